@@ -1,0 +1,77 @@
+"""The keyring: root secrets by key id, the sub-keys made from them, and tags. Touches nothing.
+
+Every use of a secret has its own sub-key, made by HMAC under a label, so that what one use leaks or signs
+is worthless for another. Tags have a key of their own: changing it resets all limits, rotating the roots
+does not.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from otp_service.codes import keyed_hash
+
+TAG_BYTES = 12
+"""96 bits: short enough for a key, long enough that no two phones ever share one."""
+
+MIN_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SubKeys:
+    """The sub-keys of one root secret."""
+
+    code: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    out_id: bytes = field(repr=False)
+
+
+class Keyring:
+    """Root secrets by key id; *active_kid* makes new codes, all of them verify.
+
+    *roots* and *tag_key* are at least 32 bytes each.
+    """
+
+    def __init__(self, roots: Mapping[str, bytes], active_kid: str, tag_key: bytes) -> None:
+        self._keys = {kid: _sub_keys(root) for kid, root in roots.items()}
+        self.active_kid = active_kid
+        self._tag_key = tag_key
+
+    def __repr__(self) -> str:
+        return f"Keyring({', '.join(self._keys)}; active {self.active_kid})"
+
+    @cached_property
+    def active(self) -> SubKeys:
+        """The sub-keys that new codes are made with."""
+        return self._keys[self.active_kid]
+
+    @property
+    def by_kid(self) -> Mapping[str, SubKeys]:
+        """All sub-keys by key id."""
+        return self._keys
+
+    def phone_tag(self, e164: str) -> str:
+        """Return the 16 characters that stand for a phone in keys and logs."""
+        return _text(self._tag(b"phone", e164))
+
+    def address_tag(self, address: str) -> bytes:
+        """Return the 12 bytes that stand for a requester's address in a record."""
+        return self._tag(b"address", address)
+
+    def _tag(self, label: bytes, value: str) -> bytes:
+        return keyed_hash(self._tag_key, (b"tag", label, value.encode()))[:TAG_BYTES]
+
+
+def _sub_keys(root: bytes) -> SubKeys:
+    return SubKeys(
+        code=keyed_hash(root, (b"sub-key", b"code")),
+        digest=keyed_hash(root, (b"sub-key", b"digest")),
+        out_id=keyed_hash(root, (b"sub-key", b"out_id")),
+    )
+
+
+def _text(tag: bytes) -> str:
+    return base64.urlsafe_b64encode(tag).decode()

@@ -1,0 +1,107 @@
+"""Phone numbers: a stranger's text becomes one `Phone` or is refused. Touches nothing.
+
+Every spelling of a number ends as the same E.164 text, so that all keys, limits and sends agree on it;
+only this text may reach a store key or a provider.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+
+from otp_service.errors import DestinationBlocked, InvalidPhone
+
+MAX_TEXT = 64
+"""Characters of the longest spelling looked at; E.164 itself has at most 16."""
+
+_SPELLING = re.compile(r"(?:tel:)?[ \t]*\(?\+?[\d \t().\-\u2010-\u2015/]+", re.IGNORECASE)
+"""Digits and what people put between them, on one line. The parser alone would also take letters, extensions
+and parameters, and finds a number inside other text."""
+
+_KINDS = {
+    PhoneNumberType.MOBILE: "mobile",
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: "mobile",
+    PhoneNumberType.FIXED_LINE: "fixed_line",
+}
+KINDS = ("mobile", "fixed_line")
+"""The number types that settings may allow; every other type is never sent to."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Phone:
+    """One valid number: `e164` (`+8613800138000`), ISO `country` and `kind`.
+
+    `str` and `repr` are masked; whoever needs the number itself must write `.e164`.
+    """
+
+    e164: str
+    country: str
+    kind: str
+    country_code: int
+
+    @property
+    def national(self) -> str:
+        """The digits after the country code."""
+        return self.e164[len(str(self.country_code)) + 1 :]
+
+    def masked(self) -> str:
+        """Return the number for people, at least four digits hidden: `+86 138****8000`."""
+        digits = self.national
+        hidden = max(4, len(digits) - 7)
+        head = (len(digits) - hidden) // 2
+        return f"+{self.country_code} {digits[:head]}{'*' * hidden}{digits[head + hidden :]}"
+
+    __str__ = masked
+
+    def __repr__(self) -> str:
+        return f"Phone({self.masked()})"
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneRules:
+    """Where this service sends: allowed ISO *countries* and *kinds*, and the region of bare numbers."""
+
+    default_region: str = "CN"
+    countries: frozenset[str] = frozenset({"CN"})
+    kinds: frozenset[str] = frozenset({"mobile"})
+
+
+def parse(text: str, rules: PhoneRules) -> Phone:
+    """Read one phone number in any spelling.
+
+    Raises:
+        InvalidPhone: not one valid number without extension.
+        DestinationBlocked: a valid number of a country or type that *rules* do not allow.
+    """
+    number = _number(_plain(text), rules.default_region)
+    country = phonenumbers.region_code_for_number(number) or ""
+    kind = _KINDS.get(phonenumbers.number_type(number), "")
+    if country not in rules.countries or kind not in rules.kinds:
+        raise DestinationBlocked
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return Phone(e164=e164, country=country, kind=kind, country_code=number.country_code or 0)
+
+
+def _plain(text: str) -> str:
+    """Fold full-width forms and drop invisible direction marks; refuse what is no spelling of a number."""
+    if len(text) > MAX_TEXT:
+        raise InvalidPhone
+    folded = unicodedata.normalize("NFKC", text)
+    visible = "".join(c for c in folded if unicodedata.category(c) != "Cf").strip(" \t\u3000")
+    if not _SPELLING.fullmatch(visible):
+        raise InvalidPhone
+    return visible
+
+
+def _number(text: str, region: str) -> phonenumbers.PhoneNumber:
+    try:
+        number = phonenumbers.parse(text, region)
+    except NumberParseException:
+        raise InvalidPhone from None
+    if number.extension or not phonenumbers.is_valid_number(number):
+        raise InvalidPhone
+    return number

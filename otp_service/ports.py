@@ -1,0 +1,292 @@
+"""The ports: what the service asks of the outside, and the values that pass through them. Touches nothing.
+
+A room implements a port; `app.py` joins them. Success is a value, failure raises an error of `errors.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol, Self
+
+from otp_service.codes import CodeType
+from otp_service.limits import Budget, PhoneLimits
+from otp_service.messages import Sms
+from otp_service.verification import Verification
+
+
+class Clock(Protocol):
+    """The time of this machine; the store has a clock of its own."""
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, for deadlines."""
+        ...
+
+
+class Events(Protocol):
+    """Where the service says what happened: logs and metrics."""
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Record *event* with its *facts*; facts are tags, masks, names and numbers, never secrets."""
+        ...
+
+
+# ── the store ──
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneSlot:
+    """The place of one phone in the store: its tag, its limits, and who asks (12 bytes, empty: not known)."""
+
+    tag: str
+    limits: PhoneLimits
+    requester: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a peek at a phone tells: nothing forbids a send now, and whether the phone is known."""
+
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewVerification:
+    """A verification to open. *ttl* in seconds; *digest* and *salt* are all that is kept of the code."""
+
+    verification_id: str
+    client: str
+    purpose: str
+    code_type: CodeType
+    kid: str
+    salt: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    ttl: int
+    attempts: int
+    sends: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A verification with a slot for another send of the same code."""
+
+    verification: Verification
+    kid: str
+    salt: bytes = field(repr=False)
+
+
+class Settlement(StrEnum):
+    """How a send ended, as the store books it."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    WITHDRAWN = "withdrawn"
+    """Nothing was sent and it is not the number's fault: the slot is given back."""
+    REJECTED = "rejected"
+    """Nothing was sent, the number is at fault: the verification is canceled."""
+    THROTTLED = "throttled"
+    """Nothing was sent, the provider takes no more for this number until its window ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendRecord:
+    """What the store learns of one send. *wait* (seconds) is the provider's window when throttled.
+
+    *late*: the caller was already answered 202, so a first send's verification is kept.
+    """
+
+    verification_id: str
+    number: int
+    settlement: Settlement
+    route: str = ""
+    wait: int = 0
+    late: bool = False
+
+
+class Store(Protocol):
+    """The service's memory. Every method is one round trip and raises StoreUnavailable when it fails."""
+
+    def peek(self, slot: PhoneSlot, attempts: int) -> Standing:
+        """First flush of a new verification of *attempts*: ask whether this phone may get an SMS now.
+
+        Raises:
+            LimitError, ProviderRateLimited: it may not, with the time until it may.
+        """
+        ...
+
+    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str) -> Standing:
+        """First flush of a resend: ask whether this verification may get another SMS now.
+
+        Raises:
+            VerificationError: unknown, or ended, or too old for a resend.
+            LimitError, ProviderRateLimited: not yet.
+        """
+        ...
+
+    def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
+        """Second flush: take from the budgets, open *new* and take a send slot; all or nothing.
+
+        *budgets* maps each budget to what of it is open to this phone.
+
+        Raises:
+            LimitError, ProviderRateLimited: a limit or budget is full.
+        """
+        ...
+
+    def reopen(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        verification_id: str,
+        ttl: int,
+        budgets: Mapping[Budget, int],
+    ) -> Reopened:
+        """Second flush of a resend: take from the *budgets* and take another send slot; all or nothing.
+
+        The verification then lives for *ttl* seconds more, but never beyond `limits.MAX_LIFE`.
+
+        Raises:
+            VerificationError, LimitError, ProviderRateLimited: as `peek_resend`.
+        """
+        ...
+
+    def settle(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        record: SendRecord,
+        refund: Sequence[Budget],
+    ) -> Verification | None:
+        """Third flush: book how the send ended and give the *refund* budgets back.
+
+        Returns None when the verification is gone (withdrawn with its first send).
+        """
+        ...
+
+    def attempt(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        verification_id: str,
+        digests: Mapping[str, bytes],
+        shapes: frozenset[CodeType],
+    ) -> Verification:
+        """Count one attempt and compare; *digests* of the submitted code by key id.
+
+        Raises:
+            VerificationError: every outcome but approval.
+            InvalidCode: this verification's codes are never of these *shapes*; no attempt was used.
+        """
+        ...
+
+    def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
+        """Return the verification as it stands.
+
+        Raises:
+            VerificationNotFound: unknown, or not of this phone and client.
+        """
+        ...
+
+    def cancel(self, slot: PhoneSlot, client: str, verification_id: str) -> None:
+        """End a pending verification; canceling a canceled one changes nothing.
+
+        Raises:
+            VerificationError: unknown, or ended otherwise.
+        """
+        ...
+
+    def redeem(self, tag: str, verification_id: str, ttl: int) -> None:
+        """Mark the proof of *verification_id* as used, for *ttl* seconds.
+
+        Raises:
+            ProofRedeemed: it was used before.
+        """
+        ...
+
+    def check(self) -> None:
+        """Prove that the store takes writes and never evicts.
+
+        Raises:
+            StoreUnavailable: it does not; the message says why.
+        """
+        ...
+
+
+# ── sending ──
+
+
+class OutcomeKind(StrEnum):
+    """What a provider's answer means."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class Fault(StrEnum):
+    """Whose fault a refusal is."""
+
+    ROUTE = "route"
+    """Our account, configuration or request: another route may do better."""
+    PROVIDER = "provider"
+    """Down or throttling, and certainly not sent: another route may do better."""
+    NUMBER = "number"
+    """This number gets no SMS anywhere."""
+    LIMIT = "limit"
+    """The provider's flow control for this number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one send ended. *fault* stands with a refusal; *wait* (seconds) with a limit or a busy provider.
+
+    *provider_code* and *request_id* are for the log only.
+    """
+
+    kind: OutcomeKind
+    route: str = ""
+    fault: Fault | None = None
+    wait: int = 0
+    provider_code: str = ""
+    request_id: str = ""
+    biz_id: str = ""
+
+
+class SendPermit(Protocol):
+    """The right to one send, a context manager: given back on exit unless a send still runs."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def send(self, sms: Sms, deadline: float, late: Callable[[Outcome], None]) -> Outcome:
+        """Send *sms* once and return how it ended, at *deadline* (monotonic seconds) at the latest.
+
+        When the answer is not there by then, the outcome is UNKNOWN and *late* is called, from another
+        thread, with what became of it. Never raises.
+        """
+        ...
+
+
+class SmsSender(Protocol):
+    """The way out to the providers."""
+
+    def serves(self, client: str, purpose: str) -> bool:
+        """Tell whether any route sends for *client* and *purpose*."""
+        ...
+
+    def permit(self) -> SendPermit:
+        """Return the right to one send.
+
+        Raises:
+            ProviderUnavailable: too many sends are in flight.
+        """
+        ...

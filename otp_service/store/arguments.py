@@ -1,0 +1,40 @@
+"""Arguments: the service's values as the scripts take them. Touches nothing."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from otp_service.codes import CodeType
+from otp_service.limits import PhoneLimits
+from otp_service.ports import PhoneSlot
+
+NOBODY = bytes(12)
+"""The requester of a call that does not name one."""
+
+CODE_TYPES = {CodeType.DIGITS: "d", CodeType.ALNUM: "n"}
+
+
+@lru_cache(maxsize=16)
+def limits(values: PhoneLimits) -> str:
+    """Return the numbers of `rules.lua`, in its order; times in ms."""
+    numbers = (
+        values.sends_per_hour,
+        values.sends_per_day,
+        values.sends_per_requester_per_hour,
+        values.failures_per_hour,
+        values.failures_per_day,
+        values.slow_lane_at,
+        values.lock_at,
+        *(seconds * 1000 for seconds in values.cooldown),
+    )
+    return " ".join(str(number) for number in numbers)
+
+
+def requester(slot: PhoneSlot) -> bytes:
+    """Return the 12 bytes that stand for who asks."""
+    return slot.requester or NOBODY
+
+
+def code_types(shapes: frozenset[CodeType]) -> str:
+    """Return the code types that a submitted text could be."""
+    return "".join(CODE_TYPES[shape] for shape in shapes)

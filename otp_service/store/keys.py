@@ -1,0 +1,29 @@
+"""Keys: every name that the service uses in Redis. Touches nothing.
+
+All keys of one phone carry its tag between braces, so that on a cluster they share one slot.
+"""
+
+from __future__ import annotations
+
+PREFIX = "otp:"
+PROBE = f"{PREFIX}probe"
+
+
+def row(tag: str) -> str:
+    """Return the key of what outlives a phone's verifications."""
+    return f"{PREFIX}{{{tag}}}"
+
+
+def record(tag: str, verification_id: str) -> str:
+    """Return the key of one verification."""
+    return f"{PREFIX}{{{tag}}}:{verification_id}"
+
+
+def redeemed(tag: str, verification_id: str) -> str:
+    """Return the key that marks a proof as used."""
+    return f"{PREFIX}{{{tag}}}:{verification_id}:redeemed"
+
+
+def budget(scope: str) -> str:
+    """Return the key of a day's budget."""
+    return f"{PREFIX}budget:{{{scope}}}"

@@ -1,0 +1,30 @@
+#!lua
+-- needs: bytes row record rules answer
+-- Takes another send slot of a pending verification; its attempts stay as they are.
+-- KEYS: row, record   ARGV: limits, requester, verification_id, client, ttl ms
+local now = clock()
+local row, record = load_row(KEYS[1], now), load_record(KEYS[2])
+if not row then return {'format'} end
+local limits, requester, verification_id = read_limits(ARGV[1]), ARGV[2], ARGV[3]
+local why = ended(record, ARGV[4], now)
+if why then return {why} end
+local expires_at = math.min(now + ARGV[5], record.issued_at + MAX_LIFE)
+if expires_at - now < MIN_RESEND_LIFE then return {'verification_expired'} end
+if #record.sends >= record.sends_allowed then
+  return {'refused', 'verification_sends', record.expires_at - now}
+end
+local refusal = refused(send_verdict(row, limits, requester, now), now)
+if refusal then return refusal end
+
+record.expires_at = math.max(record.expires_at, expires_at)
+table.insert(record.sends, {state = 's', at = now, route = ''})
+add_send(row, verification_id, #record.sends, requester, now)
+local live = find_live(row, verification_id)
+if live then live.expires_at = record.expires_at end
+local sends_left, resend_at = resend_facts(record, row, limits, requester, now)
+save_record(KEYS[2], record, now)
+save_row(KEYS[1], row, now)
+local reply = answer(record, now, sends_left, resend_at)
+reply[#reply + 1] = record.kid
+reply[#reply + 1] = record.salt
+return reply

@@ -1,0 +1,121 @@
+-- The row of a phone, `otp:{tag}`: what outlives its verifications. Times in ms unless said otherwise.
+--   format u8 = 1 | streak u8: failures since the last success | known_at u32 s: last approval
+--   slow_at u32 s: last verification opened in the slow lane | not_before u48: the provider's window
+--   counts of sends, failures, live u8 each
+--   sends:    at u48, requester 12 bytes (zero: not known), verification's short id 7, number u8
+--   failures: at u48
+--   live:     short id 7, expires_at u48, attempts reserved u8
+-- Sends and failures ascend in time. Old ones are dropped on writing; the newest failure stays as long as
+-- there is a streak, since the row lives 90 days from it.
+local HOUR, DAY = 3600000, 86400000
+local NOBODY = string.rep('\0', 12)
+
+local function short(verification_id)
+  return sub(verification_id, 1, 7)
+end
+
+local function empty_row()
+  return {streak = 0, known_at = 0, slow_at = 0, not_before = 0, sends = {}, failures = {}, live = {}}
+end
+
+-- A clock that stepped back leaves times in the future: they count as now, so that they run out at all.
+local function past(at, now)
+  return math.min(at, now)
+end
+
+local function load_row(key, now)
+  local s = redis.call('GET', key)
+  if not s then return empty_row() end
+  if byte(s, 1) ~= 1 then return nil end
+  local row = {
+    streak = byte(s, 2),
+    known_at = past(read_u32(s, 3) * 1000, now),
+    slow_at = past(read_u32(s, 7) * 1000, now),
+    not_before = math.min(read_u48(s, 11), now + DAY),
+    sends = {}, failures = {}, live = {},
+  }
+  local at = 20
+  for i = 1, byte(s, 17) do
+    row.sends[i] = {at = past(read_u48(s, at), now), requester = sub(s, at + 6, at + 17),
+                    id = sub(s, at + 18, at + 24), number = byte(s, at + 25)}
+    at = at + 26
+  end
+  for i = 1, byte(s, 18) do
+    row.failures[i] = past(read_u48(s, at), now)
+    at = at + 6
+  end
+  for _ = 1, byte(s, 19) do
+    local expires_at = math.min(read_u48(s, at + 7), now + MAX_LIFE)
+    if expires_at > now then
+      table.insert(row.live, {id = sub(s, at, at + 6), expires_at = expires_at, attempts = byte(s, at + 13)})
+    end
+    at = at + 14
+  end
+  return row
+end
+
+local function prune(row, now)
+  while row.sends[1] and row.sends[1].at <= now - DAY do
+    table.remove(row.sends, 1)
+  end
+  local kept = row.streak > 0 and 1 or 0
+  while #row.failures > kept and row.failures[1] <= now - DAY do
+    table.remove(row.failures, 1)
+  end
+end
+
+-- The row lives as long as anything in it can still matter; nil when nothing can.
+local function row_end(row)
+  local last = row.not_before
+  if row.sends[1] then last = math.max(last, row.sends[#row.sends].at + DAY) end
+  local failed_at = row.failures[#row.failures]
+  if failed_at then last = math.max(last, failed_at + (row.streak > 0 and MEMORY or DAY)) end
+  if row.known_at > 0 then last = math.max(last, row.known_at + MEMORY) end
+  if row.slow_at > 0 then last = math.max(last, row.slow_at + DAY) end
+  for _, live in ipairs(row.live) do last = math.max(last, live.expires_at) end
+  return last
+end
+
+local function save_row(key, row, now)
+  prune(row, now)
+  local parts = {char(1, row.streak), u32(floor(row.known_at / 1000)), u32(floor(row.slow_at / 1000)),
+                 u48(row.not_before), char(#row.sends, #row.failures, #row.live)}
+  for _, send in ipairs(row.sends) do
+    parts[#parts + 1] = u48(send.at) .. send.requester .. send.id .. char(send.number)
+  end
+  for _, at in ipairs(row.failures) do
+    parts[#parts + 1] = u48(at)
+  end
+  for _, live in ipairs(row.live) do
+    parts[#parts + 1] = live.id .. u48(live.expires_at) .. char(live.attempts)
+  end
+  local left = row_end(row) - now
+  if left > 0 then
+    redis.call('SET', key, table.concat(parts), 'PX', left)
+  else
+    redis.call('DEL', key)
+  end
+end
+
+local function find_live(row, verification_id)
+  local id = short(verification_id)
+  for i, live in ipairs(row.live) do
+    if live.id == id then return live, i end
+  end
+end
+
+local function end_live(row, verification_id)
+  local _, i = find_live(row, verification_id)
+  if i then table.remove(row.live, i) end
+end
+
+local function add_send(row, verification_id, number, requester, now)
+  table.insert(row.sends, {at = now, requester = requester, id = short(verification_id), number = number})
+end
+
+local function find_send(row, verification_id, number)
+  local id = short(verification_id)
+  for i, send in ipairs(row.sends) do
+    if send.id == id and send.number == number then return send, i end
+  end
+end

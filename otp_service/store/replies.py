@@ -1,0 +1,117 @@
+"""Replies: what the scripts answer, as values or as errors. Touches nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from otp_service.codes import CodeType
+from otp_service.errors import (
+    AlreadyVerified,
+    AttemptsExhausted,
+    CooldownActive,
+    InternalError,
+    InvalidCode,
+    LimitReached,
+    OtpError,
+    ProviderRateLimited,
+    StoreUnavailable,
+    VerificationCanceled,
+    VerificationExpired,
+    VerificationNotFound,
+    WrongCode,
+)
+from otp_service.verification import Delivery, Send, Status, Verification
+
+_STATUS = {
+    b"p": Status.PENDING,
+    b"a": Status.APPROVED,
+    b"x": Status.EXHAUSTED,
+    b"c": Status.CANCELED,
+    b"e": Status.EXPIRED,
+}
+_DELIVERY = {
+    b"s": Delivery.SENDING,
+    b"u": Delivery.UNKNOWN,
+    b"a": Delivery.ACCEPTED,
+    b"r": Delivery.REFUSED,
+    b"d": Delivery.DELIVERED,
+    b"n": Delivery.UNDELIVERED,
+}
+_CODE_TYPES = {b"d": CodeType.DIGITS, b"n": CodeType.ALNUM}
+
+_ERRORS: dict[bytes, Callable[[], OtpError]] = {
+    b"verification_not_found": VerificationNotFound,
+    b"already_verified": AlreadyVerified,
+    b"verification_expired": VerificationExpired,
+    b"verification_canceled": VerificationCanceled,
+    b"attempts_exhausted": AttemptsExhausted,
+    b"invalid_code": InvalidCode,
+    b"exists": InternalError,  # 128 random bits came twice
+    b"format": StoreUnavailable,  # written by a newer version
+}
+
+
+def refusal(reply: Sequence[Any]) -> OtpError | None:
+    """Return the error that *reply* stands for, None when it is no refusal."""
+    word = reply[0]
+    if word in (b"ok", b"gone"):
+        return None
+    if word == b"refused":
+        return limit_error(reply[1].decode(), reply[2])
+    if word == b"wrong_code":
+        return WrongCode(reply[1])
+    return _ERRORS[word]()
+
+
+def raise_refusal(reply: Sequence[Any]) -> None:
+    """Raise the error that *reply* stands for, if it stands for one."""
+    if error := refusal(reply):
+        raise error
+
+
+def latest(errors: Sequence[OtpError]) -> OtpError:
+    """Return the one of several refusals that takes longest to pass; one that never passes comes first."""
+    return max(errors, key=lambda error: getattr(error, "retry_after", math.inf))
+
+
+def limit_error(name: str, wait_ms: int) -> OtpError:
+    """Return the error of a full limit; its seconds are rounded up, so that waiting them is enough."""
+    seconds = math.ceil(wait_ms / 1000)
+    if name == "phone_cooldown":
+        return CooldownActive(seconds, name)
+    if name == "provider_window":
+        return ProviderRateLimited(seconds)
+    return LimitReached(seconds, name)
+
+
+def verification(reply: Sequence[Any], verification_id: str, client: str) -> Verification:
+    """Return the verification that *reply* tells of."""
+    now, purpose, code_type, state, issued_at, expires_at, attempts, sends_left, resend_at, sends = reply[
+        1:11
+    ]
+    status = _STATUS[state]
+    return Verification(
+        verification_id=verification_id,
+        client=client,
+        purpose=purpose.decode(),
+        status=status,
+        code_type=_CODE_TYPES[code_type],
+        issued_at=issued_at / 1000,
+        expires_at=expires_at / 1000,
+        attempts_left=attempts if status is Status.PENDING else 0,
+        sends_left=sends_left,
+        resend_at=resend_at / 1000 if resend_at else None,
+        sends=tuple(_sends(sends)),
+        now=now / 1000,
+    )
+
+
+def _sends(flat: Sequence[Any]) -> list[Send]:
+    return [
+        Send(
+            number=i // 3 + 1, delivery=_DELIVERY[flat[i]], at=flat[i + 1] / 1000, route=flat[i + 2].decode()
+        )
+        for i in range(0, len(flat), 3)
+    ]

@@ -1,0 +1,131 @@
+"""Scripts: the Lua files, put together and run. Touches Redis.
+
+A script names the parts it needs in its second line. No script is ever run twice for one call: a lost reply
+is an error, because the server may have done the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from otp_service.limits import MAX_LIFE, MIN_RESEND_LIFE
+from otp_service.verification import TOMBSTONE
+
+MEMORY = 90 * 86_400
+"""Seconds for which a row remembers its last failure and its last approval."""
+
+CLOCK_SLACK = 5
+"""Seconds by which the server's clock may step back without ending a verification."""
+
+_CONSTANTS = {
+    "MEMORY": MEMORY,
+    "TOMBSTONE": TOMBSTONE,
+    "MAX_LIFE": MAX_LIFE,
+    "MIN_RESEND_LIFE": MIN_RESEND_LIFE,
+    "CLOCK_SLACK": CLOCK_SLACK,
+}
+_NEEDS = "-- needs: "
+
+Argument = str | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's whole text and the SHA-1 by which the server knows it."""
+
+    source: str
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One run of a script: all its keys share one slot."""
+
+    name: str
+    keys: Sequence[str]
+    arguments: Sequence[Argument]
+
+
+@cache
+def script(name: str, *, shebang: bool = True) -> Script:
+    """Return the script *name* as the server takes it; without its *shebang* for servers that know none."""
+    first, needs, body = _read(name).split("\n", 2)
+    constants = "".join(f"local {key} = {seconds * 1000}\n" for key, seconds in _CONSTANTS.items())
+    parts = "".join(_read(part) for part in needs.removeprefix(_NEEDS).split())
+    return script_from(f"{first}\n{constants}{parts}{body}" if shebang else f"{constants}{parts}{body}")
+
+
+def script_from(source: str) -> Script:
+    """Return *source* with the name that the server gives it."""
+    return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _read(name: str) -> str:
+    return (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+class ScriptRunner:
+    """Runs calls on one server, several of them in one round trip."""
+
+    def __init__(self, client: redis.Redis, *, shebang: bool = True) -> None:
+        self._client = client
+        self._shebang = shebang
+
+    def run(self, call: Call) -> list[Any]:
+        """Run one script and return its reply.
+
+        Raises:
+            redis.RedisError: it may or may not have run.
+        """
+        try:
+            return self._execute(call)
+        except NoScriptError:
+            self._load(call)
+            return self._execute(call)
+
+    def flush(self, calls: Sequence[Call]) -> list[list[Any]]:
+        """Run several scripts in one round trip and return their replies.
+
+        Raises:
+            redis.RedisError: any of them may or may not have run.
+        """
+        replies = self._send(calls)
+        # What the server did not know it did not run: only that is sent again.
+        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        for i in missing:
+            self._load(calls[i])
+        for i, reply in zip(missing, self._send([calls[i] for i in missing]), strict=True):
+            replies[i] = reply
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def _execute(self, call: Call) -> list[Any]:
+        reply: list[Any] = self._client.execute_command(*self._command(call))  # type: ignore[no-untyped-call]
+        return reply
+
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
+        if not calls:
+            return []
+        pipeline = self._client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command(*self._command(call))  # type: ignore[no-untyped-call]
+        return pipeline.execute(raise_on_error=False)
+
+    def _command(self, call: Call) -> tuple[Argument, ...]:
+        return ("EVALSHA", self._script(call.name).sha, len(call.keys), *call.keys, *call.arguments)
+
+    def _load(self, call: Call) -> None:
+        self._client.script_load(self._script(call.name).source)
+
+    def _script(self, name: str) -> Script:
+        return script(name, shebang=self._shebang)

@@ -1,0 +1,233 @@
+"""The store: the service's memory in Redis. Touches Redis.
+
+Every public method is one round trip; a refused second flush costs one more, to give back what was taken.
+Whatever goes wrong on the way is `StoreUnavailable`: the driver's errors hold keys and arguments, so their
+texts never leave this room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import redis
+
+from otp_service.codes import CodeType
+from otp_service.errors import ProofRedeemed, StoreUnavailable
+from otp_service.limits import Budget
+from otp_service.ports import (
+    Events,
+    NewVerification,
+    PhoneSlot,
+    Reopened,
+    SendRecord,
+    Settlement,
+    Standing,
+)
+from otp_service.store import arguments, health, keys, replies
+from otp_service.store.scripts import Argument, Call, ScriptRunner
+from otp_service.verification import Verification
+
+
+class RedisStore:
+    """Implements `ports.Store` on *client*; without *shebang* on the pure-Python fake."""
+
+    def __init__(self, client: redis.Redis, events: Events, *, shebang: bool = True) -> None:
+        self._client = client
+        self._events = events
+        self._scripts = ScriptRunner(client, shebang=shebang)
+
+    # ── first flush ──
+
+    def peek(self, slot: PhoneSlot, attempts: int) -> Standing:
+        """See `ports.Store.peek`."""
+        head = arguments.limits(slot.limits), arguments.requester(slot)
+        return _standing(self._run(Call("peek", [keys.row(slot.tag)], [*head, attempts])))
+
+    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str) -> Standing:
+        """See `ports.Store.peek_resend`."""
+        head = arguments.limits(slot.limits), arguments.requester(slot)
+        return _standing(self._run(Call("peek", _both(slot, verification_id), [*head, 0, client])))
+
+    # ── second flush ──
+
+    def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
+        """See `ports.Store.open`."""
+        rest: list[Argument] = [
+            new.client,
+            new.purpose,
+            arguments.CODE_TYPES[new.code_type],
+            new.kid,
+            new.salt,
+            new.digest,
+            new.ttl * 1000,
+            new.attempts,
+            new.sends,
+        ]
+        call = _slot_call("open", slot, new.verification_id, rest)
+        reply, budget_left = self._take(call, slot, new.verification_id, budgets)
+        return _capped(replies.verification(reply, new.verification_id, new.client), budget_left)
+
+    def reopen(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        verification_id: str,
+        ttl: int,
+        budgets: Mapping[Budget, int],
+    ) -> Reopened:
+        """See `ports.Store.reopen`."""
+        call = _slot_call("reopen", slot, verification_id, [client, ttl * 1000])
+        reply, budget_left = self._take(call, slot, verification_id, budgets)
+        verification = _capped(replies.verification(reply, verification_id, client), budget_left)
+        kid, salt = reply[-2:]
+        return Reopened(verification, kid.decode(), salt)
+
+    def _take(
+        self,
+        slot_call: Call,
+        slot: PhoneSlot,
+        verification_id: str,
+        budgets: Mapping[Budget, int],
+    ) -> tuple[list[Any], int]:
+        """Take the phone's slot and one SMS of every budget, or nothing of all that.
+
+        Returns the slot's reply and the least that a budget has left.
+        """
+        takes = [Call("budget_take", [keys.budget(b.scope)], [left]) for b, left in budgets.items()]
+        reply, *budget_replies = self._flush([slot_call, *takes])
+        taken = dict(zip(budgets, budget_replies, strict=True))
+        errors = [error for error in (replies.refusal(reply),) if error]
+        errors += [replies.limit_error(b.name, told[1]) for b, told in taken.items() if told[0] != b"ok"]
+        if errors:
+            granted = [b for b, told in taken.items() if told[0] == b"ok"]
+            self._give_back(reply, slot, verification_id, granted)
+            raise replies.latest(errors)
+        return reply, min((told[1] for told in taken.values()), default=255)
+
+    def _give_back(
+        self,
+        reply: Sequence[Any],
+        slot: PhoneSlot,
+        verification_id: str,
+        granted: Sequence[Budget],
+    ) -> None:
+        calls = _refunds(granted)
+        if reply[0] == b"ok":
+            number = len(reply[10]) // 3
+            withdrawn = SendRecord(verification_id, number, Settlement.WITHDRAWN)
+            calls.append(_settle_call(slot, withdrawn))
+        if calls:
+            self._flush(calls)
+
+    # ── third flush ──
+
+    def settle(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        record: SendRecord,
+        refund: Sequence[Budget],
+    ) -> Verification | None:
+        """See `ports.Store.settle`."""
+        reply, *_ = self._flush([_settle_call(slot, record), *_refunds(refund)])
+        replies.raise_refusal(reply)
+        if reply[0] == b"gone":
+            return None
+        return replies.verification(reply, record.verification_id, client)
+
+    # ── the rest of a verification's life ──
+
+    def attempt(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        verification_id: str,
+        digests: Mapping[str, bytes],
+        shapes: frozenset[CodeType],
+    ) -> Verification:
+        """See `ports.Store.attempt`."""
+        rest: list[Argument] = [verification_id, client, arguments.code_types(shapes)]
+        for kid, digest in digests.items():
+            rest += [kid, digest]
+        reply = self._run(Call("attempt", _both(slot, verification_id), rest))
+        replies.raise_refusal(reply)
+        return replies.verification(reply, verification_id, client)
+
+    def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
+        """See `ports.Store.read`."""
+        rest: list[Argument] = [arguments.limits(slot.limits), arguments.requester(slot), client]
+        reply = self._run(Call("read", _both(slot, verification_id), rest))
+        replies.raise_refusal(reply)
+        return replies.verification(reply, verification_id, client)
+
+    def cancel(self, slot: PhoneSlot, client: str, verification_id: str) -> None:
+        """See `ports.Store.cancel`."""
+        reply = self._run(Call("cancel", _both(slot, verification_id), [verification_id, client]))
+        replies.raise_refusal(reply)
+
+    def redeem(self, tag: str, verification_id: str, ttl: int) -> None:
+        """See `ports.Store.redeem`."""
+        with self._guarded():
+            first = self._client.set(keys.redeemed(tag, verification_id), b"1", nx=True, ex=ttl)
+        if not first:
+            raise ProofRedeemed
+
+    def check(self) -> None:
+        """See `ports.Store.check`."""
+        with self._guarded():
+            health.check(self._client)
+
+    # ── one round trip ──
+
+    def _run(self, call: Call) -> list[Any]:
+        with self._guarded():
+            return self._scripts.run(call)
+
+    def _flush(self, calls: Sequence[Call]) -> list[list[Any]]:
+        with self._guarded():
+            return self._scripts.flush(calls)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            self._events.emit("store_error", kind=type(error).__name__)
+            raise StoreUnavailable from None
+
+
+def _both(slot: PhoneSlot, verification_id: str) -> list[str]:
+    return [keys.row(slot.tag), keys.record(slot.tag, verification_id)]
+
+
+def _slot_call(name: str, slot: PhoneSlot, verification_id: str, rest: Sequence[Argument]) -> Call:
+    head: list[Argument] = [arguments.limits(slot.limits), arguments.requester(slot), verification_id]
+    return Call(name, _both(slot, verification_id), [*head, *rest])
+
+
+def _settle_call(slot: PhoneSlot, record: SendRecord) -> Call:
+    rest: list[Argument] = [
+        record.number,
+        record.settlement.value,
+        record.route,
+        record.wait * 1000,
+        int(record.late),
+    ]
+    return _slot_call("settle", slot, record.verification_id, rest)
+
+
+def _refunds(budgets: Sequence[Budget]) -> list[Call]:
+    return [Call("budget_refund", [keys.budget(budget.scope)], []) for budget in budgets]
+
+
+def _standing(reply: Sequence[Any]) -> Standing:
+    replies.raise_refusal(reply)
+    return Standing(known=reply[1] == 1)
+
+
+def _capped(verification: Verification, budget_left: int) -> Verification:
+    """A budget that is nearly used up leaves fewer sends than the phone's own limits."""
+    return replace(verification, sends_left=min(verification.sends_left, budget_left))

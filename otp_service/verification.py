@@ -1,0 +1,80 @@
+"""Verifications: their states, and what may be told of them to whom. Touches nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from otp_service.codes import CodeType
+
+TOMBSTONE = 900
+"""Seconds for which the holder of the id is told what became of an ended verification."""
+
+
+class Status(StrEnum):
+    """Where a verification stands. `expired` is computed from times, never written."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    EXHAUSTED = "exhausted"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class Delivery(StrEnum):
+    """What is known of one send; reports only ever move it forward."""
+
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One SMS of a verification: its *number* from 1, the route's name, when it began (unix seconds)."""
+
+    number: int
+    delivery: Delivery
+    at: float
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A verification as the store knows it at *now*. Times are unix seconds, of the store's clock.
+
+    *resend_at* is when the next SMS may be asked for, None when this verification gets no more;
+    *sends_left* and *resend_at* are the minimum over all limits that were touched.
+    """
+
+    verification_id: str
+    client: str
+    purpose: str
+    status: Status
+    code_type: CodeType
+    issued_at: float
+    expires_at: float
+    attempts_left: int
+    sends_left: int
+    resend_at: float | None
+    sends: tuple[Send, ...]
+    now: float
+
+    @property
+    def expires_in(self) -> int:
+        """Whole seconds of life left, rounded down: never promise more than there is."""
+        return max(0, math.floor(self.expires_at - self.now))
+
+    @property
+    def resend_in(self) -> int | None:
+        """Whole seconds until a resend may be asked for, rounded up."""
+        return None if self.resend_at is None else max(0, math.ceil(self.resend_at - self.now))
+
+    @property
+    def delivery(self) -> Delivery:
+        """What is known of the newest send."""
+        return self.sends[-1].delivery if self.sends else Delivery.SENDING

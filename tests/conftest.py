@@ -1,0 +1,22 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import servers
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.Server]:
+    """Debian's Redis; tests that share it must not flush it."""
+    with servers.running(servers.redis_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[servers.Server]:
+    """The Valkey of the embedded extra."""
+    with servers.running(servers.valkey_binary()) as server:
+        yield server

@@ -1,0 +1,633 @@
+"""What every server must do for the store, told as stories of one phone."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import pytest
+from stories import CLIENT, RIGHT, WRONG, Phone, new_verification
+
+from otp_service.codes import CodeType
+from otp_service.errors import (
+    AlreadyVerified,
+    AttemptsExhausted,
+    CooldownActive,
+    InvalidCode,
+    LimitReached,
+    ProofRedeemed,
+    ProviderRateLimited,
+    VerificationCanceled,
+    VerificationExpired,
+    VerificationNotFound,
+    WrongCode,
+)
+from otp_service.limits import Budget
+from otp_service.ports import Settlement
+from otp_service.verification import Delivery, Status
+
+
+def fail(phone: Phone, times: int, **changes: int) -> None:
+    """Use up *times* attempts, in verifications of their own."""
+    while times:
+        opened = phone.open(**changes)
+        for _ in range(min(times, opened.attempts_left)):
+            with pytest.raises(WrongCode):
+                phone.submit(opened, WRONG)
+            times -= 1
+        phone.pass_time(8 * 3600)
+
+
+# ── attempts ──
+
+
+def test_right_code_approves(phone: Phone) -> None:
+    opened = phone.open()
+
+    approved = phone.submit(opened, RIGHT)
+
+    assert approved.status is Status.APPROVED
+    assert approved.purpose == "login"
+
+
+def test_right_code_approves_only_once(phone: Phone) -> None:
+    opened = phone.open()
+    phone.submit(opened, RIGHT)
+
+    with pytest.raises(AlreadyVerified):
+        phone.submit(opened, RIGHT)
+
+
+def test_wrong_code_uses_up_an_attempt(phone: Phone) -> None:
+    opened = phone.open()
+
+    left = []
+    for _ in range(5):
+        with pytest.raises(WrongCode) as wrong:
+            phone.submit(opened, WRONG)
+        left.append(wrong.value.attempts_left)
+
+    assert left == [4, 3, 2, 1, 0]
+    with pytest.raises(AttemptsExhausted):
+        phone.submit(opened, RIGHT)
+
+
+def test_resend_keeps_the_attempts(phone: Phone) -> None:
+    opened = phone.open()
+    for _ in range(3):
+        with pytest.raises(WrongCode):
+            phone.submit(opened, WRONG)
+    phone.pass_time(60)
+
+    again = phone.resend(opened)
+
+    assert again.attempts_left == 2
+
+
+def test_code_of_another_key_id_is_wrong(phone: Phone) -> None:
+    opened = phone.open(kid="k0")
+
+    with pytest.raises(WrongCode):
+        phone.submit(opened, RIGHT)
+
+
+def test_code_of_impossible_type_uses_no_attempt(phone: Phone) -> None:
+    opened = phone.open(code_type=CodeType.ALNUM)
+
+    with pytest.raises(InvalidCode):
+        phone.store.attempt(
+            phone.slot, CLIENT, opened.verification_id, {"2026a": WRONG}, frozenset({CodeType.DIGITS})
+        )
+    assert phone.read(opened).attempts_left == 5
+
+
+def test_other_client_finds_nothing(phone: Phone) -> None:
+    opened = phone.open()
+
+    with pytest.raises(VerificationNotFound):
+        phone.submit(opened, RIGHT, client="other")
+    with pytest.raises(VerificationNotFound):
+        phone.store.read(phone.slot, "other", opened.verification_id)
+    with pytest.raises(VerificationNotFound):
+        phone.store.cancel(phone.slot, "other", opened.verification_id)
+    assert phone.read(opened).attempts_left == 5
+
+
+def test_other_phone_finds_nothing(phone: Phone) -> None:
+    opened = phone.open()
+    stranger = replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
+
+    with pytest.raises(VerificationNotFound):
+        stranger.submit(opened, RIGHT)
+
+
+@pytest.mark.parametrize("after", [299, -3])
+def test_code_lives_until_its_expiry(phone: Phone, after: float) -> None:
+    opened = phone.open()
+    phone.pass_time(after)
+
+    assert phone.submit(opened, RIGHT).status is Status.APPROVED
+
+
+@pytest.mark.parametrize("after", [300, 301, -7200], ids=["expiry", "later", "clock stepped back"])
+def test_code_is_dead_after_its_expiry_and_before_its_issue(phone: Phone, after: float) -> None:
+    opened = phone.open()
+    phone.pass_time(after)
+
+    with pytest.raises(VerificationExpired):
+        phone.submit(opened, RIGHT)
+
+
+def test_several_verifications_live_side_by_side(phone: Phone) -> None:
+    mine = phone.open()
+    phone.pass_time(60)
+    theirs = phone.open()
+    for _ in range(5):
+        with pytest.raises(WrongCode):
+            phone.submit(theirs, WRONG)
+
+    assert phone.submit(mine, RIGHT).status is Status.APPROVED
+
+
+# ── sends ──
+
+
+def test_second_request_within_the_cooldown_is_refused(phone: Phone) -> None:
+    phone.open()
+    phone.pass_time(59)
+
+    with pytest.raises(CooldownActive) as early:
+        phone.open()
+    assert early.value.retry_after == 1
+    phone.pass_time(1)
+    phone.open()
+
+
+def test_cooldown_grows_within_the_hour(phone: Phone) -> None:
+    waits = []
+    for _ in range(4):
+        phone.open()
+        with pytest.raises(CooldownActive) as early:
+            phone.open()
+        waits.append(early.value.retry_after)
+        phone.pass_time(waits[-1])
+
+    assert waits == [60, 60, 120, 300]
+
+
+@pytest.mark.parametrize(
+    ("gap", "count", "limit", "span"),
+    [(301, 5, "phone_sends_per_hour", 3600), (3601, 10, "phone_sends_per_day", 86400)],
+    ids=["hour", "day"],
+)
+def test_window_is_exact(phone: Phone, gap: int, count: int, limit: str, span: int) -> None:
+    for _ in range(count):
+        phone.open()
+        phone.pass_time(gap)
+
+    with pytest.raises(LimitReached) as full:
+        phone.open()
+
+    assert full.value.limit == limit
+    assert full.value.retry_after == pytest.approx(span - count * gap, abs=1)
+    phone.pass_time(full.value.retry_after - 1)
+    with pytest.raises(LimitReached):
+        phone.open()
+    phone.pass_time(1)
+    phone.open()
+
+
+def test_one_requester_gets_fewer_sends_than_the_phone(phone: Phone) -> None:
+    stranger = phone.asked_by(b"stranger....")
+    for _ in range(4):
+        stranger.open()
+        phone.pass_time(301)
+
+    with pytest.raises(LimitReached) as full:
+        stranger.open()
+    assert full.value.limit == "phone_requester_sends_per_hour"
+    phone.asked_by(b"owner.......").open()
+
+
+def test_sends_left_is_the_least_of_all_limits(phone: Phone) -> None:
+    owner = phone.asked_by(b"owner.......")
+    for _ in range(3):
+        opened = owner.open()
+        phone.pass_time(301)
+
+    assert opened.sends_left == 1  # 3 of the verification, 2 of the hour, 1 of the requester
+
+
+def test_resend_prolongs_but_never_beyond_ten_minutes(phone: Phone) -> None:
+    opened = phone.open()
+    phone.pass_time(250)
+    again = phone.resend(opened)
+    assert round(again.expires_at - opened.issued_at) == 550
+    phone.pass_time(229)
+    last = phone.resend(again)
+    assert round(last.expires_at - opened.issued_at) == 600
+    assert last.resend_at is None
+
+
+def test_resend_that_would_live_too_short_is_refused(phone: Phone) -> None:
+    opened = phone.open()
+    phone.pass_time(250)
+    phone.resend(opened)
+    phone.pass_time(231)
+
+    with pytest.raises(VerificationExpired):
+        phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, {})
+
+
+def test_resends_end_with_the_sends_allowed(phone: Phone) -> None:
+    opened = phone.open(sends=2)
+    phone.pass_time(60)
+    again = phone.resend(opened)
+    phone.pass_time(60)
+
+    assert (again.sends_left, again.resend_at) == (0, None)
+    with pytest.raises(LimitReached) as full:
+        phone.resend(opened)
+    assert full.value.limit == "verification_sends"
+
+
+def test_resend_repeats_salt_and_key_id(phone: Phone) -> None:
+    opened = phone.open()
+    phone.pass_time(60)
+
+    reopened = phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, {})
+
+    assert (reopened.kid, reopened.salt) == ("2026a", b"s" * 16)
+    assert [send.number for send in reopened.verification.sends] == [1, 2]
+
+
+def test_same_id_is_never_opened_twice(phone: Phone) -> None:
+    new = new_verification()
+    phone.store.open(phone.slot, new, {})
+    phone.pass_time(60)
+
+    with pytest.raises(Exception, match="mistake"):
+        phone.store.open(phone.slot, new, {})
+
+
+# ── settlement ──
+
+
+def test_cooldown_runs_from_acceptance(phone: Phone) -> None:
+    opened = phone.open(settle=None)
+    phone.pass_time(4)
+
+    settled = phone.settle(opened, Settlement.ACCEPTED)
+
+    assert settled is not None
+    assert settled.resend_in == 60
+    assert settled.delivery is Delivery.ACCEPTED
+
+
+def test_withdrawn_first_send_leaves_nothing(phone: Phone) -> None:
+    opened = phone.open(settle=None)
+
+    assert phone.settle(opened, Settlement.WITHDRAWN) is None
+
+    assert phone.stored() == []
+    phone.open()
+
+
+def test_withdrawn_resend_gives_its_slot_back(phone: Phone) -> None:
+    opened = phone.open()
+    phone.pass_time(60)
+    again = phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, {}).verification
+
+    settled = phone.settle(again, Settlement.WITHDRAWN)
+
+    assert settled is not None
+    assert settled.resend_in == 0
+    assert settled.status is Status.PENDING
+    phone.resend(opened)
+
+
+def test_rejected_number_cancels_and_keeps_the_slot(phone: Phone) -> None:
+    opened = phone.open(settle=Settlement.REJECTED)
+
+    assert phone.read(opened).status is Status.CANCELED
+    with pytest.raises(CooldownActive):
+        phone.open()
+
+
+def test_throttled_number_waits_for_the_providers_window(phone: Phone) -> None:
+    opened = phone.open(settle=None)
+
+    phone.settle(opened, Settlement.THROTTLED, wait=1800)
+
+    with pytest.raises(ProviderRateLimited) as later:
+        phone.open()
+    assert later.value.retry_after == 1800
+    assert phone.read(opened).status is Status.PENDING
+
+
+def test_unknown_outcome_keeps_slot_and_code(phone: Phone) -> None:
+    opened = phone.open(settle=Settlement.UNKNOWN)
+
+    assert phone.read(opened).delivery is Delivery.UNKNOWN
+    with pytest.raises(CooldownActive):
+        phone.open()
+    assert phone.submit(opened, RIGHT).status is Status.APPROVED
+
+
+def test_late_refusal_keeps_the_verification_its_holder_knows(phone: Phone) -> None:
+    opened = phone.open(settle=Settlement.UNKNOWN)
+
+    settled = phone.settle(opened, Settlement.WITHDRAWN, late=True)
+
+    assert settled is not None
+    assert settled.delivery is Delivery.REFUSED
+    assert settled.resend_in == 0
+
+
+def test_late_acceptance_moves_nothing_but_the_state(phone: Phone) -> None:
+    opened = phone.open(settle=Settlement.UNKNOWN)
+    phone.pass_time(30)
+
+    settled = phone.settle(opened, Settlement.ACCEPTED, late=True)
+
+    assert settled is not None
+    assert settled.resend_in == 30
+    assert settled.delivery is Delivery.ACCEPTED
+
+
+def test_settlement_after_approval_changes_nothing(phone: Phone) -> None:
+    opened = phone.open(settle=None)
+    phone.submit(opened, RIGHT)
+
+    settled = phone.settle(opened, Settlement.WITHDRAWN)
+
+    assert settled is not None
+    assert settled.status is Status.APPROVED
+
+
+# ── failures ──
+
+
+def test_failures_of_the_hour_stop_new_verifications_only(phone: Phone) -> None:
+    first = phone.open()
+    phone.pass_time(60)
+    second = phone.open()
+    phone.pass_time(60)
+    third = phone.open()
+    phone.pass_time(120)
+    for opened in (first, second):
+        for _ in range(5):
+            with pytest.raises(WrongCode):
+                phone.submit(opened, WRONG)
+
+    phone.pass_time(30)
+    with pytest.raises(LimitReached) as full:
+        phone.open()
+    assert full.value.limit == "phone_failures_per_hour"
+    assert phone.submit(third, RIGHT).status is Status.APPROVED
+
+
+def test_failures_of_the_day_stop_new_verifications(phone: Phone) -> None:
+    quick = phone.limited(failures_per_hour=200, sends_per_hour=10)
+    for _ in range(4):
+        opened = quick.open()
+        for _ in range(5):
+            with pytest.raises(WrongCode):
+                quick.submit(opened, WRONG)
+        phone.pass_time(3601)
+
+    with pytest.raises(LimitReached) as full:
+        phone.open()
+    assert full.value.limit == "phone_failures_per_day"
+
+
+def test_fifty_failures_in_a_row_lead_to_the_slow_lane(phone: Phone) -> None:
+    fail(phone, 50)
+
+    slow = phone.open()
+    assert slow.attempts_left == 1
+    phone.pass_time(3601)
+    with pytest.raises(LimitReached) as full:
+        phone.open()
+    assert full.value.limit == "phone_slow_lane"
+    assert full.value.retry_after == pytest.approx(86400 - 3601, abs=1)
+
+
+def test_withdrawn_send_does_not_use_up_the_slow_lane(phone: Phone) -> None:
+    fail(phone, 50)
+
+    phone.open(settle=Settlement.WITHDRAWN)
+
+    phone.open()
+
+
+def test_success_ends_the_slow_lane(phone: Phone) -> None:
+    fail(phone, 50)
+    phone.submit(phone.open(), RIGHT)
+    phone.pass_time(3600)
+
+    assert phone.open().attempts_left == 5
+
+
+def test_a_hundred_failures_in_a_row_lock_the_phone(phone: Phone) -> None:
+    fail(phone, 50)
+    phone.pass_time(86400)
+    for _ in range(50):
+        with pytest.raises(WrongCode):
+            phone.submit(phone.open(), WRONG)
+        phone.pass_time(86400)
+
+    with pytest.raises(LimitReached) as full:
+        phone.open()
+
+    assert full.value.limit == "phone_locked"
+    assert full.value.retry_after == pytest.approx(89 * 86400, abs=1)
+
+
+def test_streak_and_outstanding_attempts_never_exceed_the_lock(phone: Phone) -> None:
+    tight = phone.limited(lock_at=12, slow_lane_at=12, failures_per_hour=200)
+    opened = [tight.open()]
+    phone.pass_time(60)
+    opened.append(tight.open())
+    phone.pass_time(60)
+
+    with pytest.raises(LimitReached) as full:
+        tight.open()
+
+    assert full.value.limit == "phone_failures_possible"
+    assert full.value.retry_after == pytest.approx(180, abs=1)
+    phone.pass_time(180)
+    tight.open()
+
+
+def test_expired_and_canceled_verifications_give_their_attempts_back(phone: Phone) -> None:
+    tight = phone.limited(lock_at=9, slow_lane_at=9)
+    opened = tight.open()
+    tight.store.cancel(tight.slot, CLIENT, opened.verification_id)
+    phone.pass_time(60)
+
+    tight.open()
+    phone.pass_time(301)
+    tight.open()
+
+
+# ── budgets ──
+
+
+def test_budget_is_taken_before_the_send(phone: Phone) -> None:
+    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1)
+    phone.budgets = {budget: 1}
+    phone.open()
+    phone.pass_time(60)
+
+    with pytest.raises(LimitReached) as full:
+        phone.open()
+
+    assert full.value.limit == "client_sms_per_day"
+    assert 0 < full.value.retry_after <= 86400
+
+
+def test_full_budget_takes_nothing_else(phone: Phone) -> None:
+    roomy = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1)
+    full = Budget(f"service:{secrets.token_hex(4)}", "service_sms_per_day", 0)
+    phone.budgets = {roomy: 1, full: 0}
+
+    with pytest.raises(LimitReached) as refused:
+        phone.open()
+
+    assert refused.value.limit == "service_sms_per_day"
+    assert phone.stored() == []
+    phone.budgets = {roomy: 1}
+    phone.open()
+
+
+def test_refused_slot_gives_the_budget_back(phone: Phone) -> None:
+    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 2)
+    phone.open()
+    with pytest.raises(CooldownActive):
+        phone.store.open(phone.slot, new_verification(), {budget: 1})
+    phone.pass_time(60)
+
+    phone.budgets = {budget: 1}
+    phone.open()
+
+
+def test_refused_send_gives_the_budget_back(phone: Phone) -> None:
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1): 1}
+
+    phone.open(settle=Settlement.WITHDRAWN)
+
+    phone.open()
+
+
+def test_budget_starts_again_at_midnight_in_china(phone: Phone) -> None:
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1): 1}
+    phone.open()
+    with pytest.raises(LimitReached) as full:
+        phone.store.open(phone.asked_by(b"x" * 12).slot, new_verification(), phone.budgets)
+    phone.pass_time(full.value.retry_after)
+    phone.pass_time(60)
+
+    phone.open()
+
+
+# ── the end ──
+
+
+def test_canceled_verification_takes_no_code(phone: Phone) -> None:
+    opened = phone.open()
+    phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+    phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+
+    with pytest.raises(VerificationCanceled):
+        phone.submit(opened, RIGHT)
+
+
+def test_approved_verification_cannot_be_canceled(phone: Phone) -> None:
+    opened = phone.open()
+    phone.submit(opened, RIGHT)
+
+    with pytest.raises(AlreadyVerified):
+        phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+
+
+def test_known_phone_is_remembered_for_ninety_days(phone: Phone) -> None:
+    assert not phone.store.peek(phone.slot, 5).known
+    phone.submit(phone.open(), RIGHT)
+
+    phone.pass_time(90 * 86400 - 1)
+    assert phone.store.peek(phone.slot, 5).known
+    phone.pass_time(2)
+    assert not phone.store.peek(phone.slot, 5).known
+
+
+@pytest.mark.parametrize("end", ["approved", "exhausted", "canceled"])
+def test_ended_verification_keeps_neither_salt_nor_digest(phone: Phone, end: str) -> None:
+    opened = phone.open()
+    if end == "approved":
+        phone.submit(opened, RIGHT)
+    elif end == "canceled":
+        phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+    else:
+        for _ in range(5):
+            with pytest.raises(WrongCode):
+                phone.submit(opened, WRONG)
+
+    for key in phone.stored():
+        value = phone.client.get(key)
+        assert isinstance(value, bytes)
+        assert RIGHT not in value
+        assert b"s" * 16 not in value
+
+
+def test_every_key_has_a_ttl(phone: Phone) -> None:
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9): 9}
+    opened = phone.open()
+    with pytest.raises(WrongCode):
+        phone.submit(opened, WRONG)
+    phone.submit(opened, RIGHT)
+    phone.store.redeem(phone.slot.tag, opened.verification_id, 600)
+
+    ttls = {key: phone.client.pttl(key) for key in phone.stored()}
+    ttls |= {key: phone.client.pttl(key) for key in phone.client.keys("otp:budget:*")}
+
+    assert ttls
+    assert all(ttl > 0 for ttl in ttls.values()), ttls
+
+
+def test_tombstone_lasts_fifteen_minutes(phone: Phone) -> None:
+    opened = phone.open()
+    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_id}"
+    assert phone.client.pttl(record) == pytest.approx((300 + 900) * 1000, abs=3000)
+
+    phone.submit(opened, RIGHT)
+
+    assert phone.client.pttl(record) == pytest.approx(900 * 1000, abs=3000)
+
+
+def test_proof_is_redeemed_once(phone: Phone) -> None:
+    phone.store.redeem(phone.slot.tag, "v" * 22, 60)
+
+    with pytest.raises(ProofRedeemed):
+        phone.store.redeem(phone.slot.tag, "v" * 22, 60)
+
+
+def test_scripts_come_back_after_a_flush(phone: Phone) -> None:
+    opened = phone.open()
+    phone.client.script_flush()
+    assert phone.read(opened).status is Status.PENDING
+    phone.client.script_flush()
+    phone.pass_time(60)
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9): 9}
+    phone.client.script_flush()
+    again = phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, phone.budgets)
+    assert len(again.verification.sends) == 2
+
+
+def test_record_of_a_newer_format_is_left_alone(phone: Phone) -> None:
+    opened = phone.open()
+    for key in phone.stored():
+        phone.client.set(key, b"\x02 something newer", ex=60)
+
+    with pytest.raises(Exception, match="store"):
+        phone.read(opened)

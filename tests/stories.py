@@ -1,0 +1,114 @@
+"""Stories of one phone, told straight to the store, with a server clock that tests can move."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import redis
+
+from otp_service.codes import CodeType
+from otp_service.limits import Budget, PhoneLimits
+from otp_service.ports import NewVerification, PhoneSlot, SendRecord, Settlement
+from otp_service.store import scripts
+from otp_service.store.store import RedisStore
+from otp_service.verification import Verification
+
+RIGHT, WRONG = b"r" * 16, b"w" * 16
+CLIENT = "shop"
+LIMITS = PhoneLimits()
+
+
+class Quiet:
+    """An Events port that records."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, object]]] = []
+
+    def emit(self, event: str, **facts: object) -> None:
+        self.seen.append((event, facts))
+
+
+class MovableRunner(scripts.ScriptRunner):
+    """Runs the same scripts with the server's clock moved by `ahead` ms: TIME cannot be set from outside."""
+
+    ahead = 0
+
+    def _moved(self, name: str) -> scripts.Script:
+        plain = scripts.script(name, shebang=self._shebang)
+        clock = "return time[1] * 1000 + floor(time[2] / 1000)"
+        assert clock in plain.source
+        return scripts.script_from(plain.source.replace(clock, f"{clock} + ({self.ahead})"))
+
+    def _script(self, name: str) -> scripts.Script:
+        return self._moved(name) if self.ahead else super()._script(name)
+
+
+@dataclass
+class Phone:
+    """One phone of a test and the calls a test makes about it, in the words of a story."""
+
+    store: RedisStore
+    client: redis.Redis
+    runner: MovableRunner
+    slot: PhoneSlot
+    budgets: dict[Budget, int] = field(default_factory=dict)
+
+    def pass_time(self, seconds: float) -> None:
+        self.runner.ahead += int(seconds * 1000)
+
+    def asked_by(self, requester: bytes) -> Phone:
+        return replace(self, slot=replace(self.slot, requester=requester))
+
+    def limited(self, **limits: Any) -> Phone:
+        return replace(self, slot=replace(self.slot, limits=replace(self.slot.limits, **limits)))
+
+    def open(self, *, settle: Settlement | None = Settlement.ACCEPTED, **changes: Any) -> Verification:
+        new = replace(new_verification(), **changes)
+        self.store.peek(self.slot, new.attempts)
+        opened = self.store.open(self.slot, new, self.budgets)
+        return opened if settle is None else self.settle(opened, settle) or opened
+
+    def resend(self, opened: Verification, *, ttl: int = 300) -> Verification:
+        vid = opened.verification_id
+        self.store.peek_resend(self.slot, CLIENT, vid)
+        again = self.store.reopen(self.slot, CLIENT, vid, ttl, self.budgets).verification
+        return self.settle(again, Settlement.ACCEPTED) or again
+
+    def settle(self, opened: Verification, how: Settlement, **facts: Any) -> Verification | None:
+        record = SendRecord(opened.verification_id, len(opened.sends), how, "main", **facts)
+        kept = how in (Settlement.ACCEPTED, Settlement.UNKNOWN)
+        return self.store.settle(self.slot, CLIENT, record, () if kept else tuple(self.budgets))
+
+    def submit(self, opened: Verification, digest: bytes, *, client: str = CLIENT) -> Verification:
+        shapes = frozenset({CodeType.DIGITS, CodeType.ALNUM})
+        return self.store.attempt(self.slot, client, opened.verification_id, {"2026a": digest}, shapes)
+
+    def read(self, opened: Verification) -> Verification:
+        return self.store.read(self.slot, CLIENT, opened.verification_id)
+
+    def stored(self) -> list[bytes]:
+        return sorted(self.client.keys(f"otp:{{{self.slot.tag}}}*"))
+
+
+def new_verification() -> NewVerification:
+    return NewVerification(
+        verification_id=secrets.token_urlsafe(16),
+        client=CLIENT,
+        purpose="login",
+        code_type=CodeType.DIGITS,
+        kid="2026a",
+        salt=b"s" * 16,
+        digest=RIGHT,
+        ttl=300,
+        attempts=5,
+        sends=4,
+    )
+
+
+def make_phone(client: redis.Redis, shebang: bool = True) -> Phone:  # noqa: FBT001, FBT002
+    store = RedisStore(client, Quiet(), shebang=shebang)
+    runner = MovableRunner(client, shebang=shebang)
+    store._scripts = runner
+    return Phone(store, client, runner, PhoneSlot(secrets.token_urlsafe(12), LIMITS))
