@@ -1,0 +1,113 @@
+"""The codes of receipts: whether an accepted SMS reached the phone; touches nothing.
+
+They stand in `err_code` of a pushed report and in `ErrCode` of `QuerySendDetails`:
+https://help.aliyun.com/document_detail/101347.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from otp_service.aliyun.code_row import Who
+
+
+class Delivery(StrEnum):
+    """What a receipt says about an accepted SMS."""
+
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    #: The carrier has not said anything.
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class ReceiptRow:
+    """What one receipt code means, and who can do something about it."""
+
+    code: str
+    delivery: Delivery
+    who: Who
+    english: str
+    chinese: str
+
+
+def _failed(code: str, who: Who, english: str, chinese: str) -> ReceiptRow:
+    return ReceiptRow(code, Delivery.UNDELIVERED, who, english, chinese)
+
+
+_ROWS = (
+    ReceiptRow("DELIVERED", Delivery.DELIVERED, Who.NOBODY, "Delivered.", "短信送达"),
+    ReceiptRow("DELIVRD", Delivery.DELIVERED, Who.NOBODY, "Delivered.", "短信送达"),
+    ReceiptRow(
+        "REQUEST_SUCCESS",
+        Delivery.WAITING,
+        Who.PROVIDER,
+        "Accepted; the carrier's receipt is missing.",
+        "请求成功，运营商回执未返回",
+    ),
+    _failed(
+        "MOBILE_NOT_ON_SERVICE",
+        Who.NUMBER,
+        "The number is switched off, suspended or not in use.",
+        "停机、空号、暂停服务或关机",
+    ),
+    _failed(
+        "MOBILE_SEND_LIMIT",
+        Who.LIMIT,
+        "The number has had its SMS for the day or the month.",
+        "单个号码日、月发送上限或频繁发送超限",
+    ),
+    _failed(
+        "MOBILE_ACCOUNT_ABNORMAL",
+        Who.NUMBER,
+        "Something is wrong with the account of the number.",
+        "用户账户异常",
+    ),
+    _failed("MOBILE_IN_BLACK", Who.NUMBER, "The number is blacklisted.", "黑名单号码"),
+    # The vendor's spelling.
+    _failed("MOBLLE_TERMINAL_ERROR", Who.NUMBER, "The phone failed.", "手机终端问题"),
+    _failed("INVALID_NUMBER", Who.NUMBER, "The number is not valid.", "号码状态异常"),
+    _failed("USER_REJECT", Who.NUMBER, "The holder rejects SMS.", "用户手机退订或拒收"),
+    _failed(
+        "CONTENT_KEYWORD",
+        Who.OPERATOR,
+        "A word in the text was blocked.",
+        "关键字拦截",
+    ),
+    _failed(
+        "CONTENT_ERROR",
+        Who.OPERATOR,
+        "The text was blocked; use an approved one.",
+        "内容错误",
+    ),
+    _failed("PARAMS_ILLEGAL", Who.CALLER, "A parameter is not valid.", "参数错误"),
+    _failed(
+        "PORT_NOT_REGISTERED",
+        Who.OPERATOR,
+        "The sign name is not registered with the carrier.",
+        "签名未完成实名报备",
+    ),
+    _failed(
+        "SP_NOT_BY_INTER_SMS",
+        Who.NUMBER,
+        "The phone can't get international SMS.",
+        "未开通国际短信",
+    ),
+    _failed("IS_CLOSE", Who.PROVIDER, "The carrier's channel is down.", "通道被关停"),
+    _failed("NO_ROUTE", Who.PROVIDER, "No channel leads to the number.", "无可用通道"),
+    _failed(
+        "SP_UNKNOWN_ERROR",
+        Who.PROVIDER,
+        "The carrier failed without saying why.",
+        "运营商未知错误",
+    ),
+)
+
+RECEIPTS = {row.code: row for row in _ROWS}
+
+
+def lookup_receipt(code: str) -> ReceiptRow:
+    """Tell what a receipt code means; carriers' own codes are failures without reason."""
+    unknown = _failed(code, Who.PROVIDER, "A carrier's own code.", "运营商返回的错误码")
+    return RECEIPTS.get(code, unknown)

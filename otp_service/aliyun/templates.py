@@ -1,0 +1,179 @@
+"""Aliyun's rules for verification templates and `TemplateParam`; touches nothing.
+
+https://help.aliyun.com/document_detail/463237.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from enum import Enum
+
+#: One of these has to stand in a verification template.
+KEYWORDS = ("验证码", "注册码", "校验码", "动态码", "动态密码")
+MAX_TEMPLATE_LENGTH = 500
+MIN_CODE_LENGTH, MAX_CODE_LENGTH = 4, 6
+
+_SINGLE_SMS, _SMS_PART = 70, 67
+
+_VARIABLE = re.compile(r"\$\{([^{}]*)\}")
+_VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_VALUE = re.compile(r"[A-Za-z0-9]+")
+_URL = re.compile(r"https?://|www\.", re.IGNORECASE)
+
+
+class BadTemplate(ValueError):
+    """A text can't be a verification template; the message says why."""
+
+
+class ParamRule(Enum):
+    """What `TemplateParam` must satisfy, in the order in which it is checked.
+
+    The value is the code and the message with which Aliyun refuses.
+    """
+
+    JSON_OBJECT = (
+        "isv.INVALID_JSON_PARAM",
+        "模板变量JSON格式错误",
+    )
+    EVERY_VARIABLE = (
+        "isv.TEMPLATE_MISSING_PARAMETERS",
+        "模板变量缺少对应参数值",
+    )
+    STRINGS_ONLY = (
+        "isv.INVALID_JSON_PARAM",
+        "参数格式错误，请修改为字符串值",
+    )
+    NO_URL = (
+        "isv.PARAM_NOT_SUPPORT_URL",
+        "变量不支持传入URL",
+    )
+    LETTERS_AND_DIGITS = (
+        "isv.INVALID_PARAMETERS",
+        "params must be [a-zA-Z0-9] for verification sms",
+    )
+    CODE_LENGTH = (
+        "isv.PARAM_LENGTH_LIMIT",
+        f"参数超过长度限制:{MAX_CODE_LENGTH}",
+    )
+    NO_OTHER_KEYS = (
+        "isv.INVALID_JSON_PARAM",
+        "JSON变量属性与模板占位符不一致",
+    )
+
+    @property
+    def code(self) -> str:
+        """The code with which Aliyun refuses."""
+        return self.value[0]
+
+    @property
+    def message(self) -> str:
+        """The message with which Aliyun refuses."""
+        return self.value[1]
+
+
+class BadParam(ValueError):
+    """A `TemplateParam` breaks a *rule*; the offending value is told nowhere."""
+
+    def __init__(self, rule: ParamRule) -> None:
+        super().__init__(f"template param breaks {rule.name}: {rule.message}")
+        self.rule = rule
+
+
+def variables(text: str) -> tuple[str, ...]:
+    """List the variables of a template in the order in which they appear."""
+    return tuple(_VARIABLE.findall(text))
+
+
+def code_variable(names: Collection[str]) -> str | None:
+    """Tell which of a template's variables holds the code: `code`, or the first one."""
+    return "code" if "code" in names else next(iter(names), None)
+
+
+def check_template(text: str, *, max_variables: int = 1) -> None:
+    """Check that Aliyun could approve *text* as a verification template.
+
+    Args:
+        text: The template without its sign name.
+        max_variables: One for templates of one's own, two for preset ones.
+
+    Raises:
+        BadTemplate: It breaks a rule.
+    """
+    for broken, why in _template_faults(text, max_variables):
+        if broken:
+            raise BadTemplate(why)
+
+
+def _template_faults(text: str, max_variables: int) -> list[tuple[bool, str]]:
+    names = variables(text)
+    return [
+        (not 0 < len(text) <= MAX_TEMPLATE_LENGTH, "not 1 to 500 characters long"),
+        (not any(word in text for word in KEYWORDS), "lacks a word such as 验证码"),
+        (not 0 < len(names) <= max_variables, "wrong number of variables"),
+        (len(set(names)) < len(names), "uses a variable twice"),
+        (not all(map(_VARIABLE_NAME.fullmatch, names)), "bad name of a variable"),
+        ("}${" in text, "has adjacent variables"),
+        ("【" in text or "】" in text, "contains 【 or 】"),
+        (_URL.search(text) is not None, "contains a link"),
+    ]
+
+
+def parse_params(text: str) -> dict[str, object]:
+    """Read the JSON of `TemplateParam`.
+
+    Raises:
+        BadParam: It is not a JSON object.
+    """
+    try:
+        params = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadParam(ParamRule.JSON_OBJECT) from error
+    if not isinstance(params, dict):
+        raise BadParam(ParamRule.JSON_OBJECT)
+    return params
+
+
+def check_params(
+    names: Collection[str],
+    params: Mapping[str, object],
+    *,
+    waived: Collection[ParamRule] = (),
+) -> None:
+    """Check that *params* fill exactly the variables *names* of a template.
+
+    Aliyun checks values under keys that the template lacks as well, so a stray
+    `"locale": "zh-CN"` makes it refuse the message. Rules in *waived* are not checked.
+
+    Raises:
+        BadParam: They break a rule; the first one in the order of `ParamRule`.
+    """
+    texts = [value for value in params.values() if isinstance(value, str)]
+    code = params.get(code_variable(names) or "")
+    checks = (
+        (ParamRule.EVERY_VARIABLE, all(name in params for name in names)),
+        (ParamRule.STRINGS_ONLY, len(texts) == len(params)),
+        (ParamRule.NO_URL, not any(map(_URL.search, texts))),
+        (ParamRule.LETTERS_AND_DIGITS, all(map(_VALUE.fullmatch, texts))),
+        (ParamRule.CODE_LENGTH, not names or _has_code_length(code)),
+        (ParamRule.NO_OTHER_KEYS, set(params) <= set(names)),
+    )
+    for rule, kept in checks:
+        if not kept and rule not in waived:
+            raise BadParam(rule)
+
+
+def _has_code_length(code: object) -> bool:
+    return MIN_CODE_LENGTH <= len(str(code)) <= MAX_CODE_LENGTH
+
+
+def render(sign_name: str, text: str, params: Mapping[str, str]) -> str:
+    """Write the SMS as the phone gets it: `【SignName】` and the filled template."""
+    filled = _VARIABLE.sub(lambda match: params[match[1]], text)
+    return f"【{sign_name}】{filled}"
+
+
+def sms_size(text: str) -> int:
+    """Count the SMS that a rendered *text* is billed as."""
+    return 1 if len(text) <= _SINGLE_SMS else -(-len(text) // _SMS_PART)

@@ -1,0 +1,56 @@
+"""The HTTP door of the API: verifies a call, finds its action, writes the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator, Mapping
+
+from flask import Blueprint, Response, request
+
+from otp_service.sandbox.answers import Answer, Dropped, RawAnswer, Refused, new_request_id, refusal, render
+from otp_service.sandbox.api_request import ApiRequest
+from otp_service.sandbox.desk import Action, Desk, demand
+from otp_service.sandbox.verifier import Verifier
+
+VERSION = "2017-05-25"
+
+
+def api_blueprint(desk: Desk, verifier: Verifier, actions: Mapping[str, Action]) -> Blueprint:
+    """Serve *actions* under their names at `/`."""
+    blueprint = Blueprint("api", __name__)
+
+    @blueprint.route("/", methods=["GET", "POST"], provide_automatic_options=False)
+    def call() -> Response:
+        request_id = new_request_id()
+        try:
+            answer = _answer(ApiRequest.from_flask(request), desk, verifier, actions)
+        except Refused as error:
+            answer = refusal(error, request_id, request.host)
+        except Dropped:
+            return Response(_hang_up(request.environ.get("werkzeug.socket")))
+        return render(answer, request_id)
+
+    return blueprint
+
+
+def _answer(
+    call: ApiRequest, desk: Desk, verifier: Verifier, actions: Mapping[str, Action]
+) -> Answer | RawAnswer:
+    verifier.verify(call)
+    demand({"Action": call.action, "Version": call.version}, "Action", "Version")
+    action = actions.get(call.action)
+    if action is None:
+        raise Refused("InvalidAction.NotFound")
+    if call.version != VERSION:
+        raise Refused("InvalidVersion")
+    return action(desk, call.params)
+
+
+def _hang_up(connection: object) -> Iterator[bytes]:
+    """Close the connection, as a body that fails before its first byte: so no header is written either."""
+    if isinstance(connection, socket.socket):
+        with contextlib.suppress(OSError):  # The client may have gone first.
+            connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError
+    yield b""  # Makes this a generator: it runs when the server asks for the body.

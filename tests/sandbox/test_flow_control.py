@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from otp_service.aliyun.flow import DEFAULT_LIMITS, FlowLimit, Window
+from otp_service.sandbox.flow_control import FlowControl
+
+MINUTE, HOUR, DAY, NUMBER_DAY = DEFAULT_LIMITS
+START = datetime(2026, 11, 23, 8, 0, 30, tzinfo=UTC)
+NUMBER = "13800138000"
+
+
+def _at(*, hours: int = 0, minutes: int = 0, seconds: float = 0) -> datetime:
+    return START.replace(second=0) + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _sent(moments: list[datetime], name: str = "A") -> FlowControl:
+    flow = FlowControl(DEFAULT_LIMITS)
+    for moment in moments:
+        assert flow.take(name, [NUMBER], moment) is None
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("now", "full"),
+    [(_at(seconds=59.999), MINUTE), (_at(minutes=1), None)],
+    ids=["same_clock_minute", "next_clock_minute"],
+)
+def test_minute_is_a_clock_minute(now: datetime, full: FlowLimit | None) -> None:
+    flow = _sent([_at(seconds=59)])
+
+    assert flow.take("A", [NUMBER], now) == full
+
+
+@pytest.mark.parametrize(
+    ("now", "full"),
+    [(_at(minutes=59, seconds=59), HOUR), (_at(hours=1), None)],
+    ids=["same_clock_hour", "next_clock_hour"],
+)
+def test_hour_is_a_clock_hour(now: datetime, full: FlowLimit | None) -> None:
+    flow = _sent([_at(minutes=minute) for minute in range(50, 55)])
+
+    assert flow.take("A", [NUMBER], now) == full
+
+
+@pytest.mark.parametrize(
+    ("now", "full"),
+    [(_at(hours=23, minutes=59, seconds=59), DAY), (_at(hours=24), None)],
+    ids=["within_24_hours", "after_24_hours"],
+)
+def test_day_is_24_hours_from_the_sending(now: datetime, full: FlowLimit | None) -> None:
+    flow = _sent([_at(hours=hour) for hour in range(10)])
+
+    assert flow.take("A", [NUMBER], now) == full
+
+
+def test_other_sign_name_is_counted_apart_but_for_the_number() -> None:
+    flow = FlowControl(DEFAULT_LIMITS)
+    for name in "ABCD":
+        for hour in range(10):
+            assert flow.take(name, [NUMBER], _at(hours=hour)) is None
+
+    assert flow.take("E", [NUMBER], _at(hours=10)) == NUMBER_DAY
+
+
+def test_other_number_is_counted_apart() -> None:
+    flow = _sent([START])
+
+    assert flow.take("A", ["13900139000"], START) is None
+
+
+def test_call_counts_for_none_when_one_number_is_full() -> None:
+    flow = _sent([START])
+
+    assert flow.take("A", ["13900139000", NUMBER], START) == MINUTE
+    assert flow.take("A", ["13900139000"], START) is None
+
+
+def test_refusal_is_not_counted() -> None:
+    flow = _sent([START])
+    flow.take("A", [NUMBER], START)
+
+    assert [len(sends) for sends in flow._sent.values()] == [1]
+
+
+def test_limits_may_be_raised() -> None:
+    flow = FlowControl([FlowLimit(Window.MINUTE, 2)])
+
+    taken = [flow.take("A", [NUMBER], START) for _ in range(3)]
+
+    assert taken == [None, None, FlowLimit(Window.MINUTE, 2)]
+
+
+def test_number_that_was_quiet_longest_goes_when_there_are_too_many() -> None:
+    flow = FlowControl(DEFAULT_LIMITS, most_numbers=2)
+    for number in ("13800138000", "13800138001", "13800138002"):
+        flow.take("A", [number], START)
+
+    assert flow.take("A", ["13800138002"], START) == MINUTE
+    assert flow.take("A", ["13800138000"], START) is None

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import phonenumbers
+import pytest
+import requests
+
+from otp_service.aliyun.codes import Outcome, lookup
+from otp_service.aliyun.numbers import e164
+from otp_service.sandbox.magic import MAGIC, Delay, Drop, Garble, Magic, Refuse
+
+_DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
+
+
+def _only(kind: type) -> pytest.MarkDecorator:
+    rows = [magic for magic in MAGIC.values() if isinstance(magic.behaviour, kind)]
+    return pytest.mark.parametrize("magic", rows, ids=[magic.number for magic in rows])
+
+
+@pytest.mark.parametrize("number", MAGIC)
+def test_magic_number_is_a_valid_mobile(number: str) -> None:
+    parsed = phonenumbers.parse(number, "CN")
+
+    assert phonenumbers.is_valid_number(parsed)
+    assert phonenumbers.number_type(parsed) == phonenumbers.PhoneNumberType.MOBILE
+
+
+@pytest.mark.parametrize("magic", MAGIC.values(), ids=MAGIC)
+def test_magic_number_has_its_row_in_the_docs(magic: Magic) -> None:
+    assert f"| `{magic.number}` | {magic.effect} |" in _DOCS.read_text("utf-8")
+
+
+@_only(Refuse)
+def test_refusing_number_gets_its_code(caller: Any, magic: Magic) -> None:
+    answer = caller.v1(PhoneNumbers=magic.number)
+
+    row = lookup(magic.behaviour.code)
+    assert (answer.json()["Code"], answer.status_code) == (row.code, row.http_status)
+    assert answer.json()["Message"] == (magic.behaviour.message or row.message)
+    assert row.outcome is not Outcome.ACCEPTED
+    assert caller.inbox() == []
+
+
+@_only(Delay)
+def test_slow_number_is_delivered_and_answered_late(caller: Any, pauses: list[float], magic: Magic) -> None:
+    answer = caller.v3(PhoneNumbers=magic.number)
+
+    assert answer.json()["Code"] == "OK"
+    assert pauses == [magic.behaviour.seconds]
+    assert [message["phone"] for message in caller.inbox()] == [e164(magic.number)]
+
+
+@_only(Drop)
+@pytest.mark.parametrize("scheme", ["v1", "v3"])
+def test_dropping_number_gets_no_answer(caller: Any, magic: Magic, scheme: str) -> None:
+    with pytest.raises(requests.ConnectionError, match="closed connection without response"):
+        getattr(caller, scheme)(PhoneNumbers=magic.number)
+
+    assert len(caller.inbox()) == magic.behaviour.delivers
+
+
+@_only(Garble)
+def test_garbling_number_gets_no_answer_of_the_api(caller: Any, magic: Magic) -> None:
+    answer = caller.v1(PhoneNumbers=magic.number)
+
+    garbled = magic.behaviour.answer
+    assert (answer.status_code, answer.text) == (garbled.status, garbled.body)
+    assert answer.headers["Content-Type"] == garbled.content_type
+    assert len(caller.inbox()) == magic.behaviour.delivers
+    assert magic.behaviour.delivers == (garbled.status == 200)
+
+
+def test_redirecting_number_names_another_address(caller: Any) -> None:
+    answer = caller.v1(PhoneNumbers="13800006007")
+
+    assert (answer.status_code, answer.headers["Location"]) == (301, "http://127.0.0.1:9/")
+
+
+@pytest.mark.parametrize("number", ["13800001002", "13800005002", "13800006001"])
+def test_magic_call_has_to_pass_all_checks_first(caller: Any, number: str) -> None:
+    answer = caller.v1(PhoneNumbers=number, SignName="unknown")
+
+    assert answer.json()["Code"] == "isv.SMS_SIGNATURE_ILLEGAL"
+
+
+def test_magic_call_in_any_spelling_is_magic(caller: Any) -> None:
+    answer = caller.v1(PhoneNumbers="+8613800001002")
+
+    assert answer.json()["Code"] == "isv.BLACK_KEY_CONTROL_LIMIT"
+
+
+def test_delivering_magic_call_counts_for_flow_control(caller: Any) -> None:
+    caller.v1(PhoneNumbers="13800006001")
+    answer = caller.v1(PhoneNumbers="13800006001")
+
+    assert answer.json()["Code"] == "isv.BUSINESS_LIMIT_CONTROL"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import pytest
+import requests
+
+from otp_service.sandbox import SandboxConfig, SandboxServer, run_sandbox, start_sandbox
+
+CONFIG = SandboxConfig.default({"testId": "testSecret"})
+
+
+def test_server_tells_where_it_is(server: SandboxServer) -> None:
+    assert server.url == f"http://127.0.0.1:{server.port}"
+    assert server.inbox_url == f"{server.url}/inbox"
+
+
+def test_server_on_all_addresses_names_one_that_works() -> None:
+    with start_sandbox(CONFIG, host="0.0.0.0") as server:
+        assert server.url.startswith("http://127.0.0.1:")
+
+
+def test_closed_server_no_longer_listens() -> None:
+    server = start_sandbox(CONFIG)
+    server.close()
+
+    with pytest.raises(requests.ConnectionError):
+        requests.get(server.url, timeout=1)
+
+
+def test_server_writes_no_line(caller: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    caller.v3()
+    caller.v3(PhoneNumbers="13800006005")
+    caller.raw("GET", "/inbox?phone=13800138000")
+    with pytest.raises(requests.ConnectionError):
+        caller.v3(PhoneNumbers="13800005001")
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_run_ends_with_control_c() -> None:
+    urls = []
+
+    def interrupt(server: SandboxServer) -> None:
+        urls.append(server.url)
+        main = threading.main_thread().ident
+        threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
+
+    run_sandbox(CONFIG, announce=interrupt)
+
+    with pytest.raises(requests.ConnectionError):
+        requests.get(urls[0], timeout=1)
+
+
+def test_config_does_not_print_secrets() -> None:
+    assert "testSecret" not in repr(CONFIG)
