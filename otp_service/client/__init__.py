@@ -1,0 +1,107 @@
+"""The client room: what a Python login backend imports. Touches the service over HTTP, and nothing else.
+
+    from otp_service.client import OtpClient, WrongCode
+
+    otp = OtpClient("https://otp.example.com", secret_key)
+    sent = otp.request("13800138000", purpose="login", client_ip=request.remote_addr)
+    approved = otp.verify("13800138000", sent.verification_id, typed)
+    redeemed = otp.redeem(approved.proof, purpose="login")
+
+Importing it loads neither Flask nor Redis nor phone metadata.
+"""
+
+from __future__ import annotations
+
+from otp_service.client.answers import Approved, Redeemed, SendStatus, Sent, VerificationStatus
+from otp_service.client.errors import (
+    AlreadyVerified,
+    ApiError,
+    AttemptsExhausted,
+    CooldownActive,
+    DestinationBlocked,
+    DestinationRejected,
+    Forbidden,
+    InternalError,
+    InvalidCode,
+    InvalidPhone,
+    InvalidProof,
+    InvalidRequest,
+    LimitError,
+    LimitReached,
+    MethodNotAllowed,
+    NotFound,
+    OtpServiceError,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    ProofError,
+    ProofExpired,
+    ProofRedeemed,
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderRateLimited,
+    ProviderUnavailable,
+    RequestError,
+    RetryableError,
+    ServiceUnreachable,
+    StoreUnavailable,
+    Unauthorized,
+    UnexpectedAnswer,
+    UnsupportedMediaType,
+    VerificationCanceled,
+    VerificationError,
+    VerificationExpired,
+    VerificationNotFound,
+    WrongCode,
+)
+from otp_service.client.otp_client import OtpClient
+from otp_service.client.proof_reader import read_proof
+from otp_service.proofs import Proof
+
+__all__ = [
+    "AlreadyVerified",
+    "ApiError",
+    "Approved",
+    "AttemptsExhausted",
+    "CooldownActive",
+    "DestinationBlocked",
+    "DestinationRejected",
+    "Forbidden",
+    "InternalError",
+    "InvalidCode",
+    "InvalidPhone",
+    "InvalidProof",
+    "InvalidRequest",
+    "LimitError",
+    "LimitReached",
+    "MethodNotAllowed",
+    "NotFound",
+    "OtpClient",
+    "OtpServiceError",
+    "OutcomeUnknown",
+    "PayloadTooLarge",
+    "Proof",
+    "ProofError",
+    "ProofExpired",
+    "ProofRedeemed",
+    "ProviderError",
+    "ProviderMisconfigured",
+    "ProviderRateLimited",
+    "ProviderUnavailable",
+    "Redeemed",
+    "RequestError",
+    "RetryableError",
+    "SendStatus",
+    "Sent",
+    "ServiceUnreachable",
+    "StoreUnavailable",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "UnsupportedMediaType",
+    "VerificationCanceled",
+    "VerificationError",
+    "VerificationExpired",
+    "VerificationNotFound",
+    "VerificationStatus",
+    "WrongCode",
+    "read_proof",
+]

@@ -1,0 +1,153 @@
+"""Answers: what the service says when all went well, as values. Touches nothing.
+
+Names and units are the API's own; times are aware datetimes in UTC. Members that this version does not
+know are passed over, so that a newer service can say more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A verification is open and its SMS accepted, or perhaps on its way: `delivery` says which.
+
+    *resend_at* and *resend_in* are None when this verification gets no more SMS.
+    """
+
+    verification_id: str
+    status: str
+    purpose: str
+    phone_masked: str
+    code_length: int
+    code_type: str
+    expires_at: datetime
+    expires_in: int
+    resend_at: datetime | None
+    resend_in: int | None
+    sends_left: int
+    attempts_left: int
+    delivery: str
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """Return what the answer to `request` or `resend` says."""
+        return cls(**_standing(body))
+
+
+@dataclass(frozen=True, slots=True)
+class SendStatus:
+    """One SMS of a verification: its *number* from 1, what became of it, when it began, by which route."""
+
+    number: int
+    delivery: str
+    at: datetime
+    route: str
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """Return what an answer says of one SMS."""
+        return cls(
+            number=body["number"],
+            delivery=body["delivery"],
+            at=_time(body["at"]),
+            route=body["route"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationStatus:
+    """A verification as it stands: `pending`, `approved`, `exhausted`, `canceled` or `expired`."""
+
+    verification_id: str
+    status: str
+    purpose: str
+    phone_masked: str
+    code_length: int
+    code_type: str
+    expires_at: datetime
+    expires_in: int
+    resend_at: datetime | None
+    resend_in: int | None
+    sends_left: int
+    attempts_left: int
+    delivery: str
+    sends: tuple[SendStatus, ...]
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """Return what the answer to `status` says."""
+        return cls(**_standing(body), sends=tuple(SendStatus.read(send) for send in body["sends"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The code was right. The *proof* says so for *proof_expires_in* seconds; it is personal data."""
+
+    verification_id: str
+    purpose: str
+    phone: str = field(repr=False)
+    proof: str = field(repr=False)
+    proof_expires_in: int
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """Return what the answer to `verify` says."""
+        return cls(
+            verification_id=body["verification_id"],
+            purpose=body["purpose"],
+            phone=body["phone"],
+            proof=body["proof"],
+            proof_expires_in=body["proof_expires_in"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """What a proof proved, told once. *amr* holds how: `sms`, or `test` for a configured test phone."""
+
+    verification_id: str
+    client: str
+    purpose: str
+    phone: str = field(repr=False)
+    verified_at: datetime
+    amr: tuple[str, ...]
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """Return what the answer to `redeem` says."""
+        return cls(
+            verification_id=body["verification_id"],
+            client=body["client"],
+            purpose=body["purpose"],
+            phone=body["phone"],
+            verified_at=_time(body["verified_at"]),
+            amr=tuple(body["amr"]),
+        )
+
+
+def _standing(body: Mapping[str, Any]) -> dict[str, Any]:
+    resend_at = body["resend_at"]
+    return {
+        "verification_id": body["verification_id"],
+        "status": body["status"],
+        "purpose": body["purpose"],
+        "phone_masked": body["phone_masked"],
+        "code_length": body["code_length"],
+        "code_type": body["code_type"],
+        "expires_at": _time(body["expires_at"]),
+        "expires_in": body["expires_in"],
+        "resend_at": None if resend_at is None else _time(resend_at),
+        "resend_in": body["resend_in"],
+        "sends_left": body["sends_left"],
+        "attempts_left": body["attempts_left"],
+        "delivery": body["delivery"],
+    }
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

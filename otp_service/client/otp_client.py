@@ -1,0 +1,171 @@
+"""OtpClient: the calls of the service, for a server that holds a secret key. Touches network and clock.
+
+No call is made twice once its bytes may have left: an SMS costs money, an attempt is used up, a proof is
+redeemed once. Only what never arrived, and `status`, which changes nothing, is tried again, once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from otp_service.client.answers import Approved, Redeemed, Sent, VerificationStatus
+from otp_service.client.errors import OtpServiceError, OutcomeUnknown, ServiceUnreachable
+from otp_service.client.transport import Transport
+
+TIMEOUT = 8.0
+"""Seconds; the service answers within 6."""
+
+RETRY_PAUSE = 0.2
+"""Seconds before the second try: about what a restarting worker needs to listen again."""
+
+T = TypeVar("T")
+
+
+class OtpClient:
+    """The service at *base_url*, called with *secret_key*. One instance serves all threads of a process.
+
+    *timeout* is how many seconds to wait for an answer; *proxies* is what requests calls so, and proxies of
+    the environment are not used; *ca_bundle* is the path of the certificates to trust instead of the public
+    ones.
+
+    Every method raises, beside what it names, `ServiceUnreachable` (nothing was sent), `OutcomeUnknown` (no
+    answer came), `UnexpectedAnswer` (something else answered), `Unauthorized` and `StoreUnavailable`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        secret_key: str,
+        *,
+        timeout: float = TIMEOUT,
+        proxies: Mapping[str, str] | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
+        self._transport = Transport(
+            base_url, secret_key, timeout=timeout, proxies=proxies, ca_bundle=ca_bundle
+        )
+
+    def __repr__(self) -> str:
+        return f"OtpClient({self._transport.base_url})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._transport.close()
+
+    def request(
+        self,
+        phone: str,
+        *,
+        purpose: str | None = None,
+        locale: str | None = None,
+        client_ip: str | None = None,
+    ) -> Sent:
+        """Open a verification of *phone* and send its code.
+
+        *purpose* may be left out when the client has one only; *client_ip* is the end user's address, which
+        the limits per requester need.
+
+        Raises:
+            InvalidPhone, DestinationBlocked: this phone gets no SMS.
+            LimitError: too early, or a limit or budget is full.
+            ProviderError: nothing was sent.
+        """
+        body = {"phone": phone, "purpose": purpose, "locale": locale, "client_ip": client_ip}
+        return self._once("/otp/request", body, Sent.read)
+
+    def resend(
+        self,
+        phone: str,
+        verification_id: str,
+        *,
+        locale: str | None = None,
+        client_ip: str | None = None,
+    ) -> Sent:
+        """Send the same code of the same verification once more.
+
+        Raises:
+            VerificationError: it is unknown, has ended or is too old.
+            LimitError, ProviderError: as `request`.
+        """
+        body = {
+            "phone": phone,
+            "verification_id": verification_id,
+            "locale": locale,
+            "client_ip": client_ip,
+        }
+        return self._once("/otp/request", body, Sent.read)
+
+    def verify(
+        self, phone: str, verification_id: str, code: str, *, client_ip: str | None = None
+    ) -> Approved:
+        """Submit what the person typed; return the proof if it was right.
+
+        Raises:
+            InvalidCode: no code looks like this; no attempt was used.
+            WrongCode, AttemptsExhausted: an attempt was used, or none was left.
+            VerificationError: the verification has ended otherwise, or is unknown.
+        """
+        body = {
+            "phone": phone,
+            "verification_id": verification_id,
+            "code": code,
+            "client_ip": client_ip,
+        }
+        return self._once("/otp/verify", body, Approved.read)
+
+    def redeem(self, proof: str, *, purpose: str) -> Redeemed:
+        """Use *proof* up and return what it proves. Works once.
+
+        Raises:
+            ProofError: not valid for this client and *purpose*, too old, or used before.
+        """
+        return self._once("/otp/redeem", {"proof": proof, "purpose": purpose}, Redeemed.read)
+
+    def status(self, phone: str, verification_id: str) -> VerificationStatus:
+        """Return a verification as it stands.
+
+        Raises:
+            VerificationNotFound: unknown, or not of this phone and client.
+        """
+        body = {"phone": phone, "verification_id": verification_id}
+        return self._post("/otp/status", body, VerificationStatus.read, (ServiceUnreachable, OutcomeUnknown))
+
+    def cancel(self, phone: str, verification_id: str) -> None:
+        """End a pending verification.
+
+        Raises:
+            VerificationError: unknown, or ended otherwise.
+        """
+        self._once("/otp/cancel", {"phone": phone, "verification_id": verification_id}, _nothing)
+
+    def _once(self, path: str, body: Mapping[str, object], read: Callable[[Mapping[str, Any]], T]) -> T:
+        return self._post(path, body, read, (ServiceUnreachable,))
+
+    def _post(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        read: Callable[[Mapping[str, Any]], T],
+        again: tuple[type[OtpServiceError], ...],
+    ) -> T:
+        given = {name: value for name, value in body.items() if value is not None}
+        try:
+            return self._transport.post(path, given, read)
+        except again:
+            time.sleep(RETRY_PAUSE)
+        return self._transport.post(path, given, read)
+
+
+def _nothing(body: Mapping[str, Any]) -> None:
+    """Read the answer that has no body."""

@@ -1,0 +1,309 @@
+"""Faults: what is tried again, what is not, and that no failure tells a secret."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+import scripted
+import servers
+from scripted import Answer, Scripted, breaks_off, chatters, closes, hangs, problem, resets, says
+
+from otp_service.client import (
+    OtpClient,
+    OtpServiceError,
+    OutcomeUnknown,
+    ServiceUnreachable,
+    Unauthorized,
+    otp_client,
+)
+
+SECRET_KEY = "sk_never_shown_anywhere"
+PHONE, ID, CODE, PROOF = "+8613800138000", "v" * 22, "012345", "proof-text"
+SECRETS = (SECRET_KEY, "13800138000", CODE, PROOF)
+
+STATUS = {
+    "verification_id": ID,
+    "status": "pending",
+    "purpose": "login",
+    "phone_masked": "+86 138****8000",
+    "code_length": 6,
+    "code_type": "digits",
+    "expires_at": "2026-11-23T08:12:41Z",
+    "expires_in": 300,
+    "resend_at": None,
+    "resend_in": None,
+    "sends_left": 0,
+    "attempts_left": 5,
+    "delivery": "accepted",
+    "sends": [],
+}
+
+ONCE: dict[str, Callable[[OtpClient], object]] = {
+    "request": lambda c: c.request(PHONE),
+    "resend": lambda c: c.resend(PHONE, ID),
+    "verify": lambda c: c.verify(PHONE, ID, CODE),
+    "redeem": lambda c: c.redeem(PROOF, purpose="login"),
+    "cancel": lambda c: c.cancel(PHONE, ID),
+}
+FAULTS: dict[str, Answer] = {
+    "time-out": hangs,
+    "reset": resets,
+    "closed": closes,
+    "broken off": breaks_off,
+    "no HTTP": chatters,
+    "gateway": says(502),
+}
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtpClient]:
+    """A client of a port where nobody listens."""
+    monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0.01)
+    with OtpClient(f"http://127.0.0.1:{servers.free_port()}", SECRET_KEY, timeout=0.3) as client:
+        yield client
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
+def test_what_may_have_arrived_is_never_sent_again(
+    service: Scripted, client: OtpClient, call: Callable[[OtpClient], object], fault: Answer
+) -> None:
+    service.will(fault, says(204))
+    with pytest.raises(OutcomeUnknown):
+        call(client)
+
+    assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_a_status_is_asked_for_twice(service: Scripted, client: OtpClient, fault: Answer) -> None:
+    service.will(fault, says(200, STATUS))
+
+    assert client.status(PHONE, ID).status == "pending"
+    assert len(service.calls) == 2
+
+
+def test_a_status_is_not_asked_for_three_times(service: Scripted, client: OtpClient) -> None:
+    service.will(closes, closes, says(200, STATUS))
+    with pytest.raises(OutcomeUnknown):
+        client.status(PHONE, ID)
+
+    assert len(service.calls) == 2
+
+
+def test_a_refusal_is_never_asked_for_twice(service: Scripted, client: OtpClient) -> None:
+    service.will(problem(401, "unauthorized"), says(200, STATUS))
+    with pytest.raises(Unauthorized):
+        client.status(PHONE, ID)
+
+    assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
+def test_a_refused_connection_sent_nothing(
+    unreachable: OtpClient, call: Callable[[OtpClient], object]
+) -> None:
+    with pytest.raises(ServiceUnreachable) as failure:
+        call(unreachable)
+
+    assert failure.value.cause == "NewConnectionError"
+
+
+@pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
+def test_a_call_waits_for_a_service_that_starts_again(
+    service: Scripted, monkeypatch: pytest.MonkeyPatch, call: Callable[[OtpClient], object]
+) -> None:
+    """The first try finds nobody; while it pauses, the service comes back."""
+    with OtpClient(f"http://127.0.0.1:{servers.free_port()}", SECRET_KEY, timeout=0.3) as client:
+        pauses: list[float] = []
+
+        def come_back(seconds: float) -> None:
+            pauses.append(seconds)
+            client._transport.base_url = service.url
+
+        monkeypatch.setattr(otp_client.time, "sleep", come_back)
+        service.will(problem(401, "unauthorized"))
+        with pytest.raises(Unauthorized):
+            call(client)
+
+    assert pauses == [otp_client.RETRY_PAUSE]
+    assert len(service.calls) == 1
+
+
+def test_a_connection_that_does_not_come_about_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener whose queue is full answers no further call."""
+    monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        client = stack.enter_context(OtpClient(url, SECRET_KEY, timeout=0.2))
+        with pytest.raises(ServiceUnreachable) as failure:
+            client.request(PHONE)
+
+    assert failure.value.cause == "ConnectTimeoutError"
+
+
+def test_a_name_that_does_not_resolve_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
+    with (
+        OtpClient("http://otp.invalid", SECRET_KEY, timeout=0.3) as client,
+        pytest.raises(ServiceUnreachable),
+    ):
+        client.request(PHONE)
+
+
+def test_a_proxy_that_is_down_sent_nothing(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
+    proxies = {"http": f"http://127.0.0.1:{servers.free_port()}"}
+    with (
+        OtpClient(service.url, SECRET_KEY, timeout=0.3, proxies=proxies) as client,
+        pytest.raises(ServiceUnreachable),
+    ):
+        client.request(PHONE)
+
+    assert service.calls == []
+
+
+def test_a_given_proxy_is_used(service: Scripted) -> None:
+    service.will(says(204))
+    with OtpClient("http://otp.invalid", SECRET_KEY, proxies={"http": service.url}) as client:
+        client.cancel(PHONE, ID)
+
+    assert service.calls[0].path == "http://otp.invalid/otp/cancel"
+
+
+def test_nothing_of_the_environment_is_used(
+    service: Scripted, client: OtpClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{servers.free_port()}")
+    service.will(says(204))
+    client.cancel(PHONE, ID)
+
+    assert service.calls[0].headers["Authorization"] == f"Bearer {SECRET_KEY}"
+
+
+def test_redirects_are_not_followed(service: Scripted, client: OtpClient) -> None:
+    with scripted.serving() as elsewhere:
+        service.will(says(307, Location=f"{elsewhere.url}/otp/verify"))
+        with suppress(OtpServiceError):
+            client.verify(PHONE, ID, CODE)
+
+    assert elsewhere.calls == []
+
+
+def test_a_service_with_a_foreign_certificate_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
+    certificate, key = self_signed(tmp_path)
+    with scripted.serving(certificate, key) as service:
+        service.will(says(204), says(204))
+        with (
+            OtpClient(service.url, SECRET_KEY, timeout=2) as client,
+            pytest.raises(ServiceUnreachable) as failure,
+        ):
+            client.cancel(PHONE, ID)
+        assert failure.value.cause == "SSLCertVerificationError"
+        assert service.calls == []
+
+        with OtpClient(service.url, SECRET_KEY, timeout=2, ca_bundle=str(certificate)) as client:
+            client.cancel(PHONE, ID)
+        assert len(service.calls) == 1
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=otp"
+    options = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
+    try:
+        subprocess.run([*command.split(), *options], check=True, capture_output=True)
+    except FileNotFoundError:
+        servers.skip_or_fail("openssl is not installed")
+    return certificate, key
+
+
+BAD_ANSWERS = FAULTS | {
+    "echo": says(200, PHONE.encode()),
+    "echo in JSON": says(200, {"phone": PHONE, "code": CODE, "proof": PROOF}),
+    "echo in a fault": says(500, f"{PHONE} {CODE} {PROOF} {SECRET_KEY}".encode()),
+    "refusal": problem(401, "unauthorized"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+@pytest.mark.parametrize("call", [ONCE["verify"], ONCE["redeem"]], ids=["verify", "redeem"])
+def test_no_failure_holds_a_secret(
+    service: Scripted, client: OtpClient, call: Callable[[OtpClient], object], fault: Answer
+) -> None:
+    service.will(fault)
+    with pytest.raises(OtpServiceError) as failure:
+        call(client)
+    error = failure.value
+    told = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
+
+    assert [secret for secret in SECRETS if secret in told] == []
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_an_unreachable_service_tells_no_secret(unreachable: OtpClient) -> None:
+    with pytest.raises(ServiceUnreachable) as failure:
+        unreachable.verify(PHONE, ID, CODE)
+
+    told = repr(failure.value) + str(failure.value.__cause__)
+    assert [secret for secret in SECRETS if secret in told] == []
+
+
+def test_a_printed_client_shows_its_address_only(client: OtpClient) -> None:
+    assert repr(client) == str(client) == f"OtpClient({client._transport.base_url})"
+    assert SECRET_KEY not in repr(vars(client))
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "otp.example.com",
+        "ftp://otp.example.com",
+        "https://",
+        "https:///otp",
+        "https://user:password@otp.example.com",
+        "https://otp.example.com?x=1",
+        "https://otp.example.com#x",
+        "https://otp.example.com/a b",
+        "https://otp.example.com\n",
+    ],
+)
+def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        OtpClient(base_url, SECRET_KEY)
+
+
+@pytest.mark.parametrize("key", ["", "sk a", "sk_a\n", "sk_a\r\nX: y", "sk_ä", "\x00"])
+def test_a_key_that_would_break_the_header_is_refused_unshown(key: str) -> None:
+    with pytest.raises(ValueError, match="secret_key") as refusal:
+        OtpClient("https://otp.example.com", key)
+
+    assert not key or key not in str(refusal.value)
+
+
+@pytest.mark.parametrize("end", ["", "/", "/mounted", "/mounted/"])
+def test_the_service_may_be_mounted_below_a_path(service: Scripted, end: str) -> None:
+    service.will(says(204))
+    with OtpClient(service.url + end, SECRET_KEY) as client:
+        client.cancel(PHONE, ID)
+
+    assert service.calls[0].path == end.rstrip("/") + "/otp/cancel"

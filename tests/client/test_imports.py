@@ -1,0 +1,36 @@
+"""The client room is light: a login backend that imports it gets no server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LOADED = "import sys, otp_service.client; print(*sorted(sys.modules))"
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """Every module that importing the client loads, in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "library",
+    ["flask", "werkzeug", "redis", "phonenumbers", "pydantic", "click", "structlog", "granian"],
+)
+def test_importing_the_client_does_not_load(library: str, loaded: set[str]) -> None:
+    assert library not in loaded
+
+
+def test_importing_the_client_loads_little_of_the_service(loaded: set[str]) -> None:
+    ours = {name for name in loaded if name.startswith("otp_service.")}
+
+    assert {name for name in ours if not name.startswith("otp_service.client")} == {
+        "otp_service.codes",
+        "otp_service.errors",
+        "otp_service.keyring",
+        "otp_service.proofs",
+    }

@@ -1,0 +1,165 @@
+"""Refusals: every problem document becomes the error of its code."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from scripted import Scripted, problem, says
+
+from otp_service import client as client_room
+from otp_service import errors as spine
+from otp_service.client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown, UnexpectedAnswer, errors
+
+PHONE, ID = "+8613800138000", "v" * 22
+STATUS = {
+    "invalid_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid_phone": 422,
+    "destination_blocked": 403,
+    "invalid_code": 422,
+    "verification_not_found": 404,
+    "already_verified": 409,
+    "verification_expired": 410,
+    "verification_canceled": 410,
+    "wrong_code": 422,
+    "attempts_exhausted": 429,
+    "invalid_proof": 422,
+    "proof_expired": 410,
+    "proof_redeemed": 409,
+    "cooldown_active": 429,
+    "limit_reached": 429,
+    "destination_rejected": 422,
+    "provider_rate_limited": 429,
+    "provider_misconfigured": 502,
+    "provider_unavailable": 503,
+    "store_unavailable": 503,
+    "internal_error": 500,
+}
+ERRORS = [{"pointer": "/phone", "detail": "is required"}]
+FACTS: dict[str, dict[str, object]] = {
+    "invalid_request": {"errors": ERRORS},
+    "wrong_code": {"attempts_left": 4},
+    "cooldown_active": {"retry_after": 60, "limit": "cooldown"},
+    "limit_reached": {"retry_after": 3_600, "limit": "sends_per_hour"},
+    "provider_rate_limited": {"retry_after": 60},
+    "provider_unavailable": {"retry_after": 2},
+    "store_unavailable": {"retry_after": 1},
+}
+
+
+def kinds(parent: type[Exception]) -> list[type[Exception]]:
+    return [kind for child in parent.__subclasses__() for kind in (child, *kinds(child))]
+
+
+def named(parent: type[Exception]) -> dict[str, str]:
+    """Class names by code, of the leaves."""
+    leaves = {kind for kind in kinds(parent) if not kind.__subclasses__() and getattr(kind, "code", "")}
+    return {str(vars(kind)["code"]): kind.__name__ for kind in leaves if "code" in vars(kind)}
+
+
+def refused(service: Scripted, client: OtpClient) -> OtpServiceError:
+    with pytest.raises(OtpServiceError) as refusal:
+        client.verify(PHONE, ID, "012345")
+    assert len(service.calls) == 1
+    return refusal.value
+
+
+@pytest.mark.parametrize("code", STATUS)
+def test_a_problem_becomes_the_error_of_its_code(service: Scripted, client: OtpClient, code: str) -> None:
+    service.will(problem(STATUS[code], code, **FACTS.get(code, {})))
+    error = refused(service, client)
+
+    assert isinstance(error, ApiError)
+    assert type(error).__name__ == "".join(word.title() for word in code.split("_"))
+    assert type(error) is getattr(client_room, type(error).__name__)
+    assert (error.code, error.status, error.request_id) == (code, STATUS[code], "req-1")
+    assert str(error) == f"{code}: What {code} means. (request id req-1)"
+    assert error.members == FACTS.get(code, {})
+    assert {name: getattr(error, name) for name in error.members} == error.members
+
+
+def test_every_error_of_the_service_has_one_of_the_client_with_the_same_name() -> None:
+    service = named(spine.OtpError) | {"internal_error": "InternalError"}
+
+    assert named(ApiError) == service
+    assert set(STATUS) == set(service)
+
+
+def test_the_drawing_names_every_error_with_its_code() -> None:
+    drawn = dict(re.findall(r"^[│├└─ ]+(\w+) +(\w+)", str(errors.__doc__), re.MULTILINE))
+
+    assert {code: name for name, code in drawn.items() if code in STATUS} == named(ApiError)
+    assert {kind.__name__ for kind in kinds(OtpServiceError)} <= set(drawn)
+
+
+@pytest.mark.parametrize("code", ["challenge_required", "idempotency_in_progress", "brand_new"])
+def test_a_code_of_a_newer_service_is_an_api_error(service: Scripted, client: OtpClient, code: str) -> None:
+    service.will(problem(403, code, challenge={"kind": "pow"}))
+    error = refused(service, client)
+
+    assert type(error) is ApiError
+    assert (error.code, error.members) == (code, {"challenge": {"kind": "pow"}})
+
+
+@pytest.mark.parametrize(
+    ("code", "fact", "value"),
+    [
+        ("wrong_code", "attempts_left", 0),
+        ("cooldown_active", "retry_after", 1),
+        ("limit_reached", "limit", ""),
+        ("invalid_request", "errors", []),
+    ],
+)
+def test_a_missing_fact_is_the_careful_one(
+    service: Scripted, client: OtpClient, code: str, fact: str, value: object
+) -> None:
+    service.will(problem(422, code))
+
+    assert getattr(refused(service, client), fact) == value
+
+
+@pytest.mark.parametrize(
+    ("parent", "codes"),
+    [
+        (client_room.RequestError, {"invalid_request", "invalid_phone", "unauthorized", "invalid_code"}),
+        (client_room.VerificationError, {"wrong_code", "verification_expired", "attempts_exhausted"}),
+        (client_room.ProofError, {"invalid_proof", "proof_expired", "proof_redeemed"}),
+        (client_room.LimitError, {"cooldown_active", "limit_reached"}),
+        (
+            client_room.ProviderError,
+            {"destination_rejected", "provider_rate_limited", "provider_misconfigured"},
+        ),
+        (client_room.RetryableError, {"cooldown_active", "provider_unavailable", "store_unavailable"}),
+    ],
+)
+def test_errors_are_caught_by_their_group(parent: type[ApiError], codes: set[str]) -> None:
+    assert {
+        code for code in codes if not isinstance(errors.from_problem(400, {"code": code}), parent)
+    } == set()
+
+
+@pytest.mark.parametrize("status", [301, 302, 304, 307, 308, 400, 404, 413, 429])
+def test_a_status_without_a_problem_is_unexpected(service: Scripted, client: OtpClient, status: int) -> None:
+    service.will(says(status, b"" if status == 304 else b"<html>moved</html>", Location="/elsewhere"))
+    error = refused(service, client)
+
+    assert isinstance(error, UnexpectedAnswer)
+    assert error.status == status
+
+
+@pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"{}", b'{"code": 5}', b""])
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_server_fault_without_a_problem_leaves_the_outcome_unknown(
+    service: Scripted, client: OtpClient, status: int, body: bytes
+) -> None:
+    service.will(says(status, body))
+    error = refused(service, client)
+
+    assert isinstance(error, OutcomeUnknown)
+    assert error.cause == f"HTTP status {status}"
