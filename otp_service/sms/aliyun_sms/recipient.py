@@ -1,0 +1,54 @@
+"""A phone, spelled for `PhoneNumbers` of SendSms. Touches nothing.
+
+https://help.aliyun.com/document_detail/419273.html: mainland numbers stand without prefix, all others after
+their country code without `+`; several are separated by commas.
+"""
+
+from __future__ import annotations
+
+import re
+
+from otp_service.aliyun.numbers import NotMainlandMobile, national
+from otp_service.phone import Phone
+
+MAINLAND = 86
+
+_MAINLAND_FORM = re.compile(r"1[3-9][0-9]{9}")
+_INTERNATIONAL_FORM = re.compile(r"[1-9][0-9]{6,14}")
+
+
+class Unsendable(Exception):
+    """No spelling of this number reaches it, and nothing else; *code* is for the log."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def phone_numbers(phone: Phone) -> str:
+    """Return the one number to send to.
+
+    Phones are parsed at the door, but a wrong text here is an SMS to a stranger or to a thousand of them.
+
+    Raises:
+        Unsendable: the number can't be told to Aliyun.
+    """
+    return _mainland(phone) if phone.country_code == MAINLAND else _international(phone)
+
+
+def _mainland(phone: Phone) -> str:
+    if not phone.e164.startswith("+86") or not _MAINLAND_FORM.fullmatch(phone.national):
+        raise Unsendable("phone")
+    return phone.national
+
+
+def _international(phone: Phone) -> str:
+    digits = phone.e164.removeprefix("+")
+    if not _INTERNATIONAL_FORM.fullmatch(digits) or not digits.startswith(str(phone.country_code)):
+        raise Unsendable("phone")
+    try:
+        national(digits)
+    except NotMainlandMobile:
+        return digits
+    # +1 862 401 7194 without its plus is the mainland number 18624017194, and Aliyun takes it for that.
+    raise Unsendable("phone_reads_as_mainland")

@@ -1,0 +1,104 @@
+"""urllib3's connections, made to tell whether a request left and to read against a deadline; touches sockets.
+
+The types of urllib3's errors do not tell this: a time-out inside the TLS handshake and one while waiting for
+the answer look the same. The connection itself knows.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from http.client import HTTPResponse
+from typing import Any, ClassVar
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from otp_service.sms import trip
+
+MAX_IDLE_SECONDS = 20.0
+"""Aliyun closes a connection that was idle for 25 s (`Keep-Alive: timeout=25`). urllib3 drops those whose end
+it can see, but a request may cross the closing on the wire, and then nobody knows whether it was read. So a
+connection is not used again when that moment comes near."""
+
+
+class TimedReader(io.RawIOBase):
+    """Reads from a socket until the trip's answer is due.
+
+    A socket's own time-out starts anew with each byte, so a server that drips could hold a thread for hours.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        """Return True: that is all it can do."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what is there into *buffer*, waiting no longer than the trip may."""
+        if under_way := trip.current():
+            self._sock.settimeout(under_way.left())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket, which lives as long as somebody reads from it."""
+        self._raw.close()
+        super().close()
+
+
+class TimedResponse(HTTPResponse):
+    """The standard library's response over a `TimedReader`."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(TimedReader(sock))
+
+
+class Connection(HTTPConnection):
+    """Marks its trip as departed before the first byte of the request is written."""
+
+    response_class = TimedResponse
+    _used_at = 0.0
+
+    def send(self, data: Any) -> None:
+        """Write *data*, connecting first if need be."""
+        if self.sock is None:
+            self.connect()
+        if under_way := trip.current():
+            under_way.depart()
+        self._used_at = time.monotonic()
+        super().send(data)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it may carry another request; urllib3 asks before each."""
+        return super().is_connected and time.monotonic() - self._used_at < MAX_IDLE_SECONDS
+
+
+class TlsConnection(Connection, HTTPSConnection):
+    """The same over TLS, where connecting includes the handshake."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = TlsConnection
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter over these connections."""
+
+    pools: ClassVar = {"http": _Pool, "https": _TlsPool}
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pool manager, and have it make our pools."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self.pools

@@ -1,0 +1,57 @@
+"""A lane: one route with its breaker and its pauses; touches what its provider touches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from otp_service.messages import Sms, Template
+from otp_service.ports import Clock, Events, Fault, Outcome
+from otp_service.sms.breaker import Breaker
+from otp_service.sms.pause import Pauses
+from otp_service.sms.provider import Trouble, Verdict, refused
+from otp_service.sms.route import Route
+
+
+class Lane:
+    """Sends over one route unless it is paused or its breaker is open, and learns from every outcome."""
+
+    def __init__(self, route: Route, clock: Clock, events: Events) -> None:
+        self.route = route
+        self._events = events
+        self._breaker = Breaker(clock.monotonic)
+        self._pauses = Pauses(clock.monotonic)
+
+    def state(self) -> str:
+        """Return `ok`, `paused` (an operator must act) or `open` (the provider does not answer)."""
+        if self._breaker.is_open:
+            return "open"
+        return "paused" if self._pauses.any() else "ok"
+
+    def send(self, sms: Sms, template: Template, deadline: float) -> Outcome:
+        """Send *sms* once, or refuse at once while the route rests."""
+        if self._pauses.holds(template.template_code):
+            return refused(Fault.ROUTE, "route_paused", route=self.route.name)
+        if not self._breaker.admits():
+            wait = max(1, math.ceil(self._breaker.wait()))
+            return refused(Fault.PROVIDER, "breaker_open", wait=wait, route=self.route.name)
+        verdict = self.route.provider.send(sms, template, deadline)
+        self._learn(verdict, template)
+        return replace(verdict.outcome, route=self.route.name)
+
+    def _learn(self, verdict: Verdict, template: Template) -> None:
+        if verdict.trouble is Trouble.TRANSPORT:
+            if self._breaker.failed():
+                self._events.emit("breaker_opened", route=self.route.name)
+            return
+        if self._breaker.answered():
+            self._events.emit("breaker_closed", route=self.route.name)
+        if verdict.trouble is Trouble.OPERATOR:
+            self._pauses.start(template.template_code)
+            self._events.emit(
+                "route_paused",
+                route=self.route.name,
+                template_code=template.template_code,
+                provider_code=verdict.outcome.provider_code,
+                provider_request_id=verdict.outcome.request_id,
+            )

@@ -1,0 +1,86 @@
+"""The routes in their order: which of them sends an SMS, and when the next one may try. Touches threads.
+
+A second route is a second SMS unless the first one surely sent none. So the next one is tried only after a
+refusal that is the route's or the provider's fault; never after an unknown outcome, and never when the number
+itself was refused: that would be asked of every provider in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from otp_service.messages import Sms
+from otp_service.ports import Clock, Events, Fault, Outcome, OutcomeKind
+from otp_service.sms.bulkhead import Bulkhead, Permit
+from otp_service.sms.lane import Lane
+from otp_service.sms.provider import refused
+from otp_service.sms.route import Route
+
+__all__ = ["Route", "Router"]
+
+NEXT_ROUTE_SECONDS = 2.5
+"""With less than this before the deadline another route could not answer in time."""
+
+MAX_IN_FLIGHT = 64
+
+_NO_ROUTE = refused(Fault.ROUTE, "no_route")
+
+
+class Router:
+    """The SmsSender of the service: all routes behind one bulkhead."""
+
+    def __init__(
+        self, *, routes: Sequence[Route], clock: Clock, events: Events, max_in_flight: int = MAX_IN_FLIGHT
+    ) -> None:
+        self._lanes = tuple(Lane(route, clock, events) for route in routes)
+        self._clock = clock
+        self._events = events
+        self._bulkhead = Bulkhead(self._deliver, max_in_flight=max_in_flight, clock=clock, events=events)
+
+    def serves(self, client: str, purpose: str) -> bool:
+        """Tell whether any route sends for *client* and *purpose*."""
+        return any(lane.route.serves(client, purpose) for lane in self._lanes)
+
+    def permit(self) -> Permit:
+        """Return the right to one send.
+
+        Raises:
+            ProviderUnavailable: too many sends are in flight.
+        """
+        return self._bulkhead.permit()
+
+    def states(self) -> dict[str, str]:
+        """Return how each route is: `ok`, `paused` or `open`."""
+        return {lane.route.name: lane.state() for lane in self._lanes}
+
+    def close(self, timeout: float) -> bool:
+        """Send no more and wait for the sends in flight; tell whether all ended within *timeout* seconds."""
+        drained = self._bulkhead.close(timeout)
+        for lane in self._lanes:
+            lane.route.provider.close()
+        return drained
+
+    def _deliver(self, sms: Sms, deadline: float) -> Outcome:
+        serving = [(lane, t) for lane in self._lanes if (t := lane.route.template_for(sms))]
+        outcome = _NO_ROUTE
+        for number, (lane, template) in enumerate(serving):
+            if number and not self._passes_on(outcome, deadline):
+                break
+            outcome = lane.send(sms, template, deadline)
+        return outcome
+
+    def _passes_on(self, outcome: Outcome, deadline: float) -> bool:
+        if not _may_do_better(outcome) or deadline - self._clock.monotonic() < NEXT_ROUTE_SECONDS:
+            return False
+        self._events.emit(
+            "route_refused",
+            route=outcome.route,
+            provider_code=outcome.provider_code,
+            provider_request_id=outcome.request_id,
+        )
+        return True
+
+
+def _may_do_better(outcome: Outcome) -> bool:
+    """Tell whether nothing was sent, for certain, for a reason that another route need not share."""
+    return outcome.kind is OutcomeKind.REFUSED and outcome.fault in (Fault.ROUTE, Fault.PROVIDER)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from sms.doubles import MakeProvider, RealClock
+
+from otp_service.sms.aliyun_sms import AliyunSms
+from otp_service.sms.aliyun_sms.request import Account, Signature
+from otp_service.sms.http import HttpDoor
+
+
+@pytest.fixture
+def make_provider() -> Iterator[MakeProvider]:
+    """Makes providers that are closed with the test."""
+    with ExitStack() as closing:
+
+        def make(url: str, signature: Signature = Signature.V1, **facts: str) -> AliyunSms:
+            provider = AliyunSms(
+                account=Account("testId", facts.get("secret", "testSecret"), facts.get("security_token", "")),
+                sign_name=facts.get("sign_name", "云通信测试"),
+                door=HttpDoor(max_connections=4, connect_seconds=0.3, read_seconds=0.4),
+                clock=RealClock(),
+                endpoint=url,
+                signature=signature,
+            )
+            closing.callback(provider.close)
+            return provider
+
+        yield make

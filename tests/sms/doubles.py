@@ -1,0 +1,116 @@
+"""What the tests of this room send, and what they put in the place of clock, events and providers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from otp_service.codes import Code, CodeType
+from otp_service.messages import Sms, Template
+from otp_service.phone import Phone
+from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.sms.aliyun_sms import AliyunSms
+from otp_service.sms.aliyun_sms.request import Signature
+from otp_service.sms.provider import Trouble, Verdict
+
+NUMBER, CODE = "13800138000", "735196"
+MAINLAND = Phone("+86" + NUMBER, "CN", "mobile", 86)
+HONG_KONG = Phone("+85251234567", "HK", "mobile", 852)
+TEMPLATE = Template("*", "SMS_100000000")
+
+
+def sms(**changes: Any) -> Sms:
+    facts: dict[str, Any] = {
+        "phone": MAINLAND,
+        "client": "shop",
+        "purpose": "login",
+        "locale": "",
+        "code": Code(CODE),
+        "code_type": CodeType.DIGITS,
+        "out_id": "abcdefgh",
+    }
+    return Sms(**{**facts, **changes})
+
+
+ACCEPTED = Verdict(Outcome(OutcomeKind.ACCEPTED, biz_id="1^0"))
+UNKNOWN = Verdict(Outcome(OutcomeKind.UNKNOWN), Trouble.TRANSPORT)
+NOT_SENT = Verdict(Outcome(OutcomeKind.REFUSED, fault=Fault.PROVIDER), Trouble.TRANSPORT)
+ARREARS = Verdict(Outcome(OutcomeKind.REFUSED, fault=Fault.ROUTE), Trouble.OPERATOR)
+
+
+def refusal(fault: Fault) -> Verdict:
+    return Verdict(Outcome(OutcomeKind.REFUSED, fault=fault))
+
+
+class ManualClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, now: float = 1_795_421_261.0) -> None:
+        self.time = now
+        self.ticks = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+        self.ticks += seconds
+
+
+class RealClock:
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class RecordedEvents:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, object]]] = []
+
+    def emit(self, event: str, **facts: object) -> None:
+        self.seen.append((event, facts))
+
+    @property
+    def names(self) -> list[str]:
+        return [event for event, _ in self.seen]
+
+
+class MakeProvider(Protocol):
+    def __call__(self, url: str, signature: Signature = ..., **facts: str) -> AliyunSms: ...
+
+
+class ScriptedProvider:
+    """Gives the verdicts it was told, the last one for ever, and records what it was asked to send."""
+
+    def __init__(self, *verdicts: Verdict, before: Callable[[], None] = lambda: None) -> None:
+        self._verdicts = list(verdicts)
+        self._before = before
+        self._lock = threading.Lock()
+        self.sent: list[tuple[Sms, Template]] = []
+        self.closed = False
+
+    def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
+        self._before()
+        with self._lock:
+            self.sent.append((sms, template))
+            return self._verdicts.pop(0) if len(self._verdicts) > 1 else self._verdicts[0]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def eventually(condition: Callable[[], object], seconds: float = 5.0) -> bool:
+    """Wait for what another thread is about to do."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.001)
+    return False

@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+import pytest
+from sms import wire
+from sms.doubles import (
+    CODE,
+    HONG_KONG,
+    MAINLAND,
+    NUMBER,
+    TEMPLATE,
+    MakeProvider,
+    ManualClock,
+    RealClock,
+    RecordedEvents,
+    sms,
+)
+from sms.wire import OK, WireServer, response
+
+from otp_service.codes import Code
+from otp_service.messages import Template
+from otp_service.phone import Phone
+from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
+from otp_service.sandbox.magic import MAGIC
+from otp_service.sms.aliyun_sms import AliyunSms
+from otp_service.sms.aliyun_sms.request import Account, Signature
+from otp_service.sms.http import HttpDoor
+from otp_service.sms.provider import Provider, Trouble
+from otp_service.sms.providers import aliyun_sms
+from otp_service.sms.routes import Route, Router
+
+BOTH = pytest.mark.parametrize("signature", list(Signature))
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    released: list[float] = []
+    config = SandboxConfig.default({"testId": "testSecret"})
+    with start_sandbox(config, pause=released.append) as server:
+        yield server
+
+
+def send(provider: AliyunSms, phone: Phone = MAINLAND, template: Template = TEMPLATE) -> Outcome:
+    return provider.send(sms(phone=phone), template, time.monotonic() + 5).outcome
+
+
+def inbox(server: SandboxServer) -> str:
+    import requests  # noqa: PLC0415 - the inbox is a page
+
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(server.inbox_url, timeout=5).text
+
+
+# ── against the sandbox ──
+
+
+@BOTH
+def test_sandbox_accepts_and_delivers(
+    sandbox: SandboxServer, make_provider: MakeProvider, signature: Signature
+) -> None:
+    outcome = send(make_provider(sandbox.url, signature))
+
+    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert outcome.biz_id
+    assert outcome.request_id
+    assert CODE in inbox(sandbox)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"secret": "wrong"}, "SignatureDoesNotMatch"),
+        ({"sign_name": "没有"}, "isv.SMS_SIGNATURE_ILLEGAL"),
+    ],
+    ids=["wrong secret", "wrong sign name"],
+)
+def test_sandbox_refuses_what_is_configured_wrongly(
+    sandbox: SandboxServer,
+    make_provider: MakeProvider,
+    signature: Signature,
+    facts: dict[str, str],
+    code: str,
+) -> None:
+    outcome = send(make_provider(sandbox.url, signature, **facts))
+
+    assert (outcome.fault, outcome.provider_code) == (Fault.ROUTE, code)
+
+
+@BOTH
+def test_every_request_has_a_nonce_of_its_own(
+    sandbox: SandboxServer, make_provider: MakeProvider, signature: Signature
+) -> None:
+    provider = make_provider(sandbox.url, signature)
+    phones = [Phone(f"+86138{n:08}", "CN", "mobile", 86) for n in range(5)]
+
+    assert {send(provider, phone).kind for phone in phones} == {OutcomeKind.ACCEPTED}
+
+
+MAGIC_OUTCOMES: dict[str, OutcomeKind | Fault] = {
+    "1001": Fault.NUMBER,
+    "1002": Fault.NUMBER,
+    "1003": Fault.NUMBER,
+    **{f"10{n:02}": Fault.ROUTE for n in range(4, 14)},
+    "1014": OutcomeKind.UNKNOWN,
+    "1015": OutcomeKind.UNKNOWN,
+    **{f"200{n}": Fault.LIMIT for n in range(1, 6)},
+    "3001": Fault.PROVIDER,
+    "3002": Fault.ROUTE,
+    "3003": Fault.ROUTE,
+    "3004": OutcomeKind.UNKNOWN,
+    "4001": OutcomeKind.ACCEPTED,
+    "4002": OutcomeKind.ACCEPTED,
+    "5001": OutcomeKind.UNKNOWN,
+    "5002": OutcomeKind.UNKNOWN,
+    **{f"600{n}": OutcomeKind.UNKNOWN for n in range(1, 8)},
+}
+
+
+def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(
+    sandbox: SandboxServer, make_provider: MakeProvider
+) -> None:
+    provider = make_provider(sandbox.url)
+    phones = {ending: Phone(f"+861380000{ending}", "CN", "mobile", 86) for ending in MAGIC_OUTCOMES}
+    outcomes = {ending: send(provider, phone) for ending, phone in phones.items()}
+
+    assert {phone.national for phone in phones.values()} <= set(MAGIC)
+    assert {ending: o.fault or o.kind for ending, o in outcomes.items()} == MAGIC_OUTCOMES
+
+
+# ── what goes over the wire ──
+
+
+def test_v1_request_of_the_whole_provider() -> None:
+    clock = ManualClock(datetime(2026, 11, 23, 8, 7, 37, 999_999, tzinfo=UTC).timestamp())
+    with WireServer(wire.answers(response(OK))) as server:
+        provider = AliyunSms(
+            account=Account("testId", "testSecret"),
+            sign_name="云通信产品",
+            door=HttpDoor(max_connections=1),
+            clock=clock,
+            endpoint=server.url,
+            nonce=lambda: "135083bab80de7109a05e9a3c538688e",
+        )
+        message = sms(phone=Phone("+8613000000000", "CN", "mobile", 86), code=Code("123456"))
+        verdict = provider.send(message, Template("*", "SMS_000000"), clock.monotonic() + 5)
+        provider.close()
+
+    head, _, body = server.requests[0].decode().partition("\r\n\r\n")
+    assert verdict.outcome.kind is OutcomeKind.ACCEPTED
+    assert head.startswith("POST / HTTP/1.1\r\n")
+    # This is the vector of an official SDK, smssdk_post_simple.
+    assert dict(parse_qsl(body))["Signature"] == "HxGoXzwxPEUmWXbPDlCVVhszS9g="
+
+
+@BOTH
+def test_every_value_is_text_and_a_mainland_number_bare(
+    make_provider: MakeProvider, signature: Signature
+) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        provider = make_provider(server.url, signature)
+        send(provider, template=Template("*", "SMS_1", param="number", params={"min": "5"}))
+        send(provider, HONG_KONG)
+
+    first, second = (_params(request) for request in server.requests)
+    assert json.loads(first["TemplateParam"]) == {"min": "5", "number": CODE}
+    assert json.loads(second["TemplateParam"]) == {"code": CODE}
+    assert (first["PhoneNumbers"], second["PhoneNumbers"]) == (NUMBER, "85251234567")
+    assert first["OutId"] == "abcdefgh"
+
+
+def _params(request: bytes) -> dict[str, str]:
+    head, _, body = request.decode().partition("\r\n\r\n")
+    target = head.split(" ")[1]
+    return dict(parse_qsl(body or target.partition("?")[2]))
+
+
+@pytest.mark.parametrize(
+    ("phone", "template", "code"),
+    [
+        (Phone("+18624017194", "US", "mobile", 1), TEMPLATE, "local.phone_reads_as_mainland"),
+        (Phone("+8613800138000,13900139000", "CN", "mobile", 86), TEMPLATE, "local.phone"),
+        (MAINLAND, Template("*", "SMS_1", params={"product": ""}), "local.template_param"),
+        (MAINLAND, Template("*", "SMS_1", params={"locale": "zh-CN"}), "local.template_param"),
+        (MAINLAND, Template("*", "SMS_1", params={"link": "www.a"}), "local.template_param"),
+    ],
+    ids=["reads as mainland", "two numbers", "empty value", "hyphen", "link"],
+)
+def test_what_must_not_be_sent_is_refused_before(
+    make_provider: MakeProvider, phone: Phone, template: Template, code: str
+) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        verdict = make_provider(server.url).send(sms(phone=phone), template, time.monotonic() + 5)
+        assert server.connections == 0
+
+    assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.ROUTE, code)
+    assert verdict.trouble is None
+
+
+def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        verdict = make_provider(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
+        assert server.connections == 0
+
+    assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.PROVIDER, "local.deadline")
+    assert verdict.trouble is None
+
+
+@BOTH
+def test_refused_connection_is_the_providers_fault_for_certain(
+    make_provider: MakeProvider, signature: Signature
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    verdict = make_provider(f"http://127.0.0.1:{port}", signature).send(sms(), TEMPLATE, time.monotonic() + 5)
+
+    assert (verdict.outcome.kind, verdict.outcome.fault) == (OutcomeKind.REFUSED, Fault.PROVIDER)
+    assert verdict.outcome.provider_code == "local.not_sent.ConnectionRefusedError"
+    assert verdict.trouble is Trouble.TRANSPORT
+
+
+FAILURES = {
+    "hang-up": wire.hangs_up,
+    "reset": wire.resets(),
+    "reset within an OK": wire.resets(response(OK)[:-1]),
+    "stall": wire.stalls,
+    "half a head": wire.answers_and_hangs_up(b"HTTP/1.1 200 OK\r\nContent-"),
+    "truncated OK": wire.answers_and_hangs_up(response(OK, length=len(OK) + 1)),
+    "junk": wire.answers(response(b"<html>OK</html>")),
+    "502": wire.answers(response(b"", 502)),
+    "redirect": wire.answers(response(OK, 301, "Location: http://127.0.0.1:9/")),
+    "system error": wire.answers(response(b'{"Code":"isp.SYSTEM_ERROR","Message":"13800138000 735196"}')),
+    "refusal": wire.answers(response(b'{"Code":"isv.INVALID_PARAMETERS","Message":"13800138000 735196"}')),
+    "echo": wire.answers(response(b'{"Code":"735196","RequestId":"13800138000 735196","BizId":"x y"}')),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_sends_once_and_is_unknown(
+    make_provider: MakeProvider, signature: Signature, name: str
+) -> None:
+    with WireServer(FAILURES[name]) as server:
+        verdict = make_provider(server.url, signature).send(sms(), TEMPLATE, time.monotonic() + 5)
+        assert len(server.requests) == 1
+
+    if name == "refusal":
+        assert verdict.outcome.fault is Fault.ROUTE
+    else:
+        assert (verdict.outcome.kind, verdict.trouble) == (OutcomeKind.UNKNOWN, Trouble.TRANSPORT)
+
+
+# ── silence ──
+
+
+@BOTH
+def test_nothing_that_can_be_seen_holds_number_or_code(
+    make_provider: MakeProvider, signature: Signature, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    seen: list[object] = []
+    for behave in (wire.answers(response(OK)), *FAILURES.values()):
+        with WireServer(behave) as server:
+            provider = make_provider(server.url, signature)
+            seen += _send_over(provider)
+    seen += _send_over(make_provider("http://127.0.0.1:9", signature))
+
+    printed = caplog.text + repr(seen)
+    assert NUMBER not in printed
+    assert CODE not in printed
+    assert "testSecret" not in printed
+
+
+def _send_over(provider: Provider) -> list[object]:
+    events = RecordedEvents()
+    clock = RealClock()
+    router = Router(routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1)
+    with router.permit() as permit:
+        outcome = permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+    assert router.close(5)
+    return [outcome, events.seen, router.states(), provider]
+
+
+def test_breaker_stops_connecting_after_five_resets(make_provider: MakeProvider) -> None:
+    clock = RealClock()
+    with WireServer(wire.resets()) as server:
+        provider = make_provider(server.url)
+        router = Router(
+            routes=[Route("one", provider, (TEMPLATE,))],
+            clock=clock,
+            events=RecordedEvents(),
+            max_in_flight=2,
+        )
+        for _ in range(5):
+            with router.permit() as permit:
+                permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+        began = time.monotonic()
+        with router.permit() as permit:
+            sixth = permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+        took = time.monotonic() - began
+        assert router.close(5)
+        assert server.connections == 5
+
+    assert sixth.provider_code == "local.breaker_open"
+    assert took < 0.05
+
+
+# ── built from plain arguments ──
+
+
+def test_factory_builds_from_plain_arguments(sandbox: SandboxServer) -> None:
+    provider: Provider = aliyun_sms(
+        access_key_id="testId",
+        access_key_secret="testSecret",
+        sign_name="云通信测试",
+        endpoint=sandbox.url,
+        signature="v3",
+        clock=RealClock(),
+    )
+    verdict = provider.send(sms(), TEMPLATE, time.monotonic() + 5)
+    provider.close()
+
+    assert verdict.outcome.kind is OutcomeKind.ACCEPTED
+
+
+def test_factory_refuses_an_unknown_signature() -> None:
+    with pytest.raises(ValueError, match="v2"):
+        aliyun_sms(access_key_id="i", access_key_secret="s", sign_name="n", signature="v2", clock=RealClock())

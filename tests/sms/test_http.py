@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sms import wire
+from sms.wire import OK, WireServer, response
+
+from otp_service.sms import connections, quiet
+from otp_service.sms.http import MAX_BODY, Answer, HttpDoor, NoAnswer, NotSent
+
+SECRET = "13800138000-735196"
+
+
+@pytest.fixture
+def door() -> Iterator[HttpDoor]:
+    door = HttpDoor(max_connections=8, connect_seconds=0.3, read_seconds=0.4)
+    yield door
+    door.close()
+
+
+def post(door: HttpDoor, url: str, seconds: float = 5) -> Answer:
+    return door.post(f"{url}/?secret={SECRET}", {"Content-Type": "text/plain"}, b"body", seconds=seconds)
+
+
+def test_answer_comes_back_whatever_its_status(door: HttpDoor) -> None:
+    with WireServer(wire.answers(response(OK, 418, "X-Acs-Request-Id: R"))) as server:
+        answer = post(door, server.url)
+
+    assert (answer.status, answer.body, answer.headers["x-acs-request-id"]) == (418, OK, "R")
+
+
+def test_request_is_as_lean_as_can_be(door: HttpDoor) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        post(door, server.url)
+
+    head, _, body = server.requests[0].decode().partition("\r\n\r\n")
+    first, *headers = head.split("\r\n")
+    assert first == f"POST /?secret={SECRET} HTTP/1.1"
+    assert sorted(header.split(":")[0].lower() for header in headers) == [
+        "accept-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+    ]
+    assert body == "body"
+
+
+def test_percent_encoding_reaches_the_wire_as_it_was_signed(door: HttpDoor) -> None:
+    query = "/?SignName=%E4%BA%91%20%2A~%27%28%29%21%2B%2F%25%7C%7B&a=b-_.~"
+    with WireServer(wire.answers(response(OK))) as server:
+        door.post(server.url + query, {}, b"", seconds=5)
+
+    assert server.requests[0].decode().split(" ")[1] == query
+
+
+def test_connections_are_kept_and_shared_by_threads(door: HttpDoor) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        for _ in range(10):
+            post(door, server.url)
+        assert server.connections == 1
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: post(door, server.url), range(80)))
+        assert 1 <= server.connections <= 9
+
+
+def test_connection_that_was_idle_for_long_is_not_used_again(
+    door: HttpDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        post(door, server.url)
+        monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 0.05)
+        time.sleep(0.06)
+        post(door, server.url)
+
+        assert server.connections == 2
+
+
+def test_connection_that_the_server_closed_visibly_is_not_used_again(door: HttpDoor) -> None:
+    with WireServer(wire.answers_and_hangs_up(response(OK))) as server:
+        post(door, server.url)
+        time.sleep(0.05)
+
+        assert post(door, server.url).body == OK
+
+
+def test_connection_that_is_closed_on_the_next_request_may_have_carried_it(door: HttpDoor) -> None:
+    with WireServer(wire.in_turn(wire.answers(response(OK)), wire.hangs_up)) as server:
+        post(door, server.url)
+        with pytest.raises(NoAnswer) as lost:
+            post(door, server.url)
+
+        assert lost.value.reason == "RemoteDisconnected"
+        assert len(server.requests) == 2
+
+
+BAD = {
+    "hang-up": wire.hangs_up,
+    "reset": wire.resets(),
+    "reset after the head": wire.resets(response(OK)[:-60]),
+    "stall": wire.stalls,
+    "no HTTP at all": wire.answers_and_hangs_up(b"220 smtp.example.org ESMTP\r\n"),
+    "truncated body": wire.answers_and_hangs_up(response(OK, length=len(OK) + 10)),
+    "body that stalls": wire.answers(response(OK, length=len(OK) + 10)),
+    "dripping head": wire.drips(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500),
+    "dripping body": wire.drips(response(b"{" + b" " * 500)),
+    "broken chunks": wire.answers_and_hangs_up(
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"Cod\r\nzz\r\n'
+    ),
+    "broken gzip": wire.answers(response(b"no gzip", 200, "Content-Encoding: gzip")),
+    "gzip bomb": wire.answers(response(gzip.compress(bytes(50_000_000)), 200, "Content-Encoding: gzip")),
+    "huge body": wire.answers(response(b" " * (MAX_BODY + 1))),
+    "endless head": wire.answers(b"HTTP/1.1 200 OK\r\n" + b"X-Header: x\r\n" * 200),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_anything_but_a_whole_answer_is_no_answer(door: HttpDoor, name: str) -> None:
+    began = time.monotonic()
+    with WireServer(BAD[name]) as server:
+        with pytest.raises(NoAnswer) as lost:
+            post(door, server.url)
+        took = time.monotonic() - began
+        assert len(server.requests) == 1
+
+    assert took < 1
+    _assert_clean(lost.value)
+
+
+def _assert_clean(error: Exception) -> None:
+    assert SECRET not in repr(error) + str(error)
+    assert error.__context__ is None
+    assert error.__cause__ is None
+
+
+def test_gzip_bomb_is_not_unpacked(door: HttpDoor) -> None:
+    with WireServer(BAD["gzip bomb"]) as server:
+        tracemalloc.start()
+        with pytest.raises(NoAnswer) as lost:
+            post(door, server.url)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert lost.value.reason == "BodyTooLarge"
+    assert peak < 2_000_000
+
+
+def test_body_of_the_greatest_size_is_read(door: HttpDoor) -> None:
+    body = b" " * MAX_BODY
+    with WireServer(wire.answers(response(body))) as server:
+        assert post(door, server.url).body == body
+
+
+def test_compressed_answer_is_read(door: HttpDoor) -> None:
+    with WireServer(wire.answers(response(gzip.compress(OK), 200, "Content-Encoding: gzip"))) as server:
+        assert post(door, server.url).body == OK
+
+
+def test_failures_do_not_use_connections_up(door: HttpDoor) -> None:
+    failures = [BAD["huge body"], BAD["truncated body"], BAD["broken gzip"]] * 5
+    with WireServer(wire.in_turn(*failures, wire.answers(response(OK)))) as server:
+        for _ in range(15):
+            with pytest.raises(NoAnswer):
+                post(door, server.url)
+        assert post(door, server.url).body == OK
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(door: HttpDoor, status: int) -> None:
+    with WireServer(wire.answers(response(OK))) as elsewhere:
+        away = response(b"", status, f"Location: {elsewhere.url}")
+        with WireServer(wire.answers(away)) as server:
+            assert post(door, server.url).status == status
+
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_nothing_is_retried(door: HttpDoor, status: int) -> None:
+    with WireServer(wire.answers(response(b"", status, "Retry-After: 0"))) as server:
+        post(door, server.url)
+
+        assert len(server.requests) == 1
+
+
+def test_deadline_beats_the_read_time_out(door: HttpDoor) -> None:
+    with WireServer(wire.stalls) as server:
+        began = time.monotonic()
+        with pytest.raises(NoAnswer):
+            post(door, server.url, seconds=0.1)
+
+    assert time.monotonic() - began < 0.35
+
+
+# ── nothing left ──
+
+
+def test_refused_connection_is_not_sent(door: HttpDoor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    with pytest.raises(NotSent) as lost:
+        post(door, f"http://127.0.0.1:{port}")
+    assert lost.value.reason == "ConnectionRefusedError"
+    _assert_clean(lost.value)
+
+
+def test_unknown_host_is_not_sent(door: HttpDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fails(*_: object) -> None:
+        asked.append(_)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    with pytest.raises(NotSent) as lost:
+        post(door, "https://nowhere.invalid")
+    assert lost.value.reason == "gaierror"
+    assert len(asked) == 1
+    _assert_clean(lost.value)
+
+
+def test_connect_time_out_is_not_sent(door: HttpDoor) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        with socket.create_connection(address):  # fills the queue, so that Linux drops what comes next
+            began = time.monotonic()
+            with pytest.raises(NotSent) as lost:
+                post(door, f"http://127.0.0.1:{address[1]}")
+
+    assert time.monotonic() - began < 1
+    assert lost.value.reason == "TimeoutError"
+    _assert_clean(lost.value)
+
+
+def test_connecting_that_takes_all_the_time_sends_nothing(
+    door: HttpDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+
+    def slowly(*args: object, **kwargs: object) -> object:
+        time.sleep(0.1)
+        return resolve(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with WireServer(wire.answers(response(OK))) as server:
+        with pytest.raises(NotSent):
+            post(door, server.url, seconds=0.05)
+        assert server.requests == []
+
+
+def test_tls_handshake_that_stalls_is_not_sent(door: HttpDoor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(NotSent) as lost:
+        post(door, f"https://127.0.0.1:{listener.getsockname()[1]}")
+
+    _assert_clean(lost.value)
+
+
+def test_tls_to_a_server_that_speaks_none_is_not_sent(door: HttpDoor) -> None:
+    def refuses(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuses, args=(listener,))
+        thread.start()
+        with pytest.raises(NotSent) as lost:
+            post(door, f"https://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join()
+
+    _assert_clean(lost.value)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1 that nobody trusts."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-batch"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+class TlsWireServer(WireServer):
+    """A wire server behind a certificate."""
+
+    def __init__(self, behave: wire.Behave, certificate: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+        super().__init__(behave)
+
+    @property
+    def url(self) -> str:
+        return super().url.replace("http:", "https:")
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            super()._serve(self._context.wrap_socket(connection, server_side=True))
+
+
+def test_certificate_nobody_trusts_is_not_sent(door: HttpDoor, certificate: Path) -> None:
+    with TlsWireServer(wire.answers(response(OK)), certificate) as server:
+        with pytest.raises(NotSent) as lost:
+            post(door, server.url)
+        assert server.requests == []
+
+    assert lost.value.reason == "SSLCertVerificationError"
+    _assert_clean(lost.value)
+
+
+@pytest.fixture
+def trusting_door(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpDoor]:
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate / "cert.pem"))
+    door = HttpDoor(max_connections=2, read_seconds=0.4)
+    yield door
+    door.close()
+
+
+def test_trusted_certificate_opens_the_way(trusting_door: HttpDoor, certificate: Path) -> None:
+    with TlsWireServer(wire.answers(response(OK)), certificate) as server:
+        assert post(trusting_door, server.url).body == OK
+        assert post(trusting_door, server.url).body == OK
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("name", ["hang-up", "reset", "stall", "truncated body", "dripping head"])
+def test_over_tls_a_failure_after_the_handshake_is_no_answer(
+    trusting_door: HttpDoor, certificate: Path, name: str
+) -> None:
+    began = time.monotonic()
+    with TlsWireServer(BAD[name], certificate) as server:
+        with pytest.raises(NoAnswer) as lost:
+            post(trusting_door, server.url)
+        took = time.monotonic() - began
+        assert len(server.requests) == 1
+
+    assert took < 1
+    _assert_clean(lost.value)
+
+
+# ── the environment and the logs ──
+
+
+def test_netrc_is_not_read(door: HttpDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    with WireServer(wire.answers(response(OK))) as server:
+        door.post(server.url + "/", {"Authorization": "ACS3-HMAC-SHA256 ours"}, b"", seconds=5)
+
+    assert b"Authorization: ACS3-HMAC-SHA256 ours\r\n" in server.requests[0]
+
+
+def test_proxies_of_the_environment_are_not_used(door: HttpDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        WireServer(wire.answers(response(b"proxy"))) as proxy,
+        WireServer(wire.answers(response(OK))) as server,
+    ):
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+
+        assert post(door, server.url).body == OK
+        assert proxy.requests == []
+
+
+def test_no_log_shows_the_request(door: HttpDoor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in quiet.LOGGERS:
+        caplog.set_level(logging.DEBUG, name)
+    malformed = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n bad header " + SECRET.encode() + b"\r\n\r\n{}"
+    for behave in (wire.answers(response(OK)), wire.answers(malformed), *BAD.values()):
+        with WireServer(behave) as server:
+            try:
+                post(door, server.url)
+            except NoAnswer:
+                logging.getLogger("test").exception("lost")
+
+    assert "NoAnswer" in caplog.text
+    assert SECRET not in caplog.text
+    assert "POST" not in caplog.text
+
+
+def test_other_threads_of_urllib3_are_still_logged(door: HttpDoor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with WireServer(wire.answers(response(OK))) as server:
+        post(door, server.url)
+        logging.getLogger("urllib3.connectionpool").debug("somebody else's request")
+
+    assert caplog.messages == ["somebody else's request"]
+
+
+def test_every_logger_of_urllib3_is_kept_quiet() -> None:
+    existing = logging.getLogger().manager.loggerDict
+    named = {n for n, logger in existing.items() if isinstance(logger, logging.Logger)}
+
+    assert {name for name in named if name.startswith("urllib3.")} == set(quiet.LOGGERS)

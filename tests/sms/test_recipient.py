@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from sms.doubles import HONG_KONG, MAINLAND, NUMBER
+
+from otp_service.phone import Phone
+from otp_service.sms.aliyun_sms.recipient import Unsendable, phone_numbers
+
+
+def phone(e164: str, country_code: int) -> Phone:
+    return Phone(e164, "XX", "mobile", country_code)
+
+
+def test_mainland_number_stands_without_prefix() -> None:
+    assert phone_numbers(MAINLAND) == NUMBER
+
+
+def test_other_numbers_stand_after_their_country_code() -> None:
+    assert phone_numbers(HONG_KONG) == "85251234567"
+    assert phone_numbers(phone("+12025550123", 1)) == "12025550123"
+
+
+@pytest.mark.parametrize("number", ["+18624017194", "+13025550123", "+19995550123"])
+def test_american_number_that_reads_as_mainland_is_never_sent(number: str) -> None:
+    with pytest.raises(Unsendable) as refused:
+        phone_numbers(phone(number, 1))
+    assert refused.value.code == "phone_reads_as_mainland"
+    assert number[1:] not in repr(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("e164", "country_code"),
+    [
+        ("+8613800138000,13900139000", 86),
+        ("+861380013800", 86),
+        ("+86138001380000", 86),
+        ("+8612800138000", 86),
+        ("+861012345678", 86),
+        ("+86１３８００１３８０００", 86),
+        ("+8613800138000\n", 86),
+        ("13800138000", 86),
+        ("0013800138000", 86),
+        ("+85251234567,85251234568", 852),
+        ("+852 5123 4567", 852),
+        ("+8513800138000", 86),
+        ("+4915112345678", 44),
+        ("+8613800138000", 852),
+        ("+8613800138000", 8),
+        ("008613800138000", 0),
+        ("+", 1),
+        ("", 1),
+    ],
+    ids=repr,
+)
+def test_anything_but_one_number_is_never_sent(e164: str, country_code: int) -> None:
+    with pytest.raises(Unsendable):
+        phone_numbers(phone(e164, country_code))

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sms.doubles import (
+    ACCEPTED,
+    ARREARS,
+    HONG_KONG,
+    NOT_SENT,
+    TEMPLATE,
+    UNKNOWN,
+    ManualClock,
+    RecordedEvents,
+    ScriptedProvider,
+    refusal,
+    sms,
+)
+
+from otp_service.errors import ProviderUnavailable
+from otp_service.messages import Sms, Template
+from otp_service.ports import Fault, Outcome, OutcomeKind, SmsSender
+from otp_service.sms.provider import Verdict
+from otp_service.sms.routes import Route, Router
+
+BLAMED = Verdict(Outcome(OutcomeKind.UNKNOWN, fault=Fault.PROVIDER))
+
+
+class Stage:
+    """A router over scripted providers."""
+
+    def __init__(self, *routes: Route, max_in_flight: int = 4) -> None:
+        self.clock = ManualClock()
+        self.events = RecordedEvents()
+        self.router = Router(routes=routes, clock=self.clock, events=self.events, max_in_flight=max_in_flight)
+
+    def send(self, message: Sms | None = None, seconds: float = 6.0) -> Outcome:
+        with self.router.permit() as permit:
+            return permit.send(message or sms(), self.clock.ticks + seconds, late=_never)
+
+
+def _never(outcome: Outcome) -> None:
+    raise AssertionError(outcome)
+
+
+@contextmanager
+def staged(*routes: Route, max_in_flight: int = 4) -> Iterator[Stage]:
+    stage = Stage(*routes, max_in_flight=max_in_flight)
+    try:
+        yield stage
+    finally:
+        assert stage.router.close(5)
+
+
+def route(
+    name: str, provider: ScriptedProvider, *templates: Template, clients: frozenset[str] = frozenset()
+) -> Route:
+    return Route(name, provider, templates or (TEMPLATE,), clients)
+
+
+@pytest.mark.parametrize(
+    ("first", "tried"),
+    [
+        pytest.param(ACCEPTED, 1, id="accepted"),
+        pytest.param(UNKNOWN, 1, id="unknown"),
+        pytest.param(BLAMED, 1, id="unknown, whosever fault"),
+        pytest.param(refusal(Fault.NUMBER), 1, id="the number's fault"),
+        pytest.param(refusal(Fault.LIMIT), 1, id="flow control"),
+        pytest.param(refusal(Fault.ROUTE), 2, id="the route's fault"),
+        pytest.param(ARREARS, 2, id="an operator's error"),
+        pytest.param(refusal(Fault.PROVIDER), 2, id="throttled"),
+        pytest.param(NOT_SENT, 2, id="not sent"),
+    ],
+)
+def test_next_route_is_tried_only_when_nothing_was_sent_for_a_reason_of_the_route(
+    first: Verdict, tried: int
+) -> None:
+    one, two = ScriptedProvider(first), ScriptedProvider(ACCEPTED)
+    with staged(route("one", one), route("two", two)) as stage:
+        outcome = stage.send()
+
+    assert len(one.sent) + len(two.sent) == tried
+    assert outcome.route == ("one", "two")[tried - 1]
+    assert ("route_refused" in stage.events.names) is (tried == 2)
+
+
+@pytest.mark.parametrize(
+    ("left", "tried"), [(2.5, 2), (2.49, 1)], ids=["with 2.5 s left", "with less than 2.5 s left"]
+)
+def test_next_route_needs_time_before_the_deadline(left: float, tried: int) -> None:
+    two = ScriptedProvider(ACCEPTED)
+    slow = ScriptedProvider(NOT_SENT, before=lambda: stage.clock.advance(6 - left))
+    with staged(route("one", slow), route("two", two)) as stage:
+        outcome = stage.send(seconds=6)
+
+    assert len(two.sent) == tried - 1
+    assert outcome.kind is (OutcomeKind.ACCEPTED if tried == 2 else OutcomeKind.REFUSED)
+
+
+def test_last_refusal_is_the_outcome() -> None:
+    with staged(route("one", ScriptedProvider(NOT_SENT)), route("two", ScriptedProvider(ARREARS))) as stage:
+        outcome = stage.send()
+
+    assert (outcome.route, outcome.fault) == ("two", Fault.ROUTE)
+
+
+def test_unserved_sms_is_refused_as_the_routes_fault() -> None:
+    provider = ScriptedProvider(ACCEPTED)
+    with staged(route("one", provider, Template("signup", "SMS_1"))) as stage:
+        outcome = stage.send()
+
+    assert (outcome.kind, outcome.fault) == (OutcomeKind.REFUSED, Fault.ROUTE)
+    assert outcome.provider_code == "local.no_route"
+    assert provider.sent == []
+
+
+def test_route_is_chosen_by_client_country_and_locale() -> None:
+    vip, abroad, plain = (ScriptedProvider(ACCEPTED) for _ in range(3))
+    routes = (
+        route("vip", vip, clients=frozenset({"bank"})),
+        route("abroad", abroad, Template("*", "SMS_2", country="HK")),
+        route("plain", plain, TEMPLATE, Template("*", "SMS_3", locale="en")),
+    )
+    with staged(*routes) as stage:
+        names = [
+            stage.send(message).route
+            for message in (sms(client="bank"), sms(phone=HONG_KONG), sms(), sms(locale="en"))
+        ]
+
+    assert names == ["vip", "abroad", "plain", "plain"]
+    assert [template.template_code for _, template in plain.sent] == ["SMS_100000000", "SMS_3"]
+
+
+@pytest.mark.parametrize(
+    ("client", "purpose", "served"),
+    [("shop", "login", True), ("shop", "signup", False), ("other", "login", False)],
+    ids=["both fit", "no template for the purpose", "not of the client"],
+)
+def test_serves_asks_client_and_purpose(client: str, purpose: str, *, served: bool) -> None:
+    only = route("one", ScriptedProvider(ACCEPTED), Template("login", "SMS_1"), clients=frozenset({"shop"}))
+    with staged(only) as stage:
+        assert stage.router.serves(client, purpose) is served
+
+
+def test_operators_error_pauses_the_template_for_a_minute() -> None:
+    provider = ScriptedProvider(ARREARS, ACCEPTED)
+    other = Template("signup", "SMS_2")
+    with staged(route("one", provider, TEMPLATE, other)) as stage:
+        stage.send()
+        paused = stage.send()
+        assert stage.router.states() == {"one": "paused"}
+        assert stage.send(sms(purpose="signup")).kind is OutcomeKind.ACCEPTED
+        stage.clock.advance(60)
+        assert stage.send().kind is OutcomeKind.ACCEPTED
+        assert stage.router.states() == {"one": "ok"}
+
+    assert (paused.fault, paused.provider_code) == (Fault.ROUTE, "local.route_paused")
+    assert len(provider.sent) == 3
+    assert stage.events.names == ["route_paused"]
+
+
+def test_number_that_is_refused_pauses_nothing() -> None:
+    provider = ScriptedProvider(refusal(Fault.NUMBER), refusal(Fault.LIMIT), refusal(Fault.ROUTE), ACCEPTED)
+    with staged(route("one", provider)) as stage:
+        for _ in range(4):
+            stage.send()
+
+    assert len(provider.sent) == 4
+
+
+@pytest.mark.parametrize("failure", [NOT_SENT, UNKNOWN], ids=["not sent", "unknown"])
+def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: Verdict) -> None:
+    provider = ScriptedProvider(*[failure] * 5, ACCEPTED)
+    with staged(route("one", provider)) as stage:
+        for _ in range(5):
+            stage.send()
+        sixth = stage.send()
+        assert stage.router.states() == {"one": "open"}
+        assert len(provider.sent) == 5
+        stage.clock.advance(5)
+        assert stage.send().kind is OutcomeKind.ACCEPTED
+        assert stage.router.states() == {"one": "ok"}
+
+    assert (sixth.kind, sixth.fault, sixth.wait) == (OutcomeKind.REFUSED, Fault.PROVIDER, 5)
+    assert sixth.provider_code == "local.breaker_open"
+    assert stage.events.names == ["breaker_opened", "breaker_closed"]
+
+
+def test_open_breaker_sends_over_the_next_route() -> None:
+    provider = ScriptedProvider(UNKNOWN)
+    with staged(route("one", provider), route("two", ScriptedProvider(ACCEPTED))) as stage:
+        routes = [stage.send().route for _ in range(6)]
+
+    assert routes == ["one"] * 5 + ["two"]
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_business_errors_never_open_the_breaker(fault: Fault) -> None:
+    provider = ScriptedProvider(refusal(fault))
+    with staged(route("one", provider)) as stage:
+        for _ in range(20):
+            stage.send()
+
+    assert len(provider.sent) == 20
+
+
+def test_permits_run_out_at_once() -> None:
+    with staged(route("one", ScriptedProvider(ACCEPTED)), max_in_flight=1) as stage:
+        with stage.router.permit(), pytest.raises(ProviderUnavailable) as refused:
+            stage.router.permit()
+        assert refused.value.retry_after == 1
+        assert stage.send().kind is OutcomeKind.ACCEPTED
+
+
+def test_close_lets_go_of_the_providers() -> None:
+    provider = ScriptedProvider(ACCEPTED)
+    stage = Stage(route("one", provider))
+
+    assert stage.router.close(1)
+    assert provider.closed
+    with pytest.raises(ProviderUnavailable):
+        stage.router.permit()
+
+
+def test_router_is_an_sms_sender() -> None:
+    with staged() as stage:
+        sender: SmsSender = stage.router
+        assert not sender.serves("shop", "login")
+
+
+def test_routes_print_no_provider() -> None:
+    assert "provider" not in repr(route("one", ScriptedProvider(ACCEPTED)))

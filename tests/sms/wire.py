@@ -1,0 +1,147 @@
+"""A server of raw sockets: each connection is handed to a function that may treat it as badly as it likes."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+Behave = Callable[[socket.socket], None]
+
+OK = b'{"Message":"OK","RequestId":"F655A8D5-B967","BizId":"900619746936498440^0","Code":"OK"}'
+
+
+class WireServer:
+    """Listens on a free port of this machine; `requests` is what it was sent, `connections` how often."""
+
+    def __init__(self, behave: Behave) -> None:
+        self._behave = behave
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self.requests: list[bytes] = []
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def connections(self) -> int:
+        return len(self._threads)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                thread = threading.Thread(target=self._serve, args=(connection,))
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        self._open.append(connection)
+        with suppress(OSError), connection:
+            while request := read_request(connection):
+                self.requests.append(request)
+                self._behave(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._accepting.join()
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return b""
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:"))
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def response(body: bytes, status: int = 200, *headers: str, length: int | None = None) -> bytes:
+    lines = (
+        f"HTTP/1.1 {status} Whatever",
+        f"Content-Length: {len(body) if length is None else length}",
+        *headers,
+    )
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
+def answers(*data: bytes) -> Behave:
+    """Answer each request with all of *data*."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(b"".join(data))
+
+    return behave
+
+
+def in_turn(*behaviours: Behave) -> Behave:
+    """Treat the first request in the first way, the second in the second, and so on."""
+    left = list(behaviours)
+
+    def behave(connection: socket.socket) -> None:
+        left.pop(0)(connection)
+
+    return behave
+
+
+def hangs_up(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def answers_and_hangs_up(*data: bytes) -> Behave:
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(b"".join(data))
+        hangs_up(connection)
+
+    return behave
+
+
+def resets(*data: bytes) -> Behave:
+    """Send *data*, then reset the connection."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(b"".join(data))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    return behave
+
+
+def stalls(connection: socket.socket) -> None:
+    """Say nothing until the other side gives up."""
+    connection.recv(1)
+
+
+def drips(data: bytes, every: float = 0.02) -> Behave:
+    def behave(connection: socket.socket) -> None:
+        for byte in data:
+            connection.sendall(bytes([byte]))
+            time.sleep(every)
+
+    return behave
