@@ -56,7 +56,7 @@ class Budget:
     scope: str
     name: str
     limit: int
-    known_share: float = 0.2
+    known_share: float
     """The part of it that only known phones may use, so that an attacker cannot shut out everybody."""
 
     def open_to(self, *, known: bool) -> int:
@@ -64,9 +64,11 @@ class Budget:
         return self.limit if known else self.limit - int(self.limit * self.known_share)
 
 
-def budgets(client: str, client_sms_per_day: int, service_sms_per_day: int) -> tuple[Budget, ...]:
+def budgets(
+    client: str, client_sms_per_day: int, service_sms_per_day: int, known_share: float
+) -> tuple[Budget, ...]:
     """Return the budgets that one SMS of *client* is taken from."""
     return (
-        Budget(f"client:{client}", "client_sms_per_day", client_sms_per_day),
-        Budget("service", "service_sms_per_day", service_sms_per_day),
+        Budget(f"client:{client}", "client_sms_per_day", client_sms_per_day, known_share),
+        Budget("service", "service_sms_per_day", service_sms_per_day, known_share),
     )

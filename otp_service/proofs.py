@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_encode
+from itsdangerous.url_safe import URLSafeSerializerMixin
 
 from otp_service.errors import InvalidProof, ProofExpired
 
@@ -69,7 +71,7 @@ class ProofSigner:
         self._issuer = issuer
         self._client = client
         self._clock = clock
-        self._serializer = URLSafeTimedSerializer(
+        self._serializer = _Serializer(
             list(reversed(keys.keys)),  # itsdangerous signs with the last
             salt=SALT,
             signer=_Signer,
@@ -134,6 +136,13 @@ class ProofSigner:
             )
         except (BadData, KeyError, TypeError):
             raise InvalidProof from None
+
+
+class _Serializer(URLSafeTimedSerializer):
+    """One that does not try to compress: claims are too short for it to pay."""
+
+    def dump_payload(self, obj: Any) -> bytes:
+        return base64_encode(super(URLSafeSerializerMixin, self).dump_payload(obj))
 
 
 class _Signer(TimestampSigner):

@@ -14,7 +14,7 @@ from functools import partial
 
 from otp_service import codes, phone
 from otp_service.clients import Client
-from otp_service.codes import Binding, CodeType
+from otp_service.codes import Binding
 from otp_service.errors import (
     DestinationRejected,
     FieldError,
@@ -24,13 +24,15 @@ from otp_service.errors import (
     ProviderMisconfigured,
     ProviderRateLimited,
     ProviderUnavailable,
+    StoreUnavailable,
     VerificationNotFound,
 )
 from otp_service.keyring import Keyring
-from otp_service.limits import MAX_LIFE, Budget, CodeLimits, PhoneLimits, budgets
+from otp_service.limits import MAX_LIFE, Budget, budgets
 from otp_service.messages import Sms
 from otp_service.out_id import OutId
-from otp_service.phone import Phone, PhoneRules
+from otp_service.phone import Phone
+from otp_service.policy import Policy
 from otp_service.ports import (
     Clock,
     Events,
@@ -49,20 +51,9 @@ from otp_service.proofs import Proof, ProofSigner
 from otp_service.requester import network
 from otp_service.verification import Verification
 
+_Settle = Callable[..., Verification | None]
+
 _VERIFICATION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the settings decide about every request. *deadline* and *proof_ttl* in seconds."""
-
-    phones: PhoneRules
-    purposes: Mapping[str, CodeType]
-    phone_limits: PhoneLimits
-    code_limits: CodeLimits
-    sms_per_day: int
-    deadline: float = 6.0
-    proof_ttl: int = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +109,23 @@ class Service:
         purpose: str | None = None,
         locale: str = "",
         client_ip: str | None = None,
+        known_phone: bool = False,
     ) -> Sent:
         """Open a verification and send its code.
+
+        *known_phone*: the client vouches for the phone, which may use the whole of the budgets.
 
         Raises:
             InvalidPhone, DestinationBlocked, InvalidRequest: what was asked for is not served here.
             LimitError: too early, or a limit or budget is full.
             ProviderError: nothing was sent.
-            StoreUnavailable: nothing was sent.
+            StoreUnavailable: nothing was sent, since the store is asked before.
         """
         ask = self._ask(client, phone_text, locale, client_ip)
         chosen = self._purpose(client, purpose)
         standing = self._store.peek(ask.slot, self._policy.code_limits.attempts)
         with self._sender.permit() as permit:
-            return self._send_first(ask, chosen, standing.known, permit)
+            return self._send_first(ask, chosen, permit, known=standing.known or known_phone)
 
     def resend(
         self,
@@ -141,6 +135,7 @@ class Service:
         *,
         locale: str = "",
         client_ip: str | None = None,
+        known_phone: bool = False,
     ) -> Sent:
         """Send the same code of the same verification once more.
 
@@ -152,7 +147,7 @@ class Service:
         _check_id(verification_id)
         standing = self._store.peek_resend(ask.slot, client.id, verification_id)
         with self._sender.permit() as permit:
-            return self._send_again(ask, verification_id, standing.known, permit)
+            return self._send_again(ask, verification_id, permit, known=standing.known or known_phone)
 
     def verify(
         self,
@@ -229,7 +224,9 @@ class Service:
             locale=locale,
             slot=PhoneSlot(self._keyring.phone_tag(target.e164), self._policy.phone_limits, requester),
             deadline=self._clock.monotonic() + self._policy.deadline,
-            budgets=budgets(client.id, client.sms_per_day, self._policy.sms_per_day),
+            budgets=budgets(
+                client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.known_share
+            ),
         )
 
     def _purpose(self, client: Client, purpose: str | None) -> str:
@@ -241,7 +238,7 @@ class Service:
             raise InvalidRequest([FieldError(pointer="/purpose", detail="is not one of this client's")])
         return purpose
 
-    def _send_first(self, ask: _Ask, purpose: str, known: bool, permit: SendPermit) -> Sent:  # noqa: FBT001
+    def _send_first(self, ask: _Ask, purpose: str, permit: SendPermit, *, known: bool) -> Sent:
         code_type = self._policy.purposes[purpose]
         verification_id = secrets.token_urlsafe(16)
         salt = secrets.token_bytes(codes.SALT_BYTES)
@@ -263,7 +260,7 @@ class Service:
         opened = self._store.open(ask.slot, new, ask.open_budgets(known=known))
         return self._send(ask, opened, code, permit)
 
-    def _send_again(self, ask: _Ask, verification_id: str, known: bool, permit: SendPermit) -> Sent:  # noqa: FBT001
+    def _send_again(self, ask: _Ask, verification_id: str, permit: SendPermit, *, known: bool) -> Sent:
         reopened = self._store.reopen(
             ask.slot,
             ask.client.id,
@@ -291,10 +288,22 @@ class Service:
         )
         settle = partial(self._settle, ask, opened.verification_id, number)
         outcome = permit.send(sms, ask.deadline, late=partial(self._settle_late, settle))
-        settled = settle(outcome)
+        settled = self._settle_in_time(settle, outcome) or opened
         if error := _refusal(outcome):
             raise error
-        return Sent(settled or opened, ask.phone)
+        return Sent(settled, ask.phone)
+
+    def _settle_in_time(self, settle: _Settle, outcome: Outcome) -> Verification | None:
+        """Book how the send ended. If the store fails now, the provider has spoken all the same.
+
+        An SMS that is on its way needs its id, and a refusal its reason; the slot stays taken until its
+        limit ends, so nothing is under-counted.
+        """
+        try:
+            return settle(outcome)
+        except StoreUnavailable:
+            self._events.emit("settlement_lost", outcome=outcome.kind.value)
+            return None
 
     def _settle(
         self, ask: _Ask, verification_id: str, number: int, outcome: Outcome, *, late: bool = False
@@ -318,12 +327,9 @@ class Service:
         refund = () if settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN) else ask.budgets
         return self._store.settle(ask.slot, ask.client.id, record, refund)
 
-    def _settle_late(self, settle: Callable[..., Verification | None], outcome: Outcome) -> None:
+    def _settle_late(self, settle: _Settle, outcome: Outcome) -> None:
         """Book an answer that came after the caller's. Nobody waits for it: a failure only costs the slot."""
-        try:
-            settle(outcome, late=True)
-        except OtpError as error:
-            self._events.emit("late_settlement_lost", error=error.code)
+        self._settle_in_time(partial(settle, late=True), outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +369,7 @@ def _refusal(outcome: Outcome) -> OtpError | None:
     if outcome.fault is Fault.NUMBER:
         return DestinationRejected()
     if outcome.fault is Fault.LIMIT:
-        return ProviderRateLimited(outcome.wait)
+        return ProviderRateLimited(max(1, outcome.wait))
     if outcome.fault is Fault.ROUTE:
         return ProviderMisconfigured()
     return ProviderUnavailable(outcome.wait or 2)

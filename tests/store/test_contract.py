@@ -475,7 +475,7 @@ def test_expired_and_canceled_verifications_give_their_attempts_back(phone: Phon
 
 
 def test_budget_is_taken_before_the_send(phone: Phone) -> None:
-    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1)
+    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2)
     phone.budgets = {budget: 1}
     phone.open()
     phone.pass_time(60)
@@ -488,8 +488,8 @@ def test_budget_is_taken_before_the_send(phone: Phone) -> None:
 
 
 def test_full_budget_takes_nothing_else(phone: Phone) -> None:
-    roomy = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1)
-    full = Budget(f"service:{secrets.token_hex(4)}", "service_sms_per_day", 0)
+    roomy = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2)
+    full = Budget(f"service:{secrets.token_hex(4)}", "service_sms_per_day", 0, 0.2)
     phone.budgets = {roomy: 1, full: 0}
 
     with pytest.raises(LimitReached) as refused:
@@ -502,7 +502,7 @@ def test_full_budget_takes_nothing_else(phone: Phone) -> None:
 
 
 def test_refused_slot_gives_the_budget_back(phone: Phone) -> None:
-    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 2)
+    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 2, 0.2)
     phone.open()
     with pytest.raises(CooldownActive):
         phone.store.open(phone.slot, new_verification(), {budget: 1})
@@ -513,7 +513,7 @@ def test_refused_slot_gives_the_budget_back(phone: Phone) -> None:
 
 
 def test_refused_send_gives_the_budget_back(phone: Phone) -> None:
-    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1): 1}
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2): 1}
 
     phone.open(settle=Settlement.WITHDRAWN)
 
@@ -521,7 +521,7 @@ def test_refused_send_gives_the_budget_back(phone: Phone) -> None:
 
 
 def test_budget_starts_again_at_midnight_in_china(phone: Phone) -> None:
-    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1): 1}
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2): 1}
     phone.open()
     with pytest.raises(LimitReached) as full:
         phone.store.open(phone.asked_by(b"x" * 12).slot, new_verification(), phone.budgets)
@@ -581,7 +581,7 @@ def test_ended_verification_keeps_neither_salt_nor_digest(phone: Phone, end: str
 
 
 def test_every_key_has_a_ttl(phone: Phone) -> None:
-    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9): 9}
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2): 9}
     opened = phone.open()
     with pytest.raises(WrongCode):
         phone.submit(opened, WRONG)
@@ -618,7 +618,7 @@ def test_scripts_come_back_after_a_flush(phone: Phone) -> None:
     assert phone.read(opened).status is Status.PENDING
     phone.client.script_flush()
     phone.pass_time(60)
-    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9): 9}
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2): 9}
     phone.client.script_flush()
     again = phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, phone.budgets)
     assert len(again.verification.sends) == 2

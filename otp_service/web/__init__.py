@@ -1,0 +1,8 @@
+"""The web room and the door to Flask: HTTP becomes calls of the service, its values and errors JSON."""
+
+from __future__ import annotations
+
+from otp_service.web.blueprint import create_blueprint, install_problems
+from otp_service.web.parts import WebParts
+
+__all__ = ["WebParts", "create_blueprint", "install_problems"]

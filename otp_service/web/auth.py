@@ -1,0 +1,35 @@
+"""Keys: `Authorization: Bearer sk_…` becomes a `Caller`, or the call ends here. Touches nothing."""
+
+from __future__ import annotations
+
+import re
+
+from otp_service.clients import Caller, Clients, KeyKind
+from otp_service.errors import Forbidden, Unauthorized
+
+SERVERS = frozenset({KeyKind.SECRET})
+EVERYONE = frozenset(KeyKind)
+
+_BEARER = re.compile(r"bearer +([sp]k_[A-Za-z0-9_-]{1,128})", re.IGNORECASE)
+
+
+def authenticate(header: str | None, clients: Clients) -> Caller:
+    """Return who calls, by the `Authorization` header.
+
+    Raises:
+        Unauthorized: no header, another scheme, or a key that nobody holds.
+    """
+    bearer = _BEARER.fullmatch(header or "")
+    if bearer is None:
+        raise Unauthorized
+    return clients.authenticate(bearer[1])
+
+
+def admit(caller: Caller, kinds: frozenset[KeyKind]) -> None:
+    """Let *caller* pass if its key is one of *kinds*.
+
+    Raises:
+        Forbidden: it is not.
+    """
+    if caller.kind not in kinds:
+        raise Forbidden

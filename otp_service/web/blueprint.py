@@ -1,0 +1,86 @@
+"""The blueprint: every address, and the one frame around all views. Touches Flask.
+
+The frame is ours rather than Flask's error handlers and hooks, so that the blueprint can be mounted in
+anybody's application: nothing raised here reaches the application, nothing of the application is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from flask import Blueprint, Flask, Response, request
+
+from otp_service.web import auth, body, problems, request_id
+from otp_service.web.audit import Record
+from otp_service.web.calls import CALLS, Call
+from otp_service.web.pages import PAGES
+from otp_service.web.parts import WebParts
+from otp_service.web.responses import nothing, respond
+
+View = Callable[[Record], Response]
+
+
+def create_blueprint(parts: WebParts) -> Blueprint:
+    """Return the whole API, ready to be registered, under a prefix or without one."""
+    blueprint = Blueprint("otp_service", __name__)
+    for call in CALLS:
+        view = _framed(parts, call.name, partial(_answer, parts, call))
+        blueprint.add_url_rule(call.path, call.name, view, methods=["POST"], provide_automatic_options=False)
+    for path, page in PAGES.items():
+        name = page.__name__
+        view = _framed(parts, name, partial(_show, parts, page), quiet=True)
+        blueprint.add_url_rule(path, name, view, methods=["GET"], provide_automatic_options=False)
+    return blueprint
+
+
+def install_problems(app: Flask, parts: WebParts) -> None:
+    """Make *app* answer with problem documents where no view of ours is reached.
+
+    That is at unknown addresses, for wrong methods and defects of the framework. It is meant for an
+    application that is ours alone; in somebody else's they are its own affair.
+    """
+
+    def problem(error: Exception) -> Response:
+        return _framed(parts, "none", partial(_raise, error))()
+
+    app.url_map.merge_slashes = False  # `//otp/verify` is an unknown address, not a redirect of a POST
+    app.register_error_handler(Exception, problem)
+
+
+def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> Callable[[], Response]:
+    """Put the frame around *view*: request id, problem documents, audit. *quiet*: success is no event."""
+
+    def framed() -> Response:
+        request_id.begin(request.environ.get("HTTP_X_REQUEST_ID"))
+        record = Record(name, parts.clock.monotonic())
+        try:
+            response = view(record)
+        except Exception as cause:  # noqa: BLE001 - whatever happens, the caller gets a problem and no more
+            error = problems.read(cause)
+            record.failed(error, cause, parts.events)
+            response = problems.render(error, cause)
+        if record.code or not quiet:
+            record.ended(response.status_code, parts.events, parts.clock)
+        request_id.end()
+        return response
+
+    return framed
+
+
+def _answer(parts: WebParts, call: Call, record: Record) -> Response:
+    caller = auth.authenticate(request.environ.get("HTTP_AUTHORIZATION"), parts.clients)
+    record.client = caller.client.id
+    auth.admit(caller, call.callers)
+    reply = call.view(parts, caller, call.body.read(body.read(request)))
+    if reply.answer is None:
+        return nothing()
+    return respond(reply.status, reply.answer.model_dump_json())
+
+
+def _show(parts: WebParts, page: Callable[[WebParts], Response], _: Record) -> Response:
+    return page(parts)
+
+
+def _raise(error: Exception, _: Record) -> Response:
+    raise error

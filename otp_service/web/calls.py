@@ -1,0 +1,138 @@
+"""Calls: every POST of the API, who may make it, what it takes and what it answers. Touches nothing.
+
+The blueprint mounts this table and the OpenAPI document is written from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otp_service import errors
+from otp_service.clients import Caller, KeyKind
+from otp_service.errors import OtpError
+from otp_service.web import answers, auth, endpoints, payloads
+from otp_service.web.endpoints import Reply
+from otp_service.web.parts import WebParts
+from otp_service.web.payloads import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. *answers* maps each status of success to its model, None for no body."""
+
+    name: str
+    path: str
+    summary: str
+    description: str
+    callers: frozenset[KeyKind]
+    body: type[Body]
+    view: Callable[[WebParts, Caller, Any], Reply]
+    answers: Mapping[int, type[answers.Answer] | None]
+    problems: tuple[type[OtpError], ...]
+
+    def all_problems(self) -> tuple[type[OtpError], ...]:
+        """Return every error this call may end in, those of any call included."""
+        return (*_OF_ANY_CALL, *self.problems)
+
+
+_OF_ANY_CALL = (
+    errors.InvalidRequest,
+    errors.Unauthorized,
+    errors.Forbidden,
+    errors.PayloadTooLarge,
+    errors.UnsupportedMediaType,
+    errors.InternalError,
+    errors.StoreUnavailable,
+)
+_OF_A_PHONE = (errors.InvalidPhone, errors.DestinationBlocked)
+
+CALLS = (
+    Call(
+        name="request",
+        path="/otp/request",
+        summary="Send a code",
+        description="Opens a verification and sends its code by SMS. With `verification_id` it sends the "
+        "same code once more. 202 means that the provider did not say in time whether the SMS is on its way: "
+        "treat it as sent.",
+        callers=auth.EVERYONE,
+        body=payloads.RequestBody,
+        view=endpoints.request,
+        answers={201: answers.VerificationAnswer, 202: answers.VerificationAnswer},
+        problems=(
+            *_OF_A_PHONE,
+            errors.VerificationNotFound,
+            errors.AlreadyVerified,
+            errors.VerificationExpired,
+            errors.VerificationCanceled,
+            errors.AttemptsExhausted,
+            errors.CooldownActive,
+            errors.LimitReached,
+            errors.DestinationRejected,
+            errors.ProviderRateLimited,
+            errors.ProviderMisconfigured,
+            errors.ProviderUnavailable,
+        ),
+    ),
+    Call(
+        name="verify",
+        path="/otp/verify",
+        summary="Submit a code",
+        description="Counts one attempt and, if the code is right, approves the verification and answers "
+        "with a signed proof. A code of impossible form uses no attempt up.",
+        callers=auth.EVERYONE,
+        body=payloads.VerifyBody,
+        view=endpoints.verify,
+        answers={200: answers.ApprovedAnswer},
+        problems=(
+            *_OF_A_PHONE,
+            errors.InvalidCode,
+            errors.WrongCode,
+            errors.VerificationNotFound,
+            errors.AlreadyVerified,
+            errors.VerificationExpired,
+            errors.VerificationCanceled,
+            errors.AttemptsExhausted,
+        ),
+    ),
+    Call(
+        name="redeem",
+        path="/otp/redeem",
+        summary="Use a proof up",
+        description="Answers with what the proof says, once. The second time it is a 409.",
+        callers=auth.SERVERS,
+        body=payloads.RedeemBody,
+        view=endpoints.redeem,
+        answers={200: answers.RedeemedAnswer},
+        problems=(errors.InvalidProof, errors.ProofExpired, errors.ProofRedeemed),
+    ),
+    Call(
+        name="status",
+        path="/otp/status",
+        summary="Look at a verification",
+        description="Tells how a verification stands and what became of each of its SMS.",
+        callers=auth.SERVERS,
+        body=payloads.VerificationBody,
+        view=endpoints.status,
+        answers={200: answers.StatusAnswer},
+        problems=(*_OF_A_PHONE, errors.VerificationNotFound),
+    ),
+    Call(
+        name="cancel",
+        path="/otp/cancel",
+        summary="End a verification",
+        description="Its code is worth nothing from then on. Canceling twice is no error.",
+        callers=auth.EVERYONE,
+        body=payloads.VerificationBody,
+        view=endpoints.cancel,
+        answers={204: None},
+        problems=(
+            *_OF_A_PHONE,
+            errors.VerificationNotFound,
+            errors.AlreadyVerified,
+            errors.VerificationExpired,
+            errors.AttemptsExhausted,
+        ),
+    ),
+)

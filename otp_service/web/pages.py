@@ -1,0 +1,42 @@
+"""Pages: what may be read without a key. Touches the store (readiness) and nothing else."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from flask import Response, request
+
+from otp_service.web import answers, docs_page, openapi
+from otp_service.web.parts import WebParts
+from otp_service.web.responses import respond
+
+
+def healthz(_: WebParts) -> Response:
+    """Tell that the process answers. The store has no say: a restart would not mend it."""
+    return respond(200, answers.HealthAnswer().model_dump_json())
+
+
+def readyz(parts: WebParts) -> Response:
+    """Tell whether calls can be served."""
+    parts.store.check()
+    return respond(200, answers.ready(parts.routes()).model_dump_json())
+
+
+def openapi_json(_: WebParts) -> Response:
+    """Return the OpenAPI document, with this blueprint's address as its server."""
+    server = (request.script_root + request.path).removesuffix("/openapi.json")
+    return respond(200, openapi.text(server or "/"))
+
+
+def docs(_: WebParts) -> Response:
+    """Return the same document for people."""
+    page = _docs_page()
+    return respond(200, page.html, media_type="text/html; charset=utf-8", policy=page.policy)
+
+
+@cache
+def _docs_page() -> docs_page.Page:
+    return docs_page.render(openapi.document())
+
+
+PAGES = {"/healthz": healthz, "/readyz": readyz, "/openapi.json": openapi_json, "/docs": docs}

@@ -1,0 +1,134 @@
+"""Payloads: the bodies of all calls, field by field. Touches nothing.
+
+These models validate what comes in and describe it in the OpenAPI document; there is no second list.
+A field here is checked for its JSON type, length and characters only: what a phone or a code is, the spine
+knows, and says so by errors of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from otp_service.web import field_errors
+
+_PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+"""No control characters: nothing that a person types or a program means holds one."""
+
+_LANGUAGE_TAG = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
+
+Text = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
+
+PhoneField = Annotated[
+    Text,
+    Field(
+        description="The phone number, in E.164 or any spelling that is usual in the default region.",
+        examples=["+8613800138000"],
+    ),
+]
+VerificationIdField = Annotated[
+    Text,
+    Field(description="The id that `/otp/request` answered with.", examples=["bXkgdmVyaWZpY2F0aW9u_w"]),
+]
+CodeField = Annotated[
+    Text,
+    Field(description="What the person typed, as text: codes may begin with zeros.", examples=["012345"]),
+]
+ClientIpField = Annotated[
+    Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)] | None,
+    Field(
+        description="The end user's IP address, which limits are counted for; secret keys only. "
+        "Without it these limits are skipped. Some clients are configured to require it.",
+        examples=["203.0.113.7"],
+    ),
+]
+
+
+class Body(BaseModel):
+    """A request body: exactly these fields, of exactly these types."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def read(cls, fields: dict[str, object]) -> Self:
+        """Return *fields* as this body.
+
+        Raises:
+            InvalidRequest: names each field that is unknown, missing or of the wrong form.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise field_errors.told(error) from None
+
+
+class RequestBody(Body):
+    """What to verify; with `verification_id`, which verification to send the SMS of once more."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["verification_id", "purpose"]}})
+
+    phone: PhoneField
+    purpose: Annotated[
+        Text | None,
+        Field(
+            description="Why the phone is verified. May be left out when the client has one purpose only; "
+            "must be left out of a resend, which repeats that of its verification.",
+            examples=["login"],
+        ),
+    ] = None
+    verification_id: Annotated[
+        Text | None,
+        Field(
+            description="Ask for another SMS of this verification, with the same code, instead of a new one.",
+        ),
+    ] = None
+    locale: Annotated[
+        str | None,
+        StringConstraints(max_length=35, pattern=_LANGUAGE_TAG),
+        Field(description="The language of the SMS, where templates differ in it.", examples=["zh-CN"]),
+    ] = None
+    client_ip: ClientIpField = None
+    known_phone: Annotated[
+        bool | None,
+        Field(description="Reserved: the caller knows this phone already; secret keys only. No effect yet."),
+    ] = None
+    risk_solution: Annotated[
+        str | None,
+        StringConstraints(max_length=4096, pattern=_PRINTABLE),
+        Field(
+            description="Reserved: the solution of a risk challenge. None is set yet, so it has no effect."
+        ),
+    ] = None
+
+
+class VerifyBody(Body):
+    """One attempt: the code that a person typed."""
+
+    phone: PhoneField
+    verification_id: VerificationIdField
+    code: CodeField
+    client_ip: ClientIpField = None
+
+
+class RedeemBody(Body):
+    """A proof to use up, and the purpose it must be for."""
+
+    proof: Annotated[
+        str,
+        StringConstraints(max_length=2048, pattern=_PRINTABLE),
+        Field(
+            description="The proof that `/otp/verify` answered with.",
+            examples=["eyJpc3MiOiJvdHAi….aSNd-Q.k7…"],
+        ),
+    ]
+    purpose: Annotated[
+        Text, Field(description="What the proof must be for; any other is refused.", examples=["login"])
+    ]
+
+
+class VerificationBody(Body):
+    """Which verification is meant."""
+
+    phone: PhoneField
+    verification_id: VerificationIdField

@@ -1,0 +1,40 @@
+"""Responses: an answer's bytes with the headers that every response carries. Touches nothing."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from otp_service.web import request_id
+
+JSON = "application/json"
+JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+_ALWAYS = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
+
+
+def respond(
+    status: int,
+    body: str | bytes,
+    *,
+    media_type: str = JSON,
+    policy: str = JSON_POLICY,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Response:
+    """Return a response of the call at hand; *policy* is its Content-Security-Policy."""
+    fixed = (
+        ("Content-Type", media_type),
+        ("Content-Security-Policy", policy),
+        (request_id.HEADER, request_id.current()),
+    )
+    return Response(body, status, [*_ALWAYS, *fixed, *headers])
+
+
+def nothing() -> Response:
+    """Return the response of a call that has nothing to tell."""
+    response = respond(204, b"")
+    del response.headers["Content-Type"]
+    return response

@@ -1,0 +1,382 @@
+"""Fakes: each implements a port, remembers what it was asked, and fails when told to.
+
+They are no model of Redis or Aliyun: limits are a cooldown, budgets are taken and given back, and time is
+a clock that a test moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+from otp_service.clients import Client, Clients, key_digest
+from otp_service.codes import CodeType
+from otp_service.errors import (
+    AlreadyVerified,
+    AttemptsExhausted,
+    CooldownActive,
+    InvalidCode,
+    ProofRedeemed,
+    VerificationCanceled,
+    VerificationError,
+    VerificationExpired,
+    VerificationNotFound,
+    WrongCode,
+)
+from otp_service.keyring import Keyring
+from otp_service.limits import MAX_LIFE, Budget, CodeLimits, PhoneLimits
+from otp_service.messages import Sms
+from otp_service.phone import PhoneRules
+from otp_service.policy import Policy
+from otp_service.ports import (
+    NewVerification,
+    Outcome,
+    OutcomeKind,
+    PhoneSlot,
+    Reopened,
+    SendRecord,
+    Settlement,
+    Standing,
+)
+from otp_service.proofs import ProofKeys, ProofSigner
+from otp_service.service import Service
+from otp_service.verification import Delivery, Send, Status, Verification
+
+NOW = 1_795_421_261.0
+"""2026-11-23T08:07:41Z."""
+
+COOLDOWN = 60
+
+ISSUER = "otp.test"
+SHOP_KEY = "sk_shop-0123456789abcdefghijklmnopqrstuvwxyz"
+BANK_KEY = "sk_bank-0123456789abcdefghijklmnopqrstuvwxyz"
+
+SHOP = Client(
+    id="shop",
+    secret_key_digests=(key_digest(SHOP_KEY),),
+    purposes=("login", "signup"),
+    sms_per_day=1000,
+)
+BANK = Client(
+    id="bank",
+    secret_key_digests=(key_digest(BANK_KEY),),
+    purposes=("transfer",),
+    sms_per_day=1000,
+    require_client_ip=True,
+)
+
+
+class FakeClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.time = now
+        self.ticks = 1_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+        self.ticks += seconds
+
+
+class FakeEvents:
+    """Remembers every event."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, object]]] = []
+
+    def emit(self, event: str, **facts: object) -> None:
+        self.seen.append((event, facts))
+
+    def of(self, event: str) -> list[dict[str, object]]:
+        return [facts for name, facts in self.seen if name == event]
+
+
+@dataclass
+class Kept:
+    """One verification, as a fake store keeps it."""
+
+    new: NewVerification
+    issued_at: float
+    expires_at: float
+    attempts_left: int
+    status: Status = Status.PENDING
+    sends: tuple[Send, ...] = ()
+
+
+@dataclass
+class FakeStore:
+    """A Store in a dict. Set *failure* and every method raises it; *known* phones are those approved."""
+
+    clock: FakeClock
+    failure: Exception | None = None
+    calls: list[str] = field(default_factory=list)
+    taken: dict[Budget, int] = field(default_factory=dict)
+    open_to: list[int] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    redeemed: set[tuple[str, str]] = field(default_factory=set)
+    kept: dict[tuple[str, str, str], Kept] = field(default_factory=dict)
+    next_send: dict[str, float] = field(default_factory=dict)
+
+    def peek(self, slot: PhoneSlot, attempts: int) -> Standing:
+        self._called("peek")
+        self._cool(slot)
+        return Standing(known=slot.tag in self.known)
+
+    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str) -> Standing:
+        self._called("peek_resend")
+        self._pending(slot, client, verification_id)
+        self._cool(slot)
+        return Standing(known=slot.tag in self.known)
+
+    def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
+        self._called("open")
+        self._cool(slot)
+        now = self.clock.now()
+        kept = Kept(new, now, now + new.ttl, new.attempts)
+        self.kept[slot.tag, new.client, new.verification_id] = kept
+        return self._take(slot, kept, budgets)
+
+    def reopen(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        verification_id: str,
+        ttl: int,
+        budgets: Mapping[Budget, int],
+    ) -> Reopened:
+        self._called("reopen")
+        kept = self._pending(slot, client, verification_id)
+        self._cool(slot)
+        kept.expires_at = min(self.clock.now() + ttl, kept.issued_at + MAX_LIFE)
+        return Reopened(self._take(slot, kept, budgets), kept.new.kid, kept.new.salt)
+
+    def settle(
+        self, slot: PhoneSlot, client: str, record: SendRecord, refund: Sequence[Budget]
+    ) -> Verification | None:
+        self._called("settle")
+        for budget in refund:
+            self.taken[budget] -= 1
+        key = slot.tag, client, record.verification_id
+        kept = self.kept[key]
+        if record.settlement is Settlement.WITHDRAWN:
+            del self.next_send[slot.tag]
+            if record.number == 1 and not record.late:
+                del self.kept[key]
+                return None
+        if record.settlement is Settlement.REJECTED:
+            kept.status = Status.CANCELED
+        kept.sends = (
+            *kept.sends[:-1],
+            replace(kept.sends[-1], delivery=_delivery(record.settlement), route=record.route),
+        )
+        return self._view(slot, kept)
+
+    def attempt(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        verification_id: str,
+        digests: Mapping[str, bytes],
+        shapes: frozenset[CodeType],
+    ) -> Verification:
+        self._called("attempt")
+        kept = self._pending(slot, client, verification_id)
+        if kept.new.code_type not in shapes:
+            raise InvalidCode
+        kept.attempts_left -= 1
+        if digests.get(kept.new.kid) != kept.new.digest:
+            if not kept.attempts_left:
+                kept.status = Status.EXHAUSTED
+            raise WrongCode(kept.attempts_left)
+        kept.status = Status.APPROVED
+        self.known.add(slot.tag)
+        return self._view(slot, kept)
+
+    def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
+        self._called("read")
+        return self._view(slot, self._found(slot, client, verification_id))
+
+    def cancel(self, slot: PhoneSlot, client: str, verification_id: str) -> None:
+        self._called("cancel")
+        kept = self._found(slot, client, verification_id)
+        if kept.status is not Status.CANCELED:
+            self._pending(slot, client, verification_id)
+            kept.status = Status.CANCELED
+
+    def redeem(self, tag: str, verification_id: str, ttl: int) -> None:
+        self._called("redeem")
+        if (tag, verification_id) in self.redeemed:
+            raise ProofRedeemed
+        self.redeemed.add((tag, verification_id))
+
+    def check(self) -> None:
+        self._called("check")
+
+    # ── the steps ──
+
+    def _called(self, method: str) -> None:
+        self.calls.append(method)
+        if self.failure is not None:
+            raise self.failure
+
+    def _cool(self, slot: PhoneSlot) -> None:
+        wait = self.next_send.get(slot.tag, 0) - self.clock.now()
+        if wait > 0:
+            raise CooldownActive(int(-(-wait // 1)), "cooldown")
+
+    def _take(self, slot: PhoneSlot, kept: Kept, budgets: Mapping[Budget, int]) -> Verification:
+        self.open_to = list(budgets.values())
+        for budget in budgets:
+            self.taken[budget] = self.taken.get(budget, 0) + 1
+        now = self.clock.now()
+        self.next_send[slot.tag] = now + COOLDOWN
+        kept.sends += (Send(len(kept.sends) + 1, Delivery.SENDING, now, ""),)
+        return self._view(slot, kept)
+
+    def _found(self, slot: PhoneSlot, client: str, verification_id: str) -> Kept:
+        kept = self.kept.get((slot.tag, client, verification_id))
+        if kept is None:
+            raise VerificationNotFound
+        return kept
+
+    def _pending(self, slot: PhoneSlot, client: str, verification_id: str) -> Kept:
+        kept = self._found(slot, client, verification_id)
+        status = self._status(kept)
+        if status is not Status.PENDING:
+            raise _ENDED[status]
+        return kept
+
+    def _status(self, kept: Kept) -> Status:
+        over = kept.status is Status.PENDING and self.clock.now() > kept.expires_at
+        return Status.EXPIRED if over else kept.status
+
+    def _view(self, slot: PhoneSlot, kept: Kept) -> Verification:
+        left = kept.new.sends - len(kept.sends)
+        pending = self._status(kept) is Status.PENDING
+        return Verification(
+            verification_id=kept.new.verification_id,
+            client=kept.new.client,
+            purpose=kept.new.purpose,
+            status=self._status(kept),
+            code_type=kept.new.code_type,
+            issued_at=kept.issued_at,
+            expires_at=kept.expires_at,
+            attempts_left=kept.attempts_left,
+            sends_left=left if pending else 0,
+            resend_at=self.next_send.get(slot.tag) if pending and left else None,
+            sends=kept.sends,
+            now=self.clock.now(),
+        )
+
+
+_ENDED: Mapping[Status, type[VerificationError]] = {
+    Status.APPROVED: AlreadyVerified,
+    Status.EXHAUSTED: AttemptsExhausted,
+    Status.CANCELED: VerificationCanceled,
+    Status.EXPIRED: VerificationExpired,
+}
+
+
+def _delivery(settlement: Settlement) -> Delivery:
+    kept = settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN)
+    return Delivery(settlement.value) if kept else Delivery.REFUSED
+
+
+@dataclass
+class FakeSender:
+    """A SmsSender that hands every SMS to *sent* and answers *outcome*, or raises *failure* at the door."""
+
+    outcome: Outcome = field(default_factory=lambda: Outcome(OutcomeKind.ACCEPTED, route="main"))
+    failure: Exception | None = None
+    sent: list[Sms] = field(default_factory=list)
+    late: list[Callable[[Outcome], None]] = field(default_factory=list)
+    permits: int = 0
+
+    def serves(self, client: str, purpose: str) -> bool:
+        return True
+
+    def permit(self) -> FakePermit:
+        if self.failure is not None:
+            raise self.failure
+        return FakePermit(self)
+
+    @property
+    def last_code(self) -> str:
+        return self.sent[-1].code.reveal()
+
+
+class FakePermit:
+    """Counts itself while it is held."""
+
+    def __init__(self, sender: FakeSender) -> None:
+        self._sender = sender
+
+    def __enter__(self) -> Self:
+        self._sender.permits += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sender.permits -= 1
+
+    def send(self, sms: Sms, deadline: float, late: Callable[[Outcome], None]) -> Outcome:
+        self._sender.sent.append(sms)
+        self._sender.late.append(late)
+        return self._sender.outcome
+
+
+@dataclass
+class House:
+    """A real Service among fakes, and the fakes."""
+
+    clock: FakeClock
+    events: FakeEvents
+    store: FakeStore
+    sender: FakeSender
+    clients: Clients
+    service: Service
+
+
+def house(*clients: Client, deadline: float = 6.0, **limits: int) -> House:
+    """Return a service for *clients* (a shop and a bank); *limits* are those of a code."""
+    chosen = clients or (SHOP, BANK)
+    clock, events, sender = FakeClock(), FakeEvents(), FakeSender()
+    store = FakeStore(clock)
+    service = Service(
+        policy=Policy(
+            phones=PhoneRules(),
+            purposes=purposes(chosen),
+            phone_limits=PhoneLimits(),
+            code_limits=CodeLimits(**limits),
+            sms_per_day=10_000,
+            deadline=deadline,
+        ),
+        keyring=Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2")),
+        signers={client.id: signer(client.id, clock) for client in chosen},
+        store=store,
+        sender=sender,
+        clock=clock,
+        events=events,
+    )
+    return House(clock, events, store, sender, Clients(chosen), service)
+
+
+def purposes(clients: Sequence[Client]) -> dict[str, CodeType]:
+    """Return all purposes of *clients*; only a transfer is worth six letters and digits."""
+    named = [purpose for client in clients for purpose in client.purposes]
+    return {name: CodeType.ALNUM if name == "transfer" else CodeType.DIGITS for name in named}
+
+
+def signer(client: str, clock: FakeClock) -> ProofSigner:
+    """Return the signer of one client's proofs."""
+    key = f"proof key of {client} ".encode().ljust(32, b"3")
+    return ProofSigner(ISSUER, client, ProofKeys((key,)), clock.now)

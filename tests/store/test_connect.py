@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+from servers import Server, free_port
+
+from otp_service.store.connect import connect
+
+
+@contextmanager
+def listener(answers: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that writes down what it gets and answers each thing it reads with the next of *answers*."""
+    got: list[bytes] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = door.accept()
+            except OSError:
+                return
+            with connection:
+                while data := connection.recv(4096):
+                    got.append(data)
+                    if not answers:
+                        break
+                    connection.sendall(answers.pop(0))
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield door.getsockname()[1], got
+        finally:
+            door.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_connecting_costs_no_round_trip() -> None:
+    with listener([b"+PONG\r\n"]) as (port, got):
+        with connect(f"redis://127.0.0.1:{port}/0") as client:
+            assert client.ping()
+
+        assert got == [b"*1\r\n$4\r\nPING\r\n"]
+
+
+def test_a_lost_answer_is_never_asked_for_again() -> None:
+    with listener([]) as (port, got):
+        with connect(f"redis://127.0.0.1:{port}/0") as client, pytest.raises(redis.ConnectionError):
+            client.incr("counter")
+
+        assert len(got) == 1
+
+
+def test_a_silent_server_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        url = f"redis://127.0.0.1:{door.getsockname()[1]}/0"
+        began = time.monotonic()
+        with connect(url, read_timeout=0.2) as client, pytest.raises(redis.TimeoutError):
+            client.ping()
+
+        assert 0.15 < time.monotonic() - began < 2
+
+
+def test_nobody_there_is_told_at_once() -> None:
+    with connect(f"redis://127.0.0.1:{free_port()}/0") as client, pytest.raises(redis.ConnectionError):
+        client.ping()
+
+
+def test_more_callers_than_connections_wait_no_longer_than_for_an_answer(redis_server: Server) -> None:
+    with connect(redis_server.url, pool_size=1, read_timeout=0.2) as client:
+        taken = client.connection_pool.get_connection()
+        began = time.monotonic()
+        with pytest.raises(redis.ConnectionError):
+            client.ping()
+        client.connection_pool.release(taken)
+
+        assert 0.15 < time.monotonic() - began < 2
+        assert client.ping()
+
+
+def test_answers_are_bytes(redis_server: Server) -> None:
+    with connect(redis_server.url) as client:
+        client.set("test_connect", b"\xff", ex=10)
+
+        assert client.get("test_connect") == b"\xff"
+
+
+@pytest.mark.parametrize("url", ["rediss://127.0.0.1:1/0", "unix:///nowhere/store?db=1"])
+def test_other_urls_are_taken(url: str) -> None:
+    with connect(url) as client, pytest.raises(redis.ConnectionError):
+        client.ping()

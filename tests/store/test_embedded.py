@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import redis
+import servers
+
+from otp_service.store import embedded
+from otp_service.store.embedded import EmbeddedNotStarted, FakeStore, ValkeyStore, start_embedded
+from otp_service.store.health import check
+
+ROOT = Path(__file__).parents[2]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def is_gone(pid: int) -> bool:
+    deadline = time.monotonic() + 10
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not is_alive(pid)
+
+
+@pytest.fixture
+def binary() -> Path:
+    return Path(servers.valkey_binary())
+
+
+def test_it_is_a_real_server_that_is_fit_for_the_service(binary: Path) -> None:
+    with ValkeyStore(binary) as store, store.client() as client:
+        check(client)
+
+        assert client.execute_command("EVAL", "#!lua\nreturn 7", 0) == 7
+
+
+def test_it_listens_to_nobody_else(binary: Path) -> None:
+    with ValkeyStore(binary) as store, store.client() as client:
+        folder = Path(store.url.removeprefix("unix://")).parent
+
+        assert client.config_get("port") == {"port": "0"}
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_closing_leaves_nothing_behind(binary: Path) -> None:
+    with ValkeyStore(binary) as store:
+        pid = store.pid
+        folder = Path(store.url.removeprefix("unix://")).parent
+        with store.client() as client:
+            client.set("key", "value")
+
+    assert is_gone(pid)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_with_the_process_that_started_it(
+    binary: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    script = f"""
+        import sys, time
+        from pathlib import Path
+        from otp_service.store.embedded import ValkeyStore
+        store = ValkeyStore(Path({str(binary)!r}))
+        print(store.pid, store.url, flush=True)
+        time.sleep(60)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout
+        pid, url = process.stdout.readline().split()
+        assert is_alive(int(pid))
+        process.send_signal(how)
+    folder = Path(url.removeprefix("unix://")).parent
+
+    assert is_gone(int(pid))
+    folder.rmdir()  # nobody is left to do it, but nothing is in it
+
+
+def test_a_server_that_ends_at_once_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    with pytest.raises(EmbeddedNotStarted):
+        ValkeyStore(Path("/bin/false"))
+
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - names are enough
+
+
+def test_a_binary_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    with pytest.raises(FileNotFoundError):
+        ValkeyStore(tmp_path / "nowhere")
+
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - as above
+
+
+def test_the_fake_stands_in_where_there_is_no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_valkey_binary", lambda: None)
+
+    store = start_embedded()
+
+    assert isinstance(store, FakeStore)
+    assert not store.shebang
+    assert store.client().set("key", "value")
+    assert store.client().get("key") == b"value"
+    store.close()
+
+
+def test_the_best_one_is_taken(binary: Path) -> None:
+    store = start_embedded()
+    try:
+        assert isinstance(store, ValkeyStore)
+        assert store.shebang
+    finally:
+        store.close()
+
+
+def test_a_client_of_a_closed_store_is_refused(binary: Path) -> None:
+    with ValkeyStore(binary) as store:
+        client = store.client()
+
+    with client, pytest.raises(redis.ConnectionError):
+        client.ping()

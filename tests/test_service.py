@@ -1,0 +1,318 @@
+"""The order of the steps: what each outcome of a send costs, and what every call refuses."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import BANK, SHOP, FakeStore, house
+
+from otp_service.errors import (
+    CooldownActive,
+    DestinationRejected,
+    InternalError,
+    InvalidPhone,
+    InvalidRequest,
+    OtpError,
+    ProofRedeemed,
+    ProviderMisconfigured,
+    ProviderRateLimited,
+    ProviderUnavailable,
+    StoreUnavailable,
+    VerificationNotFound,
+)
+from otp_service.keyring import Keyring
+from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.verification import Delivery, Status
+
+PHONE = "+8613900001234"
+
+
+def refused(fault: Fault, wait: int = 0) -> Outcome:
+    return Outcome(OutcomeKind.REFUSED, route="main", fault=fault, wait=wait)
+
+
+def taken(store: FakeStore) -> set[int]:
+    return set(store.taken.values())
+
+
+def test_request_takes_three_steps_and_sends_once() -> None:
+    h = house()
+
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.store.calls == ["peek", "open", "settle"]
+    assert len(h.sender.sent) == 1
+    assert sent.verification.delivery is Delivery.ACCEPTED
+    assert h.sender.permits == 0
+
+
+def test_verify_takes_one_step() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    h.store.calls.clear()
+
+    approved = h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code)
+
+    assert h.store.calls == ["attempt"]
+    assert approved.verification.status is Status.APPROVED
+    assert h.service.redeem(SHOP, approved.proof, purpose="login").phone == PHONE
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "status", "kept"),
+    [
+        (refused(Fault.ROUTE), ProviderMisconfigured, None, 0),
+        (refused(Fault.PROVIDER, 3), ProviderUnavailable, None, 0),
+        (refused(Fault.NUMBER), DestinationRejected, Status.CANCELED, 0),
+        (refused(Fault.LIMIT, 60), ProviderRateLimited, Status.PENDING, 0),
+        (Outcome(OutcomeKind.UNKNOWN), None, Status.PENDING, 1),
+        (Outcome(OutcomeKind.ACCEPTED), None, Status.PENDING, 1),
+    ],
+    ids=["route", "provider", "number", "limit", "unknown", "accepted"],
+)
+def test_outcome_decides_what_is_kept(
+    outcome: Outcome, error: type[OtpError] | None, status: Status | None, kept: int
+) -> None:
+    h = house()
+    h.sender.outcome = outcome
+
+    if error:
+        with pytest.raises(error):
+            h.service.request(SHOP, PHONE, purpose="login")
+    else:
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert taken(h.store) == {kept}
+    assert [k.status for k in h.store.kept.values()] == ([status] if status else [])
+    assert h.sender.permits == 0
+
+
+def test_retry_after_of_a_refusal_is_the_providers() -> None:
+    h = house()
+    h.sender.outcome = refused(Fault.LIMIT, 77)
+
+    with pytest.raises(ProviderRateLimited) as later:
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert later.value.retry_after == 77
+
+
+def test_resend_repeats_the_code() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    h.clock.advance(60)
+
+    again = h.service.resend(SHOP, PHONE, sent.verification.verification_id)
+
+    first, second = h.sender.sent
+    assert first.code == second.code
+    assert first.out_id != second.out_id
+    assert len(again.verification.sends) == 2
+
+
+def test_resend_under_a_removed_key_is_a_defect_and_sends_nothing() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    h.clock.advance(60)
+    h.service._keyring = Keyring({"k2": b"other".ljust(32)}, "k2", b"tag key ".ljust(32, b"2"))
+
+    with pytest.raises(InternalError):
+        h.service.resend(SHOP, PHONE, sent.verification.verification_id)
+    assert len(h.sender.sent) == 1
+
+
+def test_two_verifications_have_two_codes() -> None:
+    h = house()
+    codes = set()
+    for _ in range(5):
+        h.service.request(SHOP, PHONE, purpose="login")
+        codes.add(h.sender.last_code)
+        h.clock.advance(60)
+
+    assert len(codes) > 1
+
+
+def test_purpose_may_be_left_out_when_there_is_only_one() -> None:
+    h = house()
+
+    sent = h.service.request(BANK, PHONE, client_ip="203.0.113.7")
+
+    assert sent.verification.purpose == "transfer"
+
+
+@pytest.mark.parametrize("purpose", [None, "transfer", ""], ids=["missing", "of another client", "empty"])
+def test_purpose_must_be_the_clients(purpose: str | None) -> None:
+    h = house()
+
+    with pytest.raises(InvalidRequest) as wrong:
+        h.service.request(SHOP, PHONE, purpose=purpose)
+
+    assert wrong.value.errors[0]["pointer"] == "/purpose"
+    assert h.store.calls == []
+
+
+def test_refused_request_touches_nothing() -> None:
+    h = house()
+
+    with pytest.raises(InvalidPhone):
+        h.service.request(SHOP, f"{PHONE},{PHONE}", purpose="login")
+
+    assert h.store.calls == []
+    assert h.sender.sent == []
+
+
+def test_cooldown_is_seen_before_anything_is_taken() -> None:
+    h = house()
+    h.service.request(SHOP, PHONE, purpose="login")
+    h.store.calls.clear()
+
+    with pytest.raises(CooldownActive):
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.store.calls == ["peek"]
+
+
+def test_no_permit_means_nothing_is_taken() -> None:
+    h = house()
+    h.sender.failure = ProviderUnavailable(1)
+
+    with pytest.raises(ProviderUnavailable):
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.store.calls == ["peek"]
+
+
+def test_store_down_means_nothing_is_sent() -> None:
+    h = house()
+    h.store.failure = StoreUnavailable()
+
+    with pytest.raises(StoreUnavailable):
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.sender.sent == []
+
+
+def test_known_phone_may_use_the_whole_budget() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    assert h.store.open_to == [800, 8_000]
+    h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code)
+    h.clock.advance(60)
+
+    h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.store.open_to == [1_000, 10_000]
+
+
+@pytest.mark.parametrize("vid", ["", "short", "a" * 23, "a" * 21 + "/", "a" * 21 + "\n", "}" * 22])
+def test_id_of_another_form_reaches_no_key(vid: str) -> None:
+    h = house()
+
+    for call in (
+        lambda: h.service.verify(SHOP, PHONE, vid, "123456"),
+        lambda: h.service.status(SHOP, PHONE, vid),
+        lambda: h.service.cancel(SHOP, PHONE, vid),
+        lambda: h.service.resend(SHOP, PHONE, vid),
+    ):
+        with pytest.raises(VerificationNotFound):
+            call()
+    assert h.store.calls == []
+
+
+def test_proof_is_redeemed_once() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    proof = h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code).proof
+    h.service.redeem(SHOP, proof, purpose="login")
+
+    with pytest.raises(ProofRedeemed):
+        h.service.redeem(SHOP, proof, purpose="login")
+
+
+def test_status_and_cancel_reach_the_verification() -> None:
+    h = house()
+    vid = h.service.request(SHOP, PHONE, purpose="login").verification.verification_id
+
+    h.service.cancel(SHOP, PHONE, vid)
+
+    assert h.service.status(SHOP, PHONE, vid).verification.status is Status.CANCELED
+
+
+def test_late_answer_is_booked() -> None:
+    h = house()
+    h.sender.outcome = Outcome(OutcomeKind.UNKNOWN)
+    vid = h.service.request(SHOP, PHONE, purpose="login").verification.verification_id
+
+    h.sender.late[0](Outcome(OutcomeKind.ACCEPTED, route="main"))
+
+    assert h.service.status(SHOP, PHONE, vid).verification.delivery is Delivery.ACCEPTED
+    assert [facts["late"] for facts in h.events.of("send")] == [False, True]
+
+
+def test_late_answer_that_cannot_be_booked_is_only_told() -> None:
+    h = house()
+    h.sender.outcome = Outcome(OutcomeKind.UNKNOWN)
+    h.service.request(SHOP, PHONE, purpose="login")
+    h.store.failure = StoreUnavailable()
+
+    h.sender.late[0](Outcome(OutcomeKind.ACCEPTED))
+
+    assert h.events.of("settlement_lost") == [{"outcome": "accepted"}]
+
+
+def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    h = house()
+    monkeypatch.setattr(h.store, "settle", failing)
+
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+
+    assert sent.verification.delivery is Delivery.SENDING
+    h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code)
+
+
+def test_refusal_keeps_its_reason_even_when_the_store_fails_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = house()
+    h.sender.outcome = refused(Fault.NUMBER)
+    monkeypatch.setattr(h.store, "settle", failing)
+
+    with pytest.raises(DestinationRejected):
+        h.service.request(SHOP, PHONE, purpose="login")
+
+
+def failing(*_: object) -> None:
+    raise StoreUnavailable
+
+
+def test_client_may_vouch_for_a_phone() -> None:
+    h = house()
+    h.service.request(SHOP, PHONE, purpose="login", known_phone=True)
+
+    assert h.store.open_to == [1_000, 10_000]
+
+
+def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = house()
+    slots: list[bytes] = []
+    inner = h.store.peek
+    monkeypatch.setattr(h.store, "peek", lambda slot, n: (slots.append(slot.requester), inner(slot, n))[1])
+
+    for i, address in enumerate(["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", None]):
+        h.service.request(SHOP, f"+861390000{i:04d}", purpose="login", client_ip=address)
+
+    assert slots[0] == slots[1] != slots[2]
+    assert slots[3] == b""
+
+
+def test_values_that_hold_secrets_do_not_show_them() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    approved = h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code)
+
+    shown = f"{sent!r} {approved!r} {h.sender.sent!r} {h.service._keyring!r} {SHOP!r}"
+
+    assert PHONE not in shown
+    assert PHONE[3:] not in shown
+    assert approved.proof not in shown
+    assert f"'{h.sender.last_code}'" not in shown
+    assert SHOP.secret_key_digests[0] not in shown

@@ -1,0 +1,112 @@
+"""A desk: the web room in a Flask application of its own, around a service among fakes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import fakes
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from otp_service.web import WebParts, create_blueprint, install_problems
+
+PHONE = "+8613800138000"
+OTHER_PHONE = "+8613900139000"
+UNKNOWN_ID = "A" * 22
+
+
+@dataclass
+class Desk:
+    """The calls a test makes, and everything behind them."""
+
+    house: fakes.House
+    parts: WebParts
+    client: FlaskClient
+    routes: list[dict[str, object]]
+    answers: list[TestResponse] = field(default_factory=list)
+
+    def post(
+        self, path: str, body: object, *, key: str | None = fakes.SHOP_KEY, **headers: str
+    ) -> TestResponse:
+        return self.send(path, json.dumps(body).encode(), key=key, **headers)
+
+    def send(
+        self,
+        path: str,
+        raw: bytes,
+        *,
+        key: str | None = fakes.SHOP_KEY,
+        media_type: str | None = "application/json",
+        **headers: str,
+    ) -> TestResponse:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            given["Authorization"] = f"Bearer {key}"
+        return self._kept(self.client.post(path, data=raw, headers=given, content_type=media_type))
+
+    def get(self, path: str) -> TestResponse:
+        return self._kept(self.client.get(path))
+
+    def request(self, phone: str = PHONE, **fields: Any) -> TestResponse:
+        return self.post("/otp/request", {"phone": phone, "purpose": "login", **fields})
+
+    def resend(self, verification_id: str) -> TestResponse:
+        return self.post("/otp/request", {"phone": PHONE, "verification_id": verification_id})
+
+    def verify(self, verification_id: str, code: object, **fields: Any) -> TestResponse:
+        return self.post(
+            "/otp/verify", {"phone": PHONE, "verification_id": verification_id, "code": code, **fields}
+        )
+
+    def opened(self) -> str:
+        """Request a code and return the id of the verification."""
+        return str(self.request().get_json()["verification_id"])
+
+    def proof(self) -> str:
+        """Go all the way and return the proof."""
+        return str(self.verify(self.opened(), self.house.sender.last_code).get_json()["proof"])
+
+    def _kept(self, answer: TestResponse) -> TestResponse:
+        self.answers.append(answer)
+        return answer
+
+
+def open_desk(house: fakes.House | None = None, prefix: str | None = None) -> Desk:
+    """Return a desk; with a *prefix* in somebody else's application, else in one that is ours alone."""
+    house = house or fakes.house()
+    routes: list[dict[str, object]] = [{"name": "main", "state": "ok"}]
+    parts = WebParts(
+        service=house.service,
+        clients=house.clients,
+        store=house.store,
+        routes=lambda: routes,
+        events=house.events,
+        clock=house.clock,
+    )
+    app = Flask("desk", static_folder=None)
+    app.register_blueprint(create_blueprint(parts), url_prefix=prefix)
+    if prefix is None:
+        install_problems(app, parts)
+    return Desk(house, parts, app.test_client(), routes)
+
+
+def problem(answer: TestResponse) -> dict[str, Any]:
+    """Return the problem document of *answer*, which must be one in every respect."""
+    document: dict[str, Any] = answer.get_json()
+    assert answer.content_type == "application/problem+json"
+    assert document["status"] == answer.status_code
+    assert document["type"] == f"urn:otp-service:problem:{document['code']}"
+    assert document["title"]
+    assert document["request_id"] == answer.headers["X-Request-Id"]
+    return document
+
+
+def pointers(answer: TestResponse) -> list[str]:
+    """Return the places that an `invalid_request` names."""
+    document = problem(answer)
+    assert document["code"] == "invalid_request"
+    assert all(error["detail"] for error in document["errors"])
+    return [error["pointer"] for error in document["errors"]]

@@ -1,0 +1,119 @@
+"""JSON Schema, as much of it as our OpenAPI document uses, so that documents can be held against it.
+
+A keyword that is not known here fails, so that nothing is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+Json = dict[str, Any]
+
+NOTES = {"description", "title", "examples", "default"}
+TYPES: dict[str, Callable[[object], bool]] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+}
+
+
+class Checker:
+    """Holds values against the schemas of one document."""
+
+    def __init__(self, document: Json) -> None:
+        self._document = document
+
+    def resolve(self, reference: str) -> Any:
+        found: Any = self._document
+        for step in reference.removeprefix("#/").split("/"):
+            found = found[step]
+        return found
+
+    def faults(self, schema: Json, value: Any, where: str = "") -> list[str]:
+        """Return what is wrong with *value*; nothing if it fits *schema*."""
+        return [fault for rule in schema for fault in self._faults(rule, schema, value, where)]
+
+    def _faults(self, rule: str, schema: Json, value: Any, where: str) -> Iterator[str]:
+        if rule in NOTES or (rule == "items" and not isinstance(value, list)):
+            return
+        if rule in ("properties", "required", "additionalProperties") and not isinstance(value, dict):
+            return
+        if rule in ("maxLength", "minLength", "pattern", "format") and not isinstance(value, str):
+            return
+        if rule == "minimum" and not TYPES["integer"](value):
+            return
+        yield from getattr(self, f"_{rule.replace('$', '')}")(schema[rule], schema, value, where)
+
+    def _ref(self, rule: str, _: Json, value: Any, where: str) -> list[str]:
+        return self.faults(self.resolve(rule), value, where)
+
+    def _type(self, rule: str, _: Json, value: Any, where: str) -> Iterator[str]:
+        if not TYPES[rule](value):
+            yield f"{where} is no {rule}"
+
+    def _properties(self, rule: Json, _: Json, value: Json, where: str) -> Iterator[str]:
+        for name in rule.keys() & value.keys():
+            yield from self.faults(rule[name], value[name], f"{where}/{name}")
+
+    def _required(self, rule: list[str], _: Json, value: Json, where: str) -> Iterator[str]:
+        yield from (f"{where}/{name} is missing" for name in rule if name not in value)
+
+    def _additionalProperties(self, rule: Any, schema: Json, value: Json, where: str) -> Iterator[str]:  # noqa: N802
+        if rule is not True:
+            yield from (f"{where}/{name} is unknown" for name in value.keys() - schema["properties"].keys())
+
+    def _items(self, rule: Json, _: Json, value: list[Any], where: str) -> Iterator[str]:
+        for number, item in enumerate(value):
+            yield from self.faults(rule, item, f"{where}/{number}")
+
+    def _anyOf(self, rule: list[Json], _: Json, value: Any, where: str) -> Iterator[str]:  # noqa: N802
+        if all(self.faults(choice, value) for choice in rule):
+            yield f"{where} is none of {len(rule)}"
+
+    def _oneOf(self, rule: list[Json], _: Json, value: Any, where: str) -> Iterator[str]:  # noqa: N802
+        fitting = sum(not self.faults(choice, value) for choice in rule)
+        if fitting != 1:
+            yield f"{where} is {fitting} of {len(rule)}"
+
+    def _allOf(self, rule: list[Json], _: Json, value: Any, where: str) -> Iterator[str]:  # noqa: N802
+        for part in rule:
+            yield from self.faults(part, value, where)
+
+    def _not(self, rule: Json, _: Json, value: Any, where: str) -> Iterator[str]:
+        if not self.faults(rule, value):
+            yield f"{where} is what it must not be"
+
+    def _enum(self, rule: list[Any], _: Json, value: Any, where: str) -> Iterator[str]:
+        if value not in rule:
+            yield f"{where} is not in {rule}"
+
+    def _const(self, rule: Any, _: Json, value: Any, where: str) -> Iterator[str]:
+        if value != rule or type(value) is not type(rule):
+            yield f"{where} is not {rule}"
+
+    def _minimum(self, rule: int, _: Json, value: int, where: str) -> Iterator[str]:
+        if value < rule:
+            yield f"{where} is below {rule}"
+
+    def _maxLength(self, rule: int, _: Json, value: str, where: str) -> Iterator[str]:  # noqa: N802
+        if len(value) > rule:
+            yield f"{where} is too long"
+
+    def _minLength(self, rule: int, _: Json, value: str, where: str) -> Iterator[str]:  # noqa: N802
+        if len(value) < rule:
+            yield f"{where} is too short"
+
+    def _pattern(self, rule: str, _: Json, value: str, where: str) -> Iterator[str]:
+        if not re.search(re.sub(r"\$$", r"\\Z", rule), value):  # in Python `$` lets a newline follow
+            yield f"{where} does not match"
+
+    def _format(self, rule: str, _: Json, value: str, where: str) -> Iterator[str]:
+        assert rule == "date-time"
+        if datetime.fromisoformat(value).tzinfo is None:
+            yield f"{where} has no time zone"

@@ -1,0 +1,110 @@
+"""Keys: who may call what."""
+
+from __future__ import annotations
+
+import fakes
+import pytest
+from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
+
+from otp_service.clients import Caller, KeyKind
+from otp_service.errors import Forbidden, Unauthorized
+from otp_service.web import auth, endpoints
+from otp_service.web.calls import CALLS, Call
+from otp_service.web.payloads import RequestBody, VerifyBody
+
+HEADERS = {
+    "none": None,
+    "empty": "",
+    "no scheme": fakes.SHOP_KEY,
+    "no key": "Bearer",
+    "no key, a space": "Bearer ",
+    "basic": "Basic c2hvcDpzaG9w",
+    "unknown key": "Bearer sk_nobody-0123456789abcdefghijklmnopqrstuv",
+    "publishable key": "Bearer pk_shop-0123456789abcdefghijklmnopqrstuvwx",
+    "key cut short": f"Bearer {fakes.SHOP_KEY[:-1]}",
+    "key and more": f"Bearer {fakes.SHOP_KEY}x",
+    "two keys": f"Bearer {fakes.SHOP_KEY}, {fakes.SHOP_KEY}",
+    "odd characters": "Bearer sk_ÿÿÿÿ",
+    "far too long": "Bearer sk_" + "a" * 5000,
+    "digest instead of key": f"Bearer {fakes.SHOP.secret_key_digests[0]}",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_without_a_known_key_no_call_is_served(desk: Desk, call: Call, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+
+    answer = desk.client.post(call.path, data=b"{", headers=headers)
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert problem(answer)["code"] == "unauthorized"
+    assert desk.house.store.calls == []
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_name_of_the_scheme_is_read_in_any_case(scheme: str) -> None:
+    caller = auth.authenticate(f"{scheme} {fakes.SHOP_KEY}", fakes.house().clients)
+
+    assert caller == Caller(fakes.SHOP, KeyKind.SECRET)
+
+
+def test_each_key_opens_its_own_client_only(desk: Desk) -> None:
+    verification_id = desk.opened()
+    named = {"phone": PHONE, "verification_id": verification_id}
+
+    assert problem(desk.post("/otp/status", named, key=fakes.BANK_KEY))["code"] == "verification_not_found"
+    assert desk.post("/otp/status", named).status_code == 200
+
+
+def test_who_may_call_what_is_pinned() -> None:
+    assert {call.name: sorted(call.callers) for call in CALLS} == {
+        "request": ["pk", "sk"],
+        "verify": ["pk", "sk"],
+        "redeem": ["sk"],
+        "status": ["sk"],
+        "cancel": ["pk", "sk"],
+    }
+
+
+def test_a_publishable_key_is_not_let_into_a_call_of_servers() -> None:
+    with pytest.raises(Forbidden):
+        auth.admit(Caller(fakes.SHOP, KeyKind.PUBLISHABLE), auth.SERVERS)
+
+
+@pytest.mark.parametrize("field", [{"client_ip": "203.0.113.7"}, {"known_phone": True}], ids=str)
+def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object]) -> None:
+    desk = open_desk()
+    browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
+
+    with pytest.raises(Forbidden):
+        endpoints.request(
+            desk.parts, browser, RequestBody.read({"phone": PHONE, "purpose": "login", **field})
+        )
+
+    assert desk.house.sender.sent == []
+
+
+def test_a_browser_is_never_asked_for_its_own_address() -> None:
+    desk = open_desk()
+    browser = Caller(fakes.BANK, KeyKind.PUBLISHABLE)
+
+    assert endpoints.request(desk.parts, browser, RequestBody.read({"phone": PHONE})).status == 201
+
+
+def test_verify_takes_an_address_from_servers_only() -> None:
+    desk = open_desk()
+    body = VerifyBody.read(
+        {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456", "client_ip": "203.0.113.7"}
+    )
+
+    with pytest.raises(Forbidden):
+        endpoints.verify(desk.parts, Caller(fakes.SHOP, KeyKind.PUBLISHABLE), body)
+
+
+def test_an_odd_header_says_nothing_of_itself() -> None:
+    with pytest.raises(Unauthorized) as refused:
+        auth.authenticate("Bearer SECRET", fakes.house().clients)
+
+    assert "SECRET" not in repr(refused.value)

@@ -1,0 +1,249 @@
+"""The frame around all views: headers, request ids, audit; and the manners of a guest."""
+
+from __future__ import annotations
+
+import re
+
+import fakes
+import pytest
+from flask import Flask, Response
+from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
+
+from otp_service.errors import StoreUnavailable
+from otp_service.web import create_blueprint, request_id
+
+NAMED = {"phone": PHONE, "verification_id": UNKNOWN_ID}
+
+# ── headers ──
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/otp/request"),
+        ("GET", "/otp/request"),
+        ("GET", "/nowhere"),
+        ("GET", "/healthz"),
+        ("HEAD", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+    ],
+)
+def test_every_response_is_guarded(desk: Desk, method: str, path: str) -> None:
+    headers = desk.client.open(path, method=method).headers
+
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert not [name for name, _ in headers if name.startswith("Access-Control") or name == "Set-Cookie"]
+
+
+def test_json_answers_allow_nothing_to_be_loaded(desk: Desk) -> None:
+    policy = desk.request().headers["Content-Security-Policy"]
+
+    assert policy == "default-src 'none'; frame-ancestors 'none'"
+
+
+# ── request ids ──
+
+
+def test_each_call_has_an_id_of_its_own(desk: Desk) -> None:
+    ids = [desk.get("/healthz").headers["X-Request-Id"] for _ in range(20)]
+
+    assert len(set(ids)) == 20
+    assert all(re.fullmatch(r"req_[A-Za-z0-9_-]{16}", each) for each in ids)
+
+
+@pytest.mark.parametrize("given", ["1234567x", "a-b_C" * 4, "x" * 64])
+def test_a_caller_may_bring_an_id(desk: Desk, given: str) -> None:
+    answer = desk.post("/otp/status", NAMED, X_Request_Id=given)
+
+    assert answer.headers["X-Request-Id"] == given
+    assert problem(answer)["request_id"] == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "1234567",
+        "x" * 65,
+        "with space",
+        "a,b,c,d,e",
+        "ünïcödé-id",
+        "a" * 8 + "\t",
+        "13800138000",
+        "sk_shop-01234567",
+    ],
+)
+def test_an_id_of_another_form_is_replaced(desk: Desk, given: str) -> None:
+    assert desk.post("/otp/status", NAMED, X_Request_Id=given).headers["X-Request-Id"] != given
+
+
+@pytest.mark.parametrize("given", ["abcdefgh\n", "abcdefgh\r\nX-Evil: 1"])
+def test_an_id_cannot_break_a_line(given: str) -> None:
+    assert request_id.begin(given) != given
+    request_id.end()
+
+
+def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
+    desk = open_desk()
+    at_work: list[str] = []
+    desk.house.store.peek = lambda *_: at_work.append(request_id.current())  # type: ignore[assignment,method-assign]
+
+    answer = desk.request()
+
+    assert at_work == [answer.headers["X-Request-Id"]]
+    assert request_id.current() == ""
+
+
+# ── audit ──
+
+
+def test_every_call_is_one_event(desk: Desk) -> None:
+    answer = desk.request()
+
+    [event] = desk.house.events.of("call")
+    assert event == {
+        "endpoint": "request",
+        "status": 201,
+        "code": "",
+        "client": "shop",
+        "duration_ms": 0.0,
+        "request_id": answer.headers["X-Request-Id"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "key", "expected"),
+    [
+        (b"{}", None, ("verify", 401, "unauthorized", "")),
+        (b"{}", fakes.SHOP_KEY, ("verify", 400, "invalid_request", "shop")),
+        (b" " * 9000, fakes.SHOP_KEY, ("verify", 413, "payload_too_large", "shop")),
+    ],
+    ids=["stranger", "malformed", "too large"],
+)
+def test_a_refused_call_is_one_event_too(
+    desk: Desk, raw: bytes, key: str | None, expected: tuple[object, ...]
+) -> None:
+    desk.send("/otp/verify", raw, key=key)
+
+    [event] = desk.house.events.of("call")
+    assert (event["endpoint"], event["status"], event["code"], event["client"]) == expected
+
+
+def test_the_event_says_how_long_it_took(desk: Desk) -> None:
+    desk.house.store.peek = lambda *_: desk.house.clock.advance(0.12345)  # type: ignore[assignment,method-assign]
+
+    desk.request()
+
+    assert desk.house.events.of("call")[0]["duration_ms"] == 123.5
+
+
+def test_an_unknown_address_is_an_event_without_the_address(desk: Desk) -> None:
+    desk.get("/otp/13800138000")
+
+    [event] = desk.house.events.of("call")
+    assert (event["endpoint"], event["status"], event["code"]) == ("none", 404, "not_found")
+    assert "138" not in repr(event["endpoint"])
+
+
+def test_a_probe_that_went_well_is_no_event_and_a_failed_one_is(desk: Desk) -> None:
+    desk.get("/healthz")
+    desk.get("/readyz")
+    desk.house.store.failure = StoreUnavailable()
+    desk.get("/readyz")
+
+    [event] = desk.house.events.of("call")
+    assert (event["endpoint"], event["status"]) == ("readyz", 503)
+
+
+def test_no_event_of_a_whole_story_holds_phone_code_or_proof(desk: Desk) -> None:
+    proof = desk.proof()
+    desk.post("/otp/redeem", {"proof": proof, "purpose": "login"})
+    desk.verify(UNKNOWN_ID, "odd")
+
+    told = repr(desk.house.events.seen)
+
+    assert "13800138000" not in told
+    assert desk.house.sender.last_code not in told
+    assert proof not in told
+    assert fakes.SHOP_KEY not in told
+
+
+# ── a guest in somebody else's application ──
+
+
+@pytest.fixture
+def guest() -> Desk:
+    desk = open_desk(prefix="/auth/v1")
+
+    @desk.client.application.route("/own")
+    def own() -> str:
+        raise ValueError("the host's own affair")
+
+    @desk.client.application.errorhandler(ValueError)
+    def host(error: ValueError) -> Response:
+        return Response(str(error), 418)
+
+    return desk
+
+
+def test_under_a_prefix_everything_works(guest: Desk) -> None:
+    answer = guest.post("/auth/v1/otp/request", {"phone": PHONE, "purpose": "login"})
+
+    assert answer.status_code == 201
+    assert guest.get("/auth/v1/docs").status_code == 200
+    assert guest.get("/auth/v1/openapi.json").get_json()["servers"] == [{"url": "/auth/v1"}]
+
+
+def test_the_hosts_errors_stay_the_hosts(guest: Desk) -> None:
+    assert guest.get("/own").text == "the host's own affair"
+    assert guest.get("/nowhere").content_type == "text/html; charset=utf-8"
+    assert "X-Request-Id" not in guest.get("/own").headers
+    assert guest.house.events.of("call") == []
+
+
+def test_our_errors_do_not_reach_the_host(guest: Desk) -> None:
+    guest.house.store.failure = ValueError("boom-SECRET")
+
+    answer = guest.post("/auth/v1/otp/status", NAMED)
+
+    assert problem(answer)["code"] == "internal_error"
+
+
+def test_two_blueprints_fit_into_one_application() -> None:
+    first, second = open_desk(), open_desk()
+    app = Flask("both", static_folder=None)
+    app.register_blueprint(create_blueprint(first.parts), url_prefix="/a", name="a")
+    app.register_blueprint(create_blueprint(second.parts), url_prefix="/b", name="b")
+
+    app.test_client().post("/b/otp/status")
+
+    assert first.house.events.seen == []
+    assert len(second.house.events.of("call")) == 1
+
+
+def test_the_addresses_are_pinned() -> None:
+    desk = open_desk()
+
+    rules = {
+        (rule.rule, method)
+        for rule in desk.client.application.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD"}
+    }
+
+    assert rules == {
+        ("/otp/request", "POST"),
+        ("/otp/verify", "POST"),
+        ("/otp/redeem", "POST"),
+        ("/otp/status", "POST"),
+        ("/otp/cancel", "POST"),
+        ("/healthz", "GET"),
+        ("/readyz", "GET"),
+        ("/openapi.json", "GET"),
+        ("/docs", "GET"),
+    }

@@ -1,0 +1,441 @@
+"""Calls: a code requested, sent, typed, proved; what each answer tells and what it keeps to itself."""
+
+from __future__ import annotations
+
+import json
+
+import fakes
+import pytest
+from web.desk import OTHER_PHONE, PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
+
+from otp_service.errors import CooldownActive, StoreUnavailable
+from otp_service.ports import Fault, Outcome, OutcomeKind
+
+# ── request ──
+
+
+def test_request_answers_with_everything_a_page_needs(desk: Desk) -> None:
+    answer = desk.request()
+
+    document = answer.get_json()
+    assert answer.status_code == 201
+    assert answer.content_type == "application/json"
+    assert len(document.pop("verification_id")) == 22
+    assert document == {
+        "status": "pending",
+        "purpose": "login",
+        "phone_masked": "+86 138****8000",
+        "code_length": 6,
+        "code_type": "digits",
+        "expires_at": "2026-11-23T08:12:41Z",
+        "expires_in": 300,
+        "resend_at": "2026-11-23T08:08:41Z",
+        "resend_in": 60,
+        "sends_left": 3,
+        "attempts_left": 5,
+        "delivery": "accepted",
+    }
+
+
+def test_times_are_rounded_so_that_they_never_promise_too_much(desk: Desk) -> None:
+    desk.house.clock.advance(0.4)
+
+    document = desk.request().get_json()
+
+    assert document["expires_at"] == "2026-11-23T08:12:41Z"
+    assert document["resend_at"] == "2026-11-23T08:08:42Z"
+
+
+def test_a_send_of_unknown_outcome_is_a_202(desk: Desk) -> None:
+    desk.house.sender.outcome = Outcome(OutcomeKind.UNKNOWN, route="main")
+
+    answer = desk.request()
+
+    assert answer.status_code == 202
+    assert answer.get_json()["delivery"] == "unknown"
+
+
+def test_a_purpose_may_be_left_out_when_there_is_one_only(desk: Desk) -> None:
+    answer = desk.post("/otp/request", {"phone": PHONE, "client_ip": "203.0.113.7"}, key=fakes.BANK_KEY)
+
+    assert answer.get_json()["purpose"] == "transfer"
+    assert answer.get_json()["code_type"] == "alnum6"
+
+
+def test_a_purpose_is_asked_for_when_there_are_several(desk: Desk) -> None:
+    assert pointers(desk.post("/otp/request", {"phone": PHONE})) == ["/purpose"]
+
+
+@pytest.mark.parametrize("purpose", ["transfer", "", "LOGIN", "no/such"])
+def test_a_purpose_of_nobody_is_refused(desk: Desk, purpose: str) -> None:
+    assert pointers(desk.request(purpose=purpose)) == ["/purpose"]
+
+
+@pytest.mark.parametrize("field", ["purpose", "locale", "client_ip", "known_phone", "risk_solution"])
+def test_an_optional_field_may_be_null(desk: Desk, field: str) -> None:
+    answer = desk.post("/otp/request", {"phone": PHONE, "purpose": "login", field: None})
+
+    assert answer.status_code == (400 if field == "purpose" else 201)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"locale": "zh-CN"}, {"locale": "zh-Hant-HK"}, {"known_phone": True}, {"risk_solution": "x" * 4096}],
+    ids=["short locale", "long locale", "known_phone", "risk_solution"],
+)
+def test_an_optional_field_is_taken(desk: Desk, field: dict[str, object]) -> None:
+    assert desk.request(**field).status_code == 201
+    assert desk.house.sender.sent[-1].locale == field.get("locale", "")
+
+
+@pytest.mark.parametrize("locale", ["", "zh_CN", "中文", "z", "en-", "*", "a" * 36])
+def test_a_locale_is_a_language_tag(desk: Desk, locale: str) -> None:
+    assert pointers(desk.request(locale=locale)) == ["/locale"]
+
+
+@pytest.mark.parametrize("phone", ["", "1", "13800138000,13900139000", "110", "+8613800138000;ext=5"])
+def test_what_is_no_phone_is_said_to_be_none(desk: Desk, phone: str) -> None:
+    answer = desk.request(phone)
+
+    assert answer.status_code == 422
+    assert problem(answer)["code"] == "invalid_phone"
+
+
+@pytest.mark.parametrize("phone", ["+14155552671", "400-820-8820", "010-65521234"])
+def test_a_phone_of_another_country_or_kind_is_blocked(desk: Desk, phone: str) -> None:
+    assert problem(desk.request(phone))["code"] == "destination_blocked"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (Outcome(OutcomeKind.REFUSED, fault=Fault.NUMBER), "destination_rejected"),
+        (Outcome(OutcomeKind.REFUSED, fault=Fault.LIMIT, wait=60), "provider_rate_limited"),
+        (Outcome(OutcomeKind.REFUSED, fault=Fault.ROUTE), "provider_misconfigured"),
+        (Outcome(OutcomeKind.REFUSED, fault=Fault.PROVIDER), "provider_unavailable"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_refusal_of_the_provider_is_told_without_its_words(desk: Desk, outcome: Outcome, code: str) -> None:
+    desk.house.sender.outcome = Outcome(
+        outcome.kind, "main", outcome.fault, outcome.wait, provider_code="isv.SECRET", request_id="SECRET"
+    )
+
+    answer = desk.request()
+
+    assert problem(answer)["code"] == code
+    assert "SECRET" not in answer.text
+
+
+# ── resend ──
+
+
+def test_a_resend_sends_the_same_code_of_the_same_verification(desk: Desk) -> None:
+    verification_id = desk.opened()
+    desk.house.clock.advance(60)
+
+    answer = desk.resend(verification_id)
+
+    assert answer.status_code == 201
+    assert answer.get_json()["verification_id"] == verification_id
+    assert answer.get_json()["sends_left"] == 2
+    assert len({sms.code for sms in desk.house.sender.sent}) == 1
+
+
+def test_a_resend_that_comes_too_early_says_when_to_come(desk: Desk) -> None:
+    answer = desk.resend(desk.opened())
+
+    assert answer.status_code == 429
+    assert problem(answer)["limit"] == "cooldown"
+    assert answer.headers["Retry-After"] == "60"
+
+
+@pytest.mark.parametrize("purpose", ["login", "signup"])
+def test_a_resend_takes_no_purpose(desk: Desk, purpose: str) -> None:
+    verification_id = desk.opened()
+    desk.house.clock.advance(60)
+
+    assert pointers(desk.request(verification_id=verification_id, purpose=purpose)) == ["/purpose"]
+    assert len(desk.house.sender.sent) == 1
+
+
+@pytest.mark.parametrize("verification_id", ["", "x", UNKNOWN_ID, "../../etc/passwd", "{otp}", "ä" * 22])
+def test_an_unknown_verification_is_not_found(desk: Desk, verification_id: str) -> None:
+    named = {"phone": PHONE, "verification_id": verification_id}
+
+    answers = [
+        desk.resend(verification_id),
+        desk.verify(verification_id, "123456"),
+        desk.post("/otp/status", named),
+        desk.post("/otp/cancel", named),
+    ]
+
+    assert [problem(answer)["code"] for answer in answers] == ["verification_not_found"] * 4
+
+
+# ── the end user's address ──
+
+
+def test_a_client_may_have_to_tell_the_address(desk: Desk) -> None:
+    without = {"phone": PHONE, "purpose": "transfer"}
+    attempt = {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "23456A"}
+
+    assert pointers(desk.post("/otp/request", without, key=fakes.BANK_KEY)) == ["/client_ip"]
+    assert pointers(desk.post("/otp/verify", attempt, key=fakes.BANK_KEY)) == ["/client_ip"]
+    assert desk.house.store.calls == []
+
+
+@pytest.mark.parametrize("client_ip", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])
+def test_an_address_is_taken_in_every_spelling(desk: Desk, client_ip: str) -> None:
+    answer = desk.post("/otp/request", {"phone": PHONE, "client_ip": client_ip}, key=fakes.BANK_KEY)
+
+    assert answer.status_code == 201
+
+
+# ── verify ──
+
+
+def test_the_right_code_earns_a_proof(desk: Desk) -> None:
+    verification_id = desk.opened()
+
+    answer = desk.verify(verification_id, desk.house.sender.last_code)
+
+    document = answer.get_json()
+    assert answer.status_code == 200
+    assert document.pop("proof")
+    assert document == {
+        "status": "approved",
+        "verification_id": verification_id,
+        "purpose": "login",
+        "phone": PHONE,
+        "proof_expires_in": 180,
+    }
+
+
+def test_a_wrong_code_uses_an_attempt_up(desk: Desk) -> None:
+    answer = desk.verify(desk.opened(), "000000")
+
+    assert answer.status_code == 422
+    assert problem(answer)["attempts_left"] == 4
+
+
+def test_letters_of_a_code_may_be_small(desk: Desk) -> None:
+    asked = {"phone": PHONE, "client_ip": "203.0.113.7"}
+    opened = desk.post("/otp/request", asked, key=fakes.BANK_KEY).get_json()
+    attempt = {**asked, "verification_id": opened["verification_id"]}
+    attempt["code"] = desk.house.sender.last_code.lower()
+
+    assert desk.post("/otp/verify", attempt, key=fakes.BANK_KEY).status_code == 200
+
+
+def test_a_second_right_code_is_a_conflict(desk: Desk) -> None:
+    verification_id = desk.opened()
+    codes = [desk.verify(verification_id, desk.house.sender.last_code) for _ in range(2)]
+
+    assert problem(codes[1])["code"] == "already_verified"
+
+
+def test_the_last_wrong_code_ends_it(desk: Desk) -> None:
+    verification_id = desk.opened()
+
+    answers = [desk.verify(verification_id, "000000") for _ in range(6)]
+
+    assert [problem(answer)["code"] for answer in answers] == ["wrong_code"] * 5 + ["attempts_exhausted"]
+    assert "Retry-After" not in answers[-1].headers
+
+
+ODD_CODES: dict[str, object] = {
+    "empty": "",
+    "five digits": "12345",
+    "seven digits": "1234567",
+    "full-width digits": "１２３４５６",
+    "one full-width digit": "12345６",
+    "arabic-indic digits": "١٢٣٤٥٦",
+    "superscript digits": "¹²³⁴⁵⁶",
+    "mathematical digits": "𝟏𝟐𝟑𝟒𝟓𝟔",
+    "roman numerals": "ⅠⅡⅢⅣⅤⅥ",
+    "trailing newline": "123456\n",
+    "leading space": " 123456",
+    "trailing space": "123456 ",
+    "space inside": "123 456",
+    "dash inside": "123-456",
+    "underscore": "1_2345",
+    "sign": "+12345",
+    "minus": "-12345",
+    "decimal point": "1234.5",
+    "exponent": "1e5000",
+    "hexadecimal": "0x1234",
+    "NUL at the end": "123456\x00",
+    "NUL": "\x00" * 6,
+    "right-to-left mark": "12345\u200f",
+    "zero-width space": "123\u200b456",
+    "combining mark": "123456\u0301",
+    "dotless i": "ıııııı",
+    "long s": "ſſſſſſ",
+    "sharp s": "ßßß",
+    "emoji": "😀😀😀😀😀😀",
+    "wildcard": "******",
+    "sql": "' OR 1",
+    "6 kB": "1" * 6_000,
+    "10 kB": "1" * 10_000,
+    "integer": 123456,
+    "zero": 0,
+    "float": 123456.0,
+    "true": True,
+    "null": None,
+    "list": ["123456"],
+    "list of many": ["000000", "123456"],
+    "object": {"$ne": ""},
+    "nested": [[[]]],
+}
+
+
+@pytest.mark.parametrize("code", ODD_CODES.values(), ids=ODD_CODES)
+def test_an_odd_code_is_refused_and_uses_no_attempt_up(desk: Desk, code: object) -> None:
+    verification_id = desk.opened()
+
+    answer = desk.verify(verification_id, code)
+
+    assert problem(answer)["code"] in {"invalid_code", "invalid_request", "payload_too_large"}
+    assert 400 <= answer.status_code < 500
+    left = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+    assert left["attempts_left"] == 5
+
+
+# ── redeem ──
+
+
+def test_a_proof_is_redeemed_once(desk: Desk) -> None:
+    proof = desk.proof()
+    desk.house.clock.advance(7)
+
+    answers = [desk.post("/otp/redeem", {"proof": proof, "purpose": "login"}) for _ in range(2)]
+
+    document = answers[0].get_json()
+    assert len(document.pop("verification_id")) == 22
+    assert document == {
+        "phone": PHONE,
+        "purpose": "login",
+        "client": "shop",
+        "verified_at": "2026-11-23T08:07:41Z",
+        "amr": ["sms"],
+    }
+    assert problem(answers[1])["code"] == "proof_redeemed"
+
+
+@pytest.mark.parametrize("proof", ["", "x", "a.b.c", ".", "ä", "e30.AAAAAA.x", "x" * 2048])
+def test_what_is_no_proof_is_refused(desk: Desk, proof: str) -> None:
+    answer = desk.post("/otp/redeem", {"proof": proof, "purpose": "login"})
+
+    assert answer.status_code == 422
+    assert problem(answer)["code"] == "invalid_proof"
+
+
+def test_a_proof_is_worth_nothing_for_another_purpose_client_or_time(desk: Desk) -> None:
+    proof = desk.proof()
+
+    other_purpose = desk.post("/otp/redeem", {"proof": proof, "purpose": "signup"})
+    other_client = desk.post("/otp/redeem", {"proof": proof, "purpose": "login"}, key=fakes.BANK_KEY)
+    desk.house.clock.advance(181)
+    too_late = desk.post("/otp/redeem", {"proof": proof, "purpose": "login"})
+
+    codes = [problem(answer)["code"] for answer in (other_purpose, other_client, too_late)]
+    assert codes == ["invalid_proof", "invalid_proof", "proof_expired"]
+
+
+# ── status ──
+
+
+def test_status_tells_what_became_of_each_send(desk: Desk) -> None:
+    verification_id = desk.opened()
+    desk.house.clock.advance(60)
+    desk.house.sender.outcome = Outcome(OutcomeKind.UNKNOWN, route="spare")
+    desk.resend(verification_id)
+
+    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id})
+
+    document = answer.get_json()
+    assert answer.status_code == 200
+    assert document["delivery"] == "unknown"
+    assert document["sends"] == [
+        {"number": 1, "delivery": "accepted", "at": "2026-11-23T08:07:41Z", "route": "main"},
+        {"number": 2, "delivery": "unknown", "at": "2026-11-23T08:08:41Z", "route": "spare"},
+    ]
+
+
+def test_an_ended_verification_promises_nothing(desk: Desk) -> None:
+    verification_id = desk.opened()
+    desk.house.clock.advance(301)
+
+    document = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+
+    assert (document["status"], document["expires_in"], document["sends_left"]) == ("expired", 0, 0)
+    assert document["resend_at"] is None
+    assert document["resend_in"] is None
+
+
+def test_a_verification_of_another_phone_is_not_found(desk: Desk) -> None:
+    named = {"phone": OTHER_PHONE, "verification_id": desk.opened()}
+
+    assert problem(desk.post("/otp/status", named))["code"] == "verification_not_found"
+
+
+# ── cancel ──
+
+
+def test_cancel_has_nothing_to_tell(desk: Desk) -> None:
+    verification_id = desk.opened()
+    named = {"phone": PHONE, "verification_id": verification_id}
+
+    answers = [desk.post("/otp/cancel", named) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 204]
+    assert answers[0].data == b""
+    assert "Content-Type" not in answers[0].headers
+    assert answers[0].headers["Cache-Control"] == "no-store"
+    assert (
+        problem(desk.verify(verification_id, desk.house.sender.last_code))["code"] == "verification_canceled"
+    )
+
+
+# ── what nobody is told ──
+
+
+def test_no_answer_holds_a_code_and_only_two_hold_the_phone(desk: Desk) -> None:
+    verification_id = desk.opened()
+    code = desk.house.sender.last_code
+    wrong = "000000" if code != "000000" else "111111"
+    named = {"phone": PHONE, "verification_id": verification_id}
+    desk.resend(verification_id)
+    desk.verify(verification_id, wrong)
+    desk.verify(verification_id, "odd")
+    desk.post("/otp/status", named)
+    approved = desk.verify(verification_id, code)
+    redeemed = desk.post("/otp/redeem", {"proof": approved.get_json()["proof"], "purpose": "login"})
+    desk.post("/otp/status", named)
+    desk.post("/otp/cancel", named)
+    desk.request("+861380013800")
+    desk.house.store.failure = StoreUnavailable()
+    desk.post("/otp/status", named)
+
+    for answer in desk.answers:
+        told = answer.text + json.dumps(list(answer.headers))
+        assert code not in told
+        assert ("13800138000" in told) is (answer in (approved, redeemed))
+
+
+def test_a_limit_is_told_by_name_and_time(desk: Desk) -> None:
+    desk.house.store.failure = CooldownActive(17, "cooldown")
+
+    answer = desk.request()
+
+    document = problem(answer)
+    assert (document["retry_after"], document["limit"]) == (17, "cooldown")
+    assert answer.headers["Retry-After"] == "17"
+
+
+def test_a_desk_of_one_client_serves_that_client() -> None:
+    desk = open_desk(fakes.house(fakes.SHOP))
+
+    assert desk.request().status_code == 201
+    assert desk.post("/otp/request", {"phone": PHONE}, key=fakes.BANK_KEY).status_code == 401

@@ -1,0 +1,239 @@
+"""The OpenAPI document: well formed, complete, and true: what is answered is what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import fakes
+import pytest
+from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk
+from web.schemas import Checker
+from web.test_problems import TABLE
+from werkzeug.test import TestResponse
+
+from otp_service.errors import OtpError
+from otp_service.ports import Outcome, OutcomeKind
+from otp_service.web import openapi
+from otp_service.web.calls import CALLS, Call
+from otp_service.web.problems import STATUSES
+
+DOCUMENT = openapi.document()
+CHECKER = Checker(DOCUMENT)
+OPERATIONS = {
+    f"{method.upper()} {path}": operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+CALLED = {call.path: DOCUMENT["paths"][call.path]["post"] for call in CALLS}
+
+
+def inside(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object inside *value*, itself included."""
+    if isinstance(value, dict):
+        yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from inside(child)
+
+
+def check(operation: dict[str, Any], answer: TestResponse) -> None:
+    """Hold *answer* against what *operation* says of its status."""
+    described = operation["responses"][str(answer.status_code)]
+    assert set(described["headers"]) <= {name for name, _ in answer.headers} | {"Retry-After"}
+    if "content" not in described:
+        assert answer.data == b""
+        return
+    schema = described["content"][answer.content_type]["schema"]
+    assert CHECKER.faults(schema, answer.get_json()) == []
+
+
+# ── well formed ──
+
+
+def test_it_is_an_openapi_3_1_document() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert DOCUMENT.keys() == {"openapi", "info", "servers", "paths", "components"}
+    assert {"title", "version"} <= DOCUMENT["info"].keys()
+    assert all(path.startswith("/") for path in DOCUMENT["paths"])
+
+
+def test_every_reference_leads_somewhere() -> None:
+    references = [found["$ref"] for found in inside(DOCUMENT) if isinstance(found.get("$ref"), str)]
+
+    assert len(references) > 100
+    assert all(CHECKER.resolve(reference) for reference in references)
+
+
+def test_every_component_is_used() -> None:
+    used = json.dumps(DOCUMENT)
+    components = DOCUMENT["components"]
+
+    for kind in ("schemas", "headers", "parameters"):
+        for name in components[kind]:
+            assert f'"#/components/{kind}/{name}"' in used, name
+
+
+def test_every_operation_is_whole() -> None:
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+
+    assert len(set(ids)) == len(ids)
+    for operation in OPERATIONS.values():
+        assert operation["summary"]
+        assert operation["responses"]
+        assert all(response["description"] for response in operation["responses"].values())
+        for requirement in operation["security"]:
+            assert requirement.keys() <= DOCUMENT["components"]["securitySchemes"].keys()
+
+
+def test_no_object_that_is_sent_takes_unknown_fields() -> None:
+    for call in CALLS:
+        models = [call.body, *(model for model in call.answers.values() if model)]
+        for model in models:
+            assert DOCUMENT["components"]["schemas"][model.__name__]["additionalProperties"] is False
+
+
+def test_every_example_fits_its_schema() -> None:
+    checked = 0
+    for found in inside(DOCUMENT["paths"]):
+        if "example" in found:
+            assert CHECKER.faults(found["schema"], found["example"]) == []
+            checked += 1
+        for example in found.get("examples", {}).values() if isinstance(found.get("examples"), dict) else ():
+            assert CHECKER.faults(found["schema"], example["value"]) == []
+            checked += 1
+
+    assert checked > 60
+
+
+def test_the_checker_finds_faults() -> None:
+    schema = {"$ref": "#/components/schemas/VerifyBody"}
+    good = {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456"}
+
+    assert CHECKER.faults(schema, good) == []
+    for wrong in ({"code": 1}, {"surplus": 1}, {"phone": "1" * 65}, {"code": "\n"}, {"client_ip": ""}):
+        assert CHECKER.faults(schema, {**good, **wrong})
+
+
+# ── complete ──
+
+
+def test_every_address_is_in_it() -> None:
+    rules = {rule.rule for rule in open_desk().client.application.url_map.iter_rules()}
+
+    assert set(DOCUMENT["paths"]) == rules
+
+
+def test_every_error_is_in_it_with_its_status() -> None:
+    described = {
+        (schema["properties"]["code"]["const"], schema["properties"]["status"]["const"])
+        for schema in DOCUMENT["components"]["schemas"].values()
+        if "allOf" in schema
+    }
+
+    assert described == {(error.code, status) for error, status in STATUSES.items()}
+    assert described == {(code, status) for _, status, code, _ in TABLE}
+
+
+def test_a_retry_header_is_described_exactly_where_one_can_come() -> None:
+    for operation in OPERATIONS.values():
+        for response in operation["responses"].values():
+            delays = '"retry_after"' in json.dumps(response.get("content", {}))
+            assert ("Retry-After" in response.get("headers", {})) is delays
+
+
+def test_which_errors_a_call_can_end_in_is_pinned() -> None:
+    everywhere = {
+        *("invalid_request", "unauthorized", "forbidden", "payload_too_large", "unsupported_media_type"),
+        *("internal_error", "store_unavailable"),
+    }
+    own = {
+        call.name: " ".join(sorted({error.code for error in call.all_problems()} - everywhere))
+        for call in CALLS
+    }
+
+    assert own == {
+        "request": "already_verified attempts_exhausted cooldown_active destination_blocked "
+        "destination_rejected invalid_phone limit_reached provider_misconfigured provider_rate_limited "
+        "provider_unavailable verification_canceled verification_expired verification_not_found",
+        "verify": "already_verified attempts_exhausted destination_blocked invalid_code invalid_phone "
+        "verification_canceled verification_expired verification_not_found wrong_code",
+        "redeem": "invalid_proof proof_expired proof_redeemed",
+        "status": "destination_blocked invalid_phone verification_not_found",
+        "cancel": "already_verified attempts_exhausted destination_blocked invalid_phone "
+        "verification_expired verification_not_found",
+    }
+
+
+# ── true ──
+
+
+def story(desk: Desk) -> Iterator[tuple[str, TestResponse]]:
+    """Every success there is, and errors of every kind on the way."""
+    named = {"phone": PHONE, "verification_id": desk.opened()}
+    code = desk.house.sender.last_code
+    yield "/otp/request", desk.answers[-1]
+    yield "/otp/request", desk.request()
+    yield "/otp/status", desk.post("/otp/status", named)
+    yield "/otp/verify", desk.post("/otp/verify", {**named, "code": "odd"})
+    yield "/otp/verify", desk.post("/otp/verify", {**named, "code": "000000"})
+    yield "/otp/verify", desk.post("/otp/verify", {"code": 1})
+    approved = desk.post("/otp/verify", {**named, "code": code})
+    yield "/otp/verify", approved
+    proof = {"proof": approved.get_json()["proof"], "purpose": "login"}
+    yield "/otp/redeem", desk.post("/otp/redeem", proof)
+    yield "/otp/redeem", desk.post("/otp/redeem", proof)
+    yield "/otp/cancel", desk.post("/otp/cancel", named)
+    yield "/otp/status", desk.post("/otp/status", named)
+    desk.house.clock.advance(60)
+    desk.house.sender.outcome = Outcome(OutcomeKind.UNKNOWN)
+    doubted = desk.request()
+    yield "/otp/request", doubted
+    open_one = {"phone": PHONE, "verification_id": doubted.get_json()["verification_id"]}
+    yield "/otp/cancel", desk.post("/otp/cancel", open_one)
+    yield "/otp/cancel", desk.post("/otp/cancel", open_one, key=fakes.BANK_KEY)
+    yield "/otp/cancel", desk.post("/otp/cancel", open_one, key=None)
+
+
+def test_every_answer_of_a_story_is_as_described(desk: Desk) -> None:
+    statuses = []
+    for path, answer in story(desk):
+        check(CALLED[path], answer)
+        statuses.append((path, answer.status_code))
+
+    successes = {(path, status) for path, status in statuses if status < 300}
+    assert successes == {(call.path, status) for call in CALLS for status in call.answers}
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_every_error_of_a_call_is_as_described(call: Call) -> None:
+    for error, *_ in TABLE:
+        if type(error) in call.all_problems():
+            check(CALLED[call.path], answer_with(error, call))
+
+
+def answer_with(error: OtpError, call: Call) -> TestResponse:
+    """The answer of *call* when the service ends in *error*."""
+    desk = open_desk()
+    proof = desk.proof()
+    desk.house.store.failure = error
+    named = {"phone": PHONE, "verification_id": UNKNOWN_ID}
+    bodies: dict[str, dict[str, str]] = {
+        "request": {"phone": PHONE, "purpose": "login"},
+        "verify": {**named, "code": "123456"},
+        "redeem": {"proof": proof, "purpose": "login"},
+    }
+    return desk.post(call.path, bodies.get(call.name, named))
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_pages_answer_as_described(desk: Desk, path: str) -> None:
+    check(DOCUMENT["paths"][path]["get"], desk.get(path))
+
+
+def test_it_is_served_as_it_is_written(desk: Desk) -> None:
+    answer = desk.get("/openapi.json")
+
+    assert answer.content_type == "application/json"
+    assert answer.get_json() == DOCUMENT
+    assert json.loads(openapi.text("/auth")) == {**DOCUMENT, "servers": [{"url": "/auth"}]}

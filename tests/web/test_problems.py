@@ -1,0 +1,323 @@
+"""Problems: each error has one status, one code, its facts and its headers; a defect tells nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import fakes
+import pytest
+from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
+from werkzeug.exceptions import (
+    BadRequest,
+    Conflict,
+    Gone,
+    HTTPException,
+    RequestEntityTooLarge,
+    RequestHeaderFieldsTooLarge,
+    RequestTimeout,
+    RequestURITooLarge,
+    ServiceUnavailable,
+    UnsupportedMediaType,
+)
+
+from otp_service import errors
+from otp_service.errors import OtpError
+from otp_service.web import problems
+
+TABLE: list[tuple[OtpError, int, str, dict[str, object]]] = [
+    (
+        errors.InvalidRequest([{"pointer": "/x", "detail": "is odd"}]),
+        400,
+        "invalid_request",
+        {"errors": [{"pointer": "/x", "detail": "is odd"}]},
+    ),
+    (errors.Unauthorized(), 401, "unauthorized", {}),
+    (errors.Forbidden(), 403, "forbidden", {}),
+    (errors.DestinationBlocked(), 403, "destination_blocked", {}),
+    (errors.NotFound(), 404, "not_found", {}),
+    (errors.MethodNotAllowed(), 405, "method_not_allowed", {}),
+    (errors.VerificationNotFound(), 404, "verification_not_found", {}),
+    (errors.AlreadyVerified(), 409, "already_verified", {}),
+    (errors.VerificationExpired(), 410, "verification_expired", {}),
+    (errors.VerificationCanceled(), 410, "verification_canceled", {}),
+    (errors.PayloadTooLarge(), 413, "payload_too_large", {}),
+    (errors.UnsupportedMediaType(), 415, "unsupported_media_type", {}),
+    (errors.InvalidPhone(), 422, "invalid_phone", {}),
+    (errors.InvalidCode(), 422, "invalid_code", {}),
+    (errors.WrongCode(3), 422, "wrong_code", {"attempts_left": 3}),
+    (errors.InvalidProof(), 422, "invalid_proof", {}),
+    (errors.ProofExpired(), 410, "proof_expired", {}),
+    (errors.ProofRedeemed(), 409, "proof_redeemed", {}),
+    (errors.DestinationRejected(), 422, "destination_rejected", {}),
+    (errors.AttemptsExhausted(), 429, "attempts_exhausted", {}),
+    (errors.CooldownActive(42, "cooldown"), 429, "cooldown_active", {"retry_after": 42, "limit": "cooldown"}),
+    (
+        errors.LimitReached(3600, "sends_per_hour"),
+        429,
+        "limit_reached",
+        {"retry_after": 3600, "limit": "sends_per_hour"},
+    ),
+    (errors.ProviderRateLimited(86400), 429, "provider_rate_limited", {"retry_after": 86400}),
+    (errors.ProviderMisconfigured(), 502, "provider_misconfigured", {}),
+    (errors.ProviderUnavailable(3), 503, "provider_unavailable", {"retry_after": 3}),
+    (errors.StoreUnavailable(2), 503, "store_unavailable", {"retry_after": 2}),
+    (errors.InternalError(), 500, "internal_error", {}),
+]
+IDS = [code for _, _, code, _ in TABLE]
+
+
+def leaves(kind: type[OtpError]) -> Iterator[type[OtpError]]:
+    if "code" in vars(kind) or kind is errors.InternalError:
+        yield kind
+    for below in kind.__subclasses__():
+        yield from leaves(below)
+
+
+def test_every_error_has_its_row() -> None:
+    known = set(leaves(OtpError)) - {OtpError}
+
+    assert {type(error) for error, *_ in TABLE} == known
+    assert set(problems.STATUSES) == known
+
+
+@pytest.mark.parametrize(("error", "status", "code", "members"), TABLE, ids=IDS)
+def test_an_error_becomes_its_problem(
+    desk: Desk, error: OtpError, status: int, code: str, members: dict[str, object]
+) -> None:
+    desk.house.store.failure = error
+
+    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+
+    document = problem(answer)
+    assert answer.status_code == status
+    assert document["code"] == code
+    assert {name: document[name] for name in document.keys() - _ALWAYS} == members
+
+
+_ALWAYS = {"type", "title", "status", "code", "request_id"}
+
+
+@pytest.mark.parametrize(("error", "status", "code", "members"), TABLE, ids=IDS)
+def test_the_header_says_when_to_retry_exactly_if_the_body_does(
+    desk: Desk, error: OtpError, status: int, code: str, members: dict[str, object]
+) -> None:
+    desk.house.store.failure = error
+
+    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+
+    expected = members.get("retry_after")
+    assert answer.headers.get("Retry-After") == (None if expected is None else str(expected))
+    if status in (429, 503) and code != "attempts_exhausted":
+        assert expected is not None
+
+
+def test_only_a_missing_key_is_asked_for(desk: Desk) -> None:
+    asked = []
+    for error, *_ in TABLE:
+        desk.house.store.failure = error
+        answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+        asked += [type(error)] if "WWW-Authenticate" in answer.headers else []
+
+    assert asked == [errors.Unauthorized]
+
+
+# ── defects ──
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RuntimeError("boom-SECRET"),
+        ValueError("boom-SECRET +8613800138000"),
+        KeyError("boom-SECRET"),
+        RecursionError("boom-SECRET"),
+        MemoryError("boom-SECRET"),
+        OSError(28, "boom-SECRET"),
+        UnicodeEncodeError("utf-8", "boom-SECRET", 0, 1, "boom-SECRET"),
+        ExceptionGroup("boom-SECRET", [ValueError("boom-SECRET")]),
+        type("boom", (Exception,), {"__str__": lambda self: 1 / 0})(),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_a_defect_tells_the_caller_nothing_and_the_log_its_place(desk: Desk, failure: Exception) -> None:
+    desk.house.store.failure = failure
+
+    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+
+    document = problem(answer)
+    assert answer.status_code == 500
+    assert document.keys() == _ALWAYS
+    assert "boom" not in answer.text
+    [defect] = desk.house.events.of("internal_error")
+    assert defect["error"] == type(failure).__name__
+    assert re.fullmatch(r"otp_service/service\.py:\d+", str(defect["origin"]))
+    assert defect["request_id"] == document["request_id"]
+    assert "SECRET" not in repr(desk.house.events.seen)
+    assert "138" not in repr(defect)
+
+
+def test_an_internal_error_of_ours_is_a_defect_too(desk: Desk) -> None:
+    desk.house.store.failure = errors.InternalError()
+
+    desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+
+    assert desk.house.events.of("internal_error")[0]["error"] == "InternalError"
+
+
+def test_a_defect_of_nothing_of_ours_has_no_place() -> None:
+    assert problems.origin(ValueError("never raised")) == ""
+
+
+def test_a_defect_does_not_show_in_the_application_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.house.store.failure = RuntimeError("boom-SECRET")
+
+    desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+
+    assert "SECRET" not in caplog.text
+
+
+def test_an_error_of_the_framework_without_a_status_is_a_defect(desk: Desk) -> None:
+    desk.house.store.failure = HTTPException("boom-SECRET")
+
+    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+
+    assert problem(answer)["code"] == "internal_error"
+
+
+# ── the framework's errors ──
+
+FRAMEWORK = [
+    (BadRequest("boom-SECRET"), 400, "invalid_request"),
+    (RequestTimeout("boom-SECRET"), 400, "invalid_request"),
+    (RequestURITooLarge("boom-SECRET"), 400, "invalid_request"),
+    (RequestHeaderFieldsTooLarge("boom-SECRET"), 400, "invalid_request"),
+    (Conflict("boom-SECRET"), 400, "invalid_request"),
+    (Gone("boom-SECRET"), 400, "invalid_request"),
+    (RequestEntityTooLarge("boom-SECRET"), 413, "payload_too_large"),
+    (UnsupportedMediaType("boom-SECRET"), 415, "unsupported_media_type"),
+    (ServiceUnavailable("boom-SECRET"), 500, "internal_error"),
+]
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"), FRAMEWORK, ids=[type(failure).__name__ for failure, *_ in FRAMEWORK]
+)
+def test_an_error_of_the_framework_becomes_a_problem_in_a_view(
+    desk: Desk, failure: HTTPException, status: int, code: str
+) -> None:
+    desk.house.store.failure = failure
+
+    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+
+    assert answer.status_code == status
+    assert problem(answer)["code"] == code
+    assert "SECRET" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"), FRAMEWORK, ids=[type(failure).__name__ for failure, *_ in FRAMEWORK]
+)
+def test_an_error_of_the_framework_becomes_a_problem_outside_of_views(
+    failure: HTTPException, status: int, code: str
+) -> None:
+    desk = open_desk()
+
+    @desk.client.application.before_request
+    def fail() -> None:
+        raise failure
+
+    answer = desk.get("/healthz")
+
+    assert answer.status_code == status
+    assert problem(answer)["code"] == code
+
+
+def test_a_defect_outside_of_views_is_recorded_too(caplog: pytest.LogCaptureFixture) -> None:
+    desk = open_desk()
+
+    @desk.client.application.before_request
+    def fail() -> None:
+        raise RuntimeError("boom-SECRET")
+
+    answer = desk.get("/healthz")
+
+    assert problem(answer)["code"] == "internal_error"
+    assert desk.house.events.of("internal_error")[0]["error"] == "RuntimeError"
+    assert "SECRET" not in answer.text + caplog.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/otp",
+        "/otp/",
+        "/otp/verify/",
+        "//otp/verify",
+        "/otp//verify",
+        "/OTP/verify",
+        "/otp/verify%00",
+        "/otp/verify%0a",
+        "/%ff%fe",
+        "/otp/../otp/verify",
+        "/otp/unlock",
+        "/static/x",
+        "/favicon.ico",
+    ],
+)
+def test_an_unknown_address_is_a_problem(desk: Desk, path: str) -> None:
+    answer = desk.send(path, b"{}")
+
+    assert answer.status_code == 404
+    assert problem(answer)["code"] == "not_found"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+def test_a_wrong_method_is_a_problem_that_names_the_right_one(desk: Desk, method: str) -> None:
+    answer = desk.client.open("/otp/verify", method=method)
+
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+    if method != "HEAD":
+        assert problem(answer)["code"] == "method_not_allowed"
+
+
+def test_a_page_takes_no_post(desk: Desk) -> None:
+    answer = desk.client.post("/healthz")
+
+    assert problem(answer)["code"] == "method_not_allowed"
+    assert answer.headers["Allow"] == "GET, HEAD"
+
+
+def test_a_redirect_of_the_application_stays_one() -> None:
+    desk = open_desk()
+    desk.client.application.add_url_rule("/extra/", "extra", lambda: "extra")
+
+    answer = desk.get("/extra")
+
+    assert answer.status_code == 308
+
+
+def test_a_caller_learns_why_a_field_is_wrong(desk: Desk) -> None:
+    answer = desk.post("/otp/verify", {"phone": 1, "verification_id": "x" * 65, "client_ip": "", "more": 1})
+
+    assert pointers(answer) == ["/phone", "/verification_id", "/code", "/client_ip", "/more"]
+    assert [error["detail"] for error in problem(answer)["errors"]] == [
+        "must be text",
+        "is too long",
+        "is required",
+        "must not be empty",
+        "is not a known field",
+    ]
+
+
+def test_the_key_of_another_client_is_told_no_more_than_a_guess(desk: Desk) -> None:
+    verification_id = desk.opened()
+    guesses = [{"phone": PHONE, "verification_id": named} for named in (verification_id, UNKNOWN_ID)]
+
+    documents = [problem(desk.post("/otp/status", guess, key=fakes.BANK_KEY)) for guess in guesses]
+
+    for document in documents:
+        document.pop("request_id")
+    assert documents[0] == documents[1]
