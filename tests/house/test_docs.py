@@ -1,0 +1,114 @@
+"""The docs keep up: every setting, call, error and word has its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+import pytest
+from house_sources import ROOT
+from public_api import COMMANDS, ERROR_CODES, ROUTES
+from pydantic import BaseModel
+
+from otp_service.settings import Settings
+
+NAMED = {"purposes": "<name>", "clients": "<id>"}
+"""Tables of tables, and what the docs call their names."""
+
+
+def settings_of(model: type[BaseModel], before: str = "") -> Iterator[str]:
+    """Every setting as the docs spell it: `redis.url`, `clients.<id>.purposes`, `routes.templates.locale`."""
+    for name, field in model.model_fields.items():
+        inner, named = _model_in(field.annotation)
+        if inner is None:
+            yield before + name
+        else:
+            yield from settings_of(inner, f"{before}{name}." + (f"{NAMED[name]}." if named else ""))
+
+
+def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model that *annotation* is or holds, and whether by name."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for argument in get_args(annotation):
+        if isinstance(argument, type) and issubclass(argument, BaseModel):
+            return argument, get_origin(annotation) is Mapping
+    return None, False
+
+
+def doc(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def headings(name: str) -> list[str]:
+    return re.findall(r"^#+ `([^`]+)`$", doc(name), re.MULTILINE)
+
+
+SETTINGS = sorted(settings_of(Settings))
+DOCS = sorted(
+    {"api", "settings", "how-it-works", "glossary"} | {path.stem for path in (ROOT / "docs").glob("*.md")}
+)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_has_its_heading(setting: str) -> None:
+    assert headings("docs/settings.md").count(setting) == 1
+
+
+def test_no_heading_is_of_a_setting_that_is_gone() -> None:
+    assert [name for name in headings("docs/settings.md") if "." in name and name not in SETTINGS] == []
+
+
+@pytest.mark.parametrize("code", ERROR_CODES)
+def test_every_error_code_stands_in_the_docs(code: str) -> None:
+    assert f"`{code}`" in doc("docs/api.md")
+
+
+@pytest.mark.parametrize("route", sorted(ROUTES))
+def test_every_call_stands_in_the_docs(route: str) -> None:
+    assert route in doc("docs/api.md")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_stands_in_the_docs(command: str) -> None:
+    texts = [doc("README.md"), *(doc(f"docs/{name}.md") for name in DOCS)]
+
+    assert any(f"otp-service {command}" in text for text in texts)
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_every_link_between_the_docs_leads_somewhere(name: str) -> None:
+    folder = ROOT / "docs"
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)", doc(f"docs/{name}.md"))
+
+    assert [target for target in targets if not (folder / target).exists()] == []
+
+
+WORDS = [
+    "verification",
+    "code",
+    "purpose",
+    "phone",
+    "client",
+    "requester",
+    "send",
+    "resend",
+    "attempt",
+    "cooldown",
+    "limit",
+    "budget",
+    "digest",
+    "tag",
+    "proof",
+    "redeem",
+    "route",
+    "receipt",
+    "report",
+    "sandbox",
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_word_of_the_house_stands_in_the_glossary(word: str) -> None:
+    assert re.search(rf"\b{word}\b", doc("docs/glossary.md"), re.IGNORECASE)

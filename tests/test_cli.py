@@ -1,0 +1,385 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+from click.testing import CliRunner, Result
+from deployment import config_text, make_secrets, running_service
+from servers import Server, free_port, redis_binary, running
+
+from otp_service.cli import main
+from otp_service.clients import key_digest
+from otp_service.settings import load, production_mistakes
+
+ROOT = Path(__file__).parents[1]
+PHONE = "+8613800138000"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("OTP_SERVICE")}
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def run_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "otp_service", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that runs until the block ends, and then ends by SIGTERM with 0."""
+    command = [sys.executable, "-m", "otp_service", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+            process.terminate()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline()
+
+
+def post(url: str, body: object, key: str) -> Any:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    return fetch(Request(url, json.dumps(body).encode(), headers))  # noqa: S310 - to this machine
+
+
+def fetch(target: str | Request) -> Any:
+    with urlopen(target, timeout=20) as answer:  # noqa: S310 - of this machine
+        return json.load(answer)
+
+
+def children(pid: int) -> list[int]:
+    """Every process that *pid* has started, directly or not."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(
+                stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+            )
+        except OSError:
+            continue
+    direct = [child for child, parent in parents.items() if parent == pid]
+    return direct + [grandchild for child in direct for grandchild in children(child)]
+
+
+# ── dev ──
+
+
+def test_dev_prints_one_line_of_json_once_everything_answers() -> None:
+    with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
+        told = json.loads(line_of(process))
+
+        assert list(told) == ["service_url", "sandbox_url", "inbox_url", "secret_key", "publishable_key"]
+        assert told["publishable_key"] is None
+        assert fetch(f"{told['service_url']}/healthz")
+        assert fetch(f"{told['service_url']}/readyz")["status"] == "ready"
+        assert fetch(f"{told['inbox_url']}.json") == []
+        process.terminate()
+        assert process.communicate(timeout=20) == ("", "")
+
+
+def test_dev_serves_the_whole_story() -> None:
+    with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
+        told = json.loads(line_of(process))
+        url, key = told["service_url"], told["secret_key"]
+
+        opened = post(f"{url}/otp/request", {"phone": PHONE, "purpose": "login"}, key)
+        (sms,) = fetch(f"{told['inbox_url']}.json?phone=+{PHONE[1:]}")
+        facts = {"phone": PHONE, "verification_id": opened["verification_id"], "code": sms["code"]}
+        approved = post(f"{url}/otp/verify", facts, key)
+        redeemed = post(f"{url}/otp/redeem", {"proof": approved["proof"], "purpose": "login"}, key)
+
+    assert (redeemed["phone"], redeemed["purpose"], redeemed["amr"]) == (PHONE, "login", ["sms"])
+
+
+def test_dev_prints_lines_that_work_as_printed() -> None:
+    with started("dev", "--port", "0", "--sandbox-port", "0") as process:
+        commands: list[str] = []
+        while len(commands) < 2:
+            line = line_of(process)
+            commands += [line] if line.startswith("curl ") else []
+        answers = [subprocess.check_output(["sh", "-c", command], text=True) for command in commands]
+
+    assert json.loads(answers[0])["status"] == "pending"
+    assert json.loads(answers[1])["proof"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_dev_leaves_nothing_running(how: signal.Signals) -> None:
+    with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
+        told = json.loads(line_of(process))
+        below = children(process.pid)
+        process.send_signal(how)
+
+        assert process.wait(20) == 0
+
+    assert [pid for pid in below if Path(f"/proc/{pid}").exists()] == []
+    for url in (told["service_url"], told["sandbox_url"]):
+        with pytest.raises(URLError):
+            fetch(url)
+
+
+def test_dev_finds_other_ports_beside_another_dev() -> None:
+    ports = ("--port", str(free_port()), "--sandbox-port", str(free_port()))
+    with started("dev", "--json", *ports) as first:
+        one = json.loads(line_of(first))
+        with started("dev", "--json", *ports) as second:
+            other = json.loads(line_of(second))
+
+            assert one["service_url"].endswith(f":{ports[1]}")
+            assert one["sandbox_url"].endswith(f":{ports[3]}")
+            assert fetch(f"{other['service_url']}/readyz")
+            assert (
+                len({one["service_url"], one["sandbox_url"], other["service_url"], other["sandbox_url"]}) == 4
+            )
+
+
+def test_devs_that_start_together_do_not_get_in_each_others_way() -> None:
+    ports = ("--port", str(free_port()), "--sandbox-port", str(free_port()))
+    with started("dev", "--json", *ports) as first, started("dev", "--json", *ports) as second:
+        told = [json.loads(line_of(process)) for process in (first, second)]
+
+        assert len({one[name] for one in told for name in ("service_url", "sandbox_url")}) == 4
+        assert all(fetch(f"{one['service_url']}/readyz") for one in told)
+
+
+# ── check-config and serve ──
+
+
+@pytest.fixture
+def config(tmp_path: Path, redis_server: Server) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(config_text(redis_server.url, "http://127.0.0.1:1", free_port(), make_secrets()))
+    return path
+
+
+def broken(config: Path, change: Mapping[str, str]) -> None:
+    text = config.read_text(encoding="utf-8")
+    for old, new in change.items():
+        assert old in text
+        text = text.replace(old, new)
+    config.write_text(text, encoding="utf-8")
+
+
+def test_check_config_finds_nothing_wrong(config: Path) -> None:
+    result = run("check-config", "--config", str(config))
+
+    assert (result.exit_code, result.output) == (0, "The configuration is fit for production.\n")
+
+
+@pytest.mark.parametrize(("command", "code"), [("check-config", 1), ("serve", 2)])
+def test_all_mistakes_are_told_at_once_and_no_value(config: Path, command: str, code: int) -> None:
+    broken(
+        config,
+        {
+            "[service]": "[service]\nnonsense = 'SENTINEL-1'",
+            "sms_per_day = 100000": "",
+            "redis://": "http://SENTINEL-2",
+            "aliyun-sms": "sandbox",
+            'proof_keys = ["': 'proof_keys = ["short", "',
+        },
+    )
+
+    result = run(command, "--config", str(config))
+
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert sorted(line.strip() for line in result.stderr.splitlines()[1:]) == [
+        "clients.shop.proof_keys[0]: is too short: at least 32 random bytes are needed",
+        "redis.url: must begin with redis://, rediss:// or unix://, or be embedded://",
+        "routes[0].provider: is the sandbox, which sends no SMS and shows every code",
+        "service.nonsense: is not a setting",
+        "service.sms_per_day: is required in production: how many SMS the service may send in a day",
+    ]
+    assert "SENTINEL" not in result.output
+
+
+@pytest.mark.parametrize(("command", "code"), [("check-config", 1), ("serve", 2)])
+def test_an_evicting_redis_is_refused(tmp_path: Path, command: str, code: int) -> None:
+    with running(redis_binary(), "--maxmemory-policy", "allkeys-lru") as server:
+        path = tmp_path / "config.toml"
+        path.write_text(config_text(server.url, "http://127.0.0.1:1", free_port(), make_secrets()))
+
+        result = run(command, "--config", str(path))
+
+    assert result.exit_code == code
+    assert "redis.url: Redis evicts keys (maxmemory-policy allkeys-lru)" in result.stderr
+
+
+@pytest.mark.parametrize(("command", "code"), [("check-config", 1), ("serve", 2)])
+def test_a_redis_that_does_not_answer_is_told(config: Path, command: str, code: int) -> None:
+    broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{free_port()}" # '})
+
+    result = run(command, "--config", str(config))
+
+    assert result.exit_code == code
+    assert result.stderr.splitlines()[1:] == ["  redis.url: names a server that does not answer"]
+
+
+def test_offline_nobody_asks_redis(config: Path) -> None:
+    broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{free_port()}" # '})
+
+    assert run("check-config", "--offline", "--config", str(config)).exit_code == 0
+
+
+def test_a_configuration_that_is_no_toml_is_told(config: Path) -> None:
+    config.write_text("[keys]\ntag_key = SENTINEL", encoding="utf-8")
+
+    result = run("check-config", "--config", str(config))
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[1:] == ["  config.toml: is not TOML: see line 2, column 11"]
+
+
+def test_serve_tells_that_its_port_is_taken(config: Path) -> None:
+    settings = load(config, {})
+    with running_on(settings.server.port):
+        done = run_process("serve", "--config", str(config))
+
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == f"server: cannot listen on 127.0.0.1, port {settings.server.port}: Address already in use\n"
+    )
+
+
+@contextmanager
+def running_on(port: int) -> Iterator[None]:
+    import socket  # noqa: PLC0415 - only here
+
+    with socket.create_server(("127.0.0.1", port)):
+        yield
+
+
+def test_serve_stops_by_sigterm_and_leaves_nothing(redis_server: Server, tmp_path: Path) -> None:
+    with running_service(redis_server, tmp_path) as service:
+        assert service.get("/healthz").status == 200
+        below = children(service.process.pid)
+        assert len(below) >= 2
+        began = time.monotonic()
+        service.process.terminate()
+        assert service.process.wait(15) == 0
+        took = time.monotonic() - began
+
+    lines = [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]
+    assert [line["event"] for line in lines if line["event"] != "call"] == ["started", "stopped"]
+    assert [pid for pid in below if Path(f"/proc/{pid}").exists()] == []
+    assert took < 5
+
+
+# ── secrets and keys ──
+
+
+def test_fresh_secrets_make_a_configuration_that_is_fit_for_production(tmp_path: Path) -> None:
+    client = run("keys", "new", "web")
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f"""
+        [service]
+        sms_per_day = 1
+        [redis]
+        url = "redis://127.0.0.1"
+        {run("secrets", "new").stdout}
+        {client.stdout}
+        [purposes.login]
+        [[routes]]
+        name = "main"
+        access_key_id = "id"
+        access_key_secret = "secret"
+        sign_name = "sign"
+        [[routes.templates]]
+        template_code = "SMS_1"
+        """,
+        encoding="utf-8",
+    )
+    settings = load(path, {})
+
+    assert production_mistakes(settings) == []
+    (key,) = re.findall(r"^sk_[\w-]{43}$", client.stderr, re.MULTILINE)
+    assert settings.clients["web"].secret_key_digests == (key_digest(key),)
+    assert key not in client.stdout
+
+
+def test_secrets_are_never_the_same_twice() -> None:
+    keys = [tomllib.loads(run("secrets", "new").output)["keys"] for _ in range(2)]
+
+    made = [secret for table in keys for secret in (table["tag_key"], *table["roots"].values())]
+    assert len(set(made)) == 4
+
+
+@pytest.mark.parametrize("client", ["Web", "", "a b", 'a"]', "1a", "a" * 33])
+def test_a_name_that_no_client_can_have_is_refused(client: str) -> None:
+    result = run("keys", "new", client)
+
+    assert result.exit_code == 2
+    assert "must be 1 to 32 of a-z 0-9 _ -" in result.output
+
+
+# ── sandbox and openapi ──
+
+
+def test_the_sandbox_runs_alone() -> None:
+    with started("sandbox", "--port", "0", "--access-key", "id:secret") as process:
+        url = line_of(process).split()[1]
+        inbox_url = line_of(process).split()[1]
+
+        assert inbox_url == f"{url}/inbox"
+        assert fetch(f"{inbox_url}.json") == []
+
+
+def test_the_sandbox_makes_a_key_when_none_is_given() -> None:
+    with started("sandbox", "--port", "0") as process:
+        lines = [line_of(process) for _ in range(3)]
+
+    assert re.fullmatch(r"key       sandbox:\S{24}\n", lines[2])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        ("--access-key", "SENTINEL", "must be ID:SECRET"),
+        ("--access-key", ":SENTINEL", "must be ID:SECRET"),
+        ("--clock", "2026-11-23", "must be like 2026-11-23T08:07:41Z"),
+    ],
+)
+def test_a_mistyped_option_of_the_sandbox_is_told(option: str, value: str, what: str) -> None:
+    result = run("sandbox", "--port", "0", option, value)
+
+    assert result.exit_code == 2
+    assert what in result.output
+    assert "SENTINEL" not in result.output
+
+
+def test_openapi_is_printed() -> None:
+    assert json.loads(run("openapi").output)["openapi"] == "3.1.0"
+
+
+def test_help_is_quick_and_imports_no_room() -> None:
+    script = "import sys; from otp_service.cli import main; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert not {"flask", "redis", "granian", "requests"} & set(done.stdout.split())

@@ -1,0 +1,48 @@
+"""Clients: found by their keys, and by nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service.clients import Caller, Client, Clients, KeyKind, key_digest
+from otp_service.errors import Unauthorized
+
+OLD, NEW, OTHER = "sk_old", "sk_new", "sk_other"
+SHOP = Client("shop", (key_digest(NEW), key_digest(OLD)), ("login", "signup"), 100)
+MALL = Client("mall", (key_digest(OTHER),), ("login",), 100, require_client_ip=True)
+CLIENTS = Clients([SHOP, MALL])
+
+
+@pytest.mark.parametrize(("key", "client"), [(OLD, SHOP), (NEW, SHOP), (OTHER, MALL)])
+def test_a_key_shows_its_client(key: str, client: Client) -> None:
+    assert CLIENTS.authenticate(key) == Caller(client, KeyKind.SECRET)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "sk_", "sk_old ", " sk_old", "SK_OLD", "sk_ol", "sk_olde", key_digest(OLD), "sk_öld", "\x00"]
+)
+def test_no_other_text_shows_a_client(key: str) -> None:
+    with pytest.raises(Unauthorized):
+        CLIENTS.authenticate(key)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_a_made_up_key_shows_nobody(key: str) -> None:
+    with pytest.raises(Unauthorized):
+        CLIENTS.authenticate(key)
+
+
+def test_a_client_is_found_by_its_name() -> None:
+    assert CLIENTS["mall"] is MALL
+
+
+def test_a_digest_is_sha_256_in_hex() -> None:
+    assert key_digest(OLD) == hashlib.sha256(OLD.encode()).hexdigest()
+
+
+def test_a_printed_client_shows_no_digest() -> None:
+    assert key_digest(OLD) not in repr(CLIENTS.authenticate(OLD))

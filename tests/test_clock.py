@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import time
+
+from otp_service.clock import SystemClock
+from otp_service.ports import Clock
+
+
+def test_the_clock_tells_unix_seconds() -> None:
+    before = time.time()
+    now = SystemClock().now()
+
+    assert before <= now <= time.time()
+
+
+def test_the_monotonic_clock_never_goes_back() -> None:
+    clock: Clock = SystemClock()
+
+    assert clock.monotonic() <= clock.monotonic()

@@ -1,0 +1,202 @@
+"""Codes: uniform, bound to everything they belong to, and impossible to print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service import codes
+from otp_service.codes import Binding, Code, CodeType
+from otp_service.errors import InvalidCode
+
+KEY = b"k" * 32
+SALT = b"s" * codes.SALT_BYTES
+BINDING = Binding("v" * 22, "shop", "+8613800138000")
+DRAWS = 200_000
+
+CHANGES = {
+    "verification_id": replace(BINDING, verification_id="w" * 22),
+    "client": replace(BINDING, client="mall"),
+    "phone": replace(BINDING, phone="+8613800138001"),
+    "a character moved from one field to the next": replace(BINDING, client="sho", phone="p+8613800138000"),
+    "a character moved back": replace(BINDING, verification_id="v" * 22 + "s", client="hop"),
+}
+
+ODD_CODES = {
+    "nothing": "",
+    "too short": "12345",
+    "too long": "1234567",
+    "newline at the end": "123456\n",
+    "newline before": "\n123456",
+    "blank at the end": "123456 ",
+    "blank before": " 123456",
+    "blank inside": "123 456",
+    "dash inside": "123-456",
+    "NUL at the end": "123456\x00",
+    "NUL inside": "123\x00456",
+    "full-width digits": "１２３４５６",
+    "Arabic-Indic digits": "١٢٣٤٥٦",
+    "one full-width digit": "12345６",
+    "superscript": "12345²",
+    "plus sign": "+12345",
+    "minus sign": "-12345",
+    "as Python writes numbers": "123_456",
+    "decimal point": "1234.5",
+    "exponent": "1e0005",
+    "hexadecimal": "0x1234",
+    "letters that are left out": "ABCDOI",
+    "zero in letters": "ABCDE0",
+    "letter whose capital is ASCII": "abcdeı",
+    "letter that folds to two": "abcdß2",
+    "long s": "abcdeſ",
+    "Cyrillic letters": "АВСЕНК",
+    "wildcard": "1234.*",
+    "list": "123456,123457",
+    "lone surrogate": "12345\ud800",
+    "bidi mark": "\u200e123456",
+    "ten kilobytes": "1" * 10_240,
+}
+
+
+def derive(number: int, kind: CodeType = CodeType.DIGITS, length: int = 6) -> str:
+    salt = number.to_bytes(codes.SALT_BYTES, "big")
+    return codes.derive(KEY, salt, BINDING, kind, length=length).reveal()
+
+
+@pytest.fixture(scope="module")
+def many() -> list[str]:
+    return [derive(number) for number in range(DRAWS)]
+
+
+def test_every_place_of_a_code_is_uniform(many: list[str]) -> None:
+    """Chi² with nine degrees of freedom is below 33.7 but once in ten thousand; the draws never change."""
+    expected = DRAWS / 10
+    for place in range(6):
+        seen = Counter(code[place] for code in many)
+
+        assert sum((seen[digit] - expected) ** 2 / expected for digit in "0123456789") < 33.7
+
+
+def test_codes_are_spread_over_their_whole_range(many: list[str]) -> None:
+    numbers = [int(code) for code in many]
+
+    assert min(numbers) < 50
+    assert max(numbers) > 999_950
+    assert 180_000 < len(set(numbers)) < 182_500  # a million places, 200,000 balls: 181,269 expected
+
+
+def test_leading_zeros_stay(many: list[str]) -> None:
+    assert {len(code) for code in many} == {6}
+    assert any(code.startswith("000") for code in many)
+
+
+def test_two_digit_codes_take_every_value() -> None:
+    assert {derive(n, length=2) for n in range(2_000)} == {f"{n:02}" for n in range(100)}
+
+
+def test_alnum_codes_use_31_unambiguous_symbols() -> None:
+    seen = set("".join(derive(n, CodeType.ALNUM) for n in range(2_000)))
+
+    assert seen == set(CodeType.ALNUM.alphabet)
+    assert len(CodeType.ALNUM.alphabet) == 31
+    assert not seen & set("01OIL")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [(CodeType.DIGITS, "049350"), (CodeType.ALNUM, "FCHZ7P")], ids=["digits", "alnum"]
+)
+def test_a_code_is_the_same_in_every_version(kind: CodeType, code: str) -> None:
+    """Old and new processes run side by side: what one derives, the other must derive again."""
+    assert codes.derive(KEY, SALT, BINDING, kind).reveal() == code
+
+
+def test_a_digest_is_the_same_in_every_version() -> None:
+    digest = codes.digest(KEY, BINDING, Code("123456")).hex()
+
+    assert digest == "a7c1e151ed028259faa2313afffc82af"
+
+
+def test_a_draw_beyond_the_last_whole_multiple_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = iter([b"\xff" * 32, (1_000_007).to_bytes(32, "big")])
+    monkeypatch.setattr(codes, "keyed_hash", lambda _key, _fields: next(draws))
+
+    assert codes.derive(KEY, SALT, BINDING, CodeType.DIGITS).reveal() == "000007"
+
+
+@pytest.mark.parametrize("other", CHANGES.values(), ids=CHANGES.keys())
+def test_every_field_of_the_binding_changes_code_and_digest(other: Binding) -> None:
+    kind, right = CodeType.ALNUM, Code("123456")
+
+    assert codes.derive(KEY, SALT, other, kind) != codes.derive(KEY, SALT, BINDING, kind)
+    assert codes.digest(KEY, other, right) != codes.digest(KEY, BINDING, right)
+
+
+def test_key_and_salt_change_the_code() -> None:
+    code = codes.derive(KEY, SALT, BINDING, CodeType.ALNUM)
+
+    assert codes.derive(b"x" * 32, SALT, BINDING, CodeType.ALNUM) != code
+    assert codes.derive(KEY, b"x" * codes.SALT_BYTES, BINDING, CodeType.ALNUM) != code
+
+
+def test_key_and_code_change_the_digest() -> None:
+    digest = codes.digest(KEY, BINDING, Code("123456"))
+
+    assert codes.digest(b"x" * 32, BINDING, Code("123456")) != digest
+    assert codes.digest(KEY, BINDING, Code("123457")) != digest
+    assert len(digest) == 16
+
+
+FIELDS = st.lists(st.binary(max_size=6), max_size=4).map(tuple)
+
+
+@given(FIELDS, FIELDS)
+def test_two_lists_of_fields_never_look_alike(one: tuple[bytes, ...], other: tuple[bytes, ...]) -> None:
+    assert (codes.keyed_hash(KEY, one) == codes.keyed_hash(KEY, other)) == (one == other)
+
+
+def test_digits_could_be_of_both_types_only_without_zero_and_one() -> None:
+    assert codes.parse("234567") == (Code("234567"), frozenset(CodeType))
+    assert codes.parse("012345") == (Code("012345"), frozenset({CodeType.DIGITS}))
+
+
+def test_lower_case_letters_are_folded() -> None:
+    assert codes.parse("abc234") == (Code("ABC234"), frozenset({CodeType.ALNUM}))
+
+
+@given(st.binary(min_size=16, max_size=16), st.sampled_from(CodeType))
+def test_whatever_is_derived_can_be_typed(salt: bytes, kind: CodeType) -> None:
+    code = codes.derive(KEY, salt, BINDING, kind)
+    typed, shapes = codes.parse(code.reveal())
+
+    assert typed == code
+    assert kind in shapes
+
+
+@pytest.mark.parametrize("text", ODD_CODES.values(), ids=ODD_CODES.keys())
+def test_what_cannot_be_a_code_is_refused(text: str) -> None:
+    with pytest.raises(InvalidCode):
+        codes.parse(text)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_six_symbols_or_refused(text: str) -> None:
+    try:
+        code, shapes = codes.parse(text)
+    except InvalidCode:
+        return
+    assert any(set(code.reveal()) <= set(kind.alphabet) for kind in shapes)
+    assert len(code.reveal()) == 6
+
+
+def test_no_way_of_printing_shows_a_code() -> None:
+    code = Code("123456")
+
+    assert f"{code} {code!s} {code!r} {[code]} {code:}" == "****** ****** Code(******) [Code(******)] ******"
+
+
+def test_a_printed_binding_does_not_show_the_phone() -> None:
+    assert repr(BINDING) == str(BINDING) == f"Binding({'v' * 22})"

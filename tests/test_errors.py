@@ -1,0 +1,73 @@
+"""Errors: the tree as drawn, the codes as published."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from otp_service import errors
+from otp_service.errors import OtpError, RetryableError
+
+GROUPS = {"OtpError", "RequestError", "VerificationError", "ProofError", "LimitError", "ProviderError"}
+FACTS = {
+    "errors": [{"pointer": "/phone", "detail": "is required"}],
+    "attempts_left": 4,
+    "retry_after": 60,
+    "limit": "cooldown",
+}
+
+
+def kinds(parent: type[OtpError] = OtpError) -> list[type[OtpError]]:
+    return [parent, *(kind for child in parent.__subclasses__() for kind in kinds(child))]
+
+
+ALL = {kind.__name__: kind for kind in kinds() if kind.__module__ == errors.__name__}
+LEAVES = {name: kind for name, kind in ALL.items() if name not in GROUPS | {"RetryableError"}}
+
+
+def made(kind: type[OtpError]) -> OtpError:
+    return kind(**{name: FACTS[name] for name in inspect.signature(kind).parameters})
+
+
+def test_the_drawing_names_every_error_with_its_code() -> None:
+    drawn = re.findall(r"^[│├└─ ]*(\w+) +(\w+)?", str(errors.__doc__), re.MULTILINE)
+    codes = {name: code for name, code in drawn if name in LEAVES}
+
+    assert codes == {name: kind.code for name, kind in LEAVES.items()}
+    assert {name for name, _ in drawn} >= GROUPS
+
+
+def test_no_two_errors_share_a_code_or_a_title() -> None:
+    assert len({kind.code for kind in LEAVES.values()}) == len(LEAVES)
+    assert len({kind.title for kind in LEAVES.values()}) == len(LEAVES)
+
+
+@pytest.mark.parametrize("kind", LEAVES.values(), ids=LEAVES.keys())
+def test_a_code_is_its_errors_name(kind: type[OtpError]) -> None:
+    assert kind.code == re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+@pytest.mark.parametrize("kind", LEAVES.values(), ids=LEAVES.keys())
+def test_an_error_says_its_title_and_carries_its_facts(kind: type[OtpError]) -> None:
+    error = made(kind)
+
+    assert str(error) == kind.title
+    assert error.members() == {name: FACTS[name] for name in inspect.signature(kind).parameters}
+
+
+def test_whatever_passes_with_time_says_when() -> None:
+    retryable = {kind.code for kind in LEAVES.values() if issubclass(kind, RetryableError)}
+
+    assert retryable == {
+        "cooldown_active",
+        "limit_reached",
+        "provider_rate_limited",
+        "provider_unavailable",
+        "store_unavailable",
+    }
+
+
+def test_a_store_that_is_down_is_worth_another_look_soon() -> None:
+    assert errors.StoreUnavailable().members() == {"retry_after": 2}

@@ -1,0 +1,75 @@
+"""The keyring: one sub-key per use, tags that survive a rotation, nothing printable."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import astuple
+
+import pytest
+
+from otp_service.keyring import TAG_BYTES, Keyring
+
+ROOTS = {"k1": b"1" * 32, "k2": b"2" * 32}
+TAG_KEY = b"t" * 32
+PHONE = "+8613800138000"
+
+
+@pytest.fixture
+def keyring() -> Keyring:
+    return Keyring(ROOTS, "k2", TAG_KEY)
+
+
+def test_every_use_and_every_root_has_its_own_sub_key(keyring: Keyring) -> None:
+    sub_keys = [key for keys in keyring.by_kid.values() for key in astuple(keys)]
+
+    assert len(set(sub_keys)) == len(sub_keys) == 6
+    assert {len(key) for key in sub_keys} == {32}
+    assert not set(sub_keys) & {*ROOTS.values(), TAG_KEY}
+
+
+def test_the_active_key_makes_new_codes(keyring: Keyring) -> None:
+    assert keyring.active_kid == "k2"
+    assert keyring.active == keyring.by_kid["k2"]
+    assert set(keyring.by_kid) == {"k1", "k2"}
+
+
+def test_the_sub_keys_of_a_root_do_not_depend_on_what_else_is_there(keyring: Keyring) -> None:
+    assert Keyring({"only": ROOTS["k1"]}, "only", b"x" * 32).active == keyring.by_kid["k1"]
+
+
+def test_a_phone_tag_is_sixteen_key_safe_characters(keyring: Keyring) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]{16}", keyring.phone_tag(PHONE))
+
+
+def test_an_address_tag_is_twelve_bytes(keyring: Keyring) -> None:
+    assert len(keyring.address_tag("192.0.2.1")) == TAG_BYTES == 12
+
+
+def test_tags_stay_when_roots_rotate(keyring: Keyring) -> None:
+    rotated = Keyring({"k3": b"3" * 32}, "k3", TAG_KEY)
+
+    assert rotated.phone_tag(PHONE) == keyring.phone_tag(PHONE)
+    assert rotated.address_tag("192.0.2.1") == keyring.address_tag("192.0.2.1")
+
+
+def test_another_tag_key_changes_all_tags(keyring: Keyring) -> None:
+    other = Keyring(ROOTS, "k2", b"u" * 32)
+
+    assert other.phone_tag(PHONE) != keyring.phone_tag(PHONE)
+    assert other.address_tag("192.0.2.1") != keyring.address_tag("192.0.2.1")
+
+
+def test_phones_and_addresses_never_share_a_tag(keyring: Keyring) -> None:
+    text = "192.0.2.1"
+
+    assert base64.urlsafe_b64decode(keyring.phone_tag(text)) != keyring.address_tag(text)
+
+
+def test_no_two_phones_share_a_tag(keyring: Keyring) -> None:
+    assert len({keyring.phone_tag(f"+86138001380{n:02}") for n in range(100)}) == 100
+
+
+def test_a_printed_keyring_names_ids_only(keyring: Keyring) -> None:
+    assert repr(keyring) == "Keyring(k1, k2; active k2)"
+    assert repr(keyring.active) == "SubKeys()"

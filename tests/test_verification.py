@@ -1,0 +1,54 @@
+"""Verifications: what they say of time and delivery."""
+
+from __future__ import annotations
+
+import pytest
+
+from otp_service.codes import CodeType
+from otp_service.verification import Delivery, Send, Status, Verification
+
+
+def verification(**changes: object) -> Verification:
+    facts: dict[str, object] = {
+        "verification_id": "v" * 22,
+        "client": "shop",
+        "purpose": "login",
+        "status": Status.PENDING,
+        "code_type": CodeType.DIGITS,
+        "issued_at": 1_000.0,
+        "expires_at": 1_300.0,
+        "attempts_left": 5,
+        "sends_left": 3,
+        "resend_at": 1_060.0,
+        "sends": (),
+        "now": 1_000.0,
+    }
+    return Verification(**(facts | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("now", "left"), [(1_000.0, 300), (1_000.1, 299), (1_299.0, 1), (1_299.5, 0), (1_300.0, 0), (2_000.0, 0)]
+)
+def test_life_left_is_rounded_down(now: float, left: int) -> None:
+    assert verification(now=now).expires_in == left
+
+
+@pytest.mark.parametrize(
+    ("now", "wait"), [(1_000.0, 60), (1_000.1, 60), (1_059.9, 1), (1_060.0, 0), (1_200.0, 0)]
+)
+def test_the_wait_for_a_resend_is_rounded_up(now: float, wait: int) -> None:
+    assert verification(now=now).resend_in == wait
+
+
+def test_there_is_no_wait_for_a_resend_that_never_comes() -> None:
+    assert verification(resend_at=None).resend_in is None
+
+
+def test_delivery_is_that_of_the_newest_send() -> None:
+    sends = (Send(1, Delivery.DELIVERED, 1_000.0, "main"), Send(2, Delivery.UNKNOWN, 1_060.0, "main"))
+
+    assert verification(sends=sends).delivery is Delivery.UNKNOWN
+
+
+def test_a_verification_without_sends_is_being_sent() -> None:
+    assert verification().delivery is Delivery.SENDING
