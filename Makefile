@@ -1,0 +1,47 @@
+# `make help` lists what can be made. Only make, pip and Python 3.11 or later are needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),tests/sdks/node_modules/.package-lock.json)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.embedded ## start the service with a store and an SMS sandbox of its own
+	@exec $(BIN)/otp-service dev $(ARGS)
+
+test: $(VENV)/.dev $(NODE_MODULES) ## run every test; ARGS="-k phone" runs some
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: $(VENV)/.dev ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev ## measure; the figures go to benchmarks/latest.json
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) tests/sdks/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
+
+# Installed again only when pyproject.toml has changed. Development includes what a first run needs.
+$(VENV)/.embedded: pyproject.toml
+	@echo "Installing into $(VENV), once …" >&2
+	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	@echo "Installing into $(VENV), once …" >&2
+	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.embedded
+
+$(NODE_MODULES): tests/sdks/package-lock.json
+	npm ci --prefix tests/sdks --no-audit --no-fund
+	@touch $@

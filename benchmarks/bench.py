@@ -1,0 +1,292 @@
+"""What the service costs beside its floor, in one run: throughput, latency, CPU, memory, start.
+
+The floor is a bare Flask endpoint that runs one script of the same size, on the same server, with the same
+threads. Floor, verify and request take turns, so that a noisy machine slows all of them alike; the ratios
+are what counts. Prints a table and writes `benchmarks/latest.json`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
+
+import fakes  # noqa: E402 - the path had to be set first
+import load  # noqa: E402
+import processes  # noqa: E402
+import servers  # noqa: E402
+from deployment import (  # noqa: E402
+    ACCESS_KEY_ID,
+    ACCESS_KEY_SECRET,
+    Deployment,
+    running_service,
+)
+
+from otp_service import settings  # noqa: E402
+from otp_service.clock import SystemClock  # noqa: E402
+from otp_service.service import Service  # noqa: E402
+from otp_service.store.connect import connect  # noqa: E402
+from otp_service.store.store import RedisStore  # noqa: E402
+
+ROUNDS = 7
+PER_ROUND = 600
+CONNECTIONS = 8
+THREADS = 32
+VERIFICATIONS = 20_000
+CLIENT_IP = "203.0.113.7"
+
+
+@dataclass
+class Series:
+    """One endpoint over all rounds."""
+
+    name: str
+    rounds: list[load.Result] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+
+    @property
+    def rps(self) -> float:
+        return statistics.median(result.rps for result in self.rounds)
+
+    def latency(self, share: float) -> float:
+        return statistics.median(result.percentile(share) for result in self.rounds)
+
+    def row(self) -> str:
+        cpu = statistics.median(self.cpu_us)
+        return f"{self.name:<10}{self.rps:>10.0f}{self.latency(0.5):>10.2f}{self.latency(0.99):>10.2f}{cpu:>10.0f}"
+
+
+def main() -> None:
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        redis_server = stack.enter_context(servers.running(_redis_binary()))
+        sandbox_url = stack.enter_context(_sandbox())
+        floor_pid, floor_url = stack.enter_context(_floor(redis_server.url))
+        started = time.perf_counter()
+        service = stack.enter_context(
+            running_service(redis_server, directory, change=_one_worker, sandbox_url=sandbox_url)
+        )
+        start_seconds = time.perf_counter() - started
+        loaded = settings.load(directory / "config.toml", {})
+        series = _measure(service, floor_pid, floor_url, loaded)
+        rss = processes.rss_mib(service.process.pid)
+    memory = {Path(binary).name: _bytes_per_verification(binary, loaded) for binary in _store_binaries()}
+    _report(series, start_seconds, rss, memory)
+
+
+def _measure(
+    service: Deployment, floor_pid: int, floor_url: str, loaded: settings.Settings
+) -> dict[str, Series]:
+    prepare = _Preparation(service, loaded)
+    sources: dict[str, tuple[str, int, Callable[[], list[bytes]]]] = {
+        "floor": (floor_url, floor_pid, lambda: _floor_requests(floor_url)),
+        "verify": (service.url, service.process.pid, prepare.verify_requests),
+        "request": (service.url, service.process.pid, prepare.request_requests),
+    }
+    series = {name: Series(name) for name in sources}
+    for round_number in range(ROUNDS + 1):
+        for name, (url, pid, make) in sources.items():
+            requests = make()
+            before = processes.cpu_seconds(pid)
+            result = load.run(url, requests, CONNECTIONS)
+            used = processes.cpu_seconds(pid) - before
+            _check(name, result)
+            if round_number:  # the first one warms up
+                series[name].rounds.append(result)
+                series[name].cpu_us.append(used / len(requests) * 1e6)
+    return series
+
+
+def _check(name: str, result: load.Result) -> None:
+    if set(result.statuses) - {200, 201}:
+        raise SystemExit(f"{name}: {result.statuses}")
+
+
+class _Direct:
+    """The service without HTTP and provider, on a store of its own choice; its codes can be read."""
+
+    def __init__(self, loaded: settings.Settings, redis_url: str) -> None:
+        self._client = loaded.all_clients()["shop"]
+        self._sender = fakes.FakeSender()
+        clock, events = SystemClock(), fakes.FakeEvents()
+        self._service = Service(
+            policy=loaded.policy(),
+            keyring=loaded.keyring(),
+            signers=loaded.signers(clock.now),
+            store=RedisStore(connect(redis_url), events),
+            sender=self._sender,
+            clock=clock,
+            events=events,
+        )
+
+    def request(self, phone: str, client_ip: str) -> tuple[str, str]:
+        """Return the id and the code of a new verification."""
+        sent = self._service.request(self._client, phone, purpose="login", client_ip=client_ip)
+        return sent.verification.verification_id, self._sender.sent.pop().code.reveal()
+
+
+class _Preparation:
+    """Makes requests whose answer is a success: each of a phone of its own."""
+
+    def __init__(self, service: Deployment, loaded: settings.Settings) -> None:
+        self._url = service.url
+        self._key = service.secrets.secret_key
+        self._direct = _Direct(loaded, service.redis.url)
+
+    def verify_requests(self) -> list[bytes]:
+        return [self._verify_request() for _ in range(PER_ROUND)]
+
+    def request_requests(self) -> list[bytes]:
+        return [self._request_request() for _ in range(PER_ROUND)]
+
+    def _request_request(self) -> bytes:
+        body: dict[str, object] = {"phone": _phone(), "purpose": "login", "client_ip": CLIENT_IP}
+        return load.post(f"{self._url}/otp/request", body, self._key)
+
+    def _verify_request(self) -> bytes:
+        phone = _phone()
+        verification_id, code = self._direct.request(phone, CLIENT_IP)
+        body: dict[str, object] = {"phone": phone, "verification_id": verification_id, "code": code}
+        return load.post(f"{self._url}/otp/verify", body, self._key)
+
+
+def _floor_requests(url: str) -> list[bytes]:
+    return [_floor_request(url) for _ in range(PER_ROUND)]
+
+
+def _floor_request(url: str) -> bytes:
+    body: dict[str, object] = {
+        "phone": _phone(),
+        "verification_id": secrets.token_urlsafe(16),
+        "code": "123456",
+    }
+    return load.post(f"{url}/floor", body, "sk_" + "k" * 43)
+
+
+_numbers = itertools.count()
+
+
+def _phone() -> str:
+    return f"+86139{next(_numbers):08d}"
+
+
+def _bytes_per_verification(binary: str, loaded: settings.Settings) -> float:
+    """Memory of one live verification, all keys counted, on a server of its own."""
+    with servers.running(binary) as server:
+        direct, client = _Direct(loaded, server.url), server.client()
+        direct.request(_phone(), CLIENT_IP)
+        before = client.info("memory")["used_memory"]
+        for number in range(VERIFICATIONS):
+            direct.request(f"+86138{number:08d}", f"198.51.{number // 250}.{number % 250}")
+        return float(client.info("memory")["used_memory"] - before) / VERIFICATIONS
+
+
+def _report(series: dict[str, Series], start: float, rss: float, memory: dict[str, float]) -> None:
+    floor, verify, request = series["floor"], series["verify"], series["request"]
+    print(f"{'':<10}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'CPU µs':>10}")
+    for one in series.values():
+        print(one.row())
+    print(f"verify / floor    {verify.rps / floor.rps:.2f}   (at least 0.70)")
+    print(f"request / floor   {request.rps / floor.rps:.2f}   (at least 0.20)")
+    for name, size in memory.items():
+        print(f"bytes per live verification, {name}: {size:.0f}")
+    print(f"start to first answer: {start:.2f} s   RSS of the worker: {rss:.0f} MiB")
+    latest = {
+        "floor_rps": round(floor.rps),
+        "verify_rps": round(verify.rps),
+        "request_rps": round(request.rps),
+        "verify_over_floor": round(verify.rps / floor.rps, 3),
+        "request_over_floor": round(request.rps / floor.rps, 3),
+        "bytes_per_verification": {name: round(size) for name, size in memory.items()},
+        "start_seconds": round(start, 2),
+        "rss_mib": round(rss),
+    }
+    (HERE / "latest.json").write_text(json.dumps(latest, indent=2) + "\n")
+
+
+# ── what is measured against ──
+
+
+def _one_worker(text: str) -> str:
+    quiet = text.replace('level = "debug"', 'level = "info"')
+    return quiet.replace("workers = 2", "workers = 1").replace("threads = 32", f"threads = {THREADS}")
+
+
+def _redis_binary() -> str:
+    return _store_binaries()[0]
+
+
+def _store_binaries() -> list[str]:
+    found = shutil.which("redis-server")
+    return [*([found] if found else []), servers.valkey_binary()]
+
+
+@contextmanager
+def _sandbox() -> Iterator[str]:
+    port = servers.free_port()
+    key = f"{ACCESS_KEY_ID}:{ACCESS_KEY_SECRET}"
+    command = [sys.executable, "-m", "otp_service", "sandbox", "--port", str(port), "--access-key", key]
+    with _running(command, f"http://127.0.0.1:{port}/inbox.json"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _floor(redis_url: str) -> Iterator[tuple[int, str]]:
+    port = servers.free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--no-ws"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--blocking-threads",
+        str(THREADS),
+        "--working-dir",
+        str(HERE),
+        "--no-access-log",
+        "floor:create_app",
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with _running(command, f"{url}/", FLOOR_REDIS_URL=redis_url) as pid:
+        yield pid, url
+
+
+@contextmanager
+def _running(command: list[str], url: str, **environment: str) -> Iterator[int]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
+    try:
+        _wait_for(url)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(600):
+        try:
+            urlopen(url).close()  # noqa: S310 - loopback
+        except URLError as error:
+            if hasattr(error, "code"):
+                return
+            time.sleep(0.05)
+        else:
+            return
+    raise SystemExit(f"{url} does not answer")
+
+
+if __name__ == "__main__":
+    main()

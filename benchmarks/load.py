@@ -1,0 +1,95 @@
+"""A load generator that costs little: prebuilt requests over kept-alive sockets, one thread each."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run measured: requests per second, latencies in ms (sorted), statuses by count."""
+
+    rps: float
+    latencies: list[float]
+    statuses: dict[int, int]
+
+    def percentile(self, share: float) -> float:
+        return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * share))]
+
+
+def post(url: str, body: dict[str, object], key: str) -> bytes:
+    """Return the bytes of one POST."""
+    parts = urlsplit(url)
+    text = json.dumps(body).encode()
+    head = (
+        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+    )
+    return head.encode() + text
+
+
+def run(url: str, requests: Sequence[bytes], connections: int) -> Result:
+    """Send *requests* once each, spread over *connections*."""
+    address = (urlsplit(url).hostname or "127.0.0.1", urlsplit(url).port or 80)
+    shares = [_Share(address, requests[i::connections]) for i in range(connections)]
+    started = time.perf_counter()
+    for share in shares:
+        share.start()
+    for share in shares:
+        share.join()
+    seconds = time.perf_counter() - started
+    statuses: dict[int, int] = {}
+    for share in shares:
+        for status in share.statuses:
+            statuses[status] = statuses.get(status, 0) + 1
+    latencies = sorted(value for share in shares for value in share.latencies)
+    return Result(len(requests) / seconds, latencies, statuses)
+
+
+class _Share(threading.Thread):
+    def __init__(self, address: tuple[str, int], requests: Sequence[bytes]) -> None:
+        super().__init__()
+        self._address = address
+        self._requests = requests
+        self.latencies: list[float] = []
+        self.statuses: list[int] = []
+
+    def run(self) -> None:
+        with socket.create_connection(self._address, timeout=30) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for request in self._requests:
+                started = time.perf_counter()
+                sock.sendall(request)
+                self.statuses.append(_read_answer(sock))
+                self.latencies.append((time.perf_counter() - started) * 1000)
+
+
+def _read_answer(sock: socket.socket) -> int:
+    data = sock.recv(65536)
+    while b"\r\n\r\n" not in data:
+        data += _more(sock)
+    head, _, body = data.partition(b"\r\n\r\n")
+    missing = _content_length(head) - len(body)
+    while missing > 0:
+        missing -= len(_more(sock))
+    return int(head[9:12])
+
+
+def _more(sock: socket.socket) -> bytes:
+    data = sock.recv(65536)
+    if not data:
+        raise ConnectionError("the server closed the connection")
+    return data
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line[15:])
+    return 0

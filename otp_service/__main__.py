@@ -1,0 +1,7 @@
+"""`python -m otp_service`: the command line. Touches what the command touches."""
+
+from __future__ import annotations
+
+from otp_service.cli import main
+
+main()

@@ -1,0 +1,195 @@
+"""The composition root: settings become parts, parts become a Flask application. Touches every room.
+
+The only place where rooms meet. Nothing happens when it is imported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import util
+from pathlib import Path
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from otp_service.clock import SystemClock
+from otp_service.events import JsonEvents, adopt_logging
+from otp_service.ports import Clock, Events, Store
+from otp_service.service import Service
+from otp_service.settings import Settings, SettingsError, load, production_mistakes
+from otp_service.settings.routes import RouteTable
+from otp_service.sms.providers import aliyun_sms
+from otp_service.sms.route import Route
+from otp_service.sms.routes import Router
+from otp_service.store.connect import connect
+from otp_service.store.embedded import start_embedded
+from otp_service.store.store import RedisStore
+from otp_service.web import WebParts, create_blueprint, install_problems
+from otp_service.web import request_id as request_ids
+
+CONFIG_VARIABLE = "OTP_SERVICE_CONFIG"
+EXTENSION = "otp_service"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A service that is put together: its *app*, and *close*, which ends what the parts hold open."""
+
+    app: Flask
+    parts: WebParts
+    close: Callable[[], None]
+
+
+def create_app(settings: Settings) -> Flask:
+    """Return the service as an application of its own.
+
+    `app.extensions["otp_service"].close()` waits for the sends in flight; call it before the process ends.
+    """
+    return build(settings).app
+
+
+def from_environment() -> Flask:
+    """Return the service as `serve`'s worker processes run it: settings from `OTP_SERVICE_CONFIG`.
+
+    Raises:
+        SettingsError: they are wrong, or not fit for production.
+    """
+    settings = settings_from_environment()
+    if mistakes := production_mistakes(settings):
+        raise SettingsError(mistakes)
+    built = build(settings)
+    _at_exit(built.close)
+    return built.app
+
+
+def settings_from_environment() -> Settings:
+    """Return the settings of the file that `OTP_SERVICE_CONFIG` names, if any, and of the environment.
+
+    Raises:
+        SettingsError: they are wrong.
+    """
+    path = os.environ.get(CONFIG_VARIABLE)
+    return load(Path(path) if path else None, os.environ)
+
+
+def build(
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    clock: Clock | None = None,
+    events: Events | None = None,
+) -> Built:
+    """Put the service together; *store*, *clock* and *events* stand in for those of the settings."""
+    clock = clock or SystemClock()
+    events = events or standard_events(settings, clock)
+    closers: list[Callable[[], None]] = []
+    store = store or _store(settings, events, closers)
+    router = _router(settings, clock, events)
+    # Late answers of a provider are booked in the store, so the router ends before it.
+    closers.append(lambda: _drain(router, settings.server.stop_timeout))
+    parts = WebParts(
+        service=_service(settings, store, router, clock, events),
+        clients=settings.all_clients(),
+        store=store,
+        routes=lambda: [{"name": name, "state": state} for name, state in router.states().items()],
+        events=events,
+        clock=clock,
+    )
+    return _finished(settings, parts, closers)
+
+
+def standard_events(settings: Settings, clock: Clock) -> JsonEvents:
+    """Return events as JSON lines on standard output, the logging of other libraries among them."""
+    events = JsonEvents(
+        sys.stdout.buffer,
+        level=settings.log.level,
+        clock=clock.now,
+        request_id=request_ids.current,
+    )
+    adopt_logging(events)
+    return events
+
+
+def open_store(settings: Settings, events: Events) -> RedisStore:
+    """Return the store that the settings name; nothing is sent to it yet."""
+    redis = settings.redis
+    client = connect(
+        redis.url.get_secret_value(),
+        pool_size=redis.pool_size,
+        connect_timeout=redis.connect_timeout,
+        read_timeout=redis.read_timeout,
+    )
+    return RedisStore(client, events)
+
+
+def _store(settings: Settings, events: Events, closers: list[Callable[[], None]]) -> RedisStore:
+    if not settings.redis.embedded:
+        return open_store(settings, events)
+    embedded = start_embedded()
+    closers.append(embedded.close)
+    return RedisStore(embedded.client(), events, shebang=embedded.shebang)
+
+
+def _router(settings: Settings, clock: Clock, events: Events) -> Router:
+    in_flight = settings.max_in_flight()
+    routes = [_route(table, clock, in_flight) for table in settings.routes]
+    return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
+
+
+def _route(table: RouteTable, clock: Clock, in_flight: int) -> Route:
+    """Join a route to its provider; the sandbox is spoken to as Aliyun is, at another endpoint."""
+    return Route(
+        name=table.name,
+        provider=aliyun_sms(clock=clock, max_in_flight=in_flight, **table.account()),
+        templates=tuple(template.template() for template in table.templates),
+        clients=frozenset(table.clients),
+    )
+
+
+def _service(settings: Settings, store: Store, router: Router, clock: Clock, events: Events) -> Service:
+    return Service(
+        policy=settings.policy(),
+        keyring=settings.keyring(),
+        signers=settings.signers(clock.now),
+        store=store,
+        sender=router,
+        clock=clock,
+        events=events,
+    )
+
+
+def _finished(settings: Settings, parts: WebParts, closers: list[Callable[[], None]]) -> Built:
+    app = Flask("otp_service", static_folder=None, template_folder=None)
+    app.register_blueprint(create_blueprint(parts))
+    install_problems(app, parts)
+    if hops := settings.service.proxy_hops:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
+        )
+    built = Built(app, parts, close=_once(closers))
+    app.extensions[EXTENSION] = built
+    return built
+
+
+def _drain(router: Router, seconds: float) -> None:
+    router.close(seconds)
+
+
+def _once(closers: list[Callable[[], None]]) -> Callable[[], None]:
+    """Return what runs *closers*, the newest first, the first time it is called."""
+
+    def close() -> None:
+        while closers:
+            closers.pop()()
+
+    return close
+
+
+def _at_exit(close: Callable[[], None]) -> None:
+    """Have *close* called at the end of this process, also of one that multiprocessing has started."""
+    atexit.register(close)
+    util.Finalize(None, close, exitpriority=10)

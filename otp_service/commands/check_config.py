@@ -1,0 +1,57 @@
+"""`check-config`: everything for which `serve` would refuse to start. Touches the configuration and Redis."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from otp_service.app import open_store
+from otp_service.errors import StoreUnavailable
+from otp_service.settings import Mistake, Settings, SettingsError, examine, production_mistakes
+
+
+def run(config: Path | None, *, offline: bool) -> None:
+    """Print what is wrong and exit with 1, or say that nothing is."""
+    _, mistakes = judge(config, offline=offline)
+    if mistakes:
+        report(mistakes)
+        sys.exit(1)
+    click.echo("The configuration is fit for production.")
+
+
+def judge(config: Path | None, *, offline: bool = False) -> tuple[Settings, list[Mistake]]:
+    """Return the settings and everything that is wrong with them, the store they name included."""
+    try:
+        settings, mistakes = examine(config, os.environ)
+    except SettingsError as error:
+        return Settings(), list(error.mistakes)
+    told = {mistake.where for mistake in mistakes}
+    mistakes += [mistake for mistake in production_mistakes(settings) if mistake.where not in told]
+    if not offline and not any(mistake.where.startswith("redis") for mistake in mistakes):
+        mistakes += _store_mistakes(settings)
+    return settings, mistakes
+
+
+def report(mistakes: list[Mistake]) -> None:
+    """Print *mistakes* on standard error."""
+    click.echo(f"The configuration has {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:", err=True)
+    for mistake in mistakes:
+        click.echo(f"  {mistake}", err=True)
+
+
+def _store_mistakes(settings: Settings) -> list[Mistake]:
+    try:
+        open_store(settings, _Silence()).check()
+    except StoreUnavailable as error:
+        return [Mistake("redis.url", getattr(error, "reason", "names a server that does not answer"))]
+    return []
+
+
+class _Silence:
+    """Events for a check that tells its findings itself."""
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Drop the event."""

@@ -1,0 +1,142 @@
+"""`dev`: the service with a store and a sandbox of its own, for trying it. Touches processes and sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import click
+
+from otp_service.app import build
+from otp_service.clients import key_digest
+from otp_service.clock import SystemClock
+from otp_service.commands.fresh import secret, secret_key
+from otp_service.commands.stop import StopWish
+from otp_service.events import JsonEvents, adopt_logging
+from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
+from otp_service.sandbox.config import DEFAULT_SIGN_NAME
+from otp_service.server import LocalServer, on_a_free_port
+from otp_service.settings import Settings, from_mapping
+from otp_service.web import request_id
+
+ACCESS_KEY_ID = "sandbox"
+PURPOSES = ("login", "signup", "reset_password")
+TEMPLATES = dict(zip(PURPOSES, ("SMS_100000001", "SMS_100000002", "SMS_100000003"), strict=True))
+"""The sandbox's template for each purpose."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What was started: where it is, and the key that it takes."""
+
+    service_url: str
+    sandbox_url: str
+    inbox_url: str
+    secret_key: str
+    publishable_key: str | None = None
+
+
+def run(port: int, sandbox_port: int, *, as_json: bool) -> None:
+    """Start everything, say where it is, and end all of it when somebody wants it to stop."""
+    wish = StopWish()
+    with ExitStack() as stack:
+        running = _start(stack, port, sandbox_port)
+        click.echo(json.dumps(vars(running)) if as_json else introduction(running))
+        sys.stdout.flush()
+        wish.wait()
+
+
+def _start(stack: ExitStack, port: int, sandbox_port: int) -> Running:
+    key, account = secret_key(), {ACCESS_KEY_ID: secret()}
+    sandbox = stack.enter_context(_sandbox(account, sandbox_port))
+    settings = development_settings(key, sandbox.url, account)
+    clock = SystemClock()
+    events = JsonEvents(
+        sys.stderr.buffer, level=settings.log.level, clock=clock.now, request_id=request_id.current
+    )
+    adopt_logging(events)
+    built = build(settings, clock=clock, events=events)
+    stack.callback(built.close)
+    service = stack.enter_context(on_a_free_port(lambda free: LocalServer(built.app, free), port))
+    _see_that_it_answers(service.url)
+    return Running(service.url, sandbox.url, sandbox.inbox_url, key)
+
+
+def _sandbox(account: dict[str, str], port: int) -> SandboxServer:
+    config = SandboxConfig.default(account)
+    return on_a_free_port(lambda free: start_sandbox(config, port=free), port)
+
+
+def development_settings(key: str, sandbox_url: str, account: dict[str, str]) -> Settings:
+    """Return settings with fresh secrets: one client with *key*, one route to the sandbox, warnings only."""
+    ((access_key_id, access_key_secret),) = account.items()
+    return from_mapping(
+        {
+            "log": {"level": "warning"},
+            "keys": {"active_kid": "dev", "tag_key": secret(), "roots": {"dev": secret()}},
+            "purposes": {purpose: {} for purpose in PURPOSES},
+            "clients": {"web": {"secret_key_digests": [key_digest(key)], "proof_keys": [secret()]}},
+            "routes": [
+                {
+                    "name": "sandbox",
+                    "provider": "sandbox",
+                    "access_key_id": access_key_id,
+                    "access_key_secret": access_key_secret,
+                    "endpoint": sandbox_url,
+                    "sign_name": DEFAULT_SIGN_NAME,
+                    "templates": [
+                        {"purpose": purpose, "template_code": code} for purpose, code in TEMPLATES.items()
+                    ],
+                }
+            ],
+        }
+    )
+
+
+def _see_that_it_answers(url: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request("GET", "/readyz")
+        if connection.getresponse().status != http.client.OK:
+            raise click.ClickException("the service does not get ready")
+    finally:
+        connection.close()
+
+
+INTRODUCTION = """\
+otp_service is running. Ctrl-C stops it, and everything it knows is gone.
+
+  service   {service_url}   described at {service_url}/docs
+  inbox     {inbox_url}   every SMS lands here
+  key       {secret_key}
+
+Send a code to +8613800138000 (no phone rings: look into the inbox):
+
+{curl} {service_url}/otp/request -d '{{"phone": "+8613800138000", "purpose": "login"}}'
+
+Type the code, which this line copies out of the inbox. The answer holds the proof:
+
+{inbox_curl} | python3 -c '{typing}' | {curl} {service_url}/otp/verify -d @-
+"""
+
+_CURL = "curl -sS -w '\\n' -H 'Authorization: Bearer {}' -H 'Content-Type: application/json'"
+_INBOX_CURL = "curl -sS '{}.json?phone=%2B8613800138000'"
+_TYPING = (
+    "import json, sys; sms = json.load(sys.stdin)[0]; "
+    'print(json.dumps({"phone": sms["phone"], "code": sms["code"], '
+    '"verification_id": sms["out_id"].split(".")[1]}))'
+)
+
+
+def introduction(running: Running) -> str:
+    """Return what a newcomer reads: where everything is, and two commands to paste."""
+    return INTRODUCTION.format(
+        **vars(running),
+        curl=_CURL.format(running.secret_key),
+        inbox_curl=_INBOX_CURL.format(running.inbox_url),
+        typing=_TYPING,
+    )

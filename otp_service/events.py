@@ -1,0 +1,132 @@
+"""Events: what happened, as JSON lines. Touches the standard output and the logging of other libraries.
+
+One line is one JSON object of plain ASCII, so that nothing a stranger sent can end a line or colour a
+terminal. What is no plain value is named by its type, and a text that looks like a key or a phone number is
+left out: the last net under code that should never have passed it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import structlog
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+_LOUD = {
+    "error": frozenset({"internal_error", "late_callback_failed", "provider_crashed", "route_paused"}),
+    "warning": frozenset({"breaker_opened", "late_settlement_lost", "route_refused", "store_error"}),
+}
+"""Events that somebody should look at; every other one is `info`."""
+
+_HIDDEN = "<hidden>"
+_SECRET = re.compile(r"sk_[A-Za-z0-9_-]{8}|\+\d{8,15}(?!\d)")
+
+_OWN_LOGGERS = ("_granian", "granian.access", "werkzeug")
+"""Loggers that libraries give handlers of their own."""
+
+
+class JsonEvents:
+    """Implements `ports.Events` by lines on *output*, from *level* upwards.
+
+    *request_id* tells which call the thread works on; *clock* gives unix seconds.
+    """
+
+    def __init__(
+        self,
+        output: BinaryIO,
+        *,
+        level: str = "info",
+        clock: Callable[[], float],
+        request_id: Callable[[], str] = str,
+    ) -> None:
+        self._least = LEVELS[level]
+        self._clock = clock
+        self._request_id = request_id
+        self._logger: _Lines = structlog.wrap_logger(
+            structlog.BytesLogger(output),
+            processors=[_without_secrets, _as_json],
+            wrapper_class=_Lines,
+            cache_logger_on_first_use=True,
+        ).bind()
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Write *event* with its *facts*."""
+        self.write(_level_of(event), event, facts)
+
+    def write(self, level: str, event: str, facts: Mapping[str, object]) -> None:
+        """Write *event* at *level*."""
+        if LEVELS[level] < self._least:
+            return
+        if request_id := self._request_id():
+            facts = {"request_id": request_id, **facts}
+        self._logger.line(event, {"time": _rfc3339(self._clock()), "level": level, **facts})
+
+
+def _level_of(event: str) -> str:
+    return next((level for level, events in _LOUD.items() if event in events), "info")
+
+
+def adopt_logging(events: JsonEvents) -> None:
+    """Send what other libraries log, from WARNING upwards, to *events*."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, _Handler):
+            root.removeHandler(handler)
+    root.addHandler(_Handler(events))
+    root.setLevel(logging.WARNING)
+    for name in _OWN_LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
+
+
+class _Handler(logging.Handler):
+    """Passes on who logged and the message's pattern; arguments and exceptions may hold anything."""
+
+    def __init__(self, events: JsonEvents) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        facts = {"logger": record.name, "message": str(record.msg).partition("\n")[0][:200]}
+        if record.exc_info and record.exc_info[0]:
+            facts["error"] = record.exc_info[0].__name__
+        self._events.write(level, "log", facts)
+
+
+class _Lines(structlog.BoundLoggerBase):
+    """The thinnest of structlog's loggers: one method, no levels of its own."""
+
+    def line(self, event: str, facts: Mapping[str, object]) -> None:
+        self._proxy_to_logger("msg", event, **facts)
+
+
+def _without_secrets(_: Any, __: str, facts: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    head = dict.fromkeys(("time", "level", "event"))  # first in every line
+    return head | {name: _harmless(value) for name, value in facts.items()}
+
+
+def _harmless(value: object) -> object:
+    if isinstance(value, str):
+        return _HIDDEN if _SECRET.search(value) else value
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_harmless(item) for item in value]
+    return f"<{type(value).__name__}>"
+
+
+def _as_json(_: Any, __: str, facts: structlog.typing.EventDict) -> bytes:
+    return json.dumps(facts, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,113 @@
+"""The servers: granian with worker processes for production, one thread for development. Touches sockets."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import redirect_stderr, suppress
+from io import StringIO
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from wsgiref.types import WSGIApplication
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from otp_service.settings import Settings
+
+Started = TypeVar("Started")
+
+FACTORY = "otp_service.app:from_environment"
+
+_LOGGING: dict[str, Any] = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
+"""granian's own handlers give way to ours."""
+
+
+def serve(settings: Settings, announce: Callable[[], None]) -> None:
+    """Run worker processes until SIGTERM or Ctrl-C; each makes its application by `FACTORY`.
+
+    *announce* is called once it listens.
+
+    Raises:
+        OSError: nobody can listen at that address.
+    """
+    server = settings.server
+    _try_to_listen(server.host, server.port)  # granian would panic
+    granian = Granian(
+        FACTORY,
+        factory=True,
+        address=server.host,
+        port=server.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=server.workers,
+        blocking_threads=server.threads,
+        backlog=server.backlog,
+        respawn_failed_workers=True,
+        workers_kill_timeout=server.stop_timeout,
+        log_level=LogLevels.error,  # its warnings advise on threads, which are ours to choose
+        log_dictconfig=_LOGGING,
+    )
+    granian.on_startup(announce)
+    granian.serve()
+
+
+class LocalServer:
+    """An application served to this machine by a thread; close it, or use it as a context manager."""
+
+    def __init__(self, app: WSGIApplication, port: int) -> None:
+        self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_SilentHandler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return f"http://127.0.0.1:{self._server.port}"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _SilentHandler(WSGIRequestHandler):
+    """Logs nothing: the service records its calls itself."""
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Drop the line."""
+
+
+def on_a_free_port(start: Callable[[int], Started], wanted: int) -> Started:
+    """Return what *start* makes of the port *wanted*, or of any free one when that is taken."""
+    if _is_free(wanted):
+        with suppress(SystemExit), redirect_stderr(StringIO()):  # werkzeug's ways when somebody was faster
+            return start(wanted)
+    return start(0)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        _try_to_listen("127.0.0.1", port)
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _try_to_listen(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family):
+        pass

@@ -1,0 +1,18 @@
+"""Settings: TOML and environment, read once, frozen; every mistake told at once, no value ever printed."""
+
+from __future__ import annotations
+
+from otp_service.settings.load import examine, from_mapping, load
+from otp_service.settings.mistakes import Mistake, SettingsError
+from otp_service.settings.production import production_mistakes
+from otp_service.settings.settings import Settings
+
+__all__ = [
+    "Mistake",
+    "Settings",
+    "SettingsError",
+    "examine",
+    "from_mapping",
+    "load",
+    "production_mistakes",
+]

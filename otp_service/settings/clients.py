@@ -1,0 +1,73 @@
+"""`[purposes.<name>]` and `[clients.<id>]`: who may ask for what. Touches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from otp_service.clients import Client
+from otp_service.codes import CodeType
+from otp_service.proofs import ProofKeys
+from otp_service.settings.mistakes import Mistake
+from otp_service.settings.secret_text import faults, plain
+from otp_service.settings.tables import Count, Table
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+ID = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+DEVELOPMENT_BUDGET = 1_000
+"""SMS per day where no budget is set. `serve` refuses to start without one."""
+
+
+class PurposeTable(Table):
+    """One purpose: what its codes are made of."""
+
+    code_type: CodeType = CodeType.DIGITS
+
+
+class ClientTable(Table):
+    """One client: its keys, what it may ask for and how much.
+
+    *secret_key_digests* are SHA-256 in hex; *proof_keys* are the newest first; no *purposes* means all.
+    """
+
+    secret_key_digests: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
+        default=(), repr=False
+    )
+    proof_keys: tuple[SecretStr, ...] = ()
+    publishable_key: Annotated[str, Field(pattern=r"^pk_[A-Za-z0-9_-]{16,128}$")] | None = None
+    origins: tuple[Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\[\]:-]+$")], ...] = ()
+    purposes: tuple[str, ...] = ()
+    sms_per_day: Count | None = None
+    require_client_ip: bool = False
+
+    def client(self, client_id: str, all_purposes: Iterable[str]) -> Client:
+        """Return the client that this table describes."""
+        return Client(
+            id=client_id,
+            secret_key_digests=self.secret_key_digests,
+            purposes=self.purposes or tuple(all_purposes),
+            sms_per_day=self.sms_per_day or DEVELOPMENT_BUDGET,
+            require_client_ip=self.require_client_ip,
+        )
+
+    def signing_keys(self) -> ProofKeys:
+        """Return the keys of its proofs, newest first; the table must be free of mistakes."""
+        return ProofKeys(tuple(map(plain, self.proof_keys)))
+
+    def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
+        """List every secret with its place."""
+        for number, key in enumerate(self.proof_keys):
+            yield f"{where}.proof_keys[{number}]", key
+
+    def mistakes(self, where: str) -> Iterator[Mistake]:
+        """Tell what is wrong with the table in itself."""
+        if not self.secret_key_digests:
+            yield Mistake(f"{where}.secret_key_digests", "needs at least one digest")
+        if not self.proof_keys:
+            yield Mistake(f"{where}.proof_keys", "needs at least one key")
+        for place, key in self.secrets(where):
+            for fault in faults(key, plain):
+                yield Mistake(place, fault)

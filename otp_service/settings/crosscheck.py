@@ -1,0 +1,106 @@
+"""The cross-check: what only several settings together can get wrong. Touches nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from otp_service.settings.clients import ID, NAME, ClientTable
+from otp_service.settings.mistakes import Mistake
+from otp_service.settings.secret_text import forms
+from otp_service.settings.settings import Settings
+
+
+def content_mistakes(settings: Settings) -> Iterator[Mistake]:
+    """Tell everything that is wrong with settings whose form is right."""
+    yield from settings.keys.mistakes()
+    yield from _limit_mistakes(settings)
+    yield from _time_mistakes(settings)
+    yield from _redis_mistakes(settings)
+    yield from _purpose_mistakes(settings)
+    yield from _client_mistakes(settings)
+    yield from _route_mistakes(settings)
+    yield from _shared_secrets(settings)
+
+
+def _limit_mistakes(settings: Settings) -> Iterator[Mistake]:
+    limits = settings.limits
+    if limits.slow_lane_at >= limits.lock_at:
+        yield Mistake("limits.slow_lane_at", "must be less than limits.lock_at")
+    if limits.failures_per_hour > limits.failures_per_day:
+        yield Mistake("limits.failures_per_hour", "must be at most limits.failures_per_day")
+    if limits.sends_per_hour > limits.sends_per_day:
+        yield Mistake("limits.sends_per_hour", "must be at most limits.sends_per_day")
+
+
+def _time_mistakes(settings: Settings) -> Iterator[Mistake]:
+    if settings.sms.connect_timeout + settings.sms.read_timeout > settings.service.request_deadline:
+        yield Mistake("service.request_deadline", "is shorter than the time-outs of [sms] together")
+    if settings.max_in_flight() >= settings.server.threads:
+        yield Mistake(
+            "sms.max_in_flight", "must be less than server.threads, or sends keep codes from being verified"
+        )
+
+
+def _redis_mistakes(settings: Settings) -> Iterator[Mistake]:
+    schemes = ("redis://", "rediss://", "unix://")
+    if not settings.redis.embedded and not settings.redis.url.get_secret_value().startswith(schemes):
+        yield Mistake("redis.url", "must begin with redis://, rediss:// or unix://, or be embedded://")
+
+
+def _purpose_mistakes(settings: Settings) -> Iterator[Mistake]:
+    if not settings.purposes:
+        yield Mistake("purposes", "needs at least one purpose")
+    if not all(map(NAME.fullmatch, settings.purposes)):
+        yield Mistake("purposes", "has a name that is not 1 to 32 of a-z 0-9 _, beginning with a letter")
+
+
+def _client_mistakes(settings: Settings) -> Iterator[Mistake]:
+    if not settings.clients:
+        yield Mistake("clients", "needs at least one client")
+    if not all(map(ID.fullmatch, settings.clients)):
+        yield Mistake("clients", "has an id that is not 1 to 32 of a-z 0-9 _ -, beginning with a letter")
+    for name, client in settings.clients.items():
+        yield from client.mistakes(f"clients.{name}")
+        if not set(client.purposes) <= set(settings.purposes):
+            yield Mistake(f"clients.{name}.purposes", "names a purpose that is not in [purposes]")
+        yield from _unserved(settings, name, client)
+    digests = [d for client in settings.clients.values() for d in client.secret_key_digests]
+    if _repeated(digests):
+        yield Mistake("clients", "share a secret key digest")
+
+
+def _unserved(settings: Settings, name: str, client: ClientTable) -> Iterator[Mistake]:
+    """Tell which of the client's purposes no route sends for."""
+    wanted = [purpose for purpose in settings.purposes if purpose in (client.purposes or settings.purposes)]
+    for purpose, country in product(wanted, settings.service.countries):
+        if not any(route.serves(name, purpose, country) for route in settings.routes):
+            what = f"has {purpose}, for which no route sends to {country} in any locale"
+            yield Mistake(f"clients.{name}.purposes", what)
+
+
+def _route_mistakes(settings: Settings) -> Iterator[Mistake]:
+    for number, route in enumerate(settings.routes):
+        where = f"routes[{number}]"
+        yield from route.mistakes(where)
+        if not set(route.clients) <= set(settings.clients):
+            yield Mistake(f"{where}.clients", "names a client that is not in [clients]")
+        purposes = {template.purpose for template in route.templates} - {"*"}
+        if not purposes <= set(settings.purposes):
+            yield Mistake(f"{where}.templates", "name a purpose that is not in [purposes]")
+    if _repeated(route.name for route in settings.routes if route.name):
+        yield Mistake("routes", "share a name")
+
+
+def _shared_secrets(settings: Settings) -> Iterator[Mistake]:
+    """Tell which keys are used twice: what one use leaks must be worthless for another."""
+    owners: dict[bytes, str] = {}
+    for where, secret in settings.secrets():
+        used = {owners.setdefault(form, where) for form in forms(secret) if form} - {where}
+        for other in sorted(used):
+            yield Mistake(where, f"is the same secret as {other}")
+
+
+def _repeated(values: Iterable[str]) -> bool:
+    return any(count > 1 for count in Counter(values).values())

@@ -1,0 +1,49 @@
+"""`[keys]`: the root secrets by key id, which of them is active, and the tag key. Touches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pydantic import SecretStr
+
+from otp_service.keyring import Keyring
+from otp_service.settings.mistakes import Mistake
+from otp_service.settings.secret_text import decoded, faults
+from otp_service.settings.tables import Table
+
+_KID = re.compile(r"[a-z0-9][a-z0-9_-]{0,15}")
+
+
+class KeysTable(Table):
+    """The keys of the service. Every root verifies, the active one makes new codes."""
+
+    active_kid: str = ""
+    tag_key: SecretStr = SecretStr("")
+    roots: Mapping[str, SecretStr] = {}
+
+    def keyring(self) -> Keyring:
+        """Return the keyring; the table must be free of mistakes."""
+        roots = {kid: decoded(root) for kid, root in self.roots.items()}
+        return Keyring(roots, self.active_kid, decoded(self.tag_key))
+
+    def secrets(self) -> Iterator[tuple[str, SecretStr]]:
+        """List every secret with its place."""
+        yield "keys.tag_key", self.tag_key
+        for kid, root in self.roots.items():
+            yield f"keys.roots.{kid}", root
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Tell what is wrong with the table in itself."""
+        if not self.roots:
+            yield Mistake("keys.roots", "needs at least one root secret")
+        if not self.active_kid:
+            yield Mistake("keys.active_kid", "is required")
+        elif self.active_kid not in self.roots:
+            yield Mistake("keys.active_kid", "names no root of keys.roots")
+        for kid in self.roots:
+            if not _KID.fullmatch(kid):
+                yield Mistake("keys.roots", "has a key id that is not 1 to 16 of a-z 0-9 _ -")
+        for where, secret in self.secrets():
+            for fault in faults(secret, decoded):
+                yield Mistake(where, fault)

@@ -1,0 +1,72 @@
+"""Secret files: a secret `x` may lie in the file that `x_file` names. Touches the file system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from otp_service.settings.mistakes import Mistake, place
+
+SUFFIX = "_file"
+
+Json = dict[str, Any]
+
+
+def read_secret_files(raw: Json) -> Iterator[Mistake]:
+    """Replace every `x_file` of *raw* by `x`, its content; tell which files cannot be read.
+
+    Which places may hold a file: `redis.url`, `keys.tag_key`, every root, every client's `proof_keys` (one a
+    line), and the three parts of a route's account.
+    """
+    for path, table, names, read in _places(raw):
+        for name in names(table):
+            yield from _replace(path, table, name, read)
+
+
+def _replace(
+    path: tuple[str | int, ...], table: Json, name: str, read: Callable[[str], object]
+) -> Iterator[Mistake]:
+    file = table.pop(name + SUFFIX)
+    where = place((*path, name + SUFFIX))
+    if name in table:
+        yield Mistake(where, "is given beside the secret itself")
+        return
+    if not isinstance(file, str):
+        yield Mistake(where, "must be the path of a file")
+        return
+    try:
+        table[name] = read(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        yield Mistake(where, "names a file that cannot be read")
+
+
+def _places(
+    raw: Json,
+) -> Iterator[tuple[tuple[str | int, ...], Json, Callable[[Json], list[str]], Callable[[str], object]]]:
+    keys = _table(raw.get("keys"))
+    yield ("redis",), _table(raw.get("redis")), _only("url"), str.strip
+    yield ("keys",), keys, _only("tag_key"), str.strip
+    yield ("keys", "roots"), _table(keys.get("roots")), _every, str.strip
+    for name, client in _table(raw.get("clients")).items():
+        yield ("clients", name), _table(client), _only("proof_keys"), str.split
+    for number, route in enumerate(_list(raw.get("routes"))):
+        account = _only("access_key_id", "access_key_secret", "security_token")
+        yield ("routes", number), _table(route), account, str.strip
+
+
+def _only(*names: str) -> Callable[[Json], list[str]]:
+    return lambda table: [name for name in names if name + SUFFIX in table]
+
+
+def _every(table: Json) -> list[str]:
+    return [key.removesuffix(SUFFIX) for key in table if key.endswith(SUFFIX)]
+
+
+def _table(value: object) -> Json:
+    """Return *value* if it is a table; what is wrong with it otherwise is told by the validation."""
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Iterable[object]:
+    return value if isinstance(value, list) else ()

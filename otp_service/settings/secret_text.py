@@ -1,0 +1,69 @@
+"""Secrets as a configuration spells them: long enough, random, no example. Touches nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+
+from pydantic import SecretStr
+
+from otp_service.keyring import MIN_SECRET_BYTES
+
+EXAMPLE = b"example"
+"""Every secret of `config.example.toml` begins with this word, once it is decoded."""
+
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
+_MIN_DIFFERENT = 8
+"""Different bytes in a key: 32 random ones have never had fewer."""
+
+
+def decoded(secret: SecretStr) -> bytes:
+    """Return the bytes that base64 (either alphabet, padded or not) or hex text stands for.
+
+    Raises:
+        ValueError: it is neither; the message does not show it.
+    """
+    text = secret.get_secret_value()
+    if _HEX.fullmatch(text):
+        return bytes.fromhex(text)
+    bare = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be base64 or hex") from None
+
+
+def plain(secret: SecretStr) -> bytes:
+    """Return the bytes of a secret whose text is the key itself, as a login backend uses it too."""
+    return secret.get_secret_value().encode()
+
+
+def faults(secret: SecretStr, read: Callable[[SecretStr], bytes]) -> Iterator[str]:
+    """Tell what is wrong with a key that *read* makes of *secret*."""
+    if not secret.get_secret_value():
+        yield "is required"
+        return
+    try:
+        key = read(secret)
+    except ValueError as error:
+        yield str(error)
+        return
+    if len(key) < MIN_SECRET_BYTES:
+        yield f"is too short: at least {MIN_SECRET_BYTES} random bytes are needed"
+    elif len(set(key)) < _MIN_DIFFERENT:
+        yield "is not random"
+
+
+def forms(secret: SecretStr) -> frozenset[bytes]:
+    """Return every key that this text could be taken for, to find secrets that are used twice."""
+    try:
+        return frozenset({plain(secret), decoded(secret)})
+    except ValueError:
+        return frozenset({plain(secret)})
+
+
+def is_example(secret: SecretStr) -> bool:
+    """Tell whether *secret* was copied from the example configuration."""
+    return any(form.startswith(EXAMPLE) for form in forms(secret))

@@ -1,0 +1,95 @@
+"""The settings: all tables together, and the values of the spine that are made of them. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pydantic import SecretStr
+
+from otp_service.clients import Clients
+from otp_service.codes import CodeType
+from otp_service.keyring import Keyring
+from otp_service.limits import CodeLimits, PhoneLimits
+from otp_service.phone import PhoneRules
+from otp_service.policy import Policy
+from otp_service.proofs import ProofSigner
+from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientTable, PurposeTable
+from otp_service.settings.keys import KeysTable
+from otp_service.settings.routes import RouteTable
+from otp_service.settings.tables import (
+    CodesTable,
+    LimitsTable,
+    LogTable,
+    RedisTable,
+    ServerTable,
+    ServiceTable,
+    SmsTable,
+    Table,
+)
+
+
+class Settings(Table):
+    """Everything that can be configured. Made by `load`, which also checks what no single table can."""
+
+    service: ServiceTable = ServiceTable()
+    server: ServerTable = ServerTable()
+    redis: RedisTable = RedisTable()
+    codes: CodesTable = CodesTable()
+    limits: LimitsTable = LimitsTable()
+    keys: KeysTable = KeysTable()
+    purposes: Mapping[str, PurposeTable] = {}
+    clients: Mapping[str, ClientTable] = {}
+    sms: SmsTable = SmsTable()
+    routes: tuple[RouteTable, ...] = ()
+    log: LogTable = LogTable()
+
+    def code_types(self) -> dict[str, CodeType]:
+        """Return what the codes of each purpose are made of."""
+        return {name: purpose.code_type for name, purpose in self.purposes.items()}
+
+    def policy(self) -> Policy:
+        """Return what holds for every request."""
+        return Policy(
+            phones=self.phone_rules(),
+            purposes=self.code_types(),
+            phone_limits=PhoneLimits(**self.limits.model_dump(exclude={"known_share"})),
+            code_limits=CodeLimits(**self.codes.model_dump()),
+            sms_per_day=self.service.sms_per_day or DEVELOPMENT_BUDGET,
+            known_share=self.limits.known_share,
+            deadline=self.service.request_deadline,
+            proof_ttl=self.service.proof_ttl,
+        )
+
+    def max_in_flight(self) -> int:
+        """Return how many SMS a worker may be sending: seven of eight threads, unless told otherwise."""
+        return self.sms.max_in_flight or max(1, self.server.threads * 7 // 8)
+
+    def phone_rules(self) -> PhoneRules:
+        """Return where the service sends."""
+        return PhoneRules(
+            default_region=self.service.default_region,
+            countries=frozenset(self.service.countries),
+            kinds=frozenset(self.service.phone_types),
+        )
+
+    def keyring(self) -> Keyring:
+        """Return the keys of the service."""
+        return self.keys.keyring()
+
+    def all_clients(self) -> Clients:
+        """Return the clients with their keys and budgets."""
+        return Clients(table.client(name, self.purposes) for name, table in self.clients.items())
+
+    def signers(self, clock: Callable[[], float]) -> dict[str, ProofSigner]:
+        """Return who mints the proofs of each client; *clock* gives unix seconds."""
+        issuer = self.service.issuer
+        return {
+            name: ProofSigner(issuer, name, table.signing_keys(), clock)
+            for name, table in self.clients.items()
+        }
+
+    def secrets(self) -> Iterator[tuple[str, SecretStr]]:
+        """List the keys of the service and of its clients, each with its place."""
+        yield from self.keys.secrets()
+        for name, client in self.clients.items():
+            yield from client.secrets(f"clients.{name}")

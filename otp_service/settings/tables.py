@@ -1,0 +1,105 @@
+"""The tables of the configuration that stand alone: their settings, defaults and ranges. Touches nothing.
+
+A missing or wrong value never stops the reading of the others: every setting has a default, and what is
+required is asked for afterwards, so that all mistakes are told together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from otp_service.limits import MAX_STREAK
+
+EMBEDDED = "embedded://"
+"""The store that the process starts for itself; it forgets everything when it stops."""
+
+
+class Table(BaseModel):
+    """A table of settings: frozen, and a key it does not know is a mistake."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+Name = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+
+class ServiceTable(Table):
+    """`[service]`: what holds for every request. *proof_ttl* and *request_deadline* in seconds."""
+
+    issuer: Name = "otp_service"
+    default_region: Country = "CN"
+    countries: tuple[Country, ...] = Field(default=("CN",), min_length=1)
+    phone_types: tuple[Literal["mobile", "fixed_line"], ...] = Field(default=("mobile",), min_length=1)
+    proof_ttl: int = Field(default=180, ge=30, le=300)
+    request_deadline: float = Field(default=6.0, ge=1, le=30)
+    sms_per_day: Count | None = None
+    proxy_hops: int = Field(default=0, ge=0, le=8)
+
+
+class ServerTable(Table):
+    """`[server]`: how `otp-service serve` listens. *threads* are per worker process."""
+
+    host: Name = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65_535)
+    workers: int = Field(default=1, ge=1, le=256)
+    threads: int = Field(default=64, ge=2, le=1_024)
+    backlog: int = Field(default=1_024, ge=128, le=65_535)
+    stop_timeout: int = Field(default=10, ge=1, le=600)
+
+
+class RedisTable(Table):
+    """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process."""
+
+    url: SecretStr = SecretStr(EMBEDDED)
+    pool_size: int = Field(default=32, ge=1, le=1_024)
+    connect_timeout: float = Field(default=0.5, gt=0, le=5)
+    read_timeout: float = Field(default=0.5, gt=0, le=5)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the process starts its own store."""
+        return self.url.get_secret_value() == EMBEDDED
+
+
+class CodesTable(Table):
+    """`[codes]`: one verification. *ttl* in seconds."""
+
+    ttl: int = Field(default=300, ge=60, le=600)
+    attempts: int = Field(default=5, ge=1, le=10)
+    sends: int = Field(default=4, ge=1, le=10)
+
+
+class LimitsTable(Table):
+    """`[limits]`: what one phone may receive, and how often its codes may be guessed wrong."""
+
+    cooldown: tuple[Annotated[int, Field(ge=60, le=86_400)], ...] = Field(
+        default=(60, 60, 120, 300), min_length=1
+    )
+    sends_per_hour: int = Field(default=5, ge=1, le=5)
+    sends_per_day: int = Field(default=10, ge=1, le=10)
+    sends_per_requester_per_hour: int = Field(default=4, ge=1, le=5)
+    failures_per_hour: int = Field(default=10, ge=1, le=MAX_STREAK)
+    failures_per_day: int = Field(default=20, ge=1, le=MAX_STREAK)
+    slow_lane_at: int = Field(default=50, ge=1, le=MAX_STREAK)
+    lock_at: int = Field(default=MAX_STREAK, ge=1, le=MAX_STREAK)
+    known_share: float = Field(default=0.2, ge=0, le=0.5)
+
+
+class SmsTable(Table):
+    """`[sms]`: sending, whatever the route. Time-outs in seconds; *max_in_flight* per worker process."""
+
+    max_in_flight: Count | None = None
+    connect_timeout: float = Field(default=1.0, gt=0, le=10)
+    read_timeout: float = Field(default=4.0, gt=0, le=20)
+
+
+class LogTable(Table):
+    """`[log]`: JSON lines on standard output from *level* upwards."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"

