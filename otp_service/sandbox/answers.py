@@ -1,7 +1,6 @@
 """What the sandbox answers, and the exceptions that end a call early.
 
-An answer is kept as a dict until `render` writes it, so that the XML which Aliyun
-sends without `Format=JSON` has one place to go to.
+An answer is kept as a dict until `render` writes it as JSON or as XML.
 """
 
 from __future__ import annotations
@@ -15,8 +14,11 @@ from urllib.parse import urlencode
 from flask import Response
 
 from otp_service.aliyun.codes import lookup
+from otp_service.sandbox.xml_text import to_xml
 
 _JSON = "application/json;charset=utf-8"
+_XML = "text/xml;charset=utf-8"
+_OK = 200
 _TROUBLESHOOT = "https://api.aliyun.com/troubleshoot"
 _BUSINESS = ("isv.", "isp.")
 
@@ -25,8 +27,8 @@ _BUSINESS = ("isv.", "isp.")
 class Answer:
     """A body in the API's own words, and its HTTP status."""
 
-    fields: Mapping[str, str]
-    status: int = 200
+    fields: Mapping[str, object]
+    status: int = _OK
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,11 @@ class Refused(Exception):
 
 
 class Dropped(Exception):
-    """The connection ends without an answer."""
+    """The connection ends without an answer: in order, or with a reset."""
+
+    def __init__(self, *, resets: bool = False) -> None:
+        super().__init__("reset" if resets else "closed")
+        self.resets = resets
 
 
 def new_request_id() -> str:
@@ -57,7 +63,7 @@ def new_request_id() -> str:
     return str(uuid.uuid4()).upper()
 
 
-def accepted(**fields: str) -> Answer:
+def accepted(fields: Mapping[str, object]) -> Answer:
     """Answer that the call succeeded."""
     return Answer({"Message": "OK", "Code": "OK", **fields})
 
@@ -65,15 +71,20 @@ def accepted(**fields: str) -> Answer:
 def refusal(error: Refused, request_id: str, host: str) -> Answer:
     """Answer with an error: the SMS service's own, or the gateway's with its extras."""
     fields = {"Message": error.message, "Code": error.code}
-    if not error.code.startswith(_BUSINESS):
+    if not is_business(error.code):
         query = {"q": error.code, "product": "Dysmsapi", "requestId": request_id}
         fields["HostId"] = host
         fields["Recommend"] = f"{_TROUBLESHOOT}?{urlencode(query)}"
     return Answer(fields, lookup(error.code).http_status)
 
 
-def render(answer: Answer | RawAnswer, request_id: str) -> Response:
-    """Write an answer for the wire."""
+def is_business(code: str) -> bool:
+    """Whether a code is the SMS service's own, not the gateway's."""
+    return code.startswith(_BUSINESS)
+
+
+def render(answer: Answer | RawAnswer, request_id: str, xml_action: str | None = None) -> Response:
+    """Write an answer for the wire: as JSON, or as the XML of an action that is named."""
     if isinstance(answer, RawAnswer):
         return Response(
             answer.body,
@@ -81,6 +92,10 @@ def render(answer: Answer | RawAnswer, request_id: str) -> Response:
             answer.headers,
             content_type=answer.content_type,
         )
-    body = json.dumps({**answer.fields, "RequestId": request_id}, ensure_ascii=False)
+    fields = {**answer.fields, "RequestId": request_id}
     headers = {"x-acs-request-id": request_id}
-    return Response(body, answer.status, headers, content_type=_JSON)
+    if xml_action is None:
+        body = json.dumps(fields, ensure_ascii=False)
+        return Response(body, answer.status, headers, content_type=_JSON)
+    root = f"{xml_action}Response" if answer.status == _OK else "Error"
+    return Response(to_xml(root, fields), answer.status, headers, content_type=_XML)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from flask import Blueprint, Response, request
 
 from otp_service.sandbox.answers import Answer, Dropped, RawAnswer, Refused, new_request_id, refusal, render
 from otp_service.sandbox.api_request import ApiRequest
 from otp_service.sandbox.desk import Action, Desk, demand
+from otp_service.sandbox.hang_up import hang_up
 from otp_service.sandbox.verifier import Verifier
 
 VERSION = "2017-05-25"
@@ -23,13 +22,14 @@ def api_blueprint(desk: Desk, verifier: Verifier, actions: Mapping[str, Action])
     @blueprint.route("/", methods=["GET", "POST"], provide_automatic_options=False)
     def call() -> Response:
         request_id = new_request_id()
+        said = ApiRequest.from_flask(request)
         try:
-            answer = _answer(ApiRequest.from_flask(request), desk, verifier, actions)
+            answer = _answer(said, desk, verifier, actions)
         except Refused as error:
             answer = refusal(error, request_id, request.host)
-        except Dropped:
-            return Response(_hang_up(request.environ.get("werkzeug.socket")))
-        return render(answer, request_id)
+        except Dropped as drop:
+            return Response(hang_up(request.environ.get("werkzeug.socket"), resets=drop.resets))
+        return render(answer, request_id, said.action if said.wants_xml else None)
 
     return blueprint
 
@@ -45,12 +45,3 @@ def _answer(
     if call.version != VERSION:
         raise Refused("InvalidVersion")
     return action(desk, call.params)
-
-
-def _hang_up(connection: object) -> Iterator[bytes]:
-    """Close the connection, as a body that fails before its first byte: so no header is written either."""
-    if isinstance(connection, socket.socket):
-        with contextlib.suppress(OSError):  # The client may have gone first.
-            connection.shutdown(socket.SHUT_RDWR)
-    raise ConnectionAbortedError
-    yield b""  # Makes this a generator: it runs when the server asks for the body.

@@ -56,6 +56,13 @@ class ApiRequest:
         """The version of the API that is called."""
         return self._common("x-acs-version", "Version")
 
+    @property
+    def wants_xml(self) -> bool:
+        """Whether the answer is to be XML: V1's default; V3 names a type in `Accept`."""
+        if self.is_v3:
+            return "xml" in self.headers.get("accept", "")
+        return self.params.get("Format", "").lower() != "json"
+
     def _common(self, header: str, param: str) -> str:
         source = self.headers if self.is_v3 else self.params
         return source.get(header if self.is_v3 else param, "")

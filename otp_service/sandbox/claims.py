@@ -33,6 +33,7 @@ class Claim:
     access_key_id: str
     timestamp: str
     nonce: str
+    security_token: str
     signature: str
     string_to_sign: str
     #: Aliyun's message when the signature is wrong.
@@ -63,6 +64,7 @@ def _v1_claim(request: ApiRequest) -> Claim:
         access_key_id=params.get("AccessKeyId", ""),
         timestamp=params.get("Timestamp", ""),
         nonce=params.get("SignatureNonce", ""),
+        security_token=params.get("SecurityToken", ""),
         signature=params.get("Signature", ""),
         string_to_sign=string_to_sign,
         mismatch=mismatch,
@@ -91,6 +93,7 @@ def _v3_claim(request: ApiRequest) -> Claim:
         access_key_id=said.access_key_id,
         timestamp=request.headers.get("x-acs-date", ""),
         nonce=request.headers.get("x-acs-signature-nonce", ""),
+        security_token=request.headers.get("x-acs-security-token", ""),
         signature=said.signature,
         string_to_sign=string_to_sign,
         mismatch=mismatch,

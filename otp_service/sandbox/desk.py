@@ -10,6 +10,9 @@ from otp_service.sandbox.clock import Clock
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.flow_control import FlowControl
 from otp_service.sandbox.inbox import Inbox
+from otp_service.sandbox.issued_codes import IssuedCodes
+from otp_service.sandbox.queue_keys import QueueKeys
+from otp_service.sandbox.reports import Reports
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class Desk:
     pause: Callable[[float], None]
     inbox: Inbox
     flow_control: FlowControl
+    reports: Reports
+    queue_keys: QueueKeys
+    issued_codes: IssuedCodes
 
 
 #: One action of the API: reads the parameters of a call and answers it.

@@ -27,13 +27,17 @@ class FlowControl:
         Returns:
             The limit that is full, if any.
         """
+        return self.take_each([(sign_name, number) for number in numbers], now)
+
+    def take_each(self, sends: Iterable[tuple[str, str]], now: datetime) -> FlowLimit | None:
+        """Count the *sends*, pairs of sign name and number, as `take` does."""
         with self._lock:
-            unique = dict.fromkeys(numbers)
-            for number in unique:
+            unique = dict.fromkeys(sends)
+            for sign_name, number in unique:
                 full = self._full(sign_name, number, now)
                 if full is not None:
                     return full
-            for number in unique:
+            for sign_name, number in unique:
                 self._count(sign_name, number, now)
             return None
 

@@ -8,15 +8,17 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from otp_service.aliyun.numbers import NotMainlandMobile, e164, national
+from otp_service.aliyun.receipts import Delivery
 from otp_service.aliyun.templates import sms_size
-from otp_service.sandbox.inbox import Inbox, Message
+from otp_service.sandbox.desk import Desk
+from otp_service.sandbox.inbox import Message
+from otp_service.sandbox.phone_text import phone_of
+from otp_service.sandbox.same_origin import demand_same_origin
 
-_SEPARATORS = str.maketrans("", "", " -()\t")
 
-
-def inbox_blueprint(inbox: Inbox) -> Blueprint:
-    """Serve *inbox* at `/inbox` and `/inbox.json`."""
+def inbox_blueprint(desk: Desk) -> Blueprint:
+    """Serve the inbox at `/inbox` and `/inbox.json`."""
+    inbox = desk.inbox
     blueprint = Blueprint(
         "inbox",
         __name__,
@@ -28,18 +30,23 @@ def inbox_blueprint(inbox: Inbox) -> Blueprint:
     @blueprint.get("/inbox")
     def page() -> str:
         wanted = request.args.get("phone", "").strip()
-        messages = inbox.newest_first(_phone(wanted))
+        messages = [(message, _outcome(message, desk.clock())) for message in _wanted(wanted)]
         return render_template("inbox.html", messages=messages, wanted=wanted, sms_size=sms_size)
 
     @blueprint.get("/inbox.json")
     def listing() -> Response:
         wanted = request.args.get("phone", "").strip()
-        return jsonify([_as_json(message) for message in inbox.newest_first(_phone(wanted))])
+        return jsonify([_as_json(message, desk.clock()) for message in _wanted(wanted)])
 
     @blueprint.post("/inbox/clear")
     def clear() -> WerkzeugResponse:
+        demand_same_origin(request)
         inbox.clear()
         return redirect(url_for("inbox.page"), 303)
+
+    def _wanted(wanted: str) -> list[Message]:
+        """List one phone's messages; a number that is nobody's matches nothing."""
+        return inbox.newest_first((phone_of(wanted) or wanted) if wanted else None)
 
     blueprint.add_app_template_filter(rfc3339)
     return blueprint
@@ -50,17 +57,14 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _phone(wanted: str) -> str | None:
-    """Read a number in any spelling, also with its `+` arrived as a space; None asks for all."""
-    if not wanted:
-        return None
-    try:
-        return e164(national(wanted.translate(_SEPARATORS)))
-    except NotMainlandMobile:
-        return wanted  # Nobody's number: matches nothing.
+def _outcome(message: Message, now: datetime) -> str:
+    """Say what became of a message: the carrier's own code where it failed."""
+    delivery = message.delivery(now)
+    return f"{delivery}: {message.err_code}" if delivery is Delivery.UNDELIVERED else delivery
 
 
-def _as_json(message: Message) -> dict[str, Any]:
+def _as_json(message: Message, now: datetime) -> dict[str, Any]:
+    delivery = message.delivery(now)
     return {
         "phone": message.phone,
         "sign_name": message.sign_name,
@@ -70,4 +74,6 @@ def _as_json(message: Message) -> dict[str, Any]:
         "out_id": message.out_id,
         "biz_id": message.biz_id,
         "received_at": rfc3339(message.received_at),
+        "delivery": delivery,
+        "err_code": "" if delivery is Delivery.WAITING else message.err_code,
     }

@@ -1,12 +1,13 @@
 """Magic phone numbers: each makes the sandbox fail in one way.
 
 A call to one of them passes every check that other calls pass; then its behaviour
-decides what becomes of it. `docs/sandbox.md` shows the same table to people.
+decides what becomes of it, and its fate what the carrier says of an accepted SMS.
+`docs/sandbox.md` shows the same table to people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from otp_service.sandbox.answers import (
     RawAnswer,
     Refused,
 )
+from otp_service.sandbox.fate import DELIVERED, Fate
 
 #: Puts the SMS into the inbox and says what a working provider would answer.
 Deliver = Callable[[], Answer]
@@ -31,6 +33,7 @@ Pause = Callable[[float], None]
 
 SLOW_SECONDS = 3.0
 VERY_SLOW_SECONDS = 30.0
+LATE_SECONDS = 10.0
 
 _JUNK_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
@@ -76,16 +79,17 @@ class Delay:
 
 @dataclass(frozen=True)
 class Drop:
-    """Close the connection without an answer."""
+    """Close the connection without an answer: in order, or with a reset."""
 
     delivers: bool
+    resets: bool = False
 
     def __call__(self, deliver: Deliver, pause: Pause) -> Answer:
         """Deliver if asked to, then drop."""
         del pause
         if self.delivers:
             deliver()
-        raise Dropped
+        raise Dropped(resets=self.resets)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,12 @@ class Magic:
 
     number: str
     effect: str
-    behaviour: Behaviour
+    #: What becomes of a call that sends to it.
+    behaviour: Behaviour = deliver_normally
+    #: What the carrier says of an SMS to it.
+    fate: Fate = DELIVERED
+    #: What becomes of a `QuerySendDetails` about it.
+    query_behaviour: Behaviour = deliver_normally
 
 
 def _refuse(number: str, code: str, message: str | None = None) -> Magic:
@@ -120,6 +129,10 @@ def _full(number: str, limit: FlowLimit) -> Magic:
     message = flow_message(limit)
     effect = f"refused with `{FLOW_CONTROL_CODE}`, `{message}`"
     return Magic(number, effect, Refuse(FLOW_CONTROL_CODE, message))
+
+
+def _undelivered(number: str, err_code: str) -> Magic:
+    return Magic(number, f"accepted, then reported as `{err_code}`", fate=Fate(err_code))
 
 
 def _page(title: str, status: int) -> RawAnswer:
@@ -183,6 +196,16 @@ _TABLE = (
         "delivered, connection closed without an answer",
         Drop(delivers=True),
     ),
+    Magic(
+        "13800005003",
+        "not delivered, connection reset without an answer",
+        Drop(delivers=False, resets=True),
+    ),
+    Magic(
+        "13800005004",
+        "delivered, connection reset without an answer",
+        Drop(delivers=True, resets=True),
+    ),
     # 60xx: answers that are none. On a 2xx the SMS was delivered.
     Magic(
         "13800006001",
@@ -219,12 +242,68 @@ _TABLE = (
         "not delivered, redirected to another address with HTTP 301",
         Garble(_MOVED, delivers=False),
     ),
+    # 70xx: accepted, and then the carrier says something else than that it was delivered.
+    _undelivered("13800007001", "MOBILE_NOT_ON_SERVICE"),
+    _undelivered("13800007002", "INVALID_NUMBER"),
+    _undelivered("13800007003", "MOBILE_IN_BLACK"),
+    _undelivered("13800007004", "MOBILE_SEND_LIMIT"),
+    _undelivered("13800007005", "CONTENT_KEYWORD"),
+    _undelivered("13800007006", "PORT_NOT_REGISTERED"),
+    _undelivered("13800007007", "IS_CLOSE"),
+    _undelivered("13800007008", "USER_REJECT"),
+    _undelivered("13800007009", "MK:0012"),
+    _undelivered("13800007010", "REQUEST_SUCCESS"),
+    Magic("13800007011", "accepted, and never reported: waiting for ever", fate=Fate(reports=0)),
+    Magic(
+        "13800007012",
+        f"delivered, reported {LATE_SECONDS:.0f} seconds later than others",
+        fate=Fate(late_seconds=LATE_SECONDS),
+    ),
+    Magic("13800007013", "delivered, reported twice", fate=Fate(reports=2)),
+    # 80xx: delivered, but QuerySendDetails fails.
+    Magic(
+        "13800008001",
+        "delivered, a query is refused with `isp.SYSTEM_ERROR`",
+        query_behaviour=Refuse("isp.SYSTEM_ERROR"),
+    ),
+    Magic(
+        "13800008002",
+        "delivered, a query is refused with `Throttling.User`",
+        query_behaviour=Refuse("Throttling.User"),
+    ),
+    Magic(
+        "13800008003",
+        f"delivered, a query is answered after {VERY_SLOW_SECONDS:.0f} seconds",
+        query_behaviour=Delay(VERY_SLOW_SECONDS),
+    ),
+    Magic(
+        "13800008004",
+        "delivered, a query is answered with an HTML page on HTTP 502",
+        query_behaviour=Garble(_page("502 Bad Gateway", 502), delivers=False),
+    ),
+    Magic(
+        "13800008005",
+        "delivered, a query is answered with a closed connection",
+        query_behaviour=Drop(delivers=False),
+    ),
 )
 
 MAGIC = {magic.number: magic for magic in _TABLE}
 
+_NOT_MAGIC = Magic("", "delivered")
 
-def behaviour_of(numbers: list[str]) -> Behaviour:
-    """Tell how a call to *numbers* behaves: the first magic one decides."""
-    behaviours = (MAGIC[number].behaviour for number in numbers if number in MAGIC)
-    return next(behaviours, deliver_normally)
+
+def behaviour_of(numbers: Iterable[str]) -> Behaviour:
+    """Tell how a call that sends to *numbers* behaves: the first one with a behaviour decides."""
+    behaviours = (MAGIC.get(number, _NOT_MAGIC).behaviour for number in numbers)
+    return next((found for found in behaviours if found is not deliver_normally), deliver_normally)
+
+
+def query_behaviour_of(number: str) -> Behaviour:
+    """Tell how a query about a *number* behaves."""
+    return MAGIC.get(number, _NOT_MAGIC).query_behaviour
+
+
+def fate_of(number: str) -> Fate:
+    """Tell what the carrier says of an SMS to a *number*."""
+    return MAGIC.get(number, _NOT_MAGIC).fate

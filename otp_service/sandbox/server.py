@@ -5,6 +5,7 @@ The query of a V3 request contains the code, so that an access log would show it
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,9 +17,12 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from otp_service.sandbox.app import create_sandbox
 from otp_service.sandbox.clock import Clock, utc_now
 from otp_service.sandbox.config import SandboxConfig
+from otp_service.sandbox.desk import Desk
 
 #: How long `close` may take, in seconds.
 _POLL = 0.05
+
+_BACKLOG = 128
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is replaced.
 
@@ -33,8 +37,9 @@ class _SilentHandler(WSGIRequestHandler):
 class SandboxServer:
     """A sandbox that listens already; `close` it, or use it as a context manager."""
 
-    def __init__(self, server: BaseWSGIServer) -> None:
+    def __init__(self, server: BaseWSGIServer, desk: Desk) -> None:
         self._server = server
+        self._desk = desk
         self._thread = threading.Thread(target=server.serve_forever, args=(_POLL,), daemon=True)
         self._thread.start()
 
@@ -59,7 +64,8 @@ class SandboxServer:
         self._thread.join()
 
     def close(self) -> None:
-        """Stop listening; calls that are still answered late are left to end alone."""
+        """Stop listening and posting reports; calls that are still answered late are left to end alone."""
+        self._desk.reports.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -89,9 +95,22 @@ def start_sandbox(
         port: The port to listen on, 0 for any free one.
         clock: Tells the time.
         pause: Waits so many seconds; used by the magic numbers that answer late.
+
+    Raises:
+        OSError: The port is taken, or the address is not this machine's.
     """
     app = create_sandbox(config, clock, pause)
-    return SandboxServer(make_server(host, port, app, threaded=True, request_handler=_SilentHandler))
+    # By itself the server would print an error and exit.
+    with _listening(host, port) as listener:
+        server = make_server(
+            host, port, app, threaded=True, request_handler=_SilentHandler, fd=listener.fileno()
+        )
+    return SandboxServer(server, app.extensions["sandbox"])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
 def run_sandbox(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from otp_service.aliyun.signature import body_sha256
@@ -12,6 +10,7 @@ from otp_service.sandbox.answers import Refused
 from otp_service.sandbox.api_request import ApiRequest
 from otp_service.sandbox.claims import Claim, check_form, read_claim
 from otp_service.sandbox.clock import Clock
+from otp_service.sandbox.credentials import Credentials, same
 from otp_service.sandbox.nonces import Nonces
 
 #: How far a timestamp may be from the clock, either way.
@@ -21,14 +20,14 @@ SKEW = timedelta(minutes=15)
 class Verifier:
     """Knows the access keys and lets only their holders' calls through, once each."""
 
-    def __init__(self, access_keys: Mapping[str, str], nonces: Nonces, clock: Clock) -> None:
+    def __init__(self, credentials: Credentials, nonces: Nonces, clock: Clock) -> None:
         """Keep the keys, the nonces used so far and the clock."""
-        self._access_keys = access_keys
+        self._credentials = credentials
         self._nonces = nonces
         self._clock = clock
 
     def verify(self, request: ApiRequest) -> None:
-        """Check access key, timestamp, signature and nonce, in this order.
+        """Check access key, security token, timestamp, signature and nonce, in this order.
 
         A nonce is used up only by a call with the right signature, so that nobody
         without the secret can spoil one.
@@ -37,19 +36,20 @@ class Verifier:
             Refused: With the code of the first check that failed.
         """
         claim = read_claim(request)
-        secret = self._secret(claim)
-        check_form(request)
         now = self._clock()
+        secret = self._secret(claim, now)
+        check_form(request)
         _check_timestamp(claim, now)
         _check_signature(request, claim, secret)
         self._check_nonce(claim, now)
 
-    def _secret(self, claim: Claim) -> str:
+    def _secret(self, claim: Claim, now: datetime) -> str:
         if not claim.access_key_id:
             raise Refused("MissingAccessKeyId")
-        secret = self._access_keys.get(claim.access_key_id)
+        secret = self._credentials.secret_of(claim.access_key_id)
         if secret is None:
             raise Refused("InvalidAccessKeyId.NotFound")
+        self._credentials.check_token(claim.access_key_id, claim.security_token, now)
         return secret
 
     def _check_nonce(self, claim: Claim, now: datetime) -> None:
@@ -72,8 +72,7 @@ def _check_timestamp(claim: Claim, now: datetime) -> None:
 
 def _check_signature(request: ApiRequest, claim: Claim, secret: str) -> None:
     right = claim.sign(secret, claim.string_to_sign)
-    same = hmac.compare_digest(right.encode(), claim.signature.encode())
-    if not (same and _body_is_as_announced(request)):
+    if not (same(right, claim.signature) and _body_is_as_announced(request)):
         raise Refused("SignatureDoesNotMatch", claim.mismatch)
 
 

@@ -55,6 +55,11 @@ class Caller:
         }
         return {name: value for name, value in params.items() if value is not None}
 
+    def call(self, action: str, secret: str = "testSecret", **business: str | None) -> requests.Response:
+        """Call an action with just these parameters besides the common ones."""
+        sms = dict.fromkeys(("PhoneNumbers", "SignName", "TemplateCode", "TemplateParam"))
+        return self.v1(secret=secret, **{**sms, "Action": action, **business})
+
     def v1(
         self, method: str = "POST", secret: str = "testSecret", **changes: str | None
     ) -> requests.Response:
@@ -71,7 +76,7 @@ class Caller:
         **changes: str | None,
     ) -> requests.Response:
         params = self.params(**changes)
-        business = ("PhoneNumbers", "SignName", "TemplateCode", "TemplateParam", "OutId")
+        business = ("PhoneNumbers", "SignName", "TemplateCode", "TemplateParam", "OutId", "MessageType")
         query = [(name, params[name]) for name in business if name in params]
         signed = {
             "host": self.url.removeprefix("http://"),
@@ -105,8 +110,12 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def server(clock: ManualClock, pauses: list[float]) -> Iterator[SandboxServer]:
-    config = SandboxConfig.default({"testId": "testSecret", "otherId": "otherSecret"})
+def config() -> SandboxConfig:
+    return SandboxConfig.default({"testId": "testSecret", "otherId": "otherSecret"})
+
+
+@pytest.fixture
+def server(config: SandboxConfig, clock: ManualClock, pauses: list[float]) -> Iterator[SandboxServer]:
     with start_sandbox(config, clock=clock, pause=pauses.append) as server:
         yield server
 

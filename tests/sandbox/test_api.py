@@ -58,6 +58,8 @@ def test_accepted_call_is_in_the_inbox(caller: Any) -> None:
             "out_id": "out",
             "biz_id": biz_id,
             "received_at": "2026-11-23T08:07:41Z",
+            "delivery": "delivered",
+            "err_code": "DELIVERED",
         }
     ]
 
@@ -225,6 +227,13 @@ def test_template_param_breaking_a_rule_is_refused(caller: Any, param: str, code
 
 def test_number_is_repeated_in_its_refusal_as_by_aliyun(caller: Any) -> None:
     assert caller.v1(PhoneNumbers="1598072658").json()["Message"] == "1598072658invalid mobile number"
+
+
+def test_a_thousand_numbers_are_taken(caller: Any) -> None:
+    numbers = ",".join(str(13900000000 + n) for n in range(1000))
+
+    assert _code(caller.v1(PhoneNumbers=numbers)) == "OK"
+    assert len(caller.inbox()) == 1000
 
 
 def test_more_than_a_thousand_numbers_are_refused(caller: Any) -> None:

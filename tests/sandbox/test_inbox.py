@@ -19,6 +19,8 @@ MESSAGE = Message(
     out_id="out",
     biz_id="1^0",
     received_at=datetime(2026, 11, 23, 8, 7, 41, tzinfo=UTC),
+    err_code="DELIVERED",
+    report_at=datetime(2026, 11, 23, 8, 7, 41, tzinfo=UTC),
 )
 
 

@@ -1,7 +1,8 @@
-"""The sandbox is held to Aliyun's own SDKs, each in a process of its own."""
+"""The sandbox is held to Aliyun's own SDKs: each makes a list of calls in a process of its own."""
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
@@ -9,130 +10,233 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from sandbox.markup import parsed
+from servers import skip_or_fail
 
-from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
+from otp_service.aliyun.china_time import china_date
+from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
+from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, REJECTED_SIGN_NAME
 
 _SDKS = Path(__file__).parents[1] / "sdks"
-_NODE = shutil.which("node")
-_SECONDS = 30
+_SECONDS = 60
 
-GOOD = {"accessKeyId": "testId", "secretAccessKey": "testSecret"}
-WRONG_SECRET = {"accessKeyId": "testId", "secretAccessKey": "wrong"}
-UNKNOWN_KEY = {"accessKeyId": "nobody", "secretAccessKey": "testSecret"}
+NASTY = "a b+c*d~e'f(g)h!i/j:k,l&m=验"
+SECURITY_TOKEN = "security+token/with=chars"
+
+GOOD = {"accessKeyId": "testId", "secret": "testSecret"}
+WRONG_SECRET = {"accessKeyId": "testId", "secret": "wrong"}
+UNKNOWN_KEY = {"accessKeyId": "nobody", "secret": "testSecret"}
+TEMPORARY = {"accessKeyId": "STS.one", "secret": "s", "securityToken": SECURITY_TOKEN}
 
 pytestmark = pytest.mark.sdk
 
 
-def _need(found: object, what: str) -> None:
-    if found:
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is missing")
-    pytest.skip(f"{what} is missing")
+@dataclass(frozen=True)
+class Sdk:
+    """How one SDK is run, and what it does with refusals."""
+
+    script: str
+    #: The package that has to be there.
+    package: str
+    #: Whether it raises what the SMS service refuses on HTTP 200.
+    raises_refusals: bool = False
+    #: What it calls a wrong secret.
+    wrong_secret: str = "SignatureDoesNotMatch"
+    #: What every call says besides.
+    always: tuple[tuple[str, str], ...] = ()
+
+    def run(self, url: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        work = json.dumps({"url": url, "calls": [{**call, **dict(self.always)} for call in calls]})
+        kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        done = subprocess.run(
+            [self._program(), str(_SDKS / self.script)],
+            input=work,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            env=kept,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def _program(self) -> str:
+        if self.script.endswith(".py"):
+            if importlib.util.find_spec(self.package) is None:
+                skip_or_fail(f"the Python package {self.package} is missing")
+            return sys.executable
+        node = shutil.which("node")
+        if node is None or not (_SDKS / "node_modules" / self.package).is_dir():
+            skip_or_fail(f"node or {self.package} is missing (npm ci --prefix tests/sdks)")
+        return str(node)
 
 
-def _message(phone: str, **changes: str) -> dict[str, str]:
-    return {
-        "PhoneNumbers": phone,
-        "SignName": "云通信测试",
-        "TemplateCode": "SMS_100000001",
-        "TemplateParam": '{"code":"123456"}',
-        "OutId": "a b+c*d~e'f(g)h!i/j:k,l&m=验",
-        **changes,
-    }
-
-
-def _run(command: list[str], url: str, sends: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    work = json.dumps({"url": url, "sends": sends})
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    done = subprocess.run(
-        command, input=work, capture_output=True, text=True, timeout=_SECONDS, check=False, env=kept
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def _node(url: str, sends: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    _need(_NODE, "node")
-    _need((_SDKS / "node_modules").is_dir(), "tests/sdks/node_modules (npm ci --prefix tests/sdks)")
-    return _run([str(_NODE), str(_SDKS / "send.js")], url, sends)
-
-
-def _python(url: str, sends: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    _need(importlib.util.find_spec("alibabacloud_dysmsapi20170525"), "alibabacloud-dysmsapi20170525")
-    return _run([sys.executable, str(_SDKS / "send.py")], url, sends)
+SMS_SDK = Sdk("sms_sdk.js", "@alicloud/sms-sdk", raises_refusals=True)
+NEW_NODE = Sdk("dysmsapi.js", "@alicloud/dysmsapi20170525")
+NEW_PYTHON = Sdk("dysmsapi.py", "alibabacloud_dysmsapi20170525")
+OLD_PYTHON = Sdk("dysmsapi_old.py", "aliyunsdkdysmsapi", wrong_secret="InvalidAccessKeySecret")
+V1 = (("signatureAlgorithm", "v2"),)
+ALL = {
+    "sms_sdk": SMS_SDK,
+    "new_node": NEW_NODE,
+    "new_node_v1": replace(NEW_NODE, always=V1),
+    "new_python": NEW_PYTHON,
+    "new_python_v1": replace(NEW_PYTHON, always=V1),
+    "old_python": OLD_PYTHON,
+}
+NEW = {name: sdk for name, sdk in ALL.items() if name.startswith("new")}
 
 
 @pytest.fixture
-def live() -> Iterator[SandboxServer]:
-    """A sandbox on the machine's clock, as the SDKs read that one too."""
-    with start_sandbox(SandboxConfig.default({"testId": "testSecret"})) as server:
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def live(now: datetime) -> Iterator[SandboxServer]:
+    """A sandbox whose clock stands still, so that no minute ends between two calls; the SDKs' go on."""
+    config = SandboxConfig.default({"testId": "testSecret"})
+    config = replace(config, sts_keys={"STS.one": StsKey("s", SECURITY_TOKEN)})
+    with start_sandbox(config, clock=lambda: now) as server:
         yield server
 
 
 def _inbox(server: SandboxServer) -> list[dict[str, str]]:
-    app = server._server.app
-    return app.test_client().get("/inbox.json").json
+    return requests.get(f"{server.inbox_url}.json", timeout=5).json()
 
 
-SENDS = [
-    {**GOOD, "message": _message("13800138000")},
-    {**GOOD, "message": _message("13800002001")},
-    {**WRONG_SECRET, "message": _message("13800138001")},
-    {**UNKNOWN_KEY, "message": _message("13800138002")},
-    {**GOOD, "message": _message("13800138003", SignName="不存在")},
-]
-CODES = [
-    "OK",
-    "isv.BUSINESS_LIMIT_CONTROL",
-    "SignatureDoesNotMatch",
-    "InvalidAccessKeyId.NotFound",
-    "isv.SMS_SIGNATURE_ILLEGAL",
-]
+def _send(phone: str, key: dict[str, str] = GOOD, **changes: str) -> dict[str, Any]:
+    message = {
+        "PhoneNumbers": phone,
+        "SignName": "云通信测试",
+        "TemplateCode": "SMS_100000001",
+        "TemplateParam": '{"code":"123456"}',
+        "OutId": NASTY,
+        **changes,
+    }
+    return {**key, "action": "SendSms", "params": message}
 
 
-def _assert_one_message(server: SandboxServer, biz_id: str) -> None:
-    (message,) = _inbox(server)
-    assert message["phone"] == "+8613800138000"
-    assert message["biz_id"] == biz_id
-    assert message["out_id"] == "a b+c*d~e'f(g)h!i/j:k,l&m=验"
-    assert message["text"] == "【云通信测试】您正在登录，验证码123456，5分钟内有效，请勿泄露给他人。"
+BATCH = {
+    **GOOD,
+    "action": "SendBatchSms",
+    "params": {
+        "PhoneNumberJson": '["13900139000","13900139001"]',
+        "SignNameJson": '["云通信测试","云通信测试"]',
+        "TemplateCode": "SMS_100000001",
+        "TemplateParamJson": '[{"code":"1111"},{"code":"2222"}]',
+    },
+}
 
 
-def test_node_sdk_is_understood(live: SandboxServer) -> None:
-    results = _node(live.url, SENDS)
-
-    assert [result["code"] for result in results] == CODES
-    assert [result["resolved"] for result in results] == [True, False, False, False, False]
-    _assert_one_message(live, results[0]["bizId"])
+def _query(phone: str, now: datetime) -> dict[str, Any]:
+    asked = {"PhoneNumber": phone, "SendDate": china_date(now), "PageSize": 10, "CurrentPage": 1}
+    return {**GOOD, "action": "QuerySendDetails", "params": asked}
 
 
-@pytest.mark.parametrize("algorithm", [None, "v2"], ids=["v3", "v1"])
-def test_python_sdk_is_understood(live: SandboxServer, algorithm: str | None) -> None:
-    sends = [{**send, "signatureAlgorithm": algorithm} for send in SENDS]
-    results = _python(live.url, sends)
-
-    assert [result["code"] for result in results] == CODES
-    assert [result["resolved"] for result in results] == [True, True, False, False, True]
-    _assert_one_message(live, results[0]["bizId"])
+def _code(result: dict[str, Any]) -> str:
+    return result["body"]["Code"] if result["resolved"] else result["code"]
 
 
-def _flow_controlled(server: SandboxServer, results: list[dict[str, Any]]) -> None:
-    """Three sends to one number: a clock minute may end between two of them, but not twice."""
-    codes = [result["code"] for result in results]
-    assert codes[0] == "OK"
-    assert "isv.BUSINESS_LIMIT_CONTROL" in codes
-    assert "触发分钟级流控Permits:1" in [result.get("message") for result in results]
-    assert len(_inbox(server)) == codes.count("OK")
+@pytest.mark.parametrize("sdk", ALL.values(), ids=ALL)
+def test_sdk_sends_queries_and_is_refused(live: SandboxServer, now: datetime, sdk: Sdk) -> None:
+    sent, batch, query, failed, full, sign, secret, unknown = sdk.run(
+        live.url,
+        [
+            _send("13800138000"),
+            BATCH,
+            _query("13800138000", now),
+            _query("13800001001", now),
+            _send("13800138000"),
+            _send("13800138001", SignName="不存在"),
+            _send("13800138002", WRONG_SECRET),
+            _send("13800138003", UNKNOWN_KEY),
+        ],
+    )
+
+    assert [_code(result) for result in (sent, batch, query, failed)] == ["OK"] * 4
+    _assert_rows(query, failed)
+    _assert_three_messages(live, sent["body"]["BizId"], batch["body"]["BizId"])
+    assert [_code(full), _code(sign)] == ["isv.BUSINESS_LIMIT_CONTROL", "isv.SMS_SIGNATURE_ILLEGAL"]
+    assert [full["resolved"], sign["resolved"]] == [not sdk.raises_refusals] * 2
+    assert [secret["resolved"], _code(secret)] == [False, sdk.wrong_secret]
+    assert [unknown["resolved"], _code(unknown)] == [False, "InvalidAccessKeyId.NotFound"]
 
 
-def test_node_sdk_runs_into_flow_control(live: SandboxServer) -> None:
-    _flow_controlled(live, _node(live.url, SENDS[:1] * 3))
+def _assert_rows(query: dict[str, Any], failed: dict[str, Any]) -> None:
+    (row,) = query["body"]["SmsSendDetailDTOs"]["SmsSendDetailDTO"]
+    assert (row["PhoneNum"], row["SendStatus"], row["ErrCode"]) == ("13800138000", 3, "DELIVERED")
+    assert row["OutId"] == NASTY
+    assert int(query["body"]["TotalCount"]) == 1
+    assert int(failed["body"]["TotalCount"]) == 0
 
 
-def test_python_sdk_runs_into_flow_control(live: SandboxServer) -> None:
-    _flow_controlled(live, _python(live.url, SENDS[:1] * 3))
+def _assert_three_messages(server: SandboxServer, sent: str, batch: str) -> None:
+    messages = {message["phone"]: message for message in _inbox(server)}
+    first = messages["+8613800138000"]
+    assert (first["biz_id"], first["out_id"]) == (sent, NASTY)
+    assert first["text"] == "【云通信测试】您正在登录，验证码123456，5分钟内有效，请勿泄露给他人。"
+    assert (messages["+8613900139000"]["code"], messages["+8613900139001"]["code"]) == ("1111", "2222")
+    assert messages["+8613900139000"]["biz_id"] == batch
+    assert len(messages) == 3
+
+
+@pytest.mark.parametrize("sdk", NEW.values(), ids=NEW)
+def test_new_sdk_reads_reviews_and_brings_security_tokens(live: SandboxServer, sdk: Sdk) -> None:
+    old_sign, new_sign, old_template, new_template, temporary, mismatch = sdk.run(
+        live.url,
+        [
+            {**GOOD, "action": "QuerySmsSign", "params": {"SignName": "云通信测试"}},
+            {**GOOD, "action": "GetSmsSign", "params": {"SignName": REJECTED_SIGN_NAME}},
+            {**GOOD, "action": "QuerySmsTemplate", "params": {"TemplateCode": "SMS_100000008"}},
+            {**GOOD, "action": "GetSmsTemplate", "params": {"TemplateCode": "SMS_100000001"}},
+            _send("13800138000", TEMPORARY),
+            _send("13800138001", {**TEMPORARY, "securityToken": "x"}),
+        ],
+    )
+
+    assert old_sign["body"]["SignStatus"] == 1
+    assert new_sign["body"]["SignStatus"] == 2
+    assert new_sign["body"]["AuditInfo"]["RejectInfo"]
+    assert len(new_sign["body"]["SignIspRegisterDetailList"]) == 3
+    assert old_template["body"]["TemplateStatus"] == 0
+    assert new_template["body"]["TemplateStatus"] == "1"
+    assert "${code}" in new_template["body"]["TemplateContent"]
+    assert [_code(temporary), _code(mismatch)] == ["OK", "InvalidSecurityToken.Malformed"]
+
+
+def test_old_python_sdk_is_answered_in_xml(live: SandboxServer) -> None:
+    (sent,) = OLD_PYTHON.run(live.url, [{**_send("13800138000"), "format": "XML"}])
+
+    root = parsed(sent["body"])
+    assert (root.tag, root.findtext("Code")) == ("SendSmsResponse", "OK")
+
+
+def _receive(kind: int) -> dict[str, Any]:
+    return {**GOOD, "action": "receiveMsg", "params": [kind, DEFAULT_QUEUE_PREFIX, 1, True]}
+
+
+def _body(result: dict[str, Any]) -> dict[str, Any]:
+    assert result["resolved"], result
+    assert result["body"]["code"] == 200
+    return json.loads(base64.b64decode(result["body"]["body"]["MessageBody"]))
+
+
+def test_sms_sdk_receives_a_report_and_a_reply(live: SandboxServer) -> None:
+    reply = {"phone": "13800138000", "content": "退订"}
+    requests.post(f"{live.inbox_url}/reply", json=reply, timeout=5).raise_for_status()
+    sent, report, up, no_more = SMS_SDK.run(
+        live.url, [_send("13800138000"), _receive(0), _receive(1), _receive(0)]
+    )
+
+    said = _body(report)
+    assert (said["biz_id"], said["out_id"], said["success"]) == (sent["body"]["BizId"], NASTY, True)
+    assert (_body(up)["phone_number"], _body(up)["content"]) == ("13800138000", "退订")
+    assert [no_more["resolved"], no_more["name"]] == [False, "MNSMessageNotExistError"]

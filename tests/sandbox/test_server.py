@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import requests
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, run_sandbox, start_sandbox
+from otp_service.sandbox.hang_up import hang_up
 
 CONFIG = SandboxConfig.default({"testId": "testSecret"})
 
@@ -30,14 +32,35 @@ def test_closed_server_no_longer_listens() -> None:
         requests.get(server.url, timeout=1)
 
 
+def test_taken_port_is_told_as_an_error(server: SandboxServer, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OSError, match=rf"in use.*{server.port}") as caught:
+        start_sandbox(CONFIG, port=server.port)
+
+    assert caught.value.errno == errno.EADDRINUSE
+    assert capfd.readouterr() == ("", "")
+
+
+def test_server_listens_on_ipv6_too() -> None:
+    with start_sandbox(CONFIG, host="::1") as server:
+        assert server.url == f"http://[::1]:{server.port}"
+        assert requests.get(server.inbox_url, timeout=5).ok
+
+
 def test_server_writes_no_line(caller: Any, capfd: pytest.CaptureFixture[str]) -> None:
     caller.v3()
     caller.v3(PhoneNumbers="13800006005")
     caller.raw("GET", "/inbox?phone=13800138000")
-    with pytest.raises(requests.ConnectionError):
-        caller.v3(PhoneNumbers="13800005001")
+    for number in ("13800005001", "13800005003"):
+        with pytest.raises(requests.ConnectionError):
+            caller.v3(PhoneNumbers=number)
 
     assert capfd.readouterr() == ("", "")
+
+
+def test_connection_that_nobody_can_reach_ends_all_the_same() -> None:
+    for resets in (False, True):
+        with pytest.raises(ConnectionAbortedError):
+            next(hang_up(None, resets=resets))
 
 
 def test_run_ends_with_control_c() -> None:

@@ -14,12 +14,14 @@ from werkzeug.test import EnvironBuilder
 from otp_service.aliyun.timestamps import parse_timestamp
 from otp_service.sandbox.answers import Refused
 from otp_service.sandbox.api_request import ApiRequest
+from otp_service.sandbox.credentials import Credentials
 from otp_service.sandbox.nonces import Nonces
+from otp_service.sandbox.sts_key import StsKey
 from otp_service.sandbox.verifier import Verifier
 
 _FILE = Path(__file__).parents[1] / "data" / "aliyun_vectors.json"
 VECTORS = [v for v in json.loads(_FILE.read_text("utf-8")) if v["scheme"] != "MNS"]
-KEYS = {"testId": "testSecret"}
+SECURITY_TOKEN = "testSecurityToken/with+special=chars"
 
 
 def _request(vector: dict[str, Any]) -> ApiRequest:
@@ -41,10 +43,17 @@ def _request(vector: dict[str, Any]) -> ApiRequest:
     return ApiRequest.from_flask(Request(environ))
 
 
-def _verifier(vector: dict[str, Any]) -> Verifier:
+def _verifier(vector: dict[str, Any], secret: str = "testSecret") -> Verifier:
     """A verifier that has seen no nonce and lives at the time of the capture."""
     moment = vector.get("params", {}).get("Timestamp") or vector["headers"]["x-acs-date"]
-    return Verifier(KEYS, Nonces(), lambda: parse_timestamp(moment))
+    return Verifier(_credentials(vector, secret), Nonces(), lambda: parse_timestamp(moment))
+
+
+def _credentials(vector: dict[str, Any], secret: str) -> Credentials:
+    """The key of the capture: a temporary one where a security token came along."""
+    if "x-acs-security-token" in vector.get("headers", {}):
+        return Credentials({}, {"testId": StsKey(secret, SECURITY_TOKEN)})
+    return Credentials({"testId": secret})
 
 
 def _other(char: str) -> str:
@@ -121,8 +130,7 @@ def test_every_change_of_a_signed_value_is_refused(vector: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["name"])
 def test_wrong_secret_is_told_our_string_to_sign(vector: dict[str, Any]) -> None:
-    verifier = _verifier(vector)
-    verifier._access_keys = {"testId": "wrong"}
+    verifier = _verifier(vector, secret="wrong")
 
     with pytest.raises(Refused, match="SignatureDoesNotMatch") as caught:
         verifier.verify(_request(vector))

@@ -19,10 +19,19 @@ function announce(before, after) {
   document.getElementById("news").textContent = fresh ? news : "";
 }
 
+function outcomes(page) {
+  return Array.from(page.querySelectorAll("#messages .outcome"), (outcome) => outcome.textContent);
+}
+
+function isReplying() {
+  return document.querySelector("#messages details[open]") !== null;
+}
+
 function replace(page) {
   const before = ids(document);
   const after = ids(page);
-  if (before.join() === after.join()) return;
+  const same = before.join() === after.join() && outcomes(document).join() === outcomes(page).join();
+  if (same || isReplying()) return;
   const focused = document.activeElement.closest("#messages > li")?.id;
   for (const id of ["messages", "empty"]) {
     document.getElementById(id).replaceWith(page.getElementById(id));

@@ -1,0 +1,73 @@
+"""The actions `QuerySmsTemplate` and `GetSmsTemplate`: a template's text and how far its review is.
+
+https://help.aliyun.com/document_detail/419289.html and
+https://help.aliyun.com/zh/sms/developer-reference/api-dysmsapi-2017-05-25-getsmstemplate
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from otp_service.aliyun.templates import variables
+from otp_service.sandbox.answers import Answer, Refused, accepted
+from otp_service.sandbox.desk import Desk, demand
+from otp_service.sandbox.reviews import Review
+from otp_service.sandbox.sign_queries import CREATED, audit_info
+
+#: What the remarks say when nothing was rejected.
+_NO_REMARKS = "无审批备注"
+#: The kind of a template: verification.
+_VERIFICATION = 0
+_ORDER = "20044156925"
+
+
+def query_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
+    """Answer with the text and the state of one template.
+
+    Raises:
+        Refused: The account has no such template.
+    """
+    code, text, review = _find(desk, params)
+    return accepted(
+        {
+            "TemplateCode": code,
+            "TemplateName": code,
+            "TemplateType": _VERIFICATION,
+            "TemplateContent": text,
+            "TemplateStatus": int(review.state),
+            "Reason": review.reason or _NO_REMARKS,
+            "CreateDate": CREATED,
+        }
+    )
+
+
+def get_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
+    """Answer with the text, the state and the variables of one template; some numbers are texts here.
+
+    Raises:
+        Refused: The account has no such template.
+    """
+    code, text, review = _find(desk, params)
+    return accepted(
+        {
+            "TemplateCode": code,
+            "TemplateName": code,
+            "TemplateType": str(_VERIFICATION),
+            "TemplateContent": text,
+            "TemplateStatus": str(int(review.state)),
+            "TemplateTag": 2,
+            "VariableAttribute": json.dumps(dict.fromkeys(variables(text), "characterWithNumber2")),
+            "AuditInfo": audit_info(review),
+            "CreateDate": CREATED,
+            "OrderId": _ORDER,
+        }
+    )
+
+
+def _find(desk: Desk, params: Mapping[str, str]) -> tuple[str, str, Review]:
+    (code,) = demand(params, "TemplateCode")
+    text = desk.config.templates.get(code)
+    if text is None:
+        raise Refused("isv.SMS_TEMPLATE_ILLEGAL")
+    return code, text, desk.config.review_of(code)
