@@ -17,7 +17,8 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from otp_service.clock import SystemClock
-from otp_service.events import JsonEvents, adopt_logging
+from otp_service.events import JsonEvents, Output, adopt_logging
+from otp_service.lines import LineWriter
 from otp_service.ports import Clock, Events, Store
 from otp_service.service import Service
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
@@ -85,8 +86,8 @@ def build(
 ) -> Built:
     """Put the service together; *store*, *clock* and *events* stand in for those of the settings."""
     clock = clock or SystemClock()
-    events = events or standard_events(settings, clock)
     closers: list[Callable[[], None]] = []
+    events = events or _batched_events(settings, clock, closers)
     store = store or _store(settings, events, closers)
     router = _router(settings, clock, events)
     # Late answers of a provider are booked in the store, so the router ends before it.
@@ -102,10 +103,10 @@ def build(
     return _finished(settings, parts, closers)
 
 
-def standard_events(settings: Settings, clock: Clock) -> JsonEvents:
-    """Return events as JSON lines on standard output, the logging of other libraries among them."""
+def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEvents:
+    """Return events as JSON lines on *output*, the logging of other libraries among them."""
     events = JsonEvents(
-        sys.stdout.buffer,
+        output,
         level=settings.log.level,
         clock=clock.now,
         request_id=request_ids.current,
@@ -134,17 +135,30 @@ def _store(settings: Settings, events: Events, closers: list[Callable[[], None]]
     return RedisStore(embedded.client(), events, shebang=embedded.shebang)
 
 
+def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEvents:
+    lines = LineWriter(sys.stdout.buffer)
+    closers.append(lines.drain)
+    return standard_events(settings, clock, lines)
+
+
 def _router(settings: Settings, clock: Clock, events: Events) -> Router:
     in_flight = settings.max_in_flight()
-    routes = [_route(table, clock, in_flight) for table in settings.routes]
+    routes = [_route(table, clock, settings) for table in settings.routes]
     return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
 
 
-def _route(table: RouteTable, clock: Clock, in_flight: int) -> Route:
+def _route(table: RouteTable, clock: Clock, settings: Settings) -> Route:
     """Join a route to its provider; the sandbox is spoken to as Aliyun is, at another endpoint."""
+    provider = aliyun_sms(
+        clock=clock,
+        max_in_flight=settings.max_in_flight(),
+        connect_seconds=settings.sms.connect_timeout,
+        read_seconds=settings.sms.read_timeout,
+        **table.account(),
+    )
     return Route(
         name=table.name,
-        provider=aliyun_sms(clock=clock, max_in_flight=in_flight, **table.account()),
+        provider=provider,
         templates=tuple(template.template() for template in table.templates),
         clients=frozenset(table.clients),
     )

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol, cast
 
 import structlog
 
@@ -31,6 +31,18 @@ _OWN_LOGGERS = ("_granian", "granian.access", "werkzeug")
 """Loggers that libraries give handlers of their own."""
 
 
+class Output(Protocol):
+    """Where lines go."""
+
+    def write(self, line: bytes, /) -> int:
+        """Take *line*."""
+        ...
+
+    def flush(self) -> None:
+        """Pass on what was taken."""
+        ...
+
+
 class JsonEvents:
     """Implements `ports.Events` by lines on *output*, from *level* upwards.
 
@@ -39,7 +51,7 @@ class JsonEvents:
 
     def __init__(
         self,
-        output: BinaryIO,
+        output: Output,
         *,
         level: str = "info",
         clock: Callable[[], float],
@@ -49,7 +61,7 @@ class JsonEvents:
         self._clock = clock
         self._request_id = request_id
         self._logger: _Lines = structlog.wrap_logger(
-            structlog.BytesLogger(output),
+            structlog.BytesLogger(cast("BinaryIO", output)),
             processors=[_without_secrets, _as_json],
             wrapper_class=_Lines,
             cache_logger_on_first_use=True,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
@@ -21,6 +23,11 @@ MAX_TEXT = 64
 _SPELLING = re.compile(r"(?:tel:)? *\(?\+?[\d ().\-\u2010-\u2015/]+", re.IGNORECASE)
 """Digits and what people put between them, on one line. The parser alone would also take letters, extensions
 and parameters, and finds a number inside other text."""
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+_MOBILE_ONLY = frozenset({"CN"})
+"""Countries of which a test shows, prefix by prefix, that the mobile pattern decides as the parser does."""
 
 _KINDS = {
     PhoneNumberType.MOBILE: "mobile",
@@ -77,6 +84,8 @@ def parse(text: str, rules: PhoneRules) -> Phone:
         InvalidPhone: not one valid number without extension.
         DestinationBlocked: a valid number of a country or type that *rules* do not allow.
     """
+    if phone := _canonical(text, rules):
+        return phone
     number = _number(_plain(text), rules.default_region)
     number_type = phonenumbers.number_type(number)  # UNKNOWN: what is_valid_number() asks, at twice the price
     if number.extension or number_type == PhoneNumberType.UNKNOWN:
@@ -87,6 +96,37 @@ def parse(text: str, rules: PhoneRules) -> Phone:
         raise DestinationBlocked
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     return Phone(e164=e164, country=country, kind=kind, country_code=number.country_code or 0)
+
+
+def _canonical(text: str, rules: PhoneRules) -> Phone | None:
+    """Return the phone of a text that is E.164 already, as most are; None leaves it to the parser.
+
+    The parser's own patterns are asked, without its search for a number: that takes a third of a verify.
+    """
+    if not _E164.fullmatch(text):
+        return None
+    for country in rules.countries:
+        shape = _mobile_shape(country)
+        if shape and text.startswith(shape.prefix) and shape.national.fullmatch(text, len(shape.prefix)):
+            return Phone(text, country, "mobile", shape.code) if "mobile" in rules.kinds else None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    code: int
+    prefix: str
+    national: re.Pattern[str]
+
+
+@cache
+def _mobile_shape(country: str) -> _Shape | None:
+    """Return what mobile numbers of *country* look like, if that alone decides what they are."""
+    if country not in _MOBILE_ONLY:
+        return None
+    code = phonenumbers.country_code_for_region(country)
+    metadata: Any = phonenumbers.PhoneMetadata.metadata_for_region(country)
+    return _Shape(code, f"+{code}", re.compile(metadata.mobile.national_number_pattern))
 
 
 def _plain(text: str) -> str:

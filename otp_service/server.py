@@ -94,7 +94,7 @@ class _SilentHandler(WSGIRequestHandler):
 def on_a_free_port(start: Callable[[int], Started], wanted: int) -> Started:
     """Return what *start* makes of the port *wanted*, or of any free one when that is taken."""
     if _is_free(wanted):
-        with suppress(SystemExit), redirect_stderr(StringIO()):  # werkzeug's ways when somebody was faster
+        with suppress(SystemExit, OSError), redirect_stderr(StringIO()):  # werkzeug's ways when somebody was faster
             return start(wanted)
     return start(0)
 

@@ -86,6 +86,7 @@ def test_without_a_redis_of_its_own_it_starts_the_embedded_store(
 
     assert app.test_client().get("/readyz").status_code == 200
     assert app.test_client().post("/otp/request").status_code == 401
+    app.extensions[EXTENSION].close()
     assert json.loads(written.buffer.getvalue())["code"] == "unauthorized"  # type: ignore[attr-defined]
 
 

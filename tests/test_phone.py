@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.errors import DestinationBlocked, InvalidPhone
-from otp_service.phone import MAX_TEXT, Phone, PhoneRules, parse
+from otp_service.phone import MAX_TEXT, Phone, PhoneRules, _canonical, parse
 
 CHINA = PhoneRules()
 WORLD = PhoneRules(
@@ -230,3 +230,20 @@ def test_a_refusal_does_not_repeat_the_text(text: str) -> None:
 
     assert text not in repr(refusal.value)
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+def test_shortcut_for_e164_decides_as_the_parser_does() -> None:
+    """Every prefix of four digits, in every length that could be one: the patterns look no further."""
+    for prefix in range(1_000, 10_000):
+        for length in (10, 11, 12):
+            text = f"+86{prefix}".ljust(3 + length, "7")
+            short = _canonical(text, CHINA)
+            if short is not None or prefix % 10 == 0:
+                assert short == parsed_without_shortcut(text)
+
+
+def parsed_without_shortcut(text: str) -> Phone | None:
+    try:
+        return parse(f"{text[:3]} {text[3:]}", CHINA)  # a blank is no E.164
+    except (InvalidPhone, DestinationBlocked):
+        return None

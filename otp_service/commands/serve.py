@@ -23,7 +23,7 @@ def run(config: Path | None) -> None:
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.resolve())  # for the workers
     server = settings.server
-    events = standard_events(settings, SystemClock())
+    events = standard_events(settings, SystemClock(), sys.stdout.buffer)
     facts = {"host": server.host, "port": server.port, "workers": server.workers, "threads": server.threads}
     try:
         serve(settings, announce=lambda: events.emit("started", **facts))

@@ -6,7 +6,7 @@ from otp_service.ports import Clock
 from otp_service.sms.aliyun_sms import AliyunSms
 from otp_service.sms.aliyun_sms.endpoint import DEFAULT_URL
 from otp_service.sms.aliyun_sms.request import Account, Signature
-from otp_service.sms.http import HttpDoor
+from otp_service.sms.http import CONNECT_SECONDS, READ_SECONDS, HttpDoor
 from otp_service.sms.routes import MAX_IN_FLIGHT
 
 ALIYUN_SMS = "aliyun-sms"
@@ -23,6 +23,8 @@ def aliyun_sms(
     endpoint: str = DEFAULT_URL,
     signature: str = Signature.V1,
     max_in_flight: int = MAX_IN_FLIGHT,
+    connect_seconds: float = CONNECT_SECONDS,
+    read_seconds: float = READ_SECONDS,
 ) -> AliyunSms:
     """Build a provider for Aliyun's SendSms.
 
@@ -33,7 +35,9 @@ def aliyun_sms(
     return AliyunSms(
         account=Account(access_key_id, access_key_secret, security_token),
         sign_name=sign_name,
-        door=HttpDoor(max_connections=max_in_flight),
+        door=HttpDoor(
+            max_connections=max_in_flight, connect_seconds=connect_seconds, read_seconds=read_seconds
+        ),
         clock=clock,
         endpoint=endpoint,
         signature=Signature(signature),

@@ -2,9 +2,67 @@
 
 from __future__ import annotations
 
+import math
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
+
+FRESH_SECONDS = 1.0
+"""A connection used so lately is not looked at before its next use: if it ended since, sending tells."""
+
+if TYPE_CHECKING:
+    _Base = redis.Connection
+else:
+    _Base = object
+
+
+class _Lean(_Base):
+    """Lets the kernel watch the time-out, and asks nothing before each command.
+
+    With a time-out of Python's own every send and every read is a poll and then the call itself; each of them
+    lets go of the interpreter and has to win it back, which under load costs more than the command.
+    """
+
+    _sent_at = -math.inf
+
+    def _connect(self) -> Any:
+        sock = super()._connect()  # type: ignore[no-untyped-call]
+        micros = round((self.socket_timeout or 0) * 1e6)
+        limit = struct.pack("ll", micros // 10**6, micros % 10**6)
+        sock.settimeout(None)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        return sock
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        """Send *command*, and remember when."""
+        self._sent_at = time.monotonic()
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """Whether something waits to be read; the pool asks before it lends a connection."""
+        return time.monotonic() - self._sent_at > FRESH_SECONDS and super().can_read(timeout)
+
+
+class LeanConnection(_Lean, redis.Connection):
+    """Over TCP."""
+
+
+class LeanUnixConnection(_Lean, redis.UnixDomainSocketConnection):
+    """Over a Unix socket."""
+
+
+_LEAN: dict[type, type] = {
+    redis.Connection: LeanConnection,
+    redis.UnixDomainSocketConnection: LeanUnixConnection,
+}
+"""TLS has a state of its own between the socket and us, and keeps the time-outs it knows."""
 
 
 def connect(
@@ -16,8 +74,10 @@ def connect(
     twice has counted twice. Time-outs in seconds; *read_timeout* also ends the wait for one of the
     *pool_size* connections.
     """
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
+    place = parse_url(url)  # type: ignore[no-untyped-call]
+    usual = place.pop("connection_class", redis.Connection)
+    pool = redis.BlockingConnectionPool(  # type: ignore[no-untyped-call]
+        connection_class=_LEAN.get(usual, usual),
         max_connections=pool_size,
         timeout=read_timeout,
         socket_connect_timeout=connect_timeout,
@@ -29,5 +89,6 @@ def connect(
         # RESP2 needs no greeting, and without a name there is no CLIENT SETINFO: connecting is one trip.
         protocol=2,
         driver_info=None,
+        **place,
     )
     return redis.Redis.from_pool(pool)

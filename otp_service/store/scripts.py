@@ -17,6 +17,7 @@ import redis
 from redis.exceptions import NoScriptError
 
 from otp_service.limits import MAX_LIFE, MIN_RESEND_LIFE
+from otp_service.store.wire import Argument, Command, Wire
 from otp_service.verification import TOMBSTONE
 
 MEMORY = 90 * 86_400
@@ -33,8 +34,6 @@ _CONSTANTS = {
     "CLOCK_SLACK": CLOCK_SLACK,
 }
 _NEEDS = "-- needs: "
-
-Argument = str | bytes | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,56 +75,33 @@ class ScriptRunner:
     """Runs calls on one server, several of them in one round trip."""
 
     def __init__(self, client: redis.Redis, *, shebang: bool = True) -> None:
-        self._client = client
+        self._wire = Wire(client)
         self._shebang = shebang
 
-    def run(self, call: Call) -> list[Any]:
-        """Run one script and return its reply.
-
-        Raises:
-            redis.RedisError: it may or may not have run.
-        """
-        try:
-            return self._execute(call)
-        except NoScriptError:
-            self._load(call)
-            return self._execute(call)
-
-    def flush(self, calls: Sequence[Call]) -> list[list[Any]]:
-        """Run several scripts in one round trip and return their replies.
+    def run(self, *calls: Call) -> list[list[Any]]:
+        """Run *calls* in one round trip and return their replies.
 
         Raises:
             redis.RedisError: any of them may or may not have run.
         """
-        replies = self._send(calls)
+        replies = self._wire.trip([self._command(call) for call in calls])
         # What the server did not know it did not run: only that is sent again.
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        for i in missing:
-            self._load(calls[i])
-        for i, reply in zip(missing, self._send([calls[i] for i in missing]), strict=True):
-            replies[i] = reply
+        if missing:
+            again = self._load_and_run([calls[i] for i in missing])
+            for i, reply in zip(missing, again, strict=True):
+                replies[i] = reply
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
         return replies
 
-    def _execute(self, call: Call) -> list[Any]:
-        reply: list[Any] = self._client.execute_command(*self._command(call))  # type: ignore[no-untyped-call]
-        return reply
+    def _load_and_run(self, calls: Sequence[Call]) -> list[Any]:
+        loads = [("SCRIPT LOAD", self._script(call.name).source) for call in calls]
+        return self._wire.trip([*loads, *(self._command(call) for call in calls)])[len(calls) :]
 
-    def _send(self, calls: Sequence[Call]) -> list[Any]:
-        if not calls:
-            return []
-        pipeline = self._client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command(*self._command(call))  # type: ignore[no-untyped-call]
-        return pipeline.execute(raise_on_error=False)
-
-    def _command(self, call: Call) -> tuple[Argument, ...]:
+    def _command(self, call: Call) -> Command:
         return ("EVALSHA", self._script(call.name).sha, len(call.keys), *call.keys, *call.arguments)
-
-    def _load(self, call: Call) -> None:
-        self._client.script_load(self._script(call.name).source)
 
     def _script(self, name: str) -> Script:
         return script(name, shebang=self._shebang)

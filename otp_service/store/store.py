@@ -7,10 +7,9 @@ texts never leave this room.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -27,8 +26,11 @@ from otp_service.ports import (
     Standing,
 )
 from otp_service.store import arguments, health, keys, replies
-from otp_service.store.scripts import Argument, Call, ScriptRunner
+from otp_service.store.scripts import Call, ScriptRunner
+from otp_service.store.wire import Argument
 from otp_service.verification import Verification
+
+T = TypeVar("T")
 
 
 class RedisStore:
@@ -170,30 +172,25 @@ class RedisStore:
 
     def redeem(self, tag: str, verification_id: str, ttl: int) -> None:
         """See `ports.Store.redeem`."""
-        with self._guarded():
-            first = self._client.set(keys.redeemed(tag, verification_id), b"1", nx=True, ex=ttl)
-        if not first:
+        key = keys.redeemed(tag, verification_id)
+        if not self._guarded(lambda: self._client.set(key, b"1", nx=True, ex=ttl)):
             raise ProofRedeemed
 
     def check(self) -> None:
         """See `ports.Store.check`."""
-        with self._guarded():
-            health.check(self._client)
+        self._guarded(lambda: health.check(self._client))
 
     # ── one round trip ──
 
     def _run(self, call: Call) -> list[Any]:
-        with self._guarded():
-            return self._scripts.run(call)
+        return self._flush([call])[0]
 
     def _flush(self, calls: Sequence[Call]) -> list[list[Any]]:
-        with self._guarded():
-            return self._scripts.flush(calls)
+        return self._guarded(lambda: self._scripts.run(*calls))
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _guarded(self, trip: Callable[[], T]) -> T:
         try:
-            yield
+            return trip()
         except redis.RedisError as error:
             self._events.emit("store_error", kind=type(error).__name__)
             raise StoreUnavailable from None

@@ -1,0 +1,69 @@
+"""Lines: written to a stream by a thread of their own, many at once. Touches a stream and a thread.
+
+A write of its own for every line would let go of the interpreter in the middle of each call, which under load
+costs more than the call's own work.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import BinaryIO
+
+BATCH_SECONDS = 0.02
+"""How long a line may wait for others; what a killed process has not yet written is lost."""
+
+MAX_WAITING = 100_000
+"""Lines kept when nobody takes them; beyond that the oldest are dropped."""
+
+
+class LineWriter:
+    """Takes lines from any thread and never makes one wait; a stream that fails costs its lines only."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._wake = threading.Event()
+        self._writing = threading.Lock()
+        self._start()
+        os.register_at_fork(after_in_child=self._start)
+
+    def write(self, line: bytes) -> int:
+        """Take *line*."""
+        self._waiting.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+        return len(line)
+
+    def flush(self) -> None:
+        """Do nothing: lines are written soon, `drain` writes them now."""
+
+    def drain(self) -> None:
+        """Write all lines that wait."""
+        with self._writing:
+            lines = b"".join(self._take())
+            with suppress(OSError, ValueError):  # a full disk, or a stream that was closed
+                self._stream.write(lines)
+                self._stream.flush()
+
+    def _start(self) -> None:
+        self._wake.clear()
+        self._writing = threading.Lock()
+        threading.Thread(target=self._run, name="lines", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            time.sleep(BATCH_SECONDS)
+            self._wake.clear()
+            self.drain()
+
+    def _take(self) -> list[bytes]:
+        lines = []
+        with suppress(IndexError):
+            while True:
+                lines.append(self._waiting.popleft())
+        return lines
