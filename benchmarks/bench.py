@@ -32,8 +32,6 @@ import load  # noqa: E402
 import processes  # noqa: E402
 import servers  # noqa: E402
 from deployment import (  # noqa: E402
-    ACCESS_KEY_ID,
-    ACCESS_KEY_SECRET,
     Deployment,
     running_service,
 )
@@ -68,19 +66,19 @@ class Series:
         return statistics.median(result.percentile(share) for result in self.rounds)
 
     def row(self) -> str:
-        cpu = statistics.median(self.cpu_us)
-        return f"{self.name:<10}{self.rps:>10.0f}{self.latency(0.5):>10.2f}{self.latency(0.99):>10.2f}{cpu:>10.0f}"
+        cpu, p50, p99 = statistics.median(self.cpu_us), self.latency(0.5), self.latency(0.99)
+        return f"{self.name:<10}{self.rps:>10.0f}{p50:>10.2f}{p99:>10.2f}{cpu:>10.0f}"
 
 
 def main() -> None:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis_server = stack.enter_context(servers.running(_redis_binary()))
-        sandbox_url = stack.enter_context(_sandbox())
+        provider_url = stack.enter_context(_provider())
         floor_pid, floor_url = stack.enter_context(_floor(redis_server.url))
         started = time.perf_counter()
         service = stack.enter_context(
-            running_service(redis_server, directory, change=_one_worker, sandbox_url=sandbox_url)
+            running_service(redis_server, directory, change=_one_worker, sandbox_url=provider_url)
         )
         start_seconds = time.perf_counter() - started
         loaded = settings.load(directory / "config.toml", {})
@@ -238,27 +236,21 @@ def _store_binaries() -> list[str]:
 
 
 @contextmanager
-def _sandbox() -> Iterator[str]:
+def _provider() -> Iterator[str]:
     port = servers.free_port()
-    key = f"{ACCESS_KEY_ID}:{ACCESS_KEY_SECRET}"
-    command = [sys.executable, "-m", "otp_service", "sandbox", "--port", str(port), "--access-key", key]
-    with _running(command, f"http://127.0.0.1:{port}/inbox.json"):
-        yield f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}"
+    with _running([sys.executable, str(HERE / "provider.py"), str(port)], url):
+        yield url
 
 
 @contextmanager
 def _floor(redis_url: str) -> Iterator[tuple[int, str]]:
+    """Run the floor as `otp-service serve` runs the service: the same server, the same threads."""
     port = servers.free_port()
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--no-ws"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--blocking-threads",
-        str(THREADS),
-        "--working-dir",
-        str(HERE),
-        "--no-access-log",
-        "floor:create_app",
-    ]
+    command += ["--http", "1", "--runtime-mode", "st"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-access-log"]
+    command += ["--blocking-threads", str(THREADS), "--working-dir", str(HERE), "floor:create_app"]
     url = f"http://127.0.0.1:{port}"
     with _running(command, f"{url}/", FLOOR_REDIS_URL=redis_url) as pid:
         yield pid, url

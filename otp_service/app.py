@@ -120,7 +120,7 @@ def open_store(settings: Settings, events: Events) -> RedisStore:
     redis = settings.redis
     client = connect(
         redis.url.get_secret_value(),
-        pool_size=redis.pool_size,
+        pool_size=settings.pool_size(),
         connect_timeout=redis.connect_timeout,
         read_timeout=redis.read_timeout,
     )

@@ -7,6 +7,7 @@ The numbers and the arithmetic behind them: docs/how-it-works.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 HOUR = 3_600
 DAY = 86_400
@@ -64,6 +65,7 @@ class Budget:
         return self.limit if known else self.limit - int(self.limit * self.known_share)
 
 
+@lru_cache(maxsize=1024)
 def budgets(
     client: str, client_sms_per_day: int, service_sms_per_day: int, known_share: float
 ) -> tuple[Budget, ...]:

@@ -176,8 +176,10 @@ class Store(Protocol):
         verification_id: str,
         digests: Mapping[str, bytes],
         shapes: frozenset[CodeType],
-    ) -> Verification:
-        """Count one attempt and compare; *digests* of the submitted code by key id.
+    ) -> str:
+        """Count one attempt and compare; return the purpose of the verification, which is now approved.
+
+        *digests* are those of the submitted code, by key id.
 
         Raises:
             VerificationError: every outcome but approval.

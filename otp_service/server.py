@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from wsgiref.types import WSGIApplication
 
 from granian import Granian
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.log import LogLevels
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -46,6 +46,7 @@ def serve(settings: Settings, announce: Callable[[], None]) -> None:
         websockets=False,
         workers=server.workers,
         blocking_threads=server.threads,
+        runtime_mode=RuntimeModes.st,  # one thread takes up connections; more of them only contend
         backlog=server.backlog,
         respawn_failed_workers=True,
         workers_kill_timeout=server.stop_timeout,
@@ -94,7 +95,10 @@ class _SilentHandler(WSGIRequestHandler):
 def on_a_free_port(start: Callable[[int], Started], wanted: int) -> Started:
     """Return what *start* makes of the port *wanted*, or of any free one when that is taken."""
     if _is_free(wanted):
-        with suppress(SystemExit, OSError), redirect_stderr(StringIO()):  # werkzeug's ways when somebody was faster
+        with (
+            suppress(SystemExit, OSError),
+            redirect_stderr(StringIO()),
+        ):  # werkzeug's ways when somebody was faster
             return start(wanted)
     return start(0)
 

@@ -68,13 +68,14 @@ class Sent:
 class Approved:
     """The right code was submitted: the proof of it, good for *proof_expires_in* seconds."""
 
-    verification: Verification
+    verification_id: str
+    purpose: str
     phone: Phone
     proof: str
     proof_expires_in: int
 
     def __repr__(self) -> str:
-        return f"Approved({self.verification.verification_id})"
+        return f"Approved({self.verification_id})"
 
 
 class Service:
@@ -172,14 +173,14 @@ class Service:
         digests = {
             kid: codes.digest(keys.digest, binding, code) for kid, keys in self._keyring.by_kid.items()
         }
-        verification = self._store.attempt(ask.slot, client.id, verification_id, digests, shapes)
+        purpose = self._store.attempt(ask.slot, client.id, verification_id, digests, shapes)
         proof = self._signers[client.id].mint(
             phone=ask.phone,
-            purpose=verification.purpose,
+            purpose=purpose,
             verification_id=verification_id,
             ttl=self._policy.proof_ttl,
         )
-        return Approved(verification, ask.phone, proof, self._policy.proof_ttl)
+        return Approved(verification_id, purpose, ask.phone, proof, self._policy.proof_ttl)
 
     def redeem(self, client: Client, proof_text: str, *, purpose: str) -> Proof:
         """Use a proof up and return its claims.
@@ -224,10 +225,13 @@ class Service:
             locale=locale,
             slot=PhoneSlot(self._keyring.phone_tag(target.e164), self._policy.phone_limits, requester),
             deadline=self._clock.monotonic() + self._policy.deadline,
-            budgets=budgets(
-                client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.known_share
-            ),
         )
+
+    def _budgets(self, client: Client) -> tuple[Budget, ...]:
+        return budgets(client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.known_share)
+
+    def _open_budgets(self, client: Client, *, known: bool) -> dict[Budget, int]:
+        return {budget: budget.open_to(known=known) for budget in self._budgets(client)}
 
     def _purpose(self, client: Client, purpose: str | None) -> str:
         if purpose is None and len(client.purposes) == 1:
@@ -257,7 +261,7 @@ class Service:
             attempts=self._policy.code_limits.attempts,
             sends=self._policy.code_limits.sends,
         )
-        opened = self._store.open(ask.slot, new, ask.open_budgets(known=known))
+        opened = self._store.open(ask.slot, new, self._open_budgets(ask.client, known=known))
         return self._send(ask, opened, code, permit)
 
     def _send_again(self, ask: _Ask, verification_id: str, permit: SendPermit, *, known: bool) -> Sent:
@@ -266,7 +270,7 @@ class Service:
             ask.client.id,
             verification_id,
             self._policy.code_limits.ttl,
-            ask.open_budgets(known=known),
+            self._open_budgets(ask.client, known=known),
         )
         keys = self._keyring.by_kid.get(reopened.kid)
         if keys is None:
@@ -324,7 +328,7 @@ class Service:
             late=late,
         )
         record = SendRecord(verification_id, number, settlement, outcome.route, outcome.wait, late)
-        refund = () if settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN) else ask.budgets
+        refund = () if settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN) else self._budgets(ask.client)
         return self._store.settle(ask.slot, ask.client.id, record, refund)
 
     def _settle_late(self, settle: _Settle, outcome: Outcome) -> None:
@@ -341,10 +345,6 @@ class _Ask:
     locale: str
     slot: PhoneSlot
     deadline: float
-    budgets: tuple[Budget, ...]
-
-    def open_budgets(self, *, known: bool) -> dict[Budget, int]:
-        return {budget: budget.open_to(known=known) for budget in self.budgets}
 
 
 def _check_id(verification_id: str) -> None:

@@ -81,7 +81,7 @@ class Phone:
         kept = how in (Settlement.ACCEPTED, Settlement.UNKNOWN)
         return self.store.settle(self.slot, CLIENT, record, () if kept else tuple(self.budgets))
 
-    def submit(self, opened: Verification, digest: bytes, *, client: str = CLIENT) -> Verification:
+    def submit(self, opened: Verification, digest: bytes, *, client: str = CLIENT) -> str:
         shapes = frozenset({CodeType.DIGITS, CodeType.ALNUM})
         return self.store.attempt(self.slot, client, opened.verification_id, {"2026a": digest}, shapes)
 

@@ -136,6 +136,12 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             id="in-flight",
         ),
         pytest.param(
+            "redis.pool_size",
+            63,
+            "redis.pool_size: must be at least server.threads, or threads are left without",
+            id="pool",
+        ),
+        pytest.param(
             "redis.url",
             f"http://{SENTINEL}",
             "redis.url: must begin with redis://, rediss:// or unix://, or be embedded://",

@@ -28,9 +28,12 @@ V3_ALGORITHM = "ACS3-HMAC-SHA256"
 _V3_AUTHORIZATION = re.compile(rf"{V3_ALGORITHM} Credential=([^,]*),SignedHeaders=([^,]*),Signature=([^,]*)")
 
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
+
+
 def percent_encode(text: str) -> str:
     """Encode *text* as Aliyun does: only `A-Z a-z 0-9 - _ . ~` stay as they are."""
-    return quote(text, safe="~")
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="~")
 
 
 def canonical_query(params: Iterable[tuple[str, str]]) -> str:
@@ -46,8 +49,12 @@ def v1_string_to_sign(method: str, params: Iterable[tuple[str, str]]) -> str:
         params: All parameters of query and form together; a `Signature` among them
             is left out.
     """
-    signed = (pair for pair in params if pair[0] != "Signature")
-    return f"{method}&%2F&{percent_encode(canonical_query(signed))}"
+    return v1_string_over(method, canonical_query(pair for pair in params if pair[0] != "Signature"))
+
+
+def v1_string_over(method: str, query: str) -> str:
+    """Build the text that V1 signs of the canonical *query*."""
+    return f"{method}&%2F&{percent_encode(query)}"
 
 
 def v1_signature(secret: str, string_to_sign: str) -> str:

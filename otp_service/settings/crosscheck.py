@@ -37,6 +37,8 @@ def _limit_mistakes(settings: Settings) -> Iterator[Mistake]:
 def _time_mistakes(settings: Settings) -> Iterator[Mistake]:
     if settings.sms.connect_timeout + settings.sms.read_timeout > settings.service.request_deadline:
         yield Mistake("service.request_deadline", "is shorter than the time-outs of [sms] together")
+    if settings.pool_size() < settings.server.threads:
+        yield Mistake("redis.pool_size", "must be at least server.threads, or threads are left without")
     if settings.max_in_flight() >= settings.server.threads:
         yield Mistake(
             "sms.max_in_flight", "must be less than server.threads, or sends keep codes from being verified"

@@ -60,6 +60,10 @@ class Settings(Table):
             proof_ttl=self.service.proof_ttl,
         )
 
+    def pool_size(self) -> int:
+        """Return how many connections to Redis a worker may have: one for every thread that can ask."""
+        return self.redis.pool_size or self.server.threads + self.max_in_flight()
+
     def max_in_flight(self) -> int:
         """Return how many SMS a worker may be sending: seven of eight threads, unless told otherwise."""
         return self.sms.max_in_flight or max(1, self.server.threads * 7 // 8)

@@ -57,7 +57,7 @@ class RedisTable(Table):
     """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process."""
 
     url: SecretStr = SecretStr(EMBEDDED)
-    pool_size: int = Field(default=32, ge=1, le=1_024)
+    pool_size: Count | None = None
     connect_timeout: float = Field(default=0.5, gt=0, le=5)
     read_timeout: float = Field(default=0.5, gt=0, le=5)
 

@@ -94,11 +94,41 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class Adapter(HTTPAdapter):
-    """requests' adapter over these connections."""
+    """requests' adapter over these connections, without what an answer of ours is never asked for.
+
+    It parses no URL again, looks for no proxy and extracts no cookies: a third of a request's time.
+    """
 
     pools: ClassVar = {"http": _Pool, "https": _TlsPool}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._pools: dict[str, Any] = {}
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool manager, and have it make our pools."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self.pools
+
+    def get_connection_with_tls_context(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the pool of the request's host."""
+        origin = request.url[: _path_at(request.url)]
+        if origin not in self._pools:
+            self._pools[origin] = super().get_connection_with_tls_context(request, *args, **kwargs)
+        return self._pools[origin]
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """Return path and query; there are no proxies."""
+        del proxies
+        target: str = request.url[_path_at(request.url) :]
+        return target
+
+    def build_response(self, req: Any, resp: Any) -> Any:
+        """Return urllib3's response as it is."""
+        del req
+        return resp
+
+
+def _path_at(url: str) -> int:
+    """Return where the path of *url* begins; an `Endpoint` always has one."""
+    return url.index("/", len("https://"))

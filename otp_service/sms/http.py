@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from requests import PreparedRequest
 from requests.structures import CaseInsensitiveDict
@@ -90,12 +91,13 @@ class HttpDoor:
 
     def _exchange(self, request: PreparedRequest, seconds: float) -> Answer:
         timeout = (min(self._connect_seconds, seconds), self._read_seconds)
-        with self._adapter.send(request, stream=True, timeout=timeout, verify=True) as response:
-            body = response.raw.read(MAX_BODY + 1, decode_content=True)
+        sent: Any = self._adapter.send(request, stream=True, timeout=timeout, verify=True)
+        with sent as response:
+            body = response.read(MAX_BODY + 1, decode_content=True)
             if len(body) > MAX_BODY:
                 raise BodyTooLarge
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status_code, headers, body)
+            return Answer(response.status, headers, body)
 
 
 def _prepared(url: str, headers: Mapping[str, str], body: bytes) -> PreparedRequest:

@@ -125,8 +125,8 @@ def approved(result: Approved) -> ApprovedAnswer:
     """Tell that the code was right."""
     return ApprovedAnswer(
         status=Status.APPROVED,
-        verification_id=result.verification.verification_id,
-        purpose=result.verification.purpose,
+        verification_id=result.verification_id,
+        purpose=result.purpose,
         phone=result.phone.e164,
         proof=result.proof,
         proof_expires_in=result.proof_expires_in,

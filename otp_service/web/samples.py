@@ -38,12 +38,17 @@ def answer(model: type[answers.Answer], status: int) -> dict[str, Any]:
     made: Mapping[type[answers.Answer], answers.Answer] = {
         answers.VerificationAnswer: answers.sent(sent),
         answers.StatusAnswer: answers.standing(sent),
-        answers.ApprovedAnswer: answers.approved(Approved(sent.verification, _PHONE, _PROOF, 180)),
+        answers.ApprovedAnswer: answers.approved(_approved(sent)),
         answers.RedeemedAnswer: answers.redeemed(_proof()),
         answers.HealthAnswer: answers.HealthAnswer(),
         answers.ReadyAnswer: answers.ready([{"name": "main", "state": "ok"}]),
     }
     return made[model].model_dump(mode="json")
+
+
+def _approved(sent: Sent) -> Approved:
+    verification = sent.verification
+    return Approved(verification.verification_id, verification.purpose, _PHONE, _PROOF, 180)
 
 
 def _sent(delivery: Delivery) -> Sent:

@@ -58,9 +58,10 @@ Sign = Callable[[Endpoint, Account, Mapping[str, str], Stamp], SignedRequest]
 def sign_v1(endpoint: Endpoint, account: Account, params: Mapping[str, str], stamp: Stamp) -> SignedRequest:
     """Sign the business *params* with HMAC-SHA1."""
     signed = {**params, **_v1_common(account, stamp)}
-    string_to_sign = signature.v1_string_to_sign("POST", signed.items())
-    signed["Signature"] = signature.v1_signature(account.access_key_secret, string_to_sign)
-    body = signature.canonical_query(signed.items()).encode()
+    canonical = signature.canonical_query(signed.items())
+    string_to_sign = signature.v1_string_over("POST", canonical)
+    mac = signature.v1_signature(account.access_key_secret, string_to_sign)
+    body = f"{canonical}&Signature={signature.percent_encode(mac)}".encode()
     return SignedRequest(endpoint.url, {"Host": endpoint.host, "Content-Type": _FORM}, body)
 
 

@@ -1,0 +1,49 @@
+"""A provider that answers every SendSms with OK at once, over kept-alive connections, on the port given.
+
+It stands in for the sandbox, whose checks of signatures and templates cost as much as the service's own work.
+"""
+
+from __future__ import annotations
+
+import socketserver
+import sys
+
+_BODY = (
+    b'{"Message":"OK","RequestId":"F655A8D5-B967-440B-8683-DAD6FF8DE990",'
+    b'"BizId":"900619746936498440^0","Code":"OK"}'
+)
+_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=utf-8\r\n"
+    b"Keep-Alive: timeout=25\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+)
+
+
+class Provider(socketserver.StreamRequestHandler):
+    """Reads requests and answers each."""
+
+    def handle(self) -> None:
+        while head := self._head():
+            self.rfile.read(_content_length(head))
+            self.wfile.write(_ANSWER)
+
+    def _head(self) -> list[bytes]:
+        lines = []
+        while (line := self.rfile.readline()) not in {b"\r\n", b""}:
+            lines.append(line.lower())
+        return lines
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """One thread for each connection."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 512
+
+
+def _content_length(head: list[bytes]) -> int:
+    return next((int(line[15:]) for line in head if line.startswith(b"content-length:")), 0)
+
+
+if __name__ == "__main__":
+    Server(("127.0.0.1", int(sys.argv[1])), Provider).serve_forever()
