@@ -223,7 +223,7 @@ def _report(series: dict[str, Series], start: float, rss: float, memory: dict[st
 
 def _one_worker(text: str) -> str:
     quiet = text.replace('level = "debug"', 'level = "info"')
-    return quiet.replace("workers = 2", "workers = 1").replace("threads = 32", f"threads = {THREADS}")
+    return quiet.replace("workers = 2", "workers = 1").replace("threads = 64", f"threads = {THREADS}")
 
 
 def _redis_binary() -> str:

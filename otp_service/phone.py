@@ -26,7 +26,7 @@ and parameters, and finds a number inside other text."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
-_MOBILE_ONLY = frozenset({"CN"})
+_DECIDED_BY_SHAPE = frozenset({"CN"})
 """Countries of which a test shows, prefix by prefix, that the mobile pattern decides as the parser does."""
 
 _KINDS = {
@@ -106,7 +106,7 @@ def _canonical(text: str, rules: PhoneRules) -> Phone | None:
     if not _E164.fullmatch(text):
         return None
     for country in rules.countries:
-        shape = _mobile_shape(country)
+        shape = _shape_of(country)
         if shape and text.startswith(shape.prefix) and shape.national.fullmatch(text, len(shape.prefix)):
             return Phone(text, country, "mobile", shape.code) if "mobile" in rules.kinds else None
     return None
@@ -120,9 +120,9 @@ class _Shape:
 
 
 @cache
-def _mobile_shape(country: str) -> _Shape | None:
+def _shape_of(country: str) -> _Shape | None:
     """Return what mobile numbers of *country* look like, if that alone decides what they are."""
-    if country not in _MOBILE_ONLY:
+    if country not in _DECIDED_BY_SHAPE:
         return None
     code = phonenumbers.country_code_for_region(country)
     metadata: Any = phonenumbers.PhoneMetadata.metadata_for_region(country)

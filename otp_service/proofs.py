@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_encode
@@ -139,7 +139,14 @@ class ProofSigner:
 
 
 class _Serializer(URLSafeTimedSerializer):
-    """One that does not try to compress: claims are too short for it to pay."""
+    """One that keeps its signer and does not try to compress: claims are too short for it to pay."""
+
+    _made: _Signer | None = None
+
+    def make_signer(self, salt: str | bytes | None = None) -> _Signer:
+        if self._made is None:
+            self._made = cast("_Signer", super().make_signer(salt))
+        return self._made
 
     def dump_payload(self, obj: Any) -> bytes:
         return base64_encode(super(URLSafeSerializerMixin, self).dump_payload(obj))
@@ -151,6 +158,12 @@ class _Signer(TimestampSigner):
     def __init__(self, *args: Any, clock: Callable[[], float], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._clock = clock
+        self._derived: dict[object, bytes] = {}
+
+    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
+        if secret_key not in self._derived:
+            self._derived[secret_key] = super().derive_key(secret_key)
+        return self._derived[secret_key]
 
     def get_timestamp(self) -> int:
         return int(self._clock())

@@ -135,7 +135,7 @@ sms_per_day = 100000
 [server]
 port = {port}
 workers = 2
-threads = 32
+threads = 64
 [redis]
 url = "{redis_url}"
 [log]

@@ -122,8 +122,8 @@ def standing(result: Sent) -> StatusAnswer:
 
 
 def approved(result: Approved) -> ApprovedAnswer:
-    """Tell that the code was right."""
-    return ApprovedAnswer(
+    """Tell that the code was right. Our own values are not checked again: this is the hottest path."""
+    return ApprovedAnswer.model_construct(
         status=Status.APPROVED,
         verification_id=result.verification_id,
         purpose=result.purpose,

@@ -91,7 +91,10 @@ class RequestBody(Body):
     client_ip: ClientIpField = None
     known_phone: Annotated[
         bool | None,
-        Field(description="Reserved: the caller knows this phone already; secret keys only. No effect yet."),
+        Field(
+            description="The caller vouches for this phone: it may use the part of the daily budgets that is "
+            "kept for known phones. Secret keys only."
+        ),
     ] = None
     risk_solution: Annotated[
         str | None,

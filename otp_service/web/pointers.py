@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 MAX_NAME = 64
 """Characters of a field's name that are told back. Names that are not ours come from a stranger."""
+
+_NUMBER = re.compile(r"\d{5,}")
+"""A name that holds a phone number or a code is a value in the wrong place; no answer repeats it."""
 
 
 def pointer(*path: str | int) -> str:
@@ -12,5 +17,5 @@ def pointer(*path: str | int) -> str:
 
 
 def _escaped(name: str) -> str:
-    short = name[:MAX_NAME].encode("utf-8", "replace").decode()
+    short = _NUMBER.sub("…", name[:MAX_NAME]).encode("utf-8", "replace").decode()
     return short.replace("~", "~0").replace("/", "~1")

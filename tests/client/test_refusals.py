@@ -53,13 +53,18 @@ FACTS: dict[str, dict[str, object]] = {
 }
 
 
+TREES = {spine.__name__, errors.__name__}
+"""Rooms have errors of their own below some of these."""
+
+
 def kinds(parent: type[Exception]) -> list[type[Exception]]:
-    return [kind for child in parent.__subclasses__() for kind in (child, *kinds(child))]
+    children = [child for child in parent.__subclasses__() if child.__module__ in TREES]
+    return [kind for child in children for kind in (child, *kinds(child))]
 
 
 def named(parent: type[Exception]) -> dict[str, str]:
     """Class names by code, of the leaves."""
-    leaves = {kind for kind in kinds(parent) if not kind.__subclasses__() and getattr(kind, "code", "")}
+    leaves = {kind for kind in kinds(parent) if not kinds(kind) and getattr(kind, "code", "")}
     return {str(vars(kind)["code"]): kind.__name__ for kind in leaves if "code" in vars(kind)}
 
 

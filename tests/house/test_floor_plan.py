@@ -58,6 +58,7 @@ JOINERS: dict[str, set[str]] = {
     "settings": UP_TO_PORTS,  # what is configured, made into values of the spine
     "events": UP_TO_PORTS,  # the port of the same name
     "clock": {"ports"},  # the port of the same name
+    "lines": set(),  # a stream and the thread that writes to it
     "server": {"settings"},  # runs any WSGI application; which one, it is told
     "cli": {"commands", "web"},  # names the commands, and prints the OpenAPI document
 }
@@ -80,7 +81,6 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pydantic_settings": ("settings/",),
     "click": ("cli.py", "commands/"),
     "granian": ("server.py",),
-    "structlog": ("events.py",),
 }
 
 SPINE_STDLIB = {
