@@ -1,8 +1,8 @@
 """What the service costs beside its floor, in one run: throughput, latency, CPU, memory, start.
 
-The floor is a bare Flask endpoint that runs one script of the same size, on the same server, with the same
-threads. Floor, verify and request take turns, so that a noisy machine slows all of them alike; the ratios
-are what counts. Prints a table and writes `benchmarks/latest.json`.
+The floor is a bare Flask endpoint that runs the same script, on the same server, with the same threads.
+Floor, verify and request take turns, so that a noisy machine slows all of them alike; the ratios are what
+counts. Prints a table and writes `benchmarks/latest.json`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import secrets
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -36,9 +36,10 @@ from deployment import (  # noqa: E402
     running_service,
 )
 
-from otp_service import settings  # noqa: E402
+from otp_service import codes, settings  # noqa: E402
 from otp_service.clock import SystemClock  # noqa: E402
 from otp_service.service import Service  # noqa: E402
+from otp_service.store import keys  # noqa: E402
 from otp_service.store.connect import connect  # noqa: E402
 from otp_service.store.store import RedisStore  # noqa: E402
 
@@ -93,7 +94,7 @@ def _measure(
 ) -> dict[str, Series]:
     prepare = _Preparation(service, loaded)
     sources: dict[str, tuple[str, int, Callable[[], list[bytes]]]] = {
-        "floor": (floor_url, floor_pid, lambda: _floor_requests(floor_url)),
+        "floor": (floor_url, floor_pid, lambda: prepare.floor_requests(floor_url)),
         "verify": (service.url, service.process.pid, prepare.verify_requests),
         "request": (service.url, service.process.pid, prepare.request_requests),
     }
@@ -121,11 +122,12 @@ class _Direct:
 
     def __init__(self, loaded: settings.Settings, redis_url: str) -> None:
         self._client = loaded.all_clients()["shop"]
+        self._keyring = loaded.keyring()
         self._sender = fakes.FakeSender()
         clock, events = SystemClock(), fakes.FakeEvents()
         self._service = Service(
             policy=loaded.policy(),
-            keyring=loaded.keyring(),
+            keyring=self._keyring,
             signers=loaded.signers(clock.now),
             store=RedisStore(connect(redis_url), events),
             sender=self._sender,
@@ -138,6 +140,17 @@ class _Direct:
         sent = self._service.request(self._client, phone, purpose="login", client_ip=client_ip)
         return sent.verification.verification_id, self._sender.sent.pop().code.reveal()
 
+    def attempt(self, phone: str, verification_id: str, code: str) -> dict[str, object]:
+        """Return keys and arguments of the script that checks *code*."""
+        tag, kid = self._keyring.phone_tag(phone), self._keyring.active_kid
+        binding = codes.Binding(verification_id, self._client.id, phone)
+        digest = codes.digest(self._keyring.active.digest, binding, codes.Code(code))
+        return {
+            "keys": [keys.row(tag), keys.record(tag, verification_id)],
+            "arguments": [verification_id, self._client.id, "dn", kid],
+            "digest": b64encode(digest).decode(),
+        }
+
 
 class _Preparation:
     """Makes requests whose answer is a success: each of a phone of its own."""
@@ -146,6 +159,16 @@ class _Preparation:
         self._url = service.url
         self._key = service.secrets.secret_key
         self._direct = _Direct(loaded, service.redis.url)
+
+    def floor_requests(self, url: str) -> list[bytes]:
+        return [self._floor_request(url) for _ in range(PER_ROUND)]
+
+    def _floor_request(self, url: str) -> bytes:
+        """Ask for the attempt that the service would make, with everything worked out before."""
+        phone = _phone()
+        verification_id, code = self._direct.request(phone, CLIENT_IP)
+        body: dict[str, object] = self._direct.attempt(phone, verification_id, code)
+        return load.post(f"{url}/floor", body, self._key)
 
     def verify_requests(self) -> list[bytes]:
         return [self._verify_request() for _ in range(PER_ROUND)]
@@ -162,19 +185,6 @@ class _Preparation:
         verification_id, code = self._direct.request(phone, CLIENT_IP)
         body: dict[str, object] = {"phone": phone, "verification_id": verification_id, "code": code}
         return load.post(f"{self._url}/otp/verify", body, self._key)
-
-
-def _floor_requests(url: str) -> list[bytes]:
-    return [_floor_request(url) for _ in range(PER_ROUND)]
-
-
-def _floor_request(url: str) -> bytes:
-    body: dict[str, object] = {
-        "phone": _phone(),
-        "verification_id": secrets.token_urlsafe(16),
-        "code": "123456",
-    }
-    return load.post(f"{url}/floor", body, "sk_" + "k" * 43)
 
 
 _numbers = itertools.count()

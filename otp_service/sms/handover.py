@@ -27,7 +27,8 @@ class Handover:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._announced = threading.Event()
+        self._announced = threading.Lock()  # held until there is something to hear: cheaper than an event
+        self._announced.acquire()
         self._stage = Stage.QUEUED
         self._outcome: Outcome | None = None
 
@@ -48,23 +49,26 @@ class Handover:
         return self._move(Stage.RUNNING, Stage.DONE)
 
     def announce(self) -> None:
-        """Wake the one who waits."""
-        self._announced.set()
+        """Wake the one who waits; called once."""
+        self._announced.release()
 
     # ── the waiting thread ──
 
     def wait(self, seconds: float) -> Outcome | None:
         """Return the outcome, or nothing when it is not there after *seconds*."""
         try:
-            self._announced.wait(max(0.0, seconds))
+            self._listen(max(0.0, seconds))
         finally:  # a worker may be interrupted while it waits
             self.leave()
         return self._outcome if self._stage is Stage.DONE else None
 
+    def _listen(self, seconds: float) -> None:
+        self._announced.acquire(timeout=seconds)
+
     def revoke(self) -> None:
         """Keep it from beginning; one that has begun goes on."""
         if self._move(Stage.QUEUED, Stage.REVOKED):
-            self._announced.set()
+            self._announced.release()
 
     def leave(self) -> None:
         """Wait no longer."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from flask import Response
 
 from otp_service.web import request_id
 
 JSON = "application/json"
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 _ALWAYS = (
     ("Cache-Control", "no-store"),
@@ -30,7 +34,7 @@ def respond(
         ("Content-Security-Policy", policy),
         (request_id.HEADER, request_id.current()),
     )
-    return Response(body, status, [*_ALWAYS, *fixed, *headers])
+    return Response(body, _LINES[status], [*_ALWAYS, *fixed, *headers])
 
 
 def nothing() -> Response:

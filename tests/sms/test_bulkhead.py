@@ -303,24 +303,18 @@ def test_close_gives_up_in_time(bulkhead: Bulkhead, sending: Sending) -> None:
     assert time.monotonic() - began < 1
 
 
-class Interrupted(threading.Event):
-    """An event whose wait is interrupted, as by a signal, once the send has begun."""
-
-    begun = staticmethod(bool)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert eventually(self.begun)
-        raise KeyboardInterrupt
-
-
 def test_interrupted_wait_still_hears_the_late_outcome(
     bulkhead: Bulkhead, sending: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = Late()
-    send(bulkhead, 0, 5, late)  # starts the pool's thread, which waits for an event of its own
+
+    def interrupted(*_: object) -> None:
+        """As by a signal, once the send has begun."""
+        assert eventually(lambda: sending.started == 1)
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patched:
-        patched.setattr(Interrupted, "begun", staticmethod(lambda: sending.started == 2))
-        patched.setattr("otp_service.sms.handover.threading.Event", Interrupted)
+        patched.setattr(Handover, "_listen", interrupted)
         with pytest.raises(KeyboardInterrupt):
             send(bulkhead, "until released", 5, late)
     sending.released.set()
