@@ -74,8 +74,8 @@ class Series:
 def main() -> None:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        redis_server = stack.enter_context(servers.running(_redis_binary()))
-        provider_url = stack.enter_context(_provider())
+        redis_server = stack.enter_context(servers.running(redis_binary()))
+        provider_url = stack.enter_context(provider())
         floor_pid, floor_url = stack.enter_context(_floor(redis_server.url))
         started = time.perf_counter()
         service = stack.enter_context(
@@ -92,7 +92,7 @@ def main() -> None:
 def _measure(
     service: Deployment, floor_pid: int, floor_url: str, loaded: settings.Settings
 ) -> dict[str, Series]:
-    prepare = _Preparation(service, loaded)
+    prepare = Preparation(service, loaded)
     sources: dict[str, tuple[str, int, Callable[[], list[bytes]]]] = {
         "floor": (floor_url, floor_pid, lambda: prepare.floor_requests(floor_url)),
         "verify": (service.url, service.process.pid, prepare.verify_requests),
@@ -152,7 +152,7 @@ class _Direct:
         }
 
 
-class _Preparation:
+class Preparation:
     """Makes requests whose answer is a success: each of a phone of its own."""
 
     def __init__(self, service: Deployment, loaded: settings.Settings) -> None:
@@ -236,7 +236,7 @@ def _one_worker(text: str) -> str:
     return quiet.replace("workers = 2", "workers = 1").replace("threads = 64", f"threads = {THREADS}")
 
 
-def _redis_binary() -> str:
+def redis_binary() -> str:
     return _store_binaries()[0]
 
 
@@ -246,10 +246,11 @@ def _store_binaries() -> list[str]:
 
 
 @contextmanager
-def _provider() -> Iterator[str]:
+def provider(seconds: float = 0) -> Iterator[str]:
+    """Run a provider whose answers take *seconds*."""
     port = servers.free_port()
     url = f"http://127.0.0.1:{port}"
-    with _running([sys.executable, str(HERE / "provider.py"), str(port)], url):
+    with running([sys.executable, str(HERE / "provider.py"), str(port), str(seconds)], url):
         yield url
 
 
@@ -262,12 +263,12 @@ def _floor(redis_url: str) -> Iterator[tuple[int, str]]:
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-access-log"]
     command += ["--blocking-threads", str(THREADS), "--working-dir", str(HERE), "floor:create_app"]
     url = f"http://127.0.0.1:{port}"
-    with _running(command, f"{url}/", FLOOR_REDIS_URL=redis_url) as pid:
+    with running(command, f"{url}/", FLOOR_REDIS_URL=redis_url) as pid:
         yield pid, url
 
 
 @contextmanager
-def _running(command: list[str], url: str, **environment: str) -> Iterator[int]:
+def running(command: list[str], url: str, **environment: str) -> Iterator[int]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
     try:
         _wait_for(url)

@@ -1,4 +1,4 @@
-"""A provider that answers every SendSms with OK at once, over kept-alive connections, on the port given.
+"""A provider that answers every SendSms with OK, over kept-alive connections: `provider.py PORT [SECONDS]`.
 
 It stands in for the sandbox, whose checks of signatures and templates cost as much as the service's own work.
 """
@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import socketserver
 import sys
+import time
+
+SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+"""How long an answer takes."""
 
 _BODY = (
     b'{"Message":"OK","RequestId":"F655A8D5-B967-440B-8683-DAD6FF8DE990",'
@@ -24,6 +28,8 @@ class Provider(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         while head := self._head():
             self.rfile.read(_content_length(head))
+            if SECONDS:
+                time.sleep(SECONDS)
             self.wfile.write(_ANSWER)
 
     def _head(self) -> list[bytes]:
