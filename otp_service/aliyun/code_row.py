@@ -42,6 +42,15 @@ class Retry(StrEnum):
     AFTER_RECEIPT = "after_receipt"
 
 
+class Product(StrEnum):
+    """Whose answers a code stands in."""
+
+    #: Dysmsapi: SendSms.
+    SMS = "Dysmsapi"
+    #: Dypnsapi: SendSmsVerifyCode.
+    PNVS = "Dypnsapi"
+
+
 @dataclass(frozen=True)
 class CodeRow:
     """What one `Code` in an answer of Aliyun means, and what to do about it."""
@@ -56,6 +65,7 @@ class CodeRow:
     http_status: int
     #: Aliyun's own text; `{parameter}` stands for a parameter's name.
     message: str
+    product: Product = Product.SMS
 
 
 def refused(code: str, who: Who, english: str, chinese: str, message: str = "") -> CodeRow:

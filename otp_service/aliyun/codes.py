@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from otp_service.aliyun.business_codes import BUSINESS_CODES
-from otp_service.aliyun.code_row import CodeRow, Outcome, Retry, Who, refused
+from otp_service.aliyun.code_row import CodeRow, Outcome, Product, Retry, Who, refused
 from otp_service.aliyun.gateway_codes import GATEWAY_CODES, GATEWAY_FAMILIES
+from otp_service.aliyun.pnvs_codes import PNVS_CODES
 
-__all__ = ["CODES", "CodeRow", "Outcome", "Retry", "Who", "lookup"]
+__all__ = ["CODES", "PNVS_CODES", "CodeRow", "Outcome", "Product", "Retry", "Who", "lookup"]
 
 CODES = {row.code: row for row in (*BUSINESS_CODES, *GATEWAY_CODES)}
 

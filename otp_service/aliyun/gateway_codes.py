@@ -1,7 +1,7 @@
 """The codes of the gateway in front of every Aliyun API; touches nothing.
 
 They come on HTTP 4xx and 5xx, before the SMS service has seen the call: all but the
-5xx ones mean that nothing was sent and nothing is billed. Sources:
+5xx ones and a used nonce mean that nothing was sent and nothing is billed. Sources:
 https://help.aliyun.com/document_detail/434846.html and
 https://developer.aliyun.com/ask/278265
 """
@@ -97,12 +97,15 @@ GATEWAY_CODES = (
         "签名方法不支持",
         "Specified signature method is not valid.",
     ),
-    _gateway(
+    # Nonces are fresh, so something on the way has sent the same request twice.
+    CodeRow(
         "SignatureNonceUsed",
-        400,
+        Outcome.UNKNOWN,
         Who.CALLER,
+        Retry.AFTER_RECEIPT,
         "The same request arrived before; the first one may have been accepted.",
         "签名随机数已被使用",
+        400,
         "Specified signature nonce was used already.",
     ),
     _gateway(

@@ -1,0 +1,456 @@
+"""Everything that a provider may answer, from the socket to the caller: what is booked, kept and told.
+
+The real service with the real store, router and provider; only the server at the other end is scripted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import fakeredis
+import pytest
+from fakes import NOW, SHOP, FakeClock, FakeEvents, purposes, signer
+from sms import wire
+from sms.wire import Behave, WireServer, response
+
+from otp_service.aliyun.codes import CODES
+from otp_service.aliyun.document import answer_to_caller
+from otp_service.aliyun.gateway_codes import GATEWAY_FAMILIES
+from otp_service.errors import (
+    DestinationRejected,
+    OtpError,
+    ProviderMisconfigured,
+    ProviderRateLimited,
+    ProviderUnavailable,
+    RetryableError,
+    VerificationNotFound,
+)
+from otp_service.keyring import Keyring
+from otp_service.limits import CodeLimits, PhoneLimits
+from otp_service.messages import Template
+from otp_service.phone import PhoneRules
+from otp_service.policy import Policy
+from otp_service.ports import PhoneSlot
+from otp_service.service import MAX_HINT, Sent, Service
+from otp_service.sms.providers import aliyun_sms
+from otp_service.sms.routes import Route, Router
+from otp_service.store import keys
+from otp_service.store.store import RedisStore
+from otp_service.web import problems
+from otp_service.web.endpoints import _ON_ITS_WAY
+
+PHONE, NATIONAL = "+8613800138000", "13800138000"
+LEAK = "机密 leaked text"
+"""Stands in every `Message`, as Aliyun's own repeat parts of the request."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a request may end: what is booked, what is kept, and what the caller gets."""
+
+    booked: str
+    slot_kept: bool
+    taken: int
+    state: str
+    error: type[OtpError] | None
+    status: int
+
+
+ACCEPTED = Ending("accepted", slot_kept=True, taken=1, state="pending", error=None, status=201)
+UNKNOWN = Ending("unknown", slot_kept=True, taken=1, state="pending", error=None, status=202)
+REJECTED = Ending(
+    "rejected", slot_kept=True, taken=0, state="canceled", error=DestinationRejected, status=422
+)
+THROTTLED = Ending(
+    "throttled", slot_kept=True, taken=0, state="pending", error=ProviderRateLimited, status=429
+)
+MISCONFIGURED = Ending(
+    "withdrawn", slot_kept=False, taken=0, state="gone", error=ProviderMisconfigured, status=502
+)
+UNAVAILABLE = Ending(
+    "withdrawn", slot_kept=False, taken=0, state="gone", error=ProviderUnavailable, status=503
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the server does, how that ends, and how long one may wait for it."""
+
+    behave: Behave
+    ending: Ending
+    wait: int | None = None
+    """The `retry_after` of the error."""
+    read_seconds: float = 3.0
+    deadline: float = 5.0
+
+
+class NoReader(WireServer):
+    """Resets every connection once something has come, without having read a byte of it."""
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            connection.recv(1, socket.MSG_PEEK)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def answer(code: object, message: object = LEAK, **more: object) -> bytes:
+    fields = {"Message": message, "RequestId": "F655A8D5-B967", "Code": code, **more}
+    return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def says(body: bytes, ending: Ending, *headers: str, status: int = 200, wait: int | None = None) -> Case:
+    return Case(wire.answers(response(body, status, *headers)), ending, wait)
+
+
+def flow(message: object, wait: int) -> Case:
+    return says(answer("isv.BUSINESS_LIMIT_CONTROL", message), THROTTLED, wait=wait)
+
+
+CODE_ENDINGS: dict[str, tuple[int, Ending]] = {
+    # Written by hand, not taken from the table that it is there to check.
+    "OK": (200, ACCEPTED),
+    "isv.BUSINESS_LIMIT_CONTROL": (200, THROTTLED),
+    "isv.DAY_LIMIT_CONTROL": (200, MISCONFIGURED),
+    "isv.MONTH_LIMIT_CONTROL": (200, MISCONFIGURED),
+    "isv.MOBILE_NUMBER_ILLEGAL": (200, REJECTED),
+    "isv.BLACK_KEY_CONTROL_LIMIT": (200, REJECTED),
+    "isv.CUSTOMER_REFUSED": (200, REJECTED),
+    "isv.MOBILE_COUNT_OVER_LIMIT": (200, MISCONFIGURED),
+    "isv.TEMPLATE_MISSING_PARAMETERS": (200, MISCONFIGURED),
+    "isv.TEMPLATE_PARAMS_ILLEGAL": (200, MISCONFIGURED),
+    "isv.INVALID_JSON_PARAM": (200, MISCONFIGURED),
+    "isv.INVALID_PARAMETERS": (200, MISCONFIGURED),
+    "isv.PARAM_LENGTH_LIMIT": (200, MISCONFIGURED),
+    "isv.PARAM_NOT_SUPPORT_URL": (200, MISCONFIGURED),
+    "isv.SMS_TEST_TEMPLATE_PARAMS_ILLEGAL": (200, MISCONFIGURED),
+    "isv.SMS_TEMPLATE_ILLEGAL": (200, MISCONFIGURED),
+    "isv.SMS_SIGNATURE_ILLEGAL": (200, MISCONFIGURED),
+    "isv.SMS_SIGN_ILLEGAL": (200, MISCONFIGURED),
+    "isv.SIGN_STATE_ILLEGAL": (200, MISCONFIGURED),
+    "isv.SMS_SIGNATURE_SCENE_ILLEGAL": (200, MISCONFIGURED),
+    "isv.SMS_TEST_SIGN_TEMPLATE_LIMIT": (200, MISCONFIGURED),
+    "isv.SMS_TEST_NUMBER_LIMIT": (200, MISCONFIGURED),
+    "isv.DOMESTIC_NUMBER_NOT_SUPPORTED": (200, MISCONFIGURED),
+    "isv.SMS_CONTENT_ILLEGAL": (200, MISCONFIGURED),
+    "isv.UNSUPPORTED_CONTENT": (200, MISCONFIGURED),
+    "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE": (200, MISCONFIGURED),
+    "isv.SMS_SIGN_EMOJI_ILLEGAL": (200, MISCONFIGURED),
+    "isv.EXTEND_CODE_ERROR": (200, MISCONFIGURED),
+    "isv.ONE_CODE_MULTIPLE_SIGN": (200, MISCONFIGURED),
+    "isv.CODE_EXCEED_LIMIT": (200, MISCONFIGURED),
+    "isv.CODE_ERROR": (200, MISCONFIGURED),
+    "isv.DENY_IP_RANGE": (200, MISCONFIGURED),
+    "isp.RAM_PERMISSION_DENY": (200, MISCONFIGURED),
+    "isv.OUT_OF_SERVICE": (200, MISCONFIGURED),
+    "isv.AMOUNT_NOT_ENOUGH": (200, MISCONFIGURED),
+    "isv.PRODUCT_UN_SUBSCRIPT": (200, MISCONFIGURED),
+    "isv.PRODUCT_UNSUBSCRIBE": (200, MISCONFIGURED),
+    "isv.ACCOUNT_NOT_EXISTS": (200, MISCONFIGURED),
+    "isv.ACCOUNT_ABNORMAL": (200, MISCONFIGURED),
+    "isv.SECURITY_FROZEN_ACCOUNT": (200, MISCONFIGURED),
+    "isv.INTERFACE_OFFLINE": (200, MISCONFIGURED),
+    "isp.SYSTEM_ERROR": (200, UNKNOWN),
+    "isp.GATEWAY_ERROR": (200, UNKNOWN),
+    "MissingAccessKeyId": (400, MISCONFIGURED),
+    "InvalidAccessKeyId.NotFound": (404, MISCONFIGURED),
+    "InvalidAccessKeyId.Inactive": (400, MISCONFIGURED),
+    "SignatureDoesNotMatch": (400, MISCONFIGURED),
+    "IncompleteSignature": (400, MISCONFIGURED),
+    "InvalidSignatureMethod": (400, MISCONFIGURED),
+    "SignatureNonceUsed": (400, UNKNOWN),
+    "InvalidTimeStamp.Format": (400, MISCONFIGURED),
+    "InvalidTimeStamp.Expired": (400, MISCONFIGURED),
+    "InvalidVersion": (400, MISCONFIGURED),
+    "InvalidAction.NotFound": (404, MISCONFIGURED),
+    "InvalidApi.NotFound": (404, MISCONFIGURED),
+    "UnsupportedHTTPMethod": (400, MISCONFIGURED),
+    "InvalidProtocol.NeedSsl": (404, MISCONFIGURED),
+    "Forbidden.RAM": (403, MISCONFIGURED),
+    "NoPermission": (403, MISCONFIGURED),
+    "InvalidSecurityToken.Expired": (403, MISCONFIGURED),
+    "InvalidSecurityToken.Malformed": (403, MISCONFIGURED),
+    "InvalidSecurityToken.MismatchWithAccessKey": (403, MISCONFIGURED),
+    "Throttling.User": (400, UNAVAILABLE),
+    "Throttling.Api": (400, UNAVAILABLE),
+    # Families, and codes that nobody knows.
+    "Throttling": (429, UNAVAILABLE),
+    "ServiceUnavailable": (503, UNKNOWN),
+    "InternalError": (500, UNKNOWN),
+    "Forbidden.Whatever": (403, MISCONFIGURED),
+    "InvalidAccessKeyId.Whatever": (400, MISCONFIGURED),
+    "InvalidSecurityToken.Whatever": (403, MISCONFIGURED),
+    "MissingSignName": (400, MISCONFIGURED),
+    "InvalidFormat": (400, MISCONFIGURED),
+    "isv.NOBODY_KNOWS": (200, MISCONFIGURED),
+    "isp.NOBODY_KNOWS": (200, UNKNOWN),
+    "NobodyKnows": (400, UNAVAILABLE),
+    # PNVS's words in the mouth of SendSms: nobody has said what they mean there.
+    "BUSINESS_LIMIT_CONTROL": (200, UNKNOWN),
+    "FREQUENCY_FAIL": (200, UNKNOWN),
+}
+CODE_CASES = {
+    code: says(answer(code, BizId="9^0"), ending, status=status)
+    for code, (status, ending) in CODE_ENDINGS.items()
+}
+
+SHAPES = {
+    "OK on 202": says(answer("OK", BizId="9^0"), ACCEPTED, status=202),
+    "OK without BizId": says(answer("OK"), ACCEPTED),
+    "OK with a number as BizId": says(answer("OK", BizId=9), ACCEPTED),
+    "OK with unknown members": says(answer("OK", BizId="9^0", Extra=[LEAK]), ACCEPTED),
+    "OK in gzip": says(gzip.compress(answer("OK", BizId="9^0")), ACCEPTED, "Content-Encoding: gzip"),
+    "OK on 400": says(answer("OK"), UNKNOWN, status=400),
+    "OK on 500": says(answer("OK"), UNKNOWN, status=500),
+    "lower-case ok": says(answer("ok", BizId="9^0"), UNKNOWN),
+    "OK with a space": says(answer("OK "), UNKNOWN),
+    "OK in lower-case code": says(b'{"code":"OK","bizId":"9^0"}', UNKNOWN),
+    "OK in an array": says(b"[" + answer("OK") + b"]", UNKNOWN),
+    "OK one level down": says(b'{"Body":' + answer("OK") + b"}", UNKNOWN),
+    "Code is an int": says(answer(200), UNKNOWN),
+    "Code is true": says(answer(code=True), UNKNOWN),
+    "Code is null": says(answer(None), UNKNOWN),
+    "Code is a list": says(answer(["OK"]), UNKNOWN),
+    "Code is an object": says(answer({"OK": "OK"}), UNKNOWN),
+    "Code is empty": says(answer(""), UNKNOWN),
+    "Code is Aliyun's text": says(answer(LEAK), UNKNOWN),
+    "empty 200": says(b"", UNKNOWN),
+    "empty object": says(b"{}", UNKNOWN),
+    "null": says(b"null", UNKNOWN),
+    "a text": says(b'"OK"', UNKNOWN),
+    "truncated JSON": says(answer("OK")[:-9], UNKNOWN),
+    "truncated refusal": says(answer("isv.AMOUNT_NOT_ENOUGH")[:-1], UNKNOWN),
+    "no UTF-8": says(b'{"Code":"OK\xff"}', UNKNOWN),
+    "XML": says(b"<SendSmsResponse><Code>OK</Code></SendSmsResponse>", UNKNOWN, "Content-Type: text/xml"),
+    "HTML on 200": says(f"<html>{LEAK}</html>".encode(), UNKNOWN, "Content-Type: text/html"),
+    "HTML on 403": says(f"<html>{LEAK}</html>".encode(), UNKNOWN, "Content-Type: text/html", status=403),
+    "HTML on 502": says(f"<html>{LEAK}</html>".encode(), UNKNOWN, "Content-Type: text/html", status=502),
+    "empty 204": says(b"", UNKNOWN, status=204),
+    "empty 429": says(b"", UNKNOWN, status=429),
+    "301 elsewhere": says(b"", UNKNOWN, "Location: /again", status=301),
+    "302 elsewhere": says(b"", UNKNOWN, "Location: /again", status=302),
+    "307 with a refusal": says(answer("isv.AMOUNT_NOT_ENOUGH"), UNKNOWN, "Location: /again", status=307),
+    "308 elsewhere": says(answer("OK"), UNKNOWN, "Location: /again", status=308),
+    "401 that asks for a password": says(b"", UNKNOWN, "WWW-Authenticate: Basic", status=401),
+    "504 with a refusal": says(answer("isv.AMOUNT_NOT_ENOUGH"), UNKNOWN, status=504),
+    "503 that says when": says(answer("ServiceUnavailable"), UNKNOWN, "Retry-After: 1", status=503),
+}
+
+WAITS = {
+    # The provider's clock stands at 08:07:41.25 UTC.
+    "flow control of the minute": flow(f"触发分钟级流控Permits:1 {LEAK}", 19),
+    "flow control of the hour": flow(f"触发小时级流控Permits:5 {LEAK}", 52 * 60 + 19),
+    "flow control of the day": flow(f"触发天级流控Permits:10 {LEAK}", 86_400),
+    "flow control of the number": flow(f"触发号码天级流控Permits:40 {LEAK}", 86_400),
+    "flow control in other words": flow(LEAK, 60),
+    "flow control without words": flow(None, 60),
+    "throttled for 1.5 s": says(
+        answer("Throttling.User"), UNAVAILABLE, "x-acs-retry-after: 1500", status=400, wait=2
+    ),
+    "throttled for 7 s": says(
+        answer("Throttling.Api"), UNAVAILABLE, "X-Acs-Retry-After: 7000", status=429, wait=7
+    ),
+    "throttled for nonsense": says(
+        answer("Throttling.User"), UNAVAILABLE, "x-acs-retry-after: soon", status=400, wait=2
+    ),
+    "throttled without a time": says(answer("Throttling"), UNAVAILABLE, status=400, wait=2),
+}
+
+_OK = response(answer("OK", BizId="9^0"))
+_BOMB = gzip.compress(bytes(4_000_000))
+HURRIED: dict[str, Any] = {"read_seconds": 0.15}
+LATE: dict[str, Any] = {"deadline": 0.2}
+
+WIRES = {
+    "connection closed": Case(wire.hangs_up, UNKNOWN),
+    "reset after reading": Case(wire.resets(), UNKNOWN),
+    "reset within the head": Case(wire.resets(_OK[:20]), UNKNOWN),
+    "reset within the body": Case(wire.resets(_OK[:-9]), UNKNOWN),
+    "closed within the body": Case(wire.answers_and_hangs_up(_OK[:-9]), UNKNOWN),
+    "not HTTP": Case(wire.answers_and_hangs_up(b"220 smtp.example.org ESMTP\r\n"), UNKNOWN),
+    "broken chunks": Case(
+        wire.answers_and_hangs_up(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\r\nzz\r\n"),
+        UNKNOWN,
+    ),
+    "gzip that is none": says(answer("OK"), UNKNOWN, "Content-Encoding: gzip"),
+    "gzip bomb": says(_BOMB, UNKNOWN, "Content-Encoding: gzip"),
+    "huge body": says(b" " * 70_000 + answer("OK"), UNKNOWN),
+    "endless head": Case(
+        wire.answers_and_hangs_up(b"HTTP/1.1 200 OK\r\n" + b"X-Header: x\r\n" * 200), UNKNOWN
+    ),
+    "silence": Case(wire.stalls, UNKNOWN, **HURRIED),
+    "slow head": Case(wire.drips(_OK), UNKNOWN, **HURRIED),
+    "slow body": Case(wire.drips(response(b"{" + b" " * 200)), UNKNOWN, **HURRIED),
+    "silence beyond the deadline": Case(wire.stalls, UNKNOWN, **LATE),
+    "slow head beyond the deadline": Case(wire.drips(_OK), UNKNOWN, **LATE),
+    "slow body beyond the deadline": Case(wire.drips(response(b"{" + b" " * 200)), UNKNOWN, **LATE),
+}
+
+CASES = {**CODE_CASES, **SHAPES, **WAITS, **WIRES}
+
+
+class HalfStoppedClock(FakeClock):
+    """Shows the same time of day for ever, while deadlines pass."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Scene:
+    """A service with one route to *url*, and what a test asks about it afterwards."""
+
+    def __init__(self, url: str, case: Case) -> None:
+        self.events = FakeEvents()
+        self._redis = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+        self._store = RedisStore(self._redis, self.events, shebang=False)
+        self._policy = Policy(
+            phones=PhoneRules(),
+            purposes=purposes((SHOP,)),
+            phone_limits=PhoneLimits(),
+            code_limits=CodeLimits(),
+            sms_per_day=10_000,
+            deadline=case.deadline,
+        )
+        self._keyring = Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
+        clock = HalfStoppedClock(NOW + 0.25)
+        provider = aliyun_sms(
+            access_key_id="testId",
+            access_key_secret="testSecret",
+            sign_name="云通信测试",
+            clock=clock,
+            endpoint=url,
+            max_in_flight=1,
+            read_seconds=case.read_seconds,
+        )
+        route = Route("main", provider, (Template("*", "SMS_100000000"),))
+        self.router = Router(routes=[route], clock=clock, events=self.events, max_in_flight=1)
+        self._service = Service(
+            policy=self._policy,
+            keyring=self._keyring,
+            signers={SHOP.id: signer(SHOP.id, clock)},
+            store=self._store,
+            sender=self.router,
+            clock=clock,
+            events=self.events,
+        )
+
+    def request(self) -> Sent | OtpError:
+        try:
+            return self._service.request(SHOP, PHONE, purpose="login")
+        except OtpError as error:
+            return error
+
+    def slot_wait(self) -> int | None:
+        """Until when the phone must wait for its next SMS; nothing if it need not."""
+        slot = PhoneSlot(self._keyring.phone_tag(PHONE), self._policy.phone_limits)
+        try:
+            self._store.peek(slot, self._policy.code_limits.attempts)
+        except RetryableError as error:
+            return error.retry_after
+        return None
+
+    def taken(self) -> set[int]:
+        """How many SMS are taken from the budgets of the service and of the client."""
+        kept = [self._redis.get(keys.budget(scope)) or b"0 0" for scope in ("service", f"client:{SHOP.id}")]
+        return {int(text.split()[1]) for text in kept}
+
+    def state(self) -> str:
+        verification_id = str(self.events.of("send")[0]["verification_id"])
+        try:
+            return self._service.status(SHOP, PHONE, verification_id).verification.status.value
+        except VerificationNotFound:
+            return "gone"
+
+
+@contextmanager
+def scene(url: str, case: Case) -> Iterator[Scene]:
+    made = Scene(url, case)
+    try:
+        yield made
+    finally:
+        assert made.router.close(5)
+
+
+def assert_ended(made: Scene, told: Sent | OtpError, case: Case) -> None:
+    ending = case.ending
+    assert made.router.close(5)  # whatever comes late has come by now
+    assert {facts["outcome"] for facts in made.events.of("send")} == {ending.booked}
+    assert made.events.of("send")[0]["late"] is False
+    assert (made.slot_wait() is not None) is ending.slot_kept
+    assert made.taken() == {ending.taken}
+    assert made.state() == ending.state
+    assert status_of(told, ending.error) == ending.status
+    if case.wait is not None:
+        assert isinstance(told, RetryableError)
+        most = MAX_HINT if isinstance(told, ProviderUnavailable) else case.wait
+        assert told.retry_after == min(case.wait, most)
+    if ending is THROTTLED and isinstance(told, RetryableError):
+        assert told.retry_after - 5 <= (made.slot_wait() or 0) <= told.retry_after
+    assert_silent(made, told)
+
+
+def status_of(told: Sent | OtpError, error: type[OtpError] | None) -> int:
+    assert type(told) is (error or Sent)
+    if isinstance(told, OtpError):
+        return problems.STATUSES[type(told)]
+    return 201 if told.verification.delivery in _ON_ITS_WAY else 202
+
+
+def assert_silent(made: Scene, told: Sent | OtpError) -> None:
+    """No word of Aliyun's `Message` is told, nor the number that it repeats."""
+    texts = [repr(told), str(told), repr(made.events.seen)]
+    if isinstance(told, OtpError):
+        document = problems.document(told, "r")
+        assert document["code"] == told.code
+        texts += [repr(told.members()), json.dumps(document, ensure_ascii=False), repr(told.__context__)]
+    assert [text for text in texts if LEAK in text or "流控" in text or NATIONAL in text] == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_answer_ends_as_it_should(name: str) -> None:
+    case = CASES[name]
+    with WireServer(case.behave) as server, scene(server.url, case) as made:
+        told = made.request()
+
+        assert_ended(made, told, case)
+        assert (len(server.requests), server.connections) == (1, 1)
+
+
+def test_connection_that_is_reset_unread_may_have_carried_the_request() -> None:
+    case = Case(wire.stalls, UNKNOWN)
+    with NoReader(wire.stalls) as server, scene(server.url, case) as made:
+        told = made.request()
+
+        assert_ended(made, told, case)
+        assert (len(server.requests), server.connections) == (0, 1)
+
+
+def test_connection_that_is_refused_has_carried_nothing() -> None:
+    case = Case(wire.stalls, UNAVAILABLE, wait=2)
+    with WireServer(wire.stalls) as server:
+        url = server.url
+    with scene(url, case) as made:
+        assert_ended(made, made.request(), case)
+
+
+def test_every_code_and_family_of_the_table_is_here() -> None:
+    others = [code for code in CODE_ENDINGS if code not in CODES]
+
+    assert set(CODES) - set(CODE_ENDINGS) == set()
+    assert [row.code for row in GATEWAY_FAMILIES if not any(c.startswith(row.code) for c in others)] == []
+    assert len(CASES) >= 60
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_table_and_its_page_say_the_same(code: str) -> None:
+    status, ending = CODE_ENDINGS[code]
+
+    assert CODES[code].http_status == status
+    assert answer_to_caller(CODES[code]).split()[0] == str(ending.status)
