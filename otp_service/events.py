@@ -23,7 +23,7 @@ _LOUD = {
 """Events that somebody should look at; every other one is `info`."""
 
 _HIDDEN = "<hidden>"
-_SECRET = re.compile(r"sk_[A-Za-z0-9_-]{8}|\+\d{8,15}(?!\d)")
+_SECRET = re.compile(r"[sp]k_[A-Za-z0-9_-]{8}|(?<![0-9A-Za-z])\+?\d[\d -]{9,17}(?![0-9A-Za-z^])")
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
@@ -114,8 +114,7 @@ class _Handler(logging.Handler):
 
 def _harmless(value: object) -> object:
     if isinstance(value, str):
-        suspect = "+" in value or "sk_" in value
-        return _HIDDEN if suspect and _SECRET.search(value) else value
+        return _HIDDEN if _SECRET.search(value) else value
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, list | tuple):

@@ -25,9 +25,6 @@ class LineWriter:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
-        self._wake = threading.Event()
-        self._writing = threading.Lock()
         self._start()
         os.register_at_fork(after_in_child=self._start)
 
@@ -50,7 +47,9 @@ class LineWriter:
                 self._stream.flush()
 
     def _start(self) -> None:
-        self._wake.clear()
+        """Begin with nothing: what waits in a process when it forks is for that process to write."""
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._wake = threading.Event()
         self._writing = threading.Lock()
         threading.Thread(target=self._run, name="lines", daemon=True).start()
 

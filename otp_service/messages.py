@@ -56,7 +56,7 @@ def _serves(template: Template, sms: Sms) -> bool:
     return (
         template.purpose in (ANY, sms.purpose)
         and template.country in (ANY, sms.phone.country)
-        and template.locale in (ANY, sms.locale)
+        and template.locale.lower() in (ANY, sms.locale.lower())
     )
 
 

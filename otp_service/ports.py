@@ -98,6 +98,9 @@ class Settlement(StrEnum):
 class SendRecord:
     """What the store learns of one send. *wait* (seconds) is the provider's window when throttled.
 
+    *ttl* (seconds) is what a resend that went out gives the verification to live; *taken_at* (unix seconds of
+    the store's clock) is when the budgets were taken.
+
     *late*: the caller was already answered 202, so a first send's verification is kept.
     """
 
@@ -107,6 +110,8 @@ class SendRecord:
     route: str = ""
     wait: int = 0
     late: bool = False
+    ttl: int = 0
+    taken_at: float = 0
 
 
 class Store(Protocol):

@@ -25,6 +25,6 @@ def network(text: str) -> str:
 
 def _address(text: str) -> IPv4Address | IPv6Address:
     try:
-        return ip_address(text.partition("%")[0])
+        return ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         raise InvalidRequest([FieldError(pointer="/client_ip", detail="is not an IP address")]) from None

@@ -51,6 +51,9 @@ from otp_service.proofs import Proof, ProofSigner
 from otp_service.requester import network
 from otp_service.verification import Verification
 
+MAX_HINT = 5
+"""Seconds; the `Retry-After` of a 503 is a hint, whatever the provider says."""
+
 _Settle = Callable[..., Verification | None]
 
 _VERIFICATION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -290,12 +293,12 @@ class Service:
             code_type=opened.code_type,
             out_id=OutId(ask.slot.tag, opened.verification_id, number).signed(self._keyring.active.out_id),
         )
-        settle = partial(self._settle, ask, opened.verification_id, number)
+        settle = partial(self._settle, ask, opened, number)
         outcome = permit.send(sms, ask.deadline, late=partial(self._settle_late, settle))
         settled = self._settle_in_time(settle, outcome) or opened
         if error := _refusal(outcome):
             raise error
-        return Sent(settled, ask.phone)
+        return Sent(settled.capped(opened.sends_left), ask.phone)
 
     def _settle_in_time(self, settle: _Settle, outcome: Outcome) -> Verification | None:
         """Book how the send ended. If the store fails now, the provider has spoken all the same.
@@ -310,7 +313,7 @@ class Service:
             return None
 
     def _settle(
-        self, ask: _Ask, verification_id: str, number: int, outcome: Outcome, *, late: bool = False
+        self, ask: _Ask, opened: Verification, number: int, outcome: Outcome, *, late: bool = False
     ) -> Verification | None:
         settlement = _settlement(outcome)
         self._events.emit(
@@ -318,7 +321,7 @@ class Service:
             phone=ask.slot.tag,
             phone_masked=str(ask.phone),
             client=ask.client.id,
-            verification_id=verification_id,
+            verification_id=opened.verification_id,
             number=number,
             outcome=settlement.value,
             route=outcome.route,
@@ -327,7 +330,16 @@ class Service:
             biz_id=outcome.biz_id,
             late=late,
         )
-        record = SendRecord(verification_id, number, settlement, outcome.route, outcome.wait, late)
+        record = SendRecord(
+            verification_id=opened.verification_id,
+            number=number,
+            settlement=settlement,
+            route=outcome.route,
+            wait=outcome.wait,
+            late=late,
+            ttl=self._policy.code_limits.ttl,
+            taken_at=opened.now,
+        )
         refund = () if settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN) else self._budgets(ask.client)
         return self._store.settle(ask.slot, ask.client.id, record, refund)
 
@@ -372,4 +384,4 @@ def _refusal(outcome: Outcome) -> OtpError | None:
         return ProviderRateLimited(max(1, outcome.wait))
     if outcome.fault is Fault.ROUTE:
         return ProviderMisconfigured()
-    return ProviderUnavailable(outcome.wait or 2)
+    return ProviderUnavailable(min(MAX_HINT, outcome.wait or 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from otp_service.codes import CodeType
@@ -73,6 +73,11 @@ class Verification:
     def resend_in(self) -> int | None:
         """Whole seconds until a resend may be asked for, rounded up."""
         return None if self.resend_at is None else max(0, math.ceil(self.resend_at - self.now))
+
+    def capped(self, sends_left: int) -> Verification:
+        """Return it with at most *sends_left*: a budget may leave fewer than the phone's own limits."""
+        left = min(self.sends_left, sends_left)
+        return replace(self, sends_left=left, resend_at=self.resend_at if left else None)
 
     @property
     def delivery(self) -> Delivery:

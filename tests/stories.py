@@ -77,6 +77,7 @@ class Phone:
         return self.settle(again, Settlement.ACCEPTED) or again
 
     def settle(self, opened: Verification, how: Settlement, **facts: Any) -> Verification | None:
+        facts = {"ttl": 300, "taken_at": opened.now, **facts}
         record = SendRecord(opened.verification_id, len(opened.sends), how, "main", **facts)
         kept = how in (Settlement.ACCEPTED, Settlement.UNKNOWN)
         return self.store.settle(self.slot, CLIENT, record, () if kept else tuple(self.budgets))

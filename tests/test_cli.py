@@ -238,6 +238,19 @@ def test_a_redis_that_does_not_answer_is_told(config: Path, command: str, code: 
     assert result.stderr.splitlines()[1:] == ["  redis.url: names a server that does not answer"]
 
 
+@pytest.mark.parametrize(("command", "code"), [("check-config", 1), ("serve", 2)])
+def test_a_redis_url_that_cannot_be_read_is_told_without_its_password(
+    config: Path, command: str, code: int
+) -> None:
+    broken(config, {'url = "redis': 'url = "redis://:s3cretPART/more@127.0.0.1:6379/0" # '})
+
+    result = run(command, "--config", str(config))
+
+    assert result.exit_code == code
+    assert result.stderr.splitlines()[1:] == ["  redis.url: is not an address of a Redis"]
+    assert "s3cretPART" not in result.output + str(result.exception)
+
+
 def test_offline_nobody_asks_redis(config: Path) -> None:
     broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{free_port()}" # '})
 

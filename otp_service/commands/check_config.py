@@ -11,6 +11,7 @@ import click
 from otp_service.app import open_store
 from otp_service.errors import StoreUnavailable
 from otp_service.settings import Mistake, Settings, SettingsError, examine, production_mistakes
+from otp_service.store.connect import BadRedisUrl
 
 
 def run(config: Path | None, *, offline: bool) -> None:
@@ -47,6 +48,8 @@ def _store_mistakes(settings: Settings) -> list[Mistake]:
         open_store(settings, _Silence()).check()
     except StoreUnavailable as error:
         return [Mistake("redis.url", getattr(error, "reason", "names a server that does not answer"))]
+    except BadRedisUrl as error:
+        return [Mistake("redis.url", str(error))]
     return []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from otp_service.codes import CodeType
-from otp_service.limits import PhoneLimits
+from otp_service.limits import DAY, PhoneLimits
 from otp_service.ports import PhoneSlot
 
 NOBODY = bytes(12)
@@ -28,6 +28,14 @@ def limits(values: PhoneLimits) -> str:
         *(seconds * 1000 for seconds in values.cooldown),
     )
     return " ".join(str(number) for number in numbers)
+
+
+_UTC8 = 8 * 3600
+
+
+def day(seconds: float) -> int:
+    """Return the calendar day of UTC+8 that *seconds* (unix, of the store's clock) lie in."""
+    return int(seconds + _UTC8) // DAY
 
 
 def requester(slot: PhoneSlot) -> bytes:

@@ -104,6 +104,26 @@ def _see_to_it(connection: Any) -> None:
         connection.connect()
 
 
+class BadRedisUrl(ValueError):
+    """A text that names no Redis; it may hold a password, so it is not repeated."""
+
+    def __init__(self) -> None:
+        super().__init__("is not an address of a Redis")
+
+
+_PLACE = frozenset({"host", "port", "db", "username", "password", "path", "connection_class"})
+
+
+def _place(url: str) -> dict[str, Any]:
+    try:
+        place: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError:
+        place = {"unreadable": True}
+    if not place.keys() <= _PLACE:
+        raise BadRedisUrl
+    return place
+
+
 def connect(
     url: str, *, pool_size: int = 256, connect_timeout: float = 0.5, read_timeout: float = 0.5
 ) -> redis.Redis:
@@ -112,8 +132,11 @@ def connect(
     redis-py would by default send a command up to ten times when its answer is lost, and a script that ran
     twice has counted twice. Time-outs in seconds. Nobody waits for one of the *pool_size* connections: when
     all are lent, a command is refused.
+
+    Raises:
+        BadRedisUrl: *url* names no Redis, or sets what is not the URL's to set.
     """
-    place = parse_url(url)  # type: ignore[no-untyped-call]
+    place = _place(url)
     usual = place.pop("connection_class", redis.Connection)
     pool = LeanPool(
         connection_class=_LEAN.get(usual, usual),

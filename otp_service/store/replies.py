@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from otp_service.codes import CodeType
 from otp_service.errors import (
     AlreadyVerified,
@@ -22,6 +24,7 @@ from otp_service.errors import (
     VerificationNotFound,
     WrongCode,
 )
+from otp_service.limits import Budget
 from otp_service.verification import Delivery, Send, Status, Verification
 
 _STATUS = {
@@ -62,7 +65,23 @@ def refusal(reply: Sequence[Any]) -> OtpError | None:
         return limit_error(reply[1].decode(), reply[2])
     if word == b"wrong_code":
         return WrongCode(reply[1])
-    return _ERRORS[word]()
+    return _ERRORS.get(word, StoreUnavailable)()
+
+
+def sound(reply: Any) -> list[Any]:
+    """Return *reply* if a script of ours can have made it.
+
+    Raises:
+        redis.ResponseError: it cannot, so what answers is no Redis, or not ours alone.
+    """
+    if isinstance(reply, list) and reply and isinstance(reply[0], bytes):
+        return reply
+    raise ResponseError("unexpected reply")
+
+
+def budget_refusal(budget: Budget, reply: Sequence[Any]) -> OtpError:
+    """Return why nothing was taken from *budget*."""
+    return limit_error(budget.name, reply[1]) if reply[0] == b"refused" else StoreUnavailable()
 
 
 def raise_refusal(reply: Sequence[Any]) -> None:

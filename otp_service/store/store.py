@@ -8,7 +8,6 @@ texts never leave this room.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import redis
@@ -70,7 +69,7 @@ class RedisStore:
         ]
         call = _slot_call("open", slot, new.verification_id, rest)
         reply, budget_left = self._take(call, slot, new.verification_id, budgets)
-        return _capped(replies.verification(reply, new.verification_id, new.client), budget_left)
+        return replies.verification(reply, new.verification_id, new.client).capped(budget_left)
 
     def reopen(
         self,
@@ -83,7 +82,7 @@ class RedisStore:
         """See `ports.Store.reopen`."""
         call = _slot_call("reopen", slot, verification_id, [client, ttl * 1000])
         reply, budget_left = self._take(call, slot, verification_id, budgets)
-        verification = _capped(replies.verification(reply, verification_id, client), budget_left)
+        verification = replies.verification(reply, verification_id, client).capped(budget_left)
         kid, salt = reply[-2:]
         return Reopened(verification, kid.decode(), salt)
 
@@ -102,9 +101,9 @@ class RedisStore:
         reply, *budget_replies = self._flush([slot_call, *takes])
         taken = dict(zip(budgets, budget_replies, strict=True))
         errors = [error for error in (replies.refusal(reply),) if error]
-        errors += [replies.limit_error(b.name, told[1]) for b, told in taken.items() if told[0] != b"ok"]
+        errors += [replies.budget_refusal(b, told) for b, told in taken.items() if told[0] != b"ok"]
         if errors:
-            granted = [b for b, told in taken.items() if told[0] == b"ok"]
+            granted = {b: told[2] for b, told in taken.items() if told[0] == b"ok"}
             self._give_back(reply, slot, verification_id, granted)
             raise replies.latest(errors)
         return reply, min((told[1] for told in taken.values()), default=255)
@@ -114,7 +113,7 @@ class RedisStore:
         reply: Sequence[Any],
         slot: PhoneSlot,
         verification_id: str,
-        granted: Sequence[Budget],
+        granted: Mapping[Budget, int],
     ) -> None:
         calls = _refunds(granted)
         if reply[0] == b"ok":
@@ -134,7 +133,9 @@ class RedisStore:
         refund: Sequence[Budget],
     ) -> Verification | None:
         """See `ports.Store.settle`."""
-        reply, *_ = self._flush([_settle_call(slot, record), *_refunds(refund)])
+        day = arguments.day(record.taken_at)
+        refunds = _refunds(dict.fromkeys(refund, day))
+        reply, *_ = self._flush([_settle_call(slot, record), *refunds])
         replies.raise_refusal(reply)
         if reply[0] == b"gone":
             return None
@@ -186,7 +187,7 @@ class RedisStore:
         return self._flush([call])[0]
 
     def _flush(self, calls: Sequence[Call]) -> list[list[Any]]:
-        return self._guarded(lambda: self._scripts.run(*calls))
+        return self._guarded(lambda: [replies.sound(reply) for reply in self._scripts.run(*calls)])
 
     def _guarded(self, trip: Callable[[], T]) -> T:
         try:
@@ -212,19 +213,16 @@ def _settle_call(slot: PhoneSlot, record: SendRecord) -> Call:
         record.route,
         record.wait * 1000,
         int(record.late),
+        record.ttl * 1000,
     ]
     return _slot_call("settle", slot, record.verification_id, rest)
 
 
-def _refunds(budgets: Sequence[Budget]) -> list[Call]:
-    return [Call("budget_refund", [keys.budget(budget.scope)], []) for budget in budgets]
+def _refunds(budgets: Mapping[Budget, int]) -> list[Call]:
+    """Return the calls that give back to each budget what was taken on its day."""
+    return [Call("budget_refund", [keys.budget(b.scope)], [day]) for b, day in budgets.items()]
 
 
 def _standing(reply: Sequence[Any]) -> Standing:
     replies.raise_refusal(reply)
     return Standing(known=reply[1] == 1)
-
-
-def _capped(verification: Verification, budget_left: int) -> Verification:
-    """A budget that is nearly used up leaves fewer sends than the phone's own limits."""
-    return replace(verification, sends_left=min(verification.sends_left, budget_left))

@@ -16,7 +16,7 @@ from otp_service.web.answers import Answer
 from otp_service.web.parts import WebParts
 from otp_service.web.payloads import RedeemBody, RequestBody, VerificationBody, VerifyBody
 
-_IN_DOUBT = frozenset({Delivery.UNKNOWN, Delivery.SENDING})
+_ON_ITS_WAY = frozenset({Delivery.ACCEPTED, Delivery.DELIVERED, Delivery.UNDELIVERED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def request(parts: WebParts, caller: Caller, body: RequestBody) -> Reply:
     if body.known_phone is not None:
         auth.admit(caller, auth.SERVERS)
     sent = _resend(parts, caller, body) if body.verification_id is not None else _request(parts, caller, body)
-    return Reply(202 if sent.verification.delivery in _IN_DOUBT else 201, answers.sent(sent))
+    return Reply(201 if sent.verification.delivery in _ON_ITS_WAY else 202, answers.sent(sent))
 
 
 def verify(parts: WebParts, caller: Caller, body: VerifyBody) -> Reply:

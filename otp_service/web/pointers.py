@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 
-MAX_NAME = 64
-"""Characters of a field's name that are told back. Names that are not ours come from a stranger."""
-
-_NUMBER = re.compile(r"\d{5,}")
-"""A name that holds a phone number or a code is a value in the wrong place; no answer repeats it."""
+_NAME = re.compile(r"[A-Za-z_]{1,32}")
+"""What is told back of a stranger's field. The rest may be a number, a code or a key in the wrong place."""
 
 
 def pointer(*path: str | int) -> str:
     """Return the pointer to *path*; none at all is the whole body."""
-    return "".join(f"/{_escaped(str(step))}" for step in path)
+    return "".join(f"/{_told(step)}" for step in path)
 
 
-def _escaped(name: str) -> str:
-    short = _NUMBER.sub("…", name[:MAX_NAME]).encode("utf-8", "replace").decode()
-    return short.replace("~", "~0").replace("/", "~1")
+def _told(step: str | int) -> str:
+    return str(step) if isinstance(step, int) or _NAME.fullmatch(step) else "…"

@@ -68,6 +68,11 @@ _FRAMEWORK_DETAILS: Mapping[int, str] = {
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
+def status_of(error: OtpError) -> int:
+    """Return the status of *error*, or of what it is a kind of: rooms have errors of their own."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
 def type_uri(code: str) -> str:
     """Return the URI that names the kind of problem; it names, and leads nowhere."""
     return f"urn:otp-service:problem:{code}"
@@ -87,7 +92,7 @@ def document(error: OtpError, request_id: str) -> dict[str, object]:
     return {
         "type": type_uri(error.code),
         "title": error.title,
-        "status": STATUSES[type(error)],
+        "status": status_of(error),
         "code": error.code,
         "request_id": request_id,
         **error.members(),
@@ -97,7 +102,7 @@ def document(error: OtpError, request_id: str) -> dict[str, object]:
 def render(error: OtpError, cause: Exception) -> Response:
     """Return the response to an *error* that *cause* led to."""
     return respond(
-        STATUSES[type(error)],
+        status_of(error),
         json.dumps(document(error, request_ids.current()), separators=(",", ":")),
         media_type=MEDIA_TYPE,
         headers=_headers(error, cause),

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 
 HEADER = "X-Request-Id"
 
-GIVEN = re.compile(r"(?![sp]k_)(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}")
+GIVEN = re.compile(r"(?!.*[sp]k_)(?=.*[A-Za-z])(?:[0-9A-Fa-f-]{32,36}|(?!.*\d{5})[A-Za-z0-9_-]{8,64})")
 """A caller may bring an id of its own, to follow a call through several logs. Nothing in this alphabet can
 break a line or a field of a log; what looks like a key or a phone number must not get into one."""
 

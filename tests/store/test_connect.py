@@ -10,7 +10,7 @@ import pytest
 import redis
 from servers import Server, free_port
 
-from otp_service.store.connect import connect
+from otp_service.store.connect import BadRedisUrl, connect
 
 
 @contextmanager
@@ -114,3 +114,23 @@ def test_answers_are_bytes(redis_server: Server) -> None:
 def test_other_urls_are_taken(url: str) -> None:
     with connect(url) as client, pytest.raises(redis.ConnectionError):
         client.ping()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cretPART/more@127.0.0.1:6379/0",
+        "redis://127.0.0.1:99999/0",
+        "redis://127.0.0.1:port/0",
+        "redis://[/0",
+        "redis://127.0.0.1:6379/0?max_connections=1",
+        "redis://127.0.0.1:6379/0?protocol=3",
+    ],
+    ids=["password with a slash", "port too high", "port of letters", "half a bracket", "option", "protocol"],
+)
+def test_url_that_names_no_redis_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(BadRedisUrl) as refused:
+        connect(url)
+
+    assert str(refused.value) == "is not an address of a Redis"
+    assert refused.value.__cause__ is None

@@ -17,6 +17,7 @@ from otp_service.errors import (
     LimitReached,
     ProofRedeemed,
     ProviderRateLimited,
+    StoreUnavailable,
     VerificationCanceled,
     VerificationExpired,
     VerificationNotFound,
@@ -454,8 +455,8 @@ def test_streak_and_outstanding_attempts_never_exceed_the_lock(phone: Phone) -> 
         tight.open()
 
     assert full.value.limit == "phone_failures_possible"
-    assert full.value.retry_after == pytest.approx(180, abs=1)
-    phone.pass_time(180)
+    assert full.value.retry_after == pytest.approx(185, abs=1)
+    phone.pass_time(185)
     tight.open()
 
 
@@ -466,7 +467,7 @@ def test_expired_and_canceled_verifications_give_their_attempts_back(phone: Phon
     phone.pass_time(60)
 
     tight.open()
-    phone.pass_time(301)
+    phone.pass_time(306)
     tight.open()
 
 
@@ -630,3 +631,79 @@ def test_record_of_a_newer_format_is_left_alone(phone: Phone) -> None:
 
     with pytest.raises(Exception, match="store"):
         phone.read(opened)
+
+
+# ── found by attacking it ──
+
+
+def test_bound_is_exact_even_when_the_clock_steps_back_a_little(phone: Phone) -> None:
+    """A verification that the step makes live again still has its attempts reserved."""
+    tight = phone.limited(lock_at=9, slow_lane_at=9, failures_per_hour=200)
+    first = tight.open()
+    phone.pass_time(301)
+    with pytest.raises(LimitReached):
+        tight.open()
+    phone.pass_time(-3)
+
+    with pytest.raises(WrongCode):
+        tight.submit(first, WRONG)
+
+
+def test_cooldown_does_not_shrink_while_somebody_waits(phone: Phone) -> None:
+    for gap in (3300, 100, 150, 10):
+        phone.open()
+        phone.pass_time(gap)
+
+    with pytest.raises(CooldownActive) as early:
+        phone.open()
+    phone.pass_time(early.value.retry_after - 1)
+    with pytest.raises(CooldownActive):
+        phone.open()
+    phone.pass_time(1)
+    phone.open()
+
+
+def test_resend_that_a_budget_refuses_costs_nothing(phone: Phone) -> None:
+    opened = phone.open()
+    phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2): 0}
+    for _ in range(3):
+        phone.pass_time(61)
+        with pytest.raises(LimitReached):
+            phone.resend(opened)
+
+    after = phone.read(opened)
+    assert after.expires_at == opened.expires_at
+    assert after.sends_left == opened.sends_left
+    assert len(after.sends) == 1
+
+
+def test_refund_of_yesterday_leaves_today_alone(phone: Phone) -> None:
+    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2)
+    phone.budgets = {budget: 1}
+    yesterday = phone.open(settle=None)
+    phone.pass_time(86400)
+    phone.open()
+
+    phone.settle(yesterday, Settlement.WITHDRAWN)
+
+    phone.pass_time(60)
+    with pytest.raises(LimitReached) as full:
+        phone.open()
+    assert full.value.limit == "client_sms_per_day"
+
+
+def test_budget_that_cannot_be_read_is_closed(phone: Phone) -> None:
+    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2)
+    phone.client.set(f"otp:budget:{{{budget.scope}}}", "v2 20781 5", ex=60)
+    phone.budgets = {budget: 9}
+
+    with pytest.raises(StoreUnavailable):
+        phone.open()
+    assert phone.stored() == []
+
+
+def test_short_lived_code_can_be_sent_again(phone: Phone) -> None:
+    opened = phone.open(ttl=100)
+    phone.pass_time(61)
+
+    assert len(phone.resend(opened, ttl=100).sends) == 2

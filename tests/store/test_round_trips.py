@@ -5,36 +5,42 @@ from __future__ import annotations
 from typing import Any
 
 import fakes
-import redis
+import pytest
 from servers import Server
 
 from otp_service.service import Service
+from otp_service.store.connect import LeanConnection, connect
 from otp_service.store.store import RedisStore
 
 PHONE = "+8613900001234"
 
 
-class CountingConnection(redis.Connection):
-    """Counts every time that something is sent."""
+class Counter:
+    """Counts every time that the production's own connections send something."""
 
-    sent = 0
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sent = 0
+        send = LeanConnection.send_packed_command
 
-    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
-        CountingConnection.sent += 1
-        super().send_packed_command(command, check_health)
+        def counting(connection: LeanConnection, *arguments: Any, **options: Any) -> None:
+            self.sent += 1
+            send(connection, *arguments, **options)
+
+        monkeypatch.setattr(LeanConnection, "send_packed_command", counting)
+
+    def of(self, call: Any) -> int:
+        before = self.sent
+        call()
+        return self.sent - before
 
 
-def round_trips_of(call: Any) -> int:
-    before = CountingConnection.sent
-    call()
-    return CountingConnection.sent - before
-
-
-def test_request_blocks_on_three_round_trips_and_verify_on_one(redis_server: Server) -> None:
+def test_request_blocks_on_three_round_trips_and_verify_on_one(
+    redis_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_trips_of = Counter(monkeypatch).of
     h = fakes.house()
-    pool = redis.ConnectionPool(connection_class=CountingConnection, port=redis_server.port)
     service: Service = h.service
-    service._store = RedisStore(redis.Redis(connection_pool=pool), h.events)
+    service._store = RedisStore(connect(redis_server.url), h.events)
     sent = service.request(fakes.SHOP, PHONE, purpose="login")  # loads the scripts
     vid = sent.verification.verification_id
     service.status(fakes.SHOP, PHONE, vid)
@@ -45,4 +51,3 @@ def test_request_blocks_on_three_round_trips_and_verify_on_one(redis_server: Ser
     vid = h.sender.sent[-1].out_id.split(".")[1]
     assert round_trips_of(lambda: service.status(fakes.SHOP, phone, vid)) == 1
     assert round_trips_of(lambda: service.verify(fakes.SHOP, phone, vid, h.sender.last_code)) == 1
-    pool.disconnect()

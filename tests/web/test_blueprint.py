@@ -57,12 +57,27 @@ def test_each_call_has_an_id_of_its_own(desk: Desk) -> None:
     assert all(re.fullmatch(r"req_[A-Za-z0-9_-]{12}[0-9a-f]{6}", each) for each in ids)
 
 
-@pytest.mark.parametrize("given", ["1234567x", "a-b_C" * 4, "x" * 64])
+@pytest.mark.parametrize("given", ["1234-567x", "a-b_C" * 4, "x" * 64])
 def test_a_caller_may_bring_an_id(desk: Desk, given: str) -> None:
     answer = desk.post("/otp/status", NAMED, X_Request_Id=given)
 
     assert answer.headers["X-Request-Id"] == given
     assert problem(answer)["request_id"] == given
+
+
+@pytest.mark.parametrize(
+    "given", ["tel-13800138000", "code123456", "xsk_shop-0123", "x-pk_shop-0123", "1234567x"], ids=str
+)
+def test_an_id_that_may_be_a_number_a_code_or_a_key_is_replaced(desk: Desk, given: str) -> None:
+    answer = desk.post("/otp/status", NAMED, X_Request_Id=given)
+
+    assert answer.headers["X-Request-Id"].startswith("req_")
+
+
+def test_an_id_may_be_a_uuid(desk: Desk) -> None:
+    given = "0a123456-7890-4abc-8def-001234567890"
+
+    assert desk.post("/otp/status", NAMED, X_Request_Id=given).headers["X-Request-Id"] == given
 
 
 @pytest.mark.parametrize(

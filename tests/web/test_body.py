@@ -59,9 +59,11 @@ NO_JSON = {
 
 WRONG_FIELDS = {
     "unknown": (changed(surplus=1), "/surplus"),
-    "unknown, empty name": (changed(**{"": 1}), "/"),
-    "unknown, with slash and tilde": (changed(**{"a/b~c": 1}), "/a~1b~0c"),
-    "unknown, long name": (changed(**{"x" * 4000: 1}), "/" + "x" * 64),
+    "unknown, empty name": (changed(**{"": 1}), "/…"),
+    "unknown, with slash and tilde": (changed(**{"a/b~c": 1}), "/…"),
+    "unknown, long name": (changed(**{"x" * 4000: 1}), "/…"),
+    "unknown, a phone": (changed(**{"+86 138 0013 8000": 1}), "/…"),
+    "unknown, a key": (changed(**{"sk_shop-abcdef": 1}), "/…"),
     "unknown, surrogate name": (b'{"\\ud800": 1}', ""),
     "prototype": (changed(__proto__={}), "/__proto__"),
     "missing": (without("code"), "/code"),
@@ -82,7 +84,7 @@ WRONG_FIELDS = {
     "too long": (changed(phone="1" * 65), "/phone"),
     "duplicate": (b'{"phone":"1","phone":"2","verification_id":"3","code":"4"}', "/phone"),
     "duplicate by escape": (b'{"phone":"1","ph\\u006fne":"2","verification_id":"3","code":"4"}', "/phone"),
-    "duplicate unknown": (b'{"x/y":1,"x/y":2}', "/x~1y"),
+    "duplicate unknown": (b'{"x/y":1,"x/y":2}', "/…"),
     "duplicate inside": (b'{"phone":{"a":1,"a":2},"verification_id":"3","code":"4"}', "/phone"),
     "empty address": (changed(client_ip=""), "/client_ip"),
     "no address": (changed(client_ip="localhost"), "/client_ip"),

@@ -23,6 +23,7 @@ from werkzeug.exceptions import (
 
 from otp_service import errors
 from otp_service.errors import OtpError
+from otp_service.store.health import UnfitStore
 from otp_service.web import problems
 
 TABLE: list[tuple[OtpError, int, str, dict[str, object]]] = [
@@ -321,3 +322,8 @@ def test_the_key_of_another_client_is_told_no_more_than_a_guess(desk: Desk) -> N
     for document in documents:
         document.pop("request_id")
     assert documents[0] == documents[1]
+
+
+def test_an_error_of_a_room_has_the_status_of_its_kind() -> None:
+    """Above all this one: a Redis that evicts must turn readiness red, not into a defect of ours."""
+    assert problems.status_of(UnfitStore("Redis evicts keys.")) == 503

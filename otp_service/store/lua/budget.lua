@@ -7,9 +7,12 @@ end
 
 local function load_budget(key, now)
   local today = floor((now + UTC8) / 86400000)
-  local day, count = string.match(redis.call('GET', key) or '', '^(%d+) (%d+)$')
+  local s = redis.call('GET', key)
+  if not s then return today, 0 end
+  local day, count = string.match(s, '^(%d+) (%d+)$')
+  if not day then return nil end
   -- A day in the future is a clock that stepped back: what was counted then counts today.
-  if day and tonumber(day) >= today then return today, tonumber(count) end
+  if tonumber(day) >= today then return today, tonumber(count) end
   return today, 0
 end
 

@@ -4,9 +4,11 @@
 --   kid, client, purpose, salt, digest: length u8 and bytes; salt and digest are empty once it has ended
 --   sends u8, each: state u8 (s u a r d n) | at u24 after issued_at | route: length u8 and bytes
 
+-- Returns nil where there is none, false where a newer version wrote it.
 local function load_record(key)
   local s = redis.call('GET', key)
-  if not s or byte(s, 1) ~= 1 then return nil end
+  if not s then return nil end
+  if byte(s, 1) ~= 1 then return false end
   local record = {state = sub(s, 2, 2), code_type = sub(s, 3, 3), attempts_left = byte(s, 4),
                   sends_allowed = byte(s, 5), issued_at = read_u48(s, 6), sends = {}}
   record.expires_at = record.issued_at + read_u24(s, 12)
@@ -51,6 +53,7 @@ local ENDED = {a = 'already_verified', c = 'verification_canceled', x = 'attempt
 
 -- Why nothing more can be done with the record, or nil.
 local function ended(record, client, now)
+  if record == false then return 'format' end
   if not record or record.client ~= client then return 'verification_not_found' end
   if ENDED[record.state] then return ENDED[record.state] end
   if expired(record, now) then return 'verification_expired' end

@@ -46,7 +46,8 @@ local function load_row(key, now)
   end
   for _ = 1, byte(s, 19) do
     local expires_at = math.min(read_u48(s, at + 7), now + MAX_LIFE)
-    if expires_at > now then
+    -- As long as a step of the clock could make it live again, its attempts stay reserved.
+    if expires_at + CLOCK_SLACK > now then
       table.insert(row.live, {id = sub(s, at, at + 6), expires_at = expires_at, attempts = byte(s, at + 13)})
     end
     at = at + 14
@@ -72,7 +73,7 @@ local function row_end(row)
   if failed_at then last = math.max(last, failed_at + (row.streak > 0 and MEMORY or DAY)) end
   if row.known_at > 0 then last = math.max(last, row.known_at + MEMORY) end
   if row.slow_at > 0 then last = math.max(last, row.slow_at + DAY) end
-  for _, live in ipairs(row.live) do last = math.max(last, live.expires_at) end
+  for _, live in ipairs(row.live) do last = math.max(last, live.expires_at + CLOCK_SLACK) end
   return last
 end
 

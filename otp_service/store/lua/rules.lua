@@ -40,13 +40,14 @@ local function apply(result, name, left, at)
   if at > result.at then result.at, result.name = at, name end
 end
 
-local function apply_cooldown(result, row, limits, all, now)
+local function apply_cooldown(result, limits, all)
+  if #all == 0 then return end
+  -- Counted up to the last send, so that the step does not shrink while somebody waits.
   local hourly = 0
   for i = #all, 1, -1 do
-    if all[i] <= now - HOUR then break end
+    if all[i] <= all[#all] - HOUR then break end
     hourly = hourly + 1
   end
-  if hourly == 0 then return end
   local step = limits.cooldown[math.min(hourly, #limits.cooldown)]
   apply(result, 'phone_cooldown', 255, all[#all] + step)
 end
@@ -54,7 +55,7 @@ end
 -- May this phone get an SMS for this requester?
 local function send_verdict(row, limits, requester, now)
   local result, all = verdict(), times_of(row.sends)
-  apply_cooldown(result, row, limits, all, now)
+  apply_cooldown(result, limits, all)
   apply(result, 'phone_sends_per_hour', window(all, limits.sends_per_hour, HOUR, now))
   apply(result, 'phone_sends_per_day', window(all, limits.sends_per_day, DAY, now))
   if requester ~= NOBODY then
@@ -81,7 +82,7 @@ local function room_at(row, limits, attempts)
   local at = 0
   for _, entry in ipairs(live) do
     if sum <= limits.lock_at then break end
-    sum, at = sum - entry.attempts, entry.expires_at
+    sum, at = sum - entry.attempts, entry.expires_at + CLOCK_SLACK
   end
   return at
 end

@@ -2,10 +2,11 @@
 -- needs: bytes row record rules answer
 -- Books how a send ended. Sends are found by their id, not by time, so this may come at any moment.
 -- KEYS: row, record
--- ARGV: limits, requester, verification_id, number, settlement, route, wait ms, late (1: caller was answered)
+-- ARGV: limits, requester, verification_id, number, settlement, route, wait ms, late (1: caller was answered),
+--       ttl ms
 local now = clock()
 local row, record = load_row(KEYS[1], now), load_record(KEYS[2])
-if not row then return {'format'} end
+if not row or record == false then return {'format'} end
 local limits, requester, verification_id = read_limits(ARGV[1]), ARGV[2], ARGV[3]
 local number, settlement, late = tonumber(ARGV[4]), ARGV[5], ARGV[8] == '1'
 local slot, place = find_send(row, verification_id, number)
@@ -25,6 +26,12 @@ if settlement == 'accepted' or settlement == 'unknown' then
     table.remove(row.sends, place)
     add_send(row, verification_id, number, slot.requester, now)
   end
+  if pending and number > 1 and not late then
+    local expires_at = math.min(now + ARGV[9], record.issued_at + MAX_LIFE)
+    record.expires_at = math.max(record.expires_at, expires_at)
+    local live = find_live(row, verification_id)
+    if live then live.expires_at = record.expires_at end
+  end
 elseif settlement == 'rejected' then
   book('r')
   if pending then
@@ -42,6 +49,12 @@ else
     end_live(row, verification_id)
     redis.call('DEL', KEYS[2])
     record = nil
+  end
+  if pending and number > 1 and not late then
+    -- A resend that never was: neither counted, nor does it prolong anything.
+    if number == #record.sends then table.remove(record.sends) end
+    local live = find_live(row, verification_id)
+    if live then live.expires_at = record.expires_at end
   end
 end
 save_row(KEYS[1], row, now)
