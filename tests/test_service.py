@@ -316,3 +316,23 @@ def test_values_that_hold_secrets_do_not_show_them() -> None:
     assert approved.proof not in shown
     assert f"'{h.sender.last_code}'" not in shown
     assert SHOP.secret_key_digests[0] not in shown
+
+
+def test_budget_that_is_used_up_leaves_no_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = house()
+    opened = h.store.open
+    monkeypatch.setattr(h.store, "open", lambda *arguments: opened(*arguments).capped(0))
+
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+
+    assert (sent.verification.sends_left, sent.verification.resend_at) == (0, None)
+
+
+def test_hint_of_a_busy_provider_is_a_few_seconds() -> None:
+    h = house()
+    h.sender.outcome = refused(Fault.PROVIDER, 999)
+
+    with pytest.raises(ProviderUnavailable) as busy:
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert busy.value.retry_after == 5
