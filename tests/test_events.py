@@ -114,11 +114,11 @@ def adopted(output: io.BytesIO) -> Iterator[io.BytesIO]:
 
 
 def test_a_library_is_heard_without_its_arguments(adopted: io.BytesIO) -> None:
-    logging.getLogger("some.library").warning("retrying %s", "https://api/?PhoneNumbers=13800138000")
+    logging.getLogger("some.package").warning("retrying %s", "https://api/?PhoneNumbers=13800138000")
 
     (line,) = lines(adopted)
 
-    assert (line["event"], line["logger"], line["message"]) == ("log", "some.library", "retrying %s")
+    assert (line["event"], line["logger"], line["message"]) == ("log", "some.package", "retrying %s")
     assert "13800138000" not in adopted.getvalue().decode()
 
 
@@ -133,7 +133,7 @@ def test_an_exception_is_named_by_its_type(adopted: io.BytesIO) -> None:
 
 
 def test_a_library_below_warning_is_not_heard(adopted: io.BytesIO) -> None:
-    logging.getLogger("some.library").info("chatter")
+    logging.getLogger("some.package").info("chatter")
 
     assert lines(adopted) == []
 
@@ -141,6 +141,6 @@ def test_a_library_below_warning_is_not_heard(adopted: io.BytesIO) -> None:
 def test_adopting_again_does_not_double_the_lines(adopted: io.BytesIO, output: io.BytesIO) -> None:
     adopt_logging(events(output, level="debug"))
 
-    logging.getLogger("some.library").warning("once")
+    logging.getLogger("some.package").warning("once")
 
     assert len(lines(output)) == 1

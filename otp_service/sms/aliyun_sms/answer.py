@@ -23,7 +23,6 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9^._-]{1,64}")
 _MILLISECONDS = re.compile(r"[0-9]{1,6}")
 
-_NONCE_USED = "SignatureNonceUsed"
 _OF_THE_NUMBER = frozenset({"isv.SMS_TEST_NUMBER_LIMIT", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"})
 """The operator's errors that come up with some numbers only: a stranger's number must not pause the rest."""
 
@@ -63,13 +62,12 @@ def _accepts(status: int, row: CodeRow) -> bool:
 def _refuses(status: int, row: CodeRow) -> bool:
     """Tell whether nothing was sent, for certain.
 
-    Whatever a 3xx or 5xx says, it may not be the SMS service that says it. A used nonce is our own request
-    seen before: nonces are fresh, so something on the way has repeated it, and the first one may have been
-    accepted. A code that nobody knows refuses only on a 4xx, which the gateway sends without asking further.
+    Whatever a 3xx or 5xx says, it may not be the SMS service that says it. A code that nobody knows refuses
+    only on a 4xx, which the gateway sends without asking further.
     """
     is_answer = 200 <= status < 300 or 400 <= status < 500  # noqa: PLR2004 - HTTP's own classes
     is_known = not _is_unexplained(row) or status >= 400  # noqa: PLR2004
-    return is_answer and is_known and row.outcome is Meaning.REFUSED and row.code != _NONCE_USED
+    return is_answer and is_known and row.outcome is Meaning.REFUSED
 
 
 def _is_unexplained(row: CodeRow) -> bool:
