@@ -23,6 +23,7 @@ from otp_service.ports import Clock, Events, Store
 from otp_service.service import Service
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
+from otp_service.sms.aliyun_api import AccessKey
 from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.route import Route
 from otp_service.sms.routes import Router
@@ -154,7 +155,8 @@ def _route(table: RouteTable, clock: Clock, settings: Settings) -> Route:
         max_in_flight=settings.max_in_flight(),
         connect_seconds=settings.sms.connect_timeout,
         read_seconds=settings.sms.read_timeout,
-        **table.account(),
+        keys=[AccessKey(*key) for key in table.access_keys()],
+        **table.api(),
     )
     return Route(
         name=table.name,

@@ -280,3 +280,16 @@ GATEWAY_FAMILIES = (
         "Specified parameter {parameter} is not valid.",
     ),
 )
+
+#: Refusals of the access key itself, which come before anything is looked at. Another key may do better.
+ACCESS_KEY_REFUSALS = frozenset(
+    {
+        "InvalidAccessKeyId",
+        "InvalidAccessKeyId.Inactive",
+        "InvalidAccessKeyId.NotFound",
+        "InvalidSecurityToken.Expired",
+        "InvalidSecurityToken.Malformed",
+        "InvalidSecurityToken.MismatchWithAccessKey",
+        "SignatureDoesNotMatch",
+    }
+)

@@ -76,22 +76,27 @@ class RouteTable(Table):
     access_key_id: SecretStr = SecretStr("")
     access_key_secret: SecretStr = SecretStr("")
     security_token: SecretStr | None = None
+    second_access_key_id: SecretStr = SecretStr("")
+    second_access_key_secret: SecretStr = SecretStr("")
     endpoint: str = ENDPOINT
     signature: Literal["v1", "v3"] = "v1"
     sign_name: str = ""
     clients: tuple[str, ...] = ()
     templates: tuple[TemplateTable, ...] = ()
 
-    def account(self) -> dict[str, str]:
-        """Return who sends and how it signs, as every provider of Aliyun's takes it."""
-        return {
-            "access_key_id": self.access_key_id.get_secret_value(),
-            "access_key_secret": self.access_key_secret.get_secret_value(),
-            "security_token": self.security_token.get_secret_value() if self.security_token else "",
-            "endpoint": self.endpoint,
-            "signature": self.signature,
-            "sign_name": self.sign_name,
-        }
+    def access_keys(self) -> list[tuple[str, str, str]]:
+        """Return id, secret and security token of every access key: two while they are rotated."""
+        token = self.security_token.get_secret_value() if self.security_token else ""
+        pairs = (
+            (self.access_key_id, self.access_key_secret),
+            (self.second_access_key_id, self.second_access_key_secret),
+        )
+        told = [(key_id.get_secret_value(), secret.get_secret_value()) for key_id, secret in pairs]
+        return [(*told[0], token), *((*pair, "") for pair in told[1:] if pair[0])]
+
+    def api(self) -> dict[str, str]:
+        """Return where the API is and how its calls are made."""
+        return {"endpoint": self.endpoint, "signature": self.signature, "sign_name": self.sign_name}
 
     def serves(self, client: str, purpose: str, country: str) -> bool:
         """Tell whether it sends for *client* and *purpose* to *country*."""
@@ -103,6 +108,9 @@ class RouteTable(Table):
         """List every secret with its place."""
         yield f"{where}.access_key_id", self.access_key_id
         yield f"{where}.access_key_secret", self.access_key_secret
+        if self._rotates():
+            yield f"{where}.second_access_key_id", self.second_access_key_id
+            yield f"{where}.second_access_key_secret", self.second_access_key_secret
 
     def mistakes(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
@@ -118,6 +126,10 @@ class RouteTable(Table):
         yield from self._endpoint_mistakes(f"{where}.endpoint")
         for number, template in enumerate(self.templates):
             yield from template.mistakes(f"{where}.templates[{number}]")
+
+    def _rotates(self) -> bool:
+        second = self.second_access_key_id, self.second_access_key_secret
+        return any(secret.get_secret_value() for secret in second)
 
     def _endpoint_mistakes(self, where: str) -> Iterator[Mistake]:
         scheme, host = _origin(self.endpoint)

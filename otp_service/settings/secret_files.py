@@ -17,7 +17,7 @@ def read_secret_files(raw: Json) -> Iterator[Mistake]:
     """Replace every `x_file` of *raw* by `x`, its content; tell which files cannot be read.
 
     Which places may hold a file: `redis.url`, `keys.tag_key`, every root, every client's `proof_keys` (one a
-    line), and the three parts of a route's account.
+    line), and the parts of a route's account.
     """
     for path, table, names, read in _places(raw):
         for name in names(table):
@@ -51,7 +51,13 @@ def _places(
     for name, client in _table(raw.get("clients")).items():
         yield ("clients", name), _table(client), _only("proof_keys"), str.split
     for number, route in enumerate(_list(raw.get("routes"))):
-        account = _only("access_key_id", "access_key_secret", "security_token")
+        account = _only(
+            "access_key_id",
+            "access_key_secret",
+            "security_token",
+            "second_access_key_id",
+            "second_access_key_secret",
+        )
         yield ("routes", number), _table(route), account, str.strip
 
 

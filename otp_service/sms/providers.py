@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from otp_service.ports import Clock
+from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
 from otp_service.sms.aliyun_sms import AliyunSms
-from otp_service.sms.aliyun_sms.endpoint import DEFAULT_URL
-from otp_service.sms.aliyun_sms.request import Account, Signature
+from otp_service.sms.aliyun_sms.provider import VERSION
 from otp_service.sms.http import CONNECT_SECONDS, READ_SECONDS, HttpDoor
 from otp_service.sms.routes import MAX_IN_FLIGHT
 
@@ -13,13 +15,14 @@ ALIYUN_SMS = "aliyun-sms"
 """The name of the provider in settings; the sandbox is this one with another *endpoint*."""
 
 
+DEFAULT_URL = "https://dysmsapi.aliyuncs.com"
+
+
 def aliyun_sms(
     *,
-    access_key_id: str,
-    access_key_secret: str,
+    keys: Sequence[AccessKey],
     sign_name: str,
     clock: Clock,
-    security_token: str = "",
     endpoint: str = DEFAULT_URL,
     signature: str = Signature.V1,
     max_in_flight: int = MAX_IN_FLIGHT,
@@ -32,13 +35,13 @@ def aliyun_sms(
         BadEndpoint: *endpoint* is not `https://host[:port]`, or `http://` to this machine.
         ValueError: *signature* is neither `v1` nor `v3`.
     """
-    return AliyunSms(
-        account=Account(access_key_id, access_key_secret, security_token),
-        sign_name=sign_name,
-        door=HttpDoor(
-            max_connections=max_in_flight, connect_seconds=connect_seconds, read_seconds=read_seconds
-        ),
-        clock=clock,
+    door = HttpDoor(max_connections=max_in_flight, connect_seconds=connect_seconds, read_seconds=read_seconds)
+    api = AliyunApi(
+        keys=keys,
+        version=VERSION,
         endpoint=endpoint,
+        door=door,
+        clock=clock,
         signature=Signature(signature),
     )
+    return AliyunSms(api=api, sign_name=sign_name, clock=clock)

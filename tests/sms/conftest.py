@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import pytest
 from sms.doubles import MakeProvider, RealClock
 
+from otp_service.sms.aliyun_api import AccessKey, Signature
 from otp_service.sms.aliyun_sms import AliyunSms
-from otp_service.sms.aliyun_sms.request import Account, Signature
-from otp_service.sms.http import HttpDoor
+from otp_service.sms.providers import aliyun_sms
 
 
 @pytest.fixture
@@ -17,13 +17,16 @@ def make_provider() -> Iterator[MakeProvider]:
     with ExitStack() as closing:
 
         def make(url: str, signature: Signature = Signature.V1, **facts: str) -> AliyunSms:
-            provider = AliyunSms(
-                account=Account("testId", facts.get("secret", "testSecret"), facts.get("security_token", "")),
+            key = AccessKey("testId", facts.get("secret", "testSecret"), facts.get("security_token", ""))
+            provider = aliyun_sms(
+                keys=[key],
                 sign_name=facts.get("sign_name", "云通信测试"),
-                door=HttpDoor(max_connections=4, connect_seconds=0.3, read_seconds=0.4),
                 clock=RealClock(),
                 endpoint=url,
                 signature=signature,
+                max_in_flight=4,
+                connect_seconds=0.3,
+                read_seconds=0.4,
             )
             closing.callback(provider.close)
             return provider

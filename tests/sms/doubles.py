@@ -11,8 +11,8 @@ from otp_service.codes import Code, CodeType
 from otp_service.messages import Sms, Template
 from otp_service.phone import Phone
 from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.sms.aliyun_api import Signature
 from otp_service.sms.aliyun_sms import AliyunSms
-from otp_service.sms.aliyun_sms.request import Signature
 from otp_service.sms.provider import Trouble, Verdict
 
 NUMBER, CODE = "13800138000", "735196"

@@ -30,8 +30,8 @@ from otp_service.phone import Phone
 from otp_service.ports import Fault, Outcome, OutcomeKind
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.magic import MAGIC
+from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
 from otp_service.sms.aliyun_sms import AliyunSms
-from otp_service.sms.aliyun_sms.request import Account, Signature
 from otp_service.sms.http import HttpDoor
 from otp_service.sms.provider import Provider, Trouble
 from otp_service.sms.providers import aliyun_sms
@@ -143,14 +143,15 @@ def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(
 def test_v1_request_of_the_whole_provider() -> None:
     clock = ManualClock(datetime(2026, 11, 23, 8, 7, 37, 999_999, tzinfo=UTC).timestamp())
     with WireServer(wire.answers(response(OK))) as server:
-        provider = AliyunSms(
-            account=Account("testId", "testSecret"),
-            sign_name="云通信产品",
+        api = AliyunApi(
+            keys=[AccessKey("testId", "testSecret")],
+            version="2017-05-25",
             door=HttpDoor(max_connections=1),
             clock=clock,
             endpoint=server.url,
             nonce=lambda: "135083bab80de7109a05e9a3c538688e",
         )
+        provider = AliyunSms(api=api, sign_name="云通信产品", clock=clock)
         message = sms(phone=Phone("+8613000000000", "CN", "mobile", 86), code=Code("123456"))
         verdict = provider.send(message, Template("*", "SMS_000000"), clock.monotonic() + 5)
         provider.close()
@@ -319,8 +320,7 @@ def test_breaker_stops_connecting_after_five_resets(make_provider: MakeProvider)
 
 def test_factory_builds_from_plain_arguments(sandbox: SandboxServer) -> None:
     provider: Provider = aliyun_sms(
-        access_key_id="testId",
-        access_key_secret="testSecret",
+        keys=[AccessKey("testId", "testSecret")],
         sign_name="云通信测试",
         endpoint=sandbox.url,
         signature="v3",
@@ -334,4 +334,4 @@ def test_factory_builds_from_plain_arguments(sandbox: SandboxServer) -> None:
 
 def test_factory_refuses_an_unknown_signature() -> None:
     with pytest.raises(ValueError, match="v2"):
-        aliyun_sms(access_key_id="i", access_key_secret="s", sign_name="n", signature="v2", clock=RealClock())
+        aliyun_sms(keys=[AccessKey("i", "s")], sign_name="n", signature="v2", clock=RealClock())

@@ -40,6 +40,7 @@ from otp_service.phone import PhoneRules
 from otp_service.policy import Policy
 from otp_service.ports import PhoneSlot
 from otp_service.service import MAX_HINT, Sent, Service
+from otp_service.sms.aliyun_api import AccessKey
 from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.routes import Route, Router
 from otp_service.store import keys
@@ -321,8 +322,7 @@ class Scene:
         self._keyring = Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
         clock = HalfStoppedClock(NOW + 0.25)
         provider = aliyun_sms(
-            access_key_id="testId",
-            access_key_secret="testSecret",
+            keys=[AccessKey("testId", "testSecret")],
             sign_name="云通信测试",
             clock=clock,
             endpoint=url,

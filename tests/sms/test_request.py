@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 
 from otp_service.aliyun import signature
-from otp_service.sms.aliyun_sms.endpoint import Endpoint
-from otp_service.sms.aliyun_sms.request import Account, Stamp, sign_v1, sign_v3
+from otp_service.sms.aliyun_api.endpoint import Endpoint
+from otp_service.sms.aliyun_api.request import AccessKey, Operation, Stamp, sign_v1, sign_v3
 
 VECTORS: dict[str, Any] = {
     vector["name"]: vector
@@ -27,13 +27,14 @@ SEND_SMS = [
 V1 = [name for name in SEND_SMS if "V1" in VECTORS[name]["scheme"]]
 V3 = [name for name in SEND_SMS if "ACS3" in VECTORS[name]["scheme"]]
 HERE = Endpoint.read("http://127.0.0.1:36559")
+SEND = Operation("SendSms", "2017-05-25")
 
 
-def account(vector: dict[str, Any]) -> Account:
+def access_key(vector: dict[str, Any]) -> AccessKey:
     token = vector.get("params", {}).get("SecurityToken") or vector.get("headers", {}).get(
         "x-acs-security-token"
     )
-    return Account(vector["access_key_id"], vector["access_key_secret"], token or "")
+    return AccessKey(vector["access_key_id"], vector["access_key_secret"], token or "")
 
 
 def test_v1_request_is_the_one_an_official_sdk_sent() -> None:
@@ -41,7 +42,7 @@ def test_v1_request_is_the_one_an_official_sdk_sent() -> None:
     params = vector["params"]
     business = {name: params[name] for name in BUSINESS if name in params}
     stamp = Stamp(params["SignatureNonce"], params["Timestamp"])
-    request = sign_v1(HERE, account(vector), business, stamp)
+    request = sign_v1(HERE, access_key(vector), SEND, business, stamp)
     sent = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
 
     assert sent == params
@@ -59,7 +60,9 @@ def test_v1_signs_the_same_string_as_the_sdks_but_for_what_they_add(name: str) -
     vector = VECTORS[name]
     params = vector["params"]
     business = {key: params[key] for key in BUSINESS if key in params}
-    request = sign_v1(HERE, account(vector), business, Stamp(params["SignatureNonce"], params["Timestamp"]))
+    request = sign_v1(
+        HERE, access_key(vector), SEND, business, Stamp(params["SignatureNonce"], params["Timestamp"])
+    )
     sent = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
     added = {key: params[key] for key in params if key not in sent}
 
@@ -76,7 +79,7 @@ def test_v3_signs_the_same_canonical_request_as_the_sdks_but_for_what_they_add(n
     params = dict(parse_qsl(urlsplit(vector["target"]).query, keep_blank_values=True))
     stamp = Stamp(headers["x-acs-signature-nonce"], headers["x-acs-date"])
     endpoint = Endpoint.read(f"http://{headers['host']}")
-    request = sign_v3(endpoint, account(vector), params, stamp)
+    request = sign_v3(endpoint, access_key(vector), SEND, params, stamp)
     signed = {key: value for key, value in request.headers.items() if key != "Authorization"}
     added = {key: value for key, value in headers.items() if key not in signed}
 
@@ -90,7 +93,7 @@ def test_v3_signs_the_same_canonical_request_as_the_sdks_but_for_what_they_add(n
 
 def test_v3_authorization_covers_every_header_that_must_be_signed() -> None:
     stamp = Stamp("nonce", "2026-11-23T08:07:41Z")
-    request = sign_v3(HERE, Account("id", "secret", "token"), {"B": "2", "A": "1 ~*"}, stamp)
+    request = sign_v3(HERE, AccessKey("id", "secret", "token"), SEND, {"B": "2", "A": "1 ~*"}, stamp)
     names = sorted(set(request.headers) - {"Authorization"})
     canonical = "\n".join(
         [
@@ -122,7 +125,7 @@ def test_v3_authorization_covers_every_header_that_must_be_signed() -> None:
 
 
 def test_v1_sends_and_signs_a_security_token() -> None:
-    request = sign_v1(HERE, Account("id", "secret", "token+/="), {}, Stamp("n", "t"))
+    request = sign_v1(HERE, AccessKey("id", "secret", "token+/="), SEND, {}, Stamp("n", "t"))
     sent = dict(parse_qsl(request.body.decode()))
 
     assert sent["SecurityToken"] == "token+/="
@@ -130,10 +133,10 @@ def test_v1_sends_and_signs_a_security_token() -> None:
     assert sent["Signature"] == signature.v1_signature("secret", to_sign)
 
 
-def test_neither_account_nor_request_prints_its_secrets() -> None:
-    account = Account("testId", "testSecret", "testToken")
+def test_neither_key_nor_request_prints_its_secrets() -> None:
+    key = AccessKey("testId", "testSecret", "testToken")
     params = {"PhoneNumbers": "13800138000"}
-    printed = repr((account, *(sign(HERE, account, params, Stamp("n", "t")) for sign in (sign_v1, sign_v3))))
+    printed = repr((key, *(sign(HERE, key, SEND, params, Stamp("n", "t")) for sign in (sign_v1, sign_v3))))
 
     assert "testId" in printed
     for secret in ("testSecret", "testToken", "13800138000"):

@@ -7,7 +7,6 @@ flow control and goes no further: it repeats parts of the request.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -17,10 +16,9 @@ from otp_service.aliyun.codes import CODES, CodeRow, Retry, Who, lookup
 from otp_service.aliyun.codes import Outcome as Meaning
 from otp_service.aliyun.flow import FLOW_CONTROL_CODE, next_send_at
 from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.sms.aliyun_api.fields import plain_id, read_fields
 from otp_service.sms.provider import Trouble, Verdict
 
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
-_ID = re.compile(r"[A-Za-z0-9^._-]{1,64}")
 _MILLISECONDS = re.compile(r"[0-9]{1,6}")
 
 _OF_THE_NUMBER = frozenset({"isv.SMS_TEST_NUMBER_LIMIT", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"})
@@ -31,14 +29,13 @@ _FAULTS = {Who.NUMBER: Fault.NUMBER, Who.LIMIT: Fault.LIMIT, Who.PROVIDER: Fault
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Verdict:
     """Tell what the answer to a SendSms means; the names of *headers* are in lower case."""
-    fields = _fields(body)
-    code = _text(_CODE, fields.get("Code"))
-    request_id = _text(_ID, fields.get("RequestId")) or _text(_ID, headers.get("x-acs-request-id"))
+    fields = read_fields(headers, body)
+    code, request_id = fields.code, fields.request_id
     row = lookup(code)
     if _accepts(status, row):
         # An OK without BizId counts: both readings keep the slot and the money and send no second SMS, but
         # UNKNOWN would hold a provider for broken that only left out what we merely log.
-        biz_id = _text(_ID, fields.get("BizId"))
+        biz_id = plain_id(fields.all.get("BizId"))
         outcome = Outcome(OutcomeKind.ACCEPTED, provider_code=code, request_id=request_id, biz_id=biz_id)
         return Verdict(outcome)
     if not code or not _refuses(status, row):
@@ -48,7 +45,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
     outcome = Outcome(
         OutcomeKind.REFUSED,
         fault=_FAULTS.get(row.who, Fault.ROUTE),
-        wait=_wait(row, fields.get("Message"), headers, now),
+        wait=_wait(row, fields.all.get("Message"), headers, now),
         provider_code=code,
         request_id=request_id,
     )
@@ -91,18 +88,11 @@ def _wait(row: CodeRow, message: object, headers: Mapping[str, str], now: dateti
         text = message if isinstance(message, str) else ""
         return max(1, math.ceil((next_send_at(text, now) - now).total_seconds()))
     if row.retry is Retry.BACKOFF:
-        return math.ceil(int(_text(_MILLISECONDS, headers.get("x-acs-retry-after")) or 0) / 1000)
+        return _retry_after(headers)
     return 0
 
 
-def _fields(body: bytes) -> dict[str, object]:
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _text(form: re.Pattern[str], value: object) -> str:
-    """Return *value* if it is a text of that *form*; a stranger's text goes into no log."""
-    return value if isinstance(value, str) and form.fullmatch(value) else ""
+def _retry_after(headers: Mapping[str, str]) -> int:
+    """Return the seconds that a throttling names, 0 for none."""
+    told = headers.get("x-acs-retry-after", "")
+    return math.ceil(int(told) / 1000) if _MILLISECONDS.fullmatch(told) else 0

@@ -1,4 +1,4 @@
-"""Where Aliyun's API is. Touches nothing."""
+"""Where an API of Aliyun's is. Touches nothing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
-
-DEFAULT_URL = "https://dysmsapi.aliyuncs.com"
 
 _PORTS = {"http": 80, "https": 443}
 

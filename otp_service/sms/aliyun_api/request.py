@@ -1,4 +1,4 @@
-"""A signed SendSms request, in either signature. Touches nothing: nonce and time are given.
+"""A signed call of one of Aliyun's APIs, in either signature. Touches nothing: nonce and time are given.
 
 V1 travels by POST with everything in the form body, so that no URL holds a number or a code. V3 has its
 parameters in the query, as all official SDKs send it.
@@ -11,10 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from otp_service.aliyun import signature
-from otp_service.sms.aliyun_sms.endpoint import Endpoint
-
-ACTION = "SendSms"
-VERSION = "2017-05-25"
+from otp_service.sms.aliyun_api.endpoint import Endpoint
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -27,12 +24,20 @@ class Signature(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """An access key; *security_token* comes with temporary ones only."""
+class AccessKey:
+    """Who calls; *security_token* comes with temporary keys only."""
 
-    access_key_id: str
-    access_key_secret: str = field(repr=False)
+    id: str
+    secret: str = field(repr=False)
     security_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is called: an *action* of the *version* of its API."""
+
+    action: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +57,31 @@ class SignedRequest:
     body: bytes = field(repr=False)
 
 
-Sign = Callable[[Endpoint, Account, Mapping[str, str], Stamp], SignedRequest]
+Sign = Callable[[Endpoint, AccessKey, Operation, Mapping[str, str], Stamp], SignedRequest]
 
 
-def sign_v1(endpoint: Endpoint, account: Account, params: Mapping[str, str], stamp: Stamp) -> SignedRequest:
+def sign_v1(
+    endpoint: Endpoint, key: AccessKey, operation: Operation, params: Mapping[str, str], stamp: Stamp
+) -> SignedRequest:
     """Sign the business *params* with HMAC-SHA1."""
-    signed = {**params, **_v1_common(account, stamp)}
+    signed = {**params, **_v1_common(key, operation, stamp)}
     canonical = signature.canonical_query(signed.items())
     string_to_sign = signature.v1_string_over("POST", canonical)
-    mac = signature.v1_signature(account.access_key_secret, string_to_sign)
+    mac = signature.v1_signature(key.secret, string_to_sign)
     body = f"{canonical}&Signature={signature.percent_encode(mac)}".encode()
     return SignedRequest(endpoint.url, {"Host": endpoint.host, "Content-Type": _FORM}, body)
 
 
-def sign_v3(endpoint: Endpoint, account: Account, params: Mapping[str, str], stamp: Stamp) -> SignedRequest:
+def sign_v3(
+    endpoint: Endpoint, key: AccessKey, operation: Operation, params: Mapping[str, str], stamp: Stamp
+) -> SignedRequest:
     """Sign the business *params* with ACS3-HMAC-SHA256."""
     body = b""
-    headers = _v3_headers(endpoint, account, stamp, body)
+    headers = _v3_headers(endpoint, key, operation, stamp, body)
     content_sha256 = headers["x-acs-content-sha256"]
     canonical = signature.v3_canonical_request("POST", params.items(), headers, content_sha256)
-    mac = signature.v3_signature(account.access_key_secret, signature.v3_string_to_sign(canonical))
-    authorization = signature.v3_authorization(account.access_key_id, headers, mac)
+    mac = signature.v3_signature(key.secret, signature.v3_string_to_sign(canonical))
+    authorization = signature.v3_authorization(key.id, headers, mac)
     url = f"{endpoint.url}?{signature.canonical_query(params.items())}"
     return SignedRequest(url, {**headers, "Authorization": authorization}, body)
 
@@ -80,33 +89,35 @@ def sign_v3(endpoint: Endpoint, account: Account, params: Mapping[str, str], sta
 SIGN: Mapping[Signature, Sign] = {Signature.V1: sign_v1, Signature.V3: sign_v3}
 
 
-def _v1_common(account: Account, stamp: Stamp) -> dict[str, str]:
+def _v1_common(key: AccessKey, operation: Operation, stamp: Stamp) -> dict[str, str]:
     common = {
-        "Action": ACTION,
-        "Version": VERSION,
+        "Action": operation.action,
+        "Version": operation.version,
         "Format": "JSON",
-        "AccessKeyId": account.access_key_id,
+        "AccessKeyId": key.id,
         "SignatureMethod": signature.V1_METHOD,
         "SignatureVersion": signature.V1_VERSION,
         "SignatureNonce": stamp.nonce,
         "Timestamp": stamp.timestamp,
     }
-    if account.security_token:
-        common["SecurityToken"] = account.security_token
+    if key.security_token:
+        common["SecurityToken"] = key.security_token
     return common
 
 
-def _v3_headers(endpoint: Endpoint, account: Account, stamp: Stamp, body: bytes) -> dict[str, str]:
+def _v3_headers(
+    endpoint: Endpoint, key: AccessKey, operation: Operation, stamp: Stamp, body: bytes
+) -> dict[str, str]:
     """Return the headers that are signed; the host must be signed exactly as it is sent."""
     headers = {
         "host": endpoint.host,
-        "x-acs-action": ACTION,
-        "x-acs-version": VERSION,
+        "x-acs-action": operation.action,
+        "x-acs-version": operation.version,
         "x-acs-date": stamp.timestamp,
         "x-acs-signature-nonce": stamp.nonce,
         "x-acs-content-sha256": signature.body_sha256(body),
     }
-    if account.security_token:
-        headers["x-acs-accesskey-id"] = account.access_key_id
-        headers["x-acs-security-token"] = account.security_token
+    if key.security_token:
+        headers["x-acs-accesskey-id"] = key.id
+        headers["x-acs-security-token"] = key.security_token
     return headers
