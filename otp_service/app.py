@@ -20,6 +20,7 @@ from otp_service.clock import SystemClock
 from otp_service.events import JsonEvents, Output, adopt_logging
 from otp_service.lines import LineWriter
 from otp_service.ports import Clock, Events, Store
+from otp_service.reports import Reports
 from otp_service.service import Service
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
@@ -32,6 +33,7 @@ from otp_service.store.embedded import start_embedded
 from otp_service.store.store import RedisStore
 from otp_service.web import WebParts, create_blueprint, install_problems
 from otp_service.web import request_id as request_ids
+from otp_service.web.report_intake import ReportIntake
 
 CONFIG_VARIABLE = "OTP_SERVICE_CONFIG"
 EXTENSION = "otp_service"
@@ -100,6 +102,7 @@ def build(
         routes=lambda: [{"name": name, "state": state} for name, state in router.states().items()],
         events=events,
         clock=clock,
+        intake=_intake(settings, store, clock, events),
     )
     return _finished(settings, parts, closers)
 
@@ -176,6 +179,18 @@ def _service(settings: Settings, store: Store, router: Router, clock: Clock, eve
         clock=clock,
         events=events,
     )
+
+
+def _intake(settings: Settings, store: Store, clock: Clock, events: Events) -> ReportIntake | None:
+    secret = settings.reports.secret
+    if secret is None:
+        return None
+    reports = _reports(settings, store, clock, events)
+    return ReportIntake(secret.get_secret_value().encode(), reports, clock)
+
+
+def _reports(settings: Settings, store: Store, clock: Clock, events: Events) -> Reports:
+    return Reports(keyring=settings.keyring(), store=store, clock=clock, events=events, uplinks=None)
 
 
 def _finished(settings: Settings, parts: WebParts, closers: list[Callable[[], None]]) -> Built:

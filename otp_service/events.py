@@ -18,7 +18,9 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _LOUD = {
     "error": frozenset({"internal_error", "late_callback_failed", "provider_crashed", "route_paused"}),
-    "warning": frozenset({"breaker_opened", "settlement_lost", "route_refused", "store_error"}),
+    "warning": frozenset(
+        {"breaker_opened", "client_ip_missing", "settlement_lost", "route_refused", "store_error"}
+    ),
 }
 """Events that somebody should look at; every other one is `info`."""
 

@@ -24,6 +24,9 @@ _SPELLING = re.compile(r"(?:tel:)? *\(?\+?[\d ().\-\u2010-\u2015/]+", re.IGNOREC
 """Digits and what people put between them, on one line. The parser alone would also take letters, extensions
 and parameters, and finds a number inside other text."""
 
+_SHORT = 9
+"""Characters of a number of which a mask shows nothing."""
+
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 _DECIDED_BY_SHAPE = frozenset({"CN"})
@@ -66,6 +69,11 @@ class Phone:
 
     def __repr__(self) -> str:
         return f"Phone({self.masked()})"
+
+
+def mask(number: str) -> str:
+    """Return any E.164 *number* for people, at least four digits hidden: `+86138****8000`."""
+    return f"{number[:-8]}****{number[-4:]}" if len(number) > _SHORT else "****"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Protocol, Self
 from otp_service.codes import CodeType
 from otp_service.limits import Budget, PhoneLimits
 from otp_service.messages import Sms
-from otp_service.verification import Verification
+from otp_service.phone import Phone
+from otp_service.verification import Delivery, Send, Verification
 
 
 class Clock(Protocol):
@@ -51,9 +52,15 @@ class PhoneSlot:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a peek at a phone tells: nothing forbids a send now, and whether the phone is known."""
+    """What a peek at a phone tells: nothing forbids a send now, and whether the phone is known.
+
+    *now* (unix seconds, of the store's clock), *purpose* and *last* send are those of a verification.
+    """
 
     known: bool
+    now: float = 0
+    purpose: str = ""
+    last: Send | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,30 @@ class SendRecord:
     late: bool = False
     ttl: int = 0
     taken_at: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What somebody who knows says of one send: *delivery* is ACCEPTED, DELIVERED or UNDELIVERED.
+
+    *reason* is the provider's code for it.
+    """
+
+    tag: str
+    verification_id: str
+    number: int
+    delivery: Delivery
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The send that a report was about; *moved* is whether it told anything new."""
+
+    client: str
+    purpose: str
+    route: str
+    moved: bool
 
 
 class Store(Protocol):
@@ -174,6 +205,14 @@ class Store(Protocol):
         """
         ...
 
+    def report(self, reports: Sequence[DeliveryReport]) -> list[Reported | None]:
+        """Book what became of sends; states only move forward. None for what is no longer remembered."""
+        ...
+
+    def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
+        """Tell whether *call* may ask a provider about this verification; not if it has just done so."""
+        ...
+
     def attempt(
         self,
         slot: PhoneSlot,
@@ -214,6 +253,10 @@ class Store(Protocol):
         Raises:
             ProofRedeemed: it was used before.
         """
+        ...
+
+    def note_unaddressed(self, client: str) -> None:
+        """Remember for some days that *client* does not name the end user's address."""
         ...
 
     def check(self) -> None:
@@ -265,6 +308,45 @@ class Outcome:
     biz_id: str = ""
 
 
+class Finding(StrEnum):
+    """What asking a provider about one send has found."""
+
+    ACCEPTED = "accepted"
+    """It was sent; whether it arrived is not known yet."""
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    ABSENT = "absent"
+    """The provider knows of no such send."""
+    SILENT = "silent"
+    """The provider was asked and did not say."""
+    UNASKED = "unasked"
+    """Nobody can be asked: the provider answers no such questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A question about one send to *phone*, which began at *began_at* (unix seconds).
+
+    *is_ours* tells whether an out id is this send's. *route* is empty when it is not known which one it took;
+    *client* and *purpose* then tell which may have.
+    """
+
+    phone: Phone
+    client: str
+    purpose: str
+    route: str
+    began_at: float
+    is_ours: Callable[[str], bool] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to an inquiry; *reason* is the provider's code for what became of the SMS."""
+
+    finding: Finding
+    reason: str = ""
+
+
 class SendPermit(Protocol):
     """The right to one send, a context manager: given back on exit unless a send still runs."""
 
@@ -296,4 +378,34 @@ class SmsSender(Protocol):
         Raises:
             ProviderUnavailable: too many sends are in flight.
         """
+        ...
+
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        """Ask what became of a send, until *deadline* (monotonic seconds). Never raises."""
+        ...
+
+
+# ── replies ──
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """An SMS from a phone to us. *id* is the same whenever the same SMS is told of again.
+
+    *phone* in E.164 where that is known, *sent_at* in unix seconds, *sender* the number that it was sent to.
+    """
+
+    id: str
+    phone: str = field(repr=False)
+    content: str = field(repr=False)
+    sender: str
+    sent_at: float
+    sign_name: str = ""
+
+
+class Uplinks(Protocol):
+    """Where replies go."""
+
+    def forward(self, uplink: Uplink, seconds: float) -> bool:
+        """Pass *uplink* on within *seconds*; False when nobody has taken it. Never raises."""
         ...

@@ -15,6 +15,7 @@ from functools import partial
 from otp_service import codes, phone
 from otp_service.clients import Client
 from otp_service.codes import Binding
+from otp_service.doubts import Doubt, Doubts
 from otp_service.errors import (
     DestinationRejected,
     FieldError,
@@ -27,6 +28,7 @@ from otp_service.errors import (
     StoreUnavailable,
     VerificationNotFound,
 )
+from otp_service.hints import Hints
 from otp_service.keyring import Keyring
 from otp_service.limits import MAX_LIFE, Budget, budgets
 from otp_service.messages import Sms
@@ -49,7 +51,7 @@ from otp_service.ports import (
 )
 from otp_service.proofs import Proof, ProofSigner
 from otp_service.requester import network
-from otp_service.verification import Verification
+from otp_service.verification import Send, Verification
 
 MAX_HINT = 5
 """Seconds; the `Retry-After` of a 503 is a hint, whatever the provider says."""
@@ -61,10 +63,14 @@ _VERIFICATION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An SMS is on its way, or may be: `verification.delivery` says which."""
+    """An SMS is on its way, or may be: `verification.delivery` says which.
+
+    *by_this_call*: False when nothing was sent now, since the last SMS is, or must be taken for, on its way.
+    """
 
     verification: Verification
     phone: Phone
+    by_this_call: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,8 @@ class Service:
         self._sender = sender
         self._clock = clock
         self._events = events
+        self._hints = Hints(store, clock, events)
+        self._doubts = Doubts(keyring=keyring, store=store, sender=sender, clock=clock, events=events)
 
     # ── the calls ──
 
@@ -143,6 +151,8 @@ class Service:
     ) -> Sent:
         """Send the same code of the same verification once more.
 
+        Not if nobody knows whether the last SMS was sent, and its provider does not say that it was not.
+
         Raises:
             VerificationError: it is unknown, has ended or is too old.
             Otherwise as `request`.
@@ -150,6 +160,12 @@ class Service:
         ask = self._ask(client, phone_text, locale, client_ip)
         _check_id(verification_id)
         standing = self._store.peek_resend(ask.slot, client.id, verification_id)
+        last = standing.last
+        if last and self._is_out(
+            ask, verification_id, last, purpose=standing.purpose, now=standing.now, call="resend"
+        ):
+            verification = self._store.read(ask.slot, client.id, verification_id)
+            return Sent(verification, ask.phone, by_this_call=False)
         with self._sender.permit() as permit:
             return self._send_again(ask, verification_id, permit, known=standing.known or known_phone)
 
@@ -205,6 +221,11 @@ class Service:
         ask = self._ask(client, phone_text, "", None)
         _check_id(verification_id)
         verification = self._store.read(ask.slot, client.id, verification_id)
+        if verification.is_in_doubt:
+            purpose, now = verification.purpose, verification.now
+            newest = verification.sends[-1]
+            self._is_out(ask, verification_id, newest, purpose=purpose, now=now, call="status")
+            verification = self._store.read(ask.slot, client.id, verification_id)
         return Sent(verification, ask.phone)
 
     def cancel(self, client: Client, phone_text: str, verification_id: str) -> None:
@@ -229,6 +250,16 @@ class Service:
             slot=PhoneSlot(self._keyring.phone_tag(target.e164), self._policy.phone_limits, requester),
             deadline=self._clock.monotonic() + self._policy.deadline,
         )
+
+    def _is_out(
+        self, ask: _Ask, verification_id: str, send: Send, *, purpose: str, now: float, call: str
+    ) -> bool:
+        """Tell whether *send* must be taken for sent although its provider has not said so."""
+        if not send.is_in_doubt(now):
+            return False
+        out_id = OutId(ask.slot.tag, verification_id, send.number)
+        doubt = Doubt(call, ask.phone, ask.client.id, purpose, out_id, send, now)
+        return self._doubts.counts_as_sent(doubt, ask.deadline)
 
     def _budgets(self, client: Client) -> tuple[Budget, ...]:
         return budgets(client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.known_share)
@@ -296,6 +327,8 @@ class Service:
         settle = partial(self._settle, ask, opened, number)
         outcome = permit.send(sms, ask.deadline, late=partial(self._settle_late, settle))
         settled = self._settle_in_time(settle, outcome) or opened
+        if not ask.slot.requester:
+            self._hints.without_address(ask.client.id)
         if error := _refusal(outcome):
             raise error
         return Sent(settled.capped(opened.sends_left), ask.phone)

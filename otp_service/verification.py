@@ -11,6 +11,9 @@ from otp_service.codes import CodeType
 TOMBSTONE = 900
 """Seconds for which the holder of the id is told what became of an ended verification."""
 
+SETTLED_AFTER = 30
+"""Seconds after which a send without an outcome has none to come: who made it is gone."""
+
 
 class Status(StrEnum):
     """Where a verification stands. `expired` is computed from times, never written."""
@@ -35,12 +38,22 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One SMS of a verification: its *number* from 1, the route's name, when it began (unix seconds)."""
+    """One SMS of a verification: its *number* from 1, the route's name, when it began (unix seconds).
+
+    *reason* is the provider's code for why it was not delivered.
+    """
 
     number: int
     delivery: Delivery
     at: float
     route: str
+    reason: str = ""
+
+    def is_in_doubt(self, now: float) -> bool:
+        """Tell whether its outcome is not known at *now*, and nobody is about to tell it."""
+        if self.delivery is Delivery.SENDING:
+            return now - self.at >= SETTLED_AFTER
+        return self.delivery is Delivery.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,12 @@ class Verification:
         """Return it with at most *sends_left*: a budget may leave fewer than the phone's own limits."""
         left = min(self.sends_left, sends_left)
         return replace(self, sends_left=left, resend_at=self.resend_at if left else None)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether nobody knows if its newest SMS went out. Who typed the right code has got it."""
+        newest = self.sends[-1] if self.sends else None
+        return newest is not None and self.status is not Status.APPROVED and newest.is_in_doubt(self.now)
 
     @property
     def delivery(self) -> Delivery:

@@ -19,6 +19,7 @@ from otp_service.errors import (
     CooldownActive,
     InvalidCode,
     ProofRedeemed,
+    StoreUnavailable,
     VerificationCanceled,
     VerificationError,
     VerificationExpired,
@@ -31,11 +32,16 @@ from otp_service.messages import Sms
 from otp_service.phone import PhoneRules
 from otp_service.policy import Policy
 from otp_service.ports import (
+    DeliveryReport,
+    Finding,
+    Found,
+    Inquiry,
     NewVerification,
     Outcome,
     OutcomeKind,
     PhoneSlot,
     Reopened,
+    Reported,
     SendRecord,
     Settlement,
     Standing,
@@ -113,14 +119,20 @@ class Kept:
 
 @dataclass
 class FakeStore:
-    """A Store in a dict. Set *failure* and every method raises it; *known* phones are those approved."""
+    """A Store in a dict. Set *failure* and every method raises it, add to *failing* and those fail.
+
+    *known* phones are those approved.
+    """
 
     clock: FakeClock
     failure: Exception | None = None
+    failing: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     taken: dict[Budget, int] = field(default_factory=dict)
     open_to: list[int] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    unaddressed: set[str] = field(default_factory=set)
+    claimed: set[tuple[str, str]] = field(default_factory=set)
     redeemed: set[tuple[str, str]] = field(default_factory=set)
     kept: dict[tuple[str, str, str], Kept] = field(default_factory=dict)
     next_send: dict[str, float] = field(default_factory=dict)
@@ -132,9 +144,9 @@ class FakeStore:
 
     def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str) -> Standing:
         self._called("peek_resend")
-        self._pending(slot, client, verification_id)
+        kept = self._pending(slot, client, verification_id)
         self._cool(slot)
-        return Standing(known=slot.tag in self.known)
+        return Standing(slot.tag in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1])
 
     def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
         self._called("open")
@@ -179,6 +191,17 @@ class FakeStore:
         )
         return self._view(slot, kept)
 
+    def report(self, reports: Sequence[DeliveryReport]) -> list[Reported | None]:
+        self._called("report")
+        return [self._reported(report) for report in reports]
+
+    def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
+        self._called("claim_inquiry")
+        claim = verification_id, call
+        is_new = claim not in self.claimed
+        self.claimed.add(claim)
+        return is_new
+
     def attempt(
         self,
         slot: PhoneSlot,
@@ -217,15 +240,41 @@ class FakeStore:
             raise ProofRedeemed
         self.redeemed.add((tag, verification_id))
 
+    def note_unaddressed(self, client: str) -> None:
+        if "note_unaddressed" in self.failing:
+            raise StoreUnavailable
+        self.unaddressed.add(client)
+
     def check(self) -> None:
         self._called("check")
 
     # ── the steps ──
 
+    def _reported(self, report: DeliveryReport) -> Reported | None:
+        found = [
+            k for (tag, _, vid), k in self.kept.items() if (tag, vid) == (report.tag, report.verification_id)
+        ]
+        if not found or report.number > len(found[0].sends):
+            return None
+        kept, sends = found[0], list(found[0].sends)
+        send = sends[report.number - 1]
+        moved = _RANK[report.delivery] > _RANK[send.delivery]
+        if moved:
+            sends[report.number - 1] = replace(send, delivery=report.delivery, reason=report.reason)
+            kept.sends = tuple(sends)
+        return Reported(kept.new.client, kept.new.purpose, send.route, moved=moved)
+
     def _called(self, method: str) -> None:
         self.calls.append(method)
         if self.failure is not None:
             raise self.failure
+        if method in self.failing:
+            raise StoreUnavailable
+
+    def only(self) -> Kept:
+        """Return the one verification there is."""
+        (kept,) = self.kept.values()
+        return kept
 
     def _cool(self, slot: PhoneSlot) -> None:
         wait = self.next_send.get(slot.tag, 0) - self.clock.now()
@@ -285,6 +334,16 @@ _ENDED: Mapping[Status, type[VerificationError]] = {
 }
 
 
+_RANK = {
+    Delivery.SENDING: 0,
+    Delivery.UNKNOWN: 1,
+    Delivery.ACCEPTED: 2,
+    Delivery.REFUSED: 2,
+    Delivery.DELIVERED: 3,
+    Delivery.UNDELIVERED: 3,
+}
+
+
 def _delivery(settlement: Settlement) -> Delivery:
     kept = settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN)
     return Delivery(settlement.value) if kept else Delivery.REFUSED
@@ -299,6 +358,12 @@ class FakeSender:
     sent: list[Sms] = field(default_factory=list)
     late: list[Callable[[Outcome], None]] = field(default_factory=list)
     permits: int = 0
+    found: Found = field(default_factory=lambda: Found(Finding.SILENT))
+    inquiries: list[tuple[Inquiry, float]] = field(default_factory=list)
+
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        self.inquiries.append((inquiry, deadline))
+        return self.found
 
     def serves(self, client: str, purpose: str) -> bool:
         return True
@@ -342,6 +407,7 @@ class House:
     events: FakeEvents
     store: FakeStore
     sender: FakeSender
+    keyring: Keyring
     clients: Clients
     service: Service
 
@@ -351,6 +417,7 @@ def house(*clients: Client, deadline: float = 6.0, **limits: int) -> House:
     chosen = clients or (SHOP, BANK)
     clock, events, sender = FakeClock(), FakeEvents(), FakeSender()
     store = FakeStore(clock)
+    keyring = Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
     service = Service(
         policy=Policy(
             phones=PhoneRules(),
@@ -360,14 +427,14 @@ def house(*clients: Client, deadline: float = 6.0, **limits: int) -> House:
             sms_per_day=10_000,
             deadline=deadline,
         ),
-        keyring=Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2")),
+        keyring=keyring,
         signers={client.id: signer(client.id, clock) for client in chosen},
         store=store,
         sender=sender,
         clock=clock,
         events=events,
     )
-    return House(clock, events, store, sender, Clients(chosen), service)
+    return House(clock, events, store, sender, keyring, Clients(chosen), service)
 
 
 def purposes(clients: Sequence[Client]) -> dict[str, CodeType]:

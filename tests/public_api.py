@@ -57,10 +57,12 @@ CLIENT = [
 ]
 
 ROUTES = [
+    "GET /aliyun/reports/<secret>",
     "GET /docs",
     "GET /healthz",
     "GET /openapi.json",
     "GET /readyz",
+    "POST /aliyun/reports/<secret>",
     "POST /otp/cancel",
     "POST /otp/redeem",
     "POST /otp/request",

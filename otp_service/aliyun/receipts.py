@@ -6,10 +6,13 @@ https://help.aliyun.com/document_detail/101347.html
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from otp_service.aliyun.code_row import Who
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
 
 
 class Delivery(StrEnum):
@@ -105,6 +108,11 @@ _ROWS = (
 )
 
 RECEIPTS = {row.code: row for row in _ROWS}
+
+
+def plain_code(value: object) -> str:
+    """Return *value* if it has the form of a receipt's code; a stranger's text is kept nowhere."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
 
 
 def lookup_receipt(code: str) -> ReceiptRow:

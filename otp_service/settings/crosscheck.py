@@ -21,6 +21,7 @@ def content_mistakes(settings: Settings) -> Iterator[Mistake]:
     yield from _purpose_mistakes(settings)
     yield from _client_mistakes(settings)
     yield from _route_mistakes(settings)
+    yield from _report_mistakes(settings)
     yield from _shared_secrets(settings)
 
 
@@ -93,6 +94,13 @@ def _route_mistakes(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(f"{where}.templates", "name a purpose that is not in [purposes]")
     if _repeated(route.name for route in settings.routes if route.name):
         yield Mistake("routes", "share a name")
+
+
+def _report_mistakes(settings: Settings) -> Iterator[Mistake]:
+    yield from settings.reports.mistakes("reports")
+    route = settings.reports.queue.route
+    if route and route not in {table.name for table in settings.routes}:
+        yield Mistake("reports.queue.route", "names no route")
 
 
 def _shared_secrets(settings: Settings) -> Iterator[Mistake]:

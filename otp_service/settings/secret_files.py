@@ -16,8 +16,8 @@ Json = dict[str, Any]
 def read_secret_files(raw: Json) -> Iterator[Mistake]:
     """Replace every `x_file` of *raw* by `x`, its content; tell which files cannot be read.
 
-    Which places may hold a file: `redis.url`, `keys.tag_key`, every root, every client's `proof_keys` (one a
-    line), and the parts of a route's account.
+    Which places may hold a file: `redis.url`, `keys.tag_key`, every root, the two of `reports`, every
+    client's `proof_keys` (one a line), and the parts of a route's account.
     """
     for path, table, names, read in _places(raw):
         for name in names(table):
@@ -48,6 +48,7 @@ def _places(
     yield ("redis",), _table(raw.get("redis")), _only("url"), str.strip
     yield ("keys",), keys, _only("tag_key"), str.strip
     yield ("keys", "roots"), _table(keys.get("roots")), _every, str.strip
+    yield ("reports",), _table(raw.get("reports")), _only("secret", "uplink_secret"), str.strip
     for name, client in _table(raw.get("clients")).items():
         yield ("clients", name), _table(client), _only("proof_keys"), str.split
     for number, route in enumerate(_list(raw.get("routes"))):

@@ -15,6 +15,7 @@ from otp_service.policy import Policy
 from otp_service.proofs import ProofSigner
 from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientTable, PurposeTable
 from otp_service.settings.keys import KeysTable
+from otp_service.settings.reports import ReportsTable
 from otp_service.settings.routes import RouteTable
 from otp_service.settings.tables import (
     CodesTable,
@@ -41,6 +42,7 @@ class Settings(Table):
     clients: Mapping[str, ClientTable] = {}
     sms: SmsTable = SmsTable()
     routes: tuple[RouteTable, ...] = ()
+    reports: ReportsTable = ReportsTable()
     log: LogTable = LogTable()
 
     def code_types(self) -> dict[str, CodeType]:
@@ -93,7 +95,8 @@ class Settings(Table):
         }
 
     def secrets(self) -> Iterator[tuple[str, SecretStr]]:
-        """List the keys of the service and of its clients, each with its place."""
+        """List the keys of the service, of its clients and of reports, each with its place."""
         yield from self.keys.secrets()
         for name, client in self.clients.items():
             yield from client.secrets(f"clients.{name}")
+        yield from self.reports.secrets("reports")

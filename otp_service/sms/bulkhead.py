@@ -7,9 +7,9 @@ of the request and no longer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from otp_service.errors import ProviderUnavailable
 from otp_service.messages import Sms
@@ -17,6 +17,8 @@ from otp_service.ports import Clock, Events, Fault, Outcome
 from otp_service.sms.gate import Gate
 from otp_service.sms.handover import Handover, Stage
 from otp_service.sms.provider import refused, unknown
+
+T = TypeVar("T")
 
 Deliver = Callable[[Sms, float], Outcome]
 Late = Callable[[Outcome], None]
@@ -68,6 +70,27 @@ class Bulkhead:
         if handover.stage is Stage.REVOKED:
             return NOT_STARTED
         return outcome or unknown("deadline")
+
+    def ask(self, question: Callable[[], T], deadline: float) -> T | None:
+        """Have *question* answered in a place of its own until *deadline*; None when it was not."""
+        if not self._gate.take():
+            return None
+        try:
+            asked = self._pool.submit(question)
+        except RuntimeError:  # the pool is closed
+            self.give_back()
+            return None
+        asked.add_done_callback(lambda _: self.give_back())
+        return self._answer(asked, deadline)
+
+    def _answer(self, asked: Future[T], deadline: float) -> T | None:
+        try:
+            return asked.result(max(0.0, deadline - self._clock.monotonic()))
+        except TimeoutError:
+            asked.cancel()
+        except Exception as error:  # noqa: BLE001 - a question that fails was not answered
+            self._emit("provider_crashed", error)
+        return None
 
     def _start(self, handover: Handover, sms: Sms, deadline: float, late: Late) -> None:
         try:

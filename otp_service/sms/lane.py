@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from otp_service.messages import Sms, Template
-from otp_service.ports import Clock, Events, Fault, Outcome
+from otp_service.ports import Clock, Events, Fault, Finding, Found, Inquiry, Outcome
 from otp_service.sms.breaker import Breaker
 from otp_service.sms.pause import Pauses
 from otp_service.sms.provider import Trouble, Verdict, refused
@@ -38,6 +38,18 @@ class Lane:
         verdict = self.route.provider.send(sms, template, deadline)
         self._learn(verdict, template)
         return replace(verdict.outcome, route=self.route.name)
+
+    def may_have_taken(self, inquiry: Inquiry) -> bool:
+        """Tell whether the send in question can have gone this way."""
+        if inquiry.route:
+            return inquiry.route == self.route.name
+        return self.route.serves(inquiry.client, inquiry.purpose)
+
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        """Ask the provider what became of a send, unless it does not answer anyway."""
+        if self._breaker.is_open:
+            return Found(Finding.SILENT)
+        return self.route.provider.inquire(inquiry, deadline)
 
     def _learn(self, verdict: Verdict, template: Template) -> None:
         if verdict.trouble is Trouble.TRANSPORT:

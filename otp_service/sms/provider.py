@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from otp_service.messages import Sms, Template
-from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.ports import Fault, Found, Inquiry, Outcome, OutcomeKind
 
 
 class Trouble(StrEnum):
@@ -32,6 +32,13 @@ class Provider(Protocol):
 
     def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
+        ...
+
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        """Ask what became of a send, until *deadline* (monotonic seconds).
+
+        The finding is UNASKED where the provider answers no such questions.
+        """
         ...
 
     def close(self) -> None:

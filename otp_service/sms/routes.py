@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from otp_service.messages import Sms
-from otp_service.ports import Clock, Events, Fault, Outcome, OutcomeKind
+from otp_service.ports import Clock, Events, Fault, Finding, Found, Inquiry, Outcome, OutcomeKind
 from otp_service.sms.bulkhead import Bulkhead, Permit
 from otp_service.sms.lane import Lane
 from otp_service.sms.provider import refused
@@ -22,6 +22,16 @@ NEXT_ROUTE_SECONDS = 2.5
 """With less than this before the deadline another route could not answer in time."""
 
 MAX_IN_FLIGHT = 64
+
+_TELLING = (
+    Finding.DELIVERED,
+    Finding.UNDELIVERED,
+    Finding.ACCEPTED,
+    Finding.SILENT,
+    Finding.ABSENT,
+    Finding.UNASKED,
+)
+"""What one route has found outweighs what stands behind it: absence counts only where nobody was silent."""
 
 _NO_ROUTE = refused(Fault.ROUTE, "no_route")
 
@@ -59,6 +69,18 @@ class Router:
         for lane in self._lanes:
             lane.route.provider.close()
         return drained
+
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        """Ask the route that took a send, or every one that may have, what became of it. Never raises.
+
+        It takes a place in the bulkhead; without one, nothing was found out.
+        """
+        found = self._bulkhead.ask(lambda: self._find(inquiry, deadline), deadline)
+        return found or Found(Finding.SILENT)
+
+    def _find(self, inquiry: Inquiry, deadline: float) -> Found:
+        asked = [lane.inquire(inquiry, deadline) for lane in self._lanes if lane.may_have_taken(inquiry)]
+        return min(asked, key=lambda found: _TELLING.index(found.finding), default=Found(Finding.UNASKED))
 
     def _deliver(self, sms: Sms, deadline: float) -> Outcome:
         serving = [(lane, t) for lane in self._lanes if (t := lane.route.template_for(sms))]

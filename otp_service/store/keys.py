@@ -24,6 +24,16 @@ def redeemed(tag: str, verification_id: str) -> str:
     return f"{PREFIX}{{{tag}}}:{verification_id}:redeemed"
 
 
+def inquiry(tag: str, verification_id: str, call: str) -> str:
+    """Return the key that marks a verification as just asked about by *call*."""
+    return f"{PREFIX}{{{tag}}}:{verification_id}:{call}"
+
+
+def unaddressed(client: str) -> str:
+    """Return the key that marks a client as not naming addresses."""
+    return f"{PREFIX}unaddressed:{client}"
+
+
 def budget(scope: str) -> str:
     """Return the key of a day's budget."""
     return f"{PREFIX}budget:{{{scope}}}"

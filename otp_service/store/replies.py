@@ -25,6 +25,7 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.limits import Budget
+from otp_service.ports import Reported, Standing
 from otp_service.verification import Delivery, Send, Status, Verification
 
 _STATUS = {
@@ -42,6 +43,17 @@ _DELIVERY = {
     b"d": Delivery.DELIVERED,
     b"n": Delivery.UNDELIVERED,
 }
+
+STATES = {delivery: state for state, delivery in _DELIVERY.items()}
+"""How the scripts spell what is known of a send."""
+
+_FACTS_OF_A_SEND = 4
+_SENDS = 10
+"""Where in a reply the sends stand."""
+
+_ONLY_KNOWN = 2
+"""The length of a peek's reply that tells of no send."""
+
 _CODE_TYPES = {b"d": CodeType.DIGITS, b"n": CodeType.ALNUM}
 
 _ERRORS: dict[bytes, Callable[[], OtpError]] = {
@@ -127,10 +139,37 @@ def verification(reply: Sequence[Any], verification_id: str, client: str) -> Ver
     )
 
 
+def standing(reply: Sequence[Any]) -> Standing:
+    """Return what a peek tells."""
+    known = reply[1] == 1
+    if len(reply) == _ONLY_KNOWN:
+        return Standing(known)
+    now, purpose, number, state, at, route = reply[2:]
+    last = Send(number, _DELIVERY[state], at / 1000, route.decode())
+    return Standing(known, now / 1000, purpose.decode(), last)
+
+
+def reported(reply: Sequence[Any]) -> Reported | None:
+    """Return the send that a report was about, if it is still remembered.
+
+    Raises:
+        StoreUnavailable: a newer version wrote it.
+    """
+    raise_refusal(reply)
+    if reply[0] == b"gone":
+        return None
+    moved, client, purpose, route = reply[1:]
+    return Reported(client.decode(), purpose.decode(), route.decode(), moved=moved == 1)
+
+
+def newest_send(reply: Sequence[Any]) -> int:
+    """Return the number of the newest send of the verification that *reply* tells of."""
+    return len(reply[_SENDS]) // _FACTS_OF_A_SEND
+
+
 def _sends(flat: Sequence[Any]) -> list[Send]:
+    rows = [flat[i : i + _FACTS_OF_A_SEND] for i in range(0, len(flat), _FACTS_OF_A_SEND)]
     return [
-        Send(
-            number=i // 3 + 1, delivery=_DELIVERY[flat[i]], at=flat[i + 1] / 1000, route=flat[i + 2].decode()
-        )
-        for i in range(0, len(flat), 3)
+        Send(number, _DELIVERY[state], at / 1000, route.decode(), reason.decode())
+        for number, (state, at, route, reason) in enumerate(rows, start=1)
     ]

@@ -7,7 +7,7 @@ texts never leave this room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -16,10 +16,12 @@ from otp_service.codes import CodeType
 from otp_service.errors import ProofRedeemed, StoreUnavailable
 from otp_service.limits import Budget
 from otp_service.ports import (
+    DeliveryReport,
     Events,
     NewVerification,
     PhoneSlot,
     Reopened,
+    Reported,
     SendRecord,
     Settlement,
     Standing,
@@ -30,6 +32,14 @@ from otp_service.store.wire import Argument
 from otp_service.verification import Verification
 
 T = TypeVar("T")
+
+FLUSH_SIZE = 100
+"""Reports in one round trip: a few ms of the server, which serves nobody else meanwhile."""
+
+UNADDRESSED_SECONDS = 7 * 86_400
+
+INQUIRY_SECONDS = 5
+"""A verification is asked about at most once in this time, however many calls want to know."""
 
 
 class RedisStore:
@@ -45,12 +55,17 @@ class RedisStore:
     def peek(self, slot: PhoneSlot, attempts: int) -> Standing:
         """See `ports.Store.peek`."""
         head = arguments.limits(slot.limits), arguments.requester(slot)
-        return _standing(self._run(Call("peek", [keys.row(slot.tag)], [*head, attempts])))
+        return self._peek(Call("peek", [keys.row(slot.tag)], [*head, attempts]))
 
     def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str) -> Standing:
         """See `ports.Store.peek_resend`."""
         head = arguments.limits(slot.limits), arguments.requester(slot)
-        return _standing(self._run(Call("peek", _both(slot, verification_id), [*head, 0, client])))
+        return self._peek(Call("peek", _both(slot, verification_id), [*head, 0, client]))
+
+    def _peek(self, call: Call) -> Standing:
+        reply = self._run(call)
+        replies.raise_refusal(reply)
+        return replies.standing(reply)
 
     # ── second flush ──
 
@@ -117,8 +132,7 @@ class RedisStore:
     ) -> None:
         calls = _refunds(granted)
         if reply[0] == b"ok":
-            number = len(reply[10]) // 3
-            withdrawn = SendRecord(verification_id, number, Settlement.WITHDRAWN)
+            withdrawn = SendRecord(verification_id, replies.newest_send(reply), Settlement.WITHDRAWN)
             calls.append(_settle_call(slot, withdrawn))
         if calls:
             self._flush(calls)
@@ -140,6 +154,21 @@ class RedisStore:
         if reply[0] == b"gone":
             return None
         return replies.verification(reply, record.verification_id, client)
+
+    # ── what became of sends ──
+
+    def report(self, reports: Sequence[DeliveryReport]) -> list[Reported | None]:
+        """See `ports.Store.report`; every FLUSH_SIZE reports are a round trip."""
+        told: list[Reported | None] = []
+        for start in range(0, len(reports), FLUSH_SIZE):
+            calls = [_report_call(report) for report in reports[start : start + FLUSH_SIZE]]
+            told += map(replies.reported, self._flush(calls))
+        return told
+
+    def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
+        """See `ports.Store.claim_inquiry`."""
+        key = keys.inquiry(tag, verification_id, call)
+        return bool(self._guarded(lambda: self._client.set(key, b"1", nx=True, ex=INQUIRY_SECONDS)))
 
     # ── the rest of a verification's life ──
 
@@ -176,6 +205,20 @@ class RedisStore:
         key = keys.redeemed(tag, verification_id)
         if not self._guarded(lambda: self._client.set(key, b"1", nx=True, ex=ttl)):
             raise ProofRedeemed
+
+    # ── hints for the operator ──
+
+    def note_unaddressed(self, client: str) -> None:
+        """See `ports.Store.note_unaddressed`."""
+        self._guarded(lambda: self._client.set(keys.unaddressed(client), b"1", ex=UNADDRESSED_SECONDS))
+
+    def clients_without_address(self, clients: Iterable[str]) -> set[str]:
+        """Return those of *clients* that did not name an end user's address lately."""
+        names = list(clients)
+        marked = self._guarded(lambda: [self._client.exists(keys.unaddressed(name)) for name in names])
+        return {name for name, mark in zip(names, marked, strict=True) if mark}
+
+    # ── health ──
 
     def check(self) -> None:
         """See `ports.Store.check`."""
@@ -218,11 +261,12 @@ def _settle_call(slot: PhoneSlot, record: SendRecord) -> Call:
     return _slot_call("settle", slot, record.verification_id, rest)
 
 
+def _report_call(report: DeliveryReport) -> Call:
+    state = replies.STATES[report.delivery]
+    key = keys.record(report.tag, report.verification_id)
+    return Call("report", [key], [report.number, state, report.reason])
+
+
 def _refunds(budgets: Mapping[Budget, int]) -> list[Call]:
     """Return the calls that give back to each budget what was taken on its day."""
     return [Call("budget_refund", [keys.budget(b.scope)], [day]) for b, day in budgets.items()]
-
-
-def _standing(reply: Sequence[Any]) -> Standing:
-    replies.raise_refusal(reply)
-    return Standing(known=reply[1] == 1)

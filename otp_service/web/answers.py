@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from otp_service.codes import LENGTH, CodeType
 from otp_service.proofs import Proof
+from otp_service.reasons import explain
 from otp_service.service import Approved, Sent
 from otp_service.verification import Delivery, Send, Status, Verification
 
@@ -51,6 +52,14 @@ class VerificationAnswer(Answer):
     delivery: Annotated[Delivery, Field(description="What is known of the newest SMS.")]
 
 
+class ReasonAnswer(Answer):
+    """Why an SMS did not arrive, for people."""
+
+    code: Annotated[str, Field(examples=["MOBILE_NOT_ON_SERVICE"], description="The provider's code.")]
+    en: str
+    zh: str
+
+
 class SendAnswer(Answer):
     """One SMS of a verification and what became of it."""
 
@@ -58,6 +67,9 @@ class SendAnswer(Answer):
     delivery: Delivery
     at: Time
     route: Annotated[str, Field(description="The configured route it took; empty until that is known.")]
+    reason: Annotated[
+        ReasonAnswer | None, Field(description="Why it did not arrive; null unless it is undelivered.")
+    ]
 
 
 class StatusAnswer(VerificationAnswer):
@@ -180,5 +192,14 @@ def _facts(result: Sent) -> dict[str, Any]:
 
 def _send(send: Send) -> SendAnswer:
     return SendAnswer(
-        number=send.number, delivery=send.delivery, at=utc(math.floor(send.at)), route=send.route
+        number=send.number,
+        delivery=send.delivery,
+        at=utc(math.floor(send.at)),
+        route=send.route,
+        reason=_reason(send.reason) if send.delivery is Delivery.UNDELIVERED else None,
     )
+
+
+def _reason(code: str) -> ReasonAnswer:
+    reason = explain(code)
+    return ReasonAnswer(code=reason.code, en=reason.english, zh=reason.chinese)

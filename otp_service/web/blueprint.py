@@ -11,7 +11,7 @@ from functools import partial
 
 from flask import Blueprint, Flask, Request, Response, request
 
-from otp_service.web import auth, body, problems, request_id
+from otp_service.web import auth, body, problems, report_intake, request_id
 from otp_service.web.audit import Record
 from otp_service.web.calls import CALLS, Call
 from otp_service.web.pages import PAGES
@@ -31,6 +31,12 @@ def create_blueprint(parts: WebParts) -> Blueprint:
         name = page.__name__
         view = _framed(parts, name, partial(_show, parts, page), quiet=True)
         blueprint.add_url_rule(path, name, view, methods=["GET"], provide_automatic_options=False)
+    if intake := parts.intake:
+        view = _framed(parts, "reports", lambda _: intake.answer(), quiet=True)
+        methods = list(report_intake.METHODS)
+        blueprint.add_url_rule(
+            report_intake.PATH, "reports", view, methods=methods, provide_automatic_options=False
+        )
     return blueprint
 
 
@@ -48,10 +54,10 @@ def install_problems(app: Flask, parts: WebParts) -> None:
     app.register_error_handler(Exception, problem)
 
 
-def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> Callable[[], Response]:
+def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> Callable[..., Response]:
     """Put the frame around *view*: request id, problem documents, audit. *quiet*: success is no event."""
 
-    def framed() -> Response:
+    def framed(**_: str) -> Response:
         request_id.begin(request.environ.get("HTTP_X_REQUEST_ID"))
         record = Record(name, parts.clock.monotonic())
         try:

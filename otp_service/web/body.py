@@ -30,7 +30,7 @@ def read(request: Request) -> dict[str, object]:
     media_type = request.environ.get("CONTENT_TYPE", "").partition(";")[0]
     if media_type.strip().lower() != "application/json":
         raise UnsupportedMediaType
-    return parse(_bytes(request))
+    return parse(read_bytes(request, MAX_BYTES))
 
 
 def parse(raw: bytes) -> dict[str, object]:
@@ -56,18 +56,22 @@ def parse(raw: bytes) -> dict[str, object]:
     return value
 
 
-def _bytes(request: Request) -> bytes:
+def read_bytes(request: Request, limit: int) -> bytes:
     """Read the body straight from the server; what wraps the stream for us costs more than parsing.
 
     A chunked body tells no length: of it one byte beyond the limit is read, and no more.
+
+    Raises:
+        PayloadTooLarge: it has more than *limit* bytes.
+        InvalidRequest: it ended too early.
     """
     length = request.content_length
     if length is None and "wsgi.input_terminated" not in request.environ:
         return b""
-    if length is not None and length > MAX_BYTES:
+    if length is not None and length > limit:
         raise PayloadTooLarge
-    raw = _read(request.environ["wsgi.input"], MAX_BYTES + 1 if length is None else length)
-    if len(raw) > MAX_BYTES:
+    raw = _read(request.environ["wsgi.input"], limit + 1 if length is None else length)
+    if len(raw) > limit:
         raise PayloadTooLarge
     if length is not None and len(raw) < length:
         _refuse("ended too early")

@@ -55,11 +55,12 @@ CALLS = (
         summary="Send a code",
         description="Opens a verification and sends its code by SMS. With `verification_id` it sends the "
         "same code once more. 202 means that the provider did not say in time whether the SMS is on its way: "
-        "treat it as sent.",
+        "treat it as sent. 200 answers a resend by which nothing was sent: the last SMS, whose outcome was "
+        "not known, turned out to be on its way or must be taken for it.",
         callers=auth.EVERYONE,
         body=payloads.RequestBody,
         view=endpoints.request,
-        answers={201: answers.VerificationAnswer, 202: answers.VerificationAnswer},
+        answers=dict.fromkeys((200, 201, 202), answers.VerificationAnswer),
         problems=(
             *_OF_A_PHONE,
             errors.VerificationNotFound,

@@ -32,7 +32,7 @@ def request(parts: WebParts, caller: Caller, body: RequestBody) -> Reply:
     if body.known_phone is not None:
         auth.admit(caller, auth.SERVERS)
     sent = _resend(parts, caller, body) if body.verification_id is not None else _request(parts, caller, body)
-    return Reply(201 if sent.verification.delivery in _ON_ITS_WAY else 202, answers.sent(sent))
+    return Reply(_status(sent), answers.sent(sent))
 
 
 def verify(parts: WebParts, caller: Caller, body: VerifyBody) -> Reply:
@@ -57,6 +57,12 @@ def cancel(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
     """End a verification."""
     parts.service.cancel(caller.client, body.phone, body.verification_id)
     return Reply(204)
+
+
+def _status(sent: Sent) -> int:
+    if not sent.by_this_call:
+        return 200
+    return 201 if sent.verification.delivery in _ON_ITS_WAY else 202
 
 
 def _request(parts: WebParts, caller: Caller, body: RequestBody) -> Sent:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from otp_service.clients import Clients
 from otp_service.ports import Clock, Events, Store
 from otp_service.service import Service
+from otp_service.web.report_intake import ReportIntake
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class WebParts:
     """Everything a view may use.
 
     *routes* says how each configured route does: `name` and `state` of each, `ok` or what is wrong with it.
+    Without *intake* there is no address that reports can be pushed to.
     """
 
     service: Service
@@ -23,3 +25,4 @@ class WebParts:
     routes: Callable[[], list[dict[str, object]]]
     events: Events
     clock: Clock
+    intake: ReportIntake | None = None

@@ -25,12 +25,18 @@ SPINE: dict[str, set[str]] = {
     "messages": {"codes", "phone"},
     "proofs": {"errors", "phone"},
     "policy": {"codes", "limits", "phone"},
-    "ports": {"codes", "errors", "limits", "messages", "verification"},
+    "ports": {"codes", "errors", "limits", "messages", "phone", "verification"},
     "aliyun": set(),  # pure knowledge of Aliyun, shared by client and sandbox
+    "reasons": {"aliyun"},
+    "reports": {"aliyun", "codes", "keyring", "out_id", "phone", "ports", "verification"},
+    "doubts": {"keyring", "out_id", "phone", "ports", "verification"},
+    "hints": {"errors", "ports"},
     "service": {
         "clients",
         "codes",
+        "doubts",
         "errors",
+        "hints",
         "keyring",
         "limits",
         "messages",
@@ -43,13 +49,13 @@ SPINE: dict[str, set[str]] = {
         "verification",
     },
 }
-UP_TO_PORTS = set(SPINE) - {"service"}
+UP_TO_PORTS = set(SPINE) - {"service", "doubts", "hints", "reports"}
 
 ROOMS: dict[str, set[str]] = {
     # Each room, and what it may import beside itself. Rooms never import each other.
     "store": UP_TO_PORTS - {"aliyun"},
     "sms": UP_TO_PORTS,
-    "web": (UP_TO_PORTS | {"service"}) - {"aliyun"},  # the only room that knows the service
+    "web": UP_TO_PORTS | {"service", "reports"},  # the only room that knows the service
     "sandbox": {"aliyun"},  # stands for Aliyun: it may know nothing of us
     "client": {"errors", "keyring", "proofs"},  # runs in somebody else's process
 }

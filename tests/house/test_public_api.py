@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import cast
 
 import click
@@ -66,7 +66,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
 
 def test_the_routes_are_these() -> None:
     app = Flask(__name__, static_folder=None)
-    app.register_blueprint(create_blueprint(cast("WebParts", None)))
+    app.register_blueprint(create_blueprint(cast("WebParts", SimpleNamespace(intake=object()))))
 
     assert sorted(
         f"{method} {rule.rule}"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from otp_service.codes import Code, CodeType
 from otp_service.messages import Sms, Template
 from otp_service.phone import Phone
-from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.ports import Fault, Finding, Found, Inquiry, Outcome, OutcomeKind
 from otp_service.sms.aliyun_api import Signature
 from otp_service.sms.aliyun_sms import AliyunSms
 from otp_service.sms.provider import Trouble, Verdict
@@ -95,12 +95,18 @@ class ScriptedProvider:
         self._lock = threading.Lock()
         self.sent: list[tuple[Sms, Template]] = []
         self.closed = False
+        self.found = Found(Finding.ABSENT)
+        self.inquiries: list[Inquiry] = []
 
     def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
         self._before()
         with self._lock:
             self.sent.append((sms, template))
             return self._verdicts.pop(0) if len(self._verdicts) > 1 else self._verdicts[0]
+
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        self.inquiries.append(inquiry)
+        return self.found
 
     def close(self) -> None:
         self.closed = True

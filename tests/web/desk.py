@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from otp_service.web import WebParts, create_blueprint, install_problems
+from otp_service.web.report_intake import ReportIntake
 
 PHONE = "+8613800138000"
 OTHER_PHONE = "+8613900139000"
@@ -74,7 +75,9 @@ class Desk:
         return answer
 
 
-def open_desk(house: fakes.House | None = None, prefix: str | None = None) -> Desk:
+def open_desk(
+    house: fakes.House | None = None, prefix: str | None = None, intake: ReportIntake | None = None
+) -> Desk:
     """Return a desk; with a *prefix* in somebody else's application, else in one that is ours alone."""
     house = house or fakes.house()
     routes: list[dict[str, object]] = [{"name": "main", "state": "ok"}]
@@ -85,6 +88,7 @@ def open_desk(house: fakes.House | None = None, prefix: str | None = None) -> De
         routes=lambda: routes,
         events=house.events,
         clock=house.clock,
+        intake=intake,
     )
     app = Flask("desk", static_folder=None)
     app.register_blueprint(create_blueprint(parts), url_prefix=prefix)

@@ -358,8 +358,8 @@ def test_status_tells_what_became_of_each_send(desk: Desk) -> None:
     assert answer.status_code == 200
     assert document["delivery"] == "unknown"
     assert document["sends"] == [
-        {"number": 1, "delivery": "accepted", "at": "2026-11-23T08:07:41Z", "route": "main"},
-        {"number": 2, "delivery": "unknown", "at": "2026-11-23T08:08:41Z", "route": "spare"},
+        {"number": 1, "delivery": "accepted", "at": "2026-11-23T08:07:41Z", "route": "main", "reason": None},
+        {"number": 2, "delivery": "unknown", "at": "2026-11-23T08:08:41Z", "route": "spare", "reason": None},
     ]
 
 

@@ -6,9 +6,10 @@ import json
 
 from otp_service.aliyun.templates import BadParam, check_params
 from otp_service.messages import Sms, Template
-from otp_service.ports import Clock, Fault
+from otp_service.ports import Clock, Fault, Found, Inquiry
 from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_sms.answer import read_answer
+from otp_service.sms.aliyun_sms.details import Details
 from otp_service.sms.aliyun_sms.recipient import Unsendable, phone_numbers
 from otp_service.sms.http import NoAnswer, NotSent
 from otp_service.sms.provider import Trouble, Verdict, refused, unknown
@@ -18,12 +19,13 @@ VERSION = "2017-05-25"
 
 
 class AliyunSms:
-    """Sends by SendSms under one *sign_name*."""
+    """Sends by SendSms under one *sign_name*, and asks by QuerySendDetails."""
 
     def __init__(self, *, api: AliyunApi, sign_name: str, clock: Clock) -> None:
         self._api = api
         self._sign_name = sign_name
         self._clock = clock
+        self._details = Details(api, clock)
 
     def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
@@ -34,6 +36,10 @@ class AliyunSms:
         except BadParam:
             return Verdict(refused(Fault.ROUTE, "template_param"))
         return self._call(params, deadline - self._clock.monotonic())
+
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        """Ask what became of a send by QuerySendDetails, until *deadline* (monotonic seconds)."""
+        return self._details.inquire(inquiry, deadline)
 
     def close(self) -> None:
         """Close the idle connections."""

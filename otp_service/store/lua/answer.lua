@@ -16,6 +16,7 @@ local function answer(record, now, sends_left, resend_at)
     sends[#sends + 1] = send.state
     sends[#sends + 1] = send.at
     sends[#sends + 1] = send.route
+    sends[#sends + 1] = send.reason or ''
   end
   local state = record.state
   if state == 'p' and expired(record, now) then state = 'e' end

@@ -3,6 +3,7 @@
 --   issued_at u48 | life u24: expires_at - issued_at
 --   kid, client, purpose, salt, digest: length u8 and bytes; salt and digest are empty once it has ended
 --   sends u8, each: state u8 (s u a r d n) | at u24 after issued_at | route: length u8 and bytes
+--     | reason, where the state is n: length u8 and bytes
 
 -- Returns nil where there is none, false where a newer version wrote it.
 local function load_record(key)
@@ -12,6 +13,7 @@ local function load_record(key)
   local record = {state = sub(s, 2, 2), code_type = sub(s, 3, 3), attempts_left = byte(s, 4),
                   sends_allowed = byte(s, 5), issued_at = read_u48(s, 6), sends = {}}
   record.expires_at = record.issued_at + read_u24(s, 12)
+  record.is_tombstone = record.state ~= 'p'
   local at = 15
   record.kid, at = read_text(s, at)
   record.client, at = read_text(s, at)
@@ -23,12 +25,13 @@ local function load_record(key)
   for i = 1, count do
     local send = {state = sub(s, at, at), at = record.issued_at + read_u24(s, at + 1)}
     send.route, at = read_text(s, at + 4)
+    if send.state == 'n' then send.reason, at = read_text(s, at) end
     record.sends[i] = send
   end
   return record
 end
 
--- An ended verification is a tombstone: no salt, no digest, gone after TOMBSTONE.
+-- An ended verification is a tombstone: no salt, no digest, gone TOMBSTONE after its end, whatever comes later.
 local function save_record(key, record, now)
   local ends = record.expires_at
   if record.state ~= 'p' then
@@ -40,8 +43,13 @@ local function save_record(key, record, now)
                  text(record.digest), char(#record.sends)}
   for _, send in ipairs(record.sends) do
     parts[#parts + 1] = send.state .. u24(math.max(0, send.at - record.issued_at)) .. text(send.route)
+    if send.state == 'n' then parts[#parts + 1] = text(send.reason) end
   end
-  redis.call('SET', key, table.concat(parts), 'PX', math.max(1, ends - now + TOMBSTONE))
+  if record.is_tombstone then
+    redis.call('SET', key, table.concat(parts), 'KEEPTTL')
+  else
+    redis.call('SET', key, table.concat(parts), 'PX', math.max(1, ends - now + TOMBSTONE))
+  end
 end
 
 -- The issue time is checked too: a clock that stepped back must not revive a code.

@@ -1,0 +1,178 @@
+"""Reports: what providers tell on their own about SMS, and what people reply. Touches nothing.
+
+Nobody signs a report. Its out id does: we made it, with a MAC, and it names the place of the send. So a
+report without one of ours changes nothing, and no number has to be kept to find what a report is about.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from otp_service.aliyun import reports as aliyun
+from otp_service.aliyun.numbers import NotMainlandMobile, e164, national
+from otp_service.aliyun.receipts import Delivery as Receipt
+from otp_service.aliyun.reports import BadReports, SmsReport, SmsUp
+from otp_service.codes import keyed_hash
+from otp_service.keyring import Keyring
+from otp_service.out_id import OutId
+from otp_service.phone import mask
+from otp_service.ports import Clock, DeliveryReport, Events, Reported, Store, Uplink, Uplinks
+from otp_service.verification import Delivery
+
+_DELIVERIES = {
+    Receipt.DELIVERED: Delivery.DELIVERED,
+    Receipt.UNDELIVERED: Delivery.UNDELIVERED,
+    Receipt.WAITING: Delivery.ACCEPTED,
+}
+
+_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of the items of one body."""
+
+    settled: int = 0
+    """Reports that told something new."""
+    repeated: int = 0
+    forgotten: int = 0
+    """Ours, but of verifications that are no longer remembered."""
+    foreign: int = 0
+    """Without an out id of ours."""
+    malformed: int = 0
+    forwarded: int = 0
+    """Replies that somebody has taken."""
+    dropped: int = 0
+    """Replies that nobody wants."""
+    lost: int = 0
+    """Replies that could not be passed on: they must be told again."""
+
+
+class Reports:
+    """Takes what is told; threads share it. Without *uplinks* nobody wants replies."""
+
+    def __init__(
+        self, *, keyring: Keyring, store: Store, clock: Clock, events: Events, uplinks: Uplinks | None
+    ) -> None:
+        self._keyring = keyring
+        self._store = store
+        self._clock = clock
+        self._events = events
+        self._uplinks = uplinks
+
+    def take(self, body: bytes, deadline: float) -> Taken:
+        """Book every report of *body* and pass every reply on, until *deadline* (monotonic seconds).
+
+        Taking the same body again changes nothing, but that replies are passed on again, under the same id.
+
+        Raises:
+            BadReports: the body holds no items at all.
+            StoreUnavailable: nobody knows what was booked; the body must be told again.
+        """
+        items, malformed = _read(aliyun.read_body(body))
+        counts = Counter(malformed=malformed)
+        counts.update(self._book([item for item in items if isinstance(item, SmsReport)]))
+        counts.update(self._forward(item, deadline) for item in items if isinstance(item, SmsUp))
+        taken = Taken(**counts)
+        self._events.emit("reports", **{name: getattr(taken, name) for name in Taken.__slots__})
+        return taken
+
+    # ── reports ──
+
+    def _book(self, items: Iterable[SmsReport]) -> Counter[str]:
+        keys = [sub_keys.out_id for sub_keys in self._keyring.by_kid.values()]
+        read = [(OutId.read(item.out_id, keys), item) for item in items]
+        ours = [(out_id, item) for out_id, item in read if out_id]
+        told = self._store.report([_delivery_report(out_id, item) for out_id, item in ours])
+        outcomes = [
+            self._note(out_id, item, reported) for (out_id, item), reported in zip(ours, told, strict=True)
+        ]
+        return Counter(outcomes) + Counter(foreign=len(read) - len(ours))
+
+    def _note(self, out_id: OutId, item: SmsReport, reported: Reported | None) -> str:
+        """Record what one report has told; of what is forgotten, only that it came."""
+        if reported is None:
+            return "forgotten"
+        if not reported.moved:
+            return "repeated"
+        self._events.emit(
+            "report",
+            phone=out_id.tag,
+            client=reported.client,
+            purpose=reported.purpose,
+            verification_id=out_id.verification_id,
+            number=out_id.number,
+            route=reported.route,
+            delivery=_DELIVERIES[item.delivery].value,
+            provider_code=item.code,
+        )
+        return "settled"
+
+    # ── replies ──
+
+    def _forward(self, item: SmsUp, deadline: float) -> str:
+        uplink = self._uplink(item)
+        outcome = self._pass_on(uplink, deadline)
+        self._events.emit(
+            "reply",
+            phone=self._keyring.phone_tag(uplink.phone),
+            phone_masked=mask(uplink.phone),
+            outcome=outcome,
+        )
+        return outcome
+
+    def _pass_on(self, uplink: Uplink, deadline: float) -> str:
+        if self._uplinks is None:
+            return "dropped"
+        seconds = deadline - self._clock.monotonic()
+        return "forwarded" if seconds > 0 and self._uplinks.forward(uplink, seconds) else "lost"
+
+    def _uplink(self, item: SmsUp) -> Uplink:
+        sent_at = item.sent_at or datetime.fromtimestamp(0, UTC)
+        return Uplink(
+            id=self._uplink_id(item),
+            phone=_e164(item.number),
+            content=item.content,
+            sender=item.sender,
+            sent_at=sent_at.timestamp(),
+            sign_name=item.sign_name,
+        )
+
+    def _uplink_id(self, item: SmsUp) -> str:
+        """Return an id that is the same when the same reply is told again, and tells nothing about it."""
+        sent_at = str(item.sent_at)
+        fields = (item.number, item.content, item.sender, item.sequence_id, sent_at)
+        mac = keyed_hash(
+            self._keyring.active.out_id,
+            (b"uplink", *(text.encode("utf-8", "backslashreplace") for text in fields)),
+        )
+        return "sms_" + base64.urlsafe_b64encode(mac[:_ID_BYTES]).decode().rstrip("=")
+
+
+def _read(items: Iterable[object]) -> tuple[list[SmsReport | SmsUp], int]:
+    """Return what can be read, and how many items can't."""
+    read: list[SmsReport | SmsUp] = []
+    malformed = 0
+    for item in items:
+        try:
+            read.append(aliyun.read_item(item))
+        except BadReports:
+            malformed += 1
+    return read, malformed
+
+
+def _delivery_report(out_id: OutId, item: SmsReport) -> DeliveryReport:
+    delivery = _DELIVERIES[item.delivery]
+    return DeliveryReport(out_id.tag, out_id.verification_id, out_id.number, delivery, item.code)
+
+
+def _e164(number: str) -> str:
+    """Return in E.164 what Aliyun spells bare if it is of the mainland, else with its country code."""
+    try:
+        return e164(national(number))
+    except NotMainlandMobile:
+        return "+" + number.lstrip("+")

@@ -1,0 +1,165 @@
+"""What Aliyun pushes and queues: read as far as it can be, and no further."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service.aliyun.receipts import Delivery
+from otp_service.aliyun.reports import BadReports, SmsReport, SmsUp, read_body, read_item
+
+REPORT: dict[str, object] = {
+    "phone_number": "13800138000",
+    "send_time": "2026-11-23 16:07:41",
+    "report_time": "2026-11-23 16:07:46",
+    "success": True,
+    "err_code": "DELIVERED",
+    "err_msg": "用户接收成功",
+    "sms_size": "1",
+    "biz_id": "900619746936498440^0",
+    "out_id": "tag.id.1.mac",
+}
+REPLY: dict[str, object] = {
+    "phone_number": "13800138000",
+    "content": "退订",
+    "send_time": "2026-11-23 16:09:00",
+    "dest_code": "10690000",
+    "sequence_id": 1234567890,
+    "sign_name": "云通信测试",
+}
+
+
+def without(item: dict[str, object], *names: str) -> dict[str, object]:
+    return {name: value for name, value in item.items() if name not in names}
+
+
+# ── bodies ──
+
+
+def test_push_is_an_array_and_a_queued_message_an_object() -> None:
+    assert read_body(json.dumps([REPORT, REPLY]).encode()) == [REPORT, REPLY]
+    assert read_body(json.dumps(REPORT).encode()) == [REPORT]
+    assert read_body(b"[]") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"no json", b"17", b'"text"', b"null", b"\xff\xfe", b'[{"success":', b"[" * 100_000],
+    ids=["empty", "words", "number", "text", "null", "no UTF-8", "half", "bottomless"],
+)
+def test_anything_else_is_refused(body: bytes) -> None:
+    with pytest.raises(BadReports):
+        read_body(body)
+
+
+# ── reports ──
+
+
+def test_report_tells_what_became_of_which_send() -> None:
+    assert read_item(REPORT) == SmsReport("tag.id.1.mac", Delivery.DELIVERED, "DELIVERED")
+
+
+@pytest.mark.parametrize(
+    ("success", "code", "delivery"),
+    [
+        (True, "DELIVERED", Delivery.DELIVERED),
+        (True, "", Delivery.DELIVERED),
+        (True, "UNDELIV", Delivery.DELIVERED),
+        (False, "MOBILE_NOT_ON_SERVICE", Delivery.UNDELIVERED),
+        (False, "MK:1234", Delivery.UNDELIVERED),
+        (False, "", Delivery.UNDELIVERED),
+        (False, "DELIVERED", Delivery.UNDELIVERED),
+        (False, "REQUEST_SUCCESS", Delivery.WAITING),
+    ],
+)
+def test_success_decides_and_the_code_says_why(success: object, code: str, delivery: Delivery) -> None:
+    assert read_item({**REPORT, "success": success, "err_code": code}) == SmsReport(
+        "tag.id.1.mac", delivery, code
+    )
+
+
+def test_report_needs_only_what_says_something() -> None:
+    assert read_item({"success": False}) == SmsReport("", Delivery.UNDELIVERED, "")
+
+
+def test_unknown_fields_change_nothing() -> None:
+    assert read_item({**REPORT, "new_field": {"deep": [1]}}) == read_item(REPORT)
+
+
+@pytest.mark.parametrize("code", ["<script>", "a b", "x" * 41, "停机", "A\nB", 17, None])
+def test_code_that_has_no_form_of_one_is_left_out(code: object) -> None:
+    item = read_item({**REPORT, "success": False, "err_code": code})
+
+    assert isinstance(item, SmsReport)
+    assert item.code == ""
+
+
+# ── replies ──
+
+
+def test_reply_tells_who_wrote_what() -> None:
+    assert read_item(REPLY) == SmsUp(
+        number="13800138000",
+        content="退订",
+        sender="10690000",
+        sequence_id="1234567890",
+        sent_at=datetime(2026, 11, 23, 8, 9, tzinfo=UTC),
+        sign_name="云通信测试",
+    )
+
+
+def test_reply_without_a_time_has_none() -> None:
+    item = read_item({**without(REPLY, "sequence_id"), "send_time": "yesterday"})
+
+    assert isinstance(item, SmsUp)
+    assert (item.sent_at, item.sequence_id) == (None, "")
+
+
+def test_reply_prints_neither_number_nor_text() -> None:
+    printed = repr(read_item(REPLY))
+
+    assert "13800138000" not in printed
+    assert "退订" not in printed
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        17,
+        None,
+        "text",
+        [],
+        {},
+        {"phone_number": "13800138000"},
+        {**REPORT, "success": "true"},
+        {**REPORT, "success": None},
+        without(REPLY, "phone_number"),
+        {**REPLY, "phone_number": "not a number"},
+        {**REPLY, "phone_number": "1" * 21},
+        {**REPLY, "content": 17},
+        {**REPLY, "content": "x" * 4097},
+    ],
+    ids=str,
+)
+def test_everything_else_is_malformed(item: object) -> None:
+    with pytest.raises(BadReports):
+        read_item(item)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*REPORT, *REPLY, "other"]), json_values))
+def test_no_item_fails_in_another_way(item: dict[str, object]) -> None:
+    try:
+        read_item(item)
+    except BadReports:
+        return

@@ -1,0 +1,250 @@
+"""QuerySendDetails: what a provider says about a send of ours, and everything that is no such answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from sms import wire
+from sms.doubles import HONG_KONG, MAINLAND, TEMPLATE, MakeProvider, sms
+from sms.wire import WireServer, response
+
+from otp_service.phone import Phone
+from otp_service.ports import Finding, Found, Inquiry
+from otp_service.sandbox import SandboxConfig, start_sandbox
+from otp_service.sms.aliyun_sms.details import days
+
+NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC).timestamp()
+OURS = "abcdefgh"
+
+
+def inquiry(phone: Phone = MAINLAND, *, began_at: float = NOON) -> Inquiry:
+    return Inquiry(phone, "shop", "login", "main", began_at, lambda text: text == OURS)
+
+
+def page(*rows: object, total: object | None = None, **changes: object) -> bytes:
+    told = len(rows) if total is None else total
+    body = {"Code": "OK", "TotalCount": told, "SmsSendDetailDTOs": {"SmsSendDetailDTO": list(rows)}}
+    return json.dumps({**body, **changes}).encode()
+
+
+def row(status: object = 3, out_id: object = OURS, **more: object) -> dict[str, object]:
+    return {"OutId": out_id, "SendStatus": status, "PhoneNum": "13800138000", "Content": "code", **more}
+
+
+@contextmanager
+def asking(make: MakeProvider, behave: wire.Behave) -> Iterator[tuple[Callable[..., Found], WireServer]]:
+    with WireServer(behave) as server:
+        provider = make(server.url)
+        yield lambda i=None: provider.inquire(i or inquiry(), time.monotonic() + 2), server
+
+
+def found(make: MakeProvider, body: bytes, status: int = 200) -> Found:
+    with asking(make, wire.answers(response(body, status))) as (ask, _):
+        return ask()
+
+
+# ── what a list tells ──
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (row(1), Found(Finding.ACCEPTED)),
+        (row(3, ErrCode="DELIVERED"), Found(Finding.DELIVERED, "DELIVERED")),
+        (row("3"), Found(Finding.DELIVERED)),
+        (row(2, ErrCode="MOBILE_NOT_ON_SERVICE"), Found(Finding.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")),
+        (row(2, ErrCode="<b>evil</b>"), Found(Finding.UNDELIVERED)),
+        (row(2, ErrCode=17), Found(Finding.UNDELIVERED)),
+        (row(7), Found(Finding.ACCEPTED)),
+        (row(None), Found(Finding.ACCEPTED)),
+    ],
+)
+def test_our_row_tells_what_became_of_the_send(
+    make_provider: MakeProvider, told: dict[str, object], expected: Found
+) -> None:
+    assert found(make_provider, page(row(3, "another"), told)) == expected
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [(), (row(3, "another"),), (row(3, None),), (row(3, 17),), ("no row",)],
+    ids=["empty", "somebody else's", "no out id", "a number", "no row at all"],
+)
+def test_list_without_our_row_tells_that_there_was_no_send(
+    make_provider: MakeProvider, rows: tuple[object, ...]
+) -> None:
+    total = sum(isinstance(row, dict) for row in rows)
+    assert found(make_provider, page(*rows, total=total)) == Found(Finding.ABSENT)
+
+
+def test_total_may_be_a_text(make_provider: MakeProvider) -> None:
+    assert found(make_provider, page(total="0")) == Found(Finding.ABSENT)
+
+
+# ── what tells nothing ──
+
+NO_LISTS: dict[str, tuple[bytes, int]] = {
+    "not OK": (page(Code="isp.SYSTEM_ERROR"), 200),
+    "not allowed": (b'{"Code":"Forbidden.RAM"}', 403),
+    "throttled": (b'{"Code":"Throttling.User"}', 400),
+    "OK with a 502": (page(), 502),
+    "HTML": (b"<html>", 200),
+    "empty": (b"", 200),
+    "no total": (page(TotalCount=None), 200),
+    "negative total": (page(total=-1), 200),
+    "no list": (b'{"Code":"OK","TotalCount":0}', 200),
+    "list of another type": (page(SmsSendDetailDTOs={"SmsSendDetailDTO": "none"}), 200),
+    "fewer rows than there are": (page(row(3, "another"), total=2), 200),
+    "no row of many": (page(total=9), 200),
+    "redirect": (page(), 302),
+}
+
+
+@pytest.mark.parametrize("answer", NO_LISTS.values(), ids=NO_LISTS)
+def test_what_is_no_whole_list_is_silence(make_provider: MakeProvider, answer: tuple[bytes, int]) -> None:
+    assert found(make_provider, *answer) == Found(Finding.SILENT)
+
+
+HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"
+
+
+@pytest.mark.parametrize("behave", [wire.resets(), wire.answers(HALF)], ids=["reset", "half a body"])
+def test_no_answer_is_silence(make_provider: MakeProvider, behave: wire.Behave) -> None:
+    with asking(make_provider, behave) as (ask, _):
+        assert ask() == Found(Finding.SILENT)
+
+
+def test_nobody_there_is_silence(make_provider: MakeProvider) -> None:
+    provider = make_provider("http://127.0.0.1:9")
+    assert provider.inquire(inquiry(), time.monotonic() + 2) == Found(Finding.SILENT)
+
+
+def test_no_time_left_is_silence_and_asks_nobody(make_provider: MakeProvider) -> None:
+    with WireServer(wire.answers(response(page()))) as server:
+        assert make_provider(server.url).inquire(inquiry(), time.monotonic()) == Found(Finding.SILENT)
+    assert server.requests == []
+
+
+def test_number_that_reads_as_another_is_not_asked_about(make_provider: MakeProvider) -> None:
+    american = Phone("+18624017194", "US", "mobile", 1)
+    with asking(make_provider, wire.answers(response(page()))) as (ask, server):
+        assert ask(inquiry(american)) == Found(Finding.SILENT)
+    assert server.requests == []
+
+
+# ── what is asked ──
+
+
+def asked(request: bytes) -> dict[str, str]:
+    form = parse_qs(request.partition(b"\r\n\r\n")[2].decode())
+    return {name: values[0] for name, values in form.items()}
+
+
+@pytest.mark.parametrize(("phone", "number"), [(MAINLAND, "13800138000"), (HONG_KONG, "85251234567")])
+def test_question_names_number_and_day_in_a_signed_body(
+    make_provider: MakeProvider, phone: Phone, number: str
+) -> None:
+    with asking(make_provider, wire.answers(response(page()))) as (ask, server):
+        ask(inquiry(phone))
+
+    (request,) = server.requests
+    params = asked(request)
+    assert request.startswith(b"POST / HTTP/1.1\r\n")
+    assert params["Action"] == "QuerySendDetails"
+    assert (params["PhoneNumber"], params["SendDate"]) == (number, "20261123")
+    assert (params["PageSize"], params["CurrentPage"]) == ("50", "1")
+    assert params["Signature"]
+
+
+def test_every_page_is_looked_at_until_ours_is_found(make_provider: MakeProvider) -> None:
+    others = [row(3, f"other-{n}") for n in range(50)]
+    pages = {"1": page(*others, total=51), "2": page(row(), total=51)}
+
+    def behave(connection: Any) -> None:
+        wire.answers(response(pages[asked(server.requests[-1])["CurrentPage"]]))(connection)
+
+    with asking(make_provider, behave) as (ask, server):
+        assert ask() == Found(Finding.DELIVERED)
+
+
+def test_endless_list_is_silence(make_provider: MakeProvider) -> None:
+    with asking(make_provider, wire.answers(response(page(*[row(3, "another")] * 50, total=999)))) as (
+        ask,
+        server,
+    ):
+        assert ask() == Found(Finding.SILENT)
+    assert len(server.requests) == 3
+
+
+# ── midnight in China ──
+
+
+@pytest.mark.parametrize(
+    ("china", "expected"),
+    [
+        ("2026-11-23T00:09:59", ["20261123", "20261122"]),
+        ("2026-11-23T00:10:01", ["20261123"]),
+        ("2026-11-23T12:00:00", ["20261123"]),
+        ("2026-11-23T23:49:59", ["20261123"]),
+        ("2026-11-23T23:50:01", ["20261123", "20261124"]),
+        ("2026-12-31T23:59:59", ["20261231", "20270101"]),
+    ],
+)
+def test_near_midnight_both_days_are_asked_about(china: str, expected: list[str]) -> None:
+    assert days(datetime.fromisoformat(f"{china}+08:00").timestamp()) == expected
+
+
+def test_send_that_stands_under_the_next_day_is_found(make_provider: MakeProvider) -> None:
+    before_midnight = datetime.fromisoformat("2026-11-23T23:59:58+08:00").timestamp()
+
+    def behave(connection: Any) -> None:
+        is_next_day = asked(server.requests[-1])["SendDate"] == "20261124"
+        wire.answers(response(page(row()) if is_next_day else page()))(connection)
+
+    with asking(make_provider, behave) as (ask, server):
+        assert ask(inquiry(began_at=before_midnight)) == Found(Finding.DELIVERED)
+
+
+def test_silence_about_one_day_is_not_absence(make_provider: MakeProvider) -> None:
+    before_midnight = datetime.fromisoformat("2026-11-23T23:59:58+08:00").timestamp()
+
+    def behave(connection: Any) -> None:
+        is_next_day = asked(server.requests[-1])["SendDate"] == "20261124"
+        wire.answers(response(b"", 502) if is_next_day else response(page()))(connection)
+
+    with asking(make_provider, behave) as (ask, server):
+        assert ask(inquiry(began_at=before_midnight)) == Found(Finding.SILENT)
+
+
+# ── against the sandbox ──
+
+
+@pytest.mark.parametrize(("seconds", "finding"), [(0.0, Finding.DELIVERED), (900.0, Finding.ACCEPTED)])
+def test_sandbox_knows_what_was_sent(make_provider: MakeProvider, seconds: float, finding: Finding) -> None:
+    config = replace(SandboxConfig.default({"testId": "testSecret"}), delivery_seconds=seconds)
+    with start_sandbox(config) as sandbox:
+        provider = make_provider(sandbox.url)
+        unsent = provider.inquire(inquiry(began_at=time.time()), time.monotonic() + 2)
+        provider.send(sms(), TEMPLATE, time.monotonic() + 2)
+        sent = provider.inquire(inquiry(began_at=time.time()), time.monotonic() + 2)
+
+    assert (unsent.finding, sent.finding) == (Finding.ABSENT, finding)
+
+
+@pytest.mark.parametrize("ending", ["8001", "8002", "8004", "8005"])
+def test_sandbox_that_does_not_say_is_silence(make_provider: MakeProvider, ending: str) -> None:
+    phone = Phone(f"+861380000{ending}", "CN", "mobile", 86)
+    with start_sandbox(SandboxConfig.default({"testId": "testSecret"})) as sandbox:
+        provider = make_provider(sandbox.url)
+        provider.send(sms(phone=phone), TEMPLATE, time.monotonic() + 2)
+        found = provider.inquire(inquiry(phone, began_at=time.time()), time.monotonic() + 2)
+
+    assert found == Found(Finding.SILENT)

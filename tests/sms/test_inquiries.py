@@ -1,0 +1,145 @@
+"""Which routes are asked about a send, and whose word counts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from sms.doubles import (
+    ACCEPTED,
+    MAINLAND,
+    TEMPLATE,
+    UNKNOWN,
+    ManualClock,
+    RealClock,
+    RecordedEvents,
+    ScriptedProvider,
+    eventually,
+    sms,
+)
+
+from otp_service.ports import Finding, Found, Inquiry
+from otp_service.sms.routes import Route, Router
+
+ABOUT = Inquiry(MAINLAND, "shop", "login", "first", 0.0, lambda _: False)
+UNROUTED = replace(ABOUT, route="")
+
+
+def provider(finding: Finding) -> ScriptedProvider:
+    made = ScriptedProvider(ACCEPTED)
+    made.found = Found(finding)
+    return made
+
+
+def ask(providers: list[ScriptedProvider], inquiry: Inquiry, **routes: frozenset[str]) -> Finding:
+    clock = RealClock()
+    names = ("first", "second")[: len(providers)]
+    router = Router(
+        routes=[
+            Route(name, made, (TEMPLATE,), routes.get(name, frozenset()))
+            for name, made in zip(names, providers, strict=True)
+        ],
+        clock=clock,
+        events=RecordedEvents(),
+    )
+    try:
+        return router.inquire(inquiry, clock.monotonic() + 5).finding
+    finally:
+        router.close(1)
+
+
+def test_only_the_route_that_took_the_send_is_asked() -> None:
+    first, second = provider(Finding.ABSENT), provider(Finding.DELIVERED)
+
+    assert ask([first, second], ABOUT) is Finding.ABSENT
+    assert (len(first.inquiries), len(second.inquiries)) == (1, 0)
+
+
+def test_route_that_is_gone_can_not_be_asked() -> None:
+    assert ask([provider(Finding.DELIVERED)], replace(ABOUT, route="old")) is Finding.UNASKED
+
+
+def test_without_a_route_every_one_that_serves_is_asked() -> None:
+    mine, other = provider(Finding.ABSENT), provider(Finding.DELIVERED)
+
+    assert ask([mine, other], UNROUTED, second=frozenset({"bank"})) is Finding.ABSENT
+    assert (len(mine.inquiries), len(other.inquiries)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("findings", "told"),
+    [
+        ((Finding.ABSENT, Finding.DELIVERED), Finding.DELIVERED),
+        ((Finding.SILENT, Finding.ACCEPTED), Finding.ACCEPTED),
+        ((Finding.UNDELIVERED, Finding.SILENT), Finding.UNDELIVERED),
+        ((Finding.ABSENT, Finding.SILENT), Finding.SILENT),
+        ((Finding.UNASKED, Finding.SILENT), Finding.SILENT),
+        ((Finding.ABSENT, Finding.UNASKED), Finding.ABSENT),
+    ],
+)
+def test_absence_counts_only_where_nobody_was_silent(
+    findings: tuple[Finding, Finding], told: Finding
+) -> None:
+    assert ask([provider(finding) for finding in findings], UNROUTED) is told
+
+
+def test_provider_behind_an_open_breaker_is_not_asked() -> None:
+    clock = ManualClock()
+    made = ScriptedProvider(UNKNOWN)
+    made.found = Found(Finding.DELIVERED)
+    router = Router(routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents())
+    for _ in range(5):
+        with router.permit() as permit:
+            permit.send(sms(), clock.monotonic() + 5, lambda _: None)
+    assert router.states() == {"first": "open"}
+
+    assert router.inquire(ABOUT, clock.monotonic() + 5).finding is Finding.SILENT
+    assert made.inquiries == []
+    router.close(1)
+
+
+class Stuck(ScriptedProvider):
+    """Answers no question until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(ACCEPTED)
+        self.let_go = threading.Event()
+
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        self.inquiries.append(inquiry)
+        self.let_go.wait(10)
+        return Found(Finding.DELIVERED)
+
+
+def test_question_ends_at_its_deadline_and_keeps_its_place_until_it_is_over() -> None:
+    clock, made = RealClock(), Stuck()
+    router = Router(
+        routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents(), max_in_flight=1
+    )
+    unanswered = router.inquire(ABOUT, clock.monotonic() + 0.05)
+    without_place = router.inquire(ABOUT, clock.monotonic() + 5)
+
+    assert (unanswered.finding, without_place.finding) == (Finding.SILENT, Finding.SILENT)
+    assert len(made.inquiries) == 1
+    made.let_go.set()
+    assert eventually(lambda: router.inquire(ABOUT, clock.monotonic() + 5).finding is Finding.DELIVERED)
+    router.close(1)
+
+
+class Broken(ScriptedProvider):
+    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+        raise RuntimeError("+8613800138000")
+
+
+def test_question_that_fails_is_silence_and_gives_its_place_back() -> None:
+    clock, events = RealClock(), RecordedEvents()
+    router = Router(
+        routes=[Route("first", Broken(ACCEPTED), (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
+    )
+    asked = [router.inquire(ABOUT, clock.monotonic() + 5).finding for _ in range(3)]
+    router.close(1)
+
+    assert asked == [Finding.SILENT] * 3
+    assert router.inquire(ABOUT, clock.monotonic() + 5).finding is Finding.SILENT
+    assert events.seen == [("provider_crashed", {"error": "RuntimeError"})] * 3

@@ -1,0 +1,57 @@
+"""Clients that do not name the end user's address are told of, once in a while."""
+
+from __future__ import annotations
+
+import fakes
+import pytest
+from fakes import SHOP, House
+
+PHONES = [f"+861390013{n:04}" for n in range(9)]
+
+
+@pytest.fixture
+def house() -> House:
+    return fakes.house()
+
+
+def request(house: House, number: int, client_ip: str | None = None) -> None:
+    house.service.request(SHOP, PHONES[number], purpose="login", client_ip=client_ip)
+
+
+def test_client_without_addresses_is_told_of_once_an_hour(house: House) -> None:
+    for number in range(3):
+        request(house, number)
+    house.clock.advance(3599)
+    request(house, 3)
+    told = len(house.events.of("client_ip_missing"))
+    house.clock.advance(1)
+    request(house, 4)
+
+    assert (told, len(house.events.of("client_ip_missing"))) == (1, 2)
+    assert house.events.of("client_ip_missing")[0] == {"client": "shop"}
+    assert house.store.unaddressed == {"shop"}
+
+
+def test_client_with_addresses_is_not_told_of(house: House) -> None:
+    request(house, 0, client_ip="203.0.113.7")
+
+    assert house.events.of("client_ip_missing") == []
+    assert house.store.unaddressed == set()
+
+
+def test_resend_without_address_counts_too(house: House) -> None:
+    sent = house.service.request(SHOP, PHONES[0], purpose="login", client_ip="203.0.113.7")
+    house.clock.advance(60)
+    house.service.resend(SHOP, PHONES[0], sent.verification.verification_id)
+
+    assert house.store.unaddressed == {"shop"}
+
+
+def test_hint_that_could_not_be_noted_fails_no_request_and_comes_again(house: House) -> None:
+    house.store.failing.add("note_unaddressed")
+    request(house, 0)
+    house.store.failing.clear()
+    request(house, 1)
+
+    assert len(house.sender.sent) == 2
+    assert house.store.unaddressed == {"shop"}

@@ -1,0 +1,151 @@
+"""The address that Aliyun pushes reports to: open to whoever knows its last part, and silent about itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import fakes
+import pytest
+from web.desk import PHONE, Desk, open_desk, problem
+
+from otp_service.ports import Uplink
+from otp_service.reports import Reports
+from otp_service.web.report_intake import ReportIntake
+
+SECRET = "kP3xT9vQ2mZr7wLs4bNy8cHd6fGj1aEu"
+ADDRESS = f"/aliyun/reports/{SECRET}"
+RECEIVED = {"code": 0, "msg": "接收成功"}
+
+
+class Uplinks:
+    takes = True
+
+    def forward(self, uplink: Uplink, seconds: float) -> bool:
+        return self.takes
+
+
+@pytest.fixture
+def uplinks() -> Uplinks:
+    return Uplinks()
+
+
+@pytest.fixture
+def desk(uplinks: Uplinks) -> Desk:
+    house = fakes.house()
+    reports = Reports(
+        keyring=house.keyring, store=house.store, clock=house.clock, events=house.events, uplinks=uplinks
+    )
+    return open_desk(house, intake=ReportIntake(SECRET.encode(), reports, house.clock))
+
+
+def push(desk: Desk, *items: object, address: str = ADDRESS) -> Any:
+    return desk.send(address, json.dumps(items).encode(), key=None)
+
+
+def delivered(desk: Desk) -> dict[str, object]:
+    return {"out_id": desk.house.sender.sent[-1].out_id, "success": True, "err_code": "DELIVERED"}
+
+
+def test_push_is_taken_and_answered_as_aliyun_wants(desk: Desk) -> None:
+    verification_id = desk.opened()
+
+    answer = push(desk, delivered(desk))
+
+    assert (answer.status_code, answer.get_json()) == (200, RECEIVED)
+    told = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+    assert told["delivery"] == "delivered"
+
+
+def test_undelivered_is_explained_in_both_languages(desk: Desk) -> None:
+    verification_id = desk.opened()
+    push(desk, {**delivered(desk), "success": False, "err_code": "MOBILE_NOT_ON_SERVICE"})
+
+    told = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+
+    assert told["delivery"] == "undelivered"
+    assert told["sends"][0]["reason"] == {
+        "code": "MOBILE_NOT_ON_SERVICE",
+        "en": "The number is switched off, suspended or not in use.",
+        "zh": "停机、空号、暂停服务或关机",
+    }
+
+
+def test_get_is_the_consoles_test_and_takes_nothing(desk: Desk) -> None:
+    answer = desk.get(ADDRESS)
+
+    assert (answer.status_code, answer.get_json()) == (200, RECEIVED)
+    assert desk.house.store.calls == []
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("secret", ["x", SECRET[:-1], SECRET + "x", SECRET.lower(), "é"])
+def test_wrong_secret_is_an_unknown_address(desk: Desk, method: str, secret: str) -> None:
+    answer = getattr(desk.client, method)(f"/aliyun/reports/{secret}")
+
+    assert answer.status_code == 404
+    assert problem(answer)["code"] == "not_found"
+    assert desk.house.store.calls == []
+
+
+def test_secret_is_in_no_event_and_no_answer(desk: Desk) -> None:
+    texts = [
+        push(desk, delivered(desk) if desk.opened() else None).get_data(as_text=True),
+        push(desk, address="/aliyun/reports/" + SECRET[:-1]).get_data(as_text=True),
+        desk.send(ADDRESS, b"no json", key=None).get_data(as_text=True),
+        repr(desk.parts.intake),
+    ]
+
+    assert SECRET[:-1] not in str(texts) + str(desk.house.events.seen)
+
+
+def test_without_a_secret_there_is_no_such_address() -> None:
+    assert open_desk().get(ADDRESS).status_code == 404
+
+
+@pytest.mark.parametrize("body", [b"", b"no json", b"17", b"\xff"])
+def test_what_is_no_push_is_refused(desk: Desk, body: bytes) -> None:
+    assert problem(desk.send(ADDRESS, body, key=None))["code"] == "invalid_request"
+
+
+def test_media_type_does_not_matter(desk: Desk) -> None:
+    assert desk.send(ADDRESS, b"[]", key=None, media_type=None).status_code == 200
+    assert desk.send(ADDRESS, b"[]", key=None, media_type="text/plain").status_code == 200
+
+
+def test_size_has_a_limit(desk: Desk) -> None:
+    fits = b"[" + b" " * (256 * 1024 - 2) + b"]"
+
+    assert desk.send(ADDRESS, fits, key=None).status_code == 200
+    assert problem(desk.send(ADDRESS, fits + b" ", key=None))["code"] == "payload_too_large"
+
+
+def test_malformed_items_cost_the_others_nothing(desk: Desk) -> None:
+    desk.opened()
+
+    assert push(desk, 17, delivered(desk), {"new": "kind"}).status_code == 200
+    (counts,) = desk.house.events.of("reports")
+    assert (counts["settled"], counts["malformed"]) == (1, 2)
+
+
+def test_failing_store_makes_aliyun_tell_it_again(desk: Desk) -> None:
+    desk.opened()
+    desk.house.store.failing.add("report")
+
+    assert push(desk, delivered(desk)).status_code == 503
+    desk.house.store.failing.clear()
+    assert push(desk, delivered(desk)).status_code == 200
+
+
+def test_reply_that_nobody_took_is_told_again(desk: Desk, uplinks: Uplinks) -> None:
+    reply = {"phone_number": "13800138000", "content": "T"}
+    uplinks.takes = False
+    first = push(desk, reply).status_code
+    uplinks.takes = True
+
+    assert (first, push(desk, reply).status_code) == (503, 200)
+
+
+@pytest.mark.parametrize("method", ["put", "delete", "patch", "options"])
+def test_other_methods_are_not_allowed(desk: Desk, method: str) -> None:
+    assert getattr(desk.client, method)(ADDRESS).status_code == 405
