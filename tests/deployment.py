@@ -179,11 +179,16 @@ def running_service(
     *,
     change: Callable[[str], str] = lambda text: text,
     sandbox_url: str = "",
+    sandbox_config: Callable[[SandboxConfig, int], SandboxConfig] = lambda config, _: config,
 ) -> Iterator[Deployment]:
-    """Run sandbox and service until the block ends; *change* edits the configuration."""
+    """Run sandbox and service until the block ends.
+
+    *change* edits the configuration, *sandbox_config* that of the sandbox, for a service on that port.
+    """
     made = make_secrets()
-    with start_sandbox(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})) as sandbox:
-        port = free_port()
+    port = free_port()
+    account = SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})
+    with start_sandbox(sandbox_config(account, port)) as sandbox:
         config = directory / "config.toml"
         config.write_text(
             change(config_text(redis.url, sandbox_url or sandbox.url, port, made)), encoding="utf-8"
