@@ -131,6 +131,8 @@ class _Direct:
             signers=loaded.signers(clock.now),
             store=RedisStore(connect(redis_url), events),
             sender=self._sender,
+            ledger=fakes.FakeLedger(),
+            challenges=None,
             clock=clock,
             events=events,
         )
@@ -147,7 +149,7 @@ class _Direct:
         digest = codes.digest(self._keyring.active.digest, binding, codes.Code(code))
         return {
             "keys": [keys.row(tag), keys.record(tag, verification_id)],
-            "arguments": [verification_id, self._client.id, "dn", kid],
+            "arguments": [verification_id, self._client.id, "dn", "", 0, kid],
             "digest": b64encode(digest).decode(),
         }
 

@@ -19,17 +19,19 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from otp_service.clock import SystemClock
 from otp_service.events import JsonEvents, Output, adopt_logging
 from otp_service.lines import LineWriter
-from otp_service.ports import Clock, Events, Store
+from otp_service.ports import Clock, Events, Ledger, RiskChallenges, Store, Uplinks
 from otp_service.reports import Reports
 from otp_service.service import Service
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
-from otp_service.sms.aliyun_api import AccessKey
-from otp_service.sms.providers import aliyun_sms
+from otp_service.sms.providers import build as build_provider
+from otp_service.sms.providers import webhook_uplinks
+from otp_service.sms.queue import Taker, Worker, build_worker
 from otp_service.sms.route import Route
 from otp_service.sms.routes import Router
 from otp_service.store.connect import connect
 from otp_service.store.embedded import start_embedded
+from otp_service.store.ledger import RedisLedger
 from otp_service.store.store import RedisStore
 from otp_service.web import WebParts, create_blueprint, install_problems
 from otp_service.web import request_id as request_ids
@@ -46,6 +48,16 @@ class Built:
     app: Flask
     parts: WebParts
     close: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Ports:
+    store: Store
+    sender: Router
+    ledger: Ledger
+    challenges: RiskChallenges | None
+    clock: Clock
+    events: Events
 
 
 def create_app(settings: Settings) -> Flask:
@@ -86,17 +98,23 @@ def build(
     store: Store | None = None,
     clock: Clock | None = None,
     events: Events | None = None,
+    ledger: Ledger | None = None,
+    challenges: RiskChallenges | None = None,
 ) -> Built:
-    """Put the service together; *store*, *clock* and *events* stand in for those of the settings."""
+    """Put the service together; what is given stands in for that of the settings."""
     clock = clock or SystemClock()
     closers: list[Callable[[], None]] = []
     events = events or _batched_events(settings, clock, closers)
-    store = store or _store(settings, events, closers)
+    if store is None:
+        store = _store(settings, events, closers)
+        ledger = ledger or _ledger(settings, store, clock, events, closers)
+    if ledger is None:
+        raise ValueError("a store of one's own needs a ledger of one's own")
     router = _router(settings, clock, events)
     # Late answers of a provider are booked in the store, so the router ends before it.
     closers.append(lambda: _drain(router, settings.server.stop_timeout))
     parts = WebParts(
-        service=_service(settings, store, router, clock, events),
+        service=_service(settings, _Ports(store, router, ledger, challenges, clock, events)),
         clients=settings.all_clients(),
         store=store,
         routes=lambda: [{"name": name, "state": state} for name, state in router.states().items()],
@@ -105,6 +123,16 @@ def build(
         intake=_intake(settings, store, clock, events),
     )
     return _finished(settings, parts, closers)
+
+
+def build_report_worker(settings: Settings, events: Events) -> Worker:
+    """Put together what collects reports from the queues of the settings, which must name one."""
+    clock = SystemClock()
+    queues = settings.reports.queue
+    account = next(route for route in settings.routes if route.name == queues.route)
+    reports = _reports(settings, open_store(settings, events), clock, events)
+    take = Taker(take=reports.take, clock=clock, events=events)
+    return build_worker(queues, account, take=take, clock=clock, events=events)
 
 
 def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEvents:
@@ -139,6 +167,15 @@ def _store(settings: Settings, events: Events, closers: list[Callable[[], None]]
     return RedisStore(embedded.client(), events, shebang=embedded.shebang)
 
 
+def _ledger(
+    settings: Settings, store: RedisStore, clock: Clock, events: Events, closers: list[Callable[[], None]]
+) -> Ledger:
+    ledger = RedisLedger(store.flush, limits=settings.policy().risk.wrong_codes, clock=clock, events=events)
+    ledger.start()
+    closers.append(ledger.close)
+    return ledger
+
+
 def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEvents:
     lines = LineWriter(sys.stdout.buffer)
     closers.append(lines.drain)
@@ -152,32 +189,33 @@ def _router(settings: Settings, clock: Clock, events: Events) -> Router:
 
 
 def _route(table: RouteTable, clock: Clock, settings: Settings) -> Route:
-    """Join a route to its provider; the sandbox is spoken to as Aliyun is, at another endpoint."""
-    provider = aliyun_sms(
+    provider = build_provider(
+        table,
+        code_seconds=settings.codes.ttl,
         clock=clock,
         max_in_flight=settings.max_in_flight(),
         connect_seconds=settings.sms.connect_timeout,
         read_seconds=settings.sms.read_timeout,
-        keys=[AccessKey(*key) for key in table.access_keys()],
-        **table.api(),
     )
     return Route(
         name=table.name,
         provider=provider,
-        templates=tuple(template.template() for template in table.templates),
+        templates=table.all_templates(),
         clients=frozenset(table.clients),
     )
 
 
-def _service(settings: Settings, store: Store, router: Router, clock: Clock, events: Events) -> Service:
+def _service(settings: Settings, ports: _Ports) -> Service:
     return Service(
         policy=settings.policy(),
         keyring=settings.keyring(),
-        signers=settings.signers(clock.now),
-        store=store,
-        sender=router,
-        clock=clock,
-        events=events,
+        signers=settings.signers(ports.clock.now),
+        store=ports.store,
+        sender=ports.sender,
+        ledger=ports.ledger,
+        challenges=ports.challenges,
+        clock=ports.clock,
+        events=ports.events,
     )
 
 
@@ -190,7 +228,28 @@ def _intake(settings: Settings, store: Store, clock: Clock, events: Events) -> R
 
 
 def _reports(settings: Settings, store: Store, clock: Clock, events: Events) -> Reports:
-    return Reports(keyring=settings.keyring(), store=store, clock=clock, events=events, uplinks=None)
+    return Reports(
+        keyring=settings.keyring(),
+        store=store,
+        clock=clock,
+        events=events,
+        uplinks=_uplinks(settings, clock, events),
+    )
+
+
+def _uplinks(settings: Settings, clock: Clock, events: Events) -> Uplinks | None:
+    reports = settings.reports
+    if reports.uplink_secret is None:
+        return None
+    return webhook_uplinks(
+        url=reports.uplink_url,
+        secret=reports.uplink_secret.get_secret_value(),
+        events=events,
+        clock=clock,
+        max_in_flight=settings.max_in_flight(),
+        connect_seconds=settings.sms.connect_timeout,
+        read_seconds=settings.sms.read_timeout,
+    )
 
 
 def _finished(settings: Settings, parts: WebParts, closers: list[Callable[[], None]]) -> Built:

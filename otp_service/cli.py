@@ -44,6 +44,16 @@ def serve(config: Path | None) -> None:
     run(config)
 
 
+@main.command()
+@_CONFIG
+@click.option("--once", is_flag=True, help="Collect what is there, then exit: with 1 if something is left.")
+def reports(config: Path | None, *, once: bool) -> None:
+    """Collect what became of SMS, and replies, from Aliyun's queues."""
+    from otp_service.commands.reports import run
+
+    run(config, once=once)
+
+
 @main.command("check-config")
 @_CONFIG
 @click.option("--offline", is_flag=True, help="Do not ask Redis.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from otp_service.errors import Unauthorized
+from otp_service.limits import PhoneLimits
 
 
 class KeyKind(StrEnum):
@@ -31,6 +32,7 @@ class Client:
     purposes: tuple[str, ...]
     sms_per_day: int
     require_client_ip: bool = False
+    limits: PhoneLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,10 @@ OtpError                        code                        facts beside the cod
 │   ├── UnsupportedMediaType    unsupported_media_type
 │   ├── InvalidPhone            invalid_phone
 │   ├── DestinationBlocked      destination_blocked
-│   └── InvalidCode             invalid_code
+│   ├── ChallengeRequired       challenge_required          challenge
+│   ├── InvalidCode             invalid_code
+│   ├── IdempotencyInProgress   idempotency_in_progress     retry_after
+│   └── IdempotencyKeyReused    idempotency_key_reused
 ├── VerificationError           what became of the verification
 │   ├── VerificationNotFound    verification_not_found
 │   ├── AlreadyVerified         already_verified
@@ -39,6 +42,7 @@ The codes are public: they stand in every problem document and never change thei
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, TypedDict
 
 
@@ -143,6 +147,21 @@ class DestinationBlocked(RequestError):
 
     code = "destination_blocked"
     title = "This service does not send to this phone number."
+
+
+class ChallengeRequired(RequestError):
+    """A risk challenge must be solved before an SMS is sent; *challenge* is what a browser needs for that."""
+
+    code = "challenge_required"
+    title = "A risk challenge must be solved first."
+
+    def __init__(self, challenge: Mapping[str, object]) -> None:
+        super().__init__()
+        self.challenge = challenge
+
+    def members(self) -> dict[str, object]:
+        """Return the challenge."""
+        return {"challenge": dict(self.challenge)}
 
 
 class InvalidCode(RequestError):
@@ -276,6 +295,20 @@ class LimitReached(LimitError):
 
     code = "limit_reached"
     title = "A limit is reached."
+
+
+class IdempotencyInProgress(RequestError, RetryableError):
+    """The call that bears this idempotency key is still running."""
+
+    code = "idempotency_in_progress"
+    title = "The same request is still being answered."
+
+
+class IdempotencyKeyReused(RequestError):
+    """This idempotency key belongs to a request with another payload."""
+
+    code = "idempotency_key_reused"
+    title = "This idempotency key was used with another request."
 
 
 # ── the SMS could not be sent ──

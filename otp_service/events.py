@@ -17,9 +17,19 @@ from typing import Protocol
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _LOUD = {
-    "error": frozenset({"internal_error", "late_callback_failed", "provider_crashed", "route_paused"}),
+    "error": frozenset(
+        {"internal_error", "late_callback_failed", "message_crashed", "provider_crashed", "route_paused"}
+    ),
     "warning": frozenset(
-        {"breaker_opened", "client_ip_missing", "settlement_lost", "route_refused", "store_error"}
+        {
+            "breaker_opened",
+            "client_ip_missing",
+            "message_malformed",
+            "queue_trouble",
+            "settlement_lost",
+            "route_refused",
+            "store_error",
+        }
     ),
 }
 """Events that somebody should look at; every other one is `info`."""

@@ -17,6 +17,8 @@ from otp_service.codes import keyed_hash
 TAG_BYTES = 12
 """96 bits: short enough for a key, long enough that no two phones ever share one."""
 
+FINGERPRINT_BYTES = 16
+
 MIN_SECRET_BYTES = 32
 
 
@@ -60,6 +62,20 @@ class Keyring:
     def address_tag(self, address: str) -> bytes:
         """Return the 12 bytes that stand for a requester's address in a record."""
         return self._tag(b"address", address)
+
+    def prefix_tag(self, prefix: str) -> str:
+        """Return the 16 characters that stand for the first digits of phones."""
+        return _text(self._tag(b"prefix", prefix))
+
+    def claim_tag(self, client: str, call: str, key: str) -> str:
+        """Return the 16 characters that stand for an idempotency key of one client's call."""
+        mac = keyed_hash(self._tag_key, (b"claim", client.encode(), call.encode(), key.encode()))
+        return _text(mac[:TAG_BYTES])
+
+    def fingerprint(self, client: str, call: str, key: str, payload: bytes) -> bytes:
+        """Return the 16 bytes that stand for what a call under an idempotency key has said."""
+        fields = (b"fingerprint", client.encode(), call.encode(), key.encode(), payload)
+        return keyed_hash(self._tag_key, fields)[:FINGERPRINT_BYTES]
 
     def _tag(self, label: bytes, value: str) -> bytes:
         return keyed_hash(self._tag_key, (b"tag", label, value.encode()))[:TAG_BYTES]

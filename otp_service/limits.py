@@ -34,6 +34,10 @@ class PhoneLimits:
     lock_at: int = MAX_STREAK
 
 
+NO_SEND_LIMITS = PhoneLimits(sends_per_hour=0)
+"""Those of test phones: no SMS goes out, so none is counted; wrong codes are counted as ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class CodeLimits:
     """One verification: *ttl* in seconds, wrong codes it takes, SMS it may cause."""
@@ -41,6 +45,54 @@ class CodeLimits:
     ttl: int = 300
     attempts: int = 5
     sends: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AddressLimits:
+    """What one address (IPv4 /32, IPv6 /64) may cause: SMS that nobody has verified, and their phones.
+
+    Beyond a limit a risk challenge is asked for, beyond *refused_at* times it nothing is sent. Of what was
+    verified in a day, *verified_share* is added: whole offices stand behind one address.
+    """
+
+    sends_per_hour: int = 20
+    sends_per_day: int = 100
+    phones_per_day: int = 20
+    refused_at: int = 10
+    verified_share: float = 0.5
+    attempts_per_10_minutes: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLimits:
+    """When too few of the SMS of a day are verified.
+
+    That is when more than *least* are not, and more than *share* times those that are. At *blocked_at* times
+    that nothing is sent.
+    """
+
+    least: int = 20
+    share: float = 0.5
+    blocked_at: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WrongCodeLimits:
+    """Wrong codes a day, of verifications that were never approved, from which the whole service is on guard.
+
+    The least number, or the share of all approvals if that is more; a hard risk challenge from *hard* on.
+    """
+
+    least: int = 500
+    share: float = 0.01
+    hard_least: int = 2_000
+    hard_share: float = 0.04
+
+    def level(self, wrong: int, approved: int) -> int:
+        """Return 0, 1 where a risk challenge is asked for, or 2 for a hard one."""
+        if wrong >= max(self.hard_least, int(approved * self.hard_share)):
+            return 2
+        return 1 if wrong >= max(self.least, int(approved * self.share)) else 0
 
 
 MAX_LIFE = 600

@@ -12,25 +12,41 @@ from otp_service.codes import Code, CodeType
 from otp_service.phone import Phone
 
 ANY = "*"
+INTERNATIONAL = "international"
+"""The group of all countries but one; Aliyun has Hong Kong, Macau and Taiwan in it too."""
+MAINLAND = "CN"
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One approved template of a route and what it serves; `*` serves every country or locale.
+    """One approved template of a route and what it serves; `*` serves every purpose, country or locale.
 
+    *countries* are ISO codes, or one group, or `*`.
     *param* is the name of the variable that carries the code, *params* fixed values of further variables.
     """
 
     purpose: str
     template_code: str
     locale: str = ANY
-    country: str = ANY
+    countries: tuple[str, ...] = (ANY,)
     param: str = "code"
     params: Mapping[str, str] = field(default_factory=dict)
 
     def template_param(self, code: Code) -> dict[str, str]:
         """Return exactly the template's variables, all of them text."""
         return {**self.params, self.param: code.reveal()}
+
+    def serves(self, purpose: str, country: str) -> bool:
+        """Tell whether it can be sent for *purpose* to *country*, in some locale."""
+        return self.purpose in (ANY, purpose) and self.nearness(country) > 0
+
+    def nearness(self, country: str) -> int:
+        """Return how closely it names *country*: 3 by its code, 2 by its group, 1 by `*`, 0 not at all."""
+        if country in self.countries:
+            return 3
+        if INTERNATIONAL in self.countries and country != MAINLAND:
+            return 2
+        return int(ANY in self.countries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +63,17 @@ class Sms:
 
 
 def choose(templates: Iterable[Template], sms: Sms) -> Template | None:
-    """Return the template that fits *sms* best: an exact country beats an exact locale beats `*`."""
-    fitting = [t for t in templates if _serves(t, sms)]
-    return max(fitting, key=_closeness, default=None)
+    """Return the template that fits *sms* best, the first of equals.
+
+    An exact purpose beats an exact country beats its group beats an exact locale beats `*`.
+    """
+    fitting = [t for t in templates if t.serves(sms.purpose, sms.phone.country) and _speaks(t, sms.locale)]
+    return max(fitting, key=lambda t: _closeness(t, sms.phone.country), default=None)
 
 
-def _serves(template: Template, sms: Sms) -> bool:
-    return (
-        template.purpose in (ANY, sms.purpose)
-        and template.country in (ANY, sms.phone.country)
-        and template.locale.lower() in (ANY, sms.locale.lower())
-    )
+def _speaks(template: Template, locale: str) -> bool:
+    return template.locale.lower() in (ANY, locale.lower())
 
 
-def _closeness(template: Template) -> tuple[bool, bool, bool]:
-    return template.purpose != ANY, template.country != ANY, template.locale != ANY
+def _closeness(template: Template, country: str) -> tuple[bool, int, bool]:
+    return template.purpose != ANY, template.nearness(country), template.locale != ANY

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from otp_service.codes import CodeType
-from otp_service.limits import CodeLimits, PhoneLimits
+from otp_service.codes import Code, CodeType
+from otp_service.limits import AddressLimits, CodeLimits, GuardLimits, PhoneLimits, WrongCodeLimits
+from otp_service.lists import Lists
 from otp_service.phone import PhoneRules
+
+
+class GuardMode(StrEnum):
+    """What the pumping guard does with what it finds."""
+
+    OFF = "off"
+    RECORD_ONLY = "record_only"
+    """It says what it would have done."""
+    ENFORCE = "enforce"
+
+
+GUARDED = ("country", "prefix", "client", "address")
+"""The kinds of scopes in which sent and verified are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPolicy:
+    """What makes a requester suspicious; *guards* holds the limits of each kind of scope."""
+
+    address: AddressLimits = field(default_factory=AddressLimits)
+    guard_mode: GuardMode = GuardMode.RECORD_ONLY
+    guards: Mapping[str, GuardLimits] = field(default_factory=lambda: dict.fromkeys(GUARDED, GuardLimits()))
+    wrong_codes: WrongCodeLimits = field(default_factory=WrongCodeLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +52,6 @@ class Policy:
     known_share: float = 0.2
     deadline: float = 6.0
     proof_ttl: int = 180
+    risk: RiskPolicy = field(default_factory=RiskPolicy)
+    lists: Lists = field(default_factory=Lists)
+    test_codes: Mapping[str, Code] = field(default_factory=dict)

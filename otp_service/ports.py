@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from otp_service.codes import CodeType
-from otp_service.limits import Budget, PhoneLimits
+from otp_service.errors import OtpError
+from otp_service.limits import AddressLimits, Budget, GuardLimits, PhoneLimits
 from otp_service.messages import Sms
 from otp_service.phone import Phone
 from otp_service.verification import Delivery, Send, Verification
@@ -51,16 +52,130 @@ class PhoneSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressSlot:
+    """The place of one requester's address in the store: its tag and its limits."""
+
+    tag: str
+    limits: AddressLimits
+
+
+@dataclass(frozen=True, slots=True)
+class GuardScope:
+    """One place where sent and verified are counted: its *kind*, like `country`, and its key's *name*."""
+
+    kind: str
+    name: str
+    limits: GuardLimits
+
+
+@dataclass(frozen=True, slots=True)
+class GuardReading:
+    """What one scope has counted in a day; *level* 1 is suspicious, 2 beyond doubt."""
+
+    kind: str
+    level: int
+    unverified: int
+    sent: int
+    verified: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An idempotency key of one client's call: *tag* names it, *fingerprint* (16 bytes) is the payload's.
+
+    *what* is what the call is about: the verification_id, and which send of it.
+    """
+
+    tag: str
+    fingerprint: bytes
+    what: str = ""
+
+
+class ClaimState(StrEnum):
+    """How far the call got that claimed an idempotency key first."""
+
+    NEW = "new"
+    """This one is the first."""
+    BUSY = "busy"
+    DONE = "done"
+    STALE = "stale"
+    """It was never ended, and who made it is gone; the claim is now this call's."""
+    OTHER = "other"
+    """It had another payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimReading:
+    """What a claim found. *what* is the first call's, *wait* the seconds until a BUSY one is stale."""
+
+    state: ClaimState
+    what: str = ""
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What the first flush touches beside the phone.
+
+    *solution* is the id of a risk challenge that was solved, and *solution_ttl* the seconds to remember it.
+    *unchallenged*: nobody is asked to solve any.
+    """
+
+    address: AddressSlot | None = None
+    guards: tuple[GuardScope, ...] = ()
+    solution: str = ""
+    solution_ttl: int = 0
+    unchallenged: bool = False
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One submitted code: its *digests* by key id, and the *shapes* of which it could be.
+
+    It was submitted at unix second *at* by the call *id* (16 bytes, empty if it is never repeated).
+    """
+
+    digests: Mapping[str, bytes] = field(repr=False)
+    shapes: frozenset[CodeType]
+    at: int
+    id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What the right code has approved.
+
+    *wrong* is how many wrong codes came before it; *at* (unix seconds) is the time of the call that approved
+    it, which is an earlier one when that call is repeated.
+    """
+
+    purpose: str
+    wrong: int
+    at: int
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What a peek at a phone tells: nothing forbids a send now, and whether the phone is known.
 
     *now* (unix seconds, of the store's clock), *purpose* and *last* send are those of a verification.
+    *is_slow*: after so many wrong codes in a row the phone gets one attempt a day, for a risk challenge.
+    *refusal* is why no SMS may go out now, the one that takes longest to pass; *suspicions* name what asks
+    for a risk challenge first. *solved*: the solution shown was not used before.
     """
 
     known: bool
     now: float = 0
     purpose: str = ""
     last: Send | None = None
+    is_slow: bool = False
+    refusal: OtpError | None = None
+    suspicions: tuple[str, ...] = ()
+    guards: tuple[GuardReading, ...] = ()
+    solved: bool = False
+    claim: ClaimReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +263,23 @@ class Reported:
 class Store(Protocol):
     """The service's memory. Every method is one round trip and raises StoreUnavailable when it fails."""
 
-    def peek(self, slot: PhoneSlot, attempts: int) -> Standing:
-        """First flush of a new verification of *attempts*: ask whether this phone may get an SMS now.
+    def peek(self, slot: PhoneSlot, attempts: int, knock: Knock) -> Standing:
+        """First flush of a new verification of *attempts*: ask whether an SMS may go out now."""
+        ...
 
-        Raises:
-            LimitError, ProviderRateLimited: it may not, with the time until it may.
+    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str, knock: Knock) -> Standing:
+        """First flush of a resend: ask whether this verification may get another SMS now.
+
+        The refusal may be a VerificationError: unknown, or ended, or too old for a resend.
         """
         ...
 
-    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str) -> Standing:
-        """First flush of a resend: ask whether this verification may get another SMS now.
+    def claim(self, claim: Claim) -> ClaimReading:
+        """Claim an idempotency key alone."""
+        ...
 
-        Raises:
-            VerificationError: unknown, or ended, or too old for a resend.
-            LimitError, ProviderRateLimited: not yet.
-        """
+    def end_claim(self, claim: Claim, what: str = "") -> None:
+        """Keep the success that a claim has led to, told by *what*; without it, free the key."""
         ...
 
     def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
@@ -198,8 +315,9 @@ class Store(Protocol):
         client: str,
         record: SendRecord,
         refund: Sequence[Budget],
+        ended: Claim | None = None,
     ) -> Verification | None:
-        """Third flush: book how the send ended and give the *refund* budgets back.
+        """Third flush: book how the send ended, give the *refund* budgets back and end a claim.
 
         Returns None when the verification is gone (withdrawn with its first send).
         """
@@ -218,16 +336,15 @@ class Store(Protocol):
         slot: PhoneSlot,
         client: str,
         verification_id: str,
-        digests: Mapping[str, bytes],
-        shapes: frozenset[CodeType],
-    ) -> str:
-        """Count one attempt and compare; return the purpose of the verification, which is now approved.
+        attempt: Attempt,
+    ) -> Approval:
+        """Count one attempt and compare; return what is now approved.
 
-        *digests* are those of the submitted code, by key id.
+        The very call that approved a verification may be repeated.
 
         Raises:
             VerificationError: every outcome but approval.
-            InvalidCode: this verification's codes are never of these *shapes*; no attempt was used.
+            InvalidCode: this verification's codes are never of these shapes; no attempt was used.
         """
         ...
 
@@ -247,12 +364,16 @@ class Store(Protocol):
         """
         ...
 
-    def redeem(self, tag: str, verification_id: str, ttl: int) -> None:
-        """Mark the proof of *verification_id* as used, for *ttl* seconds.
+    def redeem(self, tag: str, verification_id: str, ttl: int, call: bytes = b"") -> bool:
+        """Mark the proof of *verification_id* as used, for *ttl* seconds; True if this *call* did so before.
 
         Raises:
             ProofRedeemed: it was used before.
         """
+        ...
+
+    def unlock(self, tag: str) -> None:
+        """Forget the failures of a phone."""
         ...
 
     def note_unaddressed(self, client: str) -> None:
@@ -265,6 +386,65 @@ class Store(Protocol):
         Raises:
             StoreUnavailable: it does not; the message says why.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RiskBinding:
+    """Whom a risk challenge is for: a client and a phone's tag."""
+
+    client: str
+    phone: str
+
+
+class RiskChallenges(Protocol):
+    """Extra tasks for suspicious requesters; an operator may plug in another kind."""
+
+    @property
+    def ttl(self) -> int:
+        """Seconds that a challenge lives; its id must be remembered as used at least that long."""
+        ...
+
+    def issue(self, binding: RiskBinding, level: int) -> Mapping[str, object]:
+        """Return a challenge of *level* (1, or 2 for a hard one) as a browser needs it."""
+        ...
+
+    def solved(self, solution: str, binding: RiskBinding, level: int) -> str | None:
+        """Return the id of the challenge that *solution* solves (at most 64 URL-safe characters).
+
+        None when it is no valid, unexpired solution of at least that *level* for that *binding*.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """What is owed to counters that nobody waits for. Totals are shared about every second.
+
+    What is refused by them may be exceeded by as much as happens in that time, by every process.
+    """
+
+    def admit_attempt(self, address: AddressSlot) -> None:
+        """Count an attempt from *address*.
+
+        Raises:
+            LimitReached: there were too many in ten minutes.
+        """
+        ...
+
+    def sent(self, guards: Sequence[GuardScope]) -> None:
+        """Note an SMS in scopes that are only watched."""
+        ...
+
+    def wrong_code(self) -> None:
+        """Note a wrong code."""
+        ...
+
+    def approved(self, tag: str, wrong: int, address: str, guards: Sequence[GuardScope]) -> None:
+        """Note that the phone *tag* was verified, after so many *wrong* codes, which were no guesses then."""
+        ...
+
+    def alarm(self) -> int:
+        """Return 1 if the whole service has seen too many wrong codes today, 2 if far too many, else 0."""
         ...
 
 

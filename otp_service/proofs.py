@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
-from itsdangerous.encoding import base64_encode
+from itsdangerous.encoding import base64_encode, int_to_bytes
 from itsdangerous.url_safe import URLSafeSerializerMixin
 
 from otp_service.errors import InvalidProof, ProofExpired
@@ -83,10 +83,20 @@ class ProofSigner:
         )
 
     def mint(
-        self, *, phone: Phone, purpose: str, verification_id: str, ttl: int, amr: Sequence[str] = (SMS,)
+        self,
+        *,
+        phone: Phone,
+        purpose: str,
+        verification_id: str,
+        ttl: int,
+        amr: Sequence[str] = (SMS,),
+        at: int | None = None,
     ) -> str:
-        """Return the proof that *phone* was verified for *purpose*, good for *ttl* seconds."""
-        now = int(self._clock())
+        """Return the proof that *phone* was verified for *purpose*, good for *ttl* seconds.
+
+        It is issued now, or *at* an earlier unix second: the same facts make the same proof.
+        """
+        now = int(self._clock()) if at is None else at
         claims = {
             "iss": self._issuer,
             "aud": self._client,
@@ -97,7 +107,7 @@ class ProofSigner:
             "exp": now + ttl,
             "amr": list(amr),
         }
-        return str(self._serializer.dumps(claims))
+        return self._serializer.dumps_at(claims, now)
 
     def read(self, proof: str, *, purpose: str, allow_test: bool = False) -> Proof:
         """Return the claims of *proof* if all of them are as expected.
@@ -148,6 +158,10 @@ class _Serializer(URLSafeTimedSerializer):
             self._made = cast("_Signer", super().make_signer(salt))
         return self._made
 
+    def dumps_at(self, claims: object, at: int) -> str:
+        """Return *claims* signed as of unix second *at*."""
+        return self.make_signer(self.salt).sign_at(self.dump_payload(claims), at).decode()
+
     def dump_payload(self, obj: Any) -> bytes:
         return base64_encode(super(URLSafeSerializerMixin, self).dump_payload(obj))
 
@@ -159,6 +173,11 @@ class _Signer(TimestampSigner):
         super().__init__(*args, **kwargs)
         self._clock = clock
         self._derived: dict[object, bytes] = {}
+
+    def sign_at(self, value: bytes, at: int) -> bytes:
+        """Return *value* with the time *at* and a signature over both, as `sign` would at that second."""
+        timed = value + self.sep + base64_encode(int_to_bytes(at))
+        return timed + self.sep + self.get_signature(timed)
 
     def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
         if secret_key not in self._derived:

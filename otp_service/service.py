@@ -6,71 +6,62 @@ values at once, and raises an error of `errors.py` for every outcome but success
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from otp_service import codes, phone
+from otp_service import codes, phone, repeats
+from otp_service.ask import Ask
 from otp_service.clients import Client
-from otp_service.codes import Binding
+from otp_service.codes import SALT_BYTES, Binding
 from otp_service.doubts import Doubt, Doubts
 from otp_service.errors import (
-    DestinationRejected,
+    DestinationBlocked,
     FieldError,
-    InternalError,
     InvalidRequest,
     OtpError,
-    ProviderMisconfigured,
-    ProviderRateLimited,
-    ProviderUnavailable,
     StoreUnavailable,
     VerificationNotFound,
+    WrongCode,
 )
-from otp_service.hints import Hints
 from otp_service.keyring import Keyring
-from otp_service.limits import MAX_LIFE, Budget, budgets
-from otp_service.messages import Sms
+from otp_service.limits import MAX_LIFE, NO_SEND_LIMITS
 from otp_service.out_id import OutId
 from otp_service.phone import Phone
-from otp_service.policy import Policy
+from otp_service.policy import GuardMode, Policy
 from otp_service.ports import (
+    AddressSlot,
+    Approval,
+    Attempt,
+    Claim,
+    ClaimState,
     Clock,
     Events,
-    Fault,
-    NewVerification,
-    Outcome,
-    OutcomeKind,
+    Knock,
+    Ledger,
     PhoneSlot,
+    RiskChallenges,
     SendPermit,
-    SendRecord,
-    Settlement,
     SmsSender,
+    Standing,
     Store,
 )
-from otp_service.proofs import Proof, ProofSigner
+from otp_service.proofs import SMS, TEST, Proof, ProofSigner
+from otp_service.repeats import Repeat
 from otp_service.requester import network
+from otp_service.sending import Order, Sending, Sent
+from otp_service.suspicion import Suspicion
 from otp_service.verification import Send, Verification
 
-MAX_HINT = 5
-"""Seconds; the `Retry-After` of a 503 is a hint, whatever the provider says."""
+__all__ = ["Approved", "Redeemed", "Repeat", "Sent", "Service"]
 
-_Settle = Callable[..., Verification | None]
+T = TypeVar("T")
 
 _VERIFICATION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """An SMS is on its way, or may be: `verification.delivery` says which.
-
-    *by_this_call*: False when nothing was sent now, since the last SMS is, or must be taken for, on its way.
-    """
-
-    verification: Verification
-    phone: Phone
-    by_this_call: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +73,18 @@ class Approved:
     phone: Phone
     proof: str
     proof_expires_in: int
+    replayed: bool = False
 
     def __repr__(self) -> str:
         return f"Approved({self.verification_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """A *proof* that was good, and is now used up."""
+
+    proof: Proof
+    replayed: bool = False
 
 
 class Service:
@@ -98,6 +98,8 @@ class Service:
         signers: Mapping[str, ProofSigner],
         store: Store,
         sender: SmsSender,
+        ledger: Ledger,
+        challenges: RiskChallenges | None,
         clock: Clock,
         events: Events,
     ) -> None:
@@ -105,11 +107,16 @@ class Service:
         self._keyring = keyring
         self._signers = signers
         self._store = store
-        self._sender = sender
+        self._ledger = ledger
         self._clock = clock
         self._events = events
-        self._hints = Hints(store, clock, events)
+        self._sending = Sending(
+            policy=policy, keyring=keyring, store=store, sender=sender, clock=clock, events=events
+        )
         self._doubts = Doubts(keyring=keyring, store=store, sender=sender, clock=clock, events=events)
+        self._suspicion = Suspicion(
+            policy=policy.risk, keyring=keyring, challenges=challenges, ledger=ledger, events=events
+        )
 
     # ── the calls ──
 
@@ -122,6 +129,8 @@ class Service:
         locale: str = "",
         client_ip: str | None = None,
         known_phone: bool = False,
+        risk_solution: str = "",
+        repeat: Repeat | None = None,
     ) -> Sent:
         """Open a verification and send its code.
 
@@ -129,15 +138,35 @@ class Service:
 
         Raises:
             InvalidPhone, DestinationBlocked, InvalidRequest: what was asked for is not served here.
+            ChallengeRequired: a risk challenge must be solved first.
             LimitError: too early, or a limit or budget is full.
             ProviderError: nothing was sent.
             StoreUnavailable: nothing was sent, since the store is asked before.
+            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
         """
-        ask = self._ask(client, phone_text, locale, client_ip)
+        ask = self._ask_for_sms(client, phone_text, locale, client_ip)
         chosen = self._purpose(client, purpose)
-        standing = self._store.peek(ask.slot, self._policy.code_limits.attempts)
-        with self._sender.permit() as permit:
-            return self._send_first(ask, chosen, permit, known=standing.known or known_phone)
+        verification_id = secrets.token_urlsafe(16)
+        claim = self._claim(client, "request", repeat, verification_id)
+        knock, level = self._knock(ask, risk_solution, claim)
+        standing = self._store.peek(ask.slot, self._policy.code_limits.attempts, knock)
+        if claim and standing.claim:
+            repeats.admit(standing.claim)
+            verification_id = standing.claim.what
+            claim = replace(claim, what=verification_id)
+            if earlier := self._earlier(ask, claim, standing.claim.state):
+                return earlier
+
+        def send() -> Sent:
+            known = standing.known or known_phone
+            self._suspicion.judge(ask, standing, level, known=known)
+            with self._permit(ask) as permit:
+                order = Order(ask, verification_id, permit, known, claim)
+                sent = self._sending.first(order, chosen, secrets.token_bytes(SALT_BYTES))
+            self._note_sent(ask)
+            return sent
+
+        return self._claimed(claim, send)
 
     def resend(
         self,
@@ -148,6 +177,8 @@ class Service:
         locale: str = "",
         client_ip: str | None = None,
         known_phone: bool = False,
+        risk_solution: str = "",
+        repeat: Repeat | None = None,
     ) -> Sent:
         """Send the same code of the same verification once more.
 
@@ -157,17 +188,28 @@ class Service:
             VerificationError: it is unknown, has ended or is too old.
             Otherwise as `request`.
         """
-        ask = self._ask(client, phone_text, locale, client_ip)
+        ask = self._ask_for_sms(client, phone_text, locale, client_ip)
         _check_id(verification_id)
-        standing = self._store.peek_resend(ask.slot, client.id, verification_id)
-        last = standing.last
-        if last and self._is_out(
-            ask, verification_id, last, purpose=standing.purpose, now=standing.now, call="resend"
-        ):
-            verification = self._store.read(ask.slot, client.id, verification_id)
-            return Sent(verification, ask.phone, by_this_call=False)
-        with self._sender.permit() as permit:
-            return self._send_again(ask, verification_id, permit, known=standing.known or known_phone)
+        claim = self._claim(client, "request", repeat, verification_id)
+        knock, level = self._knock(ask, risk_solution, claim)
+        standing = self._store.peek_resend(ask.slot, client.id, verification_id, knock)
+        if claim and standing.claim:
+            repeats.admit(standing.claim)
+            if earlier := self._earlier(ask, claim, standing.claim.state):
+                return earlier
+
+        def send() -> Sent:
+            known = standing.known or known_phone
+            self._suspicion.judge(ask, standing, level, known=known)
+            if self._is_out(ask, verification_id, standing):
+                self._end(claim)
+                return self._as_it_stands(ask, verification_id, by_this_call=False)
+            with self._permit(ask) as permit:
+                sent = self._sending.again(Order(ask, verification_id, permit, known, claim))
+            self._note_sent(ask)
+            return sent
+
+        return self._claimed(claim, send)
 
     def verify(
         self,
@@ -177,40 +219,67 @@ class Service:
         code_text: str,
         *,
         client_ip: str | None = None,
+        repeat: Repeat | None = None,
     ) -> Approved:
         """Count one attempt; return the proof if the code was right.
 
         Raises:
-            InvalidPhone, DestinationBlocked, InvalidCode: no attempt was used.
+            InvalidPhone, DestinationBlocked, InvalidCode, LimitReached: no attempt was used.
             VerificationError: every outcome but approval.
             StoreUnavailable: whether the attempt was counted is not known.
+            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
         """
-        ask = self._ask(client, phone_text, "", client_ip)
+        ask = self._ask(client, phone_text, client_ip)
         code, shapes = codes.parse(code_text)
         _check_id(verification_id)
-        binding = Binding(verification_id, client.id, ask.phone.e164)
-        digests = {
-            kid: codes.digest(keys.digest, binding, code) for kid, keys in self._keyring.by_kid.items()
-        }
-        purpose = self._store.attempt(ask.slot, client.id, verification_id, digests, shapes)
-        proof = self._signers[client.id].mint(
-            phone=ask.phone,
-            purpose=purpose,
-            verification_id=verification_id,
-            ttl=self._policy.proof_ttl,
-        )
-        return Approved(verification_id, purpose, ask.phone, proof, self._policy.proof_ttl)
+        claim = self._claim(client, "verify", repeat, verification_id)
+        if claim:
+            repeats.admit(self._store.claim(claim))
 
-    def redeem(self, client: Client, proof_text: str, *, purpose: str) -> Proof:
+        def submit() -> Approved:
+            if ask.address:
+                self._ledger.admit_attempt(AddressSlot(ask.address, self._policy.risk.address))
+            binding = Binding(verification_id, client.id, ask.phone.e164)
+            digests = {
+                kid: codes.digest(keys.digest, binding, code) for kid, keys in self._keyring.by_kid.items()
+            }
+            call = claim.fingerprint if claim else b""
+            attempt = Attempt(digests, shapes, at=int(self._clock.now()), id=call)
+            approved = self._approved(ask, verification_id, self._attempt(ask, verification_id, attempt))
+            self._end(claim)
+            return approved
+
+        return self._claimed(claim, submit)
+
+    def redeem(
+        self,
+        client: Client,
+        proof_text: str,
+        *,
+        purpose: str,
+        allow_test: bool = False,
+        repeat: Repeat | None = None,
+    ) -> Redeemed:
         """Use a proof up and return its claims.
 
         Raises:
             ProofError: not valid for this client and purpose, too old, or used before.
+            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
         """
-        proof = self._signers[client.id].read(proof_text, purpose=purpose)
+        proof = self._signers[client.id].read(proof_text, purpose=purpose, allow_test=allow_test)
         tag = self._keyring.phone_tag(proof.phone)
-        self._store.redeem(tag, proof.verification_id, self._policy.proof_ttl + MAX_LIFE)
-        return proof
+        claim = self._claim(client, "redeem", repeat, proof.verification_id)
+        if claim:
+            repeats.admit(self._store.claim(claim))
+
+        def use_up() -> Redeemed:
+            call = claim.fingerprint if claim else b""
+            ttl = self._policy.proof_ttl + MAX_LIFE
+            repeated = self._store.redeem(tag, proof.verification_id, ttl, call)
+            self._end(claim)
+            return Redeemed(proof, repeated)
+
+        return self._claimed(claim, use_up)
 
     def status(self, client: Client, phone_text: str, verification_id: str) -> Sent:
         """Return a verification as it stands.
@@ -218,13 +287,12 @@ class Service:
         Raises:
             VerificationNotFound: unknown, or not of this phone and client.
         """
-        ask = self._ask(client, phone_text, "", None)
+        ask = self._ask(client, phone_text, None)
         _check_id(verification_id)
         verification = self._store.read(ask.slot, client.id, verification_id)
         if verification.is_in_doubt:
-            purpose, now = verification.purpose, verification.now
             newest = verification.sends[-1]
-            self._is_out(ask, verification_id, newest, purpose=purpose, now=now, call="status")
+            self._settle_doubt(ask, verification, newest)
             verification = self._store.read(ask.slot, client.id, verification_id)
         return Sent(verification, ask.phone)
 
@@ -234,38 +302,41 @@ class Service:
         Raises:
             VerificationError: unknown, or ended otherwise.
         """
-        ask = self._ask(client, phone_text, "", None)
+        ask = self._ask(client, phone_text, None)
         _check_id(verification_id)
         self._store.cancel(ask.slot, client.id, verification_id)
 
-    # ── the steps ──
+    def unlock(self, client: Client, phone_text: str) -> None:
+        """Forget the failures of a phone, so that it can be verified again."""
+        ask = self._ask(client, phone_text, None)
+        self._store.unlock(ask.slot.tag)
+        self._events.emit("unlocked", phone=ask.slot.tag, phone_masked=str(ask.phone), client=client.id)
 
-    def _ask(self, client: Client, phone_text: str, locale: str, client_ip: str | None) -> _Ask:
+    # ── what is asked ──
+
+    def _ask(self, client: Client, phone_text: str, client_ip: str | None, locale: str = "") -> Ask:
         target = phone.parse(phone_text, self._policy.phones)
         requester = self._keyring.address_tag(network(client_ip)) if client_ip else b""
-        return _Ask(
+        tag = self._keyring.phone_tag(target.e164)
+        is_test = target.e164 in self._policy.test_codes
+        limits = NO_SEND_LIMITS if is_test else client.limits or self._policy.phone_limits
+        return Ask(
             client=client,
             phone=target,
-            locale=locale,
-            slot=PhoneSlot(self._keyring.phone_tag(target.e164), self._policy.phone_limits, requester),
+            slot=PhoneSlot(tag, limits, requester),
             deadline=self._clock.monotonic() + self._policy.deadline,
+            locale=locale,
+            address=base64.urlsafe_b64encode(requester).decode(),
+            is_test=is_test,
+            is_spared=is_test or self._policy.lists.spares(target, tag, client_ip),
         )
 
-    def _is_out(
-        self, ask: _Ask, verification_id: str, send: Send, *, purpose: str, now: float, call: str
-    ) -> bool:
-        """Tell whether *send* must be taken for sent although its provider has not said so."""
-        if not send.is_in_doubt(now):
-            return False
-        out_id = OutId(ask.slot.tag, verification_id, send.number)
-        doubt = Doubt(call, ask.phone, ask.client.id, purpose, out_id, send, now)
-        return self._doubts.counts_as_sent(doubt, ask.deadline)
-
-    def _budgets(self, client: Client) -> tuple[Budget, ...]:
-        return budgets(client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.known_share)
-
-    def _open_budgets(self, client: Client, *, known: bool) -> dict[Budget, int]:
-        return {budget: budget.open_to(known=known) for budget in self._budgets(client)}
+    def _ask_for_sms(self, client: Client, phone_text: str, locale: str, client_ip: str | None) -> Ask:
+        ask = self._ask(client, phone_text, client_ip, locale)
+        lists = self._policy.lists
+        if lists.deny_phone(ask.phone, ask.slot.tag) or lists.deny_address(client_ip):
+            raise DestinationBlocked
+        return ask
 
     def _purpose(self, client: Client, purpose: str | None) -> str:
         if purpose is None and len(client.purposes) == 1:
@@ -276,145 +347,104 @@ class Service:
             raise InvalidRequest([FieldError(pointer="/purpose", detail="is not one of this client's")])
         return purpose
 
-    def _send_first(self, ask: _Ask, purpose: str, permit: SendPermit, *, known: bool) -> Sent:
-        code_type = self._policy.purposes[purpose]
-        verification_id = secrets.token_urlsafe(16)
-        salt = secrets.token_bytes(codes.SALT_BYTES)
-        keys = self._keyring.active
-        binding = Binding(verification_id, ask.client.id, ask.phone.e164)
-        code = codes.derive(keys.code, salt, binding, code_type)
-        new = NewVerification(
-            verification_id=verification_id,
-            client=ask.client.id,
-            purpose=purpose,
-            code_type=code_type,
-            kid=self._keyring.active_kid,
-            salt=salt,
-            digest=codes.digest(keys.digest, binding, code),
-            ttl=self._policy.code_limits.ttl,
-            attempts=self._policy.code_limits.attempts,
-            sends=self._policy.code_limits.sends,
-        )
-        opened = self._store.open(ask.slot, new, self._open_budgets(ask.client, known=known))
-        return self._send(ask, opened, code, permit)
+    def _knock(self, ask: Ask, risk_solution: str, claim: Claim | None) -> tuple[Knock, int]:
+        knock, level = self._suspicion.knock(ask, risk_solution)
+        return replace(knock, claim=claim), level
 
-    def _send_again(self, ask: _Ask, verification_id: str, permit: SendPermit, *, known: bool) -> Sent:
-        reopened = self._store.reopen(
-            ask.slot,
-            ask.client.id,
-            verification_id,
-            self._policy.code_limits.ttl,
-            self._open_budgets(ask.client, known=known),
-        )
-        keys = self._keyring.by_kid.get(reopened.kid)
-        if keys is None:
-            raise InternalError  # its root secret was removed while it lived
-        binding = Binding(verification_id, ask.client.id, ask.phone.e164)
-        code = codes.derive(keys.code, reopened.salt, binding, reopened.verification.code_type)
-        return self._send(ask, reopened.verification, code, permit)
+    @contextmanager
+    def _permit(self, ask: Ask) -> Iterator[SendPermit | None]:
+        """Hold the right to one send; test phones need none."""
+        if ask.is_test:
+            yield None
+            return
+        with self._sending.permit() as permit:
+            yield permit
 
-    def _send(self, ask: _Ask, opened: Verification, code: codes.Code, permit: SendPermit) -> Sent:
-        number = len(opened.sends)
-        sms = Sms(
-            phone=ask.phone,
-            client=ask.client.id,
-            purpose=opened.purpose,
-            locale=ask.locale,
-            code=code,
-            code_type=opened.code_type,
-            out_id=OutId(ask.slot.tag, opened.verification_id, number).signed(self._keyring.active.out_id),
-        )
-        settle = partial(self._settle, ask, opened, number)
-        outcome = permit.send(sms, ask.deadline, late=partial(self._settle_late, settle))
-        settled = self._settle_in_time(settle, outcome) or opened
-        if not ask.slot.requester:
-            self._hints.without_address(ask.client.id)
-        if error := _refusal(outcome):
-            raise error
-        return Sent(settled.capped(opened.sends_left), ask.phone)
+    def _note_sent(self, ask: Ask) -> None:
+        if self._policy.risk.guard_mode is GuardMode.RECORD_ONLY and not ask.is_test:
+            self._ledger.sent(self._suspicion.scopes(ask))
 
-    def _settle_in_time(self, settle: _Settle, outcome: Outcome) -> Verification | None:
-        """Book how the send ended. If the store fails now, the provider has spoken all the same.
+    # ── idempotency keys ──
 
-        An SMS that is on its way needs its id, and a refusal its reason; the slot stays taken until its
-        limit ends, so nothing is under-counted.
-        """
+    def _claim(self, client: Client, call: str, repeat: Repeat | None, what: str) -> Claim | None:
+        return repeats.claim(self._keyring, client.id, call, repeat, what) if repeat else None
+
+    def _claimed(self, claim: Claim | None, work: Callable[[], T]) -> T:
+        """Do *work*; a refusal frees the idempotency key."""
         try:
-            return settle(outcome)
-        except StoreUnavailable:
-            self._events.emit("settlement_lost", outcome=outcome.kind.value)
+            return work()
+        except OtpError:
+            self._end(claim, success=False)
+            raise
+
+    def _end(self, claim: Claim | None, *, success: bool = True) -> None:
+        """End a claim that the third flush does not end. If the store fails now, it ends by itself."""
+        if claim:
+            with suppress(StoreUnavailable):
+                self._store.end_claim(claim, claim.what if success else "")
+
+    def _earlier(self, ask: Ask, claim: Claim, state: ClaimState) -> Sent | None:
+        """Return what the first call of an idempotency key has led to, if it got so far."""
+        if state is ClaimState.NEW:
             return None
+        try:
+            found = self._as_it_stands(ask, claim.what, replayed=True, uncertain=state is ClaimState.STALE)
+        except VerificationNotFound:
+            if state is ClaimState.STALE:
+                return None  # it died before it opened anything
+            raise
+        self._end(claim)
+        return found
 
-    def _settle(
-        self, ask: _Ask, opened: Verification, number: int, outcome: Outcome, *, late: bool = False
-    ) -> Verification | None:
-        settlement = _settlement(outcome)
-        self._events.emit(
-            "send",
-            phone=ask.slot.tag,
-            phone_masked=str(ask.phone),
-            client=ask.client.id,
-            verification_id=opened.verification_id,
-            number=number,
-            outcome=settlement.value,
-            route=outcome.route,
-            provider_code=outcome.provider_code,
-            provider_request_id=outcome.request_id,
-            biz_id=outcome.biz_id,
-            late=late,
+    def _as_it_stands(self, ask: Ask, verification_id: str, **how: bool) -> Sent:
+        verification = self._store.read(ask.slot, ask.client.id, verification_id)
+        return Sent(verification, ask.phone, **how)
+
+    # ── sends in doubt ──
+
+    def _is_out(self, ask: Ask, verification_id: str, standing: Standing) -> bool:
+        """Tell whether the last SMS must be taken for sent although its provider has not said so."""
+        last = standing.last
+        if last is None or not last.is_in_doubt(standing.now):
+            return False
+        out_id = OutId(ask.slot.tag, verification_id, last.number)
+        doubt = Doubt("resend", ask.phone, ask.client.id, standing.purpose, out_id, last, standing.now)
+        return self._doubts.counts_as_sent(doubt, ask.deadline)
+
+    def _settle_doubt(self, ask: Ask, verification: Verification, send: Send) -> None:
+        out_id = OutId(ask.slot.tag, verification.verification_id, send.number)
+        doubt = Doubt(
+            "status", ask.phone, ask.client.id, verification.purpose, out_id, send, verification.now
         )
-        record = SendRecord(
-            verification_id=opened.verification_id,
-            number=number,
-            settlement=settlement,
-            route=outcome.route,
-            wait=outcome.wait,
-            late=late,
-            ttl=self._policy.code_limits.ttl,
-            taken_at=opened.now,
+        self._doubts.counts_as_sent(doubt, ask.deadline)
+
+    # ── attempts ──
+
+    def _attempt(self, ask: Ask, verification_id: str, attempt: Attempt) -> Approval:
+        try:
+            approval = self._store.attempt(ask.slot, ask.client.id, verification_id, attempt)
+        except WrongCode:
+            self._ledger.wrong_code()
+            raise
+        if not approval.replayed:
+            scopes = self._suspicion.scopes(ask)
+            self._ledger.approved(ask.slot.tag, approval.wrong, ask.address, scopes)
+        return approval
+
+    def _approved(self, ask: Ask, verification_id: str, approval: Approval) -> Approved:
+        proof = self._signers[ask.client.id].mint(
+            phone=ask.phone,
+            purpose=approval.purpose,
+            verification_id=verification_id,
+            ttl=self._policy.proof_ttl,
+            amr=(TEST if ask.is_test else SMS,),
+            at=approval.at,
         )
-        refund = () if settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN) else self._budgets(ask.client)
-        return self._store.settle(ask.slot, ask.client.id, record, refund)
-
-    def _settle_late(self, settle: _Settle, outcome: Outcome) -> None:
-        """Book an answer that came after the caller's. Nobody waits for it: a failure only costs the slot."""
-        self._settle_in_time(partial(settle, late=True), outcome)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """One call, with the caller's texts turned into values."""
-
-    client: Client
-    phone: Phone
-    locale: str
-    slot: PhoneSlot
-    deadline: float
+        left = max(0, approval.at + self._policy.proof_ttl - int(self._clock.now()))
+        return Approved(verification_id, approval.purpose, ask.phone, proof, left, approval.replayed)
 
 
 def _check_id(verification_id: str) -> None:
     """An id of another form was never ours; it must not reach a key."""
     if not _VERIFICATION_ID.fullmatch(verification_id):
         raise VerificationNotFound
-
-
-def _settlement(outcome: Outcome) -> Settlement:
-    if outcome.kind is not OutcomeKind.REFUSED:
-        return Settlement(outcome.kind.value)
-    if outcome.fault is Fault.NUMBER:
-        return Settlement.REJECTED
-    if outcome.fault is Fault.LIMIT:
-        return Settlement.THROTTLED
-    return Settlement.WITHDRAWN
-
-
-def _refusal(outcome: Outcome) -> OtpError | None:
-    if outcome.kind is not OutcomeKind.REFUSED:
-        return None
-    if outcome.fault is Fault.NUMBER:
-        return DestinationRejected()
-    if outcome.fault is Fault.LIMIT:
-        return ProviderRateLimited(max(1, outcome.wait))
-    if outcome.fault is Fault.ROUTE:
-        return ProviderMisconfigured()
-    return ProviderUnavailable(min(MAX_HINT, outcome.wait or 2))

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from otp_service.clients import Client, Clients, key_digest
-from otp_service.codes import CodeType
+from otp_service.codes import Code, CodeType
 from otp_service.errors import (
     AlreadyVerified,
     AttemptsExhausted,
     CooldownActive,
     InvalidCode,
+    OtpError,
     ProofRedeemed,
     StoreUnavailable,
     VerificationCanceled,
@@ -28,20 +29,30 @@ from otp_service.errors import (
 )
 from otp_service.keyring import Keyring
 from otp_service.limits import MAX_LIFE, Budget, CodeLimits, PhoneLimits
+from otp_service.lists import Lists
 from otp_service.messages import Sms
 from otp_service.phone import PhoneRules
-from otp_service.policy import Policy
+from otp_service.policy import Policy, RiskPolicy
 from otp_service.ports import (
+    AddressSlot,
+    Approval,
+    Attempt,
+    Claim,
+    ClaimReading,
+    ClaimState,
     DeliveryReport,
     Finding,
     Found,
+    GuardScope,
     Inquiry,
+    Knock,
     NewVerification,
     Outcome,
     OutcomeKind,
     PhoneSlot,
     Reopened,
     Reported,
+    RiskBinding,
     SendRecord,
     Settlement,
     Standing,
@@ -133,20 +144,38 @@ class FakeStore:
     known: set[str] = field(default_factory=set)
     unaddressed: set[str] = field(default_factory=set)
     claimed: set[tuple[str, str]] = field(default_factory=set)
-    redeemed: set[tuple[str, str]] = field(default_factory=set)
+    redeemed: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
+    unlocked: list[str] = field(default_factory=list)
     kept: dict[tuple[str, str, str], Kept] = field(default_factory=dict)
     next_send: dict[str, float] = field(default_factory=dict)
 
-    def peek(self, slot: PhoneSlot, attempts: int) -> Standing:
+    def peek(self, slot: PhoneSlot, attempts: int, knock: Knock) -> Standing:
         self._called("peek")
-        self._cool(slot)
-        return Standing(known=slot.tag in self.known)
+        return self._standing(slot, lambda: Standing(known=slot.tag in self.known))
 
-    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str) -> Standing:
+    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str, knock: Knock) -> Standing:
         self._called("peek_resend")
-        kept = self._pending(slot, client, verification_id)
-        self._cool(slot)
-        return Standing(slot.tag in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1])
+
+        def found() -> Standing:
+            kept = self._pending(slot, client, verification_id)
+            return Standing(slot.tag in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1])
+
+        return self._standing(slot, found)
+
+    def _standing(self, slot: PhoneSlot, look: Callable[[], Standing]) -> Standing:
+        try:
+            standing = look()
+            self._cool(slot)
+        except OtpError as error:
+            return Standing(known=False, refusal=error)
+        return standing
+
+    def claim(self, claim: Claim) -> ClaimReading:
+        self._called("claim")
+        return ClaimReading(ClaimState.NEW, claim.what)
+
+    def end_claim(self, claim: Claim, what: str = "") -> None:
+        self._called("end_claim")
 
     def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
         self._called("open")
@@ -171,7 +200,12 @@ class FakeStore:
         return Reopened(self._take(slot, kept, budgets), kept.new.kid, kept.new.salt)
 
     def settle(
-        self, slot: PhoneSlot, client: str, record: SendRecord, refund: Sequence[Budget]
+        self,
+        slot: PhoneSlot,
+        client: str,
+        record: SendRecord,
+        refund: Sequence[Budget],
+        ended: Claim | None = None,
     ) -> Verification | None:
         self._called("settle")
         for budget in refund:
@@ -207,21 +241,20 @@ class FakeStore:
         slot: PhoneSlot,
         client: str,
         verification_id: str,
-        digests: Mapping[str, bytes],
-        shapes: frozenset[CodeType],
-    ) -> str:
+        attempt: Attempt,
+    ) -> Approval:
         self._called("attempt")
         kept = self._pending(slot, client, verification_id)
-        if kept.new.code_type not in shapes:
+        if kept.new.code_type not in attempt.shapes:
             raise InvalidCode
         kept.attempts_left -= 1
-        if digests.get(kept.new.kid) != kept.new.digest:
+        if attempt.digests.get(kept.new.kid) != kept.new.digest:
             if not kept.attempts_left:
                 kept.status = Status.EXHAUSTED
             raise WrongCode(kept.attempts_left)
         kept.status = Status.APPROVED
         self.known.add(slot.tag)
-        return kept.new.purpose
+        return Approval(kept.new.purpose, kept.new.attempts - kept.attempts_left - 1, attempt.at)
 
     def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
         self._called("read")
@@ -234,11 +267,18 @@ class FakeStore:
             self._pending(slot, client, verification_id)
             kept.status = Status.CANCELED
 
-    def redeem(self, tag: str, verification_id: str, ttl: int) -> None:
+    def redeem(self, tag: str, verification_id: str, ttl: int, call: bytes = b"") -> bool:
         self._called("redeem")
-        if (tag, verification_id) in self.redeemed:
+        by = self.redeemed.setdefault((tag, verification_id), [])
+        if by and (not call or by != [call]):
             raise ProofRedeemed
-        self.redeemed.add((tag, verification_id))
+        repeated = bool(by)
+        self.redeemed[tag, verification_id] = [call]
+        return repeated
+
+    def unlock(self, tag: str) -> None:
+        self._called("unlock")
+        self.unlocked.append(tag)
 
     def note_unaddressed(self, client: str) -> None:
         if "note_unaddressed" in self.failing:
@@ -350,6 +390,51 @@ def _delivery(settlement: Settlement) -> Delivery:
 
 
 @dataclass
+class FakeLedger:
+    """Remembers what it was told; *refusal* meets every attempt."""
+
+    refusal: Exception | None = None
+    level: int = 0
+    attempts: list[AddressSlot] = field(default_factory=list)
+    wrong: int = 0
+    approvals: list[tuple[str, int, str, tuple[GuardScope, ...]]] = field(default_factory=list)
+    scopes: list[GuardScope] = field(default_factory=list)
+
+    def admit_attempt(self, address: AddressSlot) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.attempts.append(address)
+
+    def sent(self, guards: Sequence[GuardScope]) -> None:
+        self.scopes += guards
+
+    def wrong_code(self) -> None:
+        self.wrong += 1
+
+    def approved(self, tag: str, wrong: int, address: str, guards: Sequence[GuardScope]) -> None:
+        self.approvals.append((tag, wrong, address, tuple(guards)))
+
+    def alarm(self) -> int:
+        return self.level
+
+
+@dataclass
+class FakeChallenges:
+    """Issues challenges that a solution `<level>:<id>` solves, for whomever it is bound to."""
+
+    ttl: int = 600
+    issued: list[tuple[RiskBinding, int]] = field(default_factory=list)
+
+    def issue(self, binding: RiskBinding, level: int) -> Mapping[str, object]:
+        self.issued.append((binding, level))
+        return {"algorithm": "fake", "level": level}
+
+    def solved(self, solution: str, binding: RiskBinding, level: int) -> str | None:
+        reached, _, name = solution.partition(":")
+        return name if reached.isdecimal() and int(reached) >= level else None
+
+
+@dataclass
 class FakeSender:
     """A SmsSender that hands every SMS to *sent* and answers *outcome*, or raises *failure* at the door."""
 
@@ -407,17 +492,29 @@ class House:
     events: FakeEvents
     store: FakeStore
     sender: FakeSender
+    ledger: FakeLedger
+    challenges: FakeChallenges
     keyring: Keyring
     clients: Clients
     service: Service
 
 
-def house(*clients: Client, deadline: float = 6.0, **limits: int) -> House:
+def house(
+    *clients: Client,
+    deadline: float = 6.0,
+    risk: RiskPolicy | None = None,
+    lists: Lists | None = None,
+    test_codes: Mapping[str, Code] | None = None,
+    keyring: Keyring | None = None,
+    store: Any = None,
+    **limits: int,
+) -> House:
     """Return a service for *clients* (a shop and a bank); *limits* are those of a code."""
     chosen = clients or (SHOP, BANK)
     clock, events, sender = FakeClock(), FakeEvents(), FakeSender()
-    store = FakeStore(clock)
-    keyring = Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
+    store = store or FakeStore(clock)
+    ledger, challenges = FakeLedger(), FakeChallenges()
+    keyring = keyring or Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
     service = Service(
         policy=Policy(
             phones=PhoneRules(),
@@ -426,15 +523,20 @@ def house(*clients: Client, deadline: float = 6.0, **limits: int) -> House:
             code_limits=CodeLimits(**limits),
             sms_per_day=10_000,
             deadline=deadline,
+            risk=risk or RiskPolicy(),
+            lists=lists or Lists(),
+            test_codes=test_codes or {},
         ),
         keyring=keyring,
         signers={client.id: signer(client.id, clock) for client in chosen},
         store=store,
         sender=sender,
+        ledger=ledger,
+        challenges=challenges,
         clock=clock,
         events=events,
     )
-    return House(clock, events, store, sender, keyring, Clients(chosen), service)
+    return House(clock, events, store, sender, ledger, challenges, keyring, Clients(chosen), service)
 
 
 def purposes(clients: Sequence[Client]) -> dict[str, CodeType]:

@@ -10,7 +10,15 @@ import redis
 
 from otp_service.codes import CodeType
 from otp_service.limits import Budget, PhoneLimits
-from otp_service.ports import NewVerification, PhoneSlot, SendRecord, Settlement
+from otp_service.ports import (
+    Attempt,
+    Knock,
+    NewVerification,
+    PhoneSlot,
+    SendRecord,
+    Settlement,
+    Standing,
+)
 from otp_service.store import scripts
 from otp_service.store.store import RedisStore
 from otp_service.verification import Verification
@@ -66,13 +74,13 @@ class Phone:
 
     def open(self, *, settle: Settlement | None = Settlement.ACCEPTED, **changes: Any) -> Verification:
         new = replace(new_verification(), **changes)
-        self.store.peek(self.slot, new.attempts)
+        check(self.store.peek(self.slot, new.attempts, Knock()))
         opened = self.store.open(self.slot, new, self.budgets)
         return opened if settle is None else self.settle(opened, settle) or opened
 
     def resend(self, opened: Verification, *, ttl: int = 300) -> Verification:
         vid = opened.verification_id
-        self.store.peek_resend(self.slot, CLIENT, vid)
+        check(self.store.peek_resend(self.slot, CLIENT, vid, Knock()))
         again = self.store.reopen(self.slot, CLIENT, vid, ttl, self.budgets).verification
         return self.settle(again, Settlement.ACCEPTED) or again
 
@@ -84,13 +92,20 @@ class Phone:
 
     def submit(self, opened: Verification, digest: bytes, *, client: str = CLIENT) -> str:
         shapes = frozenset({CodeType.DIGITS, CodeType.ALNUM})
-        return self.store.attempt(self.slot, client, opened.verification_id, {"2026a": digest}, shapes)
+        attempt = Attempt({"2026a": digest}, shapes, at=0)
+        return self.store.attempt(self.slot, client, opened.verification_id, attempt).purpose
 
     def read(self, opened: Verification) -> Verification:
         return self.store.read(self.slot, CLIENT, opened.verification_id)
 
     def stored(self) -> list[bytes]:
         return sorted(self.client.keys(f"otp:{{{self.slot.tag}}}*"))
+
+
+def check(standing: Standing) -> None:
+    """Raise why no SMS may go out, if there is a reason."""
+    if standing.refusal:
+        raise standing.refusal
 
 
 def new_verification() -> NewVerification:

@@ -55,9 +55,13 @@ def closing() -> Any:
         close()
 
 
+def faked(clock: fakes.FakeClock) -> dict[str, Any]:
+    return {"store": fakes.FakeStore(clock), "ledger": fakes.FakeLedger()}
+
+
 def test_the_parts_become_an_application(closing: Any) -> None:
     clock, events = fakes.FakeClock(), fakes.FakeEvents()
-    built = build(settings(), store=fakes.FakeStore(clock), clock=clock, events=events)
+    built = build(settings(), **faked(clock), clock=clock, events=events)
     closing(built.close)
 
     ready = built.app.test_client().get("/readyz")
@@ -68,7 +72,13 @@ def test_the_parts_become_an_application(closing: Any) -> None:
 
 def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None:
     clock = fakes.FakeClock()
-    built = build(settings(), store=fakes.FakeStore(clock), clock=clock, events=fakes.FakeEvents())
+    built = build(
+        settings(),
+        store=fakes.FakeStore(clock),
+        ledger=fakes.FakeLedger(),
+        clock=clock,
+        events=fakes.FakeEvents(),
+    )
     closing(built.close)
 
     answer = built.app.test_client().get("/nowhere")
@@ -99,7 +109,13 @@ def test_it_uses_the_redis_of_the_settings(closing: Any, redis_server: Server) -
 
 def test_closing_again_changes_nothing() -> None:
     clock = fakes.FakeClock()
-    built = build(settings(), store=fakes.FakeStore(clock), clock=clock, events=fakes.FakeEvents())
+    built = build(
+        settings(),
+        store=fakes.FakeStore(clock),
+        ledger=fakes.FakeLedger(),
+        clock=clock,
+        events=fakes.FakeEvents(),
+    )
     built.close()
     built.close()
 
@@ -116,6 +132,7 @@ def test_proxies_are_believed_as_far_as_they_are_known(closing: Any, hops: int, 
     built = build(
         settings(service={"proxy_hops": hops}),
         store=fakes.FakeStore(clock),
+        ledger=fakes.FakeLedger(),
         clock=clock,
         events=fakes.FakeEvents(),
     )

@@ -16,6 +16,7 @@ FACTS = {
     "attempts_left": 4,
     "retry_after": 60,
     "limit": "cooldown",
+    "challenge": {"algorithm": "SHA-256"},
 }
 
 
@@ -62,6 +63,7 @@ def test_whatever_passes_with_time_says_when() -> None:
 
     assert retryable == {
         "cooldown_active",
+        "idempotency_in_progress",
         "limit_reached",
         "provider_rate_limited",
         "provider_unavailable",

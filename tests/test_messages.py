@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from otp_service.codes import Code, CodeType
@@ -9,15 +11,17 @@ from otp_service.messages import Sms, Template, choose
 from otp_service.phone import Phone
 
 PHONE = Phone("+8613800138000", "CN", "mobile", 86)
+HONG_KONG = Phone("+85251234567", "HK", "mobile", 852)
 
-EXACT = Template("login", "SMS_1", locale="zh-CN", country="CN")
-COUNTRY = Template("login", "SMS_2", country="CN")
+EXACT = Template("login", "SMS_1", locale="zh-CN", countries=("CN",))
+COUNTRY = Template("login", "SMS_2", countries=("CN",))
 LOCALE = Template("login", "SMS_3", locale="zh-CN")
 PURPOSE = Template("login", "SMS_4")
 ANYTHING = Template("*", "SMS_5")
 ELSEWHERE = [
     Template("signup", "SMS_6"),
-    Template("login", "SMS_7", country="DE"),
+    Template("login", "SMS_7", countries=("DE", "FR")),
+    Template("login", "SMS_10", countries=("international",)),
     Template("login", "SMS_8", locale="en"),
 ]
 
@@ -53,6 +57,51 @@ def test_the_closest_template_is_chosen(templates: list[Template], chosen: Templ
     assert choose([*templates, *ELSEWHERE], sms()) == chosen
     if len({t.template_code for t in templates}) == len(templates) and chosen is not PURPOSE:
         assert choose([*ELSEWHERE, *reversed(templates)], sms()) == chosen
+
+
+NAMED = Template("*", "SMS_1", countries=("MO", "HK"))
+ABROAD = Template("*", "SMS_2", countries=("international",))
+WORLD = Template("*", "SMS_3")
+
+
+@pytest.mark.parametrize(
+    ("phone", "order"),
+    [
+        (HONG_KONG, [NAMED, ABROAD, WORLD]),
+        (replace(HONG_KONG, country="DE"), [ABROAD, WORLD]),
+        (PHONE, [WORLD]),
+    ],
+    ids=["named", "of the group", "of the mainland"],
+)
+def test_a_country_is_served_by_name_before_its_group_before_anything(
+    phone: Phone, order: list[Template]
+) -> None:
+    left = [WORLD, ABROAD, NAMED]
+    chosen = []
+    while best := choose(left, sms(phone=phone)):
+        chosen.append(best)
+        left.remove(best)
+
+    assert chosen == order
+
+
+def test_an_exact_purpose_beats_an_exact_country_beats_an_exact_locale() -> None:
+    purpose = Template("login", "SMS_1")
+    country = Template("*", "SMS_2", countries=("international",))
+    locale = Template("*", "SMS_3", locale="zh-CN")
+    message = sms(phone=HONG_KONG)
+
+    assert choose([locale, country, purpose], message) == purpose
+    assert choose([locale, country], message) == country
+
+
+@pytest.mark.parametrize(
+    ("template", "served"),
+    [(NAMED, True), (ABROAD, True), (WORLD, True), (COUNTRY, False), (Template("signup", "SMS_1"), False)],
+    ids=["by name", "by group", "as any", "another country", "another purpose"],
+)
+def test_a_template_serves_purpose_and_country_in_some_locale(template: Template, *, served: bool) -> None:
+    assert replace(template, locale="en").serves("login", "HK") is served
 
 
 def test_no_locale_takes_a_template_of_no_locale() -> None:

@@ -287,7 +287,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "routes.0.provider",
             SENTINEL,
-            "routes[0].provider: must be 'aliyun-sms' or 'sandbox'",
+            "routes[0].provider: must be 'aliyun-sms', 'aliyun-pnvs', 'webhook' or 'sandbox'",
             id="provider",
         ),
         pytest.param("routes.0.sign_name", "", "routes[0].sign_name: is required", id="sign-name"),

@@ -85,6 +85,7 @@ The verification service PNVS (Dypnsapi, `SendSmsVerifyCode`) writes the codes o
 without their prefix.
 These are known; the product is part of the row, because SendSms never answers with them.
 A caller gets that of a route that sends through PNVS.
+A code of PNVS that stands nowhere on this page is `unknown` on HTTP 4xx too: its business answers so as well.
 """
 
 _RECEIPTS = """\

@@ -25,6 +25,12 @@ SMS_ACCOUNT_ID = "1943695596114318"
 #: The longest `waitseconds`.
 MAX_WAIT_SECONDS = 30
 
+#: The most messages that one call receives or deletes.
+MAX_BATCH = 16
+
+#: The namespace of every XML document.
+XMLNS = "http://mns.aliyuncs.com/doc/v1/"
+
 _AUTHORIZATION = re.compile(r"MNS ([^:\s]*):(\S*)")
 
 

@@ -13,6 +13,9 @@ _UPPER = _LOWER.upper()
 #: Stands in `TemplateParam` for a code that the service draws itself.
 CODE_PLACEHOLDER = "##code##"
 
+#: The variable that every template has beside the code: how long the code is good for.
+MINUTES = "min"
+
 MIN_CODE_LENGTH, MAX_CODE_LENGTH = 4, 8
 DEFAULT_CODE_LENGTH = 4
 DEFAULT_VALID_SECONDS = 300

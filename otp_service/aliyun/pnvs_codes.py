@@ -48,6 +48,15 @@ _ROWS = (
             "手机号码格式错误",
         )
     ),
+    _pnvs(
+        refused(
+            "FUNCTION_NOT_OPENED",
+            Who.OPERATOR,
+            "The function is not activated.",
+            "没有开通融合认证功能",
+            "You have not opened this function.",
+        )
+    ),
 )
 
 PNVS_CODES = {row.code: row for row in _ROWS}

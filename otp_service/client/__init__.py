@@ -12,15 +12,18 @@ Importing it loads neither Flask nor Redis nor phone metadata.
 
 from __future__ import annotations
 
-from otp_service.client.answers import Approved, Redeemed, SendStatus, Sent, VerificationStatus
+from otp_service.client.answers import Approved, Reason, Redeemed, SendStatus, Sent, VerificationStatus
 from otp_service.client.errors import (
     AlreadyVerified,
     ApiError,
     AttemptsExhausted,
+    ChallengeRequired,
     CooldownActive,
     DestinationBlocked,
     DestinationRejected,
     Forbidden,
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
     InternalError,
     InvalidCode,
     InvalidPhone,
@@ -62,10 +65,13 @@ __all__ = [
     "ApiError",
     "Approved",
     "AttemptsExhausted",
+    "ChallengeRequired",
     "CooldownActive",
     "DestinationBlocked",
     "DestinationRejected",
     "Forbidden",
+    "IdempotencyInProgress",
+    "IdempotencyKeyReused",
     "InternalError",
     "InvalidCode",
     "InvalidPhone",
@@ -87,6 +93,7 @@ __all__ = [
     "ProviderMisconfigured",
     "ProviderRateLimited",
     "ProviderUnavailable",
+    "Reason",
     "Redeemed",
     "RequestError",
     "RetryableError",

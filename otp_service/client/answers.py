@@ -40,6 +40,20 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an SMS did not arrive: the provider's *code*, and what it means in English and in Chinese."""
+
+    code: str
+    en: str
+    zh: str
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """Return what an answer says of why."""
+        return cls(code=body["code"], en=body["en"], zh=body["zh"])
+
+
+@dataclass(frozen=True, slots=True)
 class SendStatus:
     """One SMS of a verification: its *number* from 1, what became of it, when it began, by which route."""
 
@@ -47,6 +61,7 @@ class SendStatus:
     delivery: str
     at: datetime
     route: str
+    reason: Reason | None
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
@@ -56,6 +71,7 @@ class SendStatus:
             delivery=body["delivery"],
             at=_time(body["at"]),
             route=body["route"],
+            reason=Reason.read(body["reason"]) if body.get("reason") else None,
         )
 
 

@@ -15,7 +15,9 @@ OtpServiceError
     │   ├── UnsupportedMediaType    unsupported_media_type
     │   ├── InvalidPhone            invalid_phone
     │   ├── DestinationBlocked      destination_blocked
-    │   └── InvalidCode             invalid_code
+    │   ├── ChallengeRequired       challenge_required          challenge
+    │   ├── InvalidCode             invalid_code
+    │   └── IdempotencyKeyReused    idempotency_key_reused
     ├── VerificationError           what became of the verification
     │   ├── VerificationNotFound    verification_not_found
     │   ├── AlreadyVerified         already_verified
@@ -31,6 +33,7 @@ OtpServiceError
     │   ├── LimitError                                          limit
     │   │   ├── CooldownActive      cooldown_active
     │   │   └── LimitReached        limit_reached
+    │   ├── IdempotencyInProgress   idempotency_in_progress     (a RequestError, too)
     │   ├── ProviderRateLimited     provider_rate_limited       (a ProviderError, too)
     │   ├── ProviderUnavailable     provider_unavailable        (a ProviderError, too)
     │   └── StoreUnavailable        store_unavailable
@@ -183,6 +186,24 @@ class DestinationBlocked(RequestError):
     code = "destination_blocked"
 
 
+class ChallengeRequired(RequestError):
+    """The requester is suspicious: a risk challenge must be solved, and its solution sent along."""
+
+    code = "challenge_required"
+
+    @property
+    def challenge(self) -> dict[str, object]:
+        """What a browser needs to solve it."""
+        challenge = self.members.get("challenge")
+        return challenge if isinstance(challenge, dict) else {}
+
+
+class IdempotencyKeyReused(RequestError):
+    """This idempotency key was used with another request."""
+
+    code = "idempotency_key_reused"
+
+
 class InvalidCode(RequestError):
     """The text cannot be a code; no attempt was used."""
 
@@ -299,6 +320,12 @@ class StoreUnavailable(RetryableError):
     """The service's store does not answer or takes no writes."""
 
     code = "store_unavailable"
+
+
+class IdempotencyInProgress(RequestError, RetryableError):
+    """The call that bears this idempotency key is still running."""
+
+    code = "idempotency_in_progress"
 
 
 # ── the SMS could not be sent ──

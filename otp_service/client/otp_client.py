@@ -1,7 +1,8 @@
 """OtpClient: the calls of the service, for a server that holds a secret key. Touches network and clock.
 
 No call is made twice once its bytes may have left: an SMS costs money, an attempt is used up, a proof is
-redeemed once. Only what never arrived, and `status`, which changes nothing, is tried again, once.
+redeemed once. Only what never arrived, and what can be repeated, is tried again, once: `status`, which
+changes nothing, and every call under an idempotency key.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ RETRY_PAUSE = 0.2
 
 T = TypeVar("T")
 
+_REPEATABLE = (ServiceUnreachable, OutcomeUnknown)
+"""After these a call that changes nothing a second time is made again."""
+
 
 class OtpClient:
     """The service at *base_url*, called with *secret_key*. One instance serves all threads of a process.
@@ -30,6 +34,9 @@ class OtpClient:
     *timeout* is how many seconds to wait for an answer; *proxies* is what requests calls so, and proxies of
     the environment are not used; *ca_bundle* is the path of the certificates to trust instead of the public
     ones.
+
+    Calls take an *idempotency_key* (1 to 255 printable ASCII characters, another one for every new call):
+    under the same key the same call is made once, however often it is repeated, and answered the same.
 
     Every method raises, beside what it names, `ServiceUnreachable` (nothing was sent), `OutcomeUnknown` (no
     answer came), `UnexpectedAnswer` (something else answered), `Unauthorized` and `StoreUnavailable`.
@@ -70,6 +77,8 @@ class OtpClient:
         purpose: str | None = None,
         locale: str | None = None,
         client_ip: str | None = None,
+        risk_solution: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Sent:
         """Open a verification of *phone* and send its code.
 
@@ -78,11 +87,18 @@ class OtpClient:
 
         Raises:
             InvalidPhone, DestinationBlocked: this phone gets no SMS.
+            ChallengeRequired: a risk challenge must be solved first, and its *risk_solution* sent along.
             LimitError: too early, or a limit or budget is full.
             ProviderError: nothing was sent.
         """
-        body = {"phone": phone, "purpose": purpose, "locale": locale, "client_ip": client_ip}
-        return self._once("/otp/request", body, Sent.read)
+        body = {
+            "phone": phone,
+            "purpose": purpose,
+            "locale": locale,
+            "client_ip": client_ip,
+            "risk_solution": risk_solution,
+        }
+        return self._once("/otp/request", body, Sent.read, idempotency_key)
 
     def resend(
         self,
@@ -91,6 +107,8 @@ class OtpClient:
         *,
         locale: str | None = None,
         client_ip: str | None = None,
+        risk_solution: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Sent:
         """Send the same code of the same verification once more.
 
@@ -103,11 +121,18 @@ class OtpClient:
             "verification_id": verification_id,
             "locale": locale,
             "client_ip": client_ip,
+            "risk_solution": risk_solution,
         }
-        return self._once("/otp/request", body, Sent.read)
+        return self._once("/otp/request", body, Sent.read, idempotency_key)
 
     def verify(
-        self, phone: str, verification_id: str, code: str, *, client_ip: str | None = None
+        self,
+        phone: str,
+        verification_id: str,
+        code: str,
+        *,
+        client_ip: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Approved:
         """Submit what the person typed; return the proof if it was right.
 
@@ -122,15 +147,15 @@ class OtpClient:
             "code": code,
             "client_ip": client_ip,
         }
-        return self._once("/otp/verify", body, Approved.read)
+        return self._once("/otp/verify", body, Approved.read, idempotency_key)
 
-    def redeem(self, proof: str, *, purpose: str) -> Redeemed:
+    def redeem(self, proof: str, *, purpose: str, idempotency_key: str | None = None) -> Redeemed:
         """Use *proof* up and return what it proves. Works once.
 
         Raises:
             ProofError: not valid for this client and *purpose*, too old, or used before.
         """
-        return self._once("/otp/redeem", {"proof": proof, "purpose": purpose}, Redeemed.read)
+        return self._once("/otp/redeem", {"proof": proof, "purpose": purpose}, Redeemed.read, idempotency_key)
 
     def status(self, phone: str, verification_id: str) -> VerificationStatus:
         """Return a verification as it stands.
@@ -139,7 +164,7 @@ class OtpClient:
             VerificationNotFound: unknown, or not of this phone and client.
         """
         body = {"phone": phone, "verification_id": verification_id}
-        return self._post("/otp/status", body, VerificationStatus.read, (ServiceUnreachable, OutcomeUnknown))
+        return self._post("/otp/status", body, VerificationStatus.read, _REPEATABLE, {})
 
     def cancel(self, phone: str, verification_id: str) -> None:
         """End a pending verification.
@@ -149,8 +174,16 @@ class OtpClient:
         """
         self._once("/otp/cancel", {"phone": phone, "verification_id": verification_id}, _nothing)
 
-    def _once(self, path: str, body: Mapping[str, object], read: Callable[[Mapping[str, Any]], T]) -> T:
-        return self._post(path, body, read, (ServiceUnreachable,))
+    def _once(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        read: Callable[[Mapping[str, Any]], T],
+        key: str | None = None,
+    ) -> T:
+        if key is None:
+            return self._post(path, body, read, (ServiceUnreachable,), {})
+        return self._post(path, body, read, _REPEATABLE, {"Idempotency-Key": key})
 
     def _post(
         self,
@@ -158,13 +191,14 @@ class OtpClient:
         body: Mapping[str, object],
         read: Callable[[Mapping[str, Any]], T],
         again: tuple[type[OtpServiceError], ...],
+        headers: Mapping[str, str],
     ) -> T:
         given = {name: value for name, value in body.items() if value is not None}
         try:
-            return self._transport.post(path, given, read)
+            return self._transport.post(path, given, read, headers)
         except again:
             time.sleep(RETRY_PAUSE)
-        return self._transport.post(path, given, read)
+        return self._transport.post(path, given, read, headers)
 
 
 def _nothing(body: Mapping[str, Any]) -> None:

@@ -66,8 +66,14 @@ class Transport:
         """Close the connections that are kept open."""
         self._session.close()
 
-    def post(self, path: str, body: Mapping[str, object], read: Callable[[Mapping[str, Any]], T]) -> T:
-        """Send *body* once and return what *read* makes of a good answer.
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        read: Callable[[Mapping[str, Any]], T],
+        headers: Mapping[str, str],
+    ) -> T:
+        """Send *body* once, with *headers*, and return what *read* makes of a good answer.
 
         Raises:
             ServiceUnreachable: nothing was sent.
@@ -75,7 +81,7 @@ class Transport:
             UnexpectedAnswer: something else than the service answered.
             ApiError: the service said no.
         """
-        response = self._send(path, body)
+        response = self._send(path, body, headers)
         if isinstance(response, OtpServiceError):
             raise response
         answer = _json_object(response)
@@ -83,11 +89,14 @@ class Transport:
             return _value(answer, read)
         raise _refusal(response.status_code, answer)
 
-    def _send(self, path: str, body: Mapping[str, object]) -> requests.Response | OtpServiceError:
+    def _send(
+        self, path: str, body: Mapping[str, object], headers: Mapping[str, str]
+    ) -> requests.Response | OtpServiceError:
         try:
             return self._session.post(
                 self.base_url + path,
                 data=json.dumps(body).encode(),
+                headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
             )

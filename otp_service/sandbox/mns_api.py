@@ -1,27 +1,32 @@
 """The HTTP door of the message queue: receives and deletes messages, in XML.
 
-https://help.aliyun.com/document_detail/35136.html and https://help.aliyun.com/document_detail/35138.html
+One at a time: https://help.aliyun.com/document_detail/35136.html and
+https://help.aliyun.com/document_detail/35138.html; up to 16 at once:
+https://help.aliyun.com/document_detail/35137.html and https://help.aliyun.com/document_detail/35139.html
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import unquote
+from xml.sax.saxutils import unescape
 
 from flask import Blueprint, Response, request
 
-from otp_service.aliyun.mns import MAX_WAIT_SECONDS, VERSION
+from otp_service.aliyun.mns import MAX_BATCH, MAX_WAIT_SECONDS, VERSION, XMLNS
+from otp_service.aliyun.mns_codes import MNS_CODES
 from otp_service.sandbox.answers import new_request_id
 from otp_service.sandbox.desk import Desk
 from otp_service.sandbox.mns_verifier import MnsCall, MnsRefused, MnsVerifier
 from otp_service.sandbox.queue import MessageGone, Queue, Received
 from otp_service.sandbox.xml_text import to_xml
 
-_XMLNS = "http://mns.aliyuncs.com/doc/v1/"
 _XML = "text/xml;charset=utf-8"
 _PRIORITY = 8
+_HANDLE = re.compile(r"<ReceiptHandle>([^<]+)</ReceiptHandle>")
 
 
 def mns_blueprint(desk: Desk, verifier: MnsVerifier) -> Blueprint:
@@ -31,14 +36,21 @@ def mns_blueprint(desk: Desk, verifier: MnsVerifier) -> Blueprint:
     @blueprint.get("/queues/<name>/messages")
     def receive(name: str) -> Response:
         queue = _open(name)
-        received = queue.receive(_wait_seconds(request.args.get("waitseconds", "0")))
-        if received is None:
+        wait_seconds = _number("waitseconds", 0, range(MAX_WAIT_SECONDS + 1))
+        most = _number("numOfMessages", 1, range(1, MAX_BATCH + 1))
+        messages = [_message(received) for received in queue.receive_many(most, wait_seconds)]
+        if not messages:
             raise MnsRefused("MessageNotExist")
-        return _xml("Message", _message(received), 200)
+        if "numOfMessages" in request.args:
+            return _xml("Messages", {"Message": messages}, 200)
+        return _xml("Message", messages[0], 200)
 
     @blueprint.delete("/queues/<name>/messages")
     def delete(name: str) -> Response:
         queue = _open(name)
+        batch = _HANDLE.findall(request.get_data(as_text=True))
+        if batch:
+            return _delete_batch(queue, [unescape(handle) for handle in batch])
         try:
             queue.delete(_handle())
         except MessageGone as error:
@@ -68,10 +80,34 @@ def _call() -> MnsCall:
     )
 
 
-def _wait_seconds(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text[:9]) <= MAX_WAIT_SECONDS):
+def _number(name: str, default: int, allowed: range) -> int:
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and int(text[:9]) in allowed):
         raise MnsRefused("InvalidArgument")
     return int(text)
+
+
+def _delete_batch(queue: Queue, handles: list[str]) -> Response:
+    """Delete what is still there, and name the rest."""
+    if len(handles) > MAX_BATCH:
+        raise MnsRefused("InvalidArgument")
+    row = MNS_CODES["MessageNotExist"]
+    errors = [
+        {"ErrorCode": row.code, "ErrorMessage": row.message, "ReceiptHandle": handle}
+        for handle in handles
+        if not _deleted(queue, handle)
+    ]
+    if errors:
+        return _xml("Errors", {"Error": errors}, row.http_status)
+    return Response(status=204, headers=_headers(new_request_id()))
+
+
+def _deleted(queue: Queue, handle: str) -> bool:
+    try:
+        queue.delete(handle)
+    except MessageGone:
+        return False
+    return True
 
 
 def _handle() -> str:
@@ -106,7 +142,7 @@ def _milliseconds(moment: datetime) -> int:
 def _xml(root: str, fields: Mapping[str, object], status: int) -> Response:
     request_id = new_request_id()
     said = {**fields, "RequestId": request_id} if root == "Error" else fields
-    body = to_xml(root, said, _XMLNS)
+    body = to_xml(root, said, XMLNS)
     return Response(body, status, _headers(request_id), content_type=_XML)
 
 

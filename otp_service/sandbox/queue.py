@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import heapq
 import threading
 import time
 import uuid
@@ -63,12 +64,17 @@ class Queue:
 
     def receive(self, wait_seconds: float = 0.0) -> Received | None:
         """Take a visible message, waiting for one so long; it is invisible for a while then."""
+        received = self.receive_many(1, wait_seconds)
+        return received[0] if received else None
+
+    def receive_many(self, most: int, wait_seconds: float = 0.0) -> list[Received]:
+        """Take so many visible messages at most, waiting for the first one so long."""
         deadline = time.monotonic() + wait_seconds
         with self._changed:
             while True:
-                received = self._take()
+                received = self._take(most)
                 left = deadline - time.monotonic()
-                if received is not None or left <= 0 or self._closed:
+                if received or left <= 0 or self._closed:
                     return received
                 self._changed.wait(min(left, _POLL))
 
@@ -92,10 +98,11 @@ class Queue:
             self._closed = True
             self._changed.notify_all()
 
-    def _take(self) -> Received | None:
+    def _take(self, most: int) -> list[Received]:
         now = self._clock()
         visible = [held for held in self._held if held.visible_at <= now]
-        return self._hand_out(min(visible, key=lambda held: held.visible_at), now) if visible else None
+        first = heapq.nsmallest(most, visible, key=lambda held: held.visible_at)
+        return [self._hand_out(held, now) for held in first]
 
     def _hand_out(self, held: _Held, now: datetime) -> Received:
         held.times_received += 1

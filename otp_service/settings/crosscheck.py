@@ -8,6 +8,7 @@ from itertools import product
 
 from otp_service.settings.clients import ID, NAME, ClientTable
 from otp_service.settings.mistakes import Mistake
+from otp_service.settings.routes import WEBHOOK
 from otp_service.settings.secret_text import forms
 from otp_service.settings.settings import Settings
 
@@ -87,6 +88,7 @@ def _route_mistakes(settings: Settings) -> Iterator[Mistake]:
     for number, route in enumerate(settings.routes):
         where = f"routes[{number}]"
         yield from route.mistakes(where)
+        yield from route.minutes_mistakes(where, settings.codes.ttl)
         if not set(route.clients) <= set(settings.clients):
             yield Mistake(f"{where}.clients", "names a client that is not in [clients]")
         purposes = {template.purpose for template in route.templates} - {"*"}
@@ -98,9 +100,12 @@ def _route_mistakes(settings: Settings) -> Iterator[Mistake]:
 
 def _report_mistakes(settings: Settings) -> Iterator[Mistake]:
     yield from settings.reports.mistakes("reports")
-    route = settings.reports.queue.route
-    if route and route not in {table.name for table in settings.routes}:
+    name = settings.reports.queue.route
+    routes = [route for route in settings.routes if route.name == name]
+    if name and not routes:
         yield Mistake("reports.queue.route", "names no route")
+    if any(route.provider == WEBHOOK for route in routes):
+        yield Mistake("reports.queue.route", "names a route without an account at Aliyun")
 
 
 def _shared_secrets(settings: Settings) -> Iterator[Mistake]:

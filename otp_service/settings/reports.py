@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from otp_service.settings.mistakes import Mistake
 from otp_service.settings.tables import Table
+from otp_service.settings.webhooks import webhook_mistakes
 
 TOKEN_ENDPOINT = "https://dybaseapi.aliyuncs.com"  # noqa: S105 - an address
 QUEUE_ENDPOINT = "https://1943695596114318.mns.cn-hangzhou.aliyuncs.com"
@@ -59,4 +60,6 @@ class ReportsTable(Table):
             yield Mistake(f"{where}.secret", "must be 32 to 128 of A-Z a-z 0-9 _ -")
         if bool(self.uplink_url) != (self.uplink_secret is not None):
             yield Mistake(f"{where}.uplink_secret", "and uplink_url belong together")
+        elif self.uplink_secret is not None:
+            yield from webhook_mistakes(f"{where}.uplink_", self.uplink_url, self.uplink_secret)
         yield from self.queue.mistakes(f"{where}.queue")

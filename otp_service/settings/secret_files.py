@@ -17,7 +17,7 @@ def read_secret_files(raw: Json) -> Iterator[Mistake]:
     """Replace every `x_file` of *raw* by `x`, its content; tell which files cannot be read.
 
     Which places may hold a file: `redis.url`, `keys.tag_key`, every root, the two of `reports`, every
-    client's `proof_keys` (one a line), and the parts of a route's account.
+    client's `proof_keys` (one a line), the parts of a route's account, and the `secret` of its webhook.
     """
     for path, table, names, read in _places(raw):
         for name in names(table):
@@ -58,6 +58,7 @@ def _places(
             "security_token",
             "second_access_key_id",
             "second_access_key_secret",
+            "secret",
         )
         yield ("routes", number), _table(route), account, str.strip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from otp_service.codes import CodeType
-from otp_service.limits import DAY, PhoneLimits
+from otp_service.limits import DAY, AddressLimits, GuardLimits, PhoneLimits
 from otp_service.ports import PhoneSlot
 
 NOBODY = bytes(12)
@@ -36,6 +36,29 @@ _UTC8 = 8 * 3600
 def day(seconds: float) -> int:
     """Return the calendar day of UTC+8 that *seconds* (unix, of the store's clock) lie in."""
     return int(seconds + _UTC8) // DAY
+
+
+@lru_cache(maxsize=16)
+def address_limits(values: AddressLimits) -> str:
+    """Return the numbers of `address_send.lua`, in its order."""
+    numbers = (
+        values.sends_per_hour,
+        values.sends_per_day,
+        values.phones_per_day,
+        values.refused_at,
+        round(values.verified_share * 100),
+    )
+    return " ".join(str(number) for number in numbers)
+
+
+def short_phone(tag: str) -> str:
+    """Return the 6 characters that stand for a phone in the log of an address."""
+    return tag[:6]
+
+
+def guard_limits(values: GuardLimits) -> tuple[int, int, int]:
+    """Return the numbers of `guard.lua`, in its order."""
+    return values.least, round(values.share * 100), values.blocked_at
 
 
 def requester(slot: PhoneSlot) -> bytes:

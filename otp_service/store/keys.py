@@ -29,6 +29,36 @@ def inquiry(tag: str, verification_id: str, call: str) -> str:
     return f"{PREFIX}{{{tag}}}:{verification_id}:{call}"
 
 
+def address(tag: str) -> str:
+    """Return the key of what one address has caused."""
+    return f"{PREFIX}address:{{{tag}}}"
+
+
+def attempts(tag: str) -> str:
+    """Return the key of the attempts from one address."""
+    return f"{PREFIX}attempts:{{{tag}}}"
+
+
+def guard(name: str) -> str:
+    """Return the key of what one scope has sent and verified."""
+    return f"{PREFIX}guard:{{{name}}}"
+
+
+def solved(tag: str, challenge: str) -> str:
+    """Return the key that marks a risk challenge as solved, in the slot of the phone that it is bound to."""
+    return f"{PREFIX}{{{tag}}}:solved:{challenge}"
+
+
+def claim(tag: str) -> str:
+    """Return the key of an idempotency key."""
+    return f"{PREFIX}claim:{{{tag}}}"
+
+
+def wrong_codes(day: int) -> str:
+    """Return the key of a day's wrong codes of verifications that were never approved, and its approvals."""
+    return f"{PREFIX}wrong_codes:{day}"
+
+
 def unaddressed(client: str) -> str:
     """Return the key that marks a client as not naming addresses."""
     return f"{PREFIX}unaddressed:{client}"

@@ -25,7 +25,7 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.limits import Budget
-from otp_service.ports import Reported, Standing
+from otp_service.ports import Approval, ClaimReading, ClaimState, GuardReading, Reported, Standing
 from otp_service.verification import Delivery, Send, Status, Verification
 
 _STATUS = {
@@ -51,8 +51,10 @@ _FACTS_OF_A_SEND = 4
 _SENDS = 10
 """Where in a reply the sends stand."""
 
-_ONLY_KNOWN = 2
+_NO_SEND = 3
 """The length of a peek's reply that tells of no send."""
+
+_CLAIMS = frozenset(state.value.encode() for state in ClaimState)
 
 _CODE_TYPES = {b"d": CodeType.DIGITS, b"n": CodeType.ALNUM}
 
@@ -141,12 +143,45 @@ def verification(reply: Sequence[Any], verification_id: str, client: str) -> Ver
 
 def standing(reply: Sequence[Any]) -> Standing:
     """Return what a peek tells."""
-    known = reply[1] == 1
-    if len(reply) == _ONLY_KNOWN:
-        return Standing(known)
-    now, purpose, number, state, at, route = reply[2:]
+    if error := refusal(reply):
+        return Standing(known=False, refusal=error)
+    known, is_slow = reply[1] == 1, reply[2] == 1
+    if len(reply) == _NO_SEND:
+        return Standing(known, is_slow=is_slow)
+    now, purpose, number, state, at, route = reply[3:]
     last = Send(number, _DELIVERY[state], at / 1000, route.decode())
-    return Standing(known, now / 1000, purpose.decode(), last)
+    return Standing(known, now / 1000, purpose.decode(), last, is_slow)
+
+
+def approval(reply: Sequence[Any]) -> Approval:
+    """Return what the right code has approved.
+
+    Raises:
+        VerificationError, InvalidCode: it was not the right one.
+    """
+    raise_refusal(reply)
+    return Approval(str(reply[1], "ascii"), wrong=reply[2], at=reply[3] // 1000, replayed=reply[4] == 1)
+
+
+def claim(reply: Sequence[Any]) -> ClaimReading:
+    """Return what a claim found.
+
+    Raises:
+        StoreUnavailable: a newer version wrote it.
+    """
+    word = reply[0]
+    if word not in _CLAIMS:
+        raise StoreUnavailable
+    state = ClaimState(word.decode())
+    if state is ClaimState.BUSY:
+        return ClaimReading(state, wait=max(1, math.ceil(reply[1] / 1000)))
+    return ClaimReading(state, reply[1].decode() if len(reply) > 1 else "")
+
+
+def guard_reading(kind: str, reply: Sequence[Any]) -> GuardReading:
+    """Return what one scope has counted."""
+    level, unverified, sent, verified = reply[1:]
+    return GuardReading(kind, level, unverified, sent, verified)
 
 
 def reported(reply: Sequence[Any]) -> Reported | None:

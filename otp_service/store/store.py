@@ -12,12 +12,16 @@ from typing import Any, TypeVar
 
 import redis
 
-from otp_service.codes import CodeType
 from otp_service.errors import ProofRedeemed, StoreUnavailable
 from otp_service.limits import Budget
 from otp_service.ports import (
+    Approval,
+    Attempt,
+    Claim,
+    ClaimReading,
     DeliveryReport,
     Events,
+    Knock,
     NewVerification,
     PhoneSlot,
     Reopened,
@@ -26,7 +30,7 @@ from otp_service.ports import (
     Settlement,
     Standing,
 )
-from otp_service.store import arguments, health, keys, replies
+from otp_service.store import arguments, health, keys, knocks, replies
 from otp_service.store.scripts import Call, ScriptRunner
 from otp_service.store.wire import Argument
 from otp_service.verification import Verification
@@ -52,20 +56,27 @@ class RedisStore:
 
     # ── first flush ──
 
-    def peek(self, slot: PhoneSlot, attempts: int) -> Standing:
+    def peek(self, slot: PhoneSlot, attempts: int, knock: Knock) -> Standing:
         """See `ports.Store.peek`."""
         head = arguments.limits(slot.limits), arguments.requester(slot)
-        return self._peek(Call("peek", [keys.row(slot.tag)], [*head, attempts]))
+        call = Call("peek", [keys.row(slot.tag)], [*head, attempts])
+        return knocks.knock(self.flush, slot.tag, call, knock)
 
-    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str) -> Standing:
+    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str, knock: Knock) -> Standing:
         """See `ports.Store.peek_resend`."""
         head = arguments.limits(slot.limits), arguments.requester(slot)
-        return self._peek(Call("peek", _both(slot, verification_id), [*head, 0, client]))
+        call = Call("peek", _both(slot, verification_id), [*head, 0, client])
+        return knocks.knock(self.flush, slot.tag, call, knock)
 
-    def _peek(self, call: Call) -> Standing:
-        reply = self._run(call)
-        replies.raise_refusal(reply)
-        return replies.standing(reply)
+    # ── idempotency keys ──
+
+    def claim(self, claim: Claim) -> ClaimReading:
+        """See `ports.Store.claim`."""
+        return replies.claim(self._run(knocks.claim_call(claim)))
+
+    def end_claim(self, claim: Claim, what: str = "") -> None:
+        """See `ports.Store.end_claim`."""
+        self._run(knocks.end_call(claim, what))
 
     # ── second flush ──
 
@@ -113,7 +124,7 @@ class RedisStore:
         Returns the slot's reply and the least that a budget has left.
         """
         takes = [Call("budget_take", [keys.budget(b.scope)], [left]) for b, left in budgets.items()]
-        reply, *budget_replies = self._flush([slot_call, *takes])
+        reply, *budget_replies = self.flush([slot_call, *takes])
         taken = dict(zip(budgets, budget_replies, strict=True))
         errors = [error for error in (replies.refusal(reply),) if error]
         errors += [replies.budget_refusal(b, told) for b, told in taken.items() if told[0] != b"ok"]
@@ -135,7 +146,7 @@ class RedisStore:
             withdrawn = SendRecord(verification_id, replies.newest_send(reply), Settlement.WITHDRAWN)
             calls.append(_settle_call(slot, withdrawn))
         if calls:
-            self._flush(calls)
+            self.flush(calls)
 
     # ── third flush ──
 
@@ -145,11 +156,13 @@ class RedisStore:
         client: str,
         record: SendRecord,
         refund: Sequence[Budget],
+        ended: Claim | None = None,
     ) -> Verification | None:
         """See `ports.Store.settle`."""
         day = arguments.day(record.taken_at)
         refunds = _refunds(dict.fromkeys(refund, day))
-        reply, *_ = self._flush([_settle_call(slot, record), *refunds])
+        ends = [knocks.end_call(ended, ended.what)] if ended else []
+        reply, *_ = self.flush([_settle_call(slot, record), *refunds, *ends])
         replies.raise_refusal(reply)
         if reply[0] == b"gone":
             return None
@@ -162,7 +175,7 @@ class RedisStore:
         told: list[Reported | None] = []
         for start in range(0, len(reports), FLUSH_SIZE):
             calls = [_report_call(report) for report in reports[start : start + FLUSH_SIZE]]
-            told += map(replies.reported, self._flush(calls))
+            told += map(replies.reported, self.flush(calls))
         return told
 
     def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
@@ -177,16 +190,14 @@ class RedisStore:
         slot: PhoneSlot,
         client: str,
         verification_id: str,
-        digests: Mapping[str, bytes],
-        shapes: frozenset[CodeType],
-    ) -> str:
+        attempt: Attempt,
+    ) -> Approval:
         """See `ports.Store.attempt`."""
-        rest: list[Argument] = [verification_id, client, arguments.code_types(shapes)]
-        for kid, digest in digests.items():
+        rest: list[Argument] = [verification_id, client, arguments.code_types(attempt.shapes)]
+        rest += [attempt.id, attempt.at * 1000]
+        for kid, digest in attempt.digests.items():
             rest += [kid, digest]
-        reply = self._run(Call("attempt", _both(slot, verification_id), rest))
-        replies.raise_refusal(reply)
-        return str(reply[1], "ascii")
+        return replies.approval(self._run(Call("attempt", _both(slot, verification_id), rest)))
 
     def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
         """See `ports.Store.read`."""
@@ -200,11 +211,17 @@ class RedisStore:
         reply = self._run(Call("cancel", _both(slot, verification_id), [verification_id, client]))
         replies.raise_refusal(reply)
 
-    def redeem(self, tag: str, verification_id: str, ttl: int) -> None:
+    def redeem(self, tag: str, verification_id: str, ttl: int, call: bytes = b"") -> bool:
         """See `ports.Store.redeem`."""
         key = keys.redeemed(tag, verification_id)
-        if not self._guarded(lambda: self._client.set(key, b"1", nx=True, ex=ttl)):
+        reply = self._run(Call("redeem", [key], [call, ttl * 1000]))
+        if reply[0] != b"ok":
             raise ProofRedeemed
+        return bool(reply[1])
+
+    def unlock(self, tag: str) -> None:
+        """See `ports.Store.unlock`."""
+        replies.raise_refusal(self._run(Call("unlock", [keys.row(tag)], [])))
 
     # ── hints for the operator ──
 
@@ -227,9 +244,14 @@ class RedisStore:
     # ── one round trip ──
 
     def _run(self, call: Call) -> list[Any]:
-        return self._flush([call])[0]
+        return self.flush([call])[0]
 
-    def _flush(self, calls: Sequence[Call]) -> list[list[Any]]:
+    def flush(self, calls: Sequence[Call]) -> list[list[Any]]:
+        """Run *calls* in one round trip and return their replies.
+
+        Raises:
+            StoreUnavailable: any of them may or may not have run.
+        """
         return self._guarded(lambda: [replies.sound(reply) for reply in self._scripts.run(*calls)])
 
     def _guarded(self, trip: Callable[[], T]) -> T:

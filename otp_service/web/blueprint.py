@@ -11,7 +11,7 @@ from functools import partial
 
 from flask import Blueprint, Flask, Request, Response, request
 
-from otp_service.web import auth, body, problems, report_intake, request_id
+from otp_service.web import auth, body, problems, repeats, report_intake, request_id
 from otp_service.web.audit import Record
 from otp_service.web.calls import CALLS, Call
 from otp_service.web.pages import PAGES
@@ -79,10 +79,16 @@ def _answer(parts: WebParts, call: Call, record: Record) -> Response:
     caller = auth.authenticate(asked.environ.get("HTTP_AUTHORIZATION"), parts.clients)
     record.client = caller.client.id
     auth.admit(caller, call.callers)
-    reply = call.view(parts, caller, call.body.read(body.read(asked)))
+    told = body.read(asked)
+    read = call.body.read(told)
+    if call.repeatable:
+        reply = call.view(parts, caller, read, repeats.read(asked.environ.get("HTTP_IDEMPOTENCY_KEY"), told))
+    else:
+        reply = call.view(parts, caller, read)
     if reply.answer is None:
         return nothing()
-    return respond(reply.status, reply.answer.model_dump_json())
+    headers = (repeats.REPLAYED,) if reply.replayed else ()
+    return respond(reply.status, reply.answer.model_dump_json(), headers=headers)
 
 
 def _show(parts: WebParts, page: Callable[[WebParts], Response], _: Record) -> Response:

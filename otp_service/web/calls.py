@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from otp_service import errors
-from otp_service.clients import Caller, KeyKind
+from otp_service.clients import KeyKind
 from otp_service.errors import OtpError
 from otp_service.web import answers, auth, endpoints, payloads
 from otp_service.web.endpoints import Reply
-from otp_service.web.parts import WebParts
 from otp_service.web.payloads import Body
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. *answers* maps each status of success to its model, None for no body."""
+    """One call. *answers* maps each status of success to its model, None for no body.
+
+    *repeatable*: it takes an idempotency key.
+    """
 
     name: str
     path: str
@@ -28,13 +29,15 @@ class Call:
     description: str
     callers: frozenset[KeyKind]
     body: type[Body]
-    view: Callable[[WebParts, Caller, Any], Reply]
+    view: Callable[..., Reply]
     answers: Mapping[int, type[answers.Answer] | None]
     problems: tuple[type[OtpError], ...]
+    repeatable: bool = False
 
     def all_problems(self) -> tuple[type[OtpError], ...]:
         """Return every error this call may end in, those of any call included."""
-        return (*_OF_ANY_CALL, *self.problems)
+        of_repeats = _OF_REPEATS if self.repeatable else ()
+        return (*_OF_ANY_CALL, *of_repeats, *self.problems)
 
 
 _OF_ANY_CALL = (
@@ -46,6 +49,7 @@ _OF_ANY_CALL = (
     errors.InternalError,
     errors.StoreUnavailable,
 )
+_OF_REPEATS = (errors.IdempotencyInProgress, errors.IdempotencyKeyReused)
 _OF_A_PHONE = (errors.InvalidPhone, errors.DestinationBlocked)
 
 CALLS = (
@@ -63,6 +67,7 @@ CALLS = (
         answers=dict.fromkeys((200, 201, 202), answers.VerificationAnswer),
         problems=(
             *_OF_A_PHONE,
+            errors.ChallengeRequired,
             errors.VerificationNotFound,
             errors.AlreadyVerified,
             errors.VerificationExpired,
@@ -75,6 +80,7 @@ CALLS = (
             errors.ProviderMisconfigured,
             errors.ProviderUnavailable,
         ),
+        repeatable=True,
     ),
     Call(
         name="verify",
@@ -95,7 +101,9 @@ CALLS = (
             errors.VerificationExpired,
             errors.VerificationCanceled,
             errors.AttemptsExhausted,
+            errors.LimitReached,
         ),
+        repeatable=True,
     ),
     Call(
         name="redeem",
@@ -107,6 +115,7 @@ CALLS = (
         view=endpoints.redeem,
         answers={200: answers.RedeemedAnswer},
         problems=(errors.InvalidProof, errors.ProofExpired, errors.ProofRedeemed),
+        repeatable=True,
     ),
     Call(
         name="status",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from otp_service.clients import Caller
 from otp_service.errors import FieldError, InvalidRequest
+from otp_service.repeats import Repeat
 from otp_service.service import Sent
 from otp_service.verification import Delivery
 from otp_service.web import answers, auth
@@ -21,31 +22,42 @@ _ON_ITS_WAY = frozenset({Delivery.ACCEPTED, Delivery.DELIVERED, Delivery.UNDELIV
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful outcome: its HTTP status and what it tells, if anything."""
+    """A successful outcome: its HTTP status and what it tells, if anything.
+
+    *replayed*: an idempotency key says that it was told before.
+    """
 
     status: int
     answer: Answer | None = None
+    replayed: bool = False
 
 
-def request(parts: WebParts, caller: Caller, body: RequestBody) -> Reply:
+def request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat | None) -> Reply:
     """Send the code of a new verification, or of a given one once more."""
     if body.known_phone is not None:
         auth.admit(caller, auth.SERVERS)
-    sent = _resend(parts, caller, body) if body.verification_id is not None else _request(parts, caller, body)
-    return Reply(_status(sent), answers.sent(sent))
+    send = _request if body.verification_id is None else _resend
+    sent = send(parts, caller, body, repeat)
+    return Reply(_status(sent), answers.sent(sent), sent.replayed)
 
 
-def verify(parts: WebParts, caller: Caller, body: VerifyBody) -> Reply:
+def verify(parts: WebParts, caller: Caller, body: VerifyBody, repeat: Repeat | None) -> Reply:
     """Submit a code."""
     approved = parts.service.verify(
-        caller.client, body.phone, body.verification_id, body.code, client_ip=_client_ip(caller, body)
+        caller.client,
+        body.phone,
+        body.verification_id,
+        body.code,
+        client_ip=_client_ip(caller, body),
+        repeat=repeat,
     )
-    return Reply(200, answers.approved(approved))
+    return Reply(200, answers.approved(approved), approved.replayed)
 
 
-def redeem(parts: WebParts, caller: Caller, body: RedeemBody) -> Reply:
+def redeem(parts: WebParts, caller: Caller, body: RedeemBody, repeat: Repeat | None) -> Reply:
     """Use a proof up."""
-    return Reply(200, answers.redeemed(parts.service.redeem(caller.client, body.proof, purpose=body.purpose)))
+    redeemed = parts.service.redeem(caller.client, body.proof, purpose=body.purpose, repeat=repeat)
+    return Reply(200, answers.redeemed(redeemed.proof), redeemed.replayed)
 
 
 def status(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
@@ -60,12 +72,14 @@ def cancel(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
 
 
 def _status(sent: Sent) -> int:
+    if sent.uncertain:
+        return 202
     if not sent.by_this_call:
         return 200
     return 201 if sent.verification.delivery in _ON_ITS_WAY else 202
 
 
-def _request(parts: WebParts, caller: Caller, body: RequestBody) -> Sent:
+def _request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat | None) -> Sent:
     return parts.service.request(
         caller.client,
         body.phone,
@@ -73,10 +87,12 @@ def _request(parts: WebParts, caller: Caller, body: RequestBody) -> Sent:
         locale=body.locale or "",
         client_ip=_client_ip(caller, body),
         known_phone=body.known_phone or False,
+        risk_solution=body.risk_solution or "",
+        repeat=repeat,
     )
 
 
-def _resend(parts: WebParts, caller: Caller, body: RequestBody) -> Sent:
+def _resend(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat | None) -> Sent:
     if body.purpose is not None:
         raise _invalid("/purpose", "must be left out of a resend")
     return parts.service.resend(
@@ -86,6 +102,8 @@ def _resend(parts: WebParts, caller: Caller, body: RequestBody) -> Sent:
         locale=body.locale or "",
         client_ip=_client_ip(caller, body),
         known_phone=body.known_phone or False,
+        risk_solution=body.risk_solution or "",
+        repeat=repeat,
     )
 
 

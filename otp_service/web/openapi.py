@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from otp_service import __version__, errors
 from otp_service.clients import KeyKind
 from otp_service.errors import OtpError, RetryableError
-from otp_service.web import answers, problem_schemas, problems, request_id, samples
+from otp_service.web import answers, problem_schemas, problems, repeats, request_id, samples
 from otp_service.web.calls import CALLS, Call
 from otp_service.web.responses import JSON
 
@@ -62,20 +62,28 @@ def _operation(call: Call) -> Json:
         "description": call.description,
         "tags": ["calls"],
         "security": [{scheme: []} for kind, scheme in _SCHEMES.items() if kind in call.callers],
-        "parameters": [{"$ref": "#/components/parameters/RequestId"}],
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in _parameters_of(call)],
         "requestBody": {
             "required": True,
             "content": _content(JSON, _ref(call.body), example=samples.body(call.body)),
         },
         "responses": {
-            **{str(status): _success(status, model) for status, model in call.answers.items()},
+            **{
+                str(status): _success(status, model, repeatable=call.repeatable)
+                for status, model in call.answers.items()
+            },
             **_problem_responses(call.all_problems()),
         },
     }
 
 
-def _success(status: int, model: type[answers.Answer] | None) -> Json:
-    response: Json = {"description": samples.MEANINGS[status], "headers": _header_refs("RequestId")}
+def _parameters_of(call: Call) -> list[str]:
+    return ["RequestId", "IdempotencyKey"] if call.repeatable else ["RequestId"]
+
+
+def _success(status: int, model: type[answers.Answer] | None, *, repeatable: bool = False) -> Json:
+    names = ["RequestId", "IdempotencyReplayed"] if repeatable else ["RequestId"]
+    response: Json = {"description": samples.MEANINGS[status], "headers": _header_refs(*names)}
     if model is not None:
         response["content"] = _content(JSON, _ref(model), example=samples.answer(model, status))
     return response
@@ -164,6 +172,10 @@ def _headers() -> Json:
             "schema": {"type": "integer", "minimum": 0},
         },
         "Authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}},
+        "IdempotencyReplayed": {
+            "description": "There, and `true`, when the call of this idempotency key was made before.",
+            "schema": {"type": "string", "const": "true"},
+        },
     }
 
 
@@ -171,6 +183,7 @@ _HEADER_NAMES: Mapping[str, str] = {
     "RequestId": request_id.HEADER,
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
+    "IdempotencyReplayed": repeats.REPLAYED[0],
 }
 
 
@@ -185,7 +198,13 @@ def _parameters() -> Json:
             "in": "header",
             "description": "An id of the caller's own for this call; one of another form is ignored.",
             "schema": {"type": "string", "pattern": f"^{request_id.GIVEN.pattern}$"},
-        }
+        },
+        "IdempotencyKey": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "The same key with the same body makes the call once, however often it is sent.",
+            "schema": {"type": "string", "pattern": f"^{repeats.KEY.pattern}$"},
+        },
     }
 
 

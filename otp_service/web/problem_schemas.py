@@ -6,10 +6,24 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from otp_service.errors import InvalidRequest, LimitError, OtpError, RetryableError, WrongCode
+from otp_service.errors import (
+    ChallengeRequired,
+    InvalidRequest,
+    LimitError,
+    OtpError,
+    RetryableError,
+    WrongCode,
+)
 from otp_service.web.problems import STATUSES, document, type_uri
 
 SAMPLE_REQUEST_ID = "req_hB3XJ5o8yq0ZdTkM"
+SAMPLE_CHALLENGE: dict[str, object] = {
+    "algorithm": "SHA-256",
+    "challenge": "2c5e8a…",
+    "maxnumber": 100_000,
+    "salt": "b1946ac9…?expires=1795421861",
+    "signature": "7f83b165…",
+}
 
 
 class Problem(BaseModel):
@@ -56,7 +70,23 @@ class ProblemWithLimit(ProblemWithDelay):
     limit: Annotated[str, Field(examples=["sends_per_hour"])]
 
 
-MODELS = (Problem, ProblemWithPlaces, ProblemWithAttempts, ProblemWithDelay, ProblemWithLimit)
+class ProblemWithChallenge(Problem):
+    """A risk challenge that must be solved first."""
+
+    challenge: Annotated[
+        dict[str, object],
+        Field(description="What a browser needs to solve it; by default a challenge of the altcha protocol."),
+    ]
+
+
+MODELS = (
+    Problem,
+    ProblemWithPlaces,
+    ProblemWithAttempts,
+    ProblemWithDelay,
+    ProblemWithLimit,
+    ProblemWithChallenge,
+)
 
 
 def model(error: type[OtpError]) -> type[Problem]:
@@ -67,6 +97,8 @@ def model(error: type[OtpError]) -> type[Problem]:
         return ProblemWithAttempts
     if issubclass(error, LimitError):
         return ProblemWithLimit
+    if issubclass(error, ChallengeRequired):
+        return ProblemWithChallenge
     return ProblemWithDelay if issubclass(error, RetryableError) else Problem
 
 
@@ -95,4 +127,6 @@ def _sample(error: type[OtpError]) -> OtpError:
         return error(4)
     if issubclass(error, LimitError):
         return error(42, "cooldown")
+    if issubclass(error, ChallengeRequired):
+        return error(SAMPLE_CHALLENGE)
     return error(2) if issubclass(error, RetryableError) else error()

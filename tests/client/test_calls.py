@@ -6,12 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from scripted import Scripted, says
+from scripted import Scripted, resets, says
 
 from otp_service.client import (
     Approved,
     OtpClient,
     OutcomeUnknown,
+    Reason,
     Redeemed,
     SendStatus,
     Sent,
@@ -162,7 +163,8 @@ def test_a_status_tells_what_became_of_each_sms(service: Scripted, client: OtpCl
     status = client.status(PHONE, ID)
 
     assert isinstance(status, VerificationStatus)
-    assert status.sends == (SendStatus(1, "delivered", datetime(2026, 11, 23, 8, 7, 41, tzinfo=UTC), "main"),)
+    at = datetime(2026, 11, 23, 8, 7, 41, tzinfo=UTC)
+    assert status.sends == (SendStatus(1, "delivered", at, "main", None),)
 
 
 def test_an_approval_holds_the_proof(service: Scripted, client: OtpClient) -> None:
@@ -225,3 +227,40 @@ def test_connections_are_kept_and_cookies_are_not(service: Scripted, client: Otp
     client.cancel(PHONE, ID)
 
     assert [call.headers.get("Cookie") for call in service.calls] == [None, None]
+
+
+def test_a_call_under_an_idempotency_key_is_repeated_when_its_answer_is_lost(
+    service: Scripted, client: OtpClient
+) -> None:
+    service.will(resets, ANSWERS["/otp/verify"])
+
+    client.verify(PHONE, ID, "012345", idempotency_key="order-17")
+
+    assert [call.headers["Idempotency-Key"] for call in service.calls] == ["order-17", "order-17"]
+
+
+def test_a_call_without_one_is_not(service: Scripted, client: OtpClient) -> None:
+    service.will(resets)
+    with pytest.raises(OutcomeUnknown):
+        client.verify(PHONE, ID, "012345")
+
+    assert len(service.calls) == 1
+    assert "Idempotency-Key" not in service.calls[0].headers
+
+
+def test_a_status_tells_why_an_sms_did_not_arrive(service: Scripted, client: OtpClient) -> None:
+    reason = {"code": "MOBILE_NOT_ON_SERVICE", "en": "The number is switched off.", "zh": "停机"}
+    told = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
+    service.will(says(200, {**STANDING, "sends": [{**told, "reason": reason}]}))
+
+    (send,) = client.status(PHONE, ID).sends
+
+    assert send.reason == Reason(**reason)
+
+
+def test_a_request_carries_the_solution_of_a_risk_challenge(service: Scripted, client: OtpClient) -> None:
+    service.will(ANSWERS["/otp/request"])
+    client.request(PHONE, risk_solution="solved")
+
+    (call,) = service.calls
+    assert call.json["risk_solution"] == "solved"

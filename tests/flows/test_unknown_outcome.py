@@ -111,6 +111,8 @@ def build(client: redis.Redis, router: Router, clock: MixedClock, sandbox: Sandb
         signers={},
         store=store,
         sender=router,
+        ledger=fakes.FakeLedger(),
+        challenges=None,
         clock=clock,
         events=Quiet(),
     )

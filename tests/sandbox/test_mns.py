@@ -41,7 +41,9 @@ class Reader:
         self.access_key_id, self.secret = key["AccessKeyId"], key["AccessKeySecret"]
         self.security_token = key["SecurityToken"]
 
-    def call(self, method: str, resource: str, changes: dict[str, str | None] | None = None) -> Any:
+    def call(
+        self, method: str, resource: str, changes: dict[str, str | None] | None = None, body: str = ""
+    ) -> Any:
         date = http_date(self.caller.clock())
         signed = {"date": date, "x-mns-date": date, "x-mns-version": mns.VERSION, "content-type": "text/xml"}
         mac = mns.sign(self.secret, mns.string_to_sign(method, signed, resource))
@@ -51,7 +53,7 @@ class Reader:
             "security-token": self.security_token,
             **(changes or {}),
         }
-        return self.caller.raw(method, resource, headers=sent)
+        return self.caller.raw(method, resource, headers=sent, data=body)
 
     def body(self, resource: str) -> dict[str, Any]:
         message = self.fields(resource)
@@ -192,6 +194,60 @@ def test_handle_may_be_encoded(caller: Any, reader: Reader) -> None:
     assert reader.call("DELETE", f"{REPORTS}?ReceiptHandle={handle}").status_code == 204
 
 
+def _batch(reader: Reader, most: int) -> list[dict[str, str]]:
+    answer = reader.call("GET", f"{REPORTS}?numOfMessages={most}&waitseconds=0")
+    assert answer.status_code == 200, answer.text
+    root = parsed(answer.content)
+    assert root.tag == f"{NAMESPACE}Messages"
+    assert {message.tag for message in root} == {f"{NAMESPACE}Message"}
+    return [{field.tag.removeprefix(NAMESPACE): str(field.text) for field in message} for message in root]
+
+
+def _delete(reader: Reader, *handles: str) -> requests.Response:
+    named = "".join(f"<ReceiptHandle>{handle}</ReceiptHandle>" for handle in handles)
+    body = f'<?xml version="1.0"?><ReceiptHandles xmlns="{mns.XMLNS}">{named}</ReceiptHandles>'
+    return reader.call("DELETE", REPORTS, body=body)
+
+
+def test_several_messages_are_received_and_deleted_at_once(caller: Any, reader: Reader, clock: Any) -> None:
+    for number in ("13900000001", "13900000002", "13900000003"):
+        caller.v1(PhoneNumbers=number)
+    first, rest = _batch(reader, 2), _batch(reader, 16)
+    deleted = _delete(reader, *(message["ReceiptHandle"] for message in first))
+    clock.advance(seconds=31)
+
+    assert [len(first), len(rest)] == [2, 1]
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert [message["MessageId"] for message in _batch(reader, 16)] == [rest[0]["MessageId"]]
+
+
+def test_batch_of_one_is_a_batch(caller: Any, reader: Reader) -> None:
+    caller.v1()
+
+    assert len(_batch(reader, 1)) == 1
+    assert _error(reader.call("GET", f"{REPORTS}?numOfMessages=16")) == ("MessageNotExist", 404)
+
+
+def test_delete_of_several_names_those_that_are_gone(caller: Any, reader: Reader, clock: Any) -> None:
+    for number in ("13900000001", "13900000002"):
+        caller.v1(PhoneNumbers=number)
+    first, second = (message["ReceiptHandle"] for message in _batch(reader, 16))
+    _delete(reader, first)
+    again = _delete(reader, first, second)
+    root = parsed(again.content)
+    clock.advance(seconds=31)
+
+    assert (again.status_code, root.tag) == (404, f"{NAMESPACE}Errors")
+    (error,) = root
+    assert error.findtext(f"{NAMESPACE}ErrorCode") == "MessageNotExist"
+    assert error.findtext(f"{NAMESPACE}ReceiptHandle") == first
+    assert reader.call("GET", REPORTS).status_code == 404
+
+
+def test_no_more_than_sixteen_are_deleted_at_once(reader: Reader) -> None:
+    assert _error(_delete(reader, *("1-a==",) * 17)) == ("InvalidArgument", 400)
+
+
 def test_reader_waits_for_a_report(caller: Any, reader: Reader) -> None:
     assert reader.call("GET", f"{REPORTS}?waitseconds=1").status_code == 404
     caller.v1()
@@ -205,6 +261,8 @@ def test_reader_waits_for_a_report(caller: Any, reader: Reader) -> None:
         ("QueueNotExist", 404, "GET", "/queues/Alicom-Queue-1-SmsReport/messages"),
         ("InvalidArgument", 400, "GET", f"{REPORTS}?waitseconds=31"),
         ("InvalidArgument", 400, "GET", f"{REPORTS}?waitseconds=x"),
+        ("InvalidArgument", 400, "GET", f"{REPORTS}?numOfMessages=0"),
+        ("InvalidArgument", 400, "GET", f"{REPORTS}?numOfMessages=17"),
         ("MissingReceiptHandle", 400, "DELETE", REPORTS),
         ("MissingReceiptHandle", 400, "DELETE", f"{REPORTS}?ReceiptHandle="),
         ("MessageNotExist", 404, "DELETE", f"{REPORTS}?ReceiptHandle=x"),

@@ -39,6 +39,7 @@ ANSWERS = {
     "ok without BizId": (200, answer("OK"), ACCEPTED, "OK"),
     "ok with a number as BizId": (200, answer("OK", BizId=9), ACCEPTED, "OK"),
     "ok with unknown members": (200, answer("OK", Extra=[1]), ACCEPTED, "OK"),
+    "ok that has failed": (200, answer("OK", Success=False), UNKNOWN, "OK"),
     "ok on 400": (400, answer("OK"), UNKNOWN, "OK"),
     "ok on 500": (500, answer("OK"), UNKNOWN, "OK"),
     "ok on 302": (302, answer("OK"), UNKNOWN, "OK"),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import fakeredis
+import fakes
 import pytest
 from fakes import NOW, SHOP, FakeClock, FakeEvents, purposes, signer
 from sms import wire
@@ -38,8 +39,9 @@ from otp_service.limits import CodeLimits, PhoneLimits
 from otp_service.messages import Template
 from otp_service.phone import PhoneRules
 from otp_service.policy import Policy
-from otp_service.ports import PhoneSlot
-from otp_service.service import MAX_HINT, Sent, Service
+from otp_service.ports import Knock, PhoneSlot
+from otp_service.sending import MAX_HINT
+from otp_service.service import Sent, Service
 from otp_service.sms.aliyun_api import AccessKey
 from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.routes import Route, Router
@@ -337,6 +339,8 @@ class Scene:
             signers={SHOP.id: signer(SHOP.id, clock)},
             store=self._store,
             sender=self.router,
+            ledger=fakes.FakeLedger(),
+            challenges=None,
             clock=clock,
             events=self.events,
         )
@@ -350,11 +354,8 @@ class Scene:
     def slot_wait(self) -> int | None:
         """Until when the phone must wait for its next SMS; nothing if it need not."""
         slot = PhoneSlot(self._keyring.phone_tag(PHONE), self._policy.phone_limits)
-        try:
-            self._store.peek(slot, self._policy.code_limits.attempts)
-        except RetryableError as error:
-            return error.retry_after
-        return None
+        refusal = self._store.peek(slot, self._policy.code_limits.attempts, Knock()).refusal
+        return refusal.retry_after if isinstance(refusal, RetryableError) else None
 
     def taken(self) -> set[int]:
         """How many SMS are taken from the budgets of the service and of the client."""

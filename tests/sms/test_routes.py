@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from sms.doubles import (
@@ -119,7 +120,7 @@ def test_route_is_chosen_by_client_country_and_locale() -> None:
     vip, abroad, plain = (ScriptedProvider(ACCEPTED) for _ in range(3))
     routes = (
         route("vip", vip, clients=frozenset({"bank"})),
-        route("abroad", abroad, Template("*", "SMS_2", country="HK")),
+        route("abroad", abroad, Template("*", "SMS_2", countries=("HK",))),
         route("plain", plain, TEMPLATE, Template("*", "SMS_3", locale="en")),
     )
     with staged(*routes) as stage:
@@ -130,6 +131,50 @@ def test_route_is_chosen_by_client_country_and_locale() -> None:
 
     assert names == ["vip", "abroad", "plain", "plain"]
     assert [template.template_code for _, template in plain.sent] == ["SMS_100000000", "SMS_3"]
+
+
+CHOICES: dict[str, tuple[Sms, str, str]] = {
+    # Each by name: what is to be sent, and by which route and template.
+    "the client's own route": (sms(client="bank"), "bank", "SMS_1"),
+    "not for another purpose": (sms(client="bank", purpose="signup"), "plain", "SMS_7"),
+    "nor to another country": (sms(client="bank", phone=HONG_KONG), "abroad", "SMS_2"),
+    "the first of two": (sms(), "plain", "SMS_6"),
+    "a country's group": (sms(phone=HONG_KONG), "abroad", "SMS_2"),
+    "a locale of that route": (sms(phone=HONG_KONG, locale="EN"), "abroad", "SMS_3"),
+    "a country by name": (sms(phone=replace(HONG_KONG, country="MO")), "abroad", "SMS_4"),
+    "a purpose by name": (sms(purpose="signup"), "plain", "SMS_7"),
+    "a locale that only the last has": (sms(purpose="signup", locale="zh-TW"), "plain", "SMS_7"),
+    "a client that only the last has": (sms(client="app", purpose="pay"), "late", "SMS_9"),
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_first_route_that_serves_all_of_a_request_sends_it_by_its_closest_template(name: str) -> None:
+    message, route_name, template_code = CHOICES[name]
+    providers = {each: ScriptedProvider(ACCEPTED) for each in ("bank", "abroad", "plain", "late")}
+    routes = (
+        route(
+            "bank",
+            providers["bank"],
+            Template("login", "SMS_1", countries=("CN",)),
+            clients=frozenset({"bank"}),
+        ),
+        route(
+            "abroad",
+            providers["abroad"],
+            Template("*", "SMS_2", countries=("international",)),
+            Template("*", "SMS_3", countries=("international",), locale="en"),
+            Template("*", "SMS_4", countries=("MO", "TW")),
+        ),
+        route("plain", providers["plain"], Template("login", "SMS_6"), Template("signup", "SMS_7")),
+        route("late", providers["late"], Template("*", "SMS_9"), Template("signup", "SMS_8", locale="zh-TW")),
+    )
+    with staged(*routes) as stage:
+        outcome = stage.send(message)
+
+    sent = [(each, t.template_code) for each, made in providers.items() for _, t in made.sent]
+    assert sent == [(route_name, template_code)]
+    assert outcome.route == route_name
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ def read_request(connection: socket.socket) -> bytes:
             return b""
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
-    length = next(int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:"))
+    sizes = (int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:"))
+    length = next(sizes, 0)
     while len(body) < length:
         body += connection.recv(65536)
     return head + b"\r\n\r\n" + body

@@ -24,7 +24,7 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.limits import Budget
-from otp_service.ports import Settlement
+from otp_service.ports import Attempt, Knock, Settlement
 from otp_service.verification import Delivery, Status
 
 
@@ -94,10 +94,10 @@ def test_code_of_another_key_id_is_wrong(phone: Phone) -> None:
 def test_code_of_impossible_type_uses_no_attempt(phone: Phone) -> None:
     opened = phone.open(code_type=CodeType.ALNUM)
 
+    attempt = Attempt({"2026a": WRONG}, frozenset({CodeType.DIGITS}), at=0)
+
     with pytest.raises(InvalidCode):
-        phone.store.attempt(
-            phone.slot, CLIENT, opened.verification_id, {"2026a": WRONG}, frozenset({CodeType.DIGITS})
-        )
+        phone.store.attempt(phone.slot, CLIENT, opened.verification_id, attempt)
     assert phone.read(opened).attempts_left == 5
 
 
@@ -552,13 +552,13 @@ def test_approved_verification_cannot_be_canceled(phone: Phone) -> None:
 
 
 def test_known_phone_is_remembered_for_ninety_days(phone: Phone) -> None:
-    assert not phone.store.peek(phone.slot, 5).known
+    assert not phone.store.peek(phone.slot, 5, Knock()).known
     phone.submit(phone.open(), RIGHT)
 
     phone.pass_time(90 * 86400 - 1)
-    assert phone.store.peek(phone.slot, 5).known
+    assert phone.store.peek(phone.slot, 5, Knock()).known
     phone.pass_time(2)
-    assert not phone.store.peek(phone.slot, 5).known
+    assert not phone.store.peek(phone.slot, 5, Knock()).known
 
 
 @pytest.mark.parametrize("end", ["approved", "exhausted", "canceled"])

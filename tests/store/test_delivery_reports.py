@@ -8,7 +8,7 @@ import pytest
 from stories import CLIENT, RIGHT, WRONG, Phone
 
 from otp_service.errors import StoreUnavailable, WrongCode
-from otp_service.ports import DeliveryReport, Reported, Settlement
+from otp_service.ports import DeliveryReport, Knock, Reported, Settlement
 from otp_service.verification import Delivery, Verification
 
 
@@ -149,7 +149,7 @@ def test_peek_at_a_resend_tells_the_newest_send(phone: Phone) -> None:
     opened = phone.open(settle=Settlement.UNKNOWN)
     phone.pass_time(60)
 
-    standing = phone.store.peek_resend(phone.slot, CLIENT, opened.verification_id)
+    standing = phone.store.peek_resend(phone.slot, CLIENT, opened.verification_id, Knock())
 
     assert standing.last is not None
     assert (standing.last.number, standing.last.delivery, standing.last.route) == (
@@ -162,7 +162,7 @@ def test_peek_at_a_resend_tells_the_newest_send(phone: Phone) -> None:
 
 
 def test_peek_at_a_phone_tells_of_no_send(phone: Phone) -> None:
-    assert phone.store.peek(phone.slot, 5).last is None
+    assert phone.store.peek(phone.slot, 5, Knock()).last is None
 
 
 def test_each_call_may_ask_once_and_the_mark_passes(phone: Phone) -> None:

@@ -38,9 +38,8 @@ def test_request_blocks_on_three_round_trips_and_verify_on_one(
     redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_trips_of = Counter(monkeypatch).of
-    h = fakes.house()
+    h = fakes.house(store=RedisStore(connect(redis_server.url), fakes.FakeEvents()))
     service: Service = h.service
-    service._store = RedisStore(connect(redis_server.url), h.events)
     sent = service.request(fakes.SHOP, PHONE, purpose="login")  # loads the scripts
     vid = sent.verification.verification_id
     service.status(fakes.SHOP, PHONE, vid)

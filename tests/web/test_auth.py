@@ -80,7 +80,7 @@ def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object
 
     with pytest.raises(Forbidden):
         endpoints.request(
-            desk.parts, browser, RequestBody.read({"phone": PHONE, "purpose": "login", **field})
+            desk.parts, browser, RequestBody.read({"phone": PHONE, "purpose": "login", **field}), None
         )
 
     assert desk.house.sender.sent == []
@@ -90,7 +90,7 @@ def test_a_browser_is_never_asked_for_its_own_address() -> None:
     desk = open_desk()
     browser = Caller(fakes.BANK, KeyKind.PUBLISHABLE)
 
-    assert endpoints.request(desk.parts, browser, RequestBody.read({"phone": PHONE})).status == 201
+    assert endpoints.request(desk.parts, browser, RequestBody.read({"phone": PHONE}), None).status == 201
 
 
 def test_verify_takes_an_address_from_servers_only() -> None:
@@ -100,7 +100,7 @@ def test_verify_takes_an_address_from_servers_only() -> None:
     )
 
     with pytest.raises(Forbidden):
-        endpoints.verify(desk.parts, Caller(fakes.SHOP, KeyKind.PUBLISHABLE), body)
+        endpoints.verify(desk.parts, Caller(fakes.SHOP, KeyKind.PUBLISHABLE), body, None)
 
 
 def test_an_odd_header_says_nothing_of_itself() -> None:

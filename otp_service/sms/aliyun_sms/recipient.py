@@ -10,19 +10,11 @@ import re
 
 from otp_service.aliyun.numbers import NotMainlandMobile, national
 from otp_service.phone import Phone
+from otp_service.sms.aliyun_api.mainland import MAINLAND, Unsendable, mainland_number
 
-MAINLAND = 86
+__all__ = ["Unsendable", "phone_numbers"]
 
-_MAINLAND_FORM = re.compile(r"1[3-9][0-9]{9}")
 _INTERNATIONAL_FORM = re.compile(r"[1-9][0-9]{6,14}")
-
-
-class Unsendable(Exception):
-    """No spelling of this number reaches it, and nothing else; *code* is for the log."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 def phone_numbers(phone: Phone) -> str:
@@ -33,13 +25,7 @@ def phone_numbers(phone: Phone) -> str:
     Raises:
         Unsendable: the number can't be told to Aliyun.
     """
-    return _mainland(phone) if phone.country_code == MAINLAND else _international(phone)
-
-
-def _mainland(phone: Phone) -> str:
-    if not phone.e164.startswith("+86") or not _MAINLAND_FORM.fullmatch(phone.national):
-        raise Unsendable("phone")
-    return phone.national
+    return mainland_number(phone) if phone.country_code == MAINLAND else _international(phone)
 
 
 def _international(phone: Phone) -> str:

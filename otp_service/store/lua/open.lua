@@ -14,11 +14,12 @@ local refusal = refused(result, now)
 if refusal then return refusal end
 
 local record = {
-  state = 'p', code_type = ARGV[6], attempts_left = attempts, sends_allowed = tonumber(ARGV[12]),
+  state = 'p', code_type = ARGV[6], attempts_left = attempts, attempts_allowed = attempts,
+  sends_allowed = tonumber(ARGV[12]),
   issued_at = now, expires_at = now + ARGV[10], kid = ARGV[7], client = ARGV[4], purpose = ARGV[5],
   salt = ARGV[8], digest = ARGV[9], sends = {{state = 's', at = now, route = ''}},
 }
-add_send(row, verification_id, 1, requester, now)
+add_send(row, limits, verification_id, 1, requester, now)
 table.insert(row.live, {id = short(verification_id), expires_at = record.expires_at, attempts = attempts})
 if slow then row.slow_at = now end
 local sends_left, resend_at = resend_facts(record, row, limits, requester, now)

@@ -7,18 +7,18 @@ local now = clock()
 local row = load_row(KEYS[1], now)
 if not row then return {'format'} end
 local limits = read_limits(ARGV[1])
-local result, record
+local result, record, slow, _
 if KEYS[2] then
   record = load_record(KEYS[2])
   local why = ended(record, ARGV[4], now)
   if why then return {why} end
   result = send_verdict(row, limits, ARGV[2], now)
 else
-  result = open_verdict(row, limits, ARGV[2], tonumber(ARGV[3]), now)
+  result, _, slow = open_verdict(row, limits, ARGV[2], tonumber(ARGV[3]), now)
 end
 local refusal = refused(result, now)
 if refusal then return refusal end
-local reply = {'ok', row.known_at > now - MEMORY and row.known_at > 0 and 1 or 0}
+local reply = {'ok', row.known_at > now - MEMORY and row.known_at > 0 and 1 or 0, slow and 1 or 0}
 local last = record and record.sends[#record.sends]
 if last then
   for _, fact in ipairs({now, record.purpose, #record.sends, last.state, last.at, last.route}) do

@@ -17,7 +17,7 @@ local refusal = refused(send_verdict(row, limits, requester, now), now)
 if refusal then return refusal end
 
 table.insert(record.sends, {state = 's', at = now, route = ''})
-add_send(row, verification_id, #record.sends, requester, now)
+add_send(row, limits, verification_id, #record.sends, requester, now)
 -- The attempts stay reserved for the life that this send will give; the record gets it once it was sent.
 local live = find_live(row, verification_id)
 if live then live.expires_at = math.max(live.expires_at, expires_at) end

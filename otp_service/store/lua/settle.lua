@@ -24,7 +24,7 @@ if settlement == 'accepted' or settlement == 'unknown' then
   -- A late answer moves nothing: the provider took the SMS before the caller was told "unknown".
   if slot and not late then
     table.remove(row.sends, place)
-    add_send(row, verification_id, number, slot.requester, now)
+    add_send(row, limits, verification_id, number, slot.requester, now)
   end
   if pending and number > 1 and not late then
     local expires_at = math.min(now + ARGV[9], record.issued_at + MAX_LIFE)

@@ -1,0 +1,27 @@
+"""Asks: one call about one phone, with the caller's texts turned into values. Touches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from otp_service.clients import Client
+from otp_service.phone import Phone
+from otp_service.ports import PhoneSlot
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call: who makes it, about which phone, until when (monotonic seconds).
+
+    *address* is the tag of the end user's address, empty where it is not known. *is_test*: the phone is a
+    configured test phone; *is_spared*: nothing about the call is suspicious.
+    """
+
+    client: Client
+    phone: Phone
+    slot: PhoneSlot
+    deadline: float
+    locale: str = ""
+    address: str = ""
+    is_test: bool = False
+    is_spared: bool = False

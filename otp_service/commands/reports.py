@@ -1,0 +1,68 @@
+"""`reports`: collects what became of SMS from Aliyun's queues. Touches files, Redis, the network."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from otp_service.app import build_report_worker, standard_events
+from otp_service.clock import SystemClock
+from otp_service.commands.check_config import judge, report
+from otp_service.commands.stop import StopWish
+from otp_service.settings import Mistake, Settings
+from otp_service.settings.addresses import endpoint_fault
+from otp_service.settings.routes import WEBHOOK
+from otp_service.sms.queue import Worker
+
+STOP_SECONDS = 10.0
+"""How long the message in hand may take when somebody wants this process to stop."""
+
+
+def run(config: Path | None, *, once: bool) -> None:
+    """Collect until SIGTERM or Ctrl-C, or *once* what is there.
+
+    Exit with 2 when the configuration is not fit for it, and with 1 when *once* left something undone.
+    """
+    settings, mistakes = judge(config)
+    mistakes = mistakes or list(_mistakes(settings))
+    if mistakes:
+        report(mistakes)
+        sys.exit(2)
+    wish = StopWish()
+    events = standard_events(settings, SystemClock(), sys.stdout.buffer)
+    worker = build_report_worker(settings, events)
+    events.emit("reports_started", queues=worker.names)
+    all_taken = _drain(worker, wish) if once else _collect(worker, wish)
+    events.emit("reports_stopped")
+    sys.exit(0 if all_taken else 1)
+
+
+def _collect(worker: Worker, wish: StopWish) -> bool:
+    worker.start()
+    wish.wait()
+    worker.stop(STOP_SECONDS)
+    return True
+
+
+def _drain(worker: Worker, wish: StopWish) -> bool:
+    def stop() -> None:
+        wish.wait()
+        worker.stop(STOP_SECONDS)
+
+    threading.Thread(target=stop, daemon=True).start()
+    return worker.drain()
+
+
+def _mistakes(settings: Settings) -> Iterator[Mistake]:
+    """Tell what `serve` does not mind and this command does."""
+    queue = settings.reports.queue
+    if not (queue.sms_report or queue.sms_up):
+        yield Mistake("reports.queue", "names no queue: set sms_report, sms_up or both")
+        return
+    for name, url in (("endpoint", queue.endpoint), ("queue_endpoint", queue.queue_endpoint)):
+        if fault := endpoint_fault(url):
+            yield Mistake(f"reports.queue.{name}", fault)
+    if any(route.name == queue.route and route.provider == WEBHOOK for route in settings.routes):
+        yield Mistake("reports.queue.route", "is a webhook, which has no access key")

@@ -1,0 +1,289 @@
+"""Sending: the second flush, the SMS itself, and the third. Touches nothing.
+
+The record can be verified before the SMS is sent, because this process may die after the provider took it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from otp_service import codes
+from otp_service.ask import Ask
+from otp_service.clients import Client
+from otp_service.codes import Binding, Code
+from otp_service.errors import (
+    DestinationRejected,
+    InternalError,
+    OtpError,
+    ProviderMisconfigured,
+    ProviderRateLimited,
+    ProviderUnavailable,
+    StoreUnavailable,
+)
+from otp_service.hints import Hints
+from otp_service.keyring import Keyring
+from otp_service.limits import Budget, budgets
+from otp_service.messages import Sms
+from otp_service.out_id import OutId
+from otp_service.phone import Phone
+from otp_service.policy import Policy
+from otp_service.ports import (
+    Claim,
+    Clock,
+    Events,
+    Fault,
+    NewVerification,
+    Outcome,
+    OutcomeKind,
+    SendPermit,
+    SendRecord,
+    Settlement,
+    SmsSender,
+    Store,
+)
+from otp_service.verification import Verification
+
+MAX_HINT = 5
+"""Seconds; the `Retry-After` of a 503 is a hint, whatever the provider says."""
+
+TEST_ROUTE = "test"
+"""The route of test phones, which get no SMS."""
+
+_Settle = Callable[..., Verification | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An SMS is on its way, or may be: `verification.delivery` says which.
+
+    *by_this_call*: False when nothing was sent now, since the last SMS is, or must be taken for, on its way.
+    *replayed*: this call repeats an earlier one; *uncertain*: whether that one has sent is not known.
+    """
+
+    verification: Verification
+    phone: Phone
+    by_this_call: bool = True
+    replayed: bool = False
+    uncertain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One SMS that may go out: what it is for, and under which conditions.
+
+    *permit* is None for a test phone, *claim* is the idempotency key to end with the send, *known* whether
+    the whole of the budgets is open.
+    """
+
+    ask: Ask
+    verification_id: str
+    permit: SendPermit | None
+    known: bool
+    claim: Claim | None = None
+
+
+class Sending:
+    """Sends first and further SMS of verifications; threads share it."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        keyring: Keyring,
+        store: Store,
+        sender: SmsSender,
+        clock: Clock,
+        events: Events,
+    ) -> None:
+        self._policy = policy
+        self._keyring = keyring
+        self._store = store
+        self._sender = sender
+        self._events = events
+        self._hints = Hints(store, clock, events)
+
+    def permit(self) -> SendPermit:
+        """Return the right to one send.
+
+        Raises:
+            ProviderUnavailable: too many sends are in flight.
+        """
+        return self._sender.permit()
+
+    def first(self, order: Order, purpose: str, salt: bytes) -> Sent:
+        """Open a verification and send its code, derived with *salt*.
+
+        Raises:
+            LimitError: a limit or budget is full.
+            ProviderError: nothing was sent.
+            StoreUnavailable: nothing was sent, since the store is asked before.
+        """
+        ask = order.ask
+        keys = self._keyring.active
+        code_type = self._policy.purposes[purpose]
+        binding = Binding(order.verification_id, ask.client.id, ask.phone.e164)
+        test_code = self._policy.test_codes.get(ask.phone.e164)
+        code = test_code or codes.derive(keys.code, salt, binding, code_type)
+        new = NewVerification(
+            verification_id=order.verification_id,
+            client=ask.client.id,
+            purpose=purpose,
+            code_type=code_type,
+            kid=self._keyring.active_kid,
+            salt=salt,
+            digest=codes.digest(keys.digest, binding, code),
+            ttl=self._policy.code_limits.ttl,
+            attempts=self._policy.code_limits.attempts,
+            sends=self._policy.code_limits.sends,
+        )
+        opened = self._store.open(ask.slot, new, self._open_budgets(order))
+        return self._send(order, opened, code)
+
+    def again(self, order: Order) -> Sent:
+        """Send the same code of the same verification once more.
+
+        Raises:
+            VerificationError: it is unknown, has ended or is too old.
+            Otherwise as `first`.
+        """
+        ask = order.ask
+        reopened = self._store.reopen(
+            ask.slot,
+            ask.client.id,
+            order.verification_id,
+            self._policy.code_limits.ttl,
+            self._open_budgets(order),
+        )
+        keys = self._keyring.by_kid.get(reopened.kid)
+        if keys is None:
+            raise InternalError  # its root secret was removed while it lived
+        binding = Binding(order.verification_id, ask.client.id, ask.phone.e164)
+        code = codes.derive(keys.code, reopened.salt, binding, reopened.verification.code_type)
+        return self._send(order, reopened.verification, code)
+
+    # ── budgets ──
+
+    def _budgets(self, client: Client) -> tuple[Budget, ...]:
+        return budgets(client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.known_share)
+
+    def _open_budgets(self, order: Order) -> dict[Budget, int]:
+        if order.permit is None:
+            return {}
+        return {budget: budget.open_to(known=order.known) for budget in self._budgets(order.ask.client)}
+
+    # ── the send ──
+
+    def _send(self, order: Order, opened: Verification, code: Code) -> Sent:
+        ask, number = order.ask, len(opened.sends)
+        settle = partial(self._settle, order, opened, number)
+        outcome = self._outcome(order, self._sms(ask, opened, number, code), settle)
+        settled = self._settle_in_time(settle, outcome) or opened
+        if not ask.address:
+            self._hints.without_address(ask.client.id)
+        if error := _refusal(outcome):
+            raise error
+        return Sent(settled.capped(opened.sends_left), ask.phone)
+
+    def _sms(self, ask: Ask, opened: Verification, number: int, code: Code) -> Sms:
+        out_id = OutId(ask.slot.tag, opened.verification_id, number)
+        return Sms(
+            phone=ask.phone,
+            client=ask.client.id,
+            purpose=opened.purpose,
+            locale=ask.locale,
+            code=code,
+            code_type=opened.code_type,
+            out_id=out_id.signed(self._keyring.active.out_id),
+        )
+
+    def _outcome(self, order: Order, sms: Sms, settle: _Settle) -> Outcome:
+        if order.permit is None:
+            return Outcome(OutcomeKind.ACCEPTED, route=TEST_ROUTE)
+        return order.permit.send(sms, order.ask.deadline, late=partial(self._settle_late, settle))
+
+    # ── the third flush ──
+
+    def _settle_in_time(self, settle: _Settle, outcome: Outcome) -> Verification | None:
+        """Book how the send ended. If the store fails now, the provider has spoken all the same.
+
+        An SMS that is on its way needs its id, and a refusal its reason; the slot stays taken until its
+        limit ends, so nothing is under-counted.
+        """
+        try:
+            return settle(outcome)
+        except StoreUnavailable:
+            self._events.emit("settlement_lost", outcome=outcome.kind.value)
+            return None
+
+    def _settle(
+        self, order: Order, opened: Verification, number: int, outcome: Outcome, *, late: bool = False
+    ) -> Verification | None:
+        ask, settlement = order.ask, _settlement(outcome)
+        self._tell(ask, opened, number, outcome, settlement, late=late)
+        record = SendRecord(
+            verification_id=opened.verification_id,
+            number=number,
+            settlement=settlement,
+            route=outcome.route,
+            wait=outcome.wait,
+            late=late,
+            ttl=self._policy.code_limits.ttl,
+            taken_at=opened.now,
+        )
+        is_out = settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN)
+        refund = () if is_out or order.permit is None else self._budgets(ask.client)
+        ended = order.claim if is_out and not late else None
+        return self._store.settle(ask.slot, ask.client.id, record, refund, ended)
+
+    def _settle_late(self, settle: _Settle, outcome: Outcome) -> None:
+        """Book an answer that came after the caller's. Nobody waits for it: a failure only costs the slot."""
+        self._settle_in_time(partial(settle, late=True), outcome)
+
+    def _tell(
+        self,
+        ask: Ask,
+        opened: Verification,
+        number: int,
+        outcome: Outcome,
+        settlement: Settlement,
+        *,
+        late: bool,
+    ) -> None:
+        self._events.emit(
+            "send",
+            phone=ask.slot.tag,
+            phone_masked=str(ask.phone),
+            client=ask.client.id,
+            verification_id=opened.verification_id,
+            number=number,
+            outcome=settlement.value,
+            route=outcome.route,
+            provider_code=outcome.provider_code,
+            provider_request_id=outcome.request_id,
+            biz_id=outcome.biz_id,
+            late=late,
+        )
+
+
+def _settlement(outcome: Outcome) -> Settlement:
+    if outcome.kind is not OutcomeKind.REFUSED:
+        return Settlement(outcome.kind.value)
+    if outcome.fault is Fault.NUMBER:
+        return Settlement.REJECTED
+    if outcome.fault is Fault.LIMIT:
+        return Settlement.THROTTLED
+    return Settlement.WITHDRAWN
+
+
+def _refusal(outcome: Outcome) -> OtpError | None:
+    if outcome.kind is not OutcomeKind.REFUSED:
+        return None
+    if outcome.fault is Fault.NUMBER:
+        return DestinationRejected()
+    if outcome.fault is Fault.LIMIT:
+        return ProviderRateLimited(max(1, outcome.wait))
+    if outcome.fault is Fault.ROUTE:
+        return ProviderMisconfigured()
+    return ProviderUnavailable(min(MAX_HINT, outcome.wait or 2))

@@ -1,0 +1,26 @@
+"""One call of a provider and what its end means. Touches what the call touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from otp_service.ports import Fault
+from otp_service.sms.http import Answer, NoAnswer, NotSent
+from otp_service.sms.provider import Trouble, Verdict, refused, unknown
+
+
+def call_once(call: Callable[[], Answer], read: Callable[[Answer], Verdict], seconds: float) -> Verdict:
+    """Make the *call*, for which *seconds* are left, and *read* its answer.
+
+    That nothing left this machine is certain, so it is a refusal; that something did, and no answer came, is
+    not known to have sent anything, nor to have sent nothing.
+    """
+    if seconds <= 0:
+        return Verdict(refused(Fault.PROVIDER, "deadline"))
+    try:
+        answer = call()
+    except NotSent as error:
+        return Verdict(refused(Fault.PROVIDER, f"not_sent.{error.reason}"), Trouble.TRANSPORT)
+    except NoAnswer as error:
+        return Verdict(unknown(f"no_answer.{error.reason}"), Trouble.TRANSPORT)
+    return read(answer)

@@ -1,0 +1,41 @@
+"""Tells whether a message is done with, so that it may be deleted. Touches what takes it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from otp_service.aliyun.reports import BadReports
+from otp_service.errors import StoreUnavailable
+from otp_service.ports import Clock, Events
+
+SECONDS = 5.0
+"""What one message may take; only a reply that is passed on takes more than some milliseconds."""
+
+
+class Told(Protocol):
+    """What became of the items of a message."""
+
+    @property
+    def lost(self) -> int:
+        """How many must be told again."""
+        ...
+
+
+class Taker:
+    """Hands bodies to *take*, with a deadline in monotonic seconds."""
+
+    def __init__(self, *, take: Callable[[bytes, float], Told], clock: Clock, events: Events) -> None:
+        self._take = take
+        self._clock = clock
+        self._events = events
+
+    def __call__(self, body: bytes) -> bool:
+        """Tell whether *body* is done with: booked, passed on, or such that nobody will ever read it."""
+        try:
+            return not self._take(body, self._clock.monotonic() + SECONDS).lost
+        except StoreUnavailable:
+            return False
+        except BadReports:
+            self._events.emit("message_malformed", bytes=len(body))
+            return True

@@ -1,0 +1,9 @@
+"""The provider `webhook`: SMS handed to a service of the operator's, and replies of phones with them."""
+
+from __future__ import annotations
+
+from otp_service.sms.webhook.hook import Hook
+from otp_service.sms.webhook.provider import Webhook
+from otp_service.sms.webhook.uplinks import WebhookUplinks
+
+__all__ = ["Hook", "Webhook", "WebhookUplinks"]

@@ -1,0 +1,83 @@
+"""Knocks: the first flush of a request, all that it touches in one round trip. Touches nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from otp_service.ports import AddressSlot, Claim, GuardReading, GuardScope, Knock, Standing
+from otp_service.store import arguments, keys, replies
+from otp_service.store.scripts import Call
+from otp_service.store.wire import Argument
+
+CLAIM_SECONDS = 10
+"""Longer than any call takes; who has not ended its claim by then is gone."""
+
+CLAIM_KEPT_SECONDS = 3600
+
+Flush = Callable[[Sequence[Call]], list[list[Any]]]
+
+
+def knock(flush: Flush, tag: str, peek: Call, touched: Knock) -> Standing:
+    """Run *peek* of the phone *tag* and whatever else is *touched*, and tell what all of that says."""
+    calls = [peek]
+    if touched.address:
+        solved = bool(touched.solution) or touched.unchallenged
+        calls.append(_address_call(touched.address, tag, solved=solved))
+    calls += [_guard_call(scope) for scope in touched.guards]
+    if touched.solution:
+        calls.append(_solution_call(tag, touched))
+    if touched.claim:
+        calls.append(claim_call(touched.claim))
+    told = iter(flush(calls))
+    standing = replies.standing(next(told))
+    if touched.address:
+        standing = _with_address(standing, next(told))
+    guards = tuple(_guard(scope, next(told)) for scope in touched.guards)
+    return replace(
+        standing,
+        guards=guards,
+        solved=bool(touched.solution) and next(told)[0] == b"ok",
+        claim=replies.claim(next(told)) if touched.claim else None,
+    )
+
+
+def claim_call(claim: Claim) -> Call:
+    """Return the call that claims an idempotency key."""
+    times = CLAIM_SECONDS * 1000, CLAIM_KEPT_SECONDS * 1000
+    return Call("claim", [keys.claim(claim.tag)], [claim.fingerprint, claim.what, *times])
+
+
+def end_call(claim: Claim, what: str) -> Call:
+    """Return the call that ends a claim, with *what* it has led to, or empty."""
+    return Call("claim_end", [keys.claim(claim.tag)], [claim.fingerprint, what, CLAIM_KEPT_SECONDS * 1000])
+
+
+def _address_call(address: AddressSlot, tag: str, *, solved: bool) -> Call:
+    limits = arguments.address_limits(address.limits)
+    rest: list[Argument] = [limits, arguments.short_phone(tag), int(solved)]
+    return Call("address_send", [keys.address(address.tag)], rest)
+
+
+def _guard_call(scope: GuardScope) -> Call:
+    return Call("guard", [keys.guard(scope.name)], [1, 0, *arguments.guard_limits(scope.limits)])
+
+
+def _solution_call(tag: str, touched: Knock) -> Call:
+    return Call("redeem", [keys.solved(tag, touched.solution)], ["", touched.solution_ttl * 1000])
+
+
+def _with_address(standing: Standing, reply: Sequence[Any]) -> Standing:
+    """Return *standing* with what the address has to say; the refusal that takes longest counts."""
+    if reply[0] == b"challenge":
+        return replace(standing, suspicions=(*standing.suspicions, reply[1].decode()))
+    error = replies.refusal(reply)
+    if error is None:
+        return standing
+    errors = [found for found in (standing.refusal, error) if found]
+    return replace(standing, refusal=replies.latest(errors))
+
+
+def _guard(scope: GuardScope, reply: Sequence[Any]) -> GuardReading:
+    return replies.guard_reading(scope.kind, reply)

@@ -1,0 +1,14 @@
+#!lua
+-- needs: bytes ring address
+-- Gives an address back what its requesters have verified since. KEYS: address   ARGV: phone, …
+local now = clock()
+local log = load_address(KEYS[1], now)
+if not log then return {'format'} end
+for _, phone in ipairs(ARGV) do
+  for i = #log.sends, 1, -1 do
+    if log.sends[i].phone == phone then table.remove(log.sends, i) end
+  end
+end
+add(log.verified, #ARGV)
+save_address(KEYS[1], log)
+return {'ok'}

@@ -1,0 +1,23 @@
+#!lua
+-- needs: bytes
+-- Claims an idempotency key: the first call that bears it goes on, the others learn how that one went.
+-- The claim: format u8 = 1 | state u8: c claimed, d done | claimed_at u48 | fingerprint 16 | what: the rest
+-- KEYS: claim   ARGV: fingerprint, what (of a new claim), claimed for ms, kept for ms
+local now = clock()
+local s = redis.call('GET', KEYS[1])
+local function claimed(what)
+  redis.call('SET', KEYS[1], char(1) .. 'c' .. u48(now) .. ARGV[1] .. what, 'PX', ARGV[4])
+end
+if not s then
+  claimed(ARGV[2])
+  return {'new', ARGV[2]}
+end
+if byte(s, 1) ~= 1 then return {'format'} end
+local state, claimed_at, what = sub(s, 2, 2), read_u48(s, 3), sub(s, 25)
+if sub(s, 9, 24) ~= ARGV[1] then return {'other'} end
+if state == 'd' then return {'done', what} end
+local left = math.min(claimed_at, now) + ARGV[3] - now
+if left > 0 then return {'busy', left} end
+-- Whoever claimed it is gone; this call takes its place and finds out how far it came.
+claimed(what)
+return {'stale', what}

@@ -1,0 +1,341 @@
+"""`otp-service reports` as in production: the real process, a real Redis, and the queues of the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deployment import Deployment, at_once, new_phone, post, running_service
+from servers import Server
+from sms.doubles import eventually
+
+from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, SandboxConfig
+
+DEADLINE = 40
+"""Seconds: much more than anything here takes on an idle machine."""
+
+INVISIBLE_SECONDS = 2.0
+
+
+def sandbox_config(config: SandboxConfig, _: int) -> SandboxConfig:
+    return replace(config, invisible_seconds=INVISIBLE_SECONDS)
+
+
+@pytest.fixture
+def service(redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
+    with running_service(redis_server, tmp_path, sandbox_config=sandbox_config) as deployment:
+        yield deployment
+
+
+@dataclass
+class Worker:
+    """One process of `otp-service reports`."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = [line for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [event for line in lines if (event := json.loads(line))["event"] == name]
+
+    def total(self, name: str) -> int:
+        """Add up one of the counts of what was taken."""
+        return sum(event[name] for event in self.events("reports"))
+
+    def wait(self) -> int:
+        return self.process.wait(DEADLINE)
+
+
+def config_of(service: Deployment, *, redis_url: str = "", queues: Sequence[str]) -> Path:
+    text = (service.log.parent / "config.toml").read_text()
+    if redis_url:
+        text = text.replace(f'url = "{service.redis.url}"', f'url = "{redis_url}"\nread_timeout = 5.0')
+    names = "".join(
+        f'{setting} = "{DEFAULT_QUEUE_PREFIX}{name}"\n' for setting, name in map(str.split, queues)
+    )
+    at = f'endpoint = "{service.sandbox.url}"\nqueue_endpoint = "{service.sandbox.url}"\n'
+    path = service.log.parent / f"worker-{time.monotonic_ns()}.toml"
+    path.write_text(f'{text}\n[reports.queue]\nroute = "main"\n{names}{at}')
+    return path
+
+
+@contextmanager
+def working(
+    service: Deployment,
+    *options: str,
+    redis_url: str = "",
+    queues: Sequence[str] = ("sms_report SmsReport", "sms_up SmsUp"),
+) -> Iterator[Worker]:
+    config = config_of(service, redis_url=redis_url, queues=queues)
+    log = config.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "otp_service", "reports", "--config", str(config), *options],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Worker(process, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A verification whose SMS was sent."""
+
+    phone: str
+    verification_id: str
+
+
+def open_verifications(service: Deployment, phones: Sequence[str]) -> list[Opened]:
+    answers = at_once([lambda phone=phone: service.request(phone) for phone in phones])  # type: ignore[misc]
+    assert [answer.status for answer in answers] == [201] * len(phones)
+    return [
+        Opened(phone, answer.body["verification_id"]) for phone, answer in zip(phones, answers, strict=True)
+    ]
+
+
+def delivery(service: Deployment, opened: Opened) -> str:
+    body = {"phone": opened.phone, "verification_id": opened.verification_id}
+    return str(service.post("/otp/status", body).body["delivery"])
+
+
+def deliveries(service: Deployment, opened: Sequence[Opened]) -> list[str]:
+    return [delivery(service, one) for one in opened]
+
+
+def nothing_is_left(service: Deployment) -> bool:
+    """Whether the queues stay empty also when what was received comes again."""
+    threading.Event().wait(INVISIBLE_SECONDS)
+    with working(service, "--once") as worker:
+        assert worker.wait() == 0
+        return worker.events("queue_batch") == []
+
+
+class FreezingProxy:
+    """Stands before a Redis and passes on so many scripts; the next one sets `frozen` and goes nowhere."""
+
+    def __init__(self, redis: Server, scripts: int) -> None:
+        self._redis = redis
+        self._left = scripts
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self.frozen = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+
+    def close(self) -> None:
+        for open_socket in [self._listener, *self._sockets]:
+            with suppress(OSError):
+                open_socket.shutdown(socket.SHUT_RDWR)
+            open_socket.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._redis.port))
+                self._sockets += [near, far]
+                threading.Thread(target=self._pass_on, args=(near, far, True), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(far, near, False), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, is_counted: bool) -> None:  # noqa: FBT001 - of a thread
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if is_counted and not self._may_pass(data):
+                    self.frozen.set()
+                    return
+                target.sendall(data)
+
+    def _may_pass(self, data: bytes) -> bool:
+        with self._lock:
+            if b"EVALSHA" in data.upper():
+                self._left -= 1
+            return self._left >= 0
+
+
+@pytest.fixture
+def proxy(redis_server: Server) -> Iterator[FreezingProxy]:
+    proxy = FreezingProxy(redis_server, scripts=7)
+    yield proxy
+    proxy.close()
+
+
+# ── reports and replies ──
+
+
+def test_reports_from_the_queue_reach_the_status(service: Deployment) -> None:
+    arriving = open_verifications(service, [new_phone() for _ in range(20)])
+    failing = open_verifications(service, ["+8613800007001", "+8613800007002"])
+    with working(service) as worker:
+        expected = ["delivered"] * 20 + ["undelivered"] * 2
+        assert eventually(lambda: deliveries(service, arriving + failing) == expected, DEADLINE)
+
+        late = open_verifications(service, [new_phone()])  # while the worker waits for a message
+        assert eventually(lambda: deliveries(service, late) == ["delivered"], DEADLINE)
+        assert eventually(lambda: worker.total("settled") == 23, DEADLINE)
+        told = worker.log.read_text()
+
+    assert '"event":"queue_trouble"' not in told
+    assert [one.phone for one in arriving + failing + late if one.phone[3:] in told] == []
+
+
+def test_reply_is_taken_without_a_trace_of_its_number(service: Deployment) -> None:
+    phone = new_phone()
+    sent = post(f"{service.sandbox.inbox_url}/reply", {"phone": phone, "content": "TD please"})
+    assert sent.status == 201
+    with working(service, "--once") as worker:
+        assert worker.wait() == 0
+
+    (event,) = worker.events("reply")
+    told = worker.log.read_text()
+    assert event["outcome"] == "dropped"
+    assert phone[3:] not in told
+    assert "please" not in told
+    assert nothing_is_left(service)
+
+
+# ── how it ends ──
+
+
+def test_once_takes_what_is_there_and_ends(service: Deployment) -> None:
+    opened = open_verifications(service, [new_phone() for _ in range(20)])
+    with working(service, "--once") as worker:
+        assert worker.wait() == 0
+
+    assert deliveries(service, opened) == ["delivered"] * 20
+    assert nothing_is_left(service)
+
+
+def test_once_fails_when_there_is_no_such_queue(service: Deployment) -> None:
+    with working(service, "--once", queues=["sms_report Elsewhere"]) as worker:
+        assert worker.wait() == 1
+
+    (trouble,) = worker.events("queue_trouble")
+    assert (trouble["call"], trouble["code"]) == ("receive", "QueueNotExist")
+    assert trouble["level"] == "warning"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it_while_it_waits_for_messages(service: Deployment, how: signal.Signals) -> None:
+    with working(service) as worker:
+        assert eventually(lambda: worker.events("reports_started"), DEADLINE)
+        began = time.monotonic()
+        worker.process.send_signal(how)
+
+        assert worker.wait() == 0
+        assert time.monotonic() - began < 10  # it would wait for 20 s
+    assert [event["queues"] for event in worker.events("reports_started")] == [["SmsReport", "SmsUp"]]
+    assert worker.events("reports_stopped")
+    assert worker.events("queue_trouble") == []
+
+
+def test_signal_lets_it_finish_the_message_in_hand(service: Deployment, proxy: FreezingProxy) -> None:
+    """The one in hand can't be booked; those before it are deleted, those behind it left."""
+    opened = open_verifications(service, [new_phone() for _ in range(16)])
+    with working(service, redis_url=proxy.url) as worker:
+        assert proxy.frozen.wait(DEADLINE)
+        worker.process.terminate()
+
+        assert worker.wait() == 0
+    booked = deliveries(service, opened).count("delivered")
+    assert 1 <= booked <= 15
+    (batch,) = worker.events("queue_batch")
+    assert (batch["received"], batch["taken"]) == (16, booked)
+    assert worker.events("reports_stopped")
+
+    with working(service) as second:
+        assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
+        assert eventually(lambda: second.total("settled") == 16 - booked, DEADLINE)
+
+
+def test_without_a_queue_it_says_so(service: Deployment) -> None:
+    with working(service, queues=[]) as worker:
+        assert worker.wait() == 2
+
+    assert worker.log.read_text().splitlines() == [
+        "The configuration has 1 mistake:",
+        "  reports.queue: names no queue: set sms_report, sms_up or both",
+    ]
+
+
+def test_what_serve_refuses_it_refuses_too(service: Deployment, tmp_path: Path) -> None:
+    config = tmp_path / "bad.toml"
+    config.write_text((tmp_path / "config.toml").read_text().replace("sms_per_day = 100000\n", ""))
+    command = [sys.executable, "-m", "otp_service", "reports", "--config", str(config)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+    assert ended.returncode == 2
+    assert "service.sms_per_day" in ended.stderr
+
+
+# ── killed in the middle ──
+
+
+def test_kill_in_the_middle_of_a_batch_loses_no_report(service: Deployment, proxy: FreezingProxy) -> None:
+    """All sixteen are received; some are booked and not deleted, one is being booked, the rest wait."""
+    opened = open_verifications(service, [new_phone() for _ in range(16)])
+    with working(service, redis_url=proxy.url) as first:
+        assert proxy.frozen.wait(DEADLINE)
+        os.kill(first.process.pid, signal.SIGKILL)
+        assert first.wait() == -signal.SIGKILL
+    booked = deliveries(service, opened).count("delivered")
+    assert 1 <= booked <= 15
+    assert first.events("queue_batch") == []  # nothing was deleted
+
+    with working(service) as second:
+        assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
+        assert eventually(lambda: second.total("settled") + second.total("repeated") >= 16, DEADLINE)
+        second.process.terminate()
+        assert second.wait() == 0
+
+    assert second.total("settled") == 16 - booked
+    assert second.total("repeated") >= booked
+    assert nothing_is_left(service)
+
+
+def test_doubles_change_nothing(service: Deployment) -> None:
+    (opened,) = open_verifications(service, ["+8613800007013"])  # the sandbox reports it twice
+    with working(service, "--once") as worker:
+        assert worker.wait() == 0
+
+    assert (worker.total("settled"), worker.total("repeated")) == (1, 1)
+    assert delivery(service, opened) == "delivered"
+
+
+# ── the store fails ──
+
+
+def test_report_that_could_not_be_booked_comes_again(service: Deployment, proxy: FreezingProxy) -> None:
+    opened = open_verifications(service, [new_phone() for _ in range(16)])
+    with working(service, "--once", redis_url=proxy.url) as worker:
+        assert proxy.frozen.wait(DEADLINE)
+        proxy.close()  # the connection ends, and there is no other
+
+        assert worker.wait() == 1
+    booked = deliveries(service, opened).count("delivered")
+    assert 1 <= booked <= 15
+    assert [batch["taken"] for batch in worker.events("queue_batch")] == [booked]
+
+    with working(service) as second:
+        assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
+        assert eventually(lambda: second.total("settled") == 16 - booked, DEADLINE)
+    assert nothing_is_left(service)

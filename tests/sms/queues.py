@@ -1,0 +1,123 @@
+"""What the tests of the queues share: keys, messages and servers that answer as a queue does."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sms.doubles import ManualClock, RealClock
+from sms.wire import Behave, answers, response
+
+from otp_service.aliyun.mns import MessageType
+from otp_service.ports import Clock
+from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, DEFAULT_SIGN_NAME
+from otp_service.sms.aliyun_api import AccessKey, AliyunApi
+from otp_service.sms.http import HttpDoor
+from otp_service.sms.queue.key import VERSION, QueueKeySource
+from otp_service.sms.queue.queue import MAX_BODY, Queue
+
+REPORTS = f"{DEFAULT_QUEUE_PREFIX}SmsReport"
+REPLIES = f"{DEFAULT_QUEUE_PREFIX}SmsUp"
+XMLNS = "http://mns.aliyuncs.com/doc/v1/"
+LATER = "2030-01-01 00:00:00"
+
+
+def api(url: str, clock: Clock) -> AliyunApi:
+    return AliyunApi(
+        keys=[AccessKey("testId", "testSecret")],
+        version=VERSION,
+        endpoint=url,
+        door=HttpDoor(max_connections=1, connect_seconds=1, read_seconds=2),
+        clock=clock,
+    )
+
+
+def key_source(url: str, clock: Clock, name: str = REPORTS) -> QueueKeySource:
+    message_type = MessageType.SMS_UP if name == REPLIES else MessageType.SMS_REPORT
+    return QueueKeySource(api=api(url, clock), message_type=message_type, queue_name=name, clock=clock)
+
+
+def make_queue(keys_url: str, queue_url: str, clock: Clock | None = None, name: str = REPORTS) -> Queue:
+    clock = clock or RealClock()
+    return Queue(
+        endpoint=queue_url,
+        name=name,
+        keys=key_source(keys_url, clock, name),
+        door=HttpDoor(max_connections=1, connect_seconds=1, read_seconds=5, max_body=MAX_BODY),
+        clock=clock,
+    )
+
+
+def send_sms(url: str, clock: Clock, numbers: Sequence[str]) -> None:
+    """Send an SMS to each of *numbers*; the sandbox then has a report for each."""
+    caller = api(url, clock)
+    for number in numbers:
+        params = {
+            "PhoneNumbers": number,
+            "SignName": DEFAULT_SIGN_NAME,
+            "TemplateCode": "SMS_100000001",
+            "TemplateParam": '{"code":"123456"}',
+            "OutId": number[::-1],
+        }
+        assert json.loads(caller.call("SendSms", params, seconds=5).body)["Code"] == "OK"
+    caller.close()
+
+
+def datetimes(clock: ManualClock) -> datetime:
+    """The time of *clock* as the sandbox wants it."""
+    return datetime.fromtimestamp(clock.now(), UTC)
+
+
+def key_answer(key_id: str = "STS.1", expires: str = LATER, **changes: object) -> bytes:
+    key = {"AccessKeyId": key_id, "AccessKeySecret": "s", "SecurityToken": "t", "ExpireTime": expires}
+    told = {"Code": "OK", "RequestId": "R", "MessageTokenDTO": {**key, **changes}}
+    return response(json.dumps(told).encode())
+
+
+def message_xml(body: bytes | str, handle: str = "1-a==") -> str:
+    text = body if isinstance(body, str) else base64.b64encode(body).decode()
+    return (
+        f"<Message><MessageId>M</MessageId><ReceiptHandle>{handle}</ReceiptHandle>"
+        f"<MessageBody>{text}</MessageBody></Message>"
+    )
+
+
+def messages_xml(*messages: str) -> bytes:
+    return f'<?xml version="1.0"?><Messages xmlns="{XMLNS}">{"".join(messages)}</Messages>'.encode()
+
+
+def error_xml(code: str) -> bytes:
+    return f'<?xml version="1.0"?><Error xmlns="{XMLNS}"><Code>{code}</Code></Error>'.encode()
+
+
+EMPTY = response(error_xml("MessageNotExist"), 404)
+DELETED = response(b"", 204)
+
+
+def replies(*data: bytes) -> Behave:
+    """Answer the first request with the first of *data*, and so on; the last one for ever."""
+    left = [answers(one) for one in data]
+
+    def behave(connection: object) -> None:
+        one = left.pop(0) if len(left) > 1 else left[0]
+        one(connection)  # type: ignore[arg-type]
+
+    return behave
+
+
+class RecordedStop(threading.Event):
+    """Waits for nothing, records for how long it should have waited, and is set after *most* waits."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self._most = most
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0)
+        if len(self.waits) >= self._most:
+            self.set()
+        return self.is_set()

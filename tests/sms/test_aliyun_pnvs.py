@@ -1,0 +1,292 @@
+"""PNVS as a mere carrier of our codes: against the sandbox, and against scripted answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from urllib.parse import parse_qsl
+
+import pytest
+from sms import wire
+from sms.doubles import (
+    CODE,
+    HONG_KONG,
+    MAINLAND,
+    NUMBER,
+    ManualClock,
+    RealClock,
+    RecordedEvents,
+    sms,
+)
+from sms.wire import WireServer, response
+
+from otp_service.aliyun.pnvs import CODE_PLACEHOLDER
+from otp_service.codes import Code, CodeType
+from otp_service.messages import Template
+from otp_service.phone import Phone
+from otp_service.ports import Fault, Finding, Inquiry, Outcome, OutcomeKind
+from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
+from otp_service.sms.aliyun_api import AccessKey, Signature
+from otp_service.sms.aliyun_pnvs import AliyunPnvs
+from otp_service.sms.provider import Provider, Trouble
+from otp_service.sms.providers import aliyun_pnvs
+from otp_service.sms.routes import Route, Router
+
+BOTH = pytest.mark.parametrize("signature", list(Signature))
+TEMPLATE = Template("*", "100001", countries=("CN",))
+OK = b'{"Code":"OK","Message":"OK","Success":true,"Model":{"BizId":"9^0","OutId":"o"},"RequestId":"F655"}'
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    released: list[float] = []
+    with start_sandbox(SandboxConfig.default({"testId": "testSecret"}), pause=released.append) as server:
+        yield server
+
+
+def made(url: str, signature: str = "v1", **facts: str) -> AliyunPnvs:
+    return aliyun_pnvs(
+        keys=[AccessKey("testId", facts.get("secret", "testSecret"))],
+        sign_name=facts.get("sign_name", "速通互联验证码"),
+        minutes=5,
+        endpoint=url,
+        signature=signature,
+        clock=RealClock(),
+        max_in_flight=2,
+        connect_seconds=0.3,
+        read_seconds=0.4,
+    )
+
+
+def send(provider: AliyunPnvs, phone: Phone = MAINLAND, template: Template = TEMPLATE) -> Outcome:
+    return provider.send(sms(phone=phone), template, time.monotonic() + 5).outcome
+
+
+def messages(server: SandboxServer) -> list[dict[str, str]]:
+    import requests  # noqa: PLC0415 - the inbox is a page
+
+    with requests.Session() as session:
+        session.trust_env = False
+        found: list[dict[str, str]] = session.get(f"{server.inbox_url}.json", timeout=5).json()
+        return found
+
+
+# ── against the sandbox ──
+
+
+@BOTH
+def test_our_code_is_carried(sandbox: SandboxServer, signature: Signature) -> None:
+    outcome = send(made(sandbox.url, signature))
+
+    (message,) = messages(sandbox)
+    assert (outcome.kind, outcome.biz_id) == (OutcomeKind.ACCEPTED, message["biz_id"])
+    assert (message["phone"], message["code"], message["out_id"]) == (MAINLAND.e164, CODE, "abcdefgh")
+    assert "5分钟内有效" in message["text"]
+
+
+def test_code_of_letters_is_carried_too(sandbox: SandboxServer) -> None:
+    message = sms(code=Code("AB2CD3"), code_type=CodeType.ALNUM)
+    verdict = made(sandbox.url).send(message, TEMPLATE, time.monotonic() + 5)
+
+    assert verdict.outcome.kind is OutcomeKind.ACCEPTED
+    assert messages(sandbox)[0]["code"] == "AB2CD3"
+
+
+def test_minutes_of_the_route_stand_for_those_of_the_code(sandbox: SandboxServer) -> None:
+    send(made(sandbox.url), template=Template("*", "100003", params={"min": "3"}))
+
+    assert "3分钟内有效" in messages(sandbox)[0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"secret": "wrong"}, "SignatureDoesNotMatch"),
+        ({"sign_name": "没有"}, "SMS_SIGNATURE_ILLEGAL"),
+        ({"sign_name": "云通信测试"}, "SMS_TEMPLATE_ILLEGAL"),
+    ],
+    ids=["wrong secret", "unknown sign name", "sign name of one's own"],
+)
+def test_wrong_configuration_is_the_operators_to_mend(
+    sandbox: SandboxServer, facts: dict[str, str], code: str
+) -> None:
+    verdict = made(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
+
+    assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.ROUTE, code)
+    assert verdict.trouble is Trouble.OPERATOR
+
+
+def test_second_send_within_a_minute_is_a_limit(sandbox: SandboxServer) -> None:
+    provider = made(sandbox.url)
+    first, second = send(provider), send(provider)
+
+    assert first.kind is OutcomeKind.ACCEPTED
+    assert (second.fault, second.provider_code, second.wait) == (Fault.LIMIT, "FREQUENCY_FAIL", 60)
+    assert len(messages(sandbox)) == 1
+
+
+MAGIC_OUTCOMES: dict[str, OutcomeKind | Fault] = {
+    "1001": Fault.NUMBER,
+    "1002": Fault.NUMBER,
+    "1003": Fault.NUMBER,
+    **{f"10{n:02}": Fault.ROUTE for n in range(4, 13)},
+    "1013": OutcomeKind.UNKNOWN,  # without its prefix nobody can tell whose error it is
+    "1014": OutcomeKind.UNKNOWN,
+    "1015": OutcomeKind.UNKNOWN,
+    **{f"200{n}": Fault.LIMIT for n in range(1, 6)},
+    "3001": Fault.PROVIDER,
+    "3002": Fault.ROUTE,
+    "3003": Fault.ROUTE,
+    "3004": OutcomeKind.UNKNOWN,
+    "4001": OutcomeKind.ACCEPTED,
+    "5001": OutcomeKind.UNKNOWN,
+    "5002": OutcomeKind.UNKNOWN,
+    **{f"600{n}": OutcomeKind.UNKNOWN for n in range(1, 8)},
+}
+
+
+def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(sandbox: SandboxServer) -> None:
+    provider = made(sandbox.url)
+    phones = {ending: Phone(f"+861380000{ending}", "CN", "mobile", 86) for ending in MAGIC_OUTCOMES}
+    outcomes = {ending: send(provider, phone) for ending, phone in phones.items()}
+
+    assert {ending: o.fault or o.kind for ending, o in outcomes.items()} == MAGIC_OUTCOMES
+
+
+# ── what goes over the wire ──
+
+
+@BOTH
+def test_service_is_told_to_carry_and_nothing_else(signature: Signature) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        outcome = send(made(server.url, signature))
+
+    head, _, body = server.requests[0].decode().partition("\r\n\r\n")
+    target = head.split(" ")[1].partition("?")[2]
+    params = dict(parse_qsl(body or target))
+    ours = {name: params[name] for name in params if name[0].isupper() and name not in _COMMON}
+    assert outcome.biz_id == "9^0"
+    assert json.loads(ours.pop("TemplateParam")) == {"min": "5", "code": CODE}
+    assert ours == {
+        "PhoneNumber": NUMBER,
+        "CountryCode": "86",
+        "SignName": "速通互联验证码",
+        "TemplateCode": "100001",
+        "OutId": "abcdefgh",
+        "CodeLength": "6",
+        "ValidTime": "300",
+        "DuplicatePolicy": "1",
+        "Interval": "60",
+        "ReturnVerifyCode": "false",
+        "AutoRetry": "0",
+    }
+    assert "SendSmsVerifyCode" in head + body
+    assert "2017-05-25" in head + body
+    assert CODE_PLACEHOLDER not in head + body
+
+
+_COMMON = {
+    "Action",
+    "Version",
+    "Format",
+    "AccessKeyId",
+    "SignatureMethod",
+    "SignatureVersion",
+    "SignatureNonce",
+    "Timestamp",
+    "Signature",
+}
+
+
+@pytest.mark.parametrize(
+    ("phone", "template", "code"),
+    [
+        (HONG_KONG, TEMPLATE, "local.phone"),
+        (Phone("+18624017194", "US", "mobile", 1), TEMPLATE, "local.phone"),
+        (Phone("+8613800138000,13900139000", "CN", "mobile", 86), TEMPLATE, "local.phone"),
+        (Phone("+861380013800", "CN", "mobile", 86), TEMPLATE, "local.phone"),
+        (Phone("13800138000", "CN", "mobile", 86), TEMPLATE, "local.phone"),
+        (Phone("+8613800138000", "CN", "mobile", 8), TEMPLATE, "local.phone"),
+        (MAINLAND, Template("*", "100001", params={"min": ""}), "local.template_param"),
+        (MAINLAND, Template("*", "100001", params={"x": "##code##"}), "local.template_param"),
+    ],
+    ids=[
+        "Hong Kong",
+        "reads as mainland",
+        "two numbers",
+        "short",
+        "no plus",
+        "country code",
+        "no minutes",
+        "##",
+    ],
+)
+def test_what_must_not_be_sent_is_refused_before(phone: Phone, template: Template, code: str) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        outcome = send(made(server.url), phone, template)
+        assert server.connections == 0
+
+    assert (outcome.fault, outcome.provider_code) == (Fault.ROUTE, code)
+
+
+def test_placeholder_of_the_service_is_never_sent_for_a_code() -> None:
+    """Were it sent, the SMS would carry a code that nobody here knows."""
+    with WireServer(wire.answers(response(OK))) as server:
+        message = sms(code=Code(CODE_PLACEHOLDER))
+        verdict = made(server.url).send(message, TEMPLATE, time.monotonic() + 5)
+        assert server.connections == 0
+
+    assert verdict.outcome.provider_code == "local.template_param"
+
+
+def test_nothing_is_sent_after_the_deadline() -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        verdict = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
+        assert server.connections == 0
+
+    assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.PROVIDER, "local.deadline")
+
+
+FAILURES = {
+    "reset": wire.resets(),
+    "stall": wire.stalls,
+    "truncated": wire.answers_and_hangs_up(response(OK, length=len(OK) + 1)),
+    "502": wire.answers(response(OK, 502)),
+    "redirect": wire.answers(response(OK, 301, "Location: http://127.0.0.1:9/")),
+    "echo": wire.answers(response(b'{"Code":"735196","Message":"13800138000","RequestId":"735196 1"}')),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failure_sends_once_is_unknown_and_tells_nothing(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    events, clock = RecordedEvents(), RealClock()
+    with WireServer(FAILURES[name]) as server:
+        routes = [Route("one", made(server.url), (TEMPLATE,))]
+        router = Router(routes=routes, clock=clock, events=events, max_in_flight=1)
+        with router.permit() as permit:
+            outcome = permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+        assert router.close(5)
+        assert len(server.requests) == 1
+
+    printed = caplog.text + repr(outcome) + repr(events.seen)
+    assert outcome.kind is OutcomeKind.UNKNOWN
+    assert [text for text in (NUMBER, CODE, "testSecret") if text in printed] == []
+
+
+def test_refused_connection_is_the_providers_fault_for_certain() -> None:
+    with WireServer(wire.stalls) as server:
+        url = server.url
+    verdict = made(url).send(sms(), TEMPLATE, time.monotonic() + 5)
+
+    assert (verdict.outcome.kind, verdict.outcome.fault) == (OutcomeKind.REFUSED, Fault.PROVIDER)
+    assert verdict.trouble is Trouble.TRANSPORT
+
+
+def test_nobody_is_asked_what_became_of_a_send() -> None:
+    provider: Provider = made("http://127.0.0.1:9")
+    inquiry = Inquiry(MAINLAND, "shop", "login", "one", ManualClock().now(), is_ours=lambda _: True)
+
+    assert provider.inquire(inquiry, time.monotonic() + 5).finding is Finding.UNASKED

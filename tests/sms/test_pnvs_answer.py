@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from otp_service.aliyun.codes import CODES, PNVS_CODES, Outcome
+from otp_service.ports import Fault, OutcomeKind
+from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs, read_answer
+from otp_service.sms.provider import Trouble, Verdict
+
+NOW = datetime(2026, 11, 23, 8, 7, 41, 250_000, tzinfo=UTC)
+ACCEPTED, UNKNOWN = OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN
+
+
+def read(status: int, body: object) -> Verdict:
+    data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+    return read_answer(status, {}, data, NOW)
+
+
+def answer(code: object, *, success: object = None, **more: object) -> dict[str, object]:
+    told = {"Code": code, "Message": "whatever", "RequestId": "F655A8D5", **more}
+    return told if success is None else {**told, "Success": success}
+
+
+OK = answer("OK", success=True, Model={"BizId": "9^0"})
+
+ANSWERS = {
+    "ok": (200, OK, ACCEPTED),
+    "ok without Success": (200, answer("OK", Model={}), ACCEPTED),
+    "ok without Model": (200, answer("OK", success=True), ACCEPTED),
+    "ok with another Model": (200, answer("OK", success=True, Model=["9^0"]), ACCEPTED),
+    "ok without success": (200, answer("OK", success=False), UNKNOWN),
+    "ok with success in a text": (200, answer("OK", success="false"), UNKNOWN),
+    "ok on 400": (400, OK, UNKNOWN),
+    "ok on 502": (502, OK, UNKNOWN),
+    "lower-case ok": (200, answer("ok", success=True), UNKNOWN),
+    "only Success": (200, {"Success": True, "Model": {"BizId": "9^0"}}, UNKNOWN),
+    "only Model": (200, {"Model": {"Code": "OK"}}, UNKNOWN),
+    "empty": (200, b"", UNKNOWN),
+    "HTML": (200, b"<html>OK</html>", UNKNOWN),
+    "flow control": (200, answer("BUSINESS_LIMIT_CONTROL", success=False), Fault.LIMIT),
+    "flow control on 400": (400, answer("BUSINESS_LIMIT_CONTROL"), Fault.LIMIT),
+    "flow control that succeeds": (200, answer("BUSINESS_LIMIT_CONTROL", success=True), UNKNOWN),
+    "flow control on 500": (500, answer("BUSINESS_LIMIT_CONTROL", success=False), UNKNOWN),
+    "frequency": (400, answer("FREQUENCY_FAIL", success=False), Fault.LIMIT),
+    "illegal number": (400, answer("MOBILE_NUMBER_ILLEGAL", success=False), Fault.NUMBER),
+    "not opened": (400, answer("FUNCTION_NOT_OPENED", success=False), Fault.ROUTE),
+    "arrears": (200, answer("OUT_OF_SERVICE", success=False), Fault.ROUTE),
+    "arrears with a prefix": (200, answer("isv.OUT_OF_SERVICE", success=False), Fault.ROUTE),
+    "system error": (200, answer("SYSTEM_ERROR", success=False), UNKNOWN),
+    "a code that nobody knows": (200, answer("CARRIER_TROUBLE", success=False), UNKNOWN),
+    "such a code on 400": (400, answer("CARRIER_TROUBLE", success=False), UNKNOWN),
+    "throttled": (400, answer("Throttling.User"), Fault.PROVIDER),
+    "no right": (403, answer("NoPermission"), Fault.ROUTE),
+    "missing": (400, answer("MissingTemplateParam"), Fault.ROUTE),
+    "ServiceUnavailable": (503, answer("ServiceUnavailable"), UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_answer_is_read_strictly(name: str) -> None:
+    status, body, meaning = ANSWERS[name]
+    verdict = read(status, body)
+
+    assert (verdict.outcome.fault or verdict.outcome.kind) == meaning
+    assert (verdict.trouble is Trouble.TRANSPORT) is (meaning is UNKNOWN)
+
+
+def test_biz_id_lies_in_the_model() -> None:
+    assert read(200, OK).outcome.biz_id == "9^0"
+    assert read(200, answer("OK", BizId="8^0")).outcome.biz_id == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "wait"),
+    [
+        ("触发分钟级流控Permits:1", 19),
+        ("触发小时级流控Permits:5", 52 * 60 + 19),
+        ("The number has exceeded the limit for the day.", 86_400),
+        ("Check frequency fail.", 60),
+        (None, 60),
+    ],
+    ids=str,
+)
+def test_flow_control_waits_for_the_end_of_its_window(message: object, wait: int) -> None:
+    outcome = read(400, answer("BUSINESS_LIMIT_CONTROL") | {"Message": message}).outcome
+
+    assert (outcome.fault, outcome.wait) == (Fault.LIMIT, wait)
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code.startswith(("isv.", "isp."))])
+def test_every_code_of_the_sms_service_means_the_same_without_its_prefix(code: str) -> None:
+    row, bare = CODES[code], code.partition(".")[2]
+    with_prefix, without = read(200, answer(code)), read(200, answer(bare))
+
+    if bare not in PNVS_CODES:
+        assert lookup_pnvs(bare) is row
+        assert without.trouble is with_prefix.trouble
+    assert (without.outcome.kind, without.outcome.fault) == (
+        with_prefix.outcome.kind,
+        with_prefix.outcome.fault,
+    )
+    assert without.outcome.provider_code == bare
+
+
+@pytest.mark.parametrize("code", PNVS_CODES)
+def test_every_code_of_its_own_table_is_a_refusal(code: str) -> None:
+    assert PNVS_CODES[code].outcome is Outcome.REFUSED
+    assert read(400, answer(code, success=False)).outcome.kind is OutcomeKind.REFUSED
+
+
+def test_message_goes_nowhere() -> None:
+    verdict = read(400, answer("MOBILE_NUMBER_ILLEGAL") | {"Message": "13800138000 735196"})
+
+    assert "138001" not in repr(verdict)
+    assert "735196" not in repr(verdict)

@@ -1,0 +1,256 @@
+"""One queue, read from the sandbox and from servers that misbehave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from sms import wire
+from sms.doubles import ManualClock
+from sms.queues import (
+    DELETED,
+    EMPTY,
+    REPLIES,
+    REPORTS,
+    api,
+    datetimes,
+    error_xml,
+    key_answer,
+    make_queue,
+    message_xml,
+    messages_xml,
+    replies,
+    send_sms,
+)
+from sms.wire import WireServer, response
+
+from otp_service.aliyun.mns import MessageType
+from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
+from otp_service.sms.queue.key import QueueKey, QueueKeySource
+from otp_service.sms.queue.queue import MAX_BODY, Queue
+from otp_service.sms.queue.trouble import QueueTrouble
+
+NUMBERS = [f"139000000{n:02d}" for n in range(20)]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def sandbox(clock: ManualClock) -> Iterator[SandboxServer]:
+    config = replace(SandboxConfig.default({"testId": "testSecret"}), queue_key_seconds=600)
+    with start_sandbox(config, clock=lambda: datetimes(clock)) as server:
+        yield server
+
+
+@contextmanager
+def reading(keys_url: str, queue_url: str, clock: ManualClock, name: str = REPORTS) -> Iterator[Queue]:
+    queue = make_queue(keys_url, queue_url, clock, name)
+    yield queue
+    queue.close()
+
+
+# ── the sandbox ──
+
+
+def test_sixteen_messages_are_received_at_once(sandbox: SandboxServer, clock: ManualClock) -> None:
+    send_sms(sandbox.url, clock, NUMBERS)
+    with reading(sandbox.url, sandbox.url, clock) as queue:
+        first, rest = queue.receive(0), queue.receive(0)
+
+    told = [json.loads(message.body)["out_id"] for message in first + rest]
+    assert (len(first), len(rest)) == (16, 4)
+    assert told == [number[::-1] for number in NUMBERS]
+
+
+def test_empty_queue_has_nothing(sandbox: SandboxServer, clock: ManualClock) -> None:
+    with reading(sandbox.url, sandbox.url, clock, REPLIES) as queue:
+        assert queue.receive(0) == []
+
+
+def test_message_that_was_deleted_never_comes_again(sandbox: SandboxServer, clock: ManualClock) -> None:
+    send_sms(sandbox.url, clock, NUMBERS[:3])
+    with reading(sandbox.url, sandbox.url, clock) as queue:
+        messages = queue.receive(0)
+        queue.delete([message.handle for message in messages[:2]])
+        clock.advance(31)
+        again = queue.receive(0)
+
+    assert [message.body for message in again] == [messages[2].body]
+
+
+def test_handle_that_is_too_old_does_not_keep_the_others(sandbox: SandboxServer, clock: ManualClock) -> None:
+    send_sms(sandbox.url, clock, NUMBERS[:2])
+    with reading(sandbox.url, sandbox.url, clock) as queue:
+        first, second = queue.receive(0)
+        queue.delete([first.handle])
+        queue.delete([first.handle, second.handle])
+        clock.advance(31)
+
+        assert queue.receive(0) == []
+
+
+class KeysNeverRefused(QueueKeySource):
+    """Knows no way to renew a key that a queue has refused."""
+
+    def renewed(self) -> QueueKey:
+        raise AssertionError("a key was refused")
+
+
+def test_key_is_renewed_before_it_expires(sandbox: SandboxServer, clock: ManualClock) -> None:
+    keys = KeysNeverRefused(
+        api=api(sandbox.url, clock),
+        message_type=MessageType.SMS_REPORT,
+        queue_name=REPORTS,
+        clock=clock,
+    )
+    with reading(sandbox.url, sandbox.url, clock) as queue:
+        queue._keys.close()
+        queue._keys = keys
+        for _ in range(10):
+            assert queue.receive(0) == []
+            clock.advance(470)  # after two of these the first key has expired
+
+
+def test_key_that_has_expired_unnoticed_is_renewed(sandbox: SandboxServer, clock: ManualClock) -> None:
+    """As after a sleep of the machine, in which the monotonic clock stood still."""
+    send_sms(sandbox.url, clock, NUMBERS[:1])
+    with reading(sandbox.url, sandbox.url, clock) as queue:
+        queue.delete([message.handle for message in queue.receive(0)])
+        clock.time += 3600
+        send_sms(sandbox.url, clock, NUMBERS[:1])
+
+        assert len(queue.receive(0)) == 1
+
+
+def test_queue_of_somebody_else_is_trouble(sandbox: SandboxServer, clock: ManualClock) -> None:
+    with (
+        reading(sandbox.url, sandbox.url, clock, "Alicom-Queue-1-SmsReport") as queue,
+        pytest.raises(QueueTrouble) as trouble,
+    ):
+        queue.receive(0)
+
+    assert str(trouble.value) == "receive: QueueNotExist"
+
+
+# ── the wire ──
+
+
+def test_receive_is_as_aliyun_wants_it(clock: ManualClock) -> None:
+    with WireServer(replies(key_answer())) as keys, WireServer(replies(EMPTY)) as server:
+        with reading(keys.url, server.url, clock) as queue:
+            queue.receive(20)
+        head = server.requests[0].decode().lower().split("\r\n")
+
+    assert head[0] == f"get /queues/{REPORTS.lower()}/messages?numofmessages=16&waitseconds=20 http/1.1"
+    names = sorted(line.split(":")[0] for line in head[1:] if line)
+    assert names == [
+        "accept-encoding",
+        "authorization",
+        "date",
+        "host",
+        "security-token",
+        "user-agent",
+        "x-mns-version",
+    ]
+
+
+def test_call_that_is_refused_is_made_again_with_another_key_once(clock: ManualClock) -> None:
+    refused = response(error_xml("SecurityTokenExpired"), 403)
+    with (
+        WireServer(replies(key_answer("STS.1"), key_answer("STS.2"), key_answer("STS.3"))) as keys,
+        WireServer(replies(refused, EMPTY, refused)) as server,
+        reading(keys.url, server.url, clock) as queue,
+    ):
+        assert queue.receive(0) == []
+        with pytest.raises(QueueTrouble) as trouble:
+            queue.receive(0)
+
+        assert [b"MNS STS.1:" in request for request in server.requests] == [True, False, False, False]
+        assert [b"MNS STS.2:" in request for request in server.requests] == [False, True, True, False]
+        assert trouble.value.code == "SecurityTokenExpired"
+
+
+def test_message_of_the_greatest_size_is_received(clock: ManualClock) -> None:
+    body = b" " * 65_536
+    answer = response(messages_xml(*(message_xml(body[:48_000], str(n)) for n in range(16))))
+    with (
+        WireServer(replies(key_answer())) as keys,
+        WireServer(replies(answer)) as server,
+        reading(keys.url, server.url, clock) as queue,
+    ):
+        assert [len(message.body) for message in queue.receive(0)] == [48_000] * 16
+
+
+BAD = {
+    "500": (wire.answers(response(error_xml("InternalServerError"), 500)), "InternalServerError"),
+    "503 without a word": (wire.answers(response(b"", 503)), "http_503"),
+    "502 in HTML": (wire.answers(response(b"<html><body>Bad gateway", 502)), "http_502"),
+    "404 of something else": (wire.answers(response(b"no such page", 404)), "http_404"),
+    "clock": (wire.answers(response(error_xml("TimeExpired"), 408)), "TimeExpired"),
+    "redirect": (wire.answers(response(b"", 302, "Location: http://127.0.0.1:9/")), "http_302"),
+    "malformed XML": (wire.answers(response(b"<Messages><Message>")), "unreadable"),
+    "no XML": (wire.answers(response(b"[]")), "unreadable"),
+    "no message": (wire.answers(response(messages_xml())), "unreadable"),
+    "entity bomb": (
+        wire.answers(response(b'<!DOCTYPE m [<!ENTITY a "b">]>' + messages_xml(message_xml("&a;")))),
+        "unreadable",
+    ),
+    "too much": (wire.answers(response(b" " * (MAX_BODY + 1))), "BodyTooLarge"),
+    "reset": (wire.resets(), "ConnectionResetError"),
+    "hang-up": (wire.hangs_up, "RemoteDisconnected"),
+    "truncated": (wire.answers_and_hangs_up(response(b"<Mess", length=50)), "IncompleteRead"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_anything_but_messages_is_trouble_with_a_code_and_no_text(clock: ManualClock, name: str) -> None:
+    behave, code = BAD[name]
+    with (
+        WireServer(replies(key_answer())) as keys,
+        WireServer(behave) as server,
+        reading(keys.url, server.url, clock) as queue,
+        pytest.raises(QueueTrouble) as trouble,
+    ):
+        queue.receive(0)
+
+    assert (trouble.value.call, trouble.value.code) == ("receive", code)
+    assert trouble.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (response(error_xml("ReceiptHandleError"), 400), "ReceiptHandleError"),
+        (response(b"", 500), "http_500"),
+    ],
+)
+def test_delete_that_failed_is_trouble(clock: ManualClock, answer: bytes, code: str) -> None:
+    with (
+        WireServer(replies(key_answer())) as keys,
+        WireServer(replies(answer)) as server,
+        reading(keys.url, server.url, clock) as queue,
+        pytest.raises(QueueTrouble) as trouble,
+    ):
+        queue.delete(["1-a=="])
+
+    assert str(trouble.value) == f"delete: {code}"
+
+
+def test_delete_names_its_handles_in_the_body_alone(clock: ManualClock) -> None:
+    with (
+        WireServer(replies(key_answer())) as keys,
+        WireServer(replies(DELETED)) as server,
+        reading(keys.url, server.url, clock) as queue,
+    ):
+        queue.delete(["1-a==", "2-b=="])
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+
+    assert head.startswith(f"DELETE /queues/{REPORTS}/messages HTTP/1.1\r\n".encode())
+    assert b"1-a==" in body
+    assert b"2-b==" in body

@@ -1,0 +1,318 @@
+"""SMS posted to a service of the operator's own: what it gets, and what its answers mean."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sms import wire
+from sms.doubles import CODE, MAINLAND, NUMBER, ManualClock, RealClock, RecordedEvents, sms
+from sms.wire import Behave, WireServer, response
+from standardwebhooks import Webhook as Receiver
+from standardwebhooks import WebhookVerificationError
+
+from otp_service.messages import Template
+from otp_service.ports import Fault, Finding, Inquiry, OutcomeKind
+from otp_service.sms.aliyun_api.endpoint import BadEndpoint
+from otp_service.sms.http import HttpDoor
+from otp_service.sms.provider import Provider, Trouble, Verdict
+from otp_service.sms.providers import webhook
+from otp_service.sms.routes import Route, Router
+from otp_service.sms.webhook import Hook, Webhook
+from otp_service.sms.webhook.answer import MAX_WAIT, read_answer, retry_after
+from otp_service.sms.webhook.provider import message_id
+from otp_service.sms.webhook.target import read_target
+
+KEY = bytes(range(32))
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+NOW = datetime(2026, 11, 23, 8, 7, 41, tzinfo=UTC)
+TEMPLATE = Template("*", "own-1", param="number", params={"brand": "Köhler & Söhne"})
+NO_CONTENT = b"HTTP/1.1 204 Whatever\r\n\r\n"
+PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
+
+
+def made(url: str, secret: str = SECRET) -> Webhook:
+    return webhook(
+        url=url,
+        secret=secret,
+        sign_name="商店",
+        clock=RealClock(),
+        max_in_flight=2,
+        connect_seconds=0.3,
+        read_seconds=0.4,
+    )
+
+
+def send(url: str, **changes: Any) -> Verdict:
+    return made(url).send(sms(**changes), TEMPLATE, time.monotonic() + 5)
+
+
+def received(request: bytes) -> tuple[str, dict[str, str], bytes]:
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return first, {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}, body
+
+
+# ── what a receiver gets ──
+
+
+def test_receiver_gets_all_that_is_known_signed_for_it_to_check() -> None:
+    with WireServer(wire.answers(NO_CONTENT)) as server:
+        host = server.url.removeprefix("http://")
+        verdict = send(f"{server.url}/sms/send")
+
+    first, headers, body = received(server.requests[0])
+    told = Receiver(SECRET).verify(body, headers)
+    assert verdict.outcome.kind is OutcomeKind.ACCEPTED
+    assert first == "POST /sms/send HTTP/1.1"
+    assert headers["content-type"] == "application/json"
+    assert headers["host"] == host
+    assert told["type"] == "otp.send"
+    assert abs(datetime.fromisoformat(told["timestamp"]).timestamp() - time.time()) < 60
+    assert told["data"] == {
+        "phone": MAINLAND.e164,
+        "code": CODE,
+        "code_type": "digits",
+        "purpose": "login",
+        "locale": "",
+        "client": "shop",
+        "sign_name": "商店",
+        "template_code": "own-1",
+        "params": {"brand": "Köhler & Söhne", "number": CODE},
+        "out_id": "abcdefgh",
+    }
+    assert body.isascii()
+
+
+def test_page_shows_what_is_sent() -> None:
+    with WireServer(wire.answers(NO_CONTENT)) as server:
+        send(server.url)
+    _, headers, body = received(server.requests[0])
+    example = json.loads(PAGE[PAGE.index('{\n  "type": "otp.send"') :].partition("\n```")[0])
+    told = json.loads(body)
+
+    assert (example.keys(), example["data"].keys()) == (told.keys(), told["data"].keys())
+    assert [name for name in headers if name.startswith("webhook-") and f"\n{name}: " not in PAGE] == []
+
+
+@pytest.mark.parametrize(
+    ("secret", "change"),
+    [
+        ("whsec_" + base64.b64encode(bytes(32)).decode(), {}),
+        (SECRET, {"webhook-id": "send_other"}),
+        (SECRET, {"webhook-timestamp": "1795421261"}),
+    ],
+    ids=["other secret", "other id", "other time"],
+)
+def test_receiver_notices_what_was_changed(secret: str, change: dict[str, str]) -> None:
+    with WireServer(wire.answers(NO_CONTENT)) as server:
+        send(server.url)
+    _, headers, body = received(server.requests[0])
+
+    with pytest.raises(WebhookVerificationError):
+        Receiver(secret).verify(body, {**headers, **change})
+
+
+def test_time_is_signed_as_the_clock_tells_it() -> None:
+    clock = ManualClock(NOW.timestamp() + 0.75)
+    with WireServer(wire.answers(NO_CONTENT)) as server:
+        hook = Hook(url=server.url, secret=SECRET, door=HttpDoor(max_connections=1), clock=clock)
+        hook.post("otp.send", "send_1", {}, seconds=5)
+        hook.close()
+    _, headers, body = received(server.requests[0])
+
+    assert headers["webhook-timestamp"] == str(int(NOW.timestamp()))
+    assert json.loads(body)["timestamp"] == "2026-11-23T08:07:41Z"
+    assert headers["webhook-signature"] == Receiver(SECRET).sign("send_1", NOW, body.decode())
+
+
+def test_id_is_that_of_the_send_and_tells_nothing_of_it() -> None:
+    with WireServer(wire.answers(NO_CONTENT)) as server:
+        for out_id in ("one", "one", "two"):
+            send(server.url, out_id=out_id)
+    first, again, other = (received(request)[1]["webhook-id"] for request in server.requests)
+
+    assert first == again == message_id("one")
+    assert first != other
+    assert re.fullmatch(r"send_[\w-]{22}", first)
+
+
+# ── what its answers mean ──
+
+REJECTED = b'{"code":"destination_rejected"}'
+ACCEPTED, UNKNOWN = OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN
+
+ANSWERS: dict[str, tuple[int, bytes, OutcomeKind | Fault, Trouble | None]] = {
+    "200": (200, b"", ACCEPTED, None),
+    "202": (202, b"{}", ACCEPTED, None),
+    "204": (204, b"", ACCEPTED, None),
+    "299": (299, b"", ACCEPTED, None),
+    "200 with a refusal": (200, REJECTED, ACCEPTED, None),
+    "rejected": (422, REJECTED, Fault.NUMBER, None),
+    "rejected with more": (422, b'{"code":"destination_rejected","x":[1]}', Fault.NUMBER, None),
+    "rejected on 400": (400, REJECTED, Fault.ROUTE, Trouble.OPERATOR),
+    "422 alone": (422, b"", Fault.ROUTE, Trouble.OPERATOR),
+    "422 with another code": (422, b'{"code":"Destination_Rejected"}', Fault.ROUTE, Trouble.OPERATOR),
+    "422 with a list": (422, b'["destination_rejected"]', Fault.ROUTE, Trouble.OPERATOR),
+    "422 with a text": (422, b'"destination_rejected"', Fault.ROUTE, Trouble.OPERATOR),
+    "422 too deep": (422, b"[" * 60_000, Fault.ROUTE, Trouble.OPERATOR),
+    "422 no UTF-8": (422, b'{"code":"\xff"}', Fault.ROUTE, Trouble.OPERATOR),
+    "429": (429, b"", Fault.PROVIDER, None),
+    "429 rejected": (429, REJECTED, Fault.PROVIDER, None),
+    "400": (400, b"", Fault.ROUTE, Trouble.OPERATOR),
+    "401": (401, b"", Fault.ROUTE, Trouble.OPERATOR),
+    "404": (404, b"<html>", Fault.ROUTE, Trouble.OPERATOR),
+    "413": (413, b"", Fault.ROUTE, Trouble.OPERATOR),
+    "499": (499, b"", Fault.ROUTE, Trouble.OPERATOR),
+    "301": (301, b"", UNKNOWN, Trouble.TRANSPORT),
+    "304": (304, b"", UNKNOWN, Trouble.TRANSPORT),
+    "500": (500, b"", UNKNOWN, Trouble.TRANSPORT),
+    "502": (502, b"<html>", UNKNOWN, Trouble.TRANSPORT),
+    "503 rejected": (503, REJECTED, UNKNOWN, Trouble.TRANSPORT),
+    "600": (600, b"", UNKNOWN, Trouble.TRANSPORT),
+    "199": (199, b"", UNKNOWN, Trouble.TRANSPORT),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_answer_is_read_as_the_page_says(name: str) -> None:
+    status, body, meaning, trouble = ANSWERS[name]
+    verdict = read_answer(status, {}, body, NOW)
+
+    assert (verdict.outcome.fault or verdict.outcome.kind) == meaning
+    assert verdict.trouble is trouble
+    assert verdict.outcome.provider_code in (f"http_{status}", "destination_rejected")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("", 0),
+        ("-5", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("٣", 0),
+        ("999999999", MAX_WAIT),
+        ("9" * 5000, 0),
+        ("Mon, 23 Nov 2026 08:08:00 GMT", 19),
+        ("Mon, 23 Nov 2026 16:08:00 +0800", 19),
+        ("Mon, 23 Nov 2026 08:08:00 -0000", 19),
+        ("Mon, 23 Nov 2026 08:07:00 GMT", 0),
+        ("Mon, 23 Nov 2099 08:07:00 GMT", MAX_WAIT),
+        ("Mon, 99 Nov 2026 08:07:00 GMT", 0),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(text: str, seconds: int) -> None:
+    assert retry_after(text, NOW) == seconds
+    assert read_answer(429, {"retry-after": text}, b"", NOW).outcome.wait == seconds
+
+
+WIRES: dict[str, tuple[Behave, OutcomeKind | Fault]] = {
+    "accepted": (wire.answers(response(b"{}", 201)), ACCEPTED),
+    "rejected": (wire.answers(response(REJECTED, 422)), Fault.NUMBER),
+    "rejected in a huge body": (wire.answers(response(REJECTED + b" " * 70_000, 422)), UNKNOWN),
+    "busy": (wire.answers(response(b"", 429, "Retry-After: 3")), Fault.PROVIDER),
+    "reset": (wire.resets(), UNKNOWN),
+    "hang-up": (wire.hangs_up, UNKNOWN),
+    "stall": (wire.stalls, UNKNOWN),
+    "drips": (wire.drips(response(b"{" + b" " * 200)), UNKNOWN),
+    "echo": (wire.answers(response(f'{{"code":"{CODE}","phone":"{NUMBER}"}}'.encode(), 422)), Fault.ROUTE),
+    "redirect": (wire.answers(response(b"", 307, "Location: /again")), UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("name", WIRES)
+def test_receiver_is_asked_once_and_nothing_is_told(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    behave, meaning = WIRES[name]
+    events, clock = RecordedEvents(), RealClock()
+    with WireServer(behave) as server:
+        provider = made(f"{server.url}/otp")
+        router = Router(
+            routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
+        )
+        with router.permit() as permit:
+            outcome = permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+        assert router.close(5)
+        assert (len(server.requests), server.connections) == (1, 1)
+
+    printed = caplog.text + repr([outcome, events.seen, provider])
+    assert (outcome.fault or outcome.kind) == meaning
+    assert [text for text in (NUMBER, CODE, SECRET, SECRET[6:]) if text in printed] == []
+
+
+def test_refused_connection_has_sent_nothing() -> None:
+    with WireServer(wire.stalls) as server:
+        url = server.url
+    verdict = send(url)
+
+    assert (verdict.outcome.kind, verdict.outcome.fault) == (OutcomeKind.REFUSED, Fault.PROVIDER)
+    assert (verdict.outcome.provider_code, verdict.trouble) == (
+        "local.not_sent.ConnectionRefusedError",
+        Trouble.TRANSPORT,
+    )
+
+
+def test_nothing_is_posted_after_the_deadline() -> None:
+    with WireServer(wire.answers(NO_CONTENT)) as server:
+        verdict = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
+        assert server.connections == 0
+
+    assert verdict.outcome.provider_code == "local.deadline"
+
+
+def test_nobody_is_asked_what_became_of_a_send() -> None:
+    provider: Provider = made("http://127.0.0.1:9")
+    inquiry = Inquiry(MAINLAND, "shop", "login", "one", 0.0, is_ours=lambda _: True)
+
+    assert provider.inquire(inquiry, time.monotonic() + 5).finding is Finding.UNASKED
+
+
+# ── where it is posted to ──
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "host"),
+    [
+        ("https://example.org", "https://example.org/", "example.org"),
+        ("https://example.org/otp/send", "https://example.org/otp/send", "example.org"),
+        ("HTTPS://Example.org:443/Otp/", "https://example.org/Otp/", "example.org"),
+        ("https://example.org:8443/a%20b;c=(d)", "https://example.org:8443/a%20b;c=(d)", "example.org:8443"),
+        ("http://127.0.0.1:8081/x", "http://127.0.0.1:8081/x", "127.0.0.1:8081"),
+        ("http://[::1]/x", "http://[::1]/x", "[::1]"),
+    ],
+)
+def test_target_may_have_a_path(text: str, url: str, host: str) -> None:
+    target = read_target(text)
+
+    assert (target.url, target.host) == (url, host)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://example.org/x",
+        "https://user:secret@example.org/x",
+        "https://example.org/x?secret",
+        "https://example.org/x#secret",
+        "https://example.org/secret secret",
+        "https://example.org/sécret",
+        "https://example.org/x\r\nsecret: 1",
+        "https://[secret/x",
+        "/secret",
+        "",
+    ],
+)
+def test_any_other_target_is_refused_without_repeating_it(text: str) -> None:
+    with pytest.raises(BadEndpoint) as refused:
+        made(text)
+    assert "secret" not in str(refused.value)

@@ -1,0 +1,365 @@
+"""The first flush: what an address has caused, the guard, and everything else in one round trip."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import pytest
+from stories import CLIENT, Phone, make_phone
+
+from otp_service.errors import CooldownActive, LimitReached, StoreUnavailable
+from otp_service.limits import AddressLimits, GuardLimits
+from otp_service.ports import (
+    AddressSlot,
+    Claim,
+    ClaimState,
+    GuardScope,
+    Knock,
+    SendRecord,
+    Settlement,
+    Standing,
+)
+from otp_service.store.scripts import Call
+
+SMALL = AddressLimits(sends_per_hour=3, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
+
+
+def an_address(limits: AddressLimits = SMALL) -> AddressSlot:
+    return AddressSlot(secrets.token_urlsafe(12), limits)
+
+
+def another(phone: Phone) -> Phone:
+    """Another phone in the same store."""
+    return replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
+
+
+def knock(phone: Phone, address: AddressSlot, **more: object) -> Standing:
+    return phone.store.peek(phone.slot, 5, Knock(address=address, **more))  # type: ignore[arg-type]
+
+
+def refusal(standing: Standing) -> tuple[str, int]:
+    assert isinstance(standing.refusal, LimitReached)
+    return standing.refusal.limit, standing.refusal.retry_after
+
+
+# ── addresses ──
+
+
+def test_address_is_asked_for_a_challenge_beyond_its_hourly_sends(phone: Phone) -> None:
+    address = an_address()
+
+    asked = [knock(phone, address).suspicions for _ in range(4)]
+
+    assert asked == [(), (), (), ("address_sends_per_hour",)]
+
+
+def test_solved_challenge_lets_the_address_on_until_it_is_refused(phone: Phone) -> None:
+    address = an_address()
+    for number in range(6):
+        assert knock(phone, address, solution=f"solved-{number}", solution_ttl=60).refusal is None
+
+    standing = knock(phone, address, solution="solved-6", solution_ttl=60)
+
+    limit, wait = refusal(standing)
+    assert limit == "address_sends_per_hour"
+    assert 3590 <= wait <= 3600
+
+
+def test_unsolved_request_is_not_counted(phone: Phone) -> None:
+    address = an_address()
+    for _ in range(10):
+        knock(phone, address)
+
+    assert knock(phone, address, solution="s", solution_ttl=60).refusal is None
+
+
+def test_refusal_of_an_address_ends_when_it_says(phone: Phone) -> None:
+    address = an_address()
+    for number in range(6):
+        knock(phone, address, solution=f"s{number}", solution_ttl=60)
+    _, wait = refusal(knock(phone, address))
+
+    phone.pass_time(wait - 2)
+    assert refusal(knock(phone, address))[1] <= 2
+    phone.pass_time(2)
+    assert knock(phone, address).refusal is None
+
+
+def test_day_and_phones_have_limits_of_their_own(phone: Phone) -> None:
+    address = an_address(replace(SMALL, sends_per_hour=100))
+    phones = [another(phone) for _ in range(5)]
+    by_phones = [knock(each, address).suspicions for each in phones]
+    patient = an_address(replace(SMALL, phones_per_day=100))
+    by_day = []
+    for _ in range(6):
+        by_day.append(knock(phone, patient).suspicions)
+        phone.pass_time(3601)
+
+    assert by_phones == [(), (), (), (), ("address_phones_per_day",)]
+    assert by_day == [(), (), (), (), (), ("address_sends_per_day",)]
+
+
+def test_same_phone_counts_once_among_the_phones(phone: Phone) -> None:
+    address = an_address(replace(SMALL, sends_per_hour=100, sends_per_day=100))
+
+    assert [knock(phone, address).suspicions for _ in range(20)] == [()] * 20
+
+
+def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
+    address = an_address()
+    phones = [another(phone) for _ in range(2)]
+    for each in phones:
+        knock(each, address)
+    verified = Call("address_verified", [f"otp:address:{{{address.tag}}}"], [p.slot.tag[:6] for p in phones])
+    phone.store.flush([verified])
+
+    # Two sends are forgotten, and one more is allowed for two that were verified.
+    assert [knock(phone, address).suspicions for _ in range(5)] == [
+        (),
+        (),
+        (),
+        (),
+        ("address_sends_per_hour",),
+    ]
+
+
+def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:
+    address = an_address()
+    standings = [knock(phone, address, unchallenged=True) for _ in range(7)]
+
+    assert [standing.suspicions for standing in standings] == [()] * 7
+    assert [standing.refusal is None for standing in standings] == [True] * 6 + [False]
+
+
+def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
+    address = an_address()
+    for number in range(6):
+        knock(another(phone), address, solution=f"s{number}", solution_ttl=60)
+    phone.open()
+
+    standing = knock(phone, address)
+
+    assert isinstance(standing.refusal, LimitReached)
+    assert isinstance(phone.store.peek(phone.slot, 5, Knock()).refusal, CooldownActive)
+
+
+def test_log_of_an_address_stays_short_and_goes(phone: Phone) -> None:
+    address = an_address(AddressLimits(sends_per_hour=1000, sends_per_day=5, refused_at=2))
+    for number in range(40):
+        knock(phone, address, solution=f"s{number}", solution_ttl=60)
+
+    key = f"otp:address:{{{address.tag}}}"
+    assert phone.client.strlen(key) <= 1 + 76 + 10 * 12
+    assert 0 < phone.client.ttl(key) <= 25 * 3600
+
+
+def test_address_after_a_clock_step_back_still_runs_out(phone: Phone) -> None:
+    phone.pass_time(7200)
+    address = an_address()
+    for number in range(6):
+        knock(phone, address, solution=f"s{number}", solution_ttl=60)
+    phone.pass_time(-7200)
+
+    assert refusal(knock(phone, address))[1] <= 3600
+
+
+# ── the guard ──
+
+
+def scope(least: int = 4, **limits: float) -> GuardScope:
+    made = GuardLimits(least=least, share=limits.get("share", 0.5), blocked_at=2)
+    return GuardScope("prefix", f"prefix:{secrets.token_urlsafe(6)}", made)
+
+
+def readings(phone: Phone, guard: GuardScope, times: int) -> list[int]:
+    return [
+        phone.store.peek(another(phone).slot, 5, Knock(guards=(guard,))).guards[0].level for _ in range(times)
+    ]
+
+
+def verified(phone: Phone, guard: GuardScope, count: int) -> None:
+    limits = guard.limits
+    arguments = [0, count, limits.least, round(limits.share * 100), limits.blocked_at]
+    phone.store.flush([Call("guard", [f"otp:guard:{{{guard.name}}}"], arguments)])
+
+
+def test_half_of_what_is_young_counts_as_unverified(phone: Phone) -> None:
+    assert readings(phone, scope(), 18) == [0] * 9 + [1] * 8 + [2]
+
+
+def test_all_that_nobody_verified_for_three_minutes_counts(phone: Phone) -> None:
+    guard = scope()
+    readings(phone, guard, 4)
+    phone.pass_time(300)
+
+    assert readings(phone, guard, 3) == [0, 1, 1]
+
+
+def test_verified_sms_are_no_suspicion(phone: Phone) -> None:
+    guard = scope()
+    for _ in range(20):
+        assert readings(phone, guard, 3) == [0, 0, 0]
+        verified(phone, guard, 3)
+        phone.pass_time(60)
+
+
+def test_threshold_grows_with_what_is_verified(phone: Phone) -> None:
+    guard = scope()
+    readings(phone, guard, 6)
+    verified(phone, guard, 20)
+    readings(phone, guard, 14)
+    phone.pass_time(300)
+
+    assert readings(phone, guard, 10) == [0] * 10
+
+
+def test_day_passes(phone: Phone) -> None:
+    guard = scope()
+    readings(phone, guard, 12)
+    phone.pass_time(25 * 3600)
+
+    assert readings(phone, guard, 1) == [0]
+
+
+def test_scopes_are_counted_apart_and_told_in_their_order(phone: Phone) -> None:
+    first, second = scope(), replace(scope(), kind="country")
+    readings(phone, first, 3)
+
+    told = phone.store.peek(phone.slot, 5, Knock(guards=(first, second))).guards
+
+    assert [(reading.kind, reading.sent) for reading in told] == [("prefix", 4), ("country", 1)]
+
+
+# ── solutions ──
+
+
+def test_solution_is_fresh_once_for_its_phone(phone: Phone) -> None:
+    def shown(to: Phone) -> bool:
+        return to.store.peek(to.slot, 5, Knock(solution="c" * 22, solution_ttl=60)).solved
+
+    assert [shown(phone), shown(phone), shown(another(phone))] == [True, False, True]
+    (mark,) = phone.stored()
+    assert 0 < phone.client.ttl(mark) <= 60
+
+
+# ── everything at once ──
+
+
+def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
+    trips: list[int] = []
+    run = phone.runner.run
+
+    def counted(*calls: Call) -> list[list[object]]:
+        trips.append(len(calls))
+        return run(*calls)
+
+    phone.runner.run = counted  # type: ignore[method-assign]
+    everything = Knock(
+        address=an_address(),
+        guards=(scope(), scope()),
+        solution="x",
+        solution_ttl=60,
+        claim=Claim(secrets.token_urlsafe(12), b"f" * 16, "what"),
+    )
+
+    standing = phone.store.peek(phone.slot, 5, everything)
+
+    assert trips == [6]
+    assert standing.solved
+    assert standing.claim is not None
+    assert standing.claim.state is ClaimState.NEW
+    assert len(standing.guards) == 2
+
+
+# ── idempotency keys ──
+
+
+def a_claim(fingerprint: bytes = b"f" * 16, what: str = "what") -> Claim:
+    return Claim(secrets.token_urlsafe(12), fingerprint, what)
+
+
+def test_first_claim_goes_on_and_the_others_wait(phone: Phone) -> None:
+    claim = a_claim()
+
+    first, second = phone.store.claim(claim), phone.store.claim(replace(claim, what="other"))
+
+    assert (first.state, first.what) == (ClaimState.NEW, "what")
+    assert second.state is ClaimState.BUSY
+    assert 9 <= second.wait <= 10
+
+
+def test_ended_claim_tells_what_it_led_to(phone: Phone) -> None:
+    claim = a_claim()
+    phone.store.claim(claim)
+    phone.store.end_claim(claim, "result")
+
+    told = phone.store.claim(replace(claim, what="new"))
+
+    assert (told.state, told.what) == (ClaimState.DONE, "result")
+    assert 0 < phone.client.ttl(f"otp:claim:{{{claim.tag}}}") <= 3600
+
+
+def test_refused_claim_is_free_again(phone: Phone) -> None:
+    claim = a_claim()
+    phone.store.claim(claim)
+    phone.store.end_claim(claim)
+
+    assert phone.store.claim(claim).state is ClaimState.NEW
+
+
+def test_claim_of_who_is_gone_passes_on_with_what_it_was_about(phone: Phone) -> None:
+    claim = a_claim()
+    phone.store.claim(claim)
+    phone.pass_time(11)
+
+    stale, busy = phone.store.claim(replace(claim, what="new")), phone.store.claim(claim)
+
+    assert (stale.state, stale.what) == (ClaimState.STALE, "what")
+    assert busy.state is ClaimState.BUSY
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_other_payload_is_told_at_once(phone: Phone, ended: bool) -> None:  # noqa: FBT001
+    claim = a_claim()
+    phone.store.claim(claim)
+    if ended:
+        phone.store.end_claim(claim, "result")
+
+    assert phone.store.claim(replace(claim, fingerprint=b"g" * 16)).state is ClaimState.OTHER
+
+
+def test_somebody_elses_claim_is_not_ended(phone: Phone) -> None:
+    claim = a_claim()
+    phone.store.claim(claim)
+    phone.store.end_claim(replace(claim, fingerprint=b"g" * 16))
+
+    assert phone.store.claim(claim).state is ClaimState.BUSY
+
+
+def test_claim_of_a_newer_version_is_left_alone(phone: Phone) -> None:
+    claim = a_claim()
+    phone.client.set(f"otp:claim:{{{claim.tag}}}", b"\x02newer", ex=60)
+
+    with pytest.raises(StoreUnavailable):
+        phone.store.claim(claim)
+
+
+def test_claim_after_a_clock_step_back_does_not_wait_longer(phone: Phone) -> None:
+    claim = a_claim()
+    phone.pass_time(7200)
+    phone.store.claim(claim)
+    phone.pass_time(-7200)
+
+    assert phone.store.claim(claim).wait <= 10
+
+
+def test_third_flush_ends_the_claim(backend: tuple[object, bool]) -> None:
+    phone = make_phone(*backend)  # type: ignore[arg-type]
+    claim = a_claim(what="v" * 22)
+    phone.store.claim(claim)
+    opened = phone.open(settle=None)
+    record = SendRecord(opened.verification_id, 1, Settlement.ACCEPTED, "main", ttl=300, taken_at=opened.now)
+    phone.store.settle(phone.slot, CLIENT, record, (), claim)
+
+    assert phone.store.claim(claim).state is ClaimState.DONE

@@ -1,0 +1,313 @@
+"""Settings of routes by provider: what each needs, what none may have, and where templates go."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otp_service.clients import key_digest
+from otp_service.settings import Settings, SettingsError, from_mapping, load
+from otp_service.settings.routes import RouteTable
+
+SENTINEL = "SENTINEL-value-that-must-never-be-shown"
+WHSEC = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+ACCOUNT = {"access_key_id": "id", "access_key_secret": "secret"}
+
+Raw = dict[str, Any]
+
+SMS: Raw = {"name": "sms", **ACCOUNT, "sign_name": "sign", "templates": [{"template_code": "SMS_1"}]}
+PNVS: Raw = {
+    "name": "pnvs",
+    "provider": "aliyun-pnvs",
+    **ACCOUNT,
+    "sign_name": "速通互联验证码",
+    "templates": [{"template_code": "100001"}],
+}
+WEBHOOK: Raw = {
+    "name": "own",
+    "provider": "webhook",
+    "url": "https://sms.example.com/otp",
+    "secret": WHSEC,
+}
+
+
+def settings_of(*routes: Raw, **tables: Raw) -> Raw:
+    return {
+        "keys": {"active_kid": "a", "tag_key": _random(1), "roots": {"a": _random(2)}},
+        "purposes": {"login": {}},
+        "clients": {"web": {"secret_key_digests": [key_digest("sk")], "proof_keys": [_random(3)]}},
+        "routes": list(routes),
+        **tables,
+    }
+
+
+def _random(seed: int) -> str:
+    return base64.b64encode(bytes((seed * 31 + i * 7) % 256 for i in range(32))).decode()
+
+
+def read(*routes: Raw, **tables: Raw) -> Settings:
+    return from_mapping(settings_of(*routes, **tables))
+
+
+def told(*routes: Raw, **tables: Raw) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(*routes, **tables)
+    assert SENTINEL not in str(caught.value)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize("route", [SMS, PNVS, WEBHOOK], ids=lambda route: route["name"])
+def test_sound_routes_have_no_mistakes(route: Raw) -> None:
+    assert read(route).routes[0].name == route["name"]
+
+
+def test_each_provider_has_an_endpoint_of_its_own() -> None:
+    routes = read(SMS, PNVS, WEBHOOK).routes
+
+    assert [route.endpoint for route in routes] == [
+        "https://dysmsapi.aliyuncs.com",
+        "https://dypnsapi.aliyuncs.com",
+        "",
+    ]
+
+
+def test_sandbox_has_no_endpoint_by_default() -> None:
+    assert told({**SMS, "provider": "sandbox"}) == [
+        "routes[0].endpoint: must be this machine: the sandbox is no public service"
+    ]
+
+
+# ── what each needs ──
+
+NEEDED = {
+    "webhook": (
+        {"name": "own", "provider": "webhook"},
+        ["routes[0].url: is required", "routes[0].secret: is required"],
+    ),
+    "pnvs": (
+        {"name": "pnvs", "provider": "aliyun-pnvs", "templates": [{}]},
+        [
+            "routes[0].sign_name: is required",
+            "routes[0].access_key_id: is required",
+            "routes[0].access_key_secret: is required",
+            "routes[0].templates[0].template_code: is required",
+        ],
+    ),
+    "sms": (
+        {"name": "sms", "templates": [{}]},
+        [
+            "routes[0].sign_name: is required",
+            "routes[0].access_key_id: is required",
+            "routes[0].access_key_secret: is required",
+            "routes[0].templates[0].template_code: is required",
+        ],
+    ),
+    "webhook with an account": (
+        {**WEBHOOK, **ACCOUNT, "endpoint": f"https://{SENTINEL}", "signature": "v3"},
+        [
+            "routes[0].access_key_id: is no setting of webhook",
+            "routes[0].access_key_secret: is no setting of webhook",
+            "routes[0].endpoint: is no setting of webhook",
+            "routes[0].signature: is no setting of webhook",
+        ],
+    ),
+    "account with a webhook": (
+        {**SMS, "url": f"https://{SENTINEL}", "secret": SENTINEL},
+        ["routes[0].url: is no setting of aliyun-sms", "routes[0].secret: is no setting of aliyun-sms"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_everything_that_a_provider_lacks_is_told_at_once(name: str) -> None:
+    route, sentences = NEEDED[name]
+
+    assert told(route) == sentences
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"url": f"http://{SENTINEL}/x"}, "url: must be https: plain http is for this machine only"),
+        ({"url": f"https://host/x?{SENTINEL}"}, "url: must be https://host/path, without a query"),
+        ({"url": f"https://{SENTINEL}@host/x"}, "url: must be https://host/path, without a query"),
+        ({"url": f"https://host/ {SENTINEL}"}, "url: must be https://host/path, without a query"),
+        ({"url": f"ftp://{SENTINEL}"}, "url: must be https://host/path, without a query"),
+        ({"secret": SENTINEL}, "secret: must be whsec_ and base64"),
+        ({"secret": WHSEC.removeprefix("whsec_")}, "secret: must be whsec_ and base64"),
+        ({"secret": f"whsec_{SENTINEL}"}, "secret: must be whsec_ and base64"),
+        ({"secret": "whsec_"}, "secret: must be whsec_ and base64"),
+        ({"secret": "whsec_" + WHSEC[6:36]}, "secret: must be whsec_ and base64"),
+        (
+            {"secret": "whsec_" + base64.b64encode(bytes(range(23))).decode()},
+            "secret: must hold 24 to 64 random bytes",
+        ),
+        (
+            {"secret": "whsec_" + base64.b64encode(bytes(range(65))).decode()},
+            "secret: must hold 24 to 64 random bytes",
+        ),
+        ({"secret": "whsec_" + base64.b64encode(bytes(32)).decode()}, "secret: is not random"),
+    ],
+)
+def test_webhook_needs_an_address_and_a_secret(change: Raw, sentence: str) -> None:
+    assert told({**WEBHOOK, **change}) == [f"routes[0].{sentence}"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/otp", "http://localhost", "https://[2001:db8::1]:8/x"])
+def test_webhook_may_be_on_this_machine_or_behind_tls(url: str) -> None:
+    assert read({**WEBHOOK, "url": url}).routes[0].url == url
+
+
+def test_webhook_without_templates_sends_everything() -> None:
+    settings = read(WEBHOOK, service={"countries": ["CN", "HK"]})
+
+    assert settings.routes[0].serves("web", "login", "HK")
+    assert not read({**WEBHOOK, "templates": [{"country": "HK"}]}, SMS).routes[0].serves("web", "login", "CN")
+
+
+def test_webhook_takes_values_that_aliyun_would_refuse() -> None:
+    template = {"params": {"link": "https://example.com", "brand": "Köhler & Söhne"}}
+
+    assert read({**WEBHOOK, "templates": [template]}).routes[0].templates[0].template_code == ""
+
+
+def test_replies_go_to_a_webhook_of_the_same_kind() -> None:
+    reports = {"uplink_url": f"http://{SENTINEL}", "uplink_secret": SENTINEL}
+
+    assert told(SMS, reports=reports) == [
+        "reports.uplink_url: must be https: plain http is for this machine only",
+        "reports.uplink_secret: must be whsec_ and base64",
+    ]
+    read(SMS, reports={"uplink_url": "https://example.com/replies", "uplink_secret": WHSEC})
+
+
+# ── secrets ──
+
+
+def test_secret_of_a_webhook_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{WHSEC}\n", encoding="utf-8")
+    route = {name: value for name, value in WEBHOOK.items() if name != "secret"}
+    raw = settings_of({**route, "secret_file": str(tmp_path / "secret")})
+    environ = {f"OTP_SERVICE__{name.upper()}": json.dumps(table) for name, table in raw.items()}
+
+    assert load(None, environ).routes[0].webhook_secret() == WHSEC
+
+
+def test_account_of_the_environment_is_lent_to_aliyun_alone() -> None:
+    bare = [
+        {name: value for name, value in route.items() if name not in ACCOUNT}
+        for route in (SMS, PNVS, WEBHOOK)
+    ]
+    environ = {
+        f"OTP_SERVICE__{name.upper()}": json.dumps(table) for name, table in settings_of(*bare).items()
+    }
+    account = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "lent", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "lent-secret"}
+
+    routes = load(None, {**environ, **account}).routes
+
+    assert [route.access_key_id.get_secret_value() for route in routes] == ["lent", "lent", ""]
+
+
+def test_routes_print_no_secret_and_no_address_of_a_webhook() -> None:
+    settings = read(
+        {**WEBHOOK, "url": f"https://host/{SENTINEL}"}, {**SMS, "access_key_secret": f"{SENTINEL}1"}
+    )
+
+    for text in (repr(settings), str(settings), repr(settings.routes)):
+        assert SENTINEL not in text
+        assert WHSEC not in text
+
+
+# ── where templates go ──
+
+
+def destinations(country: object, *, route: Raw = SMS) -> RouteTable:
+    templates = [{**route["templates"][0], "country": country}]
+    return read({**route, "templates": templates}, WEBHOOK).routes[0]
+
+
+@pytest.mark.parametrize(
+    ("country", "served"),
+    [
+        ("*", ["CN", "HK", "DE"]),
+        ("HK", ["HK"]),
+        (["DE", "HK"], ["HK", "DE"]),
+        ("international", ["HK", "DE"]),
+        (["international"], ["HK", "DE"]),
+    ],
+    ids=str,
+)
+def test_template_serves_a_country_several_or_a_group(country: object, served: list[str]) -> None:
+    route = destinations(country)
+
+    assert [name for name in ("CN", "HK", "DE") if route.serves("web", "login", name)] == served
+
+
+@pytest.mark.parametrize(
+    ("country", "sentence"),
+    [
+        ("China", "country[0]: does not have the right form"),
+        (["HK", "cn"], "country[1]: does not have the right form"),
+        ([], "country: needs at least 1"),
+        (["HK", "*"], "country: lists a group beside countries: give one or the other"),
+        (["international", "CN"], "country: lists a group beside countries: give one or the other"),
+        (5, "country: must be a list"),
+        ({SENTINEL: 1}, "country: must be a list"),
+    ],
+    ids=str,
+)
+def test_wrong_country_is_told(country: object, sentence: str) -> None:
+    templates = [{"template_code": "SMS_1", "country": country}]
+
+    assert f"routes[0].templates[0].{sentence}" in told({**SMS, "templates": templates}, WEBHOOK)
+
+
+def test_pnvs_sends_to_the_mainland_only() -> None:
+    route = destinations("*", route=PNVS)
+    assert [route.serves("web", "login", name) for name in ("CN", "HK")] == [True, False]
+
+    templates = [{"template_code": "100001", "country": country} for country in ("CN", "international")]
+    assert told({**PNVS, "templates": templates}) == [
+        "routes[0].templates[1].country: must be CN: PNVS sends to the mainland only"
+    ]
+    assert told(PNVS, service={"countries": ["CN", "HK"]}) == [
+        "clients.web.purposes: has login, for which no route sends to HK in any locale"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ({"params": {"min": "6"}}, "params: has a min that is longer than codes.ttl"),
+        ({"params": {"min": "0"}}, "params: has a min that is no number of minutes"),
+        ({"params": {"min": "five"}}, "params: has a min that is no number of minutes"),
+        ({"param": "min"}, "param: is the variable of the minutes"),
+        ({"template_code": "SMS_1"}, "template_code: must be a template that PNVS presets, such as 100001"),
+        (
+            {"params": {"x": "a b"}},
+            "params: may hold letters and digits only, as Aliyun demands",
+        ),
+    ],
+    ids=["longer", "none", "no number", "as the code", "one's own", "symbols"],
+)
+def test_pnvs_promises_no_life_that_a_code_does_not_have(template: Raw, sentence: str) -> None:
+    templates = [{"template_code": "100001", **template}]
+
+    assert told({**PNVS, "templates": templates}) == [f"routes[0].templates[0].{sentence}"]
+
+
+@pytest.mark.parametrize(("minutes", "ttl"), [("5", 300), ("1", 60), ("5", 359), ("10", 600), ("2", 300)])
+def test_minutes_within_the_codes_life_are_taken(minutes: str, ttl: int) -> None:
+    templates = [{"template_code": "100001", "params": {"min": minutes}}]
+
+    assert read({**PNVS, "templates": templates}, codes={"ttl": ttl}).routes[0].provider == "aliyun-pnvs"
+
+
+def test_minutes_mean_nothing_to_other_providers() -> None:
+    templates = [{"template_code": "SMS_1", "params": {"min": "90"}}]
+
+    assert read({**SMS, "templates": templates}).routes[0].provider == "aliyun-sms"
