@@ -42,6 +42,7 @@ from otp_service.service import Service  # noqa: E402
 from otp_service.store import keys  # noqa: E402
 from otp_service.store.connect import connect  # noqa: E402
 from otp_service.store.store import RedisStore  # noqa: E402
+from otp_service.web.audit import CallNotes  # noqa: E402
 
 ROUNDS = 7
 PER_ROUND = 600
@@ -135,6 +136,7 @@ class _Direct:
             challenges=None,
             clock=clock,
             events=events,
+            notes=CallNotes(),
         )
 
     def request(self, phone: str, client_ip: str) -> tuple[str, str]:

@@ -35,6 +35,7 @@ from otp_service.store.ledger import RedisLedger
 from otp_service.store.store import RedisStore
 from otp_service.web import WebParts, create_blueprint, install_problems
 from otp_service.web import request_id as request_ids
+from otp_service.web.audit import CallNotes
 from otp_service.web.report_intake import ReportIntake
 
 CONFIG_VARIABLE = "OTP_SERVICE_CONFIG"
@@ -216,6 +217,7 @@ def _service(settings: Settings, ports: _Ports) -> Service:
         challenges=ports.challenges,
         clock=ports.clock,
         events=ports.events,
+        notes=CallNotes(),
     )
 
 

@@ -24,11 +24,16 @@ _LOUD = {
         {
             "breaker_opened",
             "client_ip_missing",
+            "guard_blocked",
+            "guard_tripped",
+            "ledger_lost",
             "message_malformed",
             "queue_trouble",
             "settlement_lost",
             "route_refused",
             "store_error",
+            "uplink_failed",
+            "wrong_code_alarm",
         }
     ),
 }

@@ -39,6 +39,14 @@ class Events(Protocol):
         ...
 
 
+class Notes(Protocol):
+    """What is known of the call at hand, for its one line in the log."""
+
+    def note(self, **facts: object) -> None:
+        """Add *facts* to what is known; the rules are those of events."""
+        ...
+
+
 # ── the store ──
 
 

@@ -31,7 +31,7 @@ from otp_service.errors import (
 from otp_service.keyring import Keyring
 from otp_service.limits import MAX_LIFE, NO_SEND_LIMITS
 from otp_service.out_id import OutId
-from otp_service.phone import Phone
+from otp_service.phone import Phone, mask
 from otp_service.policy import GuardMode, Policy
 from otp_service.ports import (
     AddressSlot,
@@ -43,6 +43,7 @@ from otp_service.ports import (
     Events,
     Knock,
     Ledger,
+    Notes,
     PhoneSlot,
     RiskChallenges,
     SendPermit,
@@ -102,7 +103,9 @@ class Service:
         challenges: RiskChallenges | None,
         clock: Clock,
         events: Events,
+        notes: Notes,
     ) -> None:
+        self._notes = notes
         self._policy = policy
         self._keyring = keyring
         self._signers = signers
@@ -189,7 +192,7 @@ class Service:
             Otherwise as `request`.
         """
         ask = self._ask_for_sms(client, phone_text, locale, client_ip)
-        _check_id(verification_id)
+        self._check_id(verification_id)
         claim = self._claim(client, "request", repeat, verification_id)
         knock, level = self._knock(ask, risk_solution, claim)
         standing = self._store.peek_resend(ask.slot, client.id, verification_id, knock)
@@ -231,7 +234,7 @@ class Service:
         """
         ask = self._ask(client, phone_text, client_ip)
         code, shapes = codes.parse(code_text)
-        _check_id(verification_id)
+        self._check_id(verification_id)
         claim = self._claim(client, "verify", repeat, verification_id)
         if claim:
             repeats.admit(self._store.claim(claim))
@@ -268,6 +271,7 @@ class Service:
         """
         proof = self._signers[client.id].read(proof_text, purpose=purpose, allow_test=allow_test)
         tag = self._keyring.phone_tag(proof.phone)
+        self._notes.note(phone=tag, phone_masked=mask(proof.phone), verification_id=proof.verification_id)
         claim = self._claim(client, "redeem", repeat, proof.verification_id)
         if claim:
             repeats.admit(self._store.claim(claim))
@@ -288,7 +292,7 @@ class Service:
             VerificationNotFound: unknown, or not of this phone and client.
         """
         ask = self._ask(client, phone_text, None)
-        _check_id(verification_id)
+        self._check_id(verification_id)
         verification = self._store.read(ask.slot, client.id, verification_id)
         if verification.is_in_doubt:
             newest = verification.sends[-1]
@@ -303,7 +307,7 @@ class Service:
             VerificationError: unknown, or ended otherwise.
         """
         ask = self._ask(client, phone_text, None)
-        _check_id(verification_id)
+        self._check_id(verification_id)
         self._store.cancel(ask.slot, client.id, verification_id)
 
     def unlock(self, client: Client, phone_text: str) -> None:
@@ -314,11 +318,19 @@ class Service:
 
     # ── what is asked ──
 
+    def _check_id(self, verification_id: str) -> None:
+        """An id of another form was never ours; it must not reach a key, or a log."""
+        if not _VERIFICATION_ID.fullmatch(verification_id):
+            raise VerificationNotFound
+        self._notes.note(verification_id=verification_id)
+
     def _ask(self, client: Client, phone_text: str, client_ip: str | None, locale: str = "") -> Ask:
         target = phone.parse(phone_text, self._policy.phones)
         requester = self._keyring.address_tag(network(client_ip)) if client_ip else b""
         tag = self._keyring.phone_tag(target.e164)
         is_test = target.e164 in self._policy.test_codes
+        address = base64.urlsafe_b64encode(requester).decode()
+        self._notes.note(phone=tag, phone_masked=str(target), address=address)
         limits = NO_SEND_LIMITS if is_test else client.limits or self._policy.phone_limits
         return Ask(
             client=client,
@@ -326,7 +338,7 @@ class Service:
             slot=PhoneSlot(tag, limits, requester),
             deadline=self._clock.monotonic() + self._policy.deadline,
             locale=locale,
-            address=base64.urlsafe_b64encode(requester).decode(),
+            address=address,
             is_test=is_test,
             is_spared=is_test or self._policy.lists.spares(target, tag, client_ip),
         )
@@ -442,9 +454,3 @@ class Service:
         )
         left = max(0, approval.at + self._policy.proof_ttl - int(self._clock.now()))
         return Approved(verification_id, approval.purpose, ask.phone, proof, left, approval.replayed)
-
-
-def _check_id(verification_id: str) -> None:
-    """An id of another form was never ours; it must not reach a key."""
-    if not _VERIFICATION_ID.fullmatch(verification_id):
-        raise VerificationNotFound

@@ -60,6 +60,7 @@ from otp_service.ports import (
 from otp_service.proofs import ProofKeys, ProofSigner
 from otp_service.service import Service
 from otp_service.verification import Delivery, Send, Status, Verification
+from otp_service.web.audit import CallNotes
 
 NOW = 1_795_421_261.0
 """2026-11-23T08:07:41Z."""
@@ -535,6 +536,7 @@ def house(
         challenges=challenges,
         clock=clock,
         events=events,
+        notes=CallNotes(),
     )
     return House(clock, events, store, sender, ledger, challenges, keyring, Clients(chosen), service)
 

@@ -1,15 +1,20 @@
 """Audit: one event per call, whatever its outcome. Touches the events and the clock.
 
-It says who called what and how it ended; never a phone, a code or a proof.
+It says who called what, about which phone, from where, and how it ended: by tags and masks, never by a
+number, an address, a code or a proof.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from otp_service.errors import InternalError, OtpError
 from otp_service.ports import Clock, Events
 from otp_service.web import problems, request_id
+
+_TOLD = ("limit", "retry_after", "attempts_left")
+"""The members of a problem that say something to an auditor."""
 
 
 @dataclass(slots=True)
@@ -20,10 +25,13 @@ class Record:
     began: float
     client: str = ""
     code: str = ""
+    facts: dict[str, object] = field(default_factory=dict)
 
     def failed(self, error: OtpError, cause: Exception, events: Events) -> None:
         """Note the *error*; if it is a defect of ours, record where the *cause* was raised."""
         self.code = error.code
+        members = error.members()
+        self.facts.update((name, members[name]) for name in _TOLD if name in members)
         if isinstance(error, InternalError):
             defect(cause, self.endpoint, events)
 
@@ -35,9 +43,33 @@ class Record:
             status=status,
             code=self.code,
             client=self.client,
+            **self.facts,
             duration_ms=round((clock.monotonic() - self.began) * 1000, 1),
             request_id=request_id.current(),
         )
+
+
+class CallNotes:
+    """Implements `ports.Notes`: facts belong to the record of the call that this thread works on."""
+
+    def note(self, **facts: object) -> None:
+        """See `ports.Notes.note`; outside of calls there is nobody to tell."""
+        record = _CURRENT.get()
+        if record is not None:
+            record.facts.update(facts)
+
+
+_CURRENT: ContextVar[Record | None] = ContextVar("record", default=None)
+
+
+def begin(record: Record) -> None:
+    """Make *record* the one of the call that this thread works on."""
+    _CURRENT.set(record)
+
+
+def end() -> None:
+    """Forget it, so that the thread's later work is not booked on this call."""
+    _CURRENT.set(None)
 
 
 def defect(cause: Exception, endpoint: str, events: Events) -> None:

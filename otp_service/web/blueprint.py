@@ -11,7 +11,7 @@ from functools import partial
 
 from flask import Blueprint, Flask, Request, Response, request
 
-from otp_service.web import auth, body, problems, repeats, report_intake, request_id
+from otp_service.web import audit, auth, body, problems, repeats, report_intake, request_id
 from otp_service.web.audit import Record
 from otp_service.web.calls import CALLS, Call
 from otp_service.web.pages import PAGES
@@ -60,6 +60,7 @@ def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> C
     def framed(**_: str) -> Response:
         request_id.begin(request.environ.get("HTTP_X_REQUEST_ID"))
         record = Record(name, parts.clock.monotonic())
+        audit.begin(record)
         try:
             response = view(record)
         except Exception as cause:  # noqa: BLE001 - whatever happens, the caller gets a problem and no more
@@ -68,6 +69,7 @@ def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> C
             response = problems.render(error, cause)
         if record.code or not quiet:
             record.ended(response.status_code, parts.events, parts.clock)
+        audit.end()
         request_id.end()
         return response
 

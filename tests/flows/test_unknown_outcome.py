@@ -31,6 +31,7 @@ from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.routes import Route, Router
 from otp_service.store.store import RedisStore
 from otp_service.verification import Delivery
+from otp_service.web.audit import CallNotes
 
 SENT, NOT_SENT = "+8613800005002", "+8613800005001"
 """The connection closes without an answer; of the one an SMS was sent, of the other none."""
@@ -115,6 +116,7 @@ def build(client: redis.Redis, router: Router, clock: MixedClock, sandbox: Sandb
         challenges=None,
         clock=clock,
         events=Quiet(),
+        notes=CallNotes(),
     )
     return Story(service, runner, clock, sandbox)
 

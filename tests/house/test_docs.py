@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 import pytest
-from house_sources import ROOT
+from house_sources import ROOT, SOURCES
 from public_api import COMMANDS, ERROR_CODES, ROUTES
 from pydantic import BaseModel
 
@@ -112,3 +113,30 @@ WORDS = [
 @pytest.mark.parametrize("word", WORDS)
 def test_every_word_of_the_house_stands_in_the_glossary(word: str) -> None:
     assert re.search(rf"\b{word}\b", doc("docs/glossary.md"), re.IGNORECASE)
+
+
+# ── events ──
+
+
+def told_events() -> Iterator[tuple[str, str]]:
+    """Every event that the sources emit, and where."""
+    for source in SOURCES:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                name = node.args[0]
+                is_emitted = node.func.attr in {"emit", "_tell", "_emit", "_note"}
+                if is_emitted and isinstance(name, ast.Constant) and isinstance(name.value, str):
+                    yield name.value, source.path
+
+
+def documented_events() -> set[str]:
+    table = doc("docs/events.md").split("## All events")[1]
+    names = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    return {name for cell in names for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_every_event_stands_in_the_docs_and_no_other() -> None:
+    emitted = {name for name, _ in told_events()}
+
+    assert emitted - documented_events() == set()
+    assert documented_events() - emitted == {"log"}  # of other libraries

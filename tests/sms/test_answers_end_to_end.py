@@ -48,6 +48,7 @@ from otp_service.sms.routes import Route, Router
 from otp_service.store import keys
 from otp_service.store.store import RedisStore
 from otp_service.web import problems
+from otp_service.web.audit import CallNotes
 from otp_service.web.endpoints import _ON_ITS_WAY
 
 PHONE, NATIONAL = "+8613800138000", "13800138000"
@@ -343,6 +344,7 @@ class Scene:
             challenges=None,
             clock=clock,
             events=self.events,
+            notes=CallNotes(),
         )
 
     def request(self) -> Sent | OtpError:

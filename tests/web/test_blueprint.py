@@ -127,6 +127,9 @@ def test_every_call_is_one_event(desk: Desk) -> None:
         "status": 201,
         "code": "",
         "client": "shop",
+        "phone": desk.house.keyring.phone_tag(PHONE),
+        "phone_masked": "+86 138****8000",
+        "address": "",
         "duration_ms": 0.0,
         "request_id": answer.headers["X-Request-Id"],
     }
