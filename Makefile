@@ -12,7 +12,7 @@ comma := ,
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test check bench mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(VENV)/.dev ## format, lint and types
 
 bench: $(VENV)/.dev ## measure; the figures go to benchmarks/latest.json
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+mutants: $(VENV)/.dev ## break each requirement once and see that a test notices; ARGS="R05" tries some
+	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) tests/sdks/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist

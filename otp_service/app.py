@@ -185,11 +185,13 @@ def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[],
 
 def _router(settings: Settings, clock: Clock, events: Events) -> Router:
     in_flight = settings.max_in_flight()
-    routes = [_route(table, clock, settings) for table in settings.routes]
+    routes = [open_route(table, settings, clock) for table in settings.routes]
     return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
 
 
-def _route(table: RouteTable, clock: Clock, settings: Settings) -> Route:
+def open_route(table: RouteTable, settings: Settings, clock: Clock | None = None) -> Route:
+    """Return the route that *table* describes; its provider must be closed."""
+    clock = clock or SystemClock()
     provider = build_provider(
         table,
         code_seconds=settings.codes.ttl,

@@ -65,15 +65,112 @@ def check_config(config: Path | None, *, offline: bool) -> None:
 
 
 @main.command()
+@_CONFIG
+@click.option("--route", default="", help="Look at this route only.")
+@click.option("--json", "as_machine", is_flag=True, help="Print one JSON object.")
+def doctor(config: Path | None, route: str, *, as_machine: bool) -> None:
+    """Tell why codes do not arrive, and what to do. Exits with 0 (well), 1 (doubtful) or 2 (broken)."""
+    from otp_service.commands.doctor import run
+
+    run(config, route=route, as_machine=as_machine)
+
+
+@main.command("send-test")
+@_CONFIG
+@click.option("--route", default="", help="Of this name; by default the first that has a template.")
+@click.option("--purpose", default="", help="By default the first configured.")
+@click.option("--locale", default="")
+@click.option("--wait", is_flag=True, help="Wait for the carrier's report.")
+@click.option("--wait-seconds", default=120, show_default=True, help="How long.")
+def send_test(
+    config: Path | None, route: str, purpose: str, locale: str, wait_seconds: int, *, wait: bool
+) -> None:
+    """Send one real SMS, which costs money, to a phone that is asked for. Exits with 0, 1 or 2."""
+    from otp_service.commands.send_test import run
+
+    seconds = wait_seconds if wait else 0
+    run(config, route=route, purpose=purpose, locale=locale, wait_seconds=seconds)
+
+
+@main.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file with the sandbox's account.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8081, show_default=True, help="0 for any free one.")
 @click.option("--access-key", multiple=True, metavar="ID:SECRET", help="Who may send; by default a new key.")
 @click.option("--clock", metavar="TIME", help="Freeze the clock at a time like 2026-11-23T08:07:41Z.")
-def sandbox(host: str, port: int, access_key: tuple[str, ...], clock: str | None) -> None:
+@click.option("--delivery-seconds", type=float, help="How long an SMS takes, and its report; default: 0.")
+@click.option("--report-url", metavar="URL", help="Where reports are posted.")
+@click.option("--reply-url", metavar="URL", help="Where replies are posted.")
+@click.option("--report-time-factor", type=float, help="Shortens the waits before a report is posted again.")
+def sandbox(  # noqa: PLR0917 - one argument for each option
+    config: Path | None,
+    host: str,
+    port: int,
+    access_key: tuple[str, ...],
+    clock: str | None,
+    delivery_seconds: float | None,
+    report_url: str | None,
+    reply_url: str | None,
+    report_time_factor: float | None,
+) -> None:
     """Run the stand-in for Aliyun's SMS API alone, with its inbox."""
     from otp_service.commands.sandbox import run
 
-    run(host, port, access_key, clock)
+    run(
+        host,
+        port,
+        access_key,
+        clock,
+        config,
+        delivery_seconds=delivery_seconds,
+        report_url=report_url,
+        reply_url=reply_url,
+        report_time_factor=report_time_factor,
+    )
+
+
+@main.command()
+@_CONFIG
+@click.option("--address", metavar="IP", help="Of an address; without it, of the phone that is asked for.")
+@click.option("--client", metavar="ID", help="As the limits of this client see it.")
+@click.option("--clear", is_flag=True, help="Clear them after showing them.")
+@click.option("--yes", is_flag=True, help="Do not ask before clearing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def limits(  # noqa: PLR0917 - one argument for each option
+    config: Path | None,
+    address: str | None,
+    client: str | None,
+    clear: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Show what is counted of a phone or an address, and clear it on demand. The phone is asked for."""
+    from otp_service.commands.limits import Wish, run
+
+    run(config, address=address, client=client, wish=Wish(clear=clear, yes=yes, as_json=as_json))
+
+
+@main.command()
+@_CONFIG
+def unlock(config: Path | None) -> None:
+    """Forget the wrong codes of a phone, which is asked for, so that it can be verified again."""
+    from otp_service.commands.unlock import run
+
+    run(config)
+
+
+@main.command()
+@_CONFIG
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def forget(config: Path | None, *, yes: bool) -> None:
+    """Erase everything that is kept of a phone, which is asked for."""
+    from otp_service.commands.forget import run
+
+    run(config, yes=yes)
 
 
 @main.group()

@@ -24,7 +24,8 @@ class Client:
     """One calling application.
 
     *secret_key_digests* are SHA-256 of its secret keys in hex; *purposes* are those it may ask for;
-    *sms_per_day* is its budget; with *require_client_ip* its server calls must name the end user's address.
+    *sms_per_day* is its budget; with *require_client_ip* its server calls must name the end user's address;
+    with *may_unlock* they may unlock phones.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Client:
     purposes: tuple[str, ...]
     sms_per_day: int
     require_client_ip: bool = False
+    may_unlock: bool = False
     limits: PhoneLimits | None = None
 
 

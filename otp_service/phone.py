@@ -40,6 +40,9 @@ _KINDS = {
 KINDS = ("mobile", "fixed_line")
 """The number types that settings may allow; every other type is never sent to."""
 
+COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""Every country that a number can be of."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Phone:

@@ -76,6 +76,7 @@ SHOP = Client(
     secret_key_digests=(key_digest(SHOP_KEY),),
     purposes=("login", "signup"),
     sms_per_day=1000,
+    may_unlock=True,
 )
 BANK = Client(
     id="bank",

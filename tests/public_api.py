@@ -71,6 +71,7 @@ ROUTES = [
     "POST /otp/redeem",
     "POST /otp/request",
     "POST /otp/status",
+    "POST /otp/unlock",
     "POST /otp/verify",
 ]
 
@@ -121,10 +122,15 @@ PROOF_CLAIMS = [
 COMMANDS = [
     "check-config",
     "dev",
+    "doctor",
+    "forget",
     "keys new",
+    "limits",
     "openapi",
     "reports",
     "sandbox",
     "secrets new",
+    "send-test",
     "serve",
+    "unlock",
 ]

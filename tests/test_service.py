@@ -18,6 +18,7 @@ from otp_service.errors import (
     ProviderUnavailable,
     StoreUnavailable,
     VerificationNotFound,
+    WrongCode,
 )
 from otp_service.keyring import Keyring
 from otp_service.ports import Fault, Knock, Outcome, OutcomeKind, PhoneSlot, Standing
@@ -342,3 +343,49 @@ def test_hint_of_a_busy_provider_is_a_few_seconds() -> None:
         h.service.request(SHOP, PHONE, purpose="login")
 
     assert busy.value.retry_after == 5
+
+
+def test_every_verification_has_a_salt_of_its_own() -> None:
+    h = house()
+    for number in range(5):
+        h.service.request(SHOP, f"+861390000{number:04d}", purpose="login")
+
+    salts = {kept.new.salt for kept in h.store.kept.values()}
+    assert len(salts) == 5
+    assert {len(salt) for salt in salts} == {16}
+
+
+def test_code_of_an_older_root_still_verifies_and_that_of_a_removed_one_does_not() -> None:
+    old, new, tag = b"old root ".ljust(32, b"1"), b"new root ".ljust(32, b"2"), b"tag key ".ljust(32, b"3")
+    before = house(keyring=Keyring({"k1": old}, "k1", tag))
+    vid = before.service.request(SHOP, PHONE, purpose="login").verification.verification_id
+    code = before.sender.last_code
+    removed = house(keyring=Keyring({"k2": new}, "k2", tag), store=before.store)
+    rotated = house(keyring=Keyring({"k1": old, "k2": new}, "k2", tag), store=before.store)
+
+    with pytest.raises(WrongCode):
+        removed.service.verify(SHOP, PHONE, vid, code)
+    assert rotated.service.verify(SHOP, PHONE, vid, code).proof
+    assert rotated.store.only().new.kid == "k1"
+
+
+def test_events_of_a_send_show_the_phone_by_tag_and_mask_only() -> None:
+    h = house()
+    h.service.request(SHOP, PHONE, purpose="login")
+
+    (event,) = h.events.of("send")
+    assert event["phone"] == h.keyring.phone_tag(PHONE)
+    assert event["phone_masked"] == "+86 139****1234"
+    assert PHONE[3:] not in str(h.events.seen)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["13900001234", "+86 139 0000 1234", "0086-139-0000-1234", "１３９００００１２３４"]
+)
+def test_spellings_of_one_phone_are_one_phone(spelling: str) -> None:
+    h = house()
+    h.service.request(SHOP, PHONE, purpose="login")
+
+    with pytest.raises(CooldownActive):
+        h.service.request(SHOP, spelling, purpose="login")
+    assert len(h.store.next_send) == 1

@@ -14,6 +14,9 @@ from pydantic import BaseModel
 
 from otp_service.clients import key_digest
 from otp_service.codes import CodeType
+from otp_service.errors import InvalidProof
+from otp_service.phone import Phone
+from otp_service.proofs import ProofSigner
 from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, production_mistakes
 from otp_service.settings.production import EXAMPLE_SECRET_KEY
 
@@ -711,6 +714,23 @@ def test_settings_become_the_values_of_the_spine(raw: Raw) -> None:
     assert policy.purposes == {"login": CodeType.DIGITS, "signup": CodeType.ALNUM}
     assert client.purposes == ("login", "signup")
     assert signer
+
+
+def test_no_client_can_forge_the_proofs_of_another(raw: Raw) -> None:
+    raw["clients"]["app"] = {
+        **raw["clients"]["web"],
+        "secret_key_digests": [key_digest("sk_two")],
+        "proof_keys": [secret(4)],
+    }
+    settings = from_mapping(raw)
+    forger = ProofSigner(
+        "otp_service", "app", settings.clients["web"].signing_keys(), lambda: 1_700_000_000.0
+    )
+    phone = Phone("+8613800138000", "CN", "mobile", 86)
+    forged = forger.mint(phone=phone, purpose="login", verification_id="v" * 22, ttl=60)
+
+    with pytest.raises(InvalidProof):
+        settings.signers(lambda: 1_700_000_000.0)["app"].read(forged, purpose="login")
 
 
 # ── the example and the documentation ──

@@ -174,6 +174,15 @@ class OtpClient:
         """
         self._once("/otp/cancel", {"phone": phone, "verification_id": verification_id}, _nothing)
 
+    def unlock(self, phone: str) -> None:
+        """Forget the wrong codes of *phone*, so that it can be verified again after too many in a row.
+
+        Raises:
+            Forbidden: this client has no `may_unlock`.
+            InvalidPhone, DestinationBlocked: this phone cannot be verified here.
+        """
+        self._once("/otp/unlock", {"phone": phone}, _nothing)
+
     def _once(
         self,
         path: str,

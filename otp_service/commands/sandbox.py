@@ -1,30 +1,94 @@
-"""`sandbox`: the stand-in for Aliyun's SMS API alone. Touches a socket."""
+"""`sandbox`: the stand-in for Aliyun's SMS API alone. Touches a file and a socket."""
 
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import click
 
+from otp_service.aliyun.mns import MessageType
 from otp_service.aliyun.timestamps import parse_timestamp
 from otp_service.commands.stop import StopWish
-from otp_service.sandbox import SandboxConfig, start_sandbox
+from otp_service.sandbox import SandboxConfig, StsKey, start_sandbox
 from otp_service.sandbox.clock import Clock, utc_now
+from otp_service.sandbox.reviews import Review
+from otp_service.settings import SettingsError
+from otp_service.settings.sandbox_account import ReviewTable, SandboxTable, StsTable, load_account
+
+_PLAIN = (
+    "strict",
+    "inbox_size",
+    "delivery_seconds",
+    "report_time_factor",
+    "queue_prefix",
+    "invisible_seconds",
+    "queue_key_seconds",
+)
+"""Settings of the file that are fields of the sandbox as they stand."""
 
 
-def run(host: str, port: int, access_keys: tuple[str, ...], clock: str | None) -> None:
-    """Run it until somebody wants it to stop."""
-    keys = _read_keys(access_keys) or {"sandbox": secrets.token_urlsafe(18)}
+def run(
+    host: str,
+    port: int,
+    access_keys: tuple[str, ...],
+    clock: str | None,
+    config: Path | None,
+    **given: object,
+) -> None:
+    """Run it until somebody wants it to stop. *given* are settings that count instead of the file's."""
+    account = _account(config, given)
+    keys = {name: secret.get_secret_value() for name, secret in account.access_keys.items()}
+    keys |= _read_keys(access_keys)
+    made = {} if keys else {"sandbox": secrets.token_urlsafe(18)}
     ticking = utc_now if clock is None else _frozen(clock)
     wish = StopWish()
-    with start_sandbox(SandboxConfig.default(keys), host=host, port=port, clock=ticking) as server:
+    with start_sandbox(_config(account, keys or made), host=host, port=port, clock=ticking) as server:
         click.echo(f"sandbox   {server.url}")
         click.echo(f"inbox     {server.inbox_url}")
-        if not access_keys:
-            click.echo("".join(f"key       {name}:{secret}" for name, secret in keys.items()))
+        for name, secret in made.items():
+            click.echo(f"key       {name}:{secret}")
         wish.wait()
+
+
+def _account(config: Path | None, given: dict[str, object]) -> SandboxTable:
+    try:
+        return load_account(config, **given)
+    except SettingsError as error:
+        click.echo("The sandbox's configuration has mistakes:", err=True)
+        for mistake in error.mistakes:
+            click.echo(f"  {mistake}", err=True)
+        sys.exit(2)
+
+
+def _config(account: SandboxTable, keys: dict[str, str]) -> SandboxConfig:
+    """Return the default account with everything that *account* says otherwise."""
+    config = SandboxConfig.default(keys)
+    changes: dict[str, object] = {
+        name: getattr(account, name) for name in _PLAIN if getattr(account, name) is not None
+    }
+    changes["sts_keys"] = {name: _sts_key(table) for name, table in account.sts_keys.items()}
+    if account.sign_names is not None:
+        changes["sign_names"] = frozenset(account.sign_names)
+    if account.templates is not None:
+        changes["templates"] = account.templates
+    if account.reviews is not None:
+        changes["reviews"] = {name: _review(table) for name, table in account.reviews.items()}
+    urls = {MessageType.SMS_REPORT: account.report_url, MessageType.SMS_UP: account.reply_url}
+    changes["report_urls"] = {kind: url for kind, url in urls.items() if url}
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def _sts_key(table: StsTable) -> StsKey:
+    return StsKey(table.secret.get_secret_value(), table.security_token.get_secret_value(), table.expires_at)
+
+
+def _review(table: ReviewTable) -> Review:
+    return Review.rejected(table.reason) if table.state == "rejected" else Review.in_review()
 
 
 def _read_keys(texts: Iterable[str]) -> dict[str, str]:

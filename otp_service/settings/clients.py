@@ -42,6 +42,7 @@ class ClientTable(Table):
     purposes: tuple[str, ...] = ()
     sms_per_day: Count | None = None
     require_client_ip: bool = False
+    may_unlock: bool = False
 
     def client(self, client_id: str, all_purposes: Iterable[str]) -> Client:
         """Return the client that this table describes."""
@@ -51,6 +52,7 @@ class ClientTable(Table):
             purposes=self.purposes or tuple(all_purposes),
             sms_per_day=self.sms_per_day or DEVELOPMENT_BUDGET,
             require_client_ip=self.require_client_ip,
+            may_unlock=self.may_unlock,
         )
 
     def signing_keys(self) -> ProofKeys:

@@ -8,6 +8,7 @@ Guessing is bounded by the scripts of the phone, not by this.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -26,7 +27,8 @@ FLUSH_SECONDS = 0.5
 FLUSH_SIZE = 200
 """Scripts in one round trip."""
 
-MINUTE = 60
+WINDOW_SECONDS = 660
+"""Ten minutes, and the one that is under way."""
 
 _ACTIONS = ("none", "challenge", "block")
 
@@ -51,10 +53,15 @@ class _Page:
 
 @dataclass(frozen=True)
 class _Window:
-    """The attempts from one address as of the last flush: *total*, and until when (monotonic) too many."""
+    """The attempts from one address: *total* as of *read_at*, and until when it is too much (monotonic)."""
 
     total: int
+    read_at: float
     full_until: float
+
+    def count(self, limit: int, now: float) -> int:
+        """Return how many count against *limit*; once the time of a full window is over, one more fits."""
+        return limit - 1 if self.total >= limit and now >= self.full_until else self.total
 
 
 class RedisLedger:
@@ -97,9 +104,10 @@ class RedisLedger:
         """See `ports.Ledger.admit_attempt`."""
         limit = address.limits.attempts_per_10_minutes
         with self._lock:
-            window = self._windows.get(address.tag, _Window(0, 0))
-            if window.total + self._page.attempts.get(address, 0) >= limit:
-                wait = max(1, int(-(-(window.full_until - self._clock.monotonic()) // 1)))
+            now = self._clock.monotonic()
+            window = self._windows.get(address.tag, _Window(0, now, now))
+            if window.count(limit, now) + self._page.attempts.get(address, 0) >= limit:
+                wait = max(1, math.ceil(window.full_until - now))
                 raise LimitReached(wait, ATTEMPTS_LIMIT)
             self._page.attempts[address] += 1
 
@@ -154,10 +162,10 @@ class RedisLedger:
             self.flush()
 
     def _forget(self) -> None:
-        """Forget addresses that are far from their limit or that have been quiet."""
+        """Forget addresses that have been quiet for as long as attempts count."""
         now = self._clock.monotonic()
         with self._lock:
-            self._windows = {tag: w for tag, w in self._windows.items() if w.full_until > now - MINUTE}
+            self._windows = {tag: w for tag, w in self._windows.items() if now - w.read_at < WINDOW_SECONDS}
 
     # ── what a flush carries, and what it tells ──
 
@@ -180,7 +188,8 @@ class RedisLedger:
 
     def _learn_attempts(self, address: AddressSlot, reply: Sequence[Any]) -> None:
         _, total, wait_ms = reply
-        window = _Window(total, self._clock.monotonic() + wait_ms / 1000)
+        now = self._clock.monotonic()
+        window = _Window(total, now, now + wait_ms / 1000)
         with self._lock:
             self._windows[address.tag] = window
 

@@ -30,7 +30,8 @@ from otp_service.ports import (
     Settlement,
     Standing,
 )
-from otp_service.store import arguments, health, keys, knocks, replies
+from otp_service.store import arguments, health, inspection, keys, knocks, replies
+from otp_service.store.inspection import Inspection
 from otp_service.store.scripts import Call, ScriptRunner
 from otp_service.store.wire import Argument
 from otp_service.verification import Verification
@@ -181,7 +182,7 @@ class RedisStore:
     def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
         """See `ports.Store.claim_inquiry`."""
         key = keys.inquiry(tag, verification_id, call)
-        return bool(self._guarded(lambda: self._client.set(key, b"1", nx=True, ex=INQUIRY_SECONDS)))
+        return bool(self.guarded(lambda client: client.set(key, b"1", nx=True, ex=INQUIRY_SECONDS)))
 
     # ── the rest of a verification's life ──
 
@@ -227,19 +228,24 @@ class RedisStore:
 
     def note_unaddressed(self, client: str) -> None:
         """See `ports.Store.note_unaddressed`."""
-        self._guarded(lambda: self._client.set(keys.unaddressed(client), b"1", ex=UNADDRESSED_SECONDS))
+        key = keys.unaddressed(client)
+        self.guarded(lambda redis_client: redis_client.set(key, b"1", ex=UNADDRESSED_SECONDS))
 
     def clients_without_address(self, clients: Iterable[str]) -> set[str]:
         """Return those of *clients* that did not name an end user's address lately."""
         names = list(clients)
-        marked = self._guarded(lambda: [self._client.exists(keys.unaddressed(name)) for name in names])
+        marked = self.guarded(lambda client: [client.exists(keys.unaddressed(name)) for name in names])
         return {name for name, mark in zip(names, marked, strict=True) if mark}
 
     # ── health ──
 
+    def inspect(self) -> Inspection:
+        """Return what the server says about itself."""
+        return self.guarded(inspection.inspect)
+
     def check(self) -> None:
         """See `ports.Store.check`."""
-        self._guarded(lambda: health.check(self._client))
+        self.guarded(health.check)
 
     # ── one round trip ──
 
@@ -252,11 +258,16 @@ class RedisStore:
         Raises:
             StoreUnavailable: any of them may or may not have run.
         """
-        return self._guarded(lambda: [replies.sound(reply) for reply in self._scripts.run(*calls)])
+        return self.guarded(lambda _: [replies.sound(reply) for reply in self._scripts.run(*calls)])
 
-    def _guarded(self, trip: Callable[[], T]) -> T:
+    def guarded(self, trip: Callable[[redis.Redis], T]) -> T:
+        """Do *trip* with the client.
+
+        Raises:
+            StoreUnavailable: it may or may not have been done.
+        """
         try:
-            return trip()
+            return trip(self._client)
         except redis.RedisError as error:
             self._events.emit("store_error", kind=type(error).__name__)
             raise StoreUnavailable from None

@@ -145,4 +145,16 @@ CALLS = (
             errors.AttemptsExhausted,
         ),
     ),
+    Call(
+        name="unlock",
+        path="/otp/unlock",
+        summary="Unlock a phone",
+        description="Forgets the wrong codes of a phone, so that it can be verified again after too many in "
+        "a row. Only for clients with `may_unlock`. The answer is the same whether it was locked or not.",
+        callers=auth.SERVERS,
+        body=payloads.PhoneBody,
+        view=endpoints.unlock,
+        answers={204: None},
+        problems=_OF_A_PHONE,
+    ),
 )

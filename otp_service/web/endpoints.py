@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otp_service.clients import Caller
-from otp_service.errors import FieldError, InvalidRequest
+from otp_service.errors import FieldError, Forbidden, InvalidRequest
 from otp_service.repeats import Repeat
 from otp_service.service import Sent
 from otp_service.verification import Delivery
 from otp_service.web import answers, auth
 from otp_service.web.answers import Answer
 from otp_service.web.parts import WebParts
-from otp_service.web.payloads import RedeemBody, RequestBody, VerificationBody, VerifyBody
+from otp_service.web.payloads import PhoneBody, RedeemBody, RequestBody, VerificationBody, VerifyBody
 
 _ON_ITS_WAY = frozenset({Delivery.ACCEPTED, Delivery.DELIVERED, Delivery.UNDELIVERED})
 
@@ -68,6 +68,14 @@ def status(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
 def cancel(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
     """End a verification."""
     parts.service.cancel(caller.client, body.phone, body.verification_id)
+    return Reply(204)
+
+
+def unlock(parts: WebParts, caller: Caller, body: PhoneBody) -> Reply:
+    """Forget the failures of a phone, for those who may."""
+    if not caller.client.may_unlock:
+        raise Forbidden
+    parts.service.unlock(caller.client, body.phone)
     return Reply(204)
 
 

@@ -130,6 +130,12 @@ class RedeemBody(Body):
     ]
 
 
+class PhoneBody(Body):
+    """Which phone is meant."""
+
+    phone: PhoneField
+
+
 class VerificationBody(Body):
     """Which verification is meant."""
 

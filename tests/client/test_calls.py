@@ -100,6 +100,7 @@ CALLS: dict[str, tuple[Callable[[OtpClient], object], str, dict[str, str]]] = {
         "/otp/cancel",
         {"phone": PHONE, "verification_id": ID},
     ),
+    "unlock": (lambda c: c.unlock(PHONE), "/otp/unlock", {"phone": PHONE}),
 }
 ANSWERS = {
     "/otp/request": says(201, STANDING),
@@ -107,6 +108,7 @@ ANSWERS = {
     "/otp/redeem": says(200, REDEEMED),
     "/otp/status": says(200, STANDING | {"sends": [SEND]}),
     "/otp/cancel": says(204),
+    "/otp/unlock": says(204),
 }
 
 

@@ -98,6 +98,7 @@ JOINERS: dict[str, set[str]] = {
     "events": UP_TO_PORTS,  # the port of the same name
     "clock": {"ports"},  # the port of the same name
     "lines": set(),  # a stream and the thread that writes to it
+    "doctor": UP_TO_PORTS | {"clock", "settings", "sms", "store"},  # looks into every part
     "server": {"settings"},  # runs any WSGI application; which one, it is told
     "cli": {"commands", "web"},  # names the commands, and prints the OpenAPI document
 }

@@ -65,6 +65,7 @@ def test_who_may_call_what_is_pinned() -> None:
         "redeem": ["sk"],
         "status": ["sk"],
         "cancel": ["pk", "sk"],
+        "unlock": ["sk"],
     }
 
 

@@ -260,6 +260,7 @@ def test_the_addresses_are_pinned() -> None:
         ("/otp/redeem", "POST"),
         ("/otp/status", "POST"),
         ("/otp/cancel", "POST"),
+        ("/otp/unlock", "POST"),
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/openapi.json", "GET"),

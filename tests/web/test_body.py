@@ -120,7 +120,9 @@ def test_a_wrong_field_is_refused_by_name(desk: Desk, raw: bytes, pointer: str) 
     assert desk.house.store.calls == []
 
 
-@pytest.mark.parametrize("path", ["/otp/request", "/otp/verify", "/otp/redeem", "/otp/status", "/otp/cancel"])
+@pytest.mark.parametrize(
+    "path", ["/otp/request", "/otp/verify", "/otp/redeem", "/otp/status", "/otp/cancel", "/otp/unlock"]
+)
 @pytest.mark.parametrize("raw", [b"", b"[]", b'{"surplus": "1"}', b'{"phone": [], "proof": []}'], ids=repr)
 def test_every_call_refuses_what_it_does_not_know(desk: Desk, path: str, raw: bytes) -> None:
     assert desk.send(path, raw).status_code == 400

@@ -398,6 +398,48 @@ def test_cancel_has_nothing_to_tell(desk: Desk) -> None:
     )
 
 
+# ── unlock ──
+
+
+def test_unlock_forgets_the_failures_of_the_phone(desk: Desk) -> None:
+    answer = desk.post("/otp/unlock", {"phone": "138 0013 8000"})
+
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert desk.house.store.unlocked == [desk.house.keyring.phone_tag(PHONE)]
+
+
+def test_unlock_is_told_by_an_event(desk: Desk) -> None:
+    desk.post("/otp/unlock", {"phone": PHONE})
+
+    tag = desk.house.keyring.phone_tag(PHONE)
+    assert desk.house.events.of("unlocked") == [
+        {"phone": tag, "phone_masked": "+86 138****8000", "client": "shop"}
+    ]
+
+
+def test_client_that_may_not_unlock_is_refused(desk: Desk) -> None:
+    answer = desk.post("/otp/unlock", {"phone": PHONE}, key=fakes.BANK_KEY)
+
+    assert answer.status_code == 403
+    assert problem(answer)["code"] == "forbidden"
+    assert desk.house.store.calls == []
+    assert desk.house.events.of("unlocked") == []
+
+
+def test_unlock_of_what_is_no_phone_is_refused(desk: Desk) -> None:
+    answers = [desk.post("/otp/unlock", {"phone": phone}) for phone in ("1", "+14155552671")]
+
+    assert [problem(answer)["code"] for answer in answers] == ["invalid_phone", "destination_blocked"]
+    assert desk.house.store.calls == []
+
+
+def test_unlock_that_failed_is_no_event(desk: Desk) -> None:
+    desk.house.store.failure = StoreUnavailable()
+
+    assert desk.post("/otp/unlock", {"phone": PHONE}).status_code == 503
+    assert desk.house.events.of("unlocked") == []
+
+
 # ── what nobody is told ──
 
 

@@ -167,6 +167,7 @@ def test_which_errors_a_call_can_end_in_is_pinned() -> None:
         "status": "destination_blocked invalid_phone verification_not_found",
         "cancel": "already_verified attempts_exhausted destination_blocked invalid_phone "
         "verification_expired verification_not_found",
+        "unlock": "destination_blocked invalid_phone",
     }
 
 
@@ -200,6 +201,9 @@ def story(desk: Desk) -> Iterator[tuple[str, TestResponse]]:
     yield "/otp/cancel", desk.post("/otp/cancel", open_one)
     yield "/otp/cancel", desk.post("/otp/cancel", open_one, key=fakes.BANK_KEY)
     yield "/otp/cancel", desk.post("/otp/cancel", open_one, key=None)
+    yield "/otp/unlock", desk.post("/otp/unlock", {"phone": PHONE})
+    yield "/otp/unlock", desk.post("/otp/unlock", {"phone": "1"})
+    yield "/otp/unlock", desk.post("/otp/unlock", {"phone": PHONE}, key=fakes.BANK_KEY)
 
 
 def test_every_answer_of_a_story_is_as_described(desk: Desk) -> None:

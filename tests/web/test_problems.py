@@ -270,7 +270,7 @@ def test_a_defect_outside_of_views_is_recorded_too(caplog: pytest.LogCaptureFixt
         "/otp/verify%0a",
         "/%ff%fe",
         "/otp/../otp/verify",
-        "/otp/unlock",
+        "/otp/lock",
         "/static/x",
         "/favicon.ico",
     ],

@@ -1,13 +1,9 @@
 #!lua
--- needs: bytes ring
+-- needs: bytes ring attempts
 -- Adds to the attempts of the last ten minutes from one address.
 -- KEYS: attempts   ARGV: how many, limit
-local MINUTE, MINUTES = 60000, 10
 local now = clock()
-local minute = floor(now / MINUTE)
-local s = redis.call('GET', KEYS[1])
-local ring = s and read_ring(s, 1, MINUTES) or new_ring(minute, MINUTES)
-roll(ring, minute)
+local ring = read_attempts(KEYS[1], now)
 add(ring, tonumber(ARGV[1]))
 redis.call('SET', KEYS[1], packed_ring(ring), 'PX', (MINUTES + 1) * MINUTE)
 

@@ -1,9 +1,17 @@
 #!lua flags=no-writes
--- needs: bytes row
--- What is counted of a phone. KEYS: row
+-- needs: bytes row rules
+-- What is counted of a phone, and what its next verification would meet.
+-- KEYS: row   ARGV: limits, attempts of a new verification
 local now = clock()
 local row = load_row(KEYS[1], now)
 if not row then return {'format'} end
-local sends = {}
-for i, send in ipairs(row.sends) do sends[i] = send.at end
-return {'ok', now, row.streak, row.known_at, row.slow_at, row.not_before, sends, row.failures, #row.live}
+local limits = read_limits(ARGV[1])
+local result, attempts, slow = open_verdict(row, limits, NOBODY, tonumber(ARGV[2]), now)
+local sends, live = times_of(row.sends), 0
+for _, entry in ipairs(row.live) do
+  if entry.expires_at > now then live = live + 1 end
+end
+local known = row.known_at > 0 and row.known_at > now - MEMORY
+return {'ok', now, sends, row.failures, row.streak, live, known and 1 or 0, slow and 1 or 0,
+        row.streak + attempts > limits.lock_at and 1 or 0,
+        result.at > now and result.name or '', math.max(0, result.at - now)}

@@ -1,0 +1,161 @@
+"""`send-test`: one real SMS through a chosen route. Touches the configuration and the network.
+
+The phone is asked for, so that it stands in no process list and no shell history; the code is shown nowhere.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from otp_service.aliyun.codes import lookup
+from otp_service.app import open_route
+from otp_service.clock import SystemClock
+from otp_service.codes import SALT_BYTES, Binding, derive
+from otp_service.commands.doctor import read
+from otp_service.errors import DestinationBlocked, InvalidPhone
+from otp_service.keyring import Keyring
+from otp_service.messages import Sms
+from otp_service.out_id import OutId
+from otp_service.phone import Phone, parse
+from otp_service.ports import Finding, Found, Inquiry, Outcome, OutcomeKind
+from otp_service.reasons import explain
+from otp_service.settings import Settings
+from otp_service.sms.route import Route
+
+ASK_EVERY = 3.0
+CLIENT = "send-test"
+
+_SENT = {Finding.ACCEPTED: 1, Finding.DELIVERED: 0, Finding.UNDELIVERED: 2}
+_EXIT = {OutcomeKind.ACCEPTED: 0, OutcomeKind.UNKNOWN: 1, OutcomeKind.REFUSED: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One SMS to send, and what tells it from every other."""
+
+    sms: Sms
+    out_id: OutId
+    keyring: Keyring
+
+
+def run(config: Path | None, *, route: str, purpose: str, locale: str, wait_seconds: int) -> None:
+    """Send, show the receipt and, in *wait_seconds*, the report; exit with 0, 1 (unknown) or 2 (refused)."""
+    settings = _sound(config)
+    chosen_purpose = purpose or next(iter(settings.purposes))
+    if chosen_purpose not in settings.purposes:
+        raise click.BadParameter("names no purpose", param_hint="--purpose")
+    test = _test(settings, _phone(settings), chosen_purpose, locale)
+    chosen = _route(settings, route, test.sms)
+    began = time.time()
+    outcome = _send(chosen, test.sms, settings.service.request_deadline)
+    code = _EXIT[outcome.kind]
+    if wait_seconds and outcome.kind is not OutcomeKind.REFUSED:
+        code = _wait(chosen, test, began, wait_seconds)
+    chosen.provider.close()
+    sys.exit(code)
+
+
+def _sound(config: Path | None) -> Settings:
+    settings, mistakes = read(config)
+    needed = [mistake for mistake in mistakes if not mistake.where.startswith("redis")]
+    if needed:
+        for mistake in needed:
+            click.echo(f"  {mistake}", err=True)
+        click.echo("The configuration must be sound first.", err=True)
+        sys.exit(2)
+    return settings
+
+
+def _phone(settings: Settings) -> Phone:
+    text = click.prompt("Phone", err=True)
+    try:
+        return parse(text, settings.phone_rules())
+    except (InvalidPhone, DestinationBlocked) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+
+
+def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
+    keyring = settings.keyring()
+    out_id = OutId(keyring.phone_tag(phone.e164), secrets.token_urlsafe(16), 1)
+    kind = settings.code_types()[purpose]
+    binding = Binding(out_id.verification_id, CLIENT, phone.e164)
+    code = derive(keyring.active.code, secrets.token_bytes(SALT_BYTES), binding, kind)
+    sms = Sms(
+        phone=phone,
+        client=CLIENT,
+        purpose=purpose,
+        locale=locale,
+        code=code,
+        code_type=kind,
+        out_id=out_id.signed(keyring.active.out_id),
+    )
+    return _Test(sms, out_id, keyring)
+
+
+def _route(settings: Settings, name: str, sms: Sms) -> Route:
+    """Return the route of that *name*, or the first with a template for *sms*, whoever its clients are."""
+    for table in settings.routes:
+        if name not in ("", table.name):
+            continue
+        opened = open_route(table.model_copy(update={"clients": ()}), settings)
+        if opened.template_for(sms) is not None:
+            return opened
+        opened.provider.close()
+    hint = "has no template for it" if name else "no route has a template for it"
+    raise click.BadParameter(f"{sms.purpose} to {sms.phone.country}: {hint}", param_hint="--route")
+
+
+def _send(route: Route, sms: Sms, deadline: float) -> Outcome:
+    template = route.template_for(sms)
+    if template is None:  # `_route` has looked
+        sys.exit(2)
+    click.echo(f"Sending to {sms.phone} through {route.name} …")
+    began = time.monotonic()
+    outcome = route.provider.send(sms, template, began + deadline).outcome
+    seconds = time.monotonic() - began
+    click.echo(f"  outcome      {outcome.kind.value} after {seconds:.1f} s")
+    if outcome.provider_code:
+        meaning = lookup(outcome.provider_code).english
+        click.echo(f"  code         {outcome.provider_code}: {meaning}")
+    click.echo(f"  request id   {outcome.request_id or '-'}")
+    click.echo(f"  biz id       {outcome.biz_id or '-'}")
+    return outcome
+
+
+def _wait(route: Route, test: _Test, began: float, seconds: int) -> int:
+    """Ask for the carrier's report until it is there, or *seconds* are over."""
+    click.echo(f"Waiting up to {seconds} s for the carrier's report …")
+    ends_at = time.monotonic() + seconds
+    while True:
+        found = _inquire(route, test, began)
+        if found.finding is Finding.UNASKED:
+            click.echo("  report       this provider answers no such questions")
+            return 1
+        if found.finding in (Finding.DELIVERED, Finding.UNDELIVERED):
+            reason = f": {explain(found.reason).english} ({found.reason})" if found.reason else ""
+            click.echo(f"  report       {found.finding.value}{reason}")
+            return _SENT[found.finding]
+        if time.monotonic() + ASK_EVERY > ends_at:
+            click.echo(f"  report       none yet ({found.finding.value})")
+            return 1
+        time.sleep(ASK_EVERY)
+
+
+def _inquire(route: Route, test: _Test, began: float) -> Found:
+    keys = [sub_keys.out_id for sub_keys in test.keyring.by_kid.values()]
+    inquiry = Inquiry(
+        phone=test.sms.phone,
+        client=CLIENT,
+        purpose=test.sms.purpose,
+        route=route.name,
+        began_at=began,
+        is_ours=lambda text: OutId.read(text, keys) == test.out_id,
+    )
+    return route.provider.inquire(inquiry, SystemClock().monotonic() + ASK_EVERY)

@@ -1,0 +1,82 @@
+"""The examination: all checks in their order. Touches what the checks touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from otp_service.clock import SystemClock
+from otp_service.doctor.account import Account
+from otp_service.doctor.finding import Finding, broken, doubtful, well
+from otp_service.doctor.reach import reach
+from otp_service.doctor.stored import examine_store
+from otp_service.settings import Mistake, Settings
+from otp_service.settings.routes import ALIYUN_PNVS, WEBHOOK, RouteTable
+from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
+from otp_service.sms.aliyun_sms.provider import VERSION
+from otp_service.sms.http import HttpDoor
+from otp_service.store.store import RedisStore
+
+Check = Callable[[], Iterable[Finding]]
+
+SHOWN = 4
+"""Characters of an access key's id that may be shown."""
+
+
+def examine(
+    settings: Settings, mistakes: Iterable[Mistake], store: RedisStore | None, route: str = ""
+) -> Iterator[Finding]:
+    """Tell everything, of one *route* or of all. A check that fails in itself is a finding, too."""
+    yield from _guarded("settings", lambda: _settings(mistakes))
+    if store is not None:
+        yield from _guarded("redis", lambda: examine_store(store, settings.clients))
+    for table in settings.routes:
+        if route in ("", table.name):
+            yield from _guarded("route", lambda table=table: _route(settings, table))  # type: ignore[misc]
+
+
+def _guarded(name: str, check: Check) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001 - one sick check must not silence the others
+        kind = type(error).__name__
+        yield doubtful(name, f"could not be looked at ({kind})", "Mend what is told above, and ask again.")
+
+
+def _settings(mistakes: Iterable[Mistake]) -> Iterator[Finding]:
+    told = list(mistakes)
+    for mistake in told:
+        fix = "See docs/settings.md for this setting."
+        yield broken("settings", str(mistake), fix)
+    if not told:
+        yield well("settings", "are fit for production")
+
+
+def _route(settings: Settings, table: RouteTable) -> Iterator[Finding]:
+    url = table.url if table.provider == WEBHOOK else table.endpoint
+    if not url:
+        return
+    yield from reach(url, table.name)
+    if table.provider == WEBHOOK:
+        yield well("webhook", "only a real SMS shows whether it is taken: otp-service send-test", table.name)
+    elif table.provider == ALIYUN_PNVS:
+        yield well("pnvs", "presets are not reviewed: otp-service send-test shows the rest", table.name)
+    else:
+        yield from _accounts(settings, table)
+
+
+def _accounts(settings: Settings, table: RouteTable) -> Iterator[Finding]:
+    for key in table.access_keys():
+        door = HttpDoor(max_connections=1)
+        api = AliyunApi(
+            keys=[AccessKey(*key)],
+            version=VERSION,
+            endpoint=table.endpoint,
+            door=door,
+            clock=SystemClock(),
+            signature=Signature(table.signature),
+        )
+        account = Account(api, route=table.name, key_name=f"{key[0][:SHOWN]}…")
+        try:
+            yield from account.examine(table.sign_name, table.all_templates(), settings.codes.ttl)
+        finally:
+            api.close()

@@ -1,0 +1,46 @@
+"""Findings: what one check has seen. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    """How bad a finding is; the worst of all is the exit code."""
+
+    OK = 0
+    WARN = 1
+    FAIL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What *check* has *seen*, of one *route* or of the whole service, and how to *fix* what is not well."""
+
+    check: str
+    level: Level
+    seen: str
+    fix: str = ""
+    route: str = ""
+
+
+def well(check: str, seen: str, route: str = "") -> Finding:
+    """Return a finding that needs nobody."""
+    return Finding(check, Level.OK, seen, route=route)
+
+
+def doubtful(check: str, seen: str, fix: str, route: str = "") -> Finding:
+    """Return a finding that somebody should look at."""
+    return Finding(check, Level.WARN, seen, fix, route)
+
+
+def broken(check: str, seen: str, fix: str, route: str = "") -> Finding:
+    """Return a finding that keeps codes from arriving."""
+    return Finding(check, Level.FAIL, seen, fix, route)
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    """Return the worst level of all."""
+    return max((finding.level for finding in findings), default=Level.OK)

@@ -1,0 +1,59 @@
+"""The store: whether it is fit, lasts, and may be used as the service must. Touches Redis."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+
+from otp_service.doctor.finding import Finding, broken, doubtful, well
+from otp_service.errors import StoreUnavailable, VerificationNotFound
+from otp_service.limits import PhoneLimits
+from otp_service.ports import PhoneSlot
+from otp_service.store.store import RedisStore
+
+NOBODY = "-" * 16
+"""No phone has this tag."""
+
+
+def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding]:
+    """Tell how the store is, and which of *clients* name no addresses."""
+    try:
+        seen = store.inspect()
+    except StoreUnavailable:
+        yield broken("redis", "does not answer", "Look at redis.url, and at Redis.")
+        return
+    if seen.unfit:
+        yield broken("redis", seen.unfit, "See above; the service refuses to start with it.")
+    else:
+        yield well("redis", f"{seen.version}, keeps every key")
+    if seen.persists:
+        yield well("redis", "writes its append-only file")
+    else:
+        fix = "Set appendonly yes: after a restart without it, limits and live codes are gone."
+        yield doubtful("redis", "keeps nothing through a restart", fix)
+    yield _rights(store)
+    yield from _addresses(store, clients)
+
+
+def _rights(store: RedisStore) -> Finding:
+    """Do what every call does, to a phone that nobody has."""
+    fix = "Let the ACL user run scripts and touch ~otp:*."
+    try:
+        store.check()
+        store.read(PhoneSlot(NOBODY, PhoneLimits()), "doctor", secrets.token_urlsafe(16))
+    except VerificationNotFound:
+        return well("redis", "takes writes and runs the scripts")
+    except StoreUnavailable:
+        return broken("redis", "refuses writes or scripts", fix)
+    return broken("redis", "answers like no Redis of ours", "Look at what redis.url leads to.")
+
+
+def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding]:
+    try:
+        silent = store.clients_without_address(clients)
+    except StoreUnavailable:
+        return
+    for client in sorted(silent):
+        seen = f"{client} asked for SMS without client_ip in the last seven days"
+        fix = "Let its backend send the end user's address: the limits of addresses are skipped without it."
+        yield doubtful("client_ip", seen, fix)

@@ -1,0 +1,50 @@
+"""A template's text against what the settings say of it. Touches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from otp_service.aliyun.templates import variables
+from otp_service.doctor.finding import Finding, broken, doubtful, well
+from otp_service.messages import Template
+
+_VERIFICATION = "0"
+_MINUTES = re.compile(r"([0-9]+|[一二三四五六七八九十])\s*(?:分钟|minutes?)", re.IGNORECASE)
+_NUMERALS = dict(zip("一二三四五六七八九十", range(1, 11), strict=True))
+
+
+def examine_text(template: Template, fields: Mapping[str, object], ttl: int, route: str) -> Iterator[Finding]:
+    """Tell whether a template's type, variables and minutes fit codes of *ttl* seconds."""
+    code, text = template.template_code, str(fields.get("TemplateContent", ""))
+    if str(fields.get("TemplateType", _VERIFICATION)) != _VERIFICATION:
+        fix = "Codes need a template of the type 验证码: notices are slower and may be refused at night."
+        yield broken("template", f"{code} is no verification template", fix, route)
+    yield _variables(template, text, route)
+    yield from _minutes(code, text, ttl, route)
+
+
+def _variables(template: Template, text: str, route: str) -> Finding:
+    ours, theirs = {template.param, *template.params}, set(variables(text))
+    missing, foreign = sorted(theirs - ours), sorted(ours - theirs)
+    if not missing and not foreign:
+        return well("template", f"{template.template_code}: the variables are the text's", route)
+    seen = f"{template.template_code}: the text has {_names(missing)}, the settings have {_names(foreign)}"
+    fix = "Let param and params name exactly the variables of the text: one more or less is refused."
+    return broken("template", seen, fix, route)
+
+
+def _names(names: list[str]) -> str:
+    return " ".join(f"${{{name}}}" for name in names) + " besides" if names else "nothing besides"
+
+
+def _minutes(code: str, text: str, ttl: int, route: str) -> Iterator[Finding]:
+    found = _MINUTES.search(text)
+    if found is None:
+        return
+    told = _NUMERALS.get(found[1]) or int(found[1])
+    if told * 60 == ttl:
+        yield well("template", f"{code}: codes live as long as the text says", route)
+        return
+    seen = f"{code}: the text says {told} minutes, codes live {ttl} s"
+    yield doubtful("template", seen, f"Set codes.ttl to {told * 60}, or use another template.", route)

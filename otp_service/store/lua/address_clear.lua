@@ -1,0 +1,11 @@
+#!lua
+-- needs: bytes ring address
+-- Forgets the sends and the attempts from an address; what was verified there goes on making room.
+-- KEYS: address, attempts
+local now = clock()
+local log = load_address(KEYS[1], now)
+if not log then return {'format'} end
+log.sends = {}
+save_address(KEYS[1], log)
+redis.call('DEL', KEYS[2])
+return {'ok'}

@@ -1,0 +1,16 @@
+#!lua
+-- needs: bytes ring address
+-- Takes a phone out of the log of an address. KEYS: address   ARGV: phone
+local now = clock()
+local log = load_address(KEYS[1], now)
+if not log then return {'format'} end
+local kept = {}
+for _, send in ipairs(log.sends) do
+  if send.phone ~= ARGV[1] then kept[#kept + 1] = send end
+end
+local gone = #log.sends - #kept
+if gone > 0 then
+  log.sends = kept
+  save_address(KEYS[1], log)
+end
+return {'ok', gone}

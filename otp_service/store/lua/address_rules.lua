@@ -1,0 +1,46 @@
+-- What the requesters behind one address may still cause.
+
+-- `numbers` is what `store/arguments.py` writes, in its order.
+local function read_address_limits(numbers)
+  local per_hour, per_day, phones, factor, share = string.match(numbers, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  return {per_hour = tonumber(per_hour), per_day = tonumber(per_day), phones = tonumber(phones),
+          factor = tonumber(factor), share = tonumber(share)}
+end
+
+local function times_since(sends, since)
+  local times = {}
+  for _, send in ipairs(sends) do
+    if send.at > since then times[#times + 1] = send.at end
+  end
+  return times
+end
+
+local function latest_of_each_phone(sends, but)
+  local seen, times = {}, {}
+  for i = #sends, 1, -1 do
+    if not seen[sends[i].phone] and sends[i].phone ~= but then
+      seen[sends[i].phone] = true
+      table.insert(times, 1, sends[i].at)
+    end
+  end
+  return times
+end
+
+-- What asks for a risk challenge, what refuses, and for how long; for another send to `phone`.
+local function address_verdict(log, limits, phone, now)
+  local made_room = floor(sum(log.verified) * limits.share / 100)
+  local challenge, refused, wait = nil, nil, 0
+  local function judge(name, times, limit, span)
+    -- Bounded, so that the log stays short whatever was verified.
+    local room = math.min(made_room, limit * limits.factor)
+    if #times >= limit + room then challenge = challenge or name end
+    local last = limit * limits.factor + room
+    if #times < last then return end
+    local free_in = times[#times - last + 1] + span - now
+    if free_in > wait then refused, wait = name, free_in end
+  end
+  judge('address_sends_per_hour', times_since(log.sends, now - HOUR), limits.per_hour, HOUR)
+  judge('address_sends_per_day', times_since(log.sends, now - DAY), limits.per_day, DAY)
+  judge('address_phones_per_day', latest_of_each_phone(log.sends, phone), limits.phones, DAY)
+  return challenge, refused, wait
+end

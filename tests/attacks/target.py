@@ -1,0 +1,219 @@
+"""The target: two worker processes, a Redis of their own, the sandbox; and a clock that all of them share.
+
+What a test asserts is read behind the service's back: SMS in the sandbox's inbox, rows and records in Redis.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import redis
+from deployment import (
+    ACCESS_KEY_ID,
+    ACCESS_KEY_SECRET,
+    Answer,
+    Deployment,
+    at_once,
+    new_phone,
+    post,
+    running_service,
+)
+from history import History, Promise, Recorder, Sms, check
+from servers import Server, redis_binary, running
+
+from otp_service.clients import key_digest
+from otp_service.keyring import Keyring
+from otp_service.sandbox.config import SandboxConfig
+from otp_service.sandbox.server import start_sandbox
+from otp_service.settings import load
+
+__all__ = ["Answer", "Target", "at_once", "in_turns", "new_phone", "running_target", "wrong_codes"]
+
+MOVED = Path(__file__).parent / "moved"
+CLIENTS = ("shop", "bank", "forum")
+PURPOSES = ("login", "signup")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the store holds of one phone, read from its bytes (see `store/lua/row.lua`)."""
+
+    streak: int = 0
+    sends: int = 0
+    failures: int = 0
+    live: int = 0
+    known: bool = False
+
+    @classmethod
+    def read(cls, packed: bytes | None) -> Row:
+        if not packed:
+            return cls()
+        sends, failures, live = packed[16:19]
+        return cls(packed[1], sends, failures, live, known=any(packed[2:6]))
+
+
+@dataclass
+class Target:
+    """A running service under attack. `shop`, `bank` and `forum` are its clients; calls are shop's."""
+
+    deployment: Deployment
+    keyring: Keyring
+    ahead: Path
+    history: History
+    clients: dict[str, Recorder] = field(default_factory=dict)
+
+    @property
+    def shop(self) -> Recorder:
+        return self.clients["shop"]
+
+    @property
+    def redis(self) -> Server:
+        return self.deployment.redis
+
+    def now(self) -> float:
+        return time.time() + int(self.ahead.read_text()) / 1000
+
+    def pass_time(self, seconds: float) -> None:
+        moved = self.ahead.with_suffix(".new")
+        moved.write_text(str(int(self.ahead.read_text()) + int(seconds * 1000)))
+        moved.replace(self.ahead)  # at once, for whoever reads it
+
+    def sms(self, phone: str = "") -> list[Sms]:
+        """Return the SMS to *phone*, or to anybody, the oldest first."""
+        return [Sms.read(message) for message in reversed(self.deployment.inbox(phone))]
+
+    def code(self, phone: str) -> str:
+        return self.deployment.code(phone)
+
+    def open(self, phone: str, client: str = "shop", **more: object) -> str:
+        """Request a code that must be granted, and return the id of the verification."""
+        answer = self.clients[client].request(phone, **more)  # type: ignore[arg-type]
+        assert answer.status == 201, answer.text + self.log()[-2000:]
+        return str(answer.body["verification_id"])
+
+    def row(self, phone: str) -> Row:
+        with self.redis.client() as client:
+            return Row.read(client.get(self.row_key(phone)))
+
+    def row_key(self, phone: str) -> str:
+        return f"otp:{{{self.keyring.phone_tag(phone)}}}"
+
+    def record(self, phone: str, verification_id: str) -> bytes:
+        """Return the record of a verification as it lies in the store; empty if it is gone."""
+        with self.redis.client() as client:
+            return client.get(f"{self.row_key(phone)}:{verification_id}") or b""
+
+    def log(self) -> str:
+        return self.deployment.log.read_text()
+
+
+def wrong_codes(right: str, count: int) -> list[str]:
+    """Return *count* six-digit codes that are not the *right* one."""
+    codes = (f"{number:06d}" for number in range(100_000, 100_001 + count))
+    return [code for code in codes if code != right][:count]
+
+
+def in_turns(calls: Sequence[Callable[[], Answer]], hands: int = 16) -> list[Answer]:
+    """Make all *calls*, *hands* of them at a time."""
+    with ThreadPoolExecutor(hands) as pool:
+        return list(pool.map(lambda call: call(), calls))
+
+
+def worker_of(answer: Answer) -> str:
+    """Return what tells the worker process that gave *answer* from the others."""
+    return next(value for name, value in answer.headers.items() if name.lower() == "x-request-id")[:-6]
+
+
+@contextmanager
+def running_target(
+    *,
+    change: Callable[[str], str] = lambda text: text,
+    redis_options: Sequence[str] = (),
+    movable: bool = False,
+    promise: Promise | None = None,
+    provider_url: str = "",
+) -> Iterator[Target]:
+    """Run a target until the block ends, then prove that everything that happened was sound.
+
+    *change* edits its configuration; only a *movable* one's time can be moved.
+    """
+    keys = {client: f"sk_{secrets.token_urlsafe(32)}" for client in CLIENTS[1:]}
+    with tempfile.TemporaryDirectory(prefix="otp-attack-") as name:
+        directory = Path(name)
+        ahead = directory / "ahead"
+        ahead.write_text("0")
+        clock = lambda: datetime.now(UTC) + timedelta(milliseconds=int(ahead.read_text()))  # noqa: E731
+        account = replace(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET}), inbox_size=20_000)
+        with (
+            running(redis_binary(), *redis_options) as server,
+            start_sandbox(account, clock=clock) as sandbox,
+            ExitStack() as stack,
+        ):
+            service = running_service(
+                server,
+                directory,
+                change=lambda text: change(with_clients(text, keys)),
+                sandbox_url=provider_url or sandbox.url,
+            )
+            with clock_of_children(ahead if movable else None):
+                deployment = stack.enter_context(service)
+            deployment.sandbox = sandbox
+            keyring = load(directory / "config.toml", {}).keyring()
+            target = Target(deployment, keyring, ahead, History())
+            keys["shop"] = deployment.secrets.secret_key
+            target.clients = {
+                client: Recorder(caller(deployment.url, key), target.history, client, target.now)
+                for client, key in keys.items()
+            }
+            target.history.hidden = {*keys.values(), *vars(deployment.secrets).values(), ACCESS_KEY_SECRET}
+            yield target
+            target.history.sms = target.sms()
+        target.history.log = target.log()
+        check(target.history, promise)
+
+
+@contextmanager
+def clock_of_children(ahead: Path | None) -> Iterator[None]:
+    """Have the processes that are started meanwhile live as far in the future as *ahead* says."""
+    with pytest.MonkeyPatch.context() as patch:
+        if ahead:
+            patch.setenv("OTP_TEST_AHEAD", str(ahead))
+            patch.setenv("PYTHONPATH", os.pathsep.join([str(MOVED), *sys.path]))
+        yield
+
+
+def caller(url: str, key: str) -> Callable[..., Answer]:
+    """Return what posts to *url* with *key*."""
+
+    def posted(path: str, body: object, **headers: str) -> Answer:
+        given = {"Authorization": f"Bearer {key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
+        return post(f"{url}{path}", body, **given)
+
+    return posted
+
+
+def with_clients(text: str, keys: dict[str, str]) -> str:
+    """Return the configuration with a client more for each of *keys*."""
+    tables = "".join(
+        f'[clients.{client}]\nsecret_key_digests = ["{key_digest(key)}"]\n'
+        f'proof_keys = ["{secrets.token_urlsafe(32)}"]\nsms_per_day = 90000\n'
+        for client, key in keys.items()
+    )
+    return text.replace("[[routes]]", f"{tables}[[routes]]", 1)
+
+
+def everything_in(client: redis.Redis) -> dict[bytes, bytes]:
+    """Return every key of the store with its value."""
+    found: dict[bytes, bytes] = {key: client.get(key) or b"" for key in client.scan_iter()}
+    return found

@@ -1,0 +1,125 @@
+"""Addresses: forged by headers, or many of one household."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections import Counter
+
+import pytest
+from attacks.target import Target, in_turns, new_phone
+
+CLIENT_IP = "203.0.113.{0}"
+LOG_HEAD, LOG_ENTRY = 77, 12
+"""Bytes of what the store keeps of an address: before the sends, and for each of them."""
+
+
+def logs_of(target: Target) -> dict[bytes, int]:
+    """Return every address that the store counts sends of, with how many."""
+    with target.redis.client() as client:
+        kept = {key: client.get(key) or b"" for key in client.scan_iter("otp:address:*")}
+    return {key: (len(value) - LOG_HEAD) // LOG_ENTRY for key, value in kept.items()}
+
+
+def fresh_logs(target: Target, before: dict[bytes, int]) -> list[int]:
+    """Return how many sends were counted since *before*, address by address."""
+    grown = {key: count - before.get(key, 0) for key, count in logs_of(target).items()}
+    return sorted(count for count in grown.values() if count)
+
+
+# ── A08 ──
+
+
+def forged(number: int) -> dict[str, str]:
+    """Return headers that speak of another address each time."""
+    liar = f"198.51.100.{number}"
+    return {
+        "X_Forwarded_For": f"{liar}, 10.0.0.{number}",
+        "X_Real_IP": liar,
+        "Forwarded": f"for={liar};proto=https",
+        "X_Client_IP": liar,
+        "True_Client_IP": liar,
+        "CF_Connecting_IP": liar,
+        "X_Forwarded_Host": f"host{number}.example",
+        "Via": f"1.1 host{number}.example",
+    }
+
+
+def test_a08_forged_headers_move_no_count(target: Target) -> None:
+    before = logs_of(target)
+    address = CLIENT_IP.format(secrets.randbelow(250))
+
+    answers = in_turns(
+        [
+            lambda number=number: target.shop.call(
+                "/otp/request",
+                {"phone": new_phone(), "purpose": "login", "client_ip": address},
+                **forged(number),
+            )
+            for number in range(19)
+        ]
+    )
+
+    assert {answer.status for answer in answers} == {201}
+    assert fresh_logs(target, before) == [19]
+
+
+def test_a08_forged_headers_name_no_address_by_themselves(target: Target) -> None:
+    """A server that names nobody is not taken for its own address, nor for one that a header speaks of."""
+    before = logs_of(target)
+
+    for number in range(5):
+        target.shop.call("/otp/request", {"phone": new_phone(), "purpose": "login"}, **forged(number))
+
+    assert fresh_logs(target, before) == []
+
+
+# ── A09 ──
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        [f"2001:db8:1:2:{number:x}::{number:x}" for number in range(1, 18)],
+        ["192.0.2.9", "::ffff:192.0.2.9", "::ffff:c000:209", "0:0:0:0:0:FFFF:192.0.2.9"],
+        ["2001:db8:7::1", "2001:0db8:0007:0000:0000:0000:0000:0001", "2001:DB8:7::1", "2001:db8:7::1%eth0"],
+    ],
+    ids=["a household", "IPv4 in IPv6", "one address"],
+)
+def test_a09_one_network_is_one_count(target: Target, spellings: list[str]) -> None:
+    before = logs_of(target)
+
+    answers = [target.shop.request(new_phone(), client_ip=address) for address in spellings]
+
+    assert {answer.status for answer in answers} == {201}
+    assert fresh_logs(target, before) == [len(spellings)]
+
+
+def test_a09_two_networks_are_two_counts(target: Target) -> None:
+    before = logs_of(target)
+
+    for address in ("2001:db8:a:1::1", "2001:db8:a:2::1", "192.0.2.21", "192.0.2.22"):
+        target.shop.request(new_phone(), client_ip=address)
+
+    assert fresh_logs(target, before) == [1, 1, 1, 1]
+
+
+def test_a09_a_household_that_verifies_nothing_is_stopped(target: Target) -> None:
+    """From as many addresses of a /64 as there are calls."""
+    addresses = (f"2001:db8:ffff:1::{number:x}" for number in itertools.count(1))
+    phones = [new_phone() for _ in range(230)]
+
+    answers = in_turns(
+        [
+            lambda phone=phone, address=address: target.shop.request(phone, client_ip=address)
+            for phone, address in zip(phones, addresses, strict=False)
+        ],
+        hands=8,
+    )
+
+    outcomes = Counter(answer.body.get("code", "sent") for answer in answers)
+    sent = {sms.phone for sms in target.sms()} & set(phones)
+    # Beyond 20 somebody must solve a risk challenge, beyond 200 nothing is sent.
+    most = 20 if outcomes["challenge_required"] else 200
+    assert len(sent) == outcomes["sent"] == most
+    assert outcomes.keys() <= {"sent", "challenge_required", "limit_reached"}

@@ -1,0 +1,161 @@
+"""A25: all calls in any order, at any time, by anybody; then the history checker reads what came of it.
+
+Hypothesis makes the stories. One that breaks a promise is told as it was: to shorten it would take minutes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+from attacks.target import CLIENTS, PURPOSES, Target, new_phone, running_target
+from history import History, Promise, Recorder, Sms, claims, findings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+ANY_CLIENT = st.sampled_from(CLIENTS)
+ANY_PHONE = st.integers(0, 1)
+ANY_PURPOSE = st.sampled_from(PURPOSES)
+SECONDS = st.sampled_from((1, 30, 59, 61, 61, 61, 119, 121, 299, 301, 3_601, 86_401))
+GUESS = st.sampled_from(("right", "right", "wrong", "wrong", "older", "odd"))
+TIMES = st.sampled_from((1, 1, 1, 2, 4, 6))
+OUTCOMES = {"", "wrong_code", "verification_expired", "verification_not_found"}
+"""What every run comes to."""
+PATIENCE = 300
+"""Seconds that somebody waits for another code, if they are told to."""
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Three clients, two phones, and whatever they may think of. A story has a history of its own."""
+
+    target: ClassVar[Target]
+    opened = Bundle("opened")
+    proofs = Bundle("proofs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.phones = [new_phone(), new_phone()]
+        self.history = History(hidden=self.target.history.hidden)
+        self.callers = {
+            name: Recorder(known._post, self.history, name, self.target.now)
+            for name, known in self.target.clients.items()
+        }
+
+    # ── what anybody may do ──
+
+    @rule(target=opened, client=ANY_CLIENT, purpose=ANY_PURPOSE, which=ANY_PHONE)
+    def request(self, client: str, purpose: str, which: int) -> Any:
+        phone = self.phones[which]
+        answer = self.callers[client].request(phone, purpose)
+        if answer.status == 429 and answer.body["retry_after"] <= PATIENCE:
+            self.target.pass_time(answer.body["retry_after"])
+            answer = self.callers[client].request(phone, purpose)
+        return (client, phone, answer.body["verification_id"]) if answer.status == 201 else multiple()
+
+    @rule(seconds=SECONDS)
+    def wait(self, seconds: int) -> None:
+        self.target.pass_time(seconds)
+
+    @rule(held=opened)
+    def resend(self, held: tuple[str, str, str]) -> None:
+        client, phone, vid = held
+        self.callers[client].resend(phone, vid)
+
+    @rule(target=proofs, held=opened, guess=GUESS, times=TIMES)
+    def verify(self, held: tuple[str, str, str], guess: str, times: int) -> Any:
+        client, phone, vid = held
+        answers = [
+            self.callers[client].verify(phone, vid, self._code(phone, vid, guess)) for _ in range(times)
+        ]
+        return multiple(*(answer.body["proof"] for answer in answers if answer.status == 200))
+
+    @rule(target=proofs, held=opened, client=ANY_CLIENT, which=ANY_PHONE)
+    def verify_as_a_stranger(self, held: tuple[str, str, str], client: str, which: int) -> Any:
+        """Somebody who has learned the code and the id, but is another client or names another phone."""
+        _, phone, vid = held
+        answer = self.callers[client].verify(self.phones[which], vid, self._code(phone, vid, "right"))
+        return answer.body["proof"] if answer.status == 200 else multiple()
+
+    @rule(held=opened)
+    def cancel(self, held: tuple[str, str, str]) -> None:
+        client, phone, vid = held
+        self.callers[client].cancel(phone, vid)
+
+    @rule(held=opened, client=ANY_CLIENT)
+    def status(self, held: tuple[str, str, str], client: str) -> None:
+        self.callers[client].status(*held[1:])
+
+    @rule(proof=proofs, client=ANY_CLIENT, purpose=ANY_PURPOSE)
+    def redeem(self, proof: str, client: str, purpose: str) -> None:
+        self.callers[client].redeem(proof, purpose)
+
+    @rule(proof=proofs, times=TIMES)
+    def redeem_as_its_owner(self, proof: str, times: int) -> None:
+        says = claims(proof)
+        for _ in range(times):
+            self.callers[says["aud"]].redeem(proof, says["purpose"])
+
+    # ── what must hold whatever they do ──
+
+    @invariant()
+    def row_counts_what_was_seen(self) -> None:
+        """The store's failures in a row are those that callers were told of since the last success."""
+        for phone in self.phones:
+            told = 0
+            for call in self.history.of("verify"):
+                if call.body["phone"] == phone:
+                    told = 0 if call.approved else told + call.was_wrong
+            assert self.target.row(phone).streak == told
+
+    def teardown(self) -> None:
+        self.history.sms = [sms for phone in self.phones for sms in self._sms(phone)]
+        self.target.history.calls += self.history.calls
+        assert findings(self.history, Promise()) == []
+
+    # ── the steps ──
+
+    def _code(self, phone: str, vid: str, guess: str) -> str:
+        codes = {sms.verification_id: sms.code for sms in self._sms(phone)}
+        right = codes[vid]
+        wrong = f"{(int(right) + 1 + secrets.randbelow(999_999)) % 10**6:06d}"
+        older = next((code for other, code in codes.items() if other != vid and code != right), wrong)
+        return {"right": right, "wrong": wrong, "older": older, "odd": f"{right}\n"}[guess]
+
+    def _sms(self, phone: str) -> list[Sms]:
+        return self.target.sms(phone)
+
+
+@pytest.fixture(scope="module")
+def any_order() -> Iterator[type[AnyOrder]]:
+    with running_target(movable=True) as target:
+        AnyOrder.target = target
+        yield AnyOrder
+
+
+def test_a25_no_order_of_calls_breaks_a_promise(any_order: type[AnyOrder]) -> None:
+    run_state_machine_as_test(
+        any_order,
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=40,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+    told = any_order.target.log()
+    reached = {outcome for outcome in OUTCOMES if f'"code":"{outcome}"' in told}
+    assert reached == OUTCOMES, "the stories are too short"

@@ -1,0 +1,199 @@
+"""Bindings: a proof, a code and an id are good for one client, one purpose, one phone, and in one order."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from attacks.target import CLIENTS, PURPOSES, Row, Target, new_phone
+from history import claims
+
+DOORS = tuple(itertools.product(CLIENTS, PURPOSES))
+
+
+def earn(target: Target, client: str, purpose: str) -> str:
+    """Return a proof that *client* has earned for *purpose*."""
+    phone = new_phone()
+    opened = target.open(phone, client, purpose=purpose)
+    return str(target.clients[client].verify(phone, opened, target.code(phone)).body["proof"])
+
+
+# ── A21 ──
+
+
+def test_a21_a_proof_is_good_for_one_client_and_purpose(target: Target) -> None:
+    """Of all pairs only the diagonal is redeemed; what a stranger submits does not use a proof up."""
+    proofs = {door: earn(target, *door) for door in DOORS}
+
+    for earned, (client, purpose) in itertools.product(DOORS, DOORS):
+        if earned != (client, purpose):
+            answer = target.clients[client].redeem(proofs[earned], purpose)
+            assert (answer.status, answer.body["code"]) == (422, "invalid_proof")
+    assert redeemed_in(target, proofs.values()) == 0
+
+    for client, purpose in DOORS:
+        answer = target.clients[client].redeem(proofs[client, purpose], purpose)
+        assert (answer.body["client"], answer.body["purpose"]) == (client, purpose)
+    assert redeemed_in(target, proofs.values()) == len(DOORS)
+
+
+def redeemed_in(target: Target, proofs: object) -> int:
+    """Return how many of *proofs* the store knows as used."""
+    used = 0
+    with target.redis.client() as client:
+        for proof in proofs:  # type: ignore[attr-defined]
+            says = claims(proof)
+            used += client.exists(f"{target.row_key(says['sub'])}:{says['jti']}:redeemed")
+    return used
+
+
+def test_a21_a_code_is_good_for_the_client_that_asked_for_it(target: Target) -> None:
+    phone = new_phone()
+    opened = target.open(phone, "shop")
+    right = target.code(phone)
+
+    for client in ("bank", "forum"):
+        for call in (
+            target.clients[client].verify(phone, opened, right),
+            target.clients[client].resend(phone, opened),
+            target.clients[client].status(phone, opened),
+            target.clients[client].cancel(phone, opened),
+        ):
+            assert (call.status, call.body["code"]) == (404, "verification_not_found")
+
+    assert target.row(phone) == Row(sends=1, live=1)
+    assert target.shop.verify(phone, opened, right).status == 200
+
+
+def test_a21_a_code_is_good_for_its_own_verification_only(movable_target: Target) -> None:
+    target, phone = movable_target, new_phone()
+    first = target.open(phone, purpose="login")
+    old = target.code(phone)
+    target.pass_time(61)
+    second = target.open(phone, purpose="signup")
+    new = target.code(phone)
+    if old == new:
+        pytest.skip("once in a million two codes are the same")
+
+    assert target.shop.verify(phone, second, old).body["code"] == "wrong_code"
+    assert target.shop.verify(phone, first, new).body["code"] == "wrong_code"
+    assert target.row(phone) == Row(streak=2, sends=2, failures=2, live=2)
+    assert target.shop.verify(phone, second, new).body["purpose"] == "signup"
+    assert target.shop.verify(phone, first, old).body["purpose"] == "login"
+
+
+@pytest.mark.parametrize("place", ["aud", "purpose", "sub", "jti", "exp", "amr"])
+def test_a21_a_proof_that_was_altered_is_worth_nothing(target: Target, place: str) -> None:
+    """Each claim is taken from another proof that is good in itself."""
+    mine, others = earn(target, "shop", "login"), earn(target, "bank", "signup")
+    payload, moment, mac = mine.split(".")
+    altered = {**claims(mine), place: 2**31 if place == "exp" else ["test"]}
+    if place not in ("exp", "amr"):
+        altered[place] = claims(others)[place]
+
+    for forged in (f"{packed(altered)}.{moment}.{mac}", f"{payload}.{moment}.{others.split('.')[2]}"):
+        for client in CLIENTS:
+            for purpose in PURPOSES:
+                assert target.clients[client].redeem(forged, purpose).body["code"] == "invalid_proof"
+
+    assert redeemed_in(target, [mine, others]) == 0
+
+
+def packed(says: dict[str, object]) -> str:
+    import base64  # noqa: PLC0415 - only here
+    import json  # noqa: PLC0415 - only here
+
+    return base64.urlsafe_b64encode(json.dumps(says, separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+# ── A23 ──
+
+
+def test_a23_a_code_that_was_read_out_is_worth_nothing_without_the_id(movable_target: Target) -> None:
+    """The victim asked, the attacker hears the code: only whoever asked holds the id that belongs to it."""
+    target, phone = movable_target, new_phone()
+    held = target.open(phone)
+    heard = target.code(phone)
+    target.pass_time(61)
+    own = target.open(phone)
+    if target.code(phone) == heard:
+        pytest.skip("once in a million two codes are the same")
+
+    tried = [target.shop.verify(phone, own, heard).body["code"]]
+    tried += [target.shop.verify(phone, guess, heard).body["code"] for guess in near(held)]
+
+    assert tried == ["wrong_code", *["verification_not_found"] * (len(tried) - 1)]
+    assert held not in "".join(message["text"] for message in target.deployment.inbox(phone))
+    assert target.shop.verify(phone, held, heard).status == 200
+
+
+def near(verification_id: str) -> list[str]:
+    """Return ids that differ from it a little."""
+    last = "ABCDEFGH".replace(verification_id[-1], "")
+    return [verification_id[:-1] + letter for letter in last] + [
+        verification_id[1:] + "A",
+        verification_id.lower(),
+    ]
+
+
+def test_a23_the_sms_says_what_the_code_is_for(target: Target) -> None:
+    """Against a page that passes codes on at once there is only the victim's eye."""
+    texts = []
+    for purpose in PURPOSES:
+        phone = new_phone()
+        target.open(phone, purpose=purpose)
+        texts += [message["text"].replace(message["code"], "") for message in target.deployment.inbox(phone)]
+
+    assert len(set(texts)) == len(PURPOSES)
+    assert all("【" in text and len(text) > 20 for text in texts)
+
+
+# ── A25 ──
+
+
+def test_a25_no_step_can_be_left_out(target: Target) -> None:
+    """Every order of the calls that skips one: no proof without a send and a right code before it."""
+    phone, stranger = new_phone(), new_phone()
+    opened = target.open(phone)
+    right = target.code(phone)
+
+    skipped = [
+        target.shop.verify(stranger, opened, right),  # no request for this phone
+        target.shop.verify(phone, "A" * 22, right),  # nor this verification
+        target.shop.call("/otp/verify", {"phone": phone, "verification_id": opened}),  # no code
+        target.shop.call("/otp/verify", {"phone": phone, "code": right}),  # no verification
+        target.shop.verify(phone, opened, ""),
+        target.shop.redeem(opened),  # an id is no proof
+        target.shop.redeem(right),
+        target.shop.call("/otp/redeem", {"purpose": "login"}),
+        target.shop.call("/otp/redeem", {"proof": None, "purpose": "login"}),
+    ]
+
+    assert [answer.status for answer in skipped if answer.status < 400] == []
+    assert target.row(phone) == Row(sends=1, live=1)
+    proof = target.shop.verify(phone, opened, right).body["proof"]
+    assert redeemed_in(target, [proof]) == 0
+
+
+def test_a25_what_was_canceled_or_used_up_is_not_approved_by_the_right_code(movable_target: Target) -> None:
+    target = movable_target
+    canceled, expired = new_phone(), new_phone()
+    held = {phone: (target.open(phone), target.code(phone)) for phone in (canceled, expired)}
+    assert target.shop.cancel(canceled, held[canceled][0]).status == 204
+    target.pass_time(301)
+
+    answers = [target.shop.verify(phone, *known) for phone, known in held.items()]
+
+    assert [answer.body["code"] for answer in answers] == ["verification_canceled", "verification_expired"]
+    assert not any(target.row(phone).known for phone in held)
+
+
+def test_a25_a_refused_send_leaves_nothing_to_verify(target: Target) -> None:
+    """The number that the provider refuses for good."""
+    refused = "+8613800001001"
+
+    answer = target.shop.request(refused)
+
+    assert (answer.status, answer.body["code"]) == (422, "destination_rejected")
+    assert target.sms(refused) == []
+    assert target.row(refused).live == 0

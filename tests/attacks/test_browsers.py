@@ -1,0 +1,139 @@
+"""Browsers: a publishable key lies open to everybody, so another site's page must get nothing by it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from attacks.target import Answer, Target, caller, new_phone, running_target
+from deployment import exchange
+from history import Recorder
+
+ORIGIN = "https://shop.example"
+KEY = f"pk_{secrets.token_urlsafe(32)}"
+
+FOREIGN = (
+    "https://shop.example.evil",
+    "https://evil-shop.example",
+    "https://evil.example",
+    "https://sub.shop.example",
+    "https://shop.example:444",
+    "https://shop.example:443.evil",
+    "http://shop.example",
+    "https://shop.example/",
+    "https://shop.example@evil.example",
+    "HTTPS://SHOP.EXAMPLE",
+    "https://shopXexample",
+    "https://shop.example, https://evil.example",
+    "https://shop.example\tevil",
+    "null",
+    "*",
+    "",
+)
+
+
+@pytest.fixture(scope="module")
+def open_target() -> Iterator[Target]:
+    """A target whose shop has a publishable key, good for one origin."""
+
+    def with_key(text: str) -> str:
+        table = f'[clients.shop]\npublishable_key = "{KEY}"\norigins = ["{ORIGIN}"]\n'
+        return text.replace("[clients.shop]\n", table, 1)
+
+    with running_target(change=with_key) as running:
+        running.clients["browser"] = Recorder(
+            caller(running.deployment.url, KEY), running.history, "shop", running.now
+        )
+        yield running
+
+
+def allowed_origin(answer: Answer) -> str | None:
+    return next((v for n, v in answer.headers.items() if n.lower() == "access-control-allow-origin"), None)
+
+
+@pytest.mark.parametrize("origin", FOREIGN, ids=ascii)
+def test_a31_another_site_gets_nothing_by_the_key(open_target: Target, origin: str) -> None:
+    browser, phone = open_target.clients["browser"], new_phone()
+    held = open_target.open(phone)
+    other = new_phone()
+
+    answers = [
+        browser.call("/otp/request", {"phone": other, "purpose": "login"}, Origin=origin),
+        browser.call("/otp/request", {"phone": phone, "verification_id": held}, Origin=origin),
+        browser.call(
+            "/otp/verify",
+            {"phone": phone, "verification_id": held, "code": open_target.code(phone)},
+            Origin=origin,
+        ),
+        browser.call("/otp/cancel", {"phone": phone, "verification_id": held}, Origin=origin),
+        browser.call("/otp/status", {"phone": phone, "verification_id": held}, Origin=origin),
+    ]
+
+    assert {answer.status for answer in answers} <= {401, 403}
+    assert {allowed_origin(answer) for answer in answers} == {None}
+    assert open_target.sms(other) == []
+    assert open_target.row(phone).live == 1
+
+
+@pytest.mark.parametrize("origin", FOREIGN, ids=ascii)
+def test_a31_no_preflight_lets_another_site_in(open_target: Target, origin: str) -> None:
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+
+    answer = exchange("OPTIONS", f"{open_target.deployment.url}/otp/request", None, asked)
+
+    assert allowed_origin(answer) is None
+
+
+def test_a31_without_an_origin_the_key_sends_nothing(open_target: Target) -> None:
+    """What no browser says; and what a form of another site can post without being asked."""
+    browser, phone = open_target.clients["browser"], new_phone()
+    body = json.dumps({"phone": phone, "purpose": "login"}).encode()
+
+    answers = [browser.request(phone)]
+    answers += [
+        browser.call("/otp/request", body, Content_Type=media_type, Origin=origin)
+        for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "")
+        for origin in (ORIGIN, "https://evil.example")
+    ]
+
+    assert {answer.status for answer in answers} <= {401, 403, 415}
+    assert open_target.sms(phone) == []
+
+
+def test_a31_the_key_is_no_servers_key_even_at_home(open_target: Target) -> None:
+    """Redeem, and the fields that only a server is believed, stay shut."""
+    browser, phone = open_target.clients["browser"], new_phone()
+    opened = open_target.open(phone)
+    proof = open_target.shop.verify(phone, opened, open_target.code(phone)).body["proof"]
+    other = new_phone()
+
+    answers = [
+        browser.call("/otp/redeem", {"proof": proof, "purpose": "login"}, Origin=ORIGIN),
+        browser.call("/otp/unlock", {"phone": phone}, Origin=ORIGIN),
+        *(
+            browser.call("/otp/request", {"phone": other, "purpose": "login", **field}, Origin=ORIGIN)
+            for field in ({"client_ip": "203.0.113.9"}, {"known_phone": True}, {"known_phone": False})
+        ),
+    ]
+
+    assert {answer.status for answer in answers} <= {401, 403, 404}
+    assert open_target.sms(other) == []
+    assert open_target.shop.redeem(proof).status == 200
+
+
+def test_a31_no_answer_shares_itself_with_every_site(open_target: Target) -> None:
+    """Nor do the pages, and secret keys are for servers: no origin is let in with one."""
+    url = open_target.deployment.url
+    answers = [
+        exchange("GET", f"{url}{path}", None, {"Origin": "https://evil.example"})
+        for path in ("/healthz", "/readyz", "/openapi.json", "/docs")
+    ]
+    answers.append(open_target.shop.call("/otp/cancel", {}, Origin="https://evil.example"))
+
+    assert {allowed_origin(answer) for answer in answers} == {None}

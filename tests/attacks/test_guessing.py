@@ -1,0 +1,338 @@
+"""Guessing a code: in parallel, from everywhere, again and again. Counted is what the store says."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from attacks.target import (
+    CLIENTS,
+    PURPOSES,
+    Answer,
+    Row,
+    Target,
+    at_once,
+    in_turns,
+    new_phone,
+    worker_of,
+    wrong_codes,
+)
+from history import DAY, HOUR, claims, guesses_by_phone, most_within
+
+import otp_service
+from otp_service.web.calls import CALLS
+
+PRICE_PER_SMS = 0.045
+"""Yuan."""
+
+
+def test_a01_two_hundred_parallel_guesses_are_evaluated_five_times(target: Target) -> None:
+    phone = new_phone()
+    opened = target.open(phone)
+    right = target.code(phone)
+
+    answers = at_once(
+        [lambda code=code: target.shop.verify(phone, opened, code) for code in wrong_codes(right, 200)]
+    )
+
+    assert len({worker_of(answer) for answer in answers}) == 2
+    assert Counter(answer.body["code"] for answer in answers) == {"wrong_code": 5, "attempts_exhausted": 195}
+    assert target.row(phone) == Row(streak=5, sends=1, failures=5)
+    assert target.record(phone, opened)[1:4] == b"xd\0"
+    assert target.shop.verify(phone, opened, right).body["code"] == "attempts_exhausted"
+
+
+def test_a02_parallel_right_codes_earn_one_proof(target: Target) -> None:
+    for _ in range(30):
+        phone = new_phone()
+        opened = target.open(phone)
+        right = target.code(phone)
+
+        answers = at_once([lambda: target.shop.verify(phone, opened, right)] * 20)  # noqa: B023
+
+        assert Counter(answer.status for answer in answers) == {200: 1, 409: 19}
+        proofs = [claims(answer.body["proof"])["jti"] for answer in answers if answer.status == 200]
+        assert proofs == [opened]
+        assert target.row(phone) == Row(sends=1, known=True)
+        assert right.encode() not in target.record(phone, opened)
+
+
+def test_a03_a_used_code_is_worth_nothing_later(movable_target: Target) -> None:
+    target, phone = movable_target, new_phone()
+    opened = target.open(phone)
+    used = target.code(phone)
+    assert target.shop.verify(phone, opened, used).status == 200
+
+    again = []
+    for wait in (0, 61, HOUR, DAY):
+        target.pass_time(wait)
+        again.append(target.shop.verify(phone, opened, used).status)
+    following = target.open(phone)
+    assume_other_code(target, phone, used)
+
+    assert set(again) <= {404, 409}
+    assert target.shop.verify(phone, following, used).body["code"] == "wrong_code"
+    assert target.row(phone).failures == 1
+
+
+def assume_other_code(target: Target, phone: str, used: str) -> None:
+    if target.code(phone) == used:
+        pytest.skip("once in a million the next code is the same")
+
+
+# ── A04: for as long as it takes ──
+
+
+@dataclass
+class Siege:
+    """One attacker who guesses at one phone whenever the service lets them, and what it cost."""
+
+    target: Target
+    phone: str = field(default_factory=new_phone)
+    began: float = 0.0
+    sms: int = 0
+    guesses: list[float] = field(default_factory=list)
+    walls: dict[str, tuple[int, float, int]] = field(default_factory=dict)
+    """Each limit that was run into: after how many SMS, how long after the start, the longest wait (s)."""
+
+    def round(self) -> bool:
+        """Request, guess five times, and wait as told; False once the phone is locked."""
+        answer = self.target.shop.request(self.phone)
+        if answer.status == 429:
+            return self.wait(answer)
+        assert answer.status == 201, answer.text
+        self.sms += 1
+        opened, right = answer.body["verification_id"], self.target.code(self.phone)
+        for guess in wrong_codes(right, answer.body["attempts_left"]):
+            self.guesses.append(self.target.now())
+            assert self.target.shop.verify(self.phone, opened, guess).body["code"] == "wrong_code"
+        assert self.target.shop.verify(self.phone, opened, right).body["code"] == "attempts_exhausted"
+        return True
+
+    def wait(self, answer: Answer) -> bool:
+        limit, seconds = answer.body["limit"], answer.body["retry_after"]
+        first_sms, first_at, longest = self.walls.get(limit, (self.sms, self.target.now() - self.began, 0))
+        self.walls[limit] = first_sms, first_at, max(longest, seconds)
+        self.target.pass_time(seconds)
+        return str(limit) != "phone_locked"
+
+
+@pytest.fixture(scope="module")
+def siege(movable_target: Target) -> Siege:
+    """Guess at one phone until it is locked."""
+    made = Siege(movable_target)
+    made.began = movable_target.now()
+    rounds = itertools.count()
+    while made.round():
+        assert next(rounds) < 300, "the siege has no end"
+    return made
+
+
+def test_a04_a_siege_gets_a_hundred_guesses_and_no_more(siege: Siege) -> None:
+    assert len(siege.guesses) == 100
+    assert most_within(siege.guesses, HOUR) == 10
+    assert most_within(siege.guesses, DAY) == 20
+    assert siege.target.row(siege.phone).streak == 100
+    # It takes the attacker's luck of 1 in 10,000, and seven weeks.
+    assert siege.guesses[-1] - siege.began > 50 * DAY
+
+
+def test_a04_a_locked_phone_stays_locked_for_every_purpose_and_client(siege: Siege) -> None:
+    target, before = siege.target, len(siege.target.sms(siege.phone))
+    # The last wait of the siege is the whole 90 days, after which an attacker may begin anew.
+    target.pass_time(-siege.walls["phone_locked"][2] + DAY)
+
+    refused = [
+        target.clients[client].request(siege.phone, purpose=purpose)
+        for client in CLIENTS
+        for purpose in PURPOSES
+    ]
+
+    assert {(answer.status, answer.body["limit"]) for answer in refused} == {(429, "phone_locked")}
+    assert len(target.sms(siege.phone)) == before
+
+
+def test_a04_a_resend_brings_no_fresh_attempts(movable_target: Target) -> None:
+    target, phone = movable_target, new_phone()
+    opened = target.open(phone)
+    guesses = iter(wrong_codes(target.code(phone), 12))
+
+    outcomes = [target.shop.verify(phone, opened, next(guesses)).body["code"] for _ in range(3)]
+    target.pass_time(61)
+    assert target.shop.resend(phone, opened).status == 201
+    assert target.row(phone) == Row(streak=3, sends=2, failures=3, live=1)
+    outcomes += [target.shop.verify(phone, opened, next(guesses)).body["code"] for _ in range(3)]
+
+    assert Counter(outcomes) == {"wrong_code": 5, "attempts_exhausted": 1}
+    assert target.row(phone) == Row(streak=5, sends=2, failures=5)
+
+
+# ── A05: many doors ──
+
+
+def test_a05_purposes_and_clients_share_one_count(movable_target: Target) -> None:
+    """The most that patience gets out of a day: stop short of each limit, then hoard, and guess at last."""
+    target, phone = movable_target, new_phone()
+    doors = itertools.cycle(itertools.product(CLIENTS, PURPOSES))
+    plan: tuple[tuple[int, ...], ...] = ((5, 4), (5, 5), (0, 0, 0, 0))
+
+    for guesses in plan:
+        opened = [open_and_guess(target, phone, next(doors), count) for count in guesses]
+        at_once([attempt for attempts in opened for attempt in attempts])
+        target.pass_time(HOUR)
+    refused = [target.clients[client].request(phone, purpose=purpose) for client, purpose in islice(doors, 6)]
+
+    wrong = [call for call in guesses_by_phone(target.history)[phone] if call.was_wrong]
+    times = sorted(call.ended for call in wrong)
+    figures = {
+        "clients": len({call.client for call in wrong}),
+        "SMS in a day": len(target.sms(phone)),
+        "guesses in an hour": most_within(times, HOUR),
+        "guesses in a day": most_within(times, DAY),
+    }
+    # The windows stand at the door (10 an hour, 20 a day): what has passed it before, four verifications
+    # of five attempts that live at a time, may still be used up. The count in a row is exact.
+    assert figures == {"clients": 3, "SMS in a day": 8, "guesses in an hour": 20, "guesses in a day": 19 + 20}
+    assert {answer.body["limit"] for answer in refused} == {"phone_failures_per_day"}
+    assert target.row(phone) == Row(streak=39, sends=8, failures=39)
+
+
+def open_and_guess(
+    target: Target, phone: str, door: tuple[str, str], count: int
+) -> list[Callable[[], Answer]]:
+    """Open a verification by *door* as soon as that is allowed, guess, and return the attempts still to come.
+
+    A verification that was guessed at is left alone, so that the day's count stops short of its limit.
+    """
+    client, purpose = door
+    attacker = target.clients[client]
+    answer = attacker.request(phone, purpose=purpose)
+    if answer.status == 429:
+        target.pass_time(answer.body["retry_after"])
+        answer = attacker.request(phone, purpose=purpose)
+    assert answer.status == 201, answer.text
+    vid = answer.body["verification_id"]
+    attempts = [
+        lambda guess=guess: attacker.verify(phone, vid, guess) for guess in wrong_codes(target.code(phone), 5)
+    ]
+    for attempt in attempts[:count]:
+        attempt()
+    return [] if count else attempts
+
+
+def test_a05_what_can_be_imposed_on_a_victim_has_its_price(siege: Siege) -> None:
+    """In SMS that are paid for, and in the time that it takes; the longest wait that a wrong guess costs."""
+    imposed = {
+        limit: {"sms": sms, "days": round(at / DAY, 2), "hours of waiting": round(wait / HOUR, 2)}
+        for limit, (sms, at, wait) in siege.walls.items()
+    }
+
+    hour, day = imposed["phone_failures_per_hour"], imposed["phone_failures_per_day"]
+    slow, lock = imposed["phone_slow_lane"], imposed["phone_locked"]
+    assert (hour["sms"], day["sms"], slow["sms"], lock["sms"]) == (2, 4, 11, 60)
+    assert hour["hours of waiting"] <= 1
+    assert day["hours of waiting"] <= 24
+    assert slow["days"] > 2
+    assert lock["days"] > 50
+    assert lock["sms"] * PRICE_PER_SMS < 3  # Cheap: it is the seven weeks, and the challenge, that guard.
+
+
+# ── A06: from everywhere ──
+
+
+def test_a06_a_thousand_addresses_share_five_attempts(target: Target) -> None:
+    phone = new_phone()
+    opened = target.open(phone)
+    guesses = wrong_codes(target.code(phone), 1000)
+    addresses = [f"198.51.{number // 250}.{number % 250 + 1}" for number in range(1000)]
+
+    answers = in_turns(
+        [
+            lambda code=code, address=address: target.shop.verify(phone, opened, code, client_ip=address)
+            for code, address in zip(guesses, addresses, strict=True)
+        ]
+    )
+
+    assert Counter(answer.body["code"] for answer in answers)["wrong_code"] == 5
+    assert target.row(phone).failures == 5
+
+
+# ── A07: no way around ──
+
+
+def test_a07_a_code_is_taken_by_one_call_only(target: Target) -> None:
+    """Whatever else takes a body refuses a code in it, and uses no attempt."""
+    phone = new_phone()
+    opened = target.open(phone)
+    right = target.code(phone)
+    body = {"phone": phone, "verification_id": opened, "code": right, "proof": "p", "purpose": "login"}
+
+    for call in CALLS:
+        if call.path != "/otp/verify":
+            answer = target.shop.call(call.path, body)
+            assert answer.body["code"] in ("invalid_request", "forbidden"), call.path
+
+    assert [call.path for call in CALLS if "code" in call.body.model_fields] == ["/otp/verify"]
+    assert posts_of(target) == {call.path for call in CALLS}
+    assert target.shop.verify(phone, opened, right).status == 200
+    assert target.row(phone) == Row(sends=1, known=True)
+
+
+def posts_of(target: Target) -> set[str]:
+    paths = target.deployment.get("/openapi.json").body["paths"]
+    return {path for path, methods in paths.items() if "post" in methods}
+
+
+def test_a07_one_script_compares_digests_and_one_method_runs_it() -> None:
+    """A second handler without the count would need a second comparison."""
+    package = Path(otp_service.__file__).parent
+    comparing = [
+        path.name for path in package.rglob("*.lua") if "record.digest" in compared(path.read_text())
+    ]
+    running = [path.name for path in package.rglob("*.py") if "attempt" in scripts_named(path)]
+
+    assert comparing == ["attempt.lua"]
+    assert running == ["store.py"]
+
+
+def compared(source: str) -> str:
+    return "\n".join(line for line in source.splitlines() if "==" in line or "~=" in line)
+
+
+def scripts_named(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Call" and node.args:
+            name = node.args[0]
+            if isinstance(name, ast.Constant):
+                yield str(name.value)
+
+
+# ── A15: locking the owner out ──
+
+
+def test_a15_a_victims_code_survives_what_a_stranger_does_to_the_number(movable_target: Target) -> None:
+    target, phone = movable_target, new_phone()
+    held = target.open(phone, client_ip="203.0.113.1")
+    code = target.code(phone)
+
+    for _ in range(2):
+        target.pass_time(61)
+        burned = target.open(phone, client="bank", client_ip="198.51.100.9")
+        bank, guesses = target.clients["bank"], wrong_codes(target.code(phone), 7)
+        assert {bank.verify(phone, burned, guess).status for guess in guesses} == {422, 429}
+        assert bank.cancel(phone, held).status == 404
+        assert bank.verify(phone, held, code).status == 404
+        assert target.shop.verify(phone, secrets.token_urlsafe(16), code).status == 404
+    target.pass_time(61)
+    assert target.shop.request(phone).body["limit"] == "phone_failures_per_hour"
+
+    assert target.row(phone) == Row(streak=10, sends=3, failures=10, live=1)
+    assert target.shop.verify(phone, held, code).status == 200
+    assert target.row(phone).streak == 0

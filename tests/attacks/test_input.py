@@ -1,0 +1,231 @@
+"""Input: too much of it, too slowly, and of every wrong type."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from attacks.target import Row, Target, new_phone
+
+from otp_service.web.calls import CALLS
+
+PATHS = tuple(call.path for call in CALLS)
+
+# ── A29 ──
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a29_a_megabyte_is_refused(target: Target, path: str) -> None:
+    answers = [
+        target.shop.call(path, b" " * 9_000 + b"{}"),
+        target.shop.call(path, b"[" * 9_000),
+        target.shop.call(path, json.dumps({"phone": "1" * 9_000}).encode()),
+    ]
+
+    assert {(answer.status, answer.body["code"]) for answer in answers} == {(413, "payload_too_large")}
+    # Announced is enough: nothing of it is waited for.
+    assert announced(target, path, 1_000_000) == 413
+
+
+def announced(target: Target, path: str, length: int) -> int:
+    """Say that a body of *length* comes, send none, and return the status of the answer."""
+    with closing(http.client.HTTPConnection(urlsplit(target.deployment.url).netloc, timeout=5)) as connection:
+        connection.putrequest("POST", path)
+        connection.putheader("Authorization", f"Bearer {target.deployment.secrets.secret_key}")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(length))
+        connection.endheaders()
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize(
+    "raw", [b"[" * 8_000, b'{"a":' * 1_300, b"9" * 8_000, b'{"phone":1e999999}', b"\xff" * 100]
+)
+def test_a29_a_small_body_can_be_no_bomb_either(target: Target, raw: bytes) -> None:
+    began = time.perf_counter()
+
+    answer = target.shop.call("/otp/request", raw)
+
+    assert (answer.status, answer.body["code"]) == (400, "invalid_request")
+    assert time.perf_counter() - began < 2
+
+
+def test_a29_strangers_whose_bodies_never_end_hold_up_nobody(target: Target) -> None:
+    """More than both workers have threads, each a byte short; who has no key is not waited for."""
+    with slow_bodies(target, "sk_nobodys-key-0123456789"):
+        assert is_served(target)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="A body is read in the thread that serves it, without a time-out: whoever has a key, be it a "
+    "publishable one, holds all threads of all workers with so many connections. A proxy that buffers helps.",
+)
+def test_a29_bodies_that_never_end_hold_up_nobody_else(target: Target) -> None:
+    with slow_bodies(target, target.deployment.secrets.secret_key):
+        assert is_served(target)
+
+
+@contextmanager
+def slow_bodies(target: Target, key: str, count: int = 150) -> Iterator[None]:
+    """Have *count* calls with *key* on the way, none of which ends."""
+    with ExitStack() as open_ones:
+        for _ in range(count):
+            open_ones.enter_context(half_posted(target, "/otp/verify", key))
+        yield
+
+
+def is_served(target: Target, seconds: float = 3) -> bool:
+    """Whether somebody else's call is answered in time."""
+    parts = urlsplit(target.deployment.url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=seconds)
+    with closing(connection):
+        try:
+            connection.request("POST", "/otp/verify", b"{}", {"Authorization": "Bearer sk_somebody-else"})
+            return connection.getresponse().status == 401
+        except TimeoutError:
+            return False
+
+
+def half_posted(target: Target, path: str, key: str) -> socket.socket:
+    """Return a connection on which a body was begun and not ended."""
+    parts = urlsplit(target.deployment.url)
+    connection = socket.create_connection((str(parts.hostname), int(parts.port or 0)))
+    connection.sendall(
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+        f"Authorization: Bearer {key}\r\n\r\n{{".encode()
+    )
+    return connection
+
+
+# ── A30 ──
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1e5,
+    10**30,
+    123456,
+    [],
+    [1],
+    ["13800138000"],
+    {},
+    {"$gt": ""},
+    {"phone": "13800138000"},
+    "",
+    " ",
+    "\x00",
+    "123456\n",
+    "１２３４５６",
+    "1_23456",
+    "+123456",
+    "0x1E240",
+    "1e5",
+    "²³¹²³¹",
+    "٠١٢٣٤٥",
+    "12345\u200b6",
+    "null",
+    "NaN",
+    "a" * 1_000,
+    "\ud83d\ude00" * 10,
+)
+BODIES = (
+    b"",
+    b"null",
+    b"true",
+    b"[1]",
+    b"1e5",
+    b'"text"',
+    b"[]",
+    b"{",
+    b'{"a"}',
+    b"{}{}",
+    b"\x00",
+    b"\xef\xbb\xbf{}",
+)
+FIELDS = (
+    "phone",
+    "purpose",
+    "verification_id",
+    "code",
+    "proof",
+    "locale",
+    "client_ip",
+    "risk_solution",
+    "known_phone",
+)
+
+
+def bodies(opened: str, phone: str) -> Iterator[tuple[str, object]]:
+    """Yield every call with every odd thing in every field, and bodies that are no objects."""
+    sound = {
+        "/otp/request": {"phone": phone, "verification_id": opened},
+        "/otp/verify": {"phone": phone, "verification_id": opened, "code": "000000x"},
+        "/otp/redeem": {"proof": "a.b.c", "purpose": "login"},
+    }
+    for path, (field, odd) in itertools.product(PATHS, itertools.product(FIELDS, ODD)):
+        yield path, {**sound.get(path, {"phone": phone, "verification_id": opened}), field: odd}
+    yield from itertools.product(PATHS, BODIES)
+
+
+def test_a30_nothing_odd_is_a_defect_a_success_or_an_attempt(target: Target) -> None:
+    phone = new_phone()
+    opened = target.open(phone)
+    right = target.code(phone)
+
+    answers = {
+        repr((path, body)): target.shop.call(path, body)
+        for path, body in bodies(opened, phone)
+        if not harmless(path, body)
+    }
+
+    assert len(answers) > 1000
+    wrong = {what: told.status for what, told in answers.items() if not 400 <= told.status < 500}
+    assert wrong == {}
+    assert target.row(phone) == Row(sends=1, live=1)
+    assert target.shop.verify(phone, opened, right).status == 200
+
+
+def harmless(path: str, body: object) -> bool:
+    """Whether that body is a sound one after all: nothing in it is odd."""
+    if not isinstance(body, dict):
+        return False
+    optional = {"purpose", "locale", "client_ip", "risk_solution", "known_phone", "verification_id"}
+    given = {name for name, value in body.items() if not (value is None and name in optional)}
+    asked_for = {"phone", "verification_id"}
+    return path in ("/otp/status", "/otp/cancel") and given == set(body) == asked_for and is_sound(body)
+
+
+def is_sound(body: dict[str, Any]) -> bool:
+    return all(isinstance(value, str) and len(value) > 12 for value in body.values())
+
+
+@pytest.mark.parametrize(
+    "odd", [text for text in ODD if isinstance(text, str)], ids=lambda text: ascii(text)[:20]
+)
+def test_a30_a_code_of_impossible_form_uses_no_attempt(target: Target, odd: str) -> None:
+    phone = new_phone()
+    opened = target.open(phone)
+    right = target.code(phone)
+    spellings = [odd, f"{right}\n", f" {right}", f"{right} ", f"+{right}", f"{right[:3]}_{right[3:]}"]
+
+    answers = [target.shop.verify(phone, opened, text) for text in (*spellings, full_width(right))]
+
+    assert {answer.status for answer in answers} <= {400, 422}
+    assert {answer.body["code"] for answer in answers} <= {"invalid_code", "invalid_request"}
+    assert target.row(phone).failures == 0
+
+
+def full_width(digits: str) -> str:
+    return "".join(chr(ord("０") + int(digit)) for digit in digits)

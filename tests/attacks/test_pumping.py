@@ -1,0 +1,122 @@
+"""Pumping: SMS that only cost money, and a budget burned so that nobody else gets one."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from attacks.target import Target, in_turns, new_phone, running_target
+
+BUDGET = 40
+KNOWN_SHARE = 8
+
+
+def prefix_of_its_own() -> Iterator[str]:
+    """Yield numbers of one prefix of seven digits."""
+    prefix = f"+86138{2000 + secrets.randbelow(7000)}"
+    numbers = list(range(10_000))
+    secrets.SystemRandom().shuffle(numbers)
+    return (f"{prefix}{number:04d}" for number in numbers)
+
+
+# ── A13 ──
+
+
+def events(target: Target, name: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in target.log().splitlines() if f'"{name}"' in line]
+    return [line for line in lines if line["event"] == name]
+
+
+def pump(target: Target, numbers: Iterator[str], count: int) -> Counter[str]:
+    """Ask for SMS to *count* of *numbers* from fifty addresses; verify none."""
+    answers = in_turns(
+        [
+            lambda phone=phone, place=place: target.shop.request(
+                phone, client_ip=f"198.18.0.{place % 50 + 1}"
+            )
+            for place, phone in zip(range(count), numbers, strict=False)
+        ]
+    )
+    return Counter(answer.body.get("code", "sent") for answer in answers)
+
+
+def test_a13_pumping_one_prefix_is_noticed(movable_target: Target) -> None:
+    """By default the guard only says what it would do; it must say so before it was expensive."""
+    target, numbers = movable_target, prefix_of_its_own()
+
+    outcomes = pump(target, numbers, 25)
+    wait_for(lambda: 25 in counted(target, b"prefix:"))
+    target.pass_time(240)  # nobody has verified any of them for three minutes
+    outcomes += pump(target, numbers, 2)
+
+    wait_for(lambda: "prefix" in tripped_scopes(target))
+    assert outcomes == {"sent": 27}
+    would_have = [event for event in events(target, "guard_tripped") if event["scope"].startswith("prefix:")]
+    assert {event["action"] for event in would_have} == {"challenge"}
+    assert {event["verified"] for event in would_have} == {0}
+
+
+def counted(target: Target, kind: bytes) -> list[int]:
+    """Return what the guard has counted as sent today, for each scope of that *kind* (see `guard.lua`)."""
+    with target.redis.client() as client:
+        kept = [client.get(key) or b"" for key in client.scan_iter(b"otp:guard:{" + kind + b"*")]
+    return [sum(int.from_bytes(ring[at : at + 3], "big") for at in range(4, 4 + 3 * 24, 3)) for ring in kept]
+
+
+def tripped_scopes(target: Target) -> set[str]:
+    return {str(event["scope"]).partition(":")[0] for event in events(target, "guard_tripped")}
+
+
+def wait_for(ready: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not ready():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+# ── A14 ──
+
+
+@pytest.fixture(scope="module")
+def poor_target() -> Iterator[Target]:
+    """A target whose shop has a small budget."""
+
+    def poor(text: str) -> str:
+        return text.replace("sms_per_day = 90000", f"sms_per_day = {BUDGET}")
+
+    with running_target(change=poor, movable=True) as running:
+        yield running
+
+
+def test_a14_strangers_who_burn_the_budget_shut_nobody_out_who_was_here_before(poor_target: Target) -> None:
+    target = poor_target
+    known = [new_phone() for _ in range(6)]
+    for phone in known:
+        opened = target.open(phone)
+        assert target.shop.verify(phone, opened, target.code(phone)).status == 200
+    target.pass_time(3600)
+
+    burned = in_turns([lambda: target.shop.request(new_phone()) for _ in range(60)])
+    served = [target.shop.request(phone) for phone in known]
+
+    spent = Counter(answer.body.get("limit", "sent") for answer in burned)
+    assert spent == {"sent": BUDGET - KNOWN_SHARE - len(known), "client_sms_per_day": 60 - spent["sent"]}
+    assert {answer.status for answer in served} == {201}
+    assert len(target.sms()) == BUDGET - KNOWN_SHARE + len(known)
+    # Another client has a budget of its own.
+    assert target.clients["bank"].request(new_phone()).status in (201, 429)
+
+
+def test_a14_the_budget_of_one_client_is_not_anothers(poor_target: Target) -> None:
+    assert poor_target.clients["bank"].request(new_phone()).status == 201
+    with poor_target.redis.client() as client:
+        taken = {key: int((client.get(key) or b"0 0").split()[1]) for key in client.scan_iter("otp:budget:*")}
+
+    assert taken[b"otp:budget:{service}"] == sum(
+        count for key, count in taken.items() if key != b"otp:budget:{service}"
+    )

@@ -1,0 +1,330 @@
+"""Secrets: what answers, times, logs and the store give away about codes, numbers and who was here before."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import itertools
+import re
+import secrets
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from attacks.target import Answer, Target, everything_in, new_phone, running_target, wrong_codes
+from history import codes_in, numbers_in
+
+import otp_service
+
+NOBODY = "A" * 22
+
+
+# ── A16: who is known here ──
+
+
+def phones_with_a_past(target: Target) -> dict[str, str]:
+    """Return a phone for each past that a stranger may be curious about."""
+    phones = {
+        past: new_phone()
+        for past in ("none", "pending", "approved", "exhausted", "canceled", "another client's")
+    }
+    for past in ("pending", "approved", "exhausted", "canceled"):
+        opened = target.open(phones[past])
+        right = target.code(phones[past])
+        if past == "approved":
+            target.shop.verify(phones[past], opened, right)
+        if past == "exhausted":
+            for guess in wrong_codes(right, 5):
+                target.shop.verify(phones[past], opened, guess)
+        if past == "canceled":
+            target.shop.cancel(phones[past], opened)
+    target.open(phones["another client's"], client="bank")
+    return phones
+
+
+def without_chance(answer: Answer) -> str:
+    """Return an answer without what differs by chance: the ids and the time of day."""
+    text = f"{answer.status} {answer.text} {sorted(answer.headers.items())}"
+    return re.sub(r"req_[\w-]+|\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT", "", text)
+
+
+def test_a16_a_stranger_is_told_the_same_of_every_phone(target: Target) -> None:
+    """Without the id of a verification there is nothing to learn: unknown, expired and used look alike."""
+    phones = phones_with_a_past(target)
+
+    for ask in (
+        lambda phone: target.shop.verify(phone, NOBODY, "123456"),
+        lambda phone: target.shop.verify(phone, secrets.token_urlsafe(16), "123456"),
+        lambda phone: target.shop.status(phone, NOBODY),
+        lambda phone: target.shop.cancel(phone, NOBODY),
+        lambda phone: target.shop.resend(phone, NOBODY),
+    ):
+        told = {without_chance(ask(phone)) for phone in phones.values()}
+        assert len(told) == 1
+        assert told.pop().startswith("404 ")
+
+
+def test_a16_an_id_opens_nothing_for_another_phone_or_client(target: Target) -> None:
+    phone, other = new_phone(), new_phone()
+    opened = target.open(phone)
+    right = target.code(phone)
+
+    told = {
+        without_chance(answer)
+        for answer in (
+            target.shop.verify(other, opened, right),
+            target.clients["bank"].verify(phone, opened, right),
+            target.shop.verify(phone, NOBODY, right),
+            target.shop.verify(phone, opened.swapcase(), right),
+        )
+    }
+
+    assert len(told) == 1
+    assert target.row(phone).failures == 0
+
+
+def test_a16_a_phone_that_was_verified_before_is_sent_to_like_any_other(movable_target: Target) -> None:
+    target, known, fresh = movable_target, new_phone(), new_phone()
+    opened = target.open(known)
+    assert target.shop.verify(known, opened, target.code(known)).status == 200
+    target.pass_time(2 * 86_400)
+    assert target.row(known).known
+
+    answers = [target.shop.request(phone).body for phone in (known, fresh)]
+
+    chance = {"verification_id", "phone_masked", "expires_at", "expires_in", "resend_at", "resend_in"}
+    facts = [{name: value for name, value in told.items() if name not in chance} for told in answers]
+    assert facts[0] == facts[1]
+
+
+def test_a16_the_time_of_a_refusal_does_not_tell_a_known_phone(target: Target) -> None:
+    phones = phones_with_a_past(target)
+
+    def ask(past: str) -> Callable[[], Answer]:
+        return lambda: target.shop.verify(phones[past], NOBODY, "123456")
+
+    assert 0.67 < ratio_of_times(ask("pending"), ask("none")) < 1.5
+
+
+def ratio_of_times(one: Callable[[], Answer], other: Callable[[], Answer], pairs: int = 150) -> float:
+    """Return how much longer *one* takes than *other*; taken in turns, so that noise meets both."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(2 * pairs):
+        place = (number + number // 2) % 2
+        began = time.perf_counter()
+        (one, other)[place]()
+        times[place].append(time.perf_counter() - began)
+    return statistics.median(times[0]) / statistics.median(times[1])
+
+
+# ── A17: comparing ──
+
+
+def test_a17_a_nearly_right_code_takes_as_long_as_any(movable_target: Target) -> None:
+    """What is compared are keyed digests: sharing five digits of six brings nobody nearer."""
+    target = movable_target
+    pool = iter([(phone := new_phone(), target_code(target, phone)) for _ in range(60)])
+
+    def guess(near: bool) -> Callable[[], Answer]:  # noqa: FBT001
+        left: list[tuple[str, str, str]] = []
+
+        def one() -> Answer:
+            if not left:
+                phone, (vid, right) = next(pool)
+                near_by = [right[:5] + digit for digit in "0123456789" if digit != right[5]]
+                far_off = [str((int(right[0]) + step) % 10) + shifted(right[1:]) for step in range(1, 5)]
+                left.extend((phone, vid, code) for code in (near_by if near else far_off)[:4])
+            return target.shop.verify(*left.pop())
+
+        return one
+
+    assert 0.67 < ratio_of_times(guess(near=True), guess(near=False), pairs=110) < 1.5
+
+
+def target_code(target: Target, phone: str) -> tuple[str, str]:
+    return target.open(phone), target.code(phone)
+
+
+def shifted(digits: str) -> str:
+    return "".join(str((int(digit) + 5) % 10) for digit in digits)
+
+
+SECRET_WORDS = {"digest", "secret", "mac", "presented", "hmac"}
+
+
+def test_a17_python_compares_secrets_in_constant_time() -> None:
+    found = [
+        f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+        for path, node in comparisons()
+        if any(SECRET_WORDS & words(operand) for operand in (node.left, *node.comparators))
+    ]
+
+    assert found == []
+
+
+def comparisons() -> Iterator[tuple[Path, ast.Compare]]:
+    package = Path(otp_service.__file__).parent
+    for path in package.rglob("*.py"):
+        if path.relative_to(package).parts[0] in ("sandbox", "settings"):
+            continue  # they hold no secret of a user's; the settings compare secrets with each other
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+                yield path, node
+
+
+def words(node: ast.expr) -> set[str]:
+    """Return the words of the name that *node* is, if it is one: `self._secret`, `digests[kid]`, `mac()`."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return {word.rstrip("s") for word in re.findall(r"[a-z]+", name.lower())}
+        case ast.Subscript(value=value) | ast.Call(func=value):
+            return words(value)
+    return set()
+
+
+# ── A18, A19: what comes out ──
+
+
+def test_a18_no_answer_holds_the_code(target: Target) -> None:
+    phone = new_phone()
+    asked = [target.shop.request(phone)]
+    opened, code = asked[0].body["verification_id"], target.code(phone)
+    asked += [
+        target.shop.status(phone, opened),
+        target.shop.request(phone),
+        target.shop.resend(phone, opened),
+    ]
+    asked += [target.shop.verify(phone, opened, guess) for guess in wrong_codes(code, 2)]
+    asked += [target.shop.verify(phone, opened, code)]
+    asked += [target.shop.redeem(asked[-1].body["proof"]), target.shop.status(phone, opened)]
+    asked += [target.deployment.get(path) for path in ("/healthz", "/readyz", "/openapi.json", "/docs")]
+
+    assert [answer.status for answer in asked[:9]] == [201, 200, 429, 429, 422, 422, 200, 200, 200]
+    assert [answer.status for answer in asked if code in codes_in(answer.text + repr(answer.headers))] == []
+
+
+@pytest.mark.parametrize("switch", ["debug", "echo", "dev", "test", "dry_run", "return_code", "code"])
+def test_a18_no_switch_makes_it_tell(target: Target, switch: str) -> None:
+    phone = new_phone()
+
+    answers = [
+        target.shop.request(phone, **{switch: True}),
+        target.shop.call(f"/otp/request?{switch}=1", {"phone": phone, "purpose": "nothing"}),
+        target.shop.call("/otp/request", {"phone": phone, "purpose": "nothing"}, X_Debug="1", X_Test=switch),
+    ]
+
+    assert {answer.status for answer in answers} == {400}
+    assert target.sms(phone) == []
+
+
+def test_a19_the_log_holds_no_code_number_or_key_whatever_is_sent(target: Target) -> None:
+    """Every outcome, and what a stranger puts where it does not belong, at the level `debug`."""
+    phone = new_phone()
+    opened, code = target_code(target, phone)
+    proof = target.shop.verify(phone, opened, code).body["proof"]
+    bait = [phone, code, proof, target.deployment.secrets.secret_key]
+
+    for text in bait:
+        target.shop.call(f"/otp/{text}", {})
+        target.shop.call(f"/otp/verify?code={text}", {text: text})
+        target.shop.call("/otp/verify", {"phone": text, "verification_id": text, "code": text})
+        target.shop.call("/otp/request", {"phone": text, "purpose": text, "locale": "zh", "client_ip": text})
+        target.shop.call("/otp/redeem", {"proof": text + "A", "purpose": "login"})
+        target.shop.call("/otp/redeem", f'{{"proof": "{text}'.encode())
+        target.shop.call("/otp/cancel", {}, X_Request_Id=text, User_Agent=text, Referer=text, Cookie=text)
+        target.shop.call("/otp/cancel", {}, Authorization=f"Bearer {text}", Idempotency_Key=text)
+    for number in ("+8613800001001", "+8613800001014", "+8613800003001", "+8613800005001"):
+        target.shop.request(number)
+    time.sleep(0.1)  # the log is written a few ms late
+    log = target.log()
+
+    assert log.count('"event":"call"') > 4 * len(bait)
+    assert code not in codes_in(log)
+    assert numbers_in(log) == set()
+    assert [secret[:6] for secret in (proof, *target.history.hidden) if secret in log] == []
+
+
+# ── A20: the store ──
+
+
+def test_a20_nobody_finds_a_code_in_the_store() -> None:
+    """Not in a value, not on the disk, not in what goes over the wire; not by trying all of them."""
+    with running_target(redis_options=("--rdbcompression", "no", "--appendonly", "yes")) as target:
+        with target.redis.client() as client, watched(target) as wire:
+            phones = [new_phone() for _ in range(12)]
+            opened = {phone: target.open(phone) for phone in phones}
+            codes = {phone: target.code(phone) for phone in phones}
+            for phone in phones[:6]:
+                target.shop.verify(phone, opened[phone], wrong_codes(codes[phone], 1)[0])
+            for phone in phones[:3]:
+                target.shop.verify(phone, opened[phone], codes[phone])
+            values = b"\n".join(itertools.chain(*everything_in(client).items()))
+            client.save()
+        files = [path for path in target.redis.directory.rglob("*") if path.is_file()]
+        places = {"values": values, "wire": "\n".join(wire).encode("latin-1", "replace")}
+        places |= {path.name: path.read_bytes() for path in files}
+
+        assert min(len(places[name]) for name in ("values", "wire", "dump.rdb")) > 1000
+        assert sum(len(place) for name, place in places.items() if name.endswith(".aof")) > 1000
+        for name, place in places.items():
+            text = place.decode("latin-1")
+            found = [code for code in codes.values() if re.search(rf"(?<!\d){code}(?!\d)", text)]
+            assert found == [], name
+            assert [phone for phone in phones if phone[3:] in text] == [], name
+            for phone, vid in opened.items():
+                assert digests_in(text, recipes(codes[phone], phone, vid)) == [], name
+        everything = b"".join(places.values()).decode("latin-1")
+        assert digests_in(everything, (f"{number:06d}" for number in range(10**6))) == []
+        # A search that finds nothing must be able to find something.
+        planted = hashlib.sha256(b"123456").digest().decode("latin-1")
+        assert digests_in(everything + planted, ["123456"]) == ["123456"]
+
+
+def recipes(code: str, phone: str, verification_id: str) -> list[str]:
+    """Return what a code may be hashed together with, by somebody who has no key."""
+    parts = [part for part in (phone, phone[1:], phone[3:], verification_id, "shop", "login") if part]
+    pairs = [
+        glue.join(pair) for part in parts for pair in ((part, code), (code, part)) for glue in ("", ":", "|")
+    ]
+    return [code, *pairs, f"{phone}:{verification_id}:{code}", f"{verification_id}:{phone}:{code}"]
+
+
+def digests_in(text: str, inputs: Iterator[str] | list[str]) -> list[str]:
+    """Return those of *inputs* whose SHA-256, or the first half of it, stands in *text*, raw or in hex."""
+    half = 16
+    heads = {text[at : at + half] for at in range(len(text) - half + 1)}
+    return [
+        one
+        for one in inputs
+        if (digest := hashlib.sha256(one.encode()).digest())[:half].decode("latin-1") in heads
+        or digest.hex()[:half] in heads
+    ]
+
+
+class watched:  # noqa: N801 - reads as a verb where it is used
+    """Writes down every command that the store gets, until the block ends."""
+
+    def __init__(self, target: Target) -> None:
+        self._client = target.redis.client()
+        self._seen: list[str] = []
+
+    def __enter__(self) -> list[str]:
+        self._monitor = self._client.monitor().__enter__()  # type: ignore[no-untyped-call]
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+        return self._seen
+
+    def _listen(self) -> None:
+        for command in self._monitor.listen():
+            self._seen.append(command["command"])
+            if "the watch is over" in command["command"]:
+                return
+
+    def __exit__(self, *_: object) -> None:
+        self._client.echo("the watch is over")
+        self._thread.join()
+        self._monitor.__exit__(None, None, None)
+        self._client.close()

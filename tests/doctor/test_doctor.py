@@ -1,0 +1,405 @@
+"""The doctor: every reason why codes do not arrive is told in words, with what to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from deployment import TEMPLATES
+from doctor.conftest import Practice
+from servers import free_port, redis_binary, running
+from sms.doubles import RealClock
+from sms.wire import WireServer, response
+
+from otp_service.doctor.account import Account
+from otp_service.doctor.finding import Finding, Level, broken, doubtful, well, worst
+from otp_service.doctor.reach import reach
+from otp_service.doctor.report import as_json, as_text
+from otp_service.doctor.stored import examine_store
+from otp_service.doctor.template import examine_text
+from otp_service.messages import Template
+from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
+from otp_service.sms.aliyun_api import AccessKey, AliyunApi
+from otp_service.sms.http import HttpDoor
+from otp_service.store.connect import connect
+from otp_service.store.store import RedisStore
+
+LOGIN = Template("login", "SMS_100000001")
+
+
+def found(practice: Practice, *arguments: str) -> list[dict[str, Any]]:
+    findings: list[dict[str, Any]] = json.loads(practice.run("doctor", "--json", *arguments).output)[
+        "findings"
+    ]
+    return findings
+
+
+def bad(findings: list[dict[str, Any]], check: str) -> list[str]:
+    return [f["seen"] for f in findings if f["check"] == check and f["level"] != "ok"]
+
+
+# ── the whole of it ──
+
+
+def test_sound_service_has_nothing_broken(practice: Practice) -> None:
+    done = practice.run("doctor")
+
+    assert done.exit_code == 1, done.output  # the tests' Redis keeps nothing through a restart
+    assert "FAIL" not in done.output
+    assert "is approved" in done.output
+    assert practice.run("doctor", "--route", "main").exit_code == 1
+
+
+def test_report_is_a_table_for_people_and_json_for_machines(practice: Practice) -> None:
+    text, told = practice.run("doctor").output, json.loads(practice.run("doctor", "--json").output)
+
+    assert told["worst"] == "warn"
+    assert set(told["findings"][0]) == {"check", "route", "level", "seen", "fix"}
+    assert all(finding["seen"] in text for finding in told["findings"] if finding["check"] != "dns")
+    assert all(finding["fix"] for finding in told["findings"] if finding["level"] != "ok")
+    assert "\x1b" not in text
+
+
+def test_broken_settings_are_told_and_the_rest_is_still_looked_at(practice: Practice) -> None:
+    practice.change("sms_per_day = 100000\n", "")
+    practice.change('purpose = "login"', 'purpose = "nothing"')
+
+    findings = found(practice)
+
+    assert any("service.sms_per_day" in seen for seen in bad(findings, "settings"))
+    assert [f["seen"] for f in findings if f["check"] == "sign name"] == ["云通信测试 is approved"]
+    assert practice.run("doctor").exit_code == 2
+
+
+def test_configuration_that_is_no_toml_is_a_finding(practice: Practice) -> None:
+    practice.path.write_text("this is = no toml", encoding="utf-8")
+
+    done = practice.run("doctor")
+
+    assert done.exit_code == 2
+    assert "FAIL" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_route_that_is_not_there_is_refused(practice: Practice) -> None:
+    done = practice.run("doctor", "--route", "nowhere")
+
+    assert done.exit_code == 2
+    assert "names no route" in done.output
+
+
+def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Any:
+        raise RuntimeError("+8613800138000")
+
+    monkeypatch.setattr("otp_service.doctor.examination.reach", fails)
+    findings = found(practice)
+
+    assert bad(findings, "route") == ["could not be looked at (RuntimeError)"]
+    assert any(f["check"] == "redis" for f in findings)
+
+
+# ── keys, sign names, templates ──
+
+
+def test_wrong_secret_and_unknown_key_are_told_by_the_first_letters_only(practice: Practice) -> None:
+    practice.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
+    assert bad(found(practice), "access key")[0].startswith("test… is refused: ")
+    practice.change('access_key_id = "testId"', 'access_key_id = "nobodyId"')
+
+    (seen,) = bad(found(practice), "access key")
+    assert seen.startswith("nobo… is refused: The access key does not exist.")
+    assert "nobodyId" not in practice.texts[-1]
+
+
+def test_each_of_two_access_keys_is_looked_at(practice: Practice) -> None:
+    practice.change(
+        'access_key_secret = "testSecret"',
+        'access_key_secret = "testSecret"\nsecond_access_key_id = "oldId"\nsecond_access_key_secret = "old"',
+    )
+    findings = [f for f in found(practice) if f["check"] == "access key"]
+
+    assert [f["level"] for f in findings] == ["ok", "fail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("没有的签名", "is not one of this account's"),
+        (SIGN_NAME_IN_REVIEW, "is still in review"),
+        (REJECTED_SIGN_NAME, "was rejected: 签名来源证明材料不齐全"),
+    ],
+)
+def test_sign_name_that_cannot_send_is_told(practice: Practice, name: str, seen: str) -> None:
+    practice.change('sign_name = "云通信测试"', f'sign_name = "{name}"')
+
+    assert any(seen in told for told in bad(found(practice), "sign name"))
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ("SMS_999999999", "is not one of this account's"),
+        ("SMS_100000008", "is still in review"),
+        ("SMS_100000009", "was rejected: 模板内容与所选类型不符"),
+    ],
+)
+def test_template_that_cannot_send_is_told(practice: Practice, code: str, seen: str) -> None:
+    practice.change(TEMPLATES["signup"], code)
+
+    assert any(seen in told for told in bad(found(practice), "template"))
+
+
+def test_minutes_of_the_text_must_fit_the_life_of_codes(practice: Practice) -> None:
+    practice.change("[keys]", "[codes]\nttl = 120\n[keys]")
+
+    assert "SMS_100000001: the text says 5 minutes, codes live 120 s" in bad(found(practice), "template")
+
+
+def text_findings(text: str, template: Template = LOGIN, ttl: int = 300, **fields: object) -> list[Finding]:
+    told = {"TemplateContent": text, "TemplateType": 0, **fields}
+    return [f for f in examine_text(template, told, ttl, "main") if f.level is not Level.OK]
+
+
+@pytest.mark.parametrize(
+    ("text", "ttl", "level"),
+    [
+        ("验证码${code}，5分钟内有效", 300, None),
+        ("验证码${code}，五分钟内有效", 300, None),
+        ("验证码${code}，十分钟内有效", 600, None),
+        ("Your code is ${code}, valid for 5 minutes", 300, None),
+        ("验证码${code}", 300, None),
+        ("验证码${code}，10分钟内有效", 300, Level.WARN),
+        ("验证码${code}，二分钟内有效", 300, Level.WARN),
+    ],
+)
+def test_minutes_are_read_in_both_languages(text: str, ttl: int, level: Level | None) -> None:
+    assert [f.level for f in text_findings(text, ttl=ttl)] == ([level] if level else [])
+
+
+def test_variables_of_text_and_settings_must_be_the_same() -> None:
+    more = text_findings("验证码${code}，${product}")
+    fewer = text_findings("验证码${code}", replace(LOGIN, params={"product": "shop"}))
+    other = text_findings("验证码${number}")
+
+    assert [f.level for f in (*more, *fewer, *other)] == [Level.FAIL] * 3
+    assert "${product}" in more[0].seen
+    assert "${number}" in other[0].seen
+
+
+def test_notice_template_is_no_verification_template() -> None:
+    assert [f.level for f in text_findings("${code}", TemplateType=1)] == [Level.FAIL]
+    assert text_findings("${code}", TemplateType="0") == []
+
+
+# ── answers that the sandbox does not give ──
+
+
+def scripted(answers: dict[str, bytes], *headers: str) -> tuple[WireServer, Any]:
+    """A provider that answers each action as it is told."""
+
+    def behave(connection: Any) -> None:
+        body = server.requests[-1].partition(b"\r\n\r\n")[2].decode()
+        action = next(name for name in answers if f"Action={name}&" in body)
+        connection.sendall(response(answers[action], 200, *headers))
+
+    server = WireServer(behave)
+    return server, answers
+
+
+OK_SIGN = b'{"Code":"OK","SignStatus":1}'
+OK_TEMPLATE = json.dumps(
+    {"Code": "OK", "TemplateStatus": 1, "TemplateType": 0, "TemplateContent": "验证码${code}，5分钟内有效"}
+).encode()
+NUMBER_REFUSED = b'{"Code":"isv.MOBILE_NUMBER_ILLEGAL"}'
+WELL = {
+    "QuerySmsSign": OK_SIGN,
+    "QuerySmsTemplate": OK_TEMPLATE,
+    "QuerySendDetails": NUMBER_REFUSED,
+    "SendSms": NUMBER_REFUSED,
+}
+
+
+def examined(answers: dict[str, bytes], *headers: str) -> list[Finding]:
+    server, _ = scripted({**WELL, **answers}, *headers)
+    with server:
+        api = AliyunApi(
+            keys=[AccessKey("testId", "testSecret")],
+            version="2017-05-25",
+            endpoint=server.url,
+            door=HttpDoor(max_connections=1),
+            clock=RealClock(),
+        )
+        account = Account(api, route="main", key_name="test…")
+        findings = list(account.examine("云通信测试", (LOGIN,), 300))
+        api.close()
+    return findings
+
+
+def troubles(answers: dict[str, bytes], *headers: str) -> list[tuple[str, Level]]:
+    return [(f.check, f.level) for f in examined(answers, *headers) if f.level is not Level.OK]
+
+
+def test_sound_account_has_no_trouble() -> None:
+    assert troubles({}) == []
+
+
+@pytest.mark.parametrize(
+    ("off", "level"),
+    [(10, None), (-10, None), (45, Level.WARN), (-45, Level.WARN), (1200, Level.FAIL), (-1200, Level.FAIL)],
+)
+def test_clock_is_held_against_the_answers_date(off: int, level: Level | None) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=off), usegmt=True)
+
+    assert troubles({}, f"Date: {date}") == ([("clock", level)] if level else [])
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 99 Foo 2026", ""])
+def test_date_that_is_none_says_nothing_about_the_clock(date: str) -> None:
+    assert troubles({}, f"Date: {date}") == []
+
+
+RAM = b'{"Code":"isv.RAM_PERMISSION_DENY"}'
+
+
+@pytest.mark.parametrize(
+    ("action", "trouble", "granted"),
+    [
+        ("QuerySmsSign", ("sign name", Level.WARN), "dysms:QuerySmsSign"),
+        ("QuerySmsTemplate", ("template", Level.WARN), "dysms:QuerySmsTemplate"),
+        ("QuerySendDetails", ("ram", Level.WARN), "dysms:QuerySendDetails"),
+        ("SendSms", ("ram", Level.FAIL), "dysms:SendSms"),
+    ],
+)
+def test_missing_permission_is_named(action: str, trouble: tuple[str, Level], granted: str) -> None:
+    findings = [f for f in examined({action: RAM}) if f.level is not Level.OK]
+
+    assert [(f.check, f.level) for f in findings] == [trouble]
+    assert granted in findings[0].fix
+
+
+def test_address_outside_the_mainland_is_told() -> None:
+    assert troubles({"SendSms": b'{"Code":"isv.DENY_IP_RANGE"}'}) == [("egress", Level.FAIL)]
+
+
+@pytest.mark.parametrize("code", ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.SMS_SIGNATURE_ILLEGAL"])
+def test_what_an_operator_must_mend_is_told(code: str) -> None:
+    assert troubles({"SendSms": f'{{"Code":"{code}"}}'.encode()}) == [("sending", Level.FAIL)]
+
+
+def test_newer_actions_are_asked_where_the_older_ones_are_gone() -> None:
+    gone = b'{"Code":"InvalidAction.NotFound"}'
+    answers = {
+        "QuerySmsSign": gone,
+        "GetSmsSign": b'{"Code":"OK","SignStatus":2,"AuditInfo":{"RejectInfo":"why"}}',
+        "QuerySmsTemplate": gone,
+        "GetSmsTemplate": OK_TEMPLATE,
+    }
+
+    (finding,) = [f for f in examined(answers) if f.level is not Level.OK]
+    assert (finding.check, finding.seen) == ("sign name", "云通信测试 was rejected: why")
+
+
+def test_no_sms_is_ever_sent(practice: Practice) -> None:
+    practice.run("doctor")
+
+    with urlopen(f"{practice.sandbox.inbox_url}.json") as answer:  # noqa: S310
+        assert json.load(answer) == []
+
+
+# ── the network ──
+
+
+def test_closed_port_and_unknown_name_are_told() -> None:
+    closed = [f for f in reach(f"http://127.0.0.1:{free_port()}", "main") if f.level is not Level.OK]
+    nameless = list(reach("https://no-such-host.invalid", "main"))
+
+    assert [(f.check, f.level) for f in closed] == [("IPv4", Level.FAIL)]
+    assert [(f.check, f.level) for f in nameless] == [("dns", Level.FAIL)]
+
+
+def test_server_without_tls_is_told() -> None:
+    with WireServer(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
+        findings = list(reach(server.url.replace("http", "https"), "main"))
+
+    assert [f.level for f in findings if f.check == "tls"] == [Level.FAIL]
+
+
+def test_endpoint_that_is_down_is_two_findings(practice: Practice) -> None:
+    practice.sandbox.close()
+    findings = found(practice)
+
+    assert bad(findings, "IPv4") == ["cannot be connected"]
+    assert bad(findings, "api") == ["does not answer"]
+
+
+# ── redis and callers ──
+
+
+class Silence:
+    def emit(self, event: str, **facts: object) -> None:
+        """Drop it."""
+
+
+def of_redis(url: str, clients: list[str] | None = None) -> list[Finding]:
+    store = RedisStore(connect(url), Silence())
+    return [f for f in examine_store(store, clients or []) if f.level is not Level.OK]
+
+
+def test_redis_that_evicts_or_forgets_is_told() -> None:
+    with running(redis_binary(), "--maxmemory-policy", "allkeys-lru") as server:
+        evicting = of_redis(server.url)
+    with running(redis_binary(), "--appendonly", "yes") as server:
+        assert of_redis(server.url) == []
+
+    assert [f.level for f in evicting] == [Level.FAIL, Level.WARN, Level.FAIL]
+    assert "allkeys-lru" in evicting[0].seen
+
+
+def test_redis_that_is_not_there_is_told() -> None:
+    (finding,) = of_redis(f"redis://127.0.0.1:{free_port()}/0")
+
+    assert (finding.level, finding.seen) == (Level.FAIL, "does not answer")
+
+
+def test_user_that_may_not_run_scripts_is_told() -> None:
+    with running(redis_binary(), "--appendonly", "yes") as server:
+        with server.client() as admin:
+            admin.execute_command("ACL SETUSER poor on >secret ~otp:* +@all -@scripting")
+        findings = of_redis(f"redis://poor:secret@127.0.0.1:{server.port}/0")
+
+    assert [(f.check, f.seen) for f in findings] == [("redis", "refuses writes or scripts")]
+
+
+def test_client_that_names_no_address_is_told(practice: Practice) -> None:
+    with running(redis_binary(), "--appendonly", "yes") as server:
+        RedisStore(connect(server.url), Silence()).note_unaddressed("shop")
+        findings = of_redis(server.url, ["shop", "bank"])
+
+    assert [(f.check, f.level) for f in findings] == [("client_ip", Level.WARN)]
+    assert findings[0].seen.startswith("shop ")
+
+
+# ── the report ──
+
+
+def test_worst_finding_is_the_exit_code() -> None:
+    assert worst([]) is Level.OK
+    assert worst([well("a", "b"), doubtful("a", "b", "c")]) is Level.WARN
+    assert worst([broken("a", "b", "c"), well("a", "b")]) is Level.FAIL
+
+
+def test_table_is_aligned_and_shows_the_fix_below() -> None:
+    text = as_text([well("dns", "fine", "main"), broken("sign name", "gone", "bring it back")])
+
+    assert text.splitlines() == [
+        "ok    dns        main  fine",
+        "FAIL  sign name        gone",
+        "      fix: bring it back",
+    ]
+    assert json.loads(as_json([]))["findings"] == []

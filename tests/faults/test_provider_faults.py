@@ -1,0 +1,382 @@
+"""What a failing provider may cost: SMS are counted where they arrive, slots and budgets where they are kept.
+
+The service is the real one: two worker processes, a real Redis; between it and the sandbox stands a proxy.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deployment import Answer, Deployment, at_once, new_phone, running_service
+from faults import proxy as treatments
+from faults.proxy import Proxy, Treat
+from servers import Server
+from sms.doubles import eventually
+from sms.wire import response
+
+TTL = 300
+
+
+def impatient(text: str) -> str:
+    """Shorter time-outs, so that nobody waits for what never comes."""
+    return text.replace("[log]", "[sms]\nconnect_timeout = 0.5\nread_timeout = 0.7\n[log]")
+
+
+@dataclass
+class Bench:
+    """The service behind its proxy."""
+
+    service: Deployment
+    proxy: Proxy
+
+    def sms(self, phone: str) -> int:
+        """Count the SMS that reached *phone*."""
+        return len(self.service.inbox(phone))
+
+    def request(self, phone: str, treat: Treat) -> Answer:
+        self.proxy.treat = treat
+        try:
+            return self.service.request(phone)
+        finally:
+            self.proxy.treat = treatments.honestly
+
+    def budget(self) -> int:
+        """Return how many SMS the service's budget has counted today."""
+        with self.service.redis.client() as client:
+            stored = client.get("otp:budget:{service}") or b"0 0"
+        return int(stored.split()[1])
+
+    def states(self, phone: str, verification_id: str) -> list[str]:
+        body = {"phone": phone, "verification_id": verification_id}
+        return [send["delivery"] for send in self.service.post("/otp/status", body).body["sends"]]
+
+
+@contextmanager
+def bench(redis: Server, directory: Path, change: Callable[[str], str] = impatient) -> Iterator[Bench]:
+    with Proxy() as proxy, running_service(redis, directory, change=change, sandbox_url=proxy.url) as service:
+        proxy.target = service.sandbox.port
+        yield Bench(service, proxy)
+
+
+@pytest.fixture
+def at(redis_server: Server, tmp_path: Path) -> Iterator[Bench]:
+    """A service of each test's own: a breaker that one test has opened is no other's affair."""
+    with bench(redis_server, tmp_path) as opened:
+        yield opened
+
+
+def may_ask_at_once(at: Bench, phone: str) -> bool:
+    """Tell whether the slot of *phone* is free: the next request sends."""
+    return at.service.request(phone).status == 201
+
+
+# ── F19: not one byte has left ──
+
+
+def test_f19_refused_connection_costs_nothing(at: Bench) -> None:
+    phone, before = new_phone(), at.budget()
+    at.proxy.refuse()
+
+    answers = [at.service.request(phone) for _ in range(2)]
+
+    assert [(a.status, a.body["code"]) for a in answers] == [(503, "provider_unavailable")] * 2
+    assert all(1 <= int(a.headers["retry-after"]) <= 5 for a in answers)
+    assert (at.sms(phone), at.budget()) == (0, before)
+
+
+def test_f19_name_that_does_not_resolve_costs_nothing(redis_server: Server, tmp_path: Path) -> None:
+    with running_service(
+        redis_server, tmp_path, change=impatient, sandbox_url="https://no-such-host.invalid"
+    ) as service:
+        phone = new_phone()
+        answers = [service.request(phone) for _ in range(2)]
+
+    assert [(a.status, a.body["code"]) for a in answers] == [(503, "provider_unavailable")] * 2
+
+
+def test_f19_server_without_tls_costs_nothing(redis_server: Server, tmp_path: Path) -> None:
+    with Proxy() as plain:
+        url = plain.url.replace("http://", "https://")
+        with running_service(redis_server, tmp_path, change=impatient, sandbox_url=url) as service:
+            phone = new_phone()
+            answers = [service.request(phone) for _ in range(2)]
+
+    assert [(a.status, a.body["code"]) for a in answers] == [(503, "provider_unavailable")] * 2
+
+
+# ── F20–F22: nobody knows what became of it ──
+
+UNKNOWN: dict[str, tuple[Treat, int]] = {
+    "f20 swallowed": (treatments.swallowed, 0),
+    "f21 no answer after it acted": (treatments.unanswered, 1),
+    "f22 reset within the answer": (treatments.torn, 1),
+    "f22 half an answer": (treatments.half, 1),
+    "f22 reset before it acted": (treatments.reset_at_once, 0),
+}
+
+
+@pytest.mark.parametrize(("treat", "sms"), UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_f20_f21_f22_unknown_outcome_is_kept_and_never_sent_again(at: Bench, treat: Treat, sms: int) -> None:
+    phone, before = new_phone(), at.budget()
+
+    answer = at.request(phone, treat)
+    again = at.service.request(phone)
+
+    assert (answer.status, answer.body["delivery"]) == (202, "unknown")
+    assert (again.status, again.body["code"]) == (429, "cooldown_active")
+    assert at.sms(phone) == sms
+    assert at.proxy.seen == 1
+    assert at.budget() == before + 1
+    opened = answer.body["verification_id"]
+    if sms:
+        assert at.service.verify(phone, opened, at.service.code(phone)).status == 200
+    else:
+        assert at.states(phone, opened) == ["unknown"]
+
+
+# ── F23: answers that are none ──
+
+OK = b'{"Code":"OK","BizId":"1^0","RequestId":"F655A8D5-B967-440B-8683-DAD6FF8DE990"}'
+BOMB = gzip.compress(b'{"Code":"OK","x":"' + b"0" * 10_000_000 + b'"}')
+NO_ANSWERS = {
+    "500": response(OK, 500),
+    "502 page": response(b"<html><h1>Bad Gateway</h1></html>", 502),
+    "503": response(b'{"Code":"ServiceUnavailable"}', 503),
+    "504": response(b"", 504),
+    "a page": response(b"<html>"),
+    "empty": response(b""),
+    "no code": response(b"{}"),
+    "lower case": response(b'{"Code":"ok"}'),
+    "a number": response(b'{"Code":1}'),
+    "a list": response(b'["OK"]'),
+    "redirect": response(OK, 301, "Location: http://127.0.0.1:9/"),
+    "bomb": response(
+        gzip.compress(b'{"Code":"OK","x":"' + b"0" * 10_000_000 + b'"}'), 200, "Content-Encoding: gzip"
+    ),
+}
+
+
+@pytest.mark.parametrize("data", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
+def test_f23_nothing_but_a_plain_ok_counts_as_sent(at: Bench, data: bytes) -> None:
+    phone, before = new_phone(), at.budget()
+
+    answer = at.request(phone, treatments.lying(data))
+
+    assert (answer.status, answer.body["delivery"]) == (202, "unknown")
+    assert at.proxy.seen == 1
+    assert (at.sms(phone), at.budget()) == (0, before + 1)
+    assert "Gateway" not in answer.text
+
+
+# ── F26, F27: the provider says no, and why ──
+
+
+def refusal(code: str, message: str = "", status: int = 200) -> Treat:
+    body = json.dumps({"Code": code, "Message": message, "RequestId": "F655A8D5"}, ensure_ascii=False)
+    return treatments.lying(response(body.encode(), status))
+
+
+WINDOWS = {"分钟": 60, "小时": 3_600, "天": 86_400}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_f26_flow_control_of_the_number_is_told_with_its_window(at: Bench, window: str) -> None:
+    phone, before = new_phone(), at.budget()
+    treat = refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发{window}级流控Permits:1")
+
+    answer = at.request(phone, treat)
+    again = at.service.request(phone)
+
+    assert (answer.status, answer.body["code"]) == (429, "provider_rate_limited")
+    assert 1 <= answer.body["retry_after"] <= WINDOWS[window]
+    assert (again.status, again.body["code"]) == (429, "provider_rate_limited")
+    assert again.body["retry_after"] <= answer.body["retry_after"]
+    assert at.proxy.seen == 1
+    assert at.budget() == before
+    assert "流控" not in answer.text
+
+
+OURS = ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.DAY_LIMIT_CONTROL", "isv.SMS_SIGNATURE_ILLEGAL"]
+
+
+@pytest.mark.parametrize("code", OURS)
+def test_f26_f27_what_an_operator_must_mend_pauses_the_route_and_costs_nothing(at: Bench, code: str) -> None:
+    phone, before = new_phone(), at.budget()
+
+    answer = at.request(phone, refusal(code, "余额不足"))
+
+    assert (answer.status, answer.body["code"]) == (502, "provider_misconfigured")
+    assert at.proxy.seen == 1
+    assert (at.sms(phone), at.budget()) == (0, before)
+    assert code not in answer.text
+    assert "余额" not in answer.text
+    assert eventually(lambda: f'"provider_code":"{code}"' in at.service.log.read_text())
+    assert eventually(lambda: '"event":"route_paused"' in at.service.log.read_text())
+
+
+def test_f26_throttled_account_is_told_to_come_back_and_not_asked_again(at: Bench) -> None:
+    phone, before = new_phone(), at.budget()
+
+    answer = at.request(phone, refusal("Throttling.User", status=400))
+
+    assert (answer.status, answer.body["code"]) == (503, "provider_unavailable")
+    assert 1 <= int(answer.headers["retry-after"]) <= 5
+    assert at.proxy.seen == 1
+    assert at.budget() == before
+    assert may_ask_at_once(at, phone)
+    assert at.sms(phone) == 1
+
+
+@pytest.mark.parametrize("code", ["isv.MOBILE_NUMBER_ILLEGAL", "isv.BLACK_KEY_CONTROL_LIMIT"])
+def test_f27_number_that_gets_no_sms_is_told_so_and_keeps_its_slot(at: Bench, code: str) -> None:
+    phone, before = new_phone(), at.budget()
+
+    answer = at.request(phone, refusal(code))
+    again = at.service.request(phone)
+
+    assert (answer.status, answer.body["code"]) in {
+        (422, "destination_rejected"),
+        (502, "provider_misconfigured"),
+    }
+    if answer.status == 422:
+        assert again.body["code"] == "cooldown_active"
+    assert at.budget() == before + (again.status == 201)
+    assert at.service.get("/readyz").status == 200
+
+
+# ── F28, F29: the process dies ──
+
+
+def workers(service: Deployment) -> list[int]:
+    """Return the process ids of the workers that serve."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == service.process.pid and fields[0] != "Z":
+                command = (path.parent / "cmdline").read_bytes()
+                if b"resource_tracker" not in command:
+                    found.append(int(path.parent.name))
+    return found
+
+
+def kill_workers(service: Deployment) -> None:
+    """Kill every worker as a machine would that runs out of memory, and wait for new ones."""
+    old = workers(service)
+    assert len(old) == 2
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: len(set(workers(service)) - set(old)) == 2, 20)
+    assert eventually(lambda: ready(service), 20)
+
+
+def ready(service: Deployment) -> bool:
+    try:
+        return service.get("/readyz").status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def dying_request(at: Bench, phone: str, treat: Treat) -> Iterator[None]:
+    """Ask for a code, and kill the workers while the provider is held; the caller gets no answer."""
+
+    def ask() -> None:
+        with suppress(OSError):
+            at.service.request(phone)
+
+    at.proxy.treat = treat
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert at.proxy.held.wait(10)
+    at.proxy.treat = treatments.honestly
+    kill_workers(at.service)
+    yield
+    asking.join(10)
+
+
+def patient(text: str) -> str:
+    """Long enough that the provider is still held when the worker dies."""
+    return text.replace("[log]", "[sms]\nread_timeout = 5.0\n[log]")
+
+
+@pytest.mark.parametrize(
+    ("treat", "sms"),
+    [(treatments.swallowed, 0), (treatments.unanswered, 1)],
+    ids=["f28 before the send", "f29 after the send"],
+)
+def test_f28_f29_killed_worker_leaves_everything_accounted_for(
+    redis_server: Server, tmp_path: Path, treat: Treat, sms: int
+) -> None:
+    with bench(redis_server, tmp_path, patient) as at:
+        phone, before = new_phone(), at.budget()
+        with dying_request(at, phone, treat):
+            opened = open_verification(at, phone)
+            again = at.service.request(phone)
+
+            assert (again.status, again.body["code"]) == (429, "cooldown_active")
+            assert again.body["retry_after"] <= 60
+            assert at.sms(phone) == sms
+            assert at.budget() == before + 1
+            if sms:
+                assert at.service.verify(phone, opened, at.service.code(phone)).status == 200
+            else:
+                assert at.states(phone, opened) == ["sending"]
+
+
+def open_verification(at: Bench, phone: str) -> str:
+    """Return the id of the one verification that *phone* has, which nobody was told."""
+    del phone
+    with at.service.redis.client() as client:
+        records = [key.decode() for key in client.scan_iter("otp:{*}:*") if client.get(key)[1:2] == b"p"]
+    newest = max(records, key=lambda key: _issued_at(at, key))
+    return newest.rpartition(":")[2]
+
+
+def _issued_at(at: Bench, key: str) -> int:
+    with at.service.redis.client() as client:
+        stored: Any = client.get(key)
+    return int.from_bytes(stored[6:12], "big")
+
+
+# ── F30: the same request many times ──
+
+
+def test_f30_twenty_requests_without_a_key_are_one_sms(at: Bench) -> None:
+    phone = new_phone()
+
+    answers = at_once([lambda: at.service.request(phone) for _ in range(20)])
+
+    assert Counter(answer.status for answer in answers) == {201: 1, 429: 19}
+    assert at.sms(phone) == 1
+
+
+def test_f30_twenty_requests_under_one_key_are_one_sms_and_one_answer(at: Bench) -> None:
+    phone = new_phone()
+    body = {"phone": phone, "purpose": "login"}
+
+    def ask() -> Answer:
+        answer = at.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
+        while answer.status == 409:
+            time.sleep(0.05)
+            answer = at.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
+        return answer
+
+    answers = at_once([ask for _ in range(20)])
+
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.body["verification_id"] for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 19
+    assert at.sms(phone) == 1

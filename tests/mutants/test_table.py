@@ -1,0 +1,24 @@
+"""The table of mutants keeps up with the sources; `make mutants` tries them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mutants.table import MUTANTS, WITHOUT, Mutant
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.requirement} {mutant.what}")
+def test_what_a_mutant_changes_is_there_and_so_are_its_killers(mutant: Mutant) -> None:
+    assert mutant.old in (ROOT / mutant.file).read_text(encoding="utf-8")
+    assert mutant.old != mutant.new
+    assert all(killer == "ruff" or (ROOT / killer).exists() for killer in mutant.killers)
+
+
+def test_every_requirement_has_a_mutant_or_a_reason() -> None:
+    tried = {mutant.requirement for mutant in MUTANTS}
+
+    assert tried | set(WITHOUT) == {f"R{number:02}" for number in range(1, 55)}
+    assert tried & set(WITHOUT) == set()
