@@ -21,6 +21,7 @@ from otp_service.events import JsonEvents, Output, adopt_logging
 from otp_service.lines import LineWriter
 from otp_service.ports import Clock, Events, Ledger, RiskChallenges, Store, Uplinks
 from otp_service.reports import Reports
+from otp_service.risk import ProofOfWork
 from otp_service.service import Service
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
@@ -61,12 +62,12 @@ class _Ports:
     events: Events
 
 
-def create_app(settings: Settings) -> Flask:
-    """Return the service as an application of its own.
+def create_app(settings: Settings, *, challenges: RiskChallenges | None = None) -> Flask:
+    """Return the service as an application of its own; *challenges* stand in for those of the settings.
 
     `app.extensions["otp_service"].close()` waits for the sends in flight; call it before the process ends.
     """
-    return build(settings).app
+    return build(settings, challenges=challenges).app
 
 
 def from_environment() -> Flask:
@@ -111,6 +112,7 @@ def build(
         ledger = ledger or _ledger(settings, store, clock, events, closers)
     if ledger is None:
         raise ValueError("a store of one's own needs a ledger of one's own")
+    challenges = challenges or _challenges(settings, clock)
     router = _router(settings, clock, events)
     # Late answers of a provider are booked in the store, so the router ends before it.
     closers.append(lambda: _drain(router, settings.server.stop_timeout))
@@ -181,6 +183,12 @@ def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[],
     lines = LineWriter(sys.stdout.buffer)
     closers.append(lines.drain)
     return standard_events(settings, clock, lines)
+
+
+def _challenges(settings: Settings, clock: Clock) -> RiskChallenges | None:
+    if settings.risk.challenge == "off":
+        return None
+    return ProofOfWork(settings.keyring(), clock, ttl=settings.risk.ttl)
 
 
 def _router(settings: Settings, clock: Clock, events: Events) -> Router:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otp_service.clients import Client
+from otp_service.codes import Code
 from otp_service.phone import Phone
 from otp_service.ports import PhoneSlot
 
@@ -13,8 +14,8 @@ from otp_service.ports import PhoneSlot
 class Ask:
     """One call: who makes it, about which phone, until when (monotonic seconds).
 
-    *address* is the tag of the end user's address, empty where it is not known. *is_test*: the phone is a
-    configured test phone; *is_spared*: nothing about the call is suspicious.
+    *address* is the tag of the end user's address, empty where it is not known. *test_code* is the
+    code of a configured test phone; *is_spared*: nothing about the call is suspicious.
     """
 
     client: Client
@@ -23,5 +24,5 @@ class Ask:
     deadline: float
     locale: str = ""
     address: str = ""
-    is_test: bool = False
+    test_code: Code | None = None
     is_spared: bool = False

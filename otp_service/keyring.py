@@ -29,6 +29,7 @@ class SubKeys:
     code: bytes = field(repr=False)
     digest: bytes = field(repr=False)
     out_id: bytes = field(repr=False)
+    risk: bytes = field(repr=False)
 
 
 class Keyring:
@@ -86,6 +87,7 @@ def _sub_keys(root: bytes) -> SubKeys:
         code=keyed_hash(root, (b"sub-key", b"code")),
         digest=keyed_hash(root, (b"sub-key", b"digest")),
         out_id=keyed_hash(root, (b"sub-key", b"out_id")),
+        risk=keyed_hash(root, (b"sub-key", b"risk")),
     )
 
 

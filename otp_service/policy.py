@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from otp_service.codes import Code, CodeType
 from otp_service.limits import AddressLimits, CodeLimits, GuardLimits, PhoneLimits, WrongCodeLimits
@@ -36,6 +37,16 @@ class RiskPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TestPhone:
+    """A phone that gets no SMS and has a fixed *code* until *ends_at* (unix seconds)."""
+
+    __test__: ClassVar[bool] = False  # pytest takes the name for a test's
+
+    code: Code
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One per process.
 
@@ -54,4 +65,4 @@ class Policy:
     proof_ttl: int = 180
     risk: RiskPolicy = field(default_factory=RiskPolicy)
     lists: Lists = field(default_factory=Lists)
-    test_codes: Mapping[str, Code] = field(default_factory=dict)
+    test_phones: Mapping[str, TestPhone] = field(default_factory=dict)

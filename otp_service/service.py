@@ -17,7 +17,7 @@ from typing import TypeVar
 from otp_service import codes, phone, repeats
 from otp_service.ask import Ask
 from otp_service.clients import Client
-from otp_service.codes import SALT_BYTES, Binding
+from otp_service.codes import SALT_BYTES, Binding, Code
 from otp_service.doubts import Doubt, Doubts
 from otp_service.errors import (
     DestinationBlocked,
@@ -328,10 +328,10 @@ class Service:
         target = phone.parse(phone_text, self._policy.phones)
         requester = self._keyring.address_tag(network(client_ip)) if client_ip else b""
         tag = self._keyring.phone_tag(target.e164)
-        is_test = target.e164 in self._policy.test_codes
+        test_code = self._test_code(target)
         address = base64.urlsafe_b64encode(requester).decode()
         self._notes.note(phone=tag, phone_masked=str(target), address=address)
-        limits = NO_SEND_LIMITS if is_test else client.limits or self._policy.phone_limits
+        limits = NO_SEND_LIMITS if test_code else client.limits or self._policy.phone_limits
         return Ask(
             client=client,
             phone=target,
@@ -339,9 +339,13 @@ class Service:
             deadline=self._clock.monotonic() + self._policy.deadline,
             locale=locale,
             address=address,
-            is_test=is_test,
-            is_spared=is_test or self._policy.lists.spares(target, tag, client_ip),
+            test_code=test_code,
+            is_spared=test_code is not None or self._policy.lists.spares(target, tag, client_ip),
         )
+
+    def _test_code(self, target: Phone) -> Code | None:
+        test = self._policy.test_phones.get(target.e164)
+        return test.code if test and self._clock.now() <= test.ends_at else None
 
     def _ask_for_sms(self, client: Client, phone_text: str, locale: str, client_ip: str | None) -> Ask:
         ask = self._ask(client, phone_text, client_ip, locale)
@@ -366,14 +370,14 @@ class Service:
     @contextmanager
     def _permit(self, ask: Ask) -> Iterator[SendPermit | None]:
         """Hold the right to one send; test phones need none."""
-        if ask.is_test:
+        if ask.test_code:
             yield None
             return
         with self._sending.permit() as permit:
             yield permit
 
     def _note_sent(self, ask: Ask) -> None:
-        if self._policy.risk.guard_mode is GuardMode.RECORD_ONLY and not ask.is_test:
+        if self._policy.risk.guard_mode is GuardMode.RECORD_ONLY and not ask.test_code:
             self._ledger.sent(self._suspicion.scopes(ask))
 
     # ── idempotency keys ──
@@ -449,7 +453,7 @@ class Service:
             purpose=approval.purpose,
             verification_id=verification_id,
             ttl=self._policy.proof_ttl,
-            amr=(TEST if ask.is_test else SMS,),
+            amr=(TEST if ask.test_code else SMS,),
             at=approval.at,
         )
         left = max(0, approval.at + self._policy.proof_ttl - int(self._clock.now()))

@@ -79,6 +79,8 @@ class Suspicion:
         reasons = [*standing.suspicions, *guarded]
         reasons += ["phone_slow_lane"] if standing.is_slow else []
         reasons += ["service_wrong_codes"] if alarm else []
+        # The address was let pass for a solution that turned out to be used up.
+        reasons += ["risk_solution_used"] if level and not standing.solved else []
         needed = max(alarm, 1) if reasons else 0
         shown = level if standing.solved else 0
         if self._challenges and shown < needed:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from otp_service.clients import Client, Clients, key_digest
-from otp_service.codes import Code, CodeType
+from otp_service.codes import CodeType
 from otp_service.errors import (
     AlreadyVerified,
     AttemptsExhausted,
@@ -32,7 +32,7 @@ from otp_service.limits import MAX_LIFE, Budget, CodeLimits, PhoneLimits
 from otp_service.lists import Lists
 from otp_service.messages import Sms
 from otp_service.phone import PhoneRules
-from otp_service.policy import Policy, RiskPolicy
+from otp_service.policy import Policy, RiskPolicy, TestPhone
 from otp_service.ports import (
     AddressSlot,
     Approval,
@@ -43,6 +43,7 @@ from otp_service.ports import (
     DeliveryReport,
     Finding,
     Found,
+    GuardReading,
     GuardScope,
     Inquiry,
     Knock,
@@ -144,6 +145,12 @@ class FakeStore:
     taken: dict[Budget, int] = field(default_factory=dict)
     open_to: list[int] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    knocks: list[Knock] = field(default_factory=list)
+    slots: list[PhoneSlot] = field(default_factory=list)
+    solved: set[str] = field(default_factory=set)
+    suspicions: tuple[str, ...] = ()
+    guards: tuple[GuardReading, ...] = ()
+    is_slow: bool = False
     unaddressed: set[str] = field(default_factory=set)
     claimed: set[tuple[str, str]] = field(default_factory=set)
     redeemed: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
@@ -153,7 +160,7 @@ class FakeStore:
 
     def peek(self, slot: PhoneSlot, attempts: int, knock: Knock) -> Standing:
         self._called("peek")
-        return self._standing(slot, lambda: Standing(known=slot.tag in self.known))
+        return self._standing(slot, knock, lambda: Standing(known=slot.tag in self.known))
 
     def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str, knock: Knock) -> Standing:
         self._called("peek_resend")
@@ -162,15 +169,25 @@ class FakeStore:
             kept = self._pending(slot, client, verification_id)
             return Standing(slot.tag in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1])
 
-        return self._standing(slot, found)
+        return self._standing(slot, knock, found)
 
-    def _standing(self, slot: PhoneSlot, look: Callable[[], Standing]) -> Standing:
+    def _standing(self, slot: PhoneSlot, knock: Knock, look: Callable[[], Standing]) -> Standing:
+        self.knocks.append(knock)
+        self.slots.append(slot)
+        solved = bool(knock.solution) and knock.solution not in self.solved
+        self.solved.add(knock.solution)
         try:
             standing = look()
             self._cool(slot)
         except OtpError as error:
             return Standing(known=False, refusal=error)
-        return standing
+        return replace(
+            standing,
+            suspicions=self.suspicions if knock.address else (),
+            guards=self.guards if knock.guards else (),
+            is_slow=self.is_slow,
+            solved=solved,
+        )
 
     def claim(self, claim: Claim) -> ClaimReading:
         self._called("claim")
@@ -495,10 +512,14 @@ class House:
     store: FakeStore
     sender: FakeSender
     ledger: FakeLedger
-    challenges: FakeChallenges
+    challenges: Any
     keyring: Keyring
     clients: Clients
     service: Service
+
+
+USUAL = FakeChallenges()
+"""Stands for challenges of the house's own."""
 
 
 def house(
@@ -506,8 +527,9 @@ def house(
     deadline: float = 6.0,
     risk: RiskPolicy | None = None,
     lists: Lists | None = None,
-    test_codes: Mapping[str, Code] | None = None,
+    test_phones: Mapping[str, TestPhone] | None = None,
     keyring: Keyring | None = None,
+    challenges: FakeChallenges | None = USUAL,
     store: Any = None,
     **limits: int,
 ) -> House:
@@ -515,7 +537,7 @@ def house(
     chosen = clients or (SHOP, BANK)
     clock, events, sender = FakeClock(), FakeEvents(), FakeSender()
     store = store or FakeStore(clock)
-    ledger, challenges = FakeLedger(), FakeChallenges()
+    ledger, challenges = FakeLedger(), FakeChallenges() if challenges is USUAL else challenges
     keyring = keyring or Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
     service = Service(
         policy=Policy(
@@ -527,7 +549,7 @@ def house(
             deadline=deadline,
             risk=risk or RiskPolicy(),
             lists=lists or Lists(),
-            test_codes=test_codes or {},
+            test_phones=test_phones or {},
         ),
         keyring=keyring,
         signers={client.id: signer(client.id, clock) for client in chosen},

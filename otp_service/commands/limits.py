@@ -42,7 +42,7 @@ def run(config: Path | None, *, address: str | None, client: str | None, wish: W
 def _phone(desk: Desk, limits: PhoneLimits, wish: Wish) -> None:
     phone = ask_phone(desk.settings)
     policy, tag = desk.settings.policy(), desk.tag(phone)
-    if phone.e164 in policy.test_codes:
+    if phone.e164 in policy.test_phones:
         limits = NO_SEND_LIMITS
     with at_the_store():
         facts = desk.office.phone_facts(tag, limits, policy.code_limits.attempts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import product
 
 from otp_service.settings.clients import ID, NAME, ClientTable
@@ -11,6 +12,7 @@ from otp_service.settings.mistakes import Mistake
 from otp_service.settings.routes import WEBHOOK
 from otp_service.settings.secret_text import forms
 from otp_service.settings.settings import Settings
+from otp_service.settings.test_phones import CHINA
 
 
 def content_mistakes(settings: Settings) -> Iterator[Mistake]:
@@ -23,6 +25,8 @@ def content_mistakes(settings: Settings) -> Iterator[Mistake]:
     yield from _client_mistakes(settings)
     yield from _route_mistakes(settings)
     yield from _report_mistakes(settings)
+    yield from _abuse_mistakes(settings)
+    yield from _test_phone_mistakes(settings)
     yield from _shared_secrets(settings)
 
 
@@ -106,6 +110,26 @@ def _report_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield Mistake("reports.queue.route", "names no route")
     if any(route.provider == WEBHOOK for route in routes):
         yield Mistake("reports.queue.route", "names a route without an account at Aliyun")
+
+
+def _abuse_mistakes(settings: Settings) -> Iterator[Mistake]:
+    yield from settings.deny.mistakes("deny")
+    yield from settings.allow.mistakes("allow")
+    if not set(settings.deny.countries) <= set(settings.service.countries):
+        yield Mistake("deny.countries", "names a country that is not in service.countries anyway")
+    if settings.wrong_codes.hard_least < settings.wrong_codes.least:
+        yield Mistake("wrong_codes.hard_least", "must be at least wrong_codes.least")
+    if settings.address_limits.sends_per_hour > settings.address_limits.sends_per_day:
+        yield Mistake("address_limits.sends_per_hour", "must be at most address_limits.sends_per_day")
+
+
+def _test_phone_mistakes(settings: Settings) -> Iterator[Mistake]:
+    today = datetime.now(CHINA).date()
+    kinds, rules = settings.code_types(), settings.phone_rules()
+    for number, table in enumerate(settings.test_phones):
+        yield from table.mistakes(f"test_phones[{number}]", rules, kinds, today)
+    if _repeated(table.phone for table in settings.test_phones):
+        yield Mistake("test_phones", "share a phone")
 
 
 def _shared_secrets(settings: Settings) -> Iterator[Mistake]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from otp_service.clients import Clients
 from otp_service.codes import CodeType
 from otp_service.keyring import Keyring
 from otp_service.limits import CodeLimits, PhoneLimits
+from otp_service.lists import Lists
 from otp_service.phone import PhoneRules
 from otp_service.policy import Policy
 from otp_service.proofs import ProofSigner
+from otp_service.settings.abuse import AddressLimitsTable, GuardTable, WrongCodesTable, risk_policy
 from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientTable, PurposeTable
 from otp_service.settings.keys import KeysTable
+from otp_service.settings.lists import AllowTable, DenyTable
 from otp_service.settings.reports import ReportsTable
+from otp_service.settings.risk import RiskTable
 from otp_service.settings.routes import RouteTable
 from otp_service.settings.tables import (
     CodesTable,
@@ -27,6 +31,7 @@ from otp_service.settings.tables import (
     SmsTable,
     Table,
 )
+from otp_service.settings.test_phones import MAX_PHONES, TestPhoneTable
 
 
 class Settings(Table):
@@ -43,6 +48,13 @@ class Settings(Table):
     sms: SmsTable = SmsTable()
     routes: tuple[RouteTable, ...] = ()
     reports: ReportsTable = ReportsTable()
+    risk: RiskTable = RiskTable()
+    address_limits: AddressLimitsTable = AddressLimitsTable()
+    guard: GuardTable = GuardTable()
+    wrong_codes: WrongCodesTable = WrongCodesTable()
+    deny: DenyTable = DenyTable()
+    allow: AllowTable = AllowTable()
+    test_phones: tuple[TestPhoneTable, ...] = Field(default=(), max_length=MAX_PHONES)
     log: LogTable = LogTable()
 
     def code_types(self) -> dict[str, CodeType]:
@@ -60,6 +72,9 @@ class Settings(Table):
             known_share=self.limits.known_share,
             deadline=self.service.request_deadline,
             proof_ttl=self.service.proof_ttl,
+            risk=risk_policy(self.address_limits, self.guard, self.wrong_codes),
+            lists=Lists(deny=self.deny.entries(), allow=self.allow.entries()),
+            test_phones={table.phone: table.made() for table in self.test_phones},
         )
 
     def pool_size(self) -> int:

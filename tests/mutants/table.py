@@ -216,8 +216,8 @@ MUTANTS = (
         "R19",
         "the text is the key",
         "service.py",
-        "tag = self._keyring.phone_tag(target.e164)\n        is_test",
-        "tag = self._keyring.phone_tag(phone_text)\n        is_test",
+        "tag = self._keyring.phone_tag(target.e164)\n        test_code",
+        "tag = self._keyring.phone_tag(phone_text)\n        test_code",
         "tests/test_service.py",
     ),
     mutant(
@@ -394,8 +394,8 @@ MUTANTS = (
         "R44",
         "every phone is a test phone",
         "service.py",
-        "is_test = target.e164 in self._policy.test_codes",
-        "is_test = True",
+        "return test.code if test and self._clock.now() <= test.ends_at else None",
+        "return Code('000000')",
         "tests/test_service.py",
     ),
     # ── reliability ──

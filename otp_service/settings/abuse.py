@@ -1,0 +1,73 @@
+"""`[address_limits]`, `[guard]` and `[wrong_codes]`: what makes a requester suspicious. Touches nothing."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from otp_service.limits import AddressLimits, GuardLimits, WrongCodeLimits
+from otp_service.policy import GuardMode, RiskPolicy
+from otp_service.settings.tables import Table
+
+
+class AddressLimitsTable(Table):
+    """What one address of end users may cause: SMS that nobody has verified, and attempts."""
+
+    sends_per_hour: int = Field(default=20, ge=1, le=10_000)
+    sends_per_day: int = Field(default=100, ge=1, le=10_000)
+    phones_per_day: int = Field(default=20, ge=1, le=10_000)
+    refused_at: int = Field(default=10, ge=1, le=100)
+    verified_share: float = Field(default=0.5, ge=0, le=1)
+    attempts_per_10_minutes: int = Field(default=60, ge=5, le=100_000)
+
+
+class GuardScopeTable(Table):
+    """When too few SMS of one scope are verified."""
+
+    least: int = Field(default=20, ge=1, le=1_000_000)
+    share: float = Field(default=0.5, ge=0.05, le=10)
+    blocked_at: int = Field(default=3, ge=1, le=100)
+
+
+class PrefixTable(GuardScopeTable):
+    """A prefix holds few numbers, so that few SMS are suspicious."""
+
+    least: int = Field(default=10, ge=1, le=1_000_000)
+
+
+class GuardTable(Table):
+    """The guard against pumped SMS."""
+
+    mode: GuardMode = GuardMode.RECORD_ONLY
+    country: GuardScopeTable = GuardScopeTable()
+    prefix: PrefixTable = PrefixTable()
+    client: GuardScopeTable = GuardScopeTable()
+    address: GuardScopeTable = GuardScopeTable()
+
+    def scopes(self) -> dict[str, GuardLimits]:
+        """Return the limits of each kind of scope."""
+        tables = {
+            "country": self.country,
+            "prefix": self.prefix,
+            "client": self.client,
+            "address": self.address,
+        }
+        return {kind: GuardLimits(**table.model_dump()) for kind, table in tables.items()}
+
+
+class WrongCodesTable(Table):
+    """Wrong codes a day, of verifications never approved, from which the whole service is on guard."""
+
+    least: int = Field(default=500, ge=1, le=1_000_000)
+    share: float = Field(default=0.01, ge=0, le=1)
+    hard_least: int = Field(default=2_000, ge=1, le=10_000_000)
+    hard_share: float = Field(default=0.04, ge=0, le=1)
+
+
+def risk_policy(addresses: AddressLimitsTable, guard: GuardTable, wrong_codes: WrongCodesTable) -> RiskPolicy:
+    """Return what the three tables say."""
+    return RiskPolicy(
+        address=AddressLimits(**addresses.model_dump()),
+        guard_mode=guard.mode,
+        guards=guard.scopes(),
+        wrong_codes=WrongCodeLimits(**wrong_codes.model_dump()),
+    )

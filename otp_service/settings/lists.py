@@ -1,0 +1,57 @@
+"""`[deny]` and `[allow]`: phones and addresses that are shut out or let in. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import Field
+
+from otp_service.lists import Entries
+from otp_service.settings.mistakes import Mistake
+from otp_service.settings.tables import Country, Table
+
+Prefix = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{0,14}$")]
+PhoneTag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16}$")]
+
+
+class AllowTable(Table):
+    """Who is spared risk challenges and the guard; no limit of a phone and no budget is lifted."""
+
+    addresses: tuple[str, ...] = ()
+    prefixes: tuple[Prefix, ...] = ()
+    phone_tags: tuple[PhoneTag, ...] = ()
+
+    def entries(self) -> Entries:
+        """Return the list; the table must be free of mistakes."""
+        return Entries(
+            networks=tuple(ip_network(text) for text in self.addresses if not _fault(text)),
+            prefixes=self.prefixes,
+            phones=frozenset(self.phone_tags),
+        )
+
+    def mistakes(self, where: str) -> Iterator[Mistake]:
+        """Tell what is wrong with the table in itself."""
+        for number, text in enumerate(self.addresses):
+            if fault := _fault(text):
+                yield Mistake(f"{where}.addresses[{number}]", fault)
+
+
+class DenyTable(AllowTable):
+    """Who gets no SMS."""
+
+    countries: tuple[Country, ...] = ()
+
+    def entries(self) -> Entries:
+        """Return the list; the table must be free of mistakes."""
+        plain = super().entries()
+        return Entries(plain.networks, plain.prefixes, frozenset(self.countries), plain.phones)
+
+
+def _fault(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        return "is no address and no CIDR range without host bits"
+    return ""

@@ -1,0 +1,74 @@
+"""`[[test_phones]]`: phones of reviewers and monitors, which get a fixed code and no SMS. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta, timezone
+
+from pydantic import SecretStr
+
+from otp_service import codes, phone
+from otp_service.codes import CodeType
+from otp_service.errors import DestinationBlocked, InvalidCode, InvalidPhone
+from otp_service.phone import PhoneRules
+from otp_service.policy import TestPhone
+from otp_service.settings.mistakes import Mistake
+from otp_service.settings.tables import Table
+
+MAX_DAYS = 90
+MAX_PHONES = 20
+
+CHINA = timezone(timedelta(hours=8))
+
+
+class TestPhoneTable(Table):
+    """One test phone: its number in E.164, its code, until when (the whole day, UTC+8) and what for."""
+
+    __test__ = False  # pytest takes the name for a test's
+
+    phone: str = ""
+    code: SecretStr = SecretStr("")
+    until: date | None = None
+    name: str = ""
+
+    def made(self) -> TestPhone:
+        """Return the test phone; the table must be free of mistakes."""
+        code, _ = codes.parse(self.code.get_secret_value())
+        return TestPhone(code, self._ends_at().timestamp())
+
+    def mistakes(
+        self, where: str, rules: PhoneRules, kinds: Mapping[str, CodeType], today: date
+    ) -> Iterator[Mistake]:
+        """Tell what is wrong with the table; *today* is the day in China."""
+        yield from self._phone_mistakes(f"{where}.phone", rules)
+        yield from self._code_mistakes(f"{where}.code", kinds)
+        if not self.name:
+            yield Mistake(f"{where}.name", "is required: what is it for?")
+        if self.until is None:
+            yield Mistake(f"{where}.until", "is required: the last day on which it works")
+        elif self.until < today:
+            yield Mistake(f"{where}.until", "is over")
+        elif self.until > today + timedelta(days=MAX_DAYS):
+            yield Mistake(f"{where}.until", f"is more than {MAX_DAYS} days ahead")
+
+    def _phone_mistakes(self, where: str, rules: PhoneRules) -> Iterator[Mistake]:
+        try:
+            if phone.parse(self.phone, rules).e164 != self.phone:
+                yield Mistake(where, "must be written in E.164, like +8613800138000")
+        except InvalidPhone:
+            yield Mistake(where, "is no valid phone number")
+        except DestinationBlocked:
+            yield Mistake(where, "is of a country or kind that this service does not send to")
+
+    def _code_mistakes(self, where: str, kinds: Mapping[str, CodeType]) -> Iterator[Mistake]:
+        try:
+            _, shapes = codes.parse(self.code.get_secret_value())
+        except InvalidCode:
+            yield Mistake(where, "is no possible code")
+            return
+        for purpose, kind in kinds.items():
+            if kind not in shapes:
+                yield Mistake(where, f"can be no code of {purpose}")
+
+    def _ends_at(self) -> datetime:
+        return datetime.combine(self.until or date.min, time.max, CHINA)

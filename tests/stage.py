@@ -1,0 +1,158 @@
+"""A stage: the real service, store and ledger on a real Redis, with one clock that only a test moves.
+
+The scripts read the time from a key, so that moving it costs one round trip and not new scripts; weeks pass in
+seconds, and the same seed always tells the same story.
+"""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+import fakes
+import redis
+from fakes import FakeChallenges, FakeEvents, FakeSender
+
+from otp_service.clients import Client
+from otp_service.errors import OtpError
+from otp_service.keyring import Keyring
+from otp_service.limits import CodeLimits, PhoneLimits
+from otp_service.phone import PhoneRules
+from otp_service.policy import GuardMode, Policy, RiskPolicy
+from otp_service.service import Approved, Sent, Service
+from otp_service.settings.abuse import AddressLimitsTable, GuardTable, WrongCodesTable, risk_policy
+from otp_service.store import scripts
+from otp_service.store.ledger import RedisLedger
+from otp_service.store.store import RedisStore
+from otp_service.web.audit import CallNotes
+
+START = 1_795_363_200.0
+"""2026-11-22T16:00:00Z, which is midnight in China."""
+
+SERVER_TIME = "return time[1] * 1000 + floor(time[2] / 1000)"
+
+MALL = Client(
+    id="mall",
+    secret_key_digests=(),
+    purposes=("login", "signup"),
+    sms_per_day=1_000_000,
+)
+
+Story = Iterator[float]
+"""What one person does: each value is for how many seconds they do nothing."""
+
+
+class StagedRunner(scripts.ScriptRunner):
+    """Runs the same scripts by a clock that stands still until it is set."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(client)
+        self._client = client
+        self._key = f"stage:{secrets.token_hex(8)}"
+        self._staged: dict[str, scripts.Script] = {}
+        self.set(START)
+
+    def set(self, now: float) -> None:
+        self._client.set(self._key, int(now * 1000))
+
+    def _script(self, name: str) -> scripts.Script:
+        if name not in self._staged:
+            source = scripts.script(name).source
+            assert SERVER_TIME in source
+            ours = f"return tonumber(redis.call('GET', '{self._key}'))"
+            self._staged[name] = scripts.script_from(source.replace(SERVER_TIME, ours))
+        return self._staged[name]
+
+
+def enforced() -> RiskPolicy:
+    """Return what the settings say when they say nothing but that the guard is enforced."""
+    return risk_policy(AddressLimitsTable(), GuardTable(mode=GuardMode.ENFORCE), WrongCodesTable())
+
+
+@dataclass
+class Stage:
+    """The service, who is asked for what, and the people whose stories are told."""
+
+    runner: StagedRunner
+    service: Service
+    ledger: RedisLedger
+    clock: fakes.FakeClock
+    sender: FakeSender
+    challenges: FakeChallenges
+    refusals: list[OtpError] = field(default_factory=list)
+    verified: list[str] = field(default_factory=list)
+    _turns: list[tuple[float, int, Story]] = field(default_factory=list)
+    _order: Iterator[int] = field(default_factory=count)
+
+    def pass_time(self, seconds: float) -> None:
+        """Move every clock; what the ledger has noted meanwhile is carried to the store."""
+        self.ledger.flush()
+        self.clock.advance(seconds)
+        self.runner.set(self.clock.time)
+
+    # ── stories ──
+
+    def tell(self, after: float, story: Story) -> None:
+        """Let *story* begin *after* so many seconds from now."""
+        heapq.heappush(self._turns, (self.clock.time + after, next(self._order), story))
+
+    def play(self) -> None:
+        """Tell all stories to their ends, second by second; a refusal ends its own."""
+        while self._turns:
+            at, _, story = heapq.heappop(self._turns)
+            if int(at) > int(self.clock.time):
+                self.pass_time(int(at) - int(self.clock.time))
+            try:
+                pause = next(story, None)
+            except OtpError as refusal:
+                self.refusals.append(refusal)
+                continue
+            if pause is not None:
+                self.tell(pause, story)
+
+    # ── calls ──
+
+    def request(self, phone: str, address: str | None) -> Sent:
+        return self.service.request(MALL, phone, purpose="login", client_ip=address)
+
+    def resend(self, phone: str, address: str | None, sent: Sent) -> Sent:
+        opened = sent.verification.verification_id
+        return self.service.resend(MALL, phone, opened, client_ip=address)
+
+    def verify(self, phone: str, address: str | None, sent: Sent, code: str) -> Approved:
+        opened = sent.verification.verification_id
+        approved = self.service.verify(MALL, phone, opened, code, client_ip=address)
+        self.verified.append(phone)
+        return approved
+
+
+def build(client: redis.Redis, risk: RiskPolicy) -> Stage:
+    """Return a stage on a server of its own."""
+    clock, events, sender, challenges = fakes.FakeClock(START), FakeEvents(), FakeSender(), FakeChallenges()
+    runner = StagedRunner(client)
+    store = RedisStore(client, events)
+    store._scripts = runner
+    ledger = RedisLedger(store.flush, limits=risk.wrong_codes, clock=clock, events=events)
+    service = Service(
+        policy=Policy(
+            phones=PhoneRules(),
+            purposes=fakes.purposes([MALL]),
+            phone_limits=PhoneLimits(),
+            code_limits=CodeLimits(),
+            sms_per_day=1_000_000,
+            risk=risk,
+        ),
+        keyring=Keyring({"k1": secrets.token_bytes(32)}, "k1", secrets.token_bytes(32)),
+        signers={MALL.id: fakes.signer(MALL.id, clock)},
+        store=store,
+        sender=sender,
+        ledger=ledger,
+        challenges=challenges,
+        clock=clock,
+        events=events,
+        notes=CallNotes(),
+    )
+    return Stage(runner, service, ledger, clock, sender, challenges)

@@ -1,0 +1,98 @@
+"""Test phones: a fixed code, no SMS, and proofs that say so."""
+
+from __future__ import annotations
+
+import fakes
+import pytest
+from fakes import NOW, SHOP, House
+
+from otp_service.codes import Code
+from otp_service.errors import CooldownActive, InvalidProof, WrongCode
+from otp_service.policy import TestPhone
+from otp_service.service import Approved
+from otp_service.verification import Delivery
+
+PHONE, CODE = "+8613900001234", "135790"
+
+
+@pytest.fixture
+def house() -> House:
+    return fakes.house(test_phones={PHONE: TestPhone(Code(CODE), NOW + 60)})
+
+
+def approved(house: House) -> Approved:
+    sent = house.service.request(SHOP, PHONE, purpose="login")
+    return house.service.verify(SHOP, PHONE, sent.verification.verification_id, CODE)
+
+
+def test_test_phone_gets_no_sms_and_is_verified_by_its_code(house: House) -> None:
+    sent = house.service.request(SHOP, PHONE, purpose="login")
+
+    assert house.sender.sent == []
+    assert (sent.verification.delivery, sent.verification.sends[0].route) == (Delivery.ACCEPTED, "test")
+    assert house.store.taken == {}
+    assert house.service.verify(SHOP, PHONE, sent.verification.verification_id, CODE).proof
+
+
+def test_resend_of_a_test_phone_sends_nothing_either(house: House) -> None:
+    vid = house.service.request(SHOP, PHONE, purpose="login").verification.verification_id
+    house.clock.advance(60)
+    house.service.resend(SHOP, PHONE, vid)
+
+    assert house.sender.sent == []
+    assert house.service.verify(SHOP, PHONE, vid, CODE).proof
+
+
+def test_send_limits_do_not_hold_for_it_and_others_do(house: House) -> None:
+    house.service.request(SHOP, PHONE, purpose="login")
+
+    limits = house.store.slots[-1].limits
+    assert limits.sends_per_hour == 0
+    assert (limits.failures_per_hour, limits.slow_lane_at, limits.lock_at) == (10, 50, 100)
+
+
+def test_wrong_code_of_a_test_phone_counts(house: House) -> None:
+    vid = house.service.request(SHOP, PHONE, purpose="login").verification.verification_id
+
+    with pytest.raises(WrongCode) as wrong:
+        house.service.verify(SHOP, PHONE, vid, "135791")
+    assert wrong.value.attempts_left == 4
+
+
+def test_its_proof_is_refused_unless_asked_for(house: House) -> None:
+    proof = approved(house).proof
+
+    with pytest.raises(InvalidProof):
+        house.service.redeem(SHOP, proof, purpose="login")
+    redeemed = house.service.redeem(SHOP, proof, purpose="login", allow_test=True)
+    assert redeemed.proof.amr == ("test",)
+
+
+def test_proof_of_another_phone_says_sms(house: House) -> None:
+    other = "+8613900009999"
+    vid = house.service.request(SHOP, other, purpose="login").verification.verification_id
+    proof = house.service.verify(SHOP, other, vid, house.sender.last_code).proof
+
+    assert house.service.redeem(SHOP, proof, purpose="login").proof.amr == ("sms",)
+
+
+def test_after_its_day_it_is_a_phone_like_any_other(house: House) -> None:
+    house.clock.advance(61)
+    house.service.request(SHOP, PHONE, purpose="login")
+
+    assert len(house.sender.sent) == 1
+    assert house.sender.last_code != CODE
+    with pytest.raises(CooldownActive):
+        house.service.request(SHOP, PHONE, purpose="login")
+
+
+def test_its_code_can_not_be_printed(house: House) -> None:
+    assert CODE not in repr(TestPhone(Code(CODE), NOW))
+
+
+def test_nothing_about_it_is_suspicious_or_watched(house: House) -> None:
+    house.ledger.level = 2
+    house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
+
+    assert house.challenges.issued == []
+    assert house.ledger.scopes == []
