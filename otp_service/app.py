@@ -36,6 +36,7 @@ from otp_service.store.ledger import RedisLedger
 from otp_service.store.store import RedisStore
 from otp_service.web import WebParts, create_blueprint, install_problems
 from otp_service.web import request_id as request_ids
+from otp_service.web.address import Trust
 from otp_service.web.audit import CallNotes
 from otp_service.web.report_intake import ReportIntake
 
@@ -124,6 +125,7 @@ def build(
         events=events,
         clock=clock,
         intake=_intake(settings, store, clock, events),
+        trust=Trust(settings.service.proxy_hops, settings.proxies()),
     )
     return _finished(settings, parts, closers)
 
@@ -270,7 +272,7 @@ def _finished(settings: Settings, parts: WebParts, closers: list[Callable[[], No
     install_problems(app, parts)
     if hops := settings.service.proxy_hops:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
+            app.wsgi_app, x_for=0, x_proto=hops, x_host=hops, x_prefix=hops
         )
     built = Built(app, parts, close=_once(closers))
     app.extensions[EXTENSION] = built

@@ -25,7 +25,8 @@ class Client:
 
     *secret_key_digests* are SHA-256 of its secret keys in hex; *purposes* are those it may ask for;
     *sms_per_day* is its budget; with *require_client_ip* its server calls must name the end user's address;
-    with *may_unlock* they may unlock phones.
+    with *may_unlock* they may unlock phones. *publishable_key* is for browsers on pages of its *origins*, and
+    *limits* stand in for those of the service.
     """
 
     id: str
@@ -35,14 +36,17 @@ class Client:
     require_client_ip: bool = False
     may_unlock: bool = False
     limits: PhoneLimits | None = None
+    publishable_key: str = ""
+    origins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A client, as one of its keys shows it."""
+    """A client, as one of its keys shows it; of a browser, the end user's *address* too."""
 
     client: Client
     kind: KeyKind
+    address: str | None = None
 
 
 def key_digest(key: str) -> str:
@@ -51,13 +55,17 @@ def key_digest(key: str) -> str:
 
 
 class Clients:
-    """All clients, found by key or by name."""
+    """All clients, found by key or by name; *origins* are those of all of them."""
 
     def __init__(self, clients: Iterable[Client]) -> None:
         self._by_id = {client.id: client for client in clients}
+        secret = {d: c for c in self._by_id.values() for d in c.secret_key_digests}
+        publishable = {key_digest(c.publishable_key): c for c in self._by_id.values() if c.publishable_key}
         self._by_digest = {
-            digest: client for client in self._by_id.values() for digest in client.secret_key_digests
+            **{digest: Caller(client, KeyKind.PUBLISHABLE) for digest, client in publishable.items()},
+            **{digest: Caller(client, KeyKind.SECRET) for digest, client in secret.items()},
         }
+        self.origins = frozenset(origin for client in self._by_id.values() for origin in client.origins)
 
     def __getitem__(self, client_id: str) -> Client:
         return self._by_id[client_id]
@@ -71,9 +79,13 @@ class Clients:
             Unauthorized: nobody does.
         """
         presented = key_digest(key)
-        client = self._by_digest.get(presented)
-        if client is None or not any(
-            hmac.compare_digest(presented, known) for known in client.secret_key_digests
-        ):
+        caller = self._by_digest.get(presented)
+        if caller is None or not any(hmac.compare_digest(presented, known) for known in _digests(caller)):
             raise Unauthorized
-        return Caller(client, KeyKind.SECRET)
+        return caller
+
+
+def _digests(caller: Caller) -> tuple[str, ...]:
+    if caller.kind is KeyKind.SECRET:
+        return caller.client.secret_key_digests
+    return (key_digest(caller.client.publishable_key),)

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,10 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             id="publishable-key",
         ),
         pytest.param(
-            "clients.web.origins", ["*"], "clients.web.origins[0]: does not have the right form", id="origin"
+            "clients.web.origins",
+            ["*"],
+            "clients.web.origins[0]: is no origin as browsers write it",
+            id="origin",
         ),
         pytest.param(
             "clients.web.sms_per_day", 0, "clients.web.sms_per_day: must be at least 1", id="budget"
@@ -794,3 +798,167 @@ def test_the_documentation_invents_no_setting() -> None:
 
 def test_the_digest_of_the_example_is_that_of_the_known_key() -> None:
     assert load(EXAMPLE, {}).all_clients().authenticate(EXAMPLE_SECRET_KEY).client.id == "web"
+
+
+# ── browsers and proxies ──
+
+BROWSER = {"publishable_key": "pk_0123456789abcdefghij", "origins": ["https://www.example.com"]}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://www.example.com",
+        "https://www.example.com:8443",
+        "http://localhost:3000",
+        "http://[::1]:3000",
+        "https://xn--fiq228c.example",
+    ],
+)
+def test_origins_are_taken_as_browsers_write_them(raw: Raw, origin: str) -> None:
+    raw["clients"]["web"].update({**BROWSER, "origins": [origin]})
+
+    client = from_mapping(raw).all_clients()["web"]
+    assert client.origins == {origin}
+    assert client.publishable_key == "pk_0123456789abcdefghij"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://www.example.com/",
+        "https://www.example.com:443",
+        "http://localhost:80",
+        "https://WWW.example.com",
+        "https://*.example.com",
+        "www.example.com",
+        "null",
+        "",
+    ],
+)
+def test_other_origins_are_mistakes(raw: Raw, origin: str) -> None:
+    raw["clients"]["web"].update({**BROWSER, "origins": [origin]})
+
+    assert told(raw) == ["clients.web.origins[0]: is no origin as browsers write it"]
+
+
+def test_publishable_key_without_a_page_is_a_mistake(raw: Raw) -> None:
+    raw["clients"]["web"]["publishable_key"] = BROWSER["publishable_key"]
+
+    assert told(raw) == ["clients.web.origins: needs the pages that may use the publishable key"]
+
+
+def test_proxies_are_trusted_by_number_or_by_network(raw: Raw) -> None:
+    raw["service"]["trusted_proxies"] = ["10.0.0.0/8", "fd00::/8"]
+    networks = from_mapping(raw).proxies()
+    raw["service"]["proxy_hops"] = 1
+    both = told(raw)
+    raw["service"] = {"sms_per_day": 1000, "trusted_proxies": ["10.0.0.1/8", "proxy"]}
+
+    assert [str(network) for network in networks] == ["10.0.0.0/8", "fd00::/8"]
+    assert both == ["service.proxy_hops: and service.trusted_proxies exclude each other"]
+    assert [mistake.partition(":")[0] for mistake in told(raw)] == [
+        "service.trusted_proxies[0]",
+        "service.trusted_proxies[1]",
+    ]
+
+
+# ── risk ──
+
+
+def test_abuse_tables_become_the_risk_policy(raw: Raw) -> None:
+    raw["address_limits"] = {"sends_per_hour": 7, "verified_share": 0.25}
+    raw["guard"] = {"mode": "enforce", "prefix": {"least": 3}, "client": {"share": 2.0, "blocked_at": 5}}
+    raw["wrong_codes"] = {"least": 9, "hard_least": 10}
+    risk = from_mapping(raw).policy().risk
+
+    assert (risk.address.sends_per_hour, risk.address.verified_share) == (7, 0.25)
+    assert risk.guard_mode == "enforce"
+    assert (risk.guards["prefix"].least, risk.guards["country"].least) == (3, 20)
+    assert (risk.guards["client"].share, risk.guards["client"].blocked_at) == (2.0, 5)
+    assert (risk.wrong_codes.least, risk.wrong_codes.hard_least) == (9, 10)
+
+
+def test_lists_become_entries(raw: Raw) -> None:
+    raw["deny"] = {"addresses": ["203.0.113.0/24"], "prefixes": ["+86170"], "countries": ["CN"]}
+    raw["allow"] = {"phone_tags": ["abcdefghijklmnop"], "addresses": ["2001:db8::1"]}
+    lists = from_mapping(raw).policy().lists
+
+    assert lists.deny.names_address("203.0.113.9")
+    assert lists.deny.countries == {"CN"}
+    assert lists.allow.phones == {"abcdefghijklmnop"}
+    assert lists.allow.names_address("2001:db8::1")
+
+
+@pytest.mark.parametrize(
+    ("table", "content", "sentence"),
+    [
+        ("deny", {"addresses": ["203.0.113.7/24"]}, "deny.addresses[0]: is no address and no CIDR range"),
+        ("deny", {"countries": ["US"]}, "deny.countries: names a country that is not in service.countries"),
+        ("deny", {"prefixes": ["86170"]}, "deny.prefixes[0]: does not have the right form"),
+        ("allow", {"phone_tags": ["short"]}, "allow.phone_tags[0]: does not have the right form"),
+        ("allow", {"countries": ["CN"]}, "allow.countries: is not a setting"),
+        ("guard", {"mode": "on"}, "guard.mode: must be"),
+        ("wrong_codes", {"hard_least": 3}, "wrong_codes.hard_least: must be at least wrong_codes.least"),
+        ("address_limits", {"sends_per_hour": 101}, "address_limits.sends_per_hour: must be at most"),
+    ],
+)
+def test_mistake_in_a_table_of_risk_is_told(raw: Raw, table: str, content: Raw, sentence: str) -> None:
+    raw[table] = content
+
+    (mistake,) = told(raw)
+    assert mistake.startswith(sentence)
+
+
+def with_test_phone(raw: Raw, **changes: object) -> Raw:
+    soon = datetime.now(UTC).date() + timedelta(days=30)
+    raw["purposes"] = {"login": {}}
+    raw["test_phones"] = [
+        {"phone": "+8613800138000", "code": "135790", "until": soon, "name": "app review", **changes}
+    ]
+    return raw
+
+
+def test_test_phone_becomes_a_code_until_the_end_of_its_day(raw: Raw) -> None:
+    until = datetime.now(UTC).date() + timedelta(days=3)
+    phones = from_mapping(with_test_phone(raw, until=until)).policy().test_phones
+
+    (phone,) = phones.values()
+    ends = datetime.fromtimestamp(phone.ends_at, timezone(timedelta(hours=8)))
+    assert list(phones) == ["+8613800138000"]
+    assert phone.code.reveal() == "135790"
+    assert (ends.date(), ends.hour, ends.minute) == (until, 23, 59)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"phone": "13800138000"}, "test_phones[0].phone: must be written in E.164"),
+        ({"phone": "+86138"}, "test_phones[0].phone: is no valid phone number"),
+        ({"phone": "+14155552671"}, "test_phones[0].phone: is of a country or kind"),
+        ({"code": "12345"}, "test_phones[0].code: is no possible code"),
+        ({"until": "2026-01-01"}, "test_phones[0].until: is over"),
+        ({"until": "2099-01-01"}, "test_phones[0].until: is more than 90 days ahead"),
+        ({"until": None}, "test_phones[0].until: is required"),
+        ({"name": ""}, "test_phones[0].name: is required"),
+    ],
+)
+def test_mistake_in_a_test_phone_is_told_without_its_code(
+    raw: Raw, changes: dict[str, object], sentence: str
+) -> None:
+    mistakes = told(with_test_phone(raw, **changes))
+
+    assert any(mistake.startswith(sentence) for mistake in mistakes)
+    assert "135790" not in str(mistakes)
+
+
+def test_code_of_a_test_phone_must_fit_every_purpose(raw: Raw) -> None:
+    with_test_phone(raw)["purposes"] = {"login": {}, "transfer": {"code_type": "alnum6"}}
+
+    assert told(raw) == ["test_phones[0].code: can be no code of transfer"]
+
+
+def test_same_test_phone_twice_is_a_mistake(raw: Raw) -> None:
+    with_test_phone(raw)["test_phones"] *= 2
+
+    assert told(raw) == ["test_phones: share a phone"]

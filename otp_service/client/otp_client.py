@@ -149,13 +149,23 @@ class OtpClient:
         }
         return self._once("/otp/verify", body, Approved.read, idempotency_key)
 
-    def redeem(self, proof: str, *, purpose: str, idempotency_key: str | None = None) -> Redeemed:
+    def redeem(
+        self,
+        proof: str,
+        *,
+        purpose: str,
+        allow_test: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> Redeemed:
         """Use *proof* up and return what it proves. Works once.
+
+        *allow_test* takes proofs of configured test phones, too.
 
         Raises:
             ProofError: not valid for this client and *purpose*, too old, or used before.
         """
-        return self._once("/otp/redeem", {"proof": proof, "purpose": purpose}, Redeemed.read, idempotency_key)
+        body = {"proof": proof, "purpose": purpose, "allow_test": allow_test}
+        return self._once("/otp/redeem", body, Redeemed.read, idempotency_key)
 
     def status(self, phone: str, verification_id: str) -> VerificationStatus:
         """Return a verification as it stands.

@@ -46,5 +46,7 @@ def client_table(client: str, key: str) -> str:
 [clients.{client}]
 secret_key_digests = ["{key_digest(key)}"]
 proof_keys = ["{secret()}"]
+publishable_key = "pk_{secret()}"  # for browsers; no secret
+origins = ["http://localhost:3000"]  # the pages that may use it
 sms_per_day = 1000  # how many SMS it may cause in a day
 """

@@ -21,6 +21,16 @@ DEVELOPMENT_BUDGET = 1_000
 """SMS per day where no budget is set. `serve` refuses to start without one."""
 
 
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?")
+_DEFAULT_PORTS = (("http://", ":80"), ("https://", ":443"))
+
+
+def _is_origin(text: str) -> bool:
+    """Tell whether a browser could write *text*: lower case, no path, no port that goes without saying."""
+    is_plain = not any(text.startswith(scheme) and text.endswith(port) for scheme, port in _DEFAULT_PORTS)
+    return is_plain and _ORIGIN.fullmatch(text) is not None
+
+
 class PurposeTable(Table):
     """One purpose: what its codes are made of."""
 
@@ -38,7 +48,7 @@ class ClientTable(Table):
     )
     proof_keys: tuple[SecretStr, ...] = ()
     publishable_key: Annotated[str, Field(pattern=r"^pk_[A-Za-z0-9_-]{16,128}$")] | None = None
-    origins: tuple[Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\[\]:-]+$")], ...] = ()
+    origins: tuple[str, ...] = ()
     purposes: tuple[str, ...] = ()
     sms_per_day: Count | None = None
     require_client_ip: bool = False
@@ -53,6 +63,8 @@ class ClientTable(Table):
             sms_per_day=self.sms_per_day or DEVELOPMENT_BUDGET,
             require_client_ip=self.require_client_ip,
             may_unlock=self.may_unlock,
+            publishable_key=self.publishable_key or "",
+            origins=frozenset(self.origins),
         )
 
     def signing_keys(self) -> ProofKeys:
@@ -70,6 +82,11 @@ class ClientTable(Table):
             yield Mistake(f"{where}.secret_key_digests", "needs at least one digest")
         if not self.proof_keys:
             yield Mistake(f"{where}.proof_keys", "needs at least one key")
+        for number, origin in enumerate(self.origins):
+            if not _is_origin(origin):
+                yield Mistake(f"{where}.origins[{number}]", "is no origin as browsers write it")
+        if self.publishable_key and not self.origins:
+            yield Mistake(f"{where}.origins", "needs the pages that may use the publishable key")
         for place, key in self.secrets(where):
             for fault in faults(key, plain):
                 yield Mistake(place, fault)

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import product
 
 from otp_service.settings.clients import ID, NAME, ClientTable
+from otp_service.settings.lists import network_fault
 from otp_service.settings.mistakes import Mistake
 from otp_service.settings.routes import WEBHOOK
 from otp_service.settings.secret_text import forms
@@ -21,6 +22,7 @@ def content_mistakes(settings: Settings) -> Iterator[Mistake]:
     yield from _limit_mistakes(settings)
     yield from _time_mistakes(settings)
     yield from _redis_mistakes(settings)
+    yield from _proxy_mistakes(settings)
     yield from _purpose_mistakes(settings)
     yield from _client_mistakes(settings)
     yield from _route_mistakes(settings)
@@ -55,6 +57,17 @@ def _redis_mistakes(settings: Settings) -> Iterator[Mistake]:
     schemes = ("redis://", "rediss://", "unix://")
     if not settings.redis.embedded and not settings.redis.url.get_secret_value().startswith(schemes):
         yield Mistake("redis.url", "must begin with redis://, rediss:// or unix://, or be embedded://")
+
+
+def _proxy_mistakes(settings: Settings) -> Iterator[Mistake]:
+    for number, text in enumerate(settings.service.trusted_proxies):
+        if fault := network_fault(text):
+            yield Mistake(f"service.trusted_proxies[{number}]", fault)
+    if settings.service.trusted_proxies and settings.service.proxy_hops:
+        yield Mistake("service.proxy_hops", "and service.trusted_proxies exclude each other")
+    keys = [client.publishable_key for client in settings.clients.values() if client.publishable_key]
+    if _repeated(keys):
+        yield Mistake("clients", "share a publishable key")
 
 
 def _purpose_mistakes(settings: Settings) -> Iterator[Mistake]:

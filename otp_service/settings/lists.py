@@ -26,7 +26,7 @@ class AllowTable(Table):
     def entries(self) -> Entries:
         """Return the list; the table must be free of mistakes."""
         return Entries(
-            networks=tuple(ip_network(text) for text in self.addresses if not _fault(text)),
+            networks=tuple(ip_network(text) for text in self.addresses if not network_fault(text)),
             prefixes=self.prefixes,
             phones=frozenset(self.phone_tags),
         )
@@ -34,7 +34,7 @@ class AllowTable(Table):
     def mistakes(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
         for number, text in enumerate(self.addresses):
-            if fault := _fault(text):
+            if fault := network_fault(text):
                 yield Mistake(f"{where}.addresses[{number}]", fault)
 
 
@@ -49,7 +49,8 @@ class DenyTable(AllowTable):
         return Entries(plain.networks, plain.prefixes, frozenset(self.countries), plain.phones)
 
 
-def _fault(text: str) -> str:
+def network_fault(text: str) -> str:
+    """Tell what keeps *text* from being an address or a range of them; nothing when it is one."""
     try:
         ip_network(text)
     except ValueError:

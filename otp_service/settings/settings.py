@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pydantic import Field, SecretStr
 
@@ -84,6 +85,10 @@ class Settings(Table):
     def max_in_flight(self) -> int:
         """Return how many SMS a worker may be sending: seven of eight threads, unless told otherwise."""
         return self.sms.max_in_flight or max(1, self.server.threads * 7 // 8)
+
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Return the networks whose word about addresses is believed."""
+        return tuple(ip_network(text) for text in self.service.trusted_proxies)
 
     def phone_rules(self) -> PhoneRules:
         """Return where the service sends."""

@@ -40,6 +40,7 @@ class ServiceTable(Table):
     request_deadline: float = Field(default=6.0, ge=1, le=30)
     sms_per_day: Count | None = None
     proxy_hops: int = Field(default=0, ge=0, le=8)
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class ServerTable(Table):

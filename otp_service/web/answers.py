@@ -73,9 +73,11 @@ class SendAnswer(Answer):
 
 
 class StatusAnswer(VerificationAnswer):
-    """A verification as it stands, with its sends."""
+    """A verification as it stands, with its sends for servers."""
 
-    sends: list[SendAnswer]
+    sends: Annotated[
+        list[SendAnswer] | None, Field(description="Its SMS, oldest first; null for publishable keys.")
+    ]
 
 
 class ApprovedAnswer(Answer):
@@ -128,9 +130,10 @@ def sent(result: Sent) -> VerificationAnswer:
     return VerificationAnswer(**_facts(result))
 
 
-def standing(result: Sent) -> StatusAnswer:
-    """Tell how a verification stands."""
-    return StatusAnswer(**_facts(result), sends=[_send(send) for send in result.verification.sends])
+def standing(result: Sent, *, with_sends: bool) -> StatusAnswer:
+    """Tell how a verification stands; what became of each SMS is for servers."""
+    sends = [_send(send) for send in result.verification.sends] if with_sends else None
+    return StatusAnswer(**_facts(result), sends=sends)
 
 
 def approved(result: Approved) -> ApprovedAnswer:

@@ -25,6 +25,18 @@ def authenticate(header: str | None, clients: Clients) -> Caller:
     return clients.authenticate(bearer[1])
 
 
+def admit_origin(caller: Caller, origin: str | None) -> None:
+    """Let a browser pass if it shows a page of its client.
+
+    A server forges whatever origin it likes; it is the others that this keeps out of somebody's account.
+
+    Raises:
+        Forbidden: it shows another page, or none.
+    """
+    if caller.kind is KeyKind.PUBLISHABLE and (origin is None or origin not in caller.client.origins):
+        raise Forbidden
+
+
 def admit(caller: Caller, kinds: frozenset[KeyKind]) -> None:
     """Let *caller* pass if its key is one of *kinds*.
 

@@ -7,11 +7,14 @@ anybody's application: nothing raised here reaches the application, nothing of t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from flask import Blueprint, Flask, Request, Response, request
+from flask import Blueprint, Flask, Request, Response, g, request
 
-from otp_service.web import audit, auth, body, problems, repeats, report_intake, request_id
+from otp_service.clients import KeyKind
+from otp_service.web import audit, auth, body, cors, problems, repeats, report_intake, request_id
+from otp_service.web.address import address_of
 from otp_service.web.audit import Record
 from otp_service.web.calls import CALLS, Call
 from otp_service.web.pages import PAGES
@@ -20,13 +23,20 @@ from otp_service.web.responses import nothing, respond
 
 View = Callable[[Record], Response]
 
+_CLIENT = "otp_service_client"
+"""Where the client of the call at hand stands while its answer is made."""
+
 
 def create_blueprint(parts: WebParts) -> Blueprint:
     """Return the whole API, ready to be registered, under a prefix or without one."""
     blueprint = Blueprint("otp_service", __name__)
     for call in CALLS:
         view = _framed(parts, call.name, partial(_answer, parts, call))
-        blueprint.add_url_rule(call.path, call.name, view, methods=["POST"], provide_automatic_options=False)
+        methods = ["POST"]
+        if KeyKind.PUBLISHABLE in call.callers:
+            view = _for_browsers(parts, view)
+            methods = ["POST", "OPTIONS"]
+        blueprint.add_url_rule(call.path, call.name, view, methods=methods, provide_automatic_options=False)
     for path, page in PAGES.items():
         name = page.__name__
         view = _framed(parts, name, partial(_show, parts, page), quiet=True)
@@ -76,11 +86,28 @@ def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> C
     return framed
 
 
+def _for_browsers(parts: WebParts, view: Callable[..., Response]) -> Callable[..., Response]:
+    """Let pages of the configured origins make the call and read whatever is answered."""
+
+    def answered(**given: str) -> Response:
+        origin = request.environ.get("HTTP_ORIGIN")
+        if request.method == "OPTIONS":
+            return cors.preflight(nothing(), origin, parts.clients)
+        g.pop(_CLIENT, None)
+        return cors.dress(view(**given), origin, parts.clients, g.get(_CLIENT))
+
+    return answered
+
+
 def _answer(parts: WebParts, call: Call, record: Record) -> Response:
     asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - one look-up
     caller = auth.authenticate(asked.environ.get("HTTP_AUTHORIZATION"), parts.clients)
     record.client = caller.client.id
+    setattr(g, _CLIENT, caller.client)
     auth.admit(caller, call.callers)
+    if caller.kind is KeyKind.PUBLISHABLE:
+        auth.admit_origin(caller, asked.environ.get("HTTP_ORIGIN"))
+        caller = replace(caller, address=address_of(asked.environ, parts.trust))
     told = body.read(asked)
     read = call.body.read(told)
     if call.repeatable:

@@ -56,13 +56,20 @@ def verify(parts: WebParts, caller: Caller, body: VerifyBody, repeat: Repeat | N
 
 def redeem(parts: WebParts, caller: Caller, body: RedeemBody, repeat: Repeat | None) -> Reply:
     """Use a proof up."""
-    redeemed = parts.service.redeem(caller.client, body.proof, purpose=body.purpose, repeat=repeat)
+    redeemed = parts.service.redeem(
+        caller.client,
+        body.proof,
+        purpose=body.purpose,
+        allow_test=body.allow_test or False,
+        repeat=repeat,
+    )
     return Reply(200, answers.redeemed(redeemed.proof), redeemed.replayed)
 
 
 def status(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
     """Look at a verification."""
-    return Reply(200, answers.standing(parts.service.status(caller.client, body.phone, body.verification_id)))
+    standing = parts.service.status(caller.client, body.phone, body.verification_id)
+    return Reply(200, answers.standing(standing, with_sends=caller.kind in auth.SERVERS))
 
 
 def cancel(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
@@ -116,10 +123,12 @@ def _resend(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat |
 
 
 def _client_ip(caller: Caller, body: RequestBody | VerifyBody) -> str | None:
-    """Return the end user's address. Only a server is believed, and some servers must tell it."""
+    """Return the end user's address: a browser's own, or what a server says; some servers must say it."""
     if body.client_ip is not None:
         auth.admit(caller, auth.SERVERS)
-    elif caller.client.require_client_ip and caller.kind in auth.SERVERS:
+    elif caller.kind not in auth.SERVERS:
+        return caller.address
+    elif caller.client.require_client_ip:
         raise _invalid("/client_ip", "is required for this client")
     return body.client_ip
 

@@ -223,7 +223,7 @@ def _security_schemes() -> Json:
         _SCHEMES[KeyKind.PUBLISHABLE]: {
             "type": "http",
             "scheme": "bearer",
-            "description": "`pk_…`, for browsers. Reserved: this version knows no such keys.",
+            "description": "`pk_…`, for browsers on pages of the client's origins.",
         },
     }
 

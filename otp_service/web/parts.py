@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from otp_service.clients import Clients
 from otp_service.ports import Clock, Events, Store
 from otp_service.service import Service
+from otp_service.web.address import Trust
 from otp_service.web.report_intake import ReportIntake
 
 
@@ -16,7 +17,7 @@ class WebParts:
     """Everything a view may use.
 
     *routes* says how each configured route does: `name` and `state` of each, `ok` or what is wrong with it.
-    Without *intake* there is no address that reports can be pushed to.
+    Without *intake* there is no address that reports can be pushed to. *trust* is for the proxies in front.
     """
 
     service: Service
@@ -26,3 +27,4 @@ class WebParts:
     events: Events
     clock: Clock
     intake: ReportIntake | None = None
+    trust: Trust = field(default_factory=Trust)

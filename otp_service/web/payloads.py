@@ -128,6 +128,9 @@ class RedeemBody(Body):
     purpose: Annotated[
         Text, Field(description="What the proof must be for; any other is refused.", examples=["login"])
     ]
+    allow_test: Annotated[
+        bool | None, Field(description="Take proofs of configured test phones, too.", strict=True)
+    ] = None
 
 
 class PhoneBody(Body):

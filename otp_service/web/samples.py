@@ -37,7 +37,7 @@ def answer(model: type[answers.Answer], status: int) -> dict[str, Any]:
     sent = _sent(Delivery.UNKNOWN if status == 202 else Delivery.ACCEPTED)  # noqa: PLR2004 - see MEANINGS
     made: Mapping[type[answers.Answer], answers.Answer] = {
         answers.VerificationAnswer: answers.sent(sent),
-        answers.StatusAnswer: answers.standing(sent),
+        answers.StatusAnswer: answers.standing(sent, with_sends=True),
         answers.ApprovedAnswer: answers.approved(_approved(sent)),
         answers.RedeemedAnswer: answers.redeemed(_proof()),
         answers.HealthAnswer: answers.HealthAnswer(),

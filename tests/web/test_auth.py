@@ -63,7 +63,7 @@ def test_who_may_call_what_is_pinned() -> None:
         "request": ["pk", "sk"],
         "verify": ["pk", "sk"],
         "redeem": ["sk"],
-        "status": ["sk"],
+        "status": ["pk", "sk"],
         "cancel": ["pk", "sk"],
         "unlock": ["sk"],
     }

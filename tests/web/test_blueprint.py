@@ -261,6 +261,7 @@ def test_the_addresses_are_pinned() -> None:
         ("/otp/status", "POST"),
         ("/otp/cancel", "POST"),
         ("/otp/unlock", "POST"),
+        *((path, "OPTIONS") for path in ("/otp/request", "/otp/verify", "/otp/status", "/otp/cancel")),
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/openapi.json", "GET"),

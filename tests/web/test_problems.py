@@ -284,7 +284,7 @@ def test_an_unknown_address_is_a_problem(desk: Desk, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
 def test_a_wrong_method_is_a_problem_that_names_the_right_one(desk: Desk, method: str) -> None:
-    answer = desk.client.open("/otp/verify", method=method)
+    answer = desk.client.open("/otp/redeem", method=method)
 
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "POST"

@@ -1,0 +1,73 @@
+"""The end user's address: the connection's, unless trusted proxies say otherwise."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from otp_service.web.address import Trust, address_of
+
+NOBODY = Trust()
+ONE_HOP, TWO_HOPS = Trust(hops=1), Trust(hops=2)
+INSIDE = Trust(networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+
+
+def of(connection: str, forwarded: str | None, trust: Trust, **more: str) -> str | None:
+    environ: dict[str, object] = {"REMOTE_ADDR": connection, **more}
+    if forwarded is not None:
+        environ["HTTP_X_FORWARDED_FOR"] = forwarded
+    return address_of(environ, trust)
+
+
+@pytest.mark.parametrize(
+    ("connection", "forwarded", "trust", "address"),
+    [
+        ("203.0.113.7", None, NOBODY, "203.0.113.7"),
+        ("203.0.113.7", "198.51.100.1", NOBODY, "203.0.113.7"),
+        ("10.0.0.1", "198.51.100.1", ONE_HOP, "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1", ONE_HOP, "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1, 10.0.0.2", TWO_HOPS, "198.51.100.1"),
+        ("10.0.0.1", "198.51.100.1", TWO_HOPS, "10.0.0.1"),
+        ("10.0.0.1", None, ONE_HOP, "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1", INSIDE, "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1, 10.9.9.9", INSIDE, "198.51.100.1"),
+        ("203.0.113.7", "198.51.100.1", INSIDE, "203.0.113.7"),
+        ("10.0.0.1", "10.0.0.2, 10.0.0.3", INSIDE, "10.0.0.2"),
+        ("fd00::1", "2001:db8::5", INSIDE, "2001:db8::5"),
+        ("::ffff:10.0.0.1", "198.51.100.1", INSIDE, "198.51.100.1"),
+        ("::ffff:203.0.113.7", None, NOBODY, "203.0.113.7"),
+    ],
+)
+def test_address_is_the_last_that_is_not_ours(
+    connection: str, forwarded: str | None, trust: Trust, address: str
+) -> None:
+    assert of(connection, forwarded, trust) == address
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "unknown", "evil, ", "203.0.113.7:80", "'; DROP", "1.2.3", ",,,", "[::1]"]
+)
+@pytest.mark.parametrize("trust", [ONE_HOP, INSIDE], ids=["hops", "networks"])
+def test_odd_entry_ends_the_trust(odd: str, trust: Trust) -> None:
+    assert of("10.0.0.1", odd, trust) == "10.0.0.1"
+    assert of("10.0.0.1", f"6.6.6.6, {odd}", trust) == "10.0.0.1"
+
+
+@pytest.mark.parametrize("trust", [NOBODY, ONE_HOP, INSIDE], ids=["nobody", "hops", "networks"])
+def test_other_headers_say_nothing(trust: Trust) -> None:
+    lies = {"HTTP_X_REAL_IP": "6.6.6.6", "HTTP_FORWARDED": "for=6.6.6.6", "HTTP_CLIENT_IP": "6.6.6.6"}
+
+    assert of("203.0.113.7", None, trust, **lies) == "203.0.113.7"
+
+
+@pytest.mark.parametrize("connection", ["", "unix:", "not an address"])
+def test_server_that_tells_no_address_has_none(connection: str) -> None:
+    assert of(connection, "198.51.100.1", ONE_HOP) is None
+
+
+def test_forged_entries_on_the_left_never_move_an_address() -> None:
+    for count in range(50):
+        forged = ", ".join(f"6.6.{count}.{n}" for n in range(count))
+        entries = f"{forged}, 198.51.100.1" if forged else "198.51.100.1"
+        assert of("10.0.0.1", entries, ONE_HOP) == of("10.0.0.1", entries, INSIDE) == "198.51.100.1"
