@@ -9,12 +9,11 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import util
 from pathlib import Path
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from otp_service.clock import SystemClock
 from otp_service.events import JsonEvents, Output, adopt_logging
@@ -127,7 +126,7 @@ def build(
         intake=_intake(settings, store, clock, events),
         trust=Trust(settings.service.proxy_hops, settings.proxies()),
     )
-    return _finished(settings, parts, closers)
+    return _finished(parts, closers)
 
 
 def build_report_worker(settings: Settings, events: Events) -> Worker:
@@ -195,7 +194,10 @@ def _challenges(settings: Settings, clock: Clock) -> RiskChallenges | None:
 
 def _router(settings: Settings, clock: Clock, events: Events) -> Router:
     in_flight = settings.max_in_flight()
-    routes = [open_route(table, settings, clock) for table in settings.routes]
+    routes = [
+        replace(open_route(table, settings, clock), clients=settings.clients_of(table))
+        for table in settings.routes
+    ]
     return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
 
 
@@ -266,14 +268,10 @@ def _uplinks(settings: Settings, clock: Clock, events: Events) -> Uplinks | None
     )
 
 
-def _finished(settings: Settings, parts: WebParts, closers: list[Callable[[], None]]) -> Built:
+def _finished(parts: WebParts, closers: list[Callable[[], None]]) -> Built:
     app = Flask("otp_service", static_folder=None, template_folder=None)
     app.register_blueprint(create_blueprint(parts))
     install_problems(app, parts)
-    if hops := settings.service.proxy_hops:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=0, x_proto=hops, x_host=hops, x_prefix=hops
-        )
     built = Built(app, parts, close=_once(closers))
     app.extensions[EXTENSION] = built
     return built

@@ -48,6 +48,11 @@ class Caller:
     kind: KeyKind
     address: str | None = None
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """The pages that may make its calls: none with a secret key, which has no business in a page."""
+        return self.client.origins if self.kind is KeyKind.PUBLISHABLE else frozenset()
+
 
 def key_digest(key: str) -> str:
     """Return what the configuration holds of a key. SHA-256 is enough: keys are 256 random bits."""
@@ -61,9 +66,10 @@ class Clients:
         self._by_id = {client.id: client for client in clients}
         secret = {d: c for c in self._by_id.values() for d in c.secret_key_digests}
         publishable = {key_digest(c.publishable_key): c for c in self._by_id.values() if c.publishable_key}
+        # A publishable key that somebody lists among the secret ones, too, stays what it is.
         self._by_digest = {
-            **{digest: Caller(client, KeyKind.PUBLISHABLE) for digest, client in publishable.items()},
             **{digest: Caller(client, KeyKind.SECRET) for digest, client in secret.items()},
+            **{digest: Caller(client, KeyKind.PUBLISHABLE) for digest, client in publishable.items()},
         }
         self.origins = frozenset(origin for client in self._by_id.values() for origin in client.origins)
 

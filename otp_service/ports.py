@@ -447,8 +447,13 @@ class Ledger(Protocol):
         """Note a wrong code."""
         ...
 
-    def approved(self, tag: str, wrong: int, address: str, guards: Sequence[GuardScope]) -> None:
-        """Note that the phone *tag* was verified, after so many *wrong* codes, which were no guesses then."""
+    def approved(
+        self, tag: str, wrong: int, address: AddressSlot | None, guards: Sequence[GuardScope]
+    ) -> None:
+        """Note that the phone *tag* was verified, after so many *wrong* codes, which were no guesses then.
+
+        The *address* gets its attempt back, since the right code was none of a guesser's.
+        """
         ...
 
     def alarm(self) -> int:

@@ -240,8 +240,8 @@ class Service:
             repeats.admit(self._store.claim(claim))
 
         def submit() -> Approved:
-            if ask.address:
-                self._ledger.admit_attempt(AddressSlot(ask.address, self._policy.risk.address))
+            if address := self._address_slot(ask):
+                self._ledger.admit_attempt(address)
             binding = Binding(verification_id, client.id, ask.phone.e164)
             digests = {
                 kid: codes.digest(keys.digest, binding, code) for kid, keys in self._keyring.by_kid.items()
@@ -436,6 +436,9 @@ class Service:
 
     # ── attempts ──
 
+    def _address_slot(self, ask: Ask) -> AddressSlot | None:
+        return AddressSlot(ask.address, self._policy.risk.address) if ask.address else None
+
     def _attempt(self, ask: Ask, verification_id: str, attempt: Attempt) -> Approval:
         try:
             approval = self._store.attempt(ask.slot, ask.client.id, verification_id, attempt)
@@ -444,7 +447,7 @@ class Service:
             raise
         if not approval.replayed:
             scopes = self._suspicion.scopes(ask)
-            self._ledger.approved(ask.slot.tag, approval.wrong, ask.address, scopes)
+            self._ledger.approved(ask.slot.tag, approval.wrong, self._address_slot(ask), scopes)
         return approval
 
     def _approved(self, ask: Ask, verification_id: str, approval: Approval) -> Approved:

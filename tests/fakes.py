@@ -430,8 +430,10 @@ class FakeLedger:
     def wrong_code(self) -> None:
         self.wrong += 1
 
-    def approved(self, tag: str, wrong: int, address: str, guards: Sequence[GuardScope]) -> None:
-        self.approvals.append((tag, wrong, address, tuple(guards)))
+    def approved(
+        self, tag: str, wrong: int, address: AddressSlot | None, guards: Sequence[GuardScope]
+    ) -> None:
+        self.approvals.append((tag, wrong, address.tag if address else "", tuple(guards)))
 
     def alarm(self) -> int:
         return self.level

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import otp_service
 from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, from_environment
 from otp_service.clients import key_digest
 from otp_service.settings import Settings, SettingsError, from_mapping
+from otp_service.web.address import Trust
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk_key-of-the-test-0123456789"
@@ -126,30 +128,29 @@ def test_closing_again_changes_nothing() -> None:
     assert answer.json["code"] == "provider_unavailable"
 
 
-@pytest.mark.parametrize(("hops", "seen"), [(0, "http://localhost/"), (1, "https://otp.example/")])
-def test_proxies_are_believed_as_far_as_they_are_known(closing: Any, hops: int, seen: str) -> None:
+@pytest.mark.parametrize(
+    ("service", "trust"),
+    [
+        ({}, Trust()),
+        ({"proxy_hops": 2}, Trust(hops=2)),
+        ({"trusted_proxies": ["10.0.0.0/8"]}, Trust(networks=(ip_network("10.0.0.0/8"),))),
+    ],
+    ids=["nobody", "hops", "networks"],
+)
+def test_proxies_are_believed_as_far_as_they_are_known(
+    closing: Any, service: dict[str, Any], trust: Trust
+) -> None:
     clock = fakes.FakeClock()
     built = build(
-        settings(service={"proxy_hops": hops}),
+        settings(service=service),
         store=fakes.FakeStore(clock),
         ledger=fakes.FakeLedger(),
         clock=clock,
         events=fakes.FakeEvents(),
     )
     closing(built.close)
-    seen_by_the_app = []
 
-    @built.app.get("/where")
-    def where() -> str:
-        from flask import request  # noqa: PLC0415 - only here
-
-        seen_by_the_app.append(request.host_url)
-        return ""
-
-    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "otp.example"}
-    built.app.test_client().get("/where", headers=headers)
-
-    assert seen_by_the_app == [seen]
+    assert built.parts.trust == trust
 
 
 # ── worker processes ──

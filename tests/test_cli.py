@@ -335,6 +335,26 @@ def test_fresh_secrets_make_a_configuration_that_is_fit_for_production(tmp_path:
     assert key not in client.stdout
 
 
+def test_fresh_keys_of_a_client_are_told_once_each() -> None:
+    made = run("keys", "new", "web")
+    with_a_page = tomllib.loads(
+        re.sub(r"^# (publishable_key|origins) =", r"\1 =", made.stdout, flags=re.MULTILINE)
+    )
+    web = with_a_page["clients"]["web"]
+    (secret_key,) = re.findall(r"^sk_[\w-]{43}$", made.stderr, re.MULTILINE)
+
+    assert re.fullmatch(r"pk_[\w-]{43}", web["publishable_key"])
+    assert web["origins"] == ["https://www.example.com"]
+    for told in (secret_key, web["publishable_key"], *web["proof_keys"]):
+        assert (made.stdout + made.stderr).count(told) == 1
+
+
+def test_publishable_key_opens_nothing_until_a_page_is_named() -> None:
+    web = tomllib.loads(run("keys", "new", "web").stdout)["clients"]["web"]
+
+    assert set(web) == {"secret_key_digests", "proof_keys", "sms_per_day"}
+
+
 def test_secrets_are_never_the_same_twice() -> None:
     keys = [tomllib.loads(run("secrets", "new").output)["keys"] for _ in range(2)]
 

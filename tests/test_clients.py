@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,30 @@ def test_no_other_text_shows_a_client(key: str) -> None:
 def test_a_made_up_key_shows_nobody(key: str) -> None:
     with pytest.raises(Unauthorized):
         CLIENTS.authenticate(key)
+
+
+def test_publishable_key_shows_its_client_and_is_no_secret_key() -> None:
+    page = "https://www.shop.example"
+    shop = replace(SHOP, publishable_key="pk_shop", origins=frozenset({page}))
+    clients = Clients([shop, MALL])
+
+    assert clients.authenticate("pk_shop") == Caller(shop, KeyKind.PUBLISHABLE)
+    assert clients.authenticate("pk_shop").origins == clients.origins == {page}
+    assert clients.authenticate(NEW).origins == set()
+    with pytest.raises(Unauthorized):
+        clients.authenticate(key_digest("pk_shop"))
+
+
+def test_publishable_key_listed_as_a_secret_one_stays_publishable() -> None:
+    careless = replace(SHOP, publishable_key="pk_shop", secret_key_digests=(key_digest("pk_shop"),))
+
+    assert Clients([careless]).authenticate("pk_shop").kind is KeyKind.PUBLISHABLE
+
+
+def test_client_without_a_publishable_key_is_not_shown_by_an_empty_one() -> None:
+    for nothing in ("", "pk_"):
+        with pytest.raises(Unauthorized):
+            Clients([SHOP, MALL]).authenticate(nothing)
 
 
 def test_a_client_is_found_by_its_name() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -848,6 +849,157 @@ def test_publishable_key_without_a_page_is_a_mistake(raw: Raw) -> None:
     assert told(raw) == ["clients.web.origins: needs the pages that may use the publishable key"]
 
 
+def test_publishable_key_among_the_secret_ones_is_a_mistake(raw: Raw) -> None:
+    raw["clients"]["app"] = copy.deepcopy(raw["clients"]["web"]) | {"proof_keys": [secret(4)], **BROWSER}
+    raw["clients"]["app"]["secret_key_digests"] = [key_digest("sk_two")]
+    assert from_mapping(raw)
+    raw["clients"]["web"]["secret_key_digests"].append(key_digest(BROWSER["publishable_key"]))
+
+    assert told(raw) == ["clients: have a publishable key among the digests of secret keys"]
+
+
+def test_clients_share_no_publishable_key(raw: Raw) -> None:
+    raw["clients"]["web"].update(BROWSER)
+    raw["clients"]["app"] = raw["clients"]["web"] | {
+        "proof_keys": [secret(4)],
+        "secret_key_digests": [key_digest("sk_two")],
+    }
+
+    assert told(raw) == ["clients: share a publishable key"]
+
+
+# ── routes and limits of a client ──
+
+
+def two_routes(raw: Raw) -> Raw:
+    """A client more, and a route more with an account of its own."""
+    second = {"name": "second", "access_key_id": "id2", "access_key_secret": "secret2"}
+    raw["routes"].append({**raw["routes"][0], **second})
+    raw["clients"]["app"] = {
+        "secret_key_digests": [key_digest("sk_two")],
+        "proof_keys": [secret(4)],
+        "sms_per_day": 10,
+    }
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("of_routes", "of_clients", "agreed"),
+    [
+        ([[], []], {}, [set(), set()]),
+        ([["web"], []], {}, [{"web"}, set()]),
+        ([[], []], {"app": ["second"]}, [{"web"}, set()]),
+        ([["web"], []], {"app": ["second"]}, [{"web"}, set()]),
+        ([["web", "app"], []], {"app": ["second"]}, [{"web"}, set()]),
+        ([[], []], {"app": ["second"], "web": ["main"]}, [{"web"}, {"app"}]),
+        ([[], []], {"app": ["second", "main"]}, [set(), set()]),
+    ],
+    ids=["all", "by route", "by client", "by both", "the narrower counts", "apart", "all by name"],
+)
+def test_route_serves_the_clients_on_which_both_agree(
+    raw: Raw, of_routes: list[list[str]], of_clients: dict[str, list[str]], agreed: list[set[str]]
+) -> None:
+    two_routes(raw)
+    for route, clients in zip(raw["routes"], of_routes, strict=True):
+        route["clients"] = clients
+    for client, routes in of_clients.items():
+        raw["clients"][client]["routes"] = routes
+    settings = from_mapping(raw)
+
+    assert [settings.clients_of(route) for route in settings.routes] == agreed
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentences"),
+    [
+        (
+            "clients.app.routes",
+            ["main", "third"],
+            ["clients.app.routes: names a route that is not in [[routes]]"],
+        ),
+        (
+            "routes.0.clients",
+            ["app"],
+            [
+                "clients.app.purposes: has login, for which no route sends to CN in any locale",
+                "clients.app.purposes: has signup, for which no route sends to CN in any locale",
+                "routes[0].clients: leaves none, because those clients are bound to other routes",
+            ],
+        ),
+    ],
+    ids=["unknown route", "nobody is left"],
+)
+def test_clients_and_routes_must_fit(raw: Raw, path: str, value: object, sentences: list[str]) -> None:
+    two_routes(raw)["clients"]["app"]["routes"] = ["second"]
+    raw["routes"][1]["clients"] = ["web"] if path.startswith("routes") else []
+
+    assert sorted(told(put(raw, path, value))) == sentences
+
+
+def test_limits_of_a_client_stand_over_those_of_the_service(raw: Raw) -> None:
+    raw["limits"] = {"sends_per_day": 8}
+    usual = from_mapping(raw)
+    raw["clients"]["web"]["limits"] = {"cooldown": [90, 120, 300], "sends_per_hour": 2, "failures_per_day": 5}
+    own = from_mapping(raw).all_clients()["web"].limits
+
+    assert usual.all_clients()["web"].limits is None
+    assert own == replace(
+        usual.policy().phone_limits, cooldown=(90, 120, 300), sends_per_hour=2, failures_per_day=5
+    )
+    assert own.sends_per_day == 8
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"cooldown": [60, 60, 120, 300]},
+        {"cooldown": [300]},
+        {"cooldown": [60, 60, 120, 300, 600]},
+        {"sends_per_hour": 5, "sends_per_day": 10, "sends_per_requester_per_hour": 4},
+        {"failures_per_hour": 10, "failures_per_day": 20},
+    ],
+    ids=str,
+)
+def test_limits_of_a_client_may_be_as_strict_as_the_services(raw: Raw, limits: dict[str, object]) -> None:
+    raw["clients"]["web"]["limits"] = limits
+
+    assert from_mapping(raw).all_clients()["web"].limits
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "what"),
+    [
+        ("sends_per_hour", 6, "must be at most limits.sends_per_hour"),
+        ("sends_per_day", 11, "must be at most limits.sends_per_day"),
+        ("sends_per_requester_per_hour", 5, "must be at most limits.sends_per_requester_per_hour"),
+        ("failures_per_hour", 11, "must be at most limits.failures_per_hour"),
+        ("failures_per_day", 21, "must be at most limits.failures_per_day"),
+        ("sends_per_hour", 0, "must be at least 1"),
+        ("cooldown", [60], "must be at least limits.cooldown at every step"),
+        ("cooldown", [60, 60, 120, 299], "must be at least limits.cooldown at every step"),
+        ("cooldown", [60, 60, 120, 300, 299], "must be at least limits.cooldown at every step"),
+        ("cooldown", [], "needs at least 1"),
+        ("lock_at", 10, "is not a setting"),
+        ("slow_lane_at", 10, "is not a setting"),
+        ("known_share", 0.1, "is not a setting"),
+    ],
+)
+def test_looser_limits_of_a_client_are_mistakes(raw: Raw, setting: str, value: object, what: str) -> None:
+    raw["clients"]["web"]["limits"] = {setting: value}
+
+    assert told(raw) == [f"clients.web.limits.{setting}: {what}"]
+
+
+def test_secret_keys_of_a_client_can_be_changed_one_after_the_other(raw: Raw) -> None:
+    raw["clients"]["web"]["secret_key_digests"] = [key_digest("sk_old"), key_digest("sk_new")]
+    clients = from_mapping(raw).all_clients()
+
+    assert clients.authenticate("sk_old") == clients.authenticate("sk_new")
+
+
+# ── proxies ──
+
+
 def test_proxies_are_trusted_by_number_or_by_network(raw: Raw) -> None:
     raw["service"]["trusted_proxies"] = ["10.0.0.0/8", "fd00::/8"]
     networks = from_mapping(raw).proxies()
@@ -900,6 +1052,9 @@ def test_lists_become_entries(raw: Raw) -> None:
         ("allow", {"countries": ["CN"]}, "allow.countries: is not a setting"),
         ("guard", {"mode": "on"}, "guard.mode: must be"),
         ("wrong_codes", {"hard_least": 3}, "wrong_codes.hard_least: must be at least wrong_codes.least"),
+        ("risk", {"challenge": "captcha"}, "risk.challenge: must be 'altcha' or 'off'"),
+        ("risk", {"ttl": 59}, "risk.ttl: must be at least 60"),
+        ("risk", {"ttl": 1801}, "risk.ttl: must be at most 1800"),
         ("address_limits", {"sends_per_hour": 101}, "address_limits.sends_per_hour: must be at most"),
     ],
 )

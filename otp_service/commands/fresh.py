@@ -21,6 +21,11 @@ def secret_key() -> str:
     return f"sk_{secret()}"
 
 
+def publishable_key() -> str:
+    """Return a client's key for browsers."""
+    return f"pk_{secret()}"
+
+
 def keys_table() -> str:
     """Return a [keys] table with a root secret, named after this year, and a tag key."""
     kid = f"{datetime.now(UTC):%Y}a"
@@ -37,6 +42,8 @@ tag_key = "{secret()}"
 def client_table(client: str, key: str) -> str:
     """Return a [clients.<id>] table for *client*, whose secret key is *key*.
 
+    Its publishable key waits in a comment: it is good for nothing until somebody says for which pages.
+
     Raises:
         click.BadParameter: *client* cannot be the id of a client.
     """
@@ -46,7 +53,7 @@ def client_table(client: str, key: str) -> str:
 [clients.{client}]
 secret_key_digests = ["{key_digest(key)}"]
 proof_keys = ["{secret()}"]
-publishable_key = "pk_{secret()}"  # for browsers; no secret
-origins = ["http://localhost:3000"]  # the pages that may use it
 sms_per_day = 1000  # how many SMS it may cause in a day
+# publishable_key = "{publishable_key()}"  # for browsers; no secret
+# origins = ["https://www.example.com"]  # the pages that may use it, exactly
 """

@@ -128,7 +128,7 @@ def _bound(key: bytes, binding: RiskBinding) -> str:
 
 def _read(text: str) -> _Solution | None:
     """Read what a stranger sent; nothing unless it is altcha's payload in every respect."""
-    if len(text) > MAX_PAYLOAD or not text.isascii():
+    if len(text) > MAX_PAYLOAD:
         return None
     try:
         told = json.loads(base64.b64decode(text, validate=True))
@@ -138,7 +138,7 @@ def _read(text: str) -> _Solution | None:
         return None
     number = told.get("number")
     texts = [told.get(name) for name in ("salt", "challenge", "signature")]
-    if type(number) is not int or number < 0 or not all(isinstance(t, str) and t.isascii() for t in texts):
+    if type(number) is not int or not all(isinstance(t, str) and t.isascii() for t in texts):
         return None
     salt, challenge, signature = map(str, texts)
     # Without its delimiter the end of a salt could be moved into the number.

@@ -10,7 +10,9 @@ from pydantic import Field, SecretStr
 
 from otp_service.clients import Client
 from otp_service.codes import CodeType
+from otp_service.limits import PhoneLimits
 from otp_service.proofs import ProofKeys
+from otp_service.settings.client_limits import ClientLimitsTable
 from otp_service.settings.mistakes import Mistake
 from otp_service.settings.secret_text import faults, plain
 from otp_service.settings.tables import Count, Table
@@ -40,7 +42,8 @@ class PurposeTable(Table):
 class ClientTable(Table):
     """One client: its keys, what it may ask for and how much.
 
-    *secret_key_digests* are SHA-256 in hex; *proof_keys* are the newest first; no *purposes* means all.
+    *secret_key_digests* are SHA-256 in hex; *proof_keys* are the newest first; no *purposes* or *routes*
+    means all.
     """
 
     secret_key_digests: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
@@ -50,12 +53,14 @@ class ClientTable(Table):
     publishable_key: Annotated[str, Field(pattern=r"^pk_[A-Za-z0-9_-]{16,128}$")] | None = None
     origins: tuple[str, ...] = ()
     purposes: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
     sms_per_day: Count | None = None
     require_client_ip: bool = False
     may_unlock: bool = False
+    limits: ClientLimitsTable = ClientLimitsTable()
 
-    def client(self, client_id: str, all_purposes: Iterable[str]) -> Client:
-        """Return the client that this table describes."""
+    def client(self, client_id: str, all_purposes: Iterable[str], usual: PhoneLimits) -> Client:
+        """Return the client that this table describes; *usual* limits hold where it has none of its own."""
         return Client(
             id=client_id,
             secret_key_digests=self.secret_key_digests,
@@ -63,9 +68,14 @@ class ClientTable(Table):
             sms_per_day=self.sms_per_day or DEVELOPMENT_BUDGET,
             require_client_ip=self.require_client_ip,
             may_unlock=self.may_unlock,
+            limits=self.limits.over(usual),
             publishable_key=self.publishable_key or "",
             origins=frozenset(self.origins),
         )
+
+    def takes(self, route: str) -> bool:
+        """Tell whether its SMS may go the way of *route*."""
+        return not self.routes or route in self.routes
 
     def signing_keys(self) -> ProofKeys:
         """Return the keys of its proofs, newest first; the table must be free of mistakes."""

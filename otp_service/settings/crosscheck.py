@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import product
 
+from otp_service.clients import key_digest
 from otp_service.settings.clients import ID, NAME, ClientTable
 from otp_service.settings.lists import network_fault
 from otp_service.settings.mistakes import Mistake
-from otp_service.settings.routes import WEBHOOK
+from otp_service.settings.routes import WEBHOOK, RouteTable
 from otp_service.settings.secret_text import forms
 from otp_service.settings.settings import Settings
 from otp_service.settings.test_phones import CHINA
@@ -65,9 +66,6 @@ def _proxy_mistakes(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(f"service.trusted_proxies[{number}]", fault)
     if settings.service.trusted_proxies and settings.service.proxy_hops:
         yield Mistake("service.proxy_hops", "and service.trusted_proxies exclude each other")
-    keys = [client.publishable_key for client in settings.clients.values() if client.publishable_key]
-    if _repeated(keys):
-        yield Mistake("clients", "share a publishable key")
 
 
 def _purpose_mistakes(settings: Settings) -> Iterator[Mistake]:
@@ -86,17 +84,30 @@ def _client_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield from client.mistakes(f"clients.{name}")
         if not set(client.purposes) <= set(settings.purposes):
             yield Mistake(f"clients.{name}.purposes", "names a purpose that is not in [purposes]")
+        if not set(client.routes) <= {route.name for route in settings.routes}:
+            yield Mistake(f"clients.{name}.routes", "names a route that is not in [[routes]]")
+        yield from client.limits.mistakes(f"clients.{name}.limits", settings.phone_limits())
         yield from _unserved(settings, name, client)
+    yield from _key_mistakes(settings)
+
+
+def _key_mistakes(settings: Settings) -> Iterator[Mistake]:
+    publishable = [client.publishable_key for client in settings.clients.values() if client.publishable_key]
     digests = [d for client in settings.clients.values() for d in client.secret_key_digests]
+    if _repeated(publishable):
+        yield Mistake("clients", "share a publishable key")
     if _repeated(digests):
         yield Mistake("clients", "share a secret key digest")
+    if set(map(key_digest, publishable)) & set(digests):
+        yield Mistake("clients", "have a publishable key among the digests of secret keys")
 
 
 def _unserved(settings: Settings, name: str, client: ClientTable) -> Iterator[Mistake]:
     """Tell which of the client's purposes no route sends for."""
+    routes = [route for route in settings.routes if client.takes(route.name)]
     wanted = [purpose for purpose in settings.purposes if purpose in (client.purposes or settings.purposes)]
     for purpose, country in product(wanted, settings.service.countries):
-        if not any(route.serves(name, purpose, country) for route in settings.routes):
+        if not any(route.serves(name, purpose, country) for route in routes):
             what = f"has {purpose}, for which no route sends to {country} in any locale"
             yield Mistake(f"clients.{name}.purposes", what)
 
@@ -108,11 +119,18 @@ def _route_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield from route.minutes_mistakes(where, settings.codes.ttl)
         if not set(route.clients) <= set(settings.clients):
             yield Mistake(f"{where}.clients", "names a client that is not in [clients]")
+        elif not _has_takers(settings, route):
+            yield Mistake(f"{where}.clients", "leaves none, because those clients are bound to other routes")
         purposes = {template.purpose for template in route.templates} - {"*"}
         if not purposes <= set(settings.purposes):
             yield Mistake(f"{where}.templates", "name a purpose that is not in [purposes]")
     if _repeated(route.name for route in settings.routes if route.name):
         yield Mistake("routes", "share a name")
+
+
+def _has_takers(settings: Settings, route: RouteTable) -> bool:
+    named = route.clients or tuple(settings.clients)
+    return not named or any(settings.clients[name].takes(route.name) for name in named)
 
 
 def _report_mistakes(settings: Settings) -> Iterator[Mistake]:

@@ -67,7 +67,7 @@ class Settings(Table):
         return Policy(
             phones=self.phone_rules(),
             purposes=self.code_types(),
-            phone_limits=PhoneLimits(**self.limits.model_dump(exclude={"known_share"})),
+            phone_limits=self.phone_limits(),
             code_limits=CodeLimits(**self.codes.model_dump()),
             sms_per_day=self.service.sms_per_day or DEVELOPMENT_BUDGET,
             known_share=self.limits.known_share,
@@ -77,6 +77,10 @@ class Settings(Table):
             lists=Lists(deny=self.deny.entries(), allow=self.allow.entries()),
             test_phones={table.phone: table.made() for table in self.test_phones},
         )
+
+    def phone_limits(self) -> PhoneLimits:
+        """Return what one phone may receive, unless a client has limits of its own."""
+        return PhoneLimits(**self.limits.model_dump(exclude={"known_share"}))
 
     def pool_size(self) -> int:
         """Return how many connections to Redis a worker may have: one for every thread that can ask."""
@@ -104,7 +108,18 @@ class Settings(Table):
 
     def all_clients(self) -> Clients:
         """Return the clients with their keys and budgets."""
-        return Clients(table.client(name, self.purposes) for name, table in self.clients.items())
+        usual = self.phone_limits()
+        return Clients(table.client(name, self.purposes, usual) for name, table in self.clients.items())
+
+    def clients_of(self, route: RouteTable) -> frozenset[str]:
+        """Return the clients that *route* sends for, as its table and theirs agree; empty when that is all.
+
+        That they never agree is a mistake which the cross-check tells.
+        """
+        takers = {name for name, client in self.clients.items() if client.takes(route.name)}
+        if len(takers) == len(self.clients):
+            return frozenset(route.clients)
+        return frozenset(takers.intersection(route.clients or takers))
 
     def signers(self, clock: Callable[[], float]) -> dict[str, ProofSigner]:
         """Return who mints the proofs of each client; *clock* gives unix seconds."""

@@ -122,13 +122,16 @@ class RedisLedger:
         with self._lock:
             self._page.wrong += 1
 
-    def approved(self, tag: str, wrong: int, address: str, guards: Sequence[GuardScope]) -> None:
+    def approved(
+        self, tag: str, wrong: int, address: AddressSlot | None, guards: Sequence[GuardScope]
+    ) -> None:
         """See `ports.Ledger.approved`."""
         with self._lock:
             self._page.wrong -= wrong
             self._page.approvals += 1
             if address:
-                self._page.verified[address].append(arguments.short_phone(tag))
+                self._page.attempts[address] -= 1
+                self._page.verified[address.tag].append(arguments.short_phone(tag))
             for scope in guards:
                 self._page.approved_in[scope] += 1
 

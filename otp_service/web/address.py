@@ -1,7 +1,9 @@
-"""The address at the other end of a connection, behind proxies that are trusted. Touches nothing.
+"""The requester's address: who stands behind a connection and the trusted proxies. Touches nothing.
 
-By default no proxy is: whatever a header says, the connection's own address counts. Malformed entries end the
-trust, so that nobody gains by them.
+By default no proxy is trusted, and no header is looked at. Whoever makes a call writes its headers, so of
+`X-Forwarded-For` only the entries count that our own proxies have written, at its right end; what stands left
+of those never matters, nor do `X-Real-IP` and `Forwarded`. An entry that is no address ends the trust: then
+the connection's own address counts.
 """
 
 from __future__ import annotations
@@ -10,48 +12,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+Address = IPv4Address | IPv6Address
+
+NOWHERE = IPv4Address(0)
+"""Stands for connections without an address, those of Unix sockets: unless a proxy speaks, all are as one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Which entries of `X-Forwarded-For` are believed: the last *hops*, or those written by *networks*."""
+    """Which entries of `X-Forwarded-For` are believed: the last *hops*, or those written from *networks*."""
 
     hops: int = 0
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-def address_of(environ: Mapping[str, object], trust: Trust) -> str | None:
-    """Return the address of the end user, None when the server tells none."""
-    connection = _read(str(environ.get("REMOTE_ADDR", "")))
-    if connection is None:
-        return None
-    entries = [_read(text.strip()) for text in str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")]
-    find = _by_hops if trust.hops else _by_networks
-    return str(find(connection, entries, trust))
+def address_of(environ: Mapping[str, object], trust: Trust) -> str:
+    """Return the address of the end user behind the call with *environ*."""
+    connection = _read(str(environ.get("REMOTE_ADDR", ""))) or NOWHERE
+    # A server joins the lines of a repeated header in their order, so that the last entry is the nearest.
+    entries = str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
+    if trust.hops:
+        return str(_by_hops(entries, trust.hops) or connection)
+    return str(_by_networks(connection, entries, trust) or connection)
 
 
-Address = IPv4Address | IPv6Address
-
-
-def _by_hops(connection: Address, entries: list[Address | None], trust: Trust) -> Address:
+def _by_hops(entries: list[str], hops: int) -> Address | None:
     """Return the entry that the outermost of our proxies has written."""
-    if len(entries) < trust.hops:
-        return connection
-    return entries[-trust.hops] or connection
+    ours = [_read(entry) for entry in entries[-hops:]]
+    return None if len(ours) < hops or None in ours else ours[0]
 
 
-def _by_networks(connection: Address, entries: list[Address | None], trust: Trust) -> Address:
-    """Return the last address that is no proxy of ours."""
-    known = connection
+def _by_networks(connection: Address, entries: list[str], trust: Trust) -> Address | None:
+    """Return the last address that is no proxy of ours; if all are, the first."""
+    known: Address | None = connection
     for entry in reversed(entries):
-        if entry is None or not any(known in network for network in trust.networks):
+        if known is None or not any(known in network for network in trust.networks):
             break
-        known = entry
+        known = _read(entry)
     return known
 
 
 def _read(text: str) -> Address | None:
+    """Return the address that *text* spells, IPv4 in IPv6 clothes as IPv4."""
+    plain = text.strip(" \t")
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(plain.partition("%")[0] if ":" in plain else plain)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

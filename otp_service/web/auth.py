@@ -33,7 +33,7 @@ def admit_origin(caller: Caller, origin: str | None) -> None:
     Raises:
         Forbidden: it shows another page, or none.
     """
-    if caller.kind is KeyKind.PUBLISHABLE and (origin is None or origin not in caller.client.origins):
+    if caller.kind is KeyKind.PUBLISHABLE and (origin is None or origin not in caller.origins):
         raise Forbidden
 
 

@@ -23,8 +23,8 @@ from otp_service.web.responses import nothing, respond
 
 View = Callable[[Record], Response]
 
-_CLIENT = "otp_service_client"
-"""Where the client of the call at hand stands while its answer is made."""
+_ORIGINS = "otp_service_origins"
+"""Where the pages that may read the answer stand, while the call at hand is at work."""
 
 
 def create_blueprint(parts: WebParts) -> Blueprint:
@@ -32,11 +32,14 @@ def create_blueprint(parts: WebParts) -> Blueprint:
     blueprint = Blueprint("otp_service", __name__)
     for call in CALLS:
         view = _framed(parts, call.name, partial(_answer, parts, call))
-        methods = ["POST"]
         if KeyKind.PUBLISHABLE in call.callers:
-            view = _for_browsers(parts, view)
-            methods = ["POST", "OPTIONS"]
-        blueprint.add_url_rule(call.path, call.name, view, methods=methods, provide_automatic_options=False)
+            view = _for_pages(parts, view)
+            name = f"{call.name}_preflight"
+            asked = _framed(parts, name, partial(_preflight, parts), quiet=True)
+            blueprint.add_url_rule(
+                call.path, name, asked, methods=["OPTIONS"], provide_automatic_options=False
+            )
+        blueprint.add_url_rule(call.path, call.name, view, methods=["POST"], provide_automatic_options=False)
     for path, page in PAGES.items():
         name = page.__name__
         view = _framed(parts, name, partial(_show, parts, page), quiet=True)
@@ -86,24 +89,29 @@ def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> C
     return framed
 
 
-def _for_browsers(parts: WebParts, view: Callable[..., Response]) -> Callable[..., Response]:
-    """Let pages of the configured origins make the call and read whatever is answered."""
+def _for_pages(parts: WebParts, view: Callable[..., Response]) -> Callable[..., Response]:
+    """Let pages of the configured origins read whatever is answered, problems too.
+
+    Whose pages they must be is known once the key is; that a key is not known, any client's pages may read.
+    """
 
     def answered(**given: str) -> Response:
-        origin = request.environ.get("HTTP_ORIGIN")
-        if request.method == "OPTIONS":
-            return cors.preflight(nothing(), origin, parts.clients)
-        g.pop(_CLIENT, None)
-        return cors.dress(view(**given), origin, parts.clients, g.get(_CLIENT))
+        setattr(g, _ORIGINS, parts.clients.origins)
+        response = view(**given)
+        return cors.dress(response, request.environ.get("HTTP_ORIGIN"), g.pop(_ORIGINS))
 
     return answered
+
+
+def _preflight(parts: WebParts, _: Record) -> Response:
+    return cors.preflight(nothing(), request.environ.get("HTTP_ORIGIN"), parts.clients.origins)
 
 
 def _answer(parts: WebParts, call: Call, record: Record) -> Response:
     asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - one look-up
     caller = auth.authenticate(asked.environ.get("HTTP_AUTHORIZATION"), parts.clients)
     record.client = caller.client.id
-    setattr(g, _CLIENT, caller.client)
+    setattr(g, _ORIGINS, caller.origins)
     auth.admit(caller, call.callers)
     if caller.kind is KeyKind.PUBLISHABLE:
         auth.admit_origin(caller, asked.environ.get("HTTP_ORIGIN"))

@@ -1,37 +1,40 @@
-"""Cross-origin calls: which pages of others a browser may let call us. Touches nothing.
+"""Cross-origin calls: which pages a browser may let call us and read our answers. Touches nothing.
 
 An origin is compared as a whole with those of the configuration; there are no patterns, no credentials, and
-`null` is nobody's origin.
+`null` is nobody's origin. It is a rule for browsers: what keeps strangers out is the key and its limits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from flask import Response
 
-from otp_service.clients import Client, Clients
-
-EXPOSED = "Retry-After, X-Request-Id, Idempotency-Replayed"
-HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-Id"
+EXPOSED = "retry-after, x-request-id, idempotency-replayed"
+HEADERS = "authorization, content-type, idempotency-key"
 MAX_AGE = "600"
 """Seconds for which a browser need not ask again."""
 
 
-def dress(response: Response, origin: str | None, clients: Clients, client: Client | None) -> Response:
-    """Let pages of *origin* read *response*, if *client* knows it, or any client while nobody is known."""
-    response.headers["Vary"] = "Origin"
-    allowed = client.origins if client else clients.origins
-    if origin is not None and origin in allowed:
-        response.headers["Access-Control-Allow-Origin"] = origin
+def dress(response: Response, origin: str | None, origins: AbstractSet[str]) -> Response:
+    """Let the page of *origin* read *response*, if it is one of *origins*."""
+    if _let_in(response, origin, origins):
         response.headers["Access-Control-Expose-Headers"] = EXPOSED
     return response
 
 
-def preflight(response: Response, origin: str | None, clients: Clients) -> Response:
-    """Answer a browser that asks whether pages of *origin* may call; it brings no key yet."""
-    dress(response, origin, clients, None)
-    if "Access-Control-Allow-Origin" in response.headers:
+def preflight(response: Response, origin: str | None, origins: AbstractSet[str]) -> Response:
+    """Tell a browser that asks first whether the page of *origin*, one of *origins*, may call."""
+    if _let_in(response, origin, origins):
         response.headers["Access-Control-Allow-Methods"] = "POST"
         response.headers["Access-Control-Allow-Headers"] = HEADERS
         response.headers["Access-Control-Max-Age"] = MAX_AGE
-        del response.headers["Access-Control-Expose-Headers"]
     return response
+
+
+def _let_in(response: Response, origin: str | None, origins: AbstractSet[str]) -> bool:
+    response.headers["Vary"] = "Origin"  # in any case: no cache may tell one page what another was told
+    if origin is None or origin not in origins:
+        return False
+    response.headers["Access-Control-Allow-Origin"] = origin
+    return True

@@ -196,8 +196,10 @@ def _parameters() -> Json:
         "RequestId": {
             "name": request_id.HEADER,
             "in": "header",
-            "description": "An id of the caller's own for this call; one of another form is ignored.",
-            "schema": {"type": "string", "pattern": f"^{request_id.GIVEN.pattern}$"},
+            # Without a pattern: one of another form breaks no rule, it only goes unheard.
+            "description": "An id of the caller's own for this call; one that does not match "
+            f"`^{request_id.GIVEN.pattern}$` is ignored.",
+            "schema": {"type": "string"},
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key",

@@ -100,7 +100,8 @@ class RequestBody(Body):
         str | None,
         StringConstraints(max_length=4096, pattern=_PRINTABLE),
         Field(
-            description="Reserved: the solution of a risk challenge. None is set yet, so it has no effect."
+            description="The solution of the risk challenge that this request was refused with: for altcha, "
+            "its payload in base64. It counts once, for this phone and the key's client."
         ),
     ] = None
 

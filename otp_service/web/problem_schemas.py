@@ -20,8 +20,8 @@ SAMPLE_REQUEST_ID = "req_hB3XJ5o8yq0ZdTkM"
 SAMPLE_CHALLENGE: dict[str, object] = {
     "algorithm": "SHA-256",
     "challenge": "2c5e8a…",
-    "maxnumber": 100_000,
-    "salt": "b1946ac9…?expires=1795421861",
+    "maxnumber": 50_000,
+    "salt": "b1946ac9…?expires=1795421861&level=1&for=721c7e0a…&",
     "signature": "7f83b165…",
 }
 

@@ -25,6 +25,7 @@ from attacks.target import (
     wrong_codes,
 )
 from history import DAY, HOUR, claims, guesses_by_phone, most_within
+from puzzles import solve
 
 import otp_service
 from otp_service.web.calls import CALLS
@@ -98,6 +99,7 @@ class Siege:
     phone: str = field(default_factory=new_phone)
     began: float = 0.0
     sms: int = 0
+    challenges: int = 0
     guesses: list[float] = field(default_factory=list)
     walls: dict[str, tuple[int, float, int]] = field(default_factory=dict)
     """Each limit that was run into: after how many SMS, how long after the start, the longest wait (s)."""
@@ -105,6 +107,10 @@ class Siege:
     def round(self) -> bool:
         """Request, guess five times, and wait as told; False once the phone is locked."""
         answer = self.target.shop.request(self.phone)
+        if answer.status == 403:  # in the slow lane
+            self.challenges += 1
+            solution = solve(answer.body["challenge"])
+            answer = self.target.shop.request(self.phone, risk_solution=solution)
         if answer.status == 429:
             return self.wait(answer)
         assert answer.status == 201, answer.text

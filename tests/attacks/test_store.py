@@ -159,7 +159,7 @@ def test_a28_calls_leave_no_scripts_and_no_unknown_keys_behind(lonely_target: Ta
 def walk(target: Target) -> Answer:
     """Make every call once for a phone of its own."""
     phone = new_phone()
-    opened = target.open(phone, client_ip=f"2001:db8::{secrets.token_hex(2)}")
+    opened = target.open(phone, client_ip=f"2001:db8:0:{secrets.token_hex(2)}::1")
     target.shop.resend(phone, opened)
     target.shop.verify(phone, opened, wrong_codes(target.code(phone), 1)[0])
     target.shop.status(phone, opened)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from deployment import Answer, Deployment, new_phone, running_service
+from puzzles import solve
 from servers import redis_binary, running
 
 SMALL = """
@@ -28,14 +25,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         running_service(redis, directory, change=lambda text: text + SMALL) as deployment,
     ):
         yield deployment
-
-
-def solve(challenge: dict[str, Any]) -> str:
-    for number in range(challenge["maxnumber"] + 1):
-        text = f"{challenge['salt']}{number}".encode()
-        if hashlib.sha256(text).hexdigest() == challenge["challenge"]:
-            return base64.b64encode(json.dumps({**challenge, "number": number}).encode()).decode()
-    raise AssertionError("no number solves it")
 
 
 def ask(service: Deployment, phone: str, address: str, **more: object) -> Answer:

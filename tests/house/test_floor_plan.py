@@ -113,7 +113,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "requests": ("sms/", "client/"),
     "urllib3": ("sms/", "client/"),  # what requests stands on and what it lets through
     "flask": ("web/", "sandbox/", "app.py"),
-    "werkzeug": ("web/", "sandbox/", "app.py", "server.py"),  # what Flask stands on
+    "werkzeug": ("web/", "sandbox/", "server.py"),  # what Flask stands on
     "jinja2": ("web/",),  # comes with Flask
     "markupsafe": ("web/",),  # as above
     "itsdangerous": ("proofs.py",),

@@ -157,7 +157,7 @@ def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(ledger: RedisL
         ledger.wrong_code()
     ledger.flush()
     before = ledger.alarm()
-    ledger.approved("t" * 16, 4, "", ())
+    ledger.approved("t" * 16, 4, None, ())
     ledger.flush()
 
     assert (before, ledger.alarm()) == (1, 0)
@@ -197,7 +197,7 @@ def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisLedger) 
     for _ in range(2):
         phone.store.peek(phone.slot, 5, Knock(address=address))
     full = phone.store.peek(phone.slot, 5, Knock(address=address)).suspicions
-    ledger.approved(phone.slot.tag, 0, address.tag, ())
+    ledger.approved(phone.slot.tag, 0, address, ())
     ledger.flush()
 
     assert full == ("address_sends_per_hour",)
@@ -212,7 +212,7 @@ def test_guard_that_only_watches_says_what_it_would_have_done(ledger: RedisLedge
         ledger.sent([guard] * 5)
         ledger.flush()
         actions.append([facts["action"] for name, facts in events.seen if name == "guard_tripped"])
-    ledger.approved("t" * 16, 0, "", [guard] * 20)
+    ledger.approved("t" * 16, 0, None, [guard] * 20)
     ledger.flush()
 
     told = [facts["action"] for name, facts in events.seen if name == "guard_tripped"]
@@ -276,7 +276,9 @@ def test_every_key_of_the_ledger_goes(
     backend: tuple[redis.Redis, bool], ledger: RedisLedger, phone: Phone
 ) -> None:
     ledger.wrong_code()
-    ledger.approved("t" * 16, 0, "a" * 16, [GuardScope("client", "client:x", GuardLimits())])
+    ledger.approved(
+        "t" * 16, 0, AddressSlot("a" * 16, AddressLimits()), [GuardScope("client", "client:x", GuardLimits())]
+    )
     ledger.flush()
 
     client, _ = backend

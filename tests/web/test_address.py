@@ -13,7 +13,7 @@ ONE_HOP, TWO_HOPS = Trust(hops=1), Trust(hops=2)
 INSIDE = Trust(networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
 
-def of(connection: str, forwarded: str | None, trust: Trust, **more: str) -> str | None:
+def of(connection: str, forwarded: str | None, trust: Trust, **more: str) -> str:
     environ: dict[str, object] = {"REMOTE_ADDR": connection, **more}
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
@@ -37,6 +37,11 @@ def of(connection: str, forwarded: str | None, trust: Trust, **more: str) -> str
         ("fd00::1", "2001:db8::5", INSIDE, "2001:db8::5"),
         ("::ffff:10.0.0.1", "198.51.100.1", INSIDE, "198.51.100.1"),
         ("::ffff:203.0.113.7", None, NOBODY, "203.0.113.7"),
+        ("10.0.0.1", "::ffff:198.51.100.1", ONE_HOP, "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1, ::ffff:10.9.9.9", INSIDE, "198.51.100.1"),
+        ("fe80::1%eth0", None, NOBODY, "fe80::1"),
+        ("10.0.0.1", "6.6.6.6,198.51.100.1", ONE_HOP, "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6 ,\t198.51.100.1 ", INSIDE, "198.51.100.1"),
     ],
 )
 def test_address_is_the_last_that_is_not_ours(
@@ -45,9 +50,24 @@ def test_address_is_the_last_that_is_not_ours(
     assert of(connection, forwarded, trust) == address
 
 
-@pytest.mark.parametrize(
-    "odd", ["", "unknown", "evil, ", "203.0.113.7:80", "'; DROP", "1.2.3", ",,,", "[::1]"]
-)
+ODD = [
+    "",
+    "unknown",
+    "evil, ",
+    "203.0.113.7:80",
+    "'; DROP",
+    "1.2.3",
+    ",,,",
+    "[::1]",
+    "203.0.113.7%1",
+    "\u0662\u0660\u0663.0.113.7",
+    "203.0.113.007",
+    "3405803783",
+    "_hidden",
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
 @pytest.mark.parametrize("trust", [ONE_HOP, INSIDE], ids=["hops", "networks"])
 def test_odd_entry_ends_the_trust(odd: str, trust: Trust) -> None:
     assert of("10.0.0.1", odd, trust) == "10.0.0.1"
@@ -61,9 +81,23 @@ def test_other_headers_say_nothing(trust: Trust) -> None:
     assert of("203.0.113.7", None, trust, **lies) == "203.0.113.7"
 
 
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
+def test_odd_entry_among_our_own_ends_the_trust(odd: str) -> None:
+    """Half of what our proxies say is no better than nothing."""
+    assert of("10.0.0.1", f"198.51.100.1, {odd}", TWO_HOPS) == "10.0.0.1"
+    assert of("10.0.0.1", f"198.51.100.1, {odd}, 10.9.9.9", INSIDE) == "10.0.0.1"
+
+
 @pytest.mark.parametrize("connection", ["", "unix:", "not an address"])
-def test_server_that_tells_no_address_has_none(connection: str) -> None:
-    assert of(connection, "198.51.100.1", ONE_HOP) is None
+def test_connections_without_an_address_are_one_unless_a_proxy_speaks(connection: str) -> None:
+    """A browser always has an address, or its limits would not be counted."""
+    assert of(connection, "198.51.100.1", NOBODY) == of(connection, None, INSIDE) == "0.0.0.0"
+    assert of(connection, "198.51.100.1", INSIDE) == "0.0.0.0"
+    assert of(connection, "6.6.6.6, 198.51.100.1", ONE_HOP) == "198.51.100.1"
+
+
+def test_no_header_is_read_while_nobody_is_trusted() -> None:
+    assert address_of({}, NOBODY) == address_of({"HTTP_X_FORWARDED_FOR": "6.6.6.6"}, NOBODY)
 
 
 def test_forged_entries_on_the_left_never_move_an_address() -> None:
