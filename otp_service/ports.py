@@ -165,13 +165,22 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """Where the first flush has counted an SMS that has not gone out yet: at an address, by the guard."""
+
+    address: AddressSlot | None = None
+    guards: tuple[GuardScope, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What a peek at a phone tells: nothing forbids a send now, and whether the phone is known.
 
     *now* (unix seconds, of the store's clock), *purpose* and *last* send are those of a verification.
     *is_slow*: after so many wrong codes in a row the phone gets one attempt a day, for a risk challenge.
     *refusal* is why no SMS may go out now, the one that takes longest to pass; *suspicions* name what asks
-    for a risk challenge first. *solved*: the solution shown was not used before.
+    for a risk challenge first. *solved*: the solution shown was not used before. *counted*: where an SMS
+    counts as sent already.
     """
 
     known: bool
@@ -182,6 +191,7 @@ class Standing:
     refusal: OtpError | None = None
     suspicions: tuple[str, ...] = ()
     guards: tuple[GuardReading, ...] = ()
+    counted: Counted = Counted()
     solved: bool = False
     claim: ClaimReading | None = None
 
@@ -280,6 +290,10 @@ class Store(Protocol):
 
         The refusal may be a VerificationError: unknown, or ended, or too old for a resend.
         """
+        ...
+
+    def uncount(self, tag: str, counted: Counted) -> None:
+        """Give back what the first flush has *counted* for an SMS to the phone *tag* that did not go out."""
         ...
 
     def claim(self, claim: Claim) -> ClaimReading:

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from otp_service import codes, phone, repeats
@@ -56,6 +57,7 @@ from otp_service.repeats import Repeat
 from otp_service.requester import network
 from otp_service.sending import Order, Sending, Sent
 from otp_service.suspicion import Suspicion
+from otp_service.tally import Tally
 from otp_service.verification import Send, Verification
 
 __all__ = ["Approved", "Redeemed", "Repeat", "Sent", "Service"]
@@ -116,6 +118,7 @@ class Service:
         self._sending = Sending(
             policy=policy, keyring=keyring, store=store, sender=sender, clock=clock, events=events
         )
+        self._tally = Tally(store)
         self._doubts = Doubts(keyring=keyring, store=store, sender=sender, clock=clock, events=events)
         self._suspicion = Suspicion(
             policy=policy.risk, keyring=keyring, challenges=challenges, ledger=ledger, events=events
@@ -149,27 +152,21 @@ class Service:
         """
         ask = self._ask_for_sms(client, phone_text, locale, client_ip)
         chosen = self._purpose(client, purpose)
-        verification_id = secrets.token_urlsafe(16)
-        claim = self._claim(client, "request", repeat, verification_id)
+        new_id = secrets.token_urlsafe(16)
+        claim = self._claim(client, "request", repeat, new_id)
         knock, level = self._knock(ask, risk_solution, claim)
         standing = self._store.peek(ask.slot, self._policy.code_limits.attempts, knock)
-        if claim and standing.claim:
-            repeats.admit(standing.claim)
-            verification_id = standing.claim.what
-            claim = replace(claim, what=verification_id)
-            if earlier := self._earlier(ask, claim, standing.claim.state):
-                return earlier
 
-        def send() -> Sent:
+        def send(claimed: Claim | None) -> Sent:
             known = standing.known or known_phone
             self._suspicion.judge(ask, standing, level, known=known)
             with self._permit(ask) as permit:
-                order = Order(ask, verification_id, permit, known, claim)
+                order = Order(ask, claimed.what if claimed else new_id, permit, known, claimed)
                 sent = self._sending.first(order, chosen, secrets.token_bytes(SALT_BYTES))
             self._note_sent(ask)
             return sent
 
-        return self._claimed(claim, send)
+        return self._sent_once(ask, standing, claim, send)
 
     def resend(
         self,
@@ -196,23 +193,19 @@ class Service:
         claim = self._claim(client, "request", repeat, verification_id)
         knock, level = self._knock(ask, risk_solution, claim)
         standing = self._store.peek_resend(ask.slot, client.id, verification_id, knock)
-        if claim and standing.claim:
-            repeats.admit(standing.claim)
-            if earlier := self._earlier(ask, claim, standing.claim.state):
-                return earlier
 
-        def send() -> Sent:
+        def send(claimed: Claim | None) -> Sent:
             known = standing.known or known_phone
             self._suspicion.judge(ask, standing, level, known=known)
             if self._is_out(ask, verification_id, standing):
-                self._end(claim)
+                self._end(claimed)
                 return self._as_it_stands(ask, verification_id, by_this_call=False)
             with self._permit(ask) as permit:
-                sent = self._sending.again(Order(ask, verification_id, permit, known, claim))
+                sent = self._sending.again(Order(ask, verification_id, permit, known, claimed))
             self._note_sent(ask)
             return sent
 
-        return self._claimed(claim, send)
+        return self._sent_once(ask, standing, claim, send)
 
     def verify(
         self,
@@ -375,6 +368,21 @@ class Service:
             return
         with self._sending.permit() as permit:
             yield permit
+
+    def _sent_once(
+        self, ask: Ask, standing: Standing, claim: Claim | None, send: Callable[[Claim | None], Sent]
+    ) -> Sent:
+        """Let *send* do its work, unless the call repeats one that has led somewhere."""
+
+        def work() -> Sent:
+            if claim is None or standing.claim is None:
+                return send(None)
+            repeats.admit(standing.claim)
+            claimed = replace(claim, what=standing.claim.what)
+            earlier = self._earlier(ask, claimed, standing.claim.state)
+            return earlier or self._claimed(claimed, partial(send, claimed))
+
+        return self._tally.kept_if_sent(ask, standing, work)
 
     def _note_sent(self, ask: Ask) -> None:
         if self._policy.risk.guard_mode is GuardMode.RECORD_ONLY and not ask.test_code:

@@ -40,6 +40,7 @@ from otp_service.ports import (
     Claim,
     ClaimReading,
     ClaimState,
+    Counted,
     DeliveryReport,
     Finding,
     Found,
@@ -148,6 +149,7 @@ class FakeStore:
     knocks: list[Knock] = field(default_factory=list)
     slots: list[PhoneSlot] = field(default_factory=list)
     solved: set[str] = field(default_factory=set)
+    uncounted: list[tuple[str, Counted]] = field(default_factory=list)
     suspicions: tuple[str, ...] = ()
     guards: tuple[GuardReading, ...] = ()
     is_slow: bool = False
@@ -171,6 +173,10 @@ class FakeStore:
 
         return self._standing(slot, knock, found)
 
+    def uncount(self, tag: str, counted: Counted) -> None:
+        self._called("uncount")
+        self.uncounted.append((tag, counted))
+
     def _standing(self, slot: PhoneSlot, knock: Knock, look: Callable[[], Standing]) -> Standing:
         self.knocks.append(knock)
         self.slots.append(slot)
@@ -180,9 +186,11 @@ class FakeStore:
             standing = look()
             self._cool(slot)
         except OtpError as error:
-            return Standing(known=False, refusal=error)
+            return Standing(known=False, refusal=error, counted=Counted(knock.address, knock.guards))
+        counts = knock.address and not self.suspicions
         return replace(
             standing,
+            counted=Counted(knock.address if counts else None, knock.guards),
             suspicions=self.suspicions if knock.address else (),
             guards=self.guards if knock.guards else (),
             is_slow=self.is_slow,

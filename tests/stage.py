@@ -1,14 +1,15 @@
 """A stage: the real service, store and ledger on a real Redis, with one clock that only a test moves.
 
-The scripts read the time from a key, so that moving it costs one round trip and not new scripts; weeks pass in
-seconds, and the same seed always tells the same story.
+The scripts read the time from a key, so that moving it costs one round trip and not new scripts; weeks pass
+in seconds, and the same seed always tells the same story.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -46,11 +47,15 @@ Story = Iterator[float]
 
 
 class StagedRunner(scripts.ScriptRunner):
-    """Runs the same scripts by a clock that stands still until it is set."""
+    """Runs the same scripts by a clock that stands still until it is set.
 
-    def __init__(self, client: redis.Redis) -> None:
+    *changes*: in the script of that name, one text for another.
+    """
+
+    def __init__(self, client: redis.Redis, changes: Mapping[str, tuple[str, str]] | None = None) -> None:
         super().__init__(client)
         self._client = client
+        self._changes = changes or {}
         self._key = f"stage:{secrets.token_hex(8)}"
         self._staged: dict[str, scripts.Script] = {}
         self.set(START)
@@ -60,10 +65,12 @@ class StagedRunner(scripts.ScriptRunner):
 
     def _script(self, name: str) -> scripts.Script:
         if name not in self._staged:
+            time = f"return tonumber(redis.call('GET', '{self._key}'))"
             source = scripts.script(name).source
-            assert SERVER_TIME in source
-            ours = f"return tonumber(redis.call('GET', '{self._key}'))"
-            self._staged[name] = scripts.script_from(source.replace(SERVER_TIME, ours))
+            for old, new in [(SERVER_TIME, time), *filter(None, [self._changes.get(name)])]:
+                assert source.count(old) == 1
+                source = source.replace(old, new)
+            self._staged[name] = scripts.script_from(source)
         return self._staged[name]
 
 
@@ -73,38 +80,33 @@ def enforced() -> RiskPolicy:
 
 
 @dataclass
-class Stage:
-    """The service, who is asked for what, and the people whose stories are told."""
+class Timeline:
+    """The time of a stage, and the people whose stories are told in it."""
 
     runner: StagedRunner
-    service: Service
-    ledger: RedisLedger
-    clock: fakes.FakeClock
-    sender: FakeSender
-    challenges: FakeChallenges
+    clock: fakes.FakeClock = field(default_factory=lambda: fakes.FakeClock(START))
+    tick: int = 1
+    """Seconds by which time moves."""
     refusals: list[OtpError] = field(default_factory=list)
-    verified: list[str] = field(default_factory=list)
     _turns: list[tuple[float, int, Story]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=count)
 
     def pass_time(self, seconds: float) -> None:
-        """Move every clock; what the ledger has noted meanwhile is carried to the store."""
-        self.ledger.flush()
+        """Move every clock."""
         self.clock.advance(seconds)
         self.runner.set(self.clock.time)
-
-    # ── stories ──
 
     def tell(self, after: float, story: Story) -> None:
         """Let *story* begin *after* so many seconds from now."""
         heapq.heappush(self._turns, (self.clock.time + after, next(self._order), story))
 
     def play(self) -> None:
-        """Tell all stories to their ends, second by second; a refusal ends its own."""
+        """Tell all stories to their ends, tick by tick; a refusal ends its own."""
         while self._turns:
             at, _, story = heapq.heappop(self._turns)
-            if int(at) > int(self.clock.time):
-                self.pass_time(int(at) - int(self.clock.time))
+            ticks = math.ceil((at - self.clock.time) / self.tick)
+            if ticks > 0:
+                self.pass_time(ticks * self.tick)
             try:
                 pause = next(story, None)
             except OtpError as refusal:
@@ -112,6 +114,22 @@ class Stage:
                 continue
             if pause is not None:
                 self.tell(pause, story)
+
+
+@dataclass
+class Stage(Timeline):
+    """The service, and who is asked for what."""
+
+    service: Service = field(kw_only=True)
+    ledger: RedisLedger = field(kw_only=True)
+    sender: FakeSender = field(kw_only=True)
+    challenges: FakeChallenges = field(kw_only=True)
+    verified: list[str] = field(default_factory=list)
+
+    def pass_time(self, seconds: float) -> None:
+        """Move every clock; what the ledger has noted meanwhile is carried to the store."""
+        self.ledger.flush()
+        super().pass_time(seconds)
 
     # ── calls ──
 
@@ -155,4 +173,4 @@ def build(client: redis.Redis, risk: RiskPolicy) -> Stage:
         events=events,
         notes=CallNotes(),
     )
-    return Stage(runner, service, ledger, clock, sender, challenges)
+    return Stage(runner, clock, service=service, ledger=ledger, sender=sender, challenges=challenges)

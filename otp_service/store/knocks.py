@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from otp_service.ports import AddressSlot, Claim, GuardReading, GuardScope, Knock, Standing
+from otp_service.ports import AddressSlot, Claim, Counted, GuardReading, GuardScope, Knock, Standing
 from otp_service.store import arguments, keys, replies
 from otp_service.store.scripts import Call
 from otp_service.store.wire import Argument
@@ -33,14 +33,24 @@ def knock(flush: Flush, tag: str, peek: Call, touched: Knock) -> Standing:
     told = iter(flush(calls))
     standing = replies.standing(next(told))
     if touched.address:
-        standing = _with_address(standing, next(told))
+        standing = _with_address(standing, touched.address, next(told))
     guards = tuple(_guard(scope, next(told)) for scope in touched.guards)
     return replace(
         standing,
         guards=guards,
+        counted=replace(standing.counted, guards=touched.guards),
         solved=bool(touched.solution) and next(told)[0] == b"ok",
         claim=replies.claim(next(told)) if touched.claim else None,
     )
+
+
+def uncount_calls(tag: str, counted: Counted) -> list[Call]:
+    """Return the calls that take back what a knock has counted for the phone *tag*."""
+    calls = [_guard_call(scope, sent=-1) for scope in counted.guards]
+    if counted.address:
+        address = keys.address(counted.address.tag)
+        calls.append(Call("address_unsend", [address], [arguments.short_phone(tag)]))
+    return calls
 
 
 def claim_call(claim: Claim) -> Call:
@@ -60,21 +70,21 @@ def _address_call(address: AddressSlot, tag: str, *, solved: bool) -> Call:
     return Call("address_send", [keys.address(address.tag)], rest)
 
 
-def _guard_call(scope: GuardScope) -> Call:
-    return Call("guard", [keys.guard(scope.name)], [1, 0, *arguments.guard_limits(scope.limits)])
+def _guard_call(scope: GuardScope, sent: int = 1) -> Call:
+    return Call("guard", [keys.guard(scope.name)], [sent, 0, *arguments.guard_limits(scope.limits)])
 
 
 def _solution_call(tag: str, touched: Knock) -> Call:
     return Call("redeem", [keys.solved(tag, touched.solution)], ["", touched.solution_ttl * 1000])
 
 
-def _with_address(standing: Standing, reply: Sequence[Any]) -> Standing:
+def _with_address(standing: Standing, address: AddressSlot, reply: Sequence[Any]) -> Standing:
     """Return *standing* with what the address has to say; the refusal that takes longest counts."""
     if reply[0] == b"challenge":
         return replace(standing, suspicions=(*standing.suspicions, reply[1].decode()))
     error = replies.refusal(reply)
     if error is None:
-        return standing
+        return replace(standing, counted=Counted(address))
     errors = [found for found in (standing.refusal, error) if found]
     return replace(standing, refusal=replies.latest(errors))
 

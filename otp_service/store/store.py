@@ -19,6 +19,7 @@ from otp_service.ports import (
     Attempt,
     Claim,
     ClaimReading,
+    Counted,
     DeliveryReport,
     Events,
     Knock,
@@ -68,6 +69,10 @@ class RedisStore:
         head = arguments.limits(slot.limits), arguments.requester(slot)
         call = Call("peek", _both(slot, verification_id), [*head, 0, client])
         return knocks.knock(self.flush, slot.tag, call, knock)
+
+    def uncount(self, tag: str, counted: Counted) -> None:
+        """See `ports.Store.uncount`."""
+        self.flush(knocks.uncount_calls(tag, counted))
 
     # ── idempotency keys ──
 

@@ -34,6 +34,7 @@ SPINE: dict[str, set[str]] = {
     "hints": {"errors", "ports"},
     "ask": {"clients", "codes", "phone", "ports"},
     "repeats": {"errors", "keyring", "ports"},
+    "tally": {"ask", "errors", "ports", "sending"},
     "suspicion": {"ask", "errors", "keyring", "policy", "ports"},
     "sending": {
         "ask",
@@ -67,6 +68,7 @@ SPINE: dict[str, set[str]] = {
         "requester",
         "sending",
         "suspicion",
+        "tally",
         "verification",
     },
 }
@@ -79,6 +81,7 @@ UP_TO_PORTS = set(SPINE) - {
     "reports",
     "sending",
     "suspicion",
+    "tally",
 }
 
 ROOMS: dict[str, set[str]] = {

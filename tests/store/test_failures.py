@@ -12,10 +12,12 @@ from stories import CLIENT, Quiet, new_verification
 
 from otp_service.codes import CodeType
 from otp_service.errors import StoreUnavailable
-from otp_service.limits import PhoneLimits
+from otp_service.limits import AddressLimits, PhoneLimits
 from otp_service.ports import (
+    AddressSlot,
     Attempt,
     Claim,
+    Counted,
     DeliveryReport,
     Knock,
     PhoneSlot,
@@ -38,6 +40,7 @@ CALLS: dict[str, Callable[[RedisStore], Any]] = {
     "settle": lambda store: store.settle(SLOT, CLIENT, SendRecord(VID, 1, Settlement.ACCEPTED), ()),
     "report": lambda store: store.report([DeliveryReport(TAG, VID, 1, Delivery.DELIVERED)]),
     "claim_inquiry": lambda store: store.claim_inquiry(TAG, VID, "status"),
+    "uncount": lambda store: store.uncount(TAG, Counted(AddressSlot("a" * 16, AddressLimits()))),
     "claim": lambda store: store.claim(CLAIM),
     "end_claim": lambda store: store.end_claim(CLAIM),
     "attempt": lambda store: store.attempt(

@@ -14,6 +14,7 @@ from otp_service.ports import (
     AddressSlot,
     Claim,
     ClaimState,
+    Counted,
     GuardScope,
     Knock,
     SendRecord,
@@ -122,6 +123,41 @@ def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
         (),
         ("address_sends_per_hour",),
     ]
+
+
+def test_uncounted_send_leaves_the_address_and_the_guard(phone: Phone) -> None:
+    address, guard = an_address(), scope()
+    first = knock(phone, address, guards=(guard,))
+    second = knock(phone, address, guards=(guard,))
+    phone.store.uncount(phone.slot.tag, second.counted)
+
+    third = knock(phone, address, guards=(guard,))
+    assert first.counted == second.counted == Counted(address, (guard,))
+    assert [each.guards[0].sent for each in (first, second, third)] == [1, 2, 2]
+    # One more of three fits, so the address has forgotten one of the three.
+    assert [knock(phone, address).suspicions for _ in range(2)] == [(), ("address_sends_per_hour",)]
+
+
+def test_uncounted_send_is_the_newest_one_of_its_phone(phone: Phone) -> None:
+    address = an_address()
+    other = another(phone)
+    knock(phone, address)
+    phone.pass_time(3_000)
+    for each in (other, phone):
+        counted = knock(each, address).counted
+    phone.store.uncount(phone.slot.tag, counted)
+    phone.pass_time(700)
+
+    # The oldest send has left the hour, and the other phone's is still in it.
+    assert [knock(phone, address).suspicions for _ in range(3)] == [(), (), ("address_sends_per_hour",)]
+
+
+def test_nothing_is_counted_where_the_address_says_no(phone: Phone) -> None:
+    address, guard = an_address(), scope()
+    for _ in range(3):
+        knock(phone, address)
+
+    assert knock(phone, address, guards=(guard,)).counted == Counted(None, (guard,))
 
 
 def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:

@@ -32,7 +32,7 @@ local function address_verdict(log, limits, phone, now)
   local challenge, refused, wait = nil, nil, 0
   local function judge(name, times, limit, span)
     -- Bounded, so that the log stays short whatever was verified.
-    local room = math.min(made_room, limit * limits.factor)
+    local room = math.min(made_room, limits.per_day * limits.factor)
     if #times >= limit + room then challenge = challenge or name end
     local last = limit * limits.factor + room
     if #times < last then return end
