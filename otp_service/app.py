@@ -24,6 +24,7 @@ from otp_service.risk import ProofOfWork
 from otp_service.service import Service
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
+from otp_service.slow_bodies import SlowBodies
 from otp_service.sms.providers import build as build_provider
 from otp_service.sms.providers import webhook_uplinks
 from otp_service.sms.queue import Taker, Worker, build_worker
@@ -81,6 +82,7 @@ def from_environment() -> Flask:
         raise SettingsError(mistakes)
     built = build(settings)
     _at_exit(built.close)
+    built.app.wsgi_app = SlowBodies(built.app.wsgi_app, settings.server.threads)  # type: ignore[method-assign]
     return built.app
 
 

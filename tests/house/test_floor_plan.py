@@ -103,6 +103,7 @@ JOINERS: dict[str, set[str]] = {
     "clock": {"ports"},  # the port of the same name
     "lines": set(),  # a stream and the thread that writes to it
     "doctor": UP_TO_PORTS | {"clock", "settings", "sms", "store"},  # looks into every part
+    "slow_bodies": set(),  # a WSGI application around any other, and the thread that watches it
     "server": {"settings"},  # runs any WSGI application; which one, it is told
     "cli": {"commands", "web"},  # names the commands, and prints the OpenAPI document
 }

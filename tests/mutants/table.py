@@ -432,6 +432,22 @@ MUTANTS = (
         "tests/sms/test_bulkhead.py",
     ),
     mutant(
+        "R48",
+        "bodies are waited for without an end",
+        "slow_bodies.py",
+        "if now - since > (GRACE if place < too_many else SECONDS):",
+        "if False:",
+        "tests/test_slow_bodies.py",
+    ),
+    mutant(
+        "R48",
+        "slow bodies are cut off, and their threads are not freed",
+        "slow_bodies.py",
+        '[("Content-Length", "1")]',
+        '[("Content-Length", "0")]',
+        "tests/attacks/test_input.py -k a29_bodies_that_never_end",
+    ),
+    mutant(
         "R49",
         "scripts are never loaded again",
         "store/scripts.py",
