@@ -1,0 +1,102 @@
+// Answers: what the service says when all went well, as frozen values.
+//
+// Units are the API's own, names are JavaScript's, times are Dates. Members that this version does not know
+// are passed over, so that a newer service can say more. Phone and proof are there to be used, but neither
+// console.log nor JSON.stringify shows them.
+
+class Standing {
+  constructor(body) {
+    this.verificationId = text(body.verification_id);
+    this.status = text(body.status);
+    this.purpose = text(body.purpose);
+    this.phoneMasked = text(body.phone_masked);
+    this.codeLength = whole(body.code_length);
+    this.codeType = text(body.code_type);
+    this.expiresAt = time(body.expires_at);
+    this.expiresIn = whole(body.expires_in);
+    this.resendAt = body.resend_at === null ? null : time(body.resend_at);
+    this.resendIn = body.resend_in === null ? null : whole(body.resend_in);
+    this.sendsLeft = whole(body.sends_left);
+    this.attemptsLeft = whole(body.attempts_left);
+    this.delivery = text(body.delivery);
+  }
+}
+
+export class Sent extends Standing {
+  constructor(body) {
+    super(body);
+    Object.freeze(this);
+  }
+}
+
+export class VerificationStatus extends Standing {
+  constructor(body) {
+    super(body);
+    this.sends = Object.freeze(list(body.sends).map(sendStatus));
+    Object.freeze(this);
+  }
+}
+
+export class Approved {
+  constructor(body) {
+    this.verificationId = text(body.verification_id);
+    this.purpose = text(body.purpose);
+    hidden(this, "phone", text(body.phone));
+    hidden(this, "proof", text(body.proof));
+    this.proofExpiresIn = whole(body.proof_expires_in);
+    Object.freeze(this);
+  }
+}
+
+export class Redeemed {
+  constructor(body) {
+    this.verificationId = text(body.verification_id);
+    this.client = text(body.client);
+    this.purpose = text(body.purpose);
+    hidden(this, "phone", text(body.phone));
+    this.verifiedAt = time(body.verified_at);
+    this.amr = Object.freeze(list(body.amr).map(text));
+    Object.freeze(this);
+  }
+}
+
+function sendStatus({ number, delivery, at, route, reason }) {
+  return Object.freeze({
+    number: whole(number),
+    delivery: text(delivery),
+    at: time(at),
+    route: text(route),
+    reason: reason ? Object.freeze({ code: text(reason.code), en: text(reason.en), zh: text(reason.zh) }) : null,
+  });
+}
+
+// Not enumerable: to be read by its name only.
+function hidden(answer, name, value) {
+  Object.defineProperty(answer, name, { value });
+}
+
+// What cannot be read is told without its value, which may be a phone or a proof.
+function expect(holds) {
+  if (!holds) throw new TypeError("unreadable answer");
+}
+
+function text(value) {
+  expect(typeof value === "string");
+  return value;
+}
+
+function whole(value) {
+  expect(Number.isInteger(value));
+  return value;
+}
+
+function list(value) {
+  expect(Array.isArray(value));
+  return value;
+}
+
+function time(value) {
+  const at = new Date(text(value));
+  expect(!Number.isNaN(at.getTime()));
+  return at;
+}

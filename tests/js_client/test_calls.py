@@ -1,0 +1,243 @@
+"""clients/js: what goes out and what comes back; the same as with the Python client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import scripted
+from client.test_calls import ANSWERS, APPROVED, REDEEMED, STANDING
+from nodes import ROOT, make_call, make_calls, node
+from scripted import Scripted, resets, says
+
+PHONE, ID = "+8613800138000", "v" * 22
+SENT = {
+    "verificationId": ID,
+    "status": "pending",
+    "purpose": "login",
+    "phoneMasked": "+86 138****8000",
+    "codeLength": 6,
+    "codeType": "digits",
+    "expiresAt": "2026-11-23T08:12:41.000Z",
+    "expiresIn": 300,
+    "resendAt": "2026-11-23T08:08:41.250Z",
+    "resendIn": 60,
+    "sendsLeft": 3,
+    "attemptsLeft": 5,
+    "delivery": "accepted",
+}
+ALL_SAID = {"locale": "en", "clientIp": "192.0.2.1", "riskSolution": "solved"}
+AS_SENT = {"locale": "en", "client_ip": "192.0.2.1", "risk_solution": "solved"}
+
+CALLS: dict[str, tuple[list[Any], str, dict[str, object]]] = {
+    "request": (["request", PHONE], "/otp/request", {"phone": PHONE}),
+    "request, all said": (
+        ["request", PHONE, {"purpose": "login", **ALL_SAID}],
+        "/otp/request",
+        {"phone": PHONE, "purpose": "login", **AS_SENT},
+    ),
+    "request, an empty address": (
+        ["request", PHONE, {"clientIp": ""}],  # a mistake that the service must see
+        "/otp/request",
+        {"phone": PHONE, "client_ip": ""},
+    ),
+    "resend": (["resend", PHONE, ID], "/otp/request", {"phone": PHONE, "verification_id": ID}),
+    "resend, all said": (
+        ["resend", PHONE, ID, ALL_SAID],
+        "/otp/request",
+        {"phone": PHONE, "verification_id": ID, **AS_SENT},
+    ),
+    "verify": (
+        ["verify", PHONE, ID, "012345"],
+        "/otp/verify",
+        {"phone": PHONE, "verification_id": ID, "code": "012345"},
+    ),
+    "verify, all said": (
+        ["verify", PHONE, ID, "012345", {"clientIp": "192.0.2.1"}],
+        "/otp/verify",
+        {"phone": PHONE, "verification_id": ID, "code": "012345", "client_ip": "192.0.2.1"},
+    ),
+    "redeem": (
+        ["redeem", "proof-text", {"purpose": "login"}],
+        "/otp/redeem",
+        {"proof": "proof-text", "purpose": "login"},
+    ),
+    "redeem, all said": (
+        ["redeem", "proof-text", {"purpose": "login", "allowTest": True}],
+        "/otp/redeem",
+        {"proof": "proof-text", "purpose": "login", "allow_test": True},
+    ),
+    "status": (["status", PHONE, ID], "/otp/status", {"phone": PHONE, "verification_id": ID}),
+    "cancel": (["cancel", PHONE, ID], "/otp/cancel", {"phone": PHONE, "verification_id": ID}),
+    "unlock": (["unlock", PHONE], "/otp/unlock", {"phone": PHONE}),
+}
+
+
+@pytest.fixture
+def service() -> Iterator[Scripted]:
+    with scripted.serving() as service:
+        yield service
+
+
+@pytest.mark.parametrize(("call", "path", "body"), CALLS.values(), ids=CALLS.keys())
+def test_a_call_sends_what_it_was_given_and_no_more(
+    service: Scripted, call: list[Any], path: str, body: dict[str, object]
+) -> None:
+    service.will(ANSWERS[path])
+    result = make_call(service.url, *call)
+
+    assert "error" not in result
+    [seen] = service.calls
+    assert (seen.path, seen.json) == (path, body)
+    assert seen.headers["Content-Type"] == "application/json"
+    assert seen.headers["Authorization"] == "Bearer sk_never_shown_anywhere"
+    assert "Idempotency-Key" not in seen.headers
+
+
+def test_the_client_tells_its_version(service: Scripted) -> None:
+    service.will(says(204))
+    make_call(service.url, "cancel", PHONE, ID)
+    version = json.loads((ROOT / "clients" / "js" / "package.json").read_text())["version"]
+
+    assert service.calls[0].headers["User-Agent"] == f"otp_service-client-js/{version}"
+
+
+def test_answers_are_told_in_full(service: Scripted) -> None:
+    reason = {"code": "MOBILE_NOT_ON_SERVICE", "en": "The number is switched off.", "zh": "停机"}
+    told = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
+    service.will(
+        says(201, STANDING | {"new": 1}),
+        says(202, STANDING | {"delivery": "unknown", "resend_at": None, "resend_in": None}),
+        ANSWERS["/otp/verify"],
+        ANSWERS["/otp/redeem"],
+        says(200, {**STANDING, "sends": [told, {**told, "reason": reason}]}),
+        says(204),
+    )
+    made = make_calls(
+        service.url,
+        ["request", PHONE],
+        ["resend", PHONE, ID],
+        ["verify", PHONE, ID, "012345"],
+        ["redeem", "proof-text", {"purpose": "login"}],
+        ["status", PHONE, ID],
+        ["cancel", PHONE, ID],
+    )
+    sent, again, approved, redeemed, status, canceled = (result.get("value") for result in made["results"])
+
+    assert sent == SENT
+    assert again == SENT | {"delivery": "unknown", "resendAt": None, "resendIn": None}
+    assert approved == {
+        "verificationId": ID,
+        "purpose": "login",
+        "phone": PHONE,
+        "proof": "proof-text",
+        "proofExpiresIn": 180,
+    }
+    assert redeemed == {
+        "verificationId": ID,
+        "client": "shop",
+        "purpose": "login",
+        "phone": PHONE,
+        "verifiedAt": "2026-11-23T08:07:59.000Z",
+        "amr": ["sms"],
+    }
+    at = {"at": "2026-11-23T08:07:41.000Z"}
+    assert status == SENT | {"sends": [{**told, **at, "reason": None}, {**told, **at, "reason": reason}]}
+    assert canceled is None
+
+
+def test_neither_answers_nor_the_client_show_a_secret(service: Scripted) -> None:
+    service.will(ANSWERS["/otp/verify"], ANSWERS["/otp/redeem"])
+    made = make_calls(
+        service.url, ["verify", PHONE, ID, "012345"], ["redeem", "proof-text", {"purpose": "login"}]
+    )
+    shown = "".join([made["client"], *(result["shown"] for result in made["results"])])
+
+    assert "verificationId" in shown
+    for secret in ("00138000", "proof-text", "sk_never"):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"[]",
+        b"null",
+        b"",
+        {},
+        APPROVED | {"amr": 1, "verified_at": "yesterday"},
+        REDEEMED | {"verified_at": None},
+        {name: value for name, value in REDEEMED.items() if name != "phone"},
+    ],
+)
+def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(service: Scripted, body: object) -> None:
+    service.will(says(200, body))
+    result = make_call(service.url, "redeem", "proof-text", {"purpose": "login"})
+
+    assert result["error"]["name"] == "OutcomeUnknown"
+    assert "00138000" not in result["shown"]
+    assert len(service.calls) == 1
+
+
+def test_a_call_under_an_idempotency_key_is_repeated_when_its_answer_is_lost(service: Scripted) -> None:
+    service.will(resets, ANSWERS["/otp/verify"])
+    make_call(service.url, "verify", PHONE, ID, "012345", {"idempotencyKey": "order-17"})
+
+    assert [call.headers["Idempotency-Key"] for call in service.calls] == ["order-17", "order-17"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["request", PHONE, {"client_ip": "192.0.2.1"}],  # a limit would silently not hold
+        ["verify", PHONE, ID, "012345", {"purpose": "login"}],
+        ["resend", PHONE, None],  # it would be a new request, and another code
+    ],
+    ids=["misspelt", "of another call", "no id"],
+)
+def test_a_mistake_of_the_caller_sends_nothing(service: Scripted, call: list[Any]) -> None:
+    result = make_call(service.url, *call)
+
+    assert result["error"]["name"] == "TypeError"
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("otp.example.com", "sk_x"),
+        ("ftp://otp.example.com", "sk_x"),
+        ("https://user:word@otp.example.com", "sk_x"),
+        ("https://otp.example.com?x=1", "sk_x"),
+        ("https://otp.example.com", "sk x"),
+        ("https://otp.example.com", "sk_x\r\nX: y"),
+        ("https://otp.example.com", ""),
+    ],
+)
+def test_a_client_that_cannot_work_is_not_made(url: str, key: str) -> None:
+    with pytest.raises(AssertionError, match="TypeError") as failure:
+        make_calls(url, key=key)
+
+    assert not key or key not in str(failure.value)
+
+
+def test_the_client_runs_alone() -> None:
+    """No dependency, and nothing of Node.js beyond version 18."""
+    manifest = json.loads((ROOT / "clients" / "js" / "package.json").read_text())
+    sources = "".join(path.read_text() for path in (ROOT / "clients" / "js").rglob("*.js"))
+
+    assert "dependencies" not in manifest
+    assert manifest["engines"] == {"node": ">=18"}
+    assert {line.split('"')[1] for line in sources.splitlines() if line.startswith("import ")} <= {
+        "node:http",
+        "node:https",
+        "node:timers/promises",
+        "./answers.js",
+        "./errors.js",
+        "./problems.js",
+        "./transport.js",
+    }
+    assert node()

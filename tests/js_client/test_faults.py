@@ -1,0 +1,141 @@
+"""clients/js: what is tried again, what is not, and that no failure tells a secret."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import scripted
+import servers
+from client.test_faults import BAD_ANSWERS, FAULTS, STATUS, self_signed
+from nodes import make_call
+from scripted import Answer, Scripted, closes, problem, says
+
+PHONE, ID, CODE, PROOF = "+8613800138000", "v" * 22, "012345", "proof-text"
+SECRETS = ("sk_never_shown_anywhere", "13800138000", CODE, PROOF)
+ONCE: dict[str, list[Any]] = {
+    "request": ["request", PHONE],
+    "resend": ["resend", PHONE, ID],
+    "verify": ["verify", PHONE, ID, CODE],
+    "redeem": ["redeem", PROOF, {"purpose": "login"}],
+    "cancel": ["cancel", PHONE, ID],
+}
+
+
+@pytest.fixture
+def service() -> Iterator[Scripted]:
+    with scripted.serving() as service:
+        yield service
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_what_may_have_arrived_is_never_sent_again(service: Scripted, fault: Answer) -> None:
+    service.will(fault, says(204))
+    result = make_call(service.url, *ONCE["verify"], timeoutMs=400)
+
+    assert result["error"]["name"] == "OutcomeUnknown"
+    assert result["error"]["facts"]["cause"]
+    assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
+def test_no_call_is_made_twice(service: Scripted, call: list[Any]) -> None:
+    service.will(closes, says(204))
+
+    assert make_call(service.url, *call)["error"]["name"] == "OutcomeUnknown"
+    assert len(service.calls) == 1
+
+
+def test_a_status_is_asked_for_twice(service: Scripted) -> None:
+    service.will(closes, says(200, STATUS))
+
+    assert make_call(service.url, "status", PHONE, ID)["value"]["status"] == "pending"
+    assert len(service.calls) == 2
+
+
+def test_a_status_is_not_asked_for_three_times(service: Scripted) -> None:
+    service.will(closes, closes, says(200, STATUS))
+
+    assert make_call(service.url, "status", PHONE, ID)["error"]["name"] == "OutcomeUnknown"
+    assert len(service.calls) == 2
+
+
+def test_a_refusal_is_never_asked_for_twice(service: Scripted) -> None:
+    service.will(problem(401, "unauthorized"), says(200, STATUS))
+
+    assert make_call(service.url, "status", PHONE, ID)["error"]["name"] == "Unauthorized"
+    assert len(service.calls) == 1
+
+
+def test_a_refused_connection_sent_nothing() -> None:
+    error = make_call(f"http://127.0.0.1:{servers.free_port()}", *ONCE["verify"])["error"]
+
+    assert (error["name"], error["facts"]["cause"]) == ("ServiceUnreachable", "ECONNREFUSED")
+
+
+def test_a_name_that_does_not_resolve_sent_nothing() -> None:
+    assert make_call("http://otp.invalid", *ONCE["request"])["error"]["name"] == "ServiceUnreachable"
+
+
+def test_a_connection_that_does_not_come_about_sent_nothing() -> None:
+    """A listener whose queue is full answers no further call."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        error = make_call(url, *ONCE["request"], timeoutMs=300)["error"]
+
+    assert error["name"] == "ServiceUnreachable"
+
+
+def test_nothing_of_the_environment_is_used(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{servers.free_port()}")
+    monkeypatch.setenv("NODE_USE_ENV_PROXY", "1")
+    service.will(says(204))
+
+    assert "error" not in make_call(service.url, *ONCE["cancel"])
+
+
+def test_redirects_are_not_followed(service: Scripted) -> None:
+    with scripted.serving() as elsewhere:
+        service.will(says(307, Location=f"{elsewhere.url}/otp/verify"))
+        error = make_call(service.url, *ONCE["verify"])["error"]
+
+    assert (error["name"], error["facts"]["status"]) == ("UnexpectedAnswer", 307)
+    assert elsewhere.calls == []
+
+
+def test_a_service_with_a_foreign_certificate_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    with scripted.serving(certificate, key) as service:
+        service.will(says(204), closes)
+        error = make_call(service.url, *ONCE["cancel"])["error"]
+
+        assert error["name"] == "ServiceUnreachable"
+        assert "CERT" in error["facts"]["cause"]
+        assert service.calls == []
+
+        monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(certificate))
+        assert "error" not in make_call(service.url, *ONCE["cancel"])
+        assert make_call(service.url, *ONCE["cancel"])["error"]["name"] == "OutcomeUnknown"
+        assert len(service.calls) == 2
+
+
+@pytest.mark.parametrize("fault", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+@pytest.mark.parametrize("call", [ONCE["verify"], ONCE["redeem"]], ids=["verify", "redeem"])
+def test_no_failure_holds_a_secret(service: Scripted, call: list[Any], fault: Answer) -> None:
+    service.will(fault)
+    result = make_call(service.url, *call, timeoutMs=400)
+
+    assert "OtpServiceError" in result["error"]["kinds"]
+    assert [secret for secret in SECRETS if secret in result["shown"]] == []

@@ -1,0 +1,32 @@
+"""clients/js/index.d.ts: what the types allow, judged by tsc, and that they name what is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from nodes import ROOT, make_calls, node, package
+
+TYPES = (ROOT / "clients" / "js" / "index.d.ts").read_text()
+
+
+@pytest.mark.sdk
+def test_types_hold_in_a_strict_program() -> None:
+    """usage.ts is right wherever nothing is said, and wrong wherever `@ts-expect-error` stands."""
+    package("typescript")
+    done = subprocess.run(
+        [node(), str(package("typescript") / "bin" / "tsc"), "--project", str(ROOT / "tests" / "js_client")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_types_name_every_export() -> None:
+    assert sorted(re.findall(r"^export class (\w+)", TYPES, re.MULTILINE)) == sorted(
+        make_calls("http://127.0.0.1")["names"]
+    )
