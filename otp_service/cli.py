@@ -28,11 +28,12 @@ def main() -> None:
     "--sandbox-port", default=8081, show_default=True, help="Of the sandbox; if taken, another one."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once everything answers.")
-def dev(port: int, sandbox_port: int, *, as_json: bool) -> None:
+@click.option("--origin", "origins", multiple=True, help="Where a page of yours stands that uses the widget.")
+def dev(port: int, sandbox_port: int, origins: tuple[str, ...], *, as_json: bool) -> None:
     """Try the service: with a store and an SMS sandbox of its own, gone when it stops."""
     from otp_service.commands.dev import run
 
-    run(port, sandbox_port, as_json=as_json)
+    run(port, sandbox_port, origins, as_json=as_json)
 
 
 @main.command()

@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from click.testing import CliRunner, Result
-from deployment import config_text, make_secrets, running_service
+from deployment import config_text, exchange, make_secrets, running_service
 from servers import Server, free_port, redis_binary, running
 
 from otp_service.cli import main
@@ -92,7 +92,7 @@ def test_dev_prints_one_line_of_json_once_everything_answers() -> None:
         told = json.loads(line_of(process))
 
         assert list(told) == ["service_url", "sandbox_url", "inbox_url", "secret_key", "publishable_key"]
-        assert told["publishable_key"] is None
+        assert told["publishable_key"].startswith("pk_")
         assert fetch(f"{told['service_url']}/healthz")
         assert fetch(f"{told['service_url']}/readyz")["status"] == "ready"
         assert fetch(f"{told['inbox_url']}.json") == []
@@ -124,6 +124,54 @@ def test_dev_prints_lines_that_work_as_printed() -> None:
 
     assert json.loads(answers[0])["status"] == "pending"
     assert json.loads(answers[1])["proof"]
+
+
+def test_dev_prints_its_keys_as_variables_to_paste() -> None:
+    with started("dev", "--port", "0", "--sandbox-port", "0") as process:
+        line = next(line for line in iter(lambda: line_of(process), "") if line.startswith("export "))
+        told = subprocess.check_output(["sh", "-c", f"{line}\nenv"], text=True)
+        given = dict(variable.split("=", 1) for variable in told.splitlines())
+        opened = post(
+            f"{given['OTP_URL']}/otp/request", {"phone": PHONE, "purpose": "login"}, given["OTP_SECRET_KEY"]
+        )
+
+    assert opened["status"] == "pending"
+    assert given["OTP_PUBLISHABLE_KEY"].startswith("pk_")
+
+
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [
+        ("http://localhost:8000", 201),
+        ("http://127.0.0.1:8000", 201),
+        ("http://localhost:3000", 201),
+        ("http://localhost:3001", 403),
+    ],
+)
+def test_pages_of_examples_and_named_ones_may_use_the_publishable_key_of_dev(page: str, status: int) -> None:
+    with started(
+        "dev", "--json", "--port", "0", "--sandbox-port", "0", "--origin", "http://localhost:3000"
+    ) as process:
+        told = json.loads(line_of(process))
+        answer = exchange(
+            "POST",
+            f"{told['service_url']}/otp/request",
+            json.dumps({"phone": PHONE, "purpose": "login"}).encode(),
+            {
+                "Authorization": f"Bearer {told['publishable_key']}",
+                "Content-Type": "application/json",
+                "Origin": page,
+            },
+        )
+
+    assert answer.status == status
+
+
+def test_dev_refuses_what_is_no_origin() -> None:
+    done = run_process("dev", "--port", "0", "--sandbox-port", "0", "--origin", "localhost:3000")
+
+    assert done.returncode == 2
+    assert "--origin: must be like http://localhost:3000" in done.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

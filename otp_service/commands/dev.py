@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -14,46 +15,57 @@ import click
 from otp_service.app import build
 from otp_service.clients import key_digest
 from otp_service.clock import SystemClock
-from otp_service.commands.fresh import secret, secret_key
+from otp_service.commands.fresh import publishable_key, secret, secret_key
 from otp_service.commands.stop import StopWish
 from otp_service.events import JsonEvents, adopt_logging
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 from otp_service.server import LocalServer, on_a_free_port
-from otp_service.settings import Settings, from_mapping
+from otp_service.settings import Settings, SettingsError, from_mapping
 from otp_service.web import request_id
 
 ACCESS_KEY_ID = "sandbox"
 PURPOSES = ("login", "signup", "reset_password")
 TEMPLATES = dict(zip(PURPOSES, ("SMS_100000001", "SMS_100000002", "SMS_100000003"), strict=True))
 """The sandbox's template for each purpose."""
+EXAMPLES = ("http://127.0.0.1:8000", "http://localhost:8000")
+"""Where the pages of examples/ stand."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """What was started: where it is, and the key that it takes."""
+    """What was started: where it is, and the keys that it takes."""
 
     service_url: str
     sandbox_url: str
     inbox_url: str
     secret_key: str
-    publishable_key: str | None = None
+    publishable_key: str
 
 
-def run(port: int, sandbox_port: int, *, as_json: bool) -> None:
+def run(port: int, sandbox_port: int, origins: Sequence[str], *, as_json: bool) -> None:
     """Start everything, say where it is, and end all of it when somebody wants it to stop."""
     wish = StopWish()
     with ExitStack() as stack:
-        running = _start(stack, port, sandbox_port)
+        running = _start(stack, port, sandbox_port, origins)
         click.echo(json.dumps(vars(running)) if as_json else introduction(running))
         sys.stdout.flush()
         wish.wait()
 
 
-def _start(stack: ExitStack, port: int, sandbox_port: int) -> Running:
-    key, account = secret_key(), {ACCESS_KEY_ID: secret()}
+def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str]) -> Running:
+    key, page_key, account = secret_key(), publishable_key(), {ACCESS_KEY_ID: secret()}
     sandbox = stack.enter_context(_sandbox(account, sandbox_port))
-    settings = development_settings(key, sandbox.url, account)
+    client = {
+        "secret_key_digests": [key_digest(key)],
+        "proof_keys": [secret()],
+        "publishable_key": page_key,
+        "origins": [*EXAMPLES, *origins],
+    }
+    try:
+        settings = development_settings(client, sandbox.url, account)
+    except SettingsError:  # all else in them is ours
+        raise click.BadParameter("must be like http://localhost:3000", param_hint="--origin") from None
     clock = SystemClock()
     events = JsonEvents(
         sys.stderr.buffer, level=settings.log.level, clock=clock.now, request_id=request_id.current
@@ -63,7 +75,7 @@ def _start(stack: ExitStack, port: int, sandbox_port: int) -> Running:
     stack.callback(built.close)
     service = stack.enter_context(on_a_free_port(lambda free: LocalServer(built.app, free), port))
     _see_that_it_answers(service.url)
-    return Running(service.url, sandbox.url, sandbox.inbox_url, key)
+    return Running(service.url, sandbox.url, sandbox.inbox_url, key, page_key)
 
 
 def _sandbox(account: dict[str, str], port: int) -> SandboxServer:
@@ -71,15 +83,15 @@ def _sandbox(account: dict[str, str], port: int) -> SandboxServer:
     return on_a_free_port(lambda free: start_sandbox(config, port=free), port)
 
 
-def development_settings(key: str, sandbox_url: str, account: dict[str, str]) -> Settings:
-    """Return settings with fresh secrets: one client with *key*, one route to the sandbox, warnings only."""
+def development_settings(client: Mapping[str, object], sandbox_url: str, account: dict[str, str]) -> Settings:
+    """Return settings with fresh secrets: one client, one route to the sandbox, warnings only."""
     ((access_key_id, access_key_secret),) = account.items()
     return from_mapping(
         {
             "log": {"level": "warning"},
             "keys": {"active_kid": "dev", "tag_key": secret(), "roots": {"dev": secret()}},
             "purposes": {purpose: {} for purpose in PURPOSES},
-            "clients": {"web": {"secret_key_digests": [key_digest(key)], "proof_keys": [secret()]}},
+            "clients": {"web": client},
             "routes": [
                 {
                     "name": "sandbox",
@@ -112,7 +124,10 @@ otp_service is running. Ctrl-C stops it, and everything it knows is gone.
 
   service   {service_url}   described at {service_url}/docs
   inbox     {inbox_url}   every SMS lands here
-  key       {secret_key}
+
+Its keys, for your own code, the README and examples/; paste the line into another terminal:
+
+export OTP_URL={service_url} OTP_SECRET_KEY={secret_key} OTP_PUBLISHABLE_KEY={publishable_key}
 
 Send a code to +8613800138000 (no phone rings: look into the inbox):
 
