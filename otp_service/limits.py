@@ -95,6 +95,43 @@ class WrongCodeLimits:
         return 1 if wrong >= max(self.least, int(approved * self.share)) else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """At most *limit* of something in *seconds*; 0 seconds: in all."""
+
+    limit: int
+    seconds: int
+
+
+def allowances(
+    phone: PhoneLimits,
+    code: CodeLimits,
+    address: AddressLimits,
+    client_sms_per_day: int,
+    service_sms_per_day: int,
+) -> dict[str, Allowance]:
+    """Return how much each limit allows, by the name under which it refuses."""
+    refused_at = address.refused_at
+    return {
+        "phone_cooldown": Allowance(1, phone.cooldown[0]),
+        "phone_sends_per_hour": Allowance(phone.sends_per_hour, HOUR),
+        "phone_sends_per_day": Allowance(phone.sends_per_day, DAY),
+        "phone_requester_sends_per_hour": Allowance(phone.sends_per_requester_per_hour, HOUR),
+        "phone_failures_per_hour": Allowance(phone.failures_per_hour, HOUR),
+        "phone_failures_per_day": Allowance(phone.failures_per_day, DAY),
+        "phone_failures_possible": Allowance(phone.lock_at, 0),
+        "phone_slow_lane": Allowance(1, DAY),
+        "phone_locked": Allowance(phone.lock_at, 0),
+        "verification_sends": Allowance(code.sends, 0),
+        "address_sends_per_hour": Allowance(address.sends_per_hour * refused_at, HOUR),
+        "address_sends_per_day": Allowance(address.sends_per_day * refused_at, DAY),
+        "address_phones_per_day": Allowance(address.phones_per_day * refused_at, DAY),
+        "address_attempts_per_10_minutes": Allowance(address.attempts_per_10_minutes, 600),
+        "client_sms_per_day": Allowance(client_sms_per_day, DAY),
+        "service_sms_per_day": Allowance(service_sms_per_day, DAY),
+    }
+
+
 MAX_LIFE = 600
 """Seconds from issue after which no resend prolongs a verification (NIST SP 800-63B-4: ten minutes)."""
 

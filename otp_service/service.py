@@ -30,7 +30,7 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.keyring import Keyring
-from otp_service.limits import MAX_LIFE, NO_SEND_LIMITS
+from otp_service.limits import MAX_LIFE, NO_SEND_LIMITS, Allowance, allowances
 from otp_service.out_id import OutId
 from otp_service.phone import Phone, mask
 from otp_service.policy import GuardMode, Policy
@@ -308,6 +308,14 @@ class Service:
         ask = self._ask(client, phone_text, None)
         self._store.unlock(ask.slot.tag)
         self._events.emit("unlocked", phone=ask.slot.tag, phone_masked=str(ask.phone), client=client.id)
+
+    def allowances(self, client: Client) -> dict[str, Allowance]:
+        """Return how much each limit allows to the calls of *client*."""
+        policy = self._policy
+        limits = client.limits or policy.phone_limits
+        return allowances(
+            limits, policy.code_limits, policy.risk.address, client.sms_per_day, policy.sms_per_day
+        )
 
     # ── what is asked ──
 

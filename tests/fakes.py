@@ -346,7 +346,7 @@ class FakeStore:
     def _cool(self, slot: PhoneSlot) -> None:
         wait = self.next_send.get(slot.tag, 0) - self.clock.now()
         if wait > 0:
-            raise CooldownActive(int(-(-wait // 1)), "cooldown")
+            raise CooldownActive(int(-(-wait // 1)), "phone_cooldown")
 
     def _take(self, slot: PhoneSlot, kept: Kept, budgets: Mapping[Budget, int]) -> Verification:
         self.open_to = list(budgets.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from otp_service.clients import Client
 from otp_service.errors import InternalError, OtpError
 from otp_service.ports import Clock, Events
 from otp_service.web import problems, request_id
@@ -19,11 +20,15 @@ _TOLD = ("limit", "retry_after", "attempts_left")
 
 @dataclass(slots=True)
 class Record:
-    """What is known of a call so far; *client* and *code* are empty until they are known."""
+    """What is known of a call so far; *client* and *code* are empty until they are known.
+
+    *server* is the client, if one of its servers calls.
+    """
 
     endpoint: str
     began: float
     client: str = ""
+    server: Client | None = None
     code: str = ""
     facts: dict[str, object] = field(default_factory=dict)
 

@@ -13,8 +13,20 @@ from functools import partial
 from flask import Blueprint, Flask, Request, Response, g, request
 
 from otp_service.clients import KeyKind
-from otp_service.web import audit, auth, body, cors, problems, repeats, report_intake, request_id
+from otp_service.errors import OtpError
+from otp_service.web import (
+    audit,
+    auth,
+    body,
+    cors,
+    problems,
+    rate_limit,
+    repeats,
+    report_intake,
+    request_id,
+)
 from otp_service.web.address import address_of
+from otp_service.web.answers import Answer
 from otp_service.web.audit import Record
 from otp_service.web.calls import CALLS, Call
 from otp_service.web.pages import PAGES
@@ -80,6 +92,7 @@ def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> C
             error = problems.read(cause)
             record.failed(error, cause, parts.events)
             response = problems.render(error, cause)
+            response.headers.extend(_limits(parts, record, error))
         if record.code or not quiet:
             record.ended(response.status_code, parts.events, parts.clock)
         audit.end()
@@ -113,7 +126,9 @@ def _answer(parts: WebParts, call: Call, record: Record) -> Response:
     record.client = caller.client.id
     setattr(g, _ORIGINS, caller.origins)
     auth.admit(caller, call.callers)
-    if caller.kind is KeyKind.PUBLISHABLE:
+    if caller.kind is KeyKind.SECRET:
+        record.server = caller.client
+    else:
         auth.admit_origin(caller, asked.environ.get("HTTP_ORIGIN"))
         caller = replace(caller, address=address_of(asked.environ, parts.trust))
     told = body.read(asked)
@@ -124,8 +139,15 @@ def _answer(parts: WebParts, call: Call, record: Record) -> Response:
         reply = call.view(parts, caller, read)
     if reply.answer is None:
         return nothing()
-    headers = (repeats.REPLAYED,) if reply.replayed else ()
+    replayed = (repeats.REPLAYED,) if reply.replayed else ()
+    headers = (*replayed, *_limits(parts, record, reply.answer))
     return respond(reply.status, reply.answer.model_dump_json(), headers=headers)
+
+
+def _limits(parts: WebParts, record: Record, outcome: OtpError | Answer) -> rate_limit.Headers:
+    if record.server is None:
+        return ()
+    return rate_limit.of(outcome, partial(parts.service.allowances, record.server))
 
 
 def _show(parts: WebParts, page: Callable[[WebParts], Response], _: Record) -> Response:

@@ -13,8 +13,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from otp_service import __version__, errors
 from otp_service.clients import KeyKind
-from otp_service.errors import OtpError, RetryableError
-from otp_service.web import answers, problem_schemas, problems, repeats, request_id, samples
+from otp_service.errors import LimitError, OtpError, RetryableError
+from otp_service.web import answers, problem_schemas, problems, rate_limit, repeats, request_id, samples
 from otp_service.web.calls import CALLS, Call
 from otp_service.web.responses import JSON
 
@@ -83,6 +83,7 @@ def _parameters_of(call: Call) -> list[str]:
 
 def _success(status: int, model: type[answers.Answer] | None, *, repeatable: bool = False) -> Json:
     names = ["RequestId", "IdempotencyReplayed"] if repeatable else ["RequestId"]
+    names += _LIMITS if model is not None and issubclass(model, answers.VerificationAnswer) else []
     response: Json = {"description": samples.MEANINGS[status], "headers": _header_refs(*names)}
     if model is not None:
         response["content"] = _content(JSON, _ref(model), example=samples.answer(model, status))
@@ -102,6 +103,7 @@ def _problem(of: list[type[OtpError]]) -> Json:
     schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
     names = ["RequestId"]
     names += ["RetryAfter"] if any(issubclass(error, RetryableError) for error in of) else []
+    names += _LIMITS if any(issubclass(error, LimitError) for error in of) else []
     names += ["Authenticate"] if errors.Unauthorized in of else []
     examples = {error.code: {"value": problem_schemas.example(error)} for error in of}
     return {
@@ -176,6 +178,16 @@ def _headers() -> Json:
             "description": "There, and `true`, when the call of this idempotency key was made before.",
             "schema": {"type": "string", "const": "true"},
         },
+        "RateLimitPolicy": {
+            "description": "For servers: a limit by its name, how much it allows (`q`), in how many seconds "
+            "(`w`).",
+            "schema": {"type": "string"},
+        },
+        "RateLimit": {
+            "description": "For servers: what is left of that limit (`r`), and when there is more (`t`, "
+            "seconds).",
+            "schema": {"type": "string"},
+        },
     }
 
 
@@ -184,7 +196,10 @@ _HEADER_NAMES: Mapping[str, str] = {
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
     "IdempotencyReplayed": repeats.REPLAYED[0],
+    "RateLimitPolicy": rate_limit.POLICY,
+    "RateLimit": rate_limit.LEFT,
 }
+_LIMITS = ["RateLimitPolicy", "RateLimit"]
 
 
 def _header_refs(*names: str) -> Json:

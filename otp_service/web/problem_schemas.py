@@ -126,7 +126,7 @@ def _sample(error: type[OtpError]) -> OtpError:
     if issubclass(error, WrongCode):
         return error(4)
     if issubclass(error, LimitError):
-        return error(42, "cooldown")
+        return error(42, "phone_cooldown")
     if issubclass(error, ChallengeRequired):
         return error(SAMPLE_CHALLENGE)
     return error(2) if issubclass(error, RetryableError) else error()

@@ -146,7 +146,7 @@ def test_a_resend_that_comes_too_early_says_when_to_come(desk: Desk) -> None:
     answer = desk.resend(desk.opened())
 
     assert answer.status_code == 429
-    assert problem(answer)["limit"] == "cooldown"
+    assert problem(answer)["limit"] == "phone_cooldown"
     assert answer.headers["Retry-After"] == "60"
 
 

@@ -37,7 +37,7 @@ def inside(value: Any) -> Iterator[dict[str, Any]]:
         yield from inside(child)
 
 
-SOMETIMES = {"Retry-After", "Idempotency-Replayed"}
+SOMETIMES = {"Retry-After", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy"}
 
 
 def check(operation: dict[str, Any], answer: TestResponse) -> None:

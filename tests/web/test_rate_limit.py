@@ -1,0 +1,94 @@
+"""What servers are told of limits, and browsers are not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import fakes
+import pytest
+from web.desk import PHONE, Desk, open_desk
+
+import otp_service
+from otp_service.limits import AddressLimits, Allowance, CodeLimits, PhoneLimits, allowances
+from otp_service.store.ledger import ATTEMPTS_LIMIT
+
+FIELDS = "RateLimit-Policy", "RateLimit"
+PAGE = "https://shop.example"
+KEY = "pk_shop-0123456789abcdefghijklmnop"
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """A desk whose shop is also called from pages."""
+    shop = replace(fakes.SHOP, publishable_key=KEY, origins=frozenset({PAGE}))
+    return open_desk(fakes.house(shop))
+
+
+def told(answer: object) -> tuple[str | None, ...]:
+    return tuple(answer.headers.get(name) for name in FIELDS)  # type: ignore[attr-defined]
+
+
+def test_servers_learn_how_many_sms_are_left_and_when_the_next(desk: Desk) -> None:
+    answer = desk.request()
+
+    assert answer.status_code == 201
+    assert told(answer) == ('"verification_sends";q=4', '"verification_sends";r=3;t=60')
+
+
+def test_servers_learn_which_limit_refused(desk: Desk) -> None:
+    desk.request()
+    desk.house.clock.advance(20)
+
+    answer = desk.request()
+
+    assert answer.status_code == 429
+    assert told(answer) == ('"phone_cooldown";q=1;w=60', '"phone_cooldown";r=0;t=40')
+    assert answer.headers["Retry-After"] == "40"
+
+
+def test_browsers_learn_nothing_of_it(desk: Desk) -> None:
+    body = {"phone": PHONE, "purpose": "login"}
+    answers = [desk.post("/otp/request", body, key=KEY, Origin=PAGE) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, 429]
+    assert [told(answer) for answer in answers] == [(None, None)] * 2
+
+
+def test_other_outcomes_have_nothing_to_tell(desk: Desk) -> None:
+    opened = desk.opened()
+    answers = [
+        desk.verify(opened, "000000x"),
+        desk.verify(opened, desk.house.sender.last_code),
+        desk.post("/otp/request", {}),
+        desk.post("/otp/request", {}, key="sk_nobody"),
+        desk.get("/healthz"),
+    ]
+
+    assert [told(answer) for answer in answers] == [(None, None)] * 5
+
+
+def test_a_clients_own_limits_are_told() -> None:
+    strict = replace(fakes.SHOP, limits=PhoneLimits(cooldown=(90,)))
+    desk = open_desk(fakes.house(strict))
+    desk.request()
+
+    assert told(desk.request())[0] == '"phone_cooldown";q=1;w=90'
+
+
+def test_every_limit_that_refuses_says_how_much_it_allows() -> None:
+    package = Path(otp_service.__file__).parent
+    scripts = "".join(path.read_text() for path in package.rglob("*.lua"))
+    refusing = set(re.findall(r"'((?:phone|address|verification)_(?!not|exp|canc)[a-z0-9_]+)'", scripts))
+    refusing |= {ATTEMPTS_LIMIT, "client_sms_per_day", "service_sms_per_day"}
+
+    known = allowances(PhoneLimits(), CodeLimits(), AddressLimits(), 10, 100)
+
+    assert set(known) == refusing
+    assert known["phone_sends_per_hour"] == Allowance(5, 3600)
+    assert known["address_sends_per_hour"] == Allowance(200, 3600)
+    assert (known["client_sms_per_day"], known["service_sms_per_day"]) == (
+        Allowance(10, 86400),
+        Allowance(100, 86400),
+    )
