@@ -49,7 +49,6 @@ PER_ROUND = 600
 CONNECTIONS = 8
 THREADS = 32
 VERIFICATIONS = 20_000
-CLIENT_IP = "203.0.113.7"
 
 
 @dataclass
@@ -170,7 +169,7 @@ class Preparation:
     def _floor_request(self, url: str) -> bytes:
         """Ask for the attempt that the service would make, with everything worked out before."""
         phone = _phone()
-        verification_id, code = self._direct.request(phone, CLIENT_IP)
+        verification_id, code = self._direct.request(phone, _address())
         body: dict[str, object] = self._direct.attempt(phone, verification_id, code)
         return load.post(f"{url}/floor", body, self._key)
 
@@ -181,12 +180,12 @@ class Preparation:
         return [self._request_request() for _ in range(PER_ROUND)]
 
     def _request_request(self) -> bytes:
-        body: dict[str, object] = {"phone": _phone(), "purpose": "login", "client_ip": CLIENT_IP}
+        body: dict[str, object] = {"phone": _phone(), "purpose": "login", "client_ip": _address()}
         return load.post(f"{self._url}/otp/request", body, self._key)
 
     def _verify_request(self) -> bytes:
         phone = _phone()
-        verification_id, code = self._direct.request(phone, CLIENT_IP)
+        verification_id, code = self._direct.request(phone, _address())
         body: dict[str, object] = {"phone": phone, "verification_id": verification_id, "code": code}
         return load.post(f"{self._url}/otp/verify", body, self._key)
 
@@ -198,11 +197,17 @@ def _phone() -> str:
     return f"+86139{next(_numbers):08d}"
 
 
+def _address() -> str:
+    """Return the address of somebody who has asked for nothing yet."""
+    number = next(_numbers)
+    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
 def _bytes_per_verification(binary: str, loaded: settings.Settings) -> float:
     """Memory of one live verification, all keys counted, on a server of its own."""
     with servers.running(binary) as server:
         direct, client = _Direct(loaded, server.url), server.client()
-        direct.request(_phone(), CLIENT_IP)
+        direct.request(_phone(), "192.0.2.1")
         before = client.info("memory")["used_memory"]
         for number in range(VERIFICATIONS):
             direct.request(f"+86138{number:08d}", f"198.51.{number // 250}.{number % 250}")

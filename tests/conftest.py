@@ -6,6 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 import servers
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no defect: how quickly examples come is not what these tests are about.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -61,13 +61,27 @@ class TimedResponse(HTTPResponse):
 
 
 class Connection(HTTPConnection):
-    """Marks its trip as departed before the first byte of the request is written."""
+    """Marks its trip as departed before the first byte of the request is written, which is one write."""
 
     response_class = TimedResponse
     _used_at = 0.0
+    _held: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Write head and body together: each write of its own lets go of the interpreter."""
+        held: list[bytes] = []
+        self._held = held
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            self._held = None
+        self.send(b"".join(held))
 
     def send(self, data: Any) -> None:
         """Write *data*, connecting first if need be."""
+        if self._held is not None:
+            self._held.append(data)
+            return
         if self.sock is None:
             self.connect()
         if under_way := trip.current():

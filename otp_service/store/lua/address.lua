@@ -1,15 +1,21 @@
 -- What the requesters behind one address have caused, `otp:address:{tag}`. Times in ms.
 --   format u8 = 1 | verified phones per hour: a ring of 24 | unverified sends, ascending: at u48, phone 6 bytes
+--   format u8 = 2: the same without the ring, as nobody was verified; most addresses are somebody's home
 local HOUR, DAY, HOURS = 3600000, 86400000, 24
 
 local function load_address(key, now)
   local log = {sends = {}, verified = new_ring(floor(now / HOUR), HOURS)}
   local s = redis.call('GET', key)
   if not s then return log end
-  if byte(s, 1) ~= 1 then return nil end
-  log.verified = read_ring(s, 2, HOURS)
-  roll(log.verified, floor(now / HOUR))
-  for at = 2 + ring_bytes(HOURS), #s, 12 do
+  local format, sends_at = byte(s, 1), 2
+  if format == 1 then
+    log.verified = read_ring(s, 2, HOURS)
+    roll(log.verified, floor(now / HOUR))
+    sends_at = 2 + ring_bytes(HOURS)
+  elseif format ~= 2 then
+    return nil
+  end
+  for at = sends_at, #s, 12 do
     local sent_at = math.min(read_u48(s, at), now)
     if sent_at > now - DAY then table.insert(log.sends, {at = sent_at, phone = sub(s, at + 6, at + 11)}) end
   end
@@ -17,7 +23,7 @@ local function load_address(key, now)
 end
 
 local function save_address(key, log)
-  local parts = {char(1), packed_ring(log.verified)}
+  local parts = sum(log.verified) > 0 and {char(1), packed_ring(log.verified)} or {char(2)}
   for _, send in ipairs(log.sends) do parts[#parts + 1] = u48(send.at) .. send.phone end
   redis.call('SET', key, table.concat(parts), 'PX', DAY + HOUR)
 end
