@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from otp_service.ports import Fault
 from otp_service.sms.http import Answer, NoAnswer, NotSent
-from otp_service.sms.provider import Trouble, Verdict, refused, unknown
+from otp_service.sms.provider import Trouble, Verdict, refused, unasked, unknown
 
 
 def call_once(call: Callable[[], Answer], read: Callable[[Answer], Verdict], seconds: float) -> Verdict:
@@ -16,7 +16,7 @@ def call_once(call: Callable[[], Answer], read: Callable[[Answer], Verdict], sec
     not known to have sent anything, nor to have sent nothing.
     """
     if seconds <= 0:
-        return Verdict(refused(Fault.PROVIDER, "deadline"))
+        return unasked(Fault.PROVIDER, "deadline")
     try:
         answer = call()
     except NotSent as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from otp_service.messages import Sms, Template
 from otp_service.ports import Clock, Events, Fault, Finding, Found, Inquiry, Outcome
 from otp_service.sms.breaker import Breaker
-from otp_service.sms.pause import Pauses
+from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
 from otp_service.sms.provider import Trouble, Verdict, refused
 from otp_service.sms.route import Route
 
@@ -52,6 +52,8 @@ class Lane:
         return self.route.provider.inquire(inquiry, deadline)
 
     def _learn(self, verdict: Verdict, template: Template) -> None:
+        if verdict.trouble is Trouble.UNASKED:
+            return
         if verdict.trouble is Trouble.TRANSPORT:
             if self._breaker.failed():
                 self._events.emit("breaker_opened", route=self.route.name)
@@ -59,11 +61,16 @@ class Lane:
         if self._breaker.answered():
             self._events.emit("breaker_closed", route=self.route.name)
         if verdict.trouble is Trouble.OPERATOR:
-            self._pauses.start(template.template_code)
-            self._events.emit(
-                "route_paused",
-                route=self.route.name,
-                template_code=template.template_code,
-                provider_code=verdict.outcome.provider_code,
-                provider_request_id=verdict.outcome.request_id,
-            )
+            self._pause(EVERY_TEMPLATE, verdict.outcome)
+        if verdict.trouble is Trouble.TEMPLATE:
+            self._pause(template.template_code, verdict.outcome)
+
+    def _pause(self, template_code: str, outcome: Outcome) -> None:
+        self._pauses.start(template_code)
+        self._events.emit(
+            "route_paused",
+            route=self.route.name,
+            template_code=template_code,
+            provider_code=outcome.provider_code,
+            provider_request_id=outcome.request_id,
+        )

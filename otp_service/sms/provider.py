@@ -16,7 +16,11 @@ class Trouble(StrEnum):
     TRANSPORT = "transport"
     """No answer, or none that makes sense: the provider may be down."""
     OPERATOR = "operator"
-    """The account or its settings were refused: the same template fails until somebody acts."""
+    """The account or its sign name was refused: every SMS of the route fails until somebody acts."""
+    TEMPLATE = "template"
+    """One template was refused: it fails until somebody acts, and the others may do."""
+    UNASKED = "unasked"
+    """Nobody was asked, so there is nothing to learn, least of all that the provider answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,11 @@ class Provider(Protocol):
 def refused(fault: Fault, code: str, *, wait: int = 0, route: str = "") -> Outcome:
     """Return a refusal by this room itself, before anything was sent; *code* is for the log."""
     return Outcome(OutcomeKind.REFUSED, route, fault, wait, f"local.{code}")
+
+
+def unasked(fault: Fault, code: str) -> Verdict:
+    """Return the verdict on an SMS that was handed to nobody."""
+    return Verdict(refused(fault, code), Trouble.UNASKED)
 
 
 def unknown(code: str) -> Outcome:

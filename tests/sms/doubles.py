@@ -38,6 +38,7 @@ ACCEPTED = Verdict(Outcome(OutcomeKind.ACCEPTED, biz_id="1^0"))
 UNKNOWN = Verdict(Outcome(OutcomeKind.UNKNOWN), Trouble.TRANSPORT)
 NOT_SENT = Verdict(Outcome(OutcomeKind.REFUSED, fault=Fault.PROVIDER), Trouble.TRANSPORT)
 ARREARS = Verdict(Outcome(OutcomeKind.REFUSED, fault=Fault.ROUTE), Trouble.OPERATOR)
+NO_TEMPLATE = Verdict(Outcome(OutcomeKind.REFUSED, fault=Fault.ROUTE), Trouble.TEMPLATE)
 
 
 def refusal(fault: Fault) -> Verdict:

@@ -101,21 +101,21 @@ def test_minutes_of_the_route_stand_for_those_of_the_code(sandbox: SandboxServer
 
 
 @pytest.mark.parametrize(
-    ("facts", "code"),
+    ("facts", "code", "trouble"),
     [
-        ({"secret": "wrong"}, "SignatureDoesNotMatch"),
-        ({"sign_name": "没有"}, "SMS_SIGNATURE_ILLEGAL"),
-        ({"sign_name": "云通信测试"}, "SMS_TEMPLATE_ILLEGAL"),
+        ({"secret": "wrong"}, "SignatureDoesNotMatch", Trouble.OPERATOR),
+        ({"sign_name": "没有"}, "SMS_SIGNATURE_ILLEGAL", Trouble.OPERATOR),
+        ({"sign_name": "云通信测试"}, "SMS_TEMPLATE_ILLEGAL", Trouble.TEMPLATE),
     ],
     ids=["wrong secret", "unknown sign name", "sign name of one's own"],
 )
 def test_wrong_configuration_is_the_operators_to_mend(
-    sandbox: SandboxServer, facts: dict[str, str], code: str
+    sandbox: SandboxServer, facts: dict[str, str], code: str, trouble: Trouble
 ) -> None:
     verdict = made(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
 
     assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.ROUTE, code)
-    assert verdict.trouble is Trouble.OPERATOR
+    assert verdict.trouble is trouble
 
 
 def test_second_send_within_a_minute_is_a_limit(sandbox: SandboxServer) -> None:

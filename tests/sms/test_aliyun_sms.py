@@ -204,7 +204,7 @@ def test_what_must_not_be_sent_is_refused_before(
         assert server.connections == 0
 
     assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.ROUTE, code)
-    assert verdict.trouble is None
+    assert verdict.trouble is Trouble.UNASKED
 
 
 def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None:
@@ -213,7 +213,7 @@ def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None
         assert server.connections == 0
 
     assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.PROVIDER, "local.deadline")
-    assert verdict.trouble is None
+    assert verdict.trouble is Trouble.UNASKED
 
 
 @BOTH

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from sms.doubles import ManualClock
 
-from otp_service.sms.pause import Pauses
+from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
 
 
 def test_pause_lasts_a_minute() -> None:
@@ -23,6 +23,17 @@ def test_pause_of_one_template_leaves_the_others_alone() -> None:
     pauses.start("SMS_1")
 
     assert not pauses.holds("SMS_2")
+
+
+def test_pause_of_the_route_holds_every_template() -> None:
+    clock = ManualClock()
+    pauses = Pauses(clock.monotonic)
+    pauses.start(EVERY_TEMPLATE)
+
+    assert pauses.holds("SMS_1")
+    assert pauses.holds("SMS_2")
+    clock.advance(60)
+    assert not pauses.holds("SMS_1")
 
 
 def test_pause_starts_anew() -> None:

@@ -9,6 +9,7 @@ from sms.doubles import (
     ACCEPTED,
     ARREARS,
     HONG_KONG,
+    NO_TEMPLATE,
     NOT_SENT,
     TEMPLATE,
     UNKNOWN,
@@ -22,7 +23,7 @@ from sms.doubles import (
 from otp_service.errors import ProviderUnavailable
 from otp_service.messages import Sms, Template
 from otp_service.ports import Fault, Outcome, OutcomeKind, SmsSender
-from otp_service.sms.provider import Verdict
+from otp_service.sms.provider import Verdict, unasked
 from otp_service.sms.routes import Route, Router
 
 BLAMED = Verdict(Outcome(OutcomeKind.UNKNOWN, fault=Fault.PROVIDER))
@@ -188,8 +189,37 @@ def test_serves_asks_client_and_purpose(client: str, purpose: str, *, served: bo
         assert stage.router.serves(client, purpose) is served
 
 
-def test_operators_error_pauses_the_template_for_a_minute() -> None:
+def test_operators_error_pauses_the_route_for_a_minute() -> None:
     provider = ScriptedProvider(ARREARS, ACCEPTED)
+    other = Template("signup", "SMS_2")
+    with staged(route("one", provider, TEMPLATE, other)) as stage:
+        stage.send()
+        stage.clock.advance(59.9)
+        paused = [stage.send(message) for message in (sms(), sms(purpose="signup"))]
+        assert stage.router.states() == {"one": "paused"}
+        stage.clock.advance(0.1)
+        assert stage.send().kind is OutcomeKind.ACCEPTED
+        assert stage.router.states() == {"one": "ok"}
+
+    assert [(each.fault, each.provider_code) for each in paused] == [
+        (Fault.ROUTE, "local.route_paused"),
+        (Fault.ROUTE, "local.route_paused"),
+    ]
+    assert len(provider.sent) == 2
+    assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [("route_paused", "*")]
+
+
+def test_paused_route_is_passed_over_at_once() -> None:
+    provider = ScriptedProvider(ARREARS)
+    with staged(route("one", provider), route("two", ScriptedProvider(ACCEPTED))) as stage:
+        routes = [stage.send().route for _ in range(3)]
+
+    assert routes == ["two"] * 3
+    assert len(provider.sent) == 1
+
+
+def test_refused_template_pauses_itself_alone() -> None:
+    provider = ScriptedProvider(NO_TEMPLATE, ACCEPTED)
     other = Template("signup", "SMS_2")
     with staged(route("one", provider, TEMPLATE, other)) as stage:
         stage.send()
@@ -202,7 +232,9 @@ def test_operators_error_pauses_the_template_for_a_minute() -> None:
 
     assert (paused.fault, paused.provider_code) == (Fault.ROUTE, "local.route_paused")
     assert len(provider.sent) == 3
-    assert stage.events.names == ["route_paused"]
+    assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [
+        ("route_paused", TEMPLATE.template_code)
+    ]
 
 
 def test_number_that_is_refused_pauses_nothing() -> None:
@@ -230,6 +262,21 @@ def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: Verdict)
     assert (sixth.kind, sixth.fault, sixth.wait) == (OutcomeKind.REFUSED, Fault.PROVIDER, 5)
     assert sixth.provider_code == "local.breaker_open"
     assert stage.events.names == ["breaker_opened", "breaker_closed"]
+
+
+def test_sms_that_was_handed_to_nobody_neither_closes_nor_spares_the_breaker() -> None:
+    """One that broke a rule of ours, or came too late, says nothing about a provider that does not answer."""
+    nobody_asked = unasked(Fault.PROVIDER, "deadline")
+    provider = ScriptedProvider(*[UNKNOWN] * 4, nobody_asked, UNKNOWN, nobody_asked, ACCEPTED)
+    with staged(route("one", provider)) as stage:
+        for _ in range(6):
+            stage.send()
+        assert stage.router.states() == {"one": "open"}
+        stage.clock.advance(5)
+        stage.send()
+        assert stage.router.states() == {"one": "open"}
+
+    assert stage.events.names == ["breaker_opened"]
 
 
 def test_open_breaker_sends_over_the_next_route() -> None:

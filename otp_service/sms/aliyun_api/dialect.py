@@ -25,6 +25,19 @@ _MILLISECONDS = re.compile(r"[0-9]{1,6}")
 _OF_THE_NUMBER = frozenset({"isv.SMS_TEST_NUMBER_LIMIT", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"})
 """The operator's errors that come up with some numbers only: a stranger's number must not pause the rest."""
 
+_OF_THE_TEMPLATE = frozenset(
+    {
+        "isv.SMS_TEMPLATE_ILLEGAL",
+        "isv.SMS_SIGNATURE_SCENE_ILLEGAL",
+        "isv.SMS_TEST_SIGN_TEMPLATE_LIMIT",
+        "isv.SMS_CONTENT_ILLEGAL",
+        "isv.UNSUPPORTED_CONTENT",
+        "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE",
+        "isv.DENY_IP_RANGE",
+    }
+)
+"""Those that say nothing against the other templates: from abroad one may send to other countries."""
+
 _FAULTS = {Who.NUMBER: Fault.NUMBER, Who.LIMIT: Fault.LIMIT, Who.PROVIDER: Fault.PROVIDER}
 
 
@@ -62,7 +75,7 @@ class Dialect:
             provider_code=fields.code,
             request_id=fields.request_id,
         )
-        return Verdict(outcome, Trouble.OPERATOR if _lasts(row) else None)
+        return Verdict(outcome, _trouble(row))
 
     def _accepted(self, fields: Fields) -> Verdict:
         # An OK without BizId counts: both readings keep the slot and the money and send no second SMS, but
@@ -118,10 +131,12 @@ def _is_unexplained(row: CodeRow) -> bool:
     return row.who is Who.PROVIDER and row.retry is not Retry.BACKOFF
 
 
-def _lasts(row: CodeRow) -> bool:
-    """Tell whether the same template will be refused for every number until an operator acts."""
+def _trouble(row: CodeRow) -> Trouble | None:
+    """Tell what is refused for every number until an operator acts: the route, a template, or nothing."""
     is_known = row.code in CODES or not row.code.startswith("isv.")
-    return row.who is Who.OPERATOR and is_known and row.code not in _OF_THE_NUMBER
+    if row.who is not Who.OPERATOR or not is_known or row.code in _OF_THE_NUMBER:
+        return None
+    return Trouble.TEMPLATE if row.code in _OF_THE_TEMPLATE else Trouble.OPERATOR
 
 
 def _retry_after(headers: Mapping[str, str]) -> int:

@@ -19,7 +19,7 @@ from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_api.mainland import MAINLAND, Unsendable, mainland_number
 from otp_service.sms.aliyun_pnvs.answer import read_answer
 from otp_service.sms.call import call_once
-from otp_service.sms.provider import Verdict, refused
+from otp_service.sms.provider import Verdict, unasked
 
 ACTION = "SendSmsVerifyCode"
 VERSION = "2017-05-25"
@@ -46,9 +46,9 @@ class AliyunPnvs:
         try:
             params = self._params(sms, template)
         except Unsendable as error:
-            return Verdict(refused(Fault.ROUTE, error.code))
+            return unasked(Fault.ROUTE, error.code)
         except BadParam:
-            return Verdict(refused(Fault.ROUTE, "template_param"))
+            return unasked(Fault.ROUTE, "template_param")
         seconds = deadline - self._clock.monotonic()
         return call_once(
             lambda: self._api.call(ACTION, params, seconds=seconds),

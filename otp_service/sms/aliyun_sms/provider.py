@@ -11,8 +11,8 @@ from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_sms.answer import read_answer
 from otp_service.sms.aliyun_sms.details import Details
 from otp_service.sms.aliyun_sms.recipient import Unsendable, phone_numbers
-from otp_service.sms.http import NoAnswer, NotSent
-from otp_service.sms.provider import Trouble, Verdict, refused, unknown
+from otp_service.sms.call import call_once
+from otp_service.sms.provider import Verdict, unasked
 
 ACTION = "SendSms"
 VERSION = "2017-05-25"
@@ -32,10 +32,15 @@ class AliyunSms:
         try:
             params = self._params(sms, template)
         except Unsendable as error:
-            return Verdict(refused(Fault.ROUTE, error.code))
+            return unasked(Fault.ROUTE, error.code)
         except BadParam:
-            return Verdict(refused(Fault.ROUTE, "template_param"))
-        return self._call(params, deadline - self._clock.monotonic())
+            return unasked(Fault.ROUTE, "template_param")
+        seconds = deadline - self._clock.monotonic()
+        return call_once(
+            lambda: self._api.call(ACTION, params, seconds=seconds),
+            lambda answer: read_answer(answer.status, answer.headers, answer.body, self._api.now()),
+            seconds,
+        )
 
     def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
         """Ask what became of a send by QuerySendDetails, until *deadline* (monotonic seconds)."""
@@ -53,17 +58,6 @@ class AliyunSms:
             "TemplateParam": template_param(sms, template),
             "OutId": sms.out_id,
         }
-
-    def _call(self, params: dict[str, str], seconds: float) -> Verdict:
-        if seconds <= 0:
-            return Verdict(refused(Fault.PROVIDER, "deadline"))
-        try:
-            answer = self._api.call(ACTION, params, seconds=seconds)
-        except NotSent as error:
-            return Verdict(refused(Fault.PROVIDER, f"not_sent.{error.reason}"), Trouble.TRANSPORT)
-        except NoAnswer as error:
-            return Verdict(unknown(f"no_answer.{error.reason}"), Trouble.TRANSPORT)
-        return read_answer(answer.status, answer.headers, answer.body, self._api.now())
 
 
 def template_param(sms: Sms, template: Template) -> str:

@@ -37,7 +37,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
         return Verdict(_refused(Fault.NUMBER, REJECTED))
     if status == _TOO_MANY:
         return Verdict(_refused(Fault.PROVIDER, seen, retry_after(headers.get("retry-after", ""), now)))
-    return Verdict(_refused(Fault.ROUTE, seen), Trouble.OPERATOR)
+    return Verdict(_refused(Fault.ROUTE, seen), Trouble.TEMPLATE)
 
 
 def retry_after(text: str, now: datetime) -> int:
