@@ -65,15 +65,17 @@ class Sms:
 def choose(templates: Iterable[Template], sms: Sms) -> Template | None:
     """Return the template that fits *sms* best, the first of equals.
 
-    An exact purpose beats an exact country beats its group beats an exact locale beats `*`.
+    An exact purpose beats an exact country beats its group beats the locale, the longest first, beats `*`.
     """
     fitting = [t for t in templates if t.serves(sms.purpose, sms.phone.country) and _speaks(t, sms.locale)]
     return max(fitting, key=lambda t: _closeness(t, sms.phone.country), default=None)
 
 
 def _speaks(template: Template, locale: str) -> bool:
-    return template.locale.lower() in (ANY, locale.lower())
+    """Tell whether it is in that language; `en` serves `en-GB` as well, as in RFC 4647's lookup."""
+    return template.locale == ANY or f"{locale}-".lower().startswith(f"{template.locale}-".lower())
 
 
-def _closeness(template: Template, country: str) -> tuple[bool, int, bool]:
-    return template.purpose != ANY, template.nearness(country), template.locale != ANY
+def _closeness(template: Template, country: str) -> tuple[bool, int, int]:
+    locale = 0 if template.locale == ANY else len(template.locale)
+    return template.purpose != ANY, template.nearness(country), locale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import servers
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,12 @@ settings.register_profile(
     "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
+
+# On a busy machine a slow draw or example is the machine's fault.
+hypothesis.settings.register_profile(
+    "noisy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("noisy")
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,28 @@ def test_a_template_serves_purpose_and_country_in_some_locale(template: Template
     assert replace(template, locale="en").serves("login", "HK") is served
 
 
+CHINESE, TAIWAN, OTHERS = (Template("*", f"SMS_{tag}", locale=tag) for tag in ("zh", "zh-TW", "*"))
+
+
+@pytest.mark.parametrize(
+    ("locale", "chosen"),
+    [
+        ("zh-TW", TAIWAN),
+        ("ZH-tw", TAIWAN),
+        ("zh-CN", CHINESE),
+        ("zh", CHINESE),
+        ("zhx", OTHERS),
+        ("en", OTHERS),
+        ("", OTHERS),
+    ],
+)
+def test_a_language_serves_its_regions_unless_one_has_a_template_of_its_own(
+    locale: str, chosen: Template
+) -> None:
+    assert choose([OTHERS, CHINESE, TAIWAN], sms(locale=locale)) == chosen
+    assert choose([TAIWAN, CHINESE, OTHERS], sms(locale=locale)) == chosen
+
+
 def test_no_locale_takes_a_template_of_no_locale() -> None:
     assert choose([EXACT, LOCALE, COUNTRY], sms(locale="")) == COUNTRY
 
