@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from otp_service.aliyun.codes import lookup
 from otp_service.clock import SystemClock
 from otp_service.doctor.account import Account
+from otp_service.doctor.entrance import Entrance
 from otp_service.doctor.finding import Finding, broken, doubtful, well
+from otp_service.doctor.pnvs_account import PnvsAccount
 from otp_service.doctor.reach import reach
 from otp_service.doctor.stored import examine_store
 from otp_service.settings import Mistake, Settings
 from otp_service.settings.routes import ALIYUN_PNVS, WEBHOOK, RouteTable
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
+from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs
+from otp_service.sms.aliyun_pnvs.provider import VERSION as PNVS_VERSION
 from otp_service.sms.aliyun_sms.provider import VERSION
 from otp_service.sms.http import HttpDoor
 from otp_service.store.store import RedisStore
@@ -58,25 +63,35 @@ def _route(settings: Settings, table: RouteTable) -> Iterator[Finding]:
     yield from reach(url, table.name)
     if table.provider == WEBHOOK:
         yield well("webhook", "only a real SMS shows whether it is taken: otp-service send-test", table.name)
-    elif table.provider == ALIYUN_PNVS:
-        yield well("pnvs", "presets are not reviewed: otp-service send-test shows the rest", table.name)
     else:
         yield from _accounts(settings, table)
 
 
 def _accounts(settings: Settings, table: RouteTable) -> Iterator[Finding]:
+    is_pnvs = table.provider == ALIYUN_PNVS
     for key in table.access_keys():
         door = HttpDoor(max_connections=1)
         api = AliyunApi(
             keys=[AccessKey(*key)],
-            version=VERSION,
+            version=PNVS_VERSION if is_pnvs else VERSION,
             endpoint=table.endpoint,
             door=door,
             clock=SystemClock(),
             signature=Signature(table.signature),
         )
-        account = Account(api, route=table.name, key_name=f"{key[0][:SHOWN]}…")
+        explain = lookup_pnvs if is_pnvs else lookup
+        entrance = Entrance(api, route=table.name, key_name=f"{key[0][:SHOWN]}…", lookup=explain)
         try:
-            yield from account.examine(table.sign_name, table.all_templates(), settings.codes.ttl)
+            yield from _account(entrance, table, settings.codes.ttl)
         finally:
             api.close()
+
+
+def _account(entrance: Entrance, table: RouteTable, ttl: int) -> Iterator[Finding]:
+    templates = table.all_templates()
+    if not templates or not table.sign_name:
+        return  # the settings are told about already
+    if table.provider == ALIYUN_PNVS:
+        yield from PnvsAccount(entrance).examine(table.sign_name, templates[0])
+    else:
+        yield from Account(entrance).examine(table.sign_name, templates, ttl)

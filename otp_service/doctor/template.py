@@ -10,8 +10,8 @@ from otp_service.doctor.finding import Finding, broken, doubtful, well
 from otp_service.messages import Template
 
 _VERIFICATION = "0"
-_MINUTES = re.compile(r"([0-9]+|[一二三四五六七八九十])\s*(?:分钟|minutes?)", re.IGNORECASE)
-_NUMERALS = dict(zip("一二三四五六七八九十", range(1, 11), strict=True))
+_MINUTES = re.compile(r"([0-9]+|[一二两三四五六七八九十]+)\s*(?:分钟|minutes?)", re.IGNORECASE)
+_NUMERALS = {**dict(zip("一二三四五六七八九", range(1, 10), strict=True)), "两": 2}
 
 
 def examine_text(template: Template, fields: Mapping[str, object], ttl: int, route: str) -> Iterator[Finding]:
@@ -34,6 +34,14 @@ def _variables(template: Template, text: str, route: str) -> Finding:
     return broken("template", seen, fix, route)
 
 
+def _number(text: str) -> int:
+    """Read 5, 五, 十五 or 三十."""
+    if text.isdecimal():
+        return int(text)
+    tens, ten, ones = text.rpartition("十")
+    return (_NUMERALS.get(tens, 1) * 10 if ten else 0) + _NUMERALS.get(ones, 0)
+
+
 def _names(names: list[str]) -> str:
     return " ".join(f"${{{name}}}" for name in names) + " besides" if names else "nothing besides"
 
@@ -42,7 +50,7 @@ def _minutes(code: str, text: str, ttl: int, route: str) -> Iterator[Finding]:
     found = _MINUTES.search(text)
     if found is None:
         return
-    told = _NUMERALS.get(found[1]) or int(found[1])
+    told = _number(found[1])
     if told * 60 == ttl:
         yield well("template", f"{code}: codes live as long as the text says", route)
         return

@@ -17,7 +17,9 @@ from sms.doubles import RealClock
 from sms.wire import WireServer, response
 
 from otp_service.doctor.account import Account
+from otp_service.doctor.entrance import Entrance
 from otp_service.doctor.finding import Finding, Level, broken, doubtful, well, worst
+from otp_service.doctor.pnvs_account import PnvsAccount
 from otp_service.doctor.reach import reach
 from otp_service.doctor.report import as_json, as_text
 from otp_service.doctor.stored import examine_store
@@ -25,6 +27,7 @@ from otp_service.doctor.template import examine_text
 from otp_service.messages import Template
 from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi
+from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs
 from otp_service.sms.http import HttpDoor
 from otp_service.store.connect import connect
 from otp_service.store.store import RedisStore
@@ -176,6 +179,10 @@ def text_findings(text: str, template: Template = LOGIN, ttl: int = 300, **field
         ("验证码${code}", 300, None),
         ("验证码${code}，10分钟内有效", 300, Level.WARN),
         ("验证码${code}，二分钟内有效", 300, Level.WARN),
+        ("验证码${code}，两分钟内有效", 120, None),
+        ("验证码${code}，十五分钟内有效", 300, Level.WARN),
+        ("验证码${code}，十五分钟内有效", 900, None),
+        ("验证码${code}，三十分钟内有效", 1800, None),
     ],
 )
 def test_minutes_are_read_in_both_languages(text: str, ttl: int, level: Level | None) -> None:
@@ -235,7 +242,7 @@ def examined(answers: dict[str, bytes], *headers: str) -> list[Finding]:
             door=HttpDoor(max_connections=1),
             clock=RealClock(),
         )
-        account = Account(api, route="main", key_name="test…")
+        account = Account(Entrance(api, route="main", key_name="test…"))
         findings = list(account.examine("云通信测试", (LOGIN,), 300))
         api.close()
     return findings
@@ -285,6 +292,114 @@ def test_missing_permission_is_named(action: str, trouble: tuple[str, Level], gr
 
 def test_address_outside_the_mainland_is_told() -> None:
     assert troubles({"SendSms": b'{"Code":"isv.DENY_IP_RANGE"}'}) == [("egress", Level.FAIL)]
+
+
+HTML = b"<html>502 Bad Gateway</html>"
+BUSY = b'{"Code":"Throttling.User"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (HTML, ("api", Level.FAIL)),
+        (b"{}", ("api", Level.FAIL)),
+        (b'{"Code":"InvalidTimeStamp.Expired"}', ("api", Level.FAIL)),
+        (BUSY, ("api", Level.WARN)),
+        (b'{"Code":"ServiceUnavailable"}', ("api", Level.WARN)),
+        (b'{"Code":"SignatureDoesNotMatch"}', ("access key", Level.FAIL)),
+        (b'{"Code":"InvalidSecurityToken.Expired"}', ("access key", Level.FAIL)),
+    ],
+    ids=str,
+)
+def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[str, Level]) -> None:
+    findings = examined({"QuerySmsSign": answer})
+
+    assert [(f.check, f.level) for f in findings if f.check != "clock"] == [trouble]
+
+
+@pytest.mark.parametrize("answer", [HTML, BUSY], ids=["a page", "throttled"])
+@pytest.mark.parametrize(
+    ("action", "check"),
+    [("QuerySmsTemplate", "template"), ("QuerySendDetails", "ram"), ("SendSms", "sending")],
+)
+def test_what_could_not_be_seen_is_called_neither_well_nor_broken(
+    action: str, check: str, answer: bytes
+) -> None:
+    assert troubles({action: answer}) == [(check, Level.WARN)]
+    assert action != "SendSms" or "egress" not in {f.check for f in examined({action: answer})}
+
+
+def test_sms_to_an_impossible_number_that_is_taken_is_doubtful() -> None:
+    assert troubles({"SendSms": b'{"Code":"OK","BizId":"1^0"}'}) == [("sending", Level.WARN)]
+
+
+# ── PNVS ──
+
+PNVS = (
+    ('[[routes.templates]]\npurpose = "login"', "[[routes.templates]]"),
+    ("SMS_100000001", "100001"),
+    ("SMS_100000002", "100005"),
+    ('provider = "aliyun-sms"', 'provider = "aliyun-pnvs"'),
+    ('sign_name = "云通信测试"', 'sign_name = "速通互联验证码"'),
+)
+
+
+@pytest.fixture
+def pnvs(practice: Practice) -> Practice:
+    for old, new in PNVS:
+        practice.change(old, new)
+    return practice
+
+
+def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: Practice) -> None:
+    levels = {f["check"]: f["level"] for f in found(pnvs) if f["route"] == "main"}
+
+    assert levels["access key"] == levels["sending"] == levels["egress"] == "ok"
+    assert set(levels.values()) == {"ok"}
+    with urlopen(f"{pnvs.sandbox.inbox_url}.json") as answer:  # noqa: S310
+        assert json.load(answer) == []
+
+
+def test_key_and_sign_name_of_pnvs_are_looked_at(pnvs: Practice) -> None:
+    pnvs.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
+
+    assert bad(found(pnvs), "access key")[0].startswith("test… is refused: ")
+
+
+def pnvs_troubles(answer: bytes) -> list[tuple[str, Level, str]]:
+    with WireServer(lambda connection: connection.sendall(response(answer, 400))) as server:
+        api = AliyunApi(
+            keys=[AccessKey("testId", "testSecret")],
+            version="2017-05-25",
+            endpoint=server.url,
+            door=HttpDoor(max_connections=1),
+            clock=RealClock(),
+        )
+        entrance = Entrance(api, route="main", key_name="test…", lookup=lookup_pnvs)
+        findings = list(PnvsAccount(entrance).examine("速通互联验证码", Template("*", "100001")))
+        api.close()
+    return [(f.check, f.level, f.fix) for f in findings if f.level is not Level.OK]
+
+
+@pytest.mark.parametrize("code", ["NoPermission", "RAM_PERMISSION_DENY"])
+def test_missing_permission_of_pnvs_is_named(code: str) -> None:
+    ((check, level, fix),) = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
+
+    assert (check, level) == ("ram", Level.FAIL)
+    assert "dypns:SendSmsVerifyCode" in fix
+
+
+@pytest.mark.parametrize("code", ["FUNCTION_NOT_OPENED", "SMS_SIGNATURE_ILLEGAL", "AMOUNT_NOT_ENOUGH"])
+def test_what_an_operator_must_mend_at_pnvs_is_told(code: str) -> None:
+    told = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
+
+    assert [(check, level) for check, level, _ in told] == [("sending", Level.FAIL)]
+
+
+def test_pnvs_that_is_not_there_does_not_answer(pnvs: Practice) -> None:
+    pnvs.sandbox.close()
+
+    assert bad(found(pnvs), "api") == ["does not answer"]
 
 
 @pytest.mark.parametrize("code", ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.SMS_SIGNATURE_ILLEGAL"])
