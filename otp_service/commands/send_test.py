@@ -5,6 +5,7 @@ The phone is asked for, so that it stands in no process list and no shell histor
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import time
@@ -13,11 +14,9 @@ from pathlib import Path
 
 import click
 
-from otp_service.aliyun.codes import lookup
 from otp_service.app import open_route
 from otp_service.clock import SystemClock
 from otp_service.codes import SALT_BYTES, Binding, derive
-from otp_service.commands.doctor import read
 from otp_service.errors import DestinationBlocked, InvalidPhone
 from otp_service.keyring import Keyring
 from otp_service.messages import Sms
@@ -25,7 +24,10 @@ from otp_service.out_id import OutId
 from otp_service.phone import Phone, parse
 from otp_service.ports import Finding, Found, Inquiry, Outcome, OutcomeKind
 from otp_service.reasons import explain
-from otp_service.settings import Settings
+from otp_service.settings import Settings, SettingsError
+from otp_service.settings import examine as read_settings
+from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs
+from otp_service.sms.own_codes import explain_own
 from otp_service.sms.route import Route
 
 ASK_EVERY = 3.0
@@ -62,10 +64,14 @@ def run(config: Path | None, *, route: str, purpose: str, locale: str, wait_seco
 
 
 def _sound(config: Path | None) -> Settings:
-    settings, mistakes = read(config)
-    needed = [mistake for mistake in mistakes if not mistake.where.startswith("redis")]
-    if needed:
-        for mistake in needed:
+    """Read the settings; they need not be fit for production: a sandbox may be tried, Redis is not used."""
+    try:
+        settings, told = read_settings(config, os.environ)
+    except SettingsError as error:
+        settings, told = Settings(), list(error.mistakes)
+    mistakes = [mistake for mistake in told if not mistake.where.startswith("redis")]
+    if mistakes:
+        for mistake in mistakes:
             click.echo(f"  {mistake}", err=True)
         click.echo("The configuration must be sound first.", err=True)
         sys.exit(2)
@@ -101,6 +107,8 @@ def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
 
 def _route(settings: Settings, name: str, sms: Sms) -> Route:
     """Return the route of that *name*, or the first with a template for *sms*, whoever its clients are."""
+    if name and name not in {table.name for table in settings.routes}:
+        raise click.BadParameter("names no route", param_hint="--route")
     for table in settings.routes:
         if name not in ("", table.name):
             continue
@@ -122,7 +130,7 @@ def _send(route: Route, sms: Sms, deadline: float) -> Outcome:
     seconds = time.monotonic() - began
     click.echo(f"  outcome      {outcome.kind.value} after {seconds:.1f} s")
     if outcome.provider_code:
-        meaning = lookup(outcome.provider_code).english
+        meaning = explain_own(outcome.provider_code) or lookup_pnvs(outcome.provider_code).english
         click.echo(f"  code         {outcome.provider_code}: {meaning}")
     click.echo(f"  request id   {outcome.request_id or '-'}")
     click.echo(f"  biz id       {outcome.biz_id or '-'}")

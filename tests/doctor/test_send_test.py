@@ -82,6 +82,30 @@ def test_route_purpose_and_phone_are_checked_before_anything_is_sent(practice: P
     assert inbox(practice) == []
 
 
+def test_route_that_is_not_there_is_told(practice: Practice) -> None:
+    assert "names no route" in practice.run("send-test", "--route", "nowhere", input=f"{PHONE}\n").output
+
+
+def test_sandbox_of_a_developer_may_be_tried(practice: Practice) -> None:
+    """It costs nothing, and `serve` is what refuses it."""
+    practice.change('provider = "aliyun-sms"', 'provider = "sandbox"')
+    practice.change("sms_per_day = 100000\n", "")
+
+    done = practice.run("send-test", "--wait", input=f"{PHONE}\n")
+
+    assert done.exit_code == 0, done.output
+    assert len(inbox(practice)) == 1
+
+
+def test_what_never_left_this_machine_is_said_in_words(practice: Practice) -> None:
+    practice.sandbox.close()
+
+    done = practice.run("send-test", input=f"{PHONE}\n")
+
+    assert done.exit_code == 2, done.output
+    assert "local.not_sent.ConnectionRefusedError: Nothing left this machine" in done.output
+
+
 def test_unsound_configuration_sends_nothing(practice: Practice) -> None:
     practice.change('sign_name = "云通信测试"', 'sign_name = ""')
 

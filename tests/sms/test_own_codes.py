@@ -1,0 +1,52 @@
+"""The codes of our own: none is missing in words or in the docs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from otp_service.sms.own_codes import OWN_CODES, explain_own
+
+ROOM = Path(__file__).parents[2] / "otp_service" / "sms"
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+
+
+def written() -> set[str]:
+    """Every code that `refused`, `unknown`, `unasked` and `Unsendable` are called with."""
+    found = set()
+    for path in ROOM.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in _WRITERS:
+                found |= {f"local.{text}" for text in map(_text, call.args) if text}
+    return found
+
+
+_WRITERS = {"refused", "unknown", "unasked", "Unsendable"}
+
+
+def _text(argument: ast.expr) -> str:
+    first = argument.values[0] if isinstance(argument, ast.JoinedStr) else argument
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+
+
+def test_every_code_that_is_written_is_explained() -> None:
+    codes = written()
+
+    assert {"local.deadline", "local.not_sent.", "local.template_param", "local.no_route"} <= codes
+    assert [code for code in codes if not explain_own(code)] == []
+
+
+@pytest.mark.parametrize("code", ["OK", "isv.AMOUNT_NOT_ENOUGH", "SignatureDoesNotMatch", ""])
+def test_code_of_a_provider_is_not_ours_to_explain(code: str) -> None:
+    assert explain_own(code) == ""
+
+
+def test_longer_code_is_not_taken_for_a_shorter_one() -> None:
+    assert explain_own("local.phone_reads_as_mainland") != explain_own("local.phone")
+
+
+@pytest.mark.parametrize("code", OWN_CODES)
+def test_every_code_stands_in_the_docs(code: str) -> None:
+    assert f"| `{code}` | {OWN_CODES[code]} |" in OPERATIONS
