@@ -12,13 +12,22 @@ comma := ,
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench mutants clean
+.PHONY: help run example test check bench mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.embedded ## start the service with a store and an SMS sandbox of its own
 	@exec $(BIN)/otp-service dev $(ARGS)
+
+example: $(VENV)/.embedded ## run one of examples/ beside `make run`; NAME=flask_login
+	@[ -f examples/$(or $(NAME),-)/README.md ] || { echo 'Say which: make example NAME=flask_login, or another of examples/' >&2; exit 2; }
+	@[ "$$OTP_URL" ] || { echo 'First paste the line "export OTP_URL=..." that make run prints.' >&2; exit 2; }
+	@if [ -f examples/$(NAME)/package.json ]; then \
+		cd examples/$(NAME) && npm install --silent --no-package-lock && exec node server.js; fi; \
+	if [ -f examples/$(NAME)/requirements.txt ]; then \
+		$(BIN)/pip install --quiet --disable-pip-version-check -r examples/$(NAME)/requirements.txt; fi; \
+	exec $(BIN)/python examples/$(NAME)/app.py
 
 test: $(VENV)/.dev $(NODE_MODULES) ## run every test; ARGS="-k phone" runs some
 	$(BIN)/python -m pytest -n auto $(if $(ARGS),,--cov --cov-report=) $(ARGS)
@@ -37,7 +46,7 @@ mutants: $(VENV)/.dev ## break each requirement once and see that a test notices
 	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) tests/sdks/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
+	rm -rf $(VENV) tests/sdks/node_modules examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
 
 # Installed again only when pyproject.toml has changed. Development includes what a first run needs.
 $(VENV)/.embedded: pyproject.toml

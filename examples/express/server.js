@@ -1,0 +1,81 @@
+// Log in by phone, in Express.
+
+import { randomBytes } from "node:crypto";
+
+import express from "express";
+import session from "express-session";
+import { OtpClient, OtpServiceError, ProofError } from "otp-service-client";
+
+const { OTP_URL, OTP_SECRET_KEY, OTP_PUBLISHABLE_KEY, SECRET_KEY, PORT = "8000" } = process.env;
+const otp = new OtpClient(OTP_URL, OTP_SECRET_KEY);
+
+const app = express();
+app.disable("x-powered-by");
+app.use(express.urlencoded({ extended: false, limit: "10kb" }));
+app.use(
+  session({
+    secret: SECRET_KEY ?? randomBytes(32).toString("base64url"),
+    resave: false,
+    saveUninitialized: false,
+    cookie: { httpOnly: true, sameSite: "lax" }, // and secure: true behind HTTPS
+  }),
+);
+
+// Nobody else may log somebody in here as somebody of their choice.
+app.use((request, response, next) => {
+  const isOurs = (request.get("sec-fetch-site") ?? "same-origin") === "same-origin";
+  if (request.method === "POST" && !isOurs) response.sendStatus(403);
+  else next();
+});
+
+app.get("/", (request, response) => response.send(page(request.session.phone)));
+
+// Logs in whoever holds the phone of the proof. What else the form says does not matter.
+app.post("/login", async (request, response, next) => {
+  try {
+    const { phone } = await otp.redeem(String(request.body?.proof ?? ""), { purpose: "login" });
+    request.session.regenerate((error) => {
+      if (error) return next(error);
+      request.session.phone = phone;
+      response.redirect(303, "/");
+    });
+  } catch (error) {
+    if (!(error instanceof OtpServiceError)) return next(error);
+    const isBad = error instanceof ProofError;
+    const trouble = isBad ? "Please verify your phone once more." : "We cannot log you in at the moment.";
+    response.status(isBad ? 422 : 503).send(page(undefined, trouble));
+  }
+});
+
+app.post("/logout", (request, response, next) => {
+  request.session.destroy((error) => (error ? next(error) : response.redirect(303, "/")));
+});
+
+function page(phone, trouble) {
+  return html`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Log in</title>
+<script type="module" src="${OTP_URL}/otp/widget.js"></script>
+` + (phone ? html`
+<h1>Welcome</h1>
+<p>You are logged in as <strong>${phone}</strong>.</p>
+<form method="post" action="/logout"><button>Log out</button></form>
+` : html`
+<h1>Log in</h1>
+<p role="alert">${trouble ?? ""}</p>
+<form method="post" action="/login">
+  <otp-verify publishable-key="${OTP_PUBLISHABLE_KEY}" purpose="login" required></otp-verify>
+  <button>Log in</button>
+</form>
+`);
+}
+
+// What is put into a page is text, whoever wrote it.
+function html(strings, ...values) {
+  const escaped = values.map((value) => String(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`));
+  return String.raw({ raw: strings }, ...escaped);
+}
+
+app.listen(Number(PORT), "127.0.0.1", () => console.log(`http://localhost:${PORT}`));

@@ -1,0 +1,193 @@
+"""The examples, each a process of its own, beside one `otp-service dev` that all their pages may call."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import requests
+from browsing import Dev, running_dev
+from deployment import new_phone, post
+from nodes import ROOT, node, package
+from servers import free_port
+
+EXAMPLES = ("flask_login", "django_signup", "fastapi", "express", "plain_html")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A running example, and the service that it calls."""
+
+    name: str
+    url: str
+    dev: Dev
+
+
+class Elements(HTMLParser):
+    """The elements of a page: their names and attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def named(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@dataclass
+class Person:
+    """Somebody with a phone and a browser that keeps cookies."""
+
+    example: Example
+    phone: str = field(default_factory=new_phone)
+    browser: requests.Session = field(default_factory=requests.Session)
+
+    def look(self) -> str:
+        """Open the page."""
+        return self._text(self.browser.get(self.example.url, timeout=30))
+
+    def verify(self, purpose: str = "") -> str:
+        """Do what the widget in the page does, and return the proof."""
+        page = Elements(self.look())
+        (widget,) = page.named("otp-verify")
+        sources = [script["src"] for script in page.named("script")]
+        dev = self.example.dev
+
+        assert f"{dev.service_url}/otp/widget.js" in sources
+        assert "phone" not in [field.get("name") for field in page.named("input")]
+        headers = {"Authorization": f"Bearer {widget['publishable-key']}", "Origin": self.example.url}
+        body = {"phone": self.phone, "purpose": purpose or widget["purpose"]}
+        opened = post(f"{dev.service_url}/otp/request", body, **headers).body
+        typed = {
+            "phone": self.phone,
+            "verification_id": opened["verification_id"],
+            "code": dev.code(self.phone),
+        }
+        return str(post(f"{dev.service_url}/otp/verify", typed, **headers).body["proof"])
+
+    def hand_in(self, proof: str, headers: dict[str, str] | None = None, **more: str) -> requests.Response:
+        """Send what the page sends once there is a proof, with *more* fields than it has."""
+        if self.example.name == "fastapi":
+            return self.browser.post(
+                f"{self.example.url}/api/login", json={"proof": proof, **more}, headers=headers, timeout=30
+            )
+        page = Elements(self.look())
+        hidden = {field["name"]: field.get("value", "") for field in page.named("input") if "name" in field}
+        action = page.named("form")[0].get("action", "/")
+        fields = {**hidden, "name": "Mei", "proof": proof, **more}
+        return self.browser.post(f"{self.example.url}{action}", data=fields, headers=headers, timeout=30)
+
+    def known_as(self) -> str | None:
+        """Return as whose owner the site knows the browser."""
+        if self.example.name == "fastapi":
+            phone: str | None = self.browser.get(f"{self.example.url}/api/me", timeout=30).json().get("phone")
+            return phone
+        return shown_phone(self.look())
+
+    @staticmethod
+    def _text(response: requests.Response) -> str:
+        assert response.status_code == 200
+        return response.text
+
+
+def shown_phone(text: str) -> str | None:
+    found = re.search(r"\+\d{6,15}", text)
+    return found and found[0]
+
+
+def command_of(name: str, directory: Path) -> list[str]:
+    """Return how the example is started; one for Node.js is put beside the packages of the tests."""
+    folder = ROOT / "examples" / name
+    if not (folder / "package.json").exists():
+        return [sys.executable, str(folder / "app.py")]
+    there = directory / name
+    there.mkdir()
+    (there / "package.json").symlink_to(folder / "package.json")
+    (there / "server.js").write_bytes((folder / "server.js").read_bytes())  # a link would lead back
+    (there / "node_modules").symlink_to(package("express").parent)
+    return [node(), str(there / "server.js")]
+
+
+@contextmanager
+def started(name: str, port: int, dev: Dev, directory: Path) -> Iterator[Example]:
+    """Run an example until the block ends."""
+    environment = {
+        **os.environ,
+        "OTP_URL": dev.service_url,
+        "OTP_SECRET_KEY": dev.secret_key,
+        "OTP_PUBLISHABLE_KEY": dev.publishable_key,
+        "PORT": str(port),
+    }
+    log = directory / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command_of(name, directory), env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        url = f"http://localhost:{port}"
+        wait_for(url, process, log)
+        yield Example(name, url, dev)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            requests.get(url, timeout=10)
+        except requests.ConnectionError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"the example did not start:\n{log.read_text()}")
+
+
+Start = Callable[[str], Example]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Start an example, once, beside a service that knows the pages of all."""
+    running: dict[str, Example] = {}
+    ports = {name: free_port() for name in EXAMPLES}
+    origins = [argument for port in ports.values() for argument in ("--origin", f"http://localhost:{port}")]
+    with ExitStack() as stack:
+        dev = stack.enter_context(running_dev(*origins))
+        directory = tmp_path_factory.mktemp("examples")
+
+        def start(name: str) -> Example:
+            if name not in running:
+                running[name] = stack.enter_context(started(name, ports[name], dev, directory))
+            return running[name]
+
+        yield start
+
+
+@pytest.fixture(params=EXAMPLES)
+def example(request: pytest.FixtureRequest, start: Start) -> Example:
+    """Each of the examples."""
+    return start(request.param)
+
+
+@pytest.fixture
+def person(example: Example) -> Iterator[Person]:
+    """Somebody who wants in."""
+    person = Person(example)
+    with person.browser:
+        person.browser.trust_env = False
+        yield person
