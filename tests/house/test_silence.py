@@ -131,7 +131,7 @@ class watched:  # noqa: N801 - reads as a verb where it is used
     """Writes down every command that the server gets, until the block ends."""
 
     def __init__(self, server: servers.Server) -> None:
-        self._client = server.client()
+        self._client = server.client(socket_timeout=None)  # nothing may come for long
         self._seen: list[str] = []
 
     def __enter__(self) -> list[str]:
