@@ -2,78 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from urllib.parse import quote
-from urllib.request import urlopen
+from dataclasses import replace
 
-import fakes
 import pytest
-import redis
-from fakes import SHOP
+from flows.story import MixedClock, Story, build
 from servers import Server
-from stories import MovableRunner, Quiet
+from stories import Quiet
 
-from otp_service.codes import CodeType
 from otp_service.errors import CooldownActive
-from otp_service.keyring import Keyring
-from otp_service.limits import CodeLimits, PhoneLimits
 from otp_service.messages import Template
-from otp_service.phone import PhoneRules
-from otp_service.policy import Policy
-from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
-from otp_service.service import Sent, Service
+from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sms.aliyun_api import AccessKey
 from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.routes import Route, Router
-from otp_service.store.store import RedisStore
 from otp_service.verification import Delivery
-from otp_service.web.audit import CallNotes
 
 SENT, NOT_SENT = "+8613800005002", "+8613800005001"
 """The connection closes without an answer; of the one an SMS was sent, of the other none."""
-
-
-class MixedClock(fakes.FakeClock):
-    """Wall time as a test moves it, deadlines as they are."""
-
-    def __init__(self) -> None:
-        super().__init__(time.time())
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
-@dataclass
-class Story:
-    """One person in front of a resend button."""
-
-    service: Service
-    runner: MovableRunner
-    clock: MixedClock
-    sandbox: SandboxServer
-
-    def pass_time(self, seconds: float) -> None:
-        """Move the store's clock, by which limits and ages are reckoned."""
-        self.runner.ahead += int(seconds * 1000)
-
-    def resend(self, phone: str, sent: Sent) -> Sent:
-        vid = sent.verification.verification_id
-        return self.service.resend(SHOP, phone, vid, client_ip="203.0.113.7")
-
-    def status(self, phone: str, sent: Sent) -> Sent:
-        return self.service.status(SHOP, phone, sent.verification.verification_id)
-
-    def request(self, phone: str) -> Sent:
-        return self.service.request(SHOP, phone, purpose="login", client_ip="203.0.113.7")
-
-    def sms(self, phone: str) -> int:
-        """Count the SMS that have reached *phone*."""
-        with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as answer:  # noqa: S310
-            return len(json.load(answer))
 
 
 @pytest.fixture
@@ -93,32 +39,6 @@ def story(redis_server: Server) -> Iterator[Story]:
         router = Router(routes=[route], clock=clock, events=Quiet(), max_in_flight=4)
         yield build(client, router, clock, sandbox)
         router.close(5)
-
-
-def build(client: redis.Redis, router: Router, clock: MixedClock, sandbox: SandboxServer) -> Story:
-    store = RedisStore(client, Quiet())
-    runner = MovableRunner(client)
-    store._scripts = runner
-    service = Service(
-        policy=Policy(
-            phones=PhoneRules(),
-            purposes={"login": CodeType.DIGITS, "signup": CodeType.DIGITS},
-            phone_limits=PhoneLimits(),
-            code_limits=CodeLimits(),
-            sms_per_day=10_000,
-            deadline=6.0,
-        ),
-        keyring=Keyring({"k1": secrets.token_bytes(32)}, "k1", secrets.token_bytes(32)),
-        signers={},
-        store=store,
-        sender=router,
-        ledger=fakes.FakeLedger(),
-        challenges=None,
-        clock=clock,
-        events=Quiet(),
-        notes=CallNotes(),
-    )
-    return Story(service, runner, clock, sandbox)
 
 
 def test_sms_that_was_sent_is_not_sent_again_and_the_answer_says_so(story: Story) -> None:

@@ -1,6 +1,7 @@
 """Everything that a provider may answer, from the socket to the caller: what is booked, kept and told.
 
-The real service with the real store, router and provider; only the server at the other end is scripted.
+The real service with the real store, router and provider. Before the scripted answer goes out, the request is
+passed on to the sandbox, as if the provider had acted: there the SMS are counted, and there is only ever one.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import fakeredis
 import fakes
 import pytest
 from fakes import NOW, SHOP, FakeClock, FakeEvents, purposes, signer
 from sms import wire
+from sms.doubles import eventually
 from sms.wire import Behave, WireServer, response
 
 from otp_service.aliyun.codes import CODES
@@ -40,6 +46,7 @@ from otp_service.messages import Template
 from otp_service.phone import PhoneRules
 from otp_service.policy import Policy
 from otp_service.ports import Knock, PhoneSlot
+from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sending import MAX_HINT
 from otp_service.service import Sent, Service
 from otp_service.sms.aliyun_api import AccessKey
@@ -94,6 +101,32 @@ class Case:
     """The `retry_after` of the error."""
     read_seconds: float = 3.0
     deadline: float = 5.0
+
+
+class Acting(WireServer):
+    """Has a sandbox act on each request, and then answers as it is told."""
+
+    def __init__(self, behave: Behave) -> None:
+        config = SandboxConfig.default({"testId": "testSecret"})
+        self.sandbox = start_sandbox(config, clock=lambda: datetime.fromtimestamp(NOW, UTC))
+        super().__init__(lambda connection: self._act(connection, behave))
+
+    def _act(self, connection: socket.socket, behave: Behave) -> None:
+        with socket.create_connection(("127.0.0.1", urlsplit(self.sandbox.url).port), 10) as sandbox:
+            sandbox.sendall(self.requests[-1])
+            assert b"200" in sandbox.recv(16)
+        behave(connection)
+
+    def sms(self) -> int:
+        """Count the SMS."""
+        with urlopen(f"{self.sandbox.inbox_url}.json") as answer:  # noqa: S310 - loopback
+            return len(json.load(answer))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self.sandbox.close()
 
 
 class NoReader(WireServer):
@@ -419,11 +452,12 @@ def assert_silent(made: Scene, told: Sent | OtpError) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_answer_ends_as_it_should(name: str) -> None:
     case = CASES[name]
-    with WireServer(case.behave) as server, scene(server.url, case) as made:
+    with Acting(case.behave) as server, scene(server.url, case) as made:
         told = made.request()
 
         assert_ended(made, told, case)
         assert (len(server.requests), server.connections) == (1, 1)
+        assert eventually(lambda: server.sms() == 1)
 
 
 def test_connection_that_is_reset_unread_may_have_carried_the_request() -> None:
