@@ -127,6 +127,7 @@ def build(
         clock=clock,
         intake=_intake(settings, store, clock, events),
         trust=Trust(settings.service.proxy_hops, settings.proxies()),
+        dialing=settings.dialing(),
     )
     return _finished(parts, closers)
 

@@ -80,12 +80,31 @@ def mask(number: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialing:
+    """How people write numbers of an ISO *country*: the calling *code*, then *groups* of so many digits."""
+
+    country: str
+    code: int
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneRules:
     """Where this service sends: allowed ISO *countries* and *kinds*, and the region of bare numbers."""
 
     default_region: str = "CN"
     countries: frozenset[str] = frozenset({"CN"})
     kinds: frozenset[str] = frozenset({"mobile"})
+
+
+def dialing(country: str) -> Dialing:
+    """Return how numbers of *country*, one of `COUNTRIES`, are written after their calling code."""
+    code = phonenumbers.country_code_for_region(country)
+    example: Any = phonenumbers.example_number_for_type(
+        country, PhoneNumberType.MOBILE
+    ) or phonenumbers.example_number(country)
+    written = phonenumbers.format_number(example, PhoneNumberFormat.INTERNATIONAL)
+    return Dialing(country, code, tuple(map(len, re.findall(r"\d+", written)))[1:])
 
 
 def parse(text: str, rules: PhoneRules) -> Phone:

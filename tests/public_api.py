@@ -65,6 +65,7 @@ ROUTES = [
     "GET /docs",
     "GET /healthz",
     "GET /openapi.json",
+    "GET /otp/widget.js",
     "GET /readyz",
     "POST /aliyun/reports/<secret>",
     "POST /otp/cancel",

@@ -12,7 +12,7 @@ from otp_service.codes import CodeType
 from otp_service.keyring import Keyring
 from otp_service.limits import CodeLimits, PhoneLimits
 from otp_service.lists import Lists
-from otp_service.phone import PhoneRules
+from otp_service.phone import Dialing, PhoneRules, dialing
 from otp_service.policy import Policy
 from otp_service.proofs import ProofSigner
 from otp_service.settings.abuse import AddressLimitsTable, GuardTable, WrongCodesTable, risk_policy
@@ -101,6 +101,11 @@ class Settings(Table):
             countries=frozenset(self.service.countries),
             kinds=frozenset(self.service.phone_types),
         )
+
+    def dialing(self) -> tuple[Dialing, ...]:
+        """Return how numbers of each country are written, those of the default region first."""
+        first = self.service.default_region
+        return tuple(map(dialing, sorted(self.service.countries, key=lambda country: country != first)))
 
     def keyring(self) -> Keyring:
         """Return the keys of the service."""

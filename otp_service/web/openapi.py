@@ -126,6 +126,11 @@ def _pages() -> Json:
         "/readyz": _page("readyz", "Whether calls can be served", ready),
         "/openapi.json": _page("openapi_json", "This document", _plain(JSON, {"type": "object"})),
         "/docs": _page("docs", "This document, for people", _plain("text/html", {"type": "string"})),
+        "/otp/widget.js": _page(
+            "widget_js",
+            "The module that defines `<otp-verify>`, for signup pages",
+            _plain("text/javascript", {"type": "string"}),
+        ),
     }
 
 

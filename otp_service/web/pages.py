@@ -7,6 +7,7 @@ from functools import cache
 from flask import Response, request
 
 from otp_service.web import answers, docs_page, openapi
+from otp_service.web.embed import widget
 from otp_service.web.parts import WebParts
 from otp_service.web.responses import respond
 
@@ -34,9 +35,20 @@ def docs(_: WebParts) -> Response:
     return respond(200, page.html, media_type="text/html; charset=utf-8", policy=page.policy)
 
 
+def widget_js(parts: WebParts) -> Response:
+    """Return the module for signup pages."""
+    return widget.widget(parts.dialing)
+
+
 @cache
 def _docs_page() -> docs_page.Page:
     return docs_page.render(openapi.document())
 
 
-PAGES = {"/healthz": healthz, "/readyz": readyz, "/openapi.json": openapi_json, "/docs": docs}
+PAGES = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/openapi.json": openapi_json,
+    "/docs": docs,
+    "/otp/widget.js": widget_js,
+}

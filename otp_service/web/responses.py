@@ -14,7 +14,6 @@ JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 _ALWAYS = (
-    ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 )
@@ -26,10 +25,12 @@ def respond(
     *,
     media_type: str = JSON,
     policy: str = JSON_POLICY,
+    cache: str = "no-store",
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Response:
-    """Return a response of the call at hand; *policy* is its Content-Security-Policy."""
+    """Return a response of the call at hand, its Content-Security-Policy and its Cache-Control."""
     fixed = (
+        ("Cache-Control", cache),
         ("Content-Type", media_type),
         ("Content-Security-Policy", policy),
         (request_id.HEADER, request_id.current()),

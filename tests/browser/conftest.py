@@ -8,6 +8,7 @@ import browsing
 import pytest
 from browsing import Dev, Witness
 from playwright.sync_api import Browser, Page
+from shop import Shop, open_shop
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,3 +48,10 @@ def dev() -> Iterator[Dev]:
     """`otp-service dev`, as `make run` starts it."""
     with browsing.running_dev() as dev:
         yield dev
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop with a strict policy on an origin of its own, and the service as in production."""
+    with open_shop(tmp_path_factory.mktemp("shop")) as shop:
+        yield shop

@@ -46,6 +46,8 @@ INSTEAD = {
 ALLOWED = {
     # (word, where): why
     ("otp", "errors.py"): "OtpError, named after the service",
+    ("otp", "web/openapi.py"): "an address of the API",
+    ("otp", "web/pages.py"): "an address of the API",
     ("otp", "client/"): "OtpClient and OtpServiceError, named after the service",
     ("session", "client/transport.py"): "the Session of requests",
     ("transaction", "store/"): "the parameter of redis-py",

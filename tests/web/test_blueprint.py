@@ -266,4 +266,5 @@ def test_the_addresses_are_pinned() -> None:
         ("/readyz", "GET"),
         ("/openapi.json", "GET"),
         ("/docs", "GET"),
+        ("/otp/widget.js", "GET"),
     }

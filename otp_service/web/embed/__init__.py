@@ -1,0 +1,1 @@
+"""What stands in other people's pages: the widget. Touches nothing."""

@@ -1,0 +1,132 @@
+"""The widget's module: what is served, to whom, and how large it is."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+import pytest
+from web.desk import Desk
+
+from otp_service.clients import KeyKind
+from otp_service.phone import COUNTRIES, dialing
+from otp_service.settings import Settings
+from otp_service.settings.tables import ServiceTable
+from otp_service.web.calls import CALLS
+from otp_service.web.embed.widget import source
+
+CHINA = (dialing("CN"),)
+
+
+def test_module_may_be_loaded_by_any_page_and_kept_for_minutes(desk: Desk) -> None:
+    answer = desk.get("/otp/widget.js")
+
+    assert (answer.status_code, answer.content_type) == (200, "text/javascript; charset=utf-8")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "public, max-age=300"
+    assert "Set-Cookie" not in answer.headers
+    assert answer.text == source(desk.parts.dialing)
+
+
+def test_module_is_not_sent_again_unless_it_changed(desk: Desk) -> None:
+    tag = desk.get("/otp/widget.js").headers["ETag"]
+    again = desk.client.get("/otp/widget.js", headers={"If-None-Match": tag})
+    other = desk.client.get("/otp/widget.js", headers={"If-None-Match": 'W/"other"'})
+
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Access-Control-Allow-Origin"] == "*"
+    assert other.status_code == 200
+
+
+def test_module_is_packed_for_those_who_can_unpack_it(desk: Desk) -> None:
+    plain = desk.get("/otp/widget.js")
+    packed = desk.client.get("/otp/widget.js", headers={"Accept-Encoding": "br, gzip"})
+    refused = desk.client.get("/otp/widget.js", headers={"Accept-Encoding": "gzip;q=0"})
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.data) == plain.data == refused.data
+    for answer in (plain, packed):
+        assert "Accept-Encoding" in answer.headers["Vary"]
+
+
+def test_module_is_small(desk: Desk) -> None:
+    """Ten kilobytes, as they come over the wire."""
+    packed = desk.client.get("/otp/widget.js", headers={"Accept-Encoding": "gzip"})
+
+    assert len(packed.data) <= 10_000
+
+
+def test_module_asks_for_no_other_file() -> None:
+    text = source(CHINA)
+
+    assert re.findall(r"\bimport\b(?!\.meta\.url)", text) == []
+    assert [url for url in re.findall(r"https?://[^\s`\"']+", text) if "localhost" not in url] == []
+
+
+def test_module_makes_no_markup_of_texts_and_runs_none() -> None:
+    """What would need `unsafe-inline` or `unsafe-eval`, or let a text become an element."""
+    forbidden = (
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|\.style\b|blob:|\bon\w+="
+    )
+
+    assert re.findall(forbidden, source(CHINA)) == []
+
+
+def test_module_knows_where_the_service_sends_to() -> None:
+    assert 'const SENDS_TO = "CN86:344";' in source(CHINA)
+    assert 'const SENDS_TO = "SG65:44 US1:334";' in source([dialing("SG"), dialing("US")])
+
+
+def test_settings_put_the_default_region_first() -> None:
+    settings = Settings(service=ServiceTable(countries=("US", "CN", "SG"), default_region="CN"))
+
+    assert [d.country for d in settings.dialing()] == ["CN", "US", "SG"]
+
+
+@pytest.mark.parametrize("country", sorted(COUNTRIES))
+def test_every_country_has_a_way_to_write_its_numbers(country: str) -> None:
+    """One digit stands for the size of a group in the module."""
+    made = dialing(country)
+
+    assert made.code
+    assert made.groups
+    assert all(0 < group < 10 for group in made.groups)
+
+
+@pytest.mark.parametrize("language", ["ENGLISH", "CHINESE"])
+def test_every_problem_has_a_text_or_is_the_fault_of_the_page(language: str) -> None:
+    told = dict(
+        re.findall(
+            r'(\w+): "([^"]+)"', re.findall(rf"const {language} = {{(.*?)}};", source(CHINA), re.DOTALL)[0]
+        )
+    )
+    of_the_page = {
+        "invalid_request",
+        "unauthorized",
+        "forbidden",
+        "payload_too_large",
+        "unsupported_media_type",
+        "idempotency_key_reused",
+    }
+    codes = {
+        problem.code
+        for call in CALLS
+        if KeyKind.PUBLISHABLE in call.callers
+        for problem in call.all_problems()
+    }
+
+    assert codes - of_the_page - set(told) == set()
+    assert "internal_error" in told  # what is said of those of the page
+    assert not of_the_page & set(told)
+
+
+def test_both_languages_say_the_same_things() -> None:
+    names = [
+        re.findall(r"^  (\w+):", table, re.MULTILINE)
+        for table in re.findall(r"const (?:ENGLISH|CHINESE) = {\n(.*?)};", source(CHINA), re.DOTALL)
+    ]
+
+    assert len(names) == 2
+    assert names[0] == names[1]
