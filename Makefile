@@ -39,8 +39,10 @@ check: $(VENV)/.dev ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev ## measure; the figures go to benchmarks/latest.json
-	$(BIN)/python benchmarks/bench.py $(ARGS)
+bench: bench-throughput ## measure throughput; others: bench-memory, -growth, -redis_cpu, -workers, -slow_provider, -startup
+
+bench-%: $(VENV)/.dev
+	$(BIN)/python benchmarks/$*.py $(ARGS)
 
 mutants: $(VENV)/.dev ## break each requirement once and see that a test notices; ARGS="R05" tries some
 	$(BIN)/python tests/mutants/run.py $(ARGS)

@@ -52,6 +52,16 @@ def run(url: str, requests: Sequence[bytes], connections: int) -> Result:
     return Result(len(requests) / seconds, latencies, statuses)
 
 
+def check(name: str, result: Result) -> None:
+    """Demand that every call of *result* was a success.
+
+    Raises:
+        SystemExit: some were not, so that nothing was measured.
+    """
+    if set(result.statuses) - {200, 201}:
+        raise SystemExit(f"{name}: {result.statuses}")
+
+
 class _Share(threading.Thread):
     def __init__(self, address: tuple[str, int], requests: Sequence[bytes]) -> None:
         super().__init__()

@@ -14,21 +14,24 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import bench
 import load
 import servers
+import targets
 from deployment import Secrets, config_text, make_secrets
+from preparation import Preparation
 
 from otp_service import settings
 
 THREADS = 64
 SLOW_SENDS = 48
+PER_ROUND = 600
+CONNECTIONS = 8
 FACTORY = "otp_service.app:from_environment"
 
 
 @dataclass
 class Target:
-    """What `bench.Preparation` asks of a deployment."""
+    """What `Preparation` asks of a deployment."""
 
     url: str
     secrets: Secrets
@@ -37,9 +40,9 @@ class Target:
 
 def main() -> None:
     with ExitStack() as stack:
-        redis = stack.enter_context(servers.running(bench.redis_binary()))
+        redis = stack.enter_context(servers.running(targets.redis_binary()))
         for title, seconds in (("provider at once", 0.0), ("provider takes a second", 1.0)):
-            provider_url = stack.enter_context(bench.provider(seconds))
+            provider_url = stack.enter_context(targets.provider(seconds))
             print(title)
             for name in ("granian", "gunicorn"):
                 _measure(stack, name, redis, provider_url, slow=seconds > 0)
@@ -50,28 +53,28 @@ def _measure(stack: ExitStack, name: str, redis: servers.Server, provider_url: s
     config = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "config.toml"
     config.write_text(config_text(redis.url, provider_url, port, made).replace('"debug"', '"info"'))
     url = f"http://127.0.0.1:{port}"
-    with bench.running(_command(name, port), f"{url}/healthz", OTP_SERVICE_CONFIG=str(config)):
-        prepare = bench.Preparation(Target(url, made, redis), settings.load(config, {}))
+    with targets.running(_command(name, port), f"{url}/healthz", OTP_SERVICE_CONFIG=str(config)):
+        prepare = Preparation(Target(url, made, redis), settings.load(config, {}))
         if slow:
             _slow(name, url, prepare)
         else:
             _quick(name, url, prepare)
 
 
-def _quick(name: str, url: str, prepare: bench.Preparation) -> None:
-    load.run(url, prepare.request_requests()[:100], bench.CONNECTIONS)
-    verify = load.run(url, prepare.verify_requests(), bench.CONNECTIONS)
-    request = load.run(url, prepare.request_requests(), bench.CONNECTIONS)
+def _quick(name: str, url: str, prepare: Preparation) -> None:
+    load.run(url, prepare.request(PER_ROUND)[:100], CONNECTIONS)
+    verify = load.run(url, prepare.verify(PER_ROUND), CONNECTIONS)
+    request = load.run(url, prepare.request(PER_ROUND), CONNECTIONS)
     print(f"  {name:<10} verify {verify.rps:5.0f}/s   request {request.rps:5.0f}/s")
 
 
-def _slow(name: str, url: str, prepare: bench.Preparation) -> None:
-    load.run(url, prepare.verify_requests()[:100], 4)
-    alone = load.run(url, prepare.verify_requests(), 4)
-    sends = prepare.request_requests()[: SLOW_SENDS * 4]
+def _slow(name: str, url: str, prepare: Preparation) -> None:
+    load.run(url, prepare.verify(100), 4)
+    alone = load.run(url, prepare.verify(PER_ROUND), 4)
+    sends = prepare.request(SLOW_SENDS * 4)
     results: list[load.Result] = []
     sending = threading.Thread(target=lambda: results.append(load.run(url, sends, SLOW_SENDS)))
-    codes = prepare.verify_requests()
+    codes = prepare.verify(PER_ROUND)
     sending.start()
     beside = load.run(url, codes, 4)
     sending.join()

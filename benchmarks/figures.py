@@ -1,0 +1,37 @@
+"""Figures: what the benchmarks have measured, in one file by the name of each. Touches `latest.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+LATEST = Path(__file__).parent / "latest.json"
+
+
+def keep(name: str, **figures: object) -> None:
+    """Write down what the benchmark *name* has measured, beside what the others have."""
+    machine = {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "at": f"{datetime.now(UTC):%F %R}Z",
+    }
+    LATEST.write_text(json.dumps({**read(), name: {**figures, "machine": machine}}, indent=2) + "\n")
+
+
+def read() -> dict[str, dict[str, object]]:
+    """Return all figures by the names of the benchmarks."""
+    try:
+        found: dict[str, dict[str, object]] = json.loads(LATEST.read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def bar(what: str, value: float, limit: float, *, least: bool = False) -> None:
+    """Print *value* beside the *limit* that it must keep: at least, or at most."""
+    kept = value >= limit if least else value <= limit
+    words = "at least" if least else "at most"
+    print(f"{what:<44}{value:>10.2f}   {words} {limit:g}: {'kept' if kept else 'NOT KEPT'}")

@@ -1,0 +1,89 @@
+"""What a verification takes of the store's memory: alive, and what is left of it later.
+
+Measured is the server's own count, all keys together; what is left after a time are the keys that live longer
+than it, so that no clock has to be moved. Addresses are counted apart: many verifications share one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import figures
+import targets
+from deployment import config_text, make_secrets
+from preparation import Direct, a_phone, an_address
+from redis import Redis
+from servers import running
+
+from otp_service import settings
+
+VERIFICATIONS = 20_000
+BARS = {"redis-server": 500, "valkey-server": 360}
+LATER = {"an hour": 3_600, "a day": 86_400, "90 days": 90 * 86_400}
+SLACK_MS = 60_000
+"""The measurement itself takes a while."""
+
+
+def main() -> None:
+    loaded = _loaded()
+    for binary in targets.store_binaries():
+        name = Path(binary).name
+        with running(binary) as server, server.client() as client:
+            direct = Direct(loaded, server.url)
+            _fill(direct, 100, addressed=True)  # scripts and tables are no verification's
+            alive = _growth(client, direct, addressed=False)
+            with_address = _growth(client, direct, addressed=True)
+            approved = _left(client, direct, right=True)
+            abandoned = _left(client, direct, right=False)
+        figures.bar(f"{name}: bytes per live verification", alive, BARS.get(name, 500))
+        print(f"{name}: {with_address - alive:.0f} bytes more for an address of its own")
+        for title, left in (("approved", approved), ("abandoned", abandoned)):
+            told = ", ".join(f"{size:.0f} after {time}" for time, size in left.items())
+            print(f"{name}: bytes left of one that was {title}: {told}")
+        figures.keep(
+            f"memory on {name}",
+            alive=round(alive),
+            address=round(with_address - alive),
+            approved=approved,
+            abandoned=abandoned,
+        )
+
+
+def _loaded() -> settings.Settings:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "config.toml"
+        path.write_text(config_text("redis://127.0.0.1", "http://127.0.0.1", 8080, make_secrets()))
+        return settings.load(path, {})
+
+
+def _fill(direct: Direct, count: int, *, addressed: bool) -> None:
+    for _ in range(count):
+        direct.request(a_phone(), an_address() if addressed else None)
+
+
+def _growth(client: Redis, direct: Direct, *, addressed: bool) -> float:
+    before = client.info("memory")["used_memory"]
+    _fill(direct, VERIFICATIONS, addressed=addressed)
+    return float(client.info("memory")["used_memory"] - before) / VERIFICATIONS
+
+
+def _left(client: Redis, direct: Direct, *, right: bool) -> dict[str, float]:
+    """Return the bytes of one verification's keys that are left after each time."""
+    before = set(client.scan_iter(count=10_000))
+    count = 200
+    for _ in range(count):
+        phone = a_phone()
+        verification_id, code = direct.request(phone, None)
+        if right:
+            direct.verify(phone, verification_id, code)
+    made = [key for key in client.scan_iter(count=10_000) if key not in before]
+    sizes = [(client.pttl(key), client.memory_usage(key)) for key in made]
+    return {
+        time: round(sum(size for left, size in sizes if left > seconds * 1000 + SLACK_MS) / count)
+        for time, seconds in LATER.items()
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Plots of the newest figures, for docs/performance.md. Touches `latest.json` and docs/images.
+
+Needs `pip install matplotlib`, which nothing else here does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import figures
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+BLUE, GREY, ORANGE = "#2457a6", "#9aa5b1", "#d9822b"
+
+Figures = dict[str, Any]
+
+
+def main() -> None:
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "otp_service", "font.size": 10, "axes.spines.top": False})
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    found = figures.read()
+    for name, draw in PLOTS.items():
+        figure, axes = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
+        draw(axes, found)
+        axes.spines["right"].set_visible(False)
+        figure.savefig(IMAGES / f"performance-{name}.svg", metadata={"Date": None})
+        plt.close(figure)
+
+
+def throughput(axes: Any, found: Figures) -> None:
+    told = found["throughput"]
+    names = ["floor", "verify", "request"]
+    bars = axes.barh(names, [told[name]["rps"] for name in names], color=[GREY, BLUE, BLUE])
+    axes.bar_label(bars, padding=4)
+    axes.invert_yaxis()
+    axes.set_title("Calls per second, one worker")
+
+
+def growth(axes: Any, found: Figures) -> None:
+    costs = {int(size): cost for size, cost in found["growth"]["store_us"].items()}
+    axes.plot(list(costs), list(costs.values()), marker="o", color=BLUE)
+    axes.set_xscale("log")
+    axes.set_ylim(0, max(costs.values()) * 1.25)
+    axes.set_xlabel("live verifications")
+    axes.set_title("µs of the store's CPU per request and verify")
+
+
+def memory(axes: Any, found: Figures) -> None:
+    servers = {name.removeprefix("memory on "): told for name, told in found.items() if "memory on" in name}
+    for place, (name, told) in enumerate(servers.items()):
+        parts = {
+            "alive": told["alive"],
+            "address": told["address"],
+            "left after a day": told["approved"]["a day"],
+        }
+        spots = [number + place * 0.38 for number in range(len(parts))]
+        bars = axes.bar(spots, parts.values(), 0.36, label=name, color=[BLUE, ORANGE][place])
+        axes.bar_label(bars, padding=2)
+        axes.set_xticks([number + 0.19 for number in range(len(parts))], parts)
+    axes.legend(frameon=False)
+    axes.set_title("Bytes per verification")
+
+
+def slow_provider(axes: Any, found: Figures) -> None:
+    told = found["slow_provider"]
+    names = ["alone", f"{told['sends']} sends in flight"]
+    bars = axes.barh(names, told["verify_p99_ms"], color=[GREY, BLUE])
+    axes.bar_label(bars, padding=4)
+    axes.invert_yaxis()
+    axes.set_title("p99 of /otp/verify, ms")
+
+
+PLOTS: dict[str, Callable[[Any, Figures], None]] = {
+    "throughput": throughput,
+    "growth": growth,
+    "memory": memory,
+    "slow_provider": slow_provider,
+}
+
+if __name__ == "__main__":
+    main()

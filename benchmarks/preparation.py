@@ -1,0 +1,124 @@
+"""Work for the service to do: calls that succeed, each about a phone of its own. Touches Redis."""
+
+from __future__ import annotations
+
+import itertools
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Protocol
+
+import fakes
+import load
+from deployment import Secrets
+from servers import Server
+
+from otp_service import codes, settings
+from otp_service.clock import SystemClock
+from otp_service.service import Service
+from otp_service.store import keys
+from otp_service.store.connect import connect
+from otp_service.store.store import RedisStore
+from otp_service.web.audit import CallNotes
+
+_numbers = itertools.count()
+
+
+class Target(Protocol):
+    """A service that is running."""
+
+    url: str
+    secrets: Secrets
+    redis: Server
+
+
+class Direct:
+    """The service without HTTP and provider, on a store of its own choice; its codes can be read."""
+
+    def __init__(self, loaded: settings.Settings, redis_url: str) -> None:
+        self._client = loaded.all_clients()["shop"]
+        self._keyring = loaded.keyring()
+        self._sender = fakes.FakeSender()
+        clock, events = SystemClock(), fakes.FakeEvents()
+        self._service = Service(
+            policy=loaded.policy(),
+            keyring=self._keyring,
+            signers=loaded.signers(clock.now),
+            store=RedisStore(connect(redis_url), events),
+            sender=self._sender,
+            ledger=fakes.FakeLedger(),
+            challenges=None,
+            clock=clock,
+            events=events,
+            notes=CallNotes(),
+        )
+
+    def request(self, phone: str, client_ip: str | None) -> tuple[str, str]:
+        """Return the id and the code of a new verification."""
+        sent = self._service.request(self._client, phone, purpose="login", client_ip=client_ip)
+        return sent.verification.verification_id, self._sender.sent.pop().code.reveal()
+
+    def verify(self, phone: str, verification_id: str, code: str) -> None:
+        """Submit *code*, which must be the right one."""
+        self._service.verify(self._client, phone, verification_id, code)
+
+    def attempt(self, phone: str, verification_id: str, code: str) -> dict[str, object]:
+        """Return keys and arguments of the script that checks *code*."""
+        tag, kid = self._keyring.phone_tag(phone), self._keyring.active_kid
+        binding = codes.Binding(verification_id, self._client.id, phone)
+        digest = codes.digest(self._keyring.active.digest, binding, codes.Code(code))
+        return {
+            "keys": [keys.row(tag), keys.record(tag, verification_id)],
+            "arguments": [verification_id, self._client.id, "dn", "", 0, kid],
+            "digest": b64encode(digest).decode(),
+        }
+
+
+class Preparation:
+    """Makes the bytes of calls to *target*, whose settings are *loaded*."""
+
+    def __init__(self, target: Target, loaded: settings.Settings) -> None:
+        self._url = target.url
+        self._key = target.secrets.secret_key
+        self._direct = Direct(loaded, target.redis.url)
+
+    def floor(self, url: str, count: int) -> list[bytes]:
+        """Return the attempts that the service would make, with everything worked out before."""
+        return _many(lambda: self._floor(url), count)
+
+    def verify(self, count: int) -> list[bytes]:
+        """Return calls that submit the right code."""
+        return _many(self._verify, count)
+
+    def request(self, count: int) -> list[bytes]:
+        """Return calls that ask for an SMS."""
+        return _many(self._request, count)
+
+    def _floor(self, url: str) -> bytes:
+        phone = a_phone()
+        verification_id, code = self._direct.request(phone, an_address())
+        return load.post(f"{url}/floor", self._direct.attempt(phone, verification_id, code), self._key)
+
+    def _request(self) -> bytes:
+        body: dict[str, object] = {"phone": a_phone(), "purpose": "login", "client_ip": an_address()}
+        return load.post(f"{self._url}/otp/request", body, self._key)
+
+    def _verify(self) -> bytes:
+        phone = a_phone()
+        verification_id, code = self._direct.request(phone, an_address())
+        body: dict[str, object] = {"phone": phone, "verification_id": verification_id, "code": code}
+        return load.post(f"{self._url}/otp/verify", body, self._key)
+
+
+def a_phone() -> str:
+    """Return a number that no call was about yet."""
+    return f"+86139{next(_numbers):08d}"
+
+
+def an_address() -> str:
+    """Return the address of somebody who has asked for nothing yet."""
+    number = next(_numbers)
+    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def _many(make: Callable[[], bytes], count: int) -> list[bytes]:
+    return [make() for _ in range(count)]

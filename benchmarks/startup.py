@@ -1,0 +1,53 @@
+"""How long a start takes beside what it must take: importing the libraries. And what a worker then weighs."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import figures
+import processes
+import targets
+from deployment import running_service
+from servers import running
+
+ROUNDS = 5
+BAR = 1.5
+LIBRARIES = (
+    "flask, redis, hiredis, requests, itsdangerous, phonenumbers, pydantic, pydantic_settings, click, "
+    "granian, altcha"
+)
+
+
+def main() -> None:
+    imports, starts = [], []
+    with running(targets.redis_binary()) as redis, targets.provider() as provider_url:
+        for _ in range(ROUNDS):
+            imports.append(_seconds_of([sys.executable, "-c", f"import {LIBRARIES}"]))
+            with tempfile.TemporaryDirectory() as directory:
+                began = time.perf_counter()
+                with running_service(
+                    redis, Path(directory), change=targets.with_workers, sandbox_url=provider_url
+                ) as service:
+                    starts.append(time.perf_counter() - began)
+                    rss = processes.rss_mib(service.process.pid)
+    needed, taken = statistics.median(imports), statistics.median(starts)
+    print(
+        f"importing the libraries: {needed:.2f} s   start to first answer: {taken:.2f} s   RSS {rss:.0f} MiB"
+    )
+    figures.bar("start / imports", taken / needed, BAR)
+    figures.keep("startup", imports_s=round(needed, 2), start_s=round(taken, 2), rss_mib=round(rss))
+
+
+def _seconds_of(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What is measured against what: the service, its floor, a provider and the servers. Starts processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "tests")]
+
+import servers  # noqa: E402 - the path had to be set first
+
+THREADS = 32
+"""Of the service's one worker, and of the floor."""
+
+
+def redis_binary() -> str:
+    """Return the server that the service is measured on: Debian's if it is there."""
+    return store_binaries()[0]
+
+
+def store_binaries() -> list[str]:
+    """Return every server that is here."""
+    found = shutil.which("redis-server")
+    return [*([found] if found else []), servers.valkey_binary()]
+
+
+def with_workers(text: str, workers: int = 1, threads: int = THREADS) -> str:
+    """Return the configuration *text* for so many workers, logging what production logs."""
+    quiet = text.replace('level = "debug"', 'level = "info"')
+    return quiet.replace("workers = 2", f"workers = {workers}").replace(
+        "threads = 64", f"threads = {threads}"
+    )
+
+
+@contextmanager
+def provider(seconds: float = 0) -> Iterator[str]:
+    """Run a provider whose answers take *seconds*."""
+    port = servers.free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running([sys.executable, str(HERE / "provider.py"), str(port), str(seconds)], url):
+        yield url
+
+
+@contextmanager
+def floor(redis_url: str) -> Iterator[tuple[int, str]]:
+    """Run the floor as `otp-service serve` runs the service: the same server, the same threads."""
+    port = servers.free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--no-ws"]
+    command += ["--http", "1", "--runtime-mode", "st"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-access-log"]
+    command += ["--blocking-threads", str(THREADS), "--working-dir", str(HERE), "floor:create_app"]
+    url = f"http://127.0.0.1:{port}"
+    with running(command, f"{url}/", FLOOR_REDIS_URL=redis_url) as pid:
+        yield pid, url
+
+
+@contextmanager
+def running(command: list[str], url: str, **environment: str) -> Iterator[int]:
+    """Run *command* until the block ends; it has started when *url* answers."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
+    try:
+        _wait_for(url)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(600):
+        try:
+            urlopen(url).close()  # noqa: S310 - loopback
+        except URLError as error:
+            if hasattr(error, "code"):
+                return
+            time.sleep(0.05)
+        else:
+            return
+    raise SystemExit(f"{url} does not answer")
