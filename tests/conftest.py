@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import clusters
 import hypothesis
 import pytest
 import servers
@@ -34,3 +35,10 @@ def valkey_server() -> Iterator[servers.Server]:
     """The Valkey of the embedded extra."""
     with servers.running(servers.valkey_binary()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[clusters.Cluster]:
+    """Three masters; tests that share them must not flush them."""
+    with clusters.running_cluster(servers.redis_binary()) as cluster:
+        yield cluster

@@ -20,6 +20,7 @@ from otp_service.ports import (
     Standing,
 )
 from otp_service.store import scripts
+from otp_service.store.servers import Servers
 from otp_service.store.store import RedisStore
 from otp_service.verification import Verification
 
@@ -99,7 +100,7 @@ class Phone:
         return self.store.read(self.slot, CLIENT, opened.verification_id)
 
     def stored(self) -> list[bytes]:
-        return sorted(self.client.keys(f"otp:{{{self.slot.tag}}}*"))
+        return sorted(set(self.client.scan_iter(f"otp:{{{self.slot.tag}}}*", count=1000)))
 
 
 def check(standing: Standing) -> None:
@@ -123,8 +124,13 @@ def new_verification() -> NewVerification:
     )
 
 
-def make_phone(client: redis.Redis, shebang: bool = True) -> Phone:  # noqa: FBT001, FBT002
-    store = RedisStore(client, Quiet(), shebang=shebang)
-    runner = MovableRunner(client, shebang=shebang)
+def make_phone(
+    client: redis.Redis,
+    shebang: bool = True,  # noqa: FBT001, FBT002
+    servers: Servers | None = None,
+) -> Phone:
+    """Return a phone that nothing is known of; tests look in by *client*, the store works on *servers*."""
+    store = RedisStore(servers or client, Quiet(), shebang=shebang)
+    runner = MovableRunner(servers or client, shebang=shebang)
     store._scripts = runner
     return Phone(store, client, runner, PhoneSlot(secrets.token_urlsafe(12), LIMITS))

@@ -1,17 +1,26 @@
-"""Connecting: a URL becomes a client whose every command is sent once and answered soon. Touches Redis."""
+"""Connecting: a URL becomes a client whose every command is sent once and answered soon. Touches Redis.
+
+redis-py would by default send a command up to ten times when its answer is lost, and a script that ran twice
+has counted twice. Here a command is sent once, or refused.
+"""
 
 from __future__ import annotations
 
 import math
 import socket
+import ssl
 import struct
 import time
 from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
 from redis.retry import Retry
+
+from otp_service.store.terms import FileCredentials, Terms
+from otp_service.store.url import BadRedisUrl, Endpoint, Kind, RedisUrl, parse
+
+__all__ = ["BadRedisUrl", "client", "connect", "endpoint_client", "server_client"]
 
 FRESH_SECONDS = 1.0
 """A connection used so lately is not looked at before its next use: if it ended since, sending tells."""
@@ -58,11 +67,17 @@ class LeanUnixConnection(_Lean, redis.UnixDomainSocketConnection):
     """Over a Unix socket."""
 
 
-_LEAN: dict[type, type] = {
-    redis.Connection: LeanConnection,
-    redis.UnixDomainSocketConnection: LeanUnixConnection,
-}
-"""TLS has a state of its own between the socket and us, and keeps the time-outs it knows."""
+class TlsConnection(redis.SSLConnection):
+    """Over TLS, which has a state of its own between the socket and us, and keeps the time-outs it knows.
+
+    An own CA stands in for those of the machine, and its file is read for each connection.
+    """
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
+        context = ssl.create_default_context(cafile=self.ca_certs)
+        if self.certfile:
+            context.load_cert_chain(self.certfile, self.keyfile)
+        return context.wrap_socket(sock, server_hostname=self.host)
 
 
 class LeanPool(redis.ConnectionPool):
@@ -104,45 +119,63 @@ def _see_to_it(connection: Any) -> None:
         connection.connect()
 
 
-class BadRedisUrl(ValueError):
-    """A text that names no Redis; it may hold a password, so it is not repeated."""
-
-    def __init__(self) -> None:
-        super().__init__("is not an address of a Redis")
-
-
-_PLACE = frozenset({"host", "port", "db", "username", "password", "path", "connection_class"})
-
-
-def _place(url: str) -> dict[str, Any]:
-    try:
-        place: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-    except ValueError:
-        place = {"unreadable": True}
-    if not place.keys() <= _PLACE:
-        raise BadRedisUrl
-    return place
-
-
 def connect(
     url: str, *, pool_size: int = 256, connect_timeout: float = 0.5, read_timeout: float = 0.5
 ) -> redis.Redis:
     """Return a client for `redis://`, `rediss://` or `unix://`; nothing is sent before its first command.
 
-    redis-py would by default send a command up to ten times when its answer is lost, and a script that ran
-    twice has counted twice. Time-outs in seconds. Nobody waits for one of the *pool_size* connections: when
-    all are lent, a command is refused.
+    Time-outs in seconds. Nobody waits for one of the *pool_size* connections: when all are lent, a command
+    is refused.
 
     Raises:
-        BadRedisUrl: *url* names no Redis, or sets what is not the URL's to set.
+        BadRedisUrl: *url* names no single Redis, or sets what is not the URL's to set.
     """
-    place = _place(url)
-    usual = place.pop("connection_class", redis.Connection)
+    terms = Terms(pool_size=pool_size, connect_timeout=connect_timeout, read_timeout=read_timeout)
+    return client(parse(url), terms)
+
+
+def client(place: RedisUrl, terms: Terms) -> redis.Redis:
+    """Return a client of the one server at *place*.
+
+    Raises:
+        BadRedisUrl: it is not one server.
+    """
+    if place.kind is not Kind.SERVER:
+        raise BadRedisUrl
+    if place.path:
+        facts = {"path": place.path, "db": place.db, **login(place, terms)}
+        return _client(LeanUnixConnection, terms, facts)
+    return server_client(place.hosts[0], place, terms)
+
+
+def server_client(endpoint: Endpoint, place: RedisUrl, terms: Terms) -> redis.Redis:
+    """Return a client of the data server at *endpoint*, which is one of those at *place*."""
+    return endpoint_client(endpoint, terms, is_tls=place.is_tls, db=place.db, **login(place, terms))
+
+
+def endpoint_client(endpoint: Endpoint, terms: Terms, *, is_tls: bool, **facts: Any) -> redis.Redis:
+    """Return a client of whatever listens at *endpoint*; *facts* are those of redis-py."""
+    host, port = endpoint
+    facts |= {"host": host, "port": port}
+    if not is_tls:
+        return _client(LeanConnection, terms, facts)
+    files = {"ssl_ca_certs": terms.ca_file, "ssl_certfile": terms.cert_file, "ssl_keyfile": terms.key_file}
+    return _client(TlsConnection, terms, {**facts, **files})
+
+
+def login(place: RedisUrl, terms: Terms) -> dict[str, Any]:
+    """Return who we are to data servers; a file of a password stands in for that of the URL."""
+    if terms.password_file:
+        return {"credential_provider": FileCredentials(place.username, terms.password_file)}
+    return {"username": place.username or None, "password": place.password or None}
+
+
+def _client(connection: type, terms: Terms, facts: dict[str, Any]) -> redis.Redis:
     pool = LeanPool(
-        connection_class=_LEAN.get(usual, usual),
-        max_connections=pool_size,
-        socket_connect_timeout=connect_timeout,
-        socket_timeout=read_timeout,
+        connection_class=connection,
+        max_connections=terms.pool_size,
+        socket_connect_timeout=terms.connect_timeout,
+        socket_timeout=terms.read_timeout,
         retry=Retry(NoBackoff(), 0),
         retry_on_error=[],
         health_check_interval=0,
@@ -150,6 +183,6 @@ def connect(
         # RESP2 needs no greeting, and without a name there is no CLIENT SETINFO: connecting is one trip.
         protocol=2,
         driver_info=None,
-        **place,
+        **facts,
     )
     return redis.Redis.from_pool(pool)

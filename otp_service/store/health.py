@@ -1,16 +1,22 @@
-"""Health: whether a server is fit to hold this service's memory. Touches Redis."""
+"""Health: whether servers are fit to hold this service's memory. Touches Redis."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import redis
+from collections.abc import Sequence
 
 from otp_service.errors import StoreUnavailable
 from otp_service.store import keys
+from otp_service.store.servers import Servers
+from otp_service.store.wire import Wire
 
 MIN_VERSION = (7, 0)
 """`#!lua` scripts, refused whole when memory is full, came with Redis 7.0; every Valkey has them."""
+
+PROBES = 4_096
+"""Keys of which each server should own one: enough for hundreds of servers."""
+
+Info = dict[str, str]
+"""What a server says about itself."""
 
 
 class UnfitStore(StoreUnavailable):
@@ -21,22 +27,26 @@ class UnfitStore(StoreUnavailable):
         self.reason = reason
 
 
-def check(client: redis.Redis) -> None:
-    """Write, and read what kind of server this is.
+def check(servers: Servers, replicas: int) -> None:
+    """Write to every server, and read what kind of server it is.
 
     Raises:
-        UnfitStore: it could lose counters or codes.
-        redis.RedisError: it does not answer or takes no writes.
+        UnfitStore: one could lose counters or codes, or has fewer *replicas* than writes wait for.
+        redis.RedisError: one does not answer or takes no writes.
     """
-    pipeline = client.pipeline(transaction=False)
-    pipeline.set(keys.PROBE, b"1", px=1000)
-    pipeline.info()
-    _, info = pipeline.execute()
-    if reason := unfitness(info):
-        raise UnfitStore(reason)
+    for wire, probe in _probes(servers, servers.masters()):
+        _, told = wire.trip([("SET", probe, b"1", "PX", 1000), ("INFO",)]).sound()
+        if reason := unfitness(read_info(told), replicas, in_cluster=servers.is_cluster):
+            raise UnfitStore(reason)
 
 
-def unfitness(info: dict[str, Any]) -> str | None:
+def read_info(told: bytes) -> Info:
+    """Return the facts in a reply to INFO."""
+    lines = (line.partition(":") for line in told.decode().splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def unfitness(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
     """Return why a server with this INFO must not be used, None when it may."""
     policy = info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
@@ -45,9 +55,23 @@ def unfitness(info: dict[str, Any]) -> str | None:
         return "Redis is a replica: connect to its master."
     if "valkey_version" not in info and _version(info) < MIN_VERSION:
         return f"Redis {info.get('redis_version')} is too old: 7.0 or later, or Valkey, is needed."
+    if info.get("cluster_enabled") == "1" and not in_cluster:
+        return "Redis is part of a cluster: let redis.url begin with redis+cluster://."
+    if int(info.get("connected_slaves", 0)) < replicas:
+        return f"Redis has fewer replicas than redis.wait_replicas ({replicas}): nothing would be confirmed."
     return None
 
 
-def _version(info: dict[str, Any]) -> tuple[int, int]:
-    major, minor, *_ = str(info.get("redis_version", "0.0")).split(".")
+def _version(info: Info) -> tuple[int, int]:
+    major, minor, *_ = info.get("redis_version", "0.0").split(".")
     return int(major), int(minor)
+
+
+def _probes(servers: Servers, masters: Sequence[Wire]) -> list[tuple[Wire, str]]:
+    """Return each of *masters* with a key that it owns."""
+    found: dict[Wire, str] = {}
+    for number in range(PROBES):
+        found.setdefault(servers.owner(keys.probe(number)), keys.probe(number))
+        if found.keys() >= set(masters):
+            break
+    return list(found.items())

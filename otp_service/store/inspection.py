@@ -1,32 +1,45 @@
-"""Inspection: what a server says about itself, as plain facts. Touches Redis."""
+"""Inspection: what the servers say about themselves, as plain facts. Touches Redis."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import redis
-
-from otp_service.store.health import unfitness
+from otp_service.store.health import Info, read_info, unfitness
+from otp_service.store.servers import Servers
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A server: its name and *version*, why it is *unfit* if it is, and whether it *persists* by its log."""
+    """So many *servers*: the *version* of one, why any is *unfit*, and whether all *persist* by a log.
+
+    *replicas* are those of the server that has fewest.
+    """
 
     version: str
     unfit: str
     persists: bool
+    servers: int = 1
+    replicas: int = 0
 
 
-def inspect(client: redis.Redis) -> Inspection:
-    """Return what a server says about itself.
+def inspect(servers: Servers, replicas: int) -> Inspection:
+    """Return what servers say about themselves, of which *replicas* are asked for.
 
     Raises:
-        redis.RedisError: it does not answer, or may not be asked.
+        redis.RedisError: one does not answer, or may not be asked.
     """
-    info = client.info()
+    told = [read_info(wire.trip([("INFO",)]).sound()[0]) for wire in servers.masters()]
+    unfit = (unfitness(info, replicas, in_cluster=servers.is_cluster) for info in told)
+    return Inspection(
+        version=_name(told[0]),
+        unfit=next(filter(None, unfit), ""),
+        persists=all(info.get("aof_enabled") == "1" for info in told),
+        servers=len(told),
+        replicas=min(int(info.get("connected_slaves", 0)) for info in told),
+    )
+
+
+def _name(info: Info) -> str:
     if version := info.get("valkey_version"):
-        name = f"Valkey {version}"
-    else:
-        name = f"Redis {info.get('redis_version', 'of an unknown version')}"
-    return Inspection(name, unfitness(info) or "", persists=bool(info.get("aof_enabled")))
+        return f"Valkey {version}"
+    return f"Redis {info.get('redis_version', 'of an unknown version')}"

@@ -6,7 +6,11 @@ All keys of one phone carry its tag between braces, so that on a cluster they sh
 from __future__ import annotations
 
 PREFIX = "otp:"
-PROBE = f"{PREFIX}probe"
+
+
+def probe(number: int) -> str:
+    """Return the key of a probe; each server of a cluster owns some of them."""
+    return f"{PREFIX}probe:{number}"
 
 
 def row(tag: str) -> str:

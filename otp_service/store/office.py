@@ -16,6 +16,7 @@ from otp_service.limits import AddressLimits, PhoneLimits
 from otp_service.store import arguments, keys, replies
 from otp_service.store.scripts import Call
 from otp_service.store.store import FLUSH_SIZE, RedisStore
+from otp_service.store.wire import Wire
 
 SCAN_SIZE = 1_000
 """Keys that the server looks at in one step of a search: less than a ms, in which it serves nobody else."""
@@ -154,18 +155,23 @@ class RedisOffice:
     def _named(self, start: str) -> Iterator[bytes]:
         """Search for all keys that begin with *start*; one may come twice."""
         pattern = _GLOB.sub(r"\\\g<0>", start) + "*"
-        cursor = 0
-        while True:
-            cursor, found = self._scan(cursor, pattern)
-            yield from found
-            if not cursor:
-                return
+        for wire in self._store.guarded(lambda servers: servers.masters()):
+            cursor = 0
+            while True:
+                cursor, found = self._scan(wire, cursor, pattern)
+                yield from found
+                if not cursor:
+                    break
 
-    def _scan(self, cursor: int, pattern: str) -> tuple[int, list[Any]]:
-        return self._store.guarded(lambda client: client.scan(cursor, match=pattern, count=SCAN_SIZE))
+    def _scan(self, wire: Wire, cursor: int, pattern: str) -> tuple[int, list[Any]]:
+        command = "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_SIZE
+        ((following, found),) = self._store.guarded(lambda _: wire.trip([command]).sound())
+        return int(following), found
 
     def _unlink(self, batch: list[bytes]) -> int:
-        return self._store.guarded(lambda client: client.unlink(*batch))
+        """Erase the keys of *batch*, which may lie on several servers."""
+        commands = [("UNLINK", key.decode()) for key in batch]
+        return sum(self._store.guarded(lambda servers: servers.trip(commands).sound()))
 
     def _leave(self, logs: list[bytes], tag: str) -> int:
         """Take the phone *tag* out of *logs* and return out of how many."""

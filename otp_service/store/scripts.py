@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError
 
 from otp_service.limits import MAX_LIFE, MIN_RESEND_LIFE
-from otp_service.store.wire import Argument, Command, Wire
+from otp_service.store.servers import Servers, servers_of
+from otp_service.store.terms import Wait
+from otp_service.store.wire import Argument, Command, Told
 from otp_service.verification import TOMBSTONE
 
 MEMORY = 90 * 86_400
@@ -72,36 +73,39 @@ def _read(name: str) -> str:
 
 
 class ScriptRunner:
-    """Runs calls on one server, several of them in one round trip."""
+    """Runs calls on *servers*, several of them in one round trip; *wait* is what makes one last."""
 
-    def __init__(self, client: redis.Redis, *, shebang: bool = True) -> None:
-        self._wire = Wire(client)
+    def __init__(
+        self, servers: redis.Redis | Servers, *, shebang: bool = True, wait: Wait | None = None
+    ) -> None:
+        self._servers = servers_of(servers)
         self._shebang = shebang
+        self._wait = wait
 
-    def run(self, *calls: Call) -> list[list[Any]]:
-        """Run *calls* in one round trip and return their replies.
+    def run(self, *calls: Call, lasting: bool = False) -> Told:
+        """Run *calls* in one round trip; *lasting* ones wait for replicas.
 
         Raises:
             redis.RedisError: any of them may or may not have run.
         """
-        replies = self._wire.trip([self._command(call) for call in calls])
-        # What the server did not know it did not run: only that is sent again.
-        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        wait = self._wait if lasting else None
+        told = self._servers.trip([self._command(call) for call in calls], wait)
+        # What a server did not know it did not run: only that is sent again, with its text.
+        missing = [i for i, reply in enumerate(told.replies) if isinstance(reply, NoScriptError)]
         if missing:
-            again = self._load_and_run([calls[i] for i in missing])
-            for i, reply in zip(missing, again, strict=True):
-                replies[i] = reply
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
-
-    def _load_and_run(self, calls: Sequence[Call]) -> list[Any]:
-        loads = [("SCRIPT LOAD", self._script(call.name).source) for call in calls]
-        return self._wire.trip([*loads, *(self._command(call) for call in calls)])[len(calls) :]
+            again = self._servers.trip([self._loading_command(calls[i]) for i in missing], wait)
+            for i, reply in zip(missing, again.replies, strict=True):
+                told.replies[i] = reply
+            told = Told(told.replies, told.lasts and again.lasts)
+        told.sound()
+        return told
 
     def _command(self, call: Call) -> Command:
         return ("EVALSHA", self._script(call.name).sha, len(call.keys), *call.keys, *call.arguments)
+
+    def _loading_command(self, call: Call) -> Command:
+        """Return what runs *call* and leaves its script with the server."""
+        return ("EVAL", self._script(call.name).source, len(call.keys), *call.keys, *call.arguments)
 
     def _script(self, name: str) -> Script:
         return script(name, shebang=self._shebang)

@@ -1,6 +1,7 @@
 """The store: the service's memory in Redis. Touches Redis.
 
-Every public method is one round trip; a refused second flush costs one more, to give back what was taken.
+Every public method is one round trip (on a cluster one to each server that it touches, all at once); a
+refused second flush costs one more, to give back what was taken.
 Whatever goes wrong on the way is `StoreUnavailable`: the driver's errors hold keys and arguments, so their
 texts never leave this room.
 """
@@ -34,7 +35,9 @@ from otp_service.ports import (
 from otp_service.store import arguments, health, inspection, keys, knocks, replies
 from otp_service.store.inspection import Inspection
 from otp_service.store.scripts import Call, ScriptRunner
-from otp_service.store.wire import Argument
+from otp_service.store.servers import Servers, servers_of
+from otp_service.store.terms import Wait
+from otp_service.store.wire import Argument, Command, Told
 from otp_service.verification import Verification
 
 T = TypeVar("T")
@@ -49,12 +52,23 @@ INQUIRY_SECONDS = 5
 
 
 class RedisStore:
-    """Implements `ports.Store` on *client*; without *shebang* on the pure-Python fake."""
+    """Implements `ports.Store` on *servers*; without *shebang* on the pure-Python fake.
 
-    def __init__(self, client: redis.Redis, events: Events, *, shebang: bool = True) -> None:
-        self._client = client
+    What a failover must not undo (a send slot, an attempt, a redemption) succeeds only after *wait*.
+    """
+
+    def __init__(
+        self,
+        servers: redis.Redis | Servers,
+        events: Events,
+        *,
+        shebang: bool = True,
+        wait: Wait | None = None,
+    ) -> None:
+        self._servers = servers_of(servers)
         self._events = events
-        self._scripts = ScriptRunner(client, shebang=shebang)
+        self._wait = wait
+        self._scripts = ScriptRunner(self._servers, shebang=shebang, wait=wait)
 
     # ── first flush ──
 
@@ -130,15 +144,18 @@ class RedisStore:
         Returns the slot's reply and the least that a budget has left.
         """
         takes = [Call("budget_take", [keys.budget(b.scope)], [left]) for b, left in budgets.items()]
-        reply, *budget_replies = self.flush([slot_call, *takes])
+        told = self._told([slot_call, *takes], lasting=True)
+        reply, *budget_replies = told.replies
         taken = dict(zip(budgets, budget_replies, strict=True))
         errors = [error for error in (replies.refusal(reply),) if error]
-        errors += [replies.budget_refusal(b, told) for b, told in taken.items() if told[0] != b"ok"]
+        errors += [replies.budget_refusal(b, got) for b, got in taken.items() if got[0] != b"ok"]
+        if not told.lasts:
+            errors.append(self._unreplicated())
         if errors:
-            granted = {b: told[2] for b, told in taken.items() if told[0] == b"ok"}
+            granted = {b: got[2] for b, got in taken.items() if got[0] == b"ok"}
             self._give_back(reply, slot, verification_id, granted)
             raise replies.latest(errors)
-        return reply, min((told[1] for told in taken.values()), default=255)
+        return reply, min((got[1] for got in taken.values()), default=255)
 
     def _give_back(
         self,
@@ -187,7 +204,8 @@ class RedisStore:
     def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
         """See `ports.Store.claim_inquiry`."""
         key = keys.inquiry(tag, verification_id, call)
-        return bool(self.guarded(lambda client: client.set(key, b"1", nx=True, ex=INQUIRY_SECONDS)))
+        (marked,) = self._asked([("SET", key, b"1", "NX", "EX", INQUIRY_SECONDS)])
+        return bool(marked)
 
     # ── the rest of a verification's life ──
 
@@ -203,7 +221,8 @@ class RedisStore:
         rest += [attempt.id, attempt.at * 1000]
         for kid, digest in attempt.digests.items():
             rest += [kid, digest]
-        return replies.approval(self._run(Call("attempt", _both(slot, verification_id), rest)))
+        call = Call("attempt", _both(slot, verification_id), rest)
+        return replies.approval(self._run_lasting(call))
 
     def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
         """See `ports.Store.read`."""
@@ -220,7 +239,7 @@ class RedisStore:
     def redeem(self, tag: str, verification_id: str, ttl: int, call: bytes = b"") -> bool:
         """See `ports.Store.redeem`."""
         key = keys.redeemed(tag, verification_id)
-        reply = self._run(Call("redeem", [key], [call, ttl * 1000]))
+        reply = self._run_lasting(Call("redeem", [key], [call, ttl * 1000]))
         if reply[0] != b"ok":
             raise ProofRedeemed
         return bool(reply[1])
@@ -233,29 +252,44 @@ class RedisStore:
 
     def note_unaddressed(self, client: str) -> None:
         """See `ports.Store.note_unaddressed`."""
-        key = keys.unaddressed(client)
-        self.guarded(lambda redis_client: redis_client.set(key, b"1", ex=UNADDRESSED_SECONDS))
+        self._asked([("SET", keys.unaddressed(client), b"1", "EX", UNADDRESSED_SECONDS)])
 
     def clients_without_address(self, clients: Iterable[str]) -> set[str]:
         """Return those of *clients* that did not name an end user's address lately."""
         names = list(clients)
-        marked = self.guarded(lambda client: [client.exists(keys.unaddressed(name)) for name in names])
+        marked = self._asked([("EXISTS", keys.unaddressed(name)) for name in names])
         return {name for name, mark in zip(names, marked, strict=True) if mark}
 
     # ── health ──
 
     def inspect(self) -> Inspection:
         """Return what the server says about itself."""
-        return self.guarded(inspection.inspect)
+        return self.guarded(lambda servers: inspection.inspect(servers, self._replicas))
 
     def check(self) -> None:
         """See `ports.Store.check`."""
-        self.guarded(health.check)
+        self.guarded(lambda servers: health.check(servers, self._replicas))
+
+    @property
+    def _replicas(self) -> int:
+        return self._wait.replicas if self._wait else 0
 
     # ── one round trip ──
 
     def _run(self, call: Call) -> list[Any]:
         return self.flush([call])[0]
+
+    def _run_lasting(self, call: Call) -> list[Any]:
+        """Run what a failover must not undo.
+
+        Raises:
+            StoreUnavailable: it may or may not have run; or it has, and a failover may undo it.
+        """
+        told = self._told([call], lasting=True)
+        if not told.lasts:
+            raise self._unreplicated()
+        (reply,) = told.replies
+        return list(reply)
 
     def flush(self, calls: Sequence[Call]) -> list[list[Any]]:
         """Run *calls* in one round trip and return their replies.
@@ -263,19 +297,33 @@ class RedisStore:
         Raises:
             StoreUnavailable: any of them may or may not have run.
         """
-        return self.guarded(lambda _: [replies.sound(reply) for reply in self._scripts.run(*calls)])
+        return self._told(calls).replies
 
-    def guarded(self, trip: Callable[[redis.Redis], T]) -> T:
-        """Do *trip* with the client.
+    def _told(self, calls: Sequence[Call], *, lasting: bool = False) -> Told:
+        def trip(_: Servers) -> Told:
+            told = self._scripts.run(*calls, lasting=lasting)
+            return Told([replies.sound(reply) for reply in told.replies], told.lasts)
+
+        return self.guarded(trip)
+
+    def _asked(self, commands: Sequence[Command]) -> list[Any]:
+        return self.guarded(lambda servers: servers.trip(commands).sound())
+
+    def guarded(self, trip: Callable[[Servers], T]) -> T:
+        """Do *trip* with the servers.
 
         Raises:
             StoreUnavailable: it may or may not have been done.
         """
         try:
-            return trip(self._client)
+            return trip(self._servers)
         except redis.RedisError as error:
             self._events.emit("store_error", kind=type(error).__name__)
             raise StoreUnavailable from None
+
+    def _unreplicated(self) -> StoreUnavailable:
+        self._events.emit("store_error", kind="NotReplicated")
+        return StoreUnavailable()
 
 
 def _both(slot: PhoneSlot, verification_id: str) -> list[str]:

@@ -7,38 +7,113 @@ and metrics that are not wanted here. This is the same connection, pool and pars
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 from redis.exceptions import ResponseError
 
+from otp_service.store.terms import Wait
+
 Argument = str | bytes | int
 Command = tuple[Argument, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The *replies* to a flush; that of a refused command is its error. *lasts*: enough replicas have it."""
+
+    replies: list[Any]
+    lasts: bool = True
+
+    def sound(self) -> list[Any]:
+        """Return the replies.
+
+        Raises:
+            redis.RedisError: one of them is an error.
+        """
+        for reply in self.replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return self.replies
+
+
 class Wire:
-    """One server, over the connection pool of *client*."""
+    """One server, over the connection pool of *client*; implements `servers.Servers`."""
+
+    is_cluster = False
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
 
-    def trip(self, commands: Sequence[Command]) -> list[Any]:
-        """Send *commands* once, in one write, and return their replies; a refused one's reply is its error.
+    def trip(self, commands: Sequence[Command], wait: Wait | None = None) -> Told:
+        """See `servers.Servers.trip`."""
+        return self.begin(commands, wait).end()
+
+    def masters(self) -> list[Wire]:
+        """See `servers.Servers.masters`."""
+        return [self]
+
+    def owner(self, _: str) -> Wire:
+        """See `servers.Servers.owner`."""
+        return self
+
+    def begin(self, commands: Sequence[Command], wait: Wait | None) -> Flight:
+        """Send *commands* once, in one write; the flight must be ended or dropped.
 
         Raises:
             redis.RedisError: any of them may or may not have run.
         """
-        connection = self._pool.get_connection()
+        flight = Flight(self._pool, len(commands), wait)
+        flight.send(commands)
+        return flight
+
+
+class Flight:
+    """So many commands under way on a connection lent from *pool*, after them to *wait* for replicas."""
+
+    def __init__(self, pool: redis.ConnectionPool, count: int, wait: Wait | None) -> None:
+        self._pool = pool
+        self._connection: Any = pool.get_connection()
+        self._count = count
+        self._wait = wait
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Send *commands*."""
         try:
-            packed = connection.pack_commands(commands)  # type: ignore[no-untyped-call]
-            connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
-            return [_reply(connection) for _ in commands]
+            if wait := self._wait:
+                commands = [*commands, ("WAIT", wait.replicas, round(wait.seconds * 1000))]
+            packed = self._connection.pack_commands(commands)
+            self._connection.send_packed_command(packed, check_health=False)
         except BaseException:
-            # A reply that is still to come must never be read as the answer to somebody else's command.
-            connection.disconnect()  # type: ignore[no-untyped-call]
+            self.drop()
             raise
-        finally:
-            self._pool.release(connection)
+
+    def end(self) -> Told:
+        """Return the replies.
+
+        Raises:
+            redis.RedisError: any of the commands may or may not have run.
+        """
+        try:
+            replies = [_reply(self._connection) for _ in range(self._count)]
+            lasts = self._wait is None or _reached(_reply(self._connection), self._wait.replicas)
+        except BaseException:
+            self.drop()
+            raise
+        self._pool.release(self._connection)
+        self._connection = None
+        return Told(replies, lasts)
+
+    def drop(self) -> None:
+        """Give the connection back without reading from it; it has been ended before, nothing happens.
+
+        A reply that is still to come must never be read as the answer to somebody else's command.
+        """
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._pool.release(self._connection)
+            self._connection = None
 
 
 def _reply(connection: Any) -> Any:
@@ -46,3 +121,7 @@ def _reply(connection: Any) -> Any:
         return connection.read_response()
     except ResponseError as error:
         return error
+
+
+def _reached(reply: object, replicas: int) -> bool:
+    return isinstance(reply, int) and reply >= replicas

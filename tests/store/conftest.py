@@ -1,28 +1,35 @@
-"""The store under contract: on the fake and on both real servers."""
+"""The store under contract: on the fake, on both real servers and on a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
+import backends
 import fakeredis
 import pytest
 import redis
+from backends import Backend
 from servers import Server
 from stories import Phone, make_phone
 
 
-@pytest.fixture(params=["fakeredis", "redis", "valkey"])
-def backend(request: pytest.FixtureRequest) -> Iterator[tuple[redis.Redis, bool]]:
+@pytest.fixture(params=["fakeredis", "redis", "valkey", "cluster"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param == "fakeredis":
-        yield fakeredis.FakeRedis(), False
-        return
-    server = request.getfixturevalue(f"{request.param}_server")
-    with server.client() as client:
-        yield client, True
+        yield Backend(fakeredis.FakeRedis(), shebang=False)
+    elif request.param == "cluster":
+        running = request.getfixturevalue("redis_cluster")
+        with running.client() as client:
+            yield Backend(cast("redis.Redis", client), servers=backends.cluster(running))
+    else:
+        server = request.getfixturevalue(f"{request.param}_server")
+        with server.client() as client:
+            yield Backend(client, servers=backends.one_server(server))
 
 
 @pytest.fixture
-def phone(backend: tuple[redis.Redis, bool]) -> Phone:
+def phone(backend: Backend) -> Phone:
     """A phone that nothing is known of yet."""
     return make_phone(*backend)
 

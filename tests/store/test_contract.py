@@ -589,7 +589,7 @@ def test_every_key_has_a_ttl(phone: Phone) -> None:
     phone.store.redeem(phone.slot.tag, opened.verification_id, 600)
 
     ttls = {key: phone.client.pttl(key) for key in phone.stored()}
-    ttls |= {key: phone.client.pttl(key) for key in phone.client.keys("otp:budget:*")}
+    ttls |= {key: phone.client.pttl(key) for key in phone.client.scan_iter("otp:budget:*")}
 
     assert ttls
     assert all(ttl > 0 for ttl in ttls.values()), ttls

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 
 import pytest
+from backends import Backend
 from stories import CLIENT, Phone, make_phone
 
 from otp_service.errors import CooldownActive, LimitReached, StoreUnavailable
@@ -22,6 +23,7 @@ from otp_service.ports import (
     Standing,
 )
 from otp_service.store.scripts import Call
+from otp_service.store.wire import Told
 
 SMALL = AddressLimits(sends_per_hour=3, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
 
@@ -286,9 +288,9 @@ def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
     trips: list[int] = []
     run = phone.runner.run
 
-    def counted(*calls: Call) -> list[list[object]]:
+    def counted(*calls: Call, lasting: bool = False) -> Told:
         trips.append(len(calls))
-        return run(*calls)
+        return run(*calls, lasting=lasting)
 
     phone.runner.run = counted  # type: ignore[method-assign]
     everything = Knock(
@@ -390,8 +392,8 @@ def test_claim_after_a_clock_step_back_does_not_wait_longer(phone: Phone) -> Non
     assert phone.store.claim(claim).wait <= 10
 
 
-def test_third_flush_ends_the_claim(backend: tuple[object, bool]) -> None:
-    phone = make_phone(*backend)  # type: ignore[arg-type]
+def test_third_flush_ends_the_claim(backend: Backend) -> None:
+    phone = make_phone(*backend)
     claim = a_claim(what="v" * 22)
     phone.store.claim(claim)
     opened = phone.open(settle=None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import fakes
 import pytest
-import redis
+from backends import Backend
 from stories import Phone, Quiet
 
 from otp_service.errors import LimitReached, StoreUnavailable
@@ -272,16 +272,14 @@ def test_failing_store_costs_the_notes_and_no_caller(clock: fakes.FakeClock, eve
     assert admitted(ledger, address, 20) == 6
 
 
-def test_every_key_of_the_ledger_goes(
-    backend: tuple[redis.Redis, bool], ledger: RedisLedger, phone: Phone
-) -> None:
+def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisLedger, phone: Phone) -> None:
     ledger.wrong_code()
     ledger.approved(
         "t" * 16, 0, AddressSlot("a" * 16, AddressLimits()), [GuardScope("client", "client:x", GuardLimits())]
     )
     ledger.flush()
 
-    client, _ = backend
+    client = backend.client
     assert [key for key in client.scan_iter("otp:*") if client.ttl(key) < 0] == []
 
 

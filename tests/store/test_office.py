@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-import redis
+from backends import Backend
 from stories import RIGHT, WRONG, Phone, make_phone
 
 from otp_service.errors import CooldownActive, LimitReached, OtpError, StoreUnavailable, WrongCode
@@ -454,17 +454,19 @@ def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(office: RedisOf
     assert phone.stored() == []
 
 
-def test_forgetting_looks_through_a_store_of_any_size(backend: tuple[redis.Redis, bool]) -> None:
-    client, shebang = backend
-    phone = make_phone(client, shebang)
+def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
+    phone = make_phone(*backend)
     crowd = {f"otp:{{{secrets.token_urlsafe(12)}}}": b"x" for _ in range(3 * SCAN_SIZE)}
-    client.mset(crowd)
+    with phone.client.pipeline(transaction=False) as pipeline:
+        for key, value in crowd.items():
+            pipeline.set(key, value)
+        pipeline.execute()
     phone.client.mset({keys.record(phone.slot.tag, f"{n:022d}"): b"x" for n in range(250)})
 
     forgotten = RedisOffice(phone.store).forget(phone.slot.tag)
 
     assert forgotten.keys == 250
-    assert client.unlink(*crowd) == len(crowd)
+    assert phone.client.unlink(*crowd) == len(crowd)
 
 
 # ── when it does not work ──

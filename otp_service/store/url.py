@@ -1,0 +1,122 @@
+"""URLs: what `[redis] url` names, be it one server, Sentinels or a cluster. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+PORT = 6379
+SENTINEL_PORT = 26_379
+
+Endpoint = tuple[str, int]
+"""Host and port."""
+
+
+class BadRedisUrl(ValueError):
+    """A text that names no Redis; it may hold a password, so it is not repeated."""
+
+    def __init__(self) -> None:
+        super().__init__("is not an address of a Redis")
+
+
+class Kind(Enum):
+    """Who is asked where the data is."""
+
+    SERVER = "server"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class RedisUrl:
+    """The parts of a URL. *path* is that of a Unix socket, *master* the name by which Sentinels know one."""
+
+    kind: Kind
+    is_tls: bool
+    hosts: tuple[Endpoint, ...] = ()
+    path: str = ""
+    master: str = ""
+    db: int = 0
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+def parse(url: str) -> RedisUrl:
+    """Return the parts of *url*; docs/settings.md lists the forms.
+
+    Raises:
+        BadRedisUrl: it names no Redis, or sets what is not the URL's to set.
+    """
+    try:
+        parts = urlsplit(url)
+        return _FORMS[parts.scheme](parts)
+    except (KeyError, ValueError):
+        raise BadRedisUrl from None
+
+
+def _server(parts: SplitResult) -> RedisUrl:
+    hosts = _hosts(parts, PORT)
+    if len(hosts) > 1:
+        raise BadRedisUrl
+    return _made(parts, Kind.SERVER, hosts=hosts, db=_db(parts, parts.path[1:]))
+
+
+def _unix(parts: SplitResult) -> RedisUrl:
+    if parts.netloc.rpartition("@")[2] or not parts.path:
+        raise BadRedisUrl
+    return _made(parts, Kind.SERVER, path=unquote(parts.path), db=_db(parts, ""))
+
+
+def _sentinel(parts: SplitResult) -> RedisUrl:
+    master, _, db = parts.path[1:].partition("/")
+    if not master:
+        raise BadRedisUrl
+    hosts = _hosts(parts, SENTINEL_PORT)
+    return _made(parts, Kind.SENTINEL, hosts=hosts, master=unquote(master), db=_db(parts, db))
+
+
+def _cluster(parts: SplitResult) -> RedisUrl:
+    if _db(parts, parts.path[1:]):
+        raise BadRedisUrl  # a cluster has one database
+    return _made(parts, Kind.CLUSTER, hosts=_hosts(parts, PORT))
+
+
+_FORMS: dict[str, Callable[[SplitResult], RedisUrl]] = {
+    "redis": _server,
+    "rediss": _server,
+    "unix": _unix,
+    "redis+sentinel": _sentinel,
+    "rediss+sentinel": _sentinel,
+    "redis+cluster": _cluster,
+    "rediss+cluster": _cluster,
+}
+
+
+def _made(parts: SplitResult, kind: Kind, **facts: Any) -> RedisUrl:
+    username, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    is_tls = parts.scheme.startswith("rediss")
+    return RedisUrl(kind, is_tls, username=unquote(username), password=unquote(password), **facts)
+
+
+def _hosts(parts: SplitResult, usual_port: int) -> tuple[Endpoint, ...]:
+    texts = parts.netloc.rpartition("@")[2].split(",")
+    return tuple(_endpoint(text, usual_port) for text in texts)
+
+
+def _endpoint(text: str, usual_port: int) -> Endpoint:
+    found = urlsplit(f"//{text}")
+    if not found.hostname:
+        raise BadRedisUrl
+    return found.hostname, found.port or usual_port
+
+
+def _db(parts: SplitResult, text: str) -> int:
+    """Return the number of the database, from the path or from `?db=`, the only option there is."""
+    options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    text = options.pop("db", text)
+    if options or parts.fragment or not (text or "0").isdecimal():
+        raise BadRedisUrl
+    return int(text or "0")

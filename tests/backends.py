@@ -1,0 +1,42 @@
+"""The servers that the store's contract holds for, used with no more rights than the service asks for."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import redis
+from clusters import Cluster, tell
+from servers import Server
+
+from otp_service.store.rights import USER, server_rules
+from otp_service.store.servers import Servers
+from otp_service.store.terms import Terms
+from otp_service.store.topology import reach
+
+PASSWORD = secrets.token_urlsafe(16)
+
+
+class Backend(NamedTuple):
+    """*client* may do everything, for tests to look in; the store works on *servers*, if not on that."""
+
+    client: redis.Redis
+    shebang: bool = True
+    servers: Servers | None = None
+
+
+def let_in(nodes: Iterable[Server], username: str = USER, password: str = PASSWORD) -> str:
+    """Make the service's own user on every server of *nodes*; return how a URL names it."""
+    for node in nodes:
+        tell(node, "ACL", "SETUSER", username, "reset", "on", f">{password}", *server_rules())
+    return f"{username}:{password}@"
+
+
+def one_server(server: Server) -> Servers:
+    login = let_in([server])
+    return reach(server.url.replace("//", f"//{login}"), Terms())
+
+
+def cluster(running: Cluster) -> Servers:
+    return reach(running.url(let_in(running.nodes)), Terms())
