@@ -30,10 +30,11 @@ from otp_service.sms.providers import webhook_uplinks
 from otp_service.sms.queue import Taker, Worker, build_worker
 from otp_service.sms.route import Route
 from otp_service.sms.routes import Router
-from otp_service.store.connect import connect
 from otp_service.store.embedded import start_embedded
 from otp_service.store.ledger import RedisLedger
 from otp_service.store.store import RedisStore
+from otp_service.store.terms import Terms, Wait
+from otp_service.store.topology import reach
 from otp_service.web import WebParts, create_blueprint, install_problems
 from otp_service.web import request_id as request_ids
 from otp_service.web.address import Trust
@@ -157,13 +158,23 @@ def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEve
 def open_store(settings: Settings, events: Events) -> RedisStore:
     """Return the store that the settings name; nothing is sent to it yet."""
     redis = settings.redis
-    client = connect(
-        redis.url.get_secret_value(),
+    wait = Wait(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
+    return RedisStore(reach(redis.url.get_secret_value(), _terms(settings)), events, wait=wait)
+
+
+def _terms(settings: Settings) -> Terms:
+    redis = settings.redis
+    return Terms(
         pool_size=settings.pool_size(),
         connect_timeout=redis.connect_timeout,
         read_timeout=redis.read_timeout,
+        password_file=redis.password_file,
+        sentinel_username=redis.sentinel_username,
+        sentinel_password_file=redis.sentinel_password_file,
+        ca_file=redis.ca_file,
+        cert_file=redis.cert_file,
+        key_file=redis.key_file,
     )
-    return RedisStore(client, events)
 
 
 def _store(settings: Settings, events: Events, closers: list[Callable[[], None]]) -> RedisStore:

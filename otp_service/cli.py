@@ -204,6 +204,21 @@ def keys_new(client: str) -> None:
     click.echo(key, err=True)
 
 
+@main.command("redis-acl")
+@click.option("--username", default="otp_service", show_default=True)
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Print the SHA-256 of the password in this file; without it, a placeholder.",
+)
+@click.option("--sentinel", is_flag=True, help="For Sentinels, which have users of their own.")
+def redis_acl(username: str, password_file: Path | None, *, sentinel: bool) -> None:
+    """Print what makes a Redis user that may do what the service needs, and no more."""
+    from otp_service.commands.redis_acl import line
+
+    click.echo(line(username, password_file, sentinel=sentinel))
+
+
 @main.command()
 def openapi() -> None:
     """Print the OpenAPI document of the service."""

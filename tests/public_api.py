@@ -128,6 +128,7 @@ COMMANDS = [
     "keys new",
     "limits",
     "openapi",
+    "redis-acl",
     "reports",
     "sandbox",
     "secrets new",

@@ -23,6 +23,7 @@ from servers import Server, free_port, redis_binary, running
 from otp_service.cli import main
 from otp_service.clients import key_digest
 from otp_service.settings import load, production_mistakes
+from otp_service.settings.crosscheck import REDIS_SCHEMES
 
 ROOT = Path(__file__).parents[1]
 PHONE = "+8613800138000"
@@ -256,7 +257,7 @@ def test_all_mistakes_are_told_at_once_and_no_value(config: Path, command: str, 
     assert result.stdout == ""
     assert sorted(line.strip() for line in result.stderr.splitlines()[1:]) == [
         "clients.shop.proof_keys[0]: is too short: at least 32 random bytes are needed",
-        "redis.url: must begin with redis://, rediss:// or unix://, or be embedded://",
+        f"redis.url: must begin with {', '.join(REDIS_SCHEMES)}, or be embedded://",
         "routes[0].provider: is the sandbox, which sends no SMS and shows every code",
         "service.nonsense: is not a setting",
         "service.sms_per_day: is required in production: how many SMS the service may send in a day",

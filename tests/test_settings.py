@@ -149,7 +149,8 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "redis.url",
             f"http://{SENTINEL}",
-            "redis.url: must begin with redis://, rediss:// or unix://, or be embedded://",
+            "redis.url: must begin with redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, "
+            "redis+cluster://, rediss+cluster://, or be embedded://",
             id="redis-url",
         ),
         pytest.param("keys", {}, "keys.roots: needs at least one root secret", id="no-roots"),

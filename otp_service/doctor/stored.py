@@ -26,6 +26,7 @@ def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding
         yield broken("redis", seen.unfit, "See above; the service refuses to start with it.")
     else:
         yield well("redis", f"{seen.version}, keeps every key")
+        yield well("redis", f"servers that take writes: {seen.servers}, replicas of each: {seen.replicas}")
     if seen.persists:
         yield well("redis", "writes its append-only file")
     else:
@@ -37,7 +38,7 @@ def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding
 
 def _rights(store: RedisStore) -> Finding:
     """Do what every call does, to a phone that nobody has."""
-    fix = "Let the ACL user run scripts and touch ~otp:*."
+    fix = "Give the ACL user what `otp-service redis-acl` prints."
     try:
         store.check()
         store.read(PhoneSlot(NOBODY, PhoneLimits()), "doctor", secrets.token_urlsafe(16))

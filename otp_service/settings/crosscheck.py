@@ -16,6 +16,16 @@ from otp_service.settings.secret_text import forms
 from otp_service.settings.settings import Settings
 from otp_service.settings.test_phones import CHINA
 
+REDIS_SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+)
+
 
 def content_mistakes(settings: Settings) -> Iterator[Mistake]:
     """Tell everything that is wrong with settings whose form is right."""
@@ -55,9 +65,16 @@ def _time_mistakes(settings: Settings) -> Iterator[Mistake]:
 
 
 def _redis_mistakes(settings: Settings) -> Iterator[Mistake]:
-    schemes = ("redis://", "rediss://", "unix://")
-    if not settings.redis.embedded and not settings.redis.url.get_secret_value().startswith(schemes):
-        yield Mistake("redis.url", "must begin with redis://, rediss:// or unix://, or be embedded://")
+    redis = settings.redis
+    if not redis.embedded and not redis.url.get_secret_value().startswith(REDIS_SCHEMES):
+        yield Mistake("redis.url", f"must begin with {', '.join(REDIS_SCHEMES)}, or be embedded://")
+    if redis.wait_replicas and redis.wait_timeout >= redis.read_timeout:
+        yield Mistake("redis.wait_timeout", "must be less than redis.read_timeout")
+    if (redis.cert_file is None) != (redis.key_file is None):
+        yield Mistake("redis.cert_file", "and redis.key_file are given together or not at all")
+    if (redis.ca_file or redis.cert_file) and not redis.is_tls:
+        where = "redis.ca_file" if redis.ca_file else "redis.cert_file"
+        yield Mistake(where, "is for TLS, which redis.url asks for by rediss")
 
 
 def _proxy_mistakes(settings: Settings) -> Iterator[Mistake]:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from otp_service.settings import environment
 from otp_service.settings.crosscheck import content_mistakes
 from otp_service.settings.mistakes import Mistake, SettingsError, from_validation
-from otp_service.settings.secret_files import read_secret_files
+from otp_service.settings.secret_files import read_secret_files, unreadable_files
 from otp_service.settings.settings import Settings
 
 _POSITION = re.compile(r"\(at (.*)\)$")
@@ -45,7 +45,8 @@ def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, li
     raw = {} if path is None else _read(path)
     raw = _merged(raw, environment.overrides(Settings, environ))
     environment.lend_account(raw, environ)
-    return _judged(raw, [*environment.unknown_tables(Settings, environ), *read_secret_files(raw)])
+    files = [*read_secret_files(raw), *unreadable_files(raw)]
+    return _judged(raw, [*environment.unknown_tables(Settings, environ), *files])
 
 
 def from_mapping(raw: Mapping[str, Any]) -> Settings:

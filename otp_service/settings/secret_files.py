@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from otp_service.settings.mistakes import Mistake, place
 
 SUFFIX = "_file"
+
+REDIS_FILES = ("password_file", "sentinel_password_file", "ca_file", "cert_file", "key_file")
+"""Read at each connection, so that what lies in them can change without a restart."""
 
 Json = dict[str, Any]
 
@@ -22,6 +26,15 @@ def read_secret_files(raw: Json) -> Iterator[Mistake]:
     for path, table, names, read in _places(raw):
         for name in names(table):
             yield from _replace(path, table, name, read)
+
+
+def unreadable_files(raw: Json) -> Iterator[Mistake]:
+    """Tell which files cannot be read that are read again whenever Redis is connected."""
+    table = _table(raw.get("redis"))
+    for name in REDIS_FILES:
+        file = table.get(name)
+        if isinstance(file, str) and not os.access(file, os.R_OK):
+            yield Mistake(place(("redis", name)), "names a file that cannot be read")
 
 
 def _replace(

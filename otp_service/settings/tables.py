@@ -6,6 +6,7 @@ required is asked for afterwards, so that all mistakes are told together.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -55,17 +56,30 @@ class ServerTable(Table):
 
 
 class RedisTable(Table):
-    """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process."""
+    """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process and server."""
 
     url: SecretStr = SecretStr(EMBEDDED)
+    password_file: Path | None = None
+    sentinel_username: str = ""
+    sentinel_password_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
     pool_size: Count | None = None
     connect_timeout: float = Field(default=0.5, gt=0, le=5)
     read_timeout: float = Field(default=0.5, gt=0, le=5)
+    wait_replicas: int = Field(default=0, ge=0, le=5)
+    wait_timeout: float = Field(default=0.2, ge=0.01, le=2)
 
     @property
     def embedded(self) -> bool:
         """Whether the process starts its own store."""
         return self.url.get_secret_value() == EMBEDDED
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether its connections are."""
+        return self.url.get_secret_value().startswith("rediss")
 
 
 class CodesTable(Table):

@@ -20,7 +20,7 @@ from otp_service.store.terms import Wait
 from otp_service.store.url import Endpoint
 from otp_service.store.wire import Command, Flight, Told, Wire
 
-TRIES = 3
+ASKED_AT_MOST = 3
 """Servers that are asked for the map before a call gives up."""
 
 ASK_SECONDS = 0.1
@@ -144,7 +144,7 @@ class ClusterServers:
         """Return whom to ask now; who has failed last is asked last."""
         known = list(dict.fromkeys([*self._wires, *self._seeds]))
         first = self._turn % len(known)
-        return [*known[first:], *known[:first]][:TRIES]
+        return [*known[first:], *known[:first]][:ASKED_AT_MOST]
 
     def _learn(self, told: Sequence[Sequence[Any]], host: str) -> None:
         """Take over what `CLUSTER SLOTS` says; a server that does not know its address has that of *host*."""

@@ -14,8 +14,13 @@ KEY = {"Idempotency_Key": "0b36ee45-7b7a-4f5d-9c3e-order-17"}
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return open_desk(fakes.house(store=RedisStore(fakeredis.FakeRedis(), FakeEvents(), shebang=False)))
+def redis() -> fakeredis.FakeRedis:
+    return fakeredis.FakeRedis()
+
+
+@pytest.fixture
+def desk(redis: fakeredis.FakeRedis) -> Desk:
+    return open_desk(fakes.house(store=RedisStore(redis, FakeEvents(), shebang=False)))
 
 
 def test_repeated_request_is_answered_the_same_and_says_so(desk: Desk) -> None:
@@ -93,11 +98,10 @@ def test_whatever_prints_is_a_key(desk: Desk, key: str) -> None:
     assert [answer.status_code for answer in answers] == [201, 201]
 
 
-def test_key_stands_in_no_event_and_no_redis_key(desk: Desk) -> None:
+def test_key_stands_in_no_event_and_no_redis_key(desk: Desk, redis: fakeredis.FakeRedis) -> None:
     desk.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
 
-    store = desk.house.store._client
-    names = b" ".join(key + (store.get(key) or b"") for key in store.scan_iter())
+    names = b" ".join(key + (redis.get(key) or b"") for key in redis.scan_iter())
     assert b"order-17" not in names
     assert "order-17" not in str(desk.house.events.seen)
 

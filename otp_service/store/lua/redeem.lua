@@ -6,5 +6,9 @@ if not by then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   return {'ok', 0}
 end
-if ARGV[1] ~= '' and by == ARGV[1] then return {'ok', 1} end
+if ARGV[1] ~= '' and by == ARGV[1] then
+  -- Written again, so that who waits for replicas waits for this.
+  redis.call('SET', KEYS[1], by, 'KEEPTTL')
+  return {'ok', 1}
+end
 return {'redeemed'}

@@ -1,0 +1,229 @@
+"""What is peculiar to a cluster: one write to each server touched, and servers that send us elsewhere."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+import redis
+from clusters import Cluster, running_cluster, tell
+from redis.crc import key_slot
+from servers import Server, redis_binary
+from stories import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
+
+from otp_service.errors import StoreUnavailable, WrongCode
+from otp_service.limits import Budget
+from otp_service.ports import PhoneSlot
+from otp_service.store import keys
+from otp_service.store.cluster import ClusterServers
+from otp_service.store.connect import LeanConnection
+from otp_service.store.health import UnfitStore
+from otp_service.store.office import RedisOffice
+from otp_service.store.terms import Terms
+from otp_service.store.topology import reach
+from otp_service.verification import Status
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Cluster]:
+    """Two masters; tests move slots between them."""
+    with running_cluster(redis_binary(), 2) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def phone(pair: Cluster) -> Iterator[Phone]:
+    """A phone on the first of the two, in a store that knows where it is."""
+    with pair.client() as client:
+        phone = at(pair.masters[0], make_phone(cast("redis.Redis", client), servers=servers_of(pair)))
+        phone.store.inspect()
+        yield phone
+
+
+def servers_of(cluster: Cluster) -> ClusterServers:
+    servers = reach(cluster.url(), Terms())
+    assert isinstance(servers, ClusterServers)
+    return servers
+
+
+def at(server: Server, phone: Phone) -> Phone:
+    """A phone whose keys lie on *server*."""
+    owned = slots_of(server)
+    while True:
+        tag = secrets.token_urlsafe(12)
+        if slot_of(tag) in owned:
+            return replace(phone, slot=PhoneSlot(tag, LIMITS))
+
+
+def slots_of(server: Server) -> set[int]:
+    told = cast("list[Any]", tell(server, "CLUSTER", "SLOTS"))
+    return {
+        slot
+        for first, last, (_, port, *_), *_ in told
+        for slot in range(first, last + 1)
+        if port == server.port
+    }
+
+
+def slot_of(tag: str) -> int:
+    return key_slot(keys.row(tag).encode())
+
+
+def move(slot: int, source: Server, target: Server, *moved: str) -> None:
+    """Begin to move *slot*, with the keys *moved* so far."""
+    tell(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", tell(source, "CLUSTER", "MYID"))
+    tell(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", tell(target, "CLUSTER", "MYID"))
+    if moved:
+        tell(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *moved)
+
+
+def finish(slot: int, source: Server, target: Server) -> None:
+    for server in (target, source):
+        tell(server, "CLUSTER", "SETSLOT", slot, "NODE", tell(target, "CLUSTER", "MYID"))
+
+
+def sends(phone: Phone) -> int:
+    return len(RedisOffice(phone.store).phone_facts(phone.slot.tag, LIMITS, 5).sends)
+
+
+def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
+    redis_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis_cluster.client() as client:
+        phone = at(
+            redis_cluster.masters[0],
+            make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster)),
+        )
+        scopes = [scope_at(server) for server in redis_cluster.masters]
+        phone.budgets = {Budget(scope, "client_sms_per_day", 9, 0.2): 9 for scope in scopes}
+        phone.open(settle=None)  # the scripts are known now, and the connections there
+        seen: list[str | int] = []
+        send, read = LeanConnection.send_packed_command, LeanConnection.read_response
+
+        def sending(connection: LeanConnection, *arguments: Any, **options: Any) -> None:
+            seen.append(connection.port)
+            send(connection, *arguments, **options)
+
+        def reading(connection: LeanConnection, *arguments: Any, **options: Any) -> Any:
+            seen.append("read")
+            return read(connection, *arguments, **options)
+
+        monkeypatch.setattr(LeanConnection, "send_packed_command", sending)
+        monkeypatch.setattr(LeanConnection, "read_response", reading)
+        other = at(redis_cluster.masters[0], phone)
+        other.store.open(other.slot, new_verification(), phone.budgets)
+
+    assert sorted(map(str, seen[:3])) == sorted(str(server.port) for server in redis_cluster.masters)
+    assert seen[3:] == ["read"] * 4
+
+
+def scope_at(server: Server) -> str:
+    owned = slots_of(server)
+    while True:
+        scope = f"client:{secrets.token_hex(4)}"
+        if key_slot(keys.budget(scope).encode()) in owned:
+            return scope
+
+
+def test_call_follows_a_slot_that_has_moved_and_runs_once(pair: Cluster, phone: Phone) -> None:
+    source, target = pair.masters
+    slot = slot_of(phone.slot.tag)
+    move(slot, source, target)
+    finish(slot, source, target)
+
+    opened = phone.open()
+
+    assert sends(phone) == 1
+    assert slot in slots_of(target)
+    with pytest.raises(WrongCode):
+        phone.submit(opened, WRONG)
+    assert phone.read(opened).attempts_left == 4
+
+
+def test_call_asks_the_other_server_while_a_slot_moves(pair: Cluster, phone: Phone) -> None:
+    source, target = pair.masters
+    slot = slot_of(phone.slot.tag)
+    opened = phone.open()
+    row, record = keys.row(phone.slot.tag), keys.record(phone.slot.tag, opened.verification_id)
+    move(slot, source, target, row, record)
+
+    with pytest.raises(WrongCode):
+        phone.submit(opened, WRONG)
+
+    assert phone.read(opened).attempts_left == 4
+    finish(slot, source, target)
+    assert phone.submit(opened, RIGHT) == "login"
+
+
+def test_call_whose_keys_lie_on_both_servers_is_refused_and_not_run(pair: Cluster, phone: Phone) -> None:
+    source, target = pair.masters
+    slot = slot_of(phone.slot.tag)
+    opened = phone.open()
+    row, record = keys.row(phone.slot.tag), keys.record(phone.slot.tag, opened.verification_id)
+    move(slot, source, target, row)
+
+    with pytest.raises(StoreUnavailable):
+        phone.submit(opened, WRONG)
+
+    tell(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", record)
+    finish(slot, source, target)
+    assert phone.read(opened).attempts_left == 5
+
+
+def test_server_that_dies_takes_its_own_keys_away_and_no_others() -> None:
+    with running_cluster(redis_binary(), 3, 0, "--cluster-require-full-coverage", "no") as cluster:
+        alive, dead, _ = cluster.masters
+        with alive.client() as client:
+            servers = servers_of(cluster)
+            here, there = (at(server, make_phone(client, servers=servers)) for server in (alive, dead))
+            opened, lost = here.open(), there.open()
+            gone = Budget(scope_at(dead), "client_sms_per_day", 9, 0.2)
+            dead.process.kill()
+            dead.process.wait()
+
+            with pytest.raises(StoreUnavailable):
+                there.submit(lost, RIGHT)
+            assert here.submit(opened, RIGHT) == "login"
+            with pytest.raises(StoreUnavailable):
+                here.store.check()
+            other = at(alive, here)
+            with pytest.raises(StoreUnavailable):
+                other.store.open(other.slot, new_verification(), {gone: 9})
+
+
+def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:
+    with redis_cluster.client() as client:
+        store = make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster)).store
+        store.check()
+        last = redis_cluster.masters[-1]
+        tell(last, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        try:
+            with pytest.raises(UnfitStore, match="store"):
+                store.check()
+            seen = store.inspect()
+        finally:
+            tell(last, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+    assert (seen.servers, seen.replicas) == (3, 0)
+    assert "allkeys-lru" in seen.unfit
+
+
+def test_member_of_a_cluster_is_no_server_by_itself(redis_cluster: Cluster) -> None:
+    member = redis_cluster.masters[0]
+    with member.client() as client:
+        store = make_phone(client, servers=reach(f"redis://127.0.0.1:{member.port}", Terms())).store
+        seen = store.inspect()
+
+    assert "redis+cluster://" in seen.unfit
+
+
+def test_seeds_may_be_dead_as_long_as_one_answers(redis_cluster: Cluster) -> None:
+    nobody = "127.0.0.1:1,127.0.0.1:2"
+    url = f"redis+cluster://{nobody},127.0.0.1:{redis_cluster.masters[0].port}"
+    with redis_cluster.client() as client:
+        phone = make_phone(cast("redis.Redis", client), servers=reach(url, Terms()))
+
+        assert phone.read(phone.open()).status is Status.PENDING

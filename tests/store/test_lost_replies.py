@@ -1,0 +1,73 @@
+"""A lost reply executes nothing twice, whatever leads to the server."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from clusters import running_cluster
+from losing import LosingProxy
+from sentinels import running_sentinels
+from servers import redis_binary, running, valkey_binary
+from stories import LIMITS, WRONG, Phone, make_phone, new_verification
+
+from otp_service.errors import CooldownActive, StoreUnavailable, WrongCode
+from otp_service.limits import Budget
+from otp_service.store.office import RedisOffice
+from otp_service.store.terms import Terms
+from otp_service.store.topology import reach
+
+
+@pytest.fixture(params=["redis", "valkey", "sentinel", "cluster"])
+def at_a_loss(request: pytest.FixtureRequest) -> Iterator[tuple[Phone, LosingProxy]]:
+    """A phone in a store behind a proxy; whoever tells where the store is tells where the proxy is."""
+    with ExitStack() as stack:
+        proxy = stack.enter_context(LosingProxy())
+        if request.param == "cluster":
+            announced = "--cluster-announce-port", str(proxy.port)
+            server = stack.enter_context(running_cluster(redis_binary(), 1, 0, *announced)).masters[0]
+            url = f"redis+cluster://127.0.0.1:{proxy.before(server.port)}"
+        elif request.param == "sentinel":
+            watched = stack.enter_context(running_sentinels(redis_binary(), 0, 1, announce=proxy.before))
+            server, url = watched.master, watched.url()
+        else:
+            binary = redis_binary() if request.param == "redis" else valkey_binary()
+            server = stack.enter_context(running(binary))
+            url = f"redis://127.0.0.1:{proxy.before(server.port)}/0"
+        client = stack.enter_context(server.client())
+        yield make_phone(client, servers=reach(url, Terms())), proxy
+
+
+def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy]) -> None:
+    phone, proxy = at_a_loss
+    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2)
+    opened = phone.open()
+    with pytest.raises(WrongCode):
+        phone.submit(opened, WRONG)
+    phone.pass_time(60)
+    warm_up(phone)
+
+    proxy.lose_the_next_reply()
+    with pytest.raises(StoreUnavailable):
+        phone.submit(opened, WRONG)
+    proxy.lose_the_next_reply()
+    with pytest.raises(StoreUnavailable):
+        phone.store.open(phone.slot, new_verification(), {budget: 9})
+
+    assert proxy.lost == 2
+    assert phone.read(opened).attempts_left == 3
+    assert len(RedisOffice(phone.store).phone_facts(phone.slot.tag, LIMITS, 5).sends) == 2
+    assert phone.client.get(f"otp:budget:{{{budget.scope}}}").split()[1] == b"1"  # type: ignore[union-attr]
+
+
+def warm_up(phone: Phone) -> None:
+    """Let the server know the scripts, whose clock was just moved: the first try of each runs nothing."""
+    other = replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
+    with pytest.raises(WrongCode):
+        other.submit(other.open(), WRONG)
+    budget = Budget("client:other", "client_sms_per_day", 9, 0.2)
+    with pytest.raises(CooldownActive):
+        other.store.open(other.slot, new_verification(), {budget: 9})
