@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -105,6 +106,14 @@ class LeanPool(redis.ConnectionPool):
         """Take *connection* back, unless it was made before this process was forked."""
         if connection.pid == self.pid:
             self._available_connections.append(connection)
+
+    def disconnect(self, inuse_connections: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        """End the connections that nobody has borrowed; each connects anew when it is wanted."""
+        for _ in range(len(self._available_connections)):
+            with suppress(IndexError):
+                connection = self._available_connections.pop(0)
+                connection.disconnect()
+                self.release(connection)
 
 
 def _see_to_it(connection: Any) -> None:

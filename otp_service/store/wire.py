@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from otp_service.store.terms import Wait
 
@@ -103,6 +103,9 @@ class Flight:
             raise
         self._pool.release(self._connection)
         self._connection = None
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            # The master has become a replica: its address may lead to another server by now.
+            self._pool.disconnect()
         return Told(replies, lasts)
 
     def drop(self) -> None:

@@ -134,3 +134,11 @@ def test_url_that_names_no_redis_is_refused_without_repeating_it(url: str) -> No
 
     assert str(refused.value) == "is not an address of a Redis"
     assert refused.value.__cause__ is None
+
+
+def test_idle_connections_can_be_left_and_are_made_anew(redis_server: Server) -> None:
+    with connect(redis_server.url, pool_size=1) as client:
+        number = client.client_id()
+        client.connection_pool.disconnect()
+
+        assert client.client_id() != number
