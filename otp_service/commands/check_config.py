@@ -12,6 +12,7 @@ from otp_service.app import open_store
 from otp_service.errors import StoreUnavailable
 from otp_service.settings import Mistake, Settings, SettingsError, examine, production_mistakes
 from otp_service.store.connect import BadRedisUrl
+from otp_service.store.health import UnfitStore
 
 
 def run(config: Path | None, *, offline: bool) -> None:
@@ -23,8 +24,13 @@ def run(config: Path | None, *, offline: bool) -> None:
     click.echo("The configuration is fit for production.")
 
 
-def judge(config: Path | None, *, offline: bool = False) -> tuple[Settings, list[Mistake]]:
-    """Return the settings and everything that is wrong with them, the store they name included."""
+def judge(
+    config: Path | None, *, offline: bool = False, may_be_silent: bool = False
+) -> tuple[Settings, list[Mistake]]:
+    """Return the settings and everything that is wrong with them, the store they name included.
+
+    A store that *may_be_silent* is no mistake while nobody can tell what it is.
+    """
     try:
         settings, mistakes = examine(config, os.environ)
     except SettingsError as error:
@@ -32,7 +38,7 @@ def judge(config: Path | None, *, offline: bool = False) -> tuple[Settings, list
     told = {mistake.where for mistake in mistakes}
     mistakes += [mistake for mistake in production_mistakes(settings) if mistake.where not in told]
     if not offline and not any(mistake.where.startswith("redis") for mistake in mistakes):
-        mistakes += _store_mistakes(settings)
+        mistakes += _store_mistakes(settings, may_be_silent=may_be_silent)
     return settings, mistakes
 
 
@@ -43,11 +49,13 @@ def report(mistakes: list[Mistake]) -> None:
         click.echo(f"  {mistake}", err=True)
 
 
-def _store_mistakes(settings: Settings) -> list[Mistake]:
+def _store_mistakes(settings: Settings, *, may_be_silent: bool) -> list[Mistake]:
     try:
         open_store(settings, _Silence()).check()
-    except StoreUnavailable as error:
-        return [Mistake("redis.url", getattr(error, "reason", "names a server that does not answer"))]
+    except UnfitStore as error:
+        return [Mistake("redis.url", error.reason)]
+    except StoreUnavailable:
+        return [] if may_be_silent else [Mistake("redis.url", "names a server that does not answer")]
     except BadRedisUrl as error:
         return [Mistake("redis.url", str(error))]
     return []
