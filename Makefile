@@ -12,7 +12,7 @@ comma := ,
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test check bench mutants clean
+.PHONY: help run example test check bench mutants soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-%: $(VENV)/.dev
 
 mutants: $(VENV)/.dev ## break each requirement once and see that a test notices; ARGS="R05" tries some
 	$(BIN)/python tests/mutants/run.py $(ARGS)
+
+soak: $(VENV)/.dev ## ten minutes of mixed traffic with a fault every few seconds
+	OTP_SOAK_SECONDS=$${OTP_SOAK_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/faults/test_soak.py $(ARGS)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) tests/sdks/node_modules examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist

@@ -180,10 +180,13 @@ def running_service(
     change: Callable[[str], str] = lambda text: text,
     sandbox_url: str = "",
     sandbox_config: Callable[[SandboxConfig, int], SandboxConfig] = lambda config, _: config,
+    log: Path | None = None,
+    page: str = "/readyz",
 ) -> Iterator[Deployment]:
     """Run sandbox and service until the block ends.
 
     *change* edits the configuration, *sandbox_config* that of the sandbox, for a service on that port.
+    *log* is where the service writes to; it is there when its *page* says so.
     """
     made = make_secrets()
     port = free_port()
@@ -193,7 +196,7 @@ def running_service(
         config.write_text(
             change(config_text(redis.url, sandbox_url or sandbox.url, port, made)), encoding="utf-8"
         )
-        log = directory / "service.log"
+        log = log or directory / "service.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "otp_service", "serve", "--config", str(config)],
@@ -204,21 +207,23 @@ def running_service(
             )
         deployment = Deployment(f"http://127.0.0.1:{port}", made, sandbox, redis, log, process)
         try:
-            wait_until_ready(deployment)
+            wait_until_ready(deployment, page)
             yield deployment
         finally:
             stop(process)
 
 
-def wait_until_ready(deployment: Deployment) -> None:
+def wait_until_ready(deployment: Deployment, page: str = "/readyz") -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and deployment.process.poll() is None:
         try:
-            if deployment.get("/readyz").status == 200:
+            if deployment.get(page).status == 200:
                 return
         except OSError:
-            time.sleep(0.05)
-    raise AssertionError(f"the service did not start:\n{deployment.log.read_text()}")
+            pass
+        time.sleep(0.05)
+    log = deployment.log.read_text() if deployment.log.is_file() else ""
+    raise AssertionError(f"the service did not start:\n{log}")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

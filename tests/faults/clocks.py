@@ -1,0 +1,38 @@
+"""Clocks: how a process is started that believes in another time (libfaketime)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from servers import skip_or_fail
+
+LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
+
+
+def library() -> str:
+    found = [str(path) for pattern in LIBRARIES for path in Path("/").glob(pattern.lstrip("/"))]
+    if not found:
+        skip_or_fail("libfaketime is not installed")
+    return found[0]
+
+
+def environment(directory: Path, offset: str = "+0") -> dict[str, str]:
+    """Return the environment of a process whose time is moved by what a file says, at first *offset*."""
+    step(directory, offset)
+    return {
+        "LD_PRELOAD": library(),
+        "FAKETIME_TIMESTAMP_FILE": str(_file(directory)),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def step(directory: Path, offset: str) -> None:
+    """Move the clock to *offset*, like `+1h` or `-2h`, from the real time."""
+    new = directory / "faketime.new"
+    new.write_text(offset)
+    new.replace(_file(directory))
+
+
+def _file(directory: Path) -> Path:
+    return directory / "faketime"

@@ -1,0 +1,22 @@
+"""What the faults share: a ground per file, and a history per test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from faults.ground import Ground, prepared
+
+
+@pytest.fixture(scope="module")
+def shared_ground() -> Iterator[Ground]:
+    with prepared() as ground:
+        yield ground
+
+
+@pytest.fixture
+def ground(shared_ground: Ground) -> Iterator[Ground]:
+    """The ground, healed and proven sound after each test."""
+    shared_ground.begin()
+    yield shared_ground
+    shared_ground.end()

@@ -1,0 +1,89 @@
+"""A keeper of a store: it stops, freezes and kills the server, and starts it again at the same place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from servers import Server, free_port, wait_until_ready
+
+
+class Keeper:
+    """One server: always the same port and directory, not always the same process."""
+
+    def __init__(self, binary: str, options: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        self._options = options
+        self._environment = {**os.environ, **environment}
+        self._binary = binary
+        self.port = free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="otp-fault-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def server(self) -> Server:
+        """The server as it runs now; while it does not, only its place is of use."""
+        return Server(self.port, self._process, self.directory)  # type: ignore[arg-type]
+
+    def client(self) -> redis.Redis:
+        """Return a client of the server itself, past every relay."""
+        return self.server.client(socket_timeout=10)
+
+    def start(self, *more: str, wait: bool = True) -> None:
+        command = [
+            self._binary,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self.directory),
+        ]
+        command += ["--save", "", "--daemonize", "no", *self._options, *more]
+        self._process = subprocess.Popen(
+            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        if wait:
+            wait_until_ready(self.server)
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As a machine does that loses its power, but for what the kernel still writes."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _signal(self, number: int) -> None:
+        if self._process:
+            os.kill(self._process.pid, number)
+
+
+@contextmanager
+def kept(binary: str, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Keeper]:
+    """Run a server until the block ends, however often it dies meanwhile."""
+    keeper = Keeper(binary, options, environment or {})
+    try:
+        keeper.start()
+        yield keeper
+    finally:
+        keeper.close()

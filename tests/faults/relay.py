@@ -1,0 +1,155 @@
+"""A relay between service and store: it passes bytes on, late, in slices, or not at all, as a test wants."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from otp_service.store.scripts import script
+
+SECONDS = 30
+"""Nothing hangs for longer, whatever a test forgets."""
+
+CHUNK = 65_536
+
+
+class Relay:
+    """Listens on a free port and passes everything on to *target*, which may change between connections.
+
+    *delay* in seconds and *slice* in bytes are for replies; `freeze` holds both ways; after *resets_after*
+    replies their connection is reset, once.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._home = target
+        self.target = target
+        self.delay = 0.0
+        self.slice = CHUNK
+        self.resets_after: int | None = None
+        self.lost = 0
+        self._befores: dict[bytes, Callable[[], object]] = {}
+        self._loses: set[bytes] = set()
+        self._links: set[_Link] = set()
+        self._flows = threading.Event()
+        self._flows.set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    # ── what a test does to it ──
+
+    def freeze(self) -> None:
+        """Take connections and bytes, and pass nothing on."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        self._flows.set()
+
+    def cut(self) -> None:
+        """End every connection that there is."""
+        for link in list(self._links):
+            link.end()
+
+    def before(self, name: str, do: Callable[[], object]) -> None:
+        """Call *do* when the script *name* is on its way, once, before the store gets it."""
+        self._befores[script(name).sha.encode()] = do
+
+    def lose_reply_to(self, name: str) -> None:
+        """Let the store run the script *name*, once; its reply is lost with the connection."""
+        self._loses.add(script(name).sha.encode())
+
+    def be_honest(self) -> None:
+        """Forget every fault; connections that lead elsewhere stay."""
+        self.target = self._home
+        self.delay, self.slice, self.resets_after = 0.0, CHUNK, None
+        self._befores.clear()
+        self._loses.clear()
+        self.thaw()
+
+    # ── what it does ──
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        with near, suppress(OSError), socket.create_connection(("127.0.0.1", self.target), SECONDS) as far:
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            link = _Link(near, far)
+            self._links.add(link)
+            try:
+                while self._pass_on(link):
+                    pass
+            finally:
+                self._links.discard(link)
+
+    def _pass_on(self, link: _Link) -> bool:
+        """Pass on what comes next on *link*; return whether it goes on."""
+        ready, _, _ = select.select([link.near, link.far], [], [])
+        for side in ready:
+            data = side.recv(CHUNK)
+            self._flows.wait(SECONDS)
+            if not data or not (self._up(link, data) if side is link.near else self._down(link, data)):
+                return False
+        return True
+
+    def _up(self, link: _Link, data: bytes) -> bool:
+        for sha in [sha for sha in self._befores if sha in data]:
+            self._befores.pop(sha)()
+        for sha in [sha for sha in self._loses if sha in data]:
+            self._loses.discard(sha)
+            link.is_losing = True
+        link.far.sendall(data)
+        return True
+
+    def _down(self, link: _Link, data: bytes) -> bool:
+        if link.is_losing or self.resets_after == 0:
+            self.lost += 1
+            self.resets_after = None
+            link.reset()
+            return False
+        if self.resets_after is not None:
+            self.resets_after -= 1
+        time.sleep(self.delay)
+        for start in range(0, len(data), self.slice):
+            link.near.sendall(data[start : start + self.slice])
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.be_honest()
+        self.cut()
+
+
+class _Link:
+    """One connection: *near* is the service, *far* the store. Only its own thread closes it."""
+
+    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+        self.near = near
+        self.far = far
+        self.is_losing = False
+
+    def end(self) -> None:
+        for side in (self.near, self.far):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        self.near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.near.close()

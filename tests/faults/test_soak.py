@@ -1,0 +1,61 @@
+"""F35: a minute of everything at once. `make soak` takes ten; `OTP_SOAK_SEED` tells the same story again."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections import Counter
+from typing import Any
+
+from faults.ground import DEADLINE
+from faults.soak import HANDS, PROVIDER_FAULTS, Size, Soak, prepared_soak
+from history import check
+
+SECONDS = float(os.environ.get("OTP_SOAK_SECONDS", "60"))
+SEED = int(os.environ.get("OTP_SOAK_SEED", "0")) or secrets.randbelow(2**31) + 1
+
+GROWTH = 1.25
+"""Of memory: allocators keep what was used once; what grows with every fault or call is more than that."""
+
+
+def test_f35_soak_leaves_nothing_unsound_and_nothing_behind() -> None:
+    print(f"OTP_SOAK_SEED={SEED}")  # noqa: T201 - told when the test fails
+    with prepared_soak(SEED) as soak:
+        before, after = soak.run(SECONDS)
+        history = soak.ground.history
+        history.sms, history.log = soak.ground.sms(), soak.ground.log()
+        report = told(soak, before, after)
+        print(report, file=sys.stderr)  # noqa: T201 - what `make soak` is for
+    check(history, soak.ground.promise)
+
+    statuses = Counter(call.status for call in history.calls)
+    kinds = {call.name for call in history.calls if call.status < 300}
+    assert soak.unexpected == []
+    assert kinds == {"request", "verify", "redeem", "status", "cancel"} | ({"resend"} & kinds)
+    assert statuses[503] > 0, "no fault was felt"
+    assert statuses[200] + statuses[201] > statuses[503]
+    assert len(soak.faults) >= min(10 + len(PROVIDER_FAULTS), int(SECONDS / 6))
+    assert max(call.ended - call.began for call in history.calls) < DEADLINE + 1
+    assert after.memory < before.memory * GROWTH
+    assert after.files <= before.files + 2 * HANDS
+    assert after.connections <= 2 * (HANDS + 4), "a pool keeps more connections than there were callers"
+
+
+def told(soak: Soak, before: Size, after: Size) -> str:
+    """Return the figures of a run, as one line of JSON."""
+    calls = soak.ground.history.calls
+    facts: dict[str, Any] = {
+        "seed": soak.seed,
+        "seconds": SECONDS,
+        "calls": len(calls),
+        "sms": len(soak.ground.history.sms),
+        "statuses": {str(status): n for status, n in sorted(Counter(c.status for c in calls).items())},
+        "faults": dict(sorted(soak.faults.items())),
+        "slowest_call_s": round(max(call.ended - call.began for call in calls), 2),
+        "memory_kib": [before.memory, after.memory],
+        "files": [before.files, after.files],
+        "connections": [before.connections, after.connections],
+    }
+    return json.dumps(facts)

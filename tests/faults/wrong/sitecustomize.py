@@ -1,0 +1,10 @@
+"""Every process that starts with this folder on its path has a clock that is wrong by so many seconds."""
+
+from __future__ import annotations
+
+import os
+
+from otp_service.clock import SystemClock
+
+now = SystemClock.now
+SystemClock.now = lambda clock: now(clock) + float(os.environ["OTP_TEST_WRONG_BY"])  # type: ignore[method-assign]
