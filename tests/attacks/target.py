@@ -40,6 +40,9 @@ from otp_service.settings import load
 
 __all__ = ["Answer", "Target", "at_once", "in_turns", "new_phone", "running_target", "wrong_codes"]
 
+ORIGIN = "https://shop.example"
+PUBLISHABLE_KEY = f"pk_{secrets.token_urlsafe(32)}"
+
 MOVED = Path(__file__).parent / "moved"
 CLIENTS = ("shop", "bank", "forum")
 PURPOSES = ("login", "signup")
@@ -211,6 +214,17 @@ def with_clients(text: str, keys: dict[str, str]) -> str:
         for client, key in keys.items()
     )
     return text.replace("[[routes]]", f"{tables}[[routes]]", 1)
+
+
+def with_browser(text: str) -> str:
+    """Return the configuration with a publishable key for shop's pages."""
+    table = f'[clients.shop]\npublishable_key = "{PUBLISHABLE_KEY}"\norigins = ["{ORIGIN}"]\n'
+    return text.replace("[clients.shop]\n", table, 1)
+
+
+def browser(target: Target) -> Recorder:
+    """Return what calls as a script in a page would; of which page, each call says."""
+    return Recorder(caller(target.deployment.url, PUBLISHABLE_KEY), target.history, "shop", target.now)
 
 
 def everything_in(client: redis.Redis) -> dict[bytes, bytes]:

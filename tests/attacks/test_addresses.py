@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
-from attacks.target import Target, in_turns, new_phone
+from attacks.target import ORIGIN, Target, browser, in_turns, new_phone, running_target, with_browser
 
 CLIENT_IP = "203.0.113.{0}"
 LOG_HEAD, LOG_ENTRY = 77, 12
@@ -72,6 +73,46 @@ def test_a08_forged_headers_name_no_address_by_themselves(target: Target) -> Non
         target.shop.call("/otp/request", {"phone": new_phone(), "purpose": "login"}, **forged(number))
 
     assert fresh_logs(target, before) == []
+
+
+@pytest.fixture(scope="module")
+def open_target() -> Iterator[Target]:
+    """A target that pages call, and which trusts no proxy."""
+    with running_target(change=with_browser) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxied_target() -> Iterator[Target]:
+    """The same behind one proxy of its own."""
+    behind = lambda text: text.replace("[service]\n", "[service]\nproxy_hops = 1\n", 1)  # noqa: E731
+    with running_target(change=lambda text: behind(with_browser(text))) as running:
+        yield running
+
+
+def test_a08_a_browser_is_where_it_connects_from(open_target: Target) -> None:
+    answers = [
+        browser(open_target).call(
+            "/otp/request", {"phone": new_phone(), "purpose": "login"}, Origin=ORIGIN, **forged(number)
+        )
+        for number in range(25)
+    ]
+
+    assert [answer.status for answer in answers] == [201] * 20 + [403] * 5
+    assert {answer.body["code"] for answer in answers[20:]} == {"challenge_required"}
+    assert sorted(logs_of(open_target).values()) == [20]
+
+
+def test_a08_behind_a_proxy_only_its_own_word_counts(proxied_target: Target) -> None:
+    """What stands left of it the attacker has written."""
+    page = browser(proxied_target)
+
+    for number in range(12):
+        liar = {**forged(number), "X_Forwarded_For": f"198.51.100.{number}, 203.0.113.{number % 2 + 1}"}
+        answer = page.call("/otp/request", {"phone": new_phone(), "purpose": "login"}, Origin=ORIGIN, **liar)
+        assert answer.status == 201
+
+    assert sorted(logs_of(proxied_target).values()) == [6, 6]
 
 
 # ── A09 ──

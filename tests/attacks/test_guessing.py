@@ -250,6 +250,28 @@ def test_a05_what_can_be_imposed_on_a_victim_has_its_price(siege: Siege) -> None
     assert lock["sms"] * PRICE_PER_SMS < 3  # Cheap: it is the seven weeks, and the challenge, that guard.
 
 
+def test_a05_a_bombed_phone_gets_no_sms_of_its_owners_either(movable_target: Target) -> None:
+    """Aliyun's own limits are no higher, so that somebody who spends them spends them for the owner, too.
+
+    From one address it takes longer, since four of the five SMS an hour are the most that it gets.
+    """
+    target, walls = movable_target, dict[str, tuple[int, float, int]]()
+    phone, began = new_phone(), target.now()
+    while "phone_sends_per_day" not in walls:
+        answer = target.shop.request(phone, client_ip=f"198.51.100.{len(target.sms(phone))}")
+        if answer.status == 429:
+            limit, wait = answer.body["limit"], answer.body["retry_after"]
+            walls.setdefault(limit, (len(target.sms(phone)), target.now() - began, wait))
+            target.pass_time(wait)
+    refused = {limit: (sms, round(wait / HOUR, 1)) for limit, (sms, _, wait) in walls.items()}
+
+    assert (refused["phone_cooldown"][0], refused["phone_sends_per_hour"][0]) == (1, 5)
+    assert refused["phone_sends_per_day"][0] == 10
+    assert refused["phone_sends_per_hour"][1] <= 1
+    assert 20 < refused["phone_sends_per_day"][1] <= 24
+    assert refused["phone_sends_per_day"][0] * PRICE_PER_SMS < 0.5  # A day's silence costs us half a yuan.
+
+
 # ── A06: from everywhere ──
 
 

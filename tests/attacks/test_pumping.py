@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from attacks.target import Target, in_turns, new_phone, running_target
+from puzzles import solve
 
 BUDGET = 40
 KNOWN_SHARE = 8
@@ -59,6 +60,48 @@ def test_a13_pumping_one_prefix_is_noticed(movable_target: Target) -> None:
     would_have = [event for event in events(target, "guard_tripped") if event["scope"].startswith("prefix:")]
     assert {event["action"] for event in would_have} == {"challenge"}
     assert {event["verified"] for event in would_have} == {0}
+
+
+@pytest.fixture
+def guarded_target() -> Iterator[Target]:
+    """A target whose guard does what it says; of its own, since whoever pumps spoils it for the others."""
+    with running_target(change=lambda text: f'{text}\n[guard]\nmode = "enforce"\n', movable=True) as running:
+        yield running
+
+
+def test_a13_a_guard_that_is_enforced_stops_it_before_thirty_sms(guarded_target: Target) -> None:
+    """A pumped number solves no challenge; an attacker who does is blocked a little later."""
+    target, numbers = guarded_target, prefix_of_its_own()
+
+    outcomes = pump(target, numbers, 20)
+    target.pass_time(240)
+    outcomes += pump(target, numbers, 180)
+
+    assert outcomes["sent"] < 30
+    assert outcomes["sent"] == len(target.sms())
+    assert outcomes.keys() <= {"sent", "challenge_required", "destination_blocked"}
+    # Somebody of another prefix is asked for a challenge at most: the whole country's count is full, too.
+    known = new_phone()
+    assert target.shop.request(known, known_phone=True).status == 201
+
+
+def test_a13_challenges_that_are_solved_do_not_keep_the_pump_going(guarded_target: Target) -> None:
+    target, numbers = guarded_target, prefix_of_its_own()
+
+    outcomes = Counter(solving(target, phone) for phone, _ in zip(numbers, range(130), strict=False))
+
+    # Blocked beyond 60 that nobody has verified; the newest, of which that is not known yet, count half.
+    assert 60 < outcomes["sent"] <= 2 * 60 + 1
+    assert outcomes["sent"] == len(target.sms())
+    assert outcomes["destination_blocked"] == 130 - outcomes["sent"]
+
+
+def solving(target: Target, phone: str) -> str:
+    """Ask for an SMS, solving what is asked for; return how it went."""
+    answer = target.shop.request(phone)
+    if answer.body.get("code") == "challenge_required":
+        answer = target.shop.request(phone, risk_solution=solve(answer.body["challenge"]))
+    return str(answer.body.get("code", "sent"))
 
 
 def counted(target: Target, kind: bytes) -> list[int]:
