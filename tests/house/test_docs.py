@@ -140,3 +140,51 @@ def test_every_event_stands_in_the_docs_and_no_other() -> None:
 
     assert emitted - documented_events() == set()
     assert documented_events() - emitted == {"log"}  # of other libraries
+
+
+# ── tests that the docs name ──
+
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_every_test_that_the_docs_name_exists(name: str) -> None:
+    missing = [
+        f"{path}::{test}"
+        for path, test in NAMED_TEST.findall(doc(f"docs/{name}.md"))
+        if not (ROOT / path).exists() or f"def {test}(" not in doc(path)
+    ]
+
+    assert missing == []
+
+
+def rows(section: str) -> list[list[str]]:
+    """The rows of the first table of a section of docs/security.md, its head left out."""
+    text = doc("docs/security.md").split(f"\n## {section}\n")[1].split("\n#")[0]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize("section", ["NIST SP 800-63B-4", "OWASP ASVS 5.0"])
+def test_every_requirement_has_a_test_or_is_said_not_to_be_ours(section: str) -> None:
+    found = rows(section)
+
+    assert len(found) > 10
+    for requirement, how, test in found:
+        is_not_ours = any(said in how for said in ("documented", "not met", "the platform's"))
+        assert NAMED_TEST.search(test) or (test == "–" and is_not_ours), requirement
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "Threat model",
+        "What SMS cannot protect against",
+        "What a determined attacker can still do",
+        "Where personal data flows",
+    ],
+)
+def test_the_docs_say_what_is_not_protected_and_what_is_kept(section: str) -> None:
+    text = doc("docs/security.md").split(f"\n## {section}\n")[1].split("\n## ")[0]
+
+    assert len(text.split()) > 200
