@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import threading
 from collections.abc import Callable
@@ -20,6 +21,12 @@ from otp_service.settings import Settings
 
 Started = TypeVar("Started")
 
+MAX_CONNECTIONS = 16_384
+"""Of one worker, most of them idle. Granian's own bound is its share of the backlog, a few hundred."""
+
+OTHER_FILES = 512
+"""What a worker opens beside them: connections to Redis and to providers."""
+
 FACTORY = "otp_service.app:from_environment"
 
 _LOGGING: dict[str, Any] = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
@@ -36,6 +43,7 @@ def serve(settings: Settings, announce: Callable[[], None]) -> None:
     """
     server = settings.server
     _try_to_listen(server.host, server.port)  # granian would panic
+    files = open_as_many_as_allowed()
     granian = Granian(
         FACTORY,
         factory=True,
@@ -48,6 +56,7 @@ def serve(settings: Settings, announce: Callable[[], None]) -> None:
         blocking_threads=server.threads,
         runtime_mode=RuntimeModes.st,  # one thread takes up connections; more of them only contend
         backlog=server.backlog,
+        backpressure=max(server.backlog, min(MAX_CONNECTIONS, files - OTHER_FILES)),
         respawn_failed_workers=True,
         workers_kill_timeout=server.stop_timeout,
         log_level=LogLevels.error,  # its warnings advise on threads, which are ours to choose
@@ -55,6 +64,18 @@ def serve(settings: Settings, announce: Callable[[], None]) -> None:
     )
     granian.on_startup(announce)
     granian.serve()
+
+
+def open_as_many_as_allowed() -> int:
+    """Raise the number of files that this process and its workers may open to what the system allows.
+
+    Usual is a thousand, which one stranger without a key could hold alone, by connections that say nothing.
+    """
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # "without limit" is not taken everywhere
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        usual = most
+    return MAX_CONNECTIONS + OTHER_FILES if usual == resource.RLIM_INFINITY else usual
 
 
 class LocalServer:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterable
 from typing import Any
 from urllib.request import urlopen
@@ -8,7 +11,7 @@ from wsgiref.types import StartResponse
 
 import pytest
 
-from otp_service.server import LocalServer, on_a_free_port
+from otp_service.server import MAX_CONNECTIONS, LocalServer, on_a_free_port
 
 
 def hello(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -36,6 +39,21 @@ def test_a_free_port_is_taken_as_wanted() -> None:
 def test_instead_of_a_taken_port_any_free_one_is_taken(host: str) -> None:
     with socket.create_server((host, 0)) as taken:
         assert on_a_free_port(lambda port: port, taken.getsockname()[1]) == 0
+
+
+def test_a_server_may_hold_as_many_connections_as_the_system_allows() -> None:
+    """Told by a process of its own, since a limit once raised is raised for every test."""
+    script = (
+        "import resource as r; from otp_service.server import open_as_many_as_allowed as raise_it\n"
+        "most = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (256, most))\n"
+        "print(raise_it(), r.getrlimit(r.RLIMIT_NOFILE), most)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    told, *raised, most = map(int, re.findall(r"-?\d+", done.stdout))
+    assert raised == [most, most]
+    assert told == most or (most < 0 and told > MAX_CONNECTIONS)
 
 
 def test_somebody_faster_is_no_reason_to_give_up(capfd: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from attacks.target import Row, Target, new_phone
+from attacks.target import Row, Target, new_phone, running_target
 
 from otp_service.web.calls import CALLS
+
+SILENT = 2_200
+"""Connections."""
 
 PATHS = tuple(call.path for call in CALLS)
 
@@ -68,6 +72,34 @@ def test_a29_bodies_that_never_end_hold_up_nobody_else(target: Target) -> None:
     """Whoever has a key is waited for, be it a publishable one: more of them than there are threads."""
     with slow_bodies(target, target.deployment.secrets.secret_key):
         assert logs_in(target)
+
+
+@pytest.fixture(scope="module")
+def target_of_few_files() -> Iterator[Target]:
+    """A target that is started as services are: with a thousand files to open unless it asks for more."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, most))
+        try:
+            running = stack.enter_context(running_target())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
+        yield running
+
+
+def test_a29_connections_that_say_nothing_hold_up_nobody(target_of_few_files: Target) -> None:
+    """From somebody without any key, and more of them than both workers could open by default."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < 2 * SILENT:
+        pytest.skip("this system does not allow so many connections")
+    parts = urlsplit(target_of_few_files.deployment.url)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(usual, 2 * SILENT), most))
+
+    with ExitStack() as open_ones:
+        for _ in range(SILENT):
+            silent = socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=10)
+            open_ones.enter_context(silent)
+        assert logs_in(target_of_few_files)
 
 
 def test_a29_a_body_that_trickles_in_is_cut_off_after_seconds(target: Target) -> None:

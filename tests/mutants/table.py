@@ -368,8 +368,8 @@ MUTANTS = (
         "R16",
         "a refused phone keeps what it took of the budget",
         "store/store.py",
-        '        if errors:\n            granted = {b: told[2] for b, told in taken.items() if told[0] == b"ok"}',
-        "        if errors:\n            granted: dict[Budget, int] = {}",
+        '            granted = {b: got[2] for b, got in taken.items() if got[0] == b"ok"}',
+        "            granted: dict[Budget, int] = {}",
         CONTRACT,
     ),
     mutant(
@@ -773,8 +773,8 @@ MUTANTS = (
         "R40",
         "answers may be cached",
         "web/responses.py",
-        '    ("Cache-Control", "no-store"),\n',
-        "",
+        'cache: str = "no-store",',
+        'cache: str = "max-age=60",',
         "tests/web",
     ),
     mutant(
@@ -889,6 +889,14 @@ MUTANTS = (
         "if now - since > (GRACE if place < too_many else SECONDS):",
         "if False:",
         "tests/test_slow_bodies.py",
+    ),
+    mutant(
+        "R48",
+        "a few hundred silent connections are all there are",
+        "server.py",
+        "        backpressure=max(server.backlog, min(MAX_CONNECTIONS, files - OTHER_FILES)),\n",
+        "",
+        "tests/attacks/test_input.py -k connections_that_say_nothing",
     ),
     mutant(
         "R48",
