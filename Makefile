@@ -7,7 +7,7 @@ ARGS ?=
 NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),tests/sdks/node_modules/.package-lock.json)
 
 # The files that touch nothing: every branch of them is run by a test.
-SPINE := ask clients codes doubts errors hints keyring limits lists messages out_id phone policy ports proofs reasons repeats reports requester sending service suspicion tally verification
+SPINE := ask clients codes doubts errors hints hosted_page hosted_pages keyring limits lists messages out_id phone policy ports proofs reasons repeats reports requester sealed sending service suspicion tally verification
 comma := ,
 space := $(subst ,, )
 

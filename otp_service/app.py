@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,8 +18,9 @@ from flask import Flask
 
 from otp_service.clock import SystemClock
 from otp_service.events import JsonEvents, Output, adopt_logging
+from otp_service.hosted_pages import HostedPages
 from otp_service.lines import LineWriter
-from otp_service.ports import Clock, Events, Ledger, RiskChallenges, Store, Uplinks
+from otp_service.ports import Clock, Events, Ledger, PageStore, RiskChallenges, Store, Uplinks
 from otp_service.reports import Reports
 from otp_service.risk import ProofOfWork
 from otp_service.service import Service
@@ -32,6 +34,7 @@ from otp_service.sms.route import Route
 from otp_service.sms.routes import Router
 from otp_service.store.embedded import start_embedded
 from otp_service.store.ledger import RedisLedger
+from otp_service.store.pages import RedisPages
 from otp_service.store.store import RedisStore
 from otp_service.store.terms import Terms, Wait
 from otp_service.store.topology import reach
@@ -104,6 +107,7 @@ def build(
     clock: Clock | None = None,
     events: Events | None = None,
     ledger: Ledger | None = None,
+    pages: PageStore | None = None,
     challenges: RiskChallenges | None = None,
 ) -> Built:
     """Put the service together; what is given stands in for that of the settings."""
@@ -113,14 +117,17 @@ def build(
     if store is None:
         store = _store(settings, events, closers)
         ledger = ledger or _ledger(settings, store, clock, events, closers)
-    if ledger is None:
-        raise ValueError("a store of one's own needs a ledger of one's own")
+        pages = pages or RedisPages(store)
+    if ledger is None or pages is None:
+        raise ValueError("a store of one's own needs a ledger and pages of its own")
     challenges = challenges or _challenges(settings, clock)
     router = _router(settings, clock, events)
     # Late answers of a provider are booked in the store, so the router ends before it.
     closers.append(lambda: _drain(router, settings.server.stop_timeout))
+    service = _service(settings, _Ports(store, router, ledger, challenges, clock, events))
     parts = WebParts(
-        service=_service(settings, _Ports(store, router, ledger, challenges, clock, events)),
+        service=service,
+        pages=_hosted_pages(settings, service, pages, clock),
         clients=settings.all_clients(),
         store=store,
         routes=lambda: [{"name": name, "state": state} for name, state in router.states().items()],
@@ -129,6 +136,7 @@ def build(
         intake=_intake(settings, store, clock, events),
         trust=Trust(settings.service.proxy_hops, settings.proxies()),
         dialing=settings.dialing(),
+        public_url=settings.service.public_url,
     )
     return _finished(parts, closers)
 
@@ -246,6 +254,18 @@ def _service(settings: Settings, ports: _Ports) -> Service:
         clock=ports.clock,
         events=ports.events,
         notes=CallNotes(),
+    )
+
+
+def _hosted_pages(settings: Settings, service: Service, store: PageStore, clock: Clock) -> HostedPages:
+    return HostedPages(
+        service=service,
+        clients=settings.all_clients(),
+        store=store,
+        keyring=settings.keyring(),
+        clock=clock,
+        deadline=settings.service.request_deadline,
+        draw=secrets.token_bytes,
     )
 
 

@@ -26,7 +26,7 @@ class Client:
     *secret_key_digests* are SHA-256 of its secret keys in hex; *purposes* are those it may ask for;
     *sms_per_day* is its budget; with *require_client_ip* its server calls must name the end user's address;
     with *may_unlock* they may unlock phones. *publishable_key* is for browsers on pages of its *origins*, and
-    *limits* stand in for those of the service.
+    *limits* stand in for those of the service. Hosted pages lead back to one of its *return_urls*.
     """
 
     id: str
@@ -38,6 +38,8 @@ class Client:
     limits: PhoneLimits | None = None
     publishable_key: str = ""
     origins: frozenset[str] = frozenset()
+    return_urls: frozenset[str] = frozenset()
+    pages_per_10_minutes: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class Clients:
 
     def __getitem__(self, client_id: str) -> Client:
         return self._by_id[client_id]
+
+    def get(self, client_id: str) -> Client | None:
+        """Return the client of that name, None when there is none any more."""
+        return self._by_id.get(client_id)
 
     def authenticate(self, key: str) -> Caller:
         """Return who holds *key*.

@@ -30,6 +30,7 @@ class SubKeys:
     digest: bytes = field(repr=False)
     out_id: bytes = field(repr=False)
     risk: bytes = field(repr=False)
+    page: bytes = field(repr=False)
 
 
 class Keyring:
@@ -68,6 +69,14 @@ class Keyring:
         """Return the 16 characters that stand for the first digits of phones."""
         return _text(self._tag(b"prefix", prefix))
 
+    def page_tag(self, page_id: str) -> str:
+        """Return the 16 characters that stand for a hosted page."""
+        return _text(self._tag(b"page", page_id))
+
+    def tag_key_of(self, use: bytes) -> bytes:
+        """Return the sub-key of the tag key for one *use*; it outlives the rotation of the roots."""
+        return keyed_hash(self._tag_key, (b"sub-key", use))
+
     def claim_tag(self, client: str, call: str, key: str) -> str:
         """Return the 16 characters that stand for an idempotency key of one client's call."""
         mac = keyed_hash(self._tag_key, (b"claim", client.encode(), call.encode(), key.encode()))
@@ -88,6 +97,7 @@ def _sub_keys(root: bytes) -> SubKeys:
         digest=keyed_hash(root, (b"sub-key", b"digest")),
         out_id=keyed_hash(root, (b"sub-key", b"out_id")),
         risk=keyed_hash(root, (b"sub-key", b"risk")),
+        page=keyed_hash(root, (b"sub-key", b"page")),
     )
 
 

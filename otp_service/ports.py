@@ -412,6 +412,41 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPage:
+    """A hosted page as the store keeps it; *version* counts how often it was written."""
+
+    version: int
+    sealed: bytes = field(repr=False)
+
+
+class PageStore(Protocol):
+    """Where hosted pages lie. Every method is one round trip and raises StoreUnavailable when it fails."""
+
+    def admit(self, client: str, limit: int) -> None:
+        """Count a new page of *client*.
+
+        Raises:
+            LimitReached: it has made *limit* of them in ten minutes.
+        """
+        ...
+
+    def put(self, tag: str, sealed: bytes, ttl: int) -> None:
+        """Keep a new page for *ttl* seconds."""
+        ...
+
+    def get(self, tag: str) -> KeptPage | None:
+        """Return a page, None when it is gone."""
+        ...
+
+    def swap(self, tag: str, version: int, sealed: bytes) -> bool:
+        """Put *sealed* in the place of the page of that *version*; False when it is another by now, or gone.
+
+        The page lives no longer for it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class RiskBinding:
     """Whom a risk challenge is for: a client and a phone's tag."""
 

@@ -151,7 +151,7 @@ class Service:
             IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
         """
         ask = self._ask_for_sms(client, phone_text, locale, client_ip)
-        chosen = self._purpose(client, purpose)
+        chosen = self.choose_purpose(client, purpose)
         new_id = secrets.token_urlsafe(16)
         claim = self._claim(client, "request", repeat, new_id)
         knock, level = self._knock(ask, risk_solution, claim)
@@ -355,7 +355,12 @@ class Service:
             raise DestinationBlocked
         return ask
 
-    def _purpose(self, client: Client, purpose: str | None) -> str:
+    def choose_purpose(self, client: Client, purpose: str | None) -> str:
+        """Return what a call of *client* is for, which may go without saying.
+
+        Raises:
+            InvalidRequest: it is not one of the client's, or one of several must be named.
+        """
         if purpose is None and len(client.purposes) == 1:
             return client.purposes[0]
         if purpose is None:

@@ -6,6 +6,7 @@ a clock that a test moves.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -27,6 +28,7 @@ from otp_service.errors import (
     VerificationNotFound,
     WrongCode,
 )
+from otp_service.hosted_pages import HostedPages
 from otp_service.keyring import Keyring
 from otp_service.limits import MAX_LIFE, Budget, CodeLimits, PhoneLimits
 from otp_service.lists import Lists
@@ -47,6 +49,7 @@ from otp_service.ports import (
     GuardReading,
     GuardScope,
     Inquiry,
+    KeptPage,
     Knock,
     NewVerification,
     Outcome,
@@ -73,12 +76,15 @@ ISSUER = "otp.test"
 SHOP_KEY = "sk_shop-0123456789abcdefghijklmnopqrstuvwxyz"
 BANK_KEY = "sk_bank-0123456789abcdefghijklmnopqrstuvwxyz"
 
+RETURN_URL = "https://www.shop.example/verified"
+
 SHOP = Client(
     id="shop",
     secret_key_digests=(key_digest(SHOP_KEY),),
     purposes=("login", "signup"),
     sms_per_day=1000,
     may_unlock=True,
+    return_urls=frozenset({RETURN_URL}),
 )
 BANK = Client(
     id="bank",
@@ -514,6 +520,46 @@ class FakePermit:
 
 
 @dataclass
+class FakePages:
+    """A PageStore in a dict; *admitted* counts, *failure* meets every call."""
+
+    failure: Exception | None = None
+    full: Exception | None = None
+    admitted: list[tuple[str, int]] = field(default_factory=list)
+    kept: dict[str, KeptPage] = field(default_factory=dict)
+    lives: dict[str, int] = field(default_factory=dict)
+    before_swap: Callable[[], None] = lambda: None
+
+    def admit(self, client: str, limit: int) -> None:
+        self._called()
+        if self.full is not None:
+            raise self.full
+        self.admitted.append((client, limit))
+
+    def put(self, tag: str, sealed: bytes, ttl: int) -> None:
+        self._called()
+        self.kept[tag] = KeptPage(0, sealed)
+        self.lives[tag] = ttl
+
+    def get(self, tag: str) -> KeptPage | None:
+        self._called()
+        return self.kept.get(tag)
+
+    def swap(self, tag: str, version: int, sealed: bytes) -> bool:
+        self._called()
+        self.before_swap()
+        kept = self.kept.get(tag)
+        if kept is None or kept.version != version:
+            return False
+        self.kept[tag] = KeptPage(version + 1, sealed)
+        return True
+
+    def _called(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+@dataclass
 class House:
     """A real Service among fakes, and the fakes."""
 
@@ -526,6 +572,8 @@ class House:
     keyring: Keyring
     clients: Clients
     service: Service
+    page_store: FakePages
+    pages: HostedPages
 
 
 USUAL = FakeChallenges()
@@ -571,7 +619,29 @@ def house(
         events=events,
         notes=CallNotes(),
     )
-    return House(clock, events, store, sender, ledger, challenges, keyring, Clients(chosen), service)
+    page_store = FakePages()
+    pages = HostedPages(
+        service=service,
+        clients=Clients(chosen),
+        store=page_store,
+        keyring=keyring,
+        clock=clock,
+        deadline=deadline,
+        draw=secrets.token_bytes,
+    )
+    return House(
+        clock,
+        events,
+        store,
+        sender,
+        ledger,
+        challenges,
+        keyring,
+        Clients(chosen),
+        service,
+        page_store,
+        pages,
+    )
 
 
 def purposes(clients: Sequence[Client]) -> dict[str, CodeType]:

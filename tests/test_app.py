@@ -58,7 +58,7 @@ def closing() -> Any:
 
 
 def faked(clock: fakes.FakeClock) -> dict[str, Any]:
-    return {"store": fakes.FakeStore(clock), "ledger": fakes.FakeLedger()}
+    return {"store": fakes.FakeStore(clock), "ledger": fakes.FakeLedger(), "pages": fakes.FakePages()}
 
 
 def test_the_parts_become_an_application(closing: Any) -> None:
@@ -78,6 +78,7 @@ def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None
         settings(),
         store=fakes.FakeStore(clock),
         ledger=fakes.FakeLedger(),
+        pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
     )
@@ -115,6 +116,7 @@ def test_closing_again_changes_nothing() -> None:
         settings(),
         store=fakes.FakeStore(clock),
         ledger=fakes.FakeLedger(),
+        pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
     )
@@ -145,6 +147,7 @@ def test_proxies_are_believed_as_far_as_they_are_known(
         settings(service=service),
         store=fakes.FakeStore(clock),
         ledger=fakes.FakeLedger(),
+        pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
     )

@@ -23,7 +23,7 @@ def keyring() -> Keyring:
 def test_every_use_and_every_root_has_its_own_sub_key(keyring: Keyring) -> None:
     sub_keys = [key for keys in keyring.by_kid.values() for key in astuple(keys)]
 
-    assert len(set(sub_keys)) == len(sub_keys) == 8
+    assert len(set(sub_keys)) == len(sub_keys) == 10
     assert {len(key) for key in sub_keys} == {32}
     assert not set(sub_keys) & {*ROOTS.values(), TAG_KEY}
 

@@ -249,6 +249,36 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             id="origin",
         ),
         pytest.param(
+            "clients.web.return_urls",
+            ["https://www.example.com/x", "http://www.example.com/x"],
+            "clients.web.return_urls[1]: must be https: plain http is for this machine only",
+            id="return-url-in-clear",
+        ),
+        pytest.param(
+            "clients.web.return_urls",
+            [f"https://www.example.com/{SENTINEL}?a=b"],
+            "clients.web.return_urls[0]: must be https://host/path, without a query",
+            id="return-url-with-a-query",
+        ),
+        pytest.param(
+            "clients.web.return_urls",
+            ["https://www.example.com@evil.example/x"],
+            "clients.web.return_urls[0]: must be https://host/path, without a query",
+            id="return-url-of-somebody",
+        ),
+        pytest.param(
+            "clients.web.pages_per_10_minutes",
+            0,
+            "clients.web.pages_per_10_minutes: must be at least 1",
+            id="no-pages",
+        ),
+        pytest.param(
+            "service.public_url",
+            "otp.example.com",
+            "service.public_url: must be https://host/path, without a query",
+            id="public-url",
+        ),
+        pytest.param(
             "clients.web.sms_per_day", 0, "clients.web.sms_per_day: must be at least 1", id="budget"
         ),
         pytest.param(
@@ -672,6 +702,11 @@ def test_a_mistake_with_a_secret_file_is_told(raw: Raw, setting: str, value: obj
             lambda raw: raw["clients"]["web"].pop("sms_per_day"),
             "clients.web.sms_per_day: is required in production: how many SMS it may cause in a day",
             id="client-budget",
+        ),
+        pytest.param(
+            lambda raw: raw["clients"]["web"].update(return_urls=["https://www.example.com/x"]),
+            "service.public_url: is required in production with return_urls: where hosted pages are",
+            id="hosted-pages-of-no-address",
         ),
     ],
 )

@@ -12,6 +12,7 @@ from otp_service.clients import Client
 from otp_service.codes import CodeType
 from otp_service.limits import PhoneLimits
 from otp_service.proofs import ProofKeys
+from otp_service.settings.addresses import webhook_fault
 from otp_service.settings.client_limits import ClientLimitsTable
 from otp_service.settings.mistakes import Mistake
 from otp_service.settings.secret_text import faults, plain
@@ -52,6 +53,8 @@ class ClientTable(Table):
     proof_keys: tuple[SecretStr, ...] = ()
     publishable_key: Annotated[str, Field(pattern=r"^pk_[A-Za-z0-9_-]{16,128}$")] | None = None
     origins: tuple[str, ...] = ()
+    return_urls: tuple[str, ...] = ()
+    pages_per_10_minutes: Count = 1_000
     purposes: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     sms_per_day: Count | None = None
@@ -71,6 +74,8 @@ class ClientTable(Table):
             limits=self.limits.over(usual),
             publishable_key=self.publishable_key or "",
             origins=frozenset(self.origins),
+            return_urls=frozenset(self.return_urls),
+            pages_per_10_minutes=self.pages_per_10_minutes,
         )
 
     def takes(self, route: str) -> bool:
@@ -97,6 +102,9 @@ class ClientTable(Table):
                 yield Mistake(f"{where}.origins[{number}]", "is no origin as browsers write it")
         if self.publishable_key and not self.origins:
             yield Mistake(f"{where}.origins", "needs the pages that may use the publishable key")
+        for number, url in enumerate(self.return_urls):
+            if fault := webhook_fault(url):
+                yield Mistake(f"{where}.return_urls[{number}]", fault)
         for place, key in self.secrets(where):
             for fault in faults(key, plain):
                 yield Mistake(place, fault)

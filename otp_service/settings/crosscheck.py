@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import product
 
 from otp_service.clients import key_digest
+from otp_service.settings.addresses import webhook_fault
 from otp_service.settings.clients import ID, NAME, ClientTable
 from otp_service.settings.lists import network_fault
 from otp_service.settings.mistakes import Mistake
@@ -83,6 +84,8 @@ def _proxy_mistakes(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(f"service.trusted_proxies[{number}]", fault)
     if settings.service.trusted_proxies and settings.service.proxy_hops:
         yield Mistake("service.proxy_hops", "and service.trusted_proxies exclude each other")
+    if settings.service.public_url and (fault := webhook_fault(settings.service.public_url)):
+        yield Mistake("service.public_url", fault)
 
 
 def _purpose_mistakes(settings: Settings) -> Iterator[Mistake]:

@@ -18,7 +18,13 @@ _EXAMPLE_DIGEST = key_digest(EXAMPLE_SECRET_KEY)
 
 def production_mistakes(settings: Settings) -> list[Mistake]:
     """Return everything for which this configuration must not serve real people."""
-    return [*_store(settings), *_routes(settings), *_budgets(settings), *_examples(settings)]
+    return [
+        *_store(settings),
+        *_routes(settings),
+        *_budgets(settings),
+        *_hosted_pages(settings),
+        *_examples(settings),
+    ]
 
 
 def _store(settings: Settings) -> Iterator[Mistake]:
@@ -48,6 +54,13 @@ def _budgets(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(
                 f"clients.{name}.sms_per_day", "is required in production: how many SMS it may cause in a day"
             )
+
+
+def _hosted_pages(settings: Settings) -> Iterator[Mistake]:
+    if not settings.service.public_url and any(client.return_urls for client in settings.clients.values()):
+        yield Mistake(
+            "service.public_url", "is required in production with return_urls: where hosted pages are"
+        )
 
 
 def _examples(settings: Settings) -> Iterator[Mistake]:

@@ -42,6 +42,7 @@ class ServiceTable(Table):
     sms_per_day: Count | None = None
     proxy_hops: int = Field(default=0, ge=0, le=8)
     trusted_proxies: tuple[str, ...] = ()
+    public_url: str = ""
 
 
 class ServerTable(Table):

@@ -58,6 +58,16 @@ def claim(tag: str) -> str:
     return f"{PREFIX}claim:{{{tag}}}"
 
 
+def page(tag: str) -> str:
+    """Return the key of a hosted page."""
+    return f"{PREFIX}page:{{{tag}}}"
+
+
+def pages(client: str) -> str:
+    """Return the key of how many hosted pages a client has made."""
+    return f"{PREFIX}pages:{{{client}}}"
+
+
 def wrong_codes(day: int) -> str:
     """Return the key of a day's wrong codes of verifications that were never approved, and its approvals."""
     return f"{PREFIX}wrong_codes:{day}"

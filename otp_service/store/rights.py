@@ -9,7 +9,7 @@ USER = "otp_service"
 OF_SCRIPTS = ("del", "exists", "get", "set", "time")
 """What the scripts call, which is asked for as if the caller did."""
 
-OF_CALLS = ("eval", "evalsha", "exists", "info", "scan", "set", "unlink", "wait")
+OF_CALLS = ("eval", "evalsha", "exists", "get", "info", "scan", "set", "unlink", "wait")
 
 OF_PLACES = ("asking", "cluster|slots", "select")
 """What finds its way in a cluster, and to a database."""

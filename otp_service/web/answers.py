@@ -102,6 +102,20 @@ class RedeemedAnswer(Answer):
     amr: Annotated[list[str], Field(description="How it was verified (RFC 8176).", examples=[["sms"]])]
 
 
+class PageAnswer(Answer):
+    """A hosted page that was made."""
+
+    url: Annotated[
+        str,
+        Field(
+            description="Its address: send the visitor there. The browser that opens it first owns it.",
+            examples=["https://otp.example.com/otp/pages/dGhpcyBpcyBubyByZWFsIGlkIGF0IGFs"],
+        ),
+    ]
+    expires_at: Time
+    expires_in: Seconds
+
+
 class HealthAnswer(Answer):
     """The process is alive."""
 
@@ -158,6 +172,12 @@ def redeemed(proof: Proof) -> RedeemedAnswer:
         verified_at=utc(proof.issued_at),
         amr=list(proof.amr),
     )
+
+
+def page(url: str, ends_at: float, now: float) -> PageAnswer:
+    """Tell where a hosted page is, and how long."""
+    left = max(0, math.floor(ends_at - now))
+    return PageAnswer(url=url, expires_at=utc(math.floor(ends_at)), expires_in=left)
 
 
 def ready(routes: Sequence[dict[str, object]]) -> ReadyAnswer:

@@ -29,6 +29,7 @@ from otp_service.web.address import address_of
 from otp_service.web.answers import Answer
 from otp_service.web.audit import Record
 from otp_service.web.calls import CALLS, Call
+from otp_service.web.embed import hosted_views
 from otp_service.web.pages import PAGES
 from otp_service.web.parts import WebParts
 from otp_service.web.responses import nothing, respond
@@ -56,6 +57,7 @@ def create_blueprint(parts: WebParts) -> Blueprint:
         name = page.__name__
         view = _framed(parts, name, partial(_show, parts, page), quiet=True)
         blueprint.add_url_rule(path, name, view, methods=["GET"], provide_automatic_options=False)
+    _add_hosted_pages(blueprint, parts)
     if intake := parts.intake:
         view = _framed(parts, "reports", lambda _: intake.answer(), quiet=True)
         methods = list(report_intake.METHODS)
@@ -63,6 +65,17 @@ def create_blueprint(parts: WebParts) -> Blueprint:
             report_intake.PATH, "reports", view, methods=methods, provide_automatic_options=False
         )
     return blueprint
+
+
+def _add_hosted_pages(blueprint: Blueprint, parts: WebParts) -> None:
+    shown = _framed(parts, "hosted_page", partial(hosted_views.show, parts), quiet=True)
+    taken = _framed(parts, "hosted_form", partial(hosted_views.take, parts))
+    rule = partial(blueprint.add_url_rule, provide_automatic_options=False)
+    rule(hosted_views.PATH, "hosted_page", shown, methods=["GET"])
+    rule(hosted_views.PATH, "hosted_form", taken, methods=["POST"])
+    for path, file in hosted_views.FILES:
+        view = _framed(parts, f"hosted_{file.__name__}", partial(_show, parts, file), quiet=True)
+        rule(path, f"hosted_{file.__name__}", view, methods=["GET"])
 
 
 def install_problems(app: Flask, parts: WebParts) -> None:

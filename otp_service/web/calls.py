@@ -157,4 +157,16 @@ CALLS = (
         answers={204: None},
         problems=_OF_A_PHONE,
     ),
+    Call(
+        name="make_page",
+        path="/otp/pages",
+        summary="Make a hosted page",
+        description="Answers with a one-time address, good for ten minutes, at which a visitor verifies a "
+        "phone without any script of yours. At the end the page posts `proof` and `state` to `return_url`.",
+        callers=auth.SERVERS,
+        body=payloads.PageBody,
+        view=endpoints.make_page,
+        answers={201: answers.PageAnswer},
+        problems=(errors.LimitReached,),
+    ),
 )

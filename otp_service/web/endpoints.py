@@ -14,8 +14,16 @@ from otp_service.service import Sent
 from otp_service.verification import Delivery
 from otp_service.web import answers, auth
 from otp_service.web.answers import Answer
+from otp_service.web.embed.hosted_views import page_url
 from otp_service.web.parts import WebParts
-from otp_service.web.payloads import PhoneBody, RedeemBody, RequestBody, VerificationBody, VerifyBody
+from otp_service.web.payloads import (
+    PageBody,
+    PhoneBody,
+    RedeemBody,
+    RequestBody,
+    VerificationBody,
+    VerifyBody,
+)
 
 _ON_ITS_WAY = frozenset({Delivery.ACCEPTED, Delivery.DELIVERED, Delivery.UNDELIVERED})
 
@@ -84,6 +92,19 @@ def unlock(parts: WebParts, caller: Caller, body: PhoneBody) -> Reply:
         raise Forbidden
     parts.service.unlock(caller.client, body.phone)
     return Reply(204)
+
+
+def make_page(parts: WebParts, caller: Caller, body: PageBody) -> Reply:
+    """Make a hosted page."""
+    made = parts.pages.create(
+        caller.client,
+        purpose=body.purpose,
+        return_url=body.return_url,
+        state=body.state or "",
+        locale=body.locale or "",
+    )
+    url = page_url(parts, made.page_id)
+    return Reply(201, answers.page(url, made.ends_at, parts.clock.now()))
 
 
 def _status(sent: Sent) -> int:

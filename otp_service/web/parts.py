@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from otp_service.clients import Clients
+from otp_service.hosted_pages import HostedPages
 from otp_service.phone import Dialing, dialing
 from otp_service.ports import Clock, Events, Store
 from otp_service.service import Service
@@ -20,9 +21,11 @@ class WebParts:
     *routes* says how each configured route does: `name` and `state` of each, `ok` or what is wrong with it.
     Without *intake* there is no address that reports can be pushed to. *trust* is for the proxies in front.
     *dialing* lists the countries that the widget offers, the one that is selected at first before the others.
+    *public_url* is where browsers find the API, empty where a call tells.
     """
 
     service: Service
+    pages: HostedPages
     clients: Clients
     store: Store
     routes: Callable[[], list[dict[str, object]]]
@@ -31,3 +34,4 @@ class WebParts:
     intake: ReportIntake | None = None
     trust: Trust = field(default_factory=Trust)
     dialing: tuple[Dialing, ...] = (dialing("CN"),)
+    public_url: str = ""

@@ -134,6 +134,42 @@ class RedeemBody(Body):
     ] = None
 
 
+class PageBody(Body):
+    """A hosted page to make."""
+
+    return_url: Annotated[
+        str,
+        StringConstraints(max_length=2048, pattern=_PRINTABLE),
+        Field(
+            description="Where the page posts the proof to: one of the client's `return_urls`, exactly.",
+            examples=["https://www.example.com/verified"],
+        ),
+    ]
+    purpose: Annotated[
+        Text | None,
+        Field(
+            description="Why the phone is verified. May be left out when the client has one purpose only.",
+            examples=["signup"],
+        ),
+    ] = None
+    state: Annotated[
+        str | None,
+        StringConstraints(max_length=512, pattern=_PRINTABLE),
+        Field(
+            description="Comes back beside the proof, as it is. Bind it to your visitor, and check it.",
+            examples=["f3b1c9"],
+        ),
+    ] = None
+    locale: Annotated[
+        str | None,
+        StringConstraints(max_length=35, pattern=_LANGUAGE_TAG),
+        Field(
+            description="The language of page and SMS. Without it the page speaks the browser's.",
+            examples=["zh-CN"],
+        ),
+    ] = None
+
+
 class PhoneBody(Body):
     """Which phone is meant."""
 

@@ -23,6 +23,7 @@ MEANINGS: Mapping[int, str] = {
 _NOW = 1_795_421_261.0
 _ID = "bXkgdmVyaWZpY2F0aW9u_w"
 _PROOF = "eyJpc3MiOiJvdHAi….aSNd-Q.k7…"
+_PAGE = "https://otp.example.com/otp/pages/dGhpcyBpcyBubyByZWFsIGlkIGF0IGFs"
 _PHONE = Phone(e164="+8613800138000", country="CN", kind="mobile", country_code=86)
 
 
@@ -40,6 +41,7 @@ def answer(model: type[answers.Answer], status: int) -> dict[str, Any]:
         answers.StatusAnswer: answers.standing(sent, with_sends=True),
         answers.ApprovedAnswer: answers.approved(_approved(sent)),
         answers.RedeemedAnswer: answers.redeemed(_proof()),
+        answers.PageAnswer: answers.page(_PAGE, _NOW + 600, _NOW),
         answers.HealthAnswer: answers.HealthAnswer(),
         answers.ReadyAnswer: answers.ready([{"name": "main", "state": "ok"}]),
     }

@@ -35,6 +35,8 @@ SPINE: dict[str, set[str]] = {
     "ask": {"clients", "codes", "phone", "ports"},
     "repeats": {"errors", "keyring", "ports"},
     "tally": {"ask", "errors", "ports", "sending"},
+    "sealed": {"codes"},
+    "hosted_page": {"codes", "keyring", "sealed"},
     "suspicion": {"ask", "errors", "keyring", "policy", "ports"},
     "sending": {
         "ask",
@@ -71,9 +73,11 @@ SPINE: dict[str, set[str]] = {
         "tally",
         "verification",
     },
+    "hosted_pages": {"clients", "errors", "hosted_page", "keyring", "ports", "sealed", "service"},
 }
 UP_TO_PORTS = set(SPINE) - {
     "service",
+    "hosted_pages",
     "ask",
     "doubts",
     "hints",
@@ -88,7 +92,7 @@ ROOMS: dict[str, set[str]] = {
     # Each room, and what it may import beside itself. Rooms never import each other.
     "store": UP_TO_PORTS - {"aliyun"},
     "sms": UP_TO_PORTS,
-    "web": UP_TO_PORTS | {"service", "reports", "repeats"},  # the only room that knows the service
+    "web": UP_TO_PORTS | {"service", "hosted_pages", "reports", "repeats"},  # alone knows the service
     "risk": {"codes", "keyring", "ports"},  # extra tasks for suspicious requesters
     "sandbox": {"aliyun"},  # stands for Aliyun: it may know nothing of us
     "client": {"errors", "keyring", "proofs"},  # runs in somebody else's process

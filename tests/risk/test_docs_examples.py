@@ -95,6 +95,7 @@ def request(store: fakes.FakeStore, challenges: Any, **more: str) -> TestRespons
         settings(),
         store=store,
         ledger=fakes.FakeLedger(),
+        pages=fakes.FakePages(),
         clock=fakes.FakeClock(),
         events=fakes.FakeEvents(),
         challenges=challenges,

@@ -83,6 +83,7 @@ def open_desk(
     routes: list[dict[str, object]] = [{"name": "main", "state": "ok"}]
     parts = WebParts(
         service=house.service,
+        pages=house.pages,
         clients=house.clients,
         store=house.store,
         routes=lambda: routes,

@@ -66,6 +66,7 @@ def test_who_may_call_what_is_pinned() -> None:
         "status": ["pk", "sk"],
         "cancel": ["pk", "sk"],
         "unlock": ["sk"],
+        "make_page": ["sk"],
     }
 
 

@@ -18,7 +18,7 @@ BANK = replace(
     fakes.BANK, publishable_key="pk_bank-0123456789abcdefghijklmnop", origins=frozenset({OTHER_PAGE})
 )
 OPEN = ["/otp/request", "/otp/verify", "/otp/status", "/otp/cancel"]
-CLOSED = ["/otp/redeem", "/otp/unlock"]
+CLOSED = ["/otp/redeem", "/otp/unlock", "/otp/pages"]
 TRICKS = [
     "https://www.shop.example.evil",
     "https://evil.www.shop.example",
@@ -74,7 +74,11 @@ def test_status_of_a_browser_shows_no_sends(desk: Desk) -> None:
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_browsers_have_no_business_there(desk: Desk, path: str) -> None:
-    body = {"/otp/redeem": {"proof": "p", "purpose": "login"}, "/otp/unlock": {"phone": PHONE}}[path]
+    body = {
+        "/otp/redeem": {"proof": "p", "purpose": "login"},
+        "/otp/unlock": {"phone": PHONE},
+        "/otp/pages": {"return_url": PAGE, "purpose": "login"},
+    }[path]
 
     assert problem(ask(desk, path, **body))["code"] == "forbidden"
     assert desk.house.store.calls == []

@@ -49,6 +49,6 @@ def test_every_call_has_an_example_that_is_accepted() -> None:
 def test_every_json_example_is_json() -> None:
     blocks = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
 
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         assert json.loads(block if block.startswith("{") else f"{{{block}}}")

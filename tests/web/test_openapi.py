@@ -38,6 +38,8 @@ def inside(value: Any) -> Iterator[dict[str, Any]]:
 
 
 SOMETIMES = {"Retry-After", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy"}
+FOR_PEOPLE = {"/otp/pages/<page_id>", "/otp/page.css", "/otp/page.js"}
+"""What only a browser asks for."""
 
 
 def check(operation: dict[str, Any], answer: TestResponse) -> None:
@@ -124,7 +126,7 @@ def test_the_checker_finds_faults() -> None:
 def test_every_address_is_in_it() -> None:
     rules = {rule.rule for rule in open_desk().client.application.url_map.iter_rules()}
 
-    assert set(DOCUMENT["paths"]) == rules
+    assert set(DOCUMENT["paths"]) == rules - FOR_PEOPLE
 
 
 def test_every_error_is_in_it_with_its_status() -> None:
@@ -168,6 +170,7 @@ def test_which_errors_a_call_can_end_in_is_pinned() -> None:
         "cancel": "already_verified attempts_exhausted destination_blocked invalid_phone "
         "verification_expired verification_not_found",
         "unlock": "destination_blocked invalid_phone",
+        "make_page": "limit_reached",
     }
 
 
@@ -204,6 +207,9 @@ def story(desk: Desk) -> Iterator[tuple[str, TestResponse]]:
     yield "/otp/unlock", desk.post("/otp/unlock", {"phone": PHONE})
     yield "/otp/unlock", desk.post("/otp/unlock", {"phone": "1"})
     yield "/otp/unlock", desk.post("/otp/unlock", {"phone": PHONE}, key=fakes.BANK_KEY)
+    page = {"purpose": "login", "return_url": fakes.RETURN_URL, "state": "s"}
+    yield "/otp/pages", desk.post("/otp/pages", page)
+    yield "/otp/pages", desk.post("/otp/pages", {**page, "return_url": "https://evil.example"})
 
 
 def test_every_answer_of_a_story_is_as_described(desk: Desk) -> None:
@@ -233,7 +239,9 @@ def answer_with(error: OtpError, call: Call) -> TestResponse:
         "request": {"phone": PHONE, "purpose": "login"},
         "verify": {**named, "code": "123456"},
         "redeem": {"proof": proof, "purpose": "login"},
+        "make_page": {"return_url": fakes.RETURN_URL, "purpose": "login"},
     }
+    desk.house.page_store.failure = error
     return desk.post(call.path, bodies.get(call.name, named))
 
 

@@ -1,1 +1,1 @@
-"""What stands in other people's pages: the widget. Touches nothing."""
+"""What people see: the widget in other people's pages, and the hosted page. Touches nothing."""

@@ -1,0 +1,140 @@
+"""Hosted pages: what one remembers between two steps, sealed for the store. Touches nothing.
+
+A page is reached by its id and by nothing else: the store knows a tag of the id, and what lies there can be
+read with the keys of the service and the id together.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from otp_service.codes import keyed_hash
+from otp_service.keyring import Keyring
+from otp_service.sealed import seal, unseal
+
+LIFE = 600
+"""Seconds for which an address is good, whatever is done at it."""
+
+ID_BYTES = 24
+NAME_BYTES = 24
+"""Of the random name by which a page knows its browser again."""
+
+MAX_TURNS = 60
+"""Forms that may be sent from one page; a person sends about three."""
+
+_KEY_CHARACTERS = 32
+
+
+class Step(StrEnum):
+    """Where a page stands."""
+
+    PHONE = "phone"
+    CODE = "code"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The verification of a page. Times in unix seconds; *resend_at* is 0 when no SMS is left."""
+
+    verification_id: str
+    phone_masked: str
+    code_type: str
+    resend_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the last form led to nothing: the *code* of an error and its facts; *until* in unix seconds."""
+
+    code: str
+    until: float = 0
+    attempts_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostedPage:
+    """One page. Times in unix seconds.
+
+    *browser* is the tag of the browser that opened it first, empty until then. *turn* counts the forms that
+    were sent; until *busy_until* one of them is at work. *phone* is what was typed last, *phones* how many
+    verifications were opened. *riddle* is the risk challenge to solve before *wish* (`phone` or `resend`)
+    comes true.
+    """
+
+    client: str
+    purpose: str
+    return_url: str
+    state: str
+    locale: str
+    ends_at: float
+    browser: str = ""
+    turn: int = 0
+    busy_until: float = 0
+    step: Step = Step.PHONE
+    phone: str = ""
+    phones: int = 0
+    opened: Opened | None = None
+    trouble: Trouble | None = None
+    wish: str = ""
+    riddle: Mapping[str, object] = field(default_factory=dict)
+    proof: str = ""
+    proof_ends_at: float = 0
+
+    def __repr__(self) -> str:
+        return f"HostedPage({self.client}, {self.step})"
+
+
+def sealed(page: HostedPage, keyring: Keyring, page_id: str, nonce: bytes) -> bytes:
+    """Return *page* as it lies in the store: the key's id, and the rest for nobody to read."""
+    kid = keyring.active_kid.encode()
+    plain = json.dumps(asdict(page), separators=(",", ":")).encode()
+    return bytes([len(kid)]) + kid + seal(_key(keyring, keyring.active_kid, page_id), nonce, plain)
+
+
+def unsealed(kept: bytes, keyring: Keyring, page_id: str) -> HostedPage | None:
+    """Return the page that `sealed` made *kept* of; None when its key is gone or it is another page's."""
+    end = 1 + kept[0]
+    kid = kept[1:end].decode()
+    if kid not in keyring.by_kid:
+        return None
+    plain = unseal(_key(keyring, kid, page_id), kept[end:])
+    return None if plain is None else _read(json.loads(plain))
+
+
+def browser_tag(keyring: Keyring, page_id: str, name: str) -> str:
+    """Return what a page keeps of the *name* that its browser bears."""
+    return keyed_hash(keyring.tag_key_of(b"browser"), (page_id.encode(), name.encode())).hex()
+
+
+def form_key(keyring: Keyring, page_id: str, name: str, turn: int) -> str:
+    """Return what the form of one *turn* must bear: nobody can make it up, and no other browser's fits."""
+    made = keyed_hash(keyring.tag_key_of(b"form"), (page_id.encode(), name.encode(), b"%d" % turn))
+    return made.hex()[:_KEY_CHARACTERS]
+
+
+def turn_of(keyring: Keyring, page_id: str, name: str, given: str, page: HostedPage) -> int | None:
+    """Return the turn whose form bears the key *given*, the current one first; None when none did."""
+    for turn in range(page.turn, -1, -1):
+        if hmac.compare_digest(form_key(keyring, page_id, name, turn).encode(), given.encode()):
+            return turn
+    return None
+
+
+def _key(keyring: Keyring, kid: str, page_id: str) -> bytes:
+    return keyed_hash(keyring.by_kid[kid].page, (b"page", page_id.encode()))
+
+
+def _read(told: dict[str, Any]) -> HostedPage:
+    """Return the page; what another version of us has written beside it is left out."""
+    known = {f.name: told[f.name] for f in fields(HostedPage) if f.name in told}
+    known["step"] = Step(known["step"])
+    known["opened"] = Opened(**known["opened"]) if known["opened"] else None
+    known["trouble"] = Trouble(**known["trouble"]) if known["trouble"] else None
+    return HostedPage(**known)

@@ -1,0 +1,54 @@
+"""Hosted pages in the store: sealed, and written only by who has read the newest. Touches Redis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otp_service.errors import StoreUnavailable
+from otp_service.ports import KeptPage
+from otp_service.store import keys, replies
+from otp_service.store.scripts import Call
+from otp_service.store.store import RedisStore
+from otp_service.store.wire import Command
+
+LIMIT = "client_pages_per_10_minutes"
+
+_FORMAT = b"\x01"
+_HEAD = 5
+"""The format, and four bytes of the version."""
+
+
+class RedisPages:
+    """Implements `ports.PageStore` beside everything else that *store* keeps."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+
+    def admit(self, client: str, limit: int) -> None:
+        """See `ports.PageStore.admit`."""
+        (reply,) = self._store.flush([Call("page_admit", [keys.pages(client)], [limit, LIMIT])])
+        replies.raise_refusal(reply)
+
+    def put(self, tag: str, sealed: bytes, ttl: int) -> None:
+        """See `ports.PageStore.put`."""
+        value = _FORMAT + bytes(_HEAD - 1) + sealed
+        self._asked(("SET", keys.page(tag), value, "EX", ttl, "NX"))
+
+    def get(self, tag: str) -> KeptPage | None:
+        """See `ports.PageStore.get`."""
+        value = self._asked(("GET", keys.page(tag)))
+        if value is None:
+            return None
+        if not isinstance(value, bytes) or value[:1] != _FORMAT:
+            raise StoreUnavailable  # written by a newer version
+        return KeptPage(int.from_bytes(value[1:_HEAD], "big"), value[_HEAD:])
+
+    def swap(self, tag: str, version: int, sealed: bytes) -> bool:
+        """See `ports.PageStore.swap`."""
+        (reply,) = self._store.flush([Call("page_swap", [keys.page(tag)], [version, sealed])])
+        replies.raise_refusal(reply)
+        return bool(reply[0] == b"ok")
+
+    def _asked(self, command: Command) -> Any:
+        (reply,) = self._store.guarded(lambda servers: servers.trip([command]).sound())
+        return reply

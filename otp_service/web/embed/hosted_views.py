@@ -1,0 +1,172 @@
+"""Hosted pages over HTTP: the address of one, its forms, its style and its script. Touches Flask.
+
+A page is asked for by GET and nothing else is ever answered to a form: whoever loads it again, clicks twice
+or comes back sees how things stand, and sends nothing twice. What goes wrong is told in plain words.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from functools import cache
+from urllib.parse import parse_qsl, urlsplit
+
+from flask import Request, Response, request
+
+from otp_service import hosted_page
+from otp_service.errors import FieldError, InvalidRequest, RetryableError, UnsupportedMediaType
+from otp_service.hosted_pages import Closed, Form, PageClosed
+from otp_service.web import body, problems
+from otp_service.web.address import address_of
+from otp_service.web.audit import Record
+from otp_service.web.embed.hosted_look import FOLDER, Html, draw, draw_closed, draw_failure
+from otp_service.web.embed.hosted_words import speak
+from otp_service.web.parts import WebParts
+from otp_service.web.responses import respond
+
+PATH = "/otp/pages/<page_id>"
+_FORM = "application/x-www-form-urlencoded"
+_MAX_FIELDS = 10
+_LONGEST = 65
+"""Characters of a phone or a code that are looked at: one more than any may have."""
+
+View = Callable[[WebParts, Record], Response]
+
+_STATUSES = {Closed.GONE: 410, Closed.TAKEN: 403}
+_COOKIE = "otp_page"
+_HEADERS = (("X-Frame-Options", "DENY"), ("Cross-Origin-Opener-Policy", "same-origin"))
+
+
+def page_url(parts: WebParts, page_id: str) -> str:
+    """Return the address of a page as browsers write it."""
+    known = parts.public_url or request.base_url.rpartition("/otp/pages")[0]
+    return f"{known.rstrip('/')}/otp/pages/{page_id}"
+
+
+def show(parts: WebParts, record: Record) -> Response:
+    """Return the page as it stands."""
+    return _for_people(parts, record, _shown)
+
+
+def take(parts: WebParts, record: Record) -> Response:
+    """Do what a form of the page asks for, and send its browser back to the page."""
+    return _for_people(parts, record, _taken)
+
+
+def style(_: WebParts) -> Response:
+    """Return the style of all hosted pages."""
+    return respond(200, _file("hosted.css"), media_type="text/css; charset=utf-8")
+
+
+def script(_: WebParts) -> Response:
+    """Return the script of all hosted pages."""
+    return respond(200, _file("hosted.js"), media_type="text/javascript; charset=utf-8")
+
+
+FILES = (("/otp/page.css", style), ("/otp/page.js", script))
+
+
+def _shown(parts: WebParts, _: Record) -> Response:
+    page_id = _page_id()
+    if request.method == "HEAD":  # whoever only asks whether it is there must not open it
+        return respond(200, "", media_type="text/html; charset=utf-8")
+    look = parts.pages.look(page_id, _name())
+    words = speak(look.page.locale, *request.accept_languages.values())
+    response = _answer(200, draw(look, words, international=len(parts.dialing) > 1))
+    _remember(response, parts, look.name)
+    return response
+
+
+def _taken(parts: WebParts, record: Record) -> Response:
+    page_id = _page_id()
+    form = _form(request)
+    record.client, error = parts.pages.act(page_id, _name(), form, address_of(request.environ, parts.trust))
+    if error:
+        record.failed(error, error, parts.events)
+    # Relative to the address at hand, so that it is right behind any proxy.
+    return respond(303, "", headers=(("Location", page_id), *_HEADERS))
+
+
+def _for_people(parts: WebParts, record: Record, view: View) -> Response:
+    try:
+        return view(parts, record)
+    except PageClosed as closed:
+        words = speak(*request.accept_languages.values())
+        return _answer(_STATUSES[closed.reason], draw_closed(closed.reason, words))
+    except Exception as cause:  # noqa: BLE001 - whatever happens, a person gets a page and no more
+        error = problems.read(cause)
+        record.failed(error, cause, parts.events)
+        wait = error.retry_after if isinstance(error, RetryableError) else 0
+        words = speak(*request.accept_languages.values())
+        return _answer(problems.status_of(error), draw_failure(words, error.code, wait))
+
+
+def _answer(status: int, html: Html) -> Response:
+    return respond(
+        status, html.text, media_type="text/html; charset=utf-8", policy=html.policy, headers=_HEADERS
+    )
+
+
+def _page_id() -> str:
+    return str((request.view_args or {}).get("page_id", ""))
+
+
+# ── the browser's name ──
+
+
+def _name() -> str:
+    return request.cookies.get(_COOKIE, "")
+
+
+def _remember(response: Response, parts: WebParts, name: str) -> None:
+    """Give the browser its name, for this page alone. `Lax`: it comes here from another site."""
+    address = urlsplit(page_url(parts, _page_id()))
+    response.set_cookie(
+        _COOKIE,
+        name,
+        max_age=hosted_page.LIFE,
+        path=address.path,
+        secure=address.scheme == "https",
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+# ── what was typed ──
+
+
+def _form(asked: Request) -> Form:
+    """Return the form that was sent.
+
+    Raises:
+        UnsupportedMediaType, PayloadTooLarge, InvalidRequest: it is none of ours.
+    """
+    if asked.mimetype != _FORM:
+        raise UnsupportedMediaType
+    fields = _fields(body.read_bytes(asked, body.MAX_BYTES))
+    return Form(
+        key=fields.get("form_key", ""),
+        wish=fields.get("wish", ""),
+        phone=fields.get("phone", "").strip()[:_LONGEST],
+        code=_plain(fields.get("code", "")),
+        solution=fields.get("risk_solution", ""),
+    )
+
+
+def _fields(raw: bytes) -> Mapping[str, str]:
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), errors="strict", max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise InvalidRequest([FieldError(pointer="", detail="is no form")]) from None
+    return dict(pairs)
+
+
+def _plain(code: str) -> str:
+    """Return a code as it was meant: people put spaces into it, and some keyboards write wide digits."""
+    folded = unicodedata.normalize("NFKC", code[:_LONGEST])
+    return "".join(character for character in folded if not character.isspace() and character != "-")
+
+
+@cache
+def _file(name: str) -> str:
+    return (FOLDER / name).read_text("utf-8")

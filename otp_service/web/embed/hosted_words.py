@@ -1,0 +1,173 @@
+"""The words of hosted pages, in English and Chinese. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MINUTE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One language: its *tag*, the sentences, and what each problem means for the person."""
+
+    tag: str
+    sentences: Mapping[str, str]
+    troubles: Mapping[str, str]
+    second: tuple[str, str]
+    minute: tuple[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.sentences[name]
+
+    def span(self, seconds: int) -> str:
+        """Return so many *seconds*, from two minutes on as whole minutes, rounded up."""
+        if seconds < 2 * MINUTE:
+            return self.second[seconds != 1].format(seconds)
+        return self.minute[1].format(-(-seconds // MINUTE))
+
+    def trouble(self, code: str, *, wait: int = 0, attempts_left: int = 0) -> str:
+        """Return the problem *code* in plain words; *wait* in seconds."""
+        what = self.troubles.get(code, self.troubles["internal_error"])
+        if attempts_left:
+            what += self.sentences["attempts_left_one" if attempts_left == 1 else "attempts_left"]
+        if wait:
+            what += self.sentences["wait"]
+        return what.format(wait=self.span(wait), attempts_left=attempts_left)
+
+
+ENGLISH = Words(
+    tag="en",
+    second=("{} second", "{} seconds"),
+    minute=("{} minute", "{} minutes"),
+    sentences={
+        "phone_title": "Verify your phone number",
+        "phone_text": "{site} asks for a phone number of yours. We text you a code to see that it is.",
+        "phone_label": "Phone number",
+        "phone_hint": "With the country code, like +852, if it is not a number of this country.",
+        "send": "Send me a code",
+        "code_title": "Enter the code",
+        "code_text": "We sent it by SMS to {phone}.",
+        "code_label": "Code of 6 characters",
+        "verify": "Verify",
+        "resend": "Send it again",
+        "resend_in": "You can have it sent again in {wait}.",
+        "no_resend": "This code cannot be sent again.",
+        "change": "Change the number",
+        "solve_title": "One moment, please",
+        "solve_text": "Before we send the code, your browser solves a small puzzle. That takes some seconds.",
+        "solve_noscript": "This step needs JavaScript. Switch it on for this site, then load the page again.",
+        "solve_failed": "Your browser cannot solve the puzzle. Please try another one.",
+        "busy_title": "One moment, please",
+        "busy_text": "We are at it. This page goes on by itself.",
+        "busy_again": "Look again",
+        "done_title": "Your phone number is verified",
+        "done_text": "Go on to {site} to finish.",
+        "done": "Go on to {site}",
+        "gone_title": "This page is no longer valid",
+        "gone_text": "It is over, or it was used. Go back to where you came from and begin again.",
+        "taken_title": "This page was opened in another browser",
+        "taken_text": "It works only there. Go back to where you came from and begin again.",
+        "failed_title": "That did not work",
+        "reload": "Back to the page",
+        "back": "Back to {site}",
+        "error": "Error",
+        "attempts_left": " You have {attempts_left} attempts left.",
+        "attempts_left_one": " You have one attempt left.",
+        "wait": " Please wait {wait}.",
+    },
+    troubles={
+        "invalid_phone": "This is not a valid phone number.",
+        "destination_blocked": "We cannot send a code to this number. Please use another one.",
+        "destination_rejected": "This number takes no SMS. Please use another one.",
+        "invalid_code": "The code has six characters. Please look at the SMS once more.",
+        "wrong_code": "This code is wrong.",
+        "attempts_exhausted": "Too many wrong codes. Please have a new one sent.",
+        "verification_expired": "The code has expired. Please have a new one sent.",
+        "verification_canceled": "This code is no longer valid. Please have a new one sent.",
+        "verification_not_found": "This code is no longer valid. Please have a new one sent.",
+        "already_verified": "This code was used before. Please have a new one sent.",
+        "cooldown_active": "It is too early for another SMS to this number.",
+        "limit_reached": "That was too often.",
+        "provider_rate_limited": "This number gets no more SMS for now.",
+        "provider_misconfigured": "The SMS could not be sent. Please try again later.",
+        "provider_unavailable": "The SMS could not be sent.",
+        "store_unavailable": "The service is not available at the moment.",
+        "forbidden": "This form is out of date. Nothing was sent.",
+        "internal_error": "Something went wrong on our side. Please try again.",
+    },
+)
+
+CHINESE = Words(
+    tag="zh-CN",
+    second=("{} 秒", "{} 秒"),
+    minute=("{} 分钟", "{} 分钟"),
+    sentences={
+        "phone_title": "验证手机号",
+        "phone_text": "{site} 需要您的手机号。我们会发送短信验证码，确认该号码属于您。",
+        "phone_label": "手机号",
+        "phone_hint": "非本地号码请加国家或地区代码，例如 +852。",
+        "send": "获取验证码",
+        "code_title": "输入验证码",
+        "code_text": "验证码已通过短信发送至 {phone}。",
+        "code_label": "6 位验证码",
+        "verify": "验证",
+        "resend": "重新发送",
+        "resend_in": "{wait}后可重新发送。",
+        "no_resend": "此验证码不能再次发送。",
+        "change": "更换手机号",
+        "solve_title": "请稍候",
+        "solve_text": "发送验证码之前，浏览器需要完成一个小任务，只需几秒钟。",
+        "solve_noscript": "此步骤需要 JavaScript。请为本网站启用后重新加载页面。",
+        "solve_failed": "您的浏览器无法完成此任务，请换一个浏览器再试。",
+        "busy_title": "请稍候",
+        "busy_text": "正在处理，页面会自动继续。",
+        "busy_again": "刷新",
+        "done_title": "手机号验证成功",
+        "done_text": "请继续前往 {site} 完成操作。",
+        "done": "继续前往 {site}",
+        "gone_title": "此页面已失效",
+        "gone_text": "页面已过期或已被使用。请返回原网站重新开始。",
+        "taken_title": "此页面已在另一个浏览器中打开",
+        "taken_text": "只能在那个浏览器中继续。请返回原网站重新开始。",
+        "failed_title": "操作未成功",
+        "reload": "返回页面",
+        "back": "返回 {site}",
+        "error": "错误",
+        "attempts_left": "您还可以尝试 {attempts_left} 次。",
+        "attempts_left_one": "您还可以尝试 1 次。",
+        "wait": "请等待 {wait}。",
+    },
+    troubles={
+        "invalid_phone": "请输入有效的手机号。",
+        "destination_blocked": "无法向该号码发送验证码，请换一个号码。",
+        "destination_rejected": "该号码无法接收短信，请换一个号码。",
+        "invalid_code": "验证码为 6 位，请再核对一下短信。",
+        "wrong_code": "验证码错误。",
+        "attempts_exhausted": "错误次数过多，请重新获取验证码。",
+        "verification_expired": "验证码已过期，请重新获取。",
+        "verification_canceled": "验证码已失效，请重新获取。",
+        "verification_not_found": "验证码已失效，请重新获取。",
+        "already_verified": "验证码已被使用，请重新获取。",
+        "cooldown_active": "发送过于频繁。",
+        "limit_reached": "操作过于频繁。",
+        "provider_rate_limited": "该号码暂时不能接收更多短信。",
+        "provider_misconfigured": "短信发送失败，请稍后再试。",
+        "provider_unavailable": "短信发送失败。",
+        "store_unavailable": "服务暂时不可用。",
+        "forbidden": "此表单已过期，未发送任何内容。",
+        "internal_error": "我们这边出了点问题，请重试。",
+    },
+)
+
+LANGUAGES = (ENGLISH, CHINESE)
+
+
+def speak(*wishes: str) -> Words:
+    """Return the first language of *wishes* that there are words in, English if none."""
+    for wish in wishes:
+        for words in LANGUAGES:
+            if wish.lower().partition("-")[0] == words.tag.partition("-")[0]:
+                return words
+    return ENGLISH

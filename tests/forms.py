@@ -1,0 +1,63 @@
+"""Pages of HTML as a browser without scripts has them: their forms, fields and texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+
+@dataclass
+class HtmlForm:
+    """One form: where it goes, its hidden and visible fields, and its buttons."""
+
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+    buttons: list[tuple[str, str]] = field(default_factory=list)
+
+
+class HtmlPage(HTMLParser):
+    """The *forms* of a page, what it links to, and what stands in *alerts*."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.forms: list[HtmlForm] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.alert = ""
+        self.title = ""
+        self._in = ""
+        self.feed(text)
+
+    def form(self, wish: str) -> HtmlForm:
+        """Return the form with the button of *wish*."""
+        return next(form for form in self.forms if ("wish", wish) in form.buttons)
+
+    def has(self, wish: str) -> bool:
+        return any(("wish", wish) in form.buttons for form in self.forms)
+
+    def attributes(self, tag: str, **wanted: str) -> dict[str, str]:
+        """Return the attributes of the first *tag* that has those *wanted*."""
+        return next(given for name, given in self.tags if name == tag and wanted.items() <= given.items())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, given))
+        if tag == "form":
+            self.forms.append(HtmlForm(given.get("action", "")))
+        if tag == "input" and self.forms:
+            self.forms[-1].fields[given["name"]] = given.get("value", "")
+        if tag == "button" and self.forms:
+            self.forms[-1].buttons.append((given.get("name", ""), given.get("value", "")))
+        if given.get("role") == "alert" and "hidden" not in given:
+            self._in = "alert"
+        if tag == "title":
+            self._in = "title"
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("p", "title"):
+            self._in = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._in == "alert":
+            self.alert += data
+        if self._in == "title":
+            self.title += data

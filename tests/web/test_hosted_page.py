@@ -1,0 +1,541 @@
+"""The hosted page over HTTP, as a browser without scripts meets it: forms, cookies, headers, words."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import fakes
+import pytest
+from flask import Flask
+from forms import HtmlPage
+from web.desk import Desk, open_desk, problem
+from werkzeug.test import TestResponse
+
+from otp_service.errors import DestinationBlocked, LimitReached, ProviderUnavailable, StoreUnavailable
+from otp_service.web import create_blueprint
+from otp_service.web.calls import CALLS
+from otp_service.web.embed.hosted_words import CHINESE, ENGLISH, LANGUAGES, speak
+
+PHONE = "13800138000"
+XSS = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass
+class Visitor:
+    """A browser: it keeps cookies and follows redirects."""
+
+    desk: Desk
+    url: str
+    language: str = "en"
+
+    def open(self) -> TestResponse:
+        return self.desk.client.get(self.url, headers={"Accept-Language": self.language})
+
+    def page(self) -> HtmlPage:
+        return HtmlPage(self.open().text)
+
+    def send(self, wish: str, **typed: str) -> HtmlPage:
+        """Press the button of *wish* and return the page that comes."""
+        form = self.page().form(wish)
+        answer = self.post({**form.fields, "wish": wish, **typed})
+        assert (answer.status_code, answer.text) == (303, "")
+        assert answer.headers["Location"] == self.url.rpartition("/")[2]
+        return self.page()
+
+    def post(self, fields: dict[str, str]) -> TestResponse:
+        return self.desk.client.post(self.url, data=fields, headers={"Accept-Language": self.language})
+
+    def code(self) -> str:
+        return self.desk.house.sender.last_code
+
+    def finish(self) -> HtmlPage:
+        self.send("phone", phone=PHONE)
+        return self.send("code", code=self.code())
+
+
+def make(desk: Desk, **more: Any) -> Visitor:
+    made = desk.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, **more})
+    assert made.status_code == 201
+    return Visitor(desk, made.get_json()["url"])
+
+
+@pytest.fixture
+def visitor(desk: Desk) -> Visitor:
+    return make(desk, state="s1")
+
+
+# ── the whole way ──
+
+
+def test_whole_way_with_plain_forms(desk: Desk, visitor: Visitor) -> None:
+    first = visitor.page()
+    second = visitor.send("phone", phone=PHONE)
+    last = visitor.send("code", code=visitor.code())
+
+    assert [first.title, second.title, last.title] == [
+        "Verify your phone number",
+        "Enter the code",
+        "Your phone number is verified",
+    ]
+    (form,) = last.forms
+    assert (form.action, form.fields["state"]) == (fakes.RETURN_URL, "s1")
+    assert set(form.fields) == {"proof", "state"}
+    redeemed = desk.post("/otp/redeem", {"proof": form.fields["proof"], "purpose": "login"})
+    assert redeemed.get_json()["phone"] == "+8613800138000"
+
+
+def test_answer_says_where_and_how_long(desk: Desk) -> None:
+    made = desk.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL}).get_json()
+
+    assert re.fullmatch(r"http://localhost/otp/pages/[A-Za-z0-9_-]{32}", made["url"])
+    assert (made["expires_in"], made["expires_at"]) == (600, "2026-11-23T08:17:41Z")
+
+
+def test_public_url_stands_before_every_page(desk: Desk) -> None:
+    public = "https://otp.example.com/verify/"
+    app = Flask("behind", static_folder=None)
+    app.register_blueprint(create_blueprint(replace(desk.parts, public_url=public)))
+    client = app.test_client()
+    key = {"Authorization": f"Bearer {fakes.SHOP_KEY}", "Host": "evil.example"}
+    body = {"purpose": "login", "return_url": fakes.RETURN_URL}
+    url = client.post("/otp/pages", json=body, headers=key).get_json()["url"]
+    page_id = url.rpartition("/")[2]
+    cookie = client.get(f"/otp/pages/{page_id}").headers["Set-Cookie"]
+
+    assert url.startswith("https://otp.example.com/verify/otp/pages/")
+    assert f"Path=/verify/otp/pages/{page_id}" in cookie
+    assert "Secure" in cookie
+
+
+def test_page_works_under_a_prefix() -> None:
+    desk = open_desk(prefix="/auth")
+    made = desk.post("/auth/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
+    visitor = Visitor(desk, made.get_json()["url"])
+
+    assert "/auth/otp/pages/" in visitor.url
+    assert visitor.finish().forms[0].action == fakes.RETURN_URL
+
+
+# ── the browser ──
+
+
+def test_cookie_is_for_this_page_and_no_script(visitor: Visitor) -> None:
+    cookie = visitor.open().headers["Set-Cookie"]
+
+    assert re.fullmatch(
+        r"otp_page=[\w-]{32}; Expires=[^;]+; Max-Age=600; HttpOnly; Path=/otp/pages/[\w-]{32}; SameSite=Lax",
+        cookie,
+    )
+
+
+def test_cookie_is_secure_where_the_page_is(desk: Desk) -> None:
+    visitor = make(desk)
+    answer = desk.client.get(visitor.url.replace("http:", "https:"))
+
+    assert "; Secure;" in answer.headers["Set-Cookie"]
+
+
+def test_other_browser_is_turned_away(desk: Desk, visitor: Visitor) -> None:
+    form = visitor.page().form("phone")
+    desk.client.delete_cookie("otp_page", path=visitor.url.removeprefix("http://localhost"))
+    shown = visitor.open()
+    sent = visitor.post({**form.fields, "wish": "phone", "phone": PHONE})
+
+    assert (shown.status_code, sent.status_code) == (403, 403)
+    assert HtmlPage(shown.text).title == "This page was opened in another browser"
+    assert "Set-Cookie" not in shown.headers
+    assert desk.house.sender.sent == []
+
+
+def test_who_only_asks_whether_it_is_there_does_not_open_it(desk: Desk, visitor: Visitor) -> None:
+    """Some programs look at links before people do."""
+    assert "Set-Cookie" not in desk.client.head(visitor.url).headers
+    assert visitor.open().status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/otp/pages/x", f"/otp/pages/{'A' * 32}", "/otp/pages/%ED%A0%80", "/otp/pages/%00"]
+)
+def test_page_that_never_was_is_gone(desk: Desk, path: str) -> None:
+    answer = desk.client.get(path)
+
+    assert answer.status_code == 410
+    assert HtmlPage(answer.text).title == "This page is no longer valid"
+
+
+def test_finished_page_is_gone_when_its_proof_has_expired(desk: Desk, visitor: Visitor) -> None:
+    visitor.finish()
+    desk.house.clock.advance(181)
+
+    assert visitor.open().status_code == 410
+
+
+# ── forged forms ──
+
+
+@pytest.mark.parametrize("key", [None, "", "0" * 32])
+def test_form_of_another_site_does_nothing(desk: Desk, visitor: Visitor, key: str | None) -> None:
+    """It has the cookie, if a browser were to send it, but no key."""
+    visitor.open()
+    fields = {"wish": "phone", "phone": PHONE} | ({} if key is None else {"form_key": key})
+    answer = visitor.post(fields)
+
+    assert answer.status_code == 403
+    assert HtmlPage(answer.text).alert == "This form is out of date. Nothing was sent."
+    assert desk.house.sender.sent == []
+
+
+def test_form_is_not_taken_out_of_an_address(desk: Desk, visitor: Visitor) -> None:
+    fields = visitor.page().form("phone").fields
+    desk.client.get(visitor.url, query_string={**fields, "wish": "phone", "phone": PHONE})
+    desk.client.post(visitor.url, query_string={**fields, "wish": "phone", "phone": PHONE}, content_type=FORM)
+
+    assert desk.house.sender.sent == []
+
+
+@pytest.mark.parametrize(
+    ("media_type", "raw", "status"),
+    [
+        ("application/json", b"{}", 415),
+        ("text/plain", b"wish=phone", 415),
+        ("multipart/form-data", b"", 415),
+        (FORM, b"a" * 9000, 413),
+        (FORM, b"a=1&" * 11 + b"a=1", 400),
+        (FORM, b"phone=\xff", 400),
+        (FORM, b"phone=%ED%A0%80", 400),
+        (FORM, b"form_key=%FF", 400),
+    ],
+)
+def test_what_is_no_form_is_refused_in_words(
+    visitor: Visitor, media_type: str, raw: bytes, status: int
+) -> None:
+    visitor.open()
+    answer = visitor.desk.client.post(visitor.url, data=raw, content_type=media_type)
+
+    assert answer.status_code == status
+    assert answer.content_type == "text/html; charset=utf-8"
+    assert HtmlPage(answer.text).alert
+
+
+def test_second_click_sends_nothing_and_shows_what_the_first_led_to(desk: Desk, visitor: Visitor) -> None:
+    fields = {**visitor.page().form("phone").fields, "wish": "phone", "phone": PHONE}
+    answers = [visitor.post(fields), visitor.post(fields)]
+
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert visitor.page().title == "Enter the code"
+    assert len(desk.house.sender.sent) == 1
+
+
+def test_form_at_work_is_waited_for(desk: Desk, visitor: Visitor) -> None:
+    fields = {**visitor.page().form("phone").fields, "wish": "phone", "phone": PHONE}
+    desk.house.store.failure = RuntimeError("died")
+    assert visitor.post(fields).status_code == 500
+    page = visitor.page()
+
+    assert page.title == "One moment, please"
+    assert page.attributes("meta", content="1")["http-equiv"] == "refresh"
+    assert page.forms == []
+
+
+# ── headers ──
+
+
+def test_every_answer_is_shut_against_framing_and_everything_foreign(desk: Desk, visitor: Visitor) -> None:
+    fields = visitor.page().form("phone").fields
+    answers = [
+        visitor.open(),
+        visitor.post({**fields, "wish": "phone", "phone": PHONE}),
+        visitor.post({"wish": "phone"}),
+        desk.client.get("/otp/pages/gone"),
+    ]
+    for answer in answers:
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+def test_policy_lets_forms_go_to_us_and_to_the_site(visitor: Visitor) -> None:
+    assert visitor.open().headers["Content-Security-Policy"] == (
+        "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; "
+        "form-action 'self' https://www.shop.example; frame-ancestors 'none'"
+    )
+
+
+def test_nothing_stands_in_the_page_that_a_policy_would_shut_out(visitor: Visitor) -> None:
+    for text in (visitor.open().text, visitor.finish() and visitor.open().text):
+        page = HtmlPage(text)
+        assert not [
+            given for _, given in page.tags if "style" in given or any(n.startswith("on") for n in given)
+        ]
+        assert [given["src"] for tag, given in page.tags if tag == "script"] == ["../page.js"]
+        assert "<style" not in text
+
+
+@pytest.mark.parametrize(("name", "kind"), [("css", "text/css"), ("js", "text/javascript")])
+def test_style_and_script_come_from_here(desk: Desk, name: str, kind: str) -> None:
+    answer = desk.get(f"/otp/page.{name}")
+
+    assert (answer.status_code, answer.content_type) == (200, f"{kind}; charset=utf-8")
+    assert "http:" not in answer.text
+    assert "https:" not in answer.text
+
+
+# ── what others write ──
+
+
+@pytest.mark.parametrize("field", ["phone", "code", "risk_solution", "form_key", "wish", "surprise"])
+def test_what_was_typed_is_never_markup(visitor: Visitor, field: str) -> None:
+    visitor.send("phone", phone=PHONE)
+    answers = []
+    for wish in ("change", "phone", "code", "resend", "solve"):
+        fields = {**visitor.page().forms[0].fields, "wish": wish, field: XSS}
+        answers += [visitor.post(fields), visitor.open()]
+
+    for answer in answers:
+        assert "<script>" not in answer.text
+        assert "<img" not in answer.text
+
+
+def test_number_that_was_typed_comes_back_as_it_was(visitor: Visitor) -> None:
+    page = visitor.send("phone", phone=XSS[:60])
+
+    assert page.attributes("input", id="phone")["value"] == XSS[:60]
+    assert page.alert == "This is not a valid phone number."
+
+
+def test_state_comes_back_as_it_is(desk: Desk) -> None:
+    visitor = make(desk, state=XSS)
+    page = visitor.finish()
+
+    assert page.forms[0].fields["state"] == XSS
+    assert len(page.forms) == 1
+
+
+@pytest.mark.parametrize("state", ["a\r\nSet-Cookie: a=b", "\x00", "x" * 513, "\u2028\x85"])
+def test_state_is_printable_and_short(desk: Desk, state: str) -> None:
+    answer = desk.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, "state": state})
+
+    assert problem(answer)["code"] == "invalid_request"
+
+
+def test_return_url_that_is_not_listed_is_refused(desk: Desk) -> None:
+    answer = desk.post("/otp/pages", {"purpose": "login", "return_url": "https://evil.example/verified"})
+
+    assert problem(answer)["errors"] == [{"pointer": "/return_url", "detail": "is not one of this client's"}]
+    assert "evil" not in answer.text
+
+
+def test_too_many_pages_are_refused_with_the_time_to_wait(desk: Desk) -> None:
+    desk.house.page_store.full = LimitReached(42, "client_pages_per_10_minutes")
+    answer = desk.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "42")
+
+
+# ── what goes wrong, in words ──
+
+
+def test_wrong_code_is_told_with_what_is_left(visitor: Visitor) -> None:
+    visitor.send("phone", phone=PHONE)
+    wrong = "111111" if visitor.code() == "000000" else "000000"
+    page = visitor.send("code", code=wrong)
+
+    assert page.alert == "This code is wrong. You have 4 attempts left."
+    assert page.title == "Error: Enter the code"
+    assert page.attributes("input", id="code")["aria-invalid"] == "true"
+    assert wrong not in visitor.open().text
+
+
+def test_code_is_taken_as_people_write_it(visitor: Visitor) -> None:
+    visitor.send("phone", phone=PHONE)
+    code = visitor.code()
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in code)
+
+    assert visitor.send("code", code=f" {wide[:3]} - {wide[3:]}\t").title == "Your phone number is verified"
+
+
+def test_early_resend_says_how_long_to_wait(desk: Desk, visitor: Visitor) -> None:
+    visitor.send("phone", phone=PHONE)
+    early = visitor.send("resend")
+    desk.house.clock.advance(60)
+    again = visitor.send("resend")
+
+    assert early.alert == "It is too early for another SMS to this number. Please wait 60 seconds."
+    assert again.alert == ""
+    assert len(desk.house.sender.sent) == 2
+
+
+def test_number_can_be_changed(visitor: Visitor) -> None:
+    visitor.send("phone", phone=PHONE)
+    page = visitor.send("change")
+
+    assert page.attributes("input", id="phone")["value"] == PHONE
+    assert visitor.send("phone", phone="13900139000").title == "Enter the code"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StoreUnavailable(), "The service is not available at the moment. Please wait 2 seconds."),
+        (DestinationBlocked(), "We cannot send a code to this number. Please use another one."),
+    ],
+)
+def test_what_the_service_refuses_is_told_on_the_page(visitor: Visitor, error: Exception, told: str) -> None:
+    visitor.open()
+    visitor.desk.house.store.failure = error
+
+    assert visitor.send("phone", phone=PHONE).alert == told
+
+
+def test_provider_that_is_down_is_told_on_the_page(visitor: Visitor) -> None:
+    visitor.desk.house.sender.failure = ProviderUnavailable(3)
+
+    assert visitor.send("phone", phone=PHONE).alert == "The SMS could not be sent. Please wait 3 seconds."
+
+
+def test_store_of_pages_that_is_down_is_told_in_words(desk: Desk, visitor: Visitor) -> None:
+    desk.house.page_store.failure = StoreUnavailable()
+    answer = visitor.open()
+
+    assert answer.status_code == 503
+    assert HtmlPage(answer.text).alert == "The service is not available at the moment. Please wait 2 seconds."
+
+
+def test_risk_challenge_says_that_it_needs_javascript(desk: Desk, visitor: Visitor) -> None:
+    desk.house.store.suspicions = ("address_sends_per_hour",)
+    page = visitor.send("phone", phone=PHONE)
+
+    assert "needs JavaScript" in visitor.open().text
+    assert page.has("change")
+    riddle = page.attributes("form", id="solve")["data-riddle"]
+    assert json.loads(riddle) == {"algorithm": "fake", "level": 1}
+    (solve,) = [form for form in page.forms if "risk_solution" in form.fields]
+    assert visitor.post({**solve.fields, "risk_solution": "1:x"}).status_code == 303
+    assert visitor.page().title == "Enter the code"
+
+
+def test_code_is_asked_for_as_what_it_is(visitor: Visitor) -> None:
+    given = visitor.send("phone", phone=PHONE).attributes("input", id="code")
+
+    assert (given["inputmode"], given["autocomplete"]) == ("numeric", "one-time-code")
+    assert re.fullmatch(given["pattern"], "12 34-56")
+    assert not re.fullmatch(given["pattern"], "12345a")
+
+
+# ── languages ──
+
+
+@pytest.mark.parametrize(
+    ("language", "title"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "验证手机号"),
+        ("zh-Hant-TW", "验证手机号"),
+        ("fr;q=0.9,zh;q=0.5", "验证手机号"),
+        ("en-GB,zh;q=0.1", "Verify your phone number"),
+        ("fr", "Verify your phone number"),
+        ("", "Verify your phone number"),
+        ("*", "Verify your phone number"),
+        ("\x80;;;q=x", "Verify your phone number"),
+    ],
+)
+def test_page_speaks_the_browsers_language(desk: Desk, language: str, title: str) -> None:
+    visitor = replace(make(desk), language=language)
+
+    assert visitor.page().title == title
+
+
+def test_locale_of_the_page_comes_first(desk: Desk) -> None:
+    visitor = replace(make(desk, locale="zh-CN"), language="en")
+    page = visitor.page()
+
+    assert (page.title, page.attributes("html")["lang"]) == ("验证手机号", "zh-CN")
+
+
+def test_page_that_is_gone_speaks_it_too(desk: Desk) -> None:
+    answer = desk.client.get("/otp/pages/x", headers={"Accept-Language": "zh"})
+
+    assert HtmlPage(answer.text).title == "此页面已失效"
+
+
+def test_languages_say_the_same_things() -> None:
+    assert ENGLISH.sentences.keys() == CHINESE.sentences.keys()
+    assert ENGLISH.troubles.keys() == CHINESE.troubles.keys()
+    for name, sentence in {**ENGLISH.sentences, **ENGLISH.troubles}.items():
+        other = {**CHINESE.sentences, **CHINESE.troubles}[name]
+        gaps = [set(re.findall(r"{\w+}", text)) for text in (sentence, other)]
+        assert gaps[0] == gaps[1] or name == "attempts_left_one"
+
+
+@pytest.mark.parametrize("words", LANGUAGES, ids=lambda words: words.tag)
+def test_every_problem_that_a_page_can_meet_has_words(words: Any) -> None:
+    calls = [call for call in CALLS if call.name in ("request", "verify")]
+    never = {
+        *("invalid_request", "unauthorized", "payload_too_large", "unsupported_media_type"),
+        *("idempotency_in_progress", "idempotency_key_reused", "challenge_required"),
+    }
+    codes = {error.code for call in calls for error in call.all_problems()} - never
+
+    assert codes - words.troubles.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese"),
+    [
+        (1, "1 second", "1 秒"),
+        (2, "2 seconds", "2 秒"),
+        (119, "119 seconds", "119 秒"),
+        (120, "2 minutes", "2 分钟"),
+        (121, "3 minutes", "3 分钟"),
+    ],
+)
+def test_spans_are_told_in_words(seconds: int, english: str, chinese: str) -> None:
+    assert (ENGLISH.span(seconds), CHINESE.span(seconds)) == (english, chinese)
+
+
+def test_unknown_problem_is_told_too() -> None:
+    assert speak("en").trouble("new_in_the_next_version") == ENGLISH.troubles["internal_error"]
+
+
+# ── the log ──
+
+
+def test_every_form_is_an_event_with_its_client_and_outcome(desk: Desk, visitor: Visitor) -> None:
+    visitor.send("phone", phone=PHONE)
+    visitor.send("code", code="000001" if visitor.code() == "000000" else "000000")
+    told = [facts for facts in desk.house.events.of("call") if facts["endpoint"] == "hosted_form"]
+
+    assert [(facts["client"], facts["status"], facts["code"]) for facts in told] == [
+        ("shop", 303, ""),
+        ("shop", 303, "wrong_code"),
+    ]
+    assert told[0]["phone_masked"] == "+86 138****8000"
+    assert told[0]["address"]
+
+
+def test_no_secret_of_a_page_is_told(desk: Desk, visitor: Visitor) -> None:
+    proof = visitor.finish().forms[0].fields["proof"]
+    said = repr(desk.house.events.seen)
+
+    for secret in (PHONE, visitor.code(), proof, visitor.url.rpartition("/")[2]):
+        assert secret not in said
+
+
+def test_code_and_number_never_stand_in_a_page(visitor: Visitor) -> None:
+    visitor.send("phone", phone=PHONE)
+    asked = visitor.open().text
+    code = visitor.code()
+    visitor.send("code", code=code)
+    done = visitor.open().text
+
+    assert PHONE not in asked
+    assert code not in asked + done
+    assert PHONE not in done
