@@ -1,0 +1,105 @@
+"""Masters that die under load: what Sentinels and a cluster make of it, against docs/operations.md."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from clusters import eventually, running_cluster
+from deployment import Deployment, running_service
+from faults.crowd import Crowd
+from history import check
+from sentinels import running_sentinels
+from servers import Server, redis_binary
+
+Note = Callable[[str, object], None]
+
+LAG = 1.0
+"""Seconds: far more than a replica lags behind on one machine; what is younger may be lost."""
+
+LATEST = 20.0
+"""Seconds in which everybody must be served again, on a machine of any noise; mostly it takes one or two."""
+
+
+def pointed_at(url: str, *more: str) -> Callable[[str], str]:
+    """Return what lets a configuration lead to *url*."""
+
+    def change(text: str) -> str:
+        before, _, after = text.partition('url = "')
+        return f'{before}url = "{url}"\n' + "\n".join(more) + after.partition('"')[2]
+
+    return change
+
+
+def kill_under_load(service: Deployment, victim: Server, note: Note) -> tuple[Crowd, float]:
+    """Kill *victim* in the midst of a crowd, and let the crowd go on until it is served again."""
+    crowd = Crowd(service)
+    with crowd.coming():
+        eventually(lambda: len(crowd.redeemed) > 40)
+        died_at = time.time()
+        victim.process.kill()
+        victim.process.wait()
+        eventually(lambda: bool(crowd.failed()))
+        eventually(lambda: service.get("/readyz").status == 200)
+        back_at = time.time()
+        eventually(lambda: crowd.served_since(back_at) > 40)
+    note("ready after s", round(back_at - died_at, 2))
+    note("last failure after s", round(crowd.recovery(died_at), 2))
+    note("calls", len(crowd.history.calls))
+    note("failed", len(crowd.failed()))
+    note("outcomes", dict(crowd.outcomes()))
+    note("verifications lost", len(crowd.forgotten()))
+    assert crowd.recovery(died_at) < LATEST
+    assert set(crowd.outcomes()) <= {200, 201, 202, 404, 503}
+    assert service.process.poll() is None
+    return crowd, died_at
+
+
+def test_sentinels_find_another_master_and_what_waited_for_replicas_is_not_lost(
+    tmp_path: Path, record_property: Note
+) -> None:
+    with running_sentinels(redis_binary(), replicas=2) as watched:
+        change = pointed_at(watched.url(), "wait_replicas = 1")
+        with running_service(watched.master, tmp_path, change=change) as service:
+            crowd, _ = kill_under_load(service, watched.master, record_property)
+
+            assert watched.master_port() in {replica.port for replica in watched.replicas}
+            again = crowd.try_again()
+            record_property("codes and proofs taken twice", list(map(len, again)))
+            assert again == ([], [])
+            assert crowd.forgotten() == []
+            check(crowd.written())
+
+
+def test_cluster_goes_on_without_a_master_and_loses_what_its_replica_had_not(
+    tmp_path: Path, record_property: Note
+) -> None:
+    with running_cluster(redis_binary(), 3, 3) as cluster:
+        change = pointed_at(cluster.url())
+        with running_service(cluster.masters[0], tmp_path, change=change) as service:
+            crowd, died_at = kill_under_load(service, cluster.masters[0], record_property)
+
+            codes, proofs = crowd.try_again()
+            record_property("codes and proofs taken twice", [len(codes), len(proofs)])
+            lost = {one.verification_id for one in codes + proofs} | {
+                call.verification_id for call in crowd.forgotten()
+            }
+            assert went_on(crowd, died_at)
+            assert opened_before(crowd, died_at - LAG).isdisjoint(lost)
+            history = crowd.written()
+            history.calls = [call for call in history.calls if call.verification_id not in lost]
+            check(history)
+
+
+def went_on(crowd: Crowd, died_at: float) -> bool:
+    """Tell whether phones of the other masters were served while one was missing."""
+    gone = crowd.recovery(died_at)
+    return any(
+        call.status in (200, 201) and died_at < call.began and call.ended < died_at + gone
+        for call in crowd.history.calls
+    )
+
+
+def opened_before(crowd: Crowd, moment: float) -> set[str]:
+    return {one.verification_id for one in crowd.signed_in if one.at < moment}
