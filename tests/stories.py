@@ -22,6 +22,7 @@ from otp_service.ports import (
 from otp_service.store import scripts
 from otp_service.store.servers import Servers
 from otp_service.store.store import RedisStore
+from otp_service.store.terms import Wait
 from otp_service.verification import Verification
 
 RIGHT, WRONG = b"r" * 16, b"w" * 16
@@ -128,9 +129,10 @@ def make_phone(
     client: redis.Redis,
     shebang: bool = True,  # noqa: FBT001, FBT002
     servers: Servers | None = None,
+    wait: Wait | None = None,
 ) -> Phone:
     """Return a phone that nothing is known of; tests look in by *client*, the store works on *servers*."""
-    store = RedisStore(servers or client, Quiet(), shebang=shebang)
-    runner = MovableRunner(servers or client, shebang=shebang)
+    store = RedisStore(servers or client, Quiet(), shebang=shebang, wait=wait)
+    runner = MovableRunner(servers or client, shebang=shebang, wait=wait)
     store._scripts = runner
     return Phone(store, client, runner, PhoneSlot(secrets.token_urlsafe(12), LIMITS))

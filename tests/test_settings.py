@@ -20,6 +20,7 @@ from otp_service.errors import InvalidProof
 from otp_service.phone import Phone
 from otp_service.proofs import ProofSigner
 from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, production_mistakes
+from otp_service.settings.crosscheck import REDIS_SCHEMES
 from otp_service.settings.production import EXAMPLE_SECRET_KEY
 
 ROOT = Path(__file__).parents[1]
@@ -675,6 +676,56 @@ def test_a_mistake_with_a_secret_file_is_told(raw: Raw, setting: str, value: obj
 
     assert f"routes[0].{setting}: {sentence}" in str(caught.value).splitlines()
     assert SENTINEL not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["password_file", "sentinel_password_file", "ca_file", "cert_file", "key_file"]
+)
+@pytest.mark.parametrize("path", [f"/nowhere/{SENTINEL}", f"\0{SENTINEL}"], ids=["nowhere", "no path"])
+def test_file_of_redis_that_cannot_be_read_is_told(raw: Raw, name: str, path: str) -> None:
+    raw["redis"][name] = path
+    environ = {f"OTP_SERVICE__{table.upper()}": json.dumps(values) for table, values in raw.items()}
+
+    with pytest.raises(SettingsError) as caught:
+        load(None, environ)
+
+    assert f"redis.{name}: names a file that cannot be read" in str(caught.value).splitlines()
+    assert SENTINEL not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"wait_replicas": 1, "wait_timeout": 0.5},
+            "redis.wait_timeout: must be less than redis.read_timeout",
+        ),
+        ({"wait_replicas": 6}, "redis.wait_replicas: must be at most 5"),
+        (
+            {"url": "rediss://r", "cert_file": "/dev/null"},
+            "redis.cert_file: and redis.key_file are given together or not at all",
+        ),
+        ({"ca_file": "/dev/null"}, "redis.ca_file: is for TLS, which redis.url asks for by rediss"),
+        (
+            {"cert_file": "/dev/null", "key_file": "/dev/null"},
+            "redis.cert_file: is for TLS, which redis.url asks for by rediss",
+        ),
+    ],
+)
+def test_what_redis_is_asked_for_must_agree(raw: Raw, settings: Raw, sentence: str) -> None:
+    raw["redis"] |= settings
+
+    with pytest.raises(SettingsError) as caught:
+        from_mapping(raw)
+
+    assert str(caught.value).splitlines()[-1] == sentence
+
+
+@pytest.mark.parametrize("url", [f"{scheme}somewhere" for scheme in REDIS_SCHEMES])
+def test_every_form_of_a_redis_url_is_taken(raw: Raw, url: str) -> None:
+    raw["redis"]["url"] = url
+
+    assert from_mapping(raw).redis.is_tls == url.startswith("rediss")
 
 
 # ── production ──

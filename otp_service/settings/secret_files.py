@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,16 @@ def unreadable_files(raw: Json) -> Iterator[Mistake]:
     table = _table(raw.get("redis"))
     for name in REDIS_FILES:
         file = table.get(name)
-        if isinstance(file, str) and not os.access(file, os.R_OK):
+        if isinstance(file, str) and not _can_be_read(file):
             yield Mistake(place(("redis", name)), "names a file that cannot be read")
+
+
+def _can_be_read(file: str) -> bool:
+    try:
+        Path(file).read_bytes()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _replace(

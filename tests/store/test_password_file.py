@@ -1,0 +1,85 @@
+"""A password that changes without a restart: its file is read whenever a connection is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clusters import tell
+from sentinels import running_sentinels
+from servers import Server, redis_binary, running
+from stories import Quiet
+
+from otp_service.errors import StoreUnavailable
+from otp_service.store.rights import sentinel_rules, server_rules
+from otp_service.store.store import RedisStore
+from otp_service.store.terms import Terms
+from otp_service.store.topology import reach
+
+USER = "otp_service"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running(redis_binary()) as server:
+        tell(server, "ACL", "SETUSER", USER, "reset", "on", ">first", *server_rules())
+        yield server
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "password"
+    path.write_text("first\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def stores(server: Server, file: Path) -> list[RedisStore]:
+    """Three of them, none of which has connected yet."""
+    url = f"redis://{USER}:of-no-use@127.0.0.1:{server.port}"
+    return [RedisStore(reach(url, Terms(password_file=file)), Quiet()) for _ in range(3)]
+
+
+def test_password_is_rotated_without_a_refused_call(
+    server: Server, file: Path, stores: list[RedisStore]
+) -> None:
+    first, second, third = stores
+    first.check()
+    tell(server, "ACL", "SETUSER", USER, ">second")
+    second.check()
+    file.write_text("second\n", encoding="utf-8")
+    tell(server, "ACL", "SETUSER", USER, "<first")
+
+    for store in (third, first, second):
+        store.check()
+
+
+def test_wrong_password_is_read_again_at_the_next_call(file: Path, stores: list[RedisStore]) -> None:
+    store = stores[0]
+    file.write_text("wrong", encoding="utf-8")
+    with pytest.raises(StoreUnavailable):
+        store.check()
+    file.unlink()
+    with pytest.raises(StoreUnavailable):
+        store.check()
+
+    file.write_text("first", encoding="utf-8")
+    store.check()
+
+
+def test_password_of_the_default_user_may_lie_in_a_file(server: Server, file: Path) -> None:
+    tell(server, "CONFIG", "SET", "requirepass", "first")
+
+    RedisStore(reach(f"redis://127.0.0.1:{server.port}", Terms(password_file=file)), Quiet()).check()
+
+
+def test_sentinels_may_ask_for_a_password_too(file: Path) -> None:
+    with running_sentinels(redis_binary(), replicas=0, sentinels=1) as watched:
+        tell(watched.sentinels[0], "ACL", "SETUSER", USER, "reset", "on", ">first", *sentinel_rules())
+        tell(watched.sentinels[0], "ACL", "SETUSER", "default", "off")
+        known = Terms(sentinel_username=USER, sentinel_password_file=file)
+
+        RedisStore(reach(watched.url(), known), Quiet()).check()
+        with pytest.raises(StoreUnavailable):
+            RedisStore(reach(watched.url(), Terms()), Quiet()).check()

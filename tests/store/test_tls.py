@@ -1,0 +1,126 @@
+"""TLS with an authority of one's own, made on the fly."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from clusters import running_cluster
+from servers import Server, free_port, redis_binary, running, skip_or_fail
+from stories import Quiet
+
+from otp_service.errors import StoreUnavailable
+from otp_service.store.store import RedisStore
+from otp_service.store.terms import Terms
+from otp_service.store.topology import reach
+
+NEW_KEY = ("-newkey", "rsa:2048", "-nodes")
+
+
+@dataclass(frozen=True)
+class Authority:
+    """An authority with its files in *folder*."""
+
+    folder: Path
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "ca.pem"
+
+    def certify(self, name: str, host: str) -> tuple[Path, Path]:
+        """Return a certificate for *host*, and its key."""
+        key, request, certificate = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
+        openssl(
+            "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request
+        )
+        names = self.folder / f"{name}.ext"
+        names.write_text(f"subjectAltName={host}\n", encoding="utf-8")
+        signer = ["-CA", self.ca, "-CAkey", self.folder / "ca.key", "-CAcreateserial"]
+        openssl("x509", "-req", "-in", request, "-out", certificate, "-extfile", names, "-days", "2", *signer)
+        return certificate, key
+
+
+def openssl(*arguments: str | Path) -> None:
+    if shutil.which("openssl") is None:
+        skip_or_fail("openssl is not installed")
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def authority(folder: Path) -> Authority:
+    folder.mkdir()
+    made = Authority(folder)
+    files = ["-keyout", folder / "ca.key", "-out", made.ca]
+    openssl(
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={folder.name}", "-days", "2", *files
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("tls") / "ours")
+
+
+@contextmanager
+def serving_tls(ours: Authority, *more: str) -> Iterator[tuple[Server, int]]:
+    port = free_port()
+    with running(redis_binary(), *options(ours, port), *more) as server:
+        yield server, port
+
+
+def options(ours: Authority, port: int) -> list[str]:
+    certificate, key = ours.certify("redis", "IP:127.0.0.1")
+    files = [
+        "--tls-cert-file",
+        str(certificate),
+        "--tls-key-file",
+        str(key),
+        "--tls-ca-cert-file",
+        str(ours.ca),
+    ]
+    return ["--tls-port", str(port), "--tls-auth-clients", "no", *files]
+
+
+def check(url: str, terms: Terms) -> None:
+    RedisStore(reach(url, terms), Quiet()).check()
+
+
+def test_own_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:
+    with serving_tls(ours) as (_, port):
+        url = f"rediss://127.0.0.1:{port}"
+        check(url, Terms(ca_file=ours.ca))
+
+        for terms in (Terms(), Terms(ca_file=authority(tmp_path / "theirs").ca)):
+            with pytest.raises(StoreUnavailable):
+                check(url, terms)
+
+
+def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
+    with serving_tls(ours) as (_, port), pytest.raises(StoreUnavailable):
+        check(f"rediss://localhost:{port}", Terms(ca_file=ours.ca))
+
+
+def test_plain_text_is_no_tls(ours: Authority, redis_server: Server) -> None:
+    with pytest.raises(StoreUnavailable):
+        check(redis_server.url.replace("redis://", "rediss://"), Terms(ca_file=ours.ca))
+
+
+def test_redis_that_asks_for_a_certificate_gets_ours(ours: Authority) -> None:
+    certificate, key = ours.certify("service", "DNS:service")
+    with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
+        url, terms = f"rediss://127.0.0.1:{port}", Terms(ca_file=ours.ca)
+        check(url, replace(terms, cert_file=certificate, key_file=key))
+
+        with pytest.raises(StoreUnavailable):
+            check(url, terms)
+
+
+def test_cluster_is_reached_over_tls(ours: Authority) -> None:
+    port = free_port()
+    with running_cluster(redis_binary(), 1, 0, *options(ours, port), "--tls-cluster", "yes"):
+        check(f"rediss+cluster://127.0.0.1:{port}", Terms(ca_file=ours.ca))

@@ -1,0 +1,149 @@
+"""Writes that must last wait for a replica, and are no success without it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+from clusters import eventually, is_in_step
+from servers import Server, redis_binary, running
+from stories import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
+
+from otp_service.codes import CodeType
+from otp_service.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable, WrongCode
+from otp_service.limits import Budget
+from otp_service.ports import Approval, Attempt
+from otp_service.store.health import UnfitStore
+from otp_service.store.terms import Terms, Wait
+from otp_service.store.topology import reach
+from otp_service.verification import Status, Verification
+
+WAIT = Wait(replicas=1, seconds=0.1)
+
+
+@dataclass
+class Pair:
+    """A master and its replica, which a test can freeze."""
+
+    master: Server
+    replica: Server
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        os.kill(self.replica.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.replica.process.pid, signal.SIGCONT)
+
+    def phone(self, phone: Phone | None = None) -> Phone:
+        """A phone, or the one that is given, over connections that have written nothing yet."""
+        fresh = make_phone(self.master.client(), servers=reach(self.master.url, Terms()), wait=WAIT)
+        return fresh if phone is None else replace(fresh, slot=phone.slot)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    with (
+        running(redis_binary()) as master,
+        running(redis_binary(), "--replicaof", f"127.0.0.1 {master.port}") as replica,
+    ):
+        eventually(lambda: is_in_step(replica))
+        yield Pair(master, replica)
+
+
+def submit(phone: Phone, opened: Verification, digest: bytes, call: bytes) -> Approval:
+    attempt = Attempt({"2026a": digest}, frozenset(CodeType), at=0, id=call)
+    return phone.store.attempt(phone.slot, CLIENT, opened.verification_id, attempt)
+
+
+def kinds(phone: Phone) -> list[object]:
+    assert isinstance(phone.store._events, Quiet)
+    return [facts["kind"] for _, facts in phone.store._events.seen]
+
+
+def test_with_a_replica_everything_succeeds(pair: Pair) -> None:
+    phone = pair.phone()
+    opened = phone.open()
+    with pytest.raises(WrongCode):
+        phone.submit(opened, WRONG)
+
+    assert phone.submit(opened, RIGHT) == "login"
+    assert not phone.store.redeem(phone.slot.tag, opened.verification_id, 60)
+    phone.store.check()
+    assert phone.store.inspect().replicas == 1
+
+
+def test_approval_that_no_replica_has_is_none_and_its_own_call_may_repeat_it(pair: Pair) -> None:
+    phone = pair.phone()
+    opened = phone.open()
+    with pair.frozen():
+        with pytest.raises(StoreUnavailable):
+            submit(phone, opened, RIGHT, b"this call")
+        assert kinds(phone) == ["NotReplicated"]
+        with pytest.raises(StoreUnavailable):
+            submit(pair.phone(phone), opened, RIGHT, b"this call")
+
+    with pytest.raises(AlreadyVerified):
+        submit(phone, opened, RIGHT, b"another call")
+    assert submit(pair.phone(phone), opened, RIGHT, b"this call").purpose == "login"
+
+
+def test_slot_that_no_replica_has_is_given_back(pair: Pair) -> None:
+    phone = pair.phone()
+    budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2)
+    phone.budgets = {budget: 1}
+    with pair.frozen(), pytest.raises(StoreUnavailable):
+        phone.open()
+
+    assert phone.stored() == []
+    assert phone.open().status is Status.PENDING
+
+
+def test_resend_that_no_replica_has_costs_nothing(pair: Pair) -> None:
+    phone = pair.phone()
+    opened = phone.open()
+    phone.pass_time(60)
+    with pair.frozen(), pytest.raises(StoreUnavailable):
+        phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, {})
+
+    assert len(phone.read(opened).sends) == 1
+    assert len(phone.resend(opened).sends) == 2
+
+
+def test_redemption_that_no_replica_has_is_none_and_its_own_call_may_repeat_it(pair: Pair) -> None:
+    phone = pair.phone()
+    tag, vid = phone.slot.tag, new_verification().verification_id
+    with pair.frozen():
+        for one in (phone, pair.phone(phone)):
+            with pytest.raises(StoreUnavailable):
+                one.store.redeem(tag, vid, 60, b"this call")
+
+    with pytest.raises(ProofRedeemed):
+        phone.store.redeem(tag, vid, 60, b"another call")
+    assert phone.store.redeem(tag, vid, 60, b"this call")
+
+
+def test_what_may_be_lost_waits_for_nobody(pair: Pair) -> None:
+    phone = pair.phone()
+    opened = phone.open()
+    with pair.frozen():
+        assert phone.read(opened).status is Status.PENDING
+        phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+
+    assert kinds(phone) == []
+
+
+def test_master_with_too_few_replicas_is_unfit(redis_server: Server) -> None:
+    with redis_server.client() as client:
+        phone = make_phone(client, wait=WAIT)
+        with pytest.raises(UnfitStore) as unfit:
+            phone.store.check()
+
+        assert "wait_replicas (1)" in unfit.value.reason
+        assert phone.store.inspect().unfit == unfit.value.reason
