@@ -85,8 +85,8 @@ class Flight:
                 commands = [*commands, ("WAIT", wait.replicas, round(wait.seconds * 1000))]
             packed = self._connection.pack_commands(commands)
             self._connection.send_packed_command(packed, check_health=False)
-        except BaseException:
-            self.drop()
+        except BaseException as error:
+            self._lose(error)
             raise
 
     def end(self) -> Told:
@@ -98,8 +98,8 @@ class Flight:
         try:
             replies = [_reply(self._connection) for _ in range(self._count)]
             lasts = self._wait is None or _reached(_reply(self._connection), self._wait.replicas)
-        except BaseException:
-            self.drop()
+        except BaseException as error:
+            self._lose(error)
             raise
         self._pool.release(self._connection)
         self._connection = None
@@ -107,6 +107,12 @@ class Flight:
             # The master has become a replica: its address may lead to another server by now.
             self._pool.disconnect()
         return Told(replies, lasts)
+
+    def _lose(self, error: BaseException) -> None:
+        """Give the connection up. If the server has ended it, it has ended those that nobody uses as well."""
+        self.drop()
+        if isinstance(error, redis.ConnectionError):
+            self._pool.disconnect()
 
     def drop(self) -> None:
         """Give the connection back without reading from it; it has been ended before, nothing happens.

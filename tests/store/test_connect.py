@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 import redis
-from servers import Server, free_port
+from servers import Server, free_port, redis_binary, running
 
 from otp_service.store.connect import BadRedisUrl, connect
+from otp_service.store.wire import Wire
 
 
 @contextmanager
@@ -142,3 +143,30 @@ def test_idle_connections_can_be_left_and_are_made_anew(redis_server: Server) ->
         client.connection_pool.disconnect()
 
         assert client.client_id() != number
+
+
+def test_server_that_ended_its_connections_costs_one_call_and_not_one_for_each(
+    redis_server: Server,
+) -> None:
+    with connect(redis_server.url) as client, redis_server.client() as operator:
+        wire = Wire(client)
+        for flight in [wire.begin([("CLIENT", "ID")], None) for _ in range(5)]:
+            (number,) = flight.end().replies
+            operator.client_kill_filter(_id=number)
+        with pytest.raises(redis.ConnectionError):
+            wire.trip([("PING",)])
+
+        assert [wire.trip([("PING",)]).replies for _ in range(5)] == [[b"PONG"]] * 5
+
+
+def test_master_that_became_a_replica_is_left(redis_server: Server) -> None:
+    with running(redis_binary()) as server, connect(server.url) as client, server.client() as operator:
+        wire = Wire(client)
+        before = [flight.end().replies for flight in [wire.begin([("CLIENT", "ID")], None) for _ in range(3)]]
+        operator.replicaof("127.0.0.1", redis_server.port)
+        (refused,) = wire.trip([("SET", "test_connect", b"1", "EX", 10)]).replies
+        operator.replicaof("NO", "ONE")
+        after = [flight.end().replies for flight in [wire.begin([("CLIENT", "ID")], None) for _ in range(3)]]
+
+        assert isinstance(refused, redis.ReadOnlyError)
+        assert not set(map(str, before)) & set(map(str, after))
