@@ -97,7 +97,7 @@ class Soak:
                 self.story(chance)
             except (OSError, HTTPException):
                 time.sleep(0.05)  # the worker died that we spoke to
-            time.sleep(chance.uniform(0, 0.1))
+            time.sleep(chance.uniform(0.1, 0.4))
 
     def story(self, chance: random.Random) -> None:
         """Ask for a code, and do with it what people do."""

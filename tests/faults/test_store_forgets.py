@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from deployment import new_phone
-from faults.ground import Ground, prepared, standing_on
+from faults.ground import Ground, is_refused_for_now, prepared, standing_on
 from faults.keeper import Keeper, kept
 from faults.relay import Relay
-from history import findings
+from history import check, findings
 from servers import redis_binary
 from sms.doubles import eventually
 
@@ -21,7 +21,7 @@ LOG = ("--appendonly", "yes", "--appendfsync", "no")
 
 
 @contextmanager
-def replicated() -> Iterator[tuple[Ground, Keeper, Relay]]:
+def replicated(change: Callable[[str], str] = lambda text: text) -> Iterator[tuple[Ground, Keeper, Relay]]:
     """A ground whose store has a replica, and the relay between the two."""
     with ExitStack() as stack:
         master = stack.enter_context(kept(redis_binary(), "--repl-diskless-sync-delay", "0"))
@@ -31,7 +31,8 @@ def replicated() -> Iterator[tuple[Ground, Keeper, Relay]]:
             client.replicaof("127.0.0.1", between.port)
             assert eventually(lambda: client.info("replication")["master_link_status"] == "up", 10)
         relay = stack.enter_context(Relay(master.port))
-        ground = stack.enter_context(standing_on(master, relay, f"redis://127.0.0.1:{relay.port}/0"))
+        url = f"redis://127.0.0.1:{relay.port}/0"
+        ground = stack.enter_context(standing_on(master, relay, url, change))
         yield ground, replica, between
 
 
@@ -83,6 +84,41 @@ def test_f17_failover_with_loss_undoes_what_the_replica_had_not_heard_and_no_mor
                 f"a code for {opened} was evaluated after its end",
             ]
         )
+
+
+def waits_for_replicas(text: str) -> str:
+    return text.replace("[redis]", "[redis]\nwait_replicas = 1")
+
+
+def test_f17_with_replicas_to_wait_for_nothing_that_was_answered_is_lost() -> None:
+    with replicated(waits_for_replicas) as (ground, replica, between):
+        phone, asked, used = new_phone(), new_phone(), new_phone()
+        opened, over = ground.open(phone), ground.open(used)
+        right = ground.code(phone)
+        assert ground.approve(used, over).status == 200
+
+        between.freeze()
+        unapproved = ground.shop.verify(phone, opened, right)
+        unsent = ground.shop.request(asked)
+        ground.keeper.kill()
+        between.cut()  # what it held is lost
+        with replica.client() as client:
+            client.replicaof("NO", "ONE")
+            client.config_set("repl-diskless-sync-delay", 0)
+        ground.relay.target = replica.port
+        ground.relay.cut()
+
+        assert is_refused_for_now(unapproved)
+        assert is_refused_for_now(unsent)
+        assert ground.sms(asked) == []
+        assert ground.service.get("/readyz").status == 503, "the new master has no replica"
+        with kept(redis_binary()) as another, another.client() as client:
+            client.replicaof("127.0.0.1", replica.port)
+            ground.is_well()
+            assert ground.approve(used, over).body["code"] == "already_verified"
+            assert ground.shop.verify(phone, opened, right).status == 200
+            ground.history.sms, ground.history.log = ground.sms(), ground.log()
+        check(ground.history)
 
 
 # ── F18: it starts again ──
