@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,14 +37,14 @@ def file(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[dict[str, str]]:
+def started(*arguments: str, lines: int = 2) -> Iterator[dict[str, str]]:
     """Run the sandbox until the block ends; yield what it says of itself."""
     command = [sys.executable, "-m", "otp_service", "sandbox", "--port", "0", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
-            lines = [process.stdout.readline().split(maxsplit=1) for _ in range(2)]
-            yield {name: value.strip() for name, value in lines}
+            told = [process.stdout.readline() for _ in range(lines)]
+            yield {line[:10].strip(): line[10:].strip() for line in told}
             process.terminate()
             assert process.wait(20) == 0
         finally:
@@ -109,6 +110,36 @@ def test_options_count_more_than_the_file(file: Path) -> None:
 
     assert (account.delivery_seconds, account.report_url) == (9.0, "http://127.0.0.1:1/")
     assert account.reply_url == "http://127.0.0.1:8080/replies"
+
+
+def test_port_that_is_taken_is_told_in_a_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = refused("--port", str(port)).output
+
+    assert told == f"cannot listen on 127.0.0.1, port {port}: Address already in use\n"
+    assert "no such address" in refused("--host", "no-such-host.invalid").output
+
+
+def test_what_a_call_needs_is_told(file: Path) -> None:
+    """The key, and what has passed its review: a first call from another program needs nothing else."""
+    with started(lines=5) as told:
+        assert told["sends as"] == "云通信测试"
+        assert "SMS_100000001" in told["by"].split(", ")
+        assert "SMS_100000008" not in told["by"]
+        name, _, secret = told["key"].partition(":")
+        params = {"SignName": told["sends as"], "TemplateCode": told["by"].split(", ")[0]}
+        sent = asked(
+            told["sandbox"],
+            AccessKey(name, secret),
+            "SendSms",
+            PhoneNumbers="13800138000",
+            TemplateParam='{"code":"123456"}',
+            **params,
+        )
+        assert sent["Code"] == "OK"
+    with started("--config", str(file), lines=4) as told:
+        assert (told["sends as"], told["by"]) == ("我的签名", "SMS_1")
 
 
 def test_nothing_said_is_the_default_account() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ import click
 from otp_service.aliyun.mns import MessageType
 from otp_service.aliyun.timestamps import parse_timestamp
 from otp_service.commands.stop import StopWish
-from otp_service.sandbox import SandboxConfig, StsKey, start_sandbox
+from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
 from otp_service.sandbox.clock import Clock, utc_now
 from otp_service.sandbox.reviews import Review
 from otp_service.settings import SettingsError
@@ -46,13 +47,31 @@ def run(
     keys |= _read_keys(access_keys)
     made = {} if keys else {"sandbox": secrets.token_urlsafe(18)}
     ticking = utc_now if clock is None else _frozen(clock)
+    played = _config(account, keys or made)
     wish = StopWish()
-    with start_sandbox(_config(account, keys or made), host=host, port=port, clock=ticking) as server:
+    with _started(played, host, port, ticking) as server:
         click.echo(f"sandbox   {server.url}")
         click.echo(f"inbox     {server.inbox_url}")
         for name, secret in made.items():
             click.echo(f"key       {name}:{secret}")
+        click.echo(f"sends as  {_approved(played, played.sign_names)}")
+        click.echo(f"by        {_approved(played, played.templates)}")
+        sys.stdout.flush()
         wish.wait()
+
+
+def _started(config: SandboxConfig, host: str, port: int, clock: Clock) -> SandboxServer:
+    try:
+        return start_sandbox(config, host=host, port=port, clock=clock)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
+        click.echo(f"cannot listen on {host}, port {port}: {why}", err=True)
+        sys.exit(2)
+
+
+def _approved(config: SandboxConfig, names: Iterable[str]) -> str:
+    """List what may send: the sign names, or the templates, that have passed their review."""
+    return ", ".join(sorted(set(names) - set(config.reviews)))
 
 
 def _account(config: Path | None, given: dict[str, object]) -> SandboxTable:

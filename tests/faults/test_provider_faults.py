@@ -351,6 +351,43 @@ def _issued_at(at: Bench, key: str) -> int:
     return int.from_bytes(stored[6:12], "big")
 
 
+# ── a provider that holds everybody ──
+
+
+def narrow(text: str) -> str:
+    """One worker with two places for sends."""
+    text = text.replace("workers = 2", "workers = 1")
+    return text.replace("[log]", "[sms]\nread_timeout = 5.0\nmax_in_flight = 2\n[log]")
+
+
+def test_send_beyond_those_in_flight_is_refused_at_once_and_costs_nothing(
+    redis_server: Server, tmp_path: Path
+) -> None:
+    with bench(redis_server, tmp_path, narrow) as at:
+        opened = at.request(phone := new_phone(), treatments.honestly).body["verification_id"]
+        code, before = at.service.code(phone), at.budget()
+        at.proxy.treat = treatments.swallowed
+        held = [threading.Thread(target=at.service.request, args=(new_phone(),)) for _ in range(2)]
+        for thread in held:
+            thread.start()
+        assert eventually(lambda: at.proxy.seen == 3)
+
+        began = time.monotonic()
+        beyond = at.service.request(late := new_phone())
+        took = time.monotonic() - began
+        verified = at.service.verify(phone, opened, code)
+
+        for thread in held:
+            thread.join()
+        assert (beyond.status, beyond.body["code"]) == (503, "provider_unavailable")
+        assert 1 <= int(beyond.headers["retry-after"]) <= 5
+        assert took < 4  # those in flight end after 5
+        assert verified.status == 200
+        assert at.budget() == before + 2
+        at.proxy.treat = treatments.honestly
+        assert may_ask_at_once(at, late)
+
+
 # ── F30: the same request many times ──
 
 
