@@ -875,6 +875,22 @@ MUTANTS = (
         "tests/sms/test_breaker.py",
     ),
     mutant(
+        "R47",
+        "an SMS that was handed to nobody closes the breaker",
+        "sms/lane.py",
+        "        if verdict.trouble is Trouble.UNASKED:\n            return\n",
+        "",
+        "tests/sms/test_routes.py",
+    ),
+    mutant(
+        "R47",
+        "a refused account rests one template only",
+        "sms/lane.py",
+        "self._pause(EVERY_TEMPLATE, verdict.outcome)",
+        "self._pause(template.template_code, verdict.outcome)",
+        "tests/sms/test_routes.py",
+    ),
+    mutant(
         "R48",
         "no bulkhead",
         "sms/gate.py",
