@@ -35,7 +35,7 @@ class Account:
             return
         yield self._sign_name(sign_name, first)
         for template in templates:
-            yield from self._template(template, ttl)
+            yield from self._template(template, sign_name, ttl)
         yield self._may_query()
         yield from read_probe(self._probe(sign_name, templates[0]), "dysms:SendSms", self._route)
 
@@ -50,7 +50,7 @@ class Account:
             return self._not_seen("sign name", name, "dysms:QuerySmsSign", told, fix)
         return self._reviewed("sign name", name, str(told.fields.get("SignStatus")), told.fields)
 
-    def _template(self, template: Template, ttl: int) -> Iterator[Finding]:
+    def _template(self, template: Template, sign_name: str, ttl: int) -> Iterator[Finding]:
         code = template.template_code
         told = self._entrance.ask("QuerySmsTemplate", {"TemplateCode": code})
         if told is not None and told.code in UNKNOWN_ACTION:
@@ -60,7 +60,7 @@ class Account:
             yield self._not_seen("template", code, "dysms:QuerySmsTemplate", told, fix)
             return
         yield self._reviewed("template", code, str(told.fields.get("TemplateStatus")), told.fields)
-        yield from examine_text(template, told.fields, ttl, self._route)
+        yield from examine_text(template, told.fields, sign_name=sign_name, ttl=ttl, route=self._route)
 
     def _not_seen(self, check: str, name: str, right: str, told: Told | None, fix: str) -> Finding:
         if told is None or not told.is_inside:

@@ -5,23 +5,48 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from otp_service.aliyun.templates import variables
+from otp_service.aliyun.templates import BadTemplate, check_template, render, sms_size, variables
 from otp_service.doctor.finding import Finding, broken, doubtful, well
-from otp_service.messages import Template
+from otp_service.messages import MAINLAND, Template
+
+MAX_VARIABLES = 2
+"""New texts get one; older ones that were approved with two still send."""
 
 _VERIFICATION = "0"
 _MINUTES = re.compile(r"([0-9]+|[一二两三四五六七八九十]+)\s*(?:分钟|minutes?)", re.IGNORECASE)
 _NUMERALS = {**dict(zip("一二三四五六七八九", range(1, 10), strict=True)), "两": 2}
 
 
-def examine_text(template: Template, fields: Mapping[str, object], ttl: int, route: str) -> Iterator[Finding]:
-    """Tell whether a template's type, variables and minutes fit codes of *ttl* seconds."""
+def examine_text(
+    template: Template, fields: Mapping[str, object], *, sign_name: str, ttl: int, route: str
+) -> Iterator[Finding]:
+    """Tell whether a template's type, text, variables and minutes fit codes of *ttl* seconds."""
     code, text = template.template_code, str(fields.get("TemplateContent", ""))
     if str(fields.get("TemplateType", _VERIFICATION)) != _VERIFICATION:
         fix = "Codes need a template of the type 验证码: notices are slower and may be refused at night."
         yield broken("template", f"{code} is no verification template", fix, route)
     yield _variables(template, text, route)
     yield from _minutes(code, text, ttl, route)
+    if template.nearness(MAINLAND):  # the rules and the lengths of the mainland
+        yield from _rules(code, text, route)
+        yield from _size(code, sign_name, text, route)
+
+
+def _rules(code: str, text: str, route: str) -> Iterator[Finding]:
+    try:
+        check_template(text, max_variables=MAX_VARIABLES)
+    except BadTemplate as error:
+        fix = (
+            "Apply for a text that keeps the rules of docs/aliyun-setup.md: this one may be refused any day."
+        )
+        yield doubtful("template", f"{code}: breaks a rule of verification texts: {error}", fix, route)
+
+
+def _size(code: str, sign_name: str, text: str, route: str) -> Iterator[Finding]:
+    values = dict.fromkeys(variables(text), "123456")
+    if (size := sms_size(render(sign_name, text, values))) > 1:
+        fix = "Shorten it to 70 characters with the sign name and 【】."
+        yield doubtful("template", f"{code}: every code is billed as {size} SMS", fix, route)
 
 
 def _variables(template: Template, text: str, route: str) -> Finding:

@@ -166,7 +166,8 @@ def test_minutes_of_the_text_must_fit_the_life_of_codes(practice: Practice) -> N
 
 def text_findings(text: str, template: Template = LOGIN, ttl: int = 300, **fields: object) -> list[Finding]:
     told = {"TemplateContent": text, "TemplateType": 0, **fields}
-    return [f for f in examine_text(template, told, ttl, "main") if f.level is not Level.OK]
+    findings = examine_text(template, told, sign_name="云通信测试", ttl=ttl, route="main")
+    return [f for f in findings if f.level is not Level.OK]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def text_findings(text: str, template: Template = LOGIN, ttl: int = 300, **field
         ("验证码${code}，5分钟内有效", 300, None),
         ("验证码${code}，五分钟内有效", 300, None),
         ("验证码${code}，十分钟内有效", 600, None),
-        ("Your code is ${code}, valid for 5 minutes", 300, None),
+        ("验证码: your code is ${code}, valid for 5 minutes", 300, None),
         ("验证码${code}", 300, None),
         ("验证码${code}，10分钟内有效", 300, Level.WARN),
         ("验证码${code}，二分钟内有效", 300, Level.WARN),
@@ -190,7 +191,7 @@ def test_minutes_are_read_in_both_languages(text: str, ttl: int, level: Level | 
 
 
 def test_variables_of_text_and_settings_must_be_the_same() -> None:
-    more = text_findings("验证码${code}，${product}")
+    more = text_findings("验证码${code}，来自${product}")
     fewer = text_findings("验证码${code}", replace(LOGIN, params={"product": "shop"}))
     other = text_findings("验证码${number}")
 
@@ -200,8 +201,34 @@ def test_variables_of_text_and_settings_must_be_the_same() -> None:
 
 
 def test_notice_template_is_no_verification_template() -> None:
-    assert [f.level for f in text_findings("${code}", TemplateType=1)] == [Level.FAIL]
-    assert text_findings("${code}", TemplateType="0") == []
+    assert [f.level for f in text_findings("验证码${code}", TemplateType=1)] == [Level.FAIL]
+    assert text_findings("验证码${code}", TemplateType="0") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("您的密码是${code}", "lacks a word such as 验证码"),
+        ("验证码${code}，见 https://example.com", "contains a link"),
+        ("【商城】验证码${code}", "contains 【 or 】"),
+        ("验证码${code}${product}", "has adjacent variables"),
+    ],
+)
+def test_text_that_breaks_a_rule_is_told(text: str, why: str) -> None:
+    template = replace(LOGIN, params={"product": "shop"}) if "product" in text else LOGIN
+
+    (finding,) = text_findings(text, template)
+    assert (finding.level, why in finding.seen) == (Level.WARN, True)
+    assert text_findings(text, replace(template, countries=("international",))) == []
+
+
+def test_text_that_is_billed_twice_is_told() -> None:
+    """With the sign name 70 characters are one SMS."""
+    longest = "验证码${code}" + "。" * (70 - len("【云通信测试】验证码123456"))
+
+    assert text_findings(longest) == []
+    (finding,) = text_findings(longest + "。")
+    assert (finding.level, finding.seen) == (Level.WARN, "SMS_100000001: every code is billed as 2 SMS")
 
 
 # ── answers that the sandbox does not give ──
