@@ -54,6 +54,8 @@ class Built:
 
     app: Flask
     parts: WebParts
+    router: Router
+    ledger: Ledger
     close: Callable[[], None]
 
 
@@ -85,7 +87,7 @@ def from_environment() -> Flask:
     if mistakes := production_mistakes(settings):
         raise SettingsError(mistakes)
     built = build(settings)
-    _at_exit(built.close)
+    at_exit(built.close)
     built.app.wsgi_app = SlowBodies(built.app.wsgi_app, settings.server.threads)  # type: ignore[method-assign]
     return built.app
 
@@ -109,8 +111,13 @@ def build(
     ledger: Ledger | None = None,
     pages: PageStore | None = None,
     challenges: RiskChallenges | None = None,
+    elder: Router | None = None,
 ) -> Built:
-    """Put the service together; what is given stands in for that of the settings."""
+    """Put the service together; what is given stands in for that of the settings.
+
+    *elder* is the router of a service that this one takes the place of: what it still sends fills the
+    bulkhead of this one too.
+    """
     clock = clock or SystemClock()
     closers: list[Callable[[], None]] = []
     events = events or _batched_events(settings, clock, closers)
@@ -121,7 +128,7 @@ def build(
     if ledger is None or pages is None:
         raise ValueError("a store of one's own needs a ledger and pages of its own")
     challenges = challenges or _challenges(settings, clock)
-    router = _router(settings, clock, events)
+    router = _router(settings, clock, events, elder)
     # Late answers of a provider are booked in the store, so the router ends before it.
     closers.append(lambda: _drain(router, settings.server.stop_timeout))
     service = _service(settings, _Ports(store, router, ledger, challenges, clock, events))
@@ -138,7 +145,10 @@ def build(
         dialing=settings.dialing(),
         public_url=settings.service.public_url,
     )
-    return _finished(parts, closers)
+    app = _app_of(parts)
+    built = Built(app, parts, router, ledger, close=_once(closers))
+    app.extensions[EXTENSION] = built
+    return built
 
 
 def build_report_worker(settings: Settings, events: Events) -> Worker:
@@ -187,7 +197,9 @@ def _terms(settings: Settings) -> Terms:
 
 def _store(settings: Settings, events: Events, closers: list[Callable[[], None]]) -> RedisStore:
     if not settings.redis.embedded:
-        return open_store(settings, events)
+        store = open_store(settings, events)
+        closers.append(store.close)
+        return store
     embedded = start_embedded()
     closers.append(embedded.close)
     return RedisStore(embedded.client(), events, shebang=embedded.shebang)
@@ -214,13 +226,13 @@ def _challenges(settings: Settings, clock: Clock) -> RiskChallenges | None:
     return ProofOfWork(settings.keyring(), clock, ttl=settings.risk.ttl)
 
 
-def _router(settings: Settings, clock: Clock, events: Events) -> Router:
+def _router(settings: Settings, clock: Clock, events: Events, elder: Router | None) -> Router:
     in_flight = settings.max_in_flight()
     routes = [
         replace(open_route(table, settings, clock), clients=settings.clients_of(table))
         for table in settings.routes
     ]
-    return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
+    return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight, elder=elder)
 
 
 def open_route(table: RouteTable, settings: Settings, clock: Clock | None = None) -> Route:
@@ -302,13 +314,11 @@ def _uplinks(settings: Settings, clock: Clock, events: Events) -> Uplinks | None
     )
 
 
-def _finished(parts: WebParts, closers: list[Callable[[], None]]) -> Built:
+def _app_of(parts: WebParts) -> Flask:
     app = Flask("otp_service", static_folder=None, template_folder=None)
     app.register_blueprint(create_blueprint(parts))
     install_problems(app, parts)
-    built = Built(app, parts, close=_once(closers))
-    app.extensions[EXTENSION] = built
-    return built
+    return app
 
 
 def _drain(router: Router, seconds: float) -> None:
@@ -325,7 +335,7 @@ def _once(closers: list[Callable[[], None]]) -> Callable[[], None]:
     return close
 
 
-def _at_exit(close: Callable[[], None]) -> None:
+def at_exit(close: Callable[[], None]) -> None:
     """Have *close* called at the end of this process, also of one that multiprocessing has started."""
     atexit.register(close)
     util.Finalize(None, close, exitpriority=10)

@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
+from otp_service.ports import Events
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-_LOUD = {
+_LEVELS = {
     "error": frozenset(
         {"internal_error", "late_callback_failed", "message_crashed", "provider_crashed", "route_paused"}
     ),
@@ -29,6 +31,7 @@ _LOUD = {
             "ledger_lost",
             "message_malformed",
             "queue_trouble",
+            "reload_refused",
             "settlement_lost",
             "route_refused",
             "store_error",
@@ -36,8 +39,12 @@ _LOUD = {
             "wrong_code_alarm",
         }
     ),
+    "debug": frozenset({"round_trip"}),
 }
-"""Events that somebody should look at; every other one is `info`."""
+"""Events that somebody should look at, and those that nobody need; every other one is `info`."""
+
+LOUD = _LEVELS["error"] | _LEVELS["warning"]
+"""Events that somebody should look at."""
 
 _HIDDEN = "<hidden>"
 _SECRET = re.compile(r"[sp]k_[A-Za-z0-9_-]{8}|(?<![0-9A-Za-z])\+?\d[\d -]{9,17}(?![0-9A-Za-z^])")
@@ -95,8 +102,20 @@ class JsonEvents:
         self._output.flush()
 
 
+class Relay:
+    """Implements `ports.Events` by telling each of *hearers*."""
+
+    def __init__(self, *hearers: Events) -> None:
+        self._hearers = hearers
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Pass *event* on."""
+        for hearer in self._hearers:
+            hearer.emit(event, **facts)
+
+
 def _level_of(event: str) -> str:
-    return next((level for level, events in _LOUD.items() if event in events), "info")
+    return next((level for level, events in _LEVELS.items() if event in events), "info")
 
 
 def adopt_logging(events: JsonEvents) -> None:

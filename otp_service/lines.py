@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -21,15 +22,21 @@ MAX_WAITING = 100_000
 
 
 class LineWriter:
-    """Takes lines from any thread and never makes one wait; a stream that fails costs its lines only."""
+    """Takes lines from any thread and never makes one wait; a stream that fails costs its lines only.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    *dropped* is called for every line that nobody took in time.
+    """
+
+    def __init__(self, stream: BinaryIO, dropped: Callable[[], None] = lambda: None) -> None:
         self._stream = stream
+        self._dropped = dropped
         self._start()
         os.register_at_fork(after_in_child=self._start)
 
     def write(self, line: bytes) -> int:
         """Take *line*."""
+        if len(self._waiting) >= MAX_WAITING:
+            self._dropped()
         self._waiting.append(line)
         if not self._wake.is_set():
             self._wake.set()

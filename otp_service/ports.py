@@ -155,13 +155,16 @@ class Approval:
     """What the right code has approved.
 
     *wrong* is how many wrong codes came before it; *at* (unix seconds) is the time of the call that approved
-    it, which is an earlier one when that call is repeated.
+    it, which is an earlier one when that call is repeated. *age* is the seconds since its issue, *route* that
+    of its newest send.
     """
 
     purpose: str
     wrong: int
     at: int
     replayed: bool = False
+    age: float = 0
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,6 +254,7 @@ class Sending:
             "send",
             phone=ask.slot.tag,
             phone_masked=str(ask.phone),
+            country=ask.phone.country,
             client=ask.client.id,
             verification_id=opened.verification_id,
             number=number,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import socket
 import threading
 from collections.abc import Callable
 from contextlib import redirect_stderr, suppress
+from functools import partial
 from io import StringIO
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 from wsgiref.types import WSGIApplication
 
@@ -27,16 +30,17 @@ MAX_CONNECTIONS = 16_384
 OTHER_FILES = 512
 """What a worker opens beside them: connections to Redis and to providers."""
 
-FACTORY = "otp_service.app:from_environment"
+WORKER = "otp_service.worker"
+"""What granian calls its target; who makes the application is told to `serve`."""
 
 _LOGGING: dict[str, Any] = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
 """granian's own handlers give way to ours."""
 
 
-def serve(settings: Settings, announce: Callable[[], None]) -> None:
-    """Run worker processes until SIGTERM or Ctrl-C; each makes its application by `FACTORY`.
+def serve(settings: Settings, worker: Callable[[], WSGIApplication], announce: Callable[[], None]) -> None:
+    """Run worker processes until SIGTERM or Ctrl-C; each calls *worker* for its application.
 
-    *announce* is called once it listens.
+    *worker* can be pickled: not every system forks. *announce* is called once it listens.
 
     Raises:
         OSError: nobody can listen at that address.
@@ -45,8 +49,7 @@ def serve(settings: Settings, announce: Callable[[], None]) -> None:
     _try_to_listen(server.host, server.port)  # granian would panic
     files = open_as_many_as_allowed()
     granian = Granian(
-        FACTORY,
-        factory=True,
+        WORKER,
         address=server.host,
         port=server.port,
         interface=Interfaces.WSGI,
@@ -62,8 +65,26 @@ def serve(settings: Settings, announce: Callable[[], None]) -> None:
         log_level=LogLevels.error,  # its warnings advise on threads, which are ours to choose
         log_dictconfig=_LOGGING,
     )
+    granian.on_startup(_end_workers_that_start)
     granian.on_startup(announce)
-    granian.serve()
+    granian.serve(target_loader=worker, wrap_loader=False)
+
+
+def _end_workers_that_start() -> None:
+    """Have a worker end that is told to before it is ready.
+
+    Until granian gives it handlers of its own a forked worker has those of the main process, which would only
+    note the wish, in the worker's copy of a flag that nobody reads there.
+    """
+    main = os.getpid()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, partial(_stop, main, signal.getsignal(number)))
+
+
+def _stop(main: int, stop_main: Any, number: int, frame: FrameType | None) -> None:
+    if os.getpid() != main:
+        raise SystemExit(0)
+    stop_main(number, frame)
 
 
 def open_as_many_as_allowed() -> int:

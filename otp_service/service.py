@@ -469,6 +469,12 @@ class Service:
         if not approval.replayed:
             scopes = self._suspicion.scopes(ask)
             self._ledger.approved(ask.slot.tag, approval.wrong, self._address_slot(ask), scopes)
+            self._notes.note(
+                purpose=approval.purpose,
+                route=approval.route,
+                country=ask.phone.country,
+                verified_after=round(approval.age, 1),
+            )
         return approval
 
     def _approved(self, ask: Ask, verification_id: str, approval: Approval) -> Approved:

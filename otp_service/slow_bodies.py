@@ -51,7 +51,7 @@ class SlowBodies:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request."""
-        connection = _connection_of(sys._getframe(2))  # noqa: SLF001 - see there
+        connection = _connection_of(sys._getframe(1))  # noqa: SLF001 - see there
         if connection is not None:
             environ["wsgi.input"] = _Body(environ["wsgi.input"], connection, self)
         return self._app(environ, start_response)
@@ -105,5 +105,7 @@ class _Body:
 
 
 def _connection_of(frame: Any) -> Connection | None:
-    """Return the connection that granian's *frame* serves; it hands its application no other way to it."""
-    return frame.f_locals.get("proto") if frame.f_code.co_name == "_runner" else None
+    """Return the connection that granian serves around *frame*; its application gets no other way to it."""
+    while frame is not None and frame.f_code.co_name != "_runner":
+        frame = frame.f_back
+    return frame.f_locals.get("proto") if frame is not None else None

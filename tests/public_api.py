@@ -141,3 +141,31 @@ COMMANDS = [
     "serve",
     "unlock",
 ]
+
+METRICS: dict[str, list[str]] = {
+    # Each metric, and its labels.
+    "otp_service_calls_total": ["endpoint", "code"],
+    "otp_service_call_seconds": ["endpoint"],
+    "otp_service_limits_hit_total": ["limit"],
+    "otp_service_sends_total": ["route", "outcome", "provider_code"],
+    "otp_service_late_sends_total": ["route", "outcome"],
+    "otp_service_sms_total": ["route", "country"],
+    "otp_service_deliveries_total": ["route", "delivery"],
+    "otp_service_approvals_total": ["route", "country"],
+    "otp_service_time_to_verify_seconds": ["route"],
+    "otp_service_challenges_total": ["reason"],
+    "otp_service_guard_blocks_total": ["reason"],
+    "otp_service_guard_trips_total": ["kind", "action"],
+    "otp_service_wrong_code_alarm": [],
+    "otp_service_routes": ["route", "state"],
+    "otp_service_sends_in_flight": [],
+    "otp_service_sends_in_flight_max": [],
+    "otp_service_workers": [],
+    "otp_service_redis_seconds": [],
+    "otp_service_redis_errors_total": ["kind"],
+    "otp_service_redis_connections_busy": [],
+    "otp_service_redis_connections_max": [],
+    "otp_service_ledger_entries_lost_total": [],
+    "otp_service_events_total": ["event"],
+    "otp_service_log_lines_dropped_total": [],
+}

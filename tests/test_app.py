@@ -171,7 +171,7 @@ def test_a_worker_takes_its_settings_from_the_environment_alone(
 ) -> None:
     monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
     ends: list[Callable[[], None]] = []
-    monkeypatch.setattr("otp_service.app._at_exit", ends.append)
+    monkeypatch.setattr("otp_service.app.at_exit", ends.append)
     monkeypatch.setattr("otp_service.app.adopt_logging", lambda _: None)
     tables = raw(redis={"url": redis_server.url}, service={"sms_per_day": 10})
     tables["clients"]["web"]["sms_per_day"] = 10

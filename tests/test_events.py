@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fakes import FakeEvents
 from pydantic import SecretStr
 
 from otp_service.codes import Code
-from otp_service.events import JsonEvents, adopt_logging
+from otp_service.events import JsonEvents, Relay, adopt_logging
 from otp_service.phone import Phone
 
 AT = 1_795_421_261.25
@@ -98,6 +99,21 @@ def test_what_is_below_the_level_is_not_written(output: io.BytesIO) -> None:
     quiet.emit("store_error")
 
     assert [line["event"] for line in lines(output)] == ["store_error"]
+
+
+def test_what_nobody_needs_is_written_at_debug_only(output: io.BytesIO) -> None:
+    events(output).emit("round_trip", seconds=0.001)
+    assert lines(output) == []
+
+    events(output, level="debug").emit("round_trip", seconds=0.001)
+    assert lines(output)[0]["level"] == "debug"
+
+
+def test_a_relay_tells_everybody() -> None:
+    hearers = FakeEvents(), FakeEvents()
+    Relay(*hearers).emit("call", code="")
+
+    assert [hearer.seen for hearer in hearers] == [[("call", {"code": ""})]] * 2
 
 
 # ── the logging of other libraries ──

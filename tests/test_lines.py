@@ -5,6 +5,8 @@ import os
 import threading
 import time
 
+import pytest
+
 from otp_service.lines import LineWriter
 
 
@@ -82,6 +84,17 @@ def test_full_disk_costs_only_the_lines() -> None:
     writer.write(b"kept\n")
 
     assert soon(stream, b"kept\n")
+
+
+def test_lines_that_nobody_took_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otp_service.lines.MAX_WAITING", 3)
+    dropped: list[None] = []
+    writer = LineWriter(Stream(), lambda: dropped.append(None))
+    with writer._writing:  # nothing is taken meanwhile
+        for _ in range(5):
+            writer.write(b"line\n")
+
+    assert len(dropped) == 2
 
 
 def test_forked_process_writes_its_own_lines(tmp_path: object) -> None:

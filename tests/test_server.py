@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from wsgiref.types import StartResponse
 
 import pytest
 
-from otp_service.server import MAX_CONNECTIONS, LocalServer, on_a_free_port
+from otp_service.server import MAX_CONNECTIONS, LocalServer, _stop, on_a_free_port
 
 
 def hello(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -69,3 +71,18 @@ def test_somebody_faster_is_no_reason_to_give_up(capfd: pytest.CaptureFixture[st
     with on_a_free_port(start, port) as server:
         assert not server.url.endswith(f":{port}")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_that_starts_ends_when_it_is_told_to() -> None:
+    """It was forked with the handlers of the main process, whose flag is not its own."""
+    told: list[int] = []
+
+    def stop_main(number: int, _: object) -> None:
+        told.append(number)
+
+    with pytest.raises(SystemExit) as end:
+        _stop(os.getppid(), stop_main, signal.SIGTERM, None)
+    assert end.value.code == 0
+    assert told == []
+    _stop(os.getpid(), stop_main, signal.SIGTERM, None)
+    assert told == [signal.SIGTERM]

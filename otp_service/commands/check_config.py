@@ -10,7 +10,7 @@ import click
 
 from otp_service.app import open_store
 from otp_service.errors import StoreUnavailable
-from otp_service.settings import Mistake, Settings, SettingsError, examine, production_mistakes
+from otp_service.settings import Mistake, Settings, examine_for_production
 from otp_service.store.connect import BadRedisUrl
 from otp_service.store.health import UnfitStore
 
@@ -31,13 +31,9 @@ def judge(
 
     A store that *may_be_silent* is no mistake while nobody can tell what it is.
     """
-    try:
-        settings, mistakes = examine(config, os.environ)
-    except SettingsError as error:
-        return Settings(), list(error.mistakes)
-    told = {mistake.where for mistake in mistakes}
-    mistakes += [mistake for mistake in production_mistakes(settings) if mistake.where not in told]
-    if not offline and not any(mistake.where.startswith("redis") for mistake in mistakes):
+    settings, mistakes = examine_for_production(config, os.environ)
+    is_named = not settings.redis.embedded
+    if is_named and not offline and not any(mistake.where.startswith("redis") for mistake in mistakes):
         mistakes += _store_mistakes(settings, may_be_silent=may_be_silent)
     return settings, mistakes
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from otp_service.settings.fitness import examine_for_production
 from otp_service.settings.load import examine, from_mapping, load
 from otp_service.settings.mistakes import Mistake, SettingsError
 from otp_service.settings.production import production_mistakes
+from otp_service.settings.renewal import renewed, waiting
 from otp_service.settings.settings import Settings
 
 __all__ = [
@@ -12,7 +14,10 @@ __all__ = [
     "Settings",
     "SettingsError",
     "examine",
+    "examine_for_production",
     "from_mapping",
     "load",
     "production_mistakes",
+    "renewed",
+    "waiting",
 ]

@@ -32,7 +32,7 @@ def content_mistakes(settings: Settings) -> Iterator[Mistake]:
     """Tell everything that is wrong with settings whose form is right."""
     yield from settings.keys.mistakes()
     yield from _limit_mistakes(settings)
-    yield from _time_mistakes(settings)
+    yield from _server_mistakes(settings)
     yield from _redis_mistakes(settings)
     yield from _proxy_mistakes(settings)
     yield from _purpose_mistakes(settings)
@@ -54,9 +54,15 @@ def _limit_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield Mistake("limits.sends_per_hour", "must be at most limits.sends_per_day")
 
 
-def _time_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _server_mistakes(settings: Settings) -> Iterator[Mistake]:
     if settings.sms.connect_timeout + settings.sms.read_timeout > settings.service.request_deadline:
         yield Mistake("service.request_deadline", "is shorter than the time-outs of [sms] together")
+    if settings.server.stop_timeout <= settings.service.request_deadline:
+        yield Mistake(
+            "server.stop_timeout", "must be more than service.request_deadline, or sends are cut off"
+        )
+    if settings.metrics.port == settings.server.port:
+        yield Mistake("metrics.port", "is server.port, which strangers reach")
     if settings.pool_size() < settings.server.threads:
         yield Mistake("redis.pool_size", "must be at least server.threads, or threads are left without")
     if settings.max_in_flight() >= settings.server.threads:

@@ -26,6 +26,7 @@ from otp_service.settings.tables import (
     CodesTable,
     LimitsTable,
     LogTable,
+    MetricsTable,
     RedisTable,
     ServerTable,
     ServiceTable,
@@ -57,6 +58,7 @@ class Settings(Table):
     allow: AllowTable = AllowTable()
     test_phones: tuple[TestPhoneTable, ...] = Field(default=(), max_length=MAX_PHONES)
     log: LogTable = LogTable()
+    metrics: MetricsTable = MetricsTable()
 
     def code_types(self) -> dict[str, CodeType]:
         """Return what the codes of each purpose are made of."""

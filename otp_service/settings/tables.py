@@ -115,6 +115,13 @@ class SmsTable(Table):
     read_timeout: float = Field(default=4.0, gt=0, le=20)
 
 
+class MetricsTable(Table):
+    """`[metrics]`: for Prometheus, at `http://host:port/metrics`; nobody listens without a *port*."""
+
+    host: Name = "127.0.0.1"
+    port: int | None = Field(default=None, ge=1, le=65_535)
+
+
 class LogTable(Table):
     """`[log]`: JSON lines on standard output from *level* upwards."""
 

@@ -29,14 +29,17 @@ NOT_STARTED = refused(Fault.PROVIDER, "not_started", wait=RETRY_AFTER)
 
 
 class Bulkhead:
-    """Hands out permits for *deliver* and runs it."""
+    """Hands out permits for *deliver* and runs it.
 
-    def __init__(self, deliver: Deliver, *, max_in_flight: int, clock: Clock, events: Events) -> None:
+    *gate* counts them, and closes with it.
+    """
+
+    def __init__(self, deliver: Deliver, *, gate: Gate, clock: Clock, events: Events) -> None:
         self._deliver = deliver
         self._clock = clock
         self._events = events
-        self._gate = Gate(max_in_flight)
-        self._pool = ThreadPoolExecutor(max_in_flight, thread_name_prefix="sms")
+        self._gate = gate
+        self._pool = ThreadPoolExecutor(gate.places, thread_name_prefix="sms")
 
     def permit(self) -> Permit:
         """Return the right to one send, without waiting for it.

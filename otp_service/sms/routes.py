@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from otp_service.messages import Sms
 from otp_service.ports import Clock, Events, Fault, Finding, Found, Inquiry, Outcome, OutcomeKind
 from otp_service.sms.bulkhead import Bulkhead, Permit
+from otp_service.sms.gate import Gate
 from otp_service.sms.lane import Lane
 from otp_service.sms.provider import refused
 from otp_service.sms.route import Route
@@ -37,15 +38,35 @@ _NO_ROUTE = refused(Fault.ROUTE, "no_route")
 
 
 class Router:
-    """The SmsSender of the service: all routes behind one bulkhead."""
+    """The SmsSender of the service: all routes behind one bulkhead.
+
+    What an *elder* router, whose place it takes, still sends counts as in flight here.
+    """
 
     def __init__(
-        self, *, routes: Sequence[Route], clock: Clock, events: Events, max_in_flight: int = MAX_IN_FLIGHT
+        self,
+        *,
+        routes: Sequence[Route],
+        clock: Clock,
+        events: Events,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        elder: Router | None = None,
     ) -> None:
         self._lanes = tuple(Lane(route, clock, events) for route in routes)
         self._clock = clock
         self._events = events
-        self._bulkhead = Bulkhead(self._deliver, max_in_flight=max_in_flight, clock=clock, events=events)
+        self.gate: Gate = Gate(max_in_flight, elder.gate if elder else None)
+        self._bulkhead = Bulkhead(self._deliver, gate=self.gate, clock=clock, events=events)
+
+    @property
+    def in_flight(self) -> int:
+        """How many sends and inquiries are under way."""
+        return self.gate.taken
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many may be."""
+        return self.gate.places
 
     def serves(self, client: str, purpose: str) -> bool:
         """Tell whether any route sends for *client* and *purpose*."""

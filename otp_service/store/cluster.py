@@ -115,6 +115,11 @@ class ClusterServers:
             raise NoOwner
         return self._wire(endpoint)
 
+    def close(self) -> None:
+        """See `servers.Servers.close`."""
+        for wire in tuple(self._wires.values()):
+            wire.close()
+
     def _refresh_if_stale(self) -> None:
         if not self._owners:
             self._refresh()

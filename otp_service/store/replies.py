@@ -160,7 +160,14 @@ def approval(reply: Sequence[Any]) -> Approval:
         VerificationError, InvalidCode: it was not the right one.
     """
     raise_refusal(reply)
-    return Approval(str(reply[1], "ascii"), wrong=reply[2], at=reply[3] // 1000, replayed=reply[4] == 1)
+    return Approval(
+        str(reply[1], "ascii"),
+        wrong=reply[2],
+        at=reply[3] // 1000,
+        replayed=reply[4] == 1,
+        age=reply[5] / 1000,
+        route=reply[6].decode(),
+    )
 
 
 def claim(reply: Sequence[Any]) -> ClaimReading:

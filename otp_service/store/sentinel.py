@@ -54,6 +54,11 @@ class SentinelServers:
         """See `servers.Servers.owner`."""
         return self._master or self._find()
 
+    def close(self) -> None:
+        """See `servers.Servers.close`."""
+        for wire in (*self._sentinels, *self._wires.values()):
+            wire.close()
+
     def _doubt(self) -> None:
         """Ask before the next trip, and another Sentinel first: this one may be cut off itself."""
         self._master = None

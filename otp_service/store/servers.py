@@ -42,6 +42,10 @@ class Servers(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of idle connections."""
+        ...
+
 
 def servers_of(given: redis.Redis | Servers) -> Servers:
     """Return *given*, or the one server that it is the client of."""

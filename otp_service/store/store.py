@@ -8,6 +8,7 @@ texts never leave this room.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -69,6 +70,7 @@ class RedisStore:
         self._events = events
         self._wait = wait
         self._scripts = ScriptRunner(self._servers, shebang=shebang, wait=wait)
+        self._under_way: set[object] = set()
 
     # ── first flush ──
 
@@ -274,6 +276,15 @@ class RedisStore:
     def _replicas(self) -> int:
         return self._wait.replicas if self._wait else 0
 
+    @property
+    def under_way(self) -> int:
+        """How many round trips are under way; each has a connection of its own."""
+        return len(self._under_way)
+
+    def close(self) -> None:
+        """Let go of idle connections."""
+        self._servers.close()
+
     # ── one round trip ──
 
     def _run(self, call: Call) -> list[Any]:
@@ -315,11 +326,16 @@ class RedisStore:
         Raises:
             StoreUnavailable: it may or may not have been done.
         """
+        began, mark = time.monotonic(), object()
+        self._under_way.add(mark)
         try:
             return trip(self._servers)
         except redis.RedisError as error:
             self._events.emit("store_error", kind=type(error).__name__)
             raise StoreUnavailable from None
+        finally:
+            self._under_way.discard(mark)
+            self._events.emit("round_trip", seconds=round(time.monotonic() - began, 6))
 
     def _unreplicated(self) -> StoreUnavailable:
         self._events.emit("store_error", kind="NotReplicated")

@@ -58,6 +58,10 @@ class Wire:
         """See `servers.Servers.owner`."""
         return self
 
+    def close(self) -> None:
+        """See `servers.Servers.close`."""
+        self._pool.disconnect()
+
     def begin(self, commands: Sequence[Command], wait: Wait | None) -> Flight:
         """Send *commands* once, in one write; the flight must be ended or dropped.
 

@@ -93,6 +93,7 @@ ROOMS: dict[str, set[str]] = {
     "store": UP_TO_PORTS - {"aliyun"},
     "sms": UP_TO_PORTS,
     "web": UP_TO_PORTS | {"service", "hosted_pages", "reports", "repeats"},  # alone knows the service
+    "metrics": {"aliyun"},  # events as counts, on a page for Prometheus
     "risk": {"codes", "keyring", "ports"},  # extra tasks for suspicious requesters
     "sandbox": {"aliyun"},  # stands for Aliyun: it may know nothing of us
     "client": {"errors", "keyring", "proofs"},  # runs in somebody else's process
@@ -108,6 +109,21 @@ JOINERS: dict[str, set[str]] = {
     "lines": set(),  # a stream and the thread that writes to it
     "doctor": UP_TO_PORTS | {"clock", "settings", "sms", "store"},  # looks into every part
     "slow_bodies": set(),  # a WSGI application around any other, and the thread that watches it
+    "hangups": set(),  # a signal and the thread that waits for it
+    "succession": set(),  # WSGI applications, one after the other
+    "worker": {
+        "app",
+        "clock",
+        "events",
+        "hangups",
+        "lines",
+        "metrics",
+        "ports",
+        "settings",
+        "slow_bodies",
+        "store",
+        "succession",
+    },  # what `serve` runs in its processes
     "server": {"settings"},  # runs any WSGI application; which one, it is told
     "cli": {"commands", "web"},  # names the commands, and prints the OpenAPI document
 }
@@ -131,6 +147,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pydantic_settings": ("settings/",),
     "click": ("cli.py", "commands/"),
     "granian": ("server.py",),
+    "prometheus_client": ("metrics/page.py",),
     "standardwebhooks": ("sms/webhook/",),
 }
 
@@ -197,9 +214,10 @@ def test_the_spine_has_no_cycle_and_no_row_of_old() -> None:
 
 
 def test_only_the_face_and_the_command_line_import_the_app() -> None:
+    """The worker among them: it is what `serve` runs in its processes."""
     importers = {source.place for source in SOURCES if "app" in neighbours(source)}
 
-    assert importers <= {"__init__", "cli", "commands"}
+    assert importers <= {"__init__", "cli", "commands", "worker"}
 
 
 def test_every_file_has_its_place() -> None:

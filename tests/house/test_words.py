@@ -64,6 +64,7 @@ ALLOWED = {
     ("namespace", "sandbox/xml_text.py"): "an XML namespace",
     ("challenge", "errors.py"): "a risk challenge",
     ("challenge", "risk/"): "a risk challenge",
+    ("challenge", "metrics/"): "a risk challenge",
     ("challenge", "settings/risk.py"): "a risk challenge",
     ("signature", "risk/"): "an HMAC",
     ("challenge", "client/errors.py"): "a risk challenge",

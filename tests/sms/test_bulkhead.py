@@ -12,6 +12,7 @@ from otp_service.errors import ProviderUnavailable
 from otp_service.messages import Sms
 from otp_service.ports import Outcome, OutcomeKind, SendPermit
 from otp_service.sms.bulkhead import NOT_STARTED, Bulkhead
+from otp_service.sms.gate import Gate
 from otp_service.sms.handover import Handover, Stage
 
 ACCEPTED = Outcome(OutcomeKind.ACCEPTED)
@@ -63,7 +64,7 @@ def events() -> RecordedEvents:
 
 @pytest.fixture
 def bulkhead(sending: Sending, events: RecordedEvents) -> Iterator[Bulkhead]:
-    bulkhead = Bulkhead(sending, max_in_flight=3, clock=clock, events=events)
+    bulkhead = Bulkhead(sending, gate=Gate(3), clock=clock, events=events)
     yield bulkhead
     sending.released.set()
     assert bulkhead.close(10)
@@ -158,7 +159,7 @@ def test_never_more_than_the_permitted_number_at_once(events: RecordedEvents) ->
             running -= 1
         return ACCEPTED
 
-    bulkhead = Bulkhead(deliver, max_in_flight=5, clock=clock, events=events)
+    bulkhead = Bulkhead(deliver, gate=Gate(5), clock=clock, events=events)
 
     def ask(_: int) -> int:
         try:
@@ -256,7 +257,7 @@ def test_revoked_send_never_begins() -> None:
 
 
 def test_send_after_close_is_refused_and_sends_nothing(sending: Sending, events: RecordedEvents) -> None:
-    bulkhead = Bulkhead(sending, max_in_flight=1, clock=clock, events=events)
+    bulkhead = Bulkhead(sending, gate=Gate(1), clock=clock, events=events)
     with bulkhead.permit() as permit:
         assert not bulkhead.close(0.01)
         began = time.monotonic()
@@ -286,7 +287,7 @@ def test_send_without_a_thread_is_refused_and_never_sent(
 
 
 def test_close_waits_for_the_sends_in_flight(sending: Sending, events: RecordedEvents) -> None:
-    bulkhead = Bulkhead(sending, max_in_flight=2, clock=clock, events=events)
+    bulkhead = Bulkhead(sending, gate=Gate(2), clock=clock, events=events)
     late = Late()
     send(bulkhead, 60, 0.01, late)
 

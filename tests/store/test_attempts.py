@@ -36,7 +36,19 @@ def test_approval_tells_how_many_were_wrong_before(phone: Phone) -> None:
         with pytest.raises(WrongCode):
             submit(phone, opened, WRONG)
 
-    assert submit(phone, opened, RIGHT) == Approval("login", wrong=3, at=7, replayed=False)
+    approval = submit(phone, opened, RIGHT)
+
+    assert replace(approval, age=0) == Approval("login", wrong=3, at=7, route="main")
+
+
+def test_approval_tells_how_old_the_verification_is_and_by_which_route_it_came(phone: Phone) -> None:
+    opened = phone.open()
+    phone.pass_time(60)
+
+    approval = submit(phone, opened, RIGHT)
+
+    assert approval.route == "main"
+    assert 60 <= approval.age < 120
 
 
 def test_slow_lane_has_no_wrong_code_to_forgive(phone: Phone) -> None:

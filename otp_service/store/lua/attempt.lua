@@ -12,7 +12,7 @@ if record and record.client == ARGV[2] and record.state == 'a' and call ~= '' an
   -- The very call that approved it, whose answer was lost on the way. Written again, so that who waits for
   -- replicas waits for this.
   save_record(KEYS[2], record, now)
-  return {'ok', record.purpose, 0, record.approved_at, 1}
+  return {'ok', record.purpose, 0, record.approved_at, 1, 0, ''}
 end
 local why = ended(record, ARGV[2], now)
 if why then return {why} end
@@ -42,5 +42,8 @@ end
 save_record(KEYS[2], record, now)
 save_row(KEYS[1], row, now)
 local wrong = record.attempts_allowed - record.attempts_left - 1
-if right then return {'ok', record.purpose, wrong, record.approved_at, 0} end
+local route = #record.sends > 0 and record.sends[#record.sends].route or ''
+if right then
+  return {'ok', record.purpose, wrong, record.approved_at, 0, math.max(0, now - record.issued_at), route}
+end
 return {'wrong_code', record.attempts_left}

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pickle
+
+from test_app import settings
+
+from otp_service.settings import Settings, renewed, waiting
+from otp_service.worker import Worker
+
+
+def where(running: Settings, fresh: Settings) -> list[str]:
+    return [mistake.where for mistake in renewed(running, fresh)[1]]
+
+
+def test_fresh_settings_hold_but_for_what_needs_a_restart() -> None:
+    running = settings(server={"threads": 64})
+    fresh = settings(server={"threads": 32}, metrics={"port": 9464}, codes={"ttl": 120})
+
+    renewal, mistakes = renewed(running, fresh)
+
+    assert renewal.codes.ttl == 120
+    assert (renewal.server, renewal.metrics) == (running.server, running.metrics)
+    assert mistakes == []
+    assert waiting(renewal, fresh) == ["server.threads", "metrics.port"]
+    assert waiting(fresh, fresh) == []
+
+
+def test_what_is_sound_only_after_a_restart_is_a_mistake_now() -> None:
+    """The permits of 128 threads would be all of 64, and codes could not be verified beside sends."""
+    fresh = settings(server={"threads": 128}, sms={"max_in_flight": 100})
+
+    assert where(settings(), fresh) == ["sms.max_in_flight"]
+    assert where(fresh, fresh) == []
+
+
+def test_a_worker_can_be_sent_to_a_process_that_was_not_forked() -> None:
+    """As on systems whose Python spawns; secrets travel by a pipe, never by a file or an environment."""
+    worker = Worker(settings(log={"level": "debug"}))
+
+    again = pickle.loads(pickle.dumps(worker))  # noqa: S301 - made here
+
+    assert again == worker
+    assert again.settings.keyring().active_kid == "a"
