@@ -70,6 +70,16 @@ def test_no_two_phones_share_a_tag(keyring: Keyring) -> None:
     assert len({keyring.phone_tag(f"+86138001380{n:02}") for n in range(100)}) == 100
 
 
+def test_no_two_clients_calls_or_keys_share_a_claim(keyring: Keyring) -> None:
+    callers = [
+        (client, call, key) for client in ("shop", "bank") for call in ("request", "verify") for key in "ab"
+    ]
+
+    assert len({keyring.claim_tag(*caller) for caller in callers}) == len(callers)
+    assert len({keyring.fingerprint(*caller, b"payload") for caller in callers}) == len(callers)
+    assert keyring.fingerprint(*callers[0], b"another") != keyring.fingerprint(*callers[0], b"payload")
+
+
 def test_a_printed_keyring_names_ids_only(keyring: Keyring) -> None:
     assert repr(keyring) == "Keyring(k1, k2; active k2)"
     assert repr(keyring.active) == "SubKeys()"

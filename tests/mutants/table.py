@@ -250,8 +250,8 @@ MUTANTS = (
         CONTRACT,
     ),
     mutant(
-        "R12",
-        "a wrong code ends the phone's other verifications",
+        "R06",
+        "a wrong code frees the attempts of other verifications",
         "store/lua/attempt.lua",
         "  if live then live.attempts = record.attempts_left end",
         "  row.live = {}",
@@ -438,10 +438,10 @@ MUTANTS = (
     ),
     mutant(
         "R19",
-        "extensions are overlooked",
+        "whatever the parser finds in a text",
         "phone.py",
-        "if number.extension or number_type",
-        "if number_type",
+        "    if not _SPELLING.fullmatch(visible):\n        raise InvalidPhone\n",
+        "",
         "tests/test_phone.py",
     ),
     mutant(

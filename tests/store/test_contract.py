@@ -306,6 +306,18 @@ def test_withdrawn_resend_gives_its_slot_back(phone: Phone) -> None:
     phone.resend(opened)
 
 
+def test_withdrawn_send_leaves_the_others_counted(phone: Phone) -> None:
+    twice = phone.limited(sends_per_hour=2)
+    for settle in (Settlement.ACCEPTED, Settlement.WITHDRAWN, Settlement.ACCEPTED):
+        twice.open(settle=settle)
+        phone.pass_time(60)
+
+    with pytest.raises(LimitReached) as full:
+        twice.open()
+
+    assert full.value.limit == "phone_sends_per_hour"
+
+
 def test_rejected_number_cancels_and_keeps_the_slot(phone: Phone) -> None:
     opened = phone.open(settle=Settlement.REJECTED)
 
@@ -458,6 +470,29 @@ def test_streak_and_outstanding_attempts_never_exceed_the_lock(phone: Phone) -> 
     assert full.value.retry_after == pytest.approx(185, abs=1)
     phone.pass_time(185)
     tight.open()
+
+
+def test_wrong_code_leaves_the_attempts_of_other_verifications_reserved(phone: Phone) -> None:
+    tight = phone.limited(lock_at=12, slow_lane_at=12, failures_per_hour=200)
+    tight.open()
+    phone.pass_time(60)
+    with pytest.raises(WrongCode):
+        tight.submit(tight.open(), WRONG)
+    phone.pass_time(60)
+
+    with pytest.raises(LimitReached) as full:
+        tight.open()
+
+    assert full.value.limit == "phone_failures_possible"
+
+
+def test_failures_in_a_row_are_kept_for_ninety_days(phone: Phone) -> None:
+    with pytest.raises(WrongCode):
+        phone.submit(phone.open(), WRONG)
+
+    kept = phone.client.ttl(f"otp:{{{phone.slot.tag}}}")
+
+    assert kept == pytest.approx(90 * 86400, abs=60)
 
 
 def test_expired_and_canceled_verifications_give_their_attempts_back(phone: Phone) -> None:
