@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import fakes
@@ -25,9 +26,14 @@ CONFIG = SchemathesisConfig.from_dict(
         }
     }
 )
-DESK = open_desk()
+PAGE = "https://shop.example"
+PUBLISHABLE_KEY = "pk_shop-0123456789abcdefghijklmnop"
+DESK = open_desk(
+    fakes.house(replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE})), fakes.BANK)
+)
 SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", DESK.client.application, config=CONFIG)
 KEY = {"Authorization": f"Bearer {fakes.SHOP_KEY}"}
+BROWSER = {"Authorization": f"Bearer {PUBLISHABLE_KEY}", "Origin": PAGE}
 
 a_while = settings(
     max_examples=80,
@@ -54,6 +60,15 @@ def test_every_answer_to_calls_that_come_far_is_described(case: Case) -> None:
 
     # What was made right may no longer be wrong.
     case.call_and_validate(headers=KEY, excluded_checks=CHECKS.get_by_names(["negative_data_rejection"]))
+
+
+@SCHEMA.include(method="POST").parametrize()
+@a_while
+def test_every_answer_to_a_browser_is_described(case: Case) -> None:
+    """With `forbidden` for what is a server's, however sound the call is otherwise."""
+    DESK.house.clock.advance(61)
+
+    case.call_and_validate(headers=BROWSER)
 
 
 def real_values(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
