@@ -274,7 +274,6 @@ MUTANTS = (
         "if times[i] <= now - span then break end",
         "if times[i] < now - now % span then break end",
         CONTRACT,
-        "tests/store",
     ),
     mutant(
         "R14",
@@ -694,7 +693,7 @@ MUTANTS = (
         "web/responses.py",
         '    ("X-Content-Type-Options", "nosniff"),\n',
         "",
-        "tests/web",
+        "tests/web/test_blueprint.py",
     ),
     mutant(
         "R33",
@@ -702,7 +701,7 @@ MUTANTS = (
         "web/responses.py",
         "frame-ancestors 'none'",
         "frame-ancestors *",
-        "tests/web",
+        "tests/web/test_blueprint.py",
     ),
     # ── data, logs, errors ──
     mutant(
@@ -775,7 +774,7 @@ MUTANTS = (
         "web/responses.py",
         'cache: str = "no-store",',
         'cache: str = "max-age=60",',
-        "tests/web",
+        "tests/web/test_blueprint.py",
     ),
     mutant(
         "R41",
@@ -799,7 +798,7 @@ MUTANTS = (
         "web/answers.py",
         '        "delivery": verification.delivery,\n    }',
         '        "delivery": verification.delivery,\n        "phone": result.phone.e164,\n    }',
-        "tests/web",
+        "tests/web/test_calls.py",
     ),
     mutant(
         "R43",
@@ -936,7 +935,6 @@ MUTANTS = (
         "store/keys.py",
         'return f"{PREFIX}{{{tag}}}:{verification_id}"\n',
         'return f"{PREFIX}{tag}:{verification_id}"\n',
-        "tests/store",
         "tests/attacks/test_store.py",
     ),
     mutant(
@@ -969,7 +967,7 @@ MUTANTS = (
         "store/health.py",
         'if policy != "noeviction":',
         "if False:",
-        "tests/store",
+        "tests/store/test_health.py",
     ),
     mutant(
         "R53",
@@ -977,7 +975,7 @@ MUTANTS = (
         "store/health.py",
         'if info.get("role") != "master":',
         "if False:",
-        "tests/store",
+        "tests/store/test_health.py",
     ),
     mutant(
         "R54",
