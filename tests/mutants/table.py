@@ -893,7 +893,7 @@ MUTANTS = (
         "R48",
         "no bulkhead",
         "sms/gate.py",
-        "self._closed or self._taken >= self._places",
+        "self._closed or self.taken >= self._places",
         "self._closed",
         "tests/sms/test_bulkhead.py",
     ),
