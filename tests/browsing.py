@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -95,10 +95,12 @@ def opened(browser: Browser, **options: Any) -> Iterator[tuple[Page, Witness]]:
     assert witness.errors == []
 
 
+DEV = (sys.executable, "-m", "otp_service", "dev", "--json", "--port", "0", "--sandbox-port", "0")
+
+
 @contextmanager
-def running_dev(*arguments: str) -> Iterator[Dev]:
+def running_dev(*arguments: str, command: Sequence[str] = DEV) -> Iterator[Dev]:
     """Run `otp-service dev` on free ports until the block ends."""
-    command = [sys.executable, "-m", "otp_service", "dev", "--json", "--port", "0", "--sandbox-port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTP_SERVICE")}
     with subprocess.Popen(
         [*command, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True

@@ -1,0 +1,195 @@
+"""A reader's terminal: takes the shell blocks of one document, one after the other, as they stand there.
+
+What every reader puts in their own is put in: the keys, the id of the last answer, the code out of the inbox.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from browsing import Dev, running_dev
+from servers import free_port
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.prefix) / "bin"
+ASSIGNMENT = re.compile(r"(?:export )?[A-Z_]+=\S*( [A-Z_]+=\S*)*")
+SERVERS = ("make run", "make example", "otp-service serve", "otp-service sandbox")
+"""What runs until somebody stops it, and where it says that it is there."""
+
+
+class Terminal:
+    """One terminal, in *directory*; *phone* is the reader's."""
+
+    def __init__(self, directory: Path, phone: str) -> None:
+        self._directory = directory
+        self._phone = phone
+        self._open = ExitStack()
+        self._dev: Dev | None = None
+        self._variables: list[str] = []
+        self._told: dict[str, str] = {}
+        self._ports: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @property
+    def dev(self) -> Dev:
+        """The service that every document expects to run."""
+        if self._dev is None:
+            self._dev = self._open.enter_context(running_dev())
+        return self._dev
+
+    def type(self, text: str) -> list[str]:
+        """Run what a block says, line by line; return what each line printed."""
+        return [self._run(self._as_a_reader(command)) for command in commands(text)]
+
+    def _run(self, command: str) -> str:
+        if command.startswith(SERVERS):
+            self._open.enter_context(self._served(command))
+            return ""
+        if ASSIGNMENT.fullmatch(command):
+            self._variables.append(command)
+            return ""
+        done = subprocess.run(
+            ["bash", "-c", "\n".join([*self._variables, command])],
+            cwd=self._directory,
+            env=self._environment(),
+            input=f"{self._phone}\n",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        self._learn(done.stdout)
+        return done.stdout
+
+    def _environment(self) -> Mapping[str, str]:
+        dev = self.dev
+        keys = {
+            "OTP_URL": dev.service_url,
+            "OTP_SECRET_KEY": dev.secret_key,
+            "OTP_PUBLISHABLE_KEY": dev.publishable_key,
+        }
+        return {**os.environ, **keys, "PATH": f"{BIN}:{os.environ['PATH']}"}
+
+    # ── what a reader puts in ──
+
+    def _as_a_reader(self, command: str) -> str:
+        for name in ("verification_id", "proof"):
+            if name in self._told:
+                command = re.sub(rf'"{name}": "[^"]*"', f'"{name}": "{self._told[name]}"', command)
+        if '"code": "' in command:
+            command = re.sub(
+                r'"code": "\d+"', f'"code": "{self.dev.code(self._typed_phone(command))}"', command
+            )
+        command = command.replace("+86…", self._phone)
+        return re.sub(r"\b(8025|8080)\b", lambda found: str(self._port(found[0])), command)
+
+    @staticmethod
+    def _typed_phone(command: str) -> str:
+        found = re.search(r'"phone": "(?:\+86)?(\d+)"', command)
+        assert found
+        return f"+86{found[1]}"
+
+    def _port(self, written: str) -> int:
+        return self._ports.setdefault(written, free_port())
+
+    def _learn(self, output: str) -> None:
+        answer = as_json(output)
+        self._told |= {name: answer[name] for name in ("verification_id", "proof") if name in answer}
+
+    # ── what keeps running ──
+
+    @contextmanager
+    def _served(self, command: str) -> Iterator[None]:
+        if command == "make run":
+            with running_dev(command=made("run", ARGS="--json --port 0 --sandbox-port 0")) as self._dev:
+                yield
+            return
+        port = free_port()
+        with subprocess.Popen(
+            self._words(command, port),
+            cwd=self._where(command),
+            env={**self._environment(), "PORT": str(port)},
+        ) as process:
+            try:
+                wait_until(self._answers_at(command, port), process)
+                yield
+            finally:
+                process.terminate()
+                process.wait(20)
+
+    def _words(self, command: str, port: int) -> list[str]:
+        words = shlex.split(command)
+        return made(*words[1:]) if words[0] == "make" else words
+
+    def _where(self, command: str) -> Path:
+        return ROOT if command.startswith("make") else self._directory
+
+    def _answers_at(self, command: str, port: int) -> str:
+        if command.startswith("otp-service sandbox"):
+            return f"http://127.0.0.1:{self._ports['8025']}/inbox"
+        if command.startswith("otp-service serve"):
+            found = re.search(r"^port = (\d+)", (self._directory / "config.toml").read_text(), re.MULTILINE)
+            assert found
+            return f"http://127.0.0.1:{found[1]}/readyz"
+        return f"http://localhost:{port}/"
+
+
+def made(*targets: str, **variables: str) -> list[str]:
+    """Return how make makes *targets* with this Python's environment, which has all packages already."""
+    given = [f"{name}={value}" for name, value in variables.items()]
+    return [
+        "make",
+        "-s",
+        "-C",
+        str(ROOT),
+        "-o",
+        f"{sys.prefix}/.embedded",
+        f"VENV={sys.prefix}",
+        *targets,
+        *given,
+    ]
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of a block: lines, joined where they end with a backslash, without comments."""
+    lines = text.replace("\\\n", "").splitlines()
+    return [line for line in (re.sub(r"\s+#\s.*$", "", line).strip() for line in lines) if line]
+
+
+def as_json(output: str) -> dict[str, Any]:
+    """Return the object that was printed; empty if it was something else."""
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def wait_until(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody answers at *url*."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urlopen(url, timeout=20):  # noqa: S310 - of this machine
+                return
+        except URLError:
+            time.sleep(0.05)
+    raise AssertionError(f"nobody answers at {url}")

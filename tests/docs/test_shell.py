@@ -1,0 +1,78 @@
+"""Shell blocks run as they stand, document by document, against a running stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, config_text, make_secrets
+from doc_blocks import ROOT, running
+from servers import Server, free_port
+
+from otp_service.sandbox import SandboxConfig, start_sandbox
+
+from .terminal import Terminal, as_json
+
+PHONE = "+8613800138000"
+SHELLS = running("sh")
+DOCUMENTS = sorted({block.document for block in SHELLS})
+
+REFUSED: dict[tuple[str, str], str] = {
+    # (document, what the command does): how it is refused when it is typed right after the others
+    ("docs/api.md", "a resend"): "cooldown_active",  # a minute has to pass
+    ("docs/api.md", "/otp/cancel"): "already_verified",
+    ("docs/api.md", "/otp/unlock"): "forbidden",  # the client of `make run` has no `may_unlock`
+}
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, redis_server: Server) -> Iterator[Terminal]:
+    """A terminal in a directory with what the docs expect there: a configuration, a phone, the sources."""
+    with start_sandbox(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})) as sandbox:
+        config = config_text(redis_server.url, sandbox.url, free_port(), make_secrets())
+        (tmp_path / "config.toml").write_text(config)
+        (tmp_path / "phone.txt").write_text(f"{PHONE}\n")
+        (tmp_path / "docs").mkdir()
+        (tmp_path / "clients").symlink_to(ROOT / "clients")
+        with Terminal(tmp_path, PHONE) as terminal:
+            yield terminal
+
+
+def refusals(document: str, text: str, outputs: list[str]) -> list[str]:
+    """Return the problem documents that were printed, but for those that must be."""
+    told = [as_json(output) for output in outputs]
+    problems = [str(answer["code"]) for answer in told if str(answer.get("type", "")).startswith("urn:")]
+    is_resend = "/otp/request" in text and "verification_id" in text
+    expected = [
+        code
+        for (where, what), code in REFUSED.items()
+        if where == document and (is_resend if what == "a resend" else what in text)
+    ]
+    assert not expected or problems == expected
+    return [] if expected else problems
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_shell_blocks_run_as_they_stand(document: str, terminal: Terminal, tmp_path: Path) -> None:
+    for block in (block for block in SHELLS if block.document == document):
+        outputs = terminal.type(block.text)
+        assert refusals(document, block.text, outputs) == [], block.text
+    if document == "docs/aliyun-errors.md":
+        assert (tmp_path / document).read_text() == (ROOT / document).read_text()
+
+
+def test_two_calls_of_the_readme_end_in_a_proof(terminal: Terminal) -> None:
+    answers = [
+        as_json(output)
+        for block in SHELLS
+        if block.document == "README.md" and "curl" in block.text
+        for output in terminal.type(block.text)
+    ]
+    assert [sorted(answer) for answer in answers] == [sorted(shown) for shown in shown_in_the_readme()]
+    assert answers[1]["proof"]
+
+
+def shown_in_the_readme() -> list[dict[str, object]]:
+    return [json.loads(block.text) for block in running("json") if block.document == "README.md"]
