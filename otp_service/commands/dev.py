@@ -61,6 +61,7 @@ def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str
         "proof_keys": [secret()],
         "publishable_key": page_key,
         "origins": [*EXAMPLES, *origins],
+        "return_urls": [f"{page}/verified" for page in (*EXAMPLES, *origins)],
     }
     try:
         settings = development_settings(client, sandbox.url, account)

@@ -25,6 +25,9 @@ from servers import free_port
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.prefix) / "bin"
 ASSIGNMENT = re.compile(r"(?:export )?[A-Z_]+=\S*( [A-Z_]+=\S*)*")
+SITE = "https://www.example.com"
+"""Where the reader's own page stands."""
+
 SERVERS = ("make run", "make example", "otp-service serve", "otp-service sandbox")
 """What runs until somebody stops it, and where it says that it is there."""
 
@@ -51,7 +54,7 @@ class Terminal:
     def dev(self) -> Dev:
         """The service that every document expects to run."""
         if self._dev is None:
-            self._dev = self._open.enter_context(running_dev())
+            self._dev = self._open.enter_context(running_dev("--origin", SITE))
         return self._dev
 
     def type(self, text: str) -> list[str]:
@@ -119,7 +122,9 @@ class Terminal:
     @contextmanager
     def _served(self, command: str) -> Iterator[None]:
         if command == "make run":
-            with running_dev(command=made("run", ARGS="--json --port 0 --sandbox-port 0")) as self._dev:
+            with running_dev(
+                command=made("run", ARGS=f"--json --port 0 --sandbox-port 0 --origin {SITE}")
+            ) as self._dev:
                 yield
             return
         port = free_port()

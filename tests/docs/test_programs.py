@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,7 +84,8 @@ def site() -> Iterator[Site]:
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.end_headers()
-            self.wfile.write(text.encode())
+            with suppress(ConnectionError):  # a browser that goes elsewhere
+                self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
