@@ -17,6 +17,9 @@ from otp_service.store.topology import reach
 
 PASSWORD = secrets.token_urlsafe(16)
 
+PATIENT = Terms(connect_timeout=5, read_timeout=10)
+"""For a machine that does many things at once."""
+
 
 class Backend(NamedTuple):
     """*client* may do everything, for tests to look in; the store works on *servers*, if not on that."""
@@ -35,8 +38,8 @@ def let_in(nodes: Iterable[Server], username: str = USER, password: str = PASSWO
 
 def one_server(server: Server) -> Servers:
     login = let_in([server])
-    return reach(server.url.replace("//", f"//{login}"), Terms())
+    return reach(server.url.replace("//", f"//{login}"), PATIENT)
 
 
 def cluster(running: Cluster) -> Servers:
-    return reach(running.url(let_in(running.nodes)), Terms())
+    return reach(running.url(let_in(running.nodes)), PATIENT)

@@ -70,7 +70,7 @@ def running(binary: str, *options: str) -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="otp-test-"))
     port = free_port()
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
-    command += ["--save", "", "--daemonize", "no", *options]
+    command += ["--save", "", "--daemonize", "no", "--repl-diskless-sync-delay", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = Server(port, process, directory)
     try:

@@ -18,6 +18,9 @@ from otp_service.cli import main
 
 PHONE = "+8613800138000"
 
+PATIENCE = "connect_timeout = 5\nread_timeout = 5"
+"""For a machine that does many things at once."""
+
 
 def run(*arguments: str, typed: str | None = None) -> Result:
     return CliRunner().invoke(main, arguments, input=typed)
@@ -43,7 +46,7 @@ def config(tmp_path: Path) -> Callable[[str], str]:
     def write(url: str, more: str = "") -> str:
         path = tmp_path / "config.toml"
         text = config_text(url, "http://127.0.0.1:1", free_port(), make_secrets())
-        path.write_text(text.replace("[log]", f"{more}\n[log]"), encoding="utf-8")
+        path.write_text(text.replace("[log]", f"{more}\n{PATIENCE}\n[log]"), encoding="utf-8")
         return str(path)
 
     return write

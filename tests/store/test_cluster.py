@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import redis
+from backends import PATIENT
 from clusters import Cluster, running_cluster, tell
 from redis.crc import key_slot
 from servers import Server, redis_binary
@@ -22,7 +23,6 @@ from otp_service.store.cluster import ClusterServers
 from otp_service.store.connect import LeanConnection
 from otp_service.store.health import UnfitStore
 from otp_service.store.office import RedisOffice
-from otp_service.store.terms import Terms
 from otp_service.store.topology import reach
 from otp_service.verification import Status
 
@@ -44,7 +44,7 @@ def phone(pair: Cluster) -> Iterator[Phone]:
 
 
 def servers_of(cluster: Cluster) -> ClusterServers:
-    servers = reach(cluster.url(), Terms())
+    servers = reach(cluster.url(), PATIENT)
     assert isinstance(servers, ClusterServers)
     return servers
 
@@ -214,7 +214,7 @@ def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:
 def test_member_of_a_cluster_is_no_server_by_itself(redis_cluster: Cluster) -> None:
     member = redis_cluster.masters[0]
     with member.client() as client:
-        store = make_phone(client, servers=reach(f"redis://127.0.0.1:{member.port}", Terms())).store
+        store = make_phone(client, servers=reach(f"redis://127.0.0.1:{member.port}", PATIENT)).store
         seen = store.inspect()
 
     assert "redis+cluster://" in seen.unfit
@@ -224,6 +224,6 @@ def test_seeds_may_be_dead_as_long_as_one_answers(redis_cluster: Cluster) -> Non
     nobody = "127.0.0.1:1,127.0.0.1:2"
     url = f"redis+cluster://{nobody},127.0.0.1:{redis_cluster.masters[0].port}"
     with redis_cluster.client() as client:
-        phone = make_phone(cast("redis.Redis", client), servers=reach(url, Terms()))
+        phone = make_phone(cast("redis.Redis", client), servers=reach(url, PATIENT))
 
         assert phone.read(phone.open()).status is Status.PENDING

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
+from backends import PATIENT
 from clusters import running_cluster
 from losing import LosingProxy
 from sentinels import running_sentinels
@@ -17,7 +18,6 @@ from stories import LIMITS, WRONG, Phone, make_phone, new_verification
 from otp_service.errors import CooldownActive, StoreUnavailable, WrongCode
 from otp_service.limits import Budget
 from otp_service.store.office import RedisOffice
-from otp_service.store.terms import Terms
 from otp_service.store.topology import reach
 
 
@@ -38,7 +38,7 @@ def at_a_loss(request: pytest.FixtureRequest) -> Iterator[tuple[Phone, LosingPro
             server = stack.enter_context(running(binary))
             url = f"redis://127.0.0.1:{proxy.before(server.port)}/0"
         client = stack.enter_context(server.client())
-        yield make_phone(client, servers=reach(url, Terms())), proxy
+        yield make_phone(client, servers=reach(url, PATIENT)), proxy
 
 
 def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from backends import PATIENT
 from clusters import tell
 from sentinels import running_sentinels
 from servers import Server, redis_binary, running
@@ -14,7 +16,6 @@ from stories import Quiet
 from otp_service.errors import StoreUnavailable
 from otp_service.store.rights import sentinel_rules, server_rules
 from otp_service.store.store import RedisStore
-from otp_service.store.terms import Terms
 from otp_service.store.topology import reach
 
 USER = "otp_service"
@@ -38,7 +39,7 @@ def file(tmp_path: Path) -> Path:
 def stores(server: Server, file: Path) -> list[RedisStore]:
     """Three of them, none of which has connected yet."""
     url = f"redis://{USER}:of-no-use@127.0.0.1:{server.port}"
-    return [RedisStore(reach(url, Terms(password_file=file)), Quiet()) for _ in range(3)]
+    return [RedisStore(reach(url, replace(PATIENT, password_file=file)), Quiet()) for _ in range(3)]
 
 
 def test_password_is_rotated_without_a_refused_call(
@@ -71,15 +72,17 @@ def test_wrong_password_is_read_again_at_the_next_call(file: Path, stores: list[
 def test_password_of_the_default_user_may_lie_in_a_file(server: Server, file: Path) -> None:
     tell(server, "CONFIG", "SET", "requirepass", "first")
 
-    RedisStore(reach(f"redis://127.0.0.1:{server.port}", Terms(password_file=file)), Quiet()).check()
+    RedisStore(
+        reach(f"redis://127.0.0.1:{server.port}", replace(PATIENT, password_file=file)), Quiet()
+    ).check()
 
 
 def test_sentinels_may_ask_for_a_password_too(file: Path) -> None:
     with running_sentinels(redis_binary(), replicas=0, sentinels=1) as watched:
         tell(watched.sentinels[0], "ACL", "SETUSER", USER, "reset", "on", ">first", *sentinel_rules())
         tell(watched.sentinels[0], "ACL", "SETUSER", "default", "off")
-        known = Terms(sentinel_username=USER, sentinel_password_file=file)
+        known = replace(PATIENT, sentinel_username=USER, sentinel_password_file=file)
 
         RedisStore(reach(watched.url(), known), Quiet()).check()
         with pytest.raises(StoreUnavailable):
-            RedisStore(reach(watched.url(), Terms()), Quiet()).check()
+            RedisStore(reach(watched.url(), PATIENT), Quiet()).check()

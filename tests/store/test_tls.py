@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from backends import PATIENT
 from clusters import running_cluster
 from servers import Server, free_port, redis_binary, running, skip_or_fail
 from stories import Quiet
@@ -93,27 +94,27 @@ def check(url: str, terms: Terms) -> None:
 def test_own_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:
     with serving_tls(ours) as (_, port):
         url = f"rediss://127.0.0.1:{port}"
-        check(url, Terms(ca_file=ours.ca))
+        check(url, replace(PATIENT, ca_file=ours.ca))
 
-        for terms in (Terms(), Terms(ca_file=authority(tmp_path / "theirs").ca)):
+        for terms in (PATIENT, replace(PATIENT, ca_file=authority(tmp_path / "theirs").ca)):
             with pytest.raises(StoreUnavailable):
                 check(url, terms)
 
 
 def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
     with serving_tls(ours) as (_, port), pytest.raises(StoreUnavailable):
-        check(f"rediss://localhost:{port}", Terms(ca_file=ours.ca))
+        check(f"rediss://localhost:{port}", replace(PATIENT, ca_file=ours.ca))
 
 
 def test_plain_text_is_no_tls(ours: Authority, redis_server: Server) -> None:
     with pytest.raises(StoreUnavailable):
-        check(redis_server.url.replace("redis://", "rediss://"), Terms(ca_file=ours.ca))
+        check(redis_server.url.replace("redis://", "rediss://"), replace(PATIENT, ca_file=ours.ca))
 
 
 def test_redis_that_asks_for_a_certificate_gets_ours(ours: Authority) -> None:
     certificate, key = ours.certify("service", "DNS:service")
     with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
-        url, terms = f"rediss://127.0.0.1:{port}", Terms(ca_file=ours.ca)
+        url, terms = f"rediss://127.0.0.1:{port}", replace(PATIENT, ca_file=ours.ca)
         check(url, replace(terms, cert_file=certificate, key_file=key))
 
         with pytest.raises(StoreUnavailable):
@@ -123,4 +124,4 @@ def test_redis_that_asks_for_a_certificate_gets_ours(ours: Authority) -> None:
 def test_cluster_is_reached_over_tls(ours: Authority) -> None:
     port = free_port()
     with running_cluster(redis_binary(), 1, 0, *options(ours, port), "--tls-cluster", "yes"):
-        check(f"rediss+cluster://127.0.0.1:{port}", Terms(ca_file=ours.ca))
+        check(f"rediss+cluster://127.0.0.1:{port}", replace(PATIENT, ca_file=ours.ca))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
+from backends import PATIENT
 from clusters import eventually, is_in_step
 from servers import Server, redis_binary, running
 from stories import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
@@ -19,11 +20,11 @@ from otp_service.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable,
 from otp_service.limits import Budget
 from otp_service.ports import Approval, Attempt
 from otp_service.store.health import UnfitStore
-from otp_service.store.terms import Terms, Wait
+from otp_service.store.terms import Wait
 from otp_service.store.topology import reach
 from otp_service.verification import Status, Verification
 
-WAIT = Wait(replicas=1, seconds=0.1)
+WAIT = Wait(replicas=1, seconds=1)
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Pair:
 
     def phone(self, phone: Phone | None = None) -> Phone:
         """A phone, or the one that is given, over connections that have written nothing yet."""
-        fresh = make_phone(self.master.client(), servers=reach(self.master.url, Terms()), wait=WAIT)
+        fresh = make_phone(self.master.client(), servers=reach(self.master.url, PATIENT), wait=WAIT)
         return fresh if phone is None else replace(fresh, slot=phone.slot)
 
 
