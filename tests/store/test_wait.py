@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 from backends import PATIENT
 from clusters import eventually, is_in_step
-from servers import Server, redis_binary, running
+from servers import Server, redis_binary, running, valkey_binary
 from stories import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
 
 from otp_service.codes import CodeType
@@ -48,11 +48,12 @@ class Pair:
         return fresh if phone is None else replace(fresh, slot=phone.slot)
 
 
-@pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
+@pytest.fixture(scope="module", params=[redis_binary, valkey_binary], ids=["redis", "valkey"])
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    binary = request.param()
     with (
-        running(redis_binary()) as master,
-        running(redis_binary(), "--replicaof", f"127.0.0.1 {master.port}") as replica,
+        running(binary) as master,
+        running(binary, "--replicaof", f"127.0.0.1 {master.port}") as replica,
     ):
         eventually(lambda: is_in_step(replica))
         yield Pair(master, replica)
