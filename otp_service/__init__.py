@@ -1,21 +1,24 @@
-"""otp_service: a self-hosted OTP verification service. Touches nothing until `create_app` is asked for."""
+"""otp_service: a self-hosted OTP verification service. Touches nothing until a name of it is asked for."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otp_service.app import create_app as create_app
+    from otp_service.app import create_blueprint as create_blueprint
+    from otp_service.views import require_proof as require_proof
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "create_app"]
+__all__ = ["__version__", "create_app", "create_blueprint", "require_proof"]
+
+_PLACES = {"create_app": "app", "create_blueprint": "app", "require_proof": "views"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `create_app` when it is asked for, so that importing a room does not import Flask."""
-    if name == "create_app":
-        from otp_service.app import create_app  # noqa: PLC0415 - lazy on purpose
-
-        return create_app
+    """Import a name when it is asked for, so that importing a room does not import Flask."""
+    if name in _PLACES:
+        return getattr(import_module(f"otp_service.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

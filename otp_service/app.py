@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing import util
 from pathlib import Path
+from typing import TypedDict
 
 from flask import Flask
 
@@ -32,13 +33,15 @@ from otp_service.sms.providers import webhook_uplinks
 from otp_service.sms.queue import Taker, Worker, build_worker
 from otp_service.sms.route import Route
 from otp_service.sms.routes import Router
+from otp_service.store.borrowed import Lender, borrow
 from otp_service.store.embedded import start_embedded
 from otp_service.store.ledger import RedisLedger
 from otp_service.store.pages import RedisPages
 from otp_service.store.store import RedisStore
 from otp_service.store.terms import Terms, Wait
 from otp_service.store.topology import reach
-from otp_service.web import WebParts, create_blueprint, install_problems
+from otp_service.web import ServiceBlueprint, WebParts, install_problems
+from otp_service.web import create_blueprint as blueprint_of
 from otp_service.web import request_id as request_ids
 from otp_service.web.address import Trust
 from otp_service.web.audit import CallNotes
@@ -75,6 +78,25 @@ def create_app(settings: Settings, *, challenges: RiskChallenges | None = None) 
     `app.extensions["otp_service"].close()` waits for the sends in flight; call it before the process ends.
     """
     return build(settings, challenges=challenges).app
+
+
+def create_blueprint(
+    settings: Settings, *, redis: Lender | None = None, challenges: RiskChallenges | None = None
+) -> ServiceBlueprint:
+    """Return the service for an application of one's own, to be registered under a prefix.
+
+    Of *redis*, the application's own client, the server is used, on connections of our own; without it the
+    server is that of the settings. Call `close()` before the process ends.
+
+    Raises:
+        TypeError: *redis* is no client of one server.
+    """
+    clock, closers = SystemClock(), list[Callable[[], None]]()
+    events = _events_of_our_own(settings, clock, closers)
+    given: _Given = {} if redis is None else _borrowed(redis, settings, clock, events, closers)
+    built = build(settings, clock=clock, events=events, challenges=challenges, **given)
+    closers.append(built.close)
+    return ServiceBlueprint(built.parts, _once(closers))
 
 
 def from_environment() -> Flask:
@@ -175,9 +197,13 @@ def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEve
 
 def open_store(settings: Settings, events: Events) -> RedisStore:
     """Return the store that the settings name; nothing is sent to it yet."""
+    servers = reach(settings.redis.url.get_secret_value(), _terms(settings))
+    return RedisStore(servers, events, wait=_wait(settings))
+
+
+def _wait(settings: Settings) -> Wait | None:
     redis = settings.redis
-    wait = Wait(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
-    return RedisStore(reach(redis.url.get_secret_value(), _terms(settings)), events, wait=wait)
+    return Wait(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
 
 
 def _terms(settings: Settings) -> Terms:
@@ -205,6 +231,21 @@ def _store(settings: Settings, events: Events, closers: list[Callable[[], None]]
     return RedisStore(embedded.client(), events, shebang=embedded.shebang)
 
 
+class _Given(TypedDict, total=False):
+    store: Store
+    ledger: Ledger
+    pages: PageStore
+
+
+def _borrowed(
+    redis: Lender, settings: Settings, clock: Clock, events: Events, closers: list[Callable[[], None]]
+) -> _Given:
+    store = RedisStore(borrow(redis, _terms(settings)), events, wait=_wait(settings))
+    closers.append(store.close)
+    ledger = _ledger(settings, store, clock, events, closers)
+    return {"store": store, "ledger": ledger, "pages": RedisPages(store)}
+
+
 def _ledger(
     settings: Settings, store: RedisStore, clock: Clock, events: Events, closers: list[Callable[[], None]]
 ) -> Ledger:
@@ -218,6 +259,13 @@ def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[],
     lines = LineWriter(sys.stdout.buffer)
     closers.append(lines.drain)
     return standard_events(settings, clock, lines)
+
+
+def _events_of_our_own(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEvents:
+    """Return events as JSON lines on standard output; how the process logs otherwise is not our affair."""
+    lines = LineWriter(sys.stdout.buffer)
+    closers.append(lines.close)
+    return JsonEvents(lines, level=settings.log.level, clock=clock.now, request_id=request_ids.current)
 
 
 def _challenges(settings: Settings, clock: Clock) -> RiskChallenges | None:
@@ -316,7 +364,7 @@ def _uplinks(settings: Settings, clock: Clock, events: Events) -> Uplinks | None
 
 def _app_of(parts: WebParts) -> Flask:
     app = Flask("otp_service", static_folder=None, template_folder=None)
-    app.register_blueprint(create_blueprint(parts))
+    app.register_blueprint(blueprint_of(parts))
     install_problems(app, parts)
     return app
 

@@ -30,6 +30,7 @@ class LineWriter:
     def __init__(self, stream: BinaryIO, dropped: Callable[[], None] = lambda: None) -> None:
         self._stream = stream
         self._dropped = dropped
+        self._is_closed = False
         self._start()
         os.register_at_fork(after_in_child=self._start)
 
@@ -53,15 +54,22 @@ class LineWriter:
                 self._stream.write(lines)
                 self._stream.flush()
 
+    def close(self) -> None:
+        """Write all lines that wait, and end the thread; what is written later is lost."""
+        self._is_closed = True
+        self._wake.set()
+        self.drain()
+
     def _start(self) -> None:
         """Begin with nothing: what waits in a process when it forks is for that process to write."""
         self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self._wake = threading.Event()
         self._writing = threading.Lock()
-        threading.Thread(target=self._run, name="lines", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
-        while True:
+        while not self._is_closed:
             self._wake.wait()
             time.sleep(BATCH_SECONDS)
             self._wake.clear()

@@ -5,6 +5,8 @@ from __future__ import annotations
 PACKAGE = [
     "__version__",
     "create_app",
+    "create_blueprint",
+    "require_proof",
 ]
 
 CLIENT = [

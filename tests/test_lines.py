@@ -109,3 +109,16 @@ def test_forked_process_writes_its_own_lines(tmp_path: object) -> None:
         os.waitpid(child, 0)
     with open(path, "rb") as stream:  # noqa: PTH123 - as above
         assert stream.read() == b"child\n"
+
+
+def test_closing_writes_what_waits_and_ends_the_thread() -> None:
+    stream = io.BytesIO()
+    lines = LineWriter(stream)
+    lines.write(b"last\n")
+    lines.close()
+    deadline = time.monotonic() + 20
+    while lines._thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert stream.getvalue() == b"last\n"
+    assert not lines._thread.is_alive()

@@ -21,7 +21,7 @@ from redis.retry import Retry
 from otp_service.store.terms import FileCredentials, Terms
 from otp_service.store.url import BadRedisUrl, Endpoint, Kind, RedisUrl, parse
 
-__all__ = ["BadRedisUrl", "client", "connect", "endpoint_client", "server_client"]
+__all__ = ["BadRedisUrl", "client", "connect", "endpoint_client", "pooled", "server_client"]
 
 FRESH_SECONDS = 1.0
 """A connection used so lately is not looked at before its next use: if it ended since, sending tells."""
@@ -153,7 +153,7 @@ def client(place: RedisUrl, terms: Terms) -> redis.Redis:
         raise BadRedisUrl
     if place.path:
         facts = {"path": place.path, "db": place.db, **login(place, terms)}
-        return _client(LeanUnixConnection, terms, facts)
+        return pooled(LeanUnixConnection, terms, facts)
     return server_client(place.hosts[0], place, terms)
 
 
@@ -167,9 +167,9 @@ def endpoint_client(endpoint: Endpoint, terms: Terms, *, is_tls: bool, **facts: 
     host, port = endpoint
     facts |= {"host": host, "port": port}
     if not is_tls:
-        return _client(LeanConnection, terms, facts)
+        return pooled(LeanConnection, terms, facts)
     files = {"ssl_ca_certs": terms.ca_file, "ssl_certfile": terms.cert_file, "ssl_keyfile": terms.key_file}
-    return _client(TlsConnection, terms, {**facts, **files})
+    return pooled(TlsConnection, terms, {**facts, **files})
 
 
 def login(place: RedisUrl, terms: Terms) -> dict[str, Any]:
@@ -179,7 +179,8 @@ def login(place: RedisUrl, terms: Terms) -> dict[str, Any]:
     return {"username": place.username or None, "password": place.password or None}
 
 
-def _client(connection: type, terms: Terms, facts: dict[str, Any]) -> redis.Redis:
+def pooled(connection: type, terms: Terms, facts: dict[str, Any]) -> redis.Redis:
+    """Return a client whose connections are of that class; *facts* are those of redis-py."""
     pool = LeanPool(
         connection_class=connection,
         max_connections=terms.pool_size,

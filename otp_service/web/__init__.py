@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from otp_service.web.blueprint import create_blueprint, install_problems
+from otp_service.web.mounted import ServiceBlueprint
 from otp_service.web.parts import WebParts
 
-__all__ = ["WebParts", "create_blueprint", "install_problems"]
+__all__ = ["ServiceBlueprint", "WebParts", "create_blueprint", "install_problems"]

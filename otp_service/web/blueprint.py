@@ -43,6 +43,12 @@ _ORIGINS = "otp_service_origins"
 def create_blueprint(parts: WebParts) -> Blueprint:
     """Return the whole API, ready to be registered, under a prefix or without one."""
     blueprint = Blueprint("otp_service", __name__)
+    add_addresses(blueprint, parts)
+    return blueprint
+
+
+def add_addresses(blueprint: Blueprint, parts: WebParts) -> None:
+    """Give *blueprint* the whole API."""
     for call in CALLS:
         view = _framed(parts, call.name, partial(_answer, parts, call))
         if KeyKind.PUBLISHABLE in call.callers:
@@ -64,7 +70,6 @@ def create_blueprint(parts: WebParts) -> Blueprint:
         blueprint.add_url_rule(
             report_intake.PATH, "reports", view, methods=methods, provide_automatic_options=False
         )
-    return blueprint
 
 
 def _add_hosted_pages(blueprint: Blueprint, parts: WebParts) -> None:

