@@ -1,0 +1,121 @@
+"""What a hosted page needs around it: the service, the sandbox, and the site that it leads back to."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.request import Request, urlopen
+
+import fakes
+from deployment import new_phone
+from flask import Flask, request
+
+from otp_service.app import Built, build
+from otp_service.clients import key_digest
+from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
+from otp_service.sandbox.config import DEFAULT_SIGN_NAME
+from otp_service.server import LocalServer
+from otp_service.settings import from_mapping
+
+KEY = "sk_hosting-0123456789abcdefghijklmnopqrstuv"
+ACCOUNT = {"hosting": secrets.token_urlsafe(32)}
+RETURNED = "<!doctype html><html lang=en><title>Shop</title><h1>Welcome</h1>"
+
+
+@dataclass
+class Hosting:
+    """The running parts; *returned* are the forms that came back to the site."""
+
+    url: str
+    site: str
+    sandbox: SandboxServer
+    built: Built
+    returned: list[dict[str, str]] = field(default_factory=list)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        asked = Request(f"{self.url}{path}", json.dumps(body).encode(), headers)  # noqa: S310 - ours
+        with urlopen(asked, timeout=20) as answer:  # noqa: S310 - ours
+            return json.load(answer)
+
+    def make(self, **more: str) -> str:
+        """Make a page and return its address."""
+        body = {"purpose": "signup", "return_url": f"{self.site}/verified", "state": "s1", **more}
+        return str(self.post("/otp/pages", body)["url"])
+
+    def inbox(self, phone: str) -> list[dict[str, Any]]:
+        address = f"{self.sandbox.inbox_url}.json?phone=%2B{phone[1:]}"
+        with urlopen(address, timeout=20) as answer:  # noqa: S310 - ours
+            messages: list[dict[str, Any]] = json.load(answer)
+        return messages
+
+    def code(self, phone: str) -> str:
+        return str(self.inbox(phone)[0]["code"])
+
+    def exhaust(self, sends: int, address: str = "127.0.0.1") -> None:
+        """Have *address* cause so many SMS."""
+        for _ in range(sends):
+            self.post("/otp/request", {"phone": new_phone(), "purpose": "signup", "client_ip": address})
+
+
+@contextmanager
+def hosting(**tables: dict[str, Any]) -> Iterator[Hosting]:
+    """Run service, sandbox and site until the block ends; *tables* stand in for those of the settings."""
+    returned: list[dict[str, str]] = []
+    with ExitStack() as stack:
+        site = stack.enter_context(LocalServer(_site(returned), 0))
+        sandbox = stack.enter_context(start_sandbox(SandboxConfig.default(ACCOUNT)))
+        built = build(_settings(site.url, sandbox.url, tables), events=fakes.FakeEvents())
+        stack.callback(built.close)
+        service = stack.enter_context(LocalServer(built.app, 0))
+        yield Hosting(service.url, site.url, sandbox, built, returned)
+
+
+def _site(returned: list[dict[str, str]]) -> Flask:
+    site = Flask("site", static_folder=None)
+
+    @site.post("/verified")
+    def verified() -> str:
+        returned.append(request.form.to_dict())
+        return RETURNED
+
+    @site.get("/frame")
+    def frame() -> str:
+        return f'<!doctype html><title>evil</title><iframe src="{request.args["page"]}"></iframe>'
+
+    return site
+
+
+def _settings(site: str, sandbox: str, tables: dict[str, dict[str, Any]]) -> Any:
+    ((access_key_id, access_key_secret),) = ACCOUNT.items()
+    client = {
+        "secret_key_digests": [key_digest(KEY)],
+        "proof_keys": [secrets.token_urlsafe(32)],
+        "return_urls": [f"{site}/verified"],
+    }
+    raw: dict[str, Any] = {
+        "keys": {
+            "active_kid": "a",
+            "tag_key": secrets.token_urlsafe(32),
+            "roots": {"a": secrets.token_urlsafe(32)},
+        },
+        "purposes": {"signup": {}},
+        "clients": {"web": client},
+        "address_limits": {"sends_per_hour": 1000, "sends_per_day": 1000, "phones_per_day": 1000},
+        "routes": [
+            {
+                "name": "main",
+                "provider": "sandbox",
+                "access_key_id": access_key_id,
+                "access_key_secret": access_key_secret,
+                "endpoint": sandbox,
+                "sign_name": DEFAULT_SIGN_NAME,
+                "templates": [{"template_code": "SMS_100000001"}],
+            }
+        ],
+    }
+    return from_mapping({**raw, **tables})

@@ -1,0 +1,335 @@
+"""The hosted page in Chromium, with scripts and without: the whole way, and what goes wrong on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import browsing
+import pytest
+from browser.hosting import Hosting, hosting
+from deployment import new_phone
+from playwright.sync_api import Browser, Page, expect
+
+SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+XSS = "<img src=x onerror=alert(1)>\"'</script>"
+
+
+@pytest.fixture(scope="module")
+def hosted() -> Iterator[Hosting]:
+    with hosting() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def suspicious() -> Iterator[Hosting]:
+    """One where every address is soon asked for a risk challenge."""
+    limits = {"sends_per_hour": 2, "sends_per_day": 100, "phones_per_day": 2, "verified_share": 0}
+    with hosting(address_limits=limits) as running:
+        running.exhaust(limits["sends_per_hour"])
+        yield running
+
+
+@pytest.fixture
+def plain(browser: Browser) -> Iterator[Page]:
+    """A page of a browser without scripts."""
+    with browsing.opened(browser, java_script_enabled=False) as (page, _):
+        yield page
+
+
+def ask(page: Page, phone: str) -> None:
+    page.fill("#phone", phone[3:])
+    page.click("button.main")
+
+
+def submit(page: Page, code: str, *, scripts: bool) -> None:
+    """Type a code; where scripts run it goes off by itself."""
+    page.fill("#code", code)
+    if not scripts:
+        page.click("button.main")
+
+
+def wrong(code: str) -> str:
+    return "111111" if code == "000000" else "000000"
+
+
+def finish(page: Page, hosted: Hosting, *, scripts: bool) -> dict[str, str]:
+    """Go the whole way and return the form that came back to the site."""
+    phone = new_phone()
+    ask(page, phone)
+    page.wait_for_selector("#code")
+    submit(page, hosted.code(phone), scripts=scripts)
+    if not scripts:
+        page.click("#return button")
+    page.wait_for_url("**/verified")
+    returned = hosted.returned[-1]
+    redeemed = hosted.post("/otp/redeem", {"proof": returned["proof"], "purpose": "signup"})
+    assert redeemed["phone"] == phone
+    return returned
+
+
+# ── the whole way ──
+
+
+@SCRIPTS
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_whole_way_is_accessible_and_asks_nobody_else(
+    browser: Browser, hosted: Hosting, scheme: str, *, scripts: bool
+) -> None:
+    options: dict[str, Any] = {"java_script_enabled": scripts, "color_scheme": scheme}
+    with browsing.opened(browser, **options) as (page, witness):
+        page.goto(hosted.make(state="a state of mine"))
+        returned = finish(page, hosted, scripts=scripts)
+
+        assert page.title() == "Shop"
+        assert returned["state"] == "a state of mine"
+        assert [url for url in witness.requests if not url.startswith((hosted.url, hosted.site))] == []
+        assert not any("proof" in url or "code" in url or "phone" in url for url in witness.requests)
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_at_any_step(browser: Browser, hosted: Hosting, scheme: str, locale: str) -> None:
+    with browsing.opened(browser, color_scheme=scheme, locale=locale, bypass_csp=True) as (page, _):
+        page.goto(hosted.make())
+        assert browsing.complaints(page) == []
+        page.fill("#phone", "12")
+        page.click("button.main")
+        page.wait_for_selector("#trouble")
+        assert browsing.complaints(page) == []
+        phone = new_phone()
+        ask(page, phone)
+        page.wait_for_selector("#code")
+        assert browsing.complaints(page) == []
+        submit(page, wrong(hosted.code(phone)), scripts=True)
+        page.wait_for_selector("#trouble")
+        assert browsing.complaints(page) == []
+        page.route("**/page.js", lambda route: route.abort())
+        page.reload()
+        page.fill("#code", hosted.code(phone))
+        page.click("button.main")
+        page.wait_for_selector("#return")
+        assert browsing.complaints(page) == []
+        page.goto(f"{hosted.url}/otp/pages/gone")
+        assert browsing.complaints(page) == []
+
+
+@SCRIPTS
+def test_chinese_browser_reads_chinese(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
+    with browsing.opened(browser, java_script_enabled=scripts, locale="zh-CN") as (page, _):
+        page.goto(hosted.make())
+        expect(page.locator("h1")).to_have_text("验证手机号")
+        ask(page, new_phone())
+        expect(page.locator("h1")).to_have_text("输入验证码")
+        expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_page_fits_its_screen_and_does_not_shift(browser: Browser, hosted: Hosting, width: int) -> None:
+    with browsing.opened(browser, viewport={"width": width, "height": 640}) as (page, _):
+        page.goto(hosted.make())
+        ask(page, new_phone())
+        page.wait_for_selector("#code")
+
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_keyboard_alone_is_enough(page: Page, hosted: Hosting) -> None:
+    page.goto(hosted.make())
+    phone = new_phone()
+    page.keyboard.type(phone[3:])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#code")
+    page.keyboard.type(hosted.code(phone))
+
+    page.wait_for_url("**/verified")
+
+
+# ── what goes wrong ──
+
+
+@SCRIPTS
+def test_wrong_code_is_told_and_the_right_one_still_counts(
+    browser: Browser, hosted: Hosting, *, scripts: bool
+) -> None:
+    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+        phone = new_phone()
+        page.goto(hosted.make())
+        ask(page, phone)
+        page.wait_for_selector("#code")
+        submit(page, wrong(hosted.code(phone)), scripts=scripts)
+        expect(page.locator("#trouble")).to_have_text("This code is wrong. You have 4 attempts left.")
+        expect(page.locator("#code")).to_be_focused()
+        submit(page, hosted.code(phone), scripts=scripts)
+        if not scripts:
+            page.click("#return button")
+        page.wait_for_url("**/verified")
+
+
+@SCRIPTS
+def test_double_click_sends_one_sms(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
+    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+        phone = new_phone()
+        page.goto(hosted.make())
+        page.fill("#phone", phone[3:])
+        page.dblclick("button.main", no_wait_after=True)
+        page.wait_for_selector("#code")
+
+        assert len(hosted.inbox(phone)) == 1
+
+
+@SCRIPTS
+def test_reload_and_back_lose_nothing(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
+    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+        phone = new_phone()
+        page.goto(hosted.make())
+        ask(page, phone)
+        page.wait_for_selector("#code")
+        page.reload()
+        expect(page.locator("#code")).to_be_visible()
+        page.click("text=Change the number")
+        expect(page.locator("#phone")).to_have_value(phone[3:])
+        page.click("button.main")
+        page.wait_for_selector("#code")
+
+        assert len(hosted.inbox(phone)) == 1
+
+
+@SCRIPTS
+def test_early_resend_is_refused_in_words(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
+    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+        phone = new_phone()
+        page.goto(hosted.make())
+        ask(page, phone)
+        page.wait_for_selector("#code")
+        button = page.locator("text=Send it again")
+        if scripts:
+            expect(button).to_be_disabled()
+        else:
+            button.click()
+            expect(page.locator("#trouble")).to_contain_text("It is too early for another SMS")
+
+        assert len(hosted.inbox(phone)) == 1
+
+
+def test_countdown_counts_down(page: Page, hosted: Hosting) -> None:
+    page.goto(hosted.make())
+    ask(page, new_phone())
+    first = page.locator("#wait").inner_text()
+    page.wait_for_function("text => document.getElementById('wait').textContent !== text", arg=first)
+
+    expect(page.locator("#wait")).to_contain_text("seconds")
+
+
+# ── risk challenges ──
+
+
+def test_risk_challenge_is_solved_by_itself(page: Page, suspicious: Hosting) -> None:
+    page.goto(suspicious.make())
+    finish(page, suspicious, scripts=True)
+
+
+def test_without_scripts_the_risk_challenge_says_what_it_needs(plain: Page, suspicious: Hosting) -> None:
+    phone = new_phone()
+    plain.goto(suspicious.make())
+    ask(plain, phone)
+
+    expect(plain.locator("noscript .trouble")).to_contain_text("This step needs JavaScript")
+    plain.click("text=Change the number")
+    expect(plain.locator("#phone")).to_have_value(phone[3:])
+    assert suspicious.inbox(phone) == []
+
+
+def test_browser_that_cannot_solve_it_is_told(page: Page, suspicious: Hosting) -> None:
+    page.add_init_script("Object.defineProperty(window, 'crypto', { value: {} })")
+    page.goto(suspicious.make())
+    ask(page, new_phone())
+
+    expect(page.locator("#failed")).to_be_visible()
+
+
+# ── one address, one browser, ten minutes ──
+
+
+def test_second_browser_is_turned_away(browser: Browser, page: Page, hosted: Hosting) -> None:
+    url = hosted.make()
+    page.goto(url)
+    with browsing.opened(browser) as (other, _):
+        answer = other.goto(url)
+
+        assert answer is not None
+        assert answer.status == 403
+        expect(other.locator("h1")).to_have_text("This page was opened in another browser")
+    finish(page, hosted, scripts=True)
+
+
+def test_who_comes_back_to_a_finished_page_is_not_sent_on(page: Page, hosted: Hosting) -> None:
+    page.goto(hosted.make())
+    finish(page, hosted, scripts=True)
+    count = len(hosted.returned)
+    page.go_back()
+
+    expect(page.locator("h1")).to_have_text("Your phone number is verified")
+    page.wait_for_timeout(300)
+    assert len(hosted.returned) == count
+
+
+def test_expired_page_says_so(page: Page, hosted: Hosting) -> None:
+    url = hosted.make()
+    page.goto(url)
+    store = hosted.built.parts.store
+    keys = store._servers.trip([("SCAN", "0", "MATCH", "otp:page:*", "COUNT", 10_000)]).sound()  # type: ignore[attr-defined]
+    store._servers.trip([("PEXPIRE", key, 1) for key in keys[0][1]])  # type: ignore[attr-defined]
+    page.wait_for_timeout(20)
+    ask(page, new_phone())
+
+    expect(page.locator("h1")).to_have_text("This page is no longer valid")
+
+
+# ── what attacks try ──
+
+
+def test_page_cannot_be_framed(page: Page, hosted: Hosting) -> None:
+    page.goto(f"{hosted.site}/frame?page={hosted.make()}")
+    page.wait_for_load_state("networkidle")
+
+    assert page.locator("iframe").count() == 1
+    assert page.frame_locator("iframe").locator("main").count() == 0
+
+
+@SCRIPTS
+def test_markup_that_somebody_typed_is_text(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
+    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        page.goto(hosted.make(state=XSS))
+        page.fill("#phone", XSS)
+        page.click("button.main")
+
+        expect(page.locator("#phone")).to_have_value(XSS)
+        assert page.locator("img").count() == 0
+        assert finish(page, hosted, scripts=scripts)["state"] == XSS
+
+
+def test_form_of_another_site_sends_nothing(page: Page, hosted: Hosting) -> None:
+    """The browser has the page's cookie, and another site knows the address."""
+    url, phone = hosted.make(), new_phone()
+    page.goto(url)
+    page.goto(f"{hosted.site}/frame?page=about:blank")
+    page.evaluate(
+        """([url, phone]) => {
+            const form = document.createElement("form");
+            form.method = "post";
+            form.action = url;
+            for (const [name, value] of [["wish", "phone"], ["phone", phone], ["form_key", "0".repeat(32)]]) {
+                const field = document.createElement("input");
+                [field.name, field.value] = [name, value];
+                form.append(field);
+            }
+            document.body.append(form);
+            form.submit();
+        }""",
+        [url, phone],
+    )
+
+    expect(page.locator("main")).to_have_attribute("data-view", "failed")
+    assert hosted.inbox(phone) == []
