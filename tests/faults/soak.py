@@ -238,6 +238,12 @@ PROVIDER_FAULTS: dict[str, Treat] = {
 }
 
 
+def unalarmed(text: str) -> str:
+    """Ten minutes of people who mistype are a day's wrong codes, from which challenges would be asked for."""
+    text = text.replace("[log]", "[wrong_codes]\nleast = 1_000_000\nhard_least = 10_000_000\n[log]")
+    return text.replace('level = "debug"', 'level = "warning"')
+
+
 @contextmanager
 def prepared_soak(seed: int) -> Iterator[Soak]:
     """Run everything that a soak needs until the block ends."""
@@ -252,7 +258,7 @@ def prepared_soak(seed: int) -> Iterator[Soak]:
                 f"redis://127.0.0.1:{relay.port}/0",
                 sandbox_url=proxy.url,
                 sandbox_config=lambda config, _: replace(config, inbox_size=INBOX),
-                change=lambda text: text.replace('level = "debug"', 'level = "warning"'),
+                change=unalarmed,
             )
         )
         proxy.target = ground.service.sandbox.port

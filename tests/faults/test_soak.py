@@ -34,6 +34,7 @@ def test_f35_soak_leaves_nothing_unsound_and_nothing_behind() -> None:
     kinds = {call.name for call in history.calls if call.status < 300}
     assert soak.unexpected == []
     assert kinds == {"request", "verify", "redeem", "status", "cancel"} | ({"resend"} & kinds)
+    assert set(statuses) <= {0, 200, 201, 202, 204, 404, 409, 410, 422, 429, 503}
     assert statuses[503] > 0, "no fault was felt"
     assert statuses[200] + statuses[201] > statuses[503]
     assert len(soak.faults) >= min(10 + len(PROVIDER_FAULTS), int(SECONDS / 6))

@@ -850,6 +850,25 @@ MUTANTS = (
         "tests/store/test_connect.py",
     ),
     mutant(
+        "R45",
+        "a worker dies without its store",
+        "commands/serve.py",
+        "judge(config, may_be_silent=True)",
+        "judge(config)",
+        "tests/faults/test_store_is_gone.py -k f01",
+    ),
+    mutant(
+        "R46",
+        "a lost reply is asked for again",
+        "store/scripts.py",
+        "        told = self._servers.trip([self._command(call) for call in calls], wait)\n",
+        "        try:\n"
+        "            told = self._servers.trip([self._command(call) for call in calls], wait)\n"
+        "        except redis.ConnectionError:\n"
+        "            told = self._servers.trip([self._command(call) for call in calls], wait)\n",
+        "tests/faults/test_store_is_gone.py -k f03_lost",
+    ),
+    mutant(
         "R46",
         "a send is tried again",
         "sms/http.py",
@@ -979,6 +998,24 @@ MUTANTS = (
         "if isinstance(reply, NoScriptError)]",
         "if False]",
         CONTRACT,
+    ),
+    mutant(
+        "R49",
+        "scripts are loaded and then called",
+        "store/scripts.py",
+        "            again = self._servers.trip([self._loading_command(calls[i]) for i in missing], wait)\n",
+        "            for i in missing:\n"
+        "                self._servers.trip([('SCRIPT LOAD', self._script(calls[i].name).source)])\n"
+        "            again = self._servers.trip([self._command(calls[i]) for i in missing], wait)\n",
+        "tests/faults/test_store_refuses.py -k f16",
+    ),
+    mutant(
+        "R49",
+        "connections to a deposed master are kept",
+        "store/wire.py",
+        "if any(isinstance(reply, ReadOnlyError) for reply in replies):",
+        "if False:",
+        "tests/faults/test_store_refuses.py -k f09",
     ),
     mutant(
         "R50",
