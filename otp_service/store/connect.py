@@ -6,18 +6,18 @@ has counted twice. Here a command is sent once, or refused.
 
 from __future__ import annotations
 
-import math
 import socket
 import ssl
 import struct
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from otp_service.store.parser import PatientParser, Timed
 from otp_service.store.terms import FileCredentials, Terms
 from otp_service.store.url import BadRedisUrl, Endpoint, Kind, RedisUrl, parse
 
@@ -26,20 +26,13 @@ __all__ = ["BadRedisUrl", "client", "connect", "endpoint_client", "pooled", "ser
 FRESH_SECONDS = 1.0
 """A connection used so lately is not looked at before its next use: if it ended since, sending tells."""
 
-if TYPE_CHECKING:
-    _Base = redis.Connection
-else:
-    _Base = object
 
-
-class _Lean(_Base):
+class _Lean(Timed):
     """Lets the kernel watch the time-out, and asks nothing before each command.
 
     With a time-out of Python's own every send and every read is a poll and then the call itself; each of them
     lets go of the interpreter and has to win it back, which under load costs more than the command.
     """
-
-    _sent_at = -math.inf
 
     def _connect(self) -> Any:
         sock = super()._connect()  # type: ignore[no-untyped-call]
@@ -50,14 +43,9 @@ class _Lean(_Base):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         return sock
 
-    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
-        """Send *command*, and remember when."""
-        self._sent_at = time.monotonic()
-        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
-
     def can_read(self, timeout: float = 0) -> bool:
         """Whether something waits to be read; the pool asks before it lends a connection."""
-        return time.monotonic() - self._sent_at > FRESH_SECONDS and super().can_read(timeout)
+        return time.monotonic() - self.sent_at > FRESH_SECONDS and super().can_read(timeout)
 
 
 class LeanConnection(_Lean, redis.Connection):
@@ -68,7 +56,7 @@ class LeanUnixConnection(_Lean, redis.UnixDomainSocketConnection):
     """Over a Unix socket."""
 
 
-class TlsConnection(redis.SSLConnection):
+class TlsConnection(Timed, redis.SSLConnection):
     """Over TLS, which has a state of its own between the socket and us, and keeps the time-outs it knows.
 
     An own CA stands in for those of the machine, and its file is read for each connection.
@@ -192,6 +180,7 @@ def pooled(connection: type, terms: Terms, facts: dict[str, Any]) -> redis.Redis
         decode_responses=False,
         # RESP2 needs no greeting, and without a name there is no CLIENT SETINFO: connecting is one trip.
         protocol=2,
+        parser_class=PatientParser,
         driver_info=None,
         **facts,
     )

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import redis
@@ -66,6 +66,27 @@ def test_a_silent_server_is_given_up_in_time() -> None:
             client.ping()
 
         assert 0.15 < time.monotonic() - began < 2
+
+
+def test_reply_that_drips_is_given_up_in_time() -> None:
+    def drip() -> None:
+        connection, _ = door.accept()
+        with connection, suppress(OSError):
+            connection.recv(4096)
+            for byte in b"$60\r\n" + b"x" * 60:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        url = f"redis://127.0.0.1:{door.getsockname()[1]}"
+        with connect(url, read_timeout=0.2) as client, pytest.raises(redis.TimeoutError):
+            Wire(client).trip([("GET", "anything")])
+
+        assert 0.15 < time.monotonic() - began < 2
+        thread.join()
 
 
 def test_nobody_there_is_told_at_once() -> None:
