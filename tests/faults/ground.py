@@ -27,6 +27,12 @@ from sms.doubles import eventually
 DEADLINE = 6.0
 """Seconds: `service.request_deadline`."""
 
+READ_TIMEOUT = 1.0
+"""Seconds, for Redis: a busy machine may stop a healthy one for longer than the default."""
+
+SOON = 4.0
+"""Seconds: connecting and reading may take one each, a busy machine the rest."""
+
 PATIENCE = 20.0
 """Seconds until a service must have recovered; it needs fractions of one, a busy machine more."""
 
@@ -61,6 +67,8 @@ class Ground:
         self.is_well()
         self.history.sms = self.sms()
         self.history.log = self.log()
+        defects = [line for line in self.log().splitlines() if '"internal_error"' in line]
+        assert not defects, defects[0]
         check(self.history, self.promise)
         slow = [c for c in self.history.calls if c.ended - c.began > DEADLINE]
         assert slow == [], "answered after the deadline"
@@ -160,9 +168,12 @@ def standing_on(
     """Run a service on a store that is there already."""
     directory = keeper.directory / "service"
     directory.mkdir()
-    with running_service(
-        keeper.server, directory, change=lambda text: change(text.replace(keeper.url, url)), **more
-    ) as service:
+    patient = f"[redis]\nconnect_timeout = {READ_TIMEOUT}\nread_timeout = {READ_TIMEOUT}"
+
+    def changed(text: str) -> str:
+        return change(text.replace("[redis]", patient).replace(keeper.url, url))
+
+    with running_service(keeper.server, directory, change=changed, **more) as service:
         yield Ground(service, keeper, relay)
 
 

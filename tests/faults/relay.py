@@ -23,8 +23,8 @@ CHUNK = 65_536
 class Relay:
     """Listens on a free port and passes everything on to *target*, which may change between connections.
 
-    *delay* in seconds and *slice* in bytes are for replies; `freeze` holds both ways; after *resets_after*
-    replies their connection is reset, once.
+    *delay* in seconds and *slice* in bytes are for replies, *drip* are the seconds between two slices.
+    `freeze` holds both ways; after *resets_after* replies their connection is reset, once.
     """
 
     def __init__(self, target: int) -> None:
@@ -32,6 +32,7 @@ class Relay:
         self.target = target
         self.delay = 0.0
         self.slice = CHUNK
+        self.drip = 0.0
         self.resets_after: int | None = None
         self.lost = 0
         self._befores: dict[bytes, Callable[[], object]] = {}
@@ -68,7 +69,7 @@ class Relay:
     def be_honest(self) -> None:
         """Forget every fault; connections that lead elsewhere stay."""
         self.target = self._home
-        self.delay, self.slice, self.resets_after = 0.0, CHUNK, None
+        self.delay, self.slice, self.drip, self.resets_after = 0.0, CHUNK, 0.0, None
         self._befores.clear()
         self._loses.clear()
         self.thaw()
@@ -120,8 +121,10 @@ class Relay:
         if self.resets_after is not None:
             self.resets_after -= 1
         time.sleep(self.delay)
-        for start in range(0, len(data), self.slice):
-            link.near.sendall(data[start : start + self.slice])
+        size = self.slice
+        for start in range(0, len(data), size):
+            link.near.sendall(data[start : start + size])
+            time.sleep(self.drip)
         return True
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 from deployment import new_phone
 from faults.ground import (
+    SOON,
     Ground,
     is_refused_for_now,
     seconds,
@@ -17,10 +18,6 @@ from faults.keeper import kept
 from faults.relay import Relay
 from servers import redis_binary
 from sms.doubles import eventually
-
-SOON = 3.0
-"""Seconds: connecting and reading may take 0.5 each, a busy machine the rest."""
-
 
 # ── F01: it was never there ──
 
@@ -178,7 +175,7 @@ def test_f05_too_slow_store_is_given_up_and_no_connection_leaks(ground: Ground) 
     phone, proof = new_phone(), ground.earn_proof()
     opened = ground.open(phone)
     before = ground.connections()
-    ground.relay.delay = 1.2
+    ground.relay.delay = 1.5
 
     took = seconds(lambda: ground.shop.status(phone, opened))
     answers = [answer for _ in range(2) for answer in ground.all_calls(phone, opened, proof)]
@@ -199,6 +196,18 @@ def test_f05_replies_in_slices_are_put_together(ground: Ground) -> None:
     assert ground.approve(phone, opened).status == 200
 
 
+def test_f05_reply_that_drips_is_given_up_in_time(ground: Ground) -> None:
+    phone, proof = new_phone(), ground.earn_proof()
+    opened = ground.open(phone)
+    ground.relay.slice, ground.relay.drip = 1, 0.1
+
+    answers = ground.all_calls(phone, opened, proof)
+    slowest = max(call.ended - call.began for call in ground.history.calls[-len(answers) :])
+
+    assert all(is_refused_for_now(answer) for answer in answers)
+    assert slowest < SOON
+
+
 # ── F06: it is silent ──
 
 
@@ -212,7 +221,7 @@ def stopped(ground: Ground) -> Iterator[None]:
 @contextmanager
 def paused(ground: Ground) -> Iterator[None]:
     with ground.keeper.client() as client:
-        client.client_pause(2_000, all=True)
+        client.client_pause(3_000, all=True)
     yield
 
 
