@@ -63,7 +63,7 @@ def running_sentinels(
             sentinel down-after-milliseconds {NAME} {down_after}
             sentinel failover-timeout {NAME} 5000
         """
-        watchers = [stack.enter_context(_running_sentinel(binary, text)) for _ in range(sentinels)]
+        watchers = [stack.enter_context(running_sentinel(binary, text)) for _ in range(sentinels)]
         watched = Watched(master, followers, watchers)
         eventually(lambda: all(_is_ready(sentinel, watched) for sentinel in watchers))
         yield watched
@@ -77,7 +77,7 @@ def _is_ready(sentinel: Server, watched: Watched) -> bool:
 
 
 @contextmanager
-def _running_sentinel(binary: str, text: str) -> Iterator[Server]:
+def running_sentinel(binary: str, text: str) -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="otp-test-"))
     port = free_port()
     config = directory / "sentinel.conf"

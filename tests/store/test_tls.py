@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from backends import PATIENT
 from clusters import running_cluster
+from sentinels import NAME, running_sentinel
 from servers import Server, free_port, redis_binary, running, skip_or_fail
 from stories import Quiet
 
@@ -125,3 +126,20 @@ def test_cluster_is_reached_over_tls(ours: Authority) -> None:
     port = free_port()
     with running_cluster(redis_binary(), 1, 0, *options(ours, port), "--tls-cluster", "yes"):
         check(f"rediss+cluster://127.0.0.1:{port}", replace(PATIENT, ca_file=ours.ca))
+
+
+def test_sentinels_and_their_master_are_reached_over_tls(ours: Authority) -> None:
+    tls_port = free_port()
+    with serving_tls(ours) as (_, port):
+        own = options(ours, tls_port)
+        lines = [
+            f"{name.removeprefix('--')} {value}" for name, value in zip(own[::2], own[1::2], strict=True)
+        ]
+        lines += ["tls-replication yes", f"sentinel monitor {NAME} 127.0.0.1 {port} 1"]
+        with running_sentinel(redis_binary(), "\n".join(lines)) as sentinel:
+            check(f"rediss+sentinel://127.0.0.1:{tls_port}/{NAME}", replace(PATIENT, ca_file=ours.ca))
+
+            with pytest.raises(StoreUnavailable):
+                check(
+                    f"rediss+sentinel://127.0.0.1:{sentinel.port}/{NAME}", replace(PATIENT, ca_file=ours.ca)
+                )
