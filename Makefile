@@ -39,7 +39,7 @@ check: $(VENV)/.dev ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: bench-throughput ## measure throughput; others: bench-memory, -growth, -redis_cpu, -workers, -slow_provider, -startup
+bench: bench-throughput ## measure throughput; others: bench-memory, -growth, -redis_cpu, -workers, -slow_provider, -startup, -metrics
 
 bench-%: $(VENV)/.dev
 	$(BIN)/python benchmarks/$*.py $(ARGS)

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import pickle
 
+import pytest
 from test_app import settings
 
 from otp_service.settings import Settings, renewed, waiting
+from otp_service.settings.crosscheck import content_mistakes
+from otp_service.settings.tables import MetricsTable, ServerTable, ServiceTable
 from otp_service.worker import Worker
 
 
@@ -41,3 +44,25 @@ def test_a_worker_can_be_sent_to_a_process_that_was_not_forked() -> None:
 
     assert again == worker
     assert again.settings.keyring().active_kid == "a"
+
+
+@pytest.mark.parametrize(
+    ("ports", "mistaken"),
+    [
+        ({"port": 8080}, ["metrics.port"]),
+        ({"reports_port": 8080}, ["metrics.reports_port"]),
+        ({"port": 9464, "reports_port": 9464}, ["metrics.reports_port"]),
+        ({"port": 9464, "reports_port": 9465}, []),
+    ],
+    ids=["of-the-api", "reports-of-the-api", "twice", "sound"],
+)
+def test_a_page_has_a_port_of_its_own(ports: dict[str, int], mistaken: list[str]) -> None:
+    found = [m.where for m in content_mistakes(Settings(metrics=MetricsTable(**ports)))]
+
+    assert [where for where in found if where.startswith("metrics")] == mistaken
+
+
+def test_a_stop_gives_sends_their_time() -> None:
+    short = Settings(server=ServerTable(stop_timeout=6), service=ServiceTable(request_deadline=6))
+
+    assert "server.stop_timeout" in [m.where for m in content_mistakes(short)]

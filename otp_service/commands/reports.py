@@ -10,6 +10,7 @@ from pathlib import Path
 from otp_service.app import build_report_worker, standard_events
 from otp_service.clock import SystemClock
 from otp_service.commands.check_config import judge, report
+from otp_service.commands.measured import measured
 from otp_service.commands.stop import StopWish
 from otp_service.settings import Mistake, Settings
 from otp_service.settings.addresses import endpoint_fault
@@ -31,11 +32,14 @@ def run(config: Path | None, *, once: bool) -> None:
         report(mistakes)
         sys.exit(2)
     wish = StopWish()
-    events = standard_events(settings, SystemClock(), sys.stdout.buffer)
-    worker = build_report_worker(settings, events)
-    events.emit("reports_started", queues=worker.names)
-    all_taken = _drain(worker, wish) if once else _collect(worker, wish)
-    events.emit("reports_stopped")
+    heard = standard_events(settings, SystemClock(), sys.stdout.buffer)
+    metrics = settings.metrics
+    port = None if once else metrics.reports_port
+    with measured(metrics.host, port, heard, forks=False) as (_, events):
+        worker = build_report_worker(settings, events)
+        events.emit("reports_started", queues=worker.names)
+        all_taken = _drain(worker, wish) if once else _collect(worker, wish)
+        events.emit("reports_stopped")
     sys.exit(0 if all_taken else 1)
 
 

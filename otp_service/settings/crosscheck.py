@@ -61,8 +61,11 @@ def _server_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(
             "server.stop_timeout", "must be more than service.request_deadline, or sends are cut off"
         )
-    if settings.metrics.port == settings.server.port:
-        yield Mistake("metrics.port", "is server.port, which strangers reach")
+    for name in ("port", "reports_port"):
+        if getattr(settings.metrics, name) == settings.server.port:
+            yield Mistake(f"metrics.{name}", "is server.port, which strangers reach")
+    if settings.metrics.port and settings.metrics.port == settings.metrics.reports_port:
+        yield Mistake("metrics.reports_port", "is metrics.port")
     if settings.pool_size() < settings.server.threads:
         yield Mistake("redis.pool_size", "must be at least server.threads, or threads are left without")
     if settings.max_in_flight() >= settings.server.threads:

@@ -116,10 +116,14 @@ class SmsTable(Table):
 
 
 class MetricsTable(Table):
-    """`[metrics]`: for Prometheus, at `http://host:port/metrics`; nobody listens without a *port*."""
+    """`[metrics]`: for Prometheus, at `http://host:port/metrics`; nobody listens without a *port*.
+
+    *reports_port* is that of `otp-service reports`, a process of its own.
+    """
 
     host: Name = "127.0.0.1"
     port: int | None = Field(default=None, ge=1, le=65_535)
+    reports_port: int | None = Field(default=None, ge=1, le=65_535)
 
 
 class LogTable(Table):

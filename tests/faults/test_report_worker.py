@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployment import Answer, Deployment, at_once, new_phone, post, running_service
-from servers import Server
+from deployment import Answer, Deployment, at_once, exchange, new_phone, post, running_service
+from servers import Server, free_port
 from sms.doubles import eventually
 
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, SandboxConfig
@@ -58,7 +58,7 @@ class Worker:
         return self.process.wait(DEADLINE)
 
 
-def config_of(service: Deployment, *, redis_url: str = "", queues: Sequence[str]) -> Path:
+def config_of(service: Deployment, *, redis_url: str = "", queues: Sequence[str], extra: str = "") -> Path:
     text = (service.log.parent / "config.toml").read_text()
     if redis_url:
         text = text.replace(f'url = "{service.redis.url}"', f'url = "{redis_url}"\nread_timeout = 5.0')
@@ -67,7 +67,7 @@ def config_of(service: Deployment, *, redis_url: str = "", queues: Sequence[str]
     )
     at = f'endpoint = "{service.sandbox.url}"\nqueue_endpoint = "{service.sandbox.url}"\n'
     path = service.log.parent / f"worker-{time.monotonic_ns()}.toml"
-    path.write_text(f'{text}\n[reports.queue]\nroute = "main"\n{names}{at}')
+    path.write_text(f'{text}\n[reports.queue]\nroute = "main"\n{names}{at}{extra}')
     return path
 
 
@@ -77,8 +77,9 @@ def working(
     *options: str,
     redis_url: str = "",
     queues: Sequence[str] = ("sms_report SmsReport", "sms_up SmsUp"),
+    extra: str = "",
 ) -> Iterator[Worker]:
-    config = config_of(service, redis_url=redis_url, queues=queues)
+    config = config_of(service, redis_url=redis_url, queues=queues, extra=extra)
     log = config.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -344,3 +345,21 @@ def test_report_that_could_not_be_booked_comes_again(service: Deployment, proxy:
         assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
         assert eventually(lambda: second.total("settled") == 16 - booked, DEADLINE)
     assert nothing_is_left(service)
+
+
+# ── its metrics ──
+
+
+def test_deliveries_stand_on_a_page_of_its_own(service: Deployment) -> None:
+    port = free_port()
+    opened = open_verifications(service, [new_phone() for _ in range(3)])
+
+    def is_told() -> bool:
+        text = exchange("GET", f"http://127.0.0.1:{port}/metrics", None, {}).text
+        return 'otp_service_deliveries_total{delivery="delivered",route="main"} 3.0' in text
+
+    with working(service, extra=f"[metrics]\nreports_port = {port}\n") as worker:
+        assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 3, DEADLINE)
+        assert eventually(is_told, 10)
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.wait() == 0
