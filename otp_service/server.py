@@ -7,13 +7,13 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, suppress
 from functools import partial
 from io import StringIO
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
-from wsgiref.types import WSGIApplication
+from wsgiref.types import StartResponse, WSGIApplication
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
@@ -97,6 +97,22 @@ def open_as_many_as_allowed() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         usual = most
     return MAX_CONNECTIONS + OTHER_FILES if usual == resource.RLIM_INFINITY else usual
+
+
+class Doorway:
+    """A WSGI application that is told what stands behind it once the address it answers at is known."""
+
+    def __init__(self) -> None:
+        self.app: WSGIApplication = _nothing_yet
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer as the application does; 503 before there is one."""
+        return self.app(environ, start_response)
+
+
+def _nothing_yet(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    start_response("503 Service Unavailable", [("Retry-After", "1")])
+    return []
 
 
 class LocalServer:

@@ -467,3 +467,11 @@ def test_help_is_quick_and_imports_no_room() -> None:
     )
 
     assert not {"flask", "redis", "granian", "requests"} & set(done.stdout.split())
+
+
+def test_serve_has_no_start_page(redis_server: Server, tmp_path: Path) -> None:
+    """It is for trying: in production it would be somebody's signup page."""
+    with running_service(redis_server, tmp_path) as service:
+        answers = [service.get(path).status for path in ("/", "/demo/inbox.json", "/demo/demo.js")]
+
+    assert answers == [404, 404, 404]

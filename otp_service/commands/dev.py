@@ -8,24 +8,28 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import click
 
-from otp_service.app import build
+from otp_service.app import Built, build
+from otp_service.client import ApiError, OtpClient
 from otp_service.clients import key_digest
 from otp_service.clock import SystemClock
 from otp_service.commands.fresh import publishable_key, secret, secret_key
 from otp_service.commands.stop import StopWish
+from otp_service.demo import Refused, Sms, Verified, start_page
 from otp_service.events import JsonEvents, adopt_logging
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
-from otp_service.server import LocalServer, on_a_free_port
+from otp_service.server import Doorway, LocalServer, on_a_free_port
 from otp_service.settings import Settings, SettingsError, from_mapping
 from otp_service.web import request_id
 
 ACCESS_KEY_ID = "sandbox"
-PURPOSES = ("login", "signup", "reset_password")
+SIGNUP = "signup"
+PURPOSES = ("login", SIGNUP, "reset_password")
 TEMPLATES = dict(zip(PURPOSES, ("SMS_100000001", "SMS_100000002", "SMS_100000003"), strict=True))
 """The sandbox's template for each purpose."""
 EXAMPLES = ("http://127.0.0.1:8000", "http://localhost:8000")
@@ -56,11 +60,14 @@ def run(port: int, sandbox_port: int, origins: Sequence[str], *, as_json: bool) 
 def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str]) -> Running:
     key, page_key, account = secret_key(), publishable_key(), {ACCESS_KEY_ID: secret()}
     sandbox = stack.enter_context(_sandbox(account, sandbox_port))
+    doorway = Doorway()
+    service = on_a_free_port(lambda free: LocalServer(doorway, free), port)
+    running = Running(service.url, sandbox.url, sandbox.inbox_url, key, page_key)
     client = {
         "secret_key_digests": [key_digest(key)],
         "proof_keys": [secret()],
         "publishable_key": page_key,
-        "origins": [*EXAMPLES, *origins],
+        "origins": [*_names_of(service.url), *EXAMPLES, *origins],
         "return_urls": [f"{page}/verified" for page in (*EXAMPLES, *origins)],
     }
     try:
@@ -74,9 +81,46 @@ def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str
     adopt_logging(events)
     built = build(settings, clock=clock, events=events)
     stack.callback(built.close)
-    service = stack.enter_context(on_a_free_port(lambda free: LocalServer(built.app, free), port))
+    stack.enter_context(service)  # it ends before what it serves
+    _put_up_the_start_page(built, running, sandbox)
+    doorway.app = built.app
     _see_that_it_answers(service.url)
-    return Running(service.url, sandbox.url, sandbox.inbox_url, key, page_key)
+    return running
+
+
+def _names_of(url: str) -> tuple[str, str]:
+    """Return both names by which a browser on this machine may call the server at *url*."""
+    return url, url.replace("127.0.0.1", "localhost")
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _put_up_the_start_page(built: Built, running: Running, sandbox: SandboxServer) -> None:
+    """Serve what stands for somebody's shop: it knows the service from outside only."""
+    server = OtpClient(running.service_url, running.secret_key)
+
+    def inbox() -> list[Sms]:
+        return [
+            Sms(f"{sms.biz_id}-{sms.phone}", sms.phone, sms.text, sms.code, _rfc3339(sms.received_at))
+            for sms in sandbox.inbox.newest_first()
+        ]
+
+    def redeem(proof: str) -> Verified | Refused:
+        try:
+            redeemed = server.redeem(proof, purpose=SIGNUP)
+        except ApiError as refusal:
+            return Refused(refusal.code)
+        return Verified(redeemed.phone, redeemed.purpose, _rfc3339(redeemed.verified_at))
+
+    start_page(
+        built.app,
+        publishable_key=running.publishable_key,
+        inbox_url=running.inbox_url,
+        inbox=inbox,
+        redeem=redeem,
+    )
 
 
 def _sandbox(account: dict[str, str], port: int) -> SandboxServer:
@@ -122,6 +166,8 @@ def _see_that_it_answers(url: str) -> None:
 
 INTRODUCTION = """\
 otp_service is running. Ctrl-C stops it, and everything it knows is gone.
+
+  start here   {service_url}/   a signup page, and the phone that gets its SMS
 
   service   {service_url}   described at {service_url}/docs
   inbox     {inbox_url}   every SMS lands here

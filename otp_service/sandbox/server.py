@@ -18,6 +18,7 @@ from otp_service.sandbox.app import create_sandbox
 from otp_service.sandbox.clock import Clock, utc_now
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.desk import Desk
+from otp_service.sandbox.inbox import Inbox
 
 #: How long `close` may take, in seconds.
 _POLL = 0.05
@@ -58,6 +59,11 @@ class SandboxServer:
     def inbox_url(self) -> str:
         """Where the inbox page is."""
         return f"{self.url}/inbox"
+
+    @property
+    def inbox(self) -> Inbox:
+        """Every SMS that it has sent."""
+        return self._desk.inbox
 
     def wait(self) -> None:
         """Block until somebody calls `close`."""

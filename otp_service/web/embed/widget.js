@@ -341,7 +341,7 @@ class OtpVerify extends HTMLElement {
     const p = this.#parts;
     const kept = this.#kept;
     const chinese = /^zh\b/i.test(this.#locale());
-    const facts = { phone: `\u2066${kept.masked}\u2069`, attempts: kept.attempts, ...this.#problem };
+    const facts = { phone: `\u2066${kept.masked ?? "+86 138****8000"}\u2069`, attempts: kept.attempts, ...this.#problem };
     const texts = { __proto__: null, ...(chinese ? CHINESE : ENGLISH), ...this.#ownTexts() };
     const say = (name) => String(texts[name] ?? texts.internal_error).replace(/\{(\w+)\}/g, (_, fact) => facts[fact] ?? "");
     this.#say = say;

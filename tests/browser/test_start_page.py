@@ -1,0 +1,128 @@
+"""The start page of `make run`: the whole story in one screen."""
+
+from __future__ import annotations
+
+import re
+
+import browsing
+import pytest
+from browsing import Dev, Witness
+from deployment import new_phone, post
+from playwright.sync_api import Browser, Page, expect
+
+XSS = "<img src=x onerror=\"document.title='broken in'\">"
+
+
+def sign_up(page: Page, dev: Dev, phone: str, name: str) -> None:
+    """Go all the way as a newcomer does: the code is read off the phone on the right."""
+    page.goto(dev.service_url)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Phone number").fill(phone[3:])
+    page.get_by_role("button", name="Send code").click()
+    sms = page.get_by_role("log").locator("div", has_text=phone).last
+    code = sms.locator("strong").inner_text()
+    page.get_by_label("Code sent to").fill(code)
+    page.get_by_text("is verified.").wait_for()
+    page.get_by_role("button", name="Sign up").click()
+
+
+def test_newcomer_sees_the_whole_story_in_one_screen(page: Page, witness: Witness, dev: Dev) -> None:
+    phone = new_phone()
+    sign_up(page, dev, phone, "Ada Lovelace")
+
+    expect(page.get_by_role("heading", name="Welcome, Ada Lovelace")).to_be_visible()
+    expect(page.locator("dd").first).to_have_text(phone)
+    assert len(dev.inbox(phone)) == 1
+    assert [url for url in witness.requests if not url.startswith(dev.service_url)] == []
+
+
+def test_it_works_at_both_names_of_this_machine(page: Page, dev: Dev) -> None:
+    phone = new_phone()
+    page.goto(dev.service_url.replace("127.0.0.1", "localhost"))
+    page.get_by_label("Phone number").fill(phone[3:])
+    page.get_by_role("button", name="Send code").click()
+
+    page.get_by_label("Code sent to").wait_for()
+
+
+def test_names_are_texts(page: Page, dev: Dev) -> None:
+    sign_up(page, dev, new_phone(), XSS)
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Welcome, {XSS}")
+    assert page.title() == "Welcome"
+    assert page.locator("img").count() == 0
+
+
+def test_proof_that_is_none_signs_nobody_up(page: Page, dev: Dev) -> None:
+    page.goto(dev.service_url)
+    page.evaluate("""
+        const form = document.querySelector("form");
+        document.querySelector("otp-verify").remove();
+        form.insertAdjacentHTML("beforeend", '<input name="proof" value="made up">');
+    """)
+    page.get_by_label("Name").fill("Mallory")
+    page.get_by_role("button", name="Sign up").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("That did not work")
+    expect(page.locator("code")).to_have_text("invalid_proof")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_state_of_it_is_accessible(browser: Browser, dev: Dev, scheme: str) -> None:
+    phone = new_phone()
+    with browsing.opened(browser, color_scheme=scheme, reduced_motion="reduce") as (page, _):
+        page.goto(dev.service_url)
+        page.locator("otp-verify:defined").wait_for()
+        start = browsing.complaints(page)
+        sign_up(page, dev, phone, "Ada")
+        page.get_by_role("heading", name="Welcome").wait_for()
+        end = browsing.complaints(page)
+        page.goto(dev.service_url)
+        page.get_by_role("log").get_by_text(phone).wait_for()
+        full = browsing.complaints(page)
+
+    assert (start, full, end) == ([], [], [])
+
+
+@pytest.mark.parametrize("width", [320, 640, 1180])
+def test_it_fits_every_screen(browser: Browser, dev: Dev, width: int) -> None:
+    with browsing.opened(browser, viewport={"width": width, "height": 800}) as (page, _):
+        sign_up(page, dev, new_phone(), "Ada")
+        page.goto(dev.service_url)
+
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_it_may_stand_in_no_frame_and_runs_nothing_but_its_own(page: Page, dev: Dev) -> None:
+    answer = page.goto(dev.service_url)
+    assert answer
+    policy = answer.headers["content-security-policy"]
+
+    assert "frame-ancestors 'none'" in policy
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_lines_to_copy_are_those_of_this_service(page: Page, dev: Dev) -> None:
+    page.goto(dev.service_url)
+    shown = page.get_by_label("What to put into a page").inner_text()
+
+    assert f'src="{dev.service_url}/otp/widget.js"' in shown
+    assert f'publishable-key="{dev.publishable_key}"' in shown
+    assert re.search(r'purpose="signup"', shown)
+
+
+def test_secret_key_is_nowhere_on_it(page: Page, dev: Dev) -> None:
+    page.goto(dev.service_url)
+
+    assert dev.secret_key not in page.content()
+
+
+def test_curl_and_the_page_share_one_phone(page: Page, dev: Dev) -> None:
+    phone = new_phone()
+    page.goto(dev.service_url)
+    body = {"phone": phone, "purpose": "login"}
+    post(f"{dev.service_url}/otp/request", body, Authorization=f"Bearer {dev.secret_key}")
+
+    page.get_by_role("log").get_by_text(phone).wait_for()
