@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import browsing
+import pytest
 from browsing import Witness
 from deployment import new_phone
-from playwright.sync_api import Page, expect
-from shop import Shop
+from playwright.sync_api import Browser, Page, expect
+from shop import Shop, Widget
+
+SMS = "【Shop】Your code is {code}, valid for 5 minutes since 2026-11-25. Tell it to nobody."
+
+
+def verified(widget: Widget, phone: str) -> None:
+    expect(widget.done).to_contain_text(f"{phone[-4:]}\u2069 is verified.")
+
+
+def otp_calls(witness: Witness) -> list[str]:
+    return [url.rsplit("/", 1)[1] for url in witness.requests if "/otp/" in url]
 
 
 def test_person_types_number_and_code_and_the_form_has_the_proof(
@@ -16,7 +31,7 @@ def test_person_types_number_and_code_and_the_form_has_the_proof(
 
     widget.send(phone[3:])
     widget.code.press_sequentially(shop.service.code(phone))
-    expect(widget.done).to_contain_text(f"{phone[-4:]}\u2069 is verified.")
+    verified(widget, phone)
     page.get_by_role("button", name="Buy").click()
     page.get_by_text("Bought.").wait_for()
 
@@ -24,5 +39,309 @@ def test_person_types_number_and_code_and_the_form_has_the_proof(
     redeemed = shop.service.post("/otp/redeem", {"proof": proof, "purpose": "login"})
     assert (redeemed.status, redeemed.body["phone"]) == (200, phone)
     assert len(shop.service.inbox(phone)) == 1
+
+
+def test_first_interaction_needs_one_request_and_no_third_party_is_asked(
+    page: Page, witness: Witness, shop: Shop
+) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    page.wait_for_load_state("networkidle")
+    at_rest = otp_calls(witness)
+    widget.send(phone[3:])
+    sent = otp_calls(witness)
+    widget.code.fill(shop.service.code(phone))
+    verified(widget, phone)
+
+    assert at_rest == ["widget.js"]
+    assert sent == ["widget.js", "request"]
+    assert otp_calls(witness) == ["widget.js", "request", "verify"]
     origins = (shop.url, shop.service.url, "data:")
     assert [url for url in witness.requests if not url.startswith(origins)] == []
+
+
+def test_double_clicks_send_one_sms_and_use_one_attempt(page: Page, witness: Witness, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.phone.fill(phone[3:])
+    widget.part("send").dblclick()
+    widget.code.wait_for()
+    code = shop.service.code(phone)
+    wrong = f"{(int(code) + 1) % 10**6:06d}"
+    widget.code.fill(wrong)
+    widget.part("verify").dblclick()
+    expect(widget.hint).to_have_text("Wrong code. Attempts left: 4.")
+    widget.part("verify").dblclick()
+    expect(widget.hint).to_have_text("Wrong code. Attempts left: 4.")
+
+    assert otp_calls(witness) == ["widget.js", "request", "verify"]
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_two_clicks_at_once_carry_one_idempotency_key(page: Page, shop: Shop) -> None:
+    """Should both ever leave, the service would still send once."""
+    keys: list[str] = []
+    page.route(
+        "**/otp/request",
+        lambda route: (keys.append(route.request.headers["idempotency-key"]), route.abort())[1],
+    )
+    widget = shop.visit(page)
+    widget.phone.fill(new_phone()[3:])
+    for _ in range(2):
+        widget.part("send").click()
+        expect(widget.hint).to_contain_text("cannot be reached")
+
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+
+
+@pytest.mark.parametrize(
+    "pasted", ["{code}", " {head} {tail} ", "{head}-{tail}", SMS], ids=["plain", "spaced", "dashed", "SMS"]
+)
+def test_code_is_found_in_whatever_is_pasted(browser: Browser, shop: Shop, pasted: str) -> None:
+    phone = new_phone()
+    with browsing.opened(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _):
+        widget = shop.visit(page)
+        widget.send(phone[3:])
+        code = shop.service.code(phone)
+        page.evaluate(
+            "text => navigator.clipboard.writeText(text)",
+            pasted.format(code=code, head=code[:3], tail=code[3:]),
+        )
+        widget.code.focus()
+        page.keyboard.press("Control+V")
+
+        verified(widget, phone)
+
+
+def test_code_of_letters_and_digits_is_asked_for_as_such(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page, 'purpose="signup"')
+    widget.send(phone[3:])
+
+    expect(widget.code).to_have_attribute("inputmode", "text")
+    expect(widget.code).to_have_attribute("pattern", "[0-9A-Za-z]{6}")
+    widget.code.press_sequentially(shop.service.code(phone).lower())
+    verified(widget, phone)
+
+
+def test_code_field_is_one_and_says_what_it_is(page: Page, shop: Shop) -> None:
+    widget = shop.visit(page)
+    widget.send(new_phone()[3:])
+
+    expect(widget.host.locator("form:not([inert]) input")).to_have_count(1)
+    expect(widget.code).to_have_attribute("autocomplete", "one-time-code")
+    expect(widget.code).to_have_attribute("inputmode", "numeric")
+    expect(widget.code).to_have_attribute("pattern", "[0-9]{6}")
+    expect(widget.phone).to_have_attribute("autocomplete", "tel")
+
+
+@pytest.mark.parametrize("filled", ["{e164}", "{national}", "0086{national}", "+86 139-{rest}"])
+def test_number_may_be_filled_in_by_the_browser_in_any_spelling(page: Page, shop: Shop, filled: str) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.phone.fill(filled.format(e164=phone, national=phone[3:], rest=phone[6:]))
+
+    expect(widget.phone).to_have_value(f"{phone[3:6]} {phone[6:10]} {phone[10:]}")
+    widget.part("send").click()
+    widget.code.wait_for()
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_code_may_be_filled_in_by_the_browser(page: Page, shop: Shop) -> None:
+    """What autofill does: it sets the value at once and says so with an event."""
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    widget.code.evaluate(
+        "(input, code) => { input.value = code; input.dispatchEvent(new InputEvent('input')); }",
+        shop.service.code(phone),
+    )
+
+    verified(widget, phone)
+
+
+def test_code_comes_out_of_the_sms_where_the_browser_can(page: Page, shop: Shop) -> None:
+    page.add_init_script("""
+        window.OTPCredential = class {};
+        window.asked = [];
+        Object.defineProperty(navigator, "credentials", { value: {
+          get: (options) => new Promise((resolve, reject) => {
+            asked.push(options.otp.transport.join());
+            options.signal.addEventListener("abort", () => reject(asked.push("aborted")));
+            window.sms = (code) => resolve({ code });
+          }),
+        } });
+    """)
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    widget.part("change").click()
+    expect(widget.phone).to_be_visible()
+    other = new_phone()
+    widget.send(other[3:])
+    page.evaluate("code => sms(code)", shop.service.code(other))
+
+    verified(widget, other)
+    assert page.evaluate("asked") == ["sms", "aborted", "sms"]
+
+
+def test_keyboard_is_enough(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    keys = page.keyboard
+    keys.press("Tab")
+    keys.type(phone[3:])
+    keys.press("Enter")
+    expect(widget.code).to_be_focused()
+    for part in ("verify", "resend", "change", "cancel"):
+        keys.press("Tab")
+        expect(widget.part(part)).to_be_focused()
+    keys.press("Shift+Tab")
+    keys.press("Enter")  # change the number
+    expect(widget.phone).to_be_focused()
+    other = new_phone()
+    keys.press("Control+A")
+    keys.type(other[3:])
+    keys.press("Tab")
+    keys.press("Space")
+    expect(widget.code).to_be_focused()
+    keys.type(shop.service.code(other))
+    verified(widget, other)
+    keys.press("Tab")
+    expect(widget.part("restart")).to_be_focused()
+    keys.press("Tab")
+    expect(page.get_by_role("button", name="Buy")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "caret"),
+    [
+        (["1", "3", "8", "0", "0"], "138 00", 6),
+        (["1", "3", "8", "0", "0", "ArrowLeft", "ArrowLeft", "ArrowLeft", "9"], "138 900", 5),
+        (["1", "3", "8", "0", "Backspace"], "138", 3),
+        (["+", "8", "6", "1", "3", "8", "0"], "138 0", 5),
+        (["１", "３", "８", "０"], "138 0", 5),
+    ],
+    ids=["typed", "in the middle", "deleted", "whole", "full width"],
+)
+def test_number_is_grouped_while_it_is_typed(
+    page: Page, shop: Shop, keys: list[str], value: str, caret: int
+) -> None:
+    widget = shop.visit(page)
+    widget.phone.focus()
+    for key in keys:
+        page.keyboard.insert_text(key) if len(key) == 1 else page.keyboard.press(key)
+
+    expect(widget.phone).to_have_value(value)
+    assert widget.phone.evaluate("input => input.selectionStart") == caret
+
+
+def test_page_may_have_a_phone_field_of_its_own(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page, f'purpose="login" phone="{phone}"')
+
+    expect(widget.phone).to_have_attribute("readonly", "")
+    widget.part("send").click()
+    widget.code.wait_for()
+    expect(widget.part("change")).to_be_hidden()
+    other = new_phone()
+    widget.host.evaluate("(element, phone) => element.setAttribute('phone', phone)", other)
+    expect(widget.phone).to_have_value(other)
+    widget.part("send").click()
+    widget.code.fill(shop.service.code(other))
+
+    verified(widget, other)
+
+
+def test_events_tell_the_page_what_happens(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    page.evaluate("""
+        window.told = [];
+        for (const name of ["otp-sent", "otp-problem", "otp-verified", "otp-canceled"])
+          document.addEventListener(name, (event) => told.push([event.type, event.detail]));
+    """)
+    widget.send(phone[3:])
+    code = shop.service.code(phone)
+    widget.code.fill("000000" if code != "000000" else "000001")
+    expect(widget.hint).to_contain_text("Wrong code")
+    widget.code.fill(code)
+    verified(widget, phone)
+
+    told: list[tuple[str, dict[str, Any]]] = page.evaluate("told")
+    assert [name for name, _ in told] == ["otp-sent", "otp-problem", "otp-verified"]
+    assert told[1][1] == {"code": "wrong_code"}
+    assert told[2][1].keys() == {"proof", "proof_expires_in", "verification_id", "purpose"}
+    assert told[2][1]["proof"] == widget.proof()
+    assert phone[3:] not in json.dumps(told[0])
+
+
+def test_cancel_ends_the_verification_everywhere(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    page.evaluate("""
+        window.told = [];
+        document.addEventListener("otp-sent", (event) => told.push(event.detail.verification_id));
+        document.addEventListener("otp-canceled", () => told.push("canceled"));
+    """)
+    widget.send(phone[3:])
+    with page.expect_response("**/otp/cancel") as ended:
+        widget.part("cancel").click()
+    assert ended.value.status == 204
+    expect(widget.phone).to_be_visible()
+    expect(widget.phone).to_have_value("")
+
+    vid, canceled = page.evaluate("told")
+    status = shop.service.post("/otp/status", {"phone": phone, "verification_id": vid})
+    assert (status.body["status"], canceled) == ("canceled", "canceled")
+
+
+def test_proof_that_is_too_old_leaves_the_form(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    page.clock.install()
+    widget = shop.visit(page, 'purpose="login" required')
+    widget.send(phone[3:])
+    widget.code.fill(shop.service.code(phone))
+    verified(widget, phone)
+    assert widget.proof()
+    page.clock.fast_forward(181_000)
+
+    expect(widget.hint).to_have_text("That took too long. Please verify once more.")
+    assert widget.proof() == ""
+
+
+def test_form_waits_for_the_proof_where_it_is_required(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    before = len(shop.posted)
+    widget = shop.visit(page, 'purpose="login" required name="checked"')
+    page.get_by_role("button", name="Buy").click()
+    message = widget.host.evaluate("element => element.matches(':invalid')")
+    widget.send(phone[3:])
+    widget.code.fill(shop.service.code(phone))
+    verified(widget, phone)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Buy").click()
+
+    assert message is True
+    assert [list(form) for form in shop.posted[before:]] == [["checked"]]
+
+
+def test_reset_of_the_form_begins_anew_and_a_disabled_one_sends_nothing(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    widget.code.fill(shop.service.code(phone))
+    verified(widget, phone)
+    page.evaluate("document.getElementById('order').reset()")
+    expect(widget.phone).to_be_visible()
+    assert widget.proof() == ""
+
+    page.evaluate("""
+        const fence = document.createElement("fieldset");
+        const widget = document.querySelector("otp-verify");
+        widget.replaceWith(fence);
+        fence.append(widget);
+        fence.disabled = true;
+    """)
+    expect(widget.part("send")).to_be_disabled()

@@ -1,0 +1,392 @@
+"""What goes wrong, and what the widget says of it: most of it by the real service."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import browsing
+import pytest
+from deployment import new_phone, post
+from playwright.sync_api import Browser, Page, Route, expect
+from shop import PUBLISHABLE_KEY, Shop, open_shop
+
+from otp_service.clients import KeyKind
+from otp_service.web.calls import CALLS
+from otp_service.web.problems import status_of
+
+FOR_BROWSERS = {call.name: call for call in CALLS if KeyKind.PUBLISHABLE in call.callers}
+
+
+def answering(status: int, body: dict[str, Any]) -> Callable[[Route], None]:
+    """Return what answers instead of the service, as it would."""
+    headers = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
+    text = json.dumps(body)
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=status, headers=headers, content_type="application/problem+json", body=text)
+
+    return answer
+
+
+def wrong(code: str) -> str:
+    """Return another code than *code*."""
+    return f"{(int(code) + 1) % 10**6:06d}"
+
+
+# ── codes ──
+
+
+def test_wrong_codes_count_down_and_the_last_one_ends_it(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    code = int(shop.service.code(phone))
+    for left in (4, 3, 2, 1):
+        widget.code.fill(f"{(code + left) % 10**6:06d}")
+        expect(widget.hint).to_have_text(f"Wrong code. Attempts left: {left}.")
+        expect(widget.code).to_have_attribute("aria-invalid", "true")
+        expect(widget.code).to_be_focused()
+    widget.code.fill(f"{(code + 9) % 10**6:06d}")
+
+    expect(widget.hint).to_have_text("Too many wrong codes. Ask for a new one.")
+    expect(widget.phone).to_be_visible()
+
+
+def test_code_that_is_too_short_uses_no_attempt(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    code = shop.service.code(phone)
+    widget.code.press_sequentially(code[:5])
+    widget.part("verify").click()
+    expect(widget.hint).to_have_text("This cannot be the code. Please check it.")
+    widget.code.fill(wrong(code))
+
+    expect(widget.hint).to_have_text("Wrong code. Attempts left: 4.")
+
+
+def test_code_that_has_expired_is_not_even_sent(page: Page, shop: Shop) -> None:
+    page.clock.install()
+    widget = shop.visit(page)
+    widget.send(new_phone()[3:])
+    page.clock.fast_forward(301_000)
+
+    expect(widget.hint).to_have_text("The code has expired. Ask for a new one.")
+    expect(widget.phone).to_be_visible()
+    expect(widget.phone).not_to_have_value("")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "text"),
+    [
+        ("verification_expired", 410, "The code has expired. Ask for a new one."),
+        ("verification_canceled", 410, "This code was canceled. Ask for a new one."),
+        ("already_verified", 409, "This code was used already. Ask for a new one."),
+        ("attempts_exhausted", 429, "Too many wrong codes. Ask for a new one."),
+        ("verification_not_found", 404, "This code is no longer valid. Ask for a new one."),
+    ],
+)
+def test_end_of_a_verification_leads_back_to_the_number(
+    page: Page, shop: Shop, code: str, status: int, text: str
+) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    page.route("**/otp/verify", answering(status, {"code": code}))
+    widget.code.fill("123456")
+
+    expect(widget.hint).to_have_text(text)
+    expect(widget.phone).to_be_focused()
+    expect(widget.phone).to_have_value(f"{phone[3:6]} {phone[6:10]} {phone[10:]}")
+
+
+def test_verification_that_the_service_forgot_is_over(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    code = shop.service.code(phone)
+    with shop.service.redis.client() as client:
+        client.delete(*client.scan_iter("otp:{*}*"))
+    widget.code.fill(code)
+
+    expect(widget.hint).to_have_text("This code is no longer valid. Ask for a new one.")
+
+
+# ── sending ──
+
+
+def test_second_sms_waits_for_its_time(page: Page, shop: Shop) -> None:
+    """The countdown is the server's; a browser whose clock runs ahead is told so, and waits again."""
+    page.clock.install()
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    resend = widget.part("resend")
+    first = resend.inner_text()
+    page.clock.fast_forward(10_000)
+    second = resend.inner_text()
+    expect(resend).to_have_attribute("aria-disabled", "true")
+    page.clock.fast_forward(51_000)
+    expect(resend).to_have_attribute("aria-disabled", "false")
+    expect(widget.host.locator("[role=status]")).to_have_text("You can ask for another SMS now.")
+    resend.click()
+    expect(widget.hint).to_have_text("An SMS was sent a moment ago. Please wait.")
+    expect(resend).to_have_attribute("aria-disabled", "true")
+
+    assert first.startswith("Send again 0:5") or first == "Send again 1:00"
+    assert second.startswith("Send again 0:4") or second == "Send again 0:50"
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_second_sms_brings_the_same_code(page: Page, shop: Shop) -> None:
+    page.clock.install()
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    forget_sends(shop)
+    page.clock.fast_forward(61_000)
+    with page.expect_response("**/otp/request") as sent:
+        widget.part("resend").click()
+    assert sent.value.status == 201
+    codes = {sms["code"] for sms in shop.service.inbox(phone)}
+    (code,) = codes
+    widget.code.fill(code)
+
+    expect(widget.done).to_be_visible()
+    assert len(shop.service.inbox(phone)) == 2
+
+
+def forget_sends(shop: Shop) -> None:
+    """Delete the rows of all phones, and with them their cooldowns; the verifications stay."""
+    with shop.service.redis.client() as client:
+        client.delete(*[key for key in client.scan_iter("otp:{*}") if b":" not in key[4:]])
+
+
+def test_cooldown_is_counted_down_on_the_button(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    shop.service.request(phone)
+    widget = shop.visit(page)
+    widget.phone.fill(phone[3:])
+    widget.part("send").click()
+
+    expect(widget.hint).to_have_text("An SMS was sent a moment ago. Please wait.")
+    expect(widget.part("send")).to_have_attribute("aria-disabled", "true")
+    expect(widget.part("send")).to_have_text(re.compile(r"Send code 0:[45]\d|Send code 1:00"))
+    assert len(shop.service.inbox(phone)) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("138 0000 1001", "This phone number takes no SMS from us."),
+        ("138 0000 2001", "Too many SMS to this number. Please wait."),
+        ("010 6552 9988", "We cannot send to this phone number."),
+        ("+44 7400 123456", "We cannot send to this phone number."),
+        ("12", "This is not a valid phone number."),
+        ("", "This is not a valid phone number."),
+    ],
+    ids=["rejected", "flow control", "landline", "abroad", "short", "empty"],
+)
+def test_number_that_gets_no_sms_is_told_why(page: Page, shop: Shop, number: str, text: str) -> None:
+    widget = shop.visit(page)
+    widget.phone.fill(number)
+    widget.part("send").click()
+
+    expect(widget.hint).to_have_text(text)
+    expect(widget.phone).to_have_attribute("aria-invalid", "true")
+
+
+def test_slow_provider_and_one_without_an_answer_are_waited_for(page: Page, shop: Shop) -> None:
+    """The SMS may well arrive: the person is asked for its code."""
+    widget = shop.visit(page)
+    widget.send("138 0000 5002")
+    widget.code.fill(shop.service.code("+8613800005002"))
+
+    expect(widget.done).to_be_visible()
+
+
+# ── whatever a call may be refused with ──
+
+
+REFUSALS = sorted(
+    {
+        (name, problem.code, status_of(problem.__new__(problem)))
+        for name, call in FOR_BROWSERS.items()
+        if name in ("request", "verify")
+        for problem in call.all_problems()
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def texts(browser: Browser, shop: Shop) -> dict[str, list[str]]:
+    """What the widget says to every problem of request and verify, in English and Chinese."""
+    found: dict[str, list[str]] = {}
+    for lang in ("en", "zh-CN"):
+        with browsing.opened(browser) as (page, _):
+            for call, code, status in REFUSALS:
+                page.unroute_all()
+                page.route("**/otp/request", answering(201, SENT))
+                facts = {"retry_after": 1, "attempts_left": 3, "title": "TITLE", "detail": "DETAIL"}
+                page.route(f"**/otp/{call}", answering(status, {"code": code, **facts}))
+                widget = shop.visit(page, lang=lang)
+                widget.phone.fill("13800138000")
+                widget.part("send").click()
+                if call == "verify":
+                    widget.code.fill("123456")
+                expect(widget.host.locator("form:not([inert]) .bad")).to_be_visible()
+                found.setdefault(f"{call} {code}", []).append(widget.hint.inner_text())
+                page.evaluate("sessionStorage.clear()")
+    return found
+
+
+SENT = {
+    "verification_id": "A" * 22,
+    "status": "pending",
+    "purpose": "login",
+    "phone_masked": "+86 138****8000",
+    "code_length": 6,
+    "code_type": "digits",
+    "expires_in": 300,
+    "resend_in": 60,
+    "sends_left": 3,
+    "attempts_left": 5,
+    "delivery": "accepted",
+}
+
+
+@pytest.mark.parametrize("refusal", [f"{call} {code}" for call, code, _ in REFUSALS])
+def test_every_problem_is_told_in_plain_words(texts: dict[str, list[str]], refusal: str) -> None:
+    english, chinese = texts[refusal]
+
+    assert english.isascii()
+    assert english.endswith(".")
+    assert chinese.endswith("。")
+    assert not {"TITLE", "DETAIL", "{", "undefined"} & set(english.split())
+    assert "{" not in english + chinese
+
+
+# ── the store and the provider ──
+
+
+@pytest.fixture
+def frail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop of one's own, to break things in."""
+    with open_shop(tmp_path_factory.mktemp("frail")) as shop:
+        yield shop
+
+
+def test_store_that_is_down_is_told_and_waited_for(page: Page, frail: Shop) -> None:
+    phone = new_phone()
+    widget = frail.visit(page)
+    widget.send(phone[3:])
+    frail.service.redis.process.kill()
+    frail.service.redis.process.wait()
+    widget.code.fill(frail.service.code(phone))
+    expect(widget.hint).to_have_text("The service is not available. Please try again.")
+    expect(widget.code).to_be_visible()
+    widget.part("cancel").click()
+    widget.phone.fill(new_phone()[3:])
+    widget.part("send").click()
+
+    expect(widget.hint).to_have_text("The service is not available. Please try again.")
+
+
+def test_provider_that_is_down_is_told(page: Page, frail: Shop) -> None:
+    widget = frail.visit(page)
+    widget.phone.fill("138 0000 3001")
+    widget.part("send").click()
+    expect(widget.hint).to_have_text("The SMS could not be sent. Please try again.")
+    frail.service.sandbox.close()
+    expect(widget.part("send")).to_have_attribute("aria-disabled", "false")
+    widget.phone.fill(new_phone()[3:])
+    widget.part("send").click()
+
+    expect(widget.hint).to_have_text("The SMS could not be sent. Please try again.")
+
+
+def test_provider_that_refuses_our_account_is_told(page: Page, frail: Shop) -> None:
+    widget = frail.visit(page)
+    widget.phone.fill("138 0000 1005")
+    widget.part("send").click()
+
+    expect(widget.hint).to_have_text("SMS cannot be sent at the moment.")
+
+
+# ── limits and risk challenges ──
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop that finds its visitors suspicious after one SMS, and phones greedy after one in an hour."""
+
+    def strict(text: str) -> str:
+        text = text.replace("sends_per_hour = 10000\n", "sends_per_hour = 1\nrefused_at = 100\n")
+        return text + "\n[limits]\nsends_per_hour = 1\n"
+
+    with open_shop(tmp_path_factory.mktemp("guarded"), strict) as shop:
+        ask_from_a_page(shop, new_phone())
+        yield shop
+
+
+def ask_from_a_page(shop: Shop, phone: str) -> int:
+    body = {"phone": phone, "purpose": "login"}
+    headers = {"Authorization": f"Bearer {PUBLISHABLE_KEY}", "Origin": shop.url}
+    return post(f"{shop.service.url}/otp/request", body, **headers).status
+
+
+def test_risk_challenge_is_solved_while_the_page_lives(page: Page, guarded: Shop) -> None:
+    phone = new_phone()
+    widget = guarded.visit(page)
+    page.evaluate("""
+        window.longest = 0;
+        let last = performance.now();
+        setInterval(() => {
+          const now = performance.now();
+          window.longest = Math.max(window.longest, now - last);
+          last = now;
+        }, 10);
+    """)
+    statuses: list[int] = []
+    page.on("response", lambda response: "/otp/request" in response.url and statuses.append(response.status))
+    widget.send(phone[3:])
+
+    assert statuses == [403, 201]
+    assert len(guarded.service.inbox(phone)) == 1
+    assert page.evaluate("longest") < 1_000
+    widget.code.fill(guarded.service.code(phone))
+    expect(widget.done).to_be_visible()
+
+
+def test_person_is_told_that_the_browser_is_checked(page: Page, guarded: Shop) -> None:
+    page.add_init_script("crypto.subtle.digest = () => new Promise(() => {})")
+    widget = guarded.visit(page)
+    widget.phone.fill(new_phone()[3:])
+    widget.part("send").click()
+
+    expect(widget.hint).to_have_text("Checking your browser. This takes a moment…")
+    expect(widget.phone).to_have_attribute("aria-invalid", "false")
+
+
+def test_risk_challenge_that_is_never_solved_is_told(page: Page, guarded: Shop) -> None:
+    page.add_init_script("crypto.subtle.digest = async () => new ArrayBuffer(32)")
+    widget = guarded.visit(page)
+    widget.phone.fill(new_phone()[3:])
+    widget.part("send").click()
+
+    expect(widget.hint).to_have_text("The check of your browser failed. Please try again.")
+
+
+def test_limit_is_told_with_its_time(page: Page, guarded: Shop) -> None:
+    phone = new_phone()
+    guarded.service.request(phone)
+    widget = guarded.visit(page)
+    widget.phone.fill(phone[3:])
+    widget.part("send").click()
+
+    expect(widget.hint).to_have_text("Too many requests. Please wait.")
+    expect(widget.part("send")).to_have_text(re.compile(r"Send code (59|60|1:00):\d\d"))
+    assert len(guarded.service.inbox(phone)) == 1

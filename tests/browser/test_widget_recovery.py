@@ -1,0 +1,227 @@
+"""What a person loses on the way: the network, the page, the tab. Never an SMS, never an attempt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import browsing
+from deployment import new_phone
+from playwright.sync_api import Browser, Page, Route, expect
+from shop import Shop, Widget
+
+
+def stored(page: Page) -> dict[str, Any]:
+    """Return what the widget keeps in the tab."""
+    texts: list[str] = page.evaluate("Object.values({...sessionStorage})")
+    return json.loads(texts[0]) if texts else {}
+
+
+def lose_the_answer(route: Route) -> None:
+    """Let the request arrive and its answer get lost."""
+    route.fetch()
+    route.abort()
+
+
+def done(widget: Widget) -> None:
+    expect(widget.done).to_be_visible()
+
+
+def test_reload_in_the_middle_goes_on_where_it_was(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    code = shop.service.code(phone)
+    widget.code.press_sequentially(code[:3])
+    with page.expect_response("**/otp/status") as asked:
+        page.reload()
+    expect(widget.code).to_be_visible()
+    expect(widget.code).to_have_value("")
+    expect(widget.part("label").nth(1)).to_contain_text(f"****{phone[-4:]}")
+    expect(widget.part("resend")).to_have_attribute("aria-disabled", "true")
+    widget.code.fill(code)
+    done(widget)
+
+    assert asked.value.json()["sends"] is None
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_code_is_never_kept_and_nothing_after_the_end(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    code = shop.service.code(phone)
+    other = f"{(int(code) + 1) % 10**6:06d}"
+    widget.code.fill(other)
+    expect(widget.hint).to_contain_text("Wrong code")
+    kept = stored(page)
+    widget.code.fill(code)
+    done(widget)
+
+    assert kept["phone"] == phone
+    assert kept["id"]
+    assert {code, other} & set(map(str, kept.values())) == set()
+    assert code not in json.dumps(kept)
+    assert page.evaluate("sessionStorage.length") == 0
+    assert page.evaluate("localStorage.length") == 0
+    assert page.context.cookies() == []
+
+
+def test_attempts_that_were_used_are_known_after_a_reload(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    widget.code.fill(f"{(int(shop.service.code(phone)) + 1) % 10**6:06d}")
+    expect(widget.hint).to_have_text("Wrong code. Attempts left: 4.")
+    page.reload()
+
+    expect(widget.hint).to_have_text("Attempts left: 4.")
+
+
+def test_back_button_goes_on_where_it_was(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    page.goto(f"{shop.url}/elsewhere")
+    page.go_back()
+    expect(widget.code).to_be_visible()
+    widget.code.fill(shop.service.code(phone))
+
+    done(widget)
+
+
+def test_reload_after_the_end_of_the_code_says_so(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    shop.service.post("/otp/cancel", {"phone": phone, "verification_id": stored(page)["id"]})
+    page.reload()
+
+    expect(widget.hint).to_have_text("This code was canceled. Ask for a new one.")
+    expect(widget.phone).to_have_value(f"{phone[3:6]} {phone[6:10]} {phone[10:]}")
+
+
+def test_network_that_was_lost_is_told_and_the_wish_done_when_it_is_back(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    page.context.set_offline(True)
+    widget.phone.fill(phone[3:])
+    widget.part("send").click()
+    expect(widget.hint).to_contain_text("The service cannot be reached.")
+    page.context.set_offline(False)
+    widget.code.wait_for()
+    code = shop.service.code(phone)
+    page.context.set_offline(True)
+    widget.code.fill(code)
+    expect(widget.hint).to_contain_text("The service cannot be reached.")
+    page.context.set_offline(False)
+
+    done(widget)
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_lost_answer_to_a_request_sends_no_second_sms(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    page.route("**/otp/request", lose_the_answer, times=1)
+    widget = shop.visit(page)
+    widget.phone.fill(phone[3:])
+    widget.part("send").click()
+    expect(widget.hint).to_contain_text("The service cannot be reached.")
+    widget.part("send").click()
+    widget.code.fill(shop.service.code(phone))
+
+    done(widget)
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_reload_before_the_answer_sends_no_second_sms(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    page.route("**/otp/request", lose_the_answer, times=1)
+    widget = shop.visit(page)
+    widget.phone.fill(phone[3:])
+    widget.part("send").click()
+    expect(widget.hint).to_contain_text("The service cannot be reached.")
+    page.reload()
+    expect(widget.phone).to_have_value(f"{phone[3:6]} {phone[6:10]} {phone[10:]}")
+    widget.part("send").click()
+    widget.code.fill(shop.service.code(phone))
+
+    done(widget)
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_reload_while_the_sms_is_sent_waits_for_it(page: Page, shop: Shop) -> None:
+    """The provider takes three seconds; the second request finds the first one still running."""
+    phone = "+8613800004001"
+    widget = shop.visit(page)
+    widget.phone.fill(phone[3:])
+    with page.expect_request("**/otp/request"):
+        widget.part("send").click()
+    page.reload()
+    widget.part("send").click()
+    widget.code.wait_for()
+
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_lost_answer_to_a_code_uses_one_attempt_and_loses_no_proof(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    code = shop.service.code(phone)
+    page.route("**/otp/verify", lose_the_answer, times=1)
+    widget.code.fill(code)
+    expect(widget.hint).to_contain_text("The service cannot be reached.")
+    widget.part("verify").click()
+
+    done(widget)
+    assert shop.service.post("/otp/redeem", {"proof": widget.proof(), "purpose": "login"}).status == 200
+
+
+def test_answer_that_is_no_answer_is_no_end(page: Page, shop: Shop) -> None:
+    """A proxy's page of HTML, for one."""
+    phone = new_phone()
+    page.route(
+        "**/otp/request",
+        lambda route: route.fulfill(
+            status=502, headers={"access-control-allow-origin": "*"}, body="<html>Bad Gateway</html>"
+        ),
+        times=1,
+    )
+    widget = shop.visit(page)
+    widget.phone.fill(phone[3:])
+    widget.part("send").click()
+    expect(widget.hint).to_contain_text("The service cannot be reached.")
+    widget.part("send").click()
+
+    widget.code.wait_for()
+
+
+def test_two_tabs_do_not_get_in_each_others_way(browser: Browser, shop: Shop) -> None:
+    phone, other = new_phone(), new_phone()
+    with browsing.opened(browser) as (page, _):
+        first = shop.visit(page)
+        second = shop.visit(page.context.new_page())
+        first.send(phone[3:])
+        second.phone.fill(phone[3:])
+        second.part("send").click()
+        expect(second.hint).to_have_text("An SMS was sent a moment ago. Please wait.")
+        third = shop.visit(page.context.new_page())
+        third.send(other[3:])
+        first.code.fill(shop.service.code(phone))
+        third.code.fill(shop.service.code(other))
+
+        done(first)
+        done(third)
+        assert len(shop.service.inbox(phone)) == 1
+
+
+def test_element_may_move_within_the_page(page: Page, shop: Shop) -> None:
+    phone = new_phone()
+    widget = shop.visit(page)
+    widget.send(phone[3:])
+    page.evaluate("document.querySelector('h1').after(document.querySelector('otp-verify'))")
+    expect(widget.code).to_be_visible()
+    widget.code.fill(shop.service.code(phone))
+
+    done(widget)
