@@ -12,10 +12,10 @@ comma := ,
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test check bench mutants soak clean
+.PHONY: help run example test check bench mutants soak screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.embedded ## start the service with a store and an SMS sandbox of its own
 	@exec $(BIN)/otp-service dev $(ARGS)
@@ -49,6 +49,9 @@ mutants: $(VENV)/.dev ## break each requirement once and see that a test notices
 
 soak: $(VENV)/.dev ## ten minutes of mixed traffic with a fault every few seconds
 	OTP_SOAK_SECONDS=$${OTP_SOAK_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/faults/test_soak.py $(ARGS)
+
+screenshots: $(VENV)/.dev ## draw the pictures of the docs anew
+	OTP_SERVICE_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) tests/sdks/node_modules examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist

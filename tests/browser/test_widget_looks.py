@@ -156,6 +156,19 @@ def test_texts_that_are_no_json_leave_the_usual_ones(page: Page, shop: Shop) -> 
     expect(widget.part("send")).to_have_text("Send code")
 
 
+def test_texts_may_be_set_before_the_module_is_there(page: Page, shop: Shop) -> None:
+    page.add_init_script("""
+        new MutationObserver(() => {
+          const widget = document.querySelector("otp-verify");
+          if (widget && !customElements.get("otp-verify")) widget.texts = { send: "Send it" };
+        }).observe(document, { childList: true, subtree: true });
+    """)
+    widget = shop.visit(page)
+
+    expect(widget.part("send")).to_have_text("Send it")
+    assert widget.host.evaluate("element => element.texts") == {"send": "Send it"}
+
+
 def test_language_of_the_sms_is_asked_for(page: Page, shop: Shop) -> None:
     widget = shop.visit(page, lang="zh-CN")
     widget.phone.fill(new_phone()[3:])
@@ -165,7 +178,9 @@ def test_language_of_the_sms_is_asked_for(page: Page, shop: Shop) -> None:
     assert asked.value.post_data_json["locale"] == "zh-CN"
 
 
-@pytest.mark.parametrize("locale", ["x", "en_US", "<b>", "e" * 40, ""])
+@pytest.mark.parametrize(
+    "locale", ["x", "abcd", "en-a", "en-u-ca-buddhist-nu-latn-x-whatever", "en_US", "<b>", "e" * 40, ""]
+)
 def test_locale_that_is_none_does_no_harm(page: Page, shop: Shop, locale: str) -> None:
     widget = shop.visit(page, f'purpose="login" locale="{locale}"')
     widget.send(new_phone()[3:])

@@ -249,6 +249,7 @@ def test_page_may_have_a_phone_field_of_its_own(page: Page, shop: Shop) -> None:
     widget.host.evaluate("(element, phone) => element.setAttribute('phone', phone)", other)
     expect(widget.phone).to_have_value(other)
     widget.part("send").click()
+    widget.code.wait_for()
     widget.code.fill(shop.service.code(other))
 
     verified(widget, other)

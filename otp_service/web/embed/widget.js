@@ -102,8 +102,6 @@ const OVER = [...Object.values(ENDS), "verification_not_found"];
 
 const BUTTONS = ["send", "verify", "resend", "change", "cancel", "restart"];
 
-const LANGUAGE_TAG = /^[a-z]{2,8}(-[a-z0-9]{1,8}){0,3}$/i;
-
 const STYLE = new CSSStyleSheet();
 STYLE.replaceSync(`
 :host {
@@ -223,6 +221,8 @@ class OtpVerify extends HTMLElement {
   #waits = new Map(); // button → when it may be pressed again
   #attempt = {}; // the code that was submitted last, and its idempotency key
   #again = null; // what to do when the network is back
+  #proof = null;
+  #goodUntil;
   #timer;
   #webOtp;
 
@@ -230,6 +230,11 @@ class OtpVerify extends HTMLElement {
 
   connectedCallback() {
     if (!this.#parts) this.#build();
+    if (Object.hasOwn(this, "texts")) { // set before the module was there
+      const { texts } = this;
+      delete this.texts;
+      this.texts = texts;
+    }
     this.#timer = setInterval(() => this.#tick(), 250);
     addEventListener("online", this.#online);
     addEventListener("pageshow", this.#shown);
@@ -256,11 +261,6 @@ class OtpVerify extends HTMLElement {
 
   formDisabledCallback() {
     if (this.#parts) this.#render();
-  }
-
-  /** Texts of one's own, by the names of those above; those that are missing stay as they are. */
-  set texts(texts) {
-    this.setAttribute("texts", JSON.stringify(texts));
   }
 
   #online = () => this.#again?.();
@@ -342,7 +342,7 @@ class OtpVerify extends HTMLElement {
     const kept = this.#kept;
     const chinese = /^zh\b/i.test(this.#locale());
     const facts = { phone: `\u2066${kept.masked ?? "+86 138****8000"}\u2069`, attempts: kept.attempts, ...this.#problem };
-    const texts = { __proto__: null, ...(chinese ? CHINESE : ENGLISH), ...this.#ownTexts() };
+    const texts = { __proto__: null, ...(chinese ? CHINESE : ENGLISH), ...this.texts };
     const say = (name) => String(texts[name] ?? texts.internal_error).replace(/\{(\w+)\}/g, (_, fact) => facts[fact] ?? "");
     this.#say = say;
     for (const [name, form] of Object.entries(p.steps)) form.inert = name !== this.#step;
@@ -398,7 +398,7 @@ class OtpVerify extends HTMLElement {
     return Math.max(0, Math.ceil(((this.#waits.get(button) ?? 0) - Date.now()) / 1000));
   }
 
-  /** Every quarter of a second: the countdowns, and the end of a code's life. */
+  /** Every quarter of a second: the countdowns, and the end of a code's life and of a proof's. */
   #tick() {
     const p = this.#parts;
     for (const [button, until] of this.#waits) {
@@ -409,6 +409,7 @@ class OtpVerify extends HTMLElement {
       this.#count(button);
     }
     if (this.#step === "code" && !this.#busy && this.#kept.expiresAt <= Date.now()) this.#restart(ENDS.expired);
+    if (this.#proof && this.#goodUntil <= Date.now()) this.#restart("lapsed"); // nobody would take it
   }
 
   // ── what was typed ──
@@ -584,14 +585,9 @@ class OtpVerify extends HTMLElement {
     this.#forget();
     this.#kept = { masked };
     this.#setProof(proof);
-    setTimeout(() => this.#lapse(proof), proof_expires_in * 1000);
+    this.#goodUntil = Date.now() + proof_expires_in * 1000;
     this.#show("done");
     this.#tell("otp-verified", { proof, proof_expires_in, verification_id, purpose });
-  }
-
-  /** A proof that nobody can use any more must not be sent. */
-  #lapse(proof) {
-    if (this.#proof === proof) this.#restart("lapsed");
   }
 
   #cancel() {
@@ -645,8 +641,6 @@ class OtpVerify extends HTMLElement {
   #hasFocus() {
     return Boolean(this.shadowRoot.activeElement);
   }
-
-  #proof = null;
 
   #setProof(proof) {
     this.#proof = proof;
@@ -712,20 +706,30 @@ class OtpVerify extends HTMLElement {
 
   #locale() {
     const wanted = this.getAttribute("locale") || this.closest("[lang]")?.lang || navigator.language;
-    return LANGUAGE_TAG.test(wanted) ? wanted : "en";
+    try {
+      const { baseName } = new Intl.Locale(wanted);
+      return baseName.length <= 35 ? baseName : "en"; // longer ones the service does not take
+    } catch {
+      return "en";
+    }
   }
 
   #language() {
     return { locale: this.#locale() };
   }
 
-  #ownTexts() {
+  /** Texts of one's own, by the names of those above; those that are missing stay as they are. */
+  get texts() {
     try {
       return JSON.parse(this.getAttribute("texts"));
     } catch (error) {
       console.error("otp-verify: texts must be JSON:", error.message);
       return null;
     }
+  }
+
+  set texts(texts) {
+    this.setAttribute("texts", JSON.stringify(texts));
   }
 }
 
