@@ -227,21 +227,29 @@ def texts(browser: Browser, shop: Shop) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for lang in ("en", "zh-CN"):
         with browsing.opened(browser) as (page, _):
+            widget = shop.visit(page, lang=lang)
             for call, code, status in REFUSALS:
                 page.unroute_all()
-                page.route("**/otp/request", answering(201, SENT))
-                facts = {"retry_after": 1, "attempts_left": 3, "title": "TITLE", "detail": "DETAIL"}
-                page.route(f"**/otp/{call}", answering(status, {"code": code, **facts}))
-                widget = shop.visit(page, lang=lang)
-                widget.phone.fill("13800138000")
-                widget.part("send").click()
+                facts = {"retry_after": 0, "attempts_left": 3, "title": "TITLE", "detail": "DETAIL"}
                 if call == "verify":
-                    widget.code.fill("123456")
-                expect(widget.host.locator("form:not([inert]) .bad")).to_be_visible()
+                    page.route("**/otp/request", answering(201, SENT))
+                    widget.send("13800138000")
+                    widget.code.press_sequentially("12345")
+                page.route(f"**/otp/{call}", answering(status, {"code": code, **facts}))
+                widget.host.evaluate(REFUSED, "code" if call == "verify" else "phone")
                 found.setdefault(f"{call} {code}", []).append(widget.hint.inner_text())
-                page.evaluate("sessionStorage.clear()")
+                widget.host.evaluate("element => element.formResetCallback()")
     return found
 
+
+REFUSED = """(element, field) => new Promise((resolve) => {
+  element.addEventListener("otp-problem", () => setTimeout(resolve), { once: true });
+  const input = element.shadowRoot.getElementById(field);
+  input.value = field === "code" ? "123456" : "13800138000";
+  input.dispatchEvent(new InputEvent("input"));
+  element.shadowRoot.querySelector("[part~=send]").click();
+})"""
+"""Let a call be refused, and wait until the person is told."""
 
 SENT = {
     "verification_id": "A" * 22,
