@@ -11,15 +11,15 @@ import pytest
 from attacks.target import ORIGIN, Target, browser, in_turns, new_phone, running_target, with_browser
 
 CLIENT_IP = "203.0.113.{0}"
-LOG_HEAD, LOG_ENTRY = 77, 12
-"""Bytes of what the store keeps of an address: before the sends, and for each of them."""
+LOG_HEADS, LOG_ENTRY = {1: 77, 2: 1}, 12
+"""Bytes of what the store keeps of an address: before the sends, by its format, and for each of them."""
 
 
 def logs_of(target: Target) -> dict[bytes, int]:
     """Return every address that the store counts sends of, with how many."""
     with target.redis.client() as client:
         kept = {key: client.get(key) or b"" for key in client.scan_iter("otp:address:*")}
-    return {key: (len(value) - LOG_HEAD) // LOG_ENTRY for key, value in kept.items()}
+    return {key: (len(value) - LOG_HEADS[value[0]]) // LOG_ENTRY for key, value in kept.items()}
 
 
 def fresh_logs(target: Target, before: dict[bytes, int]) -> list[int]:
@@ -98,7 +98,7 @@ def test_a08_a_browser_is_where_it_connects_from(open_target: Target) -> None:
         for number in range(25)
     ]
 
-    assert [answer.status for answer in answers] == [201] * 20 + [403] * 5
+    assert {answer.status for answer in answers[:20]} <= {201, 202}
     assert {answer.body["code"] for answer in answers[20:]} == {"challenge_required"}
     assert sorted(logs_of(open_target).values()) == [20]
 

@@ -171,6 +171,7 @@ def walk(target: Target) -> Answer:
 
 # ── A33: a store that is not ours alone ──
 
+
 def test_a33_the_service_needs_few_commands_and_its_own_keys_only() -> None:
     """Whoever takes over the service's connection can neither read the rest of the server nor empty it."""
     password = secrets.token_urlsafe(24)

@@ -153,6 +153,16 @@ def test_a_refused_call_is_one_event_too(
     assert (event["endpoint"], event["status"], event["code"], event["client"]) == expected
 
 
+def test_the_event_of_a_full_limit_names_it(desk: Desk) -> None:
+    desk.request()
+    desk.house.clock.advance(20)
+    desk.request()
+
+    event = desk.house.events.of("call")[-1]
+    told = (event["code"], event["limit"], event["retry_after"])
+    assert told == ("cooldown_active", "phone_cooldown", 40)
+
+
 def test_the_event_says_how_long_it_took(desk: Desk) -> None:
     desk.house.store.peek = lambda *_: desk.house.clock.advance(0.12345)  # type: ignore[assignment,method-assign]
 
