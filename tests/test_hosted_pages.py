@@ -275,6 +275,19 @@ def test_of_two_clicks_at_once_one_counts(house: fakes.House, visit: Visit) -> N
     house.pages.act(visit.page_id, visit.name, form, ADDRESS)
 
     assert len(house.sender.sent) == 1
+    assert house.store.calls.count("peek") == 1
+
+
+def test_wrong_code_that_is_sent_again_uses_no_attempt_up(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    wrong = "000000" if house.sender.last_code != "000000" else "111111"
+    form = Form(visit.look().form_key, "code", code=wrong)
+    for _ in range(3):
+        house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+
+    assert house.store.calls.count("attempt") == 1
+    assert visit.page.trouble is not None
+    assert visit.page.trouble.attempts_left == 4
 
 
 def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(house: fakes.House, visit: Visit) -> None:

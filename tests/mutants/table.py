@@ -1100,6 +1100,61 @@ MUTANTS = (
     ),
 )
 
+HOSTED = "tests/test_hosted_pages.py"
+HOSTED_HTTP = "tests/web/test_hosted_page.py"
+
+MUTANTS += (
+    # ── hosted pages ──
+    mutant(
+        "R33",
+        "a page leads back wherever somebody wants",
+        "hosted_pages.py",
+        "if return_url not in client.return_urls:",
+        "if False:",
+        HOSTED,
+    ),
+    mutant(
+        "R33",
+        "a form needs no key",
+        "hosted_pages.py",
+        "        if turn is None:\n            raise Forbidden\n",
+        "        turn = page.turn if turn is None else turn\n",
+        HOSTED,
+    ),
+    mutant(
+        "R33",
+        "a page is everybody's",
+        "hosted_pages.py",
+        "if not hmac.compare_digest(shown, held.page.browser):",
+        "if False:",
+        HOSTED,
+    ),
+    mutant(
+        "R33",
+        "a form counts whenever it comes",
+        "hosted_pages.py",
+        "if turn < page.turn or page.step is Step.DONE:",
+        "if page.step is Step.DONE:",
+        HOSTED,
+    ),
+    mutant(
+        "R33",
+        "a page may be framed",
+        "web/embed/hosted_look.py",
+        "frame-ancestors 'none'",
+        "frame-ancestors *",
+        HOSTED_HTTP,
+    ),
+    mutant(
+        "R33",
+        "a page may be changed by whoever has the store",
+        "sealed.py",
+        "if not hmac.compare_digest(mac, _mac(key, nonce, hidden)):",
+        "if False:",
+        "tests/test_sealed.py",
+    ),
+)
+
 WITHOUT = {
     "R22": "documentation: docs/security.md says what SMS cannot protect against; tests/house/test_docs.py looks",
     "R34": "documentation: the text of a template is the operator's, and Aliyun's review decides about it",
