@@ -109,7 +109,7 @@ def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
 
 def test_plain_text_is_no_tls(ours: Authority, redis_server: Server) -> None:
     with pytest.raises(StoreUnavailable):
-        check(redis_server.url.replace("redis://", "rediss://"), replace(PATIENT, ca_file=ours.ca))
+        check(redis_server.url.replace("redis://", "rediss://"), Terms(ca_file=ours.ca))
 
 
 def test_redis_that_asks_for_a_certificate_gets_ours(ours: Authority) -> None:
@@ -140,6 +140,4 @@ def test_sentinels_and_their_master_are_reached_over_tls(ours: Authority) -> Non
             check(f"rediss+sentinel://127.0.0.1:{tls_port}/{NAME}", replace(PATIENT, ca_file=ours.ca))
 
             with pytest.raises(StoreUnavailable):
-                check(
-                    f"rediss+sentinel://127.0.0.1:{sentinel.port}/{NAME}", replace(PATIENT, ca_file=ours.ca)
-                )
+                check(f"rediss+sentinel://127.0.0.1:{sentinel.port}/{NAME}", Terms(ca_file=ours.ca))
