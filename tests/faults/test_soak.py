@@ -37,6 +37,7 @@ def test_f35_soak_leaves_nothing_unsound_and_nothing_behind() -> None:
     assert set(statuses) <= {0, 200, 201, 202, 204, 404, 409, 410, 422, 429, 503}
     assert statuses[503] > 0, "no fault was felt"
     assert statuses[200] + statuses[201] > statuses[503]
+    assert soak.resent > 0 or SECONDS < 300
     assert len(soak.faults) >= min(10 + len(PROVIDER_FAULTS), int(SECONDS / 6))
     assert max(call.ended - call.began for call in history.calls) < DEADLINE + 1
     assert after.memory < before.memory * GROWTH
@@ -51,6 +52,7 @@ def told(soak: Soak, before: Size, after: Size) -> str:
         "seed": soak.seed,
         "seconds": SECONDS,
         "calls": len(calls),
+        "resent": soak.resent,
         "sms": len(soak.ground.history.sms),
         "statuses": {str(status): n for status, n in sorted(Counter(c.status for c in calls).items())},
         "faults": dict(sorted(soak.faults.items())),
