@@ -23,6 +23,9 @@ from otp_service.settings import from_mapping
 
 KEY = "sk_hosting-0123456789abcdefghijklmnopqrstuv"
 ACCOUNT = {"hosting": secrets.token_urlsafe(32)}
+SHOP_URL = "https://www.shop.example/verified"
+"""A return URL for pictures."""
+
 RETURNED = "<!doctype html><html lang=en><title>Shop</title><h1>Welcome</h1>"
 
 
@@ -95,7 +98,7 @@ def _settings(site: str, sandbox: str, tables: dict[str, dict[str, Any]]) -> Any
     client = {
         "secret_key_digests": [key_digest(KEY)],
         "proof_keys": [secrets.token_urlsafe(32)],
-        "return_urls": [f"{site}/verified"],
+        "return_urls": [f"{site}/verified", SHOP_URL],
     }
     raw: dict[str, Any] = {
         "keys": {

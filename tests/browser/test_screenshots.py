@@ -10,6 +10,7 @@ from typing import Any
 
 import browsing
 import pytest
+from browser.hosting import SHOP_URL, hosting
 from browsing import ROOT, Dev
 from playwright.sync_api import Browser, Locator, Page, expect
 from shop import Shop
@@ -42,6 +43,7 @@ LOOKS: dict[str, tuple[dict[str, Any], dict[str, str], dict[str, str]]] = {
     ),
 }
 PAGES = ["docs-page", "inbox", "start-page", "start-page-done"]
+HOSTED = ["hosted-phone", "hosted-code", "hosted-zh"]
 
 
 def draw(what: Page | Locator, name: str) -> None:
@@ -104,8 +106,23 @@ def test_pages_are_drawn(browser: Browser, dev: Dev) -> None:
         draw(page, "docs-page")
 
 
+def test_hosted_page_is_drawn(browser: Browser) -> None:
+    canvas: dict[str, Any] = {"viewport": {"width": 420, "height": 560}}
+    with hosting() as hosted, browsing.opened(browser, **canvas) as (page, _):
+        page.goto(hosted.make(return_url=SHOP_URL))
+        draw(page, "hosted-phone")
+        page.fill("#phone", PHONE[3:])
+        page.click("button.main")
+        page.wait_for_selector("#code")
+        draw(page, "hosted-code")
+        chinese = {"locale": "zh-CN", "color_scheme": "dark"}
+        with browsing.opened(browser, **canvas, **chinese) as (other, _):
+            other.goto(hosted.make(return_url=SHOP_URL))
+            draw(other, "hosted-zh")
+
+
 def test_every_picture_is_kept() -> None:
-    names = {name for _, _, drawn in LOOKS.values() for name in drawn.values()} | set(PAGES)
+    names = {name for _, _, drawn in LOOKS.values() for name in drawn.values()} | {*PAGES, *HOSTED}
 
     assert {path.stem for path in IMAGES.glob("*.png")} >= names
     assert [path.name for path in IMAGES.glob("*.png") if path.stat().st_size > 150_000] == []
