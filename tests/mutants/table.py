@@ -1153,6 +1153,47 @@ MUTANTS += (
         "if False:",
         "tests/test_sealed.py",
     ),
+    mutant(
+        "R54",
+        "what was counted last is left behind",
+        "store/ledger.py",
+        "            self._thread.join()\n        self.flush()",
+        "            self._thread.join()",
+        "tests/store/test_ledger.py",
+        "tests/flows/test_graceful_stop.py -k last_counts",
+    ),
+    mutant(
+        "R54",
+        "a worker that starts hears of no stop",
+        "server.py",
+        "if os.getpid() != main:",
+        "if False:",
+        "tests/test_server.py",
+    ),
+    mutant(
+        "R54",
+        "a reload cuts off the calls of the service before",
+        "succession.py",
+        "self._changed.wait_for(lambda: not reign.calls, self._patience)",
+        "self._changed.wait_for(lambda: True, self._patience)",
+        "tests/test_succession.py",
+    ),
+    mutant(
+        "R54",
+        "a reload forgets what the service before still sends",
+        "sms/gate.py",
+        "if self._closed or self.taken >= self._places:",
+        "if self._closed or self._taken >= self._places:",
+        "tests/sms/test_gate.py",
+    ),
+    mutant(
+        "R54",
+        "a reload takes limits for threads that are not there",
+        "settings/renewal.py",
+        "return kept, list(content_mistakes(kept))",
+        "return kept, list(content_mistakes(fresh))",
+        "tests/test_renewal.py",
+    ),
 )
 
 WITHOUT = {
