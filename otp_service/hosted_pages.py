@@ -205,7 +205,7 @@ class HostedPages:
         if page.opened and form.wish == "resend":
             return task.send(page, "resend")
         if page.opened and form.wish == "code":
-            return task.code(page, form.code)
+            return task.code(page, page.opened, form.code)
         # "change", or a form of a step that is over
         return replace(page, step=Step.PHONE, wish="", riddle={}), None
 
@@ -275,11 +275,8 @@ class _Task:
             return self._troubled(page, error), error
         return replace(page, step=Step.CODE, phones=phones, opened=_opened(sent)), None
 
-    def code(self, page: HostedPage, code: str) -> _Result:
+    def code(self, page: HostedPage, opened: Opened, code: str) -> _Result:
         """Submit *code*; the right one makes the page's proof."""
-        opened = page.opened
-        if opened is None:
-            return replace(page, step=Step.PHONE), None
         try:
             approved = self.service.verify(
                 self.client, page.phone, opened.verification_id, code, client_ip=self.client_ip
