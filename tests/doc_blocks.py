@@ -33,6 +33,10 @@ class Block:
 NOT_RUN: dict[tuple[str, str], str] = {
     # (document, how the block begins): why it is not run by tests/docs
     ("README.md", "make test"): "runs every test, this one too",
+    (
+        "docs/operations.md",
+        "otp-service check-config",
+    ): "signals what bears a name: tests/flows/test_reload.py",
     ("docs/operations.md", "location /otp/ {"): "nginx is none of our tools",
     (
         "docs/reports.md",
