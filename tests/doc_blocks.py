@@ -37,6 +37,8 @@ NOT_RUN: dict[tuple[str, str], str] = {
         "docs/operations.md",
         "otp-service check-config",
     ): "signals what bears a name: tests/flows/test_reload.py",
+    ("docs/own-flask-app.md", "import atexit"): "tests/test_own_flask_app.py runs it",
+    ("docs/own-flask-app.md", "@require_proof"): "one line of a view",
     ("docs/operations.md", "location /otp/ {"): "nginx is none of our tools",
     (
         "docs/reports.md",

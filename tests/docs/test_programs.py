@@ -19,16 +19,14 @@ import pytest
 from browsing import Dev
 from deployment import new_phone
 from doc_blocks import Block, running
-from flask import Flask
 from nodes import ROOT, node
 from playwright.sync_api import Browser, Page, expect
 from shop import Widget
 from standardwebhooks import Webhook, WebhookVerificationError
-from web.desk import open_desk
 
 from otp_service.client import OtpClient
 
-IN_PYTHON = {"README.md": 1, "docs/api.md": 1, "docs/embedding.md": 2, "docs/webhook.md": 1}
+IN_PYTHON = {"README.md": 1, "docs/embedding.md": 2, "docs/webhook.md": 1}
 IN_NODE = {"clients/js/README.md": 2}
 IN_PAGES = {
     ("README.md", "html"): 1,
@@ -165,14 +163,6 @@ def test_form_of_ones_own_ends_in_a_redeemed_phone(dev: Dev, otp: OtpClient) -> 
     exec(text, {}, names)  # noqa: S102 - as above
 
     assert names["redeemed"].phone == phone
-
-
-def test_service_is_mounted_in_an_application_of_ones_own() -> None:
-    (text,) = the("docs/api.md", "python")
-    app = Flask("own")
-    exec(text, {"app": app, "parts": open_desk().parts})  # noqa: S102 - as above
-
-    assert app.test_client().get("/auth/healthz").status_code == 200
 
 
 def test_receiver_of_a_webhook_verifies_what_it_gets() -> None:
