@@ -102,10 +102,10 @@ def test_what_is_below_the_level_is_not_written(output: io.BytesIO) -> None:
 
 
 def test_what_nobody_needs_is_written_at_debug_only(output: io.BytesIO) -> None:
-    events(output).emit("round_trip", seconds=0.001)
+    events(output).emit("round_trip", duration_ms=0.125)
     assert lines(output) == []
 
-    events(output, level="debug").emit("round_trip", seconds=0.001)
+    events(output, level="debug").emit("round_trip", duration_ms=0.125)
     assert lines(output)[0]["level"] == "debug"
 
 

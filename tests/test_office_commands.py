@@ -42,8 +42,13 @@ def client(redis_server: Server) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def config(tmp_path: Path, redis_server: Server) -> Path:
-    path = tmp_path / "config.toml"
-    path.write_text(config_text(redis_server.url, "http://127.0.0.1:1", free_port(), make_secrets()))
+    return config_for(redis_server, tmp_path)
+
+
+def config_for(server: Server, directory: Path) -> Path:
+    path = directory / "config.toml"
+    text = config_text(server.url, "http://127.0.0.1:1", free_port(), make_secrets())
+    path.write_text(text.replace('"debug"', '"info"'))
     return path
 
 
@@ -402,9 +407,8 @@ def test_output_never_holds_the_number(config: Path, number: str, phone: Phone, 
 
 @pytest.mark.parametrize("command", ["limits", "unlock", "forget"])
 def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command: str, number: str) -> None:
-    path = tmp_path / "config.toml"
     with running(redis_binary()) as server:
-        path.write_text(config_text(server.url, "http://127.0.0.1:1", free_port(), make_secrets()))
+        path = config_for(server, tmp_path)
     yes = [] if command == "unlock" else ["--yes"]
 
     result = run(path, command, *yes, typed=number)

@@ -42,18 +42,18 @@ class LossyStore(RedisStore):
     lost: str = ""
 
     def attempt(self, *arguments: Any) -> Approval:
-        return self._told("attempt", lambda: super(LossyStore, self).attempt(*arguments))
+        return self._unless_lost("attempt", lambda: super(LossyStore, self).attempt(*arguments))
 
     def settle(self, *arguments: Any) -> Any:
-        return self._told("settle", lambda: super(LossyStore, self).settle(*arguments))
+        return self._unless_lost("settle", lambda: super(LossyStore, self).settle(*arguments))
 
     def redeem(self, *arguments: Any) -> bool:
-        return self._told("redeem", lambda: super(LossyStore, self).redeem(*arguments))
+        return self._unless_lost("redeem", lambda: super(LossyStore, self).redeem(*arguments))
 
     def end_claim(self, *arguments: Any) -> None:
-        return self._told("end_claim", lambda: super(LossyStore, self).end_claim(*arguments))
+        return self._unless_lost("end_claim", lambda: super(LossyStore, self).end_claim(*arguments))
 
-    def _told(self, call: str, work: Callable[[], Any]) -> Any:
+    def _unless_lost(self, call: str, work: Callable[[], Any]) -> Any:
         reply = work()
         if call in self.lost.split():
             raise StoreUnavailable
@@ -65,6 +65,7 @@ class Story:
     house: House
     store: LossyStore
     runner: MovableRunner
+    client: fakeredis.FakeRedis
 
     @property
     def service(self) -> Service:
@@ -95,7 +96,7 @@ def story() -> Story:
     store = LossyStore(client, Quiet(), shebang=False)
     runner = MovableRunner(client, shebang=False)
     store._scripts = runner
-    return Story(fakes.house(store=store), store, runner)
+    return Story(fakes.house(store=store), store, runner, client)
 
 
 # ── request ──
@@ -221,8 +222,8 @@ def test_resend_by_which_nothing_was_sent_is_kept_too(story: Story) -> None:
 def test_replay_of_what_is_forgotten_is_not_found(story: Story) -> None:
     first = story.request()
     assert first.verification.delivery is Delivery.ACCEPTED
-    for key in story.store._client.scan_iter("otp:{*"):
-        story.store._client.delete(key)
+    for key in story.client.scan_iter("otp:{*"):
+        story.client.delete(key)
 
     with pytest.raises(VerificationNotFound):
         story.request()

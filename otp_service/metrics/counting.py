@@ -85,7 +85,7 @@ def _send(meter: Meter, facts: Facts) -> None:
 
 
 def _round_trip(meter: Meter, facts: Facts) -> None:
-    meter.observe(families.REDIS_SECONDS, facts["seconds"])
+    meter.observe(families.REDIS_SECONDS, facts["duration_ms"] / 1000)
 
 
 def _report(meter: Meter, facts: Facts) -> None:

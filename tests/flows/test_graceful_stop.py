@@ -15,6 +15,7 @@ from pathlib import Path
 import fakes
 import pytest
 import servers
+from attacks.target import worker_of
 from deployment import Answer, Deployment, at_once, new_phone, running_service
 from faults.proxy import Exchange, Proxy
 from servers import Server
@@ -58,7 +59,13 @@ def behind_a_slow_provider(redis: Server, directory: Path) -> Iterator[tuple[Dep
     with Proxy() as proxy, running_service(redis, directory, sandbox_url=proxy.url) as service:
         proxy.target = service.sandbox.port
         proxy.treat = slow
+        assert eventually(lambda: both_answer(service), BOUND)
         yield service, proxy
+
+
+def both_answer(service: Deployment) -> bool:
+    """Tell whether some calls in a row are answered by both worker processes, so that none still starts."""
+    return len({worker_of(service.get("/readyz")) for _ in range(6)}) == 2
 
 
 def how_it_was_booked(
@@ -76,7 +83,7 @@ def how_it_was_booked(
     return booked
 
 
-def test_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> None:
+def test_f34_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> None:
     phones = [new_phone() for _ in range(IN_FLIGHT)]
     with behind_a_slow_provider(redis_server, tmp_path) as (service, proxy), ThreadPoolExecutor(1) as aside:
 

@@ -124,7 +124,7 @@ def a_second_route(service: Deployment) -> tuple[str, str]:
     return "[[routes]]\n", f"[[routes]]\n{second}\n[[routes]]\n"
 
 
-def test_keys_routes_and_limits_change_under_load(service: Deployment) -> None:
+def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> None:
     early, late = new_phone(), new_phone()
     opened = service.request(early).body["verification_id"]
     code = service.code(early)
@@ -160,7 +160,7 @@ def test_keys_routes_and_limits_change_under_load(service: Deployment) -> None:
     assert events(service, "reload_refused") == []
 
 
-def test_a_removed_key_is_worth_nothing_after_a_reload(service: Deployment) -> None:
+def test_f33_a_removed_key_is_worth_nothing_after_a_reload(service: Deployment) -> None:
     phone = new_phone()
     opened = service.request(phone)
     proof = service.verify(phone, opened.body["verification_id"], service.code(phone)).body["proof"]

@@ -130,7 +130,7 @@ def test_scope_of_the_guard_counts_by_its_kind_alone() -> None:
 def test_trouble_with_redis_counts() -> None:
     assert of(counted("store_error", kind="TimeoutError"), families.REDIS_ERRORS) == {("TimeoutError",): 1}
     assert of(counted("ledger_lost", entries=3), families.LEDGER_LOST) == {(): 3}
-    assert counted("round_trip", seconds=0.25).histograms[families.REDIS_SECONDS.name, ()][-1] == 0.25
+    assert counted("round_trip", duration_ms=250).histograms[families.REDIS_SECONDS.name, ()][-1] == 0.25
 
 
 def test_event_without_a_rule_counts_by_its_name() -> None:
