@@ -106,6 +106,7 @@ def _settings(site: str, sandbox: str, tables: dict[str, dict[str, Any]]) -> Any
             "tag_key": secrets.token_urlsafe(32),
             "roots": {"a": secrets.token_urlsafe(32)},
         },
+        "redis": {"read_timeout": 5.0},  # a browser that starts takes the machine for itself
         "purposes": {"signup": {}},
         "clients": {"web": client},
         "address_limits": {"sends_per_hour": 1000, "sends_per_day": 1000, "phones_per_day": 1000},
