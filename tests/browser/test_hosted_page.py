@@ -44,6 +44,7 @@ def ask(page: Page, phone: str) -> None:
 
 def submit(page: Page, code: str, *, scripts: bool) -> None:
     """Type a code; where scripts run it goes off by itself."""
+    page.wait_for_load_state()  # a person is never so quick as to type before they do
     page.fill("#code", code)
     if not scripts:
         page.click("button.main")
