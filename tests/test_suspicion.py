@@ -184,6 +184,16 @@ def test_vouched_phone_passes_the_guard() -> None:
     assert len(house.sender.sent) == 1
 
 
+def test_guard_that_is_off_counts_no_approval_either() -> None:
+    house = fakes.house(risk=OFF)
+    sent = request(house)
+
+    house.service.verify(SHOP, PHONE, sent.verification.verification_id, house.sender.last_code)
+
+    (approval,) = house.ledger.approvals
+    assert approval[-1] == ()
+
+
 def test_enforced_guard_counts_in_the_first_flush_and_the_watching_one_in_the_ledger() -> None:
     enforced, watching, off = fakes.house(risk=ENFORCED), fakes.house(), fakes.house(risk=OFF)
     for house in (enforced, watching, off):
