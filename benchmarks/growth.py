@@ -1,4 +1,4 @@
-"""What a call costs the store when a thousand verifications live, and when a million do: the same.
+"""What a call costs the store when a thousand verifications live, and when a million do.
 
 The server's own CPU per call is compared, since the rest does not know how many there are. Sizes are measured
 as the store fills, three times each; the figure is the median.
