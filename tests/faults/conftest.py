@@ -11,6 +11,8 @@ from faults.ground import Ground, prepared
 @pytest.fixture(scope="module")
 def shared_ground() -> Iterator[Ground]:
     with prepared() as ground:
+        ground.begin()
+        ground.is_well()  # so the scripts are loaded, whichever test comes first
         yield ground
 
 
