@@ -405,8 +405,9 @@ def no_answer_and_no_log_holds_a_secret(history: History, _: Promise) -> Iterato
     yield from ("the log holds a proof" for proof in proofs if proof in history.log)
 
 
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")  # the provider's request ids
 _RANDOM = re.compile(
-    r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"  # the provider's request ids
+    rf"{_UUID.pattern}"
     r"|(?=[\w-]*[A-Za-z])[\w-]{16,}"  # ids, tags, parts of proofs: six digits stand in them by chance
 )
 _SIX = re.compile(r"(?<![0-9A-Za-z])[0-9A-Za-z]{6}(?![0-9A-Za-z])|(?<!\d)\d{6}(?!\d)")
@@ -420,7 +421,7 @@ def codes_in(text: str) -> set[str]:
 
 def numbers_in(text: str) -> set[str]:
     """Return every mobile number of the mainland in *text*, in E.164, however it is spelled."""
-    return {"+86" + re.sub(r"\D", "", found) for found in _NUMBER.findall(text)}
+    return {"+86" + re.sub(r"\D", "", found) for found in _NUMBER.findall(_UUID.sub("~", text))}
 
 
 def by(things: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
