@@ -15,8 +15,10 @@ from typing import Any, ClassVar
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.connection import create_connection
 
 from otp_service.sms import trip
+from otp_service.sms.resolver import Resolver
 
 MAX_IDLE_SECONDS = 20.0
 """Aliyun closes a connection that was idle for 25 s (`Keep-Alive: timeout=25`). urllib3 drops those whose end
@@ -41,8 +43,7 @@ class TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Read what is there into *buffer*, waiting no longer than the trip may."""
-        if under_way := trip.current():
-            self._sock.settimeout(under_way.left())
+        self._sock.settimeout(trip.current().left())
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -61,9 +62,13 @@ class TimedResponse(HTTPResponse):
 
 
 class Connection(HTTPConnection):
-    """Marks its trip as departed before the first byte of the request is written, which is one write."""
+    """Marks its trip as departed before the first byte of the request is written, which is one write.
+
+    It waits for nothing longer than its trip may: neither for the *resolver* nor for silent addresses.
+    """
 
     response_class = TimedResponse
+    resolver: Resolver
     _used_at = 0.0
     _held: list[bytes] | None = None
 
@@ -77,6 +82,29 @@ class Connection(HTTPConnection):
             self._held = None
         self.send(b"".join(held))
 
+    def _new_conn(self) -> socket.socket:
+        """Return a socket to the first address that answers."""
+        failed = OSError()
+        for address in self.resolver.addresses(trip.current().left()):
+            try:
+                return self._dialed(address)
+            except OSError as error:
+                failed = error
+        raise failed
+
+    def _dialed(self, address: str) -> socket.socket:
+        sock = create_connection((address, self.port), self._patience(), None, self.socket_options)
+        try:
+            sock.settimeout(self._patience())  # a handshake takes it for the whole of itself
+        except TimeoutError:
+            sock.close()
+            raise
+        return sock
+
+    def _patience(self) -> float:
+        """Return the seconds that one step of connecting may take."""
+        return min(float(self.timeout or 0), trip.current().left())
+
     def send(self, data: Any) -> None:
         """Write *data*, connecting first if need be."""
         if self._held is not None:
@@ -84,8 +112,9 @@ class Connection(HTTPConnection):
             return
         if self.sock is None:
             self.connect()
-        if under_way := trip.current():
-            under_way.depart()
+        under_way = trip.current()
+        under_way.depart()
+        self.sock.settimeout(under_way.left())  # for all that is written, not for each piece
         self._used_at = time.monotonic()
         super().send(data)
 
@@ -100,10 +129,21 @@ class TlsConnection(Connection, HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
+    """Connections to one host, which find its addresses together."""
+
     ConnectionCls = Connection
 
+    def __init__(self, host: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(host, *args, **kwargs)
+        self._resolver = Resolver(host)
 
-class _TlsPool(HTTPSConnectionPool):
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
+        connection.resolver = self._resolver
+        return connection
+
+
+class _TlsPool(_Pool, HTTPSConnectionPool):
     ConnectionCls = TlsConnection
 
 

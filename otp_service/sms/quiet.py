@@ -22,7 +22,7 @@ LOGGERS = (
 
 
 def _is_not_ours(_: logging.LogRecord) -> bool:
-    return trip.current() is None
+    return not trip.is_under_way()
 
 
 def install() -> None:

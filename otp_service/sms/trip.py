@@ -46,7 +46,7 @@ class Trip:
         return left
 
 
-_current: ContextVar[Trip | None] = ContextVar("trip", default=None)
+_current: ContextVar[Trip] = ContextVar("trip")
 
 
 @contextmanager
@@ -59,6 +59,15 @@ def under_way(trip: Trip) -> Iterator[None]:
         _current.reset(token)
 
 
-def current() -> Trip | None:
-    """Return the trip of this thread, if one is under way."""
+def current() -> Trip:
+    """Return the trip of this thread.
+
+    Raises:
+        LookupError: none is under way.
+    """
     return _current.get()
+
+
+def is_under_way() -> bool:
+    """Tell whether this thread is on a trip."""
+    return _current.get(None) is not None

@@ -877,6 +877,22 @@ MUTANTS = (
         "tests/sms/test_http.py",
     ),
     mutant(
+        "R46",
+        "a silent name service is waited for",
+        "sms/resolver.py",
+        "self.join(seconds)",
+        "self.join()",
+        "tests/sms/test_http.py -k name_service_that_is_silent",
+    ),
+    mutant(
+        "R46",
+        "every silent address has the whole time",
+        "sms/connections.py",
+        "min(float(self.timeout or 0), trip.current().left())",
+        "float(self.timeout or 0)",
+        "tests/sms/test_http.py -k many_silent_addresses",
+    ),
+    mutant(
         "R47",
         "no breaker",
         "sms/breaker.py",

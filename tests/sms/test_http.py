@@ -10,7 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -233,14 +233,11 @@ def test_unknown_host_is_not_sent(door: HttpDoor, monkeypatch: pytest.MonkeyPatc
 
 
 def test_connect_time_out_is_not_sent(door: HttpDoor) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        address = listener.getsockname()
-        with socket.create_connection(address):  # fills the queue, so that Linux drops what comes next
-            began = time.monotonic()
-            with pytest.raises(NotSent) as lost:
-                post(door, f"http://127.0.0.1:{address[1]}")
+    with ExitStack() as stack:
+        port = full_queue(stack).getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(NotSent) as lost:
+            post(door, f"http://127.0.0.1:{port}")
 
     assert time.monotonic() - began < 1
     assert lost.value.reason == "TimeoutError"
@@ -261,6 +258,100 @@ def test_connecting_that_takes_all_the_time_sends_nothing(
         with pytest.raises(NotSent):
             post(door, server.url, seconds=0.05)
         assert server.requests == []
+
+
+def test_name_service_that_is_silent_is_left_at_the_deadline(
+    door: HttpDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = threading.Event()
+
+    def waits(*_: object) -> list[object]:
+        up.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", waits)
+    began = time.monotonic()
+    with pytest.raises(NotSent) as lost:
+        post(door, "http://provider.example", seconds=0.1)
+    up.set()
+
+    assert 0.09 < time.monotonic() - began < 0.3
+    assert lost.value.reason == "TimeoutError"
+    _assert_clean(lost.value)
+
+
+def full_queue(stack: ExitStack) -> socket.socket:
+    """Return a listener whose queue is full, so that Linux drops what comes next."""
+    listener = stack.enter_context(socket.socket())
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    stack.enter_context(socket.create_connection(listener.getsockname()))
+    return listener
+
+
+def finds(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Have every name stand for *addresses*."""
+    resolve = socket.getaddrinfo
+
+    def find(host: str, port: int | None, *args: int) -> list[object]:
+        if port is not None:
+            return list(resolve(host, port, *args))
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+
+
+def test_next_address_is_tried_when_one_is_refused(door: HttpDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    finds(monkeypatch, "127.0.0.9", "127.0.0.1")
+    with WireServer(wire.answers(response(OK))) as server:
+        assert post(door, server.url.replace("127.0.0.1", "provider.example")).body == OK
+
+
+def test_many_silent_addresses_take_no_longer_than_there_is_time(
+    door: HttpDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finds(monkeypatch, *["127.0.0.1"] * 10)
+    with ExitStack() as stack:
+        port = full_queue(stack).getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(NotSent) as lost:
+            post(door, f"http://provider.example:{port}", seconds=0.5)
+
+    assert 0.45 < time.monotonic() - began < 0.8
+    assert lost.value.reason == "TimeoutError"
+
+
+def test_name_without_an_address_is_not_sent(door: HttpDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    finds(monkeypatch)
+    with pytest.raises(NotSent):
+        post(door, "http://provider.example")
+
+
+def test_tls_handshake_that_drips_is_not_sent(door: HttpDoor) -> None:
+    def drips(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            wire.drips(b"\x16\x03\x03\x40\x00" + bytes(1000))(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drips, args=(listener,))
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(NotSent):
+            post(door, f"https://127.0.0.1:{listener.getsockname()[1]}")
+        took = time.monotonic() - began
+        thread.join()
+
+    assert took < 0.6
+
+
+def test_request_that_nobody_reads_is_no_answer_in_time(door: HttpDoor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        began = time.monotonic()
+        with pytest.raises(NoAnswer):
+            door.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, bytes(20_000_000), seconds=5)
+
+    assert time.monotonic() - began < 0.8
 
 
 def test_tls_handshake_that_stalls_is_not_sent(door: HttpDoor) -> None:

@@ -43,5 +43,8 @@ def test_trip_is_this_threads_own_until_it_ends() -> None:
     journey = Trip(seconds=1, read_seconds=1)
     with under_way(journey):
         assert trip.current() is journey
+        assert trip.is_under_way()
 
-    assert trip.current() is None
+    assert not trip.is_under_way()
+    with pytest.raises(LookupError):
+        trip.current()
