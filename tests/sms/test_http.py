@@ -195,6 +195,15 @@ def test_nothing_is_retried(door: HttpDoor, status: int) -> None:
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_not_even_a_lost_answer_is_asked_for_again(door: HttpDoor, method: str) -> None:
+    with WireServer(wire.hangs_up) as server:
+        with pytest.raises(NoAnswer):
+            door.request(method, f"{server.url}/", {}, b"", seconds=5)
+
+        assert len(server.requests) == 1
+
+
 def test_deadline_beats_the_read_time_out(door: HttpDoor) -> None:
     with WireServer(wire.stalls) as server:
         began = time.monotonic()
