@@ -19,9 +19,7 @@ from otp_service.ports import Events
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _LEVELS = {
-    "error": frozenset(
-        {"internal_error", "late_callback_failed", "message_crashed", "provider_crashed", "route_paused"}
-    ),
+    "error": frozenset({"internal_error", "message_crashed", "provider_crashed", "route_paused"}),
     "warning": frozenset(
         {
             "breaker_opened",

@@ -243,8 +243,6 @@ class SendRecord:
 
     *ttl* (seconds) is what a resend that went out gives the verification to live; *taken_at* (unix seconds of
     the store's clock) is when the budgets were taken.
-
-    *late*: the caller was already answered 202, so a first send's verification is kept.
     """
 
     verification_id: str
@@ -252,7 +250,6 @@ class SendRecord:
     settlement: Settlement
     route: str = ""
     wait: int = 0
-    late: bool = False
     ttl: int = 0
     taken_at: float = 0
 
@@ -593,7 +590,7 @@ class Found:
 
 
 class SendPermit(Protocol):
-    """The right to one send, a context manager: given back on exit unless a send still runs."""
+    """The right to one send, a context manager: given back on exit."""
 
     def __enter__(self) -> Self: ...
 
@@ -601,11 +598,10 @@ class SendPermit(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def send(self, sms: Sms, deadline: float, late: Callable[[Outcome], None]) -> Outcome:
+    def send(self, sms: Sms, deadline: float) -> Outcome:
         """Send *sms* once and return how it ended, at *deadline* (monotonic seconds) at the latest.
 
-        When the answer is not there by then, the outcome is UNKNOWN and *late* is called, from another
-        thread, with what became of it. Never raises.
+        When it has left and no answer has come by then, the outcome is UNKNOWN. Never raises.
         """
         ...
 

@@ -5,9 +5,7 @@ The record can be verified before the SMS is sent, because this process may die 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from otp_service import codes
 from otp_service.ask import Ask
@@ -48,10 +46,11 @@ from otp_service.verification import Verification
 MAX_HINT = 5
 """Seconds; the `Retry-After` of a 503 is a hint, whatever the provider says."""
 
+SETTLE_SECONDS = 0.1
+"""So long before the deadline of its request a send ends, for the third flush."""
+
 TEST_ROUTE = "test"
 """The route of test phones, which get no SMS."""
-
-_Settle = Callable[..., Verification | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +175,8 @@ class Sending:
 
     def _send(self, order: Order, opened: Verification, code: Code) -> Sent:
         ask, number = order.ask, len(opened.sends)
-        settle = partial(self._settle, order, opened, number)
-        outcome = self._outcome(order, self._sms(ask, opened, number, code), settle)
-        settled = self._settle_in_time(settle, outcome) or opened
+        outcome = self._outcome(order, self._sms(ask, opened, number, code))
+        settled = self._settle(order, opened, number, outcome) or opened
         if not ask.address:
             self._hints.without_address(ask.client.id)
         if error := _refusal(outcome):
@@ -197,58 +195,49 @@ class Sending:
             out_id=out_id.signed(self._keyring.active.out_id),
         )
 
-    def _outcome(self, order: Order, sms: Sms, settle: _Settle) -> Outcome:
+    def _outcome(self, order: Order, sms: Sms) -> Outcome:
         if order.permit is None:
             return Outcome(OutcomeKind.ACCEPTED, route=TEST_ROUTE)
-        return order.permit.send(sms, order.ask.deadline, late=partial(self._settle_late, settle))
+        return order.permit.send(sms, order.ask.deadline - SETTLE_SECONDS)
 
     # ── the third flush ──
 
-    def _settle_in_time(self, settle: _Settle, outcome: Outcome) -> Verification | None:
+    def _settle(
+        self, order: Order, opened: Verification, number: int, outcome: Outcome
+    ) -> Verification | None:
         """Book how the send ended. If the store fails now, the provider has spoken all the same.
 
         An SMS that is on its way needs its id, and a refusal its reason; the slot stays taken until its
         limit ends, so nothing is under-counted.
         """
+        settlement = _settlement(outcome)
+        self._tell(order.ask, opened, number, outcome, settlement)
         try:
-            return settle(outcome)
+            return self._book(order, opened, number, outcome, settlement)
         except StoreUnavailable:
             self._events.emit("settlement_lost", outcome=outcome.kind.value)
             return None
 
-    def _settle(
-        self, order: Order, opened: Verification, number: int, outcome: Outcome, *, late: bool = False
+    def _book(
+        self, order: Order, opened: Verification, number: int, outcome: Outcome, settlement: Settlement
     ) -> Verification | None:
-        ask, settlement = order.ask, _settlement(outcome)
-        self._tell(ask, opened, number, outcome, settlement, late=late)
+        ask = order.ask
         record = SendRecord(
             verification_id=opened.verification_id,
             number=number,
             settlement=settlement,
             route=outcome.route,
             wait=outcome.wait,
-            late=late,
             ttl=self._policy.code_limits.ttl,
             taken_at=opened.now,
         )
         is_out = settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN)
         refund = () if is_out or order.permit is None else self._budgets(ask.client)
-        ended = order.claim if is_out and not late else None
+        ended = order.claim if is_out else None
         return self._store.settle(ask.slot, ask.client.id, record, refund, ended)
 
-    def _settle_late(self, settle: _Settle, outcome: Outcome) -> None:
-        """Book an answer that came after the caller's. Nobody waits for it: a failure only costs the slot."""
-        self._settle_in_time(partial(settle, late=True), outcome)
-
     def _tell(
-        self,
-        ask: Ask,
-        opened: Verification,
-        number: int,
-        outcome: Outcome,
-        settlement: Settlement,
-        *,
-        late: bool,
+        self, ask: Ask, opened: Verification, number: int, outcome: Outcome, settlement: Settlement
     ) -> None:
         self._events.emit(
             "send",
@@ -263,7 +252,6 @@ class Sending:
             provider_code=outcome.provider_code,
             provider_request_id=outcome.request_id,
             biz_id=outcome.biz_id,
-            late=late,
         )
 
 

@@ -247,7 +247,7 @@ class FakeStore:
         kept = self.kept[key]
         if record.settlement is Settlement.WITHDRAWN:
             del self.next_send[slot.tag]
-            if record.number == 1 and not record.late:
+            if record.number == 1:
                 del self.kept[key]
                 return None
         if record.settlement is Settlement.REJECTED:
@@ -476,7 +476,7 @@ class FakeSender:
     outcome: Outcome = field(default_factory=lambda: Outcome(OutcomeKind.ACCEPTED, route="main"))
     failure: Exception | None = None
     sent: list[Sms] = field(default_factory=list)
-    late: list[Callable[[Outcome], None]] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
     permits: int = 0
     found: Found = field(default_factory=lambda: Found(Finding.SILENT))
     inquiries: list[tuple[Inquiry, float]] = field(default_factory=list)
@@ -513,9 +513,9 @@ class FakePermit:
     ) -> None:
         self._sender.permits -= 1
 
-    def send(self, sms: Sms, deadline: float, late: Callable[[Outcome], None]) -> Outcome:
+    def send(self, sms: Sms, deadline: float) -> Outcome:
         self._sender.sent.append(sms)
-        self._sender.late.append(late)
+        self._sender.deadlines.append(deadline)
         return self._sender.outcome
 
 

@@ -150,7 +150,6 @@ METRICS: dict[str, list[str]] = {
     "otp_service_call_seconds": ["endpoint"],
     "otp_service_limits_hit_total": ["limit"],
     "otp_service_sends_total": ["route", "outcome", "provider_code"],
-    "otp_service_late_sends_total": ["route", "outcome"],
     "otp_service_sms_total": ["route", "country"],
     "otp_service_deliveries_total": ["route", "delivery"],
     "otp_service_approvals_total": ["route", "country"],

@@ -31,11 +31,11 @@ def events(output: io.BytesIO, level: str = "info", request_id: str = "") -> Jso
 
 
 def test_an_event_is_one_line_of_json(output: io.BytesIO) -> None:
-    events(output, request_id="req_1").emit("send", outcome="accepted", number=1, late=False, biz_id=None)
+    events(output, request_id="req_1").emit("send", outcome="accepted", number=1, biz_id=None)
 
     assert output.getvalue() == (
         b'{"time":"2026-11-23T08:07:41.250Z","level":"info","event":"send","request_id":"req_1",'
-        b'"outcome":"accepted","number":1,"late":false,"biz_id":null}\n'
+        b'"outcome":"accepted","number":1,"biz_id":null}\n'
     )
 
 

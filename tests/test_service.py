@@ -22,6 +22,7 @@ from otp_service.errors import (
 )
 from otp_service.keyring import Keyring
 from otp_service.ports import Fault, Knock, Outcome, OutcomeKind, PhoneSlot, Standing
+from otp_service.sending import SETTLE_SECONDS
 from otp_service.verification import Delivery, Status
 
 PHONE = "+8613900001234"
@@ -239,26 +240,11 @@ def test_status_and_cancel_reach_the_verification() -> None:
     assert h.service.status(SHOP, PHONE, vid).verification.status is Status.CANCELED
 
 
-def test_late_answer_is_booked() -> None:
-    h = house()
-    h.sender.outcome = Outcome(OutcomeKind.UNKNOWN)
-    vid = h.service.request(SHOP, PHONE, purpose="login").verification.verification_id
-
-    h.sender.late[0](Outcome(OutcomeKind.ACCEPTED, route="main"))
-
-    assert h.service.status(SHOP, PHONE, vid).verification.delivery is Delivery.ACCEPTED
-    assert [facts["late"] for facts in h.events.of("send")] == [False, True]
-
-
-def test_late_answer_that_cannot_be_booked_is_only_told() -> None:
-    h = house()
-    h.sender.outcome = Outcome(OutcomeKind.UNKNOWN)
+def test_send_ends_before_its_request_so_that_it_is_booked_in_time() -> None:
+    h = house(deadline=6.0)
     h.service.request(SHOP, PHONE, purpose="login")
-    h.store.failure = StoreUnavailable()
 
-    h.sender.late[0](Outcome(OutcomeKind.ACCEPTED))
-
-    assert h.events.of("settlement_lost") == [{"outcome": "accepted"}]
+    assert h.sender.deadlines == [h.clock.monotonic() + 6.0 - SETTLE_SECONDS]
 
 
 def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(

@@ -76,9 +76,6 @@ def _call(meter: Meter, facts: Facts) -> None:
 
 def _send(meter: Meter, facts: Facts) -> None:
     route, outcome = facts["route"], facts["outcome"]
-    if facts["late"]:
-        meter.count(families.LATE, route, outcome)
-        return
     meter.count(families.SENDS, route, outcome, provider_code(facts["provider_code"]))
     if outcome in _WENT_OUT:
         meter.count(families.SMS, route, facts["country"])

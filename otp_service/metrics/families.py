@@ -52,7 +52,6 @@ CALL_SECONDS = _histogram("call", "How long calls took to answer.", "endpoint", 
 LIMITS = _counter("limits_hit", "Refusals, by the limit or budget that was full.", "limit")
 
 SENDS = _counter("sends", "Sends, by what the caller was told of them.", "route", "outcome", "provider_code")
-LATE = _counter("late_sends", "Outcomes that came after the caller was answered.", "route", "outcome")
 SMS = _counter("sms", "SMS that were accepted, or may have been.", "route", "country")
 DELIVERIES = _counter("deliveries", "SMS whose arrival or loss was reported.", "route", "delivery")
 APPROVALS = _counter("approvals", "Verifications that were approved.", "route", "country")
@@ -82,7 +81,6 @@ FAMILIES = (
     CALL_SECONDS,
     LIMITS,
     SENDS,
-    LATE,
     SMS,
     DELIVERIES,
     APPROVALS,

@@ -1,4 +1,4 @@
-"""The routes in their order: which of them sends an SMS, and when the next one may try. Touches threads.
+"""The routes in their order: which of them sends an SMS, and when the next one may try. Touches locks.
 
 A second route is a second SMS unless the first one surely sent none. So the next one is tried only after a
 refusal that is the route's or the provider's fault; never after an unknown outcome, and never when the number
@@ -56,7 +56,7 @@ class Router:
         self._clock = clock
         self._events = events
         self.gate: Gate = Gate(max_in_flight, elder.gate if elder else None)
-        self._bulkhead = Bulkhead(self._deliver, gate=self.gate, clock=clock, events=events)
+        self._bulkhead = Bulkhead(self._deliver, gate=self.gate, events=events)
 
     @property
     def in_flight(self) -> int:
@@ -96,7 +96,7 @@ class Router:
 
         It takes a place in the bulkhead; without one, nothing was found out.
         """
-        found = self._bulkhead.ask(lambda: self._find(inquiry, deadline), deadline)
+        found = self._bulkhead.ask(lambda: self._find(inquiry, deadline))
         return found or Found(Finding.SILENT)
 
     def _find(self, inquiry: Inquiry, deadline: float) -> Found:

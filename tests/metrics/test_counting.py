@@ -18,7 +18,6 @@ SEND: dict[str, Any] = {
     "outcome": "accepted",
     "route": "main",
     "provider_code": "OK",
-    "late": False,
 }
 
 
@@ -66,13 +65,6 @@ def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int)
 
     assert of(reading, families.SENDS) == {("main", outcome, "OK"): 1}
     assert of(reading, families.SMS) == ({("main", "CN"): 1} if went_out else {})
-
-
-def test_late_outcome_is_no_second_send() -> None:
-    reading = counted("send", **{**SEND, "late": True})
-
-    assert of(reading, families.LATE) == {("main", "accepted"): 1}
-    assert of(reading, families.SENDS) == of(reading, families.SMS) == {}
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_failure_sends_once_is_unknown_and_tells_nothing(name: str, caplog: pyte
         routes = [Route("one", made(server.url), (TEMPLATE,))]
         router = Router(routes=routes, clock=clock, events=events, max_in_flight=1)
         with router.permit() as permit:
-            outcome = permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+            outcome = permit.send(sms(), clock.monotonic() + 5)
         assert router.close(5)
         assert len(server.requests) == 1
 

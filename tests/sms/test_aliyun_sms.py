@@ -286,7 +286,7 @@ def _send_over(provider: Provider) -> list[object]:
     clock = RealClock()
     router = Router(routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1)
     with router.permit() as permit:
-        outcome = permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+        outcome = permit.send(sms(), clock.monotonic() + 5)
     assert router.close(5)
     return [outcome, events.seen, router.states(), provider]
 
@@ -303,10 +303,10 @@ def test_breaker_stops_connecting_after_five_resets(make_provider: MakeProvider)
         )
         for _ in range(5):
             with router.permit() as permit:
-                permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+                permit.send(sms(), clock.monotonic() + 5)
         began = time.monotonic()
         with router.permit() as permit:
-            sixth = permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+            sixth = permit.send(sms(), clock.monotonic() + 5)
         took = time.monotonic() - began
         assert router.close(5)
         assert server.connections == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,6 @@ from sms.doubles import (
     RealClock,
     RecordedEvents,
     ScriptedProvider,
-    eventually,
     sms,
 )
 
@@ -91,7 +89,7 @@ def test_provider_behind_an_open_breaker_is_not_asked() -> None:
     router = Router(routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents())
     for _ in range(5):
         with router.permit() as permit:
-            permit.send(sms(), clock.monotonic() + 5, lambda _: None)
+            permit.send(sms(), clock.monotonic() + 5)
     assert router.states() == {"first": "open"}
 
     assert router.inquire(ABOUT, clock.monotonic() + 5).finding is Finding.SILENT
@@ -99,31 +97,30 @@ def test_provider_behind_an_open_breaker_is_not_asked() -> None:
     router.close(1)
 
 
-class Stuck(ScriptedProvider):
-    """Answers no question until it is let go."""
+class Noted(ScriptedProvider):
+    """Notes until when it is asked, and whether there is another place meanwhile."""
 
-    def __init__(self) -> None:
-        super().__init__(ACCEPTED)
-        self.let_go = threading.Event()
+    router: Router
 
     def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
         self.inquiries.append(inquiry)
-        self.let_go.wait(10)
+        self.deadline = deadline
+        self.meanwhile = self.router.inquire(inquiry, deadline).finding
         return Found(Finding.DELIVERED)
 
 
-def test_question_ends_at_its_deadline_and_keeps_its_place_until_it_is_over() -> None:
-    clock, made = RealClock(), Stuck()
-    router = Router(
-        routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents(), max_in_flight=1
+def test_question_has_a_deadline_and_takes_a_place() -> None:
+    made = Noted(ACCEPTED)
+    router = made.router = Router(
+        routes=[Route("first", made, (TEMPLATE,))],
+        clock=RealClock(),
+        events=RecordedEvents(),
+        max_in_flight=1,
     )
-    unanswered = router.inquire(ABOUT, clock.monotonic() + 0.05)
-    without_place = router.inquire(ABOUT, clock.monotonic() + 5)
 
-    assert (unanswered.finding, without_place.finding) == (Finding.SILENT, Finding.SILENT)
-    assert len(made.inquiries) == 1
-    made.let_go.set()
-    assert eventually(lambda: router.inquire(ABOUT, clock.monotonic() + 5).finding is Finding.DELIVERED)
+    assert [router.inquire(ABOUT, 17.5).finding for _ in range(2)] == [Finding.DELIVERED] * 2
+    assert (made.deadline, made.meanwhile) == (17.5, Finding.SILENT)
+    assert len(made.inquiries) == 2
     router.close(1)
 
 

@@ -241,7 +241,7 @@ def test_receiver_is_asked_once_and_nothing_is_told(name: str, caplog: pytest.Lo
             routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
         )
         with router.permit() as permit:
-            outcome = permit.send(sms(), clock.monotonic() + 5, late=lambda _: None)
+            outcome = permit.send(sms(), clock.monotonic() + 5)
         assert router.close(5)
         assert (len(server.requests), server.connections) == (1, 1)
 

@@ -346,27 +346,6 @@ def test_unknown_outcome_keeps_slot_and_code(phone: Phone) -> None:
     assert phone.submit(opened, RIGHT) == "login"
 
 
-def test_late_refusal_keeps_the_verification_its_holder_knows(phone: Phone) -> None:
-    opened = phone.open(settle=Settlement.UNKNOWN)
-
-    settled = phone.settle(opened, Settlement.WITHDRAWN, late=True)
-
-    assert settled is not None
-    assert settled.delivery is Delivery.REFUSED
-    assert settled.resend_in == 0
-
-
-def test_late_acceptance_moves_nothing_but_the_state(phone: Phone) -> None:
-    opened = phone.open(settle=Settlement.UNKNOWN)
-    phone.pass_time(30)
-
-    settled = phone.settle(opened, Settlement.ACCEPTED, late=True)
-
-    assert settled is not None
-    assert settled.resend_in == 30
-    assert settled.delivery is Delivery.ACCEPTED
-
-
 def test_settlement_after_approval_changes_nothing(phone: Phone) -> None:
     opened = phone.open(settle=None)
     phone.submit(opened, RIGHT)
