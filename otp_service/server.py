@@ -15,12 +15,17 @@ from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 from wsgiref.types import StartResponse, WSGIApplication
 
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
-from granian.log import LogLevels
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from otp_service.settings import Settings
+
+# granian's allocator (jemalloc) would keep what a thread has freed for that thread, and there are hundreds.
+# It reads this once, when granian is loaded.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "tcache:false,dirty_decay_ms:1000")
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, RuntimeModes
+from granian.log import LogLevels
 
 Started = TypeVar("Started")
 
