@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -36,9 +38,20 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free now, from below those that a system gives to outgoing connections."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def closed_port() -> int:
+    """Return a port that refuses connections as long as this process lives: taken, and nobody listens."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    atexit.register(taken.close)
+    return int(taken.getsockname()[1])
 
 
 def skip_or_fail(reason: str) -> None:

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 import pytest
 from click.testing import CliRunner, Result
 from deployment import config_text, exchange, make_secrets, running_service
-from servers import Server, free_port, redis_binary, running
+from servers import Server, closed_port, free_port, redis_binary, running
 
 from otp_service.cli import main
 from otp_service.clients import key_digest
@@ -278,7 +278,7 @@ def test_an_evicting_redis_is_refused(tmp_path: Path, command: str, code: int) -
 
 
 def test_a_redis_that_does_not_answer_is_told(config: Path) -> None:
-    broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{free_port()}" # '})
+    broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{closed_port()}" # '})
 
     result = run("check-config", "--config", str(config))
 
@@ -300,7 +300,7 @@ def test_a_redis_url_that_cannot_be_read_is_told_without_its_password(
 
 
 def test_offline_nobody_asks_redis(config: Path) -> None:
-    broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{free_port()}" # '})
+    broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{closed_port()}" # '})
 
     assert run("check-config", "--offline", "--config", str(config)).exit_code == 0
 

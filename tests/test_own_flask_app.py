@@ -174,7 +174,7 @@ def test_two_services_in_one_application(sandbox: SandboxServer) -> None:
 def test_closing_ends_what_it_began_and_leaves_the_applications_client(
     redis_server: Server, sandbox: SandboxServer
 ) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with redis_server.client() as client:
         otp = otp_service.create_blueprint(settings(sandbox.url), redis=client)
         host(otp)
@@ -183,9 +183,9 @@ def test_closing_ends_what_it_began_and_leaves_the_applications_client(
 
         assert client.ping()
     deadline = time.monotonic() + 20
-    while threading.active_count() > before and time.monotonic() < deadline:
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) - before == set()
 
 
 def test_logging_of_the_application_stays_as_it_is(redis_server: Server, sandbox: SandboxServer) -> None:

@@ -65,7 +65,7 @@ FAULTS: dict[str, Answer] = {
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtpClient]:
     """A client of a port where nobody listens."""
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0.01)
-    with OtpClient(f"http://127.0.0.1:{servers.free_port()}", SECRET_KEY, timeout=0.3) as client:
+    with OtpClient(f"http://127.0.0.1:{servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
         yield client
 
 
@@ -120,7 +120,7 @@ def test_a_call_waits_for_a_service_that_starts_again(
     service: Scripted, monkeypatch: pytest.MonkeyPatch, call: Callable[[OtpClient], object]
 ) -> None:
     """The first try finds nobody; while it pauses, the service comes back."""
-    with OtpClient(f"http://127.0.0.1:{servers.free_port()}", SECRET_KEY, timeout=0.3) as client:
+    with OtpClient(f"http://127.0.0.1:{servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
         pauses: list[float] = []
 
         def come_back(seconds: float) -> None:
@@ -164,7 +164,7 @@ def test_a_name_that_does_not_resolve_sent_nothing(monkeypatch: pytest.MonkeyPat
 
 def test_a_proxy_that_is_down_sent_nothing(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
-    proxies = {"http": f"http://127.0.0.1:{servers.free_port()}"}
+    proxies = {"http": f"http://127.0.0.1:{servers.closed_port()}"}
     with (
         OtpClient(service.url, SECRET_KEY, timeout=0.3, proxies=proxies) as client,
         pytest.raises(ServiceUnreachable),
@@ -189,7 +189,7 @@ def test_nothing_of_the_environment_is_used(
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{servers.free_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{servers.closed_port()}")
     service.will(says(204))
     client.cancel(PHONE, ID)
 

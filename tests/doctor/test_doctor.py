@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 from deployment import TEMPLATES
 from doctor.conftest import Practice
-from servers import free_port, redis_binary, running
+from servers import closed_port, redis_binary, running
 from sms.doubles import RealClock
 from sms.wire import WireServer, response
 
@@ -458,7 +458,7 @@ def test_no_sms_is_ever_sent(practice: Practice) -> None:
 
 
 def test_closed_port_and_unknown_name_are_told() -> None:
-    closed = [f for f in reach(f"http://127.0.0.1:{free_port()}", "main") if f.level is not Level.OK]
+    closed = [f for f in reach(f"http://127.0.0.1:{closed_port()}", "main") if f.level is not Level.OK]
     nameless = list(reach("https://no-such-host.invalid", "main"))
 
     assert [(f.check, f.level) for f in closed] == [("IPv4", Level.FAIL)]
@@ -504,7 +504,7 @@ def test_redis_that_evicts_or_forgets_is_told() -> None:
 
 
 def test_redis_that_is_not_there_is_told() -> None:
-    (finding,) = of_redis(f"redis://127.0.0.1:{free_port()}/0")
+    (finding,) = of_redis(f"redis://127.0.0.1:{closed_port()}/0")
 
     assert (finding.level, finding.seen) == (Level.FAIL, "does not answer")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from deployment import new_phone
 from flows.story import MixedClock, Story, build
-from servers import Server, free_port
+from servers import Server, closed_port
 from sms import wire
 from sms.wire import Behave, WireServer, response
 from stories import Quiet
@@ -121,7 +121,7 @@ def test_next_route_sends_what_the_first_refused_for_its_own_fault(
 
 def test_next_route_sends_what_never_left_for_the_first(redis_server: Server) -> None:
     phone = new_phone()
-    with two_routes(redis_server, f"http://127.0.0.1:{free_port()}") as stage:
+    with two_routes(redis_server, f"http://127.0.0.1:{closed_port()}") as stage:
         assert isinstance(stage.ask(phone), Sent)
         assert stage.story.sms(phone) == 1
     assert stage.routes() == ["spare"]

@@ -72,7 +72,7 @@ def test_a_refusal_is_never_asked_for_twice(service: Scripted) -> None:
 
 
 def test_a_refused_connection_sent_nothing() -> None:
-    error = make_call(f"http://127.0.0.1:{servers.free_port()}", *ONCE["verify"])["error"]
+    error = make_call(f"http://127.0.0.1:{servers.closed_port()}", *ONCE["verify"])["error"]
 
     assert (error["name"], error["facts"]["cause"]) == ("ServiceUnreachable", "ECONNREFUSED")
 
@@ -97,7 +97,7 @@ def test_a_connection_that_does_not_come_about_sent_nothing() -> None:
 
 def test_nothing_of_the_environment_is_used(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{servers.free_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{servers.closed_port()}")
     monkeypatch.setenv("NODE_USE_ENV_PROXY", "1")
     service.will(says(204))
 

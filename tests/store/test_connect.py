@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 import redis
-from servers import Server, free_port, redis_binary, running
+from servers import Server, closed_port, redis_binary, running
 
 from otp_service.store.connect import BadRedisUrl, connect
 from otp_service.store.wire import Wire
@@ -90,7 +90,7 @@ def test_reply_that_drips_is_given_up_in_time() -> None:
 
 
 def test_nobody_there_is_told_at_once() -> None:
-    with connect(f"redis://127.0.0.1:{free_port()}/0") as client, pytest.raises(redis.ConnectionError):
+    with connect(f"redis://127.0.0.1:{closed_port()}/0") as client, pytest.raises(redis.ConnectionError):
         client.ping()
 
 
@@ -105,7 +105,7 @@ def test_more_callers_than_connections_are_refused_at_once(redis_server: Server)
 
 
 def test_failed_connecting_costs_no_place_in_the_pool() -> None:
-    with connect(f"redis://127.0.0.1:{free_port()}/0", pool_size=2) as client:
+    with connect(f"redis://127.0.0.1:{closed_port()}/0", pool_size=2) as client:
         for _ in range(5):
             with pytest.raises(redis.ConnectionError, match="refused"):
                 client.ping()

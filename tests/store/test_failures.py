@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from servers import free_port
+from servers import closed_port
 from stories import CLIENT, Quiet, new_verification
 
 from otp_service.codes import CodeType
@@ -61,7 +61,7 @@ def test_store_that_is_gone_is_an_error_of_ours_and_names_nothing(
     call: Callable[[RedisStore], Any],
 ) -> None:
     events = Quiet()
-    store = RedisStore(connect(f"redis://127.0.0.1:{free_port()}/0"), events)
+    store = RedisStore(connect(f"redis://127.0.0.1:{closed_port()}/0"), events)
 
     with pytest.raises(StoreUnavailable) as failure:
         call(store)
