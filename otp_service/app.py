@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import util
 from pathlib import Path
 from typing import TypedDict
+from wsgiref.types import WSGIApplication
 
 from flask import Flask
 
@@ -40,7 +41,7 @@ from otp_service.store.pages import RedisPages
 from otp_service.store.store import RedisStore
 from otp_service.store.terms import Terms, Wait
 from otp_service.store.topology import reach
-from otp_service.web import ServiceBlueprint, WebParts, install_problems
+from otp_service.web import ServiceBlueprint, Shortcut, WebParts, install_problems
 from otp_service.web import create_blueprint as blueprint_of
 from otp_service.web import request_id as request_ids
 from otp_service.web.address import Trust
@@ -53,9 +54,13 @@ EXTENSION = "otp_service"
 
 @dataclass(frozen=True)
 class Built:
-    """A service that is put together: its *app*, and *close*, which ends what the parts hold open."""
+    """A service that is put together: its *app*, and *close*, which ends what the parts hold open.
+
+    *wsgi* is the same application on the shortest way, which asks no hooks of *app*.
+    """
 
     app: Flask
+    wsgi: WSGIApplication
     parts: WebParts
     router: Router
     ledger: Ledger
@@ -168,7 +173,7 @@ def build(
         public_url=settings.service.public_url,
     )
     app = _app_of(parts)
-    built = Built(app, parts, router, ledger, close=_once(closers))
+    built = Built(app, Shortcut(app, parts), parts, router, ledger, close=_once(closers))
     app.extensions[EXTENSION] = built
     return built
 

@@ -105,7 +105,7 @@ def digest(key: bytes, binding: Binding, code: Code) -> bytes:
 
 def keyed_hash(key: bytes, fields: tuple[bytes, ...]) -> bytes:
     """HMAC-SHA256 over *fields*, each behind its length, so that no two lists of fields look alike."""
-    message = b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+    message = b"".join([len(field).to_bytes(4, "big") + field for field in fields])
     return hmac.digest(key, message, "sha256")
 
 

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from otp_service.ports import Events
@@ -44,8 +45,12 @@ _LEVELS = {
 LOUD = _LEVELS["error"] | _LEVELS["warning"]
 """Events that somebody should look at."""
 
+_LEVEL_OF = {event: level for level, events in _LEVELS.items() for event in events}
+
 _HIDDEN = "<hidden>"
 _SECRET = re.compile(r"[sp]k_[A-Za-z0-9_-]{8}|(?<![0-9A-Za-z])\+?\d[\d -]{9,17}(?![0-9A-Za-z^])")
+_SHORTEST_SECRET = 10
+"""Characters; most facts are shorter, and need no search."""
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
@@ -86,7 +91,7 @@ class JsonEvents:
 
     def emit(self, event: str, **facts: object) -> None:
         """Write *event* with its *facts*."""
-        self.write(_level_of(event), event, facts)
+        self.write(_LEVEL_OF.get(event, "info"), event, facts)
 
     def write(self, level: str, event: str, facts: Mapping[str, object]) -> None:
         """Write *event* at *level*."""
@@ -95,7 +100,8 @@ class JsonEvents:
         line: dict[str, object] = {"time": _rfc3339(self._clock()), "level": level, "event": event}
         if request_id := self._request_id():
             line["request_id"] = request_id
-        line.update((name, _harmless(value)) for name, value in facts.items())
+        for name, value in facts.items():
+            line[name] = _harmless(value)
         self._output.write(_JSON.encode(line).encode() + b"\n")
         self._output.flush()
 
@@ -110,10 +116,6 @@ class Relay:
         """Pass *event* on."""
         for hearer in self._hearers:
             hearer.emit(event, **facts)
-
-
-def _level_of(event: str) -> str:
-    return next((level for level, events in _LEVELS.items() if event in events), "info")
 
 
 def adopt_logging(events: JsonEvents) -> None:
@@ -148,7 +150,7 @@ class _Handler(logging.Handler):
 
 def _harmless(value: object) -> object:
     if isinstance(value, str):
-        return _HIDDEN if _SECRET.search(value) else value
+        return _HIDDEN if len(value) >= _SHORTEST_SECRET and _SECRET.search(value) else value
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, list | tuple):
@@ -157,4 +159,9 @@ def _harmless(value: object) -> object:
 
 
 def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_whole_second(int(seconds))}.{int(seconds * 1000) % 1000:03}Z"
+
+
+@lru_cache(maxsize=2)
+def _whole_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

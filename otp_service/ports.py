@@ -64,16 +64,16 @@ class AddressSlot:
     """The place of one requester's address in the store: its tag and its limits."""
 
     tag: str
-    limits: AddressLimits
+    limits: AddressLimits = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class GuardScope:
     """One place where sent and verified are counted: its *kind*, like `country`, and its key's *name*."""
 
-    kind: str
+    kind: str = field(compare=False)
     name: str
-    limits: GuardLimits
+    limits: GuardLimits = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

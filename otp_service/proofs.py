@@ -7,6 +7,7 @@ salt of our own, and an expiry inside the signed text that no reader can forget 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_encode, int_to_bytes
-from itsdangerous.url_safe import URLSafeSerializerMixin
 
 from otp_service.errors import InvalidProof, ProofExpired
 
@@ -28,6 +28,9 @@ LEEWAY = 5
 _FORM = re.compile(r"\.?[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
 """Payload, time and signature, in the one spelling that we give: the decoder would also pass over padding,
 what is no base64 and the spare bits of the last character."""
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+"""Made once: itsdangerous would make one per proof."""
 
 SMS = "sms"
 TEST = "test"
@@ -163,7 +166,7 @@ class _Serializer(URLSafeTimedSerializer):
         return self.make_signer(self.salt).sign_at(self.dump_payload(claims), at).decode()
 
     def dump_payload(self, obj: Any) -> bytes:
-        return base64_encode(super(URLSafeSerializerMixin, self).dump_payload(obj))
+        return base64_encode(_JSON.encode(obj))
 
 
 class _Signer(TimestampSigner):

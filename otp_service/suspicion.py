@@ -7,6 +7,7 @@ first; refused is only what is far beyond everything a person does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from otp_service.ask import Ask
 from otp_service.errors import ChallengeRequired, DestinationBlocked
@@ -25,6 +26,9 @@ from otp_service.ports import (
 
 PREFIX_DIGITS = 7
 """A mainland prefix of seven digits is ten thousand numbers, which is how pumped numbers come."""
+
+SHARED_SCOPES = 4_096
+"""Of so many prefixes the scopes are kept: a tag is an HMAC, and all phones of a prefix share it."""
 
 HARD = 2
 
@@ -46,6 +50,7 @@ class Suspicion:
         self._challenges = challenges
         self._ledger = ledger
         self._events = events
+        self._shared_scopes = lru_cache(SHARED_SCOPES)(self._make_shared_scopes)
 
     def knock(self, ask: Ask, solution: str) -> tuple[Knock, int]:
         """Return what the first flush must touch for *ask*, and the level of the *solution* shown, or 0."""
@@ -92,13 +97,16 @@ class Suspicion:
         if self._policy.guard_mode is GuardMode.OFF:
             return ()
         phone = ask.phone
-        prefix = self._keyring.prefix_tag(f"{phone.country_code} {phone.national[:PREFIX_DIGITS]}")
-        names = {"country": phone.country, "prefix": prefix, "client": ask.client.id, "address": ask.address}
-        return tuple(
-            GuardScope(kind, f"{kind}:{name}", self._policy.guards[kind])
-            for kind, name in names.items()
-            if name
-        )
+        prefix = f"{phone.country_code} {phone.national[:PREFIX_DIGITS]}"
+        shared = self._shared_scopes(phone.country, prefix, ask.client.id)
+        return (*shared, self._scope("address", ask.address)) if ask.address else shared
+
+    def _make_shared_scopes(self, country: str, prefix: str, client: str) -> tuple[GuardScope, ...]:
+        names = {"country": country, "prefix": self._keyring.prefix_tag(prefix), "client": client}
+        return tuple(self._scope(kind, name) for kind, name in names.items())
+
+    def _scope(self, kind: str, name: str) -> GuardScope:
+        return GuardScope(kind, f"{kind}:{name}", self._policy.guards[kind])
 
     def _guarded(self, ask: Ask, standing: Standing) -> list[str]:
         blocking = [reading.kind for reading in standing.guards if reading.level >= HARD]

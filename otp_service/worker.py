@@ -56,7 +56,7 @@ class Work:
         self._lines = LineWriter(sys.stdout.buffer, partial(self._meter.count, families.LINES_DROPPED))
         self._events = self._heard(settings)
         self._built = build(settings, clock=self._clock, events=self._events)
-        self.succession = Succession(self._built.app, self._built.close, settings.server.stop_timeout)
+        self.succession = Succession(self._built.wsgi, self._built.close, settings.server.stop_timeout)
         if self._writer:
             self._writer.watch(partial(_gauges, self._built, settings))
             self._writer.start()
@@ -89,7 +89,7 @@ class Work:
         self._settings, self._events, self._built = settings, events, built
         if self._writer:
             self._writer.watch(partial(_gauges, built, settings))
-        self.succession.succeed(built.app, built.close)
+        self.succession.succeed(built.wsgi, built.close)
 
     def _heard(self, settings: Settings) -> Events:
         """Return events for the log, and for the metrics where they are wanted."""

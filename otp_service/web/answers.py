@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -187,6 +188,7 @@ def ready(routes: Sequence[dict[str, object]]) -> ReadyAnswer:
     return ReadyAnswer(status="ready" if well else "degraded", routes=told)
 
 
+@lru_cache(maxsize=1024)  # of the calls of a second, and of the lives of their codes
 def utc(seconds: int) -> str:
     """Return unix *seconds* as RFC 3339."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

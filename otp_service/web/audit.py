@@ -6,8 +6,10 @@ number, an address, a code or a proof.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from wsgiref.types import WSGIEnvironment
 
 from otp_service.clients import Client
 from otp_service.errors import InternalError, OtpError
@@ -22,11 +24,14 @@ _TOLD = ("limit", "retry_after", "attempts_left")
 class Record:
     """What is known of a call so far; *client* and *code* are empty until they are known.
 
-    *server* is the client, if one of its servers calls.
+    *environ* is the request itself, *origins* are the pages that may read the answer; *server* is the client,
+    if one of its servers calls.
     """
 
     endpoint: str
     began: float
+    environ: WSGIEnvironment
+    origins: AbstractSet[str]
     client: str = ""
     server: Client | None = None
     code: str = ""

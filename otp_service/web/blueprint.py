@@ -6,11 +6,12 @@ anybody's application: nothing raised here reaches the application, nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
+from wsgiref.types import WSGIEnvironment
 
-from flask import Blueprint, Flask, Request, Response, g, request
+from flask import Blueprint, Flask, Response, request
 
 from otp_service.clients import KeyKind
 from otp_service.errors import OtpError
@@ -35,9 +36,7 @@ from otp_service.web.parts import WebParts
 from otp_service.web.responses import nothing, respond
 
 View = Callable[[Record], Response]
-
-_ORIGINS = "otp_service_origins"
-"""Where the pages that may read the answer stand, while the call at hand is at work."""
+Framed = Callable[[WSGIEnvironment], Response]
 
 
 def create_blueprint(parts: WebParts) -> Blueprint:
@@ -50,37 +49,44 @@ def create_blueprint(parts: WebParts) -> Blueprint:
 def add_addresses(blueprint: Blueprint, parts: WebParts) -> None:
     """Give *blueprint* the whole API."""
     for call in CALLS:
-        view = _framed(parts, call.name, partial(_answer, parts, call))
+        _add(blueprint, call.path, call.name, "POST", framed_call(parts, call))
         if KeyKind.PUBLISHABLE in call.callers:
-            view = _for_pages(parts, view)
             name = f"{call.name}_preflight"
             asked = _framed(parts, name, partial(_preflight, parts), quiet=True)
-            blueprint.add_url_rule(
-                call.path, name, asked, methods=["OPTIONS"], provide_automatic_options=False
-            )
-        blueprint.add_url_rule(call.path, call.name, view, methods=["POST"], provide_automatic_options=False)
+            _add(blueprint, call.path, name, "OPTIONS", asked)
     for path, page in PAGES.items():
         name = page.__name__
-        view = _framed(parts, name, partial(_show, parts, page), quiet=True)
-        blueprint.add_url_rule(path, name, view, methods=["GET"], provide_automatic_options=False)
+        _add(blueprint, path, name, "GET", _framed(parts, name, partial(_show, parts, page), quiet=True))
     _add_hosted_pages(blueprint, parts)
     if intake := parts.intake:
         view = _framed(parts, "reports", lambda _: intake.answer(), quiet=True)
-        methods = list(report_intake.METHODS)
-        blueprint.add_url_rule(
-            report_intake.PATH, "reports", view, methods=methods, provide_automatic_options=False
-        )
+        _add(blueprint, report_intake.PATH, "reports", report_intake.METHODS, view)
+
+
+def framed_call(parts: WebParts, call: Call) -> Framed:
+    """Return what answers *call*, with the frame around it."""
+    for_pages = KeyKind.PUBLISHABLE in call.callers
+    return _framed(parts, call.name, partial(_answer, parts, call), for_pages=for_pages)
+
+
+def _add(blueprint: Blueprint, path: str, name: str, methods: str | Collection[str], framed: Framed) -> None:
+    """Give *blueprint* a view that hands on the request at hand."""
+
+    def view(**_: str) -> Response:
+        return framed(request.environ)
+
+    allowed = [methods] if isinstance(methods, str) else list(methods)
+    blueprint.add_url_rule(path, name, view, methods=allowed, provide_automatic_options=False)
 
 
 def _add_hosted_pages(blueprint: Blueprint, parts: WebParts) -> None:
     shown = _framed(parts, "hosted_page", partial(hosted_views.show, parts), quiet=True)
     taken = _framed(parts, "hosted_form", partial(hosted_views.take, parts))
-    rule = partial(blueprint.add_url_rule, provide_automatic_options=False)
-    rule(hosted_views.PATH, "hosted_page", shown, methods=["GET"])
-    rule(hosted_views.PATH, "hosted_form", taken, methods=["POST"])
+    _add(blueprint, hosted_views.PATH, "hosted_page", "GET", shown)
+    _add(blueprint, hosted_views.PATH, "hosted_form", "POST", taken)
     for path, file in hosted_views.FILES:
-        view = _framed(parts, f"hosted_{file.__name__}", partial(_show, parts, file), quiet=True)
-        rule(path, f"hosted_{file.__name__}", view, methods=["GET"])
+        name = f"hosted_{file.__name__}"
+        _add(blueprint, path, name, "GET", _framed(parts, name, partial(_show, parts, file), quiet=True))
 
 
 def install_problems(app: Flask, parts: WebParts) -> None:
@@ -91,18 +97,24 @@ def install_problems(app: Flask, parts: WebParts) -> None:
     """
 
     def problem(error: Exception) -> Response:
-        return _framed(parts, "none", partial(_raise, error))()
+        return _framed(parts, "none", partial(_raise, error))(request.environ)
 
     app.url_map.merge_slashes = False  # `//otp/verify` is an unknown address, not a redirect of a POST
     app.register_error_handler(Exception, problem)
 
 
-def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> Callable[..., Response]:
-    """Put the frame around *view*: request id, problem documents, audit. *quiet*: success is no event."""
+def _framed(
+    parts: WebParts, name: str, view: View, *, quiet: bool = False, for_pages: bool = False
+) -> Framed:
+    """Put the frame around *view*: request id, problem documents, audit.
 
-    def framed(**_: str) -> Response:
-        request_id.begin(request.environ.get("HTTP_X_REQUEST_ID"))
-        record = Record(name, parts.clock.monotonic())
+    *quiet*: success is no event. *for_pages*: pages of the configured origins may read whatever is answered,
+    problems too. Whose pages they must be is known once the key is; before that, any client's pages may read.
+    """
+
+    def framed(environ: WSGIEnvironment) -> Response:
+        request_id.begin(environ.get("HTTP_X_REQUEST_ID"))
+        record = Record(name, parts.clock.monotonic(), environ, parts.clients.origins)
         audit.begin(record)
         try:
             response = view(record)
@@ -115,44 +127,32 @@ def _framed(parts: WebParts, name: str, view: View, *, quiet: bool = False) -> C
             record.ended(response.status_code, parts.events, parts.clock)
         audit.end()
         request_id.end()
+        if for_pages:
+            cors.dress(response, environ.get("HTTP_ORIGIN"), record.origins)
         return response
 
     return framed
 
 
-def _for_pages(parts: WebParts, view: Callable[..., Response]) -> Callable[..., Response]:
-    """Let pages of the configured origins read whatever is answered, problems too.
-
-    Whose pages they must be is known once the key is; that a key is not known, any client's pages may read.
-    """
-
-    def answered(**given: str) -> Response:
-        setattr(g, _ORIGINS, parts.clients.origins)
-        response = view(**given)
-        return cors.dress(response, request.environ.get("HTTP_ORIGIN"), g.pop(_ORIGINS))
-
-    return answered
-
-
-def _preflight(parts: WebParts, _: Record) -> Response:
-    return cors.preflight(nothing(), request.environ.get("HTTP_ORIGIN"), parts.clients.origins)
+def _preflight(parts: WebParts, record: Record) -> Response:
+    return cors.preflight(nothing(), record.environ.get("HTTP_ORIGIN"), parts.clients.origins)
 
 
 def _answer(parts: WebParts, call: Call, record: Record) -> Response:
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - one look-up
-    caller = auth.authenticate(asked.environ.get("HTTP_AUTHORIZATION"), parts.clients)
+    environ = record.environ
+    caller = auth.authenticate(environ.get("HTTP_AUTHORIZATION"), parts.clients)
     record.client = caller.client.id
-    setattr(g, _ORIGINS, caller.origins)
+    record.origins = caller.origins
     auth.admit(caller, call.callers)
     if caller.kind is KeyKind.SECRET:
         record.server = caller.client
     else:
-        auth.admit_origin(caller, asked.environ.get("HTTP_ORIGIN"))
-        caller = replace(caller, address=address_of(asked.environ, parts.trust))
-    told = body.read(asked)
+        auth.admit_origin(caller, environ.get("HTTP_ORIGIN"))
+        caller = replace(caller, address=address_of(environ, parts.trust))
+    told = body.read(environ)
     read = call.body.read(told)
     if call.repeatable:
-        reply = call.view(parts, caller, read, repeats.read(asked.environ.get("HTTP_IDEMPOTENCY_KEY"), told))
+        reply = call.view(parts, caller, read, repeats.read(environ.get("HTTP_IDEMPOTENCY_KEY"), told))
     else:
         reply = call.view(parts, caller, read)
     if reply.answer is None:

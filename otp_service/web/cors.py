@@ -33,7 +33,7 @@ def preflight(response: Response, origin: str | None, origins: AbstractSet[str])
 
 
 def _let_in(response: Response, origin: str | None, origins: AbstractSet[str]) -> bool:
-    response.headers["Vary"] = "Origin"  # in any case: no cache may tell one page what another was told
+    response.headers.add("Vary", "Origin")  # in any case: no cache may tell one page what another was told
     if origin is None or origin not in origins:
         return False
     response.headers["Access-Control-Allow-Origin"] = origin

