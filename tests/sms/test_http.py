@@ -440,6 +440,35 @@ def test_trusted_certificate_opens_the_way(trusting_door: HttpDoor, certificate:
         assert server.connections == 1
 
 
+def test_certificate_of_another_host_is_not_sent(trusting_door: HttpDoor, certificate: Path) -> None:
+    with TlsWireServer(wire.answers(response(OK)), certificate) as server:
+        with pytest.raises(NotSent) as lost:
+            post(trusting_door, server.url.replace("127.0.0.1", "localhost"))
+        assert server.requests == []
+
+    assert lost.value.reason == "SSLCertVerificationError"
+
+
+def test_trusted_certificates_are_read_once_for_all_connections(
+    trusting_door: HttpDoor, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def noted(context: ssl.SSLContext, *certificates: str | None) -> None:
+        read.append(certificates)
+        load(context, *certificates)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", noted)
+    with TlsWireServer(wire.answers_and_hangs_up(response(OK)), certificate) as server:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: post(trusting_door, server.url).body, range(8)))
+        assert server.connections > 1
+
+    assert answers == [OK] * 8
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize("name", ["hang-up", "reset", "stall", "truncated body", "dripping head"])
 def test_over_tls_a_failure_after_the_handshake_is_no_answer(
     trusting_door: HttpDoor, certificate: Path, name: str
