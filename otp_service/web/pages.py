@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from flask import Response, request
 
-from otp_service.web import answers, docs_page, openapi
+from otp_service.web import answers
 from otp_service.web.embed import widget
 from otp_service.web.parts import WebParts
 from otp_service.web.responses import respond
+
+if TYPE_CHECKING:
+    from otp_service.web.docs_page import Page
 
 
 def healthz(_: WebParts) -> Response:
@@ -25,6 +29,8 @@ def readyz(parts: WebParts) -> Response:
 
 def openapi_json(_: WebParts) -> Response:
     """Return the OpenAPI document, with this blueprint's address as its server."""
+    from otp_service.web import openapi
+
     server = (request.script_root + request.path).removesuffix("/openapi.json")
     return respond(200, openapi.text(server or "/"))
 
@@ -41,7 +47,9 @@ def widget_js(parts: WebParts) -> Response:
 
 
 @cache
-def _docs_page() -> docs_page.Page:
+def _docs_page() -> Page:
+    from otp_service.web import docs_page, openapi
+
     return docs_page.render(openapi.document())
 
 
