@@ -85,7 +85,7 @@ class Settings(Table):
         return PhoneLimits(**self.limits.model_dump(exclude={"known_share"}))
 
     def pool_size(self) -> int:
-        """Return how many connections to Redis a worker may have: one for every thread that can ask."""
+        """Return how many connections to Redis a worker may have: more than it has threads that ask."""
         return self.redis.pool_size or self.server.threads + self.max_in_flight()
 
     def max_in_flight(self) -> int:

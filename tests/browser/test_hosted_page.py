@@ -138,9 +138,10 @@ def test_page_fits_its_screen_and_does_not_shift(browser: Browser, hosted: Hosti
 def test_keyboard_alone_is_enough(page: Page, hosted: Hosting) -> None:
     page.goto(hosted.make())
     phone = new_phone()
+    expect(page.locator("#phone")).to_be_focused()
     page.keyboard.type(phone[3:])
     page.keyboard.press("Enter")
-    page.wait_for_selector("#code")
+    expect(page.locator("#code")).to_be_focused()
     page.keyboard.type(hosted.code(phone))
 
     page.wait_for_url("**/verified")
