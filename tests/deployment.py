@@ -221,7 +221,7 @@ def wait_until_ready(deployment: Deployment, page: str = "/readyz") -> None:
                 return
         except OSError:
             pass
-        time.sleep(0.05)
+        time.sleep(0.01)
     log = deployment.log.read_text() if deployment.log.is_file() else ""
     raise AssertionError(f"the service did not start:\n{log}")
 
