@@ -358,7 +358,6 @@ def _settle_call(slot: PhoneSlot, record: SendRecord) -> Call:
         record.settlement.value,
         record.route,
         record.wait * 1000,
-        0,  # late: no answer comes after its caller was told
         record.ttl * 1000,
     ]
     return _slot_call("settle", slot, record.verification_id, rest)

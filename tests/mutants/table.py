@@ -85,8 +85,8 @@ MUTANTS = (
         "R03",
         "a resend makes a code live for ever",
         "store/lua/settle.lua",
-        "math.min(now + ARGV[9], record.issued_at + MAX_LIFE)",
-        "now + ARGV[9]",
+        "math.min(now + ARGV[8], record.issued_at + MAX_LIFE)",
+        "now + ARGV[8]",
         CONTRACT,
     ),
     mutant(

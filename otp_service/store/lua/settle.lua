@@ -2,13 +2,12 @@
 -- needs: bytes row record rules answer
 -- Books how a send ended. Sends are found by their id, not by time, so this may come at any moment.
 -- KEYS: row, record
--- ARGV: limits, requester, verification_id, number, settlement, route, wait ms, late (1: caller was answered),
---       ttl ms
+-- ARGV: limits, requester, verification_id, number, settlement, route, wait ms, ttl ms
 local now = clock()
 local row, record = load_row(KEYS[1], now), load_record(KEYS[2])
 if not row or record == false then return {'format'} end
 local limits, requester, verification_id = read_limits(ARGV[1]), ARGV[2], ARGV[3]
-local number, settlement, late = tonumber(ARGV[4]), ARGV[5], ARGV[8] == '1'
+local number, settlement = tonumber(ARGV[4]), ARGV[5]
 local slot, place = find_send(row, verification_id, number)
 local send = record and record.sends[number]
 local pending = record and record.state == 'p'
@@ -21,13 +20,12 @@ end
 if settlement == 'accepted' or settlement == 'unknown' then
   book(settlement == 'accepted' and 'a' or 'u')
   -- The cooldown runs from now: counted from the reservation, the provider's clock minute would be hit.
-  -- A late answer moves nothing: the provider took the SMS before the caller was told "unknown".
-  if slot and not late then
+  if slot then
     table.remove(row.sends, place)
     add_send(row, limits, verification_id, number, slot.requester, now)
   end
-  if pending and number > 1 and not late then
-    local expires_at = math.min(now + ARGV[9], record.issued_at + MAX_LIFE)
+  if pending and number > 1 then
+    local expires_at = math.min(now + ARGV[8], record.issued_at + MAX_LIFE)
     record.expires_at = math.max(record.expires_at, expires_at)
     local live = find_live(row, verification_id)
     if live then live.expires_at = record.expires_at end
@@ -43,14 +41,14 @@ else
   if slot then table.remove(row.sends, place) end
   if settlement == 'throttled' then
     row.not_before = math.max(row.not_before, now + ARGV[7])
-  elseif pending and number == 1 and not late then
+  elseif pending and number == 1 then
     -- Nothing happened, and nobody knows the verification: it was never there.
     if row.slow_at >= record.issued_at - 1000 then row.slow_at = 0 end
     end_live(row, verification_id)
     redis.call('DEL', KEYS[2])
     record = nil
   end
-  if pending and number > 1 and not late then
+  if pending and number > 1 then
     -- A resend that never was: neither counted, nor does it prolong anything.
     if number == #record.sends then table.remove(record.sends) end
     local live = find_live(row, verification_id)
