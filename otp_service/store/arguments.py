@@ -15,8 +15,8 @@ CODE_TYPES = {CodeType.DIGITS: "d", CodeType.ALNUM: "n"}
 
 
 @lru_cache(maxsize=16)
-def limits(values: PhoneLimits) -> str:
-    """Return the numbers of `rules.lua`, in its order; times in ms."""
+def limits(values: PhoneLimits) -> bytes:
+    """Return the limits as `rules.lua` reads them: bytes, since reading text costs it more than the rules."""
     numbers = (
         values.sends_per_hour,
         values.sends_per_day,
@@ -25,9 +25,8 @@ def limits(values: PhoneLimits) -> str:
         values.failures_per_day,
         values.slow_lane_at,
         values.lock_at,
-        *(seconds * 1000 for seconds in values.cooldown),
     )
-    return " ".join(str(number) for number in numbers)
+    return bytes(numbers) + b"".join(seconds.to_bytes(3, "big") for seconds in values.cooldown)
 
 
 _UTC8 = 8 * 3600

@@ -79,5 +79,5 @@ def unaddressed(client: str) -> str:
 
 
 def budget(scope: str) -> str:
-    """Return the key of a day's budget."""
-    return f"{PREFIX}budget:{{{scope}}}"
+    """Return the key of a day's budget; an SMS is taken from several at once, so that they share a slot."""
+    return f"{PREFIX}budget:{{sms}}:{scope}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -93,9 +94,26 @@ def sound(reply: Any) -> list[Any]:
     raise ResponseError("unexpected reply")
 
 
-def budget_refusal(budget: Budget, reply: Sequence[Any]) -> OtpError:
-    """Return why nothing was taken from *budget*."""
-    return limit_error(budget.name, reply[1]) if reply[0] == b"refused" else StoreUnavailable()
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Whether budgets gave an SMS: what the fullest has *left*, of which *day*; or the *refusal*."""
+
+    left: int = 255
+    day: int = 0
+    refusal: OtpError | None = None
+
+
+def taken(told: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> Taken:
+    """Return what came of taking an SMS from *budgets*; *told* is the script's reply, if one was asked."""
+    if not told:
+        return Taken()
+    word, *facts = told[0]
+    if word == b"ok":
+        return Taken(*facts)
+    if word == b"refused":
+        number, wait_ms = facts
+        return Taken(refusal=limit_error(budgets[number - 1].name, wait_ms))
+    return Taken(refusal=StoreUnavailable())
 
 
 def raise_refusal(reply: Sequence[Any]) -> None:

@@ -145,28 +145,21 @@ class RedisStore:
 
         Returns the slot's reply and the least that a budget has left.
         """
-        takes = [Call("budget_take", [keys.budget(b.scope)], [left]) for b, left in budgets.items()]
-        told = self._told([slot_call, *takes], lasting=True)
-        reply, *budget_replies = told.replies
-        taken = dict(zip(budgets, budget_replies, strict=True))
-        errors = [error for error in (replies.refusal(reply),) if error]
-        errors += [replies.budget_refusal(b, got) for b, got in taken.items() if got[0] != b"ok"]
+        told = self._told([slot_call, *_takes(budgets)], lasting=True)
+        reply, taken = told.replies[0], replies.taken(told.replies[1:], tuple(budgets))
+        errors = [error for error in (replies.refusal(reply), taken.refusal) if error]
         if not told.lasts:
             errors.append(self._unreplicated())
         if errors:
-            granted = {b: got[2] for b, got in taken.items() if got[0] == b"ok"}
-            self._give_back(reply, slot, verification_id, granted)
+            granted = tuple(budgets) if taken.refusal is None else ()
+            self._give_back(reply, slot, verification_id, _refunds(granted, taken.day))
             raise replies.latest(errors)
-        return reply, min((got[1] for got in taken.values()), default=255)
+        return reply, taken.left
 
     def _give_back(
-        self,
-        reply: Sequence[Any],
-        slot: PhoneSlot,
-        verification_id: str,
-        granted: Mapping[Budget, int],
+        self, reply: Sequence[Any], slot: PhoneSlot, verification_id: str, refunds: Sequence[Call]
     ) -> None:
-        calls = _refunds(granted)
+        calls = list(refunds)
         if reply[0] == b"ok":
             withdrawn = SendRecord(verification_id, replies.newest_send(reply), Settlement.WITHDRAWN)
             calls.append(_settle_call(slot, withdrawn))
@@ -184,8 +177,7 @@ class RedisStore:
         ended: Claim | None = None,
     ) -> Verification | None:
         """See `ports.Store.settle`."""
-        day = arguments.day(record.taken_at)
-        refunds = _refunds(dict.fromkeys(refund, day))
+        refunds = _refunds(refund, arguments.day(record.taken_at))
         ends = [knocks.end_call(ended, ended.what)] if ended else []
         reply, *_ = self.flush([_settle_call(slot, record), *refunds, *ends])
         replies.raise_refusal(reply)
@@ -369,6 +361,13 @@ def _report_call(report: DeliveryReport) -> Call:
     return Call("report", [key], [report.number, state, report.reason])
 
 
-def _refunds(budgets: Mapping[Budget, int]) -> list[Call]:
-    """Return the calls that give back to each budget what was taken on its day."""
-    return [Call("budget_refund", [keys.budget(b.scope)], [day]) for b, day in budgets.items()]
+def _takes(budgets: Mapping[Budget, int]) -> list[Call]:
+    """Return the call that takes one SMS from all *budgets*, if there are any."""
+    scopes = [keys.budget(budget.scope) for budget in budgets]
+    return [Call("budget_take", scopes, list(budgets.values()))] if scopes else []
+
+
+def _refunds(budgets: Sequence[Budget], day: int) -> list[Call]:
+    """Return the call that gives one SMS of *day* back to all *budgets*, if there are any."""
+    scopes = [keys.budget(budget.scope) for budget in budgets]
+    return [Call("budget_refund", scopes, [day])] if scopes else []

@@ -160,6 +160,6 @@ def test_a14_the_budget_of_one_client_is_not_anothers(poor_target: Target) -> No
     with poor_target.redis.client() as client:
         taken = {key: int((client.get(key) or b"0 0").split()[1]) for key in client.scan_iter("otp:budget:*")}
 
-    assert taken[b"otp:budget:{service}"] == sum(
-        count for key, count in taken.items() if key != b"otp:budget:{service}"
+    assert taken[b"otp:budget:{sms}:service"] == sum(
+        count for key, count in taken.items() if key != b"otp:budget:{sms}:service"
     )

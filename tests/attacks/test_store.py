@@ -141,7 +141,7 @@ def test_a28_no_hostile_name_reaches_a_key(lonely_target: Target, text: str) -> 
 
 
 KEY = re.compile(
-    rb"otp:(probe|unaddressed:[a-z]+|budget:\{(service|client:[a-z]+)\}|wrong_codes:\d+"
+    rb"otp:(probe|unaddressed:[a-z]+|budget:\{sms\}:(service|client:[a-z]+)|wrong_codes:\d+"
     rb"|\{[\w-]{16}\}(:[\w-]{22}(:(redeemed|status|resend))?)?"
     rb"|(address|attempts|claim):\{[\w-]{16,}\}|guard:\{[\w:+-]+\}|\{[\w-]{16}\}:solved:[\w-]+)"
 )

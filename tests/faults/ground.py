@@ -129,7 +129,7 @@ class Ground:
     def budget(self) -> int:
         """Return how many SMS the service's budget has counted today."""
         with self.keeper.client() as client:
-            stored = client.get("otp:budget:{service}") or b"0 0"
+            stored = client.get("otp:budget:{sms}:service") or b"0 0"
         return int(stored.split()[1])
 
     def everything(self) -> dict[bytes, bytes]:

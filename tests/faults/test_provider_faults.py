@@ -55,7 +55,7 @@ class Bench:
     def budget(self) -> int:
         """Return how many SMS the service's budget has counted today."""
         with self.service.redis.client() as client:
-            stored = client.get("otp:budget:{service}") or b"0 0"
+            stored = client.get("otp:budget:{sms}:service") or b"0 0"
         return int(stored.split()[1])
 
     def states(self, phone: str, verification_id: str) -> list[str]:

@@ -113,7 +113,10 @@ def test_f34_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> No
     }
     assert len(every_line_of(service)) == len(service.log.read_text().splitlines())
     with redis_server.client() as client:
-        assert int((client.get("otp:budget:{service}") or b"0 0").split()[1]) == statuses[201] + statuses[202]
+        assert (
+            int((client.get("otp:budget:{sms}:service") or b"0 0").split()[1])
+            == statuses[201] + statuses[202]
+        )
 
 
 def every_line_of(service: Deployment) -> list[object]:

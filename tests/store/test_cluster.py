@@ -23,8 +23,11 @@ from otp_service.store.cluster import ClusterServers
 from otp_service.store.connect import LeanConnection
 from otp_service.store.health import UnfitStore
 from otp_service.store.office import RedisOffice
+from otp_service.store.scripts import Call
 from otp_service.store.topology import reach
 from otp_service.verification import Status
+
+BUDGET = Budget("service", "service_sms_per_day", 9, 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,10 @@ def slot_of(tag: str) -> int:
     return key_slot(keys.row(tag).encode())
 
 
+def owns_budgets(server: Server) -> bool:
+    return key_slot(keys.budget(BUDGET.scope).encode()) in slots_of(server)
+
+
 def move(slot: int, source: Server, target: Server, *moved: str) -> None:
     """Begin to move *slot*, with the keys *moved* so far."""
     tell(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", tell(source, "CLUSTER", "MYID"))
@@ -93,13 +100,10 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
     redis_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with redis_cluster.client() as client:
-        phone = at(
-            redis_cluster.masters[0],
-            make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster)),
-        )
-        scopes = [scope_at(server) for server in redis_cluster.masters]
-        phone.budgets = {Budget(scope, "client_sms_per_day", 9, 0.2): 9 for scope in scopes}
-        phone.open(settle=None)  # the scripts are known now, and the connections there
+        phone = make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster))
+        phones = [at(server, phone) for server in (*redis_cluster.masters, redis_cluster.masters[0])]
+        calls = [Call("unlock", [keys.row(one.slot.tag)], []) for one in phones]
+        phone.store.flush(calls)  # the script is known now, and the connections are there
         seen: list[str | int] = []
         send, read = LeanConnection.send_packed_command, LeanConnection.read_response
 
@@ -113,19 +117,10 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
 
         monkeypatch.setattr(LeanConnection, "send_packed_command", sending)
         monkeypatch.setattr(LeanConnection, "read_response", reading)
-        other = at(redis_cluster.masters[0], phone)
-        other.store.open(other.slot, new_verification(), phone.budgets)
+        phone.store.flush(calls)
 
     assert sorted(map(str, seen[:3])) == sorted(str(server.port) for server in redis_cluster.masters)
     assert seen[3:] == ["read"] * 4
-
-
-def scope_at(server: Server) -> str:
-    owned = slots_of(server)
-    while True:
-        scope = f"client:{secrets.token_hex(4)}"
-        if key_slot(keys.budget(scope).encode()) in owned:
-            return scope
 
 
 def test_call_follows_a_slot_that_has_moved_and_runs_once(pair: Cluster, phone: Phone) -> None:
@@ -175,12 +170,11 @@ def test_call_whose_keys_lie_on_both_servers_is_refused_and_not_run(pair: Cluste
 
 def test_server_that_dies_takes_its_own_keys_away_and_no_others() -> None:
     with running_cluster(redis_binary(), 3, 0, "--cluster-require-full-coverage", "no") as cluster:
-        alive, dead, _ = cluster.masters
+        dead, alive, *_ = sorted(cluster.masters, key=owns_budgets, reverse=True)
         with alive.client() as client:
             servers = servers_of(cluster)
             here, there = (at(server, make_phone(client, servers=servers)) for server in (alive, dead))
             opened, lost = here.open(), there.open()
-            gone = Budget(scope_at(dead), "client_sms_per_day", 9, 0.2)
             dead.process.kill()
             dead.process.wait()
 
@@ -191,7 +185,7 @@ def test_server_that_dies_takes_its_own_keys_away_and_no_others() -> None:
                 here.store.check()
             other = at(alive, here)
             with pytest.raises(StoreUnavailable):
-                other.store.open(other.slot, new_verification(), {gone: 9})
+                other.store.open(other.slot, new_verification(), {BUDGET: 9})
 
 
 def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:

@@ -708,7 +708,7 @@ def test_refund_of_yesterday_leaves_today_alone(phone: Phone) -> None:
 
 def test_budget_that_cannot_be_read_is_closed(phone: Phone) -> None:
     budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2)
-    phone.client.set(f"otp:budget:{{{budget.scope}}}", "v2 20781 5", ex=60)
+    phone.client.set(f"otp:budget:{{sms}}:{budget.scope}", "v2 20781 5", ex=60)
     phone.budgets = {budget: 9}
 
     with pytest.raises(StoreUnavailable):

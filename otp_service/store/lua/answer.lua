@@ -5,18 +5,16 @@ local function resend_facts(record, row, limits, requester, now)
   local own = record.sends_allowed - #record.sends
   if record.state ~= 'p' or expired(record, now) or own <= 0 then return 0, 0 end
   local result = send_verdict(row, limits, requester, now)
-  local at = math.max(result.at, now)
+  local at = max(result.at, now)
   if at >= record.expires_at or at > record.issued_at + MAX_LIFE - MIN_RESEND_LIFE then return 0, 0 end
-  return math.min(own, result.left), at
+  return min(own, result.left), at
 end
 
 local function answer(record, now, sends_left, resend_at)
-  local sends = {}
+  local sends, n = {}, 0
   for _, send in ipairs(record.sends) do
-    sends[#sends + 1] = send.state
-    sends[#sends + 1] = send.at
-    sends[#sends + 1] = send.route
-    sends[#sends + 1] = send.reason or ''
+    sends[n + 1], sends[n + 2], sends[n + 3], sends[n + 4] = send.state, send.at, send.route, send.reason or ''
+    n = n + 4
   end
   local state = record.state
   if state == 'p' and expired(record, now) then state = 'e' end

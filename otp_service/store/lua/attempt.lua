@@ -30,8 +30,8 @@ if right then
   row.streak, row.known_at = 0, now
   end_live(row, verification_id)
 else
-  row.streak = math.min(row.streak + 1, 255)
-  table.insert(row.failures, now)
+  row.streak = min(row.streak + 1, 255)
+  row.failures[#row.failures + 1] = now
   local live = find_live(row, verification_id)
   if live then live.attempts = record.attempts_left end
   if record.attempts_left == 0 then
@@ -44,6 +44,6 @@ save_row(KEYS[1], row, now)
 local wrong = record.attempts_allowed - record.attempts_left - 1
 local route = #record.sends > 0 and record.sends[#record.sends].route or ''
 if right then
-  return {'ok', record.purpose, wrong, record.approved_at, 0, math.max(0, now - record.issued_at), route}
+  return {'ok', record.purpose, wrong, record.approved_at, 0, max(0, now - record.issued_at), route}
 end
 return {'wrong_code', record.attempts_left}

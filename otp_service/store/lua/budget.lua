@@ -1,12 +1,15 @@
 -- A budget, `<day> <count>`: SMS taken in a calendar day of UTC+8, the day of Aliyun's own caps.
-local UTC8 = 28800000
+-- All budgets share a slot, so that one SMS is taken from several of them, or from none.
+local UTC8, DAY = 28800000, 86400000
 
-local function day_end(day)
-  return (day + 1) * 86400000 - UTC8
+-- Which day it is, and for how long still.
+local function budget_day(now)
+  local today = floor((now + UTC8) / DAY)
+  return today, (today + 1) * DAY - UTC8 - now
 end
 
-local function load_budget(key, now)
-  local today = floor((now + UTC8) / 86400000)
+-- Returns the day and how much of it was taken; nil where a newer version wrote it.
+local function load_budget(key, today)
   local s = redis.call('GET', key)
   if not s then return today, 0 end
   local day, count = string.match(s, '^(%d+) (%d+)$')
@@ -16,6 +19,6 @@ local function load_budget(key, now)
   return today, 0
 end
 
-local function save_budget(key, day, count, now)
-  redis.call('SET', key, string.format('%d %d', day, count), 'PX', day_end(day) - now + 3600000)
+local function save_budget(key, day, count, left)
+  redis.call('SET', key, string.format('%d %d', day, count), 'PX', left + 3600000)
 end

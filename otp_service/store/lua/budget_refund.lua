@@ -1,8 +1,15 @@
 #!lua
 -- needs: bytes budget
--- Gives one SMS back to the budget it was taken from, if that day is not over. KEYS: budget   ARGV: day
-local now = clock()
-local day, count = load_budget(KEYS[1], now)
-if not day then return {'format'} end
-if day == tonumber(ARGV[1]) and count > 0 then save_budget(KEYS[1], day, count - 1, now) end
+-- Gives one SMS back to each budget it was taken from, if that day is not over. KEYS: budgets   ARGV: day
+local today, left = budget_day(clock())
+local counts = {}
+for i, key in ipairs(KEYS) do
+  local day, count = load_budget(key, today)
+  if not day then return {'format'} end
+  counts[i] = count
+end
+if today ~= tonumber(ARGV[1]) then return {'ok'} end
+for i, key in ipairs(KEYS) do
+  if counts[i] > 0 then save_budget(key, today, counts[i] - 1, left) end
+end
 return {'ok'}

@@ -1,9 +1,14 @@
 #!lua
 -- needs: bytes budget
--- Takes one SMS from a day's budget. KEYS: budget   ARGV: what of it is open to this phone
-local now = clock()
-local day, count = load_budget(KEYS[1], now)
-if not day then return {'format'} end
-if count >= tonumber(ARGV[1]) then return {'refused', day_end(day) - now} end
-save_budget(KEYS[1], day, count + 1, now)
-return {'ok', ARGV[1] - count - 1, day}
+-- Takes one SMS from each of a day's budgets, or from none.
+-- KEYS: budgets   ARGV: what of each is open to this phone
+local today, left = budget_day(clock())
+local counts, least = {}, 255
+for i, key in ipairs(KEYS) do
+  local day, count = load_budget(key, today)
+  if not day then return {'format'} end
+  if count >= tonumber(ARGV[i]) then return {'refused', i, left} end
+  counts[i], least = count + 1, min(least, ARGV[i] - count - 1)
+end
+for i, key in ipairs(KEYS) do save_budget(key, today, counts[i], left) end
+return {'ok', least, today}

@@ -1,16 +1,21 @@
--- Big-endian numbers and length-prefixed text: what both packed values are made of.
-local byte, char, sub, floor = string.byte, string.char, string.sub, math.floor
+-- Big-endian numbers and length-prefixed text: what the packed values are made of.
+-- Calls are what costs here, so that a number is read by one of `byte` and written by one of `char`.
+local byte, char, sub, floor, min, max = string.byte, string.char, string.sub, math.floor, math.min, math.max
 
 local function u24(n)
-  return char(floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
+  return char(floor(n / 65536), floor(n / 256) % 256, n % 256)
 end
 
 local function u32(n)
-  return char(floor(n / 16777216) % 256, floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
+  if n == 0 then return '\0\0\0\0' end
+  return char(floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
 end
 
 local function u48(n)
-  return u24(floor(n / 16777216)) .. u24(n)
+  if n == 0 then return '\0\0\0\0\0\0' end
+  local high, low = floor(n / 16777216), n % 16777216
+  return char(floor(high / 65536), floor(high / 256) % 256, high % 256,
+              floor(low / 65536), floor(low / 256) % 256, low % 256)
 end
 
 local function text(s)
@@ -23,11 +28,13 @@ local function read_u24(s, at)
 end
 
 local function read_u32(s, at)
-  return byte(s, at) * 16777216 + read_u24(s, at + 1)
+  local a, b, c, d = byte(s, at, at + 3)
+  return ((a * 256 + b) * 256 + c) * 256 + d
 end
 
 local function read_u48(s, at)
-  return read_u24(s, at) * 16777216 + read_u24(s, at + 3)
+  local a, b, c, d, e, f = byte(s, at, at + 5)
+  return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
 end
 
 -- Returns the text and the place after it.

@@ -16,7 +16,7 @@ if byte(s, 1) ~= 1 then return {'format'} end
 local state, claimed_at, what = sub(s, 2, 2), read_u48(s, 3), sub(s, 25)
 if sub(s, 9, 24) ~= ARGV[1] then return {'other'} end
 if state == 'd' then return {'done', what} end
-local left = math.min(claimed_at, now) + ARGV[3] - now
+local left = min(claimed_at, now) + ARGV[3] - now
 if left > 0 then return {'busy', left} end
 -- Whoever claimed it is gone; this call takes its place and finds out how far it came.
 claimed(what)

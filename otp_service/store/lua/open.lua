@@ -19,7 +19,7 @@ local record = {
   issued_at = now, expires_at = now + ARGV[10], kid = ARGV[7], client = ARGV[4], purpose = ARGV[5],
   salt = ARGV[8], digest = ARGV[9], sends = {{state = 's', at = now, route = ''}},
 }
-add_send(row, limits, verification_id, 1, requester, now)
+add_send(row, limits, slot_of(requester, verification_id, 1), now)
 table.insert(row.live, {id = short(verification_id), expires_at = record.expires_at, attempts = attempts})
 if slow then row.slow_at = now end
 local sends_left, resend_at = resend_facts(record, row, limits, requester, now)

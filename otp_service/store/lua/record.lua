@@ -7,35 +7,55 @@
 --     | reason, where the state is n: length u8 and bytes
 --   where the state is a: which call approved it: length u8 and bytes | when, by that call's clock u48
 
+local function read_sends(s, at, issued_at)
+  local sends, count = {}, byte(s, at)
+  at = at + 1
+  for i = 1, count do
+    local state, sent_at, route, reason = sub(s, at, at), issued_at + read_u24(s, at + 1)
+    route, at = read_text(s, at + 4)
+    if state == 'n' then reason, at = read_text(s, at) end
+    sends[i] = {state = state, at = sent_at, route = route, reason = reason}
+  end
+  return sends, at
+end
+
 -- Returns nil where there is none, false where a newer version wrote it.
 local function load_record(key)
   local s = redis.call('GET', key)
   if not s then return nil end
   if byte(s, 1) ~= 1 then return false end
-  local record = {state = sub(s, 2, 2), code_type = sub(s, 3, 3), attempts_left = byte(s, 4),
-                  attempts_allowed = byte(s, 5), sends_allowed = byte(s, 6), issued_at = read_u48(s, 7),
-                  sends = {}}
-  record.expires_at = record.issued_at + read_u24(s, 13)
-  record.is_tombstone = record.state ~= 'p'
+  local state, issued_at = sub(s, 2, 2), read_u48(s, 7)
+  local left, allowed, sends_allowed = byte(s, 4, 6)
+  local kid, client, purpose, salt, digest, sends, approved_by, approved_at
   local at = 16
-  record.kid, at = read_text(s, at)
-  record.client, at = read_text(s, at)
-  record.purpose, at = read_text(s, at)
-  record.salt, at = read_text(s, at)
-  record.digest, at = read_text(s, at)
-  local count = byte(s, at)
-  at = at + 1
-  for i = 1, count do
-    local send = {state = sub(s, at, at), at = record.issued_at + read_u24(s, at + 1)}
-    send.route, at = read_text(s, at + 4)
-    if send.state == 'n' then send.reason, at = read_text(s, at) end
-    record.sends[i] = send
+  kid, at = read_text(s, at)
+  client, at = read_text(s, at)
+  purpose, at = read_text(s, at)
+  salt, at = read_text(s, at)
+  digest, at = read_text(s, at)
+  sends, at = read_sends(s, at, issued_at)
+  if state == 'a' then
+    approved_by, at = read_text(s, at)
+    approved_at = read_u48(s, at)
   end
-  if record.state == 'a' then
-    record.approved_by, at = read_text(s, at)
-    record.approved_at = read_u48(s, at)
+  return {state = state, code_type = sub(s, 3, 3), attempts_left = left, attempts_allowed = allowed,
+          sends_allowed = sends_allowed, issued_at = issued_at, expires_at = issued_at + read_u24(s, 13),
+          is_tombstone = state ~= 'p', kid = kid, client = client, purpose = purpose, salt = salt,
+          digest = digest, sends = sends, approved_by = approved_by, approved_at = approved_at}
+end
+
+local function packed_record(record)
+  local s = '\1' .. record.state .. record.code_type
+            .. char(record.attempts_left, record.attempts_allowed, record.sends_allowed)
+            .. u48(record.issued_at) .. u24(record.expires_at - record.issued_at)
+            .. text(record.kid) .. text(record.client) .. text(record.purpose)
+            .. text(record.salt) .. text(record.digest) .. char(#record.sends)
+  for _, send in ipairs(record.sends) do
+    s = s .. send.state .. u24(max(0, send.at - record.issued_at)) .. text(send.route)
+    if send.state == 'n' then s = s .. text(send.reason) end
   end
-  return record
+  if record.state == 'a' then s = s .. text(record.approved_by) .. u48(record.approved_at) end
+  return s
 end
 
 -- An ended verification is a tombstone: no salt, no digest, gone TOMBSTONE after its end, whatever comes later.
@@ -44,22 +64,10 @@ local function save_record(key, record, now)
   if record.state ~= 'p' then
     record.salt, record.digest, ends = '', '', now
   end
-  local parts = {char(1), record.state, record.code_type,
-                 char(record.attempts_left, record.attempts_allowed, record.sends_allowed),
-                 u48(record.issued_at), u24(record.expires_at - record.issued_at),
-                 text(record.kid), text(record.client), text(record.purpose), text(record.salt),
-                 text(record.digest), char(#record.sends)}
-  for _, send in ipairs(record.sends) do
-    parts[#parts + 1] = send.state .. u24(math.max(0, send.at - record.issued_at)) .. text(send.route)
-    if send.state == 'n' then parts[#parts + 1] = text(send.reason) end
-  end
-  if record.state == 'a' then
-    parts[#parts + 1] = text(record.approved_by) .. u48(record.approved_at)
-  end
   if record.is_tombstone then
-    redis.call('SET', key, table.concat(parts), 'KEEPTTL')
+    redis.call('SET', key, packed_record(record), 'KEEPTTL')
   else
-    redis.call('SET', key, table.concat(parts), 'PX', math.max(1, ends - now + TOMBSTONE))
+    redis.call('SET', key, packed_record(record), 'PX', max(1, ends - now + TOMBSTONE))
   end
 end
 

@@ -8,8 +8,8 @@ if not row then return {'format'} end
 local limits, requester, verification_id = read_limits(ARGV[1]), ARGV[2], ARGV[3]
 local why = ended(record, ARGV[4], now)
 if why then return {why} end
-local expires_at = math.min(now + ARGV[5], record.issued_at + MAX_LIFE)
-if expires_at - now < math.min(MIN_RESEND_LIFE, tonumber(ARGV[5])) then return {'verification_expired'} end
+local expires_at = min(now + ARGV[5], record.issued_at + MAX_LIFE)
+if expires_at - now < min(MIN_RESEND_LIFE, tonumber(ARGV[5])) then return {'verification_expired'} end
 if #record.sends >= record.sends_allowed then
   return {'refused', 'verification_sends', record.expires_at - now}
 end
@@ -17,10 +17,10 @@ local refusal = refused(send_verdict(row, limits, requester, now), now)
 if refusal then return refusal end
 
 table.insert(record.sends, {state = 's', at = now, route = ''})
-add_send(row, limits, verification_id, #record.sends, requester, now)
+add_send(row, limits, slot_of(requester, verification_id, #record.sends), now)
 -- The attempts stay reserved for the life that this send will give; the record gets it once it was sent.
 local live = find_live(row, verification_id)
-if live then live.expires_at = math.max(live.expires_at, expires_at) end
+if live then live.expires_at = max(live.expires_at, expires_at) end
 local sends_left, resend_at = resend_facts(record, row, limits, requester, now)
 save_record(KEYS[2], record, now)
 save_row(KEYS[1], row, now)

@@ -2,62 +2,67 @@
 --   format u8 = 1 | streak u8: failures since the last success | known_at u32 s: last approval
 --   slow_at u32 s: last verification opened in the slow lane | not_before u48: the provider's window
 --   counts of sends, failures, live u8 each
---   sends:    at u48, requester 12 bytes (zero: not known), verification's short id 7, number u8
+--   sends:    at u48, slot 20 bytes: requester 12 (zero: not known), verification's short id 7, number u8
 --   failures: at u48
 --   live:     short id 7, expires_at u48, attempts reserved u8
 -- Sends and failures ascend in time. Old ones are dropped on writing; the newest failure stays as long as
 -- there is a streak, since the row lives 90 days from it.
 local HOUR, DAY = 3600000, 86400000
-local NOBODY = string.rep('\0', 12)
+local NOBODY = '\0\0\0\0\0\0\0\0\0\0\0\0'
 
 local function short(verification_id)
   return sub(verification_id, 1, 7)
 end
 
+local function slot_of(requester, verification_id, number)
+  return requester .. short(verification_id) .. char(number)
+end
+
 local function empty_row()
-  return {streak = 0, known_at = 0, slow_at = 0, not_before = 0, sends = {}, failures = {}, live = {}}
+  return {streak = 0, known_at = 0, slow_at = 0, not_before = 0, sent_at = {}, slots = {}, failures = {}, live = {}}
 end
 
+-- The time of each send is in `sent_at`, its slot at the same place in `slots`.
 -- A clock that stepped back leaves times in the future: they count as now, so that they run out at all.
-local function past(at, now)
-  return math.min(at, now)
-end
-
 local function load_row(key, now)
   local s = redis.call('GET', key)
   if not s then return empty_row() end
   if byte(s, 1) ~= 1 then return nil end
-  local row = {
-    streak = byte(s, 2),
-    known_at = past(read_u32(s, 3) * 1000, now),
-    slow_at = past(read_u32(s, 7) * 1000, now),
-    not_before = math.min(read_u48(s, 11), now + DAY),
-    sends = {}, failures = {}, live = {},
-  }
-  local at = 20
-  for i = 1, byte(s, 17) do
-    row.sends[i] = {at = past(read_u48(s, at), now), requester = sub(s, at + 6, at + 17),
-                    id = sub(s, at + 18, at + 24), number = byte(s, at + 25)}
+  local sends, failures, lives = byte(s, 17, 19)
+  local sent_at, slots, failed_at, live, at = {}, {}, {}, {}, 20
+  for i = 1, sends do
+    sent_at[i], slots[i] = min(read_u48(s, at), now), sub(s, at + 6, at + 25)
     at = at + 26
   end
-  for i = 1, byte(s, 18) do
-    row.failures[i] = past(read_u48(s, at), now)
+  for i = 1, failures do
+    failed_at[i] = min(read_u48(s, at), now)
     at = at + 6
   end
-  for _ = 1, byte(s, 19) do
-    local expires_at = math.min(read_u48(s, at + 7), now + MAX_LIFE)
+  for _ = 1, lives do
+    local expires_at = min(read_u48(s, at + 7), now + MAX_LIFE)
     -- As long as a step of the clock could make it live again, its attempts stay reserved.
     if expires_at + CLOCK_SLACK > now then
-      table.insert(row.live, {id = sub(s, at, at + 6), expires_at = expires_at, attempts = byte(s, at + 13)})
+      live[#live + 1] = {id = sub(s, at, at + 6), expires_at = expires_at, attempts = byte(s, at + 13)}
     end
     at = at + 14
   end
-  return row
+  return {
+    streak = byte(s, 2),
+    known_at = min(read_u32(s, 3) * 1000, now),
+    slow_at = min(read_u32(s, 7) * 1000, now),
+    not_before = min(read_u48(s, 11), now + DAY),
+    sent_at = sent_at, slots = slots, failures = failed_at, live = live,
+  }
+end
+
+local function remove_send(row, place)
+  table.remove(row.sent_at, place)
+  table.remove(row.slots, place)
 end
 
 local function prune(row, now)
-  while row.sends[1] and row.sends[1].at <= now - DAY do
-    table.remove(row.sends, 1)
+  while row.sent_at[1] and row.sent_at[1] <= now - DAY do
+    remove_send(row, 1)
   end
   local kept = row.streak > 0 and 1 or 0
   while #row.failures > kept and row.failures[1] <= now - DAY do
@@ -68,31 +73,29 @@ end
 -- The row lives as long as anything in it can still matter; nil when nothing can.
 local function row_end(row)
   local last = row.not_before
-  if row.sends[1] then last = math.max(last, row.sends[#row.sends].at + DAY) end
+  if row.sent_at[1] then last = max(last, row.sent_at[#row.sent_at] + DAY) end
   local failed_at = row.failures[#row.failures]
-  if failed_at then last = math.max(last, failed_at + (row.streak > 0 and MEMORY or DAY)) end
-  if row.known_at > 0 then last = math.max(last, row.known_at + MEMORY) end
-  if row.slow_at > 0 then last = math.max(last, row.slow_at + DAY) end
-  for _, live in ipairs(row.live) do last = math.max(last, live.expires_at + CLOCK_SLACK) end
+  if failed_at then last = max(last, failed_at + (row.streak > 0 and MEMORY or DAY)) end
+  if row.known_at > 0 then last = max(last, row.known_at + MEMORY) end
+  if row.slow_at > 0 then last = max(last, row.slow_at + DAY) end
+  for _, live in ipairs(row.live) do last = max(last, live.expires_at + CLOCK_SLACK) end
   return last
+end
+
+local function packed_row(row)
+  local s = char(1, row.streak) .. u32(floor(row.known_at / 1000)) .. u32(floor(row.slow_at / 1000))
+            .. u48(row.not_before) .. char(#row.slots, #row.failures, #row.live)
+  for i, slot in ipairs(row.slots) do s = s .. u48(row.sent_at[i]) .. slot end
+  for _, at in ipairs(row.failures) do s = s .. u48(at) end
+  for _, live in ipairs(row.live) do s = s .. live.id .. u48(live.expires_at) .. char(live.attempts) end
+  return s
 end
 
 local function save_row(key, row, now)
   prune(row, now)
-  local parts = {char(1, row.streak), u32(floor(row.known_at / 1000)), u32(floor(row.slow_at / 1000)),
-                 u48(row.not_before), char(#row.sends, #row.failures, #row.live)}
-  for _, send in ipairs(row.sends) do
-    parts[#parts + 1] = u48(send.at) .. send.requester .. send.id .. char(send.number)
-  end
-  for _, at in ipairs(row.failures) do
-    parts[#parts + 1] = u48(at)
-  end
-  for _, live in ipairs(row.live) do
-    parts[#parts + 1] = live.id .. u48(live.expires_at) .. char(live.attempts)
-  end
   local left = row_end(row) - now
   if left > 0 then
-    redis.call('SET', key, table.concat(parts), 'PX', left)
+    redis.call('SET', key, packed_row(row), 'PX', left)
   else
     redis.call('DEL', key)
   end
@@ -110,14 +113,15 @@ local function end_live(row, verification_id)
   if i then table.remove(row.live, i) end
 end
 
-local function add_send(row, limits, verification_id, number, requester, now)
+local function add_send(row, limits, slot, now)
   if limits.sends_per_hour == 0 then return end -- a test phone gets no SMS
-  table.insert(row.sends, {at = now, requester = requester, id = short(verification_id), number = number})
+  row.sent_at[#row.sent_at + 1], row.slots[#row.slots + 1] = now, slot
 end
 
+-- A send is found by whose it is, whoever asked for it.
 local function find_send(row, verification_id, number)
-  local id = short(verification_id)
-  for i, send in ipairs(row.sends) do
-    if send.id == id and send.number == number then return send, i end
+  local whose = short(verification_id) .. char(number)
+  for i, slot in ipairs(row.slots) do
+    if sub(slot, 13) == whose then return slot, i end
   end
 end

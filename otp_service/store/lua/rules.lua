@@ -1,14 +1,17 @@
 -- The limits of a phone. Each rule yields how many sends it leaves and when it allows the next.
 
--- `numbers` is what `store/arguments.py` writes, in its order; times in ms.
-local function read_limits(numbers)
-  local n = {}
-  for digits in string.gmatch(numbers, '%d+') do n[#n + 1] = tonumber(digits) end
-  local limits = {sends_per_hour = n[1], sends_per_day = n[2], sends_per_requester_per_hour = n[3],
-                  failures_per_hour = n[4], failures_per_day = n[5], slow_lane_at = n[6], lock_at = n[7],
-                  cooldown = {}}
-  for i = 8, #n do limits.cooldown[i - 7] = n[i] end
-  return limits
+-- `s` is what `store/arguments.py` writes: seven numbers u8, then the steps of the cooldown u24 s each.
+local function read_limits(s)
+  local sends_per_hour, sends_per_day, sends_per_requester, failures_per_hour, failures_per_day, slow_lane_at,
+        lock_at = byte(s, 1, 7)
+  return {sends_per_hour = sends_per_hour, sends_per_day = sends_per_day,
+          sends_per_requester_per_hour = sends_per_requester, failures_per_hour = failures_per_hour,
+          failures_per_day = failures_per_day, slow_lane_at = slow_lane_at, lock_at = lock_at, packed = s}
+end
+
+-- The wait in ms after so many sends within an hour.
+local function cooldown_step(limits, sends)
+  return read_u24(limits.packed, min(5 + 3 * sends, #limits.packed - 2)) * 1000
 end
 
 -- How many more of `times` (ascending) fit under `limit` in the `span` up to now, and when the next one does.
@@ -22,10 +25,10 @@ local function window(times, limit, span, now)
   return 0, times[#times - limit + 1] + span
 end
 
-local function times_of(sends, requester)
+local function times_for(row, requester)
   local times = {}
-  for _, send in ipairs(sends) do
-    if not requester or send.requester == requester then times[#times + 1] = send.at end
+  for i, slot in ipairs(row.slots) do
+    if sub(slot, 1, 12) == requester then times[#times + 1] = row.sent_at[i] end
   end
   return times
 end
@@ -36,31 +39,29 @@ local function verdict()
 end
 
 local function apply(result, name, left, at)
-  result.left = math.min(result.left, left)
+  result.left = min(result.left, left)
   if at > result.at then result.at, result.name = at, name end
 end
 
 local function apply_cooldown(result, limits, all)
-  if #all == 0 then return end
   -- Counted up to the last send, so that the step does not shrink while somebody waits.
   local hourly = 0
   for i = #all, 1, -1 do
     if all[i] <= all[#all] - HOUR then break end
     hourly = hourly + 1
   end
-  local step = limits.cooldown[math.min(hourly, #limits.cooldown)]
-  apply(result, 'phone_cooldown', 255, all[#all] + step)
+  apply(result, 'phone_cooldown', 255, all[#all] + cooldown_step(limits, hourly))
 end
 
 -- May this phone get an SMS for this requester?
 local function send_verdict(row, limits, requester, now)
-  local result, all = verdict(), times_of(row.sends)
+  local result, all = verdict(), row.sent_at
   if limits.sends_per_hour == 0 then return result end -- a test phone
-  apply_cooldown(result, limits, all)
+  if #all > 0 then apply_cooldown(result, limits, all) end
   apply(result, 'phone_sends_per_hour', window(all, limits.sends_per_hour, HOUR, now))
   apply(result, 'phone_sends_per_day', window(all, limits.sends_per_day, DAY, now))
   if requester ~= NOBODY then
-    local own = times_of(row.sends, requester)
+    local own = times_for(row, requester)
     apply(result, 'phone_requester_sends_per_hour',
           window(own, limits.sends_per_requester_per_hour, HOUR, now))
   end
@@ -76,11 +77,11 @@ end
 
 -- When enough live verifications have expired for `attempts` new ones to stay under the lock.
 local function room_at(row, limits, attempts)
-  local live = {}
+  local sum = row.streak + outstanding(row) + attempts
+  if sum <= limits.lock_at then return 0 end
+  local live, at = {}, 0
   for i, entry in ipairs(row.live) do live[i] = entry end
   table.sort(live, function(a, b) return a.expires_at < b.expires_at end)
-  local sum = row.streak + outstanding(row) + attempts
-  local at = 0
   for _, entry in ipairs(live) do
     if sum <= limits.lock_at then break end
     sum, at = sum - entry.attempts, entry.expires_at + CLOCK_SLACK

@@ -21,12 +21,12 @@ if settlement == 'accepted' or settlement == 'unknown' then
   book(settlement == 'accepted' and 'a' or 'u')
   -- The cooldown runs from now: counted from the reservation, the provider's clock minute would be hit.
   if slot then
-    table.remove(row.sends, place)
-    add_send(row, limits, verification_id, number, slot.requester, now)
+    remove_send(row, place)
+    add_send(row, limits, slot, now)
   end
   if pending and number > 1 then
-    local expires_at = math.min(now + ARGV[8], record.issued_at + MAX_LIFE)
-    record.expires_at = math.max(record.expires_at, expires_at)
+    local expires_at = min(now + ARGV[8], record.issued_at + MAX_LIFE)
+    record.expires_at = max(record.expires_at, expires_at)
     local live = find_live(row, verification_id)
     if live then live.expires_at = record.expires_at end
   end
@@ -38,9 +38,9 @@ elseif settlement == 'rejected' then
   end
 else
   book('r')
-  if slot then table.remove(row.sends, place) end
+  if slot then remove_send(row, place) end
   if settlement == 'throttled' then
-    row.not_before = math.max(row.not_before, now + ARGV[7])
+    row.not_before = max(row.not_before, now + ARGV[7])
   elseif pending and number == 1 then
     -- Nothing happened, and nobody knows the verification: it was never there.
     if row.slow_at >= record.issued_at - 1000 then row.slow_at = 0 end
