@@ -1,12 +1,14 @@
 """Scripts: the Lua files, put together and run. Touches Redis.
 
-A script names the parts it needs in its second line. No script is ever run twice for one call: a lost reply
-is an error, because the server may have done the work.
+A script names the parts it needs in its second line, and gets of them what it uses: the server makes each of
+its functions anew in every call, which costs as much as running them. No script is ever run twice for one
+call: a lost reply is an error, because the server may have done the work.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +38,11 @@ _CONSTANTS = {
 }
 _NEEDS = "-- needs: "
 
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_DEFINITION = re.compile(r"^(?=local )", re.MULTILINE)
+_DEFINED = re.compile(r"local (?:function )?([\w, ]+)")
+_NAME = re.compile(r"(?<![\w.])[a-zA-Z_]\w*")
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -60,7 +67,24 @@ def script(name: str, *, shebang: bool = True) -> Script:
     first, needs, body = _read(name).split("\n", 2)
     constants = "".join(f"local {key} = {seconds * 1000}\n" for key, seconds in _CONSTANTS.items())
     parts = "".join(_read(part) for part in needs.removeprefix(_NEEDS).split())
-    return script_from(f"{first}\n{constants}{parts}{body}" if shebang else f"{constants}{parts}{body}")
+    source = _with_used(constants + parts, body)
+    return script_from(f"{first}\n{source}" if shebang else source)
+
+
+def _with_used(parts: str, body: str) -> str:
+    """Return *body* after those definitions of *parts* that it uses, directly or through each other."""
+    source = _COMMENT.sub("", body)
+    names = set(_NAME.findall(source))
+    for definition in reversed(_DEFINITION.split(_COMMENT.sub("", parts))):
+        if names.intersection(_defined(definition)):
+            source = definition + source
+            names.update(_NAME.findall(definition))
+    return source
+
+
+def _defined(definition: str) -> list[str]:
+    match = _DEFINED.match(definition)
+    return match[1].strip().split(", ") if match else []
 
 
 def script_from(source: str) -> Script:
