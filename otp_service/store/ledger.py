@@ -175,6 +175,8 @@ class RedisLedger:
     def _entries(self, page: _Page) -> list[Entry]:
         entries: list[Entry] = []
         for address, count in page.attempts.items():
+            if not count:
+                continue  # all of them were right
             limit = address.limits.attempts_per_10_minutes
             call = Call("address_attempts", [keys.attempts(address.tag)], [count, limit])
             entries.append((call, partial(self._learn_attempts, address)))

@@ -108,7 +108,10 @@ def counted(target: Target, kind: bytes) -> list[int]:
     """Return what the guard has counted as sent today, for each scope of that *kind* (see `guard.lua`)."""
     with target.redis.client() as client:
         kept = [client.get(key) or b"" for key in client.scan_iter(b"otp:guard:{" + kind + b"*")]
-    return [sum(int.from_bytes(ring[at : at + 3], "big") for at in range(4, 4 + 3 * 24, 3)) for ring in kept]
+    return [
+        sum(int.from_bytes(value[at : at + 3], "big") for at in range(6, 2 + 10 * value[1], 10))
+        for value in kept
+    ]
 
 
 def tripped_scopes(target: Target) -> set[str]:

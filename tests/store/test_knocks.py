@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import replace
 
 import pytest
@@ -258,6 +259,38 @@ def test_day_passes(phone: Phone) -> None:
     phone.pass_time(25 * 3600)
 
     assert readings(phone, guard, 1) == [0]
+
+
+def test_what_earlier_versions_counted_goes_on_counting(phone: Phone) -> None:
+    """They kept 24 hours and 4 minutes, sent and verified apart, in rings: newest span u32, counts u24."""
+    guard, now = scope(), time.time()
+    hours, minutes = int(now // 3600), int(now // 60)
+    rings = [
+        ring(hours, 24, {1: 5, 22: 4}),
+        ring(hours, 24, {1: 2}),
+        ring(minutes, 4, {}),
+        ring(minutes, 4, {}),
+    ]
+    phone.client.set(f"otp:guard:{{{guard.name}}}", b"".join(rings), px=60_000)
+
+    (reading,) = phone.store.peek(phone.slot, 5, Knock(guards=(guard,))).guards
+    assert (reading.sent, reading.verified, reading.unverified) == (10, 2, 7)
+    phone.pass_time(7200)
+    (reading,) = phone.store.peek(phone.slot, 5, Knock(guards=(guard,))).guards
+    assert (reading.sent, reading.verified) == (7, 2)
+
+
+def ring(newest: int, size: int, counts: dict[int, int]) -> bytes:
+    return newest.to_bytes(4, "big") + b"".join(counts.get(i, 0).to_bytes(3, "big") for i in range(size))
+
+
+def test_guard_keeps_its_counts_while_the_clock_is_back(phone: Phone) -> None:
+    guard = scope()
+    phone.pass_time(7200)
+    readings(phone, guard, 9)
+    phone.pass_time(-7200)
+
+    assert readings(phone, guard, 1) == [1]
 
 
 def test_scopes_are_counted_apart_and_told_in_their_order(phone: Phone) -> None:

@@ -15,6 +15,7 @@ from stories import Phone, Quiet
 from otp_service.errors import LimitReached, StoreUnavailable
 from otp_service.limits import AddressLimits, GuardLimits, WrongCodeLimits
 from otp_service.ports import AddressSlot, GuardScope, Knock
+from otp_service.store import keys
 from otp_service.store.ledger import RedisLedger
 from otp_service.store.scripts import Call
 
@@ -122,6 +123,17 @@ def test_wait_that_was_told_is_true(phone: Phone, ledger: RedisLedger, clock: fa
 
     assert early == 0
     assert admitted(ledger, address, 1) == 1
+
+
+def test_attempt_that_was_right_before_the_flush_is_not_carried(phone: Phone, ledger: RedisLedger) -> None:
+    right, wrong = an_address(), an_address()
+    for address in (right, wrong):
+        ledger.admit_attempt(address)
+    ledger.approved(phone.slot.tag, 0, right, ())
+    ledger.flush()
+
+    kept = [phone.client.exists(keys.attempts(address.tag)) for address in (right, wrong)]
+    assert kept == [0, 1]
 
 
 def test_quiet_addresses_are_forgotten_here(ledger: RedisLedger, clock: fakes.FakeClock) -> None:
