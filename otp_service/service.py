@@ -65,6 +65,7 @@ __all__ = ["Approved", "Redeemed", "Repeat", "Sent", "Service"]
 T = TypeVar("T")
 
 _VERIFICATION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class Service:
         """
         ask = self._ask_for_sms(client, phone_text, locale, client_ip)
         chosen = self.choose_purpose(client, purpose)
-        new_id = secrets.token_urlsafe(16)
+        new_id, salt = _drawn()
         claim = self._claim(client, "request", repeat, new_id)
         knock, level = self._knock(ask, risk_solution, claim)
         standing = self._store.peek(ask.slot, self._policy.code_limits.attempts, knock)
@@ -162,7 +163,7 @@ class Service:
             self._suspicion.judge(ask, standing, level, known=known)
             with self._permit(ask) as permit:
                 order = Order(ask, claimed.what if claimed else new_id, permit, known, claimed)
-                sent = self._sending.first(order, chosen, secrets.token_bytes(SALT_BYTES))
+                sent = self._sending.first(order, chosen, salt)
             self._note_sent(ask)
             return sent
 
@@ -371,7 +372,7 @@ class Service:
 
     def _knock(self, ask: Ask, risk_solution: str, claim: Claim | None) -> tuple[Knock, int]:
         knock, level = self._suspicion.knock(ask, risk_solution)
-        return replace(knock, claim=claim), level
+        return (replace(knock, claim=claim) if claim else knock), level
 
     @contextmanager
     def _permit(self, ask: Ask) -> Iterator[SendPermit | None]:
@@ -488,3 +489,9 @@ class Service:
         )
         left = max(0, approval.at + self._policy.proof_ttl - int(self._clock.now()))
         return Approved(verification_id, approval.purpose, ask.phone, proof, left, approval.replayed)
+
+
+def _drawn() -> tuple[str, bytes]:
+    """Return a new verification id and a salt; drawn at once, as each draw lets go of the interpreter."""
+    drawn = secrets.token_bytes(_ID_BYTES + SALT_BYTES)
+    return base64.urlsafe_b64encode(drawn[:_ID_BYTES]).rstrip(b"=").decode(), drawn[_ID_BYTES:]

@@ -29,11 +29,13 @@ _V3_AUTHORIZATION = re.compile(rf"{V3_ALGORITHM} Credential=([^,]*),SignedHeader
 
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
+_ENCODED = {byte: quote(bytes([byte]), safe="~") for byte in range(256)}
 
 
 def percent_encode(text: str) -> str:
     """Encode *text* as Aliyun does: only `A-Z a-z 0-9 - _ . ~` stay as they are."""
-    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="~")
+    # Latin-1 makes each byte a character; `translate` takes them one by one, at half the price of `quote`.
+    return text if _UNRESERVED.fullmatch(text) else text.encode().decode("latin-1").translate(_ENCODED)
 
 
 def canonical_query(params: Iterable[tuple[str, str]]) -> str:

@@ -11,22 +11,29 @@ import socket
 import ssl
 import threading
 import time
-from http.client import HTTPResponse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.connection import create_connection
 from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
-from otp_service.sms import trip
+from otp_service.sms import exchange, trip
+from otp_service.sms.exchange import Answer
 from otp_service.sms.resolver import Resolver
+from otp_service.sms.response import Response
 
 MAX_IDLE_SECONDS = 20.0
 """Aliyun closes a connection that was idle for 25 s (`Keep-Alive: timeout=25`). urllib3 drops those whose end
 it can see, but a request may cross the closing on the wire, and then nobody knows whether it was read. So a
 connection is not used again when that moment comes near."""
+
+TOLERATED_SECONDS = 0.01
+"""By so little a wait may be longer than its trip allows; a send ends much longer before its request does."""
 
 
 class TimedReader(io.RawIOBase):
@@ -38,30 +45,25 @@ class TimedReader(io.RawIOBase):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
         self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
         """Return True: that is all it can do."""
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: Any) -> int:
         """Read what is there into *buffer*, waiting no longer than the trip may."""
-        self._sock.settimeout(trip.current().left())
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        """Let go of the socket, which lives as long as somebody reads from it."""
-        self._raw.close()
-        super().close()
+        _allow(self._sock, trip.current().left())
+        return self._sock.recv_into(buffer)
 
 
-class TimedResponse(HTTPResponse):
-    """The standard library's response over a `TimedReader`."""
+class _Source:
+    """What the standard library's response takes for a socket, and asks for nothing but a reader."""
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        self.fp = io.BufferedReader(TimedReader(sock))
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return io.BufferedReader(TimedReader(self._sock))
 
 
 class Connection(HTTPConnection):
@@ -70,20 +72,22 @@ class Connection(HTTPConnection):
     It waits for nothing longer than its trip may: neither for the *resolver* nor for silent addresses.
     """
 
-    response_class = TimedResponse
     resolver: Resolver
     _used_at = 0.0
-    _held: list[bytes] | None = None
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Write head and body together: each write of its own lets go of the interpreter."""
-        held: list[bytes] = []
-        self._held = held
-        try:
-            super().request(*args, **kwargs)
-        finally:
-            self._held = None
-        self.send(b"".join(held))
+    def exchange(self, method: str, request: bytes, most: int) -> Answer:
+        """Write *request* and return the answer to it, whose body has no more than *most* bytes.
+
+        Raises:
+            OSError, http.client.HTTPException, BodyTooLarge, zlib.error: there is none.
+        """
+        self.send(request)
+        response = Response(_Source(self.sock), method=method)  # type: ignore[arg-type]
+        response.begin()
+        answer = exchange.read(response, most)
+        if response.will_close:
+            self.close()
+        return answer
 
     def _new_conn(self) -> socket.socket:
         """Return a socket to the first address that answers."""
@@ -110,14 +114,11 @@ class Connection(HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Write *data*, connecting first if need be."""
-        if self._held is not None:
-            self._held.append(data)
-            return
         if self.sock is None:
             self.connect()
         under_way = trip.current()
         under_way.depart()
-        self.sock.settimeout(under_way.left())  # for all that is written, not for each piece
+        _allow(self.sock, under_way.left())  # for all that is written, not for each piece
         self._used_at = time.monotonic()
         super().send(data)
 
@@ -144,6 +145,19 @@ class _Pool(HTTPConnectionPool):
         connection: Any = super()._new_conn()
         connection.resolver = self._resolver
         return connection
+
+    @contextmanager
+    def lent(self, connect_seconds: float) -> Iterator[Connection]:
+        """Lend a connection, which is kept for others unless something goes wrong on it."""
+        connection: Any = self._get_conn()
+        connection.timeout = connect_seconds
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._put_conn(connection)
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):
@@ -183,41 +197,34 @@ def _say_nothing(_: object) -> None:
 
 
 class Adapter(HTTPAdapter):
-    """requests' adapter over these connections, without what an answer of ours is never asked for.
-
-    It parses no URL again, looks for no proxy and extracts no cookies: a third of a request's time.
-    """
+    """requests' adapter as a place to find connections, and what they trust; nothing is sent through it."""
 
     pools: ClassVar = {"http": _Pool, "https": _TlsPool}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._pools: dict[str, Any] = {}
+        self._pools: dict[str, _Pool] = {}
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool manager, and have it make our pools."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self.pools
 
-    def get_connection_with_tls_context(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the pool of the request's host."""
-        origin = request.url[: _path_at(request.url)]
+    def pool(self, origin: str) -> _Pool:
+        """Return the connections to *origin*, `scheme://host[:port]`."""
         if origin not in self._pools:
-            self._pools[origin] = super().get_connection_with_tls_context(request, *args, **kwargs)
+            request = PreparedRequest()
+            request.url = f"{origin}/"
+            pool: Any = self.get_connection_with_tls_context(request, verify=True)
+            self.cert_verify(pool, request.url, verify=True, cert=None)  # type: ignore[no-untyped-call]
+            self._pools[origin] = pool
         return self._pools[origin]
 
-    def request_url(self, request: Any, proxies: Any) -> str:
-        """Return path and query; there are no proxies."""
-        del proxies
-        target: str = request.url[_path_at(request.url) :]
-        return target
 
-    def build_response(self, req: Any, resp: Any) -> Any:
-        """Return urllib3's response as it is."""
-        del req
-        return resp
+def _allow(sock: socket.socket, seconds: float) -> None:
+    """Give each step on *sock* so many seconds, unless that is what it has got.
 
-
-def _path_at(url: str) -> int:
-    """Return where the path of *url* begins; an `Endpoint` always has one."""
-    return url.index("/", len("https://"))
+    Setting a time-out lets go of the interpreter, and under load winning it back costs more than the step.
+    """
+    if abs((sock.gettimeout() or 0) - seconds) > TOLERATED_SECONDS:
+        sock.settimeout(seconds)

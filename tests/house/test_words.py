@@ -57,7 +57,7 @@ ALLOWED = {
     ("password", "store/"): "as above",
     ("user", "client/transport.py"): "the header User-Agent",
     ("user", "store/rights.py"): "an ACL user of Redis",
-    ("user", "sms/http.py"): "the header User-Agent",
+    ("user", "sms/exchange.py"): "the header User-Agent",
     ("hash", "codes.py"): "keyed_hash, of which digests, tags and sub-keys are made",
     ("gateway", "aliyun/gateway_codes.py"): "Alibaba's API gateway",
     ("mobile", "aliyun/numbers.py"): "Aliyun's own isv.MOBILE_NUMBER_ILLEGAL",

@@ -53,15 +53,15 @@ MUTANTS = (
         "R02",
         "a generator that can be predicted",
         "service.py",
-        "secrets.token_bytes(SALT_BYTES)",
-        "random.randbytes(SALT_BYTES)",
+        "secrets.token_bytes(_ID_BYTES + SALT_BYTES)",
+        "random.randbytes(_ID_BYTES + SALT_BYTES)",
         "ruff",
     ),
     mutant(
         "R02",
         "a salt that is always the same",
         "service.py",
-        "secrets.token_bytes(SALT_BYTES)",
+        "drawn[_ID_BYTES:]",
         "bytes(SALT_BYTES)",
         "tests/test_service.py",
     ),
@@ -872,9 +872,29 @@ MUTANTS = (
         "R46",
         "a send is tried again",
         "sms/http.py",
-        "max_retries=0)",
-        "max_retries=3)",
+        "            return connection.exchange(method, request, self._max_body)\n",
+        "            try:\n"
+        "                return connection.exchange(method, request, self._max_body)\n"
+        "            except OSError:\n"
+        "                connection.close()\n"
+        "                return connection.exchange(method, request, self._max_body)\n",
         "tests/sms/test_http.py",
+    ),
+    mutant(
+        "R46",
+        "an answer that ends too early is taken for a whole one",
+        "sms/exchange.py",
+        "    if response.length:\n        raise IncompleteRead(body, response.length)\n",
+        "",
+        "tests/sms/test_http.py",
+    ),
+    mutant(
+        "R46",
+        "an answer may say two things about its length",
+        "sms/response.py",
+        'fields[name] = f"{fields[name]}, {value}" if name in fields else value',
+        "fields[name] = value",
+        "tests/sms/test_response.py",
     ),
     mutant(
         "R46",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -11,13 +10,9 @@ from otp_service.aliyun.timestamps import format_timestamp
 from otp_service.ports import Clock
 from otp_service.sms.aliyun_api.endpoint import Endpoint
 from otp_service.sms.aliyun_api.fields import read_fields
+from otp_service.sms.aliyun_api.nonces import FRESH
 from otp_service.sms.aliyun_api.request import SIGN, AccessKey, Operation, Signature, Stamp
 from otp_service.sms.http import Answer, HttpDoor, NotSent
-
-
-def fresh_nonce() -> str:
-    """Return 128 random bits."""
-    return secrets.token_hex(16)
 
 
 class AliyunApi:
@@ -40,7 +35,7 @@ class AliyunApi:
         door: HttpDoor,
         clock: Clock,
         signature: Signature = Signature.V1,
-        nonce: Callable[[], str] = fresh_nonce,
+        nonce: Callable[[], str] = FRESH,
     ) -> None:
         self._keys = tuple(keys)
         self._current = 0
