@@ -90,7 +90,10 @@ class Verification:
     def capped(self, sends_left: int) -> Verification:
         """Return it with at most *sends_left*: a budget may leave fewer than the phone's own limits."""
         left = min(self.sends_left, sends_left)
-        return replace(self, sends_left=left, resend_at=self.resend_at if left else None)
+        at = self.resend_at if left else None
+        if (left, at) == (self.sends_left, self.resend_at):
+            return self
+        return replace(self, sends_left=left, resend_at=at)
 
     @property
     def is_in_doubt(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from otp_service.errors import OtpError
 from otp_service.ports import AddressSlot, Claim, Counted, GuardReading, GuardScope, Knock, Standing
 from otp_service.store import arguments, keys, replies
 from otp_service.store.scripts import Call
@@ -32,13 +33,14 @@ def knock(flush: Flush, tag: str, peek: Call, touched: Knock) -> Standing:
         calls.append(claim_call(touched.claim))
     told = iter(flush(calls))
     standing = replies.standing(next(told))
-    if touched.address:
-        standing = _with_address(standing, touched.address, next(told))
-    guards = tuple(_guard(scope, next(told)) for scope in touched.guards)
+    refusal, suspicions = _address_says(next(told)) if touched.address else (None, ())
+    errors = [error for error in (standing.refusal, refusal) if error]
     return replace(
         standing,
-        guards=guards,
-        counted=replace(standing.counted, guards=touched.guards),
+        refusal=replies.latest(errors) if errors else None,
+        suspicions=suspicions,
+        guards=tuple(_guard(scope, next(told)) for scope in touched.guards),
+        counted=Counted(None if refusal or suspicions else touched.address, touched.guards),
         solved=bool(touched.solution) and next(told)[0] == b"ok",
         claim=replies.claim(next(told)) if touched.claim else None,
     )
@@ -78,15 +80,11 @@ def _solution_call(tag: str, touched: Knock) -> Call:
     return Call("redeem", [keys.solved(tag, touched.solution)], ["", touched.solution_ttl * 1000])
 
 
-def _with_address(standing: Standing, address: AddressSlot, reply: Sequence[Any]) -> Standing:
-    """Return *standing* with what the address has to say; the refusal that takes longest counts."""
+def _address_says(reply: Sequence[Any]) -> tuple[OtpError | None, tuple[str, ...]]:
+    """Return why an address gets no SMS now, and what asks for a risk challenge first."""
     if reply[0] == b"challenge":
-        return replace(standing, suspicions=(*standing.suspicions, reply[1].decode()))
-    error = replies.refusal(reply)
-    if error is None:
-        return replace(standing, counted=Counted(address))
-    errors = [found for found in (standing.refusal, error) if found]
-    return replace(standing, refusal=replies.latest(errors))
+        return None, (reply[1].decode(),)
+    return replies.refusal(reply), ()
 
 
 def _guard(scope: GuardScope, reply: Sequence[Any]) -> GuardReading:

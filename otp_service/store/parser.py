@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import redis
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.connection import DefaultParser
 
 if TYPE_CHECKING:
@@ -36,6 +37,22 @@ class PatientParser(_Parser):
             raise redis.TimeoutError
         return super().read_from_socket(*arguments, **options)  # type: ignore[no-untyped-call]
 
+    def reply(self) -> Any:
+        """Return the next reply; that of a refused command is its error.
+
+        Raises:
+            redis.RedisError: it did not come.
+        """
+        reader: Any = self._reader
+        try:
+            while (reply := reader.gets()) is NOT_ENOUGH_DATA:
+                self.read_from_socket()
+        except OSError as error:
+            raise redis.ConnectionError(type(error).__name__) from error
+        if isinstance(reply, redis.ConnectionError):
+            raise reply  # the server is about to end the connection, or loads its data
+        return reply
+
 
 class Timed(_Connection):
     """A connection that waits for a reply no longer than its time-out, counted from the command."""
@@ -47,3 +64,14 @@ class Timed(_Connection):
         self.sent_at = time.monotonic()
         self._parser.until = self.sent_at + (self.socket_timeout or math.inf)
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+    def read_response(self, *_: Any, **__: Any) -> Any:
+        """Return the next reply, past what redis-py does for pushed messages and texts of errors.
+
+        Raises:
+            redis.RedisError: it is that error, or did not come.
+        """
+        reply = self._parser.reply()
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
