@@ -11,8 +11,6 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from requests import PreparedRequest
@@ -146,18 +144,18 @@ class _Pool(HTTPConnectionPool):
         connection.resolver = self._resolver
         return connection
 
-    @contextmanager
-    def lent(self, connect_seconds: float) -> Iterator[Connection]:
-        """Lend a connection, which is kept for others unless something goes wrong on it."""
+    def exchange(self, method: str, request: bytes, most: int, connect_seconds: float) -> Answer:
+        """Do what `Connection.exchange` does over one that is kept for others if nothing goes wrong on it."""
         connection: Any = self._get_conn()
         connection.timeout = connect_seconds
         try:
-            yield connection
+            answer: Answer = connection.exchange(method, request, most)
         except BaseException:
             connection.close()
             raise
         finally:
             self._put_conn(connection)
+        return answer
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from otp_service.sms import quiet
 from otp_service.sms.connections import Adapter
 from otp_service.sms.exchange import Answer, written
-from otp_service.sms.trip import Trip, under_way
+from otp_service.sms.trip import Trip
 
 __all__ = ["Answer", "HttpDoor", "NoAnswer", "NotSent", "TripError"]
 
@@ -76,7 +76,7 @@ class HttpDoor:
         """
         trip = Trip(seconds=seconds, read_seconds=self._read_seconds)
         try:
-            with under_way(trip):
+            with trip:
                 return self._exchange(method, url, headers, body, seconds)
         except Exception as error:  # noqa: BLE001 - of requests, urllib3, ssl, http.client or the system
             reason = _root(error)
@@ -93,8 +93,8 @@ class HttpDoor:
         path_at = url.index("/", len("https://"))  # an `Endpoint` always has one
         origin, target = url[:path_at], url[path_at:]
         request = written(method, origin.partition("://")[2], target, headers, body)
-        with self._adapter.pool(origin).lent(min(self._connect_seconds, seconds)) as connection:
-            return connection.exchange(method, request, self._max_body)
+        pool = self._adapter.pool(origin)
+        return pool.exchange(method, request, self._max_body, min(self._connect_seconds, seconds))
 
 
 def _root(error: BaseException) -> str:

@@ -7,18 +7,32 @@ to the connection.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Self
 
 
 class Trip:
-    """Knows whether any byte of the request may have left, and when its answer is due."""
+    """Knows whether any byte of the request may have left, and when its answer is due.
+
+    It is the trip of the thread that has entered it.
+    """
 
     def __init__(self, *, seconds: float, read_seconds: float) -> None:
         self._ends_at = time.monotonic() + seconds
         self._read_seconds = read_seconds
+        self._before: Token[Trip] | None = None
         self.departed = False
+
+    def __enter__(self) -> Self:
+        self._before = _current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            _current.reset(self._before)
 
     def depart(self) -> None:
         """Mark that bytes leave from now on; the time for the answer begins.
@@ -47,16 +61,6 @@ class Trip:
 
 
 _current: ContextVar[Trip] = ContextVar("trip")
-
-
-@contextmanager
-def under_way(trip: Trip) -> Iterator[None]:
-    """Make *trip* the one of this thread."""
-    token = _current.set(trip)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 def current() -> Trip:

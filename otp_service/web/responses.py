@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -35,6 +36,17 @@ class FinishedResponse(Response):
     def get_wsgi_headers(self, environ: Any) -> Headers:
         """Return the header fields; where there is no body, without those of one."""
         return super().get_wsgi_headers(environ) if self.status_code in _BODILESS else self.headers
+
+    def get_app_iter(self, environ: Any) -> Iterable[bytes]:
+        """Return the body as the list that it is, if it is one and nobody waits for its end.
+
+        granian sends a list with the head, and asks for the parts of everything else one by one, each time
+        in need of the interpreter.
+        """
+        is_bare = environ["REQUEST_METHOD"] == "HEAD" or self.status_code in _BODILESS
+        if is_bare or self._on_close or not isinstance(self.response, list):
+            return super().get_app_iter(environ)
+        return self.response
 
 
 class _Checked(Headers):

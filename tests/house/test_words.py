@@ -77,7 +77,6 @@ ALLOWED = {
     ("token", "settings/"): "Aliyun's SecurityToken",
     ("token", "sms/aliyun_api/"): "Aliyun's SecurityToken",
     ("token", "sms/queue/"): "Aliyun's SecurityToken",
-    ("token", "sms/trip.py"): "what contextvars calls the state before",
     ("signature", "aliyun/signature.py"): "an HMAC",
     ("signature", "web/problem_schemas.py"): "the HMAC of a risk challenge",
     ("signature", "sandbox/"): "an HMAC",

@@ -871,13 +871,13 @@ MUTANTS = (
     mutant(
         "R46",
         "a send is tried again",
-        "sms/http.py",
-        "            return connection.exchange(method, request, self._max_body)\n",
+        "sms/connections.py",
+        "            answer: Answer = connection.exchange(method, request, most)\n",
         "            try:\n"
-        "                return connection.exchange(method, request, self._max_body)\n"
+        "                answer: Answer = connection.exchange(method, request, most)\n"
         "            except OSError:\n"
         "                connection.close()\n"
-        "                return connection.exchange(method, request, self._max_body)\n",
+        "                answer = connection.exchange(method, request, most)\n",
         "tests/sms/test_http.py",
     ),
     mutant(

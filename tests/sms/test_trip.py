@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from otp_service.sms import trip
-from otp_service.sms.trip import Trip, under_way
+from otp_service.sms.trip import Trip
 
 
 def test_time_for_the_answer_begins_with_the_departure() -> None:
@@ -41,7 +41,7 @@ def test_nothing_departs_when_time_is_up() -> None:
 
 def test_trip_is_this_threads_own_until_it_ends() -> None:
     journey = Trip(seconds=1, read_seconds=1)
-    with under_way(journey):
+    with journey:
         assert trip.current() is journey
         assert trip.is_under_way()
 

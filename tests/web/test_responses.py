@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask, Response
+
+from otp_service.web.responses import nothing, respond
+
+
+def sent(response: Response, method: str = "POST") -> tuple[Any, dict[str, str]]:
+    """Return what reaches the server: the body as it is handed over, and the header fields."""
+    told: dict[str, str] = {}
+
+    def start_response(_: str, fields: list[tuple[str, str]], *__: object) -> Any:
+        told.update(fields)
+
+    with Flask("app").test_request_context("/", method=method) as context:
+        return response(context.request.environ, start_response), told
+
+
+def test_body_is_handed_over_as_the_list_that_it_is() -> None:
+    body, fields = sent(respond(200, '{"a":1}'))
+
+    assert body == [b'{"a":1}']
+    assert fields["Content-Length"] == "7"
+
+
+@pytest.mark.parametrize(("response", "method"), [(respond(200, "{}"), "HEAD"), (nothing(), "POST")])
+def test_nothing_is_handed_over_where_there_is_no_body(response: Response, method: str) -> None:
+    body, _ = sent(response, method)
+
+    assert list(body) == []
+
+
+def test_who_waits_for_the_end_of_a_response_is_told() -> None:
+    ended = []
+    response = respond(200, "{}")
+    response.call_on_close(lambda: ended.append(True))
+
+    body, _ = sent(response)
+    assert list(body) == [b"{}"]
+    body.close()
+    assert ended == [True]
