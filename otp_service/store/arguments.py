@@ -38,8 +38,8 @@ def day(seconds: float) -> int:
 
 
 @lru_cache(maxsize=16)
-def address_limits(values: AddressLimits) -> str:
-    """Return the numbers of `address_send.lua`, in its order."""
+def address_limits(values: AddressLimits) -> bytes:
+    """Return the limits as `address_rules.lua` reads them."""
     numbers = (
         values.sends_per_hour,
         values.sends_per_day,
@@ -47,7 +47,7 @@ def address_limits(values: AddressLimits) -> str:
         values.refused_at,
         round(values.verified_share * 100),
     )
-    return " ".join(str(number) for number in numbers)
+    return b"".join(number.to_bytes(3, "big") for number in numbers)
 
 
 def short_phone(tag: str) -> str:

@@ -83,7 +83,7 @@ class RedisStore:
     def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str, knock: Knock) -> Standing:
         """See `ports.Store.peek_resend`."""
         head = arguments.limits(slot.limits), arguments.requester(slot)
-        call = Call("peek", _both(slot, verification_id), [*head, 0, client])
+        call = Call("peek_resend", _both(slot, verification_id), [*head, client])
         return knocks.knock(self.flush, slot.tag, call, knock)
 
     def uncount(self, tag: str, counted: Counted) -> None:

@@ -3,8 +3,9 @@
 --   format u8 = 2: the same without the ring, as nobody was verified; most addresses are somebody's home
 local HOUR, DAY, HOURS = 3600000, 86400000, 24
 
+-- Returns the sends and, where there are any, the verified.
 local function load_address(key, now)
-  local log = {sends = {}, verified = new_ring(floor(now / HOUR), HOURS)}
+  local log = {sends = {}}
   local s = redis.call('GET', key)
   if not s then return log end
   local format, sends_at = byte(s, 1), 2
@@ -16,14 +17,19 @@ local function load_address(key, now)
     return nil
   end
   for at = sends_at, #s, 12 do
-    local sent_at = math.min(read_u48(s, at), now)
-    if sent_at > now - DAY then table.insert(log.sends, {at = sent_at, phone = sub(s, at + 6, at + 11)}) end
+    local sent_at = min(read_u48(s, at), now)
+    if sent_at > now - DAY then log.sends[#log.sends + 1] = {at = sent_at, phone = sub(s, at + 6, at + 11)} end
   end
   return log
 end
 
+-- How many phones were verified within a day.
+local function verified_of(log)
+  return log.verified and sum(log.verified) or 0
+end
+
 local function save_address(key, log)
-  local parts = sum(log.verified) > 0 and {char(1), packed_ring(log.verified)} or {char(2)}
+  local parts = verified_of(log) > 0 and {char(1), packed_ring(log.verified)} or {char(2)}
   for _, send in ipairs(log.sends) do parts[#parts + 1] = u48(send.at) .. send.phone end
   redis.call('SET', key, table.concat(parts), 'PX', DAY + HOUR)
 end

@@ -8,4 +8,4 @@ if not log then return {'format'} end
 local challenge, refused, wait = address_verdict(log, read_address_limits(ARGV[1]), '', now)
 local attempts = read_attempts(KEYS[2], now)
 return {'ok', #times_since(log.sends, now - HOUR), #log.sends, #latest_of_each_phone(log.sends, ''),
-        sum(log.verified), sum(attempts), challenge or '', refused or '', wait}
+        verified_of(log), sum(attempts), challenge or '', refused or '', wait}

@@ -1,10 +1,9 @@
 -- What the requesters behind one address may still cause.
 
--- `numbers` is what `store/arguments.py` writes, in its order.
-local function read_address_limits(numbers)
-  local per_hour, per_day, phones, factor, share = string.match(numbers, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-  return {per_hour = tonumber(per_hour), per_day = tonumber(per_day), phones = tonumber(phones),
-          factor = tonumber(factor), share = tonumber(share)}
+-- `s` is what `store/arguments.py` writes, u24 each.
+local function read_address_limits(s)
+  return {per_hour = read_u24(s, 1), per_day = read_u24(s, 4), phones = read_u24(s, 7),
+          factor = read_u24(s, 10), share = read_u24(s, 13)}
 end
 
 local function times_since(sends, since)
@@ -28,11 +27,11 @@ end
 
 -- What asks for a risk challenge, what refuses, and for how long; for another send to `phone`.
 local function address_verdict(log, limits, phone, now)
-  local made_room = floor(sum(log.verified) * limits.share / 100)
+  local made_room = floor(verified_of(log) * limits.share / 100)
   local challenge, refused, wait = nil, nil, 0
   local function judge(name, times, limit, span)
     -- Bounded, so that the log stays short whatever was verified.
-    local room = math.min(made_room, limits.per_day * limits.factor)
+    local room = min(made_room, limits.per_day * limits.factor)
     if #times >= limit + room then challenge = challenge or name end
     local last = limit * limits.factor + room
     if #times < last then return end

@@ -9,6 +9,7 @@ for _, phone in ipairs(ARGV) do
     if log.sends[i].phone == phone then table.remove(log.sends, i) end
   end
 end
+log.verified = log.verified or new_ring(floor(now / HOUR), HOURS)
 add(log.verified, #ARGV)
 save_address(KEYS[1], log)
 return {'ok'}

@@ -19,6 +19,11 @@ local function load_budget(key, today)
   return today, 0
 end
 
+-- The first SMS of a day sets its end.
 local function save_budget(key, day, count, left)
-  redis.call('SET', key, string.format('%d %d', day, count), 'PX', left + 3600000)
+  if count == 1 then
+    redis.call('SET', key, string.format('%d %d', day, count), 'PX', left + 3600000)
+  else
+    redis.call('SET', key, string.format('%d %d', day, count), 'KEEPTTL')
+  end
 end

@@ -11,7 +11,6 @@ local live = 0
 for _, entry in ipairs(row.live) do
   if entry.expires_at > now then live = live + 1 end
 end
-local known = row.known_at > 0 and row.known_at > now - MEMORY
-return {'ok', now, row.sent_at, row.failures, row.streak, live, known and 1 or 0, slow and 1 or 0,
+return {'ok', now, row.sent_at, row.failures, row.streak, live, is_known(row, now), slow and 1 or 0,
         row.streak + attempts > limits.lock_at and 1 or 0,
         result.at > now and result.name or '', max(0, result.at - now)}

@@ -16,14 +16,14 @@ end
 
 -- Moves the row on to `span`. A clock that stepped back leaves it where it is: nothing is forgotten.
 local function roll(ring, span)
-  local steps = math.min(span - ring.span, ring.size)
+  local steps = min(span - ring.span, ring.size)
   if steps <= 0 then return end
   for i = ring.size, 1, -1 do ring[i] = ring[i - steps] or 0 end
   ring.span = span
 end
 
 local function add(ring, count)
-  ring[1] = math.max(0, math.min(ring[1] + count, 16777215))
+  ring[1] = max(0, min(ring[1] + count, 16777215))
 end
 
 local function sum(ring)
@@ -32,13 +32,12 @@ local function sum(ring)
   return total
 end
 
+-- In most of the older spans nothing happened: they are not packed one by one.
 local function packed_ring(ring)
-  local bytes = {}
-  for i = 1, ring.size do
-    local n = ring[i]
-    bytes[3 * i - 2], bytes[3 * i - 1], bytes[3 * i] = floor(n / 65536), floor(n / 256) % 256, n % 256
-  end
-  return u32(ring.span) .. char(unpack(bytes))
+  local s, last = u32(ring.span), ring.size
+  while last > 0 and ring[last] == 0 do last = last - 1 end
+  for i = 1, last do s = s .. u24(ring[i]) end
+  return s .. string.rep('\0', 3 * (ring.size - last))
 end
 
 local function ring_bytes(size)

@@ -55,6 +55,11 @@ local function load_row(key, now)
   }
 end
 
+-- Was it verified lately? 1 or 0.
+local function is_known(row, now)
+  return row.known_at > 0 and row.known_at > now - MEMORY and 1 or 0
+end
+
 local function remove_send(row, place)
   table.remove(row.sent_at, place)
   table.remove(row.slots, place)
