@@ -38,10 +38,12 @@ local function load_record(key)
     approved_by, at = read_text(s, at)
     approved_at = read_u48(s, at)
   end
+  local expires_at = issued_at + read_u24(s, 13)
   return {state = state, code_type = sub(s, 3, 3), attempts_left = left, attempts_allowed = allowed,
-          sends_allowed = sends_allowed, issued_at = issued_at, expires_at = issued_at + read_u24(s, 13),
-          is_tombstone = state ~= 'p', kid = kid, client = client, purpose = purpose, salt = salt,
-          digest = digest, sends = sends, approved_by = approved_by, approved_at = approved_at}
+          sends_allowed = sends_allowed, issued_at = issued_at, expires_at = expires_at,
+          kid = kid, client = client, purpose = purpose, salt = salt, digest = digest, sends = sends,
+          approved_by = approved_by, approved_at = approved_at,
+          stored_state = state, stored_expires_at = expires_at}
 end
 
 local function packed_record(record)
@@ -59,12 +61,13 @@ local function packed_record(record)
 end
 
 -- An ended verification is a tombstone: no salt, no digest, gone TOMBSTONE after its end, whatever comes later.
+-- What ends when it was to end before keeps its time to live.
 local function save_record(key, record, now)
   local ends = record.expires_at
   if record.state ~= 'p' then
     record.salt, record.digest, ends = '', '', now
   end
-  if record.is_tombstone then
+  if record.state == record.stored_state and record.expires_at == record.stored_expires_at then
     redis.call('SET', key, packed_record(record), 'KEEPTTL')
   else
     redis.call('SET', key, packed_record(record), 'PX', max(1, ends - now + TOMBSTONE))
