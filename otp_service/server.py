@@ -17,6 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from otp_service import wakeups
 from otp_service.settings import Settings
 
 # granian's allocator (jemalloc) would keep what a thread has freed for that thread, and there are hundreds.
@@ -53,6 +54,7 @@ def serve(settings: Settings, worker: Callable[[], WSGIApplication], announce: C
     server = settings.server
     _try_to_listen(server.host, server.port)  # granian would panic
     files = open_as_many_as_allowed()
+    wakeups.on_stops()
     granian = Granian(
         WORKER,
         address=server.host,

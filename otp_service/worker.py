@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
-from otp_service import hangups
+from otp_service import hangups, wakeups
 from otp_service.app import CONFIG_VARIABLE, Built, at_exit, build, standard_events
 from otp_service.clock import SystemClock
 from otp_service.events import LOUD, Relay
@@ -39,6 +39,7 @@ class Worker:
 
     def __call__(self) -> WSGIApplication:
         """Return the application of this process, which ends with it."""
+        wakeups.on_stops()
         work = Work(self.settings, self.sheets)
         at_exit(work.close)
         hangups.on_each(work.reload)

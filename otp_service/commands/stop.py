@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 
+from otp_service import wakeups
+
 
 class StopWish:
     """Knows whether somebody wants this process to stop, from its making on."""
@@ -14,6 +16,7 @@ class StopWish:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._wish)
+        wakeups.on_stops()
 
     def wait(self) -> None:
         """Block until somebody does."""

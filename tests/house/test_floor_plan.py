@@ -112,6 +112,7 @@ JOINERS: dict[str, set[str]] = {
     "doctor": UP_TO_PORTS | {"clock", "settings", "sms", "store"},  # looks into every part
     "slow_bodies": set(),  # a WSGI application around any other, and the thread that watches it
     "hangups": set(),  # a signal and the thread that waits for it
+    "wakeups": set(),  # signals and the thread that sees to it that they are noticed
     "succession": set(),  # WSGI applications, one after the other
     "worker": {
         "app",
@@ -125,8 +126,9 @@ JOINERS: dict[str, set[str]] = {
         "slow_bodies",
         "store",
         "succession",
+        "wakeups",
     },  # what `serve` runs in its processes
-    "server": {"settings"},  # runs any WSGI application; which one, it is told
+    "server": {"settings", "wakeups"},  # runs any WSGI application; which one, it is told
     "cli": {"commands", "web"},  # names the commands, and prints the OpenAPI document
 }
 
