@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from otp_service.events import LOUD, Relay
-from otp_service.metrics import CountedEvents, Meter, Page, Writer
+from otp_service.metrics import CountedEvents, Meter, Writer
 from otp_service.ports import Events
 
 
@@ -30,6 +30,8 @@ def measured(
     if port is None:
         yield None, heard
         return
+    from otp_service.metrics.page import Page  # noqa: PLC0415 - see otp_service.metrics
+
     with tempfile.TemporaryDirectory(prefix="otp-service-metrics-") as name:
         sheets = Path(name)
         try:

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from otp_service.metrics import FAMILIES, Gauge, Meter, Page, Writer, families, sheet
+from otp_service.metrics import FAMILIES, Gauge, Meter, Writer, families, sheet
 from otp_service.metrics.meter import Reading
-from otp_service.metrics.page import Sheets
+from otp_service.metrics.page import Page, Sheets
 
 
 def gone() -> int:
