@@ -119,6 +119,7 @@ class Service:
         self._sending = Sending(
             policy=policy, keyring=keyring, store=store, sender=sender, clock=clock, events=events
         )
+        self._allowances: dict[str, Mapping[str, Allowance]] = {}
         self._tally = Tally(store)
         self._doubts = Doubts(keyring=keyring, store=store, sender=sender, clock=clock, events=events)
         self._suspicion = Suspicion(
@@ -310,13 +311,15 @@ class Service:
         self._store.unlock(ask.slot.tag)
         self._events.emit("unlocked", phone=ask.slot.tag, phone_masked=str(ask.phone), client=client.id)
 
-    def allowances(self, client: Client) -> dict[str, Allowance]:
+    def allowances(self, client: Client) -> Mapping[str, Allowance]:
         """Return how much each limit allows to the calls of *client*."""
-        policy = self._policy
-        limits = client.limits or policy.phone_limits
-        return allowances(
-            limits, policy.code_limits, policy.risk.address, client.sms_per_day, policy.sms_per_day
-        )
+        if client.id not in self._allowances:
+            policy = self._policy
+            limits = client.limits or policy.phone_limits
+            self._allowances[client.id] = allowances(
+                limits, policy.code_limits, policy.risk.address, client.sms_per_day, policy.sms_per_day
+            )
+        return self._allowances[client.id]
 
     # ── what is asked ──
 

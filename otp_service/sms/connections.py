@@ -30,6 +30,10 @@ MAX_IDLE_SECONDS = 20.0
 it can see, but a request may cross the closing on the wire, and then nobody knows whether it was read. So a
 connection is not used again when that moment comes near."""
 
+FRESH_SECONDS = 0.02
+"""A connection used so lately is not looked at before its next use: its end might as well be on the wire,
+and looking lets go of the interpreter."""
+
 TOLERATED_SECONDS = 0.01
 """By so little a wait may be longer than its trip allows; a send ends much longer before its request does."""
 
@@ -123,7 +127,10 @@ class Connection(HTTPConnection):
     @property
     def is_connected(self) -> bool:
         """Whether it may carry another request; urllib3 asks before each."""
-        return super().is_connected and time.monotonic() - self._used_at < MAX_IDLE_SECONDS
+        idle = time.monotonic() - self._used_at
+        if idle < FRESH_SECONDS:
+            return self.sock is not None
+        return idle < MAX_IDLE_SECONDS and super().is_connected
 
 
 class TlsConnection(Connection, HTTPSConnection):
