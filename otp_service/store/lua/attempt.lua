@@ -8,11 +8,14 @@
 local now = clock()
 local record = load_record(KEYS[2])
 local verification_id, call = ARGV[1], ARGV[4]
-if record and record.client == ARGV[2] and record.state == 'a' and call ~= '' and record.approved_by == call then
-  -- The very call that approved it, whose answer was lost on the way. Written again, so that who waits for
-  -- replicas waits for this.
-  save_record(KEYS[2], record, now)
-  return {'ok', record.purpose, 0, record.approved_at, 1, 0, ''}
+if record and record.client == ARGV[2] and record.state == 'a' then
+  local by, at = read_text(record.approval, 1)
+  if call ~= '' and by == call then
+    -- The very call that approved it, whose answer was lost on the way. Written again, so that who waits for
+    -- replicas waits for this.
+    save_record(KEYS[2], record, now)
+    return {'ok', record.purpose, 0, read_u48(record.approval, at), 1, 0, ''}
+  end
 end
 local why = ended(record, ARGV[2], now)
 if why then return {why} end
@@ -26,7 +29,7 @@ for i = 6, #ARGV, 2 do
 end
 record.attempts_left = record.attempts_left - 1
 if right then
-  record.state, record.approved_by, record.approved_at = 'a', call, tonumber(ARGV[5])
+  record.state, record.approval = 'a', text(call) .. u48(ARGV[5])
   row.streak, row.known_at = 0, now
   end_live(row, verification_id)
 else
@@ -44,6 +47,6 @@ save_row(KEYS[1], row, now)
 local wrong = record.attempts_allowed - record.attempts_left - 1
 local route = #record.sends > 0 and record.sends[#record.sends].route or ''
 if right then
-  return {'ok', record.purpose, wrong, record.approved_at, 0, max(0, now - record.issued_at), route}
+  return {'ok', record.purpose, wrong, tonumber(ARGV[5]), 0, max(0, now - record.issued_at), route}
 end
 return {'wrong_code', record.attempts_left}

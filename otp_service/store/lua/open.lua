@@ -17,7 +17,7 @@ local record = {
   state = 'p', code_type = ARGV[6], attempts_left = attempts, attempts_allowed = attempts,
   sends_allowed = tonumber(ARGV[12]),
   issued_at = now, expires_at = now + ARGV[10], kid = ARGV[7], client = ARGV[4], purpose = ARGV[5],
-  salt = ARGV[8], digest = ARGV[9], sends = {{state = 's', at = now, route = ''}},
+  salt = ARGV[8], digest = ARGV[9], sends = {{state = 's', at = now, route = ''}}, approval = '',
 }
 add_send(row, limits, slot_of(requester, verification_id, 1), now)
 table.insert(row.live, {id = short(verification_id), expires_at = record.expires_at, attempts = attempts})

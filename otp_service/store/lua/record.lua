@@ -26,7 +26,7 @@ local function load_record(key)
   if byte(s, 1) ~= 1 then return false end
   local state, issued_at = sub(s, 2, 2), read_u48(s, 7)
   local left, allowed, sends_allowed = byte(s, 4, 6)
-  local kid, client, purpose, salt, digest, sends, approved_by, approved_at
+  local kid, client, purpose, salt, digest, sends
   local at = 16
   kid, at = read_text(s, at)
   client, at = read_text(s, at)
@@ -34,16 +34,11 @@ local function load_record(key)
   salt, at = read_text(s, at)
   digest, at = read_text(s, at)
   sends, at = read_sends(s, at, issued_at)
-  if state == 'a' then
-    approved_by, at = read_text(s, at)
-    approved_at = read_u48(s, at)
-  end
   local expires_at = issued_at + read_u24(s, 13)
   return {state = state, code_type = sub(s, 3, 3), attempts_left = left, attempts_allowed = allowed,
           sends_allowed = sends_allowed, issued_at = issued_at, expires_at = expires_at,
           kid = kid, client = client, purpose = purpose, salt = salt, digest = digest, sends = sends,
-          approved_by = approved_by, approved_at = approved_at,
-          stored_state = state, stored_expires_at = expires_at}
+          approval = sub(s, at), stored_state = state, stored_expires_at = expires_at}
 end
 
 local function packed_record(record)
@@ -56,8 +51,7 @@ local function packed_record(record)
     s = s .. send.state .. u24(max(0, send.at - record.issued_at)) .. text(send.route)
     if send.state == 'n' then s = s .. text(send.reason) end
   end
-  if record.state == 'a' then s = s .. text(record.approved_by) .. u48(record.approved_at) end
-  return s
+  return s .. record.approval
 end
 
 -- An ended verification is a tombstone: no salt, no digest, gone TOMBSTONE after its end, whatever comes later.

@@ -9,6 +9,7 @@
 -- there is a streak, since the row lives 90 days from it.
 local HOUR, DAY = 3600000, 86400000
 local NOBODY = '\0\0\0\0\0\0\0\0\0\0\0\0'
+local EMPTY_ROW = '\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 
 local function short(verification_id)
   return sub(verification_id, 1, 7)
@@ -18,15 +19,10 @@ local function slot_of(requester, verification_id, number)
   return requester .. short(verification_id) .. char(number)
 end
 
-local function empty_row()
-  return {streak = 0, known_at = 0, slow_at = 0, not_before = 0, sent_at = {}, slots = {}, failures = {}, live = {}}
-end
-
 -- The time of each send is in `sent_at`, its slot at the same place in `slots`.
 -- A clock that stepped back leaves times in the future: they count as now, so that they run out at all.
 local function load_row(key, now)
-  local s = redis.call('GET', key)
-  if not s then return empty_row() end
+  local s = redis.call('GET', key) or EMPTY_ROW
   if byte(s, 1) ~= 1 then return nil end
   local sends, failures, lives = byte(s, 17, 19)
   local sent_at, slots, failed_at, live, at = {}, {}, {}, {}, 20

@@ -9,11 +9,6 @@ local function read_limits(s)
           failures_per_day = failures_per_day, slow_lane_at = slow_lane_at, lock_at = lock_at, packed = s}
 end
 
--- The wait in ms after so many sends within an hour.
-local function cooldown_step(limits, sends)
-  return read_u24(limits.packed, min(5 + 3 * sends, #limits.packed - 2)) * 1000
-end
-
 -- How many more of `times` (ascending) fit under `limit` in the `span` up to now, and when the next one does.
 local function window(times, limit, span, now)
   local count = 0
@@ -34,10 +29,6 @@ local function times_for(row, requester)
 end
 
 -- The latest of several rules wins: waiting for it satisfies the others too.
-local function verdict()
-  return {left = 255, at = 0}
-end
-
 local function apply(result, name, left, at)
   result.left = min(result.left, left)
   if at > result.at then result.at, result.name = at, name end
@@ -50,12 +41,13 @@ local function apply_cooldown(result, limits, all)
     if all[i] <= all[#all] - HOUR then break end
     hourly = hourly + 1
   end
-  apply(result, 'phone_cooldown', 255, all[#all] + cooldown_step(limits, hourly))
+  local step = read_u24(limits.packed, min(5 + 3 * hourly, #limits.packed - 2)) * 1000
+  apply(result, 'phone_cooldown', 255, all[#all] + step)
 end
 
 -- May this phone get an SMS for this requester?
 local function send_verdict(row, limits, requester, now)
-  local result, all = verdict(), row.sent_at
+  local result, all = {left = 255, at = 0}, row.sent_at
   if limits.sends_per_hour == 0 then return result end -- a test phone
   if #all > 0 then apply_cooldown(result, limits, all) end
   apply(result, 'phone_sends_per_hour', window(all, limits.sends_per_hour, HOUR, now))
@@ -69,15 +61,10 @@ local function send_verdict(row, limits, requester, now)
   return result
 end
 
-local function outstanding(row)
-  local sum = 0
-  for _, live in ipairs(row.live) do sum = sum + live.attempts end
-  return sum
-end
-
 -- When enough live verifications have expired for `attempts` new ones to stay under the lock.
 local function room_at(row, limits, attempts)
-  local sum = row.streak + outstanding(row) + attempts
+  local sum = row.streak + attempts
+  for _, entry in ipairs(row.live) do sum = sum + entry.attempts end
   if sum <= limits.lock_at then return 0 end
   local live, at = {}, 0
   for i, entry in ipairs(row.live) do live[i] = entry end
