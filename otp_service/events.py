@@ -25,6 +25,7 @@ _LEVELS = {
         {
             "breaker_opened",
             "client_ip_missing",
+            "clock_skew",
             "guard_blocked",
             "guard_tripped",
             "ledger_lost",

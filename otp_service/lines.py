@@ -24,7 +24,7 @@ MAX_WAITING = 100_000
 class LineWriter:
     """Takes lines from any thread and never makes one wait; a stream that fails costs its lines only.
 
-    *dropped* is called for every line that nobody took in time.
+    *dropped* is called for every line that nobody took in time, and for those that the stream refused.
     """
 
     def __init__(self, stream: BinaryIO, dropped: Callable[[], None] = lambda: None) -> None:
@@ -49,10 +49,13 @@ class LineWriter:
     def drain(self) -> None:
         """Write all lines that wait."""
         with self._writing:
-            lines = b"".join(self._take())
-            with suppress(OSError, ValueError):  # a full disk, or a stream that was closed
-                self._stream.write(lines)
+            lines = self._take()
+            try:
+                self._stream.write(b"".join(lines))
                 self._stream.flush()
+            except (OSError, ValueError):  # a full disk, or a stream that was closed
+                for _ in lines:
+                    self._dropped()
 
     def close(self) -> None:
         """Write all lines that wait, and end the thread; what is written later is lost."""

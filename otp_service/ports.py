@@ -402,8 +402,8 @@ class Store(Protocol):
         """Remember for some days that *client* does not name the end user's address."""
         ...
 
-    def check(self) -> None:
-        """Prove that the store takes writes and never evicts.
+    def check(self) -> bool:
+        """Prove that the store takes writes and never evicts; tell whether it writes down what it holds.
 
         Raises:
             StoreUnavailable: it does not; the message says why.

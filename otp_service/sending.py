@@ -179,6 +179,7 @@ class Sending:
         settled = self._settle(order, opened, number, outcome) or opened
         if not ask.address:
             self._hints.without_address(ask.client.id)
+        self._hints.clock(settled.now)
         if error := _refusal(outcome):
             raise error
         return Sent(settled.capped(opened.sends_left), ask.phone)

@@ -159,6 +159,7 @@ class FakeStore:
     suspicions: tuple[str, ...] = ()
     guards: tuple[GuardReading, ...] = ()
     is_slow: bool = False
+    persists: bool = True
     unaddressed: set[str] = field(default_factory=set)
     claimed: set[tuple[str, str]] = field(default_factory=set)
     redeemed: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
@@ -318,8 +319,9 @@ class FakeStore:
             raise StoreUnavailable
         self.unaddressed.add(client)
 
-    def check(self) -> None:
+    def check(self) -> bool:
         self._called("check")
+        return self.persists
 
     # ── the steps ──
 

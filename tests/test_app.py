@@ -68,7 +68,12 @@ def test_the_parts_become_an_application(closing: Any) -> None:
 
     ready = built.app.test_client().get("/readyz")
 
-    assert ready.json == {"status": "ready", "store": "ok", "routes": [{"name": "main", "state": "ok"}]}
+    assert ready.json == {
+        "status": "ready",
+        "store": "ok",
+        "warnings": [],
+        "routes": [{"name": "main", "state": "ok"}],
+    }
     assert built.app.extensions[EXTENSION] is built
 
 

@@ -1,10 +1,12 @@
-"""Clients that do not name the end user's address are told of, once in a while."""
+"""Clients that do not name the end user's address are told of once in a while, and so is a wrong clock."""
 
 from __future__ import annotations
 
 import fakes
 import pytest
 from fakes import SHOP, House
+
+from otp_service.hints import Hints
 
 PHONES = [f"+861390013{n:04}" for n in range(9)]
 
@@ -55,3 +57,23 @@ def test_hint_that_could_not_be_noted_fails_no_request_and_comes_again(house: Ho
 
     assert len(house.sender.sent) == 2
     assert house.store.unaddressed == {"shop"}
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(61, [{"seconds": 61}]), (-300, [{"seconds": -300}]), (60, [])])
+def test_clock_that_is_not_the_stores_is_told_of(house: House, ahead: int, told: list[object]) -> None:
+    hints = Hints(house.store, house.clock, house.events)
+
+    hints.clock(house.clock.now() - ahead)
+
+    assert house.events.of("clock_skew") == told
+
+
+def test_clock_that_is_still_wrong_is_told_of_once_an_hour(house: House) -> None:
+    hints = Hints(house.store, house.clock, house.events)
+    for advance in (0, 3599, 1):
+        house.clock.advance(advance)
+        hints.clock(house.clock.now() - 1000)
+
+    assert len(house.events.of("clock_skew")) == 2
+    hints.without_address("shop")
+    assert len(house.events.of("client_ip_missing")) == 1

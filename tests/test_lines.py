@@ -73,17 +73,21 @@ def test_drain_writes_now() -> None:
     assert stream.getvalue() == b"last words\n"
 
 
-def test_full_disk_costs_only_the_lines() -> None:
+def test_full_disk_costs_only_the_lines_which_are_counted() -> None:
     stream = Stream()
     stream.failing = True
-    writer = LineWriter(stream)
-    writer.write(b"lost\n")
+    dropped: list[None] = []
+    writer = LineWriter(stream, lambda: dropped.append(None))
+    with writer._writing:  # none is taken before both are there
+        writer.write(b"lost\n")
+        writer.write(b"lost too\n")
     writer.drain()
     stream.failing = False
 
     writer.write(b"kept\n")
 
     assert soon(stream, b"kept\n")
+    assert len(dropped) == 2
 
 
 def test_lines_that_nobody_took_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,9 @@ REDIS_MAX = _gauge("redis_connections_max", "Connections to Redis that there may
 LEDGER_LOST = _counter("ledger_entries_lost", "Counts that were not carried to Redis.")
 
 EVENTS = _counter("events", "Every other event of the log.", "event")
-LINES_DROPPED = _counter("log_lines_dropped", "Log lines that nobody took in time.")
+LINES_DROPPED = _counter(
+    "log_lines_dropped", "Log lines that nobody took in time, or that could not be written."
+)
 
 FAMILIES = (
     CALLS,

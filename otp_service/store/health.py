@@ -27,17 +27,21 @@ class UnfitStore(StoreUnavailable):
         self.reason = reason
 
 
-def check(servers: Servers, replicas: int) -> None:
-    """Write to every server, and read what kind of server it is.
+def check(servers: Servers, replicas: int) -> bool:
+    """Write to every server, and read what kind of server it is; tell whether all persist by a log.
 
     Raises:
         UnfitStore: one could lose counters or codes, or has fewer *replicas* than writes wait for.
         redis.RedisError: one does not answer or takes no writes.
     """
+    all_persist = True
     for wire, probe in _probes(servers, servers.masters()):
         _, told = wire.trip([("SET", probe, b"1", "PX", 1000), ("INFO",)]).sound()
-        if reason := unfitness(read_info(told), replicas, in_cluster=servers.is_cluster):
+        info = read_info(told)
+        if reason := unfitness(info, replicas, in_cluster=servers.is_cluster):
             raise UnfitStore(reason)
+        all_persist = all_persist and persists(info)
+    return all_persist
 
 
 def read_info(told: bytes) -> Info:
@@ -60,6 +64,11 @@ def unfitness(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
     if int(info.get("connected_slaves", 0)) < replicas:
         return f"Redis has fewer replicas than redis.wait_replicas ({replicas}): nothing would be confirmed."
     return None
+
+
+def persists(info: Info) -> bool:
+    """Tell whether a server with this INFO writes down each change, so that a restart loses nothing."""
+    return info.get("aof_enabled") == "1"
 
 
 def _version(info: Info) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from otp_service.store.health import Info, read_info, unfitness
+from otp_service.store.health import Info, persists, read_info, unfitness
 from otp_service.store.servers import Servers
 
 
@@ -33,7 +33,7 @@ def inspect(servers: Servers, replicas: int) -> Inspection:
     return Inspection(
         version=_name(told[0]),
         unfit=next(filter(None, unfit), ""),
-        persists=all(info.get("aof_enabled") == "1" for info in told),
+        persists=all(map(persists, told)),
         servers=len(told),
         replicas=min(int(info.get("connected_slaves", 0)) for info in told),
     )

@@ -260,9 +260,9 @@ class RedisStore:
         """Return what the server says about itself."""
         return self.guarded(lambda servers: inspection.inspect(servers, self._replicas))
 
-    def check(self) -> None:
+    def check(self) -> bool:
         """See `ports.Store.check`."""
-        self.guarded(lambda servers: health.check(servers, self._replicas))
+        return self.guarded(lambda servers: health.check(servers, self._replicas))
 
     @property
     def _replicas(self) -> int:

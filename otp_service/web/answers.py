@@ -133,10 +133,14 @@ class RouteAnswer(BaseModel):
 
 
 class ReadyAnswer(Answer):
-    """The store takes writes; `degraded` when a route does not do well, which stops no verify."""
+    """The store takes writes; `degraded` when a route does not do well, which stops no verify.
+
+    Of `warnings` there is one: `store_not_persistent`, a restart of Redis would lose all codes and counters.
+    """
 
     status: Literal["ready", "degraded"]
     store: Literal["ok"] = "ok"
+    warnings: list[Literal["store_not_persistent"]]
     routes: list[RouteAnswer]
 
 
@@ -181,11 +185,15 @@ def page(url: str, ends_at: float, now: float) -> PageAnswer:
     return PageAnswer(url=url, expires_at=utc(math.floor(ends_at)), expires_in=left)
 
 
-def ready(routes: Sequence[dict[str, object]]) -> ReadyAnswer:
-    """Tell that the store is well, and how the *routes* do."""
+def ready(routes: Sequence[dict[str, object]], *, persists: bool) -> ReadyAnswer:
+    """Tell that the store is well, whether it *persists*, and how the *routes* do."""
     told = [RouteAnswer.model_validate(route) for route in routes]
     well = all(route.state == "ok" for route in told)
-    return ReadyAnswer(status="ready" if well else "degraded", routes=told)
+    return ReadyAnswer(
+        status="ready" if well else "degraded",
+        warnings=[] if persists else ["store_not_persistent"],
+        routes=told,
+    )
 
 
 @lru_cache(maxsize=1024)  # of the calls of a second, and of the lives of their codes

@@ -23,8 +23,8 @@ def healthz(_: WebParts) -> Response:
 
 def readyz(parts: WebParts) -> Response:
     """Tell whether calls can be served."""
-    parts.store.check()
-    return respond(200, answers.ready(parts.routes()).model_dump_json())
+    persists = parts.store.check()
+    return respond(200, answers.ready(parts.routes(), persists=persists).model_dump_json())
 
 
 def openapi_json(_: WebParts) -> Response:

@@ -43,7 +43,7 @@ def answer(model: type[answers.Answer], status: int) -> dict[str, Any]:
         answers.RedeemedAnswer: answers.redeemed(_proof()),
         answers.PageAnswer: answers.page(_PAGE, _NOW + 600, _NOW),
         answers.HealthAnswer: answers.HealthAnswer(),
-        answers.ReadyAnswer: answers.ready([{"name": "main", "state": "ok"}]),
+        answers.ReadyAnswer: answers.ready([{"name": "main", "state": "ok"}], persists=True),
     }
     return made[model].model_dump(mode="json")
 

@@ -98,6 +98,8 @@ def test_f25_clock_of_the_service_has_no_say_in_the_life_of_a_code(seconds: floa
         assert ground.shop.verify(phone, opened, "000000").body["attempts_left"] == 4
         assert ground.approve(phone, opened).status == 200
         assert told_at(ground) - time.time() == pytest.approx(seconds, abs=60)
+        skews = [json.loads(line) for line in ground.log().splitlines() if '"event":"clock_skew"' in line]
+        assert [skew["seconds"] for skew in skews] == [pytest.approx(seconds, abs=30)]
         ground.end()
 
 
@@ -112,6 +114,7 @@ def test_f25_clock_that_the_provider_refuses_is_for_an_operator_and_costs_nothin
         assert ground.budget() == before
         assert eventually(lambda: '"provider_code":"InvalidTimeStamp.Expired"' in ground.log())
         assert eventually(lambda: '"event":"route_paused"' in ground.log())
+        assert eventually(lambda: '"event":"clock_skew"' in ground.log())
 
 
 def told_at(ground: Ground) -> float:

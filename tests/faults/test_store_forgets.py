@@ -133,6 +133,7 @@ def test_f18_restart_without_persistence_forgets_codes_and_counters() -> None:
         ground.is_well()
 
         assert ground.shop.verify(phone, opened, right).body["code"] == "verification_not_found"
+        assert ground.service.get("/readyz").body["warnings"] == ["store_not_persistent"]
         ground.end()
 
 
@@ -149,6 +150,7 @@ def test_f18_killed_store_with_its_log_has_forgotten_nothing() -> None:
 
         assert ground.everything() == before
         ground.is_well()
+        assert ground.service.get("/readyz").body["warnings"] == []
         assert ground.shop.request(phone).body["code"] == "cooldown_active"
         assert ground.shop.verify(phone, opened, "000001").body["attempts_left"] == 3
         assert ground.shop.verify(phone, opened, right).status == 200

@@ -1106,8 +1106,8 @@ MUTANTS = (
         "R53",
         "always ready",
         "web/pages.py",
-        "    parts.store.check()\n",
-        "",
+        "persists = parts.store.check()",
+        "persists = True",
         "tests/web/test_pages.py",
     ),
     mutant(

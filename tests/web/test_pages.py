@@ -32,8 +32,18 @@ def test_ready_when_the_store_takes_writes(desk: Desk) -> None:
     assert answer.get_json() == {
         "status": "ready",
         "store": "ok",
+        "warnings": [],
         "routes": [{"name": "main", "state": "ok"}],
     }
+
+
+def test_a_store_that_a_restart_would_empty_is_warned_of(desk: Desk) -> None:
+    desk.house.store.persists = False
+
+    answer = desk.get("/readyz")
+
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "ready")
+    assert answer.get_json()["warnings"] == ["store_not_persistent"]
 
 
 @pytest.mark.parametrize("state", ["open", "paused"])
