@@ -2,6 +2,8 @@
 
 It reads JSON and answers with JSON as every Flask view does, and calls the script through redis-py as its
 documentation shows; whatever the service costs beyond that is the service's own work.
+
+A second endpoint runs the yardstick of the store's CPU: one script that writes two values.
 """
 
 from __future__ import annotations
@@ -14,9 +16,21 @@ import redis
 
 from otp_service.store.scripts import script
 
+TWO_WRITES = """
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
+redis.call('SET', KEYS[2], ARGV[2], 'PX', 60000)
+return {'ok'}
+"""
+"""As cheap as a script can be that does any work."""
+
+
+def two_writes(client: redis.Redis, sha: str, number: int) -> None:
+    """Run it once, on keys of its own."""
+    client.evalsha(sha, 2, f"y:{{{number}}}", f"y:{{{number}}}:2", b"x" * 60, b"y" * 80)
+
 
 def create_app() -> flask.Flask:
-    """Return an application with one endpoint, as small as it can be."""
+    """Return an application with two endpoints, as small as they can be."""
     app = flask.Flask("floor")
     client = redis.Redis.from_url(os.environ["FLOOR_REDIS_URL"])
     sha = client.script_load(script("attempt").source)
@@ -27,5 +41,12 @@ def create_app() -> flask.Flask:
         arguments = [*body["arguments"], b64decode(body["digest"])]
         reply = client.evalsha(sha, 2, *body["keys"], *arguments)
         return flask.jsonify(status=reply[0].decode(), purpose=reply[1].decode())
+
+    yardstick = client.script_load(TWO_WRITES)
+
+    @app.post("/two_writes")
+    def write_twice() -> flask.Response:
+        two_writes(client, yardstick, flask.request.get_json()["number"])
+        return flask.jsonify(status="ok")
 
     return app
