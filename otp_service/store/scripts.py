@@ -63,12 +63,15 @@ class Call:
 
 @cache
 def script(name: str, *, shebang: bool = True) -> Script:
-    """Return the script *name* as the server takes it; without its *shebang* for servers that know none."""
+    """Return the script *name* as the server takes it.
+
+    Without its *shebang* it is for servers that know none, nor the library `struct`.
+    """
     first, needs, body = _read(name).split("\n", 2)
     constants = "".join(f"local {key} = {seconds * 1000}\n" for key, seconds in _CONSTANTS.items())
     parts = "".join(_read(part) for part in needs.removeprefix(_NEEDS).split())
     source = _with_used(constants + parts, body)
-    return script_from(f"{first}\n{source}" if shebang else source)
+    return script_from(f"{first}\n{source}" if shebang else _read("struct") + source)
 
 
 def _with_used(parts: str, body: str) -> str:

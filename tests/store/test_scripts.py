@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from servers import Server
 
 from otp_service.store import scripts
 
 LUA = Path(scripts.__file__).parent / "lua"
+STRUCT = (LUA / "struct.lua").read_text()
 SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.read_text().startswith("#!lua"))
 
 
@@ -38,4 +40,29 @@ def test_script_without_shebang_is_the_same_but_for_it() -> None:
     first, _, rest = scripts.script("peek").source.partition("\n")
 
     assert first == "#!lua flags=no-writes"
-    assert scripts.script("peek", shebang=False).source == rest
+    assert scripts.script("peek", shebang=False).source == STRUCT + rest
+
+
+@pytest.mark.parametrize(
+    ("pattern", "values"),
+    [
+        (">BBI4I4I6BBB", [1, 255, 2**32 - 1, 0, 2**48 - 1, 3, 4, 5]),
+        (">Bc1c1BI6I3Bc0Bc0B", [1, "p", "d", 5, 1795600136445, 300000, 4, "shop", 0, "", 2]),
+        (">c7I6B", ["AAAAAAA", 1795600136445, 5]),
+        ("Bc0", [3, "\u00001a"]),
+    ],
+)
+def test_library_for_servers_without_one_packs_and_unpacks_as_redis_does(
+    redis_server: Server, pattern: str, values: list[object]
+) -> None:
+    """Both ways at once: what one has packed the other reads."""
+    both = f"local real = struct\n{STRUCT}"
+    packed = f"struct.pack('{pattern}', unpack(ARGV))"
+    with redis_server.client() as client:
+        same = client.eval(f"{both}return {packed} == real.{packed[7:]} and 1 or 0", 0, *values)
+        told = client.eval(f"{both}return {{struct.unpack('{pattern}', {packed})}}", 0, *values)
+        real = client.eval(f"{both}return {{real.unpack('{pattern}', {packed})}}", 0, *values)
+
+    assert same == 1
+    assert told == real
+    assert len(told) > 1

@@ -9,12 +9,12 @@ local now = clock()
 local record = load_record(KEYS[2])
 local verification_id, call = ARGV[1], ARGV[4]
 if record and record.client == ARGV[2] and record.state == 'a' then
-  local by, at = read_text(record.approval, 1)
+  local by, approved_at = unpack('>Bc0I6', record.approval)
   if call ~= '' and by == call then
     -- The very call that approved it, whose answer was lost on the way. Written again, so that who waits for
     -- replicas waits for this.
     save_record(KEYS[2], record, now)
-    return {'ok', record.purpose, 0, read_u48(record.approval, at), 1, 0, ''}
+    return {'ok', record.purpose, 0, approved_at, 1, 0, ''}
   end
 end
 local why = ended(record, ARGV[2], now)
@@ -29,7 +29,7 @@ for i = 6, #ARGV, 2 do
 end
 record.attempts_left = record.attempts_left - 1
 if right then
-  record.state, record.approval = 'a', text(call) .. u48(ARGV[5])
+  record.state, record.approval = 'a', pack('>Bc0I6', #call, call, ARGV[5])
   row.streak, row.known_at = 0, now
   end_live(row, verification_id)
 else

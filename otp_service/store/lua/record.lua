@@ -7,14 +7,13 @@
 --     | reason, where the state is n: length u8 and bytes
 --   where the state is a: which call approved it: length u8 and bytes | when, by that call's clock u48
 
-local function read_sends(s, at, issued_at)
-  local sends, count = {}, byte(s, at)
-  at = at + 1
+local function read_sends(s, count, at, issued_at)
+  local sends = {}
   for i = 1, count do
-    local state, sent_at, route, reason = sub(s, at, at), issued_at + read_u24(s, at + 1)
-    route, at = read_text(s, at + 4)
-    if state == 'n' then reason, at = read_text(s, at) end
-    sends[i] = {state = state, at = sent_at, route = route, reason = reason}
+    local state, after, route, reason
+    state, after, route, at = unpack('>c1I3Bc0', s, at)
+    if state == 'n' then reason, at = unpack('Bc0', s, at) end
+    sends[i] = {state = state, at = issued_at + after, route = route, reason = reason}
   end
   return sends, at
 end
@@ -24,32 +23,25 @@ local function load_record(key)
   local s = redis.call('GET', key)
   if not s then return nil end
   if byte(s, 1) ~= 1 then return false end
-  local state, issued_at = sub(s, 2, 2), read_u48(s, 7)
-  local left, allowed, sends_allowed = byte(s, 4, 6)
-  local kid, client, purpose, salt, digest, sends
-  local at = 16
-  kid, at = read_text(s, at)
-  client, at = read_text(s, at)
-  purpose, at = read_text(s, at)
-  salt, at = read_text(s, at)
-  digest, at = read_text(s, at)
-  sends, at = read_sends(s, at, issued_at)
-  local expires_at = issued_at + read_u24(s, 13)
-  return {state = state, code_type = sub(s, 3, 3), attempts_left = left, attempts_allowed = allowed,
+  local state, code_type, left, allowed, sends_allowed, issued_at, life, kid, client, purpose, salt, digest, count, at
+    = unpack('>xc1c1BBBI6I3Bc0Bc0Bc0Bc0Bc0B', s)
+  local sends, expires_at = nil, issued_at + life
+  sends, at = read_sends(s, count, at, issued_at)
+  return {state = state, code_type = code_type, attempts_left = left, attempts_allowed = allowed,
           sends_allowed = sends_allowed, issued_at = issued_at, expires_at = expires_at,
           kid = kid, client = client, purpose = purpose, salt = salt, digest = digest, sends = sends,
           approval = sub(s, at), stored_state = state, stored_expires_at = expires_at}
 end
 
 local function packed_record(record)
-  local s = '\1' .. record.state .. record.code_type
-            .. char(record.attempts_left, record.attempts_allowed, record.sends_allowed)
-            .. u48(record.issued_at) .. u24(record.expires_at - record.issued_at)
-            .. text(record.kid) .. text(record.client) .. text(record.purpose)
-            .. text(record.salt) .. text(record.digest) .. char(#record.sends)
+  local kid, client, purpose, salt, digest = record.kid, record.client, record.purpose, record.salt, record.digest
+  local s = pack('>Bc1c1BBBI6I3Bc0Bc0Bc0Bc0Bc0B', 1, record.state, record.code_type,
+                 record.attempts_left, record.attempts_allowed, record.sends_allowed,
+                 record.issued_at, record.expires_at - record.issued_at,
+                 #kid, kid, #client, client, #purpose, purpose, #salt, salt, #digest, digest, #record.sends)
   for _, send in ipairs(record.sends) do
-    s = s .. send.state .. u24(max(0, send.at - record.issued_at)) .. text(send.route)
-    if send.state == 'n' then s = s .. text(send.reason) end
+    s = s .. pack('>c1I3Bc0', send.state, max(0, send.at - record.issued_at), #send.route, send.route)
+    if send.state == 'n' then s = s .. pack('Bc0', #send.reason, send.reason) end
   end
   return s .. record.approval
 end

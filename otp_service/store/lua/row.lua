@@ -23,30 +23,31 @@ end
 -- A clock that stepped back leaves times in the future: they count as now, so that they run out at all.
 local function load_row(key, now)
   local s = redis.call('GET', key) or EMPTY_ROW
-  if byte(s, 1) ~= 1 then return nil end
-  local sends, failures, lives = byte(s, 17, 19)
-  local sent_at, slots, failed_at, live, at = {}, {}, {}, {}, 20
+  local format, streak, known_at, slow_at, not_before, sends, failures, lives, at = unpack('>BBI4I4I6BBB', s)
+  if format ~= 1 then return nil end
+  local sent_at, slots, failed_at, live = {}, {}, {}, {}
   for i = 1, sends do
-    sent_at[i], slots[i] = min(read_u48(s, at), now), sub(s, at + 6, at + 25)
-    at = at + 26
+    sent_at[i], slots[i], at = unpack('>I6c20', s, at)
+    sent_at[i] = min(sent_at[i], now)
   end
   for i = 1, failures do
-    failed_at[i] = min(read_u48(s, at), now)
-    at = at + 6
+    failed_at[i], at = unpack('>I6', s, at)
+    failed_at[i] = min(failed_at[i], now)
   end
   for _ = 1, lives do
-    local expires_at = min(read_u48(s, at + 7), now + MAX_LIFE)
+    local id, expires_at, attempts
+    id, expires_at, attempts, at = unpack('>c7I6B', s, at)
+    expires_at = min(expires_at, now + MAX_LIFE)
     -- As long as a step of the clock could make it live again, its attempts stay reserved.
     if expires_at + CLOCK_SLACK > now then
-      live[#live + 1] = {id = sub(s, at, at + 6), expires_at = expires_at, attempts = byte(s, at + 13)}
+      live[#live + 1] = {id = id, expires_at = expires_at, attempts = attempts}
     end
-    at = at + 14
   end
   return {
-    streak = byte(s, 2),
-    known_at = min(read_u32(s, 3) * 1000, now),
-    slow_at = min(read_u32(s, 7) * 1000, now),
-    not_before = min(read_u48(s, 11), now + DAY),
+    streak = streak,
+    known_at = min(known_at * 1000, now),
+    slow_at = min(slow_at * 1000, now),
+    not_before = min(not_before, now + DAY),
     sent_at = sent_at, slots = slots, failures = failed_at, live = live,
   }
 end
@@ -83,12 +84,13 @@ local function row_end(row)
   return last
 end
 
+-- `char` refuses a count that does not fit.
 local function packed_row(row)
-  local s = char(1, row.streak) .. u32(floor(row.known_at / 1000)) .. u32(floor(row.slow_at / 1000))
-            .. u48(row.not_before) .. char(#row.slots, #row.failures, #row.live)
-  for i, slot in ipairs(row.slots) do s = s .. u48(row.sent_at[i]) .. slot end
-  for _, at in ipairs(row.failures) do s = s .. u48(at) end
-  for _, live in ipairs(row.live) do s = s .. live.id .. u48(live.expires_at) .. char(live.attempts) end
+  local s = pack('>BBI4I4I6', 1, row.streak, floor(row.known_at / 1000), floor(row.slow_at / 1000), row.not_before)
+            .. char(#row.slots, #row.failures, #row.live)
+  for i, slot in ipairs(row.slots) do s = s .. pack('>I6c20', row.sent_at[i], slot) end
+  for _, at in ipairs(row.failures) do s = s .. pack('>I6', at) end
+  for _, live in ipairs(row.live) do s = s .. pack('>c7I6B', live.id, live.expires_at, live.attempts) end
   return s
 end
 
