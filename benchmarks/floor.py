@@ -3,7 +3,8 @@
 It reads JSON and answers with JSON as every Flask view does, and calls the script through redis-py as its
 documentation shows; whatever the service costs beyond that is the service's own work.
 
-A second endpoint runs the yardstick of the store's CPU: one script that writes two values.
+Two more endpoints run the yardsticks of the store's CPU: one script that writes two values, and one that does
+nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ return {'ok'}
 """
 """As cheap as a script can be that does any work."""
 
+NOTHING = "return 1"
+"""What a round trip costs by itself."""
+
 
 def two_writes(client: redis.Redis, sha: str, number: int) -> None:
     """Run it once, on keys of its own."""
@@ -30,7 +34,7 @@ def two_writes(client: redis.Redis, sha: str, number: int) -> None:
 
 
 def create_app() -> flask.Flask:
-    """Return an application with two endpoints, as small as they can be."""
+    """Return an application with three endpoints, as small as they can be."""
     app = flask.Flask("floor")
     client = redis.Redis.from_url(os.environ["FLOOR_REDIS_URL"])
     sha = client.script_load(script("attempt").source)
@@ -42,11 +46,16 @@ def create_app() -> flask.Flask:
         reply = client.evalsha(sha, 2, *body["keys"], *arguments)
         return flask.jsonify(status=reply[0].decode(), purpose=reply[1].decode())
 
-    yardstick = client.script_load(TWO_WRITES)
+    yardstick, nothing = client.script_load(TWO_WRITES), client.script_load(NOTHING)
 
     @app.post("/two_writes")
     def write_twice() -> flask.Response:
         two_writes(client, yardstick, flask.request.get_json()["number"])
+        return flask.jsonify(status="ok")
+
+    @app.post("/nothing")
+    def do_nothing() -> flask.Response:
+        client.evalsha(nothing, 1, f"y:{{{flask.request.get_json()['number']}}}")
         return flask.jsonify(status="ok")
 
     return app

@@ -3,7 +3,8 @@
 The yardstick stands beside it, in the same run and called in the same way: one EVALSHA that writes two
 values, by a bare endpoint under the same load. In a loop that does nothing else that script costs half of it
 or less, since all it needs is in the processor's caches; that is told, too. The ratio holds on any machine.
-Everything that the service's processes do meanwhile is counted.
+Everything that the service's processes do meanwhile is counted. Told besides is what its round trips would
+cost if their scripts did nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from otp_service import settings
 ROUNDS = 5
 COUNT = 1_000
 CONNECTIONS = 4
+ROUND_TRIPS = 4
+"""Three of a request, one of a verify."""
+
 BAR = 195 / 59
 """µs of a complete verification by µs of the yardstick."""
 
@@ -49,32 +53,36 @@ def main() -> None:
     ):
         prepare = Preparation(service, settings.load(Path(directory) / "config.toml", {}))
         numbers = itertools.count()
-        yardsticks, loops, whole, inside = [], [], [], []
+        yardsticks, trips, loops, whole, inside = [], [], [], [], []
         for _ in range(ROUNDS):
             loops.append(_loop(client))
-            writes = [_write(floor_url, next(numbers)) for _ in range(COUNT)]
-            yardsticks.append(_cost(client, (floor_url, writes))[0])
+            for found, path in ((yardsticks, "two_writes"), (trips, "nothing")):
+                scripts = [_post(f"{floor_url}/{path}", next(numbers)) for _ in range(COUNT)]
+                found.append(_cost(client, (floor_url, scripts))[0])
             calls = [(service.url, make(COUNT)) for make in (prepare.request, prepare.verify)]
-            cost, scripts = _cost(client, *calls)
+            cost, in_scripts = _cost(client, *calls)
             whole.append(cost)
-            inside.append(scripts)
+            inside.append(in_scripts)
     yardstick, complete = statistics.median(yardsticks), statistics.median(whole)
     told = {
         "yardstick_us": round(yardstick),
         "in_a_loop_us": round(statistics.median(loops)),
         "verification_us": round(complete),
         "in_scripts_us": round(statistics.median(inside)),
+        "empty_round_trips_us": round(statistics.median(trips) * ROUND_TRIPS),
     }
     print(
         f"one EVALSHA of two writes: {told['yardstick_us']} µs ({told['in_a_loop_us']} in a loop)", end="   "
     )
     print(f"a complete verification: {told['verification_us']} µs ({told['in_scripts_us']} in scripts)")
+    print(f"{ROUND_TRIPS} round trips whose scripts do nothing: {told['empty_round_trips_us']} µs", end="   ")
+    print(f"the bar: {yardstick * BAR:.0f} µs")
     figures.bar("complete verification / EVALSHA of two writes", complete / yardstick, BAR)
     figures.keep("redis_cpu", **told)
 
 
-def _write(url: str, number: int) -> bytes:
-    return load.post(f"{url}/two_writes", {"number": number}, "")
+def _post(url: str, number: int) -> bytes:
+    return load.post(url, {"number": number}, "")
 
 
 def _loop(client: Redis) -> float:
