@@ -88,12 +88,17 @@ def test_connection_that_was_idle_for_long_is_not_used_again(
         assert server.connections == 2
 
 
-def test_connection_that_the_server_closed_visibly_is_not_used_again(door: HttpDoor) -> None:
+@pytest.mark.parametrize("fresh", [0.0, 10.0], ids=["used a while ago", "just used"])
+def test_connection_that_the_server_closed_visibly_is_not_used_again(
+    door: HttpDoor, monkeypatch: pytest.MonkeyPatch, fresh: float
+) -> None:
+    monkeypatch.setattr(connections, "FRESH_SECONDS", fresh)
     with WireServer(wire.answers_and_hangs_up(response(OK))) as server:
-        post(door, server.url)
-        time.sleep(0.05)
+        for _ in range(5):
+            assert post(door, server.url).body == OK
+            time.sleep(0.05)
 
-        assert post(door, server.url).body == OK
+        assert server.connections == 5
 
 
 def test_connection_that_is_closed_on_the_next_request_may_have_carried_it(door: HttpDoor) -> None:
@@ -460,7 +465,8 @@ def test_trusted_certificates_are_read_once_for_all_connections(
         load(context, *certificates)
 
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", noted)
-    with TlsWireServer(wire.answers_and_hangs_up(response(OK)), certificate) as server:
+    ended = wire.answers_and_hangs_up(response(OK, 200, "Connection: close"))
+    with TlsWireServer(ended, certificate) as server:
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: post(trusting_door, server.url).body, range(8)))
         assert server.connections > 1
