@@ -721,3 +721,12 @@ def test_short_lived_code_can_be_sent_again(phone: Phone) -> None:
     phone.pass_time(61)
 
     assert len(phone.resend(opened, ttl=100).sends) == 2
+
+
+@pytest.mark.parametrize("field", ["client", "purpose", "kid"])
+def test_text_that_does_not_fit_into_a_record_opens_nothing(phone: Phone, field: str) -> None:
+    with pytest.raises(StoreUnavailable):
+        phone.open(settle=None, **{field: "x" * 256})
+
+    assert phone.stored() == []
+    phone.open(settle=None, **{field: "x" * 255})

@@ -4,6 +4,10 @@
 -- KEYS: row, record
 -- ARGV: limits, requester, verification_id, client, purpose, code type, kid, salt, digest, ttl ms,
 --       attempts, sends
+-- A length is kept in a byte, and packing would only drop what does not fit.
+for i = 4, 9 do
+  if #ARGV[i] > 255 then return {'format'} end
+end
 local now = clock()
 local row = load_row(KEYS[1], now)
 if not row then return {'format'} end
