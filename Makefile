@@ -7,7 +7,7 @@ ARGS ?=
 NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),tests/sdks/node_modules/.package-lock.json)
 
 # The files that touch nothing: every branch of them is run by a test.
-SPINE := ask clients codes doubts errors hints hosted_page hosted_pages keyring limits lists messages out_id phone policy ports proofs reasons repeats reports requester sealed sending service suspicion tally verification
+SPINE := address_probe ask clients codes doubts errors hints hosted_page hosted_pages keyring limits lists messages out_id phone policy ports proofs reasons repeats reports requester sealed sending service suspicion tally typed verification
 comma := ,
 space := $(subst ,, )
 
@@ -29,8 +29,10 @@ example: $(VENV)/.embedded ## run one of examples/ beside `make run`; NAME=flask
 		$(BIN)/pip install --quiet --disable-pip-version-check -r examples/$(NAME)/requirements.txt; fi; \
 	exec $(BIN)/python examples/$(NAME)/app.py
 
+# With bytecode, what the tests start need not compile everything anew. `worksteal` keeps the tests of a file
+# together, so that what they share is started once.
 test: $(VENV)/.dev $(NODE_MODULES) ## run every test; ARGS="-k phone" runs some
-	$(BIN)/python -m pytest -n auto $(if $(ARGS),,--cov --cov-report=) $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal $(if $(ARGS),,--cov --cov-report=) $(ARGS)
 	$(if $(ARGS),,$(BIN)/coverage report --show-missing --fail-under=100 \
 		--include=$(subst $(space),$(comma),$(SPINE:%=otp_service/%.py)))
 
@@ -39,10 +41,10 @@ check: $(VENV)/.dev ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: bench-throughput ## measure throughput; others: bench-memory, -growth, -redis_cpu, -workers, -slow_provider, -startup, -metrics
+bench: bench-throughput ## measure throughput; others: bench-compare REV=<commit>, bench-memory, -growth, -redis_cpu, -workers, -slow_provider, -startup, -metrics
 
 bench-%: $(VENV)/.dev
-	$(BIN)/python benchmarks/$*.py $(ARGS)
+	$(BIN)/python benchmarks/$*.py $(REV) $(ARGS)
 
 mutants: $(VENV)/.dev ## break each requirement once and see that a test notices; ARGS="R05" tries some
 	$(BIN)/python tests/mutants/run.py $(ARGS)

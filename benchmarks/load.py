@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Result:
-    """What one run measured: requests per second, latencies in ms (sorted), statuses by count."""
+    """What one run measured: requests per second, latencies in ms (sorted), statuses by count.
+
+    *answers* are the requests, each with the body that answered it.
+    """
 
     rps: float
     latencies: list[float]
     statuses: dict[int, int]
+    answers: list[tuple[bytes, bytes]]
 
     def percentile(self, share: float) -> float:
         return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * share))]
@@ -49,7 +53,8 @@ def run(url: str, requests: Sequence[bytes], connections: int) -> Result:
         for status in share.statuses:
             statuses[status] = statuses.get(status, 0) + 1
     latencies = sorted(value for share in shares for value in share.latencies)
-    return Result(len(requests) / seconds, latencies, statuses)
+    answers = [answer for share in shares for answer in share.answers]
+    return Result(len(requests) / seconds, latencies, statuses, answers)
 
 
 def check(name: str, result: Result) -> None:
@@ -69,6 +74,7 @@ class _Share(threading.Thread):
         self._requests = requests
         self.latencies: list[float] = []
         self.statuses: list[int] = []
+        self.answers: list[tuple[bytes, bytes]] = []
 
     def run(self) -> None:
         with socket.create_connection(self._address, timeout=30) as sock:
@@ -76,19 +82,21 @@ class _Share(threading.Thread):
             for request in self._requests:
                 started = time.perf_counter()
                 sock.sendall(request)
-                self.statuses.append(_read_answer(sock))
+                status, body = _read_answer(sock)
                 self.latencies.append((time.perf_counter() - started) * 1000)
+                self.statuses.append(status)
+                self.answers.append((request, body))
 
 
-def _read_answer(sock: socket.socket) -> int:
+def _read_answer(sock: socket.socket) -> tuple[int, bytes]:
     data = sock.recv(65536)
     while b"\r\n\r\n" not in data:
         data += _more(sock)
     head, _, body = data.partition(b"\r\n\r\n")
-    missing = _content_length(head) - len(body)
-    while missing > 0:
-        missing -= len(_more(sock))
-    return int(head[9:12])
+    length = _content_length(head)
+    while len(body) < length:
+        body += _more(sock)
+    return int(head[9:12]), body
 
 
 def _more(sock: socket.socket) -> bytes:

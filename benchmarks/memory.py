@@ -1,7 +1,8 @@
 """What a verification takes of the store's memory: alive, and what is left of it later.
 
 Measured is the server's own count, all keys together; what is left after a time are the keys that live longer
-than it, so that no clock has to be moved. Addresses are counted apart: many verifications share one.
+than it, so that no clock has to be moved. The counters of addresses are measured apart: many verifications
+share one. The addresses that verified a phone are kept with the phone, up to three of them.
 """
 
 from __future__ import annotations
@@ -34,18 +35,19 @@ def main() -> None:
             _fill(direct, 100, addressed=True)  # scripts and tables are no verification's
             alive = _growth(client, direct, addressed=False)
             with_address = _growth(client, direct, addressed=True)
-            approved = _left(client, direct, right=True)
-            abandoned = _left(client, direct, right=False)
+            approved = {count: _left(client, direct, addresses=count, right=True) for count in (1, 2, 3)}
+            abandoned = _left(client, direct, addresses=1, right=False)
         figures.bar(f"{name}: bytes per live verification", alive, BARS.get(name, 500))
         print(f"{name}: {with_address - alive:.0f} bytes more for an address of its own")
-        for title, left in (("approved", approved), ("abandoned", abandoned)):
+        titles = {1: "approved", 2: "approved from two addresses", 3: "approved from three addresses"}
+        for title, left in (*((titles[n], left) for n, left in approved.items()), ("abandoned", abandoned)):
             told = ", ".join(f"{size:.0f} after {time}" for time, size in left.items())
-            print(f"{name}: bytes left of one that was {title}: {told}")
+            print(f"{name}: bytes left of a phone whose verification was {title}: {told}")
         figures.keep(
             f"memory on {name}",
             alive=round(alive),
             address=round(with_address - alive),
-            approved=approved,
+            approved=approved[1],
             abandoned=abandoned,
         )
 
@@ -68,16 +70,18 @@ def _growth(client: Redis, direct: Direct, *, addressed: bool) -> float:
     return float(client.info("memory")["used_memory"] - before) / VERIFICATIONS
 
 
-def _left(client: Redis, direct: Direct, *, right: bool) -> dict[str, float]:
-    """Return the bytes of one verification's keys that are left after each time."""
+def _left(client: Redis, direct: Direct, *, addresses: int, right: bool) -> dict[str, float]:
+    """Return the bytes that are left of a phone after each time, asked for from so many *addresses*."""
     before = set(client.scan_iter(count=10_000))
     count = 200
     for _ in range(count):
         phone = a_phone()
-        verification_id, code = direct.request(phone, None)
-        if right:
-            direct.verify(phone, verification_id, code)
-    made = [key for key in client.scan_iter(count=10_000) if key not in before]
+        for _ in range(addresses):
+            address = an_address()
+            verification_id, code = direct.request(phone, address)
+            if right:
+                direct.verify(phone, verification_id, code, address)
+    made = [key for key in client.scan_iter(count=10_000) if key not in before and b":address:" not in key]
     sizes = [(client.pttl(key), client.memory_usage(key)) for key in made]
     return {
         time: round(sum(size for left, size in sizes if left > seconds * 1000 + SLACK_MS) / count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import fakes
@@ -16,7 +17,7 @@ from otp_service import codes, settings
 from otp_service.clock import SystemClock
 from otp_service.service import Service
 from otp_service.store import keys
-from otp_service.store.connect import connect
+from otp_service.store.client import client_from_url
 from otp_service.store.store import RedisStore
 from otp_service.web.audit import CallNotes
 
@@ -32,18 +33,19 @@ class Target(Protocol):
 
 
 class Direct:
-    """The service without HTTP and provider, on a store of its own choice; its codes can be read."""
+    """The service without HTTP, provider and cooldown, on a given store; its codes can be read."""
 
     def __init__(self, loaded: settings.Settings, redis_url: str) -> None:
+        policy = loaded.policy()
         self._client = loaded.all_clients()["shop"]
         self._keyring = loaded.keyring()
         self._sender = fakes.FakeSender()
         clock, events = SystemClock(), fakes.FakeEvents()
         self._service = Service(
-            policy=loaded.policy(),
+            policy=replace(policy, phone_limits=replace(policy.phone_limits, cooldown=(0,))),
             keyring=self._keyring,
             signers=loaded.signers(clock.now),
-            store=RedisStore(connect(redis_url), events),
+            store=RedisStore(client_from_url(redis_url), events),
             sender=self._sender,
             ledger=fakes.FakeLedger(),
             challenges=None,
@@ -55,20 +57,21 @@ class Direct:
     def request(self, phone: str, client_ip: str | None) -> tuple[str, str]:
         """Return the id and the code of a new verification."""
         sent = self._service.request(self._client, phone, purpose="login", client_ip=client_ip)
-        return sent.verification.verification_id, self._sender.sent.pop().code.reveal()
+        return sent.verification_id, self._sender.sent.pop().code.reveal()
 
-    def verify(self, phone: str, verification_id: str, code: str) -> None:
+    def verify(self, phone: str, verification_id: str, code: str, client_ip: str | None) -> None:
         """Submit *code*, which must be the right one."""
-        self._service.verify(self._client, phone, verification_id, code)
+        self._service.verify(self._client, phone, verification_id, code, client_ip=client_ip)
 
     def attempt(self, phone: str, verification_id: str, code: str) -> dict[str, object]:
         """Return keys and arguments of the script that checks *code*."""
+        verification_hash = self._keyring.verification_hash(verification_id)
         tag, kid = self._keyring.phone_tag(phone), self._keyring.active_kid
         binding = codes.Binding(verification_id, self._client.id, phone)
         digest = codes.digest(self._keyring.active.digest, binding, codes.Code(code))
         return {
-            "keys": [keys.row(tag), keys.record(tag, verification_id)],
-            "arguments": [verification_id, self._client.id, "dn", "", 0, kid],
+            "keys": [keys.row(tag), keys.record(tag, verification_hash)],
+            "arguments": [verification_hash, self._client.id, "\0" * 13, "", "dn", "", 0, kid],
             "digest": b64encode(digest).decode(),
         }
 

@@ -1,16 +1,24 @@
-"""A provider that answers every SendSms with OK, over kept-alive connections: `provider.py PORT [SECONDS]`.
+"""A provider that answers every SendSms with OK: `provider.py PORT [SECONDS [codes]]`.
 
 It stands in for the sandbox, whose checks of signatures and templates cost as much as the service's own work.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import socketserver
 import sys
 import time
+from urllib.parse import unquote_plus
 
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
 """How long an answer takes."""
+
+KEEPS_CODES = len(sys.argv) > 3
+"""Whether the codes of the SMS are told at `/codes`, by national number."""
+
+codes: dict[str, str] = {}
 
 _BODY = (
     b'{"Message":"OK","RequestId":"F655A8D5-B967-440B-8683-DAD6FF8DE990",'
@@ -27,7 +35,12 @@ class Provider(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         while head := self._head():
-            self.rfile.read(_content_length(head))
+            body = self.rfile.read(_content_length(head))
+            if KEEPS_CODES:
+                if head[0].startswith(b"get /codes "):
+                    self.wfile.write(_json(codes))
+                    continue
+                _keep(unquote_plus((head[0] + body.lower()).decode()))
             if SECONDS:
                 time.sleep(SECONDS)
             self.wfile.write(_ANSWER)
@@ -45,6 +58,20 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 512
+
+
+def _keep(sent: str) -> None:
+    number, code = re.search(r"phonenumbers=(?:86)?(\d+)", sent), re.search(r'"code":"(\d+)"', sent)
+    if number and code:
+        codes[number[1]] = code[1]
+
+
+def _json(value: object) -> bytes:
+    body = json.dumps(value).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        len(body),
+        body,
+    )
 
 
 def _content_length(head: list[bytes]) -> int:

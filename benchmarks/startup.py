@@ -19,7 +19,7 @@ ROUNDS = 5
 BAR = 1.5
 LIBRARIES = (
     "flask, redis, hiredis, requests, itsdangerous, phonenumbers, pydantic, pydantic_settings, click, "
-    "granian, altcha"
+    "gunicorn, gevent, altcha, cryptography.hazmat.primitives.ciphers.aead"
 )
 
 

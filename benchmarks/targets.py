@@ -42,22 +42,22 @@ def with_workers(text: str, workers: int = 1, threads: int = THREADS) -> str:
 
 
 @contextmanager
-def provider(seconds: float = 0) -> Iterator[str]:
-    """Run a provider whose answers take *seconds*."""
+def provider(seconds: float = 0, *, codes: bool = False) -> Iterator[str]:
+    """Run a provider whose answers take *seconds*; *codes*: it tells those that it was sent at `/codes`."""
     port = servers.free_port()
     url = f"http://127.0.0.1:{port}"
-    with running([sys.executable, str(HERE / "provider.py"), str(port), str(seconds)], url):
+    command = [sys.executable, str(HERE / "provider.py"), str(port), str(seconds)]
+    with running([*command, "codes"] if codes else command, url):
         yield url
 
 
 @contextmanager
 def floor(redis_url: str) -> Iterator[tuple[int, str]]:
-    """Run the floor as `otp-service serve` runs the service: the same server, the same threads."""
+    """Run the floor as `otp-service serve` runs the service: the same server, the same kind of worker."""
     port = servers.free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--no-ws"]
-    command += ["--http", "1", "--runtime-mode", "st"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-access-log"]
-    command += ["--blocking-threads", str(THREADS), "--working-dir", str(HERE), "floor:create_app"]
+    command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--worker-class", "gevent"]
+    command += ["--bind", f"127.0.0.1:{port}", "--workers", "1", "--keep-alive", "75"]
+    command += ["--chdir", str(HERE), "floor:create_app()"]
     url = f"http://127.0.0.1:{port}"
     with running(command, f"{url}/", FLOOR_REDIS_URL=redis_url) as pid:
         yield pid, url

@@ -8,18 +8,18 @@ from __future__ import annotations
 import atexit
 import os
 import secrets
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing import util
 from pathlib import Path
 from typing import TypedDict
-from wsgiref.types import WSGIApplication
 
 from flask import Flask
 
+from otp_service.address_probe import AddressProbe
 from otp_service.clock import SystemClock
 from otp_service.events import JsonEvents, Output, adopt_logging
+from otp_service.hints import Hints
 from otp_service.hosted_pages import HostedPages
 from otp_service.lines import LineWriter
 from otp_service.ports import Clock, Events, Ledger, PageStore, RiskChallenges, Store, Uplinks
@@ -28,20 +28,18 @@ from otp_service.risk import ProofOfWork
 from otp_service.service import Service
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
-from otp_service.slow_bodies import SlowBodies
 from otp_service.sms.providers import build as build_provider
 from otp_service.sms.providers import webhook_uplinks
 from otp_service.sms.queue import Taker, Worker, build_worker
 from otp_service.sms.route import Route
 from otp_service.sms.routes import Router
-from otp_service.store.borrowed import Lender, borrow
+from otp_service.store.backend import ReplicationWait
+from otp_service.store.client import ExistingClient, RedisOptions, from_existing_client, from_url
 from otp_service.store.embedded import start_embedded
 from otp_service.store.ledger import RedisLedger
 from otp_service.store.pages import RedisPages
 from otp_service.store.store import RedisStore
-from otp_service.store.terms import Terms, Wait
-from otp_service.store.topology import reach
-from otp_service.web import ServiceBlueprint, Shortcut, WebParts, install_problems
+from otp_service.web import ServiceBlueprint, WebParts, install_problems
 from otp_service.web import create_blueprint as blueprint_of
 from otp_service.web import request_id as request_ids
 from otp_service.web.address import Trust
@@ -54,13 +52,9 @@ EXTENSION = "otp_service"
 
 @dataclass(frozen=True)
 class Built:
-    """A service that is put together: its *app*, and *close*, which ends what the parts hold open.
-
-    *wsgi* is the same application on the shortest way, which asks no hooks of *app*.
-    """
+    """A service that is put together: its *app*, and *close*, which ends what the parts hold open."""
 
     app: Flask
-    wsgi: WSGIApplication
     parts: WebParts
     router: Router
     ledger: Ledger
@@ -77,16 +71,36 @@ class _Ports:
     events: Events
 
 
-def create_app(settings: Settings, *, challenges: RiskChallenges | None = None) -> Flask:
+AppFactory = Callable[[RiskChallenges | None], Flask]
+
+_worker: list[AppFactory] = []
+"""In a worker process of gunicorn: makes its application with the settings that the master has validated."""
+
+
+def create_app(settings: Settings | None = None, *, challenges: RiskChallenges | None = None) -> Flask:
     """Return the service as an application of its own; *challenges* stand in for those of the settings.
 
+    Without *settings*, they are those of the gunicorn master (`otp_service.gunicorn_conf`), or else those of
+    the environment and of the file that `OTP_SERVICE_CONFIG` names.
+
     `app.extensions["otp_service"].close()` waits for the sends in flight; call it before the process ends.
+    Without *settings*, that happens by itself.
+
+    Raises:
+        SettingsError: the settings are wrong, or not fit for production.
     """
-    return build(settings, challenges=challenges).app
+    if settings is not None:
+        return build(settings, challenges=challenges).app
+    return _worker[-1](challenges) if _worker else _from_environment(challenges)
+
+
+def create_apps_by(factory: AppFactory) -> None:
+    """Have `create_app` without settings call *factory* in this process."""
+    _worker.append(factory)
 
 
 def create_blueprint(
-    settings: Settings, *, redis: Lender | None = None, challenges: RiskChallenges | None = None
+    settings: Settings, *, redis: ExistingClient | None = None, challenges: RiskChallenges | None = None
 ) -> ServiceBlueprint:
     """Return the service for an application of one's own, to be registered under a prefix.
 
@@ -104,18 +118,12 @@ def create_blueprint(
     return ServiceBlueprint(built.parts, _once(closers))
 
 
-def from_environment() -> Flask:
-    """Return the service as `serve`'s worker processes run it: settings from `OTP_SERVICE_CONFIG`.
-
-    Raises:
-        SettingsError: they are wrong, or not fit for production.
-    """
+def _from_environment(challenges: RiskChallenges | None) -> Flask:
     settings = settings_from_environment()
     if mistakes := production_mistakes(settings):
         raise SettingsError(mistakes)
-    built = build(settings)
+    built = build(settings, challenges=challenges)
     at_exit(built.close)
-    built.app.wsgi_app = SlowBodies(built.app.wsgi_app, settings.server.threads)  # type: ignore[method-assign]
     return built.app
 
 
@@ -138,13 +146,8 @@ def build(
     ledger: Ledger | None = None,
     pages: PageStore | None = None,
     challenges: RiskChallenges | None = None,
-    elder: Router | None = None,
 ) -> Built:
-    """Put the service together; what is given stands in for that of the settings.
-
-    *elder* is the router of a service that this one takes the place of: what it still sends fills the
-    bulkhead of this one too.
-    """
+    """Put the service together; what is given stands in for that of the settings."""
     clock = clock or SystemClock()
     closers: list[Callable[[], None]] = []
     events = events or _batched_events(settings, clock, closers)
@@ -155,7 +158,7 @@ def build(
     if ledger is None or pages is None:
         raise ValueError("a store of one's own needs a ledger and pages of its own")
     challenges = challenges or _challenges(settings, clock)
-    router = _router(settings, clock, events, elder)
+    router = _router(settings, clock, events)
     # Late answers of a provider are booked in the store, so the router ends before it.
     closers.append(lambda: _drain(router, settings.server.stop_timeout))
     service = _service(settings, _Ports(store, router, ledger, challenges, clock, events))
@@ -171,11 +174,34 @@ def build(
         trust=Trust(settings.service.proxy_hops, settings.proxies()),
         dialing=settings.dialing(),
         public_url=settings.service.public_url,
+        alarm=ledger.alarm,
+        address_probe=AddressProbe(settings.keyring()),
+        on_unreadable_ip=Hints(store, clock, events).unreadable_ip,
     )
     app = _app_of(parts)
-    built = Built(app, Shortcut(app, parts), parts, router, ledger, close=_once(closers))
+    built = Built(app, parts, router, ledger, close=_once(closers))
     app.extensions[EXTENSION] = built
     return built
+
+
+def rehearse(settings: Settings) -> None:
+    """Put the service together as a worker does, and take it apart again: no thread starts, nothing is sent.
+
+    What is wrong with the settings that nothing else has found is raised here.
+    """
+    clock, events = SystemClock(), _Unheard()
+    store = open_store(settings, events)
+    limits = settings.policy().risk.wrong_codes
+    ledger = RedisLedger(store.flush, limits=limits, clock=clock, events=events)
+    build(settings, store=store, clock=clock, events=events, ledger=ledger, pages=RedisPages(store)).close()
+    store.close()
+
+
+class _Unheard:
+    """Events that nobody hears."""
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Drop the event."""
 
 
 def build_report_worker(settings: Settings, events: Events) -> Worker:
@@ -183,7 +209,7 @@ def build_report_worker(settings: Settings, events: Events) -> Worker:
     clock = SystemClock()
     queues = settings.reports.queue
     account = next(route for route in settings.routes if route.name == queues.route)
-    reports = _reports(settings, open_store(settings, events), clock, events)
+    reports = _reports(settings, open_store(settings, events, job="reports"), clock, events)
     take = Taker(take=reports.take, clock=clock, events=events)
     return build_worker(queues, account, take=take, clock=clock, events=events)
 
@@ -200,20 +226,20 @@ def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEve
     return events
 
 
-def open_store(settings: Settings, events: Events) -> RedisStore:
-    """Return the store that the settings name; nothing is sent to it yet."""
-    servers = reach(settings.redis.url.get_secret_value(), _terms(settings))
-    return RedisStore(servers, events, wait=_wait(settings))
+def open_store(settings: Settings, events: Events, job: str = "") -> RedisStore:
+    """Return the store that the settings name; nothing is sent to it yet. *job*: see `RedisStore`."""
+    backend = from_url(settings.redis.url.get_secret_value(), _redis_options(settings))
+    return RedisStore(backend, events, wait=_wait(settings), job=job)
 
 
-def _wait(settings: Settings) -> Wait | None:
+def _wait(settings: Settings) -> ReplicationWait | None:
     redis = settings.redis
-    return Wait(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
+    return ReplicationWait(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
 
 
-def _terms(settings: Settings) -> Terms:
+def _redis_options(settings: Settings) -> RedisOptions:
     redis = settings.redis
-    return Terms(
+    return RedisOptions(
         pool_size=settings.pool_size(),
         connect_timeout=redis.connect_timeout,
         read_timeout=redis.read_timeout,
@@ -243,9 +269,9 @@ class _Given(TypedDict, total=False):
 
 
 def _borrowed(
-    redis: Lender, settings: Settings, clock: Clock, events: Events, closers: list[Callable[[], None]]
+    redis: ExistingClient, settings: Settings, clock: Clock, events: Events, closers: list[Callable[[], None]]
 ) -> _Given:
-    store = RedisStore(borrow(redis, _terms(settings)), events, wait=_wait(settings))
+    store = RedisStore(from_existing_client(redis, _redis_options(settings)), events, wait=_wait(settings))
     closers.append(store.close)
     ledger = _ledger(settings, store, clock, events, closers)
     return {"store": store, "ledger": ledger, "pages": RedisPages(store)}
@@ -254,21 +280,24 @@ def _borrowed(
 def _ledger(
     settings: Settings, store: RedisStore, clock: Clock, events: Events, closers: list[Callable[[], None]]
 ) -> Ledger:
-    ledger = RedisLedger(store.flush, limits=settings.policy().risk.wrong_codes, clock=clock, events=events)
+    risk = settings.policy().risk
+    ledger = RedisLedger(
+        store.flush_ledger, limits=risk.wrong_codes, guard_mode=risk.guard_mode, clock=clock, events=events
+    )
     ledger.start()
     closers.append(ledger.close)
     return ledger
 
 
 def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEvents:
-    lines = LineWriter(sys.stdout.buffer)
+    lines = LineWriter()
     closers.append(lines.drain)
     return standard_events(settings, clock, lines)
 
 
 def _events_of_our_own(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEvents:
     """Return events as JSON lines on standard output; how the process logs otherwise is not our affair."""
-    lines = LineWriter(sys.stdout.buffer)
+    lines = LineWriter()
     closers.append(lines.close)
     return JsonEvents(lines, level=settings.log.level, clock=clock.now, request_id=request_ids.current)
 
@@ -279,13 +308,13 @@ def _challenges(settings: Settings, clock: Clock) -> RiskChallenges | None:
     return ProofOfWork(settings.keyring(), clock, ttl=settings.risk.ttl)
 
 
-def _router(settings: Settings, clock: Clock, events: Events, elder: Router | None) -> Router:
+def _router(settings: Settings, clock: Clock, events: Events) -> Router:
     in_flight = settings.max_in_flight()
     routes = [
         replace(open_route(table, settings, clock), clients=settings.clients_of(table))
         for table in settings.routes
     ]
-    return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight, elder=elder)
+    return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
 
 
 def open_route(table: RouteTable, settings: Settings, clock: Clock | None = None) -> Route:

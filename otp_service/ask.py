@@ -14,8 +14,9 @@ from otp_service.ports import PhoneSlot
 class Ask:
     """One call: who makes it, about which phone, until when (monotonic seconds).
 
-    *address* is the tag of the end user's address, empty where it is not known. *test_code* is the
-    code of a configured test phone; *is_spared*: nothing about the call is suspicious.
+    *address* is the tag of the end user's address, empty where it is not known. *is_public*: a browser makes
+    it, with a publishable key or through a hosted page. *test_code* is the code of a configured test phone;
+    *is_spared*: nothing about the call is suspicious.
     """
 
     client: Client
@@ -24,5 +25,6 @@ class Ask:
     deadline: float
     locale: str = ""
     address: str = ""
+    is_public: bool = False
     test_code: Code | None = None
     is_spared: bool = False

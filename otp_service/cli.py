@@ -41,6 +41,10 @@ def dev(port: int, sandbox_port: int, origins: tuple[str, ...], *, as_json: bool
 @_CONFIG
 def serve(config: Path | None) -> None:
     """Run the service in production."""
+    # Before anything else is imported: who has the old functions keeps them.
+    from gevent import monkey
+
+    monkey.patch_all()
     # What is imported stays: to look for garbage in it takes a tenth of the start, here and in every worker.
     gc.disable()
     from otp_service.commands.serve import run
@@ -73,12 +77,13 @@ def check_config(config: Path | None, *, offline: bool) -> None:
 @main.command()
 @_CONFIG
 @click.option("--route", default="", help="Look at this route only.")
+@click.option("--url", default="", help="Also check how visitors' addresses arrive through this public URL.")
 @click.option("--json", "as_machine", is_flag=True, help="Print one JSON object.")
-def doctor(config: Path | None, route: str, *, as_machine: bool) -> None:
+def doctor(config: Path | None, route: str, url: str, *, as_machine: bool) -> None:
     """Tell why codes do not arrive, and what to do. Exits with 0 (well), 1 (doubtful) or 2 (broken)."""
     from otp_service.commands.doctor import run
 
-    run(config, route=route, as_machine=as_machine)
+    run(config, route=route, url=url, as_machine=as_machine)
 
 
 @main.command("send-test")
@@ -158,6 +163,32 @@ def limits(  # noqa: PLR0917 - one argument for each option
     from otp_service.commands.limits import Wish, run
 
     run(config, address=address, client=client, wish=Wish(clear=clear, yes=yes, as_json=as_json))
+
+
+@main.command()
+@_CONFIG
+@click.option("--clear", is_flag=True, help="Forget the wrong codes of the day after showing them.")
+@click.option("--yes", is_flag=True, help="Do not ask before clearing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def alarm(config: Path | None, *, clear: bool, yes: bool, as_json: bool) -> None:
+    """Show the alarm for wrong codes of the whole service, and clear it on demand."""
+    from otp_service.commands.alarm import run
+    from otp_service.commands.limits import Wish
+
+    run(config, Wish(clear=clear, yes=yes, as_json=as_json))
+
+
+@main.command()
+@_CONFIG
+@click.option(
+    "--verification", "by_id", is_flag=True, help="Ask for a verification id, too, and show only it."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def history(config: Path | None, *, by_id: bool, as_json: bool) -> None:
+    """Show what became of the SMS to a phone in the last 24 hours. The phone is asked for."""
+    from otp_service.commands.history import run
+
+    run(config, by_id=by_id, as_json=as_json)
 
 
 @main.command()

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from otp_service import typed
 from otp_service.errors import InvalidCode
 
 LENGTH = 6
@@ -71,16 +72,18 @@ class Binding:
     phone: str
 
     def __repr__(self) -> str:
-        return f"Binding({self.verification_id})"
+        return f"Binding({self.client})"
 
 
 def parse(text: str) -> tuple[Code, frozenset[CodeType]]:
-    """Read what a person typed; return it with the code types it could belong to.
+    """Read what a person typed, in any spelling; return it with the code types it could belong to.
 
     Raises:
         InvalidCode: no code of any type looks like this; no attempt is used.
     """
-    folded = text.upper() if text.isascii() else text
+    if len(text) > typed.MAX_LENGTH:
+        raise InvalidCode
+    folded = typed.fold_code(text)
     shapes = frozenset(kind for kind, shape in _SHAPES.items() if shape.fullmatch(folded))
     if not shapes:
         raise InvalidCode

@@ -74,7 +74,7 @@ class Doubts:
 
     def _ask(self, doubt: Doubt, deadline: float) -> Finding:
         out_id = doubt.out_id
-        if not self._store.claim_inquiry(out_id.tag, out_id.verification_id, doubt.call):
+        if not self._store.claim_inquiry(out_id.tag, out_id.verification_hash, doubt.call):
             return Finding.SILENT  # somebody has just asked
         inquiry = Inquiry(
             phone=doubt.phone,
@@ -88,7 +88,9 @@ class Doubts:
         found = self._sender.inquire(inquiry, until)
         self._tell(doubt, found.finding, found.reason)
         if delivery := _SENT.get(found.finding):
-            report = DeliveryReport(out_id.tag, out_id.verification_id, out_id.number, delivery, found.reason)
+            report = DeliveryReport(
+                out_id.tag, out_id.verification_hash, out_id.number, delivery, found.reason
+            )
             self._store.report([report])
         return found.finding
 
@@ -102,7 +104,7 @@ class Doubts:
             phone=doubt.out_id.tag,
             phone_masked=str(doubt.phone),
             client=doubt.client,
-            verification_id=doubt.out_id.verification_id,
+            verification_hash=doubt.out_id.verification_hash,
             number=doubt.out_id.number,
             route=doubt.send.route,
             finding=finding.value,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from otp_service.errors import StoreUnavailable
 from otp_service.ports import Clock, Events, Store
 
@@ -12,7 +14,8 @@ SKEW = 60
 """Seconds between our clock and the store's that nobody should be content with: proofs are dated by ours."""
 
 _CLOCK = ""
-"""What the clock is remembered as, which is no client's name."""
+_PROXY = "X-Forwarded-For"
+"""What the clock and proxies are remembered as, which are no clients' names."""
 
 
 class Hints:
@@ -23,25 +26,42 @@ class Hints:
         self._clock = clock
         self._events = events
         self._told: dict[str, float] = {}
+        self._unnoted: set[str] = set()
 
     def without_address(self, client: str) -> None:
         """Note that *client* asked for an SMS without naming the end user's address.
 
         The limits of addresses are then skipped, which nobody would notice otherwise.
         """
-        if not self._is_due(client):
-            return
-        self._events.emit("client_ip_missing", client=client)
-        try:
-            self._store.note_unaddressed(client)
-        except StoreUnavailable:
-            del self._told[client]  # a hint is worth no failed request; it comes with the next one
+        if self._is_due(client):
+            self._events.emit("client_ip_missing", client=client)
+            self._unnoted.add(client)
+        self._note(client, lambda: self._store.note_unaddressed(client))
+
+    def unreadable_ip(self) -> None:
+        """Note that a trusted proxy has written something else than an address into `X-Forwarded-For`.
+
+        The proxy's own address counts then, so that everybody behind it shares the limits of one address.
+        """
+        if self._is_due(_PROXY):
+            self._events.emit("client_ip_unreadable")
+            self._unnoted.add(_PROXY)
+        self._note(_PROXY, self._store.note_unreadable_ip)
 
     def clock(self, store_now: float) -> None:
         """Note that it is *store_now* (unix seconds) by the clock of the store."""
         ahead = self._clock.now() - store_now
         if abs(ahead) > SKEW and self._is_due(_CLOCK):
             self._events.emit("clock_skew", seconds=round(ahead))
+
+    def _note(self, what: str, note: Callable[[], None]) -> None:
+        if what not in self._unnoted:
+            return
+        try:
+            note()
+        except StoreUnavailable:
+            return  # a hint is not worth a failed request; the next one tries again
+        self._unnoted.discard(what)
 
     def _is_due(self, what: str) -> bool:
         now = self._clock.monotonic()

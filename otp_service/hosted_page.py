@@ -1,7 +1,7 @@
-"""Hosted pages: what one remembers between two steps, sealed for the store. Touches nothing.
+"""Hosted pages: the state of one page between two steps, and its encryption for the store.
 
-A page is reached by its id and by nothing else: the store knows a tag of the id, and what lies there can be
-read with the keys of the service and the id together.
+The page id is a bearer secret that only the page's address holds. The store has a tag of the id; decrypting
+what it keeps takes a root secret of the service and the id.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ MAX_TURNS = 60
 
 _KEY_CHARACTERS = 32
 
+_FORMAT = 2
+"""The first byte of a sealed page. The former format, before AES-GCM, had no such byte and cannot be read."""
+
 
 class Step(StrEnum):
     """Where a page stands."""
@@ -40,13 +43,14 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The verification of a page. Times in unix seconds; *resend_at* is 0 when no SMS is left."""
+    """The verification of a page for *phone*. Times in unix seconds; *resend_at* is 0 if no SMS is left."""
 
-    verification_id: str
+    verification_id: str = field(repr=False)
     phone_masked: str
     code_type: str
     resend_at: float
     expires_at: float
+    phone: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,10 @@ class Trouble:
 class HostedPage:
     """One page. Times in unix seconds.
 
-    *browser* is the tag of the browser that opened it first, empty until then. *turn* counts the forms that
-    were sent; until *busy_until* one of them is at work. *phone* is what was typed last, *phones* how many
-    verifications were opened. *riddle* is the risk challenge to solve before *wish* (`phone` or `resend`)
-    comes true.
+    *is_counted*: it was opened, and counts against its client's quota. *browser* is the tag of the browser
+    that sent its first form, empty until then. *turn* counts the forms that were sent; until *busy_until* one
+    of them is at work. *phone* is what was typed last, *phones* how many verifications were opened. *riddle*
+    is the risk challenge to solve before *wish* (`phone` or `resend`) comes true.
     """
 
     client: str
@@ -74,6 +78,7 @@ class HostedPage:
     state: str
     locale: str
     ends_at: float
+    is_counted: bool = False
     browser: str = ""
     turn: int = 0
     busy_until: float = 0
@@ -92,20 +97,28 @@ class HostedPage:
 
 
 def sealed(page: HostedPage, keyring: Keyring, page_id: str, nonce: bytes) -> bytes:
-    """Return *page* as it lies in the store: the key's id, and the rest for nobody to read."""
-    kid = keyring.active_kid.encode()
+    """Return *page* encrypted for the store, under the active root; *nonce* as `seal` needs it.
+
+    The result: format u8 = 2 | key id: length u8 and bytes | nonce 12 | ciphertext | tag 16.
+    """
+    kid = keyring.active_kid
+    head = _head(kid)
     plain = json.dumps(asdict(page), separators=(",", ":")).encode()
-    return bytes([len(kid)]) + kid + seal(_key(keyring, keyring.active_kid, page_id), nonce, plain)
+    return head + seal(_key(keyring, kid, page_id), nonce, plain, head)
 
 
 def unsealed(kept: bytes, keyring: Keyring, page_id: str) -> HostedPage | None:
-    """Return the page that `sealed` made *kept* of; None when its key is gone or it is another page's."""
-    end = 1 + kept[0]
-    kid = kept[1:end].decode()
-    if kid not in keyring.by_kid:
-        return None
-    plain = unseal(_key(keyring, kid, page_id), kept[end:])
-    return None if plain is None else _read(json.loads(plain))
+    """Return the page that `sealed` encrypted.
+
+    None if the format is another, the key is not in *keyring*, or the page was sealed under another id or
+    changed.
+    """
+    for kid in keyring.by_kid:
+        head = _head(kid)
+        if kept.startswith(head):
+            plain = unseal(_key(keyring, kid, page_id), kept[len(head) :], head)
+            return None if plain is None else _read(json.loads(plain))
+    return None
 
 
 def browser_tag(keyring: Keyring, page_id: str, name: str) -> str:
@@ -125,6 +138,11 @@ def turn_of(keyring: Keyring, page_id: str, name: str, given: str, page: HostedP
         if hmac.compare_digest(form_key(keyring, page_id, name, turn).encode(), given.encode()):
             return turn
     return None
+
+
+def _head(kid: str) -> bytes:
+    """Return what stands before the nonce; the encryption authenticates it."""
+    return bytes([_FORMAT, len(kid.encode())]) + kid.encode()
 
 
 def _key(keyring: Keyring, kid: str, page_id: str) -> bytes:

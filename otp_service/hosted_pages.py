@@ -30,9 +30,13 @@ from otp_service.errors import (
 )
 from otp_service.hosted_page import HostedPage, Opened, Step, Trouble
 from otp_service.keyring import Keyring
-from otp_service.ports import Clock, PageStore
+from otp_service.ports import Clock, PageEvent, PageQuota, PageStore
+from otp_service.requester import network
 from otp_service.sealed import NONCE_BYTES
 from otp_service.service import Approved, Sent, Service
+
+CREATED_PER_OPENED = 10
+"""How many pages a client may create for each that it may have opened: many are only loaded, never used."""
 
 MAX_PHONES = 5
 """Verifications that may be opened on one page."""
@@ -127,19 +131,26 @@ class HostedPages:
     # ── for servers ──
 
     def create(
-        self, client: Client, *, purpose: str | None, return_url: str, state: str, locale: str
+        self,
+        client: Client,
+        *,
+        purpose: str | None,
+        return_url: str,
+        state: str,
+        locale: str,
+        client_ip: str | None = None,
     ) -> NewPage:
-        """Make a page that leads back to *return_url*, with *state*.
+        """Make a page that leads back to *return_url*, with *state*, for a visitor at *client_ip*.
 
         Raises:
-            InvalidRequest: the purpose or the return URL is not one of the client's.
-            LimitReached: the client has made too many.
+            InvalidRequest: the purpose or the return URL is not one of the client's, or the address is none.
+            LimitReached: the client has made too many, or too many for this address.
         """
         chosen = self._service.choose_purpose(client, purpose)
         if return_url not in client.return_urls:
             detail = "is not one of this client's"
             raise InvalidRequest([FieldError(pointer="/return_url", detail=detail)])
-        self._store.admit(client.id, client.pages_per_10_minutes)
+        self._count(PageEvent.CREATED, client, client_ip)
         page_id = self._drawn(hosted_page.ID_BYTES)
         ends_at = self._clock.now() + hosted_page.LIFE
         page = HostedPage(client.id, chosen, return_url, state, locale, ends_at)
@@ -149,15 +160,20 @@ class HostedPages:
     # ── for browsers ──
 
     def look(self, page_id: str, name: str) -> Look:
-        """Return how a page stands, for the browser that bears *name*; the first one is given a name.
+        """Return how a page stands, for the browser that bears *name*.
+
+        This changes nothing: previews and prefetches load pages, too. Until the first form is sent, every
+        browser is shown the page under a new name. A name that the browser already has is not used: somebody
+        else could have set its cookie.
 
         Raises:
             PageClosed: it is not there for this browser.
         """
         held = self._held(page_id)
-        if not held.page.browser:
-            held, name = self._bound(held)
-        self._admit(held, name)
+        if held.page.browser:
+            self._admit(held, name)
+        else:
+            name = self._drawn(hosted_page.NAME_BYTES)
         now = self._clock.now()
         if held.page.step is Step.DONE and now >= held.page.proof_ends_at:
             raise PageClosed(Closed.GONE)
@@ -165,16 +181,18 @@ class HostedPages:
         return Look(held.page, name, key, now, is_busy=now < held.page.busy_until)
 
     def act(self, page_id: str, name: str, form: Form, client_ip: str) -> tuple[str, OtpError | None]:
-        """Do what a *form* asks for, once; return the client and what went wrong, which the page then tells.
+        """Do what a *form* asks for, once. Return the client and what went wrong, which the page then tells.
 
-        A form that was sent before does nothing: the page shows what came of it.
+        The first form binds the page to the browser that sent it. A form that was sent before does nothing:
+        the page shows what came of it.
 
         Raises:
             PageClosed: it is not there for this browser.
             Forbidden: the form is none of this page's for this browser.
         """
         held = self._held(page_id)
-        self._admit(held, name)
+        if held.page.browser:
+            self._admit(held, name)
         page = held.page
         turn = hosted_page.turn_of(self._keyring, page_id, name, form.key, page)
         if turn is None:
@@ -184,7 +202,9 @@ class HostedPages:
         if page.turn >= hosted_page.MAX_TURNS:
             raise PageClosed(Closed.GONE)
         busy_until = self._clock.now() + self._patience
-        claimed = self._swapped(held, replace(page, turn=turn + 1, busy_until=busy_until, trouble=None))
+        tag = hosted_page.browser_tag(self._keyring, page_id, name)
+        begun = replace(page, browser=tag, turn=turn + 1, busy_until=busy_until, trouble=None)
+        claimed = self._swapped(held, begun)
         if claimed is None:
             return page.client, None  # another click was faster
         done, error = self._done(claimed.page, form, client_ip)
@@ -198,6 +218,12 @@ class HostedPages:
         if client is None:
             raise PageClosed(Closed.GONE)
         task = _Task(self._service, client, client_ip, self._clock.now())
+        if not page.is_counted:
+            try:
+                self._count(PageEvent.OPENED, client, client_ip)
+            except OtpError as error:
+                return task.troubled(replace(page, phone=form.phone), error), error
+            page = replace(page, is_counted=True)
         if form.wish == "phone":
             return task.phone(page, form.phone)
         if form.wish == "solve":
@@ -209,6 +235,20 @@ class HostedPages:
         # "change", or a form of a step that is over
         return replace(page, step=Step.PHONE, wish="", riddle={}), None
 
+    # ── quotas ──
+
+    def _count(self, event: PageEvent, client: Client, client_ip: str | None) -> None:
+        """Count one more page that was created or opened.
+
+        Raises:
+            InvalidRequest: *client_ip* is no address.
+            LimitReached: the client has too many already, or too many from this address.
+        """
+        factor = CREATED_PER_OPENED if event is PageEvent.CREATED else 1
+        quota = PageQuota(factor * client.pages_per_10_minutes, client.pages_per_address_per_10_minutes)
+        tag = self._keyring.address_tag(network(client_ip)) if client_ip else b""
+        self._store.admit(event, client.id, quota, base64.urlsafe_b64encode(tag).decode())
+
     # ── the page itself ──
 
     def _held(self, page_id: str) -> _Held:
@@ -218,15 +258,6 @@ class HostedPages:
         if not kept or not page:
             raise PageClosed(Closed.GONE)
         return _Held(page_id, tag, kept.version, page)
-
-    def _bound(self, held: _Held) -> tuple[_Held, str]:
-        """Give the page to the browser at hand, by a name that nobody knew before."""
-        name = self._drawn(hosted_page.NAME_BYTES)
-        tag = hosted_page.browser_tag(self._keyring, held.page_id, name)
-        bound = self._swapped(held, replace(held.page, browser=tag))
-        if bound is None:
-            raise PageClosed(Closed.TAKEN)
-        return bound, name
 
     def _admit(self, held: _Held, name: str) -> None:
         shown = hosted_page.browser_tag(self._keyring, held.page_id, name)
@@ -257,9 +288,10 @@ class _Task:
 
     def phone(self, page: HostedPage, phone: str) -> _Result:
         """Open a verification of *phone*, or go back to the one that was just opened."""
-        if page.opened and phone == page.phone and self.now < page.opened.expires_at:
-            return replace(page, step=Step.CODE), None
-        return self.send(replace(page, phone=phone, opened=None), "phone")
+        is_open = page.opened and self.now < page.opened.expires_at
+        if is_open and self.service.is_same_phone(phone, _phone_of(page)):
+            return replace(page, step=Step.CODE, phone=phone, wish="", riddle={}), None
+        return self.send(replace(page, phone=phone), "phone")
 
     def send(self, page: HostedPage, wish: str, solution: str = "") -> _Result:
         """Send the SMS of a new verification, or of the page's once more."""
@@ -272,20 +304,33 @@ class _Task:
         except ChallengeRequired as error:
             return replace(page, wish=wish, riddle=error.challenge), error
         except OtpError as error:
-            return self._troubled(page, error), error
+            return self.troubled(page, error), error
         return replace(page, step=Step.CODE, phones=phones, opened=_opened(sent)), None
 
     def code(self, page: HostedPage, opened: Opened, code: str) -> _Result:
         """Submit *code*; the right one makes the page's proof."""
         try:
             approved = self.service.verify(
-                self.client, page.phone, opened.verification_id, code, client_ip=self.client_ip
+                self.client,
+                _phone_of(page),
+                opened.verification_id,
+                code,
+                client_ip=self.client_ip,
+                is_public=True,
             )
         except WrongCode as error:
-            return self._troubled(page, error if error.attempts_left else AttemptsExhausted()), error
+            return self.troubled(page, error if error.attempts_left else AttemptsExhausted()), error
         except OtpError as error:
-            return self._troubled(page, error), error
+            return self.troubled(page, error), error
         return self._finished(page, approved), None
+
+    def troubled(self, page: HostedPage, error: OtpError) -> HostedPage:
+        """Tell of *error*; where the verification is over, another number or the same one begins anew."""
+        until = self.now + error.retry_after if isinstance(error, RetryableError) else 0
+        left = error.attempts_left if isinstance(error, WrongCode) else 0
+        told = replace(page, trouble=Trouble(error.code, until, left))
+        is_over = isinstance(error, (VerificationError, DestinationRejected)) and not left
+        return replace(told, step=Step.PHONE, opened=None) if is_over else told
 
     def _requested(self, page: HostedPage, solution: str) -> Sent:
         if page.phones >= MAX_PHONES:
@@ -296,26 +341,20 @@ class _Task:
             purpose=page.purpose,
             locale=page.locale,
             client_ip=self.client_ip,
+            is_public=True,
             risk_solution=solution,
         )
 
     def _resent(self, page: HostedPage, opened: Opened, solution: str) -> Sent:
         return self.service.resend(
             self.client,
-            page.phone,
+            _phone_of(page),
             opened.verification_id,
             locale=page.locale,
             client_ip=self.client_ip,
+            is_public=True,
             risk_solution=solution,
         )
-
-    def _troubled(self, page: HostedPage, error: OtpError) -> HostedPage:
-        """Tell of *error*; where the verification is over, another number or the same one begins anew."""
-        until = self.now + error.retry_after if isinstance(error, RetryableError) else 0
-        left = error.attempts_left if isinstance(error, WrongCode) else 0
-        told = replace(page, trouble=Trouble(error.code, until, left))
-        is_over = isinstance(error, (VerificationError, DestinationRejected)) and not left
-        return replace(told, step=Step.PHONE, opened=None) if is_over else told
 
     def _finished(self, page: HostedPage, approved: Approved) -> HostedPage:
         return replace(
@@ -328,12 +367,18 @@ class _Task:
         )
 
 
+def _phone_of(page: HostedPage) -> str:
+    """Return the phone of the page's verification; another number may have been typed since."""
+    return (page.opened and page.opened.phone) or page.phone
+
+
 def _opened(sent: Sent) -> Opened:
     verification = sent.verification
     return Opened(
-        verification_id=verification.verification_id,
+        verification_id=sent.verification_id,
         phone_masked=sent.phone.masked(),
         code_type=verification.code_type,
         resend_at=verification.resend_at or 0,
         expires_at=verification.expires_at,
+        phone=sent.phone.e164,
     )

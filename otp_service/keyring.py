@@ -19,6 +19,9 @@ TAG_BYTES = 12
 
 FINGERPRINT_BYTES = 16
 
+ID_BYTES = 16
+"""128 bits: nobody guesses the id of a verification."""
+
 MIN_SECRET_BYTES = 32
 
 
@@ -73,19 +76,34 @@ class Keyring:
         """Return the 16 characters that stand for a hosted page."""
         return _text(self._tag(b"page", page_id))
 
+    def verification_hash(self, verification_id: str) -> str:
+        """Return the 16 characters that stand for a verification in keys, logs and what providers are sent.
+
+        The id itself is a bearer secret: it is given to the asker and stands nowhere else.
+        """
+        return _text(self._tag(b"verification", verification_id))
+
+    def verification_id(self, seed: str) -> str:
+        """Return the id that a verification of *seed* (128 random bits) has.
+
+        An idempotency record holds the seed, from which only the holder of the key finds the id again.
+        """
+        mac = keyed_hash(self._tag_key, (b"verification_id", seed.encode()))
+        return base64.urlsafe_b64encode(mac[:ID_BYTES]).decode().rstrip("=")
+
     def tag_key_of(self, use: bytes) -> bytes:
         """Return the sub-key of the tag key for one *use*; it outlives the rotation of the roots."""
         return keyed_hash(self._tag_key, (b"sub-key", use))
 
-    def claim_tag(self, client: str, call: str, key: str) -> str:
-        """Return the 16 characters that stand for an idempotency key of one client's call."""
-        mac = keyed_hash(self._tag_key, (b"claim", client.encode(), call.encode(), key.encode()))
-        return _text(mac[:TAG_BYTES])
+    def claim_tag(self, client: str, caller: str, call: str, key: str) -> str:
+        """Return the 16 characters that stand for the idempotency *key* of one *call* by one *caller*."""
+        fields = (client.encode(), caller.encode(), call.encode(), key.encode())
+        return _text(keyed_hash(self._tag_key, (b"claim", *fields))[:TAG_BYTES])
 
-    def fingerprint(self, client: str, call: str, key: str, payload: bytes) -> bytes:
+    def fingerprint(self, client: str, caller: str, call: str, key: str, payload: bytes) -> bytes:
         """Return the 16 bytes that stand for what a call under an idempotency key has said."""
-        fields = (b"fingerprint", client.encode(), call.encode(), key.encode(), payload)
-        return keyed_hash(self._tag_key, fields)[:FINGERPRINT_BYTES]
+        fields = (client.encode(), caller.encode(), call.encode(), key.encode(), payload)
+        return keyed_hash(self._tag_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
 
     def _tag(self, label: bytes, value: str) -> bytes:
         return keyed_hash(self._tag_key, (b"tag", label, value.encode()))[:TAG_BYTES]

@@ -6,6 +6,7 @@ The numbers and the arithmetic behind them: docs/how-it-works.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +22,9 @@ class PhoneLimits:
     """What one phone may receive and how often its codes may be guessed wrong. Times in seconds.
 
     The send limits are at most Aliyun's own (1 per minute, 5 per hour, 10 per day), so that its flow
-    control is never woken.
+    control is never woken. Untrusted calls may use *untrusted_send_ratio* of the SMS and
+    *untrusted_failure_ratio* of the failures; the rest is kept for trusted calls, so that a stranger cannot
+    keep a phone's owner out.
     """
 
     cooldown: tuple[int, ...] = (60, 60, 120, 300)
@@ -32,10 +35,32 @@ class PhoneLimits:
     failures_per_day: int = 20
     slow_lane_at: int = 50
     lock_at: int = MAX_STREAK
+    untrusted_send_ratio: float = 0.8
+    untrusted_failure_ratio: float = 0.7
+
+    def untrusted_sends(self, limit: int) -> int:
+        """Return how many sends of *limit* untrusted calls may use; the rest is kept for trusted ones."""
+        return max(1, math.floor(limit * self.untrusted_send_ratio + _ROUNDING))
+
+    def untrusted_failures(self, limit: int) -> int:
+        """Return how many failures of *limit* untrusted calls may use; the rest is kept for trusted ones."""
+        return max(1, math.floor(limit * self.untrusted_failure_ratio + _ROUNDING))
 
 
-NO_SEND_LIMITS = PhoneLimits(sends_per_hour=0)
-"""Those of test phones: no SMS goes out, so none is counted; wrong codes are counted as ever."""
+_ROUNDING = 1e-9
+"""0.7 times 10 is 7, whatever floating point makes of it."""
+
+TEST_PHONE_SENDS_PER_HOUR = 60
+
+TEST_PHONE_LIMITS = PhoneLimits(
+    cooldown=(0,),
+    sends_per_hour=TEST_PHONE_SENDS_PER_HOUR,
+    sends_per_day=240,
+    sends_per_requester_per_hour=TEST_PHONE_SENDS_PER_HOUR,
+    untrusted_send_ratio=1.0,
+)
+"""Those of test phones. No SMS goes out, so they are far wider than those of phones; but what a test phone
+can write to the store has an end. Wrong codes are counted as for every phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +85,7 @@ class AddressLimits:
     phones_per_day: int = 20
     refused_at: int = 10
     verified_share: float = 0.5
-    attempts_per_10_minutes: int = 60
+    misses_per_10_minutes: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +93,18 @@ class GuardLimits:
     """When too few of the SMS of a day are verified.
 
     That is when more than *least* are not, and more than *share* times those that are. At *blocked_at* times
-    that nothing is sent.
+    that nothing is sent. *strict_share* of *least* may go unverified while pumping is under way.
     """
 
     least: int = 20
     share: float = 0.5
     blocked_at: int = 3
+    strict_share: float = 1 / 3
+
+    @property
+    def strict(self) -> int:
+        """How many may go unverified, and two more for each that is verified, while pumping is under way."""
+        return max(1, int(self.least * self.strict_share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +121,13 @@ class WrongCodeLimits:
 
     def level(self, wrong: int, approved: int) -> int:
         """Return 0, 1 where a risk challenge is asked for, or 2 for a hard one."""
-        if wrong >= max(self.hard_least, int(approved * self.hard_share)):
-            return 2
-        return 1 if wrong >= max(self.least, int(approved * self.share)) else 0
+        easy, hard = self.thresholds(approved)
+        return 2 if wrong >= hard else int(wrong >= easy)
+
+    def thresholds(self, approved: int) -> tuple[int, int]:
+        """Return from how many wrong codes on the level is 1, and from how many it is 2."""
+        easy = max(self.least, int(approved * self.share))
+        return easy, max(self.hard_least, int(approved * self.hard_share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +161,7 @@ def allowances(
         "address_sends_per_hour": Allowance(address.sends_per_hour * refused_at, HOUR),
         "address_sends_per_day": Allowance(address.sends_per_day * refused_at, DAY),
         "address_phones_per_day": Allowance(address.phones_per_day * refused_at, DAY),
-        "address_attempts_per_10_minutes": Allowance(address.attempts_per_10_minutes, 600),
+        "address_misses_per_10_minutes": Allowance(address.misses_per_10_minutes, 600),
         "client_sms_per_day": Allowance(client_sms_per_day, DAY),
         "service_sms_per_day": Allowance(service_sms_per_day, DAY),
     }

@@ -1,86 +1,109 @@
-"""Lines: written to a stream by a thread of their own, many at once. Touches a stream and a thread.
+"""Lines: written to a file descriptor by a thread of their own, many at once. Touches a thread and its file.
 
-A write of its own for every line would let go of the interpreter in the middle of each call, which under load
-costs more than the call's own work.
+A full disk or a pipe that nobody reads must cost lines and never a call, and a fork must neither repeat nor
+lose lines. logging's QueueHandler and QueueListener guarantee neither: their thread and their queue do not
+survive a fork, and they wait at the end for as long as the pipe is full.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO
+from queue import Empty, SimpleQueue
+
+from otp_service import forks
+
+STANDARD_OUTPUT = 1
 
 BATCH_SECONDS = 0.02
 """How long a line may wait for others; what a killed process has not yet written is lost."""
 
+DRAIN_SECONDS = 2.0
+"""How long the end of a process waits for its last lines to be written."""
+
 MAX_WAITING = 100_000
-"""Lines kept when nobody takes them; beyond that the oldest are dropped."""
+"""Lines kept when they cannot be written; further ones are dropped."""
 
 
 class LineWriter:
-    """Takes lines from any thread and never makes one wait; a stream that fails costs its lines only.
+    """Takes lines from any thread and never makes one wait; lines that cannot be written are dropped.
 
-    *dropped* is called for every line that nobody took in time, and for those that the stream refused.
+    *dropped* is called for each of them.
     """
 
-    def __init__(self, stream: BinaryIO, dropped: Callable[[], None] = lambda: None) -> None:
-        self._stream = stream
+    def __init__(self, file: int = STANDARD_OUTPUT, dropped: Callable[[], None] = lambda: None) -> None:
+        self._file = file
         self._dropped = dropped
-        self._is_closed = False
+        self._write = _unblocking_write()
         self._start()
-        os.register_at_fork(after_in_child=self._start)
+        forks.call_in_child(self._start)
 
     def write(self, line: bytes) -> int:
         """Take *line*."""
-        if len(self._waiting) >= MAX_WAITING:
+        if self._waiting.qsize() >= MAX_WAITING:
             self._dropped()
-        self._waiting.append(line)
-        if not self._wake.is_set():
-            self._wake.set()
+        else:
+            self._waiting.put(line)
         return len(line)
 
     def flush(self) -> None:
-        """Do nothing: lines are written soon, `drain` writes them now."""
+        """Do nothing: lines are written soon, and `drain` waits for that."""
 
     def drain(self) -> None:
-        """Write all lines that wait."""
-        with self._writing:
-            lines = self._take()
-            try:
-                self._stream.write(b"".join(lines))
-                self._stream.flush()
-            except (OSError, ValueError):  # a full disk, or a stream that was closed
-                for _ in lines:
-                    self._dropped()
+        """Wait until all lines taken so far are written, at most `DRAIN_SECONDS`."""
+        written = threading.Event()
+        self._waiting.put(written)
+        written.wait(DRAIN_SECONDS)
 
     def close(self) -> None:
-        """Write all lines that wait, and end the thread; what is written later is lost."""
-        self._is_closed = True
-        self._wake.set()
-        self.drain()
+        """End the thread after the lines taken so far; what is written later is lost."""
+        self._waiting.put(None)
+        self._thread.join(DRAIN_SECONDS)
 
     def _start(self) -> None:
-        """Begin with nothing: what waits in a process when it forks is for that process to write."""
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
-        self._wake = threading.Event()
-        self._writing = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
+        """Begin with nothing, in a child too: the lines that wait during a fork are the parent's to write."""
+        self._waiting: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, args=(self._waiting,), name="lines", daemon=True)
         self._thread.start()
 
-    def _run(self) -> None:
-        while not self._is_closed:
-            self._wake.wait()
+    def _run(self, waiting: SimpleQueue[bytes | threading.Event | None]) -> None:
+        while True:
+            taken = [waiting.get()]
             time.sleep(BATCH_SECONDS)
-            self._wake.clear()
-            self.drain()
+            if waiting is not self._waiting:
+                continue  # in a child, where gevent lets the parent's greenlets go on, for ever
+            with suppress(Empty):
+                while True:
+                    taken.append(waiting.get_nowait())
+            self._write_lines([item for item in taken if isinstance(item, bytes)])
+            for item in taken:
+                if isinstance(item, threading.Event):
+                    item.set()
+            if None in taken:
+                return
 
-    def _take(self) -> list[bytes]:
-        lines = []
-        with suppress(IndexError):
-            while True:
-                lines.append(self._waiting.popleft())
-        return lines
+    def _write_lines(self, lines: list[bytes]) -> None:
+        rest = b"".join(lines)
+        try:
+            while rest:
+                rest = rest[self._write(self._file, rest) :]
+        except OSError:  # a full disk, or a pipe that was closed
+            for _ in range(rest.count(b"\n")):
+                self._dropped()
+
+
+def _unblocking_write() -> Callable[[int, bytes], int]:
+    """Return what writes and holds up this thread only.
+
+    Where gevent makes threads greenlets, a write that blocks would hold up all of them.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey and monkey.is_module_patched("threading"):
+        from gevent.os import tp_write  # noqa: PLC0415 - only where gevent is in use
+
+        return tp_write
+    return os.write

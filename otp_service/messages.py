@@ -73,7 +73,22 @@ def choose(templates: Iterable[Template], sms: Sms) -> Template | None:
 
 def _speaks(template: Template, locale: str) -> bool:
     """Tell whether it is in that language; `en` serves `en-GB` as well, as in RFC 4647's lookup."""
-    return template.locale == ANY or f"{locale}-".lower().startswith(f"{template.locale}-".lower())
+    return template.locale == ANY or _fits(_subtags(template.locale), _subtags(locale))
+
+
+def _subtags(tag: str) -> list[str]:
+    return tag.lower().replace("_", "-").split("-")
+
+
+def _fits(wanted: list[str], given: list[str]) -> bool:
+    """Tell whether all subtags *wanted* are *given*, in this order (RFC 4647, extended filtering).
+
+    So `zh-CN` serves `zh-Hans-CN`.
+    """
+    if wanted[0] != given[0]:
+        return False
+    rest = iter(given[1:])
+    return all(any(subtag == other for other in rest) for subtag in wanted[1:])
 
 
 def _closeness(template: Template, country: str) -> tuple[bool, int, int]:

@@ -1,6 +1,6 @@
 """OutIds: what an SMS carries so that its report finds its record. Touches nothing.
 
-`<phone tag>.<verification_id>.<send number>.<mac>`: reports arrive unsigned, so the id authenticates itself,
+`<phone tag>.<verification tag>.<send number>.<mac>`: reports arrive unsigned, so the id authenticates itself,
 and it names its place, so no look-up key is needed.
 """
 
@@ -16,20 +16,20 @@ from typing import Self
 from otp_service.codes import keyed_hash
 
 MAC_BYTES = 8
-_FORM = re.compile(r"([\w-]{16})\.([\w-]{22})\.([1-9]\d{0,2})\.([\w-]{11})", re.ASCII)
+_FORM = re.compile(r"([\w-]{16})\.([\w-]{16})\.([1-9]\d{0,2})\.([\w-]{11})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class OutId:
-    """One send: the tag of its phone, its verification and its number from 1."""
+    """One send: the tags of its phone and of its verification, and its number from 1."""
 
     tag: str
-    verification_id: str
+    verification_hash: str
     number: int
 
     def signed(self, key: bytes) -> str:
         """Return the text that travels with the SMS."""
-        return f"{self.tag}.{self.verification_id}.{self.number}.{self._mac(key)}"
+        return f"{self.tag}.{self.verification_hash}.{self.number}.{self._mac(key)}"
 
     @classmethod
     def read(cls, text: str, keys: Iterable[bytes]) -> Self | None:
@@ -37,12 +37,12 @@ class OutId:
         form = _FORM.fullmatch(text)
         if form is None:
             return None
-        tag, verification_id, number, mac = form.groups()
-        out_id = cls(tag, verification_id, int(number))
+        tag, verification_hash, number, mac = form.groups()
+        out_id = cls(tag, verification_hash, int(number))
         if any(hmac.compare_digest(mac, out_id._mac(key)) for key in keys):
             return out_id
         return None
 
     def _mac(self, key: bytes) -> str:
-        fields = (b"out_id", self.tag.encode(), self.verification_id.encode(), str(self.number).encode())
+        fields = (b"out_id", self.tag.encode(), self.verification_hash.encode(), str(self.number).encode())
         return base64.urlsafe_b64encode(keyed_hash(key, fields)[:MAC_BYTES]).decode().rstrip("=")

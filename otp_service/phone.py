@@ -7,7 +7,6 @@ only this text may reach a store key or a provider.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,22 +14,38 @@ from typing import Any
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
+from otp_service import typed
 from otp_service.errors import DestinationBlocked, InvalidPhone
 
-MAX_TEXT = 64
-"""Characters of the longest spelling looked at; E.164 itself has at most 16."""
-
-_SPELLING = re.compile(r"(?:tel:)? *\(?\+?[\d ().\-\u2010-\u2015/]+", re.IGNORECASE)
-"""Digits and what people put between them, on one line. The parser alone would also take letters, extensions
-and parameters, and finds a number inside other text."""
-
-_SHORT = 9
-"""Characters of a number of which a mask shows nothing."""
+_SPELLING = re.compile(r"(?:[Tt][Ee][Ll]:)? *\(?\+?[0-9 ().\-/]+")
+"""Digits and what people put between them. The parser alone would also take letters, extensions and
+parameters, and finds a number inside other text."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 _DECIDED_BY_SHAPE = frozenset({"CN"})
 """Countries of which a test shows, prefix by prefix, that the mobile pattern decides as the parser does."""
+
+_RENUMBERED = (
+    # Mexico dropped the 1 of mobile numbers, and the prefixes 01, 044 and 045, on 2019-08-03.
+    # Source: ITU-T E.129, National Numbering Plan of Mexico.
+    (re.compile(r"\+52(?:1|01|044|045)([2-9][0-9]{9})"), r"+52\1"),
+    # Benin put 01 before all numbers of eight digits on 2024-11-30.
+    # Source: ITU-T E.129, National Numbering Plan of Benin.
+    (re.compile(r"\+229([0-9]{8})"), r"+22901\1"),
+    # Argentina: only calls from abroad to mobiles have the 9. Without it, nobody can tell a mobile number
+    # from a landline, and an SMS goes to the number with the 9.
+    # Source: ITU-T E.129, National Numbering Plan of Argentina.
+    (re.compile(r"\+54([123][0-9]{9})"), r"+549\1"),
+)
+"""Spellings that a country has given up or uses beside others, and the one that we keep."""
+
+_GIVEN_UP = re.compile(r"\+241(?:0[0-9]{7}|[0-9]{7})")
+"""Gabon's numbers before 2019-07-11. The parser takes them beside the eight digits that they became, as other
+numbers. Source: ITU-T E.129, National Numbering Plan of Gabon."""
+
+_TRUNKS = ("044", "045", "01", "06", "0", "1", "8")
+"""What people put before national numbers, and take along behind the calling code. The longest come first."""
 
 _KINDS = {
     PhoneNumberType.MOBILE: "mobile",
@@ -63,10 +78,7 @@ class Phone:
 
     def masked(self) -> str:
         """Return the number for people, at least four digits hidden: `+86 138****8000`."""
-        digits = self.national
-        hidden = max(4, len(digits) - 7)
-        head = (len(digits) - hidden) // 2
-        return f"+{self.country_code} {digits[:head]}{'*' * hidden}{digits[head + hidden :]}"
+        return _masked(self.country_code, self.national)
 
     __str__ = masked
 
@@ -75,17 +87,35 @@ class Phone:
 
 
 def mask(number: str) -> str:
-    """Return any E.164 *number* for people, at least four digits hidden: `+86138****8000`."""
-    return f"{number[:-8]}****{number[-4:]}" if len(number) > _SHORT else "****"
+    """Return any E.164 *number* as `Phone.masked` shows it; of what is no number, nothing."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except NumberParseException:
+        return "****"
+    return _masked(parsed.country_code or 0, phonenumbers.national_significant_number(parsed))
+
+
+def _masked(country_code: int, digits: str) -> str:
+    hidden = max(4, len(digits) - 7)
+    head = max(0, len(digits) - hidden) // 2
+    return f"+{country_code} {digits[:head]}{'*' * hidden}{digits[head + hidden :]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Dialing:
-    """How people write numbers of an ISO *country*: the calling *code*, then *groups* of so many digits."""
+    """How people write numbers of an ISO *country*: the calling *code*, then *groups* of so many digits.
+
+    *lengths* are the numbers of digits that a mobile number may have after the calling code. *repeats_code*:
+    such a number may begin with the digits of the calling code once more. *trunk*: digits that many write
+    between calling code and number, the longest first; no mobile number begins with them.
+    """
 
     country: str
     code: int
     groups: tuple[int, ...]
+    lengths: tuple[int, ...]
+    repeats_code: bool
+    trunk: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +127,12 @@ class PhoneRules:
     kinds: frozenset[str] = frozenset({"mobile"})
 
 
+def calling_code(country: str) -> int:
+    """Return the calling code of *country*, one of `COUNTRIES`."""
+    return int(phonenumbers.country_code_for_region(country))
+
+
+@cache
 def dialing(country: str) -> Dialing:
     """Return how numbers of *country*, one of `COUNTRIES`, are written after their calling code."""
     code = phonenumbers.country_code_for_region(country)
@@ -104,7 +140,38 @@ def dialing(country: str) -> Dialing:
         country, PhoneNumberType.MOBILE
     ) or phonenumbers.example_number(country)
     written = phonenumbers.format_number(example, PhoneNumberFormat.INTERNATIONAL)
-    return Dialing(country, code, tuple(map(len, re.findall(r"\d+", written)))[1:])
+    groups = tuple(map(len, re.findall(r"\d+", written)))[1:]
+    metadata: Any = phonenumbers.PhoneMetadata.metadata_for_region(country)
+    mobile = metadata.mobile
+    possible = mobile.possible_length if mobile else ()
+    lengths = tuple(sorted({sum(groups), *(length for length in possible if length > 0)}))
+    pattern = (mobile and mobile.national_number_pattern) or ""
+    trunk = tuple(
+        digits
+        for digits in _TRUNKS
+        if _is_dropped(digits, example) and not _matches_beginning(pattern, digits, lengths)
+    )
+    return Dialing(country, code, groups, lengths, _matches_beginning(pattern, str(code), lengths), trunk)
+
+
+def _is_dropped(digits: str, number: phonenumbers.PhoneNumber) -> bool:
+    """Tell whether *number* is the same one with *digits* before its national part."""
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    prefix = f"+{number.country_code}"
+    try:
+        other = parse(
+            f"{prefix}{digits}{e164[len(prefix) :]}", PhoneRules(countries=COUNTRIES, kinds=frozenset(KINDS))
+        )
+    except (InvalidPhone, DestinationBlocked):
+        return False
+    return other.e164 == e164
+
+
+def _matches_beginning(pattern: str, start: str, lengths: tuple[int, ...]) -> bool:
+    """Tell whether *pattern* matches a number that begins with *start*, by trying what may follow."""
+    shape = re.compile(pattern)
+    texts = [f"{start}{head:03d}555555555555" for head in range(1000)]
+    return any(shape.fullmatch(text, 0, length) for length in lengths for text in texts)
 
 
 def parse(text: str, rules: PhoneRules) -> Phone:
@@ -116,8 +183,12 @@ def parse(text: str, rules: PhoneRules) -> Phone:
     """
     if phone := _canonical(text, rules):
         return phone
-    number = _number(_plain(text), rules.default_region)
+    plain = _plain(text)
+    number = _current(_number(plain, rules.default_region))
     number_type = phonenumbers.number_type(number)  # UNKNOWN: what is_valid_number() asks, at twice the price
+    if number_type == PhoneNumberType.UNKNOWN and (international := _without_zero(plain, rules)):
+        number = _current(_number(international, rules.default_region))
+        number_type = phonenumbers.number_type(number)
     if number.extension or number_type == PhoneNumberType.UNKNOWN:
         raise InvalidPhone
     country = phonenumbers.region_code_for_number(number) or ""
@@ -160,14 +231,31 @@ def _shape_of(country: str) -> _Shape | None:
 
 
 def _plain(text: str) -> str:
-    """Fold full-width forms and drop invisible direction marks; refuse what is no spelling of a number."""
-    if len(text) > MAX_TEXT:
+    """Fold what was typed; refuse what is no spelling of a number."""
+    if len(text) > typed.MAX_LENGTH:
         raise InvalidPhone
-    folded = unicodedata.normalize("NFKC", text)
-    visible = "".join(c for c in folded if unicodedata.category(c) != "Cf").strip(" \t\u3000")
-    if not _SPELLING.fullmatch(visible):
+    folded = typed.fold(text).strip(" ")
+    if not _SPELLING.fullmatch(folded):
         raise InvalidPhone
-    return visible
+    return folded
+
+
+def _without_zero(text: str, rules: PhoneRules) -> str:
+    """Return `0971…` as `+971…`: people put the zero of a national number before the calling code, too."""
+    digits = re.sub(r"[^0-9+]", "", text)
+    code = calling_code(rules.default_region)
+    return f"+{digits[1:]}" if digits.startswith(f"0{code}") else ""
+
+
+def _current(number: phonenumbers.PhoneNumber) -> phonenumbers.PhoneNumber:
+    """Return *number* as its country writes it today, so that two spellings are never two numbers."""
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    if _GIVEN_UP.fullmatch(e164):
+        raise InvalidPhone
+    for old, new in _RENUMBERED:
+        if not number.extension and old.fullmatch(e164):
+            return _number(old.sub(new, e164), "ZZ")
+    return number
 
 
 def _number(text: str, region: str) -> phonenumbers.PhoneNumber:

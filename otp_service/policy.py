@@ -25,6 +25,9 @@ class GuardMode(StrEnum):
 GUARDED = ("country", "prefix", "client", "address")
 """The kinds of scopes in which sent and verified are counted."""
 
+BROAD = frozenset({"country", "client"})
+"""Those that hold so many people that they only make the others strict; the others are narrow."""
+
 
 @dataclass(frozen=True, slots=True)
 class RiskPolicy:

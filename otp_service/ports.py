@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -52,11 +52,15 @@ class Notes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PhoneSlot:
-    """The place of one phone in the store: its tag, its limits, and who asks (12 bytes, empty: not known)."""
+    """The place of one phone in the store: its tag, its limits, and who asks (12 bytes, empty: not known).
+
+    *known_device*: a server recognises the device or session of the person who asks.
+    """
 
     tag: str
     limits: PhoneLimits
     requester: bytes = b""
+    known_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +78,41 @@ class GuardScope:
     kind: str = field(compare=False)
     name: str
     limits: GuardLimits = field(compare=False)
+    is_broad: bool = field(default=False, compare=False)
+
+
+class GuardState(IntEnum):
+    """How a narrow scope stands; one that is not calm accounts for its SMS, and the broad ones do not."""
+
+    CALM = 2
+    SUSPECT = 3
+    TRIPPED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class GuardReading:
-    """What one scope has counted in a day; *level* 1 is suspicious, 2 beyond doubt."""
+    """What one scope has counted in a day.
+
+    Of a narrow scope *level* 1 is suspicious, 2 beyond doubt; *is_suspect*: it is suspicious where one is
+    strict. *state* is what the broad scopes that sent there were told. Of a broad scope *level* 1 makes the
+    narrow ones strict, 2 asks everybody.
+    """
 
     kind: str
     level: int
     unverified: int
     sent: int
     verified: int
+    is_broad: bool = False
+    is_suspect: bool = False
+    state: GuardState = GuardState.CALM
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """An idempotency key of one client's call: *tag* names it, *fingerprint* (16 bytes) is the payload's.
 
-    *what* is what the call is about: the verification_id, and which send of it.
+    *what* is what its success is told by: the seed of a new verification's id, or a verification's tag.
     """
 
     tag: str
@@ -179,6 +200,7 @@ class Counted:
 class Standing:
     """What a peek at a phone tells: nothing forbids a send now, and whether the phone is known.
 
+    *is_trusted*: the requester verified this phone lately, or a server recognises the person's device.
     *now* (unix seconds, of the store's clock), *purpose* and *last* send are those of a verification.
     *is_slow*: after so many wrong codes in a row the phone gets one attempt a day, for a risk challenge.
     *refusal* is why no SMS may go out now, the one that takes longest to pass; *suspicions* name what asks
@@ -197,13 +219,14 @@ class Standing:
     counted: Counted = Counted()
     solved: bool = False
     claim: ClaimReading | None = None
+    is_trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NewVerification:
     """A verification to open. *ttl* in seconds; *digest* and *salt* are all that is kept of the code."""
 
-    verification_id: str
+    verification_hash: str
     client: str
     purpose: str
     code_type: CodeType
@@ -241,17 +264,19 @@ class Settlement(StrEnum):
 class SendRecord:
     """What the store learns of one send. *wait* (seconds) is the provider's window when throttled.
 
-    *ttl* (seconds) is what a resend that went out gives the verification to live; *taken_at* (unix seconds of
+    *provider_code* is what the provider said. *ttl* (seconds) is what a resend that went out gives the
+    verification to live; *taken_at* (unix seconds of
     the store's clock) is when the budgets were taken.
     """
 
-    verification_id: str
+    verification_hash: str
     number: int
     settlement: Settlement
     route: str = ""
     wait: int = 0
     ttl: int = 0
     taken_at: float = 0
+    provider_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +287,7 @@ class DeliveryReport:
     """
 
     tag: str
-    verification_id: str
+    verification_hash: str
     number: int
     delivery: Delivery
     reason: str = ""
@@ -279,13 +304,25 @@ class Reported:
 
 
 class Store(Protocol):
-    """The service's memory. Every method is one round trip and raises StoreUnavailable when it fails."""
+    """The service's memory. Every method is one round trip and raises StoreUnavailable when it fails.
 
-    def peek(self, slot: PhoneSlot, attempts: int, knock: Knock) -> Standing:
+    It is told the tags of phones and verifications, never a number or an id. With *opener_only* a
+    verification is found only for the requester that opened it; for others it is as if it were unknown.
+    """
+
+    def peek(self, slot: PhoneSlot, client: str, attempts: int, knock: Knock) -> Standing:
         """First flush of a new verification of *attempts*: ask whether an SMS may go out now."""
         ...
 
-    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str, knock: Knock) -> Standing:
+    def peek_resend(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        verification_hash: str,
+        knock: Knock,
+        *,
+        opener_only: bool = False,
+    ) -> Standing:
         """First flush of a resend: ask whether this verification may get another SMS now.
 
         The refusal may be a VerificationError: unknown, or ended, or too old for a resend.
@@ -318,7 +355,7 @@ class Store(Protocol):
         self,
         slot: PhoneSlot,
         client: str,
-        verification_id: str,
+        verification_hash: str,
         ttl: int,
         budgets: Mapping[Budget, int],
     ) -> Reopened:
@@ -349,7 +386,7 @@ class Store(Protocol):
         """Book what became of sends; states only move forward. None for what is no longer remembered."""
         ...
 
-    def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
+    def claim_inquiry(self, tag: str, verification_hash: str, call: str) -> bool:
         """Tell whether *call* may ask a provider about this verification; not if it has just done so."""
         ...
 
@@ -357,8 +394,10 @@ class Store(Protocol):
         self,
         slot: PhoneSlot,
         client: str,
-        verification_id: str,
+        verification_hash: str,
         attempt: Attempt,
+        *,
+        opener_only: bool = False,
     ) -> Approval:
         """Count one attempt and compare; return what is now approved.
 
@@ -370,7 +409,9 @@ class Store(Protocol):
         """
         ...
 
-    def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
+    def read(
+        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> Verification:
         """Return the verification as it stands.
 
         Raises:
@@ -378,7 +419,9 @@ class Store(Protocol):
         """
         ...
 
-    def cancel(self, slot: PhoneSlot, client: str, verification_id: str) -> None:
+    def cancel(
+        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> None:
         """End a pending verification; canceling a canceled one changes nothing.
 
         Raises:
@@ -386,8 +429,8 @@ class Store(Protocol):
         """
         ...
 
-    def redeem(self, tag: str, verification_id: str, ttl: int, call: bytes = b"") -> bool:
-        """Mark the proof of *verification_id* as used, for *ttl* seconds; True if this *call* did so before.
+    def redeem(self, tag: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
+        """Mark the proof of a verification as used, for *ttl* seconds; True if this *call* did so before.
 
         Raises:
             ProofRedeemed: it was used before.
@@ -400,6 +443,10 @@ class Store(Protocol):
 
     def note_unaddressed(self, client: str) -> None:
         """Remember for some days that *client* does not name the end user's address."""
+        ...
+
+    def note_unreadable_ip(self) -> None:
+        """Remember for some days that a trusted proxy did not write an address."""
         ...
 
     def check(self) -> bool:
@@ -419,14 +466,30 @@ class KeptPage:
     sealed: bytes = field(repr=False)
 
 
+class PageEvent(StrEnum):
+    """What hosted pages are counted for."""
+
+    CREATED = "created"
+    OPENED = "opened"
+    """The first form was sent; loading a page does not open it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuota:
+    """How many hosted pages a client may have in ten minutes, and how many of them from one address."""
+
+    total: int
+    per_address: int
+
+
 class PageStore(Protocol):
     """Where hosted pages lie. Every method is one round trip and raises StoreUnavailable when it fails."""
 
-    def admit(self, client: str, limit: int) -> None:
-        """Count a new page of *client*.
+    def admit(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
+        """Count one more *event* of a page of *client*, from the *address* with that tag; empty: unknown.
 
         Raises:
-            LimitReached: it has made *limit* of them in ten minutes.
+            LimitReached: *quota* is used up; nothing was counted.
         """
         ...
 
@@ -480,16 +543,25 @@ class Ledger(Protocol):
     What is refused by them may be exceeded by as much as happens in that time, by every process.
     """
 
-    def admit_attempt(self, address: AddressSlot) -> None:
-        """Count an attempt from *address*.
+    def record_miss(self, address: AddressSlot) -> None:
+        """Count a call from *address* about a verification that does not exist, or is another phone's."""
+        ...
 
-        Raises:
-            LimitReached: there were too many in ten minutes.
+    def seconds_until_misses_allowed(self, address: AddressSlot) -> int:
+        """Return for how long *address* has used up its misses of ten minutes; 0 if it has not."""
+        ...
+
+    def sent(
+        self, guards: Sequence[GuardScope], *, is_counted: bool = False, is_urgent: bool = False
+    ) -> None:
+        """Note an SMS that went out, in its scopes.
+
+        *is_counted*: the first flush has counted it in the narrow ones. *is_urgent*: others should know soon.
         """
         ...
 
-    def sent(self, guards: Sequence[GuardScope]) -> None:
-        """Note an SMS in scopes that are only watched."""
+    def look_at(self, guards: Sequence[GuardScope]) -> None:
+        """Note that a narrow scope of *guards* was found to have tripped."""
         ...
 
     def wrong_code(self) -> None:
@@ -499,10 +571,7 @@ class Ledger(Protocol):
     def approved(
         self, tag: str, wrong: int, address: AddressSlot | None, guards: Sequence[GuardScope]
     ) -> None:
-        """Note that the phone *tag* was verified, after so many *wrong* codes, which were no guesses then.
-
-        The *address* gets its attempt back, since the right code was none of a guesser's.
-        """
+        """Note that the phone *tag* was verified, after so many *wrong* codes, which were no guesses then."""
         ...
 
     def alarm(self) -> int:

@@ -41,7 +41,7 @@ TEST = "test"
 class Proof:
     """The claims of a proof. Times in unix seconds; `verification_id` is also its `jti`.
 
-    `phone` is the full number in E.164; `repr` does not show it.
+    `phone` is the full number in E.164; `repr` shows neither it nor the id.
     """
 
     issuer: str
@@ -54,7 +54,7 @@ class Proof:
     amr: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"Proof({self.verification_id}, {self.client}, {self.purpose})"
+        return f"Proof({self.client}, {self.purpose})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,23 @@ class Repeat:
     payload: bytes = field(repr=False)
 
 
-def claim(keyring: Keyring, client: str, call: str, repeat: Repeat, what: str = "") -> Claim:
-    """Return the claim of *client*'s *call*. No other client, and no other call, can meet it."""
+SERVER = "server"
+"""The caller of every call with a secret key: whoever holds one of a client's secret keys is the client."""
+
+
+def browser_at(client_ip_hash: str) -> str:
+    """Return the caller of a call with a publishable key, which anybody can copy: the requester's address."""
+    return f"browser:{client_ip_hash}"
+
+
+def claim(keyring: Keyring, client: str, repeat: Repeat, *, caller: str, call: str, what: str = "") -> Claim:
+    """Return the idempotency record of one *call*; its key means nothing to another client, caller or call.
+
+    *caller* is `SERVER` or a `browser_at` some address.
+    """
+    scope = (client, caller, call, repeat.key)
     return Claim(
-        tag=keyring.claim_tag(client, call, repeat.key),
-        fingerprint=keyring.fingerprint(client, call, repeat.key, repeat.payload),
-        what=what,
+        tag=keyring.claim_tag(*scope), fingerprint=keyring.fingerprint(*scope, repeat.payload), what=what
     )
 
 

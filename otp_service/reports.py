@@ -31,6 +31,9 @@ _DELIVERIES = {
 
 _ID_BYTES = 16
 
+MAX_DESCRIBED = 10
+"""Unreadable items of one body whose form is recorded; all of them are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -44,6 +47,7 @@ class Taken:
     foreign: int = 0
     """Without an out id of ours."""
     malformed: int = 0
+    """Items that cannot be read, or one for a body that cannot."""
     forwarded: int = 0
     """Replies that somebody has taken."""
     dropped: int = 0
@@ -73,13 +77,37 @@ class Reports:
             BadReports: the body holds no items at all.
             StoreUnavailable: nobody knows what was booked; the body must be told again.
         """
-        items, malformed = _read(aliyun.read_body(body))
+        items, malformed = self._read(self._read_body(body))
         counts = Counter(malformed=malformed)
         counts.update(self._book([item for item in items if isinstance(item, SmsReport)]))
         counts.update(self._forward(item, deadline) for item in items if isinstance(item, SmsUp))
         taken = Taken(**counts)
-        self._events.emit("reports", **{name: getattr(taken, name) for name in Taken.__slots__})
+        self._tell(taken)
         return taken
+
+    def _read_body(self, body: bytes) -> list[object]:
+        try:
+            return aliyun.read_body(body)
+        except BadReports:
+            self._events.emit("report_unreadable", part="body", fields=[], bytes=len(body))
+            self._tell(Taken(malformed=1))
+            raise
+
+    def _read(self, items: Iterable[object]) -> tuple[list[SmsReport | SmsUp], int]:
+        """Return what can be read, and how many items cannot; the form of each of those is recorded."""
+        read: list[SmsReport | SmsUp] = []
+        malformed = 0
+        for item in items:
+            try:
+                read.append(aliyun.read_item(item))
+            except BadReports:
+                malformed += 1
+                if malformed <= MAX_DESCRIBED:
+                    self._events.emit("report_unreadable", part="item", fields=aliyun.describe_item(item))
+        return read, malformed
+
+    def _tell(self, taken: Taken) -> None:
+        self._events.emit("reports", **{name: getattr(taken, name) for name in Taken.__slots__})
 
     # ── reports ──
 
@@ -104,7 +132,7 @@ class Reports:
             phone=out_id.tag,
             client=reported.client,
             purpose=reported.purpose,
-            verification_id=out_id.verification_id,
+            verification_hash=out_id.verification_hash,
             number=out_id.number,
             route=reported.route,
             delivery=_DELIVERIES[item.delivery].value,
@@ -153,21 +181,9 @@ class Reports:
         return "sms_" + base64.urlsafe_b64encode(mac[:_ID_BYTES]).decode().rstrip("=")
 
 
-def _read(items: Iterable[object]) -> tuple[list[SmsReport | SmsUp], int]:
-    """Return what can be read, and how many items can't."""
-    read: list[SmsReport | SmsUp] = []
-    malformed = 0
-    for item in items:
-        try:
-            read.append(aliyun.read_item(item))
-        except BadReports:
-            malformed += 1
-    return read, malformed
-
-
 def _delivery_report(out_id: OutId, item: SmsReport) -> DeliveryReport:
     delivery = _DELIVERIES[item.delivery]
-    return DeliveryReport(out_id.tag, out_id.verification_id, out_id.number, delivery, item.code)
+    return DeliveryReport(out_id.tag, out_id.verification_hash, out_id.number, delivery, item.code)
 
 
 def _e164(number: str) -> str:

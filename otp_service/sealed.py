@@ -1,48 +1,37 @@
-"""Sealed bytes: whoever holds them without the key can neither read nor change them. Touches nothing.
+"""Authenticated encryption: AES-256-GCM, as the library `cryptography` implements it.
 
-HMAC-SHA256 does both. In counter mode, under a nonce that is never used twice with the same key, it gives the
-bytes that hide the plain ones; under a key of its own it then signs what was hidden. The standard library has
-no cipher, and a few hundred bytes now and then are not worth a dependency.
+Without the key, sealed bytes can be neither read nor changed. This module is the only one that imports
+`cryptography`.
 """
 
 from __future__ import annotations
 
-import hmac
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from otp_service.codes import keyed_hash
+KEY_BYTES = 32
 
-NONCE_BYTES = 16
-MAC_BYTES = 16
-BLOCK_BYTES = 32
-"""What one HMAC-SHA256 gives."""
+NONCE_BYTES = 12
+"""96 bits, the nonce size that NIST SP 800-38D recommends for GCM."""
 
-
-def seal(key: bytes, nonce: bytes, plain: bytes) -> bytes:
-    """Return *plain* as nobody can read it without *key*; *nonce* are fresh random `NONCE_BYTES`."""
-    hidden = _hidden(key, nonce, plain)
-    return nonce + _mac(key, nonce, hidden) + hidden
+TAG_BYTES = 16
 
 
-def unseal(key: bytes, sealed: bytes) -> bytes | None:
-    """Return what was sealed with *key*; None when it was sealed with another, or changed since."""
-    nonce, mac, hidden = (
-        sealed[:NONCE_BYTES],
-        sealed[NONCE_BYTES : NONCE_BYTES + MAC_BYTES],
-        sealed[NONCE_BYTES + MAC_BYTES :],
-    )
-    if not hmac.compare_digest(mac, _mac(key, nonce, hidden)):
+def seal(key: bytes, nonce: bytes, plain: bytes, associated: bytes) -> bytes:
+    """Encrypt *plain* and authenticate it together with *associated*, which is not part of the result.
+
+    Returns the nonce, the ciphertext and the tag: `NONCE_BYTES + TAG_BYTES` more than *plain* has. *key* has
+    `KEY_BYTES`. *nonce* has `NONCE_BYTES`, random and new for every call: two texts under the same key and
+    nonce reveal each other.
+    """
+    return nonce + AESGCM(key).encrypt(nonce, plain, associated)
+
+
+def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes | None:
+    """Decrypt what `seal` returned; None if the key or *associated* differ or any byte has changed."""
+    if len(sealed) < NONCE_BYTES + TAG_BYTES:
         return None
-    return _hidden(key, nonce, hidden)
-
-
-def _hidden(key: bytes, nonce: bytes, plain: bytes) -> bytes:
-    """Return *plain* hidden, or hidden bytes plain: the same bytes are laid over both."""
-    hiding = keyed_hash(key, (b"sealed", b"hide"))
-    blocks = range(-(-len(plain) // BLOCK_BYTES))
-    pad = b"".join(keyed_hash(hiding, (nonce, block.to_bytes(4, "big"))) for block in blocks)
-    return bytes(a ^ b for a, b in zip(plain, pad, strict=False))
-
-
-def _mac(key: bytes, nonce: bytes, hidden: bytes) -> bytes:
-    signing = keyed_hash(key, (b"sealed", b"sign"))
-    return keyed_hash(signing, (nonce, hidden))[:MAC_BYTES]
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
+    except InvalidTag:
+        return None

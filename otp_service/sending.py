@@ -5,7 +5,7 @@ The record can be verified before the SMS is sent, because this process may die 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from otp_service import codes
 from otp_service.ask import Ask
@@ -61,6 +61,7 @@ class Sent:
     *replayed*: this call repeats an earlier one; *uncertain*: whether that one has sent is not known.
     """
 
+    verification_id: str = field(repr=False)
     verification: Verification
     phone: Phone
     by_this_call: bool = True
@@ -77,7 +78,8 @@ class Order:
     """
 
     ask: Ask
-    verification_id: str
+    verification_id: str = field(repr=False)
+    verification_hash: str
     permit: SendPermit | None
     known: bool
     claim: Claim | None = None
@@ -125,7 +127,7 @@ class Sending:
         binding = Binding(order.verification_id, ask.client.id, ask.phone.e164)
         code = ask.test_code or codes.derive(keys.code, salt, binding, code_type)
         new = NewVerification(
-            verification_id=order.verification_id,
+            verification_hash=order.verification_hash,
             client=ask.client.id,
             purpose=purpose,
             code_type=code_type,
@@ -150,7 +152,7 @@ class Sending:
         reopened = self._store.reopen(
             ask.slot,
             ask.client.id,
-            order.verification_id,
+            order.verification_hash,
             self._policy.code_limits.ttl,
             self._open_budgets(order),
         )
@@ -182,10 +184,10 @@ class Sending:
         self._hints.clock(settled.now)
         if error := _refusal(outcome):
             raise error
-        return Sent(settled.capped(opened.sends_left), ask.phone)
+        return Sent(order.verification_id, settled.capped(opened.sends_left), ask.phone)
 
     def _sms(self, ask: Ask, opened: Verification, number: int, code: Code) -> Sms:
-        out_id = OutId(ask.slot.tag, opened.verification_id, number)
+        out_id = OutId(ask.slot.tag, opened.verification_hash, number)
         return Sms(
             phone=ask.phone,
             client=ask.client.id,
@@ -224,13 +226,14 @@ class Sending:
     ) -> Verification | None:
         ask = order.ask
         record = SendRecord(
-            verification_id=opened.verification_id,
+            verification_hash=opened.verification_hash,
             number=number,
             settlement=settlement,
             route=outcome.route,
             wait=outcome.wait,
             ttl=self._policy.code_limits.ttl,
             taken_at=opened.now,
+            provider_code=outcome.provider_code,
         )
         is_out = settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN)
         refund = () if is_out or order.permit is None else self._budgets(ask.client)
@@ -246,7 +249,7 @@ class Sending:
             phone_masked=str(ask.phone),
             country=ask.phone.country,
             client=ask.client.id,
-            verification_id=opened.verification_id,
+            verification_hash=opened.verification_hash,
             number=number,
             outcome=settlement.value,
             route=outcome.route,

@@ -1,109 +1,23 @@
-"""The servers: granian with worker processes for production, one thread for development. Touches sockets."""
+"""The server for development, one thread of this process. Touches sockets."""
 
 from __future__ import annotations
 
-import os
-import resource
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, suppress
-from functools import partial
 from io import StringIO
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self, TypeVar
 from wsgiref.types import StartResponse, WSGIApplication
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from otp_service import wakeups
-from otp_service.settings import Settings
-
-# granian's allocator (jemalloc) would keep what a thread has freed for that thread, and there are hundreds.
-# It reads this once, when granian is loaded.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "tcache:false,dirty_decay_ms:1000")
-
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
-from granian.log import LogLevels
+from otp_service.local_hosts import LocalHosts
 
 Started = TypeVar("Started")
 
-MAX_CONNECTIONS = 16_384
-"""Of one worker, most of them idle. Granian's own bound is its share of the backlog, a few hundred."""
-
-OTHER_FILES = 512
-"""What a worker opens beside them: connections to Redis and to providers."""
-
-WORKER = "otp_service.worker"
-"""What granian calls its target; who makes the application is told to `serve`."""
-
-_LOGGING: dict[str, Any] = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
-"""granian's own handlers give way to ours."""
-
-
-def serve(settings: Settings, worker: Callable[[], WSGIApplication], announce: Callable[[], None]) -> None:
-    """Run worker processes until SIGTERM or Ctrl-C; each calls *worker* for its application.
-
-    *worker* can be pickled: not every system forks. *announce* is called once it listens.
-
-    Raises:
-        OSError: nobody can listen at that address.
-    """
-    server = settings.server
-    _try_to_listen(server.host, server.port)  # granian would panic
-    files = open_as_many_as_allowed()
-    wakeups.on_stops()
-    granian = Granian(
-        WORKER,
-        address=server.host,
-        port=server.port,
-        interface=Interfaces.WSGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        workers=server.workers,
-        blocking_threads=server.threads,
-        runtime_mode=RuntimeModes.st,  # one thread takes up connections; more of them only contend
-        backlog=server.backlog,
-        backpressure=max(server.backlog, min(MAX_CONNECTIONS, files - OTHER_FILES)),
-        respawn_failed_workers=True,
-        workers_kill_timeout=server.stop_timeout,
-        log_level=LogLevels.error,  # its warnings advise on threads, which are ours to choose
-        log_dictconfig=_LOGGING,
-    )
-    granian.on_startup(_end_workers_that_start)
-    granian.on_startup(announce)
-    granian.serve(target_loader=worker, wrap_loader=False)
-
-
-def _end_workers_that_start() -> None:
-    """Have a worker end that is told to before it is ready.
-
-    Until granian gives it handlers of its own a forked worker has those of the main process, which would only
-    note the wish, in the worker's copy of a flag that nobody reads there.
-    """
-    main = os.getpid()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, partial(_stop, main, signal.getsignal(number)))
-
-
-def _stop(main: int, stop_main: Any, number: int, frame: FrameType | None) -> None:
-    if os.getpid() != main:
-        raise SystemExit(0)
-    stop_main(number, frame)
-
-
-def open_as_many_as_allowed() -> int:
-    """Raise the number of files that this process and its workers may open to what the system allows.
-
-    Usual is a thousand, which one stranger without a key could hold alone, by connections that say nothing.
-    """
-    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # "without limit" is not taken everywhere
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        usual = most
-    return MAX_CONNECTIONS + OTHER_FILES if usual == resource.RLIM_INFINITY else usual
+_LOCAL = "127.0.0.1"
 
 
 class Doorway:
@@ -123,17 +37,21 @@ def _nothing_yet(_: dict[str, Any], start_response: StartResponse) -> Iterable[b
 
 
 class LocalServer:
-    """An application served to this machine by a thread; close it, or use it as a context manager."""
+    """An application served to this machine by a thread; close it, or use it as a context manager.
+
+    Requests for a host that is not loopback are refused: see `local_hosts`.
+    """
 
     def __init__(self, app: WSGIApplication, port: int) -> None:
-        self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_SilentHandler)
+        guarded = LocalHosts(app, _LOCAL)
+        self._server = make_server(_LOCAL, port, guarded, threaded=True, request_handler=_SilentHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
         """Where it listens, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.port}"
+        return f"http://{_LOCAL}:{self._server.port}"
 
     def close(self) -> None:
         """Stop listening."""
@@ -170,13 +88,19 @@ def on_a_free_port(start: Callable[[int], Started], wanted: int) -> Started:
 
 def _is_free(port: int) -> bool:
     try:
-        _try_to_listen("127.0.0.1", port)
+        try_to_listen("127.0.0.1", port)
     except (OSError, OverflowError):
         return False
     return True
 
 
-def _try_to_listen(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family):
-        pass
+def try_to_listen(host: str, port: int) -> str:
+    """Return the address of *host*, at which one can listen.
+
+    Raises:
+        OSError: nobody can.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    with socket.create_server(address[:2], family=family) as listening:
+        return str(listening.getsockname()[0])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from types import TracebackType
 from typing import TypeVar
 
 from otp_service import codes, phone, repeats
@@ -24,16 +25,17 @@ from otp_service.errors import (
     DestinationBlocked,
     FieldError,
     InvalidRequest,
+    LimitReached,
     OtpError,
     StoreUnavailable,
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.keyring import Keyring
-from otp_service.limits import MAX_LIFE, NO_SEND_LIMITS, Allowance, allowances
+from otp_service.keyring import ID_BYTES, Keyring
+from otp_service.limits import MAX_LIFE, TEST_PHONE_LIMITS, Allowance, allowances
 from otp_service.out_id import OutId
 from otp_service.phone import Phone, mask
-from otp_service.policy import GuardMode, Policy
+from otp_service.policy import Policy
 from otp_service.ports import (
     AddressSlot,
     Approval,
@@ -53,7 +55,7 @@ from otp_service.ports import (
     Store,
 )
 from otp_service.proofs import SMS, TEST, Proof, ProofSigner
-from otp_service.repeats import Repeat
+from otp_service.repeats import SERVER, Repeat
 from otp_service.requester import network
 from otp_service.sending import Order, Sending, Sent
 from otp_service.suspicion import Suspicion
@@ -65,7 +67,8 @@ __all__ = ["Approved", "Redeemed", "Repeat", "Sent", "Service"]
 T = TypeVar("T")
 
 _VERIFICATION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
-_ID_BYTES = 16
+
+MISSES_LIMIT = "address_misses_per_10_minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Approved:
     replayed: bool = False
 
     def __repr__(self) -> str:
-        return f"Approved({self.verification_id})"
+        return f"Approved({self.purpose})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +139,18 @@ class Service:
         purpose: str | None = None,
         locale: str = "",
         client_ip: str | None = None,
+        is_public: bool = False,
         known_phone: bool = False,
+        accepts_challenge: bool = False,
+        known_device: bool = False,
         risk_solution: str = "",
         repeat: Repeat | None = None,
     ) -> Sent:
         """Open a verification and send its code.
 
-        *known_phone*: the client vouches for the phone, which may use the whole of the budgets.
+        *is_public*: a browser calls, with a publishable key or through a hosted page. *known_phone*: the
+        client has an account with this phone, which may use the whole of the budgets. *known_device*: the
+        client recognises the device or session of this very person, whose call is then trusted.
 
         Raises:
             InvalidPhone, DestinationBlocked, InvalidRequest: what was asked for is not served here.
@@ -152,23 +160,27 @@ class Service:
             StoreUnavailable: nothing was sent, since the store is asked before.
             IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
         """
-        ask = self._ask_for_sms(client, phone_text, locale, client_ip)
+        ask = self._ask_for_sms(
+            client, phone_text, locale, client_ip, is_public=is_public, known_device=known_device
+        )
         chosen = self.choose_purpose(client, purpose)
-        new_id, salt = _drawn()
-        claim = self._claim(client, "request", repeat, new_id)
+        seed, salt = _drawn()
+        claim = self._claim(ask, "request", repeat, seed)
         knock, level = self._knock(ask, risk_solution, claim)
-        standing = self._store.peek(ask.slot, self._policy.code_limits.attempts, knock)
+        standing = self._store.peek(ask.slot, client.id, self._policy.code_limits.attempts, knock)
+        new_id = self._keyring.verification_id(standing.claim.what if standing.claim else seed)
 
         def send(claimed: Claim | None) -> Sent:
-            known = standing.known or known_phone
-            self._suspicion.judge(ask, standing, level, known=known)
+            known = _has_reserved_share(ask, standing, known_phone=known_phone)
+            self._suspicion.judge(ask, standing, level, known=known, accepts_challenge=accepts_challenge)
             with self._permit(ask) as permit:
-                order = Order(ask, claimed.what if claimed else new_id, permit, known, claimed)
-                sent = self._sending.first(order, chosen, salt)
-            self._note_sent(ask)
-            return sent
+                sent = self._sending.first(
+                    self._order(ask, new_id, permit, claimed, known=known), chosen, salt
+                )
+            self._suspicion.note_sent(ask, standing)
+            return self._shown(ask, sent)
 
-        return self._sent_once(ask, standing, claim, send)
+        return self._sent_once(ask, new_id, standing, claim, send)
 
     def resend(
         self,
@@ -178,7 +190,10 @@ class Service:
         *,
         locale: str = "",
         client_ip: str | None = None,
+        is_public: bool = False,
         known_phone: bool = False,
+        accepts_challenge: bool = False,
+        known_device: bool = False,
         risk_solution: str = "",
         repeat: Repeat | None = None,
     ) -> Sent:
@@ -190,24 +205,30 @@ class Service:
             VerificationError: it is unknown, has ended or is too old.
             Otherwise as `request`.
         """
-        ask = self._ask_for_sms(client, phone_text, locale, client_ip)
-        self._check_id(verification_id)
-        claim = self._claim(client, "request", repeat, verification_id)
+        ask = self._ask_for_sms(
+            client, phone_text, locale, client_ip, is_public=is_public, known_device=known_device
+        )
+        lookup = self._lookup(ask)
+        verification_hash = lookup.hash_of(verification_id)
+        claim = self._claim(ask, "request", repeat, verification_hash)
         knock, level = self._knock(ask, risk_solution, claim)
-        standing = self._store.peek_resend(ask.slot, client.id, verification_id, knock)
+        standing = self._store.peek_resend(
+            ask.slot, client.id, verification_hash, knock, opener_only=lookup.opener_only
+        )
 
         def send(claimed: Claim | None) -> Sent:
-            known = standing.known or known_phone
-            self._suspicion.judge(ask, standing, level, known=known)
-            if self._is_out(ask, verification_id, standing):
+            known = _has_reserved_share(ask, standing, known_phone=known_phone)
+            with lookup:
+                self._suspicion.judge(ask, standing, level, known=known, accepts_challenge=accepts_challenge)
+            if self._is_out(ask, verification_hash, standing):
                 self._end(claimed)
                 return self._as_it_stands(ask, verification_id, by_this_call=False)
             with self._permit(ask) as permit:
-                sent = self._sending.again(Order(ask, verification_id, permit, known, claimed))
-            self._note_sent(ask)
-            return sent
+                sent = self._sending.again(self._order(ask, verification_id, permit, claimed, known=known))
+            self._suspicion.note_sent(ask, standing)
+            return self._shown(ask, sent)
 
-        return self._sent_once(ask, standing, claim, send)
+        return self._sent_once(ask, verification_id, standing, claim, send)
 
     def verify(
         self,
@@ -217,6 +238,7 @@ class Service:
         code_text: str,
         *,
         client_ip: str | None = None,
+        is_public: bool = False,
         repeat: Repeat | None = None,
     ) -> Approved:
         """Count one attempt; return the proof if the code was right.
@@ -227,23 +249,24 @@ class Service:
             StoreUnavailable: whether the attempt was counted is not known.
             IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
         """
-        ask = self._ask(client, phone_text, client_ip)
+        ask = self._ask(client, phone_text, client_ip, is_public=is_public)
         code, shapes = codes.parse(code_text)
-        self._check_id(verification_id)
-        claim = self._claim(client, "verify", repeat, verification_id)
+        lookup = self._lookup(ask)
+        verification_hash = lookup.hash_of(verification_id)
+        claim = self._claim(ask, "verify", repeat, verification_hash)
         if claim:
             repeats.admit(self._store.claim(claim))
 
         def submit() -> Approved:
-            if address := self._address_slot(ask):
-                self._ledger.admit_attempt(address)
             binding = Binding(verification_id, client.id, ask.phone.e164)
             digests = {
                 kid: codes.digest(keys.digest, binding, code) for kid, keys in self._keyring.by_kid.items()
             }
             call = claim.fingerprint if claim else b""
             attempt = Attempt(digests, shapes, at=int(self._clock.now()), id=call)
-            approved = self._approved(ask, verification_id, self._attempt(ask, verification_id, attempt))
+            with lookup:
+                approval = self._attempt(ask, verification_hash, attempt, opener_only=lookup.opener_only)
+            approved = self._approved(ask, verification_id, approval)
             self._end(claim)
             return approved
 
@@ -266,44 +289,71 @@ class Service:
         """
         proof = self._signers[client.id].read(proof_text, purpose=purpose, allow_test=allow_test)
         tag = self._keyring.phone_tag(proof.phone)
-        self._notes.note(phone=tag, phone_masked=mask(proof.phone), verification_id=proof.verification_id)
-        claim = self._claim(client, "redeem", repeat, proof.verification_id)
+        verification_hash = self._keyring.verification_hash(proof.verification_id)
+        self._notes.note(phone=tag, phone_masked=mask(proof.phone), verification_hash=verification_hash)
+        claim = None
+        if repeat:
+            claim = repeats.claim(
+                self._keyring, client.id, repeat, caller=SERVER, call="redeem", what=verification_hash
+            )
         if claim:
             repeats.admit(self._store.claim(claim))
 
         def use_up() -> Redeemed:
             call = claim.fingerprint if claim else b""
             ttl = self._policy.proof_ttl + MAX_LIFE
-            repeated = self._store.redeem(tag, proof.verification_id, ttl, call)
+            repeated = self._store.redeem(tag, verification_hash, ttl, call)
             self._end(claim)
             return Redeemed(proof, repeated)
 
         return self._claimed(claim, use_up)
 
-    def status(self, client: Client, phone_text: str, verification_id: str) -> Sent:
+    def status(
+        self,
+        client: Client,
+        phone_text: str,
+        verification_id: str,
+        *,
+        client_ip: str | None = None,
+        is_public: bool = False,
+    ) -> Sent:
         """Return a verification as it stands.
 
         Raises:
             VerificationNotFound: unknown, or not of this phone and client.
         """
-        ask = self._ask(client, phone_text, None)
-        self._check_id(verification_id)
-        verification = self._store.read(ask.slot, client.id, verification_id)
+        ask = self._ask(client, phone_text, client_ip, is_public=is_public)
+        lookup = self._lookup(ask)
+        verification_hash = lookup.hash_of(verification_id)
+        with lookup:
+            verification = self._store.read(
+                ask.slot, client.id, verification_hash, opener_only=lookup.opener_only
+            )
         if verification.is_in_doubt:
             newest = verification.sends[-1]
             self._settle_doubt(ask, verification, newest)
-            verification = self._store.read(ask.slot, client.id, verification_id)
-        return Sent(verification, ask.phone)
+            verification = self._store.read(ask.slot, client.id, verification_hash)
+        return self._shown(ask, Sent(verification_id, verification, ask.phone))
 
-    def cancel(self, client: Client, phone_text: str, verification_id: str) -> None:
+    def cancel(
+        self,
+        client: Client,
+        phone_text: str,
+        verification_id: str,
+        *,
+        client_ip: str | None = None,
+        is_public: bool = False,
+    ) -> None:
         """End a pending verification.
 
         Raises:
             VerificationError: unknown, or ended otherwise.
         """
-        ask = self._ask(client, phone_text, None)
-        self._check_id(verification_id)
-        self._store.cancel(ask.slot, client.id, verification_id)
+        ask = self._ask(client, phone_text, client_ip, is_public=is_public)
+        lookup = self._lookup(ask)
+        verification_hash = lookup.hash_of(verification_id)
+        with lookup:
+            self._store.cancel(ask.slot, client.id, verification_hash, opener_only=lookup.opener_only)
 
     def unlock(self, client: Client, phone_text: str) -> None:
         """Forget the failures of a phone, so that it can be verified again."""
@@ -323,41 +373,87 @@ class Service:
 
     # ── what is asked ──
 
-    def _check_id(self, verification_id: str) -> None:
-        """An id of another form was never ours; it must not reach a key, or a log."""
-        if not _VERIFICATION_ID.fullmatch(verification_id):
-            raise VerificationNotFound
-        self._notes.note(verification_id=verification_id)
+    def _lookup(self, ask: Ask) -> _Lookup:
+        address = self._address_slot(ask)
+        wait = self._ledger.seconds_until_misses_allowed(address) if address and ask.is_public else 0
+        return _Lookup(self._keyring, self._ledger, self._notes, address, wait)
 
-    def _ask(self, client: Client, phone_text: str, client_ip: str | None, locale: str = "") -> Ask:
+    def _order(
+        self,
+        ask: Ask,
+        verification_id: str,
+        permit: SendPermit | None,
+        claim: Claim | None,
+        *,
+        known: bool,
+    ) -> Order:
+        verification_hash = self._keyring.verification_hash(verification_id)
+        self._notes.note(verification_hash=verification_hash)
+        return Order(ask, verification_id, verification_hash, permit, known, claim)
+
+    def _shown(self, ask: Ask, sent: Sent) -> Sent:
+        """Return what the caller may see: for a browser only what follows from its own verification."""
+        if not ask.is_public:
+            return sent
+        own = sent.verification.without_shared_limits(ask.slot.limits.cooldown)
+        return replace(sent, verification=own)
+
+    def _ask(
+        self,
+        client: Client,
+        phone_text: str,
+        client_ip: str | None,
+        locale: str = "",
+        *,
+        is_public: bool = False,
+        known_device: bool = False,
+    ) -> Ask:
         target = phone.parse(phone_text, self._policy.phones)
         requester = self._keyring.address_tag(network(client_ip)) if client_ip else b""
         tag = self._keyring.phone_tag(target.e164)
         test_code = self._test_code(target)
         address = base64.urlsafe_b64encode(requester).decode()
         self._notes.note(phone=tag, phone_masked=str(target), address=address)
-        limits = NO_SEND_LIMITS if test_code else client.limits or self._policy.phone_limits
+        limits = TEST_PHONE_LIMITS if test_code else client.limits or self._policy.phone_limits
         return Ask(
             client=client,
             phone=target,
-            slot=PhoneSlot(tag, limits, requester),
+            slot=PhoneSlot(tag, limits, requester, known_device=known_device),
             deadline=self._clock.monotonic() + self._policy.deadline,
             locale=locale,
             address=address,
             test_code=test_code,
-            is_spared=test_code is not None or self._policy.lists.spares(target, tag, client_ip),
+            is_public=is_public,
+            is_spared=self._policy.lists.spares(target, tag, client_ip),
         )
 
     def _test_code(self, target: Phone) -> Code | None:
         test = self._policy.test_phones.get(target.e164)
         return test.code if test and self._clock.now() <= test.ends_at else None
 
-    def _ask_for_sms(self, client: Client, phone_text: str, locale: str, client_ip: str | None) -> Ask:
-        ask = self._ask(client, phone_text, client_ip, locale)
+    def _ask_for_sms(
+        self,
+        client: Client,
+        phone_text: str,
+        locale: str,
+        client_ip: str | None,
+        *,
+        is_public: bool,
+        known_device: bool,
+    ) -> Ask:
+        ask = self._ask(client, phone_text, client_ip, locale, is_public=is_public, known_device=known_device)
         lists = self._policy.lists
         if lists.deny_phone(ask.phone, ask.slot.tag) or lists.deny_address(client_ip):
             raise DestinationBlocked
         return ask
+
+    def is_same_phone(self, text: str, other_text: str) -> bool:
+        """Tell whether two texts spell the same phone number. One that is not a number equals none."""
+        try:
+            one, other = (phone.parse(each, self._policy.phones) for each in (text, other_text))
+        except OtpError:
+            return False
+        return one.e164 == other.e164
 
     def choose_purpose(self, client: Client, purpose: str | None) -> str:
         """Return what a call of *client* is for, which may go without saying.
@@ -382,7 +478,12 @@ class Service:
         return nullcontext() if ask.test_code else self._sending.permit()
 
     def _sent_once(
-        self, ask: Ask, standing: Standing, claim: Claim | None, send: Callable[[Claim | None], Sent]
+        self,
+        ask: Ask,
+        verification_id: str,
+        standing: Standing,
+        claim: Claim | None,
+        send: Callable[[Claim | None], Sent],
     ) -> Sent:
         """Let *send* do its work, unless the call repeats one that has led somewhere."""
 
@@ -391,19 +492,18 @@ class Service:
                 return send(None)
             repeats.admit(standing.claim)
             claimed = replace(claim, what=standing.claim.what)
-            earlier = self._earlier(ask, claimed, standing.claim.state)
+            earlier = self._earlier(ask, verification_id, claimed, standing.claim.state)
             return earlier or self._claimed(claimed, partial(send, claimed))
 
         return self._tally.kept_if_sent(ask, standing, work)
 
-    def _note_sent(self, ask: Ask) -> None:
-        if self._policy.risk.guard_mode is GuardMode.RECORD_ONLY and not ask.test_code:
-            self._ledger.sent(self._suspicion.scopes(ask))
-
     # ── idempotency keys ──
 
-    def _claim(self, client: Client, call: str, repeat: Repeat | None, what: str) -> Claim | None:
-        return repeats.claim(self._keyring, client.id, call, repeat, what) if repeat else None
+    def _claim(self, ask: Ask, call: str, repeat: Repeat | None, what: str) -> Claim | None:
+        if repeat is None:
+            return None
+        caller = repeats.browser_at(ask.address) if ask.is_public else SERVER
+        return repeats.claim(self._keyring, ask.client.id, repeat, caller=caller, call=call, what=what)
 
     def _claimed(self, claim: Claim | None, work: Callable[[], T]) -> T:
         """Do *work*; a refusal frees the idempotency key."""
@@ -419,12 +519,14 @@ class Service:
             with suppress(StoreUnavailable):
                 self._store.end_claim(claim, claim.what if success else "")
 
-    def _earlier(self, ask: Ask, claim: Claim, state: ClaimState) -> Sent | None:
+    def _earlier(self, ask: Ask, verification_id: str, claim: Claim, state: ClaimState) -> Sent | None:
         """Return what the first call of an idempotency key has led to, if it got so far."""
         if state is ClaimState.NEW:
             return None
         try:
-            found = self._as_it_stands(ask, claim.what, replayed=True, uncertain=state is ClaimState.STALE)
+            found = self._as_it_stands(
+                ask, verification_id, replayed=True, uncertain=state is ClaimState.STALE
+            )
         except VerificationNotFound:
             if state is ClaimState.STALE:
                 return None  # it died before it opened anything
@@ -433,22 +535,24 @@ class Service:
         return found
 
     def _as_it_stands(self, ask: Ask, verification_id: str, **how: bool) -> Sent:
-        verification = self._store.read(ask.slot, ask.client.id, verification_id)
-        return Sent(verification, ask.phone, **how)
+        verification_hash = self._keyring.verification_hash(verification_id)
+        self._notes.note(verification_hash=verification_hash)
+        verification = self._store.read(ask.slot, ask.client.id, verification_hash)
+        return self._shown(ask, Sent(verification_id, verification, ask.phone, **how))
 
     # ── sends in doubt ──
 
-    def _is_out(self, ask: Ask, verification_id: str, standing: Standing) -> bool:
+    def _is_out(self, ask: Ask, verification_hash: str, standing: Standing) -> bool:
         """Tell whether the last SMS must be taken for sent although its provider has not said so."""
         last = standing.last
         if last is None or not last.is_in_doubt(standing.now):
             return False
-        out_id = OutId(ask.slot.tag, verification_id, last.number)
+        out_id = OutId(ask.slot.tag, verification_hash, last.number)
         doubt = Doubt("resend", ask.phone, ask.client.id, standing.purpose, out_id, last, standing.now)
         return self._doubts.counts_as_sent(doubt, ask.deadline)
 
     def _settle_doubt(self, ask: Ask, verification: Verification, send: Send) -> None:
-        out_id = OutId(ask.slot.tag, verification.verification_id, send.number)
+        out_id = OutId(ask.slot.tag, verification.verification_hash, send.number)
         doubt = Doubt(
             "status", ask.phone, ask.client.id, verification.purpose, out_id, send, verification.now
         )
@@ -459,9 +563,11 @@ class Service:
     def _address_slot(self, ask: Ask) -> AddressSlot | None:
         return AddressSlot(ask.address, self._policy.risk.address) if ask.address else None
 
-    def _attempt(self, ask: Ask, verification_id: str, attempt: Attempt) -> Approval:
+    def _attempt(self, ask: Ask, verification_hash: str, attempt: Attempt, *, opener_only: bool) -> Approval:
         try:
-            approval = self._store.attempt(ask.slot, ask.client.id, verification_id, attempt)
+            approval = self._store.attempt(
+                ask.slot, ask.client.id, verification_hash, attempt, opener_only=opener_only
+            )
         except WrongCode:
             self._ledger.wrong_code()
             raise
@@ -489,7 +595,67 @@ class Service:
         return Approved(verification_id, approval.purpose, ask.phone, proof, left, approval.replayed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """A call about a verification that its caller names: used as a context, it counts what is not found.
+
+    Once an address has used up its misses, it finds the verifications that were opened from it and no others;
+    *wait* is for how many seconds, 0 before that. What is then refused is refused alike whether it exists or
+    not, and counts no more: otherwise the refusal would tell which ids exist.
+    """
+
+    keyring: Keyring
+    ledger: Ledger
+    notes: Notes
+    address: AddressSlot | None
+    wait: int
+
+    @property
+    def opener_only(self) -> bool:
+        return self.wait > 0
+
+    def hash_of(self, verification_id: str) -> str:
+        """Return the tag of *verification_id*; an id of another form was never ours.
+
+        Raises:
+            VerificationNotFound, LimitReached: it has another form.
+        """
+        with self:
+            if not _VERIFICATION_ID.fullmatch(verification_id):
+                raise VerificationNotFound
+        verification_hash = self.keyring.verification_hash(verification_id)
+        self.notes.note(verification_hash=verification_hash)
+        return verification_hash
+
+    def __enter__(self) -> None:
+        """Begin to look for missing verifications."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Count a verification that was not found.
+
+        Raises:
+            LimitReached: instead of VerificationNotFound, where the address has used up its misses.
+        """
+        if not isinstance(error, VerificationNotFound):
+            return
+        if self.wait:
+            raise LimitReached(self.wait, MISSES_LIMIT) from None
+        if self.address:
+            self.ledger.record_miss(self.address)
+
+
+def _has_reserved_share(ask: Ask, standing: Standing, *, known_phone: bool) -> bool:
+    """Tell whether the part of the budgets that is kept for known phones is open to this call.
+
+    With a publishable key only to a trusted requester: anybody can ask for any phone, and would learn from
+    the answer whether it is known.
+    """
+    return standing.is_trusted or (not ask.is_public and (standing.known or known_phone))
+
+
 def _drawn() -> tuple[str, bytes]:
-    """Return a new verification id and a salt; drawn at once, as each draw lets go of the interpreter."""
-    drawn = secrets.token_bytes(_ID_BYTES + SALT_BYTES)
-    return base64.urlsafe_b64encode(drawn[:_ID_BYTES]).rstrip(b"=").decode(), drawn[_ID_BYTES:]
+    """Return the seed of a new verification's id and a salt, from one call for random bytes."""
+    drawn = secrets.token_bytes(ID_BYTES + SALT_BYTES)
+    return base64.urlsafe_b64encode(drawn[:ID_BYTES]).rstrip(b"=").decode(), drawn[ID_BYTES:]

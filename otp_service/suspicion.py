@@ -12,11 +12,13 @@ from functools import lru_cache
 from otp_service.ask import Ask
 from otp_service.errors import ChallengeRequired, DestinationBlocked
 from otp_service.keyring import Keyring
-from otp_service.policy import GuardMode, RiskPolicy
+from otp_service.policy import BROAD, GuardMode, RiskPolicy
 from otp_service.ports import (
     AddressSlot,
     Events,
+    GuardReading,
     GuardScope,
+    GuardState,
     Knock,
     Ledger,
     RiskBinding,
@@ -24,13 +26,16 @@ from otp_service.ports import (
     Standing,
 )
 
-PREFIX_DIGITS = 7
-"""A mainland prefix of seven digits is ten thousand numbers, which is how pumped numbers come."""
+SUFFIX_DIGITS = 4
+"""A prefix is a number without these digits: ten thousand numbers, which is how pumped numbers come."""
 
 SHARED_SCOPES = 4_096
 """Of so many prefixes the scopes are kept: a tag is an HMAC, and all phones of a prefix share it."""
 
 HARD = 2
+
+STRICTER, EVERYBODY = 2, 3
+"""Levels of a broad scope; see `guard_broad.lua`."""
 
 
 class Suspicion:
@@ -57,9 +62,12 @@ class Suspicion:
         if ask.is_spared:
             return Knock(), 0
         solved, level = self._read(ask, solution)
+        if ask.test_code:
+            # No SMS goes out, so nothing is asked for; what its requester may cause has an end all the same.
+            return Knock(address=self._address_slot(ask), unchallenged=True), 0
         enforced = self._policy.guard_mode is GuardMode.ENFORCE
         knock = Knock(
-            address=AddressSlot(ask.address, self._policy.address) if ask.address else None,
+            address=self._address_slot(ask),
             guards=self.scopes(ask) if enforced else (),
             solution=solved,
             solution_ttl=self._challenges.ttl if self._challenges else 0,
@@ -67,22 +75,30 @@ class Suspicion:
         )
         return knock, level
 
-    def judge(self, ask: Ask, standing: Standing, level: int, *, known: bool) -> None:
+    def judge(
+        self, ask: Ask, standing: Standing, level: int, *, known: bool, accepts_challenge: bool = False
+    ) -> None:
         """Let an SMS pass, or not.
+
+        Wrong codes of others ask nobody for a challenge who has no browser to solve it in: a backend is asked
+        only if it *accepts_challenge*, which it then hands to its page.
 
         Raises:
             LimitError, ProviderRateLimited, VerificationError: nothing can be sent now.
             DestinationBlocked: far too few of such SMS are ever verified.
             ChallengeRequired: something is suspicious, and no sufficient solution was shown.
         """
+        if any(_is_news(reading) for reading in standing.guards):
+            self._ledger.look_at(self.scopes(ask))
         if standing.refusal:
             raise standing.refusal
-        if ask.is_spared:
+        if ask.is_spared or ask.test_code:
             return
         guarded = () if known else self._guarded(ask, standing)
-        alarm = self._ledger.alarm()
+        can_solve = ask.is_public or accepts_challenge
+        alarm = self._ledger.alarm() if can_solve else 0
         reasons = [*standing.suspicions, *guarded]
-        reasons += ["phone_slow_lane"] if standing.is_slow else []
+        reasons += ["phone_slow_lane"] if standing.is_slow and can_solve else []
         reasons += ["service_wrong_codes"] if alarm else []
         # The address was let pass for a solution that turned out to be used up.
         reasons += ["risk_solution_used"] if level and not standing.solved else []
@@ -92,28 +108,44 @@ class Suspicion:
             self._tell("challenge_required", ask, reasons)
             raise ChallengeRequired(self._challenges.issue(_binding(ask), needed))
 
+    def note_sent(self, ask: Ask, standing: Standing) -> None:
+        """Note in the ledger that an SMS went out."""
+        scopes = self.scopes(ask)
+        if scopes:
+            is_urgent = any(_is_nearly_suspect(reading) for reading in standing.guards)
+            is_counted = self._policy.guard_mode is GuardMode.ENFORCE
+            self._ledger.sent(scopes, is_counted=is_counted, is_urgent=is_urgent)
+
     def scopes(self, ask: Ask) -> tuple[GuardScope, ...]:
         """Return where an SMS to this phone is counted as sent, and later as verified."""
-        if self._policy.guard_mode is GuardMode.OFF:
+        if self._policy.guard_mode is GuardMode.OFF or ask.is_spared or ask.test_code:
             return ()
         phone = ask.phone
-        prefix = f"{phone.country_code} {phone.national[:PREFIX_DIGITS]}"
+        prefix = f"{phone.country_code} {phone.national[:-SUFFIX_DIGITS]}"
         shared = self._shared_scopes(phone.country, prefix, ask.client.id)
         return (*shared, self._scope("address", ask.address)) if ask.address else shared
+
+    def _address_slot(self, ask: Ask) -> AddressSlot | None:
+        return AddressSlot(ask.address, self._policy.address) if ask.address else None
 
     def _make_shared_scopes(self, country: str, prefix: str, client: str) -> tuple[GuardScope, ...]:
         names = {"country": country, "prefix": self._keyring.prefix_tag(prefix), "client": client}
         return tuple(self._scope(kind, name) for kind, name in names.items())
 
     def _scope(self, kind: str, name: str) -> GuardScope:
-        return GuardScope(kind, f"{kind}:{name}", self._policy.guards[kind])
+        return GuardScope(kind, f"{kind}:{name}", self._policy.guards[kind], is_broad=kind in BROAD)
 
     def _guarded(self, ask: Ask, standing: Standing) -> list[str]:
-        blocking = [reading.kind for reading in standing.guards if reading.level >= HARD]
+        narrow = [reading for reading in standing.guards if not reading.is_broad]
+        broad = [reading for reading in standing.guards if reading.is_broad]
+        blocking = [reading.kind for reading in narrow if reading.level >= HARD]
         if blocking:
             self._tell("guard_blocked", ask, [f"guard_{kind}" for kind in blocking])
             raise DestinationBlocked
-        return [f"guard_{reading.kind}" for reading in standing.guards if reading.level]
+        strictness = max((reading.level for reading in broad), default=0)
+        asking = [reading.kind for reading in narrow if _is_asking(reading, strictness)]
+        asking += [reading.kind for reading in broad if reading.level >= EVERYBODY]
+        return [f"guard_{kind}" for kind in asking]
 
     def _read(self, ask: Ask, solution: str) -> tuple[str, int]:
         if not solution or self._challenges is None:
@@ -132,6 +164,23 @@ class Suspicion:
             address=ask.address,
             limits=list(reasons),
         )
+
+
+def _is_news(reading: GuardReading) -> bool:
+    """Tell whether a narrow scope has tripped and the broad ones were not told yet."""
+    return not reading.is_broad and reading.level > 0 and reading.state is not GuardState.TRIPPED
+
+
+def _is_asking(reading: GuardReading, strictness: int) -> bool:
+    """Tell whether a narrow scope asks for a challenge, judged as strictly as the broad ones want it."""
+    is_suspect = reading.is_suspect and strictness > 0
+    is_second = strictness >= STRICTER and reading.sent > 1 + 2 * reading.verified
+    return reading.level > 0 or is_suspect or is_second
+
+
+def _is_nearly_suspect(reading: GuardReading) -> bool:
+    """Tell whether little was verified in a narrow scope, so that others should know of this SMS soon."""
+    return not reading.is_broad and reading.sent > 2 * max(1, reading.verified)
 
 
 def _binding(ask: Ask) -> RiskBinding:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from otp_service.codes import CodeType
+from otp_service.limits import MAX_LIFE, MIN_RESEND_LIFE
 
 TOMBSTONE = 900
 """Seconds for which the holder of the id is told what became of an ended verification."""
@@ -60,11 +62,12 @@ class Send:
 class Verification:
     """A verification as the store knows it at *now*. Times are unix seconds, of the store's clock.
 
-    *resend_at* is when the next SMS may be asked for, None when this verification gets no more;
-    *sends_left* and *resend_at* are the minimum over all limits that were touched.
+    *verification_hash* stands for its id, which the store is never told. *resend_at* is when the next SMS may
+    be asked for, None when this verification gets no more; *sends_left* and *resend_at* are the minimum over
+    all limits that were touched. *max_sends* is what the verification itself allows.
     """
 
-    verification_id: str
+    verification_hash: str
     client: str
     purpose: str
     status: Status
@@ -76,6 +79,7 @@ class Verification:
     resend_at: float | None
     sends: tuple[Send, ...]
     now: float
+    max_sends: int = 0
 
     @property
     def expires_in(self) -> int:
@@ -93,6 +97,21 @@ class Verification:
         at = self.resend_at if left else None
         if (left, at) == (self.sends_left, self.resend_at):
             return self
+        return replace(self, sends_left=left, resend_at=at)
+
+    def without_shared_limits(self, cooldown: Sequence[int]) -> Verification:
+        """Return it with the *sends_left* and *resend_at* that follow from its own sends alone.
+
+        The others would tell a stranger what else was sent to this phone. *cooldown*: the seconds after each
+        send.
+        """
+        left = max(0, self.max_sends - len(self.sends))
+        if not left or not self.sends or self.status is not Status.PENDING:
+            return replace(self, sends_left=0, resend_at=None)
+        wait = cooldown[min(len(self.sends), len(cooldown)) - 1]
+        at = max(self.now, self.sends[-1].at + wait)
+        if at >= self.expires_at or at > self.issued_at + MAX_LIFE - MIN_RESEND_LIFE:
+            return replace(self, sends_left=0, resend_at=None)
         return replace(self, sends_left=left, resend_at=at)
 
     @property

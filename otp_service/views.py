@@ -104,7 +104,7 @@ def _redeemed(redeem: Callable[..., Redeemed], proof: str, purpose: str) -> Rede
 
 
 def _problem(error: OtpError) -> Response:
-    request_id.begin(request.environ.get("HTTP_X_REQUEST_ID"))
+    request_id.begin()
     try:
         return problems.render(error, error)
     finally:

@@ -10,14 +10,13 @@ import redis
 from clusters import Cluster, tell
 from servers import Server
 
+from otp_service.store.backend import RedisBackend
+from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.rights import USER, server_rules
-from otp_service.store.servers import Servers
-from otp_service.store.terms import Terms
-from otp_service.store.topology import reach
 
 PASSWORD = secrets.token_urlsafe(16)
 
-PATIENT = Terms(connect_timeout=5, read_timeout=10)
+PATIENT = RedisOptions(connect_timeout=5, read_timeout=10)
 """For a machine that does many things at once."""
 
 
@@ -26,7 +25,7 @@ class Backend(NamedTuple):
 
     client: redis.Redis
     shebang: bool = True
-    servers: Servers | None = None
+    servers: RedisBackend | None = None
 
 
 def let_in(nodes: Iterable[Server], username: str = USER, password: str = PASSWORD) -> str:
@@ -36,10 +35,10 @@ def let_in(nodes: Iterable[Server], username: str = USER, password: str = PASSWO
     return f"{username}:{password}@"
 
 
-def one_server(server: Server) -> Servers:
+def one_server(server: Server) -> RedisBackend:
     login = let_in([server])
-    return reach(server.url.replace("//", f"//{login}"), PATIENT)
+    return from_url(server.url.replace("//", f"//{login}"), PATIENT)
 
 
-def cluster(running: Cluster) -> Servers:
-    return reach(running.url(let_in(running.nodes)), PATIENT)
+def cluster(running: Cluster) -> RedisBackend:
+    return from_url(running.url(let_in(running.nodes)), PATIENT)

@@ -23,22 +23,41 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("noisy")
 
 
+_shared: list[servers.Server] = []
+"""Servers that outlive a module; each module finds them empty."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _empty_servers() -> None:
+    """Limits are shared by all who use a server: without this, a module would use up the next one's."""
+    for server in _shared:
+        with server.client() as client:
+            client.flushall()
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[servers.Server]:
-    """Debian's Redis; tests that share it must not flush it."""
+    """Debian's Redis; tests of one module share what it holds, and must not flush it."""
     with servers.running(servers.redis_binary()) as server:
+        _shared.append(server)
         yield server
+        _shared.remove(server)
 
 
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[servers.Server]:
     """The Valkey of the embedded extra."""
     with servers.running(servers.valkey_binary()) as server:
+        _shared.append(server)
         yield server
+        _shared.remove(server)
 
 
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[clusters.Cluster]:
-    """Three masters; tests that share them must not flush them."""
+    """Three masters; tests of one module share what they hold, and must not flush them."""
     with clusters.running_cluster(servers.redis_binary()) as cluster:
+        _shared.extend(cluster.masters)
         yield cluster
+        for master in cluster.masters:
+            _shared.remove(master)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -11,17 +12,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
 
+from requests.structures import CaseInsensitiveDict
 from servers import Server, free_port
 
 from otp_service.clients import key_digest
+from otp_service.keyring import Keyring
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME, SandboxConfig
 from otp_service.sandbox.server import SandboxServer, start_sandbox
 
@@ -35,7 +38,7 @@ class Answer:
 
     status: int
     body: Any
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     text: str
 
 
@@ -72,10 +75,20 @@ class Deployment:
     def verify(self, phone: str, verification_id: str, code: str) -> Answer:
         return self.post("/otp/verify", {"phone": phone, "verification_id": verification_id, "code": code})
 
+    def verification_hash(self, verification_id: str) -> str:
+        """Return what stands for a verification id in the store, in logs and at the provider."""
+        tag_key = base64.urlsafe_b64decode(self.secrets.tag_key + "=")
+        return Keyring({"any": tag_key}, "any", tag_key).verification_hash(verification_id)
+
     def inbox(self, phone: str) -> list[dict[str, Any]]:
         with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as answer:  # noqa: S310
             messages: list[dict[str, Any]] = json.load(answer)
         return messages
+
+    def inboxes(self) -> str:
+        """Return what the provider was sent for all phones, as its inbox shows it."""
+        with urlopen(f"{self.sandbox.inbox_url}.json") as answer:  # noqa: S310
+            return str(answer.read().decode())
 
     def code(self, phone: str) -> str:
         return str(self.inbox(phone)[0]["code"])
@@ -83,7 +96,8 @@ class Deployment:
 
 def post(url: str, body: object, **headers: str) -> Answer:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return exchange("POST", url, text, {"Content-Type": "application/json", **headers})
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return exchange("POST", url, text, {"Content-Type": "application/json", **named})
 
 
 def exchange(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Answer:
@@ -95,11 +109,53 @@ def exchange(method: str, url: str, body: bytes | None, headers: dict[str, str])
         response = connection.getresponse()
         text = response.read().decode()
         is_json = "json" in (response.getheader("Content-Type") or "")
-        return Answer(
-            response.status, json.loads(text) if is_json and text else None, dict(response.getheaders()), text
-        )
+        told = CaseInsensitiveDict(response.getheaders())
+        return Answer(response.status, json.loads(text) if is_json and text else None, told, text)
     finally:
         connection.close()
+
+
+def workers(service: Deployment) -> list[int]:
+    """Return the process ids of the workers that serve, the eldest first."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == service.process.pid and fields[0] != "Z":
+                command = (path.parent / "cmdline").read_bytes()
+                if b"resource_tracker" not in command:
+                    found.append((int(fields[19]), int(path.parent.name)))
+    return [pid for _, pid in sorted(found)]
+
+
+def workers_that_answer(service: Deployment, calls: int = 6) -> set[int]:
+    """Return the process ids of the workers that answer some *calls* in a row."""
+    return {_worker_that_answers(service) for _ in range(calls)}
+
+
+def _worker_that_answers(service: Deployment) -> int:
+    """Return the worker at the other end of a call's connection, or 0 if it has closed that already."""
+    parts = urlsplit(service.url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    try:
+        connection.request("GET", "/readyz")
+        ours = connection.sock.getsockname()
+        connection.getresponse().read()
+        ends = f":{parts.port:04X} ", f":{ours[1]:04X} "
+        rows = Path("/proc/net/tcp").read_text().splitlines()
+        row = next((row for row in rows if row.find(ends[0]) < row.find(ends[1]) and ends[0] in row), "")
+        held = f"socket:[{row.split()[9]}]" if row else ""
+        return next((worker for worker in workers(service) if held in _open_files(worker)), 0)
+    finally:
+        connection.close()
+
+
+def _open_files(process: int) -> set[str]:
+    found = set()
+    for path in Path(f"/proc/{process}/fd").glob("*"):
+        with suppress(OSError):
+            found.add(str(path.readlink()))
+    return found
 
 
 def new_phone() -> str:
@@ -172,6 +228,13 @@ def make_secrets() -> Secrets:
     )
 
 
+SERVE = (sys.executable, "-m", "otp_service", "serve")
+GUNICORN = (
+    sys.executable,
+    *("-m", "gunicorn", "-c", "python:otp_service.gunicorn_conf", "otp_service:create_app()"),
+)
+
+
 @contextmanager
 def running_service(
     redis: Server,
@@ -182,11 +245,13 @@ def running_service(
     sandbox_config: Callable[[SandboxConfig, int], SandboxConfig] = lambda config, _: config,
     log: Path | None = None,
     page: str = "/readyz",
+    command: Sequence[str] = SERVE,
 ) -> Iterator[Deployment]:
     """Run sandbox and service until the block ends.
 
     *change* edits the configuration, *sandbox_config* that of the sandbox, for a service on that port.
-    *log* is where the service writes to; it is there when its *page* says so.
+    *log* is where the service writes to; it is there when its *page* says so. *command* starts it, with
+    `OTP_SERVICE_CONFIG` in its environment.
     """
     made = make_secrets()
     port = free_port()
@@ -199,11 +264,11 @@ def running_service(
         log = log or directory / "service.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "otp_service", "serve", "--config", str(config)],
+                command,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONWARNINGS": "default"},
+                env={**os.environ, "PYTHONWARNINGS": "default", "OTP_SERVICE_CONFIG": str(config)},
             )
         deployment = Deployment(f"http://127.0.0.1:{port}", made, sandbox, redis, log, process)
         try:

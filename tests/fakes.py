@@ -28,6 +28,7 @@ from otp_service.errors import (
     VerificationNotFound,
     WrongCode,
 )
+from otp_service.events import LINE_FIELDS
 from otp_service.hosted_pages import HostedPages
 from otp_service.keyring import Keyring
 from otp_service.limits import MAX_LIFE, Budget, CodeLimits, PhoneLimits
@@ -54,6 +55,8 @@ from otp_service.ports import (
     NewVerification,
     Outcome,
     OutcomeKind,
+    PageEvent,
+    PageQuota,
     PhoneSlot,
     Reopened,
     Reported,
@@ -120,6 +123,7 @@ class FakeEvents:
         self.seen: list[tuple[str, dict[str, object]]] = []
 
     def emit(self, event: str, **facts: object) -> None:
+        assert not LINE_FIELDS & facts.keys()
         self.seen.append((event, facts))
 
     def of(self, event: str) -> list[dict[str, object]]:
@@ -136,6 +140,7 @@ class Kept:
     attempts_left: int
     status: Status = Status.PENDING
     sends: tuple[Send, ...] = ()
+    requester: bytes = b""
 
 
 @dataclass
@@ -161,21 +166,25 @@ class FakeStore:
     is_slow: bool = False
     persists: bool = True
     unaddressed: set[str] = field(default_factory=set)
+    is_ip_unreadable: bool = False
     claimed: set[tuple[str, str]] = field(default_factory=set)
     redeemed: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
     unlocked: list[str] = field(default_factory=list)
     kept: dict[tuple[str, str, str], Kept] = field(default_factory=dict)
     next_send: dict[str, float] = field(default_factory=dict)
 
-    def peek(self, slot: PhoneSlot, attempts: int, knock: Knock) -> Standing:
+    def peek(self, slot: PhoneSlot, client: str, attempts: int, knock: Knock) -> Standing:
         self._called("peek")
         return self._standing(slot, knock, lambda: Standing(known=slot.tag in self.known))
 
-    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str, knock: Knock) -> Standing:
+    def peek_resend(
+        self, slot: PhoneSlot, client: str, verification_hash: str, knock: Knock, *, opener_only: bool = False
+    ) -> Standing:
         self._called("peek_resend")
 
         def found() -> Standing:
-            kept = self._pending(slot, client, verification_id)
+            self._reach(slot, client, verification_hash, opener_only=opener_only)
+            kept = self._pending(slot, client, verification_hash)
             return Standing(slot.tag in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1])
 
         return self._standing(slot, knock, found)
@@ -215,20 +224,20 @@ class FakeStore:
         self._called("open")
         self._cool(slot)
         now = self.clock.now()
-        kept = Kept(new, now, now + new.ttl, new.attempts)
-        self.kept[slot.tag, new.client, new.verification_id] = kept
+        kept = Kept(new, now, now + new.ttl, new.attempts, requester=slot.requester)
+        self.kept[slot.tag, new.client, new.verification_hash] = kept
         return self._take(slot, kept, budgets)
 
     def reopen(
         self,
         slot: PhoneSlot,
         client: str,
-        verification_id: str,
+        verification_hash: str,
         ttl: int,
         budgets: Mapping[Budget, int],
     ) -> Reopened:
         self._called("reopen")
-        kept = self._pending(slot, client, verification_id)
+        kept = self._pending(slot, client, verification_hash)
         self._cool(slot)
         kept.expires_at = min(self.clock.now() + ttl, kept.issued_at + MAX_LIFE)
         return Reopened(self._take(slot, kept, budgets), kept.new.kid, kept.new.salt)
@@ -244,7 +253,7 @@ class FakeStore:
         self._called("settle")
         for budget in refund:
             self.taken[budget] -= 1
-        key = slot.tag, client, record.verification_id
+        key = slot.tag, client, record.verification_hash
         kept = self.kept[key]
         if record.settlement is Settlement.WITHDRAWN:
             del self.next_send[slot.tag]
@@ -263,9 +272,9 @@ class FakeStore:
         self._called("report")
         return [self._reported(report) for report in reports]
 
-    def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
+    def claim_inquiry(self, tag: str, verification_hash: str, call: str) -> bool:
         self._called("claim_inquiry")
-        claim = verification_id, call
+        claim = verification_hash, call
         is_new = claim not in self.claimed
         self.claimed.add(claim)
         return is_new
@@ -274,11 +283,14 @@ class FakeStore:
         self,
         slot: PhoneSlot,
         client: str,
-        verification_id: str,
+        verification_hash: str,
         attempt: Attempt,
+        *,
+        opener_only: bool = False,
     ) -> Approval:
         self._called("attempt")
-        kept = self._pending(slot, client, verification_id)
+        self._reach(slot, client, verification_hash, opener_only=opener_only)
+        kept = self._pending(slot, client, verification_hash)
         if kept.new.code_type not in attempt.shapes:
             raise InvalidCode
         kept.attempts_left -= 1
@@ -290,24 +302,30 @@ class FakeStore:
         self.known.add(slot.tag)
         return Approval(kept.new.purpose, kept.new.attempts - kept.attempts_left - 1, attempt.at)
 
-    def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
+    def read(
+        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> Verification:
         self._called("read")
-        return self._view(slot, self._found(slot, client, verification_id))
+        self._reach(slot, client, verification_hash, opener_only=opener_only)
+        return self._view(slot, self._found(slot, client, verification_hash))
 
-    def cancel(self, slot: PhoneSlot, client: str, verification_id: str) -> None:
+    def cancel(
+        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> None:
         self._called("cancel")
-        kept = self._found(slot, client, verification_id)
+        self._reach(slot, client, verification_hash, opener_only=opener_only)
+        kept = self._found(slot, client, verification_hash)
         if kept.status is not Status.CANCELED:
-            self._pending(slot, client, verification_id)
+            self._pending(slot, client, verification_hash)
             kept.status = Status.CANCELED
 
-    def redeem(self, tag: str, verification_id: str, ttl: int, call: bytes = b"") -> bool:
+    def redeem(self, tag: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
         self._called("redeem")
-        by = self.redeemed.setdefault((tag, verification_id), [])
+        by = self.redeemed.setdefault((tag, verification_hash), [])
         if by and (not call or by != [call]):
             raise ProofRedeemed
         repeated = bool(by)
-        self.redeemed[tag, verification_id] = [call]
+        self.redeemed[tag, verification_hash] = [call]
         return repeated
 
     def unlock(self, tag: str) -> None:
@@ -319,6 +337,11 @@ class FakeStore:
             raise StoreUnavailable
         self.unaddressed.add(client)
 
+    def note_unreadable_ip(self) -> None:
+        if "note_unreadable_ip" in self.failing:
+            raise StoreUnavailable
+        self.is_ip_unreadable = True
+
     def check(self) -> bool:
         self._called("check")
         return self.persists
@@ -327,7 +350,9 @@ class FakeStore:
 
     def _reported(self, report: DeliveryReport) -> Reported | None:
         found = [
-            k for (tag, _, vid), k in self.kept.items() if (tag, vid) == (report.tag, report.verification_id)
+            k
+            for (tag, _, vid), k in self.kept.items()
+            if (tag, vid) == (report.tag, report.verification_hash)
         ]
         if not found or report.number > len(found[0].sends):
             return None
@@ -365,14 +390,19 @@ class FakeStore:
         kept.sends += (Send(len(kept.sends) + 1, Delivery.SENDING, now, ""),)
         return self._view(slot, kept)
 
-    def _found(self, slot: PhoneSlot, client: str, verification_id: str) -> Kept:
-        kept = self.kept.get((slot.tag, client, verification_id))
+    def _found(self, slot: PhoneSlot, client: str, verification_hash: str) -> Kept:
+        kept = self.kept.get((slot.tag, client, verification_hash))
         if kept is None:
             raise VerificationNotFound
         return kept
 
-    def _pending(self, slot: PhoneSlot, client: str, verification_id: str) -> Kept:
-        kept = self._found(slot, client, verification_id)
+    def _reach(self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool) -> None:
+        kept = self._found(slot, client, verification_hash)
+        if opener_only and (not slot.requester or kept.requester != slot.requester):
+            raise VerificationNotFound
+
+    def _pending(self, slot: PhoneSlot, client: str, verification_hash: str) -> Kept:
+        kept = self._found(slot, client, verification_hash)
         status = self._status(kept)
         if status is not Status.PENDING:
             raise _ENDED[status]
@@ -386,7 +416,7 @@ class FakeStore:
         left = kept.new.sends - len(kept.sends)
         pending = self._status(kept) is Status.PENDING
         return Verification(
-            verification_id=kept.new.verification_id,
+            verification_hash=kept.new.verification_hash,
             client=kept.new.client,
             purpose=kept.new.purpose,
             status=self._status(kept),
@@ -398,6 +428,7 @@ class FakeStore:
             resend_at=self.next_send.get(slot.tag) if pending and left else None,
             sends=kept.sends,
             now=self.clock.now(),
+            max_sends=kept.new.sends,
         )
 
 
@@ -426,22 +457,31 @@ def _delivery(settlement: Settlement) -> Delivery:
 
 @dataclass
 class FakeLedger:
-    """Remembers what it was told; *refusal* meets every attempt."""
+    """Remembers what it was told; every address must wait *wait* seconds for more misses."""
 
-    refusal: Exception | None = None
+    wait: int = 0
     level: int = 0
-    attempts: list[AddressSlot] = field(default_factory=list)
+    misses: list[AddressSlot] = field(default_factory=list)
     wrong: int = 0
     approvals: list[tuple[str, int, str, tuple[GuardScope, ...]]] = field(default_factory=list)
     scopes: list[GuardScope] = field(default_factory=list)
+    counted: list[bool] = field(default_factory=list)
+    looked_at: list[GuardScope] = field(default_factory=list)
 
-    def admit_attempt(self, address: AddressSlot) -> None:
-        if self.refusal is not None:
-            raise self.refusal
-        self.attempts.append(address)
+    def record_miss(self, address: AddressSlot) -> None:
+        self.misses.append(address)
 
-    def sent(self, guards: Sequence[GuardScope]) -> None:
+    def seconds_until_misses_allowed(self, address: AddressSlot) -> int:
+        return self.wait
+
+    def sent(
+        self, guards: Sequence[GuardScope], *, is_counted: bool = False, is_urgent: bool = False
+    ) -> None:
         self.scopes += guards
+        self.counted.append(is_counted)
+
+    def look_at(self, guards: Sequence[GuardScope]) -> None:
+        self.looked_at += guards
 
     def wrong_code(self) -> None:
         self.wrong += 1
@@ -527,16 +567,16 @@ class FakePages:
 
     failure: Exception | None = None
     full: Exception | None = None
-    admitted: list[tuple[str, int]] = field(default_factory=list)
+    admitted: list[tuple[PageEvent, str, PageQuota, str]] = field(default_factory=list)
     kept: dict[str, KeptPage] = field(default_factory=dict)
     lives: dict[str, int] = field(default_factory=dict)
     before_swap: Callable[[], None] = lambda: None
 
-    def admit(self, client: str, limit: int) -> None:
+    def admit(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
         self._called()
         if self.full is not None:
             raise self.full
-        self.admitted.append((client, limit))
+        self.admitted.append((event, client, quota, address))
 
     def put(self, tag: str, sealed: bytes, ttl: int) -> None:
         self._called()
@@ -591,6 +631,7 @@ def house(
     keyring: Keyring | None = None,
     challenges: FakeChallenges | None = USUAL,
     store: Any = None,
+    phones: PhoneRules | None = None,
     **limits: int,
 ) -> House:
     """Return a service for *clients* (a shop and a bank); *limits* are those of a code."""
@@ -601,7 +642,7 @@ def house(
     keyring = keyring or Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
     service = Service(
         policy=Policy(
-            phones=PhoneRules(),
+            phones=phones or PhoneRules(),
             purposes=purposes(chosen),
             phone_limits=PhoneLimits(),
             code_limits=CodeLimits(**limits),

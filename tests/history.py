@@ -23,6 +23,8 @@ from typing import Any, TypeVar
 
 from deployment import Answer
 
+from otp_service.typed import fold_code
+
 HOUR, DAY = 3600, 86_400
 
 T = TypeVar("T")
@@ -87,7 +89,7 @@ class Sms:
 
     phone: str
     code: str
-    verification_id: str
+    verification_hash: str
     at: float
 
     @classmethod
@@ -114,12 +116,27 @@ class Promise:
 
 @dataclass(slots=True)
 class History:
-    """Everything that is known of a run. *hidden* are texts that may stand nowhere: keys, addresses."""
+    """Everything that is known of a run. *hidden* are texts that may stand nowhere: keys, addresses.
+
+    *hash_of* returns what stands for a verification id where the id itself may not stand.
+    """
 
     calls: list[Call] = field(default_factory=list)
     sms: list[Sms] = field(default_factory=list)
     log: str = ""
     hidden: set[str] = field(default_factory=set)
+    hash_of: Callable[[str], str] = str
+
+    def ids(self) -> set[str]:
+        """Return the verification ids that callers were told."""
+        return {call.verification_id for call in self.calls if call.opened}
+
+    def id_of(self) -> Callable[[Sms], str]:
+        """Return what finds the verification id of an SMS; its hash where no caller was told the id."""
+        known = {
+            self.hash_of(call.verification_id): call.verification_id for call in self.calls if call.opened
+        }
+        return lambda sms: known.get(sms.verification_hash, sms.verification_hash)
 
     def of(self, *names: str) -> list[Call]:
         return [call for call in self.calls if call.name in names]
@@ -209,13 +226,13 @@ def findings(history: History, promise: Promise) -> list[str]:
 
 
 def every_proof_stands_on_an_sms_and_a_right_attempt(history: History, promise: Promise) -> Iterator[str]:
-    sent = by(history.sms, lambda sms: sms.verification_id)
+    sent = by(history.sms, history.id_of())
     opened = {call.verification_id: call for call in history.calls if call.opened}
     for call in history.calls:
         if call.name != "verify" or call.status != 200:
             continue
         vid, told = call.verification_id, call.told
-        submitted = str(call.body.get("code", "")).upper()
+        submitted = fold_code(str(call.body.get("code", "")))
         right = [
             sms
             for sms in sent.get(vid, ())
@@ -331,7 +348,8 @@ def unlocks(history: History, phone: str) -> list[Call]:
 def phone_of_each(history: History) -> dict[str, str]:
     """Return the phone of every verification, as the SMS knows it, else as the caller wrote it."""
     written = {call.verification_id: str(call.body.get("phone")) for call in history.calls if call.opened}
-    return written | {sms.verification_id: sms.phone for sms in history.sms}
+    id_of = history.id_of()
+    return written | {id_of(sms): sms.phone for sms in history.sms}
 
 
 # ── sends ──
@@ -356,7 +374,7 @@ def every_sms_was_asked_for(history: History, promise: Promise) -> Iterator[str]
     asked = [call for call in history.of("request", "resend") if not call.is_replay]
     told = Counter(call.verification_id for call in asked if call.status in (201, 202))
     unclear = sum(call.status == 0 or call.status >= 500 for call in asked)
-    for vid, messages in by(history.sms, lambda sms: sms.verification_id).items():
+    for vid, messages in by(history.sms, history.id_of()).items():
         unclear -= max(0, len(messages) - told[vid])
         if len(messages) > promise.sends:
             yield f"{vid} caused {len(messages)} SMS"
@@ -403,6 +421,7 @@ def no_answer_and_no_log_holds_a_secret(history: History, _: Promise) -> Iterato
     yield from (f"the log holds the number {found}" for found in phones & numbers_in(history.log))
     proofs = {str(call.told["proof"]) for call in history.calls if "proof" in call.told}
     yield from ("the log holds a proof" for proof in proofs if proof in history.log)
+    yield from ("the log holds a verification id" for known in history.ids() if known in history.log)
 
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")  # the provider's request ids

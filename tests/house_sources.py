@@ -32,8 +32,12 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse((ROOT / PACKAGE / self.path).read_text())
 
-    def imports(self) -> Iterator[str]:
+    @cached_property
+    def imports(self) -> frozenset[str]:
         """Every module that is imported, wherever in the file; those for type checkers, too."""
+        return frozenset(self._imports())
+
+    def _imports(self) -> Iterator[str]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -44,11 +48,11 @@ class Source:
 
     def ours(self) -> set[str]:
         """The modules of this package that it imports."""
-        return {name for name in self.imports() if name.partition(".")[0] == PACKAGE}
+        return {name for name in self.imports if name.partition(".")[0] == PACKAGE}
 
     def outside(self) -> set[str]:
         """The top-level names of everything else that it imports."""
-        return {top for name in self.imports() if (top := name.partition(".")[0]) != PACKAGE} - {"__future__"}
+        return {top for name in self.imports if (top := name.partition(".")[0]) != PACKAGE} - {"__future__"}
 
 
 SOURCES = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import ssl
@@ -25,6 +26,8 @@ class Call:
     path: str
     headers: dict[str, str]
     body: bytes
+    peer: int = 0
+    """The port of the other side, which tells connections apart."""
 
     @property
     def json(self) -> Any:
@@ -33,12 +36,15 @@ class Call:
 
 @dataclass
 class Scripted:
-    """The server: *answers* still to give, in order, and the *calls* that came."""
+    """The server: *answers* still to give, in order, or one for *always*, and the *calls* that came."""
 
     scheme: str = "http"
     port: int = 0
     answers: deque[Answer] = field(default_factory=deque)
+    always: Answer | None = None
     calls: list[Call] = field(default_factory=list)
+    gets: int = 0
+    """How often it was asked by GET, as somebody who followed a redirect would."""
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -55,10 +61,18 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     script: Scripted
 
+    call: Call
+
+    def do_GET(self) -> None:
+        self.script.gets += 1
+        says(404)(self)
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.script.calls.append(Call(self.path, dict(self.headers), body))
-        self.script.answers.popleft()(self)
+        self.call = Call(self.path, dict(self.headers), body, self.client_address[1])
+        self.script.calls.append(self.call)
+        answer = self.script.always or self.script.answers.popleft()
+        answer(self)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -78,6 +92,28 @@ def says(status: int, body: object = None, **headers: str) -> Answer:
         handler.wfile.write(data)
 
     return answer
+
+
+def redeems(handler: Handler) -> None:
+    """Answer a redeem as the service does: with what the proof says, and the id of the call."""
+    payload = handler.call.json["proof"].partition(".")[0]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    body = {
+        "phone": claims["sub"],
+        "purpose": claims["purpose"],
+        "verification_id": claims["jti"],
+        "client": claims["aud"],
+        "verified_at": "2026-11-23T08:07:59Z",
+        "amr": ["sms"],
+    }
+    says(200, body, X_Request_Id=handler.headers["X-Request-Id"])(handler)
+
+
+def proof_of(verification_id: str, phone: str, purpose: str = "login", client: str = "shop") -> str:
+    """Return a text with the claims of a proof, and nobody's signature."""
+    claims = {"aud": client, "purpose": purpose, "sub": phone, "jti": verification_id}
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"{payload}.time.signature"
 
 
 def problem(status: int, code: str, **members: object) -> Answer:

@@ -10,7 +10,7 @@ import heapq
 import math
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import fakes
@@ -42,6 +42,10 @@ MALL = Client(
     sms_per_day=1_000_000,
 )
 
+BANK = replace(MALL, id="bank")
+
+COUNTRIES = frozenset({"CN", "IN"})
+
 Story = Iterator[float]
 """What one person does: each value is for how many seconds they do nothing."""
 
@@ -52,8 +56,14 @@ class StagedRunner(scripts.ScriptRunner):
     *changes*: in the script of that name, one text for another.
     """
 
-    def __init__(self, client: redis.Redis, changes: Mapping[str, tuple[str, str]] | None = None) -> None:
-        super().__init__(client)
+    def __init__(
+        self,
+        client: redis.Redis,
+        changes: Mapping[str, tuple[str, str]] | None = None,
+        *,
+        shebang: bool = True,
+    ) -> None:
+        super().__init__(client, shebang=shebang)
         self._client = client
         self._changes = changes or {}
         self._key = f"stage:{secrets.token_hex(8)}"
@@ -66,7 +76,7 @@ class StagedRunner(scripts.ScriptRunner):
     def _script(self, name: str) -> scripts.Script:
         if name not in self._staged:
             time = f"return tonumber(redis.call('GET', '{self._key}'))"
-            source = scripts.script(name).source
+            source = scripts.script(name, shebang=self._shebang).source
             for old, new in [(SERVER_TIME, time), *filter(None, [self._changes.get(name)])]:
                 assert source.count(old) == 1 or (old == SERVER_TIME and "'TIME'" not in source)
                 source = source.replace(old, new)
@@ -124,6 +134,8 @@ class Stage(Timeline):
     ledger: RedisLedger = field(kw_only=True)
     sender: FakeSender = field(kw_only=True)
     challenges: FakeChallenges = field(kw_only=True)
+    events: FakeEvents = field(kw_only=True)
+    client: redis.Redis = field(kw_only=True)
     verified: list[str] = field(default_factory=list)
 
     def pass_time(self, seconds: float) -> None:
@@ -133,22 +145,25 @@ class Stage(Timeline):
 
     # ── calls ──
 
-    def request(self, phone: str, address: str | None) -> Sent:
-        return self.service.request(MALL, phone, purpose="login", client_ip=address)
+    def request(self, phone: str, address: str | None, client: Client = MALL) -> Sent:
+        return self.service.request(client, phone, purpose="login", client_ip=address)
 
     def resend(self, phone: str, address: str | None, sent: Sent) -> Sent:
-        opened = sent.verification.verification_id
+        opened = sent.verification_id
         return self.service.resend(MALL, phone, opened, client_ip=address)
 
-    def verify(self, phone: str, address: str | None, sent: Sent, code: str) -> Approved:
-        opened = sent.verification.verification_id
-        approved = self.service.verify(MALL, phone, opened, code, client_ip=address)
+    def verify(
+        self, phone: str, address: str | None, sent: Sent, code: str, client: Client = MALL
+    ) -> Approved:
+        opened = sent.verification_id
+        approved = self.service.verify(client, phone, opened, code, client_ip=address)
         self.verified.append(phone)
         return approved
 
 
-def build(client: redis.Redis, risk: RiskPolicy) -> Stage:
-    """Return a stage on a server of its own."""
+def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None) -> Stage:
+    """Return a stage on a server of its own, where two clients send to two countries."""
+    keyring = keyring or Keyring({"k1": secrets.token_bytes(32)}, "k1", secrets.token_bytes(32))
     clock, events, sender, challenges = fakes.FakeClock(START), FakeEvents(), FakeSender(), FakeChallenges()
     runner = StagedRunner(client)
     store = RedisStore(client, events)
@@ -156,15 +171,15 @@ def build(client: redis.Redis, risk: RiskPolicy) -> Stage:
     ledger = RedisLedger(store.flush, limits=risk.wrong_codes, clock=clock, events=events)
     service = Service(
         policy=Policy(
-            phones=PhoneRules(),
-            purposes=fakes.purposes([MALL]),
+            phones=PhoneRules(countries=COUNTRIES),
+            purposes=fakes.purposes([MALL, BANK]),
             phone_limits=PhoneLimits(),
             code_limits=CodeLimits(),
             sms_per_day=1_000_000,
             risk=risk,
         ),
-        keyring=Keyring({"k1": secrets.token_bytes(32)}, "k1", secrets.token_bytes(32)),
-        signers={MALL.id: fakes.signer(MALL.id, clock)},
+        keyring=keyring,
+        signers={client.id: fakes.signer(client.id, clock) for client in (MALL, BANK)},
         store=store,
         sender=sender,
         ledger=ledger,
@@ -173,4 +188,13 @@ def build(client: redis.Redis, risk: RiskPolicy) -> Stage:
         events=events,
         notes=CallNotes(),
     )
-    return Stage(runner, clock, service=service, ledger=ledger, sender=sender, challenges=challenges)
+    return Stage(
+        runner,
+        clock,
+        service=service,
+        ledger=ledger,
+        sender=sender,
+        challenges=challenges,
+        events=events,
+        client=client,
+    )

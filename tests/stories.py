@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from otp_service.codes import CodeType
+from otp_service.events import LINE_FIELDS
 from otp_service.limits import Budget, PhoneLimits
 from otp_service.ports import (
     Attempt,
@@ -20,14 +21,14 @@ from otp_service.ports import (
     Standing,
 )
 from otp_service.store import scripts
-from otp_service.store.servers import Servers
+from otp_service.store.backend import RedisBackend, ReplicationWait
 from otp_service.store.store import RedisStore
-from otp_service.store.terms import Wait
 from otp_service.verification import Verification
 
 RIGHT, WRONG = b"r" * 16, b"w" * 16
 CLIENT = "shop"
-LIMITS = PhoneLimits()
+LIMITS = PhoneLimits(untrusted_send_ratio=1, untrusted_failure_ratio=1)
+"""Untrusted calls may use all of each limit; what is kept for trusted ones: tests/store/test_trust.py."""
 
 
 class Quiet:
@@ -37,6 +38,7 @@ class Quiet:
         self.seen: list[tuple[str, dict[str, object]]] = []
 
     def emit(self, event: str, **facts: object) -> None:
+        assert not LINE_FIELDS & facts.keys()
         self.seen.append((event, facts))
 
 
@@ -76,29 +78,29 @@ class Phone:
 
     def open(self, *, settle: Settlement | None = Settlement.ACCEPTED, **changes: Any) -> Verification:
         new = replace(new_verification(), **changes)
-        check(self.store.peek(self.slot, new.attempts, Knock()))
+        check(self.store.peek(self.slot, CLIENT, new.attempts, Knock()))
         opened = self.store.open(self.slot, new, self.budgets)
         return opened if settle is None else self.settle(opened, settle) or opened
 
     def resend(self, opened: Verification, *, ttl: int = 300) -> Verification:
-        vid = opened.verification_id
+        vid = opened.verification_hash
         check(self.store.peek_resend(self.slot, CLIENT, vid, Knock()))
         again = self.store.reopen(self.slot, CLIENT, vid, ttl, self.budgets).verification
         return self.settle(again, Settlement.ACCEPTED) or again
 
     def settle(self, opened: Verification, how: Settlement, **facts: Any) -> Verification | None:
         facts = {"ttl": 300, "taken_at": opened.now, **facts}
-        record = SendRecord(opened.verification_id, len(opened.sends), how, "main", **facts)
+        record = SendRecord(opened.verification_hash, len(opened.sends), how, "main", **facts)
         kept = how in (Settlement.ACCEPTED, Settlement.UNKNOWN)
         return self.store.settle(self.slot, CLIENT, record, () if kept else tuple(self.budgets))
 
     def submit(self, opened: Verification, digest: bytes, *, client: str = CLIENT) -> str:
         shapes = frozenset({CodeType.DIGITS, CodeType.ALNUM})
         attempt = Attempt({"2026a": digest}, shapes, at=0)
-        return self.store.attempt(self.slot, client, opened.verification_id, attempt).purpose
+        return self.store.attempt(self.slot, client, opened.verification_hash, attempt).purpose
 
     def read(self, opened: Verification) -> Verification:
-        return self.store.read(self.slot, CLIENT, opened.verification_id)
+        return self.store.read(self.slot, CLIENT, opened.verification_hash)
 
     def stored(self) -> list[bytes]:
         return sorted(set(self.client.scan_iter(f"otp:{{{self.slot.tag}}}*", count=1000)))
@@ -112,7 +114,7 @@ def check(standing: Standing) -> None:
 
 def new_verification() -> NewVerification:
     return NewVerification(
-        verification_id=secrets.token_urlsafe(16),
+        verification_hash=secrets.token_urlsafe(16),
         client=CLIENT,
         purpose="login",
         code_type=CodeType.DIGITS,
@@ -128,8 +130,8 @@ def new_verification() -> NewVerification:
 def make_phone(
     client: redis.Redis,
     shebang: bool = True,  # noqa: FBT001, FBT002
-    servers: Servers | None = None,
-    wait: Wait | None = None,
+    servers: RedisBackend | None = None,
+    wait: ReplicationWait | None = None,
 ) -> Phone:
     """Return a phone that nothing is known of; tests look in by *client*, the store works on *servers*."""
     store = RedisStore(servers or client, Quiet(), shebang=shebang, wait=wait)

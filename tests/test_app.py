@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,15 +9,20 @@ from typing import Any
 import fakes
 import pytest
 from servers import Server
+from sms.doubles import eventually
 
 import otp_service
-from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, from_environment
+from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, create_app
 from otp_service.clients import key_digest
+from otp_service.limits import GuardLimits
+from otp_service.ports import GuardScope
 from otp_service.settings import Settings, SettingsError, from_mapping
 from otp_service.web.address import Trust
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk_key-of-the-test-0123456789"
+BROWSER_KEY = "pk_shop-0123456789abcdefghijklmnop"
+BROWSER_PAGE = "https://www.shop.example"
 
 
 def raw(**tables: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +80,19 @@ def test_the_parts_become_an_application(closing: Any) -> None:
     assert built.app.extensions[EXTENSION] is built
 
 
+@pytest.mark.parametrize("mode", ["record_only", "enforce"])
+def test_the_guard_tells_its_mode_when_it_trips(closing: Any, mode: str) -> None:
+    events = fakes.FakeEvents()
+    built = build(settings(guard={"mode": mode}), events=events)
+    closing(built.close)
+    scope = GuardScope("country", "country:CN", GuardLimits(least=3, share=0.5, blocked_at=2))
+
+    built.ledger.sent([scope] * 30)
+
+    assert eventually(lambda: events.of("guard_tripped") != [])
+    assert {told["mode"] for told in events.of("guard_tripped")} == {mode}
+
+
 def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None:
     clock = fakes.FakeClock()
     built = build(
@@ -95,17 +111,15 @@ def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None
 
 
 def test_without_a_redis_of_its_own_it_starts_the_embedded_store(
-    closing: Any, monkeypatch: pytest.MonkeyPatch
+    closing: Any, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    written = io.TextIOWrapper(io.BytesIO())
-    monkeypatch.setattr(sys, "stdout", written)
     app = otp_service.create_app(settings())
     closing(app.extensions[EXTENSION].close)
 
     assert app.test_client().get("/readyz").status_code == 200
     assert app.test_client().post("/otp/request").status_code == 401
     app.extensions[EXTENSION].close()
-    assert json.loads(written.buffer.getvalue())["code"] == "unauthorized"  # type: ignore[attr-defined]
+    assert json.loads(capfdbinary.readouterr().out)["code"] == "unauthorized"
 
 
 def test_it_uses_the_redis_of_the_settings(closing: Any, redis_server: Server) -> None:
@@ -161,6 +175,34 @@ def test_proxies_are_believed_as_far_as_they_are_known(
     assert built.parts.trust == trust
 
 
+@pytest.mark.parametrize(
+    ("forwarded", "told"), [("unknown", [{}]), ("198.51.100.1:4711", []), (None, [])], ids=str
+)
+@pytest.mark.parametrize("path", ["/otp/status", f"/otp/pages/{'A' * 22}"])
+def test_proxy_that_writes_no_address_is_told_of(
+    closing: Any, forwarded: str | None, told: list[object], path: str
+) -> None:
+    clock, events = fakes.FakeClock(), fakes.FakeEvents()
+    store = fakes.FakeStore(clock)
+    web = raw()["clients"]["web"] | {"publishable_key": BROWSER_KEY, "origins": [BROWSER_PAGE]}
+    built = build(
+        settings(service={"proxy_hops": 1}, clients={"web": web}),
+        store=store,
+        ledger=fakes.FakeLedger(),
+        pages=fakes.FakePages(),
+        clock=clock,
+        events=events,
+    )
+    closing(built.close)
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    key = {"Authorization": f"Bearer {BROWSER_KEY}", "Origin": BROWSER_PAGE}
+
+    built.app.test_client().post(path, data={"action": "send"}, headers={**key, **headers})
+
+    assert events.of("client_ip_unreadable") == told
+    assert store.is_ip_unreadable is bool(told)
+
+
 # ── worker processes ──
 
 
@@ -168,7 +210,7 @@ def test_a_worker_refuses_what_is_not_fit_for_production(monkeypatch: pytest.Mon
     monkeypatch.setenv(CONFIG_VARIABLE, str(ROOT / "config.example.toml"))
 
     with pytest.raises(SettingsError, match=r"keys\.tag_key: is the secret of the example"):
-        from_environment()
+        create_app()
 
 
 def test_a_worker_takes_its_settings_from_the_environment_alone(
@@ -183,7 +225,7 @@ def test_a_worker_takes_its_settings_from_the_environment_alone(
     for name, table in tables.items():
         monkeypatch.setenv(f"OTP_SERVICE__{name.upper()}", json.dumps(table))
 
-    app = from_environment()
+    app = create_app()
 
     assert app.test_client().get("/readyz").status_code == 200
     assert ends == [app.extensions[EXTENSION].close]

@@ -33,11 +33,11 @@ def doubted(house: House, *, after: float = 60) -> Sent:
 
 
 def resend(house: House, sent: Sent) -> Sent:
-    return house.service.resend(SHOP, PHONE, sent.verification.verification_id)
+    return house.service.resend(SHOP, PHONE, sent.verification_id)
 
 
 def status(house: House, sent: Sent) -> Sent:
-    return house.service.status(SHOP, PHONE, sent.verification.verification_id)
+    return house.service.status(SHOP, PHONE, sent.verification_id)
 
 
 # ── a resend ──
@@ -148,8 +148,8 @@ def test_question_knows_phone_route_and_time_and_only_our_out_id(house: House) -
     first = house.sender.sent[0]
     ours = OutId.read(first.out_id, [keys.out_id for keys in house.keyring.by_kid.values()])
     assert ours is not None
-    second = OutId(ours.tag, ours.verification_id, 2).signed(house.keyring.active.out_id)
-    forged = OutId(ours.tag, ours.verification_id, 1).signed(b"another key")
+    second = OutId(ours.tag, ours.verification_hash, 2).signed(house.keyring.active.out_id)
+    forged = OutId(ours.tag, ours.verification_hash, 1).signed(b"another key")
     assert inquiry.phone.e164 == PHONE
     assert (inquiry.client, inquiry.purpose, inquiry.route) == ("shop", "login", "main")
     assert inquiry.began_at == fakes.NOW
@@ -203,7 +203,7 @@ def test_status_does_not_ask_again_at_once_and_leaves_the_question_to_a_resend(h
 
 def test_status_does_not_ask_about_an_approved_verification(house: House) -> None:
     sent = doubted(house)
-    house.service.verify(SHOP, PHONE, sent.verification.verification_id, house.sender.last_code)
+    house.service.verify(SHOP, PHONE, sent.verification_id, house.sender.last_code)
 
     status(house, sent)
 

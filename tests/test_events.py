@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from fakes import FakeEvents
 from pydantic import SecretStr
 
@@ -39,10 +40,20 @@ def test_an_event_is_one_line_of_json(output: io.BytesIO) -> None:
     )
 
 
-def test_the_request_id_that_is_given_wins(output: io.BytesIO) -> None:
-    events(output, request_id="req_1").emit("call", request_id="req_2")
+@pytest.mark.parametrize("name", ["time", "level", "request_id"])
+def test_a_fact_never_replaces_a_field_of_the_line(output: io.BytesIO, name: str) -> None:
+    events(output, request_id="req_1").emit("call")
+    events(output, request_id="req_1").emit("call", **{name: 2})
 
-    assert lines(output)[0]["request_id"] == "req_2"
+    alone, clash = lines(output)
+    assert clash == {**alone, f"fact_{name}": 2}
+
+
+def test_the_wrong_code_alarm_is_a_warning_at_every_level_of_the_alarm(output: io.BytesIO) -> None:
+    events(output).emit("wrong_code_alarm", alarm_level=2, wrong=9, approved=1)
+
+    (line,) = lines(output)
+    assert (line["level"], line["alarm_level"]) == ("warning", 2)
 
 
 def test_outside_of_calls_there_is_no_request_id(output: io.BytesIO) -> None:
@@ -81,6 +92,22 @@ def test_a_secret_never_gets_into_a_line(output: io.BytesIO, value: object, show
     events(output).emit("call", fact=value)
 
     assert lines(output)[0]["fact"] == shown
+
+
+def test_context_that_an_application_binds_for_its_own_log_stays_out_of_a_line(output: io.BytesIO) -> None:
+    with structlog.contextvars.bound_contextvars(phone="+8613800138000", name="Li Lei"):
+        events(output).emit("started")
+
+    assert set(lines(output)[0]) == {"time", "level", "event"}
+
+
+def test_the_logging_of_an_application_that_uses_structlog_is_left_as_it_is(output: io.BytesIO) -> None:
+    before = structlog.get_config()
+
+    events(output).emit("started")
+
+    assert structlog.get_config() == before
+    assert not structlog.is_configured()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_client_with_addresses_is_not_told_of(house: House) -> None:
 def test_resend_without_address_counts_too(house: House) -> None:
     sent = house.service.request(SHOP, PHONES[0], purpose="login", client_ip="203.0.113.7")
     house.clock.advance(60)
-    house.service.resend(SHOP, PHONES[0], sent.verification.verification_id)
+    house.service.resend(SHOP, PHONES[0], sent.verification_id)
 
     assert house.store.unaddressed == {"shop"}
 
@@ -52,11 +52,13 @@ def test_resend_without_address_counts_too(house: House) -> None:
 def test_hint_that_could_not_be_noted_fails_no_request_and_comes_again(house: House) -> None:
     house.store.failing.add("note_unaddressed")
     request(house, 0)
-    house.store.failing.clear()
     request(house, 1)
+    house.store.failing.clear()
+    request(house, 2)
 
-    assert len(house.sender.sent) == 2
+    assert len(house.sender.sent) == 3
     assert house.store.unaddressed == {"shop"}
+    assert len(house.events.of("client_ip_missing")) == 1
 
 
 @pytest.mark.parametrize(("ahead", "told"), [(61, [{"seconds": 61}]), (-300, [{"seconds": -300}]), (60, [])])
@@ -77,3 +79,24 @@ def test_clock_that_is_still_wrong_is_told_of_once_an_hour(house: House) -> None
     assert len(house.events.of("clock_skew")) == 2
     hints.without_address("shop")
     assert len(house.events.of("client_ip_missing")) == 1
+
+
+def test_unreadable_entry_of_a_proxy_is_told_of_once_an_hour(house: House) -> None:
+    hints = Hints(house.store, house.clock, house.events)
+    for advance in (0, 3599, 1):
+        house.clock.advance(advance)
+        hints.unreadable_ip()
+
+    assert house.events.of("client_ip_unreadable") == [{}, {}]
+    assert house.store.is_ip_unreadable
+
+
+def test_unreadable_entry_that_could_not_be_noted_is_noted_next_time(house: House) -> None:
+    hints = Hints(house.store, house.clock, house.events)
+    house.store.failing.add("note_unreadable_ip")
+    hints.unreadable_ip()
+    house.store.failing.clear()
+    hints.unreadable_ip()
+
+    assert house.store.is_ip_unreadable
+    assert len(house.events.of("client_ip_unreadable")) == 1

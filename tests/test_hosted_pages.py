@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, replace
 
 import fakes
@@ -22,10 +23,11 @@ from otp_service.errors import (
 from otp_service.hosted_page import MAX_TURNS, HostedPage, Step
 from otp_service.hosted_pages import MAX_PHONES, Closed, Form, HostedPages, Look, PageClosed
 from otp_service.keyring import Keyring
-from otp_service.ports import KeptPage, Outcome, OutcomeKind
+from otp_service.ports import KeptPage, Outcome, OutcomeKind, PageEvent
+from otp_service.sealed import NONCE_BYTES
 
 PHONE, OTHER_PHONE = "13800138000", "13900139000"
-ADDRESS = "203.0.113.7"
+ADDRESS, OTHER_ADDRESS = "203.0.113.7", "203.0.113.8"
 
 
 @dataclass
@@ -98,7 +100,6 @@ def test_limits_are_counted_for_the_visitors_address(house: fakes.House, visit: 
 
     assert house.store.knocks[-1].address is not None
     assert house.store.slots[-1].requester
-    assert len(house.ledger.attempts) == 1
 
 
 def test_purpose_and_locale_are_those_of_the_page(house: fakes.House) -> None:
@@ -165,6 +166,78 @@ def test_page_is_counted_before_it_is_kept(house: fakes.House) -> None:
     assert house.page_store.kept == {}
 
 
+def test_page_is_counted_when_it_is_made_and_when_it_is_opened(house: fakes.House) -> None:
+    visit = make(house, client_ip="2001:db8::1")
+    made = list(house.page_store.admitted)
+    for _ in range(5):
+        visit.look()
+    looked = list(house.page_store.admitted)
+    visit.send("phone", phone="no number")
+    visit.send("phone", phone=PHONE)
+    opened = house.page_store.admitted[1:]
+
+    assert made == looked
+    assert [(event, client, quota.total) for event, client, quota, _ in made] == [
+        (PageEvent.CREATED, "shop", 10_000)
+    ]
+    assert [(event, client, quota.total) for event, client, quota, _ in opened] == [
+        (PageEvent.OPENED, "shop", 1_000)
+    ]
+    assert {quota.per_address for _, _, quota, _ in made + opened} == {30}
+    assert made[0][3] == base64.urlsafe_b64encode(house.keyring.address_tag("2001:db8::/64")).decode()
+    assert opened[0][3] == base64.urlsafe_b64encode(house.keyring.address_tag(ADDRESS)).decode()
+
+
+def test_page_is_counted_once_for_two_clicks(house: fakes.House, visit: Visit) -> None:
+    form = Form(visit.look().form_key, "phone", phone=PHONE)
+
+    def click() -> None:
+        house.page_store.before_swap = lambda: None
+        house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+
+    house.page_store.before_swap = click
+    house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+
+    assert [event for event, *_ in house.page_store.admitted].count(PageEvent.OPENED) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [LimitReached(60, "address_pages_per_10_minutes"), StoreUnavailable()],
+    ids=lambda error: error.code,
+)
+def test_page_that_cannot_be_counted_sends_nothing_until_it_can(
+    house: fakes.House, visit: Visit, error: OtpError
+) -> None:
+    house.page_store.full = error
+    for wish in ("phone", "resend", "code", "solve"):
+        assert visit.send(wish, phone=PHONE) is error
+    page = visit.page
+    house.page_store.full = None
+
+    assert house.sender.sent == []
+    assert page.trouble is not None
+    assert (page.step, page.trouble.code) == (Step.PHONE, error.code)
+    assert visit.send("phone", phone=PHONE) is None
+    assert len(house.sender.sent) == 1
+
+
+def test_form_without_its_key_counts_nothing(house: fakes.House, visit: Visit) -> None:
+    visit.look()
+    with pytest.raises(Forbidden):
+        house.pages.act(visit.page_id, visit.name, Form("0" * 32, "phone", phone=PHONE), ADDRESS)
+
+    assert [event for event, *_ in house.page_store.admitted] == [PageEvent.CREATED]
+
+
+def test_address_that_is_none_makes_no_page(house: fakes.House) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        make(house, client_ip="localhost")
+
+    assert refused.value.errors[0]["pointer"] == "/client_ip"
+    assert (house.page_store.kept, house.page_store.admitted) == ({}, [])
+
+
 def test_page_lives_ten_minutes(house: fakes.House, visit: Visit) -> None:
     assert list(house.page_store.lives.values()) == [600]
 
@@ -179,43 +252,85 @@ def test_id_has_at_least_128_bits_and_is_never_the_same(house: fakes.House) -> N
 # ── whose page ──
 
 
-def test_page_belongs_to_the_browser_that_opens_it_first(house: fakes.House, visit: Visit) -> None:
-    visit.look()
+def test_page_belongs_to_the_browser_that_sends_the_first_form(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
     for name in ("", "x" * 32, visit.name[:-1], visit.name + "A"):
         with pytest.raises(PageClosed) as closed:
             house.pages.look(visit.page_id, name)
         assert closed.value.reason is Closed.TAKEN
 
 
-def test_name_that_somebody_brings_along_is_not_taken(house: fakes.House, visit: Visit) -> None:
-    """Who plants a cookie beforehand would know how the page calls its browser."""
-    assert house.pages.look(visit.page_id, "planted").name != "planted"
+def test_loading_a_page_changes_nothing(house: fakes.House, visit: Visit) -> None:
+    before = dict(house.page_store.kept)
+    for _ in range(20):
+        house.pages.look(visit.page_id, "")
+
+    assert house.page_store.kept == before
+    assert visit.send("phone", phone=PHONE) is None
+    assert visit.page.step is Step.CODE
+
+
+@pytest.mark.parametrize("origin", ["made up", "given to the attacker"])
+def test_planted_name_is_never_the_one_a_page_is_bound_to(
+    house: fakes.House, visit: Visit, origin: str
+) -> None:
+    """An attacker who knows the address sets a cookie in the victim's browser before it opens the page."""
+    planted = house.pages.look(visit.page_id, "").name if origin == "given to the attacker" else "planted"
+    visit.name = planted
+    visit.send("phone", phone=PHONE)
+
+    assert visit.name != planted
+    with pytest.raises(PageClosed) as closed:
+        house.pages.look(visit.page_id, planted)
+    assert closed.value.reason is Closed.TAKEN
+
+
+def test_form_key_fits_only_the_name_it_was_given_with(house: fakes.House, visit: Visit) -> None:
+    planted = house.pages.look(visit.page_id, "").name
+    form = Form(visit.look().form_key, "phone", phone=PHONE)
+
+    with pytest.raises(Forbidden):
+        house.pages.act(visit.page_id, planted, form, ADDRESS)
+    assert house.sender.sent == []
+    assert visit.send("phone", phone=PHONE) is None  # and it binds nothing
 
 
 def test_of_two_browsers_at_once_one_gets_it(house: fakes.House, visit: Visit) -> None:
+    other = Visit(house, visit.page_id)
+    form = Form(other.look().form_key, "phone", phone=OTHER_PHONE)
+
     def another() -> None:
         house.page_store.before_swap = lambda: None
-        house.pages.look(visit.page_id, "")
+        visit.send("phone", phone=PHONE)
 
+    visit.look()
     house.page_store.before_swap = another
+    house.pages.act(visit.page_id, other.name, form, ADDRESS)
+
+    assert [sms.phone.e164 for sms in house.sender.sent] == ["+8613800138000"]
+    assert visit.page.step is Step.CODE
     with pytest.raises(PageClosed) as closed:
-        visit.look()
+        other.look()
     assert closed.value.reason is Closed.TAKEN
 
 
 def test_form_of_another_browser_does_nothing(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
     key = visit.look().form_key
 
-    with pytest.raises(PageClosed):
-        house.pages.act(visit.page_id, "other", Form(key, "phone", phone=PHONE), ADDRESS)
-    with pytest.raises(PageClosed):
-        house.pages.act(visit.page_id, "", Form(key, "phone", phone=PHONE), ADDRESS)
-    assert house.sender.sent == []
+    for name in ("other", ""):
+        with pytest.raises(PageClosed) as closed:
+            house.pages.act(visit.page_id, name, Form(key, "resend"), ADDRESS)
+        assert closed.value.reason is Closed.TAKEN
+    assert len(house.sender.sent) == 1
 
 
-def test_unopened_page_takes_no_form(house: fakes.House, visit: Visit) -> None:
-    with pytest.raises(PageClosed):
-        house.pages.act(visit.page_id, "", Form("", "phone", phone=PHONE), ADDRESS)
+def test_unopened_page_takes_no_form_and_is_not_bound_by_it(house: fakes.House, visit: Visit) -> None:
+    for key in ("", "0" * 32):
+        with pytest.raises(Forbidden):
+            house.pages.act(visit.page_id, "", Form(key, "phone", phone=PHONE), ADDRESS)
+
+    assert visit.send("phone", phone=PHONE) is None
 
 
 @pytest.mark.parametrize("page_id", ["", "x", "A" * 32, "A" * 5000, "ü" * 32])
@@ -415,6 +530,50 @@ def test_number_can_be_changed_and_changed_back(house: fakes.House, visit: Visit
     assert visit.right_code() is None
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "+8613800138000",
+        "008613800138000",
+        "8613800138000",
+        "138 0013 8000",
+        "１３８００１３８０００",
+        "138-0013-8000\u200b",
+    ],
+    ids=ascii,
+)
+def test_same_number_in_another_spelling_goes_back_to_its_code(
+    house: fakes.House, visit: Visit, spelling: str
+) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+    visit.send("phone", phone=spelling)
+
+    assert (visit.page.step, visit.page.trouble, len(house.sender.sent)) == (Step.CODE, None, 1)
+    assert visit.right_code() is None
+    assert visit.page.step is Step.DONE
+
+
+@pytest.mark.parametrize("text", ["", "1380013800", "1380013800a", OTHER_PHONE])
+def test_other_text_is_not_the_same_number(house: fakes.House, visit: Visit, text: str) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+    visit.send("phone", phone=text)
+
+    assert (visit.page.step is Step.CODE) == (text == OTHER_PHONE)
+    assert len(house.sender.sent) == 1 + (text == OTHER_PHONE)
+
+
+def test_mistyped_number_does_not_lose_the_code_on_its_way(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+    visit.send("phone", phone="1380013800")
+    visit.send("phone", phone=PHONE)
+
+    assert (visit.page.step, visit.page.trouble, len(house.sender.sent)) == (Step.CODE, None, 1)
+    assert visit.right_code() is None
+
+
 def test_after_the_code_has_expired_the_same_number_gets_a_new_one(house: fakes.House, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
@@ -500,6 +659,47 @@ def test_number_can_be_changed_instead_of_solving(house: fakes.House, visit: Vis
     assert (visit.page.step, visit.page.wish, visit.page.riddle) == (Step.PHONE, "", {})
 
 
+# ── a page is a browser ──
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a45_page_solves_a_challenge_while_the_wrong_code_alarm_is_on(
+    house: fakes.House, visit: Visit, level: int
+) -> None:
+    house.ledger.level = level
+    visit.send("phone", phone=PHONE)
+    asked = visit.page
+    visit.send("solve", solution=f"{level}:one")
+
+    assert (asked.wish, asked.riddle) == ("phone", {"algorithm": "fake", "level": level})
+    assert (visit.page.step, len(house.sender.sent)) == (Step.CODE, 1)
+
+
+def test_a45_page_solves_a_challenge_for_a_resend_while_the_alarm_is_on(
+    house: fakes.House, visit: Visit
+) -> None:
+    visit.send("phone", phone=PHONE)
+    house.clock.advance(60)
+    house.ledger.level = 1
+    visit.send("resend")
+
+    assert (visit.page.wish, len(house.sender.sent)) == ("resend", 1)
+
+
+def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_there_only(
+    house: fakes.House, visit: Visit
+) -> None:
+    """The browser has moved to an address at which others tried out ids."""
+    visit.send("phone", phone=PHONE)
+    house.ledger.wait = 40
+    form = Form(visit.look().form_key, "code", code=house.sender.last_code)
+    _, refusal = house.pages.act(visit.page_id, visit.name, form, OTHER_ADDRESS)
+
+    assert isinstance(refusal, LimitReached)
+    assert (refusal.limit, refusal.retry_after) == ("address_misses_per_10_minutes", 40)
+    assert visit.right_code() is None
+
+
 # ── the end ──
 
 
@@ -558,6 +758,38 @@ def test_page_of_one_address_laid_under_another_is_gone(house: fakes.House, visi
 
     with pytest.raises(PageClosed):
         visit.look()
+
+
+def test_page_that_was_changed_cannot_be_read(house: fakes.House, visit: Visit) -> None:
+    ((_, kept),) = house.page_store.kept.items()
+    whole = kept.sealed
+
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        assert hosted_page.unsealed(bytes(changed), house.keyring, visit.page_id) is None
+    for end in range(len(whole)):
+        assert hosted_page.unsealed(whole[:end], house.keyring, visit.page_id) is None
+
+
+def test_page_of_the_former_format_is_gone(house: fakes.House, visit: Visit) -> None:
+    """It began with the length of the key id, and HMAC-SHA256 made the rest."""
+    ((tag, kept),) = house.page_store.kept.items()
+    house.page_store.kept[tag] = KeptPage(0, b"\2k1" + bytes(range(256)))
+
+    assert kept.sealed.startswith(b"\2\2k1")
+    with pytest.raises(PageClosed) as closed:
+        visit.look()
+    assert closed.value.reason is Closed.GONE
+
+
+def test_page_is_sealed_under_a_new_nonce_each_time(house: fakes.House, visit: Visit) -> None:
+    (one,) = house.page_store.kept.values()
+    visit.send("phone", phone=PHONE)
+    (other,) = house.page_store.kept.values()
+    nonce = slice(len(b"\2\2k1"), len(b"\2\2k1") + NONCE_BYTES)
+
+    assert one.sealed[nonce] != other.sealed[nonce]
 
 
 def test_page_survives_a_rotation_of_the_roots(house: fakes.House, visit: Visit) -> None:

@@ -72,7 +72,11 @@ def test_no_two_phones_share_a_tag(keyring: Keyring) -> None:
 
 def test_no_two_clients_calls_or_keys_share_a_claim(keyring: Keyring) -> None:
     callers = [
-        (client, call, key) for client in ("shop", "bank") for call in ("request", "verify") for key in "ab"
+        (client, caller, call, key)
+        for client in ("shop", "bank")
+        for caller in ("server", "browser:1")
+        for call in ("request", "verify")
+        for key in "ab"
     ]
 
     assert len({keyring.claim_tag(*caller) for caller in callers}) == len(callers)

@@ -1,128 +1,231 @@
 from __future__ import annotations
 
-import io
+import fcntl
 import os
+import socket
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from otp_service.lines import LineWriter
 
 
-class Stream(io.BytesIO):
-    """Counts its writes, or fails them."""
-
-    failing = False
-    writes = 0
-
-    def write(self, line: object, /) -> int:
-        if self.failing:
-            raise OSError("no space left on device")
-        self.writes += 1
-        return super().write(line)  # type: ignore[arg-type]
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log"
 
 
-def soon(stream: Stream, expected: bytes) -> bool:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and stream.getvalue() != expected:
+@pytest.fixture
+def file(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that is full and that nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.write(writer, b"-" * fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ))
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def take(reader: int) -> bytes:
+    try:
+        return os.read(reader, 1_000_000)
+    except BlockingIOError:
+        return b""
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if holds():
+            return True
         time.sleep(0.005)
-    return stream.getvalue() == expected
+    return False
 
 
 def test_lines_arrive_in_order_and_in_few_writes() -> None:
-    stream = Stream()
-    writer = LineWriter(stream)
-    expected = b"".join(b"%d\n" % number for number in range(1000))
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with mine, theirs:
+        writer = LineWriter(mine.fileno())
+        expected = b"".join(b"%d\n" % number for number in range(1000))
+        for number in range(1000):
+            writer.write(b"%d\n" % number)
+        writer.close()
+        mine.close()
+        writes = list(iter(lambda: theirs.recv(1_000_000), b""))
 
-    for number in range(1000):
-        writer.write(b"%d\n" % number)
-
-    assert soon(stream, expected)
-    assert stream.writes < 100
+    assert b"".join(writes) == expected
+    assert len(writes) < 100
 
 
-def test_a_line_that_comes_while_others_are_written_is_not_left_behind() -> None:
-    stream = Stream()
-    writer = LineWriter(stream)
-    written = [0] * 4
+def test_a_line_that_comes_while_others_are_written_is_not_left_behind(path: Path, file: int) -> None:
+    writer = LineWriter(file)
 
-    def write(thread: int) -> None:
+    def write() -> None:
         for _ in range(200):
             writer.write(b"x")
-            written[thread] += 1
             time.sleep(0.0002)
 
-    threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert soon(stream, b"x" * sum(written))
+    assert soon(lambda: path.stat().st_size == 800)
 
 
-def test_drain_writes_now() -> None:
-    stream = Stream()
-    writer = LineWriter(stream)
+def test_drain_waits_for_what_was_written(path: Path, file: int) -> None:
+    writer = LineWriter(file)
     writer.write(b"last words\n")
     writer.flush()
 
     writer.drain()
 
-    assert stream.getvalue() == b"last words\n"
+    assert path.read_bytes() == b"last words\n"
 
 
-def test_full_disk_costs_only_the_lines_which_are_counted() -> None:
-    stream = Stream()
-    stream.failing = True
+def test_full_disk_costs_only_the_lines_which_are_counted(path: Path) -> None:
+    full, file = os.open("/dev/full", os.O_WRONLY), os.open(path, os.O_WRONLY | os.O_CREAT)
     dropped: list[None] = []
-    writer = LineWriter(stream, lambda: dropped.append(None))
-    with writer._writing:  # none is taken before both are there
-        writer.write(b"lost\n")
-        writer.write(b"lost too\n")
+    writer = LineWriter(full, lambda: dropped.append(None))
+    writer.write(b"lost\n")
+    writer.write(b"lost too\n")
     writer.drain()
-    stream.failing = False
+    os.dup2(file, full)  # there is room again
 
     writer.write(b"kept\n")
+    writer.close()
 
-    assert soon(stream, b"kept\n")
+    assert path.read_bytes() == b"kept\n"
     assert len(dropped) == 2
+    os.close(full)
+    os.close(file)
 
 
-def test_lines_that_nobody_took_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otp_service.lines.MAX_WAITING", 3)
+def test_pipe_that_was_closed_costs_only_the_lines() -> None:
+    reader, end = os.pipe()
+    os.close(reader)
     dropped: list[None] = []
-    writer = LineWriter(Stream(), lambda: dropped.append(None))
-    with writer._writing:  # nothing is taken meanwhile
-        for _ in range(5):
-            writer.write(b"line\n")
+    writer = LineWriter(end, lambda: dropped.append(None))
+    writer.write(b"lost\n")
+    writer.close()
 
-    assert len(dropped) == 2
-
-
-def test_forked_process_writes_its_own_lines(tmp_path: object) -> None:
-    path = f"{tmp_path}/lines"
-    with open(path, "ab", buffering=0) as stream:  # noqa: PTH123 - unbuffered
-        writer = LineWriter(stream)  # type: ignore[arg-type]
-        child = os.fork()
-        if child == 0:
-            writer.write(b"child\n")
-            time.sleep(0.3)
-            os._exit(0)
-        os.waitpid(child, 0)
-    with open(path, "rb") as stream:  # noqa: PTH123 - as above
-        assert stream.read() == b"child\n"
+    assert len(dropped) == 1
+    os.close(end)
 
 
-def test_closing_writes_what_waits_and_ends_the_thread() -> None:
-    stream = io.BytesIO()
-    lines = LineWriter(stream)
+def test_lines_that_nobody_reads_are_dropped_and_counted(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otp_service.lines.MAX_WAITING", 3)
+    reader, end = pipe
+    dropped: list[None] = []
+    writer = LineWriter(end, lambda: dropped.append(None))
+
+    for _ in range(100):
+        writer.write(b"line\n")
+        time.sleep(0.001)
+    assert dropped
+    found = bytearray()
+    assert soon(lambda: found.extend(take(reader)) or found.count(b"\n") + len(dropped) == 100)
+    writer.close()
+
+
+def test_end_of_a_process_does_not_wait_for_a_pipe_that_nobody_reads(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otp_service.lines.DRAIN_SECONDS", 0.05)
+    reader, end = pipe
+    writer = LineWriter(end)
+    writer.write(b"line\n")
+
+    writer.drain()
+    writer.close()
+
+    assert soon(lambda: take(reader).endswith(b"line\n"))
+
+
+def test_closing_writes_what_waits_and_ends_the_thread(path: Path, file: int) -> None:
+    before = writers()
+    lines = LineWriter(file)
+    (thread,) = writers() - before
     lines.write(b"last\n")
     lines.close()
-    deadline = time.monotonic() + 20
-    while lines._thread.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.01)
 
-    assert stream.getvalue() == b"last\n"
-    assert not lines._thread.is_alive()
+    assert path.read_bytes() == b"last\n"
+    assert not thread.is_alive()
+
+
+def writers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "lines"}
+
+
+def test_forked_process_writes_its_own_lines(path: Path, file: int) -> None:
+    writer = LineWriter(file)
+    child = os.fork()
+    if child == 0:
+        writer.write(b"child\n")
+        writer.drain()
+        os._exit(0)
+    os.waitpid(child, 0)
+    writer.close()
+
+    assert path.read_bytes() == b"child\n"
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import os, sys, time
+from otp_service.lines import LineWriter
+"""
+
+
+def under_gevent(script: str) -> bytes:
+    done = subprocess.run(
+        [sys.executable, "-c", GEVENT + script], capture_output=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+def test_under_gevent_a_line_that_waits_during_a_fork_is_written_once() -> None:
+    """The greenlet that is about to write it goes on in the child."""
+    script = """
+writer = LineWriter()
+writer.write(b"parent\\n")
+time.sleep(0.005)
+if os.fork() == 0:
+    writer.write(b"child\\n")
+    time.sleep(0.2)
+    writer.drain()
+    os._exit(0)
+os.wait()
+writer.drain()
+"""
+
+    assert sorted(under_gevent(script).splitlines()) == [b"child", b"parent"]
+
+
+def test_under_gevent_a_pipe_that_nobody_reads_holds_up_no_greenlet() -> None:
+    script = """
+reader, end = os.pipe()
+writer = LineWriter(end)
+writer.write(b"x" * 300_000)
+time.sleep(0.1)
+os.write(1, b"went on")
+os._exit(0)
+"""
+
+    assert under_gevent(script) == b"went on"

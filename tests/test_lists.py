@@ -69,7 +69,7 @@ def test_denied_phone_and_address_get_nothing_and_touch_no_key() -> None:
 
 def test_denied_after_the_send_can_still_be_verified_and_not_resent() -> None:
     house = fakes.house()
-    vid = house.service.request(SHOP, PHONE, purpose="login").verification.verification_id
+    vid = house.service.request(SHOP, PHONE, purpose="login").verification_id
     later = fakes.house(store=house.store, lists=Lists(deny=Entries(prefixes=("+86139",))))
 
     with pytest.raises(DestinationBlocked):

@@ -147,3 +147,20 @@ def test_a_printed_sms_shows_neither_number_nor_code() -> None:
 
     assert "00138000" not in printed
     assert "012345" not in printed
+
+
+@pytest.mark.parametrize(
+    ("locale", "is_served"),
+    [
+        ("zh-CN", True),
+        ("zh_CN", True),
+        ("ZH-cn", True),
+        ("zh-Hans-CN", True),
+        ("zh_Hans_CN", True),
+        ("zh-TW", False),
+        ("zh", False),
+        ("en-CN", False),
+    ],
+)
+def test_a_locale_in_any_spelling_finds_its_template(locale: str, *, is_served: bool) -> None:
+    assert (choose([LOCALE], sms(locale=locale)) == LOCALE) == is_served

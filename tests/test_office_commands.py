@@ -18,16 +18,17 @@ import redis
 from click.testing import CliRunner, Result
 from deployment import config_text, make_secrets, new_phone
 from servers import Server, free_port, redis_binary, running
-from stories import WRONG, Phone, make_phone
+from stories import CLIENT, RIGHT, WRONG, Phone, make_phone
 
 from otp_service.cli import main
 from otp_service.commands.office import spell
 from otp_service.errors import WrongCode
 from otp_service.limits import HOUR, AddressLimits
 from otp_service.phone import PhoneRules, parse
-from otp_service.ports import AddressSlot, Knock, PhoneSlot
+from otp_service.ports import AddressSlot, DeliveryReport, Knock, PhoneSlot, Settlement
 from otp_service.settings import Settings, load
 from otp_service.store import keys
+from otp_service.verification import Delivery, Verification
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("OTP_SERVICE")}
@@ -104,7 +105,10 @@ def knock(phone: Phone, settings: Settings, address: str, times: int) -> str:
     for _ in range(times):
         slot = AddressSlot(tag, AddressLimits())
         phone.store.peek(
-            PhoneSlot(secrets.token_urlsafe(12), phone.slot.limits), 5, Knock(slot, unchallenged=True)
+            PhoneSlot(secrets.token_urlsafe(12), phone.slot.limits),
+            CLIENT,
+            5,
+            Knock(slot, unchallenged=True),
         )
     return tag
 
@@ -119,11 +123,13 @@ def test_limits_of_a_stranger_are_untouched(config: Path, number: str) -> None:
     assert result.stdout.splitlines()[0] == masked(number)
     assert told(result) == {
         "next SMS": "now",
+        "if trusted": "now",
         "SMS": "0 of 5 in 1 h, 0 of 10 in 24 h",
-        "wrong codes": "0 of 10 in 1 h, 0 of 20 in 24 h, 0 in a row",
-        "slow lane": "no (from 50 in a row)",
-        "locked": "no (from 100 in a row)",
+        "wrong codes": "0 of 10 in 1 h, 0 of 20 in 24 h, 0 in a row (0 by untrusted calls)",
+        "slow lane": "no (from 50 in a row, or 35 by untrusted calls)",
+        "locked": "no (from 100 in a row, or 70 by untrusted calls)",
         "known": "no",
+        "trusted": "0 addresses that verified it last",
         "verifications": "0 can still be approved",
     }
 
@@ -142,33 +148,41 @@ def test_limits_tell_what_was_counted_and_when_the_next_sms_may_go(
     seconds = int(lines["next SMS"].removeprefix("in ").partition(" s (phone_cooldown)")[0])
     assert 20 < seconds <= 43
     assert lines["SMS"] == "1 of 5 in 1 h, 1 of 10 in 24 h"
-    assert lines["wrong codes"] == "3 of 10 in 1 h, 3 of 20 in 24 h, 3 in a row"
+    assert lines["wrong codes"] == "3 of 10 in 1 h, 3 of 20 in 24 h, 3 in a row (3 by untrusted calls)"
     assert lines["verifications"] == "1 can still be approved"
 
 
 def test_limits_are_told_to_programs_by_the_names_of_the_api(config: Path, number: str, phone: Phone) -> None:
-    fail(phone, 100)
+    """Seventy wrong codes of strangers lock them out, and leave trusted calls alone."""
+    fail(phone, 70)
 
     result = run(config, "limits", "--json", typed=number)
 
     facts = json.loads(result.stdout)
     wait = facts.pop("next_sms_in")
     assert 80 * 24 * HOUR > wait > 40 * 24 * HOUR
+    assert facts.pop("trusted_next_sms_in") == 0
     assert facts == {
         "phone_masked": masked(number),
         "refused_by": "phone_locked",
+        "trusted_refused_by": None,
         "known": False,
+        "trusted_addresses": 0,
         "slow_lane": True,
+        "trusted_slow_lane": False,
         "locked": True,
+        "trusted_locked": False,
         "live_verifications": 0,
         "limits": {
             "phone_sends_per_hour": {"used": 0, "of": 5},
             "phone_sends_per_day": {"used": 0, "of": 10},
             "phone_failures_per_hour": {"used": 0, "of": 10},
             "phone_failures_per_day": {"used": 0, "of": 20},
-            "phone_slow_lane": {"used": 100, "of": 50},
-            "phone_locked": {"used": 100, "of": 100},
+            "phone_slow_lane": {"used": 70, "of": 50},
+            "phone_locked": {"used": 70, "of": 100},
+            "untrusted_failures": {"used": 70, "of": 70},
         },
+        "alarm_level": 0,
         "cleared": False,
     }
 
@@ -194,7 +208,7 @@ def test_what_is_no_phone_is_refused_and_not_repeated(config: Path, command: str
     assert "13900139000" not in result.output
 
 
-@pytest.mark.parametrize("command", ["limits", "unlock", "forget"])
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
 def test_phone_is_never_an_argument(config: Path, command: str, number: str) -> None:
     result = run(config, command, number)
 
@@ -284,7 +298,7 @@ def test_limits_of_an_address_tell_what_its_next_sms_would_meet(
         "next SMS": "now",
         "unverified SMS": "19 of 20 in 1 h, 19 of 100 in 24 h, to 19 of 20 phones",
         "verified": "0 in 24 h",
-        "attempts": "0 of 60 in 10 min",
+        "misses": "0 of 60 in 10 min",
         "refused": "from 10 times these limits for SMS",
     }
     assert told(after)["next SMS"] == "now, after a risk challenge (address_sends_per_hour)"
@@ -311,8 +325,9 @@ def test_full_address_is_cleared(config: Path, phone: Phone, settings: Settings)
             "address_sends_per_hour": {"used": 0, "of": 20},
             "address_sends_per_day": {"used": 0, "of": 100},
             "address_phones_per_day": {"used": 0, "of": 20},
-            "address_attempts_per_10_minutes": {"used": 0, "of": 60},
+            "address_misses_per_10_minutes": {"used": 0, "of": 60},
         },
+        "alarm_level": 0,
         "cleared": False,
     }
 
@@ -361,7 +376,7 @@ def test_forgotten_phone_leaves_nothing_and_the_rest_is_said(
     config: Path, number: str, phone: Phone, settings: Settings
 ) -> None:
     address = AddressSlot(knock(phone, settings, ADDRESS, 1), AddressLimits())
-    phone.store.peek(phone.slot, 5, Knock(address))
+    phone.store.peek(phone.slot, CLIENT, 5, Knock(address))
     phone.open()
 
     result = run(config, "forget", typed=f"{number}\ny\n")
@@ -405,7 +420,7 @@ def test_output_never_holds_the_number(config: Path, number: str, phone: Phone, 
     assert number[3:] not in result.output
 
 
-@pytest.mark.parametrize("command", ["limits", "unlock", "forget"])
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
 def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command: str, number: str) -> None:
     with running(redis_binary()) as server:
         path = config_for(server, tmp_path)
@@ -421,7 +436,7 @@ def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command:
     )
 
 
-@pytest.mark.parametrize("command", ["limits", "unlock", "forget"])
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
 def test_configuration_without_a_store_of_its_own_is_refused(
     config: Path, command: str, number: str, redis_server: Server
 ) -> None:
@@ -495,3 +510,120 @@ def test_typed_phone_is_not_shown(config: Path, number: str) -> None:
 )
 def test_times_are_spelled_to_the_second(seconds: int, text: str) -> None:
     assert spell(seconds) == text
+
+
+# ── history ──
+
+
+def sent(phone: Phone, how: Settlement, code: str = "", **facts: int) -> Verification:
+    """Return a verification whose first send ended so; the provider said *code*."""
+    opened = phone.open(settle=None)
+    phone.settle(opened, how, provider_code=code, **facts)
+    return opened
+
+
+def test_history_of_a_number_that_was_rejected_says_why(config: Path, number: str, phone: Phone) -> None:
+    sent(phone, Settlement.REJECTED, "isv.MOBILE_NUMBER_ILLEGAL")
+
+    result = run(config, "history", typed=number)
+
+    assert result.exit_code == 0
+    assert phone.slot.tag in result.stdout.splitlines()[0]
+    assert "SMS 1 by route main: rejected for this number" in result.stdout
+    assert "isv.MOBILE_NUMBER_ILLEGAL: " in result.stdout
+    assert "canceled" in result.stdout
+
+
+def test_history_tells_the_newest_first_and_how_each_verification_ended(
+    config: Path, number: str, phone: Phone
+) -> None:
+    phone.pass_time(-4 * HOUR)
+    approved = phone.open()
+    phone.submit(approved, RIGHT)
+    phone.pass_time(HOUR)
+    phone.open()
+    phone.pass_time(HOUR)
+    exhausted = phone.open()
+    for _ in range(5):
+        with pytest.raises(WrongCode):
+            phone.submit(exhausted, WRONG)
+    phone.pass_time(HOUR)
+    canceled = phone.open()
+    phone.store.cancel(phone.slot, CLIENT, canceled.verification_hash)
+    phone.pass_time(60)
+    sent(phone, Settlement.WITHDRAWN, "local.not_sent")
+    phone.runner.ahead = 0
+    phone.open()
+
+    found = json.loads(run(config, "history", "--json", typed=number).stdout)["verifications"]
+
+    ends = [one["ended"] for one in found]
+    assert ends == ["open", "not opened", "canceled", "exhausted", "expired", "approved"]
+    assert found[1]["sends"][0]["outcome"] == "withdrawn"
+    assert found[1]["sends"][0]["meaning"].startswith("Nothing left this machine")
+
+
+def test_history_tells_what_a_delivery_report_said(config: Path, number: str, phone: Phone) -> None:
+    opened = phone.open()
+    report = DeliveryReport(
+        phone.slot.tag, opened.verification_hash, 1, Delivery.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"
+    )
+    phone.store.report([report])
+
+    (send,) = json.loads(run(config, "history", "--json", typed=number).stdout)["verifications"][0]["sends"]
+
+    assert (send["outcome"], send["provider_code"]) == ("undelivered", "MOBILE_NOT_ON_SERVICE")
+    assert send["meaning"]
+
+
+def test_history_knows_a_report_that_came_after_the_verification_was_forgotten(
+    config: Path, number: str, phone: Phone, client: redis.Redis
+) -> None:
+    opened = phone.open()
+    client.delete(keys.record(phone.slot.tag, opened.verification_hash))
+    report = DeliveryReport(phone.slot.tag, opened.verification_hash, 1, Delivery.DELIVERED)
+
+    assert phone.store.report([report]) == [None]
+    assert "delivered" in run(config, "history", typed=number).stdout
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{}{}", " {} {}\t", "{}\u200b{}", "\u2066{}{}\u2069", "{}\u00a0{}\u200f"], ids=ascii
+)
+def test_history_finds_a_verification_by_its_id(
+    config: Path, number: str, phone: Phone, settings: Settings, spelling: str
+) -> None:
+    verification_id = "bXkgdmVyaWZpY2F0aW9u_w"
+    tag = settings.keyring().verification_hash(verification_id)
+    phone.pass_time(-HOUR)
+    phone.open(verification_hash=tag)
+    phone.runner.ahead = 0
+    phone.open()
+
+    both = run(config, "history", typed=number).stdout
+    pasted = spelling.format(verification_id[:9], verification_id[9:])
+    one = run(config, "history", "--verification", typed=f"{number}\n{pasted}\n").stdout
+
+    assert (both.count("verification "), one.count("verification ")) == (2, 1)
+    assert tag[:7] in one
+    assert verification_id not in both + one
+
+
+def test_history_of_what_is_no_id_is_refused(config: Path, number: str) -> None:
+    result = run(config, "history", "--verification", typed=f"{number}\nnone\n")
+
+    assert result.exit_code == 2
+    assert "none" not in result.output.replace("is not a verification id", "")
+
+
+def test_history_of_a_stranger_says_so(config: Path, number: str) -> None:
+    assert "Nothing was sent in the last 24 hours." in run(config, "history", typed=number).stdout
+
+
+def test_history_is_forgotten_after_a_day_and_holds_no_number(
+    config: Path, number: str, phone: Phone, client: redis.Redis
+) -> None:
+    phone.open()
+    stored = b"".join(key + (client.get(key) or b"") for key in phone.stored())
+    assert number[4:].encode() not in stored
+    assert all(0 < client.ttl(key) <= 24 * HOUR for key in phone.stored())

@@ -30,13 +30,15 @@ from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 from otp_service.server import LocalServer
 from otp_service.settings import Settings, from_mapping
-from otp_service.store.borrowed import borrow
-from otp_service.store.terms import Terms
+from otp_service.store.client import RedisOptions, from_existing_client
 from otp_service.web import ServiceBlueprint
 
 KEY = "sk_own-app-0123456789abcdefghijklmnopqrstuv"
 PROOF_KEY = "proof key of a shop in an own application"
 DOC = Path(__file__).parents[1] / "docs" / "own-flask-app.md"
+PLENTY = 1_000_000
+"""SMS a day: other tests take theirs from the same budgets on the same Redis."""
+
 ACCOUNT = {"own": "own-secret"}
 
 
@@ -57,7 +59,13 @@ def settings(sandbox_url: str, **tables: Any) -> Settings:
                 "roots": {"a": "0123456789abcdef" * 4},
             },
             "purposes": {"login": {}},
-            "clients": {"shop": {"secret_key_digests": [key_digest(KEY)], "proof_keys": [PROOF_KEY]}},
+            "clients": {
+                "shop": {
+                    "secret_key_digests": [key_digest(KEY)],
+                    "proof_keys": [PROOF_KEY],
+                    "sms_per_day": PLENTY,
+                }
+            },
             "routes": [
                 {
                     "name": "main",
@@ -70,6 +78,7 @@ def settings(sandbox_url: str, **tables: Any) -> Settings:
                 }
             ],
             **tables,
+            "service": {"sms_per_day": PLENTY, **tables.get("service", {})},
         }
     )
 
@@ -142,6 +151,32 @@ def test_application_keeps_its_pages_and_its_error_handlers(mounted: tuple[Flask
     assert client.get("/auth/openapi.json").get_json()["servers"] == [{"url": "/auth"}]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//auth/otp/redeem",
+        "/auth/otp/redeem/",
+        "/auth/otp/%72edeem",
+        "/%61uth/otp/redeem",
+        "/auth%2Fotp/redeem",
+    ],
+)
+def test_other_spelling_of_an_address_is_not_served(
+    mounted: tuple[Flask, ServiceBlueprint], path: str
+) -> None:
+    assert post(mounted[0], path, {"proof": "x", "purpose": "login"}).status_code == 404
+
+
+def test_middleware_of_the_application_may_add_a_prefix(mounted: tuple[Flask, ServiceBlueprint]) -> None:
+    """As ProxyFix does where a proxy strips one, and as DispatcherMiddleware does for what it mounts."""
+    dispatched = {"base_url": "http://localhost/outer"}
+    stripped = {"environ_overrides": {"SCRIPT_NAME": "/outer", "RAW_URI": "/auth/readyz"}}
+    client = mounted[0].test_client()
+
+    assert client.get("/auth/readyz", **dispatched).status_code == 200  # type: ignore[arg-type]
+    assert client.get("/auth/readyz", **stripped).status_code == 200  # type: ignore[arg-type]
+
+
 def test_two_applications_in_one_process_share_nothing_but_redis(
     redis_server: Server, sandbox: SandboxServer
 ) -> None:
@@ -211,7 +246,7 @@ def test_server_is_borrowed_and_nothing_else() -> None:
         decode_responses=True,
         socket_timeout=99,
     )
-    ours = borrow(theirs, Terms(read_timeout=0.25)).connection_pool.connection_kwargs
+    ours = from_existing_client(theirs, RedisOptions(read_timeout=0.25)).connection_pool.connection_kwargs
 
     assert [ours[name] for name in ("host", "port", "db", "username", "password")] == [
         "127.0.0.1",
@@ -220,7 +255,7 @@ def test_server_is_borrowed_and_nothing_else() -> None:
         "app",
         "p",
     ]
-    assert (ours["decode_responses"], ours["socket_timeout"]) == (False, 0.25)
+    assert (ours.get("decode_responses", False), ours["socket_timeout"]) == (False, 0.25)
     assert ours["retry"].get_retries() == 0
 
 
@@ -228,9 +263,17 @@ def test_tls_and_unix_sockets_are_borrowed_too() -> None:
     tls = redis.Redis(host="127.0.0.1", ssl=True, ssl_ca_certs="/ca.pem")
     unix = redis.Redis(unix_socket_path="/run/redis.sock")
 
-    assert issubclass(borrow(tls, Terms()).connection_pool.connection_class, redis.SSLConnection)
-    assert borrow(tls, Terms()).connection_pool.connection_kwargs["ssl_ca_certs"] == "/ca.pem"
-    assert borrow(unix, Terms()).connection_pool.connection_kwargs["path"] == "/run/redis.sock"
+    assert issubclass(
+        from_existing_client(tls, RedisOptions()).connection_pool.connection_class, redis.SSLConnection
+    )
+    assert (
+        from_existing_client(tls, RedisOptions()).connection_pool.connection_kwargs["ssl_ca_certs"]
+        == "/ca.pem"
+    )
+    assert (
+        from_existing_client(unix, RedisOptions()).connection_pool.connection_kwargs["path"]
+        == "/run/redis.sock"
+    )
 
 
 @pytest.mark.parametrize(
@@ -240,7 +283,7 @@ def test_tls_and_unix_sockets_are_borrowed_too() -> None:
 )
 def test_client_of_several_servers_is_refused(client: Any) -> None:
     with pytest.raises(TypeError):
-        borrow(client, Terms())
+        from_existing_client(client, RedisOptions())
 
 
 # ── views that ask for a proof ──
@@ -270,7 +313,7 @@ def redeem_in(house: fakes.House) -> Callable[..., Any]:
 def minted(house: fakes.House, purpose: str = "login") -> str:
     sent = house.service.request(fakes.SHOP, "13800138000", purpose=purpose)
     code = house.sender.last_code
-    return house.service.verify(fakes.SHOP, "13800138000", sent.verification.verification_id, code).proof
+    return house.service.verify(fakes.SHOP, "13800138000", sent.verification_id, code).proof
 
 
 @pytest.mark.parametrize(

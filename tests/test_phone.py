@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otp_service import typed
 from otp_service.errors import DestinationBlocked, InvalidPhone
-from otp_service.phone import MAX_TEXT, Phone, PhoneRules, _canonical, parse
+from otp_service.phone import COUNTRIES, Phone, PhoneRules, _canonical, dialing, mask, parse
 
 CHINA = PhoneRules()
 WORLD = PhoneRules(
@@ -52,6 +54,12 @@ SPELLINGS = {
     "zero-width blanks": "138\u200b0013\u200b8000",
     "byte order mark": "\ufeff13800138000",
     "soft hyphens": "138\u00ad0013\u00ad8000",
+    "variation selectors": "138\ufe0f0013\ufe0f8000",
+    "tab inside": "1380013\t8000",
+    "newline at the end, as it comes along with a paste": "13800138000\r\n",
+    "newline inside": "1380013\n8000",
+    "line separator": "1380013\u20288000",
+    "next line": "1380013\x858000",
     "tel:": "tel:+8613800138000",
     "TEL: and dashes": "TEL:+86-138-0013-8000",
     "tel: national": "tel: 13800138000",
@@ -100,21 +108,17 @@ NOT_A_PHONE = {
     "tel: twice": "tel:tel:13800138000",
     "NUL inside": "1380013\x008000",
     "NUL at the end": "13800138000\x00",
-    "tab inside": "1380013\t8000",
-    "newline inside": "1380013\n8000",
-    "newline at the end": "13800138000\n",
-    "carriage return": "1380013\r8000",
-    "line separator": "1380013\u20288000",
-    "next line": "1380013\x858000",
-    "vertical tab": "1380013\x0b8000",
+    "two lines": "13800138000\n13800138001",
+    "two lines of Unicode": "13800138000\u202813800138001",
+    "backspace": "1380013\x088000",
     "lone surrogate": "13800138000\ud800",
     "escape": "\x1b[2J13800138000",
     "minus as number": "1.3800138e10",
     "hexadecimal": "0x3365B4A40",
-    "65 characters": " " * (MAX_TEXT + 1 - 11) + "13800138000",
+    "65 characters": " " * (typed.MAX_LENGTH + 1 - 11) + "13800138000",
     "ten kilobytes of digits": "1" * 10_240,
     "ten kilobytes of marks": "\u200f" * 10_240 + "13800138000",
-    "marks that fold to many": "\ufdfa" * MAX_TEXT,
+    "marks that fold to many": "\ufdfa" * typed.MAX_LENGTH,
 }
 
 NOT_SERVED = {
@@ -207,7 +211,12 @@ def test_an_american_number_that_begins_with_862_stays_american() -> None:
 def test_people_see_a_masked_phone(text: str, masked: str) -> None:
     phone = parse(text, WORLD)
 
-    assert phone.masked() == str(phone) == f"{phone}" == masked
+    assert phone.masked() == str(phone) == f"{phone}" == mask(phone.e164) == masked
+
+
+@pytest.mark.parametrize("text", ["", "+", "nobody", "+999"])
+def test_what_is_no_number_is_masked_whole(text: str) -> None:
+    assert mask(text) == "****"
 
 
 def test_no_way_of_printing_shows_the_number() -> None:
@@ -247,3 +256,118 @@ def parsed_without_shortcut(text: str) -> Phone | None:
         return parse(f"{text[:3]} {text[3:]}", CHINA)  # a blank is no E.164
     except (InvalidPhone, DestinationBlocked):
         return None
+
+
+EVERYWHERE = frozenset({"mobile", "fixed_line"})
+SUBSCRIBERS = {
+    "Mexico": (
+        "MX",
+        "+525512345678",
+        [
+            "+52 1 55 1234 5678",
+            "044 55 1234 5678",
+            "045 55 1234 5678",
+            "01 55 1234 5678",
+            "+52 044 55 1234 5678",
+            "55 1234 5678",
+            "1 55 1234 5678",
+            "5215512345678",
+        ],
+    ),
+    "Benin": ("BJ", "+2290190011234", ["+229 90 01 12 34", "90011234", "0190011234", "+229 01 90 01 12 34"]),
+    "Argentina": (
+        "AR",
+        "+5491123456789",
+        [
+            "+54 11 2345-6789",
+            "011 15 2345-6789",
+            "11 2345 6789",
+            "011 2345 6789",
+            "9 11 2345 6789",
+            "+54 11 15 2345 6789",
+            "+54 9 11 2345 6789",
+        ],
+    ),
+    "Brazil": ("BR", "+5511961234567", ["(11) 96123-4567", "011 96123 4567", "0 15 11 96123 4567"]),
+    "Italy": ("IT", "+393123456789", ["312 345 6789", "39 312 345 6789", "0039 312 345 6789"]),
+    "Russia": ("RU", "+79123456789", ["8 912 345 67 89", "912 345 67 89", "7 912 345 67 89"]),
+    "Kazakhstan": ("KZ", "+77710009998", ["8 771 000 9998", "771 000 9998", "7 771 000 9998"]),
+    "United Kingdom": ("GB", "+447400123456", ["+44 0 7400 123456", "+44 (0)7400 123456", "07400 123456"]),
+    "Hungary": ("HU", "+36201234567", ["06 20 123 4567", "+36 06 20 123 4567", "20 123 4567"]),
+}
+GIVEN_UP = {
+    "Brazil without the ninth digit": "+55 11 9612 3456",
+    "Ivory Coast before 2021": "+225 07 12 34 56",
+    "Gabon before 2019": "+241 06 03 12 34",
+    "Gabon before 2019, without zero": "+241 6 03 12 34",
+    "Vietnam before 2018": "+84 121 234 5678",
+    "Mauritius before 2013": "+230 251 2345",
+    "Cameroon before 2014": "+237 71 23 45 67",
+}
+
+
+@pytest.mark.parametrize(("country", "e164", "texts"), SUBSCRIBERS.values(), ids=SUBSCRIBERS.keys())
+def test_all_spellings_of_a_subscriber_are_one_phone(country: str, e164: str, texts: list[str]) -> None:
+    rules = PhoneRules(country, frozenset({country}), EVERYWHERE)
+
+    assert {text: parse(text, rules).e164 for text in texts} == dict.fromkeys(texts, e164)
+    assert parse(e164, rules).kind == "mobile"
+
+
+@pytest.mark.parametrize("text", GIVEN_UP.values(), ids=GIVEN_UP.keys())
+def test_a_number_of_an_old_plan_is_refused(text: str) -> None:
+    with pytest.raises(InvalidPhone):
+        parse(text, PhoneRules("CN", COUNTRIES, EVERYWHERE))
+
+
+KINDS_OF_NUMBERS = [phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE]
+
+
+@pytest.mark.parametrize("country", sorted(COUNTRIES))
+def test_digits_that_people_write_before_a_number_make_no_other_number(country: str) -> None:
+    """The widget drops them to tell whether two texts are the same number."""
+    dialed = dialing(country)
+    rules = PhoneRules(country, COUNTRIES, frozenset({"mobile", "fixed_line"}))
+    others = {}
+    for kind in KINDS_OF_NUMBERS:
+        example = phonenumbers.example_number_for_type(country, kind)
+        national = example and phonenumbers.national_significant_number(example)
+        for text in [f"+{dialed.code}{digits}{national}" for digits in dialed.trunk if national]:
+            try:
+                others[text] = parse(text, rules).e164 == parse(f"+{dialed.code}{national}", rules).e164
+            except (InvalidPhone, DestinationBlocked):
+                continue
+
+    assert all(others.values()), others
+
+
+@pytest.mark.parametrize(
+    ("country", "trunk"),
+    [("CN", "0"), ("GB", "0"), ("MX", "044 045 01 1"), ("RU", "8"), ("HU", "06"), ("IT", ""), ("CI", "")],
+)
+def test_digits_that_are_a_part_of_a_number_are_not_dropped(country: str, trunk: str) -> None:
+    assert " ".join(dialing(country).trunk) == trunk
+
+
+@pytest.mark.parametrize("country", sorted(COUNTRIES))
+def test_a_phone_is_stable_and_its_trunk_prefix_makes_no_other(country: str) -> None:
+    dialed = dialing(country)
+    example = phonenumbers.example_number_for_type(country, phonenumbers.PhoneNumberType.MOBILE)
+    if example is None:
+        pytest.skip("has no mobile numbers")
+    rules = PhoneRules(country, COUNTRIES, frozenset({"mobile"}))
+    forms = phonenumbers.PhoneNumberFormat
+    texts = [
+        phonenumbers.format_number(example, form)
+        for form in (forms.E164, forms.INTERNATIONAL, forms.NATIONAL)
+    ]
+    texts.append(f"+{dialed.code} {texts[-1]}")
+    found = set()
+    for text in texts:
+        try:
+            found.add(parse(text, rules).e164)
+        except (InvalidPhone, DestinationBlocked):
+            continue
+
+    assert len(found) == 1 or country == "GA"
+    assert {parse(e164, rules).e164 for e164 in found} == found

@@ -28,7 +28,7 @@ def test_every_method_of_a_port_is_described(port: type) -> None:
 
 def test_a_new_verification_prints_neither_salt_nor_digest() -> None:
     new = NewVerification(
-        verification_id="v" * 22,
+        verification_hash="v" * 22,
         client="shop",
         purpose="login",
         code_type=CodeType.DIGITS,

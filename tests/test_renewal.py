@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import pickle
-
 import pytest
 from test_app import settings
 
 from otp_service.settings import Settings, renewed, waiting
 from otp_service.settings.crosscheck import content_mistakes
 from otp_service.settings.tables import MetricsTable, ServerTable, ServiceTable
-from otp_service.worker import Worker
 
 
 def where(running: Settings, fresh: Settings) -> list[str]:
@@ -34,16 +31,6 @@ def test_what_is_sound_only_after_a_restart_is_a_mistake_now() -> None:
 
     assert where(settings(), fresh) == ["sms.max_in_flight"]
     assert where(fresh, fresh) == []
-
-
-def test_a_worker_can_be_sent_to_a_process_that_was_not_forked() -> None:
-    """As on systems whose Python spawns; secrets travel by a pipe, never by a file or an environment."""
-    worker = Worker(settings(log={"level": "debug"}))
-
-    again = pickle.loads(pickle.dumps(worker))  # noqa: S301 - made here
-
-    assert again == worker
-    assert again.settings.keyring().active_kid == "a"
 
 
 @pytest.mark.parametrize(

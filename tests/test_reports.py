@@ -129,7 +129,9 @@ def test_report_without_an_out_id_of_ours_changes_nothing(house: House) -> None:
     assert place is not None
     forged = place.signed(b"some other key".ljust(32))
 
-    taken = take(house, report(forged), report(""), report("order-17"), report(mine[:-1] + "A"))
+    damaged = mine[:-1] + ("A" if mine[-1] != "A" else "E")
+
+    taken = take(house, report(forged), report(""), report("order-17"), report(damaged))
 
     assert taken == Taken(foreign=4)
     assert delivery(house)[0] is Delivery.ACCEPTED
@@ -140,7 +142,7 @@ def test_report_of_a_send_that_was_never_made_is_forgotten(house: House) -> None
     keys = [keys.out_id for keys in house.keyring.by_kid.values()]
     place = OutId.read(mine, keys)
     assert place is not None
-    second = OutId(place.tag, place.verification_id, 2).signed(house.keyring.active.out_id)
+    second = OutId(place.tag, place.verification_hash, 2).signed(house.keyring.active.out_id)
 
     assert take(house, report(second)) == Taken(forgotten=1)
 
@@ -149,6 +151,45 @@ def test_malformed_items_are_counted_and_cost_the_others_nothing(house: House) -
     out_id = sent(house)
 
     assert take(house, 17, {}, report(out_id), {"success": "yes"}) == Taken(settled=1, malformed=3)
+
+
+def test_unreadable_item_is_recorded_by_its_form_alone(house: House) -> None:
+    bad = {"success": "maybe", "out_id": "secret", "phone_number": PHONE[3:]}
+
+    assert take(house, bad) == Taken(malformed=1)
+    (told,) = house.events.of("report_unreadable")
+    assert told == {"part": "item", "fields": ["phone_number:str", "success:str", "out_id:str"]}
+    assert "secret" not in str(house.events.seen)
+
+
+def test_many_unreadable_items_are_all_counted_and_not_all_recorded(house: House) -> None:
+    assert take(house, *[17] * 500) == Taken(malformed=500)
+    assert len(house.events.of("report_unreadable")) == 10
+
+
+def test_unreadable_item_keeps_no_other_waiting_however_often_it_comes(house: House) -> None:
+    first = sent(house)
+    bad = {"success": "maybe", "out_id": first}
+
+    assert take(house, bad, report(first), bad) == Taken(settled=1, malformed=2)
+    assert take(house, bad, report(first), bad) == Taken(repeated=1, malformed=2)
+    assert delivery(house)[0] is Delivery.DELIVERED
+
+
+@pytest.mark.parametrize("body", [b"", b"no json", b"17", b"\xff\xfe"])
+def test_unreadable_body_is_counted_and_recorded(house: House, body: bytes) -> None:
+    with pytest.raises(BadReports):
+        reports(house).take(body, DEADLINE)
+
+    assert house.events.of("report_unreadable") == [{"part": "body", "fields": [], "bytes": len(body)}]
+    assert [counts["malformed"] for counts in house.events.of("reports")] == [1]
+
+
+@pytest.mark.parametrize("out_id", ["\ud800", "\x00", "tag.id.1.\ud800", "." * 256])
+def test_hostile_out_id_is_foreign_and_costs_the_others_nothing(house: House, out_id: str) -> None:
+    mine = sent(house)
+
+    assert take(house, report(out_id), report(mine)) == Taken(foreign=1, settled=1)
 
 
 def test_all_reports_of_a_body_are_one_call_of_the_store(house: House) -> None:
@@ -231,7 +272,7 @@ def test_reply_is_an_event_with_tag_and_mask(house: House, uplinks: FakeUplinks)
     (told,) = house.events.of("reply")
     assert told == {
         "phone": house.keyring.phone_tag(PHONE),
-        "phone_masked": "+86138****8000",
+        "phone_masked": "+86 138****8000",
         "outcome": "forwarded",
     }
 
@@ -244,6 +285,15 @@ def test_reply_is_stored_nowhere(house: House, uplinks: FakeUplinks) -> None:
 
 
 # ── reasons ──
+
+
+@pytest.mark.parametrize("code", ["UNDELIV", "EXPIRED", "REJECTD", "DELETED", "UNKNOWN"])
+def test_states_of_carriers_are_explained(code: str) -> None:
+    reason, unknown = explain(code), explain("MK:0012")
+
+    assert reason.code == code
+    assert reason.english != unknown.english
+    assert reason.chinese != unknown.chinese
 
 
 def test_reason_is_told_in_both_languages() -> None:

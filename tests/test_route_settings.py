@@ -250,8 +250,8 @@ def test_template_serves_a_country_several_or_a_group(country: object, served: l
 @pytest.mark.parametrize(
     ("country", "sentence"),
     [
-        ("China", "country[0]: does not have the right form"),
-        (["HK", "cn"], "country[1]: does not have the right form"),
+        ("China", "country[0]: must be the two capital letters of a country (ISO 3166): write CN"),
+        (["HK", "cn"], "country[1]: must be the two capital letters of a country (ISO 3166): write CN"),
         ([], "country: needs at least 1"),
         (["HK", "*"], "country: lists a group beside countries: give one or the other"),
         (["international", "CN"], "country: lists a group beside countries: give one or the other"),

@@ -21,7 +21,7 @@ from otp_service.clock import SystemClock
 from otp_service.commands.sandbox import _config
 from otp_service.settings.sandbox_account import load_account
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi
-from otp_service.sms.http import HttpDoor
+from otp_service.sms.http import HttpClient
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/sandbox.md").read_text(encoding="utf-8"), re.DOTALL)[
@@ -56,7 +56,7 @@ def asked(url: str, key: AccessKey, action: str, **params: str) -> dict[str, Any
         keys=[key],
         version="2017-05-25",
         endpoint=url,
-        door=HttpDoor(max_connections=1),
+        http=HttpClient(max_connections=1),
         clock=SystemClock(),
     )
     try:
@@ -139,7 +139,7 @@ def test_what_a_call_needs_is_told(file: Path) -> None:
         )
         assert sent["Code"] == "OK"
     with started("--config", str(file), lines=4) as told:
-        assert (told["sends as"], told["by"]) == ("我的签名", "SMS_1")
+        assert (told["sends as"], told["by"]) == ("我的签名", "SMS_1, SMS_3")
 
 
 def test_nothing_said_is_the_default_account() -> None:

@@ -1,51 +1,81 @@
-"""Sealed bytes: hidden, bound to their key, and not to be changed."""
+"""Authenticated encryption: nothing can be read or changed without the key and the associated data."""
 
 from __future__ import annotations
 
 import pytest
 
-from otp_service.sealed import MAC_BYTES, NONCE_BYTES, seal, unseal
+from otp_service.sealed import KEY_BYTES, NONCE_BYTES, TAG_BYTES, seal, unseal
 
-KEY, NONCE = b"k" * 32, b"n" * NONCE_BYTES
-TEXTS = [b"", b"+8613800138000", b"x" * 31, b"x" * 32, b"x" * 33, bytes(1000)]
+KEY, NONCE, HEAD = b"k" * KEY_BYTES, b"n" * NONCE_BYTES, b"\2\2k1"
+PHONE = b"+8613800138000"
+TEXTS = [b"", PHONE, b"x" * 31, b"x" * 32, b"x" * 33, bytes(1000)]
+
+
+def test_known_answer_of_aes_256_gcm() -> None:
+    """Test case 16 of the GCM specification (McGrew and Viega), which NIST's vectors repeat."""
+    key = bytes.fromhex("feffe9928665731c6d6a8f9467308308" * 2)
+    nonce = bytes.fromhex("cafebabefacedbaddecaf888")
+    plain = bytes.fromhex(
+        "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+        "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"
+    )
+    associated = bytes.fromhex("feedfacedeadbeeffeedfacedeadbeefabaddad2")
+    ciphertext = (
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+    )
+
+    assert seal(key, nonce, plain, associated).hex() == (
+        nonce.hex() + ciphertext + "76fc6ece0f4e1768cddf8853bb2d551b"
+    )
 
 
 @pytest.mark.parametrize("plain", TEXTS, ids=len)
 def test_what_was_sealed_is_read_with_its_key(plain: bytes) -> None:
-    assert unseal(KEY, seal(KEY, NONCE, plain)) == plain
+    assert unseal(KEY, seal(KEY, NONCE, plain, HEAD), HEAD) == plain
+
+
+@pytest.mark.parametrize("plain", TEXTS, ids=len)
+def test_sealed_bytes_are_as_long_as_the_text_with_nonce_and_tag(plain: bytes) -> None:
+    sealed = seal(KEY, NONCE, plain, HEAD)
+
+    assert sealed.startswith(NONCE)
+    assert len(sealed) == NONCE_BYTES + len(plain) + TAG_BYTES
 
 
 @pytest.mark.parametrize("plain", TEXTS[1:], ids=len)
-def test_nothing_of_it_can_be_seen(plain: bytes) -> None:
-    hidden = seal(KEY, NONCE, plain)[NONCE_BYTES + MAC_BYTES :]
+def test_ciphertext_shows_nothing_of_the_text(plain: bytes) -> None:
+    ciphertext = seal(KEY, NONCE, plain, HEAD)[NONCE_BYTES:-TAG_BYTES]
 
-    assert len(hidden) == len(plain)
-    assert sum(a == b for a, b in zip(hidden, plain, strict=True)) <= 2 + len(plain) // 64
-
-
-def test_no_two_blocks_are_hidden_alike() -> None:
-    hidden = seal(KEY, NONCE, bytes(96))[NONCE_BYTES + MAC_BYTES :]
-
-    assert len({hidden[:32], hidden[32:64], hidden[64:]}) == 3
+    assert sum(a == b for a, b in zip(ciphertext, plain, strict=True)) <= 2 + len(plain) // 64
 
 
-def test_another_nonce_hides_the_same_text_otherwise() -> None:
-    one, other = seal(KEY, NONCE, bytes(64)), seal(KEY, b"m" * NONCE_BYTES, bytes(64))
+def test_another_nonce_gives_another_ciphertext() -> None:
+    one, other = seal(KEY, NONCE, bytes(64), HEAD), seal(KEY, b"m" * NONCE_BYTES, bytes(64), HEAD)
 
-    assert one[NONCE_BYTES + MAC_BYTES :] != other[NONCE_BYTES + MAC_BYTES :]
+    assert one[NONCE_BYTES:] != other[NONCE_BYTES:]
 
 
 def test_another_key_reads_nothing() -> None:
-    assert unseal(b"j" * 32, seal(KEY, NONCE, b"+8613800138000")) is None
+    assert unseal(b"j" * KEY_BYTES, seal(KEY, NONCE, PHONE, HEAD), HEAD) is None
 
 
-def test_whatever_is_changed_is_noticed() -> None:
-    sealed = seal(KEY, NONCE, b"+8613800138000")
+@pytest.mark.parametrize("associated", [b"", HEAD[:-1], HEAD + b"x", b"\2\2k2", b"\1\2k1"], ids=repr)
+def test_other_associated_data_reads_nothing(associated: bytes) -> None:
+    assert unseal(KEY, seal(KEY, NONCE, PHONE, HEAD), associated) is None
+
+
+def test_every_changed_byte_is_noticed() -> None:
+    sealed = seal(KEY, NONCE, PHONE, HEAD)
 
     for place in range(len(sealed)):
         changed = bytearray(sealed)
         changed[place] ^= 1
-        assert unseal(KEY, bytes(changed)) is None
-    assert unseal(KEY, sealed[:-1]) is None
-    assert unseal(KEY, sealed + b"x") is None
-    assert unseal(KEY, b"") is None
+        assert unseal(KEY, bytes(changed), HEAD) is None
+    assert unseal(KEY, sealed + b"x", HEAD) is None
+
+
+def test_every_shortened_text_is_noticed() -> None:
+    sealed = seal(KEY, NONCE, PHONE, HEAD)
+
+    assert {unseal(KEY, sealed[:end], HEAD) for end in range(len(sealed))} == {None}

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +11,8 @@ from wsgiref.types import StartResponse
 
 import pytest
 
-from otp_service.server import MAX_CONNECTIONS, LocalServer, _stop, on_a_free_port
+from otp_service.commands.serving import MAX_CONNECTIONS
+from otp_service.server import LocalServer, on_a_free_port
 
 
 def hello(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -46,7 +45,8 @@ def test_instead_of_a_taken_port_any_free_one_is_taken(host: str) -> None:
 def test_a_server_may_hold_as_many_connections_as_the_system_allows() -> None:
     """Told by a process of its own, since a limit once raised is raised for every test."""
     script = (
-        "import resource as r; from otp_service.server import open_as_many_as_allowed as raise_it\n"
+        "import resource as r\n"
+        "from otp_service.commands.serving import open_as_many_files_as_allowed as raise_it\n"
         "most = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (256, most))\n"
         "print(raise_it(), r.getrlimit(r.RLIMIT_NOFILE), most)"
     )
@@ -71,18 +71,3 @@ def test_somebody_faster_is_no_reason_to_give_up(capfd: pytest.CaptureFixture[st
     with on_a_free_port(start, port) as server:
         assert not server.url.endswith(f":{port}")
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_worker_that_starts_ends_when_it_is_told_to() -> None:
-    """It was forked with the handlers of the main process, whose flag is not its own."""
-    told: list[int] = []
-
-    def stop_main(number: int, _: object) -> None:
-        told.append(number)
-
-    with pytest.raises(SystemExit) as end:
-        _stop(os.getppid(), stop_main, signal.SIGTERM, None)
-    assert end.value.code == 0
-    assert told == []
-    _stop(os.getpid(), stop_main, signal.SIGTERM, None)
-    assert told == [signal.SIGTERM]

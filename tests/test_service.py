@@ -11,6 +11,7 @@ from otp_service.errors import (
     InternalError,
     InvalidPhone,
     InvalidRequest,
+    LimitReached,
     OtpError,
     ProofRedeemed,
     ProviderMisconfigured,
@@ -52,7 +53,7 @@ def test_verify_takes_one_step() -> None:
     sent = h.service.request(SHOP, PHONE, purpose="login")
     h.store.calls.clear()
 
-    approved = h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code)
+    approved = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
 
     assert h.store.calls == ["attempt"]
     assert approved.purpose == "login"
@@ -103,7 +104,7 @@ def test_resend_repeats_the_code() -> None:
     sent = h.service.request(SHOP, PHONE, purpose="login")
     h.clock.advance(60)
 
-    again = h.service.resend(SHOP, PHONE, sent.verification.verification_id)
+    again = h.service.resend(SHOP, PHONE, sent.verification_id)
 
     first, second = h.sender.sent
     assert first.code == second.code
@@ -119,7 +120,7 @@ def test_resend_under_a_removed_key_is_a_defect_and_sends_nothing() -> None:
     later = house(keyring=keyring, store=h.store)
 
     with pytest.raises(InternalError):
-        later.service.resend(SHOP, PHONE, sent.verification.verification_id)
+        later.service.resend(SHOP, PHONE, sent.verification_id)
     assert later.sender.sent == []
 
 
@@ -198,7 +199,7 @@ def test_known_phone_may_use_the_whole_budget() -> None:
     h = house()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     assert h.store.open_to == [800, 8_000]
-    h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code)
+    h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
     h.clock.advance(60)
 
     h.service.request(SHOP, PHONE, purpose="login")
@@ -224,16 +225,36 @@ def test_id_of_another_form_reaches_no_key(vid: str) -> None:
 def test_proof_is_redeemed_once() -> None:
     h = house()
     sent = h.service.request(SHOP, PHONE, purpose="login")
-    proof = h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code).proof
+    proof = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code).proof
     h.service.redeem(SHOP, proof, purpose="login")
 
     with pytest.raises(ProofRedeemed):
         h.service.redeem(SHOP, proof, purpose="login")
 
 
+@pytest.mark.parametrize("name", ["status", "cancel", "verify", "resend"])
+def test_address_that_names_unknown_verifications_is_counted_and_then_made_to_wait(name: str) -> None:
+    h = house()
+    code = {"code_text": "123456"} if name == "verify" else {}
+
+    def call() -> None:
+        getattr(h.service, name)(SHOP, PHONE, "a" * 22, client_ip="192.0.2.1", is_public=True, **code)
+
+    with pytest.raises(VerificationNotFound):
+        call()
+    counted = len(h.ledger.misses)
+    h.ledger.wait = 40
+
+    with pytest.raises(LimitReached) as refusal:
+        call()
+
+    assert (counted, len(h.ledger.misses)) == (1, 1)
+    assert (refusal.value.limit, refusal.value.retry_after) == ("address_misses_per_10_minutes", 40)
+
+
 def test_status_and_cancel_reach_the_verification() -> None:
     h = house()
-    vid = h.service.request(SHOP, PHONE, purpose="login").verification.verification_id
+    vid = h.service.request(SHOP, PHONE, purpose="login").verification_id
 
     h.service.cancel(SHOP, PHONE, vid)
 
@@ -256,7 +277,7 @@ def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(
     sent = h.service.request(SHOP, PHONE, purpose="login")
 
     assert sent.verification.delivery is Delivery.SENDING
-    h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code)
+    h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
 
 
 def test_refusal_keeps_its_reason_even_when_the_store_fails_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,9 +305,9 @@ def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     slots: list[bytes] = []
     inner = h.store.peek
 
-    def peek(slot: PhoneSlot, attempts: int, knock: Knock) -> Standing:
+    def peek(slot: PhoneSlot, client: str, attempts: int, knock: Knock) -> Standing:
         slots.append(slot.requester)
-        return inner(slot, attempts, knock)
+        return inner(slot, client, attempts, knock)
 
     monkeypatch.setattr(h.store, "peek", peek)
 
@@ -300,7 +321,7 @@ def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_values_that_hold_secrets_do_not_show_them() -> None:
     h = house()
     sent = h.service.request(SHOP, PHONE, purpose="login")
-    approved = h.service.verify(SHOP, PHONE, sent.verification.verification_id, h.sender.last_code)
+    approved = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
 
     shown = f"{sent!r} {approved!r} {h.sender.sent!r} {h.service._keyring!r} {SHOP!r}"
 
@@ -344,7 +365,7 @@ def test_every_verification_has_a_salt_of_its_own() -> None:
 def test_code_of_an_older_root_still_verifies_and_that_of_a_removed_one_does_not() -> None:
     old, new, tag = b"old root ".ljust(32, b"1"), b"new root ".ljust(32, b"2"), b"tag key ".ljust(32, b"3")
     before = house(keyring=Keyring({"k1": old}, "k1", tag))
-    vid = before.service.request(SHOP, PHONE, purpose="login").verification.verification_id
+    vid = before.service.request(SHOP, PHONE, purpose="login").verification_id
     code = before.sender.last_code
     removed = house(keyring=Keyring({"k2": new}, "k2", tag), store=before.store)
     rotated = house(keyring=Keyring({"k1": old, "k2": new}, "k2", tag), store=before.store)

@@ -20,6 +20,7 @@ from otp_service.errors import InvalidProof
 from otp_service.phone import Phone
 from otp_service.proofs import ProofSigner
 from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, production_mistakes
+from otp_service.settings.clients import ORIGIN_FORM
 from otp_service.settings.crosscheck import REDIS_SCHEMES
 from otp_service.settings.production import EXAMPLE_SECRET_KEY
 
@@ -84,15 +85,23 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        pytest.param("service.isuer", SENTINEL, "service.isuer: is not a setting", id="unknown-setting"),
-        pytest.param("servis", {}, "servis: is not a setting", id="unknown-table"),
+        pytest.param(
+            "service.isuer",
+            SENTINEL,
+            "service.isuer: is not a setting: is issuer meant?",
+            id="unknown-setting",
+        ),
+        pytest.param("servis", {}, "servis: is not a setting: is service meant?", id="unknown-table"),
         pytest.param("service", 5, "service: must be a table", id="table-is-a-number"),
         pytest.param("clients", [], "clients: must be a table", id="clients-are-a-list"),
         pytest.param("routes", {}, "routes: must be a list", id="routes-are-a-table"),
         pytest.param("service.proof_ttl", SENTINEL, "service.proof_ttl: must be a whole number", id="text"),
         pytest.param("service.proof_ttl", 301, "service.proof_ttl: must be at most 300", id="long-proof"),
         pytest.param(
-            "service.countries", ["China"], "service.countries[0]: does not have the right form", id="country"
+            "service.countries",
+            ["China"],
+            "service.countries[0]: must be the two capital letters of a country (ISO 3166): write CN",
+            id="country",
         ),
         pytest.param("service.countries", [], "service.countries: needs at least 1", id="no-country"),
         pytest.param(
@@ -216,7 +225,8 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "clients.web.secret_key_digests",
             [f"sk_{SENTINEL}"],
-            "clients.web.secret_key_digests[0]: does not have the right form",
+            "clients.web.secret_key_digests[0]: must be the SHA-256 of a secret key: 64 of 0-9 a-f, "
+            "not the key itself",
             id="key-instead-of-digest",
         ),
         pytest.param(
@@ -240,13 +250,13 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "clients.web.publishable_key",
             f"sk_{SENTINEL}",
-            "clients.web.publishable_key: does not have the right form",
+            "clients.web.publishable_key: must be pk_ and 16 to 128 of A-Z a-z 0-9 _ -",
             id="publishable-key",
         ),
         pytest.param(
             "clients.web.origins",
             ["*"],
-            "clients.web.origins[0]: is no origin as browsers write it",
+            f"clients.web.origins[0]: {ORIGIN_FORM}",
             id="origin",
         ),
         pytest.param(
@@ -274,6 +284,12 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             id="no-pages",
         ),
         pytest.param(
+            "clients.web.pages_per_address_per_10_minutes",
+            0,
+            "clients.web.pages_per_address_per_10_minutes: must be at least 1",
+            id="no-pages-of-an-address",
+        ),
+        pytest.param(
             "service.public_url",
             "otp.example.com",
             "service.public_url: must be https://host/path, without a query",
@@ -291,7 +307,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "routes",
             [],
-            "clients.web.purposes: has login, for which no route sends to CN in any locale",
+            "routes: needs at least one route",
             id="no-route",
         ),
         pytest.param(
@@ -303,7 +319,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.locale",
             "zh-CN",
-            "clients.web.purposes: has login, for which no route sends to CN in any locale",
+            "clients.web.purposes: has login, signup, for which no route sends to CN in any locale",
             id="only-one-locale",
         ),
         pytest.param(
@@ -315,7 +331,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.country",
             "HK",
-            "clients.web.purposes: has login, for which no route sends to CN in any locale",
+            "clients.web.purposes: has login, signup, for which no route sends to CN in any locale",
             id="only-another-country",
         ),
         pytest.param(
@@ -386,7 +402,8 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.param",
             "${code}",
-            "routes[0].templates[0].param: names a variable that no template can have",
+            "routes[0].templates[0].param: names a variable that is not letters, digits and _, "
+            "beginning with a letter",
             id="variable",
         ),
     ],
@@ -440,8 +457,6 @@ def test_mistakes_of_all_kinds_are_told_together(raw: Raw) -> None:
 
     assert sorted(told(raw)) == [
         "clients.web.proof_keys: needs at least one key",
-        "clients.web.purposes: has login, for which no route sends to CN in any locale",
-        "clients.web.purposes: has signup, for which no route sends to CN in any locale",
         "codes.ttl: must be a whole number",
         "keys.roots.a: is too short: at least 32 random bytes are needed",
         "routes[0].clients: names a client that is not in [clients]",
@@ -455,8 +470,6 @@ def test_a_mistake_of_form_is_told_once(raw: Raw) -> None:
     put(raw, "routes.0.clients", [1, "web", 2])
 
     assert sorted(told(raw)) == [
-        "clients.web.purposes: has login, for which no route sends to CN in any locale",
-        "clients.web.purposes: has signup, for which no route sends to CN in any locale",
         "keys.tag_key: must be text",
         "routes[0].clients[0]: must be text",
         "routes[0].clients[2]: must be text",
@@ -566,9 +579,9 @@ def test_the_environment_overrides_the_file() -> None:
         (
             "OTP_SERVICE__REDISS__URL",
             SENTINEL,
-            "environment OTP_SERVICE__REDISS__URL: names no table of settings",
+            "environment OTP_SERVICE__REDISS__URL: is no setting: write OTP_SERVICE__REDIS__URL",
         ),
-        ("OTP_SERVICE__REDIS__URLL", SENTINEL, "redis.urll: is not a setting"),
+        ("OTP_SERVICE__REDIS__URLL", SENTINEL, "redis.urll: is not a setting: is url meant?"),
         ("OTP_SERVICE__LIMITS__COOLDOWN", f"[{SENTINEL}", "limits.cooldown: must be a list"),
         ("OTP_SERVICE__SERVER__PORT", SENTINEL, "server.port: must be a whole number"),
         ("OTP_SERVICE__ROUTES", SENTINEL, "routes: must be a list"),
@@ -583,7 +596,7 @@ def test_a_mistake_in_the_environment_is_told(name: str, value: str, sentence: s
 
 
 def test_other_variables_are_left_alone() -> None:
-    load(EXAMPLE, {"OTP_SERVICE_CONFIG": "x", "OTP_SERVICE_HOME": "y", "REDIS__URL": "z"})
+    load(EXAMPLE, {"OTP_SERVICE_CONFIG": "x", "OTP_SERVICES_HOME": "y", "REDIS__URL": "z"})
 
 
 ACCOUNT = {
@@ -927,7 +940,7 @@ def test_origins_are_taken_as_browsers_write_them(raw: Raw, origin: str) -> None
 def test_other_origins_are_mistakes(raw: Raw, origin: str) -> None:
     raw["clients"]["web"].update({**BROWSER, "origins": [origin]})
 
-    assert told(raw) == ["clients.web.origins[0]: is no origin as browsers write it"]
+    assert told(raw) == [f"clients.web.origins[0]: {ORIGIN_FORM}"]
 
 
 def test_publishable_key_without_a_page_is_a_mistake(raw: Raw) -> None:
@@ -1008,8 +1021,6 @@ def test_route_serves_the_clients_on_which_both_agree(
             "routes.0.clients",
             ["app"],
             [
-                "clients.app.purposes: has login, for which no route sends to CN in any locale",
-                "clients.app.purposes: has signup, for which no route sends to CN in any locale",
                 "routes[0].clients: leaves none, because those clients are bound to other routes",
             ],
         ),
@@ -1134,8 +1145,16 @@ def test_lists_become_entries(raw: Raw) -> None:
     [
         ("deny", {"addresses": ["203.0.113.7/24"]}, "deny.addresses[0]: is no address and no CIDR range"),
         ("deny", {"countries": ["US"]}, "deny.countries: names a country that is not in service.countries"),
-        ("deny", {"prefixes": ["86170"]}, "deny.prefixes[0]: does not have the right form"),
-        ("allow", {"phone_tags": ["short"]}, "allow.phone_tags[0]: does not have the right form"),
+        (
+            "deny",
+            {"prefixes": ["86170"]},
+            "deny.prefixes[0]: must be the beginning of a number in E.164, like +86170",
+        ),
+        (
+            "allow",
+            {"phone_tags": ["short"]},
+            "allow.phone_tags[0]: must be the 16 characters of a phone's tag",
+        ),
         ("allow", {"countries": ["CN"]}, "allow.countries: is not a setting"),
         ("guard", {"mode": "on"}, "guard.mode: must be"),
         ("wrong_codes", {"hard_least": 3}, "wrong_codes.hard_least: must be at least wrong_codes.least"),
@@ -1176,9 +1195,9 @@ def test_test_phone_becomes_a_code_until_the_end_of_its_day(raw: Raw) -> None:
     ("changes", "sentence"),
     [
         ({"phone": "13800138000"}, "test_phones[0].phone: must be written in E.164"),
-        ({"phone": "+86138"}, "test_phones[0].phone: is no valid phone number"),
+        ({"phone": "+86138"}, "test_phones[0].phone: must be a valid number in E.164"),
         ({"phone": "+14155552671"}, "test_phones[0].phone: is of a country or kind"),
-        ({"code": "12345"}, "test_phones[0].code: is no possible code"),
+        ({"code": "12345"}, "test_phones[0].code: must be a possible code"),
         ({"until": "2026-01-01"}, "test_phones[0].until: is over"),
         ({"until": "2099-01-01"}, "test_phones[0].until: is more than 90 days ahead"),
         ({"until": None}, "test_phones[0].until: is required"),

@@ -98,7 +98,7 @@ def test_store_that_fails_now_does_not_hide_the_refusal(store: fakes.FakeStore) 
 def test_answer_without_an_sms_is_given_back(
     store: fakes.FakeStore, how: dict[str, bool], back: list[Counted]
 ) -> None:
-    sent = Sent(store.open(ASK.slot, new_verification(), {}), ASK.phone, **how)
+    sent = Sent("i" * 22, store.open(ASK.slot, new_verification(), {}), ASK.phone, **how)
 
     assert Tally(store).kept_if_sent(ASK, Standing(known=False, counted=ALL), lambda: sent) is sent
     assert given_back(store) == back

@@ -10,7 +10,7 @@ from otp_service.verification import Delivery, Send, Status, Verification
 
 def verification(**changes: object) -> Verification:
     facts: dict[str, object] = {
-        "verification_id": "v" * 22,
+        "verification_hash": "v" * 16,
         "client": "shop",
         "purpose": "login",
         "status": Status.PENDING,
@@ -52,3 +52,33 @@ def test_delivery_is_that_of_the_newest_send() -> None:
 
 def test_a_verification_without_sends_is_being_sent() -> None:
     assert verification().delivery is Delivery.SENDING
+
+
+COOLDOWN = (60, 120)
+
+
+def sent(*at: float) -> tuple[Send, ...]:
+    return tuple(Send(number, Delivery.ACCEPTED, when, "main") for number, when in enumerate(at, 1))
+
+
+@pytest.mark.parametrize(
+    ("sends", "changes", "left", "resend_at"),
+    [
+        (sent(1_000.0), {}, 3, 1_060.0),
+        (sent(1_000.0, 1_060.0), {}, 2, 1_180.0),
+        (sent(1_000.0), {"now": 1_100.0}, 3, 1_100.0),
+        (sent(1_000.0), {"expires_at": 1_050.0}, 0, None),
+        (sent(1_000.0, 1_001.0, 1_002.0, 1_003.0), {}, 0, None),
+        (sent(1_000.0), {"status": Status.CANCELED}, 0, None),
+        ((), {}, 0, None),
+    ],
+    ids=["first", "second", "due", "too late", "all of them", "ended", "none yet"],
+)
+def test_own_limits_follow_from_its_own_sends(
+    sends: tuple[Send, ...], changes: dict[str, object], left: int, resend_at: float | None
+) -> None:
+    own = verification(sends=sends, max_sends=4, sends_left=0, resend_at=9_000.0, **changes)
+
+    told = own.without_shared_limits(COOLDOWN)
+
+    assert (told.sends_left, told.resend_at) == (left, resend_at)

@@ -25,6 +25,13 @@ export interface SendOptions extends Idempotent {
   clientIp?: string;
   /** The solution of the risk challenge of a `ChallengeRequired`. */
   riskSolution?: string;
+  /** You have an account with this phone. */
+  knownPhone?: boolean;
+  /** You recognise the device or session of this very person, so that strangers cannot keep them out. Never say
+   * it because the account exists: anybody can start a login. */
+  knownDevice?: boolean;
+  /** Your page can solve a risk challenge: one may be asked for while the alarm for wrong codes is on. */
+  acceptsChallenge?: boolean;
 }
 
 export interface RequestOptions extends SendOptions {

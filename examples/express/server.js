@@ -23,10 +23,16 @@ app.use(
 
 // Nobody else may log somebody in here as somebody of their choice.
 app.use((request, response, next) => {
-  const isOurs = (request.get("sec-fetch-site") ?? "same-origin") === "same-origin";
-  if (request.method === "POST" && !isOurs) response.sendStatus(403);
+  if (request.method === "POST" && !isFromThisSite(request)) response.sendStatus(403);
   else next();
 });
+
+// What the browser says; browsers that do not know Sec-Fetch-Site send Origin with every POST.
+function isFromThisSite(request) {
+  const [site, origin, host] = ["sec-fetch-site", "origin", "host"].map((name) => request.get(name));
+  if (site !== undefined) return site === "same-origin";
+  return origin === `https://${host}` || origin === `http://${host}`;
+}
 
 app.get("/", (request, response) => response.send(page(request.session.phone)));
 

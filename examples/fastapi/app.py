@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse
 from pydantic import BaseModel
 from starlette.middleware.sessions import SessionMiddleware
@@ -25,8 +25,16 @@ app.add_middleware(  # and https_only=True behind HTTPS
 )
 
 
+def refuse_other_sites(request: Request) -> None:
+    """Believe what the browser says; those that do not know Sec-Fetch-Site send Origin with every POST."""
+    site, host = request.headers.get("Sec-Fetch-Site"), request.headers.get("Host")
+    is_ours = request.headers.get("Origin") in (f"https://{host}", f"http://{host}")
+    if not (is_ours if site is None else site == "same-origin"):
+        raise HTTPException(403)
+
+
 class Login(BaseModel):
-    """What the page sends. JSON, which a form of another site cannot send."""
+    """What the page sends. JSON, and said to be JSON, which a form of another site cannot send."""
 
     proof: str
 
@@ -37,7 +45,7 @@ class Me(BaseModel):
     phone: str
 
 
-@app.post("/api/login")
+@app.post("/api/login", dependencies=[Depends(refuse_other_sites)])
 def log_in(login: Login, request: Request) -> Me:
     """Log in whoever holds the phone of the proof. Not `async`: the client waits in a thread."""
     try:

@@ -99,6 +99,18 @@ _ROWS = (
     ),
     _failed("IS_CLOSE", Who.PROVIDER, "The carrier's channel is down.", "通道被关停"),
     _failed("NO_ROUTE", Who.PROVIDER, "No channel leads to the number.", "无可用通道"),
+    # The states of SMPP 3.4, §5.2.28: carriers pass them on as they are.
+    _failed(
+        "UNDELIV",
+        Who.PROVIDER,
+        "The carrier could not deliver it and does not say why; often the phone was off or out of reach.",
+        "运营商投递失败，未说明原因，多为手机关机或无信号",
+    ),
+    _failed("EXPIRED", Who.NUMBER, "The phone was not reached in time.", "在有效期内未能送达手机"),
+    _failed("REJECTD", Who.PROVIDER, "The carrier rejected it.", "运营商拒绝"),
+    _failed("DELETED", Who.PROVIDER, "The carrier deleted it.", "短信被运营商删除"),
+    _failed("UNKNOWN", Who.PROVIDER, "The carrier does not know what became of it.", "运营商返回状态未知"),
+    ReceiptRow("ACCEPTD", Delivery.WAITING, Who.PROVIDER, "Accepted by the carrier.", "运营商已接收"),
     _failed(
         "SP_UNKNOWN_ERROR",
         Who.PROVIDER,
@@ -109,13 +121,33 @@ _ROWS = (
 
 RECEIPTS = {row.code: row for row in _ROWS}
 
+_SPELLINGS = {"SP_UNKNOW_ERROR": "SP_UNKNOWN_ERROR"}
+"""Spellings in Aliyun's examples of codes that its tables spell otherwise."""
+
 
 def plain_code(value: object) -> str:
-    """Return *value* if it has the form of a receipt's code; a stranger's text is kept nowhere."""
-    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
+    """Return *value* if it has the form of a receipt's code; a stranger's text is kept nowhere.
+
+    Carriers' own codes are often numbers, and some reports hold them as such.
+    """
+    text = plain_text(value)
+    if text is None or not _CODE.fullmatch(text):
+        return ""
+    return _SPELLINGS.get(text, text)
+
+
+def plain_text(value: object) -> str | None:
+    """Return a text, or a number as a text, without the spaces around it; None for anything else."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None
 
 
 def lookup_receipt(code: str) -> ReceiptRow:
     """Tell what a receipt code means; carriers' own codes are failures without reason."""
     unknown = _failed(code, Who.PROVIDER, "A carrier's own code.", "运营商返回的错误码")
-    return RECEIPTS.get(code, unknown)
+    return RECEIPTS.get(_SPELLINGS.get(code, code), unknown)

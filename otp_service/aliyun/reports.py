@@ -13,12 +13,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from otp_service.aliyun.china_time import parse_china
-from otp_service.aliyun.receipts import Delivery, lookup_receipt, plain_code
+from otp_service.aliyun.receipts import RECEIPTS, Delivery, lookup_receipt, plain_code, plain_text
 
 _NUMBER = re.compile(r"\+?[0-9]{5,20}")
 
 MAX_CONTENT = 4096
 """Characters of a reply; the longest SMS has a tenth."""
+
+MAX_TEXT = 256
+"""Characters of every other field; Aliyun's own bound of an out id."""
+
+MAX_DIGITS = 100
+
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+_FIELDS = (
+    *("phone_number", "send_time", "report_time", "success", "err_code", "err_msg", "sms_size", "biz_id"),
+    *("out_id", "content", "dest_code", "sequence_id", "sign_name"),
+)
+"""The fields of reports and replies that Aliyun documents."""
 
 
 class BadReports(ValueError):
@@ -47,13 +60,13 @@ class SmsUp:
 
 
 def read_body(body: bytes) -> list[object]:
-    """Return the items of a push or of a queue's message.
+    """Return the items of a push or of a queue's message; a single item may stand without its array.
 
     Raises:
         BadReports: it is neither an array nor an object.
     """
     try:
-        told = json.loads(body)
+        told = json.loads(body, parse_int=_read_int)
     except (ValueError, RecursionError):
         raise BadReports("not JSON") from None
     if isinstance(told, dict):
@@ -64,35 +77,58 @@ def read_body(body: bytes) -> list[object]:
 
 
 def read_item(item: object) -> SmsReport | SmsUp:
-    """Return what one item says.
+    """Return what one item says. Numbers may stand as texts, and texts that are numbers as such.
 
     Raises:
         BadReports: it is neither a report nor a reply.
     """
     if not isinstance(item, Mapping):
         raise BadReports("no object")
-    if "success" in item:
+    if "success" in item or "err_code" in item:
         return _report(item)
     if "content" in item:
         return _reply(item)
     raise BadReports("neither report nor reply")
 
 
+def describe_item(item: object) -> list[str]:
+    """Return the form of an item, for a log: its known fields with the types of their values, no value."""
+    if not isinstance(item, Mapping):
+        return [type(item).__name__]
+    return [f"{name}:{type(item[name]).__name__}" for name in _FIELDS if name in item]
+
+
 def _report(item: Mapping[str, object]) -> SmsReport:
-    success = item["success"]
-    if not isinstance(success, bool):
-        raise BadReports("success is no boolean")
     code = plain_code(item.get("err_code"))
+    success = _success(item.get("success"), code)
     # Some "failures" only mean that the carrier has said nothing yet.
     delivery = Delivery.DELIVERED if success else lookup_receipt(code).delivery
     if not success and delivery is Delivery.DELIVERED:
         delivery = Delivery.UNDELIVERED
-    return SmsReport(_text(item, "out_id"), delivery, code)
+    return SmsReport(_out_id(item.get("out_id")), delivery, code)
+
+
+def _success(value: object, code: str) -> bool:
+    """Read `success`; where it is missing, a *code* that is known tells it."""
+    if value is None and code in RECEIPTS:
+        return RECEIPTS[code].delivery is Delivery.DELIVERED
+    text = str(value).lower() if isinstance(value, bool) else (plain_text(value) or "").lower()
+    if text not in _TRUTHS:
+        raise BadReports("success is no boolean")
+    return _TRUTHS[text]
+
+
+def _out_id(value: object) -> str:
+    """Return the out id, empty where there is none. One of another type may be ours and is not ignored."""
+    text = "" if value is None else plain_text(value)
+    if text is None:
+        raise BadReports("out_id is no text")
+    return text if len(text) <= MAX_TEXT else ""
 
 
 def _reply(item: Mapping[str, object]) -> SmsUp:
-    number, content = _text(item, "phone_number"), item["content"]
-    if not _NUMBER.fullmatch(number) or not isinstance(content, str) or len(content) > MAX_CONTENT:
+    number, content = _text(item, "phone_number"), _content(item["content"])
+    if not _NUMBER.fullmatch(number) or content is None or len(content) > MAX_CONTENT:
         raise BadReports("no number or no text")
     return SmsUp(
         number=number,
@@ -104,12 +140,20 @@ def _reply(item: Mapping[str, object]) -> SmsUp:
     )
 
 
+def _content(value: object) -> str | None:
+    """Return what a person wrote, spaces and all; a reply of digits alone may come as a number."""
+    return value if isinstance(value, str) else plain_text(value)
+
+
 def _text(item: Mapping[str, object], name: str) -> str:
-    """Return a short text; numbers stand for themselves, as `sequence_id` was one once."""
-    value = item.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return value if isinstance(value, str) and len(value) <= 256 else ""  # noqa: PLR2004 - OutId's own bound
+    """Return a short text, empty where it is missing or too long."""
+    text = plain_text(item.get(name))
+    return text if text is not None and len(text) <= MAX_TEXT else ""
+
+
+def _read_int(digits: str) -> int | str:
+    """Read a number of JSON; one with so many digits is no number that anybody counts with."""
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
 
 
 def _time(value: object) -> datetime | None:

@@ -127,7 +127,7 @@ def parse_params(text: str) -> dict[str, object]:
         BadParam: It is not a JSON object.
     """
     try:
-        params = json.loads(text)
+        params = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadParam(ParamRule.JSON_OBJECT) from error
     if not isinstance(params, dict):
@@ -149,11 +149,14 @@ def check_params(
     Raises:
         BadParam: They break a rule; the first one in the order of `ParamRule`.
     """
-    texts = [value for value in params.values() if isinstance(value, str)]
+    given = list(params.values())
+    scalars = [value for value in given if not isinstance(value, Mapping | list)]
+    texts = [param_text(value) for value in scalars if value is not None]
     code = params.get(code_variable(names) or "")
     checks = (
-        (ParamRule.EVERY_VARIABLE, all(name in params for name in names)),
-        (ParamRule.STRINGS_ONLY, len(texts) == len(params)),
+        (ParamRule.EVERY_VARIABLE, all(params.get(name) is not None for name in names)),
+        (ParamRule.STRINGS_ONLY, all(isinstance(value, str) for value in given)),
+        (ParamRule.JSON_OBJECT, len(scalars) == len(given)),
         (ParamRule.NO_URL, not any(map(_URL.search, texts))),
         (ParamRule.LETTERS_AND_DIGITS, all(map(_VALUE.fullmatch, texts))),
         (ParamRule.CODE_LENGTH, not names or _has_code_length(code)),
@@ -164,8 +167,17 @@ def check_params(
             raise BadParam(rule)
 
 
+def param_text(value: object) -> str:
+    """Write a value of `TemplateParam` as an SMS shows it: texts as they are, others as JSON spells them."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(name)  # NaN and Infinity are no JSON
+
+
 def _has_code_length(code: object) -> bool:
-    return MIN_CODE_LENGTH <= len(str(code)) <= MAX_CODE_LENGTH
+    return MIN_CODE_LENGTH <= len(param_text(code)) <= MAX_CODE_LENGTH
 
 
 def render(sign_name: str, text: str, params: Mapping[str, str]) -> str:

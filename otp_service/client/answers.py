@@ -19,7 +19,7 @@ class Sent:
     *resend_at* and *resend_in* are None when this verification gets no more SMS.
     """
 
-    verification_id: str
+    verification_id: str = field(repr=False)
     status: str
     purpose: str
     phone_masked: str
@@ -79,7 +79,7 @@ class SendStatus:
 class VerificationStatus:
     """A verification as it stands: `pending`, `approved`, `exhausted`, `canceled` or `expired`."""
 
-    verification_id: str
+    verification_id: str = field(repr=False)
     status: str
     purpose: str
     phone_masked: str
@@ -104,7 +104,7 @@ class VerificationStatus:
 class Approved:
     """The code was right. The *proof* says so for *proof_expires_in* seconds; it is personal data."""
 
-    verification_id: str
+    verification_id: str = field(repr=False)
     purpose: str
     phone: str = field(repr=False)
     proof: str = field(repr=False)
@@ -126,7 +126,7 @@ class Approved:
 class Redeemed:
     """What a proof proved, told once. *amr* holds how: `sms`, or `test` for a configured test phone."""
 
-    verification_id: str
+    verification_id: str = field(repr=False)
     client: str
     purpose: str
     phone: str = field(repr=False)

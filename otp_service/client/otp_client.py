@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from otp_service.client import checks
 from otp_service.client.answers import Approved, Redeemed, Sent, VerificationStatus
 from otp_service.client.errors import OtpServiceError, OutcomeUnknown, ServiceUnreachable
 from otp_service.client.transport import Transport
@@ -31,9 +32,19 @@ _REPEATABLE = (ServiceUnreachable, OutcomeUnknown)
 class OtpClient:
     """The service at *base_url*, called with *secret_key*. One instance serves all threads of a process.
 
+    A *base_url* to which nothing can be sent, like one with port 99999, is a ValueError.
+
     *timeout* is how many seconds to wait for an answer; *proxies* is what requests calls so, and proxies of
     the environment are not used; *ca_bundle* is the path of the certificates to trust instead of the public
     ones.
+
+    A client may be made before a fork: connections belong to the process that opened them, and a child opens
+    its own. With gevent, patch (`monkey.patch_all()`) before this module is imported; greenlets share a
+    client as threads do. A pickled client, as multiprocessing sends one to a spawned process, holds the
+    secret key and no connection.
+
+    An answer is checked against the call: the id of its verification, what a redeemed proof says itself, and
+    the id of the call where the service tells it. One that belongs to another call is an `OutcomeUnknown`.
 
     Calls take an *idempotency_key* (1 to 255 printable ASCII characters, another one for every new call):
     under the same key the same call is made once, however often it is repeated, and answered the same.
@@ -78,12 +89,18 @@ class OtpClient:
         locale: str | None = None,
         client_ip: str | None = None,
         risk_solution: str | None = None,
+        known_phone: bool | None = None,
+        known_device: bool | None = None,
+        accepts_challenge: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Sent:
         """Open a verification of *phone* and send its code.
 
         *purpose* may be left out when the client has one only; *client_ip* is the end user's address, which
-        the limits per requester need.
+        the limits per requester need. *known_phone*: you have an account with this phone. *known_device*: you
+        recognise the device or session of this very person, so that strangers cannot keep them out; do not
+        say it because the account exists, since anybody can start a login. *accepts_challenge*: your page can
+        solve a risk challenge, so that one may be asked for while the alarm for wrong codes is on.
 
         Raises:
             InvalidPhone, DestinationBlocked: this phone gets no SMS.
@@ -97,8 +114,12 @@ class OtpClient:
             "locale": locale,
             "client_ip": client_ip,
             "risk_solution": risk_solution,
+            "known_phone": known_phone,
+            "known_device": known_device,
+            "accepts_challenge": accepts_challenge,
         }
-        return self._once("/otp/request", body, Sent.read, idempotency_key)
+        fits = checks.for_purpose(purpose)
+        return self._once("/otp/request", body, Sent.read, idempotency_key, fits)
 
     def resend(
         self,
@@ -108,6 +129,9 @@ class OtpClient:
         locale: str | None = None,
         client_ip: str | None = None,
         risk_solution: str | None = None,
+        known_phone: bool | None = None,
+        known_device: bool | None = None,
+        accepts_challenge: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Sent:
         """Send the same code of the same verification once more.
@@ -122,8 +146,12 @@ class OtpClient:
             "locale": locale,
             "client_ip": client_ip,
             "risk_solution": risk_solution,
+            "known_phone": known_phone,
+            "known_device": known_device,
+            "accepts_challenge": accepts_challenge,
         }
-        return self._once("/otp/request", body, Sent.read, idempotency_key)
+        fits = checks.of_verification(verification_id)
+        return self._once("/otp/request", body, Sent.read, idempotency_key, fits)
 
     def verify(
         self,
@@ -147,7 +175,8 @@ class OtpClient:
             "code": code,
             "client_ip": client_ip,
         }
-        return self._once("/otp/verify", body, Approved.read, idempotency_key)
+        fits = checks.of_verification(verification_id)
+        return self._once("/otp/verify", body, Approved.read, idempotency_key, fits)
 
     def redeem(
         self,
@@ -165,7 +194,8 @@ class OtpClient:
             ProofError: not valid for this client and *purpose*, too old, or used before.
         """
         body = {"proof": proof, "purpose": purpose, "allow_test": allow_test}
-        return self._once("/otp/redeem", body, Redeemed.read, idempotency_key)
+        fits = checks.of_proof(proof, purpose)
+        return self._once("/otp/redeem", body, Redeemed.read, idempotency_key, fits)
 
     def status(self, phone: str, verification_id: str) -> VerificationStatus:
         """Return a verification as it stands.
@@ -174,7 +204,8 @@ class OtpClient:
             VerificationNotFound: unknown, or not of this phone and client.
         """
         body = {"phone": phone, "verification_id": verification_id}
-        return self._post("/otp/status", body, VerificationStatus.read, _REPEATABLE, {})
+        fits = checks.of_verification(verification_id)
+        return self._post("/otp/status", body, VerificationStatus.read, _REPEATABLE, headers={}, fits=fits)
 
     def cancel(self, phone: str, verification_id: str) -> None:
         """End a pending verification.
@@ -199,10 +230,12 @@ class OtpClient:
         body: Mapping[str, object],
         read: Callable[[Mapping[str, Any]], T],
         key: str | None = None,
+        fits: Callable[[T], bool] = checks.always,
     ) -> T:
         if key is None:
-            return self._post(path, body, read, (ServiceUnreachable,), {})
-        return self._post(path, body, read, _REPEATABLE, {"Idempotency-Key": key})
+            return self._post(path, body, read, (ServiceUnreachable,), headers={}, fits=fits)
+        headers = {"Idempotency-Key": key}
+        return self._post(path, body, read, _REPEATABLE, headers=headers, fits=fits)
 
     def _post(
         self,
@@ -210,14 +243,16 @@ class OtpClient:
         body: Mapping[str, object],
         read: Callable[[Mapping[str, Any]], T],
         again: tuple[type[OtpServiceError], ...],
+        *,
         headers: Mapping[str, str],
+        fits: Callable[[T], bool],
     ) -> T:
         given = {name: value for name, value in body.items() if value is not None}
         try:
-            return self._transport.post(path, given, read, headers)
+            return self._transport.post(path, given, read, headers, fits)
         except again:
             time.sleep(RETRY_PAUSE)
-        return self._transport.post(path, given, read, headers)
+        return self._transport.post(path, given, read, headers, fits)
 
 
 def _nothing(body: Mapping[str, Any]) -> None:

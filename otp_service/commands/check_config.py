@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from otp_service.app import open_store
-from otp_service.errors import StoreUnavailable
-from otp_service.settings import Mistake, Settings, examine_for_production
-from otp_service.store.connect import BadRedisUrl
-from otp_service.store.health import UnfitStore
+from otp_service.commands.hosts import bind_fault
+from otp_service.ports import Events
+from otp_service.settings import Mistake, Settings, advice, examine_for_production, independent
+from otp_service.store.url import BadRedisUrl
 
 
 def run(config: Path | None, *, offline: bool) -> None:
     """Print what is wrong and exit with 1, or say that nothing is."""
-    _, mistakes = judge(config, offline=offline)
+    settings, mistakes = judge(config, offline=offline)
+    for warning in advice(config, os.environ, settings):
+        click.echo(f"Warning: {warning}", err=True)
     if mistakes:
         report(mistakes)
         sys.exit(1)
@@ -25,16 +28,18 @@ def run(config: Path | None, *, offline: bool) -> None:
 
 
 def judge(
-    config: Path | None, *, offline: bool = False, may_be_silent: bool = False
+    config: Path | None, *, offline: bool = False, may_be_silent: bool = False, listens: bool = True
 ) -> tuple[Settings, list[Mistake]]:
     """Return the settings and everything that is wrong with them, the store they name included.
 
-    A store that *may_be_silent* is no mistake while nobody can tell what it is.
+    A store that *may_be_silent* is no mistake while nobody can tell what it is. Who *listens* must be able to
+    do so at the host of the settings.
     """
     settings, mistakes = examine_for_production(config, os.environ)
-    is_named = not settings.redis.embedded
-    if is_named and not offline and not any(mistake.where.startswith("redis") for mistake in mistakes):
-        mistakes += _store_mistakes(settings, may_be_silent=may_be_silent)
+    found = [] if offline or not listens else list(_host_mistakes(settings))
+    if not settings.redis.embedded and not any(mistake.where.startswith("redis") for mistake in mistakes):
+        found += _store_mistakes(settings, is_offline=offline, may_be_silent=may_be_silent)
+    mistakes += independent(found, mistakes)
     return settings, mistakes
 
 
@@ -45,16 +50,33 @@ def report(mistakes: list[Mistake]) -> None:
         click.echo(f"  {mistake}", err=True)
 
 
-def _store_mistakes(settings: Settings, *, may_be_silent: bool) -> list[Mistake]:
+def emit_warnings(config: Path | None, settings: Settings, events: Events) -> None:
+    """Log what keeps nobody from serving and should be mended all the same."""
+    for warning in advice(config, os.environ, settings):
+        events.emit("configuration_warning", setting=warning.where, what=warning.what)
+
+
+def _store_mistakes(settings: Settings, *, is_offline: bool, may_be_silent: bool) -> list[Mistake]:
     try:
-        open_store(settings, _Silence()).check()
-    except UnfitStore as error:
-        return [Mistake("redis.url", error.reason)]
-    except StoreUnavailable:
-        return [] if may_be_silent else [Mistake("redis.url", "names a server that does not answer")]
+        store = open_store(settings, _Silence())
     except BadRedisUrl as error:
         return [Mistake("redis.url", str(error))]
-    return []
+    trouble = None if is_offline else store.diagnose()
+    store.close()
+    if trouble is None or (may_be_silent and not trouble.is_unfit):
+        return []
+    return [Mistake("redis.url", trouble.seen)]
+
+
+def _host_mistakes(settings: Settings) -> Iterator[Mistake]:
+    """Tell which host or port nobody can listen at; that a port is taken is told by who wants to listen."""
+    places = [("server", settings.server.host, settings.server.port)]
+    if settings.metrics.port:
+        places.append(("metrics", settings.metrics.host, settings.metrics.port))
+    for table, host, port in places:
+        fault = bind_fault(host, port)
+        if fault:
+            yield Mistake(f"{table}.{fault.setting}", fault.what)
 
 
 class _Silence:

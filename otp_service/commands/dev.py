@@ -178,11 +178,11 @@ export OTP_URL={service_url} OTP_SECRET_KEY={secret_key} OTP_PUBLISHABLE_KEY={pu
 
 Send a code to +8613800138000 (no phone rings: look into the inbox):
 
-{curl} {service_url}/otp/request -d '{{"phone": "+8613800138000", "purpose": "login"}}'
+SENT=$({curl} {service_url}/otp/request -d '{{"phone": "+8613800138000", "purpose": "login"}}'); echo "$SENT"
 
 Type the code, which this line copies out of the inbox. The answer holds the proof:
 
-{inbox_curl} | python3 -c '{typing}' | {curl} {service_url}/otp/verify -d @-
+{inbox_curl} | python3 -c '{typing}' "$SENT" | {curl} {service_url}/otp/verify -d @-
 """
 
 _CURL = "curl -sS -w '\\n' -H 'Authorization: Bearer {}' -H 'Content-Type: application/json'"
@@ -190,7 +190,7 @@ _INBOX_CURL = "curl -sS '{}.json?phone=%2B8613800138000'"
 _TYPING = (
     "import json, sys; sms = json.load(sys.stdin)[0]; "
     'print(json.dumps({"phone": sms["phone"], "code": sms["code"], '
-    '"verification_id": sms["out_id"].split(".")[1]}))'
+    '"verification_id": json.loads(sys.argv[1])["verification_id"]}))'
 )
 
 

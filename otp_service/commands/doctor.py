@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -12,30 +13,36 @@ from otp_service.app import open_store
 from otp_service.doctor.examination import examine
 from otp_service.doctor.finding import worst
 from otp_service.doctor.report import as_json, as_text
-from otp_service.settings import Mistake, Settings, SettingsError, production_mistakes
-from otp_service.settings import examine as read_settings
-from otp_service.store.connect import BadRedisUrl
+from otp_service.settings import Mistake, Settings, advice, examine_for_production
 from otp_service.store.store import RedisStore
+from otp_service.store.url import BadRedisUrl
 
 
-def run(config: Path | None, *, route: str, as_machine: bool) -> None:
+def run(config: Path | None, *, route: str, url: str = "", as_machine: bool) -> None:
     """Print the findings and exit with the worst level: 0 well, 1 doubtful, 2 broken."""
     settings, mistakes = read(config)
     if route and route not in {table.name for table in settings.routes}:
         raise click.BadParameter("names no route", param_hint="--route")
-    findings = list(examine(settings, mistakes, _store(settings), route))
+    if url and not _can_be_asked(url):
+        raise click.BadParameter("must be an http or https URL", param_hint="--url")
+    findings = list(
+        examine(settings, mistakes, _store(settings), route, advice(config, os.environ, settings), url=url)
+    )
     click.echo(as_json(findings) if as_machine else as_text(findings))
     sys.exit(int(worst(findings)))
 
 
 def read(config: Path | None) -> tuple[Settings, list[Mistake]]:
     """Return the settings as far as they can be read, and everything that is wrong with them."""
+    return examine_for_production(config, os.environ)
+
+
+def _can_be_asked(url: str) -> bool:
     try:
-        settings, mistakes = read_settings(config, os.environ)
-    except SettingsError as error:
-        return Settings(), list(error.mistakes)
-    told = {mistake.where for mistake in mistakes}
-    return settings, mistakes + [m for m in production_mistakes(settings) if m.where not in told]
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _store(settings: Settings) -> RedisStore | None:

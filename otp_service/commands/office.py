@@ -24,9 +24,10 @@ from otp_service.events import JsonEvents
 from otp_service.phone import COUNTRIES, KINDS, Phone, parse
 from otp_service.ports import Events
 from otp_service.settings import Mistake, Settings, SettingsError, load
-from otp_service.store.connect import BadRedisUrl
 from otp_service.store.office import RedisOffice
 from otp_service.store.store import RedisStore
+from otp_service.store.url import BadRedisUrl
+from otp_service.typed import fold_id
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -76,14 +77,22 @@ def ask_phone(settings: Settings) -> Phone:
     """
     rules = replace(settings.phone_rules(), countries=COUNTRIES, kinds=frozenset(KINDS))
     try:
-        return parse(_typed(), rules)
+        return parse(_typed("Phone"), rules)
     except (InvalidPhone, DestinationBlocked):
         raise click.BadParameter("is not one valid phone number", param_hint="phone") from None
 
 
-def _typed() -> str:
+def ask_verification_id() -> str:
+    """Return the verification id that is typed, or that is the next line of standard input.
+
+    Whoever holds it can use the verification, so it is asked for as a phone is.
+    """
+    return fold_id(_typed("Verification id"))
+
+
+def _typed(what: str) -> str:
     if sys.stdin.isatty():
-        return str(click.prompt("Phone", hide_input=True, err=True))
+        return str(click.prompt(what, hide_input=True, err=True))
     try:
         return sys.stdin.readline().strip()
     except UnicodeDecodeError:

@@ -20,4 +20,4 @@ def line(username: str, password_file: Path | None, *, sentinel: bool) -> str:
 
 def _digest(password_file: Path) -> str:
     """Return the SHA-256 of what the file holds, the form in which Redis keeps it."""
-    return hashlib.sha256(password_file.read_text(encoding="utf-8").strip().encode()).hexdigest()
+    return hashlib.sha256(password_file.read_text(encoding="utf-8-sig").strip().encode()).hexdigest()

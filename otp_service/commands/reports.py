@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from otp_service.app import build_report_worker, standard_events
 from otp_service.clock import SystemClock
-from otp_service.commands.check_config import judge, report
-from otp_service.commands.measured import measured
+from otp_service.commands.check_config import emit_warnings, judge, report
+from otp_service.commands.hosts import cannot_listen
 from otp_service.commands.stop import StopWish
+from otp_service.events import Relay
+from otp_service.initial_series import start_report_worker
+from otp_service.metrics import Metrics, MetricsPage
+from otp_service.ports import Events
 from otp_service.settings import Mistake, Settings
-from otp_service.settings.addresses import endpoint_fault
-from otp_service.settings.routes import WEBHOOK
 from otp_service.sms.queue import Worker
 
 STOP_SECONDS = 10.0
@@ -26,21 +29,38 @@ def run(config: Path | None, *, once: bool) -> None:
 
     Exit with 2 when the configuration is not fit for it, and with 1 when *once* left something undone.
     """
-    settings, mistakes = judge(config)
+    settings, mistakes = judge(config, listens=False)
     mistakes = mistakes or list(_mistakes(settings))
     if mistakes:
         report(mistakes)
         sys.exit(2)
     wish = StopWish()
     heard = standard_events(settings, SystemClock(), sys.stdout.buffer)
-    metrics = settings.metrics
-    port = None if once else metrics.reports_port
-    with measured(metrics.host, port, heard, forks=False) as (_, events):
+    with ExitStack() as stack:
+        events = heard if once else _counted(settings, heard, stack)
         worker = build_report_worker(settings, events)
+        emit_warnings(config, settings, events)
         events.emit("reports_started", queues=worker.names)
         all_taken = _drain(worker, wish) if once else _collect(worker, wish)
         events.emit("reports_stopped")
     sys.exit(0 if all_taken else 1)
+
+
+def _counted(settings: Settings, heard: Events, stack: ExitStack) -> Events:
+    """Serve the metrics of this process, if they are wanted; return events that are counted and *heard*.
+
+    Exit with 2 when nobody can listen where the settings say.
+    """
+    host, port = settings.metrics.host, settings.metrics.reports_port
+    if not port:
+        return heard
+    metrics = Metrics()
+    start_report_worker(metrics, settings)
+    try:
+        stack.enter_context(MetricsPage(metrics.registry, host, port))
+    except OSError as error:
+        cannot_listen("metrics", host, port, error)
+    return Relay(heard, metrics)
 
 
 def _collect(worker: Worker, wish: StopWish) -> bool:
@@ -64,9 +84,3 @@ def _mistakes(settings: Settings) -> Iterator[Mistake]:
     queue = settings.reports.queue
     if not (queue.sms_report or queue.sms_up):
         yield Mistake("reports.queue", "names no queue: set sms_report, sms_up or both")
-        return
-    for name, url in (("endpoint", queue.endpoint), ("queue_endpoint", queue.queue_endpoint)):
-        if fault := endpoint_fault(url):
-            yield Mistake(f"reports.queue.{name}", fault)
-    if any(route.name == queue.route and route.provider == WEBHOOK for route in settings.routes):
-        yield Mistake("reports.queue.route", "is a webhook, which has no access key")

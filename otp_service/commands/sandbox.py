@@ -95,6 +95,8 @@ def _config(account: SandboxTable, keys: dict[str, str]) -> SandboxConfig:
         changes["sign_names"] = frozenset(account.sign_names)
     if account.templates is not None:
         changes["templates"] = account.templates
+    if account.international_templates is not None:
+        changes["international_templates"] = frozenset(account.international_templates)
     if account.reviews is not None:
         changes["reviews"] = {name: _review(table) for name, table in account.reviews.items()}
     urls = {MessageType.SMS_REPORT: account.report_url, MessageType.SMS_UP: account.reply_url}

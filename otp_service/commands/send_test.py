@@ -18,7 +18,7 @@ from otp_service.app import open_route
 from otp_service.clock import SystemClock
 from otp_service.codes import SALT_BYTES, Binding, derive
 from otp_service.errors import DestinationBlocked, InvalidPhone
-from otp_service.keyring import Keyring
+from otp_service.keyring import ID_BYTES, Keyring
 from otp_service.messages import Sms
 from otp_service.out_id import OutId
 from otp_service.phone import Phone, parse
@@ -89,9 +89,10 @@ def _phone(settings: Settings) -> Phone:
 
 def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
     keyring = settings.keyring()
-    out_id = OutId(keyring.phone_tag(phone.e164), secrets.token_urlsafe(16), 1)
+    verification_id = secrets.token_urlsafe(ID_BYTES)
+    out_id = OutId(keyring.phone_tag(phone.e164), keyring.verification_hash(verification_id), 1)
     kind = settings.code_types()[purpose]
-    binding = Binding(out_id.verification_id, CLIENT, phone.e164)
+    binding = Binding(verification_id, CLIENT, phone.e164)
     code = derive(keyring.active.code, secrets.token_bytes(SALT_BYTES), binding, kind)
     sms = Sms(
         phone=phone,

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import sys
-from functools import partial
+import tempfile
 from pathlib import Path
+from typing import Any
 
-from otp_service import hangups
-from otp_service.app import CONFIG_VARIABLE, standard_events
+import click
+from gunicorn.app.base import BaseApplication
+
+from otp_service.app import create_app
 from otp_service.clock import SystemClock
-from otp_service.commands.check_config import judge, report
-from otp_service.commands.measured import cannot_listen, measured
-from otp_service.lines import LineWriter
-from otp_service.ports import Events
-from otp_service.server import serve
-from otp_service.settings import Mistake, Settings, renewed
-from otp_service.worker import Worker
+from otp_service.commands.check_config import emit_warnings, judge, report
+from otp_service.commands.hosts import cannot_listen
+from otp_service.commands.serving import Master, exit_if_it_cannot_start, open_log
+from otp_service.initial_series import start_service
+from otp_service.metrics import SharedMetrics
+from otp_service.server import try_to_listen
+from otp_service.settings import Settings
 
 
 def run(config: Path | None) -> None:
@@ -27,45 +27,68 @@ def run(config: Path | None) -> None:
     Exit with 2 when the configuration is not fit for it. A Redis that does not answer keeps nobody from
     starting: it is answered for with 503 until it does.
     """
+    settings = _judged(config)
+    server = settings.server
+    try:
+        try_to_listen(server.host, server.port)  # gunicorn would try again for seconds
+    except OSError as error:
+        cannot_listen("server", server.host, server.port, error)
+    _Server(_master(settings, config)).run()
+
+
+def gunicorn_settings(config: Path | None) -> dict[str, Any]:
+    """Return the settings for a gunicorn that is started by its own command; exit with 2 as `run` does."""
+    return _master(_judged(config), config).gunicorn_settings()
+
+
+def _judged(config: Path | None) -> Settings:
     settings, mistakes = judge(config, may_be_silent=True)
     if mistakes:
         report(mistakes)
         sys.exit(2)
-    if config is not None:
-        os.environ[CONFIG_VARIABLE] = str(config.resolve())  # for the workers
-    hangups.hold_back()
-    lines = LineWriter(sys.stdout.buffer)  # a full disk under the log keeps nobody from serving
-    heard = standard_events(settings, SystemClock(), lines)
-    with measured(settings.metrics.host, settings.metrics.port, heard, forks=True) as (sheets, events):
-        worker = Worker(settings, sheets)
-        hangups.on_each(partial(_reload, worker, config, events))
-        _serve(settings, worker, events)
-        events.emit("stopped")
-    lines.drain()
+    exit_if_it_cannot_start(settings)
+    return settings
 
 
-def _serve(settings: Settings, worker: Worker, events: Events) -> None:
-    server = settings.server
-    facts = {"host": server.host, "port": server.port, "workers": server.workers, "threads": server.threads}
+def _master(settings: Settings, config: Path | None) -> Master:
+    shared = _shared_metrics(settings)
+    lines, events = open_log(settings, SystemClock(), shared.metrics if shared else None)
+    path = config.resolve() if config else None
+    emit_warnings(config, settings, events)
+    return Master(settings, path, events, lines, shared)
+
+
+def _shared_metrics(settings: Settings) -> SharedMetrics | None:
+    """Return the metrics, their page being served, if they are wanted; exit with 2 when that cannot be."""
+    host, port = settings.metrics.host, settings.metrics.port
+    if not port:
+        return None
     try:
-        serve(settings, worker, announce=lambda: events.emit("started", **facts))
+        shared = SharedMetrics(slots=1 + 2 * settings.server.workers)  # twice, for a reload
     except OSError as error:
-        cannot_listen("server", server.host, server.port, error)
+        click.echo(f"metrics: cannot write to {tempfile.gettempdir()}: {error.strerror}", err=True)
+        sys.exit(2)
+    try:
+        shared.listen(host, port)
+    except OSError as error:
+        shared.close()
+        cannot_listen("metrics", host, port, error)
+    start_service(shared.metrics, settings)
+    return shared
 
 
-def _reload(worker: Worker, config: Path | None, events: Events) -> None:
-    """Have workers go on with the configuration as it is now, if it is sound; later ones begin with it."""
-    read, mistakes = _judge_again(worker.settings, config)
-    settings, more = renewed(worker.settings, read)
-    if mistakes := mistakes or more:
-        events.emit("reload_refused", mistakes=list(map(str, mistakes)))
-        return
-    worker.settings = settings
-    for process in multiprocessing.active_children():
-        os.kill(process.pid or 0, signal.SIGHUP)
+class _Server(BaseApplication):
+    """gunicorn, with the settings of *master*."""
 
+    def __init__(self, master: Master) -> None:
+        self._master = master
+        super().__init__()
 
-def _judge_again(running: Settings, config: Path | None) -> tuple[Settings, list[Mistake]]:
-    """Return what the configuration says now and its mistakes; a Redis that is not yet used must answer."""
-    read, mistakes = judge(config, may_be_silent=True)
-    return (read, mistakes) if read.redis == running.redis else judge(config)
+    def load_config(self) -> None:
+        """Set what gunicorn is to do."""
+        for name, value in self._master.gunicorn_settings().items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Return the application; called in every worker."""
+        return create_app()

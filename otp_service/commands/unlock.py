@@ -20,6 +20,6 @@ def run(config: Path | None) -> None:
         desk.store.unlock(tag)
         after = desk.office.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
     desk.events.emit("unlocked", phone=tag, phone_masked=str(phone), client="")
-    state = "was locked" if before.is_locked else "was not locked"
-    click.echo(f"{phone} {state}; wrong codes forgotten: {before.streak} in a row.")
-    click.echo(f"next SMS: {next_sms(after)}")
+    state = "was locked" if before.untrusted.is_locked else "was not locked"
+    click.echo(f"{phone} {state}; wrong codes forgotten: {before.consecutive_failures} in a row.")
+    click.echo(f"next SMS: {next_sms(after.untrusted)}")

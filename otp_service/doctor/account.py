@@ -29,7 +29,7 @@ class Account:
 
     def examine(self, sign_name: str, templates: tuple[Template, ...], ttl: int) -> Iterator[Finding]:
         """Tell everything that can be told without sending."""
-        first = self._entrance.ask("QuerySmsSign", {"SignName": sign_name})
+        first = self._ask_either("GetSmsSign", "QuerySmsSign", {"SignName": sign_name})
         yield from self._entrance.examine(first)
         if first is None or not first.is_inside:
             return
@@ -41,23 +41,28 @@ class Account:
 
     # ── sign names and templates ──
 
-    def _sign_name(self, name: str, first: Told) -> Finding:
-        told: Told | None = first
-        if first.code in UNKNOWN_ACTION:
-            told = self._entrance.ask("GetSmsSign", {"SignName": name})
+    def _ask_either(self, action: str, older: str, params: Mapping[str, str]) -> Told | None:
+        """Ask by *action*, and by the *older* one that it replaces where it is unknown or not permitted."""
+        told = self._entrance.ask(action, params)
+        if told is None or not _is_barred(told):
+            return told
+        again = self._entrance.ask(older, params)
+        if again is None or not again.is_inside or again.code in UNKNOWN_ACTION:
+            return told
+        return told if told.is_denied and again.is_denied else again
+
+    def _sign_name(self, name: str, told: Told) -> Finding:
         fix = "The sign name must be one of this account's, letter by letter, without 【】."
-        if told is None or not told.is_ok:
-            return self._not_seen("sign name", name, "dysms:QuerySmsSign", told, fix)
+        if not told.is_ok:
+            return self._not_seen("sign name", name, "dysms:GetSmsSign", told, fix)
         return self._reviewed("sign name", name, str(told.fields.get("SignStatus")), told.fields)
 
     def _template(self, template: Template, sign_name: str, ttl: int) -> Iterator[Finding]:
         code = template.template_code
-        told = self._entrance.ask("QuerySmsTemplate", {"TemplateCode": code})
-        if told is not None and told.code in UNKNOWN_ACTION:
-            told = self._entrance.ask("GetSmsTemplate", {"TemplateCode": code})
+        told = self._ask_either("GetSmsTemplate", "QuerySmsTemplate", {"TemplateCode": code})
         fix = "Take the code from the console's list of templates."
         if told is None or not told.is_ok:
-            yield self._not_seen("template", code, "dysms:QuerySmsTemplate", told, fix)
+            yield self._not_seen("template", code, "dysms:GetSmsTemplate", told, fix)
             return
         yield self._reviewed("template", code, str(told.fields.get("TemplateStatus")), told.fields)
         yield from examine_text(template, told.fields, sign_name=sign_name, ttl=ttl, route=self._route)
@@ -68,6 +73,9 @@ class Account:
             return doubtful(
                 check, f"{name} could not be asked for{why}", "Ask again in a minute.", self._route
             )
+        if told.code in UNKNOWN_ACTION:
+            seen = f"{name} could not be asked for: the endpoint knows none of the actions for it"
+            return doubtful(check, seen, "Look at the route's endpoint.", self._route)
         if told.is_denied:
             return doubtful(
                 check, "the key may not look at it", f"Grant {right} if the doctor is to see it.", self._route
@@ -117,3 +125,8 @@ class Account:
                 "TemplateParam": json.dumps(values),
             },
         )
+
+
+def _is_barred(told: Told) -> bool:
+    """Tell whether the action itself was refused, whatever it was asked about."""
+    return told.is_denied or told.code in UNKNOWN_ACTION

@@ -12,7 +12,7 @@ from otp_service.aliyun.gateway_codes import ACCESS_KEY_REFUSALS
 from otp_service.doctor.finding import Finding, broken, doubtful, well
 from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_api.fields import read_fields
-from otp_service.sms.http import TripError
+from otp_service.sms.http import TransportError
 
 SECONDS = 4.0
 
@@ -81,7 +81,7 @@ class Entrance:
         """Call *action* and return what it says; nothing when there is no answer."""
         try:
             answer = self._api.call(action, params, seconds=SECONDS)
-        except TripError:
+        except TransportError:
             return None
         fields = read_fields(answer.headers, answer.body)
         skew = _skew(answer.headers.get("date", ""), self._api.now())

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from otp_service.address_probe import AddressProbe
 from otp_service.aliyun.codes import lookup
 from otp_service.clock import SystemClock
 from otp_service.doctor.account import Account
 from otp_service.doctor.entrance import Entrance
 from otp_service.doctor.finding import Finding, broken, doubtful, well
 from otp_service.doctor.pnvs_account import PnvsAccount
+from otp_service.doctor.public_address import examine_address
 from otp_service.doctor.reach import reach
-from otp_service.doctor.stored import examine_store
+from otp_service.doctor.stored import examine_alarm, examine_store
 from otp_service.settings import Mistake, Settings
 from otp_service.settings.routes import ALIYUN_PNVS, WEBHOOK, RouteTable
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
 from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs
 from otp_service.sms.aliyun_pnvs.provider import VERSION as PNVS_VERSION
 from otp_service.sms.aliyun_sms.provider import VERSION
-from otp_service.sms.http import HttpDoor
+from otp_service.sms.http import HttpClient
 from otp_service.store.store import RedisStore
 
 Check = Callable[[], Iterable[Finding]]
@@ -28,12 +30,24 @@ SHOWN = 4
 
 
 def examine(
-    settings: Settings, mistakes: Iterable[Mistake], store: RedisStore | None, route: str = ""
+    settings: Settings,
+    mistakes: Iterable[Mistake],
+    store: RedisStore | None,
+    route: str = "",
+    warnings: Iterable[Mistake] = (),
+    *,
+    url: str = "",
 ) -> Iterator[Finding]:
-    """Tell everything, of one *route* or of all. A check that fails in itself is a finding, too."""
-    yield from _guarded("settings", lambda: _settings(mistakes))
+    """Tell everything, of one *route* or of all, and what is seen through the public *url*, if given.
+
+    A check that fails in itself is a finding, too.
+    """
+    yield from _guarded("settings", lambda: _settings(mistakes, warnings))
     if store is not None:
         yield from _guarded("redis", lambda: examine_store(store, settings.clients))
+        yield from _guarded("alarm", lambda: examine_alarm(store, settings.policy().risk.wrong_codes))
+    if url:
+        yield from _guarded("address", lambda: examine_address(url, AddressProbe(settings.keyring())))
     for table in settings.routes:
         if route in ("", table.name):
             yield from _guarded("route", lambda table=table: _route(settings, table))  # type: ignore[misc]
@@ -47,11 +61,14 @@ def _guarded(name: str, check: Check) -> Iterator[Finding]:
         yield doubtful(name, f"could not be looked at ({kind})", "Mend what is told above, and ask again.")
 
 
-def _settings(mistakes: Iterable[Mistake]) -> Iterator[Finding]:
+def _settings(mistakes: Iterable[Mistake], warnings: Iterable[Mistake]) -> Iterator[Finding]:
     told = list(mistakes)
     for mistake in told:
         fix = "See docs/settings.md for this setting."
         yield broken("settings", str(mistake), fix)
+    for warning in warnings:
+        fix = "See docs/settings.md for this setting, and for what is kept in files."
+        yield doubtful("settings", str(warning), fix)
     if not told:
         yield well("settings", "are fit for production")
 
@@ -70,12 +87,12 @@ def _route(settings: Settings, table: RouteTable) -> Iterator[Finding]:
 def _accounts(settings: Settings, table: RouteTable) -> Iterator[Finding]:
     is_pnvs = table.provider == ALIYUN_PNVS
     for key in table.access_keys():
-        door = HttpDoor(max_connections=1)
+        http = HttpClient(max_connections=1)
         api = AliyunApi(
             keys=[AccessKey(*key)],
             version=PNVS_VERSION if is_pnvs else VERSION,
             endpoint=table.endpoint,
-            door=door,
+            http=http,
             clock=SystemClock(),
             signature=Signature(table.signature),
         )

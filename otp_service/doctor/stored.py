@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 
+from otp_service.clock import SystemClock
 from otp_service.doctor.finding import Finding, broken, doubtful, well
 from otp_service.errors import StoreUnavailable, VerificationNotFound
-from otp_service.limits import PhoneLimits
+from otp_service.limits import PhoneLimits, WrongCodeLimits
 from otp_service.ports import PhoneSlot
+from otp_service.store.diagnosis import Trouble
+from otp_service.store.office import RedisOffice
 from otp_service.store.store import RedisStore
 
 NOBODY = "-" * 16
@@ -17,10 +20,12 @@ NOBODY = "-" * 16
 
 def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding]:
     """Tell how the store is, and which of *clients* name no addresses."""
+    trouble = store.diagnose()
     try:
         seen = store.inspect()
     except StoreUnavailable:
-        yield broken("redis", "does not answer", "Look at redis.url, and at Redis.")
+        seen_so = trouble or Trouble("does not answer any more", "Ask again.")
+        yield broken("redis", seen_so.seen, seen_so.fix)
         return
     if seen.unfit:
         yield broken("redis", seen.unfit, "See above; the service refuses to start with it.")
@@ -32,8 +37,22 @@ def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding
     else:
         fix = "Set appendonly yes: after a restart without it, limits and live codes are gone."
         yield doubtful("redis", "keeps nothing through a restart", fix)
-    yield _rights(store)
+    yield broken("redis", trouble.seen, trouble.fix) if trouble and not seen.unfit else _rights(store)
     yield from _addresses(store, clients)
+
+
+def examine_alarm(store: RedisStore, limits: WrongCodeLimits) -> Iterator[Finding]:
+    """Tell whether the alarm for wrong codes is on."""
+    try:
+        facts = RedisOffice(store).alarm_facts(limits, SystemClock().now())
+    except StoreUnavailable:
+        return
+    if facts.level:
+        seen = f"wrong codes today: {facts.wrong}, so that browsers are asked for a risk challenge"
+        fix = "Somebody may be guessing: otp-service alarm, and docs/operations.md#the-wrong-code-alarm."
+        yield doubtful("alarm", seen, fix)
+    else:
+        yield well("alarm", f"wrong codes today: {facts.wrong}, which is usual")
 
 
 def _rights(store: RedisStore) -> Finding:
@@ -52,9 +71,14 @@ def _rights(store: RedisStore) -> Finding:
 def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding]:
     try:
         silent = store.clients_without_address(clients)
+        is_unreadable = store.met_unreadable_ip()
     except StoreUnavailable:
         return
     for client in sorted(silent):
         seen = f"{client} asked for SMS without client_ip in the last seven days"
         fix = "Let its backend send the end user's address: the limits of addresses are skipped without it."
+        yield doubtful("client_ip", seen, fix)
+    if is_unreadable:
+        seen = "a trusted proxy wrote no IP address into X-Forwarded-For in the last seven days"
+        fix = "Correct the proxy or trusted_proxies: callers behind it share one address's limits."
         yield doubtful("client_ip", seen, fix)

@@ -13,6 +13,7 @@ MAX_VARIABLES = 2
 """New texts get one; older ones that were approved with two still send."""
 
 _VERIFICATION = "0"
+_INTERNATIONAL, _INTERNATIONAL_VERIFICATION = "3", "2"
 _MINUTES = re.compile(r"([0-9]+|[一二两三四五六七八九十]+)\s*(?:分钟|minutes?)", re.IGNORECASE)
 _NUMERALS = {**dict(zip("一二三四五六七八九", range(1, 10), strict=True)), "两": 2}
 
@@ -22,7 +23,7 @@ def examine_text(
 ) -> Iterator[Finding]:
     """Tell whether a template's type, text, variables and minutes fit codes of *ttl* seconds."""
     code, text = template.template_code, str(fields.get("TemplateContent", ""))
-    if str(fields.get("TemplateType", _VERIFICATION)) != _VERIFICATION:
+    if not _is_verification(fields):
         fix = "Codes need a template of the type 验证码: notices are slower and may be refused at night."
         yield broken("template", f"{code} is no verification template", fix, route)
     yield _variables(template, text, route)
@@ -30,6 +31,14 @@ def examine_text(
     if template.nearness(MAINLAND):  # the rules and the lengths of the mainland
         yield from _rules(code, text, route)
         yield from _size(code, sign_name, text, route)
+
+
+def _is_verification(fields: Mapping[str, object]) -> bool:
+    """Tell whether a template is for codes; `GetSmsTemplate` says what an international one is for."""
+    kind = str(fields.get("TemplateType", _VERIFICATION))
+    if kind == _INTERNATIONAL:
+        return str(fields.get("IntlType", _INTERNATIONAL_VERIFICATION)) == _INTERNATIONAL_VERIFICATION
+    return kind == _VERIFICATION
 
 
 def _rules(code: str, text: str, route: str) -> Iterator[Finding]:

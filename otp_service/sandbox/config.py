@@ -22,7 +22,10 @@ DEFAULT_TEMPLATES = {
     "SMS_100000003": "您正在重置登录密码，验证码${code}，5分钟内有效，如非本人操作请忽略。",
     "SMS_100000008": "您的验证码是${code}，5分钟内有效。",
     "SMS_100000009": "您的动态码是${code}，5分钟内有效。",
+    "SMS_100000010": "Your verification code is ${code}. It is valid for 5 minutes.",
 }
+
+DEFAULT_INTERNATIONAL_TEMPLATES = frozenset({"SMS_100000010"})
 
 DEFAULT_REVIEWS = {
     SIGN_NAME_IN_REVIEW: Review.in_review(),
@@ -46,6 +49,8 @@ class SandboxConfig:
     sign_names: frozenset[str]
     #: Templates: code and text.
     templates: Mapping[str, str]
+    #: The codes of those templates that are international: for numbers outside the mainland, and no others.
+    international_templates: frozenset[str] = frozenset()
     #: The reviews of those sign names and template codes that are not approved.
     reviews: Mapping[str, Review] = field(default_factory=dict)
     flow_limits: tuple[FlowLimit, ...] = DEFAULT_LIMITS
@@ -77,6 +82,7 @@ class SandboxConfig:
             access_keys=access_keys,
             sign_names=frozenset({DEFAULT_SIGN_NAME, SIGN_NAME_IN_REVIEW, REJECTED_SIGN_NAME}),
             templates=DEFAULT_TEMPLATES,
+            international_templates=DEFAULT_INTERNATIONAL_TEMPLATES,
             reviews=DEFAULT_REVIEWS,
         )
 

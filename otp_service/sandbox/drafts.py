@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from otp_service.aliyun import templates
-from otp_service.aliyun.numbers import NotMainlandMobile, national
+from otp_service.aliyun.numbers import NotInternational, NotMainlandMobile, international, national
 from otp_service.sandbox.answers import Refused
 from otp_service.sandbox.config import SandboxConfig
 
@@ -56,7 +56,52 @@ def read_number(text: str) -> str:
     try:
         return national(text)
     except NotMainlandMobile as error:
-        raise Refused("isv.MOBILE_NUMBER_ILLEGAL", f"{error.number}invalid mobile number") from error
+        raise _illegal(error.number) from error
+
+
+def read_any_number(text: str) -> str:
+    """Read a mainland number as eleven digits, and any other as its country code and number.
+
+    Raises:
+        Refused: It is neither.
+    """
+    try:
+        return national(text)
+    except NotMainlandMobile:
+        return _read_international(text)
+
+
+def read_recipient(config: SandboxConfig, template_code: str, text: str) -> str:
+    """Read a number that a template is sent to: international templates go outside the mainland only.
+
+    Raises:
+        Refused: The template is not for such a number, or it is none.
+    """
+    if template_code not in config.international_templates:
+        return read_number(text)
+    number = read_any_number(text)
+    if _is_mainland(number):
+        raise Refused("isv.DOMESTIC_NUMBER_NOT_SUPPORTED")
+    return number
+
+
+def _is_mainland(number: str) -> bool:
+    try:
+        national(number)
+    except NotMainlandMobile:
+        return False
+    return True
+
+
+def _read_international(text: str) -> str:
+    try:
+        return international(text)
+    except NotInternational as error:
+        raise _illegal(error.number) from error
+
+
+def _illegal(number: str) -> Refused:
+    return Refused("isv.MOBILE_NUMBER_ILLEGAL", f"{number}invalid mobile number")
 
 
 def check_sign_name(config: SandboxConfig, sign_name: str) -> None:
@@ -96,7 +141,7 @@ def fill(config: SandboxConfig, template: str, param_text: str) -> Filling:
         templates.check_params(names, params, waived=waived)
     except templates.BadParam as error:
         raise Refused(error.rule.code, error.rule.message) from error
-    return Filling(template, {name: str(params[name]) for name in names})
+    return Filling(template, {name: templates.param_text(params[name]) for name in names})
 
 
 def check_out_id(out_id: str) -> None:

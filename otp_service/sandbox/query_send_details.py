@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from otp_service.aliyun.china_time import china_date, format_china
-from otp_service.aliyun.numbers import e164
+from otp_service.aliyun.numbers import bare, e164
 from otp_service.aliyun.receipts import Delivery
 from otp_service.sandbox.answers import Answer, RawAnswer, Refused, accepted
 from otp_service.sandbox.desk import Desk, demand
-from otp_service.sandbox.drafts import read_number
+from otp_service.sandbox.drafts import read_any_number
 from otp_service.sandbox.inbox import Message
 from otp_service.sandbox.magic import query_behaviour_of
 
@@ -33,7 +33,7 @@ def query_send_details(desk: Desk, params: Mapping[str, str]) -> Answer | RawAns
         Dropped: A magic number wants no answer.
     """
     phone, day, size, page = demand(params, "PhoneNumber", "SendDate", "PageSize", "CurrentPage")
-    number = read_number(phone)
+    number = read_any_number(phone)
     size_number, page_number = _count(size, MAX_PAGE_SIZE), _count(page, _MAX_PAGE)
     if not _DATE.fullmatch(day):
         raise Refused("isv.INVALID_PARAMETERS", "参数格式不正确")
@@ -61,7 +61,7 @@ def _find(desk: Desk, phone: str, day: str, biz_id: str) -> list[Message]:
 def _row(message: Message, now: datetime) -> dict[str, object]:
     delivery = message.delivery(now)
     row: dict[str, object] = {
-        "PhoneNum": message.phone.removeprefix("+86"),
+        "PhoneNum": bare(message.phone),
         "SendDate": format_china(message.received_at),
         "SendStatus": _STATUS[delivery],
         "TemplateCode": message.template_code,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from otp_service.aliyun.china_time import format_china
+from otp_service.aliyun.numbers import bare
 from otp_service.aliyun.receipts import Delivery, lookup_receipt
 from otp_service.aliyun.templates import sms_size
 from otp_service.sandbox.inbox import Message
@@ -23,7 +24,7 @@ def sms_report(message: Message, report_at: datetime) -> Item:
     receipt = lookup_receipt(message.err_code)
     delivered = receipt.delivery is Delivery.DELIVERED
     return {
-        "phone_number": _number(message.phone),
+        "phone_number": bare(message.phone),
         "send_time": format_china(message.received_at),
         "report_time": format_china(report_at),
         "success": delivered,
@@ -38,14 +39,10 @@ def sms_report(message: Message, report_at: datetime) -> Item:
 def sms_up(phone: str, content: str, answers: Message | None, sequence_id: str, now: datetime) -> Item:
     """Write one SMS from a phone; *answers* is what it last got from us."""
     return {
-        "phone_number": _number(phone),
+        "phone_number": bare(phone),
         "content": content,
         "send_time": format_china(now),
         "dest_code": SENDER + (answers.extend_code if answers else ""),
         "sequence_id": sequence_id,
         "sign_name": answers.sign_name if answers else "",
     }
-
-
-def _number(phone: str) -> str:
-    return phone.removeprefix("+86")

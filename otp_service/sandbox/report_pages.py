@@ -51,7 +51,7 @@ def report_blueprint(desk: Desk) -> Blueprint:
 
 
 def _phone() -> str:
-    return phone_of(_text("phone")) or abort(400, "phone is not a mainland mobile number")
+    return phone_of(_text("phone")) or abort(400, "phone is not a number that SMS go to")
 
 
 def _text(name: str) -> str:

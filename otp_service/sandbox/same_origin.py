@@ -8,12 +8,18 @@ _FROM_HERE = ("same-origin", "none")
 
 
 def demand_same_origin(request: Request) -> None:
-    """End a call with 403 that a page of another origin made.
+    """End a call with 403 that a page of another origin made, or may have made.
 
-    Browsers say where a call comes from; programs that are none say nothing, and may do as they like.
+    Browsers say where a call comes from: in `Sec-Fetch-Site`, or else in `Origin`. A call that says neither
+    passes if it is JSON: programs send that, and pages of other origins cannot without our consent.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    here = site in _FROM_HERE if site else origin in (None, request.host_url.rstrip("/"))
-    if not here:
+    if site is not None:
+        is_from_here = site in _FROM_HERE
+    elif origin is not None:
+        is_from_here = origin == request.host_url.rstrip("/")
+    else:
+        is_from_here = request.is_json
+    if not is_from_here:
         abort(403)

@@ -18,7 +18,7 @@ from otp_service.sandbox.drafts import (
     check_sign_name,
     fill,
     find_template,
-    read_number,
+    read_recipient,
 )
 from otp_service.sandbox.magic import behaviour_of
 from otp_service.sandbox.outgoing import send
@@ -62,7 +62,7 @@ def _draft(desk: Desk, template_code: str, template: str, out_id: str, row: tupl
     check_extend_code(str(extend_code))
     filling = fill(desk.config, template, json.dumps(value) if value else "")
     return Draft(
-        number=read_number(str(number)),
+        number=read_recipient(desk.config, template_code, str(number)),
         sign_name=sign_name,
         template_code=template_code,
         text=filling.signed(sign_name),

@@ -17,7 +17,7 @@ from otp_service.sandbox.drafts import (
     check_sign_name,
     fill,
     find_template,
-    read_number,
+    read_recipient,
 )
 from otp_service.sandbox.magic import behaviour_of
 from otp_service.sandbox.outgoing import send
@@ -37,7 +37,7 @@ def send_sms(desk: Desk, params: Mapping[str, str]) -> Answer | RawAnswer:
 
 def _read(desk: Desk, params: Mapping[str, str]) -> list[Draft]:
     phones, sign_name, template_code = demand(params, "PhoneNumbers", "SignName", "TemplateCode")
-    numbers = _numbers(phones)
+    numbers = [read_recipient(desk.config, template_code, part) for part in _split(phones)]
     check_sign_name(desk.config, sign_name)
     template = find_template(desk.config, template_code)
     filling = fill(desk.config, template, params.get("TemplateParam", ""))
@@ -50,7 +50,7 @@ def _read(desk: Desk, params: Mapping[str, str]) -> list[Draft]:
     ]
 
 
-def _numbers(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     if text.count(",") >= MAX_RECIPIENTS:
         raise Refused("isv.MOBILE_COUNT_OVER_LIMIT")
-    return [read_number(part) for part in text.split(",")]
+    return text.split(",")

@@ -14,6 +14,7 @@ from typing import Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from otp_service.local_hosts import LocalHosts
 from otp_service.sandbox.app import create_sandbox
 from otp_service.sandbox.clock import Clock, utc_now
 from otp_service.sandbox.config import SandboxConfig
@@ -97,7 +98,7 @@ def start_sandbox(
 
     Args:
         config: The account that it plays.
-        host: The address to listen on.
+        host: The address to listen on. Requests for another host than this one and loopback get a 403.
         port: The port to listen on, 0 for any free one.
         clock: Tells the time.
         pause: Waits so many seconds; used by the magic numbers that answer late.
@@ -106,10 +107,11 @@ def start_sandbox(
         OSError: The port is taken, or the address is not this machine's.
     """
     app = create_sandbox(config, clock, pause)
+    guarded = LocalHosts(app, host)
     # By itself the server would print an error and exit.
     with _listening(host, port) as listener:
         server = make_server(
-            host, port, app, threaded=True, request_handler=_SilentHandler, fd=listener.fileno()
+            host, port, guarded, threaded=True, request_handler=_SilentHandler, fd=listener.fileno()
         )
     return SandboxServer(server, app.extensions["sandbox"])
 

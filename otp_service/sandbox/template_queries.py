@@ -18,7 +18,9 @@ from otp_service.sandbox.sign_queries import CREATED, audit_info
 #: What the remarks say when nothing was rejected.
 _NO_REMARKS = "无审批备注"
 #: The kind of a template: verification.
-_VERIFICATION = 0
+_VERIFICATION, _INTERNATIONAL = 0, 3
+#: What an international template is for: verification.
+_INTERNATIONAL_VERIFICATION = 2
 _ORDER = "20044156925"
 
 
@@ -33,7 +35,7 @@ def query_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
         {
             "TemplateCode": code,
             "TemplateName": code,
-            "TemplateType": _VERIFICATION,
+            "TemplateType": _kind(desk, code),
             "TemplateContent": text,
             "TemplateStatus": int(review.state),
             "Reason": review.reason or _NO_REMARKS,
@@ -49,11 +51,14 @@ def get_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
         Refused: The account has no such template.
     """
     code, text, review = _find(desk, params)
+    kind = _kind(desk, code)
+    purpose = {"IntlType": _INTERNATIONAL_VERIFICATION} if kind == _INTERNATIONAL else {}
     return accepted(
         {
             "TemplateCode": code,
             "TemplateName": code,
-            "TemplateType": str(_VERIFICATION),
+            "TemplateType": str(kind),
+            **purpose,
             "TemplateContent": text,
             "TemplateStatus": str(int(review.state)),
             "TemplateTag": 2,
@@ -63,6 +68,10 @@ def get_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
             "OrderId": _ORDER,
         }
     )
+
+
+def _kind(desk: Desk, code: str) -> int:
+    return _INTERNATIONAL if code in desk.config.international_templates else _VERIFICATION
 
 
 def _find(desk: Desk, params: Mapping[str, str]) -> tuple[str, str, Review]:

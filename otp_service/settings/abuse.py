@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from otp_service.limits import AddressLimits, GuardLimits, WrongCodeLimits
@@ -17,7 +19,7 @@ class AddressLimitsTable(Table):
     phones_per_day: int = Field(default=20, ge=1, le=10_000)
     refused_at: int = Field(default=10, ge=1, le=100)
     verified_share: float = Field(default=0.5, ge=0, le=1)
-    attempts_per_10_minutes: int = Field(default=60, ge=5, le=100_000)
+    misses_per_10_minutes: int = Field(default=60, ge=5, le=100_000)
 
 
 class GuardScopeTable(Table):
@@ -51,7 +53,9 @@ class GuardTable(Table):
             "client": self.client,
             "address": self.address,
         }
-        return {kind: GuardLimits(**table.model_dump()) for kind, table in tables.items()}
+        # An office of people who are reading their codes has one address, but not one prefix.
+        limits = {kind: GuardLimits(**table.model_dump()) for kind, table in tables.items()}
+        return {**limits, "address": replace(limits["address"], strict_share=1.0)}
 
 
 class WrongCodesTable(Table):

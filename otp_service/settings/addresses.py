@@ -6,6 +6,7 @@ import re
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 
 
@@ -42,6 +43,8 @@ def _bare(url: str) -> SplitResult | None:
         return None
     plain = f"[{host}]" if ":" in host else host
     bare = plain if port is None else f"{plain}:{port}"
+    if not _HOST.fullmatch(host) and ":" not in host:
+        return None
     is_bare = parts.netloc.lower() == bare and not parts.query + parts.fragment
     return parts if host and is_bare and parts.scheme in ("http", "https") else None
 

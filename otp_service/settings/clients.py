@@ -16,7 +16,7 @@ from otp_service.settings.addresses import webhook_fault
 from otp_service.settings.client_limits import ClientLimitsTable
 from otp_service.settings.mistakes import Mistake
 from otp_service.settings.secret_text import faults, plain
-from otp_service.settings.tables import Count, Table
+from otp_service.settings.tables import Count, Phrase, Table, matching
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 ID = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -25,6 +25,10 @@ DEVELOPMENT_BUDGET = 1_000
 
 
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?")
+ORIGIN_FORM = (
+    "must be an origin as browsers write it, like https://www.example.com: "
+    "lower case, no path, no port that goes without saying"
+)
 _DEFAULT_PORTS = (("http://", ":80"), ("https://", ":443"))
 
 
@@ -32,6 +36,14 @@ def _is_origin(text: str) -> bool:
     """Tell whether a browser could write *text*: lower case, no path, no port that goes without saying."""
     is_plain = not any(text.startswith(scheme) and text.endswith(port) for scheme, port in _DEFAULT_PORTS)
     return is_plain and _ORIGIN.fullmatch(text) is not None
+
+
+Digest = Annotated[
+    str, matching(r"[0-9a-f]{64}", "must be the SHA-256 of a secret key: 64 of 0-9 a-f, not the key itself")
+]
+PublishableKey = Annotated[
+    str, matching(r"pk_[A-Za-z0-9_-]{16,128}", "must be pk_ and 16 to 128 of A-Z a-z 0-9 _ -")
+]
 
 
 class PurposeTable(Table):
@@ -47,14 +59,13 @@ class ClientTable(Table):
     means all.
     """
 
-    secret_key_digests: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = Field(
-        default=(), repr=False
-    )
-    proof_keys: tuple[SecretStr, ...] = ()
-    publishable_key: Annotated[str, Field(pattern=r"^pk_[A-Za-z0-9_-]{16,128}$")] | None = None
+    secret_key_digests: tuple[Digest, ...] = Field(default=(), repr=False)
+    proof_keys: tuple[Phrase, ...] = ()
+    publishable_key: PublishableKey | None = None
     origins: tuple[str, ...] = ()
     return_urls: tuple[str, ...] = ()
     pages_per_10_minutes: Count = 1_000
+    pages_per_address_per_10_minutes: Count = 30
     purposes: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     sms_per_day: Count | None = None
@@ -76,6 +87,7 @@ class ClientTable(Table):
             origins=frozenset(self.origins),
             return_urls=frozenset(self.return_urls),
             pages_per_10_minutes=self.pages_per_10_minutes,
+            pages_per_address_per_10_minutes=self.pages_per_address_per_10_minutes,
         )
 
     def takes(self, route: str) -> bool:
@@ -99,7 +111,7 @@ class ClientTable(Table):
             yield Mistake(f"{where}.proof_keys", "needs at least one key")
         for number, origin in enumerate(self.origins):
             if not _is_origin(origin):
-                yield Mistake(f"{where}.origins[{number}]", "is no origin as browsers write it")
+                yield Mistake(f"{where}.origins[{number}]", ORIGIN_FORM)
         if self.publishable_key and not self.origins:
             yield Mistake(f"{where}.origins", "needs the pages that may use the publishable key")
         for number, url in enumerate(self.return_urls):

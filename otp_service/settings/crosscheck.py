@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import product
+from urllib.parse import urlsplit
 
 from otp_service.clients import key_digest
 from otp_service.settings.addresses import webhook_fault
@@ -28,6 +28,9 @@ REDIS_SCHEMES = (
 )
 
 
+SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
+
+
 def content_mistakes(settings: Settings) -> Iterator[Mistake]:
     """Tell everything that is wrong with settings whose form is right."""
     yield from settings.keys.mistakes()
@@ -38,6 +41,7 @@ def content_mistakes(settings: Settings) -> Iterator[Mistake]:
     yield from _purpose_mistakes(settings)
     yield from _client_mistakes(settings)
     yield from _route_mistakes(settings)
+    yield from _serving_mistakes(settings)
     yield from _report_mistakes(settings)
     yield from _abuse_mistakes(settings)
     yield from _test_phone_mistakes(settings)
@@ -47,44 +51,65 @@ def content_mistakes(settings: Settings) -> Iterator[Mistake]:
 def _limit_mistakes(settings: Settings) -> Iterator[Mistake]:
     limits = settings.limits
     if limits.slow_lane_at >= limits.lock_at:
-        yield Mistake("limits.slow_lane_at", "must be less than limits.lock_at")
+        yield Mistake("limits.slow_lane_at", "must be less than limits.lock_at", ("limits.lock_at",))
     if limits.failures_per_hour > limits.failures_per_day:
-        yield Mistake("limits.failures_per_hour", "must be at most limits.failures_per_day")
+        yield Mistake(
+            "limits.failures_per_hour",
+            "must be at most limits.failures_per_day",
+            ("limits.failures_per_day",),
+        )
     if limits.sends_per_hour > limits.sends_per_day:
-        yield Mistake("limits.sends_per_hour", "must be at most limits.sends_per_day")
+        yield Mistake(
+            "limits.sends_per_hour", "must be at most limits.sends_per_day", ("limits.sends_per_day",)
+        )
 
 
 def _server_mistakes(settings: Settings) -> Iterator[Mistake]:
     if settings.sms.connect_timeout + settings.sms.read_timeout > settings.service.request_deadline:
-        yield Mistake("service.request_deadline", "is shorter than the time-outs of [sms] together")
+        what = "is shorter than the time-outs of [sms] together"
+        yield Mistake("service.request_deadline", what, ("sms.connect_timeout", "sms.read_timeout"))
     if settings.server.stop_timeout <= settings.service.request_deadline:
-        yield Mistake(
-            "server.stop_timeout", "must be more than service.request_deadline, or sends are cut off"
-        )
+        what = "must be more than service.request_deadline, or sends are cut off"
+        yield Mistake("server.stop_timeout", what, ("service.request_deadline",))
     for name in ("port", "reports_port"):
         if getattr(settings.metrics, name) == settings.server.port:
-            yield Mistake(f"metrics.{name}", "is server.port, which strangers reach")
+            yield Mistake(f"metrics.{name}", "is server.port, which strangers reach", ("server.port",))
     if settings.metrics.port and settings.metrics.port == settings.metrics.reports_port:
-        yield Mistake("metrics.reports_port", "is metrics.port")
+        yield Mistake("metrics.reports_port", "is metrics.port", ("metrics.port",))
     if settings.pool_size() < settings.server.threads:
-        yield Mistake("redis.pool_size", "must be at least server.threads, or threads are left without")
+        what = "must be at least server.threads, or threads are left without"
+        yield Mistake("redis.pool_size", what, ("server.threads",))
     if settings.max_in_flight() >= settings.server.threads:
-        yield Mistake(
-            "sms.max_in_flight", "must be less than server.threads, or sends keep codes from being verified"
-        )
+        what = "must be less than server.threads, or sends keep codes from being verified"
+        yield Mistake("sms.max_in_flight", what, ("server.threads",))
 
 
 def _redis_mistakes(settings: Settings) -> Iterator[Mistake]:
-    redis = settings.redis
-    if not redis.embedded and not redis.url.get_secret_value().startswith(REDIS_SCHEMES):
+    redis, url = settings.redis, settings.redis.url.get_secret_value()
+    if not redis.embedded and not url.startswith(REDIS_SCHEMES):
         yield Mistake("redis.url", f"must begin with {', '.join(REDIS_SCHEMES)}, or be embedded://")
+    elif "<" in url:
+        yield Mistake("redis.url", "holds a placeholder: put the real value in its place")
+    if redis.password_file and _has_password(url):
+        what = "and a password in redis.url exclude each other"
+        yield Mistake("redis.password_file", what, ("redis.url",))
+    for name in ("sentinel_username", "sentinel_password_file"):
+        if getattr(redis, name) and not url.startswith(SENTINEL_SCHEMES):
+            yield Mistake(f"redis.{name}", "is for Sentinels, which redis.url does not name", ("redis.url",))
+    if redis.sentinel_username and not redis.sentinel_password_file:
+        what = "needs redis.sentinel_password_file: nobody logs in without a password"
+        yield Mistake("redis.sentinel_username", what, ("redis.sentinel_password_file",))
     if redis.wait_replicas and redis.wait_timeout >= redis.read_timeout:
-        yield Mistake("redis.wait_timeout", "must be less than redis.read_timeout")
+        yield Mistake("redis.wait_timeout", "must be less than redis.read_timeout", ("redis.read_timeout",))
     if (redis.cert_file is None) != (redis.key_file is None):
         yield Mistake("redis.cert_file", "and redis.key_file are given together or not at all")
     if (redis.ca_file or redis.cert_file) and not redis.is_tls:
         where = "redis.ca_file" if redis.ca_file else "redis.cert_file"
-        yield Mistake(where, "is for TLS, which redis.url asks for by rediss")
+        yield Mistake(where, "is for TLS, which redis.url asks for by rediss", ("redis.url",))
+
+
+def _has_password(url: str) -> bool:
+    return ":" in urlsplit(url).netloc.rpartition("@")[0]
 
 
 def _proxy_mistakes(settings: Settings) -> Iterator[Mistake]:
@@ -112,11 +137,11 @@ def _client_mistakes(settings: Settings) -> Iterator[Mistake]:
     for name, client in settings.clients.items():
         yield from client.mistakes(f"clients.{name}")
         if not set(client.purposes) <= set(settings.purposes):
-            yield Mistake(f"clients.{name}.purposes", "names a purpose that is not in [purposes]")
-        if not set(client.routes) <= {route.name for route in settings.routes}:
-            yield Mistake(f"clients.{name}.routes", "names a route that is not in [[routes]]")
-        yield from client.limits.mistakes(f"clients.{name}.limits", settings.phone_limits())
-        yield from _unserved(settings, name, client)
+            yield Mistake(
+                f"clients.{name}.purposes", "names a purpose that is not in [purposes]", ("purposes.<id>",)
+            )
+        for mistake in client.limits.mistakes(f"clients.{name}.limits", settings.phone_limits()):
+            yield mistake._replace(reads=(f"limits.{mistake.where.rpartition('.')[2]}.*",))
     yield from _key_mistakes(settings)
 
 
@@ -131,30 +156,68 @@ def _key_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield Mistake("clients", "have a publishable key among the digests of secret keys")
 
 
+_SERVING = (
+    "purposes",
+    "service.countries.*",
+    "routes[].name",
+    "routes[].provider",
+    "routes[].clients.*",
+    "routes[].templates",
+    *(f"routes[].templates[].{name}.*" for name in ("purpose", "locale", "country")),
+)
+"""What decides whether an SMS finds a route."""
+
+
 def _unserved(settings: Settings, name: str, client: ClientTable) -> Iterator[Mistake]:
     """Tell which of the client's purposes no route sends for."""
     routes = [route for route in settings.routes if client.takes(route.name)]
     wanted = [purpose for purpose in settings.purposes if purpose in (client.purposes or settings.purposes)]
-    for purpose, country in product(wanted, settings.service.countries):
-        if not any(route.serves(name, purpose, country) for route in routes):
-            what = f"has {purpose}, for which no route sends to {country} in any locale"
-            yield Mistake(f"clients.{name}.purposes", what)
+    unserved: dict[str, list[str]] = {}
+    for purpose in wanted:
+        missing = [c for c in settings.service.countries if not _is_served(routes, name, purpose, c)]
+        if missing:
+            unserved.setdefault(", ".join(missing), []).append(purpose)
+    for countries, purposes in unserved.items():
+        what = f"has {', '.join(purposes)}, for which no route sends to {countries} in any locale"
+        yield Mistake(f"clients.{name}.purposes", what, (*_SERVING, f"clients.{name}.routes.*"))
+
+
+def _is_served(routes: Iterable[RouteTable], client: str, purpose: str, country: str) -> bool:
+    return any(route.serves(client, purpose, country) for route in routes)
 
 
 def _route_mistakes(settings: Settings) -> Iterator[Mistake]:
+    if not settings.routes:
+        yield Mistake("routes", "needs at least one route")
     for number, route in enumerate(settings.routes):
         where = f"routes[{number}]"
-        yield from route.mistakes(where)
-        yield from route.minutes_mistakes(where, settings.codes.ttl)
+        for mistake in route.mistakes(where):
+            yield mistake._replace(reads=(*mistake.reads, f"{where}.provider"))
+        for mistake in route.minutes_mistakes(where, settings.codes.ttl):
+            yield mistake._replace(reads=("codes.ttl", f"{where}.provider"))
         if not set(route.clients) <= set(settings.clients):
-            yield Mistake(f"{where}.clients", "names a client that is not in [clients]")
-        elif not _has_takers(settings, route):
-            yield Mistake(f"{where}.clients", "leaves none, because those clients are bound to other routes")
+            yield Mistake(f"{where}.clients", "names a client that is not in [clients]", ("clients.<id>",))
         purposes = {template.purpose for template in route.templates} - {"*"}
         if not purposes <= set(settings.purposes):
-            yield Mistake(f"{where}.templates", "name a purpose that is not in [purposes]")
+            yield Mistake(
+                f"{where}.templates", "name a purpose that is not in [purposes]", ("purposes.<id>",)
+            )
     if _repeated(route.name for route in settings.routes if route.name):
         yield Mistake("routes", "share a name")
+
+
+def _serving_mistakes(settings: Settings) -> Iterator[Mistake]:
+    """Tell where clients and routes do not meet."""
+    for name, client in settings.clients.items():
+        if not set(client.routes) <= {route.name for route in settings.routes}:
+            what = "names a route that is not in [[routes]]"
+            yield Mistake(f"clients.{name}.routes", what, ("routes[].name",))
+    for number, route in enumerate(settings.routes):
+        if set(route.clients) <= set(settings.clients) and not _has_takers(settings, route):
+            what = "leaves none, because those clients are bound to other routes"
+            yield Mistake(f"routes[{number}].clients", what, ("clients.<id>.routes.*", "routes[].name"))
+    for name, client in settings.clients.items():
+        yield from _unserved(settings, name, client)
 
 
 def _has_takers(settings: Settings, route: RouteTable) -> bool:
@@ -167,27 +230,36 @@ def _report_mistakes(settings: Settings) -> Iterator[Mistake]:
     name = settings.reports.queue.route
     routes = [route for route in settings.routes if route.name == name]
     if name and not routes:
-        yield Mistake("reports.queue.route", "names no route")
+        yield Mistake("reports.queue.route", "names no route", ("routes[].name",))
     if any(route.provider == WEBHOOK for route in routes):
-        yield Mistake("reports.queue.route", "names a route without an account at Aliyun")
+        yield Mistake(
+            "reports.queue.route", "names a route without an account at Aliyun", ("routes[].provider",)
+        )
 
 
 def _abuse_mistakes(settings: Settings) -> Iterator[Mistake]:
     yield from settings.deny.mistakes("deny")
     yield from settings.allow.mistakes("allow")
     if not set(settings.deny.countries) <= set(settings.service.countries):
-        yield Mistake("deny.countries", "names a country that is not in service.countries anyway")
+        what = "names a country that is not in service.countries anyway"
+        yield Mistake("deny.countries", what, ("service.countries.*",))
     if settings.wrong_codes.hard_least < settings.wrong_codes.least:
-        yield Mistake("wrong_codes.hard_least", "must be at least wrong_codes.least")
+        yield Mistake("wrong_codes.hard_least", "must be at least wrong_codes.least", ("wrong_codes.least",))
     if settings.address_limits.sends_per_hour > settings.address_limits.sends_per_day:
-        yield Mistake("address_limits.sends_per_hour", "must be at most address_limits.sends_per_day")
+        what = "must be at most address_limits.sends_per_day"
+        yield Mistake("address_limits.sends_per_hour", what, ("address_limits.sends_per_day",))
+
+
+_TEST_PHONES = ("service.countries.*", "service.default_region", "service.phone_types.*", "purposes.*")
+"""What decides whether a test phone can be one."""
 
 
 def _test_phone_mistakes(settings: Settings) -> Iterator[Mistake]:
     today = datetime.now(CHINA).date()
     kinds, rules = settings.code_types(), settings.phone_rules()
     for number, table in enumerate(settings.test_phones):
-        yield from table.mistakes(f"test_phones[{number}]", rules, kinds, today)
+        for mistake in table.mistakes(f"test_phones[{number}]", rules, kinds, today):
+            yield mistake._replace(reads=_TEST_PHONES)
     if _repeated(table.phone for table in settings.test_phones):
         yield Mistake("test_phones", "share a phone")
 

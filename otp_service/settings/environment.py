@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -10,9 +11,18 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from otp_service.settings.mistakes import Mistake
+from otp_service.settings.spelling import variable_meant
 
 PREFIX = "OTP_SERVICE__"
 NESTING = "__"
+SERVICE = "OTP_SERVICE_"
+OTHERS = ("OTP_SERVICE_CONFIG",)
+"""Variables that name no setting."""
+
+_OF_A_SERVICE = re.compile(
+    r"OTP_SERVICE(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+"""What Kubernetes sets in every container for a Service whose name begins with otp-service."""
 
 _ACCOUNT = {
     "access_key_id": "ALIBABA_CLOUD_ACCESS_KEY_ID",
@@ -27,12 +37,26 @@ def overrides(settings: type[BaseModel], environ: Mapping[str, str]) -> dict[str
     return _Overrides(settings, environ)()
 
 
-def unknown_tables(settings: type[BaseModel], environ: Mapping[str, str]) -> Iterator[Mistake]:
-    """Tell which variables look like settings but name no table."""
-    for name in environ:
+def unknown_variables(settings: type[BaseModel], environ: Mapping[str, str]) -> Iterator[Mistake]:
+    """Tell which variables bear the name of this service but name no table of settings."""
+    for name, value in environ.items():
         table = name.upper().removeprefix(PREFIX).partition(NESTING)[0].lower()
-        if name.upper().startswith(PREFIX) and table not in settings.model_fields:
-            yield Mistake(f"environment {name.partition('=')[0][:64]}", "names no table of settings")
+        is_setting = name.upper().startswith(PREFIX) and table in settings.model_fields
+        if is_setting or not name.upper().startswith(SERVICE) or _is_of_others(name.upper(), value):
+            continue
+        # Others' variables may begin like ours; one that is a setting but for its spelling is ours.
+        meant = variable_meant(settings, name, PREFIX, NESTING)
+        if meant or name.upper().startswith(PREFIX):
+            told = f"is no setting: write {meant or 'OTP_SERVICE__TABLE__SETTING'}"
+            yield Mistake(f"environment {name.partition('=')[0][:64]}", told)
+
+
+def _is_of_others(name: str, value: str) -> bool:
+    """Tell whether *name* is no setting: where the file is, or what Kubernetes sets for a Service."""
+    is_address = value.startswith(("tcp://", "udp://", "sctp://"))
+    return (
+        name in OTHERS or _OF_A_SERVICE.fullmatch(name) is not None or (is_address and name.endswith("_PORT"))
+    )
 
 
 def lend_account(raw: dict[str, Any], environ: Mapping[str, str]) -> None:

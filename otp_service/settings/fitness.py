@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from otp_service.settings.load import examine
-from otp_service.settings.mistakes import Mistake, SettingsError
+from otp_service.settings.mistakes import Mistake, SettingsError, independent
 from otp_service.settings.production import production_mistakes
 from otp_service.settings.settings import Settings
 
@@ -17,6 +17,4 @@ def examine_for_production(path: Path | None, environ: Mapping[str, str]) -> tup
         settings, mistakes = examine(path, environ)
     except SettingsError as error:
         return Settings(), list(error.mistakes)
-    told = {mistake.where for mistake in mistakes}
-    mistakes += [mistake for mistake in production_mistakes(settings) if mistake.where not in told]
-    return settings, mistakes
+    return settings, mistakes + independent(production_mistakes(settings), mistakes)

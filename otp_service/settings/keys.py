@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from otp_service.keyring import Keyring
 from otp_service.settings.mistakes import Mistake
 from otp_service.settings.secret_text import decoded, faults
-from otp_service.settings.tables import Table
+from otp_service.settings.tables import Secret, Table
 
 _KID = re.compile(r"[a-z0-9][a-z0-9_-]{0,15}")
 
@@ -19,8 +19,8 @@ class KeysTable(Table):
     """The keys of the service. Every root verifies, the active one makes new codes."""
 
     active_kid: str = ""
-    tag_key: SecretStr = SecretStr("")
-    roots: Mapping[str, SecretStr] = {}
+    tag_key: Secret = SecretStr("")
+    roots: Mapping[str, Secret] = {}
 
     def keyring(self) -> Keyring:
         """Return the keyring; the table must be free of mistakes."""
@@ -40,7 +40,7 @@ class KeysTable(Table):
         if not self.active_kid:
             yield Mistake("keys.active_kid", "is required")
         elif self.active_kid not in self.roots:
-            yield Mistake("keys.active_kid", "names no root of keys.roots")
+            yield Mistake("keys.active_kid", "names no root of keys.roots", ("keys.roots.*",))
         for kid in self.roots:
             if not _KID.fullmatch(kid):
                 yield Mistake("keys.roots", "has a key id that is not 1 to 16 of a-z 0-9 _ -")

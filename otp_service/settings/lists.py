@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import Field
-
 from otp_service.lists import Entries
+from otp_service.settings.countries import Country
 from otp_service.settings.mistakes import Mistake
-from otp_service.settings.tables import Country, Table
+from otp_service.settings.tables import Table, matching
 
-Prefix = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{0,14}$")]
-PhoneTag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16}$")]
+Prefix = Annotated[
+    str, matching(r"\+[1-9][0-9]{0,14}", "must be the beginning of a number in E.164, like +86170")
+]
+PhoneTag = Annotated[
+    str,
+    matching(r"[A-Za-z0-9_-]{16}", "must be the 16 characters of a phone's tag, as they stand in the log"),
+]
 
 
 class AllowTable(Table):

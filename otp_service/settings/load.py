@@ -14,12 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from otp_service.settings import environment
 from otp_service.settings.crosscheck import content_mistakes
-from otp_service.settings.mistakes import Mistake, SettingsError, from_validation
-from otp_service.settings.secret_files import read_secret_files, unreadable_files
+from otp_service.settings.mistakes import Mistake, SettingsError, from_validation, independent
+from otp_service.settings.secret_files import files_of_redis, read_secret_files
 from otp_service.settings.settings import Settings
+from otp_service.settings.spelling import meant
+from otp_service.settings.text_files import UnreadableFile, read_text
+
+_FOLLOWS = "default_factory_not_called"
+"""What pydantic says of a default that is made of a value which is wrong itself."""
 
 _POSITION = re.compile(r"\(at (.*)\)$")
 
@@ -42,11 +48,19 @@ def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, li
     Raises:
         SettingsError: the file cannot be read or is no TOML.
     """
-    raw = {} if path is None else _read(path)
-    raw = _merged(raw, environment.overrides(Settings, environ))
+    raw = read_raw(path, environ)
     environment.lend_account(raw, environ)
-    files = [*read_secret_files(raw), *unreadable_files(raw)]
-    return _judged(raw, [*environment.unknown_tables(Settings, environ), *files])
+    files = [*read_secret_files(raw), *files_of_redis(raw)]
+    return _judged(raw, [*environment.unknown_variables(Settings, environ), *files])
+
+
+def read_raw(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the file at *path*, if any, and *environ* say, as it stands there.
+
+    Raises:
+        SettingsError: the file cannot be read or is no TOML.
+    """
+    return _merged({} if path is None else read_toml(path), environment.overrides(Settings, environ))
 
 
 def from_mapping(raw: Mapping[str, Any]) -> Settings:
@@ -65,18 +79,19 @@ def _judged(raw: dict[str, Any], mistakes: list[Mistake]) -> tuple[Settings, lis
     """Return what *raw* says as far as it is sound, and *mistakes* with all that were found."""
     settings, form = _salvaged(raw)
     mistakes += form
-    told = tuple(mistake.where for mistake in mistakes)
-    content = [mistake for mistake in content_mistakes(settings) if not _overlaps(mistake.where, told)]
-    return settings, mistakes + content
+    return settings, mistakes + independent(content_mistakes(settings), mistakes)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of the file at *path*.
+
+    Raises:
+        SettingsError: it cannot be read or is no TOML.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise SettingsError([Mistake(path.name, "cannot be read")]) from None
-    except UnicodeDecodeError:
-        raise SettingsError([Mistake(path.name, "is not UTF-8 text")]) from None
+        return tomllib.loads(read_text(path))
+    except UnreadableFile as error:
+        raise SettingsError([Mistake(path.name, error.reason)]) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([Mistake(path.name, f"is not TOML: {_position(error)}")]) from None
 
@@ -97,16 +112,30 @@ def _merged(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 def _salvaged(raw: dict[str, Any]) -> tuple[Settings, list[Mistake]]:
     """Return the settings without what is wrong in form, and what that is."""
-    mistakes: dict[Mistake, None] = {}
+    mistakes: list[Mistake] = []
     while True:
         try:
-            return Settings(**raw), list(mistakes)
+            return Settings(**raw), mistakes
         except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False)
-        mistakes.update(dict.fromkeys(from_validation(found)))
-        for path in sorted({detail["loc"] for detail in found}, key=_last_first):
+            told = error.errors(include_url=False, include_input=False)
+        found = [detail for detail in told if detail["type"] != _FOLLOWS]
+        inner = [detail for detail in found if not any(_is_around(detail, other) for other in found)]
+        mistakes += independent(map(_with_a_hint, inner, from_validation(inner)), mistakes)
+        for path in sorted({detail["loc"] for detail in inner}, key=_last_first):
             if _has(raw, path[0]):  # not if what is around it was just dropped
                 _drop(raw, path)
+
+
+def _is_around(detail: ErrorDetails, other: ErrorDetails) -> bool:
+    """Tell whether *detail* is about the list that is too short without the wrong item of *other*."""
+    place, inner = detail["loc"], other["loc"]
+    return len(place) < len(inner) and inner[: len(place)] == place
+
+
+def _with_a_hint(detail: ErrorDetails, mistake: Mistake) -> Mistake:
+    """Return *mistake*, with the setting that may have been meant if it is one that there is not."""
+    name = meant(Settings, detail["loc"]) if detail["type"] == "extra_forbidden" else ""
+    return mistake._replace(what=f"{mistake.what}: is {name} meant?") if name else mistake
 
 
 def _last_first(path: Sequence[int | str]) -> list[tuple[bool, int, str]]:
@@ -128,12 +157,3 @@ def _has(raw: object, step: int | str) -> bool:
     if isinstance(raw, list):
         return isinstance(step, int) and step < len(raw)
     return isinstance(raw, dict) and step in raw
-
-
-def _overlaps(where: str, told: tuple[str, ...]) -> bool:
-    """Tell whether something at, in or around *where* was told already."""
-    return any(_within(where, other) or _within(other, where) for other in told)
-
-
-def _within(inner: str, outer: str) -> bool:
-    return inner == outer or inner.startswith((f"{outer}.", f"{outer}["))

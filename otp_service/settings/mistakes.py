@@ -6,17 +6,61 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 
 class Mistake(NamedTuple):
-    """One thing wrong: *where* is the setting's path, *what* completes the sentence "it …"."""
+    """One thing wrong: *where* is the setting's path, *what* completes the sentence "it …".
+
+    *reads* names other settings that had to be right for this one to be judged: `routes[].name` is that of
+    every route, `routes.*` all of their settings.
+    """
 
     where: str
     what: str
+    reads: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
+
+
+def independent(found: Iterable[Mistake], told: Iterable[Mistake]) -> list[Mistake]:
+    """Return those of *found* that do not merely follow from another mistake, *told* already or found too.
+
+    A mistake follows from another one that is at, in or around the same place, or at a place that it reads.
+    """
+    places = [place for mistake in told for place in _places(mistake)]
+    new = [mistake for mistake in found if not any(_overlaps(_steps(mistake.where), p) for p in places)]
+    kept = []
+    for mistake in sorted(new, key=lambda mistake: bool(mistake.reads)):  # otherwise in their order
+        if not any(_reads(read, place) for read in mistake.reads for place in places):
+            kept.append(mistake)
+            places += _places(mistake)
+    return kept
+
+
+def _places(mistake: Mistake) -> Iterator[list[str]]:
+    """Return where *mistake* is; one of a secret's file is also one of the secret."""
+    yield _steps(mistake.where)
+    if mistake.where.endswith(FILE):
+        yield _steps(mistake.where.removesuffix(FILE))
+
+
+def _reads(read: str, place: list[str]) -> bool:
+    """Tell whether *place* is the one that *read* names, or around it; or in it if *read* ends with `.*`."""
+    steps = _steps(read.removesuffix(".*"))
+    return _overlaps(steps, place) and (read.endswith(".*") or len(place) <= len(steps))
+
+
+def _overlaps(here: list[str], there: list[str]) -> bool:
+    """Tell whether one place is the other or around it; `[]` is any item of a list, `<id>` any name."""
+    return all(
+        a in (b, "<id>") or (a == "[]" and b.startswith("[")) for a, b in zip(here, there, strict=False)
+    )
+
+
+def _steps(place: str) -> list[str]:
+    return re.findall(r"\[\d*\]|[^.\[\]]+", place)
 
 
 class SettingsError(Exception):
@@ -27,7 +71,13 @@ class SettingsError(Exception):
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
+FILE = "_file"
+"""What a setting ends with that names the file of a secret."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+TOLD = "told"
+"""The type of an error whose sentence a validator of ours has written."""
 
 _SENTENCES = {
     "extra_forbidden": "is not a setting",
@@ -39,8 +89,8 @@ _SENTENCES = {
     "enum": "must be {expected}",
     "too_short": "needs at least {min_length}",
     "string_too_short": "must not be empty",
-    "string_pattern_mismatch": "does not have the right form",
     "finite_number": "must be a number",
+    TOLD: "{what}",
 }
 """Our words for pydantic's error types. Its own texts may quote the value, so none of them is used."""
 
@@ -52,7 +102,17 @@ _KINDS = {
     "tuple": "must be a list",
     "dict": "must be a table",
     "model": "must be a table",
+    "date": "must be a date, like 2026-12-31",
+    "datetime": "must be a time, like 2026-12-31T08:00:00Z",
+    "timezone": "must be a time with its zone, like 2026-12-31T08:00:00Z",
+    "path": "must be the path of a file",
+    "frozen": "must be a list",
 }
+
+
+def mistaken(what: str) -> PydanticCustomError:
+    """Return what a validator raises to tell a mistake; *what* must not show the value."""
+    return PydanticCustomError(TOLD, "{what}", {"what": what})
 
 
 def from_validation(errors: Iterable[ErrorDetails]) -> Iterator[Mistake]:

@@ -35,8 +35,6 @@ def _store(settings: Settings) -> Iterator[Mistake]:
 
 
 def _routes(settings: Settings) -> Iterator[Mistake]:
-    if not settings.routes:
-        yield Mistake("routes", "needs at least one route")
     for number, route in enumerate(settings.routes):
         if route.provider == SANDBOX:
             yield Mistake(

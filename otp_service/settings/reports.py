@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 from pydantic import SecretStr
 
+from otp_service.settings.addresses import endpoint_fault
 from otp_service.settings.mistakes import Mistake
-from otp_service.settings.tables import Table
+from otp_service.settings.tables import Secret, Table
 from otp_service.settings.webhooks import webhook_mistakes
 
 TOKEN_ENDPOINT = "https://dybaseapi.aliyuncs.com"  # noqa: S105 - an address
 QUEUE_ENDPOINT = "https://1943695596114318.mns.cn-hangzhou.aliyuncs.com"
+
+REPORT, UP = "SmsReport", "SmsUp"
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}")
 _QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,255}")
@@ -32,9 +35,35 @@ class QueueTable(Table):
         names = {"sms_report": self.sms_report, "sms_up": self.sms_up}
         for setting, name in names.items():
             if name and not _QUEUE.fullmatch(name):
-                yield Mistake(f"{where}.{setting}", "is no name of a queue")
+                yield Mistake(f"{where}.{setting}", "must be the name of a queue: 1 to 256 of A-Z a-z 0-9 -")
         if any(names.values()) and not self.route:
             yield Mistake(f"{where}.route", "is required: its account reads the queues")
+        yield from self._swapped(where)
+        for setting, url, other in (
+            ("endpoint", self.endpoint, ".mns."),
+            ("queue_endpoint", self.queue_endpoint, "//dybaseapi."),
+        ):
+            if fault := endpoint_fault(url):
+                yield Mistake(f"{where}.{setting}", fault)
+            elif other in url:
+                whose = "queues" if setting == "endpoint" else "keys of the queues"
+                yield Mistake(f"{where}.{setting}", f"is the address of the {whose}: the two are exchanged")
+
+    def _swapped(self, where: str) -> Iterator[Mistake]:
+        """Tell which queue is in the place of the other. Aliyun ends their names with what is in them."""
+        is_report, is_up = (
+            name.endswith(end) for name, end in ((self.sms_up, REPORT), (self.sms_report, UP))
+        )
+        if self.sms_report and self.sms_report == self.sms_up:
+            yield Mistake(f"{where}.sms_up", "is the same queue as sms_report")
+        elif is_report and is_up:
+            yield Mistake(where, "has sms_report and sms_up exchanged")
+        elif is_report:
+            yield Mistake(f"{where}.sms_up", "names a queue of reports: those of replies end with SmsUp")
+        elif is_up:
+            yield Mistake(
+                f"{where}.sms_report", "names a queue of replies: those of reports end with SmsReport"
+            )
 
 
 class ReportsTable(Table):
@@ -43,9 +72,9 @@ class ReportsTable(Table):
     Replies go to *uplink_url*, signed with *uplink_secret* as Standard Webhooks says.
     """
 
-    secret: SecretStr | None = None
+    secret: Secret | None = None
     uplink_url: str = ""
-    uplink_secret: SecretStr | None = None
+    uplink_secret: Secret | None = None
     queue: QueueTable = QueueTable()
 
     def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
@@ -59,7 +88,9 @@ class ReportsTable(Table):
         if self.secret is not None and not _SECRET.fullmatch(self.secret.get_secret_value()):
             yield Mistake(f"{where}.secret", "must be 32 to 128 of A-Z a-z 0-9 _ -")
         if bool(self.uplink_url) != (self.uplink_secret is not None):
-            yield Mistake(f"{where}.uplink_secret", "and uplink_url belong together")
+            yield Mistake(
+                f"{where}.uplink_secret", "and uplink_url belong together", (f"{where}.uplink_url",)
+            )
         elif self.uplink_secret is not None:
             yield from webhook_mistakes(f"{where}.uplink_", self.uplink_url, self.uplink_secret)
         yield from self.queue.mistakes(f"{where}.queue")

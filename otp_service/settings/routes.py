@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
@@ -13,7 +15,8 @@ from otp_service.aliyun import endpoints
 from otp_service.messages import ANY, MAINLAND, Template
 from otp_service.settings.addresses import endpoint_fault
 from otp_service.settings.mistakes import Mistake
-from otp_service.settings.tables import Table
+from otp_service.settings.secret_text import is_placeholder, is_quoted
+from otp_service.settings.tables import Secret, Table
 from otp_service.settings.templates import TemplateTable
 from otp_service.settings.webhooks import webhook_mistakes
 
@@ -35,8 +38,27 @@ _ALIYUNS = (
 _WEBHOOKS = ("url", "secret")
 
 
+_HOST_OF = {ALIYUN_SMS: "dysmsapi", ALIYUN_PNVS: "dypnsapi"}
+_HOSTS = (*_HOST_OF.values(), "dybaseapi")
+
+
 def _default_endpoint(told: Mapping[str, Any]) -> str:
     return ENDPOINTS.get(told.get("provider", ALIYUN_SMS), "")
+
+
+def sign_name_fault(name: str) -> str:
+    """Tell what keeps *name* from being an approved sign name; nothing when it may be one."""
+    if not name:
+        return "is required"
+    if any(bracket in name for bracket in "【】〔〕〖〗［］"):
+        return "is written with 【】, which Aliyun adds itself: leave the brackets out"
+    if is_placeholder(name):
+        return "is a placeholder: put the real value in its place"
+    if any(unicodedata.category(character)[0] in "CZ" and character != " " for character in name):
+        return "holds a character that cannot be seen: type it anew"
+    if name != name.strip():
+        return "begins or ends with white space"
+    return "is written in quotes, which are no part of it" if is_quoted(name) else ""
 
 
 class RouteTable(Table):
@@ -44,15 +66,15 @@ class RouteTable(Table):
 
     name: str = ""
     provider: Literal["aliyun-sms", "aliyun-pnvs", "webhook", "sandbox"] = "aliyun-sms"
-    access_key_id: SecretStr = SecretStr("")
-    access_key_secret: SecretStr = SecretStr("")
-    security_token: SecretStr | None = None
-    second_access_key_id: SecretStr = SecretStr("")
-    second_access_key_secret: SecretStr = SecretStr("")
+    access_key_id: Secret = SecretStr("")
+    access_key_secret: Secret = SecretStr("")
+    security_token: Secret | None = None
+    second_access_key_id: Secret = SecretStr("")
+    second_access_key_secret: Secret = SecretStr("")
     endpoint: str = Field(default_factory=_default_endpoint)
     signature: Literal["v1", "v3"] = "v1"
     url: str = Field(default="", repr=False)
-    secret: SecretStr | None = None
+    secret: Secret | None = None
     sign_name: str = ""
     clients: tuple[str, ...] = ()
     templates: tuple[TemplateTable, ...] = ()
@@ -89,6 +111,10 @@ class RouteTable(Table):
             template.serves(purpose, country) and template.locale == ANY for template in self.all_templates()
         )
 
+    def sends_to(self, country: str) -> bool:
+        """Tell whether it has a template for *country*."""
+        return any(template.nearness(country) for template in self.all_templates())
+
     def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
         """List every secret with its place."""
         if self.provider == WEBHOOK:
@@ -121,19 +147,33 @@ class RouteTable(Table):
                 yield from template.minutes_mistakes(f"{where}.templates[{number}]", ttl)
 
     def _aliyun_mistakes(self, where: str) -> Iterator[Mistake]:
-        if not self.sign_name:
-            yield Mistake(f"{where}.sign_name", "is required")
+        if fault := sign_name_fault(self.sign_name):
+            yield Mistake(f"{where}.sign_name", fault)
         if not self.templates:
             yield Mistake(f"{where}.templates", "needs at least one template")
         for place, secret in self.secrets(where):
             if not secret.get_secret_value():
                 yield Mistake(place, "is required")
-        if fault := endpoint_fault(self.endpoint, local_only=self.provider == SANDBOX):
+        if fault := self._endpoint_fault():
             yield Mistake(f"{where}.endpoint", fault)
         for number, template in enumerate(self.templates):
             yield from template.aliyun_mistakes(f"{where}.templates[{number}]")
             if self.provider == ALIYUN_PNVS:
                 yield from template.pnvs_mistakes(f"{where}.templates[{number}]")
+            else:
+                yield from template.sms_mistakes(f"{where}.templates[{number}]")
+
+    def _endpoint_fault(self) -> str:
+        if fault := endpoint_fault(self.endpoint, local_only=self.provider == SANDBOX):
+            return fault
+        host = urlsplit(self.endpoint).hostname or ""
+        theirs = next((start for start in _HOSTS if host.startswith(start)), "")
+        ours = _HOST_OF.get(self.provider, theirs)
+        return (
+            f"is the address of another API: that of {self.provider} begins with {ours}"
+            if (theirs and theirs != ours)
+            else ""
+        )
 
     def _rotates(self) -> bool:
         second = self.second_access_key_id, self.second_access_key_secret

@@ -11,9 +11,12 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError
 
 from otp_service.settings.mistakes import Mistake, SettingsError, from_validation
-from otp_service.settings.tables import Name, Table
+from otp_service.settings.tables import Name, Table, matching
+from otp_service.settings.text_files import UnreadableFile, read_text
 
-Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+Url = Annotated[str, matching(r"https?://\S+", "must be http://… or https://…")]
+TemplateCode = Annotated[str, matching(r"SMS_[0-9]+", "must be SMS_ and digits, like SMS_154950909")]
+QueuePrefix = Annotated[str, matching(r"[A-Za-z0-9-]{1,200}", "must be 1 to 200 of A-Z a-z 0-9 -")]
 
 
 class StsTable(Table):
@@ -37,7 +40,8 @@ class SandboxTable(Table):
     access_keys: Mapping[Name, SecretStr] = {}
     sts_keys: Mapping[Name, StsTable] = {}
     sign_names: tuple[Name, ...] | None = None
-    templates: Mapping[Annotated[str, Field(pattern=r"^SMS_[0-9]+$")], Name] | None = None
+    templates: Mapping[TemplateCode, Name] | None = None
+    international_templates: tuple[Name, ...] | None = None
     reviews: Mapping[Name, ReviewTable] | None = None
     strict: bool | None = None
     inbox_size: int | None = Field(default=None, ge=1, le=1_000_000)
@@ -45,7 +49,7 @@ class SandboxTable(Table):
     report_url: Url | None = None
     reply_url: Url | None = None
     report_time_factor: float | None = Field(default=None, gt=0, le=1)
-    queue_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,200}$")] | None = None
+    queue_prefix: QueuePrefix | None = None
     invisible_seconds: float | None = Field(default=None, gt=0, le=43_200)
     queue_key_seconds: float | None = Field(default=None, gt=0, le=43_200)
 
@@ -67,8 +71,8 @@ def load_account(path: Path | None, **given: object) -> SandboxTable:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError([Mistake(path.name, "cannot be read as UTF-8 text")]) from None
+        return tomllib.loads(read_text(path))
+    except UnreadableFile as error:
+        raise SettingsError([Mistake(path.name, error.reason)]) from None
     except tomllib.TOMLDecodeError:
         raise SettingsError([Mistake(path.name, "is not TOML")]) from None

@@ -6,12 +6,17 @@ required is asked for afterwards, so that all mistakes are told together.
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from otp_service.limits import MAX_STREAK
+from otp_service.settings.countries import Country
+from otp_service.settings.mistakes import mistaken
+from otp_service.settings.secret_text import text_fault
 
 EMBEDDED = "embedded://"
 """The store that the process starts for itself; it forgets everything when it stops."""
@@ -25,9 +30,57 @@ class Table(BaseModel):
     )
 
 
+def _spelled(secret: SecretStr) -> SecretStr:
+    """Return *secret* if its text can be meant as it stands."""
+    if fault := text_fault(secret.get_secret_value()):
+        raise mistaken(fault)
+    return secret
+
+
+def _phrased(secret: SecretStr) -> SecretStr:
+    """Return *secret* as `_spelled` does; it may be several words."""
+    if fault := text_fault(secret.get_secret_value(), may_have_spaces=True):
+        raise mistaken(fault)
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_spelled)]
+"""A text that is never shown, without quotes, white space or anything that cannot be seen."""
+
+Phrase = Annotated[SecretStr, AfterValidator(_phrased)]
+"""A secret that may hold spaces between words."""
+
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+
+def matching(pattern: str, what: str) -> AfterValidator:
+    """Return what takes only texts that match the whole *pattern*; *what* tells that form in words."""
+    form = re.compile(pattern)
+
+    def judged(text: str) -> str:
+        if not form.fullmatch(text):
+            raise mistaken(what)
+        return text
+
+    return AfterValidator(judged)
+
+
+def _bindable(host: str) -> str:
+    """Return *host* if it can be one, without scheme, port and brackets."""
+    try:
+        ip_address(host)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(host) or _DOTTED.fullmatch(host):
+            raise mistaken(f"must be {HOST_FORM}, without scheme, port and brackets") from None
+    return host
+
+
+HOST_FORM = "an address or a host name, like 0.0.0.0 or ::1"
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*")
+_DOTTED = re.compile(r"[0-9.]+")
+
+Host = Annotated[str, AfterValidator(_bindable)]
 
 
 class ServiceTable(Table):
@@ -48,7 +101,7 @@ class ServiceTable(Table):
 class ServerTable(Table):
     """`[server]`: how `otp-service serve` listens. *threads* are per worker process."""
 
-    host: Name = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65_535)
     workers: int = Field(default=1, ge=1, le=256)
     threads: int = Field(default=64, ge=2, le=1_024)
@@ -59,7 +112,7 @@ class ServerTable(Table):
 class RedisTable(Table):
     """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process and server."""
 
-    url: SecretStr = SecretStr(EMBEDDED)
+    url: Secret = SecretStr(EMBEDDED)
     password_file: Path | None = None
     sentinel_username: str = ""
     sentinel_password_file: Path | None = None
@@ -104,6 +157,8 @@ class LimitsTable(Table):
     failures_per_day: int = Field(default=20, ge=1, le=MAX_STREAK)
     slow_lane_at: int = Field(default=50, ge=1, le=MAX_STREAK)
     lock_at: int = Field(default=MAX_STREAK, ge=1, le=MAX_STREAK)
+    untrusted_send_ratio: float = Field(default=0.8, gt=0, le=1)
+    untrusted_failure_ratio: float = Field(default=0.7, gt=0, le=1)
     known_share: float = Field(default=0.2, ge=0, le=0.5)
 
 
@@ -121,7 +176,7 @@ class MetricsTable(Table):
     *reports_port* is that of `otp-service reports`, a process of its own.
     """
 
-    host: Name = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int | None = Field(default=None, ge=1, le=65_535)
     reports_port: int | None = Field(default=None, ge=1, le=65_535)
 

@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from otp_service.aliyun.pnvs import MINUTES
 from otp_service.aliyun.templates import BadParam, ParamRule, check_params
 from otp_service.messages import ANY, INTERNATIONAL, MAINLAND, Template
+from otp_service.settings.countries import country
 from otp_service.settings.mistakes import Mistake
 from otp_service.settings.tables import Name, Table
 
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_APPROVED = re.compile(r"SMS_[0-9]+")
 _PRESET = re.compile(r"[0-9]{6}")
 _MINUTES = re.compile(r"[1-9][0-9]?")
 _ANY_CODE = "123456"
@@ -30,7 +32,11 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-_Destination = Annotated[str, Field(pattern=rf"^(\*|{INTERNATIONAL}|[A-Z]{{2}})$")]
+def _destination(text: str) -> str:
+    return text if text in (ANY, INTERNATIONAL) else country(text)
+
+
+_Destination = Annotated[str, AfterValidator(_destination)]
 Destinations = Annotated[tuple[_Destination, ...], BeforeValidator(_listed), Field(min_length=1)]
 
 
@@ -62,7 +68,10 @@ class TemplateTable(Table):
         if self.param in self.params:
             yield Mistake(f"{where}.params", "has the variable of the code")
         if not all(map(_VARIABLE.fullmatch, (self.param, *self.params))):
-            yield Mistake(f"{where}.param", "names a variable that no template can have")
+            yield Mistake(
+                f"{where}.param",
+                "names a variable that is not letters, digits and _, beginning with a letter",
+            )
 
     def aliyun_mistakes(self, where: str) -> Iterator[Mistake]:
         """Tell what Aliyun would refuse."""
@@ -73,6 +82,11 @@ class TemplateTable(Table):
             check_params(names, {**self.params, self.param: _ANY_CODE}, waived=(ParamRule.CODE_LENGTH,))
         except BadParam as error:
             yield Mistake(f"{where}.params", _RULES.get(error.rule, "breaks Aliyun's rules"))
+
+    def sms_mistakes(self, where: str) -> Iterator[Mistake]:
+        """Tell what SendSms would refuse beside that."""
+        if self.template_code and not _APPROVED.fullmatch(self.template_code):
+            yield Mistake(f"{where}.template_code", "must be SMS_ and digits, like SMS_154950909")
 
     def pnvs_mistakes(self, where: str) -> Iterator[Mistake]:
         """Tell what PNVS would refuse beside that."""

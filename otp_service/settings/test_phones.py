@@ -56,7 +56,7 @@ class TestPhoneTable(Table):
             if phone.parse(self.phone, rules).e164 != self.phone:
                 yield Mistake(where, "must be written in E.164, like +8613800138000")
         except InvalidPhone:
-            yield Mistake(where, "is no valid phone number")
+            yield Mistake(where, "must be a valid number in E.164, like +8613800138000")
         except DestinationBlocked:
             yield Mistake(where, "is of a country or kind that this service does not send to")
 
@@ -64,7 +64,9 @@ class TestPhoneTable(Table):
         try:
             _, shapes = codes.parse(self.code.get_secret_value())
         except InvalidCode:
-            yield Mistake(where, "is no possible code")
+            yield Mistake(
+                where, "must be a possible code: six digits, or six of the letters and digits of alnum6"
+            )
             return
         for purpose, kind in kinds.items():
             if kind not in shapes:

@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from otp_service import forks
+
 FAILURES = 5
 WINDOW_SECONDS = 10.0
 PROBE_SECONDS = 5.0
@@ -20,9 +22,13 @@ class Breaker:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._restart()
+        forks.call_in_child(self._restart)
         self._failures: deque[float] = deque(maxlen=FAILURES)
         self._probe_at: float | None = None
+
+    def _restart(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def is_open(self) -> bool:

@@ -1,19 +1,20 @@
-"""The bulkhead: a bounded number of sends in flight, each in the thread that asks for it. Touches locks.
+"""The bulkhead: a bounded number of sends in flight, each in the thread that asks for it.
 
-A provider that stalls holds so many of a server's threads and no more. No other threads are needed for that,
+A provider that stalls holds at most that many of a server's threads. No other threads are needed for it,
 because a provider ends at the deadline by itself.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
+from otp_service import forks
 from otp_service.errors import ProviderUnavailable
 from otp_service.messages import Sms
 from otp_service.ports import Events, Fault, Outcome
-from otp_service.sms.gate import Gate
 from otp_service.sms.provider import refused, unknown
 
 T = TypeVar("T")
@@ -22,20 +23,30 @@ Deliver = Callable[[Sms, float], Outcome]
 
 RETRY_AFTER = 1
 NOT_STARTED = refused(Fault.PROVIDER, "not_started", wait=RETRY_AFTER)
-"""For certain: nobody was asked to send it."""
+"""Nobody was asked to send it, for certain."""
 
 
 class Bulkhead:
-    """Hands out permits for *deliver*, which ends at the deadline that it is given.
+    """Gives out up to *max_in_flight* permits for *deliver*, which ends at the deadline that it is given."""
 
-    *gate* counts them, and closes with it.
-    """
-
-    def __init__(self, deliver: Deliver, *, gate: Gate, events: Events) -> None:
+    def __init__(self, deliver: Deliver, *, max_in_flight: int, events: Events) -> None:
+        self.max_in_flight = max_in_flight
         self._deliver = deliver
         self._events = events
-        self._gate = gate
-        self._closed = False
+        self._is_closing = False
+        self._is_closed = False
+        self._begin()
+        forks.call_in_child(self._begin)
+
+    def _begin(self) -> None:
+        """Begin with nothing in flight: the sends of a forked process's parent go on in the parent."""
+        self._changed = threading.Condition()
+        self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many permits are out."""
+        return self._in_flight
 
     def permit(self) -> Permit:
         """Return the right to one send, without waiting for it.
@@ -43,33 +54,37 @@ class Bulkhead:
         Raises:
             ProviderUnavailable: too many sends are in flight, or the process is stopping.
         """
-        if not self._gate.take():
+        if not self._take():
             raise ProviderUnavailable(RETRY_AFTER)
         return Permit(self)
 
     def close(self, timeout: float) -> bool:
         """Refuse new permits and wait for the old ones; tell whether all ended within *timeout* seconds."""
-        drained = self._gate.close(timeout)
-        self._closed = True
+        with self._changed:
+            self._is_closing = True
+            drained = self._changed.wait_for(lambda: self._in_flight == 0, timeout)
+        self._is_closed = True
         return drained
 
     def give_back(self) -> None:
-        """Take back a permit that was not used."""
-        self._gate.give_back()
+        """Take a permit back."""
+        with self._changed:
+            self._in_flight -= 1
+            self._changed.notify_all()
 
     def send(self, sms: Sms, deadline: float) -> Outcome:
         """Do what `ports.SendPermit.send` promises, and take the permit back."""
         try:
-            return NOT_STARTED if self._closed else self._deliver(sms, deadline)
+            return NOT_STARTED if self._is_closed else self._deliver(sms, deadline)
         except Exception as error:  # noqa: BLE001 - whether the SMS left is not known, and the caller waits
             self._tell_crash(error)
             return unknown("crashed")
         finally:
-            self._gate.give_back()
+            self.give_back()
 
     def ask(self, question: Callable[[], T]) -> T | None:
-        """Have *question* answered in a place of its own; None when it was not."""
-        if not self._gate.take():
+        """Have *question* answered under a permit of its own; None when it was not."""
+        if not self._take():
             return None
         try:
             return question()
@@ -77,7 +92,14 @@ class Bulkhead:
             self._tell_crash(error)
             return None
         finally:
-            self._gate.give_back()
+            self.give_back()
+
+    def _take(self) -> bool:
+        with self._changed:
+            if self._is_closing or self._in_flight >= self.max_in_flight:
+                return False
+            self._in_flight += 1
+            return True
 
     def _tell_crash(self, error: Exception) -> None:
         """Name the type only: the text of an exception may hold the number and the code."""

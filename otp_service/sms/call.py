@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from otp_service.ports import Fault
-from otp_service.sms.http import Answer, NoAnswer, NotSent
+from otp_service.sms.http import ConnectFailed, HttpResponse, ResponseLost
 from otp_service.sms.provider import Trouble, Verdict, refused, unasked, unknown
 
 
-def call_once(call: Callable[[], Answer], read: Callable[[Answer], Verdict], seconds: float) -> Verdict:
+def call_once(
+    call: Callable[[], HttpResponse], read: Callable[[HttpResponse], Verdict], seconds: float
+) -> Verdict:
     """Make the *call*, for which *seconds* are left, and *read* its answer.
 
     That nothing left this machine is certain, so it is a refusal; that something did, and no answer came, is
@@ -19,8 +21,8 @@ def call_once(call: Callable[[], Answer], read: Callable[[Answer], Verdict], sec
         return unasked(Fault.PROVIDER, "deadline")
     try:
         answer = call()
-    except NotSent as error:
+    except ConnectFailed as error:
         return Verdict(refused(Fault.PROVIDER, f"not_sent.{error.reason}"), Trouble.TRANSPORT)
-    except NoAnswer as error:
+    except ResponseLost as error:
         return Verdict(unknown(f"no_answer.{error.reason}"), Trouble.TRANSPORT)
     return read(answer)

@@ -1,45 +1,183 @@
-"""The one door to requests: a lean request that tells whether it may have arrived; touches the network.
+"""The HTTP client for providers and webhooks: sends a request once, and tells whether it may have arrived.
 
-requests' adapter finds the connection, and the request goes straight through that. It saves most of the time
-that a `requests.Session` takes, and with it everything a session does behind our back: `~/.netrc` (which
-overwrites `Authorization`), proxies from the environment, cookies, redirects.
+Requests are prepared and sent by requests' `HTTPAdapter`. There is no session, so nothing is taken from the
+environment (proxies, `~/.netrc`), no redirect is followed and no cookie is kept.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import BadStatusLine
+from typing import Any
 
-from otp_service.sms import quiet
-from otp_service.sms.connections import Adapter
-from otp_service.sms.exchange import Answer, written
-from otp_service.sms.trip import Trip
+import gevent
+from gevent import monkey
+from requests import Request, Response, certs
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import Timeout
+from urllib3.util.ssl_ import create_urllib3_context
 
-__all__ = ["Answer", "HttpDoor", "NoAnswer", "NotSent", "TripError"]
+from otp_service import forks
 
 CONNECT_SECONDS = 1.0
 READ_SECONDS = 4.0
 MAX_BODY = 64 * 1024
-"""Bytes after decompression. Aliyun's answers have some hundred."""
+"""Bytes after decompression. Aliyun's responses have a few hundred."""
+
+LOGGERS = (
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
+"""All loggers of urllib3. A filter of their parent would not see their records."""
+
+_CHUNK = 16 * 1024
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "otp-service"}
 
 
-class TripError(Exception):
-    """No answer. *reason* is the name of the type of what went wrong, as the texts hold what was sent."""
+class TransportError(Exception):
+    """No response. *reason* names the type of the cause: its text may contain what was sent."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-class NotSent(TripError):
-    """Not one byte of the request left this machine: no connection, no address, no trust."""
+class ConnectFailed(TransportError):
+    """Not one byte of the request left this machine: no address, no connection or no trusted certificate."""
 
 
-class NoAnswer(TripError):
-    """The request left, at least in part; what became of it is not known."""
+class ResponseLost(TransportError):
+    """The request left, at least in part, and no complete response came back: its outcome is unknown."""
 
 
-class HttpDoor:
-    """Speaks to one host; threads share it. An answer of more than *max_body* bytes is none."""
+class BodyTooLarge(Exception):
+    """The body of a response is longer than any valid one."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A response; the names of *headers* are looked up in any case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class RequestDeadline:
+    """When a request must have ended, and whether any byte of it may have left this machine."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends_at = time.monotonic() + seconds
+        self.sent = False
+
+    def remaining(self) -> float:
+        """Return the seconds that are left.
+
+        Raises:
+            TimeoutError: there are none.
+        """
+        seconds = self._ends_at - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
+
+    def mark_sent(self) -> None:
+        """Note that bytes leave from now on.
+
+        Raises:
+            TimeoutError: it is too late to begin.
+        """
+        if not self.sent:
+            self.remaining()
+        self.sent = True
+
+    def enforced(self) -> AbstractContextManager[object]:
+        """Return a block that is left at the deadline, whatever it waits for, under gevent.
+
+        Threads cannot be interrupted: there, each wait ends at its own time-out.
+        """
+        if not monkey.is_module_patched("socket"):
+            return nullcontext()
+        silently: Any = False  # which gevent documents, and its stubs do not
+        return gevent.Timeout(self.remaining(), silently)
+
+
+_current: ContextVar[RequestDeadline | None] = ContextVar("request_deadline", default=None)
+
+
+class _Connection(HTTPConnection):
+    """Notes when the first byte leaves.
+
+    The errors of urllib3 do not tell a failed TLS handshake from a lost response.
+    """
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        if deadline := _current.get():
+            deadline.mark_sent()
+        super().send(data)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same over TLS, where connecting includes the handshake."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter with our connections, all of which share one TLS context.
+
+    Reading the trusted certificates takes 18 ms and 0.7 MiB; requests would do it for every connection.
+    """
+
+    _pool: Any = None
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        context = create_urllib3_context()
+        context.load_verify_locations(certs.where())  # type: ignore[attr-defined]  # missing in its stubs
+        super().init_poolmanager(*args, ssl_context=context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Leave the certificates to the context, which requires them."""
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
+
+    def abandon(self) -> None:
+        """Close this process's copies of the parent's idle connections, which sends nothing.
+
+        Their queue is initialized anew: its lock may be held by a thread that does not exist in this process.
+        """
+        queue = self._pool and self._pool.pool
+        if queue:
+            idle = [connection for connection in queue.queue if connection]
+            queue.__init__(queue.maxsize)
+            for connection in idle:
+                connection.close()
+
+
+class HttpClient:
+    """Sends requests to one host; thread-safe. A response with more than *max_body* bytes counts as lost."""
 
     def __init__(
         self,
@@ -49,55 +187,79 @@ class HttpDoor:
         read_seconds: float = READ_SECONDS,
         max_body: int = MAX_BODY,
     ) -> None:
-        quiet.install()
+        for name in LOGGERS:
+            logging.getLogger(name).addFilter(_is_not_ours)
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
         self._max_body = max_body
-        self._adapter = Adapter(pool_connections=1, pool_maxsize=max_connections)
+        self._max_connections = max_connections
+        self._adapter = self._new_adapter()
+        forks.call_in_child(self._restart)
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float) -> Answer:
-        """Post *body* once, following nothing, and return the answer within about *seconds*.
-
-        Raises:
-            NotSent: nothing left this machine.
-            NoAnswer: something did, and no complete answer came back.
-        """
-        method = "POST"  # by itself: the line below stands in tracebacks
-        return self.request(method, url, headers, body, seconds=seconds)
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float) -> HttpResponse:
+        """Post *body* once and return the response, whatever its status; see `request`."""
+        return self.request("POST", url, headers, body, seconds=seconds)
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float
-    ) -> Answer:
-        """Do the same with any *method*; without a *body*, nothing is said of one.
+    ) -> HttpResponse:
+        """Send a request once and return the response, whatever its status, within *seconds*.
 
         Raises:
-            NotSent: nothing left this machine.
-            NoAnswer: something did, and no complete answer came back.
+            ConnectFailed: nothing left this machine.
+            ResponseLost: something did, and no complete response came back.
         """
-        trip = Trip(seconds=seconds, read_seconds=self._read_seconds)
+        deadline = RequestDeadline(min(seconds, self._connect_seconds + self._read_seconds))
+        token = _current.set(deadline)
+        reason = TimeoutError.__name__
         try:
-            with trip:
-                return self._exchange(method, url, headers, body, seconds)
+            with deadline.enforced():
+                return self._exchange(method, url, headers, body, deadline)
         except Exception as error:  # noqa: BLE001 - of requests, urllib3, ssl, http.client or the system
-            reason = _root(error)
-        # Raised here, where the caught one is gone: not even as a context shall it travel on.
-        raise NoAnswer(reason) if trip.departed else NotSent(reason)
+            reason = _root_cause(error)
+        finally:
+            _current.reset(token)
+        # Raised here, where the caught error is gone: its text and its context may contain what was sent.
+        raise ResponseLost(reason) if deadline.sent else ConnectFailed(reason)
 
     def close(self) -> None:
         """Close the idle connections."""
         self._adapter.close()
 
+    def _new_adapter(self) -> _Adapter:
+        return _Adapter(pool_connections=1, pool_maxsize=self._max_connections, max_retries=0)
+
+    def _restart(self) -> None:
+        """Leave the connections to the parent: a child that used them would read the parent's responses."""
+        inherited, self._adapter = self._adapter, self._new_adapter()
+        inherited.abandon()
+
     def _exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, seconds: float
-    ) -> Answer:
-        path_at = url.index("/", len("https://"))  # an `Endpoint` always has one
-        origin, target = url[:path_at], url[path_at:]
-        request = written(method, origin.partition("://")[2], target, headers, body)
-        pool = self._adapter.pool(origin)
-        return pool.exchange(method, request, self._max_body, min(self._connect_seconds, seconds))
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, deadline: RequestDeadline
+    ) -> HttpResponse:
+        request = Request(method, url, {**_HEADERS, **headers}, data=body).prepare()
+        timeout: Any = Timeout(deadline.remaining(), self._connect_seconds, self._read_seconds)
+        with self._adapter.send(request, stream=True, timeout=timeout) as response:
+            if response.status_code < HTTPStatus.OK:  # another response follows on this connection
+                raise BadStatusLine("")
+            return HttpResponse(response.status_code, response.headers, self._read_body(response, deadline))
+
+    def _read_body(self, response: Response, deadline: RequestDeadline) -> bytes:
+        body = bytearray()
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > self._max_body:
+                raise BodyTooLarge
+            deadline.remaining()
+        return bytes(body)
 
 
-def _root(error: BaseException) -> str:
+def _is_not_ours(_: logging.LogRecord) -> bool:
+    """Drop what urllib3 logs about our requests: with signature V3, a URL contains phone and code."""
+    return _current.get() is None
+
+
+def _root_cause(error: BaseException) -> str:
     """Return the name of the type at the bottom of *error*: `ConnectionRefusedError`, `gaierror` ..."""
     while cause := error.__cause__ or error.__context__:
         error = cause

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from otp_service import forks
+
 PAUSE_SECONDS = 60.0
 
 EVERY_TEMPLATE = "*"
@@ -20,8 +22,12 @@ class Pauses:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._restart()
+        forks.call_in_child(self._restart)
         self._until: dict[str, float] = {}
+
+    def _restart(self) -> None:
+        self._lock = threading.Lock()
 
     def start(self, template_code: str) -> None:
         """Let *template_code*, or `EVERY_TEMPLATE`, rest from now on."""

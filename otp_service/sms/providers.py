@@ -12,7 +12,7 @@ from otp_service.sms.aliyun_pnvs import AliyunPnvs
 from otp_service.sms.aliyun_pnvs.provider import VERSION as PNVS_VERSION
 from otp_service.sms.aliyun_sms import AliyunSms
 from otp_service.sms.aliyun_sms.provider import VERSION
-from otp_service.sms.http import CONNECT_SECONDS, READ_SECONDS, HttpDoor
+from otp_service.sms.http import CONNECT_SECONDS, READ_SECONDS, HttpClient
 from otp_service.sms.provider import Provider
 from otp_service.sms.routes import MAX_IN_FLIGHT
 from otp_service.sms.webhook import Hook, Webhook, WebhookUplinks
@@ -113,7 +113,7 @@ def webhook(*, url: str, secret: str, sign_name: str = "", **means: Unpack[Means
         BadEndpoint: *url* is not `https://host[:port][/path]`, or `http://` to this machine.
         ValueError: *secret* is no base64.
     """
-    hook = Hook(url=url, secret=secret, door=_door(means), clock=means["clock"])
+    hook = Hook(url=url, secret=secret, http=_http_client(means), clock=means["clock"])
     return Webhook(hook=hook, sign_name=sign_name, clock=means["clock"])
 
 
@@ -124,7 +124,7 @@ def webhook_uplinks(*, url: str, secret: str, events: Events, **means: Unpack[Me
         BadEndpoint: *url* is not `https://host[:port][/path]`, or `http://` to this machine.
         ValueError: *secret* is no base64.
     """
-    hook = Hook(url=url, secret=secret, door=_door(means), clock=means["clock"])
+    hook = Hook(url=url, secret=secret, http=_http_client(means), clock=means["clock"])
     return WebhookUplinks(hook=hook, events=events)
 
 
@@ -133,14 +133,14 @@ def _api(keys: Sequence[AccessKey], version: str, endpoint: str, signature: str,
         keys=keys,
         version=version,
         endpoint=endpoint,
-        door=_door(means),
+        http=_http_client(means),
         clock=means["clock"],
         signature=Signature(signature),
     )
 
 
-def _door(means: Means) -> HttpDoor:
-    return HttpDoor(
+def _http_client(means: Means) -> HttpClient:
+    return HttpClient(
         max_connections=means.get("max_in_flight", MAX_IN_FLIGHT),
         connect_seconds=means.get("connect_seconds", CONNECT_SECONDS),
         read_seconds=means.get("read_seconds", READ_SECONDS),

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from otp_service.messages import Sms
 from otp_service.ports import Clock, Events, Fault, Finding, Found, Inquiry, Outcome, OutcomeKind
 from otp_service.sms.bulkhead import Bulkhead, Permit
-from otp_service.sms.gate import Gate
 from otp_service.sms.lane import Lane
 from otp_service.sms.provider import refused
 from otp_service.sms.route import Route
@@ -38,10 +37,7 @@ _NO_ROUTE = refused(Fault.ROUTE, "no_route")
 
 
 class Router:
-    """The SmsSender of the service: all routes behind one bulkhead.
-
-    What an *elder* router, whose place it takes, still sends counts as in flight here.
-    """
+    """The SmsSender of the service: all routes behind one bulkhead."""
 
     def __init__(
         self,
@@ -50,23 +46,21 @@ class Router:
         clock: Clock,
         events: Events,
         max_in_flight: int = MAX_IN_FLIGHT,
-        elder: Router | None = None,
     ) -> None:
         self._lanes = tuple(Lane(route, clock, events) for route in routes)
         self._clock = clock
         self._events = events
-        self.gate: Gate = Gate(max_in_flight, elder.gate if elder else None)
-        self._bulkhead = Bulkhead(self._deliver, gate=self.gate, events=events)
+        self._bulkhead = Bulkhead(self._deliver, max_in_flight=max_in_flight, events=events)
 
     @property
     def in_flight(self) -> int:
         """How many sends and inquiries are under way."""
-        return self.gate.taken
+        return self._bulkhead.in_flight
 
     @property
     def max_in_flight(self) -> int:
         """How many may be."""
-        return self.gate.places
+        return self._bulkhead.max_in_flight
 
     def serves(self, client: str, purpose: str) -> bool:
         """Tell whether any route sends for *client* and *purpose*."""

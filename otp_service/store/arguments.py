@@ -25,6 +25,12 @@ def limits(values: PhoneLimits) -> bytes:
         values.failures_per_day,
         values.slow_lane_at,
         values.lock_at,
+        values.untrusted_sends(values.sends_per_hour),
+        values.untrusted_sends(values.sends_per_day),
+        values.untrusted_failures(values.failures_per_hour),
+        values.untrusted_failures(values.failures_per_day),
+        values.untrusted_failures(values.slow_lane_at),
+        values.untrusted_failures(values.lock_at),
     )
     return bytes(numbers) + b"".join(seconds.to_bytes(3, "big") for seconds in values.cooldown)
 
@@ -56,13 +62,18 @@ def short_phone(tag: str) -> str:
 
 
 def guard_limits(values: GuardLimits) -> tuple[int, int, int]:
-    """Return the numbers of `guard.lua`, in its order."""
+    """Return the numbers of `guard_broad.lua`, in its order."""
     return values.least, round(values.share * 100), values.blocked_at
 
 
-def requester(slot: PhoneSlot) -> bytes:
-    """Return the 12 bytes that stand for who asks."""
-    return slot.requester or NOBODY
+def narrow_limits(values: GuardLimits) -> tuple[int, int, int, int]:
+    """Return the numbers of `guard.lua`, in its order."""
+    return *guard_limits(values), values.strict
+
+
+def asking(slot: PhoneSlot) -> bytes:
+    """Return who asks as `row.lua` reads it: the requester, and whether the person's device is known."""
+    return (slot.requester or NOBODY) + (b"\1" if slot.known_device else b"\0")
 
 
 def code_types(shapes: frozenset[CodeType]) -> str:

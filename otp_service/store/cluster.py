@@ -1,7 +1,8 @@
-"""The cluster: which of its servers owns a key, and a flush that goes to several at once. Touches Redis.
+"""A Redis Cluster: finds the server that owns a key, and sends one pipeline to several servers at once.
 
-A server that does not own a slot says so and has not run the command; only then is it sent again, once, to
-the server that was named. What may have run is never sent again.
+A server that does not own a slot says so and has not run the command. Only then is the command sent again,
+once, to the server that was named. The pipeline of redis-py's `RedisCluster` cannot be used: after a
+lost reply it sends the command again, and a script would run twice.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, MaxConnectionsError, MovedError, ReadOnlyError
 
-from otp_service.store.servers import routing_key
-from otp_service.store.terms import Wait
+from otp_service.store.backend import (
+    Command,
+    PipelineResult,
+    RedisNode,
+    ReplicationWait,
+    pipeline_result,
+    with_wait,
+)
 from otp_service.store.url import Endpoint
-from otp_service.store.wire import Command, Flight, Told, Wire
 
 ASKED_AT_MOST = 3
 """Servers that are asked for the map before a call gives up."""
@@ -37,57 +43,104 @@ class NoOwner(ClusterDownError):
         super().__init__("no owner")
 
 
-class ClusterServers:
-    """Implements `servers.Servers`: the cluster that *seeds* belong to; *at* makes a wire."""
+class _SentPipeline:
+    """*commands* that were sent to *node* in one write, and whose replies are still to be read.
+
+    The steps of redis-py's own pipeline, taken apart: the next server gets its commands before the first one
+    has replied.
+
+    Raises:
+        redis.RedisError: any of the commands may or may not have run.
+    """
+
+    def __init__(self, node: RedisNode, commands: Sequence[Command], wait: ReplicationWait | None) -> None:
+        self._client: Any = node.client
+        self._commands = with_wait(commands, wait)
+        self._wait = wait
+        connection: Any = self._client.connection_pool.get_connection()
+        self._connection = connection
+        try:
+            connection.send_packed_command(connection.pack_commands(self._commands))
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self) -> PipelineResult:
+        """Return the replies and give the connection back.
+
+        Raises:
+            redis.RedisError: any of the commands may or may not have run.
+        """
+        result = pipeline_result([self._reply(command) for command in self._commands], self._wait)
+        self._client.connection_pool.release(self._connection)
+        self._connection = None
+        return result
+
+    def close(self) -> None:
+        """Close the connection unless all replies were read: the next command must not read them."""
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._client.connection_pool.release(self._connection)
+            self._connection = None
+
+    def _reply(self, command: Command) -> Any:
+        try:
+            return self._client.parse_response(self._connection, str(command[0]))
+        except redis.ResponseError as error:
+            return error
+
+
+class ClusterBackend:
+    """Implements `RedisBackend`: the cluster that *seeds* belong to; *at* makes a node."""
 
     is_cluster = True
 
-    def __init__(self, seeds: Sequence[Endpoint], at: Callable[[Endpoint], Wire]) -> None:
+    def __init__(self, seeds: Sequence[Endpoint], at: Callable[[Endpoint], RedisNode]) -> None:
         self._seeds = tuple(seeds)
         self._at = at
-        self._wires: dict[Endpoint, Wire] = {}
+        self._nodes: dict[Endpoint, RedisNode] = {}
         self._owners: list[Endpoint | None] = []
         self._is_stale = True
         self._asked_at = 0.0
         self._turn = 0
 
-    # ── a flush ──
+    # ── pipelines ──
 
-    def trip(self, commands: Sequence[Command], wait: Wait | None = None) -> Told:
-        """See `servers.Servers.trip`. The error of a server is the reply to all that it was told."""
+    def execute(self, commands: Sequence[Command], wait: ReplicationWait | None = None) -> PipelineResult:
+        """See `RedisBackend.execute`. The error of a server is the reply to all that it was told."""
         self._refresh_if_stale()
         replies: list[Any] = [NoOwner()] * len(commands)
-        lasts = self._fly(self._by_owner(commands), replies, wait)
+        replicated = self._run(self._by_owner(commands), replies, wait)
         if any(map(_is_outdated, replies)):
             self._is_stale = True
         if redirected := _by_redirection(commands, replies):
-            lasts &= self._fly(redirected, replies, wait)
-        return Told(replies, lasts)
+            replicated &= self._run(redirected, replies, wait)
+        return PipelineResult(replies, replicated)
 
     def _by_owner(self, commands: Sequence[Command]) -> Orders:
         orders: Orders = {}
         for place, command in enumerate(commands):
-            if owner := self._owners[_slot(routing_key(command))]:
+            if owner := self._owners[_slot(_routing_key(command))]:
                 _order(orders, owner, command, place)
         return orders
 
-    def _fly(self, orders: Orders, replies: list[Any], wait: Wait | None) -> bool:
+    def _run(self, orders: Orders, replies: list[Any], wait: ReplicationWait | None) -> bool:
         """Send *orders* to all their servers, then put what those say into *replies*."""
-        flights: list[tuple[list[int | None], Flight]] = []
-        lasts = True
+        sent: list[tuple[list[int | None], _SentPipeline]] = []
+        replicated = True
         try:
             for endpoint, (commands, places) in orders.items():
                 with self._noting(places, replies):
-                    flights.append((places, self._wire(endpoint).begin(commands, wait)))
-            for places, flight in flights:
+                    sent.append((places, _SentPipeline(self._node(endpoint), commands, wait)))
+            for places, pipeline in sent:
                 with self._noting(places, replies):
-                    told = flight.end()
-                    _put(places, told.replies, replies)
-                    lasts &= told.lasts
+                    result = pipeline.read()
+                    _put(places, result.replies, replies)
+                    replicated &= result.replicated
         finally:
-            for _, flight in flights:
-                flight.drop()
-        return lasts
+            for _, pipeline in sent:
+                pipeline.close()
+        return replicated
 
     @contextmanager
     def _noting(self, places: list[int | None], replies: list[Any]) -> Iterator[None]:
@@ -100,25 +153,25 @@ class ClusterServers:
 
     # ── the map ──
 
-    def masters(self) -> list[Wire]:
-        """See `servers.Servers.masters`."""
+    def primaries(self) -> list[RedisNode]:
+        """See `RedisBackend.primaries`."""
         self._refresh()
         if None in self._owners:
             raise NoOwner
-        return [self._wire(owner) for owner in dict.fromkeys(self._owners) if owner]
+        return [self._node(owner) for owner in dict.fromkeys(self._owners) if owner]
 
-    def owner(self, key: str) -> Wire:
-        """See `servers.Servers.owner`."""
+    def node_for(self, key: str) -> RedisNode:
+        """See `RedisBackend.node_for`."""
         self._refresh_if_stale()
         endpoint = self._owners[_slot(key)]
         if endpoint is None:
             raise NoOwner
-        return self._wire(endpoint)
+        return self._node(endpoint)
 
     def close(self) -> None:
-        """See `servers.Servers.close`."""
-        for wire in tuple(self._wires.values()):
-            wire.close()
+        """See `RedisBackend.close`."""
+        for node in tuple(self._nodes.values()):
+            node.close()
 
     def _refresh_if_stale(self) -> None:
         if not self._owners:
@@ -134,7 +187,7 @@ class ClusterServers:
         error: redis.RedisError = NoOwner()
         for endpoint in self._candidates():
             try:
-                (told,) = self._wire(endpoint).trip([("CLUSTER", "SLOTS")]).replies
+                (told,) = self._node(endpoint).execute([("CLUSTER", "SLOTS")]).replies
             except redis.RedisError as failure:
                 error = failure
                 self._turn += 1
@@ -147,7 +200,7 @@ class ClusterServers:
 
     def _candidates(self) -> list[Endpoint]:
         """Return whom to ask now; who has failed last is asked last."""
-        known = list(dict.fromkeys([*self._wires, *self._seeds]))
+        known = list(dict.fromkeys([*self._nodes, *self._seeds]))
         first = self._turn % len(known)
         return [*known[first:], *known[:first]][:ASKED_AT_MOST]
 
@@ -158,11 +211,11 @@ class ClusterServers:
             owners[first : last + 1] = [((name or b"").decode() or host, port)] * (last + 1 - first)
         self._owners, self._is_stale = owners, False
         masters = set(owners)
-        self._wires = {endpoint: wire for endpoint, wire in self._wires.items() if endpoint in masters}
+        self._nodes = {endpoint: node for endpoint, node in self._nodes.items() if endpoint in masters}
 
-    def _wire(self, endpoint: Endpoint) -> Wire:
-        wire = self._wires.get(endpoint)
-        return wire or self._wires.setdefault(endpoint, self._at(endpoint))
+    def _node(self, endpoint: Endpoint) -> RedisNode:
+        node = self._nodes.get(endpoint)
+        return node or self._nodes.setdefault(endpoint, self._at(endpoint))
 
 
 def _by_redirection(commands: Sequence[Command], replies: Sequence[Any]) -> Orders:
@@ -192,6 +245,11 @@ def _put(places: Sequence[int | None], told: Sequence[Any], replies: list[Any]) 
 def _is_outdated(reply: object) -> bool:
     """Tell whether *reply* contradicts the map."""
     return isinstance(reply, MovedError | ClusterDownError | ReadOnlyError)
+
+
+def _routing_key(command: Command) -> str:
+    """Return the key whose server must run *command*; all keys of a command share one slot."""
+    return str(command[3] if command[0] in {"EVALSHA", "EVAL"} else command[1])
 
 
 def _slot(key: str) -> int:

@@ -21,8 +21,11 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from otp_service.store.connect import connect
+from otp_service import forks
+from otp_service.store.client import client_from_url
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
@@ -77,6 +80,7 @@ class ValkeyStore:
     shebang = True
 
     def __init__(self, binary: Path) -> None:
+        self._owner = os.getpid()
         self._folder = Path(tempfile.mkdtemp(prefix="otp-"))
         self._socket = self._folder / "store"
         try:
@@ -98,10 +102,12 @@ class ValkeyStore:
 
     def client(self) -> redis.Redis:
         """Return a client of it."""
-        return connect(self.url)
+        return client_from_url(self.url)
 
     def close(self) -> None:
-        """End the server and remove its folder."""
+        """End the server and remove its folder; a forked child leaves it to its parent."""
+        if self._owner != os.getpid():
+            return
         process = getattr(self, "_process", None)
         if process is not None:
             _end(process)
@@ -135,16 +141,21 @@ class FakeStore:
         import fakeredis  # noqa: PLC0415 - an extra, and only where there is no Valkey
 
         self._server = fakeredis.FakeServer(version=(7,))
+        forks.call_in_child(self._cut_off)
 
     def client(self) -> redis.Redis:
         """Return a client of it."""
         import fakeredis  # noqa: PLC0415 - as above
 
-        client: redis.Redis = fakeredis.FakeRedis(server=self._server)
+        client: redis.Redis = fakeredis.FakeRedis(server=self._server, retry=Retry(NoBackoff(), 0))
         return client
 
     def close(self) -> None:
         """Do nothing: it ends with its last client."""
+
+    def _cut_off(self) -> None:
+        """Refuse all commands: a forked child would count and verify in a copy of its own."""
+        self._server.connected = False
 
 
 def _valkey_binary() -> Path | None:

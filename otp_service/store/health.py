@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from otp_service.errors import StoreUnavailable
 from otp_service.store import keys
-from otp_service.store.servers import Servers
-from otp_service.store.wire import Wire
+from otp_service.store.backend import RedisBackend, RedisNode
 
 MIN_VERSION = (7, 0)
 """`#!lua` scripts, refused whole when memory is full, came with Redis 7.0; every Valkey has them."""
@@ -27,7 +26,7 @@ class UnfitStore(StoreUnavailable):
         self.reason = reason
 
 
-def check(servers: Servers, replicas: int) -> bool:
+def check(backend: RedisBackend, replicas: int) -> bool:
     """Write to every server, and read what kind of server it is; tell whether all persist by a log.
 
     Raises:
@@ -35,19 +34,18 @@ def check(servers: Servers, replicas: int) -> bool:
         redis.RedisError: one does not answer or takes no writes.
     """
     all_persist = True
-    for wire, probe in _probes(servers, servers.masters()):
-        _, told = wire.trip([("SET", probe, b"1", "PX", 1000), ("INFO",)]).sound()
+    for node, probe in _probes(backend, backend.primaries()):
+        _, told = node.execute([("SET", probe, b"1", "PX", 1000), ("INFO",)]).raise_errors()
         info = read_info(told)
-        if reason := unfitness(info, replicas, in_cluster=servers.is_cluster):
+        if reason := unfitness(info, replicas, in_cluster=backend.is_cluster):
             raise UnfitStore(reason)
         all_persist = all_persist and persists(info)
     return all_persist
 
 
-def read_info(told: bytes) -> Info:
-    """Return the facts in a reply to INFO."""
-    lines = (line.partition(":") for line in told.decode().splitlines())
-    return {name: value for name, colon, value in lines if colon}
+def read_info(reply: Mapping[str, object]) -> Info:
+    """Return a reply to INFO as Redis wrote it: redis-py makes numbers of some values."""
+    return {name: str(value) for name, value in reply.items()}
 
 
 def unfitness(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
@@ -76,11 +74,11 @@ def _version(info: Info) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _probes(servers: Servers, masters: Sequence[Wire]) -> list[tuple[Wire, str]]:
-    """Return each of *masters* with a key that it owns."""
-    found: dict[Wire, str] = {}
+def _probes(backend: RedisBackend, primaries: Sequence[RedisNode]) -> list[tuple[RedisNode, str]]:
+    """Return each of *primaries* with a key that it owns."""
+    found: dict[RedisNode, str] = {}
     for number in range(PROBES):
-        found.setdefault(servers.owner(keys.probe(number)), keys.probe(number))
-        if found.keys() >= set(masters):
+        found.setdefault(backend.node_for(keys.probe(number)), keys.probe(number))
+        if found.keys() >= set(primaries):
             break
     return list(found.items())

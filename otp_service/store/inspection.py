@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from otp_service.store.backend import RedisBackend
 from otp_service.store.health import Info, persists, read_info, unfitness
-from otp_service.store.servers import Servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Inspection:
     replicas: int = 0
 
 
-def inspect(servers: Servers, replicas: int) -> Inspection:
+def inspect(backend: RedisBackend, replicas: int) -> Inspection:
     """Return what servers say about themselves, of which *replicas* are asked for.
 
     Raises:
         redis.RedisError: one does not answer, or may not be asked.
     """
-    told = [read_info(wire.trip([("INFO",)]).sound()[0]) for wire in servers.masters()]
-    unfit = (unfitness(info, replicas, in_cluster=servers.is_cluster) for info in told)
+    told = [read_info(node.execute([("INFO",)]).raise_errors()[0]) for node in backend.primaries()]
+    unfit = (unfitness(info, replicas, in_cluster=backend.is_cluster) for info in told)
     return Inspection(
         version=_name(told[0]),
         unfit=next(filter(None, unfit), ""),

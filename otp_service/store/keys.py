@@ -1,4 +1,4 @@
-"""Keys: every name that the service uses in Redis. Touches nothing.
+"""Keys: every name that the service uses in Redis.
 
 All keys of one phone carry its tag between braces, so that on a cluster they share one slot.
 """
@@ -18,19 +18,19 @@ def row(tag: str) -> str:
     return f"{PREFIX}{{{tag}}}"
 
 
-def record(tag: str, verification_id: str) -> str:
+def record(tag: str, verification_hash: str) -> str:
     """Return the key of one verification."""
-    return f"{PREFIX}{{{tag}}}:{verification_id}"
+    return f"{PREFIX}{{{tag}}}:{verification_hash}"
 
 
-def redeemed(tag: str, verification_id: str) -> str:
+def redeemed(tag: str, verification_hash: str) -> str:
     """Return the key that marks a proof as used."""
-    return f"{PREFIX}{{{tag}}}:{verification_id}:redeemed"
+    return f"{PREFIX}{{{tag}}}:{verification_hash}:redeemed"
 
 
-def inquiry(tag: str, verification_id: str, call: str) -> str:
+def inquiry(tag: str, verification_hash: str, call: str) -> str:
     """Return the key that marks a verification as just asked about by *call*."""
-    return f"{PREFIX}{{{tag}}}:{verification_id}:{call}"
+    return f"{PREFIX}{{{tag}}}:{verification_hash}:{call}"
 
 
 def address(tag: str) -> str:
@@ -38,9 +38,9 @@ def address(tag: str) -> str:
     return f"{PREFIX}address:{{{tag}}}"
 
 
-def attempts(tag: str) -> str:
-    """Return the key of the attempts from one address."""
-    return f"{PREFIX}attempts:{{{tag}}}"
+def misses(tag: str) -> str:
+    """Return the key of the calls from one address about verifications that do not exist."""
+    return f"{PREFIX}misses:{{{tag}}}"
 
 
 def guard(name: str) -> str:
@@ -63,9 +63,10 @@ def page(tag: str) -> str:
     return f"{PREFIX}page:{{{tag}}}"
 
 
-def pages(client: str) -> str:
-    """Return the key of how many hosted pages a client has made."""
-    return f"{PREFIX}pages:{{{client}}}"
+def pages(client: str, event: str, address_tag: str = "") -> str:
+    """Return the key of how many hosted pages of a client were created or opened, also from one address."""
+    suffix = f":{address_tag}" if address_tag else ""
+    return f"{PREFIX}pages:{{{client}}}:{event}{suffix}"
 
 
 def wrong_codes(day: int) -> str:
@@ -76,6 +77,11 @@ def wrong_codes(day: int) -> str:
 def unaddressed(client: str) -> str:
     """Return the key that marks a client as not naming addresses."""
     return f"{PREFIX}unaddressed:{client}"
+
+
+def unreadable_ip() -> str:
+    """Return the key that marks that a trusted proxy did not write an address."""
+    return f"{PREFIX}unreadable_ip"
 
 
 def budget(scope: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from otp_service.errors import OtpError
 from otp_service.ports import AddressSlot, Claim, Counted, GuardReading, GuardScope, Knock, Standing
 from otp_service.store import arguments, keys, replies
+from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call
-from otp_service.store.wire import Argument
 
 CLAIM_SECONDS = 10
 """Longer than any call takes; who has not ended its claim by then is gone."""
@@ -40,7 +40,10 @@ def knock(flush: Flush, tag: str, peek: Call, touched: Knock) -> Standing:
         refusal=replies.latest(errors) if errors else None,
         suspicions=suspicions,
         guards=tuple(_guard(scope, next(told)) for scope in touched.guards),
-        counted=Counted(None if refusal or suspicions else touched.address, touched.guards),
+        counted=Counted(
+            None if refusal or suspicions else touched.address,
+            tuple(scope for scope in touched.guards if not scope.is_broad),
+        ),
         solved=bool(touched.solution) and next(told)[0] == b"ok",
         claim=replies.claim(next(told)) if touched.claim else None,
     )
@@ -73,7 +76,17 @@ def _address_call(address: AddressSlot, tag: str, *, solved: bool) -> Call:
 
 
 def _guard_call(scope: GuardScope, sent: int = 1) -> Call:
-    return Call("guard", [keys.guard(scope.name)], [sent, 0, *arguments.guard_limits(scope.limits)])
+    """Count in a narrow scope, or read a broad one: that counts what has gone out, and counts it later."""
+    if scope.is_broad:
+        return broad_call(scope)
+    return Call("guard", [keys.guard(scope.name)], [sent, 0, *arguments.narrow_limits(scope.limits), 0])
+
+
+def broad_call(scope: GuardScope, sent: int = 0, verified: int = 0, *more: Argument) -> Call:
+    """Return the call that counts in a broad scope; *more*: see `guard_broad.lua`."""
+    told = more or (0, 1, b"")
+    rest = [sent, verified, *told, *arguments.guard_limits(scope.limits)]
+    return Call("guard_broad", [keys.guard(scope.name)], rest)
 
 
 def _solution_call(tag: str, touched: Knock) -> Call:
@@ -88,4 +101,5 @@ def _address_says(reply: Sequence[Any]) -> tuple[OtpError | None, tuple[str, ...
 
 
 def _guard(scope: GuardScope, reply: Sequence[Any]) -> GuardReading:
-    return replies.guard_reading(scope.kind, reply)
+    read = replies.broad_reading if scope.is_broad else replies.narrow_reading
+    return read(scope.kind, reply)

@@ -1,6 +1,6 @@
 """The ledger: counters that nobody waits for, shared by all processes about every second. Touches Redis.
 
-Attempts per address, wrong codes of the whole service, what was sent and verified: each call notes them here,
+Misses per address, wrong codes of the whole service, what was sent and verified: each call notes them here,
 one flush carries them all to the store and brings the totals of all processes back. Between two flushes a
 process knows its own share only, so a limit may be exceeded by what happens meanwhile, times the processes.
 Guessing is bounded by the scripts of the phone, not by this.
@@ -11,18 +11,24 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from otp_service.errors import LimitReached, StoreUnavailable
+from otp_service import forks
+from otp_service.errors import StoreUnavailable
 from otp_service.limits import WrongCodeLimits
-from otp_service.ports import AddressSlot, Clock, Events, GuardScope
-from otp_service.store import arguments, keys, replies
+from otp_service.policy import GuardMode
+from otp_service.ports import AddressSlot, Clock, Events, GuardReading, GuardScope, GuardState
+from otp_service.store import arguments, keys, knocks, replies
+from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call
 
 FLUSH_SECONDS = 0.5
+
+LEAST_SECONDS = 0.05
+"""From one flush to the next when there is a hurry."""
 
 FLUSH_SIZE = 200
 """Scripts in one round trip."""
@@ -31,29 +37,94 @@ WINDOW_SECONDS = 660
 """Ten minutes, and the one that is under way."""
 
 _ACTIONS = ("none", "challenge", "block")
+_BROAD_ACTIONS = ("none", "strict", "stricter", "challenge")
 
-ATTEMPTS_LIMIT = "address_attempts_per_10_minutes"
+_SUSPECTS = {GuardState.CALM: 0, GuardState.SUSPECT: 1, GuardState.TRIPPED: 20}
+"""How many suspects a narrow scope is to the broad ones: some make them strict, and one that trips does."""
 
 Flush = Callable[[Sequence[Call]], list[list[Any]]]
-Entry = tuple[Call, Callable[[Sequence[Any]], None]]
-"""A script, and what is to be learned from its reply."""
+
+_Scopes = tuple[GuardScope, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A script, and what *learn* makes of its reply. One that *counts* nothing only asks for the total."""
+
+    call: Call
+    learn: Callable[[Sequence[Any]], None]
+    counts: bool = True
+
+
+@dataclass
+class _Counts:
+    """SMS of the same scopes: *sent*, of them *uncounted* in the narrow scopes so far, and *verified*."""
+
+    sent: int = 0
+    uncounted: int = 0
+    verified: int = 0
+
+    def add(self, others: _Counts) -> None:
+        """Count *others* too."""
+        self.sent += others.sent
+        self.uncounted += others.uncounted
+        self.verified += others.verified
+
+
+@dataclass
+class _Change:
+    """What a flush carries to one broad scope; *moved* are spans that a narrow one gives back or takes."""
+
+    sent: int = 0
+    verified: int = 0
+    suspects: int = 0
+    moved: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def learn(self, before: GuardState, now: GuardState, spans: bytes) -> None:
+        """Note that a narrow scope, of which *spans* were counted here, was *before* and is *now*."""
+        self.suspects += _SUSPECTS[now] - _SUSPECTS[before]
+        if (now is GuardState.CALM) != (before is GuardState.CALM):
+            self.moved.append((1 if now is GuardState.CALM else -1, spans))
+
+
+@dataclass
+class _Settled:
+    """What came of the narrow scopes in a flush.
+
+    *told*: of a narrow scope and the broad ones of some calls, the states that those knew when these calls
+    were counted. *changes*: what all the broad scopes must learn, also those of other calls.
+    """
+
+    readings: dict[GuardScope, GuardReading] = field(default_factory=dict)
+    told: dict[tuple[GuardScope, _Scopes], bytes] = field(default_factory=dict)
+    changes: dict[GuardScope, _Change] = field(default_factory=lambda: defaultdict(_Change))
+
+    def learn(self, scope: GuardScope, broad: _Scopes, reply: Sequence[Any]) -> None:
+        """Learn what the narrow *scope* says to calls of these *broad* scopes; see `guard.lua`."""
+        reading = replies.narrow_reading(scope.kind, reply)
+        self.readings[scope] = reading
+        self.told[scope, broad], *shares = reply[7:]
+        limits = {each.kind: each for each in broad}
+        for name, before, spans in zip(shares[::3], shares[1::3], shares[2::3], strict=True):
+            kind = name.decode().partition(":")[0]
+            told = replace(limits[kind], name=name.decode())
+            self.changes[told].learn(GuardState(before), reading.state, spans)
 
 
 @dataclass
 class _Page:
     """What was noted since the last flush."""
 
-    attempts: dict[AddressSlot, int] = field(default_factory=lambda: defaultdict(int))
+    misses: dict[AddressSlot, int] = field(default_factory=lambda: defaultdict(int))
     verified: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    sent: dict[GuardScope, int] = field(default_factory=lambda: defaultdict(int))
-    approved_in: dict[GuardScope, int] = field(default_factory=lambda: defaultdict(int))
+    groups: dict[_Scopes, _Counts] = field(default_factory=lambda: defaultdict(_Counts))
     wrong: int = 0
     approvals: int = 0
 
 
 @dataclass(frozen=True)
 class _Window:
-    """The attempts from one address: *total* as of *read_at*, and until when it is too much (monotonic)."""
+    """The misses of one address: *total* as of *read_at*, and until when it is too much (monotonic)."""
 
     total: int
     read_at: float
@@ -72,50 +143,82 @@ class RedisLedger:
         flush: Flush,
         *,
         limits: WrongCodeLimits,
+        guard_mode: GuardMode = GuardMode.RECORD_ONLY,
         clock: Clock,
         events: Events,
     ) -> None:
         self._flush = flush
         self._limits = limits
+        self._guard_mode = guard_mode
         self._clock = clock
         self._events = events
-        self._lock = threading.Lock()
-        self._page = _Page()
+        self._is_started = False
         self._windows: dict[str, _Window] = {}
         self._alarm = 0
         self._tripped: dict[str, int] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._is_closed = False
+        self._begin()
+        forks.call_in_child(self._begin)
 
     def start(self) -> None:
         """Begin to flush."""
+        self._is_started = True
         self._thread.start()
+
+    def _begin(self) -> None:
+        """Begin with an empty page: what a forked process's parent has noted, the parent flushes."""
+        self._lock = threading.Lock()
+        self._page = _Page()
+        self._lost = 0
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        if self._is_started and not self._is_closed:
+            self._thread.start()
 
     def close(self) -> None:
         """Flush what is left and stop."""
+        self._is_closed = True
         self._stop.set()
+        self._hurry.set()
         if self._thread.is_alive():
             self._thread.join()
         self.flush()
+        self._tell_lost()
 
     # ── notes ──
 
-    def admit_attempt(self, address: AddressSlot) -> None:
-        """See `ports.Ledger.admit_attempt`."""
-        limit = address.limits.attempts_per_10_minutes
+    def record_miss(self, address: AddressSlot) -> None:
+        """See `ports.Ledger.record_miss`."""
+        with self._lock:
+            self._page.misses[address] += 1
+
+    def seconds_until_misses_allowed(self, address: AddressSlot) -> int:
+        """See `ports.Ledger.seconds_until_misses_allowed`."""
+        limit = address.limits.misses_per_10_minutes
         with self._lock:
             now = self._clock.monotonic()
             window = self._windows.get(address.tag, _Window(0, now, now))
-            if window.count(limit, now) + self._page.attempts.get(address, 0) >= limit:
-                wait = max(1, math.ceil(window.full_until - now))
-                raise LimitReached(wait, ATTEMPTS_LIMIT)
-            self._page.attempts[address] += 1
+            if window.count(limit, now) + self._page.misses.get(address, 0) < limit:
+                return 0
+            return max(1, math.ceil(window.full_until - now))
 
-    def sent(self, guards: Sequence[GuardScope]) -> None:
+    def sent(
+        self, guards: Sequence[GuardScope], *, is_counted: bool = False, is_urgent: bool = False
+    ) -> None:
         """See `ports.Ledger.sent`."""
         with self._lock:
-            for scope in guards:
-                self._page.sent[scope] += 1
+            counts = self._page.groups[tuple(guards)]
+            counts.sent += 1
+            counts.uncounted += not is_counted
+        if is_urgent:
+            self._hurry.set()
+
+    def look_at(self, guards: Sequence[GuardScope]) -> None:
+        """See `ports.Ledger.look_at`."""
+        with self._lock:
+            self._page.groups[tuple(guards)].sent += 0
+        self._hurry.set()
 
     def wrong_code(self) -> None:
         """See `ports.Ledger.wrong_code`."""
@@ -130,10 +233,9 @@ class RedisLedger:
             self._page.wrong -= wrong
             self._page.approvals += 1
             if address:
-                self._page.attempts[address] -= 1
                 self._page.verified[address.tag].append(arguments.short_phone(tag))
-            for scope in guards:
-                self._page.approved_in[scope] += 1
+            if guards:
+                self._page.groups[tuple(guards)].verified += 1
 
     def alarm(self) -> int:
         """See `ports.Ledger.alarm`."""
@@ -144,28 +246,49 @@ class RedisLedger:
     def flush(self) -> None:
         """Carry everything noted so far to the store, and learn the totals.
 
-        What a failing store may or may not have counted is not told again: it would count twice.
+        What a failing store may or may not have counted is not told again: it would count twice. How much was
+        lost is logged once, when the store works again.
         """
         with self._lock:
             page, self._page = self._page, _Page()
-        entries = self._entries(page)
+        settled = _Settled()
+        works = self._carry([*self._entries(page), *_narrow_entries(page, settled)])
+        broad: dict[GuardScope, GuardReading] = {}
+        works &= self._carry(_broad_entries(page, settled, broad))
+        self._tell_guards(page, settled.readings, broad)
+        if works:
+            self._tell_lost()
+        self._forget()
+
+    def _carry(self, entries: Sequence[Entry]) -> bool:
+        """Run *entries* and learn from their replies; tell whether the store took all of them."""
+        works = True
         for start in range(0, len(entries), FLUSH_SIZE):
             part = entries[start : start + FLUSH_SIZE]
             try:
-                told = self._flush([call for call, _ in part])
+                told = self._flush([entry.call for entry in part])
             except StoreUnavailable:
-                self._events.emit("ledger_lost", entries=len(part))
+                works = False
+                self._lost += sum(entry.counts for entry in part)
                 continue
-            for (_, learn), reply in zip(part, told, strict=True):
-                learn(reply)
-        self._forget()
+            for entry, reply in zip(part, told, strict=True):
+                entry.learn(reply)
+        return works
 
     def _run(self) -> None:
-        while not self._stop.wait(FLUSH_SECONDS):
+        while not self._stop.wait(LEAST_SECONDS):
+            self._hurry.wait(FLUSH_SECONDS - LEAST_SECONDS)
+            self._hurry.clear()
             self.flush()
 
+    def _tell_lost(self) -> None:
+        """Log how many entries an outage that is over has cost, if any."""
+        if self._lost:
+            self._events.emit("ledger_lost", entries=self._lost)
+            self._lost = 0
+
     def _forget(self) -> None:
-        """Forget addresses that have been quiet for as long as attempts count."""
+        """Forget addresses that have been quiet for as long as misses count."""
         now = self._clock.monotonic()
         with self._lock:
             self._windows = {tag: w for tag, w in self._windows.items() if now - w.read_at < WINDOW_SECONDS}
@@ -174,24 +297,19 @@ class RedisLedger:
 
     def _entries(self, page: _Page) -> list[Entry]:
         entries: list[Entry] = []
-        for address, count in page.attempts.items():
-            if not count:
-                continue  # all of them were right
-            limit = address.limits.attempts_per_10_minutes
-            call = Call("address_attempts", [keys.attempts(address.tag)], [count, limit])
-            entries.append((call, partial(self._learn_attempts, address)))
+        for address, count in page.misses.items():
+            limit = address.limits.misses_per_10_minutes
+            call = Call("address_misses", [keys.misses(address.tag)], [count, limit])
+            entries.append(Entry(call, partial(self._learn_misses, address)))
         for tag, phones in page.verified.items():
-            entries.append((Call("address_verified", [keys.address(tag)], list(phones)), _learn_nothing))
-        for scope in page.sent.keys() | page.approved_in.keys():
-            counts = page.sent.get(scope, 0), page.approved_in.get(scope, 0)
-            call = Call("guard", [keys.guard(scope.name)], [*counts, *arguments.guard_limits(scope.limits)])
-            entries.append((call, partial(self._learn_guard, scope)))
+            verified = Call("address_verified", [keys.address(tag)], list(phones))
+            entries.append(Entry(verified, _learn_nothing))
         day = arguments.day(self._clock.now())
         call = Call("wrong_codes", [keys.wrong_codes(day)], [page.wrong, page.approvals])
-        entries.append((call, self._learn_alarm))
+        entries.append(Entry(call, self._learn_alarm, counts=bool(page.wrong or page.approvals)))
         return entries
 
-    def _learn_attempts(self, address: AddressSlot, reply: Sequence[Any]) -> None:
+    def _learn_misses(self, address: AddressSlot, reply: Sequence[Any]) -> None:
         _, total, wait_ms = reply
         now = self._clock.monotonic()
         window = _Window(total, now, now + wait_ms / 1000)
@@ -202,24 +320,97 @@ class RedisLedger:
         _, wrong, approvals = reply
         level = self._limits.level(wrong, approvals)
         if level != self._alarm:
-            self._events.emit("wrong_code_alarm", level=level, wrong=wrong, approved=approvals)
+            self._events.emit("wrong_code_alarm", alarm_level=level, wrong=wrong, approved=approvals)
         self._alarm = level
 
-    def _learn_guard(self, scope: GuardScope, reply: Sequence[Any]) -> None:
+    def _tell_guards(
+        self,
+        page: _Page,
+        readings: Mapping[GuardScope, GuardReading],
+        broad: Mapping[GuardScope, GuardReading],
+    ) -> None:
         """Say what the guard would do, or does where it is enforced, whenever that changes."""
-        reading = replies.guard_reading(scope.kind, reply)
+        for scope, reading in broad.items():
+            self._tell_guard(scope, reading, reading.level, _BROAD_ACTIONS)
+        strict = {
+            scope
+            for guards in page.groups
+            if any(broad[each].level for each in guards if each in broad)
+            for scope in guards
+        }
+        for scope, reading in readings.items():
+            level = max(reading.level, int(reading.is_suspect and scope in strict))
+            self._tell_guard(scope, reading, level, _ACTIONS)
+
+    def _tell_guard(
+        self, scope: GuardScope, reading: GuardReading, level: int, actions: Sequence[str]
+    ) -> None:
         before = self._tripped.pop(scope.name, 0)
-        if reading.level:
-            self._tripped[scope.name] = reading.level
-        if reading.level != before:
+        if level:
+            self._tripped[scope.name] = level
+        if level != before:
             self._events.emit(
                 "guard_tripped",
                 scope=scope.name,
-                action=_ACTIONS[reading.level],
+                action=actions[level],
+                mode=self._guard_mode.value,
                 unverified=reading.unverified,
                 sent=reading.sent,
                 verified=reading.verified,
             )
+
+
+def _narrow_entries(page: _Page, settled: _Settled) -> list[Entry]:
+    """Return what counts in narrow scopes what is not counted there yet; what comes of it is *settled*."""
+    counts: dict[tuple[GuardScope, _Scopes], _Counts] = defaultdict(_Counts)
+    for guards, group in page.groups.items():
+        for scope in guards:
+            if not scope.is_broad:
+                counts[scope, _broad_of(guards)].add(group)
+    return [
+        Entry(
+            Call("guard", [keys.guard(scope.name)], _narrow_arguments(scope, broad, count)),
+            partial(settled.learn, scope, broad),
+            counts=bool(count.sent or count.verified),
+        )
+        for (scope, broad), count in counts.items()
+    ]
+
+
+def _narrow_arguments(scope: GuardScope, broad: _Scopes, count: _Counts) -> list[Argument]:
+    limits = arguments.narrow_limits(scope.limits)
+    return [count.uncounted, count.verified, *limits, 1, count.sent, *(each.name for each in broad)]
+
+
+def _broad_of(guards: _Scopes) -> _Scopes:
+    return tuple(scope for scope in guards if scope.is_broad)
+
+
+def _broad_entries(page: _Page, settled: _Settled, learned: dict[GuardScope, GuardReading]) -> list[Entry]:
+    """Return what counts in broad scopes the SMS that no narrow one accounts for; they say *learned*."""
+    changes = settled.changes
+    for guards, group in page.groups.items():
+        broad = _broad_of(guards)
+        told = [settled.told[scope, broad] for scope in guards if (scope, broad) in settled.told]
+        for place, scope in enumerate(broad):
+            change = changes[scope]
+            if all(states[place] == GuardState.CALM for states in told):
+                change.sent += group.sent
+                change.verified += group.verified
+
+    def learn(scope: GuardScope, reply: Sequence[Any]) -> None:
+        learned[scope] = replies.broad_reading(scope.kind, reply)
+
+    return [
+        Entry(call, partial(learn, scope), counts=number == 0 and bool(change.sent or change.verified))
+        for scope, change in changes.items()
+        for number, call in enumerate(_broad_calls(scope, change))
+    ]
+
+
+def _broad_calls(scope: GuardScope, change: _Change) -> list[Call]:
+    first = knocks.broad_call(scope, change.sent, change.verified, change.suspects, 1, b"")
+    return [first, *(knocks.broad_call(scope, 0, 0, 0, sign, spans) for sign, spans in change.moved)]
 
 
 def _learn_nothing(_: Sequence[Any]) -> None:

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from otp_service.limits import AddressLimits, PhoneLimits
+from otp_service.limits import AddressLimits, PhoneLimits, WrongCodeLimits
 from otp_service.store import arguments, keys, replies
+from otp_service.store.backend import RedisNode
 from otp_service.store.scripts import Call
 from otp_service.store.store import FLUSH_SIZE, RedisStore
-from otp_service.store.wire import Wire
 
 SCAN_SIZE = 1_000
 """Keys that the server looks at in one step of a search: less than a ms, in which it serves nobody else."""
+
+ALL = 2**40
+"""More wrong codes than there can be."""
 
 _ADDRESSES = keys.address("").removesuffix("}")
 """How the key of every address log begins."""
@@ -28,23 +31,56 @@ _GLOB = re.compile(r"[*?\[\]\\^-]")
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the next call meets: *limit* refuses a verification for *wait* seconds, empty if none does."""
+
+    is_slow: bool
+    is_locked: bool
+    limit: str
+    wait: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastSend:
+    """One send of the last day, *at* unix seconds. *verification* is the beginning of its verification's tag.
+
+    *state* and *ended* are the letters of `row.lua`: what became of the SMS, and of its verification.
+    *code* is the provider's, of its refusal or of the delivery report.
+    """
+
+    verification: str
+    number: int
+    at: float
+    state: str
+    ended: str
+    route: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneFacts:
     """What is counted of a phone. Times in unix seconds by the store's clock, oldest first.
 
-    *streak*: wrong codes since the last success. *live*: verifications that can still be approved. *limit* is
-    what refuses a new verification for *wait* seconds, empty when nothing does.
+    *untrusted_failures* and *trusted_failures*: wrong codes since the last success. *live*: verifications
+    that can still be approved. *requesters*: how many addresses are trusted, since they verified it lately.
+    *untrusted* and *trusted* say what the next call of either kind meets.
     """
 
     now: float
     sends: tuple[float, ...]
     failures: tuple[float, ...]
-    streak: int
+    untrusted_failures: int
+    trusted_failures: int
     live: int
     is_known: bool
-    is_slow: bool
-    is_locked: bool
-    limit: str
-    wait: int
+    requesters: int
+    untrusted: Verdict
+    trusted: Verdict
+
+    @property
+    def consecutive_failures(self) -> int:
+        """Wrong codes since the last success."""
+        return self.untrusted_failures + self.trusted_failures
 
     def sends_in(self, seconds: int) -> int:
         """Return how many SMS were sent in the last *seconds*, as the limits count them."""
@@ -67,7 +103,7 @@ class AddressFacts:
     sends_in_day: int
     phones_in_day: int
     verified_in_day: int
-    attempts_in_10_minutes: int
+    misses_in_10_minutes: int
     suspicion: str
     limit: str
     wait: int
@@ -81,6 +117,18 @@ class Forgotten:
     addresses: int
 
 
+@dataclass(frozen=True, slots=True)
+class AlarmFacts:
+    """The *wrong* codes of the day, of verifications that were never approved, and its approvals.
+
+    *level* is that of the wrong-code alarm: 0, 1 or 2.
+    """
+
+    level: int
+    wrong: int
+    approved: int
+
+
 class RedisOffice:
     """What an operator may do to one phone or address, in the memory of *store*.
 
@@ -92,21 +140,41 @@ class RedisOffice:
 
     # ── phones ──
 
-    def phone_facts(self, tag: str, limits: PhoneLimits, attempts: int) -> PhoneFacts:
-        """Return what is counted of a phone, judged by *limits* for a verification of *attempts*."""
-        call = Call("phone_facts", [keys.row(tag)], [arguments.limits(limits), attempts])
-        now, sends, failures, streak, live, known, slow, locked, limit, wait = self._run(call)
+    def phone_facts(self, tag: str, limits: PhoneLimits, attempts: int, *, client: str = "") -> PhoneFacts:
+        """Return what is counted of a phone, judged by *limits* for a verification of *attempts*.
+
+        In the slow lane each client has a seat of its own: *client* says whose is judged.
+        """
+        call = Call("phone_facts", [keys.row(tag)], [arguments.limits(limits), client, attempts])
+        now, sends, failures, *counts, untrusted, trusted = self._run(call)
+        untrusted_failures, trusted_failures, live, known, requesters = counts
         return PhoneFacts(
             now=now / 1000,
             sends=tuple(at / 1000 for at in sends),
             failures=tuple(at / 1000 for at in failures),
-            streak=streak,
+            untrusted_failures=untrusted_failures,
+            trusted_failures=trusted_failures,
             live=live,
             is_known=known == 1,
-            is_slow=slow == 1,
-            is_locked=locked == 1,
-            limit=limit.decode(),
-            wait=math.ceil(wait / 1000),
+            requesters=requesters,
+            untrusted=_verdict(untrusted),
+            trusted=_verdict(trusted),
+        )
+
+    def phone_history(self, tag: str) -> tuple[PastSend, ...]:
+        """Return the sends of the last day to a phone, the newest first."""
+        _, sends = self._run(Call("phone_history", [keys.row(tag)], []))
+        return tuple(
+            PastSend(
+                verification=verification.decode(),
+                number=number,
+                at=at / 1000,
+                state=state.decode(),
+                ended=ended.decode(),
+                route=route.decode(),
+                code=code.decode(),
+            )
+            for verification, number, at, state, ended, route, code in reversed(sends)
         )
 
     def clear_phone(self, tag: str) -> None:
@@ -128,22 +196,36 @@ class RedisOffice:
     def address_facts(self, tag: str, limits: AddressLimits) -> AddressFacts:
         """Return what is counted of an address, judged by *limits* for another SMS to a new phone."""
         numbers = arguments.address_limits(limits)
-        reply = self._run(Call("address_facts", [keys.address(tag), keys.attempts(tag)], [numbers]))
-        hour, day, phones, verified, attempts, suspicion, limit, wait = reply
+        reply = self._run(Call("address_facts", [keys.address(tag), keys.misses(tag)], [numbers]))
+        hour, day, phones, verified, misses, suspicion, limit, wait = reply
         return AddressFacts(
             sends_in_hour=hour,
             sends_in_day=day,
             phones_in_day=phones,
             verified_in_day=verified,
-            attempts_in_10_minutes=attempts,
+            misses_in_10_minutes=misses,
             suspicion=suspicion.decode(),
             limit=limit.decode(),
             wait=math.ceil(wait / 1000),
         )
 
     def clear_address(self, tag: str) -> None:
-        """Forget sends and attempts of an address; what was verified there goes on making room."""
-        self._run(Call("address_clear", [keys.address(tag), keys.attempts(tag)], []))
+        """Forget sends and misses of an address; what was verified there goes on making room."""
+        self._run(Call("address_clear", [keys.address(tag), keys.misses(tag)], []))
+
+    # ── the whole service ──
+
+    def alarm_facts(self, limits: WrongCodeLimits, now: float) -> AlarmFacts:
+        """Return how the wrong-code alarm stands on the day of *now* (unix seconds), judged by *limits*."""
+        wrong, approved = self._run(Call("wrong_codes", [keys.wrong_codes(arguments.day(now))], [0, 0]))
+        return AlarmFacts(limits.level(wrong, approved), wrong, approved)
+
+    def clear_alarm(self, now: float) -> None:
+        """Forget the wrong codes of the day of *now*, but not its approvals.
+
+        Workers learn it with their next flush.
+        """
+        self._run(Call("wrong_codes", [keys.wrong_codes(arguments.day(now))], [-ALL, 0]))
 
     # ── steps ──
 
@@ -155,23 +237,23 @@ class RedisOffice:
     def _named(self, start: str) -> Iterator[bytes]:
         """Search for all keys that begin with *start*; one may come twice."""
         pattern = _GLOB.sub(r"\\\g<0>", start) + "*"
-        for wire in self._store.guarded(lambda servers: servers.masters()):
+        for node in self._store.guarded(lambda backend: backend.primaries()):
             cursor = 0
             while True:
-                cursor, found = self._scan(wire, cursor, pattern)
+                cursor, found = self._scan(node, cursor, pattern)
                 yield from found
                 if not cursor:
                     break
 
-    def _scan(self, wire: Wire, cursor: int, pattern: str) -> tuple[int, list[Any]]:
+    def _scan(self, node: RedisNode, cursor: int, pattern: str) -> tuple[int, list[Any]]:
         command = "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_SIZE
-        ((following, found),) = self._store.guarded(lambda _: wire.trip([command]).sound())
+        ((following, found),) = self._store.guarded(lambda _: node.execute([command]).raise_errors())
         return int(following), found
 
     def _unlink(self, batch: list[bytes]) -> int:
         """Erase the keys of *batch*, which may lie on several servers."""
         commands = [("UNLINK", key.decode()) for key in batch]
-        return sum(self._store.guarded(lambda servers: servers.trip(commands).sound()))
+        return sum(self._store.guarded(lambda backend: backend.execute(commands).raise_errors()))
 
     def _leave(self, logs: list[bytes], tag: str) -> int:
         """Take the phone *tag* out of *logs* and return out of how many."""
@@ -181,6 +263,11 @@ class RedisOffice:
         for reply in told:
             replies.raise_refusal(reply)
         return sum(reply[1] > 0 for reply in told)
+
+
+def _verdict(reply: list[Any]) -> Verdict:
+    slow, locked, limit, wait = reply
+    return Verdict(slow == 1, locked == 1, limit.decode(), math.ceil(wait / 1000))
 
 
 def _count(times: tuple[float, ...], since: float) -> int:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from otp_service.errors import StoreUnavailable
-from otp_service.ports import KeptPage
+from otp_service.ports import KeptPage, PageEvent, PageQuota
 from otp_service.store import keys, replies
+from otp_service.store.backend import Command
 from otp_service.store.scripts import Call
 from otp_service.store.store import RedisStore
-from otp_service.store.wire import Command
 
-LIMIT = "client_pages_per_10_minutes"
+LIMITS = {
+    PageEvent.CREATED: ("address_new_pages_per_10_minutes", "client_new_pages_per_10_minutes"),
+    PageEvent.OPENED: ("address_pages_per_10_minutes", "client_pages_per_10_minutes"),
+}
+"""What the limits of each event are called: that of one address, and that of the client."""
 
 _FORMAT = b"\x01"
 _HEAD = 5
@@ -24,9 +28,13 @@ class RedisPages:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
 
-    def admit(self, client: str, limit: int) -> None:
+    def admit(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
         """See `ports.PageStore.admit`."""
-        (reply,) = self._store.flush([Call("page_admit", [keys.pages(client)], [limit, LIMIT])])
+        of_address, of_client = LIMITS[event]
+        scopes = [(keys.pages(client, event, address), quota.per_address, of_address)] if address else []
+        scopes.append((keys.pages(client, event), quota.total, of_client))
+        limits = [value for _, limit, name in scopes for value in (limit, name)]
+        (reply,) = self._store.flush([Call("page_admit", [key for key, _, _ in scopes], limits)])
         replies.raise_refusal(reply)
 
     def put(self, tag: str, sealed: bytes, ttl: int) -> None:
@@ -50,5 +58,5 @@ class RedisPages:
         return bool(reply[0] == b"ok")
 
     def _asked(self, command: Command) -> Any:
-        (reply,) = self._store.guarded(lambda servers: servers.trip([command]).sound())
+        (reply,) = self._store.guarded(lambda backend: backend.execute([command]).raise_errors())
         return reply

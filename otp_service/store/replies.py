@@ -26,7 +26,7 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.limits import Budget
-from otp_service.ports import Approval, ClaimReading, ClaimState, GuardReading, Reported, Standing
+from otp_service.ports import Approval, ClaimReading, ClaimState, GuardReading, GuardState, Reported, Standing
 from otp_service.verification import Delivery, Send, Status, Verification
 
 _STATUS = {
@@ -49,10 +49,10 @@ STATES = {delivery: state for state, delivery in _DELIVERY.items()}
 """How the scripts spell what is known of a send."""
 
 _FACTS_OF_A_SEND = 4
-_SENDS = 10
+_SENDS = 11
 """Where in a reply the sends stand."""
 
-_NO_SEND = 3
+_NO_SEND = 4
 """The length of a peek's reply that tells of no send."""
 
 _CLAIMS = frozenset(state.value.encode() for state in ClaimState)
@@ -137,14 +137,13 @@ def limit_error(name: str, wait_ms: int) -> OtpError:
     return LimitReached(seconds, name)
 
 
-def verification(reply: Sequence[Any], verification_id: str, client: str) -> Verification:
+def verification(reply: Sequence[Any], verification_hash: str, client: str) -> Verification:
     """Return the verification that *reply* tells of."""
-    now, purpose, code_type, state, issued_at, expires_at, attempts, sends_left, resend_at, sends = reply[
-        1:11
-    ]
+    now, purpose, code_type, state, issued_at, expires_at, *counts, sends = reply[1 : _SENDS + 1]
+    attempts, sends_left, resend_at, max_sends = counts
     status = _STATUS[state]
     return Verification(
-        verification_id=verification_id,
+        verification_hash=verification_hash,
         client=client,
         purpose=purpose.decode(),
         status=status,
@@ -156,6 +155,7 @@ def verification(reply: Sequence[Any], verification_id: str, client: str) -> Ver
         resend_at=resend_at / 1000 if resend_at else None,
         sends=tuple(_sends(sends)),
         now=now / 1000,
+        max_sends=max_sends,
     )
 
 
@@ -163,12 +163,12 @@ def standing(reply: Sequence[Any]) -> Standing:
     """Return what a peek tells."""
     if error := refusal(reply):
         return Standing(known=False, refusal=error)
-    known, is_slow = reply[1] == 1, reply[2] == 1
+    known, is_slow, is_trusted = (fact == 1 for fact in reply[1:_NO_SEND])
     if len(reply) == _NO_SEND:
-        return Standing(known, is_slow=is_slow)
-    now, purpose, number, state, at, route = reply[3:]
+        return Standing(known, is_slow=is_slow, is_trusted=is_trusted)
+    now, purpose, number, state, at, route = reply[_NO_SEND:]
     last = Send(number, _DELIVERY[state], at / 1000, route.decode())
-    return Standing(known, now / 1000, purpose.decode(), last, is_slow)
+    return Standing(known, now / 1000, purpose.decode(), last, is_slow, is_trusted=is_trusted)
 
 
 def approval(reply: Sequence[Any]) -> Approval:
@@ -203,10 +203,18 @@ def claim(reply: Sequence[Any]) -> ClaimReading:
     return ClaimReading(state, reply[1].decode() if len(reply) > 1 else "")
 
 
-def guard_reading(kind: str, reply: Sequence[Any]) -> GuardReading:
-    """Return what one scope has counted."""
+def narrow_reading(kind: str, reply: Sequence[Any]) -> GuardReading:
+    """Return what one narrow scope has counted."""
+    level, unverified, sent, verified, suspect, state = reply[1:7]
+    return GuardReading(
+        kind, level, unverified, sent, verified, is_suspect=suspect == 1, state=GuardState(state)
+    )
+
+
+def broad_reading(kind: str, reply: Sequence[Any]) -> GuardReading:
+    """Return what one broad scope has counted."""
     level, unverified, sent, verified = reply[1:]
-    return GuardReading(kind, level, unverified, sent, verified)
+    return GuardReading(kind, level, unverified, sent, verified, is_broad=True)
 
 
 def reported(reply: Sequence[Any]) -> Reported | None:

@@ -18,9 +18,14 @@ import redis
 from redis.exceptions import NoScriptError
 
 from otp_service.limits import MAX_LIFE, MIN_RESEND_LIFE
-from otp_service.store.servers import Servers, servers_of
-from otp_service.store.terms import Wait
-from otp_service.store.wire import Argument, Command, Told
+from otp_service.store.backend import (
+    Argument,
+    Command,
+    PipelineResult,
+    RedisBackend,
+    ReplicationWait,
+    backend_of,
+)
 from otp_service.verification import TOMBSTONE
 
 MEMORY = 90 * 86_400
@@ -100,31 +105,35 @@ def _read(name: str) -> str:
 
 
 class ScriptRunner:
-    """Runs calls on *servers*, several of them in one round trip; *wait* is what makes one last."""
+    """Runs calls on *backend*, several of them in one round trip; *wait* is what makes one last."""
 
     def __init__(
-        self, servers: redis.Redis | Servers, *, shebang: bool = True, wait: Wait | None = None
+        self,
+        backend: redis.Redis | RedisBackend,
+        *,
+        shebang: bool = True,
+        wait: ReplicationWait | None = None,
     ) -> None:
-        self._servers = servers_of(servers)
+        self._backend = backend_of(backend)
         self._shebang = shebang
         self._wait = wait
 
-    def run(self, *calls: Call, lasting: bool = False) -> Told:
+    def run(self, *calls: Call, lasting: bool = False) -> PipelineResult:
         """Run *calls* in one round trip; *lasting* ones wait for replicas.
 
         Raises:
             redis.RedisError: any of them may or may not have run.
         """
         wait = self._wait if lasting else None
-        told = self._servers.trip([self._command(call) for call in calls], wait)
+        told = self._backend.execute([self._command(call) for call in calls], wait)
         # What a server did not know it did not run: only that is sent again, with its text.
         missing = [i for i, reply in enumerate(told.replies) if isinstance(reply, NoScriptError)]
         if missing:
-            again = self._servers.trip([self._loading_command(calls[i]) for i in missing], wait)
+            again = self._backend.execute([self._loading_command(calls[i]) for i in missing], wait)
             for i, reply in zip(missing, again.replies, strict=True):
                 told.replies[i] = reply
-            told = Told(told.replies, told.lasts and again.lasts)
-        told.sound()
+            told = PipelineResult(told.replies, told.replicated and again.replicated)
+        told.raise_errors()
         return told
 
     def _command(self, call: Call) -> Command:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from otp_service import forks
 from otp_service.errors import ProofRedeemed, StoreUnavailable
 from otp_service.limits import Budget
 from otp_service.ports import (
@@ -34,11 +35,19 @@ from otp_service.ports import (
     Standing,
 )
 from otp_service.store import arguments, health, inspection, keys, knocks, replies
+from otp_service.store.backend import (
+    Argument,
+    Command,
+    PipelineResult,
+    RedisBackend,
+    ReplicationWait,
+    backend_of,
+)
+from otp_service.store.diagnosis import Trouble, diagnose
+from otp_service.store.health import UnfitStore
 from otp_service.store.inspection import Inspection
+from otp_service.store.outages import Outages
 from otp_service.store.scripts import Call, ScriptRunner
-from otp_service.store.servers import Servers, servers_of
-from otp_service.store.terms import Wait
-from otp_service.store.wire import Argument, Command, Told
 from otp_service.verification import Verification
 
 T = TypeVar("T")
@@ -48,42 +57,57 @@ FLUSH_SIZE = 100
 
 UNADDRESSED_SECONDS = 7 * 86_400
 
+READINESS, LEDGER = "readiness", "ledger"
+"""Background jobs: they run again and again, so each failure of theirs says the same."""
+
 INQUIRY_SECONDS = 5
 """A verification is asked about at most once in this time, however many calls want to know."""
 
 
 class RedisStore:
-    """Implements `ports.Store` on *servers*; without *shebang* on the pure-Python fake.
+    """Implements `ports.Store` on *backend*; without *shebang* on the pure-Python fake.
 
-    What a failover must not undo (a send slot, an attempt, a redemption) succeeds only after *wait*.
+    What a failover must not undo (a send slot, an attempt, a redemption) succeeds only after *wait*. *job*
+    names the background work that all calls of this store belong to, if they do.
     """
 
     def __init__(
         self,
-        servers: redis.Redis | Servers,
+        backend: redis.Redis | RedisBackend,
         events: Events,
         *,
         shebang: bool = True,
-        wait: Wait | None = None,
+        wait: ReplicationWait | None = None,
+        job: str = "",
     ) -> None:
-        self._servers = servers_of(servers)
+        self._backend = backend_of(backend)
         self._events = events
+        self._job = job
+        self._outages = Outages(events)
         self._wait = wait
-        self._scripts = ScriptRunner(self._servers, shebang=shebang, wait=wait)
+        self._scripts = ScriptRunner(self._backend, shebang=shebang, wait=wait)
         self._under_way: set[object] = set()
+        forks.call_in_child(self._forget_under_way)
 
     # ── first flush ──
 
-    def peek(self, slot: PhoneSlot, attempts: int, knock: Knock) -> Standing:
+    def peek(self, slot: PhoneSlot, client: str, attempts: int, knock: Knock) -> Standing:
         """See `ports.Store.peek`."""
-        head = arguments.limits(slot.limits), arguments.requester(slot)
-        call = Call("peek", [keys.row(slot.tag)], [*head, attempts])
+        head = arguments.limits(slot.limits), arguments.asking(slot)
+        call = Call("peek", [keys.row(slot.tag)], [*head, client, attempts])
         return knocks.knock(self.flush, slot.tag, call, knock)
 
-    def peek_resend(self, slot: PhoneSlot, client: str, verification_id: str, knock: Knock) -> Standing:
+    def peek_resend(
+        self,
+        slot: PhoneSlot,
+        client: str,
+        verification_hash: str,
+        knock: Knock,
+        *,
+        opener_only: bool = False,
+    ) -> Standing:
         """See `ports.Store.peek_resend`."""
-        head = arguments.limits(slot.limits), arguments.requester(slot)
-        call = Call("peek_resend", _both(slot, verification_id), [*head, client])
+        call = _slot_call("peek_resend", slot, verification_hash, [client, int(opener_only)])
         return knocks.knock(self.flush, slot.tag, call, knock)
 
     def uncount(self, tag: str, counted: Counted) -> None:
@@ -115,22 +139,22 @@ class RedisStore:
             new.attempts,
             new.sends,
         ]
-        call = _slot_call("open", slot, new.verification_id, rest)
-        reply, budget_left = self._take(call, slot, new.verification_id, budgets)
-        return replies.verification(reply, new.verification_id, new.client).capped(budget_left)
+        call = _slot_call("open", slot, new.verification_hash, rest)
+        reply, budget_left = self._take(call, slot, new.verification_hash, budgets)
+        return replies.verification(reply, new.verification_hash, new.client).capped(budget_left)
 
     def reopen(
         self,
         slot: PhoneSlot,
         client: str,
-        verification_id: str,
+        verification_hash: str,
         ttl: int,
         budgets: Mapping[Budget, int],
     ) -> Reopened:
         """See `ports.Store.reopen`."""
-        call = _slot_call("reopen", slot, verification_id, [client, ttl * 1000])
-        reply, budget_left = self._take(call, slot, verification_id, budgets)
-        verification = replies.verification(reply, verification_id, client).capped(budget_left)
+        call = _slot_call("reopen", slot, verification_hash, [client, ttl * 1000])
+        reply, budget_left = self._take(call, slot, verification_hash, budgets)
+        verification = replies.verification(reply, verification_hash, client).capped(budget_left)
         kid, salt = reply[-2:]
         return Reopened(verification, kid.decode(), salt)
 
@@ -138,7 +162,7 @@ class RedisStore:
         self,
         slot_call: Call,
         slot: PhoneSlot,
-        verification_id: str,
+        verification_hash: str,
         budgets: Mapping[Budget, int],
     ) -> tuple[list[Any], int]:
         """Take the phone's slot and one SMS of every budget, or nothing of all that.
@@ -148,20 +172,20 @@ class RedisStore:
         told = self._told([slot_call, *_takes(budgets)], lasting=True)
         reply, taken = told.replies[0], replies.taken(told.replies[1:], tuple(budgets))
         errors = [error for error in (replies.refusal(reply), taken.refusal) if error]
-        if not told.lasts:
+        if not told.replicated:
             errors.append(self._unreplicated())
         if errors:
             granted = tuple(budgets) if taken.refusal is None else ()
-            self._give_back(reply, slot, verification_id, _refunds(granted, taken.day))
+            self._give_back(reply, slot, verification_hash, _refunds(granted, taken.day))
             raise replies.latest(errors)
         return reply, taken.left
 
     def _give_back(
-        self, reply: Sequence[Any], slot: PhoneSlot, verification_id: str, refunds: Sequence[Call]
+        self, reply: Sequence[Any], slot: PhoneSlot, verification_hash: str, refunds: Sequence[Call]
     ) -> None:
         calls = list(refunds)
         if reply[0] == b"ok":
-            withdrawn = SendRecord(verification_id, replies.newest_send(reply), Settlement.WITHDRAWN)
+            withdrawn = SendRecord(verification_hash, replies.newest_send(reply), Settlement.WITHDRAWN)
             calls.append(_settle_call(slot, withdrawn))
         if calls:
             self.flush(calls)
@@ -183,7 +207,7 @@ class RedisStore:
         replies.raise_refusal(reply)
         if reply[0] == b"gone":
             return None
-        return replies.verification(reply, record.verification_id, client)
+        return replies.verification(reply, record.verification_hash, client)
 
     # ── what became of sends ──
 
@@ -195,9 +219,9 @@ class RedisStore:
             told += map(replies.reported, self.flush(calls))
         return told
 
-    def claim_inquiry(self, tag: str, verification_id: str, call: str) -> bool:
+    def claim_inquiry(self, tag: str, verification_hash: str, call: str) -> bool:
         """See `ports.Store.claim_inquiry`."""
-        key = keys.inquiry(tag, verification_id, call)
+        key = keys.inquiry(tag, verification_hash, call)
         (marked,) = self._asked([("SET", key, b"1", "NX", "EX", INQUIRY_SECONDS)])
         return bool(marked)
 
@@ -207,32 +231,38 @@ class RedisStore:
         self,
         slot: PhoneSlot,
         client: str,
-        verification_id: str,
+        verification_hash: str,
         attempt: Attempt,
+        *,
+        opener_only: bool = False,
     ) -> Approval:
         """See `ports.Store.attempt`."""
-        rest: list[Argument] = [verification_id, client, arguments.code_types(attempt.shapes)]
-        rest += [attempt.id, attempt.at * 1000]
+        rest: list[Argument] = [verification_hash, client, arguments.asking(slot), int(opener_only)]
+        rest += [arguments.code_types(attempt.shapes), attempt.id, attempt.at * 1000]
         for kid, digest in attempt.digests.items():
             rest += [kid, digest]
-        call = Call("attempt", _both(slot, verification_id), rest)
+        call = Call("attempt", _both(slot.tag, verification_hash), rest)
         return replies.approval(self._run_lasting(call))
 
-    def read(self, slot: PhoneSlot, client: str, verification_id: str) -> Verification:
+    def read(
+        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> Verification:
         """See `ports.Store.read`."""
-        rest: list[Argument] = [arguments.limits(slot.limits), arguments.requester(slot), client]
-        reply = self._run(Call("read", _both(slot, verification_id), rest))
+        reply = self._run(_slot_call("read", slot, verification_hash, [client, int(opener_only)]))
         replies.raise_refusal(reply)
-        return replies.verification(reply, verification_id, client)
+        return replies.verification(reply, verification_hash, client)
 
-    def cancel(self, slot: PhoneSlot, client: str, verification_id: str) -> None:
+    def cancel(
+        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> None:
         """See `ports.Store.cancel`."""
-        reply = self._run(Call("cancel", _both(slot, verification_id), [verification_id, client]))
+        rest: list[Argument] = [verification_hash, client, arguments.asking(slot), int(opener_only)]
+        reply = self._run(Call("cancel", _both(slot.tag, verification_hash), rest))
         replies.raise_refusal(reply)
 
-    def redeem(self, tag: str, verification_id: str, ttl: int, call: bytes = b"") -> bool:
+    def redeem(self, tag: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
         """See `ports.Store.redeem`."""
-        key = keys.redeemed(tag, verification_id)
+        key = keys.redeemed(tag, verification_hash)
         reply = self._run_lasting(Call("redeem", [key], [call, ttl * 1000]))
         if reply[0] != b"ok":
             raise ProofRedeemed
@@ -248,6 +278,14 @@ class RedisStore:
         """See `ports.Store.note_unaddressed`."""
         self._asked([("SET", keys.unaddressed(client), b"1", "EX", UNADDRESSED_SECONDS)])
 
+    def note_unreadable_ip(self) -> None:
+        """See `ports.Store.note_unreadable_ip`."""
+        self._asked([("SET", keys.unreadable_ip(), b"1", "EX", UNADDRESSED_SECONDS)])
+
+    def met_unreadable_ip(self) -> bool:
+        """Tell whether a trusted proxy lately did not write an address."""
+        return bool(self._asked([("EXISTS", keys.unreadable_ip())])[0])
+
     def clients_without_address(self, clients: Iterable[str]) -> set[str]:
         """Return those of *clients* that did not name an end user's address lately."""
         names = list(clients)
@@ -258,11 +296,19 @@ class RedisStore:
 
     def inspect(self) -> Inspection:
         """Return what the server says about itself."""
-        return self.guarded(lambda servers: inspection.inspect(servers, self._replicas))
+        return self.guarded(lambda backend: inspection.inspect(backend, self._replicas))
+
+    def diagnose(self) -> Trouble | None:
+        """Return what keeps the servers from serving, in words; nothing when they are fit."""
+        return diagnose(self._backend, self._replicas)
 
     def check(self) -> bool:
         """See `ports.Store.check`."""
-        return self.guarded(lambda servers: health.check(servers, self._replicas))
+        try:
+            return self.guarded(lambda backend: health.check(backend, self._replicas), READINESS)
+        except UnfitStore:
+            self._outages.failed(READINESS, UnfitStore.__name__)
+            raise
 
     @property
     def _replicas(self) -> int:
@@ -275,7 +321,7 @@ class RedisStore:
 
     def close(self) -> None:
         """Let go of idle connections."""
-        self._servers.close()
+        self._backend.close()
 
     # ── one round trip ──
 
@@ -289,7 +335,7 @@ class RedisStore:
             StoreUnavailable: it may or may not have run; or it has, and a failover may undo it.
         """
         told = self._told([call], lasting=True)
-        if not told.lasts:
+        if not told.replicated:
             raise self._unreplicated()
         (reply,) = told.replies
         return list(reply)
@@ -302,46 +348,67 @@ class RedisStore:
         """
         return self._told(calls).replies
 
-    def _told(self, calls: Sequence[Call], *, lasting: bool = False) -> Told:
-        def trip(_: Servers) -> Told:
-            told = self._scripts.run(*calls, lasting=lasting)
-            return Told([replies.sound(reply) for reply in told.replies], told.lasts)
+    def flush_ledger(self, calls: Sequence[Call]) -> list[list[Any]]:
+        """Run *calls* as `flush` does, for the ledger, which logs an outage and not each failure.
 
-        return self.guarded(trip)
+        Raises:
+            StoreUnavailable: any of them may or may not have run.
+        """
+        return self._told(calls, job=LEDGER).replies
+
+    def _forget_under_way(self) -> None:
+        self._under_way = set()
+
+    def _told(self, calls: Sequence[Call], *, lasting: bool = False, job: str = "") -> PipelineResult:
+        def trip(_: RedisBackend) -> PipelineResult:
+            told = self._scripts.run(*calls, lasting=lasting)
+            return PipelineResult([replies.sound(reply) for reply in told.replies], told.replicated)
+
+        return self.guarded(trip, job)
 
     def _asked(self, commands: Sequence[Command]) -> list[Any]:
-        return self.guarded(lambda servers: servers.trip(commands).sound())
+        return self.guarded(lambda backend: backend.execute(commands).raise_errors())
 
-    def guarded(self, trip: Callable[[Servers], T]) -> T:
-        """Do *trip* with the servers.
+    def guarded(self, trip: Callable[[RedisBackend], T], job: str = "") -> T:
+        """Do *trip* with the servers, for a call of the API or for the background *job*.
 
         Raises:
             StoreUnavailable: it may or may not have been done.
         """
-        began, mark = time.monotonic(), object()
+        began, mark, job = time.monotonic(), object(), job or self._job
         self._under_way.add(mark)
         try:
-            return trip(self._servers)
+            told = trip(self._backend)
         except redis.RedisError as error:
-            self._events.emit("store_error", kind=type(error).__name__)
+            self._note_failure(job, type(error).__name__)
             raise StoreUnavailable from None
+        else:
+            if job:
+                self._outages.succeeded(job)
+            return told
         finally:
             self._under_way.discard(mark)
             # No six digits in a row: they could be taken for a code.
             self._events.emit("round_trip", duration_ms=round((time.monotonic() - began) * 1000, 3))
 
+    def _note_failure(self, job: str, kind: str) -> None:
+        if job:
+            self._outages.failed(job, kind)
+        else:
+            self._events.emit("store_error", kind=kind)
+
     def _unreplicated(self) -> StoreUnavailable:
-        self._events.emit("store_error", kind="NotReplicated")
+        self._note_failure(self._job, "NotReplicated")
         return StoreUnavailable()
 
 
-def _both(slot: PhoneSlot, verification_id: str) -> list[str]:
-    return [keys.row(slot.tag), keys.record(slot.tag, verification_id)]
+def _both(tag: str, verification_hash: str) -> list[str]:
+    return [keys.row(tag), keys.record(tag, verification_hash)]
 
 
-def _slot_call(name: str, slot: PhoneSlot, verification_id: str, rest: Sequence[Argument]) -> Call:
-    head: list[Argument] = [arguments.limits(slot.limits), arguments.requester(slot), verification_id]
-    return Call(name, _both(slot, verification_id), [*head, *rest])
+def _slot_call(name: str, slot: PhoneSlot, verification_hash: str, rest: Sequence[Argument]) -> Call:
+    head: list[Argument] = [arguments.limits(slot.limits), arguments.asking(slot), verification_hash]
+    return Call(name, _both(slot.tag, verification_hash), [*head, *rest])
 
 
 def _settle_call(slot: PhoneSlot, record: SendRecord) -> Call:
@@ -351,14 +418,15 @@ def _settle_call(slot: PhoneSlot, record: SendRecord) -> Call:
         record.route,
         record.wait * 1000,
         record.ttl * 1000,
+        record.provider_code,
     ]
-    return _slot_call("settle", slot, record.verification_id, rest)
+    return _slot_call("settle", slot, record.verification_hash, rest)
 
 
 def _report_call(report: DeliveryReport) -> Call:
     state = replies.STATES[report.delivery]
-    key = keys.record(report.tag, report.verification_id)
-    return Call("report", [key], [report.number, state, report.reason])
+    rest: list[Argument] = [report.verification_hash, report.number, state, report.reason]
+    return Call("report", _both(report.tag, report.verification_hash), rest)
 
 
 def _takes(budgets: Mapping[Budget, int]) -> list[Call]:

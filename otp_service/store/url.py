@@ -19,7 +19,10 @@ class BadRedisUrl(ValueError):
     """A text that names no Redis; it may hold a password, so it is not repeated."""
 
     def __init__(self) -> None:
-        super().__init__("is not an address of a Redis")
+        super().__init__(
+            "is not an address of a Redis, like redis://user:password@host:6379/0; "
+            "@ : / , in user and password are percent-encoded"
+        )
 
 
 class Kind(Enum):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from otp_service.web.blueprint import create_blueprint, install_problems
+from otp_service.web.known_calls import known_calls
 from otp_service.web.mounted import ServiceBlueprint
 from otp_service.web.parts import WebParts
-from otp_service.web.shortcut import Shortcut
 
-__all__ = ["ServiceBlueprint", "Shortcut", "WebParts", "create_blueprint", "install_problems"]
+__all__ = ["ServiceBlueprint", "WebParts", "create_blueprint", "install_problems", "known_calls"]

@@ -135,12 +135,13 @@ class RouteAnswer(BaseModel):
 class ReadyAnswer(Answer):
     """The store takes writes; `degraded` when a route does not do well, which stops no verify.
 
-    Of `warnings` there is one: `store_not_persistent`, a restart of Redis would lose all codes and counters.
+    `warnings`: `store_not_persistent`, a restart of Redis would lose all codes and counters;
+    `wrong_code_alarm`, so many codes were wrong today that browsers are asked for a risk challenge.
     """
 
     status: Literal["ready", "degraded"]
     store: Literal["ok"] = "ok"
-    warnings: list[Literal["store_not_persistent"]]
+    warnings: list[Literal["store_not_persistent", "wrong_code_alarm"]]
     routes: list[RouteAnswer]
 
 
@@ -185,13 +186,18 @@ def page(url: str, ends_at: float, now: float) -> PageAnswer:
     return PageAnswer(url=url, expires_at=utc(math.floor(ends_at)), expires_in=left)
 
 
-def ready(routes: Sequence[dict[str, object]], *, persists: bool) -> ReadyAnswer:
-    """Tell that the store is well, whether it *persists*, and how the *routes* do."""
+def ready(routes: Sequence[dict[str, object]], *, persists: bool, alarm: int) -> ReadyAnswer:
+    """Tell that the store is well and *persists* or not, the level of the *alarm*, and how *routes* do."""
     told = [RouteAnswer.model_validate(route) for route in routes]
+    warnings: list[Literal["store_not_persistent", "wrong_code_alarm"]] = []
+    if not persists:
+        warnings.append("store_not_persistent")
+    if alarm:
+        warnings.append("wrong_code_alarm")
     well = all(route.state == "ok" for route in told)
     return ReadyAnswer(
         status="ready" if well else "degraded",
-        warnings=[] if persists else ["store_not_persistent"],
+        warnings=warnings,
         routes=told,
     )
 
@@ -207,7 +213,7 @@ def _facts(result: Sent) -> dict[str, Any]:
     verification: Verification = result.verification
     resend_at = verification.resend_at
     return {
-        "verification_id": verification.verification_id,
+        "verification_id": result.verification_id,
         "status": verification.status,
         "purpose": verification.purpose,
         "phone_masked": result.phone.masked(),

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from wsgiref.types import WSGIEnvironment
 
 from otp_service.clients import Client
-from otp_service.errors import InternalError, OtpError
+from otp_service.errors import InternalError, OtpError, StoreUnavailable
 from otp_service.ports import Clock, Events
-from otp_service.web import problems, request_id
+from otp_service.web import problems
 
 _TOLD = ("limit", "retry_after", "attempts_left")
 """The members of a problem that say something to an auditor."""
+
+_PROBE = "readyz"
 
 
 @dataclass(slots=True)
@@ -46,17 +48,19 @@ class Record:
             defect(cause, self.endpoint, events)
 
     def ended(self, status: int, events: Events, clock: Clock) -> None:
-        """Record the call."""
-        events.emit(
-            "call",
-            endpoint=self.endpoint,
-            status=status,
-            code=self.code,
-            client=self.client,
+        """Record the call. Of probes that fail with the store, `store_outage` tells once."""
+        facts = {
+            "endpoint": self.endpoint,
+            "status": status,
+            "code": self.code,
+            "client": self.client,
             **self.facts,
-            duration_ms=round((clock.monotonic() - self.began) * 1000, 1),
-            request_id=request_id.current(),
-        )
+            "duration_ms": round((clock.monotonic() - self.began) * 1000, 1),
+        }
+        if self.endpoint == _PROBE and self.code == StoreUnavailable.code:
+            events.emit("readiness_failed", **facts)
+        else:
+            events.emit("call", **facts)
 
 
 class CallNotes:
@@ -89,5 +93,4 @@ def defect(cause: Exception, endpoint: str, events: Events) -> None:
         endpoint=endpoint,
         error=type(cause).__name__,
         origin=problems.origin(cause),
-        request_id=request_id.current(),
     )

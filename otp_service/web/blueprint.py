@@ -13,9 +13,11 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Blueprint, Flask, Response, request
 
+from otp_service import address_probe
 from otp_service.clients import KeyKind
 from otp_service.errors import OtpError
 from otp_service.web import (
+    address_probes,
     audit,
     auth,
     body,
@@ -25,6 +27,7 @@ from otp_service.web import (
     repeats,
     report_intake,
     request_id,
+    request_target,
 )
 from otp_service.web.address import address_of
 from otp_service.web.answers import Answer
@@ -49,8 +52,10 @@ def create_blueprint(parts: WebParts) -> Blueprint:
 def add_addresses(blueprint: Blueprint, parts: WebParts) -> None:
     """Give *blueprint* the whole API."""
     for call in CALLS:
-        _add(blueprint, call.path, call.name, "POST", framed_call(parts, call))
-        if KeyKind.PUBLISHABLE in call.callers:
+        for_pages = KeyKind.PUBLISHABLE in call.callers
+        framed = _framed(parts, call.name, partial(_answer, parts, call), for_pages=for_pages)
+        _add(blueprint, call.path, call.name, "POST", framed)
+        if for_pages:
             name = f"{call.name}_preflight"
             asked = _framed(parts, name, partial(_preflight, parts), quiet=True)
             _add(blueprint, call.path, name, "OPTIONS", asked)
@@ -61,12 +66,13 @@ def add_addresses(blueprint: Blueprint, parts: WebParts) -> None:
     if intake := parts.intake:
         view = _framed(parts, "reports", lambda _: intake.answer(), quiet=True)
         _add(blueprint, report_intake.PATH, "reports", report_intake.METHODS, view)
+    if probe := parts.address_probe:
 
+        def probed(record: Record) -> Response:
+            return address_probes.answer(probe, parts.trust, record.environ, parts.clock.now())
 
-def framed_call(parts: WebParts, call: Call) -> Framed:
-    """Return what answers *call*, with the frame around it."""
-    for_pages = KeyKind.PUBLISHABLE in call.callers
-    return _framed(parts, call.name, partial(_answer, parts, call), for_pages=for_pages)
+        framed = _framed(parts, "address_probe", probed, quiet=True)
+        _add(blueprint, address_probe.PATH, "address_probe", "POST", framed)
 
 
 def _add(blueprint: Blueprint, path: str, name: str, methods: str | Collection[str], framed: Framed) -> None:
@@ -76,7 +82,9 @@ def _add(blueprint: Blueprint, path: str, name: str, methods: str | Collection[s
         return framed(request.environ)
 
     allowed = [methods] if isinstance(methods, str) else list(methods)
-    blueprint.add_url_rule(path, name, view, methods=allowed, provide_automatic_options=False)
+    blueprint.add_url_rule(
+        path, name, view, methods=allowed, provide_automatic_options=False, strict_slashes=True
+    )
 
 
 def _add_hosted_pages(blueprint: Blueprint, parts: WebParts) -> None:
@@ -97,26 +105,36 @@ def install_problems(app: Flask, parts: WebParts) -> None:
     """
 
     def problem(error: Exception) -> Response:
-        return _framed(parts, "none", partial(_raise, error))(request.environ)
+        return _framed(parts, "none", partial(_raise, error), anywhere=True)(request.environ)
 
-    app.url_map.merge_slashes = False  # `//otp/verify` is an unknown address, not a redirect of a POST
+    # Slashes inside a path are no redirect of a POST; those at its start are refused by `request_target`.
+    app.url_map.merge_slashes = False
     app.register_error_handler(Exception, problem)
 
 
 def _framed(
-    parts: WebParts, name: str, view: View, *, quiet: bool = False, for_pages: bool = False
+    parts: WebParts,
+    name: str,
+    view: View,
+    *,
+    quiet: bool = False,
+    for_pages: bool = False,
+    anywhere: bool = False,
 ) -> Framed:
-    """Put the frame around *view*: request id, problem documents, audit.
+    """Put the frame around *view*: request id, exact spelling of the address, problem documents, audit.
 
-    *quiet*: success is no event. *for_pages*: pages of the configured origins may read whatever is answered,
-    problems too. Whose pages they must be is known once the key is; before that, any client's pages may read.
+    *quiet*: success is no event. *anywhere*: the view is for any spelling of any address. *for_pages*: pages
+    of the configured origins may read whatever is answered, problems too. Whose pages they must be is known
+    once the key is; before that, any client's pages may read.
     """
 
     def framed(environ: WSGIEnvironment) -> Response:
-        request_id.begin(environ.get("HTTP_X_REQUEST_ID"))
+        request_id.begin()
         record = Record(name, parts.clock.monotonic(), environ, parts.clients.origins)
         audit.begin(record)
         try:
+            if not anywhere:
+                request_target.check(environ)
             response = view(record)
         except Exception as cause:  # noqa: BLE001 - whatever happens, the caller gets a problem and no more
             error = problems.read(cause)
@@ -141,6 +159,8 @@ def _preflight(parts: WebParts, record: Record) -> Response:
 def _answer(parts: WebParts, call: Call, record: Record) -> Response:
     environ = record.environ
     caller = auth.authenticate(environ.get("HTTP_AUTHORIZATION"), parts.clients)
+    if caller.kind is KeyKind.SECRET:
+        request_id.adopt(environ.get("HTTP_X_REQUEST_ID"))
     record.client = caller.client.id
     record.origins = caller.origins
     auth.admit(caller, call.callers)
@@ -148,11 +168,12 @@ def _answer(parts: WebParts, call: Call, record: Record) -> Response:
         record.server = caller.client
     else:
         auth.admit_origin(caller, environ.get("HTTP_ORIGIN"))
-        caller = replace(caller, address=address_of(environ, parts.trust))
+        caller = replace(caller, address=address_of(environ, parts.trust, parts.on_unreadable_ip))
     told = body.read(environ)
     read = call.body.read(told)
     if call.repeatable:
-        reply = call.view(parts, caller, read, repeats.read(environ.get("HTTP_IDEMPOTENCY_KEY"), told))
+        repeat = repeats.read(environ.get("HTTP_IDEMPOTENCY_KEY"), told, caller.kind)
+        reply = call.view(parts, caller, read, repeat)
     else:
         reply = call.view(parts, caller, read)
     if reply.answer is None:

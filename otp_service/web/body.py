@@ -63,9 +63,12 @@ def read_bytes(environ: WSGIEnvironment, limit: int) -> bytes:
     A chunked body tells no length: of it one byte beyond the limit is read, and no more.
 
     Raises:
+        UnsupportedMediaType: it is compressed.
         PayloadTooLarge: it has more than *limit* bytes.
         InvalidRequest: it ended too early.
     """
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType
     length = get_content_length(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"))
     if length is None and "wsgi.input_terminated" not in environ:
         return b""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from otp_service.clients import Caller
+from otp_service.clients import Caller, KeyKind
 from otp_service.errors import FieldError, Forbidden, InvalidRequest
 from otp_service.repeats import Repeat
 from otp_service.service import Sent
@@ -42,7 +42,9 @@ class Reply:
 
 def request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat | None) -> Reply:
     """Send the code of a new verification, or of a given one once more."""
-    if body.known_phone is not None:
+    if body.known_phone is not None or body.known_device is not None:
+        auth.admit(caller, auth.SERVERS)
+    if body.accepts_challenge is not None:
         auth.admit(caller, auth.SERVERS)
     send = _request if body.verification_id is None else _resend
     sent = send(parts, caller, body, repeat)
@@ -57,6 +59,7 @@ def verify(parts: WebParts, caller: Caller, body: VerifyBody, repeat: Repeat | N
         body.verification_id,
         body.code,
         client_ip=_client_ip(caller, body),
+        is_public=_is_public(caller),
         repeat=repeat,
     )
     return Reply(200, answers.approved(approved), approved.replayed)
@@ -76,13 +79,25 @@ def redeem(parts: WebParts, caller: Caller, body: RedeemBody, repeat: Repeat | N
 
 def status(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
     """Look at a verification."""
-    standing = parts.service.status(caller.client, body.phone, body.verification_id)
+    standing = parts.service.status(
+        caller.client,
+        body.phone,
+        body.verification_id,
+        client_ip=caller.address,
+        is_public=_is_public(caller),
+    )
     return Reply(200, answers.standing(standing, with_sends=caller.kind in auth.SERVERS))
 
 
 def cancel(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
     """End a verification."""
-    parts.service.cancel(caller.client, body.phone, body.verification_id)
+    parts.service.cancel(
+        caller.client,
+        body.phone,
+        body.verification_id,
+        client_ip=caller.address,
+        is_public=_is_public(caller),
+    )
     return Reply(204)
 
 
@@ -102,6 +117,7 @@ def make_page(parts: WebParts, caller: Caller, body: PageBody) -> Reply:
         return_url=body.return_url,
         state=body.state or "",
         locale=body.locale or "",
+        client_ip=_client_ip(caller, body),
     )
     url = page_url(parts, made.page_id)
     return Reply(201, answers.page(url, made.ends_at, parts.clock.now()))
@@ -122,7 +138,10 @@ def _request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat 
         purpose=body.purpose,
         locale=body.locale or "",
         client_ip=_client_ip(caller, body),
+        is_public=_is_public(caller),
         known_phone=body.known_phone or False,
+        accepts_challenge=body.accepts_challenge or False,
+        known_device=body.known_device or False,
         risk_solution=body.risk_solution or "",
         repeat=repeat,
     )
@@ -137,13 +156,16 @@ def _resend(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat |
         body.verification_id or "",
         locale=body.locale or "",
         client_ip=_client_ip(caller, body),
+        is_public=_is_public(caller),
         known_phone=body.known_phone or False,
+        accepts_challenge=body.accepts_challenge or False,
+        known_device=body.known_device or False,
         risk_solution=body.risk_solution or "",
         repeat=repeat,
     )
 
 
-def _client_ip(caller: Caller, body: RequestBody | VerifyBody) -> str | None:
+def _client_ip(caller: Caller, body: RequestBody | VerifyBody | PageBody) -> str | None:
     """Return the end user's address: a browser's own, or what a server says; some servers must say it."""
     if body.client_ip is not None:
         auth.admit(caller, auth.SERVERS)
@@ -152,6 +174,10 @@ def _client_ip(caller: Caller, body: RequestBody | VerifyBody) -> str | None:
     elif caller.client.require_client_ip:
         raise _invalid("/client_ip", "is required for this client")
     return body.client_ip
+
+
+def _is_public(caller: Caller) -> bool:
+    return caller.kind is KeyKind.PUBLISHABLE
 
 
 def _invalid(pointer: str, detail: str) -> InvalidRequest:

@@ -217,8 +217,8 @@ def _parameters() -> Json:
             "name": request_id.HEADER,
             "in": "header",
             # Without a pattern: one of another form breaks no rule, it only goes unheard.
-            "description": "An id of the caller's own for this call; one that does not match "
-            f"`^{request_id.GIVEN.pattern}$` is ignored.",
+            "description": "An id of the caller's own for this call, taken from callers with a secret key; "
+            f"one that does not match `^{request_id.GIVEN.pattern}$` is ignored.",
             "schema": {"type": "string"},
         },
         "IdempotencyKey": {

@@ -24,7 +24,8 @@ def healthz(_: WebParts) -> Response:
 def readyz(parts: WebParts) -> Response:
     """Tell whether calls can be served."""
     persists = parts.store.check()
-    return respond(200, answers.ready(parts.routes(), persists=persists).model_dump_json())
+    told = answers.ready(parts.routes(), persists=persists, alarm=parts.alarm())
+    return respond(200, told.model_dump_json())
 
 
 def openapi_json(_: WebParts) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from otp_service.address_probe import AddressProbe
 from otp_service.clients import Clients
 from otp_service.hosted_pages import HostedPages
 from otp_service.phone import Dialing, dialing
@@ -21,7 +22,9 @@ class WebParts:
     *routes* says how each configured route does: `name` and `state` of each, `ok` or what is wrong with it.
     Without *intake* there is no address that reports can be pushed to. *trust* is for the proxies in front.
     *dialing* lists the countries that the widget offers, the one that is selected at first before the others.
-    *public_url* is where browsers find the API, empty where a call tells.
+    *public_url* is where browsers find the API, empty where a call tells. *alarm* returns the level of the
+    wrong-code alarm. *address_probe* reads what `doctor --url` sends. *on_unreadable_ip* is called when a
+    proxy has written no address into `X-Forwarded-For`.
     """
 
     service: Service
@@ -33,5 +36,8 @@ class WebParts:
     clock: Clock
     intake: ReportIntake | None = None
     trust: Trust = field(default_factory=Trust)
-    dialing: tuple[Dialing, ...] = (dialing("CN"),)
+    dialing: tuple[Dialing, ...] = field(default_factory=lambda: (dialing("CN"),))
     public_url: str = ""
+    alarm: Callable[[], int] = int
+    address_probe: AddressProbe | None = None
+    on_unreadable_ip: Callable[[], object] = int

@@ -2,38 +2,62 @@
 
 These models validate what comes in and describe it in the OpenAPI document; there is no second list.
 A field here is checked for its JSON type, length and characters only: what a phone or a code is, the spine
-knows, and says so by errors of its own.
+knows, and says so by errors of its own. `typed` folds what people type, for every door alike.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from otp_service import typed
 from otp_service.web import field_errors
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 """No control characters: nothing that a person types or a program means holds one."""
 
-_LANGUAGE_TAG = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
+_LOCALE = r"^[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*([.@][A-Za-z0-9.@_-]*)?$"
+"""A language tag, with `_` as well: Java, iOS and POSIX write `zh_CN`. POSIX adds a character set and a
+variant: `zh_CN.UTF-8@pinyin`."""
+
+_TYPED = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"
+"""The same, but for tabs and line ends, which come along when people paste."""
 
 Text = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
+TypedText = Annotated[str, StringConstraints(max_length=typed.MAX_LENGTH, pattern=_TYPED)]
+"""What a person types or pastes. The length counts before anything is folded."""
 
 PhoneField = Annotated[
-    Text,
+    TypedText,
     Field(
-        description="The phone number, in E.164 or any spelling that is usual in the default region.",
+        description="The phone number, in E.164 or any spelling that is usual in the default region. Digits "
+        "of every script are read, and spaces, hyphens and invisible characters left out.",
         examples=["+8613800138000"],
     ),
 ]
 VerificationIdField = Annotated[
-    Text,
-    Field(description="The id that `/otp/request` answered with.", examples=["bXkgdmVyaWZpY2F0aW9u_w"]),
+    TypedText,
+    AfterValidator(typed.fold_id),
+    Field(
+        description="The id that `/otp/request` answered with. White space and invisible characters in it "
+        "are left out.",
+        examples=["bXkgdmVyaWZpY2F0aW9u_w"],
+    ),
+]
+LocaleText = Annotated[
+    str,
+    StringConstraints(max_length=35, pattern=_LOCALE),
+    AfterValidator(lambda text: re.split("[.@]", text)[0]),
 ]
 CodeField = Annotated[
-    Text,
-    Field(description="What the person typed, as text: codes may begin with zeros.", examples=["012345"]),
+    TypedText,
+    Field(
+        description="What the person typed, as text: codes may begin with zeros. Digits of every script and "
+        "letters in either case are read, and spaces, hyphens, dots and invisible characters left out.",
+        examples=["012345"],
+    ),
 ]
 ClientIpField = Annotated[
     Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)] | None,
@@ -78,22 +102,37 @@ class RequestBody(Body):
         ),
     ] = None
     verification_id: Annotated[
-        Text | None,
+        Annotated[TypedText, AfterValidator(typed.fold_id)] | None,
         Field(
             description="Ask for another SMS of this verification, with the same code, instead of a new one.",
         ),
     ] = None
     locale: Annotated[
-        str | None,
-        StringConstraints(max_length=35, pattern=_LANGUAGE_TAG),
+        LocaleText | None,
         Field(description="The language of the SMS, where templates differ in it.", examples=["zh-CN"]),
     ] = None
     client_ip: ClientIpField = None
     known_phone: Annotated[
         bool | None,
         Field(
-            description="The caller vouches for this phone: it may use the part of the daily budgets that is "
-            "kept for known phones. Secret keys only."
+            description="The caller has an account with this phone: it may use the part of the daily budgets "
+            "that is kept for known phones. Secret keys only."
+        ),
+    ] = None
+    known_device: Annotated[
+        bool | None,
+        Field(
+            description="The caller recognises the device or session of this very person, such as by a "
+            "cookie set after an earlier login: the call is trusted, and may use what strangers cannot use "
+            "up. That an account exists is not enough: anybody can start a login. Secret keys only."
+        ),
+    ] = None
+    accepts_challenge: Annotated[
+        bool | None,
+        Field(
+            description="The caller hands a risk challenge to its page and repeats the request with the "
+            "solution. While the alarm for wrong codes is on, it is asked for one as browsers are; without "
+            "this field a secret key is not. Secret keys only."
         ),
     ] = None
     risk_solution: Annotated[
@@ -161,13 +200,13 @@ class PageBody(Body):
         ),
     ] = None
     locale: Annotated[
-        str | None,
-        StringConstraints(max_length=35, pattern=_LANGUAGE_TAG),
+        LocaleText | None,
         Field(
             description="The language of page and SMS. Without it the page speaks the browser's.",
             examples=["zh-CN"],
         ),
     ] = None
+    client_ip: ClientIpField = None
 
 
 class PhoneBody(Body):

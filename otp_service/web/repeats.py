@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 
+from otp_service.clients import KeyKind
 from otp_service.errors import FieldError, InvalidRequest
 from otp_service.repeats import Repeat
 
@@ -18,17 +19,26 @@ REPLAYED = ("Idempotency-Replayed", "true")
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
-def read(header: str | None, body: Mapping[str, object]) -> Repeat | None:
-    """Return what *header* says about a call with *body*, nothing without one.
+MIN_PUBLIC_LENGTH = 16
+"""Characters. A browser's key is known to nobody else only if it is random: `crypto.randomUUID()` has 36."""
+
+
+def read(header: str | None, body: Mapping[str, object], kind: KeyKind) -> Repeat | None:
+    """Return what *header* says about a call with *body* and a key of this *kind*, None without a header.
 
     The same fields in another order are the same payload.
 
     Raises:
-        InvalidRequest: it is no key.
+        InvalidRequest: it is not an idempotency key, or too short for a publishable key.
     """
     if header is None:
         return None
     if not KEY.fullmatch(header):
-        detail = "Idempotency-Key must be 1 to 255 printable ASCII characters"
-        raise InvalidRequest([FieldError(pointer="", detail=detail)])
+        raise _invalid("must be 1 to 255 printable ASCII characters")
+    if kind is KeyKind.PUBLISHABLE and len(header) < MIN_PUBLIC_LENGTH:
+        raise _invalid(f"must have at least {MIN_PUBLIC_LENGTH} characters with a publishable key")
     return Repeat(header, json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _invalid(detail: str) -> InvalidRequest:
+    return InvalidRequest([FieldError(pointer="", detail=f"Idempotency-Key {detail}")])

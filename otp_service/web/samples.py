@@ -43,19 +43,19 @@ def answer(model: type[answers.Answer], status: int) -> dict[str, Any]:
         answers.RedeemedAnswer: answers.redeemed(_proof()),
         answers.PageAnswer: answers.page(_PAGE, _NOW + 600, _NOW),
         answers.HealthAnswer: answers.HealthAnswer(),
-        answers.ReadyAnswer: answers.ready([{"name": "main", "state": "ok"}], persists=True),
+        answers.ReadyAnswer: answers.ready([{"name": "main", "state": "ok"}], persists=True, alarm=0),
     }
     return made[model].model_dump(mode="json")
 
 
 def _approved(sent: Sent) -> Approved:
     verification = sent.verification
-    return Approved(verification.verification_id, verification.purpose, _PHONE, _PROOF, 180)
+    return Approved(_ID, verification.purpose, _PHONE, _PROOF, 180)
 
 
 def _sent(delivery: Delivery) -> Sent:
     verification = Verification(
-        verification_id=_ID,
+        verification_hash="dGFnIG9mIGFuIGlk",
         client="shop",
         purpose="login",
         status=Status.PENDING,
@@ -68,7 +68,7 @@ def _sent(delivery: Delivery) -> Sent:
         sends=(Send(1, delivery, _NOW, "main"),),
         now=_NOW,
     )
-    return Sent(verification, _PHONE)
+    return Sent(_ID, verification, _PHONE)
 
 
 def _proof() -> Proof:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from otp_service.aliyun.codes import CODES, CodeRow, Outcome, Retry, Who, lookup
-from otp_service.aliyun.receipts import RECEIPTS, Delivery, ReceiptRow, lookup_receipt
+from otp_service.aliyun.receipts import RECEIPTS, Delivery, ReceiptRow, lookup_receipt, plain_code
 
 SEED = [
     "OK",
@@ -101,12 +101,38 @@ def test_family_names_the_parameter_in_its_message(code: str, message: str) -> N
         ("MOBILE_NOT_ON_SERVICE", Delivery.UNDELIVERED, Who.NUMBER),
         ("PORT_NOT_REGISTERED", Delivery.UNDELIVERED, Who.OPERATOR),
         ("MK:0012", Delivery.UNDELIVERED, Who.PROVIDER),
+        ("UNDELIV", Delivery.UNDELIVERED, Who.PROVIDER),
+        ("EXPIRED", Delivery.UNDELIVERED, Who.NUMBER),
+        ("REJECTD", Delivery.UNDELIVERED, Who.PROVIDER),
+        ("ACCEPTD", Delivery.WAITING, Who.PROVIDER),
     ],
 )
 def test_receipt_code_is_classified(code: str, delivery: Delivery, who: Who) -> None:
     row = lookup_receipt(code)
 
     assert (row.code, row.delivery, row.who) == (code, delivery, who)
+
+
+def test_receipt_code_is_read_as_aliyun_spells_it_in_its_example() -> None:
+    assert lookup_receipt("SP_UNKNOW_ERROR") == lookup_receipt("SP_UNKNOWN_ERROR")
+    assert plain_code("SP_UNKNOW_ERROR") == "SP_UNKNOWN_ERROR"
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ("MK:0012", "MK:0012"),
+        (" DELIVRD ", "DELIVRD"),
+        (17, "17"),
+        (17.0, "17"),
+        (True, ""),
+        (None, ""),
+        ([], ""),
+    ],
+    ids=str,
+)
+def test_receipt_code_may_be_a_number(told: object, code: str) -> None:
+    assert plain_code(told) == code
 
 
 @pytest.mark.parametrize("row", RECEIPTS.values(), ids=RECEIPTS)

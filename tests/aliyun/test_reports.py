@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.aliyun.receipts import Delivery
-from otp_service.aliyun.reports import BadReports, SmsReport, SmsUp, read_body, read_item
+from otp_service.aliyun.reports import BadReports, SmsReport, SmsUp, describe_item, read_body, read_item
 
 REPORT: dict[str, object] = {
     "phone_number": "13800138000",
@@ -82,6 +82,51 @@ def test_success_decides_and_the_code_says_why(success: object, code: str, deliv
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ({"success": "true"}, (Delivery.DELIVERED, "DELIVERED")),
+        ({"success": " True "}, (Delivery.DELIVERED, "DELIVERED")),
+        ({"success": 1}, (Delivery.DELIVERED, "DELIVERED")),
+        ({"success": "false", "err_code": 17}, (Delivery.UNDELIVERED, "17")),
+        ({"success": 0, "err_code": 17.0}, (Delivery.UNDELIVERED, "17")),
+        ({"success": "0", "err_code": -99}, (Delivery.UNDELIVERED, "-99")),
+        ({"success": False, "err_code": " UNDELIV "}, (Delivery.UNDELIVERED, "UNDELIV")),
+        ({"success": False, "err_code": "SP_UNKNOW_ERROR"}, (Delivery.UNDELIVERED, "SP_UNKNOWN_ERROR")),
+        ({"success": False, "err_code": "ACCEPTD"}, (Delivery.WAITING, "ACCEPTD")),
+        ({"success": None}, (Delivery.DELIVERED, "DELIVERED")),
+        ({"success": None, "err_code": "UNDELIV"}, (Delivery.UNDELIVERED, "UNDELIV")),
+    ],
+    ids=str,
+)
+def test_fields_are_read_whatever_their_type(told: dict[str, object], read: tuple[Delivery, str]) -> None:
+    assert read_item({**REPORT, **told}) == SmsReport("tag.id.1.mac", *read)
+
+
+def test_known_code_decides_where_success_is_missing() -> None:
+    assert read_item(without(REPORT, "success")) == read_item(REPORT)
+
+
+def test_out_id_may_be_a_number() -> None:
+    assert read_item({**REPORT, "out_id": 17}) == SmsReport("17", Delivery.DELIVERED, "DELIVERED")
+
+
+def test_number_beyond_all_bounds_costs_the_other_items_nothing() -> None:
+    body = b'[{"success":true,"out_id":%s},{"success":true}]' % (b"9" * 5000)
+
+    assert [read_item(item) for item in read_body(body)] == [SmsReport("", Delivery.DELIVERED, "")] * 2
+
+
+def test_form_of_an_item_tells_known_fields_and_types_and_no_value() -> None:
+    item = {**REPORT, "success": "maybe", "err_code": 17, "13800138000": 1}
+
+    assert describe_item(item) == [
+        *("phone_number:str", "send_time:str", "report_time:str", "success:str", "err_code:int"),
+        *("err_msg:str", "sms_size:str", "biz_id:str", "out_id:str"),
+    ]
+    assert describe_item(17) == ["int"]
+
+
 def test_report_needs_only_what_says_something() -> None:
     assert read_item({"success": False}) == SmsReport("", Delivery.UNDELIVERED, "")
 
@@ -90,7 +135,7 @@ def test_unknown_fields_change_nothing() -> None:
     assert read_item({**REPORT, "new_field": {"deep": [1]}}) == read_item(REPORT)
 
 
-@pytest.mark.parametrize("code", ["<script>", "a b", "x" * 41, "停机", "A\nB", 17, None])
+@pytest.mark.parametrize("code", ["<script>", "a b", "x" * 41, "停机", "A\nB", True, 1.5, None])
 def test_code_that_has_no_form_of_one_is_left_out(code: object) -> None:
     item = read_item({**REPORT, "success": False, "err_code": code})
 
@@ -110,6 +155,22 @@ def test_reply_tells_who_wrote_what() -> None:
         sent_at=datetime(2026, 11, 23, 8, 9, tzinfo=UTC),
         sign_name="云通信测试",
     )
+
+
+def test_reply_may_hold_numbers_instead_of_texts() -> None:
+    told = {**REPLY, "phone_number": 13800138000, "content": 1, "dest_code": 10690000, "sequence_id": "9"}
+    item = read_item(told)
+
+    assert isinstance(item, SmsUp)
+    assert (item.number, item.content, item.sender) == ("13800138000", "1", "10690000")
+    assert item.sequence_id == "9"
+
+
+def test_reply_keeps_its_spaces() -> None:
+    item = read_item({**REPLY, "content": " T\n"})
+
+    assert isinstance(item, SmsUp)
+    assert item.content == " T\n"
 
 
 def test_reply_without_a_time_has_none() -> None:
@@ -135,12 +196,17 @@ def test_reply_prints_neither_number_nor_text() -> None:
         [],
         {},
         {"phone_number": "13800138000"},
-        {**REPORT, "success": "true"},
-        {**REPORT, "success": None},
+        {**REPORT, "success": "maybe"},
+        {**REPORT, "success": 2},
+        {**REPORT, "success": None, "err_code": "MK:1234"},
+        {**REPORT, "success": []},
+        {**REPORT, "out_id": ["tag.id.1.mac"]},
+        {**REPORT, "out_id": True},
         without(REPLY, "phone_number"),
         {**REPLY, "phone_number": "not a number"},
         {**REPLY, "phone_number": "1" * 21},
-        {**REPLY, "content": 17},
+        {**REPLY, "content": True},
+        {**REPLY, "content": None},
         {**REPLY, "content": "x" * 4097},
     ],
     ids=str,

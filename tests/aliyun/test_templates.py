@@ -32,7 +32,10 @@ BAD_PARAMS = [
     ({}, ParamRule.EVERY_VARIABLE),
     ({"product": "x"}, ParamRule.EVERY_VARIABLE),
     ({"code": 123456}, ParamRule.STRINGS_ONLY),
-    ({"code": None}, ParamRule.STRINGS_ONLY),
+    ({"code": None}, ParamRule.EVERY_VARIABLE),
+    ({"code": True}, ParamRule.STRINGS_ONLY),
+    ({"code": ["123456"]}, ParamRule.STRINGS_ONLY),
+    ({"code": "123456", "n": None}, ParamRule.STRINGS_ONLY),
     ({"code": "123456", "n": 1}, ParamRule.STRINGS_ONLY),
     ({"code": "http://a"}, ParamRule.NO_URL),
     ({"code": ""}, ParamRule.LETTERS_AND_DIGITS),
@@ -53,6 +56,43 @@ def test_bad_params_are_refused_by_their_rule(params: dict[str, object], rule: P
         templates.check_params(("code",), params)
 
     assert caught.value.rule is rule
+
+
+LENIENT = (ParamRule.STRINGS_ONLY, ParamRule.NO_OTHER_KEYS)
+
+
+@pytest.mark.parametrize("params", [{"code": 123456}, {"code": True}, {"code": "1234", "n": None}], ids=str)
+def test_values_that_are_no_texts_pass_where_that_rule_is_waived(params: dict[str, object]) -> None:
+    templates.check_params(("code",), params, waived=LENIENT)
+
+
+@pytest.mark.parametrize(
+    ("params", "rule"),
+    [
+        ({"code": None}, ParamRule.EVERY_VARIABLE),
+        ({"code": {"a": "b"}}, ParamRule.JSON_OBJECT),
+        ({"code": "123456", "n": []}, ParamRule.JSON_OBJECT),
+        ({"code": -123}, ParamRule.LETTERS_AND_DIGITS),
+        ({"code": 1234567}, ParamRule.CODE_LENGTH),
+    ],
+    ids=str,
+)
+def test_other_rules_hold_where_that_of_texts_is_waived(params: dict[str, object], rule: ParamRule) -> None:
+    with pytest.raises(BadParam) as caught:
+        templates.check_params(("code",), params, waived=LENIENT)
+
+    assert caught.value.rule is rule
+
+
+@pytest.mark.parametrize(("value", "text"), [("a", "a"), (1234, "1234"), (True, "true"), (1.5, "1.5")])
+def test_values_are_written_as_json_spells_them(value: object, text: str) -> None:
+    assert templates.param_text(value) == text
+
+
+@pytest.mark.parametrize("text", ['{"code":NaN}', '{"code":Infinity}', '{"code":-Infinity}'])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(BadParam):
+        templates.parse_params(text)
 
 
 def test_error_does_not_tell_the_value() -> None:

@@ -52,7 +52,7 @@ PURPOSES = ("login", "signup")
 class Row:
     """What the store holds of one phone, read from its bytes (see `store/lua/row.lua`)."""
 
-    streak: int = 0
+    consecutive_failures: int = 0
     sends: int = 0
     failures: int = 0
     live: int = 0
@@ -62,8 +62,9 @@ class Row:
     def read(cls, packed: bytes | None) -> Row:
         if not packed:
             return cls()
-        sends, failures, live = packed[16:19]
-        return cls(packed[1], sends, failures, live, known=any(packed[2:6]))
+        untrusted, trusted = packed[1:3]
+        sends, failures, live = packed[13:16]
+        return cls(untrusted + trusted, sends, failures, live, known=any(packed[3:7]))
 
 
 @dataclass
@@ -115,7 +116,11 @@ class Target:
     def record(self, phone: str, verification_id: str) -> bytes:
         """Return the record of a verification as it lies in the store; empty if it is gone."""
         with self.redis.client() as client:
-            return client.get(f"{self.row_key(phone)}:{verification_id}") or b""
+            return client.get(f"{self.row_key(phone)}:{self.hash_of(verification_id)}") or b""
+
+    def hash_of(self, verification_id: str) -> str:
+        """Return what stands for a verification id in the store, in logs and at the provider."""
+        return self.keyring.verification_hash(verification_id)
 
     def log(self) -> str:
         return self.deployment.log.read_text()
@@ -131,11 +136,6 @@ def in_turns(calls: Sequence[Callable[[], Answer]], hands: int = 16) -> list[Ans
     """Make all *calls*, *hands* of them at a time."""
     with ThreadPoolExecutor(hands) as pool:
         return list(pool.map(lambda call: call(), calls))
-
-
-def worker_of(answer: Answer) -> str:
-    """Return what tells the worker process that gave *answer* from the others."""
-    return next(value for name, value in answer.headers.items() if name.lower() == "x-request-id")[:-6]
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def running_target(
                 deployment = stack.enter_context(service)
             deployment.sandbox = sandbox
             keyring = load(directory / "config.toml", {}).keyring()
-            target = Target(deployment, keyring, ahead, History())
+            target = Target(deployment, keyring, ahead, History(hash_of=keyring.verification_hash))
             keys["shop"] = deployment.secrets.secret_key
             target.clients = {
                 client: Recorder(caller(deployment.url, key), target.history, client, target.now)

@@ -43,7 +43,7 @@ def redeemed_in(target: Target, proofs: object) -> int:
     with target.redis.client() as client:
         for proof in proofs:  # type: ignore[attr-defined]
             says = claims(proof)
-            used += client.exists(f"{target.row_key(says['sub'])}:{says['jti']}:redeemed")
+            used += client.exists(f"{target.row_key(says['sub'])}:{target.hash_of(says['jti'])}:redeemed")
     return used
 
 
@@ -77,7 +77,7 @@ def test_a21_a_code_is_good_for_its_own_verification_only(movable_target: Target
 
     assert target.shop.verify(phone, second, old).body["code"] == "wrong_code"
     assert target.shop.verify(phone, first, new).body["code"] == "wrong_code"
-    assert target.row(phone) == Row(streak=2, sends=2, failures=2, live=2)
+    assert target.row(phone) == Row(consecutive_failures=2, sends=2, failures=2, live=2)
     assert target.shop.verify(phone, second, new).body["purpose"] == "signup"
     assert target.shop.verify(phone, first, old).body["purpose"] == "login"
 

@@ -21,11 +21,12 @@ from attacks.target import (
     at_once,
     in_turns,
     new_phone,
-    worker_of,
     wrong_codes,
 )
+from deployment import workers_that_answer
 from history import DAY, HOUR, claims, guesses_by_phone, most_within
 from puzzles import solve
+from sms.doubles import eventually
 
 import otp_service
 from otp_service.web.calls import CALLS
@@ -38,14 +39,14 @@ def test_a01_two_hundred_parallel_guesses_are_evaluated_five_times(target: Targe
     phone = new_phone()
     opened = target.open(phone)
     right = target.code(phone)
+    assert eventually(lambda: len(workers_that_answer(target.deployment)) == 2)
 
     answers = at_once(
         [lambda code=code: target.shop.verify(phone, opened, code) for code in wrong_codes(right, 200)]
     )
 
-    assert len({worker_of(answer) for answer in answers}) == 2
     assert Counter(answer.body["code"] for answer in answers) == {"wrong_code": 5, "attempts_exhausted": 195}
-    assert target.row(phone) == Row(streak=5, sends=1, failures=5)
+    assert target.row(phone) == Row(consecutive_failures=5, sends=1, failures=5)
     assert target.record(phone, opened)[1:4] == b"xd\0"
     assert target.shop.verify(phone, opened, right).body["code"] == "attempts_exhausted"
 
@@ -141,13 +142,14 @@ def siege(movable_target: Target) -> Siege:
     return made
 
 
-def test_a04_a_siege_gets_a_hundred_guesses_and_no_more(siege: Siege) -> None:
-    assert len(siege.guesses) == 100
+def test_a04_a_siege_gets_seventy_guesses_and_no_more(siege: Siege) -> None:
+    """That is the share of untrusted calls; thirty of the hundred are kept for the owner."""
+    assert len(siege.guesses) == 70
     assert most_within(siege.guesses, HOUR) == 10
-    assert most_within(siege.guesses, DAY) == 20
-    assert siege.target.row(siege.phone).streak == 100
-    # It takes the attacker's luck of 1 in 10,000, and seven weeks.
-    assert siege.guesses[-1] - siege.began > 50 * DAY
+    assert most_within(siege.guesses, DAY) == 15
+    assert siege.target.row(siege.phone).consecutive_failures == 70
+    # It takes luck of 1 in 14,000, and five weeks.
+    assert siege.guesses[-1] - siege.began > 36 * DAY
 
 
 def test_a04_a_locked_phone_stays_locked_for_every_purpose_and_client(siege: Siege) -> None:
@@ -173,11 +175,11 @@ def test_a04_a_resend_brings_no_fresh_attempts(movable_target: Target) -> None:
     outcomes = [target.shop.verify(phone, opened, next(guesses)).body["code"] for _ in range(3)]
     target.pass_time(61)
     assert target.shop.resend(phone, opened).status == 201
-    assert target.row(phone) == Row(streak=3, sends=2, failures=3, live=1)
+    assert target.row(phone) == Row(consecutive_failures=3, sends=2, failures=3, live=1)
     outcomes += [target.shop.verify(phone, opened, next(guesses)).body["code"] for _ in range(3)]
 
     assert Counter(outcomes) == {"wrong_code": 5, "attempts_exhausted": 1}
-    assert target.row(phone) == Row(streak=5, sends=2, failures=5)
+    assert target.row(phone) == Row(consecutive_failures=5, sends=2, failures=5)
 
 
 # ── A05: many doors ──
@@ -187,7 +189,7 @@ def test_a05_purposes_and_clients_share_one_count(movable_target: Target) -> Non
     """The most that patience gets out of a day: stop short of each limit, then hoard, and guess at last."""
     target, phone = movable_target, new_phone()
     doors = itertools.cycle(itertools.product(CLIENTS, PURPOSES))
-    plan: tuple[tuple[int, ...], ...] = ((5, 4), (5, 5), (0, 0, 0, 0))
+    plan: tuple[tuple[int, ...], ...] = ((5, 1), (5, 2), (0, 0, 0, 0))
 
     for guesses in plan:
         opened = [open_and_guess(target, phone, next(doors), count) for count in guesses]
@@ -203,11 +205,12 @@ def test_a05_purposes_and_clients_share_one_count(movable_target: Target) -> Non
         "guesses in an hour": most_within(times, HOUR),
         "guesses in a day": most_within(times, DAY),
     }
-    # The windows stand at the door (10 an hour, 20 a day): what has passed it before, four verifications
-    # of five attempts that live at a time, may still be used up. The count in a row is exact.
-    assert figures == {"clients": 3, "SMS in a day": 8, "guesses in an hour": 20, "guesses in a day": 19 + 20}
+    # The windows (untrusted calls: 7 an hour, 14 a day) are looked at when a verification is opened: what was
+    # opened before, four verifications of five attempts at a time, may still be used up. The count in a row
+    # is exact.
+    assert figures == {"clients": 3, "SMS in a day": 8, "guesses in an hour": 20, "guesses in a day": 13 + 20}
     assert {answer.body["limit"] for answer in refused} == {"phone_failures_per_day"}
-    assert target.row(phone) == Row(streak=39, sends=8, failures=39)
+    assert target.row(phone) == Row(consecutive_failures=33, sends=8, failures=33)
 
 
 def open_and_guess(
@@ -242,19 +245,17 @@ def test_a05_what_can_be_imposed_on_a_victim_has_its_price(siege: Siege) -> None
 
     hour, day = imposed["phone_failures_per_hour"], imposed["phone_failures_per_day"]
     slow, lock = imposed["phone_slow_lane"], imposed["phone_locked"]
-    assert (hour["sms"], day["sms"], slow["sms"], lock["sms"]) == (2, 4, 11, 60)
+    assert (hour["sms"], day["sms"], slow["sms"], lock["sms"]) == (2, 3, 8, 42)
     assert hour["hours of waiting"] <= 1
     assert day["hours of waiting"] <= 24
-    assert slow["days"] > 2
-    assert lock["days"] > 50
-    assert lock["sms"] * PRICE_PER_SMS < 3  # Cheap: it is the seven weeks, and the challenge, that guard.
+    assert slow["days"] > 1.9
+    assert lock["days"] >= 36
+    # Cheap: it is the five weeks, and the challenge, that guard. Trusted calls are not touched by any of it.
+    assert lock["sms"] * PRICE_PER_SMS < 2
 
 
-def test_a05_a_bombed_phone_gets_no_sms_of_its_owners_either(movable_target: Target) -> None:
-    """Aliyun's own limits are no higher, so that somebody who spends them spends them for the owner, too.
-
-    From one address it takes longer, since four of the five SMS an hour are the most that it gets.
-    """
+def test_a05_a_bombed_phone_gets_no_untrusted_sms(movable_target: Target) -> None:
+    """Aliyun allows hardly more. The rest is kept for trusted calls: tests/store/test_trust.py."""
     target, walls = movable_target, dict[str, tuple[int, float, int]]()
     phone, began = new_phone(), target.now()
     while "phone_sends_per_day" not in walls:
@@ -265,8 +266,8 @@ def test_a05_a_bombed_phone_gets_no_sms_of_its_owners_either(movable_target: Tar
             target.pass_time(wait)
     refused = {limit: (sms, round(wait / HOUR, 1)) for limit, (sms, _, wait) in walls.items()}
 
-    assert (refused["phone_cooldown"][0], refused["phone_sends_per_hour"][0]) == (1, 5)
-    assert refused["phone_sends_per_day"][0] == 10
+    assert (refused["phone_cooldown"][0], refused["phone_sends_per_hour"][0]) == (1, 4)
+    assert refused["phone_sends_per_day"][0] == 8
     assert refused["phone_sends_per_hour"][1] <= 1
     assert 20 < refused["phone_sends_per_day"][1] <= 24
     assert refused["phone_sends_per_day"][0] * PRICE_PER_SMS < 0.5  # A day's silence costs us half a yuan.
@@ -361,6 +362,6 @@ def test_a15_a_victims_code_survives_what_a_stranger_does_to_the_number(movable_
     target.pass_time(61)
     assert target.shop.request(phone).body["limit"] == "phone_failures_per_hour"
 
-    assert target.row(phone) == Row(streak=10, sends=3, failures=10, live=1)
+    assert target.row(phone) == Row(consecutive_failures=10, sends=3, failures=10, live=1)
     assert target.shop.verify(phone, held, code).status == 200
-    assert target.row(phone).streak == 0
+    assert target.row(phone).consecutive_failures == 0

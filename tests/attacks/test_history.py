@@ -98,7 +98,7 @@ def sent(*messages: Sms) -> Callable[[History], None]:
 
     def change(history: History) -> None:
         history.sms += messages
-        history.calls += [opening(one.at - 0.005, one.verification_id) for one in messages]
+        history.calls += [opening(one.at - 0.005, one.verification_hash) for one in messages]
 
     return change
 

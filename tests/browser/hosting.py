@@ -13,8 +13,9 @@ from urllib.request import Request, urlopen
 import fakes
 from deployment import new_phone
 from flask import Flask, request
+from servers import Server, redis_binary, running
 
-from otp_service.app import Built, build
+from otp_service.app import build
 from otp_service.clients import key_digest
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
@@ -36,7 +37,7 @@ class Hosting:
     url: str
     site: str
     sandbox: SandboxServer
-    built: Built
+    redis: Server
     returned: list[dict[str, str]] = field(default_factory=list)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
@@ -72,10 +73,11 @@ def hosting(**tables: dict[str, Any]) -> Iterator[Hosting]:
     with ExitStack() as stack:
         site = stack.enter_context(LocalServer(_site(returned), 0))
         sandbox = stack.enter_context(start_sandbox(SandboxConfig.default(ACCOUNT)))
-        built = build(_settings(site.url, sandbox.url, tables), events=fakes.FakeEvents())
+        redis = stack.enter_context(running(redis_binary()))
+        built = build(_settings(site.url, sandbox.url, redis.url, tables), events=fakes.FakeEvents())
         stack.callback(built.close)
         service = stack.enter_context(LocalServer(built.app, 0))
-        yield Hosting(service.url, site.url, sandbox, built, returned)
+        yield Hosting(service.url, site.url, sandbox, redis, returned)
 
 
 def _site(returned: list[dict[str, str]]) -> Flask:
@@ -93,12 +95,13 @@ def _site(returned: list[dict[str, str]]) -> Flask:
     return site
 
 
-def _settings(site: str, sandbox: str, tables: dict[str, dict[str, Any]]) -> Any:
+def _settings(site: str, sandbox: str, redis_url: str, tables: dict[str, dict[str, Any]]) -> Any:
     ((access_key_id, access_key_secret),) = ACCOUNT.items()
     client = {
         "secret_key_digests": [key_digest(KEY)],
         "proof_keys": [secrets.token_urlsafe(32)],
         "return_urls": [f"{site}/verified", SHOP_URL],
+        "pages_per_address_per_10_minutes": 1_000,  # all tests come from one address
     }
     raw: dict[str, Any] = {
         "keys": {
@@ -106,7 +109,8 @@ def _settings(site: str, sandbox: str, tables: dict[str, dict[str, Any]]) -> Any
             "tag_key": secrets.token_urlsafe(32),
             "roots": {"a": secrets.token_urlsafe(32)},
         },
-        "redis": {"read_timeout": 5.0},  # a browser that starts takes the machine for itself
+        # A browser that starts takes the machine for itself.
+        "redis": {"url": redis_url, "read_timeout": 5.0},
         "purposes": {"signup": {}},
         "clients": {"web": client},
         "address_limits": {"sends_per_hour": 1000, "sends_per_day": 1000, "phones_per_day": 1000},

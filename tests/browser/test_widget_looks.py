@@ -8,6 +8,7 @@ from typing import Any
 
 import browsing
 import pytest
+from browser.answering import serve_module_for
 from deployment import new_phone
 from playwright.sync_api import Browser, Page, expect
 from shop import Shop, Widget
@@ -80,6 +81,14 @@ COMBINATIONS = [
 ]
 
 
+def is_asked_of_axe(look: str, language: str) -> bool:
+    """Tell whether axe-core could say what it does not say of another combination.
+
+    The dark look changes nothing but colours, and a language changes no colour.
+    """
+    return look != "dark" or language == "English"
+
+
 @pytest.mark.parametrize(("look", "language"), COMBINATIONS)
 def test_every_state_is_accessible_and_nothing_moves(
     browser: Browser, shop: Shop, look: str, language: str
@@ -91,7 +100,7 @@ def test_every_state_is_accessible_and_nothing_moves(
         page.locator("otp-verify:defined").wait_for()
 
         def see(state: str) -> None:
-            found[state] = browsing.complaints(page)
+            found[state] = browsing.complaints(page) if is_asked_of_axe(look, language) else []
             box = page.locator("#below").bounding_box()
             assert box
             places[state] = box["y"]
@@ -282,16 +291,3 @@ def test_country_is_asked_for_only_where_there_is_a_choice(
 
     assert asked.value.post_data_json["phone"] == "+4407400123456"
     assert browsing.complaints(page) == []
-
-
-def serve_module_for(page: Page, countries: list[str]) -> None:
-    """Serve the module of a service that sends to *countries*."""
-    from otp_service.phone import dialing  # noqa: PLC0415
-    from otp_service.web.embed.widget import source  # noqa: PLC0415
-
-    text = source([dialing(country) for country in countries])
-    headers = {"access-control-allow-origin": "*"}
-    page.route(
-        "**/otp/widget.js",
-        lambda route: route.fulfill(content_type="text/javascript", headers=headers, body=text),
-    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from scripted import Scripted, resets, says
+from scripted import Scripted, proof_of, resets, says
 
 from otp_service.client import (
     Approved,
@@ -20,6 +20,7 @@ from otp_service.client import (
 )
 
 PHONE, ID = "+8613800138000", "v" * 22
+PROOF = proof_of(verification_id=ID, phone=PHONE)
 STANDING = {
     "verification_id": ID,
     "status": "pending",
@@ -41,7 +42,7 @@ APPROVED = {
     "verification_id": ID,
     "purpose": "login",
     "phone": PHONE,
-    "proof": "proof-text",
+    "proof": PROOF,
     "proof_expires_in": 180,
 }
 REDEEMED = {
@@ -86,9 +87,9 @@ CALLS: dict[str, tuple[Callable[[OtpClient], object], str, dict[str, str]]] = {
         {"phone": PHONE, "verification_id": ID, "code": "012345", "client_ip": "192.0.2.1"},
     ),
     "redeem": (
-        lambda c: c.redeem("proof-text", purpose="login"),
+        lambda c: c.redeem(PROOF, purpose="login"),
         "/otp/redeem",
-        {"proof": "proof-text", "purpose": "login"},
+        {"proof": PROOF, "purpose": "login"},
     ),
     "status": (
         lambda c: c.status(PHONE, ID),
@@ -172,14 +173,14 @@ def test_a_status_tells_what_became_of_each_sms(service: Scripted, client: OtpCl
 def test_an_approval_holds_the_proof(service: Scripted, client: OtpClient) -> None:
     service.will(ANSWERS["/otp/verify"])
 
-    assert client.verify(PHONE, ID, "012345") == Approved(ID, "login", PHONE, "proof-text", 180)
+    assert client.verify(PHONE, ID, "012345") == Approved(ID, "login", PHONE, PROOF, 180)
 
 
 def test_a_redeemed_proof_tells_what_it_proved(service: Scripted, client: OtpClient) -> None:
     service.will(ANSWERS["/otp/redeem"])
     verified_at = datetime(2026, 11, 23, 8, 7, 59, tzinfo=UTC)
 
-    assert client.redeem("proof-text", purpose="login") == Redeemed(
+    assert client.redeem(PROOF, purpose="login") == Redeemed(
         ID, "shop", "login", PHONE, verified_at, ("sms",)
     )
 
@@ -188,7 +189,7 @@ def test_members_of_a_newer_service_are_passed_over(service: Scripted, client: O
     service.will(says(201, STANDING | {"new": 1}), says(200, APPROVED | {"new": {}}))
 
     assert client.request(PHONE).verification_id == ID
-    assert client.verify(PHONE, ID, "012345").proof == "proof-text"
+    assert client.verify(PHONE, ID, "012345").proof == PROOF
 
 
 @pytest.mark.parametrize(
@@ -210,17 +211,17 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
 ) -> None:
     service.will(says(200, body))
     with pytest.raises(OutcomeUnknown):
-        client.redeem("proof-text", purpose="login")
+        client.redeem(PROOF, purpose="login")
 
     assert len(service.calls) == 1
 
 
 def test_answers_do_not_print_phone_or_proof(service: Scripted, client: OtpClient) -> None:
     service.will(ANSWERS["/otp/verify"], ANSWERS["/otp/redeem"])
-    printed = f"{client.verify(PHONE, ID, '012345')!r} {client.redeem('proof-text', purpose='login')!r}"
+    printed = f"{client.verify(PHONE, ID, '012345')!r} {client.redeem(PROOF, purpose='login')!r}"
 
     assert "00138000" not in printed
-    assert "proof-text" not in printed
+    assert PROOF not in printed
 
 
 def test_connections_are_kept_and_cookies_are_not(service: Scripted, client: OtpClient) -> None:
@@ -260,9 +261,12 @@ def test_a_status_tells_why_an_sms_did_not_arrive(service: Scripted, client: Otp
     assert send.reason == Reason(**reason)
 
 
-def test_a_request_carries_the_solution_of_a_risk_challenge(service: Scripted, client: OtpClient) -> None:
+def test_a_request_carries_what_is_known_of_the_person_and_the_solution_of_a_challenge(
+    service: Scripted, client: OtpClient
+) -> None:
     service.will(ANSWERS["/otp/request"])
-    client.request(PHONE, risk_solution="solved")
+    client.request(PHONE, risk_solution="solved", known_phone=True, known_device=True, accepts_challenge=True)
 
     (call,) = service.calls
     assert call.json["risk_solution"] == "solved"
+    assert [call.json[name] for name in ("known_phone", "known_device", "accepts_challenge")] == [True] * 3

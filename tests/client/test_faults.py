@@ -6,7 +6,7 @@ import socket
 import subprocess
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,13 @@ from otp_service.client import (
     OutcomeUnknown,
     ServiceUnreachable,
     Unauthorized,
+    UnexpectedAnswer,
     otp_client,
 )
 
 SECRET_KEY = "sk_never_shown_anywhere"
-PHONE, ID, CODE, PROOF = "+8613800138000", "v" * 22, "012345", "proof-text"
+PHONE, ID, CODE = "+8613800138000", "v" * 22, "012345"
+PROOF = scripted.proof_of(verification_id=ID, phone=PHONE)
 SECRETS = (SECRET_KEY, "13800138000", CODE, PROOF)
 
 STATUS = {
@@ -196,13 +198,14 @@ def test_nothing_of_the_environment_is_used(
     assert service.calls[0].headers["Authorization"] == f"Bearer {SECRET_KEY}"
 
 
-def test_redirects_are_not_followed(service: Scripted, client: OtpClient) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(service: Scripted, client: OtpClient, status: int) -> None:
     with scripted.serving() as elsewhere:
-        service.will(says(307, Location=f"{elsewhere.url}/otp/verify"))
-        with suppress(OtpServiceError):
+        service.will(says(status, Location=f"{elsewhere.url}/otp/verify"))
+        with pytest.raises(UnexpectedAnswer):
             client.verify(PHONE, ID, CODE)
 
-    assert elsewhere.calls == []
+    assert (elsewhere.calls, elsewhere.gets) == ([], 0)
 
 
 def test_a_service_with_a_foreign_certificate_gets_nothing(
@@ -285,11 +288,42 @@ def test_a_printed_client_shows_its_address_only(client: OtpClient) -> None:
         "https://otp.example.com#x",
         "https://otp.example.com/a b",
         "https://otp.example.com\n",
+        "https://otp.example.com:99999",
+        "https://otp.example.com:0",
+        "https://otp.example.com:-1",
+        "https://otp.example.com:https",
+        "http://::1",
+        "http://::1:8080",
+        "http://2001:db8::7:8080/otp",
+        "http://[::1",
+        "http://[::1]x",
+        "http://[::g]:8080",
+        "http://otp..example.com",
+        "https://otp.example.com\\otp",
+        "https://otp.example.com\\@example.net",
+        f"http://{'a' * 64}.example.com",
     ],
 )
 def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         OtpClient(base_url, SECRET_KEY)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://otp.example.com:65535",
+        "http://[::1]:8080",
+        "http://[2001:db8::7]/otp",
+        "http://192.0.2.1:8080",
+        "http://otp_service:8080",
+        "http://短信.example.com",
+        "http://otp.example.com.",
+    ],
+)
+def test_a_base_url_that_can_be_sent_to_is_taken(base_url: str) -> None:
+    with OtpClient(base_url, SECRET_KEY) as client:
+        assert repr(client) == f"OtpClient({base_url})"
 
 
 @pytest.mark.parametrize("key", ["", "sk a", "sk_a\n", "sk_a\r\nX: y", "sk_ä", "\x00"])

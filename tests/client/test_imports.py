@@ -19,7 +19,7 @@ def loaded() -> set[str]:
 
 @pytest.mark.parametrize(
     "library",
-    ["flask", "werkzeug", "redis", "phonenumbers", "pydantic", "click", "granian"],
+    ["flask", "werkzeug", "redis", "phonenumbers", "pydantic", "click", "gunicorn", "gevent", "cryptography"],
 )
 def test_importing_the_client_does_not_load(library: str, loaded: set[str]) -> None:
     assert library not in loaded
@@ -33,4 +33,5 @@ def test_importing_the_client_loads_little_of_the_service(loaded: set[str]) -> N
         "otp_service.errors",
         "otp_service.keyring",
         "otp_service.proofs",
+        "otp_service.typed",
     }

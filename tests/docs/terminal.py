@@ -73,7 +73,7 @@ class Terminal:
             self._variables.append(command)
             return ""
         done = subprocess.run(
-            ["bash", "-c", "\n".join([*self._variables, command])],
+            ["bash", "-o", "pipefail", "-c", "\n".join([*self._variables, command])],
             cwd=self._directory,
             env=self._environment(),
             input=f"{self._phone}\n",

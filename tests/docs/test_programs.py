@@ -18,12 +18,14 @@ import browsing
 import pytest
 from browsing import Dev
 from deployment import new_phone
-from doc_blocks import Block, running
+from doc_blocks import Block, blocks, running
+from flask import Flask, redirect
 from nodes import ROOT, node
 from playwright.sync_api import Browser, Page, expect
 from shop import Widget
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from otp_service import require_proof
 from otp_service.client import OtpClient
 
 IN_PYTHON = {"README.md": 1, "docs/embedding.md": 2, "docs/webhook.md": 1}
@@ -31,9 +33,9 @@ IN_NODE = {"clients/js/README.md": 2}
 IN_PAGES = {
     ("README.md", "html"): 1,
     ("docs/api.md", "js"): 1,
-    ("docs/embedding.md", "html"): 1,
-    ("docs/embedding.md", "js"): 1,
-    ("docs/embedding.md", "css"): 1,
+    ("docs/embedding.md", "html"): 2,
+    ("docs/embedding.md", "js"): 2,
+    ("docs/embedding.md", "css"): 2,
 }
 
 
@@ -141,6 +143,23 @@ def test_servers_part_takes_the_phone_from_the_proof(dev: Dev, otp: OtpClient) -
     with pytest.raises(PermissionError):
         names["log_in"](form)
     names["otp"].close()
+
+
+def test_view_that_answers_refusals_itself_is_a_view(dev: Dev, otp: OtpClient) -> None:
+    """The decorator stands in the docs alone; it is put before a view of the block before it."""
+    (decorator,) = [
+        block.text for block in blocks("docs/own-flask-app.md") if block.first.startswith("@require_proof")
+    ]
+    app, phone = Flask(__name__), new_phone()
+    names: dict[str, Any] = {"require_proof": require_proof, "redirect": redirect}
+    names["otp"] = SimpleNamespace(redeemer=lambda _: otp.redeem)
+    exec(f"{decorator}\ndef login(phone):\n    return phone\n", names)  # noqa: S102 - as above
+    app.post("/login")(names["login"])
+    form = {"proof": proof_of(otp, dev, phone)}
+    answers = [app.test_client().post("/login", data=form) for _ in range(2)]
+
+    assert answers[0].text == phone
+    assert (answers[1].status_code, answers[1].headers["Location"]) == (302, "/login?again")
 
 
 class Typing(dict[str, Any]):
@@ -268,7 +287,7 @@ def type_phone_and_code(page: Page, dev: Dev, phone: str) -> None:
 def test_form_with_the_widget_sends_a_proof(
     document: str, page: Page, dev: Dev, site: Site, otp: OtpClient
 ) -> None:
-    (html,) = the(document, "html")
+    html = the(document, "html")[0]
     phone = new_phone()
     show(page, dev, site, html)
     type_phone_and_code(page, dev, phone)
@@ -285,7 +304,7 @@ def test_form_with_the_widget_sends_a_proof(
 def test_page_without_a_form_takes_the_proof_from_the_event(
     page: Page, dev: Dev, site: Site, otp: OtpClient
 ) -> None:
-    (html,), (script,) = the("docs/embedding.md", "html"), the("docs/embedding.md", "js")
+    html, script = the("docs/embedding.md", "html")[0], the("docs/embedding.md", "js")[0]
     phone = new_phone()
     show(page, dev, site, html + f"<script>{script}</script>")
     with page.expect_response("**/api/login"):
@@ -297,7 +316,7 @@ def test_page_without_a_form_takes_the_proof_from_the_event(
 
 @pytest.mark.browser
 def test_widget_looks_as_the_style_says(page: Page, dev: Dev, site: Site) -> None:
-    (html,), (style,) = the("docs/embedding.md", "html"), the("docs/embedding.md", "css")
+    html, style = the("docs/embedding.md", "html")[0], the("docs/embedding.md", "css")[0]
     show(page, dev, site, html, style=style)
     button = Widget(page).part("send")
     looks = button.evaluate(
@@ -305,6 +324,34 @@ def test_widget_looks_as_the_style_says(page: Page, dev: Dev, site: Site) -> Non
         " return [s.backgroundColor, s.color, s.borderRadius, s.textTransform]; }"
     )
     assert looks == ["rgb(122, 31, 162)", "rgb(255, 255, 255)", "0px", "uppercase"]
+
+
+@pytest.mark.browser
+def test_page_begins_anew_when_the_login_was_refused(page: Page, dev: Dev, site: Site) -> None:
+    html, script = the("docs/embedding.md", "html")[0], the("docs/embedding.md", "js")[1]
+    show(page, dev, site, html)
+    type_phone_and_code(page, dev, new_phone())
+    page.evaluate(script)
+
+    expect(Widget(page).phone).to_be_visible()
+    assert page.evaluate("new FormData(document.querySelector('form')).has('proof')") is False
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("runs", [True, False], ids=["module", "no module"])
+def test_words_for_old_browsers_show_where_the_module_does_not_run(
+    page: Page, dev: Dev, site: Site, *, runs: bool
+) -> None:
+    """Without the module they show after seconds, so that they do not flash while it loads."""
+    script, html = the("docs/embedding.md", "html")
+    show(page, dev, site, (script if runs else "") + html, style=the("docs/embedding.md", "css")[1])
+    words = page.get_by_text("Your browser is too old")
+    if runs:
+        expect(page.locator("otp-verify:defined").last).to_be_attached()
+        expect(words).to_be_hidden()
+    else:
+        assert words.is_hidden()
+        expect(words).to_be_visible(timeout=browsing.WAIT)
 
 
 @pytest.mark.browser

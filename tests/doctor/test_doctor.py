@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -28,8 +30,8 @@ from otp_service.messages import Template
 from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi
 from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs
-from otp_service.sms.http import HttpDoor
-from otp_service.store.connect import connect
+from otp_service.sms.http import HttpClient
+from otp_service.store.client import client_from_url
 from otp_service.store.store import RedisStore
 
 LOGIN = Template("login", "SMS_100000001")
@@ -252,8 +254,8 @@ OK_TEMPLATE = json.dumps(
 ).encode()
 NUMBER_REFUSED = b'{"Code":"isv.MOBILE_NUMBER_ILLEGAL"}'
 WELL = {
-    "QuerySmsSign": OK_SIGN,
-    "QuerySmsTemplate": OK_TEMPLATE,
+    "GetSmsSign": OK_SIGN,
+    "GetSmsTemplate": OK_TEMPLATE,
     "QuerySendDetails": NUMBER_REFUSED,
     "SendSms": NUMBER_REFUSED,
 }
@@ -266,7 +268,7 @@ def examined(answers: dict[str, bytes], *headers: str) -> list[Finding]:
             keys=[AccessKey("testId", "testSecret")],
             version="2017-05-25",
             endpoint=server.url,
-            door=HttpDoor(max_connections=1),
+            http=HttpClient(max_connections=1),
             clock=RealClock(),
         )
         account = Account(Entrance(api, route="main", key_name="test…"))
@@ -299,19 +301,23 @@ def test_date_that_is_none_says_nothing_about_the_clock(date: str) -> None:
 
 
 RAM = b'{"Code":"isv.RAM_PERMISSION_DENY"}'
+GONE = b'{"Code":"InvalidAction.NotFound"}'
+REPLACED = {"SmsSign", "SmsTemplate"}
+"""What is asked by a Get action, which has replaced a Query action."""
 
 
 @pytest.mark.parametrize(
     ("action", "trouble", "granted"),
     [
-        ("QuerySmsSign", ("sign name", Level.WARN), "dysms:QuerySmsSign"),
-        ("QuerySmsTemplate", ("template", Level.WARN), "dysms:QuerySmsTemplate"),
+        ("SmsSign", ("sign name", Level.WARN), "dysms:GetSmsSign"),
+        ("SmsTemplate", ("template", Level.WARN), "dysms:GetSmsTemplate"),
         ("QuerySendDetails", ("ram", Level.WARN), "dysms:QuerySendDetails"),
         ("SendSms", ("ram", Level.FAIL), "dysms:SendSms"),
     ],
 )
 def test_missing_permission_is_named(action: str, trouble: tuple[str, Level], granted: str) -> None:
-    findings = [f for f in examined({action: RAM}) if f.level is not Level.OK]
+    refused = {f"Get{action}": RAM, f"Query{action}": RAM} if action in REPLACED else {action: RAM}
+    findings = [f for f in examined(refused) if f.level is not Level.OK]
 
     assert [(f.check, f.level) for f in findings] == [trouble]
     assert granted in findings[0].fix
@@ -339,7 +345,7 @@ BUSY = b'{"Code":"Throttling.User"}'
     ids=str,
 )
 def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[str, Level]) -> None:
-    findings = examined({"QuerySmsSign": answer})
+    findings = examined({"GetSmsSign": answer})
 
     assert [(f.check, f.level) for f in findings if f.check != "clock"] == [trouble]
 
@@ -347,7 +353,7 @@ def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[
 @pytest.mark.parametrize("answer", [HTML, BUSY], ids=["a page", "throttled"])
 @pytest.mark.parametrize(
     ("action", "check"),
-    [("QuerySmsTemplate", "template"), ("QuerySendDetails", "ram"), ("SendSms", "sending")],
+    [("GetSmsTemplate", "template"), ("QuerySendDetails", "ram"), ("SendSms", "sending")],
 )
 def test_what_could_not_be_seen_is_called_neither_well_nor_broken(
     action: str, check: str, answer: bytes
@@ -399,7 +405,7 @@ def pnvs_troubles(answer: bytes) -> list[tuple[str, Level, str]]:
             keys=[AccessKey("testId", "testSecret")],
             version="2017-05-25",
             endpoint=server.url,
-            door=HttpDoor(max_connections=1),
+            http=HttpClient(max_connections=1),
             clock=RealClock(),
         )
         entrance = Entrance(api, route="main", key_name="test…", lookup=lookup_pnvs)
@@ -434,17 +440,63 @@ def test_what_an_operator_must_mend_is_told(code: str) -> None:
     assert troubles({"SendSms": f'{{"Code":"{code}"}}'.encode()}) == [("sending", Level.FAIL)]
 
 
-def test_newer_actions_are_asked_where_the_older_ones_are_gone() -> None:
-    gone = b'{"Code":"InvalidAction.NotFound"}'
+@pytest.mark.parametrize("barred", [GONE, RAM], ids=["unknown", "not-permitted"])
+def test_older_actions_are_asked_where_the_newer_ones_are_barred(barred: bytes) -> None:
     answers = {
-        "QuerySmsSign": gone,
-        "GetSmsSign": b'{"Code":"OK","SignStatus":2,"AuditInfo":{"RejectInfo":"why"}}',
-        "QuerySmsTemplate": gone,
-        "GetSmsTemplate": OK_TEMPLATE,
+        "GetSmsSign": barred,
+        "QuerySmsSign": b'{"Code":"OK","SignStatus":2,"Reason":"why"}',
+        "GetSmsTemplate": barred,
+        "QuerySmsTemplate": OK_TEMPLATE,
     }
 
     (finding,) = [f for f in examined(answers) if f.level is not Level.OK]
     assert (finding.check, finding.seen) == ("sign name", "云通信测试 was rejected: why")
+
+
+def test_newer_actions_alone_are_asked_where_they_are_answered() -> None:
+    """The script has no answer to an older one."""
+    rejected = b'{"Code":"OK","SignStatus":2,"AuditInfo":{"RejectInfo":"why"}}'
+
+    (finding,) = [f for f in examined({"GetSmsSign": rejected}) if f.level is not Level.OK]
+    assert (finding.check, finding.seen) == ("sign name", "云通信测试 was rejected: why")
+
+
+def test_policy_of_the_docs_permits_all_that_the_doctor_asks() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "aliyun-setup.md").read_text()
+    permitted = set(re.findall(r"dysms:(\w+)", text))
+
+    assert permitted == set(WELL)
+
+
+def test_right_to_the_newer_action_is_named_where_both_are_barred() -> None:
+    findings = [f for f in examined({"GetSmsSign": RAM, "QuerySmsSign": GONE}) if f.level is not Level.OK]
+
+    assert [(f.check, f.level) for f in findings] == [("sign name", Level.WARN)]
+    assert "dysms:GetSmsSign" in findings[0].fix
+
+
+def test_endpoint_that_knows_neither_action_says_nothing_about_the_sign_name() -> None:
+    findings = [f for f in examined({"GetSmsSign": GONE, "QuerySmsSign": GONE}) if f.level is not Level.OK]
+
+    assert [(f.check, f.level) for f in findings] == [("sign name", Level.WARN)]
+    assert "knows none of the actions" in findings[0].seen
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_for_codes"),
+    [
+        ({"TemplateType": "0"}, True),
+        ({"TemplateType": 1}, False),
+        ({"TemplateType": "3", "IntlType": 2}, True),
+        ({"TemplateType": 3, "IntlType": "0"}, False),
+        ({"TemplateType": 3}, True),
+    ],
+    ids=str,
+)
+def test_template_of_another_kind_is_told(facts: dict[str, object], is_for_codes: bool) -> None:  # noqa: FBT001 - a column
+    template = json.dumps({**json.loads(OK_TEMPLATE), **facts}).encode()
+
+    assert troubles({"GetSmsTemplate": template}) == ([] if is_for_codes else [("template", Level.FAIL)])
 
 
 def test_no_sms_is_ever_sent(practice: Practice) -> None:
@@ -489,7 +541,7 @@ class Silence:
 
 
 def of_redis(url: str, clients: list[str] | None = None) -> list[Finding]:
-    store = RedisStore(connect(url), Silence())
+    store = RedisStore(client_from_url(url), Silence())
     return [f for f in examine_store(store, clients or []) if f.level is not Level.OK]
 
 
@@ -506,7 +558,10 @@ def test_redis_that_evicts_or_forgets_is_told() -> None:
 def test_redis_that_is_not_there_is_told() -> None:
     (finding,) = of_redis(f"redis://127.0.0.1:{closed_port()}/0")
 
-    assert (finding.level, finding.seen) == (Level.FAIL, "does not answer")
+    assert (finding.level, finding.seen) == (
+        Level.FAIL,
+        "names a host and port where nobody listens (connection refused)",
+    )
 
 
 def test_user_that_may_not_run_scripts_is_told() -> None:
@@ -515,16 +570,30 @@ def test_user_that_may_not_run_scripts_is_told() -> None:
             admin.execute_command("ACL SETUSER poor on >secret ~otp:* +@all -@scripting")
         findings = of_redis(f"redis://poor:secret@127.0.0.1:{server.port}/0")
 
-    assert [(f.check, f.seen) for f in findings] == [("redis", "refuses writes or scripts")]
+    assert [(f.check, f.seen) for f in findings] == [
+        ("redis", "does not allow its user to run EVAL (NOPERM)")
+    ]
 
 
 def test_client_that_names_no_address_is_told(practice: Practice) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
-        RedisStore(connect(server.url), Silence()).note_unaddressed("shop")
+        RedisStore(client_from_url(server.url), Silence()).note_unaddressed("shop")
         findings = of_redis(server.url, ["shop", "bank"])
 
     assert [(f.check, f.level) for f in findings] == [("client_ip", Level.WARN)]
     assert findings[0].seen.startswith("shop ")
+
+
+def test_proxy_that_writes_no_address_is_told(practice: Practice) -> None:
+    with running(redis_binary(), "--appendonly", "yes") as server:
+        RedisStore(client_from_url(server.url), Silence()).note_unreadable_ip()
+        findings = of_redis(server.url, ["shop"])
+        with server.client() as client:
+            seconds = client.ttl("otp:unreadable_ip")
+
+    assert [(f.check, f.level) for f in findings] == [("client_ip", Level.WARN)]
+    assert "X-Forwarded-For" in findings[0].seen
+    assert 0 < seconds <= 7 * 86_400
 
 
 # ── the report ──

@@ -80,15 +80,16 @@ class Person:
 
     def hand_in(self, proof: str, headers: dict[str, str] | None = None, **more: str) -> requests.Response:
         """Send what the page sends once there is a proof, with *more* fields than it has."""
+        sent = {"Origin": self.example.url} if headers is None else headers
         if self.example.name == "fastapi":
             return self.browser.post(
-                f"{self.example.url}/api/login", json={"proof": proof, **more}, headers=headers, timeout=30
+                f"{self.example.url}/api/login", json={"proof": proof, **more}, headers=sent, timeout=30
             )
         page = Elements(self.look())
         hidden = {field["name"]: field.get("value", "") for field in page.named("input") if "name" in field}
         action = page.named("form")[0].get("action", "/")
         fields = {**hidden, "name": "Mei", "proof": proof, **more}
-        return self.browser.post(f"{self.example.url}{action}", data=fields, headers=headers, timeout=30)
+        return self.browser.post(f"{self.example.url}{action}", data=fields, headers=sent, timeout=30)
 
     def known_as(self) -> str | None:
         """Return as whose owner the site knows the browser."""

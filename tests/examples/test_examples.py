@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
+import scripted
 from deployment import new_phone
 from nodes import ROOT
+from servers import free_port
 
-from .conftest import EXAMPLES, Example, Person, Start, shown_phone
+from .conftest import EXAMPLES, Example, Person, Start, shown_phone, started
 
 FOLDERS = sorted(path.parent.name for path in (ROOT / "examples").glob("*/README.md"))
-SITE = {"Sec-Fetch-Site": "cross-site"}
+OTHER_SITE = {"Sec-Fetch-Site": "cross-site"}
 
 
 def test_the_holder_of_the_phone_gets_in(person: Person) -> None:
@@ -69,17 +75,104 @@ def test_a_form_of_another_site_gets_nobody_in(person: Person) -> None:
     proof, name = person.verify(), person.example.name
     if name == "django_signup":
         refused = person.hand_in(proof, csrfmiddlewaretoken="x" * 64)
-    elif name == "fastapi":  # a form cannot send JSON, and says what it sends
-        headers = {"Content-Type": "text/plain"}
-        refused = person.browser.post(
-            f"{person.example.url}/api/login", data=f'{{"proof": "{proof}"}}', headers=headers, timeout=30
-        )
     else:
-        refused = person.hand_in(proof, headers=SITE)
+        refused = person.hand_in(proof, headers=OTHER_SITE)
 
-    assert refused.status_code in {403, 422}
+    assert refused.status_code == 403
     assert person.phone not in refused.text
     assert person.hand_in(proof).status_code == 200  # it was not even looked at
+
+
+OTHER_SITES = {
+    "cross-site": OTHER_SITE,
+    "same-site": {"Sec-Fetch-Site": "same-site"},
+    "typed by the person": {"Sec-Fetch-Site": "none"},
+    "cross-site, with our origin": {**OTHER_SITE, "Origin": "OURS"},
+    "another origin": {"Origin": "http://evil.example"},
+    "an origin that begins as ours": {"Origin": "OURS.evil.example"},
+    "null": {"Origin": "null"},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("headers", OTHER_SITES.values(), ids=OTHER_SITES.keys())
+@pytest.mark.parametrize("name", ["flask_login", "express", "fastapi", "plain_html"])
+def test_what_may_come_from_another_site_is_refused(start: Start, name: str, headers: dict[str, str]) -> None:
+    """Django asks for a token instead, whatever the headers say."""
+    person = Person(start(name))
+    sent = {header: value.replace("OURS", person.example.url) for header, value in headers.items()}
+    with person.browser:
+        assert person.hand_in("x.y.z", headers=sent).status_code == 403
+
+
+def test_django_refuses_a_form_without_its_token(start: Start) -> None:
+    person = Person(start("django_signup"))
+    with person.browser:
+        assert person.hand_in("x.y.z", headers={}, csrfmiddlewaretoken="").status_code == 403
+
+
+def test_the_own_page_of_a_browser_that_says_so_is_taken(person: Person) -> None:
+    headers = {"Sec-Fetch-Site": "same-origin"}
+
+    assert person.hand_in(person.verify(), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_json_that_is_not_said_to_be_json_gets_nobody_in(start: Start, content_type: str | None) -> None:
+    """A page of another site can send such a body without a preflight."""
+    person = Person(start("fastapi"))
+    headers = {"Origin": person.example.url} | ({"Content-Type": content_type} if content_type else {})
+    with person.browser:
+        body = json.dumps({"proof": person.verify()}).encode()
+        url = f"{person.example.url}/api/login"
+        refused = person.browser.post(url, data=body, headers=headers, timeout=30)
+
+    assert refused.status_code == 422
+    assert person.phone not in refused.text
+
+
+BAD_LENGTHS = {
+    "none": "",
+    "word": "Content-Length: abc",
+    "negative": "Content-Length: -1",
+    "signed": "Content-Length: +5",
+    "hexadecimal": "Content-Length: 0x5",
+    "Arabic digits": "Content-Length: \u0665",
+    "list": "Content-Length: 5, 5",
+    "twice": "Content-Length: 5\r\nContent-Length: 6",
+    "too long": "Content-Length: 10001",
+    "endless": f"Content-Length: {'9' * 5000}",
+    "shorter than it says": "Content-Length: 50",
+}
+
+
+@pytest.mark.parametrize("header", BAD_LENGTHS.values(), ids=BAD_LENGTHS.keys())
+def test_a_bad_content_length_is_a_400(start: Start, header: str) -> None:
+    """plain_html reads the body itself."""
+    example = start("plain_html")
+    host = example.url.removeprefix("http://")
+    head = f"POST /signup HTTP/1.1\r\nHost: {host}\r\nOrigin: {example.url}\r\n{header}\r\n"
+    with socket.create_connection(("127.0.0.1", int(host.partition(":")[2])), timeout=30) as connection:
+        connection.sendall(head.encode() + b"\r\nproof=x")
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.makefile("rb").readline()
+
+    assert answer.split()[1] == b"400"
+
+
+def test_the_secret_key_follows_no_redirect(tmp_path: Path, start: Start) -> None:
+    """plain_html calls the service without a client."""
+    dev = start("plain_html").dev
+    with scripted.serving() as elsewhere, scripted.serving() as service:
+        service.always = scripted.says(302, Location=f"{elsewhere.url}/otp/redeem")
+        lost = replace(dev, service_url=service.url)
+        with started("plain_html", free_port(), lost, tmp_path) as example:
+            form = {"data": {"proof": "x.y.z"}, "headers": {"Origin": example.url}}
+            refused = requests.post(f"{example.url}/signup", timeout=30, **form)  # type: ignore[arg-type]
+
+    assert refused.status_code == 422
+    assert len(service.calls) == 1
+    assert (elsewhere.calls, elsewhere.gets) == ([], 0)
 
 
 # ── sessions ──
@@ -103,7 +196,9 @@ def test_who_got_in_is_known_again_until_they_leave(guest: Person) -> None:
         guest.hand_in(guest.verify())
         assert guest.known_as() == guest.phone
         if guest.example.name != "fastapi":
-            browser.post(f"{guest.example.url}/logout", data=dict(tokens(browser)), timeout=30)
+            headers = {"Origin": guest.example.url}
+            url = f"{guest.example.url}/logout"
+            browser.post(url, data=dict(tokens(browser)), headers=headers, timeout=30)
             assert guest.known_as() is None
 
 

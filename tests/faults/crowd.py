@@ -38,6 +38,7 @@ class Crowd:
     redeemed: list[SignIn] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.history.hash_of = self.deployment.verification_hash
         self.recorder = Recorder(self.deployment.post, self.history)
         self._stop = threading.Event()
 

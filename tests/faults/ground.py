@@ -10,14 +10,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
 import redis
-from deployment import ACCESS_KEY_SECRET, Answer, Deployment, at_once, new_phone, running_service
+from deployment import ACCESS_KEY_SECRET, Answer, Deployment, at_once, new_phone, running_service, workers
 from faults.keeper import Keeper, kept
 from faults.relay import Relay
 from history import History, Promise, Recorder, Sms, check
@@ -32,6 +31,8 @@ READ_TIMEOUT = 1.0
 
 SOON = 4.0
 """Seconds: connecting and reading may take one each, a busy machine the rest."""
+
+WORKERS = 2
 
 PATIENCE = 20.0
 """Seconds until a service must have recovered; it needs fractions of one, a busy machine more."""
@@ -54,10 +55,12 @@ class Ground:
 
     def begin(self) -> None:
         """Begin a history of its own for the next test."""
-        self.history = History(hidden={*vars(self.service.secrets).values(), ACCESS_KEY_SECRET})
+        hidden = {*vars(self.service.secrets).values(), ACCESS_KEY_SECRET}
+        self.history = History(hash_of=self.service.verification_hash, hidden=hidden)
         self.promise = Promise()
         self.shop = Recorder(self.service.post, self.history)
         self.log_from = self.service.log.stat().st_size if self.service.log.is_file() else 0
+        assert eventually(lambda: len(workers(self.service)) == WORKERS, 10)
         self.workers_before = set(workers(self.service))
 
     def end(self) -> None:
@@ -175,19 +178,6 @@ def standing_on(
 
     with running_service(keeper.server, directory, change=changed, **more) as service:
         yield Ground(service, keeper, relay)
-
-
-def workers(service: Deployment) -> list[int]:
-    """Return the process ids of the workers that serve, the eldest first."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == service.process.pid and fields[0] != "Z":
-                command = (path.parent / "cmdline").read_bytes()
-                if b"resource_tracker" not in command:
-                    found.append((int(fields[19]), int(path.parent.name)))
-    return [pid for _, pid in sorted(found)]
 
 
 def is_ready(service: Deployment) -> bool:

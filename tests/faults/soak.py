@@ -18,9 +18,9 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
-from deployment import Answer, new_phone
+from deployment import Answer, new_phone, workers
 from faults import proxy as treatments
-from faults.ground import Ground, alive, standing_on, workers
+from faults.ground import Ground, alive, standing_on
 from faults.keeper import kept
 from faults.proxy import Proxy, Treat
 from faults.relay import Relay
@@ -37,9 +37,6 @@ LOG = ("--appendonly", "yes", "--appendfsync", "no", "--auto-aof-rewrite-percent
 """A killed server has forgotten nothing that it had answered."""
 
 INBOX = 200_000
-
-CRASH_LOOP = 7.0
-"""Seconds; granian takes a worker that dies within 5.5 of its start for one that can never live."""
 
 COOLDOWN = 61.0
 """Seconds until a resend may be sent; only a soak of some minutes sees many."""
@@ -64,7 +61,6 @@ class Soak:
     eldest: int
     faults: Counter[str] = field(default_factory=Counter)
     resent: int = 0
-    replaced_at: float = -CRASH_LOOP
     unexpected: list[str] = field(default_factory=list)
 
     def run(self, seconds: float) -> tuple[Size, Size]:
@@ -230,18 +226,13 @@ class Soak:
                 time.sleep(0.01)
 
     def worker_killed(self, chance: random.Random) -> None:
-        """Kill the younger worker: the eldest is the one whose memory is watched.
-
-        Not before it has lived for a while: who dies again at once is a crash loop, for which `serve` ends.
-        """
-        time.sleep(max(0.0, self.replaced_at + CRASH_LOOP - time.monotonic()))
+        """Kill the younger worker: the eldest is the one whose memory is watched."""
         self.faults["worker: killed"] += 1
         younger = [pid for pid in workers(self.ground.service) if pid != self.eldest]
         for pid in younger:
             os.kill(pid, signal.SIGKILL)
         if not eventually(lambda: self.has_new_worker(set(younger)), 20):
             self.unexpected.append("a killed worker was not replaced")
-        self.replaced_at = time.monotonic()
 
     def has_new_worker(self, old: set[int]) -> bool:
         time.sleep(0.1)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from deployment import Answer, Deployment, at_once, new_phone, running_service
+from deployment import Answer, Deployment, at_once, new_phone, running_service, workers
 from faults import proxy as treatments
 from faults.proxy import Proxy, Treat
 from servers import Server
@@ -258,19 +258,6 @@ def test_f27_number_that_gets_no_sms_is_told_so_and_keeps_its_slot(at: Bench, co
 # ── F28, F29: the process dies ──
 
 
-def workers(service: Deployment) -> list[int]:
-    """Return the process ids of the workers that serve."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == service.process.pid and fields[0] != "Z":
-                command = (path.parent / "cmdline").read_bytes()
-                if b"resource_tracker" not in command:
-                    found.append(int(path.parent.name))
-    return found
-
-
 def kill_workers(service: Deployment) -> None:
     """Kill every worker as a machine would that runs out of memory, and wait for new ones."""
     old = workers(service)
@@ -294,7 +281,7 @@ def dying_request(at: Bench, phone: str, treat: Treat) -> Iterator[None]:
 
     def ask() -> None:
         with suppress(OSError):
-            at.service.request(phone)
+            asked(at, phone)
 
     at.proxy.treat = treat
     asking = threading.Thread(target=ask)
@@ -304,6 +291,17 @@ def dying_request(at: Bench, phone: str, treat: Treat) -> Iterator[None]:
     kill_workers(at.service)
     yield
     asking.join(10)
+
+
+def asked(at: Bench, phone: str) -> Answer:
+    """Ask for a code under an idempotency key, so that the call can be repeated when its answer was lost."""
+    return at.service.post("/otp/request", {"phone": phone, "purpose": "login"}, Idempotency_Key=f"k{phone}")
+
+
+def told_again(at: Bench, phone: str) -> str:
+    """Return the verification that the lost call led to, once its idempotency key is given up."""
+    assert eventually(lambda: asked(at, phone).status == 202, 20)
+    return str(asked(at, phone).body["verification_id"])
 
 
 def patient(text: str) -> str:
@@ -322,13 +320,15 @@ def test_f28_f29_killed_worker_leaves_everything_accounted_for(
     with bench(redis_server, tmp_path, patient) as at:
         phone, before, others = new_phone(), at.budget(), open_verifications(at)
         with dying_request(at, phone, treat):
-            (opened,) = open_verifications(at) - others
+            (hashed,) = open_verifications(at) - others
             again = at.service.request(phone)
 
             assert (again.status, again.body["code"]) == (429, "cooldown_active")
             assert again.body["retry_after"] <= 60
             assert at.sms(phone) == sms
             assert at.budget() == before + 1
+            opened = told_again(at, phone)
+            assert at.service.verification_hash(opened) == hashed
             if sms:
                 assert at.service.verify(phone, opened, at.service.code(phone)).status == 200
             else:
@@ -336,7 +336,7 @@ def test_f28_f29_killed_worker_leaves_everything_accounted_for(
 
 
 def open_verifications(at: Bench) -> set[str]:
-    """Return the ids of those that are pending, whoever was told them."""
+    """Return the hashes of those that are pending, whoever was told their ids."""
     with at.service.redis.client() as client:
         keys = [key.decode() for key in client.scan_iter("otp:{*}:*") if client.get(key)[1:2] == b"p"]
     return {key.rpartition(":")[2] for key in keys}

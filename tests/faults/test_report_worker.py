@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -356,7 +357,10 @@ def test_deliveries_stand_on_a_page_of_its_own(service: Deployment) -> None:
 
     def is_told() -> bool:
         text = exchange("GET", f"http://127.0.0.1:{port}/metrics", None, {}).text
-        return 'otp_service_deliveries_total{delivery="delivered",route="main"} 3.0' in text
+        reads = re.search(r'otp_service_queue_reads_total\{queue="SmsReport",result="ok"} (\d+)', text)
+        failures = 'otp_service_queue_reads_total{queue="SmsUp",result="failed"} 0.0' in text
+        booked = 'otp_service_deliveries_total{delivery="delivered",route="main"} 3.0' in text
+        return booked and failures and reads is not None and int(reads[1]) > 0
 
     with working(service, extra=f"[metrics]\nreports_port = {port}\n") as worker:
         assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 3, DEADLINE)

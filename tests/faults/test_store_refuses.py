@@ -21,7 +21,7 @@ from servers import free_port, redis_binary, running
 from sms.doubles import eventually
 
 from otp_service.errors import StoreUnavailable
-from otp_service.store.connect import connect
+from otp_service.store.client import client_from_url
 from otp_service.store.store import RedisStore
 
 
@@ -278,7 +278,11 @@ def test_f15_password_that_is_changed_under_load_costs_503s_only(known_ground: G
 
 
 def test_f15_noauth_is_a_store_that_is_not_available() -> None:
-    with running(redis_binary()) as server, server.client() as operator, connect(server.url) as client:
+    with (
+        running(redis_binary()) as server,
+        server.client() as operator,
+        client_from_url(server.url) as client,
+    ):
         operator.config_set("requirepass", PASSWORD)
         with pytest.raises(StoreUnavailable):
             RedisStore(client, FakeEvents()).check()

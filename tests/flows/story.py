@@ -50,11 +50,11 @@ class Story:
         self.runner.ahead += int(seconds * 1000)
 
     def resend(self, phone: str, sent: Sent) -> Sent:
-        vid = sent.verification.verification_id
+        vid = sent.verification_id
         return self.service.resend(SHOP, phone, vid, client_ip="203.0.113.7")
 
     def status(self, phone: str, sent: Sent) -> Sent:
-        return self.service.status(SHOP, phone, sent.verification.verification_id)
+        return self.service.status(SHOP, phone, sent.verification_id)
 
     def request(self, phone: str) -> Sent:
         return self.service.request(SHOP, phone, purpose="login", client_ip="203.0.113.7")

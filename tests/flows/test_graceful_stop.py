@@ -14,8 +14,7 @@ from pathlib import Path
 import fakes
 import pytest
 import servers
-from attacks.target import worker_of
-from deployment import Answer, Deployment, at_once, new_phone, running_service
+from deployment import Answer, Deployment, at_once, new_phone, running_service, workers_that_answer
 from faults.proxy import Exchange, Proxy
 from servers import Server
 from sms.doubles import eventually
@@ -23,7 +22,7 @@ from sms.wire import response
 
 from otp_service import settings
 from otp_service.ports import PhoneSlot
-from otp_service.store.connect import connect
+from otp_service.store.client import client_from_url
 from otp_service.store.store import RedisStore
 from otp_service.verification import Delivery
 
@@ -58,13 +57,8 @@ def behind_a_slow_provider(redis: Server, directory: Path) -> Iterator[tuple[Dep
     with Proxy() as proxy, running_service(redis, directory, sandbox_url=proxy.url) as service:
         proxy.target = service.sandbox.port
         proxy.treat = slow
-        assert eventually(lambda: both_answer(service), BOUND)
+        assert eventually(lambda: len(workers_that_answer(service)) == 2, BOUND)  # none still starts
         yield service, proxy
-
-
-def both_answer(service: Deployment) -> bool:
-    """Tell whether some calls in a row are answered by both worker processes, so that none still starts."""
-    return len({worker_of(service.get("/readyz")) for _ in range(6)}) == 2
 
 
 def how_it_was_booked(
@@ -72,12 +66,12 @@ def how_it_was_booked(
 ) -> Counter[Delivery]:
     """Return what Redis knows of every send."""
     loaded = settings.load(directory / "config.toml", {})
-    store, keyring = RedisStore(connect(redis.url), fakes.FakeEvents()), loaded.keyring()
+    store, keyring = RedisStore(client_from_url(redis.url), fakes.FakeEvents()), loaded.keyring()
     booked: Counter[Delivery] = Counter()
     for phone, answer in zip(phones, answers, strict=True):
         if answer.status in (201, 202):
             slot = PhoneSlot(keyring.phone_tag(phone), loaded.phone_limits())
-            found = store.read(slot, "shop", answer.body["verification_id"])
+            found = store.read(slot, "shop", keyring.verification_hash(answer.body["verification_id"]))
             booked.update(send.delivery for send in found.sends)
     return booked
 

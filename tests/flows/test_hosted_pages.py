@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -31,14 +32,18 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 class Visitor:
-    """A browser on one page."""
+    """A browser on one page; without a *url* a new one is made."""
 
-    def __init__(self, service: Deployment, state: str = "s1") -> None:
+    def __init__(self, service: Deployment, state: str = "s1", url: str = "") -> None:
+        self.url = url or self._new_page(service, state)
+        self.cookie = ""
+
+    @staticmethod
+    def _new_page(service: Deployment, state: str) -> str:
         body = {"purpose": "login", "return_url": RETURN_URL, "state": state}
         url = service.post("/otp/pages", body).body["url"]
         assert url.startswith(f"{PUBLIC_URL}/otp/pages/")
-        self.url = service.url + urlsplit(url).path.removeprefix("/behind/a/proxy")
-        self.cookie = ""
+        return service.url + urlsplit(url).path.removeprefix("/behind/a/proxy")
 
     def open(self) -> Answer:
         answer = exchange("GET", self.url, None, {"Cookie": self.cookie} if self.cookie else {})
@@ -70,10 +75,14 @@ def test_many_clicks_at_once_send_one_sms_and_use_one_attempt(service: Deploymen
 
 
 def test_of_many_browsers_at_once_one_gets_the_page(service: Deployment) -> None:
-    visitor = Visitor(service)
-    answers = at_once([lambda: exchange("GET", visitor.url, None, {})] * 8)
+    first = Visitor(service)
+    visitors = [first, *(Visitor(service, url=first.url) for _ in range(7))]
+    phones = [new_phone() for _ in visitors]
+    forms = [visitor.form("phone", phone=phone) for visitor, phone in zip(visitors, phones, strict=True)]
+    at_once([partial(visitor.post, form) for visitor, form in zip(visitors, forms, strict=True)])
 
-    assert sorted(answer.status for answer in answers) == [200] + [403] * 7
+    assert sorted(visitor.open().status for visitor in visitors) == [200] + [403] * 7
+    assert sum(len(service.inbox(phone)) for phone in phones) == 1
 
 
 def test_nothing_readable_is_left_behind(service: Deployment) -> None:
@@ -96,6 +105,7 @@ def test_nothing_readable_is_left_behind(service: Deployment) -> None:
     for secret in (
         phone[3:],
         done.fields["proof"],
+        redeemed.body["verification_id"],
         "a-state-to-look-for",
         "shop.example",
         page_id,
@@ -106,11 +116,11 @@ def test_nothing_readable_is_left_behind(service: Deployment) -> None:
 
 def test_client_that_makes_too_many_pages_is_told_to_wait(service: Deployment) -> None:
     body = {"purpose": "login", "return_url": RETURN_URL}
-    answers = [service.post("/otp/pages", body) for _ in range(25)]
+    answers = [service.post("/otp/pages", body) for _ in range(205)]
     refused = [answer for answer in answers if answer.status != 201]
 
     assert len(refused) >= 5
     assert {(a.status, a.body["code"], a.body["limit"]) for a in refused} == {
-        (429, "limit_reached", "client_pages_per_10_minutes")
+        (429, "limit_reached", "client_new_pages_per_10_minutes")
     }
     assert 0 < int(refused[-1].headers["retry-after"]) <= 600

@@ -6,16 +6,18 @@ import configparser
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
-from doc_blocks import NOT_RUN, ROOT, Block, blocks, documents, running
+from doc_blocks import NOT_RUN, ROOT, RUN_BY, Block, blocks, documents, running
 
 from otp_service.settings import Settings
 
 ALL = [block for document in documents() for block in blocks(document)]
 DATA = {"json", "toml", "ini", "http"}
-PROGRAMS = {"sh", "python", "js", "html", "css", "nginx"}
+PROGRAMS = {"sh", "python", "js", "html", "css", "redis", "console", "headers"}
+PROGRAMS |= {"nginx", "haproxy", "caddyfile", "yaml"}
 
 
 def named(block: Block) -> str:
@@ -79,27 +81,44 @@ def test_http_can_be_read(block: Block) -> None:
 
 
 def test_every_block_is_data_a_program_or_a_picture() -> None:
-    assert {block.language for block in ALL} <= DATA | PROGRAMS | {""}
+    """And nothing without a language: what has none is what nobody looks at."""
+    assert {block.language for block in ALL} <= DATA | PROGRAMS | {"text"}
 
 
-def test_every_reason_is_of_a_block_that_exists() -> None:
-    stale = [
-        (document, begins)
-        for document, begins in NOT_RUN
-        if not any(block.document == document and block.first.startswith(begins) for block in ALL)
+@pytest.mark.parametrize("block", running("text"), ids=named)
+def test_text_is_a_picture_a_tree_or_a_formula(block: Block) -> None:
+    assert (
+        set("│├└─") & set(block.text) or block.first == "otp_service/" or block.first.startswith("bytes = ")
+    )
+
+
+@pytest.mark.parametrize(("document", "begins"), RUN_BY | NOT_RUN)
+def test_exception_is_of_one_block_that_exists(document: str, begins: str) -> None:
+    assert len([block for block in ALL if block.document == document and block.first.startswith(begins)]) == 1
+
+
+@pytest.mark.parametrize("test", sorted(set(RUN_BY.values())))
+def test_test_that_is_said_to_run_a_block_exists_and_reads_the_docs(test: str) -> None:
+    path, _, name = test.partition("::")
+    text = (ROOT / path).read_text("utf-8")
+    documents_of_it = {Path(document).name for (document, _), by in RUN_BY.items() if by == test}
+
+    assert f"def {name}(" in text
+    assert all(document in text or "documents()" in text for document in documents_of_it)
+
+
+def test_what_cannot_be_run_is_known_one_by_one() -> None:
+    """A new block is run; only what is listed here is not."""
+    assert sorted(NOT_RUN) == [
+        ("docs/operations.md", "# Traefik's"),
+        ("docs/risk-challenge.md", '<script type="module">'),
     ]
-    assert stale == []
+    packages = json.loads((ROOT / "tests" / "sdks" / "package.json").read_text())["dependencies"]
+    assert "altcha" not in packages, "its widget can be tried"
 
 
-@pytest.mark.parametrize("why", sorted(set(NOT_RUN.values())))
-def test_a_reason_that_names_a_test_names_one_that_exists(why: str) -> None:
-    for word in why.split():
-        if word.startswith("tests/"):
-            assert (ROOT / word).exists()
-
-
-def test_no_program_hides_in_a_block_without_a_language() -> None:
-    """What stands there is drawn or printed: it begins with what no command begins with."""
-    hidden = ("curl ", "make ", "pip ", "npm ", "import ", "from ", "otp-service ", "const ", "{")
-
-    assert [named(block) for block in ALL if not block.language and block.first.startswith(hidden)] == []
+def test_output_is_a_command_and_what_it_prints() -> None:
+    """`tests/docs/test_outputs.py` runs each of them, and has a story for each command."""
+    assert [
+        named(block) for block in running("console") if not block.first.startswith("$ otp-service ")
+    ] == []

@@ -11,6 +11,7 @@ import pytest
 from house_sources import ROOT, SOURCES
 from public_api import COMMANDS, ERROR_CODES, ROUTES
 from pydantic import BaseModel
+from simulation.test_besieged import FIGURES, TAKEOVER_BEFORE
 
 from otp_service.settings import Settings
 
@@ -113,6 +114,31 @@ WORDS = [
 @pytest.mark.parametrize("word", WORDS)
 def test_every_word_of_the_house_stands_in_the_glossary(word: str) -> None:
     assert re.search(rf"\b{word}\b", doc("docs/glossary.md"), re.IGNORECASE)
+
+
+# ── figures ──
+
+UNITS = {"": 1, "s": 1, "min": 60, "yuan": 1}
+
+
+def number_of(cell: str) -> float:
+    """Return what a cell such as `51 min` says, times in seconds."""
+    number, _, unit = cell.partition(" ")
+    return float(number) * UNITS[unit]
+
+
+def test_figures_of_besieged_phones_are_those_that_the_simulation_finds() -> None:
+    table = doc("docs/security.md").split("| the attacker |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| ([^|-]+) \| (.+) \|$", table, re.MULTILINE)
+
+    found = {story: tuple(number_of(cell) for cell in cells.split(" | ")) for story, cells in rows}
+    assert found == FIGURES
+
+
+def test_takeovers_without_shares_are_those_that_the_simulation_compares_with() -> None:
+    (before,) = re.findall(r"the takeover chance was (\S+) and (\S+) a year", doc("docs/security.md"))
+
+    assert [float(chance) for chance in before] == [TAKEOVER_BEFORE[False], TAKEOVER_BEFORE[True]]
 
 
 # ── events ──

@@ -66,7 +66,9 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
 
 def test_the_routes_are_these() -> None:
     app = Flask(__name__, static_folder=None)
-    app.register_blueprint(create_blueprint(cast("WebParts", SimpleNamespace(intake=object()))))
+    app.register_blueprint(
+        create_blueprint(cast("WebParts", SimpleNamespace(intake=object(), address_probe=object())))
+    )
 
     assert sorted(
         f"{method} {rule.rule}"

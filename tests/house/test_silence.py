@@ -28,10 +28,15 @@ class Traces:
     codes: set[str] = field(default_factory=set)
     phones: set[str] = field(default_factory=set)
     proofs: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    provider: str = ""
+    """What the provider was sent."""
     secrets: set[str] = field(default_factory=set)
 
     def keep(self, answer: Answer) -> Answer:
         self.answers.append(answer.text + repr(answer.headers))
+        if isinstance(answer.body, dict) and "verification_id" in answer.body:
+            self.ids.add(answer.body["verification_id"])
         return answer
 
 
@@ -52,12 +57,14 @@ def traces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         found.secrets = {*vars(service.secrets).values(), ACCESS_KEY_SECRET}
         good_flow(service, found)
         wrong_flow(service, found)
+        repeated_flow(service, found)
         last = open_one(service, found)
         for phone in UNKNOWN + REFUSED:  # the refusals come last: some of them pause the route
             found.phones.add(phone)
             found.keep(service.request(phone, client_ip=CLIENT_IP))
             found.codes |= {message["code"] for message in service.inbox(phone)}
         bad_input(service, found)
+        found.provider = service.inboxes()
         found.store = everything_in(redis_server)
         store_down(service, redis_server, found, last)
         time.sleep(0.2)
@@ -79,6 +86,23 @@ def good_flow(service: Deployment, found: Traces) -> None:
     assert service.post("/otp/redeem", {"proof": proof, "purpose": "login"}).status == 200
     found.keep(service.post("/otp/redeem", {"proof": proof, "purpose": "login"}))
     found.keep(service.verify(phone, vid, code))
+
+
+def repeated_flow(service: Deployment, found: Traces) -> None:
+    """Each call under an idempotency key, twice: what is kept for that holds no id either."""
+    phone = new_phone()
+    found.phones.add(phone)
+    key = {"Idempotency_Key": "0b36ee45-7b7a-4f5d-9c3e-000000000001"}
+    body = {"phone": phone, "purpose": "login"}
+    vid = [found.keep(service.post("/otp/request", body, **key)) for _ in range(2)][-1].body[
+        "verification_id"
+    ]
+    held = {"phone": phone, "verification_id": vid}
+    found.codes.add(service.code(phone))
+    found.keep(service.post("/otp/request", held, **key))
+    found.keep(service.post("/otp/status", held))
+    service.post("/otp/verify", {**held, "code": service.code(phone)}, **key)
+    found.keep(service.post("/otp/cancel", held))
 
 
 def wrong_flow(service: Deployment, found: Traces) -> None:
@@ -168,6 +192,17 @@ def test_no_secret_is_left_behind(traces: Traces, place: str) -> None:
     assert [proof for proof in traces.proofs if proof in text] == []
     assert [secret[:4] for secret in traces.secrets if secret in text] == []
     assert CLIENT_IP not in text
+
+
+@pytest.mark.parametrize("place", ["log", "store", "commands", "provider"])
+def test_a36_no_verification_id_is_left_behind(traces: Traces, place: str) -> None:
+    """Whoever holds an id can use the verification: only those who asked for the code are told it."""
+    left = getattr(traces, place)
+    text = left.decode("latin-1") if isinstance(left, bytes) else left
+
+    assert len(text) > 1_000, f"nothing to search in {place}"
+    assert len(traces.ids) > 3
+    assert [known for known in traces.ids if known in text] == []
 
 
 def test_the_log_tells_what_happened(traces: Traces) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import scripted
-from client.test_calls import ANSWERS, APPROVED, REDEEMED, STANDING
+from client.test_calls import ANSWERS, APPROVED, PROOF, REDEEMED, STANDING
 from nodes import ROOT, make_call, make_calls, node
 from scripted import Scripted, resets, says
 
@@ -28,8 +28,22 @@ SENT = {
     "attemptsLeft": 5,
     "delivery": "accepted",
 }
-ALL_SAID = {"locale": "en", "clientIp": "192.0.2.1", "riskSolution": "solved"}
-AS_SENT = {"locale": "en", "client_ip": "192.0.2.1", "risk_solution": "solved"}
+ALL_SAID = {
+    "locale": "en",
+    "clientIp": "192.0.2.1",
+    "riskSolution": "solved",
+    "knownPhone": True,
+    "knownDevice": True,
+    "acceptsChallenge": True,
+}
+AS_SENT = {
+    "locale": "en",
+    "client_ip": "192.0.2.1",
+    "risk_solution": "solved",
+    "known_phone": True,
+    "known_device": True,
+    "accepts_challenge": True,
+}
 
 CALLS: dict[str, tuple[list[Any], str, dict[str, object]]] = {
     "request": (["request", PHONE], "/otp/request", {"phone": PHONE}),
@@ -60,14 +74,14 @@ CALLS: dict[str, tuple[list[Any], str, dict[str, object]]] = {
         {"phone": PHONE, "verification_id": ID, "code": "012345", "client_ip": "192.0.2.1"},
     ),
     "redeem": (
-        ["redeem", "proof-text", {"purpose": "login"}],
+        ["redeem", PROOF, {"purpose": "login"}],
         "/otp/redeem",
-        {"proof": "proof-text", "purpose": "login"},
+        {"proof": PROOF, "purpose": "login"},
     ),
     "redeem, all said": (
-        ["redeem", "proof-text", {"purpose": "login", "allowTest": True}],
+        ["redeem", PROOF, {"purpose": "login", "allowTest": True}],
         "/otp/redeem",
-        {"proof": "proof-text", "purpose": "login", "allow_test": True},
+        {"proof": PROOF, "purpose": "login", "allow_test": True},
     ),
     "status": (["status", PHONE, ID], "/otp/status", {"phone": PHONE, "verification_id": ID}),
     "cancel": (["cancel", PHONE, ID], "/otp/cancel", {"phone": PHONE, "verification_id": ID}),
@@ -120,7 +134,7 @@ def test_answers_are_told_in_full(service: Scripted) -> None:
         ["request", PHONE],
         ["resend", PHONE, ID],
         ["verify", PHONE, ID, "012345"],
-        ["redeem", "proof-text", {"purpose": "login"}],
+        ["redeem", PROOF, {"purpose": "login"}],
         ["status", PHONE, ID],
         ["cancel", PHONE, ID],
     )
@@ -132,7 +146,7 @@ def test_answers_are_told_in_full(service: Scripted) -> None:
         "verificationId": ID,
         "purpose": "login",
         "phone": PHONE,
-        "proof": "proof-text",
+        "proof": PROOF,
         "proofExpiresIn": 180,
     }
     assert redeemed == {
@@ -150,13 +164,11 @@ def test_answers_are_told_in_full(service: Scripted) -> None:
 
 def test_neither_answers_nor_the_client_show_a_secret(service: Scripted) -> None:
     service.will(ANSWERS["/otp/verify"], ANSWERS["/otp/redeem"])
-    made = make_calls(
-        service.url, ["verify", PHONE, ID, "012345"], ["redeem", "proof-text", {"purpose": "login"}]
-    )
+    made = make_calls(service.url, ["verify", PHONE, ID, "012345"], ["redeem", PROOF, {"purpose": "login"}])
     shown = "".join([made["client"], *(result["shown"] for result in made["results"])])
 
     assert "verificationId" in shown
-    for secret in ("00138000", "proof-text", "sk_never"):
+    for secret in ("00138000", PROOF, "sk_never"):
         assert secret not in shown
 
 
@@ -175,7 +187,7 @@ def test_neither_answers_nor_the_client_show_a_secret(service: Scripted) -> None
 )
 def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(service: Scripted, body: object) -> None:
     service.will(says(200, body))
-    result = make_call(service.url, "redeem", "proof-text", {"purpose": "login"})
+    result = make_call(service.url, "redeem", PROOF, {"purpose": "login"})
 
     assert result["error"]["name"] == "OutcomeUnknown"
     assert "00138000" not in result["shown"]
@@ -212,6 +224,15 @@ def test_a_mistake_of_the_caller_sends_nothing(service: Scripted, call: list[Any
         ("ftp://otp.example.com", "sk_x"),
         ("https://user:word@otp.example.com", "sk_x"),
         ("https://otp.example.com?x=1", "sk_x"),
+        ("https://otp.example.com:99999", "sk_x"),
+        ("https://otp.example.com:0", "sk_x"),
+        ("http://::1:8080", "sk_x"),
+        ("http://[::g]:8080", "sk_x"),
+        (f"http://{'a' * 64}.example.com", "sk_x"),
+        ("https://otp..example.com", "sk_x"),
+        ("https://.example.com", "sk_x"),
+        ("https://otp.example.com\\otp", "sk_x"),
+        ("https://otp.example.com\\.example.net", "sk_x"),
         ("https://otp.example.com", "sk x"),
         ("https://otp.example.com", "sk_x\r\nX: y"),
         ("https://otp.example.com", ""),
@@ -224,6 +245,13 @@ def test_a_client_that_cannot_work_is_not_made(url: str, key: str) -> None:
     assert not key or key not in str(failure.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://otp.example.com.", "http://[::1]:8080", "http://192.0.2.1:65535/otp"]
+)
+def test_a_client_with_an_address_that_can_be_sent_to_is_made(url: str) -> None:
+    assert make_calls(url, key="sk_x")["results"] == []
+
+
 def test_the_client_runs_alone() -> None:
     """No dependency, and nothing of Node.js beyond version 18."""
     manifest = json.loads((ROOT / "clients" / "js" / "package.json").read_text())
@@ -232,10 +260,12 @@ def test_the_client_runs_alone() -> None:
     assert "dependencies" not in manifest
     assert manifest["engines"] == {"node": ">=18"}
     assert {line.split('"')[1] for line in sources.splitlines() if line.startswith("import ")} <= {
+        "node:crypto",
         "node:http",
         "node:https",
         "node:timers/promises",
         "./answers.js",
+        "./checks.js",
         "./errors.js",
         "./problems.js",
         "./transport.js",

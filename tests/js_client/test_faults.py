@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import scripted
 import servers
-from client.test_faults import BAD_ANSWERS, FAULTS, STATUS, self_signed
+from client.test_faults import BAD_ANSWERS, FAULTS, PROOF, STATUS, self_signed
 from nodes import make_call
 from scripted import Answer, Scripted, closes, problem, says
 
-PHONE, ID, CODE, PROOF = "+8613800138000", "v" * 22, "012345", "proof-text"
+PHONE, ID, CODE = "+8613800138000", "v" * 22, "012345"
 SECRETS = ("sk_never_shown_anywhere", "13800138000", CODE, PROOF)
 ONCE: dict[str, list[Any]] = {
     "request": ["request", PHONE],
@@ -104,13 +104,14 @@ def test_nothing_of_the_environment_is_used(service: Scripted, monkeypatch: pyte
     assert "error" not in make_call(service.url, *ONCE["cancel"])
 
 
-def test_redirects_are_not_followed(service: Scripted) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(service: Scripted, status: int) -> None:
     with scripted.serving() as elsewhere:
-        service.will(says(307, Location=f"{elsewhere.url}/otp/verify"))
+        service.will(says(status, Location=f"{elsewhere.url}/otp/verify"))
         error = make_call(service.url, *ONCE["verify"])["error"]
 
-    assert (error["name"], error["facts"]["status"]) == ("UnexpectedAnswer", 307)
-    assert elsewhere.calls == []
+    assert (error["name"], error["facts"]["status"]) == ("UnexpectedAnswer", status)
+    assert (elsewhere.calls, elsewhere.gets) == ([], 0)
 
 
 def test_a_service_with_a_foreign_certificate_gets_nothing(

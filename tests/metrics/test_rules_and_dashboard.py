@@ -10,18 +10,40 @@ from pathlib import Path
 import pytest
 import yaml
 from house_sources import ROOT
+from prometheus_client.core import Metric
+from prometheus_client.metrics import MetricWrapperBase
 from public_api import METRICS
 
 from otp_service.errors import OtpError
-from otp_service.events import LOUD
-from otp_service.metrics import FAMILIES
+from otp_service.events import EVENTS
+from otp_service.initial_series import READ_RESULTS, REPORT_RESULTS, SEND_OUTCOMES
+from otp_service.metrics import ROUTE_STATES, Metrics, WorkerGauges
+from otp_service.policy import GuardMode
 
 DEPLOY = Path(ROOT) / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
 DASHBOARD = json.loads((DEPLOY / "grafana" / "otp_service.json").read_text())
-KINDS = {family.name: family.kind for family in FAMILIES}
+COUNTS = Metrics()
+FAMILIES = [
+    family
+    for group in (COUNTS, WorkerGauges(COUNTS.registry))
+    for family in vars(group).values()
+    if isinstance(family, MetricWrapperBase)
+]
+
+
+def described(family: MetricWrapperBase) -> Metric:
+    """The name, kind and text of *family* as the page shows them."""
+    (metric,) = family.describe()
+    if metric.type == "counter":
+        metric.name += "_total"
+    return metric
+
+
+KINDS = {metric.name: metric.type for metric in map(described, FAMILIES)}
 WORDS = {
-    *("sum", "max", "rate", "increase", "absent", "histogram_quantile", "by", "and", "or"),
+    *("sum", "max", "rate", "increase", "absent", "histogram_quantile", "by", "and", "or", "unless", "on"),
+    *("up", "job", "instance", "queue"),
 }
 
 
@@ -34,7 +56,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 EXPRESSIONS = list(expressions())
-METRIC = re.compile(r"\b(otp_service_\w+)(?:\{([^}]*)\})?")
+METRIC = re.compile(r"(?<!\")\b(otp_service_\w+)(?:\{([^}]*)\})?")
 
 
 def family_of(series: str) -> str:
@@ -48,7 +70,7 @@ def test_every_name_and_label_is_one_of_ours(where: str, text: str) -> None:
     used = METRIC.findall(text)
     labels = set()
 
-    assert used
+    assert used or "up{" in text
     for series, selector in used:
         assert family_of(series) in METRICS
         assert (KINDS[family_of(series)] == "histogram") == (family_of(series) != series)
@@ -56,7 +78,7 @@ def test_every_name_and_label_is_one_of_ours(where: str, text: str) -> None:
         assert chosen <= set(METRICS[family_of(series)])
         labels |= {*METRICS[family_of(series)], "le"} if family_of(series) != series else set(METRICS[series])
     for group in re.findall(r"by \(([^)]*)\)", text):
-        assert set(re.split(r",\s*", group)) <= labels
+        assert set(re.split(r",\s*", group)) <= labels | {"job", "instance"}
 
 
 @pytest.mark.parametrize(("where", "text"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
@@ -86,14 +108,16 @@ def test_every_value_that_an_alert_waits_for_can_come() -> None:
     text = " ".join(expr for _, expr in EXPRESSIONS)
     named = {
         label: {v for found in re.findall(rf'\b{label}=~?"([^"]*)"', text) for v in found.split("|")}
-        for label in ("code", "event", "state", "outcome", "delivery")
+        for label in ("code", "event", "state", "outcome", "delivery", "result", "mode")
     }
 
     assert named["code"] <= set.union(*map(codes, OtpError.__subclasses__()))
-    assert named["event"] <= LOUD
-    assert named["state"] <= {"ok", "paused", "open"}
-    assert named["outcome"] <= {"accepted", "unknown", "withdrawn", "rejected", "throttled"}
+    assert named["event"] <= EVENTS
+    assert named["state"] <= set(ROUTE_STATES)
+    assert named["outcome"] <= set(SEND_OUTCOMES)
     assert named["delivery"] <= {"delivered", "undelivered"}
+    assert named["result"] <= {*REPORT_RESULTS, *READ_RESULTS}
+    assert named["mode"] <= {mode.value for mode in GuardMode}
 
 
 def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
@@ -124,7 +148,24 @@ def test_no_two_panels_lie_on_each_other() -> None:
 
 
 def test_metrics_are_those_that_are_pinned() -> None:
-    assert {family.name: list(family.labels) for family in FAMILIES} == METRICS
+    assert KINDS.keys() == METRICS.keys()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: described(family).name)
+def test_labels_are_those_that_are_pinned(family: MetricWrapperBase) -> None:
+    """prometheus-client refuses any others."""
+    if labels := METRICS[described(family).name]:
+        family.labels(**dict.fromkeys(labels, "x"))
+    else:
+        with pytest.raises(ValueError, match="No label names"):
+            family.labels(x="x")
+
+
+def test_names_are_spelled_as_prometheus_wants_them() -> None:
+    for name, kind in KINDS.items():
+        assert name.startswith("otp_service_")
+        assert name.endswith("_total") == (kind == "counter")
+        assert name.endswith("_seconds") == (kind == "histogram")
 
 
 @pytest.mark.parametrize("name", METRICS)

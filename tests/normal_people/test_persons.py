@@ -93,8 +93,8 @@ def test_two_devices_of_one_person_are_both_verified(stage: Stage) -> None:
 
     assert on_the_train.proof != at_the_desk.proof
     assert {on_the_train.verification_id, at_the_desk.verification_id} == {
-        train.verification.verification_id,
-        desk.verification.verification_id,
+        train.verification_id,
+        desk.verification_id,
     }
     assert stage.challenges.issued == []
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import fakes
 import pytest
-from servers import skip_or_fail
+from deployment import config_text, make_secrets
+from servers import Server, skip_or_fail
 from sms.wire import Behave, WireServer, answers, hangs_up, response
 from test_app import KEY, settings
 from werkzeug.test import TestResponse
@@ -145,3 +146,16 @@ def test_solution_of_a_plugged_in_captcha_is_shown_to_it(store: fakes.FakeStore)
         assert answer.get_json()["code"] == "challenge_required"
         assert all(b"response=an-answer" in shown for shown in provider.requests)
         assert len(provider.requests) == 2  # once for each level
+
+
+def test_application_with_another_captcha_is_made_as_the_docs_say(
+    redis_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (example,) = (text for text in BLOCKS["python"] if "create_app" in text)
+    text = config_text(redis_server.url, "http://127.0.0.1:9", 8080, make_secrets())
+    (tmp_path / "config.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"Captcha": captcha("http://127.0.0.1:1").__class__}
+    exec(example, names)  # noqa: S102 - our own text
+
+    assert names["app"].test_client().get("/healthz").status_code == 200

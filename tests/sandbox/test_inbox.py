@@ -130,7 +130,7 @@ def test_asset_is_served(caller: Any, name: str) -> None:
 
 def test_inbox_can_be_cleared(caller: Any) -> None:
     caller.v1()
-    answer = caller.raw("POST", "/inbox/clear")
+    answer = caller.raw("POST", "/inbox/clear", json={})
 
     assert (answer.status_code, answer.headers["Location"]) == (303, "/inbox")
     assert caller.inbox() == []

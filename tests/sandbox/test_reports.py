@@ -182,7 +182,10 @@ def test_oldest_reports_go_when_there_are_too_many(clock: Any) -> None:
 def test_console_gets_every_url(caller: Any, receiver: Receiver) -> None:
     receiver.answers = [answer(404, b"")]
 
-    assert caller.raw("POST", "/reports/check").json() == {"SmsReport": "HTTP 404", "SmsUp": "accepted"}
+    assert caller.raw("POST", "/reports/check", json={}).json() == {
+        "SmsReport": "HTTP 404",
+        "SmsUp": "accepted",
+    }
     assert receiver.gets == 2
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -63,7 +64,15 @@ def test_connection_that_nobody_can_reach_ends_all_the_same() -> None:
             next(hang_up(None, resets=resets))
 
 
-def test_run_ends_with_control_c() -> None:
+@pytest.fixture
+def heeded_interrupt() -> Iterator[None]:
+    """Have Ctrl-C raise KeyboardInterrupt, also where the test run was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_run_ends_with_control_c(heeded_interrupt: None) -> None:
     urls = []
 
     def interrupt(server: SandboxServer) -> None:

@@ -9,14 +9,16 @@ from random import Random  # noqa: TID251 - luck that is the same every time
 from typing import Protocol
 
 from stage import Story, Timeline
-from stories import LIMITS, new_verification
+from stories import new_verification
 
 from otp_service import codes
 from otp_service.codes import Binding, CodeType
 from otp_service.errors import AttemptsExhausted, LimitError, VerificationError, WrongCode
-from otp_service.limits import CodeLimits
+from otp_service.limits import CodeLimits, PhoneLimits
 from otp_service.ports import Attempt, PhoneSlot
 from otp_service.store.store import RedisStore
+
+LIMITS = PhoneLimits()
 
 LENGTH = 2
 N = 10**LENGTH
@@ -47,7 +49,7 @@ class World:
 class Guessed:
     """One verification under attack: its *door*, and the guesses that are still to be made."""
 
-    verification_id: str
+    verification_hash: str
     door: Door
     guesses: Iterator[int]
     wrong: int = 0
@@ -88,7 +90,7 @@ class Attacker:
         code = codes.derive(KEY, salt, binding, CodeType.DIGITS, length=LENGTH)
         new = replace(
             new_verification(),
-            verification_id=vid,
+            verification_hash=vid,
             client=client,
             purpose=purpose,
             kid=KID,
@@ -106,10 +108,10 @@ class Attacker:
             return False
         client, _ = guessed.door
         code = codes.Code(f"{next(guessed.guesses):0{LENGTH}d}")
-        digest = codes.digest(KEY, Binding(guessed.verification_id, client, self.phone), code)
+        digest = codes.digest(KEY, Binding(guessed.verification_hash, client, self.phone), code)
         attempt = Attempt({KID: digest}, frozenset({CodeType.DIGITS}), at=0)
         try:
-            self.world.store.attempt(self.slot, client, guessed.verification_id, attempt)
+            self.world.store.attempt(self.slot, client, guessed.verification_hash, attempt)
         except WrongCode as answer:
             guessed.wrong += 1
             return answer.attempts_left > 0
@@ -122,7 +124,7 @@ class Attacker:
         """Have the same code sent once more; False if that is not to be had."""
         client, _ = guessed.door
         try:
-            self.world.store.reopen(self.slot, client, guessed.verification_id, CodeLimits().ttl, {})
+            self.world.store.reopen(self.slot, client, guessed.verification_hash, CodeLimits().ttl, {})
         except (LimitError, VerificationError):
             return False
         return True

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from otp_service.codes import Code, CodeType
+from otp_service.events import LINE_FIELDS
 from otp_service.messages import Sms, Template
 from otp_service.phone import Phone
 from otp_service.ports import Fault, Finding, Found, Inquiry, Outcome, OutcomeKind
@@ -76,6 +77,7 @@ class RecordedEvents:
         self.seen: list[tuple[str, dict[str, object]]] = []
 
     def emit(self, event: str, **facts: object) -> None:
+        assert not LINE_FIELDS & facts.keys()
         self.seen.append((event, facts))
 
     @property

@@ -15,7 +15,7 @@ from otp_service.aliyun.mns import MessageType
 from otp_service.ports import Clock
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, DEFAULT_SIGN_NAME
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi
-from otp_service.sms.http import HttpDoor
+from otp_service.sms.http import HttpClient
 from otp_service.sms.queue.key import VERSION, QueueKeySource
 from otp_service.sms.queue.queue import MAX_BODY, Queue
 
@@ -30,7 +30,7 @@ def api(url: str, clock: Clock) -> AliyunApi:
         keys=[AccessKey("testId", "testSecret")],
         version=VERSION,
         endpoint=url,
-        door=HttpDoor(max_connections=1, connect_seconds=1, read_seconds=2),
+        http=HttpClient(max_connections=1, connect_seconds=1, read_seconds=2),
         clock=clock,
     )
 
@@ -46,7 +46,7 @@ def make_queue(keys_url: str, queue_url: str, clock: Clock | None = None, name: 
         endpoint=queue_url,
         name=name,
         keys=key_source(keys_url, clock, name),
-        door=HttpDoor(max_connections=1, connect_seconds=1, read_seconds=5, max_body=MAX_BODY),
+        http=HttpClient(max_connections=1, connect_seconds=1, read_seconds=5, max_body=MAX_BODY),
         clock=clock,
     )
 

@@ -32,7 +32,7 @@ from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.magic import MAGIC
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
 from otp_service.sms.aliyun_sms import AliyunSms
-from otp_service.sms.http import HttpDoor
+from otp_service.sms.http import HttpClient
 from otp_service.sms.provider import Provider, Trouble
 from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.routes import Route, Router
@@ -146,7 +146,7 @@ def test_v1_request_of_the_whole_provider() -> None:
         api = AliyunApi(
             keys=[AccessKey("testId", "testSecret")],
             version="2017-05-25",
-            door=HttpDoor(max_connections=1),
+            http=HttpClient(max_connections=1),
             clock=clock,
             endpoint=server.url,
             nonce=lambda: "135083bab80de7109a05e9a3c538688e",

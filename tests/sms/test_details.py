@@ -62,7 +62,7 @@ def found(make: MakeProvider, body: bytes, status: int = 200) -> Found:
         (row("3"), Found(Finding.DELIVERED)),
         (row(2, ErrCode="MOBILE_NOT_ON_SERVICE"), Found(Finding.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")),
         (row(2, ErrCode="<b>evil</b>"), Found(Finding.UNDELIVERED)),
-        (row(2, ErrCode=17), Found(Finding.UNDELIVERED)),
+        (row(2, ErrCode=17), Found(Finding.UNDELIVERED, "17")),
         (row(7), Found(Finding.ACCEPTED)),
         (row(None), Found(Finding.ACCEPTED)),
     ],

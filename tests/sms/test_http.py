@@ -17,33 +17,32 @@ import pytest
 from sms import wire
 from sms.wire import OK, WireServer, response
 
-from otp_service.sms import connections, quiet
-from otp_service.sms.http import MAX_BODY, Answer, HttpDoor, NoAnswer, NotSent
+from otp_service.sms.http import LOGGERS, MAX_BODY, ConnectFailed, HttpClient, HttpResponse, ResponseLost
 
 SECRET = "13800138000-735196"
 
 
 @pytest.fixture
-def door() -> Iterator[HttpDoor]:
-    door = HttpDoor(max_connections=8, connect_seconds=0.3, read_seconds=0.4)
-    yield door
-    door.close()
+def client() -> Iterator[HttpClient]:
+    client = HttpClient(max_connections=8, connect_seconds=0.3, read_seconds=0.4)
+    yield client
+    client.close()
 
 
-def post(door: HttpDoor, url: str, seconds: float = 5) -> Answer:
-    return door.post(f"{url}/?secret={SECRET}", {"Content-Type": "text/plain"}, b"body", seconds=seconds)
+def post(client: HttpClient, url: str, seconds: float = 5) -> HttpResponse:
+    return client.post(f"{url}/?secret={SECRET}", {"Content-Type": "text/plain"}, b"body", seconds=seconds)
 
 
-def test_answer_comes_back_whatever_its_status(door: HttpDoor) -> None:
+def test_answer_comes_back_whatever_its_status(client: HttpClient) -> None:
     with WireServer(wire.answers(response(OK, 418, "X-Acs-Request-Id: R"))) as server:
-        answer = post(door, server.url)
+        answer = post(client, server.url)
 
     assert (answer.status, answer.body, answer.headers["x-acs-request-id"]) == (418, OK, "R")
 
 
-def test_request_is_as_lean_as_can_be(door: HttpDoor) -> None:
+def test_request_is_as_lean_as_can_be(client: HttpClient) -> None:
     with WireServer(wire.answers(response(OK))) as server:
-        post(door, server.url)
+        post(client, server.url)
 
     head, _, body = server.requests[0].decode().partition("\r\n\r\n")
     first, *headers = head.split("\r\n")
@@ -58,58 +57,93 @@ def test_request_is_as_lean_as_can_be(door: HttpDoor) -> None:
     assert body == "body"
 
 
-def test_percent_encoding_reaches_the_wire_as_it_was_signed(door: HttpDoor) -> None:
+def test_percent_encoding_reaches_the_wire_as_it_was_signed(client: HttpClient) -> None:
     query = "/?SignName=%E4%BA%91%20%2A~%27%28%29%21%2B%2F%25%7C%7B&a=b-_.~"
     with WireServer(wire.answers(response(OK))) as server:
-        door.post(server.url + query, {}, b"", seconds=5)
+        client.post(server.url + query, {}, b"", seconds=5)
 
     assert server.requests[0].decode().split(" ")[1] == query
 
 
-def test_connections_are_kept_and_shared_by_threads(door: HttpDoor) -> None:
+@pytest.mark.parametrize("name", ["Host", "host"])
+def test_host_that_was_signed_is_the_only_one(client: HttpClient, name: str) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        client.post(server.url + "/", {name: "signed.example"}, b"", seconds=5)
+
+    (request,) = server.requests
+    assert request.lower().count(b"\r\nhost: ") == 1
+    assert f"\r\n{name}: signed.example\r\n".encode() in request
+
+
+@pytest.mark.parametrize("target", ["/a b", "/a\r\nX: y", "/a\n", "/\x00", "/\x7f"])
+def test_target_cannot_begin_another_line(client: HttpClient, target: str) -> None:
+    with WireServer(wire.answers(response(OK))) as server, suppress(ConnectFailed):
+        client.post(server.url + target, {}, b"", seconds=5)
+
+    for request in server.requests:
+        first, *others = request.decode().split("\r\n")
+        assert len(first.split(" ")) == 3
+        assert first.isprintable()
+        assert not any(line.startswith("X") for line in others)
+
+
+@pytest.mark.parametrize("header", ["X", "X\r\nY"])
+@pytest.mark.parametrize("value", ["a\r\nEvil: b", "a\nEvil: b", "a\rEvil: b", "\u4e91"])
+def test_header_that_cannot_be_sent_sends_nothing(client: HttpClient, header: str, value: str) -> None:
+    with WireServer(wire.answers(response(OK))) as server:
+        with pytest.raises(ConnectFailed) as failed:
+            client.post(server.url + "/", {header: value}, b"", seconds=5)
+        assert server.requests == []
+
+    _assert_clean(failed.value)
+
+
+def test_cookies_are_not_kept(client: HttpClient) -> None:
+    with WireServer(wire.answers(response(OK, 200, "Set-Cookie: a=b"))) as server:
+        for _ in range(2):
+            post(client, server.url)
+
+    assert b"cookie" not in server.requests[1].lower()
+
+
+def test_connections_are_kept_and_shared_by_threads(client: HttpClient) -> None:
     with WireServer(wire.answers(response(OK))) as server:
         for _ in range(10):
-            post(door, server.url)
+            post(client, server.url)
         assert server.connections == 1
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: post(door, server.url), range(80)))
+            list(pool.map(lambda _: post(client, server.url), range(80)))
         assert 1 <= server.connections <= 9
 
 
-def test_connection_that_was_idle_for_long_is_not_used_again(
-    door: HttpDoor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with WireServer(wire.answers(response(OK))) as server:
-        post(door, server.url)
-        monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 0.05)
-        time.sleep(0.06)
-        post(door, server.url)
-
-        assert server.connections == 2
-
-
-@pytest.mark.parametrize("fresh", [0.0, 10.0], ids=["used a while ago", "just used"])
-def test_connection_that_the_server_closed_visibly_is_not_used_again(
-    door: HttpDoor, monkeypatch: pytest.MonkeyPatch, fresh: float
-) -> None:
-    monkeypatch.setattr(connections, "FRESH_SECONDS", fresh)
+def test_connection_that_the_server_closed_while_it_was_idle_is_not_used_again(client: HttpClient) -> None:
     with WireServer(wire.answers_and_hangs_up(response(OK))) as server:
         for _ in range(5):
-            assert post(door, server.url).body == OK
+            assert post(client, server.url).body == OK
             time.sleep(0.05)
 
         assert server.connections == 5
 
 
-def test_connection_that_is_closed_on_the_next_request_may_have_carried_it(door: HttpDoor) -> None:
+def test_connection_whose_server_says_close_is_not_used_again(client: HttpClient) -> None:
+    with WireServer(wire.answers(response(OK, 200, "Connection: close"))) as server:
+        for _ in range(3):
+            assert post(client, server.url).body == OK
+
+        assert server.connections == 3
+
+
+def test_connection_that_is_closed_on_the_next_request_may_have_carried_it(client: HttpClient) -> None:
     with WireServer(wire.in_turn(wire.answers(response(OK)), wire.hangs_up)) as server:
-        post(door, server.url)
-        with pytest.raises(NoAnswer) as lost:
-            post(door, server.url)
+        post(client, server.url)
+        with pytest.raises(ResponseLost) as lost:
+            post(client, server.url)
 
         assert lost.value.reason == "RemoteDisconnected"
         assert len(server.requests) == 2
 
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 BAD = {
     "hang-up": wire.hangs_up,
@@ -119,28 +153,35 @@ BAD = {
     "no HTTP at all": wire.answers_and_hangs_up(b"220 smtp.example.org ESMTP\r\n"),
     "truncated body": wire.answers_and_hangs_up(response(OK, length=len(OK) + 10)),
     "body that stalls": wire.answers(response(OK, length=len(OK) + 10)),
-    "dripping head": wire.drips(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500),
-    "dripping body": wire.drips(response(b"{" + b" " * 500)),
-    "broken chunks": wire.answers_and_hangs_up(
-        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"Cod\r\nzz\r\n'
-    ),
+    "dripping body": wire.drips(b" " * 500, after=response(b"", length=500)),
+    "broken chunks": wire.answers_and_hangs_up(CHUNKED + b'5\r\n{"Cod\r\nzz\r\n'),
     "broken gzip": wire.answers(response(b"no gzip", 200, "Content-Encoding: gzip")),
     "gzip bomb": wire.answers(response(gzip.compress(bytes(50_000_000)), 200, "Content-Encoding: gzip")),
     "huge body": wire.answers(response(b" " * (MAX_BODY + 1))),
+    "half a status": wire.answers_and_hangs_up(b"HTTP/1.1 20"),
+    "head without a body": wire.answers_and_hangs_up(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n"),
+    "no status": wire.answers_and_hangs_up(b"HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n"),
+    "status of four digits": wire.answers_and_hangs_up(b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n"),
+    "another protocol": wire.answers_and_hangs_up(b"HTTP/2 200\r\nContent-Length: 0\r\n\r\n"),
+    "two lengths": wire.answers(response(OK, 200, "Content-Length: 5")),
+    "only a hint": wire.answers(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
+    "chunks without an end": wire.answers_and_hangs_up(CHUNKED + b'5\r\n{"Cod\r\n'),
+    "half a chunk": wire.answers_and_hangs_up(CHUNKED + b'5\r\n{"C'),
+    "long line": wire.answers(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n"),
     "endless head": wire.answers(b"HTTP/1.1 200 OK\r\n" + b"X-Header: x\r\n" * 200),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_anything_but_a_whole_answer_is_no_answer(door: HttpDoor, name: str) -> None:
+def test_anything_but_a_whole_answer_is_no_answer(client: HttpClient, name: str) -> None:
     began = time.monotonic()
     with WireServer(BAD[name]) as server:
-        with pytest.raises(NoAnswer) as lost:
-            post(door, server.url)
+        with pytest.raises(ResponseLost) as lost:
+            post(client, server.url)
         took = time.monotonic() - began
         assert len(server.requests) == 1
 
-    assert took < 1
+    assert took < 3  # what drips would take ten seconds
     _assert_clean(lost.value)
 
 
@@ -150,11 +191,11 @@ def _assert_clean(error: Exception) -> None:
     assert error.__cause__ is None
 
 
-def test_gzip_bomb_is_not_unpacked(door: HttpDoor) -> None:
+def test_gzip_bomb_is_not_unpacked(client: HttpClient) -> None:
     with WireServer(BAD["gzip bomb"]) as server:
         tracemalloc.start()
-        with pytest.raises(NoAnswer) as lost:
-            post(door, server.url)
+        with pytest.raises(ResponseLost) as lost:
+            post(client, server.url)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
@@ -162,58 +203,96 @@ def test_gzip_bomb_is_not_unpacked(door: HttpDoor) -> None:
     assert peak < 2_000_000
 
 
-def test_body_of_the_greatest_size_is_read(door: HttpDoor) -> None:
+def test_of_a_head_that_ends_early_the_status_counts(client: HttpClient) -> None:
+    """http.client cannot tell it from a whole one; there is no body that could say more."""
+    with WireServer(wire.answers_and_hangs_up(b"HTTP/1.1 200 OK\r\nContent-Le")) as server:
+        answer = post(client, server.url)
+
+    assert (answer.status, answer.body) == (200, b"")
+
+
+def test_body_of_the_greatest_size_is_read(client: HttpClient) -> None:
     body = b" " * MAX_BODY
     with WireServer(wire.answers(response(body))) as server:
-        assert post(door, server.url).body == body
+        assert post(client, server.url).body == body
 
 
-def test_compressed_answer_is_read(door: HttpDoor) -> None:
+def test_compressed_answer_is_read(client: HttpClient) -> None:
     with WireServer(wire.answers(response(gzip.compress(OK), 200, "Content-Encoding: gzip"))) as server:
-        assert post(door, server.url).body == OK
+        assert post(client, server.url).body == OK
 
 
-def test_failures_do_not_use_connections_up(door: HttpDoor) -> None:
+def test_chunked_answer_is_read(client: HttpClient) -> None:
+    chunks = b"3\r\n" + OK[:3] + b"\r\n%x;x=y\r\n" % (len(OK) - 3) + OK[3:] + b"\r\n0\r\nTrailer: x\r\n\r\n"
+    with WireServer(wire.answers(CHUNKED + chunks)) as server:
+        assert [post(client, server.url).body for _ in range(3)] == [OK] * 3
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_some_answers_have_no_body_whatever_they_say(client: HttpClient, status: int) -> None:
+    with WireServer(wire.answers(response(b"", status, length=13))) as server:
+        assert [post(client, server.url).body for _ in range(2)] == [b"", b""]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1], ids=["at once", "later"])
+def test_answer_after_a_hint_is_not_taken_for_that_to_the_next_request(
+    client: HttpClient, pause: float
+) -> None:
+    """The outcome of one SMS must never be read as that of another."""
+
+    def hints_first(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
+        time.sleep(pause)
+        connection.sendall(response(b"to the first"))
+
+    with WireServer(wire.in_turn(hints_first, wire.answers(response(b"to the second")))) as server:
+        with pytest.raises(ResponseLost):
+            post(client, server.url)
+        assert post(client, server.url).body == b"to the second"
+
+
+def test_failures_do_not_use_connections_up(client: HttpClient) -> None:
     failures = [BAD["huge body"], BAD["truncated body"], BAD["broken gzip"]] * 5
     with WireServer(wire.in_turn(*failures, wire.answers(response(OK)))) as server:
         for _ in range(15):
-            with pytest.raises(NoAnswer):
-                post(door, server.url)
-        assert post(door, server.url).body == OK
+            with pytest.raises(ResponseLost):
+                post(client, server.url)
+        assert post(client, server.url).body == OK
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_is_not_followed(door: HttpDoor, status: int) -> None:
+def test_redirect_is_not_followed(client: HttpClient, status: int) -> None:
     with WireServer(wire.answers(response(OK))) as elsewhere:
         away = response(b"", status, f"Location: {elsewhere.url}")
         with WireServer(wire.answers(away)) as server:
-            assert post(door, server.url).status == status
+            assert post(client, server.url).status == status
 
         assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_nothing_is_retried(door: HttpDoor, status: int) -> None:
+def test_nothing_is_retried(client: HttpClient, status: int) -> None:
     with WireServer(wire.answers(response(b"", status, "Retry-After: 0"))) as server:
-        post(door, server.url)
+        post(client, server.url)
 
         assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_not_even_a_lost_answer_is_asked_for_again(door: HttpDoor, method: str) -> None:
+def test_not_even_a_lost_answer_is_asked_for_again(client: HttpClient, method: str) -> None:
     with WireServer(wire.hangs_up) as server:
-        with pytest.raises(NoAnswer):
-            door.request(method, f"{server.url}/", {}, b"", seconds=5)
+        with pytest.raises(ResponseLost):
+            client.request(method, f"{server.url}/", {}, b"", seconds=5)
 
         assert len(server.requests) == 1
 
 
-def test_deadline_beats_the_read_time_out(door: HttpDoor) -> None:
+def test_deadline_beats_the_read_time_out(client: HttpClient) -> None:
     with WireServer(wire.stalls) as server:
         began = time.monotonic()
-        with pytest.raises(NoAnswer):
-            post(door, server.url, seconds=0.1)
+        with pytest.raises(ResponseLost):
+            post(client, server.url, seconds=0.1)
 
     assert time.monotonic() - began < 0.35
 
@@ -221,17 +300,17 @@ def test_deadline_beats_the_read_time_out(door: HttpDoor) -> None:
 # ── nothing left ──
 
 
-def test_refused_connection_is_not_sent(door: HttpDoor) -> None:
+def test_refused_connection_is_not_sent(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    with pytest.raises(NotSent) as lost:
-        post(door, f"http://127.0.0.1:{port}")
+    with pytest.raises(ConnectFailed) as lost:
+        post(client, f"http://127.0.0.1:{port}")
     assert lost.value.reason == "ConnectionRefusedError"
     _assert_clean(lost.value)
 
 
-def test_unknown_host_is_not_sent(door: HttpDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_is_not_sent(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def fails(*_: object) -> None:
@@ -239,19 +318,19 @@ def test_unknown_host_is_not_sent(door: HttpDoor, monkeypatch: pytest.MonkeyPatc
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    with pytest.raises(NotSent) as lost:
-        post(door, "https://nowhere.invalid")
+    with pytest.raises(ConnectFailed) as lost:
+        post(client, "https://nowhere.invalid")
     assert lost.value.reason == "gaierror"
     assert len(asked) == 1
     _assert_clean(lost.value)
 
 
-def test_connect_time_out_is_not_sent(door: HttpDoor) -> None:
+def test_connect_time_out_is_not_sent(client: HttpClient) -> None:
     with ExitStack() as stack:
-        port = full_queue(stack).getsockname()[1]
+        port = wire.full_queue(stack).getsockname()[1]
         began = time.monotonic()
-        with pytest.raises(NotSent) as lost:
-            post(door, f"http://127.0.0.1:{port}")
+        with pytest.raises(ConnectFailed) as lost:
+            post(client, f"http://127.0.0.1:{port}")
 
     assert time.monotonic() - began < 1
     assert lost.value.reason == "TimeoutError"
@@ -259,7 +338,7 @@ def test_connect_time_out_is_not_sent(door: HttpDoor) -> None:
 
 
 def test_connecting_that_takes_all_the_time_sends_nothing(
-    door: HttpDoor, monkeypatch: pytest.MonkeyPatch
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = socket.getaddrinfo
 
@@ -269,113 +348,42 @@ def test_connecting_that_takes_all_the_time_sends_nothing(
 
     monkeypatch.setattr(socket, "getaddrinfo", slowly)
     with WireServer(wire.answers(response(OK))) as server:
-        with pytest.raises(NotSent):
-            post(door, server.url, seconds=0.05)
+        with pytest.raises(ConnectFailed):
+            post(client, server.url, seconds=0.05)
         assert server.requests == []
 
 
-def test_name_service_that_is_silent_is_left_at_the_deadline(
-    door: HttpDoor, monkeypatch: pytest.MonkeyPatch
+def test_next_address_is_tried_when_one_is_refused(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    up = threading.Event()
-
-    def waits(*_: object) -> list[object]:
-        up.wait(10)
-        return []
-
-    monkeypatch.setattr(socket, "getaddrinfo", waits)
-    began = time.monotonic()
-    with pytest.raises(NotSent) as lost:
-        post(door, "http://provider.example", seconds=0.1)
-    up.set()
-
-    assert 0.09 < time.monotonic() - began < 0.3
-    assert lost.value.reason == "TimeoutError"
-    _assert_clean(lost.value)
-
-
-def full_queue(stack: ExitStack) -> socket.socket:
-    """Return a listener whose queue is full, so that Linux drops what comes next."""
-    listener = stack.enter_context(socket.socket())
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(0)
-    stack.enter_context(socket.create_connection(listener.getsockname()))
-    return listener
-
-
-def finds(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Have every name stand for *addresses*."""
-    resolve = socket.getaddrinfo
-
-    def find(host: str, port: int | None, *args: int) -> list[object]:
-        if port is not None:
-            return list(resolve(host, port, *args))
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
-
-    monkeypatch.setattr(socket, "getaddrinfo", find)
-
-
-def test_next_address_is_tried_when_one_is_refused(door: HttpDoor, monkeypatch: pytest.MonkeyPatch) -> None:
-    finds(monkeypatch, "127.0.0.9", "127.0.0.1")
+    wire.finds(monkeypatch, "127.0.0.9", "127.0.0.1")
     with WireServer(wire.answers(response(OK))) as server:
-        assert post(door, server.url.replace("127.0.0.1", "provider.example")).body == OK
+        assert post(client, server.url.replace("127.0.0.1", "provider.example")).body == OK
 
 
-def test_many_silent_addresses_take_no_longer_than_there_is_time(
-    door: HttpDoor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    finds(monkeypatch, *["127.0.0.1"] * 10)
-    with ExitStack() as stack:
-        port = full_queue(stack).getsockname()[1]
-        began = time.monotonic()
-        with pytest.raises(NotSent) as lost:
-            post(door, f"http://provider.example:{port}", seconds=0.5)
-
-    assert 0.45 < time.monotonic() - began < 0.8
-    assert lost.value.reason == "TimeoutError"
+def test_name_without_an_address_is_not_sent(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire.finds(monkeypatch)
+    with pytest.raises(ConnectFailed):
+        post(client, "http://provider.example")
 
 
-def test_name_without_an_address_is_not_sent(door: HttpDoor, monkeypatch: pytest.MonkeyPatch) -> None:
-    finds(monkeypatch)
-    with pytest.raises(NotSent):
-        post(door, "http://provider.example")
-
-
-def test_tls_handshake_that_drips_is_not_sent(door: HttpDoor) -> None:
-    def drips(listener: socket.socket) -> None:
-        connection, _ = listener.accept()
-        with connection, suppress(OSError):
-            wire.drips(b"\x16\x03\x03\x40\x00" + bytes(1000))(connection)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=drips, args=(listener,))
-        thread.start()
-        began = time.monotonic()
-        with pytest.raises(NotSent):
-            post(door, f"https://127.0.0.1:{listener.getsockname()[1]}")
-        took = time.monotonic() - began
-        thread.join()
-
-    assert took < 0.6
-
-
-def test_request_that_nobody_reads_is_no_answer_in_time(door: HttpDoor) -> None:
+def test_request_that_nobody_reads_is_no_answer_in_time(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         began = time.monotonic()
-        with pytest.raises(NoAnswer):
-            door.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, bytes(20_000_000), seconds=5)
+        with pytest.raises(ResponseLost):
+            client.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, bytes(20_000_000), seconds=5)
 
     assert time.monotonic() - began < 0.8
 
 
-def test_tls_handshake_that_stalls_is_not_sent(door: HttpDoor) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(NotSent) as lost:
-        post(door, f"https://127.0.0.1:{listener.getsockname()[1]}")
+def test_tls_handshake_that_stalls_is_not_sent(client: HttpClient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ConnectFailed) as lost:
+        post(client, f"https://127.0.0.1:{listener.getsockname()[1]}")
 
     _assert_clean(lost.value)
 
 
-def test_tls_to_a_server_that_speaks_none_is_not_sent(door: HttpDoor) -> None:
+def test_tls_to_a_server_that_speaks_none_is_not_sent(client: HttpClient) -> None:
     def refuses(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
@@ -385,8 +393,8 @@ def test_tls_to_a_server_that_speaks_none_is_not_sent(door: HttpDoor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=refuses, args=(listener,))
         thread.start()
-        with pytest.raises(NotSent) as lost:
-            post(door, f"https://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(ConnectFailed) as lost:
+            post(client, f"https://127.0.0.1:{listener.getsockname()[1]}")
         thread.join()
 
     _assert_clean(lost.value)
@@ -420,10 +428,10 @@ class TlsWireServer(WireServer):
             super()._serve(self._context.wrap_socket(connection, server_side=True))
 
 
-def test_certificate_nobody_trusts_is_not_sent(door: HttpDoor, certificate: Path) -> None:
+def test_certificate_nobody_trusts_is_not_sent(client: HttpClient, certificate: Path) -> None:
     with TlsWireServer(wire.answers(response(OK)), certificate) as server:
-        with pytest.raises(NotSent) as lost:
-            post(door, server.url)
+        with pytest.raises(ConnectFailed) as lost:
+            post(client, server.url)
         assert server.requests == []
 
     assert lost.value.reason == "SSLCertVerificationError"
@@ -431,31 +439,31 @@ def test_certificate_nobody_trusts_is_not_sent(door: HttpDoor, certificate: Path
 
 
 @pytest.fixture
-def trusting_door(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpDoor]:
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate / "cert.pem"))
-    door = HttpDoor(max_connections=2, read_seconds=0.4)
-    yield door
-    door.close()
+def trusting_client(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpClient]:
+    monkeypatch.setattr("requests.certs.where", lambda: str(certificate / "cert.pem"))
+    client = HttpClient(max_connections=2, read_seconds=0.4)
+    yield client
+    client.close()
 
 
-def test_trusted_certificate_opens_the_way(trusting_door: HttpDoor, certificate: Path) -> None:
+def test_trusted_certificate_opens_the_way(trusting_client: HttpClient, certificate: Path) -> None:
     with TlsWireServer(wire.answers(response(OK)), certificate) as server:
-        assert post(trusting_door, server.url).body == OK
-        assert post(trusting_door, server.url).body == OK
+        assert post(trusting_client, server.url).body == OK
+        assert post(trusting_client, server.url).body == OK
         assert server.connections == 1
 
 
-def test_certificate_of_another_host_is_not_sent(trusting_door: HttpDoor, certificate: Path) -> None:
+def test_certificate_of_another_host_is_not_sent(trusting_client: HttpClient, certificate: Path) -> None:
     with TlsWireServer(wire.answers(response(OK)), certificate) as server:
-        with pytest.raises(NotSent) as lost:
-            post(trusting_door, server.url.replace("127.0.0.1", "localhost"))
+        with pytest.raises(ConnectFailed) as lost:
+            post(trusting_client, server.url.replace("127.0.0.1", "localhost"))
         assert server.requests == []
 
     assert lost.value.reason == "SSLCertVerificationError"
 
 
 def test_trusted_certificates_are_read_once_for_all_connections(
-    trusting_door: HttpDoor, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[object] = []
     load = ssl.SSLContext.load_verify_locations
@@ -465,47 +473,50 @@ def test_trusted_certificates_are_read_once_for_all_connections(
         load(context, *certificates)
 
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", noted)
+    monkeypatch.setattr("requests.certs.where", lambda: str(certificate / "cert.pem"))
+    client = HttpClient(max_connections=2)
     ended = wire.answers_and_hangs_up(response(OK, 200, "Connection: close"))
     with TlsWireServer(ended, certificate) as server:
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: post(trusting_door, server.url).body, range(8)))
+            answers = list(pool.map(lambda _: post(client, server.url).body, range(8)))
         assert server.connections > 1
+    client.close()
 
     assert answers == [OK] * 8
     assert len(read) == 1
 
 
-@pytest.mark.parametrize("name", ["hang-up", "reset", "stall", "truncated body", "dripping head"])
+@pytest.mark.parametrize("name", ["hang-up", "reset", "stall", "truncated body", "dripping body"])
 def test_over_tls_a_failure_after_the_handshake_is_no_answer(
-    trusting_door: HttpDoor, certificate: Path, name: str
+    trusting_client: HttpClient, certificate: Path, name: str
 ) -> None:
     began = time.monotonic()
     with TlsWireServer(BAD[name], certificate) as server:
-        with pytest.raises(NoAnswer) as lost:
-            post(trusting_door, server.url)
+        with pytest.raises(ResponseLost) as lost:
+            post(trusting_client, server.url)
         took = time.monotonic() - began
         assert len(server.requests) == 1
 
-    assert took < 1
+    assert took < 3  # what drips would take ten seconds
     _assert_clean(lost.value)
 
 
 # ── the environment and the logs ──
 
 
-def test_netrc_is_not_read(door: HttpDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_is_not_read(client: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(netrc))
     with WireServer(wire.answers(response(OK))) as server:
-        door.post(server.url + "/", {"Authorization": "ACS3-HMAC-SHA256 ours"}, b"", seconds=5)
+        client.post(server.url + "/", {"Authorization": "ACS3-HMAC-SHA256 ours"}, b"", seconds=5)
 
     assert b"Authorization: ACS3-HMAC-SHA256 ours\r\n" in server.requests[0]
 
 
-def test_proxies_of_the_environment_are_not_used(door: HttpDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_not_used(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         WireServer(wire.answers(response(b"proxy"))) as proxy,
         WireServer(wire.answers(response(OK))) as server,
@@ -515,31 +526,31 @@ def test_proxies_of_the_environment_are_not_used(door: HttpDoor, monkeypatch: py
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
 
-        assert post(door, server.url).body == OK
+        assert post(client, server.url).body == OK
         assert proxy.requests == []
 
 
-def test_no_log_shows_the_request(door: HttpDoor, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_shows_the_request(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    for name in quiet.LOGGERS:
+    for name in LOGGERS:
         caplog.set_level(logging.DEBUG, name)
     malformed = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n bad header " + SECRET.encode() + b"\r\n\r\n{}"
     for behave in (wire.answers(response(OK)), wire.answers(malformed), *BAD.values()):
         with WireServer(behave) as server:
             try:
-                post(door, server.url)
-            except NoAnswer:
+                post(client, server.url)
+            except ResponseLost:
                 logging.getLogger("test").exception("lost")
 
-    assert "NoAnswer" in caplog.text
+    assert "ResponseLost" in caplog.text
     assert SECRET not in caplog.text
-    assert "POST" not in caplog.text
+    assert {record.name for record in caplog.records} == {"test"}
 
 
-def test_other_threads_of_urllib3_are_still_logged(door: HttpDoor, caplog: pytest.LogCaptureFixture) -> None:
+def test_requests_of_others_are_still_logged(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with WireServer(wire.answers(response(OK))) as server:
-        post(door, server.url)
+        post(client, server.url)
         logging.getLogger("urllib3.connectionpool").debug("somebody else's request")
 
     assert caplog.messages == ["somebody else's request"]
@@ -549,4 +560,4 @@ def test_every_logger_of_urllib3_is_kept_quiet() -> None:
     existing = logging.getLogger().manager.loggerDict
     named = {n for n, logger in existing.items() if isinstance(logger, logging.Logger)}
 
-    assert {name for name in named if name.startswith("urllib3.")} == set(quiet.LOGGERS)
+    assert {name for name in named if name.startswith("urllib3.")} == set(LOGGERS)

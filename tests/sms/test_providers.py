@@ -28,7 +28,7 @@ from otp_service.settings.routes import RouteTable
 from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_pnvs import AliyunPnvs
 from otp_service.sms.aliyun_sms import AliyunSms
-from otp_service.sms.http import Answer, HttpDoor
+from otp_service.sms.http import HttpClient, HttpResponse
 from otp_service.sms.provider import Provider, Verdict
 from otp_service.sms.providers import PROVIDERS, build
 from otp_service.sms.webhook import Webhook
@@ -181,27 +181,27 @@ def test_second_access_key_takes_over_from_a_disabled_one(sandbox: SandboxServer
 # ── each endpoint ──
 
 
-class NotedDoor(HttpDoor):
+class NotedClient(HttpClient):
     """Notes what would be posted, and posts nothing."""
 
     def __init__(self) -> None:
         super().__init__(max_connections=1)
         self.posts: list[tuple[str, Mapping[str, str]]] = []
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float) -> HttpResponse:
         self.posts.append((url, headers))
-        return Answer(200, {}, b"")
+        return HttpResponse(200, {}, b"")
 
 
 def noted(route: RouteTable) -> tuple[str, Mapping[str, str]]:
     provider = build(route, code_seconds=300, clock=ManualClock())
     assert isinstance(provider, AliyunSms | AliyunPnvs)
     api: AliyunApi = provider._api
-    door = NotedDoor()
-    api._door.close()
-    api._door = door
+    noted_client = NotedClient()
+    api._http.close()
+    api._http = noted_client
     provider.send(sms(), route.all_templates()[0], ManualClock().monotonic() + 5)
-    return door.posts[0]
+    return noted_client.posts[0]
 
 
 @pytest.mark.parametrize("scheme", ["v1", "v3"])

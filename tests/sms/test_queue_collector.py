@@ -33,11 +33,25 @@ from otp_service.sms.queue.taker import SECONDS, Taker
 BATCH = response(messages_xml(*(message_xml(name.encode(), f"h-{name}") for name in "abc")))
 
 
+class LoggedEvents(RecordedEvents):
+    """What stands in the log; reads, which do not, are kept apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[dict[str, object]] = []
+
+    def emit(self, event: str, **facts: object) -> None:
+        if event == "queue_read":
+            self.reads.append(facts)
+        else:
+            super().emit(event, **facts)
+
+
 @dataclass
 class Setup:
     collector: Collector
     server: WireServer
-    events: RecordedEvents
+    events: LoggedEvents
     clock: ManualClock | RealClock
 
     def deleted(self) -> list[bytes]:
@@ -52,7 +66,7 @@ def collecting(
     clock: ManualClock | RealClock | None = None,
 ) -> Iterator[Setup]:
     clock = clock or RealClock()
-    events = RecordedEvents()
+    events = LoggedEvents()
     with ExitStack() as stack:
         keys = stack.enter_context(WireServer(replies(key_answer())))
         server = stack.enter_context(WireServer(behave))
@@ -91,6 +105,17 @@ def test_message_is_deleted_after_it_was_taken_and_never_before() -> None:
 
 def raises(_: bytes) -> bool:
     raise ZeroDivisionError
+
+
+def test_every_read_is_recorded_with_its_result() -> None:
+    stop = RecordedStop(2)
+    with collecting(replies(EMPTY, response(b"", 500), EMPTY), always, stop) as made:
+        made.collector.run()
+
+    assert made.events.reads[:2] == [
+        {"queue": "SmsReport", "result": "ok"},
+        {"queue": "SmsReport", "result": "failed"},
+    ]
 
 
 @pytest.mark.parametrize("fails", [lambda _: False, raises], ids=["refuses", "crashes"])
@@ -141,7 +166,20 @@ def test_failures_are_waited_out_ever_longer_up_to_a_bound() -> None:
 
         assert stop.waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
         assert len(made.server.requests) == 9
-        assert made.events.names == ["queue_trouble"] * 9
+        assert made.events.names == ["queue_trouble"]
+
+
+def test_trouble_is_told_once_for_each_code_and_its_end_once() -> None:
+    stop = RecordedStop(4)
+    failures = [response(b"", 500), response(b"", 500), response(b"", 503), EMPTY, EMPTY, response(b"", 500)]
+    with collecting(replies(*failures), always, stop) as made:
+        made.collector.run()
+
+    assert [(name, facts.get("code")) for name, facts in made.events.seen] == [
+        ("queue_trouble", "http_500"),
+        ("queue_trouble", "http_503"),
+        ("queue_restored", None),
+    ]
 
 
 @pytest.mark.parametrize(

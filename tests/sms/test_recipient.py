@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from sms.doubles import HONG_KONG, MAINLAND, NUMBER
 
-from otp_service.phone import Phone
+from otp_service.aliyun.numbers import can_read_as_mainland
+from otp_service.phone import COUNTRIES, Phone, calling_code
 from otp_service.sms.aliyun_sms.recipient import Unsendable, phone_numbers
 
 
@@ -55,3 +56,17 @@ def test_american_number_that_reads_as_mainland_is_never_sent(number: str) -> No
 def test_anything_but_one_number_is_never_sent(e164: str, country_code: int) -> None:
     with pytest.raises(Unsendable):
         phone_numbers(phone(e164, country_code))
+
+
+def test_only_numbers_after_one_calling_code_can_read_as_mainland() -> None:
+    codes = {calling_code(country) for country in COUNTRIES}
+    reading = set()
+    for code in codes:
+        for head in range(1_000):
+            digits = f"{code}{head:03}".ljust(11, "0")[:11]
+            try:
+                phone_numbers(phone(f"+{digits}", code))
+            except Unsendable as error:
+                reading |= {code} if error.code == "phone_reads_as_mainland" else set()
+
+    assert reading == {code for code in codes if can_read_as_mainland(code)} - {86} == {1}

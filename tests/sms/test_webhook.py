@@ -21,7 +21,7 @@ from standardwebhooks import WebhookVerificationError
 from otp_service.messages import Template
 from otp_service.ports import Fault, Finding, Inquiry, OutcomeKind
 from otp_service.sms.aliyun_api.endpoint import BadEndpoint
-from otp_service.sms.http import HttpDoor
+from otp_service.sms.http import HttpClient
 from otp_service.sms.provider import Provider, Trouble, Verdict
 from otp_service.sms.providers import webhook
 from otp_service.sms.routes import Route, Router
@@ -123,7 +123,7 @@ def test_receiver_notices_what_was_changed(secret: str, change: dict[str, str]) 
 def test_time_is_signed_as_the_clock_tells_it() -> None:
     clock = ManualClock(NOW.timestamp() + 0.75)
     with WireServer(wire.answers(NO_CONTENT)) as server:
-        hook = Hook(url=server.url, secret=SECRET, door=HttpDoor(max_connections=1), clock=clock)
+        hook = Hook(url=server.url, secret=SECRET, http=HttpClient(max_connections=1), clock=clock)
         hook.post("otp.send", "send_1", {}, seconds=5)
         hook.close()
     _, headers, body = received(server.requests[0])

@@ -7,9 +7,11 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
+
+import pytest
 
 Behave = Callable[[socket.socket], None]
 
@@ -139,10 +141,31 @@ def stalls(connection: socket.socket) -> None:
     connection.recv(1)
 
 
-def drips(data: bytes, every: float = 0.02) -> Behave:
+def drips(data: bytes, every: float = 0.02, *, after: bytes = b"") -> Behave:
+    """Send *data* a byte at a time, *after* what is sent at once."""
+
     def behave(connection: socket.socket) -> None:
+        connection.sendall(after)
         for byte in data:
             connection.sendall(bytes([byte]))
             time.sleep(every)
 
     return behave
+
+
+def full_queue(stack: ExitStack) -> socket.socket:
+    """Return a listener whose queue is full, so that Linux drops what comes next."""
+    listener = stack.enter_context(socket.socket())
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    stack.enter_context(socket.create_connection(listener.getsockname()))
+    return listener
+
+
+def finds(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Have every name stand for *addresses*."""
+
+    def find(_: str, port: int, *__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)

@@ -8,9 +8,9 @@ import pytest
 from stories import CLIENT, RIGHT, WRONG, Phone
 
 from otp_service.codes import CodeType
-from otp_service.errors import AlreadyVerified, ProofRedeemed, VerificationNotFound, WrongCode
-from otp_service.limits import NO_SEND_LIMITS
-from otp_service.ports import Approval, Attempt, Knock
+from otp_service.errors import AlreadyVerified, LimitReached, ProofRedeemed, VerificationNotFound, WrongCode
+from otp_service.limits import TEST_PHONE_LIMITS
+from otp_service.ports import Approval, Attempt
 from otp_service.verification import Verification
 
 SHAPES = frozenset({CodeType.DIGITS})
@@ -27,7 +27,7 @@ def submit(
     client: str = CLIENT,
 ) -> Approval:
     attempt = Attempt({"2026a": digest}, SHAPES, at, call)
-    return phone.store.attempt(phone.slot, client, opened.verification_id, attempt)
+    return phone.store.attempt(phone.slot, client, opened.verification_hash, attempt)
 
 
 def test_approval_tells_how_many_were_wrong_before(phone: Phone) -> None:
@@ -128,8 +128,8 @@ def test_proof_redeemed_without_an_id_stays_redeemed(phone: Phone) -> None:
             phone.store.redeem(phone.slot.tag, "v" * 22, 60, call)
 
 
-def test_test_phone_has_no_send_limit_but_all_others(phone: Phone) -> None:
-    free = replace(phone, slot=replace(phone.slot, limits=NO_SEND_LIMITS))
+def test_a40_test_phone_has_wide_send_limits_and_all_others(phone: Phone) -> None:
+    free = replace(phone, slot=replace(phone.slot, limits=TEST_PHONE_LIMITS))
     for _ in range(4):
         opened = free.open()
         free.resend(opened)
@@ -137,4 +137,15 @@ def test_test_phone_has_no_send_limit_but_all_others(phone: Phone) -> None:
             submit(free, opened, WRONG)
 
     assert free.read(opened).sends_left == 2
-    assert phone.store.peek(phone.slot, 5, Knock()).refusal is None
+
+
+def test_a40_test_phone_that_is_opened_and_canceled_without_end_is_stopped(phone: Phone) -> None:
+    free = replace(phone, slot=replace(phone.slot, limits=TEST_PHONE_LIMITS))
+    for _ in range(60):
+        opened = free.open()
+        free.store.cancel(free.slot, CLIENT, opened.verification_hash)
+
+    with pytest.raises(LimitReached) as full:
+        free.open()
+    assert full.value.limit == "phone_sends_per_hour"
+    assert len(free.stored()) == 61

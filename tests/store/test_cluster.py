@@ -19,12 +19,11 @@ from otp_service.errors import StoreUnavailable, WrongCode
 from otp_service.limits import Budget
 from otp_service.ports import PhoneSlot
 from otp_service.store import keys
-from otp_service.store.cluster import ClusterServers
-from otp_service.store.connect import LeanConnection
+from otp_service.store.client import TcpConnection, from_url
+from otp_service.store.cluster import ClusterBackend
 from otp_service.store.health import UnfitStore
 from otp_service.store.office import RedisOffice
 from otp_service.store.scripts import Call
-from otp_service.store.topology import reach
 from otp_service.verification import Status
 
 BUDGET = Budget("service", "service_sms_per_day", 9, 0.2)
@@ -46,9 +45,9 @@ def phone(pair: Cluster) -> Iterator[Phone]:
         yield phone
 
 
-def servers_of(cluster: Cluster) -> ClusterServers:
-    servers = reach(cluster.url(), PATIENT)
-    assert isinstance(servers, ClusterServers)
+def servers_of(cluster: Cluster) -> ClusterBackend:
+    servers = from_url(cluster.url(), PATIENT)
+    assert isinstance(servers, ClusterBackend)
     return servers
 
 
@@ -105,18 +104,18 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
         calls = [Call("unlock", [keys.row(one.slot.tag)], []) for one in phones]
         phone.store.flush(calls)  # the script is known now, and the connections are there
         seen: list[str | int] = []
-        send, read = LeanConnection.send_packed_command, LeanConnection.read_response
+        send, read = TcpConnection.send_packed_command, TcpConnection.read_response
 
-        def sending(connection: LeanConnection, *arguments: Any, **options: Any) -> None:
+        def sending(connection: TcpConnection, *arguments: Any, **options: Any) -> None:
             seen.append(connection.port)
             send(connection, *arguments, **options)
 
-        def reading(connection: LeanConnection, *arguments: Any, **options: Any) -> Any:
+        def reading(connection: TcpConnection, *arguments: Any, **options: Any) -> Any:
             seen.append("read")
             return read(connection, *arguments, **options)
 
-        monkeypatch.setattr(LeanConnection, "send_packed_command", sending)
-        monkeypatch.setattr(LeanConnection, "read_response", reading)
+        monkeypatch.setattr(TcpConnection, "send_packed_command", sending)
+        monkeypatch.setattr(TcpConnection, "read_response", reading)
         phone.store.flush(calls)
 
     assert sorted(map(str, seen[:3])) == sorted(str(server.port) for server in redis_cluster.masters)
@@ -142,7 +141,7 @@ def test_call_asks_the_other_server_while_a_slot_moves(pair: Cluster, phone: Pho
     source, target = pair.masters
     slot = slot_of(phone.slot.tag)
     opened = phone.open()
-    row, record = keys.row(phone.slot.tag), keys.record(phone.slot.tag, opened.verification_id)
+    row, record = keys.row(phone.slot.tag), keys.record(phone.slot.tag, opened.verification_hash)
     move(slot, source, target, row, record)
 
     with pytest.raises(WrongCode):
@@ -157,7 +156,7 @@ def test_call_whose_keys_lie_on_both_servers_is_refused_and_not_run(pair: Cluste
     source, target = pair.masters
     slot = slot_of(phone.slot.tag)
     opened = phone.open()
-    row, record = keys.row(phone.slot.tag), keys.record(phone.slot.tag, opened.verification_id)
+    row, record = keys.row(phone.slot.tag), keys.record(phone.slot.tag, opened.verification_hash)
     move(slot, source, target, row)
 
     with pytest.raises(StoreUnavailable):
@@ -208,7 +207,7 @@ def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:
 def test_member_of_a_cluster_is_no_server_by_itself(redis_cluster: Cluster) -> None:
     member = redis_cluster.masters[0]
     with member.client() as client:
-        store = make_phone(client, servers=reach(f"redis://127.0.0.1:{member.port}", PATIENT)).store
+        store = make_phone(client, servers=from_url(f"redis://127.0.0.1:{member.port}", PATIENT)).store
         seen = store.inspect()
 
     assert "redis+cluster://" in seen.unfit
@@ -218,6 +217,6 @@ def test_seeds_may_be_dead_as_long_as_one_answers(redis_cluster: Cluster) -> Non
     nobody = "127.0.0.1:1,127.0.0.1:2"
     url = f"redis+cluster://{nobody},127.0.0.1:{redis_cluster.masters[0].port}"
     with redis_cluster.client() as client:
-        phone = make_phone(cast("redis.Redis", client), servers=reach(url, PATIENT))
+        phone = make_phone(cast("redis.Redis", client), servers=from_url(url, PATIENT))
 
         assert phone.read(phone.open()).status is Status.PENDING

@@ -97,7 +97,7 @@ def test_code_of_impossible_type_uses_no_attempt(phone: Phone) -> None:
     attempt = Attempt({"2026a": WRONG}, frozenset({CodeType.DIGITS}), at=0)
 
     with pytest.raises(InvalidCode):
-        phone.store.attempt(phone.slot, CLIENT, opened.verification_id, attempt)
+        phone.store.attempt(phone.slot, CLIENT, opened.verification_hash, attempt)
     assert phone.read(opened).attempts_left == 5
 
 
@@ -107,9 +107,9 @@ def test_other_client_finds_nothing(phone: Phone) -> None:
     with pytest.raises(VerificationNotFound):
         phone.submit(opened, RIGHT, client="other")
     with pytest.raises(VerificationNotFound):
-        phone.store.read(phone.slot, "other", opened.verification_id)
+        phone.store.read(phone.slot, "other", opened.verification_hash)
     with pytest.raises(VerificationNotFound):
-        phone.store.cancel(phone.slot, "other", opened.verification_id)
+        phone.store.cancel(phone.slot, "other", opened.verification_hash)
     assert phone.read(opened).attempts_left == 5
 
 
@@ -236,7 +236,7 @@ def test_resend_that_would_live_too_short_is_refused(phone: Phone) -> None:
     phone.pass_time(231)
 
     with pytest.raises(VerificationExpired):
-        phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, {})
+        phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, {})
 
 
 def test_resends_end_with_the_sends_allowed(phone: Phone) -> None:
@@ -255,7 +255,7 @@ def test_resend_repeats_salt_and_key_id(phone: Phone) -> None:
     opened = phone.open()
     phone.pass_time(60)
 
-    reopened = phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, {})
+    reopened = phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, {})
 
     assert (reopened.kid, reopened.salt) == ("2026a", b"s" * 16)
     assert [send.number for send in reopened.verification.sends] == [1, 2]
@@ -289,14 +289,16 @@ def test_withdrawn_first_send_leaves_nothing(phone: Phone) -> None:
 
     assert phone.settle(opened, Settlement.WITHDRAWN) is None
 
-    assert phone.stored() == []
+    assert phone.stored() == [
+        f"otp:{{{phone.slot.tag}}}".encode()
+    ]  # what the provider said, for the operator
     phone.open()
 
 
 def test_withdrawn_resend_gives_its_slot_back(phone: Phone) -> None:
     opened = phone.open()
     phone.pass_time(60)
-    again = phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, {}).verification
+    again = phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, {}).verification
 
     settled = phone.settle(again, Settlement.WITHDRAWN)
 
@@ -397,6 +399,8 @@ def test_fifty_failures_in_a_row_lead_to_the_slow_lane(phone: Phone) -> None:
 
     slow = phone.open()
     assert slow.attempts_left == 1
+    with pytest.raises(WrongCode):
+        phone.submit(slow, WRONG)
     phone.pass_time(3601)
     with pytest.raises(LimitReached) as full:
         phone.open()
@@ -477,7 +481,7 @@ def test_failures_in_a_row_are_kept_for_ninety_days(phone: Phone) -> None:
 def test_expired_and_canceled_verifications_give_their_attempts_back(phone: Phone) -> None:
     tight = phone.limited(lock_at=9, slow_lane_at=9)
     opened = tight.open()
-    tight.store.cancel(tight.slot, CLIENT, opened.verification_id)
+    tight.store.cancel(tight.slot, CLIENT, opened.verification_hash)
     phone.pass_time(60)
 
     tight.open()
@@ -550,8 +554,8 @@ def test_budget_starts_again_at_midnight_in_china(phone: Phone) -> None:
 
 def test_canceled_verification_takes_no_code(phone: Phone) -> None:
     opened = phone.open()
-    phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
-    phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+    phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
+    phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
 
     with pytest.raises(VerificationCanceled):
         phone.submit(opened, RIGHT)
@@ -562,17 +566,17 @@ def test_approved_verification_cannot_be_canceled(phone: Phone) -> None:
     phone.submit(opened, RIGHT)
 
     with pytest.raises(AlreadyVerified):
-        phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+        phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
 
 
 def test_known_phone_is_remembered_for_ninety_days(phone: Phone) -> None:
-    assert not phone.store.peek(phone.slot, 5, Knock()).known
+    assert not phone.store.peek(phone.slot, CLIENT, 5, Knock()).known
     phone.submit(phone.open(), RIGHT)
 
     phone.pass_time(90 * 86400 - 1)
-    assert phone.store.peek(phone.slot, 5, Knock()).known
+    assert phone.store.peek(phone.slot, CLIENT, 5, Knock()).known
     phone.pass_time(2)
-    assert not phone.store.peek(phone.slot, 5, Knock()).known
+    assert not phone.store.peek(phone.slot, CLIENT, 5, Knock()).known
 
 
 @pytest.mark.parametrize("end", ["approved", "exhausted", "canceled"])
@@ -581,7 +585,7 @@ def test_ended_verification_keeps_neither_salt_nor_digest(phone: Phone, end: str
     if end == "approved":
         phone.submit(opened, RIGHT)
     elif end == "canceled":
-        phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+        phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
     else:
         for _ in range(5):
             with pytest.raises(WrongCode):
@@ -600,7 +604,7 @@ def test_every_key_has_a_ttl(phone: Phone) -> None:
     with pytest.raises(WrongCode):
         phone.submit(opened, WRONG)
     phone.submit(opened, RIGHT)
-    phone.store.redeem(phone.slot.tag, opened.verification_id, 600)
+    phone.store.redeem(phone.slot.tag, opened.verification_hash, 600)
 
     ttls = {key: phone.client.pttl(key) for key in phone.stored()}
     ttls |= {key: phone.client.pttl(key) for key in phone.client.scan_iter("otp:budget:*")}
@@ -611,7 +615,7 @@ def test_every_key_has_a_ttl(phone: Phone) -> None:
 
 def test_tombstone_lasts_fifteen_minutes(phone: Phone) -> None:
     opened = phone.open()
-    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_id}"
+    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_hash}"
     assert phone.client.pttl(record) == pytest.approx((300 + 900) * 1000, abs=3000)
 
     phone.submit(opened, RIGHT)
@@ -634,7 +638,7 @@ def test_scripts_come_back_after_a_flush(phone: Phone) -> None:
     phone.pass_time(60)
     phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2): 9}
     phone.client.script_flush()
-    again = phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, phone.budgets)
+    again = phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, phone.budgets)
     assert len(again.verification.sends) == 2
 
 

@@ -16,7 +16,7 @@ def report(
     phone: Phone, opened: Verification, told: Delivery, reason: str = "", number: int = 1
 ) -> Reported | None:
     (answer,) = phone.store.report(
-        [DeliveryReport(phone.slot.tag, opened.verification_id, number, told, reason)]
+        [DeliveryReport(phone.slot.tag, opened.verification_hash, number, told, reason)]
     )
     return answer
 
@@ -100,14 +100,14 @@ def test_report_that_overtakes_the_receipt_stands(phone: Phone) -> None:
 def test_report_of_what_is_not_there_is_forgotten(phone: Phone) -> None:
     opened = phone.open()
 
-    assert report(phone, replace(opened, verification_id="A" * 22), Delivery.DELIVERED) is None
+    assert report(phone, replace(opened, verification_hash="A" * 22), Delivery.DELIVERED) is None
     assert report(phone, opened, Delivery.DELIVERED, number=2) is None
     assert len(phone.stored()) == 2
 
 
 def test_many_reports_are_answered_in_their_order(phone: Phone) -> None:
     opened = phone.open()
-    tag, vid = phone.slot.tag, opened.verification_id
+    tag, vid = phone.slot.tag, opened.verification_hash
     reports = [DeliveryReport(tag, vid, 1 + n % 2, Delivery.DELIVERED) for n in range(250)]
 
     answers = phone.store.report(reports)
@@ -122,8 +122,8 @@ def test_report_does_not_prolong_a_tombstone(phone: Phone, ended: str) -> None:
     if ended == "approved":
         phone.submit(opened, RIGHT)
     else:
-        phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
-    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_id}"
+        phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
+    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_hash}"
     phone.client.pexpire(record, 300_000)
 
     report(phone, opened, Delivery.DELIVERED)
@@ -134,7 +134,7 @@ def test_report_does_not_prolong_a_tombstone(phone: Phone, ended: str) -> None:
 
 def test_record_of_a_newer_version_is_left_alone(phone: Phone) -> None:
     opened = phone.open()
-    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_id}"
+    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_hash}"
     phone.client.set(record, b"\x02newer", ex=60)
 
     with pytest.raises(StoreUnavailable):
@@ -149,7 +149,7 @@ def test_peek_at_a_resend_tells_the_newest_send(phone: Phone) -> None:
     opened = phone.open(settle=Settlement.UNKNOWN)
     phone.pass_time(60)
 
-    standing = phone.store.peek_resend(phone.slot, CLIENT, opened.verification_id, Knock())
+    standing = phone.store.peek_resend(phone.slot, CLIENT, opened.verification_hash, Knock())
 
     assert standing.last is not None
     assert (standing.last.number, standing.last.delivery, standing.last.route) == (
@@ -162,12 +162,12 @@ def test_peek_at_a_resend_tells_the_newest_send(phone: Phone) -> None:
 
 
 def test_peek_at_a_phone_tells_of_no_send(phone: Phone) -> None:
-    assert phone.store.peek(phone.slot, 5, Knock()).last is None
+    assert phone.store.peek(phone.slot, CLIENT, 5, Knock()).last is None
 
 
 def test_each_call_may_ask_once_and_the_mark_passes(phone: Phone) -> None:
     opened = phone.open()
-    tag, vid = phone.slot.tag, opened.verification_id
+    tag, vid = phone.slot.tag, opened.verification_hash
 
     assert [phone.store.claim_inquiry(tag, vid, call) for call in ("status", "status", "resend")] == [
         True,

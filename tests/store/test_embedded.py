@@ -13,9 +13,9 @@ import redis
 import servers
 
 from otp_service.store import embedded
+from otp_service.store.backend import RedisNode
 from otp_service.store.embedded import EmbeddedNotStarted, FakeStore, ValkeyStore, start_embedded
 from otp_service.store.health import check
-from otp_service.store.wire import Wire
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +41,7 @@ def binary() -> Path:
 
 def test_it_is_a_real_server_that_is_fit_for_the_service(binary: Path) -> None:
     with ValkeyStore(binary) as store, store.client() as client:
-        check(Wire(client), replicas=0)
+        check(RedisNode(client), replicas=0)
 
         assert client.execute_command("EVAL", "#!lua\nreturn 7", 0) == 7
 

@@ -24,7 +24,8 @@ from otp_service.ports import (
     SendRecord,
     Settlement,
 )
-from otp_service.store.connect import connect
+from otp_service.store.client import client_from_url
+from otp_service.store.scripts import Call
 from otp_service.store.store import RedisStore
 from otp_service.verification import Delivery
 
@@ -33,7 +34,7 @@ SLOT = PhoneSlot(TAG, PhoneLimits())
 CLAIM = Claim("c" * 16, b"f" * 16, VID)
 
 CALLS: dict[str, Callable[[RedisStore], Any]] = {
-    "peek": lambda store: store.peek(SLOT, 5, Knock()),
+    "peek": lambda store: store.peek(SLOT, CLIENT, 5, Knock()),
     "peek_resend": lambda store: store.peek_resend(SLOT, CLIENT, VID, Knock()),
     "open": lambda store: store.open(SLOT, new_verification(), {}),
     "reopen": lambda store: store.reopen(SLOT, CLIENT, VID, 300, {}),
@@ -51,9 +52,21 @@ CALLS: dict[str, Callable[[RedisStore], Any]] = {
     "redeem": lambda store: store.redeem(TAG, VID, 60),
     "unlock": lambda store: store.unlock(TAG),
     "note_unaddressed": lambda store: store.note_unaddressed(CLIENT),
+    "note_unreadable_ip": lambda store: store.note_unreadable_ip(),
+    "met_unreadable_ip": lambda store: store.met_unreadable_ip(),
     "inspect": lambda store: store.inspect(),
     "check": lambda store: store.check(),
+    "flush_ledger": lambda store: store.flush_ledger([Call("wrong_codes", ["otp:wrong_codes:1"], [0, 0])]),
 }
+
+TOLD = {
+    CALLS[name]: [
+        ("background_store_error", {"job": job, "kind": "ConnectionError"}),
+        ("store_outage", {"state": "began", "job": job, "kind": "ConnectionError"}),
+    ]
+    for name, job in (("check", "readiness"), ("flush_ledger", "ledger"))
+}
+"""What is logged of background work."""
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
@@ -61,20 +74,27 @@ def test_store_that_is_gone_is_an_error_of_ours_and_names_nothing(
     call: Callable[[RedisStore], Any],
 ) -> None:
     events = Quiet()
-    store = RedisStore(connect(f"redis://127.0.0.1:{closed_port()}/0"), events)
+    store = RedisStore(client_from_url(f"redis://127.0.0.1:{closed_port()}/0"), events)
 
     with pytest.raises(StoreUnavailable) as failure:
         call(store)
 
     assert failure.value.__cause__ is None
     assert failure.value.__suppress_context__
-    assert [told for told in events.seen if told[0] != "round_trip"] == [
-        ("store_error", {"kind": "ConnectionError"})
-    ]
+    assert [told for told in events.seen if told[0] != "round_trip"] == TOLD.get(
+        call, [("store_error", {"kind": "ConnectionError"})]
+    )
     assert events.seen[-1][0] == "round_trip"
 
 
 def test_every_call_of_the_store_is_tried_here() -> None:
     ours = {name for name in vars(RedisStore) if not name.startswith("_")}
 
-    assert ours - set(CALLS) <= {"flush", "guarded", "clients_without_address", "close", "under_way"}
+    assert ours - set(CALLS) <= {
+        "flush",
+        "guarded",
+        "clients_without_address",
+        "close",
+        "diagnose",
+        "under_way",
+    }

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 from backends import Backend
-from stories import CLIENT, Phone, make_phone
+from stories import CLIENT, Phone, Quiet, make_phone
 
+from otp_service.clock import SystemClock
 from otp_service.errors import CooldownActive, LimitReached, StoreUnavailable
-from otp_service.limits import AddressLimits, GuardLimits
+from otp_service.limits import AddressLimits, GuardLimits, WrongCodeLimits
 from otp_service.ports import (
     AddressSlot,
     Claim,
@@ -23,8 +24,9 @@ from otp_service.ports import (
     Settlement,
     Standing,
 )
+from otp_service.store.backend import PipelineResult
+from otp_service.store.ledger import RedisLedger
 from otp_service.store.scripts import Call
-from otp_service.store.wire import Told
 
 SMALL = AddressLimits(sends_per_hour=3, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
 
@@ -39,7 +41,7 @@ def another(phone: Phone) -> Phone:
 
 
 def knock(phone: Phone, address: AddressSlot, **more: object) -> Standing:
-    return phone.store.peek(phone.slot, 5, Knock(address=address, **more))  # type: ignore[arg-type]
+    return phone.store.peek(phone.slot, CLIENT, 5, Knock(address=address, **more))  # type: ignore[arg-type]
 
 
 def refusal(standing: Standing) -> tuple[str, int]:
@@ -180,7 +182,7 @@ def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
     standing = knock(phone, address)
 
     assert isinstance(standing.refusal, LimitReached)
-    assert isinstance(phone.store.peek(phone.slot, 5, Knock()).refusal, CooldownActive)
+    assert isinstance(phone.store.peek(phone.slot, CLIENT, 5, Knock()).refusal, CooldownActive)
 
 
 def test_log_of_an_address_stays_short_and_goes(phone: Phone) -> None:
@@ -213,14 +215,16 @@ def scope(least: int = 4, **limits: float) -> GuardScope:
 
 def readings(phone: Phone, guard: GuardScope, times: int) -> list[int]:
     return [
-        phone.store.peek(another(phone).slot, 5, Knock(guards=(guard,))).guards[0].level for _ in range(times)
+        phone.store.peek(another(phone).slot, CLIENT, 5, Knock(guards=(guard,))).guards[0].level
+        for _ in range(times)
     ]
 
 
 def verified(phone: Phone, guard: GuardScope, count: int) -> None:
-    limits = guard.limits
-    arguments = [0, count, limits.least, round(limits.share * 100), limits.blocked_at]
-    phone.store.flush([Call("guard", [f"otp:guard:{{{guard.name}}}"], arguments)])
+    ledger = RedisLedger(phone.store.flush, limits=WrongCodeLimits(), clock=SystemClock(), events=Quiet())
+    for _ in range(count):
+        ledger.approved("t" * 16, 0, None, [guard])
+    ledger.flush()
 
 
 def test_half_of_what_is_young_counts_as_unverified(phone: Phone) -> None:
@@ -273,15 +277,43 @@ def test_what_earlier_versions_counted_goes_on_counting(phone: Phone) -> None:
     ]
     phone.client.set(f"otp:guard:{{{guard.name}}}", b"".join(rings), px=60_000)
 
-    (reading,) = phone.store.peek(phone.slot, 5, Knock(guards=(guard,))).guards
+    (reading,) = phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(guard,))).guards
     assert (reading.sent, reading.verified, reading.unverified) == (10, 2, 7)
     phone.pass_time(7200)
-    (reading,) = phone.store.peek(phone.slot, 5, Knock(guards=(guard,))).guards
+    (reading,) = phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(guard,))).guards
     assert (reading.sent, reading.verified) == (7, 2)
 
 
 def ring(newest: int, size: int, counts: dict[int, int]) -> bytes:
     return newest.to_bytes(4, "big") + b"".join(counts.get(i, 0).to_bytes(3, "big") for i in range(size))
+
+
+def test_broad_scope_is_read_and_not_counted(phone: Phone) -> None:
+    country = replace(scope(), kind="country", is_broad=True)
+
+    told = [phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(country,))) for _ in range(3)]
+
+    assert [(standing.guards[0].sent, standing.counted) for standing in told] == [(0, Counted())] * 3
+    assert phone.client.exists(f"otp:guard:{{{country.name}}}") == 0
+
+
+def test_what_earlier_versions_counted_in_a_broad_scope_goes_on_counting(phone: Phone) -> None:
+    """They kept rings at first, then spans of hours and minutes, as narrow scopes do."""
+    now = time.time()
+    hours, minutes = int(now // 3600), int(now // 60)
+    rings = [ring(hours, 24, {1: 5}), ring(hours, 24, {1: 2}), ring(minutes, 4, {}), ring(minutes, 4, {})]
+    spans = b"\x02\x01" + kept_span(hours - 1, 5, 2) + kept_span(minutes, 1, 0)
+    told = []
+    for kept in (b"".join(rings), spans):
+        country = replace(scope(), kind="country", is_broad=True)
+        phone.client.set(f"otp:guard:{{{country.name}}}", kept, px=60_000)
+        told += phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(country,))).guards
+
+    assert [(reading.sent, reading.verified, reading.level) for reading in told] == [(5, 2, 0)] * 2
+
+
+def kept_span(number: int, sent: int, verified: int) -> bytes:
+    return number.to_bytes(4, "big") + sent.to_bytes(3, "big") + verified.to_bytes(3, "big")
 
 
 def test_guard_keeps_its_counts_while_the_clock_is_back(phone: Phone) -> None:
@@ -297,7 +329,7 @@ def test_scopes_are_counted_apart_and_told_in_their_order(phone: Phone) -> None:
     first, second = scope(), replace(scope(), kind="country")
     readings(phone, first, 3)
 
-    told = phone.store.peek(phone.slot, 5, Knock(guards=(first, second))).guards
+    told = phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(first, second))).guards
 
     assert [(reading.kind, reading.sent) for reading in told] == [("prefix", 4), ("country", 1)]
 
@@ -307,7 +339,7 @@ def test_scopes_are_counted_apart_and_told_in_their_order(phone: Phone) -> None:
 
 def test_solution_is_fresh_once_for_its_phone(phone: Phone) -> None:
     def shown(to: Phone) -> bool:
-        return to.store.peek(to.slot, 5, Knock(solution="c" * 22, solution_ttl=60)).solved
+        return to.store.peek(to.slot, CLIENT, 5, Knock(solution="c" * 22, solution_ttl=60)).solved
 
     assert [shown(phone), shown(phone), shown(another(phone))] == [True, False, True]
     (mark,) = phone.stored()
@@ -321,7 +353,7 @@ def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
     trips: list[int] = []
     run = phone.runner.run
 
-    def counted(*calls: Call, lasting: bool = False) -> Told:
+    def counted(*calls: Call, lasting: bool = False) -> PipelineResult:
         trips.append(len(calls))
         return run(*calls, lasting=lasting)
 
@@ -334,7 +366,7 @@ def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
         claim=Claim(secrets.token_urlsafe(12), b"f" * 16, "what"),
     )
 
-    standing = phone.store.peek(phone.slot, 5, everything)
+    standing = phone.store.peek(phone.slot, CLIENT, 5, everything)
 
     assert trips == [6]
     assert standing.solved
@@ -430,7 +462,9 @@ def test_third_flush_ends_the_claim(backend: Backend) -> None:
     claim = a_claim(what="v" * 22)
     phone.store.claim(claim)
     opened = phone.open(settle=None)
-    record = SendRecord(opened.verification_id, 1, Settlement.ACCEPTED, "main", ttl=300, taken_at=opened.now)
+    record = SendRecord(
+        opened.verification_hash, 1, Settlement.ACCEPTED, "main", ttl=300, taken_at=opened.now
+    )
     phone.store.settle(phone.slot, CLIENT, record, (), claim)
 
     assert phone.store.claim(claim).state is ClaimState.DONE

@@ -17,8 +17,8 @@ from stories import LIMITS, WRONG, Phone, make_phone, new_verification
 
 from otp_service.errors import CooldownActive, StoreUnavailable, WrongCode
 from otp_service.limits import Budget
+from otp_service.store.client import from_url
 from otp_service.store.office import RedisOffice
-from otp_service.store.topology import reach
 
 
 @pytest.fixture(params=["redis", "valkey", "sentinel", "cluster"])
@@ -38,7 +38,7 @@ def at_a_loss(request: pytest.FixtureRequest) -> Iterator[tuple[Phone, LosingPro
             server = stack.enter_context(running(binary))
             url = f"redis://127.0.0.1:{proxy.before(server.port)}/0"
         client = stack.enter_context(server.client())
-        yield make_phone(client, servers=reach(url, PATIENT)), proxy
+        yield make_phone(client, servers=from_url(url, PATIENT)), proxy
 
 
 def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy]) -> None:

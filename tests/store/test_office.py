@@ -8,16 +8,18 @@ from dataclasses import replace
 
 import pytest
 from backends import Backend
-from stories import RIGHT, WRONG, Phone, make_phone
+from stories import CLIENT, LIMITS, RIGHT, WRONG, Phone, make_phone
 
 from otp_service.errors import CooldownActive, LimitReached, OtpError, StoreUnavailable, WrongCode
 from otp_service.limits import DAY, HOUR, AddressLimits, PhoneLimits
 from otp_service.ports import AddressSlot, Knock, Settlement
 from otp_service.store import arguments, keys
-from otp_service.store.office import SCAN_SIZE, Forgotten, PhoneFacts, RedisOffice
+from otp_service.store.office import SCAN_SIZE, Forgotten, PhoneFacts, RedisOffice, Verdict
 from otp_service.store.scripts import Call
 
-LIMITS = PhoneLimits()
+NOTHING = Verdict(is_slow=False, is_locked=False, limit="", wait=0)
+
+
 SMALL = AddressLimits(sends_per_hour=4, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
 
 
@@ -42,7 +44,7 @@ def fail(phone: Phone, times: int) -> None:
 
 
 def refusal(phone: Phone) -> OtpError | None:
-    return phone.store.peek(phone.slot, 5, Knock()).refusal
+    return phone.store.peek(phone.slot, CLIENT, 5, Knock()).refusal
 
 
 # ── what is counted of a phone ──
@@ -55,13 +57,13 @@ def test_stranger_has_nothing_counted(office: RedisOffice, phone: Phone) -> None
         now=facts.now,
         sends=(),
         failures=(),
-        streak=0,
+        untrusted_failures=0,
+        trusted_failures=0,
         live=0,
         is_known=False,
-        is_slow=False,
-        is_locked=False,
-        limit="",
-        wait=0,
+        requesters=0,
+        untrusted=NOTHING,
+        trusted=NOTHING,
     )
     assert phone.stored() == []
 
@@ -79,7 +81,11 @@ def test_facts_count_as_the_limits_do(office: RedisOffice, phone: Phone) -> None
     with_none = facts_of(office, phone)
 
     assert (with_both.sends_in(HOUR), with_both.sends_in(DAY)) == (1, 2)
-    assert (with_both.failures_in(HOUR), with_both.failures_in(DAY), with_both.streak) == (3, 3, 3)
+    assert (with_both.failures_in(HOUR), with_both.failures_in(DAY), with_both.consecutive_failures) == (
+        3,
+        3,
+        3,
+    )
     assert (with_none.sends_in(HOUR), with_none.sends_in(DAY)) == (0, 2)
     assert (with_none.failures_in(HOUR), with_none.failures_in(DAY)) == (0, 3)
 
@@ -90,13 +96,13 @@ def test_time_to_wait_is_true_to_the_second(office: RedisOffice, phone: Phone) -
 
     facts = facts_of(office, phone)
 
-    assert facts.limit == "phone_cooldown"
-    assert facts.wait in (42, 43)
-    phone.pass_time(facts.wait - 2)
+    assert facts.untrusted.limit == "phone_cooldown"
+    assert facts.untrusted.wait in (42, 43)
+    phone.pass_time(facts.untrusted.wait - 2)
     with pytest.raises(CooldownActive):
         phone.open()
     phone.pass_time(2)
-    assert facts_of(office, phone).limit == ""
+    assert facts_of(office, phone).untrusted.limit == ""
     phone.open()
 
 
@@ -128,21 +134,21 @@ def test_slow_lane_and_lock_are_told_apart(office: RedisOffice, phone: Phone) ->
     fail(phone, 50)
     locked = facts_of(office, phone)
 
-    assert (slow.streak, slow.is_slow, slow.is_locked) == (50, True, False)
-    assert (locked.streak, locked.is_slow, locked.is_locked, locked.limit) == (
-        100,
-        True,
-        True,
-        "phone_locked",
-    )
+    assert slow.consecutive_failures == 50
+    assert slow.untrusted == Verdict(is_slow=True, is_locked=False, limit="", wait=0)
+    assert locked.consecutive_failures == 100
+    assert (locked.untrusted.is_slow, locked.untrusted.is_locked) == (True, True)
+    assert locked.untrusted.limit == "phone_locked"
 
 
 def test_facts_are_judged_by_the_limits_that_are_given(office: RedisOffice, phone: Phone) -> None:
     phone.open()
     phone.pass_time(60)
 
-    assert facts_of(office, phone).limit == ""
-    assert facts_of(office, phone, replace(LIMITS, sends_per_hour=1)).limit == "phone_sends_per_hour"
+    assert facts_of(office, phone).untrusted.limit == ""
+    assert (
+        facts_of(office, phone, replace(LIMITS, sends_per_hour=1)).untrusted.limit == "phone_sends_per_hour"
+    )
 
 
 def test_looking_changes_nothing(office: RedisOffice, phone: Phone) -> None:
@@ -166,7 +172,7 @@ def test_unlocked_phone_can_be_verified_again(office: RedisOffice, phone: Phone)
     facts = facts_of(office, phone)
 
     assert locked.value.limit == "phone_locked"
-    assert (facts.streak, facts.failures, facts.is_slow, facts.is_locked) == (0, (), False, False)
+    assert (facts.consecutive_failures, facts.failures, facts.untrusted) == (0, (), NOTHING)
     assert phone.submit(phone.open(), RIGHT) == "login"
 
 
@@ -245,11 +251,11 @@ def test_cleared_phone_may_be_sent_to_at_once(office: RedisOffice, phone: Phone)
     phone.store.unlock(phone.slot.tag)
     opened = phone.open(settle=None)
     phone.settle(opened, Settlement.THROTTLED, wait=DAY)
-    assert facts_of(office, phone).limit == "provider_window"
+    assert facts_of(office, phone).untrusted.limit == "provider_window"
 
     office.clear_phone(phone.slot.tag)
 
-    assert facts_of(office, phone).limit == ""
+    assert facts_of(office, phone).untrusted.limit == ""
     assert facts_of(office, phone).sends == ()
     phone.open()
 
@@ -289,7 +295,7 @@ def another(phone: Phone) -> Phone:
 
 
 def knock(phone: Phone, address: AddressSlot) -> None:
-    phone.store.peek(phone.slot, 5, Knock(address, unchallenged=True))
+    phone.store.peek(phone.slot, CLIENT, 5, Knock(address, unchallenged=True))
 
 
 def verify(phone: Phone, address: AddressSlot) -> None:
@@ -298,8 +304,8 @@ def verify(phone: Phone, address: AddressSlot) -> None:
     )
 
 
-def attempt(phone: Phone, address: AddressSlot, times: int) -> None:
-    phone.store.flush([Call("address_attempts", [keys.attempts(address.tag)], [times, 60])])
+def miss(phone: Phone, address: AddressSlot, times: int) -> None:
+    phone.store.flush([Call("address_misses", [keys.misses(address.tag)], [times, 60])])
 
 
 def test_address_tells_what_its_requesters_caused(office: RedisOffice, phone: Phone) -> None:
@@ -311,12 +317,12 @@ def test_address_tells_what_its_requesters_caused(office: RedisOffice, phone: Ph
     happy = another(phone)
     knock(happy, address)
     verify(happy, address)
-    attempt(phone, address, 7)
+    miss(phone, address, 7)
 
     facts = office.address_facts(address.tag, SMALL)
 
     assert (facts.sends_in_hour, facts.sends_in_day, facts.phones_in_day) == (2, 3, 2)
-    assert (facts.verified_in_day, facts.attempts_in_10_minutes) == (1, 7)
+    assert (facts.verified_in_day, facts.misses_in_10_minutes) == (1, 7)
     assert (facts.suspicion, facts.limit, facts.wait) == ("", "", 0)
 
 
@@ -326,7 +332,7 @@ def test_address_tells_what_its_next_sms_would_meet(office: RedisOffice, phone: 
     for _ in range(9):
         facts = office.address_facts(address.tag, SMALL)
         told.append((facts.suspicion, facts.limit))
-        standing = phone.store.peek(another(phone).slot, 5, Knock(address))
+        standing = phone.store.peek(another(phone).slot, CLIENT, 5, Knock(address))
         met = standing.suspicions[0] if standing.suspicions else ""
         assert facts.suspicion == met or standing.refusal
         assert bool(facts.limit) == (standing.refusal is not None)
@@ -344,8 +350,8 @@ def test_stranger_at_an_address_leaves_no_trace_by_looking(office: RedisOffice, 
 
     facts = office.address_facts(address.tag, SMALL)
 
-    assert (facts.sends_in_day, facts.verified_in_day, facts.attempts_in_10_minutes) == (0, 0, 0)
-    assert phone.client.exists(keys.address(address.tag), keys.attempts(address.tag)) == 0
+    assert (facts.sends_in_day, facts.verified_in_day, facts.misses_in_10_minutes) == (0, 0, 0)
+    assert phone.client.exists(keys.address(address.tag), keys.misses(address.tag)) == 0
 
 
 def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: RedisOffice, phone: Phone) -> None:
@@ -355,15 +361,15 @@ def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: RedisOff
     verify(happy, address)
     for _ in range(12):
         knock(another(phone), address)
-    attempt(phone, address, 60)
+    miss(phone, address, 60)
     full = office.address_facts(address.tag, SMALL)
 
     office.clear_address(address.tag)
 
     cleared = office.address_facts(address.tag, SMALL)
     assert full.limit
-    assert full.attempts_in_10_minutes == 60
-    assert (cleared.sends_in_day, cleared.attempts_in_10_minutes, cleared.verified_in_day) == (0, 0, 1)
+    assert full.misses_in_10_minutes == 60
+    assert (cleared.sends_in_day, cleared.misses_in_10_minutes, cleared.verified_in_day) == (0, 0, 1)
     assert (cleared.suspicion, cleared.limit) == ("", "")
 
 
@@ -374,9 +380,9 @@ def test_forgotten_phone_leaves_no_key(office: RedisOffice, phone: Phone) -> Non
     tag = phone.slot.tag
     opened = phone.open()
     phone.submit(opened, RIGHT)
-    phone.store.redeem(tag, opened.verification_id, 600)
-    phone.store.claim_inquiry(tag, opened.verification_id, "status")
-    phone.store.peek(phone.slot, 5, Knock(solution="risk-1", solution_ttl=600))
+    phone.store.redeem(tag, opened.verification_hash, 600)
+    phone.store.claim_inquiry(tag, opened.verification_hash, "status")
+    phone.store.peek(phone.slot, CLIENT, 5, Knock(solution="risk-1", solution_ttl=600))
     assert len(phone.stored()) == 5
 
     assert office.forget(tag) == Forgotten(keys=5, addresses=0)
@@ -441,7 +447,7 @@ def test_forgotten_phone_is_a_stranger(office: RedisOffice, phone: Phone) -> Non
     facts = facts_of(office, phone)
     opened = phone.open()
 
-    assert (facts.streak, facts.sends, facts.limit) == (0, (), "")
+    assert (facts.consecutive_failures, facts.sends, facts.untrusted.limit) == (0, (), "")
     assert (opened.attempts_left, opened.sends_left) == (5, 3)
 
 

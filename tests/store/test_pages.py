@@ -5,11 +5,16 @@ from __future__ import annotations
 import secrets
 import threading
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
+import fakes
 import pytest
 from stories import Phone
 
-from otp_service.errors import LimitReached, StoreUnavailable
+from otp_service.clients import Client, Clients
+from otp_service.errors import LimitReached, OtpError, StoreUnavailable
+from otp_service.hosted_pages import CREATED_PER_OPENED, Form, HostedPages
+from otp_service.ports import PageEvent, PageQuota
 from otp_service.store import keys
 from otp_service.store.pages import RedisPages
 
@@ -23,13 +28,61 @@ def a_tag() -> str:
     return secrets.token_urlsafe(12)
 
 
-def admitted(pages: RedisPages, client: str, times: int, limit: int = 3) -> int:
+QUOTA = PageQuota(total=3, per_address=2)
+OPENED, CREATED = PageEvent.OPENED, PageEvent.CREATED
+
+
+def admitted(pages: RedisPages, client: str, times: int, address: str = "", event: PageEvent = OPENED) -> int:
     count = 0
     for _ in range(times):
         with suppress(LimitReached):
-            pages.admit(client, limit)
+            pages.admit(event, client, QUOTA, address)
             count += 1
     return count
+
+
+@dataclass
+class Site:
+    """A client's hosted pages on a real store, and its visitors."""
+
+    house: fakes.House
+    client: Client
+    pages: HostedPages
+
+    def create(self, client_ip: str | None = None) -> str:
+        return self.pages.create(
+            self.client,
+            purpose="login",
+            return_url=fakes.RETURN_URL,
+            state="",
+            locale="",
+            client_ip=client_ip,
+        ).page_id
+
+    def first_form(self, page_id: str, address: str) -> OtpError | None:
+        look = self.pages.look(page_id, "")
+        form = Form(look.form_key, "phone", phone="no number")
+        error = self.pages.act(page_id, look.name, form, address)[1]
+        return error if isinstance(error, LimitReached) else None
+
+
+@pytest.fixture
+def site(pages: RedisPages) -> Site:
+    client = replace(fakes.SHOP, id=a_tag(), pages_per_10_minutes=40)
+    house = fakes.house(client)
+    hosted = HostedPages(
+        service=house.service,
+        clients=Clients([client]),
+        store=pages,
+        keyring=house.keyring,
+        clock=house.clock,
+        deadline=6,
+        draw=secrets.token_bytes,
+    )
+    return Site(house, client, hosted)
+
+
+CROWD, NEIGHBOR = "203.0.113.7", "198.51.100.4"
 
 
 def test_page_is_kept_until_its_end(phone: Phone, pages: RedisPages) -> None:
@@ -107,7 +160,105 @@ def test_client_makes_so_many_pages_in_ten_minutes(phone: Phone, pages: RedisPag
 
     assert admitted(pages, client, 10) == 3
     assert admitted(pages, a_tag(), 10) == 3
-    assert 600_000 < phone.client.pttl(keys.pages(client)) <= 660_000
+    assert 600_000 < phone.client.pttl(keys.pages(client, OPENED)) <= 660_000
+
+
+def test_address_has_a_share_of_its_clients_pages(phone: Phone, pages: RedisPages) -> None:
+    client, one, other = a_tag(), a_tag(), a_tag()
+
+    assert admitted(pages, client, 10, one) == 2
+    assert admitted(pages, client, 10, other) == 1
+    assert admitted(pages, a_tag(), 10, one) == 2
+    for address in (one, other):
+        assert 600_000 < phone.client.pttl(keys.pages(client, OPENED, address)) <= 660_000
+
+
+def test_creating_and_opening_are_counted_apart(pages: RedisPages) -> None:
+    client, address = a_tag(), a_tag()
+    admitted(pages, client, 10, address, CREATED)
+
+    assert admitted(pages, client, 10, address, OPENED) == 2
+    assert admitted(pages, client, 10) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "of_address", "of_client"),
+    [
+        (OPENED, "address_pages_per_10_minutes", "client_pages_per_10_minutes"),
+        (CREATED, "address_new_pages_per_10_minutes", "client_new_pages_per_10_minutes"),
+    ],
+)
+def test_refusal_names_the_limit(
+    pages: RedisPages, event: PageEvent, of_address: str, of_client: str
+) -> None:
+    client, address = a_tag(), a_tag()
+    admitted(pages, client, 2, address, event)
+    with pytest.raises(LimitReached) as share:
+        pages.admit(event, client, QUOTA, address)
+    admitted(pages, client, 1, "", event)
+    with pytest.raises(LimitReached) as total:
+        pages.admit(event, client, QUOTA, a_tag())
+
+    assert (share.value.limit, total.value.limit) == (of_address, of_client)
+    assert 0 < share.value.retry_after <= 600
+
+
+def test_refused_address_writes_nothing(phone: Phone, pages: RedisPages) -> None:
+    client, late = a_tag(), a_tag()
+    admitted(pages, client, 3)
+    admitted(pages, client, 5, late)
+
+    assert not phone.client.exists(keys.pages(client, OPENED, late))
+
+
+def test_many_page_loads_from_one_address_leave_the_quota_to_others(site: Site) -> None:
+    loaded = 0
+    for _ in range(1000):
+        with suppress(LimitReached):
+            site.pages.look(site.create(CROWD), "")
+            loaded += 1
+
+    assert loaded == 30
+    assert [site.first_form(site.create(f"198.51.100.{n}"), f"198.51.100.{n}") for n in range(40)] == [
+        None
+    ] * 40
+
+
+def test_page_loads_without_an_address_leave_the_quota_to_others(site: Site) -> None:
+    """Also those of previews: the pages are created and loaded, and nobody sends a form."""
+    for _ in range(200):
+        site.pages.look(site.create(), "")
+
+    assert [site.first_form(site.create(), f"198.51.100.{n}") for n in range(40)] == [None] * 40
+
+
+def test_address_that_opens_many_pages_leaves_the_quota_to_others(site: Site) -> None:
+    errors = [site.first_form(site.create(), CROWD) for _ in range(50)]
+
+    assert [error.limit for error in errors if isinstance(error, LimitReached)] == [
+        "address_pages_per_10_minutes"
+    ] * 20
+    assert site.first_form(site.create(), NEIGHBOR) is None
+
+
+def test_creation_without_an_address_is_bounded_too(site: Site) -> None:
+    site.client = replace(site.client, pages_per_10_minutes=2)
+    for _ in range(2 * CREATED_PER_OPENED):
+        site.create()
+
+    with pytest.raises(LimitReached) as full:
+        site.create()
+    assert full.value.limit == "client_new_pages_per_10_minutes"
+
+
+def test_no_address_lies_in_the_store(phone: Phone, site: Site) -> None:
+    site.first_form(site.create(CROWD), CROWD)
+    mine = list(phone.client.scan_iter(f"otp:pages:{{{site.client.id}}}*"))
+    seen = b"".join(key + (phone.client.get(key) or b"") for key in mine)
+
+    assert len(mine) == 4
+    assert CROWD.encode() not in seen
+    assert all(0 < phone.client.pttl(key) <= 660_000 for key in mine)
 
 
 def test_wait_that_is_told_is_true(phone: Phone, pages: RedisPages) -> None:
@@ -115,7 +266,7 @@ def test_wait_that_is_told_is_true(phone: Phone, pages: RedisPages) -> None:
     admitted(pages, client, 3)
     phone.pass_time(200)
     with pytest.raises(LimitReached) as full:
-        pages.admit(client, 3)
+        pages.admit(OPENED, client, QUOTA, "")
     wait = full.value.retry_after
     phone.pass_time(wait - 10)  # the server's own clock goes on meanwhile
     early = admitted(pages, client, 1)

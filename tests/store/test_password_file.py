@@ -14,9 +14,9 @@ from servers import Server, redis_binary, running
 from stories import Quiet
 
 from otp_service.errors import StoreUnavailable
+from otp_service.store.client import from_url
 from otp_service.store.rights import sentinel_rules, server_rules
 from otp_service.store.store import RedisStore
-from otp_service.store.topology import reach
 
 USER = "otp_service"
 
@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
 def stores(server: Server, file: Path) -> list[RedisStore]:
     """Three of them, none of which has connected yet."""
     url = f"redis://{USER}:of-no-use@127.0.0.1:{server.port}"
-    return [RedisStore(reach(url, replace(PATIENT, password_file=file)), Quiet()) for _ in range(3)]
+    return [RedisStore(from_url(url, replace(PATIENT, password_file=file)), Quiet()) for _ in range(3)]
 
 
 def test_password_is_rotated_without_a_refused_call(
@@ -73,7 +73,7 @@ def test_password_of_the_default_user_may_lie_in_a_file(server: Server, file: Pa
     tell(server, "CONFIG", "SET", "requirepass", "first")
 
     RedisStore(
-        reach(f"redis://127.0.0.1:{server.port}", replace(PATIENT, password_file=file)), Quiet()
+        from_url(f"redis://127.0.0.1:{server.port}", replace(PATIENT, password_file=file)), Quiet()
     ).check()
 
 
@@ -83,6 +83,6 @@ def test_sentinels_may_ask_for_a_password_too(file: Path) -> None:
         tell(watched.sentinels[0], "ACL", "SETUSER", "default", "off")
         known = replace(PATIENT, sentinel_username=USER, sentinel_password_file=file)
 
-        RedisStore(reach(watched.url(), known), Quiet()).check()
+        RedisStore(from_url(watched.url(), known), Quiet()).check()
         with pytest.raises(StoreUnavailable):
-            RedisStore(reach(watched.url(), PATIENT), Quiet()).check()
+            RedisStore(from_url(watched.url(), PATIENT), Quiet()).check()

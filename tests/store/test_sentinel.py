@@ -2,131 +2,226 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Self
 
+import hiredis
 import pytest
 import redis
 from backends import PATIENT
 from clusters import eventually, tell
-from redis.exceptions import MaxConnectionsError, ReadOnlyError, ResponseError
+from redis.exceptions import MaxConnectionsError
+from redis.sentinel import MasterNotFoundError
 from sentinels import NAME, running_sentinels
-from servers import redis_binary
+from servers import closed_port, redis_binary
 from stories import RIGHT, make_phone
 
 from otp_service.errors import StoreUnavailable
-from otp_service.store.sentinel import NoMaster, SentinelServers
-from otp_service.store.terms import Wait
-from otp_service.store.topology import reach
-from otp_service.store.url import Endpoint
-from otp_service.store.wire import Command, Told, Wire
+from otp_service.store.backend import Command, RedisBackend, ReplicationWait, SentinelNode
+from otp_service.store.client import RedisOptions, from_url
+from otp_service.store.diagnosis import diagnose
 
-ONE, TWO = ("one", 1), ("two", 2)
 COMMAND: Command = ("SET", "otp:x", b"1")
+ASK = [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", NAME.encode()]
+UNKNOWN = b"*-1\r\n"
+SILENCE = b""
 
 
-class FakeWire:
-    """A server that writes down what it is told and replies the same to everything, or fails."""
+class FakeServer:
+    """Records the commands it gets and sends the same *reply* to all; without a reply it hangs up."""
 
-    def __init__(self, reply: object, *, lasts: bool = True) -> None:
+    def __init__(self, reply: bytes | None = b"+OK\r\n", wait_reply: bytes = b":1\r\n") -> None:
         self.reply = reply
-        self.lasts = lasts
-        self.told: list[Command] = []
+        self.got: list[list[bytes]] = []
+        self._wait_reply = wait_reply
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
 
-    def trip(self, commands: Sequence[Command], wait: Wait | None = None) -> Told:
-        self.told += commands
-        if isinstance(self.reply, redis.ConnectionError):
-            raise self.reply
-        return Told([self.reply] * len(commands), self.lasts)
+    def names(self, master: FakeServer) -> None:
+        """Reply as a Sentinel that knows *master*."""
+        port = str(master.port)
+        self.reply = f"*2\r\n$9\r\n127.0.0.1\r\n${len(port)}\r\n{port}\r\n".encode()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        reader = hiredis.Reader(notEnoughData=...)
+        with connection, suppress(OSError):
+            while data := connection.recv(4096):
+                reader.feed(data)
+                while (command := reader.gets()) is not ...:
+                    self.got.append(command)
+                    if self.reply is None:
+                        return
+                    connection.sendall(self._wait_reply if command[0] == b"WAIT" else self.reply)
 
 
-def sentinel_naming(endpoint: Endpoint) -> FakeWire:
-    host, port = endpoint
-    return FakeWire([host.encode(), str(port).encode()])
+Start = Callable[..., FakeServer]
 
 
-def servers_of(sentinels: list[FakeWire], masters: dict[Endpoint, FakeWire]) -> SentinelServers:
-    return SentinelServers(
-        NAME, cast("list[Wire]", sentinels), lambda endpoint: cast("Wire", masters[endpoint])
-    )
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start fake servers that run until the test ends."""
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(FakeServer(*arguments))
 
 
-def test_sentinel_is_asked_once_as_long_as_nothing_happens() -> None:
-    sentinel, master = sentinel_naming(ONE), FakeWire(b"OK")
-    servers = servers_of([sentinel], {ONE: master})
+def sentinel_of(start: Start, master: FakeServer) -> FakeServer:
+    sentinel = start()
+    sentinel.names(master)
+    return sentinel
+
+
+def watched_by(*sentinels: FakeServer | int, pool_size: int = 5, read_timeout: float = 5) -> RedisBackend:
+    ports = [each if isinstance(each, int) else each.port for each in sentinels]
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    options = RedisOptions(pool_size=pool_size, connect_timeout=5, read_timeout=read_timeout)
+    return from_url(f"redis+sentinel://{hosts}/{NAME}", options)
+
+
+def sent_to(server: FakeServer) -> list[list[bytes]]:
+    return [command for command in server.got if command[0] != b"WAIT"]
+
+
+SET = [b"SET", b"otp:x", b"1"]
+
+
+def test_sentinel_is_asked_once_as_long_as_nothing_happens(start: Start) -> None:
+    master = start()
+    sentinel = sentinel_of(start, master)
+    backend = watched_by(sentinel)
 
     for _ in range(3):
-        servers.trip([COMMAND])
+        assert backend.execute([COMMAND]).replies == [True]
 
-    assert sentinel.told == [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)]
-    assert master.told == [COMMAND] * 3
+    assert sentinel.got == [ASK]
+    assert master.got == [SET] * 3
 
 
 @pytest.mark.parametrize(
-    "dead", [FakeWire(redis.ConnectionError("gone")), FakeWire(None), FakeWire(ResponseError("NOAUTH"))]
+    "reply", [None, UNKNOWN, b"-NOAUTH Authentication required.\r\n"], ids=["gone", "unknown", "no password"]
 )
-def test_sentinel_that_does_not_know_is_passed_over(dead: FakeWire) -> None:
-    master = FakeWire(b"OK")
-    servers = servers_of([dead, sentinel_naming(ONE)], {ONE: master})
+def test_sentinel_that_does_not_know_is_passed_over(start: Start, reply: bytes | None) -> None:
+    backend = watched_by(start(reply), sentinel_of(start, start()))
 
-    assert servers.trip([COMMAND]).replies == [b"OK"]
+    assert backend.execute([COMMAND]).replies == [True]
 
 
-def test_nobody_knows_a_master() -> None:
-    with pytest.raises(NoMaster):
-        servers_of([FakeWire(None), FakeWire(redis.ConnectionError("gone"))], {}).trip([COMMAND])
+def test_nobody_knows_a_master(start: Start) -> None:
+    with pytest.raises(MasterNotFoundError):
+        watched_by(start(UNKNOWN), closed_port()).execute([COMMAND])
 
 
 @pytest.mark.parametrize(
-    "sign",
+    ("reply", "wait_reply"),
     [
-        FakeWire(ReadOnlyError("You can't write against a read only replica.")),
-        FakeWire(ResponseError("NOREPLICAS Not enough good replicas to write.")),
-        FakeWire(b"OK", lasts=False),
+        (b"-READONLY You can't write against a read only replica.\r\n", b":1\r\n"),
+        (b"-NOREPLICAS Not enough good replicas to write.\r\n", b":1\r\n"),
+        (b"+OK\r\n", b":0\r\n"),
     ],
     ids=["demoted", "cut off from its replicas", "not followed by its replicas"],
 )
-def test_sign_of_a_change_lets_another_sentinel_be_asked_before_the_next_call(sign: FakeWire) -> None:
-    stale, current, master = sentinel_naming(ONE), sentinel_naming(TWO), FakeWire(b"OK")
-    servers = servers_of([stale, current], {ONE: sign, TWO: master})
+def test_sign_of_a_change_lets_another_sentinel_be_asked_before_the_next_call(
+    start: Start, reply: bytes, wait_reply: bytes
+) -> None:
+    former, master = start(reply, wait_reply), start()
+    stale, current = sentinel_of(start, former), sentinel_of(start, master)
+    backend = watched_by(stale, current)
 
-    servers.trip([COMMAND])
-    servers.trip([COMMAND])
+    with suppress(redis.ConnectionError):
+        backend.execute([COMMAND], ReplicationWait(1, 1))
+    result = backend.execute([COMMAND], ReplicationWait(1, 1))
 
-    assert sign.told == [COMMAND]
-    assert master.told == [COMMAND]
-    assert len(stale.told) == len(current.told) == 1
+    assert result.replies == [True]
+    assert result.replicated
+    assert sent_to(former) == sent_to(master) == [SET]
+    assert stale.got == [ASK]
 
 
-def test_call_that_fails_is_not_sent_to_the_next_master() -> None:
-    gone, master = FakeWire(redis.ConnectionError("gone")), FakeWire(b"OK")
-    servers = servers_of([sentinel_naming(ONE), sentinel_naming(TWO)], {ONE: gone, TWO: master})
+def test_call_that_fails_is_not_sent_to_the_next_master(start: Start) -> None:
+    gone, master = start(None), start()
+    backend = watched_by(sentinel_of(start, gone), sentinel_of(start, master))
 
     with pytest.raises(redis.ConnectionError):
-        servers.trip([COMMAND])
-    assert master.told == []
-    servers.trip([COMMAND])
-    assert master.told == [COMMAND]
+        backend.execute([COMMAND])
+    assert master.got == []
+    backend.execute([COMMAND])
+    assert gone.got == master.got == [SET]
 
 
-@pytest.mark.parametrize("reply", [FakeWire(MaxConnectionsError("all lent")), FakeWire(ResponseError("OOM"))])
-def test_other_errors_speak_for_no_change(reply: FakeWire) -> None:
-    sentinel = sentinel_naming(ONE)
-    servers = servers_of([sentinel], {ONE: reply})
+def test_master_that_falls_silent_costs_one_call_however_many_connections_there_are(start: Start) -> None:
+    silent, master = start(), start()
+    sentinel = sentinel_of(start, silent)
+    backend = watched_by(sentinel, read_timeout=0.3)
+    assert isinstance(backend, SentinelNode)
+    pool = backend.client.connection_pool
+    for connection in [pool.get_connection() for _ in range(3)]:
+        pool.release(connection)
+    silent.reply = SILENCE
+    sentinel.names(master)
+
+    with pytest.raises(redis.TimeoutError):
+        backend.execute([COMMAND])
+
+    assert [backend.execute([COMMAND]).replies for _ in range(3)] == [[True]] * 3
+    assert silent.got == [SET]
+
+
+def test_refused_command_is_no_sign_of_a_change(start: Start) -> None:
+    sentinel = sentinel_of(start, start(b"-OOM command not allowed.\r\n"))
+    backend = watched_by(sentinel)
     for _ in range(2):
-        try:
-            servers.trip([COMMAND])
-        except MaxConnectionsError:
-            continue
+        assert isinstance(backend.execute([COMMAND]).replies[0], redis.ResponseError)
 
-    assert len(sentinel.told) == 1
+    assert sentinel.got == [ASK]
+
+
+def test_pool_that_is_used_up_is_no_sign_of_a_change(start: Start) -> None:
+    sentinel = sentinel_of(start, start())
+    backend = watched_by(sentinel, pool_size=1)
+    assert isinstance(backend, SentinelNode)
+    connection = backend.client.connection_pool.get_connection()
+    with pytest.raises(MaxConnectionsError):
+        backend.execute([COMMAND])
+    backend.client.connection_pool.release(connection)
+
+    assert backend.execute([COMMAND]).replies == [True]
+    assert sentinel.got == [ASK]
+
+
+def test_demoted_master_is_named_as_the_cause(start: Start) -> None:
+    demoted = start(b"-READONLY You can't write against a read only replica.\r\n")
+
+    trouble = diagnose(watched_by(sentinel_of(start, demoted)), 0)
+
+    assert trouble is not None
+    assert "(READONLY)" in trouble.seen
 
 
 def test_master_that_is_replaced_on_purpose_costs_one_call() -> None:
     with running_sentinels(redis_binary(), replicas=1, sentinels=1) as watched:
         old, new, sentinel = watched.master, watched.replicas[0], watched.sentinels[0]
         with new.client() as client:
-            phone = make_phone(client, servers=reach(watched.url(), PATIENT))
+            phone = make_phone(client, servers=from_url(watched.url(), PATIENT))
             opened = phone.open()
             eventually(lambda: len(phone.stored()) == 2)
             tell(new, "REPLICAOF", "NO", "ONE")

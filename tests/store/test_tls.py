@@ -17,9 +17,8 @@ from servers import Server, free_port, redis_binary, running, skip_or_fail
 from stories import Quiet
 
 from otp_service.errors import StoreUnavailable
+from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.store import RedisStore
-from otp_service.store.terms import Terms
-from otp_service.store.topology import reach
 
 NEW_KEY = ("-newkey", "rsa:2048", "-nodes")
 
@@ -88,8 +87,8 @@ def options(ours: Authority, port: int) -> list[str]:
     return ["--tls-port", str(port), "--tls-auth-clients", "no", *files]
 
 
-def check(url: str, terms: Terms) -> None:
-    RedisStore(reach(url, terms), Quiet()).check()
+def check(url: str, terms: RedisOptions) -> None:
+    RedisStore(from_url(url, terms), Quiet()).check()
 
 
 def test_own_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:
@@ -102,6 +101,18 @@ def test_own_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) 
                 check(url, terms)
 
 
+def test_own_authority_stands_in_for_those_that_the_machine_trusts(
+    ours: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(ours.ca))
+    with serving_tls(ours) as (_, port):
+        url = f"rediss://127.0.0.1:{port}"
+        check(url, PATIENT)
+
+        with pytest.raises(StoreUnavailable):
+            check(url, replace(PATIENT, ca_file=authority(tmp_path / "theirs").ca))
+
+
 def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
     with serving_tls(ours) as (_, port), pytest.raises(StoreUnavailable):
         check(f"rediss://localhost:{port}", replace(PATIENT, ca_file=ours.ca))
@@ -109,7 +120,7 @@ def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
 
 def test_plain_text_is_no_tls(ours: Authority, redis_server: Server) -> None:
     with pytest.raises(StoreUnavailable):
-        check(redis_server.url.replace("redis://", "rediss://"), Terms(ca_file=ours.ca))
+        check(redis_server.url.replace("redis://", "rediss://"), RedisOptions(ca_file=ours.ca))
 
 
 def test_redis_that_asks_for_a_certificate_gets_ours(ours: Authority) -> None:
@@ -140,4 +151,4 @@ def test_sentinels_and_their_master_are_reached_over_tls(ours: Authority) -> Non
             check(f"rediss+sentinel://127.0.0.1:{tls_port}/{NAME}", replace(PATIENT, ca_file=ours.ca))
 
             with pytest.raises(StoreUnavailable):
-                check(f"rediss+sentinel://127.0.0.1:{sentinel.port}/{NAME}", Terms(ca_file=ours.ca))
+                check(f"rediss+sentinel://127.0.0.1:{sentinel.port}/{NAME}", RedisOptions(ca_file=ours.ca))

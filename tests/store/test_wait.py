@@ -19,12 +19,12 @@ from otp_service.codes import CodeType
 from otp_service.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable, WrongCode
 from otp_service.limits import Budget
 from otp_service.ports import Approval, Attempt
+from otp_service.store.backend import ReplicationWait
+from otp_service.store.client import from_url
 from otp_service.store.health import UnfitStore
-from otp_service.store.terms import Wait
-from otp_service.store.topology import reach
 from otp_service.verification import Status, Verification
 
-WAIT = Wait(replicas=1, seconds=1)
+WAIT = ReplicationWait(replicas=1, seconds=1)
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Pair:
 
     def phone(self, phone: Phone | None = None) -> Phone:
         """A phone, or the one that is given, over connections that have written nothing yet."""
-        fresh = make_phone(self.master.client(), servers=reach(self.master.url, PATIENT), wait=WAIT)
+        fresh = make_phone(self.master.client(), servers=from_url(self.master.url, PATIENT), wait=WAIT)
         return fresh if phone is None else replace(fresh, slot=phone.slot)
 
 
@@ -61,7 +61,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 def submit(phone: Phone, opened: Verification, digest: bytes, call: bytes) -> Approval:
     attempt = Attempt({"2026a": digest}, frozenset(CodeType), at=0, id=call)
-    return phone.store.attempt(phone.slot, CLIENT, opened.verification_id, attempt)
+    return phone.store.attempt(phone.slot, CLIENT, opened.verification_hash, attempt)
 
 
 def kinds(phone: Phone) -> list[object]:
@@ -76,7 +76,7 @@ def test_with_a_replica_everything_succeeds(pair: Pair) -> None:
         phone.submit(opened, WRONG)
 
     assert phone.submit(opened, RIGHT) == "login"
-    assert not phone.store.redeem(phone.slot.tag, opened.verification_id, 60)
+    assert not phone.store.redeem(phone.slot.tag, opened.verification_hash, 60)
     phone.store.check()
     assert phone.store.inspect().replicas == 1
 
@@ -112,7 +112,7 @@ def test_resend_that_no_replica_has_costs_nothing(pair: Pair) -> None:
     opened = phone.open()
     phone.pass_time(60)
     with pair.frozen(), pytest.raises(StoreUnavailable):
-        phone.store.reopen(phone.slot, CLIENT, opened.verification_id, 300, {})
+        phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, {})
 
     assert len(phone.read(opened).sends) == 1
     assert len(phone.resend(opened).sends) == 2
@@ -120,7 +120,7 @@ def test_resend_that_no_replica_has_costs_nothing(pair: Pair) -> None:
 
 def test_redemption_that_no_replica_has_is_none_and_its_own_call_may_repeat_it(pair: Pair) -> None:
     phone = pair.phone()
-    tag, vid = phone.slot.tag, new_verification().verification_id
+    tag, vid = phone.slot.tag, new_verification().verification_hash
     with pair.frozen():
         for one in (phone, pair.phone(phone)):
             with pytest.raises(StoreUnavailable):
@@ -136,7 +136,7 @@ def test_what_may_be_lost_waits_for_nobody(pair: Pair) -> None:
     opened = phone.open()
     with pair.frozen():
         assert phone.read(opened).status is Status.PENDING
-        phone.store.cancel(phone.slot, CLIENT, opened.verification_id)
+        phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
 
     assert kinds(phone) == []
 

@@ -42,6 +42,11 @@ def of(connection: str, forwarded: str | None, trust: Trust, **more: str) -> str
         ("fe80::1%eth0", None, NOBODY, "fe80::1"),
         ("10.0.0.1", "6.6.6.6,198.51.100.1", ONE_HOP, "198.51.100.1"),
         ("10.0.0.1", "6.6.6.6 ,\t198.51.100.1 ", INSIDE, "198.51.100.1"),
+        ("10.0.0.1", "198.51.100.1:51234", ONE_HOP, "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6:1, 198.51.100.1:51234, 10.9.9.9:80", INSIDE, "198.51.100.1"),
+        ("10.0.0.1", "[2001:db8::5]:51234", ONE_HOP, "2001:db8::5"),
+        ("10.0.0.1", "[2001:db8::5]:51234, [fd00::2]:80", INSIDE, "2001:db8::5"),
+        ("10.0.0.1", "[::ffff:198.51.100.1]:51234", ONE_HOP, "198.51.100.1"),
     ],
 )
 def test_address_is_the_last_that_is_not_ours(
@@ -54,7 +59,11 @@ ODD = [
     "",
     "unknown",
     "evil, ",
-    "203.0.113.7:80",
+    "203.0.113.7:",
+    "203.0.113.7:x",
+    "203.0.113.7:123456",
+    "2001:db8::5]:80",
+    "[203.0.113.7:80",
     "'; DROP",
     "1.2.3",
     ",,,",
@@ -105,3 +114,30 @@ def test_forged_entries_on_the_left_never_move_an_address() -> None:
         forged = ", ".join(f"6.6.{count}.{n}" for n in range(count))
         entries = f"{forged}, 198.51.100.1" if forged else "198.51.100.1"
         assert of("10.0.0.1", entries, ONE_HOP) == of("10.0.0.1", entries, INSIDE) == "198.51.100.1"
+
+
+@pytest.mark.parametrize(
+    ("connection", "forwarded", "trust", "told"),
+    [
+        ("10.0.0.1", "unknown", ONE_HOP, 1),
+        ("10.0.0.1", "_hidden, 198.51.100.1", ONE_HOP, 0),
+        ("10.0.0.1", "198.51.100.1, unknown", TWO_HOPS, 1),
+        ("10.0.0.1", "unknown", INSIDE, 1),
+        ("10.0.0.1", "unknown, 198.51.100.1", INSIDE, 0),
+        ("203.0.113.7", "unknown", INSIDE, 0),
+        ("203.0.113.7", "unknown", NOBODY, 0),
+        ("10.0.0.1", None, ONE_HOP, 0),
+        ("10.0.0.1", " ", ONE_HOP, 0),
+        ("10.0.0.1", "198.51.100.1:4711", ONE_HOP, 0),
+        ("10.0.0.1", "198.51.100.1:port", ONE_HOP, 1),
+    ],
+)
+def test_entry_of_a_trusted_proxy_that_is_no_address_is_told(
+    connection: str, forwarded: str | None, trust: Trust, told: int
+) -> None:
+    environ = {"REMOTE_ADDR": connection} | ({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {})
+    calls: list[None] = []
+
+    address_of(environ, trust, lambda: calls.append(None))
+
+    assert len(calls) == told

@@ -75,7 +75,16 @@ def test_a_publishable_key_is_not_let_into_a_call_of_servers() -> None:
         auth.admit(Caller(fakes.SHOP, KeyKind.PUBLISHABLE), auth.SERVERS)
 
 
-@pytest.mark.parametrize("field", [{"client_ip": "203.0.113.7"}, {"known_phone": True}], ids=str)
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"client_ip": "203.0.113.7"},
+        {"known_phone": True},
+        {"known_device": True},
+        {"accepts_challenge": False},
+    ],
+    ids=str,
+)
 def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object]) -> None:
     desk = open_desk()
     browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
@@ -86,6 +95,23 @@ def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object
         )
 
     assert desk.house.sender.sent == []
+
+
+@pytest.mark.parametrize("call", ["request", "resend"])
+@pytest.mark.parametrize("known_device", [True, False, None])
+def test_a38_a_known_device_is_known_in_every_step_of_a_call(call: str, known_device: bool | None) -> None:  # noqa: FBT001
+    desk = open_desk()
+    told = {} if known_device is None else {"known_device": known_device}
+    if call == "request":
+        answer = desk.request(**told)
+    else:
+        opened = {"phone": PHONE, "verification_id": desk.opened()}
+        desk.house.clock.advance(60)
+        desk.house.store.slots.clear()
+        answer = desk.post("/otp/request", {**opened, **told})
+
+    assert answer.status_code == 201
+    assert {slot.known_device for slot in desk.house.store.slots} == {known_device or False}
 
 
 def test_a_browser_is_never_asked_for_its_own_address() -> None:

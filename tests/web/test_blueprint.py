@@ -54,11 +54,11 @@ def test_each_call_has_an_id_of_its_own(desk: Desk) -> None:
     ids = [desk.get("/healthz").headers["X-Request-Id"] for _ in range(20)]
 
     assert len(set(ids)) == 20
-    assert all(re.fullmatch(r"req_[A-Za-z0-9_-]{12}[0-9a-f]{6}", each) for each in ids)
+    assert all(re.fullmatch(r"req_[A-Za-z0-9_-]{16}", each) for each in ids)
 
 
 @pytest.mark.parametrize("given", ["1234-567x", "a-b_C" * 4, "x" * 64])
-def test_a_caller_may_bring_an_id(desk: Desk, given: str) -> None:
+def test_a_server_may_bring_an_id(desk: Desk, given: str) -> None:
     answer = desk.post("/otp/status", NAMED, X_Request_Id=given)
 
     assert answer.headers["X-Request-Id"] == given
@@ -100,8 +100,41 @@ def test_an_id_of_another_form_is_replaced(desk: Desk, given: str) -> None:
 
 @pytest.mark.parametrize("given", ["abcdefgh\n", "abcdefgh\r\nX-Evil: 1"])
 def test_an_id_cannot_break_a_line(given: str) -> None:
-    assert request_id.begin(given) != given
+    own = request_id.begin()
+    request_id.adopt(given)
+
+    assert request_id.current() == own
     request_id.end()
+
+
+@pytest.mark.parametrize(
+    "key", [None, "sk_nobody-0123456789abcdefghijklmnop", "nothing", fakes.SHOP_KEY + "x"]
+)
+def test_a_caller_without_a_valid_secret_key_brings_no_id(desk: Desk, key: str | None) -> None:
+    answer = desk.post("/otp/status", NAMED, key=key, X_Request_Id="my-own-call")
+
+    assert answer.status_code == 401
+    assert answer.headers["X-Request-Id"].startswith("req_")
+    assert problem(answer)["request_id"] == answer.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/otp/widget.js"),
+        ("GET", f"/otp/pages/{UNKNOWN_ID}"),
+        ("POST", f"/otp/pages/{UNKNOWN_ID}"),
+        ("GET", "/otp/request"),
+        ("GET", "/nowhere"),
+    ],
+)
+def test_what_asks_for_no_key_takes_no_id(desk: Desk, method: str, path: str) -> None:
+    headers = {"X-Request-Id": "my-own-call", "Authorization": f"Bearer {fakes.SHOP_KEY}"}
+    answer = desk.client.open(path, method=method, headers=headers)
+
+    assert answer.headers["X-Request-Id"].startswith("req_")
 
 
 def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
@@ -119,11 +152,13 @@ def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
 
 
 def test_every_call_is_one_event(desk: Desk) -> None:
-    answer = desk.request()
+    desk.request()
 
     [event] = desk.house.events.of("call")
+    opened = desk.answers[0].get_json()["verification_id"]
     assert event == {
         "endpoint": "request",
+        "verification_hash": desk.house.keyring.verification_hash(opened),
         "status": 201,
         "code": "",
         "client": "shop",
@@ -131,7 +166,6 @@ def test_every_call_is_one_event(desk: Desk) -> None:
         "phone_masked": "+86 138****8000",
         "address": "",
         "duration_ms": 0.0,
-        "request_id": answer.headers["X-Request-Id"],
     }
 
 
@@ -179,14 +213,15 @@ def test_an_unknown_address_is_an_event_without_the_address(desk: Desk) -> None:
     assert "138" not in repr(event["endpoint"])
 
 
-def test_a_probe_that_went_well_is_no_event_and_a_failed_one_is(desk: Desk) -> None:
+def test_a_probe_that_went_well_is_no_event_and_a_failed_one_is_none_of_the_audit(desk: Desk) -> None:
     desk.get("/healthz")
     desk.get("/readyz")
     desk.house.store.failure = StoreUnavailable()
     desk.get("/readyz")
 
-    [event] = desk.house.events.of("call")
+    [event] = desk.house.events.of("readiness_failed")
     assert (event["endpoint"], event["status"]) == ("readyz", 503)
+    assert desk.house.events.of("call") == []
 
 
 def test_no_event_of_a_whole_story_holds_phone_code_or_proof(desk: Desk) -> None:

@@ -11,7 +11,7 @@ import pytest
 from web.desk import PHONE, UNKNOWN_ID, Desk, pointers, problem
 from werkzeug.test import create_environ
 
-from otp_service.errors import InvalidRequest, PayloadTooLarge
+from otp_service.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from otp_service.web import body
 
 GOOD = {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456"}
@@ -75,7 +75,7 @@ WRONG_FIELDS = {
     "array": (changed(phone=[PHONE, PHONE]), "/phone"),
     "object": (changed(phone={"number": PHONE}), "/phone"),
     "escaped NUL": (changed(phone="138\u0000"), "/phone"),
-    "newline": (changed(code="123456\n"), "/code"),
+    "vertical tab": (changed(code="123456\v"), "/code"),
     "escape character": (changed(code="\u001b[31m"), "/code"),
     "C1 control": (changed(code="\u0085"), "/code"),
     "lone high surrogate": (changed(phone="\ud800"), "/phone"),
@@ -163,7 +163,7 @@ def test_no_error_repeats_what_was_sent(desk: Desk) -> None:
     secret = "SECRET-13800138000"
     bodies = [
         changed(code=[secret]),
-        changed(code=secret + "\n"),
+        changed(code=secret + "\v"),
         changed(surplus=secret),
         f'{{"phone": "{secret}'.encode(),
         f'{{"phone": {secret}}}'.encode(),
@@ -264,3 +264,22 @@ def test_a_number_that_is_none_is_no_json(constant: str) -> None:
 @pytest.mark.parametrize("value", ["true", "yes", 1, 0, 1.0, []], ids=repr)
 def test_what_stands_for_a_truth_elsewhere_is_none_here(desk: Desk, value: object) -> None:
     assert pointers(desk.request(known_phone=value)) == ["/known_phone"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "identity, gzip", ""])
+def test_compressed_body_is_an_unsupported_media_type(encoding: str) -> None:
+    environ = create_environ(
+        method="POST", data=b"{}", content_type="application/json", headers={"Content-Encoding": encoding}
+    )
+
+    with pytest.raises(UnsupportedMediaType):
+        body.read(environ)
+
+
+@pytest.mark.parametrize("encoding", ["identity", " Identity "])
+def test_body_declared_as_it_is_is_read(encoding: str) -> None:
+    environ = create_environ(
+        method="POST", data=b"{}", content_type="application/json", headers={"Content-Encoding": encoding}
+    )
+
+    assert body.read(environ) == {}

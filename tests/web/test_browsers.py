@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import replace
 from typing import Any
 
+import fakeredis
 import fakes
 import pytest
+from stage import StagedRunner, Timeline
 from web.desk import PHONE, Desk, open_desk, problem
 
+from otp_service.events import JsonEvents
+from otp_service.store.store import RedisStore
+from otp_service.web import request_id
 from otp_service.web.calls import CALLS
 
 KEY = "pk_shop-0123456789abcdefghijklmnop"
@@ -72,6 +79,60 @@ def test_status_of_a_browser_shows_no_sends(desk: Desk) -> None:
     assert reduced == whole
 
 
+STEPS = ("request", "replayed request", "status", "resend", "replayed resend")
+
+
+def numbers_told(*, is_busy: bool) -> dict[str, dict[str, tuple[int, int | None]]]:
+    """Return `sends_left` and `resend_in` of each step, as a page and as a server is told them.
+
+    Strangers have asked for SMS to a busy phone before.
+    """
+    redis = fakeredis.FakeRedis()
+    store = RedisStore(redis, fakes.FakeEvents(), shebang=False)
+    house = fakes.house(SHOP, store=store)
+    store._scripts = runner = StagedRunner(redis, shebang=False)
+    time, desk = Timeline(runner, house.clock), open_desk(house)
+    time.pass_time(0)  # the store's clock tells what the service's does
+    for _ in range(2 if is_busy else 0):
+        assert desk.request().status_code == 201
+        time.pass_time(120)
+    told: dict[str, dict[str, tuple[int, int | None]]] = {"page": {}, "server": {}}
+    named: dict[str, Any] = {}
+
+    def note(step: str, answer: Any) -> None:
+        """Note what a page was told, and what a server is at the same moment."""
+        body = answer.get_json()
+        assert answer.status_code in (200, 201), body
+        named.update(phone=PHONE, verification_id=body["verification_id"])
+        for whose, facts in {"page": body, "server": desk.post("/otp/status", named).get_json()}.items():
+            told[whose][step] = facts["sends_left"], facts["resend_in"]
+
+    once, again = ({"Origin": PAGE, "Idempotency_Key": f"a-key-of-a-page-{n}"} for n in (1, 2))
+    opening = {"phone": PHONE, "purpose": "login"}
+    note("request", desk.post("/otp/request", opening, key=KEY, **once))
+    note("replayed request", desk.post("/otp/request", opening, key=KEY, **once))
+    note("status", ask(desk, "/otp/status", **named))
+    time.pass_time(120)
+    note("resend", desk.post("/otp/request", named, key=KEY, **again))
+    note("replayed resend", desk.post("/otp/request", named, key=KEY, **again))
+    return told
+
+
+@pytest.fixture(scope="module")
+def numbers() -> dict[str, dict[str, dict[str, tuple[int, int | None]]]]:
+    return {"busy": numbers_told(is_busy=True), "fresh": numbers_told(is_busy=False)}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a41_a_browser_is_told_the_numbers_of_its_own_verification_only(
+    numbers: dict[str, dict[str, dict[str, tuple[int, int | None]]]], step: str
+) -> None:
+    busy, fresh = numbers["busy"], numbers["fresh"]
+
+    assert busy["page"][step] == fresh["page"][step]
+    assert busy["server"][step] != fresh["server"][step]
+
+
 @pytest.mark.parametrize("path", CLOSED)
 def test_browsers_have_no_business_there(desk: Desk, path: str) -> None:
     body = {
@@ -88,7 +149,15 @@ def test_every_call_is_open_or_closed_to_browsers_here() -> None:
     assert {call.path for call in CALLS} == {*OPEN, *CLOSED}
 
 
-@pytest.mark.parametrize("field", [{"client_ip": "203.0.113.7"}, {"known_phone": True}])
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"client_ip": "203.0.113.7"},
+        {"known_phone": True},
+        {"known_device": True},
+        {"accepts_challenge": True},
+    ],
+)
 def test_fields_of_servers_are_refused(desk: Desk, field: dict[str, Any]) -> None:
     assert problem(ask(desk, **field))["code"] == "forbidden"
     assert desk.house.sender.sent == []
@@ -195,6 +264,23 @@ def test_preflight_lets_nobody_else_call(desk: Desk, origin: str) -> None:
     assert answer.status_code == 204
     assert [name for name, _ in answer.headers if name.startswith("Access-Control")] == []
     assert answer.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize("path", [*OPEN, *CLOSED])
+def test_browser_brings_no_id_to_answers_problems_or_log_lines(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    output = io.BytesIO()
+    lines = JsonEvents(output, clock=desk.house.clock.now, request_id=request_id.current)
+    monkeypatch.setattr(desk.house.events, "emit", lines.emit)
+    given = {"Origin": PAGE, "X_Request_Id": "the-banks-own-call"}
+
+    answer = desk.post(path, {"phone": PHONE, "purpose": "login"}, key=KEY, **given)
+
+    told = {json.loads(line)["request_id"] for line in output.getvalue().splitlines()}
+    assert told == {answer.headers["X-Request-Id"]}
+    assert answer.headers["X-Request-Id"].startswith("req_")
+    assert "the-banks-own-call" not in answer.text
 
 
 def test_preflight_has_an_id_of_its_own_and_is_no_event(desk: Desk) -> None:

@@ -46,6 +46,15 @@ def test_a_store_that_a_restart_would_empty_is_warned_of(desk: Desk) -> None:
     assert answer.get_json()["warnings"] == ["store_not_persistent"]
 
 
+def test_alarm_for_wrong_codes_is_warned_of(desk: Desk) -> None:
+    desk.house.ledger.level = 1
+
+    answer = desk.get("/readyz")
+
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "ready")
+    assert answer.get_json()["warnings"] == ["wrong_code_alarm"]
+
+
 @pytest.mark.parametrize("state", ["open", "paused"])
 def test_a_bad_route_degrades_and_takes_nothing_down(desk: Desk, state: str) -> None:
     desk.routes.append({"name": "spare", "state": state})

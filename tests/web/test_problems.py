@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 from collections.abc import Iterator
 
@@ -23,8 +25,9 @@ from werkzeug.exceptions import (
 
 from otp_service import errors
 from otp_service.errors import OtpError
+from otp_service.events import JsonEvents
 from otp_service.store.health import UnfitStore
-from otp_service.web import problems
+from otp_service.web import problems, request_id
 
 TABLE: list[tuple[OtpError, int, str, dict[str, object]]] = [
     (
@@ -161,9 +164,23 @@ def test_a_defect_tells_the_caller_nothing_and_the_log_its_place(desk: Desk, fai
     [defect] = desk.house.events.of("internal_error")
     assert defect["error"] == type(failure).__name__
     assert re.fullmatch(r"otp_service/service\.py:\d+", str(defect["origin"]))
-    assert defect["request_id"] == document["request_id"]
     assert "SECRET" not in repr(desk.house.events.seen)
     assert "138" not in repr(defect)
+
+
+def test_the_lines_of_a_defect_bear_the_request_id_of_the_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = io.BytesIO()
+    lines = JsonEvents(output, clock=desk.house.clock.now, request_id=request_id.current)
+    monkeypatch.setattr(desk.house.events, "emit", lines.emit)
+    desk.house.store.failure = RuntimeError()
+
+    document = problem(desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID}))
+
+    told = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert [line["event"] for line in told] == ["internal_error", "call"]
+    assert {line["request_id"] for line in told} == {document["request_id"]}
 
 
 def test_an_internal_error_of_ours_is_a_defect_too(desk: Desk) -> None:

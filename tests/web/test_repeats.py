@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import permutations
+
 import fakeredis
 import fakes
 import pytest
@@ -68,6 +71,81 @@ def test_same_key_of_two_clients_is_two_keys(desk: Desk) -> None:
 
     assert (shop.status_code, bank.status_code) == (201, 201)
     assert "Idempotency-Replayed" not in bank.headers
+
+
+PUBLISHABLE_KEY = "pk_shop-0123456789abcdefghijklmnop"
+PAGE = "https://shop.example"
+CALLERS = {"server": {}, "browser 1": {"REMOTE_ADDR": "192.0.2.1"}, "browser 2": {"REMOTE_ADDR": "192.0.2.2"}}
+
+
+def ask_as(desk: Desk, caller: str, body: bytes, idempotency_key: str) -> dict[str, object]:
+    """Call `/otp/request` with a secret key, or with the publishable key from one of two addresses."""
+    connection = CALLERS[caller]
+    headers = {"Idempotency-Key": idempotency_key, "Authorization": f"Bearer {fakes.SHOP_KEY}"}
+    if connection:
+        headers |= {"Authorization": f"Bearer {PUBLISHABLE_KEY}", "Origin": PAGE}
+    answer = desk.client.post(
+        "/otp/request",
+        data=body,
+        headers=headers,
+        content_type="application/json",
+        environ_overrides=connection,
+    )
+    return {**answer.json, "status": answer.status_code, "replayed": "Idempotency-Replayed" in answer.headers}
+
+
+@pytest.fixture
+def open_shop(redis: fakeredis.FakeRedis) -> Desk:
+    """A shop whose pages call with a publishable key."""
+    shop = replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE}))
+    return open_desk(fakes.house(shop, fakes.BANK, store=RedisStore(redis, FakeEvents(), shebang=False)))
+
+
+@pytest.mark.parametrize(
+    ("second_phone", "second_status"),
+    [("+8613800138000", 429), ("+8613900139000", 201)],
+    ids=["same body, so the cooldown", "other body"],
+)
+@pytest.mark.parametrize("order", list(permutations(CALLERS, 2)), ids=" then ".join)
+def test_a37_a_key_of_one_caller_means_nothing_to_another(
+    open_shop: Desk, order: tuple[str, str], second_phone: str, second_status: int
+) -> None:
+    """The second caller is not given the first one's verification, and the key does not refuse its call."""
+    first_body = b'{"phone": "+8613800138000", "purpose": "login"}'
+    second_body = first_body.replace(b"+8613800138000", second_phone.encode())
+    key = KEY["Idempotency_Key"]
+
+    first, second = (
+        ask_as(open_shop, order[0], first_body, key),
+        ask_as(open_shop, order[1], second_body, key),
+    )
+
+    assert (first["status"], first["replayed"], second["replayed"]) == (201, False, False)
+    assert second["status"] == second_status
+    assert second.get("verification_id") != first["verification_id"]
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_caller_gets_its_own_answer_again(open_shop: Desk, caller: str) -> None:
+    body, key = b'{"phone": "+8613800138000", "purpose": "login"}', KEY["Idempotency_Key"]
+
+    first, second = (ask_as(open_shop, caller, body, key) for _ in range(2))
+
+    assert (second["status"], second["replayed"]) == (201, True)
+    assert second["verification_id"] == first["verification_id"]
+
+
+@pytest.mark.parametrize(
+    ("caller", "length", "status"),
+    [("server", 1, 201), ("browser 1", 15, 400), ("browser 1", 16, 201)],
+)
+def test_a_publishable_key_takes_no_short_idempotency_key(
+    open_shop: Desk, caller: str, length: int, status: int
+) -> None:
+    answer = ask_as(open_shop, caller, b'{"phone": "+8613800138000", "purpose": "login"}', "k" * length)
+
+    assert answer["status"] == status
+    assert len(open_shop.house.sender.sent) == (status == 201)
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 256, " padded", "caf\xe9", "a\tb"])

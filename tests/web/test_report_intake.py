@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -41,6 +42,13 @@ def desk(uplinks: Uplinks) -> Desk:
 
 def push(desk: Desk, *items: object, address: str = ADDRESS) -> Any:
     return desk.send(address, json.dumps(items).encode(), key=None)
+
+
+def test_compressed_push_is_refused(desk: Desk) -> None:
+    desk.opened()
+    raw = gzip.compress(json.dumps([delivered(desk)]).encode())
+
+    assert desk.send(ADDRESS, raw, key=None, content_encoding="gzip").status_code == 415
 
 
 def delivered(desk: Desk) -> dict[str, object]:

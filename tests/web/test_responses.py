@@ -19,10 +19,10 @@ def sent(response: Response, method: str = "POST") -> tuple[Any, dict[str, str]]
         return response(context.request.environ, start_response), told
 
 
-def test_body_is_handed_over_as_the_list_that_it_is() -> None:
+def test_body_is_sent_with_its_length() -> None:
     body, fields = sent(respond(200, '{"a":1}'))
 
-    assert body == [b'{"a":1}']
+    assert list(body) == [b'{"a":1}']
     assert fields["Content-Length"] == "7"
 
 

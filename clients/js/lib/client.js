@@ -7,6 +7,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import { Approved, Redeemed, Sent, VerificationStatus } from "./answers.js";
+import { always, forPurpose, ofProof, ofVerification } from "./checks.js";
 import { OutcomeUnknown, ServiceUnreachable } from "./errors.js";
 import { Transport } from "./transport.js";
 
@@ -15,6 +16,20 @@ const RETRY_PAUSE_MS = 200; // about what a restarting worker needs to listen ag
 
 const NEVER_SENT = [ServiceUnreachable];
 const REPEATABLE = [ServiceUnreachable, OutcomeUnknown];
+
+// What a call that sends an SMS may say about it and about the person who asks.
+const SENDING = ["locale", "clientIp", "riskSolution", "knownPhone", "knownDevice", "acceptsChallenge"];
+
+function sending({ locale, clientIp, riskSolution, knownPhone, knownDevice, acceptsChallenge }) {
+  return {
+    locale,
+    client_ip: clientIp,
+    risk_solution: riskSolution,
+    known_phone: knownPhone,
+    known_device: knownDevice,
+    accepts_challenge: acceptsChallenge,
+  };
+}
 
 export class OtpClient {
   #transport;
@@ -33,36 +48,37 @@ export class OtpClient {
   }
 
   async request(phone, options = {}) {
-    const { purpose, locale, clientIp, riskSolution, idempotencyKey } = known(options, [
-      "purpose", "locale", "clientIp", "riskSolution", "idempotencyKey",
-    ]);
-    const body = { phone, purpose, locale, client_ip: clientIp, risk_solution: riskSolution };
-    return this.#once("/otp/request", body, Sent, idempotencyKey);
+    const { purpose, idempotencyKey } = known(options, ["purpose", "idempotencyKey", ...SENDING]);
+    const body = { phone, purpose, ...sending(options) };
+    return this.#once("/otp/request", body, Sent, { key: idempotencyKey, fits: forPurpose(purpose) });
   }
 
   async resend(phone, verificationId, options = {}) {
-    const { locale, clientIp, riskSolution, idempotencyKey } = known(options, [
-      "locale", "clientIp", "riskSolution", "idempotencyKey",
-    ]);
+    const { idempotencyKey } = known(options, ["idempotencyKey", ...SENDING]);
     const verification_id = given(verificationId, "verificationId");
-    const body = { phone, verification_id, locale, client_ip: clientIp, risk_solution: riskSolution };
-    return this.#once("/otp/request", body, Sent, idempotencyKey);
+    const body = { phone, verification_id, ...sending(options) };
+    const fits = ofVerification(verification_id);
+    return this.#once("/otp/request", body, Sent, { key: idempotencyKey, fits });
   }
 
   async verify(phone, verificationId, code, options = {}) {
     const { clientIp, idempotencyKey } = known(options, ["clientIp", "idempotencyKey"]);
     const body = { phone, verification_id: verificationId, code, client_ip: clientIp };
-    return this.#once("/otp/verify", body, Approved, idempotencyKey);
+    const fits = ofVerification(verificationId);
+    return this.#once("/otp/verify", body, Approved, { key: idempotencyKey, fits });
   }
 
   async redeem(proof, options = {}) {
     const { purpose, allowTest, idempotencyKey } = known(options, ["purpose", "allowTest", "idempotencyKey"]);
-    return this.#once("/otp/redeem", { proof, purpose, allow_test: allowTest }, Redeemed, idempotencyKey);
+    const body = { proof, purpose, allow_test: allowTest };
+    const fits = ofProof(proof, purpose);
+    return this.#once("/otp/redeem", body, Redeemed, { key: idempotencyKey, fits });
   }
 
   async status(phone, verificationId) {
     const body = { phone, verification_id: verificationId };
-    return this.#post("/otp/status", body, VerificationStatus, REPEATABLE, {});
+    const fits = ofVerification(verificationId);
+    return this.#post("/otp/status", body, VerificationStatus, { again: REPEATABLE, headers: {}, fits });
   }
 
   async cancel(phone, verificationId) {
@@ -73,20 +89,21 @@ export class OtpClient {
     await this.#once("/otp/unlock", { phone });
   }
 
-  #once(path, body, Answer, key) {
-    if (key === undefined) return this.#post(path, body, Answer, NEVER_SENT, {});
-    return this.#post(path, body, Answer, REPEATABLE, { "Idempotency-Key": key });
+  #once(path, body, Answer, { key, fits = always } = {}) {
+    const again = key === undefined ? NEVER_SENT : REPEATABLE;
+    const headers = key === undefined ? {} : { "Idempotency-Key": key };
+    return this.#post(path, body, Answer, { again, headers, fits });
   }
 
-  async #post(path, body, Answer, again, headers) {
+  async #post(path, body, Answer, { again, headers, fits }) {
     const read = (answer) => (Answer ? new Answer(answer) : undefined);
     try {
-      return await this.#transport.post(path, body, read, headers);
+      return await this.#transport.post(path, body, read, headers, fits);
     } catch (error) {
       if (!again.some((kind) => error instanceof kind)) throw error;
     }
     await pause(RETRY_PAUSE_MS);
-    return this.#transport.post(path, body, read, headers);
+    return this.#transport.post(path, body, read, headers, fits);
   }
 }
 

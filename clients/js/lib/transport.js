@@ -4,6 +4,7 @@
 // environment, and tells whether a connection came about. What it says of a failure can hold the address,
 // so none of its errors leaves this file, not even as the cause of ours: only its code.
 
+import { randomBytes } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
 
@@ -12,7 +13,9 @@ import { fromProblem } from "./problems.js";
 
 const CONNECT_TIMEOUT_MS = 3000; // so that a connection that cannot come about leaves time for another
 
-const BASE_URL = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/;
+const OUR_IDS = "otpc_"; // how the ids that this client gives to its calls begin
+
+const BASE_URL = /^https?:\/\/[^\s/?#@\\]+(\/[^\s?#]*)?$/;
 const KEY = /^[!-~]+$/;
 
 export class Transport {
@@ -24,6 +27,7 @@ export class Transport {
     if (!BASE_URL.test(baseUrl)) {
       throw new TypeError("baseUrl must be like https://otp.example.com, without query or credentials");
     }
+    if (!canBeSentTo(baseUrl)) throw new TypeError("baseUrl has a host or a port that nothing can be sent to");
     if (!KEY.test(secretKey ?? "")) throw new TypeError("secretKey must be printable ASCII without spaces");
     this.baseUrl = baseUrl.replace(/\/+$/, "");
     this.#secretKey = secretKey;
@@ -35,12 +39,23 @@ export class Transport {
     this.#agent.destroy();
   }
 
-  // Send *body* once and return what *read* makes of a good answer.
-  async post(path, body, read, headers) {
-    const { status, text } = await this.#send(path, JSON.stringify(body), headers);
+  // Send *body* once and return what *read* makes of a good answer that *fits* the call.
+  async post(path, body, read, headers, fits) {
+    const requestId = newRequestId();
+    const sent = { ...headers, "X-Request-Id": requestId };
+    const { status, text, told } = await this.#send(path, JSON.stringify(body), sent);
+    if (isOfAnotherCall(told, requestId)) throw this.#mixedUp();
     const answer = jsonObject(text);
-    if (status >= 200 && status < 300) return value(answer, read);
-    throw refusal(status, answer);
+    if (status < 200 || status >= 300) throw refusal(status, answer);
+    const good = value(answer, read);
+    if (!fits(good)) throw this.#mixedUp();
+    return good;
+  }
+
+  // Give up the idle connections, on which answers have got out of step with requests.
+  #mixedUp() {
+    for (const socket of Object.values(this.#agent.freeSockets ?? {}).flat()) socket.destroy();
+    return new OutcomeUnknown("answer to another call");
   }
 
   #send(path, text, headers) {
@@ -83,6 +98,26 @@ export class Transport {
   }
 }
 
+function canBeSentTo(baseUrl) {
+  try {
+    const { hostname, port } = new URL(baseUrl);
+    const labels = hostname.replace(/\.$/, "").split("."); // a name may end with a dot: it is complete then
+    return port !== "0" && labels.every((label) => label !== "" && label.length < 64);
+  } catch {
+    return false;
+  }
+}
+
+// An id that no other call has, in letters that the service takes for one.
+function newRequestId() {
+  return OUR_IDS + randomBytes(16).toString("hex").replace(/\d/g, (digit) => "ghijklmnop"[digit]);
+}
+
+// A proxy may have put an id of its own in its place, which says nothing.
+function isOfAnotherCall(told, requestId) {
+  return told.startsWith(OUR_IDS) && told !== requestId;
+}
+
 // Before that no byte of the request was sent; over TLS not before the other's certificate was found good.
 // A socket that was used before, or comes connected from an agent of the caller's, may take bytes at once.
 function whenConnected(socket, then) {
@@ -94,7 +129,8 @@ function whenConnected(socket, then) {
 async function collect(response) {
   const chunks = [];
   for await (const chunk of response) chunks.push(chunk);
-  return { status: response.statusCode, text: Buffer.concat(chunks).toString("utf8") };
+  const text = Buffer.concat(chunks).toString("utf8");
+  return { status: response.statusCode, text, told: response.headers["x-request-id"] ?? "" };
 }
 
 function named(error) {

@@ -1,25 +1,25 @@
-"""One API of Aliyun's, called with signed requests; touches the network through `HttpDoor`."""
+"""One API of Aliyun's, called with signed requests; touches the network through `HttpClient`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from otp_service.aliyun.gateway_codes import ACCESS_KEY_REFUSALS
 from otp_service.aliyun.timestamps import format_timestamp
 from otp_service.ports import Clock
 from otp_service.sms.aliyun_api.endpoint import Endpoint
 from otp_service.sms.aliyun_api.fields import read_fields
-from otp_service.sms.aliyun_api.nonces import FRESH
 from otp_service.sms.aliyun_api.request import SIGN, AccessKey, Operation, Signature, Stamp
-from otp_service.sms.http import Answer, HttpDoor, NotSent
+from otp_service.sms.http import ConnectFailed, HttpClient, HttpResponse
 
 
 class AliyunApi:
     """Calls the actions of one API.
 
     *keys*: usually one. While keys are rotated there are two: when one is refused, the other is used from
-    then on, so that whichever is disabled first, no call is lost. *door* is this API's own, as its
+    then on, so that whichever is disabled first, no call is lost. *http* is this API's own, as its
     connections are kept for one host; *nonce* returns another text at each call.
 
     Raises:
@@ -32,28 +32,28 @@ class AliyunApi:
         keys: Sequence[AccessKey],
         version: str,
         endpoint: str,
-        door: HttpDoor,
+        http: HttpClient,
         clock: Clock,
         signature: Signature = Signature.V1,
-        nonce: Callable[[], str] = FRESH,
+        nonce: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
         self._keys = tuple(keys)
         self._current = 0
         self._version = version
         self._endpoint = Endpoint.read(endpoint)
-        self._door = door
+        self._http = http
         self._clock = clock
         self._sign = SIGN[signature]
         self._nonce = nonce
 
-    def call(self, action: str, params: Mapping[str, str], *, seconds: float) -> Answer:
+    def call(self, action: str, params: Mapping[str, str], *, seconds: float) -> HttpResponse:
         """Call *action* within about *seconds* and return the answer, whatever it is.
 
         The call is made again only after a refusal of the access key, which comes before anything is done.
 
         Raises:
-            NotSent: nothing left this machine.
-            NoAnswer: something did, and no complete answer came back.
+            ConnectFailed: nothing left this machine.
+            ResponseLost: something did, and no complete answer came back.
         """
         ends_at = self._clock.monotonic() + seconds
         chosen = self._current
@@ -65,7 +65,7 @@ class AliyunApi:
             chosen = (chosen + 1) % len(self._keys)
             try:
                 answer = self._post(action, params, chosen, left)
-            except NotSent:
+            except ConnectFailed:
                 break
             if not _refuses_the_key(answer):
                 self._current = chosen
@@ -77,15 +77,15 @@ class AliyunApi:
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._door.close()
+        self._http.close()
 
-    def _post(self, action: str, params: Mapping[str, str], chosen: int, seconds: float) -> Answer:
+    def _post(self, action: str, params: Mapping[str, str], chosen: int, seconds: float) -> HttpResponse:
         stamp = Stamp(self._nonce(), format_timestamp(self.now()))
         operation = Operation(action, self._version)
         request = self._sign(self._endpoint, self._keys[chosen], operation, params, stamp)
-        return self._door.post(request.url, request.headers, request.body, seconds=seconds)
+        return self._http.post(request.url, request.headers, request.body, seconds=seconds)
 
 
-def _refuses_the_key(answer: Answer) -> bool:
+def _refuses_the_key(answer: HttpResponse) -> bool:
     is_refusal = 400 <= answer.status < 500  # noqa: PLR2004 - HTTP's own class
     return is_refusal and read_fields(answer.headers, answer.body).code in ACCESS_KEY_REFUSALS

@@ -15,7 +15,7 @@ from otp_service.ports import Clock, Finding, Found, Inquiry
 from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_api.fields import read_fields
 from otp_service.sms.aliyun_sms.recipient import Unsendable, phone_numbers
-from otp_service.sms.http import TripError
+from otp_service.sms.http import TransportError
 
 ACTION = "QuerySendDetails"
 PAGE_SIZE = 50
@@ -81,7 +81,7 @@ class Details:
         }
         try:
             answer = self._api.call(ACTION, params, seconds=seconds)
-        except TripError:
+        except TransportError:
             raise Unreadable from None
         return read_page(answer.status, answer.headers, answer.body)
 

@@ -62,6 +62,7 @@ class Collector:
         self._stop = stop
         self._backoff = backoff or Backoff()
         self._at_work = threading.RLock()
+        self._troubles: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         """Collect until it is time to stop."""
@@ -99,16 +100,29 @@ class Collector:
         self._queue.close()
 
     def _batch_or_none(self, wait_seconds: int) -> Batch | None:
-        """Collect one batch; None after a failure, which is recorded."""
+        """Collect one batch; None after a failure, which is recorded once until a batch succeeds."""
         try:
-            return self._batch(wait_seconds)
+            batch = self._batch(wait_seconds)
         except QueueTrouble as trouble:
             call, code = trouble.call, trouble.code
         except Exception as error:  # noqa: BLE001 - whatever it is, the next batch is worth a try
             call, code = "collect", type(error).__name__
-        if not self._stop.is_set():
+        else:
+            if self._troubles:
+                self._troubles.clear()
+                self._note("queue_restored")
+            self._note_read("ok")
+            return batch
+        self._note_read("failed")
+        if not self._stop.is_set() and (call, code) not in self._troubles:
+            self._troubles.add((call, code))
             self._note("queue_trouble", call=call, code=code)
         return None
+
+    def _note_read(self, result: str) -> None:
+        """Record each read of the queue, so that metrics show when there are none."""
+        if not self._stop.is_set():
+            self._note("queue_read", result=result)
 
     def _batch(self, wait_seconds: int) -> Batch:
         messages = self._queue.receive(wait_seconds)

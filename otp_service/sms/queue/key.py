@@ -14,7 +14,7 @@ from otp_service.aliyun.mns import MessageType
 from otp_service.ports import Clock
 from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_api.fields import read_fields
-from otp_service.sms.http import Answer, TripError
+from otp_service.sms.http import HttpResponse, TransportError
 from otp_service.sms.queue.trouble import QueueTrouble
 
 ACTION, VERSION = "QueryTokenForMnsQueue", "2017-05-25"
@@ -94,10 +94,10 @@ class QueueKeySource:
         self._key = key
         return key
 
-    def _fetch(self) -> Answer:
+    def _fetch(self) -> HttpResponse:
         try:
             return self._api.call(ACTION, self._params, seconds=CALL_SECONDS)
-        except TripError as error:
+        except TransportError as error:
             reason = error.reason
         raise QueueTrouble("key", reason)
 
@@ -105,7 +105,7 @@ class QueueKeySource:
         return key.expires_at is None or self._clock.now() < key.expires_at
 
 
-def _read_key(answer: Answer) -> QueueKey:
+def _read_key(answer: HttpResponse) -> QueueKey:
     fields = read_fields(answer.headers, answer.body)
     if answer.status != 200 or fields.code != "OK":  # noqa: PLR2004 - HTTP's own number
         raise QueueTrouble("key", fields.code or f"http_{answer.status}")

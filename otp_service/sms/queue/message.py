@@ -2,7 +2,7 @@
 
 XML can define entities of entities and so unpack a kilobyte to gigabytes, or name files to be read in. Both
 need a document type, which no answer of Aliyun's has: one that has it is refused before it is parsed. The
-text is decoded here, so that no other encoding hides one, and the door has bounded its size.
+text is decoded here, so that no other encoding hides one, and the HTTP client has bounded its size.
 """
 
 from __future__ import annotations

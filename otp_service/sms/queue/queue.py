@@ -12,7 +12,7 @@ from email.utils import formatdate
 from otp_service.aliyun import mns
 from otp_service.ports import Clock
 from otp_service.sms.aliyun_api.endpoint import Endpoint
-from otp_service.sms.http import Answer, HttpDoor, TripError
+from otp_service.sms.http import HttpClient, HttpResponse, TransportError
 from otp_service.sms.queue.key import QueueKey, QueueKeySource
 from otp_service.sms.queue.message import BadXml, Message, read_code, read_messages, write_handles
 from otp_service.sms.queue.trouble import QueueTrouble
@@ -39,19 +39,19 @@ class _Call:
 
 
 class Queue:
-    """Reads one queue. *door* is its own and waits long enough for `receive`. Not for several threads.
+    """Reads one queue. *http* is its own and waits long enough for `receive`. Not for several threads.
 
     Raises:
         BadEndpoint: *endpoint* is not `https://host[:port]`, or `http://` to this machine.
     """
 
     def __init__(
-        self, *, endpoint: str, name: str, keys: QueueKeySource, door: HttpDoor, clock: Clock
+        self, *, endpoint: str, name: str, keys: QueueKeySource, http: HttpClient, clock: Clock
     ) -> None:
         self._endpoint = Endpoint.read(endpoint)
         self._target = f"/queues/{name}/messages"
         self._keys = keys
-        self._door = door
+        self._http = http
         self._clock = clock
 
     def receive(self, wait_seconds: int) -> list[Message]:
@@ -84,19 +84,19 @@ class Queue:
     def close(self) -> None:
         """Close the idle connections."""
         self._keys.close()
-        self._door.close()
+        self._http.close()
 
-    def _make(self, call: _Call) -> Answer:
+    def _make(self, call: _Call) -> HttpResponse:
         """Make a call, and once more with another key if the first one is refused."""
         answer = self._send(call, self._keys.current())
         return answer if answer.status != _FORBIDDEN else self._send(call, self._keys.renewed())
 
-    def _send(self, call: _Call, key: QueueKey) -> Answer:
+    def _send(self, call: _Call, key: QueueKey) -> HttpResponse:
         headers = self._headers(call, key)
         url = self._endpoint.url.rstrip("/") + call.target
         try:
-            return self._door.request(call.method, url, headers, call.body, seconds=call.seconds)
-        except TripError as error:
+            return self._http.request(call.method, url, headers, call.body, seconds=call.seconds)
+        except TransportError as error:
             reason = error.reason
         raise QueueTrouble(call.name, reason)
 
@@ -115,7 +115,7 @@ class Queue:
         }
 
 
-def _nothing_or_trouble(call: str, answer: Answer) -> list[Message]:
+def _nothing_or_trouble(call: str, answer: HttpResponse) -> list[Message]:
     """Return nothing if that is what the queue says.
 
     Raises:

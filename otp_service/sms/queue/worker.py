@@ -11,7 +11,7 @@ from otp_service.aliyun.mns import MessageType
 from otp_service.ports import Clock, Events
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
 from otp_service.sms.http import MAX_BODY as MAX_KEY_BODY
-from otp_service.sms.http import HttpDoor
+from otp_service.sms.http import HttpClient
 from otp_service.sms.queue.collector import WAIT_SECONDS, Collector, Take
 from otp_service.sms.queue.key import CALL_SECONDS as KEY_SECONDS
 from otp_service.sms.queue.key import VERSION, QueueKeySource
@@ -123,16 +123,16 @@ def _queue(queues: Queues, account: Account, message_type: MessageType, name: st
         keys=[AccessKey(*key) for key in account.access_keys()],
         version=VERSION,
         endpoint=queues.endpoint,
-        door=_door(KEY_SECONDS),
+        http=_http_client(KEY_SECONDS),
         clock=clock,
         signature=Signature(account.signature),
     )
     keys = QueueKeySource(api=api, message_type=message_type, queue_name=name, clock=clock)
-    door = _door(CALL_SECONDS + WAIT_SECONDS, MAX_BODY)
-    return Queue(endpoint=queues.queue_endpoint, name=name, keys=keys, door=door, clock=clock)
+    http = _http_client(CALL_SECONDS + WAIT_SECONDS, MAX_BODY)
+    return Queue(endpoint=queues.queue_endpoint, name=name, keys=keys, http=http, clock=clock)
 
 
-def _door(read_seconds: float, max_body: int = MAX_KEY_BODY) -> HttpDoor:
-    return HttpDoor(
+def _http_client(read_seconds: float, max_body: int = MAX_KEY_BODY) -> HttpClient:
+    return HttpClient(
         max_connections=1, connect_seconds=CONNECT_SECONDS, read_seconds=read_seconds, max_body=max_body
     )

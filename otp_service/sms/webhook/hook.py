@@ -13,32 +13,32 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook as Signer
 
 from otp_service.ports import Clock
-from otp_service.sms.http import Answer, HttpDoor
+from otp_service.sms.http import HttpClient, HttpResponse
 from otp_service.sms.webhook.target import read_target
 
 
 class Hook:
-    """Posts to *url*, signed with *secret* (`whsec_…`). *door* is its own: it keeps connections to one host.
+    """Posts to *url*, signed with *secret* (`whsec_…`). *http* is its own: it keeps connections to one host.
 
     Raises:
         BadEndpoint: *url* is not `https://host[:port][/path]`, or `http://` to this machine.
         ValueError: *secret* is no base64.
     """
 
-    def __init__(self, *, url: str, secret: str, door: HttpDoor, clock: Clock) -> None:
+    def __init__(self, *, url: str, secret: str, http: HttpClient, clock: Clock) -> None:
         self._target = read_target(url)
         self._signer = Signer(secret)
-        self._door = door
+        self._http = http
         self._clock = clock
 
-    def post(self, kind: str, message_id: str, data: Mapping[str, object], *, seconds: float) -> Answer:
+    def post(self, kind: str, message_id: str, data: Mapping[str, object], *, seconds: float) -> HttpResponse:
         """Post one message within about *seconds*, once, and return the answer, whatever it is.
 
         *message_id* is the same for the same message, and says nothing about it.
 
         Raises:
-            NotSent: nothing left this machine.
-            NoAnswer: something did, and no complete answer came back.
+            ConnectFailed: nothing left this machine.
+            ResponseLost: something did, and no complete answer came back.
         """
         now = self.now()
         # JSON in ASCII alone: what a phone has sent may hold halves of characters that no encoding can write.
@@ -50,7 +50,7 @@ class Hook:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._signer.sign(message_id, now, body),
         }
-        return self._door.post(self._target.url, headers, body.encode(), seconds=seconds)
+        return self._http.post(self._target.url, headers, body.encode(), seconds=seconds)
 
     def now(self) -> datetime:
         """Return the time as this machine knows it."""
@@ -58,7 +58,7 @@ class Hook:
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._door.close()
+        self._http.close()
 
 
 def rfc3339(moment: datetime) -> str:

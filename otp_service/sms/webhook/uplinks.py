@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from otp_service.ports import Events, Uplink
-from otp_service.sms.http import TripError
+from otp_service.sms.http import TransportError
 from otp_service.sms.webhook.hook import Hook, rfc3339
 
 RECEIVED = "sms.received"
@@ -24,7 +24,7 @@ class WebhookUplinks:
             return self._failed("deadline")
         try:
             answer = self._hook.post(RECEIVED, uplink.id, _data(uplink), seconds=seconds)
-        except TripError as error:
+        except TransportError as error:
             return self._failed(error.reason)
         except Exception as error:  # noqa: BLE001 - a reply that cannot be written must not stop the others
             return self._failed(type(error).__name__)

@@ -1,7 +1,7 @@
 #!lua
 -- needs: bytes ring address
--- Forgets the sends and the attempts from an address; what was verified there goes on making room.
--- KEYS: address, attempts
+-- Forgets the sends and the misses of an address; what was verified there goes on making room.
+-- KEYS: address, misses
 local now = clock()
 local log = load_address(KEYS[1], now)
 if not log then return {'format'} end

@@ -1,5 +1,5 @@
--- What happened in the last ten minutes, by minute: attempts from one address, `otp:attempts:{tag}`, and hosted
--- pages of one client, `otp:pages:{client}`.
+-- What happened in the last ten minutes, by minute: misses of one address, `otp:misses:{tag}`, and hosted
+-- pages of one client that were created or opened, `otp:pages:{client}:<event>`, also from one address.
 local MINUTE, MINUTES = 60000, 10
 
 local function read_attempts(key, now)

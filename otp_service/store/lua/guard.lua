@@ -1,67 +1,64 @@
 #!lua
--- needs: bytes ring
--- Counts what was sent and verified in one scope, a day by hours and the last minutes apart.
--- Unverified is what nobody has verified for three minutes, and half of what is younger.
--- What it keeps: format u8 = 2 | hours u8 | as many hours, then minutes: number u32, sent u24, verified u24
---   Newest first, and only those in which something happened: most addresses are somebody's home.
---   format u8 = 0, of earlier versions: rings of sent and verified by hour, then by minute.
--- KEYS: guard   ARGV: sent, verified, floor, share in %, blocked at so many times the threshold
-local HOUR, HOURS, MINUTE, MINUTES, SPAN_BYTES = 3600000, 24, 60000, 4, 10
+-- needs: bytes ring spans shares
+-- Counts what was sent and verified in one narrow scope (prefix, address): a day by hours, and the last minutes.
+-- What it keeps: state u8 | hours u8 | as many hours, then minutes, in spans (`spans.lua`) | shares (`shares.lua`)
+--   Only those in which something happened: most addresses are somebody's home.
+--   state: 2 calm, 3 suspect, 4 tripped. What is not calm accounts for its SMS: the broad scopes leave them out.
+--   0, of earlier versions: rings of sent and verified by hour, then by minute.
+-- Suspect is a scope in which nearly nothing was verified: one more SMS, and more than `strict`, and two for each
+-- that was verified, are not.
+-- KEYS: guard   ARGV: sent, verified, least, share in %, blocked at so many times the threshold, strict,
+--   settle: 1 when SMS have gone out or were verified, which may change the state; 0 when one may go out.
+--   More to settle: how many SMS have gone out, whether the first flush has counted them or `sent` does, and the
+--   names of the broad scopes in which they and the verified ones belong.
+-- Returns level, unverified, sent, verified, is suspect, state.
+-- More to settle: the state that each of those broad scopes was told before, one u8 each, then the name, that state
+-- and the spans of every share whose broad scope is to be told another one.
+local CALM, SUSPECT, TRIPPED, FIRST_NAME = 2, 3, 4, 9
 
-local function span(number, sent, verified)
-  return u32(number) .. u24(sent) .. u24(verified)
+-- Counts in the shares of the named broad scopes and says `state` to all; appends to `reply` what they must learn.
+local function settled(shares, state, now, reply)
+  local counts = ARGV[2] ~= '0' or ARGV[8] ~= '0'
+  local by_name, told, kept = {}, '', ''
+  for _, share in ipairs(shares) do by_name[share.name] = share end
+  for i = FIRST_NAME, #ARGV do
+    local share = by_name[ARGV[i]] or {name = ARGV[i], state = CALM, spans = '\0'}
+    told = told .. char(share.state)
+    if counts then
+      share.spans = counted_in_share(share.spans, now, ARGV[8], ARGV[2])
+      if not by_name[share.name] then shares[#shares + 1] = share end
+    end
+  end
+  reply[#reply + 1] = told
+  for _, share in ipairs(shares) do
+    if read_u32(share.spans, 2) > floor(now / HOUR) - HOURS then
+      if share.state ~= state then
+        for _, fact in ipairs({share.name, share.state, share.spans}) do reply[#reply + 1] = fact end
+      end
+      kept = kept .. share_of(share.name, state, share.spans)
+    end
+  end
+  return kept
 end
 
-local function spans_of_rings(s, at, size)
-  local sent, verified, spans = read_ring(s, at, size), read_ring(s, at + ring_bytes(size), size), ''
-  for i = 1, size do
-    if sent[i] + verified[i] > 0 then spans = spans .. span(sent.span + 1 - i, sent[i], verified[i]) end
-  end
-  return spans
-end
-
-local function hours_and_minutes(s)
-  if not s then return '', '' end
-  if byte(s, 1) == 0 then
-    return spans_of_rings(s, 1, HOURS), spans_of_rings(s, 1 + 2 * ring_bytes(HOURS), MINUTES)
-  end
-  local minutes_at = 3 + byte(s, 2) * SPAN_BYTES
-  return sub(s, 3, minutes_at - 1), sub(s, minutes_at)
-end
-
-local function bounded(count)
-  return max(0, min(count, 16777215))
-end
-
--- Returns the newest `size` spans with what is to be counted, and what they have sent and verified in all.
--- After a clock has stepped back their newest one goes on counting: nothing is forgotten.
-local function counted(spans, number, size)
-  local sent, verified = 0, 0
-  if spans ~= '' and read_u32(spans, 1) >= number then
-    number, sent, verified = read_u32(spans, 1), read_u24(spans, 5), read_u24(spans, 8)
-    spans = sub(spans, 1 + SPAN_BYTES)
-  end
-  while spans ~= '' and read_u32(spans, #spans + 1 - SPAN_BYTES) <= number - size do
-    spans = sub(spans, 1, -1 - SPAN_BYTES)
-  end
-  sent, verified = bounded(sent + ARGV[1]), bounded(verified + ARGV[2])
-  local newest = span(number, sent, verified)
-  for at = 5, #spans, SPAN_BYTES do
-    local a, b, c, d, e, f = byte(spans, at, at + 5)
-    sent, verified = sent + (a * 256 + b) * 256 + c, verified + (d * 256 + e) * 256 + f
-  end
-  return newest .. spans, sent, verified
-end
-
-local now = clock()
-local hours, minutes = hours_and_minutes(redis.call('GET', KEYS[1]))
+local now, settles = clock(), ARGV[7] == '1'
+local kept = redis.call('GET', KEYS[1])
+local hours, rest = hours_and_rest(kept)
+local minutes, shares = minutes_and_rest(rest)
 local sent, verified, sent_now, verified_now
-hours, sent, verified = counted(hours, floor(now / HOUR), HOURS)
-minutes, sent_now, verified_now = counted(minutes, floor(now / MINUTE), MINUTES)
-redis.call('SET', KEYS[1], char(2, #hours / SPAN_BYTES) .. hours .. minutes, 'PX', (HOURS + 1) * HOUR)
+hours, sent, verified = counted(hours, floor(now / HOUR), HOURS, ARGV[1], ARGV[2])
+minutes, sent_now, verified_now = counted(minutes, floor(now / MINUTE), MINUTES, ARGV[1], ARGV[2])
 
-local pending = max(0, sent_now - verified_now)
-local unverified = max(0, sent - verified - pending) + floor(pending / 2)
-local threshold = max(tonumber(ARGV[3]), floor(verified * ARGV[4] / 100))
-local level = unverified > threshold * ARGV[5] and 2 or unverified > threshold and 1 or 0
-return {'ok', level, unverified, sent, verified}
+-- What is asked of a scope that settles is what the next SMS would meet.
+local more = settles and 1 or 0
+local unverified = unverified_of(sent + more, verified, sent_now + more, verified_now)
+local level = level_of(unverified, verified, tonumber(ARGV[3]), ARGV[4], ARGV[5])
+local suspect = sent + more - verified > ARGV[6] + 2 * verified
+
+local state = kept and max(byte(kept, 1), CALM) or CALM
+if settles then state = level > 0 and TRIPPED or suspect and SUSPECT or CALM end
+local reply = {'ok', level, unverified, sent, verified, suspect and 1 or 0, state}
+if settles then shares = settled(read_shares(shares), state, now, reply) end
+local all = char(state, #hours / SPAN_BYTES) .. hours .. minutes .. shares
+redis.call('SET', KEYS[1], all, 'PX', (HOURS + 1) * HOUR)
+return reply

@@ -2,15 +2,19 @@
 -- needs: bytes row record rules
 -- First flush of a resend: may this phone get another SMS for this verification now?
 -- It tells the newest send too, since one of unknown outcome must be asked about first.
--- KEYS: row, record   ARGV: limits, requester, client
+-- KEYS: row, record   ARGV: limits, asking, verification, client, 1 if only who opened it may reach it
 local now = clock()
-local row, record = load_row(KEYS[1], now), load_record(KEYS[2])
+local record = load_record(KEYS[2])
+if not is_of(record, ARGV[4]) then return record == false and {'format'} or {'verification_not_found'} end
+local row = load_row(KEYS[1], now)
 if not row then return {'format'} end
-local why = ended(record, ARGV[3], now)
+local requester, trusted = read_asking(ARGV[2], row)
+if ARGV[5] == '1' and not is_opened_by(row, ARGV[3], requester) then return {'verification_not_found'} end
+local why = ended(record, ARGV[4], now)
 if why then return {why} end
-local refusal = refused(send_verdict(row, read_limits(ARGV[1]), ARGV[2], now), now)
+local refusal = refused(send_verdict(row, read_limits(ARGV[1]), requester, trusted, now), now)
 if refusal then return refusal end
-local reply, last = {'ok', is_known(row, now), 0}, record.sends[#record.sends]
+local reply, last = {'ok', is_known(row, now), 0, trusted and 1 or 0}, record.sends[#record.sends]
 if last then
   for _, fact in ipairs({now, record.purpose, #record.sends, last.state, last.at, last.route}) do
     reply[#reply + 1] = fact

@@ -5,7 +5,7 @@
 local now = clock()
 local row = load_row(KEYS[1], now)
 if not row then return {'format'} end
-row.sent_at, row.slots, row.failures = {}, {}, {}
-row.streak, row.slow_at, row.not_before = 0, 0, 0
+row.sends, row.failures, row.seats, row.refusals = {}, {}, {}, {}
+row.untrusted_failures, row.trusted_failures, row.not_before = 0, 0, 0
 save_row(KEYS[1], row, now)
 return {'ok'}

@@ -1,4 +1,4 @@
--- The record of a verification, `otp:{tag}:<verification_id>`. Times in ms.
+-- The record of a verification, `otp:{tag}:<tag of the verification>`. Times in ms.
 --   format u8 = 1 | state u8: p a x c | code type u8: d n | attempts left u8 | attempts allowed u8
 --     | sends allowed u8
 --   issued_at u48 | life u24: expires_at - issued_at
@@ -65,12 +65,16 @@ local function expired(record, now)
   return now >= record.expires_at or now < record.issued_at - CLOCK_SLACK
 end
 
+local function is_of(record, client)
+  return record and record.client == client
+end
+
 local ENDED = {a = 'already_verified', c = 'verification_canceled', x = 'attempts_exhausted'}
 
 -- Why nothing more can be done with the record, or nil.
 local function ended(record, client, now)
   if record == false then return 'format' end
-  if not record or record.client ~= client then return 'verification_not_found' end
+  if not is_of(record, client) then return 'verification_not_found' end
   if ENDED[record.state] then return ENDED[record.state] end
   if expired(record, now) then return 'verification_expired' end
 end

@@ -1,16 +1,23 @@
 #!lua
--- needs: bytes record
+-- needs: bytes row record
 -- What became of a send, told by somebody who knows. Nothing else of the verification changes.
--- KEYS: record   ARGV: number, state (a d n), reason
+-- KEYS: row, record   ARGV: verification, number, state (a d n), reason
 local RANK = {s = 0, u = 1, a = 2, r = 2, d = 3, n = 3}
 local now = clock()
-local record = load_record(KEYS[1])
-if record == false then return {'format'} end
-local send = record and record.sends[tonumber(ARGV[1])]
+local row, record = load_row(KEYS[1], now), load_record(KEYS[2])
+if not row or record == false then return {'format'} end
+local number, state, reason = tonumber(ARGV[2]), ARGV[3], sub(ARGV[4], 1, 255)
+local counted = find_send(row, ARGV[1], number)
+-- The phone remembers its sends for a day, longer than the verification is there.
+if counted and RANK[state] > (RANK[counted.state] or 3) then
+  counted.state, counted.code = state, state == 'n' and reason or ''
+  save_row(KEYS[1], row, now)
+end
+local send = record and record.sends[number]
 if not send then return {'gone'} end
-local moved = RANK[ARGV[2]] > RANK[send.state]
+local moved = RANK[state] > RANK[send.state]
 if moved then
-  send.state, send.reason = ARGV[2], ARGV[3]
-  save_record(KEYS[1], record, now)
+  send.state, send.reason = state, reason
+  save_record(KEYS[2], record, now)
 end
 return {'ok', moved and 1 or 0, record.client, record.purpose, send.route}

@@ -4,6 +4,6 @@
 local now = clock()
 local row = load_row(KEYS[1], now)
 if not row then return {'format'} end
-row.streak, row.slow_at, row.failures = 0, 0, {}
+row.untrusted_failures, row.trusted_failures, row.seats, row.failures = 0, 0, {}, {}
 save_row(KEYS[1], row, now)
 return {'ok'}

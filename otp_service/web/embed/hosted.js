@@ -18,11 +18,15 @@ addEventListener("pageshow", (event) => {
 // ── the code goes off when it is complete ──
 
 const code = document.querySelector("form[data-code] input[name=code]");
-code?.addEventListener("input", () => {
-  if (code.value.replace(/[\s-]/g, "").length === 6 && code.checkValidity()) {
-    code.form.requestSubmit(code.form.querySelector("button"));
-  }
-});
+const COMPLETE = { digits: /^\p{Nd}{6}$/u, alnum6: /^[\p{Nd}A-Za-z]{6}$/u };
+// The service folds what was typed (typed.py); here it only matters when the code is complete.
+const sendCompleteCode = (event) => {
+  if (event.isComposing) return;
+  const symbols = code.value.normalize("NFKC").replace(/[\s\p{Cf}\p{P}\p{Z}\p{M}\u2212]/gu, "");
+  if (COMPLETE[code.dataset.codeType].test(symbols)) code.form.requestSubmit(code.form.querySelector("button"));
+};
+code?.addEventListener("input", sendCompleteCode);
+code?.addEventListener("compositionend", sendCompleteCode);
 
 // ── another SMS, when its time has come ──
 

@@ -1,19 +1,18 @@
 """Hosted pages over HTTP: the address of one, its forms, its style and its script. Touches Flask.
 
-A page is asked for by GET and nothing else is ever answered to a form: whoever loads it again, clicks twice
-or comes back sees how things stand, and sends nothing twice. What goes wrong is told in plain words.
+A form is always answered by a redirect to the page: a visitor who reloads, clicks twice or comes back sees
+how things stand, and sends nothing twice. GET and HEAD change nothing. Problems are told in plain words.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request, Response, request
 
-from otp_service import hosted_page
+from otp_service import hosted_page, typed
 from otp_service.errors import FieldError, InvalidRequest, RetryableError, UnsupportedMediaType
 from otp_service.hosted_pages import Closed, Form, PageClosed
 from otp_service.web import body, problems
@@ -27,7 +26,7 @@ from otp_service.web.responses import respond
 PATH = "/otp/pages/<page_id>"
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
-_LONGEST = 65
+_LONGEST = typed.MAX_LENGTH + 1
 """Characters of a phone or a code that are looked at: one more than any may have."""
 
 View = Callable[[WebParts, Record], Response]
@@ -68,8 +67,6 @@ FILES = (("/otp/page.css", style), ("/otp/page.js", script))
 
 def _shown(parts: WebParts, _: Record) -> Response:
     page_id = _page_id()
-    if request.method == "HEAD":  # whoever only asks whether it is there must not open it
-        return respond(200, "", media_type="text/html; charset=utf-8")
     look = parts.pages.look(page_id, _name())
     words = speak(look.page.locale, *request.accept_languages.values())
     response = _answer(200, draw(look, words, international=len(parts.dialing) > 1))
@@ -80,7 +77,8 @@ def _shown(parts: WebParts, _: Record) -> Response:
 def _taken(parts: WebParts, record: Record) -> Response:
     page_id = _page_id()
     form = _form(request)
-    record.client, error = parts.pages.act(page_id, _name(), form, address_of(request.environ, parts.trust))
+    address = address_of(request.environ, parts.trust, parts.on_unreadable_ip)
+    record.client, error = parts.pages.act(page_id, _name(), form, address)
     if error:
         record.failed(error, error, parts.events)
     # Relative to the address at hand, so that it is right behind any proxy.
@@ -148,7 +146,7 @@ def _form(asked: Request) -> Form:
         key=fields.get("form_key", ""),
         wish=fields.get("wish", ""),
         phone=fields.get("phone", "").strip()[:_LONGEST],
-        code=_plain(fields.get("code", "")),
+        code=fields.get("code", "")[:_LONGEST],
         solution=fields.get("risk_solution", ""),
     )
 
@@ -159,12 +157,6 @@ def _fields(raw: bytes) -> Mapping[str, str]:
     except ValueError:
         raise InvalidRequest([FieldError(pointer="", detail="is no form")]) from None
     return dict(pairs)
-
-
-def _plain(code: str) -> str:
-    """Return a code as it was meant: people put spaces into it, and some keyboards write wide digits."""
-    folded = unicodedata.normalize("NFKC", code[:_LONGEST])
-    return "".join(character for character in folded if not character.isspace() and character != "-")
 
 
 @cache

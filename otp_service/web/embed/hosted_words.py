@@ -170,6 +170,6 @@ def speak(*wishes: str) -> Words:
     """Return the first language of *wishes* that there are words in, English if none."""
     for wish in wishes:
         for words in LANGUAGES:
-            if wish.lower().partition("-")[0] == words.tag.partition("-")[0]:
+            if wish.lower().replace("_", "-").partition("-")[0] == words.tag.partition("-")[0]:
                 return words
     return ENGLISH

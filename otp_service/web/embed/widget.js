@@ -1,14 +1,20 @@
 // <otp-verify>: takes a phone number, has a code sent to it, takes the code, and puts the proof into the form.
 // One file without dependencies. It talks to the service it was loaded from, and to nobody else.
+// Browsers from Chrome 80 and Safari 15 on can run it: no syntax that is newer (private methods, lookbehind, ??=), and
+// a fallback for each function that is.
 
 const SERVICE = new URL(".", import.meta.url);
 
-// Where the service sends to: country, calling code, sizes of a number's groups. The service writes this line.
-const SENDS_TO = "CN86:344";
+// Where the service sends to: country, calling code ("?": a number may begin with these digits once more), the digits
+// that may stand before a number and are no part of it, group sizes of a number, and its possible lengths if they differ
+// from the sum ("DE49-0:47/10,11"). The service writes this line.
+const SENDS_TO = "CN86-0:344";
 
 const COUNTRIES = SENDS_TO.split(" ").map((text) => {
-  const [, name, code, sizes] = text.match(/(..)(\d+):(\d+)/);
-  return { name, code, sizes: Array.from(sizes, Number) };
+  const [, name, code, mark, trunk, groups, lengths] = text.match(/(..)(\d+)(\??)-(.*):(\d+)(?:\/(.+))?/);
+  const sizes = Array.from(groups, Number);
+  const sum = sizes.reduce((total, size) => total + size);
+  return { name, code, trunk, sizes, lengths: lengths ? lengths.split(",").map(Number) : [sum], repeatsCode: mark === "?" };
 });
 
 const ENGLISH = {
@@ -100,25 +106,41 @@ const ENDS = {
 };
 const OVER = [...Object.values(ENDS), "verification_not_found"];
 
+const ATTRIBUTES = ["publishable-key", "purpose", "name", "phone", "locale", "texts", "required", "disabled"];
 const BUTTONS = ["send", "verify", "resend", "change", "cancel", "restart"];
 
-const STYLE = new CSSStyleSheet();
-STYLE.replaceSync(`
+const NOTHING = /^\s*(undefined|null|NaN|\[object Object\])\s*$/; // what frameworks make of it
+
+const TOO_OLD = "This browser is too old to verify a phone number. 浏览器版本过低，无法验证手机号码。";
+
+const STYLE = `
 :host {
-  --accent: var(--otp-accent, light-dark(#0b57a4, #8cc2ff));
-  --on-accent: var(--otp-on-accent, light-dark(#fff, #0d1b2a));
-  --ground: var(--otp-ground, light-dark(#fff, #14181d));
-  --ink: var(--otp-ink, light-dark(#1b1f24, #edf0f3));
-  --soft: var(--otp-soft, light-dark(#545c66, #a9b2bd));
-  --line: var(--otp-line, light-dark(#858d98, #79838f));
-  --bad: var(--otp-bad, light-dark(#b3261e, #ff9d94));
-  --good: var(--otp-good, light-dark(#1a6f47, #6fcf9f));
+  --accent: var(--otp-accent, #0b57a4);
+  --on-accent: var(--otp-on-accent, #fff);
+  --ground: var(--otp-ground, transparent);
+  --ink: var(--otp-ink, currentColor);
+  --soft: var(--otp-soft, currentColor);
+  --line: var(--otp-line, #79838f);
+  --bad: var(--otp-bad, #d93025);
+  --good: var(--otp-good, #2e8b57);
   --radius: var(--otp-radius, .5rem);
   color: var(--ink);
   display: grid;
   font: var(--otp-font, inherit);
   line-height: 1.4;
   text-align: start;
+}
+@supports (color: light-dark(#000, #fff)) {
+  :host {
+    --accent: var(--otp-accent, light-dark(#0b57a4, #8cc2ff));
+    --on-accent: var(--otp-on-accent, light-dark(#fff, #0d1b2a));
+    --ground: var(--otp-ground, light-dark(#fff, #14181d));
+    --ink: var(--otp-ink, light-dark(#1b1f24, #edf0f3));
+    --soft: var(--otp-soft, light-dark(#545c66, #a9b2bd));
+    --line: var(--otp-line, light-dark(#858d98, #79838f));
+    --bad: var(--otp-bad, light-dark(#b3261e, #ff9d94));
+    --good: var(--otp-good, light-dark(#1a6f47, #6fcf9f));
+  }
 }
 :host([hidden]) { display: none; }
 * { box-sizing: border-box; font: inherit; margin: 0; }
@@ -150,7 +172,43 @@ time { font-variant-numeric: tabular-nums; }
 .done p { border: 1px solid var(--good); border-radius: var(--radius); outline: 0; padding: .6rem .75rem; }
 .done p::before { color: var(--good); content: "✓"; margin-inline-end: .5rem; }
 .unseen { clip-path: inset(50%); height: 1px; overflow: hidden; position: absolute; width: 1px; }
-`);
+`;
+
+// ── what older browsers lack ──
+
+const HAS_STYLE_SHEETS = "adoptedStyleSheets" in Document.prototype && "replaceSync" in CSSStyleSheet.prototype;
+const HAS_INERT = "inert" in HTMLElement.prototype;
+const HAS_INTERNALS = typeof ElementInternals === "function" && "setFormValue" in ElementInternals.prototype;
+const IS_TOO_OLD = !(
+  Element.prototype.attachShadow && window.AbortController && window.BigInt && window.Intl && Intl.Locale &&
+  window.crypto && crypto.getRandomValues && DataView.prototype.getBigUint64
+);
+
+const style = () => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(STYLE);
+  return sheet;
+};
+const SHEETS = HAS_STYLE_SHEETS ? [style()] : [];
+
+/** Style what is in *root*. Without style sheets of scripts it is an inline style, which a strict policy refuses. */
+function dress(root) {
+  if (HAS_STYLE_SHEETS) {
+    root.adoptedStyleSheets = SHEETS;
+    return;
+  }
+  const element = h("style", {}, STYLE);
+  const nonced = document.querySelector("script[nonce]");
+  if (nonced) element.nonce = nonced.nonce;
+  root.append(element);
+}
+
+/** Return what gives countries their names. */
+function countryNames(locale) {
+  if (!Intl.DisplayNames) return (name) => name;
+  const names = new Intl.DisplayNames([locale, "en"], { type: "region" });
+  return (name) => names.of(name);
+}
 
 /** Make an element; texts in *children* stay texts. */
 function h(tag, attributes = {}, ...children) {
@@ -177,16 +235,97 @@ async function solve({ algorithm, challenge, maxnumber, salt, signature }) {
   throw { code: "challenge_required" };
 }
 
-/** Return the code in *text*, which may be `123 456` or a whole SMS; what was typed of it otherwise. */
-function codeIn(text, length, isDigits) {
-  const plain = text.normalize("NFKC");
-  const symbol = isDigits ? "[0-9]" : "[0-9A-Z]";
-  for (const between of ["", "[\\s-]?"]) {
-    const whole = `(?<![0-9A-Za-z])${symbol}(?:${between}${symbol}){${length - 1}}(?![0-9A-Za-z])`;
-    const found = plain.match(new RegExp(whole));
-    if (found) return found[0].replace(/[\s-]/g, "");
-  }
-  return plain.replace(isDigits ? /[^0-9]/g : /[^0-9A-Za-z]/g, "").toUpperCase().slice(0, length);
+// ── what people type ──
+
+/** Return *text* with ASCII digits, spaces and hyphens for those of all scripts, and without invisible characters. */
+function fold(text) {
+  return text
+    .normalize("NFKC")
+    .replace(/\p{Nd}/gu, asciiDigit)
+    .replace(/[\p{Cf}\p{DI}]/gu, "") // DI: fillers, selectors
+    .replace(/\p{Pd}/gu, "-")
+    .replace(/\s/g, " ");
+}
+
+/** Unicode encodes the decimal digits of each script in one run, from zero to nine. */
+function asciiDigit(digit) {
+  let before = 0;
+  while (/\p{Nd}/u.test(String.fromCodePoint(digit.codePointAt(0) - before - 1))) before++;
+  return String(before % 10);
+}
+
+// What a code is made of (the service's alphabets), and the words after which an SMS names it.
+const DIGITS = "0-9";
+const ALNUM = "2-9A-HJKMNP-Z";
+const WORD =
+  "((?:^|[^\\p{L}])(?:code|otp|pin|c[oó]digo|код|رمز|كود)|[验驗][证證][码碼]|[确確][认認][码碼]|[校动動][验驗态態][码碼]|密[码碼])";
+const TOUCHING = new RegExp(`${WORD}(?=\\d)`, "giu");
+const CODE_WORD = new RegExp(WORD + "[ :：]*(?:is|是|为|為|es|est)?[^\\p{L}\\p{N}.。,，;；!！?？]*$", "iu");
+
+/**
+ * Return the code in *text*: typed in any spelling, or somewhere in a whole SMS. Without `isSure`, `value` is what the
+ * field should show, and nobody but the person can tell which code it is.
+ */
+function readCode(text, length, isDigits) {
+  const symbol = `[${isDigits ? DIGITS : ALNUM}]`;
+  const plain = fold(text);
+  const typed = plain.replace(/[\p{P}\p{Z}\p{M}\u2212]/gu, ""); // as the service does
+  const isAscii = /^[\x00-\x7f]*$/.test(typed); // the capital of some other letters is an ASCII letter
+  const isCode = isAscii && isEven(plain) && new RegExp(`^${symbol}{${length}}$`, "i").test(typed);
+  if (isCode) return { value: typed.toUpperCase(), isSure: true };
+  const codes = /[^\d .-]/.test(plain) ? codesInMessage(plain, length, symbol) : [];
+  if (codes.length === 1) return { value: codes[0], isSure: true };
+  if (codes.length > 1) return { value: codes.join(" "), isSure: false };
+  const others = isDigits ? /[^0-9]+/g : /[^0-9A-Za-z]+/g;
+  const symbols = plain.replace(others, "").toUpperCase();
+  const value = symbols.length > length ? plain.replace(others, " ").trim().toUpperCase() : symbols;
+  return { value, isSure: false };
+}
+
+/** Tell whether the parts of *text* are of one size, or nearly: 123-456, and not 2026-11, which is a month. */
+function isEven(text) {
+  const sizes = text.replace(/\p{M}/gu, "").split(/[\p{P}\p{Z}\u2212]+/u).map((part) => part.length).filter(Boolean);
+  return Math.max(...sizes) - Math.min(...sizes) < 2;
+}
+
+/** Return the different codes that stand in a message; if one follows a word for code, only that one. */
+function codesInMessage(text, length, symbol) {
+  const plain = text.replace(TOUCHING, "$1 ");
+  const found = ["", "[ -]?"].map((between) => {
+    // A code in two parts is not a part of a date or of a longer number: no other digits stand beside it.
+    const before = between ? "(^|[^0-9A-Za-z -]|[^0-9 -][ -]+)" : "(^|[^0-9A-Za-z])";
+    const behind = between ? `(?![0-9A-Za-z]|[ -]*${symbol})` : "(?![0-9A-Za-z])";
+    const pattern = new RegExp(`${before}(${symbol}(?:${between}${symbol}){${length - 1}})${behind}`, "g");
+    return Array.from(plain.matchAll(pattern), (match) => {
+      const at = match.index + match[1].length;
+      return { code: match[2], isNamed: CODE_WORD.test(plain.slice(Math.max(0, at - 40), at)) };
+    });
+  }).flat().filter(({ code }) => isEven(code));
+  const named = found.filter(({ isNamed }) => isNamed);
+  return [...new Set((named.length ? named : found).map(({ code }) => code.replace(/[ -]/g, "")))];
+}
+
+/** Return the country and the national digits of a number, or as `whole` the number of a country that is not ours. */
+function readPhone(text, chosen) {
+  const typed = fold(text);
+  let digits = typed.replace(/\D/g, "");
+  const [, prefix] = typed.match(/^[^\d+]*(\+|00)/) || [];
+  if (!prefix) return { country: chosen, digits: withoutCallingCode(digits, chosen) };
+  if (prefix === "00") digits = digits.slice(2);
+  const country = [chosen, ...COUNTRIES].find(({ code }) => digits.startsWith(code));
+  return country ? { country, digits: digits.slice(country.code.length) } : { country: chosen, whole: `+${digits}` };
+}
+
+/** Drop a calling code that was typed without a plus: only where the rest is a possible number and the whole is none. */
+function withoutCallingCode(digits, { code, lengths, repeatsCode }) {
+  const isPossible = (number) => lengths.includes(number.length) || lengths.includes(number.replace(/^0/, "").length);
+  const rest = digits.replace(new RegExp(`^0?${code}`), "");
+  return isPossible(rest) && !(isPossible(digits) && repeatsCode) ? rest : digits;
+}
+
+/** Return *number*, which begins with a calling code, without what many write between the two: two spellings are one. */
+function withoutTrunk(number) {
+  return COUNTRIES.reduce((text, { code, trunk }) => text.replace(new RegExp(`^\\+${code}(${trunk})`), `+${code}`), number);
 }
 
 /** Write the digits of a number in the groups that are usual in its country. */
@@ -208,76 +347,186 @@ function clock(seconds) {
   return parts[0] ? `${parts[0]}:${minutes}:${rest}` : `${parts[1]}:${rest}`;
 }
 
-class OtpVerify extends HTMLElement {
-  static formAssociated = true;
-  static observedAttributes = ["phone", "locale", "texts", "required"];
+// ── the element's place in its form ──
 
-  #internals = this.attachInternals();
-  #parts; // the elements, by name
-  #step = "phone";
-  #kept = {}; // what survives a reload: number, id, times; never the code, never the proof
-  #problem = null; // what is wrong, and its facts
-  #busy = null; // the button that is at work
-  #waits = new Map(); // button → when it may be pressed again
-  #attempt = {}; // the code that was submitted last, and its idempotency key
-  #again = null; // what to do when the network is back
-  #proof = null;
-  #goodUntil;
-  #timer;
-  #webOtp;
+/** By the browser's own means. */
+class NativeField {
+  constructor(host) {
+    this.host = host;
+    this.internals = host.attachInternals();
+  }
+
+  get form() {
+    return this.internals.form;
+  }
+
+  isDisabled() {
+    return this.host.matches(":disabled");
+  }
+
+  setProof(name, proof) {
+    const form = new FormData();
+    form.append(name, proof);
+    this.internals.setFormValue(proof && form, "");
+  }
+
+  setProblem(flags, message, anchor) {
+    this.internals.setValidity(flags, message, anchor);
+  }
+}
+
+/** By a hidden field, where a browser lets no element of ours take part in a form. */
+class HiddenField {
+  message = "";
+
+  constructor(host) {
+    this.host = host;
+    this.input = h("input", { type: "hidden" });
+  }
+
+  get form() {
+    return this.host.closest("form");
+  }
+
+  isDisabled() {
+    return this.host.hasAttribute("disabled") || this.host.closest("fieldset[disabled]") !== null;
+  }
+
+  setProof(name, proof) {
+    this.input.name = name;
+    this.input.value = proof || "";
+    if (proof) this.host.append(this.input);
+    else this.input.remove();
+  }
+
+  setProblem(flags, message) {
+    this.message = message;
+    this.input.disabled = this.host.hasAttribute("disabled");
+  }
+}
+
+/** Storage names of the elements that are in the page: equal ones are told apart by their order. */
+const PLACES = new Set();
+
+/** All that an element does; the page sees the element only. */
+class Dialog {
+  parts; // the elements, by name
+  step = "phone";
+  kept = {}; // what survives a reload: number, id, times; never the code, never the proof
+  place; // where that is kept
+  problem = null; // what is wrong, and its facts
+  busy = null; // the button that is at work
+  namedIn; // the language that the countries are named in
+  waits = new Map(); // button → when it may be pressed again
+  phoneRead; // what stood in the field when it was read last
+  codeRead;
+  attempt = {}; // the code that was submitted last, and its idempotency key
+  again = null; // what to do when the network is back
+  proof = null;
+  goodUntil;
+  isHandedOver = false; // the form was sent with the proof
+  wasDisabled = false;
+  wasReset = false; // before it was in a page: what was kept is not wanted any more
+  timer;
+  webOtp;
+
+  constructor(host) {
+    this.host = host;
+    this.field = HAS_INTERNALS ? new NativeField(host) : new HiddenField(host);
+  }
 
   // ── life ──
 
-  connectedCallback() {
-    if (!this.#parts) this.#build();
-    if (Object.hasOwn(this, "texts")) { // set before the module was there
-      const { texts } = this;
-      delete this.texts;
-      this.texts = texts;
+  connect() {
+    const isNew = !this.parts;
+    if (isNew) {
+      this.build();
+      ATTRIBUTES.forEach((name) => this.host.hasAttribute(name) && this.warn(name));
     }
-    this.#timer = setInterval(() => this.#tick(), 250);
-    addEventListener("online", this.#online);
-    addEventListener("pageshow", this.#shown);
-    this.#restore();
-    this.#render();
+    this.takePlace();
+    this.timer = setInterval(() => this.tick(), 250);
+    for (const event of this.pageEvents) addEventListener(...event);
+    if (isNew && this.wasReset) this.forget();
+    else if (isNew) this.restore();
+    this.render();
   }
 
-  disconnectedCallback() {
-    clearInterval(this.#timer);
-    removeEventListener("online", this.#online);
-    removeEventListener("pageshow", this.#shown);
-    this.#webOtp?.abort();
+  disconnect() {
+    PLACES.delete(this.place);
+    clearInterval(this.timer);
+    for (const event of this.pageEvents) removeEventListener(...event);
+    this.stopReading();
   }
 
-  attributeChangedCallback(name, before, now) {
-    if (!this.#parts || before === now) return;
-    if (name === "phone") this.#restart();
-    this.#render();
+  pageEvents = [
+    ["online", () => this.again && this.again()],
+    ["pageshow", (event) => this.shown(event)],
+    ["formdata", (event) => event.target === this.field.form && this.handOver(event.formData)],
+    ...(HAS_INTERNALS ? [] : [
+      ["submit", (event) => event.target === this.field.form && this.guard(event), true],
+      ["reset", (event) => event.target === this.field.form && !event.defaultPrevented && this.reset()],
+    ]),
+  ];
+
+  /** The page comes back as it was left: a proof that was sent is used up, and so may the code be. */
+  shown(event) {
+    if (!event.persisted) return;
+    this.tick();
+    if (this.proof && this.isHandedOver) this.restart("lapsed");
+    if (this.step === "code") this.synchronize();
   }
 
-  formResetCallback() {
-    this.#restart();
+  /** The form is read. A proof that nobody would take is not sent, even if no timer has noticed. */
+  handOver(data) {
+    if (!this.proof) return;
+    if (this.goodUntil <= Date.now()) data.delete(this.name());
+    else this.isHandedOver = true;
   }
 
-  formDisabledCallback() {
-    if (this.#parts) this.#render();
+  /** Stop a form that needs a proof, where the browser does not. */
+  guard(event) {
+    const isUnchecked = event.target.noValidate || (event.submitter && event.submitter.formNoValidate);
+    if (!this.field.message || isUnchecked || this.isDisabled()) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (this.step === "phone") this.problem = { code: "required" };
+    this.render();
+    this.parts[this.step === "code" ? "code" : "phone"].focus();
   }
 
-  #online = () => this.#again?.();
+  reset() {
+    if (!this.parts) {
+      this.wasReset = true;
+      return;
+    }
+    const { phone, country } = this.parts;
+    phone.value = "";
+    country.selectedIndex = 0;
+    this.restart();
+  }
 
-  #shown = (event) => {
-    if (event.persisted && this.#step === "code") this.#synchronize();
-  };
+  changed(name) {
+    if (!this.parts) return;
+    if (this.host.hasAttribute(name)) this.warn(name);
+    const isEnabled = this.wasDisabled && !this.isDisabled();
+    if (name === "phone") this.restart();
+    this.render();
+    if (isEnabled && this.step === "code") this.synchronize();
+  }
+
+  isDisabled() {
+    return this.field.isDisabled();
+  }
 
   // ── what is on the screen ──
 
-  #build() {
+  build() {
     const part = (tag, name, attributes, ...children) => h(tag, { part: name, ...attributes }, ...children);
     const button = (name, type, kind) =>
       part("button", `button ${name}`, { type, class: kind }, h("span"), " ", h("time"));
     const options = COUNTRIES.map(({ name }) => h("option", { value: name }));
     const hint = (id) => part("p", "hint", { id, class: "hint", "aria-live": "polite" });
-    const p = (this.#parts = {
+    const p = (this.parts = {
       phoneLabel: part("label", "label", { for: "phone" }),
       country: part("select", "field country", { autocomplete: "tel-country-code" }, ...options),
       prefix: part("span", "prefix", { class: "prefix", dir: "ltr", "aria-hidden": "true" }),
@@ -308,55 +557,60 @@ class OtpVerify extends HTMLElement {
       done: part("form", "step", { class: "done" }, p.doneText, h("div", { class: "links" }, p.restart)),
     };
     for (const form of Object.values(p.steps)) form.noValidate = true;
-    const root = this.attachShadow({ mode: "open", delegatesFocus: true });
-    root.adoptedStyleSheets = [STYLE];
-    root.append(...Object.values(p.steps), p.news);
-    this.#listen();
+    this.root = this.host.attachShadow({ mode: "open", delegatesFocus: true });
+    dress(this.root);
+    this.root.append(...Object.values(p.steps), p.news);
+    this.listen();
   }
 
-  #listen() {
-    const p = this.#parts;
-    const press = (button, work) => button.addEventListener("click", () => this.#run(button, work));
-    p.steps.phone.addEventListener("submit", (event) => this.#submitted(event, p.send, () => this.#send()));
-    p.steps.code.addEventListener("submit", (event) => this.#submitted(event, p.verify, () => this.#verify()));
-    press(p.resend, () => this.#resend());
-    press(p.change, () => this.#leave());
-    press(p.cancel, () => this.#cancel());
-    press(p.restart, () => this.#restart());
-    p.phone.addEventListener("input", (event) => event.isComposing || this.#phoneTyped());
-    p.country.addEventListener("change", () => this.#phoneTyped());
-    p.code.addEventListener("input", (event) => event.isComposing || this.#codeTyped(p.code.value));
+  listen() {
+    const p = this.parts;
+    const press = (button, work) => button.addEventListener("click", () => this.run(button, work));
+    p.steps.phone.addEventListener("submit", (event) => this.submitted(event, p.send, () => this.send()));
+    p.steps.code.addEventListener("submit", (event) => this.submitted(event, p.verify, () => this.verify()));
+    press(p.resend, () => this.resend());
+    press(p.change, () => this.change());
+    press(p.cancel, () => this.cancel());
+    press(p.restart, () => this.restart());
+    p.country.addEventListener("change", () => this.phoneTyped());
+    // An input method changes the text until it is done; a script that fills in a form may tell of a change only.
+    p.phone.addEventListener("input", (event) => event.isComposing || this.phoneTyped());
+    p.phone.addEventListener("compositionend", () => this.phoneTyped());
+    p.phone.addEventListener("change", () => p.phone.value === this.phoneRead || this.phoneTyped());
+    p.code.addEventListener("input", (event) => event.isComposing || this.codeTyped(p.code.value));
+    p.code.addEventListener("compositionend", () => this.codeTyped(p.code.value));
+    p.code.addEventListener("change", () => p.code.value === this.codeRead || this.codeTyped(p.code.value));
     p.code.addEventListener("paste", (event) => {
       event.preventDefault();
-      this.#codeTyped(event.clipboardData.getData("text"));
+      this.codeTyped(event.clipboardData.getData("text"));
     });
   }
 
-  #submitted(event, button, work) {
+  submitted(event, button, work) {
     event.preventDefault();
-    this.#run(button, work);
+    this.run(button, work);
   }
 
-  #render() {
-    const p = this.#parts;
-    const kept = this.#kept;
-    const chinese = /^zh\b/i.test(this.#locale());
-    const facts = { phone: `\u2066${kept.masked ?? "+86 138****8000"}\u2069`, attempts: kept.attempts, ...this.#problem };
-    const texts = { __proto__: null, ...(chinese ? CHINESE : ENGLISH), ...this.texts };
-    const say = (name) => String(texts[name] ?? texts.internal_error).replace(/\{(\w+)\}/g, (_, fact) => facts[fact] ?? "");
-    this.#say = say;
-    for (const [name, form] of Object.entries(p.steps)) form.inert = name !== this.#step;
+  render() {
+    const p = this.parts;
+    const kept = this.kept;
+    const locale = this.locale();
+    const facts = { phone: `\u2066${kept.masked || "+86 138****8000"}\u2069`, attempts: kept.attempts, ...this.problem };
+    const texts = { __proto__: null, ...(/^zh\b/i.test(locale) ? CHINESE : ENGLISH), ...this.ownTexts() };
+    const say = (name) => String(texts[name] || texts.internal_error).replace(/\{(\w+)\}/g, (_, fact) => facts[fact] ?? "");
+    this.say = say;
+    for (const [name, form] of Object.entries(p.steps)) {
+      form.toggleAttribute("inert", name !== this.step);
+      if (!HAS_INERT) form.hidden = name !== this.step;
+    }
 
-    const isFixed = this.hasAttribute("phone");
-    p.phone.readOnly = isFixed;
-    if (isFixed) p.phone.value = this.getAttribute("phone");
-    p.country.hidden = isFixed || COUNTRIES.length < 2;
-    p.prefix.hidden = isFixed || COUNTRIES.length > 1;
-    p.prefix.textContent = `+${this.#country().code}`;
-    const names = new Intl.DisplayNames([this.#locale(), "en"], { type: "region" });
-    [...p.country.options].forEach((option, i) => {
-      option.textContent = `${names.of(COUNTRIES[i].name)} +${COUNTRIES[i].code}`;
-    });
+    const fixed = this.fixedPhone();
+    p.phone.readOnly = fixed !== null;
+    if (fixed !== null) p.phone.value = fixed;
+    p.country.hidden = fixed !== null || COUNTRIES.length < 2;
+    p.prefix.hidden = fixed !== null || COUNTRIES.length > 1;
+    p.prefix.textContent = `+${this.country().code}`;
+    this.nameCountries(locale);
     p.country.setAttribute("aria-label", say("country"));
     p.code.inputMode = kept.isDigits === false ? "text" : "numeric";
     p.code.pattern = `${kept.isDigits === false ? "[0-9A-Za-z]" : "[0-9]"}{${kept.length ?? 6}}`;
@@ -364,23 +618,33 @@ class OtpVerify extends HTMLElement {
     p.phoneLabel.textContent = say("phone");
     p.codeLabel.textContent = say("code");
     p.doneText.textContent = say("done");
-    this.#hint(p.phone, p.phoneHint, "note");
-    this.#hint(p.code, p.codeHint, kept.attempts < kept.most ? "attempts" : "arriving");
+    this.hint(p.phone, p.phoneHint, "note");
+    this.hint(p.code, p.codeHint, kept.attempts < kept.most ? "attempts" : "arriving");
     for (const name of BUTTONS) {
       p[name].firstChild.textContent = say(name);
-      this.#count(p[name]);
+      this.count(p[name]);
     }
-    p.send.disabled = p.verify.disabled = this.matches(":disabled");
-    p.change.hidden = p.restart.hidden = isFixed;
-    this.#validate();
+    this.wasDisabled = this.isDisabled();
+    for (const name of ["phone", "country", "code", ...BUTTONS]) p[name].disabled = this.wasDisabled;
+    p.change.hidden = p.restart.hidden = fixed !== null;
+    this.validate();
   }
 
-  #say = () => "";
+  nameCountries(locale) {
+    if (this.namedIn === locale) return;
+    this.namedIn = locale;
+    const nameOf = countryNames(locale);
+    [...this.parts.country.options].forEach((option, i) => {
+      option.textContent = `${nameOf(COUNTRIES[i].name)} +${COUNTRIES[i].code}`;
+    });
+  }
 
-  #hint(input, hint, usual) {
-    const wrong = this.#problem;
-    const isMine = input === (this.#step === "code" ? this.#parts.code : this.#parts.phone);
-    const text = this.#say(isMine && wrong ? wrong.code : usual);
+  say = () => "";
+
+  hint(input, hint, usual) {
+    const wrong = this.problem;
+    const isMine = input === (this.step === "code" ? this.parts.code : this.parts.phone);
+    const text = this.say(isMine && wrong ? wrong.code : usual);
     if (hint.textContent !== text) hint.textContent = text; // said once
     const isBad = Boolean(isMine && wrong && wrong.code !== "checking");
     hint.classList.toggle("bad", isBad);
@@ -388,340 +652,491 @@ class OtpVerify extends HTMLElement {
   }
 
   /** Show whether *button* may be pressed, and if not yet, when. */
-  #count(button) {
-    const left = this.#left(button);
-    button.setAttribute("aria-disabled", String(left > 0 || this.#busy === button));
+  count(button) {
+    const left = this.left(button);
+    button.setAttribute("aria-disabled", String(left > 0 || this.busy === button));
     button.lastChild.textContent = left > 0 && left < Infinity ? clock(left) : "";
   }
 
-  #left(button) {
-    return Math.max(0, Math.ceil(((this.#waits.get(button) ?? 0) - Date.now()) / 1000));
+  left(button) {
+    return Math.max(0, Math.ceil(((this.waits.get(button) ?? 0) - Date.now()) / 1000));
   }
 
   /** Every quarter of a second: the countdowns, and the end of a code's life and of a proof's. */
-  #tick() {
-    const p = this.#parts;
-    for (const [button, until] of this.#waits) {
+  tick() {
+    const p = this.parts;
+    for (const [button, until] of this.waits) {
       if (until <= Date.now()) {
-        this.#waits.delete(button);
-        p.news.textContent = this.#say("ready");
+        this.waits.delete(button);
+        p.news.textContent = this.say("ready");
       }
-      this.#count(button);
+      this.count(button);
     }
-    if (this.#step === "code" && !this.#busy && this.#kept.expiresAt <= Date.now()) this.#restart(ENDS.expired);
-    if (this.#proof && this.#goodUntil <= Date.now()) this.#restart("lapsed"); // nobody would take it
+    if (this.step === "code" && !this.busy && this.kept.expiresAt <= Date.now()) this.restart(ENDS.expired);
+    if (this.proof && this.goodUntil <= Date.now()) this.restart("lapsed"); // nobody would take it
+    if (this.wasDisabled !== this.isDisabled()) this.changed("disabled");
   }
 
   // ── what was typed ──
 
-  #country() {
-    return COUNTRIES.find(({ name }) => name === this.#parts.country.value) ?? COUNTRIES[0];
+  country() {
+    return COUNTRIES.find(({ name }) => name === this.parts.country.value) ?? COUNTRIES[0];
   }
 
   /** Group the digits; a number that names its country selects it. */
-  #phoneTyped() {
-    const { phone, country } = this.#parts;
-    const typed = phone.value.normalize("NFKC");
-    const isWhole = /^\s*(\+|00)/.test(typed);
-    let digits = typed.replace(/\D/g, "").replace(isWhole ? /^00/ : /^$/, "");
-    if (isWhole) {
-      const named = [this.#country(), ...COUNTRIES].find(({ code }) => digits.startsWith(code));
-      if (!named) return; // not yet typed, or not one of ours: the service will say so
-      country.value = named.name;
-      digits = digits.slice(named.code.length);
+  phoneTyped() {
+    const { phone, country, send } = this.parts;
+    if (phone.readOnly || phone.disabled) return;
+    const after = fold(phone.value.slice(phone.selectionStart)).replace(/\D/g, "").length;
+    const read = readPhone(phone.value, this.country());
+    if (read.whole === undefined) {
+      country.value = read.country.name;
+      this.setPhone(grouped(read.digits, read.country.sizes), after);
     }
-    const after = typed.slice(phone.selectionStart).replace(/\D/g, "").length;
-    phone.value = grouped(digits, this.#country().sizes);
-    let at = phone.value.length;
-    for (let seen = 0; seen < after; at--) if (/\d/.test(phone.value[at - 1])) seen++;
+    if (phone.value !== this.phoneRead) this.waits.delete(send); // another number may be sent to
+    this.phoneRead = phone.value;
+    this.render();
+  }
+
+  /** Show *text*, with the caret before the last *after* digits. */
+  setPhone(text, after) {
+    const { phone } = this.parts;
+    if (phone.value === text) return;
+    phone.value = text;
+    let at = text.length;
+    for (let seen = 0; seen < after && at > 0; at--) if (/\d/.test(text[at - 1])) seen++;
     phone.setSelectionRange(at, at);
-    this.#render();
   }
 
-  #number() {
-    const typed = this.#parts.phone.value.trim();
-    if (this.hasAttribute("phone") || typed.startsWith("+")) return typed;
-    return `+${this.#country().code}${typed.replace(/\D/g, "")}`;
+  /** Return what the field may mean, the likelier first: where digits begin as the calling code, the service decides. */
+  numbers() {
+    const fixed = this.fixedPhone();
+    if (fixed !== null) return [fixed];
+    this.phoneTyped();
+    const { country, digits, whole } = readPhone(this.parts.phone.value, this.country());
+    if (!/\d/.test(whole || digits)) throw { code: "invalid_phone" };
+    if (whole) return [whole];
+    const national = `+${country.code}${digits}`;
+    return digits.startsWith(country.code) ? [national, `+${digits}`] : [national];
   }
 
-  #codeTyped(text) {
-    const { code, verify } = this.#parts;
-    code.value = codeIn(text, this.#kept.length, this.#kept.isDigits);
-    if (code.value.length === this.#kept.length) this.#run(verify, () => this.#verify());
+  codeTyped(text) {
+    const { code, verify } = this.parts;
+    if (code.disabled) return;
+    const { value, isSure } = readCode(text, this.kept.length, this.kept.isDigits);
+    if (code.value !== value) code.value = value;
+    this.codeRead = value;
+    if (isSure) this.run(verify, () => this.verify());
   }
 
   /** Take the code out of the SMS, where the browser can: https://wicg.github.io/web-otp/ */
-  async #readSms() {
+  async readSms() {
     if (!("OTPCredential" in window)) return;
-    this.#webOtp?.abort();
-    this.#webOtp = new AbortController();
+    this.stopReading();
+    this.webOtp = new AbortController();
     try {
-      const sms = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: this.#webOtp.signal });
-      if (this.#step === "code") this.#codeTyped(sms.code);
+      const sms = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: this.webOtp.signal });
+      if (this.step === "code") this.codeTyped(sms.code);
     } catch {
       // Not allowed, or no longer wanted: the person types.
     }
   }
 
+  stopReading() {
+    if (this.webOtp) this.webOtp.abort();
+  }
+
   // ── what is asked of the service ──
 
   /** Do one thing at a time, and once however often it is pressed. */
-  async #run(button, work) {
-    if (this.#busy || this.#left(button) > 0) return;
-    this.#busy = button;
-    this.#again = this.#problem = null;
-    this.#render();
+  async run(button, work) {
+    if (this.busy || this.left(button) > 0 || this.isDisabled()) return;
+    this.busy = button;
+    this.again = this.problem = null;
+    this.render();
     try {
       await work();
     } catch (problem) {
-      this.#failed(problem, button, work);
+      this.failed(problem, button, work);
     }
-    this.#busy = null;
-    this.#render();
+    this.busy = null;
+    this.render();
   }
 
-  #failed(problem, button, work) {
-    const told = problem.code ? problem : { code: "internal_error" };
-    if (!problem.code) console.error(problem);
-    if (told.code === "offline") this.#again = () => this.#run(button, work);
-    if (told.retry_after) this.#waits.set(button, Date.now() + told.retry_after * 1000);
-    if (told.attempts_left !== undefined) this.#keep({ attempts: told.attempts_left });
-    this.#tell("otp-problem", { code: told.code });
+  failed(problem, button, work) {
+    const told = problem.code && !(problem instanceof Error) ? problem : { code: "internal_error" };
+    if (told !== problem) console.error(problem);
+    if (told.code === "offline") this.again = () => this.run(button, work);
+    if (told.retry_after) this.waits.set(button, Date.now() + told.retry_after * 1000);
+    if (told.attempts_left !== undefined) this.keep({ attempts: told.attempts_left });
+    this.tell("otp-problem", { code: told.code });
     const isOver = OVER.includes(told.code) || told.attempts_left === 0;
-    if (isOver) return this.#restart(told.attempts_left === 0 ? ENDS.exhausted : told.code);
-    this.#problem = { ...told, attempts: told.attempts_left };
-    const input = this.#step === "code" ? this.#parts.code : this.#parts.phone;
-    if (this.#hasFocus()) input.focus();
-    if (this.#step === "code") input.select();
+    if (isOver) return this.restart(told.attempts_left === 0 ? ENDS.exhausted : told.code);
+    this.problem = { ...told, attempts: told.attempts_left };
+    const input = this.step === "code" ? this.parts.code : this.parts.phone;
+    if (this.hasFocus()) input.focus();
+    if (this.step === "code") input.select();
   }
 
-  async #post(call, body, key) {
-    const headers = { authorization: `Bearer ${this.getAttribute("publishable-key")}`, "content-type": "application/json" };
+  async post(call, body, key) {
+    const headers = { authorization: `Bearer ${this.attribute("publishable-key")}`, "content-type": "application/json" };
     if (key) headers["idempotency-key"] = key;
+    const timeout = new AbortController();
+    const request = new Request(new URL(call, SERVICE), { // what throws here is a mistake, and no lost network
+      method: "POST", headers, body: JSON.stringify(body), credentials: "omit", keepalive: call === "cancel",
+      signal: timeout.signal,
+    });
+    const timer = setTimeout(() => timeout.abort(), 20_000);
     let response, answer;
     try {
-      response = await fetch(new URL(call, SERVICE), {
-        method: "POST", headers, body: JSON.stringify(body), credentials: "omit", keepalive: call === "cancel",
-        signal: AbortSignal.timeout(20_000),
-      });
+      response = await fetch(request);
       answer = response.status === 204 ? {} : await response.json();
     } catch {
       throw { code: "offline" };
+    } finally {
+      clearTimeout(timer);
     }
     if (!response.ok) throw { ...answer, code: String(answer.code) };
     return answer;
   }
 
   /** Ask for an SMS. The same wish keeps its key until it is answered: a lost answer sends no second SMS. */
-  async #ask(body) {
-    const pending = this.#kept.pending;
+  async ask(body) {
+    const pending = this.kept.pending;
     const isSame = pending && JSON.stringify(pending.body) === JSON.stringify(body);
     const wish = isSame ? pending : { body, key: randomKey() };
     for (let turn = 0; ; turn++) {
-      this.#keep({ pending: wish, typed: this.#parts.phone.value, country: this.#parts.country.value });
+      while (this.isDisabled()) await pause(0.25);
+      this.keep({ pending: wish, typed: this.parts.phone.value, country: this.parts.country.value });
       try {
-        const answer = await this.#post("request", { ...wish.body, ...wish.solution }, wish.key);
-        return this.#sent(body.phone, answer);
+        const answer = await this.post("request", { ...wish.body, ...wish.solution }, wish.key);
+        return this.sent(body.phone, answer);
       } catch (problem) {
         if (problem.code === "challenge_required" && problem.challenge && turn < 3) {
-          this.#problem = { code: "checking" };
-          this.#render();
+          this.problem = { code: "checking" };
+          this.render();
           wish.solution = { risk_solution: await solve(problem.challenge) };
         } else if (problem.code === "idempotency_in_progress" && turn < 9) {
           await pause(problem.retry_after);
         } else {
-          if (problem.code !== "offline") this.#keep({ pending: undefined });
+          if (problem.code !== "offline") this.keep({ pending: undefined });
           throw problem;
         }
       }
     }
   }
 
-  #send() {
-    const purpose = this.getAttribute("purpose");
-    return this.#ask({ phone: this.#number(), ...(purpose && { purpose }), ...this.#language() });
+  async send() {
+    const numbers = this.numbers();
+    if (this.isOpenFor(numbers)) return this.goBack();
+    const [phone, other] = numbers;
+    const purpose = this.attribute("purpose");
+    const ask = (number) => this.ask({ phone: number, ...(purpose && { purpose }), locale: this.locale() });
+    try {
+      return await ask(phone);
+    } catch (problem) {
+      if (problem.code !== "invalid_phone" || !other) throw problem;
+      return ask(other);
+    }
   }
 
-  #resend() {
-    const { phone, id } = this.#kept;
-    return this.#ask({ phone, verification_id: id, ...this.#language() });
+  resend() {
+    const { phone, id } = this.kept;
+    return this.ask({ phone, verification_id: id, locale: this.locale() });
   }
 
-  #sent(phone, answer) {
-    this.#problem = null;
-    this.#keep({
+  sent(phone, answer) {
+    const before = this.kept;
+    if (before.id !== answer.verification_id) {
+      if (before.id) this.end(before);
+      this.attempt = {};
+    }
+    this.problem = null;
+    this.keep({
       phone, pending: undefined, id: answer.verification_id, masked: answer.phone_masked, length: answer.code_length,
-      isDigits: answer.code_type === "digits", most: answer.attempts_left,
+      isDigits: answer.code_type === "digits", most: answer.attempts_left, isLeft: false,
     });
-    this.#learn(answer);
-    this.#show("code");
-    this.#readSms();
-    this.#tell("otp-sent", { verification_id: answer.verification_id });
+    this.learn(answer);
+    this.show("code");
+    this.readSms();
+    this.tell("otp-sent", { verification_id: answer.verification_id });
   }
 
   /** Take over what changes: times and counters. */
-  #learn(answer) {
+  learn(answer) {
     const at = (seconds) => (seconds === null ? null : Date.now() + seconds * 1000);
-    this.#keep({ resendAt: at(answer.resend_in), expiresAt: at(answer.expires_in), attempts: answer.attempts_left });
-    this.#waits.set(this.#parts.resend, this.#kept.resendAt ?? Infinity);
+    this.keep({ resendAt: at(answer.resend_in), expiresAt: at(answer.expires_in), attempts: answer.attempts_left });
+    this.waits.set(this.parts.resend, this.kept.resendAt ?? Infinity);
   }
 
-  async #verify() {
-    const code = this.#parts.code.value;
-    const { phone, id, length, attempts } = this.#kept;
-    if (code.length !== length) throw { code: "invalid_code" };
-    if (code === this.#attempt.wrong) throw { code: "wrong_code", attempts_left: attempts };
-    if (code !== this.#attempt.code) this.#attempt = { code, key: randomKey() };
+  async verify() {
+    const { phone, id, length, attempts, isDigits } = this.kept;
+    const { value: code, isSure } = readCode(this.parts.code.value, length, isDigits);
+    this.parts.code.value = this.codeRead = code;
+    if (!isSure) throw { code: "invalid_code" };
+    if (code === this.attempt.wrong) throw { code: "wrong_code", attempts_left: attempts };
+    if (code !== this.attempt.code) this.attempt = { code, key: randomKey() };
     try {
-      this.#approved(await this.#post("verify", { phone, verification_id: id, code }, this.#attempt.key));
+      this.approved(await this.post("verify", { phone, verification_id: id, code }, this.attempt.key));
     } catch (problem) {
-      if (problem.code !== "offline") this.#attempt = { wrong: problem.code === "wrong_code" ? code : null };
+      if (problem.code !== "offline") this.attempt = { wrong: problem.code === "wrong_code" ? code : null };
       throw problem;
     }
   }
 
-  #approved({ proof, proof_expires_in, verification_id, purpose }) {
-    const masked = this.#kept.masked;
-    this.#forget();
-    this.#kept = { masked };
-    this.#setProof(proof);
-    this.#goodUntil = Date.now() + proof_expires_in * 1000;
-    this.#show("done");
-    this.#tell("otp-verified", { proof, proof_expires_in, verification_id, purpose });
+  approved({ proof, proof_expires_in, verification_id, purpose }) {
+    const masked = this.kept.masked;
+    this.forget();
+    this.kept = { masked };
+    this.goodUntil = Date.now() + proof_expires_in * 1000;
+    this.setProof(proof);
+    this.show("done");
+    this.tell("otp-verified", { proof, proof_expires_in, verification_id, purpose });
   }
 
-  #cancel() {
-    this.#leave();
-    this.#parts.phone.value = "";
-    this.#tell("otp-canceled", {});
+  cancel() {
+    this.end(this.kept);
+    this.restart();
+    this.parts.phone.value = "";
+    this.tell("otp-canceled", {});
   }
 
-  #leave() {
-    const { phone, id } = this.#kept;
-    this.#post("cancel", { phone, verification_id: id }).catch(() => {}); // it ends by itself, too
-    this.#restart();
+  /** End a verification that is no longer wanted. */
+  end({ phone, id }) {
+    this.post("cancel", { phone, verification_id: id }).catch(() => {}); // it ends by itself, too
   }
 
-  async #synchronize() {
-    const { phone, id } = this.#kept;
+  async synchronize() {
+    if (this.isDisabled()) return; // it does so when it is enabled
+    const { phone, id } = this.kept;
     try {
-      const answer = await this.#post("status", { phone, verification_id: id });
-      if (this.#kept.id !== id || this.#busy) return;
-      if (answer.status in ENDS) return this.#restart(ENDS[answer.status]);
-      this.#learn(answer);
+      const answer = await this.post("status", { phone, verification_id: id });
+      if (this.kept.id !== id || this.busy) return;
+      if (answer.status in ENDS) return this.restart(ENDS[answer.status]);
+      this.learn(answer);
     } catch (problem) {
-      if (OVER.includes(problem.code) && this.#kept.id === id) this.#restart(problem.code);
+      if (OVER.includes(problem.code) && this.kept.id === id) this.restart(problem.code);
     }
-    this.#render();
+    this.render();
   }
 
   // ── from step to step ──
 
   /** Show *step*; the focus goes along if it is here, or got lost at the press of a button of ours. */
-  #show(step) {
-    const moves = this.#hasFocus() || (this.#busy && document.activeElement === document.body);
-    this.#step = step;
-    this.#parts.code.value = "";
-    this.#render();
-    const { phone, code, doneText } = this.#parts;
+  show(step) {
+    const moves = this.hasFocus() || (this.busy && document.activeElement === document.body);
+    this.step = step;
+    this.parts.code.value = "";
+    this.codeRead = "";
+    this.render();
+    const { phone, code, doneText } = this.parts;
     if (moves) ({ phone, code, done: doneText })[step].focus();
   }
 
-  #restart(problem) {
-    this.#webOtp?.abort();
-    this.#forget();
-    this.#kept = {};
-    this.#attempt = {};
-    this.#waits.delete(this.#parts.resend);
-    this.#setProof(null);
-    this.#problem = problem ? { code: problem } : null;
-    this.#show("phone");
+  /** Ask for another number. The code that is on its way stays good until another one is sent. */
+  change() {
+    this.stopReading();
+    this.keep({ isLeft: true });
+    this.problem = null;
+    this.show("phone");
   }
 
-  #hasFocus() {
-    return Boolean(this.shadowRoot.activeElement);
+  /** Tell whether a code for one of *numbers* is on its way. */
+  isOpenFor(numbers) {
+    const { id, phone, isLeft, expiresAt } = this.kept;
+    return Boolean(id && isLeft && expiresAt > Date.now() && numbers.map(withoutTrunk).includes(withoutTrunk(phone)));
   }
 
-  #setProof(proof) {
-    this.#proof = proof;
-    const form = new FormData();
-    form.append(this.getAttribute("name") || "proof", proof);
-    this.#internals.setFormValue(proof && form, "");
+  goBack() {
+    this.keep({ isLeft: false });
+    this.show("code");
+    this.readSms();
+    this.synchronize();
   }
 
-  #validate() {
-    const valueMissing = this.hasAttribute("required") && !this.#proof;
-    const input = this.#parts[this.#step === "code" ? "code" : "phone"];
-    this.#internals.setValidity({ valueMissing }, valueMissing ? this.#say("required") : "", input);
+  restart(problem) {
+    this.stopReading();
+    this.forget();
+    this.kept = {};
+    this.attempt = {};
+    this.waits.delete(this.parts.resend);
+    this.setProof(null);
+    this.problem = problem ? { code: problem } : null;
+    this.show("phone");
   }
 
-  #tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
+  hasFocus() {
+    return Boolean(this.root.activeElement);
+  }
+
+  name() {
+    return this.attribute("name") || "proof";
+  }
+
+  setProof(proof) {
+    this.proof = proof;
+    this.isHandedOver = false;
+    this.field.setProof(this.name(), proof);
+  }
+
+  validate() {
+    const isLapsed = Boolean(this.problem && this.problem.code === "lapsed");
+    const isMissing = !isLapsed && this.host.hasAttribute("required") && !this.proof;
+    const message = isLapsed || isMissing ? this.say(isLapsed ? "lapsed" : "required") : "";
+    const input = this.parts[this.step === "code" ? "code" : "phone"];
+    this.field.setProblem({ valueMissing: isMissing, customError: isLapsed }, message, input);
+  }
+
+  tell(name, detail) {
+    this.host.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
   }
 
   // ── what survives a reload ──
 
-  #place() {
-    return ["otp-verify", ...["publishable-key", "purpose", "name"].map((name) => this.getAttribute(name))].join(" ");
+  takePlace() {
+    if (!this.place || PLACES.has(this.place)) {
+      const names = ["publishable-key", "purpose", "name", "id"].map((name) => this.host.getAttribute(name));
+      let order = 0;
+      do this.place = ["otp-verify", ...names, order++].join(" "); while (PLACES.has(this.place));
+    }
+    PLACES.add(this.place);
   }
 
-  #keep(facts) {
-    Object.assign(this.#kept, facts);
+  keep(facts) {
+    Object.assign(this.kept, facts);
     try {
-      sessionStorage.setItem(this.#place(), JSON.stringify(this.#kept));
+      sessionStorage.setItem(this.place, JSON.stringify(this.kept));
     } catch {
       // No storage: a reload begins anew.
     }
   }
 
-  #forget() {
+  forget() {
     try {
-      sessionStorage.removeItem(this.#place());
+      sessionStorage.removeItem(this.place);
     } catch {
       // As above.
     }
   }
 
-  #restore() {
+  restore() {
     let kept;
     try {
-      kept = JSON.parse(sessionStorage.getItem(this.#place()));
+      kept = JSON.parse(sessionStorage.getItem(this.place));
     } catch {
       // As above.
     }
-    const isOther = this.hasAttribute("phone") && this.getAttribute("phone") !== kept?.phone;
-    if (!kept || isOther || this.#kept.id) return;
-    this.#kept = kept;
-    const { phone, country } = this.#parts;
+    const fixed = this.fixedPhone();
+    if (!kept || (fixed !== null && fixed !== kept.phone)) return;
+    this.kept = kept;
+    const { phone, country } = this.parts;
     country.value = kept.country ?? COUNTRIES[0].name;
     phone.value = kept.typed ?? "";
     if (!kept.id) return;
-    this.#waits.set(this.#parts.resend, kept.resendAt ?? Infinity);
-    this.#show("code");
-    this.#readSms();
-    this.#synchronize();
+    this.waits.set(this.parts.resend, kept.resendAt ?? Infinity);
+    if (kept.isLeft) return;
+    this.show("code");
+    this.readSms();
+    this.synchronize();
   }
 
-  // ── languages ──
+  // ── attributes and languages ──
 
-  #locale() {
-    const wanted = this.getAttribute("locale") || this.closest("[lang]")?.lang || navigator.language;
+  /** Return an attribute, or null where it is missing, empty, or what a framework made of nothing. */
+  attribute(name) {
+    const value = (this.host.getAttribute(name) || "").trim();
+    return value && !NOTHING.test(value) ? value : null;
+  }
+
+  /** Return the number that the page has set, if it is one at all. */
+  fixedPhone() {
+    const phone = this.attribute("phone");
+    return phone !== null && /\d/.test(fold(phone)) ? phone : null;
+  }
+
+  /** Tell the page's author of a value that does not mean what it seems to. */
+  warn(name) {
+    const value = this.host.getAttribute(name);
+    const isNone = name === "phone" ? value.trim() && this.fixedPhone() === null : NOTHING.test(value) || value === "false";
+    if (!isNone) return;
+    const isSwitch = name === "required" || name === "disabled";
+    const effect = isSwitch ? `means ${name}, as in all of HTML: remove the attribute` : "is ignored: set a value, or remove it";
+    console.error(`otp-verify: ${name}="${value}" ${effect}.`);
+  }
+
+  locale() {
+    const wanted = this.attribute("locale") || this.pageLanguage() || navigator.language;
     try {
-      const { baseName } = new Intl.Locale(wanted);
+      const { baseName } = new Intl.Locale(wanted.replace(/[.@].*/, "").replace(/_/g, "-")); // zh_CN.UTF-8, as systems write it
       return baseName.length <= 35 ? baseName : "en"; // longer ones the service does not take
     } catch {
       return "en";
     }
   }
 
-  #language() {
-    return { locale: this.#locale() };
+  /** Return the language of the nearest element around that has one, through shadow roots. */
+  pageLanguage() {
+    for (let node = this.host; node; node = node.getRootNode().host) {
+      const found = node.closest("[lang]");
+      if (found) return found.lang;
+    }
+    return "";
+  }
+
+  /** Return the texts of one's own that say anything. */
+  ownTexts() {
+    const texts = this.host.texts;
+    return Object.fromEntries(Object.entries(texts || {}).filter(([, text]) => text !== null && text !== ""));
+  }
+}
+
+class OtpVerify extends HTMLElement {
+  static formAssociated = true;
+  static observedAttributes = ["phone", "locale", "texts", "required", "disabled"];
+
+  #dialog = new Dialog(this);
+
+  connectedCallback() {
+    if (Object.prototype.hasOwnProperty.call(this, "texts")) { // set before the module was there
+      const { texts } = this;
+      delete this.texts;
+      this.texts = texts;
+    }
+    this.#dialog.connect();
+  }
+
+  disconnectedCallback() {
+    this.#dialog.disconnect();
+  }
+
+  attributeChangedCallback(name, before, now) {
+    if (before !== now) this.#dialog.changed(name);
+  }
+
+  formResetCallback() {
+    this.#dialog.reset();
+  }
+
+  formDisabledCallback() {
+    this.#dialog.changed("disabled");
+  }
+
+  /** The browser has filled in a value of its own; the proof at hand is the only one. */
+  formStateRestoreCallback() {
+    this.#dialog.setProof(this.#dialog.proof);
+  }
+
+  /** Begin anew: for pages whose server has refused the proof, or used it up. The number stays in the field. */
+  restart() {
+    if (this.isConnected) this.#dialog.restart();
   }
 
   /** Texts of one's own, by the names of those above; those that are missing stay as they are. */
   get texts() {
+    const text = this.getAttribute("texts");
+    if (text === null || /^\s*(undefined)?\s*$/.test(text)) return null;
     try {
-      return JSON.parse(this.getAttribute("texts"));
+      return JSON.parse(text);
     } catch (error) {
       console.error("otp-verify: texts must be JSON:", error.message);
       return null;
@@ -729,8 +1144,18 @@ class OtpVerify extends HTMLElement {
   }
 
   set texts(texts) {
-    this.setAttribute("texts", JSON.stringify(texts));
+    if (texts === undefined || texts === null) this.removeAttribute("texts");
+    else this.setAttribute("texts", JSON.stringify(texts));
   }
 }
 
-if (!customElements.get("otp-verify")) customElements.define("otp-verify", OtpVerify);
+/** What stands in the page where a browser cannot run the widget. */
+class TooOld extends HTMLElement {
+  connectedCallback() {
+    if (!this.textContent.trim()) this.append(TOO_OLD);
+  }
+}
+
+if (window.customElements && !customElements.get("otp-verify")) {
+  customElements.define("otp-verify", IS_TOO_OLD ? TooOld : OtpVerify);
+}

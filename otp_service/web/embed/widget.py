@@ -24,7 +24,7 @@ CACHE = "public, max-age=300"
 
 _FILE = Path(__file__).with_name("widget.js")
 _SENDS_TO = re.compile(r'(?m)^const SENDS_TO = ".*";$')
-_COMMENT = re.compile(r"(?m)^\s*(?://|/\*\*).*\n")
+_COMMENT = re.compile(r"(?ms)^[ ]*(?://[^\n]*|/\*\*.*?\*/)\n|[ ]+//[ ][^\n]*")
 _FOR_EVERYBODY = (
     # A module from another origin must be allowed to be read. There is nothing in it that is secret.
     ("Access-Control-Allow-Origin", "*"),
@@ -48,11 +48,20 @@ def widget(dialing: tuple[Dialing, ...]) -> Response:
 
 def source(dialing: Sequence[Dialing]) -> str:
     """Return the module without its comments; those who want to read it have the file."""
-    sends_to = " ".join(f"{d.country}{d.code}:{''.join(map(str, d.groups))}" for d in dialing)
+    sends_to = " ".join(map(_written, dialing))
     told, found = _SENDS_TO.subn(f'const SENDS_TO = "{sends_to}";', _FILE.read_text("utf-8"))
     if found != 1:
         raise AssertionError("the widget must say once where the service sends to")
     return _COMMENT.sub("", told)
+
+
+def _written(dialing: Dialing) -> str:
+    """Return one country as the module reads it; its lengths only where the groups do not tell them."""
+    mark = "?" if dialing.repeats_code else ""
+    trunk = "|".join(dialing.trunk)
+    text = f"{dialing.country}{dialing.code}{mark}-{trunk}:{''.join(map(str, dialing.groups))}"
+    is_told = dialing.lengths == (sum(dialing.groups),)
+    return text if is_told else f"{text}/{','.join(map(str, dialing.lengths))}"
 
 
 @cache

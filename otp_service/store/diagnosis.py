@@ -1,0 +1,210 @@
+"""Diagnosis: why Redis does not serve us, in words for an operator and without any secret. Touches Redis."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import redis
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    MaxConnectionsError,
+    NoPermissionError,
+    NoScriptError,
+    ReadOnlyError,
+)
+from redis.sentinel import MasterNotFoundError
+
+from otp_service.store import health, keys
+from otp_service.store.backend import RedisBackend
+from otp_service.store.cluster import NoOwner
+from otp_service.store.health import UnfitStore
+
+
+class Trouble(NamedTuple):
+    """What is wrong with Redis, as the end of the sentence "redis.url …", and what to do about it."""
+
+    seen: str
+    fix: str
+    is_unfit: bool = False
+    """Whether it answers and must not be used, so that the service does not start."""
+
+
+_ANSWERS = {
+    "WRONGPASS": Trouble(
+        "refuses the user name or the password (WRONGPASS)",
+        "Compare user and password of redis.url or redis.password_file with ACL LIST.",
+    ),
+    "NOAUTH": Trouble(
+        "asks for a password, and there is none (NOAUTH)",
+        "Put the password into redis.password_file, or into redis.url.",
+    ),
+    "LOADING": Trouble("is still loading its data (LOADING)", "Wait until it has, and ask again."),
+    "READONLY": Trouble("is a replica, which takes no writes (READONLY)", "Connect to its master."),
+    "NOREPLICAS": Trouble(
+        "takes no writes, for want of replicas (NOREPLICAS)", "See min-replicas-to-write of Redis."
+    ),
+    "MISCONF": Trouble(
+        "takes no writes, because it cannot write to its disk (MISCONF)", "See the log and the disk of Redis."
+    ),
+    "OOM": Trouble("takes no writes, because its memory is full (OOM)", "Raise maxmemory of Redis."),
+    "CLUSTERDOWN": Trouble("is a cluster that is down (CLUSTERDOWN)", "See CLUSTER INFO on its servers."),
+    "MASTERDOWN": Trouble(
+        "is a replica that has lost its master (MASTERDOWN)", "Connect to a master, or wait for a failover."
+    ),
+    "DENIED": Trouble(
+        "is in protected mode and takes calls from its own machine only (DENIED)",
+        "Give it users with passwords, and let it bind to an address of its network.",
+    ),
+}
+"""By what an error of Redis begins with."""
+
+_NO_PASSWORD_SET = Trouble(
+    "has no password for this user, and we sent one", "Set it in Redis, or leave it out here."
+)
+_FULL = Trouble("takes no more connections (max number of clients reached)", "Raise maxclients of Redis.")
+_NO_CLUSTER = Trouble("is no cluster", "Let redis.url begin with redis:// or rediss://.")
+_BAD_DATABASE = Trouble("has no database of this number", "Mend the number at the end of redis.url.")
+_SILENT = Trouble(
+    "does not answer in time", "See firewalls on the way, redis.connect_timeout and redis.read_timeout."
+)
+_HUNG_UP = Trouble(
+    "ends the connection without an answer: perhaps it expects TLS, or is no Redis",
+    "For TLS let redis.url begin with rediss://.",
+)
+_NO_REDIS = Trouble("answers, but is no Redis", "See what listens at the host and port of redis.url.")
+_NO_MASTER = Trouble(
+    "leads to Sentinels that know no master of this name",
+    "Compare the name in redis.url with SENTINEL MASTERS.",
+)
+_NO_OWNER = Trouble(
+    "leads to a cluster in which no server owns some of the keys", "See CLUSTER INFO on its servers."
+)
+_TEXTS = (
+    ("max number of clients", _FULL),
+    ("without any password configured", _NO_PASSWORD_SET),
+    ("cluster support disabled", _NO_CLUSTER),
+    ("db index is out of range", _BAD_DATABASE),
+)
+_SCRIPT = ("EVAL", "return redis.call('GET', KEYS[1])", 1)
+_UNKNOWN_SCRIPT = ("EVALSHA", "0" * 40, 1)
+_COMMAND = re.compile(r"the '([a-z|-]{1,40})' command")
+
+
+def diagnose(backend: RedisBackend, replicas: int) -> Trouble | None:
+    """Use *backend* as the service does, and return what is wrong with them; nothing when they are fit.
+
+    Of each write, *replicas* must be told.
+    """
+    key = keys.probe(0)
+    try:
+        health.check(backend, replicas)
+        # All keys of a call have one owner. A script that is not there may be run, as far as rights go.
+        script, no_script = backend.node_for(key).execute([(*_SCRIPT, key), (*_UNKNOWN_SCRIPT, key)]).replies
+        for reply in (script, no_script):
+            if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
+                return explain(reply)
+    except UnfitStore as error:
+        return Trouble(error.reason, "See above; the service refuses to start with it.", is_unfit=True)
+    except redis.RedisError as error:
+        return explain(error)
+    return None
+
+
+def explain(error: redis.RedisError) -> Trouble:
+    """Return why *error* came."""
+    if isinstance(error, MasterNotFoundError) and isinstance(error.__cause__, redis.RedisError):
+        trouble = explain(error.__cause__)
+        return Trouble(f"leads to no Sentinel that can be asked; one of them {trouble.seen}", trouble.fix)
+    if isinstance(error.__context__, ReadOnlyError):
+        error = error.__context__  # redis-py says of a demoted master that the connection was lost
+    return next(filter(None, (judge(error) for judge in _JUDGES)), None) or Trouble(
+        f"fails ({type(error).__name__})", "See the log of Redis."
+    )
+
+
+def _by_answer(error: redis.RedisError) -> Trouble | None:
+    text = str(error)
+    if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
+        found = _COMMAND.search(text)
+        what = f"to run {found[1].upper()}" if found else "to use the keys of this service"
+        fix = "Give the ACL user what `otp-service redis-acl` prints."
+        return Trouble(f"does not allow its user {what} (NOPERM)", fix)
+    code = getattr(error, "status_code", None) or text.partition(" ")[0].lstrip("-")
+    return _ANSWERS.get(code) or next((told for part, told in _TEXTS if part in text.lower()), None)
+
+
+def _by_own_part(error: redis.RedisError) -> Trouble | None:
+    if isinstance(error, MasterNotFoundError):
+        return _NO_MASTER
+    if isinstance(error, NoOwner):
+        return _NO_OWNER
+    if isinstance(error, MaxConnectionsError):
+        return Trouble("has no connection left for us", "Raise redis.pool_size.")
+    if isinstance(error, AuthenticationError):  # not an answer: the file of the password
+        return Trouble("has a password in a file that cannot be read", "See redis.password_file.")
+    return None
+
+
+def _by_connection(error: redis.RedisError) -> Trouble | None:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Trouble(
+                f"has a certificate that is not good: {cause.verify_message}",
+                "See redis.ca_file, and the names in the certificate of Redis.",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return Trouble(
+                f"does not agree on TLS ({cause.reason or 'no TLS'})",
+                "Without TLS let redis.url begin with redis://; see redis.cert_file if Redis asks for one.",
+            )
+        if isinstance(cause, socket.gaierror):
+            return Trouble(
+                "names a host that has no address (DNS)", "Mend the host in redis.url, or the resolver."
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return Trouble(
+                "names a host and port where nobody listens (connection refused)",
+                "Start Redis, or mend the port in redis.url.",
+            )
+        if isinstance(cause, FileNotFoundError):
+            return Trouble("names a socket that is not there", "Start Redis, or mend the path in redis.url.")
+        if isinstance(cause, PermissionError):
+            return Trouble("names a socket that this user may not open", "See unixsocketperm of Redis.")
+    return None
+
+
+def _by_silence(error: redis.RedisError) -> Trouble | None:
+    if isinstance(error, redis.TimeoutError) or any(
+        isinstance(c, TimeoutError | BlockingIOError) for c in _causes(error)
+    ):
+        return _SILENT
+    if isinstance(error, InvalidResponse) or "Protocol error" in str(error):
+        return _NO_REDIS
+    for cause in _causes(error):
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
+            return _HUNG_UP
+        if isinstance(cause, OSError):
+            return Trouble(
+                f"cannot be connected ({type(cause).__name__})", "See the network on the way to Redis."
+            )
+    return _HUNG_UP if isinstance(error, redis.ConnectionError) else None
+
+
+_JUDGES: tuple[Callable[[redis.RedisError], Trouble | None], ...] = (
+    _by_answer,
+    _by_own_part,
+    _by_connection,
+    _by_silence,
+)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """List what led to *error*, the last first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

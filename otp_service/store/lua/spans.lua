@@ -1,0 +1,69 @@
+-- Spans: sent and verified of the hours and minutes in which something happened, newest first.
+--   span: number u32, sent u24, verified u24
+local HOUR, HOURS, MINUTE, MINUTES, SPAN_BYTES = 3600000, 24, 60000, 4, 10
+local FIRST_MINUTE = 10000000
+
+local function span(number, sent, verified)
+  return u32(number) .. u24(sent) .. u24(verified)
+end
+
+local function spans_of_rings(s, at, size)
+  local sent, verified, spans = read_ring(s, at, size), read_ring(s, at + ring_bytes(size), size), ''
+  for i = 1, size do
+    if sent[i] + verified[i] > 0 then spans = spans .. span(sent.span + 1 - i, sent[i], verified[i]) end
+  end
+  return spans
+end
+
+-- Returns the hours, and what stands behind them.
+local function hours_and_rest(s)
+  if not s then return '', '' end
+  if byte(s, 1) == 0 then
+    return spans_of_rings(s, 1, HOURS), spans_of_rings(s, 1 + 2 * ring_bytes(HOURS), MINUTES)
+  end
+  local rest_at = 3 + byte(s, 2) * SPAN_BYTES
+  return sub(s, 3, rest_at - 1), sub(s, rest_at)
+end
+
+-- Returns the minutes, and what stands behind them: it begins with a smaller number than that of any minute.
+local function minutes_and_rest(s)
+  local at = 1
+  while at < #s and read_u32(s, at) >= FIRST_MINUTE do at = at + SPAN_BYTES end
+  return sub(s, 1, at - 1), sub(s, at)
+end
+
+local function bounded(count)
+  return max(0, min(count, 16777215))
+end
+
+-- Returns the newest `size` spans with what is to be counted, and what they have sent and verified in all.
+-- After a clock has stepped back their newest one goes on counting: nothing is forgotten.
+local function counted(spans, number, size, more_sent, more_verified)
+  local sent, verified = 0, 0
+  if spans ~= '' and read_u32(spans, 1) >= number then
+    number, sent, verified = read_u32(spans, 1), read_u24(spans, 5), read_u24(spans, 8)
+    spans = sub(spans, 1 + SPAN_BYTES)
+  end
+  while spans ~= '' and read_u32(spans, #spans + 1 - SPAN_BYTES) <= number - size do
+    spans = sub(spans, 1, -1 - SPAN_BYTES)
+  end
+  sent, verified = bounded(sent + more_sent), bounded(verified + more_verified)
+  local newest = span(number, sent, verified)
+  for at = 5, #spans, SPAN_BYTES do
+    local a, b, c, d, e, f = byte(spans, at, at + 5)
+    sent, verified = sent + (a * 256 + b) * 256 + c, verified + (d * 256 + e) * 256 + f
+  end
+  return newest .. spans, sent, verified
+end
+
+-- SMS that nobody has verified for three minutes, and half of those that are younger.
+local function unverified_of(sent, verified, sent_now, verified_now)
+  local pending = max(0, sent_now - verified_now)
+  return max(0, sent - verified - pending) + floor(pending / 2)
+end
+
+-- 2 beyond `blocked_at` times the threshold, 1 beyond the threshold, else 0.
+local function level_of(unverified, verified, least, share, blocked_at)
+  local threshold = max(least, floor(verified * share / 100))
+  return unverified > threshold * blocked_at and 2 or unverified > threshold and 1 or 0
+end

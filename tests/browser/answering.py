@@ -1,0 +1,54 @@
+"""Answers in place of the service, for what it would not say just now; and the module for other countries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, Route
+
+from otp_service.phone import dialing
+from otp_service.web.embed.widget import source
+
+CORS = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
+SENT = {
+    "verification_id": "A" * 22,
+    "status": "pending",
+    "purpose": "login",
+    "phone_masked": "+86 138****8000",
+    "code_length": 6,
+    "code_type": "digits",
+    "expires_in": 300,
+    "resend_in": 60,
+    "sends_left": 3,
+    "attempts_left": 5,
+    "delivery": "accepted",
+}
+
+
+def answer_calls(page: Page, **answers: tuple[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Answer these calls in place of the service; return the list of bodies that will be posted."""
+    posted: list[dict[str, Any]] = []
+
+    def answering(status: int, body: dict[str, Any]) -> Callable[[Route], None]:
+        def answer(route: Route) -> None:
+            if route.request.method == "POST":
+                posted.append(route.request.post_data_json)
+            route.fulfill(status=status, headers=CORS, content_type="application/json", body=json.dumps(body))
+
+        return answer
+
+    for call, (status, body) in answers.items():
+        page.route(f"**/otp/{call}", answering(status, body))
+    return posted
+
+
+def serve_module_for(page: Page, countries: list[str]) -> None:
+    """Serve the module of a service that sends to *countries*."""
+    text = source([dialing(country) for country in countries])
+    headers = {"access-control-allow-origin": "*"}
+    page.route(
+        "**/otp/widget.js",
+        lambda route: route.fulfill(content_type="text/javascript", headers=headers, body=text),
+    )

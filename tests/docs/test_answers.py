@@ -1,0 +1,98 @@
+"""The JSON that docs/api.md shows as answers has the members of real answers, and of no others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import fakes
+import pytest
+from browsing import Dev, running_dev
+from deployment import Answer, new_phone, post
+from doc_blocks import ROOT
+
+from otp_service.keyring import Keyring
+from otp_service.ports import RiskBinding
+from otp_service.reasons import explain
+from otp_service.risk import ProofOfWork
+
+RETURN_URL = "http://localhost:8000/verified"
+SHOWN: dict[str, Any] = {
+    heading: json.loads(text)
+    for heading, text in re.findall(
+        r"^## ([^\n]+)\n(?:(?!^## ).)*?^```json\n(.*?)^```$",
+        (ROOT / "docs" / "api.md").read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+}
+COMPARED = {
+    *(f"POST /otp/{call}" for call in ("request", "verify", "redeem", "status", "pages")),
+    "Problems",
+    "Risk challenge",
+}
+
+
+def members(value: Any) -> Any:
+    """Return *value* without its texts and numbers: the names of its members, and those within them."""
+    if isinstance(value, dict):
+        return {name: members(inner) for name, inner in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [members(value[0])]
+    return None
+
+
+@pytest.fixture(scope="module")
+def dev() -> Iterator[Dev]:
+    with running_dev() as dev:
+        yield dev
+
+
+def call(dev: Dev, path: str, **body: str) -> Answer:
+    return post(f"{dev.service_url}/otp/{path}", body, Authorization=f"Bearer {dev.secret_key}")
+
+
+def test_every_answer_that_is_shown_is_compared_here() -> None:
+    assert set(SHOWN) == COMPARED
+
+
+def test_answers_on_the_way_to_a_redeemed_proof_have_the_members_that_are_shown(dev: Dev) -> None:
+    phone = new_phone()
+    opened = call(dev, "request", phone=phone, purpose="login").body
+    mine = {"phone": phone, "verification_id": opened["verification_id"]}
+    code = dev.code(phone)
+    wrong = call(dev, "verify", code="000000" if code != "000000" else "000001", **mine).body
+    approved = call(dev, "verify", code=code, **mine).body
+    redeemed = call(dev, "redeem", proof=approved["proof"], purpose="login").body
+
+    assert members(opened) == members(SHOWN["POST /otp/request"])
+    assert members(wrong) == members(SHOWN["Problems"])
+    assert members(approved) == members(SHOWN["POST /otp/verify"])
+    assert members(redeemed) == members(SHOWN["POST /otp/redeem"])
+
+
+def test_status_has_the_members_of_a_request_and_its_sends(dev: Dev) -> None:
+    """But for the reason of an undelivered SMS, whose texts are those of the table of Aliyun's codes."""
+    phone = new_phone()
+    opened = call(dev, "request", phone=phone, purpose="login").body
+    told = call(dev, "status", phone=phone, verification_id=opened["verification_id"]).body
+    (sent,) = SHOWN["POST /otp/status"]["sends"]
+    reason, sent["reason"] = sent["reason"], None
+    found = explain(reason["code"])
+
+    assert members(told) == members(opened | SHOWN["POST /otp/status"])
+    assert (reason["en"], reason["zh"]) == (found.english, found.chinese)
+
+
+def test_hosted_page_has_the_members_that_are_shown(dev: Dev) -> None:
+    made = call(dev, "pages", purpose="login", return_url=RETURN_URL).body
+
+    assert members(made) == members(SHOWN["POST /otp/pages"])
+
+
+def test_challenge_has_the_members_that_are_shown() -> None:
+    keyring = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"3"))
+    issued = ProofOfWork(keyring, fakes.FakeClock(), ttl=600).issue(RiskBinding("web", "t" * 16), 1)
+
+    assert members(dict(issued)) == members(SHOWN["Risk challenge"]["challenge"])

@@ -1,0 +1,223 @@
+"""What the docs show as output is what the commands print, but for numbers and ids."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from browsing import running_dev
+from click.testing import CliRunner
+from deployment import Answer, config_text, make_secrets, new_phone, post
+from doc_blocks import ROOT, Block, running
+from servers import free_port, redis_binary
+from servers import running as running_server
+from stories import RIGHT, Phone, make_phone
+from test_office_commands import ADDRESS, fail, knock
+
+from otp_service.cli import main
+from otp_service.ports import DeliveryReport, PhoneSlot, Settlement
+from otp_service.sandbox import SandboxConfig, start_sandbox
+from otp_service.sandbox.config import DEFAULT_REVIEWS
+from otp_service.settings import Settings, load
+from otp_service.store import keys
+from otp_service.store.arguments import day
+from otp_service.verification import Delivery
+
+NUMBER = "+8613800138000"
+IN_REVIEW = next(iter(DEFAULT_REVIEWS))
+SHOWN_SIGN_NAME, SANDBOX_SIGN_NAME = "云通信", "云通信测试"
+
+
+@dataclass
+class Stage:
+    """A store, a provider and a configuration, as a command of the docs finds them."""
+
+    config: Path
+    settings: Settings
+    client: redis.Redis
+    phone: Phone
+
+    def run(self, command: str) -> str:
+        """Run *command*, saying yes to everything; return what a terminal would show."""
+        words = shlex.split(command.removeprefix("$ otp-service ").partition("<")[0])
+        words[words.index("--config") + 1] = str(self.config)
+        typed = "" if "--address" in words or words[0] == "doctor" else f"{NUMBER}\ny\n"
+        return CliRunner().invoke(main, words, input=typed).output
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    account = SandboxConfig.default({"LTAIexample": "testSecret"})
+    account = replace(account, sign_names=(*account.sign_names, SHOWN_SIGN_NAME))
+    with (
+        running_server(redis_binary()) as server,
+        server.client() as client,
+        start_sandbox(account) as sandbox,
+    ):
+        text = config_text(server.url, sandbox.url, free_port(), make_secrets())
+        text = text.replace('"debug"', '"info"').replace('"testId"', '"LTAIexample"')
+        config = tmp_path / "config.toml"
+        config.write_text(text)
+        config.chmod(0o600)
+        settings = load(config, {})
+        phone = make_phone(client)
+        phone.slot = PhoneSlot(settings.keyring().phone_tag(NUMBER), phone.slot.limits)
+        yield Stage(config, settings, client, phone)
+
+
+# ── what has happened before ──
+
+
+def nothing(_: Stage) -> None:
+    """Leave everything as it is."""
+
+
+def known_and_sent_to(stage: Stage) -> None:
+    """Have the phone verified once, and sent an SMS a moment ago."""
+    stage.phone.pass_time(-3600)
+    stage.phone.submit(stage.phone.open(), RIGHT)
+    stage.phone.runner.ahead = 0
+    stage.phone.pass_time(-17)
+    stage.phone.open()
+
+
+def locked(stage: Stage) -> None:
+    fail(stage.phone, 100)
+
+
+def many_unverified(stage: Stage) -> None:
+    knock(stage.phone, stage.settings, ADDRESS, 21)
+
+
+def sign_name_in_review(stage: Stage) -> None:
+    stage.config.write_text(stage.config.read_text().replace(SANDBOX_SIGN_NAME, IN_REVIEW))
+
+
+def many_wrong_codes(stage: Stage) -> None:
+    stage.client.set(keys.wrong_codes(day(time.time())), "712 9312", ex=3600)
+
+
+def rejected_and_undelivered(stage: Stage) -> None:
+    """Have one SMS not arrive, and the next be refused for its number."""
+    phone = stage.phone
+    phone.pass_time(-3600)
+    opened = phone.open()
+    phone.store.report(
+        [
+            DeliveryReport(
+                phone.slot.tag, opened.verification_hash, 1, Delivery.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"
+            )
+        ]
+    )
+    phone.runner.ahead = 0
+    phone.settle(phone.open(settle=None), Settlement.REJECTED, provider_code="isv.MOBILE_NUMBER_ILLEGAL")
+
+
+BEFORE: dict[str, Callable[[Stage], None]] = {
+    "alarm": many_wrong_codes,
+    "doctor": sign_name_in_review,
+    "send-test": nothing,
+    "history": rejected_and_undelivered,
+    "limits": known_and_sent_to,
+    "limits --address": many_unverified,
+    "limits --json": known_and_sent_to,
+    "unlock": locked,
+    "forget": known_and_sent_to,
+}
+
+
+def kind(block: Block) -> str:
+    words = block.first.removeprefix("$ otp-service ").split()
+    return " ".join([words[0], *(word for word in words if word in {"--address", "--json"})])
+
+
+def shape(text: str) -> list[str]:
+    """Return the lines with every number and id as a sign; prompts and log lines are no output."""
+    lines = [line.rstrip() for line in text.splitlines() if not line.startswith(("Phone:", '{"time"'))]
+    text = "\n".join(line for line in lines if line)
+    text = re.sub(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", "ID", text)
+    text = re.sub(r"(?<=\[y/N\]: )\w", "y", text)
+    text = re.sub(r"(?<=phone tag )\S+|(?<=  verification )\S+(?=…)", "TAG", text)
+    return re.sub(r"\d+(\.\d+)*", "#", text).splitlines()
+
+
+CONSOLE = running("console")
+
+
+@pytest.mark.parametrize("block", [block for block in CONSOLE if kind(block) != "doctor"], ids=kind)
+def test_output_in_the_docs_is_what_the_command_prints(block: Block, stage: Stage) -> None:
+    BEFORE[kind(block)](stage)
+    command, _, shown = block.text.partition("\n")
+
+    assert shape(stage.run(command)) == shape(shown)
+
+
+OF_A_REMOTE_HOST = {
+    "ok    tls         main  TLSv#, the certificate is good": "the certificate is good",
+}
+"""Lines that a sandbox on this machine has none of, and what the sources say there."""
+
+
+def test_output_of_doctor_in_the_docs_is_what_it_prints(stage: Stage) -> None:
+    """Every line of the docs, in this order; the names of host, key and sign name are the reader's."""
+    (block,) = (block for block in CONSOLE if kind(block) == "doctor")
+    sign_name_in_review(stage)
+    command, _, shown = block.text.partition("\n")
+    told = [
+        line.replace("dysmsapi.aliyuncs.com", "HOST")
+        .replace("#", "HOST", 1 if " dns " in line else 0)
+        .replace(SHOWN_SIGN_NAME, "NAME")
+        .replace(IN_REVIEW, "NAME")
+        for line in shape(stage.run(command))
+    ]
+    wanted = [
+        line.replace("dysmsapi.aliyuncs.com", "HOST").replace(SHOWN_SIGN_NAME, "NAME")
+        for line in shape(shown)
+    ]
+    sources = "".join(path.read_text() for path in (ROOT / "otp_service" / "doctor").glob("*.py"))
+
+    assert all(text in sources for text in OF_A_REMOTE_HOST.values())
+    assert [line for line in wanted if line not in OF_A_REMOTE_HOST] == told
+
+
+def test_every_output_has_its_story() -> None:
+    assert {kind(block) for block in CONSOLE} == set(BEFORE)
+
+
+# ── headers ──
+
+
+def test_header_lines_in_the_docs_are_those_that_are_sent() -> None:
+    shown = [line for block in running("headers") for line in shape(block.text)]
+    with running_dev() as dev:
+
+        def ask(key: str, **body: Any) -> Answer:
+            return post(
+                f"{dev.service_url}/otp/request",
+                {"phone": phone, "purpose": "login", **body},
+                Authorization=f"Bearer {key}",
+            )
+
+        phone = new_phone()
+        sent = ask(dev.secret_key)
+        assert sent.status == 201
+        refused = ask(dev.secret_key)
+    told = {
+        shape(f"{name}: {value}")[0]
+        for answer in (sent, refused)
+        for name, value in answer.headers.items()
+        if name.lower().startswith("ratelimit")
+    }
+
+    assert shown
+    assert {line for line in shown if line.startswith("RateLimit")} >= {
+        line for line in told if "verification_sends" in line
+    }
+    assert [line for line in shown if not line.startswith("RateLimit")] == ["Authorization: Bearer sk_..."]

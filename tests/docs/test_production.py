@@ -1,0 +1,319 @@
+"""docs/production.md, the reload lines and deploy/: run by the tools that read them, and with a service."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from deployment import config_text, make_secrets
+from doc_blocks import ROOT, Block, blocks, documents, running
+from servers import Server, closed_port, free_port, redis_binary, skip_or_fail
+from servers import running as running_server
+from sms.doubles import eventually
+
+BIN = Path(sys.prefix) / "bin"
+UNIT = ROOT / "deploy" / "systemd" / "otp-service.service"
+ROTATION = ROOT / "deploy" / "logrotate" / "otp-service"
+UNITS = [block for document in documents() for block in blocks(document) if block.language == "ini"]
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if found is None:
+        skip_or_fail(f"{name} is not installed")
+    return str(found)
+
+
+def block(document: str, begins: str) -> str:
+    (found,) = [one.text for one in blocks(document) if one.first.startswith(begins)]
+    return found
+
+
+def bash(text: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin", **variables}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def log_lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+
+
+def count(path: Path, event: str) -> int:
+    return sum(line.get("event") == event for line in log_lines(path))
+
+
+# ── the unit files ──
+
+
+def verified(directory: Path, *files: tuple[str, str]) -> tuple[int, str]:
+    """Return what systemd has to say against the first of *files*; the program is that of this Python."""
+    for name, text in files:
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("/opt/otp-service/bin", str(BIN)))
+    done = subprocess.run(
+        [tool("systemd-analyze"), "verify", "--man=no", str(directory / files[0][0])],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, "\n".join(line for line in done.stderr.splitlines() if "otp-service" in line)
+
+
+def test_systemd_takes_the_unit_of_the_service(tmp_path: Path) -> None:
+    assert verified(tmp_path, (UNIT.name, UNIT.read_text())) == (0, "")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: f"{unit.document}:{unit.line}")
+def test_systemd_takes_every_unit_and_drop_in_of_the_docs(unit: Block, tmp_path: Path) -> None:
+    path = Path(unit.first.removeprefix("# /etc/systemd/system/"))
+    is_drop_in = path.parent.name.endswith(".d")
+    service = [(UNIT.name, UNIT.read_text())] if is_drop_in else []
+
+    assert verified(tmp_path, *service, (str(path), unit.text)) == (0, "")
+
+
+def test_systemd_would_not_take_a_unit_with_a_mistake(tmp_path: Path) -> None:
+    _, told = verified(tmp_path, (UNIT.name, UNIT.read_text().replace("KillMode=", "KilMode=")))
+
+    assert "KilMode" in told
+
+
+def test_unit_is_enabled_as_the_docs_say(tmp_path: Path) -> None:
+    """The machine itself stays as it is: its tools work below another root, where no daemon has to reload."""
+    text = block("docs/production.md", "useradd")
+    for name in ("passwd", "group", "shadow", "gshadow", "login.defs"):
+        (tmp_path / "etc").mkdir(exist_ok=True)
+        (tmp_path / "etc" / name).touch()
+    (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
+    tool("useradd")
+    tool("systemctl")
+    assert "systemctl daemon-reload\n" in text
+    for old, new in [
+        ("useradd ", f"useradd --prefix {tmp_path} "),
+        ("/etc/systemd/system/", f"{tmp_path}/etc/systemd/system/"),
+        ("systemctl daemon-reload\n", ""),
+        ("systemctl enable --now", f"systemctl --root={tmp_path} enable"),
+    ]:
+        assert old in text
+        text = text.replace(old, new)
+    done = bash(text, ROOT)
+
+    assert done.returncode == 0, done.stderr
+    assert "otp-service:" in (tmp_path / "etc" / "passwd").read_text()
+    wanted = tmp_path / "etc" / "systemd" / "system" / "multi-user.target.wants"
+    assert [path.name for path in wanted.iterdir()] == [UNIT.name]
+
+
+def test_journal_is_read_as_the_docs_say(tmp_path: Path) -> None:
+    text = block("docs/production.md", "journalctl")
+    tool("journalctl")
+    done = bash(text.replace("--follow", f"--no-pager --directory {tmp_path}"), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+
+
+# ── reload ──
+
+
+@contextmanager
+def started(directory: Path, command: str, log: Path) -> Iterator[int]:
+    """Run the docs' *command*, its output appended to *log*; yield the process id that it wrote down."""
+    done = bash(f"{{ {command}\n}} >> {log} 2>&1", directory)
+    assert done.returncode == 0, done.stderr
+    pid = int((directory / "otp-service.pid").read_text())
+    try:
+        assert eventually(lambda: count(log, "started") > 0, 30), log.read_text()
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        assert eventually(lambda: not Path(f"/proc/{pid}").exists(), 30)
+
+
+@pytest.fixture
+def place(tmp_path: Path, redis_server: Server) -> Path:
+    """A directory with a sound configuration."""
+    text = config_text(redis_server.url, "http://127.0.0.1:9", free_port(), make_secrets())
+    (tmp_path / "config.toml").write_text(text)
+    return tmp_path
+
+
+START = block("docs/operations.md", "otp-service serve")
+RELOADS = {
+    "docs": block("docs/operations.md", "otp-service check-config"),
+    "unit": "\n".join(re.findall(r"^ExecReload=(.*)$", UNIT.read_text(), re.MULTILINE)),
+}
+
+
+@pytest.mark.parametrize("line", RELOADS.values(), ids=RELOADS)
+def test_reload_line_reloads_a_sound_configuration_and_no_other(line: str, place: Path) -> None:
+    log, config = place / "service.log", place / "config.toml"
+    line = line.replace("/opt/otp-service/bin", str(BIN)).replace("/etc/otp-service", str(place))
+    with started(place, START, log) as pid:
+        done = bash(line, place, MAINPID=str(pid))
+        assert done.returncode == 0, done.stderr
+        assert eventually(lambda: count(log, "reloaded") == 1, 20), log.read_text()
+
+        config.write_text(config.read_text().replace('active_kid = "2026a"', 'active_kid = "2027a"'))
+        refused = bash(line, place, MAINPID=str(pid))
+
+    assert refused.returncode == 1
+    assert "keys.active_kid" in refused.stderr
+    assert (count(log, "reloaded"), count(log, "reload_refused")) == (1, 0)
+
+
+# ── the log ──
+
+
+def test_logrotate_empties_the_log_in_place_and_the_service_goes_on(place: Path) -> None:
+    logrotate = tool("logrotate")
+    logs = place / "log"
+    logs.mkdir(mode=0o755)
+    log, rules = logs / "otp-service.log", place / "rules"
+    rules.write_text(ROTATION.read_text().replace("/var/log/otp-service/", f"{logs}/"))
+    rules.chmod(0o644)
+    command = [logrotate, "--verbose", "--state", str(place / "state"), str(rules)]
+    with started(place, START, log):
+        before = log.read_bytes()
+        done = subprocess.run([*command, "--force"], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        os.kill(int((place / "otp-service.pid").read_text()), signal.SIGHUP)
+        assert eventually(lambda: count(log, "reloaded") == 1, 20)
+
+    assert (logs / "otp-service.log.1").read_bytes() == before
+    assert log.read_bytes().startswith(b"{")  # no hole of what was there before
+
+
+# ── check-config ──
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--config", "config.toml"], 0),
+        (["--config", "config.toml", "--offline"], 0),
+        (["--config", "broken.toml"], 1),
+        (["--config", "missing.toml"], 1),
+        (["--config", "silent.toml"], 1),
+        (["--config", "silent.toml", "--offline"], 0),
+        (["config.toml"], 2),
+        (["--bogus"], 2),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else str(given),
+)
+def test_check_config_exits_as_the_docs_say(arguments: list[str], code: int, place: Path) -> None:
+    text = (place / "config.toml").read_text()
+    (place / "broken.toml").write_text(text.replace("[keys.roots]", "[keys.rots]"))
+    (place / "silent.toml").write_text(re.sub(r"redis://[^/]+", f"redis://127.0.0.1:{closed_port()}", text))
+    done = bash(" ".join(["otp-service", "check-config", *arguments]), place)
+    documented = re.findall(r"^\| (\d) \|", (ROOT / "docs/production.md").read_text(), re.MULTILINE)
+
+    assert done.returncode == code, done.stderr
+    assert sorted(documented) == ["0", "1", "2"]
+
+
+# ── Redis ──
+
+
+def test_settings_of_redis_are_taken_by_a_server(tmp_path: Path) -> None:
+    for one in running("redis"):
+        path = tmp_path / "redis.conf"
+        path.write_text(one.text)
+        wanted = dict(line.split(" ", 1) for line in one.text.splitlines())
+        with (
+            running_server(redis_binary(), "--include", str(path)) as server,
+            server.client(decode_responses=True) as client,
+        ):
+            assert {name: client.config_get(name)[name] for name in wanted} == wanted
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found.replace(",", "")) for found in re.findall(r"[\d,]*\d(?:\.\d+)?", text)]
+
+
+def test_memory_is_computed_from_the_measured_sizes() -> None:
+    """On Redis 7.0, as docs/performance.md has them: 90 days of phones, the busiest 25 minutes."""
+    measured = {
+        name: int(size)
+        for name, size in re.findall(
+            r"^\| ([^|]+) \| (\d+) \|", (ROOT / "docs/performance.md").read_text(), re.MULTILINE
+        )
+    }
+    text = (ROOT / "docs/production.md").read_text()
+    formula = block("docs/production.md", "bytes = ")
+    approved = measured["left of one that was approved, after an hour"]
+    abandoned = measured["left of one that was abandoned, after an hour"]
+    address, alive = measured["more for an address that nobody else has"], measured["one live verification"]
+    each = 90 * approved + abandoned / 5 + address + alive * 0.1 * 25 / 60
+    rows = re.findall(r"^\| ([\d,]+) \| ([\d.]+) (MB|GB) \| (\d+)(mb|gb) \|$", text, re.MULTILINE)
+
+    assert [int(size) for size in re.findall(r"^\D*?(\d[\d,]*) x", formula, re.MULTILINE)] == [
+        approved,
+        abandoned,
+        address,
+        alive,
+    ]
+    assert f"about {round(each, -2):,.0f} bytes" in text
+    assert len(rows) == 4
+    for count_, size, unit, limit, _ in rows:
+        computed = each * numbers(count_)[0] + 20e6
+        scale = {"MB": 1e6, "GB": 1e9}[unit]
+        assert float(size) * scale == pytest.approx(computed, rel=0.05)
+        assert 1.5 * computed <= int(limit) * (2**20 if unit == "MB" else 2**30) < 3 * computed
+
+
+# ── installation ──
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a checkout has, without what the tests of this one have made."""
+    there = tmp_path_factory.mktemp("checkout")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, there / name)
+    shutil.copytree(ROOT / "otp_service", there / "otp_service", ignore=shutil.ignore_patterns("__pycache__"))
+    return there
+
+
+def test_service_installs_as_the_readme_says_and_its_program_runs(
+    checkout: Path, place: Path, tmp_path: Path
+) -> None:
+    text = block("README.md", "python3 -m venv").replace("/opt/otp-service", str(tmp_path / "opt"))
+    then = "otp-service --version; type -p otp-service"
+    done = bash(f"{text}\n{then}", checkout, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_QUIET="1")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "opt" / "bin" / "otp-service")
+    program = done.stdout.splitlines()[-1]
+    assert bash(f"{program} check-config --config config.toml", place).returncode == 0
+    assert bash(f"{program} dev", place).returncode != 0  # what development needs is not there
+
+
+def test_production_installs_as_the_readme_does() -> None:
+    assert block("README.md", "python3 -m venv").startswith(block("docs/production.md", "python3 -m venv"))
+
+
+def test_wheel_is_built_as_the_docs_say(checkout: Path) -> None:
+    done = bash(block("docs/production.md", "pip wheel"), checkout, PIP_DISABLE_PIP_VERSION_CHECK="1")
+
+    assert done.returncode == 0, done.stderr
+    assert [path.suffix for path in (checkout / "dist").iterdir()] == [".whl"]

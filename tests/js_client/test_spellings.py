@@ -1,0 +1,23 @@
+"""What people type goes through clients/js as it is: the service alone reads it."""
+
+from __future__ import annotations
+
+import scripted
+import spellings
+from client.test_calls import APPROVED, ID, PHONE, STANDING
+from nodes import make_calls
+from scripted import says
+
+
+def test_client_sends_codes_and_phones_as_they_were_typed() -> None:
+    codes, phones = ([row["typed"] for row in rows] for rows in (spellings.CODES, spellings.PHONES))
+    with scripted.serving() as service:
+        service.will(*[says(200, APPROVED)] * len(codes), *[says(201, STANDING)] * len(phones))
+        make_calls(
+            service.url,
+            *[["verify", PHONE, ID, typed] for typed in codes],
+            *[["request", typed] for typed in phones],
+        )
+
+    assert [call.json["code"] for call in service.calls[: len(codes)]] == codes
+    assert [call.json["phone"] for call in service.calls[len(codes) :]] == phones

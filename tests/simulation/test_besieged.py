@@ -1,0 +1,237 @@
+"""Besieged phones: what strangers can take from a phone's owner in sixty days, and what it costs them.
+
+An attacker with any number of addresses asks for an SMS at the very moment at which one is possible, at one
+client or at three. One kind guesses with every attempt, the other never guesses and only wants silence. The
+scripts are the real ones, on a real Redis, by a clock that the test moves. docs/security.md has the figures.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import pytest
+import redis
+from fakes import FakeEvents
+from servers import redis_binary, running
+from stage import START, StagedRunner
+from stories import RIGHT, WRONG, new_verification
+
+from otp_service.codes import CodeType
+from otp_service.errors import LimitError, OtpError, WrongCode
+from otp_service.limits import DAY, HOUR, PhoneLimits
+from otp_service.ports import Attempt, Knock, PhoneSlot, SendRecord, Settlement
+from otp_service.store.store import RedisStore
+from otp_service.verification import Verification
+
+DAYS = 60
+CODES = 1_000_000
+PRICE_PER_SMS = 0.045
+"""Yuan."""
+
+LIMITS = PhoneLimits()
+TAKEOVER_BEFORE = {False: 100 / CODES, True: 365 * 20 / CODES}
+"""By whether the owner logs in daily: when strangers could still use the whole of the limits."""
+
+SHAPES = frozenset({CodeType.DIGITS})
+PROVIDERS_MINUTE = 60
+"""Seconds between two SMS to one number that the provider demands."""
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[redis.Redis]:
+    with running(redis_binary()) as server, server.client() as connected:
+        yield connected
+
+
+@dataclass
+class Siege:
+    """One phone under siege by so many *addresses* at so many *clients*. Times in seconds since the start."""
+
+    client: redis.Redis
+    addresses: int
+    clients: int
+    guesses: bool
+    now: float = 0
+    sms: int = 0
+    in_a_row: int = 0
+    most_in_a_row: int = 0
+    evaluated: int = 0
+    longest_wait: int = 0
+    """The longest that a trusted call waited for an SMS at the worst moments, those after each SMS sent.
+
+    Only where the owner got none in the last hour: the provider sends five an hour to a number, of which
+    strangers may take four.
+    """
+    longest_second_wait: int = 0
+    """The same at any moment, so that it may be the owner's second SMS within the hour."""
+    last_login: float = 0
+    silence: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when no stranger could get an SMS, at any client."""
+    logins: int = 0
+
+    def __post_init__(self) -> None:
+        self.store = RedisStore(self.client, FakeEvents())
+        self.runner = StagedRunner(self.client)
+        self.store._scripts = self.runner
+        self.slot = PhoneSlot(secrets.token_urlsafe(12), LIMITS)
+        self.attackers = [secrets.token_bytes(12) for _ in range(self.addresses)]
+        self.home = secrets.token_bytes(12)
+        self.shops = [f"client-{number}" for number in range(self.clients)]
+
+    # ── steps ──
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.runner.set(START + self.now)
+
+    def by(self, requester: bytes) -> PhoneSlot:
+        return replace(self.slot, requester=requester)
+
+    def open(self, slot: PhoneSlot, client: str) -> Verification:
+        opened = self.store.open(slot, replace(new_verification(), client=client), {})
+        sent = SendRecord(opened.verification_hash, 1, Settlement.ACCEPTED, "main", ttl=300)
+        return self.store.settle(slot, client, sent, ()) or opened
+
+    def submit(self, slot: PhoneSlot, opened: Verification, digest: bytes) -> None:
+        attempt = Attempt({"2026a": digest}, SHAPES, at=0)
+        self.store.attempt(slot, opened.client, opened.verification_hash, attempt)
+
+    def wait_of(self, slot: PhoneSlot, client: str) -> int:
+        """Return for how long a call would have to wait for an SMS; 0 if it would get one."""
+        refusal = self.store.peek(slot, client, 5, Knock()).refusal
+        assert refusal is None or isinstance(refusal, LimitError)
+        return refusal.retry_after if refusal else 0
+
+    # ── the story ──
+
+    def play(self, *, logs_in: bool) -> Siege:
+        """Besiege the phone of an owner who verified it once; with *logs_in* the owner logs in every day."""
+        self.log_in()
+        self.pass_time(HOUR)
+        next_login = self.now + DAY
+        turn = 0
+        while self.now < DAYS * DAY:
+            if logs_in and self.now >= next_login:
+                self.pass_time(self.wait_of(self.by(self.home), self.shops[0]))
+                self.log_in()
+                next_login += DAY
+            turn += 1
+            wait = self.attack(self.attackers[turn % self.addresses], turn)
+            owners = self.wait_of(self.by(self.home), self.shops[0])
+            self.longest_second_wait = max(self.longest_second_wait, owners)
+            if self.now - self.last_login > HOUR:
+                self.longest_wait = max(self.longest_wait, owners)
+            stranger = min(self.wait_of(self.by(secrets.token_bytes(12)), shop) for shop in self.shops)
+            if stranger:
+                self.silence.append((self.now, self.now + stranger))
+            until_login = next_login - self.now if logs_in else DAY
+            self.pass_time(max(1, min(wait, stranger or 1, until_login, DAY)))
+        return self
+
+    def attack(self, requester: bytes, turn: int) -> int:
+        """Ask at each client until one sends an SMS; return how long to wait before the next try."""
+        waits = []
+        for shop in self.shops[turn % self.clients :] + self.shops[: turn % self.clients]:
+            try:
+                opened = self.open(self.by(requester), shop)
+            except LimitError as refusal:
+                waits.append(refusal.retry_after)
+                continue
+            self.sms += 1
+            for _ in range(opened.attempts_left if self.guesses else 0):
+                with pytest.raises(WrongCode):
+                    self.submit(self.by(requester), opened, WRONG)
+                self.evaluated += 1
+                self.in_a_row += 1
+            self.most_in_a_row = max(self.most_in_a_row, self.in_a_row)
+            return 1
+        return min(waits)
+
+    def log_in(self) -> None:
+        try:
+            opened = self.open(self.by(self.home), self.shops[0])
+        except OtpError as refusal:  # the figures would say so less clearly
+            pytest.fail(f"the owner was refused: {refusal!r}")
+        self.submit(self.by(self.home), opened, RIGHT)
+        self.in_a_row, self.last_login = 0, self.now
+        self.logins += 1
+
+    # ── the figures ──
+
+    @property
+    def silent_share(self) -> float:
+        """The part of the time in which strangers got no SMS."""
+        silent, covered = 0.0, 0.0
+        for began, ended in sorted(self.silence):
+            silent += max(0.0, min(ended, DAYS * DAY) - max(began, covered))
+            covered = max(covered, min(ended, DAYS * DAY))
+        return silent / (DAYS * DAY)
+
+    @property
+    def price_of_a_silent_day(self) -> float:
+        """In yuan, of what the service's operator pays."""
+        return self.sms * PRICE_PER_SMS / (self.silent_share * DAYS)
+
+    @property
+    def takeover_chance_a_year(self) -> float:
+        """Of one phone: the guesses that are evaluated in a year at this rate, by the number of codes."""
+        return self.evaluated / CODES * (365 / DAYS if self.logins > 1 else 1)
+
+
+SIZES = [(addresses, clients) for addresses in (1, 10, 1_000) for clients in (1, 3)]
+OWNERS = {
+    # Does the attacker guess? Does the owner log in every day?
+    "guesses, the owner is away": (True, False),
+    "guesses, the owner logs in daily": (True, True),
+    "never guesses, the owner logs in daily": (False, True),
+}
+
+
+class Figures(NamedTuple):
+    """A row of the table in docs/security.md, in its order; waits in seconds, the price in yuan."""
+
+    longest_wait: int
+    longest_second_wait: int
+    most_in_a_row: int
+    takeover_chance_a_year: float
+    sms_a_day: float
+    price_of_a_silent_day: float
+
+
+FIGURES = {
+    "guesses, the owner is away": Figures(60, 60, 70, 7e-5, 0.7, 0.03),
+    "guesses, the owner logs in daily": Figures(60, 60, 15, 5.5e-3, 3, 0.14),
+    "never guesses, the owner logs in daily": Figures(60, 51 * 60, 0, 0, 8, 0.36),
+}
+"""Of every number of addresses and clients: nothing here is left to chance.
+
+tests/house/test_docs.py finds them in the docs.
+"""
+
+
+@pytest.mark.parametrize("story", OWNERS)
+@pytest.mark.parametrize(("addresses", "clients"), SIZES)
+def test_a38_strangers_keep_no_trusted_call_out(
+    client: redis.Redis, addresses: int, clients: int, story: str
+) -> None:
+    guesses, logs_in = OWNERS[story]
+
+    siege = Siege(client, addresses, clients, guesses=guesses).play(logs_in=logs_in)
+
+    figures = Figures(
+        siege.longest_wait,
+        siege.longest_second_wait,
+        siege.most_in_a_row,
+        float(f"{siege.takeover_chance_a_year:.1e}"),
+        round(siege.sms / DAYS, 1),
+        round(siege.price_of_a_silent_day, 2),
+    )
+    assert figures == FIGURES[story]
+    assert siege.longest_wait <= PROVIDERS_MINUTE
+    assert siege.longest_second_wait <= HOUR
+    assert siege.most_in_a_row <= LIMITS.untrusted_failures(LIMITS.lock_at)
+    assert siege.takeover_chance_a_year <= TAKEOVER_BEFORE[logs_in]
+    assert siege.logins == (DAYS if logs_in else 1)

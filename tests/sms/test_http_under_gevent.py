@@ -1,0 +1,35 @@
+"""What the HTTP client promises, in a process that gevent has patched, as `otp-service serve` does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+PATCHED = """
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys
+
+import pytest
+
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_promises_of_the_http_client_hold_under_gevent() -> None:
+    files = [str(HERE / file) for file in ("test_http.py", "gevent_deadlines.py")]
+    done = subprocess.run(
+        [sys.executable, "-c", PATCHED, "-q", "-p", "no:xdist", *files],
+        cwd=HERE.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]

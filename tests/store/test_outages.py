@@ -1,0 +1,93 @@
+"""Outages: background work logs when the store begins to fail and when it works again, no more."""
+
+from __future__ import annotations
+
+import pytest
+from faults.keeper import kept
+from servers import closed_port, redis_binary, running
+from stories import Quiet
+
+from otp_service.errors import StoreUnavailable
+from otp_service.store import keys
+from otp_service.store.client import client_from_url
+from otp_service.store.outages import Outages
+from otp_service.store.scripts import Call
+from otp_service.store.store import RedisStore
+
+NOTHING = Call("wrong_codes", [keys.wrong_codes(1)], [0, 0])
+
+LOUD = {"store_outage", "store_error"}
+
+
+def loud(events: Quiet) -> list[tuple[str, object, object]]:
+    return [(name, facts.get("state"), facts.get("job")) for name, facts in events.seen if name in LOUD]
+
+
+def failing(store: RedisStore, times: int) -> None:
+    for _ in range(times):
+        for job in (lambda: store.flush_ledger([NOTHING]), store.check):
+            with pytest.raises(StoreUnavailable):
+                job()
+
+
+def test_idle_service_logs_two_lines_for_an_outage() -> None:
+    events = Quiet()
+    with kept(redis_binary()) as keeper:
+        store = RedisStore(client_from_url(f"redis://127.0.0.1:{keeper.port}/0"), events)
+        keeper.kill()
+        failing(store, 5)
+        during = loud(events)
+        keeper.start()
+        store.flush_ledger([NOTHING])
+        store.check()
+        store.flush_ledger([NOTHING])
+
+    assert during == [("store_outage", "began", "ledger")]
+    assert loud(events) == [*during, ("store_outage", "ended", "readiness")]
+    assert len([name for name, _ in events.seen if name == "background_store_error"]) == 10
+
+
+def test_call_of_the_api_logs_each_failure_of_its_own() -> None:
+    events = Quiet()
+    store = RedisStore(client_from_url(f"redis://127.0.0.1:{closed_port()}/0"), events)
+    failing(store, 1)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            store.unlock("t" * 16)
+
+    assert [name for name, *_ in loud(events)] == ["store_outage", "store_error", "store_error"]
+
+
+def test_store_of_a_report_worker_logs_an_outage_and_not_each_report() -> None:
+    events = Quiet()
+    store = RedisStore(client_from_url(f"redis://127.0.0.1:{closed_port()}/0"), events, job="reports")
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            store.unlock("t" * 16)
+
+    assert loud(events) == [("store_outage", "began", "reports")]
+
+
+def test_unfit_store_is_an_outage_of_readiness_alone() -> None:
+    events = Quiet()
+    with running(redis_binary(), "--maxmemory-policy", "allkeys-lru") as server, server.client() as client:
+        store = RedisStore(client_from_url(server.url), events)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                store.check()
+            store.flush_ledger([NOTHING])
+        client.config_set("maxmemory-policy", "noeviction")
+        store.check()
+
+    assert loud(events) == [("store_outage", "began", "readiness"), ("store_outage", "ended", "readiness")]
+
+
+def test_end_tells_how_long_it_took() -> None:
+    events, now = Quiet(), iter([100.0, 190.4])
+    outages = Outages(events, lambda: next(now))
+    outages.failed("ledger", "TimeoutError")
+    outages.failed("ledger", "TimeoutError")
+    outages.succeeded("ledger")
+    outages.succeeded("ledger")
+
+    assert events.seen[-1] == ("store_outage", {"state": "ended", "job": "ledger", "seconds": 90})

@@ -1,0 +1,388 @@
+"""A service that was made before a fork: what begins anew in the child, and what the parent keeps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import fakes
+import pytest
+import scripted
+from client.test_faults import self_signed
+from clusters import running_cluster
+from forking import in_forks
+from sentinels import running_sentinels
+from servers import Server, redis_binary, running
+from stories import Quiet
+
+from otp_service import forks
+from otp_service.errors import ProviderUnavailable, StoreUnavailable
+from otp_service.limits import WrongCodeLimits
+from otp_service.lines import LineWriter
+from otp_service.sms.aliyun_api import AccessKey, AliyunApi
+from otp_service.sms.breaker import Breaker
+from otp_service.sms.bulkhead import Bulkhead
+from otp_service.sms.http import HttpClient
+from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
+from otp_service.sms.provider import unknown
+from otp_service.store.client import RedisOptions, from_url
+from otp_service.store.embedded import FakeStore, start_embedded
+from otp_service.store.ledger import RedisLedger
+from otp_service.store.outages import Outages
+from otp_service.store.scripts import Call
+from otp_service.store.store import RedisStore
+from otp_service.web import request_id
+
+PATIENT = RedisOptions(connect_timeout=10, read_timeout=10)
+
+
+class Counter:
+    """Counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def call(self) -> None:
+        self.calls += 1
+
+
+# ── the hooks ──
+
+
+def test_hooks_run_in_the_child_as_long_as_their_object_lives() -> None:
+    child, gone = Counter(), Counter()
+    forks.call_in_child(child.call)
+    forks.call_in_child(gone.call)
+    del gone
+
+    assert in_forks(lambda _: [child.calls], 1) == [[1]]
+    assert child.calls == 0
+
+
+# ── numbers that must not come twice ──
+
+
+def test_no_two_processes_have_the_same_nonces_and_request_ids() -> None:
+    with scripted.serving() as server:
+        server.always = echoes
+        client = HttpClient(max_connections=1, connect_seconds=5, read_seconds=5)
+        key = AccessKey("testId", "testSecret")
+        api = AliyunApi(keys=[key], version="1", endpoint=server.url, http=client, clock=fakes.FakeClock())
+
+        def some(_: int) -> list[str]:
+            signed = [api.call("Nothing", {}, seconds=5).body.decode() for _ in range(3)]
+            return [parse_qs(each)["SignatureNonce"][0] for each in signed] + [
+                request_id.begin() for _ in range(3)
+            ]
+
+        told = [*in_forks(some, 3), some(0)]
+        client.close()
+
+    assert len({text for texts in told for text in texts}) == 24
+
+
+# ── locks that a thread held while it forked ──
+
+
+def held(lock: Any, work: Callable[[int], Any]) -> Any:
+    """Return what *work* returns in a child that was forked while another thread held *lock*."""
+    taken, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            let_go.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait(20)
+    try:
+        return in_forks(work, 1)[0]
+    finally:
+        let_go.set()
+        thread.join()
+
+
+def test_no_lock_of_the_parent_stops_a_child() -> None:
+    bulkhead, breaker, pauses = bulkhead_of_one(), Breaker(time.monotonic), Pauses(time.monotonic)
+    outages = Outages(Quiet())
+    ledger = RedisLedger(lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    client = HttpClient(max_connections=1)
+    assert refused(client) == "ConnectionRefusedError"
+    pool: Any = client._adapter._pool
+
+    assert held(bulkhead._changed, lambda _: may_send(bulkhead)) is True
+    assert held(breaker._lock, lambda _: breaker.admits()) is True
+    assert held(pauses._lock, lambda _: pauses.holds(EVERY_TEMPLATE)) is False
+    assert held(outages._lock, lambda _: outages.failed("x", "y")) is None
+    assert held(ledger._lock, lambda _: ledger.wrong_code()) is None
+    for lock in (pool.pool.mutex, client._adapter.poolmanager.pools.lock):
+        assert held(lock, lambda _: refused(client)) == "ConnectionRefusedError"
+    client.close()
+
+
+def refused(client: HttpClient) -> str:
+    try:
+        client.post("https://127.0.0.1:1/", {"Host": "x"}, b"", seconds=2)
+    except Exception as error:  # noqa: BLE001 - which one is the result
+        return str(error)
+    return ""
+
+
+# ── sends ──
+
+
+def bulkhead_of_one() -> Bulkhead:
+    return Bulkhead(lambda _, __: unknown("x"), max_in_flight=1, events=Quiet())
+
+
+def may_send(bulkhead: Bulkhead) -> bool:
+    try:
+        bulkhead.permit()
+    except ProviderUnavailable:
+        return False
+    return True
+
+
+def test_sends_of_the_parent_take_no_place_in_a_child() -> None:
+    bulkhead = bulkhead_of_one()
+    assert may_send(bulkhead)
+
+    assert (
+        in_forks(lambda _: [bulkhead.in_flight, may_send(bulkhead), may_send(bulkhead), bulkhead.close(0)])
+        == [[0, True, False, False]] * 2
+    )
+    assert (bulkhead.in_flight, may_send(bulkhead)) == (1, False)
+
+
+def echoes(handler: scripted.Handler) -> None:
+    """Answer with what was posted."""
+    scripted.says(200, handler.call.body)(handler)
+
+
+@pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
+def test_an_http_client_that_was_used_before_the_fork_mixes_no_answers_up(
+    *, over_tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Providers and webhooks are called by it."""
+    certificate, key = self_signed(tmp_path) if over_tls else (None, None)
+    if certificate:
+        monkeypatch.setattr("requests.certs.where", lambda: str(certificate))
+    with scripted.serving(certificate, key) as server:
+        server.always = echoes
+        client = HttpClient(max_connections=4, connect_seconds=5, read_seconds=5)
+
+        def posted(who: int) -> list[str]:
+            texts = [f"{who}-{number}" for number in range(20)]
+            headers = {"Host": f"127.0.0.1:{server.port}"}
+            bodies = [
+                client.post(f"{server.url}/", headers, t.encode(), seconds=5).body.decode() for t in texts
+            ]
+            return [] if bodies == texts else bodies
+
+        assert posted(0) == []
+        assert in_forks(posted, 3) == [[]] * 3
+        assert posted(9) == []
+        client.close()
+
+    peers = {bytes.partition(call.body, b"-")[0]: call.peer for call in server.calls}
+    assert peers[b"0"] == peers[b"9"]  # the parent's connection went on
+    assert len(set(peers.values())) == 4
+
+
+# ── Redis ──
+
+
+def test_a_store_that_was_used_before_the_fork_mixes_no_replies_up(redis_server: Server) -> None:
+    assert mixed_up(redis_server.url, PATIENT) == []
+
+
+def test_a_store_over_tls_that_was_used_before_the_fork_mixes_no_replies_up(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    with running(redis_binary()) as free:
+        port = free.port
+    tls = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+    with running(redis_binary(), *tls, "--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"):
+        terms = replace(PATIENT, ca_file=certificate)
+        assert mixed_up(f"rediss://127.0.0.1:{port}", terms) == []
+
+
+def test_a_store_behind_sentinels_that_was_used_before_the_fork_mixes_no_replies_up() -> None:
+    with running_sentinels(redis_binary(), replicas=0, sentinels=1) as watched:
+        assert mixed_up(watched.url(), PATIENT) == []
+
+
+def test_a_store_in_a_cluster_that_was_used_before_the_fork_mixes_no_replies_up() -> None:
+    """The texts go to both servers, as keys would."""
+    with running_cluster(redis_binary(), 2) as cluster:
+        assert mixed_up(cluster.url(), PATIENT) == []
+
+
+def mixed_up(url: str, terms: RedisOptions) -> list[Any]:
+    """Return what was read wrongly, by three children and then by their parent."""
+    servers = from_url(url, terms)
+
+    def echoed(who: int) -> list[str]:
+        texts = [f"{who}-{number}" for number in range(100)]
+        replies = [servers.execute([("ECHO", text)]).replies[0].decode() for text in texts]
+        return [] if replies == texts else replies
+
+    (before,) = servers.execute([("CLIENT", "ID")]).replies
+    wrong = [*echoed(0), *in_forks(echoed, 3), *echoed(9)]
+    (after,) = servers.execute([("CLIENT", "ID")]).replies
+    servers.close()
+    return [told for told in wrong if told] + ([] if before == after else [before, after])
+
+
+def test_a_child_that_closes_its_store_leaves_the_parents_connection_alone(redis_server: Server) -> None:
+    servers = from_url(redis_server.url, PATIENT)
+    (before,) = servers.execute([("CLIENT", "ID")]).replies
+    in_forks(lambda _: servers.close())
+    (after,) = servers.execute([("CLIENT", "ID")]).replies
+    servers.close()
+
+    assert before == after
+
+
+# ── the ledger ──
+
+LIMITS = WrongCodeLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
+
+
+def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:
+    read, write = os.pipe()
+
+    def flush(calls: Sequence[Call]) -> list[list[Any]]:
+        for call in calls:
+            if call.arguments[0]:
+                os.write(write, f"{os.getpid()} {call.arguments[0]}\n".encode())
+        return [[0, 0, 0] for _ in calls]
+
+    ledger = RedisLedger(flush, limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    ledger.start()
+
+    def noting(child: int) -> int:
+        for _ in range(child):
+            ledger.wrong_code()
+        time.sleep(1.5)  # by itself
+        return os.getpid()
+
+    with ledger._lock:  # no flush may come between
+        ledger._page.wrong += 7
+        pids = in_forks(noting)
+    ledger.close()
+    os.close(write)
+    with os.fdopen(read) as stream:
+        told = sorted(stream.read().splitlines())
+
+    assert told == sorted([f"{os.getpid()} 7", f"{pids[0]} 1", f"{pids[1]} 2"])
+
+
+def test_a_ledger_that_was_closed_does_not_begin_again_in_a_child() -> None:
+    def ledgers(_: int) -> int:
+        return len([thread for thread in threading.enumerate() if thread.name == "ledger"])
+
+    before = in_forks(ledgers, 1)  # other tests' ledgers may live in this process
+    ledger = RedisLedger(lambda _: [[0, 0, 0]], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    ledger.start()
+    running = in_forks(ledgers, 1)
+    ledger.close()
+
+    assert running == [before[0] + 1]
+    assert in_forks(ledgers, 1) == before
+
+
+# ── the log ──
+
+
+def test_lines_that_wait_during_a_fork_are_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    lines = LineWriter(file)
+    for number in range(3):
+        lines.write(b"parent %d\n" % number)
+        in_forks(lambda child, n=number: [lines.write(b"child %d %d\n" % (n, child)), lines.drain()], 1)  # type: ignore[misc]
+    lines.close()
+    os.close(file)
+
+    expected = [f"parent {n}" for n in range(3)] + [f"child {n} 1" for n in range(3)]
+    assert sorted(path.read_text().splitlines()) == sorted(expected)
+
+
+def test_a_log_that_nobody_reads_holds_no_fork_and_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otp_service.lines.DRAIN_SECONDS", 0.05)
+    reader, end = os.pipe()
+    lines = LineWriter(end)
+    lines.write(b"x" * 300_000 + b"\n")  # more than a pipe takes
+    time.sleep(0.2)
+
+    assert in_forks(lambda _: lines.drain(), 1) == [None]
+    taken = b""
+    while not taken.endswith(b"\n"):
+        taken += os.read(reader, 65_536)
+    assert len(taken) == 300_001
+    lines.close()
+    os.close(reader)
+    os.close(end)
+
+
+# ── the embedded store ──
+
+
+def test_a_child_that_ends_leaves_the_embedded_store_to_its_parent() -> None:
+    embedded = start_embedded()
+    with embedded.client() as client:
+        in_forks(lambda _: embedded.close())
+        assert client.ping()
+    embedded.close()
+
+
+def test_the_imitation_of_redis_refuses_to_serve_a_child() -> None:
+    """It lives in the memory of one process: each child would count and verify for itself."""
+    store = FakeStore()
+    guarded = RedisStore(store.client(), Quiet(), shebang=False)
+
+    def asked(_: int) -> str:
+        try:
+            guarded.flush([Call("wrong_codes", ["otp:x"], [0, 0])])
+        except StoreUnavailable:
+            return "unavailable"
+        return "served"
+
+    assert in_forks(asked, 1) == ["unavailable"]
+    assert store.client().ping()
+
+
+def test_a_hook_that_fails_keeps_no_other_from_running() -> None:
+    """Python swallows what a hook raises, so that what was registered later would keep the parent's state."""
+    script = """
+import os
+from otp_service import forks
+
+class Hook:
+    def __init__(self, name): self.name = name
+    def fail(self): raise RuntimeError("can't start new thread")
+    def tell(self): os.write(1, self.name.encode())
+
+first, second = Hook("first"), Hook("second")
+forks.call_in_child(first.fail)
+forks.call_in_child(second.tell)
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    )
+
+    assert done.stdout == "second"
+    assert "can't start new thread" in done.stderr

@@ -1,0 +1,575 @@
+"""Settings are judged by what they mean: one wrong value is one mistake that says what would be right."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otp_service.clients import key_digest
+from otp_service.phone import COUNTRIES
+from otp_service.settings import Settings, SettingsError, advice, examine_for_production, from_mapping
+from otp_service.settings.countries import hint
+from otp_service.settings.sandbox_account import SandboxTable, load_account
+from otp_service.settings.spelling import ANY_NAME, paths
+
+SENTINEL = "SENTINEL-value-that-must-never-be-shown"
+ISO = "must be the two capital letters of a country (ISO 3166)"
+WHSEC = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+Raw = dict[str, Any]
+
+
+def secret(seed: int) -> str:
+    return base64.b64encode(bytes((seed * 31 + i * 7) % 256 for i in range(32))).decode()
+
+
+def sound(folder: Path) -> Raw:
+    """Settings fit for production in which nearly every setting is given."""
+    soon = datetime.now(UTC).date() + timedelta(days=30)
+    (folder / "password").write_text("password", encoding="utf-8")
+    scope = {"least": 20, "share": 0.5, "blocked_at": 3}
+    return {
+        "service": {
+            "issuer": "otp",
+            "default_region": "CN",
+            "countries": ["CN", "HK"],
+            "phone_types": ["mobile"],
+            "proof_ttl": 180,
+            "request_deadline": 6.0,
+            "sms_per_day": 1000,
+            "proxy_hops": 1,
+            "trusted_proxies": [],
+            "public_url": "https://otp.example.com",
+        },
+        "server": {
+            "host": "0.0.0.0",
+            "port": 8080,
+            "workers": 2,
+            "threads": 64,
+            "backlog": 1024,
+            "stop_timeout": 10,
+        },
+        "redis": {
+            "url": "redis+sentinel://one,two/main",
+            "password_file": str(folder / "password"),
+            "sentinel_username": "us",
+            "sentinel_password_file": str(folder / "password"),
+            "pool_size": 120,
+            "connect_timeout": 0.5,
+            "read_timeout": 0.5,
+            "wait_replicas": 1,
+            "wait_timeout": 0.2,
+        },
+        "codes": {"ttl": 300, "attempts": 5, "sends": 4},
+        "limits": {
+            "cooldown": [60, 60],
+            "sends_per_hour": 5,
+            "sends_per_day": 10,
+            "sends_per_requester_per_hour": 4,
+            "failures_per_hour": 10,
+            "failures_per_day": 20,
+            "slow_lane_at": 50,
+            "lock_at": 100,
+            "known_share": 0.2,
+        },
+        "keys": {"active_kid": "a", "tag_key": secret(1), "roots": {"a": secret(2)}},
+        "purposes": {"login": {"code_type": "digits"}},
+        "clients": {
+            "web": {
+                "secret_key_digests": [key_digest("sk_one")],
+                "proof_keys": [secret(3)],
+                "publishable_key": "pk_0123456789abcdefghij",
+                "origins": ["https://www.example.com"],
+                "return_urls": ["https://www.example.com/verified"],
+                "pages_per_10_minutes": 100,
+                "pages_per_address_per_10_minutes": 10,
+                "purposes": ["login"],
+                "routes": ["main"],
+                "sms_per_day": 100,
+                "require_client_ip": False,
+                "may_unlock": True,
+                "limits": {"cooldown": [60, 60], "sends_per_hour": 4, "failures_per_day": 10},
+            }
+        },
+        "sms": {"max_in_flight": 50, "connect_timeout": 1.0, "read_timeout": 4.0},
+        "routes": [
+            {
+                "name": "main",
+                "provider": "aliyun-sms",
+                "access_key_id": "LTAI5tExampleOfAnId",
+                "access_key_secret": "an-access-key-secret",
+                "second_access_key_id": "LTAI5tAnotherId",
+                "second_access_key_secret": "another-secret",
+                "endpoint": "https://dysmsapi.aliyuncs.com",
+                "signature": "v1",
+                "sign_name": "云通信",
+                "clients": ["web"],
+                "templates": [
+                    {
+                        "purpose": "login",
+                        "locale": "*",
+                        "country": ["CN", "HK"],
+                        "template_code": "SMS_154950909",
+                        "param": "code",
+                        "params": {"product": "shop"},
+                    }
+                ],
+            }
+        ],
+        "reports": {
+            "secret": "0123456789abcdef0123456789abcdef",
+            "uplink_url": "https://www.example.com/replies",
+            "uplink_secret": WHSEC,
+            "queue": {
+                "route": "main",
+                "sms_report": "Alicom-Queue-1-SmsReport",
+                "sms_up": "Alicom-Queue-1-SmsUp",
+                "endpoint": "https://dybaseapi.aliyuncs.com",
+                "queue_endpoint": "https://1943695596114318.mns.cn-hangzhou.aliyuncs.com",
+            },
+        },
+        "risk": {"challenge": "altcha", "ttl": 600},
+        "address_limits": {"sends_per_hour": 20, "sends_per_day": 100, "phones_per_day": 20},
+        "guard": {
+            "mode": "enforce",
+            **{name: dict(scope) for name in ("country", "prefix", "client", "address")},
+        },
+        "wrong_codes": {"least": 500, "share": 0.01, "hard_least": 2000, "hard_share": 0.04},
+        "deny": {"addresses": ["203.0.113.0/24"], "prefixes": ["+86170"], "countries": ["HK"]},
+        "allow": {"addresses": ["2001:db8::1"], "phone_tags": ["abcdefghijklmnop"]},
+        "test_phones": [
+            {"phone": "+8613800138000", "code": "135790", "until": soon.isoformat(), "name": "review"}
+        ],
+        "log": {"level": "info"},
+        "metrics": {"host": "127.0.0.1", "port": 9464, "reports_port": 9465},
+    }
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Raw:
+    return sound(tmp_path)
+
+
+def told(raw: Raw) -> list[str]:
+    """Everything for which these settings are not fit for production."""
+    environ = {f"OTP_SERVICE__{name.upper()}": json.dumps(table) for name, table in raw.items()}
+    _, mistakes = examine_for_production(None, environ)
+    assert SENTINEL not in str(mistakes)
+    return list(map(str, mistakes))
+
+
+def put(raw: Raw, path: str, value: object) -> Raw:
+    *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    table: Any = raw
+    for step in way:
+        table = table[step] if isinstance(step, int) else table.setdefault(step, {})
+    table[last] = value
+    return raw
+
+
+def leaves(value: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in [(*path, key), *leaves(inner, (*path, key))]]
+    if isinstance(value, list):
+        return [
+            leaf
+            for number, inner in enumerate(value)
+            for leaf in [(*path, str(number)), *leaves(inner, (*path, str(number)))]
+        ]
+    return []
+
+
+EVERYWHERE = sorted({".".join(path) for path in leaves(sound(Path("/tmp")))})  # noqa: S108 - not read
+"""Every table, setting and item of the sound settings."""
+
+TABLES = {path.rpartition(".")[0] for path in EVERYWHERE}
+"""What has something in it."""
+
+WRONG: dict[str, object] = {
+    "text": f"{SENTINEL} \x07 <x>",
+    "number": -1,
+    "list": [[SENTINEL]],
+    "table": {SENTINEL.lower(): {"x": 1}},
+    "nothing": None,
+}
+
+
+def test_sound_settings_have_no_mistake(raw: Raw) -> None:
+    assert told(raw) == []
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_one_wrong_value_is_one_mistake_that_says_what_is_right(raw: Raw, kind: str) -> None:
+    many: dict[str, list[str]] = {}
+    for path in EVERYWHERE:
+        if path in TABLES and (kind == "table" or (kind == "nothing" and path in raw)):
+            continue  # another table, or none, has as many mistakes as it has settings
+        changed = put(copy.deepcopy(raw), path, WRONG[kind])
+        sentences = told(changed)
+        vague = [s for s in sentences if s.endswith(("is not valid", "does not have the right form"))]
+        if len(sentences) > 1 or vague:
+            many[path] = sentences
+
+    assert many == {}
+
+
+@pytest.mark.parametrize("model", [Settings, SandboxTable])
+def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> None:
+    def patterns(annotation: object) -> list[object]:
+        found = [getattr(part, "pattern", None) for part in getattr(annotation, "__metadata__", ())]
+        inner = [p for argument in getattr(annotation, "__args__", ()) for p in patterns(argument)]
+        return [pattern for pattern in found if isinstance(pattern, str)] + inner
+
+    def walk(table: Any) -> list[object]:
+        found = []
+        for field in table.model_fields.values():
+            found += patterns(field.annotation)
+            found += [m.pattern for m in field.metadata if isinstance(getattr(m, "pattern", None), str)]
+            for argument in (field.annotation, *getattr(field.annotation, "__args__", ())):
+                if isinstance(argument, type) and hasattr(argument, "model_fields"):
+                    found += walk(argument)
+        return found
+
+    assert walk(model) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("server.host", "http://0.0.0.0", "server.host: must be an address or a host name, like 0.0.0.0"),
+        ("server.host", "[::1]", "server.host: must be an address or a host name"),
+        ("server.host", "0.0.0.0:8080", "server.host: must be an address or a host name"),
+        ("server.host", "10.0.0.256", "server.host: must be an address or a host name"),
+        ("metrics.host", "*", "metrics.host: must be an address or a host name"),
+        (
+            "routes.0.sign_name",
+            "【云通信】",
+            "routes[0].sign_name: is written with 【】, which Aliyun adds itself",
+        ),
+        ("routes.0.sign_name", "【云通信", "routes[0].sign_name: is written with 【】"),
+        ("routes.0.sign_name", "[云通信]", "routes[0].sign_name: is a placeholder"),
+        ("routes.0.sign_name", "云通信\u200b", "routes[0].sign_name: holds a character that cannot be seen"),
+        ("routes.0.sign_name", "\ufeff云通信", "routes[0].sign_name: holds a character that cannot be seen"),
+        ("routes.0.sign_name", "云\u3000通信", "routes[0].sign_name: holds a character that cannot be seen"),
+        ("routes.0.sign_name", " 云通信", "routes[0].sign_name: begins or ends with white space"),
+        ("routes.0.sign_name", "“云通信”", "routes[0].sign_name: is written in quotes"),
+        ("routes.0.sign_name", "<your-sign-name>", "routes[0].sign_name: is a placeholder"),
+        ("routes.0.sign_name", "您的短信签名", "routes[0].sign_name: is a placeholder"),
+        (
+            "routes.0.templates.0.template_code",
+            "100001",
+            "routes[0].templates[0].template_code: must be SMS_",
+        ),
+        ("routes.0.templates.0.template_code", "sms_1", "routes[0].templates[0].template_code: must be SMS_"),
+        (
+            "routes.0.templates.0.template_code",
+            "SMS_1 ",
+            "routes[0].templates[0].template_code: must be SMS_",
+        ),
+        (
+            "routes.0.templates.0.template_code",
+            "SMS_xxx",
+            "routes[0].templates[0].template_code: must be SMS_",
+        ),
+        (
+            "routes.0.endpoint",
+            "https://dypnsapi.aliyuncs.com",
+            "routes[0].endpoint: is the address of another API",
+        ),
+        (
+            "routes.0.endpoint",
+            "https://dybaseapi.aliyuncs.com",
+            "routes[0].endpoint: is the address of another API",
+        ),
+        (
+            "routes.0.endpoint",
+            "https://<your-host>",
+            "routes[0].endpoint: must be https://host, without a path",
+        ),
+        (
+            "routes.0.endpoint",
+            "dysmsapi.aliyuncs.com",
+            "routes[0].endpoint: must be https://host, without a path",
+        ),
+        ("service.public_url", "https://otp example.com", "service.public_url: must be https://host/path"),
+        ("redis.url", "redis+sentinel://<host>/main", "redis.url: holds a placeholder"),
+        (
+            "redis.url",
+            "redis+sentinel://:pw@one/main",
+            "redis.password_file: and a password in redis.url exclude",
+        ),
+        ("redis.sentinel_password_file", None, "redis.sentinel_username: needs redis.sentinel_password_file"),
+        (
+            "reports.queue.sms_up",
+            "Alicom-Queue-1-SmsReport",
+            "reports.queue.sms_up: is the same queue as sms_report",
+        ),
+        (
+            "reports.queue.sms_up",
+            "Alicom-Queue-2-SmsReport",
+            "reports.queue.sms_up: names a queue of reports",
+        ),
+        (
+            "reports.queue.sms_report",
+            "Alicom-Queue-2-SmsUp",
+            "reports.queue.sms_report: names a queue of replies",
+        ),
+        ("reports.queue.sms_report", "<queue>", "reports.queue.sms_report: must be the name of a queue"),
+        ("reports.queue.endpoint", "http://dybaseapi.aliyuncs.com", "reports.queue.endpoint: must be https"),
+        (
+            "reports.queue.endpoint",
+            "https://1.mns.cn-hangzhou.aliyuncs.com",
+            "reports.queue.endpoint: is the address",
+        ),
+        (
+            "reports.queue.queue_endpoint",
+            "https://dybaseapi.aliyuncs.com",
+            "reports.queue.queue_endpoint: is the a",
+        ),
+        ("reports.queue.queue_endpoint", "https://h/p", "reports.queue.queue_endpoint: must be https://host"),
+        ("reports.queue.route", "other", "reports.queue.route: names no route"),
+        ("service.countries", ["CN", "HK", "UK"], f"service.countries[2]: {ISO}: write GB"),
+        ("service.default_region", "UK", f"service.default_region: {ISO}: write GB"),
+        ("service.default_region", "cn", f"service.default_region: {ISO}: write CN"),
+        ("deny.countries", ["hk"], f"deny.countries[0]: {ISO}: write HK"),
+        (
+            "routes.0.templates.0.country",
+            ["CN", "HKG"],
+            f"routes[0].templates[0].country[1]: {ISO}: write HK",
+        ),
+    ],
+)
+def test_setting_that_means_nothing_is_one_mistake(raw: Raw, path: str, value: object, sentence: str) -> None:
+    table, _, name = path.rpartition(".")
+    if value is None:
+        del raw[table][name]
+    else:
+        put(raw, path, value)
+
+    (mistake,) = told(raw)
+
+    assert mistake.startswith(sentence)
+
+
+def test_exchanged_queues_are_one_mistake(raw: Raw) -> None:
+    queue = raw["reports"]["queue"]
+    queue["sms_report"], queue["sms_up"] = queue["sms_up"], queue["sms_report"]
+
+    assert told(raw) == ["reports.queue: has sms_report and sms_up exchanged"]
+
+
+@pytest.mark.parametrize("name", ["url", "sentinel_password_file", "sentinel_username"])
+def test_settings_of_sentinels_need_sentinels(raw: Raw, name: str) -> None:
+    if name == "url":
+        raw["redis"]["url"] = "redis://127.0.0.1"
+        assert told(raw) == [
+            "redis.sentinel_username: is for Sentinels, which redis.url does not name",
+            "redis.sentinel_password_file: is for Sentinels, which redis.url does not name",
+        ]
+        return
+    for other in {"sentinel_username", "sentinel_password_file"} - {name}:
+        del raw["redis"][other]
+
+    assert len(told(raw)) == (name == "sentinel_username")
+
+
+@pytest.mark.parametrize("name", ["云通信", "Acme Shop", "CHADTEL", "速通互联验证码", "Ünï-Code 3"])
+def test_real_sign_names_are_taken(raw: Raw, name: str) -> None:
+    raw["routes"][0]["sign_name"] = name
+
+    assert told(raw) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        *((text, "GB") for text in ("UK", "uk", "EN", "en", "GBR", "gb", " GB ", "+44", "England")),
+        *((text, "US") for text in ("USA", "usa", "us", "+1", "1", "America")),
+        *((text, "CN") for text in ("CHN", "China", "cn", "zh-CN", "+86", "86", "中国")),
+        ("EL", "GR"),
+        ("XX", ""),
+        ("Atlantis", ""),
+    ],
+)
+def test_country_is_told_by_its_code(raw: Raw, text: str, code: str) -> None:
+    raw["service"]["countries"] = ["CN", "HK", text]
+
+    what = f": write {code}" if code else ', like "CN"'
+    assert told(raw) == [f"service.countries[2]: {ISO}{what}"]
+
+
+def test_hints_name_countries_and_hide_none() -> None:
+    assert {hint(code) for code in COUNTRIES} == COUNTRIES
+    assert all(hint(code) == code for code in COUNTRIES)
+
+
+def test_every_country_that_is_taken_can_be_sent_to(raw: Raw) -> None:
+    """Where the form was right and the country unknown, no worker started."""
+    raw["service"]["countries"] = sorted(COUNTRIES)
+    raw["routes"][0]["templates"][0]["country"] = "*"
+    raw["deny"]["countries"] = []
+    settings, mistakes = examine_for_production(
+        None, {f"OTP_SERVICE__{name.upper()}": json.dumps(table) for name, table in raw.items()}
+    )
+
+    assert mistakes == []
+    assert len(settings.dialing()) == len(COUNTRIES)
+
+
+# ── the environment ──
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("OTP_SERVICE_SERVER_PORT", "OTP_SERVICE__SERVER__PORT"),
+        ("otp_service_server_port", "OTP_SERVICE__SERVER__PORT"),
+        ("OTP_SERVICE__SERVER_PORT", "OTP_SERVICE__SERVER__PORT"),
+        ("OTP_SERVICE_SERVER__PORT", "OTP_SERVICE__SERVER__PORT"),
+        ("OTP_SERVICE_REDIS_URL", "OTP_SERVICE__REDIS__URL"),
+        ("OTP_SERVICE_REDIS_URL_FILE", "OTP_SERVICE__REDIS__URL_FILE"),
+        ("OTP_SERVICE_REDIS_PASSWORD_FILE", "OTP_SERVICE__REDIS__PASSWORD_FILE"),
+        ("OTP_SERVICE_KEYS_TAG_KEY_FILE", "OTP_SERVICE__KEYS__TAG_KEY_FILE"),
+        ("OTP_SERVICE_KEYS_ROOTS_2026A", "OTP_SERVICE__KEYS__ROOTS__2026A"),
+        ("OTP_SERVICE_CLIENTS_WEB_SMS_PER_DAY", "OTP_SERVICE__CLIENTS__WEB__SMS_PER_DAY"),
+        ("OTP_SERVICE_REDIS_URI", "OTP_SERVICE__REDIS__URL"),
+        ("OTP_SERVICE_LOGLEVEL", "OTP_SERVICE__LOG__LEVEL"),
+        ("OTP_SERVICE__HOME", "OTP_SERVICE__TABLE__SETTING"),
+    ],
+)
+def test_unknown_variable_is_a_mistake_with_the_right_spelling(raw: Raw, name: str, meant: str) -> None:
+    environ = {f"OTP_SERVICE__{table.upper()}": json.dumps(content) for table, content in raw.items()}
+
+    _, mistakes = examine_for_production(None, {**environ, name: SENTINEL})
+
+    assert [str(mistake) for mistake in mistakes] == [f"environment {name}: is no setting: write {meant}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTP_SERVICE_CONFIG", "/etc/otp_service/config.toml"),
+        ("OTP_SERVICE_SERVICE_HOST", "10.0.0.1"),
+        ("OTP_SERVICE_SERVICE_PORT", "8080"),
+        ("OTP_SERVICE_SERVICE_PORT_HTTP", "8080"),
+        ("OTP_SERVICE_PORT", "tcp://10.0.0.1:8080"),
+        ("OTP_SERVICE_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("OTP_SERVICE_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("OTP_SERVICE_REDIS_SERVICE_HOST", "10.0.0.1"),
+        ("OTP_SERVICE_REDIS_PORT", "tcp://10.0.0.1:6379"),
+    ],
+)
+def test_variables_that_kubernetes_sets_are_left_alone(raw: Raw, name: str, value: str) -> None:
+    environ = {f"OTP_SERVICE__{table.upper()}": json.dumps(content) for table, content in raw.items()}
+
+    assert examine_for_production(None, {**environ, name: value})[1] == []
+
+
+def test_every_setting_is_found_by_its_name_with_single_underscores(raw: Raw) -> None:
+    environ = {f"OTP_SERVICE__{table.upper()}": json.dumps(content) for table, content in raw.items()}
+    for path in paths(Settings):
+        name = "_".join(path).upper().replace(ANY_NAME.upper(), "WEB")
+        right = "__".join(path).upper().replace(ANY_NAME.upper(), "WEB")
+
+        _, mistakes = examine_for_production(None, {**environ, f"OTP_SERVICE_{name}": "x"})
+
+        assert [m.what for m in mistakes] == [f"is no setting: write OTP_SERVICE__{right}"], path
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda raw: raw["service"].update(isuer="x"), "service.isuer: is not a setting: is issuer meant?"),
+        (
+            lambda raw: raw["clients"]["web"].update(orgins=[]),
+            "clients.web.orgins: is not a setting: is origins meant?",
+        ),
+        (
+            lambda raw: raw["routes"][0].update(signname="x"),
+            "routes[0].signname: is not a setting: is sign_name meant?",
+        ),
+        (
+            lambda raw: raw["routes"][0]["templates"][0].update(code="x"),
+            "routes[0].templates[0].code: is not a setting",
+        ),
+        (lambda raw: raw.update(redsi={}), "environment OTP_SERVICE__REDSI: is no setting"),
+        (lambda raw: raw["log"].update(zzz=1), "log.zzz: is not a setting"),
+    ],
+)
+def test_unknown_setting_is_told_with_the_one_that_is_near(
+    raw: Raw, change: Callable[[Raw], object], sentence: str
+) -> None:
+    change(raw)
+
+    (mistake,) = told(raw)
+    assert mistake.startswith(sentence)
+
+
+def test_sandbox_account_tells_the_form(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_account(None, templates={"x": "y"}, report_url="x", queue_prefix="_", inbox_size=0)
+
+    assert sorted(str(caught.value).splitlines()) == [
+        "inbox_size: must be at least 1",
+        "queue_prefix: must be 1 to 200 of A-Z a-z 0-9 -",
+        "report_url: must be http://… or https://…",
+        "templates.x.…: must be SMS_ and digits, like SMS_154950909",
+    ]
+
+
+def test_default_settings_have_one_mistake_for_each_thing_that_is_missing() -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_mapping({})
+
+    assert sorted(str(caught.value).splitlines()) == [
+        "clients: needs at least one client",
+        "keys.active_kid: is required",
+        "keys.roots: needs at least one root secret",
+        "keys.tag_key: is required",
+        "purposes: needs at least one purpose",
+        "routes: needs at least one route",
+    ]
+
+
+# ── numbers that SendSms cannot reach ──
+
+WEBHOOK = {"name": "own", "provider": "webhook", "url": "https://sms.example.com/otp", "secret": WHSEC}
+
+
+@pytest.mark.parametrize(
+    ("countries", "templates", "more", "named"),
+    [
+        (["CN", "HK"], "*", [], None),
+        (["CN", "US", "CA", "JM", "HK"], "*", [], "CA, JM, US"),
+        (["CN", "US"], ["CN"], [{**WEBHOOK}], None),
+        (["CN", "US"], "*", [{**WEBHOOK}], None),
+        (["CN", "US", "CA"], "*", [{**WEBHOOK, "templates": [{"country": "US"}]}], "CA"),
+        (["CN", "US"], "international", [], "US"),
+    ],
+    ids=["none", "of +1", "not served", "another provider", "another provider for one", "international"],
+)
+def test_countries_that_send_sms_cannot_reach_are_told(
+    raw: Raw, countries: list[str], templates: object, more: list[Raw], named: str | None
+) -> None:
+    raw["service"]["countries"] = countries
+    raw["deny"]["countries"] = []
+    raw["clients"]["web"]["routes"] = []
+    raw["routes"][0]["templates"][0]["country"] = templates
+    raw["routes"] += more
+    environ = {f"OTP_SERVICE__{name.upper()}": json.dumps(table) for name, table in raw.items()}
+    settings, _ = examine_for_production(None, environ)
+
+    warnings = [warning for warning in advice(None, environ, settings) if warning.where == "routes[0]"]
+
+    if named is None:
+        assert warnings == []
+    else:
+        (warning,) = warnings
+        assert warning.what.startswith(f"cannot send to most numbers of {named}: ")
