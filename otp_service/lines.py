@@ -3,17 +3,18 @@
 A full disk or a pipe that nobody reads must cost lines and never a call, and a fork must neither repeat nor
 lose lines. logging's QueueHandler and QueueListener guarantee neither: their thread and their queue do not
 survive a fork, and they wait at the end for as long as the pipe is full.
+
+The thread is a real one under gevent too. A greenlet that writes would hold up all others, and gevent's pool
+of threads loses results when the process forks while one of its tasks runs: both processes may then hang.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+from importlib import import_module
+from typing import Any
 
 from otp_service import forks
 
@@ -32,20 +33,25 @@ MAX_WAITING = 100_000
 class LineWriter:
     """Takes lines from any thread and never makes one wait; lines that cannot be written are dropped.
 
-    *dropped* is called for each of them.
+    *dropped* is called with the number of lines that were, by whoever writes the next line or drains.
     """
 
-    def __init__(self, file: int = STANDARD_OUTPUT, dropped: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, file: int = STANDARD_OUTPUT, dropped: Callable[[int], None] = lambda _: None) -> None:
         self._file = file
         self._dropped = dropped
-        self._write = _unblocking_write()
+        self._queue_class = _native("queue", "SimpleQueue")
+        self._new_lock = _native("threading", "Lock")
+        self._sleep = _native("time", "sleep")
+        self._start_thread = _native("_thread", "start_new_thread")
         self._start()
         forks.call_in_child(self._start)
 
     def write(self, line: bytes) -> int:
         """Take *line*."""
+        if self._lost:
+            self._tell_lost()
         if self._waiting.qsize() >= MAX_WAITING:
-            self._dropped()
+            self._dropped(1)
         else:
             self._waiting.put(line)
         return len(line)
@@ -55,55 +61,55 @@ class LineWriter:
 
     def drain(self) -> None:
         """Wait until all lines taken so far are written, at most `DRAIN_SECONDS`."""
-        written = threading.Event()
+        written = self._new_lock()
+        written.acquire()
         self._waiting.put(written)
-        written.wait(DRAIN_SECONDS)
+        written.acquire(timeout=DRAIN_SECONDS)
+        self._tell_lost()
 
     def close(self) -> None:
         """End the thread after the lines taken so far; what is written later is lost."""
+        self.drain()
         self._waiting.put(None)
-        self._thread.join(DRAIN_SECONDS)
 
     def _start(self) -> None:
         """Begin with nothing, in a child too: the lines that wait during a fork are the parent's to write."""
-        self._waiting: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, args=(self._waiting,), name="lines", daemon=True)
-        self._thread.start()
+        self._waiting = self._queue_class()
+        self._lost = 0
+        self._losing = self._new_lock()
+        self._start_thread(self._run, (self._waiting,))
 
-    def _run(self, waiting: SimpleQueue[bytes | threading.Event | None]) -> None:
-        while True:
+    def _run(self, waiting: Any) -> None:
+        """Write lines until a None comes; a lock is released once all before it is written."""
+        is_open = True
+        while is_open:
             taken = [waiting.get()]
-            time.sleep(BATCH_SECONDS)
-            if waiting is not self._waiting:
-                continue  # in a child, where gevent lets the parent's greenlets go on, for ever
-            with suppress(Empty):
-                while True:
-                    taken.append(waiting.get_nowait())
+            self._sleep(BATCH_SECONDS)
+            taken += [waiting.get() for _ in range(waiting.qsize())]
             self._write_lines([item for item in taken if isinstance(item, bytes)])
             for item in taken:
-                if isinstance(item, threading.Event):
-                    item.set()
-            if None in taken:
-                return
+                if item is None:
+                    is_open = False
+                elif not isinstance(item, bytes):
+                    item.release()
 
     def _write_lines(self, lines: list[bytes]) -> None:
         rest = b"".join(lines)
         try:
             while rest:
-                rest = rest[self._write(self._file, rest) :]
+                rest = rest[os.write(self._file, rest) :]
         except OSError:  # a full disk, or a pipe that was closed
-            for _ in range(rest.count(b"\n")):
-                self._dropped()
+            with self._losing:
+                self._lost += rest.count(b"\n")
+
+    def _tell_lost(self) -> None:
+        with self._losing:
+            lost, self._lost = self._lost, 0
+        if lost:
+            self._dropped(lost)
 
 
-def _unblocking_write() -> Callable[[int, bytes], int]:
-    """Return what writes and holds up this thread only.
-
-    Where gevent makes threads greenlets, a write that blocks would hold up all of them.
-    """
+def _native(module: str, name: str) -> Any:
+    """Return what *name* of *module* is, or was before gevent replaced it."""
     monkey = sys.modules.get("gevent.monkey")
-    if monkey and monkey.is_module_patched("threading"):
-        from gevent.os import tp_write  # noqa: PLC0415 - only where gevent is in use
-
-        return tp_write
-    return os.write
+    return monkey.get_original(module, name) if monkey else getattr(import_module(module), name)

@@ -140,7 +140,13 @@ class Master:
         self._last_age, self._is_replacing = arbiter.worker_age, True
 
     def pre_fork(self, arbiter: Arbiter, worker: Worker) -> None:
-        """Choose the metrics files of a new worker."""
+        """Choose the metrics files of a new worker.
+
+        A reload that is under way ends first: it looks up names in gevent's pool of threads, and a fork
+        during that may leave both processes hanging.
+        """
+        if self._reloading:
+            self._reloading.join()
         if self.shared_metrics:
             taken = {getattr(other, "metrics_slot", 0) for other in arbiter.WORKERS.values()}
             worker.metrics_slot = self.shared_metrics.free_slot(taken)
