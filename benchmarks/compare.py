@@ -1,6 +1,7 @@
 """The service beside an older revision of it, in one run: `compare.py REVISION`.
 
-The older one is installed in a virtual environment of its own. Each service has its own Redis and its own
+Both are installed in virtual environments of their own, as users install them: libraries for development
+would cost time and memory when they happen to be there. Each service has its own Redis and its own
 provider, and they take turns, so that a noisy machine slows both alike. The floor is that of `throughput.py`.
 """
 
@@ -72,8 +73,11 @@ class Side:
         return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
 
     def store_bytes(self) -> int:
-        with self.redis.client() as client:
-            return int(client.info("memory")["used_memory"])
+        """Return what the keys of phones and verifications take, without those of addresses and guard."""
+        with self.redis.client() as client, client.pipeline(transaction=False) as pipeline:
+            for key in client.scan_iter("otp:{*", count=10_000):
+                pipeline.memory_usage(key)
+            return sum(pipeline.execute())
 
 
 def main() -> None:
@@ -81,7 +85,10 @@ def main() -> None:
         raise SystemExit('Say which revision: make bench-compare REV=v1.0 (or ARGS="v1.0")')
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otp-compare-")))
-        pythons = {"old": installed(sys.argv[1], directory / "old"), "new": sys.executable}
+        pythons = {
+            "old": installed(checked_out(sys.argv[1], directory / "source"), directory / "old"),
+            "new": installed(ROOT, directory / "new"),
+        }
         starts = _starts(pythons)
         sides = {name: stack.enter_context(side(name, python, directory)) for name, python in pythons.items()}
         new = sides["new"]
@@ -90,11 +97,16 @@ def main() -> None:
         _report(sides, starts, *_measure(sides, lambda count: prepare.floor(floor_url, count), floor_url))
 
 
-def installed(revision: str, directory: Path) -> str:
-    """Return a Python in which *revision* of this repository is installed, and what it needs."""
-    source, environment = directory / "source", directory / "venv"
-    run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(source)])
-    run(["git", "-C", str(source), "checkout", "--quiet", revision])
+def checked_out(revision: str, directory: Path) -> Path:
+    """Return *directory* with the sources of *revision*."""
+    run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(directory)])
+    run(["git", "-C", str(directory), "checkout", "--quiet", revision])
+    return directory
+
+
+def installed(source: Path, directory: Path) -> str:
+    """Return a Python in which the sources in *source* are installed, compiled, and what they need."""
+    environment = directory / "venv"
     run([sys.executable, "-m", "venv", str(environment)])
     python = str(environment / "bin" / "python")
     run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(source)])

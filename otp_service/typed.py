@@ -33,18 +33,29 @@ def fold(text: str) -> str:
 
     White space of every kind is a space, and every dash a hyphen. The caller bounds the length.
     """
+    if _is_plain(text):
+        return text
     return "".join(map(_folded, unicodedata.normalize("NFKC", text)))
 
 
 def fold_code(text: str) -> str:
     """Return the symbols of a code: folded, in upper case, without spaces, punctuation and marks."""
     folded = fold(text).translate(_UPPER_CASE)
+    if folded.isascii() and folded.isalnum():
+        return folded
     return "".join(one for one in folded if unicodedata.category(one)[0] not in _SEPARATING and one != _MINUS)
 
 
 def fold_id(text: str) -> str:
     """Return an id without white space and invisible characters. Every other character is significant."""
+    if _is_plain(text) and " " not in text:
+        return text
     return "".join(c for c in text if not (c.isspace() or _is_invisible(c)))
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether *text* is printable ASCII, which is most of what comes and is folded already."""
+    return text.isascii() and text.isprintable()
 
 
 def _folded(character: str) -> str:
