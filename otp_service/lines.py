@@ -11,6 +11,7 @@ of threads loses results when the process forks while one of its tasks runs: bot
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -77,7 +78,10 @@ class LineWriter:
         self._waiting = self._queue_class()
         self._lost = 0
         self._losing = self._new_lock()
+        # Signals are for the main thread, which also decides which of them are held back.
+        held_back = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self._start_thread(self._run, (self._waiting,))
+        signal.pthread_sigmask(signal.SIG_SETMASK, held_back)
 
     def _run(self, waiting: Any) -> None:
         """Write lines until a None comes; a lock is released once all before it is written."""

@@ -149,7 +149,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pydantic_core": ("settings/",),  # the errors of pydantic
     "pydantic_settings": ("settings/",),
     "click": ("cli.py", "commands/"),
-    "gevent": ("cli.py", "commands/", "gunicorn_conf.py", "lines.py", "sms/http.py"),
+    "gevent": ("cli.py", "commands/", "gunicorn_conf.py", "sms/http.py"),
     "gunicorn": ("commands/",),
     "prometheus_client": ("metrics.py",),
     "standardwebhooks": ("sms/webhook/",),
