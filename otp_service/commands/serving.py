@@ -7,6 +7,7 @@ they are sound, new workers take over and the old ones finish their calls; if no
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import signal
 import socket
@@ -53,6 +54,8 @@ BODY_SECONDS = 5.0
 
 SAMPLE_SECONDS = 1.0
 """How old the gauges on the page of metrics may be."""
+
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 IDLE_AT_STOP_SECONDS = 1.5
 """How long a worker that stops still takes calls on connections that are idle."""
@@ -112,6 +115,7 @@ class Master:
         """Take SIGHUP over from gunicorn, which would replace its workers unasked; called once it listens."""
         self._arbiter = arbiter
         signal.signal(signal.SIGHUP, self._on_hangup)
+        os.register_at_fork(after_in_parent=_take_signals)
         address = arbiter.cfg.address[0]  # flags of gunicorn's command line go before the configuration
         host, port = address if isinstance(address, tuple) else (address, None)
         facts = {"host": host, "port": port, "workers": arbiter.num_workers}
@@ -140,13 +144,16 @@ class Master:
         self._last_age, self._is_replacing = arbiter.worker_age, True
 
     def pre_fork(self, arbiter: Arbiter, worker: Worker) -> None:
-        """Choose the metrics files of a new worker.
+        """Choose the metrics files of a new worker, and hold signals back until it can handle them.
+
+        A signal that reached it before would be taken by the handlers that it inherits, and be lost.
 
         A reload that is under way ends first: it looks up names in gevent's pool of threads, and a fork
         during that may leave both processes hanging.
         """
         if self._reloading:
             self._reloading.join()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})
         if self.shared_metrics:
             taken = {getattr(other, "metrics_slot", 0) for other in arbiter.WORKERS.values()}
             worker.metrics_slot = self.shared_metrics.free_slot(taken)
@@ -170,8 +177,7 @@ class Master:
     # ── in a worker ──
 
     def post_fork(self, _: Arbiter, worker: Worker) -> None:
-        """Hold SIGHUP back: it is for the master, and would end a worker."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        """Prepare the service of a new worker."""
         worker.calls_at_once = self.settings.server.threads
         create_apps_by(self._create_app)
         if self.shared_metrics:
@@ -287,6 +293,11 @@ class Worker(GeventWorker):
         self._clients: dict[object, socket.socket] = {}
         self._idle: set[object] = set()
 
+    def init_signals(self) -> None:
+        """Take signals from now on, but for SIGHUP: it is for the master, and would end a worker."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
     def load_wsgi(self) -> None:
         """Load the application, and bound the calls in it."""
         super().load_wsgi()
@@ -324,6 +335,11 @@ class Worker(GeventWorker):
                 with suppress(OSError):  # what has come already is still read and answered
                     self._clients[greenlet].shutdown(socket.SHUT_RD)
             gevent.sleep(0.1)
+
+
+def _take_signals() -> None:
+    """Let the master go on with what `Master.pre_fork` held back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, *STOP_SIGNALS})
 
 
 class ServerLog(Logger):

@@ -155,3 +155,15 @@ def test_stop_takes_no_more_connections_while_it_finishes(redis_server: Server, 
 
         assert eventually(is_refused, 5)
         assert asked.result(BOUND).status == 201
+
+
+def test_a_stop_while_workers_start_reaches_each_of_them(redis_server: Server, tmp_path: Path) -> None:
+    for attempt in range(4):
+        directory = tmp_path / str(attempt)
+        directory.mkdir()
+        change = lambda text: text.replace("workers = 2", "workers = 6")  # noqa: E731
+        with running_service(redis_server, directory, change=change, page="/healthz") as service:
+            began = time.monotonic()
+            service.process.terminate()  # one worker answers; others start
+            assert service.process.wait(BOUND) == 0
+            assert time.monotonic() - began < 5
