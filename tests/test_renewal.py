@@ -4,8 +4,8 @@ import pytest
 from test_app import settings
 
 from otp_service.settings import Settings, renewed, waiting
-from otp_service.settings.crosscheck import content_mistakes
 from otp_service.settings.tables import MetricsTable, ServerTable, ServiceTable
+from otp_service.settings.validation import content_mistakes
 
 
 def where(running: Settings, fresh: Settings) -> list[str]:

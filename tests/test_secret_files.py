@@ -22,7 +22,7 @@ from stories import Quiet
 from otp_service.cli import main
 from otp_service.clients import key_digest
 from otp_service.settings import Settings, SettingsError, advice, from_mapping, load
-from otp_service.settings.file_modes import exposure
+from otp_service.settings.advice import exposure
 from otp_service.store.client import from_url
 from otp_service.store.rights import server_rules
 from otp_service.store.store import RedisStore

@@ -21,8 +21,7 @@ from otp_service.phone import Phone
 from otp_service.proofs import ProofSigner
 from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, production_mistakes
 from otp_service.settings.clients import ORIGIN_FORM
-from otp_service.settings.crosscheck import REDIS_SCHEMES
-from otp_service.settings.production import EXAMPLE_SECRET_KEY
+from otp_service.settings.validation import EXAMPLE_SECRET_KEY, REDIS_SCHEMES
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config.example.toml"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from otp_service.settings.advice import advice
-from otp_service.settings.fitness import examine_for_production
-from otp_service.settings.load import examine, from_mapping, load
-from otp_service.settings.mistakes import Mistake, SettingsError, independent
-from otp_service.settings.production import production_mistakes
-from otp_service.settings.renewal import renewed, waiting
+from otp_service.settings.issues import Mistake, SettingsError, independent
+from otp_service.settings.loader import examine, examine_for_production, from_mapping, load
 from otp_service.settings.settings import Settings
+from otp_service.settings.validation import production_mistakes, renewed, waiting
 
 __all__ = [
     "Mistake",

@@ -1,4 +1,4 @@
-"""`[address_limits]`, `[guard]` and `[wrong_codes]`: what makes a requester suspicious. Touches nothing."""
+"""`[address_limits]`, `[guard]` and `[wrong_codes]`: what makes a requester suspicious."""
 
 from __future__ import annotations
 

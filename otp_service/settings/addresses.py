@@ -1,4 +1,4 @@
-"""Addresses of others, as settings give them: https, or plain http to this machine. Touches nothing."""
+"""Addresses of others, as settings give them: https, or plain http to this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`[clients.<id>.limits]`: what one client's calls may do to a phone, where that is less. Touches nothing."""
+"""`[clients.<id>.limits]`: what one client's calls may do to a phone, where that is less."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from otp_service.limits import PhoneLimits
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 from otp_service.settings.tables import Count, Table
 
 Cooldown = Annotated[tuple[Annotated[int, Field(ge=60, le=86_400)], ...], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""`[purposes.<name>]` and `[clients.<id>]`: who may ask for what. Touches nothing."""
+"""`[purposes.<name>]` and `[clients.<id>]`: who may ask for what."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otp_service.limits import PhoneLimits
 from otp_service.proofs import ProofKeys
 from otp_service.settings.addresses import webhook_fault
 from otp_service.settings.client_limits import ClientLimitsTable
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 from otp_service.settings.secret_text import faults, plain
 from otp_service.settings.tables import Count, Phrase, Table, matching
 

@@ -1,4 +1,4 @@
-"""Countries as settings name them, and what people write instead. Touches nothing."""
+"""Countries as settings name them, and what people write instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from otp_service.phone import COUNTRIES
-from otp_service.settings.mistakes import mistaken
+from otp_service.settings.issues import mistaken
 
 _MEANT = {
     "GB": ("UK", "EN", "ENG", "GBR", "ENGLAND", "BRITAIN", "GREAT BRITAIN", "UNITED KINGDOM", "44"),

@@ -1,4 +1,4 @@
-"""`[keys]`: the root secrets by key id, which of them is active, and the tag key. Touches nothing."""
+"""`[keys]`: the root secrets by key id, which of them is active, and the tag key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import SecretStr
 
 from otp_service.keyring import Keyring
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 from otp_service.settings.secret_text import decoded, faults
 from otp_service.settings.tables import Secret, Table
 

@@ -1,4 +1,4 @@
-"""`[deny]` and `[allow]`: phones and addresses that are shut out or let in. Touches nothing."""
+"""`[deny]` and `[allow]`: phones and addresses that are shut out or let in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 from otp_service.lists import Entries
 from otp_service.settings.countries import Country
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 from otp_service.settings.tables import Table, matching
 
 Prefix = Annotated[

@@ -1,4 +1,4 @@
-"""`[reports]`: what becomes of SMS, pushed to us or pulled from queues. Touches nothing."""
+"""`[reports]`: what becomes of SMS, pushed to us or pulled from queues."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import SecretStr
 
 from otp_service.settings.addresses import endpoint_fault
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 from otp_service.settings.tables import Secret, Table
 from otp_service.settings.webhooks import webhook_mistakes
 

@@ -1,4 +1,4 @@
-"""`[risk]`: the challenge that suspicious requesters must solve. Touches nothing."""
+"""`[risk]`: the challenge that suspicious requesters must solve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`[[routes]]`: the configured ways to send: provider, account, sign name and templates. Touches nothing."""
+"""`[[routes]]`: the configured ways to send: provider, account, sign name and templates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr
 from otp_service.aliyun import endpoints
 from otp_service.messages import ANY, MAINLAND, Template
 from otp_service.settings.addresses import endpoint_fault
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 from otp_service.settings.secret_text import is_placeholder, is_quoted
 from otp_service.settings.tables import Secret, Table
 from otp_service.settings.templates import TemplateTable

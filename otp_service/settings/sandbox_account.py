@@ -1,8 +1,7 @@
-"""The sandbox's account as a file describes it: keys, sign names, templates, reports. Touches files."""
+"""The sandbox's account as a file describes it: keys, sign names, templates, reports."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 
-from otp_service.settings.mistakes import Mistake, SettingsError, from_validation
+from otp_service.settings.issues import SettingsError, issues_of
+from otp_service.settings.loader import read_toml
 from otp_service.settings.tables import Name, Table, matching
-from otp_service.settings.text_files import UnreadableFile, read_text
 
 Url = Annotated[str, matching(r"https?://\S+", "must be http://… or https://…")]
 TemplateCode = Annotated[str, matching(r"SMS_[0-9]+", "must be SMS_ and digits, like SMS_154950909")]
@@ -60,19 +59,10 @@ def load_account(path: Path | None, **given: object) -> SandboxTable:
     Raises:
         SettingsError: with every mistake, and without any value.
     """
-    raw = {} if path is None else _read(path)
+    raw = {} if path is None else read_toml(path)
     raw.update((name, value) for name, value in given.items() if value is not None)
     try:
         return SandboxTable.model_validate(raw)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-    raise SettingsError(list(from_validation(found)))
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(read_text(path))
-    except UnreadableFile as error:
-        raise SettingsError([Mistake(path.name, error.reason)]) from None
-    except tomllib.TOMLDecodeError:
-        raise SettingsError([Mistake(path.name, "is not TOML")]) from None
+        found = issues_of(error, SandboxTable)
+    raise SettingsError([issue for _, issue in found])

@@ -1,4 +1,4 @@
-"""Secrets as a configuration spells them: long enough, random, no example. Touches nothing."""
+"""Secrets as a configuration spells them: long enough, random, no example."""
 
 from __future__ import annotations
 

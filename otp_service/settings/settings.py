@@ -1,4 +1,4 @@
-"""The settings: all tables together, and the values of the spine that are made of them. Touches nothing."""
+"""The settings: all tables together, and the values of the spine that are made of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spelling: which settings there are, and which of them somebody may have meant. Touches nothing."""
+"""Spelling: which settings there are, and which of them somebody may have meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the configuration that stand alone: their settings, defaults and ranges. Touches nothing.
+"""The tables of the configuration that stand alone: their settings, defaults and ranges.
 
 A missing or wrong value never stops the reading of the others: every setting has a default, and what is
 required is asked for afterwards, so that all mistakes are told together.
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from otp_service.limits import MAX_STREAK
 from otp_service.settings.countries import Country
-from otp_service.settings.mistakes import mistaken
+from otp_service.settings.issues import mistaken
 from otp_service.settings.secret_text import text_fault
 
 EMBEDDED = "embedded://"

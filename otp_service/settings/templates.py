@@ -1,4 +1,4 @@
-"""`[[routes.templates]]`: which text goes to whom. Touches nothing."""
+"""`[[routes.templates]]`: which text goes to whom."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otp_service.aliyun.pnvs import MINUTES
 from otp_service.aliyun.templates import BadParam, ParamRule, check_params
 from otp_service.messages import ANY, INTERNATIONAL, MAINLAND, Template
 from otp_service.settings.countries import country
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 from otp_service.settings.tables import Name, Table
 
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -1,4 +1,4 @@
-"""`[[test_phones]]`: phones of reviewers and monitors, which get a fixed code and no SMS. Touches nothing."""
+"""`[[test_phones]]`: phones of reviewers and monitors, which get a fixed code and no SMS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otp_service.codes import CodeType
 from otp_service.errors import DestinationBlocked, InvalidCode, InvalidPhone
 from otp_service.phone import PhoneRules
 from otp_service.policy import TestPhone
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 from otp_service.settings.tables import Table
 
 MAX_DAYS = 90

@@ -1,4 +1,4 @@
-"""A webhook in settings: its address, and its secret as Standard Webhooks spells it. Touches nothing."""
+"""A webhook in settings: its address, and its secret as Standard Webhooks spells it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pydantic import SecretStr
 
 from otp_service.settings.addresses import webhook_fault
-from otp_service.settings.mistakes import Mistake
+from otp_service.settings.issues import Mistake
 
 PREFIX = "whsec_"
 MIN_BYTES, MAX_BYTES = 24, 64

@@ -673,7 +673,7 @@ MUTANTS = (
     mutant(
         "R30",
         "one secret for everything",
-        "settings/crosscheck.py",
+        "settings/validation.py",
         "    yield from _shared_secrets(settings)\n",
         "",
         "tests/test_settings.py",
@@ -681,7 +681,7 @@ MUTANTS = (
     mutant(
         "R30",
         "the secrets of the example",
-        "settings/crosscheck.py",
+        "settings/validation.py",
         "    yield from settings.keys.mistakes()\n",
         "",
         "tests/test_settings.py",
@@ -697,7 +697,7 @@ MUTANTS = (
     mutant(
         "R30",
         "whoever can log in may read the secrets",
-        "settings/file_modes.py",
+        "settings/advice.py",
         "if found.st_mode & stat.S_IROTH and all(",
         "if found.st_mode & stat.S_IWOTH and all(",
         "tests/test_secret_files.py",
@@ -1610,7 +1610,7 @@ MUTANTS += (
     mutant(
         "R54",
         "a reload takes limits for threads that are not there",
-        "settings/renewal.py",
+        "settings/validation.py",
         "return kept, list(content_mistakes(kept))",
         "return kept, list(content_mistakes(fresh))",
         "tests/test_renewal.py",

@@ -1,4 +1,4 @@
-"""The cross-check: what only several settings together can get wrong. Touches nothing."""
+"""Rules that need several settings: whether they agree, may serve real people, and need a restart."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from otp_service.clients import key_digest
 from otp_service.settings.addresses import webhook_fault
 from otp_service.settings.clients import ID, NAME, ClientTable
+from otp_service.settings.issues import Mistake
 from otp_service.settings.lists import network_fault
-from otp_service.settings.mistakes import Mistake
-from otp_service.settings.routes import WEBHOOK, RouteTable
-from otp_service.settings.secret_text import forms
+from otp_service.settings.routes import SANDBOX, WEBHOOK, RouteTable
+from otp_service.settings.secret_text import forms, is_example
 from otp_service.settings.settings import Settings
 from otp_service.settings.test_phones import CHINA
 
@@ -29,6 +29,14 @@ REDIS_SCHEMES = (
 
 
 SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
+
+EXAMPLE_SECRET_KEY = "sk_example-key-for-reading-only-never-for-use"  # noqa: S105 - everybody may know it
+"""The secret key whose digest stands in `config.example.toml`."""
+
+_EXAMPLE_DIGEST = key_digest(EXAMPLE_SECRET_KEY)
+
+FIXED = ("server", "metrics")
+"""Tables that need a restart: who listens where, with how many processes and threads."""
 
 
 def content_mistakes(settings: Settings) -> Iterator[Mistake]:
@@ -275,3 +283,78 @@ def _shared_secrets(settings: Settings) -> Iterator[Mistake]:
 
 def _repeated(values: Iterable[str]) -> bool:
     return any(count > 1 for count in Counter(values).values())
+
+
+def production_mistakes(settings: Settings) -> list[Mistake]:
+    """Return everything for which this configuration must not serve real people."""
+    return [
+        *_store(settings),
+        *_routes(settings),
+        *_budgets(settings),
+        *_hosted_pages(settings),
+        *_examples(settings),
+    ]
+
+
+def _store(settings: Settings) -> Iterator[Mistake]:
+    if settings.redis.embedded:
+        yield Mistake(
+            "redis.url", "is required in production: the embedded store forgets everything when it stops"
+        )
+
+
+def _routes(settings: Settings) -> Iterator[Mistake]:
+    for number, route in enumerate(settings.routes):
+        if route.provider == SANDBOX:
+            yield Mistake(
+                f"routes[{number}].provider", "is the sandbox, which sends no SMS and shows every code"
+            )
+
+
+def _budgets(settings: Settings) -> Iterator[Mistake]:
+    if settings.service.sms_per_day is None:
+        yield Mistake(
+            "service.sms_per_day", "is required in production: how many SMS the service may send in a day"
+        )
+    for name, client in settings.clients.items():
+        if client.sms_per_day is None:
+            yield Mistake(
+                f"clients.{name}.sms_per_day", "is required in production: how many SMS it may cause in a day"
+            )
+
+
+def _hosted_pages(settings: Settings) -> Iterator[Mistake]:
+    if not settings.service.public_url and any(client.return_urls for client in settings.clients.values()):
+        yield Mistake(
+            "service.public_url", "is required in production with return_urls: where hosted pages are"
+        )
+
+
+def _examples(settings: Settings) -> Iterator[Mistake]:
+    for where, secret in settings.secrets():
+        if is_example(secret):
+            yield Mistake(where, "is the secret of the example configuration, which everybody knows")
+    for number, route in enumerate(settings.routes):
+        for where, secret in route.secrets(f"routes[{number}]"):
+            if is_example(secret):
+                yield Mistake(where, "is the one of the example configuration")
+    for name, client in settings.clients.items():
+        if _EXAMPLE_DIGEST in client.secret_key_digests:
+            where = f"clients.{name}.secret_key_digests"
+            yield Mistake(where, "has the digest of the example configuration, whose key everybody knows")
+
+
+def renewed(running: Settings, fresh: Settings) -> tuple[Settings, list[Mistake]]:
+    """Return *fresh* but for what only a restart changes, and what is wrong with that."""
+    kept = fresh.model_copy(update={name: getattr(running, name) for name in FIXED})
+    return kept, list(content_mistakes(kept))
+
+
+def waiting(running: Settings, fresh: Settings) -> list[str]:
+    """Name the settings that differ and need a restart."""
+    return [
+        f"{table}.{name}"
+        for table in FIXED
+        for name, value in getattr(fresh, table)
+        if getattr(getattr(running, table), name) != value
+    ]

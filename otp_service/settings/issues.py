@@ -1,12 +1,15 @@
-"""Mistakes in the settings: where, and what in one sentence. Never a value. Touches nothing."""
+"""What is wrong with settings: where, and one sentence. Never a value."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from otp_service.settings.spelling import meant
 
 
 class Mistake(NamedTuple):
@@ -115,10 +118,20 @@ def mistaken(what: str) -> PydanticCustomError:
     return PydanticCustomError(TOLD, "{what}", {"what": what})
 
 
-def from_validation(errors: Iterable[ErrorDetails]) -> Iterator[Mistake]:
-    """Turn what pydantic found into mistakes."""
-    for error in errors:
-        yield Mistake(place(error["loc"]), _sentence(error["type"], error.get("ctx", {})))
+def issues_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[int | str, ...], Mistake]]:
+    """Return what is wrong with values for *model*, each mistake with its place. No value is shown."""
+    details = error.errors(include_url=False, include_input=False)
+    places = [detail["loc"] for detail in details]
+    found = []
+    for detail in details:
+        loc, kind = detail["loc"], detail["type"]
+        # A list is also too short without its wrong items, and a default cannot be made of a wrong value.
+        follows = any(other[: len(loc)] == loc != other for other in places)
+        if not follows and kind != "default_factory_not_called":
+            hint = meant(model, loc) if kind == "extra_forbidden" else ""
+            what = _sentence(kind, detail.get("ctx", {})) + (f": is {hint} meant?" if hint else "")
+            found.append((loc, Mistake(place(loc), what)))
+    return found
 
 
 def place(path: Sequence[str | int]) -> str:
@@ -132,7 +145,7 @@ def place(path: Sequence[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def _sentence(kind: str, facts: dict[str, object]) -> str:
+def _sentence(kind: str, facts: dict[str, Any]) -> str:
     if kind in _SENTENCES:
         return _SENTENCES[kind].format(**facts)
     return _KINDS.get(kind.partition("_")[0], "is not valid")

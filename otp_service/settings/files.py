@@ -1,0 +1,183 @@
+"""Files that settings come from: their encoding, and secrets in files of their own, named by `*_file`."""
+
+from __future__ import annotations
+
+import codecs
+import ssl
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from otp_service.settings.issues import FILE, Mistake, place
+from otp_service.settings.secret_text import text_fault
+
+_OTHER_ENCODINGS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins like that of UTF-16
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+
+_SECRETS = (
+    ("redis", "url"),
+    ("keys", "tag_key"),
+    ("keys", "roots", "*"),
+    ("reports", "secret"),
+    ("reports", "uplink_secret"),
+    ("clients", "*", "proof_keys"),
+    ("routes", "[]", "access_key_id"),
+    ("routes", "[]", "access_key_secret"),
+    ("routes", "[]", "security_token"),
+    ("routes", "[]", "second_access_key_id"),
+    ("routes", "[]", "second_access_key_secret"),
+    ("routes", "[]", "secret"),
+)
+"""The settings that may be in a file of their own; `*` is every key of a table, `[]` every item of a list."""
+
+_PUBLIC = {"access_key_id", "second_access_key_id"}
+"""Those of them that need not be kept secret."""
+
+_LISTS = {"proof_keys"}
+"""Those of them that are lists: one item a line."""
+
+_PASSWORD_FILES = ("password_file", "sentinel_password_file")
+_REDIS_FILES = (*_PASSWORD_FILES, "ca_file", "cert_file", "key_file")
+"""Read at each connection, so that their content can change without a restart."""
+
+Json = dict[str, Any]
+Where = tuple[str | int, ...]
+
+
+class UnreadableFile(Exception):
+    """A file cannot be used; *reason* completes the sentence "it …" and shows nothing of the file."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def read_text(path: Path) -> str:
+    """Return the text of the file at *path*, without the byte order mark that some editors put first.
+
+    Raises:
+        UnreadableFile: it cannot be opened, or is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError):  # a NUL in the path is a ValueError
+        raise UnreadableFile("cannot be read") from None
+    for mark, encoding in _OTHER_ENCODINGS:
+        if data.startswith(mark):
+            raise UnreadableFile(f"is not UTF-8 text but {encoding}: save it as UTF-8")
+    if b"\0" in data:
+        raise UnreadableFile("is not UTF-8 text but binary or UTF-16: save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise UnreadableFile("is not UTF-8 text: save it as UTF-8") from None
+
+
+def read_secret_files(raw: Json) -> Iterator[Mistake]:
+    """Replace every `x_file` of *raw* by `x`, its content; report the files that cannot be used."""
+    for where, table, name in [secret for secret in _secrets(raw) if secret[2] + FILE in secret[1]]:
+        file = table.pop(name + FILE)
+        at = place((*where, name + FILE))
+        if name in table:
+            yield Mistake(at, "is given beside the secret itself")
+        elif not isinstance(file, str):
+            yield Mistake(at, "must be the path of a file")
+        else:
+            try:
+                table[name] = _read_secret(file, is_list=name in _LISTS)
+            except UnreadableFile as error:
+                yield Mistake(at, error.reason)
+
+
+def unusable_redis_files(raw: Json) -> Iterator[Mistake]:
+    """Report the files that Redis cannot be connected with. They are read again at every connection."""
+    for name in _REDIS_FILES:
+        for _, redis, _ in _settings(raw, ("redis", name)):
+            if isinstance(redis.get(name), str):
+                try:
+                    _check_redis_file(name, redis)
+                except UnreadableFile as error:
+                    yield Mistake(f"redis.{name}", error.reason)
+
+
+def secret_files(raw: Json) -> Iterator[tuple[str, Path]]:
+    """List every file with a secret that *raw* names, with the setting that names it."""
+    named = [(where, table, name + FILE) for where, table, name in _secrets(raw) if name not in _PUBLIC]
+    for name in (*_PASSWORD_FILES, "key_file"):
+        named += _settings(raw, ("redis", name))
+    for where, table, name in named:
+        if isinstance(table.get(name), str):
+            yield place((*where, name)), Path(table[name])
+
+
+def holds_secrets(raw: Json) -> bool:
+    """Tell whether *raw* itself contains a secret. An address of Redis without a password is none."""
+    secrets = [(where, table.get(name)) for where, table, name in _secrets(raw) if name not in _PUBLIC]
+    codes = [table.get("code") for _, table, _ in _settings(raw, ("test_phones", "[]", "code"))]
+    return any(codes) or any(
+        bool(secret) and (where != ("redis",) or "@" in str(secret)) for where, secret in secrets
+    )
+
+
+def _secrets(raw: Json) -> Iterator[tuple[Where, Json, str]]:
+    for path in _SECRETS:
+        yield from _settings(raw, path)
+
+
+def _settings(raw: Any, path: Sequence[str], where: Where = ()) -> Iterator[tuple[Where, Json, str]]:
+    """List the settings at *path*: where their table is, the table, and the name, given or not.
+
+    What is no table, or no list, is reported by the validation.
+    """
+    step, *rest = path
+    if not rest and isinstance(raw, dict):
+        names = dict.fromkeys(key.removesuffix(FILE) for key in raw) if step == "*" else [step]
+        yield from ((where, raw, name) for name in names)
+    elif isinstance(raw, dict):
+        for key in raw if step == "*" else raw.keys() & {step}:
+            yield from _settings(raw[key], rest, (*where, key))
+    elif isinstance(raw, list) and step == "[]":
+        for number, item in enumerate(raw):
+            yield from _settings(item, rest, (*where, number))
+
+
+def _read_secret(file: str, *, is_list: bool) -> str | list[str]:
+    text = _told(file).strip()
+    items = text.split() if is_list else [text]
+    if fault := next(filter(None, map(text_fault, items)), ""):
+        raise UnreadableFile(f"names a file whose text {fault}")
+    if not text:
+        raise UnreadableFile("names an empty file")
+    return items if is_list else text
+
+
+def _told(file: str) -> str:
+    try:
+        return read_text(Path(file))
+    except UnreadableFile as error:
+        raise UnreadableFile(f"names a file that {error.reason}") from None
+
+
+def _check_redis_file(name: str, redis: Json) -> None:
+    file, cert = redis[name], redis.get("cert_file")
+    if name in _PASSWORD_FILES:
+        if fault := text_fault(_told(file).strip(), may_have_spaces=True):
+            raise UnreadableFile(f"names a file whose text {fault}")
+        return
+    try:
+        Path(file).read_bytes()
+    except (OSError, ValueError):
+        raise UnreadableFile("names a file that cannot be read") from None
+    context = ssl.create_default_context()
+    try:
+        if name == "ca_file":
+            context.load_verify_locations(file)
+        elif name == "key_file" and isinstance(cert, str):
+            context.load_cert_chain(cert, file, password="")  # or it would ask the terminal
+    except (ssl.SSLError, OSError, ValueError):
+        what = "certificates in PEM" if name == "ca_file" else "the key, in PEM, of redis.cert_file"
+        raise UnreadableFile(f"names a file without {what}") from None
