@@ -62,7 +62,7 @@ from otp_service.proofs import SMS, TEST, ProofKeys, ProofSigner
 from otp_service.reports import Reports
 from otp_service.requester import network
 from otp_service.risk.proof_of_work import ProofOfWork
-from otp_service.settings.abuse import AddressLimitsTable
+from otp_service.settings.risk import AddressLimitsTable
 from otp_service.sms.webhook.provider import message_id
 from otp_service.store import keys
 from otp_service.store.ledger import RedisLedger

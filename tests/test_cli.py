@@ -26,7 +26,7 @@ from sms.doubles import eventually
 from otp_service.cli import main
 from otp_service.clients import key_digest
 from otp_service.settings import load, production_mistakes
-from otp_service.settings.validation import REDIS_SCHEMES
+from otp_service.settings.tables import REDIS_SCHEMES
 
 ROOT = Path(__file__).parents[1]
 PHONE = "+8613800138000"

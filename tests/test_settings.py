@@ -21,7 +21,8 @@ from otp_service.phone import Phone
 from otp_service.proofs import ProofSigner
 from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, production_mistakes
 from otp_service.settings.clients import ORIGIN_FORM
-from otp_service.settings.validation import EXAMPLE_SECRET_KEY, REDIS_SCHEMES
+from otp_service.settings.tables import REDIS_SCHEMES
+from otp_service.settings.validation import EXAMPLE_SECRET_KEY
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config.example.toml"
@@ -474,6 +475,21 @@ def test_a_mistake_of_form_is_told_once(raw: Raw) -> None:
         "routes[0].clients[2]: must be text",
         "routes[0].templates: must be a list",
     ]
+
+
+def test_every_wrong_item_is_told_by_its_own_number(raw: Raw) -> None:
+    put(raw, "service.trusted_proxies", [5, "10.0.0.0/8", "proxy"])
+
+    assert told(raw) == [
+        "service.trusted_proxies[0]: must be text",
+        "service.trusted_proxies[2]: is no address and no CIDR range without host bits",
+    ]
+
+
+def test_an_option_of_the_library_is_no_setting(raw: Raw) -> None:
+    put(raw, "_env_file", SENTINEL)
+
+    assert told(raw) == ["_env_file: is not a setting"]
 
 
 def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

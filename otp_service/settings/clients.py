@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -12,11 +13,10 @@ from otp_service.clients import Client
 from otp_service.codes import CodeType
 from otp_service.limits import PhoneLimits
 from otp_service.proofs import ProofKeys
-from otp_service.settings.addresses import webhook_fault
-from otp_service.settings.client_limits import ClientLimitsTable
-from otp_service.settings.issues import Mistake
+from otp_service.settings.issues import Mistake, checked, matching
 from otp_service.settings.secret_text import faults, plain
-from otp_service.settings.tables import Count, Phrase, Table, matching
+from otp_service.settings.tables import Count, Phrase, Table
+from otp_service.settings.urls import webhook_fault
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 ID = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -32,12 +32,14 @@ ORIGIN_FORM = (
 _DEFAULT_PORTS = (("http://", ":80"), ("https://", ":443"))
 
 
-def _is_origin(text: str) -> bool:
-    """Tell whether a browser could write *text*: lower case, no path, no port that goes without saying."""
-    is_plain = not any(text.startswith(scheme) and text.endswith(port) for scheme, port in _DEFAULT_PORTS)
-    return is_plain and _ORIGIN.fullmatch(text) is not None
+def _origin_issue(text: str) -> str:
+    """Tell what keeps *text* from being an origin that a browser could write."""
+    has_default_port = any(text.startswith(scheme) and text.endswith(port) for scheme, port in _DEFAULT_PORTS)
+    return ORIGIN_FORM if has_default_port or not _ORIGIN.fullmatch(text) else ""
 
 
+Origin = Annotated[str, checked(_origin_issue)]
+ReturnUrl = Annotated[str, checked(webhook_fault)]
 Digest = Annotated[
     str, matching(r"[0-9a-f]{64}", "must be the SHA-256 of a secret key: 64 of 0-9 a-f, not the key itself")
 ]
@@ -46,10 +48,41 @@ PublishableKey = Annotated[
 ]
 
 
+Cooldown = Annotated[tuple[Annotated[int, Field(ge=60, le=86_400)], ...], Field(min_length=1)]
+
+
 class PurposeTable(Table):
     """One purpose: what its codes are made of."""
 
     code_type: CodeType = CodeType.DIGITS
+
+
+class ClientLimitsTable(Table):
+    """Limits of a client's own; what is left out is as in [limits].
+
+    All clients together are counted; the limits of a client say from where on *it* is refused. Codes that
+    were wrong in a row are the phone's affair alone, so slow lane and lock are the same for everybody.
+    """
+
+    cooldown: Cooldown | None = None
+    sends_per_hour: Count | None = None
+    sends_per_day: Count | None = None
+    sends_per_requester_per_hour: Count | None = None
+    failures_per_hour: Count | None = None
+    failures_per_day: Count | None = None
+
+    def over(self, usual: PhoneLimits) -> PhoneLimits | None:
+        """Return the *usual* limits with those of the client put over them; nothing when it has none."""
+        own = self.model_dump(exclude_none=True)
+        return replace(usual, **own) if own else None
+
+    def mistakes(self, where: str, usual: PhoneLimits) -> Iterator[Mistake]:
+        """Tell what would let the client do more than the *usual* limits do."""
+        for name, own in self.model_dump(exclude_none=True, exclude={"cooldown"}).items():
+            if own > getattr(usual, name):
+                yield Mistake(f"{where}.{name}", f"must be at most limits.{name}")
+        if self.cooldown and not _is_as_long(self.cooldown, usual.cooldown):
+            yield Mistake(f"{where}.cooldown", "must be at least limits.cooldown at every step")
 
 
 class ClientTable(Table):
@@ -62,8 +95,8 @@ class ClientTable(Table):
     secret_key_digests: tuple[Digest, ...] = Field(default=(), repr=False)
     proof_keys: tuple[Phrase, ...] = ()
     publishable_key: PublishableKey | None = None
-    origins: tuple[str, ...] = ()
-    return_urls: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    return_urls: tuple[ReturnUrl, ...] = ()
     pages_per_10_minutes: Count = 1_000
     pages_per_address_per_10_minutes: Count = 30
     purposes: tuple[str, ...] = ()
@@ -109,14 +142,14 @@ class ClientTable(Table):
             yield Mistake(f"{where}.secret_key_digests", "needs at least one digest")
         if not self.proof_keys:
             yield Mistake(f"{where}.proof_keys", "needs at least one key")
-        for number, origin in enumerate(self.origins):
-            if not _is_origin(origin):
-                yield Mistake(f"{where}.origins[{number}]", ORIGIN_FORM)
         if self.publishable_key and not self.origins:
             yield Mistake(f"{where}.origins", "needs the pages that may use the publishable key")
-        for number, url in enumerate(self.return_urls):
-            if fault := webhook_fault(url):
-                yield Mistake(f"{where}.return_urls[{number}]", fault)
         for place, key in self.secrets(where):
             for fault in faults(key, plain):
                 yield Mistake(place, fault)
+
+
+def _is_as_long(own: tuple[int, ...], usual: tuple[int, ...]) -> bool:
+    """Tell whether no step of *own* is shorter than that of *usual*; the last of each goes on for ever."""
+    steps = range(max(len(own), len(usual)))
+    return all(own[min(n, len(own) - 1)] >= usual[min(n, len(usual) - 1)] for n in steps)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from otp_service.settings.spelling import meant
@@ -116,6 +116,24 @@ _KINDS = {
 def mistaken(what: str) -> PydanticCustomError:
     """Return what a validator raises to tell a mistake; *what* must not show the value."""
     return PydanticCustomError(TOLD, "{what}", {"what": what})
+
+
+def checked(issue: Callable[[str], str]) -> AfterValidator:
+    """Return a validator that refuses a text, or a secret's, of which *issue* says something."""
+
+    def check(value: str | SecretStr) -> str | SecretStr:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if what := issue(text):
+            raise mistaken(what)
+        return value
+
+    return AfterValidator(check)
+
+
+def matching(pattern: str, what: str) -> AfterValidator:
+    """Return a validator that takes only texts that match the whole *pattern*; *what* names that form."""
+    form = re.compile(pattern)
+    return checked(lambda text: "" if form.fullmatch(text) else what)
 
 
 def issues_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[int | str, ...], Mistake]]:

@@ -2,52 +2,47 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
-from otp_service.settings.addresses import endpoint_fault
-from otp_service.settings.issues import Mistake
+from otp_service.settings.issues import Mistake, checked, matching
 from otp_service.settings.tables import Secret, Table
-from otp_service.settings.webhooks import webhook_mistakes
+from otp_service.settings.urls import endpoint_fault, webhook_mistakes
 
 TOKEN_ENDPOINT = "https://dybaseapi.aliyuncs.com"  # noqa: S105 - an address
 QUEUE_ENDPOINT = "https://1943695596114318.mns.cn-hangzhou.aliyuncs.com"
 
 REPORT, UP = "SmsReport", "SmsUp"
 
-_SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}")
-_QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,255}")
+ReportSecret = Annotated[Secret, matching(r"[A-Za-z0-9_-]{32,128}", "must be 32 to 128 of A-Z a-z 0-9 _ -")]
+Queue = Annotated[
+    str,
+    matching(r"|[A-Za-z0-9][A-Za-z0-9-]{0,255}", "must be the name of a queue: 1 to 256 of A-Z a-z 0-9 -"),
+]
+
+
+def _endpoint(other: str, what: str) -> AfterValidator:
+    """Return a validator of endpoints; one with *other* in it is the address of *what*."""
+    swapped = f"is the address of the {what}: the two are exchanged"
+    return checked(lambda url: endpoint_fault(url) or (swapped if other in url else ""))
 
 
 class QueueTable(Table):
     """`[reports.queue]`: the queues that `otp-service reports` pulls from, under the account of *route*."""
 
     route: str = ""
-    sms_report: str = ""
-    sms_up: str = ""
-    endpoint: str = TOKEN_ENDPOINT
-    queue_endpoint: str = QUEUE_ENDPOINT
+    sms_report: Queue = ""
+    sms_up: Queue = ""
+    endpoint: Annotated[str, _endpoint(".mns.", "queues")] = TOKEN_ENDPOINT
+    queue_endpoint: Annotated[str, _endpoint("//dybaseapi.", "keys of the queues")] = QUEUE_ENDPOINT
 
     def mistakes(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
-        names = {"sms_report": self.sms_report, "sms_up": self.sms_up}
-        for setting, name in names.items():
-            if name and not _QUEUE.fullmatch(name):
-                yield Mistake(f"{where}.{setting}", "must be the name of a queue: 1 to 256 of A-Z a-z 0-9 -")
-        if any(names.values()) and not self.route:
+        if (self.sms_report or self.sms_up) and not self.route:
             yield Mistake(f"{where}.route", "is required: its account reads the queues")
         yield from self._swapped(where)
-        for setting, url, other in (
-            ("endpoint", self.endpoint, ".mns."),
-            ("queue_endpoint", self.queue_endpoint, "//dybaseapi."),
-        ):
-            if fault := endpoint_fault(url):
-                yield Mistake(f"{where}.{setting}", fault)
-            elif other in url:
-                whose = "queues" if setting == "endpoint" else "keys of the queues"
-                yield Mistake(f"{where}.{setting}", f"is the address of the {whose}: the two are exchanged")
 
     def _swapped(self, where: str) -> Iterator[Mistake]:
         """Tell which queue is in the place of the other. Aliyun ends their names with what is in them."""
@@ -72,7 +67,7 @@ class ReportsTable(Table):
     Replies go to *uplink_url*, signed with *uplink_secret* as Standard Webhooks says.
     """
 
-    secret: Secret | None = None
+    secret: ReportSecret | None = None
     uplink_url: str = ""
     uplink_secret: Secret | None = None
     queue: QueueTable = QueueTable()
@@ -85,8 +80,6 @@ class ReportsTable(Table):
 
     def mistakes(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
-        if self.secret is not None and not _SECRET.fullmatch(self.secret.get_secret_value()):
-            yield Mistake(f"{where}.secret", "must be 32 to 128 of A-Z a-z 0-9 _ -")
         if bool(self.uplink_url) != (self.uplink_secret is not None):
             yield Mistake(
                 f"{where}.uplink_secret", "and uplink_url belong together", (f"{where}.uplink_url",)

@@ -1,12 +1,27 @@
-"""`[risk]`: the challenge that suspicious requesters must solve."""
+"""What makes a requester suspicious, the challenge then, and who is shut out or let in."""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from otp_service.settings.tables import Table
+from otp_service.limits import AddressLimits, GuardLimits, WrongCodeLimits
+from otp_service.lists import Entries
+from otp_service.policy import GuardMode, RiskPolicy
+from otp_service.settings.countries import Country
+from otp_service.settings.issues import matching
+from otp_service.settings.tables import Network, Table
+
+Prefix = Annotated[
+    str, matching(r"\+[1-9][0-9]{0,14}", "must be the beginning of a number in E.164, like +86170")
+]
+PhoneTag = Annotated[
+    str,
+    matching(r"[A-Za-z0-9_-]{16}", "must be the 16 characters of a phone's tag, as they stand in the log"),
+]
 
 
 class RiskTable(Table):
@@ -14,3 +29,96 @@ class RiskTable(Table):
 
     challenge: Literal["altcha", "off"] = "altcha"
     ttl: int = Field(default=600, ge=60, le=1_800)
+
+
+class AddressLimitsTable(Table):
+    """What one address of end users may cause: SMS that nobody has verified, and attempts."""
+
+    sends_per_hour: int = Field(default=20, ge=1, le=10_000)
+    sends_per_day: int = Field(default=100, ge=1, le=10_000)
+    phones_per_day: int = Field(default=20, ge=1, le=10_000)
+    refused_at: int = Field(default=10, ge=1, le=100)
+    verified_share: float = Field(default=0.5, ge=0, le=1)
+    misses_per_10_minutes: int = Field(default=60, ge=5, le=100_000)
+
+
+class GuardScopeTable(Table):
+    """When too few SMS of one scope are verified."""
+
+    least: int = Field(default=20, ge=1, le=1_000_000)
+    share: float = Field(default=0.5, ge=0.05, le=10)
+    blocked_at: int = Field(default=3, ge=1, le=100)
+
+
+class PrefixTable(GuardScopeTable):
+    """A prefix holds few numbers, so that few SMS are suspicious."""
+
+    least: int = Field(default=10, ge=1, le=1_000_000)
+
+
+class GuardTable(Table):
+    """The guard against pumped SMS."""
+
+    mode: GuardMode = GuardMode.RECORD_ONLY
+    country: GuardScopeTable = GuardScopeTable()
+    prefix: PrefixTable = PrefixTable()
+    client: GuardScopeTable = GuardScopeTable()
+    address: GuardScopeTable = GuardScopeTable()
+
+    def scopes(self) -> dict[str, GuardLimits]:
+        """Return the limits of each kind of scope."""
+        tables = {
+            "country": self.country,
+            "prefix": self.prefix,
+            "client": self.client,
+            "address": self.address,
+        }
+        # An office of people who are reading their codes has one address, but not one prefix.
+        limits = {kind: GuardLimits(**table.model_dump()) for kind, table in tables.items()}
+        return {**limits, "address": replace(limits["address"], strict_share=1.0)}
+
+
+class WrongCodesTable(Table):
+    """Wrong codes a day, of verifications never approved, from which the whole service is on guard."""
+
+    least: int = Field(default=500, ge=1, le=1_000_000)
+    share: float = Field(default=0.01, ge=0, le=1)
+    hard_least: int = Field(default=2_000, ge=1, le=10_000_000)
+    hard_share: float = Field(default=0.04, ge=0, le=1)
+
+
+def risk_policy(addresses: AddressLimitsTable, guard: GuardTable, wrong_codes: WrongCodesTable) -> RiskPolicy:
+    """Return what the three tables say."""
+    return RiskPolicy(
+        address=AddressLimits(**addresses.model_dump()),
+        guard_mode=guard.mode,
+        guards=guard.scopes(),
+        wrong_codes=WrongCodeLimits(**wrong_codes.model_dump()),
+    )
+
+
+class AllowTable(Table):
+    """Who is spared risk challenges and the guard; no limit of a phone and no budget is lifted."""
+
+    addresses: tuple[Network, ...] = ()
+    prefixes: tuple[Prefix, ...] = ()
+    phone_tags: tuple[PhoneTag, ...] = ()
+
+    def entries(self) -> Entries:
+        """Return the list."""
+        return Entries(
+            networks=tuple(ip_network(text) for text in self.addresses),
+            prefixes=self.prefixes,
+            phones=frozenset(self.phone_tags),
+        )
+
+
+class DenyTable(AllowTable):
+    """Who gets no SMS."""
+
+    countries: tuple[Country, ...] = ()
+
+    def entries(self) -> Entries:
+        """Return the list."""
+        plain = super().entries()
+        return Entries(plain.networks, plain.prefixes, frozenset(self.countries), plain.phones)

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 
-from otp_service.settings.issues import SettingsError, issues_of
+from otp_service.settings.issues import SettingsError, issues_of, matching
 from otp_service.settings.loader import read_toml
-from otp_service.settings.tables import Name, Table, matching
+from otp_service.settings.tables import Name, Table
 
 Url = Annotated[str, matching(r"https?://\S+", "must be http://… or https://…")]
 TemplateCode = Annotated[str, matching(r"SMS_[0-9]+", "must be SMS_ and digits, like SMS_154950909")]

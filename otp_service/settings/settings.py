@@ -15,12 +15,18 @@ from otp_service.lists import Lists
 from otp_service.phone import Dialing, PhoneRules, dialing
 from otp_service.policy import Policy
 from otp_service.proofs import ProofSigner
-from otp_service.settings.abuse import AddressLimitsTable, GuardTable, WrongCodesTable, risk_policy
 from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientTable, PurposeTable
 from otp_service.settings.keys import KeysTable
-from otp_service.settings.lists import AllowTable, DenyTable
 from otp_service.settings.reports import ReportsTable
-from otp_service.settings.risk import RiskTable
+from otp_service.settings.risk import (
+    AddressLimitsTable,
+    AllowTable,
+    DenyTable,
+    GuardTable,
+    RiskTable,
+    WrongCodesTable,
+    risk_policy,
+)
 from otp_service.settings.routes import RouteTable
 from otp_service.settings.tables import (
     CodesTable,

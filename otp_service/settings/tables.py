@@ -7,19 +7,31 @@ required is asked for afterwards, so that all mistakes are told together.
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from functools import partial
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from otp_service.limits import MAX_STREAK
 from otp_service.settings.countries import Country
-from otp_service.settings.issues import mistaken
+from otp_service.settings.issues import checked
 from otp_service.settings.secret_text import text_fault
+from otp_service.settings.urls import webhook_fault
 
 EMBEDDED = "embedded://"
 """The store that the process starts for itself; it forgets everything when it stops."""
+
+SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
+REDIS_SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    *SENTINEL_SCHEMES,
+    "redis+cluster://",
+    "rediss+cluster://",
+)
 
 
 class Table(BaseModel):
@@ -30,57 +42,50 @@ class Table(BaseModel):
     )
 
 
-def _spelled(secret: SecretStr) -> SecretStr:
-    """Return *secret* if its text can be meant as it stands."""
-    if fault := text_fault(secret.get_secret_value()):
-        raise mistaken(fault)
-    return secret
-
-
-def _phrased(secret: SecretStr) -> SecretStr:
-    """Return *secret* as `_spelled` does; it may be several words."""
-    if fault := text_fault(secret.get_secret_value(), may_have_spaces=True):
-        raise mistaken(fault)
-    return secret
-
-
-Secret = Annotated[SecretStr, AfterValidator(_spelled)]
+Secret = Annotated[SecretStr, checked(text_fault)]
 """A text that is never shown, without quotes, white space or anything that cannot be seen."""
 
-Phrase = Annotated[SecretStr, AfterValidator(_phrased)]
+Phrase = Annotated[SecretStr, checked(partial(text_fault, may_have_spaces=True))]
 """A secret that may hold spaces between words."""
 
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-def matching(pattern: str, what: str) -> AfterValidator:
-    """Return what takes only texts that match the whole *pattern*; *what* tells that form in words."""
-    form = re.compile(pattern)
-
-    def judged(text: str) -> str:
-        if not form.fullmatch(text):
-            raise mistaken(what)
-        return text
-
-    return AfterValidator(judged)
-
-
-def _bindable(host: str) -> str:
-    """Return *host* if it can be one, without scheme, port and brackets."""
+def _host_issue(host: str) -> str:
     try:
         ip_address(host)
     except ValueError:
         if not _HOST_NAME.fullmatch(host) or _DOTTED.fullmatch(host):
-            raise mistaken(f"must be {HOST_FORM}, without scheme, port and brackets") from None
-    return host
+            return "must be an address or a host name, like 0.0.0.0 or ::1, without scheme, port and brackets"
+    return ""
 
 
-HOST_FORM = "an address or a host name, like 0.0.0.0 or ::1"
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*")
 _DOTTED = re.compile(r"[0-9.]+")
 
-Host = Annotated[str, AfterValidator(_bindable)]
+Host = Annotated[str, checked(_host_issue)]
+
+
+def _network_issue(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        return "is no address and no CIDR range without host bits"
+    return ""
+
+
+Network = Annotated[str, checked(_network_issue)]
+"""An address or a range of them."""
+
+
+def _redis_issue(url: str) -> str:
+    if not url.startswith((EMBEDDED, *REDIS_SCHEMES)):
+        return f"must begin with {', '.join(REDIS_SCHEMES)}, or be {EMBEDDED}"
+    return "holds a placeholder: put the real value in its place" if "<" in url else ""
+
+
+RedisUrl = Annotated[Secret, checked(_redis_issue)]
 
 
 class ServiceTable(Table):
@@ -94,8 +99,8 @@ class ServiceTable(Table):
     request_deadline: float = Field(default=6.0, ge=1, le=30)
     sms_per_day: Count | None = None
     proxy_hops: int = Field(default=0, ge=0, le=8)
-    trusted_proxies: tuple[str, ...] = ()
-    public_url: str = ""
+    trusted_proxies: tuple[Network, ...] = ()
+    public_url: Annotated[str, checked(lambda url: webhook_fault(url) if url else "")] = ""
 
 
 class ServerTable(Table):
@@ -112,7 +117,7 @@ class ServerTable(Table):
 class RedisTable(Table):
     """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process and server."""
 
-    url: Secret = SecretStr(EMBEDDED)
+    url: RedisUrl = SecretStr(EMBEDDED)
     password_file: Path | None = None
     sentinel_username: str = ""
     sentinel_password_file: Path | None = None
