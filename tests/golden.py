@@ -62,7 +62,7 @@ from otp_service.proofs import SMS, TEST, ProofKeys, ProofSigner
 from otp_service.reports import Reports
 from otp_service.requester import network
 from otp_service.risk.proof_of_work import ProofOfWork
-from otp_service.settings.risk import AddressLimitsTable
+from otp_service.settings.risk import AddressLimitsConfig
 from otp_service.sms.webhook.provider import message_id
 from otp_service.store import keys
 from otp_service.store.ledger import RedisLedger
@@ -598,7 +598,7 @@ def inquiry_and_challenge(client: redis.Redis) -> Steps:
     """A browser's request of unknown outcome, the calls that ask about it, and a risk challenge."""
     client.flushall()
     risk = replace(
-        stage.enforced(), address=AddressLimits(**AddressLimitsTable(sends_per_hour=1).model_dump())
+        stage.enforced(), address=AddressLimits(**AddressLimitsConfig(sends_per_hour=1).model_dump())
     )
     made: Steps = {}
     with fixed_randomness():

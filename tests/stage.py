@@ -24,7 +24,7 @@ from otp_service.limits import CodeLimits, PhoneLimits
 from otp_service.phone import PhoneRules
 from otp_service.policy import GuardMode, Policy, RiskPolicy
 from otp_service.service import Approved, Sent, Service
-from otp_service.settings.risk import AddressLimitsTable, GuardTable, WrongCodesTable, risk_policy
+from otp_service.settings.risk import AddressLimitsConfig, GuardConfig, WrongCodesConfig, risk_policy
 from otp_service.store import scripts
 from otp_service.store.ledger import RedisLedger
 from otp_service.store.store import RedisStore
@@ -86,7 +86,7 @@ class StagedRunner(scripts.ScriptRunner):
 
 def enforced() -> RiskPolicy:
     """Return what the settings say when they say nothing but that the guard is enforced."""
-    return risk_policy(AddressLimitsTable(), GuardTable(mode=GuardMode.ENFORCE), WrongCodesTable())
+    return risk_policy(AddressLimitsConfig(), GuardConfig(mode=GuardMode.ENFORCE), WrongCodesConfig())
 
 
 @dataclass

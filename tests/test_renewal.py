@@ -4,8 +4,8 @@ import pytest
 from test_app import settings
 
 from otp_service.settings import Settings, renewed, waiting
-from otp_service.settings.tables import MetricsTable, ServerTable, ServiceTable
-from otp_service.settings.validation import content_mistakes
+from otp_service.settings.tables import MetricsConfig, ServerConfig, ServiceConfig
+from otp_service.settings.validation import validate
 
 
 def where(running: Settings, fresh: Settings) -> list[str]:
@@ -44,12 +44,12 @@ def test_what_is_sound_only_after_a_restart_is_a_mistake_now() -> None:
     ids=["of-the-api", "reports-of-the-api", "twice", "sound"],
 )
 def test_a_page_has_a_port_of_its_own(ports: dict[str, int], mistaken: list[str]) -> None:
-    found = [m.where for m in content_mistakes(Settings(metrics=MetricsTable(**ports)))]
+    found = [m.where for m in validate(Settings(metrics=MetricsConfig(**ports)))]
 
     assert [where for where in found if where.startswith("metrics")] == mistaken
 
 
 def test_a_stop_gives_sends_their_time() -> None:
-    short = Settings(server=ServerTable(stop_timeout=6), service=ServiceTable(request_deadline=6))
+    short = Settings(server=ServerConfig(stop_timeout=6), service=ServiceConfig(request_deadline=6))
 
-    assert "server.stop_timeout" in [m.where for m in content_mistakes(short)]
+    assert "server.stop_timeout" in [m.where for m in validate(short)]

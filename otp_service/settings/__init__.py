@@ -1,4 +1,4 @@
-"""Settings: TOML and environment, read once, frozen; every mistake told at once, no value ever printed."""
+"""Settings from TOML and environment: frozen, read once. All issues are reported together, never a value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advice: what is no mistake, and what an operator should know before codes go out."""
+"""Advice: what is allowed, and what an operator should still know before codes go out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _exposed(path: Path | None, environ: Mapping[str, str]) -> Iterator[Mistake]
         for where, file in secret_files(read_raw(path, environ)):
             yield from exposure(where, file)
     except SettingsError:
-        return  # told as a mistake
+        return  # reported by the loader
 
 
 def exposure(where: str, path: Path, user: int | None = None) -> Iterator[Mistake]:

@@ -14,9 +14,9 @@ from otp_service.codes import CodeType
 from otp_service.limits import PhoneLimits
 from otp_service.proofs import ProofKeys
 from otp_service.settings.issues import Mistake, checked, matching
-from otp_service.settings.secret_text import faults, plain
-from otp_service.settings.tables import Count, Phrase, Table
-from otp_service.settings.urls import webhook_fault
+from otp_service.settings.secret_text import key_issues, plain
+from otp_service.settings.tables import Config, Count, Phrase
+from otp_service.settings.urls import webhook_url_issue
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 ID = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -39,7 +39,7 @@ def _origin_issue(text: str) -> str:
 
 
 Origin = Annotated[str, checked(_origin_issue)]
-ReturnUrl = Annotated[str, checked(webhook_fault)]
+ReturnUrl = Annotated[str, checked(webhook_url_issue)]
 Digest = Annotated[
     str, matching(r"[0-9a-f]{64}", "must be the SHA-256 of a secret key: 64 of 0-9 a-f, not the key itself")
 ]
@@ -51,13 +51,13 @@ PublishableKey = Annotated[
 Cooldown = Annotated[tuple[Annotated[int, Field(ge=60, le=86_400)], ...], Field(min_length=1)]
 
 
-class PurposeTable(Table):
+class PurposeConfig(Config):
     """One purpose: what its codes are made of."""
 
     code_type: CodeType = CodeType.DIGITS
 
 
-class ClientLimitsTable(Table):
+class ClientLimitsConfig(Config):
     """Limits of a client's own; what is left out is as in [limits].
 
     All clients together are counted; the limits of a client say from where on *it* is refused. Codes that
@@ -76,7 +76,7 @@ class ClientLimitsTable(Table):
         own = self.model_dump(exclude_none=True)
         return replace(usual, **own) if own else None
 
-    def mistakes(self, where: str, usual: PhoneLimits) -> Iterator[Mistake]:
+    def issues(self, where: str, usual: PhoneLimits) -> Iterator[Mistake]:
         """Tell what would let the client do more than the *usual* limits do."""
         for name, own in self.model_dump(exclude_none=True, exclude={"cooldown"}).items():
             if own > getattr(usual, name):
@@ -85,7 +85,7 @@ class ClientLimitsTable(Table):
             yield Mistake(f"{where}.cooldown", "must be at least limits.cooldown at every step")
 
 
-class ClientTable(Table):
+class ClientConfig(Config):
     """One client: its keys, what it may ask for and how much.
 
     *secret_key_digests* are SHA-256 in hex; *proof_keys* are the newest first; no *purposes* or *routes*
@@ -104,7 +104,7 @@ class ClientTable(Table):
     sms_per_day: Count | None = None
     require_client_ip: bool = False
     may_unlock: bool = False
-    limits: ClientLimitsTable = ClientLimitsTable()
+    limits: ClientLimitsConfig = ClientLimitsConfig()
 
     def client(self, client_id: str, all_purposes: Iterable[str], usual: PhoneLimits) -> Client:
         """Return the client that this table describes; *usual* limits hold where it has none of its own."""
@@ -136,7 +136,7 @@ class ClientTable(Table):
         for number, key in enumerate(self.proof_keys):
             yield f"{where}.proof_keys[{number}]", key
 
-    def mistakes(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
         if not self.secret_key_digests:
             yield Mistake(f"{where}.secret_key_digests", "needs at least one digest")
@@ -145,8 +145,8 @@ class ClientTable(Table):
         if self.publishable_key and not self.origins:
             yield Mistake(f"{where}.origins", "needs the pages that may use the publishable key")
         for place, key in self.secrets(where):
-            for fault in faults(key, plain):
-                yield Mistake(place, fault)
+            for issue in key_issues(key, plain):
+                yield Mistake(place, issue)
 
 
 def _is_as_long(own: tuple[int, ...], usual: tuple[int, ...]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from otp_service.settings.issues import FILE, Mistake, place
-from otp_service.settings.secret_text import text_fault
+from otp_service.settings.secret_text import text_issue
 
 _OTHER_ENCODINGS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),  # begins like that of UTF-16
@@ -146,16 +146,16 @@ def _settings(raw: Any, path: Sequence[str], where: Where = ()) -> Iterator[tupl
 
 
 def _read_secret(file: str, *, is_list: bool) -> str | list[str]:
-    text = _told(file).strip()
+    text = _read(file).strip()
     items = text.split() if is_list else [text]
-    if fault := next(filter(None, map(text_fault, items)), ""):
-        raise UnreadableFile(f"names a file whose text {fault}")
+    if issue := next(filter(None, map(text_issue, items)), ""):
+        raise UnreadableFile(f"names a file whose text {issue}")
     if not text:
         raise UnreadableFile("names an empty file")
     return items if is_list else text
 
 
-def _told(file: str) -> str:
+def _read(file: str) -> str:
     try:
         return read_text(Path(file))
     except UnreadableFile as error:
@@ -165,8 +165,8 @@ def _told(file: str) -> str:
 def _check_redis_file(name: str, redis: Json) -> None:
     file, cert = redis[name], redis.get("cert_file")
     if name in _PASSWORD_FILES:
-        if fault := text_fault(_told(file).strip(), may_have_spaces=True):
-            raise UnreadableFile(f"names a file whose text {fault}")
+        if issue := text_issue(_read(file).strip(), may_have_spaces=True):
+            raise UnreadableFile(f"names a file whose text {issue}")
         return
     try:
         Path(file).read_bytes()

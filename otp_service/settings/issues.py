@@ -28,25 +28,25 @@ class Mistake(NamedTuple):
 
 
 def independent(found: Iterable[Mistake], told: Iterable[Mistake]) -> list[Mistake]:
-    """Return those of *found* that do not merely follow from another mistake, *told* already or found too.
+    """Return those of *found* that do not merely follow from another issue, *told* already or found too.
 
-    A mistake follows from another one that is at, in or around the same place, or at a place that it reads.
+    An issue follows from another one that is at, in or around the same place, or at a place that it reads.
     """
-    places = [place for mistake in told for place in _places(mistake)]
-    new = [mistake for mistake in found if not any(_overlaps(_steps(mistake.where), p) for p in places)]
+    places = [place for issue in told for place in _places(issue)]
+    new = [issue for issue in found if not any(_overlaps(_steps(issue.where), p) for p in places)]
     kept = []
-    for mistake in sorted(new, key=lambda mistake: bool(mistake.reads)):  # otherwise in their order
-        if not any(_reads(read, place) for read in mistake.reads for place in places):
-            kept.append(mistake)
-            places += _places(mistake)
+    for issue in sorted(new, key=lambda issue: bool(issue.reads)):  # otherwise in their order
+        if not any(_reads(read, place) for read in issue.reads for place in places):
+            kept.append(issue)
+            places += _places(issue)
     return kept
 
 
-def _places(mistake: Mistake) -> Iterator[list[str]]:
-    """Return where *mistake* is; one of a secret's file is also one of the secret."""
-    yield _steps(mistake.where)
-    if mistake.where.endswith(FILE):
-        yield _steps(mistake.where.removesuffix(FILE))
+def _places(issue: Mistake) -> Iterator[list[str]]:
+    """Return where *issue* is; one of a secret's file is also one of the secret."""
+    yield _steps(issue.where)
+    if issue.where.endswith(FILE):
+        yield _steps(issue.where.removesuffix(FILE))
 
 
 def _reads(read: str, place: list[str]) -> bool:
@@ -114,7 +114,7 @@ _KINDS = {
 
 
 def mistaken(what: str) -> PydanticCustomError:
-    """Return what a validator raises to tell a mistake; *what* must not show the value."""
+    """Return what a validator raises to tell an issue; *what* must not show the value."""
     return PydanticCustomError(TOLD, "{what}", {"what": what})
 
 
@@ -137,7 +137,7 @@ def matching(pattern: str, what: str) -> AfterValidator:
 
 
 def issues_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[int | str, ...], Mistake]]:
-    """Return what is wrong with values for *model*, each mistake with its place. No value is shown."""
+    """Return what is wrong with values for *model*, each issue with its place. No value is shown."""
     details = error.errors(include_url=False, include_input=False)
     places = [detail["loc"] for detail in details]
     found = []

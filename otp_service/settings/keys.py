@@ -9,13 +9,13 @@ from pydantic import SecretStr
 
 from otp_service.keyring import Keyring
 from otp_service.settings.issues import Mistake
-from otp_service.settings.secret_text import decoded, faults
-from otp_service.settings.tables import Secret, Table
+from otp_service.settings.secret_text import decoded, key_issues
+from otp_service.settings.tables import Config, Secret
 
 _KID = re.compile(r"[a-z0-9][a-z0-9_-]{0,15}")
 
 
-class KeysTable(Table):
+class KeysConfig(Config):
     """The keys of the service. Every root verifies, the active one makes new codes."""
 
     active_kid: str = ""
@@ -33,7 +33,7 @@ class KeysTable(Table):
         for kid, root in self.roots.items():
             yield f"keys.roots.{kid}", root
 
-    def mistakes(self) -> Iterator[Mistake]:
+    def issues(self) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
         if not self.roots:
             yield Mistake("keys.roots", "needs at least one root secret")
@@ -45,5 +45,5 @@ class KeysTable(Table):
             if not _KID.fullmatch(kid):
                 yield Mistake("keys.roots", "has a key id that is not 1 to 16 of a-z 0-9 _ -")
         for where, secret in self.secrets():
-            for fault in faults(secret, decoded):
-                yield Mistake(where, fault)
+            for issue in key_issues(secret, decoded):
+                yield Mistake(where, issue)

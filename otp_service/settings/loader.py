@@ -28,7 +28,7 @@ from otp_service.settings.issues import Mistake, SettingsError, independent, iss
 from otp_service.settings.routes import ALIYUN_SMS
 from otp_service.settings.settings import Settings
 from otp_service.settings.spelling import variable_meant
-from otp_service.settings.validation import content_mistakes, production_mistakes
+from otp_service.settings.validation import production_mistakes, validate
 
 PREFIX, NESTING = "OTP_SERVICE__", "__"
 _SERVICE = "OTP_SERVICE_"
@@ -54,7 +54,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read the file at *path*, if any, and what *environ* overrides.
 
     Raises:
-        SettingsError: with every mistake, and without any value.
+        SettingsError: with every issue, and without any value.
     """
     return _sound(*examine(path, environ))
 
@@ -63,7 +63,7 @@ def from_mapping(raw: Mapping[str, Any]) -> Settings:
     """Return the settings that *raw*, shaped like the TOML file, describes.
 
     Raises:
-        SettingsError: with every mistake, and without any value.
+        SettingsError: with every issue, and without any value.
     """
     return _sound(*_validated(raw, []))
 
@@ -125,7 +125,7 @@ class Environment(EnvSettingsSource):
         self.env_vars = {name.lower(): value for name, value in environ.items()}
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Return *value* itself when it is not JSON: validation reports it with all other mistakes."""
+        """Return *value* itself when it is not JSON: validation reports it with all other issues."""
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
@@ -180,7 +180,7 @@ def _validated(raw: Mapping[str, Any], issues: list[Mistake]) -> tuple[Settings,
             issues += independent([issue for _, issue in found], issues)
             raw = _without(raw, [place for place, _ in found])
         else:
-            return settings, issues + independent(content_mistakes(settings), issues)
+            return settings, issues + independent(validate(settings), issues)
 
 
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, SecretStr
 
 from otp_service.settings.issues import Mistake, checked, matching
-from otp_service.settings.tables import Secret, Table
-from otp_service.settings.urls import endpoint_fault, webhook_mistakes
+from otp_service.settings.tables import Config, Secret
+from otp_service.settings.urls import endpoint_issue, webhook_issues
 
 TOKEN_ENDPOINT = "https://dybaseapi.aliyuncs.com"  # noqa: S105 - an address
 QUEUE_ENDPOINT = "https://1943695596114318.mns.cn-hangzhou.aliyuncs.com"
@@ -26,10 +26,10 @@ Queue = Annotated[
 def _endpoint(other: str, what: str) -> AfterValidator:
     """Return a validator of endpoints; one with *other* in it is the address of *what*."""
     swapped = f"is the address of the {what}: the two are exchanged"
-    return checked(lambda url: endpoint_fault(url) or (swapped if other in url else ""))
+    return checked(lambda url: endpoint_issue(url) or (swapped if other in url else ""))
 
 
-class QueueTable(Table):
+class QueueConfig(Config):
     """`[reports.queue]`: the queues that `otp-service reports` pulls from, under the account of *route*."""
 
     route: str = ""
@@ -38,7 +38,7 @@ class QueueTable(Table):
     endpoint: Annotated[str, _endpoint(".mns.", "queues")] = TOKEN_ENDPOINT
     queue_endpoint: Annotated[str, _endpoint("//dybaseapi.", "keys of the queues")] = QUEUE_ENDPOINT
 
-    def mistakes(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
         if (self.sms_report or self.sms_up) and not self.route:
             yield Mistake(f"{where}.route", "is required: its account reads the queues")
@@ -61,7 +61,7 @@ class QueueTable(Table):
             )
 
 
-class ReportsTable(Table):
+class ReportsConfig(Config):
     """`[reports]`: *secret* is the last part of the address that reports are pushed to.
 
     Replies go to *uplink_url*, signed with *uplink_secret* as Standard Webhooks says.
@@ -70,7 +70,7 @@ class ReportsTable(Table):
     secret: ReportSecret | None = None
     uplink_url: str = ""
     uplink_secret: Secret | None = None
-    queue: QueueTable = QueueTable()
+    queue: QueueConfig = QueueConfig()
 
     def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
         """List every secret with its place."""
@@ -78,12 +78,12 @@ class ReportsTable(Table):
             if secret is not None:
                 yield f"{where}.{name}", secret
 
-    def mistakes(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
         if bool(self.uplink_url) != (self.uplink_secret is not None):
             yield Mistake(
                 f"{where}.uplink_secret", "and uplink_url belong together", (f"{where}.uplink_url",)
             )
         elif self.uplink_secret is not None:
-            yield from webhook_mistakes(f"{where}.uplink_", self.uplink_url, self.uplink_secret)
-        yield from self.queue.mistakes(f"{where}.queue")
+            yield from webhook_issues(f"{where}.uplink_", self.uplink_url, self.uplink_secret)
+        yield from self.queue.issues(f"{where}.queue")

@@ -13,7 +13,7 @@ from otp_service.lists import Entries
 from otp_service.policy import GuardMode, RiskPolicy
 from otp_service.settings.countries import Country
 from otp_service.settings.issues import matching
-from otp_service.settings.tables import Network, Table
+from otp_service.settings.tables import Config, Network
 
 Prefix = Annotated[
     str, matching(r"\+[1-9][0-9]{0,14}", "must be the beginning of a number in E.164, like +86170")
@@ -24,14 +24,14 @@ PhoneTag = Annotated[
 ]
 
 
-class RiskTable(Table):
+class RiskConfig(Config):
     """What is asked for before an SMS goes out when something is suspicious. *ttl* in seconds."""
 
     challenge: Literal["altcha", "off"] = "altcha"
     ttl: int = Field(default=600, ge=60, le=1_800)
 
 
-class AddressLimitsTable(Table):
+class AddressLimitsConfig(Config):
     """What one address of end users may cause: SMS that nobody has verified, and attempts."""
 
     sends_per_hour: int = Field(default=20, ge=1, le=10_000)
@@ -42,7 +42,7 @@ class AddressLimitsTable(Table):
     misses_per_10_minutes: int = Field(default=60, ge=5, le=100_000)
 
 
-class GuardScopeTable(Table):
+class GuardScopeConfig(Config):
     """When too few SMS of one scope are verified."""
 
     least: int = Field(default=20, ge=1, le=1_000_000)
@@ -50,20 +50,20 @@ class GuardScopeTable(Table):
     blocked_at: int = Field(default=3, ge=1, le=100)
 
 
-class PrefixTable(GuardScopeTable):
+class PrefixConfig(GuardScopeConfig):
     """A prefix holds few numbers, so that few SMS are suspicious."""
 
     least: int = Field(default=10, ge=1, le=1_000_000)
 
 
-class GuardTable(Table):
+class GuardConfig(Config):
     """The guard against pumped SMS."""
 
     mode: GuardMode = GuardMode.RECORD_ONLY
-    country: GuardScopeTable = GuardScopeTable()
-    prefix: PrefixTable = PrefixTable()
-    client: GuardScopeTable = GuardScopeTable()
-    address: GuardScopeTable = GuardScopeTable()
+    country: GuardScopeConfig = GuardScopeConfig()
+    prefix: PrefixConfig = PrefixConfig()
+    client: GuardScopeConfig = GuardScopeConfig()
+    address: GuardScopeConfig = GuardScopeConfig()
 
     def scopes(self) -> dict[str, GuardLimits]:
         """Return the limits of each kind of scope."""
@@ -78,7 +78,7 @@ class GuardTable(Table):
         return {**limits, "address": replace(limits["address"], strict_share=1.0)}
 
 
-class WrongCodesTable(Table):
+class WrongCodesConfig(Config):
     """Wrong codes a day, of verifications never approved, from which the whole service is on guard."""
 
     least: int = Field(default=500, ge=1, le=1_000_000)
@@ -87,7 +87,9 @@ class WrongCodesTable(Table):
     hard_share: float = Field(default=0.04, ge=0, le=1)
 
 
-def risk_policy(addresses: AddressLimitsTable, guard: GuardTable, wrong_codes: WrongCodesTable) -> RiskPolicy:
+def risk_policy(
+    addresses: AddressLimitsConfig, guard: GuardConfig, wrong_codes: WrongCodesConfig
+) -> RiskPolicy:
     """Return what the three tables say."""
     return RiskPolicy(
         address=AddressLimits(**addresses.model_dump()),
@@ -97,7 +99,7 @@ def risk_policy(addresses: AddressLimitsTable, guard: GuardTable, wrong_codes: W
     )
 
 
-class AllowTable(Table):
+class AllowConfig(Config):
     """Who is spared risk challenges and the guard; no limit of a phone and no budget is lifted."""
 
     addresses: tuple[Network, ...] = ()
@@ -113,7 +115,7 @@ class AllowTable(Table):
         )
 
 
-class DenyTable(AllowTable):
+class DenyConfig(AllowConfig):
     """Who gets no SMS."""
 
     countries: tuple[Country, ...] = ()

@@ -18,8 +18,8 @@ from otp_service.messages import ANY, INTERNATIONAL, MAINLAND, Template
 from otp_service.settings.countries import country
 from otp_service.settings.issues import Mistake
 from otp_service.settings.secret_text import is_placeholder, is_quoted
-from otp_service.settings.tables import Name, Secret, Table
-from otp_service.settings.urls import endpoint_fault, webhook_mistakes
+from otp_service.settings.tables import Config, Name, Secret
+from otp_service.settings.urls import endpoint_issue, webhook_issues
 
 ALIYUN_SMS, ALIYUN_PNVS, WEBHOOK, SANDBOX = "aliyun-sms", "aliyun-pnvs", "webhook", "sandbox"
 
@@ -47,7 +47,7 @@ def _default_endpoint(told: Mapping[str, Any]) -> str:
     return ENDPOINTS.get(told.get("provider", ALIYUN_SMS), "")
 
 
-def sign_name_fault(name: str) -> str:
+def sign_name_issue(name: str) -> str:
     """Tell what keeps *name* from being an approved sign name; nothing when it may be one."""
     if not name:
         return "is required"
@@ -87,7 +87,7 @@ _Destination = Annotated[str, AfterValidator(_destination)]
 Destinations = Annotated[tuple[_Destination, ...], BeforeValidator(_listed), Field(min_length=1)]
 
 
-class TemplateTable(Table):
+class TemplateConfig(Config):
     """One approved template and what it serves; `*` serves every purpose, locale or country."""
 
     purpose: Name = ANY
@@ -108,7 +108,7 @@ class TemplateTable(Table):
             params=dict(self.params),
         )
 
-    def mistakes(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself, whoever sends."""
         if len(self.country) > 1 and {ANY, INTERNATIONAL} & set(self.country):
             yield Mistake(f"{where}.country", "lists a group beside countries: give one or the other")
@@ -120,7 +120,7 @@ class TemplateTable(Table):
                 "names a variable that is not letters, digits and _, beginning with a letter",
             )
 
-    def aliyun_mistakes(self, where: str) -> Iterator[Mistake]:
+    def aliyun_issues(self, where: str) -> Iterator[Mistake]:
         """Tell what Aliyun would refuse."""
         if not self.template_code:
             yield Mistake(f"{where}.template_code", "is required")
@@ -130,12 +130,12 @@ class TemplateTable(Table):
         except BadParam as error:
             yield Mistake(f"{where}.params", _RULES.get(error.rule, "breaks Aliyun's rules"))
 
-    def sms_mistakes(self, where: str) -> Iterator[Mistake]:
+    def sms_issues(self, where: str) -> Iterator[Mistake]:
         """Tell what SendSms would refuse beside that."""
         if self.template_code and not _APPROVED.fullmatch(self.template_code):
             yield Mistake(f"{where}.template_code", "must be SMS_ and digits, like SMS_154950909")
 
-    def pnvs_mistakes(self, where: str) -> Iterator[Mistake]:
+    def pnvs_issues(self, where: str) -> Iterator[Mistake]:
         """Tell what PNVS would refuse beside that."""
         if self.template_code and not _PRESET.fullmatch(self.template_code):
             yield Mistake(f"{where}.template_code", "must be a template that PNVS presets, such as 100001")
@@ -144,7 +144,7 @@ class TemplateTable(Table):
         if not set(self.country) <= {ANY, MAINLAND}:
             yield Mistake(f"{where}.country", f"must be {MAINLAND}: PNVS sends to the mainland only")
 
-    def minutes_mistakes(self, where: str, ttl: int) -> Iterator[Mistake]:
+    def minutes_issues(self, where: str, ttl: int) -> Iterator[Mistake]:
         """Tell whether the text promises a life that codes of *ttl* seconds do not have."""
         told = self.params.get(MINUTES)
         if told is None:
@@ -155,7 +155,7 @@ class TemplateTable(Table):
             yield Mistake(f"{where}.params", f"has a {MINUTES} that is longer than codes.ttl")
 
 
-class RouteTable(Table):
+class RouteTable(Config):
     """One way to send. No *clients* means that it serves all of them."""
 
     name: str = ""
@@ -171,7 +171,7 @@ class RouteTable(Table):
     secret: Secret | None = None
     sign_name: str = ""
     clients: tuple[str, ...] = ()
-    templates: tuple[TemplateTable, ...] = ()
+    templates: tuple[TemplateConfig, ...] = ()
 
     def access_keys(self) -> list[tuple[str, str, str]]:
         """Return id, secret and security token of every access key: two while they are rotated."""
@@ -193,7 +193,7 @@ class RouteTable(Table):
 
     def all_templates(self) -> tuple[Template, ...]:
         """Return what it sends; a webhook without templates sends everything, PNVS to the mainland only."""
-        tables = self.templates or ((TemplateTable(),) if self.provider == WEBHOOK else ())
+        tables = self.templates or ((TemplateConfig(),) if self.provider == WEBHOOK else ())
         templates = tuple(table.template() for table in tables)
         if self.provider != ALIYUN_PNVS:
             return templates
@@ -220,7 +220,7 @@ class RouteTable(Table):
             yield f"{where}.second_access_key_id", self.second_access_key_id
             yield f"{where}.second_access_key_secret", self.second_access_key_secret
 
-    def mistakes(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself."""
         if not _ROUTE_NAME.fullmatch(self.name):
             yield Mistake(f"{where}.name", "must be 1 to 32 of a-z 0-9 _ -, beginning with a letter")
@@ -228,38 +228,38 @@ class RouteTable(Table):
             if setting in self.model_fields_set:
                 yield Mistake(f"{where}.{setting}", f"is no setting of {self.provider}")
         for number, template in enumerate(self.templates):
-            yield from template.mistakes(f"{where}.templates[{number}]")
+            yield from template.issues(f"{where}.templates[{number}]")
         if self.provider == WEBHOOK:
-            yield from webhook_mistakes(f"{where}.", self.url, self.secret)
+            yield from webhook_issues(f"{where}.", self.url, self.secret)
         else:
-            yield from self._aliyun_mistakes(where)
+            yield from self._aliyun_issues(where)
 
-    def minutes_mistakes(self, where: str, ttl: int) -> Iterator[Mistake]:
+    def minutes_issues(self, where: str, ttl: int) -> Iterator[Mistake]:
         """Tell which texts promise a life that codes of *ttl* seconds do not have."""
         if self.provider == ALIYUN_PNVS:
             for number, template in enumerate(self.templates):
-                yield from template.minutes_mistakes(f"{where}.templates[{number}]", ttl)
+                yield from template.minutes_issues(f"{where}.templates[{number}]", ttl)
 
-    def _aliyun_mistakes(self, where: str) -> Iterator[Mistake]:
-        if fault := sign_name_fault(self.sign_name):
-            yield Mistake(f"{where}.sign_name", fault)
+    def _aliyun_issues(self, where: str) -> Iterator[Mistake]:
+        if issue := sign_name_issue(self.sign_name):
+            yield Mistake(f"{where}.sign_name", issue)
         if not self.templates:
             yield Mistake(f"{where}.templates", "needs at least one template")
         for place, secret in self.secrets(where):
             if not secret.get_secret_value():
                 yield Mistake(place, "is required")
-        if fault := self._endpoint_fault():
-            yield Mistake(f"{where}.endpoint", fault)
+        if issue := self._endpoint_issue():
+            yield Mistake(f"{where}.endpoint", issue)
         for number, template in enumerate(self.templates):
-            yield from template.aliyun_mistakes(f"{where}.templates[{number}]")
+            yield from template.aliyun_issues(f"{where}.templates[{number}]")
             if self.provider == ALIYUN_PNVS:
-                yield from template.pnvs_mistakes(f"{where}.templates[{number}]")
+                yield from template.pnvs_issues(f"{where}.templates[{number}]")
             else:
-                yield from template.sms_mistakes(f"{where}.templates[{number}]")
+                yield from template.sms_issues(f"{where}.templates[{number}]")
 
-    def _endpoint_fault(self) -> str:
-        if fault := endpoint_fault(self.endpoint, local_only=self.provider == SANDBOX):
-            return fault
+    def _endpoint_issue(self) -> str:
+        if issue := endpoint_issue(self.endpoint, local_only=self.provider == SANDBOX):
+            return issue
         host = urlsplit(self.endpoint).hostname or ""
         theirs = next((start for start in _HOSTS if host.startswith(start)), "")
         ours = _HOST_OF.get(self.provider, theirs)

@@ -11,14 +11,14 @@ from pydantic import Field, SecretStr, ValidationError
 
 from otp_service.settings.issues import SettingsError, issues_of, matching
 from otp_service.settings.loader import read_toml
-from otp_service.settings.tables import Name, Table
+from otp_service.settings.tables import Config, Name
 
 Url = Annotated[str, matching(r"https?://\S+", "must be http://… or https://…")]
 TemplateCode = Annotated[str, matching(r"SMS_[0-9]+", "must be SMS_ and digits, like SMS_154950909")]
 QueuePrefix = Annotated[str, matching(r"[A-Za-z0-9-]{1,200}", "must be 1 to 200 of A-Z a-z 0-9 -")]
 
 
-class StsTable(Table):
+class StsTable(Config):
     """`[sts_keys.<id>]`: one temporary access key; without *expires_at* it never ends."""
 
     secret: SecretStr
@@ -26,14 +26,14 @@ class StsTable(Table):
     expires_at: datetime | None = None
 
 
-class ReviewTable(Table):
+class ReviewTable(Config):
     """`[reviews.<sign name or template code>]`: how far a review is, if it is not approved."""
 
     state: Literal["in_review", "rejected"]
     reason: str = ""
 
 
-class SandboxTable(Table):
+class SandboxTable(Config):
     """The whole file. What is left out is as in `SandboxConfig.default`; times in seconds."""
 
     access_keys: Mapping[Name, SecretStr] = {}
@@ -57,7 +57,7 @@ def load_account(path: Path | None, **given: object) -> SandboxTable:
     """Read the file at *path*, if any; what is *given* otherwise, and is not None, counts instead.
 
     Raises:
-        SettingsError: with every mistake, and without any value.
+        SettingsError: with every issue, and without any value.
     """
     raw = {} if path is None else read_toml(path)
     raw.update((name, value) for name, value in given.items() if value is not None)

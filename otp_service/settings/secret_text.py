@@ -28,7 +28,7 @@ _MIN_DIFFERENT = 8
 """Different bytes in a key: 32 random ones have never had fewer."""
 
 
-def text_fault(text: str, *, may_have_spaces: bool = False) -> str:
+def text_issue(text: str, *, may_have_spaces: bool = False) -> str:
     """Tell what keeps *text* from being a secret, whatever it is for; nothing when it may be one."""
     if is_quoted(text):
         return "is written in quotes, which are no part of it"
@@ -76,7 +76,7 @@ def plain(secret: SecretStr) -> bytes:
     return secret.get_secret_value().encode()
 
 
-def faults(secret: SecretStr, read: Callable[[SecretStr], bytes]) -> Iterator[str]:
+def key_issues(secret: SecretStr, read: Callable[[SecretStr], bytes]) -> Iterator[str]:
     """Tell what is wrong with a key that *read* makes of *secret*."""
     if not secret.get_secret_value():
         yield "is required"

@@ -15,56 +15,56 @@ from otp_service.lists import Lists
 from otp_service.phone import Dialing, PhoneRules, dialing
 from otp_service.policy import Policy
 from otp_service.proofs import ProofSigner
-from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientTable, PurposeTable
-from otp_service.settings.keys import KeysTable
-from otp_service.settings.reports import ReportsTable
+from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientConfig, PurposeConfig
+from otp_service.settings.keys import KeysConfig
+from otp_service.settings.reports import ReportsConfig
 from otp_service.settings.risk import (
-    AddressLimitsTable,
-    AllowTable,
-    DenyTable,
-    GuardTable,
-    RiskTable,
-    WrongCodesTable,
+    AddressLimitsConfig,
+    AllowConfig,
+    DenyConfig,
+    GuardConfig,
+    RiskConfig,
+    WrongCodesConfig,
     risk_policy,
 )
 from otp_service.settings.routes import RouteTable
 from otp_service.settings.tables import (
-    CodesTable,
-    LimitsTable,
-    LogTable,
-    MetricsTable,
-    RedisTable,
-    ServerTable,
-    ServiceTable,
-    SmsTable,
-    Table,
+    CodesConfig,
+    Config,
+    LimitsConfig,
+    LogConfig,
+    MetricsConfig,
+    RedisConfig,
+    ServerConfig,
+    ServiceConfig,
+    SmsConfig,
 )
-from otp_service.settings.test_phones import MAX_PHONES, TestPhoneTable
+from otp_service.settings.test_phones import MAX_PHONES, TestPhoneConfig
 
 
-class Settings(Table):
+class Settings(Config):
     """Everything that can be configured. Made by `load`, which also checks what no single table can."""
 
-    service: ServiceTable = ServiceTable()
-    server: ServerTable = ServerTable()
-    redis: RedisTable = RedisTable()
-    codes: CodesTable = CodesTable()
-    limits: LimitsTable = LimitsTable()
-    keys: KeysTable = KeysTable()
-    purposes: Mapping[str, PurposeTable] = {}
-    clients: Mapping[str, ClientTable] = {}
-    sms: SmsTable = SmsTable()
+    service: ServiceConfig = ServiceConfig()
+    server: ServerConfig = ServerConfig()
+    redis: RedisConfig = RedisConfig()
+    codes: CodesConfig = CodesConfig()
+    limits: LimitsConfig = LimitsConfig()
+    keys: KeysConfig = KeysConfig()
+    purposes: Mapping[str, PurposeConfig] = {}
+    clients: Mapping[str, ClientConfig] = {}
+    sms: SmsConfig = SmsConfig()
     routes: tuple[RouteTable, ...] = ()
-    reports: ReportsTable = ReportsTable()
-    risk: RiskTable = RiskTable()
-    address_limits: AddressLimitsTable = AddressLimitsTable()
-    guard: GuardTable = GuardTable()
-    wrong_codes: WrongCodesTable = WrongCodesTable()
-    deny: DenyTable = DenyTable()
-    allow: AllowTable = AllowTable()
-    test_phones: tuple[TestPhoneTable, ...] = Field(default=(), max_length=MAX_PHONES)
-    log: LogTable = LogTable()
-    metrics: MetricsTable = MetricsTable()
+    reports: ReportsConfig = ReportsConfig()
+    risk: RiskConfig = RiskConfig()
+    address_limits: AddressLimitsConfig = AddressLimitsConfig()
+    guard: GuardConfig = GuardConfig()
+    wrong_codes: WrongCodesConfig = WrongCodesConfig()
+    deny: DenyConfig = DenyConfig()
+    allow: AllowConfig = AllowConfig()
+    test_phones: tuple[TestPhoneConfig, ...] = Field(default=(), max_length=MAX_PHONES)
+    log: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
     def code_types(self) -> dict[str, CodeType]:
         """Return what the codes of each purpose are made of."""
@@ -127,7 +127,7 @@ class Settings(Table):
     def clients_of(self, route: RouteTable) -> frozenset[str]:
         """Return the clients that *route* sends for, as its table and theirs agree; empty when that is all.
 
-        That they never agree is a mistake which the cross-check tells.
+        That they never agree is an issue which `validate` reports.
         """
         takers = {name for name, client in self.clients.items() if client.takes(route.name)}
         if len(takers) == len(self.clients):

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from otp_service.limits import MAX_STREAK
 from otp_service.settings.countries import Country
 from otp_service.settings.issues import checked
-from otp_service.settings.secret_text import text_fault
-from otp_service.settings.urls import webhook_fault
+from otp_service.settings.secret_text import text_issue
+from otp_service.settings.urls import webhook_url_issue
 
 EMBEDDED = "embedded://"
 """The store that the process starts for itself; it forgets everything when it stops."""
@@ -34,18 +34,18 @@ REDIS_SCHEMES = (
 )
 
 
-class Table(BaseModel):
-    """A table of settings: frozen, and a key it does not know is a mistake."""
+class Config(BaseModel):
+    """A table of settings: frozen, and a key it does not know is an issue."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, validate_default=True
     )
 
 
-Secret = Annotated[SecretStr, checked(text_fault)]
+Secret = Annotated[SecretStr, checked(text_issue)]
 """A text that is never shown, without quotes, white space or anything that cannot be seen."""
 
-Phrase = Annotated[SecretStr, checked(partial(text_fault, may_have_spaces=True))]
+Phrase = Annotated[SecretStr, checked(partial(text_issue, may_have_spaces=True))]
 """A secret that may hold spaces between words."""
 
 Name = Annotated[str, Field(min_length=1)]
@@ -88,7 +88,7 @@ def _redis_issue(url: str) -> str:
 RedisUrl = Annotated[Secret, checked(_redis_issue)]
 
 
-class ServiceTable(Table):
+class ServiceConfig(Config):
     """`[service]`: what holds for every request. *proof_ttl* and *request_deadline* in seconds."""
 
     issuer: Name = "otp_service"
@@ -100,10 +100,10 @@ class ServiceTable(Table):
     sms_per_day: Count | None = None
     proxy_hops: int = Field(default=0, ge=0, le=8)
     trusted_proxies: tuple[Network, ...] = ()
-    public_url: Annotated[str, checked(lambda url: webhook_fault(url) if url else "")] = ""
+    public_url: Annotated[str, checked(lambda url: webhook_url_issue(url) if url else "")] = ""
 
 
-class ServerTable(Table):
+class ServerConfig(Config):
     """`[server]`: how `otp-service serve` listens. *threads* are per worker process."""
 
     host: Host = "127.0.0.1"
@@ -114,7 +114,7 @@ class ServerTable(Table):
     stop_timeout: int = Field(default=10, ge=1, le=600)
 
 
-class RedisTable(Table):
+class RedisConfig(Config):
     """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process and server."""
 
     url: RedisUrl = SecretStr(EMBEDDED)
@@ -141,7 +141,7 @@ class RedisTable(Table):
         return self.url.get_secret_value().startswith("rediss")
 
 
-class CodesTable(Table):
+class CodesConfig(Config):
     """`[codes]`: one verification. *ttl* in seconds."""
 
     ttl: int = Field(default=300, ge=60, le=600)
@@ -149,7 +149,7 @@ class CodesTable(Table):
     sends: int = Field(default=4, ge=1, le=10)
 
 
-class LimitsTable(Table):
+class LimitsConfig(Config):
     """`[limits]`: what one phone may receive, and how often its codes may be guessed wrong."""
 
     cooldown: tuple[Annotated[int, Field(ge=60, le=86_400)], ...] = Field(
@@ -167,7 +167,7 @@ class LimitsTable(Table):
     known_share: float = Field(default=0.2, ge=0, le=0.5)
 
 
-class SmsTable(Table):
+class SmsConfig(Config):
     """`[sms]`: sending, whatever the route. Time-outs in seconds; *max_in_flight* per worker process."""
 
     max_in_flight: Count | None = None
@@ -175,7 +175,7 @@ class SmsTable(Table):
     read_timeout: float = Field(default=4.0, gt=0, le=20)
 
 
-class MetricsTable(Table):
+class MetricsConfig(Config):
     """`[metrics]`: for Prometheus, at `http://host:port/metrics`; nobody listens without a *port*.
 
     *reports_port* is that of `otp-service reports`, a process of its own.
@@ -186,7 +186,7 @@ class MetricsTable(Table):
     reports_port: int | None = Field(default=None, ge=1, le=65_535)
 
 
-class LogTable(Table):
+class LogConfig(Config):
     """`[log]`: JSON lines on standard output from *level* upwards."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"

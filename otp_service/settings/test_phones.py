@@ -13,7 +13,7 @@ from otp_service.errors import DestinationBlocked, InvalidCode, InvalidPhone
 from otp_service.phone import PhoneRules
 from otp_service.policy import TestPhone
 from otp_service.settings.issues import Mistake
-from otp_service.settings.tables import Table
+from otp_service.settings.tables import Config
 
 MAX_DAYS = 90
 MAX_PHONES = 20
@@ -21,7 +21,7 @@ MAX_PHONES = 20
 CHINA = timezone(timedelta(hours=8))
 
 
-class TestPhoneTable(Table):
+class TestPhoneConfig(Config):
     """One test phone: its number in E.164, its code, until when (the whole day, UTC+8) and what for."""
 
     __test__ = False  # pytest takes the name for a test's
@@ -36,12 +36,12 @@ class TestPhoneTable(Table):
         code, _ = codes.parse(self.code.get_secret_value())
         return TestPhone(code, self._ends_at().timestamp())
 
-    def mistakes(
+    def issues(
         self, where: str, rules: PhoneRules, kinds: Mapping[str, CodeType], today: date
     ) -> Iterator[Mistake]:
         """Tell what is wrong with the table; *today* is the day in China."""
-        yield from self._phone_mistakes(f"{where}.phone", rules)
-        yield from self._code_mistakes(f"{where}.code", kinds)
+        yield from self._phone_issues(f"{where}.phone", rules)
+        yield from self._code_issues(f"{where}.code", kinds)
         if not self.name:
             yield Mistake(f"{where}.name", "is required: what is it for?")
         if self.until is None:
@@ -51,7 +51,7 @@ class TestPhoneTable(Table):
         elif self.until > today + timedelta(days=MAX_DAYS):
             yield Mistake(f"{where}.until", f"is more than {MAX_DAYS} days ahead")
 
-    def _phone_mistakes(self, where: str, rules: PhoneRules) -> Iterator[Mistake]:
+    def _phone_issues(self, where: str, rules: PhoneRules) -> Iterator[Mistake]:
         try:
             if phone.parse(self.phone, rules).e164 != self.phone:
                 yield Mistake(where, "must be written in E.164, like +8613800138000")
@@ -60,7 +60,7 @@ class TestPhoneTable(Table):
         except DestinationBlocked:
             yield Mistake(where, "is of a country or kind that this service does not send to")
 
-    def _code_mistakes(self, where: str, kinds: Mapping[str, CodeType]) -> Iterator[Mistake]:
+    def _code_issues(self, where: str, kinds: Mapping[str, CodeType]) -> Iterator[Mistake]:
         try:
             _, shapes = codes.parse(self.code.get_secret_value())
         except InvalidCode:

@@ -24,25 +24,25 @@ _MIN_DIFFERENT = 8
 """Different bytes in a secret: 24 random ones have never had fewer."""
 
 
-def endpoint_fault(url: str, *, local_only: bool = False) -> str:
+def endpoint_issue(url: str, *, local_only: bool = False) -> str:
     """Tell what keeps *url* from being an endpoint, which has no path; nothing when it is one."""
     parts = _bare(url)
     if parts is None or parts.path not in ("", "/"):
         return "must be https://host, without a path"
     if local_only and not _is_loopback(parts.hostname or ""):
         return "must be this machine: the sandbox is no public service"
-    return _scheme_fault(parts)
+    return _scheme_issue(parts)
 
 
-def webhook_fault(url: str) -> str:
+def webhook_url_issue(url: str) -> str:
     """Tell what keeps *url* from being a webhook's, which may have a path; nothing when it is one."""
     parts = _bare(url)
     if parts is None or not _PATH.fullmatch(parts.path):
         return "must be https://host/path, without a query"
-    return _scheme_fault(parts)
+    return _scheme_issue(parts)
 
 
-def _scheme_fault(parts: SplitResult) -> str:
+def _scheme_issue(parts: SplitResult) -> str:
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         return "must be https: plain http is for this machine only"
     return ""
@@ -72,15 +72,15 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def webhook_mistakes(where: str, url: str, secret: SecretStr | None) -> Iterator[Mistake]:
+def webhook_issues(where: str, url: str, secret: SecretStr | None) -> Iterator[Mistake]:
     """Tell what is wrong with a webhook whose two settings are *where* with `url` and `secret` behind it."""
-    if fault := webhook_fault(url) if url else "is required":
-        yield Mistake(f"{where}url", fault)
-    if fault := _secret_fault(secret.get_secret_value() if secret else ""):
-        yield Mistake(f"{where}secret", fault)
+    if issue := webhook_url_issue(url) if url else "is required":
+        yield Mistake(f"{where}url", issue)
+    if issue := _secret_issue(secret.get_secret_value() if secret else ""):
+        yield Mistake(f"{where}secret", issue)
 
 
-def _secret_fault(text: str) -> str:
+def _secret_issue(text: str) -> str:
     if not text:
         return "is required"
     key = _decoded(text)

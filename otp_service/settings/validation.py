@@ -8,7 +8,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from otp_service.clients import key_digest
-from otp_service.settings.clients import ID, NAME, ClientTable
+from otp_service.settings.clients import ID, NAME, ClientConfig
 from otp_service.settings.issues import Mistake
 from otp_service.settings.routes import SANDBOX, WEBHOOK, RouteTable
 from otp_service.settings.secret_text import forms, is_example
@@ -25,24 +25,24 @@ FIXED = ("server", "metrics")
 """Tables that need a restart: who listens where, with how many processes and threads."""
 
 
-def content_mistakes(settings: Settings) -> Iterator[Mistake]:
+def validate(settings: Settings) -> Iterator[Mistake]:
     """Tell everything that is wrong with settings whose form is right."""
-    yield from settings.keys.mistakes()
-    yield from _limit_mistakes(settings)
-    yield from _server_mistakes(settings)
-    yield from _redis_mistakes(settings)
-    yield from _proxy_mistakes(settings)
-    yield from _purpose_mistakes(settings)
-    yield from _client_mistakes(settings)
-    yield from _route_mistakes(settings)
-    yield from _serving_mistakes(settings)
-    yield from _report_mistakes(settings)
-    yield from _abuse_mistakes(settings)
-    yield from _test_phone_mistakes(settings)
+    yield from settings.keys.issues()
+    yield from _limit_issues(settings)
+    yield from _server_issues(settings)
+    yield from _redis_issues(settings)
+    yield from _proxy_issues(settings)
+    yield from _purpose_issues(settings)
+    yield from _client_issues(settings)
+    yield from _route_issues(settings)
+    yield from _serving_issues(settings)
+    yield from _report_issues(settings)
+    yield from _abuse_issues(settings)
+    yield from _test_phone_issues(settings)
     yield from _shared_secrets(settings)
 
 
-def _limit_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _limit_issues(settings: Settings) -> Iterator[Mistake]:
     limits = settings.limits
     if limits.slow_lane_at >= limits.lock_at:
         yield Mistake("limits.slow_lane_at", "must be less than limits.lock_at", ("limits.lock_at",))
@@ -58,7 +58,7 @@ def _limit_mistakes(settings: Settings) -> Iterator[Mistake]:
         )
 
 
-def _server_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _server_issues(settings: Settings) -> Iterator[Mistake]:
     if settings.sms.connect_timeout + settings.sms.read_timeout > settings.service.request_deadline:
         what = "is shorter than the time-outs of [sms] together"
         yield Mistake("service.request_deadline", what, ("sms.connect_timeout", "sms.read_timeout"))
@@ -78,7 +78,7 @@ def _server_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield Mistake("sms.max_in_flight", what, ("server.threads",))
 
 
-def _redis_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _redis_issues(settings: Settings) -> Iterator[Mistake]:
     redis, url = settings.redis, settings.redis.url.get_secret_value()
     if redis.password_file and _has_password(url):
         what = "and a password in redis.url exclude each other"
@@ -102,35 +102,35 @@ def _has_password(url: str) -> bool:
     return ":" in urlsplit(url).netloc.rpartition("@")[0]
 
 
-def _proxy_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _proxy_issues(settings: Settings) -> Iterator[Mistake]:
     if settings.service.trusted_proxies and settings.service.proxy_hops:
         yield Mistake("service.proxy_hops", "and service.trusted_proxies exclude each other")
 
 
-def _purpose_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _purpose_issues(settings: Settings) -> Iterator[Mistake]:
     if not settings.purposes:
         yield Mistake("purposes", "needs at least one purpose")
     if not all(map(NAME.fullmatch, settings.purposes)):
         yield Mistake("purposes", "has a name that is not 1 to 32 of a-z 0-9 _, beginning with a letter")
 
 
-def _client_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _client_issues(settings: Settings) -> Iterator[Mistake]:
     if not settings.clients:
         yield Mistake("clients", "needs at least one client")
     if not all(map(ID.fullmatch, settings.clients)):
         yield Mistake("clients", "has an id that is not 1 to 32 of a-z 0-9 _ -, beginning with a letter")
     for name, client in settings.clients.items():
-        yield from client.mistakes(f"clients.{name}")
+        yield from client.issues(f"clients.{name}")
         if not set(client.purposes) <= set(settings.purposes):
             yield Mistake(
                 f"clients.{name}.purposes", "names a purpose that is not in [purposes]", ("purposes.<id>",)
             )
-        for mistake in client.limits.mistakes(f"clients.{name}.limits", settings.phone_limits()):
-            yield mistake._replace(reads=(f"limits.{mistake.where.rpartition('.')[2]}.*",))
-    yield from _key_mistakes(settings)
+        for issue in client.limits.issues(f"clients.{name}.limits", settings.phone_limits()):
+            yield issue._replace(reads=(f"limits.{issue.where.rpartition('.')[2]}.*",))
+    yield from _key_issues(settings)
 
 
-def _key_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _key_issues(settings: Settings) -> Iterator[Mistake]:
     publishable = [client.publishable_key for client in settings.clients.values() if client.publishable_key]
     digests = [d for client in settings.clients.values() for d in client.secret_key_digests]
     if _repeated(publishable):
@@ -153,7 +153,7 @@ _SERVING = (
 """What decides whether an SMS finds a route."""
 
 
-def _unserved(settings: Settings, name: str, client: ClientTable) -> Iterator[Mistake]:
+def _unserved(settings: Settings, name: str, client: ClientConfig) -> Iterator[Mistake]:
     """Tell which of the client's purposes no route sends for."""
     routes = [route for route in settings.routes if client.takes(route.name)]
     wanted = [purpose for purpose in settings.purposes if purpose in (client.purposes or settings.purposes)]
@@ -171,15 +171,15 @@ def _is_served(routes: Iterable[RouteTable], client: str, purpose: str, country:
     return any(route.serves(client, purpose, country) for route in routes)
 
 
-def _route_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _route_issues(settings: Settings) -> Iterator[Mistake]:
     if not settings.routes:
         yield Mistake("routes", "needs at least one route")
     for number, route in enumerate(settings.routes):
         where = f"routes[{number}]"
-        for mistake in route.mistakes(where):
-            yield mistake._replace(reads=(*mistake.reads, f"{where}.provider"))
-        for mistake in route.minutes_mistakes(where, settings.codes.ttl):
-            yield mistake._replace(reads=("codes.ttl", f"{where}.provider"))
+        for issue in route.issues(where):
+            yield issue._replace(reads=(*issue.reads, f"{where}.provider"))
+        for issue in route.minutes_issues(where, settings.codes.ttl):
+            yield issue._replace(reads=("codes.ttl", f"{where}.provider"))
         if not set(route.clients) <= set(settings.clients):
             yield Mistake(f"{where}.clients", "names a client that is not in [clients]", ("clients.<id>",))
         purposes = {template.purpose for template in route.templates} - {"*"}
@@ -191,7 +191,7 @@ def _route_mistakes(settings: Settings) -> Iterator[Mistake]:
         yield Mistake("routes", "share a name")
 
 
-def _serving_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _serving_issues(settings: Settings) -> Iterator[Mistake]:
     """Tell where clients and routes do not meet."""
     for name, client in settings.clients.items():
         if not set(client.routes) <= {route.name for route in settings.routes}:
@@ -210,8 +210,8 @@ def _has_takers(settings: Settings, route: RouteTable) -> bool:
     return not named or any(settings.clients[name].takes(route.name) for name in named)
 
 
-def _report_mistakes(settings: Settings) -> Iterator[Mistake]:
-    yield from settings.reports.mistakes("reports")
+def _report_issues(settings: Settings) -> Iterator[Mistake]:
+    yield from settings.reports.issues("reports")
     name = settings.reports.queue.route
     routes = [route for route in settings.routes if route.name == name]
     if name and not routes:
@@ -222,7 +222,7 @@ def _report_mistakes(settings: Settings) -> Iterator[Mistake]:
         )
 
 
-def _abuse_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _abuse_issues(settings: Settings) -> Iterator[Mistake]:
     if not set(settings.deny.countries) <= set(settings.service.countries):
         what = "names a country that is not in service.countries anyway"
         yield Mistake("deny.countries", what, ("service.countries.*",))
@@ -237,12 +237,12 @@ _TEST_PHONES = ("service.countries.*", "service.default_region", "service.phone_
 """What decides whether a test phone can be one."""
 
 
-def _test_phone_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _test_phone_issues(settings: Settings) -> Iterator[Mistake]:
     today = datetime.now(CHINA).date()
     kinds, rules = settings.code_types(), settings.phone_rules()
     for number, table in enumerate(settings.test_phones):
-        for mistake in table.mistakes(f"test_phones[{number}]", rules, kinds, today):
-            yield mistake._replace(reads=_TEST_PHONES)
+        for issue in table.issues(f"test_phones[{number}]", rules, kinds, today):
+            yield issue._replace(reads=_TEST_PHONES)
     if _repeated(table.phone for table in settings.test_phones):
         yield Mistake("test_phones", "share a phone")
 
@@ -322,7 +322,7 @@ def _examples(settings: Settings) -> Iterator[Mistake]:
 def renewed(running: Settings, fresh: Settings) -> tuple[Settings, list[Mistake]]:
     """Return *fresh* but for what only a restart changes, and what is wrong with that."""
     kept = fresh.model_copy(update={name: getattr(running, name) for name in FIXED})
-    return kept, list(content_mistakes(kept))
+    return kept, list(validate(kept))
 
 
 def waiting(running: Settings, fresh: Settings) -> list[str]:

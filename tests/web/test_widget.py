@@ -11,7 +11,7 @@ from web.desk import Desk
 from otp_service.clients import KeyKind
 from otp_service.phone import COUNTRIES, dialing
 from otp_service.settings import Settings
-from otp_service.settings.tables import ServiceTable
+from otp_service.settings.tables import ServiceConfig
 from otp_service.web.calls import CALLS
 from otp_service.web.embed.widget import source
 
@@ -120,7 +120,7 @@ def test_module_knows_where_the_service_sends_to() -> None:
 
 
 def test_settings_put_the_default_region_first() -> None:
-    settings = Settings(service=ServiceTable(countries=("US", "CN", "SG"), default_region="CN"))
+    settings = Settings(service=ServiceConfig(countries=("US", "CN", "SG"), default_region="CN"))
 
     assert [d.country for d in settings.dialing()] == ["CN", "US", "SG"]
 
