@@ -15,7 +15,7 @@ from servers import Server
 
 from otp_service import codes, settings
 from otp_service.clock import SystemClock
-from otp_service.service import Service
+from otp_service.service import VerificationService
 from otp_service.store import keys
 from otp_service.store.client import client_from_url
 from otp_service.store.store import RedisStore
@@ -41,7 +41,7 @@ class Direct:
         self._keyring = loaded.keyring()
         self._sender = fakes.FakeSender()
         clock, events = SystemClock(), fakes.FakeEvents()
-        self._service = Service(
+        self._service = VerificationService(
             policy=replace(policy, phone_limits=replace(policy.phone_limits, cooldown=(0,))),
             keyring=self._keyring,
             signers=loaded.signers(clock.now),
@@ -57,7 +57,7 @@ class Direct:
     def request(self, phone: str, client_ip: str | None) -> tuple[str, str]:
         """Return the id and the code of a new verification."""
         sent = self._service.request(self._client, phone, purpose="login", client_ip=client_ip)
-        return sent.verification_id, self._sender.sent.pop().code.reveal()
+        return sent.verification_id, self._sender.sent.pop().code.get_secret_value()
 
     def verify(self, phone: str, verification_id: str, code: str, client_ip: str | None) -> None:
         """Submit *code*, which must be the right one."""
@@ -67,7 +67,7 @@ class Direct:
         """Return keys and arguments of the script that checks *code*."""
         verification_hash = self._keyring.verification_hash(verification_id)
         tag, kid = self._keyring.phone_tag(phone), self._keyring.active_kid
-        binding = codes.Binding(verification_id, self._client.id, phone)
+        binding = codes.CodeContext(verification_id, self._client.id, phone)
         digest = codes.digest(self._keyring.active.digest, binding, codes.Code(code))
         return {
             "keys": [keys.row(tag), keys.record(tag, verification_hash)],

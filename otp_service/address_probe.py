@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 
-from otp_service.codes import keyed_hash
+from otp_service.codes import hmac_fields
 from otp_service.keyring import Keyring
 
 PATH = "/otp/address-probe"
@@ -39,7 +39,7 @@ class AddressProbe:
 
     def address_hash(self, nonce: str, address: str) -> str:
         """Return what stands for *address* in the answer to the probe with this *nonce*."""
-        return keyed_hash(self._key, (b"address", nonce.encode(), address.encode())).hex()
+        return hmac_fields(self._key, (b"address", nonce.encode(), address.encode())).hex()
 
     def _mac(self, made: str, nonce: str) -> str:
-        return keyed_hash(self._key, (b"probe", made.encode(), nonce.encode())).hex()
+        return hmac_fields(self._key, (b"probe", made.encode(), nonce.encode())).hex()

@@ -18,14 +18,22 @@ from flask import Flask
 
 from otp_service.address_probe import AddressProbe
 from otp_service.clock import SystemClock
-from otp_service.events import JsonEvents, Output, adopt_logging
-from otp_service.hints import Hints
+from otp_service.events import JsonEventLogger, Output, install_logging_handler
+from otp_service.hints import OperatorWarnings
 from otp_service.hosted_pages import HostedPages
-from otp_service.lines import LineWriter
-from otp_service.ports import Clock, Events, Ledger, PageStore, RiskChallenges, Store, Uplinks
-from otp_service.reports import Reports
+from otp_service.lines import BufferedLogWriter
+from otp_service.ports import (
+    ChallengeProvider,
+    Clock,
+    EventLogger,
+    InboundSmsForwarder,
+    PageStore,
+    Store,
+    UsageCounters,
+)
+from otp_service.reports import DeliveryReportService
 from otp_service.risk import ProofOfWork
-from otp_service.service import Service
+from otp_service.service import VerificationService
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
 from otp_service.sms.providers import build as build_provider
@@ -51,13 +59,13 @@ EXTENSION = "otp_service"
 
 
 @dataclass(frozen=True)
-class Built:
+class Application:
     """A service that is put together: its *app*, and *close*, which ends what the parts hold open."""
 
     app: Flask
     parts: WebParts
     router: Router
-    ledger: Ledger
+    ledger: UsageCounters
     close: Callable[[], None]
 
 
@@ -65,19 +73,19 @@ class Built:
 class _Ports:
     store: Store
     sender: Router
-    ledger: Ledger
-    challenges: RiskChallenges | None
+    ledger: UsageCounters
+    challenges: ChallengeProvider | None
     clock: Clock
-    events: Events
+    events: EventLogger
 
 
-AppFactory = Callable[[RiskChallenges | None], Flask]
+AppFactory = Callable[[ChallengeProvider | None], Flask]
 
 _worker: list[AppFactory] = []
 """In a worker process of gunicorn: makes its application with the settings that the master has validated."""
 
 
-def create_app(settings: Settings | None = None, *, challenges: RiskChallenges | None = None) -> Flask:
+def create_app(settings: Settings | None = None, *, challenges: ChallengeProvider | None = None) -> Flask:
     """Return the service as an application of its own; *challenges* stand in for those of the settings.
 
     Without *settings*, they are those of the gunicorn master (`otp_service.gunicorn_conf`), or else those of
@@ -100,7 +108,7 @@ def create_apps_by(factory: AppFactory) -> None:
 
 
 def create_blueprint(
-    settings: Settings, *, redis: ExistingClient | None = None, challenges: RiskChallenges | None = None
+    settings: Settings, *, redis: ExistingClient | None = None, challenges: ChallengeProvider | None = None
 ) -> ServiceBlueprint:
     """Return the service for an application of one's own, to be registered under a prefix.
 
@@ -118,7 +126,7 @@ def create_blueprint(
     return ServiceBlueprint(built.parts, _once(closers))
 
 
-def _from_environment(challenges: RiskChallenges | None) -> Flask:
+def _from_environment(challenges: ChallengeProvider | None) -> Flask:
     settings = settings_from_environment()
     if mistakes := production_mistakes(settings):
         raise SettingsError(mistakes)
@@ -142,11 +150,11 @@ def build(
     *,
     store: Store | None = None,
     clock: Clock | None = None,
-    events: Events | None = None,
-    ledger: Ledger | None = None,
+    events: EventLogger | None = None,
+    ledger: UsageCounters | None = None,
     pages: PageStore | None = None,
-    challenges: RiskChallenges | None = None,
-) -> Built:
+    challenges: ChallengeProvider | None = None,
+) -> Application:
     """Put the service together; what is given stands in for that of the settings."""
     clock = clock or SystemClock()
     closers: list[Callable[[], None]] = []
@@ -174,12 +182,12 @@ def build(
         trust=Trust(settings.service.proxy_hops, settings.proxies()),
         dialing=settings.dialing(),
         public_url=settings.service.public_url,
-        alarm=ledger.alarm,
+        alarm=ledger.global_risk_level,
         address_probe=AddressProbe(settings.keyring()),
-        on_unreadable_ip=Hints(store, clock, events).unreadable_ip,
+        on_unreadable_ip=OperatorWarnings(store, clock, events).unreadable_ip,
     )
     app = _app_of(parts)
-    built = Built(app, parts, router, ledger, close=_once(closers))
+    built = Application(app, parts, router, ledger, close=_once(closers))
     app.extensions[EXTENSION] = built
     return built
 
@@ -204,29 +212,29 @@ class _Unheard:
         """Drop the event."""
 
 
-def build_report_worker(settings: Settings, events: Events) -> Worker:
+def build_report_worker(settings: Settings, events: EventLogger) -> Worker:
     """Put together what collects reports from the queues of the settings, which must name one."""
     clock = SystemClock()
     queues = settings.reports.queue
     account = next(route for route in settings.routes if route.name == queues.route)
     reports = _reports(settings, open_store(settings, events, job="reports"), clock, events)
-    take = Taker(take=reports.take, clock=clock, events=events)
+    take = Taker(take=reports.process, clock=clock, events=events)
     return build_worker(queues, account, take=take, clock=clock, events=events)
 
 
-def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEvents:
+def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEventLogger:
     """Return events as JSON lines on *output*, the logging of other libraries among them."""
-    events = JsonEvents(
+    events = JsonEventLogger(
         output,
         level=settings.log.level,
         clock=clock.now,
         request_id=request_ids.current,
     )
-    adopt_logging(events)
+    install_logging_handler(events)
     return events
 
 
-def open_store(settings: Settings, events: Events, job: str = "") -> RedisStore:
+def open_store(settings: Settings, events: EventLogger, job: str = "") -> RedisStore:
     """Return the store that the settings name; nothing is sent to it yet. *job*: see `RedisStore`."""
     backend = from_url(settings.redis.url.get_secret_value(), _redis_options(settings))
     return RedisStore(backend, events, wait=_wait(settings), job=job)
@@ -252,7 +260,7 @@ def _redis_options(settings: Settings) -> RedisOptions:
     )
 
 
-def _store(settings: Settings, events: Events, closers: list[Callable[[], None]]) -> RedisStore:
+def _store(settings: Settings, events: EventLogger, closers: list[Callable[[], None]]) -> RedisStore:
     if not settings.redis.embedded:
         store = open_store(settings, events)
         closers.append(store.close)
@@ -264,12 +272,16 @@ def _store(settings: Settings, events: Events, closers: list[Callable[[], None]]
 
 class _Given(TypedDict, total=False):
     store: Store
-    ledger: Ledger
+    ledger: UsageCounters
     pages: PageStore
 
 
 def _borrowed(
-    redis: ExistingClient, settings: Settings, clock: Clock, events: Events, closers: list[Callable[[], None]]
+    redis: ExistingClient,
+    settings: Settings,
+    clock: Clock,
+    events: EventLogger,
+    closers: list[Callable[[], None]],
 ) -> _Given:
     store = RedisStore(from_existing_client(redis, _redis_options(settings)), events, wait=_wait(settings))
     closers.append(store.close)
@@ -278,8 +290,12 @@ def _borrowed(
 
 
 def _ledger(
-    settings: Settings, store: RedisStore, clock: Clock, events: Events, closers: list[Callable[[], None]]
-) -> Ledger:
+    settings: Settings,
+    store: RedisStore,
+    clock: Clock,
+    events: EventLogger,
+    closers: list[Callable[[], None]],
+) -> UsageCounters:
     risk = settings.policy().risk
     ledger = RedisLedger(
         store.flush_ledger, limits=risk.wrong_codes, guard_mode=risk.guard_mode, clock=clock, events=events
@@ -289,26 +305,28 @@ def _ledger(
     return ledger
 
 
-def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEvents:
-    lines = LineWriter()
+def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEventLogger:
+    lines = BufferedLogWriter()
     closers.append(lines.drain)
     return standard_events(settings, clock, lines)
 
 
-def _events_of_our_own(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEvents:
+def _events_of_our_own(
+    settings: Settings, clock: Clock, closers: list[Callable[[], None]]
+) -> JsonEventLogger:
     """Return events as JSON lines on standard output; how the process logs otherwise is not our affair."""
-    lines = LineWriter()
+    lines = BufferedLogWriter()
     closers.append(lines.close)
-    return JsonEvents(lines, level=settings.log.level, clock=clock.now, request_id=request_ids.current)
+    return JsonEventLogger(lines, level=settings.log.level, clock=clock.now, request_id=request_ids.current)
 
 
-def _challenges(settings: Settings, clock: Clock) -> RiskChallenges | None:
+def _challenges(settings: Settings, clock: Clock) -> ChallengeProvider | None:
     if settings.risk.challenge == "off":
         return None
     return ProofOfWork(settings.keyring(), clock, ttl=settings.risk.ttl)
 
 
-def _router(settings: Settings, clock: Clock, events: Events) -> Router:
+def _router(settings: Settings, clock: Clock, events: EventLogger) -> Router:
     in_flight = settings.max_in_flight()
     routes = [
         replace(open_route(table, settings, clock), clients=settings.clients_of(table))
@@ -336,8 +354,8 @@ def open_route(table: RouteTable, settings: Settings, clock: Clock | None = None
     )
 
 
-def _service(settings: Settings, ports: _Ports) -> Service:
-    return Service(
+def _service(settings: Settings, ports: _Ports) -> VerificationService:
+    return VerificationService(
         policy=settings.policy(),
         keyring=settings.keyring(),
         signers=settings.signers(ports.clock.now),
@@ -351,7 +369,9 @@ def _service(settings: Settings, ports: _Ports) -> Service:
     )
 
 
-def _hosted_pages(settings: Settings, service: Service, store: PageStore, clock: Clock) -> HostedPages:
+def _hosted_pages(
+    settings: Settings, service: VerificationService, store: PageStore, clock: Clock
+) -> HostedPages:
     return HostedPages(
         service=service,
         clients=settings.all_clients(),
@@ -363,7 +383,7 @@ def _hosted_pages(settings: Settings, service: Service, store: PageStore, clock:
     )
 
 
-def _intake(settings: Settings, store: Store, clock: Clock, events: Events) -> ReportIntake | None:
+def _intake(settings: Settings, store: Store, clock: Clock, events: EventLogger) -> ReportIntake | None:
     secret = settings.reports.secret
     if secret is None:
         return None
@@ -371,8 +391,8 @@ def _intake(settings: Settings, store: Store, clock: Clock, events: Events) -> R
     return ReportIntake(secret.get_secret_value().encode(), reports, clock)
 
 
-def _reports(settings: Settings, store: Store, clock: Clock, events: Events) -> Reports:
-    return Reports(
+def _reports(settings: Settings, store: Store, clock: Clock, events: EventLogger) -> DeliveryReportService:
+    return DeliveryReportService(
         keyring=settings.keyring(),
         store=store,
         clock=clock,
@@ -381,7 +401,7 @@ def _reports(settings: Settings, store: Store, clock: Clock, events: Events) -> 
     )
 
 
-def _uplinks(settings: Settings, clock: Clock, events: Events) -> Uplinks | None:
+def _uplinks(settings: Settings, clock: Clock, events: EventLogger) -> InboundSmsForwarder | None:
     reports = settings.reports
     if reports.uplink_secret is None:
         return None

@@ -1,4 +1,4 @@
-"""Asks: one call about one phone, with the caller's texts turned into values. Touches nothing."""
+"""The context of one call about one phone: the caller's texts, parsed."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from otp_service.clients import Client
 from otp_service.codes import Code
 from otp_service.phone import Phone
-from otp_service.ports import PhoneSlot
+from otp_service.ports import PhoneKey
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One call: who makes it, about which phone, until when (monotonic seconds).
+class RequestContext:
+    """One call: the client, the phone and the deadline (monotonic seconds).
 
-    *address* is the tag of the end user's address, empty where it is not known. *is_public*: a browser makes
-    it, with a publishable key or through a hosted page. *test_code* is the code of a configured test phone;
-    *is_spared*: nothing about the call is suspicious.
+    *client_ip_hash* is the keyed hash of the end user's IP address, or empty if it is unknown. *is_public* is
+    set for calls from a browser, with a publishable key or through a hosted page. *test_code* is the code of
+    a configured test phone. *is_allowlisted* exempts the call from all risk checks.
     """
 
     client: Client
     phone: Phone
-    slot: PhoneSlot
+    phone_key: PhoneKey
     deadline: float
     locale: str = ""
-    address: str = ""
+    client_ip_hash: str = ""
     is_public: bool = False
     test_code: Code | None = None
-    is_spared: bool = False
+    is_allowlisted: bool = False

@@ -52,7 +52,7 @@ class Code:
 
     text: str
 
-    def reveal(self) -> str:
+    def get_secret_value(self) -> str:
         """Return the characters themselves."""
         return self.text
 
@@ -64,7 +64,7 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
+class CodeContext:
     """What a code belongs to: one verification of one client for one phone (E.164)."""
 
     verification_id: str
@@ -90,7 +90,7 @@ def parse(text: str) -> tuple[Code, frozenset[CodeType]]:
     return Code(folded), shapes
 
 
-def derive(key: bytes, salt: bytes, binding: Binding, kind: CodeType, *, length: int = LENGTH) -> Code:
+def derive(key: bytes, salt: bytes, binding: CodeContext, kind: CodeType, *, length: int = LENGTH) -> Code:
     """Return the one code of *binding* under *key* and *salt*, uniform over the alphabet."""
     symbols = kind.alphabet
     number = _uniform(key, (b"code", salt, *_fields(binding)), len(symbols) ** length)
@@ -101,18 +101,18 @@ def derive(key: bytes, salt: bytes, binding: Binding, kind: CodeType, *, length:
     return Code(text)
 
 
-def digest(key: bytes, binding: Binding, code: Code) -> bytes:
+def digest(key: bytes, binding: CodeContext, code: Code) -> bytes:
     """Return the `DIGEST_BYTES` that stand for *code* in the store."""
-    return keyed_hash(key, (b"digest", *_fields(binding), code.reveal().encode()))[:DIGEST_BYTES]
+    return hmac_fields(key, (b"digest", *_fields(binding), code.get_secret_value().encode()))[:DIGEST_BYTES]
 
 
-def keyed_hash(key: bytes, fields: tuple[bytes, ...]) -> bytes:
+def hmac_fields(key: bytes, fields: tuple[bytes, ...]) -> bytes:
     """HMAC-SHA256 over *fields*, each behind its length, so that no two lists of fields look alike."""
     message = b"".join([len(field).to_bytes(4, "big") + field for field in fields])
     return hmac.digest(key, message, "sha256")
 
 
-def _fields(binding: Binding) -> tuple[bytes, bytes, bytes]:
+def _fields(binding: CodeContext) -> tuple[bytes, bytes, bytes]:
     return binding.verification_id.encode(), binding.client.encode(), binding.phone.encode()
 
 
@@ -120,7 +120,7 @@ def _uniform(key: bytes, fields: tuple[bytes, ...], size: int) -> int:
     """Return a number below *size*, unbiased: what lies beyond the last whole multiple is drawn again."""
     limit = _SPACE - _SPACE % size
     for draw in range(256):
-        number = int.from_bytes(keyed_hash(key, (*fields, bytes([draw]))), "big")
+        number = int.from_bytes(hmac_fields(key, (*fields, bytes([draw]))), "big")
         if number < limit:
             return number % size
     raise AssertionError("256 draws beyond the limit: HMAC-SHA256 is broken")  # pragma: no cover

@@ -10,26 +10,34 @@ from dataclasses import dataclass
 from functools import partial
 
 from otp_service.keyring import Keyring
-from otp_service.out_id import OutId
+from otp_service.out_id import MessageReference
 from otp_service.phone import Phone
-from otp_service.ports import Clock, DeliveryReport, Events, Finding, Inquiry, SmsSender, Store
-from otp_service.verification import Delivery, Send
+from otp_service.ports import (
+    Clock,
+    DeliveryLookup,
+    DeliveryLookupStatus,
+    DeliveryReport,
+    EventLogger,
+    SmsSender,
+    Store,
+)
+from otp_service.verification import DeliveryStatus, SmsSend
 
-LISTED_AFTER = 60
+LISTING_DELAY = 60
 """Seconds after which a send that the provider does not list has not happened."""
 
-INQUIRY_SECONDS = 2.5
+LOOKUP_TIMEOUT = 2.5
 """As long as a second route would need: a resend must still be possible afterwards."""
 
 _SENT = {
-    Finding.ACCEPTED: Delivery.ACCEPTED,
-    Finding.DELIVERED: Delivery.DELIVERED,
-    Finding.UNDELIVERED: Delivery.UNDELIVERED,
+    DeliveryLookupStatus.ACCEPTED: DeliveryStatus.ACCEPTED,
+    DeliveryLookupStatus.DELIVERED: DeliveryStatus.DELIVERED,
+    DeliveryLookupStatus.UNDELIVERED: DeliveryStatus.UNDELIVERED,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UnknownDelivery:
     """A *send* to *phone* of whose outcome nothing is known at *now* (unix seconds, of the store's clock).
 
     *call* is the one that wants to know: `resend` or `status`.
@@ -39,16 +47,16 @@ class Doubt:
     phone: Phone
     client: str
     purpose: str
-    out_id: OutId
-    send: Send
+    out_id: MessageReference
+    send: SmsSend
     now: float
 
 
-class Doubts:
+class UnknownDeliveryReconciler:
     """Asks providers about doubtful sends and books what they say."""
 
     def __init__(
-        self, *, keyring: Keyring, store: Store, sender: SmsSender, clock: Clock, events: Events
+        self, *, keyring: Keyring, store: Store, sender: SmsSender, clock: Clock, events: EventLogger
     ) -> None:
         self._keyring = keyring
         self._store = store
@@ -56,7 +64,7 @@ class Doubts:
         self._clock = clock
         self._events = events
 
-    def counts_as_sent(self, doubt: Doubt, deadline: float) -> bool:
+    def must_assume_sent(self, doubt: UnknownDelivery, deadline: float) -> bool:
         """Ask what became of the send; tell whether it must be taken for sent.
 
         Not more than INQUIRY_SECONDS, and so long before *deadline* (monotonic seconds) that a resend still
@@ -66,39 +74,39 @@ class Doubts:
             StoreUnavailable: what was found could not be booked.
         """
         finding = self._ask(doubt, deadline)
-        if finding is Finding.UNDELIVERED:
+        if finding is DeliveryLookupStatus.UNDELIVERED:
             return False
-        if finding in (Finding.ABSENT, Finding.UNASKED):
-            return doubt.now - doubt.send.at < LISTED_AFTER
+        if finding in (DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.UNSUPPORTED):
+            return doubt.now - doubt.send.at < LISTING_DELAY
         return True
 
-    def _ask(self, doubt: Doubt, deadline: float) -> Finding:
+    def _ask(self, doubt: UnknownDelivery, deadline: float) -> DeliveryLookupStatus:
         out_id = doubt.out_id
-        if not self._store.claim_inquiry(out_id.tag, out_id.verification_hash, doubt.call):
-            return Finding.SILENT  # somebody has just asked
-        inquiry = Inquiry(
+        if not self._store.acquire_lookup_lease(out_id.tag, out_id.verification_hash, doubt.call):
+            return DeliveryLookupStatus.NO_ANSWER  # somebody has just asked
+        inquiry = DeliveryLookup(
             phone=doubt.phone,
             client=doubt.client,
             purpose=doubt.purpose,
             route=doubt.send.route,
             began_at=doubt.send.at,
-            is_ours=partial(self._is_of, out_id),
+            matches=partial(self._is_of, out_id),
         )
-        until = min(self._clock.monotonic() + INQUIRY_SECONDS, deadline - INQUIRY_SECONDS)
+        until = min(self._clock.monotonic() + LOOKUP_TIMEOUT, deadline - LOOKUP_TIMEOUT)
         found = self._sender.inquire(inquiry, until)
-        self._tell(doubt, found.finding, found.reason)
-        if delivery := _SENT.get(found.finding):
+        self._tell(doubt, found.status, found.reason)
+        if delivery := _SENT.get(found.status):
             report = DeliveryReport(
                 out_id.tag, out_id.verification_hash, out_id.number, delivery, found.reason
             )
-            self._store.report([report])
-        return found.finding
+            self._store.apply_delivery_reports([report])
+        return found.status
 
-    def _is_of(self, out_id: OutId, text: str) -> bool:
+    def _is_of(self, out_id: MessageReference, text: str) -> bool:
         keys = (sub_keys.out_id for sub_keys in self._keyring.by_kid.values())
-        return OutId.read(text, keys) == out_id
+        return MessageReference.decode(text, keys) == out_id
 
-    def _tell(self, doubt: Doubt, finding: Finding, reason: str) -> None:
+    def _tell(self, doubt: UnknownDelivery, finding: DeliveryLookupStatus, reason: str) -> None:
         self._events.emit(
             "inquiry",
             phone=doubt.out_id.tag,

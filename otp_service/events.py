@@ -18,7 +18,7 @@ import structlog
 from structlog.processors import JSONRenderer, add_log_level
 from structlog.typing import EventDict
 
-from otp_service.ports import Events
+from otp_service.ports import EventLogger
 
 LINE_FIELDS = frozenset({"time", "level", "event", "request_id"})
 """The fields that every line has of its own. No event may have a fact of such a name."""
@@ -78,7 +78,7 @@ _LEVELS = {
 }
 """Events that somebody should look at, and those that nobody need; every other one is `info`."""
 
-LOUD = _LEVELS["error"] | _LEVELS["warning"]
+ALERT_EVENTS = _LEVELS["error"] | _LEVELS["warning"]
 """Events that somebody should look at."""
 
 EVENTS = _INFO.union(*_LEVELS.values())
@@ -107,8 +107,8 @@ class Output(Protocol):
         ...
 
 
-class JsonEvents:
-    """Implements `ports.Events` by lines on *output*, from *level* upwards, written by structlog.
+class JsonEventLogger:
+    """Implements `ports.EventLogger` by lines on *output*, from *level* upwards, written by structlog.
 
     *request_id* tells which call the thread works on; *clock* gives unix seconds. structlog's configuration
     and context variables belong to the whole process, which may be another application. Neither is used: no
@@ -164,10 +164,10 @@ class _Lines:
     debug = info = warning = error = _write
 
 
-class Relay:
-    """Implements `ports.Events` by telling each of *hearers*."""
+class CompositeEventLogger:
+    """Implements `ports.EventLogger` by telling each of *hearers*."""
 
-    def __init__(self, *hearers: Events) -> None:
+    def __init__(self, *hearers: EventLogger) -> None:
         self._hearers = hearers
 
     def emit(self, event: str, **facts: object) -> None:
@@ -176,7 +176,7 @@ class Relay:
             hearer.emit(event, **facts)
 
 
-def adopt_logging(events: JsonEvents) -> None:
+def install_logging_handler(events: JsonEventLogger) -> None:
     """Send what other libraries log, from WARNING upwards, to *events*."""
     root = logging.getLogger()
     for handler in root.handlers[:]:
@@ -194,7 +194,7 @@ def adopt_logging(events: JsonEvents) -> None:
 class _Handler(logging.Handler):
     """Passes on who logged and the message's pattern; arguments and exceptions may hold anything."""
 
-    def __init__(self, events: JsonEvents) -> None:
+    def __init__(self, events: JsonEventLogger) -> None:
         super().__init__(logging.WARNING)
         self._events = events
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from otp_service.errors import StoreUnavailable
-from otp_service.ports import Clock, Events, Store
+from otp_service.ports import Clock, EventLogger, Store
 
 EVERY = 3600
 """Seconds: what goes on the same way is told of once in this time by each process."""
@@ -18,17 +18,17 @@ _PROXY = "X-Forwarded-For"
 """What the clock and proxies are remembered as, which are no clients' names."""
 
 
-class Hints:
+class OperatorWarnings:
     """Tells of each thing once in a while; threads share it."""
 
-    def __init__(self, store: Store, clock: Clock, events: Events) -> None:
+    def __init__(self, store: Store, clock: Clock, events: EventLogger) -> None:
         self._store = store
         self._clock = clock
         self._events = events
         self._told: dict[str, float] = {}
         self._unnoted: set[str] = set()
 
-    def without_address(self, client: str) -> None:
+    def missing_client_ip(self, client: str) -> None:
         """Note that *client* asked for an SMS without naming the end user's address.
 
         The limits of addresses are then skipped, which nobody would notice otherwise.
@@ -36,7 +36,7 @@ class Hints:
         if self._is_due(client):
             self._events.emit("client_ip_missing", client=client)
             self._unnoted.add(client)
-        self._note(client, lambda: self._store.note_unaddressed(client))
+        self._note(client, lambda: self._store.mark_missing_client_ip(client))
 
     def unreadable_ip(self) -> None:
         """Note that a trusted proxy has written something else than an address into `X-Forwarded-For`.
@@ -46,9 +46,9 @@ class Hints:
         if self._is_due(_PROXY):
             self._events.emit("client_ip_unreadable")
             self._unnoted.add(_PROXY)
-        self._note(_PROXY, self._store.note_unreadable_ip)
+        self._note(_PROXY, self._store.mark_unreadable_client_ip)
 
-    def clock(self, store_now: float) -> None:
+    def clock_skew(self, store_now: float) -> None:
         """Note that it is *store_now* (unix seconds) by the clock of the store."""
         ahead = self._clock.now() - store_now
         if abs(ahead) > SKEW and self._is_due(_CLOCK):

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from otp_service.codes import keyed_hash
+from otp_service.codes import hmac_fields
 from otp_service.keyring import Keyring
 from otp_service.sealed import seal, unseal
 
@@ -123,12 +123,12 @@ def unsealed(kept: bytes, keyring: Keyring, page_id: str) -> HostedPage | None:
 
 def browser_tag(keyring: Keyring, page_id: str, name: str) -> str:
     """Return what a page keeps of the *name* that its browser bears."""
-    return keyed_hash(keyring.tag_key_of(b"browser"), (page_id.encode(), name.encode())).hex()
+    return hmac_fields(keyring.tag_key_of(b"browser"), (page_id.encode(), name.encode())).hex()
 
 
 def form_key(keyring: Keyring, page_id: str, name: str, turn: int) -> str:
     """Return what the form of one *turn* must bear: nobody can make it up, and no other browser's fits."""
-    made = keyed_hash(keyring.tag_key_of(b"form"), (page_id.encode(), name.encode(), b"%d" % turn))
+    made = hmac_fields(keyring.tag_key_of(b"form"), (page_id.encode(), name.encode(), b"%d" % turn))
     return made.hex()[:_KEY_CHARACTERS]
 
 
@@ -146,7 +146,7 @@ def _head(kid: str) -> bytes:
 
 
 def _key(keyring: Keyring, kid: str, page_id: str) -> bytes:
-    return keyed_hash(keyring.by_kid[kid].page, (b"page", page_id.encode()))
+    return hmac_fields(keyring.by_kid[kid].page, (b"page", page_id.encode()))
 
 
 def _read(told: dict[str, Any]) -> HostedPage:

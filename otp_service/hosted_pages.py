@@ -31,9 +31,9 @@ from otp_service.errors import (
 from otp_service.hosted_page import HostedPage, Opened, Step, Trouble
 from otp_service.keyring import Keyring
 from otp_service.ports import Clock, PageEvent, PageQuota, PageStore
-from otp_service.requester import network
+from otp_service.requester import normalize_client_ip
 from otp_service.sealed import NONCE_BYTES
-from otp_service.service import Approved, Sent, Service
+from otp_service.service import Approved, SendOutcome, VerificationService
 
 CREATED_PER_OPENED = 10
 """How many pages a client may create for each that it may have opened: many are only loaded, never used."""
@@ -112,7 +112,7 @@ class HostedPages:
     def __init__(
         self,
         *,
-        service: Service,
+        service: VerificationService,
         clients: Clients,
         store: PageStore,
         keyring: Keyring,
@@ -154,7 +154,7 @@ class HostedPages:
         page_id = self._drawn(hosted_page.ID_BYTES)
         ends_at = self._clock.now() + hosted_page.LIFE
         page = HostedPage(client.id, chosen, return_url, state, locale, ends_at)
-        self._store.put(self._keyring.page_tag(page_id), self._sealed(page_id, page), hosted_page.LIFE)
+        self._store.create(self._keyring.page_tag(page_id), self._sealed(page_id, page), hosted_page.LIFE)
         return NewPage(page_id, ends_at)
 
     # ── for browsers ──
@@ -246,14 +246,14 @@ class HostedPages:
         """
         factor = CREATED_PER_OPENED if event is PageEvent.CREATED else 1
         quota = PageQuota(factor * client.pages_per_10_minutes, client.pages_per_address_per_10_minutes)
-        tag = self._keyring.address_tag(network(client_ip)) if client_ip else b""
-        self._store.admit(event, client.id, quota, base64.urlsafe_b64encode(tag).decode())
+        tag = self._keyring.address_tag(normalize_client_ip(client_ip)) if client_ip else b""
+        self._store.check_rate(event, client.id, quota, base64.urlsafe_b64encode(tag).decode())
 
     # ── the page itself ──
 
     def _held(self, page_id: str) -> _Held:
         tag = self._keyring.page_tag(page_id)
-        kept = self._store.get(tag)
+        kept = self._store.load(tag)
         page = kept and hosted_page.unsealed(kept.sealed, self._keyring, page_id)
         if not kept or not page:
             raise PageClosed(Closed.GONE)
@@ -266,7 +266,7 @@ class HostedPages:
 
     def _swapped(self, held: _Held, page: HostedPage) -> _Held | None:
         """Write *page* if nobody has written it since it was read, and return it as it now lies there."""
-        if not self._store.swap(held.tag, held.version, self._sealed(held.page_id, page)):
+        if not self._store.compare_and_set(held.tag, held.version, self._sealed(held.page_id, page)):
             return None
         return replace(held, version=held.version + 1, page=page)
 
@@ -281,7 +281,7 @@ class HostedPages:
 class _Task:
     """The work of one form, for the end user at *client_ip*."""
 
-    service: Service
+    service: VerificationService
     client: Client
     client_ip: str
     now: float
@@ -332,7 +332,7 @@ class _Task:
         is_over = isinstance(error, (VerificationError, DestinationRejected)) and not left
         return replace(told, step=Step.PHONE, opened=None) if is_over else told
 
-    def _requested(self, page: HostedPage, solution: str) -> Sent:
+    def _requested(self, page: HostedPage, solution: str) -> SendOutcome:
         if page.phones >= MAX_PHONES:
             raise LimitReached(max(1, math.ceil(page.ends_at - self.now)), "page_verifications")
         return self.service.request(
@@ -345,7 +345,7 @@ class _Task:
             risk_solution=solution,
         )
 
-    def _resent(self, page: HostedPage, opened: Opened, solution: str) -> Sent:
+    def _resent(self, page: HostedPage, opened: Opened, solution: str) -> SendOutcome:
         return self.service.resend(
             self.client,
             _phone_of(page),
@@ -372,7 +372,7 @@ def _phone_of(page: HostedPage) -> str:
     return (page.opened and page.opened.phone) or page.phone
 
 
-def _opened(sent: Sent) -> Opened:
+def _opened(sent: SendOutcome) -> Opened:
     verification = sent.verification
     return Opened(
         verification_id=sent.verification_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 
 from otp_service.events import EVENTS
-from otp_service.limits import allowances
+from otp_service.limits import rate_limit_policies
 from otp_service.metrics import Metrics
 from otp_service.policy import GUARDED
 from otp_service.sending import TEST_ROUTE
@@ -22,7 +22,7 @@ GUARD_ACTIONS = ("none", "strict", "stricter", "challenge", "block")
 GUARD_MODES = ("record_only", "enforce")
 READ_RESULTS = ("ok", "failed")
 REPORT_RESULTS = (
-    *("settled", "repeated", "forgotten", "foreign", "malformed", "forwarded", "dropped", "lost"),
+    *("updated", "repeated", "expired", "unrecognized", "malformed", "forwarded", "dropped", "must_retry"),
 )
 REDIS_ERRORS = (
     *("AuthenticationError", "AuthorizationError", "BusyLoadingError", "ClusterDownError", "ConnectionError"),
@@ -104,7 +104,7 @@ def _start_guard(metrics: Metrics, settings: Settings) -> None:
 
 def _limits(settings: Settings) -> list[str]:
     policy = settings.policy()
-    return list(allowances(policy.phone_limits, policy.code_limits, policy.risk.address, 0, 0))
+    return list(rate_limit_policies(policy.phone_limits, policy.code_limits, policy.risk.address, 0, 0))
 
 
 def _routes(settings: Settings) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from otp_service.codes import keyed_hash
+from otp_service.codes import hmac_fields
 
 TAG_BYTES = 12
 """96 bits: short enough for a key, long enough that no two phones ever share one."""
@@ -26,7 +26,7 @@ MIN_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class SubKeys:
+class DerivedKeys:
     """The sub-keys of one root secret."""
 
     code: bytes = field(repr=False)
@@ -51,12 +51,12 @@ class Keyring:
         return f"Keyring({', '.join(self._keys)}; active {self.active_kid})"
 
     @cached_property
-    def active(self) -> SubKeys:
+    def active(self) -> DerivedKeys:
         """The sub-keys that new codes are made with."""
         return self._keys[self.active_kid]
 
     @property
-    def by_kid(self) -> Mapping[str, SubKeys]:
+    def by_kid(self) -> Mapping[str, DerivedKeys]:
         """All sub-keys by key id."""
         return self._keys
 
@@ -88,34 +88,34 @@ class Keyring:
 
         An idempotency record holds the seed, from which only the holder of the key finds the id again.
         """
-        mac = keyed_hash(self._tag_key, (b"verification_id", seed.encode()))
+        mac = hmac_fields(self._tag_key, (b"verification_id", seed.encode()))
         return base64.urlsafe_b64encode(mac[:ID_BYTES]).decode().rstrip("=")
 
     def tag_key_of(self, use: bytes) -> bytes:
         """Return the sub-key of the tag key for one *use*; it outlives the rotation of the roots."""
-        return keyed_hash(self._tag_key, (b"sub-key", use))
+        return hmac_fields(self._tag_key, (b"sub-key", use))
 
     def claim_tag(self, client: str, caller: str, call: str, key: str) -> str:
         """Return the 16 characters that stand for the idempotency *key* of one *call* by one *caller*."""
         fields = (client.encode(), caller.encode(), call.encode(), key.encode())
-        return _text(keyed_hash(self._tag_key, (b"claim", *fields))[:TAG_BYTES])
+        return _text(hmac_fields(self._tag_key, (b"claim", *fields))[:TAG_BYTES])
 
     def fingerprint(self, client: str, caller: str, call: str, key: str, payload: bytes) -> bytes:
         """Return the 16 bytes that stand for what a call under an idempotency key has said."""
         fields = (client.encode(), caller.encode(), call.encode(), key.encode(), payload)
-        return keyed_hash(self._tag_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
+        return hmac_fields(self._tag_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
 
     def _tag(self, label: bytes, value: str) -> bytes:
-        return keyed_hash(self._tag_key, (b"tag", label, value.encode()))[:TAG_BYTES]
+        return hmac_fields(self._tag_key, (b"tag", label, value.encode()))[:TAG_BYTES]
 
 
-def _sub_keys(root: bytes) -> SubKeys:
-    return SubKeys(
-        code=keyed_hash(root, (b"sub-key", b"code")),
-        digest=keyed_hash(root, (b"sub-key", b"digest")),
-        out_id=keyed_hash(root, (b"sub-key", b"out_id")),
-        risk=keyed_hash(root, (b"sub-key", b"risk")),
-        page=keyed_hash(root, (b"sub-key", b"page")),
+def _sub_keys(root: bytes) -> DerivedKeys:
+    return DerivedKeys(
+        code=hmac_fields(root, (b"sub-key", b"code")),
+        digest=hmac_fields(root, (b"sub-key", b"digest")),
+        out_id=hmac_fields(root, (b"sub-key", b"out_id")),
+        risk=hmac_fields(root, (b"sub-key", b"risk")),
+        page=hmac_fields(root, (b"sub-key", b"page")),
     )
 
 

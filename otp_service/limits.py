@@ -13,7 +13,7 @@ from functools import lru_cache
 HOUR = 3_600
 DAY = 86_400
 
-MAX_STREAK = 100
+MAX_CONSECUTIVE_FAILURES = 100
 """NIST SP 800-63B-4 §3.1.3.2: no more than 100 consecutive failed attempts on one account."""
 
 
@@ -34,7 +34,7 @@ class PhoneLimits:
     failures_per_hour: int = 10
     failures_per_day: int = 20
     slow_lane_at: int = 50
-    lock_at: int = MAX_STREAK
+    lock_at: int = MAX_CONSECUTIVE_FAILURES
     untrusted_send_ratio: float = 0.8
     untrusted_failure_ratio: float = 0.7
 
@@ -73,7 +73,7 @@ class CodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressLimits:
+class IpLimits:
     """What one address (IPv4 /32, IPv6 /64) may cause: SMS that nobody has verified, and their phones.
 
     Beyond a limit a risk challenge is asked for, beyond *refused_at* times it nothing is sent. Of what was
@@ -108,7 +108,7 @@ class GuardLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class WrongCodeLimits:
+class GlobalFailureLimits:
     """Wrong codes a day, of verifications that were never approved, from which the whole service is on guard.
 
     The least number, or the share of all approvals if that is more; a hard risk challenge from *hard* on.
@@ -131,46 +131,46 @@ class WrongCodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimitPolicy:
     """At most *limit* of something in *seconds*; 0 seconds: in all."""
 
     limit: int
     seconds: int
 
 
-def allowances(
+def rate_limit_policies(
     phone: PhoneLimits,
     code: CodeLimits,
-    address: AddressLimits,
+    address: IpLimits,
     client_sms_per_day: int,
     service_sms_per_day: int,
-) -> dict[str, Allowance]:
+) -> dict[str, RateLimitPolicy]:
     """Return how much each limit allows, by the name under which it refuses."""
     refused_at = address.refused_at
     return {
-        "phone_cooldown": Allowance(1, phone.cooldown[0]),
-        "phone_sends_per_hour": Allowance(phone.sends_per_hour, HOUR),
-        "phone_sends_per_day": Allowance(phone.sends_per_day, DAY),
-        "phone_requester_sends_per_hour": Allowance(phone.sends_per_requester_per_hour, HOUR),
-        "phone_failures_per_hour": Allowance(phone.failures_per_hour, HOUR),
-        "phone_failures_per_day": Allowance(phone.failures_per_day, DAY),
-        "phone_failures_possible": Allowance(phone.lock_at, 0),
-        "phone_slow_lane": Allowance(1, DAY),
-        "phone_locked": Allowance(phone.lock_at, 0),
-        "verification_sends": Allowance(code.sends, 0),
-        "address_sends_per_hour": Allowance(address.sends_per_hour * refused_at, HOUR),
-        "address_sends_per_day": Allowance(address.sends_per_day * refused_at, DAY),
-        "address_phones_per_day": Allowance(address.phones_per_day * refused_at, DAY),
-        "address_misses_per_10_minutes": Allowance(address.misses_per_10_minutes, 600),
-        "client_sms_per_day": Allowance(client_sms_per_day, DAY),
-        "service_sms_per_day": Allowance(service_sms_per_day, DAY),
+        "phone_cooldown": RateLimitPolicy(1, phone.cooldown[0]),
+        "phone_sends_per_hour": RateLimitPolicy(phone.sends_per_hour, HOUR),
+        "phone_sends_per_day": RateLimitPolicy(phone.sends_per_day, DAY),
+        "phone_requester_sends_per_hour": RateLimitPolicy(phone.sends_per_requester_per_hour, HOUR),
+        "phone_failures_per_hour": RateLimitPolicy(phone.failures_per_hour, HOUR),
+        "phone_failures_per_day": RateLimitPolicy(phone.failures_per_day, DAY),
+        "phone_failures_possible": RateLimitPolicy(phone.lock_at, 0),
+        "phone_slow_lane": RateLimitPolicy(1, DAY),
+        "phone_locked": RateLimitPolicy(phone.lock_at, 0),
+        "verification_sends": RateLimitPolicy(code.sends, 0),
+        "address_sends_per_hour": RateLimitPolicy(address.sends_per_hour * refused_at, HOUR),
+        "address_sends_per_day": RateLimitPolicy(address.sends_per_day * refused_at, DAY),
+        "address_phones_per_day": RateLimitPolicy(address.phones_per_day * refused_at, DAY),
+        "address_misses_per_10_minutes": RateLimitPolicy(address.misses_per_10_minutes, 600),
+        "client_sms_per_day": RateLimitPolicy(client_sms_per_day, DAY),
+        "service_sms_per_day": RateLimitPolicy(service_sms_per_day, DAY),
     }
 
 
-MAX_LIFE = 600
+MAX_VERIFICATION_LIFETIME = 600
 """Seconds from issue after which no resend prolongs a verification (NIST SP 800-63B-4: ten minutes)."""
 
-MIN_RESEND_LIFE = 120
+MIN_LIFETIME_AFTER_RESEND = 120
 """Seconds a resent code must still live to be worth an SMS."""
 
 
@@ -184,7 +184,7 @@ class Budget:
     known_share: float
     """The part of it that only known phones may use, so that an attacker cannot shut out everybody."""
 
-    def open_to(self, *, known: bool) -> int:
+    def available_to(self, *, known: bool) -> int:
         """Return how many SMS of the day this phone's kind may use."""
         return self.limit if known else self.limit - int(self.limit * self.known_share)
 

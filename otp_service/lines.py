@@ -31,7 +31,7 @@ MAX_WAITING = 100_000
 """Lines kept when they cannot be written; further ones are dropped."""
 
 
-class LineWriter:
+class BufferedLogWriter:
     """Takes lines from any thread and never makes one wait; lines that cannot be written are dropped.
 
     *dropped* is called with the number of lines that were, by whoever writes the next line or drains.

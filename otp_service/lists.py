@@ -11,7 +11,7 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
+class AccessList:
     """What one list names: *networks* of addresses, *prefixes* of E.164, *countries* and tags of phones."""
 
     networks: tuple[Network, ...] = ()
@@ -19,7 +19,7 @@ class Entries:
     countries: frozenset[str] = frozenset()
     phones: frozenset[str] = frozenset()
 
-    def names_phone(self, phone: Phone, tag: str) -> bool:
+    def matches_phone(self, phone: Phone, tag: str) -> bool:
         """Tell whether *phone* is on the list."""
         return (
             phone.country in self.countries
@@ -27,7 +27,7 @@ class Entries:
             or any(phone.e164.startswith(prefix) for prefix in self.prefixes)
         )
 
-    def names_address(self, text: str) -> bool:
+    def matches_address(self, text: str) -> bool:
         """Tell whether the address *text* is on the list; IPv4 in IPv6 clothes counts as IPv4."""
         if not self.networks:
             return False
@@ -37,25 +37,25 @@ class Entries:
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
+class AccessLists:
     """The lists of this service. *deny* gets no SMS; *allow* is spared risk challenges and the guard.
 
     Who is on both is denied. No list lifts a limit of a phone or a budget.
     """
 
-    deny: Entries = Entries()
-    allow: Entries = Entries()
+    deny: AccessList = AccessList()
+    allow: AccessList = AccessList()
 
     def deny_phone(self, phone: Phone, tag: str) -> bool:
         """Tell whether *phone* is shut out."""
-        return self.deny.names_phone(phone, tag)
+        return self.deny.matches_phone(phone, tag)
 
     def deny_address(self, address: str | None) -> bool:
         """Tell whether the requester's *address* is shut out."""
-        return address is not None and self.deny.names_address(address)
+        return address is not None and self.deny.matches_address(address)
 
-    def spares(self, phone: Phone, tag: str, address: str | None) -> bool:
+    def is_allowlisted(self, phone: Phone, tag: str, address: str | None) -> bool:
         """Tell whether nothing here is suspicious."""
-        return self.allow.names_phone(phone, tag) or (
-            address is not None and self.allow.names_address(address)
+        return self.allow.matches_phone(phone, tag) or (
+            address is not None and self.allow.matches_address(address)
         )

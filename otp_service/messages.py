@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from otp_service.codes import Code, CodeType
 from otp_service.phone import Phone
 
-ANY = "*"
+WILDCARD = "*"
 INTERNATIONAL = "international"
 """The group of all countries but one; Aliyun has Hong Kong, Macau and Taiwan in it too."""
 MAINLAND = "CN"
@@ -27,30 +27,30 @@ class Template:
 
     purpose: str
     template_code: str
-    locale: str = ANY
-    countries: tuple[str, ...] = (ANY,)
+    locale: str = WILDCARD
+    countries: tuple[str, ...] = (WILDCARD,)
     param: str = "code"
     params: Mapping[str, str] = field(default_factory=dict)
 
     def template_param(self, code: Code) -> dict[str, str]:
         """Return exactly the template's variables, all of them text."""
-        return {**self.params, self.param: code.reveal()}
+        return {**self.params, self.param: code.get_secret_value()}
 
     def serves(self, purpose: str, country: str) -> bool:
         """Tell whether it can be sent for *purpose* to *country*, in some locale."""
-        return self.purpose in (ANY, purpose) and self.nearness(country) > 0
+        return self.purpose in (WILDCARD, purpose) and self.country_specificity(country) > 0
 
-    def nearness(self, country: str) -> int:
+    def country_specificity(self, country: str) -> int:
         """Return how closely it names *country*: 3 by its code, 2 by its group, 1 by `*`, 0 not at all."""
         if country in self.countries:
             return 3
         if INTERNATIONAL in self.countries and country != MAINLAND:
             return 2
-        return int(ANY in self.countries)
+        return int(WILDCARD in self.countries)
 
 
 @dataclass(frozen=True, slots=True)
-class Sms:
+class SmsMessage:
     """One SMS to send: to whom, for what, and the code. *out_id* comes back in reports."""
 
     phone: Phone
@@ -62,7 +62,7 @@ class Sms:
     out_id: str
 
 
-def choose(templates: Iterable[Template], sms: Sms) -> Template | None:
+def select_template(templates: Iterable[Template], sms: SmsMessage) -> Template | None:
     """Return the template that fits *sms* best, the first of equals.
 
     An exact purpose beats an exact country beats its group beats the locale, the longest first, beats `*`.
@@ -73,7 +73,7 @@ def choose(templates: Iterable[Template], sms: Sms) -> Template | None:
 
 def _speaks(template: Template, locale: str) -> bool:
     """Tell whether it is in that language; `en` serves `en-GB` as well, as in RFC 4647's lookup."""
-    return template.locale == ANY or _fits(_subtags(template.locale), _subtags(locale))
+    return template.locale == WILDCARD or _fits(_subtags(template.locale), _subtags(locale))
 
 
 def _subtags(tag: str) -> list[str]:
@@ -92,5 +92,5 @@ def _fits(wanted: list[str], given: list[str]) -> bool:
 
 
 def _closeness(template: Template, country: str) -> tuple[bool, int, int]:
-    locale = 0 if template.locale == ANY else len(template.locale)
-    return template.purpose != ANY, template.nearness(country), locale
+    locale = 0 if template.locale == WILDCARD else len(template.locale)
+    return template.purpose != WILDCARD, template.country_specificity(country), locale

@@ -46,7 +46,7 @@ _OWN_CODE = re.compile(r"local\.[a-z_]{1,40}|http_[0-9]{3}|destination_rejected"
 
 
 class Metrics:
-    """Counts events, in a registry of its own. Implements `ports.Events`.
+    """Counts events, in a registry of its own. Implements `ports.EventLogger`.
 
     Each event that means more than that it happened has a rule; every other event is counted by its name.
     """

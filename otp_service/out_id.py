@@ -13,26 +13,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from otp_service.codes import keyed_hash
+from otp_service.codes import hmac_fields
 
 MAC_BYTES = 8
 _FORM = re.compile(r"([\w-]{16})\.([\w-]{16})\.([1-9]\d{0,2})\.([\w-]{11})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class OutId:
+class MessageReference:
     """One send: the tags of its phone and of its verification, and its number from 1."""
 
     tag: str
     verification_hash: str
     number: int
 
-    def signed(self, key: bytes) -> str:
+    def encode(self, key: bytes) -> str:
         """Return the text that travels with the SMS."""
         return f"{self.tag}.{self.verification_hash}.{self.number}.{self._mac(key)}"
 
     @classmethod
-    def read(cls, text: str, keys: Iterable[bytes]) -> Self | None:
+    def decode(cls, text: str, keys: Iterable[bytes]) -> Self | None:
         """Return the send that *text* names, or nothing when none of *keys* signed it."""
         form = _FORM.fullmatch(text)
         if form is None:
@@ -45,4 +45,4 @@ class OutId:
 
     def _mac(self, key: bytes) -> str:
         fields = (b"out_id", self.tag.encode(), self.verification_hash.encode(), str(self.number).encode())
-        return base64.urlsafe_b64encode(keyed_hash(key, fields)[:MAC_BYTES]).decode().rstrip("=")
+        return base64.urlsafe_b64encode(hmac_fields(key, fields)[:MAC_BYTES]).decode().rstrip("=")

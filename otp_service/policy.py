@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import ClassVar
 
 from otp_service.codes import Code, CodeType
-from otp_service.limits import AddressLimits, CodeLimits, GuardLimits, PhoneLimits, WrongCodeLimits
-from otp_service.lists import Lists
+from otp_service.limits import CodeLimits, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
+from otp_service.lists import AccessLists
 from otp_service.phone import PhoneRules
 
 
-class GuardMode(StrEnum):
+class PumpingGuardMode(StrEnum):
     """What the pumping guard does with what it finds."""
 
     OFF = "off"
@@ -33,10 +33,10 @@ BROAD = frozenset({"country", "client"})
 class RiskPolicy:
     """What makes a requester suspicious; *guards* holds the limits of each kind of scope."""
 
-    address: AddressLimits = field(default_factory=AddressLimits)
-    guard_mode: GuardMode = GuardMode.RECORD_ONLY
+    address: IpLimits = field(default_factory=IpLimits)
+    guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
     guards: Mapping[str, GuardLimits] = field(default_factory=lambda: dict.fromkeys(GUARDED, GuardLimits()))
-    wrong_codes: WrongCodeLimits = field(default_factory=WrongCodeLimits)
+    wrong_codes: GlobalFailureLimits = field(default_factory=GlobalFailureLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +67,5 @@ class Policy:
     deadline: float = 6.0
     proof_ttl: int = 180
     risk: RiskPolicy = field(default_factory=RiskPolicy)
-    lists: Lists = field(default_factory=Lists)
+    lists: AccessLists = field(default_factory=AccessLists)
     test_phones: Mapping[str, TestPhone] = field(default_factory=dict)

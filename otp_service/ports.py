@@ -13,10 +13,10 @@ from typing import Protocol, Self
 
 from otp_service.codes import CodeType
 from otp_service.errors import OtpError
-from otp_service.limits import AddressLimits, Budget, GuardLimits, PhoneLimits
-from otp_service.messages import Sms
+from otp_service.limits import Budget, GuardLimits, IpLimits, PhoneLimits
+from otp_service.messages import SmsMessage
 from otp_service.phone import Phone
-from otp_service.verification import Delivery, Send, Verification
+from otp_service.verification import DeliveryStatus, SmsSend, Verification
 
 
 class Clock(Protocol):
@@ -31,7 +31,7 @@ class Clock(Protocol):
         ...
 
 
-class Events(Protocol):
+class EventLogger(Protocol):
     """Where the service says what happened: logs and metrics."""
 
     def emit(self, event: str, **facts: object) -> None:
@@ -39,10 +39,10 @@ class Events(Protocol):
         ...
 
 
-class Notes(Protocol):
+class RequestLogContext(Protocol):
     """What is known of the call at hand, for its one line in the log."""
 
-    def note(self, **facts: object) -> None:
+    def bind(self, **facts: object) -> None:
         """Add *facts* to what is known; the rules are those of events."""
         ...
 
@@ -51,7 +51,7 @@ class Notes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PhoneSlot:
+class PhoneKey:
     """The place of one phone in the store: its tag, its limits, and who asks (12 bytes, empty: not known).
 
     *known_device*: a server recognises the device or session of the person who asks.
@@ -64,15 +64,15 @@ class PhoneSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressSlot:
+class ClientIpQuota:
     """The place of one requester's address in the store: its tag and its limits."""
 
     tag: str
-    limits: AddressLimits = field(compare=False)
+    limits: IpLimits = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class GuardScope:
+class ConversionScope:
     """One place where sent and verified are counted: its *kind*, like `country`, and its key's *name*."""
 
     kind: str = field(compare=False)
@@ -81,7 +81,7 @@ class GuardScope:
     is_broad: bool = field(default=False, compare=False)
 
 
-class GuardState(IntEnum):
+class ConversionState(IntEnum):
     """How a narrow scope stands; one that is not calm accounts for its SMS, and the broad ones do not."""
 
     CALM = 2
@@ -90,7 +90,7 @@ class GuardState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class GuardReading:
+class ConversionStats:
     """What one scope has counted in a day.
 
     Of a narrow scope *level* 1 is suspicious, 2 beyond doubt; *is_suspect*: it is suspicious where one is
@@ -105,120 +105,121 @@ class GuardReading:
     verified: int
     is_broad: bool = False
     is_suspect: bool = False
-    state: GuardState = GuardState.CALM
+    state: ConversionState = ConversionState.CALM
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyRecord:
     """An idempotency key of one client's call: *tag* names it, *fingerprint* (16 bytes) is the payload's.
 
-    *what* is what its success is told by: the seed of a new verification's id, or a verification's tag.
+    *result_id* is what its success is told by: the seed of a new verification's id, or a verification's tag.
     """
 
     tag: str
     fingerprint: bytes
-    what: str = ""
+    result_id: str = ""
 
 
-class ClaimState(StrEnum):
+class IdempotencyState(StrEnum):
     """How far the call got that claimed an idempotency key first."""
 
     NEW = "new"
     """This one is the first."""
-    BUSY = "busy"
+    IN_PROGRESS = "busy"
     DONE = "done"
-    STALE = "stale"
+    ABANDONED = "stale"
     """It was never ended, and who made it is gone; the claim is now this call's."""
-    OTHER = "other"
+    PAYLOAD_MISMATCH = "other"
     """It had another payload."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimReading:
-    """What a claim found. *what* is the first call's, *wait* the seconds until a BUSY one is stale."""
+class IdempotencyCheck:
+    """What a claim found. *result_id* is the first call's, *wait* the seconds until a BUSY one is stale."""
 
-    state: ClaimState
-    what: str = ""
+    state: IdempotencyState
+    result_id: str = ""
     wait: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
-    """What the first flush touches beside the phone.
+class PrecheckRequest:
+    """What the pre-check reads and counts in addition to the phone.
 
-    *solution* is the id of a risk challenge that was solved, and *solution_ttl* the seconds to remember it.
-    *unchallenged*: nobody is asked to solve any.
+    *solved_challenge_id* is the id of a solved risk challenge, remembered as used for *solution_ttl* seconds.
+    With *challenges_disabled*, no challenge is ever required.
     """
 
-    address: AddressSlot | None = None
-    guards: tuple[GuardScope, ...] = ()
-    solution: str = ""
+    address: ClientIpQuota | None = None
+    guards: tuple[ConversionScope, ...] = ()
+    solved_challenge_id: str = ""
     solution_ttl: int = 0
-    unchallenged: bool = False
-    claim: Claim | None = None
+    challenges_disabled: bool = False
+    claim: IdempotencyRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One submitted code: its *digests* by key id, and the *shapes* of which it could be.
+class CodeAttempt:
+    """One submitted code: its *digests* by key id, and the *code_types* whose form it has.
 
-    It was submitted at unix second *at* by the call *id* (16 bytes, empty if it is never repeated).
+    *at* is the unix second of the call. *idempotency_fingerprint* (16 bytes) identifies a call that may be
+    repeated; it is empty for a call without an idempotency key.
     """
 
     digests: Mapping[str, bytes] = field(repr=False)
-    shapes: frozenset[CodeType]
+    code_types: frozenset[CodeType]
     at: int
-    id: bytes = b""
+    idempotency_fingerprint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What the right code has approved.
+    """An approved verification.
 
-    *wrong* is how many wrong codes came before it; *at* (unix seconds) is the time of the call that approved
-    it, which is an earlier one when that call is repeated. *age* is the seconds since its issue, *route* that
-    of its newest send.
+    *failed_attempts* counts the wrong codes before the right one. *approved_at* (unix seconds) is the time of
+    the first call with the right code, also when that call is repeated. *seconds_to_verify* is the time since
+    the verification was created, *route* the route of its newest SMS.
     """
 
     purpose: str
-    wrong: int
-    at: int
+    failed_attempts: int
+    approved_at: int
     replayed: bool = False
-    age: float = 0
+    seconds_to_verify: float = 0
     route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class QuotaReservation:
     """Where the first flush has counted an SMS that has not gone out yet: at an address, by the guard."""
 
-    address: AddressSlot | None = None
-    guards: tuple[GuardScope, ...] = ()
+    address: ClientIpQuota | None = None
+    guards: tuple[ConversionScope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What a peek at a phone tells: nothing forbids a send now, and whether the phone is known.
+class PrecheckResult:
+    """Result of the pre-check: whether an SMS may be sent now, and whether the phone is known.
 
-    *is_trusted*: the requester verified this phone lately, or a server recognises the person's device.
-    *now* (unix seconds, of the store's clock), *purpose* and *last* send are those of a verification.
-    *is_slow*: after so many wrong codes in a row the phone gets one attempt a day, for a risk challenge.
-    *refusal* is why no SMS may go out now, the one that takes longest to pass; *suspicions* name what asks
-    for a risk challenge first. *solved*: the solution shown was not used before. *counted*: where an SMS
-    counts as sent already.
+    *is_trusted*: the requester verified this phone recently, or a server recognizes the person's device.
+    *now* (unix seconds, of the store's clock), *purpose* and *last_send* are those of a verification.
+    *is_restricted*: after many consecutive failures the phone gets one attempt a day, after a risk challenge.
+    *rejection* is the error that forbids an SMS now; of several, the one with the longest wait.
+    *risk_reasons* name what requires a risk challenge. *challenge_accepted*: the solution was not used
+    before. *reservation* is where the SMS is already counted.
     """
 
     known: bool
     now: float = 0
     purpose: str = ""
-    last: Send | None = None
-    is_slow: bool = False
-    refusal: OtpError | None = None
-    suspicions: tuple[str, ...] = ()
-    guards: tuple[GuardReading, ...] = ()
-    counted: Counted = Counted()
-    solved: bool = False
-    claim: ClaimReading | None = None
+    last_send: SmsSend | None = None
+    is_restricted: bool = False
+    rejection: OtpError | None = None
+    risk_reasons: tuple[str, ...] = ()
+    guards: tuple[ConversionStats, ...] = ()
+    reservation: QuotaReservation = QuotaReservation()
+    challenge_accepted: bool = False
+    claim: IdempotencyCheck | None = None
     is_trusted: bool = False
 
 
@@ -239,7 +240,7 @@ class NewVerification:
 
 
 @dataclass(frozen=True, slots=True)
-class Reopened:
+class ResendReservation:
     """A verification with a slot for another send of the same code."""
 
     verification: Verification
@@ -247,21 +248,21 @@ class Reopened:
     salt: bytes = field(repr=False)
 
 
-class Settlement(StrEnum):
+class SendDisposition(StrEnum):
     """How a send ended, as the store books it."""
 
     ACCEPTED = "accepted"
     UNKNOWN = "unknown"
-    WITHDRAWN = "withdrawn"
+    NOT_SENT = "withdrawn"
     """Nothing was sent and it is not the number's fault: the slot is given back."""
-    REJECTED = "rejected"
+    RECIPIENT_REJECTED = "rejected"
     """Nothing was sent, the number is at fault: the verification is canceled."""
-    THROTTLED = "throttled"
+    RATE_LIMITED = "throttled"
     """Nothing was sent, the provider takes no more for this number until its window ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class SendRecord:
+class SendResultRecord:
     """What the store learns of one send. *wait* (seconds) is the provider's window when throttled.
 
     *provider_code* is what the provider said. *ttl* (seconds) is what a resend that went out gives the
@@ -271,7 +272,7 @@ class SendRecord:
 
     verification_hash: str
     number: int
-    settlement: Settlement
+    disposition: SendDisposition
     route: str = ""
     wait: int = 0
     ttl: int = 0
@@ -289,18 +290,18 @@ class DeliveryReport:
     tag: str
     verification_hash: str
     number: int
-    delivery: Delivery
+    delivery: DeliveryStatus
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    """The send that a report was about; *moved* is whether it told anything new."""
+class DeliveryUpdate:
+    """The send that a report was about; *changed* is whether it told anything new."""
 
     client: str
     purpose: str
     route: str
-    moved: bool
+    changed: bool
 
 
 class Store(Protocol):
@@ -310,38 +311,38 @@ class Store(Protocol):
     verification is found only for the requester that opened it; for others it is as if it were unknown.
     """
 
-    def peek(self, slot: PhoneSlot, client: str, attempts: int, knock: Knock) -> Standing:
+    def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
         """First flush of a new verification of *attempts*: ask whether an SMS may go out now."""
         ...
 
-    def peek_resend(
+    def precheck_resend(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
         verification_hash: str,
-        knock: Knock,
+        knock: PrecheckRequest,
         *,
         opener_only: bool = False,
-    ) -> Standing:
+    ) -> PrecheckResult:
         """First flush of a resend: ask whether this verification may get another SMS now.
 
         The refusal may be a VerificationError: unknown, or ended, or too old for a resend.
         """
         ...
 
-    def uncount(self, tag: str, counted: Counted) -> None:
+    def release_quota(self, tag: str, counted: QuotaReservation) -> None:
         """Give back what the first flush has *counted* for an SMS to the phone *tag* that did not go out."""
         ...
 
-    def claim(self, claim: Claim) -> ClaimReading:
+    def begin_idempotent(self, claim: IdempotencyRecord) -> IdempotencyCheck:
         """Claim an idempotency key alone."""
         ...
 
-    def end_claim(self, claim: Claim, what: str = "") -> None:
+    def finish_idempotent(self, claim: IdempotencyRecord, what: str = "") -> None:
         """Keep the success that a claim has led to, told by *what*; without it, free the key."""
         ...
 
-    def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
+    def create(self, slot: PhoneKey, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
         """Second flush: take from the budgets, open *new* and take a send slot; all or nothing.
 
         *budgets* maps each budget to what of it is open to this phone.
@@ -351,30 +352,31 @@ class Store(Protocol):
         """
         ...
 
-    def reopen(
+    def reserve_resend(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
         verification_hash: str,
         ttl: int,
         budgets: Mapping[Budget, int],
-    ) -> Reopened:
+    ) -> ResendReservation:
         """Second flush of a resend: take from the *budgets* and take another send slot; all or nothing.
 
-        The verification then lives for *ttl* seconds more, but never beyond `limits.MAX_LIFE`.
+        The verification then lives for *ttl* seconds more, but never beyond
+        `limits.MAX_VERIFICATION_LIFETIME`.
 
         Raises:
             VerificationError, LimitError, ProviderRateLimited: as `peek_resend`.
         """
         ...
 
-    def settle(
+    def record_send_result(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
-        record: SendRecord,
+        record: SendResultRecord,
         refund: Sequence[Budget],
-        ended: Claim | None = None,
+        ended: IdempotencyRecord | None = None,
     ) -> Verification | None:
         """Third flush: book how the send ended, give the *refund* budgets back and end a claim.
 
@@ -382,20 +384,20 @@ class Store(Protocol):
         """
         ...
 
-    def report(self, reports: Sequence[DeliveryReport]) -> list[Reported | None]:
+    def apply_delivery_reports(self, reports: Sequence[DeliveryReport]) -> list[DeliveryUpdate | None]:
         """Book what became of sends; states only move forward. None for what is no longer remembered."""
         ...
 
-    def claim_inquiry(self, tag: str, verification_hash: str, call: str) -> bool:
+    def acquire_lookup_lease(self, tag: str, verification_hash: str, call: str) -> bool:
         """Tell whether *call* may ask a provider about this verification; not if it has just done so."""
         ...
 
     def attempt(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
         verification_hash: str,
-        attempt: Attempt,
+        attempt: CodeAttempt,
         *,
         opener_only: bool = False,
     ) -> Approval:
@@ -410,7 +412,7 @@ class Store(Protocol):
         ...
 
     def read(
-        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> Verification:
         """Return the verification as it stands.
 
@@ -420,7 +422,7 @@ class Store(Protocol):
         ...
 
     def cancel(
-        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> None:
         """End a pending verification; canceling a canceled one changes nothing.
 
@@ -441,15 +443,15 @@ class Store(Protocol):
         """Forget the failures of a phone."""
         ...
 
-    def note_unaddressed(self, client: str) -> None:
+    def mark_missing_client_ip(self, client: str) -> None:
         """Remember for some days that *client* does not name the end user's address."""
         ...
 
-    def note_unreadable_ip(self) -> None:
+    def mark_unreadable_client_ip(self) -> None:
         """Remember for some days that a trusted proxy did not write an address."""
         ...
 
-    def check(self) -> bool:
+    def check_health(self) -> bool:
         """Prove that the store takes writes and never evicts; tell whether it writes down what it holds.
 
         Raises:
@@ -459,7 +461,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPage:
+class StoredPage:
     """A hosted page as the store keeps it; *version* counts how often it was written."""
 
     version: int
@@ -485,7 +487,7 @@ class PageQuota:
 class PageStore(Protocol):
     """Where hosted pages lie. Every method is one round trip and raises StoreUnavailable when it fails."""
 
-    def admit(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
+    def check_rate(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
         """Count one more *event* of a page of *client*, from the *address* with that tag; empty: unknown.
 
         Raises:
@@ -493,15 +495,15 @@ class PageStore(Protocol):
         """
         ...
 
-    def put(self, tag: str, sealed: bytes, ttl: int) -> None:
+    def create(self, tag: str, sealed: bytes, ttl: int) -> None:
         """Keep a new page for *ttl* seconds."""
         ...
 
-    def get(self, tag: str) -> KeptPage | None:
+    def load(self, tag: str) -> StoredPage | None:
         """Return a page, None when it is gone."""
         ...
 
-    def swap(self, tag: str, version: int, sealed: bytes) -> bool:
+    def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
         """Put *sealed* in the place of the page of that *version*; False when it is another by now, or gone.
 
         The page lives no longer for it.
@@ -510,14 +512,14 @@ class PageStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RiskBinding:
+class ChallengeSubject:
     """Whom a risk challenge is for: a client and a phone's tag."""
 
     client: str
     phone: str
 
 
-class RiskChallenges(Protocol):
+class ChallengeProvider(Protocol):
     """Extra tasks for suspicious requesters; an operator may plug in another kind."""
 
     @property
@@ -525,11 +527,11 @@ class RiskChallenges(Protocol):
         """Seconds that a challenge lives; its id must be remembered as used at least that long."""
         ...
 
-    def issue(self, binding: RiskBinding, level: int) -> Mapping[str, object]:
+    def issue(self, binding: ChallengeSubject, level: int) -> Mapping[str, object]:
         """Return a challenge of *level* (1, or 2 for a hard one) as a browser needs it."""
         ...
 
-    def solved(self, solution: str, binding: RiskBinding, level: int) -> str | None:
+    def verify(self, solution: str, binding: ChallengeSubject, level: int) -> str | None:
         """Return the id of the challenge that *solution* solves (at most 64 URL-safe characters).
 
         None when it is no valid, unexpired solution of at least that *level* for that *binding*.
@@ -537,22 +539,22 @@ class RiskChallenges(Protocol):
         ...
 
 
-class Ledger(Protocol):
+class UsageCounters(Protocol):
     """What is owed to counters that nobody waits for. Totals are shared about every second.
 
     What is refused by them may be exceeded by as much as happens in that time, by every process.
     """
 
-    def record_miss(self, address: AddressSlot) -> None:
+    def record_miss(self, address: ClientIpQuota) -> None:
         """Count a call from *address* about a verification that does not exist, or is another phone's."""
         ...
 
-    def seconds_until_misses_allowed(self, address: AddressSlot) -> int:
+    def seconds_until_misses_allowed(self, address: ClientIpQuota) -> int:
         """Return for how long *address* has used up its misses of ten minutes; 0 if it has not."""
         ...
 
-    def sent(
-        self, guards: Sequence[GuardScope], *, is_counted: bool = False, is_urgent: bool = False
+    def record_send(
+        self, guards: Sequence[ConversionScope], *, is_counted: bool = False, is_urgent: bool = False
     ) -> None:
         """Note an SMS that went out, in its scopes.
 
@@ -560,21 +562,21 @@ class Ledger(Protocol):
         """
         ...
 
-    def look_at(self, guards: Sequence[GuardScope]) -> None:
+    def look_at(self, guards: Sequence[ConversionScope]) -> None:
         """Note that a narrow scope of *guards* was found to have tripped."""
         ...
 
-    def wrong_code(self) -> None:
+    def record_failure(self) -> None:
         """Note a wrong code."""
         ...
 
-    def approved(
-        self, tag: str, wrong: int, address: AddressSlot | None, guards: Sequence[GuardScope]
+    def record_approval(
+        self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
     ) -> None:
         """Note that the phone *tag* was verified, after so many *wrong* codes, which were no guesses then."""
         ...
 
-    def alarm(self) -> int:
+    def global_risk_level(self) -> int:
         """Return 1 if the whole service has seen too many wrong codes today, 2 if far too many, else 0."""
         ...
 
@@ -582,7 +584,7 @@ class Ledger(Protocol):
 # ── sending ──
 
 
-class OutcomeKind(StrEnum):
+class SendStatus(StrEnum):
     """What a provider's answer means."""
 
     ACCEPTED = "accepted"
@@ -590,55 +592,55 @@ class OutcomeKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Fault(StrEnum):
+class FailureCause(StrEnum):
     """Whose fault a refusal is."""
 
-    ROUTE = "route"
+    ACCOUNT = "route"
     """Our account, configuration or request: another route may do better."""
     PROVIDER = "provider"
     """Down or throttling, and certainly not sent: another route may do better."""
-    NUMBER = "number"
+    RECIPIENT = "number"
     """This number gets no SMS anywhere."""
-    LIMIT = "limit"
+    RECIPIENT_RATE_LIMIT = "limit"
     """The provider's flow control for this number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one send ended. *fault* stands with a refusal; *wait* (seconds) with a limit or a busy provider.
+class SendResult:
+    """How one send ended. *cause* is set for refusals, *retry_after* (seconds) for limits and busy providers.
 
     *provider_code* and *request_id* are for the log only.
     """
 
-    kind: OutcomeKind
+    status: SendStatus
     route: str = ""
-    fault: Fault | None = None
-    wait: int = 0
+    cause: FailureCause | None = None
+    retry_after: int = 0
     provider_code: str = ""
     request_id: str = ""
     biz_id: str = ""
 
 
-class Finding(StrEnum):
+class DeliveryLookupStatus(StrEnum):
     """What asking a provider about one send has found."""
 
     ACCEPTED = "accepted"
     """It was sent; whether it arrived is not known yet."""
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
-    ABSENT = "absent"
+    NOT_FOUND = "absent"
     """The provider knows of no such send."""
-    SILENT = "silent"
+    NO_ANSWER = "silent"
     """The provider was asked and did not say."""
-    UNASKED = "unasked"
+    UNSUPPORTED = "unasked"
     """Nobody can be asked: the provider answers no such questions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
+class DeliveryLookup:
     """A question about one send to *phone*, which began at *began_at* (unix seconds).
 
-    *is_ours* tells whether an out id is this send's. *route* is empty when it is not known which one it took;
+    *matches* tells whether an out id is this send's. *route* is empty when it is not known which one it took;
     *client* and *purpose* then tell which may have.
     """
 
@@ -647,14 +649,14 @@ class Inquiry:
     purpose: str
     route: str
     began_at: float
-    is_ours: Callable[[str], bool] = field(repr=False)
+    matches: Callable[[str], bool] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DeliveryLookupResult:
     """The answer to an inquiry; *reason* is the provider's code for what became of the SMS."""
 
-    finding: Finding
+    status: DeliveryLookupStatus
     reason: str = ""
 
 
@@ -667,7 +669,7 @@ class SendPermit(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def send(self, sms: Sms, deadline: float) -> Outcome:
+    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
         """Send *sms* once and return how it ended, at *deadline* (monotonic seconds) at the latest.
 
         When it has left and no answer has come by then, the outcome is UNKNOWN. Never raises.
@@ -690,7 +692,7 @@ class SmsSender(Protocol):
         """
         ...
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask what became of a send, until *deadline* (monotonic seconds). Never raises."""
         ...
 
@@ -699,7 +701,7 @@ class SmsSender(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Uplink:
+class InboundSms:
     """An SMS from a phone to us. *id* is the same whenever the same SMS is told of again.
 
     *phone* in E.164 where that is known, *sent_at* in unix seconds, *sender* the number that it was sent to.
@@ -713,9 +715,9 @@ class Uplink:
     sign_name: str = ""
 
 
-class Uplinks(Protocol):
+class InboundSmsForwarder(Protocol):
     """Where replies go."""
 
-    def forward(self, uplink: Uplink, seconds: float) -> bool:
+    def forward(self, uplink: InboundSms, seconds: float) -> bool:
         """Pass *uplink* on within *seconds*; False when nobody has taken it. Never raises."""
         ...

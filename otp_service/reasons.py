@@ -8,7 +8,7 @@ from otp_service.aliyun.receipts import lookup_receipt
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class DeliveryFailure:
     """A provider's *code* and what it means, in English and in Chinese."""
 
     code: str
@@ -16,7 +16,7 @@ class Reason:
     chinese: str
 
 
-def explain(code: str) -> Reason:
+def describe_failure(code: str) -> DeliveryFailure:
     """Return what *code* means; a carrier's own code is explained in general."""
     row = lookup_receipt(code)
-    return Reason(code, row.english, row.chinese)
+    return DeliveryFailure(code, row.english, row.chinese)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from otp_service.errors import IdempotencyInProgress, IdempotencyKeyReused
 from otp_service.keyring import Keyring
-from otp_service.ports import Claim, ClaimReading, ClaimState
+from otp_service.ports import IdempotencyCheck, IdempotencyRecord, IdempotencyState
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class IdempotencyKey:
     """What a caller says about a call that it may repeat: its *key*, and the *payload* as it was sent."""
 
     key: str
@@ -26,25 +26,27 @@ def browser_at(client_ip_hash: str) -> str:
     return f"browser:{client_ip_hash}"
 
 
-def claim(keyring: Keyring, client: str, repeat: Repeat, *, caller: str, call: str, what: str = "") -> Claim:
+def record_for(
+    keyring: Keyring, client: str, repeat: IdempotencyKey, *, caller: str, call: str, what: str = ""
+) -> IdempotencyRecord:
     """Return the idempotency record of one *call*; its key means nothing to another client, caller or call.
 
     *caller* is `SERVER` or a `browser_at` some address.
     """
     scope = (client, caller, call, repeat.key)
-    return Claim(
-        tag=keyring.claim_tag(*scope), fingerprint=keyring.fingerprint(*scope, repeat.payload), what=what
+    return IdempotencyRecord(
+        tag=keyring.claim_tag(*scope), fingerprint=keyring.fingerprint(*scope, repeat.payload), result_id=what
     )
 
 
-def admit(reading: ClaimReading) -> None:
+def raise_if_blocked(reading: IdempotencyCheck) -> None:
     """Let a call pass that is the first of its key, or repeats one that has ended.
 
     Raises:
         IdempotencyInProgress: the first one still runs.
         IdempotencyKeyReused: the first one had another payload.
     """
-    if reading.state is ClaimState.BUSY:
+    if reading.state is IdempotencyState.IN_PROGRESS:
         raise IdempotencyInProgress(reading.wait)
-    if reading.state is ClaimState.OTHER:
+    if reading.state is IdempotencyState.PAYLOAD_MISMATCH:
         raise IdempotencyKeyReused

@@ -16,17 +16,25 @@ from otp_service.aliyun import reports as aliyun
 from otp_service.aliyun.numbers import NotMainlandMobile, e164, national
 from otp_service.aliyun.receipts import Delivery as Receipt
 from otp_service.aliyun.reports import BadReports, SmsReport, SmsUp
-from otp_service.codes import keyed_hash
+from otp_service.codes import hmac_fields
 from otp_service.keyring import Keyring
-from otp_service.out_id import OutId
+from otp_service.out_id import MessageReference
 from otp_service.phone import mask
-from otp_service.ports import Clock, DeliveryReport, Events, Reported, Store, Uplink, Uplinks
-from otp_service.verification import Delivery
+from otp_service.ports import (
+    Clock,
+    DeliveryReport,
+    DeliveryUpdate,
+    EventLogger,
+    InboundSms,
+    InboundSmsForwarder,
+    Store,
+)
+from otp_service.verification import DeliveryStatus
 
 _DELIVERIES = {
-    Receipt.DELIVERED: Delivery.DELIVERED,
-    Receipt.UNDELIVERED: Delivery.UNDELIVERED,
-    Receipt.WAITING: Delivery.ACCEPTED,
+    Receipt.DELIVERED: DeliveryStatus.DELIVERED,
+    Receipt.UNDELIVERED: DeliveryStatus.UNDELIVERED,
+    Receipt.WAITING: DeliveryStatus.ACCEPTED,
 }
 
 _ID_BYTES = 16
@@ -36,15 +44,15 @@ MAX_DESCRIBED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ReportBatchResult:
     """What became of the items of one body."""
 
-    settled: int = 0
+    updated: int = 0
     """Reports that told something new."""
     repeated: int = 0
-    forgotten: int = 0
+    expired: int = 0
     """Ours, but of verifications that are no longer remembered."""
-    foreign: int = 0
+    unrecognized: int = 0
     """Without an out id of ours."""
     malformed: int = 0
     """Items that cannot be read, or one for a body that cannot."""
@@ -52,15 +60,21 @@ class Taken:
     """Replies that somebody has taken."""
     dropped: int = 0
     """Replies that nobody wants."""
-    lost: int = 0
+    must_retry: int = 0
     """Replies that could not be passed on: they must be told again."""
 
 
-class Reports:
+class DeliveryReportService:
     """Takes what is told; threads share it. Without *uplinks* nobody wants replies."""
 
     def __init__(
-        self, *, keyring: Keyring, store: Store, clock: Clock, events: Events, uplinks: Uplinks | None
+        self,
+        *,
+        keyring: Keyring,
+        store: Store,
+        clock: Clock,
+        events: EventLogger,
+        uplinks: InboundSmsForwarder | None,
     ) -> None:
         self._keyring = keyring
         self._store = store
@@ -68,7 +82,7 @@ class Reports:
         self._events = events
         self._uplinks = uplinks
 
-    def take(self, body: bytes, deadline: float) -> Taken:
+    def process(self, body: bytes, deadline: float) -> ReportBatchResult:
         """Book every report of *body* and pass every reply on, until *deadline* (monotonic seconds).
 
         Taking the same body again changes nothing, but that replies are passed on again, under the same id.
@@ -81,7 +95,7 @@ class Reports:
         counts = Counter(malformed=malformed)
         counts.update(self._book([item for item in items if isinstance(item, SmsReport)]))
         counts.update(self._forward(item, deadline) for item in items if isinstance(item, SmsUp))
-        taken = Taken(**counts)
+        taken = ReportBatchResult(**counts)
         self._tell(taken)
         return taken
 
@@ -90,7 +104,7 @@ class Reports:
             return aliyun.read_body(body)
         except BadReports:
             self._events.emit("report_unreadable", part="body", fields=[], bytes=len(body))
-            self._tell(Taken(malformed=1))
+            self._tell(ReportBatchResult(malformed=1))
             raise
 
     def _read(self, items: Iterable[object]) -> tuple[list[SmsReport | SmsUp], int]:
@@ -106,26 +120,26 @@ class Reports:
                     self._events.emit("report_unreadable", part="item", fields=aliyun.describe_item(item))
         return read, malformed
 
-    def _tell(self, taken: Taken) -> None:
-        self._events.emit("reports", **{name: getattr(taken, name) for name in Taken.__slots__})
+    def _tell(self, taken: ReportBatchResult) -> None:
+        self._events.emit("reports", **{name: getattr(taken, name) for name in ReportBatchResult.__slots__})
 
     # ── reports ──
 
     def _book(self, items: Iterable[SmsReport]) -> Counter[str]:
         keys = [sub_keys.out_id for sub_keys in self._keyring.by_kid.values()]
-        read = [(OutId.read(item.out_id, keys), item) for item in items]
+        read = [(MessageReference.decode(item.out_id, keys), item) for item in items]
         ours = [(out_id, item) for out_id, item in read if out_id]
-        told = self._store.report([_delivery_report(out_id, item) for out_id, item in ours])
+        told = self._store.apply_delivery_reports([_delivery_report(out_id, item) for out_id, item in ours])
         outcomes = [
             self._note(out_id, item, reported) for (out_id, item), reported in zip(ours, told, strict=True)
         ]
-        return Counter(outcomes) + Counter(foreign=len(read) - len(ours))
+        return Counter(outcomes) + Counter(unrecognized=len(read) - len(ours))
 
-    def _note(self, out_id: OutId, item: SmsReport, reported: Reported | None) -> str:
+    def _note(self, out_id: MessageReference, item: SmsReport, reported: DeliveryUpdate | None) -> str:
         """Record what one report has told; of what is forgotten, only that it came."""
         if reported is None:
-            return "forgotten"
-        if not reported.moved:
+            return "expired"
+        if not reported.changed:
             return "repeated"
         self._events.emit(
             "report",
@@ -138,7 +152,7 @@ class Reports:
             delivery=_DELIVERIES[item.delivery].value,
             provider_code=item.code,
         )
-        return "settled"
+        return "updated"
 
     # ── replies ──
 
@@ -153,15 +167,15 @@ class Reports:
         )
         return outcome
 
-    def _pass_on(self, uplink: Uplink, deadline: float) -> str:
+    def _pass_on(self, uplink: InboundSms, deadline: float) -> str:
         if self._uplinks is None:
             return "dropped"
         seconds = deadline - self._clock.monotonic()
-        return "forwarded" if seconds > 0 and self._uplinks.forward(uplink, seconds) else "lost"
+        return "forwarded" if seconds > 0 and self._uplinks.forward(uplink, seconds) else "must_retry"
 
-    def _uplink(self, item: SmsUp) -> Uplink:
+    def _uplink(self, item: SmsUp) -> InboundSms:
         sent_at = item.sent_at or datetime.fromtimestamp(0, UTC)
-        return Uplink(
+        return InboundSms(
             id=self._uplink_id(item),
             phone=_e164(item.number),
             content=item.content,
@@ -174,14 +188,14 @@ class Reports:
         """Return an id that is the same when the same reply is told again, and tells nothing about it."""
         sent_at = str(item.sent_at)
         fields = (item.number, item.content, item.sender, item.sequence_id, sent_at)
-        mac = keyed_hash(
+        mac = hmac_fields(
             self._keyring.active.out_id,
             (b"uplink", *(text.encode("utf-8", "backslashreplace") for text in fields)),
         )
         return "sms_" + base64.urlsafe_b64encode(mac[:_ID_BYTES]).decode().rstrip("=")
 
 
-def _delivery_report(out_id: OutId, item: SmsReport) -> DeliveryReport:
+def _delivery_report(out_id: MessageReference, item: SmsReport) -> DeliveryReport:
     delivery = _DELIVERIES[item.delivery]
     return DeliveryReport(out_id.tag, out_id.verification_hash, out_id.number, delivery, item.code)
 

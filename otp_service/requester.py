@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from otp_service.errors import FieldError, InvalidRequest
 
 
-def network(text: str) -> str:
+def normalize_client_ip(text: str) -> str:
     """Return the unit that limits count: an IPv4 address, or the /64 of an IPv6 one.
 
     A home or a phone has a whole /64 at its disposal. IPv4 in IPv6 clothes counts as IPv4.

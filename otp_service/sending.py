@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from otp_service import codes
-from otp_service.ask import Ask
+from otp_service.ask import RequestContext
 from otp_service.clients import Client
-from otp_service.codes import Binding, Code
+from otp_service.codes import Code, CodeContext
 from otp_service.errors import (
     DestinationRejected,
     InternalError,
@@ -20,33 +20,33 @@ from otp_service.errors import (
     ProviderUnavailable,
     StoreUnavailable,
 )
-from otp_service.hints import Hints
+from otp_service.hints import OperatorWarnings
 from otp_service.keyring import Keyring
 from otp_service.limits import Budget, budgets
-from otp_service.messages import Sms
-from otp_service.out_id import OutId
+from otp_service.messages import SmsMessage
+from otp_service.out_id import MessageReference
 from otp_service.phone import Phone
 from otp_service.policy import Policy
 from otp_service.ports import (
-    Claim,
     Clock,
-    Events,
-    Fault,
+    EventLogger,
+    FailureCause,
+    IdempotencyRecord,
     NewVerification,
-    Outcome,
-    OutcomeKind,
+    SendDisposition,
     SendPermit,
-    SendRecord,
-    Settlement,
+    SendResult,
+    SendResultRecord,
+    SendStatus,
     SmsSender,
     Store,
 )
 from otp_service.verification import Verification
 
-MAX_HINT = 5
+MAX_RETRY_AFTER_HINT = 5
 """Seconds; the `Retry-After` of a 503 is a hint, whatever the provider says."""
 
-SETTLE_SECONDS = 0.1
+RECORDING_MARGIN = 0.1
 """So long before the deadline of its request a send ends, for the third flush."""
 
 TEST_ROUTE = "test"
@@ -54,38 +54,38 @@ TEST_ROUTE = "test"
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendOutcome:
     """An SMS is on its way, or may be: `verification.delivery` says which.
 
-    *by_this_call*: False when nothing was sent now, since the last SMS is, or must be taken for, on its way.
-    *replayed*: this call repeats an earlier one; *uncertain*: whether that one has sent is not known.
+    *dispatched*: False when nothing was sent now, since the last SMS is, or must be taken for, on its way.
+    *replayed*: this call repeats an earlier one; *outcome_unknown*: whether that one has sent is not known.
     """
 
     verification_id: str = field(repr=False)
     verification: Verification
     phone: Phone
-    by_this_call: bool = True
+    dispatched: bool = True
     replayed: bool = False
-    uncertain: bool = False
+    outcome_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SendJob:
     """One SMS that may go out: what it is for, and under which conditions.
 
     *permit* is None for a test phone, *claim* is the idempotency key to end with the send, *known* whether
     the whole of the budgets is open.
     """
 
-    ask: Ask
+    ask: RequestContext
     verification_id: str = field(repr=False)
     verification_hash: str
     permit: SendPermit | None
     known: bool
-    claim: Claim | None = None
+    claim: IdempotencyRecord | None = None
 
 
-class Sending:
+class SmsDispatcher:
     """Sends first and further SMS of verifications; threads share it."""
 
     def __init__(
@@ -96,14 +96,14 @@ class Sending:
         store: Store,
         sender: SmsSender,
         clock: Clock,
-        events: Events,
+        events: EventLogger,
     ) -> None:
         self._policy = policy
         self._keyring = keyring
         self._store = store
         self._sender = sender
         self._events = events
-        self._hints = Hints(store, clock, events)
+        self._hints = OperatorWarnings(store, clock, events)
 
     def permit(self) -> SendPermit:
         """Return the right to one send.
@@ -113,7 +113,7 @@ class Sending:
         """
         return self._sender.permit()
 
-    def first(self, order: Order, purpose: str, salt: bytes) -> Sent:
+    def send_new(self, order: SendJob, purpose: str, salt: bytes) -> SendOutcome:
         """Open a verification and send its code, derived with *salt*.
 
         Raises:
@@ -124,7 +124,7 @@ class Sending:
         ask = order.ask
         keys = self._keyring.active
         code_type = self._policy.purposes[purpose]
-        binding = Binding(order.verification_id, ask.client.id, ask.phone.e164)
+        binding = CodeContext(order.verification_id, ask.client.id, ask.phone.e164)
         code = ask.test_code or codes.derive(keys.code, salt, binding, code_type)
         new = NewVerification(
             verification_hash=order.verification_hash,
@@ -138,10 +138,10 @@ class Sending:
             attempts=self._policy.code_limits.attempts,
             sends=self._policy.code_limits.sends,
         )
-        opened = self._store.open(ask.slot, new, self._open_budgets(order))
+        opened = self._store.create(ask.phone_key, new, self._open_budgets(order))
         return self._send(order, opened, code)
 
-    def again(self, order: Order) -> Sent:
+    def resend(self, order: SendJob) -> SendOutcome:
         """Send the same code of the same verification once more.
 
         Raises:
@@ -149,8 +149,8 @@ class Sending:
             Otherwise as `first`.
         """
         ask = order.ask
-        reopened = self._store.reopen(
-            ask.slot,
+        reopened = self._store.reserve_resend(
+            ask.phone_key,
             ask.client.id,
             order.verification_hash,
             self._policy.code_limits.ttl,
@@ -159,7 +159,7 @@ class Sending:
         keys = self._keyring.by_kid.get(reopened.kid)
         if keys is None:
             raise InternalError  # its root secret was removed while it lived
-        binding = Binding(order.verification_id, ask.client.id, ask.phone.e164)
+        binding = CodeContext(order.verification_id, ask.client.id, ask.phone.e164)
         code = codes.derive(keys.code, reopened.salt, binding, reopened.verification.code_type)
         return self._send(order, reopened.verification, code)
 
@@ -168,45 +168,45 @@ class Sending:
     def _budgets(self, client: Client) -> tuple[Budget, ...]:
         return budgets(client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.known_share)
 
-    def _open_budgets(self, order: Order) -> dict[Budget, int]:
+    def _open_budgets(self, order: SendJob) -> dict[Budget, int]:
         if order.permit is None:
             return {}
-        return {budget: budget.open_to(known=order.known) for budget in self._budgets(order.ask.client)}
+        return {budget: budget.available_to(known=order.known) for budget in self._budgets(order.ask.client)}
 
     # ── the send ──
 
-    def _send(self, order: Order, opened: Verification, code: Code) -> Sent:
+    def _send(self, order: SendJob, opened: Verification, code: Code) -> SendOutcome:
         ask, number = order.ask, len(opened.sends)
         outcome = self._outcome(order, self._sms(ask, opened, number, code))
         settled = self._settle(order, opened, number, outcome) or opened
-        if not ask.address:
-            self._hints.without_address(ask.client.id)
-        self._hints.clock(settled.now)
+        if not ask.client_ip_hash:
+            self._hints.missing_client_ip(ask.client.id)
+        self._hints.clock_skew(settled.now)
         if error := _refusal(outcome):
             raise error
-        return Sent(order.verification_id, settled.capped(opened.sends_left), ask.phone)
+        return SendOutcome(order.verification_id, settled.with_max_sends(opened.sends_left), ask.phone)
 
-    def _sms(self, ask: Ask, opened: Verification, number: int, code: Code) -> Sms:
-        out_id = OutId(ask.slot.tag, opened.verification_hash, number)
-        return Sms(
+    def _sms(self, ask: RequestContext, opened: Verification, number: int, code: Code) -> SmsMessage:
+        out_id = MessageReference(ask.phone_key.tag, opened.verification_hash, number)
+        return SmsMessage(
             phone=ask.phone,
             client=ask.client.id,
             purpose=opened.purpose,
             locale=ask.locale,
             code=code,
             code_type=opened.code_type,
-            out_id=out_id.signed(self._keyring.active.out_id),
+            out_id=out_id.encode(self._keyring.active.out_id),
         )
 
-    def _outcome(self, order: Order, sms: Sms) -> Outcome:
+    def _outcome(self, order: SendJob, sms: SmsMessage) -> SendResult:
         if order.permit is None:
-            return Outcome(OutcomeKind.ACCEPTED, route=TEST_ROUTE)
-        return order.permit.send(sms, order.ask.deadline - SETTLE_SECONDS)
+            return SendResult(SendStatus.ACCEPTED, route=TEST_ROUTE)
+        return order.permit.send(sms, order.ask.deadline - RECORDING_MARGIN)
 
     # ── the third flush ──
 
     def _settle(
-        self, order: Order, opened: Verification, number: int, outcome: Outcome
+        self, order: SendJob, opened: Verification, number: int, outcome: SendResult
     ) -> Verification | None:
         """Book how the send ended. If the store fails now, the provider has spoken all the same.
 
@@ -214,38 +214,48 @@ class Sending:
         limit ends, so nothing is under-counted.
         """
         settlement = _settlement(outcome)
-        self._tell(order.ask, opened, number, outcome, settlement)
+        self._log(order.ask, opened, number, outcome, settlement)
         try:
-            return self._book(order, opened, number, outcome, settlement)
+            return self._record(order, opened, number, outcome, settlement)
         except StoreUnavailable:
-            self._events.emit("settlement_lost", outcome=outcome.kind.value)
+            self._events.emit("settlement_lost", outcome=outcome.status.value)
             return None
 
-    def _book(
-        self, order: Order, opened: Verification, number: int, outcome: Outcome, settlement: Settlement
+    def _record(
+        self,
+        order: SendJob,
+        opened: Verification,
+        number: int,
+        outcome: SendResult,
+        settlement: SendDisposition,
     ) -> Verification | None:
         ask = order.ask
-        record = SendRecord(
+        record = SendResultRecord(
             verification_hash=opened.verification_hash,
             number=number,
-            settlement=settlement,
+            disposition=settlement,
             route=outcome.route,
-            wait=outcome.wait,
+            wait=outcome.retry_after,
             ttl=self._policy.code_limits.ttl,
             taken_at=opened.now,
             provider_code=outcome.provider_code,
         )
-        is_out = settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN)
+        is_out = settlement in (SendDisposition.ACCEPTED, SendDisposition.UNKNOWN)
         refund = () if is_out or order.permit is None else self._budgets(ask.client)
         ended = order.claim if is_out else None
-        return self._store.settle(ask.slot, ask.client.id, record, refund, ended)
+        return self._store.record_send_result(ask.phone_key, ask.client.id, record, refund, ended)
 
-    def _tell(
-        self, ask: Ask, opened: Verification, number: int, outcome: Outcome, settlement: Settlement
+    def _log(
+        self,
+        ask: RequestContext,
+        opened: Verification,
+        number: int,
+        outcome: SendResult,
+        settlement: SendDisposition,
     ) -> None:
         self._events.emit(
             "send",
-            phone=ask.slot.tag,
+            phone=ask.phone_key.tag,
             phone_masked=str(ask.phone),
             country=ask.phone.country,
             client=ask.client.id,
@@ -259,23 +269,23 @@ class Sending:
         )
 
 
-def _settlement(outcome: Outcome) -> Settlement:
-    if outcome.kind is not OutcomeKind.REFUSED:
-        return Settlement(outcome.kind.value)
-    if outcome.fault is Fault.NUMBER:
-        return Settlement.REJECTED
-    if outcome.fault is Fault.LIMIT:
-        return Settlement.THROTTLED
-    return Settlement.WITHDRAWN
+def _settlement(outcome: SendResult) -> SendDisposition:
+    if outcome.status is not SendStatus.REFUSED:
+        return SendDisposition(outcome.status.value)
+    if outcome.cause is FailureCause.RECIPIENT:
+        return SendDisposition.RECIPIENT_REJECTED
+    if outcome.cause is FailureCause.RECIPIENT_RATE_LIMIT:
+        return SendDisposition.RATE_LIMITED
+    return SendDisposition.NOT_SENT
 
 
-def _refusal(outcome: Outcome) -> OtpError | None:
-    if outcome.kind is not OutcomeKind.REFUSED:
+def _refusal(outcome: SendResult) -> OtpError | None:
+    if outcome.status is not SendStatus.REFUSED:
         return None
-    if outcome.fault is Fault.NUMBER:
+    if outcome.cause is FailureCause.RECIPIENT:
         return DestinationRejected()
-    if outcome.fault is Fault.LIMIT:
-        return ProviderRateLimited(max(1, outcome.wait))
-    if outcome.fault is Fault.ROUTE:
+    if outcome.cause is FailureCause.RECIPIENT_RATE_LIMIT:
+        return ProviderRateLimited(max(1, outcome.retry_after))
+    if outcome.cause is FailureCause.ACCOUNT:
         return ProviderMisconfigured()
-    return ProviderUnavailable(min(MAX_HINT, outcome.wait or 2))
+    return ProviderUnavailable(min(MAX_RETRY_AFTER_HINT, outcome.retry_after or 2))

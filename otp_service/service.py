@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import TypeVar
 
 from otp_service import codes, phone, repeats
-from otp_service.ask import Ask
+from otp_service.ask import RequestContext
 from otp_service.clients import Client
-from otp_service.codes import SALT_BYTES, Binding, Code
-from otp_service.doubts import Doubt, Doubts
+from otp_service.codes import SALT_BYTES, Code, CodeContext
+from otp_service.doubts import UnknownDelivery, UnknownDeliveryReconciler
 from otp_service.errors import (
     DestinationBlocked,
     FieldError,
@@ -32,37 +32,42 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.keyring import ID_BYTES, Keyring
-from otp_service.limits import MAX_LIFE, TEST_PHONE_LIMITS, Allowance, allowances
-from otp_service.out_id import OutId
+from otp_service.limits import (
+    MAX_VERIFICATION_LIFETIME,
+    TEST_PHONE_LIMITS,
+    RateLimitPolicy,
+    rate_limit_policies,
+)
+from otp_service.out_id import MessageReference
 from otp_service.phone import Phone, mask
 from otp_service.policy import Policy
 from otp_service.ports import (
-    AddressSlot,
     Approval,
-    Attempt,
-    Claim,
-    ClaimState,
+    ChallengeProvider,
+    ClientIpQuota,
     Clock,
-    Events,
-    Knock,
-    Ledger,
-    Notes,
-    PhoneSlot,
-    RiskChallenges,
+    CodeAttempt,
+    EventLogger,
+    IdempotencyRecord,
+    IdempotencyState,
+    PhoneKey,
+    PrecheckRequest,
+    PrecheckResult,
+    RequestLogContext,
     SendPermit,
     SmsSender,
-    Standing,
     Store,
+    UsageCounters,
 )
 from otp_service.proofs import SMS, TEST, Proof, ProofSigner
-from otp_service.repeats import SERVER, Repeat
-from otp_service.requester import network
-from otp_service.sending import Order, Sending, Sent
-from otp_service.suspicion import Suspicion
+from otp_service.repeats import SERVER, IdempotencyKey
+from otp_service.requester import normalize_client_ip
+from otp_service.sending import SendJob, SendOutcome, SmsDispatcher
+from otp_service.suspicion import RiskAssessor
 from otp_service.tally import Tally
-from otp_service.verification import Send, Verification
+from otp_service.verification import SmsSend, Verification
 
-__all__ = ["Approved", "Redeemed", "Repeat", "Sent", "Service"]
+__all__ = ["Approved", "IdempotencyKey", "Redeemed", "SendOutcome", "VerificationService"]
 
 T = TypeVar("T")
 
@@ -94,7 +99,7 @@ class Redeemed:
     replayed: bool = False
 
 
-class Service:
+class VerificationService:
     """The six calls. One instance serves all threads of a process."""
 
     def __init__(
@@ -105,11 +110,11 @@ class Service:
         signers: Mapping[str, ProofSigner],
         store: Store,
         sender: SmsSender,
-        ledger: Ledger,
-        challenges: RiskChallenges | None,
+        ledger: UsageCounters,
+        challenges: ChallengeProvider | None,
         clock: Clock,
-        events: Events,
-        notes: Notes,
+        events: EventLogger,
+        notes: RequestLogContext,
     ) -> None:
         self._notes = notes
         self._policy = policy
@@ -119,13 +124,15 @@ class Service:
         self._ledger = ledger
         self._clock = clock
         self._events = events
-        self._sending = Sending(
+        self._sending = SmsDispatcher(
             policy=policy, keyring=keyring, store=store, sender=sender, clock=clock, events=events
         )
-        self._allowances: dict[str, Mapping[str, Allowance]] = {}
+        self._allowances: dict[str, Mapping[str, RateLimitPolicy]] = {}
         self._tally = Tally(store)
-        self._doubts = Doubts(keyring=keyring, store=store, sender=sender, clock=clock, events=events)
-        self._suspicion = Suspicion(
+        self._doubts = UnknownDeliveryReconciler(
+            keyring=keyring, store=store, sender=sender, clock=clock, events=events
+        )
+        self._suspicion = RiskAssessor(
             policy=policy.risk, keyring=keyring, challenges=challenges, ledger=ledger, events=events
         )
 
@@ -144,8 +151,8 @@ class Service:
         accepts_challenge: bool = False,
         known_device: bool = False,
         risk_solution: str = "",
-        repeat: Repeat | None = None,
-    ) -> Sent:
+        repeat: IdempotencyKey | None = None,
+    ) -> SendOutcome:
         """Open a verification and send its code.
 
         *is_public*: a browser calls, with a publishable key or through a hosted page. *known_phone*: the
@@ -158,23 +165,23 @@ class Service:
             LimitError: too early, or a limit or budget is full.
             ProviderError: nothing was sent.
             StoreUnavailable: nothing was sent, since the store is asked before.
-            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
+            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.raise_if_blocked`.
         """
-        ask = self._ask_for_sms(
+        ask = self._build_send_context(
             client, phone_text, locale, client_ip, is_public=is_public, known_device=known_device
         )
         chosen = self.choose_purpose(client, purpose)
         seed, salt = _drawn()
         claim = self._claim(ask, "request", repeat, seed)
         knock, level = self._knock(ask, risk_solution, claim)
-        standing = self._store.peek(ask.slot, client.id, self._policy.code_limits.attempts, knock)
-        new_id = self._keyring.verification_id(standing.claim.what if standing.claim else seed)
+        standing = self._store.precheck(ask.phone_key, client.id, self._policy.code_limits.attempts, knock)
+        new_id = self._keyring.verification_id(standing.claim.result_id if standing.claim else seed)
 
-        def send(claimed: Claim | None) -> Sent:
+        def send(claimed: IdempotencyRecord | None) -> SendOutcome:
             known = _has_reserved_share(ask, standing, known_phone=known_phone)
-            self._suspicion.judge(ask, standing, level, known=known, accepts_challenge=accepts_challenge)
+            self._suspicion.enforce(ask, standing, level, known=known, accepts_challenge=accepts_challenge)
             with self._permit(ask) as permit:
-                sent = self._sending.first(
+                sent = self._sending.send_new(
                     self._order(ask, new_id, permit, claimed, known=known), chosen, salt
                 )
             self._suspicion.note_sent(ask, standing)
@@ -195,8 +202,8 @@ class Service:
         accepts_challenge: bool = False,
         known_device: bool = False,
         risk_solution: str = "",
-        repeat: Repeat | None = None,
-    ) -> Sent:
+        repeat: IdempotencyKey | None = None,
+    ) -> SendOutcome:
         """Send the same code of the same verification once more.
 
         Not if nobody knows whether the last SMS was sent, and its provider does not say that it was not.
@@ -205,26 +212,28 @@ class Service:
             VerificationError: it is unknown, has ended or is too old.
             Otherwise as `request`.
         """
-        ask = self._ask_for_sms(
+        ask = self._build_send_context(
             client, phone_text, locale, client_ip, is_public=is_public, known_device=known_device
         )
         lookup = self._lookup(ask)
         verification_hash = lookup.hash_of(verification_id)
         claim = self._claim(ask, "request", repeat, verification_hash)
         knock, level = self._knock(ask, risk_solution, claim)
-        standing = self._store.peek_resend(
-            ask.slot, client.id, verification_hash, knock, opener_only=lookup.opener_only
+        standing = self._store.precheck_resend(
+            ask.phone_key, client.id, verification_hash, knock, opener_only=lookup.opener_only
         )
 
-        def send(claimed: Claim | None) -> Sent:
+        def send(claimed: IdempotencyRecord | None) -> SendOutcome:
             known = _has_reserved_share(ask, standing, known_phone=known_phone)
             with lookup:
-                self._suspicion.judge(ask, standing, level, known=known, accepts_challenge=accepts_challenge)
+                self._suspicion.enforce(
+                    ask, standing, level, known=known, accepts_challenge=accepts_challenge
+                )
             if self._is_out(ask, verification_hash, standing):
                 self._end(claimed)
-                return self._as_it_stands(ask, verification_id, by_this_call=False)
+                return self._as_it_stands(ask, verification_id, dispatched=False)
             with self._permit(ask) as permit:
-                sent = self._sending.again(self._order(ask, verification_id, permit, claimed, known=known))
+                sent = self._sending.resend(self._order(ask, verification_id, permit, claimed, known=known))
             self._suspicion.note_sent(ask, standing)
             return self._shown(ask, sent)
 
@@ -239,7 +248,7 @@ class Service:
         *,
         client_ip: str | None = None,
         is_public: bool = False,
-        repeat: Repeat | None = None,
+        repeat: IdempotencyKey | None = None,
     ) -> Approved:
         """Count one attempt; return the proof if the code was right.
 
@@ -247,23 +256,23 @@ class Service:
             InvalidPhone, DestinationBlocked, InvalidCode, LimitReached: no attempt was used.
             VerificationError: every outcome but approval.
             StoreUnavailable: whether the attempt was counted is not known.
-            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
+            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.raise_if_blocked`.
         """
-        ask = self._ask(client, phone_text, client_ip, is_public=is_public)
+        ask = self._build_context(client, phone_text, client_ip, is_public=is_public)
         code, shapes = codes.parse(code_text)
         lookup = self._lookup(ask)
         verification_hash = lookup.hash_of(verification_id)
         claim = self._claim(ask, "verify", repeat, verification_hash)
         if claim:
-            repeats.admit(self._store.claim(claim))
+            repeats.raise_if_blocked(self._store.begin_idempotent(claim))
 
         def submit() -> Approved:
-            binding = Binding(verification_id, client.id, ask.phone.e164)
+            binding = CodeContext(verification_id, client.id, ask.phone.e164)
             digests = {
                 kid: codes.digest(keys.digest, binding, code) for kid, keys in self._keyring.by_kid.items()
             }
             call = claim.fingerprint if claim else b""
-            attempt = Attempt(digests, shapes, at=int(self._clock.now()), id=call)
+            attempt = CodeAttempt(digests, shapes, at=int(self._clock.now()), idempotency_fingerprint=call)
             with lookup:
                 approval = self._attempt(ask, verification_hash, attempt, opener_only=lookup.opener_only)
             approved = self._approved(ask, verification_id, approval)
@@ -279,29 +288,29 @@ class Service:
         *,
         purpose: str,
         allow_test: bool = False,
-        repeat: Repeat | None = None,
+        repeat: IdempotencyKey | None = None,
     ) -> Redeemed:
         """Use a proof up and return its claims.
 
         Raises:
             ProofError: not valid for this client and purpose, too old, or used before.
-            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.admit`.
+            IdempotencyInProgress, IdempotencyKeyReused: see `repeats.raise_if_blocked`.
         """
         proof = self._signers[client.id].read(proof_text, purpose=purpose, allow_test=allow_test)
         tag = self._keyring.phone_tag(proof.phone)
         verification_hash = self._keyring.verification_hash(proof.verification_id)
-        self._notes.note(phone=tag, phone_masked=mask(proof.phone), verification_hash=verification_hash)
+        self._notes.bind(phone=tag, phone_masked=mask(proof.phone), verification_hash=verification_hash)
         claim = None
         if repeat:
-            claim = repeats.claim(
+            claim = repeats.record_for(
                 self._keyring, client.id, repeat, caller=SERVER, call="redeem", what=verification_hash
             )
         if claim:
-            repeats.admit(self._store.claim(claim))
+            repeats.raise_if_blocked(self._store.begin_idempotent(claim))
 
         def use_up() -> Redeemed:
             call = claim.fingerprint if claim else b""
-            ttl = self._policy.proof_ttl + MAX_LIFE
+            ttl = self._policy.proof_ttl + MAX_VERIFICATION_LIFETIME
             repeated = self._store.redeem(tag, verification_hash, ttl, call)
             self._end(claim)
             return Redeemed(proof, repeated)
@@ -316,24 +325,24 @@ class Service:
         *,
         client_ip: str | None = None,
         is_public: bool = False,
-    ) -> Sent:
+    ) -> SendOutcome:
         """Return a verification as it stands.
 
         Raises:
             VerificationNotFound: unknown, or not of this phone and client.
         """
-        ask = self._ask(client, phone_text, client_ip, is_public=is_public)
+        ask = self._build_context(client, phone_text, client_ip, is_public=is_public)
         lookup = self._lookup(ask)
         verification_hash = lookup.hash_of(verification_id)
         with lookup:
             verification = self._store.read(
-                ask.slot, client.id, verification_hash, opener_only=lookup.opener_only
+                ask.phone_key, client.id, verification_hash, opener_only=lookup.opener_only
             )
-        if verification.is_in_doubt:
+        if verification.has_unknown_outcome:
             newest = verification.sends[-1]
             self._settle_doubt(ask, verification, newest)
-            verification = self._store.read(ask.slot, client.id, verification_hash)
-        return self._shown(ask, Sent(verification_id, verification, ask.phone))
+            verification = self._store.read(ask.phone_key, client.id, verification_hash)
+        return self._shown(ask, SendOutcome(verification_id, verification, ask.phone))
 
     def cancel(
         self,
@@ -349,56 +358,56 @@ class Service:
         Raises:
             VerificationError: unknown, or ended otherwise.
         """
-        ask = self._ask(client, phone_text, client_ip, is_public=is_public)
+        ask = self._build_context(client, phone_text, client_ip, is_public=is_public)
         lookup = self._lookup(ask)
         verification_hash = lookup.hash_of(verification_id)
         with lookup:
-            self._store.cancel(ask.slot, client.id, verification_hash, opener_only=lookup.opener_only)
+            self._store.cancel(ask.phone_key, client.id, verification_hash, opener_only=lookup.opener_only)
 
     def unlock(self, client: Client, phone_text: str) -> None:
         """Forget the failures of a phone, so that it can be verified again."""
-        ask = self._ask(client, phone_text, None)
-        self._store.unlock(ask.slot.tag)
-        self._events.emit("unlocked", phone=ask.slot.tag, phone_masked=str(ask.phone), client=client.id)
+        ask = self._build_context(client, phone_text, None)
+        self._store.unlock(ask.phone_key.tag)
+        self._events.emit("unlocked", phone=ask.phone_key.tag, phone_masked=str(ask.phone), client=client.id)
 
-    def allowances(self, client: Client) -> Mapping[str, Allowance]:
+    def rate_limit_policies(self, client: Client) -> Mapping[str, RateLimitPolicy]:
         """Return how much each limit allows to the calls of *client*."""
         if client.id not in self._allowances:
             policy = self._policy
             limits = client.limits or policy.phone_limits
-            self._allowances[client.id] = allowances(
+            self._allowances[client.id] = rate_limit_policies(
                 limits, policy.code_limits, policy.risk.address, client.sms_per_day, policy.sms_per_day
             )
         return self._allowances[client.id]
 
     # ── what is asked ──
 
-    def _lookup(self, ask: Ask) -> _Lookup:
+    def _lookup(self, ask: RequestContext) -> _Lookup:
         address = self._address_slot(ask)
         wait = self._ledger.seconds_until_misses_allowed(address) if address and ask.is_public else 0
         return _Lookup(self._keyring, self._ledger, self._notes, address, wait)
 
     def _order(
         self,
-        ask: Ask,
+        ask: RequestContext,
         verification_id: str,
         permit: SendPermit | None,
-        claim: Claim | None,
+        claim: IdempotencyRecord | None,
         *,
         known: bool,
-    ) -> Order:
+    ) -> SendJob:
         verification_hash = self._keyring.verification_hash(verification_id)
-        self._notes.note(verification_hash=verification_hash)
-        return Order(ask, verification_id, verification_hash, permit, known, claim)
+        self._notes.bind(verification_hash=verification_hash)
+        return SendJob(ask, verification_id, verification_hash, permit, known, claim)
 
-    def _shown(self, ask: Ask, sent: Sent) -> Sent:
+    def _shown(self, ask: RequestContext, sent: SendOutcome) -> SendOutcome:
         """Return what the caller may see: for a browser only what follows from its own verification."""
         if not ask.is_public:
             return sent
-        own = sent.verification.without_shared_limits(ask.slot.limits.cooldown)
+        own = sent.verification.without_shared_limits(ask.phone_key.limits.cooldown)
         return replace(sent, verification=own)
 
-    def _ask(
+    def _build_context(
         self,
         client: Client,
         phone_text: str,
@@ -407,31 +416,31 @@ class Service:
         *,
         is_public: bool = False,
         known_device: bool = False,
-    ) -> Ask:
+    ) -> RequestContext:
         target = phone.parse(phone_text, self._policy.phones)
-        requester = self._keyring.address_tag(network(client_ip)) if client_ip else b""
+        requester = self._keyring.address_tag(normalize_client_ip(client_ip)) if client_ip else b""
         tag = self._keyring.phone_tag(target.e164)
         test_code = self._test_code(target)
         address = base64.urlsafe_b64encode(requester).decode()
-        self._notes.note(phone=tag, phone_masked=str(target), address=address)
+        self._notes.bind(phone=tag, phone_masked=str(target), address=address)
         limits = TEST_PHONE_LIMITS if test_code else client.limits or self._policy.phone_limits
-        return Ask(
+        return RequestContext(
             client=client,
             phone=target,
-            slot=PhoneSlot(tag, limits, requester, known_device=known_device),
+            phone_key=PhoneKey(tag, limits, requester, known_device=known_device),
             deadline=self._clock.monotonic() + self._policy.deadline,
             locale=locale,
-            address=address,
+            client_ip_hash=address,
             test_code=test_code,
             is_public=is_public,
-            is_spared=self._policy.lists.spares(target, tag, client_ip),
+            is_allowlisted=self._policy.lists.is_allowlisted(target, tag, client_ip),
         )
 
     def _test_code(self, target: Phone) -> Code | None:
         test = self._policy.test_phones.get(target.e164)
         return test.code if test and self._clock.now() <= test.ends_at else None
 
-    def _ask_for_sms(
+    def _build_send_context(
         self,
         client: Client,
         phone_text: str,
@@ -440,10 +449,12 @@ class Service:
         *,
         is_public: bool,
         known_device: bool,
-    ) -> Ask:
-        ask = self._ask(client, phone_text, client_ip, locale, is_public=is_public, known_device=known_device)
+    ) -> RequestContext:
+        ask = self._build_context(
+            client, phone_text, client_ip, locale, is_public=is_public, known_device=known_device
+        )
         lists = self._policy.lists
-        if lists.deny_phone(ask.phone, ask.slot.tag) or lists.deny_address(client_ip):
+        if lists.deny_phone(ask.phone, ask.phone_key.tag) or lists.deny_address(client_ip):
             raise DestinationBlocked
         return ask
 
@@ -469,29 +480,31 @@ class Service:
             raise InvalidRequest([FieldError(pointer="/purpose", detail="is not one of this client's")])
         return purpose
 
-    def _knock(self, ask: Ask, risk_solution: str, claim: Claim | None) -> tuple[Knock, int]:
-        knock, level = self._suspicion.knock(ask, risk_solution)
+    def _knock(
+        self, ask: RequestContext, risk_solution: str, claim: IdempotencyRecord | None
+    ) -> tuple[PrecheckRequest, int]:
+        knock, level = self._suspicion.build_precheck(ask, risk_solution)
         return (replace(knock, claim=claim) if claim else knock), level
 
-    def _permit(self, ask: Ask) -> AbstractContextManager[SendPermit | None]:
+    def _permit(self, ask: RequestContext) -> AbstractContextManager[SendPermit | None]:
         """Return the right to one send, to be held; test phones need none."""
         return nullcontext() if ask.test_code else self._sending.permit()
 
     def _sent_once(
         self,
-        ask: Ask,
+        ask: RequestContext,
         verification_id: str,
-        standing: Standing,
-        claim: Claim | None,
-        send: Callable[[Claim | None], Sent],
-    ) -> Sent:
+        standing: PrecheckResult,
+        claim: IdempotencyRecord | None,
+        send: Callable[[IdempotencyRecord | None], SendOutcome],
+    ) -> SendOutcome:
         """Let *send* do its work, unless the call repeats one that has led somewhere."""
 
-        def work() -> Sent:
+        def work() -> SendOutcome:
             if claim is None or standing.claim is None:
                 return send(None)
-            repeats.admit(standing.claim)
-            claimed = replace(claim, what=standing.claim.what)
+            repeats.raise_if_blocked(standing.claim)
+            claimed = replace(claim, result_id=standing.claim.result_id)
             earlier = self._earlier(ask, verification_id, claimed, standing.claim.state)
             return earlier or self._claimed(claimed, partial(send, claimed))
 
@@ -499,13 +512,15 @@ class Service:
 
     # ── idempotency keys ──
 
-    def _claim(self, ask: Ask, call: str, repeat: Repeat | None, what: str) -> Claim | None:
+    def _claim(
+        self, ask: RequestContext, call: str, repeat: IdempotencyKey | None, what: str
+    ) -> IdempotencyRecord | None:
         if repeat is None:
             return None
-        caller = repeats.browser_at(ask.address) if ask.is_public else SERVER
-        return repeats.claim(self._keyring, ask.client.id, repeat, caller=caller, call=call, what=what)
+        caller = repeats.browser_at(ask.client_ip_hash) if ask.is_public else SERVER
+        return repeats.record_for(self._keyring, ask.client.id, repeat, caller=caller, call=call, what=what)
 
-    def _claimed(self, claim: Claim | None, work: Callable[[], T]) -> T:
+    def _claimed(self, claim: IdempotencyRecord | None, work: Callable[[], T]) -> T:
         """Do *work*; a refusal frees the idempotency key."""
         try:
             return work()
@@ -513,85 +528,93 @@ class Service:
             self._end(claim, success=False)
             raise
 
-    def _end(self, claim: Claim | None, *, success: bool = True) -> None:
+    def _end(self, claim: IdempotencyRecord | None, *, success: bool = True) -> None:
         """End a claim that the third flush does not end. If the store fails now, it ends by itself."""
         if claim:
             with suppress(StoreUnavailable):
-                self._store.end_claim(claim, claim.what if success else "")
+                self._store.finish_idempotent(claim, claim.result_id if success else "")
 
-    def _earlier(self, ask: Ask, verification_id: str, claim: Claim, state: ClaimState) -> Sent | None:
+    def _earlier(
+        self, ask: RequestContext, verification_id: str, claim: IdempotencyRecord, state: IdempotencyState
+    ) -> SendOutcome | None:
         """Return what the first call of an idempotency key has led to, if it got so far."""
-        if state is ClaimState.NEW:
+        if state is IdempotencyState.NEW:
             return None
         try:
             found = self._as_it_stands(
-                ask, verification_id, replayed=True, uncertain=state is ClaimState.STALE
+                ask, verification_id, replayed=True, outcome_unknown=state is IdempotencyState.ABANDONED
             )
         except VerificationNotFound:
-            if state is ClaimState.STALE:
+            if state is IdempotencyState.ABANDONED:
                 return None  # it died before it opened anything
             raise
         self._end(claim)
         return found
 
-    def _as_it_stands(self, ask: Ask, verification_id: str, **how: bool) -> Sent:
+    def _as_it_stands(self, ask: RequestContext, verification_id: str, **how: bool) -> SendOutcome:
         verification_hash = self._keyring.verification_hash(verification_id)
-        self._notes.note(verification_hash=verification_hash)
-        verification = self._store.read(ask.slot, ask.client.id, verification_hash)
-        return self._shown(ask, Sent(verification_id, verification, ask.phone, **how))
+        self._notes.bind(verification_hash=verification_hash)
+        verification = self._store.read(ask.phone_key, ask.client.id, verification_hash)
+        return self._shown(ask, SendOutcome(verification_id, verification, ask.phone, **how))
 
     # ── sends in doubt ──
 
-    def _is_out(self, ask: Ask, verification_hash: str, standing: Standing) -> bool:
+    def _is_out(self, ask: RequestContext, verification_hash: str, standing: PrecheckResult) -> bool:
         """Tell whether the last SMS must be taken for sent although its provider has not said so."""
-        last = standing.last
-        if last is None or not last.is_in_doubt(standing.now):
+        last = standing.last_send
+        if last is None or not last.has_unknown_outcome(standing.now):
             return False
-        out_id = OutId(ask.slot.tag, verification_hash, last.number)
-        doubt = Doubt("resend", ask.phone, ask.client.id, standing.purpose, out_id, last, standing.now)
-        return self._doubts.counts_as_sent(doubt, ask.deadline)
+        out_id = MessageReference(ask.phone_key.tag, verification_hash, last.number)
+        doubt = UnknownDelivery(
+            "resend", ask.phone, ask.client.id, standing.purpose, out_id, last, standing.now
+        )
+        return self._doubts.must_assume_sent(doubt, ask.deadline)
 
-    def _settle_doubt(self, ask: Ask, verification: Verification, send: Send) -> None:
-        out_id = OutId(ask.slot.tag, verification.verification_hash, send.number)
-        doubt = Doubt(
+    def _settle_doubt(self, ask: RequestContext, verification: Verification, send: SmsSend) -> None:
+        out_id = MessageReference(ask.phone_key.tag, verification.verification_hash, send.number)
+        doubt = UnknownDelivery(
             "status", ask.phone, ask.client.id, verification.purpose, out_id, send, verification.now
         )
-        self._doubts.counts_as_sent(doubt, ask.deadline)
+        self._doubts.must_assume_sent(doubt, ask.deadline)
 
     # ── attempts ──
 
-    def _address_slot(self, ask: Ask) -> AddressSlot | None:
-        return AddressSlot(ask.address, self._policy.risk.address) if ask.address else None
+    def _address_slot(self, ask: RequestContext) -> ClientIpQuota | None:
+        return ClientIpQuota(ask.client_ip_hash, self._policy.risk.address) if ask.client_ip_hash else None
 
-    def _attempt(self, ask: Ask, verification_hash: str, attempt: Attempt, *, opener_only: bool) -> Approval:
+    def _attempt(
+        self, ask: RequestContext, verification_hash: str, attempt: CodeAttempt, *, opener_only: bool
+    ) -> Approval:
         try:
             approval = self._store.attempt(
-                ask.slot, ask.client.id, verification_hash, attempt, opener_only=opener_only
+                ask.phone_key, ask.client.id, verification_hash, attempt, opener_only=opener_only
             )
         except WrongCode:
-            self._ledger.wrong_code()
+            self._ledger.record_failure()
             raise
         if not approval.replayed:
-            scopes = self._suspicion.scopes(ask)
-            self._ledger.approved(ask.slot.tag, approval.wrong, self._address_slot(ask), scopes)
-            self._notes.note(
+            scopes = self._suspicion.conversion_scopes(ask)
+            self._ledger.record_approval(
+                ask.phone_key.tag, approval.failed_attempts, self._address_slot(ask), scopes
+            )
+            self._notes.bind(
                 purpose=approval.purpose,
                 route=approval.route,
                 country=ask.phone.country,
-                verified_after=round(approval.age, 1),
+                verified_after=round(approval.seconds_to_verify, 1),
             )
         return approval
 
-    def _approved(self, ask: Ask, verification_id: str, approval: Approval) -> Approved:
+    def _approved(self, ask: RequestContext, verification_id: str, approval: Approval) -> Approved:
         proof = self._signers[ask.client.id].mint(
             phone=ask.phone,
             purpose=approval.purpose,
             verification_id=verification_id,
             ttl=self._policy.proof_ttl,
             amr=(TEST if ask.test_code else SMS,),
-            at=approval.at,
+            at=approval.approved_at,
         )
-        left = max(0, approval.at + self._policy.proof_ttl - int(self._clock.now()))
+        left = max(0, approval.approved_at + self._policy.proof_ttl - int(self._clock.now()))
         return Approved(verification_id, approval.purpose, ask.phone, proof, left, approval.replayed)
 
 
@@ -605,9 +628,9 @@ class _Lookup:
     """
 
     keyring: Keyring
-    ledger: Ledger
-    notes: Notes
-    address: AddressSlot | None
+    ledger: UsageCounters
+    notes: RequestLogContext
+    address: ClientIpQuota | None
     wait: int
 
     @property
@@ -624,7 +647,7 @@ class _Lookup:
             if not _VERIFICATION_ID.fullmatch(verification_id):
                 raise VerificationNotFound
         verification_hash = self.keyring.verification_hash(verification_id)
-        self.notes.note(verification_hash=verification_hash)
+        self.notes.bind(verification_hash=verification_hash)
         return verification_hash
 
     def __enter__(self) -> None:
@@ -646,7 +669,7 @@ class _Lookup:
             self.ledger.record_miss(self.address)
 
 
-def _has_reserved_share(ask: Ask, standing: Standing, *, known_phone: bool) -> bool:
+def _has_reserved_share(ask: RequestContext, standing: PrecheckResult, *, known_phone: bool) -> bool:
     """Tell whether the part of the budgets that is kept for known phones is open to this call.
 
     With a publishable key only to a trusted requester: anybody can ask for any phone, and would learn from

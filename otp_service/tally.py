@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from otp_service.ask import Ask
+from otp_service.ask import RequestContext
 from otp_service.errors import DestinationRejected, OtpError, ProviderError, StoreUnavailable
-from otp_service.ports import Counted, Standing, Store
-from otp_service.sending import Sent
+from otp_service.ports import PrecheckResult, QuotaReservation, Store
+from otp_service.sending import SendOutcome
 
 
 class Tally:
@@ -23,7 +23,9 @@ class Tally:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def kept_if_sent(self, ask: Ask, standing: Standing, work: Callable[[], Sent]) -> Sent:
+    def kept_if_sent(
+        self, ask: RequestContext, standing: PrecheckResult, work: Callable[[], SendOutcome]
+    ) -> SendOutcome:
         """Do *work*, and give back what *standing* has counted unless an SMS went out by it.
 
         Raises:
@@ -35,17 +37,17 @@ class Tally:
         except (StoreUnavailable, DestinationRejected):
             raise
         except ProviderError:
-            self._give_back(ask, replace(standing.counted, address=None))
+            self._give_back(ask, replace(standing.reservation, address=None))
             raise
         except OtpError:
-            self._give_back(ask, standing.counted)
+            self._give_back(ask, standing.reservation)
             raise
-        if sent.replayed or not sent.by_this_call:
-            self._give_back(ask, standing.counted)
+        if sent.replayed or not sent.dispatched:
+            self._give_back(ask, standing.reservation)
         return sent
 
-    def _give_back(self, ask: Ask, counted: Counted) -> None:
+    def _give_back(self, ask: RequestContext, counted: QuotaReservation) -> None:
         """Give back; should the store fail now, too much stays counted."""
         if counted.address or counted.guards:
             with suppress(StoreUnavailable):
-                self._store.uncount(ask.slot.tag, counted)
+                self._store.release_quota(ask.phone_key.tag, counted)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from otp_service.codes import CodeType
-from otp_service.limits import MAX_LIFE, MIN_RESEND_LIFE
+from otp_service.limits import MAX_VERIFICATION_LIFETIME, MIN_LIFETIME_AFTER_RESEND
 
-TOMBSTONE = 900
+ENDED_RETENTION = 900
 """Seconds for which the holder of the id is told what became of an ended verification."""
 
-SETTLED_AFTER = 30
+SEND_ABANDONED_AFTER = 30
 """Seconds after which a send without an outcome has none to come: who made it is gone."""
 
 
@@ -27,7 +27,7 @@ class Status(StrEnum):
     EXPIRED = "expired"
 
 
-class Delivery(StrEnum):
+class DeliveryStatus(StrEnum):
     """What is known of one send; reports only ever move it forward."""
 
     SENDING = "sending"
@@ -39,23 +39,23 @@ class Delivery(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SmsSend:
     """One SMS of a verification: its *number* from 1, the route's name, when it began (unix seconds).
 
     *reason* is the provider's code for why it was not delivered.
     """
 
     number: int
-    delivery: Delivery
+    delivery: DeliveryStatus
     at: float
     route: str
     reason: str = ""
 
-    def is_in_doubt(self, now: float) -> bool:
+    def has_unknown_outcome(self, now: float) -> bool:
         """Tell whether its outcome is not known at *now*, and nobody is about to tell it."""
-        if self.delivery is Delivery.SENDING:
-            return now - self.at >= SETTLED_AFTER
-        return self.delivery is Delivery.UNKNOWN
+        if self.delivery is DeliveryStatus.SENDING:
+            return now - self.at >= SEND_ABANDONED_AFTER
+        return self.delivery is DeliveryStatus.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Verification:
     attempts_left: int
     sends_left: int
     resend_at: float | None
-    sends: tuple[Send, ...]
+    sends: tuple[SmsSend, ...]
     now: float
     max_sends: int = 0
 
@@ -91,7 +91,7 @@ class Verification:
         """Whole seconds until a resend may be asked for, rounded up."""
         return None if self.resend_at is None else max(0, math.ceil(self.resend_at - self.now))
 
-    def capped(self, sends_left: int) -> Verification:
+    def with_max_sends(self, sends_left: int) -> Verification:
         """Return it with at most *sends_left*: a budget may leave fewer than the phone's own limits."""
         left = min(self.sends_left, sends_left)
         at = self.resend_at if left else None
@@ -110,17 +110,22 @@ class Verification:
             return replace(self, sends_left=0, resend_at=None)
         wait = cooldown[min(len(self.sends), len(cooldown)) - 1]
         at = max(self.now, self.sends[-1].at + wait)
-        if at >= self.expires_at or at > self.issued_at + MAX_LIFE - MIN_RESEND_LIFE:
+        if (
+            at >= self.expires_at
+            or at > self.issued_at + MAX_VERIFICATION_LIFETIME - MIN_LIFETIME_AFTER_RESEND
+        ):
             return replace(self, sends_left=0, resend_at=None)
         return replace(self, sends_left=left, resend_at=at)
 
     @property
-    def is_in_doubt(self) -> bool:
+    def has_unknown_outcome(self) -> bool:
         """Whether nobody knows if its newest SMS went out. Who typed the right code has got it."""
         newest = self.sends[-1] if self.sends else None
-        return newest is not None and self.status is not Status.APPROVED and newest.is_in_doubt(self.now)
+        return (
+            newest is not None and self.status is not Status.APPROVED and newest.has_unknown_outcome(self.now)
+        )
 
     @property
-    def delivery(self) -> Delivery:
+    def delivery(self) -> DeliveryStatus:
         """What is known of the newest send."""
-        return self.sends[-1].delivery if self.sends else Delivery.SENDING
+        return self.sends[-1].delivery if self.sends else DeliveryStatus.SENDING

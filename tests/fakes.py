@@ -31,43 +31,43 @@ from otp_service.errors import (
 from otp_service.events import LINE_FIELDS
 from otp_service.hosted_pages import HostedPages
 from otp_service.keyring import Keyring
-from otp_service.limits import MAX_LIFE, Budget, CodeLimits, PhoneLimits
-from otp_service.lists import Lists
-from otp_service.messages import Sms
+from otp_service.limits import MAX_VERIFICATION_LIFETIME, Budget, CodeLimits, PhoneLimits
+from otp_service.lists import AccessLists
+from otp_service.messages import SmsMessage
 from otp_service.phone import PhoneRules
 from otp_service.policy import Policy, RiskPolicy, TestPhone
 from otp_service.ports import (
-    AddressSlot,
     Approval,
-    Attempt,
-    Claim,
-    ClaimReading,
-    ClaimState,
-    Counted,
+    ChallengeSubject,
+    ClientIpQuota,
+    CodeAttempt,
+    ConversionScope,
+    ConversionStats,
+    DeliveryLookup,
+    DeliveryLookupResult,
+    DeliveryLookupStatus,
     DeliveryReport,
-    Finding,
-    Found,
-    GuardReading,
-    GuardScope,
-    Inquiry,
-    KeptPage,
-    Knock,
+    DeliveryUpdate,
+    IdempotencyCheck,
+    IdempotencyRecord,
+    IdempotencyState,
     NewVerification,
-    Outcome,
-    OutcomeKind,
     PageEvent,
     PageQuota,
-    PhoneSlot,
-    Reopened,
-    Reported,
-    RiskBinding,
-    SendRecord,
-    Settlement,
-    Standing,
+    PhoneKey,
+    PrecheckRequest,
+    PrecheckResult,
+    QuotaReservation,
+    ResendReservation,
+    SendDisposition,
+    SendResult,
+    SendResultRecord,
+    SendStatus,
+    StoredPage,
 )
 from otp_service.proofs import ProofKeys, ProofSigner
-from otp_service.service import Service
-from otp_service.verification import Delivery, Send, Status, Verification
+from otp_service.service import VerificationService
+from otp_service.verification import DeliveryStatus, SmsSend, Status, Verification
 from otp_service.web.audit import CallNotes
 
 NOW = 1_795_421_261.0
@@ -139,7 +139,7 @@ class Kept:
     expires_at: float
     attempts_left: int
     status: Status = Status.PENDING
-    sends: tuple[Send, ...] = ()
+    sends: tuple[SmsSend, ...] = ()
     requester: bytes = b""
 
 
@@ -157,12 +157,12 @@ class FakeStore:
     taken: dict[Budget, int] = field(default_factory=dict)
     open_to: list[int] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
-    knocks: list[Knock] = field(default_factory=list)
-    slots: list[PhoneSlot] = field(default_factory=list)
+    knocks: list[PrecheckRequest] = field(default_factory=list)
+    slots: list[PhoneKey] = field(default_factory=list)
     solved: set[str] = field(default_factory=set)
-    uncounted: list[tuple[str, Counted]] = field(default_factory=list)
+    uncounted: list[tuple[str, QuotaReservation]] = field(default_factory=list)
     suspicions: tuple[str, ...] = ()
-    guards: tuple[GuardReading, ...] = ()
+    guards: tuple[ConversionStats, ...] = ()
     is_slow: bool = False
     persists: bool = True
     unaddressed: set[str] = field(default_factory=set)
@@ -173,107 +173,117 @@ class FakeStore:
     kept: dict[tuple[str, str, str], Kept] = field(default_factory=dict)
     next_send: dict[str, float] = field(default_factory=dict)
 
-    def peek(self, slot: PhoneSlot, client: str, attempts: int, knock: Knock) -> Standing:
-        self._called("peek")
-        return self._standing(slot, knock, lambda: Standing(known=slot.tag in self.known))
+    def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
+        self._called("precheck")
+        return self._standing(slot, knock, lambda: PrecheckResult(known=slot.tag in self.known))
 
-    def peek_resend(
-        self, slot: PhoneSlot, client: str, verification_hash: str, knock: Knock, *, opener_only: bool = False
-    ) -> Standing:
-        self._called("peek_resend")
+    def precheck_resend(
+        self,
+        slot: PhoneKey,
+        client: str,
+        verification_hash: str,
+        knock: PrecheckRequest,
+        *,
+        opener_only: bool = False,
+    ) -> PrecheckResult:
+        self._called("precheck_resend")
 
-        def found() -> Standing:
+        def found() -> PrecheckResult:
             self._reach(slot, client, verification_hash, opener_only=opener_only)
             kept = self._pending(slot, client, verification_hash)
-            return Standing(slot.tag in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1])
+            return PrecheckResult(slot.tag in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1])
 
         return self._standing(slot, knock, found)
 
-    def uncount(self, tag: str, counted: Counted) -> None:
-        self._called("uncount")
+    def release_quota(self, tag: str, counted: QuotaReservation) -> None:
+        self._called("release_quota")
         self.uncounted.append((tag, counted))
 
-    def _standing(self, slot: PhoneSlot, knock: Knock, look: Callable[[], Standing]) -> Standing:
+    def _standing(
+        self, slot: PhoneKey, knock: PrecheckRequest, look: Callable[[], PrecheckResult]
+    ) -> PrecheckResult:
         self.knocks.append(knock)
         self.slots.append(slot)
-        solved = bool(knock.solution) and knock.solution not in self.solved
-        self.solved.add(knock.solution)
+        solved = bool(knock.solved_challenge_id) and knock.solved_challenge_id not in self.solved
+        self.solved.add(knock.solved_challenge_id)
         try:
             standing = look()
             self._cool(slot)
         except OtpError as error:
-            return Standing(known=False, refusal=error, counted=Counted(knock.address, knock.guards))
+            return PrecheckResult(
+                known=False, rejection=error, reservation=QuotaReservation(knock.address, knock.guards)
+            )
         counts = knock.address and not self.suspicions
         return replace(
             standing,
-            counted=Counted(knock.address if counts else None, knock.guards),
-            suspicions=self.suspicions if knock.address else (),
+            reservation=QuotaReservation(knock.address if counts else None, knock.guards),
+            risk_reasons=self.suspicions if knock.address else (),
             guards=self.guards if knock.guards else (),
-            is_slow=self.is_slow,
-            solved=solved,
+            is_restricted=self.is_slow,
+            challenge_accepted=solved,
         )
 
-    def claim(self, claim: Claim) -> ClaimReading:
-        self._called("claim")
-        return ClaimReading(ClaimState.NEW, claim.what)
+    def begin_idempotent(self, claim: IdempotencyRecord) -> IdempotencyCheck:
+        self._called("begin_idempotent")
+        return IdempotencyCheck(IdempotencyState.NEW, claim.result_id)
 
-    def end_claim(self, claim: Claim, what: str = "") -> None:
-        self._called("end_claim")
+    def finish_idempotent(self, claim: IdempotencyRecord, what: str = "") -> None:
+        self._called("finish_idempotent")
 
-    def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
-        self._called("open")
+    def create(self, slot: PhoneKey, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
+        self._called("create")
         self._cool(slot)
         now = self.clock.now()
         kept = Kept(new, now, now + new.ttl, new.attempts, requester=slot.requester)
         self.kept[slot.tag, new.client, new.verification_hash] = kept
         return self._take(slot, kept, budgets)
 
-    def reopen(
+    def reserve_resend(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
         verification_hash: str,
         ttl: int,
         budgets: Mapping[Budget, int],
-    ) -> Reopened:
-        self._called("reopen")
+    ) -> ResendReservation:
+        self._called("reserve_resend")
         kept = self._pending(slot, client, verification_hash)
         self._cool(slot)
-        kept.expires_at = min(self.clock.now() + ttl, kept.issued_at + MAX_LIFE)
-        return Reopened(self._take(slot, kept, budgets), kept.new.kid, kept.new.salt)
+        kept.expires_at = min(self.clock.now() + ttl, kept.issued_at + MAX_VERIFICATION_LIFETIME)
+        return ResendReservation(self._take(slot, kept, budgets), kept.new.kid, kept.new.salt)
 
-    def settle(
+    def record_send_result(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
-        record: SendRecord,
+        record: SendResultRecord,
         refund: Sequence[Budget],
-        ended: Claim | None = None,
+        ended: IdempotencyRecord | None = None,
     ) -> Verification | None:
-        self._called("settle")
+        self._called("record_send_result")
         for budget in refund:
             self.taken[budget] -= 1
         key = slot.tag, client, record.verification_hash
         kept = self.kept[key]
-        if record.settlement is Settlement.WITHDRAWN:
+        if record.disposition is SendDisposition.NOT_SENT:
             del self.next_send[slot.tag]
             if record.number == 1:
                 del self.kept[key]
                 return None
-        if record.settlement is Settlement.REJECTED:
+        if record.disposition is SendDisposition.RECIPIENT_REJECTED:
             kept.status = Status.CANCELED
         kept.sends = (
             *kept.sends[:-1],
-            replace(kept.sends[-1], delivery=_delivery(record.settlement), route=record.route),
+            replace(kept.sends[-1], delivery=_delivery(record.disposition), route=record.route),
         )
         return self._view(slot, kept)
 
-    def report(self, reports: Sequence[DeliveryReport]) -> list[Reported | None]:
-        self._called("report")
+    def apply_delivery_reports(self, reports: Sequence[DeliveryReport]) -> list[DeliveryUpdate | None]:
+        self._called("apply_delivery_reports")
         return [self._reported(report) for report in reports]
 
-    def claim_inquiry(self, tag: str, verification_hash: str, call: str) -> bool:
-        self._called("claim_inquiry")
+    def acquire_lookup_lease(self, tag: str, verification_hash: str, call: str) -> bool:
+        self._called("acquire_lookup_lease")
         claim = verification_hash, call
         is_new = claim not in self.claimed
         self.claimed.add(claim)
@@ -281,17 +291,17 @@ class FakeStore:
 
     def attempt(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
         verification_hash: str,
-        attempt: Attempt,
+        attempt: CodeAttempt,
         *,
         opener_only: bool = False,
     ) -> Approval:
         self._called("attempt")
         self._reach(slot, client, verification_hash, opener_only=opener_only)
         kept = self._pending(slot, client, verification_hash)
-        if kept.new.code_type not in attempt.shapes:
+        if kept.new.code_type not in attempt.code_types:
             raise InvalidCode
         kept.attempts_left -= 1
         if attempt.digests.get(kept.new.kid) != kept.new.digest:
@@ -303,14 +313,14 @@ class FakeStore:
         return Approval(kept.new.purpose, kept.new.attempts - kept.attempts_left - 1, attempt.at)
 
     def read(
-        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> Verification:
         self._called("read")
         self._reach(slot, client, verification_hash, opener_only=opener_only)
         return self._view(slot, self._found(slot, client, verification_hash))
 
     def cancel(
-        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> None:
         self._called("cancel")
         self._reach(slot, client, verification_hash, opener_only=opener_only)
@@ -332,23 +342,23 @@ class FakeStore:
         self._called("unlock")
         self.unlocked.append(tag)
 
-    def note_unaddressed(self, client: str) -> None:
+    def mark_missing_client_ip(self, client: str) -> None:
         if "note_unaddressed" in self.failing:
             raise StoreUnavailable
         self.unaddressed.add(client)
 
-    def note_unreadable_ip(self) -> None:
+    def mark_unreadable_client_ip(self) -> None:
         if "note_unreadable_ip" in self.failing:
             raise StoreUnavailable
         self.is_ip_unreadable = True
 
-    def check(self) -> bool:
-        self._called("check")
+    def check_health(self) -> bool:
+        self._called("check_health")
         return self.persists
 
     # ── the steps ──
 
-    def _reported(self, report: DeliveryReport) -> Reported | None:
+    def _reported(self, report: DeliveryReport) -> DeliveryUpdate | None:
         found = [
             k
             for (tag, _, vid), k in self.kept.items()
@@ -362,7 +372,7 @@ class FakeStore:
         if moved:
             sends[report.number - 1] = replace(send, delivery=report.delivery, reason=report.reason)
             kept.sends = tuple(sends)
-        return Reported(kept.new.client, kept.new.purpose, send.route, moved=moved)
+        return DeliveryUpdate(kept.new.client, kept.new.purpose, send.route, changed=moved)
 
     def _called(self, method: str) -> None:
         self.calls.append(method)
@@ -376,32 +386,32 @@ class FakeStore:
         (kept,) = self.kept.values()
         return kept
 
-    def _cool(self, slot: PhoneSlot) -> None:
+    def _cool(self, slot: PhoneKey) -> None:
         wait = self.next_send.get(slot.tag, 0) - self.clock.now()
         if wait > 0:
             raise CooldownActive(int(-(-wait // 1)), "phone_cooldown")
 
-    def _take(self, slot: PhoneSlot, kept: Kept, budgets: Mapping[Budget, int]) -> Verification:
+    def _take(self, slot: PhoneKey, kept: Kept, budgets: Mapping[Budget, int]) -> Verification:
         self.open_to = list(budgets.values())
         for budget in budgets:
             self.taken[budget] = self.taken.get(budget, 0) + 1
         now = self.clock.now()
         self.next_send[slot.tag] = now + COOLDOWN
-        kept.sends += (Send(len(kept.sends) + 1, Delivery.SENDING, now, ""),)
+        kept.sends += (SmsSend(len(kept.sends) + 1, DeliveryStatus.SENDING, now, ""),)
         return self._view(slot, kept)
 
-    def _found(self, slot: PhoneSlot, client: str, verification_hash: str) -> Kept:
+    def _found(self, slot: PhoneKey, client: str, verification_hash: str) -> Kept:
         kept = self.kept.get((slot.tag, client, verification_hash))
         if kept is None:
             raise VerificationNotFound
         return kept
 
-    def _reach(self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool) -> None:
+    def _reach(self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool) -> None:
         kept = self._found(slot, client, verification_hash)
         if opener_only and (not slot.requester or kept.requester != slot.requester):
             raise VerificationNotFound
 
-    def _pending(self, slot: PhoneSlot, client: str, verification_hash: str) -> Kept:
+    def _pending(self, slot: PhoneKey, client: str, verification_hash: str) -> Kept:
         kept = self._found(slot, client, verification_hash)
         status = self._status(kept)
         if status is not Status.PENDING:
@@ -412,7 +422,7 @@ class FakeStore:
         over = kept.status is Status.PENDING and self.clock.now() > kept.expires_at
         return Status.EXPIRED if over else kept.status
 
-    def _view(self, slot: PhoneSlot, kept: Kept) -> Verification:
+    def _view(self, slot: PhoneKey, kept: Kept) -> Verification:
         left = kept.new.sends - len(kept.sends)
         pending = self._status(kept) is Status.PENDING
         return Verification(
@@ -441,18 +451,18 @@ _ENDED: Mapping[Status, type[VerificationError]] = {
 
 
 _RANK = {
-    Delivery.SENDING: 0,
-    Delivery.UNKNOWN: 1,
-    Delivery.ACCEPTED: 2,
-    Delivery.REFUSED: 2,
-    Delivery.DELIVERED: 3,
-    Delivery.UNDELIVERED: 3,
+    DeliveryStatus.SENDING: 0,
+    DeliveryStatus.UNKNOWN: 1,
+    DeliveryStatus.ACCEPTED: 2,
+    DeliveryStatus.REFUSED: 2,
+    DeliveryStatus.DELIVERED: 3,
+    DeliveryStatus.UNDELIVERED: 3,
 }
 
 
-def _delivery(settlement: Settlement) -> Delivery:
-    kept = settlement in (Settlement.ACCEPTED, Settlement.UNKNOWN)
-    return Delivery(settlement.value) if kept else Delivery.REFUSED
+def _delivery(settlement: SendDisposition) -> DeliveryStatus:
+    kept = settlement in (SendDisposition.ACCEPTED, SendDisposition.UNKNOWN)
+    return DeliveryStatus(settlement.value) if kept else DeliveryStatus.REFUSED
 
 
 @dataclass
@@ -461,37 +471,37 @@ class FakeLedger:
 
     wait: int = 0
     level: int = 0
-    misses: list[AddressSlot] = field(default_factory=list)
+    misses: list[ClientIpQuota] = field(default_factory=list)
     wrong: int = 0
-    approvals: list[tuple[str, int, str, tuple[GuardScope, ...]]] = field(default_factory=list)
-    scopes: list[GuardScope] = field(default_factory=list)
+    approvals: list[tuple[str, int, str, tuple[ConversionScope, ...]]] = field(default_factory=list)
+    scopes: list[ConversionScope] = field(default_factory=list)
     counted: list[bool] = field(default_factory=list)
-    looked_at: list[GuardScope] = field(default_factory=list)
+    looked_at: list[ConversionScope] = field(default_factory=list)
 
-    def record_miss(self, address: AddressSlot) -> None:
+    def record_miss(self, address: ClientIpQuota) -> None:
         self.misses.append(address)
 
-    def seconds_until_misses_allowed(self, address: AddressSlot) -> int:
+    def seconds_until_misses_allowed(self, address: ClientIpQuota) -> int:
         return self.wait
 
-    def sent(
-        self, guards: Sequence[GuardScope], *, is_counted: bool = False, is_urgent: bool = False
+    def record_send(
+        self, guards: Sequence[ConversionScope], *, is_counted: bool = False, is_urgent: bool = False
     ) -> None:
         self.scopes += guards
         self.counted.append(is_counted)
 
-    def look_at(self, guards: Sequence[GuardScope]) -> None:
+    def look_at(self, guards: Sequence[ConversionScope]) -> None:
         self.looked_at += guards
 
-    def wrong_code(self) -> None:
+    def record_failure(self) -> None:
         self.wrong += 1
 
-    def approved(
-        self, tag: str, wrong: int, address: AddressSlot | None, guards: Sequence[GuardScope]
+    def record_approval(
+        self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
     ) -> None:
         self.approvals.append((tag, wrong, address.tag if address else "", tuple(guards)))
 
-    def alarm(self) -> int:
+    def global_risk_level(self) -> int:
         return self.level
 
 
@@ -500,13 +510,13 @@ class FakeChallenges:
     """Issues challenges that a solution `<level>:<id>` solves, for whomever it is bound to."""
 
     ttl: int = 600
-    issued: list[tuple[RiskBinding, int]] = field(default_factory=list)
+    issued: list[tuple[ChallengeSubject, int]] = field(default_factory=list)
 
-    def issue(self, binding: RiskBinding, level: int) -> Mapping[str, object]:
+    def issue(self, binding: ChallengeSubject, level: int) -> Mapping[str, object]:
         self.issued.append((binding, level))
         return {"algorithm": "fake", "level": level}
 
-    def solved(self, solution: str, binding: RiskBinding, level: int) -> str | None:
+    def verify(self, solution: str, binding: ChallengeSubject, level: int) -> str | None:
         reached, _, name = solution.partition(":")
         return name if reached.isdecimal() and int(reached) >= level else None
 
@@ -515,15 +525,17 @@ class FakeChallenges:
 class FakeSender:
     """A SmsSender that hands every SMS to *sent* and answers *outcome*, or raises *failure* at the door."""
 
-    outcome: Outcome = field(default_factory=lambda: Outcome(OutcomeKind.ACCEPTED, route="main"))
+    outcome: SendResult = field(default_factory=lambda: SendResult(SendStatus.ACCEPTED, route="main"))
     failure: Exception | None = None
-    sent: list[Sms] = field(default_factory=list)
+    sent: list[SmsMessage] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
     permits: int = 0
-    found: Found = field(default_factory=lambda: Found(Finding.SILENT))
-    inquiries: list[tuple[Inquiry, float]] = field(default_factory=list)
+    found: DeliveryLookupResult = field(
+        default_factory=lambda: DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+    )
+    inquiries: list[tuple[DeliveryLookup, float]] = field(default_factory=list)
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         self.inquiries.append((inquiry, deadline))
         return self.found
 
@@ -537,7 +549,7 @@ class FakeSender:
 
     @property
     def last_code(self) -> str:
-        return self.sent[-1].code.reveal()
+        return self.sent[-1].code.get_secret_value()
 
 
 class FakePermit:
@@ -555,7 +567,7 @@ class FakePermit:
     ) -> None:
         self._sender.permits -= 1
 
-    def send(self, sms: Sms, deadline: float) -> Outcome:
+    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
         self._sender.sent.append(sms)
         self._sender.deadlines.append(deadline)
         return self._sender.outcome
@@ -568,32 +580,32 @@ class FakePages:
     failure: Exception | None = None
     full: Exception | None = None
     admitted: list[tuple[PageEvent, str, PageQuota, str]] = field(default_factory=list)
-    kept: dict[str, KeptPage] = field(default_factory=dict)
+    kept: dict[str, StoredPage] = field(default_factory=dict)
     lives: dict[str, int] = field(default_factory=dict)
     before_swap: Callable[[], None] = lambda: None
 
-    def admit(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
+    def check_rate(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
         self._called()
         if self.full is not None:
             raise self.full
         self.admitted.append((event, client, quota, address))
 
-    def put(self, tag: str, sealed: bytes, ttl: int) -> None:
+    def create(self, tag: str, sealed: bytes, ttl: int) -> None:
         self._called()
-        self.kept[tag] = KeptPage(0, sealed)
+        self.kept[tag] = StoredPage(0, sealed)
         self.lives[tag] = ttl
 
-    def get(self, tag: str) -> KeptPage | None:
+    def load(self, tag: str) -> StoredPage | None:
         self._called()
         return self.kept.get(tag)
 
-    def swap(self, tag: str, version: int, sealed: bytes) -> bool:
+    def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
         self._called()
         self.before_swap()
         kept = self.kept.get(tag)
         if kept is None or kept.version != version:
             return False
-        self.kept[tag] = KeptPage(version + 1, sealed)
+        self.kept[tag] = StoredPage(version + 1, sealed)
         return True
 
     def _called(self) -> None:
@@ -613,7 +625,7 @@ class House:
     challenges: Any
     keyring: Keyring
     clients: Clients
-    service: Service
+    service: VerificationService
     page_store: FakePages
     pages: HostedPages
 
@@ -626,7 +638,7 @@ def house(
     *clients: Client,
     deadline: float = 6.0,
     risk: RiskPolicy | None = None,
-    lists: Lists | None = None,
+    lists: AccessLists | None = None,
     test_phones: Mapping[str, TestPhone] | None = None,
     keyring: Keyring | None = None,
     challenges: FakeChallenges | None = USUAL,
@@ -640,7 +652,7 @@ def house(
     store = store or FakeStore(clock)
     ledger, challenges = FakeLedger(), FakeChallenges() if challenges is USUAL else challenges
     keyring = keyring or Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
-    service = Service(
+    service = VerificationService(
         policy=Policy(
             phones=phones or PhoneRules(),
             purposes=purposes(chosen),
@@ -649,7 +661,7 @@ def house(
             sms_per_day=10_000,
             deadline=deadline,
             risk=risk or RiskPolicy(),
-            lists=lists or Lists(),
+            lists=lists or AccessLists(),
             test_phones=test_phones or {},
         ),
         keyring=keyring,

@@ -31,36 +31,36 @@ from servers import redis_binary, running
 from otp_service import hosted_page, repeats
 from otp_service.address_probe import AddressProbe
 from otp_service.clients import Clients, KeyKind, key_digest
-from otp_service.codes import Binding, CodeType, derive, digest, keyed_hash
+from otp_service.codes import CodeContext, CodeType, derive, digest, hmac_fields
 from otp_service.errors import ChallengeRequired, OtpError
 from otp_service.hosted_page import HostedPage, Opened, Step, Trouble
 from otp_service.hosted_pages import Form, HostedPages
 from otp_service.keyring import Keyring
-from otp_service.limits import AddressLimits, Budget, GuardLimits, PhoneLimits, WrongCodeLimits
-from otp_service.out_id import OutId
+from otp_service.limits import Budget, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
+from otp_service.out_id import MessageReference
 from otp_service.phone import PhoneRules
 from otp_service.phone import parse as parse_phone
 from otp_service.ports import (
-    AddressSlot,
-    Attempt,
-    Claim,
+    ChallengeSubject,
+    ClientIpQuota,
+    CodeAttempt,
+    ConversionScope,
     DeliveryReport,
-    GuardScope,
-    Knock,
+    IdempotencyRecord,
+    InboundSms,
     NewVerification,
-    Outcome,
-    OutcomeKind,
     PageEvent,
     PageQuota,
-    PhoneSlot,
-    RiskBinding,
-    SendRecord,
-    Settlement,
-    Uplink,
+    PhoneKey,
+    PrecheckRequest,
+    SendDisposition,
+    SendResult,
+    SendResultRecord,
+    SendStatus,
 )
 from otp_service.proofs import SMS, TEST, ProofKeys, ProofSigner
-from otp_service.reports import Reports
-from otp_service.requester import network
+from otp_service.reports import DeliveryReportService
+from otp_service.requester import normalize_client_ip
 from otp_service.risk.proof_of_work import ProofOfWork
 from otp_service.settings.risk import AddressLimitsConfig
 from otp_service.sms.webhook.provider import message_id
@@ -68,7 +68,7 @@ from otp_service.store import keys
 from otp_service.store.ledger import RedisLedger
 from otp_service.store.pages import RedisPages
 from otp_service.store.store import RedisStore
-from otp_service.verification import Delivery
+from otp_service.verification import DeliveryStatus
 from otp_service.web.repeats import read as read_repeat
 
 FILE = Path(__file__).parent / "data" / "golden.json"
@@ -123,15 +123,15 @@ def sub_keys() -> Steps:
 
 def hashes() -> Steps:
     return {
-        "keyed hash of nothing": keyed_hash(ROOT, ()).hex(),
-        "keyed hash of fields": keyed_hash(ROOT, (b"", b"one", "两".encode())).hex(),
+        "keyed hash of nothing": hmac_fields(ROOT, ()).hex(),
+        "keyed hash of fields": hmac_fields(ROOT, (b"", b"one", "两".encode())).hex(),
         "phone tag": KEYRING.phone_tag(PHONE),
         "phone tag of another": KEYRING.phone_tag(OTHER_PHONE),
-        "network of an IPv4 address": network(IPV4),
-        "network of an IPv6 address": network(IPV6),
-        "network of an IPv4 address in IPv6": network(f"::ffff:{IPV4}"),
-        "address tag": KEYRING.address_tag(network(IPV4)).hex(),
-        "address tag, IPv6": KEYRING.address_tag(network(IPV6)).hex(),
+        "network of an IPv4 address": normalize_client_ip(IPV4),
+        "network of an IPv6 address": normalize_client_ip(IPV6),
+        "network of an IPv4 address in IPv6": normalize_client_ip(f"::ffff:{IPV4}"),
+        "address tag": KEYRING.address_tag(normalize_client_ip(IPV4)).hex(),
+        "address tag, IPv6": KEYRING.address_tag(normalize_client_ip(IPV6)).hex(),
         "prefix tag": KEYRING.prefix_tag("86 1380013"),
         "page tag": KEYRING.page_tag(PAGE_ID),
         "verification id": KEYRING.verification_id(SEED),
@@ -148,11 +148,11 @@ def idempotency() -> Steps:
     made: Steps = {"payload": repeat.payload.decode()}
     for name, caller in (("server", repeats.SERVER), ("browser", repeats.browser_at("an address tag"))):
         for call in ("request", "verify", "redeem"):
-            claim = repeats.claim(KEYRING, CLIENT, repeat, caller=caller, call=call, what=SEED)
+            claim = repeats.record_for(KEYRING, CLIENT, repeat, caller=caller, call=call, what=SEED)
             made[f"{name}, {call}"] = {
                 "tag": claim.tag,
                 "fingerprint": claim.fingerprint.hex(),
-                "what": claim.what,
+                "what": claim.result_id,
             }
     return made
 
@@ -161,21 +161,21 @@ def derived_codes() -> Steps:
     made: Steps = {}
     for kid, of_root in KEYRING.by_kid.items():
         for phone in (PHONE, OTHER_PHONE):
-            binding = Binding(VERIFICATION_ID, CLIENT, phone)
+            binding = CodeContext(VERIFICATION_ID, CLIENT, phone)
             for name, kind in (("digits", CodeType.DIGITS), ("alnum6", CodeType.ALNUM)):
                 for salt in (SALT, bytes(16)):
                     code = derive(of_root.code, salt, binding, kind)
                     made[f"{kid} {name} {phone} {salt.hex()}"] = {
-                        "code": code.reveal(),
+                        "code": code.get_secret_value(),
                         "digest": digest(of_root.digest, binding, code).hex(),
                     }
     return made
 
 
 def out_ids() -> Steps:
-    sends = [OutId(TAG, VERIFICATION, number) for number in (1, 9, 200)]
+    sends = [MessageReference(TAG, VERIFICATION, number) for number in (1, 9, 200)]
     return {
-        f"{kid} send {out_id.number}": out_id.signed(of_root.out_id)
+        f"{kid} send {out_id.number}": out_id.encode(of_root.out_id)
         for kid, of_root in KEYRING.by_kid.items()
         for out_id in sends
     }
@@ -205,9 +205,9 @@ def minted_proofs() -> Steps:
 def risk_challenges() -> Steps:
     with fixed_randomness():
         work = ProofOfWork(KEYRING, FixedClock(), ttl=600)
-        return {f"level {level}": dict(work.issue(RiskBinding(CLIENT, TAG), level)) for level in (1, 2)} | {
-            "ttl": work.ttl
-        }
+        return {
+            f"level {level}": dict(work.issue(ChallengeSubject(CLIENT, TAG), level)) for level in (1, 2)
+        } | {"ttl": work.ttl}
 
 
 def address_probes() -> Steps:
@@ -219,16 +219,16 @@ def address_probes() -> Steps:
 class Replies:
     """Uplinks that keep what is passed on."""
 
-    seen: list[Uplink] = field(default_factory=list)
+    seen: list[InboundSms] = field(default_factory=list)
 
-    def forward(self, uplink: Uplink, seconds: float) -> bool:
+    def forward(self, uplink: InboundSms, seconds: float) -> bool:
         self.seen.append(uplink)
         return True
 
 
 def replies_of_phones() -> Steps:
     replies, clock = Replies(), FixedClock()
-    reports = Reports(
+    reports = DeliveryReportService(
         keyring=KEYRING,
         store=fakes.FakeStore(clock),
         clock=clock,
@@ -243,7 +243,7 @@ def replies_of_phones() -> Steps:
         "send_time": "2026-11-23 16:09:00",
         "sign_name": "云通信测试",
     }
-    reports.take(json.dumps([reply]).encode(), clock.monotonic() + 60)
+    reports.process(json.dumps([reply]).encode(), clock.monotonic() + 60)
     return {"id": replies.seen[0].id}
 
 
@@ -273,7 +273,7 @@ def decrypted(sealed: bytes, page_id: str) -> str:
     """Return what *sealed* says, decrypted here and not by the service."""
     head = b"\x02\x02k1"
     assert sealed.startswith(head)
-    key = keyed_hash(KEYRING.active.page, (b"page", page_id.encode()))
+    key = hmac_fields(KEYRING.active.page, (b"page", page_id.encode()))
     nonce, ciphertext = sealed[len(head) : len(head) + 12], sealed[len(head) + 12 :]
     return AESGCM(key).decrypt(nonce, ciphertext, head).decode()
 
@@ -346,7 +346,9 @@ class Ground:
         self.store = RedisStore(client, events)
         self.store._scripts = self.runner
         self.pages = RedisPages(self.store)
-        self.ledger = RedisLedger(self.store.flush, limits=WrongCodeLimits(), clock=self.clock, events=events)
+        self.ledger = RedisLedger(
+            self.store.flush, limits=GlobalFailureLimits(), clock=self.clock, events=events
+        )
 
     def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -367,28 +369,30 @@ class PhoneStory:
     """What happens to one phone; each of its verifications takes the next of the made-up *hashes*."""
 
     ground: Ground
-    slot: PhoneSlot
+    slot: PhoneKey
     hashes: Iterator[str] = field(default_factory=lambda: (letter * 7 + "-the-rest" for letter in "abcdefgh"))
 
     def open(self, code_type: CodeType = CodeType.DIGITS, **changes: object) -> str:
         """Open a verification of which nobody knows yet how its SMS ended."""
         of = next(self.hashes)
         new = NewVerification(of, CLIENT, PURPOSE, code_type, "k1", SALT, RIGHT, ttl=300, attempts=5, sends=4)
-        self.ground.store.open(self.slot, replace(new, **changes), {})
+        self.ground.store.create(self.slot, replace(new, **changes), {})
         return of
 
-    def settle(self, of: str, how: Settlement, number: int = 1, **facts: object) -> None:
-        record = SendRecord(of, number, how, "main", ttl=300, taken_at=self.ground.clock.time)
-        self.ground.store.settle(self.slot, CLIENT, replace(record, **facts), ())
+    def settle(self, of: str, how: SendDisposition, number: int = 1, **facts: object) -> None:
+        record = SendResultRecord(of, number, how, "main", ttl=300, taken_at=self.ground.clock.time)
+        self.ground.store.record_send_result(self.slot, CLIENT, replace(record, **facts), ())
 
     def sent(self, **changes: object) -> str:
         of = self.open(**changes)
-        self.settle(of, Settlement.ACCEPTED, provider_code="OK")
+        self.settle(of, SendDisposition.ACCEPTED, provider_code="OK")
         return of
 
     def submit(self, of: str, *digests: bytes, call: bytes = b"") -> None:
         for each in digests:
-            attempt = Attempt({"k1": each}, ALL_SHAPES, at=int(self.ground.clock.time), id=call)
+            attempt = CodeAttempt(
+                {"k1": each}, ALL_SHAPES, at=int(self.ground.clock.time), idempotency_fingerprint=call
+            )
             try:
                 self.ground.store.attempt(self.slot, CLIENT, of, attempt)
             except OtpError:
@@ -398,25 +402,29 @@ class PhoneStory:
 def verifications(client: redis.Redis) -> Steps:
     """The life of one verification with a resend, until its proof is used."""
     ground, made = Ground(client), {}
-    slot = PhoneSlot(TAG, LIMITS, requester=ADDRESS)
+    slot = PhoneKey(TAG, LIMITS, requester=ADDRESS)
     new = NewVerification(
         VERIFICATION, CLIENT, PURPOSE, CodeType.DIGITS, "k1", SALT, RIGHT, ttl=300, attempts=5, sends=4
     )
     story = PhoneStory(ground, slot)
-    ground.store.open(slot, new, BUDGETS)
+    ground.store.create(slot, new, BUDGETS)
     made["opened"] = ground.written()
     ground.pass_time(1.25)
-    story.settle(VERIFICATION, Settlement.ACCEPTED, provider_code="OK")
+    story.settle(VERIFICATION, SendDisposition.ACCEPTED, provider_code="OK")
     made["accepted"] = ground.written()
     ground.pass_time(30)
     story.submit(VERIFICATION, WRONG)
     made["wrong code"] = ground.written()
     ground.pass_time(60)
-    ground.store.reopen(slot, CLIENT, VERIFICATION, 300, BUDGETS)
-    story.settle(VERIFICATION, Settlement.UNKNOWN, 2, route="backup")
+    ground.store.reserve_resend(slot, CLIENT, VERIFICATION, 300, BUDGETS)
+    story.settle(VERIFICATION, SendDisposition.UNKNOWN, 2, route="backup")
     made["resent with unknown outcome"] = ground.written()
-    ground.store.report([DeliveryReport(TAG, VERIFICATION, 1, Delivery.DELIVERED, "DELIVERED")])
-    ground.store.report([DeliveryReport(TAG, VERIFICATION, 2, Delivery.UNDELIVERED, "UNDELIV")])
+    ground.store.apply_delivery_reports(
+        [DeliveryReport(TAG, VERIFICATION, 1, DeliveryStatus.DELIVERED, "DELIVERED")]
+    )
+    ground.store.apply_delivery_reports(
+        [DeliveryReport(TAG, VERIFICATION, 2, DeliveryStatus.UNDELIVERED, "UNDELIV")]
+    )
     made["reported"] = ground.written()
     ground.pass_time(2)
     story.submit(VERIFICATION, RIGHT, call=b"c" * 16)
@@ -431,7 +439,7 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
 
     def phone(tag: str, **facts: object) -> PhoneStory:
-        return PhoneStory(ground, replace(PhoneSlot(tag.ljust(16, "-"), LIMITS, ADDRESS), **facts))
+        return PhoneStory(ground, replace(PhoneKey(tag.ljust(16, "-"), LIMITS, ADDRESS), **facts))
 
     phone("expects-letters").open(CodeType.ALNUM)
     canceled = phone("canceled")
@@ -442,13 +450,13 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
     known.submit(known.sent(), WRONG, WRONG)
     nobody = phone("nobody", requester=b"")
     nobody.submit(nobody.sent(), RIGHT)
-    for how in (Settlement.WITHDRAWN, Settlement.REJECTED, Settlement.THROTTLED):
+    for how in (SendDisposition.NOT_SENT, SendDisposition.RECIPIENT_REJECTED, SendDisposition.RATE_LIMITED):
         story = phone(how.value)
         of = story.open()
         ground.pass_time(1)
         story.settle(of, how, provider_code="isv.SOME_CODE", wait=3_600)
     withdrawn = phone("without-a-route")
-    withdrawn.settle(withdrawn.open(), Settlement.WITHDRAWN, route="")
+    withdrawn.settle(withdrawn.open(), SendDisposition.NOT_SENT, route="")
     made["ended"] = ground.written()
     ground.store.unlock(exhausted.slot.tag)
     made["unlocked"] = ground.written(keys.row(exhausted.slot.tag))
@@ -458,7 +466,7 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
 def slow_lane(client: redis.Redis) -> Steps:
     """One place for trusted calls and one for the others of each client; one code was guessed at."""
     ground = Ground(client)
-    story = PhoneStory(ground, PhoneSlot(TAG, replace(LIMITS, slow_lane_at=2, cooldown=(1,)), ADDRESS))
+    story = PhoneStory(ground, PhoneKey(TAG, replace(LIMITS, slow_lane_at=2, cooldown=(1,)), ADDRESS))
     story.submit(story.sent(), WRONG, WRONG)
     ground.pass_time(400)
     story.submit(story.sent(), WRONG)
@@ -476,21 +484,21 @@ def old_row(client: redis.Redis) -> Steps:
     send = before.to_bytes(6, "big") + ADDRESS + VERIFICATION[:7].encode() + b"\1"
     client.set(keys.row(TAG), b"\1" + counts + send + (before + 1_000).to_bytes(6, "big"))
     made: Steps = {"before": ground.written()}
-    PhoneStory(ground, PhoneSlot(TAG, LIMITS, ADDRESS)).open()
+    PhoneStory(ground, PhoneKey(TAG, LIMITS, ADDRESS)).open()
     return made | {"after": ground.written(keys.row(TAG))}
 
 
 def addresses(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
-    address = AddressSlot("address-tag", AddressLimits())
+    address = ClientIpQuota("address-tag", IpLimits())
     for tag in (TAG, "other-phone-tag-", "third-phone-tag-"):
-        ground.store.peek(PhoneSlot(tag, LIMITS, ADDRESS), CLIENT, 5, Knock(address=address))
+        ground.store.precheck(PhoneKey(tag, LIMITS, ADDRESS), CLIENT, 5, PrecheckRequest(address=address))
         ground.pass_time(1.5)
     made["sent"] = ground.written()
-    ground.ledger.approved(TAG, 0, address, ())
+    ground.ledger.record_approval(TAG, 0, address, ())
     ground.ledger.flush()
     ground.pass_time(2 * 3_600)
-    ground.ledger.approved("other-phone-tag-", 0, address, ())
+    ground.ledger.record_approval("other-phone-tag-", 0, address, ())
     ground.ledger.record_miss(address)
     ground.ledger.flush()
     ground.pass_time(125)
@@ -505,21 +513,21 @@ def guards(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
     limits = GuardLimits(least=4, share=0.5, blocked_at=3, strict_share=0.25)
     scopes = (
-        GuardScope("country", "country:CN", limits, is_broad=True),
-        GuardScope("client", "client:shop", limits, is_broad=True),
-        GuardScope("prefix", "prefix:prefix-tag", limits),
+        ConversionScope("country", "country:CN", limits, is_broad=True),
+        ConversionScope("client", "client:shop", limits, is_broad=True),
+        ConversionScope("prefix", "prefix:prefix-tag", limits),
     )
 
     def send(count: int) -> None:
         for _ in range(count):
-            ground.store.peek(PhoneSlot(TAG, LIMITS), CLIENT, 5, Knock(guards=scopes))
-            ground.ledger.sent(scopes, is_counted=True)
+            ground.store.precheck(PhoneKey(TAG, LIMITS), CLIENT, 5, PrecheckRequest(guards=scopes))
+            ground.ledger.record_send(scopes, is_counted=True)
         ground.ledger.flush()
 
     send(1)
     made["suspect"] = ground.written("otp:guard:*")
     ground.pass_time(70)
-    ground.ledger.approved(TAG, 0, None, scopes)
+    ground.ledger.record_approval(TAG, 0, None, scopes)
     ground.ledger.flush()
     made["calm, since it was verified"] = ground.written("otp:guard:*")
     ground.pass_time(3_700)
@@ -533,31 +541,33 @@ def guards(client: redis.Redis) -> Steps:
 
 def other_values(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
-    running, ended = (Claim(name, bytes(range(16)), SEED) for name in ("running", "ended"))
-    ground.store.claim(running)
-    ground.store.claim(ended)
-    ground.store.end_claim(ended, VERIFICATION)
+    running, ended = (IdempotencyRecord(name, bytes(range(16)), SEED) for name in ("running", "ended"))
+    ground.store.begin_idempotent(running)
+    ground.store.begin_idempotent(ended)
+    ground.store.finish_idempotent(ended, VERIFICATION)
     made["idempotency"] = ground.written("otp:claim:*")
     for _ in range(3):
-        ground.ledger.wrong_code()
-    ground.ledger.approved(TAG, 1, None, ())
+        ground.ledger.record_failure()
+    ground.ledger.record_approval(TAG, 1, None, ())
     ground.ledger.flush()
     made["wrong codes"] = ground.written("otp:wrong_codes:*")
-    ground.store.note_unaddressed(CLIENT)
-    ground.store.note_unreadable_ip()
+    ground.store.mark_missing_client_ip(CLIENT)
+    ground.store.mark_unreadable_client_ip()
     made["hints"] = ground.written("otp:una*") | ground.written("otp:unr*")
-    ground.store.peek(PhoneSlot(TAG, LIMITS), CLIENT, 5, Knock(solution="challenge", solution_ttl=660))
+    ground.store.precheck(
+        PhoneKey(TAG, LIMITS), CLIENT, 5, PrecheckRequest(solved_challenge_id="challenge", solution_ttl=660)
+    )
     made["solved challenge"] = ground.written("otp:*:solved:*")
-    ground.store.claim_inquiry(TAG, VERIFICATION, "status")
+    ground.store.acquire_lookup_lease(TAG, VERIFICATION, "status")
     made["inquiry"] = ground.written("otp:*:status")
-    ground.pages.put("page-tag", b"sealed", 600)
+    ground.pages.create("page-tag", b"sealed", 600)
     made["page"] = ground.written("otp:page:*")
-    ground.pages.swap("page-tag", 0, b"sealed again")
+    ground.pages.compare_and_set("page-tag", 0, b"sealed again")
     made["page, written again"] = ground.written("otp:page:*")
     for event in (PageEvent.CREATED, PageEvent.OPENED):
-        ground.pages.admit(event, CLIENT, PageQuota(10, 5), "address-tag")
+        ground.pages.check_rate(event, CLIENT, PageQuota(10, 5), "address-tag")
         ground.pass_time(61)
-        ground.pages.admit(event, CLIENT, PageQuota(10, 5), "")
+        ground.pages.check_rate(event, CLIENT, PageQuota(10, 5), "")
     made["pages of a client"] = ground.written("otp:pages:*")
     return made
 
@@ -571,15 +581,15 @@ def service_and_store(client: redis.Redis) -> Steps:
     made: Steps = {}
     with fixed_randomness():
         on_stage = stage.build(client, stage.enforced(), KEYRING)
-        service, repeat = on_stage.service, repeats.Repeat("an-idempotency-key", b'{"a":1}')
+        service, repeat = on_stage.service, repeats.IdempotencyKey("an-idempotency-key", b'{"a":1}')
         sent = service.request(stage.MALL, PHONE, purpose=PURPOSE, client_ip=IPV6, repeat=repeat)
         sms = on_stage.sender.sent[-1]
-        made["SMS"] = {"code": sms.code.reveal(), "out id": sms.out_id}
+        made["SMS"] = {"code": sms.code.get_secret_value(), "out id": sms.out_id}
         made["verification id"] = sent.verification_id
         made["requested"] = written(client)
-        wrong = "000000" if sms.code.reveal() != "000000" else "000001"
+        wrong = "000000" if sms.code.get_secret_value() != "000000" else "000001"
         on_stage.pass_time(5)
-        for code in (wrong, sms.code.reveal()):
+        for code in (wrong, sms.code.get_secret_value()):
             try:
                 approved = service.verify(
                     stage.MALL, PHONE, sent.verification_id, code, client_ip=IPV6, repeat=repeat
@@ -597,14 +607,12 @@ def service_and_store(client: redis.Redis) -> Steps:
 def inquiry_and_challenge(client: redis.Redis) -> Steps:
     """A browser's request of unknown outcome, the calls that ask about it, and a risk challenge."""
     client.flushall()
-    risk = replace(
-        stage.enforced(), address=AddressLimits(**AddressLimitsConfig(sends_per_hour=1).model_dump())
-    )
+    risk = replace(stage.enforced(), address=IpLimits(**AddressLimitsConfig(sends_per_hour=1).model_dump()))
     made: Steps = {}
     with fixed_randomness():
         on_stage = stage.build(client, risk, KEYRING)
-        on_stage.sender.outcome = Outcome(OutcomeKind.UNKNOWN, route="main")
-        service, repeat = on_stage.service, repeats.Repeat("an-idempotency-key", b'{"a":1}')
+        on_stage.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
+        service, repeat = on_stage.service, repeats.IdempotencyKey("an-idempotency-key", b'{"a":1}')
         sent = service.request(
             stage.MALL, PHONE, purpose=PURPOSE, client_ip=IPV4, is_public=True, repeat=repeat
         )
@@ -612,7 +620,7 @@ def inquiry_and_challenge(client: redis.Redis) -> Steps:
         service.status(stage.MALL, PHONE, sent.verification_id)
         made["asked by status"] = written(client, "otp:*:status")
         on_stage.pass_time(61)
-        again = repeats.Repeat("the key of a resend", b'{"a":2}')
+        again = repeats.IdempotencyKey("the key of a resend", b'{"a":2}')
         service.resend(stage.MALL, PHONE, sent.verification_id, repeat=again)
         made["asked by a resend"] = written(client, "otp:*:resend")
         made["claims with that of the resend"] = written(client, "otp:claim:*")

@@ -22,8 +22,8 @@ from otp_service.errors import OtpError
 from otp_service.keyring import Keyring
 from otp_service.limits import CodeLimits, PhoneLimits
 from otp_service.phone import PhoneRules
-from otp_service.policy import GuardMode, Policy, RiskPolicy
-from otp_service.service import Approved, Sent, Service
+from otp_service.policy import Policy, PumpingGuardMode, RiskPolicy
+from otp_service.service import Approved, SendOutcome, VerificationService
 from otp_service.settings.risk import AddressLimitsConfig, GuardConfig, WrongCodesConfig, risk_policy
 from otp_service.store import scripts
 from otp_service.store.ledger import RedisLedger
@@ -86,7 +86,7 @@ class StagedRunner(scripts.ScriptRunner):
 
 def enforced() -> RiskPolicy:
     """Return what the settings say when they say nothing but that the guard is enforced."""
-    return risk_policy(AddressLimitsConfig(), GuardConfig(mode=GuardMode.ENFORCE), WrongCodesConfig())
+    return risk_policy(AddressLimitsConfig(), GuardConfig(mode=PumpingGuardMode.ENFORCE), WrongCodesConfig())
 
 
 @dataclass
@@ -130,7 +130,7 @@ class Timeline:
 class Stage(Timeline):
     """The service, and who is asked for what."""
 
-    service: Service = field(kw_only=True)
+    service: VerificationService = field(kw_only=True)
     ledger: RedisLedger = field(kw_only=True)
     sender: FakeSender = field(kw_only=True)
     challenges: FakeChallenges = field(kw_only=True)
@@ -145,15 +145,15 @@ class Stage(Timeline):
 
     # ── calls ──
 
-    def request(self, phone: str, address: str | None, client: Client = MALL) -> Sent:
+    def request(self, phone: str, address: str | None, client: Client = MALL) -> SendOutcome:
         return self.service.request(client, phone, purpose="login", client_ip=address)
 
-    def resend(self, phone: str, address: str | None, sent: Sent) -> Sent:
+    def resend(self, phone: str, address: str | None, sent: SendOutcome) -> SendOutcome:
         opened = sent.verification_id
         return self.service.resend(MALL, phone, opened, client_ip=address)
 
     def verify(
-        self, phone: str, address: str | None, sent: Sent, code: str, client: Client = MALL
+        self, phone: str, address: str | None, sent: SendOutcome, code: str, client: Client = MALL
     ) -> Approved:
         opened = sent.verification_id
         approved = self.service.verify(client, phone, opened, code, client_ip=address)
@@ -169,7 +169,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
     store = RedisStore(client, events)
     store._scripts = runner
     ledger = RedisLedger(store.flush, limits=risk.wrong_codes, clock=clock, events=events)
-    service = Service(
+    service = VerificationService(
         policy=Policy(
             phones=PhoneRules(countries=COUNTRIES),
             purposes=fakes.purposes([MALL, BANK]),

@@ -12,13 +12,13 @@ from otp_service.codes import CodeType
 from otp_service.events import LINE_FIELDS
 from otp_service.limits import Budget, PhoneLimits
 from otp_service.ports import (
-    Attempt,
-    Knock,
+    CodeAttempt,
     NewVerification,
-    PhoneSlot,
-    SendRecord,
-    Settlement,
-    Standing,
+    PhoneKey,
+    PrecheckRequest,
+    PrecheckResult,
+    SendDisposition,
+    SendResultRecord,
 )
 from otp_service.store import scripts
 from otp_service.store.backend import RedisBackend, ReplicationWait
@@ -64,7 +64,7 @@ class Phone:
     store: RedisStore
     client: redis.Redis
     runner: MovableRunner
-    slot: PhoneSlot
+    slot: PhoneKey
     budgets: dict[Budget, int] = field(default_factory=dict)
 
     def pass_time(self, seconds: float) -> None:
@@ -76,27 +76,29 @@ class Phone:
     def limited(self, **limits: Any) -> Phone:
         return replace(self, slot=replace(self.slot, limits=replace(self.slot.limits, **limits)))
 
-    def open(self, *, settle: Settlement | None = Settlement.ACCEPTED, **changes: Any) -> Verification:
+    def open(
+        self, *, settle: SendDisposition | None = SendDisposition.ACCEPTED, **changes: Any
+    ) -> Verification:
         new = replace(new_verification(), **changes)
-        check(self.store.peek(self.slot, CLIENT, new.attempts, Knock()))
-        opened = self.store.open(self.slot, new, self.budgets)
+        check(self.store.precheck(self.slot, CLIENT, new.attempts, PrecheckRequest()))
+        opened = self.store.create(self.slot, new, self.budgets)
         return opened if settle is None else self.settle(opened, settle) or opened
 
     def resend(self, opened: Verification, *, ttl: int = 300) -> Verification:
         vid = opened.verification_hash
-        check(self.store.peek_resend(self.slot, CLIENT, vid, Knock()))
-        again = self.store.reopen(self.slot, CLIENT, vid, ttl, self.budgets).verification
-        return self.settle(again, Settlement.ACCEPTED) or again
+        check(self.store.precheck_resend(self.slot, CLIENT, vid, PrecheckRequest()))
+        again = self.store.reserve_resend(self.slot, CLIENT, vid, ttl, self.budgets).verification
+        return self.settle(again, SendDisposition.ACCEPTED) or again
 
-    def settle(self, opened: Verification, how: Settlement, **facts: Any) -> Verification | None:
+    def settle(self, opened: Verification, how: SendDisposition, **facts: Any) -> Verification | None:
         facts = {"ttl": 300, "taken_at": opened.now, **facts}
-        record = SendRecord(opened.verification_hash, len(opened.sends), how, "main", **facts)
-        kept = how in (Settlement.ACCEPTED, Settlement.UNKNOWN)
-        return self.store.settle(self.slot, CLIENT, record, () if kept else tuple(self.budgets))
+        record = SendResultRecord(opened.verification_hash, len(opened.sends), how, "main", **facts)
+        kept = how in (SendDisposition.ACCEPTED, SendDisposition.UNKNOWN)
+        return self.store.record_send_result(self.slot, CLIENT, record, () if kept else tuple(self.budgets))
 
     def submit(self, opened: Verification, digest: bytes, *, client: str = CLIENT) -> str:
         shapes = frozenset({CodeType.DIGITS, CodeType.ALNUM})
-        attempt = Attempt({"2026a": digest}, shapes, at=0)
+        attempt = CodeAttempt({"2026a": digest}, shapes, at=0)
         return self.store.attempt(self.slot, client, opened.verification_hash, attempt).purpose
 
     def read(self, opened: Verification) -> Verification:
@@ -106,10 +108,10 @@ class Phone:
         return sorted(set(self.client.scan_iter(f"otp:{{{self.slot.tag}}}*", count=1000)))
 
 
-def check(standing: Standing) -> None:
+def check(standing: PrecheckResult) -> None:
     """Raise why no SMS may go out, if there is a reason."""
-    if standing.refusal:
-        raise standing.refusal
+    if standing.rejection:
+        raise standing.rejection
 
 
 def new_verification() -> NewVerification:
@@ -137,4 +139,4 @@ def make_phone(
     store = RedisStore(servers or client, Quiet(), shebang=shebang, wait=wait)
     runner = MovableRunner(servers or client, shebang=shebang, wait=wait)
     store._scripts = runner
-    return Phone(store, client, runner, PhoneSlot(secrets.token_urlsafe(12), LIMITS))
+    return Phone(store, client, runner, PhoneKey(secrets.token_urlsafe(12), LIMITS))

@@ -15,7 +15,7 @@ import otp_service
 from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, create_app
 from otp_service.clients import key_digest
 from otp_service.limits import GuardLimits
-from otp_service.ports import GuardScope
+from otp_service.ports import ConversionScope
 from otp_service.settings import Settings, SettingsError, from_mapping
 from otp_service.web.address import Trust
 
@@ -85,9 +85,9 @@ def test_the_guard_tells_its_mode_when_it_trips(closing: Any, mode: str) -> None
     events = fakes.FakeEvents()
     built = build(settings(guard={"mode": mode}), events=events)
     closing(built.close)
-    scope = GuardScope("country", "country:CN", GuardLimits(least=3, share=0.5, blocked_at=2))
+    scope = ConversionScope("country", "country:CN", GuardLimits(least=3, share=0.5, blocked_at=2))
 
-    built.ledger.sent([scope] * 30)
+    built.ledger.record_send([scope] * 30)
 
     assert eventually(lambda: events.of("guard_tripped") != [])
     assert {told["mode"] for told in events.of("guard_tripped")} == {mode}
@@ -219,7 +219,7 @@ def test_a_worker_takes_its_settings_from_the_environment_alone(
     monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
     ends: list[Callable[[], None]] = []
     monkeypatch.setattr("otp_service.app.at_exit", ends.append)
-    monkeypatch.setattr("otp_service.app.adopt_logging", lambda _: None)
+    monkeypatch.setattr("otp_service.app.install_logging_handler", lambda _: None)
     tables = raw(redis={"url": redis_server.url}, service={"sms_per_day": 10})
     tables["clients"]["web"]["sms_per_day"] = 10
     for name, table in tables.items():

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service import codes
-from otp_service.codes import Binding, Code, CodeType
+from otp_service.codes import Code, CodeContext, CodeType
 from otp_service.errors import InvalidCode
 
 KEY = b"k" * 32
 SALT = b"s" * codes.SALT_BYTES
-BINDING = Binding("v" * 22, "shop", "+8613800138000")
+BINDING = CodeContext("v" * 22, "shop", "+8613800138000")
 DRAWS = 200_000
 
 CHANGES = {
@@ -58,7 +58,7 @@ ODD_CODES = {
 
 def derive(number: int, kind: CodeType = CodeType.DIGITS, length: int = 6) -> str:
     salt = number.to_bytes(codes.SALT_BYTES, "big")
-    return codes.derive(KEY, salt, BINDING, kind, length=length).reveal()
+    return codes.derive(KEY, salt, BINDING, kind, length=length).get_secret_value()
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_alnum_codes_use_31_unambiguous_symbols() -> None:
 )
 def test_a_code_is_the_same_in_every_version(kind: CodeType, code: str) -> None:
     """Old and new processes run side by side: what one derives, the other must derive again."""
-    assert codes.derive(KEY, SALT, BINDING, kind).reveal() == code
+    assert codes.derive(KEY, SALT, BINDING, kind).get_secret_value() == code
 
 
 def test_a_digest_is_the_same_in_every_version() -> None:
@@ -116,13 +116,13 @@ def test_a_digest_is_the_same_in_every_version() -> None:
 
 def test_a_draw_beyond_the_last_whole_multiple_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = iter([b"\xff" * 32, (1_000_007).to_bytes(32, "big")])
-    monkeypatch.setattr(codes, "keyed_hash", lambda _key, _fields: next(draws))
+    monkeypatch.setattr(codes, "hmac_fields", lambda _key, _fields: next(draws))
 
-    assert codes.derive(KEY, SALT, BINDING, CodeType.DIGITS).reveal() == "000007"
+    assert codes.derive(KEY, SALT, BINDING, CodeType.DIGITS).get_secret_value() == "000007"
 
 
 @pytest.mark.parametrize("other", CHANGES.values(), ids=CHANGES.keys())
-def test_every_field_of_the_binding_changes_code_and_digest(other: Binding) -> None:
+def test_every_field_of_the_binding_changes_code_and_digest(other: CodeContext) -> None:
     kind, right = CodeType.ALNUM, Code("123456")
 
     assert codes.derive(KEY, SALT, other, kind) != codes.derive(KEY, SALT, BINDING, kind)
@@ -149,7 +149,7 @@ FIELDS = st.lists(st.binary(max_size=6), max_size=4).map(tuple)
 
 @given(FIELDS, FIELDS)
 def test_two_lists_of_fields_never_look_alike(one: tuple[bytes, ...], other: tuple[bytes, ...]) -> None:
-    assert (codes.keyed_hash(KEY, one) == codes.keyed_hash(KEY, other)) == (one == other)
+    assert (codes.hmac_fields(KEY, one) == codes.hmac_fields(KEY, other)) == (one == other)
 
 
 def test_digits_could_be_of_both_types_only_without_zero_and_one() -> None:
@@ -164,7 +164,7 @@ def test_lower_case_letters_are_folded() -> None:
 @given(st.binary(min_size=16, max_size=16), st.sampled_from(CodeType))
 def test_whatever_is_derived_can_be_typed(salt: bytes, kind: CodeType) -> None:
     code = codes.derive(KEY, salt, BINDING, kind)
-    typed, shapes = codes.parse(code.reveal())
+    typed, shapes = codes.parse(code.get_secret_value())
 
     assert typed == code
     assert kind in shapes
@@ -182,8 +182,8 @@ def test_any_text_is_six_symbols_or_refused(text: str) -> None:
         code, shapes = codes.parse(text)
     except InvalidCode:
         return
-    assert any(set(code.reveal()) <= set(kind.alphabet) for kind in shapes)
-    assert len(code.reveal()) == 6
+    assert any(set(code.get_secret_value()) <= set(kind.alphabet) for kind in shapes)
+    assert len(code.get_secret_value()) == 6
 
 
 def test_no_way_of_printing_shows_a_code() -> None:

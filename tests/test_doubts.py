@@ -9,13 +9,13 @@ import pytest
 from fakes import SHOP, House
 
 from otp_service.errors import StoreUnavailable
-from otp_service.out_id import OutId
-from otp_service.ports import Finding, Found, Outcome, OutcomeKind
-from otp_service.service import Sent
-from otp_service.verification import Delivery
+from otp_service.out_id import MessageReference
+from otp_service.ports import DeliveryLookupResult, DeliveryLookupStatus, SendResult, SendStatus
+from otp_service.service import SendOutcome
+from otp_service.verification import DeliveryStatus
 
 PHONE = "+8613800138000"
-TEMPORARY = Outcome(OutcomeKind.UNKNOWN, route="main")
+TEMPORARY = SendResult(SendStatus.UNKNOWN, route="main")
 
 
 @pytest.fixture
@@ -23,20 +23,20 @@ def house() -> House:
     return fakes.house()
 
 
-def doubted(house: House, *, after: float = 60) -> Sent:
+def doubted(house: House, *, after: float = 60) -> SendOutcome:
     """A verification whose SMS may have been sent, *after* seconds."""
     house.sender.outcome = TEMPORARY
     sent = house.service.request(SHOP, PHONE, purpose="login")
-    house.sender.outcome = Outcome(OutcomeKind.ACCEPTED, route="main")
+    house.sender.outcome = SendResult(SendStatus.ACCEPTED, route="main")
     house.clock.advance(after)
     return sent
 
 
-def resend(house: House, sent: Sent) -> Sent:
+def resend(house: House, sent: SendOutcome) -> SendOutcome:
     return house.service.resend(SHOP, PHONE, sent.verification_id)
 
 
-def status(house: House, sent: Sent) -> Sent:
+def status(house: House, sent: SendOutcome) -> SendOutcome:
     return house.service.status(SHOP, PHONE, sent.verification_id)
 
 
@@ -45,59 +45,66 @@ def status(house: House, sent: Sent) -> Sent:
 
 @pytest.mark.parametrize(
     ("finding", "delivery"),
-    [(Finding.ACCEPTED, Delivery.ACCEPTED), (Finding.DELIVERED, Delivery.DELIVERED)],
+    [
+        (DeliveryLookupStatus.ACCEPTED, DeliveryStatus.ACCEPTED),
+        (DeliveryLookupStatus.DELIVERED, DeliveryStatus.DELIVERED),
+    ],
 )
-def test_what_was_sent_is_not_sent_again(house: House, finding: Finding, delivery: Delivery) -> None:
+def test_what_was_sent_is_not_sent_again(
+    house: House, finding: DeliveryLookupStatus, delivery: DeliveryStatus
+) -> None:
     sent = doubted(house)
-    house.sender.found = Found(finding)
+    house.sender.found = DeliveryLookupResult(finding)
 
     again = resend(house, sent)
 
     assert len(house.sender.sent) == 1
-    assert (again.by_this_call, again.verification.delivery) == (False, delivery)
+    assert (again.dispatched, again.verification.delivery) == (False, delivery)
     assert again.verification.sends_left == sent.verification.sends_left
 
 
 def test_what_the_provider_does_not_say_counts_as_sent(house: House) -> None:
     sent = doubted(house)
-    house.sender.found = Found(Finding.SILENT)
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
     again = resend(house, sent)
 
     assert len(house.sender.sent) == 1
-    assert (again.by_this_call, again.verification.delivery) == (False, Delivery.UNKNOWN)
+    assert (again.dispatched, again.verification.delivery) == (False, DeliveryStatus.UNKNOWN)
 
 
-@pytest.mark.parametrize("finding", [Finding.ABSENT, Finding.UNASKED])
-def test_what_nobody_has_seen_is_sent_again_after_a_minute(house: House, finding: Finding) -> None:
+@pytest.mark.parametrize("finding", [DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.UNSUPPORTED])
+def test_what_nobody_has_seen_is_sent_again_after_a_minute(
+    house: House, finding: DeliveryLookupStatus
+) -> None:
     sent = doubted(house)
-    house.sender.found = Found(finding)
+    house.sender.found = DeliveryLookupResult(finding)
 
     again = resend(house, sent)
 
     assert len(house.sender.sent) == 2
-    assert (again.by_this_call, again.verification.delivery) == (True, Delivery.ACCEPTED)
+    assert (again.dispatched, again.verification.delivery) == (True, DeliveryStatus.ACCEPTED)
 
 
 def test_an_empty_list_says_nothing_within_the_minute(house: House) -> None:
     sent = doubted(house, after=59)
     house.store.next_send.clear()
-    house.sender.found = Found(Finding.ABSENT)
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 
-    assert not resend(house, sent).by_this_call
+    assert not resend(house, sent).dispatched
     assert len(house.sender.sent) == 1
 
 
 def test_what_did_not_arrive_is_sent_again_and_the_reason_kept(house: House) -> None:
     sent = doubted(house)
-    house.sender.found = Found(Finding.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
 
     again = resend(house, sent)
 
-    assert again.by_this_call
+    assert again.dispatched
     assert [(send.delivery, send.reason) for send in again.verification.sends] == [
-        (Delivery.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"),
-        (Delivery.ACCEPTED, ""),
+        (DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"),
+        (DeliveryStatus.ACCEPTED, ""),
     ]
 
 
@@ -105,32 +112,32 @@ def test_what_is_known_is_not_asked_about(house: House) -> None:
     sent = house.service.request(SHOP, PHONE, purpose="login")
     house.clock.advance(60)
 
-    assert resend(house, sent).by_this_call
+    assert resend(house, sent).dispatched
     assert house.sender.inquiries == []
 
 
 def test_second_resend_goes_ahead_once_the_first_sms_is_known_as_sent(house: House) -> None:
     sent = doubted(house)
-    house.sender.found = Found(Finding.ACCEPTED)
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.ACCEPTED)
     resend(house, sent)
 
-    assert resend(house, sent).by_this_call
+    assert resend(house, sent).dispatched
     assert len(house.sender.inquiries) == 1
 
 
 def test_impatience_asks_the_provider_once(house: House) -> None:
     sent = doubted(house)
-    house.sender.found = Found(Finding.SILENT)
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
     for _ in range(3):
-        assert not resend(house, sent).by_this_call
+        assert not resend(house, sent).dispatched
     assert len(house.sender.inquiries) == 1
 
 
 def test_nothing_is_sent_when_what_was_found_cannot_be_booked(house: House) -> None:
     sent = doubted(house)
-    house.sender.found = Found(Finding.UNDELIVERED)
-    house.store.failing.add("report")
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED)
+    house.store.failing.add("apply_delivery_reports")
 
     with pytest.raises(StoreUnavailable):
         resend(house, sent)
@@ -146,15 +153,15 @@ def test_question_knows_phone_route_and_time_and_only_our_out_id(house: House) -
 
     inquiry, deadline = house.sender.inquiries[0]
     first = house.sender.sent[0]
-    ours = OutId.read(first.out_id, [keys.out_id for keys in house.keyring.by_kid.values()])
+    ours = MessageReference.decode(first.out_id, [keys.out_id for keys in house.keyring.by_kid.values()])
     assert ours is not None
-    second = OutId(ours.tag, ours.verification_hash, 2).signed(house.keyring.active.out_id)
-    forged = OutId(ours.tag, ours.verification_hash, 1).signed(b"another key")
+    second = MessageReference(ours.tag, ours.verification_hash, 2).encode(house.keyring.active.out_id)
+    forged = MessageReference(ours.tag, ours.verification_hash, 1).encode(b"another key")
     assert inquiry.phone.e164 == PHONE
     assert (inquiry.client, inquiry.purpose, inquiry.route) == ("shop", "login", "main")
     assert inquiry.began_at == fakes.NOW
-    assert inquiry.is_ours(first.out_id)
-    assert not any(inquiry.is_ours(text) for text in (second, forged, "", "order-17"))
+    assert inquiry.matches(first.out_id)
+    assert not any(inquiry.matches(text) for text in (second, forged, "", "order-17"))
     assert deadline == house.clock.monotonic() + 2.5
 
 
@@ -168,7 +175,7 @@ def test_question_leaves_time_for_a_resend() -> None:
 
 def test_what_was_asked_and_found_is_an_event_without_the_number(house: House) -> None:
     sent = doubted(house)
-    house.sender.found = Found(Finding.UNDELIVERED, "MOBILE_IN_BLACK")
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED, "MOBILE_IN_BLACK")
     resend(house, sent)
 
     (event,) = house.events.of("inquiry")
@@ -185,20 +192,20 @@ def test_what_was_asked_and_found_is_an_event_without_the_number(house: House) -
 
 def test_status_asks_and_tells_what_it_found(house: House) -> None:
     sent = doubted(house, after=1)
-    house.sender.found = Found(Finding.DELIVERED)
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
-    assert status(house, sent).verification.delivery is Delivery.DELIVERED
+    assert status(house, sent).verification.delivery is DeliveryStatus.DELIVERED
     assert len(house.sender.sent) == 1
 
 
 def test_status_does_not_ask_again_at_once_and_leaves_the_question_to_a_resend(house: House) -> None:
     sent = doubted(house)
-    house.sender.found = Found(Finding.ABSENT)
+    house.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
     status(house, sent)
     status(house, sent)
 
     assert len(house.sender.inquiries) == 1
-    assert resend(house, sent).by_this_call
+    assert resend(house, sent).dispatched
 
 
 def test_status_does_not_ask_about_an_approved_verification(house: House) -> None:
@@ -213,7 +220,7 @@ def test_status_does_not_ask_about_an_approved_verification(house: House) -> Non
 def test_send_of_a_process_that_died_is_asked_about_once_it_can_have_no_outcome(house: House) -> None:
     sent = house.service.request(SHOP, PHONE, purpose="login")
     kept = house.store.only()
-    kept.sends = (replace(kept.sends[0], delivery=Delivery.SENDING, route=""),)
+    kept.sends = (replace(kept.sends[0], delivery=DeliveryStatus.SENDING, route=""),)
     house.clock.advance(29)
     status(house, sent)
     before = len(house.sender.inquiries)

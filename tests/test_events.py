@@ -12,7 +12,7 @@ from fakes import FakeEvents
 from pydantic import SecretStr
 
 from otp_service.codes import Code
-from otp_service.events import JsonEvents, Relay, adopt_logging
+from otp_service.events import CompositeEventLogger, JsonEventLogger, install_logging_handler
 from otp_service.phone import Phone
 
 AT = 1_795_421_261.25
@@ -27,8 +27,8 @@ def lines(output: io.BytesIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
-def events(output: io.BytesIO, level: str = "info", request_id: str = "") -> JsonEvents:
-    return JsonEvents(output, level=level, clock=lambda: AT, request_id=lambda: request_id)
+def events(output: io.BytesIO, level: str = "info", request_id: str = "") -> JsonEventLogger:
+    return JsonEventLogger(output, level=level, clock=lambda: AT, request_id=lambda: request_id)
 
 
 def test_an_event_is_one_line_of_json(output: io.BytesIO) -> None:
@@ -138,7 +138,7 @@ def test_what_nobody_needs_is_written_at_debug_only(output: io.BytesIO) -> None:
 
 def test_a_relay_tells_everybody() -> None:
     hearers = FakeEvents(), FakeEvents()
-    Relay(*hearers).emit("call", code="")
+    CompositeEventLogger(*hearers).emit("call", code="")
 
     assert [hearer.seen for hearer in hearers] == [[("call", {"code": ""})]] * 2
 
@@ -150,7 +150,7 @@ def test_a_relay_tells_everybody() -> None:
 def adopted(output: io.BytesIO) -> Iterator[io.BytesIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    adopt_logging(events(output, level="debug"))
+    install_logging_handler(events(output, level="debug"))
     yield output
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -182,7 +182,7 @@ def test_a_library_below_warning_is_not_heard(adopted: io.BytesIO) -> None:
 
 
 def test_adopting_again_does_not_double_the_lines(adopted: io.BytesIO, output: io.BytesIO) -> None:
-    adopt_logging(events(output, level="debug"))
+    install_logging_handler(events(output, level="debug"))
 
     logging.getLogger("some.package").warning("once")
 

@@ -25,8 +25,8 @@ from stories import Quiet
 
 from otp_service import forks
 from otp_service.errors import ProviderUnavailable, StoreUnavailable
-from otp_service.limits import WrongCodeLimits
-from otp_service.lines import LineWriter
+from otp_service.limits import GlobalFailureLimits
+from otp_service.lines import BufferedLogWriter
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi
 from otp_service.sms.breaker import Breaker
 from otp_service.sms.bulkhead import Bulkhead
@@ -123,7 +123,7 @@ def test_no_lock_of_the_parent_stops_a_child() -> None:
     assert held(breaker._lock, lambda _: breaker.admits()) is True
     assert held(pauses._lock, lambda _: pauses.holds(EVERY_TEMPLATE)) is False
     assert held(outages._lock, lambda _: outages.failed("x", "y")) is None
-    assert held(ledger._lock, lambda _: ledger.wrong_code()) is None
+    assert held(ledger._lock, lambda _: ledger.record_failure()) is None
     for lock in (pool.pool.mutex, client._adapter.poolmanager.pools.lock):
         assert held(lock, lambda _: refused(client)) == "ConnectionRefusedError"
     client.close()
@@ -254,7 +254,7 @@ def test_a_child_that_closes_its_store_leaves_the_parents_connection_alone(redis
 
 # ── the ledger ──
 
-LIMITS = WrongCodeLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
+LIMITS = GlobalFailureLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
 
 
 def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:
@@ -271,7 +271,7 @@ def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:
 
     def noting(child: int) -> int:
         for _ in range(child):
-            ledger.wrong_code()
+            ledger.record_failure()
         time.sleep(1.5)  # by itself
         return os.getpid()
 
@@ -306,7 +306,7 @@ def test_a_ledger_that_was_closed_does_not_begin_again_in_a_child() -> None:
 def test_lines_that_wait_during_a_fork_are_written_once(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    lines = LineWriter(file)
+    lines = BufferedLogWriter(file)
     for number in range(3):
         lines.write(b"parent %d\n" % number)
         in_forks(lambda child, n=number: [lines.write(b"child %d %d\n" % (n, child)), lines.drain()], 1)  # type: ignore[misc]
@@ -320,7 +320,7 @@ def test_lines_that_wait_during_a_fork_are_written_once(tmp_path: Path) -> None:
 def test_a_log_that_nobody_reads_holds_no_fork_and_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otp_service.lines.DRAIN_SECONDS", 0.05)
     reader, end = os.pipe()
-    lines = LineWriter(end)
+    lines = BufferedLogWriter(end)
     lines.write(b"x" * 300_000 + b"\n")  # more than a pipe takes
     time.sleep(0.2)
 

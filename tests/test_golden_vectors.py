@@ -22,8 +22,8 @@ from otp_service.address_probe import AddressProbe
 from otp_service.codes import CodeType
 from otp_service.errors import InvalidProof
 from otp_service.keyring import Keyring
-from otp_service.out_id import OutId
-from otp_service.ports import RiskBinding
+from otp_service.out_id import MessageReference
+from otp_service.ports import ChallengeSubject
 from otp_service.proofs import ProofKeys, ProofSigner
 from otp_service.risk.proof_of_work import ProofOfWork
 from otp_service.store import keys
@@ -75,9 +75,9 @@ def test_every_sub_key_and_code_type_has_a_vector() -> None:
 def test_out_id_of_the_file_is_read(name: str) -> None:
     all_keys = [sub_keys.out_id for sub_keys in KEYRING.by_kid.values()]
 
-    read = OutId.read(GOLDEN["out ids"][name], all_keys)
+    read = MessageReference.decode(GOLDEN["out ids"][name], all_keys)
 
-    assert read == OutId(golden.TAG, golden.VERIFICATION, int(name.rpartition(" ")[2]))
+    assert read == MessageReference(golden.TAG, golden.VERIFICATION, int(name.rpartition(" ")[2]))
 
 
 @pytest.mark.parametrize("name", GOLDEN["proofs"])
@@ -107,11 +107,11 @@ def test_challenge_of_the_file_is_solved(level: int) -> None:
     told = GOLDEN["risk challenges"][f"level {level}"]
     solution = {name: told[name] for name in ("algorithm", "challenge", "salt", "signature")}
     text = base64.b64encode(json.dumps(solution | {"number": golden.DRAWN_NUMBER}).encode()).decode()
-    binding = RiskBinding(golden.CLIENT, golden.TAG)
+    binding = ChallengeSubject(golden.CLIENT, golden.TAG)
     work = ProofOfWork(KEYRING, golden.FixedClock(), ttl=600)
 
-    assert work.solved(text, binding, level) == told["challenge"]
-    assert work.solved(text, replace(binding, phone="another"), level) is None
+    assert work.verify(text, binding, level) == told["challenge"]
+    assert work.verify(text, replace(binding, phone="another"), level) is None
 
 
 def test_address_probe_of_the_file_is_read() -> None:

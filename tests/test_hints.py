@@ -6,7 +6,7 @@ import fakes
 import pytest
 from fakes import SHOP, House
 
-from otp_service.hints import Hints
+from otp_service.hints import OperatorWarnings
 
 PHONES = [f"+861390013{n:04}" for n in range(9)]
 
@@ -63,26 +63,26 @@ def test_hint_that_could_not_be_noted_fails_no_request_and_comes_again(house: Ho
 
 @pytest.mark.parametrize(("ahead", "told"), [(61, [{"seconds": 61}]), (-300, [{"seconds": -300}]), (60, [])])
 def test_clock_that_is_not_the_stores_is_told_of(house: House, ahead: int, told: list[object]) -> None:
-    hints = Hints(house.store, house.clock, house.events)
+    hints = OperatorWarnings(house.store, house.clock, house.events)
 
-    hints.clock(house.clock.now() - ahead)
+    hints.clock_skew(house.clock.now() - ahead)
 
     assert house.events.of("clock_skew") == told
 
 
 def test_clock_that_is_still_wrong_is_told_of_once_an_hour(house: House) -> None:
-    hints = Hints(house.store, house.clock, house.events)
+    hints = OperatorWarnings(house.store, house.clock, house.events)
     for advance in (0, 3599, 1):
         house.clock.advance(advance)
-        hints.clock(house.clock.now() - 1000)
+        hints.clock_skew(house.clock.now() - 1000)
 
     assert len(house.events.of("clock_skew")) == 2
-    hints.without_address("shop")
+    hints.missing_client_ip("shop")
     assert len(house.events.of("client_ip_missing")) == 1
 
 
 def test_unreadable_entry_of_a_proxy_is_told_of_once_an_hour(house: House) -> None:
-    hints = Hints(house.store, house.clock, house.events)
+    hints = OperatorWarnings(house.store, house.clock, house.events)
     for advance in (0, 3599, 1):
         house.clock.advance(advance)
         hints.unreadable_ip()
@@ -92,7 +92,7 @@ def test_unreadable_entry_of_a_proxy_is_told_of_once_an_hour(house: House) -> No
 
 
 def test_unreadable_entry_that_could_not_be_noted_is_noted_next_time(house: House) -> None:
-    hints = Hints(house.store, house.clock, house.events)
+    hints = OperatorWarnings(house.store, house.clock, house.events)
     house.store.failing.add("note_unreadable_ip")
     hints.unreadable_ip()
     house.store.failing.clear()

@@ -23,7 +23,7 @@ from otp_service.errors import (
 from otp_service.hosted_page import MAX_TURNS, HostedPage, Step
 from otp_service.hosted_pages import MAX_PHONES, Closed, Form, HostedPages, Look, PageClosed
 from otp_service.keyring import Keyring
-from otp_service.ports import KeptPage, Outcome, OutcomeKind, PageEvent
+from otp_service.ports import PageEvent, SendResult, SendStatus, StoredPage
 from otp_service.sealed import NONCE_BYTES
 
 PHONE, OTHER_PHONE = "13800138000", "13900139000"
@@ -390,7 +390,7 @@ def test_of_two_clicks_at_once_one_counts(house: fakes.House, visit: Visit) -> N
     house.pages.act(visit.page_id, visit.name, form, ADDRESS)
 
     assert len(house.sender.sent) == 1
-    assert house.store.calls.count("peek") == 1
+    assert house.store.calls.count("precheck") == 1
 
 
 def test_wrong_code_that_is_sent_again_uses_no_attempt_up(house: fakes.House, visit: Visit) -> None:
@@ -595,7 +595,7 @@ def test_page_opens_so_many_verifications_and_no_more(house: fakes.House, visit:
 
 
 def test_refused_number_leads_back_and_unknown_outcome_leads_on(house: fakes.House, visit: Visit) -> None:
-    house.sender.outcome = Outcome(OutcomeKind.UNKNOWN)
+    house.sender.outcome = SendResult(SendStatus.UNKNOWN)
     assert visit.send("phone", phone=PHONE) is None
     assert visit.page.step is Step.CODE
 
@@ -754,7 +754,7 @@ def test_page_cannot_be_read_by_another_id_or_with_other_keys(house: fakes.House
 def test_page_of_one_address_laid_under_another_is_gone(house: fakes.House, visit: Visit) -> None:
     other = make(house)
     tags = [house.keyring.page_tag(page_id) for page_id in (visit.page_id, other.page_id)]
-    house.page_store.kept[tags[0]] = KeptPage(0, house.page_store.kept[tags[1]].sealed)
+    house.page_store.kept[tags[0]] = StoredPage(0, house.page_store.kept[tags[1]].sealed)
 
     with pytest.raises(PageClosed):
         visit.look()
@@ -775,7 +775,7 @@ def test_page_that_was_changed_cannot_be_read(house: fakes.House, visit: Visit) 
 def test_page_of_the_former_format_is_gone(house: fakes.House, visit: Visit) -> None:
     """It began with the length of the key id, and HMAC-SHA256 made the rest."""
     ((tag, kept),) = house.page_store.kept.items()
-    house.page_store.kept[tag] = KeptPage(0, b"\2k1" + bytes(range(256)))
+    house.page_store.kept[tag] = StoredPage(0, b"\2k1" + bytes(range(256)))
 
     assert kept.sealed.startswith(b"\2\2k1")
     with pytest.raises(PageClosed) as closed:

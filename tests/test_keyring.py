@@ -86,4 +86,4 @@ def test_no_two_clients_calls_or_keys_share_a_claim(keyring: Keyring) -> None:
 
 def test_a_printed_keyring_names_ids_only(keyring: Keyring) -> None:
     assert repr(keyring) == "Keyring(k1, k2; active k2)"
-    assert repr(keyring.active) == "SubKeys()"
+    assert repr(keyring.active) == "DerivedKeys()"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.limits import MAX_STREAK, Budget, CodeLimits, PhoneLimits, budgets
+from otp_service.limits import MAX_CONSECUTIVE_FAILURES, Budget, CodeLimits, PhoneLimits, budgets
 
 
 def test_an_sms_is_taken_from_the_clients_and_the_services_budget() -> None:
@@ -28,15 +28,15 @@ def test_a_client_named_service_does_not_share_the_services_counter() -> None:
 def test_a_fifth_of_a_budget_is_for_known_phones(limit: int, unknown: int) -> None:
     budget = Budget("service", "service_sms_per_day", limit, 0.2)
 
-    assert budget.open_to(known=True) == limit
-    assert budget.open_to(known=False) == unknown
+    assert budget.available_to(known=True) == limit
+    assert budget.available_to(known=False) == unknown
 
 
 @given(st.integers(1, 10**9), st.floats(0, 0.5))
 def test_strangers_always_have_at_least_half(limit: int, share: float) -> None:
     budget = Budget("service", "service_sms_per_day", limit, share)
 
-    assert limit / 2 <= budget.open_to(known=False) <= limit
+    assert limit / 2 <= budget.available_to(known=False) <= limit
 
 
 def test_the_defaults_never_wake_aliyuns_flow_control() -> None:
@@ -49,4 +49,9 @@ def test_the_defaults_never_wake_aliyuns_flow_control() -> None:
 
 
 def test_the_defaults_keep_nists_bound() -> None:
-    assert PhoneLimits().slow_lane_at + CodeLimits().attempts < PhoneLimits().lock_at == MAX_STREAK == 100
+    assert (
+        PhoneLimits().slow_lane_at + CodeLimits().attempts
+        < PhoneLimits().lock_at
+        == MAX_CONSECUTIVE_FAILURES
+        == 100
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from otp_service.lines import LineWriter
+from otp_service.lines import BufferedLogWriter
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def soon(holds: Callable[[], bool]) -> bool:
 def test_lines_arrive_in_order_and_in_few_writes() -> None:
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with mine, theirs:
-        writer = LineWriter(mine.fileno())
+        writer = BufferedLogWriter(mine.fileno())
         expected = b"".join(b"%d\n" % number for number in range(1000))
         for number in range(1000):
             writer.write(b"%d\n" % number)
@@ -70,7 +70,7 @@ def test_lines_arrive_in_order_and_in_few_writes() -> None:
 
 
 def test_a_line_that_comes_while_others_are_written_is_not_left_behind(path: Path, file: int) -> None:
-    writer = LineWriter(file)
+    writer = BufferedLogWriter(file)
 
     def write() -> None:
         for _ in range(200):
@@ -87,7 +87,7 @@ def test_a_line_that_comes_while_others_are_written_is_not_left_behind(path: Pat
 
 
 def test_drain_waits_for_what_was_written(path: Path, file: int) -> None:
-    writer = LineWriter(file)
+    writer = BufferedLogWriter(file)
     writer.write(b"last words\n")
     writer.flush()
 
@@ -99,7 +99,7 @@ def test_drain_waits_for_what_was_written(path: Path, file: int) -> None:
 def test_full_disk_costs_only_the_lines_which_are_counted(path: Path) -> None:
     full, file = os.open("/dev/full", os.O_WRONLY), os.open(path, os.O_WRONLY | os.O_CREAT)
     dropped: list[int] = []
-    writer = LineWriter(full, dropped.append)
+    writer = BufferedLogWriter(full, dropped.append)
     writer.write(b"lost\n")
     writer.write(b"lost too\n")
     writer.drain()
@@ -118,7 +118,7 @@ def test_pipe_that_was_closed_costs_only_the_lines() -> None:
     reader, end = os.pipe()
     os.close(reader)
     dropped: list[int] = []
-    writer = LineWriter(end, dropped.append)
+    writer = BufferedLogWriter(end, dropped.append)
     writer.write(b"lost\n")
     writer.close()
 
@@ -132,7 +132,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(
     monkeypatch.setattr("otp_service.lines.MAX_WAITING", 3)
     reader, end = pipe
     dropped: list[int] = []
-    writer = LineWriter(end, dropped.append)
+    writer = BufferedLogWriter(end, dropped.append)
 
     for _ in range(100):
         writer.write(b"line\n")
@@ -148,7 +148,7 @@ def test_end_of_a_process_does_not_wait_for_a_pipe_that_nobody_reads(
 ) -> None:
     monkeypatch.setattr("otp_service.lines.DRAIN_SECONDS", 0.05)
     reader, end = pipe
-    writer = LineWriter(end)
+    writer = BufferedLogWriter(end)
     writer.write(b"line\n")
 
     writer.drain()
@@ -159,7 +159,7 @@ def test_end_of_a_process_does_not_wait_for_a_pipe_that_nobody_reads(
 
 def test_closing_writes_what_waits_and_ends_the_thread(path: Path, file: int) -> None:
     before = threads()
-    lines = LineWriter(file)
+    lines = BufferedLogWriter(file)
     lines.write(b"last\n")
     (thread,) = threads() - before
     lines.close()
@@ -174,7 +174,7 @@ def threads() -> set[Path]:
 
 
 def test_forked_process_writes_its_own_lines(path: Path, file: int) -> None:
-    writer = LineWriter(file)
+    writer = BufferedLogWriter(file)
     child = os.fork()
     if child == 0:
         writer.write(b"child\n")
@@ -190,7 +190,7 @@ GEVENT = """
 from gevent import monkey
 monkey.patch_all()
 import os, sys, time
-from otp_service.lines import LineWriter
+from otp_service.lines import BufferedLogWriter
 """
 
 
@@ -203,7 +203,7 @@ def under_gevent(script: str) -> bytes:
 
 def test_under_gevent_a_line_that_waits_during_a_fork_is_written_once() -> None:
     script = """
-writer = LineWriter()
+writer = BufferedLogWriter()
 writer.write(b"parent\\n")
 time.sleep(0.005)
 if os.fork() == 0:
@@ -221,7 +221,7 @@ writer.drain()
 def test_under_gevent_a_pipe_that_nobody_reads_holds_up_no_greenlet() -> None:
     script = """
 reader, end = os.pipe()
-writer = LineWriter(end)
+writer = BufferedLogWriter(end)
 writer.write(b"x" * 300_000)
 time.sleep(0.1)
 os.write(1, b"went on")
@@ -235,7 +235,7 @@ def test_under_gevent_forks_and_lookups_go_on_while_lines_are_written() -> None:
     """gevent's pool of threads hangs in both processes after a fork that came while one of its tasks ran."""
     script = """
 import signal, socket
-writer = LineWriter(os.open("/dev/full", os.O_WRONLY))
+writer = BufferedLogWriter(os.open("/dev/full", os.O_WRONLY))
 
 def work(times):
     signal.alarm(20)  # ends a process that hangs

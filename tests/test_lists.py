@@ -9,7 +9,7 @@ import pytest
 from fakes import SHOP
 
 from otp_service.errors import CooldownActive, DestinationBlocked
-from otp_service.lists import Entries, Lists
+from otp_service.lists import AccessList, AccessLists
 from otp_service.phone import Phone
 
 PHONE = "+8613900001234"
@@ -20,17 +20,17 @@ TAG = fakes.house().keyring.phone_tag(PHONE)
 @pytest.mark.parametrize(
     ("entries", "named"),
     [
-        (Entries(), False),
-        (Entries(prefixes=("+86139",)), True),
-        (Entries(prefixes=("+86138", "+85")), False),
-        (Entries(countries=frozenset({"CN"})), True),
-        (Entries(countries=frozenset({"HK"})), False),
-        (Entries(phones=frozenset({TAG})), True),
-        (Entries(phones=frozenset({"x" * 16})), False),
+        (AccessList(), False),
+        (AccessList(prefixes=("+86139",)), True),
+        (AccessList(prefixes=("+86138", "+85")), False),
+        (AccessList(countries=frozenset({"CN"})), True),
+        (AccessList(countries=frozenset({"HK"})), False),
+        (AccessList(phones=frozenset({TAG})), True),
+        (AccessList(phones=frozenset({"x" * 16})), False),
     ],
 )
-def test_list_names_phones_by_prefix_country_and_tag(entries: Entries, named: bool) -> None:  # noqa: FBT001
-    assert entries.names_phone(TARGET, TAG) is named
+def test_list_names_phones_by_prefix_country_and_tag(entries: AccessList, named: bool) -> None:  # noqa: FBT001
+    assert entries.matches_phone(TARGET, TAG) is named
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_list_names_phones_by_prefix_country_and_tag(entries: Entries, named: bo
     ],
 )
 def test_list_names_addresses_by_range(address: str, named: bool) -> None:  # noqa: FBT001
-    entries = Entries(networks=(ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
+    entries = AccessList(networks=(ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
 
-    assert entries.names_address(address) is named
-    assert not Entries().names_address(address)
+    assert entries.matches_address(address) is named
+    assert not AccessList().matches_address(address)
 
 
-def denied(lists: Lists, client_ip: str | None = None) -> fakes.House:
+def denied(lists: AccessLists, client_ip: str | None = None) -> fakes.House:
     house = fakes.house(lists=lists)
     with pytest.raises(DestinationBlocked):
         house.service.request(SHOP, PHONE, purpose="login", client_ip=client_ip)
@@ -59,8 +59,8 @@ def denied(lists: Lists, client_ip: str | None = None) -> fakes.House:
 
 
 def test_denied_phone_and_address_get_nothing_and_touch_no_key() -> None:
-    by_phone = denied(Lists(deny=Entries(prefixes=("+86139",))))
-    by_address = denied(Lists(deny=Entries(networks=(ip_network("203.0.113.0/24"),))), "203.0.113.7")
+    by_phone = denied(AccessLists(deny=AccessList(prefixes=("+86139",))))
+    by_address = denied(AccessLists(deny=AccessList(networks=(ip_network("203.0.113.0/24"),))), "203.0.113.7")
 
     for house in (by_phone, by_address):
         assert house.store.calls == []
@@ -70,7 +70,7 @@ def test_denied_phone_and_address_get_nothing_and_touch_no_key() -> None:
 def test_denied_after_the_send_can_still_be_verified_and_not_resent() -> None:
     house = fakes.house()
     vid = house.service.request(SHOP, PHONE, purpose="login").verification_id
-    later = fakes.house(store=house.store, lists=Lists(deny=Entries(prefixes=("+86139",))))
+    later = fakes.house(store=house.store, lists=AccessLists(deny=AccessList(prefixes=("+86139",))))
 
     with pytest.raises(DestinationBlocked):
         later.service.resend(SHOP, PHONE, vid)
@@ -78,18 +78,18 @@ def test_denied_after_the_send_can_still_be_verified_and_not_resent() -> None:
 
 
 def test_who_is_denied_and_allowed_is_denied() -> None:
-    both = Entries(prefixes=("+86139",))
+    both = AccessList(prefixes=("+86139",))
 
-    denied(Lists(deny=both, allow=both))
+    denied(AccessLists(deny=both, allow=both))
 
 
 @pytest.mark.parametrize(
     "allow",
-    [Entries(prefixes=("+86139",)), Entries(networks=(ip_network("203.0.113.7"),))],
+    [AccessList(prefixes=("+86139",)), AccessList(networks=(ip_network("203.0.113.7"),))],
     ids=["phone", "address"],
 )
-def test_allowed_is_spared_suspicion_and_no_limit(allow: Entries) -> None:
-    house = fakes.house(lists=Lists(allow=allow))
+def test_allowed_is_spared_suspicion_and_no_limit(allow: AccessList) -> None:
+    house = fakes.house(lists=AccessLists(allow=allow))
     house.ledger.level = 2
     house.store.suspicions = ("address_sends_per_hour",)
     house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from otp_service.codes import Code, CodeType
-from otp_service.messages import Sms, Template, choose
+from otp_service.messages import SmsMessage, Template, select_template
 from otp_service.phone import Phone
 
 PHONE = Phone("+8613800138000", "CN", "mobile", 86)
@@ -26,7 +26,7 @@ ELSEWHERE = [
 ]
 
 
-def sms(**changes: object) -> Sms:
+def sms(**changes: object) -> SmsMessage:
     facts: dict[str, object] = {
         "phone": PHONE,
         "client": "shop",
@@ -36,7 +36,7 @@ def sms(**changes: object) -> Sms:
         "code_type": CodeType.DIGITS,
         "out_id": "",
     }
-    return Sms(**(facts | changes))  # type: ignore[arg-type]
+    return SmsMessage(**(facts | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def sms(**changes: object) -> Sms:
     ids=["exact", "country", "locale", "purpose", "anything", "first of equals", "none fits", "none at all"],
 )
 def test_the_closest_template_is_chosen(templates: list[Template], chosen: Template | None) -> None:
-    assert choose([*templates, *ELSEWHERE], sms()) == chosen
+    assert select_template([*templates, *ELSEWHERE], sms()) == chosen
     if len({t.template_code for t in templates}) == len(templates) and chosen is not PURPOSE:
-        assert choose([*ELSEWHERE, *reversed(templates)], sms()) == chosen
+        assert select_template([*ELSEWHERE, *reversed(templates)], sms()) == chosen
 
 
 NAMED = Template("*", "SMS_1", countries=("MO", "HK"))
@@ -78,7 +78,7 @@ def test_a_country_is_served_by_name_before_its_group_before_anything(
 ) -> None:
     left = [WORLD, ABROAD, NAMED]
     chosen = []
-    while best := choose(left, sms(phone=phone)):
+    while best := select_template(left, sms(phone=phone)):
         chosen.append(best)
         left.remove(best)
 
@@ -91,8 +91,8 @@ def test_an_exact_purpose_beats_an_exact_country_beats_an_exact_locale() -> None
     locale = Template("*", "SMS_3", locale="zh-CN")
     message = sms(phone=HONG_KONG)
 
-    assert choose([locale, country, purpose], message) == purpose
-    assert choose([locale, country], message) == country
+    assert select_template([locale, country, purpose], message) == purpose
+    assert select_template([locale, country], message) == country
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ CHINESE, TAIWAN, OTHERS = (Template("*", f"SMS_{tag}", locale=tag) for tag in ("
 def test_a_language_serves_its_regions_unless_one_has_a_template_of_its_own(
     locale: str, chosen: Template
 ) -> None:
-    assert choose([OTHERS, CHINESE, TAIWAN], sms(locale=locale)) == chosen
-    assert choose([TAIWAN, CHINESE, OTHERS], sms(locale=locale)) == chosen
+    assert select_template([OTHERS, CHINESE, TAIWAN], sms(locale=locale)) == chosen
+    assert select_template([TAIWAN, CHINESE, OTHERS], sms(locale=locale)) == chosen
 
 
 def test_no_locale_takes_a_template_of_no_locale() -> None:
-    assert choose([EXACT, LOCALE, COUNTRY], sms(locale="")) == COUNTRY
+    assert select_template([EXACT, LOCALE, COUNTRY], sms(locale="")) == COUNTRY
 
 
 def test_the_template_param_is_exactly_the_templates_variables() -> None:
@@ -163,4 +163,4 @@ def test_a_printed_sms_shows_neither_number_nor_code() -> None:
     ],
 )
 def test_a_locale_in_any_spelling_finds_its_template(locale: str, *, is_served: bool) -> None:
-    assert (choose([LOCALE], sms(locale=locale)) == LOCALE) == is_served
+    assert (select_template([LOCALE], sms(locale=locale)) == LOCALE) == is_served

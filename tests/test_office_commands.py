@@ -23,12 +23,12 @@ from stories import CLIENT, RIGHT, WRONG, Phone, make_phone
 from otp_service.cli import main
 from otp_service.commands.office import spell
 from otp_service.errors import WrongCode
-from otp_service.limits import HOUR, AddressLimits
+from otp_service.limits import HOUR, IpLimits
 from otp_service.phone import PhoneRules, parse
-from otp_service.ports import AddressSlot, DeliveryReport, Knock, PhoneSlot, Settlement
+from otp_service.ports import ClientIpQuota, DeliveryReport, PhoneKey, PrecheckRequest, SendDisposition
 from otp_service.settings import Settings, load
 from otp_service.store import keys
-from otp_service.verification import Delivery, Verification
+from otp_service.verification import DeliveryStatus, Verification
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("OTP_SERVICE")}
@@ -67,7 +67,7 @@ def number() -> str:
 def phone(client: redis.Redis, settings: Settings, number: str) -> Phone:
     """The story of *number*, as the service of the configuration would keep it."""
     phone = make_phone(client)
-    phone.slot = PhoneSlot(settings.keyring().phone_tag(number), phone.slot.limits)
+    phone.slot = PhoneKey(settings.keyring().phone_tag(number), phone.slot.limits)
     return phone
 
 
@@ -103,12 +103,12 @@ def knock(phone: Phone, settings: Settings, address: str, times: int) -> str:
     """Ask *times* from *address*, each time for another phone; return the address's tag."""
     tag = base64.urlsafe_b64encode(settings.keyring().address_tag(address)).decode()
     for _ in range(times):
-        slot = AddressSlot(tag, AddressLimits())
-        phone.store.peek(
-            PhoneSlot(secrets.token_urlsafe(12), phone.slot.limits),
+        slot = ClientIpQuota(tag, IpLimits())
+        phone.store.precheck(
+            PhoneKey(secrets.token_urlsafe(12), phone.slot.limits),
             CLIENT,
             5,
-            Knock(slot, unchallenged=True),
+            PrecheckRequest(slot, challenges_disabled=True),
         )
     return tag
 
@@ -375,8 +375,8 @@ def test_unlock_says_what_still_holds_the_phone_up(config: Path, number: str, ph
 def test_forgotten_phone_leaves_nothing_and_the_rest_is_said(
     config: Path, number: str, phone: Phone, settings: Settings
 ) -> None:
-    address = AddressSlot(knock(phone, settings, ADDRESS, 1), AddressLimits())
-    phone.store.peek(phone.slot, CLIENT, 5, Knock(address))
+    address = ClientIpQuota(knock(phone, settings, ADDRESS, 1), IpLimits())
+    phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address))
     phone.open()
 
     result = run(config, "forget", typed=f"{number}\ny\n")
@@ -515,7 +515,7 @@ def test_times_are_spelled_to_the_second(seconds: int, text: str) -> None:
 # ── history ──
 
 
-def sent(phone: Phone, how: Settlement, code: str = "", **facts: int) -> Verification:
+def sent(phone: Phone, how: SendDisposition, code: str = "", **facts: int) -> Verification:
     """Return a verification whose first send ended so; the provider said *code*."""
     opened = phone.open(settle=None)
     phone.settle(opened, how, provider_code=code, **facts)
@@ -523,7 +523,7 @@ def sent(phone: Phone, how: Settlement, code: str = "", **facts: int) -> Verific
 
 
 def test_history_of_a_number_that_was_rejected_says_why(config: Path, number: str, phone: Phone) -> None:
-    sent(phone, Settlement.REJECTED, "isv.MOBILE_NUMBER_ILLEGAL")
+    sent(phone, SendDisposition.RECIPIENT_REJECTED, "isv.MOBILE_NUMBER_ILLEGAL")
 
     result = run(config, "history", typed=number)
 
@@ -551,7 +551,7 @@ def test_history_tells_the_newest_first_and_how_each_verification_ended(
     canceled = phone.open()
     phone.store.cancel(phone.slot, CLIENT, canceled.verification_hash)
     phone.pass_time(60)
-    sent(phone, Settlement.WITHDRAWN, "local.not_sent")
+    sent(phone, SendDisposition.NOT_SENT, "local.not_sent")
     phone.runner.ahead = 0
     phone.open()
 
@@ -566,9 +566,9 @@ def test_history_tells_the_newest_first_and_how_each_verification_ended(
 def test_history_tells_what_a_delivery_report_said(config: Path, number: str, phone: Phone) -> None:
     opened = phone.open()
     report = DeliveryReport(
-        phone.slot.tag, opened.verification_hash, 1, Delivery.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"
+        phone.slot.tag, opened.verification_hash, 1, DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"
     )
-    phone.store.report([report])
+    phone.store.apply_delivery_reports([report])
 
     (send,) = json.loads(run(config, "history", "--json", typed=number).stdout)["verifications"][0]["sends"]
 
@@ -581,9 +581,9 @@ def test_history_knows_a_report_that_came_after_the_verification_was_forgotten(
 ) -> None:
     opened = phone.open()
     client.delete(keys.record(phone.slot.tag, opened.verification_hash))
-    report = DeliveryReport(phone.slot.tag, opened.verification_hash, 1, Delivery.DELIVERED)
+    report = DeliveryReport(phone.slot.tag, opened.verification_hash, 1, DeliveryStatus.DELIVERED)
 
-    assert phone.store.report([report]) == [None]
+    assert phone.store.apply_delivery_reports([report]) == [None]
     assert "delivered" in run(config, "history", typed=number).stdout
 
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.out_id import OutId
+from otp_service.out_id import MessageReference
 
 KEY, OLD_KEY, FOREIGN_KEY = b"n" * 32, b"o" * 32, b"f" * 32
-SEND = OutId("t" * 16, "v" * 16, 2)
-TEXT = SEND.signed(KEY)
+SEND = MessageReference("t" * 16, "v" * 16, 2)
+TEXT = SEND.encode(KEY)
 
 
 def test_a_signed_out_id_names_its_send() -> None:
-    assert OutId.read(TEXT, [KEY]) == SEND
+    assert MessageReference.decode(TEXT, [KEY]) == SEND
 
 
 def test_it_fits_what_aliyun_takes_and_store_keys_hold() -> None:
@@ -26,18 +26,18 @@ def test_it_fits_what_aliyun_takes_and_store_keys_hold() -> None:
 
 @pytest.mark.parametrize("number", [1, 4, 10, 999])
 def test_every_number_comes_back(number: int) -> None:
-    send = OutId("t" * 16, "v" * 16, number)
+    send = MessageReference("t" * 16, "v" * 16, number)
 
-    assert OutId.read(send.signed(KEY), [KEY]) == send
+    assert MessageReference.decode(send.encode(KEY), [KEY]) == send
 
 
 def test_it_is_read_with_any_key_that_still_counts() -> None:
-    assert OutId.read(SEND.signed(OLD_KEY), [KEY, OLD_KEY]) == SEND
+    assert MessageReference.decode(SEND.encode(OLD_KEY), [KEY, OLD_KEY]) == SEND
 
 
 def test_another_key_reads_nothing() -> None:
-    assert OutId.read(TEXT, [FOREIGN_KEY]) is None
-    assert OutId.read(TEXT, []) is None
+    assert MessageReference.decode(TEXT, [FOREIGN_KEY]) is None
+    assert MessageReference.decode(TEXT, []) is None
 
 
 def test_a_change_of_any_character_is_noticed() -> None:
@@ -49,7 +49,7 @@ def test_a_change_of_any_character_is_noticed() -> None:
         if other != TEXT[place]
     ]
 
-    assert [text for text in changed if OutId.read(text, [KEY])] == []
+    assert [text for text in changed if MessageReference.decode(text, [KEY])] == []
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_a_change_of_any_character_is_noticed() -> None:
     ],
 )
 def test_there_is_one_spelling_of_it(text: str) -> None:
-    assert OutId.read(text, [KEY]) is None
+    assert MessageReference.decode(text, [KEY]) is None
 
 
 @given(st.text(max_size=80))
 def test_a_made_up_text_reads_as_nothing(text: str) -> None:
-    assert OutId.read(text, [KEY]) is None
+    assert MessageReference.decode(text, [KEY]) is None

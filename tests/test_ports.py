@@ -9,7 +9,7 @@ import pytest
 
 from otp_service import ports
 from otp_service.codes import CodeType
-from otp_service.ports import NewVerification, Outcome, OutcomeKind
+from otp_service.ports import NewVerification, SendResult, SendStatus
 
 PORTS = [
     port
@@ -45,4 +45,4 @@ def test_a_new_verification_prints_neither_salt_nor_digest() -> None:
 
 
 def test_an_outcome_has_no_fault_unless_it_was_refused() -> None:
-    assert Outcome(OutcomeKind.ACCEPTED).fault is None
+    assert SendResult(SendStatus.ACCEPTED).cause is None

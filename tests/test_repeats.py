@@ -23,17 +23,17 @@ from otp_service.errors import (
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.ports import Approval, Fault, Outcome, OutcomeKind
-from otp_service.repeats import SERVER, Repeat, claim
-from otp_service.service import Approved, Sent, Service
+from otp_service.ports import Approval, FailureCause, SendResult, SendStatus
+from otp_service.repeats import SERVER, IdempotencyKey, record_for
+from otp_service.service import Approved, SendOutcome, VerificationService
 from otp_service.store.store import RedisStore
-from otp_service.verification import Delivery
+from otp_service.verification import DeliveryStatus
 
 PHONE, OTHER_PHONE = "+8613800138000", "+8613900139000"
-ONCE = Repeat("order-17", b'{"phone":"+8613800138000"}')
+ONCE = IdempotencyKey("order-17", b'{"phone":"+8613800138000"}')
 OTHER_PAYLOAD = replace(ONCE, payload=b'{"phone":"+8613900139000"}')
-ACCEPTED = Outcome(OutcomeKind.ACCEPTED, route="main")
-REFUSED = Outcome(OutcomeKind.REFUSED, route="main", fault=Fault.PROVIDER)
+ACCEPTED = SendResult(SendStatus.ACCEPTED, route="main")
+REFUSED = SendResult(SendStatus.REFUSED, route="main", cause=FailureCause.PROVIDER)
 
 
 class LossyStore(RedisStore):
@@ -44,14 +44,18 @@ class LossyStore(RedisStore):
     def attempt(self, *arguments: Any, **options: bool) -> Approval:
         return self._unless_lost("attempt", lambda: super(LossyStore, self).attempt(*arguments, **options))
 
-    def settle(self, *arguments: Any) -> Any:
-        return self._unless_lost("settle", lambda: super(LossyStore, self).settle(*arguments))
+    def record_send_result(self, *arguments: Any) -> Any:
+        return self._unless_lost(
+            "record_send_result", lambda: super(LossyStore, self).record_send_result(*arguments)
+        )
 
     def redeem(self, *arguments: Any) -> bool:
         return self._unless_lost("redeem", lambda: super(LossyStore, self).redeem(*arguments))
 
-    def end_claim(self, *arguments: Any) -> None:
-        return self._unless_lost("end_claim", lambda: super(LossyStore, self).end_claim(*arguments))
+    def finish_idempotent(self, *arguments: Any) -> None:
+        return self._unless_lost(
+            "finish_idempotent", lambda: super(LossyStore, self).finish_idempotent(*arguments)
+        )
 
     def _unless_lost(self, call: str, work: Callable[[], Any]) -> Any:
         reply = work()
@@ -68,17 +72,17 @@ class Story:
     client: fakeredis.FakeRedis
 
     @property
-    def service(self) -> Service:
+    def service(self) -> VerificationService:
         return self.house.service
 
     @property
     def sms(self) -> int:
         return len(self.house.sender.sent)
 
-    def request(self, repeat: Repeat | None = ONCE, phone: str = PHONE) -> Sent:
+    def request(self, repeat: IdempotencyKey | None = ONCE, phone: str = PHONE) -> SendOutcome:
         return self.service.request(SHOP, phone, purpose="login", repeat=repeat)
 
-    def verify(self, sent: Sent, repeat: Repeat | None = ONCE, code: str = "") -> Approved:
+    def verify(self, sent: SendOutcome, repeat: IdempotencyKey | None = ONCE, code: str = "") -> Approved:
         vid = sent.verification_id
         return self.service.verify(SHOP, PHONE, vid, code or self.house.sender.last_code, repeat=repeat)
 
@@ -107,7 +111,7 @@ def test_repeated_request_sends_one_sms_and_answers_the_same(story: Story) -> No
 
     assert story.sms == 1
     assert second.verification == replace(first.verification, now=second.verification.now)
-    assert (first.replayed, second.replayed, second.uncertain) == (False, True, False)
+    assert (first.replayed, second.replayed, second.outcome_unknown) == (False, True, False)
 
 
 def test_key_with_another_payload_is_refused(story: Story) -> None:
@@ -119,7 +123,9 @@ def test_key_with_another_payload_is_refused(story: Story) -> None:
 
 
 def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
-    story.store.claim(claim(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22))
+    story.store.begin_idempotent(
+        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+    )
 
     with pytest.raises(IdempotencyInProgress) as wait:
         story.request()
@@ -128,7 +134,9 @@ def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
 
 
 def test_request_that_died_before_it_opened_anything_is_made(story: Story) -> None:
-    story.store.claim(claim(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22))
+    story.store.begin_idempotent(
+        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+    )
     story.pass_time(11)
 
     sent = story.request()
@@ -139,7 +147,7 @@ def test_request_that_died_before_it_opened_anything_is_made(story: Story) -> No
 
 
 def test_request_whose_send_was_never_booked_sends_nothing_again(story: Story) -> None:
-    story.store.lost = "settle end_claim"
+    story.store.lost = "record_send_result finish_idempotent"
     first = story.request()
     story.store.lost = ""
 
@@ -153,15 +161,15 @@ def test_request_whose_send_was_never_booked_sends_nothing_again(story: Story) -
 def test_request_that_died_between_send_and_booking_is_uncertain(story: Story) -> None:
     """As it stands after a process has died: the verification is there, and the key is still claimed."""
     vid = story.request().verification_id
-    made = claim(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
-    seed = story.store.claim(made).what
-    story.store.end_claim(made)
-    story.store.claim(replace(made, what=seed))
+    made = record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
+    seed = story.store.begin_idempotent(made).result_id
+    story.store.finish_idempotent(made)
+    story.store.begin_idempotent(replace(made, result_id=seed))
     story.pass_time(11)
 
     again = story.request()
 
-    assert (again.replayed, again.uncertain) == (True, True)
+    assert (again.replayed, again.outcome_unknown) == (True, True)
     assert again.verification_id == vid
     assert story.sms == 1
 
@@ -212,19 +220,19 @@ def test_repeated_resend_sends_one_sms(story: Story) -> None:
 
 
 def test_resend_by_which_nothing_was_sent_is_kept_too(story: Story) -> None:
-    story.house.sender.outcome = Outcome(OutcomeKind.UNKNOWN, route="main")
+    story.house.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
     vid = story.request(repeat=None).verification_id
     story.pass_time(60)
     first = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
     second = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
 
-    assert (first.by_this_call, second.replayed) == (False, True)
+    assert (first.dispatched, second.replayed) == (False, True)
     assert len(story.house.sender.inquiries) == 1
 
 
 def test_replay_of_what_is_forgotten_is_not_found(story: Story) -> None:
     first = story.request()
-    assert first.verification.delivery is Delivery.ACCEPTED
+    assert first.verification.delivery is DeliveryStatus.ACCEPTED
     for key in story.client.scan_iter("otp:{*"):
         story.client.delete(key)
 
@@ -289,7 +297,7 @@ def test_verify_with_another_payload_is_refused_and_not_counted(story: Story) ->
 
 def test_verify_of_which_the_first_still_runs_waits(story: Story) -> None:
     sent = story.request()
-    story.store.claim(claim(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="verify"))
+    story.store.begin_idempotent(record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="verify"))
 
     with pytest.raises(IdempotencyInProgress):
         story.verify(sent)
@@ -317,8 +325,8 @@ def test_lost_reply_of_a_redeem_is_cured_by_its_key(story: Story) -> None:
     assert story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE).replayed
 
 
-@pytest.mark.parametrize("repeat", [None, Repeat("order-18", b"")], ids=["no key", "another key"])
-def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: Repeat | None) -> None:
+@pytest.mark.parametrize("repeat", [None, IdempotencyKey("order-18", b"")], ids=["no key", "another key"])
+def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: IdempotencyKey | None) -> None:
     proof = story.verify(story.request()).proof
     story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
 
@@ -327,7 +335,7 @@ def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: Repeat |
 
 
 def test_claim_shows_nothing_of_the_payload() -> None:
-    made = claim(fakes.house().keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+    made = record_for(fakes.house().keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
 
     assert "order-17" not in made.tag
     assert len(made.fingerprint) == 16

@@ -11,11 +11,11 @@ from fakes import SHOP, House
 
 from otp_service.aliyun.reports import BadReports
 from otp_service.errors import StoreUnavailable
-from otp_service.out_id import OutId
-from otp_service.ports import Outcome, OutcomeKind, Uplink
-from otp_service.reasons import explain
-from otp_service.reports import Reports, Taken
-from otp_service.verification import Delivery
+from otp_service.out_id import MessageReference
+from otp_service.ports import InboundSms, SendResult, SendStatus
+from otp_service.reasons import describe_failure
+from otp_service.reports import DeliveryReportService, ReportBatchResult
+from otp_service.verification import DeliveryStatus
 
 PHONE = "+8613800138000"
 DEADLINE = 2_000.0
@@ -26,9 +26,9 @@ class FakeUplinks:
     """Takes replies, or does not."""
 
     takes: bool = True
-    seen: list[tuple[Uplink, float]] = field(default_factory=list)
+    seen: list[tuple[InboundSms, float]] = field(default_factory=list)
 
-    def forward(self, uplink: Uplink, seconds: float) -> bool:
+    def forward(self, uplink: InboundSms, seconds: float) -> bool:
         self.seen.append((uplink, seconds))
         return self.takes
 
@@ -43,19 +43,19 @@ def uplinks() -> FakeUplinks:
     return FakeUplinks()
 
 
-def reports(house: House, uplinks: FakeUplinks | None = None) -> Reports:
-    return Reports(
+def reports(house: House, uplinks: FakeUplinks | None = None) -> DeliveryReportService:
+    return DeliveryReportService(
         keyring=house.keyring, store=house.store, clock=house.clock, events=house.events, uplinks=uplinks
     )
 
 
-def take(house: House, *items: object, uplinks: FakeUplinks | None = None) -> Taken:
-    return reports(house, uplinks).take(json.dumps(items).encode(), DEADLINE)
+def take(house: House, *items: object, uplinks: FakeUplinks | None = None) -> ReportBatchResult:
+    return reports(house, uplinks).process(json.dumps(items).encode(), DEADLINE)
 
 
-def sent(house: House, outcome: OutcomeKind = OutcomeKind.ACCEPTED) -> str:
+def sent(house: House, outcome: SendStatus = SendStatus.ACCEPTED) -> str:
     """Send a code and return the out id it went out with."""
-    house.sender.outcome = Outcome(outcome, route="main")
+    house.sender.outcome = SendResult(outcome, route="main")
     house.service.request(SHOP, PHONE, purpose="login")
     return house.sender.sent[-1].out_id
 
@@ -64,7 +64,7 @@ def report(out_id: str, *, success: bool = True, err_code: str = "DELIVERED") ->
     return {"out_id": out_id, "success": success, "err_code": err_code, "phone_number": PHONE[3:]}
 
 
-def delivery(house: House) -> tuple[Delivery, str]:
+def delivery(house: House) -> tuple[DeliveryStatus, str]:
     (send,) = house.store.only().sends
     return send.delivery, send.reason
 
@@ -82,12 +82,12 @@ REPLY = {
 # ── reports ──
 
 
-@pytest.mark.parametrize("outcome", [OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN])
-def test_report_of_ours_settles_the_delivery(house: House, outcome: OutcomeKind) -> None:
+@pytest.mark.parametrize("outcome", [SendStatus.ACCEPTED, SendStatus.UNKNOWN])
+def test_report_of_ours_settles_the_delivery(house: House, outcome: SendStatus) -> None:
     out_id = sent(house, outcome)
 
-    assert take(house, report(out_id)) == Taken(settled=1)
-    assert delivery(house) == (Delivery.DELIVERED, "DELIVERED")
+    assert take(house, report(out_id)) == ReportBatchResult(updated=1)
+    assert delivery(house) == (DeliveryStatus.DELIVERED, "DELIVERED")
 
 
 def test_failure_keeps_its_reason(house: House) -> None:
@@ -95,23 +95,27 @@ def test_failure_keeps_its_reason(house: House) -> None:
 
     take(house, report(out_id, success=False, err_code="MOBILE_NOT_ON_SERVICE"))
 
-    assert delivery(house) == (Delivery.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
+    assert delivery(house) == (DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
 
 
 def test_waiting_settles_only_that_it_was_sent(house: House) -> None:
-    out_id = sent(house, OutcomeKind.UNKNOWN)
+    out_id = sent(house, SendStatus.UNKNOWN)
 
-    assert take(house, report(out_id, success=False, err_code="REQUEST_SUCCESS")) == Taken(settled=1)
-    assert delivery(house)[0] is Delivery.ACCEPTED
-    assert take(house, report(out_id)) == Taken(settled=1)
+    assert take(house, report(out_id, success=False, err_code="REQUEST_SUCCESS")) == ReportBatchResult(
+        updated=1
+    )
+    assert delivery(house)[0] is DeliveryStatus.ACCEPTED
+    assert take(house, report(out_id)) == ReportBatchResult(updated=1)
 
 
 def test_repeated_and_contradicting_reports_change_nothing(house: House) -> None:
     out_id = sent(house)
     take(house, report(out_id))
 
-    assert take(house, report(out_id), report(out_id, success=False, err_code="X")) == Taken(repeated=2)
-    assert delivery(house)[0] is Delivery.DELIVERED
+    assert take(house, report(out_id), report(out_id, success=False, err_code="X")) == ReportBatchResult(
+        repeated=2
+    )
+    assert delivery(house)[0] is DeliveryStatus.DELIVERED
 
 
 def test_report_of_what_is_forgotten_is_only_counted(house: House) -> None:
@@ -119,51 +123,53 @@ def test_report_of_what_is_forgotten_is_only_counted(house: House) -> None:
     house.store.kept.clear()
     house.events.seen.clear()
 
-    assert take(house, report(out_id)) == Taken(forgotten=1)
+    assert take(house, report(out_id)) == ReportBatchResult(expired=1)
     assert [name for name, _ in house.events.seen] == ["reports"]
 
 
 def test_report_without_an_out_id_of_ours_changes_nothing(house: House) -> None:
     mine = sent(house)
-    place = OutId.read(mine, [keys.out_id for keys in house.keyring.by_kid.values()])
+    place = MessageReference.decode(mine, [keys.out_id for keys in house.keyring.by_kid.values()])
     assert place is not None
-    forged = place.signed(b"some other key".ljust(32))
+    forged = place.encode(b"some other key".ljust(32))
 
     damaged = mine[:-1] + ("A" if mine[-1] != "A" else "E")
 
     taken = take(house, report(forged), report(""), report("order-17"), report(damaged))
 
-    assert taken == Taken(foreign=4)
-    assert delivery(house)[0] is Delivery.ACCEPTED
+    assert taken == ReportBatchResult(unrecognized=4)
+    assert delivery(house)[0] is DeliveryStatus.ACCEPTED
 
 
 def test_report_of_a_send_that_was_never_made_is_forgotten(house: House) -> None:
     mine = sent(house)
     keys = [keys.out_id for keys in house.keyring.by_kid.values()]
-    place = OutId.read(mine, keys)
+    place = MessageReference.decode(mine, keys)
     assert place is not None
-    second = OutId(place.tag, place.verification_hash, 2).signed(house.keyring.active.out_id)
+    second = MessageReference(place.tag, place.verification_hash, 2).encode(house.keyring.active.out_id)
 
-    assert take(house, report(second)) == Taken(forgotten=1)
+    assert take(house, report(second)) == ReportBatchResult(expired=1)
 
 
 def test_malformed_items_are_counted_and_cost_the_others_nothing(house: House) -> None:
     out_id = sent(house)
 
-    assert take(house, 17, {}, report(out_id), {"success": "yes"}) == Taken(settled=1, malformed=3)
+    assert take(house, 17, {}, report(out_id), {"success": "yes"}) == ReportBatchResult(
+        updated=1, malformed=3
+    )
 
 
 def test_unreadable_item_is_recorded_by_its_form_alone(house: House) -> None:
     bad = {"success": "maybe", "out_id": "secret", "phone_number": PHONE[3:]}
 
-    assert take(house, bad) == Taken(malformed=1)
+    assert take(house, bad) == ReportBatchResult(malformed=1)
     (told,) = house.events.of("report_unreadable")
     assert told == {"part": "item", "fields": ["phone_number:str", "success:str", "out_id:str"]}
     assert "secret" not in str(house.events.seen)
 
 
 def test_many_unreadable_items_are_all_counted_and_not_all_recorded(house: House) -> None:
-    assert take(house, *[17] * 500) == Taken(malformed=500)
+    assert take(house, *[17] * 500) == ReportBatchResult(malformed=500)
     assert len(house.events.of("report_unreadable")) == 10
 
 
@@ -171,15 +177,15 @@ def test_unreadable_item_keeps_no_other_waiting_however_often_it_comes(house: Ho
     first = sent(house)
     bad = {"success": "maybe", "out_id": first}
 
-    assert take(house, bad, report(first), bad) == Taken(settled=1, malformed=2)
-    assert take(house, bad, report(first), bad) == Taken(repeated=1, malformed=2)
-    assert delivery(house)[0] is Delivery.DELIVERED
+    assert take(house, bad, report(first), bad) == ReportBatchResult(updated=1, malformed=2)
+    assert take(house, bad, report(first), bad) == ReportBatchResult(repeated=1, malformed=2)
+    assert delivery(house)[0] is DeliveryStatus.DELIVERED
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"17", b"\xff\xfe"])
 def test_unreadable_body_is_counted_and_recorded(house: House, body: bytes) -> None:
     with pytest.raises(BadReports):
-        reports(house).take(body, DEADLINE)
+        reports(house).process(body, DEADLINE)
 
     assert house.events.of("report_unreadable") == [{"part": "body", "fields": [], "bytes": len(body)}]
     assert [counts["malformed"] for counts in house.events.of("reports")] == [1]
@@ -189,7 +195,7 @@ def test_unreadable_body_is_counted_and_recorded(house: House, body: bytes) -> N
 def test_hostile_out_id_is_foreign_and_costs_the_others_nothing(house: House, out_id: str) -> None:
     mine = sent(house)
 
-    assert take(house, report(out_id), report(mine)) == Taken(foreign=1, settled=1)
+    assert take(house, report(out_id), report(mine)) == ReportBatchResult(unrecognized=1, updated=1)
 
 
 def test_all_reports_of_a_body_are_one_call_of_the_store(house: House) -> None:
@@ -197,17 +203,17 @@ def test_all_reports_of_a_body_are_one_call_of_the_store(house: House) -> None:
     house.store.calls.clear()
     take(house, *[report(out_id)] * 50)
 
-    assert house.store.calls == ["report"]
+    assert house.store.calls == ["apply_delivery_reports"]
 
 
 def test_body_without_items_is_refused(house: House) -> None:
     with pytest.raises(BadReports):
-        reports(house).take(b"no json", DEADLINE)
+        reports(house).process(b"no json", DEADLINE)
 
 
 def test_failing_store_makes_it_be_told_again(house: House) -> None:
     out_id = sent(house)
-    house.store.failing.add("report")
+    house.store.failing.add("apply_delivery_reports")
 
     with pytest.raises(StoreUnavailable):
         take(house, report(out_id))
@@ -222,7 +228,7 @@ def test_what_was_told_is_an_event_without_the_number(house: House) -> None:
     assert (told["client"], told["route"], told["number"]) == ("shop", "main", 1)
     assert told["provider_code"] == "MOBILE_IN_BLACK"
     (counts,) = house.events.of("reports")
-    assert (counts["settled"], counts["foreign"], counts["malformed"]) == (1, 1, 0)
+    assert (counts["updated"], counts["unrecognized"], counts["malformed"]) == (1, 1, 0)
     assert PHONE[3:] not in str(house.events.seen)
 
 
@@ -232,7 +238,7 @@ def test_what_was_told_is_an_event_without_the_number(house: House) -> None:
 def test_reply_is_passed_on_with_the_number_in_one_spelling(house: House, uplinks: FakeUplinks) -> None:
     taken = take(house, REPLY, {**REPLY, "phone_number": "85251234567"}, uplinks=uplinks)
 
-    assert taken == Taken(forwarded=2)
+    assert taken == ReportBatchResult(forwarded=2)
     (first, seconds), (second, _) = uplinks.seen
     assert (first.phone, first.content, first.sender) == (PHONE, "T", "10690000")
     assert first.sent_at == 1_795_421_340.0
@@ -250,19 +256,19 @@ def test_reply_told_again_keeps_its_id_and_another_has_its_own(house: House, upl
 
 
 def test_reply_that_nobody_wants_is_dropped(house: House) -> None:
-    assert take(house, REPLY) == Taken(dropped=1)
+    assert take(house, REPLY) == ReportBatchResult(dropped=1)
 
 
 def test_reply_that_could_not_be_passed_on_is_lost_for_now(house: House, uplinks: FakeUplinks) -> None:
     uplinks.takes = False
 
-    assert take(house, REPLY, uplinks=uplinks) == Taken(lost=1)
+    assert take(house, REPLY, uplinks=uplinks) == ReportBatchResult(must_retry=1)
 
 
 def test_reply_after_the_deadline_is_not_even_tried(house: House, uplinks: FakeUplinks) -> None:
-    taken = reports(house, uplinks).take(json.dumps([REPLY]).encode(), house.clock.monotonic())
+    taken = reports(house, uplinks).process(json.dumps([REPLY]).encode(), house.clock.monotonic())
 
-    assert taken == Taken(lost=1)
+    assert taken == ReportBatchResult(must_retry=1)
     assert uplinks.seen == []
 
 
@@ -280,7 +286,7 @@ def test_reply_is_an_event_with_tag_and_mask(house: House, uplinks: FakeUplinks)
 def test_reply_is_stored_nowhere(house: House, uplinks: FakeUplinks) -> None:
     take(house, REPLY, uplinks=uplinks)
 
-    assert house.store.calls == ["report"]
+    assert house.store.calls == ["apply_delivery_reports"]
     assert house.store.kept == {}
 
 
@@ -289,7 +295,7 @@ def test_reply_is_stored_nowhere(house: House, uplinks: FakeUplinks) -> None:
 
 @pytest.mark.parametrize("code", ["UNDELIV", "EXPIRED", "REJECTD", "DELETED", "UNKNOWN"])
 def test_states_of_carriers_are_explained(code: str) -> None:
-    reason, unknown = explain(code), explain("MK:0012")
+    reason, unknown = describe_failure(code), describe_failure("MK:0012")
 
     assert reason.code == code
     assert reason.english != unknown.english
@@ -297,7 +303,7 @@ def test_states_of_carriers_are_explained(code: str) -> None:
 
 
 def test_reason_is_told_in_both_languages() -> None:
-    known, unknown = explain("MOBILE_NOT_ON_SERVICE"), explain("MK:0012")
+    known, unknown = describe_failure("MOBILE_NOT_ON_SERVICE"), describe_failure("MK:0012")
 
     assert (known.english, known.chinese) == (
         "The number is switched off, suspended or not in use.",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.errors import InvalidRequest
-from otp_service.requester import network
+from otp_service.requester import normalize_client_ip
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from otp_service.requester import network
     ],
 )
 def test_an_address_counts_as_its_network(text: str, counted: str) -> None:
-    assert network(text) == counted
+    assert normalize_client_ip(text) == counted
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_an_address_counts_as_its_network(text: str, counted: str) -> None:
 )
 def test_what_is_no_address_is_refused_by_its_field(text: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        network(text)
+        normalize_client_ip(text)
 
     assert refusal.value.errors == [{"pointer": "/client_ip", "detail": "is not an IP address"}]
     assert refusal.value.__suppress_context__
@@ -59,14 +59,14 @@ def test_what_is_no_address_is_refused_by_its_field(text: str) -> None:
 
 @given(st.ip_addresses())
 def test_a_network_says_itself_again(address: object) -> None:
-    counted = network(str(address))
+    counted = normalize_client_ip(str(address))
 
-    assert network(counted.removesuffix("/64")) == counted
+    assert normalize_client_ip(counted.removesuffix("/64")) == counted
 
 
 @given(st.text(max_size=50))
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     try:
-        network(text)
+        normalize_client_ip(text)
     except InvalidRequest:
         return

@@ -121,7 +121,7 @@ def test_password_of_redis_may_begin_with_a_byte_order_mark(tmp_path: Path, redi
     terms = replace(PATIENT, password_file=tmp_path / "password")
     store = RedisStore(from_url(f"redis://marked@127.0.0.1:{redis_server.port}", terms), Quiet())
 
-    assert store.check() in {True, False}
+    assert store.check_health() in {True, False}
     store.close()
     printed = CliRunner().invoke(main, ["redis-acl", "--password-file", str(tmp_path / "password")]).output
     assert "#" + key_digest("with-a-mark") in printed

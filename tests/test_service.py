@@ -22,15 +22,15 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.keyring import Keyring
-from otp_service.ports import Fault, Knock, Outcome, OutcomeKind, PhoneSlot, Standing
-from otp_service.sending import SETTLE_SECONDS
-from otp_service.verification import Delivery, Status
+from otp_service.ports import FailureCause, PhoneKey, PrecheckRequest, PrecheckResult, SendResult, SendStatus
+from otp_service.sending import RECORDING_MARGIN
+from otp_service.verification import DeliveryStatus, Status
 
 PHONE = "+8613900001234"
 
 
-def refused(fault: Fault, wait: int = 0) -> Outcome:
-    return Outcome(OutcomeKind.REFUSED, route="main", fault=fault, wait=wait)
+def refused(fault: FailureCause, wait: int = 0) -> SendResult:
+    return SendResult(SendStatus.REFUSED, route="main", cause=fault, retry_after=wait)
 
 
 def taken(store: FakeStore) -> set[int]:
@@ -42,9 +42,9 @@ def test_request_takes_three_steps_and_sends_once() -> None:
 
     sent = h.service.request(SHOP, PHONE, purpose="login")
 
-    assert h.store.calls == ["peek", "open", "settle"]
+    assert h.store.calls == ["precheck", "create", "record_send_result"]
     assert len(h.sender.sent) == 1
-    assert sent.verification.delivery is Delivery.ACCEPTED
+    assert sent.verification.delivery is DeliveryStatus.ACCEPTED
     assert h.sender.permits == 0
 
 
@@ -63,17 +63,17 @@ def test_verify_takes_one_step() -> None:
 @pytest.mark.parametrize(
     ("outcome", "error", "status", "kept"),
     [
-        (refused(Fault.ROUTE), ProviderMisconfigured, None, 0),
-        (refused(Fault.PROVIDER, 3), ProviderUnavailable, None, 0),
-        (refused(Fault.NUMBER), DestinationRejected, Status.CANCELED, 0),
-        (refused(Fault.LIMIT, 60), ProviderRateLimited, Status.PENDING, 0),
-        (Outcome(OutcomeKind.UNKNOWN), None, Status.PENDING, 1),
-        (Outcome(OutcomeKind.ACCEPTED), None, Status.PENDING, 1),
+        (refused(FailureCause.ACCOUNT), ProviderMisconfigured, None, 0),
+        (refused(FailureCause.PROVIDER, 3), ProviderUnavailable, None, 0),
+        (refused(FailureCause.RECIPIENT), DestinationRejected, Status.CANCELED, 0),
+        (refused(FailureCause.RECIPIENT_RATE_LIMIT, 60), ProviderRateLimited, Status.PENDING, 0),
+        (SendResult(SendStatus.UNKNOWN), None, Status.PENDING, 1),
+        (SendResult(SendStatus.ACCEPTED), None, Status.PENDING, 1),
     ],
     ids=["route", "provider", "number", "limit", "unknown", "accepted"],
 )
 def test_outcome_decides_what_is_kept(
-    outcome: Outcome, error: type[OtpError] | None, status: Status | None, kept: int
+    outcome: SendResult, error: type[OtpError] | None, status: Status | None, kept: int
 ) -> None:
     h = house()
     h.sender.outcome = outcome
@@ -91,7 +91,7 @@ def test_outcome_decides_what_is_kept(
 
 def test_retry_after_of_a_refusal_is_the_providers() -> None:
     h = house()
-    h.sender.outcome = refused(Fault.LIMIT, 77)
+    h.sender.outcome = refused(FailureCause.RECIPIENT_RATE_LIMIT, 77)
 
     with pytest.raises(ProviderRateLimited) as later:
         h.service.request(SHOP, PHONE, purpose="login")
@@ -172,7 +172,7 @@ def test_cooldown_is_seen_before_anything_is_taken() -> None:
     with pytest.raises(CooldownActive):
         h.service.request(SHOP, PHONE, purpose="login")
 
-    assert h.store.calls == ["peek"]
+    assert h.store.calls == ["precheck"]
 
 
 def test_no_permit_means_nothing_is_taken() -> None:
@@ -182,7 +182,7 @@ def test_no_permit_means_nothing_is_taken() -> None:
     with pytest.raises(ProviderUnavailable):
         h.service.request(SHOP, PHONE, purpose="login")
 
-    assert h.store.calls == ["peek"]
+    assert h.store.calls == ["precheck"]
 
 
 def test_store_down_means_nothing_is_sent() -> None:
@@ -265,25 +265,25 @@ def test_send_ends_before_its_request_so_that_it_is_booked_in_time() -> None:
     h = house(deadline=6.0)
     h.service.request(SHOP, PHONE, purpose="login")
 
-    assert h.sender.deadlines == [h.clock.monotonic() + 6.0 - SETTLE_SECONDS]
+    assert h.sender.deadlines == [h.clock.monotonic() + 6.0 - RECORDING_MARGIN]
 
 
 def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     h = house()
-    monkeypatch.setattr(h.store, "settle", failing)
+    monkeypatch.setattr(h.store, "record_send_result", failing)
 
     sent = h.service.request(SHOP, PHONE, purpose="login")
 
-    assert sent.verification.delivery is Delivery.SENDING
+    assert sent.verification.delivery is DeliveryStatus.SENDING
     h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
 
 
 def test_refusal_keeps_its_reason_even_when_the_store_fails_then(monkeypatch: pytest.MonkeyPatch) -> None:
     h = house()
-    h.sender.outcome = refused(Fault.NUMBER)
-    monkeypatch.setattr(h.store, "settle", failing)
+    h.sender.outcome = refused(FailureCause.RECIPIENT)
+    monkeypatch.setattr(h.store, "record_send_result", failing)
 
     with pytest.raises(DestinationRejected):
         h.service.request(SHOP, PHONE, purpose="login")
@@ -303,13 +303,13 @@ def test_client_may_vouch_for_a_phone() -> None:
 def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     h = house()
     slots: list[bytes] = []
-    inner = h.store.peek
+    inner = h.store.precheck
 
-    def peek(slot: PhoneSlot, client: str, attempts: int, knock: Knock) -> Standing:
+    def peek(slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
         slots.append(slot.requester)
         return inner(slot, client, attempts, knock)
 
-    monkeypatch.setattr(h.store, "peek", peek)
+    monkeypatch.setattr(h.store, "precheck", peek)
 
     for i, address in enumerate(["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", None]):
         h.service.request(SHOP, f"+861390000{i:04d}", purpose="login", client_ip=address)
@@ -334,8 +334,8 @@ def test_values_that_hold_secrets_do_not_show_them() -> None:
 
 def test_budget_that_is_used_up_leaves_no_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     h = house()
-    opened = h.store.open
-    monkeypatch.setattr(h.store, "open", lambda *arguments: opened(*arguments).capped(0))
+    opened = h.store.create
+    monkeypatch.setattr(h.store, "create", lambda *arguments: opened(*arguments).with_max_sends(0))
 
     sent = h.service.request(SHOP, PHONE, purpose="login")
 
@@ -344,7 +344,7 @@ def test_budget_that_is_used_up_leaves_no_sends(monkeypatch: pytest.MonkeyPatch)
 
 def test_hint_of_a_busy_provider_is_a_few_seconds() -> None:
     h = house()
-    h.sender.outcome = refused(Fault.PROVIDER, 999)
+    h.sender.outcome = refused(FailureCause.PROVIDER, 999)
 
     with pytest.raises(ProviderUnavailable) as busy:
         h.service.request(SHOP, PHONE, purpose="login")

@@ -1149,10 +1149,10 @@ def test_lists_become_entries(raw: Raw) -> None:
     raw["allow"] = {"phone_tags": ["abcdefghijklmnop"], "addresses": ["2001:db8::1"]}
     lists = from_mapping(raw).policy().lists
 
-    assert lists.deny.names_address("203.0.113.9")
+    assert lists.deny.matches_address("203.0.113.9")
     assert lists.deny.countries == {"CN"}
     assert lists.allow.phones == {"abcdefghijklmnop"}
-    assert lists.allow.names_address("2001:db8::1")
+    assert lists.allow.matches_address("2001:db8::1")
 
 
 @pytest.mark.parametrize(
@@ -1202,7 +1202,7 @@ def test_test_phone_becomes_a_code_until_the_end_of_its_day(raw: Raw) -> None:
     (phone,) = phones.values()
     ends = datetime.fromtimestamp(phone.ends_at, timezone(timedelta(hours=8)))
     assert list(phones) == ["+8613800138000"]
-    assert phone.code.reveal() == "135790"
+    assert phone.code.get_secret_value() == "135790"
     assert (ends.date(), ends.hour, ends.minute) == (until, 23, 59)
 
 

@@ -9,15 +9,15 @@ import pytest
 from fakes import SHOP, House
 
 from otp_service.errors import ChallengeRequired, CooldownActive, DestinationBlocked
-from otp_service.lists import Entries, Lists
+from otp_service.lists import AccessList, AccessLists
 from otp_service.phone import PhoneRules
-from otp_service.policy import GUARDED, GuardMode, RiskPolicy
-from otp_service.ports import GuardReading, GuardState, RiskBinding
-from otp_service.service import Sent
+from otp_service.policy import GUARDED, PumpingGuardMode, RiskPolicy
+from otp_service.ports import ChallengeSubject, ConversionState, ConversionStats
+from otp_service.service import SendOutcome
 
 PHONE, ADDRESS = "+8613900001234", "203.0.113.7"
-ENFORCED = RiskPolicy(guard_mode=GuardMode.ENFORCE)
-OFF = RiskPolicy(guard_mode=GuardMode.OFF)
+ENFORCED = RiskPolicy(guard_mode=PumpingGuardMode.ENFORCE)
+OFF = RiskPolicy(guard_mode=PumpingGuardMode.OFF)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def house() -> House:
     return fakes.house()
 
 
-def request(house: House, **more: object) -> Sent:
+def request(house: House, **more: object) -> SendOutcome:
     facts: dict[str, object] = {"purpose": "login", "client_ip": ADDRESS, **more}
     return house.service.request(SHOP, PHONE, **facts)  # type: ignore[arg-type]
 
@@ -40,8 +40,8 @@ def asked(house: House, **more: object) -> int:
     return level
 
 
-def reading(kind: str, level: int) -> GuardReading:
-    return GuardReading(kind, level, unverified=30, sent=40, verified=10)
+def reading(kind: str, level: int) -> ConversionStats:
+    return ConversionStats(kind, level, unverified=30, sent=40, verified=10)
 
 
 # ── what is suspicious ──
@@ -59,7 +59,7 @@ def test_suspicious_address_is_asked(house: House) -> None:
 
     assert asked(house) == 1
     tag = house.keyring.phone_tag(PHONE)
-    assert house.challenges.issued == [(RiskBinding("shop", tag), 1)]
+    assert house.challenges.issued == [(ChallengeSubject("shop", tag), 1)]
 
 
 def test_slow_lane_asks_who_has_a_browser(house: House) -> None:
@@ -71,7 +71,7 @@ def test_slow_lane_asks_who_has_a_browser(house: House) -> None:
 def test_slow_lane_asks_no_backend_for_what_others_did(house: House) -> None:
     house.store.is_slow = True
 
-    assert request(house).by_this_call
+    assert request(house).dispatched
 
 
 @pytest.mark.parametrize("who", [{"is_public": True}, {"accepts_challenge": True}], ids=str)
@@ -155,7 +155,7 @@ def test_wrong_solution_is_no_solution_and_touches_no_key(house: House) -> None:
     house.store.suspicions = ("address_sends_per_hour",)
 
     assert asked(house, risk_solution="garbage") == 1
-    assert house.store.knocks[-1].solution == ""
+    assert house.store.knocks[-1].solved_challenge_id == ""
 
 
 def test_solution_lifts_no_limit(house: House) -> None:
@@ -183,7 +183,7 @@ def test_without_challenges_nobody_is_asked_and_refusals_stand(house: House) -> 
     request(silent, risk_solution="1:abc", is_public=True)
 
     assert len(silent.sender.sent) == 1
-    assert silent.store.knocks[-1].unchallenged
+    assert silent.store.knocks[-1].challenges_disabled
     with pytest.raises(CooldownActive):
         request(silent, is_public=True)
 
@@ -205,12 +205,12 @@ def test_guard_asks_and_then_blocks() -> None:
     assert house.sender.sent == []
 
 
-def suspect(kind: str = "prefix") -> GuardReading:
-    return GuardReading(kind, 0, unverified=2, sent=4, verified=0, is_suspect=True)
+def suspect(kind: str = "prefix") -> ConversionStats:
+    return ConversionStats(kind, 0, unverified=2, sent=4, verified=0, is_suspect=True)
 
 
-def broad(level: int, kind: str = "country") -> GuardReading:
-    return GuardReading(kind, level, unverified=30, sent=40, verified=10, is_broad=True)
+def broad(level: int, kind: str = "country") -> ConversionStats:
+    return ConversionStats(kind, level, unverified=30, sent=40, verified=10, is_broad=True)
 
 
 @pytest.mark.parametrize(
@@ -220,10 +220,10 @@ def broad(level: int, kind: str = "country") -> GuardReading:
         ((broad(1), reading("prefix", 0)), []),
         ((broad(1), suspect()), ["guard_prefix"]),
         ((broad(1, "client"), suspect("address")), ["guard_address"]),
-        ((broad(2), GuardReading("prefix", 0, unverified=1, sent=1, verified=0)), []),
-        ((broad(2), GuardReading("prefix", 0, unverified=1, sent=2, verified=0)), ["guard_prefix"]),
-        ((broad(2), GuardReading("prefix", 0, unverified=1, sent=3, verified=1)), []),
-        ((broad(3), GuardReading("prefix", 0, unverified=1, sent=1, verified=0)), ["guard_country"]),
+        ((broad(2), ConversionStats("prefix", 0, unverified=1, sent=1, verified=0)), []),
+        ((broad(2), ConversionStats("prefix", 0, unverified=1, sent=2, verified=0)), ["guard_prefix"]),
+        ((broad(2), ConversionStats("prefix", 0, unverified=1, sent=3, verified=1)), []),
+        ((broad(3), ConversionStats("prefix", 0, unverified=1, sent=1, verified=0)), ["guard_country"]),
     ],
     ids=[
         "suspect in peace",
@@ -237,7 +237,7 @@ def broad(level: int, kind: str = "country") -> GuardReading:
     ],
 )
 def test_broad_scopes_make_the_narrow_ones_strict(
-    readings: tuple[GuardReading, ...], reasons: list[str]
+    readings: tuple[ConversionStats, ...], reasons: list[str]
 ) -> None:
     house = fakes.house(risk=ENFORCED)
     house.store.guards = readings
@@ -265,14 +265,14 @@ def test_prefix_that_has_tripped_is_told_to_the_broad_scopes_once() -> None:
     house.store.guards = (reading("prefix", 1),)
     asked(house)
     first = len(house.ledger.looked_at)
-    house.store.guards = (replace(reading("prefix", 1), state=GuardState.TRIPPED),)
+    house.store.guards = (replace(reading("prefix", 1), state=ConversionState.TRIPPED),)
     asked(house)
 
     assert (first, len(house.ledger.looked_at)) == (4, 4)
 
 
 def test_allowed_phone_counts_in_no_scope() -> None:
-    house = fakes.house(risk=ENFORCED, lists=Lists(allow=Entries(prefixes=("+86139",))))
+    house = fakes.house(risk=ENFORCED, lists=AccessLists(allow=AccessList(prefixes=("+86139",))))
     sent = request(house)
     house.service.verify(SHOP, PHONE, sent.verification_id, house.sender.last_code)
 

@@ -6,7 +6,7 @@ import fakes
 import pytest
 from stories import new_verification
 
-from otp_service.ask import Ask
+from otp_service.ask import RequestContext
 from otp_service.errors import (
     ChallengeRequired,
     CooldownActive,
@@ -18,19 +18,19 @@ from otp_service.errors import (
     StoreUnavailable,
     VerificationExpired,
 )
-from otp_service.limits import AddressLimits, GuardLimits, PhoneLimits
+from otp_service.limits import GuardLimits, IpLimits, PhoneLimits
 from otp_service.phone import PhoneRules, parse
-from otp_service.ports import AddressSlot, Counted, GuardScope, PhoneSlot, Standing
-from otp_service.sending import Sent
+from otp_service.ports import ClientIpQuota, ConversionScope, PhoneKey, PrecheckResult, QuotaReservation
+from otp_service.sending import SendOutcome
 from otp_service.tally import Tally
 
-ADDRESS = AddressSlot("a" * 16, AddressLimits())
-GUARDS = (GuardScope("country", "country:CN", GuardLimits()),)
-ALL, NO_ADDRESS = Counted(ADDRESS, GUARDS), Counted(None, GUARDS)
-ASK = Ask(
+ADDRESS = ClientIpQuota("a" * 16, IpLimits())
+GUARDS = (ConversionScope("country", "country:CN", GuardLimits()),)
+ALL, NO_ADDRESS = QuotaReservation(ADDRESS, GUARDS), QuotaReservation(None, GUARDS)
+ASK = RequestContext(
     client=fakes.SHOP,
     phone=parse("+8613800138000", PhoneRules()),
-    slot=PhoneSlot("t" * 16, PhoneLimits()),
+    phone_key=PhoneKey("t" * 16, PhoneLimits()),
     deadline=0,
 )
 
@@ -40,16 +40,16 @@ def store() -> fakes.FakeStore:
     return fakes.FakeStore(fakes.FakeClock())
 
 
-def given_back(store: fakes.FakeStore) -> list[Counted]:
-    return [counted for tag, counted in store.uncounted if tag == ASK.slot.tag]
+def given_back(store: fakes.FakeStore) -> list[QuotaReservation]:
+    return [counted for tag, counted in store.uncounted if tag == ASK.phone_key.tag]
 
 
-def refuse(store: fakes.FakeStore, refusal: OtpError, counted: Counted = ALL) -> None:
-    def work() -> Sent:
+def refuse(store: fakes.FakeStore, refusal: OtpError, counted: QuotaReservation = ALL) -> None:
+    def work() -> SendOutcome:
         raise refusal
 
     with pytest.raises(type(refusal)) as raised:
-        Tally(store).kept_if_sent(ASK, Standing(known=False, counted=counted), work)
+        Tally(store).kept_if_sent(ASK, PrecheckResult(known=False, reservation=counted), work)
     assert raised.value is refusal
 
 
@@ -79,26 +79,26 @@ def test_bad_numbers_and_lost_stores_give_nothing_back(store: fakes.FakeStore, r
 
 
 def test_nothing_counted_costs_no_round_trip(store: fakes.FakeStore) -> None:
-    refuse(store, CooldownActive(9, "phone_cooldown"), Counted())
+    refuse(store, CooldownActive(9, "phone_cooldown"), QuotaReservation())
 
     assert store.calls == []
 
 
 def test_store_that_fails_now_does_not_hide_the_refusal(store: fakes.FakeStore) -> None:
-    store.failing.add("uncount")
+    store.failing.add("release_quota")
 
     refuse(store, CooldownActive(9, "phone_cooldown"))
 
 
 @pytest.mark.parametrize(
     ("how", "back"),
-    [({}, []), ({"replayed": True}, [ALL]), ({"by_this_call": False}, [ALL])],
+    [({}, []), ({"replayed": True}, [ALL]), ({"dispatched": False}, [ALL])],
     ids=["sent", "an answer given again", "the last SMS is still on its way"],
 )
 def test_answer_without_an_sms_is_given_back(
-    store: fakes.FakeStore, how: dict[str, bool], back: list[Counted]
+    store: fakes.FakeStore, how: dict[str, bool], back: list[QuotaReservation]
 ) -> None:
-    sent = Sent("i" * 22, store.open(ASK.slot, new_verification(), {}), ASK.phone, **how)
+    sent = SendOutcome("i" * 22, store.create(ASK.phone_key, new_verification(), {}), ASK.phone, **how)
 
-    assert Tally(store).kept_if_sent(ASK, Standing(known=False, counted=ALL), lambda: sent) is sent
+    assert Tally(store).kept_if_sent(ASK, PrecheckResult(known=False, reservation=ALL), lambda: sent) is sent
     assert given_back(store) == back

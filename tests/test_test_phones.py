@@ -10,7 +10,7 @@ from otp_service.codes import Code
 from otp_service.errors import CooldownActive, InvalidProof, WrongCode
 from otp_service.policy import TestPhone
 from otp_service.service import Approved
-from otp_service.verification import Delivery
+from otp_service.verification import DeliveryStatus
 
 PHONE, CODE = "+8613900001234", "135790"
 
@@ -29,7 +29,7 @@ def test_test_phone_gets_no_sms_and_is_verified_by_its_code(house: House) -> Non
     sent = house.service.request(SHOP, PHONE, purpose="login")
 
     assert house.sender.sent == []
-    assert (sent.verification.delivery, sent.verification.sends[0].route) == (Delivery.ACCEPTED, "test")
+    assert (sent.verification.delivery, sent.verification.sends[0].route) == (DeliveryStatus.ACCEPTED, "test")
     assert house.store.taken == {}
     assert house.service.verify(SHOP, PHONE, sent.verification_id, CODE).proof
 
@@ -48,7 +48,11 @@ def test_its_send_limits_are_wide_and_the_others_are_those_of_every_phone(house:
 
     limits = house.store.slots[-1].limits
     assert (limits.cooldown, limits.sends_per_hour) == ((0,), 60)
-    assert (limits.failures_per_hour, limits.slow_lane_at, limits.lock_at) == (10, 50, 100)
+    assert (limits.failures_per_hour, limits.slow_lane_at, limits.lock_at) == (
+        10,
+        50,
+        100,
+    )
 
 
 def test_wrong_code_of_a_test_phone_counts(house: House) -> None:
@@ -103,7 +107,7 @@ def test_a40_the_limits_of_its_requesters_address_hold(house: House) -> None:
 
     knock = house.store.knocks[-1]
     assert knock.address is not None
-    assert (knock.unchallenged, knock.guards) == (True, ())
+    assert (knock.challenges_disabled, knock.guards) == (True, ())
 
 
 def test_its_approval_does_not_excuse_pumped_sms(house: House) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otp_service.codes import CodeType
-from otp_service.verification import Delivery, Send, Status, Verification
+from otp_service.verification import DeliveryStatus, SmsSend, Status, Verification
 
 
 def verification(**changes: object) -> Verification:
@@ -45,20 +45,23 @@ def test_there_is_no_wait_for_a_resend_that_never_comes() -> None:
 
 
 def test_delivery_is_that_of_the_newest_send() -> None:
-    sends = (Send(1, Delivery.DELIVERED, 1_000.0, "main"), Send(2, Delivery.UNKNOWN, 1_060.0, "main"))
+    sends = (
+        SmsSend(1, DeliveryStatus.DELIVERED, 1_000.0, "main"),
+        SmsSend(2, DeliveryStatus.UNKNOWN, 1_060.0, "main"),
+    )
 
-    assert verification(sends=sends).delivery is Delivery.UNKNOWN
+    assert verification(sends=sends).delivery is DeliveryStatus.UNKNOWN
 
 
 def test_a_verification_without_sends_is_being_sent() -> None:
-    assert verification().delivery is Delivery.SENDING
+    assert verification().delivery is DeliveryStatus.SENDING
 
 
 COOLDOWN = (60, 120)
 
 
-def sent(*at: float) -> tuple[Send, ...]:
-    return tuple(Send(number, Delivery.ACCEPTED, when, "main") for number, when in enumerate(at, 1))
+def sent(*at: float) -> tuple[SmsSend, ...]:
+    return tuple(SmsSend(number, DeliveryStatus.ACCEPTED, when, "main") for number, when in enumerate(at, 1))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def sent(*at: float) -> tuple[Send, ...]:
     ids=["first", "second", "due", "too late", "all of them", "ended", "none yet"],
 )
 def test_own_limits_follow_from_its_own_sends(
-    sends: tuple[Send, ...], changes: dict[str, object], left: int, resend_at: float | None
+    sends: tuple[SmsSend, ...], changes: dict[str, object], left: int, resend_at: float | None
 ) -> None:
     own = verification(sends=sends, max_sends=4, sends_left=0, resend_at=9_000.0, **changes)
 

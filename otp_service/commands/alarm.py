@@ -10,7 +10,7 @@ import click
 from otp_service.clock import SystemClock
 from otp_service.commands.limits import Wish
 from otp_service.commands.office import at_the_store, open_desk
-from otp_service.limits import WrongCodeLimits
+from otp_service.limits import GlobalFailureLimits
 from otp_service.store.office import AlarmFacts
 
 LEVELS = ("off", "on: browsers solve a risk challenge", "on: browsers solve a hard risk challenge")
@@ -36,7 +36,7 @@ def run(config: Path | None, wish: Wish) -> None:
         click.echo("Cleared.")
 
 
-def alarm_text(facts: AlarmFacts, limits: WrongCodeLimits) -> str:
+def alarm_text(facts: AlarmFacts, limits: GlobalFailureLimits) -> str:
     """Return how the alarm stands, for people."""
     easy, hard = limits.thresholds(facts.approved)
     lines = {
@@ -50,7 +50,7 @@ def alarm_text(facts: AlarmFacts, limits: WrongCodeLimits) -> str:
     return "\n".join(f"{name:<{width}}{what}" for name, what in lines.items())
 
 
-def alarm_json(facts: AlarmFacts, limits: WrongCodeLimits) -> dict[str, object]:
+def alarm_json(facts: AlarmFacts, limits: GlobalFailureLimits) -> dict[str, object]:
     """Return how the alarm stands, for programs."""
     easy, hard = limits.thresholds(facts.approved)
     return {

@@ -11,7 +11,7 @@ import click
 
 from otp_service.app import open_store
 from otp_service.commands.hosts import bind_fault
-from otp_service.ports import Events
+from otp_service.ports import EventLogger
 from otp_service.settings import Mistake, Settings, advice, examine_for_production, independent
 from otp_service.store.url import BadRedisUrl
 
@@ -50,7 +50,7 @@ def report(mistakes: list[Mistake]) -> None:
         click.echo(f"  {mistake}", err=True)
 
 
-def emit_warnings(config: Path | None, settings: Settings, events: Events) -> None:
+def emit_warnings(config: Path | None, settings: Settings, events: EventLogger) -> None:
     """Log what keeps nobody from serving and should be mended all the same."""
     for warning in advice(config, os.environ, settings):
         events.emit("configuration_warning", setting=warning.where, what=warning.what)

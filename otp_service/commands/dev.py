@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from otp_service.app import Built, build
+from otp_service.app import Application, build
 from otp_service.client import ApiError, OtpClient
 from otp_service.clients import key_digest
 from otp_service.clock import SystemClock
 from otp_service.commands.fresh import publishable_key, secret, secret_key
 from otp_service.commands.stop import StopWish
 from otp_service.demo import Refused, Sms, Verified, start_page
-from otp_service.events import JsonEvents, adopt_logging
+from otp_service.events import JsonEventLogger, install_logging_handler
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 from otp_service.server import Doorway, LocalServer, on_a_free_port
@@ -75,10 +75,10 @@ def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str
     except SettingsError:  # all else in them is ours
         raise click.BadParameter("must be like http://localhost:3000", param_hint="--origin") from None
     clock = SystemClock()
-    events = JsonEvents(
+    events = JsonEventLogger(
         sys.stderr.buffer, level=settings.log.level, clock=clock.now, request_id=request_id.current
     )
-    adopt_logging(events)
+    install_logging_handler(events)
     built = build(settings, clock=clock, events=events)
     stack.callback(built.close)
     stack.enter_context(service)  # it ends before what it serves
@@ -97,7 +97,7 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _put_up_the_start_page(built: Built, running: Running, sandbox: SandboxServer) -> None:
+def _put_up_the_start_page(built: Application, running: Running, sandbox: SandboxServer) -> None:
     """Serve what stands for somebody's shop: it knows the service from outside only."""
     server = OtpClient(running.service_url, running.secret_key)
 

@@ -13,7 +13,7 @@ import click
 
 from otp_service.commands.office import Desk, ask_phone, ask_verification_id, at_the_store, open_desk
 from otp_service.phone import Phone
-from otp_service.reasons import explain
+from otp_service.reasons import describe_failure
 from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs
 from otp_service.sms.own_codes import explain_own
 from otp_service.store.office import PastSend
@@ -97,7 +97,7 @@ def _meaning(code: str, state: str) -> str:
     """Return a provider's code in words; empty where there is none."""
     if not code:
         return ""
-    return explain(code).english if state == "n" else explain_own(code) or lookup_pnvs(code).english
+    return describe_failure(code).english if state == "n" else explain_own(code) or lookup_pnvs(code).english
 
 
 def _utc(seconds: float) -> str:

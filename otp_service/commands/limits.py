@@ -13,9 +13,9 @@ import click
 from otp_service.clock import SystemClock
 from otp_service.commands.office import Desk, ask_phone, at_the_store, open_desk, spell
 from otp_service.errors import InvalidRequest
-from otp_service.limits import DAY, HOUR, TEST_PHONE_LIMITS, AddressLimits, PhoneLimits
+from otp_service.limits import DAY, HOUR, TEST_PHONE_LIMITS, IpLimits, PhoneLimits
 from otp_service.phone import Phone
-from otp_service.requester import network
+from otp_service.requester import normalize_client_ip
 from otp_service.store.office import AddressFacts, PhoneFacts, Verdict
 
 
@@ -159,12 +159,12 @@ def _address(desk: Desk, text: str, wish: Wish) -> None:
 
 def _network(text: str) -> str:
     try:
-        return network(text)
+        return normalize_client_ip(text)
     except InvalidRequest:
         raise click.BadParameter("is not an IP address", param_hint="--address") from None
 
 
-def address_text(unit: str, facts: AddressFacts, limits: AddressLimits, alarm: int) -> str:
+def address_text(unit: str, facts: AddressFacts, limits: IpLimits, alarm: int) -> str:
     """Return what is counted of the address or network *unit*, for people."""
     sends = f"{facts.sends_in_hour} of {limits.sends_per_hour} in 1 h"
     sends += f", {facts.sends_in_day} of {limits.sends_per_day} in 24 h"
@@ -180,7 +180,7 @@ def address_text(unit: str, facts: AddressFacts, limits: AddressLimits, alarm: i
     return _listed(unit, lines | _alarm_line(alarm))
 
 
-def address_json(unit: str, facts: AddressFacts, limits: AddressLimits) -> dict[str, object]:
+def address_json(unit: str, facts: AddressFacts, limits: IpLimits) -> dict[str, object]:
     """Return what is counted of the address or network *unit*, for programs."""
     return {
         "address": unit,

@@ -20,9 +20,9 @@ from otp_service.app import open_store
 from otp_service.clock import SystemClock
 from otp_service.commands.check_config import report
 from otp_service.errors import DestinationBlocked, InvalidPhone, StoreUnavailable
-from otp_service.events import JsonEvents
+from otp_service.events import JsonEventLogger
 from otp_service.phone import COUNTRIES, KINDS, Phone, parse
-from otp_service.ports import Events
+from otp_service.ports import EventLogger
 from otp_service.settings import Mistake, Settings, SettingsError, load
 from otp_service.store.office import RedisOffice
 from otp_service.store.store import RedisStore
@@ -39,7 +39,7 @@ class Desk:
     settings: Settings
     store: RedisStore
     office: RedisOffice
-    events: Events
+    events: EventLogger
 
     def tag(self, phone: Phone) -> str:
         """Return what stands for *phone* in the store."""
@@ -54,7 +54,7 @@ def open_desk(config: Path | None) -> Desk:
         _give_up(list(error.mistakes))
     if settings.redis.embedded:
         _give_up([Mistake("redis.url", "is required: an embedded store is open to its own service only")])
-    events = JsonEvents(sys.stderr.buffer, level=settings.log.level, clock=SystemClock().now)
+    events = JsonEventLogger(sys.stderr.buffer, level=settings.log.level, clock=SystemClock().now)
     try:
         store = open_store(settings, events)
     except BadRedisUrl as error:

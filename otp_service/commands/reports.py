@@ -13,10 +13,10 @@ from otp_service.clock import SystemClock
 from otp_service.commands.check_config import emit_warnings, judge, report
 from otp_service.commands.hosts import cannot_listen
 from otp_service.commands.stop import StopWish
-from otp_service.events import Relay
+from otp_service.events import CompositeEventLogger
 from otp_service.initial_series import start_report_worker
 from otp_service.metrics import Metrics, MetricsPage
-from otp_service.ports import Events
+from otp_service.ports import EventLogger
 from otp_service.settings import Mistake, Settings
 from otp_service.sms.queue import Worker
 
@@ -46,7 +46,7 @@ def run(config: Path | None, *, once: bool) -> None:
     sys.exit(0 if all_taken else 1)
 
 
-def _counted(settings: Settings, heard: Events, stack: ExitStack) -> Events:
+def _counted(settings: Settings, heard: EventLogger, stack: ExitStack) -> EventLogger:
     """Serve the metrics of this process, if they are wanted; return events that are counted and *heard*.
 
     Exit with 2 when nobody can listen where the settings say.
@@ -60,7 +60,7 @@ def _counted(settings: Settings, heard: Events, stack: ExitStack) -> Events:
         stack.enter_context(MetricsPage(metrics.registry, host, port))
     except OSError as error:
         cannot_listen("metrics", host, port, error)
-    return Relay(heard, metrics)
+    return CompositeEventLogger(heard, metrics)
 
 
 def _collect(worker: Worker, wish: StopWish) -> bool:

@@ -16,14 +16,20 @@ import click
 
 from otp_service.app import open_route
 from otp_service.clock import SystemClock
-from otp_service.codes import SALT_BYTES, Binding, derive
+from otp_service.codes import SALT_BYTES, CodeContext, derive
 from otp_service.errors import DestinationBlocked, InvalidPhone
 from otp_service.keyring import ID_BYTES, Keyring
-from otp_service.messages import Sms
-from otp_service.out_id import OutId
+from otp_service.messages import SmsMessage
+from otp_service.out_id import MessageReference
 from otp_service.phone import Phone, parse
-from otp_service.ports import Finding, Found, Inquiry, Outcome, OutcomeKind
-from otp_service.reasons import explain
+from otp_service.ports import (
+    DeliveryLookup,
+    DeliveryLookupResult,
+    DeliveryLookupStatus,
+    SendResult,
+    SendStatus,
+)
+from otp_service.reasons import describe_failure
 from otp_service.settings import Settings, SettingsError
 from otp_service.settings import examine as read_settings
 from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs
@@ -33,16 +39,20 @@ from otp_service.sms.route import Route
 ASK_EVERY = 3.0
 CLIENT = "send-test"
 
-_SENT = {Finding.ACCEPTED: 1, Finding.DELIVERED: 0, Finding.UNDELIVERED: 2}
-_EXIT = {OutcomeKind.ACCEPTED: 0, OutcomeKind.UNKNOWN: 1, OutcomeKind.REFUSED: 2}
+_SENT = {
+    DeliveryLookupStatus.ACCEPTED: 1,
+    DeliveryLookupStatus.DELIVERED: 0,
+    DeliveryLookupStatus.UNDELIVERED: 2,
+}
+_EXIT = {SendStatus.ACCEPTED: 0, SendStatus.UNKNOWN: 1, SendStatus.REFUSED: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class _Test:
     """One SMS to send, and what tells it from every other."""
 
-    sms: Sms
-    out_id: OutId
+    sms: SmsMessage
+    out_id: MessageReference
     keyring: Keyring
 
 
@@ -56,8 +66,8 @@ def run(config: Path | None, *, route: str, purpose: str, locale: str, wait_seco
     chosen = _route(settings, route, test.sms)
     began = time.time()
     outcome = _send(chosen, test.sms, settings.service.request_deadline)
-    code = _EXIT[outcome.kind]
-    if wait_seconds and outcome.kind is not OutcomeKind.REFUSED:
+    code = _EXIT[outcome.status]
+    if wait_seconds and outcome.status is not SendStatus.REFUSED:
         code = _wait(chosen, test, began, wait_seconds)
     chosen.provider.close()
     sys.exit(code)
@@ -90,23 +100,23 @@ def _phone(settings: Settings) -> Phone:
 def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
     keyring = settings.keyring()
     verification_id = secrets.token_urlsafe(ID_BYTES)
-    out_id = OutId(keyring.phone_tag(phone.e164), keyring.verification_hash(verification_id), 1)
+    out_id = MessageReference(keyring.phone_tag(phone.e164), keyring.verification_hash(verification_id), 1)
     kind = settings.code_types()[purpose]
-    binding = Binding(verification_id, CLIENT, phone.e164)
+    binding = CodeContext(verification_id, CLIENT, phone.e164)
     code = derive(keyring.active.code, secrets.token_bytes(SALT_BYTES), binding, kind)
-    sms = Sms(
+    sms = SmsMessage(
         phone=phone,
         client=CLIENT,
         purpose=purpose,
         locale=locale,
         code=code,
         code_type=kind,
-        out_id=out_id.signed(keyring.active.out_id),
+        out_id=out_id.encode(keyring.active.out_id),
     )
     return _Test(sms, out_id, keyring)
 
 
-def _route(settings: Settings, name: str, sms: Sms) -> Route:
+def _route(settings: Settings, name: str, sms: SmsMessage) -> Route:
     """Return the route of that *name*, or the first with a template for *sms*, whoever its clients are."""
     if name and name not in {table.name for table in settings.routes}:
         raise click.BadParameter("names no route", param_hint="--route")
@@ -121,7 +131,7 @@ def _route(settings: Settings, name: str, sms: Sms) -> Route:
     raise click.BadParameter(f"{sms.purpose} to {sms.phone.country}: {hint}", param_hint="--route")
 
 
-def _send(route: Route, sms: Sms, deadline: float) -> Outcome:
+def _send(route: Route, sms: SmsMessage, deadline: float) -> SendResult:
     template = route.template_for(sms)
     if template is None:  # `_route` has looked
         sys.exit(2)
@@ -129,7 +139,7 @@ def _send(route: Route, sms: Sms, deadline: float) -> Outcome:
     began = time.monotonic()
     outcome = route.provider.send(sms, template, began + deadline).outcome
     seconds = time.monotonic() - began
-    click.echo(f"  outcome      {outcome.kind.value} after {seconds:.1f} s")
+    click.echo(f"  outcome      {outcome.status.value} after {seconds:.1f} s")
     if outcome.provider_code:
         meaning = explain_own(outcome.provider_code) or lookup_pnvs(outcome.provider_code).english
         click.echo(f"  code         {outcome.provider_code}: {meaning}")
@@ -144,27 +154,27 @@ def _wait(route: Route, test: _Test, began: float, seconds: int) -> int:
     ends_at = time.monotonic() + seconds
     while True:
         found = _inquire(route, test, began)
-        if found.finding is Finding.UNASKED:
+        if found.status is DeliveryLookupStatus.UNSUPPORTED:
             click.echo("  report       this provider answers no such questions")
             return 1
-        if found.finding in (Finding.DELIVERED, Finding.UNDELIVERED):
-            reason = f": {explain(found.reason).english} ({found.reason})" if found.reason else ""
-            click.echo(f"  report       {found.finding.value}{reason}")
-            return _SENT[found.finding]
+        if found.status in (DeliveryLookupStatus.DELIVERED, DeliveryLookupStatus.UNDELIVERED):
+            reason = f": {describe_failure(found.reason).english} ({found.reason})" if found.reason else ""
+            click.echo(f"  report       {found.status.value}{reason}")
+            return _SENT[found.status]
         if time.monotonic() + ASK_EVERY > ends_at:
-            click.echo(f"  report       none yet ({found.finding.value})")
+            click.echo(f"  report       none yet ({found.status.value})")
             return 1
         time.sleep(ASK_EVERY)
 
 
-def _inquire(route: Route, test: _Test, began: float) -> Found:
+def _inquire(route: Route, test: _Test, began: float) -> DeliveryLookupResult:
     keys = [sub_keys.out_id for sub_keys in test.keyring.by_kid.values()]
-    inquiry = Inquiry(
+    inquiry = DeliveryLookup(
         phone=test.sms.phone,
         client=CLIENT,
         purpose=test.sms.purpose,
         route=route.name,
         began_at=began,
-        is_ours=lambda text: OutId.read(text, keys) == test.out_id,
+        matches=lambda text: MessageReference.decode(text, keys) == test.out_id,
     )
     return route.provider.inquire(inquiry, SystemClock().monotonic() + ASK_EVERY)

@@ -29,14 +29,14 @@ from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
-from otp_service.app import Built, build, create_apps_by, rehearse, standard_events
+from otp_service.app import Application, build, create_apps_by, rehearse, standard_events
 from otp_service.clock import SystemClock
 from otp_service.commands.check_config import emit_warnings, judge
-from otp_service.events import Relay
+from otp_service.events import CompositeEventLogger
 from otp_service.initial_series import start_service
-from otp_service.lines import LineWriter
+from otp_service.lines import BufferedLogWriter
 from otp_service.metrics import Metrics, SharedMetrics, WorkerGauges
-from otp_service.ports import Clock, Events, RiskChallenges
+from otp_service.ports import ChallengeProvider, Clock, EventLogger
 from otp_service.settings import Mistake, Settings, renewed, waiting
 from otp_service.store.store import RedisStore
 
@@ -67,8 +67,8 @@ class Master:
 
     settings: Settings
     config: Path | None
-    events: Events
-    lines: LineWriter
+    events: EventLogger
+    lines: BufferedLogWriter
     """Where *events* are written to."""
     shared_metrics: SharedMetrics | None = None
     _arbiter: Arbiter | None = None
@@ -183,7 +183,7 @@ class Master:
         if self.shared_metrics:
             self.shared_metrics.enter(worker.metrics_slot)
 
-    def _create_app(self, challenges: RiskChallenges | None) -> Any:
+    def _create_app(self, challenges: ChallengeProvider | None) -> Any:
         if self.shared_metrics:
             gevent.spawn(self.shared_metrics.leave_page)
         self._work = Work(
@@ -201,7 +201,7 @@ class Work:
     """The service of one worker, with its log and its metrics."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics | None, challenges: RiskChallenges | None
+        self, settings: Settings, metrics: Metrics | None, challenges: ChallengeProvider | None
     ) -> None:
         clock = SystemClock()
         self._lines, events = open_log(settings, clock, metrics)
@@ -219,16 +219,18 @@ class Work:
         self._lines.drain()
 
 
-def open_log(settings: Settings, clock: Clock, metrics: Metrics | None) -> tuple[LineWriter, Events]:
+def open_log(
+    settings: Settings, clock: Clock, metrics: Metrics | None
+) -> tuple[BufferedLogWriter, EventLogger]:
     """Return what writes the log to standard output, and events that are logged and counted.
 
     A full disk under the log costs lines only.
     """
     if metrics is None:
-        lines = LineWriter()
+        lines = BufferedLogWriter()
         return lines, standard_events(settings, clock, lines)
-    lines = LineWriter(dropped=metrics.log_lines_dropped.inc)
-    return lines, Relay(standard_events(settings, clock, lines), metrics)
+    lines = BufferedLogWriter(dropped=metrics.log_lines_dropped.inc)
+    return lines, CompositeEventLogger(standard_events(settings, clock, lines), metrics)
 
 
 class WorkerApplication:
@@ -391,7 +393,7 @@ def _judge_again(running: Settings, config: Path | None) -> tuple[Settings, list
     return (read, mistakes) if read.redis == running.redis else judge(config)
 
 
-def _set_constants(gauges: WorkerGauges, built: Built, settings: Settings) -> None:
+def _set_constants(gauges: WorkerGauges, built: Application, settings: Settings) -> None:
     queues = settings.reports.queue
     gauges.workers.set(1)
     gauges.sends_in_flight_max.set(built.router.max_in_flight)
@@ -399,15 +401,15 @@ def _set_constants(gauges: WorkerGauges, built: Built, settings: Settings) -> No
     gauges.report_queues.set(bool(queues.sms_report) + bool(queues.sms_up))
 
 
-def _sample(gauges: WorkerGauges, built: Built) -> None:
-    gauges.wrong_code_alarm.set(built.ledger.alarm())
+def _sample(gauges: WorkerGauges, built: Application) -> None:
+    gauges.wrong_code_alarm.set(built.ledger.global_risk_level())
     gauges.set_routes(built.router.states())
     gauges.sends_in_flight.set(built.router.in_flight)
     if isinstance(built.parts.store, RedisStore):
         gauges.redis_connections_busy.set(built.parts.store.under_way)
 
 
-def _sample_forever(gauges: WorkerGauges, built: Built) -> None:
+def _sample_forever(gauges: WorkerGauges, built: Application) -> None:
     while True:
         gevent.sleep(SAMPLE_SECONDS)
         _sample(gauges, built)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from otp_service.clock import SystemClock
 from otp_service.doctor.finding import Finding, broken, doubtful, well
 from otp_service.errors import StoreUnavailable, VerificationNotFound
-from otp_service.limits import PhoneLimits, WrongCodeLimits
-from otp_service.ports import PhoneSlot
+from otp_service.limits import GlobalFailureLimits, PhoneLimits
+from otp_service.ports import PhoneKey
 from otp_service.store.diagnosis import Trouble
 from otp_service.store.office import RedisOffice
 from otp_service.store.store import RedisStore
@@ -41,7 +41,7 @@ def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding
     yield from _addresses(store, clients)
 
 
-def examine_alarm(store: RedisStore, limits: WrongCodeLimits) -> Iterator[Finding]:
+def examine_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[Finding]:
     """Tell whether the alarm for wrong codes is on."""
     try:
         facts = RedisOffice(store).alarm_facts(limits, SystemClock().now())
@@ -59,8 +59,8 @@ def _rights(store: RedisStore) -> Finding:
     """Do what every call does, to a phone that nobody has."""
     fix = "Give the ACL user what `otp-service redis-acl` prints."
     try:
-        store.check()
-        store.read(PhoneSlot(NOBODY, PhoneLimits()), "doctor", secrets.token_urlsafe(16))
+        store.check_health()
+        store.read(PhoneKey(NOBODY, PhoneLimits()), "doctor", secrets.token_urlsafe(16))
     except VerificationNotFound:
         return well("redis", "takes writes and runs the scripts")
     except StoreUnavailable:

@@ -28,7 +28,7 @@ def examine_text(
         yield broken("template", f"{code} is no verification template", fix, route)
     yield _variables(template, text, route)
     yield from _minutes(code, text, ttl, route)
-    if template.nearness(MAINLAND):  # the rules and the lengths of the mainland
+    if template.country_specificity(MAINLAND):  # the rules and the lengths of the mainland
         yield from _rules(code, text, route)
         yield from _size(code, sign_name, text, route)
 

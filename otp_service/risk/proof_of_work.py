@@ -20,9 +20,9 @@ from urllib.parse import parse_qs
 
 from altcha import v1 as altcha
 
-from otp_service.codes import keyed_hash
+from otp_service.codes import hmac_fields
 from otp_service.keyring import Keyring
-from otp_service.ports import Clock, RiskBinding
+from otp_service.ports import ChallengeSubject, Clock
 
 ALGORITHM: Literal["SHA-256"] = "SHA-256"
 
@@ -52,7 +52,7 @@ class _Solution:
 
 
 class ProofOfWork:
-    """Implements `ports.RiskChallenges`; a challenge lives *ttl* seconds."""
+    """Implements `ports.ChallengeProvider`; a challenge lives *ttl* seconds."""
 
     def __init__(self, keyring: Keyring, clock: Clock, *, ttl: int) -> None:
         self._keyring = keyring
@@ -61,11 +61,11 @@ class ProofOfWork:
 
     @property
     def ttl(self) -> int:
-        """See `ports.RiskChallenges.ttl`; a challenge that would outlive this is not taken."""
+        """See `ports.ChallengeProvider.ttl`; a challenge that would outlive this is not taken."""
         return self._ttl + CLOCK_SLACK
 
-    def issue(self, binding: RiskBinding, level: int) -> Mapping[str, object]:
-        """See `ports.RiskChallenges.issue`."""
+    def issue(self, binding: ChallengeSubject, level: int) -> Mapping[str, object]:
+        """See `ports.ChallengeProvider.issue`."""
         key = self._keyring.active.risk
         made = altcha.create_challenge(
             altcha.ChallengeOptions(
@@ -84,8 +84,8 @@ class ProofOfWork:
             "signature": made.signature,
         }
 
-    def solved(self, solution: str, binding: RiskBinding, level: int) -> str | None:
-        """See `ports.RiskChallenges.solved`."""
+    def verify(self, solution: str, binding: ChallengeSubject, level: int) -> str | None:
+        """See `ports.ChallengeProvider.verify`."""
         read = _read(solution)
         if read is None:
             return None
@@ -97,7 +97,7 @@ class ProofOfWork:
     def _keys(self) -> Iterator[bytes]:
         return (sub_keys.risk for sub_keys in self._keyring.by_kid.values())
 
-    def _fits(self, salt: str, key: bytes, binding: RiskBinding, level: int) -> bool:
+    def _fits(self, salt: str, key: bytes, binding: ChallengeSubject, level: int) -> bool:
         """Tell whether a challenge that we made is for *binding*, hard enough and not over.
 
         One that was made when the settings let it live longer could be used again once its id is forgotten.
@@ -120,10 +120,10 @@ def _is_signed(read: _Solution, key: bytes) -> bool:
     return hmac.compare_digest(signature, read.signature) and is_right
 
 
-def _bound(key: bytes, binding: RiskBinding) -> str:
+def _bound(key: bytes, binding: ChallengeSubject) -> str:
     """Return what stands for *binding* and shows nothing of it."""
     fields = (b"risk", binding.client.encode(), binding.phone.encode())
-    return keyed_hash(key, fields)[:_MAC_BYTES].hex()
+    return hmac_fields(key, fields)[:_MAC_BYTES].hex()
 
 
 def _read(text: str) -> _Solution | None:

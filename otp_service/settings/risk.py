@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from otp_service.limits import AddressLimits, GuardLimits, WrongCodeLimits
-from otp_service.lists import Entries
-from otp_service.policy import GuardMode, RiskPolicy
+from otp_service.limits import GlobalFailureLimits, GuardLimits, IpLimits
+from otp_service.lists import AccessList
+from otp_service.policy import PumpingGuardMode, RiskPolicy
 from otp_service.settings.countries import Country
 from otp_service.settings.issues import matching
 from otp_service.settings.tables import Config, Network
@@ -59,7 +59,7 @@ class PrefixConfig(GuardScopeConfig):
 class GuardConfig(Config):
     """The guard against pumped SMS."""
 
-    mode: GuardMode = GuardMode.RECORD_ONLY
+    mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
     country: GuardScopeConfig = GuardScopeConfig()
     prefix: PrefixConfig = PrefixConfig()
     client: GuardScopeConfig = GuardScopeConfig()
@@ -92,10 +92,10 @@ def risk_policy(
 ) -> RiskPolicy:
     """Return what the three tables say."""
     return RiskPolicy(
-        address=AddressLimits(**addresses.model_dump()),
+        address=IpLimits(**addresses.model_dump()),
         guard_mode=guard.mode,
         guards=guard.scopes(),
-        wrong_codes=WrongCodeLimits(**wrong_codes.model_dump()),
+        wrong_codes=GlobalFailureLimits(**wrong_codes.model_dump()),
     )
 
 
@@ -106,9 +106,9 @@ class AllowConfig(Config):
     prefixes: tuple[Prefix, ...] = ()
     phone_tags: tuple[PhoneTag, ...] = ()
 
-    def entries(self) -> Entries:
+    def entries(self) -> AccessList:
         """Return the list."""
-        return Entries(
+        return AccessList(
             networks=tuple(ip_network(text) for text in self.addresses),
             prefixes=self.prefixes,
             phones=frozenset(self.phone_tags),
@@ -120,7 +120,7 @@ class DenyConfig(AllowConfig):
 
     countries: tuple[Country, ...] = ()
 
-    def entries(self) -> Entries:
+    def entries(self) -> AccessList:
         """Return the list."""
         plain = super().entries()
-        return Entries(plain.networks, plain.prefixes, frozenset(self.countries), plain.phones)
+        return AccessList(plain.networks, plain.prefixes, frozenset(self.countries), plain.phones)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from otp_service.aliyun import endpoints
 from otp_service.aliyun.pnvs import MINUTES
 from otp_service.aliyun.templates import BadParam, ParamRule, check_params
-from otp_service.messages import ANY, INTERNATIONAL, MAINLAND, Template
+from otp_service.messages import INTERNATIONAL, MAINLAND, WILDCARD, Template
 from otp_service.settings.countries import country
 from otp_service.settings.issues import Mistake
 from otp_service.settings.secret_text import is_placeholder, is_quoted
@@ -80,7 +80,7 @@ def _listed(value: object) -> object:
 
 
 def _destination(text: str) -> str:
-    return text if text in (ANY, INTERNATIONAL) else country(text)
+    return text if text in (WILDCARD, INTERNATIONAL) else country(text)
 
 
 _Destination = Annotated[str, AfterValidator(_destination)]
@@ -90,9 +90,9 @@ Destinations = Annotated[tuple[_Destination, ...], BeforeValidator(_listed), Fie
 class TemplateConfig(Config):
     """One approved template and what it serves; `*` serves every purpose, locale or country."""
 
-    purpose: Name = ANY
-    locale: Name = ANY
-    country: Destinations = (ANY,)
+    purpose: Name = WILDCARD
+    locale: Name = WILDCARD
+    country: Destinations = (WILDCARD,)
     template_code: str = ""
     param: str = "code"
     params: Mapping[str, str] = {}
@@ -110,7 +110,7 @@ class TemplateConfig(Config):
 
     def issues(self, where: str) -> Iterator[Mistake]:
         """Tell what is wrong with the table in itself, whoever sends."""
-        if len(self.country) > 1 and {ANY, INTERNATIONAL} & set(self.country):
+        if len(self.country) > 1 and {WILDCARD, INTERNATIONAL} & set(self.country):
             yield Mistake(f"{where}.country", "lists a group beside countries: give one or the other")
         if self.param in self.params:
             yield Mistake(f"{where}.params", "has the variable of the code")
@@ -141,7 +141,7 @@ class TemplateConfig(Config):
             yield Mistake(f"{where}.template_code", "must be a template that PNVS presets, such as 100001")
         if self.param == MINUTES:
             yield Mistake(f"{where}.param", "is the variable of the minutes")
-        if not set(self.country) <= {ANY, MAINLAND}:
+        if not set(self.country) <= {WILDCARD, MAINLAND}:
             yield Mistake(f"{where}.country", f"must be {MAINLAND}: PNVS sends to the mainland only")
 
     def minutes_issues(self, where: str, ttl: int) -> Iterator[Mistake]:
@@ -197,17 +197,18 @@ class RouteTable(Config):
         templates = tuple(table.template() for table in tables)
         if self.provider != ALIYUN_PNVS:
             return templates
-        return tuple(replace(t, countries=(MAINLAND,)) if ANY in t.countries else t for t in templates)
+        return tuple(replace(t, countries=(MAINLAND,)) if WILDCARD in t.countries else t for t in templates)
 
     def serves(self, client: str, purpose: str, country: str) -> bool:
         """Tell whether it sends for *client* and *purpose* to *country*, whatever the locale."""
         return client in (self.clients or (client,)) and any(
-            template.serves(purpose, country) and template.locale == ANY for template in self.all_templates()
+            template.serves(purpose, country) and template.locale == WILDCARD
+            for template in self.all_templates()
         )
 
     def sends_to(self, country: str) -> bool:
         """Tell whether it has a template for *country*."""
-        return any(template.nearness(country) for template in self.all_templates())
+        return any(template.country_specificity(country) for template in self.all_templates())
 
     def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
         """List every secret with its place."""

@@ -11,7 +11,7 @@ from otp_service.clients import Clients
 from otp_service.codes import CodeType
 from otp_service.keyring import Keyring
 from otp_service.limits import CodeLimits, PhoneLimits
-from otp_service.lists import Lists
+from otp_service.lists import AccessLists
 from otp_service.phone import Dialing, PhoneRules, dialing
 from otp_service.policy import Policy
 from otp_service.proofs import ProofSigner
@@ -82,7 +82,7 @@ class Settings(Config):
             deadline=self.service.request_deadline,
             proof_ttl=self.service.proof_ttl,
             risk=risk_policy(self.address_limits, self.guard, self.wrong_codes),
-            lists=Lists(deny=self.deny.entries(), allow=self.allow.entries()),
+            lists=AccessLists(deny=self.deny.entries(), allow=self.allow.entries()),
             test_phones={table.phone: table.made() for table in self.test_phones},
         )
 

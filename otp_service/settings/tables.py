@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from otp_service.limits import MAX_STREAK
+from otp_service.limits import MAX_CONSECUTIVE_FAILURES
 from otp_service.settings.countries import Country
 from otp_service.settings.issues import checked
 from otp_service.settings.secret_text import text_issue
@@ -158,10 +158,10 @@ class LimitsConfig(Config):
     sends_per_hour: int = Field(default=5, ge=1, le=5)
     sends_per_day: int = Field(default=10, ge=1, le=10)
     sends_per_requester_per_hour: int = Field(default=4, ge=1, le=5)
-    failures_per_hour: int = Field(default=10, ge=1, le=MAX_STREAK)
-    failures_per_day: int = Field(default=20, ge=1, le=MAX_STREAK)
-    slow_lane_at: int = Field(default=50, ge=1, le=MAX_STREAK)
-    lock_at: int = Field(default=MAX_STREAK, ge=1, le=MAX_STREAK)
+    failures_per_hour: int = Field(default=10, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    failures_per_day: int = Field(default=20, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    slow_lane_at: int = Field(default=50, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    lock_at: int = Field(default=MAX_CONSECUTIVE_FAILURES, ge=1, le=MAX_CONSECUTIVE_FAILURES)
     untrusted_send_ratio: float = Field(default=0.8, gt=0, le=1)
     untrusted_failure_ratio: float = Field(default=0.7, gt=0, le=1)
     known_share: float = Field(default=0.2, ge=0, le=0.5)

@@ -13,23 +13,23 @@ from typing import Self, TypeVar
 
 from otp_service import forks
 from otp_service.errors import ProviderUnavailable
-from otp_service.messages import Sms
-from otp_service.ports import Events, Fault, Outcome
+from otp_service.messages import SmsMessage
+from otp_service.ports import EventLogger, FailureCause, SendResult
 from otp_service.sms.provider import refused, unknown
 
 T = TypeVar("T")
 
-Deliver = Callable[[Sms, float], Outcome]
+Deliver = Callable[[SmsMessage, float], SendResult]
 
 RETRY_AFTER = 1
-NOT_STARTED = refused(Fault.PROVIDER, "not_started", wait=RETRY_AFTER)
+NOT_STARTED = refused(FailureCause.PROVIDER, "not_started", wait=RETRY_AFTER)
 """Nobody was asked to send it, for certain."""
 
 
 class Bulkhead:
     """Gives out up to *max_in_flight* permits for *deliver*, which ends at the deadline that it is given."""
 
-    def __init__(self, deliver: Deliver, *, max_in_flight: int, events: Events) -> None:
+    def __init__(self, deliver: Deliver, *, max_in_flight: int, events: EventLogger) -> None:
         self.max_in_flight = max_in_flight
         self._deliver = deliver
         self._events = events
@@ -72,7 +72,7 @@ class Bulkhead:
             self._in_flight -= 1
             self._changed.notify_all()
 
-    def send(self, sms: Sms, deadline: float) -> Outcome:
+    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
         """Do what `ports.SendPermit.send` promises, and take the permit back."""
         try:
             return NOT_STARTED if self._is_closed else self._deliver(sms, deadline)
@@ -123,7 +123,7 @@ class Permit:
             self._used = True
             self._bulkhead.give_back()
 
-    def send(self, sms: Sms, deadline: float) -> Outcome:
+    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
         """Send *sms* once; see `ports.SendPermit`. A used permit sends nothing."""
         if self._used:
             return NOT_STARTED

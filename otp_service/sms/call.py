@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from otp_service.ports import Fault
+from otp_service.ports import FailureCause
 from otp_service.sms.http import ConnectFailed, HttpResponse, ResponseLost
 from otp_service.sms.provider import Trouble, Verdict, refused, unasked, unknown
 
@@ -18,11 +18,11 @@ def call_once(
     not known to have sent anything, nor to have sent nothing.
     """
     if seconds <= 0:
-        return unasked(Fault.PROVIDER, "deadline")
+        return unasked(FailureCause.PROVIDER, "deadline")
     try:
         answer = call()
     except ConnectFailed as error:
-        return Verdict(refused(Fault.PROVIDER, f"not_sent.{error.reason}"), Trouble.TRANSPORT)
+        return Verdict(refused(FailureCause.PROVIDER, f"not_sent.{error.reason}"), Trouble.TRANSPORT)
     except ResponseLost as error:
         return Verdict(unknown(f"no_answer.{error.reason}"), Trouble.TRANSPORT)
     return read(answer)

@@ -5,8 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from otp_service.messages import Sms, Template
-from otp_service.ports import Clock, Events, Fault, Finding, Found, Inquiry, Outcome
+from otp_service.messages import SmsMessage, Template
+from otp_service.ports import (
+    Clock,
+    DeliveryLookup,
+    DeliveryLookupResult,
+    DeliveryLookupStatus,
+    EventLogger,
+    FailureCause,
+    SendResult,
+)
 from otp_service.sms.breaker import Breaker
 from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
 from otp_service.sms.provider import Trouble, Verdict, refused
@@ -16,7 +24,7 @@ from otp_service.sms.route import Route
 class Lane:
     """Sends over one route unless it is paused or its breaker is open, and learns from every outcome."""
 
-    def __init__(self, route: Route, clock: Clock, events: Events) -> None:
+    def __init__(self, route: Route, clock: Clock, events: EventLogger) -> None:
         self.route = route
         self._events = events
         self._breaker = Breaker(clock.monotonic)
@@ -28,27 +36,27 @@ class Lane:
             return "open"
         return "paused" if self._pauses.any() else "ok"
 
-    def send(self, sms: Sms, template: Template, deadline: float) -> Outcome:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> SendResult:
         """Send *sms* once, or refuse at once while the route rests."""
         if self._pauses.holds(template.template_code):
-            return refused(Fault.ROUTE, "route_paused", route=self.route.name)
+            return refused(FailureCause.ACCOUNT, "route_paused", route=self.route.name)
         if not self._breaker.admits():
             wait = max(1, math.ceil(self._breaker.wait()))
-            return refused(Fault.PROVIDER, "breaker_open", wait=wait, route=self.route.name)
+            return refused(FailureCause.PROVIDER, "breaker_open", wait=wait, route=self.route.name)
         verdict = self.route.provider.send(sms, template, deadline)
         self._learn(verdict, template)
         return replace(verdict.outcome, route=self.route.name)
 
-    def may_have_taken(self, inquiry: Inquiry) -> bool:
+    def may_have_taken(self, inquiry: DeliveryLookup) -> bool:
         """Tell whether the send in question can have gone this way."""
         if inquiry.route:
             return inquiry.route == self.route.name
         return self.route.serves(inquiry.client, inquiry.purpose)
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask the provider what became of a send, unless it does not answer anyway."""
         if self._breaker.is_open:
-            return Found(Finding.SILENT)
+            return DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
         return self.route.provider.inquire(inquiry, deadline)
 
     def _learn(self, verdict: Verdict, template: Template) -> None:
@@ -65,7 +73,7 @@ class Lane:
         if verdict.trouble is Trouble.TEMPLATE:
             self._pause(template.template_code, verdict.outcome)
 
-    def _pause(self, template_code: str, outcome: Outcome) -> None:
+    def _pause(self, template_code: str, outcome: SendResult) -> None:
         self._pauses.start(template_code)
         self._events.emit(
             "route_paused",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from otp_service.messages import Sms, Template
-from otp_service.ports import Fault, Found, Inquiry, Outcome, OutcomeKind
+from otp_service.messages import SmsMessage, Template
+from otp_service.ports import DeliveryLookup, DeliveryLookupResult, FailureCause, SendResult, SendStatus
 
 
 class Trouble(StrEnum):
@@ -27,18 +27,18 @@ class Trouble(StrEnum):
 class Verdict:
     """How one send ended, and what its route should learn from it."""
 
-    outcome: Outcome
+    outcome: SendResult
     trouble: Trouble | None = None
 
 
 class Provider(Protocol):
     """One account with one provider."""
 
-    def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
         ...
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask what became of a send, until *deadline* (monotonic seconds).
 
         The finding is UNASKED where the provider answers no such questions.
@@ -50,16 +50,16 @@ class Provider(Protocol):
         ...
 
 
-def refused(fault: Fault, code: str, *, wait: int = 0, route: str = "") -> Outcome:
+def refused(fault: FailureCause, code: str, *, wait: int = 0, route: str = "") -> SendResult:
     """Return a refusal by this room itself, before anything was sent; *code* is for the log."""
-    return Outcome(OutcomeKind.REFUSED, route, fault, wait, f"local.{code}")
+    return SendResult(SendStatus.REFUSED, route, fault, wait, f"local.{code}")
 
 
-def unasked(fault: Fault, code: str) -> Verdict:
+def unasked(fault: FailureCause, code: str) -> Verdict:
     """Return the verdict on an SMS that was handed to nobody."""
     return Verdict(refused(fault, code), Trouble.UNASKED)
 
 
-def unknown(code: str) -> Outcome:
+def unknown(code: str) -> SendResult:
     """Return an outcome of which only the *code* for the log is known."""
-    return Outcome(OutcomeKind.UNKNOWN, provider_code=f"local.{code}")
+    return SendResult(SendStatus.UNKNOWN, provider_code=f"local.{code}")

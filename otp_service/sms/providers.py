@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, Required, TypedDict, Unpack
 
 from otp_service.aliyun import endpoints
-from otp_service.ports import Clock, Events
+from otp_service.ports import Clock, EventLogger
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
 from otp_service.sms.aliyun_pnvs import AliyunPnvs
 from otp_service.sms.aliyun_pnvs.provider import VERSION as PNVS_VERSION
@@ -117,7 +117,7 @@ def webhook(*, url: str, secret: str, sign_name: str = "", **means: Unpack[Means
     return Webhook(hook=hook, sign_name=sign_name, clock=means["clock"])
 
 
-def webhook_uplinks(*, url: str, secret: str, events: Events, **means: Unpack[Means]) -> WebhookUplinks:
+def webhook_uplinks(*, url: str, secret: str, events: EventLogger, **means: Unpack[Means]) -> WebhookUplinks:
     """Build the way on for replies of phones, which are posted to *url*, signed with *secret* (`whsec_…`).
 
     Raises:

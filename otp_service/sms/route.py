@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from otp_service.messages import ANY, Sms, Template, choose
+from otp_service.messages import WILDCARD, SmsMessage, Template, select_template
 from otp_service.sms.provider import Provider
 
 
@@ -19,11 +19,11 @@ class Route:
 
     def serves(self, client: str, purpose: str) -> bool:
         """Tell whether it sends for *client* and *purpose*, to whatever country."""
-        return self._takes(client) and any(t.purpose in (ANY, purpose) for t in self.templates)
+        return self._takes(client) and any(t.purpose in (WILDCARD, purpose) for t in self.templates)
 
-    def template_for(self, sms: Sms) -> Template | None:
+    def template_for(self, sms: SmsMessage) -> Template | None:
         """Return the template for *sms*, or nothing when it does not serve it."""
-        return choose(self.templates, sms) if self._takes(sms.client) else None
+        return select_template(self.templates, sms) if self._takes(sms.client) else None
 
     def _takes(self, client: str) -> bool:
         return not self.clients or client in self.clients

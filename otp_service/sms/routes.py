@@ -9,8 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from otp_service.messages import Sms
-from otp_service.ports import Clock, Events, Fault, Finding, Found, Inquiry, Outcome, OutcomeKind
+from otp_service.messages import SmsMessage
+from otp_service.ports import (
+    Clock,
+    DeliveryLookup,
+    DeliveryLookupResult,
+    DeliveryLookupStatus,
+    EventLogger,
+    FailureCause,
+    SendResult,
+    SendStatus,
+)
 from otp_service.sms.bulkhead import Bulkhead, Permit
 from otp_service.sms.lane import Lane
 from otp_service.sms.provider import refused
@@ -24,16 +33,16 @@ NEXT_ROUTE_SECONDS = 2.5
 MAX_IN_FLIGHT = 64
 
 _TELLING = (
-    Finding.DELIVERED,
-    Finding.UNDELIVERED,
-    Finding.ACCEPTED,
-    Finding.SILENT,
-    Finding.ABSENT,
-    Finding.UNASKED,
+    DeliveryLookupStatus.DELIVERED,
+    DeliveryLookupStatus.UNDELIVERED,
+    DeliveryLookupStatus.ACCEPTED,
+    DeliveryLookupStatus.NO_ANSWER,
+    DeliveryLookupStatus.NOT_FOUND,
+    DeliveryLookupStatus.UNSUPPORTED,
 )
 """What one route has found outweighs what stands behind it: absence counts only where nobody was silent."""
 
-_NO_ROUTE = refused(Fault.ROUTE, "no_route")
+_NO_ROUTE = refused(FailureCause.ACCOUNT, "no_route")
 
 
 class Router:
@@ -44,7 +53,7 @@ class Router:
         *,
         routes: Sequence[Route],
         clock: Clock,
-        events: Events,
+        events: EventLogger,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._lanes = tuple(Lane(route, clock, events) for route in routes)
@@ -85,19 +94,23 @@ class Router:
             lane.route.provider.close()
         return drained
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask the route that took a send, or every one that may have, what became of it. Never raises.
 
         It takes a place in the bulkhead; without one, nothing was found out.
         """
         found = self._bulkhead.ask(lambda: self._find(inquiry, deadline))
-        return found or Found(Finding.SILENT)
+        return found or DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
-    def _find(self, inquiry: Inquiry, deadline: float) -> Found:
+    def _find(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         asked = [lane.inquire(inquiry, deadline) for lane in self._lanes if lane.may_have_taken(inquiry)]
-        return min(asked, key=lambda found: _TELLING.index(found.finding), default=Found(Finding.UNASKED))
+        return min(
+            asked,
+            key=lambda found: _TELLING.index(found.status),
+            default=DeliveryLookupResult(DeliveryLookupStatus.UNSUPPORTED),
+        )
 
-    def _deliver(self, sms: Sms, deadline: float) -> Outcome:
+    def _deliver(self, sms: SmsMessage, deadline: float) -> SendResult:
         serving = [(lane, t) for lane in self._lanes if (t := lane.route.template_for(sms))]
         outcome = _NO_ROUTE
         for number, (lane, template) in enumerate(serving):
@@ -106,7 +119,7 @@ class Router:
             outcome = lane.send(sms, template, deadline)
         return outcome
 
-    def _passes_on(self, outcome: Outcome, deadline: float) -> bool:
+    def _passes_on(self, outcome: SendResult, deadline: float) -> bool:
         if not _may_do_better(outcome) or deadline - self._clock.monotonic() < NEXT_ROUTE_SECONDS:
             return False
         self._events.emit(
@@ -118,6 +131,9 @@ class Router:
         return True
 
 
-def _may_do_better(outcome: Outcome) -> bool:
+def _may_do_better(outcome: SendResult) -> bool:
     """Tell whether nothing was sent, for certain, for a reason that another route need not share."""
-    return outcome.kind is OutcomeKind.REFUSED and outcome.fault in (Fault.ROUTE, Fault.PROVIDER)
+    return outcome.status is SendStatus.REFUSED and outcome.cause in (
+        FailureCause.ACCOUNT,
+        FailureCause.PROVIDER,
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from otp_service.codes import CodeType
-from otp_service.limits import DAY, AddressLimits, GuardLimits, PhoneLimits
-from otp_service.ports import PhoneSlot
+from otp_service.limits import DAY, GuardLimits, IpLimits, PhoneLimits
+from otp_service.ports import PhoneKey
 
 NOBODY = bytes(12)
 """The requester of a call that does not name one."""
@@ -44,7 +44,7 @@ def day(seconds: float) -> int:
 
 
 @lru_cache(maxsize=16)
-def address_limits(values: AddressLimits) -> bytes:
+def address_limits(values: IpLimits) -> bytes:
     """Return the limits as `address_rules.lua` reads them."""
     numbers = (
         values.sends_per_hour,
@@ -71,7 +71,7 @@ def narrow_limits(values: GuardLimits) -> tuple[int, int, int, int]:
     return *guard_limits(values), values.strict
 
 
-def asking(slot: PhoneSlot) -> bytes:
+def asking(slot: PhoneKey) -> bytes:
     """Return who asks as `row.lua` reads it: the requester, and whether the person's device is known."""
     return (slot.requester or NOBODY) + (b"\1" if slot.known_device else b"\0")
 

@@ -18,9 +18,16 @@ from typing import Any
 
 from otp_service import forks
 from otp_service.errors import StoreUnavailable
-from otp_service.limits import WrongCodeLimits
-from otp_service.policy import GuardMode
-from otp_service.ports import AddressSlot, Clock, Events, GuardReading, GuardScope, GuardState
+from otp_service.limits import GlobalFailureLimits
+from otp_service.policy import PumpingGuardMode
+from otp_service.ports import (
+    ClientIpQuota,
+    Clock,
+    ConversionScope,
+    ConversionState,
+    ConversionStats,
+    EventLogger,
+)
 from otp_service.store import arguments, keys, knocks, replies
 from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call
@@ -39,12 +46,12 @@ WINDOW_SECONDS = 660
 _ACTIONS = ("none", "challenge", "block")
 _BROAD_ACTIONS = ("none", "strict", "stricter", "challenge")
 
-_SUSPECTS = {GuardState.CALM: 0, GuardState.SUSPECT: 1, GuardState.TRIPPED: 20}
+_SUSPECTS = {ConversionState.CALM: 0, ConversionState.SUSPECT: 1, ConversionState.TRIPPED: 20}
 """How many suspects a narrow scope is to the broad ones: some make them strict, and one that trips does."""
 
 Flush = Callable[[Sequence[Call]], list[list[Any]]]
 
-_Scopes = tuple[GuardScope, ...]
+_Scopes = tuple[ConversionScope, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +87,11 @@ class _Change:
     suspects: int = 0
     moved: list[tuple[int, bytes]] = field(default_factory=list)
 
-    def learn(self, before: GuardState, now: GuardState, spans: bytes) -> None:
+    def learn(self, before: ConversionState, now: ConversionState, spans: bytes) -> None:
         """Note that a narrow scope, of which *spans* were counted here, was *before* and is *now*."""
         self.suspects += _SUSPECTS[now] - _SUSPECTS[before]
-        if (now is GuardState.CALM) != (before is GuardState.CALM):
-            self.moved.append((1 if now is GuardState.CALM else -1, spans))
+        if (now is ConversionState.CALM) != (before is ConversionState.CALM):
+            self.moved.append((1 if now is ConversionState.CALM else -1, spans))
 
 
 @dataclass
@@ -95,11 +102,11 @@ class _Settled:
     were counted. *changes*: what all the broad scopes must learn, also those of other calls.
     """
 
-    readings: dict[GuardScope, GuardReading] = field(default_factory=dict)
-    told: dict[tuple[GuardScope, _Scopes], bytes] = field(default_factory=dict)
-    changes: dict[GuardScope, _Change] = field(default_factory=lambda: defaultdict(_Change))
+    readings: dict[ConversionScope, ConversionStats] = field(default_factory=dict)
+    told: dict[tuple[ConversionScope, _Scopes], bytes] = field(default_factory=dict)
+    changes: dict[ConversionScope, _Change] = field(default_factory=lambda: defaultdict(_Change))
 
-    def learn(self, scope: GuardScope, broad: _Scopes, reply: Sequence[Any]) -> None:
+    def learn(self, scope: ConversionScope, broad: _Scopes, reply: Sequence[Any]) -> None:
         """Learn what the narrow *scope* says to calls of these *broad* scopes; see `guard.lua`."""
         reading = replies.narrow_reading(scope.kind, reply)
         self.readings[scope] = reading
@@ -108,14 +115,14 @@ class _Settled:
         for name, before, spans in zip(shares[::3], shares[1::3], shares[2::3], strict=True):
             kind = name.decode().partition(":")[0]
             told = replace(limits[kind], name=name.decode())
-            self.changes[told].learn(GuardState(before), reading.state, spans)
+            self.changes[told].learn(ConversionState(before), reading.state, spans)
 
 
 @dataclass
 class _Page:
     """What was noted since the last flush."""
 
-    misses: dict[AddressSlot, int] = field(default_factory=lambda: defaultdict(int))
+    misses: dict[ClientIpQuota, int] = field(default_factory=lambda: defaultdict(int))
     verified: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     groups: dict[_Scopes, _Counts] = field(default_factory=lambda: defaultdict(_Counts))
     wrong: int = 0
@@ -136,16 +143,16 @@ class _Window:
 
 
 class RedisLedger:
-    """Implements `ports.Ledger`. *flush* runs scripts in one round trip."""
+    """Implements `ports.UsageCounters`. *flush* runs scripts in one round trip."""
 
     def __init__(
         self,
         flush: Flush,
         *,
-        limits: WrongCodeLimits,
-        guard_mode: GuardMode = GuardMode.RECORD_ONLY,
+        limits: GlobalFailureLimits,
+        guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY,
         clock: Clock,
-        events: Events,
+        events: EventLogger,
     ) -> None:
         self._flush = flush
         self._limits = limits
@@ -188,13 +195,13 @@ class RedisLedger:
 
     # ── notes ──
 
-    def record_miss(self, address: AddressSlot) -> None:
-        """See `ports.Ledger.record_miss`."""
+    def record_miss(self, address: ClientIpQuota) -> None:
+        """See `ports.UsageCounters.record_miss`."""
         with self._lock:
             self._page.misses[address] += 1
 
-    def seconds_until_misses_allowed(self, address: AddressSlot) -> int:
-        """See `ports.Ledger.seconds_until_misses_allowed`."""
+    def seconds_until_misses_allowed(self, address: ClientIpQuota) -> int:
+        """See `ports.UsageCounters.seconds_until_misses_allowed`."""
         limit = address.limits.misses_per_10_minutes
         with self._lock:
             now = self._clock.monotonic()
@@ -203,10 +210,10 @@ class RedisLedger:
                 return 0
             return max(1, math.ceil(window.full_until - now))
 
-    def sent(
-        self, guards: Sequence[GuardScope], *, is_counted: bool = False, is_urgent: bool = False
+    def record_send(
+        self, guards: Sequence[ConversionScope], *, is_counted: bool = False, is_urgent: bool = False
     ) -> None:
-        """See `ports.Ledger.sent`."""
+        """See `ports.UsageCounters.record_send`."""
         with self._lock:
             counts = self._page.groups[tuple(guards)]
             counts.sent += 1
@@ -214,21 +221,21 @@ class RedisLedger:
         if is_urgent:
             self._hurry.set()
 
-    def look_at(self, guards: Sequence[GuardScope]) -> None:
-        """See `ports.Ledger.look_at`."""
+    def look_at(self, guards: Sequence[ConversionScope]) -> None:
+        """See `ports.UsageCounters.look_at`."""
         with self._lock:
             self._page.groups[tuple(guards)].sent += 0
         self._hurry.set()
 
-    def wrong_code(self) -> None:
-        """See `ports.Ledger.wrong_code`."""
+    def record_failure(self) -> None:
+        """See `ports.UsageCounters.record_failure`."""
         with self._lock:
             self._page.wrong += 1
 
-    def approved(
-        self, tag: str, wrong: int, address: AddressSlot | None, guards: Sequence[GuardScope]
+    def record_approval(
+        self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
     ) -> None:
-        """See `ports.Ledger.approved`."""
+        """See `ports.UsageCounters.record_approval`."""
         with self._lock:
             self._page.wrong -= wrong
             self._page.approvals += 1
@@ -237,8 +244,8 @@ class RedisLedger:
             if guards:
                 self._page.groups[tuple(guards)].verified += 1
 
-    def alarm(self) -> int:
-        """See `ports.Ledger.alarm`."""
+    def global_risk_level(self) -> int:
+        """See `ports.UsageCounters.global_risk_level`."""
         return self._alarm
 
     # ── the flush ──
@@ -253,7 +260,7 @@ class RedisLedger:
             page, self._page = self._page, _Page()
         settled = _Settled()
         works = self._carry([*self._entries(page), *_narrow_entries(page, settled)])
-        broad: dict[GuardScope, GuardReading] = {}
+        broad: dict[ConversionScope, ConversionStats] = {}
         works &= self._carry(_broad_entries(page, settled, broad))
         self._tell_guards(page, settled.readings, broad)
         if works:
@@ -309,7 +316,7 @@ class RedisLedger:
         entries.append(Entry(call, self._learn_alarm, counts=bool(page.wrong or page.approvals)))
         return entries
 
-    def _learn_misses(self, address: AddressSlot, reply: Sequence[Any]) -> None:
+    def _learn_misses(self, address: ClientIpQuota, reply: Sequence[Any]) -> None:
         _, total, wait_ms = reply
         now = self._clock.monotonic()
         window = _Window(total, now, now + wait_ms / 1000)
@@ -326,8 +333,8 @@ class RedisLedger:
     def _tell_guards(
         self,
         page: _Page,
-        readings: Mapping[GuardScope, GuardReading],
-        broad: Mapping[GuardScope, GuardReading],
+        readings: Mapping[ConversionScope, ConversionStats],
+        broad: Mapping[ConversionScope, ConversionStats],
     ) -> None:
         """Say what the guard would do, or does where it is enforced, whenever that changes."""
         for scope, reading in broad.items():
@@ -343,7 +350,7 @@ class RedisLedger:
             self._tell_guard(scope, reading, level, _ACTIONS)
 
     def _tell_guard(
-        self, scope: GuardScope, reading: GuardReading, level: int, actions: Sequence[str]
+        self, scope: ConversionScope, reading: ConversionStats, level: int, actions: Sequence[str]
     ) -> None:
         before = self._tripped.pop(scope.name, 0)
         if level:
@@ -362,7 +369,7 @@ class RedisLedger:
 
 def _narrow_entries(page: _Page, settled: _Settled) -> list[Entry]:
     """Return what counts in narrow scopes what is not counted there yet; what comes of it is *settled*."""
-    counts: dict[tuple[GuardScope, _Scopes], _Counts] = defaultdict(_Counts)
+    counts: dict[tuple[ConversionScope, _Scopes], _Counts] = defaultdict(_Counts)
     for guards, group in page.groups.items():
         for scope in guards:
             if not scope.is_broad:
@@ -377,7 +384,7 @@ def _narrow_entries(page: _Page, settled: _Settled) -> list[Entry]:
     ]
 
 
-def _narrow_arguments(scope: GuardScope, broad: _Scopes, count: _Counts) -> list[Argument]:
+def _narrow_arguments(scope: ConversionScope, broad: _Scopes, count: _Counts) -> list[Argument]:
     limits = arguments.narrow_limits(scope.limits)
     return [count.uncounted, count.verified, *limits, 1, count.sent, *(each.name for each in broad)]
 
@@ -386,7 +393,9 @@ def _broad_of(guards: _Scopes) -> _Scopes:
     return tuple(scope for scope in guards if scope.is_broad)
 
 
-def _broad_entries(page: _Page, settled: _Settled, learned: dict[GuardScope, GuardReading]) -> list[Entry]:
+def _broad_entries(
+    page: _Page, settled: _Settled, learned: dict[ConversionScope, ConversionStats]
+) -> list[Entry]:
     """Return what counts in broad scopes the SMS that no narrow one accounts for; they say *learned*."""
     changes = settled.changes
     for guards, group in page.groups.items():
@@ -394,11 +403,11 @@ def _broad_entries(page: _Page, settled: _Settled, learned: dict[GuardScope, Gua
         told = [settled.told[scope, broad] for scope in guards if (scope, broad) in settled.told]
         for place, scope in enumerate(broad):
             change = changes[scope]
-            if all(states[place] == GuardState.CALM for states in told):
+            if all(states[place] == ConversionState.CALM for states in told):
                 change.sent += group.sent
                 change.verified += group.verified
 
-    def learn(scope: GuardScope, reply: Sequence[Any]) -> None:
+    def learn(scope: ConversionScope, reply: Sequence[Any]) -> None:
         learned[scope] = replies.broad_reading(scope.kind, reply)
 
     return [
@@ -408,7 +417,7 @@ def _broad_entries(page: _Page, settled: _Settled, learned: dict[GuardScope, Gua
     ]
 
 
-def _broad_calls(scope: GuardScope, change: _Change) -> list[Call]:
+def _broad_calls(scope: ConversionScope, change: _Change) -> list[Call]:
     first = knocks.broad_call(scope, change.sent, change.verified, change.suspects, 1, b"")
     return [first, *(knocks.broad_call(scope, 0, 0, 0, sign, spans) for sign, spans in change.moved)]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from otp_service.limits import AddressLimits, PhoneLimits, WrongCodeLimits
+from otp_service.limits import GlobalFailureLimits, IpLimits, PhoneLimits
 from otp_service.store import arguments, keys, replies
 from otp_service.store.backend import RedisNode
 from otp_service.store.scripts import Call
@@ -193,7 +193,7 @@ class RedisOffice:
 
     # ── addresses ──
 
-    def address_facts(self, tag: str, limits: AddressLimits) -> AddressFacts:
+    def address_facts(self, tag: str, limits: IpLimits) -> AddressFacts:
         """Return what is counted of an address, judged by *limits* for another SMS to a new phone."""
         numbers = arguments.address_limits(limits)
         reply = self._run(Call("address_facts", [keys.address(tag), keys.misses(tag)], [numbers]))
@@ -215,7 +215,7 @@ class RedisOffice:
 
     # ── the whole service ──
 
-    def alarm_facts(self, limits: WrongCodeLimits, now: float) -> AlarmFacts:
+    def alarm_facts(self, limits: GlobalFailureLimits, now: float) -> AlarmFacts:
         """Return how the wrong-code alarm stands on the day of *now* (unix seconds), judged by *limits*."""
         wrong, approved = self._run(Call("wrong_codes", [keys.wrong_codes(arguments.day(now))], [0, 0]))
         return AlarmFacts(limits.level(wrong, approved), wrong, approved)

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 
 from otp_service import forks
-from otp_service.ports import Events
+from otp_service.ports import EventLogger
 
 
 class Outages:
     """Tracks which background jobs fail. The outage lasts until none of them does."""
 
-    def __init__(self, events: Events, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, events: EventLogger, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._events = events
         self._monotonic = monotonic
         self._failing: set[str] = set()

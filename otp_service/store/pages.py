@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otp_service.errors import StoreUnavailable
-from otp_service.ports import KeptPage, PageEvent, PageQuota
+from otp_service.ports import PageEvent, PageQuota, StoredPage
 from otp_service.store import keys, replies
 from otp_service.store.backend import Command
 from otp_service.store.scripts import Call
@@ -28,8 +28,8 @@ class RedisPages:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
 
-    def admit(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
-        """See `ports.PageStore.admit`."""
+    def check_rate(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
+        """See `ports.PageStore.check_rate`."""
         of_address, of_client = LIMITS[event]
         scopes = [(keys.pages(client, event, address), quota.per_address, of_address)] if address else []
         scopes.append((keys.pages(client, event), quota.total, of_client))
@@ -37,22 +37,22 @@ class RedisPages:
         (reply,) = self._store.flush([Call("page_admit", [key for key, _, _ in scopes], limits)])
         replies.raise_refusal(reply)
 
-    def put(self, tag: str, sealed: bytes, ttl: int) -> None:
-        """See `ports.PageStore.put`."""
+    def create(self, tag: str, sealed: bytes, ttl: int) -> None:
+        """See `ports.PageStore.create`."""
         value = _FORMAT + bytes(_HEAD - 1) + sealed
         self._asked(("SET", keys.page(tag), value, "EX", ttl, "NX"))
 
-    def get(self, tag: str) -> KeptPage | None:
-        """See `ports.PageStore.get`."""
+    def load(self, tag: str) -> StoredPage | None:
+        """See `ports.PageStore.load`."""
         value = self._asked(("GET", keys.page(tag)))
         if value is None:
             return None
         if not isinstance(value, bytes) or value[:1] != _FORMAT:
             raise StoreUnavailable  # written by a newer version
-        return KeptPage(int.from_bytes(value[1:_HEAD], "big"), value[_HEAD:])
+        return StoredPage(int.from_bytes(value[1:_HEAD], "big"), value[_HEAD:])
 
-    def swap(self, tag: str, version: int, sealed: bytes) -> bool:
-        """See `ports.PageStore.swap`."""
+    def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
+        """See `ports.PageStore.compare_and_set`."""
         (reply,) = self._store.flush([Call("page_swap", [keys.page(tag)], [version, sealed])])
         replies.raise_refusal(reply)
         return bool(reply[0] == b"ok")

@@ -26,8 +26,16 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.limits import Budget
-from otp_service.ports import Approval, ClaimReading, ClaimState, GuardReading, GuardState, Reported, Standing
-from otp_service.verification import Delivery, Send, Status, Verification
+from otp_service.ports import (
+    Approval,
+    ConversionState,
+    ConversionStats,
+    DeliveryUpdate,
+    IdempotencyCheck,
+    IdempotencyState,
+    PrecheckResult,
+)
+from otp_service.verification import DeliveryStatus, SmsSend, Status, Verification
 
 _STATUS = {
     b"p": Status.PENDING,
@@ -37,12 +45,12 @@ _STATUS = {
     b"e": Status.EXPIRED,
 }
 _DELIVERY = {
-    b"s": Delivery.SENDING,
-    b"u": Delivery.UNKNOWN,
-    b"a": Delivery.ACCEPTED,
-    b"r": Delivery.REFUSED,
-    b"d": Delivery.DELIVERED,
-    b"n": Delivery.UNDELIVERED,
+    b"s": DeliveryStatus.SENDING,
+    b"u": DeliveryStatus.UNKNOWN,
+    b"a": DeliveryStatus.ACCEPTED,
+    b"r": DeliveryStatus.REFUSED,
+    b"d": DeliveryStatus.DELIVERED,
+    b"n": DeliveryStatus.UNDELIVERED,
 }
 
 STATES = {delivery: state for state, delivery in _DELIVERY.items()}
@@ -55,7 +63,7 @@ _SENDS = 11
 _NO_SEND = 4
 """The length of a peek's reply that tells of no send."""
 
-_CLAIMS = frozenset(state.value.encode() for state in ClaimState)
+_CLAIMS = frozenset(state.value.encode() for state in IdempotencyState)
 
 _CODE_TYPES = {b"d": CodeType.DIGITS, b"n": CodeType.ALNUM}
 
@@ -159,16 +167,16 @@ def verification(reply: Sequence[Any], verification_hash: str, client: str) -> V
     )
 
 
-def standing(reply: Sequence[Any]) -> Standing:
+def standing(reply: Sequence[Any]) -> PrecheckResult:
     """Return what a peek tells."""
     if error := refusal(reply):
-        return Standing(known=False, refusal=error)
+        return PrecheckResult(known=False, rejection=error)
     known, is_slow, is_trusted = (fact == 1 for fact in reply[1:_NO_SEND])
     if len(reply) == _NO_SEND:
-        return Standing(known, is_slow=is_slow, is_trusted=is_trusted)
+        return PrecheckResult(known, is_restricted=is_slow, is_trusted=is_trusted)
     now, purpose, number, state, at, route = reply[_NO_SEND:]
-    last = Send(number, _DELIVERY[state], at / 1000, route.decode())
-    return Standing(known, now / 1000, purpose.decode(), last, is_slow, is_trusted=is_trusted)
+    last = SmsSend(number, _DELIVERY[state], at / 1000, route.decode())
+    return PrecheckResult(known, now / 1000, purpose.decode(), last, is_slow, is_trusted=is_trusted)
 
 
 def approval(reply: Sequence[Any]) -> Approval:
@@ -180,15 +188,15 @@ def approval(reply: Sequence[Any]) -> Approval:
     raise_refusal(reply)
     return Approval(
         str(reply[1], "ascii"),
-        wrong=reply[2],
-        at=reply[3] // 1000,
+        failed_attempts=reply[2],
+        approved_at=reply[3] // 1000,
         replayed=reply[4] == 1,
-        age=reply[5] / 1000,
+        seconds_to_verify=reply[5] / 1000,
         route=reply[6].decode(),
     )
 
 
-def claim(reply: Sequence[Any]) -> ClaimReading:
+def claim(reply: Sequence[Any]) -> IdempotencyCheck:
     """Return what a claim found.
 
     Raises:
@@ -197,27 +205,27 @@ def claim(reply: Sequence[Any]) -> ClaimReading:
     word = reply[0]
     if word not in _CLAIMS:
         raise StoreUnavailable
-    state = ClaimState(word.decode())
-    if state is ClaimState.BUSY:
-        return ClaimReading(state, wait=max(1, math.ceil(reply[1] / 1000)))
-    return ClaimReading(state, reply[1].decode() if len(reply) > 1 else "")
+    state = IdempotencyState(word.decode())
+    if state is IdempotencyState.IN_PROGRESS:
+        return IdempotencyCheck(state, wait=max(1, math.ceil(reply[1] / 1000)))
+    return IdempotencyCheck(state, reply[1].decode() if len(reply) > 1 else "")
 
 
-def narrow_reading(kind: str, reply: Sequence[Any]) -> GuardReading:
+def narrow_reading(kind: str, reply: Sequence[Any]) -> ConversionStats:
     """Return what one narrow scope has counted."""
     level, unverified, sent, verified, suspect, state = reply[1:7]
-    return GuardReading(
-        kind, level, unverified, sent, verified, is_suspect=suspect == 1, state=GuardState(state)
+    return ConversionStats(
+        kind, level, unverified, sent, verified, is_suspect=suspect == 1, state=ConversionState(state)
     )
 
 
-def broad_reading(kind: str, reply: Sequence[Any]) -> GuardReading:
+def broad_reading(kind: str, reply: Sequence[Any]) -> ConversionStats:
     """Return what one broad scope has counted."""
     level, unverified, sent, verified = reply[1:]
-    return GuardReading(kind, level, unverified, sent, verified, is_broad=True)
+    return ConversionStats(kind, level, unverified, sent, verified, is_broad=True)
 
 
-def reported(reply: Sequence[Any]) -> Reported | None:
+def reported(reply: Sequence[Any]) -> DeliveryUpdate | None:
     """Return the send that a report was about, if it is still remembered.
 
     Raises:
@@ -227,7 +235,7 @@ def reported(reply: Sequence[Any]) -> Reported | None:
     if reply[0] == b"gone":
         return None
     moved, client, purpose, route = reply[1:]
-    return Reported(client.decode(), purpose.decode(), route.decode(), moved=moved == 1)
+    return DeliveryUpdate(client.decode(), purpose.decode(), route.decode(), changed=moved == 1)
 
 
 def newest_send(reply: Sequence[Any]) -> int:
@@ -235,9 +243,9 @@ def newest_send(reply: Sequence[Any]) -> int:
     return len(reply[_SENDS]) // _FACTS_OF_A_SEND
 
 
-def _sends(flat: Sequence[Any]) -> list[Send]:
+def _sends(flat: Sequence[Any]) -> list[SmsSend]:
     rows = [flat[i : i + _FACTS_OF_A_SEND] for i in range(0, len(flat), _FACTS_OF_A_SEND)]
     return [
-        Send(number, _DELIVERY[state], at / 1000, route.decode(), reason.decode())
+        SmsSend(number, _DELIVERY[state], at / 1000, route.decode(), reason.decode())
         for number, (state, at, route, reason) in enumerate(rows, start=1)
     ]

@@ -17,7 +17,7 @@ from importlib.resources import files
 import redis
 from redis.exceptions import NoScriptError
 
-from otp_service.limits import MAX_LIFE, MIN_RESEND_LIFE
+from otp_service.limits import MAX_VERIFICATION_LIFETIME, MIN_LIFETIME_AFTER_RESEND
 from otp_service.store.backend import (
     Argument,
     Command,
@@ -26,7 +26,7 @@ from otp_service.store.backend import (
     ReplicationWait,
     backend_of,
 )
-from otp_service.verification import TOMBSTONE
+from otp_service.verification import ENDED_RETENTION
 
 MEMORY = 90 * 86_400
 """Seconds for which a row remembers its last failure and its last approval."""
@@ -36,9 +36,9 @@ CLOCK_SLACK = 5
 
 _CONSTANTS = {
     "MEMORY": MEMORY,
-    "TOMBSTONE": TOMBSTONE,
-    "MAX_LIFE": MAX_LIFE,
-    "MIN_RESEND_LIFE": MIN_RESEND_LIFE,
+    "TOMBSTONE": ENDED_RETENTION,
+    "MAX_LIFE": MAX_VERIFICATION_LIFETIME,
+    "MIN_RESEND_LIFE": MIN_LIFETIME_AFTER_RESEND,
     "CLOCK_SLACK": CLOCK_SLACK,
 }
 _NEEDS = "-- needs: "

@@ -19,20 +19,20 @@ from otp_service.errors import ProofRedeemed, StoreUnavailable
 from otp_service.limits import Budget
 from otp_service.ports import (
     Approval,
-    Attempt,
-    Claim,
-    ClaimReading,
-    Counted,
+    CodeAttempt,
     DeliveryReport,
-    Events,
-    Knock,
+    DeliveryUpdate,
+    EventLogger,
+    IdempotencyCheck,
+    IdempotencyRecord,
     NewVerification,
-    PhoneSlot,
-    Reopened,
-    Reported,
-    SendRecord,
-    Settlement,
-    Standing,
+    PhoneKey,
+    PrecheckRequest,
+    PrecheckResult,
+    QuotaReservation,
+    ResendReservation,
+    SendDisposition,
+    SendResultRecord,
 )
 from otp_service.store import arguments, health, inspection, keys, knocks, replies
 from otp_service.store.backend import (
@@ -74,7 +74,7 @@ class RedisStore:
     def __init__(
         self,
         backend: redis.Redis | RedisBackend,
-        events: Events,
+        events: EventLogger,
         *,
         shebang: bool = True,
         wait: ReplicationWait | None = None,
@@ -91,43 +91,43 @@ class RedisStore:
 
     # ── first flush ──
 
-    def peek(self, slot: PhoneSlot, client: str, attempts: int, knock: Knock) -> Standing:
-        """See `ports.Store.peek`."""
+    def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
+        """See `ports.Store.precheck`."""
         head = arguments.limits(slot.limits), arguments.asking(slot)
         call = Call("peek", [keys.row(slot.tag)], [*head, client, attempts])
         return knocks.knock(self.flush, slot.tag, call, knock)
 
-    def peek_resend(
+    def precheck_resend(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
         verification_hash: str,
-        knock: Knock,
+        knock: PrecheckRequest,
         *,
         opener_only: bool = False,
-    ) -> Standing:
-        """See `ports.Store.peek_resend`."""
+    ) -> PrecheckResult:
+        """See `ports.Store.precheck_resend`."""
         call = _slot_call("peek_resend", slot, verification_hash, [client, int(opener_only)])
         return knocks.knock(self.flush, slot.tag, call, knock)
 
-    def uncount(self, tag: str, counted: Counted) -> None:
-        """See `ports.Store.uncount`."""
+    def release_quota(self, tag: str, counted: QuotaReservation) -> None:
+        """See `ports.Store.release_quota`."""
         self.flush(knocks.uncount_calls(tag, counted))
 
     # ── idempotency keys ──
 
-    def claim(self, claim: Claim) -> ClaimReading:
-        """See `ports.Store.claim`."""
+    def begin_idempotent(self, claim: IdempotencyRecord) -> IdempotencyCheck:
+        """See `ports.Store.begin_idempotent`."""
         return replies.claim(self._run(knocks.claim_call(claim)))
 
-    def end_claim(self, claim: Claim, what: str = "") -> None:
-        """See `ports.Store.end_claim`."""
+    def finish_idempotent(self, claim: IdempotencyRecord, what: str = "") -> None:
+        """See `ports.Store.finish_idempotent`."""
         self._run(knocks.end_call(claim, what))
 
     # ── second flush ──
 
-    def open(self, slot: PhoneSlot, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
-        """See `ports.Store.open`."""
+    def create(self, slot: PhoneKey, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
+        """See `ports.Store.create`."""
         rest: list[Argument] = [
             new.client,
             new.purpose,
@@ -141,27 +141,27 @@ class RedisStore:
         ]
         call = _slot_call("open", slot, new.verification_hash, rest)
         reply, budget_left = self._take(call, slot, new.verification_hash, budgets)
-        return replies.verification(reply, new.verification_hash, new.client).capped(budget_left)
+        return replies.verification(reply, new.verification_hash, new.client).with_max_sends(budget_left)
 
-    def reopen(
+    def reserve_resend(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
         verification_hash: str,
         ttl: int,
         budgets: Mapping[Budget, int],
-    ) -> Reopened:
-        """See `ports.Store.reopen`."""
+    ) -> ResendReservation:
+        """See `ports.Store.reserve_resend`."""
         call = _slot_call("reopen", slot, verification_hash, [client, ttl * 1000])
         reply, budget_left = self._take(call, slot, verification_hash, budgets)
-        verification = replies.verification(reply, verification_hash, client).capped(budget_left)
+        verification = replies.verification(reply, verification_hash, client).with_max_sends(budget_left)
         kid, salt = reply[-2:]
-        return Reopened(verification, kid.decode(), salt)
+        return ResendReservation(verification, kid.decode(), salt)
 
     def _take(
         self,
         slot_call: Call,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         verification_hash: str,
         budgets: Mapping[Budget, int],
     ) -> tuple[list[Any], int]:
@@ -181,28 +181,30 @@ class RedisStore:
         return reply, taken.left
 
     def _give_back(
-        self, reply: Sequence[Any], slot: PhoneSlot, verification_hash: str, refunds: Sequence[Call]
+        self, reply: Sequence[Any], slot: PhoneKey, verification_hash: str, refunds: Sequence[Call]
     ) -> None:
         calls = list(refunds)
         if reply[0] == b"ok":
-            withdrawn = SendRecord(verification_hash, replies.newest_send(reply), Settlement.WITHDRAWN)
+            withdrawn = SendResultRecord(
+                verification_hash, replies.newest_send(reply), SendDisposition.NOT_SENT
+            )
             calls.append(_settle_call(slot, withdrawn))
         if calls:
             self.flush(calls)
 
     # ── third flush ──
 
-    def settle(
+    def record_send_result(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
-        record: SendRecord,
+        record: SendResultRecord,
         refund: Sequence[Budget],
-        ended: Claim | None = None,
+        ended: IdempotencyRecord | None = None,
     ) -> Verification | None:
-        """See `ports.Store.settle`."""
+        """See `ports.Store.record_send_result`."""
         refunds = _refunds(refund, arguments.day(record.taken_at))
-        ends = [knocks.end_call(ended, ended.what)] if ended else []
+        ends = [knocks.end_call(ended, ended.result_id)] if ended else []
         reply, *_ = self.flush([_settle_call(slot, record), *refunds, *ends])
         replies.raise_refusal(reply)
         if reply[0] == b"gone":
@@ -211,16 +213,16 @@ class RedisStore:
 
     # ── what became of sends ──
 
-    def report(self, reports: Sequence[DeliveryReport]) -> list[Reported | None]:
-        """See `ports.Store.report`; every FLUSH_SIZE reports are a round trip."""
-        told: list[Reported | None] = []
+    def apply_delivery_reports(self, reports: Sequence[DeliveryReport]) -> list[DeliveryUpdate | None]:
+        """See `ports.Store.apply_delivery_reports`; every FLUSH_SIZE reports are a round trip."""
+        told: list[DeliveryUpdate | None] = []
         for start in range(0, len(reports), FLUSH_SIZE):
             calls = [_report_call(report) for report in reports[start : start + FLUSH_SIZE]]
             told += map(replies.reported, self.flush(calls))
         return told
 
-    def claim_inquiry(self, tag: str, verification_hash: str, call: str) -> bool:
-        """See `ports.Store.claim_inquiry`."""
+    def acquire_lookup_lease(self, tag: str, verification_hash: str, call: str) -> bool:
+        """See `ports.Store.acquire_lookup_lease`."""
         key = keys.inquiry(tag, verification_hash, call)
         (marked,) = self._asked([("SET", key, b"1", "NX", "EX", INQUIRY_SECONDS)])
         return bool(marked)
@@ -229,23 +231,23 @@ class RedisStore:
 
     def attempt(
         self,
-        slot: PhoneSlot,
+        slot: PhoneKey,
         client: str,
         verification_hash: str,
-        attempt: Attempt,
+        attempt: CodeAttempt,
         *,
         opener_only: bool = False,
     ) -> Approval:
         """See `ports.Store.attempt`."""
         rest: list[Argument] = [verification_hash, client, arguments.asking(slot), int(opener_only)]
-        rest += [arguments.code_types(attempt.shapes), attempt.id, attempt.at * 1000]
+        rest += [arguments.code_types(attempt.code_types), attempt.idempotency_fingerprint, attempt.at * 1000]
         for kid, digest in attempt.digests.items():
             rest += [kid, digest]
         call = Call("attempt", _both(slot.tag, verification_hash), rest)
         return replies.approval(self._run_lasting(call))
 
     def read(
-        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> Verification:
         """See `ports.Store.read`."""
         reply = self._run(_slot_call("read", slot, verification_hash, [client, int(opener_only)]))
@@ -253,7 +255,7 @@ class RedisStore:
         return replies.verification(reply, verification_hash, client)
 
     def cancel(
-        self, slot: PhoneSlot, client: str, verification_hash: str, *, opener_only: bool = False
+        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> None:
         """See `ports.Store.cancel`."""
         rest: list[Argument] = [verification_hash, client, arguments.asking(slot), int(opener_only)]
@@ -274,12 +276,12 @@ class RedisStore:
 
     # ── hints for the operator ──
 
-    def note_unaddressed(self, client: str) -> None:
-        """See `ports.Store.note_unaddressed`."""
+    def mark_missing_client_ip(self, client: str) -> None:
+        """See `ports.Store.mark_missing_client_ip`."""
         self._asked([("SET", keys.unaddressed(client), b"1", "EX", UNADDRESSED_SECONDS)])
 
-    def note_unreadable_ip(self) -> None:
-        """See `ports.Store.note_unreadable_ip`."""
+    def mark_unreadable_client_ip(self) -> None:
+        """See `ports.Store.mark_unreadable_client_ip`."""
         self._asked([("SET", keys.unreadable_ip(), b"1", "EX", UNADDRESSED_SECONDS)])
 
     def met_unreadable_ip(self) -> bool:
@@ -302,8 +304,8 @@ class RedisStore:
         """Return what keeps the servers from serving, in words; nothing when they are fit."""
         return diagnose(self._backend, self._replicas)
 
-    def check(self) -> bool:
-        """See `ports.Store.check`."""
+    def check_health(self) -> bool:
+        """See `ports.Store.check_health`."""
         try:
             return self.guarded(lambda backend: health.check(backend, self._replicas), READINESS)
         except UnfitStore:
@@ -406,15 +408,15 @@ def _both(tag: str, verification_hash: str) -> list[str]:
     return [keys.row(tag), keys.record(tag, verification_hash)]
 
 
-def _slot_call(name: str, slot: PhoneSlot, verification_hash: str, rest: Sequence[Argument]) -> Call:
+def _slot_call(name: str, slot: PhoneKey, verification_hash: str, rest: Sequence[Argument]) -> Call:
     head: list[Argument] = [arguments.limits(slot.limits), arguments.asking(slot), verification_hash]
     return Call(name, _both(slot.tag, verification_hash), [*head, *rest])
 
 
-def _settle_call(slot: PhoneSlot, record: SendRecord) -> Call:
+def _settle_call(slot: PhoneKey, record: SendResultRecord) -> Call:
     rest: list[Argument] = [
         record.number,
-        record.settlement.value,
+        record.disposition.value,
         record.route,
         record.wait * 1000,
         record.ttl * 1000,

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from otp_service.codes import LENGTH, CodeType
 from otp_service.proofs import Proof
-from otp_service.reasons import explain
-from otp_service.service import Approved, Sent
-from otp_service.verification import Delivery, Send, Status, Verification
+from otp_service.reasons import describe_failure
+from otp_service.service import Approved, SendOutcome
+from otp_service.verification import DeliveryStatus, SmsSend, Status, Verification
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-23T08:07:41Z"])]
 Seconds = Annotated[int, Field(ge=0)]
@@ -50,7 +50,7 @@ class VerificationAnswer(Answer):
     resend_in: Annotated[Seconds | None, Field(description="Seconds until then, rounded up.")]
     sends_left: Annotated[Count, Field(description="SMS left, the least over all limits that apply.")]
     attempts_left: Annotated[Count, Field(description="Codes that may still be submitted.")]
-    delivery: Annotated[Delivery, Field(description="What is known of the newest SMS.")]
+    delivery: Annotated[DeliveryStatus, Field(description="What is known of the newest SMS.")]
 
 
 class ReasonAnswer(Answer):
@@ -65,7 +65,7 @@ class SendAnswer(Answer):
     """One SMS of a verification and what became of it."""
 
     number: Annotated[int, Field(ge=1)]
-    delivery: Delivery
+    delivery: DeliveryStatus
     at: Time
     route: Annotated[str, Field(description="The configured route it took; empty until that is known.")]
     reason: Annotated[
@@ -145,12 +145,12 @@ class ReadyAnswer(Answer):
     routes: list[RouteAnswer]
 
 
-def sent(result: Sent) -> VerificationAnswer:
+def sent(result: SendOutcome) -> VerificationAnswer:
     """Tell what a request or resend brought about."""
     return VerificationAnswer(**_facts(result))
 
 
-def standing(result: Sent, *, with_sends: bool) -> StatusAnswer:
+def standing(result: SendOutcome, *, with_sends: bool) -> StatusAnswer:
     """Tell how a verification stands; what became of each SMS is for servers."""
     sends = [_send(send) for send in result.verification.sends] if with_sends else None
     return StatusAnswer(**_facts(result), sends=sends)
@@ -208,7 +208,7 @@ def utc(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _facts(result: Sent) -> dict[str, Any]:
+def _facts(result: SendOutcome) -> dict[str, Any]:
     """Times are rounded as their relative twins: an end down, a beginning up."""
     verification: Verification = result.verification
     resend_at = verification.resend_at
@@ -229,16 +229,16 @@ def _facts(result: Sent) -> dict[str, Any]:
     }
 
 
-def _send(send: Send) -> SendAnswer:
+def _send(send: SmsSend) -> SendAnswer:
     return SendAnswer(
         number=send.number,
         delivery=send.delivery,
         at=utc(math.floor(send.at)),
         route=send.route,
-        reason=_reason(send.reason) if send.delivery is Delivery.UNDELIVERED else None,
+        reason=_reason(send.reason) if send.delivery is DeliveryStatus.UNDELIVERED else None,
     )
 
 
 def _reason(code: str) -> ReasonAnswer:
-    reason = explain(code)
+    reason = describe_failure(code)
     return ReasonAnswer(code=reason.code, en=reason.english, zh=reason.chinese)

@@ -13,7 +13,7 @@ from wsgiref.types import WSGIEnvironment
 
 from otp_service.clients import Client
 from otp_service.errors import InternalError, OtpError, StoreUnavailable
-from otp_service.ports import Clock, Events
+from otp_service.ports import Clock, EventLogger
 from otp_service.web import problems
 
 _TOLD = ("limit", "retry_after", "attempts_left")
@@ -39,7 +39,7 @@ class Record:
     code: str = ""
     facts: dict[str, object] = field(default_factory=dict)
 
-    def failed(self, error: OtpError, cause: Exception, events: Events) -> None:
+    def failed(self, error: OtpError, cause: Exception, events: EventLogger) -> None:
         """Note the *error*; if it is a defect of ours, record where the *cause* was raised."""
         self.code = error.code
         members = error.members()
@@ -47,7 +47,7 @@ class Record:
         if isinstance(error, InternalError):
             defect(cause, self.endpoint, events)
 
-    def ended(self, status: int, events: Events, clock: Clock) -> None:
+    def ended(self, status: int, events: EventLogger, clock: Clock) -> None:
         """Record the call. Of probes that fail with the store, `store_outage` tells once."""
         facts = {
             "endpoint": self.endpoint,
@@ -64,10 +64,10 @@ class Record:
 
 
 class CallNotes:
-    """Implements `ports.Notes`: facts belong to the record of the call that this thread works on."""
+    """Implements `ports.RequestLogContext` for the call that this thread works on."""
 
-    def note(self, **facts: object) -> None:
-        """See `ports.Notes.note`; outside of calls there is nobody to tell."""
+    def bind(self, **facts: object) -> None:
+        """See `ports.RequestLogContext.bind`; outside of calls there is nobody to tell."""
         record = _CURRENT.get()
         if record is not None:
             record.facts.update(facts)
@@ -86,7 +86,7 @@ def end() -> None:
     _CURRENT.set(None)
 
 
-def defect(cause: Exception, endpoint: str, events: Events) -> None:
+def defect(cause: Exception, endpoint: str, events: EventLogger) -> None:
     """Record a defect by its type and place; its text may hold anything and is not told."""
     events.emit(
         "internal_error",

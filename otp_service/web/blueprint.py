@@ -186,7 +186,7 @@ def _answer(parts: WebParts, call: Call, record: Record) -> Response:
 def _limits(parts: WebParts, record: Record, outcome: OtpError | Answer) -> rate_limit.Headers:
     if record.server is None:
         return ()
-    return rate_limit.of(outcome, partial(parts.service.allowances, record.server))
+    return rate_limit.of(outcome, partial(parts.service.rate_limit_policies, record.server))
 
 
 def _show(parts: WebParts, page: Callable[[WebParts], Response], _: Record) -> Response:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from otp_service.clients import Caller, KeyKind
 from otp_service.errors import FieldError, Forbidden, InvalidRequest
-from otp_service.repeats import Repeat
-from otp_service.service import Sent
-from otp_service.verification import Delivery
+from otp_service.repeats import IdempotencyKey
+from otp_service.service import SendOutcome
+from otp_service.verification import DeliveryStatus
 from otp_service.web import answers, auth
 from otp_service.web.answers import Answer
 from otp_service.web.embed.hosted_views import page_url
@@ -25,7 +25,7 @@ from otp_service.web.payloads import (
     VerifyBody,
 )
 
-_ON_ITS_WAY = frozenset({Delivery.ACCEPTED, Delivery.DELIVERED, Delivery.UNDELIVERED})
+_ON_ITS_WAY = frozenset({DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED, DeliveryStatus.UNDELIVERED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Reply:
     replayed: bool = False
 
 
-def request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat | None) -> Reply:
+def request(parts: WebParts, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None) -> Reply:
     """Send the code of a new verification, or of a given one once more."""
     if body.known_phone is not None or body.known_device is not None:
         auth.admit(caller, auth.SERVERS)
@@ -51,7 +51,7 @@ def request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat |
     return Reply(_status(sent), answers.sent(sent), sent.replayed)
 
 
-def verify(parts: WebParts, caller: Caller, body: VerifyBody, repeat: Repeat | None) -> Reply:
+def verify(parts: WebParts, caller: Caller, body: VerifyBody, repeat: IdempotencyKey | None) -> Reply:
     """Submit a code."""
     approved = parts.service.verify(
         caller.client,
@@ -65,7 +65,7 @@ def verify(parts: WebParts, caller: Caller, body: VerifyBody, repeat: Repeat | N
     return Reply(200, answers.approved(approved), approved.replayed)
 
 
-def redeem(parts: WebParts, caller: Caller, body: RedeemBody, repeat: Repeat | None) -> Reply:
+def redeem(parts: WebParts, caller: Caller, body: RedeemBody, repeat: IdempotencyKey | None) -> Reply:
     """Use a proof up."""
     redeemed = parts.service.redeem(
         caller.client,
@@ -123,15 +123,17 @@ def make_page(parts: WebParts, caller: Caller, body: PageBody) -> Reply:
     return Reply(201, answers.page(url, made.ends_at, parts.clock.now()))
 
 
-def _status(sent: Sent) -> int:
-    if sent.uncertain:
+def _status(sent: SendOutcome) -> int:
+    if sent.outcome_unknown:
         return 202
-    if not sent.by_this_call:
+    if not sent.dispatched:
         return 200
     return 201 if sent.verification.delivery in _ON_ITS_WAY else 202
 
 
-def _request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat | None) -> Sent:
+def _request(
+    parts: WebParts, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None
+) -> SendOutcome:
     return parts.service.request(
         caller.client,
         body.phone,
@@ -147,7 +149,7 @@ def _request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat 
     )
 
 
-def _resend(parts: WebParts, caller: Caller, body: RequestBody, repeat: Repeat | None) -> Sent:
+def _resend(parts: WebParts, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None) -> SendOutcome:
     if body.purpose is not None:
         raise _invalid("/purpose", "must be left out of a resend")
     return parts.service.resend(

@@ -23,7 +23,7 @@ def healthz(_: WebParts) -> Response:
 
 def readyz(parts: WebParts) -> Response:
     """Tell whether calls can be served."""
-    persists = parts.store.check()
+    persists = parts.store.check_health()
     told = answers.ready(parts.routes(), persists=persists, alarm=parts.alarm())
     return respond(200, told.model_dump_json())
 

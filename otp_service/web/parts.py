@@ -9,8 +9,8 @@ from otp_service.address_probe import AddressProbe
 from otp_service.clients import Clients
 from otp_service.hosted_pages import HostedPages
 from otp_service.phone import Dialing, dialing
-from otp_service.ports import Clock, Events, Store
-from otp_service.service import Service
+from otp_service.ports import Clock, EventLogger, Store
+from otp_service.service import VerificationService
 from otp_service.web.address import Trust
 from otp_service.web.report_intake import ReportIntake
 
@@ -27,12 +27,12 @@ class WebParts:
     proxy has written no address into `X-Forwarded-For`.
     """
 
-    service: Service
+    service: VerificationService
     pages: HostedPages
     clients: Clients
     store: Store
     routes: Callable[[], list[dict[str, object]]]
-    events: Events
+    events: EventLogger
     clock: Clock
     intake: ReportIntake | None = None
     trust: Trust = field(default_factory=Trust)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from otp_service.errors import LimitError, OtpError
-from otp_service.limits import Allowance
+from otp_service.limits import RateLimitPolicy
 from otp_service.web.answers import Answer, VerificationAnswer
 
 POLICY = "RateLimit-Policy"
 LEFT = "RateLimit"
 
 Headers = tuple[tuple[str, str], ...]
-Allowances = Callable[[], Mapping[str, Allowance]]
+Allowances = Callable[[], Mapping[str, RateLimitPolicy]]
 
 SENDS = "verification_sends"
 
@@ -30,7 +30,7 @@ def of(outcome: OtpError | Answer, allowances: Allowances) -> Headers:
     return ()
 
 
-def _fields(name: str, allowances: Mapping[str, Allowance], left: int, wait: int | None) -> Headers:
+def _fields(name: str, allowances: Mapping[str, RateLimitPolicy], left: int, wait: int | None) -> Headers:
     allowance = allowances.get(name)
     if allowance is None:
         return ()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from otp_service.clients import KeyKind
 from otp_service.errors import FieldError, InvalidRequest
-from otp_service.repeats import Repeat
+from otp_service.repeats import IdempotencyKey
 
 REPLAYED = ("Idempotency-Replayed", "true")
 """The header of an answer that was given before."""
@@ -23,7 +23,7 @@ MIN_PUBLIC_LENGTH = 16
 """Characters. A browser's key is known to nobody else only if it is random: `crypto.randomUUID()` has 36."""
 
 
-def read(header: str | None, body: Mapping[str, object], kind: KeyKind) -> Repeat | None:
+def read(header: str | None, body: Mapping[str, object], kind: KeyKind) -> IdempotencyKey | None:
     """Return what *header* says about a call with *body* and a key of this *kind*, None without a header.
 
     The same fields in another order are the same payload.
@@ -37,7 +37,7 @@ def read(header: str | None, body: Mapping[str, object], kind: KeyKind) -> Repea
         raise _invalid("must be 1 to 255 printable ASCII characters")
     if kind is KeyKind.PUBLISHABLE and len(header) < MIN_PUBLIC_LENGTH:
         raise _invalid(f"must have at least {MIN_PUBLIC_LENGTH} characters with a publishable key")
-    return Repeat(header, json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+    return IdempotencyKey(header, json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
 
 
 def _invalid(detail: str) -> InvalidRequest:

@@ -15,7 +15,7 @@ from flask import Response, request
 from otp_service.aliyun.reports import BadReports
 from otp_service.errors import FieldError, InvalidRequest, NotFound, StoreUnavailable
 from otp_service.ports import Clock
-from otp_service.reports import Reports
+from otp_service.reports import DeliveryReportService
 from otp_service.web import body
 from otp_service.web.responses import respond
 
@@ -37,7 +37,7 @@ class ReportIntake:
     """Takes what is pushed to the address that ends with *secret*."""
 
     secret: bytes = field(repr=False)
-    reports: Reports
+    reports: DeliveryReportService
     clock: Clock
 
     def answer(self) -> Response:
@@ -57,10 +57,10 @@ class ReportIntake:
 
     def _take(self, raw: bytes, deadline: float) -> None:
         try:
-            taken = self.reports.take(raw, deadline)
+            taken = self.reports.process(raw, deadline)
         except BadReports:
             raise InvalidRequest([FieldError(pointer="", detail="must be a JSON array of reports")]) from None
-        if taken.lost:
+        if taken.must_retry:
             raise StoreUnavailable  # a reply that nobody keeps must be told again
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from otp_service.codes import CodeType
 from otp_service.phone import Phone
 from otp_service.proofs import SMS, Proof
-from otp_service.service import Approved, Sent
-from otp_service.verification import Delivery, Send, Status, Verification
+from otp_service.service import Approved, SendOutcome
+from otp_service.verification import DeliveryStatus, SmsSend, Status, Verification
 from otp_service.web import answers
 from otp_service.web.payloads import Body
 
@@ -35,7 +35,7 @@ def body(model: type[Body]) -> dict[str, Any]:
 
 def answer(model: type[answers.Answer], status: int) -> dict[str, Any]:
     """Return an answer of *model* as it comes with *status*."""
-    sent = _sent(Delivery.UNKNOWN if status == 202 else Delivery.ACCEPTED)  # noqa: PLR2004 - see MEANINGS
+    sent = _sent(DeliveryStatus.UNKNOWN if status == 202 else DeliveryStatus.ACCEPTED)  # noqa: PLR2004 - see MEANINGS
     made: Mapping[type[answers.Answer], answers.Answer] = {
         answers.VerificationAnswer: answers.sent(sent),
         answers.StatusAnswer: answers.standing(sent, with_sends=True),
@@ -48,12 +48,12 @@ def answer(model: type[answers.Answer], status: int) -> dict[str, Any]:
     return made[model].model_dump(mode="json")
 
 
-def _approved(sent: Sent) -> Approved:
+def _approved(sent: SendOutcome) -> Approved:
     verification = sent.verification
     return Approved(_ID, verification.purpose, _PHONE, _PROOF, 180)
 
 
-def _sent(delivery: Delivery) -> Sent:
+def _sent(delivery: DeliveryStatus) -> SendOutcome:
     verification = Verification(
         verification_hash="dGFnIG9mIGFuIGlk",
         client="shop",
@@ -65,10 +65,10 @@ def _sent(delivery: Delivery) -> Sent:
         attempts_left=5,
         sends_left=3,
         resend_at=_NOW + 60,
-        sends=(Send(1, delivery, _NOW, "main"),),
+        sends=(SmsSend(1, delivery, _NOW, "main"),),
         now=_NOW,
     )
-    return Sent(_ID, verification, _PHONE)
+    return SendOutcome(_ID, verification, _PHONE)
 
 
 def _proof() -> Proof:

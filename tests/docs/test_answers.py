@@ -14,8 +14,8 @@ from deployment import Answer, new_phone, post
 from doc_blocks import ROOT
 
 from otp_service.keyring import Keyring
-from otp_service.ports import RiskBinding
-from otp_service.reasons import explain
+from otp_service.ports import ChallengeSubject
+from otp_service.reasons import describe_failure
 from otp_service.risk import ProofOfWork
 
 RETURN_URL = "http://localhost:8000/verified"
@@ -79,7 +79,7 @@ def test_status_has_the_members_of_a_request_and_its_sends(dev: Dev) -> None:
     told = call(dev, "status", phone=phone, verification_id=opened["verification_id"]).body
     (sent,) = SHOWN["POST /otp/status"]["sends"]
     reason, sent["reason"] = sent["reason"], None
-    found = explain(reason["code"])
+    found = describe_failure(reason["code"])
 
     assert members(told) == members(opened | SHOWN["POST /otp/status"])
     assert (reason["en"], reason["zh"]) == (found.english, found.chinese)
@@ -93,6 +93,6 @@ def test_hosted_page_has_the_members_that_are_shown(dev: Dev) -> None:
 
 def test_challenge_has_the_members_that_are_shown() -> None:
     keyring = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"3"))
-    issued = ProofOfWork(keyring, fakes.FakeClock(), ttl=600).issue(RiskBinding("web", "t" * 16), 1)
+    issued = ProofOfWork(keyring, fakes.FakeClock(), ttl=600).issue(ChallengeSubject("web", "t" * 16), 1)
 
     assert members(dict(issued)) == members(SHOWN["Risk challenge"]["challenge"])

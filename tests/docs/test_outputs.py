@@ -22,13 +22,13 @@ from stories import RIGHT, Phone, make_phone
 from test_office_commands import ADDRESS, fail, knock
 
 from otp_service.cli import main
-from otp_service.ports import DeliveryReport, PhoneSlot, Settlement
+from otp_service.ports import DeliveryReport, PhoneKey, SendDisposition
 from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sandbox.config import DEFAULT_REVIEWS
 from otp_service.settings import Settings, load
 from otp_service.store import keys
 from otp_service.store.arguments import day
-from otp_service.verification import Delivery
+from otp_service.verification import DeliveryStatus
 
 NUMBER = "+8613800138000"
 IN_REVIEW = next(iter(DEFAULT_REVIEWS))
@@ -68,7 +68,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         config.chmod(0o600)
         settings = load(config, {})
         phone = make_phone(client)
-        phone.slot = PhoneSlot(settings.keyring().phone_tag(NUMBER), phone.slot.limits)
+        phone.slot = PhoneKey(settings.keyring().phone_tag(NUMBER), phone.slot.limits)
         yield Stage(config, settings, client, phone)
 
 
@@ -109,15 +109,21 @@ def rejected_and_undelivered(stage: Stage) -> None:
     phone = stage.phone
     phone.pass_time(-3600)
     opened = phone.open()
-    phone.store.report(
+    phone.store.apply_delivery_reports(
         [
             DeliveryReport(
-                phone.slot.tag, opened.verification_hash, 1, Delivery.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"
+                phone.slot.tag,
+                opened.verification_hash,
+                1,
+                DeliveryStatus.UNDELIVERED,
+                "MOBILE_NOT_ON_SERVICE",
             )
         ]
     )
     phone.runner.ahead = 0
-    phone.settle(phone.open(settle=None), Settlement.REJECTED, provider_code="isv.MOBILE_NUMBER_ILLEGAL")
+    phone.settle(
+        phone.open(settle=None), SendDisposition.RECIPIENT_REJECTED, provider_code="isv.MOBILE_NUMBER_ILLEGAL"
+    )
 
 
 BEFORE: dict[str, Callable[[Stage], None]] = {

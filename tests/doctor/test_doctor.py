@@ -577,7 +577,7 @@ def test_user_that_may_not_run_scripts_is_told() -> None:
 
 def test_client_that_names_no_address_is_told(practice: Practice) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
-        RedisStore(client_from_url(server.url), Silence()).note_unaddressed("shop")
+        RedisStore(client_from_url(server.url), Silence()).mark_missing_client_ip("shop")
         findings = of_redis(server.url, ["shop", "bank"])
 
     assert [(f.check, f.level) for f in findings] == [("client_ip", Level.WARN)]
@@ -586,7 +586,7 @@ def test_client_that_names_no_address_is_told(practice: Practice) -> None:
 
 def test_proxy_that_writes_no_address_is_told(practice: Practice) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
-        RedisStore(client_from_url(server.url), Silence()).note_unreadable_ip()
+        RedisStore(client_from_url(server.url), Silence()).mark_unreadable_client_ip()
         findings = of_redis(server.url, ["shop"])
         with server.client() as client:
             seconds = client.ttl("otp:unreadable_ip")

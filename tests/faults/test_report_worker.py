@@ -198,7 +198,7 @@ def test_reports_from_the_queue_reach_the_status(service: Deployment) -> None:
 
         late = open_verifications(service, [new_phone()])  # while the worker waits for a message
         assert eventually(lambda: deliveries(service, late) == ["delivered"], DEADLINE)
-        assert eventually(lambda: worker.total("settled") == 23, DEADLINE)
+        assert eventually(lambda: worker.total("updated") == 23, DEADLINE)
         told = worker.log.read_text()
 
     assert '"event":"queue_trouble"' not in told
@@ -271,7 +271,7 @@ def test_signal_lets_it_finish_the_message_in_hand(service: Deployment, proxy: F
 
     with working(service) as second:
         assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
-        assert eventually(lambda: second.total("settled") == 16 - booked, DEADLINE)
+        assert eventually(lambda: second.total("updated") == 16 - booked, DEADLINE)
 
 
 def test_without_a_queue_it_says_so(service: Deployment) -> None:
@@ -310,11 +310,11 @@ def test_kill_in_the_middle_of_a_batch_loses_no_report(service: Deployment, prox
 
     with working(service) as second:
         assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
-        assert eventually(lambda: second.total("settled") + second.total("repeated") >= 16, DEADLINE)
+        assert eventually(lambda: second.total("updated") + second.total("repeated") >= 16, DEADLINE)
         second.process.terminate()
         assert second.wait() == 0
 
-    assert second.total("settled") == 16 - booked
+    assert second.total("updated") == 16 - booked
     assert second.total("repeated") >= booked
     assert nothing_is_left(service)
 
@@ -324,7 +324,7 @@ def test_doubles_change_nothing(service: Deployment) -> None:
     with working(service, "--once") as worker:
         assert worker.wait() == 0
 
-    assert (worker.total("settled"), worker.total("repeated")) == (1, 1)
+    assert (worker.total("updated"), worker.total("repeated")) == (1, 1)
     assert delivery(service, opened) == "delivered"
 
 
@@ -344,7 +344,7 @@ def test_report_that_could_not_be_booked_comes_again(service: Deployment, proxy:
 
     with working(service) as second:
         assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
-        assert eventually(lambda: second.total("settled") == 16 - booked, DEADLINE)
+        assert eventually(lambda: second.total("updated") == 16 - booked, DEADLINE)
     assert nothing_is_left(service)
 
 

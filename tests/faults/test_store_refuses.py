@@ -285,7 +285,7 @@ def test_f15_noauth_is_a_store_that_is_not_available() -> None:
     ):
         operator.config_set("requirepass", PASSWORD)
         with pytest.raises(StoreUnavailable):
-            RedisStore(client, FakeEvents()).check()
+            RedisStore(client, FakeEvents()).check_health()
         with pytest.raises(StoreUnavailable):
             RedisStore(client, FakeEvents()).unlock("A" * 16)
 

@@ -20,7 +20,7 @@ from otp_service.limits import CodeLimits, PhoneLimits
 from otp_service.phone import PhoneRules
 from otp_service.policy import Policy
 from otp_service.sandbox import SandboxServer
-from otp_service.service import Sent, Service
+from otp_service.service import SendOutcome, VerificationService
 from otp_service.sms.routes import Router
 from otp_service.store.store import RedisStore
 from otp_service.web.audit import CallNotes
@@ -40,7 +40,7 @@ class MixedClock(fakes.FakeClock):
 class Story:
     """One person in front of a resend button."""
 
-    service: Service
+    service: VerificationService
     runner: MovableRunner
     clock: MixedClock
     sandbox: SandboxServer
@@ -49,14 +49,14 @@ class Story:
         """Move the store's clock, by which limits and ages are reckoned."""
         self.runner.ahead += int(seconds * 1000)
 
-    def resend(self, phone: str, sent: Sent) -> Sent:
+    def resend(self, phone: str, sent: SendOutcome) -> SendOutcome:
         vid = sent.verification_id
         return self.service.resend(SHOP, phone, vid, client_ip="203.0.113.7")
 
-    def status(self, phone: str, sent: Sent) -> Sent:
+    def status(self, phone: str, sent: SendOutcome) -> SendOutcome:
         return self.service.status(SHOP, phone, sent.verification_id)
 
-    def request(self, phone: str) -> Sent:
+    def request(self, phone: str) -> SendOutcome:
         return self.service.request(SHOP, phone, purpose="login", client_ip="203.0.113.7")
 
     def sms(self, phone: str) -> int:
@@ -78,7 +78,7 @@ def build(
     store = RedisStore(client, Quiet())
     runner = MovableRunner(client)
     store._scripts = runner
-    service = Service(
+    service = VerificationService(
         policy=Policy(
             phones=PhoneRules(),
             purposes={"login": CodeType.DIGITS, "signup": CodeType.DIGITS},

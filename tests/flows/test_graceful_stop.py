@@ -21,10 +21,10 @@ from sms.doubles import eventually
 from sms.wire import response
 
 from otp_service import settings
-from otp_service.ports import PhoneSlot
+from otp_service.ports import PhoneKey
 from otp_service.store.client import client_from_url
 from otp_service.store.store import RedisStore
-from otp_service.verification import Delivery
+from otp_service.verification import DeliveryStatus
 
 IN_FLIGHT = 50
 REFUSAL = response(
@@ -63,14 +63,14 @@ def behind_a_slow_provider(redis: Server, directory: Path) -> Iterator[tuple[Dep
 
 def how_it_was_booked(
     directory: Path, redis: Server, phones: list[str], answers: list[Answer]
-) -> Counter[Delivery]:
+) -> Counter[DeliveryStatus]:
     """Return what Redis knows of every send."""
     loaded = settings.load(directory / "config.toml", {})
     store, keyring = RedisStore(client_from_url(redis.url), fakes.FakeEvents()), loaded.keyring()
-    booked: Counter[Delivery] = Counter()
+    booked: Counter[DeliveryStatus] = Counter()
     for phone, answer in zip(phones, answers, strict=True):
         if answer.status in (201, 202):
-            slot = PhoneSlot(keyring.phone_tag(phone), loaded.phone_limits())
+            slot = PhoneKey(keyring.phone_tag(phone), loaded.phone_limits())
             found = store.read(slot, "shop", keyring.verification_hash(answer.body["verification_id"]))
             booked.update(send.delivery for send in found.sends)
     return booked
@@ -99,7 +99,7 @@ def test_f34_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> No
     assert took < BOUND
     assert sum(statuses.values()) == IN_FLIGHT
     assert set(statuses) == {201, 202, 429}
-    assert booked == {Delivery.ACCEPTED: statuses[201], Delivery.UNKNOWN: statuses[202]}
+    assert booked == {DeliveryStatus.ACCEPTED: statuses[201], DeliveryStatus.UNKNOWN: statuses[202]}
     assert Counter(event["outcome"] for event in sent) == {
         "accepted": statuses[201],
         "unknown": statuses[202],

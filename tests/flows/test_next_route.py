@@ -26,12 +26,12 @@ from otp_service.errors import (
 )
 from otp_service.messages import Template
 from otp_service.sandbox import SandboxConfig, start_sandbox
-from otp_service.service import Sent
+from otp_service.service import SendOutcome
 from otp_service.sms.aliyun_api import AccessKey
 from otp_service.sms.aliyun_sms import AliyunSms
 from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.routes import Route, Router
-from otp_service.verification import Delivery
+from otp_service.verification import DeliveryStatus
 
 MAIN, SPARE = Template("*", "SMS_100000001"), Template("*", "SMS_100000002")
 
@@ -43,7 +43,7 @@ class Stage:
     story: Story
     events: Quiet
 
-    def ask(self, phone: str) -> Sent | OtpError:
+    def ask(self, phone: str) -> SendOutcome | OtpError:
         try:
             return self.story.request(phone)
         except OtpError as error:
@@ -113,8 +113,8 @@ def test_next_route_sends_what_the_first_refused_for_its_own_fault(
     with WireServer(refusal(code, status)) as first, two_routes(redis_server, first.url) as stage:
         told = stage.ask(phone)
 
-        assert isinstance(told, Sent), told
-        assert told.verification.delivery is Delivery.ACCEPTED
+        assert isinstance(told, SendOutcome), told
+        assert told.verification.delivery is DeliveryStatus.ACCEPTED
         assert stage.story.sms(phone) == 1
     assert (len(first.requests), stage.routes(), stage.count("route_refused")) == (1, ["spare"], 1)
 
@@ -122,7 +122,7 @@ def test_next_route_sends_what_the_first_refused_for_its_own_fault(
 def test_next_route_sends_what_never_left_for_the_first(redis_server: Server) -> None:
     phone = new_phone()
     with two_routes(redis_server, f"http://127.0.0.1:{closed_port()}") as stage:
-        assert isinstance(stage.ask(phone), Sent)
+        assert isinstance(stage.ask(phone), SendOutcome)
         assert stage.story.sms(phone) == 1
     assert stage.routes() == ["spare"]
 
@@ -132,7 +132,7 @@ def test_next_route_sends_while_the_first_rests(redis_server: Server) -> None:
     with WireServer(refusal("isv.AMOUNT_NOT_ENOUGH")) as first, two_routes(redis_server, first.url) as stage:
         phones = [new_phone() for _ in range(3)]
         for phone in phones:
-            assert isinstance(stage.ask(phone), Sent)
+            assert isinstance(stage.ask(phone), SendOutcome)
 
         assert [stage.story.sms(phone) for phone in phones] == [1, 1, 1]
     assert (len(first.requests), stage.count("route_paused")) == (1, 1)
@@ -142,7 +142,7 @@ def test_next_route_sends_while_the_breaker_of_the_first_is_open(redis_server: S
     with WireServer(wire.hangs_up) as first, two_routes(redis_server, first.url) as stage:
         phones = [new_phone() for _ in range(6)]
         for phone in phones:
-            assert isinstance(stage.ask(phone), Sent)
+            assert isinstance(stage.ask(phone), SendOutcome)
 
         assert [stage.story.sms(phone) for phone in phones] == [0, 0, 0, 0, 0, 1]
     assert (len(first.requests), stage.routes()) == (5, ["main"] * 5 + ["spare"])
@@ -168,8 +168,8 @@ def test_next_route_never_sends_what_the_first_may_have_sent(redis_server: Serve
     with WireServer(UNKNOWN[name]) as first, two_routes(redis_server, first.url) as stage:
         told = stage.ask(phone)
 
-        assert isinstance(told, Sent), told
-        assert told.verification.delivery is Delivery.UNKNOWN
+        assert isinstance(told, SendOutcome), told
+        assert told.verification.delivery is DeliveryStatus.UNKNOWN
         assert stage.story.sms(phone) == 0
     assert (len(first.requests), stage.routes()) == (1, ["main"])
 

@@ -20,7 +20,7 @@ from stories import WRONG, Phone, make_phone
 from otp_service.client import Forbidden, OtpClient
 from otp_service.errors import WrongCode
 from otp_service.limits import HOUR
-from otp_service.ports import PhoneSlot
+from otp_service.ports import PhoneKey
 from otp_service.settings import Settings, load
 from otp_service.store import arguments
 
@@ -68,7 +68,7 @@ def command(directory: Path, *arguments: str, typed: str) -> str:
 def locked(client: redis.Redis, settings: Settings, number: str) -> Phone:
     """Use a hundred attempts up, so long ago that nothing but the lock is left of them."""
     phone = make_phone(client)
-    phone.slot = PhoneSlot(settings.keyring().phone_tag(number), phone.slot.limits)
+    phone.slot = PhoneKey(settings.keyring().phone_tag(number), phone.slot.limits)
     quick = phone.limited(slow_lane_at=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(20):

@@ -16,7 +16,7 @@ from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sms.aliyun_api import AccessKey
 from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.routes import Route, Router
-from otp_service.verification import Delivery
+from otp_service.verification import DeliveryStatus
 
 SENT, NOT_SENT = "+8613800005002", "+8613800005001"
 """The connection closes without an answer; of the one an SMS was sent, of the other none."""
@@ -47,8 +47,8 @@ def test_sms_that_was_sent_is_not_sent_again_and_the_answer_says_so(story: Story
 
     again = story.resend(SENT, sent)
 
-    assert sent.verification.delivery is Delivery.UNKNOWN
-    assert (again.by_this_call, again.verification.delivery) == (False, Delivery.ACCEPTED)
+    assert sent.verification.delivery is DeliveryStatus.UNKNOWN
+    assert (again.dispatched, again.verification.delivery) == (False, DeliveryStatus.ACCEPTED)
     assert again.verification.sends_left == 3
     assert story.sms(SENT) == 1
 
@@ -59,7 +59,7 @@ def test_sms_that_was_not_sent_is_sent_again(story: Story) -> None:
 
     again = story.resend(NOT_SENT, sent)
 
-    assert again.by_this_call
+    assert again.dispatched
     assert [send.number for send in again.verification.sends] == [1, 2]
     assert story.sms(NOT_SENT) == 0
 
@@ -67,8 +67,8 @@ def test_sms_that_was_not_sent_is_sent_again(story: Story) -> None:
 def test_status_finds_out_what_was_sent(story: Story) -> None:
     sent, unsent = story.request(SENT), story.request(NOT_SENT)
 
-    assert story.status(SENT, sent).verification.delivery is Delivery.ACCEPTED
-    assert story.status(NOT_SENT, unsent).verification.delivery is Delivery.UNKNOWN
+    assert story.status(SENT, sent).verification.delivery is DeliveryStatus.ACCEPTED
+    assert story.status(NOT_SENT, unsent).verification.delivery is DeliveryStatus.UNKNOWN
 
 
 def test_provider_that_can_not_be_asked_sends_nothing_twice(story: Story) -> None:
@@ -78,7 +78,7 @@ def test_provider_that_can_not_be_asked_sends_nothing_twice(story: Story) -> Non
 
     again = story.resend(SENT, sent)
 
-    assert (again.by_this_call, again.verification.delivery) == (False, Delivery.UNKNOWN)
+    assert (again.dispatched, again.verification.delivery) == (False, DeliveryStatus.UNKNOWN)
     assert len(again.verification.sends) == 1
 
 

@@ -169,8 +169,8 @@ CASES = (
         "OtpServiceReportsUnreadable",
         "reports of others and old ones",
         counter("report_items", 'result="malformed"', IDLE)
-        | counter("report_items", 'result="foreign"', BUSY)
-        | counter("report_items", 'result="forgotten"', BUSY),
+        | counter("report_items", 'result="unrecognized"', BUSY)
+        | counter("report_items", 'result="expired"', BUSY),
     ),
     fires(
         "OtpServiceRedisUnavailable",

@@ -18,7 +18,7 @@ from otp_service.errors import OtpError
 from otp_service.events import EVENTS
 from otp_service.initial_series import READ_RESULTS, REPORT_RESULTS, SEND_OUTCOMES
 from otp_service.metrics import ROUTE_STATES, Metrics, WorkerGauges
-from otp_service.policy import GuardMode
+from otp_service.policy import PumpingGuardMode
 
 DEPLOY = Path(ROOT) / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -117,7 +117,7 @@ def test_every_value_that_an_alert_waits_for_can_come() -> None:
     assert named["outcome"] <= set(SEND_OUTCOMES)
     assert named["delivery"] <= {"delivered", "undelivered"}
     assert named["result"] <= {*REPORT_RESULTS, *READ_RESULTS}
-    assert named["mode"] <= {mode.value for mode in GuardMode}
+    assert named["mode"] <= {mode.value for mode in PumpingGuardMode}
 
 
 def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:

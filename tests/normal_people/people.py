@@ -9,7 +9,7 @@ from random import Random  # noqa: TID251 - nothing secret: the same people come
 from stage import Stage, Story
 
 from otp_service.errors import CooldownActive, WrongCode
-from otp_service.service import Sent
+from otp_service.service import SendOutcome
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Crowd:
 
     # ── how ──
 
-    def _ask(self, phone: str) -> tuple[Sent, str]:
+    def _ask(self, phone: str) -> tuple[SendOutcome, str]:
         sent = self.stage.request(phone, self.address)
         return sent, self.stage.sender.last_code
 
@@ -90,7 +90,7 @@ class Crowd:
         yield self._reading()
         self.stage.verify(phone, self.address, sent, code)
 
-    def _type_wrong(self, phone: str, sent: Sent, wrong: str, left: int) -> None:
+    def _type_wrong(self, phone: str, sent: SendOutcome, wrong: str, left: int) -> None:
         try:
             self.stage.verify(phone, self.address, sent, wrong)
         except WrongCode as answer:
@@ -110,7 +110,7 @@ class Crowd:
         return min(5 + self.random.expovariate(1 / 15), 120)
 
 
-def wait_of(sent: Sent) -> float:
+def wait_of(sent: SendOutcome) -> float:
     """Return the seconds until another SMS may be asked for, as the answer says."""
     resend_at = sent.verification.resend_at
     assert resend_at is not None

@@ -13,7 +13,7 @@ from servers import redis_binary, running
 from stage import BANK, MALL, Stage, build, enforced
 
 from otp_service.clients import Client
-from otp_service.policy import GuardMode
+from otp_service.policy import PumpingGuardMode
 
 HOUR, DAY = 3600.0, 86_400.0
 Plan = Callable[[Siege], None]
@@ -140,7 +140,7 @@ def test_pumping_is_stopped_at_every_client_and_in_every_country(stage: Stage, n
 
 
 def test_guard_that_only_watches_says_what_it_would_have_done() -> None:
-    watching = replace(enforced(), guard_mode=GuardMode.RECORD_ONLY)
+    watching = replace(enforced(), guard_mode=PumpingGuardMode.RECORD_ONLY)
     with running(redis_binary()) as server, server.client() as client:
         stage = build(client, watching)
         siege = Siege(stage, Random(1))  # noqa: S311 - as above

@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 
 from otp_service.app import build
 from otp_service.keyring import Keyring
-from otp_service.ports import RiskBinding
+from otp_service.ports import ChallengeSubject
 from otp_service.risk import ProofOfWork
 from otp_service.risk.proof_of_work import COSTS
 
@@ -36,7 +36,7 @@ for language, text in re.findall(
     BLOCKS.setdefault(language, []).append(text)
 
 KEYRING = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"3"))
-MINE = RiskBinding("web", "t" * 16)
+MINE = ChallengeSubject("web", "t" * 16)
 
 
 # ── altcha's solver ──
@@ -68,7 +68,7 @@ def test_altchas_own_solver_solves_a_challenge(level: int, monkeypatch: pytest.M
     work = ProofOfWork(KEYRING, fakes.FakeClock(), ttl=600)
     challenge = dict(work.issue(MINE, level))
 
-    assert work.solved(solve_as_told(challenge), MINE, level) == challenge["challenge"]
+    assert work.verify(solve_as_told(challenge), MINE, level) == challenge["challenge"]
 
 
 # ── another captcha ──

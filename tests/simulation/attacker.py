@@ -12,10 +12,10 @@ from stage import Story, Timeline
 from stories import new_verification
 
 from otp_service import codes
-from otp_service.codes import Binding, CodeType
+from otp_service.codes import CodeContext, CodeType
 from otp_service.errors import AttemptsExhausted, LimitError, VerificationError, WrongCode
 from otp_service.limits import CodeLimits, PhoneLimits
-from otp_service.ports import Attempt, PhoneSlot
+from otp_service.ports import CodeAttempt, PhoneKey
 from otp_service.store.store import RedisStore
 
 LIMITS = PhoneLimits()
@@ -65,8 +65,8 @@ class Attacker:
     made: list[Guessed] = field(default_factory=list)
 
     @property
-    def slot(self) -> PhoneSlot:
-        return PhoneSlot(base64.urlsafe_b64encode(self.phone.encode()[-12:]).decode(), LIMITS)
+    def slot(self) -> PhoneKey:
+        return PhoneKey(base64.urlsafe_b64encode(self.phone.encode()[-12:]).decode(), LIMITS)
 
     @property
     def wrong(self) -> list[int]:
@@ -86,7 +86,7 @@ class Attacker:
         client, purpose = door
         random = self.world.random
         vid = base64.urlsafe_b64encode(random.randbytes(16)).decode()[:22]
-        binding, salt = Binding(vid, client, self.phone), random.randbytes(codes.SALT_BYTES)
+        binding, salt = CodeContext(vid, client, self.phone), random.randbytes(codes.SALT_BYTES)
         code = codes.derive(KEY, salt, binding, CodeType.DIGITS, length=LENGTH)
         new = replace(
             new_verification(),
@@ -98,7 +98,7 @@ class Attacker:
             digest=codes.digest(KEY, binding, code),
             attempts=CodeLimits().attempts,
         )
-        self.world.store.open(self.slot, new, {})
+        self.world.store.create(self.slot, new, {})
         self.made.append(Guessed(vid, door, iter(random.sample(range(N), N))))
         return self.made[-1]
 
@@ -108,8 +108,8 @@ class Attacker:
             return False
         client, _ = guessed.door
         code = codes.Code(f"{next(guessed.guesses):0{LENGTH}d}")
-        digest = codes.digest(KEY, Binding(guessed.verification_hash, client, self.phone), code)
-        attempt = Attempt({KID: digest}, frozenset({CodeType.DIGITS}), at=0)
+        digest = codes.digest(KEY, CodeContext(guessed.verification_hash, client, self.phone), code)
+        attempt = CodeAttempt({KID: digest}, frozenset({CodeType.DIGITS}), at=0)
         try:
             self.world.store.attempt(self.slot, client, guessed.verification_hash, attempt)
         except WrongCode as answer:
@@ -124,7 +124,9 @@ class Attacker:
         """Have the same code sent once more; False if that is not to be had."""
         client, _ = guessed.door
         try:
-            self.world.store.reopen(self.slot, client, guessed.verification_hash, CodeLimits().ttl, {})
+            self.world.store.reserve_resend(
+                self.slot, client, guessed.verification_hash, CodeLimits().ttl, {}
+            )
         except (LimitError, VerificationError):
             return False
         return True

@@ -22,7 +22,7 @@ from stories import RIGHT, WRONG, new_verification
 from otp_service.codes import CodeType
 from otp_service.errors import LimitError, OtpError, WrongCode
 from otp_service.limits import DAY, HOUR, PhoneLimits
-from otp_service.ports import Attempt, Knock, PhoneSlot, SendRecord, Settlement
+from otp_service.ports import CodeAttempt, PhoneKey, PrecheckRequest, SendDisposition, SendResultRecord
 from otp_service.store.store import RedisStore
 from otp_service.verification import Verification
 
@@ -76,7 +76,7 @@ class Siege:
         self.store = RedisStore(self.client, FakeEvents())
         self.runner = StagedRunner(self.client)
         self.store._scripts = self.runner
-        self.slot = PhoneSlot(secrets.token_urlsafe(12), LIMITS)
+        self.slot = PhoneKey(secrets.token_urlsafe(12), LIMITS)
         self.attackers = [secrets.token_bytes(12) for _ in range(self.addresses)]
         self.home = secrets.token_bytes(12)
         self.shops = [f"client-{number}" for number in range(self.clients)]
@@ -87,21 +87,21 @@ class Siege:
         self.now += seconds
         self.runner.set(START + self.now)
 
-    def by(self, requester: bytes) -> PhoneSlot:
+    def by(self, requester: bytes) -> PhoneKey:
         return replace(self.slot, requester=requester)
 
-    def open(self, slot: PhoneSlot, client: str) -> Verification:
-        opened = self.store.open(slot, replace(new_verification(), client=client), {})
-        sent = SendRecord(opened.verification_hash, 1, Settlement.ACCEPTED, "main", ttl=300)
-        return self.store.settle(slot, client, sent, ()) or opened
+    def open(self, slot: PhoneKey, client: str) -> Verification:
+        opened = self.store.create(slot, replace(new_verification(), client=client), {})
+        sent = SendResultRecord(opened.verification_hash, 1, SendDisposition.ACCEPTED, "main", ttl=300)
+        return self.store.record_send_result(slot, client, sent, ()) or opened
 
-    def submit(self, slot: PhoneSlot, opened: Verification, digest: bytes) -> None:
-        attempt = Attempt({"2026a": digest}, SHAPES, at=0)
+    def submit(self, slot: PhoneKey, opened: Verification, digest: bytes) -> None:
+        attempt = CodeAttempt({"2026a": digest}, SHAPES, at=0)
         self.store.attempt(slot, opened.client, opened.verification_hash, attempt)
 
-    def wait_of(self, slot: PhoneSlot, client: str) -> int:
+    def wait_of(self, slot: PhoneKey, client: str) -> int:
         """Return for how long a call would have to wait for an SMS; 0 if it would get one."""
-        refusal = self.store.peek(slot, client, 5, Knock()).refusal
+        refusal = self.store.precheck(slot, client, 5, PrecheckRequest()).rejection
         assert refusal is None or isinstance(refusal, LimitError)
         return refusal.retry_after if refusal else 0
 

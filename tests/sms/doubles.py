@@ -9,9 +9,16 @@ from typing import Any, Protocol
 
 from otp_service.codes import Code, CodeType
 from otp_service.events import LINE_FIELDS
-from otp_service.messages import Sms, Template
+from otp_service.messages import SmsMessage, Template
 from otp_service.phone import Phone
-from otp_service.ports import Fault, Finding, Found, Inquiry, Outcome, OutcomeKind
+from otp_service.ports import (
+    DeliveryLookup,
+    DeliveryLookupResult,
+    DeliveryLookupStatus,
+    FailureCause,
+    SendResult,
+    SendStatus,
+)
 from otp_service.sms.aliyun_api import Signature
 from otp_service.sms.aliyun_sms import AliyunSms
 from otp_service.sms.provider import Trouble, Verdict
@@ -22,7 +29,7 @@ HONG_KONG = Phone("+85251234567", "HK", "mobile", 852)
 TEMPLATE = Template("*", "SMS_100000000")
 
 
-def sms(**changes: Any) -> Sms:
+def sms(**changes: Any) -> SmsMessage:
     facts: dict[str, Any] = {
         "phone": MAINLAND,
         "client": "shop",
@@ -32,18 +39,18 @@ def sms(**changes: Any) -> Sms:
         "code_type": CodeType.DIGITS,
         "out_id": "abcdefgh",
     }
-    return Sms(**{**facts, **changes})
+    return SmsMessage(**{**facts, **changes})
 
 
-ACCEPTED = Verdict(Outcome(OutcomeKind.ACCEPTED, biz_id="1^0"))
-UNKNOWN = Verdict(Outcome(OutcomeKind.UNKNOWN), Trouble.TRANSPORT)
-NOT_SENT = Verdict(Outcome(OutcomeKind.REFUSED, fault=Fault.PROVIDER), Trouble.TRANSPORT)
-ARREARS = Verdict(Outcome(OutcomeKind.REFUSED, fault=Fault.ROUTE), Trouble.OPERATOR)
-NO_TEMPLATE = Verdict(Outcome(OutcomeKind.REFUSED, fault=Fault.ROUTE), Trouble.TEMPLATE)
+ACCEPTED = Verdict(SendResult(SendStatus.ACCEPTED, biz_id="1^0"))
+UNKNOWN = Verdict(SendResult(SendStatus.UNKNOWN), Trouble.TRANSPORT)
+NOT_SENT = Verdict(SendResult(SendStatus.REFUSED, cause=FailureCause.PROVIDER), Trouble.TRANSPORT)
+ARREARS = Verdict(SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), Trouble.OPERATOR)
+NO_TEMPLATE = Verdict(SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), Trouble.TEMPLATE)
 
 
-def refusal(fault: Fault) -> Verdict:
-    return Verdict(Outcome(OutcomeKind.REFUSED, fault=fault))
+def refusal(fault: FailureCause) -> Verdict:
+    return Verdict(SendResult(SendStatus.REFUSED, cause=fault))
 
 
 class ManualClock:
@@ -96,18 +103,18 @@ class ScriptedProvider:
         self._verdicts = list(verdicts)
         self._before = before
         self._lock = threading.Lock()
-        self.sent: list[tuple[Sms, Template]] = []
+        self.sent: list[tuple[SmsMessage, Template]] = []
         self.closed = False
-        self.found = Found(Finding.ABSENT)
-        self.inquiries: list[Inquiry] = []
+        self.found = DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
+        self.inquiries: list[DeliveryLookup] = []
 
-    def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
         self._before()
         with self._lock:
             self.sent.append((sms, template))
             return self._verdicts.pop(0) if len(self._verdicts) > 1 else self._verdicts[0]
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         self.inquiries.append(inquiry)
         return self.found
 

@@ -9,7 +9,7 @@ from sms.doubles import CODE, MAINLAND, TEMPLATE, RealClock, sms
 from sms.wire import WireServer, answers, response
 
 from otp_service.phone import Phone
-from otp_service.ports import Fault, OutcomeKind
+from otp_service.ports import FailureCause, SendStatus
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sms.aliyun_api import AccessKey
 from otp_service.sms.providers import aliyun_sms
@@ -25,13 +25,14 @@ def sandbox() -> Iterator[SandboxServer]:
         yield server
 
 
-def outcomes(url: str, *keys: AccessKey, sends: int = 1) -> list[OutcomeKind]:
+def outcomes(url: str, *keys: AccessKey, sends: int = 1) -> list[SendStatus]:
     clock = RealClock()
     provider = aliyun_sms(keys=keys, sign_name="云通信测试", clock=clock, endpoint=url)
     phones = [Phone(f"+86138{n:08}", "CN", "mobile", 86) for n in range(sends)]
     try:
         return [
-            provider.send(sms(phone=phone), TEMPLATE, clock.monotonic() + 5).outcome.kind for phone in phones
+            provider.send(sms(phone=phone), TEMPLATE, clock.monotonic() + 5).outcome.status
+            for phone in phones
         ]
     finally:
         provider.close()
@@ -39,14 +40,14 @@ def outcomes(url: str, *keys: AccessKey, sends: int = 1) -> list[OutcomeKind]:
 
 @pytest.mark.parametrize("refused", [DISABLED, WRONG], ids=["unknown key", "wrong secret"])
 def test_the_other_key_takes_over_whichever_is_refused(sandbox: SandboxServer, refused: AccessKey) -> None:
-    assert outcomes(sandbox.url, refused, GOOD, sends=2) == [OutcomeKind.ACCEPTED] * 2
+    assert outcomes(sandbox.url, refused, GOOD, sends=2) == [SendStatus.ACCEPTED] * 2
 
 
 def test_the_key_that_works_is_kept() -> None:
     refusal = response(b'{"Code":"InvalidAccessKeyId.Inactive"}', 400)
     accepted = response(b'{"Code":"OK","BizId":"1^0"}')
     with WireServer(lambda connection: _by_key(connection, server, refusal, accepted)) as server:
-        assert outcomes(server.url, DISABLED, GOOD, sends=3) == [OutcomeKind.ACCEPTED] * 3
+        assert outcomes(server.url, DISABLED, GOOD, sends=3) == [SendStatus.ACCEPTED] * 3
 
     assert [b"AccessKeyId=oldId" in request for request in server.requests] == [True, False, False, False]
 
@@ -58,7 +59,7 @@ def _by_key(connection: object, server: WireServer, refusal: bytes, accepted: by
 def test_two_refused_keys_are_each_asked_once() -> None:
     refusal = response(b'{"Code":"InvalidAccessKeyId.NotFound"}', 404)
     with WireServer(answers(refusal)) as server:
-        assert outcomes(server.url, DISABLED, WRONG) == [OutcomeKind.REFUSED]
+        assert outcomes(server.url, DISABLED, WRONG) == [SendStatus.REFUSED]
 
     assert len(server.requests) == 2
 
@@ -86,6 +87,6 @@ def test_a_refused_key_alone_is_the_routes_fault(sandbox: SandboxServer) -> None
     outcome = provider.send(sms(), TEMPLATE, clock.monotonic() + 5).outcome
     provider.close()
 
-    assert (outcome.fault, outcome.provider_code) == (Fault.ROUTE, "InvalidAccessKeyId.NotFound")
+    assert (outcome.cause, outcome.provider_code) == (FailureCause.ACCOUNT, "InvalidAccessKeyId.NotFound")
     assert MAINLAND.national not in repr(outcome)
     assert CODE not in repr(outcome)

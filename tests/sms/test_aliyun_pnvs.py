@@ -26,7 +26,7 @@ from otp_service.aliyun.pnvs import CODE_PLACEHOLDER
 from otp_service.codes import Code, CodeType
 from otp_service.messages import Template
 from otp_service.phone import Phone
-from otp_service.ports import Fault, Finding, Inquiry, Outcome, OutcomeKind
+from otp_service.ports import DeliveryLookup, DeliveryLookupStatus, FailureCause, SendResult, SendStatus
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sms.aliyun_api import AccessKey, Signature
 from otp_service.sms.aliyun_pnvs import AliyunPnvs
@@ -60,7 +60,7 @@ def made(url: str, signature: str = "v1", **facts: str) -> AliyunPnvs:
     )
 
 
-def send(provider: AliyunPnvs, phone: Phone = MAINLAND, template: Template = TEMPLATE) -> Outcome:
+def send(provider: AliyunPnvs, phone: Phone = MAINLAND, template: Template = TEMPLATE) -> SendResult:
     return provider.send(sms(phone=phone), template, time.monotonic() + 5).outcome
 
 
@@ -81,7 +81,7 @@ def test_our_code_is_carried(sandbox: SandboxServer, signature: Signature) -> No
     outcome = send(made(sandbox.url, signature))
 
     (message,) = messages(sandbox)
-    assert (outcome.kind, outcome.biz_id) == (OutcomeKind.ACCEPTED, message["biz_id"])
+    assert (outcome.status, outcome.biz_id) == (SendStatus.ACCEPTED, message["biz_id"])
     assert (message["phone"], message["code"], message["out_id"]) == (MAINLAND.e164, CODE, "abcdefgh")
     assert "5分钟内有效" in message["text"]
 
@@ -90,7 +90,7 @@ def test_code_of_letters_is_carried_too(sandbox: SandboxServer) -> None:
     message = sms(code=Code("AB2CD3"), code_type=CodeType.ALNUM)
     verdict = made(sandbox.url).send(message, TEMPLATE, time.monotonic() + 5)
 
-    assert verdict.outcome.kind is OutcomeKind.ACCEPTED
+    assert verdict.outcome.status is SendStatus.ACCEPTED
     assert messages(sandbox)[0]["code"] == "AB2CD3"
 
 
@@ -114,7 +114,7 @@ def test_wrong_configuration_is_the_operators_to_mend(
 ) -> None:
     verdict = made(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
 
-    assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.ROUTE, code)
+    assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.ACCOUNT, code)
     assert verdict.trouble is trouble
 
 
@@ -122,28 +122,32 @@ def test_second_send_within_a_minute_is_a_limit(sandbox: SandboxServer) -> None:
     provider = made(sandbox.url)
     first, second = send(provider), send(provider)
 
-    assert first.kind is OutcomeKind.ACCEPTED
-    assert (second.fault, second.provider_code, second.wait) == (Fault.LIMIT, "FREQUENCY_FAIL", 60)
+    assert first.status is SendStatus.ACCEPTED
+    assert (second.cause, second.provider_code, second.retry_after) == (
+        FailureCause.RECIPIENT_RATE_LIMIT,
+        "FREQUENCY_FAIL",
+        60,
+    )
     assert len(messages(sandbox)) == 1
 
 
-MAGIC_OUTCOMES: dict[str, OutcomeKind | Fault] = {
-    "1001": Fault.NUMBER,
-    "1002": Fault.NUMBER,
-    "1003": Fault.NUMBER,
-    **{f"10{n:02}": Fault.ROUTE for n in range(4, 13)},
-    "1013": OutcomeKind.UNKNOWN,  # without its prefix nobody can tell whose error it is
-    "1014": OutcomeKind.UNKNOWN,
-    "1015": OutcomeKind.UNKNOWN,
-    **{f"200{n}": Fault.LIMIT for n in range(1, 6)},
-    "3001": Fault.PROVIDER,
-    "3002": Fault.ROUTE,
-    "3003": Fault.ROUTE,
-    "3004": OutcomeKind.UNKNOWN,
-    "4001": OutcomeKind.ACCEPTED,
-    "5001": OutcomeKind.UNKNOWN,
-    "5002": OutcomeKind.UNKNOWN,
-    **{f"600{n}": OutcomeKind.UNKNOWN for n in range(1, 8)},
+MAGIC_OUTCOMES: dict[str, SendStatus | FailureCause] = {
+    "1001": FailureCause.RECIPIENT,
+    "1002": FailureCause.RECIPIENT,
+    "1003": FailureCause.RECIPIENT,
+    **{f"10{n:02}": FailureCause.ACCOUNT for n in range(4, 13)},
+    "1013": SendStatus.UNKNOWN,  # without its prefix nobody can tell whose error it is
+    "1014": SendStatus.UNKNOWN,
+    "1015": SendStatus.UNKNOWN,
+    **{f"200{n}": FailureCause.RECIPIENT_RATE_LIMIT for n in range(1, 6)},
+    "3001": FailureCause.PROVIDER,
+    "3002": FailureCause.ACCOUNT,
+    "3003": FailureCause.ACCOUNT,
+    "3004": SendStatus.UNKNOWN,
+    "4001": SendStatus.ACCEPTED,
+    "5001": SendStatus.UNKNOWN,
+    "5002": SendStatus.UNKNOWN,
+    **{f"600{n}": SendStatus.UNKNOWN for n in range(1, 8)},
 }
 
 
@@ -152,7 +156,7 @@ def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(sandbox: San
     phones = {ending: Phone(f"+861380000{ending}", "CN", "mobile", 86) for ending in MAGIC_OUTCOMES}
     outcomes = {ending: send(provider, phone) for ending, phone in phones.items()}
 
-    assert {ending: o.fault or o.kind for ending, o in outcomes.items()} == MAGIC_OUTCOMES
+    assert {ending: o.cause or o.status for ending, o in outcomes.items()} == MAGIC_OUTCOMES
 
 
 # ── what goes over the wire ──
@@ -228,7 +232,7 @@ def test_what_must_not_be_sent_is_refused_before(phone: Phone, template: Templat
         outcome = send(made(server.url), phone, template)
         assert server.connections == 0
 
-    assert (outcome.fault, outcome.provider_code) == (Fault.ROUTE, code)
+    assert (outcome.cause, outcome.provider_code) == (FailureCause.ACCOUNT, code)
 
 
 def test_placeholder_of_the_service_is_never_sent_for_a_code() -> None:
@@ -246,7 +250,7 @@ def test_nothing_is_sent_after_the_deadline() -> None:
         verdict = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
         assert server.connections == 0
 
-    assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.PROVIDER, "local.deadline")
+    assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
 
 
 FAILURES = {
@@ -272,7 +276,7 @@ def test_failure_sends_once_is_unknown_and_tells_nothing(name: str, caplog: pyte
         assert len(server.requests) == 1
 
     printed = caplog.text + repr(outcome) + repr(events.seen)
-    assert outcome.kind is OutcomeKind.UNKNOWN
+    assert outcome.status is SendStatus.UNKNOWN
     assert [text for text in (NUMBER, CODE, "testSecret") if text in printed] == []
 
 
@@ -281,12 +285,12 @@ def test_refused_connection_is_the_providers_fault_for_certain() -> None:
         url = server.url
     verdict = made(url).send(sms(), TEMPLATE, time.monotonic() + 5)
 
-    assert (verdict.outcome.kind, verdict.outcome.fault) == (OutcomeKind.REFUSED, Fault.PROVIDER)
+    assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
     assert verdict.trouble is Trouble.TRANSPORT
 
 
 def test_nobody_is_asked_what_became_of_a_send() -> None:
     provider: Provider = made("http://127.0.0.1:9")
-    inquiry = Inquiry(MAINLAND, "shop", "login", "one", ManualClock().now(), is_ours=lambda _: True)
+    inquiry = DeliveryLookup(MAINLAND, "shop", "login", "one", ManualClock().now(), matches=lambda _: True)
 
-    assert provider.inquire(inquiry, time.monotonic() + 5).finding is Finding.UNASKED
+    assert provider.inquire(inquiry, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED

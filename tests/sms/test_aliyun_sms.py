@@ -27,7 +27,7 @@ from sms.wire import OK, WireServer, response
 from otp_service.codes import Code
 from otp_service.messages import Template
 from otp_service.phone import Phone
-from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.ports import FailureCause, SendResult, SendStatus
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.magic import MAGIC
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
@@ -48,7 +48,7 @@ def sandbox() -> Iterator[SandboxServer]:
         yield server
 
 
-def send(provider: AliyunSms, phone: Phone = MAINLAND, template: Template = TEMPLATE) -> Outcome:
+def send(provider: AliyunSms, phone: Phone = MAINLAND, template: Template = TEMPLATE) -> SendResult:
     return provider.send(sms(phone=phone), template, time.monotonic() + 5).outcome
 
 
@@ -69,7 +69,7 @@ def test_sandbox_accepts_and_delivers(
 ) -> None:
     outcome = send(make_provider(sandbox.url, signature))
 
-    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert outcome.status is SendStatus.ACCEPTED
     assert outcome.biz_id
     assert outcome.request_id
     assert CODE in inbox(sandbox)
@@ -93,7 +93,7 @@ def test_sandbox_refuses_what_is_configured_wrongly(
 ) -> None:
     outcome = send(make_provider(sandbox.url, signature, **facts))
 
-    assert (outcome.fault, outcome.provider_code) == (Fault.ROUTE, code)
+    assert (outcome.cause, outcome.provider_code) == (FailureCause.ACCOUNT, code)
 
 
 @BOTH
@@ -103,26 +103,26 @@ def test_every_request_has_a_nonce_of_its_own(
     provider = make_provider(sandbox.url, signature)
     phones = [Phone(f"+86138{n:08}", "CN", "mobile", 86) for n in range(5)]
 
-    assert {send(provider, phone).kind for phone in phones} == {OutcomeKind.ACCEPTED}
+    assert {send(provider, phone).status for phone in phones} == {SendStatus.ACCEPTED}
 
 
-MAGIC_OUTCOMES: dict[str, OutcomeKind | Fault] = {
-    "1001": Fault.NUMBER,
-    "1002": Fault.NUMBER,
-    "1003": Fault.NUMBER,
-    **{f"10{n:02}": Fault.ROUTE for n in range(4, 14)},
-    "1014": OutcomeKind.UNKNOWN,
-    "1015": OutcomeKind.UNKNOWN,
-    **{f"200{n}": Fault.LIMIT for n in range(1, 6)},
-    "3001": Fault.PROVIDER,
-    "3002": Fault.ROUTE,
-    "3003": Fault.ROUTE,
-    "3004": OutcomeKind.UNKNOWN,
-    "4001": OutcomeKind.ACCEPTED,
-    "4002": OutcomeKind.ACCEPTED,
-    "5001": OutcomeKind.UNKNOWN,
-    "5002": OutcomeKind.UNKNOWN,
-    **{f"600{n}": OutcomeKind.UNKNOWN for n in range(1, 8)},
+MAGIC_OUTCOMES: dict[str, SendStatus | FailureCause] = {
+    "1001": FailureCause.RECIPIENT,
+    "1002": FailureCause.RECIPIENT,
+    "1003": FailureCause.RECIPIENT,
+    **{f"10{n:02}": FailureCause.ACCOUNT for n in range(4, 14)},
+    "1014": SendStatus.UNKNOWN,
+    "1015": SendStatus.UNKNOWN,
+    **{f"200{n}": FailureCause.RECIPIENT_RATE_LIMIT for n in range(1, 6)},
+    "3001": FailureCause.PROVIDER,
+    "3002": FailureCause.ACCOUNT,
+    "3003": FailureCause.ACCOUNT,
+    "3004": SendStatus.UNKNOWN,
+    "4001": SendStatus.ACCEPTED,
+    "4002": SendStatus.ACCEPTED,
+    "5001": SendStatus.UNKNOWN,
+    "5002": SendStatus.UNKNOWN,
+    **{f"600{n}": SendStatus.UNKNOWN for n in range(1, 8)},
 }
 
 
@@ -134,7 +134,7 @@ def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(
     outcomes = {ending: send(provider, phone) for ending, phone in phones.items()}
 
     assert {phone.national for phone in phones.values()} <= set(MAGIC)
-    assert {ending: o.fault or o.kind for ending, o in outcomes.items()} == MAGIC_OUTCOMES
+    assert {ending: o.cause or o.status for ending, o in outcomes.items()} == MAGIC_OUTCOMES
 
 
 # ── what goes over the wire ──
@@ -157,7 +157,7 @@ def test_v1_request_of_the_whole_provider() -> None:
         provider.close()
 
     head, _, body = server.requests[0].decode().partition("\r\n\r\n")
-    assert verdict.outcome.kind is OutcomeKind.ACCEPTED
+    assert verdict.outcome.status is SendStatus.ACCEPTED
     assert head.startswith("POST / HTTP/1.1\r\n")
     # This is the vector of an official SDK, smssdk_post_simple.
     assert dict(parse_qsl(body))["Signature"] == "HxGoXzwxPEUmWXbPDlCVVhszS9g="
@@ -203,7 +203,7 @@ def test_what_must_not_be_sent_is_refused_before(
         verdict = make_provider(server.url).send(sms(phone=phone), template, time.monotonic() + 5)
         assert server.connections == 0
 
-    assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.ROUTE, code)
+    assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.ACCOUNT, code)
     assert verdict.trouble is Trouble.UNASKED
 
 
@@ -212,7 +212,7 @@ def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None
         verdict = make_provider(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
         assert server.connections == 0
 
-    assert (verdict.outcome.fault, verdict.outcome.provider_code) == (Fault.PROVIDER, "local.deadline")
+    assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
     assert verdict.trouble is Trouble.UNASKED
 
 
@@ -224,7 +224,7 @@ def test_refused_connection_is_the_providers_fault_for_certain(
         port = listener.getsockname()[1]
     verdict = make_provider(f"http://127.0.0.1:{port}", signature).send(sms(), TEMPLATE, time.monotonic() + 5)
 
-    assert (verdict.outcome.kind, verdict.outcome.fault) == (OutcomeKind.REFUSED, Fault.PROVIDER)
+    assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
     assert verdict.outcome.provider_code == "local.not_sent.ConnectionRefusedError"
     assert verdict.trouble is Trouble.TRANSPORT
 
@@ -255,9 +255,9 @@ def test_a_failure_sends_once_and_is_unknown(
         assert len(server.requests) == 1
 
     if name == "refusal":
-        assert verdict.outcome.fault is Fault.ROUTE
+        assert verdict.outcome.cause is FailureCause.ACCOUNT
     else:
-        assert (verdict.outcome.kind, verdict.trouble) == (OutcomeKind.UNKNOWN, Trouble.TRANSPORT)
+        assert (verdict.outcome.status, verdict.trouble) == (SendStatus.UNKNOWN, Trouble.TRANSPORT)
 
 
 # ── silence ──
@@ -329,7 +329,7 @@ def test_factory_builds_from_plain_arguments(sandbox: SandboxServer) -> None:
     verdict = provider.send(sms(), TEMPLATE, time.monotonic() + 5)
     provider.close()
 
-    assert verdict.outcome.kind is OutcomeKind.ACCEPTED
+    assert verdict.outcome.status is SendStatus.ACCEPTED
 
 
 def test_factory_refuses_an_unknown_signature() -> None:

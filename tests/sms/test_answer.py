@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from otp_service.aliyun.codes import CODES, Outcome, Retry, Who
-from otp_service.ports import Fault, OutcomeKind
+from otp_service.ports import FailureCause, SendStatus
 from otp_service.sms.aliyun_sms.answer import read_answer
 from otp_service.sms.provider import Trouble, Verdict
 
@@ -28,7 +28,7 @@ def flow(message: str) -> dict[str, object]:
     return answer("isv.BUSINESS_LIMIT_CONTROL", message)
 
 
-ACCEPTED, UNKNOWN = OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN
+ACCEPTED, UNKNOWN = SendStatus.ACCEPTED, SendStatus.UNKNOWN
 NO_CODE = "local.http_200"
 
 ANSWERS = {
@@ -48,7 +48,12 @@ ANSWERS = {
     "ok with a line feed": (200, answer("OK\n"), UNKNOWN, NO_CODE),
     "longer than ok": (200, answer("OKAY"), UNKNOWN, "OKAY"),
     "not ok": (200, answer("NotOK"), UNKNOWN, "NotOK"),
-    "ok in the message": (200, answer("isv.AMOUNT_NOT_ENOUGH", "OK"), Fault.ROUTE, "isv.AMOUNT_NOT_ENOUGH"),
+    "ok in the message": (
+        200,
+        answer("isv.AMOUNT_NOT_ENOUGH", "OK"),
+        FailureCause.ACCOUNT,
+        "isv.AMOUNT_NOT_ENOUGH",
+    ),
     "ok in a list": (200, [answer("OK")], UNKNOWN, NO_CODE),
     "ok one level down": (200, {"Body": answer("OK")}, UNKNOWN, NO_CODE),
     "code in lower case": (200, {"code": "OK"}, UNKNOWN, NO_CODE),
@@ -82,28 +87,53 @@ ANSWERS = {
     "system error": (200, answer("isp.SYSTEM_ERROR"), UNKNOWN, "isp.SYSTEM_ERROR"),
     "gateway error": (200, answer("isp.GATEWAY_ERROR"), UNKNOWN, "isp.GATEWAY_ERROR"),
     "unknown isp code": (200, answer("isp.NEW"), UNKNOWN, "isp.NEW"),
-    "unknown isv code": (200, answer("isv.NEW"), Fault.ROUTE, "isv.NEW"),
+    "unknown isv code": (200, answer("isv.NEW"), FailureCause.ACCOUNT, "isv.NEW"),
     "unknown code on 200": (200, answer("FREQUENCY_FAIL"), UNKNOWN, "FREQUENCY_FAIL"),
-    "unknown code on 400": (400, answer("NewTrouble"), Fault.PROVIDER, "NewTrouble"),
+    "unknown code on 400": (400, answer("NewTrouble"), FailureCause.PROVIDER, "NewTrouble"),
     "nonce used": (400, answer("SignatureNonceUsed"), UNKNOWN, "SignatureNonceUsed"),
-    "illegal number": (200, answer("isv.MOBILE_NUMBER_ILLEGAL"), Fault.NUMBER, "isv.MOBILE_NUMBER_ILLEGAL"),
-    "blacklist": (200, answer("isv.BLACK_KEY_CONTROL_LIMIT"), Fault.NUMBER, "isv.BLACK_KEY_CONTROL_LIMIT"),
-    "unsubscribed": (200, answer("isv.CUSTOMER_REFUSED"), Fault.NUMBER, "isv.CUSTOMER_REFUSED"),
-    "flow control": (200, flow("触发分钟级流控Permits:1"), Fault.LIMIT, "isv.BUSINESS_LIMIT_CONTROL"),
-    "day limit": (200, answer("isv.DAY_LIMIT_CONTROL"), Fault.ROUTE, "isv.DAY_LIMIT_CONTROL"),
-    "month limit": (200, answer("isv.MONTH_LIMIT_CONTROL"), Fault.ROUTE, "isv.MONTH_LIMIT_CONTROL"),
-    "arrears": (200, answer("isv.OUT_OF_SERVICE"), Fault.ROUTE, "isv.OUT_OF_SERVICE"),
-    "sign name": (200, answer("isv.SMS_SIGNATURE_ILLEGAL"), Fault.ROUTE, "isv.SMS_SIGNATURE_ILLEGAL"),
-    "template": (200, answer("isv.SMS_TEMPLATE_ILLEGAL"), Fault.ROUTE, "isv.SMS_TEMPLATE_ILLEGAL"),
-    "parameters": (200, answer("isv.INVALID_PARAMETERS"), Fault.ROUTE, "isv.INVALID_PARAMETERS"),
-    "RAM": (200, answer("isp.RAM_PERMISSION_DENY"), Fault.ROUTE, "isp.RAM_PERMISSION_DENY"),
-    "forbidden": (403, answer("Forbidden.RAM"), Fault.ROUTE, "Forbidden.RAM"),
-    "signature": (400, answer("SignatureDoesNotMatch"), Fault.ROUTE, "SignatureDoesNotMatch"),
-    "access key": (404, answer("InvalidAccessKeyId.NotFound"), Fault.ROUTE, "InvalidAccessKeyId.NotFound"),
-    "clock": (400, answer("InvalidTimeStamp.Expired"), Fault.ROUTE, "InvalidTimeStamp.Expired"),
-    "missing": (400, answer("MissingSignName"), Fault.ROUTE, "MissingSignName"),
-    "throttled user": (400, answer("Throttling.User"), Fault.PROVIDER, "Throttling.User"),
-    "throttled": (429, answer("Throttling"), Fault.PROVIDER, "Throttling"),
+    "illegal number": (
+        200,
+        answer("isv.MOBILE_NUMBER_ILLEGAL"),
+        FailureCause.RECIPIENT,
+        "isv.MOBILE_NUMBER_ILLEGAL",
+    ),
+    "blacklist": (
+        200,
+        answer("isv.BLACK_KEY_CONTROL_LIMIT"),
+        FailureCause.RECIPIENT,
+        "isv.BLACK_KEY_CONTROL_LIMIT",
+    ),
+    "unsubscribed": (200, answer("isv.CUSTOMER_REFUSED"), FailureCause.RECIPIENT, "isv.CUSTOMER_REFUSED"),
+    "flow control": (
+        200,
+        flow("触发分钟级流控Permits:1"),
+        FailureCause.RECIPIENT_RATE_LIMIT,
+        "isv.BUSINESS_LIMIT_CONTROL",
+    ),
+    "day limit": (200, answer("isv.DAY_LIMIT_CONTROL"), FailureCause.ACCOUNT, "isv.DAY_LIMIT_CONTROL"),
+    "month limit": (200, answer("isv.MONTH_LIMIT_CONTROL"), FailureCause.ACCOUNT, "isv.MONTH_LIMIT_CONTROL"),
+    "arrears": (200, answer("isv.OUT_OF_SERVICE"), FailureCause.ACCOUNT, "isv.OUT_OF_SERVICE"),
+    "sign name": (
+        200,
+        answer("isv.SMS_SIGNATURE_ILLEGAL"),
+        FailureCause.ACCOUNT,
+        "isv.SMS_SIGNATURE_ILLEGAL",
+    ),
+    "template": (200, answer("isv.SMS_TEMPLATE_ILLEGAL"), FailureCause.ACCOUNT, "isv.SMS_TEMPLATE_ILLEGAL"),
+    "parameters": (200, answer("isv.INVALID_PARAMETERS"), FailureCause.ACCOUNT, "isv.INVALID_PARAMETERS"),
+    "RAM": (200, answer("isp.RAM_PERMISSION_DENY"), FailureCause.ACCOUNT, "isp.RAM_PERMISSION_DENY"),
+    "forbidden": (403, answer("Forbidden.RAM"), FailureCause.ACCOUNT, "Forbidden.RAM"),
+    "signature": (400, answer("SignatureDoesNotMatch"), FailureCause.ACCOUNT, "SignatureDoesNotMatch"),
+    "access key": (
+        404,
+        answer("InvalidAccessKeyId.NotFound"),
+        FailureCause.ACCOUNT,
+        "InvalidAccessKeyId.NotFound",
+    ),
+    "clock": (400, answer("InvalidTimeStamp.Expired"), FailureCause.ACCOUNT, "InvalidTimeStamp.Expired"),
+    "missing": (400, answer("MissingSignName"), FailureCause.ACCOUNT, "MissingSignName"),
+    "throttled user": (400, answer("Throttling.User"), FailureCause.PROVIDER, "Throttling.User"),
+    "throttled": (429, answer("Throttling"), FailureCause.PROVIDER, "Throttling"),
 }
 
 
@@ -112,7 +142,7 @@ def test_every_answer_is_read_strictly(name: str) -> None:
     status, body, meaning, provider_code = ANSWERS[name]
     outcome = read(status, body).outcome
 
-    assert (outcome.fault or outcome.kind) == meaning
+    assert (outcome.cause or outcome.status) == meaning
     assert outcome.provider_code == provider_code
 
 
@@ -122,8 +152,8 @@ def test_every_code_of_the_table_is_read_as_the_table_says(code: str) -> None:
     outcome = read(row.http_status, answer(code)).outcome
 
     expected = Outcome.UNKNOWN if code == "SignatureNonceUsed" else row.outcome
-    assert outcome.kind.value == expected.value
-    assert (outcome.fault is None) is (expected is not Outcome.REFUSED)
+    assert outcome.status.value == expected.value
+    assert (outcome.cause is None) is (expected is not Outcome.REFUSED)
 
 
 def test_only_throttlings_are_refusals_of_the_providers_own() -> None:
@@ -150,7 +180,7 @@ def test_only_throttlings_are_refusals_of_the_providers_own() -> None:
 def test_flow_control_waits_for_the_end_of_its_window(message: object, wait: int) -> None:
     outcome = read(200, answer("isv.BUSINESS_LIMIT_CONTROL") | {"Message": message}).outcome
 
-    assert (outcome.fault, outcome.wait) == (Fault.LIMIT, wait)
+    assert (outcome.cause, outcome.retry_after) == (FailureCause.RECIPIENT_RATE_LIMIT, wait)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +188,7 @@ def test_flow_control_waits_for_the_end_of_its_window(message: object, wait: int
     [("1500", 2), ("0", 0), ("-5", 0), ("soon", 0), ("9999999", 0), ("٣", 0)],
 )
 def test_throttling_waits_as_long_as_it_says(header: str, wait: int) -> None:
-    assert read(400, answer("Throttling.User"), x_acs_retry_after=header).outcome.wait == wait
+    assert read(400, answer("Throttling.User"), x_acs_retry_after=header).outcome.retry_after == wait
 
 
 def test_ids_of_the_provider_are_kept() -> None:
@@ -176,7 +206,7 @@ def test_request_id_of_the_header_stands_in() -> None:
 def test_ids_of_another_form_are_not_kept(text: str) -> None:
     outcome = read(200, answer("OK", BizId=text) | {"RequestId": text}).outcome
 
-    assert (outcome.kind, outcome.biz_id, outcome.request_id) == (ACCEPTED, "", "")
+    assert (outcome.status, outcome.biz_id, outcome.request_id) == (ACCEPTED, "", "")
 
 
 @pytest.mark.parametrize(

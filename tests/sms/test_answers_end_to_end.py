@@ -45,10 +45,10 @@ from otp_service.limits import CodeLimits, PhoneLimits
 from otp_service.messages import Template
 from otp_service.phone import PhoneRules
 from otp_service.policy import Policy
-from otp_service.ports import Knock, PhoneSlot
+from otp_service.ports import PhoneKey, PrecheckRequest
 from otp_service.sandbox import SandboxConfig, start_sandbox
-from otp_service.sending import MAX_HINT
-from otp_service.service import Sent, Service
+from otp_service.sending import MAX_RETRY_AFTER_HINT
+from otp_service.service import SendOutcome, VerificationService
 from otp_service.sms.aliyun_api import AccessKey
 from otp_service.sms.providers import aliyun_sms
 from otp_service.sms.routes import Route, Router
@@ -379,7 +379,7 @@ class Scene:
         )
         route = Route("main", provider, (Template("*", "SMS_100000000"),))
         self.router = Router(routes=[route], clock=clock, events=self.events, max_in_flight=1)
-        self._service = Service(
+        self._service = VerificationService(
             policy=self._policy,
             keyring=self._keyring,
             signers={SHOP.id: signer(SHOP.id, clock)},
@@ -392,7 +392,7 @@ class Scene:
             notes=CallNotes(),
         )
 
-    def request(self) -> Sent | OtpError:
+    def request(self) -> SendOutcome | OtpError:
         try:
             return self._service.request(SHOP, PHONE, purpose="login")
         except OtpError as error:
@@ -400,8 +400,10 @@ class Scene:
 
     def slot_wait(self) -> int | None:
         """Until when the phone must wait for its next SMS; nothing if it need not."""
-        slot = PhoneSlot(self._keyring.phone_tag(PHONE), self._policy.phone_limits)
-        refusal = self._store.peek(slot, "shop", self._policy.code_limits.attempts, Knock()).refusal
+        slot = PhoneKey(self._keyring.phone_tag(PHONE), self._policy.phone_limits)
+        refusal = self._store.precheck(
+            slot, "shop", self._policy.code_limits.attempts, PrecheckRequest()
+        ).rejection
         return refusal.retry_after if isinstance(refusal, RetryableError) else None
 
     def taken(self) -> set[int]:
@@ -426,7 +428,7 @@ def scene(url: str, case: Case) -> Iterator[Scene]:
         assert made.router.close(5)
 
 
-def assert_ended(made: Scene, told: Sent | OtpError, case: Case) -> None:
+def assert_ended(made: Scene, told: SendOutcome | OtpError, case: Case) -> None:
     ending = case.ending
     assert made.router.close(5)
     assert {facts["outcome"] for facts in made.events.of("send")} == {ending.booked}
@@ -436,21 +438,21 @@ def assert_ended(made: Scene, told: Sent | OtpError, case: Case) -> None:
     assert status_of(told, ending.error) == ending.status
     if case.wait is not None:
         assert isinstance(told, RetryableError)
-        most = MAX_HINT if isinstance(told, ProviderUnavailable) else case.wait
+        most = MAX_RETRY_AFTER_HINT if isinstance(told, ProviderUnavailable) else case.wait
         assert told.retry_after == min(case.wait, most)
     if ending is THROTTLED and isinstance(told, RetryableError):
         assert told.retry_after - 5 <= (made.slot_wait() or 0) <= told.retry_after
     assert_silent(made, told)
 
 
-def status_of(told: Sent | OtpError, error: type[OtpError] | None) -> int:
-    assert type(told) is (error or Sent)
+def status_of(told: SendOutcome | OtpError, error: type[OtpError] | None) -> int:
+    assert type(told) is (error or SendOutcome)
     if isinstance(told, OtpError):
         return problems.STATUSES[type(told)]
     return 201 if told.verification.delivery in _ON_ITS_WAY else 202
 
 
-def assert_silent(made: Scene, told: Sent | OtpError) -> None:
+def assert_silent(made: Scene, told: SendOutcome | OtpError) -> None:
     """No word of Aliyun's `Message` is told, nor the number that it repeats."""
     texts = [repr(told), str(told), repr(made.events.seen)]
     if isinstance(told, OtpError):

@@ -9,11 +9,11 @@ import pytest
 from sms.doubles import RealClock, RecordedEvents, eventually, sms
 
 from otp_service.errors import ProviderUnavailable
-from otp_service.messages import Sms
-from otp_service.ports import Outcome, OutcomeKind, SendPermit
+from otp_service.messages import SmsMessage
+from otp_service.ports import SendPermit, SendResult, SendStatus
 from otp_service.sms.bulkhead import NOT_STARTED, Bulkhead
 
-ACCEPTED = Outcome(OutcomeKind.ACCEPTED)
+ACCEPTED = SendResult(SendStatus.ACCEPTED)
 clock = RealClock()
 
 
@@ -30,7 +30,7 @@ class Sending:
     def started(self) -> int:
         return len(self.deadlines)
 
-    def __call__(self, sms: Sms, deadline: float) -> Outcome:
+    def __call__(self, sms: SmsMessage, deadline: float) -> SendResult:
         self.deadlines.append(deadline)
         self.threads.add(threading.get_ident())
         if sms.out_id == "until released":
@@ -60,7 +60,7 @@ def bulkhead(sending: Sending, events: RecordedEvents) -> Iterator[Bulkhead]:
     assert bulkhead.close(10)
 
 
-def send(bulkhead: Bulkhead, takes: object = 0, deadline: float = 0) -> Outcome:
+def send(bulkhead: Bulkhead, takes: object = 0, deadline: float = 0) -> SendResult:
     with bulkhead.permit() as permit:
         return permit.send(sms(out_id=str(takes)), deadline)
 
@@ -117,7 +117,7 @@ def test_never_more_than_the_permitted_number_at_once(events: RecordedEvents) ->
     lock = threading.Lock()
     running = peak = 0
 
-    def deliver(sms: Sms, deadline: float) -> Outcome:
+    def deliver(sms: SmsMessage, deadline: float) -> SendResult:
         nonlocal running, peak
         with lock:
             running += 1
@@ -149,7 +149,7 @@ def test_crash_inside_a_provider_is_unknown_and_told_without_its_text(
     sending.error = ValueError("13800138000")
     outcome = send(bulkhead)
 
-    assert (outcome.kind, outcome.provider_code) == (OutcomeKind.UNKNOWN, "local.crashed")
+    assert (outcome.status, outcome.provider_code) == (SendStatus.UNKNOWN, "local.crashed")
     assert events.seen == [("provider_crashed", {"error": "ValueError"})]
     assert all_places(bulkhead)
 

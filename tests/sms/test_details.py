@@ -17,7 +17,7 @@ from sms.doubles import HONG_KONG, MAINLAND, TEMPLATE, MakeProvider, sms
 from sms.wire import WireServer, response
 
 from otp_service.phone import Phone
-from otp_service.ports import Finding, Found, Inquiry
+from otp_service.ports import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sms.aliyun_sms.details import days
 
@@ -25,8 +25,8 @@ NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC).timestamp()
 OURS = "abcdefgh"
 
 
-def inquiry(phone: Phone = MAINLAND, *, began_at: float = NOON) -> Inquiry:
-    return Inquiry(phone, "shop", "login", "main", began_at, lambda text: text == OURS)
+def inquiry(phone: Phone = MAINLAND, *, began_at: float = NOON) -> DeliveryLookup:
+    return DeliveryLookup(phone, "shop", "login", "main", began_at, lambda text: text == OURS)
 
 
 def page(*rows: object, total: object | None = None, **changes: object) -> bytes:
@@ -40,13 +40,15 @@ def row(status: object = 3, out_id: object = OURS, **more: object) -> dict[str, 
 
 
 @contextmanager
-def asking(make: MakeProvider, behave: wire.Behave) -> Iterator[tuple[Callable[..., Found], WireServer]]:
+def asking(
+    make: MakeProvider, behave: wire.Behave
+) -> Iterator[tuple[Callable[..., DeliveryLookupResult], WireServer]]:
     with WireServer(behave) as server:
         provider = make(server.url)
         yield lambda i=None: provider.inquire(i or inquiry(), time.monotonic() + 2), server
 
 
-def found(make: MakeProvider, body: bytes, status: int = 200) -> Found:
+def found(make: MakeProvider, body: bytes, status: int = 200) -> DeliveryLookupResult:
     with asking(make, wire.answers(response(body, status))) as (ask, _):
         return ask()
 
@@ -57,18 +59,21 @@ def found(make: MakeProvider, body: bytes, status: int = 200) -> Found:
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        (row(1), Found(Finding.ACCEPTED)),
-        (row(3, ErrCode="DELIVERED"), Found(Finding.DELIVERED, "DELIVERED")),
-        (row("3"), Found(Finding.DELIVERED)),
-        (row(2, ErrCode="MOBILE_NOT_ON_SERVICE"), Found(Finding.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")),
-        (row(2, ErrCode="<b>evil</b>"), Found(Finding.UNDELIVERED)),
-        (row(2, ErrCode=17), Found(Finding.UNDELIVERED, "17")),
-        (row(7), Found(Finding.ACCEPTED)),
-        (row(None), Found(Finding.ACCEPTED)),
+        (row(1), DeliveryLookupResult(DeliveryLookupStatus.ACCEPTED)),
+        (row(3, ErrCode="DELIVERED"), DeliveryLookupResult(DeliveryLookupStatus.DELIVERED, "DELIVERED")),
+        (row("3"), DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)),
+        (
+            row(2, ErrCode="MOBILE_NOT_ON_SERVICE"),
+            DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"),
+        ),
+        (row(2, ErrCode="<b>evil</b>"), DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED)),
+        (row(2, ErrCode=17), DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED, "17")),
+        (row(7), DeliveryLookupResult(DeliveryLookupStatus.ACCEPTED)),
+        (row(None), DeliveryLookupResult(DeliveryLookupStatus.ACCEPTED)),
     ],
 )
 def test_our_row_tells_what_became_of_the_send(
-    make_provider: MakeProvider, told: dict[str, object], expected: Found
+    make_provider: MakeProvider, told: dict[str, object], expected: DeliveryLookupResult
 ) -> None:
     assert found(make_provider, page(row(3, "another"), told)) == expected
 
@@ -82,11 +87,13 @@ def test_list_without_our_row_tells_that_there_was_no_send(
     make_provider: MakeProvider, rows: tuple[object, ...]
 ) -> None:
     total = sum(isinstance(row, dict) for row in rows)
-    assert found(make_provider, page(*rows, total=total)) == Found(Finding.ABSENT)
+    assert found(make_provider, page(*rows, total=total)) == DeliveryLookupResult(
+        DeliveryLookupStatus.NOT_FOUND
+    )
 
 
 def test_total_may_be_a_text(make_provider: MakeProvider) -> None:
-    assert found(make_provider, page(total="0")) == Found(Finding.ABSENT)
+    assert found(make_provider, page(total="0")) == DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 
 
 # ── what tells nothing ──
@@ -110,7 +117,7 @@ NO_LISTS: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize("answer", NO_LISTS.values(), ids=NO_LISTS)
 def test_what_is_no_whole_list_is_silence(make_provider: MakeProvider, answer: tuple[bytes, int]) -> None:
-    assert found(make_provider, *answer) == Found(Finding.SILENT)
+    assert found(make_provider, *answer) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
 
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"
@@ -119,24 +126,28 @@ HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"
 @pytest.mark.parametrize("behave", [wire.resets(), wire.answers(HALF)], ids=["reset", "half a body"])
 def test_no_answer_is_silence(make_provider: MakeProvider, behave: wire.Behave) -> None:
     with asking(make_provider, behave) as (ask, _):
-        assert ask() == Found(Finding.SILENT)
+        assert ask() == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
 
 def test_nobody_there_is_silence(make_provider: MakeProvider) -> None:
     provider = make_provider("http://127.0.0.1:9")
-    assert provider.inquire(inquiry(), time.monotonic() + 2) == Found(Finding.SILENT)
+    assert provider.inquire(inquiry(), time.monotonic() + 2) == DeliveryLookupResult(
+        DeliveryLookupStatus.NO_ANSWER
+    )
 
 
 def test_no_time_left_is_silence_and_asks_nobody(make_provider: MakeProvider) -> None:
     with WireServer(wire.answers(response(page()))) as server:
-        assert make_provider(server.url).inquire(inquiry(), time.monotonic()) == Found(Finding.SILENT)
+        assert make_provider(server.url).inquire(inquiry(), time.monotonic()) == DeliveryLookupResult(
+            DeliveryLookupStatus.NO_ANSWER
+        )
     assert server.requests == []
 
 
 def test_number_that_reads_as_another_is_not_asked_about(make_provider: MakeProvider) -> None:
     american = Phone("+18624017194", "US", "mobile", 1)
     with asking(make_provider, wire.answers(response(page()))) as (ask, server):
-        assert ask(inquiry(american)) == Found(Finding.SILENT)
+        assert ask(inquiry(american)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
     assert server.requests == []
 
 
@@ -172,7 +183,7 @@ def test_every_page_is_looked_at_until_ours_is_found(make_provider: MakeProvider
         wire.answers(response(pages[asked(server.requests[-1])["CurrentPage"]]))(connection)
 
     with asking(make_provider, behave) as (ask, server):
-        assert ask() == Found(Finding.DELIVERED)
+        assert ask() == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
 
 def test_endless_list_is_silence(make_provider: MakeProvider) -> None:
@@ -180,7 +191,7 @@ def test_endless_list_is_silence(make_provider: MakeProvider) -> None:
         ask,
         server,
     ):
-        assert ask() == Found(Finding.SILENT)
+        assert ask() == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
     assert len(server.requests) == 3
 
 
@@ -210,7 +221,7 @@ def test_send_that_stands_under_the_next_day_is_found(make_provider: MakeProvide
         wire.answers(response(page(row()) if is_next_day else page()))(connection)
 
     with asking(make_provider, behave) as (ask, server):
-        assert ask(inquiry(began_at=before_midnight)) == Found(Finding.DELIVERED)
+        assert ask(inquiry(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
 
 def test_silence_about_one_day_is_not_absence(make_provider: MakeProvider) -> None:
@@ -221,14 +232,18 @@ def test_silence_about_one_day_is_not_absence(make_provider: MakeProvider) -> No
         wire.answers(response(b"", 502) if is_next_day else response(page()))(connection)
 
     with asking(make_provider, behave) as (ask, server):
-        assert ask(inquiry(began_at=before_midnight)) == Found(Finding.SILENT)
+        assert ask(inquiry(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
 
 # ── against the sandbox ──
 
 
-@pytest.mark.parametrize(("seconds", "finding"), [(0.0, Finding.DELIVERED), (900.0, Finding.ACCEPTED)])
-def test_sandbox_knows_what_was_sent(make_provider: MakeProvider, seconds: float, finding: Finding) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "finding"), [(0.0, DeliveryLookupStatus.DELIVERED), (900.0, DeliveryLookupStatus.ACCEPTED)]
+)
+def test_sandbox_knows_what_was_sent(
+    make_provider: MakeProvider, seconds: float, finding: DeliveryLookupStatus
+) -> None:
     config = replace(SandboxConfig.default({"testId": "testSecret"}), delivery_seconds=seconds)
     with start_sandbox(config) as sandbox:
         provider = make_provider(sandbox.url)
@@ -236,7 +251,7 @@ def test_sandbox_knows_what_was_sent(make_provider: MakeProvider, seconds: float
         provider.send(sms(), TEMPLATE, time.monotonic() + 2)
         sent = provider.inquire(inquiry(began_at=time.time()), time.monotonic() + 2)
 
-    assert (unsent.finding, sent.finding) == (Finding.ABSENT, finding)
+    assert (unsent.status, sent.status) == (DeliveryLookupStatus.NOT_FOUND, finding)
 
 
 @pytest.mark.parametrize("ending", ["8001", "8002", "8004", "8005"])
@@ -247,4 +262,4 @@ def test_sandbox_that_does_not_say_is_silence(make_provider: MakeProvider, endin
         provider.send(sms(phone=phone), TEMPLATE, time.monotonic() + 2)
         found = provider.inquire(inquiry(phone, began_at=time.time()), time.monotonic() + 2)
 
-    assert found == Found(Finding.SILENT)
+    assert found == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)

@@ -17,20 +17,22 @@ from sms.doubles import (
     sms,
 )
 
-from otp_service.ports import Finding, Found, Inquiry
+from otp_service.ports import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sms.routes import Route, Router
 
-ABOUT = Inquiry(MAINLAND, "shop", "login", "first", 0.0, lambda _: False)
+ABOUT = DeliveryLookup(MAINLAND, "shop", "login", "first", 0.0, lambda _: False)
 UNROUTED = replace(ABOUT, route="")
 
 
-def provider(finding: Finding) -> ScriptedProvider:
+def provider(finding: DeliveryLookupStatus) -> ScriptedProvider:
     made = ScriptedProvider(ACCEPTED)
-    made.found = Found(finding)
+    made.found = DeliveryLookupResult(finding)
     return made
 
 
-def ask(providers: list[ScriptedProvider], inquiry: Inquiry, **routes: frozenset[str]) -> Finding:
+def ask(
+    providers: list[ScriptedProvider], inquiry: DeliveryLookup, **routes: frozenset[str]
+) -> DeliveryLookupStatus:
     clock = RealClock()
     names = ("first", "second")[: len(providers)]
     router = Router(
@@ -42,42 +44,48 @@ def ask(providers: list[ScriptedProvider], inquiry: Inquiry, **routes: frozenset
         events=RecordedEvents(),
     )
     try:
-        return router.inquire(inquiry, clock.monotonic() + 5).finding
+        return router.inquire(inquiry, clock.monotonic() + 5).status
     finally:
         router.close(1)
 
 
 def test_only_the_route_that_took_the_send_is_asked() -> None:
-    first, second = provider(Finding.ABSENT), provider(Finding.DELIVERED)
+    first, second = provider(DeliveryLookupStatus.NOT_FOUND), provider(DeliveryLookupStatus.DELIVERED)
 
-    assert ask([first, second], ABOUT) is Finding.ABSENT
+    assert ask([first, second], ABOUT) is DeliveryLookupStatus.NOT_FOUND
     assert (len(first.inquiries), len(second.inquiries)) == (1, 0)
 
 
 def test_route_that_is_gone_can_not_be_asked() -> None:
-    assert ask([provider(Finding.DELIVERED)], replace(ABOUT, route="old")) is Finding.UNASKED
+    assert (
+        ask([provider(DeliveryLookupStatus.DELIVERED)], replace(ABOUT, route="old"))
+        is DeliveryLookupStatus.UNSUPPORTED
+    )
 
 
 def test_without_a_route_every_one_that_serves_is_asked() -> None:
-    mine, other = provider(Finding.ABSENT), provider(Finding.DELIVERED)
+    mine, other = provider(DeliveryLookupStatus.NOT_FOUND), provider(DeliveryLookupStatus.DELIVERED)
 
-    assert ask([mine, other], UNROUTED, second=frozenset({"bank"})) is Finding.ABSENT
+    assert ask([mine, other], UNROUTED, second=frozenset({"bank"})) is DeliveryLookupStatus.NOT_FOUND
     assert (len(mine.inquiries), len(other.inquiries)) == (1, 0)
 
 
 @pytest.mark.parametrize(
     ("findings", "told"),
     [
-        ((Finding.ABSENT, Finding.DELIVERED), Finding.DELIVERED),
-        ((Finding.SILENT, Finding.ACCEPTED), Finding.ACCEPTED),
-        ((Finding.UNDELIVERED, Finding.SILENT), Finding.UNDELIVERED),
-        ((Finding.ABSENT, Finding.SILENT), Finding.SILENT),
-        ((Finding.UNASKED, Finding.SILENT), Finding.SILENT),
-        ((Finding.ABSENT, Finding.UNASKED), Finding.ABSENT),
+        ((DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.DELIVERED), DeliveryLookupStatus.DELIVERED),
+        ((DeliveryLookupStatus.NO_ANSWER, DeliveryLookupStatus.ACCEPTED), DeliveryLookupStatus.ACCEPTED),
+        (
+            (DeliveryLookupStatus.UNDELIVERED, DeliveryLookupStatus.NO_ANSWER),
+            DeliveryLookupStatus.UNDELIVERED,
+        ),
+        ((DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.NO_ANSWER), DeliveryLookupStatus.NO_ANSWER),
+        ((DeliveryLookupStatus.UNSUPPORTED, DeliveryLookupStatus.NO_ANSWER), DeliveryLookupStatus.NO_ANSWER),
+        ((DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.UNSUPPORTED), DeliveryLookupStatus.NOT_FOUND),
     ],
 )
 def test_absence_counts_only_where_nobody_was_silent(
-    findings: tuple[Finding, Finding], told: Finding
+    findings: tuple[DeliveryLookupStatus, DeliveryLookupStatus], told: DeliveryLookupStatus
 ) -> None:
     assert ask([provider(finding) for finding in findings], UNROUTED) is told
 
@@ -85,14 +93,14 @@ def test_absence_counts_only_where_nobody_was_silent(
 def test_provider_behind_an_open_breaker_is_not_asked() -> None:
     clock = ManualClock()
     made = ScriptedProvider(UNKNOWN)
-    made.found = Found(Finding.DELIVERED)
+    made.found = DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
     router = Router(routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents())
     for _ in range(5):
         with router.permit() as permit:
             permit.send(sms(), clock.monotonic() + 5)
     assert router.states() == {"first": "open"}
 
-    assert router.inquire(ABOUT, clock.monotonic() + 5).finding is Finding.SILENT
+    assert router.inquire(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
     assert made.inquiries == []
     router.close(1)
 
@@ -102,11 +110,11 @@ class Noted(ScriptedProvider):
 
     router: Router
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         self.inquiries.append(inquiry)
         self.deadline = deadline
-        self.meanwhile = self.router.inquire(inquiry, deadline).finding
-        return Found(Finding.DELIVERED)
+        self.meanwhile = self.router.inquire(inquiry, deadline).status
+        return DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
 
 def test_question_has_a_deadline_and_takes_a_place() -> None:
@@ -118,14 +126,14 @@ def test_question_has_a_deadline_and_takes_a_place() -> None:
         max_in_flight=1,
     )
 
-    assert [router.inquire(ABOUT, 17.5).finding for _ in range(2)] == [Finding.DELIVERED] * 2
-    assert (made.deadline, made.meanwhile) == (17.5, Finding.SILENT)
+    assert [router.inquire(ABOUT, 17.5).status for _ in range(2)] == [DeliveryLookupStatus.DELIVERED] * 2
+    assert (made.deadline, made.meanwhile) == (17.5, DeliveryLookupStatus.NO_ANSWER)
     assert len(made.inquiries) == 2
     router.close(1)
 
 
 class Broken(ScriptedProvider):
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         raise RuntimeError("+8613800138000")
 
 
@@ -134,9 +142,9 @@ def test_question_that_fails_is_silence_and_gives_its_place_back() -> None:
     router = Router(
         routes=[Route("first", Broken(ACCEPTED), (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
     )
-    asked = [router.inquire(ABOUT, clock.monotonic() + 5).finding for _ in range(3)]
+    asked = [router.inquire(ABOUT, clock.monotonic() + 5).status for _ in range(3)]
     router.close(1)
 
-    assert asked == [Finding.SILENT] * 3
-    assert router.inquire(ABOUT, clock.monotonic() + 5).finding is Finding.SILENT
+    assert asked == [DeliveryLookupStatus.NO_ANSWER] * 3
+    assert router.inquire(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
     assert events.seen == [("provider_crashed", {"error": "RuntimeError"})] * 3

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from otp_service.aliyun.codes import CODES, PNVS_CODES, Outcome
-from otp_service.ports import Fault, OutcomeKind
+from otp_service.ports import FailureCause, SendStatus
 from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs, read_answer
 from otp_service.sms.provider import Trouble, Verdict
 
 NOW = datetime(2026, 11, 23, 8, 7, 41, 250_000, tzinfo=UTC)
-ACCEPTED, UNKNOWN = OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN
+ACCEPTED, UNKNOWN = SendStatus.ACCEPTED, SendStatus.UNKNOWN
 
 
 def read(status: int, body: object) -> Verdict:
@@ -40,21 +40,21 @@ ANSWERS = {
     "only Model": (200, {"Model": {"Code": "OK"}}, UNKNOWN),
     "empty": (200, b"", UNKNOWN),
     "HTML": (200, b"<html>OK</html>", UNKNOWN),
-    "flow control": (200, answer("BUSINESS_LIMIT_CONTROL", success=False), Fault.LIMIT),
-    "flow control on 400": (400, answer("BUSINESS_LIMIT_CONTROL"), Fault.LIMIT),
+    "flow control": (200, answer("BUSINESS_LIMIT_CONTROL", success=False), FailureCause.RECIPIENT_RATE_LIMIT),
+    "flow control on 400": (400, answer("BUSINESS_LIMIT_CONTROL"), FailureCause.RECIPIENT_RATE_LIMIT),
     "flow control that succeeds": (200, answer("BUSINESS_LIMIT_CONTROL", success=True), UNKNOWN),
     "flow control on 500": (500, answer("BUSINESS_LIMIT_CONTROL", success=False), UNKNOWN),
-    "frequency": (400, answer("FREQUENCY_FAIL", success=False), Fault.LIMIT),
-    "illegal number": (400, answer("MOBILE_NUMBER_ILLEGAL", success=False), Fault.NUMBER),
-    "not opened": (400, answer("FUNCTION_NOT_OPENED", success=False), Fault.ROUTE),
-    "arrears": (200, answer("OUT_OF_SERVICE", success=False), Fault.ROUTE),
-    "arrears with a prefix": (200, answer("isv.OUT_OF_SERVICE", success=False), Fault.ROUTE),
+    "frequency": (400, answer("FREQUENCY_FAIL", success=False), FailureCause.RECIPIENT_RATE_LIMIT),
+    "illegal number": (400, answer("MOBILE_NUMBER_ILLEGAL", success=False), FailureCause.RECIPIENT),
+    "not opened": (400, answer("FUNCTION_NOT_OPENED", success=False), FailureCause.ACCOUNT),
+    "arrears": (200, answer("OUT_OF_SERVICE", success=False), FailureCause.ACCOUNT),
+    "arrears with a prefix": (200, answer("isv.OUT_OF_SERVICE", success=False), FailureCause.ACCOUNT),
     "system error": (200, answer("SYSTEM_ERROR", success=False), UNKNOWN),
     "a code that nobody knows": (200, answer("CARRIER_TROUBLE", success=False), UNKNOWN),
     "such a code on 400": (400, answer("CARRIER_TROUBLE", success=False), UNKNOWN),
-    "throttled": (400, answer("Throttling.User"), Fault.PROVIDER),
-    "no right": (403, answer("NoPermission"), Fault.ROUTE),
-    "missing": (400, answer("MissingTemplateParam"), Fault.ROUTE),
+    "throttled": (400, answer("Throttling.User"), FailureCause.PROVIDER),
+    "no right": (403, answer("NoPermission"), FailureCause.ACCOUNT),
+    "missing": (400, answer("MissingTemplateParam"), FailureCause.ACCOUNT),
     "ServiceUnavailable": (503, answer("ServiceUnavailable"), UNKNOWN),
 }
 
@@ -64,7 +64,7 @@ def test_every_answer_is_read_strictly(name: str) -> None:
     status, body, meaning = ANSWERS[name]
     verdict = read(status, body)
 
-    assert (verdict.outcome.fault or verdict.outcome.kind) == meaning
+    assert (verdict.outcome.cause or verdict.outcome.status) == meaning
     assert (verdict.trouble is Trouble.TRANSPORT) is (meaning is UNKNOWN)
 
 
@@ -87,7 +87,7 @@ def test_biz_id_lies_in_the_model() -> None:
 def test_flow_control_waits_for_the_end_of_its_window(message: object, wait: int) -> None:
     outcome = read(400, answer("BUSINESS_LIMIT_CONTROL") | {"Message": message}).outcome
 
-    assert (outcome.fault, outcome.wait) == (Fault.LIMIT, wait)
+    assert (outcome.cause, outcome.retry_after) == (FailureCause.RECIPIENT_RATE_LIMIT, wait)
 
 
 @pytest.mark.parametrize("code", [code for code in CODES if code.startswith(("isv.", "isp."))])
@@ -98,9 +98,9 @@ def test_every_code_of_the_sms_service_means_the_same_without_its_prefix(code: s
     if bare not in PNVS_CODES:
         assert lookup_pnvs(bare) is row
         assert without.trouble is with_prefix.trouble
-    assert (without.outcome.kind, without.outcome.fault) == (
-        with_prefix.outcome.kind,
-        with_prefix.outcome.fault,
+    assert (without.outcome.status, without.outcome.cause) == (
+        with_prefix.outcome.status,
+        with_prefix.outcome.cause,
     )
     assert without.outcome.provider_code == bare
 
@@ -108,7 +108,7 @@ def test_every_code_of_the_sms_service_means_the_same_without_its_prefix(code: s
 @pytest.mark.parametrize("code", PNVS_CODES)
 def test_every_code_of_its_own_table_is_a_refusal(code: str) -> None:
     assert PNVS_CODES[code].outcome is Outcome.REFUSED
-    assert read(400, answer(code, success=False)).outcome.kind is OutcomeKind.REFUSED
+    assert read(400, answer(code, success=False)).outcome.status is SendStatus.REFUSED
 
 
 def test_message_goes_nowhere() -> None:

@@ -19,8 +19,8 @@ from sms.wire import WireServer, response
 
 from otp_service.aliyun import endpoints, signature
 from otp_service.clients import key_digest
-from otp_service.messages import choose
-from otp_service.ports import OutcomeKind
+from otp_service.messages import select_template
+from otp_service.ports import SendStatus
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.sts_key import StsKey
 from otp_service.settings import load
@@ -73,7 +73,7 @@ def _random(seed: int) -> str:
 def send(route: RouteTable) -> Verdict:
     provider = build(route, code_seconds=330, clock=RealClock(), max_in_flight=1)
     message = sms()
-    template = choose(route.all_templates(), message)
+    template = select_template(route.all_templates(), message)
     assert template is not None
     try:
         return provider.send(message, template, time.monotonic() + 5)
@@ -112,7 +112,7 @@ def test_webhook_of_the_settings_posts_what_it_should() -> None:
 
     head, _, body = server.requests[0].decode().partition("\r\n\r\n")
     data = json.loads(body)["data"]
-    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert outcome.status is SendStatus.ACCEPTED
     assert head.startswith("POST /otp HTTP/1.1\r\n")
     assert (data["phone"], data["code"], data["sign_name"]) == (MAINLAND.e164, CODE, "商店")
     assert (data["template_code"], data["params"]) == ("", {"code": CODE})
@@ -122,7 +122,7 @@ def test_minutes_of_pnvs_are_the_whole_ones_of_the_codes_life(sandbox: SandboxSe
     """Of 330 seconds five minutes are told: a promise that is kept."""
     outcome = send(table(PNVS, endpoint=sandbox.url)).outcome
 
-    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert outcome.status is SendStatus.ACCEPTED
     assert "5分钟内有效" in _last_text(sandbox)
 
 
@@ -139,7 +139,7 @@ def _last_text(server: SandboxServer) -> str:
 
 @BOTH
 def test_account_may_stand_in_the_settings(sandbox: SandboxServer, route: Raw) -> None:
-    assert send(table(route, endpoint=sandbox.url)).outcome.kind is OutcomeKind.ACCEPTED
+    assert send(table(route, endpoint=sandbox.url)).outcome.status is SendStatus.ACCEPTED
 
 
 @BOTH
@@ -150,7 +150,7 @@ def test_temporary_account_may_stand_in_files(sandbox: SandboxServer, route: Raw
     files = {f"{name}_file": str(tmp_path / name) for name in account}
     told = table(route, {"OTP_SERVICE_HOME": "-"}, endpoint=sandbox.url, **files)
 
-    assert send(told).outcome.kind is OutcomeKind.ACCEPTED
+    assert send(told).outcome.status is SendStatus.ACCEPTED
 
 
 @BOTH
@@ -163,7 +163,7 @@ def test_account_may_stand_in_the_variables_of_alibaba(
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
     environ = {f"ALIBABA_CLOUD_{name}": text for name, text in zip(names, account, strict=True)}
 
-    assert send(table(route, environ, endpoint=sandbox.url)).outcome.kind is OutcomeKind.ACCEPTED
+    assert send(table(route, environ, endpoint=sandbox.url)).outcome.status is SendStatus.ACCEPTED
 
 
 @BOTH
@@ -175,7 +175,7 @@ def test_second_access_key_takes_over_from_a_disabled_one(sandbox: SandboxServer
         "second_access_key_secret": "testSecret",
     }
 
-    assert send(table(route, endpoint=sandbox.url, **keys)).outcome.kind is OutcomeKind.ACCEPTED
+    assert send(table(route, endpoint=sandbox.url, **keys)).outcome.status is SendStatus.ACCEPTED
 
 
 # ── each endpoint ──

@@ -25,7 +25,7 @@ from sms.wire import WireServer, response
 
 from otp_service.aliyun.reports import BadReports
 from otp_service.errors import StoreUnavailable
-from otp_service.reports import Taken
+from otp_service.reports import ReportBatchResult
 from otp_service.sms.queue.backoff import FIRST_SECONDS, MOST_SECONDS, Backoff
 from otp_service.sms.queue.collector import HOLD_SECONDS, LEAST_SECONDS, Collector, Take
 from otp_service.sms.queue.taker import SECONDS, Taker
@@ -307,7 +307,7 @@ def test_wait_never_passes_its_bound() -> None:
 # ── the taker ──
 
 
-def taker(take: Callable[[bytes, float], Taken]) -> tuple[Taker, RecordedEvents]:
+def taker(take: Callable[[bytes, float], ReportBatchResult]) -> tuple[Taker, RecordedEvents]:
     events = RecordedEvents()
     return Taker(take=take, clock=ManualClock(), events=events), events
 
@@ -315,27 +315,27 @@ def taker(take: Callable[[bytes, float], Taken]) -> tuple[Taker, RecordedEvents]
 def test_message_that_was_seen_to_is_done_with() -> None:
     seen: list[tuple[bytes, float]] = []
 
-    def take(body: bytes, deadline: float) -> Taken:
+    def take(body: bytes, deadline: float) -> ReportBatchResult:
         seen.append((body, deadline))
-        return Taken(settled=1, foreign=1, malformed=1, dropped=1)
+        return ReportBatchResult(updated=1, unrecognized=1, malformed=1, dropped=1)
 
     assert taker(take)[0](b"[]")
     assert seen == [(b"[]", 1000.0 + SECONDS)]
 
 
 def test_reply_that_was_not_passed_on_must_come_again() -> None:
-    assert not taker(lambda *_: Taken(lost=1, forwarded=1))[0](b"[]")
+    assert not taker(lambda *_: ReportBatchResult(must_retry=1, forwarded=1))[0](b"[]")
 
 
 def test_message_must_come_again_when_the_store_fails() -> None:
-    def take(*_: object) -> Taken:
+    def take(*_: object) -> ReportBatchResult:
         raise StoreUnavailable
 
     assert not taker(take)[0](b"[]")
 
 
 def test_message_that_nobody_can_read_is_told_of_and_done_with() -> None:
-    def take(*_: object) -> Taken:
+    def take(*_: object) -> ReportBatchResult:
         raise BadReports("not JSON")
 
     made, events = taker(take)

@@ -21,12 +21,12 @@ from sms.doubles import (
 )
 
 from otp_service.errors import ProviderUnavailable
-from otp_service.messages import Sms, Template
-from otp_service.ports import Fault, Outcome, OutcomeKind, SmsSender
+from otp_service.messages import SmsMessage, Template
+from otp_service.ports import FailureCause, SendResult, SendStatus, SmsSender
 from otp_service.sms.provider import Verdict, unasked
 from otp_service.sms.routes import Route, Router
 
-BLAMED = Verdict(Outcome(OutcomeKind.UNKNOWN, fault=Fault.PROVIDER))
+BLAMED = Verdict(SendResult(SendStatus.UNKNOWN, cause=FailureCause.PROVIDER))
 
 
 class Stage:
@@ -37,7 +37,7 @@ class Stage:
         self.events = RecordedEvents()
         self.router = Router(routes=routes, clock=self.clock, events=self.events, max_in_flight=max_in_flight)
 
-    def send(self, message: Sms | None = None, seconds: float = 6.0) -> Outcome:
+    def send(self, message: SmsMessage | None = None, seconds: float = 6.0) -> SendResult:
         with self.router.permit() as permit:
             return permit.send(message or sms(), self.clock.ticks + seconds)
 
@@ -63,11 +63,11 @@ def route(
         pytest.param(ACCEPTED, 1, id="accepted"),
         pytest.param(UNKNOWN, 1, id="unknown"),
         pytest.param(BLAMED, 1, id="unknown, whosever fault"),
-        pytest.param(refusal(Fault.NUMBER), 1, id="the number's fault"),
-        pytest.param(refusal(Fault.LIMIT), 1, id="flow control"),
-        pytest.param(refusal(Fault.ROUTE), 2, id="the route's fault"),
+        pytest.param(refusal(FailureCause.RECIPIENT), 1, id="the number's fault"),
+        pytest.param(refusal(FailureCause.RECIPIENT_RATE_LIMIT), 1, id="flow control"),
+        pytest.param(refusal(FailureCause.ACCOUNT), 2, id="the route's fault"),
         pytest.param(ARREARS, 2, id="an operator's error"),
-        pytest.param(refusal(Fault.PROVIDER), 2, id="throttled"),
+        pytest.param(refusal(FailureCause.PROVIDER), 2, id="throttled"),
         pytest.param(NOT_SENT, 2, id="not sent"),
     ],
 )
@@ -93,14 +93,14 @@ def test_next_route_needs_time_before_the_deadline(left: float, tried: int) -> N
         outcome = stage.send(seconds=6)
 
     assert len(two.sent) == tried - 1
-    assert outcome.kind is (OutcomeKind.ACCEPTED if tried == 2 else OutcomeKind.REFUSED)
+    assert outcome.status is (SendStatus.ACCEPTED if tried == 2 else SendStatus.REFUSED)
 
 
 def test_last_refusal_is_the_outcome() -> None:
     with staged(route("one", ScriptedProvider(NOT_SENT)), route("two", ScriptedProvider(ARREARS))) as stage:
         outcome = stage.send()
 
-    assert (outcome.route, outcome.fault) == ("two", Fault.ROUTE)
+    assert (outcome.route, outcome.cause) == ("two", FailureCause.ACCOUNT)
 
 
 def test_unserved_sms_is_refused_as_the_routes_fault() -> None:
@@ -108,7 +108,7 @@ def test_unserved_sms_is_refused_as_the_routes_fault() -> None:
     with staged(route("one", provider, Template("signup", "SMS_1"))) as stage:
         outcome = stage.send()
 
-    assert (outcome.kind, outcome.fault) == (OutcomeKind.REFUSED, Fault.ROUTE)
+    assert (outcome.status, outcome.cause) == (SendStatus.REFUSED, FailureCause.ACCOUNT)
     assert outcome.provider_code == "local.no_route"
     assert provider.sent == []
 
@@ -130,7 +130,7 @@ def test_route_is_chosen_by_client_country_and_locale() -> None:
     assert [template.template_code for _, template in plain.sent] == ["SMS_100000000", "SMS_3"]
 
 
-CHOICES: dict[str, tuple[Sms, str, str]] = {
+CHOICES: dict[str, tuple[SmsMessage, str, str]] = {
     # Each by name: what is to be sent, and by which route and template.
     "the client's own route": (sms(client="bank"), "bank", "SMS_1"),
     "not for another purpose": (sms(client="bank", purpose="signup"), "plain", "SMS_7"),
@@ -194,12 +194,12 @@ def test_operators_error_pauses_the_route_for_a_minute() -> None:
         paused = [stage.send(message) for message in (sms(), sms(purpose="signup"))]
         assert stage.router.states() == {"one": "paused"}
         stage.clock.advance(0.1)
-        assert stage.send().kind is OutcomeKind.ACCEPTED
+        assert stage.send().status is SendStatus.ACCEPTED
         assert stage.router.states() == {"one": "ok"}
 
-    assert [(each.fault, each.provider_code) for each in paused] == [
-        (Fault.ROUTE, "local.route_paused"),
-        (Fault.ROUTE, "local.route_paused"),
+    assert [(each.cause, each.provider_code) for each in paused] == [
+        (FailureCause.ACCOUNT, "local.route_paused"),
+        (FailureCause.ACCOUNT, "local.route_paused"),
     ]
     assert len(provider.sent) == 2
     assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [("route_paused", "*")]
@@ -221,12 +221,12 @@ def test_refused_template_pauses_itself_alone() -> None:
         stage.send()
         paused = stage.send()
         assert stage.router.states() == {"one": "paused"}
-        assert stage.send(sms(purpose="signup")).kind is OutcomeKind.ACCEPTED
+        assert stage.send(sms(purpose="signup")).status is SendStatus.ACCEPTED
         stage.clock.advance(60)
-        assert stage.send().kind is OutcomeKind.ACCEPTED
+        assert stage.send().status is SendStatus.ACCEPTED
         assert stage.router.states() == {"one": "ok"}
 
-    assert (paused.fault, paused.provider_code) == (Fault.ROUTE, "local.route_paused")
+    assert (paused.cause, paused.provider_code) == (FailureCause.ACCOUNT, "local.route_paused")
     assert len(provider.sent) == 3
     assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [
         ("route_paused", TEMPLATE.template_code)
@@ -234,7 +234,12 @@ def test_refused_template_pauses_itself_alone() -> None:
 
 
 def test_number_that_is_refused_pauses_nothing() -> None:
-    provider = ScriptedProvider(refusal(Fault.NUMBER), refusal(Fault.LIMIT), refusal(Fault.ROUTE), ACCEPTED)
+    provider = ScriptedProvider(
+        refusal(FailureCause.RECIPIENT),
+        refusal(FailureCause.RECIPIENT_RATE_LIMIT),
+        refusal(FailureCause.ACCOUNT),
+        ACCEPTED,
+    )
     with staged(route("one", provider)) as stage:
         for _ in range(4):
             stage.send()
@@ -252,17 +257,17 @@ def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: Verdict)
         assert stage.router.states() == {"one": "open"}
         assert len(provider.sent) == 5
         stage.clock.advance(5)
-        assert stage.send().kind is OutcomeKind.ACCEPTED
+        assert stage.send().status is SendStatus.ACCEPTED
         assert stage.router.states() == {"one": "ok"}
 
-    assert (sixth.kind, sixth.fault, sixth.wait) == (OutcomeKind.REFUSED, Fault.PROVIDER, 5)
+    assert (sixth.status, sixth.cause, sixth.retry_after) == (SendStatus.REFUSED, FailureCause.PROVIDER, 5)
     assert sixth.provider_code == "local.breaker_open"
     assert stage.events.names == ["breaker_opened", "breaker_closed"]
 
 
 def test_sms_that_was_handed_to_nobody_neither_closes_nor_spares_the_breaker() -> None:
     """One that broke a rule of ours, or came too late, says nothing about a provider that does not answer."""
-    nobody_asked = unasked(Fault.PROVIDER, "deadline")
+    nobody_asked = unasked(FailureCause.PROVIDER, "deadline")
     provider = ScriptedProvider(*[UNKNOWN] * 4, nobody_asked, UNKNOWN, nobody_asked, ACCEPTED)
     with staged(route("one", provider)) as stage:
         for _ in range(6):
@@ -283,8 +288,8 @@ def test_open_breaker_sends_over_the_next_route() -> None:
     assert routes == ["one"] * 5 + ["two"]
 
 
-@pytest.mark.parametrize("fault", list(Fault))
-def test_business_errors_never_open_the_breaker(fault: Fault) -> None:
+@pytest.mark.parametrize("fault", list(FailureCause))
+def test_business_errors_never_open_the_breaker(fault: FailureCause) -> None:
     provider = ScriptedProvider(refusal(fault))
     with staged(route("one", provider)) as stage:
         for _ in range(20):
@@ -298,7 +303,7 @@ def test_permits_run_out_at_once() -> None:
         with stage.router.permit(), pytest.raises(ProviderUnavailable) as refused:
             stage.router.permit()
         assert refused.value.retry_after == 1
-        assert stage.send().kind is OutcomeKind.ACCEPTED
+        assert stage.send().status is SendStatus.ACCEPTED
 
 
 def test_close_lets_go_of_the_providers() -> None:

@@ -14,13 +14,13 @@ from sms.doubles import RealClock, RecordedEvents
 from sms.wire import Behave, WireServer, response
 from standardwebhooks import Webhook as Receiver
 
-from otp_service.ports import Uplink, Uplinks
+from otp_service.ports import InboundSms, InboundSmsForwarder
 from otp_service.sms.providers import webhook_uplinks
 from otp_service.sms.webhook import WebhookUplinks
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 PHONE, CONTENT = "+8613800138000", "退订 TD"
-UPLINK = Uplink("sms_1", PHONE, CONTENT, "1069000000", 1_795_421_261.5, "商店")
+UPLINK = InboundSms("sms_1", PHONE, CONTENT, "1069000000", 1_795_421_261.5, "商店")
 PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
 
 
@@ -35,7 +35,7 @@ def made(url: str, events: RecordedEvents | None = None) -> WebhookUplinks:
     )
 
 
-def forward(behave: Behave, uplink: Uplink = UPLINK) -> tuple[bytes, bool]:
+def forward(behave: Behave, uplink: InboundSms = UPLINK) -> tuple[bytes, bool]:
     with WireServer(behave) as server:
         uplinks = made(f"{server.url}/replies")
         taken = uplinks.forward(uplink, 2)
@@ -125,7 +125,7 @@ def test_nothing_is_posted_when_no_time_is_left() -> None:
 
 def test_reply_that_can_not_be_written_is_not_taken_and_raises_nothing() -> None:
     events = RecordedEvents()
-    uplinks: Uplinks = made("http://127.0.0.1:9", events)
+    uplinks: InboundSmsForwarder = made("http://127.0.0.1:9", events)
 
     assert uplinks.forward(replace(UPLINK, sent_at=1e20), 1) is False
     assert PHONE not in repr(events.seen)

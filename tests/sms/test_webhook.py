@@ -19,7 +19,7 @@ from standardwebhooks import Webhook as Receiver
 from standardwebhooks import WebhookVerificationError
 
 from otp_service.messages import Template
-from otp_service.ports import Fault, Finding, Inquiry, OutcomeKind
+from otp_service.ports import DeliveryLookup, DeliveryLookupStatus, FailureCause, SendStatus
 from otp_service.sms.aliyun_api.endpoint import BadEndpoint
 from otp_service.sms.http import HttpClient
 from otp_service.sms.provider import Provider, Trouble, Verdict
@@ -70,7 +70,7 @@ def test_receiver_gets_all_that_is_known_signed_for_it_to_check() -> None:
 
     first, headers, body = received(server.requests[0])
     told = Receiver(SECRET).verify(body, headers)
-    assert verdict.outcome.kind is OutcomeKind.ACCEPTED
+    assert verdict.outcome.status is SendStatus.ACCEPTED
     assert first == "POST /sms/send HTTP/1.1"
     assert headers["content-type"] == "application/json"
     assert headers["host"] == host
@@ -147,30 +147,35 @@ def test_id_is_that_of_the_send_and_tells_nothing_of_it() -> None:
 # ── what its answers mean ──
 
 REJECTED = b'{"code":"destination_rejected"}'
-ACCEPTED, UNKNOWN = OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN
+ACCEPTED, UNKNOWN = SendStatus.ACCEPTED, SendStatus.UNKNOWN
 
-ANSWERS: dict[str, tuple[int, bytes, OutcomeKind | Fault, Trouble | None]] = {
+ANSWERS: dict[str, tuple[int, bytes, SendStatus | FailureCause, Trouble | None]] = {
     "200": (200, b"", ACCEPTED, None),
     "202": (202, b"{}", ACCEPTED, None),
     "204": (204, b"", ACCEPTED, None),
     "299": (299, b"", ACCEPTED, None),
     "200 with a refusal": (200, REJECTED, ACCEPTED, None),
-    "rejected": (422, REJECTED, Fault.NUMBER, None),
-    "rejected with more": (422, b'{"code":"destination_rejected","x":[1]}', Fault.NUMBER, None),
-    "rejected on 400": (400, REJECTED, Fault.ROUTE, Trouble.TEMPLATE),
-    "422 alone": (422, b"", Fault.ROUTE, Trouble.TEMPLATE),
-    "422 with another code": (422, b'{"code":"Destination_Rejected"}', Fault.ROUTE, Trouble.TEMPLATE),
-    "422 with a list": (422, b'["destination_rejected"]', Fault.ROUTE, Trouble.TEMPLATE),
-    "422 with a text": (422, b'"destination_rejected"', Fault.ROUTE, Trouble.TEMPLATE),
-    "422 too deep": (422, b"[" * 60_000, Fault.ROUTE, Trouble.TEMPLATE),
-    "422 no UTF-8": (422, b'{"code":"\xff"}', Fault.ROUTE, Trouble.TEMPLATE),
-    "429": (429, b"", Fault.PROVIDER, None),
-    "429 rejected": (429, REJECTED, Fault.PROVIDER, None),
-    "400": (400, b"", Fault.ROUTE, Trouble.TEMPLATE),
-    "401": (401, b"", Fault.ROUTE, Trouble.TEMPLATE),
-    "404": (404, b"<html>", Fault.ROUTE, Trouble.TEMPLATE),
-    "413": (413, b"", Fault.ROUTE, Trouble.TEMPLATE),
-    "499": (499, b"", Fault.ROUTE, Trouble.TEMPLATE),
+    "rejected": (422, REJECTED, FailureCause.RECIPIENT, None),
+    "rejected with more": (422, b'{"code":"destination_rejected","x":[1]}', FailureCause.RECIPIENT, None),
+    "rejected on 400": (400, REJECTED, FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "422 alone": (422, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "422 with another code": (
+        422,
+        b'{"code":"Destination_Rejected"}',
+        FailureCause.ACCOUNT,
+        Trouble.TEMPLATE,
+    ),
+    "422 with a list": (422, b'["destination_rejected"]', FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "422 with a text": (422, b'"destination_rejected"', FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "422 too deep": (422, b"[" * 60_000, FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "422 no UTF-8": (422, b'{"code":"\xff"}', FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "429": (429, b"", FailureCause.PROVIDER, None),
+    "429 rejected": (429, REJECTED, FailureCause.PROVIDER, None),
+    "400": (400, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "401": (401, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "404": (404, b"<html>", FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "413": (413, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "499": (499, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
     "301": (301, b"", UNKNOWN, Trouble.TRANSPORT),
     "304": (304, b"", UNKNOWN, Trouble.TRANSPORT),
     "500": (500, b"", UNKNOWN, Trouble.TRANSPORT),
@@ -186,7 +191,7 @@ def test_every_answer_is_read_as_the_page_says(name: str) -> None:
     status, body, meaning, trouble = ANSWERS[name]
     verdict = read_answer(status, {}, body, NOW)
 
-    assert (verdict.outcome.fault or verdict.outcome.kind) == meaning
+    assert (verdict.outcome.cause or verdict.outcome.status) == meaning
     assert verdict.trouble is trouble
     assert verdict.outcome.provider_code in (f"http_{status}", "destination_rejected")
 
@@ -213,19 +218,22 @@ def test_every_answer_is_read_as_the_page_says(name: str) -> None:
 )
 def test_retry_after_is_a_number_or_a_date(text: str, seconds: int) -> None:
     assert retry_after(text, NOW) == seconds
-    assert read_answer(429, {"retry-after": text}, b"", NOW).outcome.wait == seconds
+    assert read_answer(429, {"retry-after": text}, b"", NOW).outcome.retry_after == seconds
 
 
-WIRES: dict[str, tuple[Behave, OutcomeKind | Fault]] = {
+WIRES: dict[str, tuple[Behave, SendStatus | FailureCause]] = {
     "accepted": (wire.answers(response(b"{}", 201)), ACCEPTED),
-    "rejected": (wire.answers(response(REJECTED, 422)), Fault.NUMBER),
+    "rejected": (wire.answers(response(REJECTED, 422)), FailureCause.RECIPIENT),
     "rejected in a huge body": (wire.answers(response(REJECTED + b" " * 70_000, 422)), UNKNOWN),
-    "busy": (wire.answers(response(b"", 429, "Retry-After: 3")), Fault.PROVIDER),
+    "busy": (wire.answers(response(b"", 429, "Retry-After: 3")), FailureCause.PROVIDER),
     "reset": (wire.resets(), UNKNOWN),
     "hang-up": (wire.hangs_up, UNKNOWN),
     "stall": (wire.stalls, UNKNOWN),
     "drips": (wire.drips(response(b"{" + b" " * 200)), UNKNOWN),
-    "echo": (wire.answers(response(f'{{"code":"{CODE}","phone":"{NUMBER}"}}'.encode(), 422)), Fault.ROUTE),
+    "echo": (
+        wire.answers(response(f'{{"code":"{CODE}","phone":"{NUMBER}"}}'.encode(), 422)),
+        FailureCause.ACCOUNT,
+    ),
     "redirect": (wire.answers(response(b"", 307, "Location: /again")), UNKNOWN),
 }
 
@@ -246,7 +254,7 @@ def test_receiver_is_asked_once_and_nothing_is_told(name: str, caplog: pytest.Lo
         assert (len(server.requests), server.connections) == (1, 1)
 
     printed = caplog.text + repr([outcome, events.seen, provider])
-    assert (outcome.fault or outcome.kind) == meaning
+    assert (outcome.cause or outcome.status) == meaning
     assert [text for text in (NUMBER, CODE, SECRET, SECRET[6:]) if text in printed] == []
 
 
@@ -255,7 +263,7 @@ def test_refused_connection_has_sent_nothing() -> None:
         url = server.url
     verdict = send(url)
 
-    assert (verdict.outcome.kind, verdict.outcome.fault) == (OutcomeKind.REFUSED, Fault.PROVIDER)
+    assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
     assert (verdict.outcome.provider_code, verdict.trouble) == (
         "local.not_sent.ConnectionRefusedError",
         Trouble.TRANSPORT,
@@ -272,9 +280,9 @@ def test_nothing_is_posted_after_the_deadline() -> None:
 
 def test_nobody_is_asked_what_became_of_a_send() -> None:
     provider: Provider = made("http://127.0.0.1:9")
-    inquiry = Inquiry(MAINLAND, "shop", "login", "one", 0.0, is_ours=lambda _: True)
+    inquiry = DeliveryLookup(MAINLAND, "shop", "login", "one", 0.0, matches=lambda _: True)
 
-    assert provider.inquire(inquiry, time.monotonic() + 5).finding is Finding.UNASKED
+    assert provider.inquire(inquiry, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED
 
 
 # ── where it is posted to ──

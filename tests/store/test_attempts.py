@@ -10,7 +10,7 @@ from stories import CLIENT, RIGHT, WRONG, Phone
 from otp_service.codes import CodeType
 from otp_service.errors import AlreadyVerified, LimitReached, ProofRedeemed, VerificationNotFound, WrongCode
 from otp_service.limits import TEST_PHONE_LIMITS
-from otp_service.ports import Approval, Attempt
+from otp_service.ports import Approval, CodeAttempt
 from otp_service.verification import Verification
 
 SHAPES = frozenset({CodeType.DIGITS})
@@ -26,7 +26,7 @@ def submit(
     at: int = 7,
     client: str = CLIENT,
 ) -> Approval:
-    attempt = Attempt({"2026a": digest}, SHAPES, at, call)
+    attempt = CodeAttempt({"2026a": digest}, SHAPES, at, call)
     return phone.store.attempt(phone.slot, client, opened.verification_hash, attempt)
 
 
@@ -38,7 +38,9 @@ def test_approval_tells_how_many_were_wrong_before(phone: Phone) -> None:
 
     approval = submit(phone, opened, RIGHT)
 
-    assert replace(approval, age=0) == Approval("login", wrong=3, at=7, route="main")
+    assert replace(approval, seconds_to_verify=0) == Approval(
+        "login", failed_attempts=3, approved_at=7, route="main"
+    )
 
 
 def test_approval_tells_how_old_the_verification_is_and_by_which_route_it_came(phone: Phone) -> None:
@@ -48,7 +50,7 @@ def test_approval_tells_how_old_the_verification_is_and_by_which_route_it_came(p
     approval = submit(phone, opened, RIGHT)
 
     assert approval.route == "main"
-    assert 60 <= approval.age < 120
+    assert 60 <= approval.seconds_to_verify < 120
 
 
 def test_slow_lane_has_no_wrong_code_to_forgive(phone: Phone) -> None:
@@ -58,14 +60,16 @@ def test_slow_lane_has_no_wrong_code_to_forgive(phone: Phone) -> None:
         submit(slow, first, WRONG)
     slow.pass_time(60)
 
-    assert submit(slow, slow.open(), RIGHT).wrong == 0
+    assert submit(slow, slow.open(), RIGHT).failed_attempts == 0
 
 
 def test_same_call_gets_the_same_approval_again(phone: Phone) -> None:
     opened = phone.open()
     submit(phone, opened, RIGHT, THIS, at=1_000)
 
-    assert submit(phone, opened, RIGHT, THIS, at=2_000) == Approval("login", wrong=0, at=1_000, replayed=True)
+    assert submit(phone, opened, RIGHT, THIS, at=2_000) == Approval(
+        "login", failed_attempts=0, approved_at=1_000, replayed=True
+    )
 
 
 @pytest.mark.parametrize("call", [b"", ANOTHER])
@@ -106,7 +110,7 @@ def test_approved_record_survives_a_report(phone: Phone) -> None:
     submit(phone, opened, RIGHT, THIS, at=1_795_421_261)
     before = phone.read(opened)
 
-    assert submit(phone, opened, RIGHT, THIS).at == 1_795_421_261
+    assert submit(phone, opened, RIGHT, THIS).approved_at == 1_795_421_261
     assert phone.read(opened).sends == before.sends
 
 

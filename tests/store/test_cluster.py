@@ -17,7 +17,7 @@ from stories import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
 
 from otp_service.errors import StoreUnavailable, WrongCode
 from otp_service.limits import Budget
-from otp_service.ports import PhoneSlot
+from otp_service.ports import PhoneKey
 from otp_service.store import keys
 from otp_service.store.client import TcpConnection, from_url
 from otp_service.store.cluster import ClusterBackend
@@ -57,7 +57,7 @@ def at(server: Server, phone: Phone) -> Phone:
     while True:
         tag = secrets.token_urlsafe(12)
         if slot_of(tag) in owned:
-            return replace(phone, slot=PhoneSlot(tag, LIMITS))
+            return replace(phone, slot=PhoneKey(tag, LIMITS))
 
 
 def slots_of(server: Server) -> set[int]:
@@ -181,21 +181,21 @@ def test_server_that_dies_takes_its_own_keys_away_and_no_others() -> None:
                 there.submit(lost, RIGHT)
             assert here.submit(opened, RIGHT) == "login"
             with pytest.raises(StoreUnavailable):
-                here.store.check()
+                here.store.check_health()
             other = at(alive, here)
             with pytest.raises(StoreUnavailable):
-                other.store.open(other.slot, new_verification(), {BUDGET: 9})
+                other.store.create(other.slot, new_verification(), {BUDGET: 9})
 
 
 def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:
     with redis_cluster.client() as client:
         store = make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster)).store
-        store.check()
+        store.check_health()
         last = redis_cluster.masters[-1]
         tell(last, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         try:
             with pytest.raises(UnfitStore, match="store"):
-                store.check()
+                store.check_health()
             seen = store.inspect()
         finally:
             tell(last, "CONFIG", "SET", "maxmemory-policy", "noeviction")

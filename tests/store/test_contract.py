@@ -24,8 +24,8 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.limits import Budget
-from otp_service.ports import Attempt, Knock, Settlement
-from otp_service.verification import Delivery, Status
+from otp_service.ports import CodeAttempt, PrecheckRequest, SendDisposition
+from otp_service.verification import DeliveryStatus, Status
 
 
 def fail(phone: Phone, times: int, **changes: int) -> None:
@@ -94,7 +94,7 @@ def test_code_of_another_key_id_is_wrong(phone: Phone) -> None:
 def test_code_of_impossible_type_uses_no_attempt(phone: Phone) -> None:
     opened = phone.open(code_type=CodeType.ALNUM)
 
-    attempt = Attempt({"2026a": WRONG}, frozenset({CodeType.DIGITS}), at=0)
+    attempt = CodeAttempt({"2026a": WRONG}, frozenset({CodeType.DIGITS}), at=0)
 
     with pytest.raises(InvalidCode):
         phone.store.attempt(phone.slot, CLIENT, opened.verification_hash, attempt)
@@ -236,7 +236,7 @@ def test_resend_that_would_live_too_short_is_refused(phone: Phone) -> None:
     phone.pass_time(231)
 
     with pytest.raises(VerificationExpired):
-        phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, {})
+        phone.store.reserve_resend(phone.slot, CLIENT, opened.verification_hash, 300, {})
 
 
 def test_resends_end_with_the_sends_allowed(phone: Phone) -> None:
@@ -255,7 +255,7 @@ def test_resend_repeats_salt_and_key_id(phone: Phone) -> None:
     opened = phone.open()
     phone.pass_time(60)
 
-    reopened = phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, {})
+    reopened = phone.store.reserve_resend(phone.slot, CLIENT, opened.verification_hash, 300, {})
 
     assert (reopened.kid, reopened.salt) == ("2026a", b"s" * 16)
     assert [send.number for send in reopened.verification.sends] == [1, 2]
@@ -263,11 +263,11 @@ def test_resend_repeats_salt_and_key_id(phone: Phone) -> None:
 
 def test_same_id_is_never_opened_twice(phone: Phone) -> None:
     new = new_verification()
-    phone.store.open(phone.slot, new, {})
+    phone.store.create(phone.slot, new, {})
     phone.pass_time(60)
 
     with pytest.raises(Exception, match="mistake"):
-        phone.store.open(phone.slot, new, {})
+        phone.store.create(phone.slot, new, {})
 
 
 # ── settlement ──
@@ -277,17 +277,17 @@ def test_cooldown_runs_from_acceptance(phone: Phone) -> None:
     opened = phone.open(settle=None)
     phone.pass_time(4)
 
-    settled = phone.settle(opened, Settlement.ACCEPTED)
+    settled = phone.settle(opened, SendDisposition.ACCEPTED)
 
     assert settled is not None
     assert settled.resend_in == 60
-    assert settled.delivery is Delivery.ACCEPTED
+    assert settled.delivery is DeliveryStatus.ACCEPTED
 
 
 def test_withdrawn_first_send_leaves_nothing(phone: Phone) -> None:
     opened = phone.open(settle=None)
 
-    assert phone.settle(opened, Settlement.WITHDRAWN) is None
+    assert phone.settle(opened, SendDisposition.NOT_SENT) is None
 
     assert phone.stored() == [
         f"otp:{{{phone.slot.tag}}}".encode()
@@ -298,9 +298,9 @@ def test_withdrawn_first_send_leaves_nothing(phone: Phone) -> None:
 def test_withdrawn_resend_gives_its_slot_back(phone: Phone) -> None:
     opened = phone.open()
     phone.pass_time(60)
-    again = phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, {}).verification
+    again = phone.store.reserve_resend(phone.slot, CLIENT, opened.verification_hash, 300, {}).verification
 
-    settled = phone.settle(again, Settlement.WITHDRAWN)
+    settled = phone.settle(again, SendDisposition.NOT_SENT)
 
     assert settled is not None
     assert settled.resend_in == 0
@@ -310,7 +310,7 @@ def test_withdrawn_resend_gives_its_slot_back(phone: Phone) -> None:
 
 def test_withdrawn_send_leaves_the_others_counted(phone: Phone) -> None:
     twice = phone.limited(sends_per_hour=2)
-    for settle in (Settlement.ACCEPTED, Settlement.WITHDRAWN, Settlement.ACCEPTED):
+    for settle in (SendDisposition.ACCEPTED, SendDisposition.NOT_SENT, SendDisposition.ACCEPTED):
         twice.open(settle=settle)
         phone.pass_time(60)
 
@@ -321,7 +321,7 @@ def test_withdrawn_send_leaves_the_others_counted(phone: Phone) -> None:
 
 
 def test_rejected_number_cancels_and_keeps_the_slot(phone: Phone) -> None:
-    opened = phone.open(settle=Settlement.REJECTED)
+    opened = phone.open(settle=SendDisposition.RECIPIENT_REJECTED)
 
     assert phone.read(opened).status is Status.CANCELED
     with pytest.raises(CooldownActive):
@@ -331,7 +331,7 @@ def test_rejected_number_cancels_and_keeps_the_slot(phone: Phone) -> None:
 def test_throttled_number_waits_for_the_providers_window(phone: Phone) -> None:
     opened = phone.open(settle=None)
 
-    phone.settle(opened, Settlement.THROTTLED, wait=1800)
+    phone.settle(opened, SendDisposition.RATE_LIMITED, wait=1800)
 
     with pytest.raises(ProviderRateLimited) as later:
         phone.open()
@@ -340,9 +340,9 @@ def test_throttled_number_waits_for_the_providers_window(phone: Phone) -> None:
 
 
 def test_unknown_outcome_keeps_slot_and_code(phone: Phone) -> None:
-    opened = phone.open(settle=Settlement.UNKNOWN)
+    opened = phone.open(settle=SendDisposition.UNKNOWN)
 
-    assert phone.read(opened).delivery is Delivery.UNKNOWN
+    assert phone.read(opened).delivery is DeliveryStatus.UNKNOWN
     with pytest.raises(CooldownActive):
         phone.open()
     assert phone.submit(opened, RIGHT) == "login"
@@ -352,7 +352,7 @@ def test_settlement_after_approval_changes_nothing(phone: Phone) -> None:
     opened = phone.open(settle=None)
     phone.submit(opened, RIGHT)
 
-    settled = phone.settle(opened, Settlement.WITHDRAWN)
+    settled = phone.settle(opened, SendDisposition.NOT_SENT)
 
     assert settled is not None
     assert settled.status is Status.APPROVED
@@ -411,7 +411,7 @@ def test_fifty_failures_in_a_row_lead_to_the_slow_lane(phone: Phone) -> None:
 def test_withdrawn_send_does_not_use_up_the_slow_lane(phone: Phone) -> None:
     fail(phone, 50)
 
-    phone.open(settle=Settlement.WITHDRAWN)
+    phone.open(settle=SendDisposition.NOT_SENT)
 
     phone.open()
 
@@ -523,7 +523,7 @@ def test_refused_slot_gives_the_budget_back(phone: Phone) -> None:
     budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 2, 0.2)
     phone.open()
     with pytest.raises(CooldownActive):
-        phone.store.open(phone.slot, new_verification(), {budget: 1})
+        phone.store.create(phone.slot, new_verification(), {budget: 1})
     phone.pass_time(60)
 
     phone.budgets = {budget: 1}
@@ -533,7 +533,7 @@ def test_refused_slot_gives_the_budget_back(phone: Phone) -> None:
 def test_refused_send_gives_the_budget_back(phone: Phone) -> None:
     phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2): 1}
 
-    phone.open(settle=Settlement.WITHDRAWN)
+    phone.open(settle=SendDisposition.NOT_SENT)
 
     phone.open()
 
@@ -542,7 +542,7 @@ def test_budget_starts_again_at_midnight_in_china(phone: Phone) -> None:
     phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2): 1}
     phone.open()
     with pytest.raises(LimitReached) as full:
-        phone.store.open(phone.asked_by(b"x" * 12).slot, new_verification(), phone.budgets)
+        phone.store.create(phone.asked_by(b"x" * 12).slot, new_verification(), phone.budgets)
     phone.pass_time(full.value.retry_after)
     phone.pass_time(60)
 
@@ -570,13 +570,13 @@ def test_approved_verification_cannot_be_canceled(phone: Phone) -> None:
 
 
 def test_known_phone_is_remembered_for_ninety_days(phone: Phone) -> None:
-    assert not phone.store.peek(phone.slot, CLIENT, 5, Knock()).known
+    assert not phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).known
     phone.submit(phone.open(), RIGHT)
 
     phone.pass_time(90 * 86400 - 1)
-    assert phone.store.peek(phone.slot, CLIENT, 5, Knock()).known
+    assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).known
     phone.pass_time(2)
-    assert not phone.store.peek(phone.slot, CLIENT, 5, Knock()).known
+    assert not phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).known
 
 
 @pytest.mark.parametrize("end", ["approved", "exhausted", "canceled"])
@@ -638,7 +638,7 @@ def test_scripts_come_back_after_a_flush(phone: Phone) -> None:
     phone.pass_time(60)
     phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2): 9}
     phone.client.script_flush()
-    again = phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, phone.budgets)
+    again = phone.store.reserve_resend(phone.slot, CLIENT, opened.verification_hash, 300, phone.budgets)
     assert len(again.verification.sends) == 2
 
 
@@ -702,7 +702,7 @@ def test_refund_of_yesterday_leaves_today_alone(phone: Phone) -> None:
     phone.pass_time(86400)
     phone.open()
 
-    phone.settle(yesterday, Settlement.WITHDRAWN)
+    phone.settle(yesterday, SendDisposition.NOT_SENT)
 
     phone.pass_time(60)
     with pytest.raises(LimitReached) as full:

@@ -12,50 +12,54 @@ from stories import CLIENT, Quiet, new_verification
 
 from otp_service.codes import CodeType
 from otp_service.errors import StoreUnavailable
-from otp_service.limits import AddressLimits, PhoneLimits
+from otp_service.limits import IpLimits, PhoneLimits
 from otp_service.ports import (
-    AddressSlot,
-    Attempt,
-    Claim,
-    Counted,
+    ClientIpQuota,
+    CodeAttempt,
     DeliveryReport,
-    Knock,
-    PhoneSlot,
-    SendRecord,
-    Settlement,
+    IdempotencyRecord,
+    PhoneKey,
+    PrecheckRequest,
+    QuotaReservation,
+    SendDisposition,
+    SendResultRecord,
 )
 from otp_service.store.client import client_from_url
 from otp_service.store.scripts import Call
 from otp_service.store.store import RedisStore
-from otp_service.verification import Delivery
+from otp_service.verification import DeliveryStatus
 
 TAG, VID = secrets.token_urlsafe(12), "v" * 22
-SLOT = PhoneSlot(TAG, PhoneLimits())
-CLAIM = Claim("c" * 16, b"f" * 16, VID)
+SLOT = PhoneKey(TAG, PhoneLimits())
+CLAIM = IdempotencyRecord("c" * 16, b"f" * 16, VID)
 
 CALLS: dict[str, Callable[[RedisStore], Any]] = {
-    "peek": lambda store: store.peek(SLOT, CLIENT, 5, Knock()),
-    "peek_resend": lambda store: store.peek_resend(SLOT, CLIENT, VID, Knock()),
-    "open": lambda store: store.open(SLOT, new_verification(), {}),
-    "reopen": lambda store: store.reopen(SLOT, CLIENT, VID, 300, {}),
-    "settle": lambda store: store.settle(SLOT, CLIENT, SendRecord(VID, 1, Settlement.ACCEPTED), ()),
-    "report": lambda store: store.report([DeliveryReport(TAG, VID, 1, Delivery.DELIVERED)]),
-    "claim_inquiry": lambda store: store.claim_inquiry(TAG, VID, "status"),
-    "uncount": lambda store: store.uncount(TAG, Counted(AddressSlot("a" * 16, AddressLimits()))),
-    "claim": lambda store: store.claim(CLAIM),
-    "end_claim": lambda store: store.end_claim(CLAIM),
+    "peek": lambda store: store.precheck(SLOT, CLIENT, 5, PrecheckRequest()),
+    "peek_resend": lambda store: store.precheck_resend(SLOT, CLIENT, VID, PrecheckRequest()),
+    "open": lambda store: store.create(SLOT, new_verification(), {}),
+    "reopen": lambda store: store.reserve_resend(SLOT, CLIENT, VID, 300, {}),
+    "settle": lambda store: store.record_send_result(
+        SLOT, CLIENT, SendResultRecord(VID, 1, SendDisposition.ACCEPTED), ()
+    ),
+    "report": lambda store: store.apply_delivery_reports(
+        [DeliveryReport(TAG, VID, 1, DeliveryStatus.DELIVERED)]
+    ),
+    "claim_inquiry": lambda store: store.acquire_lookup_lease(TAG, VID, "status"),
+    "uncount": lambda store: store.release_quota(TAG, QuotaReservation(ClientIpQuota("a" * 16, IpLimits()))),
+    "claim": lambda store: store.begin_idempotent(CLAIM),
+    "end_claim": lambda store: store.finish_idempotent(CLAIM),
     "attempt": lambda store: store.attempt(
-        SLOT, CLIENT, VID, Attempt({"k1": b"d" * 16}, frozenset(CodeType), at=0)
+        SLOT, CLIENT, VID, CodeAttempt({"k1": b"d" * 16}, frozenset(CodeType), at=0)
     ),
     "read": lambda store: store.read(SLOT, CLIENT, VID),
     "cancel": lambda store: store.cancel(SLOT, CLIENT, VID),
     "redeem": lambda store: store.redeem(TAG, VID, 60),
     "unlock": lambda store: store.unlock(TAG),
-    "note_unaddressed": lambda store: store.note_unaddressed(CLIENT),
-    "note_unreadable_ip": lambda store: store.note_unreadable_ip(),
+    "note_unaddressed": lambda store: store.mark_missing_client_ip(CLIENT),
+    "note_unreadable_ip": lambda store: store.mark_unreadable_client_ip(),
     "met_unreadable_ip": lambda store: store.met_unreadable_ip(),
     "inspect": lambda store: store.inspect(),
-    "check": lambda store: store.check(),
+    "check": lambda store: store.check_health(),
     "flush_ledger": lambda store: store.flush_ledger([Call("wrong_codes", ["otp:wrong_codes:1"], [0, 0])]),
 }
 

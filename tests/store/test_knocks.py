@@ -12,27 +12,27 @@ from stories import CLIENT, Phone, Quiet, make_phone
 
 from otp_service.clock import SystemClock
 from otp_service.errors import CooldownActive, LimitReached, StoreUnavailable
-from otp_service.limits import AddressLimits, GuardLimits, WrongCodeLimits
+from otp_service.limits import GlobalFailureLimits, GuardLimits, IpLimits
 from otp_service.ports import (
-    AddressSlot,
-    Claim,
-    ClaimState,
-    Counted,
-    GuardScope,
-    Knock,
-    SendRecord,
-    Settlement,
-    Standing,
+    ClientIpQuota,
+    ConversionScope,
+    IdempotencyRecord,
+    IdempotencyState,
+    PrecheckRequest,
+    PrecheckResult,
+    QuotaReservation,
+    SendDisposition,
+    SendResultRecord,
 )
 from otp_service.store.backend import PipelineResult
 from otp_service.store.ledger import RedisLedger
 from otp_service.store.scripts import Call
 
-SMALL = AddressLimits(sends_per_hour=3, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
+SMALL = IpLimits(sends_per_hour=3, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
 
 
-def an_address(limits: AddressLimits = SMALL) -> AddressSlot:
-    return AddressSlot(secrets.token_urlsafe(12), limits)
+def an_address(limits: IpLimits = SMALL) -> ClientIpQuota:
+    return ClientIpQuota(secrets.token_urlsafe(12), limits)
 
 
 def another(phone: Phone) -> Phone:
@@ -40,13 +40,13 @@ def another(phone: Phone) -> Phone:
     return replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
 
 
-def knock(phone: Phone, address: AddressSlot, **more: object) -> Standing:
-    return phone.store.peek(phone.slot, CLIENT, 5, Knock(address=address, **more))  # type: ignore[arg-type]
+def knock(phone: Phone, address: ClientIpQuota, **more: object) -> PrecheckResult:
+    return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address, **more))  # type: ignore[arg-type]
 
 
-def refusal(standing: Standing) -> tuple[str, int]:
-    assert isinstance(standing.refusal, LimitReached)
-    return standing.refusal.limit, standing.refusal.retry_after
+def refusal(standing: PrecheckResult) -> tuple[str, int]:
+    assert isinstance(standing.rejection, LimitReached)
+    return standing.rejection.limit, standing.rejection.retry_after
 
 
 # ── addresses ──
@@ -55,7 +55,7 @@ def refusal(standing: Standing) -> tuple[str, int]:
 def test_address_is_asked_for_a_challenge_beyond_its_hourly_sends(phone: Phone) -> None:
     address = an_address()
 
-    asked = [knock(phone, address).suspicions for _ in range(4)]
+    asked = [knock(phone, address).risk_reasons for _ in range(4)]
 
     assert asked == [(), (), (), ("address_sends_per_hour",)]
 
@@ -63,7 +63,7 @@ def test_address_is_asked_for_a_challenge_beyond_its_hourly_sends(phone: Phone) 
 def test_solved_challenge_lets_the_address_on_until_it_is_refused(phone: Phone) -> None:
     address = an_address()
     for number in range(6):
-        assert knock(phone, address, solution=f"solved-{number}", solution_ttl=60).refusal is None
+        assert knock(phone, address, solution=f"solved-{number}", solution_ttl=60).rejection is None
 
     standing = knock(phone, address, solution="solved-6", solution_ttl=60)
 
@@ -77,7 +77,7 @@ def test_unsolved_request_is_not_counted(phone: Phone) -> None:
     for _ in range(10):
         knock(phone, address)
 
-    assert knock(phone, address, solution="s", solution_ttl=60).refusal is None
+    assert knock(phone, address, solution="s", solution_ttl=60).rejection is None
 
 
 def test_refusal_of_an_address_ends_when_it_says(phone: Phone) -> None:
@@ -89,17 +89,17 @@ def test_refusal_of_an_address_ends_when_it_says(phone: Phone) -> None:
     phone.pass_time(wait - 2)
     assert refusal(knock(phone, address))[1] <= 2
     phone.pass_time(2)
-    assert knock(phone, address).refusal is None
+    assert knock(phone, address).rejection is None
 
 
 def test_day_and_phones_have_limits_of_their_own(phone: Phone) -> None:
     address = an_address(replace(SMALL, sends_per_hour=100))
     phones = [another(phone) for _ in range(5)]
-    by_phones = [knock(each, address).suspicions for each in phones]
+    by_phones = [knock(each, address).risk_reasons for each in phones]
     patient = an_address(replace(SMALL, phones_per_day=100))
     by_day = []
     for _ in range(6):
-        by_day.append(knock(phone, patient).suspicions)
+        by_day.append(knock(phone, patient).risk_reasons)
         phone.pass_time(3601)
 
     assert by_phones == [(), (), (), (), ("address_phones_per_day",)]
@@ -109,7 +109,7 @@ def test_day_and_phones_have_limits_of_their_own(phone: Phone) -> None:
 def test_same_phone_counts_once_among_the_phones(phone: Phone) -> None:
     address = an_address(replace(SMALL, sends_per_hour=100, sends_per_day=100))
 
-    assert [knock(phone, address).suspicions for _ in range(20)] == [()] * 20
+    assert [knock(phone, address).risk_reasons for _ in range(20)] == [()] * 20
 
 
 def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
@@ -121,7 +121,7 @@ def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
     phone.store.flush([verified])
 
     # Two sends are forgotten, and one more is allowed for two that were verified.
-    assert [knock(phone, address).suspicions for _ in range(5)] == [
+    assert [knock(phone, address).risk_reasons for _ in range(5)] == [
         (),
         (),
         (),
@@ -134,13 +134,13 @@ def test_uncounted_send_leaves_the_address_and_the_guard(phone: Phone) -> None:
     address, guard = an_address(), scope()
     first = knock(phone, address, guards=(guard,))
     second = knock(phone, address, guards=(guard,))
-    phone.store.uncount(phone.slot.tag, second.counted)
+    phone.store.release_quota(phone.slot.tag, second.reservation)
 
     third = knock(phone, address, guards=(guard,))
-    assert first.counted == second.counted == Counted(address, (guard,))
+    assert first.reservation == second.reservation == QuotaReservation(address, (guard,))
     assert [each.guards[0].sent for each in (first, second, third)] == [1, 2, 2]
     # One more of three fits, so the address has forgotten one of the three.
-    assert [knock(phone, address).suspicions for _ in range(2)] == [(), ("address_sends_per_hour",)]
+    assert [knock(phone, address).risk_reasons for _ in range(2)] == [(), ("address_sends_per_hour",)]
 
 
 def test_uncounted_send_is_the_newest_one_of_its_phone(phone: Phone) -> None:
@@ -149,12 +149,12 @@ def test_uncounted_send_is_the_newest_one_of_its_phone(phone: Phone) -> None:
     knock(phone, address)
     phone.pass_time(3_000)
     for each in (other, phone):
-        counted = knock(each, address).counted
-    phone.store.uncount(phone.slot.tag, counted)
+        counted = knock(each, address).reservation
+    phone.store.release_quota(phone.slot.tag, counted)
     phone.pass_time(700)
 
     # The oldest send has left the hour, and the other phone's is still in it.
-    assert [knock(phone, address).suspicions for _ in range(3)] == [(), (), ("address_sends_per_hour",)]
+    assert [knock(phone, address).risk_reasons for _ in range(3)] == [(), (), ("address_sends_per_hour",)]
 
 
 def test_nothing_is_counted_where_the_address_says_no(phone: Phone) -> None:
@@ -162,15 +162,15 @@ def test_nothing_is_counted_where_the_address_says_no(phone: Phone) -> None:
     for _ in range(3):
         knock(phone, address)
 
-    assert knock(phone, address, guards=(guard,)).counted == Counted(None, (guard,))
+    assert knock(phone, address, guards=(guard,)).reservation == QuotaReservation(None, (guard,))
 
 
 def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:
     address = an_address()
     standings = [knock(phone, address, unchallenged=True) for _ in range(7)]
 
-    assert [standing.suspicions for standing in standings] == [()] * 7
-    assert [standing.refusal is None for standing in standings] == [True] * 6 + [False]
+    assert [standing.risk_reasons for standing in standings] == [()] * 7
+    assert [standing.rejection is None for standing in standings] == [True] * 6 + [False]
 
 
 def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
@@ -181,12 +181,14 @@ def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
 
     standing = knock(phone, address)
 
-    assert isinstance(standing.refusal, LimitReached)
-    assert isinstance(phone.store.peek(phone.slot, CLIENT, 5, Knock()).refusal, CooldownActive)
+    assert isinstance(standing.rejection, LimitReached)
+    assert isinstance(
+        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).rejection, CooldownActive
+    )
 
 
 def test_log_of_an_address_stays_short_and_goes(phone: Phone) -> None:
-    address = an_address(AddressLimits(sends_per_hour=1000, sends_per_day=5, refused_at=2))
+    address = an_address(IpLimits(sends_per_hour=1000, sends_per_day=5, refused_at=2))
     for number in range(40):
         knock(phone, address, solution=f"s{number}", solution_ttl=60)
 
@@ -208,22 +210,22 @@ def test_address_after_a_clock_step_back_still_runs_out(phone: Phone) -> None:
 # ── the guard ──
 
 
-def scope(least: int = 4, **limits: float) -> GuardScope:
+def scope(least: int = 4, **limits: float) -> ConversionScope:
     made = GuardLimits(least=least, share=limits.get("share", 0.5), blocked_at=2)
-    return GuardScope("prefix", f"prefix:{secrets.token_urlsafe(6)}", made)
+    return ConversionScope("prefix", f"prefix:{secrets.token_urlsafe(6)}", made)
 
 
-def readings(phone: Phone, guard: GuardScope, times: int) -> list[int]:
+def readings(phone: Phone, guard: ConversionScope, times: int) -> list[int]:
     return [
-        phone.store.peek(another(phone).slot, CLIENT, 5, Knock(guards=(guard,))).guards[0].level
+        phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(guards=(guard,))).guards[0].level
         for _ in range(times)
     ]
 
 
-def verified(phone: Phone, guard: GuardScope, count: int) -> None:
-    ledger = RedisLedger(phone.store.flush, limits=WrongCodeLimits(), clock=SystemClock(), events=Quiet())
+def verified(phone: Phone, guard: ConversionScope, count: int) -> None:
+    ledger = RedisLedger(phone.store.flush, limits=GlobalFailureLimits(), clock=SystemClock(), events=Quiet())
     for _ in range(count):
-        ledger.approved("t" * 16, 0, None, [guard])
+        ledger.record_approval("t" * 16, 0, None, [guard])
     ledger.flush()
 
 
@@ -277,10 +279,10 @@ def test_what_earlier_versions_counted_goes_on_counting(phone: Phone) -> None:
     ]
     phone.client.set(f"otp:guard:{{{guard.name}}}", b"".join(rings), px=60_000)
 
-    (reading,) = phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(guard,))).guards
+    (reading,) = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(guard,))).guards
     assert (reading.sent, reading.verified, reading.unverified) == (10, 2, 7)
     phone.pass_time(7200)
-    (reading,) = phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(guard,))).guards
+    (reading,) = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(guard,))).guards
     assert (reading.sent, reading.verified) == (7, 2)
 
 
@@ -291,9 +293,11 @@ def ring(newest: int, size: int, counts: dict[int, int]) -> bytes:
 def test_broad_scope_is_read_and_not_counted(phone: Phone) -> None:
     country = replace(scope(), kind="country", is_broad=True)
 
-    told = [phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(country,))) for _ in range(3)]
+    told = [phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(country,))) for _ in range(3)]
 
-    assert [(standing.guards[0].sent, standing.counted) for standing in told] == [(0, Counted())] * 3
+    assert [(standing.guards[0].sent, standing.reservation) for standing in told] == [
+        (0, QuotaReservation())
+    ] * 3
     assert phone.client.exists(f"otp:guard:{{{country.name}}}") == 0
 
 
@@ -307,7 +311,7 @@ def test_what_earlier_versions_counted_in_a_broad_scope_goes_on_counting(phone: 
     for kept in (b"".join(rings), spans):
         country = replace(scope(), kind="country", is_broad=True)
         phone.client.set(f"otp:guard:{{{country.name}}}", kept, px=60_000)
-        told += phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(country,))).guards
+        told += phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(country,))).guards
 
     assert [(reading.sent, reading.verified, reading.level) for reading in told] == [(5, 2, 0)] * 2
 
@@ -329,7 +333,7 @@ def test_scopes_are_counted_apart_and_told_in_their_order(phone: Phone) -> None:
     first, second = scope(), replace(scope(), kind="country")
     readings(phone, first, 3)
 
-    told = phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=(first, second))).guards
+    told = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(first, second))).guards
 
     assert [(reading.kind, reading.sent) for reading in told] == [("prefix", 4), ("country", 1)]
 
@@ -339,7 +343,9 @@ def test_scopes_are_counted_apart_and_told_in_their_order(phone: Phone) -> None:
 
 def test_solution_is_fresh_once_for_its_phone(phone: Phone) -> None:
     def shown(to: Phone) -> bool:
-        return to.store.peek(to.slot, CLIENT, 5, Knock(solution="c" * 22, solution_ttl=60)).solved
+        return to.store.precheck(
+            to.slot, CLIENT, 5, PrecheckRequest(solved_challenge_id="c" * 22, solution_ttl=60)
+        ).challenge_accepted
 
     assert [shown(phone), shown(phone), shown(another(phone))] == [True, False, True]
     (mark,) = phone.stored()
@@ -358,86 +364,95 @@ def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
         return run(*calls, lasting=lasting)
 
     phone.runner.run = counted  # type: ignore[method-assign]
-    everything = Knock(
+    everything = PrecheckRequest(
         address=an_address(),
         guards=(scope(), scope()),
-        solution="x",
+        solved_challenge_id="x",
         solution_ttl=60,
-        claim=Claim(secrets.token_urlsafe(12), b"f" * 16, "what"),
+        claim=IdempotencyRecord(secrets.token_urlsafe(12), b"f" * 16, "what"),
     )
 
-    standing = phone.store.peek(phone.slot, CLIENT, 5, everything)
+    standing = phone.store.precheck(phone.slot, CLIENT, 5, everything)
 
     assert trips == [6]
-    assert standing.solved
+    assert standing.challenge_accepted
     assert standing.claim is not None
-    assert standing.claim.state is ClaimState.NEW
+    assert standing.claim.state is IdempotencyState.NEW
     assert len(standing.guards) == 2
 
 
 # ── idempotency keys ──
 
 
-def a_claim(fingerprint: bytes = b"f" * 16, what: str = "what") -> Claim:
-    return Claim(secrets.token_urlsafe(12), fingerprint, what)
+def a_claim(fingerprint: bytes = b"f" * 16, what: str = "what") -> IdempotencyRecord:
+    return IdempotencyRecord(secrets.token_urlsafe(12), fingerprint, what)
 
 
 def test_first_claim_goes_on_and_the_others_wait(phone: Phone) -> None:
     claim = a_claim()
 
-    first, second = phone.store.claim(claim), phone.store.claim(replace(claim, what="other"))
+    first, second = (
+        phone.store.begin_idempotent(claim),
+        phone.store.begin_idempotent(replace(claim, result_id="other")),
+    )
 
-    assert (first.state, first.what) == (ClaimState.NEW, "what")
-    assert second.state is ClaimState.BUSY
+    assert (first.state, first.result_id) == (IdempotencyState.NEW, "what")
+    assert second.state is IdempotencyState.IN_PROGRESS
     assert 9 <= second.wait <= 10
 
 
 def test_ended_claim_tells_what_it_led_to(phone: Phone) -> None:
     claim = a_claim()
-    phone.store.claim(claim)
-    phone.store.end_claim(claim, "result")
+    phone.store.begin_idempotent(claim)
+    phone.store.finish_idempotent(claim, "result")
 
-    told = phone.store.claim(replace(claim, what="new"))
+    told = phone.store.begin_idempotent(replace(claim, result_id="new"))
 
-    assert (told.state, told.what) == (ClaimState.DONE, "result")
+    assert (told.state, told.result_id) == (IdempotencyState.DONE, "result")
     assert 0 < phone.client.ttl(f"otp:claim:{{{claim.tag}}}") <= 3600
 
 
 def test_refused_claim_is_free_again(phone: Phone) -> None:
     claim = a_claim()
-    phone.store.claim(claim)
-    phone.store.end_claim(claim)
+    phone.store.begin_idempotent(claim)
+    phone.store.finish_idempotent(claim)
 
-    assert phone.store.claim(claim).state is ClaimState.NEW
+    assert phone.store.begin_idempotent(claim).state is IdempotencyState.NEW
 
 
 def test_claim_of_who_is_gone_passes_on_with_what_it_was_about(phone: Phone) -> None:
     claim = a_claim()
-    phone.store.claim(claim)
+    phone.store.begin_idempotent(claim)
     phone.pass_time(11)
 
-    stale, busy = phone.store.claim(replace(claim, what="new")), phone.store.claim(claim)
+    stale, busy = (
+        phone.store.begin_idempotent(replace(claim, result_id="new")),
+        phone.store.begin_idempotent(claim),
+    )
 
-    assert (stale.state, stale.what) == (ClaimState.STALE, "what")
-    assert busy.state is ClaimState.BUSY
+    assert (stale.state, stale.result_id) == (IdempotencyState.ABANDONED, "what")
+    assert busy.state is IdempotencyState.IN_PROGRESS
 
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_other_payload_is_told_at_once(phone: Phone, ended: bool) -> None:  # noqa: FBT001
     claim = a_claim()
-    phone.store.claim(claim)
+    phone.store.begin_idempotent(claim)
     if ended:
-        phone.store.end_claim(claim, "result")
+        phone.store.finish_idempotent(claim, "result")
 
-    assert phone.store.claim(replace(claim, fingerprint=b"g" * 16)).state is ClaimState.OTHER
+    assert (
+        phone.store.begin_idempotent(replace(claim, fingerprint=b"g" * 16)).state
+        is IdempotencyState.PAYLOAD_MISMATCH
+    )
 
 
 def test_somebody_elses_claim_is_not_ended(phone: Phone) -> None:
     claim = a_claim()
-    phone.store.claim(claim)
-    phone.store.end_claim(replace(claim, fingerprint=b"g" * 16))
+    phone.store.begin_idempotent(claim)
+    phone.store.finish_idempotent(replace(claim, fingerprint=b"g" * 16))
 
-    assert phone.store.claim(claim).state is ClaimState.BUSY
+    assert phone.store.begin_idempotent(claim).state is IdempotencyState.IN_PROGRESS
 
 
 def test_claim_of_a_newer_version_is_left_alone(phone: Phone) -> None:
@@ -445,26 +460,26 @@ def test_claim_of_a_newer_version_is_left_alone(phone: Phone) -> None:
     phone.client.set(f"otp:claim:{{{claim.tag}}}", b"\x02newer", ex=60)
 
     with pytest.raises(StoreUnavailable):
-        phone.store.claim(claim)
+        phone.store.begin_idempotent(claim)
 
 
 def test_claim_after_a_clock_step_back_does_not_wait_longer(phone: Phone) -> None:
     claim = a_claim()
     phone.pass_time(7200)
-    phone.store.claim(claim)
+    phone.store.begin_idempotent(claim)
     phone.pass_time(-7200)
 
-    assert phone.store.claim(claim).wait <= 10
+    assert phone.store.begin_idempotent(claim).wait <= 10
 
 
 def test_third_flush_ends_the_claim(backend: Backend) -> None:
     phone = make_phone(*backend)
     claim = a_claim(what="v" * 22)
-    phone.store.claim(claim)
+    phone.store.begin_idempotent(claim)
     opened = phone.open(settle=None)
-    record = SendRecord(
-        opened.verification_hash, 1, Settlement.ACCEPTED, "main", ttl=300, taken_at=opened.now
+    record = SendResultRecord(
+        opened.verification_hash, 1, SendDisposition.ACCEPTED, "main", ttl=300, taken_at=opened.now
     )
-    phone.store.settle(phone.slot, CLIENT, record, (), claim)
+    phone.store.record_send_result(phone.slot, CLIENT, record, (), claim)
 
-    assert phone.store.claim(claim).state is ClaimState.DONE
+    assert phone.store.begin_idempotent(claim).state is IdempotencyState.DONE

@@ -13,12 +13,12 @@ from backends import Backend
 from stories import CLIENT, Phone, Quiet
 
 from otp_service.errors import StoreUnavailable
-from otp_service.limits import AddressLimits, GuardLimits, WrongCodeLimits
-from otp_service.ports import AddressSlot, GuardScope, Knock
+from otp_service.limits import GlobalFailureLimits, GuardLimits, IpLimits
+from otp_service.ports import ClientIpQuota, ConversionScope, PrecheckRequest
 from otp_service.store.ledger import RedisLedger
 from otp_service.store.scripts import Call
 
-LIMITS = WrongCodeLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
+LIMITS = GlobalFailureLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def other(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisLedger:
     return RedisLedger(phone.store.flush, limits=LIMITS, clock=clock, events=events)
 
 
-def an_address(limit: int = 6) -> AddressSlot:
-    return AddressSlot(secrets.token_urlsafe(12), AddressLimits(misses_per_10_minutes=limit))
+def an_address(limit: int = 6) -> ClientIpQuota:
+    return ClientIpQuota(secrets.token_urlsafe(12), IpLimits(misses_per_10_minutes=limit))
 
 
-def admitted(ledger: RedisLedger, address: AddressSlot, times: int) -> int:
+def admitted(ledger: RedisLedger, address: ClientIpQuota, times: int) -> int:
     count = 0
     for _ in range(times):
         if not ledger.seconds_until_misses_allowed(address):
@@ -136,10 +136,10 @@ def test_wrong_codes_raise_the_alarm_everywhere(
     levels = []
     for _ in range(3):
         for _ in range(3):
-            ledger.wrong_code()
+            ledger.record_failure()
         ledger.flush()
         other.flush()
-        levels.append((ledger.alarm(), other.alarm()))
+        levels.append((ledger.global_risk_level(), other.global_risk_level()))
 
     assert levels == [(0, 0), (1, 1), (2, 2)]
     assert [facts["alarm_level"] for name, facts in events.seen if name == "wrong_code_alarm"] == [1, 1, 2, 2]
@@ -147,23 +147,23 @@ def test_wrong_codes_raise_the_alarm_everywhere(
 
 def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(ledger: RedisLedger) -> None:
     for _ in range(7):
-        ledger.wrong_code()
+        ledger.record_failure()
     ledger.flush()
-    before = ledger.alarm()
-    ledger.approved("t" * 16, 4, None, ())
+    before = ledger.global_risk_level()
+    ledger.record_approval("t" * 16, 4, None, ())
     ledger.flush()
 
-    assert (before, ledger.alarm()) == (1, 0)
+    assert (before, ledger.global_risk_level()) == (1, 0)
 
 
 def test_alarm_ends_with_its_day(ledger: RedisLedger, clock: fakes.FakeClock) -> None:
     for _ in range(9):
-        ledger.wrong_code()
+        ledger.record_failure()
     ledger.flush()
     clock.advance(86_400)
     ledger.flush()
 
-    assert ledger.alarm() == 0
+    assert ledger.global_risk_level() == 0
 
 
 @pytest.mark.parametrize(
@@ -179,35 +179,35 @@ def test_alarm_ends_with_its_day(ledger: RedisLedger, clock: fakes.FakeClock) ->
     ],
 )
 def test_levels_are_a_number_or_a_share(wrong: int, approved: int, level: int) -> None:
-    assert WrongCodeLimits().level(wrong, approved) == level
+    assert GlobalFailureLimits().level(wrong, approved) == level
 
 
 # ── what was verified ──
 
 
 def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisLedger) -> None:
-    address = AddressSlot(secrets.token_urlsafe(12), AddressLimits(sends_per_hour=2))
+    address = ClientIpQuota(secrets.token_urlsafe(12), IpLimits(sends_per_hour=2))
     for _ in range(2):
-        phone.store.peek(phone.slot, CLIENT, 5, Knock(address=address))
-    full = phone.store.peek(phone.slot, CLIENT, 5, Knock(address=address)).suspicions
-    ledger.approved(phone.slot.tag, 0, address, ())
+        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address))
+    full = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address)).risk_reasons
+    ledger.record_approval(phone.slot.tag, 0, address, ())
     ledger.flush()
 
     assert full == ("address_sends_per_hour",)
-    assert phone.store.peek(phone.slot, CLIENT, 5, Knock(address=address)).suspicions == ()
+    assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address)).risk_reasons == ()
 
 
 def test_guard_that_only_watches_says_what_it_would_have_done(ledger: RedisLedger, events: Quiet) -> None:
     limits = GuardLimits(least=3, share=0.5, blocked_at=2)
-    guard = GuardScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
+    guard = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
     actions = []
     for _ in range(3):
         for _ in range(5):
-            ledger.sent([guard])
+            ledger.record_send([guard])
         ledger.flush()
         actions.append([facts["action"] for name, facts in events.seen if name == "guard_tripped"])
     for _ in range(20):
-        ledger.approved("t" * 16, 0, None, [guard])
+        ledger.record_approval("t" * 16, 0, None, [guard])
     ledger.flush()
 
     told = [facts["action"] for name, facts in events.seen if name == "guard_tripped"]
@@ -222,24 +222,24 @@ NARROW = GuardLimits(least=6, share=0.5, blocked_at=3, strict_share=0.5)
 """Suspect when a fourth SMS would be unverified; tripped by a seventh, or a fourteenth in three minutes."""
 
 
-def a_scope(kind: str) -> GuardScope:
+def a_scope(kind: str) -> ConversionScope:
     is_broad = kind in ("country", "client")
     name = f"{kind}:{secrets.token_urlsafe(6)}"
-    return GuardScope(kind, name, BROAD if is_broad else NARROW, is_broad=is_broad)
+    return ConversionScope(kind, name, BROAD if is_broad else NARROW, is_broad=is_broad)
 
 
-def sent(ledger: RedisLedger, count: int, *guards: GuardScope) -> None:
+def sent(ledger: RedisLedger, count: int, *guards: ConversionScope) -> None:
     for _ in range(count):
-        ledger.sent(guards)
+        ledger.record_send(guards)
 
 
-def counted(phone: Phone, *scopes: GuardScope) -> list[tuple[int, int]]:
+def counted(phone: Phone, *scopes: ConversionScope) -> list[tuple[int, int]]:
     """Return what scopes have sent and verified."""
-    standing = phone.store.peek(phone.slot, CLIENT, 5, Knock(guards=scopes))
+    standing = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=scopes))
     return [(reading.sent, reading.verified) for reading in standing.guards]
 
 
-def suspects(phone: Phone, *scopes: GuardScope) -> list[int]:
+def suspects(phone: Phone, *scopes: ConversionScope) -> list[int]:
     """Return how many suspects broad scopes know of: behind their minutes, told by the numbers of hours."""
     return [_suspects(phone.client.get(f"otp:guard:{{{scope.name}}}") or b"\2\0") for scope in scopes]
 
@@ -290,7 +290,7 @@ def test_prefix_of_several_clients_is_one_suspect_to_their_country(phone: Phone,
         ledger.flush()
         told.append(suspects(phone, country, mall, bank))
     for _ in range(44):
-        ledger.approved("t" * 16, 0, None, [country, mall, prefix])
+        ledger.record_approval("t" * 16, 0, None, [country, mall, prefix])
     ledger.flush()
 
     assert told == [[1, 1, 1], [20, 20, 20]]
@@ -402,7 +402,7 @@ def test_what_an_outage_cost_is_told_once_when_it_is_over(
     ledger = RedisLedger(broken.flush, limits=LIMITS, clock=clock, events=events)
     for _ in range(2):
         ledger.record_miss(an_address())
-        ledger.wrong_code()
+        ledger.record_failure()
         ledger.flush()
         ledger.flush()
     during = list(events.seen)
@@ -416,16 +416,19 @@ def test_what_an_outage_cost_is_told_once_when_it_is_over(
 
 def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock, events: Quiet) -> None:
     ledger = RedisLedger(Broken().flush, limits=LIMITS, clock=clock, events=events)
-    ledger.wrong_code()
+    ledger.record_failure()
     ledger.close()
 
     assert events.seen == [("ledger_lost", {"entries": 1})]
 
 
 def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisLedger, phone: Phone) -> None:
-    ledger.wrong_code()
-    ledger.approved(
-        "t" * 16, 0, AddressSlot("a" * 16, AddressLimits()), [GuardScope("client", "client:x", GuardLimits())]
+    ledger.record_failure()
+    ledger.record_approval(
+        "t" * 16,
+        0,
+        ClientIpQuota("a" * 16, IpLimits()),
+        [ConversionScope("client", "client:x", GuardLimits())],
     )
     ledger.flush()
 

@@ -55,7 +55,7 @@ def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy])
         phone.submit(opened, WRONG)
     proxy.lose_the_next_reply()
     with pytest.raises(StoreUnavailable):
-        phone.store.open(phone.slot, new_verification(), {budget: 9})
+        phone.store.create(phone.slot, new_verification(), {budget: 9})
 
     assert proxy.lost == 2
     assert phone.read(opened).attempts_left == 3
@@ -70,4 +70,4 @@ def warm_up(phone: Phone) -> None:
         other.submit(other.open(), WRONG)
     budget = Budget("client:other", "client_sms_per_day", 9, 0.2)
     with pytest.raises(CooldownActive):
-        other.store.open(other.slot, new_verification(), {budget: 9})
+        other.store.create(other.slot, new_verification(), {budget: 9})

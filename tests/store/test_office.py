@@ -11,8 +11,8 @@ from backends import Backend
 from stories import CLIENT, LIMITS, RIGHT, WRONG, Phone, make_phone
 
 from otp_service.errors import CooldownActive, LimitReached, OtpError, StoreUnavailable, WrongCode
-from otp_service.limits import DAY, HOUR, AddressLimits, PhoneLimits
-from otp_service.ports import AddressSlot, Knock, Settlement
+from otp_service.limits import DAY, HOUR, IpLimits, PhoneLimits
+from otp_service.ports import ClientIpQuota, PrecheckRequest, SendDisposition
 from otp_service.store import arguments, keys
 from otp_service.store.office import SCAN_SIZE, Forgotten, PhoneFacts, RedisOffice, Verdict
 from otp_service.store.scripts import Call
@@ -20,7 +20,7 @@ from otp_service.store.scripts import Call
 NOTHING = Verdict(is_slow=False, is_locked=False, limit="", wait=0)
 
 
-SMALL = AddressLimits(sends_per_hour=4, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
+SMALL = IpLimits(sends_per_hour=4, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def fail(phone: Phone, times: int) -> None:
 
 
 def refusal(phone: Phone) -> OtpError | None:
-    return phone.store.peek(phone.slot, CLIENT, 5, Knock()).refusal
+    return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).rejection
 
 
 # ── what is counted of a phone ──
@@ -250,7 +250,7 @@ def test_cleared_phone_may_be_sent_to_at_once(office: RedisOffice, phone: Phone)
     fail(phone, 100)
     phone.store.unlock(phone.slot.tag)
     opened = phone.open(settle=None)
-    phone.settle(opened, Settlement.THROTTLED, wait=DAY)
+    phone.settle(opened, SendDisposition.RATE_LIMITED, wait=DAY)
     assert facts_of(office, phone).untrusted.limit == "provider_window"
 
     office.clear_phone(phone.slot.tag)
@@ -278,7 +278,7 @@ def test_send_in_flight_survives_that_its_phone_is_cleared(office: RedisOffice, 
     opened = phone.open(settle=None)
     office.clear_phone(phone.slot.tag)
 
-    phone.settle(opened, Settlement.ACCEPTED)
+    phone.settle(opened, SendDisposition.ACCEPTED)
 
     assert phone.submit(opened, RIGHT) == "login"
 
@@ -286,25 +286,25 @@ def test_send_in_flight_survives_that_its_phone_is_cleared(office: RedisOffice, 
 # ── addresses ──
 
 
-def an_address(limits: AddressLimits = SMALL) -> AddressSlot:
-    return AddressSlot(secrets.token_urlsafe(12), limits)
+def an_address(limits: IpLimits = SMALL) -> ClientIpQuota:
+    return ClientIpQuota(secrets.token_urlsafe(12), limits)
 
 
 def another(phone: Phone) -> Phone:
     return replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
 
 
-def knock(phone: Phone, address: AddressSlot) -> None:
-    phone.store.peek(phone.slot, CLIENT, 5, Knock(address, unchallenged=True))
+def knock(phone: Phone, address: ClientIpQuota) -> None:
+    phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address, challenges_disabled=True))
 
 
-def verify(phone: Phone, address: AddressSlot) -> None:
+def verify(phone: Phone, address: ClientIpQuota) -> None:
     phone.store.flush(
         [Call("address_verified", [keys.address(address.tag)], [arguments.short_phone(phone.slot.tag)])]
     )
 
 
-def miss(phone: Phone, address: AddressSlot, times: int) -> None:
+def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
     phone.store.flush([Call("address_misses", [keys.misses(address.tag)], [times, 60])])
 
 
@@ -332,10 +332,10 @@ def test_address_tells_what_its_next_sms_would_meet(office: RedisOffice, phone: 
     for _ in range(9):
         facts = office.address_facts(address.tag, SMALL)
         told.append((facts.suspicion, facts.limit))
-        standing = phone.store.peek(another(phone).slot, CLIENT, 5, Knock(address))
-        met = standing.suspicions[0] if standing.suspicions else ""
-        assert facts.suspicion == met or standing.refusal
-        assert bool(facts.limit) == (standing.refusal is not None)
+        standing = phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(address))
+        met = standing.risk_reasons[0] if standing.risk_reasons else ""
+        assert facts.suspicion == met or standing.rejection
+        assert bool(facts.limit) == (standing.rejection is not None)
         if met:
             knock(another(phone), address)
 
@@ -381,8 +381,10 @@ def test_forgotten_phone_leaves_no_key(office: RedisOffice, phone: Phone) -> Non
     opened = phone.open()
     phone.submit(opened, RIGHT)
     phone.store.redeem(tag, opened.verification_hash, 600)
-    phone.store.claim_inquiry(tag, opened.verification_hash, "status")
-    phone.store.peek(phone.slot, CLIENT, 5, Knock(solution="risk-1", solution_ttl=600))
+    phone.store.acquire_lookup_lease(tag, opened.verification_hash, "status")
+    phone.store.precheck(
+        phone.slot, CLIENT, 5, PrecheckRequest(solved_challenge_id="risk-1", solution_ttl=600)
+    )
     assert len(phone.stored()) == 5
 
     assert office.forget(tag) == Forgotten(keys=5, addresses=0)
@@ -455,7 +457,7 @@ def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(office: RedisOf
     opened = phone.open(settle=None)
     office.forget(phone.slot.tag)
 
-    assert phone.settle(opened, Settlement.ACCEPTED) is None
+    assert phone.settle(opened, SendDisposition.ACCEPTED) is None
 
     assert phone.stored() == []
 

@@ -25,7 +25,7 @@ def loud(events: Quiet) -> list[tuple[str, object, object]]:
 
 def failing(store: RedisStore, times: int) -> None:
     for _ in range(times):
-        for job in (lambda: store.flush_ledger([NOTHING]), store.check):
+        for job in (lambda: store.flush_ledger([NOTHING]), store.check_health):
             with pytest.raises(StoreUnavailable):
                 job()
 
@@ -39,7 +39,7 @@ def test_idle_service_logs_two_lines_for_an_outage() -> None:
         during = loud(events)
         keeper.start()
         store.flush_ledger([NOTHING])
-        store.check()
+        store.check_health()
         store.flush_ledger([NOTHING])
 
     assert during == [("store_outage", "began", "ledger")]
@@ -74,10 +74,10 @@ def test_unfit_store_is_an_outage_of_readiness_alone() -> None:
         store = RedisStore(client_from_url(server.url), events)
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
-                store.check()
+                store.check_health()
             store.flush_ledger([NOTHING])
         client.config_set("maxmemory-policy", "noeviction")
-        store.check()
+        store.check_health()
 
     assert loud(events) == [("store_outage", "began", "readiness"), ("store_outage", "ended", "readiness")]
 

@@ -36,7 +36,7 @@ def admitted(pages: RedisPages, client: str, times: int, address: str = "", even
     count = 0
     for _ in range(times):
         with suppress(LimitReached):
-            pages.admit(event, client, QUOTA, address)
+            pages.check_rate(event, client, QUOTA, address)
             count += 1
     return count
 
@@ -87,34 +87,34 @@ CROWD, NEIGHBOR = "203.0.113.7", "198.51.100.4"
 
 def test_page_is_kept_until_its_end(phone: Phone, pages: RedisPages) -> None:
     tag = a_tag()
-    pages.put(tag, b"sealed\x00\xff", 600)
-    kept = pages.get(tag)
+    pages.create(tag, b"sealed\x00\xff", 600)
+    kept = pages.load(tag)
 
     assert kept is not None
     assert (kept.version, kept.sealed) == (0, b"sealed\x00\xff")
     assert 0 < phone.client.pttl(keys.page(tag)) <= 600_000
-    assert pages.get(a_tag()) is None
+    assert pages.load(a_tag()) is None
 
 
 def test_page_is_never_written_over_by_a_new_one(pages: RedisPages) -> None:
     tag = a_tag()
-    pages.put(tag, b"first", 600)
-    pages.put(tag, b"second", 600)
+    pages.create(tag, b"first", 600)
+    pages.create(tag, b"second", 600)
 
-    kept = pages.get(tag)
+    kept = pages.load(tag)
     assert kept is not None
     assert kept.sealed == b"first"
 
 
 def test_who_has_read_the_newest_writes(phone: Phone, pages: RedisPages) -> None:
     tag = a_tag()
-    pages.put(tag, b"first", 600)
+    pages.create(tag, b"first", 600)
     phone.client.pexpire(keys.page(tag), 300_000)
 
-    assert pages.swap(tag, 0, b"second")
-    assert not pages.swap(tag, 0, b"stale")
-    assert pages.swap(tag, 1, b"third")
-    kept = pages.get(tag)
+    assert pages.compare_and_set(tag, 0, b"second")
+    assert not pages.compare_and_set(tag, 0, b"stale")
+    assert pages.compare_and_set(tag, 1, b"third")
+    kept = pages.load(tag)
     assert kept is not None
     assert (kept.version, kept.sealed) == (2, b"third")
     assert 0 < phone.client.pttl(keys.page(tag)) <= 300_000
@@ -122,19 +122,20 @@ def test_who_has_read_the_newest_writes(phone: Phone, pages: RedisPages) -> None
 
 def test_page_that_is_gone_does_not_come_back(phone: Phone, pages: RedisPages) -> None:
     tag = a_tag()
-    pages.put(tag, b"first", 600)
+    pages.create(tag, b"first", 600)
     phone.client.delete(keys.page(tag))
 
-    assert not pages.swap(tag, 0, b"second")
-    assert pages.get(tag) is None
+    assert not pages.compare_and_set(tag, 0, b"second")
+    assert pages.load(tag) is None
 
 
 def test_of_many_that_write_at_once_one_does(pages: RedisPages) -> None:
     tag = a_tag()
-    pages.put(tag, b"first", 600)
+    pages.create(tag, b"first", 600)
     won: list[bool] = []
     threads = [
-        threading.Thread(target=lambda n=n: won.append(pages.swap(tag, 0, b"%d" % n))) for n in range(20)
+        threading.Thread(target=lambda n=n: won.append(pages.compare_and_set(tag, 0, b"%d" % n)))
+        for n in range(20)
     ]
     for thread in threads:
         thread.start()
@@ -149,9 +150,9 @@ def test_page_of_another_format_is_not_touched(phone: Phone, pages: RedisPages) 
     phone.client.set(keys.page(tag), b"\x02newer")
 
     with pytest.raises(StoreUnavailable):
-        pages.get(tag)
+        pages.load(tag)
     with pytest.raises(StoreUnavailable):
-        pages.swap(tag, 0, b"older")
+        pages.compare_and_set(tag, 0, b"older")
     assert phone.client.get(keys.page(tag)) == b"\x02newer"
 
 
@@ -194,10 +195,10 @@ def test_refusal_names_the_limit(
     client, address = a_tag(), a_tag()
     admitted(pages, client, 2, address, event)
     with pytest.raises(LimitReached) as share:
-        pages.admit(event, client, QUOTA, address)
+        pages.check_rate(event, client, QUOTA, address)
     admitted(pages, client, 1, "", event)
     with pytest.raises(LimitReached) as total:
-        pages.admit(event, client, QUOTA, a_tag())
+        pages.check_rate(event, client, QUOTA, a_tag())
 
     assert (share.value.limit, total.value.limit) == (of_address, of_client)
     assert 0 < share.value.retry_after <= 600
@@ -266,7 +267,7 @@ def test_wait_that_is_told_is_true(phone: Phone, pages: RedisPages) -> None:
     admitted(pages, client, 3)
     phone.pass_time(200)
     with pytest.raises(LimitReached) as full:
-        pages.admit(OPENED, client, QUOTA, "")
+        pages.check_rate(OPENED, client, QUOTA, "")
     wait = full.value.retry_after
     phone.pass_time(wait - 10)  # the server's own clock goes on meanwhile
     early = admitted(pages, client, 1)

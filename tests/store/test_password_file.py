@@ -46,27 +46,27 @@ def test_password_is_rotated_without_a_refused_call(
     server: Server, file: Path, stores: list[RedisStore]
 ) -> None:
     first, second, third = stores
-    first.check()
+    first.check_health()
     tell(server, "ACL", "SETUSER", USER, ">second")
-    second.check()
+    second.check_health()
     file.write_text("second\n", encoding="utf-8")
     tell(server, "ACL", "SETUSER", USER, "<first")
 
     for store in (third, first, second):
-        store.check()
+        store.check_health()
 
 
 def test_wrong_password_is_read_again_at_the_next_call(file: Path, stores: list[RedisStore]) -> None:
     store = stores[0]
     file.write_text("wrong", encoding="utf-8")
     with pytest.raises(StoreUnavailable):
-        store.check()
+        store.check_health()
     file.unlink()
     with pytest.raises(StoreUnavailable):
-        store.check()
+        store.check_health()
 
     file.write_text("first", encoding="utf-8")
-    store.check()
+    store.check_health()
 
 
 def test_password_of_the_default_user_may_lie_in_a_file(server: Server, file: Path) -> None:
@@ -74,7 +74,7 @@ def test_password_of_the_default_user_may_lie_in_a_file(server: Server, file: Pa
 
     RedisStore(
         from_url(f"redis://127.0.0.1:{server.port}", replace(PATIENT, password_file=file)), Quiet()
-    ).check()
+    ).check_health()
 
 
 def test_sentinels_may_ask_for_a_password_too(file: Path) -> None:
@@ -83,6 +83,6 @@ def test_sentinels_may_ask_for_a_password_too(file: Path) -> None:
         tell(watched.sentinels[0], "ACL", "SETUSER", "default", "off")
         known = replace(PATIENT, sentinel_username=USER, sentinel_password_file=file)
 
-        RedisStore(from_url(watched.url(), known), Quiet()).check()
+        RedisStore(from_url(watched.url(), known), Quiet()).check_health()
         with pytest.raises(StoreUnavailable):
-            RedisStore(from_url(watched.url(), PATIENT), Quiet()).check()
+            RedisStore(from_url(watched.url(), PATIENT), Quiet()).check_health()

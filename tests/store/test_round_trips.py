@@ -8,7 +8,7 @@ import fakes
 import pytest
 from servers import Server
 
-from otp_service.service import Service
+from otp_service.service import VerificationService
 from otp_service.store.client import TcpConnection, client_from_url
 from otp_service.store.store import RedisStore
 
@@ -39,7 +39,7 @@ def test_request_blocks_on_three_round_trips_and_verify_on_one(
 ) -> None:
     round_trips_of = Counter(monkeypatch).of
     h = fakes.house(store=RedisStore(client_from_url(redis_server.url), fakes.FakeEvents()))
-    service: Service = h.service
+    service: VerificationService = h.service
     sent = service.request(fakes.SHOP, PHONE, purpose="login")  # loads the scripts
     vid = sent.verification_id
     service.status(fakes.SHOP, PHONE, vid)

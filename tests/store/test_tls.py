@@ -88,7 +88,7 @@ def options(ours: Authority, port: int) -> list[str]:
 
 
 def check(url: str, terms: RedisOptions) -> None:
-    RedisStore(from_url(url, terms), Quiet()).check()
+    RedisStore(from_url(url, terms), Quiet()).check_health()
 
 
 def test_own_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:

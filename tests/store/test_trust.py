@@ -10,7 +10,7 @@ from stories import CLIENT, RIGHT, WRONG, Phone
 
 from otp_service.errors import CooldownActive, LimitReached, WrongCode
 from otp_service.limits import DAY, HOUR, PhoneLimits
-from otp_service.ports import Knock, Settlement
+from otp_service.ports import PrecheckRequest, SendDisposition
 from otp_service.verification import Verification
 
 HOME = b"the owner's home"[:12]
@@ -43,7 +43,7 @@ def on_known_device(phone: Phone) -> Phone:
 
 
 def is_trusted(phone: Phone) -> bool:
-    return phone.store.peek(phone.slot, CLIENT, 5, Knock()).is_trusted
+    return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).is_trusted
 
 
 def fail(phone: Phone, opened: Verification) -> None:
@@ -225,7 +225,10 @@ def test_a38_a_besieged_phone_is_open_to_trusted_calls_at_once(owner: Phone) -> 
 
     assert opened.attempts_left == 5  # not in the slow lane either: the owner has failed at nothing
     assert owner.submit(opened, RIGHT) == "login"
-    assert stranger(owner).store.peek(stranger(owner).slot, CLIENT, 5, Knock()).refusal is not None
+    assert (
+        stranger(owner).store.precheck(stranger(owner).slot, CLIENT, 5, PrecheckRequest()).rejection
+        is not None
+    )
 
 
 def test_the_hundred_hold_for_trusted_and_untrusted_calls_together(owner: Phone) -> None:
@@ -292,11 +295,11 @@ def test_a38_each_client_has_a_seat_of_its_own_in_the_slow_lane(phone: Phone) ->
 
     with pytest.raises(LimitReached) as taken:
         opened_by(besieged, CLIENT)
-    other = besieged.store.peek(stranger(besieged).slot, OTHER_CLIENT, 5, Knock())
+    other = besieged.store.precheck(stranger(besieged).slot, OTHER_CLIENT, 5, PrecheckRequest())
 
     assert taken.value.limit == "phone_slow_lane"
-    assert other.refusal is None
-    assert other.is_slow
+    assert other.rejection is None
+    assert other.is_restricted
 
 
 def test_a38_a_seat_whose_code_nobody_guessed_at_is_given_back(phone: Phone) -> None:
@@ -355,14 +358,14 @@ def test_limits_of_a_row_in_the_earlier_format_go_on(phone: Phone) -> None:
     key = f"otp:{{{phone.slot.tag}}}"
     phone.client.set(key, old, ex=DAY)
 
-    early = phone.store.peek(phone.slot, CLIENT, 5, Knock())
+    early = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest())
     phone.pass_time(60)
-    later = phone.store.peek(phone.slot, CLIENT, 5, Knock())
+    later = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest())
     opened = phone.open()
     fail(phone, opened)
 
-    assert isinstance(early.refusal, CooldownActive)
-    assert (later.refusal, later.known, later.is_trusted) == (None, True, False)
+    assert isinstance(early.rejection, CooldownActive)
+    assert (later.rejection, later.known, later.is_trusted) == (None, True, False)
     assert phone.client.get(key)[:3] == bytes([2, 10, 0])
 
 
@@ -394,7 +397,7 @@ def test_a_throttled_sms_takes_no_place_in_the_slow_lane(phone: Phone) -> None:
     besieged = slow(phone)
     there = stranger(besieged)
     opened = there.open(settle=None)
-    there.settle(opened, Settlement.THROTTLED, wait=1)
+    there.settle(opened, SendDisposition.RATE_LIMITED, wait=1)
     besieged.pass_time(2)
 
-    assert besieged.store.peek(stranger(besieged).slot, CLIENT, 5, Knock()).refusal is None
+    assert besieged.store.precheck(stranger(besieged).slot, CLIENT, 5, PrecheckRequest()).rejection is None

@@ -18,7 +18,7 @@ from stories import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verifica
 from otp_service.codes import CodeType
 from otp_service.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable, WrongCode
 from otp_service.limits import Budget
-from otp_service.ports import Approval, Attempt
+from otp_service.ports import Approval, CodeAttempt
 from otp_service.store.backend import ReplicationWait
 from otp_service.store.client import from_url
 from otp_service.store.health import UnfitStore
@@ -60,7 +60,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 
 def submit(phone: Phone, opened: Verification, digest: bytes, call: bytes) -> Approval:
-    attempt = Attempt({"2026a": digest}, frozenset(CodeType), at=0, id=call)
+    attempt = CodeAttempt({"2026a": digest}, frozenset(CodeType), at=0, idempotency_fingerprint=call)
     return phone.store.attempt(phone.slot, CLIENT, opened.verification_hash, attempt)
 
 
@@ -77,7 +77,7 @@ def test_with_a_replica_everything_succeeds(pair: Pair) -> None:
 
     assert phone.submit(opened, RIGHT) == "login"
     assert not phone.store.redeem(phone.slot.tag, opened.verification_hash, 60)
-    phone.store.check()
+    phone.store.check_health()
     assert phone.store.inspect().replicas == 1
 
 
@@ -112,7 +112,7 @@ def test_resend_that_no_replica_has_costs_nothing(pair: Pair) -> None:
     opened = phone.open()
     phone.pass_time(60)
     with pair.frozen(), pytest.raises(StoreUnavailable):
-        phone.store.reopen(phone.slot, CLIENT, opened.verification_hash, 300, {})
+        phone.store.reserve_resend(phone.slot, CLIENT, opened.verification_hash, 300, {})
 
     assert len(phone.read(opened).sends) == 1
     assert len(phone.resend(opened).sends) == 2
@@ -145,7 +145,7 @@ def test_master_with_too_few_replicas_is_unfit(redis_server: Server) -> None:
     with redis_server.client() as client:
         phone = make_phone(client, wait=WAIT)
         with pytest.raises(UnfitStore) as unfit:
-            phone.store.check()
+            phone.store.check_health()
 
         assert "wait_replicas (1)" in unfit.value.reason
         assert phone.store.inspect().unfit == unfit.value.reason

@@ -90,7 +90,7 @@ def open_desk(
         events=house.events,
         clock=house.clock,
         intake=intake,
-        alarm=house.ledger.alarm,
+        alarm=house.ledger.global_risk_level,
     )
     app = Flask("desk", static_folder=None)
     app.register_blueprint(create_blueprint(parts), url_prefix=prefix)

@@ -140,7 +140,7 @@ def test_what_asks_for_no_key_takes_no_id(desk: Desk, method: str, path: str) ->
 def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
     desk = open_desk()
     at_work: list[str] = []
-    desk.house.store.peek = lambda *_: at_work.append(request_id.current())  # type: ignore[assignment,method-assign]
+    desk.house.store.precheck = lambda *_: at_work.append(request_id.current())  # type: ignore[assignment,method-assign]
 
     answer = desk.request()
 
@@ -198,7 +198,7 @@ def test_the_event_of_a_full_limit_names_it(desk: Desk) -> None:
 
 
 def test_the_event_says_how_long_it_took(desk: Desk) -> None:
-    desk.house.store.peek = lambda *_: desk.house.clock.advance(0.12345)  # type: ignore[assignment,method-assign]
+    desk.house.store.precheck = lambda *_: desk.house.clock.advance(0.12345)  # type: ignore[assignment,method-assign]
 
     desk.request()
 

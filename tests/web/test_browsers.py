@@ -13,7 +13,7 @@ import pytest
 from stage import StagedRunner, Timeline
 from web.desk import PHONE, Desk, open_desk, problem
 
-from otp_service.events import JsonEvents
+from otp_service.events import JsonEventLogger
 from otp_service.store.store import RedisStore
 from otp_service.web import request_id
 from otp_service.web.calls import CALLS
@@ -271,7 +271,7 @@ def test_browser_brings_no_id_to_answers_problems_or_log_lines(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     output = io.BytesIO()
-    lines = JsonEvents(output, clock=desk.house.clock.now, request_id=request_id.current)
+    lines = JsonEventLogger(output, clock=desk.house.clock.now, request_id=request_id.current)
     monkeypatch.setattr(desk.house.events, "emit", lines.emit)
     given = {"Origin": PAGE, "X_Request_Id": "the-banks-own-call"}
 

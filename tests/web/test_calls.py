@@ -9,7 +9,7 @@ import pytest
 from web.desk import OTHER_PHONE, PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
 
 from otp_service.errors import CooldownActive, StoreUnavailable
-from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.ports import FailureCause, SendResult, SendStatus
 
 # ── request ──
 
@@ -47,7 +47,7 @@ def test_times_are_rounded_so_that_they_never_promise_too_much(desk: Desk) -> No
 
 
 def test_a_send_of_unknown_outcome_is_a_202(desk: Desk) -> None:
-    desk.house.sender.outcome = Outcome(OutcomeKind.UNKNOWN, route="main")
+    desk.house.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
 
     answer = desk.request()
 
@@ -124,16 +124,26 @@ def test_a_phone_of_another_country_or_kind_is_blocked(desk: Desk, phone: str) -
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [
-        (Outcome(OutcomeKind.REFUSED, fault=Fault.NUMBER), "destination_rejected"),
-        (Outcome(OutcomeKind.REFUSED, fault=Fault.LIMIT, wait=60), "provider_rate_limited"),
-        (Outcome(OutcomeKind.REFUSED, fault=Fault.ROUTE), "provider_misconfigured"),
-        (Outcome(OutcomeKind.REFUSED, fault=Fault.PROVIDER), "provider_unavailable"),
+        (SendResult(SendStatus.REFUSED, cause=FailureCause.RECIPIENT), "destination_rejected"),
+        (
+            SendResult(SendStatus.REFUSED, cause=FailureCause.RECIPIENT_RATE_LIMIT, retry_after=60),
+            "provider_rate_limited",
+        ),
+        (SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), "provider_misconfigured"),
+        (SendResult(SendStatus.REFUSED, cause=FailureCause.PROVIDER), "provider_unavailable"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_refusal_of_the_provider_is_told_without_its_words(desk: Desk, outcome: Outcome, code: str) -> None:
-    desk.house.sender.outcome = Outcome(
-        outcome.kind, "main", outcome.fault, outcome.wait, provider_code="isv.SECRET", request_id="SECRET"
+def test_a_refusal_of_the_provider_is_told_without_its_words(
+    desk: Desk, outcome: SendResult, code: str
+) -> None:
+    desk.house.sender.outcome = SendResult(
+        outcome.status,
+        "main",
+        outcome.cause,
+        outcome.retry_after,
+        provider_code="isv.SECRET",
+        request_id="SECRET",
     )
 
     answer = desk.request()
@@ -356,7 +366,7 @@ def test_a_proof_is_worth_nothing_for_another_purpose_client_or_time(desk: Desk)
 def test_status_tells_what_became_of_each_send(desk: Desk) -> None:
     verification_id = desk.opened()
     desk.house.clock.advance(60)
-    desk.house.sender.outcome = Outcome(OutcomeKind.UNKNOWN, route="spare")
+    desk.house.sender.outcome = SendResult(SendStatus.UNKNOWN, route="spare")
     desk.resend(verification_id)
 
     answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id})

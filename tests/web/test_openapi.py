@@ -14,7 +14,7 @@ from web.test_problems import TABLE
 from werkzeug.test import TestResponse
 
 from otp_service.errors import OtpError
-from otp_service.ports import Outcome, OutcomeKind
+from otp_service.ports import SendResult, SendStatus
 from otp_service.web import openapi
 from otp_service.web.calls import CALLS, Call
 from otp_service.web.problems import STATUSES
@@ -195,7 +195,7 @@ def story(desk: Desk) -> Iterator[tuple[str, TestResponse]]:
     yield "/otp/cancel", desk.post("/otp/cancel", named)
     yield "/otp/status", desk.post("/otp/status", named)
     desk.house.clock.advance(60)
-    desk.house.sender.outcome = Outcome(OutcomeKind.UNKNOWN)
+    desk.house.sender.outcome = SendResult(SendStatus.UNKNOWN)
     doubted = desk.request()
     yield "/otp/request", doubted
     open_one = {"phone": PHONE, "verification_id": doubted.get_json()["verification_id"]}

@@ -25,7 +25,7 @@ from werkzeug.exceptions import (
 
 from otp_service import errors
 from otp_service.errors import OtpError
-from otp_service.events import JsonEvents
+from otp_service.events import JsonEventLogger
 from otp_service.store.health import UnfitStore
 from otp_service.web import problems, request_id
 
@@ -172,7 +172,7 @@ def test_the_lines_of_a_defect_bear_the_request_id_of_the_answer(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = io.BytesIO()
-    lines = JsonEvents(output, clock=desk.house.clock.now, request_id=request_id.current)
+    lines = JsonEventLogger(output, clock=desk.house.clock.now, request_id=request_id.current)
     monkeypatch.setattr(desk.house.events, "emit", lines.emit)
     desk.house.store.failure = RuntimeError()
 

@@ -11,7 +11,7 @@ import pytest
 from web.desk import PHONE, Desk, open_desk
 
 import otp_service
-from otp_service.limits import AddressLimits, Allowance, CodeLimits, PhoneLimits, allowances
+from otp_service.limits import CodeLimits, IpLimits, PhoneLimits, RateLimitPolicy, rate_limit_policies
 from otp_service.service import MISSES_LIMIT
 
 FIELDS = "RateLimit-Policy", "RateLimit"
@@ -83,12 +83,12 @@ def test_every_limit_that_refuses_says_how_much_it_allows() -> None:
     refusing = set(re.findall(r"'((?:phone|address|verification)_(?!not|exp|canc)[a-z0-9_]+)'", scripts))
     refusing |= {MISSES_LIMIT, "client_sms_per_day", "service_sms_per_day"}
 
-    known = allowances(PhoneLimits(), CodeLimits(), AddressLimits(), 10, 100)
+    known = rate_limit_policies(PhoneLimits(), CodeLimits(), IpLimits(), 10, 100)
 
     assert set(known) == refusing
-    assert known["phone_sends_per_hour"] == Allowance(5, 3600)
-    assert known["address_sends_per_hour"] == Allowance(200, 3600)
+    assert known["phone_sends_per_hour"] == RateLimitPolicy(5, 3600)
+    assert known["address_sends_per_hour"] == RateLimitPolicy(200, 3600)
     assert (known["client_sms_per_day"], known["service_sms_per_day"]) == (
-        Allowance(10, 86400),
-        Allowance(100, 86400),
+        RateLimitPolicy(10, 86400),
+        RateLimitPolicy(100, 86400),
     )

@@ -10,8 +10,8 @@ import fakes
 import pytest
 from web.desk import PHONE, Desk, open_desk, problem
 
-from otp_service.ports import Uplink
-from otp_service.reports import Reports
+from otp_service.ports import InboundSms
+from otp_service.reports import DeliveryReportService
 from otp_service.web.report_intake import ReportIntake
 
 SECRET = "kP3xT9vQ2mZr7wLs4bNy8cHd6fGj1aEu"
@@ -22,7 +22,7 @@ RECEIVED = {"code": 0, "msg": "接收成功"}
 class Uplinks:
     takes = True
 
-    def forward(self, uplink: Uplink, seconds: float) -> bool:
+    def forward(self, uplink: InboundSms, seconds: float) -> bool:
         return self.takes
 
 
@@ -34,7 +34,7 @@ def uplinks() -> Uplinks:
 @pytest.fixture
 def desk(uplinks: Uplinks) -> Desk:
     house = fakes.house()
-    reports = Reports(
+    reports = DeliveryReportService(
         keyring=house.keyring, store=house.store, clock=house.clock, events=house.events, uplinks=uplinks
     )
     return open_desk(house, intake=ReportIntake(SECRET.encode(), reports, house.clock))
@@ -133,7 +133,7 @@ def test_malformed_items_cost_the_others_nothing(desk: Desk) -> None:
 
     assert push(desk, 17, delivered(desk), {"new": "kind"}).status_code == 200
     (counts,) = desk.house.events.of("reports")
-    assert (counts["settled"], counts["malformed"]) == (1, 2)
+    assert (counts["updated"], counts["malformed"]) == (1, 2)
 
 
 def test_failing_store_makes_aliyun_tell_it_again(desk: Desk) -> None:

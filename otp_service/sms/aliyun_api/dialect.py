@@ -16,7 +16,7 @@ from datetime import datetime
 from otp_service.aliyun import flow
 from otp_service.aliyun.codes import CODES, CodeRow, Retry, Who
 from otp_service.aliyun.codes import Outcome as Meaning
-from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.ports import FailureCause, SendResult, SendStatus
 from otp_service.sms.aliyun_api.fields import Fields, plain_id, read_fields
 from otp_service.sms.provider import Trouble, Verdict
 
@@ -38,7 +38,11 @@ _OF_THE_TEMPLATE = frozenset(
 )
 """Those that say nothing against the other templates: from abroad one may send to other countries."""
 
-_FAULTS = {Who.NUMBER: Fault.NUMBER, Who.LIMIT: Fault.LIMIT, Who.PROVIDER: Fault.PROVIDER}
+_FAULTS = {
+    Who.NUMBER: FailureCause.RECIPIENT,
+    Who.LIMIT: FailureCause.RECIPIENT_RATE_LIMIT,
+    Who.PROVIDER: FailureCause.PROVIDER,
+}
 
 
 def _of_the_answer(told: Mapping[str, object]) -> object:
@@ -68,10 +72,10 @@ class Dialect:
             return self._accepted(fields)
         if not self._refuses(status, row):
             return _unknown(status, fields)
-        outcome = Outcome(
-            OutcomeKind.REFUSED,
-            fault=_FAULTS.get(row.who, Fault.ROUTE),
-            wait=self._wait(row, fields.all.get("Message"), headers, now),
+        outcome = SendResult(
+            SendStatus.REFUSED,
+            cause=_FAULTS.get(row.who, FailureCause.ACCOUNT),
+            retry_after=self._wait(row, fields.all.get("Message"), headers, now),
             provider_code=fields.code,
             request_id=fields.request_id,
         )
@@ -81,8 +85,8 @@ class Dialect:
         # An OK without BizId counts: both readings keep the slot and the money and send no second SMS, but
         # UNKNOWN would hold a provider for broken that only left out what we merely log.
         biz_id = plain_id(self.biz_id(fields.all))
-        outcome = Outcome(
-            OutcomeKind.ACCEPTED, provider_code=fields.code, request_id=fields.request_id, biz_id=biz_id
+        outcome = SendResult(
+            SendStatus.ACCEPTED, provider_code=fields.code, request_id=fields.request_id, biz_id=biz_id
         )
         return Verdict(outcome)
 
@@ -118,7 +122,7 @@ def _contradicts_itself(fields: Fields, row: CodeRow) -> bool:
 
 def _unknown(status: int, fields: Fields) -> Verdict:
     seen = fields.code or f"local.http_{status}"
-    outcome = Outcome(OutcomeKind.UNKNOWN, provider_code=seen, request_id=fields.request_id)
+    outcome = SendResult(SendStatus.UNKNOWN, provider_code=seen, request_id=fields.request_id)
     return Verdict(outcome, Trouble.TRANSPORT)
 
 

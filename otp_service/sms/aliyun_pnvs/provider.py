@@ -13,8 +13,8 @@ import json
 
 from otp_service.aliyun.pnvs import MINUTES
 from otp_service.aliyun.templates import BadParam, check_params
-from otp_service.messages import Sms, Template
-from otp_service.ports import Clock, Fault, Finding, Found, Inquiry
+from otp_service.messages import SmsMessage, Template
+from otp_service.ports import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus, FailureCause
 from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_api.mainland import MAINLAND, Unsendable, mainland_number
 from otp_service.sms.aliyun_pnvs.answer import read_answer
@@ -41,14 +41,14 @@ class AliyunPnvs:
         self._minutes = minutes
         self._clock = clock
 
-    def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
         try:
             params = self._params(sms, template)
         except Unsendable as error:
-            return unasked(Fault.ROUTE, error.code)
+            return unasked(FailureCause.ACCOUNT, error.code)
         except BadParam:
-            return unasked(Fault.ROUTE, "template_param")
+            return unasked(FailureCause.ACCOUNT, "template_param")
         seconds = deadline - self._clock.monotonic()
         return call_once(
             lambda: self._api.call(ACTION, params, seconds=seconds),
@@ -56,16 +56,16 @@ class AliyunPnvs:
             seconds,
         )
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask nobody: it is not known that PNVS tells what became of a code that it did not draw."""
         del inquiry, deadline
-        return Found(Finding.UNASKED)
+        return DeliveryLookupResult(DeliveryLookupStatus.UNSUPPORTED)
 
     def close(self) -> None:
         """Close the idle connections."""
         self._api.close()
 
-    def _params(self, sms: Sms, template: Template) -> dict[str, str]:
+    def _params(self, sms: SmsMessage, template: Template) -> dict[str, str]:
         """Return the whole call.
 
         Raises:
@@ -82,7 +82,7 @@ class AliyunPnvs:
             "TemplateParam": json.dumps(params, ensure_ascii=False, separators=(",", ":")),
             "OutId": sms.out_id,
             # Of the code that it need not draw: the same as ours, should it compare.
-            "CodeLength": str(len(sms.code.reveal())),
+            "CodeLength": str(len(sms.code.get_secret_value())),
             "ValidTime": str(self._minutes * 60),
             **_ONLY_CARRY,
         }

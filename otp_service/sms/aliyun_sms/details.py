@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from otp_service.aliyun.china_time import china_date
 from otp_service.aliyun.receipts import plain_code
-from otp_service.ports import Clock, Finding, Found, Inquiry
+from otp_service.ports import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_api.fields import read_fields
 from otp_service.sms.aliyun_sms.recipient import Unsendable, phone_numbers
@@ -25,7 +25,11 @@ MAX_PAGES = 3
 MIDNIGHT = timedelta(minutes=10)
 """So near to midnight in China the provider may have put a send under the other day."""
 
-_FINDINGS = {"1": Finding.ACCEPTED, "2": Finding.UNDELIVERED, "3": Finding.DELIVERED}
+_FINDINGS = {
+    "1": DeliveryLookupStatus.ACCEPTED,
+    "2": DeliveryLookupStatus.UNDELIVERED,
+    "3": DeliveryLookupStatus.DELIVERED,
+}
 
 Row = Mapping[str, object]
 
@@ -41,18 +45,18 @@ class Details:
         self._api = api
         self._clock = clock
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Look for the send in the lists of its days, until *deadline* (monotonic seconds)."""
         try:
             for day in days(inquiry.began_at):
                 for row in self._rows(inquiry, day, deadline):
-                    if inquiry.is_ours(_text(row, "OutId")):
+                    if inquiry.matches(_text(row, "OutId")):
                         return _found(row)
         except (Unreadable, Unsendable):
-            return Found(Finding.SILENT)
-        return Found(Finding.ABSENT)
+            return DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+        return DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 
-    def _rows(self, inquiry: Inquiry, day: str, deadline: float) -> Iterator[Row]:
+    def _rows(self, inquiry: DeliveryLookup, day: str, deadline: float) -> Iterator[Row]:
         """Yield the list of *day*, a page at a time.
 
         Raises:
@@ -69,7 +73,7 @@ class Details:
                 break  # rows are missing
         raise Unreadable
 
-    def _page(self, inquiry: Inquiry, day: str, page: int, deadline: float) -> tuple[int, list[Row]]:
+    def _page(self, inquiry: DeliveryLookup, day: str, page: int, deadline: float) -> tuple[int, list[Row]]:
         seconds = deadline - self._clock.monotonic()
         if seconds <= 0:
             raise Unreadable
@@ -113,10 +117,12 @@ def _rows(holder: object) -> list[Row] | None:
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else None
 
 
-def _found(row: Row) -> Found:
+def _found(row: Row) -> DeliveryLookupResult:
     """Read our row. With a status that nobody knows it still says that the SMS was sent."""
-    finding = _FINDINGS.get(str(row.get("SendStatus")), Finding.ACCEPTED)
-    return Found(finding, plain_code(row.get("ErrCode")) if finding is not Finding.ACCEPTED else "")
+    finding = _FINDINGS.get(str(row.get("SendStatus")), DeliveryLookupStatus.ACCEPTED)
+    return DeliveryLookupResult(
+        finding, plain_code(row.get("ErrCode")) if finding is not DeliveryLookupStatus.ACCEPTED else ""
+    )
 
 
 def _text(row: Row, name: str) -> str:

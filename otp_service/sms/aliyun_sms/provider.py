@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from otp_service.aliyun.templates import BadParam, check_params
-from otp_service.messages import Sms, Template
-from otp_service.ports import Clock, Fault, Found, Inquiry
+from otp_service.messages import SmsMessage, Template
+from otp_service.ports import Clock, DeliveryLookup, DeliveryLookupResult, FailureCause
 from otp_service.sms.aliyun_api import AliyunApi
 from otp_service.sms.aliyun_sms.answer import read_answer
 from otp_service.sms.aliyun_sms.details import Details
@@ -27,14 +27,14 @@ class AliyunSms:
         self._clock = clock
         self._details = Details(api, clock)
 
-    def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
         try:
             params = self._params(sms, template)
         except Unsendable as error:
-            return unasked(Fault.ROUTE, error.code)
+            return unasked(FailureCause.ACCOUNT, error.code)
         except BadParam:
-            return unasked(Fault.ROUTE, "template_param")
+            return unasked(FailureCause.ACCOUNT, "template_param")
         seconds = deadline - self._clock.monotonic()
         return call_once(
             lambda: self._api.call(ACTION, params, seconds=seconds),
@@ -42,7 +42,7 @@ class AliyunSms:
             seconds,
         )
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask what became of a send by QuerySendDetails, until *deadline* (monotonic seconds)."""
         return self._details.inquire(inquiry, deadline)
 
@@ -50,7 +50,7 @@ class AliyunSms:
         """Close the idle connections."""
         self._api.close()
 
-    def _params(self, sms: Sms, template: Template) -> dict[str, str]:
+    def _params(self, sms: SmsMessage, template: Template) -> dict[str, str]:
         return {
             "PhoneNumbers": phone_numbers(sms.phone),
             "SignName": self._sign_name,
@@ -60,7 +60,7 @@ class AliyunSms:
         }
 
 
-def template_param(sms: Sms, template: Template) -> str:
+def template_param(sms: SmsMessage, template: Template) -> str:
     """Write the variables as JSON of texts.
 
     Aliyun would refuse what breaks its rules too, but only after the limits of the number were touched.

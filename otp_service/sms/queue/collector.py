@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from otp_service.ports import Clock, Events
+from otp_service.ports import Clock, EventLogger
 from otp_service.sms.queue.backoff import Backoff
 from otp_service.sms.queue.message import Message
 from otp_service.sms.queue.queue import Queue
@@ -50,7 +50,7 @@ class Collector:
         queue: Queue,
         take: Take,
         clock: Clock,
-        events: Events,
+        events: EventLogger,
         stop: threading.Event,
         backoff: Backoff | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from otp_service.aliyun.reports import BadReports
 from otp_service.errors import StoreUnavailable
-from otp_service.ports import Clock, Events
+from otp_service.ports import Clock, EventLogger
 
 SECONDS = 5.0
 """What one message may take; only a reply that is passed on takes more than some milliseconds."""
@@ -17,7 +17,7 @@ class Told(Protocol):
     """What became of the items of a message."""
 
     @property
-    def lost(self) -> int:
+    def must_retry(self) -> int:
         """How many must be told again."""
         ...
 
@@ -25,7 +25,7 @@ class Told(Protocol):
 class Taker:
     """Hands bodies to *take*, with a deadline in monotonic seconds."""
 
-    def __init__(self, *, take: Callable[[bytes, float], Told], clock: Clock, events: Events) -> None:
+    def __init__(self, *, take: Callable[[bytes, float], Told], clock: Clock, events: EventLogger) -> None:
         self._take = take
         self._clock = clock
         self._events = events
@@ -33,7 +33,7 @@ class Taker:
     def __call__(self, body: bytes) -> bool:
         """Tell whether *body* is done with: booked, passed on, or such that nobody will ever read it."""
         try:
-            return not self._take(body, self._clock.monotonic() + SECONDS).lost
+            return not self._take(body, self._clock.monotonic() + SECONDS).must_retry
         except StoreUnavailable:
             return False
         except BadReports:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from otp_service.aliyun.mns import MessageType
-from otp_service.ports import Clock, Events
+from otp_service.ports import Clock, EventLogger
 from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
 from otp_service.sms.http import MAX_BODY as MAX_KEY_BODY
 from otp_service.sms.http import HttpClient
@@ -95,7 +95,9 @@ class Worker:
         return all(collector.finish(max(0, ends_at - time.monotonic())) for collector in self._collectors)
 
 
-def build_worker(queues: Queues, account: Account, *, take: Take, clock: Clock, events: Events) -> Worker:
+def build_worker(
+    queues: Queues, account: Account, *, take: Take, clock: Clock, events: EventLogger
+) -> Worker:
     """Build a worker that reads *queues* with keys that *account* may fetch.
 
     Raises:

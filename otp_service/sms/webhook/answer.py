@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from otp_service.ports import Fault, Outcome, OutcomeKind
+from otp_service.ports import FailureCause, SendResult, SendStatus
 from otp_service.sms.provider import Trouble, Verdict
 
 REJECTED = "destination_rejected"
@@ -30,14 +30,16 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
     """Tell what a receiver's answer means; the names of *headers* are in lower case."""
     seen = f"http_{status}"
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
-        return Verdict(Outcome(OutcomeKind.ACCEPTED, provider_code=seen))
+        return Verdict(SendResult(SendStatus.ACCEPTED, provider_code=seen))
     if not 400 <= status < 500:  # noqa: PLR2004 - HTTP's own classes
-        return Verdict(Outcome(OutcomeKind.UNKNOWN, provider_code=seen), Trouble.TRANSPORT)
+        return Verdict(SendResult(SendStatus.UNKNOWN, provider_code=seen), Trouble.TRANSPORT)
     if status == _UNPROCESSABLE and _code(body) == REJECTED:
-        return Verdict(_refused(Fault.NUMBER, REJECTED))
+        return Verdict(_refused(FailureCause.RECIPIENT, REJECTED))
     if status == _TOO_MANY:
-        return Verdict(_refused(Fault.PROVIDER, seen, retry_after(headers.get("retry-after", ""), now)))
-    return Verdict(_refused(Fault.ROUTE, seen), Trouble.TEMPLATE)
+        return Verdict(
+            _refused(FailureCause.PROVIDER, seen, retry_after(headers.get("retry-after", ""), now))
+        )
+    return Verdict(_refused(FailureCause.ACCOUNT, seen), Trouble.TEMPLATE)
 
 
 def retry_after(text: str, now: datetime) -> int:
@@ -52,8 +54,8 @@ def retry_after(text: str, now: datetime) -> int:
     return max(0, min(left, MAX_WAIT))
 
 
-def _refused(fault: Fault, code: str, wait: int = 0) -> Outcome:
-    return Outcome(OutcomeKind.REFUSED, fault=fault, wait=wait, provider_code=code)
+def _refused(fault: FailureCause, code: str, wait: int = 0) -> SendResult:
+    return SendResult(SendStatus.REFUSED, cause=fault, retry_after=wait, provider_code=code)
 
 
 def _code(body: bytes) -> object:

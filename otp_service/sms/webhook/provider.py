@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from otp_service.messages import Sms, Template
-from otp_service.ports import Clock, Finding, Found, Inquiry
+from otp_service.messages import SmsMessage, Template
+from otp_service.ports import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sms.call import call_once
 from otp_service.sms.provider import Verdict
 from otp_service.sms.webhook.answer import read_answer
@@ -25,7 +25,7 @@ class Webhook:
         self._sign_name = sign_name
         self._clock = clock
 
-    def send(self, sms: Sms, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
         """Post *sms* once; give up at *deadline* (monotonic seconds)."""
         data = self._data(sms, template)
         seconds = deadline - self._clock.monotonic()
@@ -35,19 +35,19 @@ class Webhook:
             seconds,
         )
 
-    def inquire(self, inquiry: Inquiry, deadline: float) -> Found:
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask nobody: a receiver answers no questions."""
         del inquiry, deadline
-        return Found(Finding.UNASKED)
+        return DeliveryLookupResult(DeliveryLookupStatus.UNSUPPORTED)
 
     def close(self) -> None:
         """Close the idle connections."""
         self._hook.close()
 
-    def _data(self, sms: Sms, template: Template) -> dict[str, object]:
+    def _data(self, sms: SmsMessage, template: Template) -> dict[str, object]:
         return {
             "phone": sms.phone.e164,
-            "code": sms.code.reveal(),
+            "code": sms.code.get_secret_value(),
             "code_type": sms.code_type.value,
             "purpose": sms.purpose,
             "locale": sms.locale,

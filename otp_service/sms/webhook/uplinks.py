@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from otp_service.ports import Events, Uplink
+from otp_service.ports import EventLogger, InboundSms
 from otp_service.sms.http import TransportError
 from otp_service.sms.webhook.hook import Hook, rfc3339
 
@@ -14,11 +14,11 @@ RECEIVED = "sms.received"
 class WebhookUplinks:
     """Posts every reply to a *hook*."""
 
-    def __init__(self, *, hook: Hook, events: Events) -> None:
+    def __init__(self, *, hook: Hook, events: EventLogger) -> None:
         self._hook = hook
         self._events = events
 
-    def forward(self, uplink: Uplink, seconds: float) -> bool:
+    def forward(self, uplink: InboundSms, seconds: float) -> bool:
         """Post *uplink* within *seconds*; False when nobody has taken it. Never raises."""
         if seconds <= 0:
             return self._failed("deadline")
@@ -40,7 +40,7 @@ class WebhookUplinks:
         return False
 
 
-def _data(uplink: Uplink) -> dict[str, object]:
+def _data(uplink: InboundSms) -> dict[str, object]:
     return {
         "id": uplink.id,
         "phone": uplink.phone,
