@@ -26,8 +26,8 @@ from redis import Redis
 from servers import running
 
 from otp_service import settings
-from otp_service.limits import PhoneLimits
-from otp_service.store import arguments
+from otp_service.domain.limits import PhoneLimits
+from otp_service.store import encoding
 from otp_service.store.scripts import script
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -125,7 +125,7 @@ def _open(client: Redis, count: int) -> None:
     """Open *count* verifications that live for as long as it all takes, by the script that always does."""
     made = script("open")
     client.script_load(made.source)
-    limits, requester = arguments.limits(PhoneLimits()), b"\0" * 12
+    limits, requester = encoding.limits(PhoneLimits()), b"\0" * 12
     for start in range(0, count, BATCH):
         pipeline = client.pipeline(transaction=False)
         for _ in range(min(BATCH, count - start)):

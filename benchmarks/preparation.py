@@ -13,13 +13,14 @@ import load
 from deployment import Secrets
 from servers import Server
 
-from otp_service import codes, settings
-from otp_service.clock import SystemClock
-from otp_service.service import VerificationService
+from otp_service import settings
+from otp_service.domain import codes
+from otp_service.observability.clock import SystemClock
+from otp_service.services.verification import VerificationService
 from otp_service.store import keys
 from otp_service.store.client import client_from_url
-from otp_service.store.store import RedisStore
-from otp_service.web.audit import CallNotes
+from otp_service.store.verifications import RedisStore
+from otp_service.web.api.request_log import CallNotes
 
 _numbers = itertools.count()
 

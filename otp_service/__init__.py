@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otp_service.app import create_app as create_app
     from otp_service.app import create_blueprint as create_blueprint
-    from otp_service.views import require_proof as require_proof
+    from otp_service.decorators import require_proof as require_proof
 
 __version__ = "0.1.0"
 
 __all__ = ["__version__", "create_app", "create_blueprint", "require_proof"]
 
-_PLACES = {"create_app": "app", "create_blueprint": "app", "require_proof": "views"}
+_PLACES = {"create_app": "app", "create_blueprint": "app", "require_proof": "decorators"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from otp_service.cli import main
+from otp_service.cli.main import main
 
 main()

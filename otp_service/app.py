@@ -16,13 +16,14 @@ from typing import TypedDict
 
 from flask import Flask
 
-from otp_service.address_probe import AddressProbe
-from otp_service.clock import SystemClock
-from otp_service.events import JsonEventLogger, Output, install_logging_handler
-from otp_service.hints import OperatorWarnings
-from otp_service.hosted_pages import HostedPages
-from otp_service.lines import BufferedLogWriter
-from otp_service.ports import (
+from otp_service.captcha import ProofOfWork
+from otp_service.domain.address_probe import AddressProbe
+from otp_service.observability.clock import SystemClock
+from otp_service.observability.line_writer import BufferedLogWriter
+from otp_service.observability.logging import JsonEventLogger, Output, install_logging_handler
+from otp_service.services.delivery_reports import DeliveryReportService
+from otp_service.services.hosted_pages import HostedPages
+from otp_service.services.interfaces import (
     ChallengeProvider,
     Clock,
     EventLogger,
@@ -31,28 +32,27 @@ from otp_service.ports import (
     Store,
     UsageCounters,
 )
-from otp_service.reports import DeliveryReportService
-from otp_service.risk import ProofOfWork
-from otp_service.service import VerificationService
+from otp_service.services.operator_warnings import OperatorWarnings
+from otp_service.services.verification import VerificationService
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
-from otp_service.sms.providers import build as build_provider
-from otp_service.sms.providers import webhook_uplinks
-from otp_service.sms.queue import Taker, Worker, build_worker
+from otp_service.sms.aliyun.mns import Taker, Worker, build_worker
+from otp_service.sms.factory import build as build_provider
+from otp_service.sms.factory import webhook_uplinks
 from otp_service.sms.route import Route
-from otp_service.sms.routes import Router
+from otp_service.sms.router import Router
 from otp_service.store.backend import ReplicationWait
 from otp_service.store.client import ExistingClient, RedisOptions, from_existing_client, from_url
+from otp_service.store.counters import RedisLedger
 from otp_service.store.embedded import start_embedded
-from otp_service.store.ledger import RedisLedger
 from otp_service.store.pages import RedisPages
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 from otp_service.web import ServiceBlueprint, WebParts, install_problems
 from otp_service.web import create_blueprint as blueprint_of
-from otp_service.web import request_id as request_ids
-from otp_service.web.address import Trust
-from otp_service.web.audit import CallNotes
-from otp_service.web.report_intake import ReportIntake
+from otp_service.web.aliyun_reports import ReportIntake
+from otp_service.web.api import request_id as request_ids
+from otp_service.web.api.client_ip import Trust
+from otp_service.web.api.request_log import CallNotes
 
 CONFIG_VARIABLE = "OTP_SERVICE_CONFIG"
 EXTENSION = "otp_service"

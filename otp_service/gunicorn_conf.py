@@ -16,7 +16,7 @@ import os  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from otp_service.app import CONFIG_VARIABLE  # noqa: E402
-from otp_service.commands.serve import gunicorn_settings  # noqa: E402
+from otp_service.cli.serve import gunicorn_settings  # noqa: E402
 
 _config = os.environ.get(CONFIG_VARIABLE)
 globals().update(gunicorn_settings(Path(_config) if _config else None))

@@ -10,9 +10,9 @@ import redis
 from clusters import Cluster, tell
 from servers import Server
 
+from otp_service.store.acl import USER, server_rules
 from otp_service.store.backend import RedisBackend
 from otp_service.store.client import RedisOptions, from_url
-from otp_service.store.rights import USER, server_rules
 
 PASSWORD = secrets.token_urlsafe(16)
 

@@ -23,8 +23,8 @@ from urllib.request import urlopen
 from requests.structures import CaseInsensitiveDict
 from servers import Server, free_port
 
-from otp_service.clients import key_digest
-from otp_service.keyring import Keyring
+from otp_service.domain.clients import key_digest
+from otp_service.domain.keyring import Keyring
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME, SandboxConfig
 from otp_service.sandbox.server import SandboxServer, start_sandbox
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
-from otp_service.clients import Client, Clients, key_digest
-from otp_service.codes import CodeType
-from otp_service.errors import (
+from otp_service.domain.access_lists import AccessLists
+from otp_service.domain.clients import Client, Clients, key_digest
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import (
     AlreadyVerified,
     AttemptsExhausted,
     CooldownActive,
@@ -28,15 +29,16 @@ from otp_service.errors import (
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.events import LINE_FIELDS
-from otp_service.hosted_pages import HostedPages
-from otp_service.keyring import Keyring
-from otp_service.limits import MAX_VERIFICATION_LIFETIME, Budget, CodeLimits, PhoneLimits
-from otp_service.lists import AccessLists
-from otp_service.messages import SmsMessage
-from otp_service.phone import PhoneRules
-from otp_service.policy import Policy, RiskPolicy, TestPhone
-from otp_service.ports import (
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.limits import MAX_VERIFICATION_LIFETIME, Budget, CodeLimits, PhoneLimits
+from otp_service.domain.messages import SmsMessage
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import Policy, RiskPolicy, TestPhone
+from otp_service.domain.proofs import ProofKeys, ProofSigner
+from otp_service.domain.verification import DeliveryStatus, SmsSend, Status, Verification
+from otp_service.observability.logging import LINE_FIELDS
+from otp_service.services.hosted_pages import HostedPages
+from otp_service.services.interfaces import (
     Approval,
     ChallengeSubject,
     ClientIpQuota,
@@ -65,10 +67,8 @@ from otp_service.ports import (
     SendStatus,
     StoredPage,
 )
-from otp_service.proofs import ProofKeys, ProofSigner
-from otp_service.service import VerificationService
-from otp_service.verification import DeliveryStatus, SmsSend, Status, Verification
-from otp_service.web.audit import CallNotes
+from otp_service.services.verification import VerificationService
+from otp_service.web.api.request_log import CallNotes
 
 NOW = 1_795_421_261.0
 """2026-11-23T08:07:41Z."""

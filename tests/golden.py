@@ -28,19 +28,25 @@ import stage
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from servers import redis_binary, running
 
-from otp_service import hosted_page, repeats
-from otp_service.address_probe import AddressProbe
-from otp_service.clients import Clients, KeyKind, key_digest
-from otp_service.codes import CodeContext, CodeType, derive, digest, hmac_fields
-from otp_service.errors import ChallengeRequired, OtpError
-from otp_service.hosted_page import HostedPage, Opened, Step, Trouble
-from otp_service.hosted_pages import Form, HostedPages
-from otp_service.keyring import Keyring
-from otp_service.limits import Budget, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
-from otp_service.out_id import MessageReference
-from otp_service.phone import PhoneRules
-from otp_service.phone import parse as parse_phone
-from otp_service.ports import (
+from otp_service.captcha.proof_of_work import ProofOfWork
+from otp_service.domain import hosted_page
+from otp_service.domain.address_probe import AddressProbe
+from otp_service.domain.clients import Clients, KeyKind, key_digest
+from otp_service.domain.codes import CodeContext, CodeType, derive, digest, hmac_fields
+from otp_service.domain.errors import ChallengeRequired, OtpError
+from otp_service.domain.hosted_page import HostedPage, Opened, Step, Trouble
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.limits import Budget, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.network import normalize_client_ip
+from otp_service.domain.out_id import MessageReference
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.phone import parse as parse_phone
+from otp_service.domain.proofs import SMS, TEST, ProofKeys, ProofSigner
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services import idempotency as repeats
+from otp_service.services.delivery_reports import DeliveryReportService
+from otp_service.services.hosted_pages import Form, HostedPages
+from otp_service.services.interfaces import (
     ChallengeSubject,
     ClientIpQuota,
     CodeAttempt,
@@ -58,18 +64,13 @@ from otp_service.ports import (
     SendResultRecord,
     SendStatus,
 )
-from otp_service.proofs import SMS, TEST, ProofKeys, ProofSigner
-from otp_service.reports import DeliveryReportService
-from otp_service.requester import normalize_client_ip
-from otp_service.risk.proof_of_work import ProofOfWork
 from otp_service.settings.risk import AddressLimitsConfig
 from otp_service.sms.webhook.provider import message_id
 from otp_service.store import keys
-from otp_service.store.ledger import RedisLedger
+from otp_service.store.counters import RedisLedger
 from otp_service.store.pages import RedisPages
-from otp_service.store.store import RedisStore
-from otp_service.verification import DeliveryStatus
-from otp_service.web.repeats import read as read_repeat
+from otp_service.store.verifications import RedisStore
+from otp_service.web.api.idempotency import read as read_repeat
 
 FILE = Path(__file__).parent / "data" / "golden.json"
 

@@ -25,7 +25,7 @@ class Source:
 
     @property
     def place(self) -> str:
-        """The file of the spine, or the room, that it belongs to."""
+        """The entry at the top level of the package that it belongs to."""
         return self.path.partition("/")[0].removesuffix(".py")
 
     @cached_property

@@ -17,18 +17,18 @@ import fakes
 import redis
 from fakes import FakeChallenges, FakeEvents, FakeSender
 
-from otp_service.clients import Client
-from otp_service.errors import OtpError
-from otp_service.keyring import Keyring
-from otp_service.limits import CodeLimits, PhoneLimits
-from otp_service.phone import PhoneRules
-from otp_service.policy import Policy, PumpingGuardMode, RiskPolicy
-from otp_service.service import Approved, SendOutcome, VerificationService
+from otp_service.domain.clients import Client
+from otp_service.domain.errors import OtpError
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.limits import CodeLimits, PhoneLimits
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import Policy, PumpingGuardMode, RiskPolicy
+from otp_service.services.verification import Approved, SendOutcome, VerificationService
 from otp_service.settings.risk import AddressLimitsConfig, GuardConfig, WrongCodesConfig, risk_policy
 from otp_service.store import scripts
-from otp_service.store.ledger import RedisLedger
-from otp_service.store.store import RedisStore
-from otp_service.web.audit import CallNotes
+from otp_service.store.counters import RedisLedger
+from otp_service.store.verifications import RedisStore
+from otp_service.web.api.request_log import CallNotes
 
 START = 1_795_363_200.0
 """2026-11-22T16:00:00Z, which is midnight in China."""

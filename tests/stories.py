@@ -8,10 +8,11 @@ from typing import Any
 
 import redis
 
-from otp_service.codes import CodeType
-from otp_service.events import LINE_FIELDS
-from otp_service.limits import Budget, PhoneLimits
-from otp_service.ports import (
+from otp_service.domain.codes import CodeType
+from otp_service.domain.limits import Budget, PhoneLimits
+from otp_service.domain.verification import Verification
+from otp_service.observability.logging import LINE_FIELDS
+from otp_service.services.interfaces import (
     CodeAttempt,
     NewVerification,
     PhoneKey,
@@ -22,8 +23,7 @@ from otp_service.ports import (
 )
 from otp_service.store import scripts
 from otp_service.store.backend import RedisBackend, ReplicationWait
-from otp_service.store.store import RedisStore
-from otp_service.verification import Verification
+from otp_service.store.verifications import RedisStore
 
 RIGHT, WRONG = b"r" * 16, b"w" * 16
 CLIENT = "shop"

@@ -13,11 +13,11 @@ from sms.doubles import eventually
 
 import otp_service
 from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, create_app
-from otp_service.clients import key_digest
-from otp_service.limits import GuardLimits
-from otp_service.ports import ConversionScope
+from otp_service.domain.clients import key_digest
+from otp_service.domain.limits import GuardLimits
+from otp_service.services.interfaces import ConversionScope
 from otp_service.settings import Settings, SettingsError, from_mapping
-from otp_service.web.address import Trust
+from otp_service.web.api.client_ip import Trust
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk_key-of-the-test-0123456789"

@@ -23,8 +23,8 @@ from rebinding import lines, status
 from servers import Server, closed_port, free_port, redis_binary, running
 from sms.doubles import eventually
 
-from otp_service.cli import main
-from otp_service.clients import key_digest
+from otp_service.cli.main import main
+from otp_service.domain.clients import key_digest
 from otp_service.settings import load, production_mistakes
 from otp_service.settings.tables import REDIS_SCHEMES
 
@@ -448,7 +448,7 @@ def test_offline_nobody_asks_for_hosts(config: Path) -> None:
 def test_what_every_worker_would_fail_with_ends_the_start(config: Path, tmp_path: Path) -> None:
     """A defect that no check of the settings knows: the main process meets it before there are workers."""
     (tmp_path / "sitecustomize.py").write_text(
-        "from otp_service import phone\ndef dialing(country): raise AttributeError('SENTINEL')\n"
+        "from otp_service.domain import phone\ndef dialing(country): raise AttributeError('SENTINEL')\n"
         "phone.dialing = dialing\n",
         encoding="utf-8",
     )
@@ -598,7 +598,7 @@ def test_openapi_is_printed() -> None:
 
 
 def test_help_is_quick_and_imports_no_room() -> None:
-    script = "import sys; from otp_service.cli import main; print(*sys.modules)"
+    script = "import sys; from otp_service.cli.main import main; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.clients import Caller, Client, Clients, KeyKind, key_digest
-from otp_service.errors import Unauthorized
+from otp_service.domain.clients import Caller, Client, Clients, KeyKind, key_digest
+from otp_service.domain.errors import Unauthorized
 
 OLD, NEW, OTHER = "sk_old", "sk_new", "sk_other"
 SHOP = Client("shop", (key_digest(NEW), key_digest(OLD)), ("login", "signup"), 100)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import time
 
-from otp_service.clock import SystemClock
-from otp_service.ports import Clock
+from otp_service.observability.clock import SystemClock
+from otp_service.services.interfaces import Clock
 
 
 def test_the_clock_tells_unix_seconds() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service import codes
-from otp_service.codes import Code, CodeContext, CodeType
-from otp_service.errors import InvalidCode
+from otp_service.domain import codes
+from otp_service.domain.codes import Code, CodeContext, CodeType
+from otp_service.domain.errors import InvalidCode
 
 KEY = b"k" * 32
 SALT = b"s" * codes.SALT_BYTES

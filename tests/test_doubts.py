@@ -8,11 +8,11 @@ import fakes
 import pytest
 from fakes import SHOP, House
 
-from otp_service.errors import StoreUnavailable
-from otp_service.out_id import MessageReference
-from otp_service.ports import DeliveryLookupResult, DeliveryLookupStatus, SendResult, SendStatus
-from otp_service.service import SendOutcome
-from otp_service.verification import DeliveryStatus
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.out_id import MessageReference
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services.interfaces import DeliveryLookupResult, DeliveryLookupStatus, SendResult, SendStatus
+from otp_service.services.verification import SendOutcome
 
 PHONE = "+8613800138000"
 TEMPORARY = SendResult(SendStatus.UNKNOWN, route="main")

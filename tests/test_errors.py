@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from otp_service import errors
-from otp_service.errors import OtpError, RetryableError
+from otp_service.domain import errors
+from otp_service.domain.errors import OtpError, RetryableError
 
 GROUPS = {"OtpError", "RequestError", "VerificationError", "ProofError", "LimitError", "ProviderError"}
 FACTS = {

@@ -11,9 +11,9 @@ import structlog
 from fakes import FakeEvents
 from pydantic import SecretStr
 
-from otp_service.codes import Code
-from otp_service.events import CompositeEventLogger, JsonEventLogger, install_logging_handler
-from otp_service.phone import Phone
+from otp_service.domain.codes import Code
+from otp_service.domain.phone import Phone
+from otp_service.observability.logging import CompositeEventLogger, JsonEventLogger, install_logging_handler
 
 AT = 1_795_421_261.25
 

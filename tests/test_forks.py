@@ -24,22 +24,23 @@ from servers import Server, redis_binary, running
 from stories import Quiet
 
 from otp_service import forks
-from otp_service.errors import ProviderUnavailable, StoreUnavailable
-from otp_service.limits import GlobalFailureLimits
-from otp_service.lines import BufferedLogWriter
-from otp_service.sms.aliyun_api import AccessKey, AliyunApi
-from otp_service.sms.breaker import Breaker
-from otp_service.sms.bulkhead import Bulkhead
+from otp_service.domain.errors import ProviderUnavailable, StoreUnavailable
+from otp_service.domain.limits import GlobalFailureLimits
+from otp_service.observability.line_writer import BufferedLogWriter
+from otp_service.sms.aliyun.api import AliyunApi
+from otp_service.sms.aliyun.signed_request import AccessKey
+from otp_service.sms.circuit_breaker import Breaker
+from otp_service.sms.concurrency import Bulkhead
 from otp_service.sms.http import HttpClient
 from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
 from otp_service.sms.provider import unknown
 from otp_service.store.client import RedisOptions, from_url
+from otp_service.store.counters import RedisLedger
 from otp_service.store.embedded import FakeStore, start_embedded
-from otp_service.store.ledger import RedisLedger
 from otp_service.store.outages import Outages
 from otp_service.store.scripts import Call
-from otp_service.store.store import RedisStore
-from otp_service.web import request_id
+from otp_service.store.verifications import RedisStore
+from otp_service.web.api import request_id
 
 PATIENT = RedisOptions(connect_timeout=10, read_timeout=10)
 
@@ -318,7 +319,7 @@ def test_lines_that_wait_during_a_fork_are_written_once(tmp_path: Path) -> None:
 
 
 def test_a_log_that_nobody_reads_holds_no_fork_and_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otp_service.lines.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("otp_service.observability.line_writer.DRAIN_SECONDS", 0.05)
     reader, end = os.pipe()
     lines = BufferedLogWriter(end)
     lines.write(b"x" * 300_000 + b"\n")  # more than a pipe takes

@@ -17,15 +17,15 @@ import redis
 import servers
 from golden import COMPUTED, KEYRING, STORED
 
-from otp_service import hosted_page
-from otp_service.address_probe import AddressProbe
-from otp_service.codes import CodeType
-from otp_service.errors import InvalidProof
-from otp_service.keyring import Keyring
-from otp_service.out_id import MessageReference
-from otp_service.ports import ChallengeSubject
-from otp_service.proofs import ProofKeys, ProofSigner
-from otp_service.risk.proof_of_work import ProofOfWork
+from otp_service.captcha.proof_of_work import ProofOfWork
+from otp_service.domain import hosted_page
+from otp_service.domain.address_probe import AddressProbe
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import InvalidProof
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.out_id import MessageReference
+from otp_service.domain.proofs import ProofKeys, ProofSigner
+from otp_service.services.interfaces import ChallengeSubject
 from otp_service.store import keys
 
 GOLDEN = json.loads(golden.FILE.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import fakes
 import pytest
 from fakes import SHOP, House
 
-from otp_service.hints import OperatorWarnings
+from otp_service.services.operator_warnings import OperatorWarnings
 
 PHONES = [f"+861390013{n:04}" for n in range(9)]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import fakes
 import pytest
 
-from otp_service import hosted_page
-from otp_service.clients import Clients
-from otp_service.errors import (
+from otp_service.domain import hosted_page
+from otp_service.domain.clients import Clients
+from otp_service.domain.errors import (
     AttemptsExhausted,
     CooldownActive,
     Forbidden,
@@ -20,11 +20,11 @@ from otp_service.errors import (
     StoreUnavailable,
     WrongCode,
 )
-from otp_service.hosted_page import MAX_TURNS, HostedPage, Step
-from otp_service.hosted_pages import MAX_PHONES, Closed, Form, HostedPages, Look, PageClosed
-from otp_service.keyring import Keyring
-from otp_service.ports import PageEvent, SendResult, SendStatus, StoredPage
-from otp_service.sealed import NONCE_BYTES
+from otp_service.domain.hosted_page import MAX_TURNS, HostedPage, Step
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.sealing import NONCE_BYTES
+from otp_service.services.hosted_pages import MAX_PHONES, Closed, Form, HostedPages, Look, PageClosed
+from otp_service.services.interfaces import PageEvent, SendResult, SendStatus, StoredPage
 
 PHONE, OTHER_PHONE = "13800138000", "13900139000"
 ADDRESS, OTHER_ADDRESS = "203.0.113.7", "203.0.113.8"

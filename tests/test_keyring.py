@@ -8,7 +8,7 @@ from dataclasses import astuple
 
 import pytest
 
-from otp_service.keyring import TAG_BYTES, Keyring
+from otp_service.domain.keyring import TAG_BYTES, Keyring
 
 ROOTS = {"k1": b"1" * 32, "k2": b"2" * 32}
 TAG_KEY = b"t" * 32

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.limits import MAX_CONSECUTIVE_FAILURES, Budget, CodeLimits, PhoneLimits, budgets
+from otp_service.domain.limits import MAX_CONSECUTIVE_FAILURES, Budget, CodeLimits, PhoneLimits, budgets
 
 
 def test_an_sms_is_taken_from_the_clients_and_the_services_budget() -> None:

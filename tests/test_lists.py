@@ -8,9 +8,9 @@ import fakes
 import pytest
 from fakes import SHOP
 
-from otp_service.errors import CooldownActive, DestinationBlocked
-from otp_service.lists import AccessList, AccessLists
-from otp_service.phone import Phone
+from otp_service.domain.access_lists import AccessList, AccessLists
+from otp_service.domain.errors import CooldownActive, DestinationBlocked
+from otp_service.domain.phone import Phone
 
 PHONE = "+8613900001234"
 TARGET = Phone(PHONE, "CN", "mobile", 86)

@@ -9,8 +9,8 @@ from wsgiref.types import StartResponse
 import pytest
 from rebinding import FOREIGN, LOOPBACK, answer, lines, status
 
+from otp_service.cli.dev_server import LocalServer
 from otp_service.local_hosts import LocalHosts
-from otp_service.server import LocalServer
 
 
 def hello(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from otp_service.codes import Code, CodeType
-from otp_service.messages import SmsMessage, Template, select_template
-from otp_service.phone import Phone
+from otp_service.domain.codes import Code, CodeType
+from otp_service.domain.messages import SmsMessage, Template, select_template
+from otp_service.domain.phone import Phone
 
 PHONE = Phone("+8613800138000", "CN", "mobile", 86)
 HONG_KONG = Phone("+85251234567", "HK", "mobile", 852)

@@ -20,15 +20,21 @@ from deployment import config_text, make_secrets, new_phone
 from servers import Server, free_port, redis_binary, running
 from stories import CLIENT, RIGHT, WRONG, Phone, make_phone
 
-from otp_service.cli import main
-from otp_service.commands.office import spell
-from otp_service.errors import WrongCode
-from otp_service.limits import HOUR, IpLimits
-from otp_service.phone import PhoneRules, parse
-from otp_service.ports import ClientIpQuota, DeliveryReport, PhoneKey, PrecheckRequest, SendDisposition
+from otp_service.cli.admin import spell
+from otp_service.cli.main import main
+from otp_service.domain.errors import WrongCode
+from otp_service.domain.limits import HOUR, IpLimits
+from otp_service.domain.phone import PhoneRules, parse
+from otp_service.domain.verification import DeliveryStatus, Verification
+from otp_service.services.interfaces import (
+    ClientIpQuota,
+    DeliveryReport,
+    PhoneKey,
+    PrecheckRequest,
+    SendDisposition,
+)
 from otp_service.settings import Settings, load
 from otp_service.store import keys
-from otp_service.verification import DeliveryStatus, Verification
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("OTP_SERVICE")}

@@ -22,13 +22,13 @@ from servers import Server
 from werkzeug.test import TestResponse
 
 import otp_service
-from otp_service import errors
+from otp_service.cli.dev_server import LocalServer
 from otp_service.client import OtpClient, ServiceUnreachable, Unauthorized, read_proof
 from otp_service.client.errors import from_problem
-from otp_service.clients import key_digest
+from otp_service.domain import errors
+from otp_service.domain.clients import key_digest
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
-from otp_service.server import LocalServer
 from otp_service.settings import Settings, from_mapping
 from otp_service.store.client import RedisOptions, from_existing_client
 from otp_service.web import ServiceBlueprint

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service import typed
-from otp_service.errors import DestinationBlocked, InvalidPhone
-from otp_service.phone import COUNTRIES, Phone, PhoneRules, _canonical, dialing, mask, parse
+from otp_service.domain import typed
+from otp_service.domain.errors import DestinationBlocked, InvalidPhone
+from otp_service.domain.phone import COUNTRIES, Phone, PhoneRules, _canonical, dialing, mask, parse
 
 CHINA = PhoneRules()
 WORLD = PhoneRules(

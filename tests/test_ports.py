@@ -7,14 +7,14 @@ from typing import Protocol
 
 import pytest
 
-from otp_service import ports
-from otp_service.codes import CodeType
-from otp_service.ports import NewVerification, SendResult, SendStatus
+from otp_service.domain.codes import CodeType
+from otp_service.services import interfaces
+from otp_service.services.interfaces import NewVerification, SendResult, SendStatus
 
 PORTS = [
     port
-    for _, port in inspect.getmembers(ports, inspect.isclass)
-    if port.__module__ == ports.__name__ and Protocol in port.__bases__
+    for _, port in inspect.getmembers(interfaces, inspect.isclass)
+    if port.__module__ == interfaces.__name__ and Protocol in port.__bases__
 ]
 
 

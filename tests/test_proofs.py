@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
-from otp_service import proofs
-from otp_service.errors import InvalidProof, ProofExpired
-from otp_service.phone import Phone
-from otp_service.proofs import Proof, ProofKeys, ProofSigner
+from otp_service.domain import proofs
+from otp_service.domain.errors import InvalidProof, ProofExpired
+from otp_service.domain.phone import Phone
+from otp_service.domain.proofs import Proof, ProofKeys, ProofSigner
 
 NOW = 1_795_000_000
 PHONE = Phone("+8613800138000", "CN", "mobile", 86)

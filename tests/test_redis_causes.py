@@ -18,8 +18,8 @@ from sentinels import NAME, running_sentinel
 from servers import Server, closed_port, free_port, redis_binary, running
 from store.test_tls import Authority, authority, serving_tls
 
-from otp_service.cli import main
-from otp_service.store.rights import server_rules
+from otp_service.cli.main import main
+from otp_service.store.acl import server_rules
 
 PASSWORD = "SENTINEL-password-of-redis"
 

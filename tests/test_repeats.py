@@ -12,7 +12,7 @@ import pytest
 from fakes import BANK, SHOP, House
 from stories import MovableRunner, Quiet
 
-from otp_service.errors import (
+from otp_service.domain.errors import (
     AlreadyVerified,
     CooldownActive,
     IdempotencyInProgress,
@@ -23,11 +23,11 @@ from otp_service.errors import (
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.ports import Approval, FailureCause, SendResult, SendStatus
-from otp_service.repeats import SERVER, IdempotencyKey, record_for
-from otp_service.service import Approved, SendOutcome, VerificationService
-from otp_service.store.store import RedisStore
-from otp_service.verification import DeliveryStatus
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services.idempotency import SERVER, IdempotencyKey, record_for
+from otp_service.services.interfaces import Approval, FailureCause, SendResult, SendStatus
+from otp_service.services.verification import Approved, SendOutcome, VerificationService
+from otp_service.store.verifications import RedisStore
 
 PHONE, OTHER_PHONE = "+8613800138000", "+8613900139000"
 ONCE = IdempotencyKey("order-17", b'{"phone":"+8613800138000"}')

@@ -9,13 +9,13 @@ import fakes
 import pytest
 from fakes import SHOP, House
 
-from otp_service.aliyun.reports import BadReports
-from otp_service.errors import StoreUnavailable
-from otp_service.out_id import MessageReference
-from otp_service.ports import InboundSms, SendResult, SendStatus
-from otp_service.reasons import describe_failure
-from otp_service.reports import DeliveryReportService, ReportBatchResult
-from otp_service.verification import DeliveryStatus
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.out_id import MessageReference
+from otp_service.domain.reasons import describe_failure
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services.delivery_reports import DeliveryReportService, ReportBatchResult
+from otp_service.services.interfaces import InboundSms, SendResult, SendStatus
+from otp_service.sms.aliyun.protocol.reports import BadReports
 
 PHONE = "+8613800138000"
 DEADLINE = 2_000.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otp_service.clients import key_digest
+from otp_service.domain.clients import key_digest
 from otp_service.settings import Settings, SettingsError, from_mapping, load
 from otp_service.settings.routes import RouteTable
 

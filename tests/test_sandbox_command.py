@@ -16,11 +16,12 @@ from urllib.request import urlopen
 import pytest
 from click.testing import CliRunner, Result
 
-from otp_service.cli import main
-from otp_service.clock import SystemClock
-from otp_service.commands.sandbox import _config
+from otp_service.cli.main import main
+from otp_service.cli.sandbox import _config
+from otp_service.observability.clock import SystemClock
 from otp_service.settings.sandbox_account import load_account
-from otp_service.sms.aliyun_api import AccessKey, AliyunApi
+from otp_service.sms.aliyun.api import AliyunApi
+from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.http import HttpClient
 
 ROOT = Path(__file__).parents[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otp_service.sealed import KEY_BYTES, NONCE_BYTES, TAG_BYTES, seal, unseal
+from otp_service.domain.sealing import KEY_BYTES, NONCE_BYTES, TAG_BYTES, seal, unseal
 
 KEY, NONCE, HEAD = b"k" * KEY_BYTES, b"n" * NONCE_BYTES, b"\2\2k1"
 PHONE = b"+8613800138000"

@@ -19,13 +19,13 @@ from deployment import config_text, make_secrets, running_service
 from servers import Server, free_port
 from stories import Quiet
 
-from otp_service.cli import main
-from otp_service.clients import key_digest
+from otp_service.cli.main import main
+from otp_service.domain.clients import key_digest
 from otp_service.settings import Settings, SettingsError, advice, from_mapping, load
 from otp_service.settings.advice import exposure
+from otp_service.store.acl import server_rules
 from otp_service.store.client import from_url
-from otp_service.store.rights import server_rules
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 BOM = b"\xef\xbb\xbf"
 SENTINEL = "SENTINEL-value-that-must-never-be-shown"

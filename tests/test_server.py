@@ -11,8 +11,8 @@ from wsgiref.types import StartResponse
 
 import pytest
 
-from otp_service.commands.serving import MAX_CONNECTIONS
-from otp_service.server import LocalServer, on_a_free_port
+from otp_service.cli.dev_server import LocalServer, on_a_free_port
+from otp_service.cli.serving import MAX_CONNECTIONS
 
 
 def hello(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -46,7 +46,7 @@ def test_a_server_may_hold_as_many_connections_as_the_system_allows() -> None:
     """Told by a process of its own, since a limit once raised is raised for every test."""
     script = (
         "import resource as r\n"
-        "from otp_service.commands.serving import open_as_many_files_as_allowed as raise_it\n"
+        "from otp_service.cli.serving import open_as_many_files_as_allowed as raise_it\n"
         "most = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (256, most))\n"
         "print(raise_it(), r.getrlimit(r.RLIMIT_NOFILE), most)"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes import BANK, SHOP, FakeStore, house
 
-from otp_service.errors import (
+from otp_service.domain.errors import (
     CooldownActive,
     DestinationRejected,
     InternalError,
@@ -21,10 +21,17 @@ from otp_service.errors import (
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.keyring import Keyring
-from otp_service.ports import FailureCause, PhoneKey, PrecheckRequest, PrecheckResult, SendResult, SendStatus
-from otp_service.sending import RECORDING_MARGIN
-from otp_service.verification import DeliveryStatus, Status
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.verification import DeliveryStatus, Status
+from otp_service.services.dispatch import RECORDING_MARGIN
+from otp_service.services.interfaces import (
+    FailureCause,
+    PhoneKey,
+    PrecheckRequest,
+    PrecheckResult,
+    SendResult,
+    SendStatus,
+)
 
 PHONE = "+8613900001234"
 

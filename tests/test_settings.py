@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from otp_service.clients import key_digest
-from otp_service.codes import CodeType
-from otp_service.errors import InvalidProof
-from otp_service.phone import Phone
-from otp_service.proofs import ProofSigner
+from otp_service.domain.clients import key_digest
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import InvalidProof
+from otp_service.domain.phone import Phone
+from otp_service.domain.proofs import ProofSigner
 from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, production_mistakes
 from otp_service.settings.clients import ORIGIN_FORM
 from otp_service.settings.tables import REDIS_SCHEMES

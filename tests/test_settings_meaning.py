@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from otp_service.clients import key_digest
-from otp_service.phone import COUNTRIES
+from otp_service.domain.clients import key_digest
+from otp_service.domain.phone import COUNTRIES
 from otp_service.settings import Settings, SettingsError, advice, examine_for_production, from_mapping
 from otp_service.settings.countries import hint
 from otp_service.settings.sandbox_account import SandboxTable, load_account

@@ -8,12 +8,12 @@ import fakes
 import pytest
 from fakes import SHOP, House
 
-from otp_service.errors import ChallengeRequired, CooldownActive, DestinationBlocked
-from otp_service.lists import AccessList, AccessLists
-from otp_service.phone import PhoneRules
-from otp_service.policy import GUARDED, PumpingGuardMode, RiskPolicy
-from otp_service.ports import ChallengeSubject, ConversionState, ConversionStats
-from otp_service.service import SendOutcome
+from otp_service.domain.access_lists import AccessList, AccessLists
+from otp_service.domain.errors import ChallengeRequired, CooldownActive, DestinationBlocked
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import GUARDED, PumpingGuardMode, RiskPolicy
+from otp_service.services.interfaces import ChallengeSubject, ConversionState, ConversionStats
+from otp_service.services.verification import SendOutcome
 
 PHONE, ADDRESS = "+8613900001234", "203.0.113.7"
 ENFORCED = RiskPolicy(guard_mode=PumpingGuardMode.ENFORCE)

@@ -6,8 +6,7 @@ import fakes
 import pytest
 from stories import new_verification
 
-from otp_service.ask import RequestContext
-from otp_service.errors import (
+from otp_service.domain.errors import (
     ChallengeRequired,
     CooldownActive,
     DestinationRejected,
@@ -18,11 +17,18 @@ from otp_service.errors import (
     StoreUnavailable,
     VerificationExpired,
 )
-from otp_service.limits import GuardLimits, IpLimits, PhoneLimits
-from otp_service.phone import PhoneRules, parse
-from otp_service.ports import ClientIpQuota, ConversionScope, PhoneKey, PrecheckResult, QuotaReservation
-from otp_service.sending import SendOutcome
-from otp_service.tally import Tally
+from otp_service.domain.limits import GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.phone import PhoneRules, parse
+from otp_service.services.context import RequestContext
+from otp_service.services.dispatch import SendOutcome
+from otp_service.services.interfaces import (
+    ClientIpQuota,
+    ConversionScope,
+    PhoneKey,
+    PrecheckResult,
+    QuotaReservation,
+)
+from otp_service.services.tally import Tally
 
 ADDRESS = ClientIpQuota("a" * 16, IpLimits())
 GUARDS = (ConversionScope("country", "country:CN", GuardLimits()),)

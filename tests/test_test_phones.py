@@ -6,11 +6,11 @@ import fakes
 import pytest
 from fakes import NOW, SHOP, House
 
-from otp_service.codes import Code
-from otp_service.errors import CooldownActive, InvalidProof, WrongCode
-from otp_service.policy import TestPhone
-from otp_service.service import Approved
-from otp_service.verification import DeliveryStatus
+from otp_service.domain.codes import Code
+from otp_service.domain.errors import CooldownActive, InvalidProof, WrongCode
+from otp_service.domain.policy import TestPhone
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services.verification import Approved
 
 PHONE, CODE = "+8613900001234", "135790"
 

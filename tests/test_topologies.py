@@ -14,7 +14,7 @@ from deployment import config_text, make_secrets
 from sentinels import Watched, running_sentinels
 from servers import Server, free_port, redis_binary
 
-from otp_service.cli import main
+from otp_service.cli.main import main
 
 PHONE = "+8613800138000"
 

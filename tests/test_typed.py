@@ -11,8 +11,8 @@ import spellings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service import codes, phone, typed
-from otp_service.errors import InvalidCode, InvalidPhone
+from otp_service.domain import codes, phone, typed
+from otp_service.domain.errors import InvalidCode, InvalidPhone
 
 ID = "AbC_-9xyz0123456789abc"
 EVERY_CHARACTER = [chr(number) for number in range(sys.maxunicode + 1)]

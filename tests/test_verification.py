@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from otp_service.codes import CodeType
-from otp_service.verification import DeliveryStatus, SmsSend, Status, Verification
+from otp_service.domain.codes import CodeType
+from otp_service.domain.verification import DeliveryStatus, SmsSend, Status, Verification
 
 
 def verification(**changes: object) -> Verification:

@@ -8,7 +8,7 @@ import pytest
 # The signal is given to a thread of its own choice, so that it certainly does not interrupt the main thread.
 SLEEPER = """
 import signal, sys, threading, time
-from otp_service import wakeups
+from otp_service.cli import wakeups
 
 woken = threading.Event()
 signal.signal({number}, lambda *_: woken.set())

@@ -58,7 +58,7 @@ from otp_service.client.errors import (
 )
 from otp_service.client.otp_client import OtpClient
 from otp_service.client.proof_reader import read_proof
-from otp_service.proofs import Proof
+from otp_service.domain.proofs import Proof
 
 __all__ = [
     "AlreadyVerified",

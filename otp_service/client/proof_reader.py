@@ -9,10 +9,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from otp_service import errors
 from otp_service.client.errors import ApiError, from_problem
-from otp_service.keyring import MIN_SECRET_BYTES
-from otp_service.proofs import Proof, ProofKeys, ProofSigner
+from otp_service.domain import errors
+from otp_service.domain.keyring import MIN_SECRET_BYTES
+from otp_service.domain.proofs import Proof, ProofKeys, ProofSigner
 
 ISSUER = "otp_service"
 

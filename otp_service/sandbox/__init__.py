@@ -1,8 +1,8 @@
-"""A local stand-in for Aliyun's SMS API with an inbox; touches Flask, and the URLs that reports go to.
+"""A local stand-in for Aliyun's SMS API with an inbox, for development and tests.
 
-It checks signatures, required parameters, sign names, templates and flow control as the
-provider does, keeps what it "sent" in memory and shows it on a page. A development and
-test tool: everybody who reaches its inbox reads every code.
+It checks signatures, parameters, sign names, templates and flow control as the provider does, keeps what it
+"sent" in memory and shows it on a page: everybody who reaches the inbox reads every code. Imports Flask and,
+of ours, `sms.aliyun.protocol` and `local_hosts` only.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from flask import Response
 
-from otp_service.aliyun.codes import lookup
 from otp_service.sandbox.xml_text import to_xml
+from otp_service.sms.aliyun.protocol.codes import lookup
 
 _JSON = "application/json;charset=utf-8"
 _XML = "text/xml;charset=utf-8"

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, request
 
 from otp_service.sandbox.answers import Answer, Dropped, RawAnswer, Refused, new_request_id, refusal, render
 from otp_service.sandbox.api_request import ApiRequest
-from otp_service.sandbox.desk import Action, Desk, demand
-from otp_service.sandbox.hang_up import hang_up
+from otp_service.sandbox.drop_connection import hang_up
+from otp_service.sandbox.state import Action, Desk, demand
 from otp_service.sandbox.verifier import Verifier
 
 VERSION = "2017-05-25"

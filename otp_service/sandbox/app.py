@@ -11,7 +11,6 @@ from otp_service.sandbox.api import api_blueprint
 from otp_service.sandbox.clock import Clock, utc_now
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.credentials import Credentials
-from otp_service.sandbox.desk import Action, Desk
 from otp_service.sandbox.flow_control import FlowControl
 from otp_service.sandbox.inbox import Inbox
 from otp_service.sandbox.inbox_pages import inbox_blueprint
@@ -28,6 +27,7 @@ from otp_service.sandbox.reports import Reports
 from otp_service.sandbox.send_batch_sms import send_batch_sms
 from otp_service.sandbox.send_sms import send_sms
 from otp_service.sandbox.sign_queries import get_sms_sign, query_sms_sign
+from otp_service.sandbox.state import Action, Desk
 from otp_service.sandbox.template_queries import get_sms_template, query_sms_template
 from otp_service.sandbox.verifier import Verifier
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from otp_service.aliyun.flow import DEFAULT_LIMITS, FlowLimit
-from otp_service.aliyun.mns import MessageType
 from otp_service.sandbox.reviews import APPROVED, Review
 from otp_service.sandbox.sts_key import StsKey
+from otp_service.sms.aliyun.protocol.flow_control import DEFAULT_LIMITS, FlowLimit
+from otp_service.sms.aliyun.protocol.mns import MessageType
 
 DEFAULT_SIGN_NAME = "云通信测试"
 SIGN_NAME_IN_REVIEW = "审核中的签名"

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from otp_service.aliyun.flow import FlowLimit, next_window_start
+from otp_service.sms.aliyun.protocol.flow_control import FlowLimit, next_window_start
 
 _LONGEST = timedelta(hours=24)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from otp_service.aliyun.receipts import Delivery, lookup_receipt
+from otp_service.sms.aliyun.protocol.receipts import Delivery, lookup_receipt
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from otp_service.aliyun.receipts import Delivery
-from otp_service.aliyun.templates import sms_size
-from otp_service.sandbox.desk import Desk
 from otp_service.sandbox.inbox import Message
 from otp_service.sandbox.phone_text import phone_of
 from otp_service.sandbox.same_origin import demand_same_origin
+from otp_service.sandbox.state import Desk
+from otp_service.sms.aliyun.protocol.receipts import Delivery
+from otp_service.sms.aliyun.protocol.templates import sms_size
 
 
 def inbox_blueprint(desk: Desk) -> Blueprint:

@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from otp_service.aliyun.flow import (
-    FLOW_CONTROL_CODE,
-    FlowLimit,
-    Window,
-    flow_message,
-)
 from otp_service.sandbox.answers import (
     Answer,
     Dropped,
     RawAnswer,
     Refused,
 )
-from otp_service.sandbox.fate import DELIVERED, Fate
+from otp_service.sandbox.delivery_scenario import DELIVERED, Fate
+from otp_service.sms.aliyun.protocol.flow_control import (
+    FLOW_CONTROL_CODE,
+    FlowLimit,
+    Window,
+    flow_message,
+)
 
 #: Puts the SMS into the inbox and says what a working provider would answer.
 Deliver = Callable[[], Answer]

@@ -16,13 +16,13 @@ from xml.sax.saxutils import unescape
 
 from flask import Blueprint, Response, request
 
-from otp_service.aliyun.mns import MAX_BATCH, MAX_WAIT_SECONDS, VERSION, XMLNS
-from otp_service.aliyun.mns_codes import MNS_CODES
 from otp_service.sandbox.answers import new_request_id
-from otp_service.sandbox.desk import Desk
 from otp_service.sandbox.mns_verifier import MnsCall, MnsRefused, MnsVerifier
 from otp_service.sandbox.queue import MessageGone, Queue, Received
+from otp_service.sandbox.state import Desk
 from otp_service.sandbox.xml_text import to_xml
+from otp_service.sms.aliyun.protocol.mns import MAX_BATCH, MAX_WAIT_SECONDS, VERSION, XMLNS
+from otp_service.sms.aliyun.protocol.mns_codes import MNS_CODES
 
 _XML = "text/xml;charset=utf-8"
 _PRIORITY = 8

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from werkzeug.http import parse_date
 
-from otp_service.aliyun import mns
-from otp_service.aliyun.mns_codes import MNS_CODES
 from otp_service.sandbox.clock import Clock
 from otp_service.sandbox.credentials import Credentials, same
 from otp_service.sandbox.queue_keys import QueueKeys
 from otp_service.sandbox.verifier import SKEW
+from otp_service.sms.aliyun.protocol import mns
+from otp_service.sms.aliyun.protocol.mns_codes import MNS_CODES
 
 
 class MnsRefused(Exception):

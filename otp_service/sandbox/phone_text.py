@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from otp_service.aliyun.numbers import NotInternational, NotMainlandMobile, e164, international, national
+from otp_service.sms.aliyun.protocol.numbers import (
+    NotInternational,
+    NotMainlandMobile,
+    e164,
+    international,
+    national,
+)
 
 _SEPARATORS = str.maketrans("", "", " -()\t")
 

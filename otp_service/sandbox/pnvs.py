@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from otp_service.aliyun import pnvs, templates
 from otp_service.sandbox.answers import Answer, RawAnswer, Refused, accepted, is_business, new_request_id
 from otp_service.sandbox.credentials import same
-from otp_service.sandbox.desk import Desk, demand
-from otp_service.sandbox.drafts import (
+from otp_service.sandbox.issued_codes import IssuedCode, Owner
+from otp_service.sandbox.magic import behaviour_of
+from otp_service.sandbox.sending import send
+from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.validation import (
     Draft,
     check_extend_code,
     check_out_id,
@@ -25,9 +27,7 @@ from otp_service.sandbox.drafts import (
     find_template,
     read_number,
 )
-from otp_service.sandbox.issued_codes import IssuedCode, Owner
-from otp_service.sandbox.magic import behaviour_of
-from otp_service.sandbox.outgoing import send
+from otp_service.sms.aliyun.protocol import pnvs, templates
 
 _CODE = re.compile(rf"[A-Za-z0-9]{{{pnvs.MIN_CODE_LENGTH},{pnvs.MAX_CODE_LENGTH}}}")
 _VALUE = re.compile(r"[A-Za-z0-9]+")

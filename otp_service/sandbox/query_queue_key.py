@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from otp_service.aliyun.china_time import format_china
-from otp_service.aliyun.mns import MessageType
 from otp_service.sandbox.answers import Answer, Refused, accepted
-from otp_service.sandbox.desk import Desk, demand
+from otp_service.sandbox.state import Desk, demand
+from otp_service.sms.aliyun.protocol.china_time import format_china
+from otp_service.sms.aliyun.protocol.mns import MessageType
 
 
 def query_queue_key(desk: Desk, params: Mapping[str, str]) -> Answer:

@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from otp_service.aliyun.china_time import china_date, format_china
-from otp_service.aliyun.numbers import bare, e164
-from otp_service.aliyun.receipts import Delivery
 from otp_service.sandbox.answers import Answer, RawAnswer, Refused, accepted
-from otp_service.sandbox.desk import Desk, demand
-from otp_service.sandbox.drafts import read_any_number
 from otp_service.sandbox.inbox import Message
 from otp_service.sandbox.magic import query_behaviour_of
+from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.validation import read_any_number
+from otp_service.sms.aliyun.protocol.china_time import china_date, format_china
+from otp_service.sms.aliyun.protocol.numbers import bare, e164
+from otp_service.sms.aliyun.protocol.receipts import Delivery
 
 MAX_PAGE_SIZE = 50
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from otp_service.aliyun.china_time import format_china
-from otp_service.aliyun.numbers import bare
-from otp_service.aliyun.receipts import Delivery, lookup_receipt
-from otp_service.aliyun.templates import sms_size
 from otp_service.sandbox.inbox import Message
+from otp_service.sms.aliyun.protocol.china_time import format_china
+from otp_service.sms.aliyun.protocol.numbers import bare
+from otp_service.sms.aliyun.protocol.receipts import Delivery, lookup_receipt
+from otp_service.sms.aliyun.protocol.templates import sms_size
 
 #: The numbers that SMS come from, and replies go to, begin with it.
 SENDER = "10690000"

@@ -7,11 +7,11 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from otp_service.sandbox.desk import Desk
 from otp_service.sandbox.inbox_pages import rfc3339
 from otp_service.sandbox.phone_text import phone_of
 from otp_service.sandbox.reporter import Posting
 from otp_service.sandbox.same_origin import demand_same_origin
+from otp_service.sandbox.state import Desk
 
 _MAX_TEXT = 500
 

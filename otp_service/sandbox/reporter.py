@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from otp_service.aliyun.mns import MessageType
 from otp_service.sandbox.clock import Clock
 from otp_service.sandbox.report_items import Item
 from otp_service.sandbox.report_post import ACCEPTED, LIMIT_SECONDS, check_url, post_reports
+from otp_service.sms.aliyun.protocol.mns import MessageType
 
 #: How long Aliyun waits after the first, the second and the third failure; after the fourth it gives up.
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=10))

@@ -7,13 +7,13 @@ import itertools
 import json
 from datetime import datetime, timedelta
 
-from otp_service.aliyun.mns import MessageType
 from otp_service.sandbox.clock import Clock
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.inbox import Message
 from otp_service.sandbox.queue import Queue
 from otp_service.sandbox.report_items import Item, sms_report, sms_up
 from otp_service.sandbox.reporter import Reporter
+from otp_service.sms.aliyun.protocol.mns import MessageType
 
 
 class Reports:

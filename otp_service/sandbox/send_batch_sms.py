@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from otp_service.sandbox.answers import Answer, RawAnswer, Refused, accepted
-from otp_service.sandbox.desk import Desk, demand
-from otp_service.sandbox.drafts import (
+from otp_service.sandbox.magic import behaviour_of
+from otp_service.sandbox.sending import send
+from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.validation import (
     Draft,
     check_extend_code,
     check_out_id,
@@ -20,8 +22,6 @@ from otp_service.sandbox.drafts import (
     find_template,
     read_recipient,
 )
-from otp_service.sandbox.magic import behaviour_of
-from otp_service.sandbox.outgoing import send
 
 #: The most numbers that one call takes.
 MAX_BATCH = 100

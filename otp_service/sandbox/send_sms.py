@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from otp_service.aliyun.numbers import MAX_RECIPIENTS
 from otp_service.sandbox.answers import Answer, RawAnswer, Refused, accepted
-from otp_service.sandbox.desk import Desk, demand
-from otp_service.sandbox.drafts import (
+from otp_service.sandbox.magic import behaviour_of
+from otp_service.sandbox.sending import send
+from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.validation import (
     Draft,
     check_extend_code,
     check_out_id,
@@ -19,8 +20,7 @@ from otp_service.sandbox.drafts import (
     find_template,
     read_recipient,
 )
-from otp_service.sandbox.magic import behaviour_of
-from otp_service.sandbox.outgoing import send
+from otp_service.sms.aliyun.protocol.numbers import MAX_RECIPIENTS
 
 
 def send_sms(desk: Desk, params: Mapping[str, str]) -> Answer | RawAnswer:

@@ -18,8 +18,8 @@ from otp_service.local_hosts import LocalHosts
 from otp_service.sandbox.app import create_sandbox
 from otp_service.sandbox.clock import Clock, utc_now
 from otp_service.sandbox.config import SandboxConfig
-from otp_service.sandbox.desk import Desk
 from otp_service.sandbox.inbox import Inbox
+from otp_service.sandbox.state import Desk
 
 #: How long `close` may take, in seconds.
 _POLL = 0.05

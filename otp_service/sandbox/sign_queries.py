@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from otp_service.sandbox.answers import Answer, Refused, accepted
-from otp_service.sandbox.desk import Desk, demand
 from otp_service.sandbox.reviews import Review
+from otp_service.sandbox.state import Desk, demand
 
 #: Since when the account has had its sign names and templates.
 CREATED = "2025-06-04 11:42:17"

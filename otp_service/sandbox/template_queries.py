@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from otp_service.aliyun.templates import variables
 from otp_service.sandbox.answers import Answer, Refused, accepted
-from otp_service.sandbox.desk import Desk, demand
 from otp_service.sandbox.reviews import Review
 from otp_service.sandbox.sign_queries import CREATED, audit_info
+from otp_service.sandbox.state import Desk, demand
+from otp_service.sms.aliyun.protocol.templates import variables
 
 #: What the remarks say when nothing was rejected.
 _NO_REMARKS = "无审批备注"

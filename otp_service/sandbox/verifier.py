@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from otp_service.aliyun.signature import body_sha256
-from otp_service.aliyun.timestamps import parse_timestamp
 from otp_service.sandbox.answers import Refused
 from otp_service.sandbox.api_request import ApiRequest
-from otp_service.sandbox.claims import Claim, check_form, read_claim
 from otp_service.sandbox.clock import Clock
 from otp_service.sandbox.credentials import Credentials, same
 from otp_service.sandbox.nonces import Nonces
+from otp_service.sandbox.signature_claims import Claim, check_form, read_claim
+from otp_service.sms.aliyun.protocol.signature import body_sha256
+from otp_service.sms.aliyun.protocol.timestamps import parse_timestamp
 
 #: How far a timestamp may be from the clock, either way.
 SKEW = timedelta(minutes=15)

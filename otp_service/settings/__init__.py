@@ -1,4 +1,7 @@
-"""Settings from TOML and environment: frozen, read once. All issues are reported together, never a value."""
+"""Settings: TOML and environment variables, read once into frozen pydantic models.
+
+Every mistake is reported at once, and no value is ever printed. Imports `domain`.
+"""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from otp_service.aliyun.numbers import can_read_as_mainland
-from otp_service.messages import MAINLAND
-from otp_service.phone import calling_code
+from otp_service.domain.messages import MAINLAND
+from otp_service.domain.phone import calling_code
 from otp_service.settings.files import holds_secrets, secret_files
 from otp_service.settings.issues import Mistake, SettingsError
 from otp_service.settings.loader import read_raw, read_toml
 from otp_service.settings.routes import ALIYUN_SMS
 from otp_service.settings.settings import Settings
+from otp_service.sms.aliyun.protocol.numbers import can_read_as_mainland
 
 _FOR_A_GROUP = stat.S_IXGRP | stat.S_IXOTH
 

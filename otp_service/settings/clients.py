@@ -9,10 +9,10 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from otp_service.clients import Client
-from otp_service.codes import CodeType
-from otp_service.limits import PhoneLimits
-from otp_service.proofs import ProofKeys
+from otp_service.domain.clients import Client
+from otp_service.domain.codes import CodeType
+from otp_service.domain.limits import PhoneLimits
+from otp_service.domain.proofs import ProofKeys
 from otp_service.settings.issues import Mistake, checked, matching
 from otp_service.settings.secret_text import key_issues, plain
 from otp_service.settings.tables import Config, Count, Phrase

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from otp_service.phone import COUNTRIES
+from otp_service.domain.phone import COUNTRIES
 from otp_service.settings.issues import mistaken
 
 _MEANT = {

@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from otp_service.aliyun import endpoints
-from otp_service.aliyun.pnvs import MINUTES
-from otp_service.aliyun.templates import BadParam, ParamRule, check_params
-from otp_service.messages import INTERNATIONAL, MAINLAND, WILDCARD, Template
+from otp_service.domain.messages import INTERNATIONAL, MAINLAND, WILDCARD, Template
 from otp_service.settings.countries import country
 from otp_service.settings.issues import Mistake
 from otp_service.settings.secret_text import is_placeholder, is_quoted
 from otp_service.settings.tables import Config, Name, Secret
 from otp_service.settings.urls import endpoint_issue, webhook_issues
+from otp_service.sms.aliyun.protocol import endpoints
+from otp_service.sms.aliyun.protocol.pnvs import MINUTES
+from otp_service.sms.aliyun.protocol.templates import BadParam, ParamRule, check_params
 
 ALIYUN_SMS, ALIYUN_PNVS, WEBHOOK, SANDBOX = "aliyun-sms", "aliyun-pnvs", "webhook", "sandbox"
 

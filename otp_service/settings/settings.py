@@ -7,14 +7,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pydantic import Field, SecretStr
 
-from otp_service.clients import Clients
-from otp_service.codes import CodeType
-from otp_service.keyring import Keyring
-from otp_service.limits import CodeLimits, PhoneLimits
-from otp_service.lists import AccessLists
-from otp_service.phone import Dialing, PhoneRules, dialing
-from otp_service.policy import Policy
-from otp_service.proofs import ProofSigner
+from otp_service.domain.access_lists import AccessLists
+from otp_service.domain.clients import Clients
+from otp_service.domain.codes import CodeType
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.limits import CodeLimits, PhoneLimits
+from otp_service.domain.phone import Dialing, PhoneRules, dialing
+from otp_service.domain.policy import Policy
+from otp_service.domain.proofs import ProofSigner
 from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientConfig, PurposeConfig
 from otp_service.settings.keys import KeysConfig
 from otp_service.settings.reports import ReportsConfig

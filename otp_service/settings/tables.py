@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from otp_service.limits import MAX_CONSECUTIVE_FAILURES
+from otp_service.domain.limits import MAX_CONSECUTIVE_FAILURES
 from otp_service.settings.countries import Country
 from otp_service.settings.issues import checked
 from otp_service.settings.secret_text import text_issue

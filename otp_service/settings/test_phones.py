@@ -7,11 +7,11 @@ from datetime import date, datetime, time, timedelta, timezone
 
 from pydantic import SecretStr
 
-from otp_service import codes, phone
-from otp_service.codes import CodeType
-from otp_service.errors import DestinationBlocked, InvalidCode, InvalidPhone
-from otp_service.phone import PhoneRules
-from otp_service.policy import TestPhone
+from otp_service.domain import codes, phone
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import DestinationBlocked, InvalidCode, InvalidPhone
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import TestPhone
 from otp_service.settings.issues import Mistake
 from otp_service.settings.tables import Config
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from otp_service.clients import key_digest
+from otp_service.domain.clients import key_digest
 from otp_service.settings.clients import ID, NAME, ClientConfig
 from otp_service.settings.issues import Mistake
 from otp_service.settings.routes import SANDBOX, WEBHOOK, RouteTable

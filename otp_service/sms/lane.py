@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from otp_service.messages import SmsMessage, Template
-from otp_service.ports import (
+from otp_service.domain.messages import SmsMessage, Template
+from otp_service.services.interfaces import (
     Clock,
     DeliveryLookup,
     DeliveryLookupResult,
@@ -15,7 +15,7 @@ from otp_service.ports import (
     FailureCause,
     SendResult,
 )
-from otp_service.sms.breaker import Breaker
+from otp_service.sms.circuit_breaker import Breaker
 from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
 from otp_service.sms.provider import Trouble, Verdict, refused
 from otp_service.sms.route import Route

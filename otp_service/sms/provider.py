@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from otp_service.messages import SmsMessage, Template
-from otp_service.ports import DeliveryLookup, DeliveryLookupResult, FailureCause, SendResult, SendStatus
+from otp_service.domain.messages import SmsMessage, Template
+from otp_service.services.interfaces import (
+    DeliveryLookup,
+    DeliveryLookupResult,
+    FailureCause,
+    SendResult,
+    SendStatus,
+)
 
 
 class Trouble(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from otp_service.messages import WILDCARD, SmsMessage, Template, select_template
+from otp_service.domain.messages import WILDCARD, SmsMessage, Template, select_template
 from otp_service.sms.provider import Provider
 
 

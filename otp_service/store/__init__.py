@@ -1,3 +1,6 @@
-"""The store: the service's memory. The only room that touches Redis."""
+"""The store: everything that the service remembers, in Redis, with one Lua script for each atomic step.
+
+The only folder that imports redis. Of ours it imports `domain` and `services.interfaces`.
+"""
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from otp_service import forks
-from otp_service.ports import EventLogger
+from otp_service.services.interfaces import EventLogger
 
 
 class Outages:

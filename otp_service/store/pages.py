@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from otp_service.errors import StoreUnavailable
-from otp_service.ports import PageEvent, PageQuota, StoredPage
-from otp_service.store import keys, replies
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.services.interfaces import PageEvent, PageQuota, StoredPage
+from otp_service.store import decoding, keys
 from otp_service.store.backend import Command
 from otp_service.store.scripts import Call
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 LIMITS = {
     PageEvent.CREATED: ("address_new_pages_per_10_minutes", "client_new_pages_per_10_minutes"),
@@ -23,27 +23,27 @@ _HEAD = 5
 
 
 class RedisPages:
-    """Implements `ports.PageStore` beside everything else that *store* keeps."""
+    """Implements `interfaces.PageStore` beside everything else that *store* keeps."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
 
     def check_rate(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
-        """See `ports.PageStore.check_rate`."""
+        """See `interfaces.PageStore.check_rate`."""
         of_address, of_client = LIMITS[event]
         scopes = [(keys.pages(client, event, address), quota.per_address, of_address)] if address else []
         scopes.append((keys.pages(client, event), quota.total, of_client))
         limits = [value for _, limit, name in scopes for value in (limit, name)]
         (reply,) = self._store.flush([Call("page_admit", [key for key, _, _ in scopes], limits)])
-        replies.raise_refusal(reply)
+        decoding.raise_refusal(reply)
 
     def create(self, tag: str, sealed: bytes, ttl: int) -> None:
-        """See `ports.PageStore.create`."""
+        """See `interfaces.PageStore.create`."""
         value = _FORMAT + bytes(_HEAD - 1) + sealed
         self._asked(("SET", keys.page(tag), value, "EX", ttl, "NX"))
 
     def load(self, tag: str) -> StoredPage | None:
-        """See `ports.PageStore.load`."""
+        """See `interfaces.PageStore.load`."""
         value = self._asked(("GET", keys.page(tag)))
         if value is None:
             return None
@@ -52,9 +52,9 @@ class RedisPages:
         return StoredPage(int.from_bytes(value[1:_HEAD], "big"), value[_HEAD:])
 
     def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
-        """See `ports.PageStore.compare_and_set`."""
+        """See `interfaces.PageStore.compare_and_set`."""
         (reply,) = self._store.flush([Call("page_swap", [keys.page(tag)], [version, sealed])])
-        replies.raise_refusal(reply)
+        decoding.raise_refusal(reply)
         return bool(reply[0] == b"ok")
 
     def _asked(self, command: Command) -> Any:

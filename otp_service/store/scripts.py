@@ -17,7 +17,8 @@ from importlib.resources import files
 import redis
 from redis.exceptions import NoScriptError
 
-from otp_service.limits import MAX_VERIFICATION_LIFETIME, MIN_LIFETIME_AFTER_RESEND
+from otp_service.domain.limits import MAX_VERIFICATION_LIFETIME, MIN_LIFETIME_AFTER_RESEND
+from otp_service.domain.verification import ENDED_RETENTION
 from otp_service.store.backend import (
     Argument,
     Command,
@@ -26,7 +27,6 @@ from otp_service.store.backend import (
     ReplicationWait,
     backend_of,
 )
-from otp_service.verification import ENDED_RETENTION
 
 MEMORY = 90 * 86_400
 """Seconds for which a row remembers its last failure and its last approval."""

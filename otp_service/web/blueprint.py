@@ -13,30 +13,30 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Blueprint, Flask, Response, request
 
-from otp_service import address_probe
-from otp_service.clients import KeyKind
-from otp_service.errors import OtpError
-from otp_service.web import (
+from otp_service.domain import address_probe
+from otp_service.domain.clients import KeyKind
+from otp_service.domain.errors import OtpError
+from otp_service.web import aliyun_reports
+from otp_service.web.api import (
     address_probes,
-    audit,
     auth,
-    body,
     cors,
+    idempotency,
+    json_body,
     problems,
     rate_limit,
-    repeats,
-    report_intake,
     request_id,
+    request_log,
     request_target,
 )
-from otp_service.web.address import address_of
-from otp_service.web.answers import Answer
-from otp_service.web.audit import Record
-from otp_service.web.calls import CALLS, Call
-from otp_service.web.embed import hosted_views
+from otp_service.web.api.answers import Answer
+from otp_service.web.api.client_ip import address_of
+from otp_service.web.api.request_log import Record
+from otp_service.web.api.responses import nothing, respond
+from otp_service.web.api.routes import CALLS, Call
+from otp_service.web.dependencies import WebParts
+from otp_service.web.hosted_page import views
 from otp_service.web.pages import PAGES
-from otp_service.web.parts import WebParts
-from otp_service.web.responses import nothing, respond
 
 View = Callable[[Record], Response]
 Framed = Callable[[WSGIEnvironment], Response]
@@ -65,7 +65,7 @@ def add_addresses(blueprint: Blueprint, parts: WebParts) -> None:
     _add_hosted_pages(blueprint, parts)
     if intake := parts.intake:
         view = _framed(parts, "reports", lambda _: intake.answer(), quiet=True)
-        _add(blueprint, report_intake.PATH, "reports", report_intake.METHODS, view)
+        _add(blueprint, aliyun_reports.PATH, "reports", aliyun_reports.METHODS, view)
     if probe := parts.address_probe:
 
         def probed(record: Record) -> Response:
@@ -88,11 +88,11 @@ def _add(blueprint: Blueprint, path: str, name: str, methods: str | Collection[s
 
 
 def _add_hosted_pages(blueprint: Blueprint, parts: WebParts) -> None:
-    shown = _framed(parts, "hosted_page", partial(hosted_views.show, parts), quiet=True)
-    taken = _framed(parts, "hosted_form", partial(hosted_views.take, parts))
-    _add(blueprint, hosted_views.PATH, "hosted_page", "GET", shown)
-    _add(blueprint, hosted_views.PATH, "hosted_form", "POST", taken)
-    for path, file in hosted_views.FILES:
+    shown = _framed(parts, "hosted_page", partial(views.show, parts), quiet=True)
+    taken = _framed(parts, "hosted_form", partial(views.take, parts))
+    _add(blueprint, views.PATH, "hosted_page", "GET", shown)
+    _add(blueprint, views.PATH, "hosted_form", "POST", taken)
+    for path, file in views.FILES:
         name = f"hosted_{file.__name__}"
         _add(blueprint, path, name, "GET", _framed(parts, name, partial(_show, parts, file), quiet=True))
 
@@ -131,7 +131,7 @@ def _framed(
     def framed(environ: WSGIEnvironment) -> Response:
         request_id.begin()
         record = Record(name, parts.clock.monotonic(), environ, parts.clients.origins)
-        audit.begin(record)
+        request_log.begin(record)
         try:
             if not anywhere:
                 request_target.check(environ)
@@ -143,7 +143,7 @@ def _framed(
             response.headers.extend(_limits(parts, record, error))
         if record.code or not quiet:
             record.ended(response.status_code, parts.events, parts.clock)
-        audit.end()
+        request_log.end()
         request_id.end()
         if for_pages:
             cors.dress(response, environ.get("HTTP_ORIGIN"), record.origins)
@@ -169,16 +169,16 @@ def _answer(parts: WebParts, call: Call, record: Record) -> Response:
     else:
         auth.admit_origin(caller, environ.get("HTTP_ORIGIN"))
         caller = replace(caller, address=address_of(environ, parts.trust, parts.on_unreadable_ip))
-    told = body.read(environ)
+    told = json_body.read(environ)
     read = call.body.read(told)
     if call.repeatable:
-        repeat = repeats.read(environ.get("HTTP_IDEMPOTENCY_KEY"), told, caller.kind)
+        repeat = idempotency.read(environ.get("HTTP_IDEMPOTENCY_KEY"), told, caller.kind)
         reply = call.view(parts, caller, read, repeat)
     else:
         reply = call.view(parts, caller, read)
     if reply.answer is None:
         return nothing()
-    replayed = (repeats.REPLAYED,) if reply.replayed else ()
+    replayed = (idempotency.REPLAYED,) if reply.replayed else ()
     headers = (*replayed, *_limits(parts, record, reply.answer))
     return respond(reply.status, reply.answer.model_dump_json(), headers=headers)
 

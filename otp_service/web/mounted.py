@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from flask import Blueprint
 
-from otp_service.proofs import Proof
+from otp_service.domain.proofs import Proof
 from otp_service.web.blueprint import add_addresses
-from otp_service.web.parts import WebParts
+from otp_service.web.dependencies import WebParts
 
 
 class ServiceBlueprint(Blueprint):
@@ -23,7 +23,8 @@ class ServiceBlueprint(Blueprint):
     def redeemer(self, client: str) -> Callable[..., Proof]:
         """Return what uses proofs of *client* up without a call over the network, for `require_proof`.
 
-        It is called as `redeem(proof, purpose=…)`, returns the claims, and raises an error of `errors.py`.
+        It is called as `redeem(proof, purpose=…)`, returns the claims, and raises an error of
+        `domain/errors.py`.
 
         Raises:
             KeyError: there is no such client.

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from flask import Response, request
 
-from otp_service.web import answers
-from otp_service.web.embed import widget
-from otp_service.web.parts import WebParts
-from otp_service.web.responses import respond
+from otp_service.web.api import answers
+from otp_service.web.api.responses import respond
+from otp_service.web.dependencies import WebParts
+from otp_service.web.widget import views
 
 if TYPE_CHECKING:
-    from otp_service.web.docs_page import Page
+    from otp_service.web.api.docs_page import Page
 
 
 def healthz(_: WebParts) -> Response:
@@ -30,7 +30,7 @@ def readyz(parts: WebParts) -> Response:
 
 def openapi_json(_: WebParts) -> Response:
     """Return the OpenAPI document, with this blueprint's address as its server."""
-    from otp_service.web import openapi
+    from otp_service.web.api import openapi
 
     server = (request.script_root + request.path).removesuffix("/openapi.json")
     return respond(200, openapi.text(server or "/"))
@@ -44,12 +44,12 @@ def docs(_: WebParts) -> Response:
 
 def widget_js(parts: WebParts) -> Response:
     """Return the module for signup pages."""
-    return widget.widget(parts.dialing)
+    return views.widget(parts.dialing)
 
 
 @cache
 def _docs_page() -> Page:
-    from otp_service.web import docs_page, openapi
+    from otp_service.web.api import docs_page, openapi
 
     return docs_page.render(openapi.document())
 

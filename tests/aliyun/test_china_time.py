@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from otp_service.aliyun.china_time import china_date, format_china, parse_china
+from otp_service.sms.aliyun.protocol.china_time import china_date, format_china, parse_china
 
 EVENING = datetime(2026, 11, 23, 16, 7, 41, 999_999, tzinfo=UTC)
 

@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from otp_service.aliyun.codes import CODES, CodeRow, Outcome, Retry, Who, lookup
-from otp_service.aliyun.receipts import RECEIPTS, Delivery, ReceiptRow, lookup_receipt, plain_code
+from otp_service.sms.aliyun.protocol.codes import CODES, CodeRow, Outcome, Retry, Who, lookup
+from otp_service.sms.aliyun.protocol.receipts import (
+    RECEIPTS,
+    Delivery,
+    ReceiptRow,
+    lookup_receipt,
+    plain_code,
+)
 
 SEED = [
     "OK",

@@ -5,12 +5,21 @@ import re
 import pytest
 from house_sources import ROOT
 
-from otp_service import errors
-from otp_service.aliyun.codes import CODES, PNVS_CODES, CodeRow, Outcome, Product, Retry, Who, lookup
-from otp_service.aliyun.document import PROBLEMS, REGENERATE, answer_to_caller, document
-from otp_service.aliyun.gateway_codes import GATEWAY_FAMILIES
-from otp_service.aliyun.receipts import RECEIPTS
-from otp_service.web.problems import STATUSES
+from otp_service.domain import errors
+from otp_service.sms.aliyun.protocol.codes import (
+    CODES,
+    PNVS_CODES,
+    CodeRow,
+    Outcome,
+    Product,
+    Retry,
+    Who,
+    lookup,
+)
+from otp_service.sms.aliyun.protocol.document import PROBLEMS, REGENERATE, answer_to_caller, document
+from otp_service.sms.aliyun.protocol.gateway_codes import GATEWAY_FAMILIES
+from otp_service.sms.aliyun.protocol.receipts import RECEIPTS
+from otp_service.web.api.problems import STATUSES
 
 ERRORS_PAGE = (ROOT / "docs/aliyun-errors.md").read_text("utf-8")
 SETUP_PAGE = (ROOT / "docs/aliyun-setup.md").read_text("utf-8")

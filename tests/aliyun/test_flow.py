@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from otp_service.aliyun.flow import (
+from otp_service.sms.aliyun.protocol.flow_control import (
     DEFAULT_LIMITS,
     FlowLimit,
     Window,

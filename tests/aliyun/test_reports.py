@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.aliyun.receipts import Delivery
-from otp_service.aliyun.reports import BadReports, SmsReport, SmsUp, describe_item, read_body, read_item
+from otp_service.sms.aliyun.protocol.receipts import Delivery
+from otp_service.sms.aliyun.protocol.reports import (
+    BadReports,
+    SmsReport,
+    SmsUp,
+    describe_item,
+    read_body,
+    read_item,
+)
 
 REPORT: dict[str, object] = {
     "phone_number": "13800138000",

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from otp_service.aliyun import signature
+from otp_service.sms.aliyun.protocol import signature
 
 _FILE = Path(__file__).parents[1] / "data" / "aliyun_vectors.json"
 VECTORS = [v for v in json.loads(_FILE.read_text("utf-8")) if v["scheme"] != "MNS"]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from otp_service.aliyun import templates
-from otp_service.aliyun.templates import BadParam, BadTemplate, ParamRule
+from otp_service.sms.aliyun.protocol import templates
+from otp_service.sms.aliyun.protocol.templates import BadParam, BadTemplate, ParamRule
 
 LOGIN = "您正在登录，验证码${code}，5分钟内有效，请勿泄露给他人。"
 

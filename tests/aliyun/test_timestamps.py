@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from otp_service.aliyun.timestamps import CHINA, format_timestamp, parse_timestamp
+from otp_service.sms.aliyun.protocol.timestamps import CHINA, format_timestamp, parse_timestamp
 
 TEXT = "2026-11-23T08:07:41Z"
 MOMENT = datetime(2026, 11, 23, 8, 7, 41, tzinfo=UTC)

@@ -32,8 +32,8 @@ from deployment import (
 from history import History, Promise, Recorder, Sms, check
 from servers import Server, redis_binary, running
 
-from otp_service.clients import key_digest
-from otp_service.keyring import Keyring
+from otp_service.domain.clients import key_digest
+from otp_service.domain.keyring import Keyring
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.server import start_sandbox
 from otp_service.settings import load

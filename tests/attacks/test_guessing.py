@@ -29,7 +29,7 @@ from puzzles import solve
 from sms.doubles import eventually
 
 import otp_service
-from otp_service.web.calls import CALLS
+from otp_service.web.api.routes import CALLS
 
 PRICE_PER_SMS = 0.045
 """Yuan."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from attacks.target import Row, Target, new_phone, running_target
 
-from otp_service.web.calls import CALLS
+from otp_service.web.api.routes import CALLS
 
 SILENT = 2_200
 """Connections."""

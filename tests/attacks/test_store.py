@@ -12,7 +12,7 @@ import pytest
 from attacks.target import Answer, Target, everything_in, in_turns, new_phone, running_target, wrong_codes
 
 import otp_service
-from otp_service.store.rights import server_rules
+from otp_service.store.acl import server_rules
 
 KIB = 1024
 LUA = sorted((Path(otp_service.__file__).parent / "store" / "lua").glob("*.lua"))

@@ -8,8 +8,8 @@ from typing import Any
 
 from playwright.sync_api import Page, Route
 
-from otp_service.phone import dialing
-from otp_service.web.embed.widget import source
+from otp_service.domain.phone import dialing
+from otp_service.web.widget.views import source
 
 CORS = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
 SENT = {

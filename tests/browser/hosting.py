@@ -16,10 +16,10 @@ from flask import Flask, request
 from servers import Server, redis_binary, running
 
 from otp_service.app import build
-from otp_service.clients import key_digest
+from otp_service.cli.dev_server import LocalServer
+from otp_service.domain.clients import key_digest
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
-from otp_service.server import LocalServer
 from otp_service.settings import from_mapping
 
 KEY = "sk_hosting-0123456789abcdefghijklmnopqrstuv"

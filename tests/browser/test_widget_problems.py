@@ -14,9 +14,9 @@ from deployment import new_phone, post
 from playwright.sync_api import Browser, Page, Route, expect
 from shop import PUBLISHABLE_KEY, Shop, open_shop
 
-from otp_service.clients import KeyKind
-from otp_service.web.calls import CALLS
-from otp_service.web.problems import status_of
+from otp_service.domain.clients import KeyKind
+from otp_service.web.api.problems import status_of
+from otp_service.web.api.routes import CALLS
 
 FOR_BROWSERS = {call.name: call for call in CALLS if KeyKind.PUBLISHABLE in call.callers}
 

@@ -13,9 +13,9 @@ from browser.answering import SENT, answer_calls, serve_module_for
 from playwright.sync_api import Page
 from shop import Shop
 
-from otp_service.codes import CodeType
-from otp_service.errors import OtpError
-from otp_service.phone import PhoneRules, parse
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import OtpError
+from otp_service.domain.phone import PhoneRules, parse
 
 RULES = PhoneRules(countries=frozenset(spellings.COUNTRIES))
 

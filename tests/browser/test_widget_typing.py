@@ -12,7 +12,7 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 from playwright.sync_api import Page, expect
 from shop import Shop, Widget
 
-from otp_service.phone import COUNTRIES
+from otp_service.domain.phone import COUNTRIES
 
 WRONG = (422, {"code": "wrong_code", "attempts_left": 3})
 

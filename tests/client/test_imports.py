@@ -29,9 +29,10 @@ def test_importing_the_client_loads_little_of_the_service(loaded: set[str]) -> N
     ours = {name for name in loaded if name.startswith("otp_service.")}
 
     assert {name for name in ours if not name.startswith("otp_service.client")} == {
-        "otp_service.codes",
-        "otp_service.errors",
-        "otp_service.keyring",
-        "otp_service.proofs",
-        "otp_service.typed",
+        "otp_service.domain",
+        "otp_service.domain.codes",
+        "otp_service.domain.errors",
+        "otp_service.domain.keyring",
+        "otp_service.domain.proofs",
+        "otp_service.domain.typed",
     }

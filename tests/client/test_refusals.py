@@ -8,8 +8,8 @@ import pytest
 from scripted import Scripted, problem, says
 
 from otp_service import client as client_room
-from otp_service import errors as spine
 from otp_service.client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown, UnexpectedAnswer, errors
+from otp_service.domain import errors as spine
 
 PHONE, ID = "+8613800138000", "v" * 22
 STATUS = {

@@ -19,7 +19,7 @@ from proxies import KINDS, Proxy, checked, running_proxy
 from servers import Server, closed_port
 from sms.doubles import eventually
 
-from otp_service.keyring import Keyring
+from otp_service.domain.keyring import Keyring
 from otp_service.settings import load
 
 SOURCE = "127.0.0.7"

@@ -13,10 +13,10 @@ from browsing import Dev, running_dev
 from deployment import Answer, new_phone, post
 from doc_blocks import ROOT
 
-from otp_service.keyring import Keyring
-from otp_service.ports import ChallengeSubject
-from otp_service.reasons import describe_failure
-from otp_service.risk import ProofOfWork
+from otp_service.captcha import ProofOfWork
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.reasons import describe_failure
+from otp_service.services.interfaces import ChallengeSubject
 
 RETURN_URL = "http://localhost:8000/verified"
 SHOWN: dict[str, Any] = {

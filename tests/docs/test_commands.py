@@ -22,7 +22,7 @@ from servers import Server, free_port, redis_binary, skip_or_fail
 from servers import running as running_server
 from sms.doubles import eventually
 
-from otp_service.cli import main
+from otp_service.cli.main import main
 from otp_service.sandbox import SandboxConfig, start_sandbox
 
 from .terminal import commands, made

@@ -21,14 +21,14 @@ from servers import running as running_server
 from stories import RIGHT, Phone, make_phone
 from test_office_commands import ADDRESS, fail, knock
 
-from otp_service.cli import main
-from otp_service.ports import DeliveryReport, PhoneKey, SendDisposition
+from otp_service.cli.main import main
+from otp_service.domain.verification import DeliveryStatus
 from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sandbox.config import DEFAULT_REVIEWS
+from otp_service.services.interfaces import DeliveryReport, PhoneKey, SendDisposition
 from otp_service.settings import Settings, load
 from otp_service.store import keys
-from otp_service.store.arguments import day
-from otp_service.verification import DeliveryStatus
+from otp_service.store.encoding import day
 
 NUMBER = "+8613800138000"
 IN_REVIEW = next(iter(DEFAULT_REVIEWS))
@@ -187,7 +187,7 @@ def test_output_of_doctor_in_the_docs_is_what_it_prints(stage: Stage) -> None:
         line.replace("dysmsapi.aliyuncs.com", "HOST").replace(SHOWN_SIGN_NAME, "NAME")
         for line in shape(shown)
     ]
-    sources = "".join(path.read_text() for path in (ROOT / "otp_service" / "doctor").glob("*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "otp_service" / "cli" / "doctor").glob("*.py"))
 
     assert all(text in sources for text in OF_A_REMOTE_HOST.values())
     assert [line for line in wanted if line not in OF_A_REMOTE_HOST] == told

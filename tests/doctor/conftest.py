@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from deployment import config_text, make_secrets
 from servers import Server
 
-from otp_service.cli import main
+from otp_service.cli.main import main
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 
 PHONE = "+8613800138000"

@@ -18,21 +18,22 @@ from servers import closed_port, redis_binary, running
 from sms.doubles import RealClock
 from sms.wire import WireServer, response
 
-from otp_service.doctor.account import Account
-from otp_service.doctor.entrance import Entrance
-from otp_service.doctor.finding import Finding, Level, broken, doubtful, well, worst
-from otp_service.doctor.pnvs_account import PnvsAccount
-from otp_service.doctor.reach import reach
-from otp_service.doctor.report import as_json, as_text
-from otp_service.doctor.stored import examine_store
-from otp_service.doctor.template import examine_text
-from otp_service.messages import Template
+from otp_service.cli.doctor.account import Account
+from otp_service.cli.doctor.api_probe import Entrance
+from otp_service.cli.doctor.connectivity import reach
+from otp_service.cli.doctor.finding import Finding, Level, broken, doubtful, well, worst
+from otp_service.cli.doctor.pnvs_account import PnvsAccount
+from otp_service.cli.doctor.redis import examine_store
+from otp_service.cli.doctor.report import as_json, as_text
+from otp_service.cli.doctor.template import examine_text
+from otp_service.domain.messages import Template
 from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
-from otp_service.sms.aliyun_api import AccessKey, AliyunApi
-from otp_service.sms.aliyun_pnvs.answer import lookup_pnvs
+from otp_service.sms.aliyun.api import AliyunApi
+from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
+from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.http import HttpClient
 from otp_service.store.client import client_from_url
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 LOGIN = Template("login", "SMS_100000001")
 
@@ -102,7 +103,7 @@ def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch
     def fails(*_: object) -> Any:
         raise RuntimeError("+8613800138000")
 
-    monkeypatch.setattr("otp_service.doctor.examination.reach", fails)
+    monkeypatch.setattr("otp_service.cli.doctor.runner.reach", fails)
     findings = found(practice)
 
     assert bad(findings, "route") == ["could not be looked at (RuntimeError)"]

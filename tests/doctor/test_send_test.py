@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from doctor.conftest import PHONE, Practice
 
-from otp_service.cli import main
+from otp_service.cli.main import main
 from otp_service.sandbox import SandboxConfig
 
 UNDELIVERED, REFUSED, SILENT = "+8613800007001", "+8613800001001", "+8613800005002"

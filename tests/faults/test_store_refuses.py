@@ -20,9 +20,9 @@ from faults.keeper import Keeper, kept
 from servers import free_port, redis_binary, running
 from sms.doubles import eventually
 
-from otp_service.errors import StoreUnavailable
+from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import client_from_url
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 
 def refuses_everything(ground: Ground, phone: str, opened: str, proof: str) -> None:

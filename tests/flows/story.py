@@ -14,16 +14,16 @@ import redis
 from fakes import SHOP
 from stories import MovableRunner, Quiet
 
-from otp_service.codes import CodeType
-from otp_service.keyring import Keyring
-from otp_service.limits import CodeLimits, PhoneLimits
-from otp_service.phone import PhoneRules
-from otp_service.policy import Policy
+from otp_service.domain.codes import CodeType
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.limits import CodeLimits, PhoneLimits
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import Policy
 from otp_service.sandbox import SandboxServer
-from otp_service.service import SendOutcome, VerificationService
-from otp_service.sms.routes import Router
-from otp_service.store.store import RedisStore
-from otp_service.web.audit import CallNotes
+from otp_service.services.verification import SendOutcome, VerificationService
+from otp_service.sms.router import Router
+from otp_service.store.verifications import RedisStore
+from otp_service.web.api.request_log import CallNotes
 
 
 class MixedClock(fakes.FakeClock):

@@ -9,7 +9,7 @@ import pytest
 from deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, Answer, Deployment, new_phone, post, running_service
 from servers import Server
 
-from otp_service.clients import key_digest
+from otp_service.domain.clients import key_digest
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 
 BANK_KEY = f"sk_{secrets.token_urlsafe(32)}"

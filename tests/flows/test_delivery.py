@@ -16,8 +16,8 @@ from deployment import Deployment, exchange, new_phone, running_service
 from servers import Server, redis_binary, running
 from sms.doubles import eventually
 
-from otp_service.aliyun.mns import MessageType
 from otp_service.sandbox.config import SandboxConfig
+from otp_service.sms.aliyun.protocol.mns import MessageType
 
 PATH_SECRET = secrets.token_urlsafe(32)
 ADDRESS = f"/aliyun/reports/{PATH_SECRET}"

@@ -21,10 +21,10 @@ from sms.doubles import eventually
 from sms.wire import response
 
 from otp_service import settings
-from otp_service.ports import PhoneKey
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services.interfaces import PhoneKey
 from otp_service.store.client import client_from_url
-from otp_service.store.store import RedisStore
-from otp_service.verification import DeliveryStatus
+from otp_service.store.verifications import RedisStore
 
 IN_FLIGHT = 50
 REFUSAL = response(

@@ -22,8 +22,8 @@ from house_sources import ROOT
 from servers import Server, redis_binary, running
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from otp_service.clients import key_digest
-from otp_service.store.rights import server_rules
+from otp_service.domain.clients import key_digest
+from otp_service.store.acl import server_rules
 
 DOC = (ROOT / "docs" / "key-rotation.md").read_text("utf-8")
 SITE = "https://www.example.com"

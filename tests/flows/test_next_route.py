@@ -17,21 +17,21 @@ from sms import wire
 from sms.wire import Behave, WireServer, response
 from stories import Quiet
 
-from otp_service.errors import (
+from otp_service.domain.errors import (
     DestinationRejected,
     OtpError,
     ProviderMisconfigured,
     ProviderRateLimited,
     ProviderUnavailable,
 )
-from otp_service.messages import Template
+from otp_service.domain.messages import Template
+from otp_service.domain.verification import DeliveryStatus
 from otp_service.sandbox import SandboxConfig, start_sandbox
-from otp_service.service import SendOutcome
-from otp_service.sms.aliyun_api import AccessKey
-from otp_service.sms.aliyun_sms import AliyunSms
-from otp_service.sms.providers import aliyun_sms
-from otp_service.sms.routes import Route, Router
-from otp_service.verification import DeliveryStatus
+from otp_service.services.verification import SendOutcome
+from otp_service.sms.aliyun.signed_request import AccessKey
+from otp_service.sms.aliyun.sms import AliyunSms
+from otp_service.sms.factory import aliyun_sms
+from otp_service.sms.router import Route, Router
 
 MAIN, SPARE = Template("*", "SMS_100000001"), Template("*", "SMS_100000002")
 

@@ -18,11 +18,11 @@ from sms.doubles import eventually
 from stories import WRONG, Phone, make_phone
 
 from otp_service.client import Forbidden, OtpClient
-from otp_service.errors import WrongCode
-from otp_service.limits import HOUR
-from otp_service.ports import PhoneKey
+from otp_service.domain.errors import WrongCode
+from otp_service.domain.limits import HOUR
+from otp_service.services.interfaces import PhoneKey
 from otp_service.settings import Settings, load
-from otp_service.store import arguments
+from otp_service.store import encoding as arguments
 
 ADDRESS, OTHER_ADDRESS = "203.0.113.9", "203.0.113.10"
 

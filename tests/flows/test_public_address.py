@@ -18,9 +18,9 @@ from gunicorn_site import running_gunicorn
 from raw_http import exchange_raw
 from servers import Server, closed_port
 
-from otp_service.address_probe import PATH, SECONDS, AddressProbe
-from otp_service.cli import main
-from otp_service.keyring import Keyring
+from otp_service.cli.main import main
+from otp_service.domain.address_probe import PATH, SECONDS, AddressProbe
+from otp_service.domain.keyring import Keyring
 
 VISITOR = b"198.51.100.9"
 

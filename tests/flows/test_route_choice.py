@@ -13,7 +13,7 @@ from scripted import Scripted, says, serving
 from servers import Server
 from standardwebhooks import Webhook as Receiver
 
-from otp_service.clients import key_digest
+from otp_service.domain.clients import key_digest
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 
 BANK_KEY = f"sk_{secrets.token_urlsafe(32)}"

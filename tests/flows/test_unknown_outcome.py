@@ -10,13 +10,13 @@ from flows.story import MixedClock, Story, build
 from servers import Server
 from stories import Quiet
 
-from otp_service.errors import CooldownActive
-from otp_service.messages import Template
+from otp_service.domain.errors import CooldownActive
+from otp_service.domain.messages import Template
+from otp_service.domain.verification import DeliveryStatus
 from otp_service.sandbox import SandboxConfig, start_sandbox
-from otp_service.sms.aliyun_api import AccessKey
-from otp_service.sms.providers import aliyun_sms
-from otp_service.sms.routes import Route, Router
-from otp_service.verification import DeliveryStatus
+from otp_service.sms.aliyun.signed_request import AccessKey
+from otp_service.sms.factory import aliyun_sms
+from otp_service.sms.router import Route, Router
 
 SENT, NOT_SENT = "+8613800005002", "+8613800005001"
 """The connection closes without an answer; of the one an SMS was sent, of the other none."""

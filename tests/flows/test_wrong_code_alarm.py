@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from servers import free_port
 from sms.doubles import eventually
 
-from otp_service.cli import main
+from otp_service.cli.main import main
 from otp_service.store import keys
-from otp_service.store.arguments import day
+from otp_service.store.encoding import day
 
 WRONG = 30
 

@@ -10,7 +10,7 @@ import fakes
 import pytest
 from house_sources import ROOT, SOURCES
 
-from otp_service.events import EVENTS, LINE_FIELDS
+from otp_service.observability.logging import EVENTS, LINE_FIELDS
 
 EMITTERS = {"emit", "note", "_emit", "_note", "_tell", "_tell_once", "bind"}
 """Methods whose keywords become facts of an event."""

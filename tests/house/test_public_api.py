@@ -14,10 +14,11 @@ from public_api import CLIENT, COMMANDS, ERROR_CODES, PACKAGE, PROOF_CLAIMS, ROU
 
 import otp_service
 import otp_service.client
-from otp_service import errors, settings, web
-from otp_service.errors import OtpError
-from otp_service.phone import Phone
-from otp_service.proofs import ProofKeys, ProofSigner
+from otp_service import settings, web
+from otp_service.domain import errors
+from otp_service.domain.errors import OtpError
+from otp_service.domain.phone import Phone
+from otp_service.domain.proofs import ProofKeys, ProofSigner
 from otp_service.web import WebParts, create_blueprint
 
 
@@ -90,6 +91,6 @@ def test_the_claims_of_a_proof_are_these() -> None:
 
 
 def test_the_commands_are_these() -> None:
-    main = importlib.import_module("otp_service.cli").main
+    main = importlib.import_module("otp_service.cli.main").main
 
     assert commands(main) == COMMANDS

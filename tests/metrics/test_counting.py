@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from public_api import METRICS
 
-from otp_service.metrics import Metrics, WorkerGauges, provider_code
+from otp_service.observability.metrics import Metrics, WorkerGauges, provider_code
 
 CALL: dict[str, Any] = {"endpoint": "verify", "status": 200, "code": "", "client": "shop", "duration_ms": 3.1}
 SEND: dict[str, Any] = {

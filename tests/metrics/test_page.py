@@ -11,7 +11,7 @@ from prometheus_client import values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from otp_service.metrics import Metrics, MetricsPage, SharedMetrics, WorkerGauges
+from otp_service.observability.metrics import Metrics, MetricsPage, SharedMetrics, WorkerGauges
 
 Values = dict[str, float]
 

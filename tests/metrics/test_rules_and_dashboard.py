@@ -14,11 +14,11 @@ from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
 from public_api import METRICS
 
-from otp_service.errors import OtpError
-from otp_service.events import EVENTS
-from otp_service.initial_series import READ_RESULTS, REPORT_RESULTS, SEND_OUTCOMES
-from otp_service.metrics import ROUTE_STATES, Metrics, WorkerGauges
-from otp_service.policy import PumpingGuardMode
+from otp_service.cli.initial_series import READ_RESULTS, REPORT_RESULTS, SEND_OUTCOMES
+from otp_service.domain.errors import OtpError
+from otp_service.domain.policy import PumpingGuardMode
+from otp_service.observability.logging import EVENTS
+from otp_service.observability.metrics import ROUTE_STATES, Metrics, WorkerGauges
 
 DEPLOY = Path(ROOT) / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]

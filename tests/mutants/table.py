@@ -28,7 +28,7 @@ MUTANTS = (
     mutant(
         "R01",
         "codes without leading zeros",
-        "codes.py",
+        "domain/codes.py",
         "    return Code(text)\n",
         "    return Code(text.replace('0', '1', 1) if text[0] == '0' else text)\n",
         "tests/test_codes.py",
@@ -36,7 +36,7 @@ MUTANTS = (
     mutant(
         "R01",
         "four digits",
-        "codes.py",
+        "domain/codes.py",
         "LENGTH = 6\n",
         "LENGTH = 4\n",
         "tests/test_codes.py",
@@ -44,7 +44,7 @@ MUTANTS = (
     mutant(
         "R01",
         "codes that are not uniform",
-        "codes.py",
+        "domain/codes.py",
         "        if number < limit:\n            return number % size",
         "        return number % (size // 2)",
         "tests/test_codes.py",
@@ -52,7 +52,7 @@ MUTANTS = (
     mutant(
         "R02",
         "a generator that can be predicted",
-        "service.py",
+        "services/verification.py",
         "secrets.token_bytes(ID_BYTES + SALT_BYTES)",
         "random.randbytes(ID_BYTES + SALT_BYTES)",
         "ruff",
@@ -60,7 +60,7 @@ MUTANTS = (
     mutant(
         "R02",
         "a salt that is always the same",
-        "service.py",
+        "services/verification.py",
         "drawn[ID_BYTES:]",
         "bytes(SALT_BYTES)",
         "tests/test_service.py",
@@ -108,7 +108,7 @@ MUTANTS = (
     mutant(
         "R05",
         "the digest does not know the client",
-        "codes.py",
+        "domain/codes.py",
         "binding.verification_id.encode(), binding.client.encode(), binding.phone.encode()",
         "binding.verification_id.encode(), b'', binding.phone.encode()",
         "tests/test_codes.py",
@@ -124,7 +124,7 @@ MUTANTS = (
     mutant(
         "R05",
         "the digest does not know the phone",
-        "codes.py",
+        "domain/codes.py",
         "binding.client.encode(), binding.phone.encode()",
         "binding.client.encode(), b''",
         "tests/test_codes.py",
@@ -140,7 +140,7 @@ MUTANTS = (
     mutant(
         "R07",
         "an unkeyed digest",
-        "codes.py",
+        "domain/codes.py",
         'return keyed_hash(key, (b"digest", *_fields(binding), code.reveal().encode()))[:DIGEST_BYTES]',
         "import hashlib\n    return hashlib.sha256(code.reveal().encode()).digest()[:DIGEST_BYTES]",
         "tests/test_codes.py",
@@ -148,7 +148,7 @@ MUTANTS = (
     mutant(
         "R08",
         "whatever begins like a code",
-        "codes.py",
+        "domain/codes.py",
         "if shape.fullmatch(folded)",
         "if shape.match(folded)",
         "tests/test_codes.py",
@@ -156,7 +156,7 @@ MUTANTS = (
     mutant(
         "R08",
         "a letter that becomes two",
-        "typed.py",
+        "domain/typed.py",
         "folded = fold(text).translate(_UPPER_CASE)",
         "folded = fold(text).upper()",
         "tests/test_typed.py",
@@ -164,7 +164,7 @@ MUTANTS = (
     mutant(
         "R08",
         "a text is folded whatever its length",
-        "codes.py",
+        "domain/codes.py",
         "    if len(text) > typed.MAX_LENGTH:\n        raise InvalidCode\n",
         "",
         "tests/test_codes.py",
@@ -172,7 +172,7 @@ MUTANTS = (
     mutant(
         "R08",
         "letters of an id are folded",
-        "typed.py",
+        "domain/typed.py",
         "for c in text if not (c.isspace()",
         "for c in fold(text) if not (c.isspace()",
         "tests/test_typed.py",
@@ -180,7 +180,7 @@ MUTANTS = (
     mutant(
         "R19",
         "invisible characters stay",
-        "typed.py",
+        "domain/typed.py",
         '    if _is_invisible(character):\n        return ""\n',
         "",
         "tests/test_typed.py",
@@ -326,7 +326,7 @@ MUTANTS = (
     mutant(
         "R15",
         "every IPv6 address is another requester",
-        "requester.py",
+        "domain/network.py",
         ", 64)",
         ", 128)",
         "tests/test_requester.py",
@@ -334,7 +334,7 @@ MUTANTS = (
     mutant(
         "R15",
         "IPv4 in IPv6 clothes is another requester",
-        "requester.py",
+        "domain/network.py",
         "    if address.ipv4_mapped:\n        return str(address.ipv4_mapped)\n",
         "",
         "tests/test_requester.py",
@@ -358,7 +358,7 @@ MUTANTS = (
     mutant(
         "R15",
         "misses from an address are not limited",
-        "store/ledger.py",
+        "store/counters.py",
         "if window.count(limit, now) + self._page.misses.get(address, 0) < limit:",
         "if True:",
         "tests/store/test_ledger.py",
@@ -374,7 +374,7 @@ MUTANTS = (
     mutant(
         "R16",
         "strangers may use the share of known phones",
-        "limits.py",
+        "domain/limits.py",
         "return self.limit if known else self.limit - int(self.limit * self.known_share)",
         "return self.limit",
         "tests/test_limits.py",
@@ -390,7 +390,7 @@ MUTANTS = (
     mutant(
         "R16",
         "a refused phone keeps what it took of the budget",
-        "store/store.py",
+        "store/verifications.py",
         "            granted = tuple(budgets) if taken.refusal is None else ()",
         "            granted: tuple[Budget, ...] = ()",
         CONTRACT,
@@ -398,7 +398,7 @@ MUTANTS = (
     mutant(
         "R17",
         "every country",
-        "phone.py",
+        "domain/phone.py",
         "if country not in rules.countries or kind",
         "if kind",
         "tests/test_phone.py",
@@ -406,7 +406,7 @@ MUTANTS = (
     mutant(
         "R18",
         "refused calls count in a broad scope",
-        "store/knocks.py",
+        "store/precheck.py",
         "        return broad_call(scope)\n",
         "        return broad_call(scope, 1)\n",
         "tests/normal_people/test_pumping_beside_others.py -k refused_calls",
@@ -414,7 +414,7 @@ MUTANTS = (
     mutant(
         "R18",
         "what a narrow scope accounts for is counted in the broad one",
-        "store/ledger.py",
+        "store/counters.py",
         "all(states[place] == GuardState.CALM for states in told)",
         "True",
         "tests/normal_people/test_pumping_beside_others.py -k explains",
@@ -422,7 +422,7 @@ MUTANTS = (
     mutant(
         "R18",
         "what a narrow scope has counted stays in the broad one",
-        "store/ledger.py",
+        "store/counters.py",
         "(1 if now is GuardState.CALM else -1, spans)",
         '(1, b"\\0")',
         "tests/normal_people/test_pumping_beside_others.py -k explains",
@@ -430,7 +430,7 @@ MUTANTS = (
     mutant(
         "R18",
         "what one client has counted is taken out of another",
-        "store/ledger.py",
+        "store/counters.py",
         "replace(limits[kind], name=name.decode())",
         "limits[kind]",
         "tests/normal_people/test_pumping_beside_others.py -k taken_out",
@@ -447,7 +447,7 @@ MUTANTS = (
     mutant(
         "R18",
         "an attack over many prefixes is not judged strictly",
-        "suspicion.py",
+        "services/risk.py",
         "reading.is_suspect and strictness > 0",
         "False",
         "tests/test_suspicion.py",
@@ -463,7 +463,7 @@ MUTANTS = (
     mutant(
         "R18",
         "the guard blocks nobody",
-        "suspicion.py",
+        "services/risk.py",
         "if reading.level >= HARD]",
         "if reading.level > HARD]",
         "tests/test_suspicion.py",
@@ -471,7 +471,7 @@ MUTANTS = (
     mutant(
         "R18",
         "a solved challenge counts twice",
-        "store/knocks.py",
+        "store/precheck.py",
         'solved=bool(touched.solution) and next(told)[0] == b"ok"',
         "solved=bool(touched.solution) and bool(next(told))",
         "tests/store/test_knocks.py",
@@ -479,7 +479,7 @@ MUTANTS = (
     mutant(
         "R18",
         "a challenge for one phone is good for another",
-        "risk/proof_of_work.py",
+        "captcha/proof_of_work.py",
         "in_time and is_enough and hmac.compare_digest(bound, _bound(key, binding))",
         "in_time and is_enough",
         "tests/risk/test_proof_of_work.py",
@@ -487,7 +487,7 @@ MUTANTS = (
     mutant(
         "R18",
         "an easy challenge is good for a hard one",
-        "risk/proof_of_work.py",
+        "captcha/proof_of_work.py",
         "in_time and is_enough and",
         "in_time and",
         "tests/risk/test_proof_of_work.py",
@@ -495,7 +495,7 @@ MUTANTS = (
     mutant(
         "R18",
         "any number solves it",
-        "risk/proof_of_work.py",
+        "captcha/proof_of_work.py",
         "hmac.compare_digest(signature, read.signature) and is_right",
         "hmac.compare_digest(signature, read.signature)",
         "tests/risk/test_proof_of_work.py",
@@ -503,7 +503,7 @@ MUTANTS = (
     mutant(
         "R19",
         "the text is the key",
-        "service.py",
+        "services/verification.py",
         "tag = self._keyring.phone_tag(target.e164)\n        test_code",
         "tag = self._keyring.phone_tag(phone_text)\n        test_code",
         "tests/test_service.py",
@@ -511,7 +511,7 @@ MUTANTS = (
     mutant(
         "R19",
         "whatever the parser finds in a text",
-        "phone.py",
+        "domain/phone.py",
         "    if not _SPELLING.fullmatch(folded):\n        raise InvalidPhone\n",
         "",
         "tests/test_phone.py",
@@ -519,7 +519,7 @@ MUTANTS = (
     mutant(
         "R20",
         "whatever begins like a number is sent to",
-        "sms/aliyun_api/mainland.py",
+        "sms/aliyun/recipients.py",
         "fullmatch(phone.national)",
         "match(phone.national)",
         "tests/sms/test_recipient.py",
@@ -527,7 +527,7 @@ MUTANTS = (
     mutant(
         "R20",
         "a name twice in one object",
-        "web/body.py",
+        "web/api/json_body.py",
         "return fields if len(fields) == len(pairs) else _Twice(pairs)",
         "return fields",
         "tests/web/test_body.py",
@@ -535,7 +535,7 @@ MUTANTS = (
     mutant(
         "R21",
         "the first entry of X-Forwarded-For",
-        "web/address.py",
+        "web/api/client_ip.py",
         "ours = [read(entry) for entry in entries[-hops:]]",
         "ours = [read(entry) for entry in entries[:hops]]",
         "tests/web/test_address.py",
@@ -543,7 +543,7 @@ MUTANTS = (
     mutant(
         "R21",
         "every proxy is trusted",
-        "web/address.py",
+        "web/api/client_ip.py",
         "if known is None or not any(known in network for network in trust.networks):",
         "if known is None:",
         "tests/web/test_address.py",
@@ -576,7 +576,7 @@ MUTANTS = (
     mutant(
         "R23",
         "a key is everybody's",
-        "keyring.py",
+        "domain/keyring.py",
         "fields = (client.encode(), caller.encode(), call.encode(), key.encode())\n",
         "fields = (caller.encode(), call.encode(), key.encode())\n",
         "tests/test_keyring.py",
@@ -585,7 +585,7 @@ MUTANTS = (
     mutant(
         "R24",
         "SHA-1",
-        "proofs.py",
+        "domain/proofs.py",
         '"digest_method": hashlib.sha256',
         '"digest_method": hashlib.sha1',
         "tests/test_proofs.py",
@@ -593,7 +593,7 @@ MUTANTS = (
     mutant(
         "R25",
         "proofs never expire",
-        "proofs.py",
+        "domain/proofs.py",
         "if now > claims.expires_at:",
         "if False:",
         "tests/test_proofs.py",
@@ -601,7 +601,7 @@ MUTANTS = (
     mutant(
         "R25",
         "proofs from the future",
-        "proofs.py",
+        "domain/proofs.py",
         "        if now < claims.issued_at - LEEWAY:\n            raise InvalidProof\n",
         "",
         "tests/test_proofs.py",
@@ -609,7 +609,7 @@ MUTANTS = (
     mutant(
         "R26",
         "whatever client and purpose",
-        "proofs.py",
+        "domain/proofs.py",
         "if (claims.issuer, claims.client, claims.purpose) != (self._issuer, self._client, purpose):",
         "if False:",
         "tests/test_proofs.py",
@@ -617,7 +617,7 @@ MUTANTS = (
     mutant(
         "R26",
         "the salt of everybody",
-        "proofs.py",
+        "domain/proofs.py",
         'SALT = "otp_service.proof.v1"',
         'SALT = "itsdangerous"',
         "tests/test_proofs.py",
@@ -625,7 +625,7 @@ MUTANTS = (
     mutant(
         "R26",
         "a test phone's proof is like any other",
-        "proofs.py",
+        "domain/proofs.py",
         "if TEST in claims.amr and not allow_test:",
         "if False:",
         "tests/test_proofs.py",
@@ -657,7 +657,7 @@ MUTANTS = (
     mutant(
         "R29",
         "only the newest root is known",
-        "service.py",
+        "services/verification.py",
         "for kid, keys in self._keyring.by_kid.items()",
         "for kid, keys in [(self._keyring.active_kid, self._keyring.active)]",
         "tests/test_service.py",
@@ -713,7 +713,7 @@ MUTANTS = (
     mutant(
         "R31",
         "origins that begin alike",
-        "web/auth.py",
+        "web/api/auth.py",
         "origin not in caller.origins",
         "not origin.startswith(tuple(caller.origins))",
         "tests/web/test_auth.py",
@@ -722,7 +722,7 @@ MUTANTS = (
     mutant(
         "R31",
         "no origin is as good as any",
-        "web/auth.py",
+        "web/api/auth.py",
         "(origin is None or origin not in caller.origins)",
         "(origin is not None and origin not in caller.origins)",
         "tests/web/test_auth.py",
@@ -731,7 +731,7 @@ MUTANTS = (
     mutant(
         "R31",
         "any page may read the answers",
-        "web/cors.py",
+        "web/api/cors.py",
         "if origin is None or origin not in origins:",
         "if origin is None:",
         "tests/web/test_browsers.py",
@@ -739,7 +739,7 @@ MUTANTS = (
     mutant(
         "R31",
         "caches may tell one page what another was told",
-        "web/cors.py",
+        "web/api/cors.py",
         '    response.headers.add("Vary", "Origin")  # in any case: no cache may tell one page what another was told\n',
         "",
         "tests/web/test_browsers.py",
@@ -747,7 +747,7 @@ MUTANTS = (
     mutant(
         "R31",
         "bodies of forms",
-        "web/body.py",
+        "web/api/json_body.py",
         'if media_type.strip().lower() != "application/json":',
         "if False:",
         "tests/web/test_body.py",
@@ -755,7 +755,7 @@ MUTANTS = (
     mutant(
         "R32",
         "every key may do everything",
-        "web/auth.py",
+        "web/api/auth.py",
         "if caller.kind not in kinds:",
         "if False:",
         "tests/web/test_auth.py",
@@ -763,7 +763,7 @@ MUTANTS = (
     mutant(
         "R32",
         "browsers may vouch for phones",
-        "web/endpoints.py",
+        "web/api/endpoints.py",
         "    if body.known_phone is not None or body.known_device is not None:\n        auth.admit(caller, auth.SERVERS)\n",
         "",
         "tests/web/test_browsers.py",
@@ -771,7 +771,7 @@ MUTANTS = (
     mutant(
         "A45",
         "secret keys are asked for a challenge because of others' wrong codes",
-        "suspicion.py",
+        "services/risk.py",
         "self._ledger.alarm() if can_solve else 0",
         "self._ledger.alarm()",
         "tests/test_suspicion.py",
@@ -779,7 +779,7 @@ MUTANTS = (
     mutant(
         "A45",
         "a hosted page asks for its first SMS as a backend does",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         """            locale=page.locale,
             client_ip=self.client_ip,
             is_public=True,
@@ -799,7 +799,7 @@ MUTANTS = (
     mutant(
         "A45",
         "a hosted page asks for another SMS as a backend does",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         """            is_public=True,
             risk_solution=solution,
         )
@@ -815,7 +815,7 @@ MUTANTS = (
     mutant(
         "A45",
         "the metric of the wrong-code alarm is always 0",
-        "commands/serving.py",
+        "cli/serving.py",
         "gauges.wrong_code_alarm.set(built.ledger.alarm())",
         "gauges.wrong_code_alarm.set(0)",
         "tests/flows/test_wrong_code_alarm.py -k operators",
@@ -823,7 +823,7 @@ MUTANTS = (
     mutant(
         "R32",
         "browsers may say that they accept a challenge",
-        "web/endpoints.py",
+        "web/api/endpoints.py",
         "    if body.accepts_challenge is not None:\n        auth.admit(caller, auth.SERVERS)\n",
         "",
         "tests/web/test_browsers.py",
@@ -831,7 +831,7 @@ MUTANTS = (
     mutant(
         "R32",
         "browsers may name an address",
-        "web/endpoints.py",
+        "web/api/endpoints.py",
         "    if body.client_ip is not None:\n        auth.admit(caller, auth.SERVERS)\n    elif",
         "    if body.client_ip is not None:\n        pass\n    elif",
         "tests/web/test_browsers.py",
@@ -839,7 +839,7 @@ MUTANTS = (
     mutant(
         "R32",
         "any client may unlock",
-        "web/endpoints.py",
+        "web/api/endpoints.py",
         "    if not caller.client.may_unlock:\n        raise Forbidden\n",
         "",
         "tests/web/test_calls.py",
@@ -847,7 +847,7 @@ MUTANTS = (
     mutant(
         "R33",
         "browsers may guess types",
-        "web/responses.py",
+        "web/api/responses.py",
         '    ("X-Content-Type-Options", "nosniff"),\n',
         "",
         "tests/web/test_blueprint.py",
@@ -855,7 +855,7 @@ MUTANTS = (
     mutant(
         "R33",
         "pages may be framed",
-        "web/responses.py",
+        "web/api/responses.py",
         "frame-ancestors 'none'",
         "frame-ancestors *",
         "tests/web/test_blueprint.py",
@@ -864,7 +864,7 @@ MUTANTS = (
     mutant(
         "R35",
         "the code in the log",
-        "sending.py",
+        "services/dispatch.py",
         "ask, number = order.ask, len(opened.sends)\n",
         "ask, number = order.ask, len(opened.sends)\n        self._events.emit('opened', code=code.reveal())\n",
         "tests/house/test_silence.py",
@@ -872,7 +872,7 @@ MUTANTS = (
     mutant(
         "R35",
         "the number in the log",
-        "sending.py",
+        "services/dispatch.py",
         "phone_masked=str(ask.phone),",
         "phone_masked=ask.phone.e164,",
         "tests/test_service.py",
@@ -898,7 +898,7 @@ MUTANTS = (
     mutant(
         "R36",
         "the limit is not told",
-        "web/audit.py",
+        "web/api/request_log.py",
         '_TOLD = ("limit", ',
         "_TOLD = (",
         "tests/web/test_blueprint.py",
@@ -906,7 +906,7 @@ MUTANTS = (
     mutant(
         "R35",
         "whatever a provider answers becomes a label",
-        "metrics.py",
+        "observability/metrics.py",
         'return code if is_known else "other"',
         "return code",
         "tests/metrics/test_counting.py -k nobody_knows",
@@ -914,7 +914,7 @@ MUTANTS = (
     mutant(
         "R35",
         "facts are written as they are",
-        "events.py",
+        "observability/logging.py",
         "processors=[_redact, add_log_level,",
         "processors=[add_log_level,",
         "tests/test_events.py -k secret",
@@ -922,7 +922,7 @@ MUTANTS = (
     mutant(
         "R37",
         "lines as they come",
-        "events.py",
+        "observability/logging.py",
         'JSONRenderer(separators=(",", ":"))',
         "lambda _, __, line: str(line)",
         "tests/test_events.py",
@@ -930,7 +930,7 @@ MUTANTS = (
     mutant(
         "R37",
         "a fact that replaces the level of its line",
-        "events.py",
+        "observability/logging.py",
         'named = {f"fact_{name}" if name in LINE_FIELDS else name: value for name, value in facts.items()}',
         "named = dict(facts)",
         "tests/test_events.py",
@@ -938,7 +938,7 @@ MUTANTS = (
     mutant(
         "R38",
         "errors of another type",
-        "web/problems.py",
+        "web/api/problems.py",
         'MEDIA_TYPE = "application/problem+json"',
         'MEDIA_TYPE = "application/json"',
         "tests/web/test_problems.py",
@@ -946,7 +946,7 @@ MUTANTS = (
     mutant(
         "R38",
         "the text of a defect in the answer",
-        "web/problems.py",
+        "web/api/problems.py",
         "        **error.members(),\n",
         '        **error.members(),\n        "detail": str(error.__context__ or error),\n',
         "tests/web/test_problems.py",
@@ -954,7 +954,7 @@ MUTANTS = (
     mutant(
         "R39",
         "a second too early",
-        "store/replies.py",
+        "store/decoding.py",
         "seconds = math.ceil(wait_ms / 1000)",
         "seconds = math.floor(wait_ms / 1000)",
         CONTRACT,
@@ -962,7 +962,7 @@ MUTANTS = (
     mutant(
         "R40",
         "answers may be cached",
-        "web/responses.py",
+        "web/api/responses.py",
         'cache: str = "no-store",',
         'cache: str = "max-age=60",',
         "tests/web/test_blueprint.py",
@@ -970,7 +970,7 @@ MUTANTS = (
     mutant(
         "R41",
         "the number is the key",
-        "keyring.py",
+        "domain/keyring.py",
         'return _text(self._tag(b"phone", e164))',
         "return e164",
         "tests/test_keyring.py",
@@ -986,7 +986,7 @@ MUTANTS = (
     mutant(
         "R43",
         "more than is promised",
-        "web/answers.py",
+        "web/api/answers.py",
         '        "delivery": verification.delivery,\n    }',
         '        "delivery": verification.delivery,\n        "phone": result.phone.e164,\n    }',
         "tests/web/test_calls.py",
@@ -994,7 +994,7 @@ MUTANTS = (
     mutant(
         "R43",
         "browsers see what became of each SMS",
-        "web/endpoints.py",
+        "web/api/endpoints.py",
         "with_sends=caller.kind in auth.SERVERS",
         "with_sends=True",
         "tests/web/test_browsers.py",
@@ -1010,7 +1010,7 @@ MUTANTS = (
     mutant(
         "R44",
         "every phone is a test phone",
-        "service.py",
+        "services/verification.py",
         "return test.code if test and self._clock.now() <= test.ends_at else None",
         "return Code('000000')",
         "tests/test_service.py",
@@ -1018,7 +1018,7 @@ MUTANTS = (
     mutant(
         "R44",
         "a test phone for ever",
-        "service.py",
+        "services/verification.py",
         "test.code if test and self._clock.now() <= test.ends_at else None",
         "test.code if test else None",
         "tests/test_test_phones.py",
@@ -1027,7 +1027,7 @@ MUTANTS = (
     mutant(
         "R45",
         "a failing store lets through",
-        "store/store.py",
+        "store/verifications.py",
         "            self._note_failure(job, type(error).__name__)\n            raise StoreUnavailable from None",
         "            return None  # type: ignore[return-value]",
         "tests/store/test_failures.py",
@@ -1062,7 +1062,7 @@ MUTANTS = (
     mutant(
         "R45",
         "a worker dies without its store",
-        "commands/serve.py",
+        "cli/serve.py",
         "judge(config, may_be_silent=True)",
         "judge(config)",
         "tests/faults/test_store_is_gone.py -k f01",
@@ -1169,7 +1169,7 @@ MUTANTS = (
     mutant(
         "R47",
         "no breaker",
-        "sms/breaker.py",
+        "sms/circuit_breaker.py",
         "            if self._monotonic() < self._probe_at:\n                return False\n",
         "",
         "tests/sms/test_breaker.py",
@@ -1177,7 +1177,7 @@ MUTANTS = (
     mutant(
         "R47",
         "the breaker never opens",
-        "sms/breaker.py",
+        "sms/circuit_breaker.py",
         "            self._probe_at = now + PROBE_SECONDS\n            return True",
         "            return True",
         "tests/sms/test_breaker.py",
@@ -1201,7 +1201,7 @@ MUTANTS = (
     mutant(
         "R48",
         "no bulkhead",
-        "sms/bulkhead.py",
+        "sms/concurrency.py",
         "self._is_closing or self._in_flight >= self.max_in_flight",
         "self._is_closing",
         "tests/sms/test_bulkhead.py -k never_more_than_the_permitted",
@@ -1209,7 +1209,7 @@ MUTANTS = (
     mutant(
         "A42",
         "the server joins header names with underscores to those with hyphens",
-        "commands/serving.py",
+        "cli/serving.py",
         '"header_map": "drop"',
         '"header_map": "dangerous"',
         "tests/flows/test_public_address.py -k a42_serve",
@@ -1217,7 +1217,7 @@ MUTANTS = (
     mutant(
         "R48",
         "bodies are waited for without an end",
-        "commands/serving.py",
+        "cli/serving.py",
         "with gevent.Timeout(BODY_SECONDS, TimeoutError):",
         "with gevent.Timeout(None):",
         "tests/attacks/test_input.py -k trickles_in",
@@ -1225,7 +1225,7 @@ MUTANTS = (
     mutant(
         "R48",
         "a few hundred silent connections are all there are",
-        "commands/serving.py",
+        "cli/serving.py",
         "min(MAX_CONNECTIONS, open_as_many_files_as_allowed() - OTHER_FILES)",
         "512",
         "tests/attacks/test_input.py -k connections_that_say_nothing",
@@ -1233,7 +1233,7 @@ MUTANTS = (
     mutant(
         "R48",
         "who waits for a body keeps the place of a call",
-        "commands/serving.py",
+        "cli/serving.py",
         "        self._places.release()\n        try:\n",
         "        try:\n",
         "tests/attacks/test_input.py -k a29_bodies_that_never_end",
@@ -1241,7 +1241,7 @@ MUTANTS = (
     mutant(
         "R45",
         "an approval counts although no replica has it",
-        "store/store.py",
+        "store/verifications.py",
         "        if not told.replicated:\n            raise self._unreplicated()\n",
         "",
         "tests/store/test_wait.py",
@@ -1249,7 +1249,7 @@ MUTANTS = (
     mutant(
         "R45",
         "a slot is taken although no replica has it",
-        "store/store.py",
+        "store/verifications.py",
         "        if not told.replicated:\n            errors.append(self._unreplicated())\n",
         "",
         "tests/store/test_wait.py",
@@ -1343,7 +1343,7 @@ MUTANTS = (
     mutant(
         "R51",
         "a right that nobody needs",
-        "store/rights.py",
+        "store/acl.py",
         'OF_CALLS = ("eval", ',
         'OF_CALLS = ("eval", "keys", ',
         "tests/store/test_rights.py",
@@ -1391,7 +1391,7 @@ MUTANTS = (
     mutant(
         "R54",
         "stopping waits for nobody",
-        "sms/bulkhead.py",
+        "sms/concurrency.py",
         "drained = self._changed.wait_for(lambda: self._in_flight == 0, timeout)",
         "drained = self._changed.wait_for(lambda: self._in_flight == 0, 0)",
         "tests/sms/test_bulkhead.py -k close_waits_for_the_sends",
@@ -1432,7 +1432,7 @@ MUTANTS = (
     mutant(
         "A32",
         "nonces that two processes have in common",
-        "sms/aliyun_api/api.py",
+        "sms/aliyun/api.py",
         "lambda: uuid4().hex",
         "lambda nonce=uuid4().hex: nonce",
         "tests/test_forks.py -k nonces",
@@ -1440,7 +1440,7 @@ MUTANTS = (
     mutant(
         "A32",
         "counts of the parent that a child flushes once more",
-        "store/ledger.py",
+        "store/counters.py",
         "        forks.call_in_child(self._begin)\n",
         "",
         "tests/test_forks.py -k flushes",
@@ -1487,7 +1487,7 @@ MUTANTS += (
     mutant(
         "R33",
         "a page leads back wherever somebody wants",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "if return_url not in client.return_urls:",
         "if False:",
         HOSTED,
@@ -1495,7 +1495,7 @@ MUTANTS += (
     mutant(
         "R33",
         "a form needs no key",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "        if turn is None:\n            raise Forbidden\n",
         "        turn = page.turn if turn is None else turn\n",
         HOSTED,
@@ -1503,7 +1503,7 @@ MUTANTS += (
     mutant(
         "R33",
         "a page is everybody's",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "if not hmac.compare_digest(shown, held.page.browser):",
         "if False:",
         HOSTED,
@@ -1511,7 +1511,7 @@ MUTANTS += (
     mutant(
         "R33",
         "a page stays everybody's after its first form",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "replace(page, browser=tag, turn=turn + 1,",
         "replace(page, turn=turn + 1,",
         HOSTED,
@@ -1519,7 +1519,7 @@ MUTANTS += (
     mutant(
         "A23",
         "a page is bound to a cookie that somebody planted",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "            name = self._drawn(hosted_page.NAME_BYTES)\n",
         "            name = name or self._drawn(hosted_page.NAME_BYTES)\n",
         HOSTED,
@@ -1527,7 +1527,7 @@ MUTANTS += (
     mutant(
         "R33",
         "whoever loads a page keeps it",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "            name = self._drawn(hosted_page.NAME_BYTES)\n",
         "            name = self._drawn(hosted_page.NAME_BYTES)\n"
         "            tag = hosted_page.browser_tag(self._keyring, page_id, name)\n"
@@ -1537,7 +1537,7 @@ MUTANTS += (
     mutant(
         "R12",
         "pages are opened without being counted",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "        if not page.is_counted:\n",
         "        if False:\n",
         HOSTED,
@@ -1553,7 +1553,7 @@ MUTANTS += (
     mutant(
         "R12",
         "a client may create pages without end",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "        self._count(PageEvent.CREATED, client, client_ip)\n",
         "",
         HOSTED,
@@ -1561,7 +1561,7 @@ MUTANTS += (
     mutant(
         "R33",
         "a form counts whenever it comes",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         "if turn < page.turn or page.step is Step.DONE:",
         "if page.step is Step.DONE:",
         HOSTED,
@@ -1569,7 +1569,7 @@ MUTANTS += (
     mutant(
         "R33",
         "a page may be framed",
-        "web/embed/hosted_look.py",
+        "web/hosted_page/rendering.py",
         "frame-ancestors 'none'",
         "frame-ancestors *",
         HOSTED_HTTP,
@@ -1577,7 +1577,7 @@ MUTANTS += (
     mutant(
         "R33",
         "a page may be changed by whoever has the store",
-        "sealed.py",
+        "domain/sealing.py",
         "AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)",
         "AESGCM(key).encrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:-TAG_BYTES], None)[:-TAG_BYTES]",
         "tests/test_sealed.py",
@@ -1585,7 +1585,7 @@ MUTANTS += (
     mutant(
         "R54",
         "what was counted last is left behind",
-        "store/ledger.py",
+        "store/counters.py",
         "            self._thread.join()\n        self.flush()",
         "            self._thread.join()",
         "tests/store/test_ledger.py",
@@ -1594,7 +1594,7 @@ MUTANTS += (
     mutant(
         "R54",
         "gauges of workers that a reload has ended go on",
-        "metrics.py",
+        "observability/metrics.py",
         "        mark_process_dead(slot)  # type: ignore[no-untyped-call]\n",
         "",
         "tests/metrics/test_page.py -k gauges_of_a_dead_worker",
@@ -1602,7 +1602,7 @@ MUTANTS += (
     mutant(
         "R54",
         "SIGHUP ends a worker",
-        "commands/serving.py",
+        "cli/serving.py",
         "        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})\n",
         "",
         "tests/flows/test_reload.py -k sent_to_a_worker",
@@ -1619,7 +1619,7 @@ MUTANTS += (
     mutant(
         "A36",
         "the verification id itself stands for it in keys, logs and out ids",
-        "keyring.py",
+        "domain/keyring.py",
         'return _text(self._tag(b"verification", verification_id))',
         "return verification_id",
         "tests/house/test_silence.py",
@@ -1627,7 +1627,7 @@ MUTANTS += (
     mutant(
         "A36",
         "an idempotency record holds the verification id",
-        "keyring.py",
+        "domain/keyring.py",
         'return base64.urlsafe_b64encode(mac[:ID_BYTES]).decode().rstrip("=")',
         "return seed",
         "tests/house/test_silence.py",
@@ -1635,7 +1635,7 @@ MUTANTS += (
     mutant(
         "A36",
         "misses are not counted",
-        "service.py",
+        "services/verification.py",
         "            self.ledger.record_miss(self.address)",
         "            pass",
         "tests/attacks/test_verification_ids.py",
@@ -1643,7 +1643,7 @@ MUTANTS += (
     mutant(
         "A36",
         "misses of status are not counted",
-        "service.py",
+        "services/verification.py",
         "        with lookup:\n            verification = self._store.read(",
         "        if True:\n            verification = self._store.read(",
         "tests/test_service.py -k unknown_verifications",
@@ -1651,7 +1651,7 @@ MUTANTS += (
     mutant(
         "A36",
         "misses of cancel are not counted",
-        "service.py",
+        "services/verification.py",
         "        with lookup:\n            self._store.cancel(",
         "        if True:\n            self._store.cancel(",
         "tests/test_service.py -k unknown_verifications",
@@ -1659,7 +1659,7 @@ MUTANTS += (
     mutant(
         "A36",
         "misses of verify are not counted",
-        "service.py",
+        "services/verification.py",
         "            with lookup:\n                approval = self._attempt(",
         "            if True:\n                approval = self._attempt(",
         "tests/test_service.py -k unknown_verifications",
@@ -1667,7 +1667,7 @@ MUTANTS += (
     mutant(
         "A36",
         "misses of a resend are not counted",
-        "service.py",
+        "services/verification.py",
         "            with lookup:\n                self._suspicion.judge(",
         "            if True:\n                self._suspicion.judge(",
         "tests/test_service.py -k unknown_verifications",
@@ -1675,7 +1675,7 @@ MUTANTS += (
     mutant(
         "A36",
         "a hosted page submits codes as a backend does",
-        "hosted_pages.py",
+        "services/hosted_pages.py",
         """                client_ip=self.client_ip,
                 is_public=True,
             )
@@ -1705,7 +1705,7 @@ MUTANTS += (
     mutant(
         "A38",
         "strangers may use every SMS",
-        "limits.py",
+        "domain/limits.py",
         "return max(1, math.floor(limit * self.untrusted_send_ratio + _ROUNDING))",
         "return limit",
         "tests/store/test_trust.py",
@@ -1713,7 +1713,7 @@ MUTANTS += (
     mutant(
         "A38",
         "strangers may use every attempt",
-        "limits.py",
+        "domain/limits.py",
         "return max(1, math.floor(limit * self.untrusted_failure_ratio + _ROUNDING))",
         "return limit",
         "tests/store/test_trust.py",
@@ -1729,7 +1729,7 @@ MUTANTS += (
     mutant(
         "A38",
         "that an account exists makes a call trusted",
-        "web/endpoints.py",
+        "web/api/endpoints.py",
         "known_device=body.known_device or False,",
         "known_device=body.known_device or body.known_phone or False,",
         "tests/attacks/test_outsiders.py",
@@ -1737,7 +1737,7 @@ MUTANTS += (
     mutant(
         "A38",
         "a stranger's browser says that it is a known device",
-        "web/endpoints.py",
+        "web/api/endpoints.py",
         "if body.known_phone is not None or body.known_device is not None:",
         "if body.known_phone is not None:",
         "tests/web/test_auth.py tests/web/test_browsers.py",
@@ -1745,7 +1745,7 @@ MUTANTS += (
     mutant(
         "A38",
         "a known device is forgotten at a resend",
-        "web/endpoints.py",
+        "web/api/endpoints.py",
         """        body.verification_id or "",
         locale=body.locale or "",
         client_ip=_client_ip(caller, body),
@@ -1806,7 +1806,7 @@ MUTANTS += (
     mutant(
         "A39",
         "secret keys are refused for the misses of an address",
-        "service.py",
+        "services/verification.py",
         "if address and ask.is_public else 0",
         "if address else 0",
         "tests/attacks/test_verification_ids.py",
@@ -1814,7 +1814,7 @@ MUTANTS += (
     mutant(
         "A40",
         "test phones have no limit",
-        "limits.py",
+        "domain/limits.py",
         "TEST_PHONE_SENDS_PER_HOUR = 60",
         "TEST_PHONE_SENDS_PER_HOUR = 240",
         "tests/store/test_attempts.py",
@@ -1822,7 +1822,7 @@ MUTANTS += (
     mutant(
         "A40",
         "the limits of an address do not hold for test phones",
-        "suspicion.py",
+        "services/risk.py",
         "return Knock(address=self._address_slot(ask), unchallenged=True), 0",
         "return Knock(), 0",
         "tests/test_test_phones.py",
@@ -1830,7 +1830,7 @@ MUTANTS += (
     mutant(
         "A41",
         "browsers may use the budget that is kept for known phones",
-        "service.py",
+        "services/verification.py",
         "return standing.is_trusted or (not ask.is_public and (standing.known or known_phone))",
         "return standing.is_trusted or standing.known or known_phone",
         "tests/attacks/test_outsiders.py",
@@ -1838,7 +1838,7 @@ MUTANTS += (
     mutant(
         "A41",
         "browsers are told how many SMS a phone has left",
-        "service.py",
+        "services/verification.py",
         "        if not ask.is_public:\n            return sent",
         "        if True:\n            return sent",
         "tests/attacks/test_outsiders.py",
@@ -1846,7 +1846,7 @@ MUTANTS += (
     mutant(
         "A41",
         "a resend tells browsers how many SMS a phone has left",
-        "service.py",
+        "services/verification.py",
         """                sent = self._sending.again(self._order(ask, verification_id, permit, claimed, known=known))
             self._suspicion.note_sent(ask, standing)
             return self._shown(ask, sent)
@@ -1860,7 +1860,7 @@ MUTANTS += (
     mutant(
         "A41",
         "status tells browsers how many SMS a phone has left",
-        "service.py",
+        "services/verification.py",
         "return self._shown(ask, Sent(verification_id, verification, ask.phone))",
         "return Sent(verification_id, verification, ask.phone)",
         "tests/web/test_browsers.py -k a41",
@@ -1868,7 +1868,7 @@ MUTANTS += (
     mutant(
         "A41",
         "a repeated call tells browsers how many SMS a phone has left",
-        "service.py",
+        "services/verification.py",
         "return self._shown(ask, Sent(verification_id, verification, ask.phone, **how))",
         "return Sent(verification_id, verification, ask.phone, **how)",
         "tests/web/test_browsers.py -k a41",
@@ -1876,7 +1876,7 @@ MUTANTS += (
     mutant(
         "A41",
         "a guard that has tripped lets browsers pass with known phones",
-        "suspicion.py",
+        "services/risk.py",
         "guarded = () if known else self._guarded(ask, standing)",
         "guarded = () if known or standing.known else self._guarded(ask, standing)",
         "tests/test_suspicion.py -k a41",
@@ -1884,15 +1884,15 @@ MUTANTS += (
     mutant(
         "A37",
         "an idempotency key of a server is honoured for a browser",
-        "service.py",
-        "caller = repeats.browser_at(ask.address) if ask.is_public else SERVER",
+        "services/verification.py",
+        "caller = idempotency.browser_at(ask.address) if ask.is_public else SERVER",
         "caller = SERVER",
         "tests/web/test_repeats.py",
     ),
     mutant(
         "A37",
         "an idempotency key of one browser is honoured for another",
-        "repeats.py",
+        "services/idempotency.py",
         'return f"browser:{client_ip_hash}"',
         'return "browser"',
         "tests/web/test_repeats.py",
@@ -1918,7 +1918,7 @@ MUTANTS += (
     mutant(
         "A42",
         "the doctor sends no alias of X-Forwarded-For",
-        "doctor/public_address.py",
+        "cli/doctor/public_address.py",
         '_ALIASES = ("X_Forwarded_For", "X-Forwarded_For", "X_Forwarded-For")',
         "_ALIASES = ()",
         "tests/flows/test_public_address.py -k alias_is_found",
@@ -1926,7 +1926,7 @@ MUTANTS += (
     mutant(
         "A42",
         "anybody's probe is answered",
-        "address_probe.py",
+        "domain/address_probe.py",
         "        if not hmac.compare_digest(",
         "        if False and hmac.compare_digest(",
         "tests/test_address_probe.py",
@@ -1934,7 +1934,7 @@ MUTANTS += (
     mutant(
         "A42",
         "a probe is good for ever",
-        "address_probe.py",
+        "domain/address_probe.py",
         "return nonce if abs(now - int(made)) <= SECONDS else None",
         "return nonce",
         "tests/test_address_probe.py",
@@ -1943,7 +1943,7 @@ MUTANTS += (
     mutant(
         "A43",
         "another spelling of a path is served",
-        "web/request_target.py",
+        "web/api/request_target.py",
         """    if not path.startswith("/") or path.endswith("/") or "//" in prefix + path:""",
         "    if False:",
         "tests/flows/test_raw_requests.py -k another_way",
@@ -1951,7 +1951,7 @@ MUTANTS += (
     mutant(
         "A43",
         "an encoded path is served",
-        "web/request_target.py",
+        "web/api/request_target.py",
         "    if sent is not None and not",
         "    if False and not",
         "tests/flows/test_raw_requests.py -k encoded",
@@ -1959,7 +1959,7 @@ MUTANTS += (
     mutant(
         "A43",
         "a method in lower case is served",
-        "web/request_target.py",
+        "web/api/request_target.py",
         "    if method != method.upper():",
         "    if False:",
         "tests/flows/test_raw_requests.py -k lower_case",

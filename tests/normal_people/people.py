@@ -8,8 +8,8 @@ from random import Random  # noqa: TID251 - nothing secret: the same people come
 
 from stage import Stage, Story
 
-from otp_service.errors import CooldownActive, WrongCode
-from otp_service.service import SendOutcome
+from otp_service.domain.errors import CooldownActive, WrongCode
+from otp_service.services.verification import SendOutcome
 
 
 @dataclass

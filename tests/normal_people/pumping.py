@@ -8,8 +8,8 @@ from random import Random  # noqa: TID251 - nothing secret: the same people come
 
 from stage import MALL, Stage, Story
 
-from otp_service.clients import Client
-from otp_service.errors import ChallengeRequired, DestinationBlocked, OtpError
+from otp_service.domain.clients import Client
+from otp_service.domain.errors import ChallengeRequired, DestinationBlocked, OtpError
 
 FLOWS = 200
 VERIFY = 0.8

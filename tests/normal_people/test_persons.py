@@ -8,7 +8,7 @@ import pytest
 from normal_people.people import Crowd, wait_of
 from stage import Stage
 
-from otp_service.errors import CooldownActive, WrongCode
+from otp_service.domain.errors import CooldownActive, WrongCode
 
 PHONE = "+8613800138000"
 HOME = "192.0.2.10"

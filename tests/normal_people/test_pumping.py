@@ -7,7 +7,7 @@ from random import Random  # noqa: TID251 - nothing secret: the same numbers eve
 from normal_people.people import Crowd
 from stage import Stage
 
-from otp_service.errors import ChallengeRequired, DestinationBlocked
+from otp_service.domain.errors import ChallengeRequired, DestinationBlocked
 
 PUMPED = 2_000
 ADDRESSES = 50

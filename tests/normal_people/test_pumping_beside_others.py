@@ -12,8 +12,8 @@ from normal_people.pumping import Siege
 from servers import redis_binary, running
 from stage import BANK, MALL, Stage, build, enforced
 
-from otp_service.clients import Client
-from otp_service.policy import PumpingGuardMode
+from otp_service.domain.clients import Client
+from otp_service.domain.policy import PumpingGuardMode
 
 HOUR, DAY = 3600.0, 86_400.0
 Plan = Callable[[Siege], None]

@@ -20,10 +20,10 @@ from test_app import KEY, settings
 from werkzeug.test import TestResponse
 
 from otp_service.app import build
-from otp_service.keyring import Keyring
-from otp_service.ports import ChallengeSubject
-from otp_service.risk import ProofOfWork
-from otp_service.risk.proof_of_work import COSTS
+from otp_service.captcha import ProofOfWork
+from otp_service.captcha.proof_of_work import COSTS
+from otp_service.domain.keyring import Keyring
+from otp_service.services.interfaces import ChallengeSubject
 
 ROOT = Path(__file__).parents[2]
 SDKS = ROOT / "tests" / "sdks"

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 import requests
 
-from otp_service.aliyun import signature
-from otp_service.aliyun.timestamps import format_timestamp
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
+from otp_service.sms.aliyun.protocol import signature
+from otp_service.sms.aliyun.protocol.timestamps import format_timestamp
 
 
 class ManualClock:

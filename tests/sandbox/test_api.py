@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otp_service.aliyun import signature
+from otp_service.sms.aliyun.protocol import signature
 
 
 def _code(answer: object) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from otp_service.aliyun.templates import check_template
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.sandbox.config import DEFAULT_INTERNATIONAL_TEMPLATES, DEFAULT_TEMPLATES
-from otp_service.sandbox.desk import Desk
 from otp_service.sandbox.send_sms import send_sms
+from otp_service.sandbox.state import Desk
+from otp_service.sms.aliyun.protocol.templates import check_template
 
 CONFIG = SandboxConfig.default({"testId": "testSecret"})
 

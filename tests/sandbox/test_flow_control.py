@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from otp_service.aliyun.flow import DEFAULT_LIMITS, FlowLimit, Window
 from otp_service.sandbox.flow_control import FlowControl
+from otp_service.sms.aliyun.protocol.flow_control import DEFAULT_LIMITS, FlowLimit, Window
 
 MINUTE, HOUR, DAY, NUMBER_DAY = DEFAULT_LIMITS
 START = datetime(2026, 11, 23, 8, 0, 30, tzinfo=UTC)

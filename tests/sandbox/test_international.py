@@ -9,8 +9,8 @@ import pytest
 from sandbox.conftest import Caller
 from sandbox.receiver import receiving
 
-from otp_service.aliyun.mns import MessageType
 from otp_service.sandbox import SandboxConfig, start_sandbox
+from otp_service.sms.aliyun.protocol.mns import MessageType
 
 ABROAD = "SMS_100000010"
 TEXT = "【云通信测试】Your verification code is 123456. It is valid for 5 minutes."

@@ -7,8 +7,6 @@ import phonenumbers
 import pytest
 import requests
 
-from otp_service.aliyun.codes import Outcome, lookup
-from otp_service.aliyun.numbers import e164
 from otp_service.sandbox.magic import (
     MAGIC,
     Delay,
@@ -19,6 +17,8 @@ from otp_service.sandbox.magic import (
     behaviour_of,
     deliver_normally,
 )
+from otp_service.sms.aliyun.protocol.codes import Outcome, lookup
+from otp_service.sms.aliyun.protocol.numbers import e164
 
 _DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
 

@@ -12,13 +12,13 @@ import requests
 from sandbox.markup import parsed
 from werkzeug.http import http_date, parse_date
 
-from otp_service.aliyun import mns
 from otp_service.sandbox import SandboxConfig
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX
 from otp_service.sandbox.credentials import Credentials
 from otp_service.sandbox.mns_verifier import MnsCall, MnsRefused, MnsVerifier
 from otp_service.sandbox.queue_keys import QueueKeys
 from otp_service.sandbox.sts_key import StsKey
+from otp_service.sms.aliyun.protocol import mns
 
 _FILE = Path(__file__).parents[1] / "data" / "aliyun_vectors.json"
 VECTORS = [v for v in json.loads(_FILE.read_text("utf-8")) if v["scheme"] == "MNS"]

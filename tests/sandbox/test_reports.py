@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sandbox.receiver import GOOD, Receiver, answer, dripping, late, receiving, wait_until
 
-from otp_service.aliyun.mns import MessageType
 from otp_service.sandbox import SandboxConfig, SandboxServer
 from otp_service.sandbox.report_post import check_url
 from otp_service.sandbox.reporter import Reporter
+from otp_service.sms.aliyun.protocol.mns import MessageType
 
 REPORT, UP = MessageType.SMS_REPORT, MessageType.SMS_UP
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, run_sandbox, start_sandbox
-from otp_service.sandbox.hang_up import hang_up
+from otp_service.sandbox.drop_connection import hang_up
 
 CONFIG = SandboxConfig.default({"testId": "testSecret"})
 

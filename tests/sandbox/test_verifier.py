@@ -11,13 +11,13 @@ import pytest
 from flask import Request
 from werkzeug.test import EnvironBuilder
 
-from otp_service.aliyun.timestamps import parse_timestamp
 from otp_service.sandbox.answers import Refused
 from otp_service.sandbox.api_request import ApiRequest
 from otp_service.sandbox.credentials import Credentials
 from otp_service.sandbox.nonces import Nonces
 from otp_service.sandbox.sts_key import StsKey
 from otp_service.sandbox.verifier import Verifier
+from otp_service.sms.aliyun.protocol.timestamps import parse_timestamp
 
 _FILE = Path(__file__).parents[1] / "data" / "aliyun_vectors.json"
 VECTORS = [v for v in json.loads(_FILE.read_text("utf-8")) if v["scheme"] != "MNS"]

@@ -11,12 +11,12 @@ from typing import Protocol
 from stage import Story, Timeline
 from stories import new_verification
 
-from otp_service import codes
-from otp_service.codes import CodeContext, CodeType
-from otp_service.errors import AttemptsExhausted, LimitError, VerificationError, WrongCode
-from otp_service.limits import CodeLimits, PhoneLimits
-from otp_service.ports import CodeAttempt, PhoneKey
-from otp_service.store.store import RedisStore
+from otp_service.domain import codes
+from otp_service.domain.codes import CodeContext, CodeType
+from otp_service.domain.errors import AttemptsExhausted, LimitError, VerificationError, WrongCode
+from otp_service.domain.limits import CodeLimits, PhoneLimits
+from otp_service.services.interfaces import CodeAttempt, PhoneKey
+from otp_service.store.verifications import RedisStore
 
 LIMITS = PhoneLimits()
 

@@ -19,12 +19,18 @@ from servers import redis_binary, running
 from stage import START, StagedRunner
 from stories import RIGHT, WRONG, new_verification
 
-from otp_service.codes import CodeType
-from otp_service.errors import LimitError, OtpError, WrongCode
-from otp_service.limits import DAY, HOUR, PhoneLimits
-from otp_service.ports import CodeAttempt, PhoneKey, PrecheckRequest, SendDisposition, SendResultRecord
-from otp_service.store.store import RedisStore
-from otp_service.verification import Verification
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import LimitError, OtpError, WrongCode
+from otp_service.domain.limits import DAY, HOUR, PhoneLimits
+from otp_service.domain.verification import Verification
+from otp_service.services.interfaces import (
+    CodeAttempt,
+    PhoneKey,
+    PrecheckRequest,
+    SendDisposition,
+    SendResultRecord,
+)
+from otp_service.store.verifications import RedisStore
 
 DAYS = 60
 CODES = 1_000_000

@@ -32,10 +32,10 @@ from simulation.attacker import (
 )
 from stage import START, StagedRunner, Timeline
 
-from otp_service import codes
-from otp_service.errors import InvalidCode
-from otp_service.limits import CodeLimits
-from otp_service.store.store import RedisStore
+from otp_service.domain import codes
+from otp_service.domain.errors import InvalidCode
+from otp_service.domain.limits import CodeLimits
+from otp_service.store.verifications import RedisStore
 
 PHONES = 100
 SPRAYED = 1_000

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import pytest
 from sms.doubles import MakeProvider, RealClock
 
-from otp_service.sms.aliyun_api import AccessKey, Signature
-from otp_service.sms.aliyun_sms import AliyunSms
-from otp_service.sms.providers import aliyun_sms
+from otp_service.sms.aliyun.signed_request import AccessKey, Signature
+from otp_service.sms.aliyun.sms import AliyunSms
+from otp_service.sms.factory import aliyun_sms
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from otp_service.codes import Code, CodeType
-from otp_service.events import LINE_FIELDS
-from otp_service.messages import SmsMessage, Template
-from otp_service.phone import Phone
-from otp_service.ports import (
+from otp_service.domain.codes import Code, CodeType
+from otp_service.domain.messages import SmsMessage, Template
+from otp_service.domain.phone import Phone
+from otp_service.observability.logging import LINE_FIELDS
+from otp_service.services.interfaces import (
     DeliveryLookup,
     DeliveryLookupResult,
     DeliveryLookupStatus,
@@ -19,8 +19,8 @@ from otp_service.ports import (
     SendResult,
     SendStatus,
 )
-from otp_service.sms.aliyun_api import Signature
-from otp_service.sms.aliyun_sms import AliyunSms
+from otp_service.sms.aliyun.signed_request import Signature
+from otp_service.sms.aliyun.sms import AliyunSms
 from otp_service.sms.provider import Trouble, Verdict
 
 NUMBER, CODE = "13800138000", "735196"

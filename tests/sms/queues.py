@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from sms.doubles import ManualClock, RealClock
 from sms.wire import Behave, answers, response
 
-from otp_service.aliyun.mns import MessageType
-from otp_service.ports import Clock
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, DEFAULT_SIGN_NAME
-from otp_service.sms.aliyun_api import AccessKey, AliyunApi
+from otp_service.services.interfaces import Clock
+from otp_service.sms.aliyun.api import AliyunApi
+from otp_service.sms.aliyun.mns.key import VERSION, QueueKeySource
+from otp_service.sms.aliyun.mns.queue import MAX_BODY, Queue
+from otp_service.sms.aliyun.protocol.mns import MessageType
+from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.http import HttpClient
-from otp_service.sms.queue.key import VERSION, QueueKeySource
-from otp_service.sms.queue.queue import MAX_BODY, Queue
 
 REPORTS = f"{DEFAULT_QUEUE_PREFIX}SmsReport"
 REPLIES = f"{DEFAULT_QUEUE_PREFIX}SmsUp"

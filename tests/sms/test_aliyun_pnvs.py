@@ -22,17 +22,23 @@ from sms.doubles import (
 )
 from sms.wire import WireServer, response
 
-from otp_service.aliyun.pnvs import CODE_PLACEHOLDER
-from otp_service.codes import Code, CodeType
-from otp_service.messages import Template
-from otp_service.phone import Phone
-from otp_service.ports import DeliveryLookup, DeliveryLookupStatus, FailureCause, SendResult, SendStatus
+from otp_service.domain.codes import Code, CodeType
+from otp_service.domain.messages import Template
+from otp_service.domain.phone import Phone
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
-from otp_service.sms.aliyun_api import AccessKey, Signature
-from otp_service.sms.aliyun_pnvs import AliyunPnvs
+from otp_service.services.interfaces import (
+    DeliveryLookup,
+    DeliveryLookupStatus,
+    FailureCause,
+    SendResult,
+    SendStatus,
+)
+from otp_service.sms.aliyun.pnvs import AliyunPnvs
+from otp_service.sms.aliyun.protocol.pnvs import CODE_PLACEHOLDER
+from otp_service.sms.aliyun.signed_request import AccessKey, Signature
+from otp_service.sms.factory import aliyun_pnvs
 from otp_service.sms.provider import Provider, Trouble
-from otp_service.sms.providers import aliyun_pnvs
-from otp_service.sms.routes import Route, Router
+from otp_service.sms.router import Route, Router
 
 BOTH = pytest.mark.parametrize("signature", list(Signature))
 TEMPLATE = Template("*", "100001", countries=("CN",))

@@ -24,18 +24,19 @@ from sms.doubles import (
 )
 from sms.wire import OK, WireServer, response
 
-from otp_service.codes import Code
-from otp_service.messages import Template
-from otp_service.phone import Phone
-from otp_service.ports import FailureCause, SendResult, SendStatus
+from otp_service.domain.codes import Code
+from otp_service.domain.messages import Template
+from otp_service.domain.phone import Phone
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.magic import MAGIC
-from otp_service.sms.aliyun_api import AccessKey, AliyunApi, Signature
-from otp_service.sms.aliyun_sms import AliyunSms
+from otp_service.services.interfaces import FailureCause, SendResult, SendStatus
+from otp_service.sms.aliyun.api import AliyunApi
+from otp_service.sms.aliyun.signed_request import AccessKey, Signature
+from otp_service.sms.aliyun.sms import AliyunSms
+from otp_service.sms.factory import aliyun_sms
 from otp_service.sms.http import HttpClient
 from otp_service.sms.provider import Provider, Trouble
-from otp_service.sms.providers import aliyun_sms
-from otp_service.sms.routes import Route, Router
+from otp_service.sms.router import Route, Router
 
 BOTH = pytest.mark.parametrize("signature", list(Signature))
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from otp_service.aliyun.codes import CODES, Outcome, Retry, Who
-from otp_service.ports import FailureCause, SendStatus
-from otp_service.sms.aliyun_sms.answer import read_answer
+from otp_service.services.interfaces import FailureCause, SendStatus
+from otp_service.sms.aliyun.protocol.codes import CODES, Outcome, Retry, Who
+from otp_service.sms.aliyun.sms_responses import read_answer
 from otp_service.sms.provider import Trouble, Verdict
 
 NOW = datetime(2026, 11, 23, 8, 7, 41, 250_000, tzinfo=UTC)

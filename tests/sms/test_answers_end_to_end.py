@@ -28,10 +28,7 @@ from sms import wire
 from sms.doubles import eventually
 from sms.wire import Behave, WireServer, response
 
-from otp_service.aliyun.codes import CODES
-from otp_service.aliyun.document import answer_to_caller
-from otp_service.aliyun.gateway_codes import GATEWAY_FAMILIES
-from otp_service.errors import (
+from otp_service.domain.errors import (
     DestinationRejected,
     OtpError,
     ProviderMisconfigured,
@@ -40,23 +37,26 @@ from otp_service.errors import (
     RetryableError,
     VerificationNotFound,
 )
-from otp_service.keyring import Keyring
-from otp_service.limits import CodeLimits, PhoneLimits
-from otp_service.messages import Template
-from otp_service.phone import PhoneRules
-from otp_service.policy import Policy
-from otp_service.ports import PhoneKey, PrecheckRequest
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.limits import CodeLimits, PhoneLimits
+from otp_service.domain.messages import Template
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import Policy
 from otp_service.sandbox import SandboxConfig, start_sandbox
-from otp_service.sending import MAX_RETRY_AFTER_HINT
-from otp_service.service import SendOutcome, VerificationService
-from otp_service.sms.aliyun_api import AccessKey
-from otp_service.sms.providers import aliyun_sms
-from otp_service.sms.routes import Route, Router
+from otp_service.services.dispatch import MAX_RETRY_AFTER_HINT
+from otp_service.services.interfaces import PhoneKey, PrecheckRequest
+from otp_service.services.verification import SendOutcome, VerificationService
+from otp_service.sms.aliyun.protocol.codes import CODES
+from otp_service.sms.aliyun.protocol.document import answer_to_caller
+from otp_service.sms.aliyun.protocol.gateway_codes import GATEWAY_FAMILIES
+from otp_service.sms.aliyun.signed_request import AccessKey
+from otp_service.sms.factory import aliyun_sms
+from otp_service.sms.router import Route, Router
 from otp_service.store import keys
-from otp_service.store.store import RedisStore
-from otp_service.web import problems
-from otp_service.web.audit import CallNotes
-from otp_service.web.endpoints import _ON_ITS_WAY
+from otp_service.store.verifications import RedisStore
+from otp_service.web.api import problems
+from otp_service.web.api.endpoints import _ON_ITS_WAY
+from otp_service.web.api.request_log import CallNotes
 
 PHONE, NATIONAL = "+8613800138000", "13800138000"
 LEAK = "机密 leaked text"

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sms.doubles import ManualClock
 
-from otp_service.sms.breaker import Breaker
+from otp_service.sms.circuit_breaker import Breaker
 
 
 @pytest.fixture

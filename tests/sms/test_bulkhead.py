@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sms.doubles import RealClock, RecordedEvents, eventually, sms
 
-from otp_service.errors import ProviderUnavailable
-from otp_service.messages import SmsMessage
-from otp_service.ports import SendPermit, SendResult, SendStatus
-from otp_service.sms.bulkhead import NOT_STARTED, Bulkhead
+from otp_service.domain.errors import ProviderUnavailable
+from otp_service.domain.messages import SmsMessage
+from otp_service.services.interfaces import SendPermit, SendResult, SendStatus
+from otp_service.sms.concurrency import NOT_STARTED, Bulkhead
 
 ACCEPTED = SendResult(SendStatus.ACCEPTED)
 clock = RealClock()

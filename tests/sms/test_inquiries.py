@@ -17,8 +17,8 @@ from sms.doubles import (
     sms,
 )
 
-from otp_service.ports import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
-from otp_service.sms.routes import Route, Router
+from otp_service.services.interfaces import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
+from otp_service.sms.router import Route, Router
 
 ABOUT = DeliveryLookup(MAINLAND, "shop", "login", "first", 0.0, lambda _: False)
 UNROUTED = replace(ABOUT, route="")

@@ -17,20 +17,20 @@ from sms import wire
 from sms.doubles import CODE, MAINLAND, ManualClock, RealClock, sms
 from sms.wire import WireServer, response
 
-from otp_service.aliyun import endpoints, signature
-from otp_service.clients import key_digest
-from otp_service.messages import select_template
-from otp_service.ports import SendStatus
+from otp_service.domain.clients import key_digest
+from otp_service.domain.messages import select_template
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.sts_key import StsKey
+from otp_service.services.interfaces import SendStatus
 from otp_service.settings import load
 from otp_service.settings.routes import RouteTable
-from otp_service.sms.aliyun_api import AliyunApi
-from otp_service.sms.aliyun_pnvs import AliyunPnvs
-from otp_service.sms.aliyun_sms import AliyunSms
+from otp_service.sms.aliyun.api import AliyunApi
+from otp_service.sms.aliyun.pnvs import AliyunPnvs
+from otp_service.sms.aliyun.protocol import endpoints, signature
+from otp_service.sms.aliyun.sms import AliyunSms
+from otp_service.sms.factory import PROVIDERS, build
 from otp_service.sms.http import HttpClient, HttpResponse
 from otp_service.sms.provider import Provider, Verdict
-from otp_service.sms.providers import PROVIDERS, build
 from otp_service.sms.webhook import Webhook
 
 WHSEC = "whsec_" + base64.b64encode(bytes(range(32))).decode()

@@ -27,11 +27,11 @@ from sms.queues import (
 )
 from sms.wire import WireServer, response
 
-from otp_service.aliyun.mns import MessageType
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
-from otp_service.sms.queue.key import QueueKey, QueueKeySource
-from otp_service.sms.queue.queue import MAX_BODY, Queue
-from otp_service.sms.queue.trouble import QueueTrouble
+from otp_service.sms.aliyun.mns.key import QueueKey, QueueKeySource
+from otp_service.sms.aliyun.mns.queue import MAX_BODY, Queue
+from otp_service.sms.aliyun.mns.trouble import QueueTrouble
+from otp_service.sms.aliyun.protocol.mns import MessageType
 
 NUMBERS = [f"139000000{n:02d}" for n in range(20)]
 

@@ -23,12 +23,12 @@ from sms.queues import (
 )
 from sms.wire import WireServer, response
 
-from otp_service.aliyun.reports import BadReports
-from otp_service.errors import StoreUnavailable
-from otp_service.reports import ReportBatchResult
-from otp_service.sms.queue.backoff import FIRST_SECONDS, MOST_SECONDS, Backoff
-from otp_service.sms.queue.collector import HOLD_SECONDS, LEAST_SECONDS, Collector, Take
-from otp_service.sms.queue.taker import SECONDS, Taker
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.services.delivery_reports import ReportBatchResult
+from otp_service.sms.aliyun.mns.backoff import FIRST_SECONDS, MOST_SECONDS, Backoff
+from otp_service.sms.aliyun.mns.collector import HOLD_SECONDS, LEAST_SECONDS, Collector, Take
+from otp_service.sms.aliyun.mns.taker import SECONDS, Taker
+from otp_service.sms.aliyun.protocol.reports import BadReports
 
 BATCH = response(messages_xml(*(message_xml(name.encode(), f"h-{name}") for name in "abc")))
 

@@ -10,8 +10,8 @@ from sms.doubles import ManualClock
 from sms.queues import REPORTS, key_answer, key_source, replies
 from sms.wire import WireServer, response
 
-from otp_service.sms.queue.key import LEAST_AGE, LEAST_LEFT, MAX_AGE, QueueKeySource
-from otp_service.sms.queue.trouble import QueueTrouble
+from otp_service.sms.aliyun.mns.key import LEAST_AGE, LEAST_LEFT, MAX_AGE, QueueKeySource
+from otp_service.sms.aliyun.mns.trouble import QueueTrouble
 
 IN_AN_HOUR = "2026-11-23 17:07:41"
 IN_FIVE_MINUTES = "2026-11-23 16:12:41"

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from sms.queues import XMLNS, error_xml, message_xml, messages_xml
 
-from otp_service.sms.queue.message import BadXml, read_code, read_messages, write_handles
+from otp_service.sms.aliyun.mns.message import BadXml, read_code, read_messages, write_handles
 
 BODY = b'{"success":true}'
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from sms.doubles import HONG_KONG, MAINLAND, NUMBER
 
-from otp_service.aliyun.numbers import can_read_as_mainland
-from otp_service.phone import COUNTRIES, Phone, calling_code
-from otp_service.sms.aliyun_sms.recipient import Unsendable, phone_numbers
+from otp_service.domain.phone import COUNTRIES, Phone, calling_code
+from otp_service.sms.aliyun.phone_numbers import Unsendable, phone_numbers
+from otp_service.sms.aliyun.protocol.numbers import can_read_as_mainland
 
 
 def phone(e164: str, country_code: int) -> Phone:

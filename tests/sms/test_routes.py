@@ -20,11 +20,11 @@ from sms.doubles import (
     sms,
 )
 
-from otp_service.errors import ProviderUnavailable
-from otp_service.messages import SmsMessage, Template
-from otp_service.ports import FailureCause, SendResult, SendStatus, SmsSender
+from otp_service.domain.errors import ProviderUnavailable
+from otp_service.domain.messages import SmsMessage, Template
+from otp_service.services.interfaces import FailureCause, SendResult, SendStatus, SmsSender
 from otp_service.sms.provider import Verdict, unasked
-from otp_service.sms.routes import Route, Router
+from otp_service.sms.router import Route, Router
 
 BLAMED = Verdict(SendResult(SendStatus.UNKNOWN, cause=FailureCause.PROVIDER))
 

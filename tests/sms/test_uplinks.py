@@ -14,8 +14,8 @@ from sms.doubles import RealClock, RecordedEvents
 from sms.wire import Behave, WireServer, response
 from standardwebhooks import Webhook as Receiver
 
-from otp_service.ports import InboundSms, InboundSmsForwarder
-from otp_service.sms.providers import webhook_uplinks
+from otp_service.services.interfaces import InboundSms, InboundSmsForwarder
+from otp_service.sms.factory import webhook_uplinks
 from otp_service.sms.webhook import WebhookUplinks
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()

@@ -18,13 +18,13 @@ from sms.wire import Behave, WireServer, response
 from standardwebhooks import Webhook as Receiver
 from standardwebhooks import WebhookVerificationError
 
-from otp_service.messages import Template
-from otp_service.ports import DeliveryLookup, DeliveryLookupStatus, FailureCause, SendStatus
-from otp_service.sms.aliyun_api.endpoint import BadEndpoint
+from otp_service.domain.messages import Template
+from otp_service.services.interfaces import DeliveryLookup, DeliveryLookupStatus, FailureCause, SendStatus
+from otp_service.sms.aliyun.endpoint import BadEndpoint
+from otp_service.sms.factory import webhook
 from otp_service.sms.http import HttpClient
 from otp_service.sms.provider import Provider, Trouble, Verdict
-from otp_service.sms.providers import webhook
-from otp_service.sms.routes import Route, Router
+from otp_service.sms.router import Route, Router
 from otp_service.sms.webhook import Hook, Webhook
 from otp_service.sms.webhook.answer import MAX_WAIT, read_answer, retry_after
 from otp_service.sms.webhook.provider import message_id

@@ -7,11 +7,17 @@ from dataclasses import replace
 import pytest
 from stories import CLIENT, RIGHT, WRONG, Phone
 
-from otp_service.codes import CodeType
-from otp_service.errors import AlreadyVerified, LimitReached, ProofRedeemed, VerificationNotFound, WrongCode
-from otp_service.limits import TEST_PHONE_LIMITS
-from otp_service.ports import Approval, CodeAttempt
-from otp_service.verification import Verification
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import (
+    AlreadyVerified,
+    LimitReached,
+    ProofRedeemed,
+    VerificationNotFound,
+    WrongCode,
+)
+from otp_service.domain.limits import TEST_PHONE_LIMITS
+from otp_service.domain.verification import Verification
+from otp_service.services.interfaces import Approval, CodeAttempt
 
 SHAPES = frozenset({CodeType.DIGITS})
 THIS, ANOTHER = b"t" * 16, b"a" * 16

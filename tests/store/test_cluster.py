@@ -15,16 +15,16 @@ from redis.crc import key_slot
 from servers import Server, redis_binary
 from stories import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
 
-from otp_service.errors import StoreUnavailable, WrongCode
-from otp_service.limits import Budget
-from otp_service.ports import PhoneKey
+from otp_service.domain.errors import StoreUnavailable, WrongCode
+from otp_service.domain.limits import Budget
+from otp_service.domain.verification import Status
+from otp_service.services.interfaces import PhoneKey
 from otp_service.store import keys
+from otp_service.store.admin import RedisOffice
 from otp_service.store.client import TcpConnection, from_url
 from otp_service.store.cluster import ClusterBackend
 from otp_service.store.health import UnfitStore
-from otp_service.store.office import RedisOffice
 from otp_service.store.scripts import Call
-from otp_service.verification import Status
 
 BUDGET = Budget("service", "service_sms_per_day", 9, 0.2)
 

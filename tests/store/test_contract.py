@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from stories import CLIENT, RIGHT, WRONG, Phone, new_verification
 
-from otp_service.codes import CodeType
-from otp_service.errors import (
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import (
     AlreadyVerified,
     AttemptsExhausted,
     CooldownActive,
@@ -23,9 +23,9 @@ from otp_service.errors import (
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.limits import Budget
-from otp_service.ports import CodeAttempt, PrecheckRequest, SendDisposition
-from otp_service.verification import DeliveryStatus, Status
+from otp_service.domain.limits import Budget
+from otp_service.domain.verification import DeliveryStatus, Status
+from otp_service.services.interfaces import CodeAttempt, PrecheckRequest, SendDisposition
 
 
 def fail(phone: Phone, times: int, **changes: int) -> None:

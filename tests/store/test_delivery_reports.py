@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from stories import CLIENT, RIGHT, WRONG, Phone
 
-from otp_service.errors import StoreUnavailable, WrongCode
-from otp_service.ports import DeliveryReport, DeliveryUpdate, PrecheckRequest, SendDisposition
-from otp_service.verification import DeliveryStatus, Verification
+from otp_service.domain.errors import StoreUnavailable, WrongCode
+from otp_service.domain.verification import DeliveryStatus, Verification
+from otp_service.services.interfaces import DeliveryReport, DeliveryUpdate, PrecheckRequest, SendDisposition
 
 
 def report(

@@ -10,10 +10,11 @@ import pytest
 from servers import closed_port
 from stories import CLIENT, Quiet, new_verification
 
-from otp_service.codes import CodeType
-from otp_service.errors import StoreUnavailable
-from otp_service.limits import IpLimits, PhoneLimits
-from otp_service.ports import (
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.limits import IpLimits, PhoneLimits
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services.interfaces import (
     ClientIpQuota,
     CodeAttempt,
     DeliveryReport,
@@ -26,8 +27,7 @@ from otp_service.ports import (
 )
 from otp_service.store.client import client_from_url
 from otp_service.store.scripts import Call
-from otp_service.store.store import RedisStore
-from otp_service.verification import DeliveryStatus
+from otp_service.store.verifications import RedisStore
 
 TAG, VID = secrets.token_urlsafe(12), "v" * 22
 SLOT = PhoneKey(TAG, PhoneLimits())

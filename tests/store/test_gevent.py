@@ -25,9 +25,9 @@ from gevent import monkey
 monkey.patch_all()
 import json, os, sys, time
 from stories import Quiet
-from otp_service.errors import StoreUnavailable
+from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import RedisOptions, from_url
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 options = RedisOptions(read_timeout=float(sys.argv[2]))
 store = RedisStore(from_url(f"redis://127.0.0.1:{sys.argv[1]}", options), Quiet())

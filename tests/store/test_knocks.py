@@ -10,10 +10,10 @@ import pytest
 from backends import Backend
 from stories import CLIENT, Phone, Quiet, make_phone
 
-from otp_service.clock import SystemClock
-from otp_service.errors import CooldownActive, LimitReached, StoreUnavailable
-from otp_service.limits import GlobalFailureLimits, GuardLimits, IpLimits
-from otp_service.ports import (
+from otp_service.domain.errors import CooldownActive, LimitReached, StoreUnavailable
+from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
+from otp_service.observability.clock import SystemClock
+from otp_service.services.interfaces import (
     ClientIpQuota,
     ConversionScope,
     IdempotencyRecord,
@@ -25,7 +25,7 @@ from otp_service.ports import (
     SendResultRecord,
 )
 from otp_service.store.backend import PipelineResult
-from otp_service.store.ledger import RedisLedger
+from otp_service.store.counters import RedisLedger
 from otp_service.store.scripts import Call
 
 SMALL = IpLimits(sends_per_hour=3, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)

@@ -12,10 +12,10 @@ import pytest
 from backends import Backend
 from stories import CLIENT, Phone, Quiet
 
-from otp_service.errors import StoreUnavailable
-from otp_service.limits import GlobalFailureLimits, GuardLimits, IpLimits
-from otp_service.ports import ClientIpQuota, ConversionScope, PrecheckRequest
-from otp_service.store.ledger import RedisLedger
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
+from otp_service.services.interfaces import ClientIpQuota, ConversionScope, PrecheckRequest
+from otp_service.store.counters import RedisLedger
 from otp_service.store.scripts import Call
 
 LIMITS = GlobalFailureLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)

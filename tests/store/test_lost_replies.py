@@ -15,10 +15,10 @@ from sentinels import running_sentinels
 from servers import redis_binary, running, valkey_binary
 from stories import LIMITS, WRONG, Phone, make_phone, new_verification
 
-from otp_service.errors import CooldownActive, StoreUnavailable, WrongCode
-from otp_service.limits import Budget
+from otp_service.domain.errors import CooldownActive, StoreUnavailable, WrongCode
+from otp_service.domain.limits import Budget
+from otp_service.store.admin import RedisOffice
 from otp_service.store.client import from_url
-from otp_service.store.office import RedisOffice
 
 
 @pytest.fixture(params=["redis", "valkey", "sentinel", "cluster"])

@@ -10,11 +10,11 @@ import pytest
 from backends import Backend
 from stories import CLIENT, LIMITS, RIGHT, WRONG, Phone, make_phone
 
-from otp_service.errors import CooldownActive, LimitReached, OtpError, StoreUnavailable, WrongCode
-from otp_service.limits import DAY, HOUR, IpLimits, PhoneLimits
-from otp_service.ports import ClientIpQuota, PrecheckRequest, SendDisposition
-from otp_service.store import arguments, keys
-from otp_service.store.office import SCAN_SIZE, Forgotten, PhoneFacts, RedisOffice, Verdict
+from otp_service.domain.errors import CooldownActive, LimitReached, OtpError, StoreUnavailable, WrongCode
+from otp_service.domain.limits import DAY, HOUR, IpLimits, PhoneLimits
+from otp_service.services.interfaces import ClientIpQuota, PrecheckRequest, SendDisposition
+from otp_service.store import encoding, keys
+from otp_service.store.admin import SCAN_SIZE, Forgotten, PhoneFacts, RedisOffice, Verdict
 from otp_service.store.scripts import Call
 
 NOTHING = Verdict(is_slow=False, is_locked=False, limit="", wait=0)
@@ -300,7 +300,7 @@ def knock(phone: Phone, address: ClientIpQuota) -> None:
 
 def verify(phone: Phone, address: ClientIpQuota) -> None:
     phone.store.flush(
-        [Call("address_verified", [keys.address(address.tag)], [arguments.short_phone(phone.slot.tag)])]
+        [Call("address_verified", [keys.address(address.tag)], [encoding.short_phone(phone.slot.tag)])]
     )
 
 
@@ -404,10 +404,10 @@ def test_forgotten_phone_is_taken_out_of_every_address_log(office: RedisOffice, 
 
     assert office.forget(phone.slot.tag) == Forgotten(keys=0, addresses=2)
 
-    short = arguments.short_phone(phone.slot.tag).encode()
+    short = encoding.short_phone(phone.slot.tag).encode()
     logs = [phone.client.get(keys.address(address.tag)) or b"" for address in addresses]
     assert [short in log for log in logs] == [False] * 3
-    assert [arguments.short_phone(other.slot.tag).encode() in log for log in logs] == [True] * 3
+    assert [encoding.short_phone(other.slot.tag).encode() in log for log in logs] == [True] * 3
     assert logs[2] == before
 
 

@@ -7,12 +7,12 @@ from faults.keeper import kept
 from servers import closed_port, redis_binary, running
 from stories import Quiet
 
-from otp_service.errors import StoreUnavailable
+from otp_service.domain.errors import StoreUnavailable
 from otp_service.store import keys
 from otp_service.store.client import client_from_url
 from otp_service.store.outages import Outages
 from otp_service.store.scripts import Call
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 NOTHING = Call("wrong_codes", [keys.wrong_codes(1)], [0, 0])
 

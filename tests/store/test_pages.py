@@ -11,10 +11,10 @@ import fakes
 import pytest
 from stories import Phone
 
-from otp_service.clients import Client, Clients
-from otp_service.errors import LimitReached, OtpError, StoreUnavailable
-from otp_service.hosted_pages import CREATED_PER_OPENED, Form, HostedPages
-from otp_service.ports import PageEvent, PageQuota
+from otp_service.domain.clients import Client, Clients
+from otp_service.domain.errors import LimitReached, OtpError, StoreUnavailable
+from otp_service.services.hosted_pages import CREATED_PER_OPENED, Form, HostedPages
+from otp_service.services.interfaces import PageEvent, PageQuota
 from otp_service.store import keys
 from otp_service.store.pages import RedisPages
 

@@ -13,10 +13,10 @@ from sentinels import running_sentinels
 from servers import Server, redis_binary, running
 from stories import Quiet
 
-from otp_service.errors import StoreUnavailable
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.store.acl import sentinel_rules, server_rules
 from otp_service.store.client import from_url
-from otp_service.store.rights import sentinel_rules, server_rules
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 USER = "otp_service"
 

@@ -10,7 +10,7 @@ import redis
 from backends import let_in
 from servers import Server
 
-from otp_service.store.rights import OF_CALLS, OF_PLACES, OF_SCRIPTS
+from otp_service.store.acl import OF_CALLS, OF_PLACES, OF_SCRIPTS
 
 LUA = files("otp_service.store") / "lua"
 PYTHON = files("otp_service.store")

@@ -8,9 +8,9 @@ import fakes
 import pytest
 from servers import Server
 
-from otp_service.service import VerificationService
+from otp_service.services.verification import VerificationService
 from otp_service.store.client import TcpConnection, client_from_url
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 PHONE = "+8613900001234"
 

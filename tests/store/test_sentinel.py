@@ -20,7 +20,7 @@ from sentinels import NAME, running_sentinels
 from servers import closed_port, redis_binary
 from stories import RIGHT, make_phone
 
-from otp_service.errors import StoreUnavailable
+from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.backend import Command, RedisBackend, ReplicationWait, SentinelNode
 from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.diagnosis import diagnose

@@ -16,9 +16,9 @@ from sentinels import NAME, running_sentinel
 from servers import Server, free_port, redis_binary, running, skip_or_fail
 from stories import Quiet
 
-from otp_service.errors import StoreUnavailable
+from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import RedisOptions, from_url
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 NEW_KEY = ("-newkey", "rsa:2048", "-nodes")
 

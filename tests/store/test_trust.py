@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from stories import CLIENT, RIGHT, WRONG, Phone
 
-from otp_service.errors import CooldownActive, LimitReached, WrongCode
-from otp_service.limits import DAY, HOUR, PhoneLimits
-from otp_service.ports import PrecheckRequest, SendDisposition
-from otp_service.verification import Verification
+from otp_service.domain.errors import CooldownActive, LimitReached, WrongCode
+from otp_service.domain.limits import DAY, HOUR, PhoneLimits
+from otp_service.domain.verification import Verification
+from otp_service.services.interfaces import PrecheckRequest, SendDisposition
 
 HOME = b"the owner's home"[:12]
 OFFICE, TRAIN, HOTEL = b"office......", b"train.......", b"hotel......."

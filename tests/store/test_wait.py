@@ -15,14 +15,14 @@ from clusters import eventually, is_in_step
 from servers import Server, redis_binary, running, valkey_binary
 from stories import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
 
-from otp_service.codes import CodeType
-from otp_service.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable, WrongCode
-from otp_service.limits import Budget
-from otp_service.ports import Approval, CodeAttempt
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable, WrongCode
+from otp_service.domain.limits import Budget
+from otp_service.domain.verification import Status, Verification
+from otp_service.services.interfaces import Approval, CodeAttempt
 from otp_service.store.backend import ReplicationWait
 from otp_service.store.client import from_url
 from otp_service.store.health import UnfitStore
-from otp_service.verification import Status, Verification
 
 WAIT = ReplicationWait(replicas=1, seconds=1)
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from otp_service.web import WebParts, create_blueprint, install_problems
-from otp_service.web.report_intake import ReportIntake
+from otp_service.web.aliyun_reports import ReportIntake
 
 PHONE = "+8613800138000"
 OTHER_PHONE = "+8613900139000"

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from otp_service.web.address import Trust, address_of
+from otp_service.web.api.client_ip import Trust, address_of
 
 NOBODY = Trust()
 ONE_HOP, TWO_HOPS = Trust(hops=1), Trust(hops=2)

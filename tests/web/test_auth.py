@@ -6,11 +6,11 @@ import fakes
 import pytest
 from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
 
-from otp_service.clients import Caller, KeyKind
-from otp_service.errors import Forbidden, Unauthorized
-from otp_service.web import auth, endpoints
-from otp_service.web.calls import CALLS, Call
-from otp_service.web.payloads import RequestBody, VerifyBody
+from otp_service.domain.clients import Caller, KeyKind
+from otp_service.domain.errors import Forbidden, Unauthorized
+from otp_service.web.api import auth, endpoints
+from otp_service.web.api.payloads import RequestBody, VerifyBody
+from otp_service.web.api.routes import CALLS, Call
 
 HEADERS = {
     "none": None,

@@ -9,8 +9,9 @@ import pytest
 from flask import Flask, Response
 from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
 
-from otp_service.errors import StoreUnavailable
-from otp_service.web import create_blueprint, request_id
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.web import create_blueprint
+from otp_service.web.api import request_id
 
 NAMED = {"phone": PHONE, "verification_id": UNKNOWN_ID}
 

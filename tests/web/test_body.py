@@ -11,8 +11,8 @@ import pytest
 from web.desk import PHONE, UNKNOWN_ID, Desk, pointers, problem
 from werkzeug.test import create_environ
 
-from otp_service.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
-from otp_service.web import body
+from otp_service.domain.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from otp_service.web.api import json_body
 
 GOOD = {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456"}
 
@@ -145,7 +145,7 @@ def test_parameters_of_the_media_type_do_not_matter(desk: Desk, media_type: str)
     assert problem(answer)["code"] == "verification_not_found"
 
 
-@pytest.mark.parametrize("size", [body.MAX_BYTES + 1, 1024 * 1024], ids=["one byte more", "1 MB"])
+@pytest.mark.parametrize("size", [json_body.MAX_BYTES + 1, 1024 * 1024], ids=["one byte more", "1 MB"])
 def test_a_large_body_is_refused(desk: Desk, size: int) -> None:
     answer = desk.send("/otp/verify", b" " * size)
 
@@ -154,7 +154,7 @@ def test_a_large_body_is_refused(desk: Desk, size: int) -> None:
 
 
 def test_a_body_of_the_largest_size_is_read(desk: Desk) -> None:
-    raw = json.dumps(GOOD).encode().ljust(body.MAX_BYTES)
+    raw = json.dumps(GOOD).encode().ljust(json_body.MAX_BYTES)
 
     assert problem(desk.send("/otp/verify", raw))["code"] == "verification_not_found"
 
@@ -211,21 +211,21 @@ def chunked(stream: io.RawIOBase) -> WSGIEnvironment:
 
 
 def test_a_chunked_body_is_read_to_its_end() -> None:
-    assert body.read(chunked(Drip(json.dumps(GOOD).encode()))) == GOOD
+    assert json_body.read(chunked(Drip(json.dumps(GOOD).encode()))) == GOOD
 
 
 def test_a_chunked_body_is_read_no_further_than_its_limit() -> None:
     stream = Drip(b" " * 1024 * 1024, step=1000)
 
     with pytest.raises(PayloadTooLarge):
-        body.read(chunked(stream))
+        json_body.read(chunked(stream))
 
-    assert stream.taken <= body.MAX_BYTES + 1
+    assert stream.taken <= json_body.MAX_BYTES + 1
 
 
 def test_a_body_that_breaks_off_is_the_callers_fault() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        body.read(chunked(Broken()))
+        json_body.read(chunked(Broken()))
 
     assert refused.value.errors == [{"pointer": "", "detail": "ended too early"}]
 
@@ -248,7 +248,7 @@ def test_a_body_of_no_length_is_empty(desk: Desk) -> None:
     assert "CONTENT_LENGTH" not in environ
 
     with pytest.raises(InvalidRequest) as refused:
-        body.read(environ)
+        json_body.read(environ)
 
     assert refused.value.errors == [{"pointer": "", "detail": "is empty"}]
 
@@ -256,7 +256,7 @@ def test_a_body_of_no_length_is_empty(desk: Desk) -> None:
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_a_number_that_is_none_is_no_json(constant: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        body.parse(f'{{"phone": {constant}}}'.encode())
+        json_body.parse(f'{{"phone": {constant}}}'.encode())
 
     assert refused.value.errors[0]["pointer"] == ""
 
@@ -273,7 +273,7 @@ def test_compressed_body_is_an_unsupported_media_type(encoding: str) -> None:
     )
 
     with pytest.raises(UnsupportedMediaType):
-        body.read(environ)
+        json_body.read(environ)
 
 
 @pytest.mark.parametrize("encoding", ["identity", " Identity "])
@@ -282,4 +282,4 @@ def test_body_declared_as_it_is_is_read(encoding: str) -> None:
         method="POST", data=b"{}", content_type="application/json", headers={"Content-Encoding": encoding}
     )
 
-    assert body.read(environ) == {}
+    assert json_body.read(environ) == {}

@@ -13,10 +13,10 @@ import pytest
 from stage import StagedRunner, Timeline
 from web.desk import PHONE, Desk, open_desk, problem
 
-from otp_service.events import JsonEventLogger
-from otp_service.store.store import RedisStore
-from otp_service.web import request_id
-from otp_service.web.calls import CALLS
+from otp_service.observability.logging import JsonEventLogger
+from otp_service.store.verifications import RedisStore
+from otp_service.web.api import request_id
+from otp_service.web.api.routes import CALLS
 
 KEY = "pk_shop-0123456789abcdefghijklmnop"
 PAGE, OTHER_PAGE = "https://www.shop.example", "https://www.bank.example"

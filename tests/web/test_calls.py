@@ -8,8 +8,8 @@ import fakes
 import pytest
 from web.desk import OTHER_PHONE, PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
 
-from otp_service.errors import CooldownActive, StoreUnavailable
-from otp_service.ports import FailureCause, SendResult, SendStatus
+from otp_service.domain.errors import CooldownActive, StoreUnavailable
+from otp_service.services.interfaces import FailureCause, SendResult, SendStatus
 
 # ── request ──
 

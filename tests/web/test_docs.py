@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from otp_service.web import answers, body
-from otp_service.web.calls import CALLS, Call
+from otp_service.web.api import answers, json_body
+from otp_service.web.api.payloads import Body
+from otp_service.web.api.problems import STATUSES
+from otp_service.web.api.routes import CALLS, Call
 from otp_service.web.pages import PAGES
-from otp_service.web.payloads import Body
-from otp_service.web.problems import STATUSES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 EXAMPLES = re.findall(r"curl -s \$URL(\S+) .*? -d '(.*?)'", TEXT, re.DOTALL)
@@ -43,7 +43,7 @@ def test_every_call_has_an_example_that_is_accepted() -> None:
 
     assert {path for path, _ in EXAMPLES} == set(models)
     for path, example in EXAMPLES:
-        assert models[path].read(body.parse(example.encode()))
+        assert models[path].read(json_body.parse(example.encode()))
 
 
 def test_every_json_example_is_json() -> None:

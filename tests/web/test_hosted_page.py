@@ -16,10 +16,10 @@ from forms import HtmlPage
 from web.desk import Desk, open_desk, problem
 from werkzeug.test import TestResponse
 
-from otp_service.errors import DestinationBlocked, LimitReached, ProviderUnavailable, StoreUnavailable
+from otp_service.domain.errors import DestinationBlocked, LimitReached, ProviderUnavailable, StoreUnavailable
 from otp_service.web import create_blueprint
-from otp_service.web.calls import CALLS
-from otp_service.web.embed.hosted_words import CHINESE, ENGLISH, LANGUAGES, speak
+from otp_service.web.api.routes import CALLS
+from otp_service.web.hosted_page.translations import CHINESE, ENGLISH, LANGUAGES, speak
 
 PHONE = "13800138000"
 XSS = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"

@@ -13,11 +13,11 @@ from web.schemas import Checker
 from web.test_problems import TABLE
 from werkzeug.test import TestResponse
 
-from otp_service.errors import OtpError
-from otp_service.ports import SendResult, SendStatus
-from otp_service.web import openapi
-from otp_service.web.calls import CALLS, Call
-from otp_service.web.problems import STATUSES
+from otp_service.domain.errors import OtpError
+from otp_service.services.interfaces import SendResult, SendStatus
+from otp_service.web.api import openapi
+from otp_service.web.api.problems import STATUSES
+from otp_service.web.api.routes import CALLS, Call
 
 DOCUMENT = openapi.document()
 CHECKER = Checker(DOCUMENT)

@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import pytest
 from web.desk import Desk, problem
 
-from otp_service.errors import StoreUnavailable
-from otp_service.web import docs_page, openapi
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.web.api import docs_page, openapi
 
 # ── probes ──
 

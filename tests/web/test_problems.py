@@ -23,11 +23,11 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from otp_service import errors
-from otp_service.errors import OtpError
-from otp_service.events import JsonEventLogger
+from otp_service.domain import errors
+from otp_service.domain.errors import OtpError
+from otp_service.observability.logging import JsonEventLogger
 from otp_service.store.health import UnfitStore
-from otp_service.web import problems, request_id
+from otp_service.web.api import problems, request_id
 
 TABLE: list[tuple[OtpError, int, str, dict[str, object]]] = [
     (
@@ -163,7 +163,7 @@ def test_a_defect_tells_the_caller_nothing_and_the_log_its_place(desk: Desk, fai
     assert "boom" not in answer.text
     [defect] = desk.house.events.of("internal_error")
     assert defect["error"] == type(failure).__name__
-    assert re.fullmatch(r"otp_service/service\.py:\d+", str(defect["origin"]))
+    assert re.fullmatch(r"otp_service/services/verification\.py:\d+", str(defect["origin"]))
     assert "SECRET" not in repr(desk.house.events.seen)
     assert "138" not in repr(defect)
 

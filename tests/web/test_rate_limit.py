@@ -11,8 +11,8 @@ import pytest
 from web.desk import PHONE, Desk, open_desk
 
 import otp_service
-from otp_service.limits import CodeLimits, IpLimits, PhoneLimits, RateLimitPolicy, rate_limit_policies
-from otp_service.service import MISSES_LIMIT
+from otp_service.domain.limits import CodeLimits, IpLimits, PhoneLimits, RateLimitPolicy, rate_limit_policies
+from otp_service.services.verification import MISSES_LIMIT
 
 FIELDS = "RateLimit-Policy", "RateLimit"
 PAGE = "https://shop.example"

@@ -11,7 +11,7 @@ import pytest
 from fakes import FakeEvents
 from web.desk import PHONE, Desk, open_desk, pointers, problem
 
-from otp_service.store.store import RedisStore
+from otp_service.store.verifications import RedisStore
 
 KEY = {"Idempotency_Key": "0b36ee45-7b7a-4f5d-9c3e-order-17"}
 

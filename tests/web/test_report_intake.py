@@ -10,9 +10,9 @@ import fakes
 import pytest
 from web.desk import PHONE, Desk, open_desk, problem
 
-from otp_service.ports import InboundSms
-from otp_service.reports import DeliveryReportService
-from otp_service.web.report_intake import ReportIntake
+from otp_service.services.delivery_reports import DeliveryReportService
+from otp_service.services.interfaces import InboundSms
+from otp_service.web.aliyun_reports import ReportIntake
 
 SECRET = "kP3xT9vQ2mZr7wLs4bNy8cHd6fGj1aEu"
 ADDRESS = f"/aliyun/reports/{SECRET}"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 
-from otp_service.web.responses import nothing, respond
+from otp_service.web.api.responses import nothing, respond
 
 
 def sent(response: Response, method: str = "POST") -> tuple[Any, dict[str, str]]:

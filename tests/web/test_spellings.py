@@ -10,9 +10,9 @@ import spellings
 from forms import HtmlPage
 from web.desk import PHONE, Desk, open_desk
 
-from otp_service.codes import Code
-from otp_service.phone import PhoneRules
-from otp_service.policy import TestPhone
+from otp_service.domain.codes import Code
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import TestPhone
 
 ID_SPELLINGS = [" {}", "{}\n", "\t{} ", "{}\u00a0", "\u200b{}", "\u2066{}\u2069", "{}\ufeff"]
 

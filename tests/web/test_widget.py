@@ -8,12 +8,12 @@ import re
 import pytest
 from web.desk import Desk
 
-from otp_service.clients import KeyKind
-from otp_service.phone import COUNTRIES, dialing
+from otp_service.domain.clients import KeyKind
+from otp_service.domain.phone import COUNTRIES, dialing
 from otp_service.settings import Settings
 from otp_service.settings.tables import ServiceConfig
-from otp_service.web.calls import CALLS
-from otp_service.web.embed.widget import source
+from otp_service.web.api.routes import CALLS
+from otp_service.web.widget.views import source
 
 CHINA = (dialing("CN"),)
 

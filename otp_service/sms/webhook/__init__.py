@@ -1,4 +1,7 @@
-"""The provider `webhook`: SMS handed to a service of the operator's, and replies of phones with them."""
+"""The provider `webhook`: SMS, and replies of phones, are handed to a service of the operator's.
+
+Imports what `sms` may import, and standardwebhooks.
+"""
 
 from __future__ import annotations
 

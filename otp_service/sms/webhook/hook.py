@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook as Signer
 
-from otp_service.ports import Clock
+from otp_service.services.interfaces import Clock
 from otp_service.sms.http import HttpClient, HttpResponse
 from otp_service.sms.webhook.target import read_target
 

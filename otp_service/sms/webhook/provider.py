@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from otp_service.messages import SmsMessage, Template
-from otp_service.ports import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
+from otp_service.domain.messages import SmsMessage, Template
+from otp_service.services.interfaces import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sms.call import call_once
 from otp_service.sms.provider import Verdict
 from otp_service.sms.webhook.answer import read_answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-from otp_service.sms.aliyun_api.endpoint import BadEndpoint, Endpoint
+from otp_service.sms.aliyun.endpoint import BadEndpoint, Endpoint
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from otp_service.ports import EventLogger, InboundSms
+from otp_service.services.interfaces import EventLogger, InboundSms
 from otp_service.sms.http import TransportError
 from otp_service.sms.webhook.hook import Hook, rfc3339
 

@@ -1,6 +1,6 @@
 -- What the requesters behind one address may still cause.
 
--- `s` is what `store/arguments.py` writes, u24 each.
+-- `s` is what `store/encoding.py` writes, u24 each.
 local function read_address_limits(s)
   return {per_hour = read_u24(s, 1), per_day = read_u24(s, 4), phones = read_u24(s, 7),
           factor = read_u24(s, 10), share = read_u24(s, 13)}

@@ -124,7 +124,7 @@ local function is_known(row, now)
   return row.known_at > 0 and row.known_at > now - MEMORY and 1 or 0
 end
 
--- `asking` is what `store/arguments.py` writes: who asks 12 | 1 if a server knows the person's device or session.
+-- `asking` is what `store/encoding.py` writes: who asks 12 | 1 if a server knows the person's device or session.
 -- Trusted is who verified this phone lately, and whose device or session is known.
 local function read_asking(asking, row)
   local requester, trusted = sub(asking, 1, 12), byte(asking, 13) == 1

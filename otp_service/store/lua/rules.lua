@@ -1,7 +1,7 @@
 -- The limits of a phone. Each rule yields how many sends it leaves and when it allows the next.
 -- Untrusted calls may use their share of a limit. The rest is kept for trusted calls, which may use all of it.
 
--- `s` is what `store/arguments.py` writes: thirteen numbers u8, then the steps of the cooldown u24 s each.
+-- `s` is what `store/encoding.py` writes: thirteen numbers u8, then the steps of the cooldown u24 s each.
 local function read_limits(s)
   local limits = {packed = s}
   limits.sends_per_hour, limits.sends_per_day, limits.sends_per_requester_per_hour, limits.failures_per_hour,

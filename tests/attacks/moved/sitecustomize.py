@@ -20,7 +20,7 @@ def ahead() -> int:
 
 
 def move_clocks() -> None:
-    from otp_service.clock import SystemClock  # noqa: PLC0415 - the path is complete only now
+    from otp_service.observability.clock import SystemClock  # noqa: PLC0415 - the path is complete only now
     from otp_service.store import scripts  # noqa: PLC0415 - as above
 
     @cache

@@ -1,0 +1,204 @@
+"""`dev`: the service with a store and a sandbox of its own, for trying it. Touches processes and sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import click
+
+from otp_service.app import Application, build
+from otp_service.cli.dev_server import Doorway, LocalServer, on_a_free_port
+from otp_service.cli.secrets import publishable_key, secret, secret_key
+from otp_service.cli.stop import StopWish
+from otp_service.client import ApiError, OtpClient
+from otp_service.domain.clients import key_digest
+from otp_service.observability.clock import SystemClock
+from otp_service.observability.logging import JsonEventLogger, install_logging_handler
+from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
+from otp_service.sandbox.config import DEFAULT_SIGN_NAME
+from otp_service.sandbox.demo import Refused, Sms, Verified, start_page
+from otp_service.settings import Settings, SettingsError, from_mapping
+from otp_service.web.api import request_id
+
+ACCESS_KEY_ID = "sandbox"
+SIGNUP = "signup"
+PURPOSES = ("login", SIGNUP, "reset_password")
+TEMPLATES = dict(zip(PURPOSES, ("SMS_100000001", "SMS_100000002", "SMS_100000003"), strict=True))
+"""The sandbox's template for each purpose."""
+EXAMPLES = ("http://127.0.0.1:8000", "http://localhost:8000")
+"""Where the pages of examples/ stand."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What was started: where it is, and the keys that it takes."""
+
+    service_url: str
+    sandbox_url: str
+    inbox_url: str
+    secret_key: str
+    publishable_key: str
+
+
+def run(port: int, sandbox_port: int, origins: Sequence[str], *, as_json: bool) -> None:
+    """Start everything, say where it is, and end all of it when somebody wants it to stop."""
+    wish = StopWish()
+    with ExitStack() as stack:
+        running = _start(stack, port, sandbox_port, origins)
+        click.echo(json.dumps(vars(running)) if as_json else introduction(running))
+        sys.stdout.flush()
+        wish.wait()
+
+
+def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str]) -> Running:
+    key, page_key, account = secret_key(), publishable_key(), {ACCESS_KEY_ID: secret()}
+    sandbox = stack.enter_context(_sandbox(account, sandbox_port))
+    doorway = Doorway()
+    service = on_a_free_port(lambda free: LocalServer(doorway, free), port)
+    running = Running(service.url, sandbox.url, sandbox.inbox_url, key, page_key)
+    client = {
+        "secret_key_digests": [key_digest(key)],
+        "proof_keys": [secret()],
+        "publishable_key": page_key,
+        "origins": [*_names_of(service.url), *EXAMPLES, *origins],
+        "return_urls": [f"{page}/verified" for page in (*EXAMPLES, *origins)],
+    }
+    try:
+        settings = development_settings(client, sandbox.url, account)
+    except SettingsError:  # all else in them is ours
+        raise click.BadParameter("must be like http://localhost:3000", param_hint="--origin") from None
+    clock = SystemClock()
+    events = JsonEventLogger(
+        sys.stderr.buffer, level=settings.log.level, clock=clock.now, request_id=request_id.current
+    )
+    install_logging_handler(events)
+    built = build(settings, clock=clock, events=events)
+    stack.callback(built.close)
+    stack.enter_context(service)  # it ends before what it serves
+    _put_up_the_start_page(built, running, sandbox)
+    doorway.app = built.app
+    _see_that_it_answers(service.url)
+    return running
+
+
+def _names_of(url: str) -> tuple[str, str]:
+    """Return both names by which a browser on this machine may call the server at *url*."""
+    return url, url.replace("127.0.0.1", "localhost")
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _put_up_the_start_page(built: Application, running: Running, sandbox: SandboxServer) -> None:
+    """Serve what stands for somebody's shop: it knows the service from outside only."""
+    server = OtpClient(running.service_url, running.secret_key)
+
+    def inbox() -> list[Sms]:
+        return [
+            Sms(f"{sms.biz_id}-{sms.phone}", sms.phone, sms.text, sms.code, _rfc3339(sms.received_at))
+            for sms in sandbox.inbox.newest_first()
+        ]
+
+    def redeem(proof: str) -> Verified | Refused:
+        try:
+            redeemed = server.redeem(proof, purpose=SIGNUP)
+        except ApiError as refusal:
+            return Refused(refusal.code)
+        return Verified(redeemed.phone, redeemed.purpose, _rfc3339(redeemed.verified_at))
+
+    start_page(
+        built.app,
+        publishable_key=running.publishable_key,
+        inbox_url=running.inbox_url,
+        inbox=inbox,
+        redeem=redeem,
+    )
+
+
+def _sandbox(account: dict[str, str], port: int) -> SandboxServer:
+    config = SandboxConfig.default(account)
+    return on_a_free_port(lambda free: start_sandbox(config, port=free), port)
+
+
+def development_settings(client: Mapping[str, object], sandbox_url: str, account: dict[str, str]) -> Settings:
+    """Return settings with fresh secrets: one client, one route to the sandbox, warnings only."""
+    ((access_key_id, access_key_secret),) = account.items()
+    return from_mapping(
+        {
+            "log": {"level": "warning"},
+            "keys": {"active_kid": "dev", "tag_key": secret(), "roots": {"dev": secret()}},
+            "purposes": {purpose: {} for purpose in PURPOSES},
+            "clients": {"web": client},
+            "routes": [
+                {
+                    "name": "sandbox",
+                    "provider": "sandbox",
+                    "access_key_id": access_key_id,
+                    "access_key_secret": access_key_secret,
+                    "endpoint": sandbox_url,
+                    "sign_name": DEFAULT_SIGN_NAME,
+                    "templates": [
+                        {"purpose": purpose, "template_code": code} for purpose, code in TEMPLATES.items()
+                    ],
+                }
+            ],
+        }
+    )
+
+
+def _see_that_it_answers(url: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request("GET", "/readyz")
+        if connection.getresponse().status != http.client.OK:
+            raise click.ClickException("the service does not get ready")
+    finally:
+        connection.close()
+
+
+INTRODUCTION = """\
+otp_service is running. Ctrl-C stops it, and everything it knows is gone.
+
+  start here   {service_url}/   a signup page, and the phone that gets its SMS
+
+  service   {service_url}   described at {service_url}/docs
+  inbox     {inbox_url}   every SMS lands here
+
+Its keys, for your own code, the README and examples/; paste the line into another terminal:
+
+export OTP_URL={service_url} OTP_SECRET_KEY={secret_key} OTP_PUBLISHABLE_KEY={publishable_key}
+
+Send a code to +8613800138000 (no phone rings: look into the inbox):
+
+SENT=$({curl} {service_url}/otp/request -d '{{"phone": "+8613800138000", "purpose": "login"}}'); echo "$SENT"
+
+Type the code, which this line copies out of the inbox. The answer holds the proof:
+
+{inbox_curl} | python3 -c '{typing}' "$SENT" | {curl} {service_url}/otp/verify -d @-
+"""
+
+_CURL = "curl -sS -w '\\n' -H 'Authorization: Bearer {}' -H 'Content-Type: application/json'"
+_INBOX_CURL = "curl -sS '{}.json?phone=%2B8613800138000'"
+_TYPING = (
+    "import json, sys; sms = json.load(sys.stdin)[0]; "
+    'print(json.dumps({"phone": sms["phone"], "code": sms["code"], '
+    '"verification_id": json.loads(sys.argv[1])["verification_id"]}))'
+)
+
+
+def introduction(running: Running) -> str:
+    """Return what a newcomer reads: where everything is, and two commands to paste."""
+    return INTRODUCTION.format(
+        **vars(running),
+        curl=_CURL.format(running.secret_key),
+        inbox_curl=_INBOX_CURL.format(running.inbox_url),
+        typing=_TYPING,
+    )

@@ -1,0 +1,61 @@
+"""`doctor`: why codes do not arrive. Touches the configuration, Redis and the network."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from otp_service.app import open_store
+from otp_service.cli.doctor.finding import worst
+from otp_service.cli.doctor.report import as_json, as_text
+from otp_service.cli.doctor.runner import examine
+from otp_service.settings import Mistake, Settings, advice, examine_for_production
+from otp_service.store.url import BadRedisUrl
+from otp_service.store.verifications import RedisStore
+
+
+def run(config: Path | None, *, route: str, url: str = "", as_machine: bool) -> None:
+    """Print the findings and exit with the worst level: 0 well, 1 doubtful, 2 broken."""
+    settings, mistakes = read(config)
+    if route and route not in {table.name for table in settings.routes}:
+        raise click.BadParameter("names no route", param_hint="--route")
+    if url and not _can_be_asked(url):
+        raise click.BadParameter("must be an http or https URL", param_hint="--url")
+    findings = list(
+        examine(settings, mistakes, _store(settings), route, advice(config, os.environ, settings), url=url)
+    )
+    click.echo(as_json(findings) if as_machine else as_text(findings))
+    sys.exit(int(worst(findings)))
+
+
+def read(config: Path | None) -> tuple[Settings, list[Mistake]]:
+    """Return the settings as far as they can be read, and everything that is wrong with them."""
+    return examine_for_production(config, os.environ)
+
+
+def _can_be_asked(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _store(settings: Settings) -> RedisStore | None:
+    if settings.redis.embedded:
+        return None
+    try:
+        return open_store(settings, _Silence())
+    except BadRedisUrl:
+        return None
+
+
+class _Silence:
+    """Events for a command that tells its findings itself."""
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Drop the event."""

@@ -1,0 +1,94 @@
+"""Whether visitors can choose the address that limits count, asked from outside. Touches the network."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from secrets import token_urlsafe
+from urllib.parse import urlsplit
+
+from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.domain.address_probe import PATH, AddressProbe
+
+SECONDS = 5.0
+
+FORGED = "192.0.2.77"
+"""An address of the documentation, which nobody has."""
+
+_NAME = "X-Forwarded-For"
+_ALIASES = ("X_Forwarded_For", "X-Forwarded_For", "X_Forwarded-For")
+
+SPELLINGS: tuple[tuple[str, ...], ...] = (
+    (_NAME,),
+    (_NAME, _NAME),
+    *((alias,) for alias in _ALIASES),
+    *((alias, _NAME) for alias in _ALIASES),
+    *((_NAME, alias) for alias in _ALIASES),
+)
+"""Header names of each forged call, in their order."""
+
+_CHECK = "address"
+_LOOPBACK = ("127.0.0.1", "::1")
+
+
+def examine_address(url: str, probe: AddressProbe) -> Iterator[Finding]:
+    """Tell whether a forged header changes the address that the service at *url* believes."""
+    nonce = token_urlsafe(16)
+    honest = _believed(url, probe, nonce, ())
+    if honest is None:
+        fix = (
+            "Give the service's own public URL, run the same configuration there, and set both clocks by NTP."
+        )
+        yield broken(_CHECK, "the service did not answer the probe at this URL", fix)
+        return
+    forged = probe.address_hash(nonce, FORGED)
+    told = {names: _believed(url, probe, nonce, names) for names in SPELLINGS}
+    for names, believed in told.items():
+        if believed == forged:
+            yield broken(_CHECK, f"a visitor's own {' and '.join(names)} is believed", _fix(names))
+    if forged in told.values():
+        return
+    if any(believed not in (honest, None) for believed in told.values()):
+        fix = "Ask again from a machine with one fixed address."
+        yield doubtful(_CHECK, "changes from call to call, though no forged header was believed", fix)
+    elif honest in (probe.address_hash(nonce, address) for address in _LOOPBACK):
+        fix = (
+            "Set service.proxy_hops or service.trusted_proxies: behind this proxy all visitors count as one."
+        )
+        yield doubtful(_CHECK, "the service sees the address of a proxy on its own machine", fix)
+    else:
+        yield well(_CHECK, f"no forged header was believed in {len(SPELLINGS)} calls")
+
+
+def _fix(names: tuple[str, ...]) -> str:
+    if set(names) == {_NAME}:
+        return (
+            f"Let the proxy set {_NAME} or append to it, and let service.proxy_hops be the number of proxies."
+        )
+    return "Let the proxy drop header names with underscores: docs/operations.md has the lines."
+
+
+def _believed(url: str, probe: AddressProbe, nonce: str, names: tuple[str, ...]) -> str | None:
+    """Return the hash of the address that a call with these forged headers is counted under, if any."""
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    body = json.dumps({"probe": probe.make(nonce, time.time())}).encode()
+    try:
+        connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
+        try:
+            connection.putrequest("POST", parts.path.rstrip("/") + PATH)
+            for name in names:
+                connection.putheader(name, FORGED)
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            told = json.loads(answer.read(4096)) if answer.status == 200 else {}  # noqa: PLR2004
+        finally:
+            connection.close()
+    except (OSError, HTTPException, ValueError):
+        return None
+    believed = told.get("address_hash") if isinstance(told, dict) else None
+    return believed if isinstance(believed, str) else None

@@ -1,0 +1,44 @@
+"""The probe: a send to a number that no phone can have, and what its refusal tells. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from otp_service.cli.doctor.api_probe import Told
+from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.sms.aliyun.protocol.codes import Who
+
+IMPOSSIBLE_NUMBER = "10000000000"
+"""No mainland mobile number begins with 10, so that an SMS to it is refused before it is sent."""
+
+_ABROAD = "isv.DENY_IP_RANGE"
+_OURS = (Who.OPERATOR, Who.CALLER)
+
+
+def read_probe(told: Told | None, right: str, route: str) -> Iterator[Finding]:
+    """Tell what the answer says of sending, which needs the *right*, and of this machine's address."""
+    if told is None or not told.is_inside:
+        why = f": {told}" if told else ""
+        yield doubtful("sending", f"could not be probed{why}", "Ask again in a minute.", route)
+        return
+    if told.is_denied:
+        yield broken("ram", "the key may not send", f"Grant {right} to it in the RAM console.", route)
+        return
+    if told.row.code == _ABROAD:
+        fix = "Send from the mainland: Aliyun takes mainland SMS from mainland addresses only."
+        yield broken("egress", "this machine's address is outside the mainland", fix, route)
+        return
+    yield _sending(told, route)
+    seen = "the address was not refused; whether it is in the mainland cannot be seen"
+    yield well("egress", seen, route)
+
+
+def _sending(told: Told, route: str) -> Finding:
+    if told.row.who in _OURS:
+        return broken("sending", str(told), "See docs/aliyun-errors.md for this code.", route)
+    if told.row.who in (Who.NUMBER, Who.LIMIT):
+        return well("sending", "an SMS to an impossible number is refused for its number alone", route)
+    fix = "Try a real SMS: otp-service send-test."
+    return doubtful(
+        "sending", f"an SMS to an impossible number is not refused for its number: {told}", fix, route
+    )

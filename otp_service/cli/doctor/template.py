@@ -1,0 +1,92 @@
+"""A template's text against what the settings say of it. Touches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.domain.messages import MAINLAND, Template
+from otp_service.sms.aliyun.protocol.templates import BadTemplate, check_template, render, sms_size, variables
+
+MAX_VARIABLES = 2
+"""New texts get one; older ones that were approved with two still send."""
+
+_VERIFICATION = "0"
+_INTERNATIONAL, _INTERNATIONAL_VERIFICATION = "3", "2"
+_MINUTES = re.compile(r"([0-9]+|[一二两三四五六七八九十]+)\s*(?:分钟|minutes?)", re.IGNORECASE)
+_NUMERALS = {**dict(zip("一二三四五六七八九", range(1, 10), strict=True)), "两": 2}
+
+
+def examine_text(
+    template: Template, fields: Mapping[str, object], *, sign_name: str, ttl: int, route: str
+) -> Iterator[Finding]:
+    """Tell whether a template's type, text, variables and minutes fit codes of *ttl* seconds."""
+    code, text = template.template_code, str(fields.get("TemplateContent", ""))
+    if not _is_verification(fields):
+        fix = "Codes need a template of the type 验证码: notices are slower and may be refused at night."
+        yield broken("template", f"{code} is no verification template", fix, route)
+    yield _variables(template, text, route)
+    yield from _minutes(code, text, ttl, route)
+    if template.country_specificity(MAINLAND):  # the rules and the lengths of the mainland
+        yield from _rules(code, text, route)
+        yield from _size(code, sign_name, text, route)
+
+
+def _is_verification(fields: Mapping[str, object]) -> bool:
+    """Tell whether a template is for codes; `GetSmsTemplate` says what an international one is for."""
+    kind = str(fields.get("TemplateType", _VERIFICATION))
+    if kind == _INTERNATIONAL:
+        return str(fields.get("IntlType", _INTERNATIONAL_VERIFICATION)) == _INTERNATIONAL_VERIFICATION
+    return kind == _VERIFICATION
+
+
+def _rules(code: str, text: str, route: str) -> Iterator[Finding]:
+    try:
+        check_template(text, max_variables=MAX_VARIABLES)
+    except BadTemplate as error:
+        fix = (
+            "Apply for a text that keeps the rules of docs/aliyun-setup.md: this one may be refused any day."
+        )
+        yield doubtful("template", f"{code}: breaks a rule of verification texts: {error}", fix, route)
+
+
+def _size(code: str, sign_name: str, text: str, route: str) -> Iterator[Finding]:
+    values = dict.fromkeys(variables(text), "123456")
+    if (size := sms_size(render(sign_name, text, values))) > 1:
+        fix = "Shorten it to 70 characters with the sign name and 【】."
+        yield doubtful("template", f"{code}: every code is billed as {size} SMS", fix, route)
+
+
+def _variables(template: Template, text: str, route: str) -> Finding:
+    ours, theirs = {template.param, *template.params}, set(variables(text))
+    missing, foreign = sorted(theirs - ours), sorted(ours - theirs)
+    if not missing and not foreign:
+        return well("template", f"{template.template_code}: the variables are the text's", route)
+    seen = f"{template.template_code}: the text has {_names(missing)}, the settings have {_names(foreign)}"
+    fix = "Let param and params name exactly the variables of the text: one more or less is refused."
+    return broken("template", seen, fix, route)
+
+
+def _number(text: str) -> int:
+    """Read 5, 五, 十五 or 三十."""
+    if text.isdecimal():
+        return int(text)
+    tens, ten, ones = text.rpartition("十")
+    return (_NUMERALS.get(tens, 1) * 10 if ten else 0) + _NUMERALS.get(ones, 0)
+
+
+def _names(names: list[str]) -> str:
+    return " ".join(f"${{{name}}}" for name in names) + " besides" if names else "nothing besides"
+
+
+def _minutes(code: str, text: str, ttl: int, route: str) -> Iterator[Finding]:
+    found = _MINUTES.search(text)
+    if found is None:
+        return
+    told = _number(found[1])
+    if told * 60 == ttl:
+        yield well("template", f"{code}: codes live as long as the text says", route)
+        return
+    seen = f"{code}: the text says {told} minutes, codes live {ttl} s"
+    yield doubtful("template", seen, f"Set codes.ttl to {told * 60}, or use another template.", route)

@@ -1,0 +1,39 @@
+"""`forget`: erases what is kept of a phone, and says what that leaves. Touches what `office` touches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from otp_service.cli.admin import ask_phone, at_the_store, open_desk
+
+WHAT_IS_LEFT = """\
+What this command cannot erase:
+  log lines         They hold the phone's tag and its mask, never the number; delete them where they are kept.
+  idempotency keys  For 1 h: a keyed fingerprint of the call and the id of its verification. Nothing in them
+                    tells whose they are, so they cannot be found by the phone.
+  counters          Of SMS per day, client, country and prefix: sums, in which no phone can be told apart.
+  copies of Redis   Snapshots, append-only files and backups keep the erased keys until they are replaced.
+  the provider      Aliyun keeps number and text of each SMS by its own rules.
+  your own systems  Whoever redeemed a proof was told the number.
+"""
+
+
+def run(config: Path | None, *, yes: bool) -> None:
+    """Erase everything that the store keeps of the phone that is asked for."""
+    desk = open_desk(config)
+    phone = ask_phone(desk.settings)
+    if not yes:
+        click.confirm(f"Erase what is kept of {phone}? It cannot be undone.", abort=True, err=True)
+    tag = desk.tag(phone)
+    with at_the_store():
+        gone = desk.office.forget(tag)
+    desk.events.emit(
+        "phone_forgotten", phone=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
+    )
+    click.echo(
+        f"{phone} is forgotten. Keys erased: {gone.keys}; taken out of logs of addresses: {gone.addresses}."
+    )
+    click.echo()
+    click.echo(WHAT_IS_LEFT, nl=False)

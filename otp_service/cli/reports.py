@@ -1,0 +1,86 @@
+"""`reports`: collects what became of SMS from Aliyun's queues. Touches files, Redis, the network."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from otp_service.app import build_report_worker, standard_events
+from otp_service.cli.check_config import emit_warnings, judge, report
+from otp_service.cli.hosts import cannot_listen
+from otp_service.cli.initial_series import start_report_worker
+from otp_service.cli.stop import StopWish
+from otp_service.observability.clock import SystemClock
+from otp_service.observability.logging import CompositeEventLogger
+from otp_service.observability.metrics import Metrics, MetricsPage
+from otp_service.services.interfaces import EventLogger
+from otp_service.settings import Mistake, Settings
+from otp_service.sms.aliyun.mns import Worker
+
+STOP_SECONDS = 10.0
+"""How long the message in hand may take when somebody wants this process to stop."""
+
+
+def run(config: Path | None, *, once: bool) -> None:
+    """Collect until SIGTERM or Ctrl-C, or *once* what is there.
+
+    Exit with 2 when the configuration is not fit for it, and with 1 when *once* left something undone.
+    """
+    settings, mistakes = judge(config, listens=False)
+    mistakes = mistakes or list(_mistakes(settings))
+    if mistakes:
+        report(mistakes)
+        sys.exit(2)
+    wish = StopWish()
+    heard = standard_events(settings, SystemClock(), sys.stdout.buffer)
+    with ExitStack() as stack:
+        events = heard if once else _counted(settings, heard, stack)
+        worker = build_report_worker(settings, events)
+        emit_warnings(config, settings, events)
+        events.emit("reports_started", queues=worker.names)
+        all_taken = _drain(worker, wish) if once else _collect(worker, wish)
+        events.emit("reports_stopped")
+    sys.exit(0 if all_taken else 1)
+
+
+def _counted(settings: Settings, heard: EventLogger, stack: ExitStack) -> EventLogger:
+    """Serve the metrics of this process, if they are wanted; return events that are counted and *heard*.
+
+    Exit with 2 when nobody can listen where the settings say.
+    """
+    host, port = settings.metrics.host, settings.metrics.reports_port
+    if not port:
+        return heard
+    metrics = Metrics()
+    start_report_worker(metrics, settings)
+    try:
+        stack.enter_context(MetricsPage(metrics.registry, host, port))
+    except OSError as error:
+        cannot_listen("metrics", host, port, error)
+    return CompositeEventLogger(heard, metrics)
+
+
+def _collect(worker: Worker, wish: StopWish) -> bool:
+    worker.start()
+    wish.wait()
+    worker.stop(STOP_SECONDS)
+    return True
+
+
+def _drain(worker: Worker, wish: StopWish) -> bool:
+    def stop() -> None:
+        wish.wait()
+        worker.stop(STOP_SECONDS)
+
+    threading.Thread(target=stop, daemon=True).start()
+    return worker.drain()
+
+
+def _mistakes(settings: Settings) -> Iterator[Mistake]:
+    """Tell what `serve` does not mind and this command does."""
+    queue = settings.reports.queue
+    if not (queue.sms_report or queue.sms_up):
+        yield Mistake("reports.queue", "names no queue: set sms_report, sms_up or both")

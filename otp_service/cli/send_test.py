@@ -1,0 +1,180 @@
+"""`send-test`: one real SMS through a chosen route. Touches the configuration and the network.
+
+The phone is asked for, so that it stands in no process list and no shell history; the code is shown nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from otp_service.app import open_route
+from otp_service.domain.codes import SALT_BYTES, CodeContext, derive
+from otp_service.domain.errors import DestinationBlocked, InvalidPhone
+from otp_service.domain.keyring import ID_BYTES, Keyring
+from otp_service.domain.messages import SmsMessage
+from otp_service.domain.out_id import MessageReference
+from otp_service.domain.phone import Phone, parse
+from otp_service.domain.reasons import describe_failure
+from otp_service.observability.clock import SystemClock
+from otp_service.services.interfaces import (
+    DeliveryLookup,
+    DeliveryLookupResult,
+    DeliveryLookupStatus,
+    SendResult,
+    SendStatus,
+)
+from otp_service.settings import Settings, SettingsError
+from otp_service.settings import examine as read_settings
+from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
+from otp_service.sms.own_codes import explain_own
+from otp_service.sms.route import Route
+
+ASK_EVERY = 3.0
+CLIENT = "send-test"
+
+_SENT = {
+    DeliveryLookupStatus.ACCEPTED: 1,
+    DeliveryLookupStatus.DELIVERED: 0,
+    DeliveryLookupStatus.UNDELIVERED: 2,
+}
+_EXIT = {SendStatus.ACCEPTED: 0, SendStatus.UNKNOWN: 1, SendStatus.REFUSED: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One SMS to send, and what tells it from every other."""
+
+    sms: SmsMessage
+    out_id: MessageReference
+    keyring: Keyring
+
+
+def run(config: Path | None, *, route: str, purpose: str, locale: str, wait_seconds: int) -> None:
+    """Send, show the receipt and, in *wait_seconds*, the report; exit with 0, 1 (unknown) or 2 (refused)."""
+    settings = _sound(config)
+    chosen_purpose = purpose or next(iter(settings.purposes))
+    if chosen_purpose not in settings.purposes:
+        raise click.BadParameter("names no purpose", param_hint="--purpose")
+    test = _test(settings, _phone(settings), chosen_purpose, locale)
+    chosen = _route(settings, route, test.sms)
+    began = time.time()
+    outcome = _send(chosen, test.sms, settings.service.request_deadline)
+    code = _EXIT[outcome.status]
+    if wait_seconds and outcome.status is not SendStatus.REFUSED:
+        code = _wait(chosen, test, began, wait_seconds)
+    chosen.provider.close()
+    sys.exit(code)
+
+
+def _sound(config: Path | None) -> Settings:
+    """Read the settings; they need not be fit for production: a sandbox may be tried, Redis is not used."""
+    try:
+        settings, told = read_settings(config, os.environ)
+    except SettingsError as error:
+        settings, told = Settings(), list(error.mistakes)
+    mistakes = [mistake for mistake in told if not mistake.where.startswith("redis")]
+    if mistakes:
+        for mistake in mistakes:
+            click.echo(f"  {mistake}", err=True)
+        click.echo("The configuration must be sound first.", err=True)
+        sys.exit(2)
+    return settings
+
+
+def _phone(settings: Settings) -> Phone:
+    text = click.prompt("Phone", err=True)
+    try:
+        return parse(text, settings.phone_rules())
+    except (InvalidPhone, DestinationBlocked) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+
+
+def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
+    keyring = settings.keyring()
+    verification_id = secrets.token_urlsafe(ID_BYTES)
+    out_id = MessageReference(keyring.phone_tag(phone.e164), keyring.verification_hash(verification_id), 1)
+    kind = settings.code_types()[purpose]
+    binding = CodeContext(verification_id, CLIENT, phone.e164)
+    code = derive(keyring.active.code, secrets.token_bytes(SALT_BYTES), binding, kind)
+    sms = SmsMessage(
+        phone=phone,
+        client=CLIENT,
+        purpose=purpose,
+        locale=locale,
+        code=code,
+        code_type=kind,
+        out_id=out_id.encode(keyring.active.out_id),
+    )
+    return _Test(sms, out_id, keyring)
+
+
+def _route(settings: Settings, name: str, sms: SmsMessage) -> Route:
+    """Return the route of that *name*, or the first with a template for *sms*, whoever its clients are."""
+    if name and name not in {table.name for table in settings.routes}:
+        raise click.BadParameter("names no route", param_hint="--route")
+    for table in settings.routes:
+        if name not in ("", table.name):
+            continue
+        opened = open_route(table.model_copy(update={"clients": ()}), settings)
+        if opened.template_for(sms) is not None:
+            return opened
+        opened.provider.close()
+    hint = "has no template for it" if name else "no route has a template for it"
+    raise click.BadParameter(f"{sms.purpose} to {sms.phone.country}: {hint}", param_hint="--route")
+
+
+def _send(route: Route, sms: SmsMessage, deadline: float) -> SendResult:
+    template = route.template_for(sms)
+    if template is None:  # `_route` has looked
+        sys.exit(2)
+    click.echo(f"Sending to {sms.phone} through {route.name} …")
+    began = time.monotonic()
+    outcome = route.provider.send(sms, template, began + deadline).outcome
+    seconds = time.monotonic() - began
+    click.echo(f"  outcome      {outcome.status.value} after {seconds:.1f} s")
+    if outcome.provider_code:
+        meaning = explain_own(outcome.provider_code) or lookup_pnvs(outcome.provider_code).english
+        click.echo(f"  code         {outcome.provider_code}: {meaning}")
+    click.echo(f"  request id   {outcome.request_id or '-'}")
+    click.echo(f"  biz id       {outcome.biz_id or '-'}")
+    return outcome
+
+
+def _wait(route: Route, test: _Test, began: float, seconds: int) -> int:
+    """Ask for the carrier's report until it is there, or *seconds* are over."""
+    click.echo(f"Waiting up to {seconds} s for the carrier's report …")
+    ends_at = time.monotonic() + seconds
+    while True:
+        found = _inquire(route, test, began)
+        if found.status is DeliveryLookupStatus.UNSUPPORTED:
+            click.echo("  report       this provider answers no such questions")
+            return 1
+        if found.status in (DeliveryLookupStatus.DELIVERED, DeliveryLookupStatus.UNDELIVERED):
+            reason = f": {describe_failure(found.reason).english} ({found.reason})" if found.reason else ""
+            click.echo(f"  report       {found.status.value}{reason}")
+            return _SENT[found.status]
+        if time.monotonic() + ASK_EVERY > ends_at:
+            click.echo(f"  report       none yet ({found.status.value})")
+            return 1
+        time.sleep(ASK_EVERY)
+
+
+def _inquire(route: Route, test: _Test, began: float) -> DeliveryLookupResult:
+    keys = [sub_keys.out_id for sub_keys in test.keyring.by_kid.values()]
+    inquiry = DeliveryLookup(
+        phone=test.sms.phone,
+        client=CLIENT,
+        purpose=test.sms.purpose,
+        route=route.name,
+        began_at=began,
+        matches=lambda text: MessageReference.decode(text, keys) == test.out_id,
+    )
+    return route.provider.inquire(inquiry, SystemClock().monotonic() + ASK_EVERY)

@@ -1,0 +1,25 @@
+"""`unlock`: lets a phone be verified again after too many wrong codes. Touches what `office` touches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from otp_service.cli.admin import ask_phone, at_the_store, open_desk
+from otp_service.cli.limits import next_sms
+
+
+def run(config: Path | None) -> None:
+    """Forget the failures of the phone that is asked for, and tell when it may get an SMS."""
+    desk = open_desk(config)
+    phone = ask_phone(desk.settings)
+    policy, tag = desk.settings.policy(), desk.tag(phone)
+    with at_the_store():
+        before = desk.office.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
+        desk.store.unlock(tag)
+        after = desk.office.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
+    desk.events.emit("unlocked", phone=tag, phone_masked=str(phone), client="")
+    state = "was locked" if before.untrusted.is_locked else "was not locked"
+    click.echo(f"{phone} {state}; wrong codes forgotten: {before.consecutive_failures} in a row.")
+    click.echo(f"next SMS: {next_sms(after.untrusted)}")

@@ -1,0 +1,123 @@
+"""The keyring: root secrets by key id, the sub-keys made from them, and tags. Touches nothing.
+
+Every use of a secret has its own sub-key, made by HMAC under a label, so that what one use leaks or signs
+is worthless for another. Tags have a key of their own: changing it resets all limits, rotating the roots
+does not.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from otp_service.domain.codes import hmac_fields
+
+TAG_BYTES = 12
+"""96 bits: short enough for a key, long enough that no two phones ever share one."""
+
+FINGERPRINT_BYTES = 16
+
+ID_BYTES = 16
+"""128 bits: nobody guesses the id of a verification."""
+
+MIN_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedKeys:
+    """The sub-keys of one root secret."""
+
+    code: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    out_id: bytes = field(repr=False)
+    risk: bytes = field(repr=False)
+    page: bytes = field(repr=False)
+
+
+class Keyring:
+    """Root secrets by key id; *active_kid* makes new codes, all of them verify.
+
+    *roots* and *tag_key* are at least 32 bytes each.
+    """
+
+    def __init__(self, roots: Mapping[str, bytes], active_kid: str, tag_key: bytes) -> None:
+        self._keys = {kid: _sub_keys(root) for kid, root in roots.items()}
+        self.active_kid = active_kid
+        self._tag_key = tag_key
+
+    def __repr__(self) -> str:
+        return f"Keyring({', '.join(self._keys)}; active {self.active_kid})"
+
+    @cached_property
+    def active(self) -> DerivedKeys:
+        """The sub-keys that new codes are made with."""
+        return self._keys[self.active_kid]
+
+    @property
+    def by_kid(self) -> Mapping[str, DerivedKeys]:
+        """All sub-keys by key id."""
+        return self._keys
+
+    def phone_tag(self, e164: str) -> str:
+        """Return the 16 characters that stand for a phone in keys and logs."""
+        return _text(self._tag(b"phone", e164))
+
+    def address_tag(self, address: str) -> bytes:
+        """Return the 12 bytes that stand for a requester's address in a record."""
+        return self._tag(b"address", address)
+
+    def prefix_tag(self, prefix: str) -> str:
+        """Return the 16 characters that stand for the first digits of phones."""
+        return _text(self._tag(b"prefix", prefix))
+
+    def page_tag(self, page_id: str) -> str:
+        """Return the 16 characters that stand for a hosted page."""
+        return _text(self._tag(b"page", page_id))
+
+    def verification_hash(self, verification_id: str) -> str:
+        """Return the 16 characters that stand for a verification in keys, logs and what providers are sent.
+
+        The id itself is a bearer secret: it is given to the asker and stands nowhere else.
+        """
+        return _text(self._tag(b"verification", verification_id))
+
+    def verification_id(self, seed: str) -> str:
+        """Return the id that a verification of *seed* (128 random bits) has.
+
+        An idempotency record holds the seed, from which only the holder of the key finds the id again.
+        """
+        mac = hmac_fields(self._tag_key, (b"verification_id", seed.encode()))
+        return base64.urlsafe_b64encode(mac[:ID_BYTES]).decode().rstrip("=")
+
+    def tag_key_of(self, use: bytes) -> bytes:
+        """Return the sub-key of the tag key for one *use*; it outlives the rotation of the roots."""
+        return hmac_fields(self._tag_key, (b"sub-key", use))
+
+    def claim_tag(self, client: str, caller: str, call: str, key: str) -> str:
+        """Return the 16 characters that stand for the idempotency *key* of one *call* by one *caller*."""
+        fields = (client.encode(), caller.encode(), call.encode(), key.encode())
+        return _text(hmac_fields(self._tag_key, (b"claim", *fields))[:TAG_BYTES])
+
+    def fingerprint(self, client: str, caller: str, call: str, key: str, payload: bytes) -> bytes:
+        """Return the 16 bytes that stand for what a call under an idempotency key has said."""
+        fields = (client.encode(), caller.encode(), call.encode(), key.encode(), payload)
+        return hmac_fields(self._tag_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
+
+    def _tag(self, label: bytes, value: str) -> bytes:
+        return hmac_fields(self._tag_key, (b"tag", label, value.encode()))[:TAG_BYTES]
+
+
+def _sub_keys(root: bytes) -> DerivedKeys:
+    return DerivedKeys(
+        code=hmac_fields(root, (b"sub-key", b"code")),
+        digest=hmac_fields(root, (b"sub-key", b"digest")),
+        out_id=hmac_fields(root, (b"sub-key", b"out_id")),
+        risk=hmac_fields(root, (b"sub-key", b"risk")),
+        page=hmac_fields(root, (b"sub-key", b"page")),
+    )
+
+
+def _text(tag: bytes) -> str:
+    return base64.urlsafe_b64encode(tag).decode()

@@ -1,0 +1,96 @@
+"""Messages: purpose, country and locale → sign name, template code and template param. Touches nothing.
+
+The names are Aliyun's; which template serves a request is decided here, how it travels is a room's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from otp_service.domain.codes import Code, CodeType
+from otp_service.domain.phone import Phone
+
+WILDCARD = "*"
+INTERNATIONAL = "international"
+"""The group of all countries but one; Aliyun has Hong Kong, Macau and Taiwan in it too."""
+MAINLAND = "CN"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One approved template of a route and what it serves; `*` serves every purpose, country or locale.
+
+    *countries* are ISO codes, or one group, or `*`.
+    *param* is the name of the variable that carries the code, *params* fixed values of further variables.
+    """
+
+    purpose: str
+    template_code: str
+    locale: str = WILDCARD
+    countries: tuple[str, ...] = (WILDCARD,)
+    param: str = "code"
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    def template_param(self, code: Code) -> dict[str, str]:
+        """Return exactly the template's variables, all of them text."""
+        return {**self.params, self.param: code.get_secret_value()}
+
+    def serves(self, purpose: str, country: str) -> bool:
+        """Tell whether it can be sent for *purpose* to *country*, in some locale."""
+        return self.purpose in (WILDCARD, purpose) and self.country_specificity(country) > 0
+
+    def country_specificity(self, country: str) -> int:
+        """Return how closely it names *country*: 3 by its code, 2 by its group, 1 by `*`, 0 not at all."""
+        if country in self.countries:
+            return 3
+        if INTERNATIONAL in self.countries and country != MAINLAND:
+            return 2
+        return int(WILDCARD in self.countries)
+
+
+@dataclass(frozen=True, slots=True)
+class SmsMessage:
+    """One SMS to send: to whom, for what, and the code. *out_id* comes back in reports."""
+
+    phone: Phone
+    client: str
+    purpose: str
+    locale: str
+    code: Code
+    code_type: CodeType
+    out_id: str
+
+
+def select_template(templates: Iterable[Template], sms: SmsMessage) -> Template | None:
+    """Return the template that fits *sms* best, the first of equals.
+
+    An exact purpose beats an exact country beats its group beats the locale, the longest first, beats `*`.
+    """
+    fitting = [t for t in templates if t.serves(sms.purpose, sms.phone.country) and _speaks(t, sms.locale)]
+    return max(fitting, key=lambda t: _closeness(t, sms.phone.country), default=None)
+
+
+def _speaks(template: Template, locale: str) -> bool:
+    """Tell whether it is in that language; `en` serves `en-GB` as well, as in RFC 4647's lookup."""
+    return template.locale == WILDCARD or _fits(_subtags(template.locale), _subtags(locale))
+
+
+def _subtags(tag: str) -> list[str]:
+    return tag.lower().replace("_", "-").split("-")
+
+
+def _fits(wanted: list[str], given: list[str]) -> bool:
+    """Tell whether all subtags *wanted* are *given*, in this order (RFC 4647, extended filtering).
+
+    So `zh-CN` serves `zh-Hans-CN`.
+    """
+    if wanted[0] != given[0]:
+        return False
+    rest = iter(given[1:])
+    return all(any(subtag == other for other in rest) for subtag in wanted[1:])
+
+
+def _closeness(template: Template, country: str) -> tuple[bool, int, int]:
+    locale = 0 if template.locale == WILDCARD else len(template.locale)
+    return template.purpose != WILDCARD, template.country_specificity(country), locale

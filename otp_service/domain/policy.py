@@ -1,0 +1,71 @@
+"""The policy: what the settings decide about every request. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from otp_service.domain.access_lists import AccessLists
+from otp_service.domain.codes import Code, CodeType
+from otp_service.domain.limits import CodeLimits, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.phone import PhoneRules
+
+
+class PumpingGuardMode(StrEnum):
+    """What the pumping guard does with what it finds."""
+
+    OFF = "off"
+    RECORD_ONLY = "record_only"
+    """It says what it would have done."""
+    ENFORCE = "enforce"
+
+
+GUARDED = ("country", "prefix", "client", "address")
+"""The kinds of scopes in which sent and verified are counted."""
+
+BROAD = frozenset({"country", "client"})
+"""Those that hold so many people that they only make the others strict; the others are narrow."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPolicy:
+    """What makes a requester suspicious; *guards* holds the limits of each kind of scope."""
+
+    address: IpLimits = field(default_factory=IpLimits)
+    guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
+    guards: Mapping[str, GuardLimits] = field(default_factory=lambda: dict.fromkeys(GUARDED, GuardLimits()))
+    wrong_codes: GlobalFailureLimits = field(default_factory=GlobalFailureLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class TestPhone:
+    """A phone that gets no SMS and has a fixed *code* until *ends_at* (unix seconds)."""
+
+    __test__: ClassVar[bool] = False  # pytest takes the name for a test's
+
+    code: Code
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One per process.
+
+    *purposes* are those that exist, with what their codes are made of; *sms_per_day* is the budget of the
+    whole service and *known_share* the part of every budget that only known phones may use; *deadline* and
+    *proof_ttl* are in seconds.
+    """
+
+    phones: PhoneRules
+    purposes: Mapping[str, CodeType]
+    phone_limits: PhoneLimits
+    code_limits: CodeLimits
+    sms_per_day: int
+    known_share: float = 0.2
+    deadline: float = 6.0
+    proof_ttl: int = 180
+    risk: RiskPolicy = field(default_factory=RiskPolicy)
+    lists: AccessLists = field(default_factory=AccessLists)
+    test_phones: Mapping[str, TestPhone] = field(default_factory=dict)

@@ -1,0 +1,229 @@
+"""Events: what happened, as JSON lines. Touches the standard output and the logging of other libraries.
+
+One line is one JSON object of plain ASCII, so that nothing a stranger sent can end a line or colour a
+terminal. What is no plain value is named by its type, and a text that looks like a key or a phone number is
+left out: the last net under code that should never have passed it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Protocol
+
+import structlog
+from structlog.processors import JSONRenderer, add_log_level
+from structlog.typing import EventDict
+
+from otp_service.services.interfaces import EventLogger
+
+LINE_FIELDS = frozenset({"time", "level", "event", "request_id"})
+"""The fields that every line has of its own. No event may have a fact of such a name."""
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+_INFO = frozenset(
+    {
+        "alarm_cleared",
+        "breaker_closed",
+        "call",
+        "challenge_required",
+        "inquiry",
+        "limits_cleared",
+        "log",
+        "phone_forgotten",
+        "queue_batch",
+        "queue_restored",
+        "reloaded",
+        "reply",
+        "report",
+        "reports",
+        "reports_started",
+        "reports_stopped",
+        "send",
+        "started",
+        "stopped",
+        "unlocked",
+    }
+)
+
+_LEVELS = {
+    "error": frozenset({"internal_error", "message_crashed", "provider_crashed", "route_paused"}),
+    "warning": frozenset(
+        {
+            "breaker_opened",
+            "client_ip_missing",
+            "client_ip_unreadable",
+            "clock_skew",
+            "configuration_warning",
+            "guard_blocked",
+            "guard_tripped",
+            "ledger_lost",
+            "message_malformed",
+            "queue_trouble",
+            "reload_refused",
+            "report_unreadable",
+            "settlement_lost",
+            "route_refused",
+            "store_error",
+            "store_outage",
+            "uplink_failed",
+            "wrong_code_alarm",
+        }
+    ),
+    "debug": frozenset({"background_store_error", "queue_read", "readiness_failed", "round_trip"}),
+}
+"""Events that somebody should look at, and those that nobody need; every other one is `info`."""
+
+ALERT_EVENTS = _LEVELS["error"] | _LEVELS["warning"]
+"""Events that somebody should look at."""
+
+EVENTS = _INFO.union(*_LEVELS.values())
+"""Every event that there is."""
+
+_LEVEL_OF = {event: level for level, events in _LEVELS.items() for event in events}
+
+_HIDDEN = "<hidden>"
+_SECRET = re.compile(r"[sp]k_[A-Za-z0-9_-]{8}|(?<![0-9A-Za-z])\+?\d[\d -]{9,17}(?![0-9A-Za-z^])")
+_SHORTEST_SECRET = 10
+"""Characters; most facts are shorter, and need no search."""
+
+_OWN_LOGGERS = ("werkzeug",)
+"""Loggers that libraries give handlers of their own."""
+
+
+class Output(Protocol):
+    """Where lines go."""
+
+    def write(self, line: bytes, /) -> int:
+        """Take *line*."""
+        ...
+
+    def flush(self) -> None:
+        """Pass on what was taken."""
+        ...
+
+
+class JsonEventLogger:
+    """Implements `interfaces.EventLogger` by lines on *output*, from *level* upwards, written by structlog.
+
+    *request_id* tells which call the thread works on; *clock* gives unix seconds. structlog's configuration
+    and context variables belong to the whole process, which may be another application. Neither is used: no
+    fact of that application gets into our lines, and none of ours into its lines.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        *,
+        level: str = "info",
+        clock: Callable[[], float],
+        request_id: Callable[[], str] = str,
+    ) -> None:
+        self._clock = clock
+        self._request_id = request_id
+        self._log = structlog.wrap_logger(
+            _Lines(output),
+            processors=[_redact, add_log_level, self._add_fields, JSONRenderer(separators=(",", ":"))],
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        ).bind()
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Write *event* with its *facts*."""
+        self.write(_LEVEL_OF.get(event, "info"), event, facts)
+
+    def write(self, level: str, event: str, facts: Mapping[str, object]) -> None:
+        """Write *event* at *level*.
+
+        A fact never replaces a field of the line: one of that name is written as `fact_<name>`.
+        """
+        named = {f"fact_{name}" if name in LINE_FIELDS else name: value for name, value in facts.items()}
+        self._log.log(LEVELS[level], event, **named)
+
+    def _add_fields(self, _: object, __: str, facts: EventDict) -> EventDict:
+        """Begin the line with the fields that every line has."""
+        line = {"time": _rfc3339(self._clock()), "level": facts.pop("level"), "event": facts.pop("event")}
+        if request_id := self._request_id():
+            line["request_id"] = request_id
+        return {**line, **facts}
+
+
+class _Lines:
+    """What structlog writes to. Its own loggers hold a lock meanwhile, which a fork could leave locked."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def _write(self, line: str) -> None:
+        self._output.write(line.encode() + b"\n")
+        self._output.flush()
+
+    debug = info = warning = error = _write
+
+
+class CompositeEventLogger:
+    """Implements `interfaces.EventLogger` by telling each of *hearers*."""
+
+    def __init__(self, *hearers: EventLogger) -> None:
+        self._hearers = hearers
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Pass *event* on."""
+        for hearer in self._hearers:
+            hearer.emit(event, **facts)
+
+
+def install_logging_handler(events: JsonEventLogger) -> None:
+    """Send what other libraries log, from WARNING upwards, to *events*."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, _Handler):
+            root.removeHandler(handler)
+    root.addHandler(_Handler(events))
+    root.setLevel(logging.WARNING)
+    for name in _OWN_LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
+
+
+class _Handler(logging.Handler):
+    """Passes on who logged and the message's pattern; arguments and exceptions may hold anything."""
+
+    def __init__(self, events: JsonEventLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        facts = {"logger": record.name, "message": str(record.msg).partition("\n")[0][:200]}
+        if record.exc_info and record.exc_info[0]:
+            facts["error"] = record.exc_info[0].__name__
+        self._events.write(level, "log", facts)
+
+
+def _redact(_: object, __: str, facts: EventDict) -> EventDict:
+    return {name: _harmless(value) for name, value in facts.items()}
+
+
+def _harmless(value: object) -> object:
+    if isinstance(value, str):
+        return _HIDDEN if len(value) >= _SHORTEST_SECRET and _SECRET.search(value) else value
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_harmless(item) for item in value]
+    return f"<{type(value).__name__}>"
+
+
+def _rfc3339(seconds: float) -> str:
+    return f"{_whole_second(int(seconds))}.{int(seconds * 1000) % 1000:03}Z"
+
+
+@lru_cache(maxsize=2)
+def _whole_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

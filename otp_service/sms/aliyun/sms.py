@@ -1,0 +1,73 @@
+"""The provider itself: one account, one sign name; touches the network through `AliyunApi`."""
+
+from __future__ import annotations
+
+import json
+
+from otp_service.domain.messages import SmsMessage, Template
+from otp_service.services.interfaces import Clock, DeliveryLookup, DeliveryLookupResult, FailureCause
+from otp_service.sms.aliyun.api import AliyunApi
+from otp_service.sms.aliyun.phone_numbers import Unsendable, phone_numbers
+from otp_service.sms.aliyun.protocol.templates import BadParam, check_params
+from otp_service.sms.aliyun.send_details import Details
+from otp_service.sms.aliyun.sms_responses import read_answer
+from otp_service.sms.call import call_once
+from otp_service.sms.provider import Verdict, unasked
+
+ACTION = "SendSms"
+VERSION = "2017-05-25"
+
+
+class AliyunSms:
+    """Sends by SendSms under one *sign_name*, and asks by QuerySendDetails."""
+
+    def __init__(self, *, api: AliyunApi, sign_name: str, clock: Clock) -> None:
+        self._api = api
+        self._sign_name = sign_name
+        self._clock = clock
+        self._details = Details(api, clock)
+
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
+        """Send *sms* once; give up at *deadline* (monotonic seconds)."""
+        try:
+            params = self._params(sms, template)
+        except Unsendable as error:
+            return unasked(FailureCause.ACCOUNT, error.code)
+        except BadParam:
+            return unasked(FailureCause.ACCOUNT, "template_param")
+        seconds = deadline - self._clock.monotonic()
+        return call_once(
+            lambda: self._api.call(ACTION, params, seconds=seconds),
+            lambda answer: read_answer(answer.status, answer.headers, answer.body, self._api.now()),
+            seconds,
+        )
+
+    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+        """Ask what became of a send by QuerySendDetails, until *deadline* (monotonic seconds)."""
+        return self._details.inquire(inquiry, deadline)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._api.close()
+
+    def _params(self, sms: SmsMessage, template: Template) -> dict[str, str]:
+        return {
+            "PhoneNumbers": phone_numbers(sms.phone),
+            "SignName": self._sign_name,
+            "TemplateCode": template.template_code,
+            "TemplateParam": template_param(sms, template),
+            "OutId": sms.out_id,
+        }
+
+
+def template_param(sms: SmsMessage, template: Template) -> str:
+    """Write the variables as JSON of texts.
+
+    Aliyun would refuse what breaks its rules too, but only after the limits of the number were touched.
+
+    Raises:
+        BadParam: they break a rule of verification templates.
+    """
+    params = template.template_param(sms.code)
+    check_params((template.param, *template.params), params)
+    return json.dumps(params, ensure_ascii=False, separators=(",", ":"))

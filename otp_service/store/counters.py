@@ -1,0 +1,426 @@
+"""The ledger: counters that nobody waits for, shared by all processes about every second. Touches Redis.
+
+Misses per address, wrong codes of the whole service, what was sent and verified: each call notes them here,
+one flush carries them all to the store and brings the totals of all processes back. Between two flushes a
+process knows its own share only, so a limit may be exceeded by what happens meanwhile, times the processes.
+Guessing is bounded by the scripts of the phone, not by this.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from otp_service import forks
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.limits import GlobalFailureLimits
+from otp_service.domain.policy import PumpingGuardMode
+from otp_service.services.interfaces import (
+    ClientIpQuota,
+    Clock,
+    ConversionScope,
+    ConversionState,
+    ConversionStats,
+    EventLogger,
+)
+from otp_service.store import decoding, encoding, keys, precheck
+from otp_service.store.backend import Argument
+from otp_service.store.scripts import Call
+
+FLUSH_SECONDS = 0.5
+
+LEAST_SECONDS = 0.05
+"""From one flush to the next when there is a hurry."""
+
+FLUSH_SIZE = 200
+"""Scripts in one round trip."""
+
+WINDOW_SECONDS = 660
+"""Ten minutes, and the one that is under way."""
+
+_ACTIONS = ("none", "challenge", "block")
+_BROAD_ACTIONS = ("none", "strict", "stricter", "challenge")
+
+_SUSPECTS = {ConversionState.CALM: 0, ConversionState.SUSPECT: 1, ConversionState.TRIPPED: 20}
+"""How many suspects a narrow scope is to the broad ones: some make them strict, and one that trips does."""
+
+Flush = Callable[[Sequence[Call]], list[list[Any]]]
+
+_Scopes = tuple[ConversionScope, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A script, and what *learn* makes of its reply. One that *counts* nothing only asks for the total."""
+
+    call: Call
+    learn: Callable[[Sequence[Any]], None]
+    counts: bool = True
+
+
+@dataclass
+class _Counts:
+    """SMS of the same scopes: *sent*, of them *uncounted* in the narrow scopes so far, and *verified*."""
+
+    sent: int = 0
+    uncounted: int = 0
+    verified: int = 0
+
+    def add(self, others: _Counts) -> None:
+        """Count *others* too."""
+        self.sent += others.sent
+        self.uncounted += others.uncounted
+        self.verified += others.verified
+
+
+@dataclass
+class _Change:
+    """What a flush carries to one broad scope; *moved* are spans that a narrow one gives back or takes."""
+
+    sent: int = 0
+    verified: int = 0
+    suspects: int = 0
+    moved: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def learn(self, before: ConversionState, now: ConversionState, spans: bytes) -> None:
+        """Note that a narrow scope, of which *spans* were counted here, was *before* and is *now*."""
+        self.suspects += _SUSPECTS[now] - _SUSPECTS[before]
+        if (now is ConversionState.CALM) != (before is ConversionState.CALM):
+            self.moved.append((1 if now is ConversionState.CALM else -1, spans))
+
+
+@dataclass
+class _Settled:
+    """What came of the narrow scopes in a flush.
+
+    *told*: of a narrow scope and the broad ones of some calls, the states that those knew when these calls
+    were counted. *changes*: what all the broad scopes must learn, also those of other calls.
+    """
+
+    readings: dict[ConversionScope, ConversionStats] = field(default_factory=dict)
+    told: dict[tuple[ConversionScope, _Scopes], bytes] = field(default_factory=dict)
+    changes: dict[ConversionScope, _Change] = field(default_factory=lambda: defaultdict(_Change))
+
+    def learn(self, scope: ConversionScope, broad: _Scopes, reply: Sequence[Any]) -> None:
+        """Learn what the narrow *scope* says to calls of these *broad* scopes; see `guard.lua`."""
+        reading = decoding.narrow_reading(scope.kind, reply)
+        self.readings[scope] = reading
+        self.told[scope, broad], *shares = reply[7:]
+        limits = {each.kind: each for each in broad}
+        for name, before, spans in zip(shares[::3], shares[1::3], shares[2::3], strict=True):
+            kind = name.decode().partition(":")[0]
+            told = replace(limits[kind], name=name.decode())
+            self.changes[told].learn(ConversionState(before), reading.state, spans)
+
+
+@dataclass
+class _Page:
+    """What was noted since the last flush."""
+
+    misses: dict[ClientIpQuota, int] = field(default_factory=lambda: defaultdict(int))
+    verified: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    groups: dict[_Scopes, _Counts] = field(default_factory=lambda: defaultdict(_Counts))
+    wrong: int = 0
+    approvals: int = 0
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The misses of one address: *total* as of *read_at*, and until when it is too much (monotonic)."""
+
+    total: int
+    read_at: float
+    full_until: float
+
+    def count(self, limit: int, now: float) -> int:
+        """Return how many count against *limit*; once the time of a full window is over, one more fits."""
+        return limit - 1 if self.total >= limit and now >= self.full_until else self.total
+
+
+class RedisLedger:
+    """Implements `interfaces.UsageCounters`. *flush* runs scripts in one round trip."""
+
+    def __init__(
+        self,
+        flush: Flush,
+        *,
+        limits: GlobalFailureLimits,
+        guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY,
+        clock: Clock,
+        events: EventLogger,
+    ) -> None:
+        self._flush = flush
+        self._limits = limits
+        self._guard_mode = guard_mode
+        self._clock = clock
+        self._events = events
+        self._is_started = False
+        self._windows: dict[str, _Window] = {}
+        self._alarm = 0
+        self._tripped: dict[str, int] = {}
+        self._is_closed = False
+        self._begin()
+        forks.call_in_child(self._begin)
+
+    def start(self) -> None:
+        """Begin to flush."""
+        self._is_started = True
+        self._thread.start()
+
+    def _begin(self) -> None:
+        """Begin with an empty page: what a forked process's parent has noted, the parent flushes."""
+        self._lock = threading.Lock()
+        self._page = _Page()
+        self._lost = 0
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        if self._is_started and not self._is_closed:
+            self._thread.start()
+
+    def close(self) -> None:
+        """Flush what is left and stop."""
+        self._is_closed = True
+        self._stop.set()
+        self._hurry.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.flush()
+        self._tell_lost()
+
+    # ── notes ──
+
+    def record_miss(self, address: ClientIpQuota) -> None:
+        """See `interfaces.UsageCounters.record_miss`."""
+        with self._lock:
+            self._page.misses[address] += 1
+
+    def seconds_until_misses_allowed(self, address: ClientIpQuota) -> int:
+        """See `interfaces.UsageCounters.seconds_until_misses_allowed`."""
+        limit = address.limits.misses_per_10_minutes
+        with self._lock:
+            now = self._clock.monotonic()
+            window = self._windows.get(address.tag, _Window(0, now, now))
+            if window.count(limit, now) + self._page.misses.get(address, 0) < limit:
+                return 0
+            return max(1, math.ceil(window.full_until - now))
+
+    def record_send(
+        self, guards: Sequence[ConversionScope], *, is_counted: bool = False, is_urgent: bool = False
+    ) -> None:
+        """See `interfaces.UsageCounters.record_send`."""
+        with self._lock:
+            counts = self._page.groups[tuple(guards)]
+            counts.sent += 1
+            counts.uncounted += not is_counted
+        if is_urgent:
+            self._hurry.set()
+
+    def look_at(self, guards: Sequence[ConversionScope]) -> None:
+        """See `interfaces.UsageCounters.look_at`."""
+        with self._lock:
+            self._page.groups[tuple(guards)].sent += 0
+        self._hurry.set()
+
+    def record_failure(self) -> None:
+        """See `interfaces.UsageCounters.record_failure`."""
+        with self._lock:
+            self._page.wrong += 1
+
+    def record_approval(
+        self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
+    ) -> None:
+        """See `interfaces.UsageCounters.record_approval`."""
+        with self._lock:
+            self._page.wrong -= wrong
+            self._page.approvals += 1
+            if address:
+                self._page.verified[address.tag].append(encoding.short_phone(tag))
+            if guards:
+                self._page.groups[tuple(guards)].verified += 1
+
+    def global_risk_level(self) -> int:
+        """See `interfaces.UsageCounters.global_risk_level`."""
+        return self._alarm
+
+    # ── the flush ──
+
+    def flush(self) -> None:
+        """Carry everything noted so far to the store, and learn the totals.
+
+        What a failing store may or may not have counted is not told again: it would count twice. How much was
+        lost is logged once, when the store works again.
+        """
+        with self._lock:
+            page, self._page = self._page, _Page()
+        settled = _Settled()
+        works = self._carry([*self._entries(page), *_narrow_entries(page, settled)])
+        broad: dict[ConversionScope, ConversionStats] = {}
+        works &= self._carry(_broad_entries(page, settled, broad))
+        self._tell_guards(page, settled.readings, broad)
+        if works:
+            self._tell_lost()
+        self._forget()
+
+    def _carry(self, entries: Sequence[Entry]) -> bool:
+        """Run *entries* and learn from their replies; tell whether the store took all of them."""
+        works = True
+        for start in range(0, len(entries), FLUSH_SIZE):
+            part = entries[start : start + FLUSH_SIZE]
+            try:
+                told = self._flush([entry.call for entry in part])
+            except StoreUnavailable:
+                works = False
+                self._lost += sum(entry.counts for entry in part)
+                continue
+            for entry, reply in zip(part, told, strict=True):
+                entry.learn(reply)
+        return works
+
+    def _run(self) -> None:
+        while not self._stop.wait(LEAST_SECONDS):
+            self._hurry.wait(FLUSH_SECONDS - LEAST_SECONDS)
+            self._hurry.clear()
+            self.flush()
+
+    def _tell_lost(self) -> None:
+        """Log how many entries an outage that is over has cost, if any."""
+        if self._lost:
+            self._events.emit("ledger_lost", entries=self._lost)
+            self._lost = 0
+
+    def _forget(self) -> None:
+        """Forget addresses that have been quiet for as long as misses count."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._windows = {tag: w for tag, w in self._windows.items() if now - w.read_at < WINDOW_SECONDS}
+
+    # ── what a flush carries, and what it tells ──
+
+    def _entries(self, page: _Page) -> list[Entry]:
+        entries: list[Entry] = []
+        for address, count in page.misses.items():
+            limit = address.limits.misses_per_10_minutes
+            call = Call("address_misses", [keys.misses(address.tag)], [count, limit])
+            entries.append(Entry(call, partial(self._learn_misses, address)))
+        for tag, phones in page.verified.items():
+            verified = Call("address_verified", [keys.address(tag)], list(phones))
+            entries.append(Entry(verified, _learn_nothing))
+        day = encoding.day(self._clock.now())
+        call = Call("wrong_codes", [keys.wrong_codes(day)], [page.wrong, page.approvals])
+        entries.append(Entry(call, self._learn_alarm, counts=bool(page.wrong or page.approvals)))
+        return entries
+
+    def _learn_misses(self, address: ClientIpQuota, reply: Sequence[Any]) -> None:
+        _, total, wait_ms = reply
+        now = self._clock.monotonic()
+        window = _Window(total, now, now + wait_ms / 1000)
+        with self._lock:
+            self._windows[address.tag] = window
+
+    def _learn_alarm(self, reply: Sequence[Any]) -> None:
+        _, wrong, approvals = reply
+        level = self._limits.level(wrong, approvals)
+        if level != self._alarm:
+            self._events.emit("wrong_code_alarm", alarm_level=level, wrong=wrong, approved=approvals)
+        self._alarm = level
+
+    def _tell_guards(
+        self,
+        page: _Page,
+        readings: Mapping[ConversionScope, ConversionStats],
+        broad: Mapping[ConversionScope, ConversionStats],
+    ) -> None:
+        """Say what the guard would do, or does where it is enforced, whenever that changes."""
+        for scope, reading in broad.items():
+            self._tell_guard(scope, reading, reading.level, _BROAD_ACTIONS)
+        strict = {
+            scope
+            for guards in page.groups
+            if any(broad[each].level for each in guards if each in broad)
+            for scope in guards
+        }
+        for scope, reading in readings.items():
+            level = max(reading.level, int(reading.is_suspect and scope in strict))
+            self._tell_guard(scope, reading, level, _ACTIONS)
+
+    def _tell_guard(
+        self, scope: ConversionScope, reading: ConversionStats, level: int, actions: Sequence[str]
+    ) -> None:
+        before = self._tripped.pop(scope.name, 0)
+        if level:
+            self._tripped[scope.name] = level
+        if level != before:
+            self._events.emit(
+                "guard_tripped",
+                scope=scope.name,
+                action=actions[level],
+                mode=self._guard_mode.value,
+                unverified=reading.unverified,
+                sent=reading.sent,
+                verified=reading.verified,
+            )
+
+
+def _narrow_entries(page: _Page, settled: _Settled) -> list[Entry]:
+    """Return what counts in narrow scopes what is not counted there yet; what comes of it is *settled*."""
+    counts: dict[tuple[ConversionScope, _Scopes], _Counts] = defaultdict(_Counts)
+    for guards, group in page.groups.items():
+        for scope in guards:
+            if not scope.is_broad:
+                counts[scope, _broad_of(guards)].add(group)
+    return [
+        Entry(
+            Call("guard", [keys.guard(scope.name)], _narrow_arguments(scope, broad, count)),
+            partial(settled.learn, scope, broad),
+            counts=bool(count.sent or count.verified),
+        )
+        for (scope, broad), count in counts.items()
+    ]
+
+
+def _narrow_arguments(scope: ConversionScope, broad: _Scopes, count: _Counts) -> list[Argument]:
+    limits = encoding.narrow_limits(scope.limits)
+    return [count.uncounted, count.verified, *limits, 1, count.sent, *(each.name for each in broad)]
+
+
+def _broad_of(guards: _Scopes) -> _Scopes:
+    return tuple(scope for scope in guards if scope.is_broad)
+
+
+def _broad_entries(
+    page: _Page, settled: _Settled, learned: dict[ConversionScope, ConversionStats]
+) -> list[Entry]:
+    """Return what counts in broad scopes the SMS that no narrow one accounts for; they say *learned*."""
+    changes = settled.changes
+    for guards, group in page.groups.items():
+        broad = _broad_of(guards)
+        told = [settled.told[scope, broad] for scope in guards if (scope, broad) in settled.told]
+        for place, scope in enumerate(broad):
+            change = changes[scope]
+            if all(states[place] == ConversionState.CALM for states in told):
+                change.sent += group.sent
+                change.verified += group.verified
+
+    def learn(scope: ConversionScope, reply: Sequence[Any]) -> None:
+        learned[scope] = decoding.broad_reading(scope.kind, reply)
+
+    return [
+        Entry(call, partial(learn, scope), counts=number == 0 and bool(change.sent or change.verified))
+        for scope, change in changes.items()
+        for number, call in enumerate(_broad_calls(scope, change))
+    ]
+
+
+def _broad_calls(scope: ConversionScope, change: _Change) -> list[Call]:
+    first = precheck.broad_call(scope, change.sent, change.verified, change.suspects, 1, b"")
+    return [first, *(precheck.broad_call(scope, 0, 0, 0, sign, spans) for sign, spans in change.moved)]
+
+
+def _learn_nothing(_: Sequence[Any]) -> None:
+    """Leave it: the store has nothing to say to that."""

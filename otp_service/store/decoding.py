@@ -1,0 +1,251 @@
+"""Replies: what the scripts answer, as values or as errors. Touches nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import (
+    AlreadyVerified,
+    AttemptsExhausted,
+    CooldownActive,
+    InternalError,
+    InvalidCode,
+    LimitReached,
+    OtpError,
+    ProviderRateLimited,
+    StoreUnavailable,
+    VerificationCanceled,
+    VerificationExpired,
+    VerificationNotFound,
+    WrongCode,
+)
+from otp_service.domain.limits import Budget
+from otp_service.domain.verification import DeliveryStatus, SmsSend, Status, Verification
+from otp_service.services.interfaces import (
+    Approval,
+    ConversionState,
+    ConversionStats,
+    DeliveryUpdate,
+    IdempotencyCheck,
+    IdempotencyState,
+    PrecheckResult,
+)
+
+_STATUS = {
+    b"p": Status.PENDING,
+    b"a": Status.APPROVED,
+    b"x": Status.EXHAUSTED,
+    b"c": Status.CANCELED,
+    b"e": Status.EXPIRED,
+}
+_DELIVERY = {
+    b"s": DeliveryStatus.SENDING,
+    b"u": DeliveryStatus.UNKNOWN,
+    b"a": DeliveryStatus.ACCEPTED,
+    b"r": DeliveryStatus.REFUSED,
+    b"d": DeliveryStatus.DELIVERED,
+    b"n": DeliveryStatus.UNDELIVERED,
+}
+
+STATES = {delivery: state for state, delivery in _DELIVERY.items()}
+"""How the scripts spell what is known of a send."""
+
+_FACTS_OF_A_SEND = 4
+_SENDS = 11
+"""Where in a reply the sends stand."""
+
+_NO_SEND = 4
+"""The length of a peek's reply that tells of no send."""
+
+_CLAIMS = frozenset(state.value.encode() for state in IdempotencyState)
+
+_CODE_TYPES = {b"d": CodeType.DIGITS, b"n": CodeType.ALNUM}
+
+_ERRORS: dict[bytes, Callable[[], OtpError]] = {
+    b"verification_not_found": VerificationNotFound,
+    b"already_verified": AlreadyVerified,
+    b"verification_expired": VerificationExpired,
+    b"verification_canceled": VerificationCanceled,
+    b"attempts_exhausted": AttemptsExhausted,
+    b"invalid_code": InvalidCode,
+    b"exists": InternalError,  # 128 random bits came twice
+    b"format": StoreUnavailable,  # written by a newer version
+}
+
+
+def refusal(reply: Sequence[Any]) -> OtpError | None:
+    """Return the error that *reply* stands for, None when it is no refusal."""
+    word = reply[0]
+    if word in (b"ok", b"gone"):
+        return None
+    if word == b"refused":
+        return limit_error(reply[1].decode(), reply[2])
+    if word == b"wrong_code":
+        return WrongCode(reply[1])
+    return _ERRORS.get(word, StoreUnavailable)()
+
+
+def sound(reply: Any) -> list[Any]:
+    """Return *reply* if a script of ours can have made it.
+
+    Raises:
+        redis.ResponseError: it cannot, so what answers is no Redis, or not ours alone.
+    """
+    if isinstance(reply, list) and reply and isinstance(reply[0], bytes):
+        return reply
+    raise ResponseError("unexpected reply")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Whether budgets gave an SMS: what the fullest has *left*, of which *day*; or the *refusal*."""
+
+    left: int = 255
+    day: int = 0
+    refusal: OtpError | None = None
+
+
+def taken(told: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> Taken:
+    """Return what came of taking an SMS from *budgets*; *told* is the script's reply, if one was asked."""
+    if not told:
+        return Taken()
+    word, *facts = told[0]
+    if word == b"ok":
+        return Taken(*facts)
+    if word == b"refused":
+        number, wait_ms = facts
+        return Taken(refusal=limit_error(budgets[number - 1].name, wait_ms))
+    return Taken(refusal=StoreUnavailable())
+
+
+def raise_refusal(reply: Sequence[Any]) -> None:
+    """Raise the error that *reply* stands for, if it stands for one."""
+    if error := refusal(reply):
+        raise error
+
+
+def latest(errors: Sequence[OtpError]) -> OtpError:
+    """Return the one of several refusals that takes longest to pass; one that never passes comes first."""
+    return max(errors, key=lambda error: getattr(error, "retry_after", math.inf))
+
+
+def limit_error(name: str, wait_ms: int) -> OtpError:
+    """Return the error of a full limit; its seconds are rounded up, so that waiting them is enough."""
+    seconds = math.ceil(wait_ms / 1000)
+    if name == "phone_cooldown":
+        return CooldownActive(seconds, name)
+    if name == "provider_window":
+        return ProviderRateLimited(seconds)
+    return LimitReached(seconds, name)
+
+
+def verification(reply: Sequence[Any], verification_hash: str, client: str) -> Verification:
+    """Return the verification that *reply* tells of."""
+    now, purpose, code_type, state, issued_at, expires_at, *counts, sends = reply[1 : _SENDS + 1]
+    attempts, sends_left, resend_at, max_sends = counts
+    status = _STATUS[state]
+    return Verification(
+        verification_hash=verification_hash,
+        client=client,
+        purpose=purpose.decode(),
+        status=status,
+        code_type=_CODE_TYPES[code_type],
+        issued_at=issued_at / 1000,
+        expires_at=expires_at / 1000,
+        attempts_left=attempts if status is Status.PENDING else 0,
+        sends_left=sends_left,
+        resend_at=resend_at / 1000 if resend_at else None,
+        sends=tuple(_sends(sends)),
+        now=now / 1000,
+        max_sends=max_sends,
+    )
+
+
+def standing(reply: Sequence[Any]) -> PrecheckResult:
+    """Return what a peek tells."""
+    if error := refusal(reply):
+        return PrecheckResult(known=False, rejection=error)
+    known, is_slow, is_trusted = (fact == 1 for fact in reply[1:_NO_SEND])
+    if len(reply) == _NO_SEND:
+        return PrecheckResult(known, is_restricted=is_slow, is_trusted=is_trusted)
+    now, purpose, number, state, at, route = reply[_NO_SEND:]
+    last = SmsSend(number, _DELIVERY[state], at / 1000, route.decode())
+    return PrecheckResult(known, now / 1000, purpose.decode(), last, is_slow, is_trusted=is_trusted)
+
+
+def approval(reply: Sequence[Any]) -> Approval:
+    """Return what the right code has approved.
+
+    Raises:
+        VerificationError, InvalidCode: it was not the right one.
+    """
+    raise_refusal(reply)
+    return Approval(
+        str(reply[1], "ascii"),
+        failed_attempts=reply[2],
+        approved_at=reply[3] // 1000,
+        replayed=reply[4] == 1,
+        seconds_to_verify=reply[5] / 1000,
+        route=reply[6].decode(),
+    )
+
+
+def claim(reply: Sequence[Any]) -> IdempotencyCheck:
+    """Return what a claim found.
+
+    Raises:
+        StoreUnavailable: a newer version wrote it.
+    """
+    word = reply[0]
+    if word not in _CLAIMS:
+        raise StoreUnavailable
+    state = IdempotencyState(word.decode())
+    if state is IdempotencyState.IN_PROGRESS:
+        return IdempotencyCheck(state, wait=max(1, math.ceil(reply[1] / 1000)))
+    return IdempotencyCheck(state, reply[1].decode() if len(reply) > 1 else "")
+
+
+def narrow_reading(kind: str, reply: Sequence[Any]) -> ConversionStats:
+    """Return what one narrow scope has counted."""
+    level, unverified, sent, verified, suspect, state = reply[1:7]
+    return ConversionStats(
+        kind, level, unverified, sent, verified, is_suspect=suspect == 1, state=ConversionState(state)
+    )
+
+
+def broad_reading(kind: str, reply: Sequence[Any]) -> ConversionStats:
+    """Return what one broad scope has counted."""
+    level, unverified, sent, verified = reply[1:]
+    return ConversionStats(kind, level, unverified, sent, verified, is_broad=True)
+
+
+def reported(reply: Sequence[Any]) -> DeliveryUpdate | None:
+    """Return the send that a report was about, if it is still remembered.
+
+    Raises:
+        StoreUnavailable: a newer version wrote it.
+    """
+    raise_refusal(reply)
+    if reply[0] == b"gone":
+        return None
+    moved, client, purpose, route = reply[1:]
+    return DeliveryUpdate(client.decode(), purpose.decode(), route.decode(), changed=moved == 1)
+
+
+def newest_send(reply: Sequence[Any]) -> int:
+    """Return the number of the newest send of the verification that *reply* tells of."""
+    return len(reply[_SENDS]) // _FACTS_OF_A_SEND
+
+
+def _sends(flat: Sequence[Any]) -> list[SmsSend]:
+    rows = [flat[i : i + _FACTS_OF_A_SEND] for i in range(0, len(flat), _FACTS_OF_A_SEND)]
+    return [
+        SmsSend(number, _DELIVERY[state], at / 1000, route.decode(), reason.decode())
+        for number, (state, at, route, reason) in enumerate(rows, start=1)
+    ]

@@ -1,0 +1,81 @@
+"""Arguments: the service's values as the scripts take them. Touches nothing."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from otp_service.domain.codes import CodeType
+from otp_service.domain.limits import DAY, GuardLimits, IpLimits, PhoneLimits
+from otp_service.services.interfaces import PhoneKey
+
+NOBODY = bytes(12)
+"""The requester of a call that does not name one."""
+
+CODE_TYPES = {CodeType.DIGITS: "d", CodeType.ALNUM: "n"}
+
+
+@lru_cache(maxsize=16)
+def limits(values: PhoneLimits) -> bytes:
+    """Return the limits as `rules.lua` reads them: bytes, since reading text costs it more than the rules."""
+    numbers = (
+        values.sends_per_hour,
+        values.sends_per_day,
+        values.sends_per_requester_per_hour,
+        values.failures_per_hour,
+        values.failures_per_day,
+        values.slow_lane_at,
+        values.lock_at,
+        values.untrusted_sends(values.sends_per_hour),
+        values.untrusted_sends(values.sends_per_day),
+        values.untrusted_failures(values.failures_per_hour),
+        values.untrusted_failures(values.failures_per_day),
+        values.untrusted_failures(values.slow_lane_at),
+        values.untrusted_failures(values.lock_at),
+    )
+    return bytes(numbers) + b"".join(seconds.to_bytes(3, "big") for seconds in values.cooldown)
+
+
+_UTC8 = 8 * 3600
+
+
+def day(seconds: float) -> int:
+    """Return the calendar day of UTC+8 that *seconds* (unix, of the store's clock) lie in."""
+    return int(seconds + _UTC8) // DAY
+
+
+@lru_cache(maxsize=16)
+def address_limits(values: IpLimits) -> bytes:
+    """Return the limits as `address_rules.lua` reads them."""
+    numbers = (
+        values.sends_per_hour,
+        values.sends_per_day,
+        values.phones_per_day,
+        values.refused_at,
+        round(values.verified_share * 100),
+    )
+    return b"".join(number.to_bytes(3, "big") for number in numbers)
+
+
+def short_phone(tag: str) -> str:
+    """Return the 6 characters that stand for a phone in the log of an address."""
+    return tag[:6]
+
+
+def guard_limits(values: GuardLimits) -> tuple[int, int, int]:
+    """Return the numbers of `guard_broad.lua`, in its order."""
+    return values.least, round(values.share * 100), values.blocked_at
+
+
+def narrow_limits(values: GuardLimits) -> tuple[int, int, int, int]:
+    """Return the numbers of `guard.lua`, in its order."""
+    return *guard_limits(values), values.strict
+
+
+def asking(slot: PhoneKey) -> bytes:
+    """Return who asks as `row.lua` reads it: the requester, and whether the person's device is known."""
+    return (slot.requester or NOBODY) + (b"\1" if slot.known_device else b"\0")
+
+
+def code_types(shapes: frozenset[CodeType]) -> str:
+    """Return the code types that a submitted text could be."""
+    return "".join(CODE_TYPES[shape] for shape in shapes)

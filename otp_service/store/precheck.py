@@ -1,0 +1,113 @@
+"""Knocks: the first flush of a request, all that it touches in one round trip. Touches nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from otp_service.domain.errors import OtpError
+from otp_service.services.interfaces import (
+    ClientIpQuota,
+    ConversionScope,
+    ConversionStats,
+    IdempotencyRecord,
+    PrecheckRequest,
+    PrecheckResult,
+    QuotaReservation,
+)
+from otp_service.store import decoding, encoding, keys
+from otp_service.store.backend import Argument
+from otp_service.store.scripts import Call
+
+CLAIM_SECONDS = 10
+"""Longer than any call takes; who has not ended its claim by then is gone."""
+
+CLAIM_KEPT_SECONDS = 3600
+
+Flush = Callable[[Sequence[Call]], list[list[Any]]]
+
+
+def knock(flush: Flush, tag: str, peek: Call, touched: PrecheckRequest) -> PrecheckResult:
+    """Run *peek* of the phone *tag* and whatever else is *touched*, and tell what all of that says."""
+    calls = [peek]
+    if touched.address:
+        solved = bool(touched.solved_challenge_id) or touched.challenges_disabled
+        calls.append(_address_call(touched.address, tag, solved=solved))
+    calls += [_guard_call(scope) for scope in touched.guards]
+    if touched.solved_challenge_id:
+        calls.append(_solution_call(tag, touched))
+    if touched.claim:
+        calls.append(claim_call(touched.claim))
+    told = iter(flush(calls))
+    standing = decoding.standing(next(told))
+    refusal, suspicions = _address_says(next(told)) if touched.address else (None, ())
+    errors = [error for error in (standing.rejection, refusal) if error]
+    return replace(
+        standing,
+        rejection=decoding.latest(errors) if errors else None,
+        risk_reasons=suspicions,
+        guards=tuple(_guard(scope, next(told)) for scope in touched.guards),
+        reservation=QuotaReservation(
+            None if refusal or suspicions else touched.address,
+            tuple(scope for scope in touched.guards if not scope.is_broad),
+        ),
+        challenge_accepted=bool(touched.solved_challenge_id) and next(told)[0] == b"ok",
+        claim=decoding.claim(next(told)) if touched.claim else None,
+    )
+
+
+def uncount_calls(tag: str, counted: QuotaReservation) -> list[Call]:
+    """Return the calls that take back what a knock has counted for the phone *tag*."""
+    calls = [_guard_call(scope, sent=-1) for scope in counted.guards]
+    if counted.address:
+        address = keys.address(counted.address.tag)
+        calls.append(Call("address_unsend", [address], [encoding.short_phone(tag)]))
+    return calls
+
+
+def claim_call(claim: IdempotencyRecord) -> Call:
+    """Return the call that claims an idempotency key."""
+    times = CLAIM_SECONDS * 1000, CLAIM_KEPT_SECONDS * 1000
+    return Call("claim", [keys.claim(claim.tag)], [claim.fingerprint, claim.result_id, *times])
+
+
+def end_call(claim: IdempotencyRecord, what: str) -> Call:
+    """Return the call that ends a claim, with *what* it has led to, or empty."""
+    return Call("claim_end", [keys.claim(claim.tag)], [claim.fingerprint, what, CLAIM_KEPT_SECONDS * 1000])
+
+
+def _address_call(address: ClientIpQuota, tag: str, *, solved: bool) -> Call:
+    limits = encoding.address_limits(address.limits)
+    rest: list[Argument] = [limits, encoding.short_phone(tag), int(solved)]
+    return Call("address_send", [keys.address(address.tag)], rest)
+
+
+def _guard_call(scope: ConversionScope, sent: int = 1) -> Call:
+    """Count in a narrow scope, or read a broad one: that counts what has gone out, and counts it later."""
+    if scope.is_broad:
+        return broad_call(scope)
+    return Call("guard", [keys.guard(scope.name)], [sent, 0, *encoding.narrow_limits(scope.limits), 0])
+
+
+def broad_call(scope: ConversionScope, sent: int = 0, verified: int = 0, *more: Argument) -> Call:
+    """Return the call that counts in a broad scope; *more*: see `guard_broad.lua`."""
+    told = more or (0, 1, b"")
+    rest = [sent, verified, *told, *encoding.guard_limits(scope.limits)]
+    return Call("guard_broad", [keys.guard(scope.name)], rest)
+
+
+def _solution_call(tag: str, touched: PrecheckRequest) -> Call:
+    return Call("redeem", [keys.solved(tag, touched.solved_challenge_id)], ["", touched.solution_ttl * 1000])
+
+
+def _address_says(reply: Sequence[Any]) -> tuple[OtpError | None, tuple[str, ...]]:
+    """Return why an address gets no SMS now, and what asks for a risk challenge first."""
+    if reply[0] == b"challenge":
+        return None, (reply[1].decode(),)
+    return decoding.refusal(reply), ()
+
+
+def _guard(scope: ConversionScope, reply: Sequence[Any]) -> ConversionStats:
+    read = decoding.broad_reading if scope.is_broad else decoding.narrow_reading
+    return read(scope.kind, reply)

@@ -1,0 +1,443 @@
+"""The store: the service's memory in Redis. Touches Redis.
+
+Every public method is one round trip (on a cluster one to each server that it touches, all at once); a
+refused second flush costs one more, to give back what was taken.
+Whatever goes wrong on the way is `StoreUnavailable`: the driver's errors hold keys and arguments, so their
+texts never leave this room.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import redis
+
+from otp_service import forks
+from otp_service.domain.errors import ProofRedeemed, StoreUnavailable
+from otp_service.domain.limits import Budget
+from otp_service.domain.verification import Verification
+from otp_service.services.interfaces import (
+    Approval,
+    CodeAttempt,
+    DeliveryReport,
+    DeliveryUpdate,
+    EventLogger,
+    IdempotencyCheck,
+    IdempotencyRecord,
+    NewVerification,
+    PhoneKey,
+    PrecheckRequest,
+    PrecheckResult,
+    QuotaReservation,
+    ResendReservation,
+    SendDisposition,
+    SendResultRecord,
+)
+from otp_service.store import decoding, encoding, health, inspection, keys, precheck
+from otp_service.store.backend import (
+    Argument,
+    Command,
+    PipelineResult,
+    RedisBackend,
+    ReplicationWait,
+    backend_of,
+)
+from otp_service.store.diagnosis import Trouble, diagnose
+from otp_service.store.health import UnfitStore
+from otp_service.store.inspection import Inspection
+from otp_service.store.outages import Outages
+from otp_service.store.scripts import Call, ScriptRunner
+
+T = TypeVar("T")
+
+FLUSH_SIZE = 100
+"""Reports in one round trip: a few ms of the server, which serves nobody else meanwhile."""
+
+UNADDRESSED_SECONDS = 7 * 86_400
+
+READINESS, LEDGER = "readiness", "ledger"
+"""Background jobs: they run again and again, so each failure of theirs says the same."""
+
+INQUIRY_SECONDS = 5
+"""A verification is asked about at most once in this time, however many calls want to know."""
+
+
+class RedisStore:
+    """Implements `interfaces.Store` on *backend*; without *shebang* on the pure-Python fake.
+
+    What a failover must not undo (a send slot, an attempt, a redemption) succeeds only after *wait*. *job*
+    names the background work that all calls of this store belong to, if they do.
+    """
+
+    def __init__(
+        self,
+        backend: redis.Redis | RedisBackend,
+        events: EventLogger,
+        *,
+        shebang: bool = True,
+        wait: ReplicationWait | None = None,
+        job: str = "",
+    ) -> None:
+        self._backend = backend_of(backend)
+        self._events = events
+        self._job = job
+        self._outages = Outages(events)
+        self._wait = wait
+        self._scripts = ScriptRunner(self._backend, shebang=shebang, wait=wait)
+        self._under_way: set[object] = set()
+        forks.call_in_child(self._forget_under_way)
+
+    # ── first flush ──
+
+    def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
+        """See `interfaces.Store.precheck`."""
+        head = encoding.limits(slot.limits), encoding.asking(slot)
+        call = Call("peek", [keys.row(slot.tag)], [*head, client, attempts])
+        return precheck.knock(self.flush, slot.tag, call, knock)
+
+    def precheck_resend(
+        self,
+        slot: PhoneKey,
+        client: str,
+        verification_hash: str,
+        knock: PrecheckRequest,
+        *,
+        opener_only: bool = False,
+    ) -> PrecheckResult:
+        """See `interfaces.Store.precheck_resend`."""
+        call = _slot_call("peek_resend", slot, verification_hash, [client, int(opener_only)])
+        return precheck.knock(self.flush, slot.tag, call, knock)
+
+    def release_quota(self, tag: str, counted: QuotaReservation) -> None:
+        """See `interfaces.Store.release_quota`."""
+        self.flush(precheck.uncount_calls(tag, counted))
+
+    # ── idempotency keys ──
+
+    def begin_idempotent(self, claim: IdempotencyRecord) -> IdempotencyCheck:
+        """See `interfaces.Store.begin_idempotent`."""
+        return decoding.claim(self._run(precheck.claim_call(claim)))
+
+    def finish_idempotent(self, claim: IdempotencyRecord, what: str = "") -> None:
+        """See `interfaces.Store.finish_idempotent`."""
+        self._run(precheck.end_call(claim, what))
+
+    # ── second flush ──
+
+    def create(self, slot: PhoneKey, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
+        """See `interfaces.Store.create`."""
+        rest: list[Argument] = [
+            new.client,
+            new.purpose,
+            encoding.CODE_TYPES[new.code_type],
+            new.kid,
+            new.salt,
+            new.digest,
+            new.ttl * 1000,
+            new.attempts,
+            new.sends,
+        ]
+        call = _slot_call("open", slot, new.verification_hash, rest)
+        reply, budget_left = self._take(call, slot, new.verification_hash, budgets)
+        return decoding.verification(reply, new.verification_hash, new.client).with_max_sends(budget_left)
+
+    def reserve_resend(
+        self,
+        slot: PhoneKey,
+        client: str,
+        verification_hash: str,
+        ttl: int,
+        budgets: Mapping[Budget, int],
+    ) -> ResendReservation:
+        """See `interfaces.Store.reserve_resend`."""
+        call = _slot_call("reopen", slot, verification_hash, [client, ttl * 1000])
+        reply, budget_left = self._take(call, slot, verification_hash, budgets)
+        verification = decoding.verification(reply, verification_hash, client).with_max_sends(budget_left)
+        kid, salt = reply[-2:]
+        return ResendReservation(verification, kid.decode(), salt)
+
+    def _take(
+        self,
+        slot_call: Call,
+        slot: PhoneKey,
+        verification_hash: str,
+        budgets: Mapping[Budget, int],
+    ) -> tuple[list[Any], int]:
+        """Take the phone's slot and one SMS of every budget, or nothing of all that.
+
+        Returns the slot's reply and the least that a budget has left.
+        """
+        told = self._told([slot_call, *_takes(budgets)], lasting=True)
+        reply, taken = told.replies[0], decoding.taken(told.replies[1:], tuple(budgets))
+        errors = [error for error in (decoding.refusal(reply), taken.refusal) if error]
+        if not told.replicated:
+            errors.append(self._unreplicated())
+        if errors:
+            granted = tuple(budgets) if taken.refusal is None else ()
+            self._give_back(reply, slot, verification_hash, _refunds(granted, taken.day))
+            raise decoding.latest(errors)
+        return reply, taken.left
+
+    def _give_back(
+        self, reply: Sequence[Any], slot: PhoneKey, verification_hash: str, refunds: Sequence[Call]
+    ) -> None:
+        calls = list(refunds)
+        if reply[0] == b"ok":
+            withdrawn = SendResultRecord(
+                verification_hash, decoding.newest_send(reply), SendDisposition.NOT_SENT
+            )
+            calls.append(_settle_call(slot, withdrawn))
+        if calls:
+            self.flush(calls)
+
+    # ── third flush ──
+
+    def record_send_result(
+        self,
+        slot: PhoneKey,
+        client: str,
+        record: SendResultRecord,
+        refund: Sequence[Budget],
+        ended: IdempotencyRecord | None = None,
+    ) -> Verification | None:
+        """See `interfaces.Store.record_send_result`."""
+        refunds = _refunds(refund, encoding.day(record.taken_at))
+        ends = [precheck.end_call(ended, ended.result_id)] if ended else []
+        reply, *_ = self.flush([_settle_call(slot, record), *refunds, *ends])
+        decoding.raise_refusal(reply)
+        if reply[0] == b"gone":
+            return None
+        return decoding.verification(reply, record.verification_hash, client)
+
+    # ── what became of sends ──
+
+    def apply_delivery_reports(self, reports: Sequence[DeliveryReport]) -> list[DeliveryUpdate | None]:
+        """See `interfaces.Store.apply_delivery_reports`; every FLUSH_SIZE reports are a round trip."""
+        told: list[DeliveryUpdate | None] = []
+        for start in range(0, len(reports), FLUSH_SIZE):
+            calls = [_report_call(report) for report in reports[start : start + FLUSH_SIZE]]
+            told += map(decoding.reported, self.flush(calls))
+        return told
+
+    def acquire_lookup_lease(self, tag: str, verification_hash: str, call: str) -> bool:
+        """See `interfaces.Store.acquire_lookup_lease`."""
+        key = keys.inquiry(tag, verification_hash, call)
+        (marked,) = self._asked([("SET", key, b"1", "NX", "EX", INQUIRY_SECONDS)])
+        return bool(marked)
+
+    # ── the rest of a verification's life ──
+
+    def attempt(
+        self,
+        slot: PhoneKey,
+        client: str,
+        verification_hash: str,
+        attempt: CodeAttempt,
+        *,
+        opener_only: bool = False,
+    ) -> Approval:
+        """See `interfaces.Store.attempt`."""
+        rest: list[Argument] = [verification_hash, client, encoding.asking(slot), int(opener_only)]
+        rest += [encoding.code_types(attempt.code_types), attempt.idempotency_fingerprint, attempt.at * 1000]
+        for kid, digest in attempt.digests.items():
+            rest += [kid, digest]
+        call = Call("attempt", _both(slot.tag, verification_hash), rest)
+        return decoding.approval(self._run_lasting(call))
+
+    def read(
+        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> Verification:
+        """See `interfaces.Store.read`."""
+        reply = self._run(_slot_call("read", slot, verification_hash, [client, int(opener_only)]))
+        decoding.raise_refusal(reply)
+        return decoding.verification(reply, verification_hash, client)
+
+    def cancel(
+        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> None:
+        """See `interfaces.Store.cancel`."""
+        rest: list[Argument] = [verification_hash, client, encoding.asking(slot), int(opener_only)]
+        reply = self._run(Call("cancel", _both(slot.tag, verification_hash), rest))
+        decoding.raise_refusal(reply)
+
+    def redeem(self, tag: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
+        """See `interfaces.Store.redeem`."""
+        key = keys.redeemed(tag, verification_hash)
+        reply = self._run_lasting(Call("redeem", [key], [call, ttl * 1000]))
+        if reply[0] != b"ok":
+            raise ProofRedeemed
+        return bool(reply[1])
+
+    def unlock(self, tag: str) -> None:
+        """See `interfaces.Store.unlock`."""
+        decoding.raise_refusal(self._run(Call("unlock", [keys.row(tag)], [])))
+
+    # ── hints for the operator ──
+
+    def mark_missing_client_ip(self, client: str) -> None:
+        """See `interfaces.Store.mark_missing_client_ip`."""
+        self._asked([("SET", keys.unaddressed(client), b"1", "EX", UNADDRESSED_SECONDS)])
+
+    def mark_unreadable_client_ip(self) -> None:
+        """See `interfaces.Store.mark_unreadable_client_ip`."""
+        self._asked([("SET", keys.unreadable_ip(), b"1", "EX", UNADDRESSED_SECONDS)])
+
+    def met_unreadable_ip(self) -> bool:
+        """Tell whether a trusted proxy lately did not write an address."""
+        return bool(self._asked([("EXISTS", keys.unreadable_ip())])[0])
+
+    def clients_without_address(self, clients: Iterable[str]) -> set[str]:
+        """Return those of *clients* that did not name an end user's address lately."""
+        names = list(clients)
+        marked = self._asked([("EXISTS", keys.unaddressed(name)) for name in names])
+        return {name for name, mark in zip(names, marked, strict=True) if mark}
+
+    # ── health ──
+
+    def inspect(self) -> Inspection:
+        """Return what the server says about itself."""
+        return self.guarded(lambda backend: inspection.inspect(backend, self._replicas))
+
+    def diagnose(self) -> Trouble | None:
+        """Return what keeps the servers from serving, in words; nothing when they are fit."""
+        return diagnose(self._backend, self._replicas)
+
+    def check_health(self) -> bool:
+        """See `interfaces.Store.check_health`."""
+        try:
+            return self.guarded(lambda backend: health.check(backend, self._replicas), READINESS)
+        except UnfitStore:
+            self._outages.failed(READINESS, UnfitStore.__name__)
+            raise
+
+    @property
+    def _replicas(self) -> int:
+        return self._wait.replicas if self._wait else 0
+
+    @property
+    def under_way(self) -> int:
+        """How many round trips are under way; each has a connection of its own."""
+        return len(self._under_way)
+
+    def close(self) -> None:
+        """Let go of idle connections."""
+        self._backend.close()
+
+    # ── one round trip ──
+
+    def _run(self, call: Call) -> list[Any]:
+        return self.flush([call])[0]
+
+    def _run_lasting(self, call: Call) -> list[Any]:
+        """Run what a failover must not undo.
+
+        Raises:
+            StoreUnavailable: it may or may not have run; or it has, and a failover may undo it.
+        """
+        told = self._told([call], lasting=True)
+        if not told.replicated:
+            raise self._unreplicated()
+        (reply,) = told.replies
+        return list(reply)
+
+    def flush(self, calls: Sequence[Call]) -> list[list[Any]]:
+        """Run *calls* in one round trip and return their replies.
+
+        Raises:
+            StoreUnavailable: any of them may or may not have run.
+        """
+        return self._told(calls).replies
+
+    def flush_ledger(self, calls: Sequence[Call]) -> list[list[Any]]:
+        """Run *calls* as `flush` does, for the ledger, which logs an outage and not each failure.
+
+        Raises:
+            StoreUnavailable: any of them may or may not have run.
+        """
+        return self._told(calls, job=LEDGER).replies
+
+    def _forget_under_way(self) -> None:
+        self._under_way = set()
+
+    def _told(self, calls: Sequence[Call], *, lasting: bool = False, job: str = "") -> PipelineResult:
+        def trip(_: RedisBackend) -> PipelineResult:
+            told = self._scripts.run(*calls, lasting=lasting)
+            return PipelineResult([decoding.sound(reply) for reply in told.replies], told.replicated)
+
+        return self.guarded(trip, job)
+
+    def _asked(self, commands: Sequence[Command]) -> list[Any]:
+        return self.guarded(lambda backend: backend.execute(commands).raise_errors())
+
+    def guarded(self, trip: Callable[[RedisBackend], T], job: str = "") -> T:
+        """Do *trip* with the servers, for a call of the API or for the background *job*.
+
+        Raises:
+            StoreUnavailable: it may or may not have been done.
+        """
+        began, mark, job = time.monotonic(), object(), job or self._job
+        self._under_way.add(mark)
+        try:
+            told = trip(self._backend)
+        except redis.RedisError as error:
+            self._note_failure(job, type(error).__name__)
+            raise StoreUnavailable from None
+        else:
+            if job:
+                self._outages.succeeded(job)
+            return told
+        finally:
+            self._under_way.discard(mark)
+            # No six digits in a row: they could be taken for a code.
+            self._events.emit("round_trip", duration_ms=round((time.monotonic() - began) * 1000, 3))
+
+    def _note_failure(self, job: str, kind: str) -> None:
+        if job:
+            self._outages.failed(job, kind)
+        else:
+            self._events.emit("store_error", kind=kind)
+
+    def _unreplicated(self) -> StoreUnavailable:
+        self._note_failure(self._job, "NotReplicated")
+        return StoreUnavailable()
+
+
+def _both(tag: str, verification_hash: str) -> list[str]:
+    return [keys.row(tag), keys.record(tag, verification_hash)]
+
+
+def _slot_call(name: str, slot: PhoneKey, verification_hash: str, rest: Sequence[Argument]) -> Call:
+    head: list[Argument] = [encoding.limits(slot.limits), encoding.asking(slot), verification_hash]
+    return Call(name, _both(slot.tag, verification_hash), [*head, *rest])
+
+
+def _settle_call(slot: PhoneKey, record: SendResultRecord) -> Call:
+    rest: list[Argument] = [
+        record.number,
+        record.disposition.value,
+        record.route,
+        record.wait * 1000,
+        record.ttl * 1000,
+        record.provider_code,
+    ]
+    return _slot_call("settle", slot, record.verification_hash, rest)
+
+
+def _report_call(report: DeliveryReport) -> Call:
+    state = decoding.STATES[report.delivery]
+    rest: list[Argument] = [report.verification_hash, report.number, state, report.reason]
+    return Call("report", _both(report.tag, report.verification_hash), rest)
+
+
+def _takes(budgets: Mapping[Budget, int]) -> list[Call]:
+    """Return the call that takes one SMS from all *budgets*, if there are any."""
+    scopes = [keys.budget(budget.scope) for budget in budgets]
+    return [Call("budget_take", scopes, list(budgets.values()))] if scopes else []
+
+
+def _refunds(budgets: Sequence[Budget], day: int) -> list[Call]:
+    """Return the call that gives one SMS of *day* back to all *budgets*, if there are any."""
+    scopes = [keys.budget(budget.scope) for budget in budgets]
+    return [Call("budget_refund", scopes, [day])] if scopes else []

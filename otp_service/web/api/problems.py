@@ -1,0 +1,142 @@
+"""Problems: the one place that knows HTTP statuses. Touches nothing.
+
+Every error, ours or the framework's, becomes an RFC 9457 problem document with a stable `code`. An error
+that nobody foresaw becomes `internal_error`: its text may hold a phone number, so only its type and the
+line it came from are told, and those to the log alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from traceback import walk_tb
+
+from flask import Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+
+from otp_service.domain import errors
+from otp_service.domain.errors import FieldError, InternalError, InvalidRequest, OtpError, RetryableError
+from otp_service.web.api import request_id as request_ids
+from otp_service.web.api.responses import respond
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUSES: Mapping[type[OtpError], int] = {
+    errors.InvalidRequest: 400,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.DestinationBlocked: 403,
+    errors.ChallengeRequired: 403,
+    errors.NotFound: 404,
+    errors.VerificationNotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.AlreadyVerified: 409,
+    errors.ProofRedeemed: 409,
+    errors.IdempotencyInProgress: 409,
+    errors.VerificationExpired: 410,
+    errors.VerificationCanceled: 410,
+    errors.ProofExpired: 410,
+    errors.PayloadTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.InvalidPhone: 422,
+    errors.InvalidCode: 422,
+    errors.WrongCode: 422,
+    errors.InvalidProof: 422,
+    errors.DestinationRejected: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.AttemptsExhausted: 429,
+    errors.CooldownActive: 429,
+    errors.LimitReached: 429,
+    errors.ProviderRateLimited: 429,
+    errors.InternalError: 500,
+    errors.ProviderMisconfigured: 502,
+    errors.ProviderUnavailable: 503,
+    errors.StoreUnavailable: 503,
+}
+
+_FRAMEWORK: Mapping[int, type[OtpError]] = {
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.PayloadTooLarge,
+    415: errors.UnsupportedMediaType,
+}
+_FRAMEWORK_DETAILS: Mapping[int, str] = {
+    408: "did not arrive in time",
+    414: "has too long an address",
+    431: "has too large headers",
+}
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def status_of(error: OtpError) -> int:
+    """Return the status of *error*, or of what it is a kind of: rooms have errors of their own."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def type_uri(code: str) -> str:
+    """Return the URI that names the kind of problem; it names, and leads nowhere."""
+    return f"urn:otp-service:problem:{code}"
+
+
+def read(error: Exception) -> OtpError:
+    """Return *error* as one of ours."""
+    if isinstance(error, OtpError):
+        return error
+    if isinstance(error, HTTPException):
+        return _from_framework(error.code or 500)
+    return InternalError()
+
+
+def document(error: OtpError, request_id: str) -> dict[str, object]:
+    """Return the problem document of *error*."""
+    return {
+        "type": type_uri(error.code),
+        "title": error.title,
+        "status": status_of(error),
+        "code": error.code,
+        "request_id": request_id,
+        **error.members(),
+    }
+
+
+def render(error: OtpError, cause: Exception) -> Response:
+    """Return the response to an *error* that *cause* led to."""
+    return respond(
+        status_of(error),
+        json.dumps(document(error, request_ids.current()), separators=(",", ":")),
+        media_type=MEDIA_TYPE,
+        headers=_headers(error, cause),
+    )
+
+
+def origin(error: BaseException) -> str:
+    """Return file and line of the innermost frame that is ours, which is all that may be told of a defect."""
+    lines = [_line(frame.f_code.co_filename, number) for frame, number in walk_tb(error.__traceback__)]
+    return next((line for line in reversed(lines) if line), "")
+
+
+def _from_framework(status: int) -> OtpError:
+    if status in _FRAMEWORK:
+        return _FRAMEWORK[status]()
+    if 400 <= status < 500:  # noqa: PLR2004 - the caller's side of HTTP's statuses
+        detail = _FRAMEWORK_DETAILS.get(status, "is not acceptable")
+        return InvalidRequest([FieldError(pointer="", detail=detail)])
+    return InternalError()
+
+
+def _headers(error: OtpError, cause: Exception) -> tuple[tuple[str, str], ...]:
+    if isinstance(error, RetryableError):
+        return (("Retry-After", str(error.retry_after)),)
+    if isinstance(error, errors.Unauthorized):
+        return (("WWW-Authenticate", "Bearer"),)
+    if isinstance(cause, WrongMethod):
+        return (("Allow", ", ".join(sorted(cause.valid_methods or ()))),)
+    return ()
+
+
+def _line(filename: str, number: int) -> str:
+    path = Path(filename)
+    return f"{path.relative_to(_PACKAGE.parent)}:{number}" if path.is_relative_to(_PACKAGE) else ""

@@ -1,0 +1,44 @@
+"""Responses: an answer's bytes with the headers that every response carries. Touches nothing."""
+
+from __future__ import annotations
+
+from flask import Response
+from werkzeug.datastructures import Headers
+
+from otp_service.web.api import request_id
+
+JSON = "application/json"
+JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+Fields = tuple[tuple[str, str], ...]
+
+
+def respond(
+    status: int,
+    body: str | bytes,
+    *,
+    media_type: str = JSON,
+    policy: str = JSON_POLICY,
+    cache: str = "no-store",
+    headers: Fields = (),
+) -> Response:
+    """Return the response to the current request, its Content-Security-Policy and its Cache-Control."""
+    fields = Headers(
+        [
+            ("Content-Type", media_type),
+            ("Cache-Control", cache),
+            ("Content-Security-Policy", policy),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            (request_id.HEADER, request_id.current()),
+            *headers,
+        ]
+    )
+    return Response(body, status, fields)
+
+
+def nothing() -> Response:
+    """Return the response of a call that has nothing to tell."""
+    response = respond(204, b"")
+    del response.headers["Content-Type"]
+    return response
