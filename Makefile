@@ -33,9 +33,10 @@ test: $(VENV)/.dev $(NODE_MODULES) ## run every test; ARGS="-k phone" runs some
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal $(if $(ARGS),,--cov --cov-report=) $(ARGS)
 	$(if $(ARGS),,$(BIN)/coverage report --show-missing --fail-under=100 --include='$(SPINE)')
 
-check: $(VENV)/.dev ## format, lint and types
+check: $(VENV)/.dev ## format, lint, imports and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
 bench: bench-throughput ## measure throughput; others: bench-compare REV=<commit>, bench-memory, -growth, -redis_cpu, -workers, -slow_provider, -startup, -metrics

@@ -1,4 +1,4 @@
-"""Which module may import what."""
+"""What the contracts of import-linter in `pyproject.toml` cannot say about the package."""
 
 from __future__ import annotations
 
