@@ -1,7 +1,7 @@
 """Limits and budgets: which of them one request touches, as values. Touches nothing.
 
 The store counts; this file only says what is counted and how much of it is allowed.
-The numbers and the arithmetic behind them: docs/how-it-works.md.
+The numbers and the arithmetic behind them: docs/architecture.md.
 """
 
 from __future__ import annotations

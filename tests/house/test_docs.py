@@ -49,7 +49,7 @@ def headings(name: str) -> list[str]:
 
 SETTINGS = sorted(settings_of(Settings))
 DOCS = sorted(
-    {"api", "settings", "how-it-works", "glossary"} | {path.stem for path in (ROOT / "docs").glob("*.md")}
+    {"api", "settings", "architecture", "glossary"} | {path.stem for path in (ROOT / "docs").glob("*.md")}
 )
 
 
@@ -85,6 +85,13 @@ def test_every_link_between_the_docs_leads_somewhere(name: str) -> None:
     targets = re.findall(r"\]\((?!https?://)([^)#]+)", doc(f"docs/{name}.md"))
 
     assert [target for target in targets if not (folder / target).exists()] == []
+
+
+def test_every_path_in_the_architecture_exists() -> None:
+    named = re.findall(r"`((?:[\w-]+/)+(?:[\w-]+\.\w+)?|[\w-]+\.py)`", doc("docs/architecture.md"))
+
+    assert len(named) > 60
+    assert [n for n in named if not (ROOT / n).exists() and not (ROOT / "otp_service" / n).exists()] == []
 
 
 WORDS = [
