@@ -328,7 +328,7 @@ def test_a07_one_script_compares_digests_and_one_method_runs_it() -> None:
     running = [path.name for path in package.rglob("*.py") if "attempt" in scripts_named(path)]
 
     assert comparing == ["attempt.lua"]
-    assert running == ["store.py"]
+    assert running == ["verifications.py"]
 
 
 def compared(source: str) -> str:
