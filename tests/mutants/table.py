@@ -141,8 +141,8 @@ MUTANTS = (
         "R07",
         "an unkeyed digest",
         "domain/codes.py",
-        'return keyed_hash(key, (b"digest", *_fields(binding), code.reveal().encode()))[:DIGEST_BYTES]',
-        "import hashlib\n    return hashlib.sha256(code.reveal().encode()).digest()[:DIGEST_BYTES]",
+        'return hmac_fields(key, (b"digest", *_fields(binding), code.get_secret_value().encode()))[:DIGEST_BYTES]',
+        "import hashlib\n    return hashlib.sha256(code.get_secret_value().encode()).digest()[:DIGEST_BYTES]",
         "tests/test_codes.py",
     ),
     mutant(
@@ -415,7 +415,7 @@ MUTANTS = (
         "R18",
         "what a narrow scope accounts for is counted in the broad one",
         "store/counters.py",
-        "all(states[place] == GuardState.CALM for states in told)",
+        "all(states[place] == ConversionState.CALM for states in told)",
         "True",
         "tests/normal_people/test_pumping_beside_others.py -k explains",
     ),
@@ -423,7 +423,7 @@ MUTANTS = (
         "R18",
         "what a narrow scope has counted stays in the broad one",
         "store/counters.py",
-        "(1 if now is GuardState.CALM else -1, spans)",
+        "(1 if now is ConversionState.CALM else -1, spans)",
         '(1, b"\\0")',
         "tests/normal_people/test_pumping_beside_others.py -k explains",
     ),
@@ -472,8 +472,8 @@ MUTANTS = (
         "R18",
         "a solved challenge counts twice",
         "store/precheck.py",
-        'solved=bool(touched.solution) and next(told)[0] == b"ok"',
-        "solved=bool(touched.solution) and bool(next(told))",
+        'challenge_accepted=bool(touched.solved_challenge_id) and next(told)[0] == b"ok"',
+        "challenge_accepted=bool(touched.solved_challenge_id) and bool(next(told))",
         "tests/store/test_knocks.py",
     ),
     mutant(
@@ -772,8 +772,8 @@ MUTANTS = (
         "A45",
         "secret keys are asked for a challenge because of others' wrong codes",
         "services/risk.py",
-        "self._ledger.alarm() if can_solve else 0",
-        "self._ledger.alarm()",
+        "self._ledger.global_risk_level() if can_solve else 0",
+        "self._ledger.global_risk_level()",
         "tests/test_suspicion.py",
     ),
     mutant(
@@ -816,7 +816,7 @@ MUTANTS = (
         "A45",
         "the metric of the wrong-code alarm is always 0",
         "cli/serving.py",
-        "gauges.wrong_code_alarm.set(built.ledger.alarm())",
+        "gauges.wrong_code_alarm.set(built.ledger.global_risk_level())",
         "gauges.wrong_code_alarm.set(0)",
         "tests/flows/test_wrong_code_alarm.py -k operators",
     ),
@@ -866,7 +866,7 @@ MUTANTS = (
         "the code in the log",
         "services/dispatch.py",
         "ask, number = order.ask, len(opened.sends)\n",
-        "ask, number = order.ask, len(opened.sends)\n        self._events.emit('opened', code=code.reveal())\n",
+        "ask, number = order.ask, len(opened.sends)\n        self._events.emit('opened', code=code.get_secret_value())\n",
         "tests/house/test_silence.py",
     ),
     mutant(
@@ -1368,7 +1368,7 @@ MUTANTS = (
         "R53",
         "always ready",
         "web/pages.py",
-        "persists = parts.store.check()",
+        "persists = parts.store.check_health()",
         "persists = True",
         "tests/web/test_pages.py",
     ),
@@ -1601,9 +1601,17 @@ MUTANTS += (
     ),
     mutant(
         "R54",
+        "a worker that starts loses a SIGTERM",
+        "cli/serving.py",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})",
+        "tests/flows/test_graceful_stop.py -k each_of_them",
+    ),
+    mutant(
+        "R54",
         "SIGHUP ends a worker",
         "cli/serving.py",
-        "        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})\n",
+        "        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})\n",
         "",
         "tests/flows/test_reload.py -k sent_to_a_worker",
     ),
@@ -1668,8 +1676,8 @@ MUTANTS += (
         "A36",
         "misses of a resend are not counted",
         "services/verification.py",
-        "            with lookup:\n                self._suspicion.judge(",
-        "            if True:\n                self._suspicion.judge(",
+        "            with lookup:\n                self._suspicion.enforce(",
+        "            if True:\n                self._suspicion.enforce(",
         "tests/test_service.py -k unknown_verifications",
     ),
     mutant(
@@ -1823,8 +1831,8 @@ MUTANTS += (
         "A40",
         "the limits of an address do not hold for test phones",
         "services/risk.py",
-        "return Knock(address=self._address_slot(ask), unchallenged=True), 0",
-        "return Knock(), 0",
+        "return PrecheckRequest(address=self._address_slot(ask), challenges_disabled=True), 0",
+        "return PrecheckRequest(), 0",
         "tests/test_test_phones.py",
     ),
     mutant(
@@ -1847,11 +1855,11 @@ MUTANTS += (
         "A41",
         "a resend tells browsers how many SMS a phone has left",
         "services/verification.py",
-        """                sent = self._sending.again(self._order(ask, verification_id, permit, claimed, known=known))
+        """                sent = self._sending.resend(self._order(ask, verification_id, permit, claimed, known=known))
             self._suspicion.note_sent(ask, standing)
             return self._shown(ask, sent)
 """,
-        """                sent = self._sending.again(self._order(ask, verification_id, permit, claimed, known=known))
+        """                sent = self._sending.resend(self._order(ask, verification_id, permit, claimed, known=known))
             self._suspicion.note_sent(ask, standing)
             return sent
 """,
@@ -1861,16 +1869,16 @@ MUTANTS += (
         "A41",
         "status tells browsers how many SMS a phone has left",
         "services/verification.py",
-        "return self._shown(ask, Sent(verification_id, verification, ask.phone))",
-        "return Sent(verification_id, verification, ask.phone)",
+        "return self._shown(ask, SendOutcome(verification_id, verification, ask.phone))",
+        "return SendOutcome(verification_id, verification, ask.phone)",
         "tests/web/test_browsers.py -k a41",
     ),
     mutant(
         "A41",
         "a repeated call tells browsers how many SMS a phone has left",
         "services/verification.py",
-        "return self._shown(ask, Sent(verification_id, verification, ask.phone, **how))",
-        "return Sent(verification_id, verification, ask.phone, **how)",
+        "return self._shown(ask, SendOutcome(verification_id, verification, ask.phone, **how))",
+        "return SendOutcome(verification_id, verification, ask.phone, **how)",
         "tests/web/test_browsers.py -k a41",
     ),
     mutant(
@@ -1885,7 +1893,7 @@ MUTANTS += (
         "A37",
         "an idempotency key of a server is honoured for a browser",
         "services/verification.py",
-        "caller = idempotency.browser_at(ask.address) if ask.is_public else SERVER",
+        "caller = idempotency.browser_at(ask.client_ip_hash) if ask.is_public else SERVER",
         "caller = SERVER",
         "tests/web/test_repeats.py",
     ),

@@ -34,20 +34,20 @@ SLOT = PhoneKey(TAG, PhoneLimits())
 CLAIM = IdempotencyRecord("c" * 16, b"f" * 16, VID)
 
 CALLS: dict[str, Callable[[RedisStore], Any]] = {
-    "peek": lambda store: store.precheck(SLOT, CLIENT, 5, PrecheckRequest()),
-    "peek_resend": lambda store: store.precheck_resend(SLOT, CLIENT, VID, PrecheckRequest()),
-    "open": lambda store: store.create(SLOT, new_verification(), {}),
-    "reopen": lambda store: store.reserve_resend(SLOT, CLIENT, VID, 300, {}),
-    "settle": lambda store: store.record_send_result(
+    "precheck": lambda store: store.precheck(SLOT, CLIENT, 5, PrecheckRequest()),
+    "precheck_resend": lambda store: store.precheck_resend(SLOT, CLIENT, VID, PrecheckRequest()),
+    "create": lambda store: store.create(SLOT, new_verification(), {}),
+    "reserve_resend": lambda store: store.reserve_resend(SLOT, CLIENT, VID, 300, {}),
+    "record_send_result": lambda store: store.record_send_result(
         SLOT, CLIENT, SendResultRecord(VID, 1, SendDisposition.ACCEPTED), ()
     ),
-    "report": lambda store: store.apply_delivery_reports(
+    "apply_delivery_reports": lambda store: store.apply_delivery_reports(
         [DeliveryReport(TAG, VID, 1, DeliveryStatus.DELIVERED)]
     ),
-    "claim_inquiry": lambda store: store.acquire_lookup_lease(TAG, VID, "status"),
-    "uncount": lambda store: store.release_quota(TAG, QuotaReservation(ClientIpQuota("a" * 16, IpLimits()))),
-    "claim": lambda store: store.begin_idempotent(CLAIM),
-    "end_claim": lambda store: store.finish_idempotent(CLAIM),
+    "acquire_lookup_lease": lambda store: store.acquire_lookup_lease(TAG, VID, "status"),
+    "release_quota": lambda store: store.release_quota(TAG, QuotaReservation(ClientIpQuota("a" * 16, IpLimits()))),
+    "begin_idempotent": lambda store: store.begin_idempotent(CLAIM),
+    "finish_idempotent": lambda store: store.finish_idempotent(CLAIM),
     "attempt": lambda store: store.attempt(
         SLOT, CLIENT, VID, CodeAttempt({"k1": b"d" * 16}, frozenset(CodeType), at=0)
     ),
@@ -55,11 +55,11 @@ CALLS: dict[str, Callable[[RedisStore], Any]] = {
     "cancel": lambda store: store.cancel(SLOT, CLIENT, VID),
     "redeem": lambda store: store.redeem(TAG, VID, 60),
     "unlock": lambda store: store.unlock(TAG),
-    "note_unaddressed": lambda store: store.mark_missing_client_ip(CLIENT),
-    "note_unreadable_ip": lambda store: store.mark_unreadable_client_ip(),
+    "mark_missing_client_ip": lambda store: store.mark_missing_client_ip(CLIENT),
+    "mark_unreadable_client_ip": lambda store: store.mark_unreadable_client_ip(),
     "met_unreadable_ip": lambda store: store.met_unreadable_ip(),
     "inspect": lambda store: store.inspect(),
-    "check": lambda store: store.check_health(),
+    "check_health": lambda store: store.check_health(),
     "flush_ledger": lambda store: store.flush_ledger([Call("wrong_codes", ["otp:wrong_codes:1"], [0, 0])]),
 }
 
@@ -68,7 +68,7 @@ TOLD = {
         ("background_store_error", {"job": job, "kind": "ConnectionError"}),
         ("store_outage", {"state": "began", "job": job, "kind": "ConnectionError"}),
     ]
-    for name, job in (("check", "readiness"), ("flush_ledger", "ledger"))
+    for name, job in (("check_health", "readiness"), ("flush_ledger", "ledger"))
 }
 """What is logged of background work."""
 

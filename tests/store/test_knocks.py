@@ -63,9 +63,9 @@ def test_address_is_asked_for_a_challenge_beyond_its_hourly_sends(phone: Phone) 
 def test_solved_challenge_lets_the_address_on_until_it_is_refused(phone: Phone) -> None:
     address = an_address()
     for number in range(6):
-        assert knock(phone, address, solution=f"solved-{number}", solution_ttl=60).rejection is None
+        assert knock(phone, address, solved_challenge_id=f"solved-{number}", solution_ttl=60).rejection is None
 
-    standing = knock(phone, address, solution="solved-6", solution_ttl=60)
+    standing = knock(phone, address, solved_challenge_id="solved-6", solution_ttl=60)
 
     limit, wait = refusal(standing)
     assert limit == "address_sends_per_hour"
@@ -77,13 +77,13 @@ def test_unsolved_request_is_not_counted(phone: Phone) -> None:
     for _ in range(10):
         knock(phone, address)
 
-    assert knock(phone, address, solution="s", solution_ttl=60).rejection is None
+    assert knock(phone, address, solved_challenge_id="s", solution_ttl=60).rejection is None
 
 
 def test_refusal_of_an_address_ends_when_it_says(phone: Phone) -> None:
     address = an_address()
     for number in range(6):
-        knock(phone, address, solution=f"s{number}", solution_ttl=60)
+        knock(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
     _, wait = refusal(knock(phone, address))
 
     phone.pass_time(wait - 2)
@@ -167,7 +167,7 @@ def test_nothing_is_counted_where_the_address_says_no(phone: Phone) -> None:
 
 def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:
     address = an_address()
-    standings = [knock(phone, address, unchallenged=True) for _ in range(7)]
+    standings = [knock(phone, address, challenges_disabled=True) for _ in range(7)]
 
     assert [standing.risk_reasons for standing in standings] == [()] * 7
     assert [standing.rejection is None for standing in standings] == [True] * 6 + [False]
@@ -176,7 +176,7 @@ def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:
 def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
     address = an_address()
     for number in range(6):
-        knock(another(phone), address, solution=f"s{number}", solution_ttl=60)
+        knock(another(phone), address, solved_challenge_id=f"s{number}", solution_ttl=60)
     phone.open()
 
     standing = knock(phone, address)
@@ -190,7 +190,7 @@ def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
 def test_log_of_an_address_stays_short_and_goes(phone: Phone) -> None:
     address = an_address(IpLimits(sends_per_hour=1000, sends_per_day=5, refused_at=2))
     for number in range(40):
-        knock(phone, address, solution=f"s{number}", solution_ttl=60)
+        knock(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
 
     key = f"otp:address:{{{address.tag}}}"
     assert phone.client.strlen(key) <= 1 + 76 + 10 * 12
@@ -201,7 +201,7 @@ def test_address_after_a_clock_step_back_still_runs_out(phone: Phone) -> None:
     phone.pass_time(7200)
     address = an_address()
     for number in range(6):
-        knock(phone, address, solution=f"s{number}", solution_ttl=60)
+        knock(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
     phone.pass_time(-7200)
 
     assert refusal(knock(phone, address))[1] <= 3600

@@ -138,7 +138,7 @@ def test_malformed_items_cost_the_others_nothing(desk: Desk) -> None:
 
 def test_failing_store_makes_aliyun_tell_it_again(desk: Desk) -> None:
     desk.opened()
-    desk.house.store.failing.add("report")
+    desk.house.store.failing.add("apply_delivery_reports")
 
     assert push(desk, delivered(desk)).status_code == 503
     desk.house.store.failing.clear()
