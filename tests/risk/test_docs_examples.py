@@ -130,7 +130,7 @@ def test_plugged_in_captcha_is_what_is_asked_for(store: fakes.FakeStore) -> None
 def test_plugged_in_captcha_decides(behave: Behave, *, passes: bool) -> None:
     with WireServer(behave) as provider:
         plugged = captcha(provider.url)
-        ids = {plugged.solved("solution", MINE, 1) for _ in range(2)}
+        ids = {plugged.verify("solution", MINE, 1) for _ in range(2)}
 
         assert b"response=solution" in provider.requests[0]
 

@@ -45,7 +45,9 @@ CALLS: dict[str, Callable[[RedisStore], Any]] = {
         [DeliveryReport(TAG, VID, 1, DeliveryStatus.DELIVERED)]
     ),
     "acquire_lookup_lease": lambda store: store.acquire_lookup_lease(TAG, VID, "status"),
-    "release_quota": lambda store: store.release_quota(TAG, QuotaReservation(ClientIpQuota("a" * 16, IpLimits()))),
+    "release_quota": lambda store: store.release_quota(
+        TAG, QuotaReservation(ClientIpQuota("a" * 16, IpLimits()))
+    ),
     "begin_idempotent": lambda store: store.begin_idempotent(CLAIM),
     "finish_idempotent": lambda store: store.finish_idempotent(CLAIM),
     "attempt": lambda store: store.attempt(

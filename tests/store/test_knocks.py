@@ -63,7 +63,9 @@ def test_address_is_asked_for_a_challenge_beyond_its_hourly_sends(phone: Phone) 
 def test_solved_challenge_lets_the_address_on_until_it_is_refused(phone: Phone) -> None:
     address = an_address()
     for number in range(6):
-        assert knock(phone, address, solved_challenge_id=f"solved-{number}", solution_ttl=60).rejection is None
+        assert (
+            knock(phone, address, solved_challenge_id=f"solved-{number}", solution_ttl=60).rejection is None
+        )
 
     standing = knock(phone, address, solved_challenge_id="solved-6", solution_ttl=60)
 
