@@ -36,22 +36,22 @@ from otp_service.services.operator_warnings import OperatorWarnings
 from otp_service.services.verification import VerificationService
 from otp_service.settings import Settings, SettingsError, load, production_mistakes
 from otp_service.settings.routes import RouteTable
-from otp_service.sms.aliyun.mns import Taker, Worker, build_worker
+from otp_service.sms.aliyun.mns import MessageHandler, Worker, build_worker
 from otp_service.sms.factory import build as build_provider
 from otp_service.sms.factory import webhook_uplinks
 from otp_service.sms.route import Route
-from otp_service.sms.router import Router
+from otp_service.sms.router import SmsRouter
 from otp_service.store.backend import ReplicationWait
 from otp_service.store.client import ExistingClient, RedisOptions, from_existing_client, from_url
-from otp_service.store.counters import RedisLedger
+from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.embedded import start_embedded
 from otp_service.store.pages import RedisPages
 from otp_service.store.verifications import RedisStore
-from otp_service.web import ServiceBlueprint, WebParts, install_problems
+from otp_service.web import ApiDependencies, OtpBlueprint, install_problems
 from otp_service.web import create_blueprint as blueprint_of
-from otp_service.web.aliyun_reports import ReportIntake
+from otp_service.web.aliyun_reports import AliyunReportEndpoint
 from otp_service.web.api import request_id as request_ids
-from otp_service.web.api.client_ip import Trust
+from otp_service.web.api.client_ip import ProxyTrust
 from otp_service.web.api.request_log import CallNotes
 
 CONFIG_VARIABLE = "OTP_SERVICE_CONFIG"
@@ -63,8 +63,8 @@ class Application:
     """A service that is put together: its *app*, and *close*, which ends what the parts hold open."""
 
     app: Flask
-    parts: WebParts
-    router: Router
+    parts: ApiDependencies
+    router: SmsRouter
     ledger: UsageCounters
     close: Callable[[], None]
 
@@ -72,7 +72,7 @@ class Application:
 @dataclass(frozen=True)
 class _Ports:
     store: Store
-    sender: Router
+    sender: SmsRouter
     ledger: UsageCounters
     challenges: ChallengeProvider | None
     clock: Clock
@@ -109,7 +109,7 @@ def create_apps_by(factory: AppFactory) -> None:
 
 def create_blueprint(
     settings: Settings, *, redis: ExistingClient | None = None, challenges: ChallengeProvider | None = None
-) -> ServiceBlueprint:
+) -> OtpBlueprint:
     """Return the service for an application of one's own, to be registered under a prefix.
 
     Of *redis*, the application's own client, the server is used, on connections of our own; without it the
@@ -123,7 +123,7 @@ def create_blueprint(
     given: _Given = {} if redis is None else _borrowed(redis, settings, clock, events, closers)
     built = build(settings, clock=clock, events=events, challenges=challenges, **given)
     closers.append(built.close)
-    return ServiceBlueprint(built.parts, _once(closers))
+    return OtpBlueprint(built.parts, _once(closers))
 
 
 def _from_environment(challenges: ChallengeProvider | None) -> Flask:
@@ -170,7 +170,7 @@ def build(
     # Late answers of a provider are booked in the store, so the router ends before it.
     closers.append(lambda: _drain(router, settings.server.stop_timeout))
     service = _service(settings, _Ports(store, router, ledger, challenges, clock, events))
-    parts = WebParts(
+    parts = ApiDependencies(
         service=service,
         pages=_hosted_pages(settings, service, pages, clock),
         clients=settings.all_clients(),
@@ -179,7 +179,7 @@ def build(
         events=events,
         clock=clock,
         intake=_intake(settings, store, clock, events),
-        trust=Trust(settings.service.proxy_hops, settings.proxies()),
+        trust=ProxyTrust(settings.service.proxy_hops, settings.proxies()),
         dialing=settings.dialing(),
         public_url=settings.service.public_url,
         alarm=ledger.global_risk_level,
@@ -200,7 +200,7 @@ def rehearse(settings: Settings) -> None:
     clock, events = SystemClock(), _Unheard()
     store = open_store(settings, events)
     limits = settings.policy().risk.wrong_codes
-    ledger = RedisLedger(store.flush, limits=limits, clock=clock, events=events)
+    ledger = RedisUsageCounters(store.flush, limits=limits, clock=clock, events=events)
     build(settings, store=store, clock=clock, events=events, ledger=ledger, pages=RedisPages(store)).close()
     store.close()
 
@@ -218,7 +218,7 @@ def build_report_worker(settings: Settings, events: EventLogger) -> Worker:
     queues = settings.reports.queue
     account = next(route for route in settings.routes if route.name == queues.route)
     reports = _reports(settings, open_store(settings, events, job="reports"), clock, events)
-    take = Taker(take=reports.process, clock=clock, events=events)
+    take = MessageHandler(take=reports.process, clock=clock, events=events)
     return build_worker(queues, account, take=take, clock=clock, events=events)
 
 
@@ -297,7 +297,7 @@ def _ledger(
     closers: list[Callable[[], None]],
 ) -> UsageCounters:
     risk = settings.policy().risk
-    ledger = RedisLedger(
+    ledger = RedisUsageCounters(
         store.flush_ledger, limits=risk.wrong_codes, guard_mode=risk.guard_mode, clock=clock, events=events
     )
     ledger.start()
@@ -326,13 +326,13 @@ def _challenges(settings: Settings, clock: Clock) -> ChallengeProvider | None:
     return ProofOfWork(settings.keyring(), clock, ttl=settings.risk.ttl)
 
 
-def _router(settings: Settings, clock: Clock, events: EventLogger) -> Router:
+def _router(settings: Settings, clock: Clock, events: EventLogger) -> SmsRouter:
     in_flight = settings.max_in_flight()
     routes = [
         replace(open_route(table, settings, clock), clients=settings.clients_of(table))
         for table in settings.routes
     ]
-    return Router(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
+    return SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
 
 
 def open_route(table: RouteTable, settings: Settings, clock: Clock | None = None) -> Route:
@@ -383,12 +383,14 @@ def _hosted_pages(
     )
 
 
-def _intake(settings: Settings, store: Store, clock: Clock, events: EventLogger) -> ReportIntake | None:
+def _intake(
+    settings: Settings, store: Store, clock: Clock, events: EventLogger
+) -> AliyunReportEndpoint | None:
     secret = settings.reports.secret
     if secret is None:
         return None
     reports = _reports(settings, store, clock, events)
-    return ReportIntake(secret.get_secret_value().encode(), reports, clock)
+    return AliyunReportEndpoint(secret.get_secret_value().encode(), reports, clock)
 
 
 def _reports(settings: Settings, store: Store, clock: Clock, events: EventLogger) -> DeliveryReportService:
@@ -416,14 +418,14 @@ def _uplinks(settings: Settings, clock: Clock, events: EventLogger) -> InboundSm
     )
 
 
-def _app_of(parts: WebParts) -> Flask:
+def _app_of(parts: ApiDependencies) -> Flask:
     app = Flask("otp_service", static_folder=None, template_folder=None)
     app.register_blueprint(blueprint_of(parts))
     install_problems(app, parts)
     return app
 
 
-def _drain(router: Router, seconds: float) -> None:
+def _drain(router: SmsRouter, seconds: float) -> None:
     router.close(seconds)
 
 

@@ -1,4 +1,4 @@
-"""Local hosts: a server for this machine's developer answers no request for another host. Touches nothing.
+"""Local hosts: a server for this machine's developer answers no request for another host.
 
 A foreign site can make its own name lead to 127.0.0.1 (DNS rebinding). The browser then takes this server for
 that site, and lets the site's pages read every answer. Its requests still bear the site's name as `Host`.

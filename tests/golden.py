@@ -34,7 +34,7 @@ from otp_service.domain.address_probe import AddressProbe
 from otp_service.domain.clients import Clients, KeyKind, key_digest
 from otp_service.domain.codes import CodeContext, CodeType, derive, digest, hmac_fields
 from otp_service.domain.errors import ChallengeRequired, OtpError
-from otp_service.domain.hosted_page import HostedPage, Opened, Step, Trouble
+from otp_service.domain.hosted_page import ActiveVerification, FormError, HostedPage, Step
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import Budget, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
 from otp_service.domain.network import normalize_client_ip
@@ -45,7 +45,7 @@ from otp_service.domain.proofs import SMS, TEST, ProofKeys, ProofSigner
 from otp_service.domain.verification import DeliveryStatus
 from otp_service.services import idempotency as repeats
 from otp_service.services.delivery_reports import DeliveryReportService
-from otp_service.services.hosted_pages import Form, HostedPages
+from otp_service.services.hosted_pages import FormSubmission, HostedPages
 from otp_service.services.interfaces import (
     ChallengeSubject,
     ClientIpQuota,
@@ -67,7 +67,7 @@ from otp_service.services.interfaces import (
 from otp_service.settings.risk import AddressLimitsConfig
 from otp_service.sms.webhook.provider import message_id
 from otp_service.store import keys
-from otp_service.store.counters import RedisLedger
+from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.pages import RedisPages
 from otp_service.store.verifications import RedisStore
 from otp_service.web.api.idempotency import read as read_repeat
@@ -260,8 +260,8 @@ FULL_PAGE = replace(
     step=Step.CODE,
     phone=PHONE,
     phones=2,
-    opened=Opened(VERIFICATION_ID, "+86 138****8000", "digits", NOW + 60, NOW + 300, PHONE),
-    trouble=Trouble("wrong_code", NOW + 30, 4),
+    opened=ActiveVerification(VERIFICATION_ID, "+86 138****8000", "digits", NOW + 60, NOW + 300, PHONE),
+    trouble=FormError("wrong_code", NOW + 30, 4),
     wish="resend",
     riddle={"algorithm": "SHA-256", "maxnumber": 50_000},
     proof="a proof",
@@ -347,7 +347,7 @@ class Ground:
         self.store = RedisStore(client, events)
         self.store._scripts = self.runner
         self.pages = RedisPages(self.store)
-        self.ledger = RedisLedger(
+        self.ledger = RedisUsageCounters(
             self.store.flush, limits=GlobalFailureLimits(), clock=self.clock, events=events
         )
 
@@ -667,9 +667,9 @@ def page_in_the_store(client: redis.Redis) -> Steps:
         )
         made["page id"] = page.page_id
         made["created"] = decrypted_values() | written(client, "otp:pages:*")
-        look = pages.look(page.page_id, "")
+        look = pages.view(page.page_id, "")
         made["browser"], made["form key"] = look.name, look.form_key
-        pages.act(page.page_id, look.name, Form(look.form_key, "phone", phone=PHONE), IPV4)
+        pages.submit(page.page_id, look.name, FormSubmission(look.form_key, "phone", phone=PHONE), IPV4)
         made["phone given"] = decrypted_values() | written(client, "otp:pages:*")
     return made
 

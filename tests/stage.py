@@ -26,7 +26,7 @@ from otp_service.domain.policy import Policy, PumpingGuardMode, RiskPolicy
 from otp_service.services.verification import Approved, SendOutcome, VerificationService
 from otp_service.settings.risk import AddressLimitsConfig, GuardConfig, WrongCodesConfig, risk_policy
 from otp_service.store import scripts
-from otp_service.store.counters import RedisLedger
+from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.verifications import RedisStore
 from otp_service.web.api.request_log import CallNotes
 
@@ -131,7 +131,7 @@ class Stage(Timeline):
     """The service, and who is asked for what."""
 
     service: VerificationService = field(kw_only=True)
-    ledger: RedisLedger = field(kw_only=True)
+    ledger: RedisUsageCounters = field(kw_only=True)
     sender: FakeSender = field(kw_only=True)
     challenges: FakeChallenges = field(kw_only=True)
     events: FakeEvents = field(kw_only=True)
@@ -168,7 +168,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
     runner = StagedRunner(client)
     store = RedisStore(client, events)
     store._scripts = runner
-    ledger = RedisLedger(store.flush, limits=risk.wrong_codes, clock=clock, events=events)
+    ledger = RedisUsageCounters(store.flush, limits=risk.wrong_codes, clock=clock, events=events)
     service = VerificationService(
         policy=Policy(
             phones=PhoneRules(countries=COUNTRIES),

@@ -17,7 +17,7 @@ from otp_service.domain.clients import key_digest
 from otp_service.domain.limits import GuardLimits
 from otp_service.services.interfaces import ConversionScope
 from otp_service.settings import Settings, SettingsError, from_mapping
-from otp_service.web.api.client_ip import Trust
+from otp_service.web.api.client_ip import ProxyTrust
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk_key-of-the-test-0123456789"
@@ -152,14 +152,14 @@ def test_closing_again_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("service", "trust"),
     [
-        ({}, Trust()),
-        ({"proxy_hops": 2}, Trust(hops=2)),
-        ({"trusted_proxies": ["10.0.0.0/8"]}, Trust(networks=(ip_network("10.0.0.0/8"),))),
+        ({}, ProxyTrust()),
+        ({"proxy_hops": 2}, ProxyTrust(hops=2)),
+        ({"trusted_proxies": ["10.0.0.0/8"]}, ProxyTrust(networks=(ip_network("10.0.0.0/8"),))),
     ],
     ids=["nobody", "hops", "networks"],
 )
 def test_proxies_are_believed_as_far_as_they_are_known(
-    closing: Any, service: dict[str, Any], trust: Trust
+    closing: Any, service: dict[str, Any], trust: ProxyTrust
 ) -> None:
     clock = fakes.FakeClock()
     built = build(

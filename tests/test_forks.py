@@ -29,13 +29,13 @@ from otp_service.domain.limits import GlobalFailureLimits
 from otp_service.observability.line_writer import BufferedLogWriter
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.signed_request import AccessKey
-from otp_service.sms.circuit_breaker import Breaker
+from otp_service.sms.circuit_breaker import CircuitBreaker
 from otp_service.sms.concurrency import Bulkhead
 from otp_service.sms.http import HttpClient
-from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
+from otp_service.sms.pause import EVERY_TEMPLATE, Suspensions
 from otp_service.sms.provider import unknown
 from otp_service.store.client import RedisOptions, from_url
-from otp_service.store.counters import RedisLedger
+from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.embedded import FakeStore, start_embedded
 from otp_service.store.outages import Outages
 from otp_service.store.scripts import Call
@@ -113,16 +113,16 @@ def held(lock: Any, work: Callable[[int], Any]) -> Any:
 
 
 def test_no_lock_of_the_parent_stops_a_child() -> None:
-    bulkhead, breaker, pauses = bulkhead_of_one(), Breaker(time.monotonic), Pauses(time.monotonic)
+    bulkhead, breaker, pauses = bulkhead_of_one(), CircuitBreaker(time.monotonic), Suspensions(time.monotonic)
     outages = Outages(Quiet())
-    ledger = RedisLedger(lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    ledger = RedisUsageCounters(lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
     client = HttpClient(max_connections=1)
     assert refused(client) == "ConnectionRefusedError"
     pool: Any = client._adapter._pool
 
     assert held(bulkhead._changed, lambda _: may_send(bulkhead)) is True
-    assert held(breaker._lock, lambda _: breaker.admits()) is True
-    assert held(pauses._lock, lambda _: pauses.holds(EVERY_TEMPLATE)) is False
+    assert held(breaker._lock, lambda _: breaker.allow_request()) is True
+    assert held(pauses._lock, lambda _: pauses.is_suspended(EVERY_TEMPLATE)) is False
     assert held(outages._lock, lambda _: outages.failed("x", "y")) is None
     assert held(ledger._lock, lambda _: ledger.record_failure()) is None
     for lock in (pool.pool.mutex, client._adapter.poolmanager.pools.lock):
@@ -267,7 +267,7 @@ def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:
                 os.write(write, f"{os.getpid()} {call.arguments[0]}\n".encode())
         return [[0, 0, 0] for _ in calls]
 
-    ledger = RedisLedger(flush, limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    ledger = RedisUsageCounters(flush, limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
     ledger.start()
 
     def noting(child: int) -> int:
@@ -292,7 +292,7 @@ def test_a_ledger_that_was_closed_does_not_begin_again_in_a_child() -> None:
         return len([thread for thread in threading.enumerate() if thread.name == "ledger"])
 
     before = in_forks(ledgers, 1)  # other tests' ledgers may live in this process
-    ledger = RedisLedger(lambda _: [[0, 0, 0]], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    ledger = RedisUsageCounters(lambda _: [[0, 0, 0]], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
     ledger.start()
     running = in_forks(ledgers, 1)
     ledger.close()

@@ -20,10 +20,17 @@ from otp_service.domain.errors import (
     StoreUnavailable,
     WrongCode,
 )
-from otp_service.domain.hosted_page import MAX_TURNS, HostedPage, Step
+from otp_service.domain.hosted_page import MAX_SUBMISSIONS, HostedPage, Step
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.sealing import NONCE_BYTES
-from otp_service.services.hosted_pages import MAX_PHONES, Closed, Form, HostedPages, Look, PageClosed
+from otp_service.services.hosted_pages import (
+    MAX_VERIFICATIONS_PER_PAGE,
+    FormSubmission,
+    HostedPages,
+    PageUnavailable,
+    PageUnavailableReason,
+    PageView,
+)
 from otp_service.services.interfaces import PageEvent, SendResult, SendStatus, StoredPage
 
 PHONE, OTHER_PHONE = "13800138000", "13900139000"
@@ -38,15 +45,15 @@ class Visit:
     page_id: str
     name: str = ""
 
-    def look(self) -> Look:
-        look = self.house.pages.look(self.page_id, self.name)
+    def look(self) -> PageView:
+        look = self.house.pages.view(self.page_id, self.name)
         self.name = look.name
         return look
 
     def send(self, wish: str, **fields: str) -> OtpError | None:
         """Send the form that the page shows now."""
-        form = Form(self.look().form_key, wish, **fields)
-        client, error = self.house.pages.act(self.page_id, self.name, form, ADDRESS)
+        form = FormSubmission(self.look().form_key, wish, **fields)
+        client, error = self.house.pages.submit(self.page_id, self.name, form, ADDRESS)
         assert client == "shop"
         return error
 
@@ -189,14 +196,14 @@ def test_page_is_counted_when_it_is_made_and_when_it_is_opened(house: fakes.Hous
 
 
 def test_page_is_counted_once_for_two_clicks(house: fakes.House, visit: Visit) -> None:
-    form = Form(visit.look().form_key, "phone", phone=PHONE)
+    form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     def click() -> None:
         house.page_store.before_swap = lambda: None
-        house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
 
     house.page_store.before_swap = click
-    house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
 
     assert [event for event, *_ in house.page_store.admitted].count(PageEvent.OPENED) == 1
 
@@ -225,7 +232,7 @@ def test_page_that_cannot_be_counted_sends_nothing_until_it_can(
 def test_form_without_its_key_counts_nothing(house: fakes.House, visit: Visit) -> None:
     visit.look()
     with pytest.raises(Forbidden):
-        house.pages.act(visit.page_id, visit.name, Form("0" * 32, "phone", phone=PHONE), ADDRESS)
+        house.pages.submit(visit.page_id, visit.name, FormSubmission("0" * 32, "phone", phone=PHONE), ADDRESS)
 
     assert [event for event, *_ in house.page_store.admitted] == [PageEvent.CREATED]
 
@@ -255,15 +262,15 @@ def test_id_has_at_least_128_bits_and_is_never_the_same(house: fakes.House) -> N
 def test_page_belongs_to_the_browser_that_sends_the_first_form(house: fakes.House, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     for name in ("", "x" * 32, visit.name[:-1], visit.name + "A"):
-        with pytest.raises(PageClosed) as closed:
-            house.pages.look(visit.page_id, name)
-        assert closed.value.reason is Closed.TAKEN
+        with pytest.raises(PageUnavailable) as closed:
+            house.pages.view(visit.page_id, name)
+        assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
 def test_loading_a_page_changes_nothing(house: fakes.House, visit: Visit) -> None:
     before = dict(house.page_store.kept)
     for _ in range(20):
-        house.pages.look(visit.page_id, "")
+        house.pages.view(visit.page_id, "")
 
     assert house.page_store.kept == before
     assert visit.send("phone", phone=PHONE) is None
@@ -275,29 +282,29 @@ def test_planted_name_is_never_the_one_a_page_is_bound_to(
     house: fakes.House, visit: Visit, origin: str
 ) -> None:
     """An attacker who knows the address sets a cookie in the victim's browser before it opens the page."""
-    planted = house.pages.look(visit.page_id, "").name if origin == "given to the attacker" else "planted"
+    planted = house.pages.view(visit.page_id, "").name if origin == "given to the attacker" else "planted"
     visit.name = planted
     visit.send("phone", phone=PHONE)
 
     assert visit.name != planted
-    with pytest.raises(PageClosed) as closed:
-        house.pages.look(visit.page_id, planted)
-    assert closed.value.reason is Closed.TAKEN
+    with pytest.raises(PageUnavailable) as closed:
+        house.pages.view(visit.page_id, planted)
+    assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
 def test_form_key_fits_only_the_name_it_was_given_with(house: fakes.House, visit: Visit) -> None:
-    planted = house.pages.look(visit.page_id, "").name
-    form = Form(visit.look().form_key, "phone", phone=PHONE)
+    planted = house.pages.view(visit.page_id, "").name
+    form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     with pytest.raises(Forbidden):
-        house.pages.act(visit.page_id, planted, form, ADDRESS)
+        house.pages.submit(visit.page_id, planted, form, ADDRESS)
     assert house.sender.sent == []
     assert visit.send("phone", phone=PHONE) is None  # and it binds nothing
 
 
 def test_of_two_browsers_at_once_one_gets_it(house: fakes.House, visit: Visit) -> None:
     other = Visit(house, visit.page_id)
-    form = Form(other.look().form_key, "phone", phone=OTHER_PHONE)
+    form = FormSubmission(other.look().form_key, "phone", phone=OTHER_PHONE)
 
     def another() -> None:
         house.page_store.before_swap = lambda: None
@@ -305,13 +312,13 @@ def test_of_two_browsers_at_once_one_gets_it(house: fakes.House, visit: Visit) -
 
     visit.look()
     house.page_store.before_swap = another
-    house.pages.act(visit.page_id, other.name, form, ADDRESS)
+    house.pages.submit(visit.page_id, other.name, form, ADDRESS)
 
     assert [sms.phone.e164 for sms in house.sender.sent] == ["+8613800138000"]
     assert visit.page.step is Step.CODE
-    with pytest.raises(PageClosed) as closed:
+    with pytest.raises(PageUnavailable) as closed:
         other.look()
-    assert closed.value.reason is Closed.TAKEN
+    assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
 def test_form_of_another_browser_does_nothing(house: fakes.House, visit: Visit) -> None:
@@ -319,25 +326,25 @@ def test_form_of_another_browser_does_nothing(house: fakes.House, visit: Visit) 
     key = visit.look().form_key
 
     for name in ("other", ""):
-        with pytest.raises(PageClosed) as closed:
-            house.pages.act(visit.page_id, name, Form(key, "resend"), ADDRESS)
-        assert closed.value.reason is Closed.TAKEN
+        with pytest.raises(PageUnavailable) as closed:
+            house.pages.submit(visit.page_id, name, FormSubmission(key, "resend"), ADDRESS)
+        assert closed.value.reason is PageUnavailableReason.TAKEN
     assert len(house.sender.sent) == 1
 
 
 def test_unopened_page_takes_no_form_and_is_not_bound_by_it(house: fakes.House, visit: Visit) -> None:
     for key in ("", "0" * 32):
         with pytest.raises(Forbidden):
-            house.pages.act(visit.page_id, "", Form(key, "phone", phone=PHONE), ADDRESS)
+            house.pages.submit(visit.page_id, "", FormSubmission(key, "phone", phone=PHONE), ADDRESS)
 
     assert visit.send("phone", phone=PHONE) is None
 
 
 @pytest.mark.parametrize("page_id", ["", "x", "A" * 32, "A" * 5000, "ü" * 32])
 def test_page_that_never_was_is_gone(house: fakes.House, page_id: str) -> None:
-    with pytest.raises(PageClosed) as closed:
-        house.pages.look(page_id, "")
-    assert closed.value.reason is Closed.GONE
+    with pytest.raises(PageUnavailable) as closed:
+        house.pages.view(page_id, "")
+    assert closed.value.reason is PageUnavailableReason.GONE
 
 
 def test_page_of_a_client_that_is_gone_is_gone(house: fakes.House, visit: Visit) -> None:
@@ -352,8 +359,8 @@ def test_page_of_a_client_that_is_gone_is_gone(house: fakes.House, visit: Visit)
         draw=bytes,
     )
 
-    with pytest.raises(PageClosed):
-        others.act(visit.page_id, look.name, Form(look.form_key, "phone", phone=PHONE), ADDRESS)
+    with pytest.raises(PageUnavailable):
+        others.submit(visit.page_id, look.name, FormSubmission(look.form_key, "phone", phone=PHONE), ADDRESS)
 
 
 # ── forms ──
@@ -366,28 +373,28 @@ def test_form_without_its_key_does_nothing(house: fakes.House, visit: Visit) -> 
 
     for key in ("", "0" * 32, foreign, visit.look().form_key[:-1], "é" * 32):
         with pytest.raises(Forbidden):
-            house.pages.act(visit.page_id, visit.name, Form(key, "phone", phone=PHONE), ADDRESS)
+            house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
     assert house.sender.sent == []
 
 
 def test_form_that_was_sent_before_does_nothing_again(house: fakes.House, visit: Visit) -> None:
     key = visit.look().form_key
     for _ in range(3):
-        house.pages.act(visit.page_id, visit.name, Form(key, "phone", phone=PHONE), ADDRESS)
+        house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
 
     assert len(house.sender.sent) == 1
     assert visit.page.step is Step.CODE
 
 
 def test_of_two_clicks_at_once_one_counts(house: fakes.House, visit: Visit) -> None:
-    form = Form(visit.look().form_key, "phone", phone=PHONE)
+    form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     def click() -> None:
         house.page_store.before_swap = lambda: None
-        house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
 
     house.page_store.before_swap = click
-    house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
 
     assert len(house.sender.sent) == 1
     assert house.store.calls.count("precheck") == 1
@@ -396,9 +403,9 @@ def test_of_two_clicks_at_once_one_counts(house: fakes.House, visit: Visit) -> N
 def test_wrong_code_that_is_sent_again_uses_no_attempt_up(house: fakes.House, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     wrong = "000000" if house.sender.last_code != "000000" else "111111"
-    form = Form(visit.look().form_key, "code", code=wrong)
+    form = FormSubmission(visit.look().form_key, "code", code=wrong)
     for _ in range(3):
-        house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
 
     assert house.store.calls.count("attempt") == 1
     assert visit.page.trouble is not None
@@ -407,7 +414,7 @@ def test_wrong_code_that_is_sent_again_uses_no_attempt_up(house: fakes.House, vi
 
 def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(house: fakes.House, visit: Visit) -> None:
     seen: list[bool] = []
-    form = Form(visit.look().form_key, "phone", phone=PHONE)
+    form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     def before(swap: str) -> None:
         if swap == "of the outcome":
@@ -415,7 +422,7 @@ def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(house: fakes.Hous
 
     swaps = ["of the outcome", "of the turn"]
     house.page_store.before_swap = lambda: before(swaps.pop())
-    house.pages.act(visit.page_id, visit.name, form, ADDRESS)
+    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
     house.page_store.before_swap = lambda: None
 
     assert seen == [True]
@@ -426,7 +433,7 @@ def test_form_whose_worker_died_is_given_up(house: fakes.House, visit: Visit) ->
     key = visit.look().form_key
     house.store.failure = RuntimeError("died")
     with pytest.raises(RuntimeError):
-        house.pages.act(visit.page_id, visit.name, Form(key, "phone", phone=PHONE), ADDRESS)
+        house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
     house.store.failure = None
 
     assert visit.look().is_busy
@@ -436,10 +443,10 @@ def test_form_whose_worker_died_is_given_up(house: fakes.House, visit: Visit) ->
 
 
 def test_page_takes_so_many_forms_and_no_more(house: fakes.House, visit: Visit) -> None:
-    for _ in range(MAX_TURNS):
+    for _ in range(MAX_SUBMISSIONS):
         visit.send("phone", phone="no number")
 
-    with pytest.raises(PageClosed):
+    with pytest.raises(PageUnavailable):
         visit.send("phone", phone=PHONE)
     assert house.sender.sent == []
 
@@ -584,14 +591,14 @@ def test_after_the_code_has_expired_the_same_number_gets_a_new_one(house: fakes.
 
 
 def test_page_opens_so_many_verifications_and_no_more(house: fakes.House, visit: Visit) -> None:
-    for number in range(MAX_PHONES):
+    for number in range(MAX_VERIFICATIONS_PER_PAGE):
         assert visit.send("phone", phone=f"1380013800{number}") is None
         visit.send("change")
     error = visit.send("phone", phone=OTHER_PHONE)
 
     assert isinstance(error, LimitReached)
     assert (error.limit, error.retry_after) == ("page_verifications", 600)
-    assert len(house.sender.sent) == MAX_PHONES
+    assert len(house.sender.sent) == MAX_VERIFICATIONS_PER_PAGE
 
 
 def test_refused_number_leads_back_and_unknown_outcome_leads_on(house: fakes.House, visit: Visit) -> None:
@@ -692,8 +699,8 @@ def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_t
     """The browser has moved to an address at which others tried out ids."""
     visit.send("phone", phone=PHONE)
     house.ledger.wait = 40
-    form = Form(visit.look().form_key, "code", code=house.sender.last_code)
-    _, refusal = house.pages.act(visit.page_id, visit.name, form, OTHER_ADDRESS)
+    form = FormSubmission(visit.look().form_key, "code", code=house.sender.last_code)
+    _, refusal = house.pages.submit(visit.page_id, visit.name, form, OTHER_ADDRESS)
 
     assert isinstance(refusal, LimitReached)
     assert (refusal.limit, refusal.retry_after) == ("address_misses_per_10_minutes", 40)
@@ -720,9 +727,9 @@ def test_finished_page_is_over_when_its_proof_is(house: fakes.House, visit: Visi
     assert visit.page.step is Step.DONE
     house.clock.advance(1)
 
-    with pytest.raises(PageClosed) as closed:
+    with pytest.raises(PageUnavailable) as closed:
         visit.look()
-    assert closed.value.reason is Closed.GONE
+    assert closed.value.reason is PageUnavailableReason.GONE
 
 
 # ── what the store holds ──
@@ -756,7 +763,7 @@ def test_page_of_one_address_laid_under_another_is_gone(house: fakes.House, visi
     tags = [house.keyring.page_tag(page_id) for page_id in (visit.page_id, other.page_id)]
     house.page_store.kept[tags[0]] = StoredPage(0, house.page_store.kept[tags[1]].sealed)
 
-    with pytest.raises(PageClosed):
+    with pytest.raises(PageUnavailable):
         visit.look()
 
 
@@ -778,9 +785,9 @@ def test_page_of_the_former_format_is_gone(house: fakes.House, visit: Visit) -> 
     house.page_store.kept[tag] = StoredPage(0, b"\2k1" + bytes(range(256)))
 
     assert kept.sealed.startswith(b"\2\2k1")
-    with pytest.raises(PageClosed) as closed:
+    with pytest.raises(PageUnavailable) as closed:
         visit.look()
-    assert closed.value.reason is Closed.GONE
+    assert closed.value.reason is PageUnavailableReason.GONE
 
 
 def test_page_is_sealed_under_a_new_nonce_each_time(house: fakes.House, visit: Visit) -> None:
@@ -805,7 +812,7 @@ def test_repr_shows_nothing_of_a_person(visit: Visit) -> None:
     visit.right_code()
 
     assert repr(visit.page) == "HostedPage(shop, done)"
-    assert "123456" not in repr(Form("k", "code", code="123456"))
+    assert "123456" not in repr(FormSubmission("k", "code", code="123456"))
 
 
 def test_form_keys_differ_by_turn_page_and_browser(house: fakes.House) -> None:

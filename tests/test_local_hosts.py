@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse
 import pytest
 from rebinding import FOREIGN, LOOPBACK, answer, lines, status
 
-from otp_service.cli.dev_server import LocalServer
+from otp_service.cli.dev_server import DevServer
 from otp_service.local_hosts import LocalHosts
 
 
@@ -20,7 +20,7 @@ def hello(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with LocalServer(hello, 0) as server:
+    with DevServer(hello, 0) as server:
         yield server.url
 
 

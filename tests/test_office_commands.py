@@ -20,7 +20,7 @@ from deployment import config_text, make_secrets, new_phone
 from servers import Server, free_port, redis_binary, running
 from stories import CLIENT, RIGHT, WRONG, Phone, make_phone
 
-from otp_service.cli.admin import spell
+from otp_service.cli.admin import format_duration
 from otp_service.cli.main import main
 from otp_service.domain.errors import WrongCode
 from otp_service.domain.limits import HOUR, IpLimits
@@ -515,7 +515,7 @@ def test_typed_phone_is_not_shown(config: Path, number: str) -> None:
     ],
 )
 def test_times_are_spelled_to_the_second(seconds: int, text: str) -> None:
-    assert spell(seconds) == text
+    assert format_duration(seconds) == text
 
 
 # ── history ──

@@ -22,7 +22,7 @@ from servers import Server
 from werkzeug.test import TestResponse
 
 import otp_service
-from otp_service.cli.dev_server import LocalServer
+from otp_service.cli.dev_server import DevServer
 from otp_service.client import OtpClient, ServiceUnreachable, Unauthorized, read_proof
 from otp_service.client.errors import from_problem
 from otp_service.domain import errors
@@ -31,7 +31,7 @@ from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 from otp_service.settings import Settings, from_mapping
 from otp_service.store.client import RedisOptions, from_existing_client
-from otp_service.web import ServiceBlueprint
+from otp_service.web import OtpBlueprint
 
 KEY = "sk_own-app-0123456789abcdefghijklmnopqrstuv"
 PROOF_KEY = "proof key of a shop in an own application"
@@ -84,7 +84,7 @@ def settings(sandbox_url: str, **tables: Any) -> Settings:
 
 
 @pytest.fixture
-def mounted(redis_server: Server, sandbox: SandboxServer) -> Iterator[tuple[Flask, ServiceBlueprint]]:
+def mounted(redis_server: Server, sandbox: SandboxServer) -> Iterator[tuple[Flask, OtpBlueprint]]:
     """An application with pages and error handlers of its own, and the service under `/auth`."""
     with redis_server.client(decode_responses=True) as client:
         otp = otp_service.create_blueprint(settings(sandbox.url), redis=client)
@@ -92,7 +92,7 @@ def mounted(redis_server: Server, sandbox: SandboxServer) -> Iterator[tuple[Flas
         otp.close()
 
 
-def host(otp: ServiceBlueprint) -> Flask:
+def host(otp: OtpBlueprint) -> Flask:
     app = Flask("host", static_folder=None)
     app.register_blueprint(otp, url_prefix="/auth")
     app.register_error_handler(404, lambda _: ("our own 404", 404))
@@ -127,7 +127,7 @@ def proof_of(app: Flask, sandbox: SandboxServer, phone: str, prefix: str = "/aut
 
 
 def test_whole_way_under_a_prefix_with_the_applications_redis(
-    mounted: tuple[Flask, ServiceBlueprint], sandbox: SandboxServer, redis_server: Server
+    mounted: tuple[Flask, OtpBlueprint], sandbox: SandboxServer, redis_server: Server
 ) -> None:
     app, _ = mounted
     phone = new_phone()
@@ -139,7 +139,7 @@ def test_whole_way_under_a_prefix_with_the_applications_redis(
         assert list(client.scan_iter("otp:*"))
 
 
-def test_application_keeps_its_pages_and_its_error_handlers(mounted: tuple[Flask, ServiceBlueprint]) -> None:
+def test_application_keeps_its_pages_and_its_error_handlers(mounted: tuple[Flask, OtpBlueprint]) -> None:
     app, _ = mounted
     client = app.test_client()
 
@@ -161,13 +161,11 @@ def test_application_keeps_its_pages_and_its_error_handlers(mounted: tuple[Flask
         "/auth%2Fotp/redeem",
     ],
 )
-def test_other_spelling_of_an_address_is_not_served(
-    mounted: tuple[Flask, ServiceBlueprint], path: str
-) -> None:
+def test_other_spelling_of_an_address_is_not_served(mounted: tuple[Flask, OtpBlueprint], path: str) -> None:
     assert post(mounted[0], path, {"proof": "x", "purpose": "login"}).status_code == 404
 
 
-def test_middleware_of_the_application_may_add_a_prefix(mounted: tuple[Flask, ServiceBlueprint]) -> None:
+def test_middleware_of_the_application_may_add_a_prefix(mounted: tuple[Flask, OtpBlueprint]) -> None:
     """As ProxyFix does where a proxy strips one, and as DispatcherMiddleware does for what it mounts."""
     dispatched = {"base_url": "http://localhost/outer"}
     stripped = {"environ_overrides": {"SCRIPT_NAME": "/outer", "RAW_URI": "/auth/readyz"}}
@@ -393,9 +391,7 @@ def test_phone_of_the_form_is_never_believed(house: fakes.House) -> None:
     assert answer.get_json()["phone"] == "+8613800138000"
 
 
-def test_one_proof_lets_one_of_many_in(
-    mounted: tuple[Flask, ServiceBlueprint], sandbox: SandboxServer
-) -> None:
+def test_one_proof_lets_one_of_many_in(mounted: tuple[Flask, OtpBlueprint], sandbox: SandboxServer) -> None:
     app, otp = mounted
     proof = proof_of(app, sandbox, new_phone())
     view = guarded(otp.redeemer("shop"))
@@ -417,11 +413,11 @@ def test_one_proof_lets_one_of_many_in(
 
 
 def test_proofs_can_be_redeemed_over_the_network(
-    mounted: tuple[Flask, ServiceBlueprint], sandbox: SandboxServer
+    mounted: tuple[Flask, OtpBlueprint], sandbox: SandboxServer
 ) -> None:
     app, _ = mounted
     proof = proof_of(app, sandbox, new_phone())
-    with LocalServer(app, 0) as server, OtpClient(f"{server.url}/auth", KEY) as client:
+    with DevServer(app, 0) as server, OtpClient(f"{server.url}/auth", KEY) as client:
         view = guarded(client.redeem).test_client()
         statuses = [view.post("/login/x", data={"proof": p}).status_code for p in (proof, proof, "x.y.z")]
 
@@ -429,7 +425,7 @@ def test_proofs_can_be_redeemed_over_the_network(
 
 
 def test_proofs_can_be_read_without_the_service(
-    mounted: tuple[Flask, ServiceBlueprint], sandbox: SandboxServer
+    mounted: tuple[Flask, OtpBlueprint], sandbox: SandboxServer
 ) -> None:
     app, _ = mounted
     proof, used = proof_of(app, sandbox, new_phone()), set[str]()

@@ -11,7 +11,7 @@ from wsgiref.types import StartResponse
 
 import pytest
 
-from otp_service.cli.dev_server import LocalServer, on_a_free_port
+from otp_service.cli.dev_server import DevServer, bind_with_fallback
 from otp_service.cli.serving import MAX_CONNECTIONS
 
 
@@ -21,7 +21,7 @@ def hello(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
 
 
 def test_a_local_server_serves_until_it_is_closed(capfd: pytest.CaptureFixture[str]) -> None:
-    with LocalServer(hello, 0) as server, urlopen(server.url) as answer:  # noqa: S310 - http, as made above
+    with DevServer(hello, 0) as server, urlopen(server.url) as answer:  # noqa: S310 - http, as made above
         assert answer.read() == b"hello"
 
     with pytest.raises(OSError, match="refused"):
@@ -33,13 +33,13 @@ def test_a_free_port_is_taken_as_wanted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
 
-    assert on_a_free_port(lambda port: port, port) == port
+    assert bind_with_fallback(lambda port: port, port) == port
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_instead_of_a_taken_port_any_free_one_is_taken(host: str) -> None:
     with socket.create_server((host, 0)) as taken:
-        assert on_a_free_port(lambda port: port, taken.getsockname()[1]) == 0
+        assert bind_with_fallback(lambda port: port, taken.getsockname()[1]) == 0
 
 
 def test_a_server_may_hold_as_many_connections_as_the_system_allows() -> None:
@@ -62,12 +62,12 @@ def test_somebody_faster_is_no_reason_to_give_up(capfd: pytest.CaptureFixture[st
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
 
-    def start(free: int) -> LocalServer:
+    def start(free: int) -> DevServer:
         if free:
             with socket.create_server(("127.0.0.1", free)):
-                return LocalServer(hello, free)
-        return LocalServer(hello, free)
+                return DevServer(hello, free)
+        return DevServer(hello, free)
 
-    with on_a_free_port(start, port) as server:
+    with bind_with_fallback(start, port) as server:
         assert not server.url.endswith(f":{port}")
     assert capfd.readouterr() == ("", "")

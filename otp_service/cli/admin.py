@@ -25,7 +25,7 @@ from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import JsonEventLogger
 from otp_service.services.interfaces import EventLogger
 from otp_service.settings import Mistake, Settings, SettingsError, load
-from otp_service.store.admin import RedisOffice
+from otp_service.store.admin import AdminStore
 from otp_service.store.url import BadRedisUrl
 from otp_service.store.verifications import RedisStore
 
@@ -33,12 +33,12 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True)
-class Desk:
+class AdminSession:
     """What an operator works with. *events* go to standard error: standard output is for the answer."""
 
     settings: Settings
     store: RedisStore
-    office: RedisOffice
+    office: AdminStore
     events: EventLogger
 
     def tag(self, phone: Phone) -> str:
@@ -46,7 +46,7 @@ class Desk:
         return self.settings.keyring().phone_tag(phone.e164)
 
 
-def open_desk(config: Path | None) -> Desk:
+def open_session(config: Path | None) -> AdminSession:
     """Return a desk at the store of the configuration; exit with 2 when there is none to be had."""
     try:
         settings = load(config, os.environ)
@@ -59,7 +59,7 @@ def open_desk(config: Path | None) -> Desk:
         store = open_store(settings, events)
     except BadRedisUrl as error:
         _give_up([Mistake("redis.url", str(error))])
-    return Desk(settings, store, RedisOffice(store), events)
+    return AdminSession(settings, store, AdminStore(store), events)
 
 
 def _give_up(mistakes: list[Mistake]) -> NoReturn:
@@ -100,7 +100,7 @@ def _typed(what: str) -> str:
 
 
 @contextmanager
-def at_the_store() -> Iterator[None]:
+def handle_store_errors() -> Iterator[None]:
     """Tell in one line that the store failed, and exit with 1."""
     try:
         yield
@@ -110,7 +110,7 @@ def at_the_store() -> Iterator[None]:
         ) from None
 
 
-def spell(seconds: int) -> str:
+def format_duration(seconds: int) -> str:
     """Return *seconds* for people, to the second: `1 h 3 s`."""
     parts = []
     for size, unit in _UNITS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import at_the_store, open_desk
+from otp_service.cli.admin import handle_store_errors, open_session
 from otp_service.cli.limits import Wish
 from otp_service.domain.limits import GlobalFailureLimits
 from otp_service.observability.clock import SystemClock
@@ -18,16 +18,16 @@ LEVELS = ("off", "on: browsers solve a risk challenge", "on: browsers solve a ha
 
 def run(config: Path | None, wish: Wish) -> None:
     """Show the alarm, and clear it on demand."""
-    desk = open_desk(config)
+    desk = open_session(config)
     limits, now = desk.settings.policy().risk.wrong_codes, SystemClock().now()
-    with at_the_store():
+    with handle_store_errors():
         facts = desk.office.alarm_facts(limits, now)
     if not wish.as_json:
         click.echo(alarm_text(facts, limits))
     if wish.clear and not wish.yes:
         click.confirm("Clear the alarm?", abort=True, err=True)
     if wish.clear:
-        with at_the_store():
+        with handle_store_errors():
             desk.office.clear_alarm(now)
         desk.events.emit("alarm_cleared", alarm_level=facts.level, wrong=facts.wrong, approved=facts.approved)
     if wish.as_json:

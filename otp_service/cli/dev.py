@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import click
 
 from otp_service.app import Application, build
-from otp_service.cli.dev_server import Doorway, LocalServer, on_a_free_port
+from otp_service.cli.dev_server import DeferredApp, DevServer, bind_with_fallback
 from otp_service.cli.secrets import publishable_key, secret, secret_key
-from otp_service.cli.stop import StopWish
+from otp_service.cli.stop import ShutdownEvent
 from otp_service.client import ApiError, OtpClient
 from otp_service.domain.clients import key_digest
 from otp_service.observability.clock import SystemClock
@@ -49,7 +49,7 @@ class Running:
 
 def run(port: int, sandbox_port: int, origins: Sequence[str], *, as_json: bool) -> None:
     """Start everything, say where it is, and end all of it when somebody wants it to stop."""
-    wish = StopWish()
+    wish = ShutdownEvent()
     with ExitStack() as stack:
         running = _start(stack, port, sandbox_port, origins)
         click.echo(json.dumps(vars(running)) if as_json else introduction(running))
@@ -60,8 +60,8 @@ def run(port: int, sandbox_port: int, origins: Sequence[str], *, as_json: bool) 
 def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str]) -> Running:
     key, page_key, account = secret_key(), publishable_key(), {ACCESS_KEY_ID: secret()}
     sandbox = stack.enter_context(_sandbox(account, sandbox_port))
-    doorway = Doorway()
-    service = on_a_free_port(lambda free: LocalServer(doorway, free), port)
+    doorway = DeferredApp()
+    service = bind_with_fallback(lambda free: DevServer(doorway, free), port)
     running = Running(service.url, sandbox.url, sandbox.inbox_url, key, page_key)
     client = {
         "secret_key_digests": [key_digest(key)],
@@ -125,7 +125,7 @@ def _put_up_the_start_page(built: Application, running: Running, sandbox: Sandbo
 
 def _sandbox(account: dict[str, str], port: int) -> SandboxServer:
     config = SandboxConfig.default(account)
-    return on_a_free_port(lambda free: start_sandbox(config, port=free), port)
+    return bind_with_fallback(lambda free: start_sandbox(config, port=free), port)
 
 
 def development_settings(client: Mapping[str, object], sandbox_url: str, account: dict[str, str]) -> Settings:

@@ -20,7 +20,7 @@ Started = TypeVar("Started")
 _LOCAL = "127.0.0.1"
 
 
-class Doorway:
+class DeferredApp:
     """A WSGI application that is told what stands behind it once the address it answers at is known."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ def _nothing_yet(_: dict[str, Any], start_response: StartResponse) -> Iterable[b
     return []
 
 
-class LocalServer:
+class DevServer:
     """An application served to this machine by a thread; close it, or use it as a context manager.
 
     Requests for a host that is not loopback are refused: see `local_hosts`.
@@ -75,7 +75,7 @@ class _SilentHandler(WSGIRequestHandler):
         """Drop the line."""
 
 
-def on_a_free_port(start: Callable[[int], Started], wanted: int) -> Started:
+def bind_with_fallback(start: Callable[[int], Started], wanted: int) -> Started:
     """Return what *start* makes of the port *wanted*, or of any free one when that is taken."""
     if _is_free(wanted):
         with (

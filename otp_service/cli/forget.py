@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import ask_phone, at_the_store, open_desk
+from otp_service.cli.admin import ask_phone, handle_store_errors, open_session
 
 WHAT_IS_LEFT = """\
 What this command cannot erase:
@@ -22,12 +22,12 @@ What this command cannot erase:
 
 def run(config: Path | None, *, yes: bool) -> None:
     """Erase everything that the store keeps of the phone that is asked for."""
-    desk = open_desk(config)
+    desk = open_session(config)
     phone = ask_phone(desk.settings)
     if not yes:
         click.confirm(f"Erase what is kept of {phone}? It cannot be undone.", abort=True, err=True)
     tag = desk.tag(phone)
-    with at_the_store():
+    with handle_store_errors():
         gone = desk.office.forget(tag)
     desk.events.emit(
         "phone_forgotten", phone=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import Desk, ask_phone, ask_verification_id, at_the_store, open_desk
+from otp_service.cli.admin import (
+    AdminSession,
+    ask_phone,
+    ask_verification_id,
+    handle_store_errors,
+    open_session,
+)
 from otp_service.domain.phone import Phone
 from otp_service.domain.reasons import describe_failure
 from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
@@ -58,10 +64,10 @@ class _Verification:
 
 def run(config: Path | None, *, by_id: bool, as_json: bool) -> None:
     """Show the history of the phone that is asked for; with *by_id* only of the verification asked for."""
-    desk = open_desk(config)
+    desk = open_session(config)
     phone = ask_phone(desk.settings)
     wanted = _verification_tag(desk) if by_id else ""
-    with at_the_store():
+    with handle_store_errors():
         sends = desk.office.phone_history(desk.tag(phone))
     found = [one for one in _verifications(sends) if not wanted or wanted.startswith(one.tag)]
     if as_json:
@@ -70,7 +76,7 @@ def run(config: Path | None, *, by_id: bool, as_json: bool) -> None:
         click.echo(_as_text(phone, desk.tag(phone), found))
 
 
-def _verification_tag(desk: Desk) -> str:
+def _verification_tag(desk: AdminSession) -> str:
     text = ask_verification_id()
     if not _ID.fullmatch(text):
         raise click.BadParameter("is not a verification id", param_hint="verification id")

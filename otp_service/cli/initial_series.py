@@ -1,4 +1,4 @@
-"""Initial series: what the metrics of a configuration show before the first call. Touches nothing.
+"""Initial series: what the metrics of a configuration show before the first call.
 
 Prometheus never sees the increase of a counter that appears with 1, so each series whose labels are known
 starts at 0. Of what only a provider or a fault can name, such as a provider's code, one series stands in.

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import Desk, ask_phone, at_the_store, open_desk, spell
+from otp_service.cli.admin import AdminSession, ask_phone, format_duration, handle_store_errors, open_session
 from otp_service.domain.errors import InvalidRequest
 from otp_service.domain.limits import DAY, HOUR, TEST_PHONE_LIMITS, IpLimits, PhoneLimits
 from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.phone import Phone
 from otp_service.observability.clock import SystemClock
-from otp_service.store.admin import AddressFacts, PhoneFacts, Verdict
+from otp_service.store.admin import IpUsage, PhoneUsage, Verdict
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Wish:
 
 def run(config: Path | None, *, address: str | None, client: str | None, wish: Wish) -> None:
     """Show what is counted of *address*, or else of the phone that is asked for; and clear it on demand."""
-    desk = open_desk(config)
+    desk = open_session(config)
     if address is None:
         _phone(desk, client, wish)
     else:
@@ -40,25 +40,25 @@ def run(config: Path | None, *, address: str | None, client: str | None, wish: W
 # ── a phone ──
 
 
-def _phone(desk: Desk, client: str | None, wish: Wish) -> None:
+def _phone(desk: AdminSession, client: str | None, wish: Wish) -> None:
     limits = _phone_limits(desk, client)
     phone = ask_phone(desk.settings)
     policy, tag = desk.settings.policy(), desk.tag(phone)
     if phone.e164 in policy.test_phones:
         limits = TEST_PHONE_LIMITS
-    with at_the_store():
+    with handle_store_errors():
         facts = desk.office.phone_facts(tag, limits, policy.code_limits.attempts, client=client or "")
         alarm = alarm_level(desk)
     text = phone_text(phone, facts, limits, alarm)
     cleared = _is_to_be_cleared(text, wish)
     if cleared:
-        with at_the_store():
+        with handle_store_errors():
             desk.office.clear_phone(tag)
         desk.events.emit("limits_cleared", phone=tag, phone_masked=str(phone))
     _end(wish, {**phone_json(phone, facts, limits), "alarm_level": alarm}, cleared=cleared)
 
 
-def _phone_limits(desk: Desk, client: str | None) -> PhoneLimits:
+def _phone_limits(desk: AdminSession, client: str | None) -> PhoneLimits:
     usual = desk.settings.policy().phone_limits
     if client is None:
         return usual
@@ -67,12 +67,12 @@ def _phone_limits(desk: Desk, client: str | None) -> PhoneLimits:
     return desk.settings.all_clients()[client].limits or usual
 
 
-def alarm_level(desk: Desk) -> int:
+def alarm_level(desk: AdminSession) -> int:
     """Return the level of the wrong-code alarm."""
     return desk.office.alarm_facts(desk.settings.policy().risk.wrong_codes, SystemClock().now()).level
 
 
-def phone_text(phone: Phone, facts: PhoneFacts, limits: PhoneLimits, alarm: int) -> str:
+def phone_text(phone: Phone, facts: PhoneUsage, limits: PhoneLimits, alarm: int) -> str:
     """Return what is counted of *phone*, for people."""
     sends = f"{facts.sends_in(HOUR)} of {limits.sends_per_hour} in 1 h"
     sends += f", {facts.sends_in(DAY)} of {limits.sends_per_day} in 24 h"
@@ -107,12 +107,12 @@ def _state(untrusted: bool, trusted: bool, limits: PhoneLimits, limit: int) -> s
     return f"{word} (from {limit} in a row, or {limits.untrusted_failures(limit)} by untrusted calls)"
 
 
-def next_sms(facts: Verdict | AddressFacts) -> str:
+def next_sms(facts: Verdict | IpUsage) -> str:
     """Return when the next SMS may go out, and what holds it up until then."""
-    return f"in {spell(facts.wait)} ({facts.limit})" if facts.limit else "now"
+    return f"in {format_duration(facts.wait)} ({facts.limit})" if facts.limit else "now"
 
 
-def phone_json(phone: Phone, facts: PhoneFacts, limits: PhoneLimits) -> dict[str, object]:
+def phone_json(phone: Phone, facts: PhoneUsage, limits: PhoneLimits) -> dict[str, object]:
     """Return what is counted of *phone*, for programs; limits by the names that the API gives them."""
     return {
         "phone_masked": str(phone),
@@ -142,16 +142,16 @@ def phone_json(phone: Phone, facts: PhoneFacts, limits: PhoneLimits) -> dict[str
 # ── an address ──
 
 
-def _address(desk: Desk, text: str, wish: Wish) -> None:
+def _address(desk: AdminSession, text: str, wish: Wish) -> None:
     unit = _network(text)
     tag = base64.urlsafe_b64encode(desk.settings.keyring().address_tag(unit)).decode()
     limits = desk.settings.policy().risk.address
-    with at_the_store():
+    with handle_store_errors():
         facts = desk.office.address_facts(tag, limits)
         alarm = alarm_level(desk)
     cleared = _is_to_be_cleared(address_text(unit, facts, limits, alarm), wish)
     if cleared:
-        with at_the_store():
+        with handle_store_errors():
             desk.office.clear_address(tag)
         desk.events.emit("limits_cleared", address=tag)
     _end(wish, {**address_json(unit, facts, limits), "alarm_level": alarm}, cleared=cleared)
@@ -164,7 +164,7 @@ def _network(text: str) -> str:
         raise click.BadParameter("is not an IP address", param_hint="--address") from None
 
 
-def address_text(unit: str, facts: AddressFacts, limits: IpLimits, alarm: int) -> str:
+def address_text(unit: str, facts: IpUsage, limits: IpLimits, alarm: int) -> str:
     """Return what is counted of the address or network *unit*, for people."""
     sends = f"{facts.sends_in_hour} of {limits.sends_per_hour} in 1 h"
     sends += f", {facts.sends_in_day} of {limits.sends_per_day} in 24 h"
@@ -180,7 +180,7 @@ def address_text(unit: str, facts: AddressFacts, limits: IpLimits, alarm: int) -
     return _listed(unit, lines | _alarm_line(alarm))
 
 
-def address_json(unit: str, facts: AddressFacts, limits: IpLimits) -> dict[str, object]:
+def address_json(unit: str, facts: IpUsage, limits: IpLimits) -> dict[str, object]:
     """Return what is counted of the address or network *unit*, for programs."""
     return {
         "address": unit,

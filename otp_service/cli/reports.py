@@ -12,7 +12,7 @@ from otp_service.app import build_report_worker, standard_events
 from otp_service.cli.check_config import emit_warnings, judge, report
 from otp_service.cli.hosts import cannot_listen
 from otp_service.cli.initial_series import start_report_worker
-from otp_service.cli.stop import StopWish
+from otp_service.cli.stop import ShutdownEvent
 from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import CompositeEventLogger
 from otp_service.observability.metrics import Metrics, MetricsPage
@@ -34,7 +34,7 @@ def run(config: Path | None, *, once: bool) -> None:
     if mistakes:
         report(mistakes)
         sys.exit(2)
-    wish = StopWish()
+    wish = ShutdownEvent()
     heard = standard_events(settings, SystemClock(), sys.stdout.buffer)
     with ExitStack() as stack:
         events = heard if once else _counted(settings, heard, stack)
@@ -63,14 +63,14 @@ def _counted(settings: Settings, heard: EventLogger, stack: ExitStack) -> EventL
     return CompositeEventLogger(heard, metrics)
 
 
-def _collect(worker: Worker, wish: StopWish) -> bool:
+def _collect(worker: Worker, wish: ShutdownEvent) -> bool:
     worker.start()
     wish.wait()
     worker.stop(STOP_SECONDS)
     return True
 
 
-def _drain(worker: Worker, wish: StopWish) -> bool:
+def _drain(worker: Worker, wish: ShutdownEvent) -> bool:
     def stop() -> None:
         wish.wait()
         worker.stop(STOP_SECONDS)

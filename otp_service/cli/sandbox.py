@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.stop import StopWish
+from otp_service.cli.stop import ShutdownEvent
 from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
 from otp_service.sandbox.clock import Clock, utc_now
 from otp_service.sandbox.reviews import Review
@@ -48,7 +48,7 @@ def run(
     made = {} if keys else {"sandbox": secrets.token_urlsafe(18)}
     ticking = utc_now if clock is None else _frozen(clock)
     played = _config(account, keys or made)
-    wish = StopWish()
+    wish = ShutdownEvent()
     with _started(played, host, port, ticking) as server:
         click.echo(f"sandbox   {server.url}")
         click.echo(f"inbox     {server.inbox_url}")

@@ -8,7 +8,7 @@ import threading
 from otp_service.cli import wakeups
 
 
-class StopWish:
+class ShutdownEvent:
     """Knows whether somebody wants this process to stop, from its making on."""
 
     def __init__(self) -> None:

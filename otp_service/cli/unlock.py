@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import ask_phone, at_the_store, open_desk
+from otp_service.cli.admin import ask_phone, handle_store_errors, open_session
 from otp_service.cli.limits import next_sms
 
 
 def run(config: Path | None) -> None:
     """Forget the failures of the phone that is asked for, and tell when it may get an SMS."""
-    desk = open_desk(config)
+    desk = open_session(config)
     phone = ask_phone(desk.settings)
     policy, tag = desk.settings.policy(), desk.tag(phone)
-    with at_the_store():
+    with handle_store_errors():
         before = desk.office.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
         desk.store.unlock(tag)
         after = desk.office.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)

@@ -1,4 +1,4 @@
-"""Answers: what the service says when all went well, as values. Touches nothing.
+"""Answers: what the service says when all went well, as values.
 
 Names and units are the API's own; times are aware datetimes in UTC. Members that this version does not
 know are passed over, so that a newer service can say more.

@@ -1,4 +1,4 @@
-"""Checks: whether an answer is the answer to the call that was made. Touches nothing.
+"""Checks: whether an answer is the answer to the call that was made.
 
 Where a connection has got out of step, an answer is perfectly readable and belongs to somebody else.
 """

@@ -1,4 +1,4 @@
-"""Every error of the client, drawn as a tree. Touches nothing.
+"""Every error of the client, drawn as a tree.
 
 OtpServiceError
 ├── ServiceUnreachable              no connection; the service never saw the request        cause

@@ -1,4 +1,4 @@
-"""Lists: phones and addresses that an operator has let in or shut out. Touches nothing."""
+"""Lists: phones and addresses that an operator has let in or shut out."""
 
 from __future__ import annotations
 

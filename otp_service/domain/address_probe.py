@@ -1,4 +1,4 @@
-"""The address probe: how `doctor --url` learns which address the service believes. Touches nothing.
+"""The address probe: how `doctor --url` learns which address the service believes.
 
 The doctor has the configuration, and so the tag key; a probe is signed with a sub-key of it and is good for a
 minute. The answer holds a keyed hash of the address, which only the doctor can compare.

@@ -1,4 +1,4 @@
-"""Clients: the calling applications, their keys and what each of them may do. Touches nothing."""
+"""Clients: the calling applications, their keys and what each of them may do."""
 
 from __future__ import annotations
 

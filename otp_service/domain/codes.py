@@ -1,4 +1,4 @@
-"""Codes: derived from a salt and a key, kept only as a keyed digest. Touches nothing.
+"""Codes: derived from a salt and a key, kept only as a keyed digest.
 
 A code is never stored. Whoever holds the code key and the salt can derive it again, which is how a resend
 repeats the same code; whoever holds only the store sees a salt and a digest and learns nothing.

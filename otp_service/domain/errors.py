@@ -1,4 +1,4 @@
-"""Every error of the service, drawn as a tree. Touches nothing.
+"""Every error of the service, drawn as a tree.
 
 OtpError                        code                        facts beside the code
 ├── RequestError                what the caller sent

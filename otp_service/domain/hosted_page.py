@@ -17,14 +17,14 @@ from otp_service.domain.codes import hmac_fields
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.sealing import seal, unseal
 
-LIFE = 600
+PAGE_TTL = 600
 """Seconds for which an address is good, whatever is done at it."""
 
 ID_BYTES = 24
 NAME_BYTES = 24
 """Of the random name by which a page knows its browser again."""
 
-MAX_TURNS = 60
+MAX_SUBMISSIONS = 60
 """Forms that may be sent from one page; a person sends about three."""
 
 _KEY_CHARACTERS = 32
@@ -42,7 +42,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ActiveVerification:
     """The verification of a page for *phone*. Times in unix seconds; *resend_at* is 0 if no SMS is left."""
 
     verification_id: str = field(repr=False)
@@ -54,7 +54,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class FormError:
     """Why the last form led to nothing: the *code* of an error and its facts; *until* in unix seconds."""
 
     code: str
@@ -85,8 +85,8 @@ class HostedPage:
     step: Step = Step.PHONE
     phone: str = ""
     phones: int = 0
-    opened: Opened | None = None
-    trouble: Trouble | None = None
+    opened: ActiveVerification | None = None
+    trouble: FormError | None = None
     wish: str = ""
     riddle: Mapping[str, object] = field(default_factory=dict)
     proof: str = ""
@@ -153,6 +153,6 @@ def _read(told: dict[str, Any]) -> HostedPage:
     """Return the page; what another version of us has written beside it is left out."""
     known = {f.name: told[f.name] for f in fields(HostedPage) if f.name in told}
     known["step"] = Step(known["step"])
-    known["opened"] = Opened(**known["opened"]) if known["opened"] else None
-    known["trouble"] = Trouble(**known["trouble"]) if known["trouble"] else None
+    known["opened"] = ActiveVerification(**known["opened"]) if known["opened"] else None
+    known["trouble"] = FormError(**known["trouble"]) if known["trouble"] else None
     return HostedPage(**known)

@@ -1,4 +1,4 @@
-"""The keyring: root secrets by key id, the sub-keys made from them, and tags. Touches nothing.
+"""The keyring: root secrets by key id, the sub-keys made from them, and tags.
 
 Every use of a secret has its own sub-key, made by HMAC under a label, so that what one use leaks or signs
 is worthless for another. Tags have a key of their own: changing it resets all limits, rotating the roots

@@ -1,4 +1,4 @@
-"""Limits and budgets: which of them one request touches, as values. Touches nothing.
+"""Limits and budgets: which of them one request touches, as values.
 
 The store counts; this file only says what is counted and how much of it is allowed.
 The numbers and the arithmetic behind them: docs/architecture.md.

@@ -1,4 +1,4 @@
-"""Messages: purpose, country and locale → sign name, template code and template param. Touches nothing.
+"""Messages: purpose, country and locale → sign name, template code and template param.
 
 The names are Aliyun's; which template serves a request is decided here, how it travels is a room's affair.
 """

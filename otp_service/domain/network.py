@@ -1,4 +1,4 @@
-"""The requester: the end user's address behind a call, as one network. Touches nothing."""
+"""The requester: the end user's address behind a call, as one network."""
 
 from __future__ import annotations
 

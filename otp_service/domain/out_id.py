@@ -1,4 +1,4 @@
-"""OutIds: what an SMS carries so that its report finds its record. Touches nothing.
+"""OutIds: what an SMS carries so that its report finds its record.
 
 `<phone tag>.<verification tag>.<send number>.<mac>`: reports arrive unsigned, so the id authenticates itself,
 and it names its place, so no look-up key is needed.

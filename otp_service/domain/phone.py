@@ -1,4 +1,4 @@
-"""Phone numbers: a stranger's text becomes one `Phone` or is refused. Touches nothing.
+"""Phone numbers: a stranger's text becomes one `Phone` or is refused.
 
 Every spelling of a number ends as the same E.164 text, so that all keys, limits and sends agree on it;
 only this text may reach a store key or a provider.

@@ -1,4 +1,4 @@
-"""The policy: what the settings decide about every request. Touches nothing."""
+"""The policy: what the settings decide about every request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proofs: the signed statement "this phone was verified for this purpose", minted and read. Touches nothing.
+"""Proofs: the signed statement "this phone was verified for this purpose", minted and read.
 
 The one door to itsdangerous. Its defaults are not used: SHA-256 instead of SHA-1, HMAC key derivation, a
 salt of our own, and an expiry inside the signed text that no reader can forget to check.

@@ -1,4 +1,4 @@
-"""Reasons: why an SMS did not arrive, in words that a person understands. Touches nothing."""
+"""Reasons: why an SMS did not arrive, in words that a person understands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed text: what people type or paste is folded here, before anything reads it. Touches nothing.
+"""Typed text: what people type or paste is folded here, before anything reads it.
 
 Keyboards, input methods, password managers and clipboards write the same code or number in many ways. All of
 them are one text from here on. What is read afterwards is matched against ASCII, whole.

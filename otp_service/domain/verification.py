@@ -1,4 +1,4 @@
-"""Verifications: their states, and what may be told of them to whom. Touches nothing."""
+"""Verifications: their states, and what may be told of them to whom."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ from flask import Blueprint, Response, request
 from otp_service.sandbox.answers import Answer, Dropped, RawAnswer, Refused, new_request_id, refusal, render
 from otp_service.sandbox.api_request import ApiRequest
 from otp_service.sandbox.drop_connection import hang_up
-from otp_service.sandbox.state import Action, Desk, demand
+from otp_service.sandbox.state import Action, SandboxState, demand
 from otp_service.sandbox.verifier import Verifier
 
 VERSION = "2017-05-25"
 
 
-def api_blueprint(desk: Desk, verifier: Verifier, actions: Mapping[str, Action]) -> Blueprint:
+def api_blueprint(desk: SandboxState, verifier: Verifier, actions: Mapping[str, Action]) -> Blueprint:
     """Serve *actions* under their names at `/`."""
     blueprint = Blueprint("api", __name__)
 
@@ -35,7 +35,7 @@ def api_blueprint(desk: Desk, verifier: Verifier, actions: Mapping[str, Action])
 
 
 def _answer(
-    call: ApiRequest, desk: Desk, verifier: Verifier, actions: Mapping[str, Action]
+    call: ApiRequest, desk: SandboxState, verifier: Verifier, actions: Mapping[str, Action]
 ) -> Answer | RawAnswer:
     verifier.verify(call)
     demand({"Action": call.action, "Version": call.version}, "Action", "Version")

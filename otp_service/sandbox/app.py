@@ -27,7 +27,7 @@ from otp_service.sandbox.reports import Reports
 from otp_service.sandbox.send_batch_sms import send_batch_sms
 from otp_service.sandbox.send_sms import send_sms
 from otp_service.sandbox.sign_queries import get_sms_sign, query_sms_sign
-from otp_service.sandbox.state import Action, Desk
+from otp_service.sandbox.state import Action, SandboxState
 from otp_service.sandbox.template_queries import get_sms_template, query_sms_template
 from otp_service.sandbox.verifier import Verifier
 
@@ -84,8 +84,8 @@ def create_sandbox(
     return app
 
 
-def _desk(config: SandboxConfig, clock: Clock, pause: Callable[[float], None]) -> Desk:
-    return Desk(
+def _desk(config: SandboxConfig, clock: Clock, pause: Callable[[float], None]) -> SandboxState:
+    return SandboxState(
         config=config,
         clock=clock,
         pause=pause,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True)
-class Fate:
+class DeliveryScenario:
     """What the carrier says of an SMS, when, and how often."""
 
     err_code: str = "DELIVERED"
@@ -23,4 +23,4 @@ class Fate:
         return accepted_at + timedelta(seconds=usual_seconds + self.late_seconds)
 
 
-DELIVERED = Fate()
+DELIVERED = DeliveryScenario()

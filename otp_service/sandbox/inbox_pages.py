@@ -11,12 +11,12 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from otp_service.sandbox.inbox import Message
 from otp_service.sandbox.phone_text import phone_of
 from otp_service.sandbox.same_origin import demand_same_origin
-from otp_service.sandbox.state import Desk
+from otp_service.sandbox.state import SandboxState
 from otp_service.sms.aliyun.protocol.receipts import Delivery
 from otp_service.sms.aliyun.protocol.templates import sms_size
 
 
-def inbox_blueprint(desk: Desk) -> Blueprint:
+def inbox_blueprint(desk: SandboxState) -> Blueprint:
     """Serve the inbox at `/inbox` and `/inbox.json`."""
     inbox = desk.inbox
     blueprint = Blueprint(

@@ -17,7 +17,7 @@ from otp_service.sandbox.answers import (
     RawAnswer,
     Refused,
 )
-from otp_service.sandbox.delivery_scenario import DELIVERED, Fate
+from otp_service.sandbox.delivery_scenario import DELIVERED, DeliveryScenario
 from otp_service.sms.aliyun.protocol.flow_control import (
     FLOW_CONTROL_CODE,
     FlowLimit,
@@ -116,7 +116,7 @@ class Magic:
     #: What becomes of a call that sends to it.
     behaviour: Behaviour = deliver_normally
     #: What the carrier says of an SMS to it.
-    fate: Fate = DELIVERED
+    fate: DeliveryScenario = DELIVERED
     #: What becomes of a `QuerySendDetails` about it.
     query_behaviour: Behaviour = deliver_normally
 
@@ -132,7 +132,7 @@ def _full(number: str, limit: FlowLimit) -> Magic:
 
 
 def _undelivered(number: str, err_code: str) -> Magic:
-    return Magic(number, f"accepted, then reported as `{err_code}`", fate=Fate(err_code))
+    return Magic(number, f"accepted, then reported as `{err_code}`", fate=DeliveryScenario(err_code))
 
 
 def _page(title: str, status: int) -> RawAnswer:
@@ -253,13 +253,13 @@ _TABLE = (
     _undelivered("13800007008", "USER_REJECT"),
     _undelivered("13800007009", "MK:0012"),
     _undelivered("13800007010", "REQUEST_SUCCESS"),
-    Magic("13800007011", "accepted, and never reported: waiting for ever", fate=Fate(reports=0)),
+    Magic("13800007011", "accepted, and never reported: waiting for ever", fate=DeliveryScenario(reports=0)),
     Magic(
         "13800007012",
         f"delivered, reported {LATE_SECONDS:.0f} seconds later than others",
-        fate=Fate(late_seconds=LATE_SECONDS),
+        fate=DeliveryScenario(late_seconds=LATE_SECONDS),
     ),
-    Magic("13800007013", "delivered, reported twice", fate=Fate(reports=2)),
+    Magic("13800007013", "delivered, reported twice", fate=DeliveryScenario(reports=2)),
     # 80xx: delivered, but QuerySendDetails fails.
     Magic(
         "13800008001",
@@ -304,6 +304,6 @@ def query_behaviour_of(number: str) -> Behaviour:
     return MAGIC.get(number, _NOT_MAGIC).query_behaviour
 
 
-def fate_of(number: str) -> Fate:
+def fate_of(number: str) -> DeliveryScenario:
     """Tell what the carrier says of an SMS to a *number*."""
     return MAGIC.get(number, _NOT_MAGIC).fate

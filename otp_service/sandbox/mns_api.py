@@ -19,7 +19,7 @@ from flask import Blueprint, Response, request
 from otp_service.sandbox.answers import new_request_id
 from otp_service.sandbox.mns_verifier import MnsCall, MnsRefused, MnsVerifier
 from otp_service.sandbox.queue import MessageGone, Queue, Received
-from otp_service.sandbox.state import Desk
+from otp_service.sandbox.state import SandboxState
 from otp_service.sandbox.xml_text import to_xml
 from otp_service.sms.aliyun.protocol.mns import MAX_BATCH, MAX_WAIT_SECONDS, VERSION, XMLNS
 from otp_service.sms.aliyun.protocol.mns_codes import MNS_CODES
@@ -29,7 +29,7 @@ _PRIORITY = 8
 _HANDLE = re.compile(r"<ReceiptHandle>([^<]+)</ReceiptHandle>")
 
 
-def mns_blueprint(desk: Desk, verifier: MnsVerifier) -> Blueprint:
+def mns_blueprint(desk: SandboxState, verifier: MnsVerifier) -> Blueprint:
     """Serve the account's queues at `/queues/…/messages`."""
     blueprint = Blueprint("mns", __name__)
 

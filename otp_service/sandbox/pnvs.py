@@ -18,7 +18,7 @@ from otp_service.sandbox.credentials import same
 from otp_service.sandbox.issued_codes import IssuedCode, Owner
 from otp_service.sandbox.magic import behaviour_of
 from otp_service.sandbox.sending import send
-from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.state import SandboxState, demand
 from otp_service.sandbox.validation import (
     Draft,
     check_extend_code,
@@ -49,7 +49,7 @@ class _Order:
     shows_code: bool
 
 
-def send_sms_verify_code(desk: Desk, params: Mapping[str, str]) -> Answer | RawAnswer:
+def send_sms_verify_code(desk: SandboxState, params: Mapping[str, str]) -> Answer | RawAnswer:
     """Send a code: the caller's own, or one that the service draws and can check.
 
     Raises:
@@ -65,7 +65,7 @@ def send_sms_verify_code(desk: Desk, params: Mapping[str, str]) -> Answer | RawA
         return _refusal(error)
 
 
-def check_sms_verify_code(desk: Desk, params: Mapping[str, str]) -> Answer:
+def check_sms_verify_code(desk: SandboxState, params: Mapping[str, str]) -> Answer:
     """Tell whether a code is the one that the service drew, once.
 
     Raises:
@@ -82,7 +82,7 @@ def check_sms_verify_code(desk: Desk, params: Mapping[str, str]) -> Answer:
     return _success({"OutId": params.get("OutId", ""), "VerifyResult": result})
 
 
-def _read(desk: Desk, params: Mapping[str, str]) -> _Order:
+def _read(desk: SandboxState, params: Mapping[str, str]) -> _Order:
     owner = _owner(params["PhoneNumber"], params)
     template = _template(desk, params["SignName"], params["TemplateCode"])
     values, drawn = _fill(template, params)
@@ -109,7 +109,7 @@ def _read(desk: Desk, params: Mapping[str, str]) -> _Order:
     )
 
 
-def _send(desk: Desk, order: _Order) -> Answer:
+def _send(desk: SandboxState, order: _Order) -> Answer:
     now = desk.clock()
     if desk.issued_codes.too_soon(order.owner, order.interval, now):
         raise Refused("isv.FREQUENCY_FAIL", "check frequency failed")
@@ -131,7 +131,7 @@ def _owner(phone: str, params: Mapping[str, str]) -> Owner:
     return read_number(phone), scheme
 
 
-def _template(desk: Desk, sign_name: str, template_code: str) -> str:
+def _template(desk: SandboxState, sign_name: str, template_code: str) -> str:
     """Find a template; a preset one goes with a preset sign name, one's own with one's own."""
     if sign_name in pnvs.SIGN_NAMES:
         if template_code not in pnvs.TEMPLATES:

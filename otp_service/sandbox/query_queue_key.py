@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from otp_service.sandbox.answers import Answer, Refused, accepted
-from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.state import SandboxState, demand
 from otp_service.sms.aliyun.protocol.china_time import format_china
 from otp_service.sms.aliyun.protocol.mns import MessageType
 
 
-def query_queue_key(desk: Desk, params: Mapping[str, str]) -> Answer:
+def query_queue_key(desk: SandboxState, params: Mapping[str, str]) -> Answer:
     """Hand out a temporary key for the queue of one message type.
 
     Raises:

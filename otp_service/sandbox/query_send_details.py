@@ -12,7 +12,7 @@ from datetime import datetime
 from otp_service.sandbox.answers import Answer, RawAnswer, Refused, accepted
 from otp_service.sandbox.inbox import Message
 from otp_service.sandbox.magic import query_behaviour_of
-from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.state import SandboxState, demand
 from otp_service.sandbox.validation import read_any_number
 from otp_service.sms.aliyun.protocol.china_time import china_date, format_china
 from otp_service.sms.aliyun.protocol.numbers import bare, e164
@@ -25,7 +25,7 @@ _DATE = re.compile(r"[0-9]{8}")
 _STATUS = {Delivery.WAITING: 1, Delivery.UNDELIVERED: 2, Delivery.DELIVERED: 3}
 
 
-def query_send_details(desk: Desk, params: Mapping[str, str]) -> Answer | RawAnswer:
+def query_send_details(desk: SandboxState, params: Mapping[str, str]) -> Answer | RawAnswer:
     """List a number's SMS of one day in China, newest first, a page at a time.
 
     Raises:
@@ -50,7 +50,7 @@ def _count(text: str, most: int) -> int:
     return int(text)
 
 
-def _find(desk: Desk, phone: str, day: str, biz_id: str) -> list[Message]:
+def _find(desk: SandboxState, phone: str, day: str, biz_id: str) -> list[Message]:
     return [
         message
         for message in desk.inbox.newest_first(phone)

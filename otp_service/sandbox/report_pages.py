@@ -11,12 +11,12 @@ from otp_service.sandbox.inbox_pages import rfc3339
 from otp_service.sandbox.phone_text import phone_of
 from otp_service.sandbox.reporter import Posting
 from otp_service.sandbox.same_origin import demand_same_origin
-from otp_service.sandbox.state import Desk
+from otp_service.sandbox.state import SandboxState
 
 _MAX_TEXT = 500
 
 
-def report_blueprint(desk: Desk) -> Blueprint:
+def report_blueprint(desk: SandboxState) -> Blueprint:
     """Serve `/inbox/reply`, `/inbox/report`, `/reports.json` and `/reports/check`."""
     blueprint = Blueprint("reports", __name__)
 

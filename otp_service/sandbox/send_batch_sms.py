@@ -12,7 +12,7 @@ from typing import Any
 from otp_service.sandbox.answers import Answer, RawAnswer, Refused, accepted
 from otp_service.sandbox.magic import behaviour_of
 from otp_service.sandbox.sending import send
-from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.state import SandboxState, demand
 from otp_service.sandbox.validation import (
     Draft,
     check_extend_code,
@@ -27,7 +27,7 @@ from otp_service.sandbox.validation import (
 MAX_BATCH = 100
 
 
-def send_batch_sms(desk: Desk, params: Mapping[str, str]) -> Answer | RawAnswer:
+def send_batch_sms(desk: SandboxState, params: Mapping[str, str]) -> Answer | RawAnswer:
     """Check a call as Aliyun does and put its SMS into the inbox.
 
     Raises:
@@ -39,7 +39,7 @@ def send_batch_sms(desk: Desk, params: Mapping[str, str]) -> Answer | RawAnswer:
     return behave(lambda: accepted({"BizId": send(desk, drafts)}), desk.pause)
 
 
-def _read(desk: Desk, params: Mapping[str, str]) -> list[Draft]:
+def _read(desk: SandboxState, params: Mapping[str, str]) -> list[Draft]:
     phones, names, template_code = demand(params, "PhoneNumberJson", "SignNameJson", "TemplateCode")
     numbers = _list_of(phones)
     if len(numbers) > MAX_BATCH:
@@ -56,7 +56,7 @@ def _read(desk: Desk, params: Mapping[str, str]) -> list[Draft]:
     ]
 
 
-def _draft(desk: Desk, template_code: str, template: str, out_id: str, row: tuple[Any, ...]) -> Draft:
+def _draft(desk: SandboxState, template_code: str, template: str, out_id: str, row: tuple[Any, ...]) -> Draft:
     number, sign_name, value, extend_code = row
     check_sign_name(desk.config, str(sign_name))
     check_extend_code(str(extend_code))

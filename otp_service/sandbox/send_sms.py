@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from otp_service.sandbox.answers import Answer, RawAnswer, Refused, accepted
 from otp_service.sandbox.magic import behaviour_of
 from otp_service.sandbox.sending import send
-from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.state import SandboxState, demand
 from otp_service.sandbox.validation import (
     Draft,
     check_extend_code,
@@ -23,7 +23,7 @@ from otp_service.sandbox.validation import (
 from otp_service.sms.aliyun.protocol.numbers import MAX_RECIPIENTS
 
 
-def send_sms(desk: Desk, params: Mapping[str, str]) -> Answer | RawAnswer:
+def send_sms(desk: SandboxState, params: Mapping[str, str]) -> Answer | RawAnswer:
     """Check a call as Aliyun does and put its SMS into the inbox.
 
     Raises:
@@ -35,7 +35,7 @@ def send_sms(desk: Desk, params: Mapping[str, str]) -> Answer | RawAnswer:
     return behave(lambda: accepted({"BizId": send(desk, drafts)}), desk.pause)
 
 
-def _read(desk: Desk, params: Mapping[str, str]) -> list[Draft]:
+def _read(desk: SandboxState, params: Mapping[str, str]) -> list[Draft]:
     phones, sign_name, template_code = demand(params, "PhoneNumbers", "SignName", "TemplateCode")
     numbers = [read_recipient(desk.config, template_code, part) for part in _split(phones)]
     check_sign_name(desk.config, sign_name)

@@ -9,13 +9,13 @@ from datetime import datetime
 from otp_service.sandbox.answers import Refused
 from otp_service.sandbox.inbox import Message
 from otp_service.sandbox.magic import fate_of
-from otp_service.sandbox.state import Desk
+from otp_service.sandbox.state import SandboxState
 from otp_service.sandbox.validation import Draft
 from otp_service.sms.aliyun.protocol.flow_control import FLOW_CONTROL_CODE, flow_message
 from otp_service.sms.aliyun.protocol.numbers import e164
 
 
-def send(desk: Desk, drafts: Sequence[Draft]) -> str:
+def send(desk: SandboxState, drafts: Sequence[Draft]) -> str:
     """Send all *drafts*, or none if one number's flow control is full.
 
     Returns:

@@ -19,7 +19,7 @@ from otp_service.sandbox.app import create_sandbox
 from otp_service.sandbox.clock import Clock, utc_now
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.inbox import Inbox
-from otp_service.sandbox.state import Desk
+from otp_service.sandbox.state import SandboxState
 
 #: How long `close` may take, in seconds.
 _POLL = 0.05
@@ -39,7 +39,7 @@ class _SilentHandler(WSGIRequestHandler):
 class SandboxServer:
     """A sandbox that listens already; `close` it, or use it as a context manager."""
 
-    def __init__(self, server: BaseWSGIServer, desk: Desk) -> None:
+    def __init__(self, server: BaseWSGIServer, desk: SandboxState) -> None:
         self._server = server
         self._desk = desk
         self._thread = threading.Thread(target=server.serve_forever, args=(_POLL,), daemon=True)

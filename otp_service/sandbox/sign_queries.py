@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from otp_service.sandbox.answers import Answer, Refused, accepted
 from otp_service.sandbox.reviews import Review
-from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.state import SandboxState, demand
 
 #: Since when the account has had its sign names and templates.
 CREATED = "2025-06-04 11:42:17"
@@ -22,7 +22,7 @@ _REGISTERED, _NOT_REGISTERED = 3, -2
 _CARRIERS = ("mobile", "unicom", "telecom")
 
 
-def query_sms_sign(desk: Desk, params: Mapping[str, str]) -> Answer:
+def query_sms_sign(desk: SandboxState, params: Mapping[str, str]) -> Answer:
     """Answer with the state of one sign name.
 
     Raises:
@@ -39,7 +39,7 @@ def query_sms_sign(desk: Desk, params: Mapping[str, str]) -> Answer:
     )
 
 
-def get_sms_sign(desk: Desk, params: Mapping[str, str]) -> Answer:
+def get_sms_sign(desk: SandboxState, params: Mapping[str, str]) -> Answer:
     """Answer with the state of one sign name, and what carriers say of it.
 
     Raises:
@@ -66,7 +66,7 @@ def audit_info(review: Review) -> dict[str, object]:
     return {"AuditDate": REVIEWED, "RejectInfo": review.reason}
 
 
-def _find(desk: Desk, params: Mapping[str, str]) -> tuple[str, Review]:
+def _find(desk: SandboxState, params: Mapping[str, str]) -> tuple[str, Review]:
     (name,) = demand(params, "SignName")
     if name not in desk.config.sign_names:
         raise Refused("isv.SMS_SIGNATURE_ILLEGAL")

@@ -16,7 +16,7 @@ from otp_service.sandbox.reports import Reports
 
 
 @dataclass(frozen=True)
-class Desk:
+class SandboxState:
     """The parts of one sandbox that actions share."""
 
     config: SandboxConfig
@@ -30,7 +30,7 @@ class Desk:
 
 
 #: One action of the API: reads the parameters of a call and answers it.
-Action = Callable[[Desk, Mapping[str, str]], Answer | RawAnswer]
+Action = Callable[[SandboxState, Mapping[str, str]], Answer | RawAnswer]
 
 
 def demand(params: Mapping[str, str], *names: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from otp_service.sandbox.answers import Answer, Refused, accepted
 from otp_service.sandbox.reviews import Review
 from otp_service.sandbox.sign_queries import CREATED, audit_info
-from otp_service.sandbox.state import Desk, demand
+from otp_service.sandbox.state import SandboxState, demand
 from otp_service.sms.aliyun.protocol.templates import variables
 
 #: What the remarks say when nothing was rejected.
@@ -24,7 +24,7 @@ _INTERNATIONAL_VERIFICATION = 2
 _ORDER = "20044156925"
 
 
-def query_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
+def query_sms_template(desk: SandboxState, params: Mapping[str, str]) -> Answer:
     """Answer with the text and the state of one template.
 
     Raises:
@@ -44,7 +44,7 @@ def query_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
     )
 
 
-def get_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
+def get_sms_template(desk: SandboxState, params: Mapping[str, str]) -> Answer:
     """Answer with the text, the state and the variables of one template; some numbers are texts here.
 
     Raises:
@@ -70,11 +70,11 @@ def get_sms_template(desk: Desk, params: Mapping[str, str]) -> Answer:
     )
 
 
-def _kind(desk: Desk, code: str) -> int:
+def _kind(desk: SandboxState, code: str) -> int:
     return _INTERNATIONAL if code in desk.config.international_templates else _VERIFICATION
 
 
-def _find(desk: Desk, params: Mapping[str, str]) -> tuple[str, str, Review]:
+def _find(desk: SandboxState, params: Mapping[str, str]) -> tuple[str, str, Review]:
     (code,) = demand(params, "TemplateCode")
     text = desk.config.templates.get(code)
     if text is None:

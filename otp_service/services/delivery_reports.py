@@ -1,4 +1,4 @@
-"""Reports: what providers tell on their own about SMS, and what people reply. Touches nothing.
+"""Reports: what providers tell on their own about SMS, and what people reply.
 
 Nobody signs a report. Its out id does: we made it, with a MAC, and it names the place of the send. So a
 report without one of ours changes nothing, and no number has to be kept to find what a report is about.

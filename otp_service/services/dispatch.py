@@ -1,4 +1,4 @@
-"""Sending: the second flush, the SMS itself, and the third. Touches nothing.
+"""Sending: the second flush, the SMS itself, and the third.
 
 The record can be verified before the SMS is sent, because this process may die after the provider took it.
 """

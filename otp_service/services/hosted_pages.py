@@ -1,4 +1,4 @@
-"""Hosted pages: made for a client, opened by one browser, led from form to form. Touches nothing.
+"""Hosted pages: made for a client, opened by one browser, led from form to form.
 
 The steps are those of any other caller of the service; what is of its own here is that each form counts once
 and that nothing but the page knows what was opened on it.
@@ -28,7 +28,7 @@ from otp_service.domain.errors import (
     VerificationError,
     WrongCode,
 )
-from otp_service.domain.hosted_page import HostedPage, Opened, Step, Trouble
+from otp_service.domain.hosted_page import ActiveVerification, FormError, HostedPage, Step
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.sealing import NONCE_BYTES
@@ -38,14 +38,14 @@ from otp_service.services.verification import Approved, SendOutcome, Verificatio
 CREATED_PER_OPENED = 10
 """How many pages a client may create for each that it may have opened: many are only loaded, never used."""
 
-MAX_PHONES = 5
+MAX_VERIFICATIONS_PER_PAGE = 5
 """Verifications that may be opened on one page."""
 
-BUSY_SLACK = 4.0
+SUBMISSION_GRACE = 4.0
 """Seconds beyond the deadline of a request after which a form that led to nothing is given up."""
 
 
-class Closed(StrEnum):
+class PageUnavailableReason(StrEnum):
     """Why a page cannot be shown."""
 
     GONE = "gone"
@@ -54,16 +54,16 @@ class Closed(StrEnum):
     """Another browser has opened it."""
 
 
-class PageClosed(Exception):
+class PageUnavailable(Exception):
     """There is no such page for this browser."""
 
-    def __init__(self, reason: Closed) -> None:
+    def __init__(self, reason: PageUnavailableReason) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FormSubmission:
     """One form that was sent: the *key* it bears, and what it asks for."""
 
     key: str
@@ -74,7 +74,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PageView:
     """What a browser is shown: the *page*, and the *form_key* of the forms on it.
 
     *name* is what its browser bears from now on; *now* in unix seconds; *is_busy*: a form is at work.
@@ -88,7 +88,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class NewPage:
+class CreatedPage:
     """A page that was made: the id that its address ends with, and until when it is good (unix seconds)."""
 
     page_id: str
@@ -125,7 +125,7 @@ class HostedPages:
         self._store = store
         self._keyring = keyring
         self._clock = clock
-        self._patience = deadline + BUSY_SLACK
+        self._patience = deadline + SUBMISSION_GRACE
         self._draw = draw
 
     # ── for servers ──
@@ -139,7 +139,7 @@ class HostedPages:
         state: str,
         locale: str,
         client_ip: str | None = None,
-    ) -> NewPage:
+    ) -> CreatedPage:
         """Make a page that leads back to *return_url*, with *state*, for a visitor at *client_ip*.
 
         Raises:
@@ -152,14 +152,14 @@ class HostedPages:
             raise InvalidRequest([FieldError(pointer="/return_url", detail=detail)])
         self._count(PageEvent.CREATED, client, client_ip)
         page_id = self._drawn(hosted_page.ID_BYTES)
-        ends_at = self._clock.now() + hosted_page.LIFE
+        ends_at = self._clock.now() + hosted_page.PAGE_TTL
         page = HostedPage(client.id, chosen, return_url, state, locale, ends_at)
-        self._store.create(self._keyring.page_tag(page_id), self._sealed(page_id, page), hosted_page.LIFE)
-        return NewPage(page_id, ends_at)
+        self._store.create(self._keyring.page_tag(page_id), self._sealed(page_id, page), hosted_page.PAGE_TTL)
+        return CreatedPage(page_id, ends_at)
 
     # ── for browsers ──
 
-    def look(self, page_id: str, name: str) -> Look:
+    def view(self, page_id: str, name: str) -> PageView:
         """Return how a page stands, for the browser that bears *name*.
 
         This changes nothing: previews and prefetches load pages, too. Until the first form is sent, every
@@ -176,11 +176,13 @@ class HostedPages:
             name = self._drawn(hosted_page.NAME_BYTES)
         now = self._clock.now()
         if held.page.step is Step.DONE and now >= held.page.proof_ends_at:
-            raise PageClosed(Closed.GONE)
+            raise PageUnavailable(PageUnavailableReason.GONE)
         key = hosted_page.form_key(self._keyring, page_id, name, held.page.turn)
-        return Look(held.page, name, key, now, is_busy=now < held.page.busy_until)
+        return PageView(held.page, name, key, now, is_busy=now < held.page.busy_until)
 
-    def act(self, page_id: str, name: str, form: Form, client_ip: str) -> tuple[str, OtpError | None]:
+    def submit(
+        self, page_id: str, name: str, form: FormSubmission, client_ip: str
+    ) -> tuple[str, OtpError | None]:
         """Do what a *form* asks for, once. Return the client and what went wrong, which the page then tells.
 
         The first form binds the page to the browser that sent it. A form that was sent before does nothing:
@@ -199,8 +201,8 @@ class HostedPages:
             raise Forbidden
         if turn < page.turn or page.step is Step.DONE:
             return page.client, None
-        if page.turn >= hosted_page.MAX_TURNS:
-            raise PageClosed(Closed.GONE)
+        if page.turn >= hosted_page.MAX_SUBMISSIONS:
+            raise PageUnavailable(PageUnavailableReason.GONE)
         busy_until = self._clock.now() + self._patience
         tag = hosted_page.browser_tag(self._keyring, page_id, name)
         begun = replace(page, browser=tag, turn=turn + 1, busy_until=busy_until, trouble=None)
@@ -213,10 +215,10 @@ class HostedPages:
 
     # ── what a form asks for ──
 
-    def _done(self, page: HostedPage, form: Form, client_ip: str) -> _Result:
+    def _done(self, page: HostedPage, form: FormSubmission, client_ip: str) -> _Result:
         client = self._clients.get(page.client)
         if client is None:
-            raise PageClosed(Closed.GONE)
+            raise PageUnavailable(PageUnavailableReason.GONE)
         task = _Task(self._service, client, client_ip, self._clock.now())
         if not page.is_counted:
             try:
@@ -256,13 +258,13 @@ class HostedPages:
         kept = self._store.load(tag)
         page = kept and hosted_page.unsealed(kept.sealed, self._keyring, page_id)
         if not kept or not page:
-            raise PageClosed(Closed.GONE)
+            raise PageUnavailable(PageUnavailableReason.GONE)
         return _Held(page_id, tag, kept.version, page)
 
     def _admit(self, held: _Held, name: str) -> None:
         shown = hosted_page.browser_tag(self._keyring, held.page_id, name)
         if not hmac.compare_digest(shown, held.page.browser):
-            raise PageClosed(Closed.TAKEN)
+            raise PageUnavailable(PageUnavailableReason.TAKEN)
 
     def _swapped(self, held: _Held, page: HostedPage) -> _Held | None:
         """Write *page* if nobody has written it since it was read, and return it as it now lies there."""
@@ -307,7 +309,7 @@ class _Task:
             return self.troubled(page, error), error
         return replace(page, step=Step.CODE, phones=phones, opened=_opened(sent)), None
 
-    def code(self, page: HostedPage, opened: Opened, code: str) -> _Result:
+    def code(self, page: HostedPage, opened: ActiveVerification, code: str) -> _Result:
         """Submit *code*; the right one makes the page's proof."""
         try:
             approved = self.service.verify(
@@ -328,12 +330,12 @@ class _Task:
         """Tell of *error*; where the verification is over, another number or the same one begins anew."""
         until = self.now + error.retry_after if isinstance(error, RetryableError) else 0
         left = error.attempts_left if isinstance(error, WrongCode) else 0
-        told = replace(page, trouble=Trouble(error.code, until, left))
+        told = replace(page, trouble=FormError(error.code, until, left))
         is_over = isinstance(error, (VerificationError, DestinationRejected)) and not left
         return replace(told, step=Step.PHONE, opened=None) if is_over else told
 
     def _requested(self, page: HostedPage, solution: str) -> SendOutcome:
-        if page.phones >= MAX_PHONES:
+        if page.phones >= MAX_VERIFICATIONS_PER_PAGE:
             raise LimitReached(max(1, math.ceil(page.ends_at - self.now)), "page_verifications")
         return self.service.request(
             self.client,
@@ -345,7 +347,7 @@ class _Task:
             risk_solution=solution,
         )
 
-    def _resent(self, page: HostedPage, opened: Opened, solution: str) -> SendOutcome:
+    def _resent(self, page: HostedPage, opened: ActiveVerification, solution: str) -> SendOutcome:
         return self.service.resend(
             self.client,
             _phone_of(page),
@@ -372,9 +374,9 @@ def _phone_of(page: HostedPage) -> str:
     return (page.opened and page.opened.phone) or page.phone
 
 
-def _opened(sent: SendOutcome) -> Opened:
+def _opened(sent: SendOutcome) -> ActiveVerification:
     verification = sent.verification
-    return Opened(
+    return ActiveVerification(
         verification_id=sent.verification_id,
         phone_masked=sent.phone.masked(),
         code_type=verification.code_type,

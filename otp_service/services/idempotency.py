@@ -1,4 +1,4 @@
-"""Repeats: calls that bear an idempotency key, told from each other by their payload. Touches nothing."""
+"""Repeats: calls that bear an idempotency key, told from each other by their payload."""
 
 from __future__ import annotations
 

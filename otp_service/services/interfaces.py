@@ -1,4 +1,4 @@
-"""The ports: what the service asks of the outside, and the values that pass through them. Touches nothing.
+"""The ports: what the service asks of the outside, and the values that pass through them.
 
 A room implements a port; `app.py` joins them. Success is a value, failure raises an error of
 `domain/errors.py`.

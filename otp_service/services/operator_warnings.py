@@ -1,4 +1,4 @@
-"""Hints: what the service notices of its callers and its operator should know. Touches nothing."""
+"""Warnings for the operator about callers, proxies and clocks."""
 
 from __future__ import annotations
 

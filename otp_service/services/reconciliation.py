@@ -1,4 +1,4 @@
-"""Doubts: sends of unknown outcome, cleared up by asking the provider. Touches nothing.
+"""Reconciles sends of unknown outcome by asking the provider.
 
 Sending the same SMS twice is what this prevents: SendSms is billed and not idempotent. So only a provider
 that says so makes a send count as not sent; one that says nothing leaves it counted as sent.

@@ -1,4 +1,4 @@
-"""Suspicion: who must solve a risk challenge before an SMS goes out, and who gets none. Touches nothing.
+"""Risk: who must solve a risk challenge before an SMS is sent, and who gets none.
 
 A challenge costs an attacker computing time for every SMS and a person nothing but a moment, so that it comes
 first; refused is only what is far beyond everything a person does.

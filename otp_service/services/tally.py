@@ -1,4 +1,4 @@
-"""The tally of SMS: what the first flush counts as sent is given back when no SMS goes out. Touches nothing.
+"""The tally of SMS: what the first flush counts as sent is given back when no SMS goes out.
 
 An address and the guard count before anybody knows whether an SMS will go out, so that parallel calls are
 seen. What is then refused must not stay counted: nobody can verify it, and strangers could fill the guard for

@@ -6,23 +6,25 @@ from collections.abc import Callable
 
 from otp_service.services.interfaces import FailureCause
 from otp_service.sms.http import ConnectFailed, HttpResponse, ResponseLost
-from otp_service.sms.provider import Trouble, Verdict, refused, unasked, unknown
+from otp_service.sms.provider import ProviderResult, RouteHealth, not_attempted, refused, unknown
 
 
-def call_once(
-    call: Callable[[], HttpResponse], read: Callable[[HttpResponse], Verdict], seconds: float
-) -> Verdict:
+def send_once(
+    call: Callable[[], HttpResponse], read: Callable[[HttpResponse], ProviderResult], seconds: float
+) -> ProviderResult:
     """Make the *call*, for which *seconds* are left, and *read* its answer.
 
     That nothing left this machine is certain, so it is a refusal; that something did, and no answer came, is
     not known to have sent anything, nor to have sent nothing.
     """
     if seconds <= 0:
-        return unasked(FailureCause.PROVIDER, "deadline")
+        return not_attempted(FailureCause.PROVIDER, "deadline")
     try:
         answer = call()
     except ConnectFailed as error:
-        return Verdict(refused(FailureCause.PROVIDER, f"not_sent.{error.reason}"), Trouble.TRANSPORT)
+        return ProviderResult(
+            refused(FailureCause.PROVIDER, f"not_sent.{error.reason}"), RouteHealth.TRANSPORT
+        )
     except ResponseLost as error:
-        return Verdict(unknown(f"no_answer.{error.reason}"), Trouble.TRANSPORT)
+        return ProviderResult(unknown(f"no_answer.{error.reason}"), RouteHealth.TRANSPORT)
     return read(answer)

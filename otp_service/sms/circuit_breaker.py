@@ -1,4 +1,4 @@
-"""The circuit breaker of one route: a provider that does not answer is left alone. Touches nothing."""
+"""The circuit breaker of one route: a provider that does not answer is left alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WINDOW_SECONDS = 10.0
 PROBE_SECONDS = 5.0
 
 
-class Breaker:
+class CircuitBreaker:
     """Closed, until five sends in a row fail within ten seconds; then open, with a probe every five seconds.
 
     In a row, because on a busy route some failures in ten seconds are no outage. It knows no half-open state:
@@ -35,7 +35,7 @@ class Breaker:
         """Whether the route is being left alone."""
         return self._probe_at is not None
 
-    def admits(self) -> bool:
+    def allow_request(self) -> bool:
         """Tell whether a send may go; while open, True makes it the probe."""
         with self._lock:
             if self._probe_at is None:
@@ -50,7 +50,7 @@ class Breaker:
         with self._lock:
             return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self._monotonic())
 
-    def failed(self) -> bool:
+    def record_failure(self) -> bool:
         """Count a send that got no answer; tell whether that opened the breaker."""
         with self._lock:
             if self._probe_at is not None:
@@ -62,7 +62,7 @@ class Breaker:
             self._probe_at = now + PROBE_SECONDS
             return True
 
-    def answered(self) -> bool:
+    def record_success(self) -> bool:
         """Note a send that was answered, whatever the answer; tell whether that closed the breaker."""
         with self._lock:
             was_open = self._probe_at is not None

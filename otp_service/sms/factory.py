@@ -15,10 +15,10 @@ from otp_service.sms.aliyun.sms import VERSION, AliyunSms
 from otp_service.sms.http import CONNECT_SECONDS, READ_SECONDS, HttpClient
 from otp_service.sms.provider import Provider
 from otp_service.sms.router import MAX_IN_FLIGHT
-from otp_service.sms.webhook import Hook, Webhook, WebhookUplinks
+from otp_service.sms.webhook import InboundSmsWebhook, Webhook, WebhookClient
 
 
-class Means(TypedDict, total=False):
+class ProviderDeps(TypedDict, total=False):
     """What every provider works with."""
 
     clock: Required[Clock]
@@ -64,9 +64,9 @@ class Described(Protocol):
         ...
 
 
-def build(route: Described, *, code_seconds: int, **means: Unpack[Means]) -> Provider:
+def build(route: Described, *, code_seconds: int, **means: Unpack[ProviderDeps]) -> Provider:
     """Build the provider of a *route*, for codes that are good for *code_seconds*."""
-    return PROVIDERS[route.provider](route, code_seconds, means)
+    return PROVIDER_FACTORIES[route.provider](route, code_seconds, means)
 
 
 def aliyun_sms(
@@ -75,7 +75,7 @@ def aliyun_sms(
     sign_name: str,
     endpoint: str = endpoints.SMS,
     signature: str = Signature.V1,
-    **means: Unpack[Means],
+    **means: Unpack[ProviderDeps],
 ) -> AliyunSms:
     """Build a provider for Aliyun's SendSms.
 
@@ -94,7 +94,7 @@ def aliyun_pnvs(
     minutes: int,
     endpoint: str = endpoints.PNVS,
     signature: str = Signature.V1,
-    **means: Unpack[Means],
+    **means: Unpack[ProviderDeps],
 ) -> AliyunPnvs:
     """Build a provider for Aliyun's SendSmsVerifyCode and codes that are good for *minutes*.
 
@@ -106,29 +106,33 @@ def aliyun_pnvs(
     return AliyunPnvs(api=api, sign_name=sign_name, minutes=minutes, clock=means["clock"])
 
 
-def webhook(*, url: str, secret: str, sign_name: str = "", **means: Unpack[Means]) -> Webhook:
+def webhook(*, url: str, secret: str, sign_name: str = "", **means: Unpack[ProviderDeps]) -> Webhook:
     """Build a provider that posts to *url*, signed with *secret* (`whsec_…`).
 
     Raises:
         BadEndpoint: *url* is not `https://host[:port][/path]`, or `http://` to this machine.
         ValueError: *secret* is no base64.
     """
-    hook = Hook(url=url, secret=secret, http=_http_client(means), clock=means["clock"])
+    hook = WebhookClient(url=url, secret=secret, http=_http_client(means), clock=means["clock"])
     return Webhook(hook=hook, sign_name=sign_name, clock=means["clock"])
 
 
-def webhook_uplinks(*, url: str, secret: str, events: EventLogger, **means: Unpack[Means]) -> WebhookUplinks:
+def webhook_uplinks(
+    *, url: str, secret: str, events: EventLogger, **means: Unpack[ProviderDeps]
+) -> InboundSmsWebhook:
     """Build the way on for replies of phones, which are posted to *url*, signed with *secret* (`whsec_…`).
 
     Raises:
         BadEndpoint: *url* is not `https://host[:port][/path]`, or `http://` to this machine.
         ValueError: *secret* is no base64.
     """
-    hook = Hook(url=url, secret=secret, http=_http_client(means), clock=means["clock"])
-    return WebhookUplinks(hook=hook, events=events)
+    hook = WebhookClient(url=url, secret=secret, http=_http_client(means), clock=means["clock"])
+    return InboundSmsWebhook(hook=hook, events=events)
 
 
-def _api(keys: Sequence[AccessKey], version: str, endpoint: str, signature: str, means: Means) -> AliyunApi:
+def _api(
+    keys: Sequence[AccessKey], version: str, endpoint: str, signature: str, means: ProviderDeps
+) -> AliyunApi:
     return AliyunApi(
         keys=keys,
         version=version,
@@ -139,7 +143,7 @@ def _api(keys: Sequence[AccessKey], version: str, endpoint: str, signature: str,
     )
 
 
-def _http_client(means: Means) -> HttpClient:
+def _http_client(means: ProviderDeps) -> HttpClient:
     return HttpClient(
         max_connections=means.get("max_in_flight", MAX_IN_FLIGHT),
         connect_seconds=means.get("connect_seconds", CONNECT_SECONDS),
@@ -150,7 +154,7 @@ def _http_client(means: Means) -> HttpClient:
 # ── from settings ──
 
 
-def _aliyun_sms(route: Described, _: int, means: Means) -> Provider:
+def _aliyun_sms(route: Described, _: int, means: ProviderDeps) -> Provider:
     return aliyun_sms(
         keys=_keys(route),
         sign_name=route.sign_name,
@@ -160,7 +164,7 @@ def _aliyun_sms(route: Described, _: int, means: Means) -> Provider:
     )
 
 
-def _aliyun_pnvs(route: Described, code_seconds: int, means: Means) -> Provider:
+def _aliyun_pnvs(route: Described, code_seconds: int, means: ProviderDeps) -> Provider:
     return aliyun_pnvs(
         keys=_keys(route),
         sign_name=route.sign_name,
@@ -171,7 +175,7 @@ def _aliyun_pnvs(route: Described, code_seconds: int, means: Means) -> Provider:
     )
 
 
-def _webhook(route: Described, _: int, means: Means) -> Provider:
+def _webhook(route: Described, _: int, means: ProviderDeps) -> Provider:
     return webhook(url=route.url, secret=route.webhook_secret(), sign_name=route.sign_name, **means)
 
 
@@ -179,7 +183,7 @@ def _keys(route: Described) -> list[AccessKey]:
     return [AccessKey(*key) for key in route.access_keys()]
 
 
-PROVIDERS: Mapping[str, Callable[[Described, int, Means], Provider]] = {
+PROVIDER_FACTORIES: Mapping[str, Callable[[Described, int, ProviderDeps], Provider]] = {
     "aliyun-sms": _aliyun_sms,
     "aliyun-pnvs": _aliyun_pnvs,
     "webhook": _webhook,

@@ -15,20 +15,20 @@ from otp_service.services.interfaces import (
     FailureCause,
     SendResult,
 )
-from otp_service.sms.circuit_breaker import Breaker
-from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
-from otp_service.sms.provider import Trouble, Verdict, refused
+from otp_service.sms.circuit_breaker import CircuitBreaker
+from otp_service.sms.pause import EVERY_TEMPLATE, Suspensions
+from otp_service.sms.provider import ProviderResult, RouteHealth, refused
 from otp_service.sms.route import Route
 
 
-class Lane:
+class RouteState:
     """Sends over one route unless it is paused or its breaker is open, and learns from every outcome."""
 
     def __init__(self, route: Route, clock: Clock, events: EventLogger) -> None:
         self.route = route
         self._events = events
-        self._breaker = Breaker(clock.monotonic)
-        self._pauses = Pauses(clock.monotonic)
+        self._breaker = CircuitBreaker(clock.monotonic)
+        self._pauses = Suspensions(clock.monotonic)
 
     def state(self) -> str:
         """Return `ok`, `paused` (an operator must act) or `open` (the provider does not answer)."""
@@ -38,16 +38,16 @@ class Lane:
 
     def send(self, sms: SmsMessage, template: Template, deadline: float) -> SendResult:
         """Send *sms* once, or refuse at once while the route rests."""
-        if self._pauses.holds(template.template_code):
+        if self._pauses.is_suspended(template.template_code):
             return refused(FailureCause.ACCOUNT, "route_paused", route=self.route.name)
-        if not self._breaker.admits():
+        if not self._breaker.allow_request():
             wait = max(1, math.ceil(self._breaker.wait()))
             return refused(FailureCause.PROVIDER, "breaker_open", wait=wait, route=self.route.name)
         verdict = self.route.provider.send(sms, template, deadline)
-        self._learn(verdict, template)
+        self._update_health(verdict, template)
         return replace(verdict.outcome, route=self.route.name)
 
-    def may_have_taken(self, inquiry: DeliveryLookup) -> bool:
+    def could_have_sent(self, inquiry: DeliveryLookup) -> bool:
         """Tell whether the send in question can have gone this way."""
         if inquiry.route:
             return inquiry.route == self.route.name
@@ -59,18 +59,18 @@ class Lane:
             return DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
         return self.route.provider.inquire(inquiry, deadline)
 
-    def _learn(self, verdict: Verdict, template: Template) -> None:
-        if verdict.trouble is Trouble.UNASKED:
+    def _update_health(self, verdict: ProviderResult, template: Template) -> None:
+        if verdict.trouble is RouteHealth.NOT_ATTEMPTED:
             return
-        if verdict.trouble is Trouble.TRANSPORT:
-            if self._breaker.failed():
+        if verdict.trouble is RouteHealth.TRANSPORT:
+            if self._breaker.record_failure():
                 self._events.emit("breaker_opened", route=self.route.name)
             return
-        if self._breaker.answered():
+        if self._breaker.record_success():
             self._events.emit("breaker_closed", route=self.route.name)
-        if verdict.trouble is Trouble.OPERATOR:
+        if verdict.trouble is RouteHealth.OPERATOR:
             self._pause(EVERY_TEMPLATE, verdict.outcome)
-        if verdict.trouble is Trouble.TEMPLATE:
+        if verdict.trouble is RouteHealth.TEMPLATE:
             self._pause(template.template_code, verdict.outcome)
 
     def _pause(self, template_code: str, outcome: SendResult) -> None:

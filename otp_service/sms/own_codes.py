@@ -1,4 +1,4 @@
-"""The codes that this room writes itself, in the place of a provider's, in words. Touches nothing."""
+"""The codes that this room writes itself, in the place of a provider's, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pauses: what the provider refuses for an operator's error rests for a minute. Touches nothing.
+"""Pauses: what the provider refuses for an operator's error rests for a minute.
 
 Arrears or a withdrawn sign name do not pass by asking again. A pause spares the call and sends the next SMS
 to the next route at once.
@@ -17,7 +17,7 @@ EVERY_TEMPLATE = "*"
 """Stands for the whole route; no template has this code."""
 
 
-class Pauses:
+class Suspensions:
     """Which templates of one route rest, and until when; a wrong template leaves the others alone."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -34,7 +34,7 @@ class Pauses:
         with self._lock:
             self._until[template_code] = self._monotonic() + PAUSE_SECONDS
 
-    def holds(self, template_code: str) -> bool:
+    def is_suspended(self, template_code: str) -> bool:
         """Tell whether *template_code* rests."""
         return self._rests(template_code) or self._rests(EVERY_TEMPLATE)
 

@@ -1,4 +1,4 @@
-"""What a provider is to its route. Touches nothing."""
+"""What a provider is to its route."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from otp_service.services.interfaces import (
 )
 
 
-class Trouble(StrEnum):
+class RouteHealth(StrEnum):
     """What an outcome says about the way it came."""
 
     TRANSPORT = "transport"
@@ -25,22 +25,22 @@ class Trouble(StrEnum):
     """The account or its sign name was refused: every SMS of the route fails until somebody acts."""
     TEMPLATE = "template"
     """One template was refused: it fails until somebody acts, and the others may do."""
-    UNASKED = "unasked"
+    NOT_ATTEMPTED = "unasked"
     """Nobody was asked, so there is nothing to learn, least of all that the provider answers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProviderResult:
     """How one send ended, and what its route should learn from it."""
 
     outcome: SendResult
-    trouble: Trouble | None = None
+    trouble: RouteHealth | None = None
 
 
 class Provider(Protocol):
     """One account with one provider."""
 
-    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> ProviderResult:
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
         ...
 
@@ -61,9 +61,9 @@ def refused(fault: FailureCause, code: str, *, wait: int = 0, route: str = "") -
     return SendResult(SendStatus.REFUSED, route, fault, wait, f"local.{code}")
 
 
-def unasked(fault: FailureCause, code: str) -> Verdict:
+def not_attempted(fault: FailureCause, code: str) -> ProviderResult:
     """Return the verdict on an SMS that was handed to nobody."""
-    return Verdict(refused(fault, code), Trouble.UNASKED)
+    return ProviderResult(refused(fault, code), RouteHealth.NOT_ATTEMPTED)
 
 
 def unknown(code: str) -> SendResult:

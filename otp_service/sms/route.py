@@ -1,4 +1,4 @@
-"""A route: one configured way to send. Touches nothing."""
+"""A route: one configured way to send."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ from otp_service.services.interfaces import (
     SendStatus,
 )
 from otp_service.sms.concurrency import Bulkhead, Permit
-from otp_service.sms.lane import Lane
+from otp_service.sms.lane import RouteState
 from otp_service.sms.provider import refused
 from otp_service.sms.route import Route
 
-__all__ = ["Route", "Router"]
+__all__ = ["Route", "SmsRouter"]
 
 NEXT_ROUTE_SECONDS = 2.5
 """With less than this before the deadline another route could not answer in time."""
@@ -45,7 +45,7 @@ _TELLING = (
 _NO_ROUTE = refused(FailureCause.ACCOUNT, "no_route")
 
 
-class Router:
+class SmsRouter:
     """The SmsSender of the service: all routes behind one bulkhead."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Router:
         events: EventLogger,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
-        self._lanes = tuple(Lane(route, clock, events) for route in routes)
+        self._lanes = tuple(RouteState(route, clock, events) for route in routes)
         self._clock = clock
         self._events = events
         self._bulkhead = Bulkhead(self._deliver, max_in_flight=max_in_flight, events=events)
@@ -103,7 +103,7 @@ class Router:
         return found or DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
     def _find(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        asked = [lane.inquire(inquiry, deadline) for lane in self._lanes if lane.may_have_taken(inquiry)]
+        asked = [lane.inquire(inquiry, deadline) for lane in self._lanes if lane.could_have_sent(inquiry)]
         return min(
             asked,
             key=lambda found: _TELLING.index(found.status),

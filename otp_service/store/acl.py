@@ -1,4 +1,4 @@
-"""Rights: what an ACL user of this service may do in Redis, and no more. Touches nothing."""
+"""Rights: what an ACL user of this service may do in Redis, and no more."""
 
 from __future__ import annotations
 

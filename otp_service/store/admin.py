@@ -58,7 +58,7 @@ class PastSend:
 
 
 @dataclass(frozen=True, slots=True)
-class PhoneFacts:
+class PhoneUsage:
     """What is counted of a phone. Times in unix seconds by the store's clock, oldest first.
 
     *untrusted_failures* and *trusted_failures*: wrong codes since the last success. *live*: verifications
@@ -92,7 +92,7 @@ class PhoneFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressFacts:
+class IpUsage:
     """What is counted of an address: SMS that nobody has verified, their phones, what was verified.
 
     *suspicion* is the limit for which the next SMS takes a risk challenge, *limit* the one that refuses it
@@ -110,7 +110,7 @@ class AddressFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class ErasureResult:
     """What was erased of a phone: so many *keys* of its own, and its entries in the logs of *addresses*."""
 
     keys: int
@@ -129,7 +129,7 @@ class AlarmFacts:
     approved: int
 
 
-class RedisOffice:
+class AdminStore:
     """What an operator may do to one phone or address, in the memory of *store*.
 
     Every method raises StoreUnavailable when the store fails; all of them can be repeated.
@@ -140,7 +140,7 @@ class RedisOffice:
 
     # ── phones ──
 
-    def phone_facts(self, tag: str, limits: PhoneLimits, attempts: int, *, client: str = "") -> PhoneFacts:
+    def phone_facts(self, tag: str, limits: PhoneLimits, attempts: int, *, client: str = "") -> PhoneUsage:
         """Return what is counted of a phone, judged by *limits* for a verification of *attempts*.
 
         In the slow lane each client has a seat of its own: *client* says whose is judged.
@@ -148,7 +148,7 @@ class RedisOffice:
         call = Call("phone_facts", [keys.row(tag)], [encoding.limits(limits), client, attempts])
         now, sends, failures, *counts, untrusted, trusted = self._run(call)
         untrusted_failures, trusted_failures, live, known, requesters = counts
-        return PhoneFacts(
+        return PhoneUsage(
             now=now / 1000,
             sends=tuple(at / 1000 for at in sends),
             failures=tuple(at / 1000 for at in failures),
@@ -181,7 +181,7 @@ class RedisOffice:
         """Forget what a phone was sent and its failures; its live verifications and its approval stay."""
         self._run(Call("phone_clear", [keys.row(tag)], []))
 
-    def forget(self, tag: str) -> Forgotten:
+    def forget(self, tag: str) -> ErasureResult:
         """Erase everything that is kept of a phone.
 
         Everything means what was there when this began; a request that comes meanwhile is a new one. Every
@@ -189,16 +189,16 @@ class RedisOffice:
         """
         gone = sum(self._unlink(batch) for batch in _batches(self._named(keys.row(tag))))
         entries = sum(self._leave(batch, tag) for batch in _batches(self._named(_ADDRESSES)))
-        return Forgotten(gone, entries)
+        return ErasureResult(gone, entries)
 
     # ── addresses ──
 
-    def address_facts(self, tag: str, limits: IpLimits) -> AddressFacts:
+    def address_facts(self, tag: str, limits: IpLimits) -> IpUsage:
         """Return what is counted of an address, judged by *limits* for another SMS to a new phone."""
         numbers = encoding.address_limits(limits)
         reply = self._run(Call("address_facts", [keys.address(tag), keys.misses(tag)], [numbers]))
         hour, day, phones, verified, misses, suspicion, limit, wait = reply
-        return AddressFacts(
+        return IpUsage(
             sends_in_hour=hour,
             sends_in_day=day,
             phones_in_day=phones,

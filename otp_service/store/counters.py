@@ -55,7 +55,7 @@ _Scopes = tuple[ConversionScope, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PendingUpdate:
     """A script, and what *learn* makes of its reply. One that *counts* nothing only asks for the total."""
 
     call: Call
@@ -142,7 +142,7 @@ class _Window:
         return limit - 1 if self.total >= limit and now >= self.full_until else self.total
 
 
-class RedisLedger:
+class RedisUsageCounters:
     """Implements `interfaces.UsageCounters`. *flush* runs scripts in one round trip."""
 
     def __init__(
@@ -267,7 +267,7 @@ class RedisLedger:
             self._tell_lost()
         self._forget()
 
-    def _carry(self, entries: Sequence[Entry]) -> bool:
+    def _carry(self, entries: Sequence[PendingUpdate]) -> bool:
         """Run *entries* and learn from their replies; tell whether the store took all of them."""
         works = True
         for start in range(0, len(entries), FLUSH_SIZE):
@@ -302,18 +302,18 @@ class RedisLedger:
 
     # ── what a flush carries, and what it tells ──
 
-    def _entries(self, page: _Page) -> list[Entry]:
-        entries: list[Entry] = []
+    def _entries(self, page: _Page) -> list[PendingUpdate]:
+        entries: list[PendingUpdate] = []
         for address, count in page.misses.items():
             limit = address.limits.misses_per_10_minutes
             call = Call("address_misses", [keys.misses(address.tag)], [count, limit])
-            entries.append(Entry(call, partial(self._learn_misses, address)))
+            entries.append(PendingUpdate(call, partial(self._learn_misses, address)))
         for tag, phones in page.verified.items():
             verified = Call("address_verified", [keys.address(tag)], list(phones))
-            entries.append(Entry(verified, _learn_nothing))
+            entries.append(PendingUpdate(verified, _learn_nothing))
         day = encoding.day(self._clock.now())
         call = Call("wrong_codes", [keys.wrong_codes(day)], [page.wrong, page.approvals])
-        entries.append(Entry(call, self._learn_alarm, counts=bool(page.wrong or page.approvals)))
+        entries.append(PendingUpdate(call, self._learn_alarm, counts=bool(page.wrong or page.approvals)))
         return entries
 
     def _learn_misses(self, address: ClientIpQuota, reply: Sequence[Any]) -> None:
@@ -367,7 +367,7 @@ class RedisLedger:
             )
 
 
-def _narrow_entries(page: _Page, settled: _Settled) -> list[Entry]:
+def _narrow_entries(page: _Page, settled: _Settled) -> list[PendingUpdate]:
     """Return what counts in narrow scopes what is not counted there yet; what comes of it is *settled*."""
     counts: dict[tuple[ConversionScope, _Scopes], _Counts] = defaultdict(_Counts)
     for guards, group in page.groups.items():
@@ -375,7 +375,7 @@ def _narrow_entries(page: _Page, settled: _Settled) -> list[Entry]:
             if not scope.is_broad:
                 counts[scope, _broad_of(guards)].add(group)
     return [
-        Entry(
+        PendingUpdate(
             Call("guard", [keys.guard(scope.name)], _narrow_arguments(scope, broad, count)),
             partial(settled.learn, scope, broad),
             counts=bool(count.sent or count.verified),
@@ -395,7 +395,7 @@ def _broad_of(guards: _Scopes) -> _Scopes:
 
 def _broad_entries(
     page: _Page, settled: _Settled, learned: dict[ConversionScope, ConversionStats]
-) -> list[Entry]:
+) -> list[PendingUpdate]:
     """Return what counts in broad scopes the SMS that no narrow one accounts for; they say *learned*."""
     changes = settled.changes
     for guards, group in page.groups.items():
@@ -411,7 +411,9 @@ def _broad_entries(
         learned[scope] = decoding.broad_reading(scope.kind, reply)
 
     return [
-        Entry(call, partial(learn, scope), counts=number == 0 and bool(change.sent or change.verified))
+        PendingUpdate(
+            call, partial(learn, scope), counts=number == 0 and bool(change.sent or change.verified)
+        )
         for scope, change in changes.items()
         for number, call in enumerate(_broad_calls(scope, change))
     ]

@@ -1,4 +1,4 @@
-"""Replies: what the scripts answer, as values or as errors. Touches nothing."""
+"""Replies: what the scripts answer, as values or as errors."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def refusal(reply: Sequence[Any]) -> OtpError | None:
     return _ERRORS.get(word, StoreUnavailable)()
 
 
-def sound(reply: Any) -> list[Any]:
+def validate_reply(reply: Any) -> list[Any]:
     """Return *reply* if a script of ours can have made it.
 
     Raises:
@@ -103,7 +103,7 @@ def sound(reply: Any) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class BudgetResult:
     """Whether budgets gave an SMS: what the fullest has *left*, of which *day*; or the *refusal*."""
 
     left: int = 255
@@ -111,17 +111,17 @@ class Taken:
     refusal: OtpError | None = None
 
 
-def taken(told: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> Taken:
+def budget_result(told: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> BudgetResult:
     """Return what came of taking an SMS from *budgets*; *told* is the script's reply, if one was asked."""
     if not told:
-        return Taken()
+        return BudgetResult()
     word, *facts = told[0]
     if word == b"ok":
-        return Taken(*facts)
+        return BudgetResult(*facts)
     if word == b"refused":
         number, wait_ms = facts
-        return Taken(refusal=limit_error(budgets[number - 1].name, wait_ms))
-    return Taken(refusal=StoreUnavailable())
+        return BudgetResult(refusal=limit_error(budgets[number - 1].name, wait_ms))
+    return BudgetResult(refusal=StoreUnavailable())
 
 
 def raise_refusal(reply: Sequence[Any]) -> None:
@@ -130,7 +130,7 @@ def raise_refusal(reply: Sequence[Any]) -> None:
         raise error
 
 
-def latest(errors: Sequence[OtpError]) -> OtpError:
+def longest_wait(errors: Sequence[OtpError]) -> OtpError:
     """Return the one of several refusals that takes longest to pass; one that never passes comes first."""
     return max(errors, key=lambda error: getattr(error, "retry_after", math.inf))
 
@@ -167,7 +167,7 @@ def verification(reply: Sequence[Any], verification_hash: str, client: str) -> V
     )
 
 
-def standing(reply: Sequence[Any]) -> PrecheckResult:
+def precheck_result(reply: Sequence[Any]) -> PrecheckResult:
     """Return what a peek tells."""
     if error := refusal(reply):
         return PrecheckResult(known=False, rejection=error)

@@ -22,7 +22,7 @@ from redis.sentinel import MasterNotFoundError
 from otp_service.store import health, keys
 from otp_service.store.backend import RedisBackend
 from otp_service.store.cluster import NoOwner
-from otp_service.store.health import UnfitStore
+from otp_service.store.health import UnsuitableRedis
 
 
 class Trouble(NamedTuple):
@@ -108,7 +108,7 @@ def diagnose(backend: RedisBackend, replicas: int) -> Trouble | None:
         for reply in (script, no_script):
             if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
                 return explain(reply)
-    except UnfitStore as error:
+    except UnsuitableRedis as error:
         return Trouble(error.reason, "See above; the service refuses to start with it.", is_unfit=True)
     except redis.RedisError as error:
         return explain(error)

@@ -1,4 +1,4 @@
-"""Arguments: the service's values as the scripts take them. Touches nothing."""
+"""Arguments: the service's values as the scripts take them."""
 
 from __future__ import annotations
 

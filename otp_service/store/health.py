@@ -18,7 +18,7 @@ Info = dict[str, str]
 """What a server says about itself."""
 
 
-class UnfitStore(StoreUnavailable):
+class UnsuitableRedis(StoreUnavailable):
     """The server answers but must not be used; *reason* is a sentence for the operator."""
 
     def __init__(self, reason: str) -> None:
@@ -30,16 +30,16 @@ def check(backend: RedisBackend, replicas: int) -> bool:
     """Write to every server, and read what kind of server it is; tell whether all persist by a log.
 
     Raises:
-        UnfitStore: one could lose counters or codes, or has fewer *replicas* than writes wait for.
+        UnsuitableRedis: one could lose counters or codes, or has fewer *replicas* than writes wait for.
         redis.RedisError: one does not answer or takes no writes.
     """
     all_persist = True
     for node, probe in _probes(backend, backend.primaries()):
         _, told = node.execute([("SET", probe, b"1", "PX", 1000), ("INFO",)]).raise_errors()
         info = read_info(told)
-        if reason := unfitness(info, replicas, in_cluster=backend.is_cluster):
-            raise UnfitStore(reason)
-        all_persist = all_persist and persists(info)
+        if reason := unsuitability(info, replicas, in_cluster=backend.is_cluster):
+            raise UnsuitableRedis(reason)
+        all_persist = all_persist and is_persistent(info)
     return all_persist
 
 
@@ -48,7 +48,7 @@ def read_info(reply: Mapping[str, object]) -> Info:
     return {name: str(value) for name, value in reply.items()}
 
 
-def unfitness(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
+def unsuitability(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
     """Return why a server with this INFO must not be used, None when it may."""
     policy = info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
@@ -64,7 +64,7 @@ def unfitness(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
     return None
 
 
-def persists(info: Info) -> bool:
+def is_persistent(info: Info) -> bool:
     """Tell whether a server with this INFO writes down each change, so that a restart loses nothing."""
     return info.get("aof_enabled") == "1"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otp_service.store.backend import RedisBackend
-from otp_service.store.health import Info, persists, read_info, unfitness
+from otp_service.store.health import Info, is_persistent, read_info, unsuitability
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ def inspect(backend: RedisBackend, replicas: int) -> Inspection:
         redis.RedisError: one does not answer, or may not be asked.
     """
     told = [read_info(node.execute([("INFO",)]).raise_errors()[0]) for node in backend.primaries()]
-    unfit = (unfitness(info, replicas, in_cluster=backend.is_cluster) for info in told)
+    unfit = (unsuitability(info, replicas, in_cluster=backend.is_cluster) for info in told)
     return Inspection(
         version=_name(told[0]),
         unfit=next(filter(None, unfit), ""),
-        persists=all(map(persists, told)),
+        persists=all(map(is_persistent, told)),
         servers=len(told),
         replicas=min(int(info.get("connected_slaves", 0)) for info in told),
     )

@@ -1,4 +1,4 @@
-"""Knocks: the first flush of a request, all that it touches in one round trip. Touches nothing itself."""
+"""Knocks: the first flush of a request, all that it touches in one round trip."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLAIM_KEPT_SECONDS = 3600
 Flush = Callable[[Sequence[Call]], list[list[Any]]]
 
 
-def knock(flush: Flush, tag: str, peek: Call, touched: PrecheckRequest) -> PrecheckResult:
+def run_precheck(flush: Flush, tag: str, peek: Call, touched: PrecheckRequest) -> PrecheckResult:
     """Run *peek* of the phone *tag* and whatever else is *touched*, and tell what all of that says."""
     calls = [peek]
     if touched.address:
@@ -40,12 +40,12 @@ def knock(flush: Flush, tag: str, peek: Call, touched: PrecheckRequest) -> Prech
     if touched.claim:
         calls.append(claim_call(touched.claim))
     told = iter(flush(calls))
-    standing = decoding.standing(next(told))
+    standing = decoding.precheck_result(next(told))
     refusal, suspicions = _address_says(next(told)) if touched.address else (None, ())
     errors = [error for error in (standing.rejection, refusal) if error]
     return replace(
         standing,
-        rejection=decoding.latest(errors) if errors else None,
+        rejection=decoding.longest_wait(errors) if errors else None,
         risk_reasons=suspicions,
         guards=tuple(_guard(scope, next(told)) for scope in touched.guards),
         reservation=QuotaReservation(
@@ -57,7 +57,7 @@ def knock(flush: Flush, tag: str, peek: Call, touched: PrecheckRequest) -> Prech
     )
 
 
-def uncount_calls(tag: str, counted: QuotaReservation) -> list[Call]:
+def release_calls(tag: str, counted: QuotaReservation) -> list[Call]:
     """Return the calls that take back what a knock has counted for the phone *tag*."""
     calls = [_guard_call(scope, sent=-1) for scope in counted.guards]
     if counted.address:

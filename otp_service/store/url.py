@@ -1,4 +1,4 @@
-"""URLs: what `[redis] url` names, be it one server, Sentinels or a cluster. Touches nothing."""
+"""URLs: what `[redis] url` names, be it one server, Sentinels or a cluster."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ from otp_service.store.backend import (
     backend_of,
 )
 from otp_service.store.diagnosis import Trouble, diagnose
-from otp_service.store.health import UnfitStore
+from otp_service.store.health import UnsuitableRedis
 from otp_service.store.inspection import Inspection
 from otp_service.store.outages import Outages
 from otp_service.store.scripts import Call, ScriptRunner
@@ -95,7 +95,7 @@ class RedisStore:
         """See `interfaces.Store.precheck`."""
         head = encoding.limits(slot.limits), encoding.asking(slot)
         call = Call("peek", [keys.row(slot.tag)], [*head, client, attempts])
-        return precheck.knock(self.flush, slot.tag, call, knock)
+        return precheck.run_precheck(self.flush, slot.tag, call, knock)
 
     def precheck_resend(
         self,
@@ -108,11 +108,11 @@ class RedisStore:
     ) -> PrecheckResult:
         """See `interfaces.Store.precheck_resend`."""
         call = _slot_call("peek_resend", slot, verification_hash, [client, int(opener_only)])
-        return precheck.knock(self.flush, slot.tag, call, knock)
+        return precheck.run_precheck(self.flush, slot.tag, call, knock)
 
     def release_quota(self, tag: str, counted: QuotaReservation) -> None:
         """See `interfaces.Store.release_quota`."""
-        self.flush(precheck.uncount_calls(tag, counted))
+        self.flush(precheck.release_calls(tag, counted))
 
     # ── idempotency keys ──
 
@@ -170,14 +170,14 @@ class RedisStore:
         Returns the slot's reply and the least that a budget has left.
         """
         told = self._told([slot_call, *_takes(budgets)], lasting=True)
-        reply, taken = told.replies[0], decoding.taken(told.replies[1:], tuple(budgets))
+        reply, taken = told.replies[0], decoding.budget_result(told.replies[1:], tuple(budgets))
         errors = [error for error in (decoding.refusal(reply), taken.refusal) if error]
         if not told.replicated:
             errors.append(self._unreplicated())
         if errors:
             granted = tuple(budgets) if taken.refusal is None else ()
             self._give_back(reply, slot, verification_hash, _refunds(granted, taken.day))
-            raise decoding.latest(errors)
+            raise decoding.longest_wait(errors)
         return reply, taken.left
 
     def _give_back(
@@ -308,8 +308,8 @@ class RedisStore:
         """See `interfaces.Store.check_health`."""
         try:
             return self.guarded(lambda backend: health.check(backend, self._replicas), READINESS)
-        except UnfitStore:
-            self._outages.failed(READINESS, UnfitStore.__name__)
+        except UnsuitableRedis:
+            self._outages.failed(READINESS, UnsuitableRedis.__name__)
             raise
 
     @property
@@ -364,7 +364,7 @@ class RedisStore:
     def _told(self, calls: Sequence[Call], *, lasting: bool = False, job: str = "") -> PipelineResult:
         def trip(_: RedisBackend) -> PipelineResult:
             told = self._scripts.run(*calls, lasting=lasting)
-            return PipelineResult([decoding.sound(reply) for reply in told.replies], told.replicated)
+            return PipelineResult([decoding.validate_reply(reply) for reply in told.replies], told.replicated)
 
         return self.guarded(trip, job)
 

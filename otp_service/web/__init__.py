@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from otp_service.web.api.known_routes import known_calls
 from otp_service.web.blueprint import create_blueprint, install_problems
-from otp_service.web.dependencies import WebParts
-from otp_service.web.mounted import ServiceBlueprint
+from otp_service.web.dependencies import ApiDependencies
+from otp_service.web.mounted import OtpBlueprint
 
-__all__ = ["ServiceBlueprint", "WebParts", "create_blueprint", "install_problems", "known_calls"]
+__all__ = ["ApiDependencies", "OtpBlueprint", "create_blueprint", "install_problems", "known_calls"]

@@ -28,12 +28,12 @@ MAX_BYTES = 256 * 1024
 SECONDS = 0.6
 """Of the 700 ms that Aliyun waits."""
 
-TAKEN = '{"code":0,"msg":"\\u63a5\\u6536\\u6210\\u529f"}'
+ACKNOWLEDGED = '{"code":0,"msg":"\\u63a5\\u6536\\u6210\\u529f"}'
 """The answer that Aliyun's page shows: received."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReportIntake:
+class AliyunReportEndpoint:
     """Takes what is pushed to the address that ends with *secret*."""
 
     secret: bytes = field(repr=False)
@@ -53,7 +53,7 @@ class ReportIntake:
             raise NotFound
         if request.method == "POST":
             self._take(json_body.read_bytes(request.environ, MAX_BYTES), deadline)
-        return respond(200, TAKEN)
+        return respond(200, ACKNOWLEDGED)
 
     def _take(self, raw: bytes, deadline: float) -> None:
         try:

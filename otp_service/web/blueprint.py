@@ -31,27 +31,27 @@ from otp_service.web.api import (
 )
 from otp_service.web.api.answers import Answer
 from otp_service.web.api.client_ip import address_of
-from otp_service.web.api.request_log import Record
+from otp_service.web.api.request_log import RequestLog
 from otp_service.web.api.responses import nothing, respond
-from otp_service.web.api.routes import CALLS, Call
-from otp_service.web.dependencies import WebParts
+from otp_service.web.api.routes import ENDPOINTS, Endpoint
+from otp_service.web.dependencies import ApiDependencies
 from otp_service.web.hosted_page import views
 from otp_service.web.pages import PAGES
 
-View = Callable[[Record], Response]
+View = Callable[[RequestLog], Response]
 Framed = Callable[[WSGIEnvironment], Response]
 
 
-def create_blueprint(parts: WebParts) -> Blueprint:
+def create_blueprint(parts: ApiDependencies) -> Blueprint:
     """Return the whole API, ready to be registered, under a prefix or without one."""
     blueprint = Blueprint("otp_service", __name__)
     add_addresses(blueprint, parts)
     return blueprint
 
 
-def add_addresses(blueprint: Blueprint, parts: WebParts) -> None:
+def add_addresses(blueprint: Blueprint, parts: ApiDependencies) -> None:
     """Give *blueprint* the whole API."""
-    for call in CALLS:
+    for call in ENDPOINTS:
         for_pages = KeyKind.PUBLISHABLE in call.callers
         framed = _framed(parts, call.name, partial(_answer, parts, call), for_pages=for_pages)
         _add(blueprint, call.path, call.name, "POST", framed)
@@ -68,7 +68,7 @@ def add_addresses(blueprint: Blueprint, parts: WebParts) -> None:
         _add(blueprint, aliyun_reports.PATH, "reports", aliyun_reports.METHODS, view)
     if probe := parts.address_probe:
 
-        def probed(record: Record) -> Response:
+        def probed(record: RequestLog) -> Response:
             return address_probes.answer(probe, parts.trust, record.environ, parts.clock.now())
 
         framed = _framed(parts, "address_probe", probed, quiet=True)
@@ -87,7 +87,7 @@ def _add(blueprint: Blueprint, path: str, name: str, methods: str | Collection[s
     )
 
 
-def _add_hosted_pages(blueprint: Blueprint, parts: WebParts) -> None:
+def _add_hosted_pages(blueprint: Blueprint, parts: ApiDependencies) -> None:
     shown = _framed(parts, "hosted_page", partial(views.show, parts), quiet=True)
     taken = _framed(parts, "hosted_form", partial(views.take, parts))
     _add(blueprint, views.PATH, "hosted_page", "GET", shown)
@@ -97,7 +97,7 @@ def _add_hosted_pages(blueprint: Blueprint, parts: WebParts) -> None:
         _add(blueprint, path, name, "GET", _framed(parts, name, partial(_show, parts, file), quiet=True))
 
 
-def install_problems(app: Flask, parts: WebParts) -> None:
+def install_problems(app: Flask, parts: ApiDependencies) -> None:
     """Make *app* answer with problem documents where no view of ours is reached.
 
     That is at unknown addresses, for wrong methods and defects of the framework. It is meant for an
@@ -113,7 +113,7 @@ def install_problems(app: Flask, parts: WebParts) -> None:
 
 
 def _framed(
-    parts: WebParts,
+    parts: ApiDependencies,
     name: str,
     view: View,
     *,
@@ -130,7 +130,7 @@ def _framed(
 
     def framed(environ: WSGIEnvironment) -> Response:
         request_id.begin()
-        record = Record(name, parts.clock.monotonic(), environ, parts.clients.origins)
+        record = RequestLog(name, parts.clock.monotonic(), environ, parts.clients.origins)
         request_log.begin(record)
         try:
             if not anywhere:
@@ -152,11 +152,11 @@ def _framed(
     return framed
 
 
-def _preflight(parts: WebParts, record: Record) -> Response:
+def _preflight(parts: ApiDependencies, record: RequestLog) -> Response:
     return cors.preflight(nothing(), record.environ.get("HTTP_ORIGIN"), parts.clients.origins)
 
 
-def _answer(parts: WebParts, call: Call, record: Record) -> Response:
+def _answer(parts: ApiDependencies, call: Endpoint, record: RequestLog) -> Response:
     environ = record.environ
     caller = auth.authenticate(environ.get("HTTP_AUTHORIZATION"), parts.clients)
     if caller.kind is KeyKind.SECRET:
@@ -183,15 +183,15 @@ def _answer(parts: WebParts, call: Call, record: Record) -> Response:
     return respond(reply.status, reply.answer.model_dump_json(), headers=headers)
 
 
-def _limits(parts: WebParts, record: Record, outcome: OtpError | Answer) -> rate_limit.Headers:
+def _limits(parts: ApiDependencies, record: RequestLog, outcome: OtpError | Answer) -> rate_limit.Headers:
     if record.server is None:
         return ()
     return rate_limit.of(outcome, partial(parts.service.rate_limit_policies, record.server))
 
 
-def _show(parts: WebParts, page: Callable[[WebParts], Response], _: Record) -> Response:
+def _show(parts: ApiDependencies, page: Callable[[ApiDependencies], Response], _: RequestLog) -> Response:
     return page(parts)
 
 
-def _raise(error: Exception, _: Record) -> Response:
+def _raise(error: Exception, _: RequestLog) -> Response:
     raise error

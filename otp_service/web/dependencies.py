@@ -1,4 +1,4 @@
-"""What the web room is made of: the service and the ports it answers with. Touches nothing."""
+"""What the web room is made of: the service and the ports it answers with."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from otp_service.domain.phone import Dialing, dialing
 from otp_service.services.hosted_pages import HostedPages
 from otp_service.services.interfaces import Clock, EventLogger, Store
 from otp_service.services.verification import VerificationService
-from otp_service.web.aliyun_reports import ReportIntake
-from otp_service.web.api.client_ip import Trust
+from otp_service.web.aliyun_reports import AliyunReportEndpoint
+from otp_service.web.api.client_ip import ProxyTrust
 
 
 @dataclass(frozen=True, slots=True)
-class WebParts:
+class ApiDependencies:
     """Everything a view may use.
 
     *routes* says how each configured route does: `name` and `state` of each, `ok` or what is wrong with it.
@@ -34,8 +34,8 @@ class WebParts:
     routes: Callable[[], list[dict[str, object]]]
     events: EventLogger
     clock: Clock
-    intake: ReportIntake | None = None
-    trust: Trust = field(default_factory=Trust)
+    intake: AliyunReportEndpoint | None = None
+    trust: ProxyTrust = field(default_factory=ProxyTrust)
     dialing: tuple[Dialing, ...] = field(default_factory=lambda: (dialing("CN"),))
     public_url: str = ""
     alarm: Callable[[], int] = int

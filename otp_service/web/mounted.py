@@ -8,13 +8,13 @@ from flask import Blueprint
 
 from otp_service.domain.proofs import Proof
 from otp_service.web.blueprint import add_addresses
-from otp_service.web.dependencies import WebParts
+from otp_service.web.dependencies import ApiDependencies
 
 
-class ServiceBlueprint(Blueprint):
+class OtpBlueprint(Blueprint):
     """The whole API: register it, under a prefix or without one, and close it before the process ends."""
 
-    def __init__(self, parts: WebParts, close: Callable[[], None]) -> None:
+    def __init__(self, parts: ApiDependencies, close: Callable[[], None]) -> None:
         super().__init__("otp_service", __name__)
         self.close = close
         self._parts = parts

@@ -9,26 +9,26 @@ from flask import Response, request
 
 from otp_service.web.api import answers
 from otp_service.web.api.responses import respond
-from otp_service.web.dependencies import WebParts
+from otp_service.web.dependencies import ApiDependencies
 from otp_service.web.widget import views
 
 if TYPE_CHECKING:
     from otp_service.web.api.docs_page import Page
 
 
-def healthz(_: WebParts) -> Response:
+def healthz(_: ApiDependencies) -> Response:
     """Tell that the process answers. The store has no say: a restart would not mend it."""
     return respond(200, answers.HealthAnswer().model_dump_json())
 
 
-def readyz(parts: WebParts) -> Response:
+def readyz(parts: ApiDependencies) -> Response:
     """Tell whether calls can be served."""
     persists = parts.store.check_health()
     told = answers.ready(parts.routes(), persists=persists, alarm=parts.alarm())
     return respond(200, told.model_dump_json())
 
 
-def openapi_json(_: WebParts) -> Response:
+def openapi_json(_: ApiDependencies) -> Response:
     """Return the OpenAPI document, with this blueprint's address as its server."""
     from otp_service.web.api import openapi
 
@@ -36,13 +36,13 @@ def openapi_json(_: WebParts) -> Response:
     return respond(200, openapi.text(server or "/"))
 
 
-def docs(_: WebParts) -> Response:
+def docs(_: ApiDependencies) -> Response:
     """Return the same document for people."""
     page = _docs_page()
     return respond(200, page.html, media_type="text/html; charset=utf-8", policy=page.policy)
 
 
-def widget_js(parts: WebParts) -> Response:
+def widget_js(parts: ApiDependencies) -> Response:
     """Return the module for signup pages."""
     return views.widget(parts.dialing)
 

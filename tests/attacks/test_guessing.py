@@ -29,7 +29,7 @@ from puzzles import solve
 from sms.doubles import eventually
 
 import otp_service
-from otp_service.web.api.routes import CALLS
+from otp_service.web.api.routes import ENDPOINTS
 
 PRICE_PER_SMS = 0.045
 """Yuan."""
@@ -303,13 +303,13 @@ def test_a07_a_code_is_taken_by_one_call_only(target: Target) -> None:
     right = target.code(phone)
     body = {"phone": phone, "verification_id": opened, "code": right, "proof": "p", "purpose": "login"}
 
-    for call in CALLS:
+    for call in ENDPOINTS:
         if call.path != "/otp/verify":
             answer = target.shop.call(call.path, body)
             assert answer.body["code"] in ("invalid_request", "forbidden"), call.path
 
-    assert [call.path for call in CALLS if "code" in call.body.model_fields] == ["/otp/verify"]
-    assert posts_of(target) == {call.path for call in CALLS}
+    assert [call.path for call in ENDPOINTS if "code" in call.body.model_fields] == ["/otp/verify"]
+    assert posts_of(target) == {call.path for call in ENDPOINTS}
     assert target.shop.verify(phone, opened, right).status == 200
     assert target.row(phone) == Row(sends=1, known=True)
 

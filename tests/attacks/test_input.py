@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import pytest
 from attacks.target import Row, Target, new_phone, running_target
 
-from otp_service.web.api.routes import CALLS
+from otp_service.web.api.routes import ENDPOINTS
 
 SILENT = 2_200
 """Connections."""
 
-PATHS = tuple(call.path for call in CALLS)
+PATHS = tuple(call.path for call in ENDPOINTS)
 
 # ── A29 ──
 

@@ -16,7 +16,7 @@ from flask import Flask, request
 from servers import Server, redis_binary, running
 
 from otp_service.app import build
-from otp_service.cli.dev_server import LocalServer
+from otp_service.cli.dev_server import DevServer
 from otp_service.domain.clients import key_digest
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
@@ -71,12 +71,12 @@ def hosting(**tables: dict[str, Any]) -> Iterator[Hosting]:
     """Run service, sandbox and site until the block ends; *tables* stand in for those of the settings."""
     returned: list[dict[str, str]] = []
     with ExitStack() as stack:
-        site = stack.enter_context(LocalServer(_site(returned), 0))
+        site = stack.enter_context(DevServer(_site(returned), 0))
         sandbox = stack.enter_context(start_sandbox(SandboxConfig.default(ACCOUNT)))
         redis = stack.enter_context(running(redis_binary()))
         built = build(_settings(site.url, sandbox.url, redis.url, tables), events=fakes.FakeEvents())
         stack.callback(built.close)
-        service = stack.enter_context(LocalServer(built.app, 0))
+        service = stack.enter_context(DevServer(built.app, 0))
         yield Hosting(service.url, site.url, sandbox, redis, returned)
 
 

@@ -16,9 +16,9 @@ from shop import PUBLISHABLE_KEY, Shop, open_shop
 
 from otp_service.domain.clients import KeyKind
 from otp_service.web.api.problems import status_of
-from otp_service.web.api.routes import CALLS
+from otp_service.web.api.routes import ENDPOINTS
 
-FOR_BROWSERS = {call.name: call for call in CALLS if KeyKind.PUBLISHABLE in call.callers}
+FOR_BROWSERS = {call.name: call for call in ENDPOINTS if KeyKind.PUBLISHABLE in call.callers}
 
 
 def answering(status: int, body: dict[str, Any]) -> Callable[[Route], None]:

@@ -19,9 +19,9 @@ from sms.doubles import RealClock
 from sms.wire import WireServer, response
 
 from otp_service.cli.doctor.account import Account
-from otp_service.cli.doctor.api_probe import Entrance
+from otp_service.cli.doctor.api_probe import ApiProbe
 from otp_service.cli.doctor.connectivity import reach
-from otp_service.cli.doctor.finding import Finding, Level, broken, doubtful, well, worst
+from otp_service.cli.doctor.finding import CheckResult, Level, broken, doubtful, well, worst
 from otp_service.cli.doctor.pnvs_account import PnvsAccount
 from otp_service.cli.doctor.redis import examine_store
 from otp_service.cli.doctor.report import as_json, as_text
@@ -167,7 +167,9 @@ def test_minutes_of_the_text_must_fit_the_life_of_codes(practice: Practice) -> N
     assert "SMS_100000001: the text says 5 minutes, codes live 120 s" in bad(found(practice), "template")
 
 
-def text_findings(text: str, template: Template = LOGIN, ttl: int = 300, **fields: object) -> list[Finding]:
+def text_findings(
+    text: str, template: Template = LOGIN, ttl: int = 300, **fields: object
+) -> list[CheckResult]:
     told = {"TemplateContent": text, "TemplateType": 0, **fields}
     findings = examine_text(template, told, sign_name="云通信测试", ttl=ttl, route="main")
     return [f for f in findings if f.level is not Level.OK]
@@ -262,7 +264,7 @@ WELL = {
 }
 
 
-def examined(answers: dict[str, bytes], *headers: str) -> list[Finding]:
+def examined(answers: dict[str, bytes], *headers: str) -> list[CheckResult]:
     server, _ = scripted({**WELL, **answers}, *headers)
     with server:
         api = AliyunApi(
@@ -272,7 +274,7 @@ def examined(answers: dict[str, bytes], *headers: str) -> list[Finding]:
             http=HttpClient(max_connections=1),
             clock=RealClock(),
         )
-        account = Account(Entrance(api, route="main", key_name="test…"))
+        account = Account(ApiProbe(api, route="main", key_name="test…"))
         findings = list(account.examine("云通信测试", (LOGIN,), 300))
         api.close()
     return findings
@@ -409,7 +411,7 @@ def pnvs_troubles(answer: bytes) -> list[tuple[str, Level, str]]:
             http=HttpClient(max_connections=1),
             clock=RealClock(),
         )
-        entrance = Entrance(api, route="main", key_name="test…", lookup=lookup_pnvs)
+        entrance = ApiProbe(api, route="main", key_name="test…", lookup=lookup_pnvs)
         findings = list(PnvsAccount(entrance).examine("速通互联验证码", Template("*", "100001")))
         api.close()
     return [(f.check, f.level, f.fix) for f in findings if f.level is not Level.OK]
@@ -541,7 +543,7 @@ class Silence:
         """Drop it."""
 
 
-def of_redis(url: str, clients: list[str] | None = None) -> list[Finding]:
+def of_redis(url: str, clients: list[str] | None = None) -> list[CheckResult]:
     store = RedisStore(client_from_url(url), Silence())
     return [f for f in examine_store(store, clients or []) if f.level is not Level.OK]
 

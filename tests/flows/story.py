@@ -21,7 +21,7 @@ from otp_service.domain.phone import PhoneRules
 from otp_service.domain.policy import Policy
 from otp_service.sandbox import SandboxServer
 from otp_service.services.verification import SendOutcome, VerificationService
-from otp_service.sms.router import Router
+from otp_service.sms.router import SmsRouter
 from otp_service.store.verifications import RedisStore
 from otp_service.web.api.request_log import CallNotes
 
@@ -67,7 +67,7 @@ class Story:
 
 def build(
     client: redis.Redis,
-    router: Router,
+    router: SmsRouter,
     clock: MixedClock,
     sandbox: SandboxServer,
     *,

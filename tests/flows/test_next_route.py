@@ -31,7 +31,7 @@ from otp_service.services.verification import SendOutcome
 from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.aliyun.sms import AliyunSms
 from otp_service.sms.factory import aliyun_sms
-from otp_service.sms.router import Route, Router
+from otp_service.sms.router import Route, SmsRouter
 
 MAIN, SPARE = Template("*", "SMS_100000001"), Template("*", "SMS_100000002")
 
@@ -80,7 +80,7 @@ def two_routes(redis: Server, first_url: str, deadline: float = 6.0) -> Iterator
             Route("main", provider(first_url, clock), (MAIN,)),
             Route("spare", provider(sandbox.url, clock), (SPARE,)),
         ]
-        router = Router(routes=routes, clock=clock, events=events, max_in_flight=4)
+        router = SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=4)
         yield Stage(build(client, router, clock, sandbox, deadline=deadline, events=events), events)
         assert router.close(5)
 

@@ -16,7 +16,7 @@ from otp_service.domain.verification import DeliveryStatus
 from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.factory import aliyun_sms
-from otp_service.sms.router import Route, Router
+from otp_service.sms.router import Route, SmsRouter
 
 SENT, NOT_SENT = "+8613800005002", "+8613800005001"
 """The connection closes without an answer; of the one an SMS was sent, of the other none."""
@@ -36,7 +36,7 @@ def story(redis_server: Server) -> Iterator[Story]:
             read_seconds=0.3,
         )
         route = Route("main", provider, (Template("*", "SMS_100000001"),))
-        router = Router(routes=[route], clock=clock, events=Quiet(), max_in_flight=4)
+        router = SmsRouter(routes=[route], clock=clock, events=Quiet(), max_in_flight=4)
         yield build(client, router, clock, sandbox)
         router.close(5)
 

@@ -19,7 +19,7 @@ from otp_service.domain import errors
 from otp_service.domain.errors import OtpError
 from otp_service.domain.phone import Phone
 from otp_service.domain.proofs import ProofKeys, ProofSigner
-from otp_service.web import WebParts, create_blueprint
+from otp_service.web import ApiDependencies, create_blueprint
 
 
 def public(module: ModuleType) -> list[str]:
@@ -68,7 +68,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
 def test_the_routes_are_these() -> None:
     app = Flask(__name__, static_folder=None)
     app.register_blueprint(
-        create_blueprint(cast("WebParts", SimpleNamespace(intake=object(), address_probe=object())))
+        create_blueprint(cast("ApiDependencies", SimpleNamespace(intake=object(), address_probe=object())))
     )
 
     assert sorted(

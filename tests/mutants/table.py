@@ -1186,7 +1186,7 @@ MUTANTS = (
         "R47",
         "an SMS that was handed to nobody closes the breaker",
         "sms/lane.py",
-        "        if verdict.trouble is Trouble.UNASKED:\n            return\n",
+        "        if verdict.trouble is RouteHealth.NOT_ATTEMPTED:\n            return\n",
         "",
         "tests/sms/test_routes.py",
     ),

@@ -9,13 +9,13 @@ import pytest
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.sandbox.config import DEFAULT_INTERNATIONAL_TEMPLATES, DEFAULT_TEMPLATES
 from otp_service.sandbox.send_sms import send_sms
-from otp_service.sandbox.state import Desk
+from otp_service.sandbox.state import SandboxState
 from otp_service.sms.aliyun.protocol.templates import check_template
 
 CONFIG = SandboxConfig.default({"testId": "testSecret"})
 
 
-def _desk(**changes: Any) -> Desk:
+def _desk(**changes: Any) -> SandboxState:
     return create_sandbox(replace(CONFIG, **changes)).extensions["sandbox"]
 
 

@@ -21,7 +21,7 @@ from otp_service.services.interfaces import (
 )
 from otp_service.sms.aliyun.signed_request import Signature
 from otp_service.sms.aliyun.sms import AliyunSms
-from otp_service.sms.provider import Trouble, Verdict
+from otp_service.sms.provider import ProviderResult, RouteHealth
 
 NUMBER, CODE = "13800138000", "735196"
 MAINLAND = Phone("+86" + NUMBER, "CN", "mobile", 86)
@@ -42,15 +42,15 @@ def sms(**changes: Any) -> SmsMessage:
     return SmsMessage(**{**facts, **changes})
 
 
-ACCEPTED = Verdict(SendResult(SendStatus.ACCEPTED, biz_id="1^0"))
-UNKNOWN = Verdict(SendResult(SendStatus.UNKNOWN), Trouble.TRANSPORT)
-NOT_SENT = Verdict(SendResult(SendStatus.REFUSED, cause=FailureCause.PROVIDER), Trouble.TRANSPORT)
-ARREARS = Verdict(SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), Trouble.OPERATOR)
-NO_TEMPLATE = Verdict(SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), Trouble.TEMPLATE)
+ACCEPTED = ProviderResult(SendResult(SendStatus.ACCEPTED, biz_id="1^0"))
+UNKNOWN = ProviderResult(SendResult(SendStatus.UNKNOWN), RouteHealth.TRANSPORT)
+NOT_SENT = ProviderResult(SendResult(SendStatus.REFUSED, cause=FailureCause.PROVIDER), RouteHealth.TRANSPORT)
+ARREARS = ProviderResult(SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), RouteHealth.OPERATOR)
+NO_TEMPLATE = ProviderResult(SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), RouteHealth.TEMPLATE)
 
 
-def refusal(fault: FailureCause) -> Verdict:
-    return Verdict(SendResult(SendStatus.REFUSED, cause=fault))
+def refusal(fault: FailureCause) -> ProviderResult:
+    return ProviderResult(SendResult(SendStatus.REFUSED, cause=fault))
 
 
 class ManualClock:
@@ -99,7 +99,7 @@ class MakeProvider(Protocol):
 class ScriptedProvider:
     """Gives the verdicts it was told, the last one for ever, and records what it was asked to send."""
 
-    def __init__(self, *verdicts: Verdict, before: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *verdicts: ProviderResult, before: Callable[[], None] = lambda: None) -> None:
         self._verdicts = list(verdicts)
         self._before = before
         self._lock = threading.Lock()
@@ -108,7 +108,7 @@ class ScriptedProvider:
         self.found = DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
         self.inquiries: list[DeliveryLookup] = []
 
-    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> ProviderResult:
         self._before()
         with self._lock:
             self.sent.append((sms, template))

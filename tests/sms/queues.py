@@ -14,7 +14,7 @@ from sms.wire import Behave, answers, response
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, DEFAULT_SIGN_NAME
 from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.mns.key import VERSION, QueueKeySource
+from otp_service.sms.aliyun.mns.key import VERSION, StsTokenProvider
 from otp_service.sms.aliyun.mns.queue import MAX_BODY, Queue
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.aliyun.signed_request import AccessKey
@@ -36,9 +36,9 @@ def api(url: str, clock: Clock) -> AliyunApi:
     )
 
 
-def key_source(url: str, clock: Clock, name: str = REPORTS) -> QueueKeySource:
+def key_source(url: str, clock: Clock, name: str = REPORTS) -> StsTokenProvider:
     message_type = MessageType.SMS_UP if name == REPLIES else MessageType.SMS_REPORT
-    return QueueKeySource(api=api(url, clock), message_type=message_type, queue_name=name, clock=clock)
+    return StsTokenProvider(api=api(url, clock), message_type=message_type, queue_name=name, clock=clock)
 
 
 def make_queue(keys_url: str, queue_url: str, clock: Clock | None = None, name: str = REPORTS) -> Queue:

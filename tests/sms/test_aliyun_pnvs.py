@@ -37,8 +37,8 @@ from otp_service.sms.aliyun.pnvs import AliyunPnvs
 from otp_service.sms.aliyun.protocol.pnvs import CODE_PLACEHOLDER
 from otp_service.sms.aliyun.signed_request import AccessKey, Signature
 from otp_service.sms.factory import aliyun_pnvs
-from otp_service.sms.provider import Provider, Trouble
-from otp_service.sms.router import Route, Router
+from otp_service.sms.provider import Provider, RouteHealth
+from otp_service.sms.router import Route, SmsRouter
 
 BOTH = pytest.mark.parametrize("signature", list(Signature))
 TEMPLATE = Template("*", "100001", countries=("CN",))
@@ -109,14 +109,14 @@ def test_minutes_of_the_route_stand_for_those_of_the_code(sandbox: SandboxServer
 @pytest.mark.parametrize(
     ("facts", "code", "trouble"),
     [
-        ({"secret": "wrong"}, "SignatureDoesNotMatch", Trouble.OPERATOR),
-        ({"sign_name": "没有"}, "SMS_SIGNATURE_ILLEGAL", Trouble.OPERATOR),
-        ({"sign_name": "云通信测试"}, "SMS_TEMPLATE_ILLEGAL", Trouble.TEMPLATE),
+        ({"secret": "wrong"}, "SignatureDoesNotMatch", RouteHealth.OPERATOR),
+        ({"sign_name": "没有"}, "SMS_SIGNATURE_ILLEGAL", RouteHealth.OPERATOR),
+        ({"sign_name": "云通信测试"}, "SMS_TEMPLATE_ILLEGAL", RouteHealth.TEMPLATE),
     ],
     ids=["wrong secret", "unknown sign name", "sign name of one's own"],
 )
 def test_wrong_configuration_is_the_operators_to_mend(
-    sandbox: SandboxServer, facts: dict[str, str], code: str, trouble: Trouble
+    sandbox: SandboxServer, facts: dict[str, str], code: str, trouble: RouteHealth
 ) -> None:
     verdict = made(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
 
@@ -275,7 +275,7 @@ def test_failure_sends_once_is_unknown_and_tells_nothing(name: str, caplog: pyte
     events, clock = RecordedEvents(), RealClock()
     with WireServer(FAILURES[name]) as server:
         routes = [Route("one", made(server.url), (TEMPLATE,))]
-        router = Router(routes=routes, clock=clock, events=events, max_in_flight=1)
+        router = SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=1)
         with router.permit() as permit:
             outcome = permit.send(sms(), clock.monotonic() + 5)
         assert router.close(5)
@@ -292,7 +292,7 @@ def test_refused_connection_is_the_providers_fault_for_certain() -> None:
     verdict = made(url).send(sms(), TEMPLATE, time.monotonic() + 5)
 
     assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
-    assert verdict.trouble is Trouble.TRANSPORT
+    assert verdict.trouble is RouteHealth.TRANSPORT
 
 
 def test_nobody_is_asked_what_became_of_a_send() -> None:

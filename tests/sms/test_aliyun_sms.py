@@ -35,8 +35,8 @@ from otp_service.sms.aliyun.signed_request import AccessKey, Signature
 from otp_service.sms.aliyun.sms import AliyunSms
 from otp_service.sms.factory import aliyun_sms
 from otp_service.sms.http import HttpClient
-from otp_service.sms.provider import Provider, Trouble
-from otp_service.sms.router import Route, Router
+from otp_service.sms.provider import Provider, RouteHealth
+from otp_service.sms.router import Route, SmsRouter
 
 BOTH = pytest.mark.parametrize("signature", list(Signature))
 
@@ -205,7 +205,7 @@ def test_what_must_not_be_sent_is_refused_before(
         assert server.connections == 0
 
     assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.ACCOUNT, code)
-    assert verdict.trouble is Trouble.UNASKED
+    assert verdict.trouble is RouteHealth.NOT_ATTEMPTED
 
 
 def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None:
@@ -214,7 +214,7 @@ def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None
         assert server.connections == 0
 
     assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
-    assert verdict.trouble is Trouble.UNASKED
+    assert verdict.trouble is RouteHealth.NOT_ATTEMPTED
 
 
 @BOTH
@@ -227,7 +227,7 @@ def test_refused_connection_is_the_providers_fault_for_certain(
 
     assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
     assert verdict.outcome.provider_code == "local.not_sent.ConnectionRefusedError"
-    assert verdict.trouble is Trouble.TRANSPORT
+    assert verdict.trouble is RouteHealth.TRANSPORT
 
 
 FAILURES = {
@@ -258,7 +258,7 @@ def test_a_failure_sends_once_and_is_unknown(
     if name == "refusal":
         assert verdict.outcome.cause is FailureCause.ACCOUNT
     else:
-        assert (verdict.outcome.status, verdict.trouble) == (SendStatus.UNKNOWN, Trouble.TRANSPORT)
+        assert (verdict.outcome.status, verdict.trouble) == (SendStatus.UNKNOWN, RouteHealth.TRANSPORT)
 
 
 # ── silence ──
@@ -285,7 +285,9 @@ def test_nothing_that_can_be_seen_holds_number_or_code(
 def _send_over(provider: Provider) -> list[object]:
     events = RecordedEvents()
     clock = RealClock()
-    router = Router(routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1)
+    router = SmsRouter(
+        routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
+    )
     with router.permit() as permit:
         outcome = permit.send(sms(), clock.monotonic() + 5)
     assert router.close(5)
@@ -296,7 +298,7 @@ def test_breaker_stops_connecting_after_five_resets(make_provider: MakeProvider)
     clock = RealClock()
     with WireServer(wire.resets()) as server:
         provider = make_provider(server.url)
-        router = Router(
+        router = SmsRouter(
             routes=[Route("one", provider, (TEMPLATE,))],
             clock=clock,
             events=RecordedEvents(),

@@ -51,7 +51,7 @@ from otp_service.sms.aliyun.protocol.document import answer_to_caller
 from otp_service.sms.aliyun.protocol.gateway_codes import GATEWAY_FAMILIES
 from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.factory import aliyun_sms
-from otp_service.sms.router import Route, Router
+from otp_service.sms.router import Route, SmsRouter
 from otp_service.store import keys
 from otp_service.store.verifications import RedisStore
 from otp_service.web.api import problems
@@ -378,7 +378,7 @@ class Scene:
             read_seconds=case.read_seconds,
         )
         route = Route("main", provider, (Template("*", "SMS_100000000"),))
-        self.router = Router(routes=[route], clock=clock, events=self.events, max_in_flight=1)
+        self.router = SmsRouter(routes=[route], clock=clock, events=self.events, max_in_flight=1)
         self._service = VerificationService(
             policy=self._policy,
             keyring=self._keyring,

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sms.doubles import ManualClock
 
-from otp_service.sms.circuit_breaker import Breaker
+from otp_service.sms.circuit_breaker import CircuitBreaker
 
 
 @pytest.fixture
@@ -14,101 +14,105 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def breaker(clock: ManualClock) -> Breaker:
-    return Breaker(clock.monotonic)
+def breaker(clock: ManualClock) -> CircuitBreaker:
+    return CircuitBreaker(clock.monotonic)
 
 
 @pytest.fixture
-def opened(breaker: Breaker) -> Breaker:
-    assert [breaker.failed() for _ in range(5)] == [False] * 4 + [True]
+def opened(breaker: CircuitBreaker) -> CircuitBreaker:
+    assert [breaker.record_failure() for _ in range(5)] == [False] * 4 + [True]
     return breaker
 
 
-def test_four_failures_leave_it_closed(breaker: Breaker) -> None:
+def test_four_failures_leave_it_closed(breaker: CircuitBreaker) -> None:
     for _ in range(4):
-        breaker.failed()
+        breaker.record_failure()
 
-    assert breaker.admits()
+    assert breaker.allow_request()
     assert breaker.wait() == 0
 
 
-def test_fifth_failure_opens_it(opened: Breaker) -> None:
+def test_fifth_failure_opens_it(opened: CircuitBreaker) -> None:
     assert opened.is_open
-    assert not opened.admits()
+    assert not opened.allow_request()
     assert opened.wait() == 5
 
 
 def test_five_failures_over_more_than_ten_seconds_leave_it_closed(
-    breaker: Breaker, clock: ManualClock
+    breaker: CircuitBreaker, clock: ManualClock
 ) -> None:
     for _ in range(20):
-        assert not breaker.failed()
+        assert not breaker.record_failure()
         clock.advance(2.6)
 
 
-def test_five_failures_in_ten_seconds_open_it(breaker: Breaker, clock: ManualClock) -> None:
+def test_five_failures_in_ten_seconds_open_it(breaker: CircuitBreaker, clock: ManualClock) -> None:
     opened = []
     for _ in range(5):
-        opened.append(breaker.failed())
+        opened.append(breaker.record_failure())
         clock.advance(2.5)
 
     assert opened[-1]
 
 
-def test_answer_between_failures_starts_the_count_anew(breaker: Breaker) -> None:
+def test_answer_between_failures_starts_the_count_anew(breaker: CircuitBreaker) -> None:
     for _ in range(4):
-        breaker.failed()
-    assert not breaker.answered()
+        breaker.record_failure()
+    assert not breaker.record_success()
 
-    assert not any(breaker.failed() for _ in range(4))
-    assert breaker.failed()
+    assert not any(breaker.record_failure() for _ in range(4))
+    assert breaker.record_failure()
 
 
-def test_one_probe_goes_after_five_seconds(opened: Breaker, clock: ManualClock) -> None:
+def test_one_probe_goes_after_five_seconds(opened: CircuitBreaker, clock: ManualClock) -> None:
     clock.advance(4.99)
-    assert not opened.admits()
+    assert not opened.allow_request()
     clock.advance(0.01)
 
-    assert [opened.admits() for _ in range(3)] == [True, False, False]
+    assert [opened.allow_request() for _ in range(3)] == [True, False, False]
 
 
-def test_only_one_of_many_threads_gets_the_probe(opened: Breaker, clock: ManualClock) -> None:
+def test_only_one_of_many_threads_gets_the_probe(opened: CircuitBreaker, clock: ManualClock) -> None:
     clock.advance(5)
     with ThreadPoolExecutor(16) as pool:
-        admitted = list(pool.map(lambda _: opened.admits(), range(200)))
+        admitted = list(pool.map(lambda _: opened.allow_request(), range(200)))
 
     assert sum(admitted) == 1
 
 
-def test_answered_probe_closes_it(opened: Breaker, clock: ManualClock) -> None:
+def test_answered_probe_closes_it(opened: CircuitBreaker, clock: ManualClock) -> None:
     clock.advance(5)
-    assert opened.admits()
+    assert opened.allow_request()
 
-    assert opened.answered()
-    assert opened.admits()
-    assert opened.admits()
+    assert opened.record_success()
+    assert opened.allow_request()
+    assert opened.allow_request()
 
 
-def test_failed_probe_keeps_it_open_for_another_five_seconds(opened: Breaker, clock: ManualClock) -> None:
+def test_failed_probe_keeps_it_open_for_another_five_seconds(
+    opened: CircuitBreaker, clock: ManualClock
+) -> None:
     clock.advance(5)
-    assert opened.admits()
-    assert not opened.failed()
+    assert opened.allow_request()
+    assert not opened.record_failure()
     clock.advance(4.99)
 
-    assert not opened.admits()
+    assert not opened.allow_request()
     clock.advance(0.01)
-    assert opened.admits()
+    assert opened.allow_request()
 
 
-def test_probe_that_never_ends_does_not_keep_it_open_for_ever(opened: Breaker, clock: ManualClock) -> None:
+def test_probe_that_never_ends_does_not_keep_it_open_for_ever(
+    opened: CircuitBreaker, clock: ManualClock
+) -> None:
     clock.advance(5)
-    assert opened.admits()
+    assert opened.allow_request()
     clock.advance(5)
 
-    assert opened.admits()
+    assert opened.allow_request()
 
 
-def test_after_closing_it_takes_five_new_failures(opened: Breaker, clock: ManualClock) -> None:
-    opened.answered()
+def test_after_closing_it_takes_five_new_failures(opened: CircuitBreaker, clock: ManualClock) -> None:
+    opened.record_success()
 
-    assert [opened.failed() for _ in range(5)] == [False] * 4 + [True]
+    assert [opened.record_failure() for _ in range(5)] == [False] * 4 + [True]

@@ -18,7 +18,7 @@ from sms.doubles import (
 )
 
 from otp_service.services.interfaces import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
-from otp_service.sms.router import Route, Router
+from otp_service.sms.router import Route, SmsRouter
 
 ABOUT = DeliveryLookup(MAINLAND, "shop", "login", "first", 0.0, lambda _: False)
 UNROUTED = replace(ABOUT, route="")
@@ -35,7 +35,7 @@ def ask(
 ) -> DeliveryLookupStatus:
     clock = RealClock()
     names = ("first", "second")[: len(providers)]
-    router = Router(
+    router = SmsRouter(
         routes=[
             Route(name, made, (TEMPLATE,), routes.get(name, frozenset()))
             for name, made in zip(names, providers, strict=True)
@@ -94,7 +94,7 @@ def test_provider_behind_an_open_breaker_is_not_asked() -> None:
     clock = ManualClock()
     made = ScriptedProvider(UNKNOWN)
     made.found = DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
-    router = Router(routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents())
+    router = SmsRouter(routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents())
     for _ in range(5):
         with router.permit() as permit:
             permit.send(sms(), clock.monotonic() + 5)
@@ -108,7 +108,7 @@ def test_provider_behind_an_open_breaker_is_not_asked() -> None:
 class Noted(ScriptedProvider):
     """Notes until when it is asked, and whether there is another place meanwhile."""
 
-    router: Router
+    router: SmsRouter
 
     def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         self.inquiries.append(inquiry)
@@ -119,7 +119,7 @@ class Noted(ScriptedProvider):
 
 def test_question_has_a_deadline_and_takes_a_place() -> None:
     made = Noted(ACCEPTED)
-    router = made.router = Router(
+    router = made.router = SmsRouter(
         routes=[Route("first", made, (TEMPLATE,))],
         clock=RealClock(),
         events=RecordedEvents(),
@@ -139,7 +139,7 @@ class Broken(ScriptedProvider):
 
 def test_question_that_fails_is_silence_and_gives_its_place_back() -> None:
     clock, events = RealClock(), RecordedEvents()
-    router = Router(
+    router = SmsRouter(
         routes=[Route("first", Broken(ACCEPTED), (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
     )
     asked = [router.inquire(ABOUT, clock.monotonic() + 5).status for _ in range(3)]

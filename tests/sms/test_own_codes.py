@@ -14,7 +14,7 @@ OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("u
 
 
 def written() -> set[str]:
-    """Every code that `refused`, `unknown`, `unasked` and `Unsendable` are called with."""
+    """Every code that `refused`, `unknown`, `not_attempted` and `UnsupportedRecipient` are called with."""
     found = set()
     for path in set(ROOM.rglob("*.py")) - set((ROOM / "aliyun" / "protocol").iterdir()):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -23,7 +23,7 @@ def written() -> set[str]:
     return found
 
 
-_WRITERS = {"refused", "unknown", "unasked", "Unsendable"}
+_WRITERS = {"refused", "unknown", "not_attempted", "UnsupportedRecipient"}
 
 
 def _text(argument: ast.expr) -> str:

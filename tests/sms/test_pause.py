@@ -2,46 +2,46 @@ from __future__ import annotations
 
 from sms.doubles import ManualClock
 
-from otp_service.sms.pause import EVERY_TEMPLATE, Pauses
+from otp_service.sms.pause import EVERY_TEMPLATE, Suspensions
 
 
 def test_pause_lasts_a_minute() -> None:
     clock = ManualClock()
-    pauses = Pauses(clock.monotonic)
+    pauses = Suspensions(clock.monotonic)
     pauses.start("SMS_1")
     clock.advance(59.9)
-    assert pauses.holds("SMS_1")
+    assert pauses.is_suspended("SMS_1")
     assert pauses.any()
     clock.advance(0.1)
 
-    assert not pauses.holds("SMS_1")
+    assert not pauses.is_suspended("SMS_1")
     assert not pauses.any()
 
 
 def test_pause_of_one_template_leaves_the_others_alone() -> None:
-    pauses = Pauses(ManualClock().monotonic)
+    pauses = Suspensions(ManualClock().monotonic)
     pauses.start("SMS_1")
 
-    assert not pauses.holds("SMS_2")
+    assert not pauses.is_suspended("SMS_2")
 
 
 def test_pause_of_the_route_holds_every_template() -> None:
     clock = ManualClock()
-    pauses = Pauses(clock.monotonic)
+    pauses = Suspensions(clock.monotonic)
     pauses.start(EVERY_TEMPLATE)
 
-    assert pauses.holds("SMS_1")
-    assert pauses.holds("SMS_2")
+    assert pauses.is_suspended("SMS_1")
+    assert pauses.is_suspended("SMS_2")
     clock.advance(60)
-    assert not pauses.holds("SMS_1")
+    assert not pauses.is_suspended("SMS_1")
 
 
 def test_pause_starts_anew() -> None:
     clock = ManualClock()
-    pauses = Pauses(clock.monotonic)
+    pauses = Suspensions(clock.monotonic)
     pauses.start("SMS_1")
     clock.advance(50)
     pauses.start("SMS_1")
     clock.advance(50)
 
-    assert pauses.holds("SMS_1")
+    assert pauses.is_suspended("SMS_1")

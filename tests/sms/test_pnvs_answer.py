@@ -8,13 +8,13 @@ import pytest
 from otp_service.services.interfaces import FailureCause, SendStatus
 from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs, read_answer
 from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, Outcome
-from otp_service.sms.provider import Trouble, Verdict
+from otp_service.sms.provider import ProviderResult, RouteHealth
 
 NOW = datetime(2026, 11, 23, 8, 7, 41, 250_000, tzinfo=UTC)
 ACCEPTED, UNKNOWN = SendStatus.ACCEPTED, SendStatus.UNKNOWN
 
 
-def read(status: int, body: object) -> Verdict:
+def read(status: int, body: object) -> ProviderResult:
     data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     return read_answer(status, {}, data, NOW)
 
@@ -65,7 +65,7 @@ def test_every_answer_is_read_strictly(name: str) -> None:
     verdict = read(status, body)
 
     assert (verdict.outcome.cause or verdict.outcome.status) == meaning
-    assert (verdict.trouble is Trouble.TRANSPORT) is (meaning is UNKNOWN)
+    assert (verdict.trouble is RouteHealth.TRANSPORT) is (meaning is UNKNOWN)
 
 
 def test_biz_id_lies_in_the_model() -> None:

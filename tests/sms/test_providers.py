@@ -28,9 +28,9 @@ from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.pnvs import AliyunPnvs
 from otp_service.sms.aliyun.protocol import endpoints, signature
 from otp_service.sms.aliyun.sms import AliyunSms
-from otp_service.sms.factory import PROVIDERS, build
+from otp_service.sms.factory import PROVIDER_FACTORIES, build
 from otp_service.sms.http import HttpClient, HttpResponse
-from otp_service.sms.provider import Provider, Verdict
+from otp_service.sms.provider import Provider, ProviderResult
 from otp_service.sms.webhook import Webhook
 
 WHSEC = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -70,7 +70,7 @@ def _random(seed: int) -> str:
     return base64.b64encode(bytes((seed * 31 + i * 7) % 256 for i in range(32))).decode()
 
 
-def send(route: RouteTable) -> Verdict:
+def send(route: RouteTable) -> ProviderResult:
     provider = build(route, code_seconds=330, clock=RealClock(), max_in_flight=1)
     message = sms()
     template = select_template(route.all_templates(), message)
@@ -85,7 +85,7 @@ def send(route: RouteTable) -> Verdict:
 
 
 def test_every_provider_of_the_settings_can_be_built() -> None:
-    assert set(PROVIDERS) == set(get_args(RouteTable.model_fields["provider"].annotation))
+    assert set(PROVIDER_FACTORIES) == set(get_args(RouteTable.model_fields["provider"].annotation))
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ from sms.queues import (
 from sms.wire import WireServer, response
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
-from otp_service.sms.aliyun.mns.key import QueueKey, QueueKeySource
+from otp_service.sms.aliyun.mns.key import QueueKey, StsTokenProvider
 from otp_service.sms.aliyun.mns.queue import MAX_BODY, Queue
-from otp_service.sms.aliyun.mns.trouble import QueueTrouble
+from otp_service.sms.aliyun.mns.trouble import QueueError
 from otp_service.sms.aliyun.protocol.mns import MessageType
 
 NUMBERS = [f"139000000{n:02d}" for n in range(20)]
@@ -95,7 +95,7 @@ def test_handle_that_is_too_old_does_not_keep_the_others(sandbox: SandboxServer,
         assert queue.receive(0) == []
 
 
-class KeysNeverRefused(QueueKeySource):
+class KeysNeverRefused(StsTokenProvider):
     """Knows no way to renew a key that a queue has refused."""
 
     def renewed(self) -> QueueKey:
@@ -131,7 +131,7 @@ def test_key_that_has_expired_unnoticed_is_renewed(sandbox: SandboxServer, clock
 def test_queue_of_somebody_else_is_trouble(sandbox: SandboxServer, clock: ManualClock) -> None:
     with (
         reading(sandbox.url, sandbox.url, clock, "Alicom-Queue-1-SmsReport") as queue,
-        pytest.raises(QueueTrouble) as trouble,
+        pytest.raises(QueueError) as trouble,
     ):
         queue.receive(0)
 
@@ -168,7 +168,7 @@ def test_call_that_is_refused_is_made_again_with_another_key_once(clock: ManualC
         reading(keys.url, server.url, clock) as queue,
     ):
         assert queue.receive(0) == []
-        with pytest.raises(QueueTrouble) as trouble:
+        with pytest.raises(QueueError) as trouble:
             queue.receive(0)
 
         assert [b"MNS STS.1:" in request for request in server.requests] == [True, False, False, False]
@@ -215,7 +215,7 @@ def test_anything_but_messages_is_trouble_with_a_code_and_no_text(clock: ManualC
         WireServer(replies(key_answer())) as keys,
         WireServer(behave) as server,
         reading(keys.url, server.url, clock) as queue,
-        pytest.raises(QueueTrouble) as trouble,
+        pytest.raises(QueueError) as trouble,
     ):
         queue.receive(0)
 
@@ -235,7 +235,7 @@ def test_delete_that_failed_is_trouble(clock: ManualClock, answer: bytes, code: 
         WireServer(replies(key_answer())) as keys,
         WireServer(replies(answer)) as server,
         reading(keys.url, server.url, clock) as queue,
-        pytest.raises(QueueTrouble) as trouble,
+        pytest.raises(QueueError) as trouble,
     ):
         queue.delete(["1-a=="])
 

@@ -26,8 +26,8 @@ from sms.wire import WireServer, response
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.services.delivery_reports import ReportBatchResult
 from otp_service.sms.aliyun.mns.backoff import FIRST_SECONDS, MOST_SECONDS, Backoff
-from otp_service.sms.aliyun.mns.collector import HOLD_SECONDS, LEAST_SECONDS, Collector, Take
-from otp_service.sms.aliyun.mns.taker import SECONDS, Taker
+from otp_service.sms.aliyun.mns.collector import HOLD_SECONDS, LEAST_SECONDS, QueueConsumer, Take
+from otp_service.sms.aliyun.mns.taker import SECONDS, MessageHandler
 from otp_service.sms.aliyun.protocol.reports import BadReports
 
 BATCH = response(messages_xml(*(message_xml(name.encode(), f"h-{name}") for name in "abc")))
@@ -49,7 +49,7 @@ class LoggedEvents(RecordedEvents):
 
 @dataclass
 class Setup:
-    collector: Collector
+    collector: QueueConsumer
     server: WireServer
     events: LoggedEvents
     clock: ManualClock | RealClock
@@ -70,7 +70,7 @@ def collecting(
     with ExitStack() as stack:
         keys = stack.enter_context(WireServer(replies(key_answer())))
         server = stack.enter_context(WireServer(behave))
-        collector = Collector(
+        collector = QueueConsumer(
             name="SmsReport",
             queue=make_queue(keys.url, server.url, clock),
             take=take,
@@ -307,9 +307,9 @@ def test_wait_never_passes_its_bound() -> None:
 # ── the taker ──
 
 
-def taker(take: Callable[[bytes, float], ReportBatchResult]) -> tuple[Taker, RecordedEvents]:
+def taker(take: Callable[[bytes, float], ReportBatchResult]) -> tuple[MessageHandler, RecordedEvents]:
     events = RecordedEvents()
-    return Taker(take=take, clock=ManualClock(), events=events), events
+    return MessageHandler(take=take, clock=ManualClock(), events=events), events
 
 
 def test_message_that_was_seen_to_is_done_with() -> None:

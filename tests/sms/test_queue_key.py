@@ -10,8 +10,8 @@ from sms.doubles import ManualClock
 from sms.queues import REPORTS, key_answer, key_source, replies
 from sms.wire import WireServer, response
 
-from otp_service.sms.aliyun.mns.key import LEAST_AGE, LEAST_LEFT, MAX_AGE, QueueKeySource
-from otp_service.sms.aliyun.mns.trouble import QueueTrouble
+from otp_service.sms.aliyun.mns.key import LEAST_AGE, LEAST_LEFT, MAX_AGE, StsTokenProvider
+from otp_service.sms.aliyun.mns.trouble import QueueError
 
 IN_AN_HOUR = "2026-11-23 17:07:41"
 IN_FIVE_MINUTES = "2026-11-23 16:12:41"
@@ -24,7 +24,7 @@ def clock() -> ManualClock:
 
 
 @contextmanager
-def serving(clock: ManualClock, behave: wire.Behave) -> Iterator[tuple[QueueKeySource, WireServer]]:
+def serving(clock: ManualClock, behave: wire.Behave) -> Iterator[tuple[StsTokenProvider, WireServer]]:
     with WireServer(behave) as server:
         keys = key_source(server.url, clock)
         yield keys, server
@@ -87,7 +87,7 @@ def test_key_that_can_not_be_renewed_is_used_until_it_expires(clock: ManualClock
         assert len(server.requests) == 2  # a busy server is not asked at every call
         clock.advance(LEAST_LEFT)
 
-        with pytest.raises(QueueTrouble):
+        with pytest.raises(QueueError):
             keys.current()
 
 
@@ -97,7 +97,7 @@ def test_key_that_was_refused_is_never_used_again(clock: ManualClock) -> None:
         _,
     ):
         keys.current()
-        with pytest.raises(QueueTrouble):
+        with pytest.raises(QueueError):
             keys.renewed()
 
         assert keys.current().id == "STS.3"
@@ -121,7 +121,7 @@ NO_KEYS = {
 @pytest.mark.parametrize("name", NO_KEYS)
 def test_anything_but_a_key_is_trouble_with_a_code_and_no_text(clock: ManualClock, name: str) -> None:
     behave, code = NO_KEYS[name]
-    with serving(clock, behave) as (keys, _), pytest.raises(QueueTrouble) as trouble:
+    with serving(clock, behave) as (keys, _), pytest.raises(QueueError) as trouble:
         keys.current()
 
     assert (trouble.value.call, trouble.value.code) == ("key", code)

@@ -4,7 +4,7 @@ import pytest
 from sms.doubles import HONG_KONG, MAINLAND, NUMBER
 
 from otp_service.domain.phone import COUNTRIES, Phone, calling_code
-from otp_service.sms.aliyun.phone_numbers import Unsendable, phone_numbers
+from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers
 from otp_service.sms.aliyun.protocol.numbers import can_read_as_mainland
 
 
@@ -23,7 +23,7 @@ def test_other_numbers_stand_after_their_country_code() -> None:
 
 @pytest.mark.parametrize("number", ["+18624017194", "+13025550123", "+19995550123"])
 def test_american_number_that_reads_as_mainland_is_never_sent(number: str) -> None:
-    with pytest.raises(Unsendable) as refused:
+    with pytest.raises(UnsupportedRecipient) as refused:
         phone_numbers(phone(number, 1))
     assert refused.value.code == "phone_reads_as_mainland"
     assert number[1:] not in repr(refused.value)
@@ -54,7 +54,7 @@ def test_american_number_that_reads_as_mainland_is_never_sent(number: str) -> No
     ids=repr,
 )
 def test_anything_but_one_number_is_never_sent(e164: str, country_code: int) -> None:
-    with pytest.raises(Unsendable):
+    with pytest.raises(UnsupportedRecipient):
         phone_numbers(phone(e164, country_code))
 
 
@@ -66,7 +66,7 @@ def test_only_numbers_after_one_calling_code_can_read_as_mainland() -> None:
             digits = f"{code}{head:03}".ljust(11, "0")[:11]
             try:
                 phone_numbers(phone(f"+{digits}", code))
-            except Unsendable as error:
+            except UnsupportedRecipient as error:
                 reading |= {code} if error.code == "phone_reads_as_mainland" else set()
 
     assert reading == {code for code in codes if can_read_as_mainland(code)} - {86} == {1}

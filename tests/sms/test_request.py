@@ -11,7 +11,7 @@ import pytest
 
 from otp_service.sms.aliyun.endpoint import Endpoint
 from otp_service.sms.aliyun.protocol import signature
-from otp_service.sms.aliyun.signed_request import AccessKey, Operation, Stamp, sign_v1, sign_v3
+from otp_service.sms.aliyun.signed_request import AccessKey, Operation, SignatureContext, sign_v1, sign_v3
 
 VECTORS: dict[str, Any] = {
     vector["name"]: vector
@@ -41,7 +41,7 @@ def test_v1_request_is_the_one_an_official_sdk_sent() -> None:
     vector = VECTORS["smssdk_post_simple"]
     params = vector["params"]
     business = {name: params[name] for name in BUSINESS if name in params}
-    stamp = Stamp(params["SignatureNonce"], params["Timestamp"])
+    stamp = SignatureContext(params["SignatureNonce"], params["Timestamp"])
     request = sign_v1(HERE, access_key(vector), SEND, business, stamp)
     sent = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
 
@@ -61,7 +61,11 @@ def test_v1_signs_the_same_string_as_the_sdks_but_for_what_they_add(name: str) -
     params = vector["params"]
     business = {key: params[key] for key in BUSINESS if key in params}
     request = sign_v1(
-        HERE, access_key(vector), SEND, business, Stamp(params["SignatureNonce"], params["Timestamp"])
+        HERE,
+        access_key(vector),
+        SEND,
+        business,
+        SignatureContext(params["SignatureNonce"], params["Timestamp"]),
     )
     sent = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
     added = {key: params[key] for key in params if key not in sent}
@@ -77,7 +81,7 @@ def test_v3_signs_the_same_canonical_request_as_the_sdks_but_for_what_they_add(n
     vector = VECTORS[name]
     headers = vector["headers"]
     params = dict(parse_qsl(urlsplit(vector["target"]).query, keep_blank_values=True))
-    stamp = Stamp(headers["x-acs-signature-nonce"], headers["x-acs-date"])
+    stamp = SignatureContext(headers["x-acs-signature-nonce"], headers["x-acs-date"])
     endpoint = Endpoint.read(f"http://{headers['host']}")
     request = sign_v3(endpoint, access_key(vector), SEND, params, stamp)
     signed = {key: value for key, value in request.headers.items() if key != "Authorization"}
@@ -92,7 +96,7 @@ def test_v3_signs_the_same_canonical_request_as_the_sdks_but_for_what_they_add(n
 
 
 def test_v3_authorization_covers_every_header_that_must_be_signed() -> None:
-    stamp = Stamp("nonce", "2026-11-23T08:07:41Z")
+    stamp = SignatureContext("nonce", "2026-11-23T08:07:41Z")
     request = sign_v3(HERE, AccessKey("id", "secret", "token"), SEND, {"B": "2", "A": "1 ~*"}, stamp)
     names = sorted(set(request.headers) - {"Authorization"})
     canonical = "\n".join(
@@ -125,7 +129,7 @@ def test_v3_authorization_covers_every_header_that_must_be_signed() -> None:
 
 
 def test_v1_sends_and_signs_a_security_token() -> None:
-    request = sign_v1(HERE, AccessKey("id", "secret", "token+/="), SEND, {}, Stamp("n", "t"))
+    request = sign_v1(HERE, AccessKey("id", "secret", "token+/="), SEND, {}, SignatureContext("n", "t"))
     sent = dict(parse_qsl(request.body.decode()))
 
     assert sent["SecurityToken"] == "token+/="
@@ -136,7 +140,9 @@ def test_v1_sends_and_signs_a_security_token() -> None:
 def test_neither_key_nor_request_prints_its_secrets() -> None:
     key = AccessKey("testId", "testSecret", "testToken")
     params = {"PhoneNumbers": "13800138000"}
-    printed = repr((key, *(sign(HERE, key, SEND, params, Stamp("n", "t")) for sign in (sign_v1, sign_v3))))
+    printed = repr(
+        (key, *(sign(HERE, key, SEND, params, SignatureContext("n", "t")) for sign in (sign_v1, sign_v3)))
+    )
 
     assert "testId" in printed
     for secret in ("testSecret", "testToken", "13800138000"):

@@ -23,10 +23,10 @@ from sms.doubles import (
 from otp_service.domain.errors import ProviderUnavailable
 from otp_service.domain.messages import SmsMessage, Template
 from otp_service.services.interfaces import FailureCause, SendResult, SendStatus, SmsSender
-from otp_service.sms.provider import Verdict, unasked
-from otp_service.sms.router import Route, Router
+from otp_service.sms.provider import ProviderResult, not_attempted
+from otp_service.sms.router import Route, SmsRouter
 
-BLAMED = Verdict(SendResult(SendStatus.UNKNOWN, cause=FailureCause.PROVIDER))
+BLAMED = ProviderResult(SendResult(SendStatus.UNKNOWN, cause=FailureCause.PROVIDER))
 
 
 class Stage:
@@ -35,7 +35,9 @@ class Stage:
     def __init__(self, *routes: Route, max_in_flight: int = 4) -> None:
         self.clock = ManualClock()
         self.events = RecordedEvents()
-        self.router = Router(routes=routes, clock=self.clock, events=self.events, max_in_flight=max_in_flight)
+        self.router = SmsRouter(
+            routes=routes, clock=self.clock, events=self.events, max_in_flight=max_in_flight
+        )
 
     def send(self, message: SmsMessage | None = None, seconds: float = 6.0) -> SendResult:
         with self.router.permit() as permit:
@@ -72,7 +74,7 @@ def route(
     ],
 )
 def test_next_route_is_tried_only_when_nothing_was_sent_for_a_reason_of_the_route(
-    first: Verdict, tried: int
+    first: ProviderResult, tried: int
 ) -> None:
     one, two = ScriptedProvider(first), ScriptedProvider(ACCEPTED)
     with staged(route("one", one), route("two", two)) as stage:
@@ -248,7 +250,7 @@ def test_number_that_is_refused_pauses_nothing() -> None:
 
 
 @pytest.mark.parametrize("failure", [NOT_SENT, UNKNOWN], ids=["not sent", "unknown"])
-def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: Verdict) -> None:
+def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: ProviderResult) -> None:
     provider = ScriptedProvider(*[failure] * 5, ACCEPTED)
     with staged(route("one", provider)) as stage:
         for _ in range(5):
@@ -267,7 +269,7 @@ def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: Verdict)
 
 def test_sms_that_was_handed_to_nobody_neither_closes_nor_spares_the_breaker() -> None:
     """One that broke a rule of ours, or came too late, says nothing about a provider that does not answer."""
-    nobody_asked = unasked(FailureCause.PROVIDER, "deadline")
+    nobody_asked = not_attempted(FailureCause.PROVIDER, "deadline")
     provider = ScriptedProvider(*[UNKNOWN] * 4, nobody_asked, UNKNOWN, nobody_asked, ACCEPTED)
     with staged(route("one", provider)) as stage:
         for _ in range(6):

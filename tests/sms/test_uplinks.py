@@ -16,7 +16,7 @@ from standardwebhooks import Webhook as Receiver
 
 from otp_service.services.interfaces import InboundSms, InboundSmsForwarder
 from otp_service.sms.factory import webhook_uplinks
-from otp_service.sms.webhook import WebhookUplinks
+from otp_service.sms.webhook import InboundSmsWebhook
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 PHONE, CONTENT = "+8613800138000", "退订 TD"
@@ -24,7 +24,7 @@ UPLINK = InboundSms("sms_1", PHONE, CONTENT, "1069000000", 1_795_421_261.5, "商
 PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
 
 
-def made(url: str, events: RecordedEvents | None = None) -> WebhookUplinks:
+def made(url: str, events: RecordedEvents | None = None) -> InboundSmsWebhook:
     return webhook_uplinks(
         url=url,
         secret=SECRET,

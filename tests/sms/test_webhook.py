@@ -23,12 +23,12 @@ from otp_service.services.interfaces import DeliveryLookup, DeliveryLookupStatus
 from otp_service.sms.aliyun.endpoint import BadEndpoint
 from otp_service.sms.factory import webhook
 from otp_service.sms.http import HttpClient
-from otp_service.sms.provider import Provider, Trouble, Verdict
-from otp_service.sms.router import Route, Router
-from otp_service.sms.webhook import Hook, Webhook
+from otp_service.sms.provider import Provider, ProviderResult, RouteHealth
+from otp_service.sms.router import Route, SmsRouter
+from otp_service.sms.webhook import Webhook, WebhookClient
 from otp_service.sms.webhook.answer import MAX_WAIT, read_answer, retry_after
 from otp_service.sms.webhook.provider import message_id
-from otp_service.sms.webhook.target import read_target
+from otp_service.sms.webhook.target import parse_webhook_url
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -50,7 +50,7 @@ def made(url: str, secret: str = SECRET) -> Webhook:
     )
 
 
-def send(url: str, **changes: Any) -> Verdict:
+def send(url: str, **changes: Any) -> ProviderResult:
     return made(url).send(sms(**changes), TEMPLATE, time.monotonic() + 5)
 
 
@@ -123,7 +123,7 @@ def test_receiver_notices_what_was_changed(secret: str, change: dict[str, str]) 
 def test_time_is_signed_as_the_clock_tells_it() -> None:
     clock = ManualClock(NOW.timestamp() + 0.75)
     with WireServer(wire.answers(NO_CONTENT)) as server:
-        hook = Hook(url=server.url, secret=SECRET, http=HttpClient(max_connections=1), clock=clock)
+        hook = WebhookClient(url=server.url, secret=SECRET, http=HttpClient(max_connections=1), clock=clock)
         hook.post("otp.send", "send_1", {}, seconds=5)
         hook.close()
     _, headers, body = received(server.requests[0])
@@ -149,7 +149,7 @@ def test_id_is_that_of_the_send_and_tells_nothing_of_it() -> None:
 REJECTED = b'{"code":"destination_rejected"}'
 ACCEPTED, UNKNOWN = SendStatus.ACCEPTED, SendStatus.UNKNOWN
 
-ANSWERS: dict[str, tuple[int, bytes, SendStatus | FailureCause, Trouble | None]] = {
+ANSWERS: dict[str, tuple[int, bytes, SendStatus | FailureCause, RouteHealth | None]] = {
     "200": (200, b"", ACCEPTED, None),
     "202": (202, b"{}", ACCEPTED, None),
     "204": (204, b"", ACCEPTED, None),
@@ -157,32 +157,32 @@ ANSWERS: dict[str, tuple[int, bytes, SendStatus | FailureCause, Trouble | None]]
     "200 with a refusal": (200, REJECTED, ACCEPTED, None),
     "rejected": (422, REJECTED, FailureCause.RECIPIENT, None),
     "rejected with more": (422, b'{"code":"destination_rejected","x":[1]}', FailureCause.RECIPIENT, None),
-    "rejected on 400": (400, REJECTED, FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "422 alone": (422, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "rejected on 400": (400, REJECTED, FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "422 alone": (422, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
     "422 with another code": (
         422,
         b'{"code":"Destination_Rejected"}',
         FailureCause.ACCOUNT,
-        Trouble.TEMPLATE,
+        RouteHealth.TEMPLATE,
     ),
-    "422 with a list": (422, b'["destination_rejected"]', FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "422 with a text": (422, b'"destination_rejected"', FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "422 too deep": (422, b"[" * 60_000, FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "422 no UTF-8": (422, b'{"code":"\xff"}', FailureCause.ACCOUNT, Trouble.TEMPLATE),
+    "422 with a list": (422, b'["destination_rejected"]', FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "422 with a text": (422, b'"destination_rejected"', FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "422 too deep": (422, b"[" * 60_000, FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "422 no UTF-8": (422, b'{"code":"\xff"}', FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
     "429": (429, b"", FailureCause.PROVIDER, None),
     "429 rejected": (429, REJECTED, FailureCause.PROVIDER, None),
-    "400": (400, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "401": (401, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "404": (404, b"<html>", FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "413": (413, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "499": (499, b"", FailureCause.ACCOUNT, Trouble.TEMPLATE),
-    "301": (301, b"", UNKNOWN, Trouble.TRANSPORT),
-    "304": (304, b"", UNKNOWN, Trouble.TRANSPORT),
-    "500": (500, b"", UNKNOWN, Trouble.TRANSPORT),
-    "502": (502, b"<html>", UNKNOWN, Trouble.TRANSPORT),
-    "503 rejected": (503, REJECTED, UNKNOWN, Trouble.TRANSPORT),
-    "600": (600, b"", UNKNOWN, Trouble.TRANSPORT),
-    "199": (199, b"", UNKNOWN, Trouble.TRANSPORT),
+    "400": (400, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "401": (401, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "404": (404, b"<html>", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "413": (413, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "499": (499, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "301": (301, b"", UNKNOWN, RouteHealth.TRANSPORT),
+    "304": (304, b"", UNKNOWN, RouteHealth.TRANSPORT),
+    "500": (500, b"", UNKNOWN, RouteHealth.TRANSPORT),
+    "502": (502, b"<html>", UNKNOWN, RouteHealth.TRANSPORT),
+    "503 rejected": (503, REJECTED, UNKNOWN, RouteHealth.TRANSPORT),
+    "600": (600, b"", UNKNOWN, RouteHealth.TRANSPORT),
+    "199": (199, b"", UNKNOWN, RouteHealth.TRANSPORT),
 }
 
 
@@ -245,7 +245,7 @@ def test_receiver_is_asked_once_and_nothing_is_told(name: str, caplog: pytest.Lo
     events, clock = RecordedEvents(), RealClock()
     with WireServer(behave) as server:
         provider = made(f"{server.url}/otp")
-        router = Router(
+        router = SmsRouter(
             routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
         )
         with router.permit() as permit:
@@ -266,7 +266,7 @@ def test_refused_connection_has_sent_nothing() -> None:
     assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
     assert (verdict.outcome.provider_code, verdict.trouble) == (
         "local.not_sent.ConnectionRefusedError",
-        Trouble.TRANSPORT,
+        RouteHealth.TRANSPORT,
     )
 
 
@@ -300,7 +300,7 @@ def test_nobody_is_asked_what_became_of_a_send() -> None:
     ],
 )
 def test_target_may_have_a_path(text: str, url: str, host: str) -> None:
-    target = read_target(text)
+    target = parse_webhook_url(text)
 
     assert (target.url, target.host) == (url, host)
 

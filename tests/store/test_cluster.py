@@ -20,10 +20,10 @@ from otp_service.domain.limits import Budget
 from otp_service.domain.verification import Status
 from otp_service.services.interfaces import PhoneKey
 from otp_service.store import keys
-from otp_service.store.admin import RedisOffice
+from otp_service.store.admin import AdminStore
 from otp_service.store.client import TcpConnection, from_url
 from otp_service.store.cluster import ClusterBackend
-from otp_service.store.health import UnfitStore
+from otp_service.store.health import UnsuitableRedis
 from otp_service.store.scripts import Call
 
 BUDGET = Budget("service", "service_sms_per_day", 9, 0.2)
@@ -92,7 +92,7 @@ def finish(slot: int, source: Server, target: Server) -> None:
 
 
 def sends(phone: Phone) -> int:
-    return len(RedisOffice(phone.store).phone_facts(phone.slot.tag, LIMITS, 5).sends)
+    return len(AdminStore(phone.store).phone_facts(phone.slot.tag, LIMITS, 5).sends)
 
 
 def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
@@ -194,7 +194,7 @@ def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:
         last = redis_cluster.masters[-1]
         tell(last, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         try:
-            with pytest.raises(UnfitStore, match="store"):
+            with pytest.raises(UnsuitableRedis, match="store"):
                 store.check_health()
             seen = store.inspect()
         finally:

@@ -10,7 +10,7 @@ FIT = {"maxmemory_policy": "noeviction", "role": "master", "redis_version": "7.0
 
 
 def unfitness(info: dict[str, str], replicas: int = 0, *, in_cluster: bool = False) -> str | None:
-    return health.unfitness(info, replicas, in_cluster=in_cluster)
+    return health.unsuitability(info, replicas, in_cluster=in_cluster)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from otp_service.services.interfaces import (
     SendResultRecord,
 )
 from otp_service.store.backend import PipelineResult
-from otp_service.store.counters import RedisLedger
+from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.scripts import Call
 
 SMALL = IpLimits(sends_per_hour=3, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
@@ -225,7 +225,9 @@ def readings(phone: Phone, guard: ConversionScope, times: int) -> list[int]:
 
 
 def verified(phone: Phone, guard: ConversionScope, count: int) -> None:
-    ledger = RedisLedger(phone.store.flush, limits=GlobalFailureLimits(), clock=SystemClock(), events=Quiet())
+    ledger = RedisUsageCounters(
+        phone.store.flush, limits=GlobalFailureLimits(), clock=SystemClock(), events=Quiet()
+    )
     for _ in range(count):
         ledger.record_approval("t" * 16, 0, None, [guard])
     ledger.flush()

@@ -15,7 +15,7 @@ from stories import CLIENT, Phone, Quiet
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
 from otp_service.services.interfaces import ClientIpQuota, ConversionScope, PrecheckRequest
-from otp_service.store.counters import RedisLedger
+from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.scripts import Call
 
 LIMITS = GlobalFailureLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
@@ -33,21 +33,21 @@ def events() -> Quiet:
 
 
 @pytest.fixture
-def ledger(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisLedger:
-    return RedisLedger(phone.store.flush, limits=LIMITS, clock=clock, events=events)
+def ledger(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
+    return RedisUsageCounters(phone.store.flush, limits=LIMITS, clock=clock, events=events)
 
 
 @pytest.fixture
-def other(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisLedger:
+def other(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
     """The ledger of another process."""
-    return RedisLedger(phone.store.flush, limits=LIMITS, clock=clock, events=events)
+    return RedisUsageCounters(phone.store.flush, limits=LIMITS, clock=clock, events=events)
 
 
 def an_address(limit: int = 6) -> ClientIpQuota:
     return ClientIpQuota(secrets.token_urlsafe(12), IpLimits(misses_per_10_minutes=limit))
 
 
-def admitted(ledger: RedisLedger, address: ClientIpQuota, times: int) -> int:
+def admitted(ledger: RedisUsageCounters, address: ClientIpQuota, times: int) -> int:
     count = 0
     for _ in range(times):
         if not ledger.seconds_until_misses_allowed(address):
@@ -59,14 +59,14 @@ def admitted(ledger: RedisLedger, address: ClientIpQuota, times: int) -> int:
 # ── misses per address ──
 
 
-def test_one_process_holds_the_limit_at_once(ledger: RedisLedger) -> None:
+def test_one_process_holds_the_limit_at_once(ledger: RedisUsageCounters) -> None:
     address = an_address()
 
     assert admitted(ledger, address, 20) == 6
     assert admitted(ledger, an_address(), 3) == 3
 
 
-def test_flush_keeps_the_limit_and_says_how_long(ledger: RedisLedger) -> None:
+def test_flush_keeps_the_limit_and_says_how_long(ledger: RedisUsageCounters) -> None:
     address = an_address()
     admitted(ledger, address, 20)
     ledger.flush()
@@ -75,7 +75,7 @@ def test_flush_keeps_the_limit_and_says_how_long(ledger: RedisLedger) -> None:
 
 
 def test_other_process_learns_of_it_and_the_slack_is_one_limit_each(
-    ledger: RedisLedger, other: RedisLedger
+    ledger: RedisUsageCounters, other: RedisUsageCounters
 ) -> None:
     address = an_address()
     unaware = admitted(ledger, address, 20) + admitted(other, address, 20)
@@ -90,7 +90,7 @@ def test_other_process_learns_of_it_and_the_slack_is_one_limit_each(
 
 
 def test_address_is_admitted_again_after_ten_minutes(
-    phone: Phone, ledger: RedisLedger, clock: fakes.FakeClock
+    phone: Phone, ledger: RedisUsageCounters, clock: fakes.FakeClock
 ) -> None:
     address = an_address()
     admitted(ledger, address, 20)
@@ -102,7 +102,7 @@ def test_address_is_admitted_again_after_ten_minutes(
     assert admitted(ledger, address, 20) == 6
 
 
-def test_wait_that_was_told_is_true(phone: Phone, ledger: RedisLedger, clock: fakes.FakeClock) -> None:
+def test_wait_that_was_told_is_true(phone: Phone, ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
     address = an_address()
     admitted(ledger, address, 20)
     ledger.flush()
@@ -117,7 +117,7 @@ def test_wait_that_was_told_is_true(phone: Phone, ledger: RedisLedger, clock: fa
     assert admitted(ledger, address, 1) == 1
 
 
-def test_quiet_addresses_are_forgotten_here(ledger: RedisLedger, clock: fakes.FakeClock) -> None:
+def test_quiet_addresses_are_forgotten_here(ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
     for _ in range(50):
         admitted(ledger, an_address(), 1)
     ledger.flush()
@@ -131,7 +131,7 @@ def test_quiet_addresses_are_forgotten_here(ledger: RedisLedger, clock: fakes.Fa
 
 
 def test_wrong_codes_raise_the_alarm_everywhere(
-    ledger: RedisLedger, other: RedisLedger, events: Quiet
+    ledger: RedisUsageCounters, other: RedisUsageCounters, events: Quiet
 ) -> None:
     levels = []
     for _ in range(3):
@@ -145,7 +145,7 @@ def test_wrong_codes_raise_the_alarm_everywhere(
     assert [facts["alarm_level"] for name, facts in events.seen if name == "wrong_code_alarm"] == [1, 1, 2, 2]
 
 
-def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(ledger: RedisLedger) -> None:
+def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(ledger: RedisUsageCounters) -> None:
     for _ in range(7):
         ledger.record_failure()
     ledger.flush()
@@ -156,7 +156,7 @@ def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(ledger: RedisL
     assert (before, ledger.global_risk_level()) == (1, 0)
 
 
-def test_alarm_ends_with_its_day(ledger: RedisLedger, clock: fakes.FakeClock) -> None:
+def test_alarm_ends_with_its_day(ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
     for _ in range(9):
         ledger.record_failure()
     ledger.flush()
@@ -185,7 +185,7 @@ def test_levels_are_a_number_or_a_share(wrong: int, approved: int, level: int) -
 # ── what was verified ──
 
 
-def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisLedger) -> None:
+def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisUsageCounters) -> None:
     address = ClientIpQuota(secrets.token_urlsafe(12), IpLimits(sends_per_hour=2))
     for _ in range(2):
         phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address))
@@ -197,7 +197,9 @@ def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisLedger) 
     assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address)).risk_reasons == ()
 
 
-def test_guard_that_only_watches_says_what_it_would_have_done(ledger: RedisLedger, events: Quiet) -> None:
+def test_guard_that_only_watches_says_what_it_would_have_done(
+    ledger: RedisUsageCounters, events: Quiet
+) -> None:
     limits = GuardLimits(least=3, share=0.5, blocked_at=2)
     guard = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
     actions = []
@@ -228,7 +230,7 @@ def a_scope(kind: str) -> ConversionScope:
     return ConversionScope(kind, name, BROAD if is_broad else NARROW, is_broad=is_broad)
 
 
-def sent(ledger: RedisLedger, count: int, *guards: ConversionScope) -> None:
+def sent(ledger: RedisUsageCounters, count: int, *guards: ConversionScope) -> None:
     for _ in range(count):
         ledger.record_send(guards)
 
@@ -251,7 +253,7 @@ def _suspects(kept: bytes) -> int:
 
 
 def test_address_that_becomes_suspect_leaves_each_country_with_what_others_sent_there(
-    phone: Phone, ledger: RedisLedger
+    phone: Phone, ledger: RedisUsageCounters
 ) -> None:
     here, there, client = a_scope("country"), a_scope("country"), a_scope("client")
     home, other_home = a_scope("address"), a_scope("address")
@@ -269,7 +271,7 @@ def test_address_that_becomes_suspect_leaves_each_country_with_what_others_sent_
 
 @pytest.mark.parametrize(("first", "second"), [(5, 1), (2, 1), (1, 5), (5, 5)])
 def test_two_clients_in_one_flush_each_keep_what_the_prefix_does_not_account_for(
-    phone: Phone, ledger: RedisLedger, first: int, second: int
+    phone: Phone, ledger: RedisUsageCounters, first: int, second: int
 ) -> None:
     country, mall, bank = a_scope("country"), a_scope("client"), a_scope("client")
     prefix, other_prefix = a_scope("prefix"), a_scope("prefix")
@@ -281,7 +283,9 @@ def test_two_clients_in_one_flush_each_keep_what_the_prefix_does_not_account_for
     assert counted(phone, country, mall, bank) == [(2, 0), (2, 0), (0, 0)]
 
 
-def test_prefix_of_several_clients_is_one_suspect_to_their_country(phone: Phone, ledger: RedisLedger) -> None:
+def test_prefix_of_several_clients_is_one_suspect_to_their_country(
+    phone: Phone, ledger: RedisUsageCounters
+) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
     told = []
     for count in (2, 20):
@@ -299,7 +303,7 @@ def test_prefix_of_several_clients_is_one_suspect_to_their_country(phone: Phone,
     assert counted(phone, country, mall, bank) == [(44, 44), (22, 44), (22, 0)]
 
 
-def test_client_that_has_sent_nothing_there_learns_nothing(phone: Phone, ledger: RedisLedger) -> None:
+def test_client_that_has_sent_nothing_there_learns_nothing(phone: Phone, ledger: RedisUsageCounters) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
     sent(ledger, 12, country, mall, prefix)
     ledger.flush()
@@ -314,7 +318,7 @@ def test_client_that_has_sent_nothing_there_learns_nothing(phone: Phone, ledger:
 
 
 def test_share_of_a_client_is_forgotten_with_its_day_and_every_key_goes(
-    phone: Phone, ledger: RedisLedger
+    phone: Phone, ledger: RedisUsageCounters
 ) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
     key = f"otp:guard:{{{prefix.name}}}"
@@ -334,13 +338,13 @@ def test_share_of_a_client_is_forgotten_with_its_day_and_every_key_goes(
 
 
 @pytest.fixture
-def running(ledger: RedisLedger) -> Iterator[RedisLedger]:
+def running(ledger: RedisUsageCounters) -> Iterator[RedisUsageCounters]:
     ledger.start()
     yield ledger
     ledger.close()
 
 
-def test_what_is_noted_is_carried_on_by_itself(running: RedisLedger, phone: Phone) -> None:
+def test_what_is_noted_is_carried_on_by_itself(running: RedisUsageCounters, phone: Phone) -> None:
     from sms.doubles import eventually  # noqa: PLC0415 - shared with another room's tests
 
     address = an_address()
@@ -349,7 +353,7 @@ def test_what_is_noted_is_carried_on_by_itself(running: RedisLedger, phone: Phon
     assert eventually(lambda: phone.client.exists(f"otp:misses:{{{address.tag}}}"))
 
 
-def test_closing_carries_the_rest(ledger: RedisLedger, phone: Phone) -> None:
+def test_closing_carries_the_rest(ledger: RedisUsageCounters, phone: Phone) -> None:
     address = an_address()
     ledger.record_miss(address)
     ledger.close()
@@ -374,7 +378,7 @@ class Broken:
 
 def test_failing_store_costs_the_notes_and_no_caller(clock: fakes.FakeClock, events: Quiet) -> None:
     broken = Broken()
-    ledger = RedisLedger(broken.flush, limits=LIMITS, clock=clock, events=events)
+    ledger = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
     address = an_address()
     ledger.record_miss(address)
     ledger.flush()
@@ -386,7 +390,7 @@ def test_failing_store_costs_the_notes_and_no_caller(clock: fakes.FakeClock, eve
 
 
 def test_outage_that_cost_nothing_is_no_loss(clock: fakes.FakeClock, events: Quiet) -> None:
-    ledger = RedisLedger(Broken().flush, limits=LIMITS, clock=clock, events=events)
+    ledger = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
     for _ in range(5):
         ledger.flush()
     ledger.close()
@@ -399,7 +403,7 @@ def test_what_an_outage_cost_is_told_once_when_it_is_over(
 ) -> None:
     broken = Broken(phone.store.flush)
     broken.is_down = True
-    ledger = RedisLedger(broken.flush, limits=LIMITS, clock=clock, events=events)
+    ledger = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
     for _ in range(2):
         ledger.record_miss(an_address())
         ledger.record_failure()
@@ -415,14 +419,14 @@ def test_what_an_outage_cost_is_told_once_when_it_is_over(
 
 
 def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock, events: Quiet) -> None:
-    ledger = RedisLedger(Broken().flush, limits=LIMITS, clock=clock, events=events)
+    ledger = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
     ledger.record_failure()
     ledger.close()
 
     assert events.seen == [("ledger_lost", {"entries": 1})]
 
 
-def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisLedger, phone: Phone) -> None:
+def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisUsageCounters, phone: Phone) -> None:
     ledger.record_failure()
     ledger.record_approval(
         "t" * 16,
@@ -436,7 +440,7 @@ def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisLedger, pho
     assert [key for key in client.scan_iter("otp:*") if client.ttl(key) < 0] == []
 
 
-def test_slots_with_other_limits_are_counted_apart_and_together(ledger: RedisLedger) -> None:
+def test_slots_with_other_limits_are_counted_apart_and_together(ledger: RedisUsageCounters) -> None:
     address = an_address()
     stricter = replace(address, limits=replace(address.limits, misses_per_10_minutes=3))
     admitted(ledger, address, 2)

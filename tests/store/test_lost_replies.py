@@ -17,7 +17,7 @@ from stories import LIMITS, WRONG, Phone, make_phone, new_verification
 
 from otp_service.domain.errors import CooldownActive, StoreUnavailable, WrongCode
 from otp_service.domain.limits import Budget
-from otp_service.store.admin import RedisOffice
+from otp_service.store.admin import AdminStore
 from otp_service.store.client import from_url
 
 
@@ -59,7 +59,7 @@ def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy])
 
     assert proxy.lost == 2
     assert phone.read(opened).attempts_left == 3
-    assert len(RedisOffice(phone.store).phone_facts(phone.slot.tag, LIMITS, 5).sends) == 2
+    assert len(AdminStore(phone.store).phone_facts(phone.slot.tag, LIMITS, 5).sends) == 2
     assert phone.client.get(f"otp:budget:{{sms}}:{budget.scope}").split()[1] == b"1"  # type: ignore[union-attr]
 
 

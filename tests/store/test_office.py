@@ -14,7 +14,7 @@ from otp_service.domain.errors import CooldownActive, LimitReached, OtpError, St
 from otp_service.domain.limits import DAY, HOUR, IpLimits, PhoneLimits
 from otp_service.services.interfaces import ClientIpQuota, PrecheckRequest, SendDisposition
 from otp_service.store import encoding, keys
-from otp_service.store.admin import SCAN_SIZE, Forgotten, PhoneFacts, RedisOffice, Verdict
+from otp_service.store.admin import SCAN_SIZE, AdminStore, ErasureResult, PhoneUsage, Verdict
 from otp_service.store.scripts import Call
 
 NOTHING = Verdict(is_slow=False, is_locked=False, limit="", wait=0)
@@ -24,11 +24,11 @@ SMALL = IpLimits(sends_per_hour=4, sends_per_day=5, phones_per_day=4, refused_at
 
 
 @pytest.fixture
-def office(phone: Phone) -> RedisOffice:
-    return RedisOffice(phone.store)
+def office(phone: Phone) -> AdminStore:
+    return AdminStore(phone.store)
 
 
-def facts_of(office: RedisOffice, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneFacts:
+def facts_of(office: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneUsage:
     return office.phone_facts(phone.slot.tag, limits, attempts=5)
 
 
@@ -50,10 +50,10 @@ def refusal(phone: Phone) -> OtpError | None:
 # ── what is counted of a phone ──
 
 
-def test_stranger_has_nothing_counted(office: RedisOffice, phone: Phone) -> None:
+def test_stranger_has_nothing_counted(office: AdminStore, phone: Phone) -> None:
     facts = facts_of(office, phone)
 
-    assert facts == PhoneFacts(
+    assert facts == PhoneUsage(
         now=facts.now,
         sends=(),
         failures=(),
@@ -68,7 +68,7 @@ def test_stranger_has_nothing_counted(office: RedisOffice, phone: Phone) -> None
     assert phone.stored() == []
 
 
-def test_facts_count_as_the_limits_do(office: RedisOffice, phone: Phone) -> None:
+def test_facts_count_as_the_limits_do(office: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(HOUR)
     opened = phone.open()
@@ -90,7 +90,7 @@ def test_facts_count_as_the_limits_do(office: RedisOffice, phone: Phone) -> None
     assert (with_none.failures_in(HOUR), with_none.failures_in(DAY)) == (0, 3)
 
 
-def test_time_to_wait_is_true_to_the_second(office: RedisOffice, phone: Phone) -> None:
+def test_time_to_wait_is_true_to_the_second(office: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(17)
 
@@ -106,7 +106,7 @@ def test_time_to_wait_is_true_to_the_second(office: RedisOffice, phone: Phone) -
     phone.open()
 
 
-def test_live_verifications_are_counted_until_they_end(office: RedisOffice, phone: Phone) -> None:
+def test_live_verifications_are_counted_until_they_end(office: AdminStore, phone: Phone) -> None:
     first = phone.open()
     phone.pass_time(60)
     phone.open()
@@ -118,7 +118,7 @@ def test_live_verifications_are_counted_until_they_end(office: RedisOffice, phon
     assert (both, one, facts_of(office, phone).live) == (2, 1, 0)
 
 
-def test_approved_phone_is_known_for_ninety_days(office: RedisOffice, phone: Phone) -> None:
+def test_approved_phone_is_known_for_ninety_days(office: AdminStore, phone: Phone) -> None:
     phone.submit(phone.open(), RIGHT)
     phone.pass_time(90 * DAY - 2)
     before = facts_of(office, phone)
@@ -128,7 +128,7 @@ def test_approved_phone_is_known_for_ninety_days(office: RedisOffice, phone: Pho
     assert not facts_of(office, phone).is_known
 
 
-def test_slow_lane_and_lock_are_told_apart(office: RedisOffice, phone: Phone) -> None:
+def test_slow_lane_and_lock_are_told_apart(office: AdminStore, phone: Phone) -> None:
     fail(phone, 50)
     slow = facts_of(office, phone)
     fail(phone, 50)
@@ -141,7 +141,7 @@ def test_slow_lane_and_lock_are_told_apart(office: RedisOffice, phone: Phone) ->
     assert locked.untrusted.limit == "phone_locked"
 
 
-def test_facts_are_judged_by_the_limits_that_are_given(office: RedisOffice, phone: Phone) -> None:
+def test_facts_are_judged_by_the_limits_that_are_given(office: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(60)
 
@@ -151,7 +151,7 @@ def test_facts_are_judged_by_the_limits_that_are_given(office: RedisOffice, phon
     )
 
 
-def test_looking_changes_nothing(office: RedisOffice, phone: Phone) -> None:
+def test_looking_changes_nothing(office: AdminStore, phone: Phone) -> None:
     phone.open()
     before = {key: phone.client.get(key) for key in phone.stored()}
 
@@ -163,7 +163,7 @@ def test_looking_changes_nothing(office: RedisOffice, phone: Phone) -> None:
 # ── unlock and clear ──
 
 
-def test_unlocked_phone_can_be_verified_again(office: RedisOffice, phone: Phone) -> None:
+def test_unlocked_phone_can_be_verified_again(office: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
     with pytest.raises(LimitReached) as locked:
         phone.open()
@@ -210,7 +210,7 @@ def test_unlock_also_forgets_that_the_slow_lane_was_used(phone: Phone) -> None:
     fail_once(1)
 
 
-def test_unlock_keeps_what_was_sent(office: RedisOffice, phone: Phone) -> None:
+def test_unlock_keeps_what_was_sent(office: AdminStore, phone: Phone) -> None:
     opened = phone.open()
     with pytest.raises(WrongCode):
         phone.submit(opened, WRONG)
@@ -238,7 +238,7 @@ def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> N
 
 
 @pytest.mark.parametrize("what", ["unlock", "clear"])
-def test_nothing_is_made_of_a_stranger(office: RedisOffice, phone: Phone, what: str) -> None:
+def test_nothing_is_made_of_a_stranger(office: AdminStore, phone: Phone, what: str) -> None:
     act = phone.store.unlock if what == "unlock" else office.clear_phone
 
     act(phone.slot.tag)
@@ -246,7 +246,7 @@ def test_nothing_is_made_of_a_stranger(office: RedisOffice, phone: Phone, what: 
     assert phone.stored() == []
 
 
-def test_cleared_phone_may_be_sent_to_at_once(office: RedisOffice, phone: Phone) -> None:
+def test_cleared_phone_may_be_sent_to_at_once(office: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
     phone.store.unlock(phone.slot.tag)
     opened = phone.open(settle=None)
@@ -261,7 +261,7 @@ def test_cleared_phone_may_be_sent_to_at_once(office: RedisOffice, phone: Phone)
 
 
 def test_clearing_a_phone_keeps_its_approval_and_its_live_verifications(
-    office: RedisOffice, phone: Phone
+    office: AdminStore, phone: Phone
 ) -> None:
     phone.submit(phone.open(), RIGHT)
     phone.pass_time(60)
@@ -274,7 +274,7 @@ def test_clearing_a_phone_keeps_its_approval_and_its_live_verifications(
     assert phone.submit(live, RIGHT) == "login"
 
 
-def test_send_in_flight_survives_that_its_phone_is_cleared(office: RedisOffice, phone: Phone) -> None:
+def test_send_in_flight_survives_that_its_phone_is_cleared(office: AdminStore, phone: Phone) -> None:
     opened = phone.open(settle=None)
     office.clear_phone(phone.slot.tag)
 
@@ -308,7 +308,7 @@ def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
     phone.store.flush([Call("address_misses", [keys.misses(address.tag)], [times, 60])])
 
 
-def test_address_tells_what_its_requesters_caused(office: RedisOffice, phone: Phone) -> None:
+def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Phone) -> None:
     address = an_address()
     knock(phone, address)
     phone.pass_time(HOUR + 1)
@@ -326,7 +326,7 @@ def test_address_tells_what_its_requesters_caused(office: RedisOffice, phone: Ph
     assert (facts.suspicion, facts.limit, facts.wait) == ("", "", 0)
 
 
-def test_address_tells_what_its_next_sms_would_meet(office: RedisOffice, phone: Phone) -> None:
+def test_address_tells_what_its_next_sms_would_meet(office: AdminStore, phone: Phone) -> None:
     address = an_address()
     told = []
     for _ in range(9):
@@ -345,7 +345,7 @@ def test_address_tells_what_its_next_sms_would_meet(office: RedisOffice, phone: 
     assert facts.wait in (DAY - 1, DAY)
 
 
-def test_stranger_at_an_address_leaves_no_trace_by_looking(office: RedisOffice, phone: Phone) -> None:
+def test_stranger_at_an_address_leaves_no_trace_by_looking(office: AdminStore, phone: Phone) -> None:
     address = an_address()
 
     facts = office.address_facts(address.tag, SMALL)
@@ -354,7 +354,7 @@ def test_stranger_at_an_address_leaves_no_trace_by_looking(office: RedisOffice, 
     assert phone.client.exists(keys.address(address.tag), keys.misses(address.tag)) == 0
 
 
-def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: RedisOffice, phone: Phone) -> None:
+def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminStore, phone: Phone) -> None:
     address = an_address()
     happy = another(phone)
     knock(happy, address)
@@ -376,7 +376,7 @@ def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: RedisOff
 # ── forget ──
 
 
-def test_forgotten_phone_leaves_no_key(office: RedisOffice, phone: Phone) -> None:
+def test_forgotten_phone_leaves_no_key(office: AdminStore, phone: Phone) -> None:
     tag = phone.slot.tag
     opened = phone.open()
     phone.submit(opened, RIGHT)
@@ -387,12 +387,12 @@ def test_forgotten_phone_leaves_no_key(office: RedisOffice, phone: Phone) -> Non
     )
     assert len(phone.stored()) == 5
 
-    assert office.forget(tag) == Forgotten(keys=5, addresses=0)
+    assert office.forget(tag) == ErasureResult(keys=5, addresses=0)
 
     assert phone.stored() == []
 
 
-def test_forgotten_phone_is_taken_out_of_every_address_log(office: RedisOffice, phone: Phone) -> None:
+def test_forgotten_phone_is_taken_out_of_every_address_log(office: AdminStore, phone: Phone) -> None:
     """Also where its own row does not say that it was: a refused send is given back there, and not here."""
     addresses = [an_address() for _ in range(3)]
     other = another(phone)
@@ -402,7 +402,7 @@ def test_forgotten_phone_is_taken_out_of_every_address_log(office: RedisOffice, 
     knock(other, addresses[2])
     before = phone.client.get(keys.address(addresses[2].tag))
 
-    assert office.forget(phone.slot.tag) == Forgotten(keys=0, addresses=2)
+    assert office.forget(phone.slot.tag) == ErasureResult(keys=0, addresses=2)
 
     short = encoding.short_phone(phone.slot.tag).encode()
     logs = [phone.client.get(keys.address(address.tag)) or b"" for address in addresses]
@@ -411,7 +411,7 @@ def test_forgotten_phone_is_taken_out_of_every_address_log(office: RedisOffice, 
     assert logs[2] == before
 
 
-def test_forgetting_spares_everybody_else(office: RedisOffice, phone: Phone) -> None:
+def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> None:
     mine, theirs = phone, replace(phone, slot=replace(phone.slot, tag=f"{phone.slot.tag[:-1]}!"))
     mine.open()
     theirs.open()
@@ -432,7 +432,7 @@ def test_forgetting_spares_everybody_else(office: RedisOffice, phone: Phone) -> 
     ],
     ids=["one", "any", "of these", "not these", "escaped"],
 )
-def test_tag_is_never_a_pattern(office: RedisOffice, phone: Phone, spell: Callable[[str], str]) -> None:
+def test_tag_is_never_a_pattern(office: AdminStore, phone: Phone, spell: Callable[[str], str]) -> None:
     phone.open()
     strange = spell(phone.slot.tag)
     phone.client.set(keys.row(strange), b"x", ex=60)
@@ -442,7 +442,7 @@ def test_tag_is_never_a_pattern(office: RedisOffice, phone: Phone, spell: Callab
     assert len(phone.stored()) == 2
 
 
-def test_forgotten_phone_is_a_stranger(office: RedisOffice, phone: Phone) -> None:
+def test_forgotten_phone_is_a_stranger(office: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
     office.forget(phone.slot.tag)
 
@@ -453,7 +453,7 @@ def test_forgotten_phone_is_a_stranger(office: RedisOffice, phone: Phone) -> Non
     assert (opened.attempts_left, opened.sends_left) == (5, 3)
 
 
-def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(office: RedisOffice, phone: Phone) -> None:
+def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(office: AdminStore, phone: Phone) -> None:
     opened = phone.open(settle=None)
     office.forget(phone.slot.tag)
 
@@ -471,7 +471,7 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
         pipeline.execute()
     phone.client.mset({keys.record(phone.slot.tag, f"{n:022d}"): b"x" for n in range(250)})
 
-    forgotten = RedisOffice(phone.store).forget(phone.slot.tag)
+    forgotten = AdminStore(phone.store).forget(phone.slot.tag)
 
     assert forgotten.keys == 250
     assert phone.client.unlink(*crowd) == len(crowd)
@@ -480,7 +480,7 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
 # ── when it does not work ──
 
 
-def test_row_of_a_newer_version_is_left_alone(office: RedisOffice, phone: Phone) -> None:
+def test_row_of_a_newer_version_is_left_alone(office: AdminStore, phone: Phone) -> None:
     phone.client.set(keys.row(phone.slot.tag), b"\x02whatever", ex=60)
 
     for act in (facts_of, lambda o, p: o.clear_phone(p.slot.tag), lambda _, p: p.store.unlock(p.slot.tag)):
@@ -491,7 +491,7 @@ def test_row_of_a_newer_version_is_left_alone(office: RedisOffice, phone: Phone)
 
 
 def test_failing_store_is_told_without_its_words(redis_server: object, real_phone: Phone) -> None:
-    office = RedisOffice(real_phone.store)
+    office = AdminStore(real_phone.store)
     tag = real_phone.slot.tag
     real_phone.client.lpush(keys.row(tag), b"not ours")
 

@@ -13,7 +13,7 @@ from stories import Phone
 
 from otp_service.domain.clients import Client, Clients
 from otp_service.domain.errors import LimitReached, OtpError, StoreUnavailable
-from otp_service.services.hosted_pages import CREATED_PER_OPENED, Form, HostedPages
+from otp_service.services.hosted_pages import CREATED_PER_OPENED, FormSubmission, HostedPages
 from otp_service.services.interfaces import PageEvent, PageQuota
 from otp_service.store import keys
 from otp_service.store.pages import RedisPages
@@ -60,9 +60,9 @@ class Site:
         ).page_id
 
     def first_form(self, page_id: str, address: str) -> OtpError | None:
-        look = self.pages.look(page_id, "")
-        form = Form(look.form_key, "phone", phone="no number")
-        error = self.pages.act(page_id, look.name, form, address)[1]
+        look = self.pages.view(page_id, "")
+        form = FormSubmission(look.form_key, "phone", phone="no number")
+        error = self.pages.submit(page_id, look.name, form, address)[1]
         return error if isinstance(error, LimitReached) else None
 
 
@@ -216,7 +216,7 @@ def test_many_page_loads_from_one_address_leave_the_quota_to_others(site: Site) 
     loaded = 0
     for _ in range(1000):
         with suppress(LimitReached):
-            site.pages.look(site.create(CROWD), "")
+            site.pages.view(site.create(CROWD), "")
             loaded += 1
 
     assert loaded == 30
@@ -228,7 +228,7 @@ def test_many_page_loads_from_one_address_leave_the_quota_to_others(site: Site) 
 def test_page_loads_without_an_address_leave_the_quota_to_others(site: Site) -> None:
     """Also those of previews: the pages are created and loaded, and nobody sends a form."""
     for _ in range(200):
-        site.pages.look(site.create(), "")
+        site.pages.view(site.create(), "")
 
     assert [site.first_form(site.create(), f"198.51.100.{n}") for n in range(40)] == [None] * 40
 

@@ -22,7 +22,7 @@ from otp_service.domain.verification import Status, Verification
 from otp_service.services.interfaces import Approval, CodeAttempt
 from otp_service.store.backend import ReplicationWait
 from otp_service.store.client import from_url
-from otp_service.store.health import UnfitStore
+from otp_service.store.health import UnsuitableRedis
 
 WAIT = ReplicationWait(replicas=1, seconds=1)
 
@@ -144,7 +144,7 @@ def test_what_may_be_lost_waits_for_nobody(pair: Pair) -> None:
 def test_master_with_too_few_replicas_is_unfit(redis_server: Server) -> None:
     with redis_server.client() as client:
         phone = make_phone(client, wait=WAIT)
-        with pytest.raises(UnfitStore) as unfit:
+        with pytest.raises(UnsuitableRedis) as unfit:
             phone.store.check_health()
 
         assert "wait_replicas (1)" in unfit.value.reason

@@ -11,8 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from otp_service.web import WebParts, create_blueprint, install_problems
-from otp_service.web.aliyun_reports import ReportIntake
+from otp_service.web import ApiDependencies, create_blueprint, install_problems
+from otp_service.web.aliyun_reports import AliyunReportEndpoint
 
 PHONE = "+8613800138000"
 OTHER_PHONE = "+8613900139000"
@@ -24,7 +24,7 @@ class Desk:
     """The calls a test makes, and everything behind them."""
 
     house: fakes.House
-    parts: WebParts
+    parts: ApiDependencies
     client: FlaskClient
     routes: list[dict[str, object]]
     answers: list[TestResponse] = field(default_factory=list)
@@ -76,12 +76,12 @@ class Desk:
 
 
 def open_desk(
-    house: fakes.House | None = None, prefix: str | None = None, intake: ReportIntake | None = None
+    house: fakes.House | None = None, prefix: str | None = None, intake: AliyunReportEndpoint | None = None
 ) -> Desk:
     """Return a desk; with a *prefix* in somebody else's application, else in one that is ours alone."""
     house = house or fakes.house()
     routes: list[dict[str, object]] = [{"name": "main", "state": "ok"}]
-    parts = WebParts(
+    parts = ApiDependencies(
         service=house.service,
         pages=house.pages,
         clients=house.clients,

@@ -6,14 +6,14 @@ from ipaddress import ip_network
 
 import pytest
 
-from otp_service.web.api.client_ip import Trust, address_of
+from otp_service.web.api.client_ip import ProxyTrust, address_of
 
-NOBODY = Trust()
-ONE_HOP, TWO_HOPS = Trust(hops=1), Trust(hops=2)
-INSIDE = Trust(networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+NOBODY = ProxyTrust()
+ONE_HOP, TWO_HOPS = ProxyTrust(hops=1), ProxyTrust(hops=2)
+INSIDE = ProxyTrust(networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
 
-def of(connection: str, forwarded: str | None, trust: Trust, **more: str) -> str:
+def of(connection: str, forwarded: str | None, trust: ProxyTrust, **more: str) -> str:
     environ: dict[str, object] = {"REMOTE_ADDR": connection, **more}
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
@@ -50,7 +50,7 @@ def of(connection: str, forwarded: str | None, trust: Trust, **more: str) -> str
     ],
 )
 def test_address_is_the_last_that_is_not_ours(
-    connection: str, forwarded: str | None, trust: Trust, address: str
+    connection: str, forwarded: str | None, trust: ProxyTrust, address: str
 ) -> None:
     assert of(connection, forwarded, trust) == address
 
@@ -78,13 +78,13 @@ ODD = [
 
 @pytest.mark.parametrize("odd", ODD, ids=ascii)
 @pytest.mark.parametrize("trust", [ONE_HOP, INSIDE], ids=["hops", "networks"])
-def test_odd_entry_ends_the_trust(odd: str, trust: Trust) -> None:
+def test_odd_entry_ends_the_trust(odd: str, trust: ProxyTrust) -> None:
     assert of("10.0.0.1", odd, trust) == "10.0.0.1"
     assert of("10.0.0.1", f"6.6.6.6, {odd}", trust) == "10.0.0.1"
 
 
 @pytest.mark.parametrize("trust", [NOBODY, ONE_HOP, INSIDE], ids=["nobody", "hops", "networks"])
-def test_other_headers_say_nothing(trust: Trust) -> None:
+def test_other_headers_say_nothing(trust: ProxyTrust) -> None:
     lies = {"HTTP_X_REAL_IP": "6.6.6.6", "HTTP_FORWARDED": "for=6.6.6.6", "HTTP_CLIENT_IP": "6.6.6.6"}
 
     assert of("203.0.113.7", None, trust, **lies) == "203.0.113.7"
@@ -133,7 +133,7 @@ def test_forged_entries_on_the_left_never_move_an_address() -> None:
     ],
 )
 def test_entry_of_a_trusted_proxy_that_is_no_address_is_told(
-    connection: str, forwarded: str | None, trust: Trust, told: int
+    connection: str, forwarded: str | None, trust: ProxyTrust, told: int
 ) -> None:
     environ = {"REMOTE_ADDR": connection} | ({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {})
     calls: list[None] = []

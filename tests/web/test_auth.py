@@ -10,7 +10,7 @@ from otp_service.domain.clients import Caller, KeyKind
 from otp_service.domain.errors import Forbidden, Unauthorized
 from otp_service.web.api import auth, endpoints
 from otp_service.web.api.payloads import RequestBody, VerifyBody
-from otp_service.web.api.routes import CALLS, Call
+from otp_service.web.api.routes import ENDPOINTS, Endpoint
 
 HEADERS = {
     "none": None,
@@ -31,8 +31,8 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-def test_without_a_known_key_no_call_is_served(desk: Desk, call: Call, header: str | None) -> None:
+@pytest.mark.parametrize("call", ENDPOINTS, ids=lambda call: call.name)
+def test_without_a_known_key_no_call_is_served(desk: Desk, call: Endpoint, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
 
     answer = desk.client.post(call.path, data=b"{", headers=headers)
@@ -59,7 +59,7 @@ def test_each_key_opens_its_own_client_only(desk: Desk) -> None:
 
 
 def test_who_may_call_what_is_pinned() -> None:
-    assert {call.name: sorted(call.callers) for call in CALLS} == {
+    assert {call.name: sorted(call.callers) for call in ENDPOINTS} == {
         "request": ["pk", "sk"],
         "verify": ["pk", "sk"],
         "redeem": ["sk"],

@@ -16,7 +16,7 @@ from web.desk import PHONE, Desk, open_desk, problem
 from otp_service.observability.logging import JsonEventLogger
 from otp_service.store.verifications import RedisStore
 from otp_service.web.api import request_id
-from otp_service.web.api.routes import CALLS
+from otp_service.web.api.routes import ENDPOINTS
 
 KEY = "pk_shop-0123456789abcdefghijklmnop"
 PAGE, OTHER_PAGE = "https://www.shop.example", "https://www.bank.example"
@@ -146,7 +146,7 @@ def test_browsers_have_no_business_there(desk: Desk, path: str) -> None:
 
 
 def test_every_call_is_open_or_closed_to_browsers_here() -> None:
-    assert {call.path for call in CALLS} == {*OPEN, *CLOSED}
+    assert {call.path for call in ENDPOINTS} == {*OPEN, *CLOSED}
 
 
 @pytest.mark.parametrize(

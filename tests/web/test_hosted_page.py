@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from otp_service.domain.errors import DestinationBlocked, LimitReached, ProviderUnavailable, StoreUnavailable
 from otp_service.web import create_blueprint
-from otp_service.web.api.routes import CALLS
+from otp_service.web.api.routes import ENDPOINTS
 from otp_service.web.hosted_page.translations import CHINESE, ENGLISH, LANGUAGES, speak
 
 PHONE = "13800138000"
@@ -543,7 +543,7 @@ def test_languages_say_the_same_things() -> None:
 
 @pytest.mark.parametrize("words", LANGUAGES, ids=lambda words: words.tag)
 def test_every_problem_that_a_page_can_meet_has_words(words: Any) -> None:
-    calls = [call for call in CALLS if call.name in ("request", "verify")]
+    calls = [call for call in ENDPOINTS if call.name in ("request", "verify")]
     never = {
         *("invalid_request", "unauthorized", "payload_too_large", "unsupported_media_type"),
         *("idempotency_in_progress", "idempotency_key_reused", "challenge_required"),

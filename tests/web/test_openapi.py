@@ -17,7 +17,7 @@ from otp_service.domain.errors import OtpError
 from otp_service.services.interfaces import SendResult, SendStatus
 from otp_service.web.api import openapi
 from otp_service.web.api.problems import STATUSES
-from otp_service.web.api.routes import CALLS, Call
+from otp_service.web.api.routes import ENDPOINTS, Endpoint
 
 DOCUMENT = openapi.document()
 CHECKER = Checker(DOCUMENT)
@@ -26,7 +26,7 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-CALLED = {call.path: DOCUMENT["paths"][call.path]["post"] for call in CALLS}
+CALLED = {call.path: DOCUMENT["paths"][call.path]["post"] for call in ENDPOINTS}
 
 
 def inside(value: Any) -> Iterator[dict[str, Any]]:
@@ -92,7 +92,7 @@ def test_every_operation_is_whole() -> None:
 
 
 def test_no_object_that_is_sent_takes_unknown_fields() -> None:
-    for call in CALLS:
+    for call in ENDPOINTS:
         models = [call.body, *(model for model in call.answers.values() if model)]
         for model in models:
             assert DOCUMENT["components"]["schemas"][model.__name__]["additionalProperties"] is False
@@ -154,7 +154,7 @@ def test_which_errors_a_call_can_end_in_is_pinned() -> None:
     }
     own = {
         call.name: " ".join(sorted({error.code for error in call.all_problems()} - everywhere))
-        for call in CALLS
+        for call in ENDPOINTS
     }
 
     assert own == {
@@ -219,17 +219,17 @@ def test_every_answer_of_a_story_is_as_described(desk: Desk) -> None:
         statuses.append((path, answer.status_code))
 
     successes = {(path, status) for path, status in statuses if status < 300}
-    assert successes == {(call.path, status) for call in CALLS for status in call.answers}
+    assert successes == {(call.path, status) for call in ENDPOINTS for status in call.answers}
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-def test_every_error_of_a_call_is_as_described(call: Call) -> None:
+@pytest.mark.parametrize("call", ENDPOINTS, ids=lambda call: call.name)
+def test_every_error_of_a_call_is_as_described(call: Endpoint) -> None:
     for error, *_ in TABLE:
         if type(error) in call.all_problems():
             check(CALLED[call.path], answer_with(error, call))
 
 
-def answer_with(error: OtpError, call: Call) -> TestResponse:
+def answer_with(error: OtpError, call: Endpoint) -> TestResponse:
     """The answer of *call* when the service ends in *error*."""
     desk = open_desk()
     proof = desk.proof()

@@ -26,7 +26,7 @@ from werkzeug.exceptions import (
 from otp_service.domain import errors
 from otp_service.domain.errors import OtpError
 from otp_service.observability.logging import JsonEventLogger
-from otp_service.store.health import UnfitStore
+from otp_service.store.health import UnsuitableRedis
 from otp_service.web.api import problems, request_id
 
 TABLE: list[tuple[OtpError, int, str, dict[str, object]]] = [
@@ -351,4 +351,4 @@ def test_the_key_of_another_client_is_told_no_more_than_a_guess(desk: Desk) -> N
 
 def test_an_error_of_a_room_has_the_status_of_its_kind() -> None:
     """Above all this one: a Redis that evicts must turn readiness red, not into a defect of ours."""
-    assert problems.status_of(UnfitStore("Redis evicts keys.")) == 503
+    assert problems.status_of(UnsuitableRedis("Redis evicts keys.")) == 503

@@ -12,7 +12,7 @@ from web.desk import PHONE, Desk, open_desk, problem
 
 from otp_service.services.delivery_reports import DeliveryReportService
 from otp_service.services.interfaces import InboundSms
-from otp_service.web.aliyun_reports import ReportIntake
+from otp_service.web.aliyun_reports import AliyunReportEndpoint
 
 SECRET = "kP3xT9vQ2mZr7wLs4bNy8cHd6fGj1aEu"
 ADDRESS = f"/aliyun/reports/{SECRET}"
@@ -37,7 +37,7 @@ def desk(uplinks: Uplinks) -> Desk:
     reports = DeliveryReportService(
         keyring=house.keyring, store=house.store, clock=house.clock, events=house.events, uplinks=uplinks
     )
-    return open_desk(house, intake=ReportIntake(SECRET.encode(), reports, house.clock))
+    return open_desk(house, intake=AliyunReportEndpoint(SECRET.encode(), reports, house.clock))
 
 
 def push(desk: Desk, *items: object, address: str = ADDRESS) -> Any:

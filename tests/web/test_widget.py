@@ -12,7 +12,7 @@ from otp_service.domain.clients import KeyKind
 from otp_service.domain.phone import COUNTRIES, dialing
 from otp_service.settings import Settings
 from otp_service.settings.tables import ServiceConfig
-from otp_service.web.api.routes import CALLS
+from otp_service.web.api.routes import ENDPOINTS
 from otp_service.web.widget.views import source
 
 CHINA = (dialing("CN"),)
@@ -152,7 +152,7 @@ def test_every_problem_has_a_text_or_is_the_fault_of_the_page(language: str) -> 
     }
     codes = {
         problem.code
-        for call in CALLS
+        for call in ENDPOINTS
         if KeyKind.PUBLISHABLE in call.callers
         for problem in call.all_problems()
     }

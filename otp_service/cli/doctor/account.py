@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from otp_service.cli.doctor.api_probe import UNKNOWN_ACTION, Entrance, Told
-from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.cli.doctor.api_probe import UNKNOWN_ACTION, ApiProbe, Told
+from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.cli.doctor.send_probe import IMPOSSIBLE_NUMBER, read_probe
 from otp_service.cli.doctor.template import examine_text
 from otp_service.domain.messages import Template
@@ -23,11 +23,11 @@ _APPROVED = "1"
 class Account:
     """One access key of one route, asked through its *entrance*."""
 
-    def __init__(self, entrance: Entrance) -> None:
+    def __init__(self, entrance: ApiProbe) -> None:
         self._entrance = entrance
         self._route = entrance.route
 
-    def examine(self, sign_name: str, templates: tuple[Template, ...], ttl: int) -> Iterator[Finding]:
+    def examine(self, sign_name: str, templates: tuple[Template, ...], ttl: int) -> Iterator[CheckResult]:
         """Tell everything that can be told without sending."""
         first = self._ask_either("GetSmsSign", "QuerySmsSign", {"SignName": sign_name})
         yield from self._entrance.examine(first)
@@ -51,13 +51,13 @@ class Account:
             return told
         return told if told.is_denied and again.is_denied else again
 
-    def _sign_name(self, name: str, told: Told) -> Finding:
+    def _sign_name(self, name: str, told: Told) -> CheckResult:
         fix = "The sign name must be one of this account's, letter by letter, without 【】."
         if not told.is_ok:
             return self._not_seen("sign name", name, "dysms:GetSmsSign", told, fix)
         return self._reviewed("sign name", name, str(told.fields.get("SignStatus")), told.fields)
 
-    def _template(self, template: Template, sign_name: str, ttl: int) -> Iterator[Finding]:
+    def _template(self, template: Template, sign_name: str, ttl: int) -> Iterator[CheckResult]:
         code = template.template_code
         told = self._ask_either("GetSmsTemplate", "QuerySmsTemplate", {"TemplateCode": code})
         fix = "Take the code from the console's list of templates."
@@ -67,7 +67,7 @@ class Account:
         yield self._reviewed("template", code, str(told.fields.get("TemplateStatus")), told.fields)
         yield from examine_text(template, told.fields, sign_name=sign_name, ttl=ttl, route=self._route)
 
-    def _not_seen(self, check: str, name: str, right: str, told: Told | None, fix: str) -> Finding:
+    def _not_seen(self, check: str, name: str, right: str, told: Told | None, fix: str) -> CheckResult:
         if told is None or not told.is_inside:
             why = f": {told}" if told else ""
             return doubtful(
@@ -82,7 +82,7 @@ class Account:
             )
         return broken(check, f"{name} is not one of this account's ({told.code})", fix, self._route)
 
-    def _reviewed(self, check: str, name: str, status: str, fields: Mapping[str, object]) -> Finding:
+    def _reviewed(self, check: str, name: str, status: str, fields: Mapping[str, object]) -> CheckResult:
         if status == _APPROVED:
             return well(check, f"{name} is approved", self._route)
         reason = fields.get("Reason") or fields.get("AuditInfo")
@@ -95,7 +95,7 @@ class Account:
 
     # ── what the key may do ──
 
-    def _may_query(self) -> Finding:
+    def _may_query(self) -> CheckResult:
         told = self._entrance.ask(
             "QuerySendDetails",
             {

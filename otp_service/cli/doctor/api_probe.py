@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.fields import read_fields
 from otp_service.sms.aliyun.protocol.codes import CodeRow, Outcome, Product, Who, lookup
@@ -61,7 +61,7 @@ class Told:
         return f"{self.row.english} ({self.code})" if self.code else "the answer was none of Aliyun's"
 
 
-class Entrance:
+class ApiProbe:
     """One access key of a *route*, used through *api*. *key_name* is what may be shown of the key."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Entrance:
         skew = _skew(answer.headers.get("date", ""), self._api.now())
         return Told(fields.code, self._lookup(fields.code), fields.all, skew)
 
-    def examine(self, told: Told | None) -> Iterator[Finding]:
+    def examine(self, told: Told | None) -> Iterator[CheckResult]:
         """Tell how far the call got that was answered so."""
         if told is None:
             yield broken("api", "does not answer", "See the findings about the network above.", self.route)
@@ -95,7 +95,7 @@ class Entrance:
         yield from self._clock(told)
         yield self._key(told)
 
-    def _clock(self, told: Told) -> Iterator[Finding]:
+    def _clock(self, told: Told) -> Iterator[CheckResult]:
         if told.skew is None:
             return
         off = f"{abs(told.skew):.0f} s {'ahead of' if told.skew > 0 else 'behind'} the answer's"
@@ -107,7 +107,7 @@ class Entrance:
         else:
             yield well("clock", "agrees with the answer's", self.route)
 
-    def _key(self, told: Told) -> Finding:
+    def _key(self, told: Told) -> CheckResult:
         if told.is_inside:
             return well("access key", f"{self._key_name} is accepted", self.route)
         if told.code in ACCESS_KEY_REFUSALS:

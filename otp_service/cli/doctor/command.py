@@ -12,7 +12,7 @@ import click
 from otp_service.app import open_store
 from otp_service.cli.doctor.finding import worst
 from otp_service.cli.doctor.report import as_json, as_text
-from otp_service.cli.doctor.runner import examine
+from otp_service.cli.doctor.runner import run_checks
 from otp_service.settings import Mistake, Settings, advice, examine_for_production
 from otp_service.store.url import BadRedisUrl
 from otp_service.store.verifications import RedisStore
@@ -26,7 +26,7 @@ def run(config: Path | None, *, route: str, url: str = "", as_machine: bool) -> 
     if url and not _can_be_asked(url):
         raise click.BadParameter("must be an http or https URL", param_hint="--url")
     findings = list(
-        examine(settings, mistakes, _store(settings), route, advice(config, os.environ, settings), url=url)
+        run_checks(settings, mistakes, _store(settings), route, advice(config, os.environ, settings), url=url)
     )
     click.echo(as_json(findings) if as_machine else as_text(findings))
     sys.exit(int(worst(findings)))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 
 SECONDS = 3.0
 """For each step. Who needs longer here needs too long for an SMS."""
@@ -22,7 +22,7 @@ _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 Address = tuple[socket.AddressFamily, str]
 
 
-def reach(url: str, route: str) -> Iterator[Finding]:
+def reach(url: str, route: str) -> Iterator[CheckResult]:
     """Tell how far one gets towards *url*."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
@@ -58,7 +58,7 @@ def _resolved(host: str, port: int) -> list[Address] | None:
     return [(family, address) for family, address in first.items() if family in _FAMILIES]
 
 
-def _connections(addresses: list[Address], port: int, route: str) -> Iterator[Finding]:
+def _connections(addresses: list[Address], port: int, route: str) -> Iterator[CheckResult]:
     reached = {family: _connects(address, port) for family, address in addresses}
     for family, name in _FAMILIES.items():
         if family not in reached:
@@ -80,7 +80,7 @@ def _connects(address: str, port: int) -> bool:
         return False
 
 
-def _tls(host: str, port: int, route: str) -> Finding:
+def _tls(host: str, port: int, route: str) -> CheckResult:
     context = ssl.create_default_context()
     try:
         with (

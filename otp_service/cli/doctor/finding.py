@@ -1,4 +1,4 @@
-"""Findings: what one check has seen. Touches nothing."""
+"""Findings: what one check has seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What *check* has *seen*, of one *route* or of the whole service, and how to *fix* what is not well."""
 
     check: str
@@ -26,21 +26,21 @@ class Finding:
     route: str = ""
 
 
-def well(check: str, seen: str, route: str = "") -> Finding:
+def well(check: str, seen: str, route: str = "") -> CheckResult:
     """Return a finding that needs nobody."""
-    return Finding(check, Level.OK, seen, route=route)
+    return CheckResult(check, Level.OK, seen, route=route)
 
 
-def doubtful(check: str, seen: str, fix: str, route: str = "") -> Finding:
+def doubtful(check: str, seen: str, fix: str, route: str = "") -> CheckResult:
     """Return a finding that somebody should look at."""
-    return Finding(check, Level.WARN, seen, fix, route)
+    return CheckResult(check, Level.WARN, seen, fix, route)
 
 
-def broken(check: str, seen: str, fix: str, route: str = "") -> Finding:
+def broken(check: str, seen: str, fix: str, route: str = "") -> CheckResult:
     """Return a finding that keeps codes from arriving."""
-    return Finding(check, Level.FAIL, seen, fix, route)
+    return CheckResult(check, Level.FAIL, seen, fix, route)
 
 
-def worst(findings: Iterable[Finding]) -> Level:
+def worst(findings: Iterable[CheckResult]) -> Level:
     """Return the worst level of all."""
     return max((finding.level for finding in findings), default=Level.OK)

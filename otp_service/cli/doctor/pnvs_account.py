@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from otp_service.cli.doctor.api_probe import Entrance
-from otp_service.cli.doctor.finding import Finding
+from otp_service.cli.doctor.api_probe import ApiProbe
+from otp_service.cli.doctor.finding import CheckResult
 from otp_service.cli.doctor.send_probe import IMPOSSIBLE_NUMBER, read_probe
 from otp_service.domain.messages import Template
 from otp_service.sms.aliyun.pnvs import ACTION
@@ -21,10 +21,10 @@ RIGHT = f"dypns:{ACTION}"
 class PnvsAccount:
     """One access key of one route, asked through its *entrance*."""
 
-    def __init__(self, entrance: Entrance) -> None:
+    def __init__(self, entrance: ApiProbe) -> None:
         self._entrance = entrance
 
-    def examine(self, sign_name: str, template: Template) -> Iterator[Finding]:
+    def examine(self, sign_name: str, template: Template) -> Iterator[CheckResult]:
         """Tell everything that can be told without sending."""
         values = dict.fromkeys((MINUTES, *template.params), "5") | {template.param: "123456"}
         told = self._entrance.ask(

@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
-from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.domain.address_probe import PATH, AddressProbe
 
 SECONDS = 5.0
@@ -33,7 +33,7 @@ _CHECK = "address"
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
-def examine_address(url: str, probe: AddressProbe) -> Iterator[Finding]:
+def examine_address(url: str, probe: AddressProbe) -> Iterator[CheckResult]:
     """Tell whether a forged header changes the address that the service at *url* believes."""
     nonce = token_urlsafe(16)
     honest = _believed(url, probe, nonce, ())

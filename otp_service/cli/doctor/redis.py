@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 
-from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.domain.errors import StoreUnavailable, VerificationNotFound
 from otp_service.domain.limits import GlobalFailureLimits, PhoneLimits
 from otp_service.observability.clock import SystemClock
 from otp_service.services.interfaces import PhoneKey
-from otp_service.store.admin import RedisOffice
+from otp_service.store.admin import AdminStore
 from otp_service.store.diagnosis import Trouble
 from otp_service.store.verifications import RedisStore
 
@@ -18,7 +18,7 @@ NOBODY = "-" * 16
 """No phone has this tag."""
 
 
-def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding]:
+def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
     """Tell how the store is, and which of *clients* name no addresses."""
     trouble = store.diagnose()
     try:
@@ -41,10 +41,10 @@ def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding
     yield from _addresses(store, clients)
 
 
-def examine_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[Finding]:
+def examine_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[CheckResult]:
     """Tell whether the alarm for wrong codes is on."""
     try:
-        facts = RedisOffice(store).alarm_facts(limits, SystemClock().now())
+        facts = AdminStore(store).alarm_facts(limits, SystemClock().now())
     except StoreUnavailable:
         return
     if facts.level:
@@ -55,7 +55,7 @@ def examine_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[Fi
         yield well("alarm", f"wrong codes today: {facts.wrong}, which is usual")
 
 
-def _rights(store: RedisStore) -> Finding:
+def _rights(store: RedisStore) -> CheckResult:
     """Do what every call does, to a phone that nobody has."""
     fix = "Give the ACL user what `otp-service redis-acl` prints."
     try:
@@ -68,7 +68,7 @@ def _rights(store: RedisStore) -> Finding:
     return broken("redis", "answers like no Redis of ours", "Look at what redis.url leads to.")
 
 
-def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[Finding]:
+def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
     try:
         silent = store.clients_without_address(clients)
         is_unreadable = store.met_unreadable_ip()

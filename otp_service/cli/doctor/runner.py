@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from otp_service.cli.doctor.account import Account
-from otp_service.cli.doctor.api_probe import Entrance
+from otp_service.cli.doctor.api_probe import ApiProbe
 from otp_service.cli.doctor.connectivity import reach
-from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.cli.doctor.pnvs_account import PnvsAccount
 from otp_service.cli.doctor.public_address import examine_address
 from otp_service.cli.doctor.redis import examine_alarm, examine_store
@@ -24,13 +24,13 @@ from otp_service.sms.aliyun.sms import VERSION
 from otp_service.sms.http import HttpClient
 from otp_service.store.verifications import RedisStore
 
-Check = Callable[[], Iterable[Finding]]
+Check = Callable[[], Iterable[CheckResult]]
 
 SHOWN = 4
 """Characters of an access key's id that may be shown."""
 
 
-def examine(
+def run_checks(
     settings: Settings,
     mistakes: Iterable[Mistake],
     store: RedisStore | None,
@@ -38,7 +38,7 @@ def examine(
     warnings: Iterable[Mistake] = (),
     *,
     url: str = "",
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Tell everything, of one *route* or of all, and what is seen through the public *url*, if given.
 
     A check that fails in itself is a finding, too.
@@ -54,7 +54,7 @@ def examine(
             yield from _guarded("route", lambda table=table: _route(settings, table))  # type: ignore[misc]
 
 
-def _guarded(name: str, check: Check) -> Iterator[Finding]:
+def _guarded(name: str, check: Check) -> Iterator[CheckResult]:
     try:
         yield from check()
     except Exception as error:  # noqa: BLE001 - one sick check must not silence the others
@@ -62,7 +62,7 @@ def _guarded(name: str, check: Check) -> Iterator[Finding]:
         yield doubtful(name, f"could not be looked at ({kind})", "Mend what is told above, and ask again.")
 
 
-def _settings(mistakes: Iterable[Mistake], warnings: Iterable[Mistake]) -> Iterator[Finding]:
+def _settings(mistakes: Iterable[Mistake], warnings: Iterable[Mistake]) -> Iterator[CheckResult]:
     told = list(mistakes)
     for mistake in told:
         fix = "See docs/settings.md for this setting."
@@ -74,7 +74,7 @@ def _settings(mistakes: Iterable[Mistake], warnings: Iterable[Mistake]) -> Itera
         yield well("settings", "are fit for production")
 
 
-def _route(settings: Settings, table: RouteTable) -> Iterator[Finding]:
+def _route(settings: Settings, table: RouteTable) -> Iterator[CheckResult]:
     url = table.url if table.provider == WEBHOOK else table.endpoint
     if not url:
         return
@@ -85,7 +85,7 @@ def _route(settings: Settings, table: RouteTable) -> Iterator[Finding]:
         yield from _accounts(settings, table)
 
 
-def _accounts(settings: Settings, table: RouteTable) -> Iterator[Finding]:
+def _accounts(settings: Settings, table: RouteTable) -> Iterator[CheckResult]:
     is_pnvs = table.provider == ALIYUN_PNVS
     for key in table.access_keys():
         http = HttpClient(max_connections=1)
@@ -98,14 +98,14 @@ def _accounts(settings: Settings, table: RouteTable) -> Iterator[Finding]:
             signature=Signature(table.signature),
         )
         explain = lookup_pnvs if is_pnvs else lookup
-        entrance = Entrance(api, route=table.name, key_name=f"{key[0][:SHOWN]}…", lookup=explain)
+        entrance = ApiProbe(api, route=table.name, key_name=f"{key[0][:SHOWN]}…", lookup=explain)
         try:
             yield from _account(entrance, table, settings.codes.ttl)
         finally:
             api.close()
 
 
-def _account(entrance: Entrance, table: RouteTable, ttl: int) -> Iterator[Finding]:
+def _account(entrance: ApiProbe, table: RouteTable, ttl: int) -> Iterator[CheckResult]:
     templates = table.all_templates()
     if not templates or not table.sign_name:
         return  # the settings are told about already

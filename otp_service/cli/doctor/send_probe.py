@@ -1,11 +1,11 @@
-"""The probe: a send to a number that no phone can have, and what its refusal tells. Touches nothing."""
+"""The probe: a send to a number that no phone can have, and what its refusal tells."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from otp_service.cli.doctor.api_probe import Told
-from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.sms.aliyun.protocol.codes import Who
 
 IMPOSSIBLE_NUMBER = "10000000000"
@@ -15,7 +15,7 @@ _ABROAD = "isv.DENY_IP_RANGE"
 _OURS = (Who.OPERATOR, Who.CALLER)
 
 
-def read_probe(told: Told | None, right: str, route: str) -> Iterator[Finding]:
+def read_probe(told: Told | None, right: str, route: str) -> Iterator[CheckResult]:
     """Tell what the answer says of sending, which needs the *right*, and of this machine's address."""
     if told is None or not told.is_inside:
         why = f": {told}" if told else ""
@@ -33,7 +33,7 @@ def read_probe(told: Told | None, right: str, route: str) -> Iterator[Finding]:
     yield well("egress", seen, route)
 
 
-def _sending(told: Told, route: str) -> Finding:
+def _sending(told: Told, route: str) -> CheckResult:
     if told.row.who in _OURS:
         return broken("sending", str(told), "See docs/aliyun-errors.md for this code.", route)
     if told.row.who in (Who.NUMBER, Who.LIMIT):

@@ -1,11 +1,11 @@
-"""A template's text against what the settings say of it. Touches nothing."""
+"""A template's text against what the settings say of it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 
-from otp_service.cli.doctor.finding import Finding, broken, doubtful, well
+from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.domain.messages import MAINLAND, Template
 from otp_service.sms.aliyun.protocol.templates import BadTemplate, check_template, render, sms_size, variables
 
@@ -20,7 +20,7 @@ _NUMERALS = {**dict(zip("一二三四五六七八九", range(1, 10), strict=True
 
 def examine_text(
     template: Template, fields: Mapping[str, object], *, sign_name: str, ttl: int, route: str
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Tell whether a template's type, text, variables and minutes fit codes of *ttl* seconds."""
     code, text = template.template_code, str(fields.get("TemplateContent", ""))
     if not _is_verification(fields):
@@ -41,7 +41,7 @@ def _is_verification(fields: Mapping[str, object]) -> bool:
     return kind == _VERIFICATION
 
 
-def _rules(code: str, text: str, route: str) -> Iterator[Finding]:
+def _rules(code: str, text: str, route: str) -> Iterator[CheckResult]:
     try:
         check_template(text, max_variables=MAX_VARIABLES)
     except BadTemplate as error:
@@ -51,14 +51,14 @@ def _rules(code: str, text: str, route: str) -> Iterator[Finding]:
         yield doubtful("template", f"{code}: breaks a rule of verification texts: {error}", fix, route)
 
 
-def _size(code: str, sign_name: str, text: str, route: str) -> Iterator[Finding]:
+def _size(code: str, sign_name: str, text: str, route: str) -> Iterator[CheckResult]:
     values = dict.fromkeys(variables(text), "123456")
     if (size := sms_size(render(sign_name, text, values))) > 1:
         fix = "Shorten it to 70 characters with the sign name and 【】."
         yield doubtful("template", f"{code}: every code is billed as {size} SMS", fix, route)
 
 
-def _variables(template: Template, text: str, route: str) -> Finding:
+def _variables(template: Template, text: str, route: str) -> CheckResult:
     ours, theirs = {template.param, *template.params}, set(variables(text))
     missing, foreign = sorted(theirs - ours), sorted(ours - theirs)
     if not missing and not foreign:
@@ -80,7 +80,7 @@ def _names(names: list[str]) -> str:
     return " ".join(f"${{{name}}}" for name in names) + " besides" if names else "nothing besides"
 
 
-def _minutes(code: str, text: str, ttl: int, route: str) -> Iterator[Finding]:
+def _minutes(code: str, text: str, ttl: int, route: str) -> Iterator[CheckResult]:
     found = _MINUTES.search(text)
     if found is None:
         return

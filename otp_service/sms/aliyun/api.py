@@ -11,7 +11,7 @@ from otp_service.sms.aliyun.endpoint import Endpoint
 from otp_service.sms.aliyun.fields import read_fields
 from otp_service.sms.aliyun.protocol.gateway_codes import ACCESS_KEY_REFUSALS
 from otp_service.sms.aliyun.protocol.timestamps import format_timestamp
-from otp_service.sms.aliyun.signed_request import SIGN, AccessKey, Operation, Signature, Stamp
+from otp_service.sms.aliyun.signed_request import SIGN, AccessKey, Operation, Signature, SignatureContext
 from otp_service.sms.http import ConnectFailed, HttpClient, HttpResponse
 
 
@@ -80,7 +80,7 @@ class AliyunApi:
         self._http.close()
 
     def _post(self, action: str, params: Mapping[str, str], chosen: int, seconds: float) -> HttpResponse:
-        stamp = Stamp(self._nonce(), format_timestamp(self.now()))
+        stamp = SignatureContext(self._nonce(), format_timestamp(self.now()))
         operation = Operation(action, self._version)
         request = self._sign(self._endpoint, self._keys[chosen], operation, params, stamp)
         return self._http.post(request.url, request.headers, request.body, seconds=seconds)

@@ -1,4 +1,4 @@
-"""Where an API of Aliyun's is. Touches nothing."""
+"""Where an API of Aliyun's is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields that every answer of Aliyun's has, read with distrust. Touches nothing."""
+"""The fields that every answer of Aliyun's has, read with distrust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A phone, spelled for `PhoneNumbers` of SendSms. Touches nothing.
+"""A phone, spelled for `PhoneNumbers` of SendSms.
 
 https://help.aliyun.com/document_detail/419273.html: mainland numbers stand without prefix, all others after
 their country code without `+`; several are separated by commas.
@@ -10,9 +10,9 @@ import re
 
 from otp_service.domain.phone import Phone
 from otp_service.sms.aliyun.protocol.numbers import NotMainlandMobile, national
-from otp_service.sms.aliyun.recipients import MAINLAND, Unsendable, mainland_number
+from otp_service.sms.aliyun.recipients import MAINLAND, UnsupportedRecipient, mainland_number
 
-__all__ = ["Unsendable", "phone_numbers"]
+__all__ = ["UnsupportedRecipient", "phone_numbers"]
 
 _INTERNATIONAL_FORM = re.compile(r"[1-9][0-9]{6,14}")
 
@@ -23,7 +23,7 @@ def phone_numbers(phone: Phone) -> str:
     Phones are parsed at the door, but a wrong text here is an SMS to a stranger or to a thousand of them.
 
     Raises:
-        Unsendable: the number can't be told to Aliyun.
+        UnsupportedRecipient: the number can't be told to Aliyun.
     """
     return mainland_number(phone) if phone.country_code == MAINLAND else _international(phone)
 
@@ -31,10 +31,10 @@ def phone_numbers(phone: Phone) -> str:
 def _international(phone: Phone) -> str:
     digits = phone.e164.removeprefix("+")
     if not _INTERNATIONAL_FORM.fullmatch(digits) or not digits.startswith(str(phone.country_code)):
-        raise Unsendable("phone")
+        raise UnsupportedRecipient("phone")
     try:
         national(digits)
     except NotMainlandMobile:
         return digits
     # +1 862 401 7194 without its plus is the mainland number 18624017194, and Aliyun takes it for that.
-    raise Unsendable("phone_reads_as_mainland")
+    raise UnsupportedRecipient("phone_reads_as_mainland")

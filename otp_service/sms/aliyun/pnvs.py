@@ -23,9 +23,9 @@ from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.pnvs_responses import read_answer
 from otp_service.sms.aliyun.protocol.pnvs import MINUTES
 from otp_service.sms.aliyun.protocol.templates import BadParam, check_params
-from otp_service.sms.aliyun.recipients import MAINLAND, Unsendable, mainland_number
-from otp_service.sms.call import call_once
-from otp_service.sms.provider import Verdict, unasked
+from otp_service.sms.aliyun.recipients import MAINLAND, UnsupportedRecipient, mainland_number
+from otp_service.sms.call import send_once
+from otp_service.sms.provider import ProviderResult, not_attempted
 
 ACTION = "SendSmsVerifyCode"
 VERSION = "2017-05-25"
@@ -47,16 +47,16 @@ class AliyunPnvs:
         self._minutes = minutes
         self._clock = clock
 
-    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> ProviderResult:
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
         try:
             params = self._params(sms, template)
-        except Unsendable as error:
-            return unasked(FailureCause.ACCOUNT, error.code)
+        except UnsupportedRecipient as error:
+            return not_attempted(FailureCause.ACCOUNT, error.code)
         except BadParam:
-            return unasked(FailureCause.ACCOUNT, "template_param")
+            return not_attempted(FailureCause.ACCOUNT, "template_param")
         seconds = deadline - self._clock.monotonic()
-        return call_once(
+        return send_once(
             lambda: self._api.call(ACTION, params, seconds=seconds),
             lambda answer: read_answer(answer.status, answer.headers, answer.body, self._api.now()),
             seconds,
@@ -75,7 +75,7 @@ class AliyunPnvs:
         """Return the whole call.
 
         Raises:
-            Unsendable: the number is not of the mainland.
+            UnsupportedRecipient: the number is not of the mainland.
             BadParam: the variables break a rule of verification templates.
         """
         params = {MINUTES: str(self._minutes), **template.template_param(sms.code)}

@@ -1,4 +1,4 @@
-"""PNVS's answer to a SendSmsVerifyCode, read: what became of the SMS. Touches nothing.
+"""PNVS's answer to a SendSmsVerifyCode, read: what became of the SMS.
 
 https://help.aliyun.com/zh/pnvs/developer-reference/api-dypnsapi-2017-05-25-sendsmsverifycode: success is said
 twice, by `Code` and by `Success`, the biz id stands in `Model`, and the service's own refusals come on
@@ -12,8 +12,8 @@ from datetime import datetime
 
 from otp_service.sms.aliyun.protocol import flow_control
 from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, CodeRow, lookup
-from otp_service.sms.aliyun.responses import Dialect
-from otp_service.sms.provider import Verdict
+from otp_service.sms.aliyun.responses import ResponseInterpreter
+from otp_service.sms.provider import ProviderResult
 
 _PREFIXES = ("isv.", "isp.")
 
@@ -21,7 +21,7 @@ _DAY = "for the day"
 """In the documented message, "The number has exceeded the limit for the day."."""
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Verdict:
+def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ProviderResult:
     """Tell what the answer to a SendSmsVerifyCode means; the names of *headers* are in lower case."""
     return _SEND_SMS_VERIFY_CODE.read(status, headers, body, now)
 
@@ -44,6 +44,6 @@ def _biz_id(told: Mapping[str, object]) -> object:
     return model.get("BizId") if isinstance(model, Mapping) else None
 
 
-_SEND_SMS_VERIFY_CODE = Dialect(
+_SEND_SMS_VERIFY_CODE = ResponseInterpreter(
     lookup=lookup_pnvs, biz_id=_biz_id, next_send_at=next_send_at, business_says_4xx=True
 )

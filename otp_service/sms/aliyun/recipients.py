@@ -1,4 +1,4 @@
-"""A phone of the mainland, spelled for Aliyun: its eleven digits and nothing else. Touches nothing."""
+"""A phone of the mainland, spelled for Aliyun: its eleven digits and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAINLAND = 86
 _FORM = re.compile(r"1[3-9][0-9]{9}")
 
 
-class Unsendable(Exception):
+class UnsupportedRecipient(Exception):
     """No spelling of this number reaches it, and nothing else; *code* is for the log."""
 
     def __init__(self, code: str) -> None:
@@ -25,9 +25,9 @@ def mainland_number(phone: Phone) -> str:
     Phones are parsed at the door, but a wrong text here is an SMS to a stranger or to a thousand of them.
 
     Raises:
-        Unsendable: it is no mobile number of the mainland.
+        UnsupportedRecipient: it is no mobile number of the mainland.
     """
     is_mainland = phone.country_code == MAINLAND and phone.e164.startswith(f"+{MAINLAND}")
     if not is_mainland or not _FORM.fullmatch(phone.national):
-        raise Unsendable("phone")
+        raise UnsupportedRecipient("phone")
     return phone.national

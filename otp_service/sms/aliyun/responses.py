@@ -1,4 +1,4 @@
-"""How one API of Aliyun's words its answers to a send, and what became of the SMS. Touches nothing.
+"""How one API of Aliyun's words its answers to a send, and what became of the SMS.
 
 Only an answer that says so beyond doubt is a refusal, because after a refusal the money is given back and
 another route may send. What nobody can be sure of is UNKNOWN. Aliyun's `Message` is read for the window of a
@@ -18,7 +18,7 @@ from otp_service.sms.aliyun.fields import Fields, plain_id, read_fields
 from otp_service.sms.aliyun.protocol import flow_control
 from otp_service.sms.aliyun.protocol.codes import CODES, CodeRow, Retry, Who
 from otp_service.sms.aliyun.protocol.codes import Outcome as Meaning
-from otp_service.sms.provider import Trouble, Verdict
+from otp_service.sms.provider import ProviderResult, RouteHealth
 
 _MILLISECONDS = re.compile(r"[0-9]{1,6}")
 
@@ -50,7 +50,7 @@ def _of_the_answer(told: Mapping[str, object]) -> object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
+class ResponseInterpreter:
     """What differs between the APIs that send.
 
     *lookup* explains a code, *biz_id* finds the biz id, *next_send_at* reads the message of a flow control.
@@ -62,7 +62,7 @@ class Dialect:
     next_send_at: Callable[[str, datetime], datetime] = flow_control.next_send_at
     business_says_4xx: bool = False
 
-    def read(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Verdict:
+    def read(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ProviderResult:
         """Tell what the answer to a send means; the names of *headers* are in lower case."""
         fields = read_fields(headers, body)
         row = self.lookup(fields.code)
@@ -79,16 +79,16 @@ class Dialect:
             provider_code=fields.code,
             request_id=fields.request_id,
         )
-        return Verdict(outcome, _trouble(row))
+        return ProviderResult(outcome, _trouble(row))
 
-    def _accepted(self, fields: Fields) -> Verdict:
+    def _accepted(self, fields: Fields) -> ProviderResult:
         # An OK without BizId counts: both readings keep the slot and the money and send no second SMS, but
         # UNKNOWN would hold a provider for broken that only left out what we merely log.
         biz_id = plain_id(self.biz_id(fields.all))
         outcome = SendResult(
             SendStatus.ACCEPTED, provider_code=fields.code, request_id=fields.request_id, biz_id=biz_id
         )
-        return Verdict(outcome)
+        return ProviderResult(outcome)
 
     def _refuses(self, status: int, row: CodeRow) -> bool:
         """Tell whether nothing was sent, for certain.
@@ -120,10 +120,10 @@ def _contradicts_itself(fields: Fields, row: CodeRow) -> bool:
     return success is not None and success is not (row.outcome is Meaning.ACCEPTED)
 
 
-def _unknown(status: int, fields: Fields) -> Verdict:
+def _unknown(status: int, fields: Fields) -> ProviderResult:
     seen = fields.code or f"local.http_{status}"
     outcome = SendResult(SendStatus.UNKNOWN, provider_code=seen, request_id=fields.request_id)
-    return Verdict(outcome, Trouble.TRANSPORT)
+    return ProviderResult(outcome, RouteHealth.TRANSPORT)
 
 
 def _is_unexplained(row: CodeRow) -> bool:
@@ -135,12 +135,12 @@ def _is_unexplained(row: CodeRow) -> bool:
     return row.who is Who.PROVIDER and row.retry is not Retry.BACKOFF
 
 
-def _trouble(row: CodeRow) -> Trouble | None:
+def _trouble(row: CodeRow) -> RouteHealth | None:
     """Tell what is refused for every number until an operator acts: the route, a template, or nothing."""
     is_known = row.code in CODES or not row.code.startswith("isv.")
     if row.who is not Who.OPERATOR or not is_known or row.code in _OF_THE_NUMBER:
         return None
-    return Trouble.TEMPLATE if row.code in _OF_THE_TEMPLATE else Trouble.OPERATOR
+    return RouteHealth.TEMPLATE if row.code in _OF_THE_TEMPLATE else RouteHealth.OPERATOR
 
 
 def _retry_after(headers: Mapping[str, str]) -> int:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from otp_service.services.interfaces import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.fields import read_fields
-from otp_service.sms.aliyun.phone_numbers import Unsendable, phone_numbers
+from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers
 from otp_service.sms.aliyun.protocol.china_time import china_date
 from otp_service.sms.aliyun.protocol.receipts import plain_code
 from otp_service.sms.http import TransportError
@@ -38,7 +38,7 @@ class Unreadable(Exception):
     """The list did not come, or not whole."""
 
 
-class Details:
+class SendDetailsQuery:
     """Asks about sends of one account."""
 
     def __init__(self, api: AliyunApi, clock: Clock) -> None:
@@ -52,7 +52,7 @@ class Details:
                 for row in self._rows(inquiry, day, deadline):
                     if inquiry.matches(_text(row, "OutId")):
                         return _found(row)
-        except (Unreadable, Unsendable):
+        except (Unreadable, UnsupportedRecipient):
             return DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
         return DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 

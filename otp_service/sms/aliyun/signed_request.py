@@ -41,7 +41,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class SignatureContext:
     """What makes a request unlike every other: a fresh *nonce* and the time as `yyyy-MM-ddTHH:mm:ssZ`."""
 
     nonce: str
@@ -57,11 +57,15 @@ class SignedRequest:
     body: bytes = field(repr=False)
 
 
-Sign = Callable[[Endpoint, AccessKey, Operation, Mapping[str, str], Stamp], SignedRequest]
+Sign = Callable[[Endpoint, AccessKey, Operation, Mapping[str, str], SignatureContext], SignedRequest]
 
 
 def sign_v1(
-    endpoint: Endpoint, key: AccessKey, operation: Operation, params: Mapping[str, str], stamp: Stamp
+    endpoint: Endpoint,
+    key: AccessKey,
+    operation: Operation,
+    params: Mapping[str, str],
+    stamp: SignatureContext,
 ) -> SignedRequest:
     """Sign the business *params* with HMAC-SHA1."""
     signed = {**params, **_v1_common(key, operation, stamp)}
@@ -73,7 +77,11 @@ def sign_v1(
 
 
 def sign_v3(
-    endpoint: Endpoint, key: AccessKey, operation: Operation, params: Mapping[str, str], stamp: Stamp
+    endpoint: Endpoint,
+    key: AccessKey,
+    operation: Operation,
+    params: Mapping[str, str],
+    stamp: SignatureContext,
 ) -> SignedRequest:
     """Sign the business *params* with ACS3-HMAC-SHA256."""
     body = b""
@@ -89,7 +97,7 @@ def sign_v3(
 SIGN: Mapping[Signature, Sign] = {Signature.V1: sign_v1, Signature.V3: sign_v3}
 
 
-def _v1_common(key: AccessKey, operation: Operation, stamp: Stamp) -> dict[str, str]:
+def _v1_common(key: AccessKey, operation: Operation, stamp: SignatureContext) -> dict[str, str]:
     common = {
         "Action": operation.action,
         "Version": operation.version,
@@ -106,7 +114,7 @@ def _v1_common(key: AccessKey, operation: Operation, stamp: Stamp) -> dict[str, 
 
 
 def _v3_headers(
-    endpoint: Endpoint, key: AccessKey, operation: Operation, stamp: Stamp, body: bytes
+    endpoint: Endpoint, key: AccessKey, operation: Operation, stamp: SignatureContext, body: bytes
 ) -> dict[str, str]:
     """Return the headers that are signed; the host must be signed exactly as it is sent."""
     headers = {

@@ -7,12 +7,12 @@ import json
 from otp_service.domain.messages import SmsMessage, Template
 from otp_service.services.interfaces import Clock, DeliveryLookup, DeliveryLookupResult, FailureCause
 from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.phone_numbers import Unsendable, phone_numbers
+from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers
 from otp_service.sms.aliyun.protocol.templates import BadParam, check_params
-from otp_service.sms.aliyun.send_details import Details
+from otp_service.sms.aliyun.send_details import SendDetailsQuery
 from otp_service.sms.aliyun.sms_responses import read_answer
-from otp_service.sms.call import call_once
-from otp_service.sms.provider import Verdict, unasked
+from otp_service.sms.call import send_once
+from otp_service.sms.provider import ProviderResult, not_attempted
 
 ACTION = "SendSms"
 VERSION = "2017-05-25"
@@ -25,18 +25,18 @@ class AliyunSms:
         self._api = api
         self._sign_name = sign_name
         self._clock = clock
-        self._details = Details(api, clock)
+        self._details = SendDetailsQuery(api, clock)
 
-    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> ProviderResult:
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
         try:
             params = self._params(sms, template)
-        except Unsendable as error:
-            return unasked(FailureCause.ACCOUNT, error.code)
+        except UnsupportedRecipient as error:
+            return not_attempted(FailureCause.ACCOUNT, error.code)
         except BadParam:
-            return unasked(FailureCause.ACCOUNT, "template_param")
+            return not_attempted(FailureCause.ACCOUNT, "template_param")
         seconds = deadline - self._clock.monotonic()
-        return call_once(
+        return send_once(
             lambda: self._api.call(ACTION, params, seconds=seconds),
             lambda answer: read_answer(answer.status, answer.headers, answer.body, self._api.now()),
             seconds,

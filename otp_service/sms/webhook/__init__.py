@@ -5,8 +5,8 @@ Imports what `sms` may import, and standardwebhooks.
 
 from __future__ import annotations
 
-from otp_service.sms.webhook.hook import Hook
+from otp_service.sms.webhook.hook import WebhookClient
 from otp_service.sms.webhook.provider import Webhook
-from otp_service.sms.webhook.uplinks import WebhookUplinks
+from otp_service.sms.webhook.uplinks import InboundSmsWebhook
 
-__all__ = ["Hook", "Webhook", "WebhookUplinks"]
+__all__ = ["InboundSmsWebhook", "Webhook", "WebhookClient"]

@@ -1,4 +1,4 @@
-"""The answer of a receiver, read: what became of the SMS. Touches nothing. `docs/webhook.md` has the table.
+"""The answer of a receiver, read: what became of the SMS. `docs/webhook.md` has the table.
 
 Only a 4xx refuses, because after a refusal the money is given back and another route may send. Whatever else
 is no success may come from something in between, and nobody knows what the receiver did.
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from otp_service.services.interfaces import FailureCause, SendResult, SendStatus
-from otp_service.sms.provider import Trouble, Verdict
+from otp_service.sms.provider import ProviderResult, RouteHealth
 
 REJECTED = "destination_rejected"
 """The `code` in the body of a 422 by which a receiver says that this number gets no SMS anywhere."""
@@ -26,20 +26,20 @@ _UNPROCESSABLE, _TOO_MANY = 422, 429
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Verdict:
+def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ProviderResult:
     """Tell what a receiver's answer means; the names of *headers* are in lower case."""
     seen = f"http_{status}"
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
-        return Verdict(SendResult(SendStatus.ACCEPTED, provider_code=seen))
+        return ProviderResult(SendResult(SendStatus.ACCEPTED, provider_code=seen))
     if not 400 <= status < 500:  # noqa: PLR2004 - HTTP's own classes
-        return Verdict(SendResult(SendStatus.UNKNOWN, provider_code=seen), Trouble.TRANSPORT)
+        return ProviderResult(SendResult(SendStatus.UNKNOWN, provider_code=seen), RouteHealth.TRANSPORT)
     if status == _UNPROCESSABLE and _code(body) == REJECTED:
-        return Verdict(_refused(FailureCause.RECIPIENT, REJECTED))
+        return ProviderResult(_refused(FailureCause.RECIPIENT, REJECTED))
     if status == _TOO_MANY:
-        return Verdict(
+        return ProviderResult(
             _refused(FailureCause.PROVIDER, seen, retry_after(headers.get("retry-after", ""), now))
         )
-    return Verdict(_refused(FailureCause.ACCOUNT, seen), Trouble.TEMPLATE)
+    return ProviderResult(_refused(FailureCause.ACCOUNT, seen), RouteHealth.TEMPLATE)
 
 
 def retry_after(text: str, now: datetime) -> int:

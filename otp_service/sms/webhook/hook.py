@@ -14,10 +14,10 @@ from standardwebhooks import Webhook as Signer
 
 from otp_service.services.interfaces import Clock
 from otp_service.sms.http import HttpClient, HttpResponse
-from otp_service.sms.webhook.target import read_target
+from otp_service.sms.webhook.target import parse_webhook_url
 
 
-class Hook:
+class WebhookClient:
     """Posts to *url*, signed with *secret* (`whsec_…`). *http* is its own: it keeps connections to one host.
 
     Raises:
@@ -26,7 +26,7 @@ class Hook:
     """
 
     def __init__(self, *, url: str, secret: str, http: HttpClient, clock: Clock) -> None:
-        self._target = read_target(url)
+        self._target = parse_webhook_url(url)
         self._signer = Signer(secret)
         self._http = http
         self._clock = clock

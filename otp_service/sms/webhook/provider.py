@@ -1,4 +1,4 @@
-"""The provider itself: SMS for a service of the operator's to send; touches the network through `Hook`."""
+"""SMS through a service of the operator's; touches the network through `WebhookClient`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import hashlib
 
 from otp_service.domain.messages import SmsMessage, Template
 from otp_service.services.interfaces import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
-from otp_service.sms.call import call_once
-from otp_service.sms.provider import Verdict
+from otp_service.sms.call import send_once
+from otp_service.sms.provider import ProviderResult
 from otp_service.sms.webhook.answer import read_answer
-from otp_service.sms.webhook.hook import Hook
+from otp_service.sms.webhook.hook import WebhookClient
 
 SEND = "otp.send"
 
@@ -20,16 +20,16 @@ _ID_BYTES = 16
 class Webhook:
     """Posts every SMS to a *hook*; *sign_name* is passed on, and may be empty."""
 
-    def __init__(self, *, hook: Hook, sign_name: str, clock: Clock) -> None:
+    def __init__(self, *, hook: WebhookClient, sign_name: str, clock: Clock) -> None:
         self._hook = hook
         self._sign_name = sign_name
         self._clock = clock
 
-    def send(self, sms: SmsMessage, template: Template, deadline: float) -> Verdict:
+    def send(self, sms: SmsMessage, template: Template, deadline: float) -> ProviderResult:
         """Post *sms* once; give up at *deadline* (monotonic seconds)."""
         data = self._data(sms, template)
         seconds = deadline - self._clock.monotonic()
-        return call_once(
+        return send_once(
             lambda: self._hook.post(SEND, message_id(sms.out_id), data, seconds=seconds),
             lambda answer: read_answer(answer.status, answer.headers, answer.body, self._hook.now()),
             seconds,

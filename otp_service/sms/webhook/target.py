@@ -1,4 +1,4 @@
-"""Where a webhook is posted to. Touches nothing."""
+"""Where a webhook is posted to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otp_service.sms.aliyun.endpoint import BadEndpoint, Endpoint
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 
 
-def read_target(text: str) -> Endpoint:
+def parse_webhook_url(text: str) -> Endpoint:
     """Read the URL of a webhook, which is that of an endpoint and perhaps a path.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The port Uplinks: replies of phones, posted to the operator; touches the network through `Hook`."""
+"""Inbound SMS, posted to the operator; touches the network through `WebhookClient`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 from otp_service.services.interfaces import EventLogger, InboundSms
 from otp_service.sms.http import TransportError
-from otp_service.sms.webhook.hook import Hook, rfc3339
+from otp_service.sms.webhook.hook import WebhookClient, rfc3339
 
 RECEIVED = "sms.received"
 
 
-class WebhookUplinks:
+class InboundSmsWebhook:
     """Posts every reply to a *hook*."""
 
-    def __init__(self, *, hook: Hook, events: EventLogger) -> None:
+    def __init__(self, *, hook: WebhookClient, events: EventLogger) -> None:
         self._hook = hook
         self._events = events
 

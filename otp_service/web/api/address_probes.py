@@ -1,4 +1,4 @@
-"""Address probes: the doctor of this service learns which address its own call counts for. Touches nothing.
+"""Address probes: the doctor of this service learns which address its own call counts for.
 
 To anybody else there is no such address.
 """
@@ -13,11 +13,11 @@ from flask import Response
 from otp_service.domain.address_probe import AddressProbe
 from otp_service.domain.errors import NotFound
 from otp_service.web.api import json_body
-from otp_service.web.api.client_ip import Trust, address_of
+from otp_service.web.api.client_ip import ProxyTrust, address_of
 from otp_service.web.api.responses import respond
 
 
-def answer(probe: AddressProbe, trust: Trust, environ: WSGIEnvironment, now: float) -> Response:
+def answer(probe: AddressProbe, trust: ProxyTrust, environ: WSGIEnvironment, now: float) -> Response:
     """Return a keyed hash of the requester's address.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Answers: what a successful call tells, as models and from the spine's values. Touches nothing.
+"""Answers: what a successful call tells, as models and from the spine's values.
 
 Times stand twice: absolute (RFC 3339, UTC) for records, relative (seconds) for whoever's clock is off.
 The full number stands only where a proof was earned or used; a code stands nowhere.

@@ -1,4 +1,4 @@
-"""Keys: `Authorization: Bearer sk_…` becomes a `Caller`, or the call ends here. Touches nothing."""
+"""Keys: `Authorization: Bearer sk_…` becomes a `Caller`, or the call ends here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The requester's address: who stands behind a connection and the trusted proxies. Touches nothing.
+"""The requester's address: who stands behind a connection and the trusted proxies.
 
 By default no proxy is trusted, and no header is looked at. Whoever makes a call writes its headers, so of
 `X-Forwarded-For` only the entries count that our own proxies have written, at its right end; what stands left
@@ -19,19 +19,21 @@ Read = Callable[[str], Address | None]
 _WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):[0-9]{1,5}")
 """`v4:port` and `[v6]:port`, which some proxies write into `X-Forwarded-For`."""
 
-NOWHERE = IPv4Address(0)
+UNSPECIFIED = IPv4Address(0)
 """Stands for connections without an address, those of Unix sockets: unless a proxy speaks, all are as one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class ProxyTrust:
     """Which entries of `X-Forwarded-For` are believed: the last *hops*, or those written from *networks*."""
 
     hops: int = 0
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-def address_of(environ: Mapping[str, object], trust: Trust, on_unreadable: Callable[[], object] = int) -> str:
+def address_of(
+    environ: Mapping[str, object], trust: ProxyTrust, on_unreadable: Callable[[], object] = int
+) -> str:
     """Return the address of the end user behind the call with *environ*.
 
     *on_unreadable* is called for each entry of a trusted proxy that is no address.
@@ -43,7 +45,7 @@ def address_of(environ: Mapping[str, object], trust: Trust, on_unreadable: Calla
             on_unreadable()
         return address
 
-    connection = _read(str(environ.get("REMOTE_ADDR", ""))) or NOWHERE
+    connection = _read(str(environ.get("REMOTE_ADDR", ""))) or UNSPECIFIED
     # A server joins the lines of a repeated header in their order, so that the last entry is the nearest.
     entries = str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
     if trust.hops:
@@ -57,7 +59,7 @@ def _by_hops(entries: list[str], hops: int, read: Read) -> Address | None:
     return None if len(ours) < hops or None in ours else ours[0]
 
 
-def _by_networks(connection: Address, entries: list[str], trust: Trust, read: Read) -> Address | None:
+def _by_networks(connection: Address, entries: list[str], trust: ProxyTrust, read: Read) -> Address | None:
     """Return the last address that is no proxy of ours; if all are, the first."""
     known: Address | None = connection
     for entry in reversed(entries):

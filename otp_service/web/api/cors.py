@@ -1,4 +1,4 @@
-"""Cross-origin calls: which pages a browser may let call us and read our answers. Touches nothing.
+"""Cross-origin calls: which pages a browser may let call us and read our answers.
 
 An origin is compared as a whole with those of the configuration; there are no patterns, no credentials, and
 `null` is nobody's origin. It is a rule for browsers: what keeps strangers out is the key and its limits.

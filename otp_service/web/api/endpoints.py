@@ -22,14 +22,14 @@ from otp_service.web.api.payloads import (
     VerificationBody,
     VerifyBody,
 )
-from otp_service.web.dependencies import WebParts
+from otp_service.web.dependencies import ApiDependencies
 from otp_service.web.hosted_page.views import page_url
 
 _ON_ITS_WAY = frozenset({DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED, DeliveryStatus.UNDELIVERED})
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiResult:
     """A successful outcome: its HTTP status and what it tells, if anything.
 
     *replayed*: an idempotency key says that it was told before.
@@ -40,7 +40,9 @@ class Reply:
     replayed: bool = False
 
 
-def request(parts: WebParts, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None) -> Reply:
+def request(
+    parts: ApiDependencies, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None
+) -> ApiResult:
     """Send the code of a new verification, or of a given one once more."""
     if body.known_phone is not None or body.known_device is not None:
         auth.admit(caller, auth.SERVERS)
@@ -48,10 +50,12 @@ def request(parts: WebParts, caller: Caller, body: RequestBody, repeat: Idempote
         auth.admit(caller, auth.SERVERS)
     send = _request if body.verification_id is None else _resend
     sent = send(parts, caller, body, repeat)
-    return Reply(_status(sent), answers.sent(sent), sent.replayed)
+    return ApiResult(_status(sent), answers.sent(sent), sent.replayed)
 
 
-def verify(parts: WebParts, caller: Caller, body: VerifyBody, repeat: IdempotencyKey | None) -> Reply:
+def verify(
+    parts: ApiDependencies, caller: Caller, body: VerifyBody, repeat: IdempotencyKey | None
+) -> ApiResult:
     """Submit a code."""
     approved = parts.service.verify(
         caller.client,
@@ -62,10 +66,12 @@ def verify(parts: WebParts, caller: Caller, body: VerifyBody, repeat: Idempotenc
         is_public=_is_public(caller),
         repeat=repeat,
     )
-    return Reply(200, answers.approved(approved), approved.replayed)
+    return ApiResult(200, answers.approved(approved), approved.replayed)
 
 
-def redeem(parts: WebParts, caller: Caller, body: RedeemBody, repeat: IdempotencyKey | None) -> Reply:
+def redeem(
+    parts: ApiDependencies, caller: Caller, body: RedeemBody, repeat: IdempotencyKey | None
+) -> ApiResult:
     """Use a proof up."""
     redeemed = parts.service.redeem(
         caller.client,
@@ -74,10 +80,10 @@ def redeem(parts: WebParts, caller: Caller, body: RedeemBody, repeat: Idempotenc
         allow_test=body.allow_test or False,
         repeat=repeat,
     )
-    return Reply(200, answers.redeemed(redeemed.proof), redeemed.replayed)
+    return ApiResult(200, answers.redeemed(redeemed.proof), redeemed.replayed)
 
 
-def status(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
+def status(parts: ApiDependencies, caller: Caller, body: VerificationBody) -> ApiResult:
     """Look at a verification."""
     standing = parts.service.status(
         caller.client,
@@ -86,10 +92,10 @@ def status(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
         client_ip=caller.address,
         is_public=_is_public(caller),
     )
-    return Reply(200, answers.standing(standing, with_sends=caller.kind in auth.SERVERS))
+    return ApiResult(200, answers.standing(standing, with_sends=caller.kind in auth.SERVERS))
 
 
-def cancel(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
+def cancel(parts: ApiDependencies, caller: Caller, body: VerificationBody) -> ApiResult:
     """End a verification."""
     parts.service.cancel(
         caller.client,
@@ -98,18 +104,18 @@ def cancel(parts: WebParts, caller: Caller, body: VerificationBody) -> Reply:
         client_ip=caller.address,
         is_public=_is_public(caller),
     )
-    return Reply(204)
+    return ApiResult(204)
 
 
-def unlock(parts: WebParts, caller: Caller, body: PhoneBody) -> Reply:
+def unlock(parts: ApiDependencies, caller: Caller, body: PhoneBody) -> ApiResult:
     """Forget the failures of a phone, for those who may."""
     if not caller.client.may_unlock:
         raise Forbidden
     parts.service.unlock(caller.client, body.phone)
-    return Reply(204)
+    return ApiResult(204)
 
 
-def make_page(parts: WebParts, caller: Caller, body: PageBody) -> Reply:
+def make_page(parts: ApiDependencies, caller: Caller, body: PageBody) -> ApiResult:
     """Make a hosted page."""
     made = parts.pages.create(
         caller.client,
@@ -120,7 +126,7 @@ def make_page(parts: WebParts, caller: Caller, body: PageBody) -> Reply:
         client_ip=_client_ip(caller, body),
     )
     url = page_url(parts, made.page_id)
-    return Reply(201, answers.page(url, made.ends_at, parts.clock.now()))
+    return ApiResult(201, answers.page(url, made.ends_at, parts.clock.now()))
 
 
 def _status(sent: SendOutcome) -> int:
@@ -132,7 +138,7 @@ def _status(sent: SendOutcome) -> int:
 
 
 def _request(
-    parts: WebParts, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None
+    parts: ApiDependencies, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None
 ) -> SendOutcome:
     return parts.service.request(
         caller.client,
@@ -149,7 +155,9 @@ def _request(
     )
 
 
-def _resend(parts: WebParts, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None) -> SendOutcome:
+def _resend(
+    parts: ApiDependencies, caller: Caller, body: RequestBody, repeat: IdempotencyKey | None
+) -> SendOutcome:
     if body.purpose is not None:
         raise _invalid("/purpose", "must be left out of a resend")
     return parts.service.resend(

@@ -1,4 +1,4 @@
-"""The header `Idempotency-Key`: what a caller says about a call that it may repeat. Touches nothing.
+"""The header `Idempotency-Key`: what a caller says about a call that it may repeat.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """

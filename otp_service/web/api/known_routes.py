@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from otp_service.domain import errors
 from otp_service.domain.errors import OtpError
-from otp_service.web.api.routes import CALLS
+from otp_service.web.api.routes import ENDPOINTS
 
 OK = "ok"
 
@@ -41,7 +41,7 @@ _OF_OTHERS: dict[str, tuple[type[OtpError], ...]] = {
 
 def known_calls() -> Iterator[tuple[str, str]]:
     """List endpoints and codes as `otp_service_calls_total` names them."""
-    for call in CALLS:
+    for call in ENDPOINTS:
         yield call.name, OK
         yield from ((call.name, problem.code) for problem in call.all_problems())
     yield "hosted_form", OK

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, written from the tables and models that serve the calls. Touches nothing."""
+"""The OpenAPI 3.1 document, written from the tables and models that serve the calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from otp_service.web.api import (
     request_id,
 )
 from otp_service.web.api.responses import JSON
-from otp_service.web.api.routes import CALLS, Call
+from otp_service.web.api.routes import ENDPOINTS, Endpoint
 
 Json = dict[str, Any]
 
@@ -50,7 +50,7 @@ def document() -> Json:
         "openapi": "3.1.0",
         "info": {"title": "otp_service", "version": __version__, "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
-        "paths": {**{call.path: {"post": _operation(call)} for call in CALLS}, **_pages()},
+        "paths": {**{call.path: {"post": _operation(call)} for call in ENDPOINTS}, **_pages()},
         "components": {
             "schemas": _schemas(),
             "headers": _headers(),
@@ -64,7 +64,7 @@ def document() -> Json:
 # ── calls ──
 
 
-def _operation(call: Call) -> Json:
+def _operation(call: Endpoint) -> Json:
     return {
         "operationId": call.name,
         "summary": call.summary,
@@ -86,7 +86,7 @@ def _operation(call: Call) -> Json:
     }
 
 
-def _parameters_of(call: Call) -> list[str]:
+def _parameters_of(call: Endpoint) -> list[str]:
     return ["RequestId", "IdempotencyKey"] if call.repeatable else ["RequestId"]
 
 
@@ -165,8 +165,8 @@ class _Schemas(GenerateJsonSchema):
 
 
 def _schemas() -> Json:
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(call.body, "validation") for call in CALLS]
-    answered = {model: None for call in CALLS for model in call.answers.values() if model}
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(call.body, "validation") for call in ENDPOINTS]
+    answered = {model: None for call in ENDPOINTS for model in call.answers.values() if model}
     models += [(model, "serialization") for model in answered]
     models += [(answers.HealthAnswer, "serialization"), (answers.ReadyAnswer, "serialization")]
     models += [(model, "serialization") for model in problem_schemas.MODELS]

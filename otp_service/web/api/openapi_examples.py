@@ -1,4 +1,4 @@
-"""Samples: bodies and answers as they could be, for the OpenAPI document. Touches nothing."""
+"""Samples: bodies and answers as they could be, for the OpenAPI document."""
 
 from __future__ import annotations
 

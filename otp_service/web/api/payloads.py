@@ -1,4 +1,4 @@
-"""Payloads: the bodies of all calls, field by field. Touches nothing.
+"""Payloads: the bodies of all calls, field by field.
 
 These models validate what comes in and describe it in the OpenAPI document; there is no second list.
 A field here is checked for its JSON type, length and characters only: what a phone or a code is, the spine

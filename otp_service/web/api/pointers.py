@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901): where in a body something is wrong. Touches nothing."""
+"""JSON pointers (RFC 6901): where in a body something is wrong."""
 
 from __future__ import annotations
 

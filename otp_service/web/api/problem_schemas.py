@@ -1,4 +1,4 @@
-"""Problem schemas: how each error looks on the wire, for the OpenAPI document. Touches nothing."""
+"""Problem schemas: how each error looks on the wire, for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Problems: the one place that knows HTTP statuses. Touches nothing.
+"""Problems: the one place that knows HTTP statuses.
 
 Every error, ours or the framework's, becomes an RFC 9457 problem document with a stable `code`. An error
 that nobody foresaw becomes `internal_error`: its text may hold a phone number, so only its type and the

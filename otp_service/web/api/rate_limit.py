@@ -1,4 +1,4 @@
-"""Rate limits as header fields, for servers: how much is left, and of what. Touches nothing.
+"""Rate limits as header fields, for servers: how much is left, and of what.
 
 Not for browsers: to a stranger, what is left of a phone's limits tells when its owner last logged in.
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/

@@ -23,7 +23,7 @@ _PROBE = "readyz"
 
 
 @dataclass(slots=True)
-class Record:
+class RequestLog:
     """What is known of a call so far; *client* and *code* are empty until they are known.
 
     *environ* is the request itself, *origins* are the pages that may read the answer; *server* is the client,
@@ -45,7 +45,7 @@ class Record:
         members = error.members()
         self.facts.update((name, members[name]) for name in _TOLD if name in members)
         if isinstance(error, InternalError):
-            defect(cause, self.endpoint, events)
+            log_unhandled(cause, self.endpoint, events)
 
     def ended(self, status: int, events: EventLogger, clock: Clock) -> None:
         """Record the call. Of probes that fail with the store, `store_outage` tells once."""
@@ -73,10 +73,10 @@ class CallNotes:
             record.facts.update(facts)
 
 
-_CURRENT: ContextVar[Record | None] = ContextVar("record", default=None)
+_CURRENT: ContextVar[RequestLog | None] = ContextVar("record", default=None)
 
 
-def begin(record: Record) -> None:
+def begin(record: RequestLog) -> None:
     """Make *record* the one of the call that this thread works on."""
     _CURRENT.set(record)
 
@@ -86,7 +86,7 @@ def end() -> None:
     _CURRENT.set(None)
 
 
-def defect(cause: Exception, endpoint: str, events: EventLogger) -> None:
+def log_unhandled(cause: Exception, endpoint: str, events: EventLogger) -> None:
     """Record a defect by its type and place; its text may hold anything and is not told."""
     events.emit(
         "internal_error",

@@ -1,4 +1,4 @@
-"""The request target: a call is served only at its path and method as they are documented. Touches nothing.
+"""The request target: a call is served only at its path and method as they are documented.
 
 Proxies decide by path, so every other spelling of a path (`//otp/redeem`, `/otp/%72edeem`, a slash at the
 end, an absolute URL) would lead past their rules. Flask drops leading slashes and takes methods in lower

@@ -1,4 +1,4 @@
-"""Responses: an answer's bytes with the headers that every response carries. Touches nothing."""
+"""Responses: an answer's bytes with the headers that every response carries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls: every POST of the API, who may make it, what it takes and what it answers. Touches nothing.
+"""Calls: every POST of the API, who may make it, what it takes and what it answers.
 
 The blueprint mounts this table and the OpenAPI document is written from it.
 """
@@ -12,12 +12,12 @@ from otp_service.domain import errors
 from otp_service.domain.clients import KeyKind
 from otp_service.domain.errors import OtpError
 from otp_service.web.api import answers, auth, endpoints, payloads
-from otp_service.web.api.endpoints import Reply
+from otp_service.web.api.endpoints import ApiResult
 from otp_service.web.api.payloads import Body
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Endpoint:
     """One call. *answers* maps each status of success to its model, None for no body.
 
     *repeatable*: it takes an idempotency key.
@@ -29,7 +29,7 @@ class Call:
     description: str
     callers: frozenset[KeyKind]
     body: type[Body]
-    view: Callable[..., Reply]
+    view: Callable[..., ApiResult]
     answers: Mapping[int, type[answers.Answer] | None]
     problems: tuple[type[OtpError], ...]
     repeatable: bool = False
@@ -52,8 +52,8 @@ _OF_ANY_CALL = (
 _OF_REPEATS = (errors.IdempotencyInProgress, errors.IdempotencyKeyReused)
 _OF_A_PHONE = (errors.InvalidPhone, errors.DestinationBlocked)
 
-CALLS = (
-    Call(
+ENDPOINTS = (
+    Endpoint(
         name="request",
         path="/otp/request",
         summary="Send a code",
@@ -82,7 +82,7 @@ CALLS = (
         ),
         repeatable=True,
     ),
-    Call(
+    Endpoint(
         name="verify",
         path="/otp/verify",
         summary="Submit a code",
@@ -105,7 +105,7 @@ CALLS = (
         ),
         repeatable=True,
     ),
-    Call(
+    Endpoint(
         name="redeem",
         path="/otp/redeem",
         summary="Use a proof up",
@@ -117,7 +117,7 @@ CALLS = (
         problems=(errors.InvalidProof, errors.ProofExpired, errors.ProofRedeemed),
         repeatable=True,
     ),
-    Call(
+    Endpoint(
         name="status",
         path="/otp/status",
         summary="Look at a verification",
@@ -128,7 +128,7 @@ CALLS = (
         answers={200: answers.StatusAnswer},
         problems=(*_OF_A_PHONE, errors.VerificationNotFound),
     ),
-    Call(
+    Endpoint(
         name="cancel",
         path="/otp/cancel",
         summary="End a verification",
@@ -145,7 +145,7 @@ CALLS = (
             errors.AttemptsExhausted,
         ),
     ),
-    Call(
+    Endpoint(
         name="unlock",
         path="/otp/unlock",
         summary="Unlock a phone",
@@ -157,7 +157,7 @@ CALLS = (
         answers={204: None},
         problems=_OF_A_PHONE,
     ),
-    Call(
+    Endpoint(
         name="make_page",
         path="/otp/pages",
         summary="Make a hosted page",

@@ -1,4 +1,4 @@
-"""Field errors: what pydantic found wrong, told in our words and without a value. Touches nothing."""
+"""Field errors: what pydantic found wrong, told in our words and without a value."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from otp_service.domain.codes import CodeType
-from otp_service.domain.hosted_page import HostedPage, Step, Trouble
-from otp_service.services.hosted_pages import Look
+from otp_service.domain.hosted_page import FormError, HostedPage, Step
+from otp_service.services.hosted_pages import PageView
 from otp_service.web.hosted_page.translations import Words
 
 FOLDER = Path(__file__).parent
@@ -30,7 +30,7 @@ class Html:
     policy: str
 
 
-def draw(look: Look, words: Words, *, international: bool) -> Html:
+def draw(look: PageView, words: Words, *, international: bool) -> Html:
     """Return the page that *look* tells of; *international*: numbers of several countries are taken."""
     page = look.page
     facts = {
@@ -63,13 +63,13 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def _view(look: Look) -> str:
+def _view(look: PageView) -> str:
     if look.is_busy:
         return "busy"
     return "solve" if look.page.wish else look.page.step.value
 
 
-def _told(trouble: Trouble | None, now: float, words: Words) -> str:
+def _told(trouble: FormError | None, now: float, words: Words) -> str:
     if trouble is None or trouble.code == "challenge_required":
         return ""
     wait = max(0, math.ceil(trouble.until - now))

@@ -1,4 +1,4 @@
-"""The words of hosted pages, in English and Chinese. Touches nothing."""
+"""The words of hosted pages, in English and Chinese."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ from flask import Request, Response, request
 
 from otp_service.domain import hosted_page, typed
 from otp_service.domain.errors import FieldError, InvalidRequest, RetryableError, UnsupportedMediaType
-from otp_service.services.hosted_pages import Closed, Form, PageClosed
+from otp_service.services.hosted_pages import FormSubmission, PageUnavailable, PageUnavailableReason
 from otp_service.web.api import json_body, problems
 from otp_service.web.api.client_ip import address_of
-from otp_service.web.api.request_log import Record
+from otp_service.web.api.request_log import RequestLog
 from otp_service.web.api.responses import respond
-from otp_service.web.dependencies import WebParts
+from otp_service.web.dependencies import ApiDependencies
 from otp_service.web.hosted_page.rendering import FOLDER, Html, draw, draw_closed, draw_failure
 from otp_service.web.hosted_page.translations import speak
 
@@ -29,35 +29,35 @@ _MAX_FIELDS = 10
 _LONGEST = typed.MAX_LENGTH + 1
 """Characters of a phone or a code that are looked at: one more than any may have."""
 
-View = Callable[[WebParts, Record], Response]
+View = Callable[[ApiDependencies, RequestLog], Response]
 
-_STATUSES = {Closed.GONE: 410, Closed.TAKEN: 403}
+_STATUSES = {PageUnavailableReason.GONE: 410, PageUnavailableReason.TAKEN: 403}
 _COOKIE = "otp_page"
 _HEADERS = (("X-Frame-Options", "DENY"), ("Cross-Origin-Opener-Policy", "same-origin"))
 
 
-def page_url(parts: WebParts, page_id: str) -> str:
+def page_url(parts: ApiDependencies, page_id: str) -> str:
     """Return the address of a page as browsers write it."""
     known = parts.public_url or request.base_url.rpartition("/otp/pages")[0]
     return f"{known.rstrip('/')}/otp/pages/{page_id}"
 
 
-def show(parts: WebParts, record: Record) -> Response:
+def show(parts: ApiDependencies, record: RequestLog) -> Response:
     """Return the page as it stands."""
     return _for_people(parts, record, _shown)
 
 
-def take(parts: WebParts, record: Record) -> Response:
+def take(parts: ApiDependencies, record: RequestLog) -> Response:
     """Do what a form of the page asks for, and send its browser back to the page."""
     return _for_people(parts, record, _taken)
 
 
-def style(_: WebParts) -> Response:
+def style(_: ApiDependencies) -> Response:
     """Return the style of all hosted pages."""
     return respond(200, _file("hosted.css"), media_type="text/css; charset=utf-8")
 
 
-def script(_: WebParts) -> Response:
+def script(_: ApiDependencies) -> Response:
     """Return the script of all hosted pages."""
     return respond(200, _file("hosted.js"), media_type="text/javascript; charset=utf-8")
 
@@ -65,30 +65,30 @@ def script(_: WebParts) -> Response:
 FILES = (("/otp/page.css", style), ("/otp/page.js", script))
 
 
-def _shown(parts: WebParts, _: Record) -> Response:
+def _shown(parts: ApiDependencies, _: RequestLog) -> Response:
     page_id = _page_id()
-    look = parts.pages.look(page_id, _name())
+    look = parts.pages.view(page_id, _name())
     words = speak(look.page.locale, *request.accept_languages.values())
     response = _answer(200, draw(look, words, international=len(parts.dialing) > 1))
     _remember(response, parts, look.name)
     return response
 
 
-def _taken(parts: WebParts, record: Record) -> Response:
+def _taken(parts: ApiDependencies, record: RequestLog) -> Response:
     page_id = _page_id()
     form = _form(request)
     address = address_of(request.environ, parts.trust, parts.on_unreadable_ip)
-    record.client, error = parts.pages.act(page_id, _name(), form, address)
+    record.client, error = parts.pages.submit(page_id, _name(), form, address)
     if error:
         record.failed(error, error, parts.events)
     # Relative to the address at hand, so that it is right behind any proxy.
     return respond(303, "", headers=(("Location", page_id), *_HEADERS))
 
 
-def _for_people(parts: WebParts, record: Record, view: View) -> Response:
+def _for_people(parts: ApiDependencies, record: RequestLog, view: View) -> Response:
     try:
         return view(parts, record)
-    except PageClosed as closed:
+    except PageUnavailable as closed:
         words = speak(*request.accept_languages.values())
         return _answer(_STATUSES[closed.reason], draw_closed(closed.reason, words))
     except Exception as cause:  # noqa: BLE001 - whatever happens, a person gets a page and no more
@@ -116,13 +116,13 @@ def _name() -> str:
     return request.cookies.get(_COOKIE, "")
 
 
-def _remember(response: Response, parts: WebParts, name: str) -> None:
+def _remember(response: Response, parts: ApiDependencies, name: str) -> None:
     """Give the browser its name, for this page alone. `Lax`: it comes here from another site."""
     address = urlsplit(page_url(parts, _page_id()))
     response.set_cookie(
         _COOKIE,
         name,
-        max_age=hosted_page.LIFE,
+        max_age=hosted_page.PAGE_TTL,
         path=address.path,
         secure=address.scheme == "https",
         httponly=True,
@@ -133,7 +133,7 @@ def _remember(response: Response, parts: WebParts, name: str) -> None:
 # ── what was typed ──
 
 
-def _form(asked: Request) -> Form:
+def _form(asked: Request) -> FormSubmission:
     """Return the form that was sent.
 
     Raises:
@@ -142,7 +142,7 @@ def _form(asked: Request) -> Form:
     if asked.mimetype != _FORM:
         raise UnsupportedMediaType
     fields = _fields(json_body.read_bytes(asked.environ, json_body.MAX_BYTES))
-    return Form(
+    return FormSubmission(
         key=fields.get("form_key", ""),
         wish=fields.get("wish", ""),
         phone=fields.get("phone", "").strip()[:_LONGEST],

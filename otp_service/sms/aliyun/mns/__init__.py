@@ -5,7 +5,7 @@ A message is deleted once it has been handled. Imports what `sms.aliyun` may imp
 
 from __future__ import annotations
 
-from otp_service.sms.aliyun.mns.taker import Taker
+from otp_service.sms.aliyun.mns.taker import MessageHandler
 from otp_service.sms.aliyun.mns.worker import Worker, build_worker
 
-__all__ = ["Taker", "Worker", "build_worker"]
+__all__ = ["MessageHandler", "Worker", "build_worker"]

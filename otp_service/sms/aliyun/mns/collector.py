@@ -14,7 +14,7 @@ from otp_service.services.interfaces import Clock, EventLogger
 from otp_service.sms.aliyun.mns.backoff import Backoff
 from otp_service.sms.aliyun.mns.message import Message
 from otp_service.sms.aliyun.mns.queue import Queue
-from otp_service.sms.aliyun.mns.trouble import QueueTrouble
+from otp_service.sms.aliyun.mns.trouble import QueueError
 
 WAIT_SECONDS = 20
 """How long a call waits for a message. A long one costs less, and a message ends it at once."""
@@ -40,7 +40,7 @@ class Batch:
     taken: int = 0
 
 
-class Collector:
+class QueueConsumer:
     """Collects from *queue*, which the log calls *name*, until *stop* is set."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Collector:
         """Collect one batch; None after a failure, which is recorded once until a batch succeeds."""
         try:
             batch = self._batch(wait_seconds)
-        except QueueTrouble as trouble:
+        except QueueError as trouble:
             call, code = trouble.call, trouble.code
         except Exception as error:  # noqa: BLE001 - whatever it is, the next batch is worth a try
             call, code = "collect", type(error).__name__

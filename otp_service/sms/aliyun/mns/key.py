@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.fields import read_fields
-from otp_service.sms.aliyun.mns.trouble import QueueTrouble
+from otp_service.sms.aliyun.mns.trouble import QueueError
 from otp_service.sms.aliyun.protocol.china_time import parse_china
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.http import HttpResponse, TransportError
@@ -44,7 +44,7 @@ class QueueKey:
     expires_at: float | None
 
 
-class QueueKeySource:
+class StsTokenProvider:
     """Hands out the key to one queue. Not for several threads."""
 
     def __init__(self, *, api: AliyunApi, message_type: MessageType, queue_name: str, clock: Clock) -> None:
@@ -58,7 +58,7 @@ class QueueKeySource:
         """Return a key that is good for a while, fetching it if need be.
 
         Raises:
-            QueueTrouble: there is none, and none could be fetched.
+            QueueError: there is none, and none could be fetched.
         """
         if self._key is None:
             return self._renew()
@@ -66,7 +66,7 @@ class QueueKeySource:
             return self._key
         try:
             return self._renew()
-        except QueueTrouble:
+        except QueueError:
             if not self._is_alive(self._key):
                 raise
             self._renew_at = self._clock.monotonic() + LEAST_AGE
@@ -76,7 +76,7 @@ class QueueKeySource:
         """Return another key, as the queue does not take the current one.
 
         Raises:
-            QueueTrouble: none could be fetched.
+            QueueError: none could be fetched.
         """
         self._key = None
         return self._renew()
@@ -99,7 +99,7 @@ class QueueKeySource:
             return self._api.call(ACTION, self._params, seconds=CALL_SECONDS)
         except TransportError as error:
             reason = error.reason
-        raise QueueTrouble("key", reason)
+        raise QueueError("key", reason)
 
     def _is_alive(self, key: QueueKey) -> bool:
         return key.expires_at is None or self._clock.now() < key.expires_at
@@ -108,10 +108,10 @@ class QueueKeySource:
 def _read_key(answer: HttpResponse) -> QueueKey:
     fields = read_fields(answer.headers, answer.body)
     if answer.status != 200 or fields.code != "OK":  # noqa: PLR2004 - HTTP's own number
-        raise QueueTrouble("key", fields.code or f"http_{answer.status}")
+        raise QueueError("key", fields.code or f"http_{answer.status}")
     told = fields.all.get("MessageTokenDTO")
     if not isinstance(told, dict):
-        raise QueueTrouble("key", "unreadable")
+        raise QueueError("key", "unreadable")
     return QueueKey(
         id=_part(told, "AccessKeyId"),
         secret=_part(told, "AccessKeySecret"),
@@ -125,7 +125,7 @@ def _part(told: Mapping[str, object], name: str) -> str:
     value = told.get(name)
     if isinstance(value, str) and _PART.fullmatch(value):
         return value
-    raise QueueTrouble("key", "unreadable")
+    raise QueueError("key", "unreadable")
 
 
 def _moment(text: object) -> float | None:

@@ -1,4 +1,4 @@
-"""The XML of a queue, read with distrust and written. Touches nothing.
+"""The XML of a queue, read with distrust and written.
 
 XML can define entities of entities and so unpack a kilobyte to gigabytes, or name files to be read in. Both
 need a document type, which no answer of Aliyun's has: one that has it is refused before it is parsed. The

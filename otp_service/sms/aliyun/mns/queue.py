@@ -11,9 +11,9 @@ from email.utils import formatdate
 
 from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.endpoint import Endpoint
-from otp_service.sms.aliyun.mns.key import QueueKey, QueueKeySource
+from otp_service.sms.aliyun.mns.key import QueueKey, StsTokenProvider
 from otp_service.sms.aliyun.mns.message import BadXml, Message, read_code, read_messages, write_handles
-from otp_service.sms.aliyun.mns.trouble import QueueTrouble
+from otp_service.sms.aliyun.mns.trouble import QueueError
 from otp_service.sms.aliyun.protocol import mns
 from otp_service.sms.http import HttpClient, HttpResponse, TransportError
 
@@ -46,7 +46,7 @@ class Queue:
     """
 
     def __init__(
-        self, *, endpoint: str, name: str, keys: QueueKeySource, http: HttpClient, clock: Clock
+        self, *, endpoint: str, name: str, keys: StsTokenProvider, http: HttpClient, clock: Clock
     ) -> None:
         self._endpoint = Endpoint.read(endpoint)
         self._target = f"/queues/{name}/messages"
@@ -60,7 +60,7 @@ class Queue:
         What was received is invisible to others for a while, and comes again if it is not deleted by then.
 
         Raises:
-            QueueTrouble: nobody knows what is there.
+            QueueError: nobody knows what is there.
         """
         target = f"{self._target}?numOfMessages={mns.MAX_BATCH}&waitseconds={wait_seconds}"
         answer = self._make(_Call("receive", "GET", target, seconds=CALL_SECONDS + wait_seconds))
@@ -69,13 +69,13 @@ class Queue:
         try:
             return read_messages(answer.body)
         except BadXml:
-            raise QueueTrouble("receive", "unreadable") from None
+            raise QueueError("receive", "unreadable") from None
 
     def delete(self, handles: Sequence[str]) -> None:
         """Delete the messages with these *handles*; one whose handle is too old comes again.
 
         Raises:
-            QueueTrouble: perhaps none was deleted.
+            QueueError: perhaps none was deleted.
         """
         answer = self._make(_Call("delete", "DELETE", self._target, write_handles(handles)))
         if answer.status not in (_OK, _NO_CONTENT):
@@ -98,7 +98,7 @@ class Queue:
             return self._http.request(call.method, url, headers, call.body, seconds=call.seconds)
         except TransportError as error:
             reason = error.reason
-        raise QueueTrouble(call.name, reason)
+        raise QueueError(call.name, reason)
 
     def _headers(self, call: _Call, key: QueueKey) -> dict[str, str]:
         signed = {
@@ -119,9 +119,9 @@ def _nothing_or_trouble(call: str, answer: HttpResponse) -> list[Message]:
     """Return nothing if that is what the queue says.
 
     Raises:
-        QueueTrouble: it says something else.
+        QueueError: it says something else.
     """
     code = read_code(answer.body)
     if code == _NOTHING_THERE:
         return []
-    raise QueueTrouble(call, code or f"http_{answer.status}")
+    raise QueueError(call, code or f"http_{answer.status}")

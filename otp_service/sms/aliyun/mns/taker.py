@@ -22,7 +22,7 @@ class Told(Protocol):
         ...
 
 
-class Taker:
+class MessageHandler:
     """Hands bodies to *take*, with a deadline in monotonic seconds."""
 
     def __init__(self, *, take: Callable[[bytes, float], Told], clock: Clock, events: EventLogger) -> None:

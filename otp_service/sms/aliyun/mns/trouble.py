@@ -1,4 +1,4 @@
-"""What keeps a queue from being read. Touches nothing."""
+"""What keeps a queue from being read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 
 
-class QueueTrouble(Exception):
+class QueueError(Exception):
     """A call failed; it is made again later. *call* is `key`, `receive` or `delete`.
 
     *code* is Aliyun's, or a name of ours in lower case; no text of Aliyun's stands in it.

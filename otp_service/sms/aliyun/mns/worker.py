@@ -9,9 +9,9 @@ from typing import Protocol
 
 from otp_service.services.interfaces import Clock, EventLogger
 from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.mns.collector import WAIT_SECONDS, Collector, Take
+from otp_service.sms.aliyun.mns.collector import WAIT_SECONDS, QueueConsumer, Take
 from otp_service.sms.aliyun.mns.key import CALL_SECONDS as KEY_SECONDS
-from otp_service.sms.aliyun.mns.key import VERSION, QueueKeySource
+from otp_service.sms.aliyun.mns.key import VERSION, StsTokenProvider
 from otp_service.sms.aliyun.mns.queue import CALL_SECONDS, MAX_BODY, Queue
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.aliyun.signed_request import AccessKey, Signature
@@ -61,7 +61,7 @@ class Account(Protocol):
 class Worker:
     """Runs *collectors*, all of which end when *stop* is set. It is used once, for `start` or for `drain`."""
 
-    def __init__(self, collectors: Sequence[Collector], stop: threading.Event) -> None:
+    def __init__(self, collectors: Sequence[QueueConsumer], stop: threading.Event) -> None:
         self._collectors = tuple(collectors)
         self._stop = stop
 
@@ -107,7 +107,7 @@ def build_worker(
     stop = threading.Event()
     names = {MessageType.SMS_REPORT: queues.sms_report, MessageType.SMS_UP: queues.sms_up}
     collectors = [
-        Collector(
+        QueueConsumer(
             name=str(message_type),
             queue=_queue(queues, account, message_type, name, clock),
             take=take,
@@ -130,7 +130,7 @@ def _queue(queues: Queues, account: Account, message_type: MessageType, name: st
         clock=clock,
         signature=Signature(account.signature),
     )
-    keys = QueueKeySource(api=api, message_type=message_type, queue_name=name, clock=clock)
+    keys = StsTokenProvider(api=api, message_type=message_type, queue_name=name, clock=clock)
     http = _http_client(CALL_SECONDS + WAIT_SECONDS, MAX_BODY)
     return Queue(endpoint=queues.queue_endpoint, name=name, keys=keys, http=http, clock=clock)
 
