@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -273,6 +274,8 @@ def running_service(
         deployment = Deployment(f"http://127.0.0.1:{port}", made, sandbox, redis, log, process)
         try:
             wait_until_ready(deployment, page)
+            if page == "/readyz":
+                _wait_for_workers(deployment, config)
             yield deployment
         finally:
             stop(process)
@@ -289,6 +292,16 @@ def wait_until_ready(deployment: Deployment, page: str = "/readyz") -> None:
         time.sleep(0.01)
     log = deployment.log.read_text() if deployment.log.is_file() else ""
     raise AssertionError(f"the service did not start:\n{log}")
+
+
+def _wait_for_workers(deployment: Deployment, config: Path) -> None:
+    """Wait until all workers have started: the first one answers before the last one is forked."""
+    settings = tomllib.loads(config.read_text("utf-8"))
+    wanted = settings.get("server", {}).get("workers", 1)
+    for _ in range(200):
+        if len(workers(deployment)) >= wanted:
+            return
+        time.sleep(0.05)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
