@@ -38,7 +38,7 @@ class AdminSession:
 
     settings: Settings
     store: RedisStore
-    office: AdminStore
+    admin: AdminStore
     events: EventLogger
 
     def tag(self, phone: Phone) -> str:
@@ -47,7 +47,7 @@ class AdminSession:
 
 
 def open_session(config: Path | None) -> AdminSession:
-    """Return a desk at the store of the configuration; exit with 2 when there is none to be had."""
+    """Return a session at the store of the configuration; exit with 2 when there is none to be had."""
     try:
         settings = load(config, os.environ)
     except SettingsError as error:

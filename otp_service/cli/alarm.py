@@ -1,4 +1,4 @@
-"""`alarm`: how the wrong-code alarm stands, and its end on demand. Touches what `office` touches."""
+"""`alarm`: shows the wrong-code alarm and ends it on request."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ LEVELS = ("off", "on: browsers solve a risk challenge", "on: browsers solve a ha
 
 def run(config: Path | None, wish: Wish) -> None:
     """Show the alarm, and clear it on demand."""
-    desk = open_session(config)
-    limits, now = desk.settings.policy().risk.wrong_codes, SystemClock().now()
+    session = open_session(config)
+    limits, now = session.settings.policy().risk.wrong_codes, SystemClock().now()
     with handle_store_errors():
-        facts = desk.office.alarm_facts(limits, now)
+        facts = session.admin.alarm_facts(limits, now)
     if not wish.as_json:
         click.echo(alarm_text(facts, limits))
     if wish.clear and not wish.yes:
         click.confirm("Clear the alarm?", abort=True, err=True)
     if wish.clear:
         with handle_store_errors():
-            desk.office.clear_alarm(now)
-        desk.events.emit("alarm_cleared", alarm_level=facts.level, wrong=facts.wrong, approved=facts.approved)
+            session.admin.clear_alarm(now)
+        session.events.emit(
+            "alarm_cleared", alarm_level=facts.level, wrong=facts.wrong, approved=facts.approved
+        )
     if wish.as_json:
         click.echo(json.dumps({**alarm_json(facts, limits), "cleared": wish.clear}))
     elif wish.clear:

@@ -1,4 +1,4 @@
-"""`forget`: erases what is kept of a phone, and says what that leaves. Touches what `office` touches."""
+"""`forget`: erases what is kept of a phone, and says what that leaves."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ What this command cannot erase:
 
 def run(config: Path | None, *, yes: bool) -> None:
     """Erase everything that the store keeps of the phone that is asked for."""
-    desk = open_session(config)
-    phone = ask_phone(desk.settings)
+    session = open_session(config)
+    phone = ask_phone(session.settings)
     if not yes:
         click.confirm(f"Erase what is kept of {phone}? It cannot be undone.", abort=True, err=True)
-    tag = desk.tag(phone)
+    tag = session.tag(phone)
     with handle_store_errors():
-        gone = desk.office.forget(tag)
-    desk.events.emit(
+        gone = session.admin.forget(tag)
+    session.events.emit(
         "phone_forgotten", phone=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
     )
     click.echo(

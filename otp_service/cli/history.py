@@ -64,23 +64,23 @@ class _Verification:
 
 def run(config: Path | None, *, by_id: bool, as_json: bool) -> None:
     """Show the history of the phone that is asked for; with *by_id* only of the verification asked for."""
-    desk = open_session(config)
-    phone = ask_phone(desk.settings)
-    wanted = _verification_tag(desk) if by_id else ""
+    session = open_session(config)
+    phone = ask_phone(session.settings)
+    wanted = _verification_tag(session) if by_id else ""
     with handle_store_errors():
-        sends = desk.office.phone_history(desk.tag(phone))
+        sends = session.admin.phone_history(session.tag(phone))
     found = [one for one in _verifications(sends) if not wanted or wanted.startswith(one.tag)]
     if as_json:
-        click.echo(json.dumps(_as_json(phone, desk.tag(phone), found)))
+        click.echo(json.dumps(_as_json(phone, session.tag(phone), found)))
     else:
-        click.echo(_as_text(phone, desk.tag(phone), found))
+        click.echo(_as_text(phone, session.tag(phone), found))
 
 
-def _verification_tag(desk: AdminSession) -> str:
+def _verification_tag(session: AdminSession) -> str:
     text = ask_verification_id()
     if not _ID.fullmatch(text):
         raise click.BadParameter("is not a verification id", param_hint="verification id")
-    return desk.settings.keyring().verification_hash(text)
+    return session.settings.keyring().verification_hash(text)
 
 
 def _verifications(sends: Sequence[PastSend]) -> list[_Verification]:

@@ -1,4 +1,4 @@
-"""`limits`: what is counted of a phone or an address, shown and cleared. Touches what `office` touches."""
+"""`limits`: what is counted of a phone or an address, shown and cleared."""
 
 from __future__ import annotations
 
@@ -30,46 +30,46 @@ class Wish:
 
 def run(config: Path | None, *, address: str | None, client: str | None, wish: Wish) -> None:
     """Show what is counted of *address*, or else of the phone that is asked for; and clear it on demand."""
-    desk = open_session(config)
+    session = open_session(config)
     if address is None:
-        _phone(desk, client, wish)
+        _phone(session, client, wish)
     else:
-        _address(desk, address, wish)
+        _address(session, address, wish)
 
 
 # ── a phone ──
 
 
-def _phone(desk: AdminSession, client: str | None, wish: Wish) -> None:
-    limits = _phone_limits(desk, client)
-    phone = ask_phone(desk.settings)
-    policy, tag = desk.settings.policy(), desk.tag(phone)
+def _phone(session: AdminSession, client: str | None, wish: Wish) -> None:
+    limits = _phone_limits(session, client)
+    phone = ask_phone(session.settings)
+    policy, tag = session.settings.policy(), session.tag(phone)
     if phone.e164 in policy.test_phones:
         limits = TEST_PHONE_LIMITS
     with handle_store_errors():
-        facts = desk.office.phone_facts(tag, limits, policy.code_limits.attempts, client=client or "")
-        alarm = alarm_level(desk)
+        facts = session.admin.phone_facts(tag, limits, policy.code_limits.attempts, client=client or "")
+        alarm = alarm_level(session)
     text = phone_text(phone, facts, limits, alarm)
     cleared = _is_to_be_cleared(text, wish)
     if cleared:
         with handle_store_errors():
-            desk.office.clear_phone(tag)
-        desk.events.emit("limits_cleared", phone=tag, phone_masked=str(phone))
+            session.admin.clear_phone(tag)
+        session.events.emit("limits_cleared", phone=tag, phone_masked=str(phone))
     _end(wish, {**phone_json(phone, facts, limits), "alarm_level": alarm}, cleared=cleared)
 
 
-def _phone_limits(desk: AdminSession, client: str | None) -> PhoneLimits:
-    usual = desk.settings.policy().phone_limits
+def _phone_limits(session: AdminSession, client: str | None) -> PhoneLimits:
+    usual = session.settings.policy().phone_limits
     if client is None:
         return usual
-    if client not in desk.settings.clients:
+    if client not in session.settings.clients:
         raise click.BadParameter("is not a client of the configuration", param_hint="--client")
-    return desk.settings.all_clients()[client].limits or usual
+    return session.settings.all_clients()[client].limits or usual
 
 
-def alarm_level(desk: AdminSession) -> int:
+def alarm_level(session: AdminSession) -> int:
     """Return the level of the wrong-code alarm."""
-    return desk.office.alarm_facts(desk.settings.policy().risk.wrong_codes, SystemClock().now()).level
+    return session.admin.alarm_facts(session.settings.policy().risk.wrong_codes, SystemClock().now()).level
 
 
 def phone_text(phone: Phone, facts: PhoneUsage, limits: PhoneLimits, alarm: int) -> str:
@@ -142,18 +142,18 @@ def phone_json(phone: Phone, facts: PhoneUsage, limits: PhoneLimits) -> dict[str
 # ── an address ──
 
 
-def _address(desk: AdminSession, text: str, wish: Wish) -> None:
+def _address(session: AdminSession, text: str, wish: Wish) -> None:
     unit = _network(text)
-    tag = base64.urlsafe_b64encode(desk.settings.keyring().address_tag(unit)).decode()
-    limits = desk.settings.policy().risk.address
+    tag = base64.urlsafe_b64encode(session.settings.keyring().address_tag(unit)).decode()
+    limits = session.settings.policy().risk.address
     with handle_store_errors():
-        facts = desk.office.address_facts(tag, limits)
-        alarm = alarm_level(desk)
+        facts = session.admin.address_facts(tag, limits)
+        alarm = alarm_level(session)
     cleared = _is_to_be_cleared(address_text(unit, facts, limits, alarm), wish)
     if cleared:
         with handle_store_errors():
-            desk.office.clear_address(tag)
-        desk.events.emit("limits_cleared", address=tag)
+            session.admin.clear_address(tag)
+        session.events.emit("limits_cleared", address=tag)
     _end(wish, {**address_json(unit, facts, limits), "alarm_level": alarm}, cleared=cleared)
 
 

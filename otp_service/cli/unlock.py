@@ -1,4 +1,4 @@
-"""`unlock`: lets a phone be verified again after too many wrong codes. Touches what `office` touches."""
+"""`unlock`: lets a phone be verified again after too many wrong codes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from otp_service.cli.limits import next_sms
 
 def run(config: Path | None) -> None:
     """Forget the failures of the phone that is asked for, and tell when it may get an SMS."""
-    desk = open_session(config)
-    phone = ask_phone(desk.settings)
-    policy, tag = desk.settings.policy(), desk.tag(phone)
+    session = open_session(config)
+    phone = ask_phone(session.settings)
+    policy, tag = session.settings.policy(), session.tag(phone)
     with handle_store_errors():
-        before = desk.office.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
-        desk.store.unlock(tag)
-        after = desk.office.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
-    desk.events.emit("unlocked", phone=tag, phone_masked=str(phone), client="")
+        before = session.admin.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
+        session.store.unlock(tag)
+        after = session.admin.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
+    session.events.emit("unlocked", phone=tag, phone_masked=str(phone), client="")
     state = "was locked" if before.untrusted.is_locked else "was not locked"
     click.echo(f"{phone} {state}; wrong codes forgotten: {before.consecutive_failures} in a row.")
     click.echo(f"next SMS: {next_sms(after.untrusted)}")

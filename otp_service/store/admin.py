@@ -1,4 +1,4 @@
-"""The office: what an operator asks of one phone or address, and has forgotten. Touches Redis.
+"""Reads and erases what Redis holds of one phone or address, for the operator's commands.
 
 Verdicts are those of the scripts that serve requests, so that what is shown here is what a caller would meet.
 """

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from otp_service.cli.doctor.api_probe import UNKNOWN_ACTION, ApiProbe, Told
+from otp_service.cli.doctor.api_probe import UNKNOWN_ACTION, ApiAnswer, ApiProbe
 from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.cli.doctor.send_probe import IMPOSSIBLE_NUMBER, read_probe
 from otp_service.cli.doctor.template import examine_text
@@ -31,7 +31,7 @@ class Account:
         """Tell everything that can be told without sending."""
         first = self._ask_either("GetSmsSign", "QuerySmsSign", {"SignName": sign_name})
         yield from self._entrance.examine(first)
-        if first is None or not first.is_inside:
+        if first is None or not first.is_authenticated:
             return
         yield self._sign_name(sign_name, first)
         for template in templates:
@@ -41,17 +41,17 @@ class Account:
 
     # ── sign names and templates ──
 
-    def _ask_either(self, action: str, older: str, params: Mapping[str, str]) -> Told | None:
+    def _ask_either(self, action: str, older: str, params: Mapping[str, str]) -> ApiAnswer | None:
         """Ask by *action*, and by the *older* one that it replaces where it is unknown or not permitted."""
         told = self._entrance.ask(action, params)
         if told is None or not _is_barred(told):
             return told
         again = self._entrance.ask(older, params)
-        if again is None or not again.is_inside or again.code in UNKNOWN_ACTION:
+        if again is None or not again.is_authenticated or again.code in UNKNOWN_ACTION:
             return told
         return told if told.is_denied and again.is_denied else again
 
-    def _sign_name(self, name: str, told: Told) -> CheckResult:
+    def _sign_name(self, name: str, told: ApiAnswer) -> CheckResult:
         fix = "The sign name must be one of this account's, letter by letter, without 【】."
         if not told.is_ok:
             return self._not_seen("sign name", name, "dysms:GetSmsSign", told, fix)
@@ -67,8 +67,8 @@ class Account:
         yield self._reviewed("template", code, str(told.fields.get("TemplateStatus")), told.fields)
         yield from examine_text(template, told.fields, sign_name=sign_name, ttl=ttl, route=self._route)
 
-    def _not_seen(self, check: str, name: str, right: str, told: Told | None, fix: str) -> CheckResult:
-        if told is None or not told.is_inside:
+    def _not_seen(self, check: str, name: str, right: str, told: ApiAnswer | None, fix: str) -> CheckResult:
+        if told is None or not told.is_authenticated:
             why = f": {told}" if told else ""
             return doubtful(
                 check, f"{name} could not be asked for{why}", "Ask again in a minute.", self._route
@@ -114,7 +114,7 @@ class Account:
             return doubtful("ram", seen, "Ask again in a minute.", self._route)
         return well("ram", "the key may ask what became of an SMS", self._route)
 
-    def _probe(self, sign_name: str, template: Template) -> Told | None:
+    def _probe(self, sign_name: str, template: Template) -> ApiAnswer | None:
         values = dict.fromkeys((*template.params, template.param), "123456")
         return self._entrance.ask(
             "SendSms",
@@ -127,6 +127,6 @@ class Account:
         )
 
 
-def _is_barred(told: Told) -> bool:
+def _is_barred(told: ApiAnswer) -> bool:
     """Tell whether the action itself was refused, whatever it was asked about."""
     return told.is_denied or told.code in UNKNOWN_ACTION

@@ -28,7 +28,7 @@ _BUSINESS = ("isv.", "isp.")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ApiAnswer:
     """An answer: its *code* and the *row* about it, all its *fields*, and how far our clock is ahead."""
 
     code: str
@@ -53,7 +53,7 @@ class Told:
         return self.is_ok or is_pnvs or any(c.startswith(_BUSINESS) for c in (self.code, self.row.code))
 
     @property
-    def is_inside(self) -> bool:
+    def is_authenticated(self) -> bool:
         """Whether the key was accepted: rights and actions are looked at after it."""
         return self.is_business or self.is_denied or self.code in UNKNOWN_ACTION
 
@@ -77,7 +77,7 @@ class ApiProbe:
         self._key_name = key_name
         self._lookup = lookup
 
-    def ask(self, action: str, params: Mapping[str, str]) -> Told | None:
+    def ask(self, action: str, params: Mapping[str, str]) -> ApiAnswer | None:
         """Call *action* and return what it says; nothing when there is no answer."""
         try:
             answer = self._api.call(action, params, seconds=SECONDS)
@@ -85,9 +85,9 @@ class ApiProbe:
             return None
         fields = read_fields(answer.headers, answer.body)
         skew = _skew(answer.headers.get("date", ""), self._api.now())
-        return Told(fields.code, self._lookup(fields.code), fields.all, skew)
+        return ApiAnswer(fields.code, self._lookup(fields.code), fields.all, skew)
 
-    def examine(self, told: Told | None) -> Iterator[CheckResult]:
+    def examine(self, told: ApiAnswer | None) -> Iterator[CheckResult]:
         """Tell how far the call got that was answered so."""
         if told is None:
             yield broken("api", "does not answer", "See the findings about the network above.", self.route)
@@ -95,7 +95,7 @@ class ApiProbe:
         yield from self._clock(told)
         yield self._key(told)
 
-    def _clock(self, told: Told) -> Iterator[CheckResult]:
+    def _clock(self, told: ApiAnswer) -> Iterator[CheckResult]:
         if told.skew is None:
             return
         off = f"{abs(told.skew):.0f} s {'ahead of' if told.skew > 0 else 'behind'} the answer's"
@@ -107,8 +107,8 @@ class ApiProbe:
         else:
             yield well("clock", "agrees with the answer's", self.route)
 
-    def _key(self, told: Told) -> CheckResult:
-        if told.is_inside:
+    def _key(self, told: ApiAnswer) -> CheckResult:
+        if told.is_authenticated:
             return well("access key", f"{self._key_name} is accepted", self.route)
         if told.code in ACCESS_KEY_REFUSALS:
             fix = "Look at the key and its secret in the RAM console."

@@ -37,5 +37,5 @@ class PnvsAccount:
             },
         )
         yield from self._entrance.examine(told)
-        if told is not None and told.is_inside:
+        if told is not None and told.is_authenticated:
             yield from read_probe(told, RIGHT, self._entrance.route)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from otp_service.cli.doctor.api_probe import Told
+from otp_service.cli.doctor.api_probe import ApiAnswer
 from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.sms.aliyun.protocol.codes import Who
 
@@ -15,9 +15,9 @@ _ABROAD = "isv.DENY_IP_RANGE"
 _OURS = (Who.OPERATOR, Who.CALLER)
 
 
-def read_probe(told: Told | None, right: str, route: str) -> Iterator[CheckResult]:
+def read_probe(told: ApiAnswer | None, right: str, route: str) -> Iterator[CheckResult]:
     """Tell what the answer says of sending, which needs the *right*, and of this machine's address."""
-    if told is None or not told.is_inside:
+    if told is None or not told.is_authenticated:
         why = f": {told}" if told else ""
         yield doubtful("sending", f"could not be probed{why}", "Ask again in a minute.", route)
         return
@@ -33,7 +33,7 @@ def read_probe(told: Told | None, right: str, route: str) -> Iterator[CheckResul
     yield well("egress", seen, route)
 
 
-def _sending(told: Told, route: str) -> CheckResult:
+def _sending(told: ApiAnswer, route: str) -> CheckResult:
     if told.row.who in _OURS:
         return broken("sending", str(told), "See docs/aliyun-errors.md for this code.", route)
     if told.row.who in (Who.NUMBER, Who.LIMIT):
