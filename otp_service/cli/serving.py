@@ -153,10 +153,10 @@ class Master:
         """
         if self._reloading:
             self._reloading.join()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})
         if self.shared_metrics:
             taken = {getattr(other, "metrics_slot", 0) for other in arbiter.WORKERS.values()}
             worker.metrics_slot = self.shared_metrics.free_slot(taken)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})
 
     def child_exit(self, arbiter: Arbiter, worker: Worker) -> None:
         """Forget the gauges of *worker*. The last one with former settings ends a reload."""
