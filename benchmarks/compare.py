@@ -23,9 +23,9 @@ import figures
 import load
 import processes
 import targets
-from deployment import Deployment, running_service
 from preparation import Preparation, a_phone, an_address
-from servers import Server, running
+from support.deployment import Deployment, running_service
+from support.redis_servers import Server, running
 from throughput import CONNECTIONS, PER_ROUND, ROUNDS, Series
 
 from otp_service import settings

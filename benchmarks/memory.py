@@ -12,10 +12,10 @@ from pathlib import Path
 
 import figures
 import targets
-from deployment import config_text, make_secrets
 from preparation import Direct, a_phone, an_address
 from redis import Redis
-from servers import running
+from support.deployment import config_text, make_secrets
+from support.redis_servers import running
 
 from otp_service import settings
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import figures
 import targets
-from deployment import Deployment, running_service
 from preparation import Preparation
-from servers import Server, free_port, running
+from support.deployment import Deployment, running_service
+from support.redis_servers import Server, free_port, running
 from throughput import Series, measure
 
 from otp_service import settings

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-import fakes
 import load
-from deployment import Secrets
-from servers import Server
+from support import fakes
+from support.deployment import Secrets
+from support.redis_servers import Server
 
 from otp_service import settings
 from otp_service.domain import codes

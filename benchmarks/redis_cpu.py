@@ -19,11 +19,11 @@ from pathlib import Path
 import figures
 import load
 import targets
-from deployment import running_service
 from floor import TWO_WRITES, two_writes
 from preparation import Preparation
 from redis import Redis
-from servers import running
+from support.deployment import running_service
+from support.redis_servers import running
 
 from otp_service import settings
 

@@ -16,9 +16,9 @@ import figures
 import load
 import processes
 import targets
-from deployment import running_service
 from preparation import Preparation
-from servers import running
+from support.deployment import running_service
+from support.redis_servers import running
 
 from otp_service import settings
 

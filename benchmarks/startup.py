@@ -12,8 +12,8 @@ from pathlib import Path
 import figures
 import processes
 import targets
-from deployment import running_service
-from servers import running
+from support.deployment import running_service
+from support.redis_servers import running
 
 ROUNDS = 5
 BAR = 1.5

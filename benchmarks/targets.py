@@ -16,7 +16,7 @@ from urllib.request import urlopen
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "tests")]
 
-import servers  # noqa: E402 - the path had to be set first
+from support import redis_servers  # noqa: E402 - the path had to be set first
 
 THREADS = 32
 """Of the service's one worker, and of the floor."""
@@ -30,7 +30,7 @@ def redis_binary() -> str:
 def store_binaries() -> list[str]:
     """Return every server that is here."""
     found = shutil.which("redis-server")
-    return [*([found] if found else []), servers.valkey_binary()]
+    return [*([found] if found else []), redis_servers.valkey_binary()]
 
 
 def with_workers(text: str, workers: int = 1, threads: int = THREADS) -> str:
@@ -44,7 +44,7 @@ def with_workers(text: str, workers: int = 1, threads: int = THREADS) -> str:
 @contextmanager
 def provider(seconds: float = 0, *, codes: bool = False) -> Iterator[str]:
     """Run a provider whose answers take *seconds*; *codes*: it tells those that it was sent at `/codes`."""
-    port = servers.free_port()
+    port = redis_servers.free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, str(HERE / "provider.py"), str(port), str(seconds)]
     with running([*command, "codes"] if codes else command, url):
@@ -54,7 +54,7 @@ def provider(seconds: float = 0, *, codes: bool = False) -> Iterator[str]:
 @contextmanager
 def floor(redis_url: str) -> Iterator[tuple[int, str]]:
     """Run the floor as `otp-service serve` runs the service: the same server, the same kind of worker."""
-    port = servers.free_port()
+    port = redis_servers.free_port()
     command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--worker-class", "gevent"]
     command += ["--bind", f"127.0.0.1:{port}", "--workers", "1", "--keep-alive", "75"]
     command += ["--chdir", str(HERE), "floor:create_app()"]

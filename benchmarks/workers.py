@@ -11,9 +11,9 @@ from pathlib import Path
 import figures
 import load
 import targets
-from deployment import running_service
 from preparation import Preparation
-from servers import running
+from support.deployment import running_service
+from support.redis_servers import running
 
 from otp_service import settings
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import clusters
 import hypothesis
 import pytest
-import servers
 from hypothesis import HealthCheck, settings
+from support import redis_clusters, redis_servers
 
 # A busy machine is no defect: how quickly examples come is not what these tests are about.
 settings.register_profile(
@@ -23,7 +22,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("noisy")
 
 
-_shared: list[servers.Server] = []
+_shared: list[redis_servers.Server] = []
 """Servers that outlive a module; each module finds them empty."""
 
 
@@ -36,27 +35,27 @@ def _empty_servers() -> None:
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[servers.Server]:
+def redis_server() -> Iterator[redis_servers.Server]:
     """Debian's Redis; tests of one module share what it holds, and must not flush it."""
-    with servers.running(servers.redis_binary()) as server:
+    with redis_servers.running(redis_servers.redis_binary()) as server:
         _shared.append(server)
         yield server
         _shared.remove(server)
 
 
 @pytest.fixture(scope="session")
-def valkey_server() -> Iterator[servers.Server]:
+def valkey_server() -> Iterator[redis_servers.Server]:
     """The Valkey of the embedded extra."""
-    with servers.running(servers.valkey_binary()) as server:
+    with redis_servers.running(redis_servers.valkey_binary()) as server:
         _shared.append(server)
         yield server
         _shared.remove(server)
 
 
 @pytest.fixture(scope="session")
-def redis_cluster() -> Iterator[clusters.Cluster]:
+def redis_cluster() -> Iterator[redis_clusters.Cluster]:
     """Three masters; tests of one module share what they hold, and must not flush them."""
-    with clusters.running_cluster(servers.redis_binary()) as cluster:
+    with redis_clusters.running_cluster(redis_servers.redis_binary()) as cluster:
         _shared.extend(cluster.masters)
         yield cluster
         for master in cluster.masters:

@@ -6,10 +6,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import fakes
 import pytest
-from servers import Server
 from sms.doubles import eventually
+from support import fakes
+from support.redis_servers import Server
 
 import otp_service
 from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, create_app

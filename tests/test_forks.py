@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-import fakes
 import pytest
-import scripted
 from client.test_faults import self_signed
-from clusters import running_cluster
-from forking import in_forks
-from sentinels import running_sentinels
-from servers import Server, redis_binary, running
-from stories import Quiet
+from support import fakes, scripted_service
+from support.forked_children import in_forks
+from support.phone_stories import Quiet
+from support.redis_clusters import running_cluster
+from support.redis_sentinels import running_sentinels
+from support.redis_servers import Server, redis_binary, running
 
 from otp_service import forks
 from otp_service.domain.errors import ProviderUnavailable, StoreUnavailable
@@ -72,7 +71,7 @@ def test_hooks_run_in_the_child_as_long_as_their_object_lives() -> None:
 
 
 def test_no_two_processes_have_the_same_nonces_and_request_ids() -> None:
-    with scripted.serving() as server:
+    with scripted_service.serving() as server:
         server.always = echoes
         client = HttpClient(max_connections=1, connect_seconds=5, read_seconds=5)
         key = AccessKey("testId", "testSecret")
@@ -164,9 +163,9 @@ def test_sends_of_the_parent_take_no_place_in_a_child() -> None:
     assert (bulkhead.in_flight, may_send(bulkhead)) == (1, False)
 
 
-def echoes(handler: scripted.Handler) -> None:
+def echoes(handler: scripted_service.Handler) -> None:
     """Answer with what was posted."""
-    scripted.says(200, handler.call.body)(handler)
+    scripted_service.says(200, handler.call.body)(handler)
 
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
@@ -177,7 +176,7 @@ def test_an_http_client_that_was_used_before_the_fork_mixes_no_answers_up(
     certificate, key = self_signed(tmp_path) if over_tls else (None, None)
     if certificate:
         monkeypatch.setattr("requests.certs.where", lambda: str(certificate))
-    with scripted.serving(certificate, key) as server:
+    with scripted_service.serving(certificate, key) as server:
         server.always = echoes
         client = HttpClient(max_connections=4, connect_seconds=5, read_seconds=5)
 

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from inspect import getmembers, isfunction
 
-import golden
 import pytest
 import redis
-import servers
-from golden import COMPUTED, KEYRING, STORED
+from support import golden, redis_servers
+from support.golden import COMPUTED, KEYRING, STORED
 
 from otp_service.captcha.proof_of_work import ProofOfWork
 from otp_service.domain import hosted_page
@@ -34,7 +33,7 @@ GOLDEN = json.loads(golden.FILE.read_text(encoding="utf-8"))
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[redis.Redis]:
     """A server that nobody else writes to: the vectors have fixed keys."""
-    with servers.running(servers.redis_binary()) as server, server.client() as client:
+    with redis_servers.running(redis_servers.redis_binary()) as server, server.client() as client:
         yield client
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from wsgiref.types import StartResponse
 
 import pytest
-from rebinding import FOREIGN, LOOPBACK, answer, lines, status
+from support.dns_rebinding import FOREIGN, LOOPBACK, answer, lines, status
 
 from otp_service.cli.dev_server import DevServer
 from otp_service.local_hosts import LocalHosts

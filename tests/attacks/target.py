@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from deployment import (
+from support.call_history import History, Promise, Recorder, Sms, check
+from support.deployment import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
     Answer,
@@ -29,8 +30,7 @@ from deployment import (
     post,
     running_service,
 )
-from history import History, Promise, Recorder, Sms, check
-from servers import Server, redis_binary, running
+from support.redis_servers import Server, redis_binary, running
 
 from otp_service.domain.clients import key_digest
 from otp_service.domain.keyring import Keyring

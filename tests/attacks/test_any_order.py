@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import pytest
 import redis
 from attacks.target import CLIENTS, PURPOSES, Row, Target, new_phone, running_target
-from history import History, Promise, Recorder, Sms, claims, findings
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.call_history import History, Promise, Recorder, Sms, claims, findings
 
 ANY_CLIENT = st.sampled_from(CLIENTS)
 ANY_PHONE = st.integers(0, 1)

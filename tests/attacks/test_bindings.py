@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from attacks.target import CLIENTS, PURPOSES, Row, Target, new_phone
-from history import claims
+from support.call_history import claims
 
 DOORS = tuple(itertools.product(CLIENTS, PURPOSES))
 

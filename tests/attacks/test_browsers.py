@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from attacks.target import ORIGIN, Answer, Target, browser, new_phone, running_target, with_browser
-from deployment import exchange
+from support.deployment import exchange
 
 FOREIGN = (
     "https://shop.example.evil",

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from deployment import Answer
-from history import RULES, Call, History, Promise, Sms, check, codes_in, findings, numbers_in
+from support.call_history import RULES, Call, History, Promise, Sms, check, codes_in, findings, numbers_in
+from support.deployment import Answer
 
 PHONE, OTHER = "+8613912345678", "+8613987654321"
 VID, OLD = "a" * 22, "b" * 22

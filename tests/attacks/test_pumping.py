@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from attacks.target import Target, in_turns, new_phone, running_target
-from puzzles import solve
+from support.proof_of_work import solve
 
 BUDGET = 40
 KNOWN_SHARE = 8

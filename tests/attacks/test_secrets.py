@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from attacks.target import Answer, Target, everything_in, new_phone, running_target, wrong_codes
-from history import codes_in, numbers_in
+from support.call_history import codes_in, numbers_in
 
 import otp_service
 

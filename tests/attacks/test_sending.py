@@ -8,7 +8,7 @@ from itertools import islice
 
 import pytest
 from attacks.target import CLIENTS, Row, Target, at_once, new_phone
-from history import DAY, HOUR, most_within
+from support.call_history import DAY, HOUR, most_within
 
 # ── A10 ──
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import browsing
 import pytest
-from browsing import Dev, Witness
 from playwright.sync_api import Browser, Page
-from shop import Shop, open_shop
+from support import chromium
+from support.chromium import Dev, Witness
+from support.widget_shop import Shop, open_shop
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,13 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium. It ends with the file: its event loop would be in the way of other tests."""
-    with browsing.chromium() as browser:
+    with chromium.chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[tuple[Page, Witness]]:
-    with browsing.opened(browser) as opened:
+    with chromium.opened(browser) as opened:
         yield opened
 
 
@@ -46,7 +46,7 @@ def witness(opened: tuple[Page, Witness]) -> Witness:
 @pytest.fixture(scope="module")
 def dev() -> Iterator[Dev]:
     """`otp-service dev`, as `make run` starts it."""
-    with browsing.running_dev() as dev:
+    with chromium.running_dev() as dev:
         yield dev
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import Request, urlopen
 
-import fakes
-from deployment import new_phone
 from flask import Flask, request
-from servers import Server, redis_binary, running
+from support import fakes
+from support.deployment import new_phone
+from support.redis_servers import Server, redis_binary, running
 
 from otp_service.app import build
 from otp_service.cli.dev_server import DevServer

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import browsing
 import pytest
-from browsing import Dev, Witness
 from playwright.sync_api import Browser, Page
+from support import chromium
+from support.chromium import Dev, Witness
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_docs_page_is_accessible(browser: Browser, dev: Dev, scheme: str) -> None:
-    with browsing.opened(browser, color_scheme=scheme) as (page, _):
+    with chromium.opened(browser, color_scheme=scheme) as (page, _):
         page.goto(f"{dev.service_url}/docs")
         page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
 
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
 
 
 def test_docs_page_asks_for_nothing_else(page: Page, witness: Witness, dev: Dev) -> None:
@@ -25,7 +25,7 @@ def test_docs_page_asks_for_nothing_else(page: Page, witness: Witness, dev: Dev)
 
 
 def test_docs_page_fits_a_narrow_screen(browser: Browser, dev: Dev) -> None:
-    with browsing.opened(browser, viewport={"width": 320, "height": 640}) as (page, _):
+    with chromium.opened(browser, viewport={"width": 320, "height": 640}) as (page, _):
         page.goto(f"{dev.service_url}/docs")
 
         assert page.evaluate("document.documentElement.scrollWidth") <= 320

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import browsing
 import pytest
 from browser.hosting import Hosting, hosting
-from deployment import new_phone
 from playwright.sync_api import Browser, Page, expect
+from support import chromium
+from support.deployment import new_phone
 
 SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 XSS = "<img src=x onerror=alert(1)>\"'</script>"
@@ -33,7 +33,7 @@ def suspicious() -> Iterator[Hosting]:
 @pytest.fixture
 def plain(browser: Browser) -> Iterator[Page]:
     """A page of a browser without scripts."""
-    with browsing.opened(browser, java_script_enabled=False) as (page, _):
+    with chromium.opened(browser, java_script_enabled=False) as (page, _):
         yield page
 
 
@@ -78,7 +78,7 @@ def test_whole_way_is_accessible_and_asks_nobody_else(
     browser: Browser, hosted: Hosting, scheme: str, *, scripts: bool
 ) -> None:
     options: dict[str, Any] = {"java_script_enabled": scripts, "color_scheme": scheme}
-    with browsing.opened(browser, **options) as (page, witness):
+    with chromium.opened(browser, **options) as (page, witness):
         page.goto(hosted.make(state="a state of mine"))
         returned = finish(page, hosted, scripts=scripts)
 
@@ -91,33 +91,33 @@ def test_whole_way_is_accessible_and_asks_nobody_else(
 @pytest.mark.parametrize(("scheme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
 def test_axe_finds_nothing_at_any_step(browser: Browser, hosted: Hosting, scheme: str, locale: str) -> None:
     """Colours depend on the scheme and texts on the language, and no rule of axe-core on both."""
-    with browsing.opened(browser, color_scheme=scheme, locale=locale, bypass_csp=True) as (page, _):
+    with chromium.opened(browser, color_scheme=scheme, locale=locale, bypass_csp=True) as (page, _):
         page.goto(hosted.make())
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
         page.fill("#phone", "12")
         page.click("button.main")
         page.wait_for_selector("#trouble")
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
         phone = new_phone()
         ask(page, phone)
         page.wait_for_selector("#code")
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
         submit(page, wrong(hosted.code(phone)), scripts=True)
         page.wait_for_selector("#trouble")
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
         page.route("**/page.js", lambda route: route.abort())
         page.reload()
         page.fill("#code", hosted.code(phone))
         page.click("button.main")
         page.wait_for_selector("#return")
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
         page.goto(f"{hosted.url}/otp/pages/gone")
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
 
 
 @SCRIPTS
 def test_chinese_browser_reads_chinese(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with browsing.opened(browser, java_script_enabled=scripts, locale="zh-CN") as (page, _):
+    with chromium.opened(browser, java_script_enabled=scripts, locale="zh-CN") as (page, _):
         page.goto(hosted.make())
         expect(page.locator("h1")).to_have_text("验证手机号")
         ask(page, new_phone())
@@ -127,7 +127,7 @@ def test_chinese_browser_reads_chinese(browser: Browser, hosted: Hosting, *, scr
 
 @pytest.mark.parametrize("width", [320, 1280])
 def test_page_fits_its_screen_and_does_not_shift(browser: Browser, hosted: Hosting, width: int) -> None:
-    with browsing.opened(browser, viewport={"width": width, "height": 640}) as (page, _):
+    with chromium.opened(browser, viewport={"width": width, "height": 640}) as (page, _):
         page.goto(hosted.make())
         ask(page, new_phone())
         page.wait_for_selector("#code")
@@ -154,7 +154,7 @@ def test_keyboard_alone_is_enough(page: Page, hosted: Hosting) -> None:
 def test_wrong_code_is_told_and_the_right_one_still_counts(
     browser: Browser, hosted: Hosting, *, scripts: bool
 ) -> None:
-    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
         ask(page, phone)
@@ -170,7 +170,7 @@ def test_wrong_code_is_told_and_the_right_one_still_counts(
 
 @SCRIPTS
 def test_double_click_sends_one_sms(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
         page.fill("#phone", phone[3:])
@@ -182,7 +182,7 @@ def test_double_click_sends_one_sms(browser: Browser, hosted: Hosting, *, script
 
 @SCRIPTS
 def test_reload_and_back_lose_nothing(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
         ask(page, phone)
@@ -199,7 +199,7 @@ def test_reload_and_back_lose_nothing(browser: Browser, hosted: Hosting, *, scri
 
 @SCRIPTS
 def test_early_resend_is_refused_in_words(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
         ask(page, phone)
@@ -257,7 +257,7 @@ def test_second_browser_is_turned_away(browser: Browser, page: Page, hosted: Hos
     url = hosted.make()
     page.goto(url)
     phone = new_phone()
-    with browsing.opened(browser) as (other, _):
+    with chromium.opened(browser) as (other, _):
         other.goto(url)  # nobody has sent a form yet
         ask(page, phone)
         expect(page.locator("#code")).to_be_visible()
@@ -306,7 +306,7 @@ def test_page_cannot_be_framed(page: Page, hosted: Hosting) -> None:
 
 @SCRIPTS
 def test_markup_that_somebody_typed_is_text(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with browsing.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
         page.goto(hosted.make(state=XSS))
         page.fill("#phone", XSS)

@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import browsing
 import pytest
 from browser.hosting import SHOP_URL, hosting
-from browsing import ROOT, Dev
 from playwright.sync_api import Browser, Locator, Page, expect
-from shop import Shop
+from support import chromium
+from support.chromium import ROOT, Dev
+from support.widget_shop import Shop
 
 IMAGES = ROOT / "docs" / "images"
 ARE_KEPT = os.environ.get("OTP_SERVICE_SCREENSHOTS") == "1"
@@ -60,7 +60,7 @@ def test_widget_is_drawn(browser: Browser, shop: Shop, look: str) -> None:
     made, visited, names = LOOKS[look]
     with shop.service.redis.client() as client:
         client.flushdb()  # the phone of the pictures is always the same
-    with browsing.opened(browser, **CANVAS, **made) as (page, _):
+    with chromium.opened(browser, **CANVAS, **made) as (page, _):
         widget = shop.visit(page, **visited)
         page.evaluate(
             "css => { document.adoptedStyleSheets = [new CSSStyleSheet()];"
@@ -88,7 +88,7 @@ def test_widget_is_drawn(browser: Browser, shop: Shop, look: str) -> None:
 
 def test_pages_are_drawn(browser: Browser, dev: Dev) -> None:
     screen = {"viewport": {"width": 1180, "height": 640}, "device_scale_factor": 1}
-    with browsing.opened(browser, **screen) as (page, _):
+    with chromium.opened(browser, **screen) as (page, _):
         page.goto(dev.service_url)
         page.get_by_label("Name").fill("Ada Lovelace")
         page.get_by_label("Phone number").press_sequentially(PHONE[3:])
@@ -108,7 +108,7 @@ def test_pages_are_drawn(browser: Browser, dev: Dev) -> None:
 
 def test_hosted_page_is_drawn(browser: Browser) -> None:
     canvas: dict[str, Any] = {"viewport": {"width": 420, "height": 560}}
-    with hosting() as hosted, browsing.opened(browser, **canvas) as (page, _):
+    with hosting() as hosted, chromium.opened(browser, **canvas) as (page, _):
         page.goto(hosted.make(return_url=SHOP_URL))
         draw(page, "hosted-phone")
         page.fill("#phone", PHONE[3:])
@@ -116,7 +116,7 @@ def test_hosted_page_is_drawn(browser: Browser) -> None:
         page.wait_for_selector("#code")
         draw(page, "hosted-code")
         chinese = {"locale": "zh-CN", "color_scheme": "dark"}
-        with browsing.opened(browser, **canvas, **chinese) as (other, _):
+        with chromium.opened(browser, **canvas, **chinese) as (other, _):
             other.goto(hosted.make(return_url=SHOP_URL))
             draw(other, "hosted-zh")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-import browsing
 import pytest
-from browsing import Dev, Witness
-from deployment import new_phone, post
 from playwright.sync_api import Browser, Page, expect
+from support import chromium
+from support.chromium import Dev, Witness
+from support.deployment import new_phone, post
 
 XSS = "<img src=x onerror=\"document.title='broken in'\">"
 
@@ -70,23 +70,23 @@ def test_proof_that_is_none_signs_nobody_up(page: Page, dev: Dev) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_state_of_it_is_accessible(browser: Browser, dev: Dev, scheme: str) -> None:
     phone = new_phone()
-    with browsing.opened(browser, color_scheme=scheme, reduced_motion="reduce") as (page, _):
+    with chromium.opened(browser, color_scheme=scheme, reduced_motion="reduce") as (page, _):
         page.goto(dev.service_url)
         page.locator("otp-verify:defined").wait_for()
-        start = browsing.complaints(page)
+        start = chromium.complaints(page)
         sign_up(page, dev, phone, "Ada")
         page.get_by_role("heading", name="Welcome").wait_for()
-        end = browsing.complaints(page)
+        end = chromium.complaints(page)
         page.goto(dev.service_url)
         page.get_by_role("log").get_by_text(phone).wait_for()
-        full = browsing.complaints(page)
+        full = chromium.complaints(page)
 
     assert (start, full, end) == ([], [], [])
 
 
 @pytest.mark.parametrize("width", [320, 640, 1180])
 def test_it_fits_every_screen(browser: Browser, dev: Dev, width: int) -> None:
-    with browsing.opened(browser, viewport={"width": width, "height": 800}) as (page, _):
+    with chromium.opened(browser, viewport={"width": width, "height": 800}) as (page, _):
         sign_up(page, dev, new_phone(), "Ada")
         page.goto(dev.service_url)
 

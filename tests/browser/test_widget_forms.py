@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import browsing
 import pytest
 from browser.answering import SENT, answer_calls, serve_module_for
-from deployment import new_phone
 from playwright.sync_api import Browser, Locator, Page, expect
-from shop import Shop, Widget
+from support import chromium
+from support.deployment import new_phone
+from support.widget_shop import Shop, Widget
 
 
 def verify(shop: Shop, widget: Widget, phone: str) -> None:
@@ -594,17 +594,17 @@ def test_reset_before_the_element_was_ever_in_a_page_forgets_what_was_kept(page:
 
 
 def test_new_states_are_accessible(browser: Browser, shop: Shop) -> None:
-    with browsing.opened(browser) as (page, _):
+    with chromium.opened(browser) as (page, _):
         answer_calls(page, request=(201, SENT))
         widget = shop.visit(page)
         page.locator("otp-verify:defined").wait_for()
         widget.host.evaluate(WAYS["attribute"])
-        disabled = browsing.complaints(page)
+        disabled = chromium.complaints(page)
         widget.host.evaluate(WAYS["attribute"])
         widget.send("13800138000")
         widget.code.fill("1234567")
-        too_long = browsing.complaints(page)
+        too_long = chromium.complaints(page)
         widget.part("change").click()
-        left = browsing.complaints(page)
+        left = chromium.complaints(page)
 
     assert [disabled, too_long, left] == [[], [], []]

@@ -6,12 +6,12 @@ import json
 import re
 from typing import Any
 
-import browsing
 import pytest
 from browser.answering import serve_module_for
-from deployment import new_phone
 from playwright.sync_api import Browser, Page, expect
-from shop import Shop, Widget
+from support import chromium
+from support.deployment import new_phone
+from support.widget_shop import Shop, Widget
 
 ARABIC = {
     "phone": "رقم الهاتف",
@@ -95,12 +95,12 @@ def test_every_state_is_accessible_and_nothing_moves(
 ) -> None:
     found: dict[str, list[str]] = {}
     places: dict[str, float] = {}
-    with browsing.opened(browser, reduced_motion="reduce", **LOOKS[look]) as (page, _):
+    with chromium.opened(browser, reduced_motion="reduce", **LOOKS[look]) as (page, _):
         widget = shop.visit(page, **LANGUAGES[language])
         page.locator("otp-verify:defined").wait_for()
 
         def see(state: str) -> None:
-            found[state] = browsing.complaints(page) if is_asked_of_axe(look, language) else []
+            found[state] = chromium.complaints(page) if is_asked_of_axe(look, language) else []
             box = page.locator("#below").bounding_box()
             assert box
             places[state] = box["y"]
@@ -216,7 +216,7 @@ def test_colours_and_shapes_are_the_pages_to_choose(page: Page, shop: Shop) -> N
 
 
 def test_dark_widget_is_dark_only_where_the_page_is(browser: Browser, shop: Shop) -> None:
-    with browsing.opened(browser, color_scheme="dark") as (page, _):
+    with chromium.opened(browser, color_scheme="dark") as (page, _):
         widget = shop.visit(page)
         colour = "input => getComputedStyle(input).backgroundColor"
         dark = widget.phone.evaluate(colour)
@@ -290,4 +290,4 @@ def test_country_is_asked_for_only_where_there_is_a_choice(
         widget.part("send").click()
 
     assert asked.value.post_data_json["phone"] == "+4407400123456"
-    assert browsing.complaints(page) == []
+    assert chromium.complaints(page) == []

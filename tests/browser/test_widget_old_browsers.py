@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import browsing
 import pytest
 from browser.answering import CORS
-from deployment import new_phone
 from playwright.sync_api import Browser, Page, expect
-from shop import Shop
+from support import chromium
+from support.deployment import new_phone
+from support.widget_shop import Shop
 
 LACKING = {
     "AbortSignal.timeout": "delete AbortSignal.timeout;",
@@ -42,7 +42,7 @@ LACKING["all of them"] = "".join(LACKING.values()).replace(
 
 @pytest.mark.parametrize("script", LACKING.values(), ids=LACKING.keys())
 def test_whole_way_goes_through_in_an_older_browser(browser: Browser, shop: Shop, script: str) -> None:
-    with browsing.opened(browser, bypass_csp=True) as (page, _):
+    with chromium.opened(browser, bypass_csp=True) as (page, _):
         page.add_init_script(script)
         phone = new_phone()
         widget = shop.visit(page, 'purpose="login" required')
@@ -50,10 +50,10 @@ def test_whole_way_goes_through_in_an_older_browser(browser: Browser, shop: Shop
         page.get_by_role("button", name="Buy").click()
         expect(widget.phone).to_be_visible()
         expect(widget.code).to_be_hidden()
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
         widget.send(phone[3:])
         expect(widget.phone).to_be_hidden()
-        assert browsing.complaints(page) == []
+        assert chromium.complaints(page) == []
         widget.code.fill(shop.service.code(phone))
         expect(widget.done).to_be_visible()
         expect(widget.code).to_be_hidden()

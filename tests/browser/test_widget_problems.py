@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import browsing
 import pytest
 from browser.answering import SENT
-from deployment import new_phone, post
 from playwright.sync_api import Browser, Page, Route, expect
-from shop import PUBLISHABLE_KEY, Shop, open_shop
+from support import chromium
+from support.deployment import new_phone, post
+from support.widget_shop import PUBLISHABLE_KEY, Shop, open_shop
 
 from otp_service.domain.clients import KeyKind
 from otp_service.web.api.problems import status_of
@@ -228,7 +228,7 @@ def texts(browser: Browser, shop: Shop) -> dict[str, list[str]]:
     """What the widget says to every problem of request and verify, in English and Chinese."""
     found: dict[str, list[str]] = {}
     for lang in ("en", "zh-CN"):
-        with browsing.opened(browser) as (page, _):
+        with chromium.opened(browser) as (page, _):
             shop.visit(page, lang=lang)
             facts = {"retry_after": 0, "attempts_left": 3, "title": "TITLE", "detail": "DETAIL"}
             for call, code, status in REFUSALS:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import browsing
-from deployment import new_phone
 from playwright.sync_api import Browser, Page, Route, expect
-from shop import Shop, Widget
+from support import chromium
+from support.deployment import new_phone
+from support.widget_shop import Shop, Widget
 
 
 def stored(page: Page) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def test_answer_that_is_no_answer_is_no_end(page: Page, shop: Shop) -> None:
 
 def test_two_tabs_do_not_get_in_each_others_way(browser: Browser, shop: Shop) -> None:
     phone, other = new_phone(), new_phone()
-    with browsing.opened(browser) as (page, _):
+    with chromium.opened(browser) as (page, _):
         first = shop.visit(page)
         second = shop.visit(page.context.new_page())
         first.send(phone[3:])

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from browser.answering import answer_calls
-from deployment import new_phone
 from playwright.sync_api import Page, Route, expect
-from shop import PUBLISHABLE_KEY, Shop
+from support.deployment import new_phone
+from support.widget_shop import PUBLISHABLE_KEY, Shop
 
 XSS = [
     "<img src=x onerror=window.broken=1>",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import browsing
-from browsing import Witness
-from deployment import new_phone
 from playwright.sync_api import Browser, Page, expect
-from shop import Shop, Widget
+from support import chromium
+from support.chromium import Witness
+from support.deployment import new_phone
+from support.widget_shop import Shop, Widget
 
 SMS = "【Shop】Your code is {code}, valid for 5 minutes since 2026-11-25. Tell it to nobody."
 
@@ -95,7 +95,7 @@ def test_two_clicks_at_once_carry_one_idempotency_key(page: Page, shop: Shop) ->
 
 
 def test_code_is_found_in_whatever_is_pasted(browser: Browser, shop: Shop) -> None:
-    with browsing.opened(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _):
+    with chromium.opened(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _):
         widget = shop.visit(page)
         for pasted in ["{code}", " {head} {tail} ", "{head}-{tail}", SMS]:
             phone = new_phone()

@@ -8,10 +8,10 @@ import unicodedata
 from typing import Any
 
 import pytest
-import spellings
 from browser.answering import SENT, answer_calls, serve_module_for
 from playwright.sync_api import Page
-from shop import Shop
+from support import spellings
+from support.widget_shop import Shop
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import OtpError

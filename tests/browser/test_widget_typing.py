@@ -7,10 +7,10 @@ from typing import Any
 import phonenumbers
 import pytest
 from browser.answering import SENT, answer_calls, serve_module_for
-from deployment import new_phone
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 from playwright.sync_api import Page, expect
-from shop import Shop, Widget
+from support.deployment import new_phone
+from support.widget_shop import Shop, Widget
 
 from otp_service.domain.phone import COUNTRIES
 

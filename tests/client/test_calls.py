@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from scripted import Scripted, proof_of, resets, says
+from support.scripted_service import Scripted, proof_of, resets, says
 
 from otp_service.client import (
     Approved,

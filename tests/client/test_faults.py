@@ -10,9 +10,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import scripted
-import servers
-from scripted import Answer, Scripted, breaks_off, chatters, closes, hangs, problem, resets, says
+from support import redis_servers, scripted_service
+from support.scripted_service import (
+    Answer,
+    Scripted,
+    breaks_off,
+    chatters,
+    closes,
+    hangs,
+    problem,
+    resets,
+    says,
+)
 
 from otp_service.client import (
     OtpClient,
@@ -26,7 +35,7 @@ from otp_service.client import (
 
 SECRET_KEY = "sk_never_shown_anywhere"
 PHONE, ID, CODE = "+8613800138000", "v" * 22, "012345"
-PROOF = scripted.proof_of(verification_id=ID, phone=PHONE)
+PROOF = scripted_service.proof_of(verification_id=ID, phone=PHONE)
 SECRETS = (SECRET_KEY, "13800138000", CODE, PROOF)
 
 STATUS = {
@@ -67,7 +76,7 @@ FAULTS: dict[str, Answer] = {
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtpClient]:
     """A client of a port where nobody listens."""
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0.01)
-    with OtpClient(f"http://127.0.0.1:{servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
+    with OtpClient(f"http://127.0.0.1:{redis_servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
         yield client
 
 
@@ -122,7 +131,7 @@ def test_a_call_waits_for_a_service_that_starts_again(
     service: Scripted, monkeypatch: pytest.MonkeyPatch, call: Callable[[OtpClient], object]
 ) -> None:
     """The first try finds nobody; while it pauses, the service comes back."""
-    with OtpClient(f"http://127.0.0.1:{servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
+    with OtpClient(f"http://127.0.0.1:{redis_servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
         pauses: list[float] = []
 
         def come_back(seconds: float) -> None:
@@ -166,7 +175,7 @@ def test_a_name_that_does_not_resolve_sent_nothing(monkeypatch: pytest.MonkeyPat
 
 def test_a_proxy_that_is_down_sent_nothing(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
-    proxies = {"http": f"http://127.0.0.1:{servers.closed_port()}"}
+    proxies = {"http": f"http://127.0.0.1:{redis_servers.closed_port()}"}
     with (
         OtpClient(service.url, SECRET_KEY, timeout=0.3, proxies=proxies) as client,
         pytest.raises(ServiceUnreachable),
@@ -191,7 +200,7 @@ def test_nothing_of_the_environment_is_used(
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{servers.closed_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{redis_servers.closed_port()}")
     service.will(says(204))
     client.cancel(PHONE, ID)
 
@@ -200,7 +209,7 @@ def test_nothing_of_the_environment_is_used(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(service: Scripted, client: OtpClient, status: int) -> None:
-    with scripted.serving() as elsewhere:
+    with scripted_service.serving() as elsewhere:
         service.will(says(status, Location=f"{elsewhere.url}/otp/verify"))
         with pytest.raises(UnexpectedAnswer):
             client.verify(PHONE, ID, CODE)
@@ -213,7 +222,7 @@ def test_a_service_with_a_foreign_certificate_gets_nothing(
 ) -> None:
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
     certificate, key = self_signed(tmp_path)
-    with scripted.serving(certificate, key) as service:
+    with scripted_service.serving(certificate, key) as service:
         service.will(says(204), says(204))
         with (
             OtpClient(service.url, SECRET_KEY, timeout=2) as client,
@@ -235,7 +244,7 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     try:
         subprocess.run([*command.split(), *options], check=True, capture_output=True)
     except FileNotFoundError:
-        servers.skip_or_fail("openssl is not installed")
+        redis_servers.skip_or_fail("openssl is not installed")
     return certificate, key
 
 

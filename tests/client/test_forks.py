@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import scripted
 from client.test_calls import ANSWERS, APPROVED, ID, PHONE, REDEEMED, STANDING
 from client.test_faults import self_signed
-from forking import in_forks
-from scripted import Scripted, closes, proof_of, redeems, says
+from support import scripted_service
+from support.forked_children import in_forks
+from support.scripted_service import Scripted, closes, proof_of, redeems, says
 
 from otp_service.client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown
 
@@ -166,7 +166,7 @@ def test_a_grandchild_gets_the_answers_to_its_own_calls(service: Scripted) -> No
 def test_a_child_leaves_the_connection_of_its_parent_open_over_tls(tmp_path: Path) -> None:
     """A child that said goodbye on the inherited TLS connection would end it for its parent."""
     certificate, key = self_signed(tmp_path)
-    with scripted.serving(certificate, key) as service:
+    with scripted_service.serving(certificate, key) as service:
         service.always = redeems
         with OtpClient(service.url, SECRET_KEY, timeout=5, ca_bundle=str(certificate)) as client:
             assert redeemed_phone(client, 7) == phone_of(7)
@@ -348,11 +348,11 @@ def test_an_answer_to_another_call_leaves_the_outcome_unknown(
 
 @pytest.mark.parametrize(
     "answer",
-    [says(204), says(200, APPROVED), scripted.problem(422, "wrong_code")],
+    [says(204), says(200, APPROVED), scripted_service.problem(422, "wrong_code")],
     ids=["nothing", "good", "refusal"],
 )
 def test_an_answer_that_bears_the_id_of_another_call_is_not_taken(
-    service: Scripted, client: OtpClient, answer: scripted.Answer
+    service: Scripted, client: OtpClient, answer: scripted_service.Answer
 ) -> None:
     """Even where it holds nothing else that could be compared."""
     service.will(says(204))
@@ -371,7 +371,7 @@ def test_an_id_that_a_proxy_has_chosen_says_nothing(service: Scripted, client: O
 
 def test_a_refusal_that_bears_an_id_of_the_services_own_is_read(service: Scripted, client: OtpClient) -> None:
     """The service takes no id from a caller whose key it does not know."""
-    service.will(with_id(scripted.problem(401, "unauthorized"), "req_abcdefgh000001"))
+    service.will(with_id(scripted_service.problem(401, "unauthorized"), "req_abcdefgh000001"))
 
     with pytest.raises(ApiError) as refusal:
         client.cancel(PHONE, ID)
@@ -394,10 +394,10 @@ def test_an_id_pasted_with_a_space_is_the_same_id(service: Scripted, client: Otp
     assert client.verify(PHONE, pasted, "012345").verification_id == ID
 
 
-def with_id(answer: scripted.Answer, told: str) -> scripted.Answer:
+def with_id(answer: scripted_service.Answer, told: str) -> scripted_service.Answer:
     """Have *answer* bear the id *told*."""
 
-    def answering(handler: scripted.Handler) -> None:
+    def answering(handler: scripted_service.Handler) -> None:
         send = handler.end_headers
 
         def end_headers() -> None:

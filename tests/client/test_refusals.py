@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from scripted import Scripted, problem, says
+from support.scripted_service import Scripted, problem, says
 
 from otp_service import client as client_room
 from otp_service.client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown, UnexpectedAnswer, errors

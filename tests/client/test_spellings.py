@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import spellings
 from client.test_calls import APPROVED, ID, PHONE, STANDING
-from scripted import Scripted, says
+from support import spellings
+from support.scripted_service import Scripted, says
 
 from otp_service.client import OtpClient
 

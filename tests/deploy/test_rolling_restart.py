@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from deployment import (
+from support.deployment import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
     Deployment,
@@ -28,8 +28,8 @@ from deployment import (
     stop,
     wait_until_ready,
 )
-from proxies import KINDS, Proxy, running_proxy
-from servers import Server, free_port
+from support.proxies import KINDS, Proxy, running_proxy
+from support.redis_servers import Server, free_port
 
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.server import SandboxServer, start_sandbox

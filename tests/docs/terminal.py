@@ -19,8 +19,8 @@ from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from browsing import Dev, running_dev
-from servers import free_port
+from support.chromium import Dev, running_dev
+from support.redis_servers import free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.prefix) / "bin"

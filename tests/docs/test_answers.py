@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import fakes
 import pytest
-from browsing import Dev, running_dev
-from deployment import Answer, new_phone, post
-from doc_blocks import ROOT
+from support import fakes
+from support.chromium import Dev, running_dev
+from support.deployment import Answer, new_phone, post
+from support.doc_blocks import ROOT
 
 from otp_service.captcha import ProofOfWork
 from otp_service.domain.keyring import Keyring

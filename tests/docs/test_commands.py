@@ -14,13 +14,13 @@ from pathlib import Path
 
 import click
 import pytest
-from clusters import tell
-from deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, config_text, make_secrets
-from doc_blocks import ROOT, Block, blocks, documents
-from sentinels import running_sentinels
-from servers import Server, free_port, redis_binary, skip_or_fail
-from servers import running as running_server
 from sms.doubles import eventually
+from support.deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, config_text, make_secrets
+from support.doc_blocks import ROOT, Block, blocks, documents
+from support.redis_clusters import tell
+from support.redis_sentinels import running_sentinels
+from support.redis_servers import Server, free_port, redis_binary, skip_or_fail
+from support.redis_servers import running as running_server
 
 from otp_service.cli.main import main
 from otp_service.sandbox import SandboxConfig, start_sandbox

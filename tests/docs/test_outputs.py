@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import redis
-from browsing import running_dev
+from cli.test_admin_commands import ADDRESS, fail, knock
 from click.testing import CliRunner
-from deployment import Answer, config_text, make_secrets, new_phone, post
-from doc_blocks import ROOT, Block, running
-from servers import free_port, redis_binary
-from servers import running as running_server
-from stories import RIGHT, Phone, make_phone
-from test_office_commands import ADDRESS, fail, knock
+from support.chromium import running_dev
+from support.deployment import Answer, config_text, make_secrets, new_phone, post
+from support.doc_blocks import ROOT, Block, running
+from support.phone_stories import RIGHT, Phone, make_phone
+from support.redis_servers import free_port, redis_binary
+from support.redis_servers import running as running_server
 
 from otp_service.cli.main import main
 from otp_service.domain.verification import DeliveryStatus

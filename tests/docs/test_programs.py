@@ -14,16 +14,16 @@ from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
-import browsing
 import pytest
-from browsing import Dev
-from deployment import new_phone
-from doc_blocks import Block, blocks, running
 from flask import Flask, redirect
-from nodes import ROOT, node
 from playwright.sync_api import Browser, Page, expect
-from shop import Widget
 from standardwebhooks import Webhook, WebhookVerificationError
+from support import chromium
+from support.chromium import Dev
+from support.deployment import new_phone
+from support.doc_blocks import Block, blocks, running
+from support.nodejs import ROOT, node
+from support.widget_shop import Widget
 
 from otp_service import require_proof
 from otp_service.client import OtpClient
@@ -100,7 +100,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def dev(site: Site) -> Iterator[Dev]:
     """The service that readers have started."""
-    with browsing.running_dev("--origin", site.url) as dev:
+    with chromium.running_dev("--origin", site.url) as dev:
         yield dev
 
 
@@ -255,13 +255,13 @@ def test_javascript_client_does_as_its_readme_says(dev: Dev, tmp_path: Path) -> 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    with browsing.chromium() as browser:
+    with chromium.chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    with browsing.opened(browser) as (page, _):
+    with chromium.opened(browser) as (page, _):
         yield page
 
 
@@ -292,7 +292,7 @@ def test_form_with_the_widget_sends_a_proof(
     show(page, dev, site, html)
     type_phone_and_code(page, dev, phone)
     page.get_by_role("button", name="Log in").click()
-    expect(page.locator("body")).to_have_text("Welcome", timeout=browsing.WAIT)
+    expect(page.locator("body")).to_have_text("Welcome", timeout=chromium.WAIT)
     ((path, form),) = site.sent
     name, _, proof = form.partition("=")
 
@@ -351,7 +351,7 @@ def test_words_for_old_browsers_show_where_the_module_does_not_run(
         expect(words).to_be_hidden()
     else:
         assert words.is_hidden()
-        expect(words).to_be_visible(timeout=browsing.WAIT)
+        expect(words).to_be_visible(timeout=chromium.WAIT)
 
 
 @pytest.mark.browser

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, config_text, make_secrets
-from doc_blocks import ROOT, running
-from servers import Server, free_port
+from support.deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, config_text, make_secrets
+from support.doc_blocks import ROOT, running
+from support.redis_servers import Server, free_port
 
 from otp_service.sandbox import SandboxConfig, start_sandbox
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from browsing import Dev, running_dev
-from deployment import new_phone, post
-from nodes import ROOT, node, package
-from servers import free_port
+from support.chromium import Dev, running_dev
+from support.deployment import new_phone, post
+from support.nodejs import ROOT, node, package
+from support.redis_servers import free_port
 
 EXAMPLES = ("flask_login", "django_signup", "fastapi", "express", "plain_html")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import requests
-import scripted
-from deployment import new_phone
-from nodes import ROOT
-from servers import free_port
+from support import scripted_service
+from support.deployment import new_phone
+from support.nodejs import ROOT
+from support.redis_servers import free_port
 
 from .conftest import EXAMPLES, Example, Person, Start, shown_phone, started
 
@@ -163,8 +163,8 @@ def test_a_bad_content_length_is_a_400(start: Start, header: str) -> None:
 def test_the_secret_key_follows_no_redirect(tmp_path: Path, start: Start) -> None:
     """plain_html calls the service without a client."""
     dev = start("plain_html").dev
-    with scripted.serving() as elsewhere, scripted.serving() as service:
-        service.always = scripted.says(302, Location=f"{elsewhere.url}/otp/redeem")
+    with scripted_service.serving() as elsewhere, scripted_service.serving() as service:
+        service.always = scripted_service.says(302, Location=f"{elsewhere.url}/otp/redeem")
         lost = replace(dev, service_url=service.url)
         with started("plain_html", free_port(), lost, tmp_path) as example:
             form = {"data": {"proof": "x.y.z"}, "headers": {"Origin": example.url}}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import browsing
 import pytest
-from deployment import new_phone
 from playwright.sync_api import Browser, Page, expect
-from shop import Widget
+from support import chromium
+from support.deployment import new_phone
+from support.widget_shop import Widget
 
 from .conftest import EXAMPLES, Example, Start
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    with browsing.chromium() as browser:
+    with chromium.chromium() as browser:
         yield browser
 
 
@@ -47,12 +47,12 @@ def submit(page: Page, example: Example) -> None:
 
 def test_the_holder_of_the_phone_gets_in(example: Example, browser: Browser) -> None:
     phone = new_phone()
-    with browsing.opened(browser) as (page, witness):
+    with chromium.opened(browser) as (page, witness):
         page.goto(example.url)
         verify(page, example, phone)
         submit(page, example)
 
-        expect(page.locator("body")).to_contain_text(phone, timeout=browsing.WAIT)
+        expect(page.locator("body")).to_contain_text(phone, timeout=chromium.WAIT)
         ours = (example.url, example.dev.service_url, "data:")
         assert [url for url in witness.requests if not url.startswith(ours)] == []
         assert [url for url in witness.requests if phone[1:] in url] == []
@@ -60,7 +60,7 @@ def test_the_holder_of_the_phone_gets_in(example: Example, browser: Browser) -> 
 
 def test_a_field_that_somebody_adds_to_the_form_does_not_matter(form: Example, browser: Browser) -> None:
     phone, other = new_phone(), new_phone()
-    with browsing.opened(browser) as (page, _):
+    with chromium.opened(browser) as (page, _):
         page.goto(form.url)
         verify(page, form, phone)
         page.evaluate(
@@ -72,12 +72,12 @@ def test_a_field_that_somebody_adds_to_the_form_does_not_matter(form: Example, b
         )
         submit(page, form)
 
-        expect(page.locator("body")).to_contain_text(phone, timeout=browsing.WAIT)
+        expect(page.locator("body")).to_contain_text(phone, timeout=chromium.WAIT)
         expect(page.locator("body")).not_to_contain_text(other)
 
 
 def test_a_form_without_a_proof_is_not_sent(form: Example, browser: Browser) -> None:
-    with browsing.opened(browser) as (page, witness):
+    with chromium.opened(browser) as (page, witness):
         page.goto(form.url)
         submit(page, form)
         page.wait_for_timeout(200)

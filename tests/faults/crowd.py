@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from deployment import Answer, Deployment, new_phone
-from history import Call, History, Recorder, Sms, by
+from support.call_history import Call, History, Recorder, Sms, by
+from support.deployment import Answer, Deployment, new_phone
 
 PAUSE = 0.1
 """Seconds that somebody waits who was told that the store is not available; less than they are asked to."""

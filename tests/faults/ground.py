@@ -16,12 +16,20 @@ from http.client import HTTPException
 from typing import Any
 
 import redis
-from deployment import ACCESS_KEY_SECRET, Answer, Deployment, at_once, new_phone, running_service, workers
 from faults.keeper import Keeper, kept
 from faults.relay import Relay
-from history import History, Promise, Recorder, Sms, check
-from servers import redis_binary
 from sms.doubles import eventually
+from support.call_history import History, Promise, Recorder, Sms, check
+from support.deployment import (
+    ACCESS_KEY_SECRET,
+    Answer,
+    Deployment,
+    at_once,
+    new_phone,
+    running_service,
+    workers,
+)
+from support.redis_servers import redis_binary
 
 DEADLINE = 6.0
 """Seconds: `service.request_deadline`."""

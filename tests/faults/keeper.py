@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
-from servers import Server, free_port, wait_until_ready
+from support.redis_servers import Server, free_port, wait_until_ready
 
 
 class Keeper:

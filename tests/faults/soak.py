@@ -18,14 +18,14 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
-from deployment import Answer, new_phone, workers
 from faults import proxy as treatments
 from faults.ground import Ground, alive, standing_on
 from faults.keeper import kept
 from faults.proxy import Proxy, Treat
 from faults.relay import Relay
-from servers import redis_binary
 from sms.doubles import eventually
+from support.deployment import Answer, new_phone, workers
+from support.redis_servers import redis_binary
 
 HANDS = 8
 """People at a time."""

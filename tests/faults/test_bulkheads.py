@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 
-from deployment import Answer, new_phone
 from faults import proxy as treatments
 from faults.ground import DEADLINE, Ground, is_refused_for_now, standing_on
 from faults.keeper import kept
 from faults.proxy import Proxy
 from faults.relay import Relay
-from servers import redis_binary
+from support.deployment import Answer, new_phone
+from support.redis_servers import redis_binary
 
 SENDS = 200
 """Far more than a worker can compute at once."""

@@ -12,13 +12,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from deployment import Answer, new_phone
 from faults import clocks
 from faults.ground import Ground, standing_on
 from faults.keeper import Keeper, kept
 from faults.relay import Relay
-from servers import redis_binary, valkey_binary
 from sms.doubles import eventually
+from support.deployment import Answer, new_phone
+from support.redis_servers import redis_binary, valkey_binary
 
 ENDED = {"verification_expired", "verification_not_found"}
 DAY = 86_400

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clusters import eventually, running_cluster
-from deployment import Deployment, running_service
 from faults.crowd import Crowd
-from history import check
-from sentinels import running_sentinels
-from servers import Server, redis_binary
+from support.call_history import check
+from support.deployment import Deployment, running_service
+from support.redis_clusters import eventually, running_cluster
+from support.redis_sentinels import running_sentinels
+from support.redis_servers import Server, redis_binary
 
 Note = Callable[[str, object], None]
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from deployment import Answer, Deployment, at_once, new_phone, running_service, workers
 from faults import proxy as treatments
 from faults.proxy import Proxy, Treat
-from servers import Server
 from sms.doubles import eventually
 from sms.wire import response
+from support.deployment import Answer, Deployment, at_once, new_phone, running_service, workers
+from support.redis_servers import Server
 
 TTL = 300
 

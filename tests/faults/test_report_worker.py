@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployment import Answer, Deployment, at_once, exchange, new_phone, post, running_service
-from servers import Server, free_port
 from sms.doubles import eventually
+from support.deployment import Answer, Deployment, at_once, exchange, new_phone, post, running_service
+from support.redis_servers import Server, free_port
 
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, SandboxConfig
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from deployment import new_phone
 from faults import clocks
 from faults.ground import Ground, standing_on
 from faults.keeper import Keeper, kept
 from faults.relay import Relay
-from servers import valkey_binary
+from support.deployment import new_phone
+from support.redis_servers import valkey_binary
 
 OVER = {"verification_expired", "verification_not_found"}
 

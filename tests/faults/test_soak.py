@@ -11,7 +11,7 @@ from typing import Any
 
 from faults.ground import DEADLINE
 from faults.soak import HANDS, PROVIDER_FAULTS, Size, Soak, prepared_soak
-from history import check
+from support.call_history import check
 
 SECONDS = float(os.environ.get("OTP_SOAK_SECONDS", "60"))
 SEED = int(os.environ.get("OTP_SOAK_SEED", "0")) or secrets.randbelow(2**31) + 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from deployment import new_phone
 from faults.ground import Ground, is_refused_for_now, prepared, standing_on
 from faults.keeper import Keeper, kept
 from faults.relay import Relay
-from history import check, findings
-from servers import redis_binary
 from sms.doubles import eventually
+from support.call_history import check, findings
+from support.deployment import new_phone
+from support.redis_servers import redis_binary
 
 LOG = ("--appendonly", "yes", "--appendfsync", "no")
 """What was answered for has been handed to the kernel: only a machine that dies can lose it."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
-from deployment import new_phone
 from faults.ground import (
     SOON,
     Ground,
@@ -16,8 +15,9 @@ from faults.ground import (
 )
 from faults.keeper import kept
 from faults.relay import Relay
-from servers import redis_binary
 from sms.doubles import eventually
+from support.deployment import new_phone
+from support.redis_servers import redis_binary
 
 # ── F01: it was never there ──
 

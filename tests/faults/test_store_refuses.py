@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from deployment import Answer, at_once, config_text, make_secrets, new_phone
-from fakes import FakeEvents
 from faults.ground import Ground, configured, in_the_background, is_refused_for_now, prepared, statuses
 from faults.keeper import Keeper, kept
-from servers import free_port, redis_binary, running
 from sms.doubles import eventually
+from support.deployment import Answer, at_once, config_text, make_secrets, new_phone
+from support.fakes import FakeEvents
+from support.redis_servers import free_port, redis_binary, running
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import client_from_url

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import fakes
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
+from support import fakes
 from web.desk import OTHER_PHONE, PHONE, Desk, open_desk
 
 REFUSED_FOR_WHAT_IT_MEANS = ["400", "410", "413", "422"]

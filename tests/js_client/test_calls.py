@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import scripted
 from client.test_calls import ANSWERS, APPROVED, PROOF, REDEEMED, STANDING
-from nodes import ROOT, make_call, make_calls, node
-from scripted import Scripted, resets, says
+from support import scripted_service
+from support.nodejs import ROOT, make_call, make_calls, node
+from support.scripted_service import Scripted, resets, says
 
 PHONE, ID = "+8613800138000", "v" * 22
 SENT = {
@@ -91,7 +91,7 @@ CALLS: dict[str, tuple[list[Any], str, dict[str, object]]] = {
 
 @pytest.fixture
 def service() -> Iterator[Scripted]:
-    with scripted.serving() as service:
+    with scripted_service.serving() as service:
         yield service
 
 

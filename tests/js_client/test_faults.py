@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import scripted
-import servers
 from client.test_faults import BAD_ANSWERS, FAULTS, PROOF, STATUS, self_signed
-from nodes import make_call
-from scripted import Answer, Scripted, closes, problem, says
+from support import redis_servers, scripted_service
+from support.nodejs import make_call
+from support.scripted_service import Answer, Scripted, closes, problem, says
 
 PHONE, ID, CODE = "+8613800138000", "v" * 22, "012345"
 SECRETS = ("sk_never_shown_anywhere", "13800138000", CODE, PROOF)
@@ -28,7 +27,7 @@ ONCE: dict[str, list[Any]] = {
 
 @pytest.fixture
 def service() -> Iterator[Scripted]:
-    with scripted.serving() as service:
+    with scripted_service.serving() as service:
         yield service
 
 
@@ -72,7 +71,7 @@ def test_a_refusal_is_never_asked_for_twice(service: Scripted) -> None:
 
 
 def test_a_refused_connection_sent_nothing() -> None:
-    error = make_call(f"http://127.0.0.1:{servers.closed_port()}", *ONCE["verify"])["error"]
+    error = make_call(f"http://127.0.0.1:{redis_servers.closed_port()}", *ONCE["verify"])["error"]
 
     assert (error["name"], error["facts"]["cause"]) == ("ServiceUnreachable", "ECONNREFUSED")
 
@@ -97,7 +96,7 @@ def test_a_connection_that_does_not_come_about_sent_nothing() -> None:
 
 def test_nothing_of_the_environment_is_used(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{servers.closed_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{redis_servers.closed_port()}")
     monkeypatch.setenv("NODE_USE_ENV_PROXY", "1")
     service.will(says(204))
 
@@ -106,7 +105,7 @@ def test_nothing_of_the_environment_is_used(service: Scripted, monkeypatch: pyte
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(service: Scripted, status: int) -> None:
-    with scripted.serving() as elsewhere:
+    with scripted_service.serving() as elsewhere:
         service.will(says(status, Location=f"{elsewhere.url}/otp/verify"))
         error = make_call(service.url, *ONCE["verify"])["error"]
 
@@ -118,7 +117,7 @@ def test_a_service_with_a_foreign_certificate_gets_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, key = self_signed(tmp_path)
-    with scripted.serving(certificate, key) as service:
+    with scripted_service.serving(certificate, key) as service:
         service.will(says(204), closes)
         error = make_call(service.url, *ONCE["cancel"])["error"]
 

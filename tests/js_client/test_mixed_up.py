@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import scripted
 from client.test_calls import APPROVED, ID, PHONE, PROOF, REDEEMED, STANDING
 from client.test_forks import OTHER, with_id
-from nodes import ROOT, make_call, make_calls, node
-from scripted import Scripted, proof_of, redeems, says
+from support import scripted_service
+from support.nodejs import ROOT, make_call, make_calls, node
+from support.scripted_service import Scripted, proof_of, redeems, says
 
 REDEEM = ["redeem", PROOF, {"purpose": "login"}]
 MIXED_UP: dict[str, tuple[list[Any], dict[str, Any]]] = {
@@ -35,7 +35,7 @@ MIXED_UP: dict[str, tuple[list[Any], dict[str, Any]]] = {
 
 @pytest.fixture
 def service() -> Iterator[Scripted]:
-    with scripted.serving() as service:
+    with scripted_service.serving() as service:
         yield service
 
 
@@ -66,7 +66,7 @@ def test_an_id_that_a_proxy_has_chosen_says_nothing(service: Scripted) -> None:
 
 def test_a_refusal_that_bears_an_id_of_the_services_own_is_read(service: Scripted) -> None:
     """The service takes no id from a caller whose key it does not know."""
-    service.will(with_id(scripted.problem(401, "unauthorized"), "req_abcdefgh000001"))
+    service.will(with_id(scripted_service.problem(401, "unauthorized"), "req_abcdefgh000001"))
 
     assert make_call(service.url, "cancel", PHONE, ID)["error"]["facts"]["code"] == "unauthorized"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import scripted
 from client.test_refusals import FACTS, STATUS
-from nodes import ROOT, make_call, make_calls
-from scripted import Scripted, problem, says
+from support import scripted_service
+from support.nodejs import ROOT, make_call, make_calls
+from support.scripted_service import Scripted, problem, says
 
 from otp_service.client import errors
 
@@ -21,7 +21,7 @@ CAMEL = {"attempts_left": "attemptsLeft", "retry_after": "retryAfter"}
 
 @pytest.fixture
 def service() -> Iterator[Scripted]:
-    with scripted.serving() as service:
+    with scripted_service.serving() as service:
         yield service
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import scripted
-import spellings
 from client.test_calls import APPROVED, ID, PHONE, STANDING
-from nodes import make_calls
-from scripted import says
+from support import scripted_service, spellings
+from support.nodejs import make_calls
+from support.scripted_service import says
 
 
 def test_client_sends_codes_and_phones_as_they_were_typed() -> None:
     codes, phones = ([row["typed"] for row in rows] for rows in (spellings.CODES, spellings.PHONES))
-    with scripted.serving() as service:
+    with scripted_service.serving() as service:
         service.will(*[says(200, APPROVED)] * len(codes), *[says(201, STANDING)] * len(phones))
         make_calls(
             service.url,

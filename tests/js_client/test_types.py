@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import pytest
-from nodes import ROOT, make_calls, node, package
+from support.nodejs import ROOT, make_calls, node, package
 
 TYPES = (ROOT / "clients" / "js" / "index.d.ts").read_text()
 

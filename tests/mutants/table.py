@@ -31,7 +31,7 @@ MUTANTS = (
         "domain/codes.py",
         "    return Code(text)\n",
         "    return Code(text.replace('0', '1', 1) if text[0] == '0' else text)\n",
-        "tests/test_codes.py",
+        "tests/domain/test_codes.py",
     ),
     mutant(
         "R01",
@@ -39,7 +39,7 @@ MUTANTS = (
         "domain/codes.py",
         "LENGTH = 6\n",
         "LENGTH = 4\n",
-        "tests/test_codes.py",
+        "tests/domain/test_codes.py",
     ),
     mutant(
         "R01",
@@ -47,7 +47,7 @@ MUTANTS = (
         "domain/codes.py",
         "        if number < limit:\n            return number % size",
         "        return number % (size // 2)",
-        "tests/test_codes.py",
+        "tests/domain/test_codes.py",
     ),
     mutant(
         "R02",
@@ -63,7 +63,7 @@ MUTANTS = (
         "services/verification.py",
         "drawn[ID_BYTES:]",
         "bytes(SALT_BYTES)",
-        "tests/test_service.py",
+        "tests/services/test_verification.py",
     ),
     mutant(
         "R03",
@@ -79,7 +79,7 @@ MUTANTS = (
         "settings/tables.py",
         "ttl: int = Field(default=300, ge=60, le=600)",
         "ttl: int = Field(default=300, ge=60, le=660)",
-        "tests/test_settings.py",
+        "tests/settings/test_settings.py",
     ),
     mutant(
         "R03",
@@ -111,7 +111,7 @@ MUTANTS = (
         "domain/codes.py",
         "binding.verification_id.encode(), binding.client.encode(), binding.phone.encode()",
         "binding.verification_id.encode(), b'', binding.phone.encode()",
-        "tests/test_codes.py",
+        "tests/domain/test_codes.py",
     ),
     mutant(
         "R05",
@@ -127,7 +127,7 @@ MUTANTS = (
         "domain/codes.py",
         "binding.client.encode(), binding.phone.encode()",
         "binding.client.encode(), b''",
-        "tests/test_codes.py",
+        "tests/domain/test_codes.py",
     ),
     mutant(
         "R06",
@@ -143,7 +143,7 @@ MUTANTS = (
         "domain/codes.py",
         'return hmac_fields(key, (b"digest", *_fields(binding), code.get_secret_value().encode()))[:DIGEST_BYTES]',
         "import hashlib\n    return hashlib.sha256(code.get_secret_value().encode()).digest()[:DIGEST_BYTES]",
-        "tests/test_codes.py",
+        "tests/domain/test_codes.py",
     ),
     mutant(
         "R08",
@@ -151,7 +151,7 @@ MUTANTS = (
         "domain/codes.py",
         "if shape.fullmatch(folded)",
         "if shape.match(folded)",
-        "tests/test_codes.py",
+        "tests/domain/test_codes.py",
     ),
     mutant(
         "R08",
@@ -159,7 +159,7 @@ MUTANTS = (
         "domain/typed.py",
         "folded = fold(text).translate(_UPPER_CASE)",
         "folded = fold(text).upper()",
-        "tests/test_typed.py",
+        "tests/domain/test_typed.py",
     ),
     mutant(
         "R08",
@@ -167,7 +167,7 @@ MUTANTS = (
         "domain/codes.py",
         "    if len(text) > typed.MAX_LENGTH:\n        raise InvalidCode\n",
         "",
-        "tests/test_codes.py",
+        "tests/domain/test_codes.py",
     ),
     mutant(
         "R08",
@@ -175,7 +175,7 @@ MUTANTS = (
         "domain/typed.py",
         "for c in text if not (c.isspace()",
         "for c in fold(text) if not (c.isspace()",
-        "tests/test_typed.py",
+        "tests/domain/test_typed.py",
     ),
     mutant(
         "R19",
@@ -183,7 +183,7 @@ MUTANTS = (
         "domain/typed.py",
         '    if _is_invisible(character):\n        return ""\n',
         "",
-        "tests/test_typed.py",
+        "tests/domain/test_typed.py",
     ),
     mutant(
         "R09",
@@ -329,7 +329,7 @@ MUTANTS = (
         "domain/network.py",
         ", 64)",
         ", 128)",
-        "tests/test_requester.py",
+        "tests/domain/test_network.py",
     ),
     mutant(
         "R15",
@@ -337,7 +337,7 @@ MUTANTS = (
         "domain/network.py",
         "    if address.ipv4_mapped:\n        return str(address.ipv4_mapped)\n",
         "",
-        "tests/test_requester.py",
+        "tests/domain/test_network.py",
     ),
     mutant(
         "R15",
@@ -345,7 +345,7 @@ MUTANTS = (
         "store/lua/address_rules.lua",
         "    if #times < last then return end",
         "    if true then return end",
-        "tests/store/test_knocks.py",
+        "tests/store/test_precheck.py",
     ),
     mutant(
         "R15",
@@ -353,7 +353,7 @@ MUTANTS = (
         "store/lua/address_rules.lua",
         "challenge = challenge or name",
         "challenge = nil",
-        "tests/store/test_knocks.py",
+        "tests/store/test_precheck.py",
     ),
     mutant(
         "R15",
@@ -361,7 +361,7 @@ MUTANTS = (
         "store/counters.py",
         "if window.count(limit, now) + self._page.misses.get(address, 0) < limit:",
         "if True:",
-        "tests/store/test_ledger.py",
+        "tests/store/test_counters.py",
     ),
     mutant(
         "R16",
@@ -377,7 +377,7 @@ MUTANTS = (
         "domain/limits.py",
         "return self.limit if known else self.limit - int(self.limit * self.known_share)",
         "return self.limit",
-        "tests/test_limits.py",
+        "tests/domain/test_limits.py",
     ),
     mutant(
         "R16",
@@ -401,7 +401,7 @@ MUTANTS = (
         "domain/phone.py",
         "if country not in rules.countries or kind",
         "if kind",
-        "tests/test_phone.py",
+        "tests/domain/test_phone.py",
     ),
     mutant(
         "R18",
@@ -409,7 +409,7 @@ MUTANTS = (
         "store/precheck.py",
         "        return broad_call(scope)\n",
         "        return broad_call(scope, 1)\n",
-        "tests/normal_people/test_pumping_beside_others.py -k refused_calls",
+        "tests/crowds/test_pumping_beside_others.py -k refused_calls",
     ),
     mutant(
         "R18",
@@ -417,7 +417,7 @@ MUTANTS = (
         "store/counters.py",
         "all(states[place] == ConversionState.CALM for states in told)",
         "True",
-        "tests/normal_people/test_pumping_beside_others.py -k explains",
+        "tests/crowds/test_pumping_beside_others.py -k explains",
     ),
     mutant(
         "R18",
@@ -425,7 +425,7 @@ MUTANTS = (
         "store/counters.py",
         "(1 if now is ConversionState.CALM else -1, spans)",
         '(1, b"\\0")',
-        "tests/normal_people/test_pumping_beside_others.py -k explains",
+        "tests/crowds/test_pumping_beside_others.py -k explains",
     ),
     mutant(
         "R18",
@@ -433,8 +433,8 @@ MUTANTS = (
         "store/counters.py",
         "replace(limits[kind], name=name.decode())",
         "limits[kind]",
-        "tests/normal_people/test_pumping_beside_others.py -k taken_out",
-        "tests/store/test_ledger.py -k each_country",
+        "tests/crowds/test_pumping_beside_others.py -k taken_out",
+        "tests/store/test_counters.py -k each_country",
     ),
     mutant(
         "R18",
@@ -442,7 +442,7 @@ MUTANTS = (
         "store/lua/guard.lua",
         "share_of(share.name, state, share.spans)",
         "share_of(share.name, share.state, share.spans)",
-        "tests/store/test_ledger.py -k one_suspect",
+        "tests/store/test_counters.py -k one_suspect",
     ),
     mutant(
         "R18",
@@ -450,7 +450,7 @@ MUTANTS = (
         "services/risk.py",
         "reading.is_suspect and strictness > 0",
         "False",
-        "tests/test_suspicion.py",
+        "tests/services/test_risk.py",
     ),
     mutant(
         "R18",
@@ -458,7 +458,7 @@ MUTANTS = (
         "store/lua/spans.lua",
         "sent - verified - pending",
         "sent - pending",
-        "tests/store/test_knocks.py",
+        "tests/store/test_precheck.py",
     ),
     mutant(
         "R18",
@@ -466,7 +466,7 @@ MUTANTS = (
         "services/risk.py",
         "if reading.level >= HARD]",
         "if reading.level > HARD]",
-        "tests/test_suspicion.py",
+        "tests/services/test_risk.py",
     ),
     mutant(
         "R18",
@@ -474,7 +474,7 @@ MUTANTS = (
         "store/precheck.py",
         'challenge_accepted=bool(touched.solved_challenge_id) and next(told)[0] == b"ok"',
         "challenge_accepted=bool(touched.solved_challenge_id) and bool(next(told))",
-        "tests/store/test_knocks.py",
+        "tests/store/test_precheck.py",
     ),
     mutant(
         "R18",
@@ -482,7 +482,7 @@ MUTANTS = (
         "captcha/proof_of_work.py",
         "in_time and is_enough and hmac.compare_digest(bound, _bound(key, binding))",
         "in_time and is_enough",
-        "tests/risk/test_proof_of_work.py",
+        "tests/captcha/test_proof_of_work.py",
     ),
     mutant(
         "R18",
@@ -490,7 +490,7 @@ MUTANTS = (
         "captcha/proof_of_work.py",
         "in_time and is_enough and",
         "in_time and",
-        "tests/risk/test_proof_of_work.py",
+        "tests/captcha/test_proof_of_work.py",
     ),
     mutant(
         "R18",
@@ -498,7 +498,7 @@ MUTANTS = (
         "captcha/proof_of_work.py",
         "hmac.compare_digest(signature, read.signature) and is_right",
         "hmac.compare_digest(signature, read.signature)",
-        "tests/risk/test_proof_of_work.py",
+        "tests/captcha/test_proof_of_work.py",
     ),
     mutant(
         "R19",
@@ -506,7 +506,7 @@ MUTANTS = (
         "services/verification.py",
         "tag = self._keyring.phone_tag(target.e164)\n        test_code",
         "tag = self._keyring.phone_tag(phone_text)\n        test_code",
-        "tests/test_service.py",
+        "tests/services/test_verification.py",
     ),
     mutant(
         "R19",
@@ -514,7 +514,7 @@ MUTANTS = (
         "domain/phone.py",
         "    if not _SPELLING.fullmatch(folded):\n        raise InvalidPhone\n",
         "",
-        "tests/test_phone.py",
+        "tests/domain/test_phone.py",
     ),
     mutant(
         "R20",
@@ -530,7 +530,7 @@ MUTANTS = (
         "web/api/json_body.py",
         "return fields if len(fields) == len(pairs) else _Twice(pairs)",
         "return fields",
-        "tests/web/test_body.py",
+        "tests/web/test_json_body.py",
     ),
     mutant(
         "R21",
@@ -538,7 +538,7 @@ MUTANTS = (
         "web/api/client_ip.py",
         "ours = [read(entry) for entry in entries[-hops:]]",
         "ours = [read(entry) for entry in entries[:hops]]",
-        "tests/web/test_address.py",
+        "tests/web/test_client_ip.py",
     ),
     mutant(
         "R21",
@@ -546,7 +546,7 @@ MUTANTS = (
         "web/api/client_ip.py",
         "if known is None or not any(known in network for network in trust.networks):",
         "if known is None:",
-        "tests/web/test_address.py",
+        "tests/web/test_client_ip.py",
     ),
     mutant(
         "R21",
@@ -554,7 +554,7 @@ MUTANTS = (
         "settings/tables.py",
         "proxy_hops: int = Field(default=0, ge=0, le=8)",
         "proxy_hops: int = Field(default=1, ge=0, le=8)",
-        "tests/test_settings.py",
+        "tests/settings/test_settings.py",
         "tests/attacks/test_addresses.py -k a_browser_is_where",
     ),
     mutant(
@@ -563,7 +563,7 @@ MUTANTS = (
         "store/lua/claim.lua",
         "local state, claimed_at, what",
         "if true then return {'new', ARGV[2]} end\nlocal state, claimed_at, what",
-        "tests/store/test_knocks.py",
+        "tests/store/test_precheck.py",
     ),
     mutant(
         "R23",
@@ -571,7 +571,7 @@ MUTANTS = (
         "store/lua/claim.lua",
         "if sub(s, 9, 24) ~= ARGV[1] then return {'other'} end",
         "",
-        "tests/store/test_knocks.py",
+        "tests/store/test_precheck.py",
     ),
     mutant(
         "R23",
@@ -579,7 +579,7 @@ MUTANTS = (
         "domain/keyring.py",
         "fields = (client.encode(), caller.encode(), call.encode(), key.encode())\n",
         "fields = (caller.encode(), call.encode(), key.encode())\n",
-        "tests/test_keyring.py",
+        "tests/domain/test_keyring.py",
     ),
     # ── proofs, keys, clients ──
     mutant(
@@ -588,7 +588,7 @@ MUTANTS = (
         "domain/proofs.py",
         '"digest_method": hashlib.sha256',
         '"digest_method": hashlib.sha1',
-        "tests/test_proofs.py",
+        "tests/domain/test_proofs.py",
     ),
     mutant(
         "R25",
@@ -596,7 +596,7 @@ MUTANTS = (
         "domain/proofs.py",
         "if now > claims.expires_at:",
         "if False:",
-        "tests/test_proofs.py",
+        "tests/domain/test_proofs.py",
     ),
     mutant(
         "R25",
@@ -604,7 +604,7 @@ MUTANTS = (
         "domain/proofs.py",
         "        if now < claims.issued_at - LEEWAY:\n            raise InvalidProof\n",
         "",
-        "tests/test_proofs.py",
+        "tests/domain/test_proofs.py",
     ),
     mutant(
         "R26",
@@ -612,7 +612,7 @@ MUTANTS = (
         "domain/proofs.py",
         "if (claims.issuer, claims.client, claims.purpose) != (self._issuer, self._client, purpose):",
         "if False:",
-        "tests/test_proofs.py",
+        "tests/domain/test_proofs.py",
     ),
     mutant(
         "R26",
@@ -620,7 +620,7 @@ MUTANTS = (
         "domain/proofs.py",
         'SALT = "otp_service.proof.v1"',
         'SALT = "itsdangerous"',
-        "tests/test_proofs.py",
+        "tests/domain/test_proofs.py",
     ),
     mutant(
         "R26",
@@ -628,7 +628,7 @@ MUTANTS = (
         "domain/proofs.py",
         "if TEST in claims.amr and not allow_test:",
         "if False:",
-        "tests/test_proofs.py",
+        "tests/domain/test_proofs.py",
     ),
     mutant(
         "R27",
@@ -636,7 +636,7 @@ MUTANTS = (
         "settings/settings.py",
         "ProofSigner(issuer, name, table.signing_keys(), clock)",
         "ProofSigner(issuer, name, next(iter(self.clients.values())).signing_keys(), clock)",
-        "tests/test_settings.py",
+        "tests/settings/test_settings.py",
     ),
     mutant(
         "R28",
@@ -660,7 +660,7 @@ MUTANTS = (
         "services/verification.py",
         "for kid, keys in self._keyring.by_kid.items()",
         "for kid, keys in [(self._keyring.active_kid, self._keyring.active)]",
-        "tests/test_service.py",
+        "tests/services/test_verification.py",
     ),
     mutant(
         "R30",
@@ -668,7 +668,7 @@ MUTANTS = (
         "settings/secret_text.py",
         "if len(key) < MIN_SECRET_BYTES:",
         "if len(key) < 1:",
-        "tests/test_settings.py",
+        "tests/settings/test_settings.py",
     ),
     mutant(
         "R30",
@@ -676,7 +676,7 @@ MUTANTS = (
         "settings/validation.py",
         "    yield from _shared_secrets(settings)\n",
         "",
-        "tests/test_settings.py",
+        "tests/settings/test_settings.py",
     ),
     mutant(
         "R30",
@@ -684,7 +684,7 @@ MUTANTS = (
         "settings/validation.py",
         "    yield from settings.keys.issues()\n",
         "",
-        "tests/test_settings.py",
+        "tests/settings/test_settings.py",
     ),
     mutant(
         "R30",
@@ -692,7 +692,7 @@ MUTANTS = (
         "settings/secret_text.py",
         'return "is a placeholder: put the real value in its place" if is_placeholder(text) else ""',
         'return ""',
-        "tests/test_secret_files.py",
+        "tests/settings/test_secret_files.py",
     ),
     mutant(
         "R30",
@@ -700,7 +700,7 @@ MUTANTS = (
         "settings/advice.py",
         "if found.st_mode & stat.S_IROTH and all(",
         "if found.st_mode & stat.S_IWOTH and all(",
-        "tests/test_secret_files.py",
+        "tests/settings/test_secret_files.py",
     ),
     mutant(
         "R30",
@@ -708,7 +708,7 @@ MUTANTS = (
         "settings/advice.py",
         "if path is not None and holds_secrets(read_toml(path)):",
         "if False:",
-        "tests/test_secret_files.py",
+        "tests/settings/test_secret_files.py",
     ),
     mutant(
         "R31",
@@ -750,7 +750,7 @@ MUTANTS = (
         "web/api/json_body.py",
         'if media_type.strip().lower() != "application/json":',
         "if False:",
-        "tests/web/test_body.py",
+        "tests/web/test_json_body.py",
     ),
     mutant(
         "R32",
@@ -774,7 +774,7 @@ MUTANTS = (
         "services/risk.py",
         "self._ledger.global_risk_level() if can_solve else 0",
         "self._ledger.global_risk_level()",
-        "tests/test_suspicion.py",
+        "tests/services/test_risk.py",
     ),
     mutant(
         "A45",
@@ -794,7 +794,7 @@ MUTANTS = (
         )
 
     def _resent""",
-        "tests/test_hosted_pages.py -k a45",
+        "tests/services/test_hosted_pages.py -k a45",
     ),
     mutant(
         "A45",
@@ -810,7 +810,7 @@ MUTANTS = (
         )
 
     def _finished""",
-        "tests/test_hosted_pages.py -k a45",
+        "tests/services/test_hosted_pages.py -k a45",
     ),
     mutant(
         "A45",
@@ -818,7 +818,7 @@ MUTANTS = (
         "cli/serving.py",
         "gauges.wrong_code_alarm.set(built.ledger.global_risk_level())",
         "gauges.wrong_code_alarm.set(0)",
-        "tests/flows/test_wrong_code_alarm.py -k operators",
+        "tests/e2e/test_global_failures.py -k operators",
     ),
     mutant(
         "R32",
@@ -867,7 +867,7 @@ MUTANTS = (
         "services/dispatch.py",
         "ask, number = order.ask, len(opened.sends)\n",
         "ask, number = order.ask, len(opened.sends)\n        self._events.emit('opened', code=code.get_secret_value())\n",
-        "tests/house/test_silence.py",
+        "tests/repository/test_silence.py",
     ),
     mutant(
         "R35",
@@ -875,7 +875,7 @@ MUTANTS = (
         "services/dispatch.py",
         "phone_masked=str(ask.phone),",
         "phone_masked=ask.phone.e164,",
-        "tests/test_service.py",
+        "tests/services/test_verification.py",
     ),
     mutant(
         "R35",
@@ -909,7 +909,7 @@ MUTANTS = (
         "observability/metrics.py",
         'return code if is_known else "other"',
         "return code",
-        "tests/metrics/test_counting.py -k nobody_knows",
+        "tests/observability/test_counting.py -k nobody_knows",
     ),
     mutant(
         "R35",
@@ -917,7 +917,7 @@ MUTANTS = (
         "observability/logging.py",
         "processors=[_redact, add_log_level,",
         "processors=[add_log_level,",
-        "tests/test_events.py -k secret",
+        "tests/observability/test_logging.py -k secret",
     ),
     mutant(
         "R37",
@@ -925,7 +925,7 @@ MUTANTS = (
         "observability/logging.py",
         'JSONRenderer(separators=(",", ":"))',
         "lambda _, __, line: str(line)",
-        "tests/test_events.py",
+        "tests/observability/test_logging.py",
     ),
     mutant(
         "R37",
@@ -933,7 +933,7 @@ MUTANTS = (
         "observability/logging.py",
         'named = {f"fact_{name}" if name in LINE_FIELDS else name: value for name, value in facts.items()}',
         "named = dict(facts)",
-        "tests/test_events.py",
+        "tests/observability/test_logging.py",
     ),
     mutant(
         "R38",
@@ -973,7 +973,7 @@ MUTANTS = (
         "domain/keyring.py",
         'return _text(self._tag(b"phone", e164))',
         "return e164",
-        "tests/test_keyring.py",
+        "tests/domain/test_keyring.py",
     ),
     mutant(
         "R41",
@@ -1013,7 +1013,7 @@ MUTANTS = (
         "services/verification.py",
         "return test.code if test and self._clock.now() <= test.ends_at else None",
         "return Code('000000')",
-        "tests/test_service.py",
+        "tests/services/test_verification.py",
     ),
     mutant(
         "R44",
@@ -1021,7 +1021,7 @@ MUTANTS = (
         "services/verification.py",
         "test.code if test and self._clock.now() <= test.ends_at else None",
         "test.code if test else None",
-        "tests/test_test_phones.py",
+        "tests/services/test_test_phones.py",
     ),
     # ── reliability ──
     mutant(
@@ -1172,7 +1172,7 @@ MUTANTS = (
         "sms/circuit_breaker.py",
         "            if self._monotonic() < self._probe_at:\n                return False\n",
         "",
-        "tests/sms/test_breaker.py",
+        "tests/sms/test_circuit_breaker.py",
     ),
     mutant(
         "R47",
@@ -1180,7 +1180,7 @@ MUTANTS = (
         "sms/circuit_breaker.py",
         "            self._probe_at = now + PROBE_SECONDS\n            return True",
         "            return True",
-        "tests/sms/test_breaker.py",
+        "tests/sms/test_circuit_breaker.py",
     ),
     mutant(
         "R47",
@@ -1188,7 +1188,7 @@ MUTANTS = (
         "sms/lane.py",
         "        if verdict.trouble is RouteHealth.NOT_ATTEMPTED:\n            return\n",
         "",
-        "tests/sms/test_routes.py",
+        "tests/sms/test_router.py",
     ),
     mutant(
         "R47",
@@ -1196,7 +1196,7 @@ MUTANTS = (
         "sms/lane.py",
         "self._pause(EVERY_TEMPLATE, verdict.outcome)",
         "self._pause(template.template_code, verdict.outcome)",
-        "tests/sms/test_routes.py",
+        "tests/sms/test_router.py",
     ),
     mutant(
         "R48",
@@ -1204,7 +1204,7 @@ MUTANTS = (
         "sms/concurrency.py",
         "self._is_closing or self._in_flight >= self.max_in_flight",
         "self._is_closing",
-        "tests/sms/test_bulkhead.py -k never_more_than_the_permitted",
+        "tests/sms/test_concurrency.py -k never_more_than_the_permitted",
     ),
     mutant(
         "A42",
@@ -1212,7 +1212,7 @@ MUTANTS = (
         "cli/serving.py",
         '"header_map": "drop"',
         '"header_map": "dangerous"',
-        "tests/flows/test_public_address.py -k a42_serve",
+        "tests/e2e/test_public_address.py -k a42_serve",
     ),
     mutant(
         "R48",
@@ -1346,7 +1346,7 @@ MUTANTS = (
         "store/acl.py",
         'OF_CALLS = ("eval", ',
         'OF_CALLS = ("eval", "keys", ',
-        "tests/store/test_rights.py",
+        "tests/store/test_acl.py",
     ),
     mutant(
         "R51",
@@ -1394,7 +1394,7 @@ MUTANTS = (
         "sms/concurrency.py",
         "drained = self._changed.wait_for(lambda: self._in_flight == 0, timeout)",
         "drained = self._changed.wait_for(lambda: self._in_flight == 0, 0)",
-        "tests/sms/test_bulkhead.py -k close_waits_for_the_sends",
+        "tests/sms/test_concurrency.py -k close_waits_for_the_sends",
     ),
     mutant(
         "R31",
@@ -1479,7 +1479,7 @@ MUTANTS = (
     ),
 )
 
-HOSTED = "tests/test_hosted_pages.py"
+HOSTED = "tests/services/test_hosted_pages.py"
 HOSTED_HTTP = "tests/web/test_hosted_page.py"
 
 MUTANTS += (
@@ -1580,7 +1580,7 @@ MUTANTS += (
         "domain/sealing.py",
         "AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)",
         "AESGCM(key).encrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:-TAG_BYTES], None)[:-TAG_BYTES]",
-        "tests/test_sealed.py",
+        "tests/domain/test_sealing.py",
     ),
     mutant(
         "R54",
@@ -1588,8 +1588,8 @@ MUTANTS += (
         "store/counters.py",
         "            self._thread.join()\n        self.flush()",
         "            self._thread.join()",
-        "tests/store/test_ledger.py",
-        "tests/flows/test_graceful_stop.py -k last_counts",
+        "tests/store/test_counters.py",
+        "tests/e2e/test_graceful_stop.py -k last_counts",
     ),
     mutant(
         "R54",
@@ -1597,7 +1597,7 @@ MUTANTS += (
         "observability/metrics.py",
         "        mark_process_dead(slot)  # type: ignore[no-untyped-call]\n",
         "",
-        "tests/metrics/test_page.py -k gauges_of_a_dead_worker",
+        "tests/observability/test_page.py -k gauges_of_a_dead_worker",
     ),
     mutant(
         "R54",
@@ -1605,7 +1605,7 @@ MUTANTS += (
         "cli/serving.py",
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})",
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})",
-        "tests/flows/test_graceful_stop.py -k each_of_them",
+        "tests/e2e/test_graceful_stop.py -k each_of_them",
     ),
     mutant(
         "R54",
@@ -1613,7 +1613,7 @@ MUTANTS += (
         "cli/serving.py",
         "        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})\n",
         "",
-        "tests/flows/test_reload.py -k sent_to_a_worker",
+        "tests/e2e/test_reload.py -k sent_to_a_worker",
     ),
     mutant(
         "R54",
@@ -1621,7 +1621,7 @@ MUTANTS += (
         "settings/validation.py",
         "return kept, list(validate(kept))",
         "return kept, list(validate(fresh))",
-        "tests/test_renewal.py",
+        "tests/cli/test_reload.py",
     ),
     # ── attacks by outsiders ──
     mutant(
@@ -1630,7 +1630,7 @@ MUTANTS += (
         "domain/keyring.py",
         'return _text(self._tag(b"verification", verification_id))',
         "return verification_id",
-        "tests/house/test_silence.py",
+        "tests/repository/test_silence.py",
     ),
     mutant(
         "A36",
@@ -1638,7 +1638,7 @@ MUTANTS += (
         "domain/keyring.py",
         'return base64.urlsafe_b64encode(mac[:ID_BYTES]).decode().rstrip("=")',
         "return seed",
-        "tests/house/test_silence.py",
+        "tests/repository/test_silence.py",
     ),
     mutant(
         "A36",
@@ -1654,7 +1654,7 @@ MUTANTS += (
         "services/verification.py",
         "        with lookup:\n            verification = self._store.read(",
         "        if True:\n            verification = self._store.read(",
-        "tests/test_service.py -k unknown_verifications",
+        "tests/services/test_verification.py -k unknown_verifications",
     ),
     mutant(
         "A36",
@@ -1662,7 +1662,7 @@ MUTANTS += (
         "services/verification.py",
         "        with lookup:\n            self._store.cancel(",
         "        if True:\n            self._store.cancel(",
-        "tests/test_service.py -k unknown_verifications",
+        "tests/services/test_verification.py -k unknown_verifications",
     ),
     mutant(
         "A36",
@@ -1670,7 +1670,7 @@ MUTANTS += (
         "services/verification.py",
         "            with lookup:\n                approval = self._attempt(",
         "            if True:\n                approval = self._attempt(",
-        "tests/test_service.py -k unknown_verifications",
+        "tests/services/test_verification.py -k unknown_verifications",
     ),
     mutant(
         "A36",
@@ -1678,7 +1678,7 @@ MUTANTS += (
         "services/verification.py",
         "            with lookup:\n                self._suspicion.enforce(",
         "            if True:\n                self._suspicion.enforce(",
-        "tests/test_service.py -k unknown_verifications",
+        "tests/services/test_verification.py -k unknown_verifications",
     ),
     mutant(
         "A36",
@@ -1692,7 +1692,7 @@ MUTANTS += (
                 is_public=False,
             )
         except WrongCode""",
-        "tests/test_hosted_pages.py -k a36",
+        "tests/services/test_hosted_pages.py -k a36",
     ),
     mutant(
         "A36",
@@ -1833,7 +1833,7 @@ MUTANTS += (
         "services/risk.py",
         "return PrecheckRequest(address=self._address_slot(ask), challenges_disabled=True), 0",
         "return PrecheckRequest(), 0",
-        "tests/test_test_phones.py",
+        "tests/services/test_test_phones.py",
     ),
     mutant(
         "A41",
@@ -1887,7 +1887,7 @@ MUTANTS += (
         "services/risk.py",
         "guarded = () if known else self._guarded(ask, standing)",
         "guarded = () if known or standing.known else self._guarded(ask, standing)",
-        "tests/test_suspicion.py -k a41",
+        "tests/services/test_risk.py -k a41",
     ),
     mutant(
         "A37",
@@ -1895,7 +1895,7 @@ MUTANTS += (
         "services/verification.py",
         "caller = idempotency.browser_at(ask.client_ip_hash) if ask.is_public else SERVER",
         "caller = SERVER",
-        "tests/web/test_repeats.py",
+        "tests/web/test_idempotency.py",
     ),
     mutant(
         "A37",
@@ -1903,7 +1903,7 @@ MUTANTS += (
         "services/idempotency.py",
         'return f"browser:{client_ip_hash}"',
         'return "browser"',
-        "tests/web/test_repeats.py",
+        "tests/web/test_idempotency.py",
     ),
     mutant(
         "A44",
@@ -1929,7 +1929,7 @@ MUTANTS += (
         "cli/doctor/public_address.py",
         '_ALIASES = ("X_Forwarded_For", "X-Forwarded_For", "X_Forwarded-For")',
         "_ALIASES = ()",
-        "tests/flows/test_public_address.py -k alias_is_found",
+        "tests/e2e/test_public_address.py -k alias_is_found",
     ),
     mutant(
         "A42",
@@ -1937,7 +1937,7 @@ MUTANTS += (
         "domain/address_probe.py",
         "        if not hmac.compare_digest(",
         "        if False and hmac.compare_digest(",
-        "tests/test_address_probe.py",
+        "tests/domain/test_address_probe.py",
     ),
     mutant(
         "A42",
@@ -1945,7 +1945,7 @@ MUTANTS += (
         "domain/address_probe.py",
         "return nonce if abs(now - int(made)) <= SECONDS else None",
         "return nonce",
-        "tests/test_address_probe.py",
+        "tests/domain/test_address_probe.py",
     ),
     # ── the request target ──
     mutant(
@@ -1954,7 +1954,7 @@ MUTANTS += (
         "web/api/request_target.py",
         """    if not path.startswith("/") or path.endswith("/") or "//" in prefix + path:""",
         "    if False:",
-        "tests/flows/test_raw_requests.py -k another_way",
+        "tests/e2e/test_raw_requests.py -k another_way",
     ),
     mutant(
         "A43",
@@ -1962,7 +1962,7 @@ MUTANTS += (
         "web/api/request_target.py",
         "    if sent is not None and not",
         "    if False and not",
-        "tests/flows/test_raw_requests.py -k encoded",
+        "tests/e2e/test_raw_requests.py -k encoded",
     ),
     mutant(
         "A43",
@@ -1970,7 +1970,7 @@ MUTANTS += (
         "web/api/request_target.py",
         "    if method != method.upper():",
         "    if False:",
-        "tests/flows/test_raw_requests.py -k lower_case",
+        "tests/e2e/test_raw_requests.py -k lower_case",
     ),
     Mutant(
         "A42",
@@ -2015,7 +2015,7 @@ MUTANTS += (
 )
 
 WITHOUT = {
-    "R22": "documentation: docs/security.md says what SMS cannot protect against; tests/house/test_docs.py looks",
+    "R22": "documentation: docs/security.md says what SMS cannot protect against; tests/repository/test_docs.py looks",
     "R34": "documentation: the text of a template is the operator's, and Aliyun's review decides about it",
     "R42": "documentation: logs go to standard output, so how long they are kept is the operator's",
 }

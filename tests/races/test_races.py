@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from deployment import Deployment, at_once, new_phone, running_service
-from servers import Server
+from support.deployment import Deployment, at_once, new_phone, running_service
+from support.redis_servers import Server
 
 
 @pytest.fixture(scope="module")

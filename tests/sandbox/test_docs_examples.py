@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import skip_or_fail
+from support.redis_servers import skip_or_fail
 
 from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sandbox.app import ACTIONS

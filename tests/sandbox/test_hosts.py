@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from rebinding import FOREIGN, LOOPBACK, answer, lines, status
+from support.dns_rebinding import FOREIGN, LOOPBACK, answer, lines, status
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.app import create_sandbox

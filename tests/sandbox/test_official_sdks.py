@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 from sandbox.markup import parsed
-from servers import skip_or_fail
+from support.redis_servers import skip_or_fail
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, REJECTED_SIGN_NAME

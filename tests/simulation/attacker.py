@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from random import Random  # noqa: TID251 - luck that is the same every time
 from typing import Protocol
 
-from stage import Story, Timeline
-from stories import new_verification
+from support.phone_stories import new_verification
+from support.service_on_redis import Story, Timeline
 
 from otp_service.domain import codes
 from otp_service.domain.codes import CodeContext, CodeType

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import pytest
 import redis
-from fakes import FakeEvents
-from servers import redis_binary, running
-from stage import START, StagedRunner
-from stories import RIGHT, WRONG, new_verification
+from support.fakes import FakeEvents
+from support.phone_stories import RIGHT, WRONG, new_verification
+from support.redis_servers import redis_binary, running
+from support.service_on_redis import START, StagedRunner
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import LimitError, OtpError, WrongCode
@@ -214,7 +214,7 @@ FIGURES = {
 }
 """Of every number of addresses and clients: nothing here is left to chance.
 
-tests/house/test_docs.py finds them in the docs.
+tests/repository/test_docs.py finds them in the docs.
 """
 
 

@@ -13,8 +13,6 @@ from random import Random  # noqa: TID251 - luck that is the same every time
 
 import pytest
 import redis
-from fakes import FakeEvents
-from servers import redis_binary, running
 from simulation.attacker import (
     DAY,
     DAYS,
@@ -30,7 +28,9 @@ from simulation.attacker import (
     siege_with_resends,
     spray,
 )
-from stage import START, StagedRunner, Timeline
+from support.fakes import FakeEvents
+from support.redis_servers import redis_binary, running
+from support.service_on_redis import START, StagedRunner, Timeline
 
 from otp_service.domain import codes
 from otp_service.domain.errors import InvalidCode

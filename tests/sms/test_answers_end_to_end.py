@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import fakeredis
-import fakes
 import pytest
-from fakes import NOW, SHOP, FakeClock, FakeEvents, purposes, signer
 from sms import wire
 from sms.doubles import eventually
 from sms.wire import Behave, WireServer, response
+from support import fakes
+from support.fakes import NOW, SHOP, FakeClock, FakeEvents, purposes, signer
 
 from otp_service.domain.errors import (
     DestinationRejected,

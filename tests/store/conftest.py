@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-import backends
 import fakeredis
 import pytest
 import redis
-from backends import Backend
-from servers import Server
-from stories import Phone, make_phone
+from support import store_backends
+from support.phone_stories import Phone, make_phone
+from support.redis_servers import Server
+from support.store_backends import Backend
 
 
 @pytest.fixture(params=["fakeredis", "redis", "valkey", "cluster"])
@@ -21,11 +21,11 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     elif request.param == "cluster":
         running = request.getfixturevalue("redis_cluster")
         with running.client() as client:
-            yield Backend(cast("redis.Redis", client), servers=backends.cluster(running))
+            yield Backend(cast("redis.Redis", client), servers=store_backends.cluster(running))
     else:
         server = request.getfixturevalue(f"{request.param}_server")
         with server.client() as client:
-            yield Backend(client, servers=backends.one_server(server))
+            yield Backend(client, servers=store_backends.one_server(server))
 
 
 @pytest.fixture

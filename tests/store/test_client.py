@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 import redis
-from servers import Server, closed_port, redis_binary, running
+from support.redis_servers import Server, closed_port, redis_binary, running
 
 from otp_service.store.backend import RedisNode
 from otp_service.store.client import RedisOptions, client_from_url

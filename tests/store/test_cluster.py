@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 import redis
-from backends import PATIENT
-from clusters import Cluster, running_cluster, tell
 from redis.crc import key_slot
-from servers import Server, redis_binary
-from stories import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
+from support.phone_stories import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
+from support.redis_clusters import Cluster, running_cluster, tell
+from support.redis_servers import Server, redis_binary
+from support.store_backends import PATIENT
 
 from otp_service.domain.errors import StoreUnavailable, WrongCode
 from otp_service.domain.limits import Budget

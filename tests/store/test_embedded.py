@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
-import servers
+from support import redis_servers
 
 from otp_service.store import embedded
 from otp_service.store.backend import RedisNode
@@ -36,7 +36,7 @@ def is_gone(pid: int) -> bool:
 
 @pytest.fixture
 def binary() -> Path:
-    return Path(servers.valkey_binary())
+    return Path(redis_servers.valkey_binary())
 
 
 def test_it_is_a_real_server_that_is_fit_for_the_service(binary: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from servers import closed_port
-from stories import CLIENT, Quiet, new_verification
+from support.phone_stories import CLIENT, Quiet, new_verification
+from support.redis_servers import closed_port
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import StoreUnavailable

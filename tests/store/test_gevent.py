@@ -24,7 +24,7 @@ OF_THE_STORE = """
 from gevent import monkey
 monkey.patch_all()
 import json, os, sys, time
-from stories import Quiet
+from support.phone_stories import Quiet
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.verifications import RedisStore
@@ -45,7 +45,7 @@ monkey.patch_all()
 import json, os, sys, time
 import redis
 from flask import Flask
-from test_own_flask_app import KEY, settings
+from web.test_own_flask_app import KEY, settings
 import otp_service
 
 tables = {"redis": {"read_timeout": float(sys.argv[2])}}

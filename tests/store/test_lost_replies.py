@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from backends import PATIENT
-from clusters import running_cluster
-from losing import LosingProxy
-from sentinels import running_sentinels
-from servers import redis_binary, running, valkey_binary
-from stories import LIMITS, WRONG, Phone, make_phone, new_verification
+from support.lossy_proxy import LosingProxy
+from support.phone_stories import LIMITS, WRONG, Phone, make_phone, new_verification
+from support.redis_clusters import running_cluster
+from support.redis_sentinels import running_sentinels
+from support.redis_servers import redis_binary, running, valkey_binary
+from support.store_backends import PATIENT
 
 from otp_service.domain.errors import CooldownActive, StoreUnavailable, WrongCode
 from otp_service.domain.limits import Budget

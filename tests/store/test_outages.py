@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from faults.keeper import kept
-from servers import closed_port, redis_binary, running
-from stories import Quiet
+from support.phone_stories import Quiet
+from support.redis_servers import closed_port, redis_binary, running
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store import keys

@@ -7,9 +7,9 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import fakes
 import pytest
-from stories import Phone
+from support import fakes
+from support.phone_stories import Phone
 
 from otp_service.domain.clients import Client, Clients
 from otp_service.domain.errors import LimitReached, OtpError, StoreUnavailable

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from backends import PATIENT
-from clusters import tell
-from sentinels import running_sentinels
-from servers import Server, redis_binary, running
-from stories import Quiet
+from support.phone_stories import Quiet
+from support.redis_clusters import tell
+from support.redis_sentinels import running_sentinels
+from support.redis_servers import Server, redis_binary, running
+from support.store_backends import PATIENT
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.acl import sentinel_rules, server_rules

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import fakes
 import pytest
-from servers import Server
+from support import fakes
+from support.redis_servers import Server
 
 from otp_service.services.verification import VerificationService
 from otp_service.store.client import TcpConnection, client_from_url

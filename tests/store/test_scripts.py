@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from servers import Server
+from support.redis_servers import Server
 
 from otp_service.store import scripts
 

@@ -12,13 +12,13 @@ from typing import Self
 import hiredis
 import pytest
 import redis
-from backends import PATIENT
-from clusters import eventually, tell
 from redis.exceptions import MaxConnectionsError
 from redis.sentinel import MasterNotFoundError
-from sentinels import NAME, running_sentinels
-from servers import closed_port, redis_binary
-from stories import RIGHT, make_phone
+from support.phone_stories import RIGHT, make_phone
+from support.redis_clusters import eventually, tell
+from support.redis_sentinels import NAME, running_sentinels
+from support.redis_servers import closed_port, redis_binary
+from support.store_backends import PATIENT
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.backend import Command, RedisBackend, ReplicationWait, SentinelNode

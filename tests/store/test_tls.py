@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from backends import PATIENT
-from clusters import running_cluster
-from sentinels import NAME, running_sentinel
-from servers import Server, free_port, redis_binary, running, skip_or_fail
-from stories import Quiet
+from support.phone_stories import Quiet
+from support.redis_clusters import running_cluster
+from support.redis_sentinels import NAME, running_sentinel
+from support.redis_servers import Server, free_port, redis_binary, running, skip_or_fail
+from support.store_backends import PATIENT
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import RedisOptions, from_url

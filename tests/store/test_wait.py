@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from backends import PATIENT
-from clusters import eventually, is_in_step
-from servers import Server, redis_binary, running, valkey_binary
-from stories import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
+from support.phone_stories import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
+from support.redis_clusters import eventually, is_in_step
+from support.redis_servers import Server, redis_binary, running, valkey_binary
+from support.store_backends import PATIENT
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable, WrongCode

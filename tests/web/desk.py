@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-import fakes
 from flask import Flask
 from flask.testing import FlaskClient
+from support import fakes
 from werkzeug.test import TestResponse
 
 from otp_service.web import ApiDependencies, create_blueprint, install_problems

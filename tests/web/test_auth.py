@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fakes
 import pytest
+from support import fakes
 from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
 
 from otp_service.domain.clients import Caller, KeyKind

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-import fakes
 import pytest
 from flask import Flask, Response
+from support import fakes
 from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
 
 from otp_service.domain.errors import StoreUnavailable

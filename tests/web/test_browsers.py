@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import fakeredis
-import fakes
 import pytest
-from stage import StagedRunner, Timeline
+from support import fakes
+from support.service_on_redis import StagedRunner, Timeline
 from web.desk import PHONE, Desk, open_desk, problem
 
 from otp_service.observability.logging import JsonEventLogger

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-import fakes
 import pytest
+from support import fakes
 from web.desk import OTHER_PHONE, PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
 
 from otp_service.domain.errors import CooldownActive, StoreUnavailable

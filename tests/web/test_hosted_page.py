@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-import fakes
 import pytest
 from flask import Flask
-from forms import HtmlPage
+from support import fakes
+from support.html_forms import HtmlPage
 from web.desk import Desk, open_desk, problem
 from werkzeug.test import TestResponse
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import fakes
 import pytest
+from support import fakes
 from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk
 from web.schemas import Checker
 from web.test_problems import TABLE

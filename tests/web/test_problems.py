@@ -7,8 +7,8 @@ import json
 import re
 from collections.abc import Iterator
 
-import fakes
 import pytest
+from support import fakes
 from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
 from werkzeug.exceptions import (
     BadRequest,

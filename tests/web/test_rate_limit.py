@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import fakes
 import pytest
+from support import fakes
 from web.desk import PHONE, Desk, open_desk
 
 import otp_service

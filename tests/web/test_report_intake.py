@@ -6,8 +6,8 @@ import gzip
 import json
 from typing import Any
 
-import fakes
 import pytest
+from support import fakes
 from web.desk import PHONE, Desk, open_desk, problem
 
 from otp_service.services.delivery_reports import DeliveryReportService

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import fakes
 import pytest
-import spellings
-from forms import HtmlPage
+from support import fakes, spellings
+from support.html_forms import HtmlPage
 from web.desk import PHONE, Desk, open_desk
 
 from otp_service.domain.codes import Code

@@ -1,0 +1,161 @@
+"""The examples in `docs/risk-challenge.md` run: altcha's own solver, and a captcha that is plugged in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sms.wire import Behave, WireServer, answers, hangs_up, response
+from support import fakes
+from support.deployment import config_text, make_secrets
+from support.redis_servers import Server, skip_or_fail
+from test_app import KEY, settings
+from werkzeug.test import TestResponse
+
+from otp_service.app import build
+from otp_service.captcha import ProofOfWork
+from otp_service.captcha.proof_of_work import COSTS
+from otp_service.domain.keyring import Keyring
+from otp_service.services.interfaces import ChallengeSubject
+
+ROOT = Path(__file__).parents[2]
+SDKS = ROOT / "tests" / "sdks"
+BLOCKS = dict[str, list[str]]()
+for language, text in re.findall(
+    r"^```(\w+)\n(.*?)^```$",
+    (ROOT / "docs" / "risk-challenge.md").read_text("utf-8"),
+    re.MULTILINE | re.DOTALL,
+):
+    BLOCKS.setdefault(language, []).append(text)
+
+KEYRING = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"3"))
+MINE = ChallengeSubject("web", "t" * 16)
+
+
+# ── altcha's solver ──
+
+
+def solve_as_told(challenge: Mapping[str, object]) -> str:
+    """Run the docs' example on *challenge* and return its solution."""
+    node = shutil.which("node")
+    if node is None or not (SDKS / "node_modules" / "altcha-lib").is_dir():
+        skip_or_fail("node or altcha-lib is missing (npm ci --prefix tests/sdks)")
+    (example,) = BLOCKS["js"]
+    given = f"const problem = {json.dumps({'challenge': challenge})};"
+    done = subprocess.run(
+        [str(node), "--input-type=module", "-e", f"{given}\n{example}\nconsole.log(solution);"],
+        cwd=SDKS,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.sdk
+@pytest.mark.parametrize("level", [1, 2])
+def test_altchas_own_solver_solves_a_challenge(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COSTS, level, 5_000)  # whole ones take seconds on a slow machine
+    work = ProofOfWork(KEYRING, fakes.FakeClock(), ttl=600)
+    challenge = dict(work.issue(MINE, level))
+
+    assert work.verify(solve_as_told(challenge), MINE, level) == challenge["challenge"]
+
+
+# ── another captcha ──
+
+
+def captcha(url: str) -> Any:
+    """Return the docs' captcha, whose provider answers at *url*."""
+    names: dict[str, Any] = {"VERIFY_URL": url, "SECRET": "secret", "SITE_KEY": "site"}
+    (example,) = (text for text in BLOCKS["python"] if "class" in text)
+    exec(example, names)  # noqa: S102 - our own text
+    return names["Captcha"]()
+
+
+RIGHT, WRONG = (response(json.dumps({"success": success}).encode()) for success in (True, False))
+
+
+@pytest.fixture
+def store() -> fakes.FakeStore:
+    return fakes.FakeStore(fakes.FakeClock(), suspicions=("address_sends_per_hour",))
+
+
+def request(store: fakes.FakeStore, challenges: Any, **more: str) -> TestResponse:
+    """Ask an application that *challenges* are plugged into for an SMS."""
+    built = build(
+        settings(),
+        store=store,
+        ledger=fakes.FakeLedger(),
+        pages=fakes.FakePages(),
+        clock=fakes.FakeClock(),
+        events=fakes.FakeEvents(),
+        challenges=challenges,
+    )
+    with contextlib.closing(built):
+        return built.app.test_client().post(
+            "/otp/request",
+            json={"phone": "13800138000", "purpose": "login", "client_ip": "203.0.113.7", **more},
+            headers={"Authorization": f"Bearer {KEY}"},
+        )
+
+
+def test_plugged_in_captcha_is_what_is_asked_for(store: fakes.FakeStore) -> None:
+    answer = request(store, captcha("http://127.0.0.1:1"))
+
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "challenge_required")
+    assert answer.get_json()["challenge"] == {"kind": "captcha", "site_key": "site"}
+
+
+@pytest.mark.parametrize(
+    ("behave", "passes"),
+    [
+        (answers(RIGHT), True),
+        (answers(WRONG), False),
+        (answers(response(b"[]")), False),
+        (answers(response(b"no json")), False),
+        (hangs_up, False),
+    ],
+    ids=["right", "wrong", "list", "garbage", "gone"],
+)
+def test_plugged_in_captcha_decides(behave: Behave, *, passes: bool) -> None:
+    with WireServer(behave) as provider:
+        plugged = captcha(provider.url)
+        ids = {plugged.verify("solution", MINE, 1) for _ in range(2)}
+
+        assert b"response=solution" in provider.requests[0]
+
+    (told,) = ids
+    assert (told is not None) == passes
+    assert told is None or re.fullmatch(r"[A-Za-z0-9_-]{1,64}", told)
+
+
+def test_solution_of_a_plugged_in_captcha_is_shown_to_it(store: fakes.FakeStore) -> None:
+    with WireServer(answers(WRONG)) as provider:
+        answer = request(store, captcha(provider.url), risk_solution="an-answer")
+
+        assert answer.get_json()["code"] == "challenge_required"
+        assert all(b"response=an-answer" in shown for shown in provider.requests)
+        assert len(provider.requests) == 2  # once for each level
+
+
+def test_application_with_another_captcha_is_made_as_the_docs_say(
+    redis_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (example,) = (text for text in BLOCKS["python"] if "create_app" in text)
+    text = config_text(redis_server.url, "http://127.0.0.1:9", 8080, make_secrets())
+    (tmp_path / "config.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"Captcha": captcha("http://127.0.0.1:1").__class__}
+    exec(example, names)  # noqa: S102 - our own text
+
+    assert names["app"].test_client().get("/healthz").status_code == 200

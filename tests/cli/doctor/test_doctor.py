@@ -1,0 +1,619 @@
+"""The doctor: every reason why codes do not arrive is told in words, with what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from cli.doctor.conftest import Practice
+from sms.doubles import RealClock
+from sms.wire import WireServer, response
+from support.deployment import TEMPLATES
+from support.redis_servers import closed_port, redis_binary, running
+
+from otp_service.cli.doctor.account import Account
+from otp_service.cli.doctor.api_probe import ApiProbe
+from otp_service.cli.doctor.connectivity import reach
+from otp_service.cli.doctor.finding import CheckResult, Level, broken, doubtful, well, worst
+from otp_service.cli.doctor.pnvs_account import PnvsAccount
+from otp_service.cli.doctor.redis import examine_store
+from otp_service.cli.doctor.report import as_json, as_text
+from otp_service.cli.doctor.template import examine_text
+from otp_service.domain.messages import Template
+from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
+from otp_service.sms.aliyun.api import AliyunApi
+from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
+from otp_service.sms.aliyun.signed_request import AccessKey
+from otp_service.sms.http import HttpClient
+from otp_service.store.client import client_from_url
+from otp_service.store.verifications import RedisStore
+
+LOGIN = Template("login", "SMS_100000001")
+
+
+def found(practice: Practice, *arguments: str) -> list[dict[str, Any]]:
+    findings: list[dict[str, Any]] = json.loads(practice.run("doctor", "--json", *arguments).output)[
+        "findings"
+    ]
+    return findings
+
+
+def bad(findings: list[dict[str, Any]], check: str) -> list[str]:
+    return [f["seen"] for f in findings if f["check"] == check and f["level"] != "ok"]
+
+
+# ── the whole of it ──
+
+
+def test_sound_service_has_nothing_broken(practice: Practice) -> None:
+    done = practice.run("doctor")
+
+    assert done.exit_code == 1, done.output  # the tests' Redis keeps nothing through a restart
+    assert "FAIL" not in done.output
+    assert "is approved" in done.output
+    assert practice.run("doctor", "--route", "main").exit_code == 1
+
+
+def test_report_is_a_table_for_people_and_json_for_machines(practice: Practice) -> None:
+    text, told = practice.run("doctor").output, json.loads(practice.run("doctor", "--json").output)
+
+    assert told["worst"] == "warn"
+    assert set(told["findings"][0]) == {"check", "route", "level", "seen", "fix"}
+    assert all(finding["seen"] in text for finding in told["findings"] if finding["check"] != "dns")
+    assert all(finding["fix"] for finding in told["findings"] if finding["level"] != "ok")
+    assert "\x1b" not in text
+
+
+def test_broken_settings_are_told_and_the_rest_is_still_looked_at(practice: Practice) -> None:
+    practice.change("sms_per_day = 100000\n", "")
+    practice.change('purpose = "login"', 'purpose = "nothing"')
+
+    findings = found(practice)
+
+    assert any("service.sms_per_day" in seen for seen in bad(findings, "settings"))
+    assert [f["seen"] for f in findings if f["check"] == "sign name"] == ["云通信测试 is approved"]
+    assert practice.run("doctor").exit_code == 2
+
+
+def test_configuration_that_is_no_toml_is_a_finding(practice: Practice) -> None:
+    practice.path.write_text("this is = no toml", encoding="utf-8")
+
+    done = practice.run("doctor")
+
+    assert done.exit_code == 2
+    assert "FAIL" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_route_that_is_not_there_is_refused(practice: Practice) -> None:
+    done = practice.run("doctor", "--route", "nowhere")
+
+    assert done.exit_code == 2
+    assert "names no route" in done.output
+
+
+def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Any:
+        raise RuntimeError("+8613800138000")
+
+    monkeypatch.setattr("otp_service.cli.doctor.runner.reach", fails)
+    findings = found(practice)
+
+    assert bad(findings, "route") == ["could not be looked at (RuntimeError)"]
+    assert any(f["check"] == "redis" for f in findings)
+
+
+# ── keys, sign names, templates ──
+
+
+def test_wrong_secret_and_unknown_key_are_told_by_the_first_letters_only(practice: Practice) -> None:
+    practice.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
+    assert bad(found(practice), "access key")[0].startswith("test… is refused: ")
+    practice.change('access_key_id = "testId"', 'access_key_id = "nobodyId"')
+
+    (seen,) = bad(found(practice), "access key")
+    assert seen.startswith("nobo… is refused: The access key does not exist.")
+    assert "nobodyId" not in practice.texts[-1]
+
+
+def test_each_of_two_access_keys_is_looked_at(practice: Practice) -> None:
+    practice.change(
+        'access_key_secret = "testSecret"',
+        'access_key_secret = "testSecret"\nsecond_access_key_id = "oldId"\nsecond_access_key_secret = "old"',
+    )
+    findings = [f for f in found(practice) if f["check"] == "access key"]
+
+    assert [f["level"] for f in findings] == ["ok", "fail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("没有的签名", "is not one of this account's"),
+        (SIGN_NAME_IN_REVIEW, "is still in review"),
+        (REJECTED_SIGN_NAME, "was rejected: 签名来源证明材料不齐全"),
+    ],
+)
+def test_sign_name_that_cannot_send_is_told(practice: Practice, name: str, seen: str) -> None:
+    practice.change('sign_name = "云通信测试"', f'sign_name = "{name}"')
+
+    assert any(seen in told for told in bad(found(practice), "sign name"))
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ("SMS_999999999", "is not one of this account's"),
+        ("SMS_100000008", "is still in review"),
+        ("SMS_100000009", "was rejected: 模板内容与所选类型不符"),
+    ],
+)
+def test_template_that_cannot_send_is_told(practice: Practice, code: str, seen: str) -> None:
+    practice.change(TEMPLATES["signup"], code)
+
+    assert any(seen in told for told in bad(found(practice), "template"))
+
+
+def test_minutes_of_the_text_must_fit_the_life_of_codes(practice: Practice) -> None:
+    practice.change("[keys]", "[codes]\nttl = 120\n[keys]")
+
+    assert "SMS_100000001: the text says 5 minutes, codes live 120 s" in bad(found(practice), "template")
+
+
+def text_findings(
+    text: str, template: Template = LOGIN, ttl: int = 300, **fields: object
+) -> list[CheckResult]:
+    told = {"TemplateContent": text, "TemplateType": 0, **fields}
+    findings = examine_text(template, told, sign_name="云通信测试", ttl=ttl, route="main")
+    return [f for f in findings if f.level is not Level.OK]
+
+
+@pytest.mark.parametrize(
+    ("text", "ttl", "level"),
+    [
+        ("验证码${code}，5分钟内有效", 300, None),
+        ("验证码${code}，五分钟内有效", 300, None),
+        ("验证码${code}，十分钟内有效", 600, None),
+        ("验证码: your code is ${code}, valid for 5 minutes", 300, None),
+        ("验证码${code}", 300, None),
+        ("验证码${code}，10分钟内有效", 300, Level.WARN),
+        ("验证码${code}，二分钟内有效", 300, Level.WARN),
+        ("验证码${code}，两分钟内有效", 120, None),
+        ("验证码${code}，十五分钟内有效", 300, Level.WARN),
+        ("验证码${code}，十五分钟内有效", 900, None),
+        ("验证码${code}，三十分钟内有效", 1800, None),
+    ],
+)
+def test_minutes_are_read_in_both_languages(text: str, ttl: int, level: Level | None) -> None:
+    assert [f.level for f in text_findings(text, ttl=ttl)] == ([level] if level else [])
+
+
+def test_variables_of_text_and_settings_must_be_the_same() -> None:
+    more = text_findings("验证码${code}，来自${product}")
+    fewer = text_findings("验证码${code}", replace(LOGIN, params={"product": "shop"}))
+    other = text_findings("验证码${number}")
+
+    assert [f.level for f in (*more, *fewer, *other)] == [Level.FAIL] * 3
+    assert "${product}" in more[0].seen
+    assert "${number}" in other[0].seen
+
+
+def test_notice_template_is_no_verification_template() -> None:
+    assert [f.level for f in text_findings("验证码${code}", TemplateType=1)] == [Level.FAIL]
+    assert text_findings("验证码${code}", TemplateType="0") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("您的密码是${code}", "lacks a word such as 验证码"),
+        ("验证码${code}，见 https://example.com", "contains a link"),
+        ("【商城】验证码${code}", "contains 【 or 】"),
+        ("验证码${code}${product}", "has adjacent variables"),
+    ],
+)
+def test_text_that_breaks_a_rule_is_told(text: str, why: str) -> None:
+    template = replace(LOGIN, params={"product": "shop"}) if "product" in text else LOGIN
+
+    (finding,) = text_findings(text, template)
+    assert (finding.level, why in finding.seen) == (Level.WARN, True)
+    assert text_findings(text, replace(template, countries=("international",))) == []
+
+
+def test_text_that_is_billed_twice_is_told() -> None:
+    """With the sign name 70 characters are one SMS."""
+    longest = "验证码${code}" + "。" * (70 - len("【云通信测试】验证码123456"))
+
+    assert text_findings(longest) == []
+    (finding,) = text_findings(longest + "。")
+    assert (finding.level, finding.seen) == (Level.WARN, "SMS_100000001: every code is billed as 2 SMS")
+
+
+# ── answers that the sandbox does not give ──
+
+
+def scripted(answers: dict[str, bytes], *headers: str) -> tuple[WireServer, Any]:
+    """A provider that answers each action as it is told."""
+
+    def behave(connection: Any) -> None:
+        body = server.requests[-1].partition(b"\r\n\r\n")[2].decode()
+        action = next(name for name in answers if f"Action={name}&" in body)
+        connection.sendall(response(answers[action], 200, *headers))
+
+    server = WireServer(behave)
+    return server, answers
+
+
+OK_SIGN = b'{"Code":"OK","SignStatus":1}'
+OK_TEMPLATE = json.dumps(
+    {"Code": "OK", "TemplateStatus": 1, "TemplateType": 0, "TemplateContent": "验证码${code}，5分钟内有效"}
+).encode()
+NUMBER_REFUSED = b'{"Code":"isv.MOBILE_NUMBER_ILLEGAL"}'
+WELL = {
+    "GetSmsSign": OK_SIGN,
+    "GetSmsTemplate": OK_TEMPLATE,
+    "QuerySendDetails": NUMBER_REFUSED,
+    "SendSms": NUMBER_REFUSED,
+}
+
+
+def examined(answers: dict[str, bytes], *headers: str) -> list[CheckResult]:
+    server, _ = scripted({**WELL, **answers}, *headers)
+    with server:
+        api = AliyunApi(
+            keys=[AccessKey("testId", "testSecret")],
+            version="2017-05-25",
+            endpoint=server.url,
+            http=HttpClient(max_connections=1),
+            clock=RealClock(),
+        )
+        account = Account(ApiProbe(api, route="main", key_name="test…"))
+        findings = list(account.examine("云通信测试", (LOGIN,), 300))
+        api.close()
+    return findings
+
+
+def troubles(answers: dict[str, bytes], *headers: str) -> list[tuple[str, Level]]:
+    return [(f.check, f.level) for f in examined(answers, *headers) if f.level is not Level.OK]
+
+
+def test_sound_account_has_no_trouble() -> None:
+    assert troubles({}) == []
+
+
+@pytest.mark.parametrize(
+    ("off", "level"),
+    [(10, None), (-10, None), (45, Level.WARN), (-45, Level.WARN), (1200, Level.FAIL), (-1200, Level.FAIL)],
+)
+def test_clock_is_held_against_the_answers_date(off: int, level: Level | None) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=off), usegmt=True)
+
+    assert troubles({}, f"Date: {date}") == ([("clock", level)] if level else [])
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 99 Foo 2026", ""])
+def test_date_that_is_none_says_nothing_about_the_clock(date: str) -> None:
+    assert troubles({}, f"Date: {date}") == []
+
+
+RAM = b'{"Code":"isv.RAM_PERMISSION_DENY"}'
+GONE = b'{"Code":"InvalidAction.NotFound"}'
+REPLACED = {"SmsSign", "SmsTemplate"}
+"""What is asked by a Get action, which has replaced a Query action."""
+
+
+@pytest.mark.parametrize(
+    ("action", "trouble", "granted"),
+    [
+        ("SmsSign", ("sign name", Level.WARN), "dysms:GetSmsSign"),
+        ("SmsTemplate", ("template", Level.WARN), "dysms:GetSmsTemplate"),
+        ("QuerySendDetails", ("ram", Level.WARN), "dysms:QuerySendDetails"),
+        ("SendSms", ("ram", Level.FAIL), "dysms:SendSms"),
+    ],
+)
+def test_missing_permission_is_named(action: str, trouble: tuple[str, Level], granted: str) -> None:
+    refused = {f"Get{action}": RAM, f"Query{action}": RAM} if action in REPLACED else {action: RAM}
+    findings = [f for f in examined(refused) if f.level is not Level.OK]
+
+    assert [(f.check, f.level) for f in findings] == [trouble]
+    assert granted in findings[0].fix
+
+
+def test_address_outside_the_mainland_is_told() -> None:
+    assert troubles({"SendSms": b'{"Code":"isv.DENY_IP_RANGE"}'}) == [("egress", Level.FAIL)]
+
+
+HTML = b"<html>502 Bad Gateway</html>"
+BUSY = b'{"Code":"Throttling.User"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (HTML, ("api", Level.FAIL)),
+        (b"{}", ("api", Level.FAIL)),
+        (b'{"Code":"InvalidTimeStamp.Expired"}', ("api", Level.FAIL)),
+        (BUSY, ("api", Level.WARN)),
+        (b'{"Code":"ServiceUnavailable"}', ("api", Level.WARN)),
+        (b'{"Code":"SignatureDoesNotMatch"}', ("access key", Level.FAIL)),
+        (b'{"Code":"InvalidSecurityToken.Expired"}', ("access key", Level.FAIL)),
+    ],
+    ids=str,
+)
+def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[str, Level]) -> None:
+    findings = examined({"GetSmsSign": answer})
+
+    assert [(f.check, f.level) for f in findings if f.check != "clock"] == [trouble]
+
+
+@pytest.mark.parametrize("answer", [HTML, BUSY], ids=["a page", "throttled"])
+@pytest.mark.parametrize(
+    ("action", "check"),
+    [("GetSmsTemplate", "template"), ("QuerySendDetails", "ram"), ("SendSms", "sending")],
+)
+def test_what_could_not_be_seen_is_called_neither_well_nor_broken(
+    action: str, check: str, answer: bytes
+) -> None:
+    assert troubles({action: answer}) == [(check, Level.WARN)]
+    assert action != "SendSms" or "egress" not in {f.check for f in examined({action: answer})}
+
+
+def test_sms_to_an_impossible_number_that_is_taken_is_doubtful() -> None:
+    assert troubles({"SendSms": b'{"Code":"OK","BizId":"1^0"}'}) == [("sending", Level.WARN)]
+
+
+# ── PNVS ──
+
+PNVS = (
+    ('[[routes.templates]]\npurpose = "login"', "[[routes.templates]]"),
+    ("SMS_100000001", "100001"),
+    ("SMS_100000002", "100005"),
+    ('provider = "aliyun-sms"', 'provider = "aliyun-pnvs"'),
+    ('sign_name = "云通信测试"', 'sign_name = "速通互联验证码"'),
+)
+
+
+@pytest.fixture
+def pnvs(practice: Practice) -> Practice:
+    for old, new in PNVS:
+        practice.change(old, new)
+    return practice
+
+
+def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: Practice) -> None:
+    levels = {f["check"]: f["level"] for f in found(pnvs) if f["route"] == "main"}
+
+    assert levels["access key"] == levels["sending"] == levels["egress"] == "ok"
+    assert set(levels.values()) == {"ok"}
+    with urlopen(f"{pnvs.sandbox.inbox_url}.json") as answer:  # noqa: S310
+        assert json.load(answer) == []
+
+
+def test_key_and_sign_name_of_pnvs_are_looked_at(pnvs: Practice) -> None:
+    pnvs.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
+
+    assert bad(found(pnvs), "access key")[0].startswith("test… is refused: ")
+
+
+def pnvs_troubles(answer: bytes) -> list[tuple[str, Level, str]]:
+    with WireServer(lambda connection: connection.sendall(response(answer, 400))) as server:
+        api = AliyunApi(
+            keys=[AccessKey("testId", "testSecret")],
+            version="2017-05-25",
+            endpoint=server.url,
+            http=HttpClient(max_connections=1),
+            clock=RealClock(),
+        )
+        entrance = ApiProbe(api, route="main", key_name="test…", lookup=lookup_pnvs)
+        findings = list(PnvsAccount(entrance).examine("速通互联验证码", Template("*", "100001")))
+        api.close()
+    return [(f.check, f.level, f.fix) for f in findings if f.level is not Level.OK]
+
+
+@pytest.mark.parametrize("code", ["NoPermission", "RAM_PERMISSION_DENY"])
+def test_missing_permission_of_pnvs_is_named(code: str) -> None:
+    ((check, level, fix),) = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
+
+    assert (check, level) == ("ram", Level.FAIL)
+    assert "dypns:SendSmsVerifyCode" in fix
+
+
+@pytest.mark.parametrize("code", ["FUNCTION_NOT_OPENED", "SMS_SIGNATURE_ILLEGAL", "AMOUNT_NOT_ENOUGH"])
+def test_what_an_operator_must_mend_at_pnvs_is_told(code: str) -> None:
+    told = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
+
+    assert [(check, level) for check, level, _ in told] == [("sending", Level.FAIL)]
+
+
+def test_pnvs_that_is_not_there_does_not_answer(pnvs: Practice) -> None:
+    pnvs.sandbox.close()
+
+    assert bad(found(pnvs), "api") == ["does not answer"]
+
+
+@pytest.mark.parametrize("code", ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.SMS_SIGNATURE_ILLEGAL"])
+def test_what_an_operator_must_mend_is_told(code: str) -> None:
+    assert troubles({"SendSms": f'{{"Code":"{code}"}}'.encode()}) == [("sending", Level.FAIL)]
+
+
+@pytest.mark.parametrize("barred", [GONE, RAM], ids=["unknown", "not-permitted"])
+def test_older_actions_are_asked_where_the_newer_ones_are_barred(barred: bytes) -> None:
+    answers = {
+        "GetSmsSign": barred,
+        "QuerySmsSign": b'{"Code":"OK","SignStatus":2,"Reason":"why"}',
+        "GetSmsTemplate": barred,
+        "QuerySmsTemplate": OK_TEMPLATE,
+    }
+
+    (finding,) = [f for f in examined(answers) if f.level is not Level.OK]
+    assert (finding.check, finding.seen) == ("sign name", "云通信测试 was rejected: why")
+
+
+def test_newer_actions_alone_are_asked_where_they_are_answered() -> None:
+    """The script has no answer to an older one."""
+    rejected = b'{"Code":"OK","SignStatus":2,"AuditInfo":{"RejectInfo":"why"}}'
+
+    (finding,) = [f for f in examined({"GetSmsSign": rejected}) if f.level is not Level.OK]
+    assert (finding.check, finding.seen) == ("sign name", "云通信测试 was rejected: why")
+
+
+def test_policy_of_the_docs_permits_all_that_the_doctor_asks() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "aliyun-setup.md").read_text()
+    permitted = set(re.findall(r"dysms:(\w+)", text))
+
+    assert permitted == set(WELL)
+
+
+def test_right_to_the_newer_action_is_named_where_both_are_barred() -> None:
+    findings = [f for f in examined({"GetSmsSign": RAM, "QuerySmsSign": GONE}) if f.level is not Level.OK]
+
+    assert [(f.check, f.level) for f in findings] == [("sign name", Level.WARN)]
+    assert "dysms:GetSmsSign" in findings[0].fix
+
+
+def test_endpoint_that_knows_neither_action_says_nothing_about_the_sign_name() -> None:
+    findings = [f for f in examined({"GetSmsSign": GONE, "QuerySmsSign": GONE}) if f.level is not Level.OK]
+
+    assert [(f.check, f.level) for f in findings] == [("sign name", Level.WARN)]
+    assert "knows none of the actions" in findings[0].seen
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_for_codes"),
+    [
+        ({"TemplateType": "0"}, True),
+        ({"TemplateType": 1}, False),
+        ({"TemplateType": "3", "IntlType": 2}, True),
+        ({"TemplateType": 3, "IntlType": "0"}, False),
+        ({"TemplateType": 3}, True),
+    ],
+    ids=str,
+)
+def test_template_of_another_kind_is_told(facts: dict[str, object], is_for_codes: bool) -> None:  # noqa: FBT001 - a column
+    template = json.dumps({**json.loads(OK_TEMPLATE), **facts}).encode()
+
+    assert troubles({"GetSmsTemplate": template}) == ([] if is_for_codes else [("template", Level.FAIL)])
+
+
+def test_no_sms_is_ever_sent(practice: Practice) -> None:
+    practice.run("doctor")
+
+    with urlopen(f"{practice.sandbox.inbox_url}.json") as answer:  # noqa: S310
+        assert json.load(answer) == []
+
+
+# ── the network ──
+
+
+def test_closed_port_and_unknown_name_are_told() -> None:
+    closed = [f for f in reach(f"http://127.0.0.1:{closed_port()}", "main") if f.level is not Level.OK]
+    nameless = list(reach("https://no-such-host.invalid", "main"))
+
+    assert [(f.check, f.level) for f in closed] == [("IPv4", Level.FAIL)]
+    assert [(f.check, f.level) for f in nameless] == [("dns", Level.FAIL)]
+
+
+def test_server_without_tls_is_told() -> None:
+    with WireServer(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
+        findings = list(reach(server.url.replace("http", "https"), "main"))
+
+    assert [f.level for f in findings if f.check == "tls"] == [Level.FAIL]
+
+
+def test_endpoint_that_is_down_is_two_findings(practice: Practice) -> None:
+    practice.sandbox.close()
+    findings = found(practice)
+
+    assert bad(findings, "IPv4") == ["cannot be connected"]
+    assert bad(findings, "api") == ["does not answer"]
+
+
+# ── redis and callers ──
+
+
+class Silence:
+    def emit(self, event: str, **facts: object) -> None:
+        """Drop it."""
+
+
+def of_redis(url: str, clients: list[str] | None = None) -> list[CheckResult]:
+    store = RedisStore(client_from_url(url), Silence())
+    return [f for f in examine_store(store, clients or []) if f.level is not Level.OK]
+
+
+def test_redis_that_evicts_or_forgets_is_told() -> None:
+    with running(redis_binary(), "--maxmemory-policy", "allkeys-lru") as server:
+        evicting = of_redis(server.url)
+    with running(redis_binary(), "--appendonly", "yes") as server:
+        assert of_redis(server.url) == []
+
+    assert [f.level for f in evicting] == [Level.FAIL, Level.WARN, Level.FAIL]
+    assert "allkeys-lru" in evicting[0].seen
+
+
+def test_redis_that_is_not_there_is_told() -> None:
+    (finding,) = of_redis(f"redis://127.0.0.1:{closed_port()}/0")
+
+    assert (finding.level, finding.seen) == (
+        Level.FAIL,
+        "names a host and port where nobody listens (connection refused)",
+    )
+
+
+def test_user_that_may_not_run_scripts_is_told() -> None:
+    with running(redis_binary(), "--appendonly", "yes") as server:
+        with server.client() as admin:
+            admin.execute_command("ACL SETUSER poor on >secret ~otp:* +@all -@scripting")
+        findings = of_redis(f"redis://poor:secret@127.0.0.1:{server.port}/0")
+
+    assert [(f.check, f.seen) for f in findings] == [
+        ("redis", "does not allow its user to run EVAL (NOPERM)")
+    ]
+
+
+def test_client_that_names_no_address_is_told(practice: Practice) -> None:
+    with running(redis_binary(), "--appendonly", "yes") as server:
+        RedisStore(client_from_url(server.url), Silence()).mark_missing_client_ip("shop")
+        findings = of_redis(server.url, ["shop", "bank"])
+
+    assert [(f.check, f.level) for f in findings] == [("client_ip", Level.WARN)]
+    assert findings[0].seen.startswith("shop ")
+
+
+def test_proxy_that_writes_no_address_is_told(practice: Practice) -> None:
+    with running(redis_binary(), "--appendonly", "yes") as server:
+        RedisStore(client_from_url(server.url), Silence()).mark_unreadable_client_ip()
+        findings = of_redis(server.url, ["shop"])
+        with server.client() as client:
+            seconds = client.ttl("otp:unreadable_ip")
+
+    assert [(f.check, f.level) for f in findings] == [("client_ip", Level.WARN)]
+    assert "X-Forwarded-For" in findings[0].seen
+    assert 0 < seconds <= 7 * 86_400
+
+
+# ── the report ──
+
+
+def test_worst_finding_is_the_exit_code() -> None:
+    assert worst([]) is Level.OK
+    assert worst([well("a", "b"), doubtful("a", "b", "c")]) is Level.WARN
+    assert worst([broken("a", "b", "c"), well("a", "b")]) is Level.FAIL
+
+
+def test_table_is_aligned_and_shows_the_fix_below() -> None:
+    text = as_text([well("dns", "fine", "main"), broken("sign name", "gone", "bring it back")])
+
+    assert text.splitlines() == [
+        "ok    dns        main  fine",
+        "FAIL  sign name        gone",
+        "      fix: bring it back",
+    ]
+    assert json.loads(as_json([]))["findings"] == []

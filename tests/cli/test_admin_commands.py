@@ -1,0 +1,635 @@
+"""`limits`, `unlock` and `forget`: what an operator types, what is shown, what has changed afterwards."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pty
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import redis
+from click.testing import CliRunner, Result
+from support.deployment import config_text, make_secrets, new_phone
+from support.phone_stories import CLIENT, RIGHT, WRONG, Phone, make_phone
+from support.redis_servers import Server, free_port, redis_binary, running
+
+from otp_service.cli.admin import format_duration
+from otp_service.cli.main import main
+from otp_service.domain.errors import WrongCode
+from otp_service.domain.limits import HOUR, IpLimits
+from otp_service.domain.phone import PhoneRules, parse
+from otp_service.domain.verification import DeliveryStatus, Verification
+from otp_service.services.interfaces import (
+    ClientIpQuota,
+    DeliveryReport,
+    PhoneKey,
+    PrecheckRequest,
+    SendDisposition,
+)
+from otp_service.settings import Settings, load
+from otp_service.store import keys
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("OTP_SERVICE")}
+ADDRESS = "203.0.113.7"
+
+
+@pytest.fixture
+def client(redis_server: Server) -> Iterator[redis.Redis]:
+    with redis_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def config(tmp_path: Path, redis_server: Server) -> Path:
+    return config_for(redis_server, tmp_path)
+
+
+def config_for(server: Server, directory: Path) -> Path:
+    path = directory / "config.toml"
+    text = config_text(server.url, "http://127.0.0.1:1", free_port(), make_secrets())
+    path.write_text(text.replace('"debug"', '"info"'))
+    return path
+
+
+@pytest.fixture
+def settings(config: Path) -> Settings:
+    return load(config, {})
+
+
+@pytest.fixture
+def number() -> str:
+    return new_phone()
+
+
+@pytest.fixture
+def phone(client: redis.Redis, settings: Settings, number: str) -> Phone:
+    """The story of *number*, as the service of the configuration would keep it."""
+    phone = make_phone(client)
+    phone.slot = PhoneKey(settings.keyring().phone_tag(number), phone.slot.limits)
+    return phone
+
+
+def run(config: Path, *arguments: str, typed: str = "") -> Result:
+    command, *options = arguments
+    return CliRunner().invoke(main, [command, "--config", str(config), *options], input=typed)
+
+
+def masked(number: str) -> str:
+    return str(parse(number, PhoneRules()))
+
+
+def told(result: Result) -> dict[str, str]:
+    """The lines that were listed, by name."""
+    lines = [line.strip().split("  ", 1) for line in result.stdout.splitlines() if line.startswith("  ")]
+    return {name: what.strip() for name, what in lines}
+
+
+def fail(phone: Phone, times: int) -> None:
+    """Use *times* attempts up, so long ago that nothing but the failures in a row still counts."""
+    quick = phone.limited(slow_lane_at=100)
+    quick.pass_time(-40 * 24 * HOUR)
+    for _ in range(times // 5):
+        opened = quick.open()
+        for _ in range(5):
+            with pytest.raises(WrongCode):
+                quick.submit(opened, WRONG)
+        quick.pass_time(8 * HOUR)
+    phone.runner.ahead = 0
+
+
+def knock(phone: Phone, settings: Settings, address: str, times: int) -> str:
+    """Ask *times* from *address*, each time for another phone; return the address's tag."""
+    tag = base64.urlsafe_b64encode(settings.keyring().address_tag(address)).decode()
+    for _ in range(times):
+        slot = ClientIpQuota(tag, IpLimits())
+        phone.store.precheck(
+            PhoneKey(secrets.token_urlsafe(12), phone.slot.limits),
+            CLIENT,
+            5,
+            PrecheckRequest(slot, challenges_disabled=True),
+        )
+    return tag
+
+
+# ── limits of a phone ──
+
+
+def test_limits_of_a_stranger_are_untouched(config: Path, number: str) -> None:
+    result = run(config, "limits", typed=f"{number}\n")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == masked(number)
+    assert told(result) == {
+        "next SMS": "now",
+        "if trusted": "now",
+        "SMS": "0 of 5 in 1 h, 0 of 10 in 24 h",
+        "wrong codes": "0 of 10 in 1 h, 0 of 20 in 24 h, 0 in a row (0 by untrusted calls)",
+        "slow lane": "no (from 50 in a row, or 35 by untrusted calls)",
+        "locked": "no (from 100 in a row, or 70 by untrusted calls)",
+        "known": "no",
+        "trusted": "0 addresses that verified it last",
+        "verifications": "0 can still be approved",
+    }
+
+
+def test_limits_tell_what_was_counted_and_when_the_next_sms_may_go(
+    config: Path, number: str, phone: Phone
+) -> None:
+    phone.pass_time(-17)
+    opened = phone.open()
+    for _ in range(3):
+        with pytest.raises(WrongCode):
+            phone.submit(opened, WRONG)
+
+    lines = told(run(config, "limits", typed=number))
+
+    seconds = int(lines["next SMS"].removeprefix("in ").partition(" s (phone_cooldown)")[0])
+    assert 20 < seconds <= 43
+    assert lines["SMS"] == "1 of 5 in 1 h, 1 of 10 in 24 h"
+    assert lines["wrong codes"] == "3 of 10 in 1 h, 3 of 20 in 24 h, 3 in a row (3 by untrusted calls)"
+    assert lines["verifications"] == "1 can still be approved"
+
+
+def test_limits_are_told_to_programs_by_the_names_of_the_api(config: Path, number: str, phone: Phone) -> None:
+    """Seventy wrong codes of strangers lock them out, and leave trusted calls alone."""
+    fail(phone, 70)
+
+    result = run(config, "limits", "--json", typed=number)
+
+    facts = json.loads(result.stdout)
+    wait = facts.pop("next_sms_in")
+    assert 80 * 24 * HOUR > wait > 40 * 24 * HOUR
+    assert facts.pop("trusted_next_sms_in") == 0
+    assert facts == {
+        "phone_masked": masked(number),
+        "refused_by": "phone_locked",
+        "trusted_refused_by": None,
+        "known": False,
+        "trusted_addresses": 0,
+        "slow_lane": True,
+        "trusted_slow_lane": False,
+        "locked": True,
+        "trusted_locked": False,
+        "live_verifications": 0,
+        "limits": {
+            "phone_sends_per_hour": {"used": 0, "of": 5},
+            "phone_sends_per_day": {"used": 0, "of": 10},
+            "phone_failures_per_hour": {"used": 0, "of": 10},
+            "phone_failures_per_day": {"used": 0, "of": 20},
+            "phone_slow_lane": {"used": 70, "of": 50},
+            "phone_locked": {"used": 70, "of": 100},
+            "untrusted_failures": {"used": 70, "of": 70},
+        },
+        "alarm_level": 0,
+        "cleared": False,
+    }
+
+
+@pytest.mark.parametrize("spelling", ["{}", "{} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]} {1}", "00{2}"])
+def test_phone_may_be_typed_as_people_do(config: Path, number: str, phone: Phone, spelling: str) -> None:
+    phone.open()
+
+    result = run(config, "limits", typed=spelling.format(number, number[6:], number[1:]) + "\n")
+
+    assert told(result)["SMS"].startswith("1 of 5")
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "110", "13800138000,13900139000", "help", "\udcff"], ids=repr)
+@pytest.mark.parametrize("command", ["limits", "unlock", "forget"])
+def test_what_is_no_phone_is_refused_and_not_repeated(config: Path, command: str, typed: str) -> None:
+    result = CliRunner(charset="utf-8").invoke(
+        main, [command, "--config", str(config)], input=typed.encode("utf-8", "surrogateescape")
+    )
+
+    assert result.exit_code == 2
+    assert "Invalid value for phone: is not one valid phone number" in result.stderr
+    assert "13900139000" not in result.output
+
+
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
+def test_phone_is_never_an_argument(config: Path, command: str, number: str) -> None:
+    result = run(config, command, number)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_phone_of_a_country_that_is_not_sent_to_any_more_is_found(
+    config: Path, client: redis.Redis, settings: Settings
+) -> None:
+    tag = settings.keyring().phone_tag("+14155552671")
+    client.set(keys.record(tag, "v" * 22), b"x", ex=60)
+
+    result = run(config, "forget", "--yes", typed="+1 415-555-2671")
+
+    assert "Keys erased: 1;" in result.stdout
+    assert client.exists(keys.record(tag, "v" * 22)) == 0
+
+
+def test_phone_is_judged_by_the_limits_of_a_client(config: Path, number: str) -> None:
+    mine = run(config, "limits", "--client", "shop", typed=number)
+    nobodys = run(config, "limits", "--client", "nobody", typed=number)
+
+    assert told(mine)["next SMS"] == "now"
+    assert (nobodys.exit_code, nobodys.stdout) == (2, "")
+    assert "is not a client of the configuration" in nobodys.stderr
+
+
+# ── clearing a phone's ──
+
+
+@pytest.mark.parametrize(
+    ("options", "typed"), [(["--yes"], "{}\n"), ([], "{}\ny\n")], ids=["unasked", "confirmed"]
+)
+def test_cleared_phone_may_get_an_sms_at_once(
+    config: Path, number: str, phone: Phone, options: list[str], typed: str
+) -> None:
+    phone.open()
+
+    result = run(config, "limits", "--clear", *options, typed=typed.format(number))
+
+    assert result.exit_code == 0
+    assert "phone_cooldown" in told(result)["next SMS"]
+    assert result.stdout.splitlines()[-1] == "Cleared."
+    assert told(run(config, "limits", typed=number))["next SMS"] == "now"
+    phone.open()
+
+
+@pytest.mark.parametrize("answer", ["n", ""], ids=["no", "silence"])
+def test_nothing_is_cleared_unless_somebody_says_so(
+    config: Path, number: str, phone: Phone, answer: str
+) -> None:
+    phone.open()
+
+    result = run(config, "limits", "--clear", typed=f"{number}\n{answer}")
+
+    assert result.exit_code == 1
+    assert "Cleared." not in result.stdout
+    assert "phone_cooldown" in told(run(config, "limits", typed=number))["next SMS"]
+
+
+def test_clearing_is_told_to_programs_and_to_the_log(config: Path, number: str, phone: Phone) -> None:
+    result = run(config, "limits", "--clear", "--yes", "--json", typed=number)
+
+    assert json.loads(result.stdout)["cleared"] is True
+    event = json.loads(result.stderr)
+    assert (event["event"], event["phone"], event["phone_masked"]) == (
+        "limits_cleared",
+        phone.slot.tag,
+        masked(number),
+    )
+
+
+# ── limits of an address ──
+
+
+def test_limits_of_an_address_tell_what_its_next_sms_would_meet(
+    config: Path, phone: Phone, settings: Settings
+) -> None:
+    knock(phone, settings, ADDRESS, 19)
+    before = run(config, "limits", "--address", ADDRESS)
+    knock(phone, settings, ADDRESS, 1)
+    after = run(config, "limits", "--address", ADDRESS)
+
+    assert before.stdout.splitlines()[0] == ADDRESS
+    assert told(before) == {
+        "next SMS": "now",
+        "unverified SMS": "19 of 20 in 1 h, 19 of 100 in 24 h, to 19 of 20 phones",
+        "verified": "0 in 24 h",
+        "misses": "0 of 60 in 10 min",
+        "refused": "from 10 times these limits for SMS",
+    }
+    assert told(after)["next SMS"] == "now, after a risk challenge (address_sends_per_hour)"
+
+
+def test_full_address_is_cleared(config: Path, phone: Phone, settings: Settings) -> None:
+    tag = knock(phone, settings, "2001:db8:1:2::/64", 200)
+
+    result = run(config, "limits", "--address", "2001:db8:1:2::9", "--clear", "--yes")
+
+    assert result.stdout.splitlines()[0] == "2001:db8:1:2::/64"
+    assert told(result)["next SMS"].endswith("(address_phones_per_day)")
+    assert result.stdout.splitlines()[-1] == "Cleared."
+    event = json.loads(result.stderr)
+    assert (event["event"], event["address"]) == ("limits_cleared", tag)
+    again = json.loads(run(config, "limits", "--address", "2001:db8:1:2::1", "--json").stdout)
+    assert again == {
+        "address": "2001:db8:1:2::/64",
+        "next_sms_in": 0,
+        "refused_by": None,
+        "challenged_by": None,
+        "verified_in_day": 0,
+        "limits": {
+            "address_sends_per_hour": {"used": 0, "of": 20},
+            "address_sends_per_day": {"used": 0, "of": 100},
+            "address_phones_per_day": {"used": 0, "of": 20},
+            "address_misses_per_10_minutes": {"used": 0, "of": 60},
+        },
+        "alarm_level": 0,
+        "cleared": False,
+    }
+
+
+@pytest.mark.parametrize("address", ["", "x", "203.0.113", "203.0.113.0/24"])
+def test_what_is_no_address_is_refused(config: Path, address: str) -> None:
+    result = run(config, "limits", "--address", address)
+
+    assert result.exit_code == 2
+    assert "is not an IP address" in result.stderr
+
+
+# ── unlock ──
+
+
+def test_unlocked_phone_is_told_of_and_free(config: Path, number: str, phone: Phone) -> None:
+    fail(phone, 100)
+
+    result = run(config, "unlock", typed=number)
+
+    assert result.stdout.splitlines() == [
+        f"{masked(number)} was locked; wrong codes forgotten: 100 in a row.",
+        "next SMS: now",
+    ]
+    event = json.loads(result.stderr)
+    assert (event["event"], event["phone"], event["client"]) == ("unlocked", phone.slot.tag, "")
+    assert told(run(config, "limits", typed=number))["locked"].startswith("no")
+    phone.open()
+
+
+def test_unlock_says_what_still_holds_the_phone_up(config: Path, number: str, phone: Phone) -> None:
+    opened = phone.open()
+    with pytest.raises(WrongCode):
+        phone.submit(opened, WRONG)
+
+    lines = run(config, "unlock", typed=number).stdout.splitlines()
+
+    assert lines[0] == f"{masked(number)} was not locked; wrong codes forgotten: 1 in a row."
+    assert lines[1].endswith(" (phone_cooldown)")
+
+
+# ── forget ──
+
+
+def test_forgotten_phone_leaves_nothing_and_the_rest_is_said(
+    config: Path, number: str, phone: Phone, settings: Settings
+) -> None:
+    address = ClientIpQuota(knock(phone, settings, ADDRESS, 1), IpLimits())
+    phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address))
+    phone.open()
+
+    result = run(config, "forget", typed=f"{number}\ny\n")
+
+    assert result.exit_code == 0
+    first, *rest = result.stdout.splitlines()
+    erased = "Keys erased: 2; taken out of logs of addresses: 1."
+    assert first == f"{masked(number)} is forgotten. {erased}"
+    left = "\n".join(rest)
+    assert all(what in left for what in ("log lines", "idempotency keys", "copies of Redis", "the provider"))
+    event = json.loads(result.stderr.splitlines()[-1])
+    assert (event["event"], event["keys"], event["addresses"]) == ("phone_forgotten", 2, 1)
+    assert phone.stored() == []
+
+
+@pytest.mark.parametrize("answer", ["n", ""], ids=["no", "silence"])
+def test_nothing_is_erased_unless_somebody_says_so(
+    config: Path, number: str, phone: Phone, answer: str
+) -> None:
+    phone.open()
+
+    result = run(config, "forget", typed=f"{number}\n{answer}")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert len(phone.stored()) == 2
+
+
+# ── all of them ──
+
+
+@pytest.mark.parametrize("command", ["limits", "unlock", "forget"])
+def test_output_never_holds_the_number(config: Path, number: str, phone: Phone, command: str) -> None:
+    phone.open()
+    yes = [] if command == "unlock" else ["--yes"]
+
+    result = run(config, command, *yes, typed=number)
+
+    assert result.exit_code == 0
+    assert masked(number) in result.output
+    assert number[3:] not in result.output
+
+
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
+def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command: str, number: str) -> None:
+    with running(redis_binary()) as server:
+        path = config_for(server, tmp_path)
+    yes = [] if command == "unlock" else ["--yes"]
+
+    result = run(path, command, *yes, typed=number)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    event, error = result.stderr.splitlines()
+    assert json.loads(event)["event"] == "store_error"
+    assert error == (
+        "Error: The store failed. What was asked for may be done or not; it can be asked for again."
+    )
+
+
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
+def test_configuration_without_a_store_of_its_own_is_refused(
+    config: Path, command: str, number: str, redis_server: Server
+) -> None:
+    text = config.read_text()
+    for broken, what in (
+        (text.replace(redis_server.url, "embedded://"), "an embedded store is open to its own service only"),
+        (text.replace(redis_server.url, "redis://:s3cret/x@127.0.0.1/0"), "is not an address of a Redis"),
+        (text.replace("[keys]", "[keyz]"), "keyz: is not a setting"),
+    ):
+        config.write_text(broken)
+
+        result = run(config, command, typed=number)
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert what in result.stderr
+        assert "s3cret" not in result.output
+
+
+def test_piped_phone_is_read_by_the_real_command(config: Path, number: str, phone: Phone) -> None:
+    fail(phone, 100)
+    command = [sys.executable, "-m", "otp_service", "unlock", "--config", str(config)]
+
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        input=number,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[0].endswith("was locked; wrong codes forgotten: 100 in a row.")
+    assert json.loads(done.stderr)["event"] == "unlocked"
+    assert number[3:] not in done.stdout + done.stderr
+
+
+def test_typed_phone_is_not_shown(config: Path, number: str) -> None:
+    """A terminal is often recorded; so nothing of the number may be echoed on it."""
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "otp_service", "limits", "--config", str(config)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdin=end, stdout=end, stderr=end, start_new_session=True
+    ) as process:
+        os.close(end)
+        shown = b""
+        while not shown.endswith(b"Phone: "):
+            shown += os.read(terminal, 1)
+        os.write(terminal, f"{number}\n".encode())
+        with suppress(OSError):  # the other end of the terminal is closed
+            while True:
+                shown += os.read(terminal, 1024)
+        assert process.wait(30) == 0
+    os.close(terminal)
+
+    assert masked(number) in shown.decode()
+    assert number[3:] not in shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (43, "43 s"),
+        (60, "1 min"),
+        (3603, "1 h 3 s"),
+        (86_399, "23 h 59 min 59 s"),
+        (90 * 86_400 - 1, "89 d 23 h 59 min 59 s"),
+    ],
+)
+def test_times_are_spelled_to_the_second(seconds: int, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+# ── history ──
+
+
+def sent(phone: Phone, how: SendDisposition, code: str = "", **facts: int) -> Verification:
+    """Return a verification whose first send ended so; the provider said *code*."""
+    opened = phone.open(settle=None)
+    phone.settle(opened, how, provider_code=code, **facts)
+    return opened
+
+
+def test_history_of_a_number_that_was_rejected_says_why(config: Path, number: str, phone: Phone) -> None:
+    sent(phone, SendDisposition.RECIPIENT_REJECTED, "isv.MOBILE_NUMBER_ILLEGAL")
+
+    result = run(config, "history", typed=number)
+
+    assert result.exit_code == 0
+    assert phone.slot.tag in result.stdout.splitlines()[0]
+    assert "SMS 1 by route main: rejected for this number" in result.stdout
+    assert "isv.MOBILE_NUMBER_ILLEGAL: " in result.stdout
+    assert "canceled" in result.stdout
+
+
+def test_history_tells_the_newest_first_and_how_each_verification_ended(
+    config: Path, number: str, phone: Phone
+) -> None:
+    phone.pass_time(-4 * HOUR)
+    approved = phone.open()
+    phone.submit(approved, RIGHT)
+    phone.pass_time(HOUR)
+    phone.open()
+    phone.pass_time(HOUR)
+    exhausted = phone.open()
+    for _ in range(5):
+        with pytest.raises(WrongCode):
+            phone.submit(exhausted, WRONG)
+    phone.pass_time(HOUR)
+    canceled = phone.open()
+    phone.store.cancel(phone.slot, CLIENT, canceled.verification_hash)
+    phone.pass_time(60)
+    sent(phone, SendDisposition.NOT_SENT, "local.not_sent")
+    phone.runner.ahead = 0
+    phone.open()
+
+    found = json.loads(run(config, "history", "--json", typed=number).stdout)["verifications"]
+
+    ends = [one["ended"] for one in found]
+    assert ends == ["open", "not opened", "canceled", "exhausted", "expired", "approved"]
+    assert found[1]["sends"][0]["outcome"] == "withdrawn"
+    assert found[1]["sends"][0]["meaning"].startswith("Nothing left this machine")
+
+
+def test_history_tells_what_a_delivery_report_said(config: Path, number: str, phone: Phone) -> None:
+    opened = phone.open()
+    report = DeliveryReport(
+        phone.slot.tag, opened.verification_hash, 1, DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"
+    )
+    phone.store.apply_delivery_reports([report])
+
+    (send,) = json.loads(run(config, "history", "--json", typed=number).stdout)["verifications"][0]["sends"]
+
+    assert (send["outcome"], send["provider_code"]) == ("undelivered", "MOBILE_NOT_ON_SERVICE")
+    assert send["meaning"]
+
+
+def test_history_knows_a_report_that_came_after_the_verification_was_forgotten(
+    config: Path, number: str, phone: Phone, client: redis.Redis
+) -> None:
+    opened = phone.open()
+    client.delete(keys.record(phone.slot.tag, opened.verification_hash))
+    report = DeliveryReport(phone.slot.tag, opened.verification_hash, 1, DeliveryStatus.DELIVERED)
+
+    assert phone.store.apply_delivery_reports([report]) == [None]
+    assert "delivered" in run(config, "history", typed=number).stdout
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{}{}", " {} {}\t", "{}\u200b{}", "\u2066{}{}\u2069", "{}\u00a0{}\u200f"], ids=ascii
+)
+def test_history_finds_a_verification_by_its_id(
+    config: Path, number: str, phone: Phone, settings: Settings, spelling: str
+) -> None:
+    verification_id = "bXkgdmVyaWZpY2F0aW9u_w"
+    tag = settings.keyring().verification_hash(verification_id)
+    phone.pass_time(-HOUR)
+    phone.open(verification_hash=tag)
+    phone.runner.ahead = 0
+    phone.open()
+
+    both = run(config, "history", typed=number).stdout
+    pasted = spelling.format(verification_id[:9], verification_id[9:])
+    one = run(config, "history", "--verification", typed=f"{number}\n{pasted}\n").stdout
+
+    assert (both.count("verification "), one.count("verification ")) == (2, 1)
+    assert tag[:7] in one
+    assert verification_id not in both + one
+
+
+def test_history_of_what_is_no_id_is_refused(config: Path, number: str) -> None:
+    result = run(config, "history", "--verification", typed=f"{number}\nnone\n")
+
+    assert result.exit_code == 2
+    assert "none" not in result.output.replace("is not a verification id", "")
+
+
+def test_history_of_a_stranger_says_so(config: Path, number: str) -> None:
+    assert "Nothing was sent in the last 24 hours." in run(config, "history", typed=number).stdout
+
+
+def test_history_is_forgotten_after_a_day_and_holds_no_number(
+    config: Path, number: str, phone: Phone, client: redis.Redis
+) -> None:
+    phone.open()
+    stored = b"".join(key + (client.get(key) or b"") for key in phone.stored())
+    assert number[4:].encode() not in stored
+    assert all(0 < client.ttl(key) <= 24 * HOUR for key in phone.stored())

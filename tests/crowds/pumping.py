@@ -1,0 +1,120 @@
+"""Pumping stories: an attacker who never verifies, and ordinary people beside, on one stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random  # noqa: TID251 - nothing secret: the same people come every time
+
+from support.service_on_redis import MALL, Stage, Story
+
+from otp_service.domain.clients import Client
+from otp_service.domain.errors import ChallengeRequired, DestinationBlocked, OtpError
+
+FLOWS = 200
+VERIFY = 0.8
+
+LENGTH = {"+86": len("+8613800000000"), "+91": len("+919800000000")}
+"""Of the numbers of a country."""
+
+
+@dataclass
+class Siege:
+    """What came of it: SMS that were *pumped*, and ordinary people who were *touched* (asked or refused)."""
+
+    stage: Stage
+    random: Random
+    pumped: int = 0
+    touched: list[OtpError] = field(default_factory=list)
+    verified: int = 0
+
+    def attack(
+        self,
+        *,
+        numbers: int,
+        prefixes: int,
+        addresses: int,
+        begin: float,
+        seconds: float,
+        clients: Sequence[Client] = (MALL,),
+        first: str = "+861380000",
+    ) -> None:
+        """Ask for *numbers* SMS of so many prefixes from so many addresses, prefix after prefix.
+
+        Each time at another one of *clients*; the prefixes follow on *first*.
+        """
+        phones = self._numbers(numbers, prefixes, first)
+        self._ask(phones, addresses, begin, seconds / numbers, clients)
+
+    def attack_in_turns(
+        self,
+        *,
+        numbers: int,
+        prefixes: int,
+        addresses: int,
+        begin: float,
+        seconds: float,
+        clients: Sequence[Client] = (MALL,),
+        first: str = "+861380000",
+    ) -> None:
+        """Do the same, each time to another prefix; *clients* change when all prefixes had their turn."""
+        phones = self._numbers(numbers, prefixes, first)
+        each = -(-numbers // prefixes)
+        order = [phones[row + column * each] for row in range(each) for column in range(prefixes)]
+        turns = [client for client in clients for _ in range(prefixes)]
+        self._ask(order, addresses, begin, seconds / numbers, turns)
+
+    def _ask(
+        self, phones: Sequence[str], addresses: int, begin: float, every: float, clients: Sequence[Client]
+    ) -> None:
+        for place, phone in enumerate(phones):
+            address = f"198.18.{place % addresses // 250}.{place % addresses % 250 + 1}"
+            client = clients[place % len(clients)]
+            self.stage.tell(begin + every * place, self._pump(phone, address, client))
+
+    def ordinary(
+        self,
+        *,
+        flows: int = FLOWS,
+        prefixes: int = 60,
+        begin: float = 0,
+        seconds: float,
+        client: Client = MALL,
+        first: str = "+86139",
+    ) -> None:
+        """Let people come, some of one prefix, some of one home, four of five of whom type the code."""
+        for place in range(flows):
+            phone = f"{first}{self.random.randrange(prefixes):04d}{place:04d}"
+            address = f"203.0.{self.random.randrange(100)}.{self.random.randrange(3) + 1}"
+            verifies = self.random.random() < VERIFY
+            person = self.person(phone, address, verifies=verifies, client=client)
+            self.stage.tell(begin + self.random.uniform(0, seconds), person)
+
+    def _numbers(self, count: int, prefixes: int, first: str) -> list[str]:
+        each = -(-count // prefixes)
+        return [
+            f"+{int(first) + prefix}{number:0{LENGTH[first[:3]] - len(first)}d}"
+            for prefix in range(prefixes)
+            for number in range(each)
+        ]
+
+    def _pump(self, phone: str, address: str, client: Client) -> Story:
+        try:
+            self.stage.request(phone, address, client)
+        except (ChallengeRequired, DestinationBlocked):
+            return
+        self.pumped += 1
+        yield 0
+
+    def person(self, phone: str, address: str, *, verifies: bool, client: Client = MALL) -> Story:
+        """Ask for a code, and type it if this is one of those who do."""
+        try:
+            sent = self.stage.request(phone, address, client)
+        except OtpError as refusal:
+            self.touched.append(refusal)
+            return
+        code = self.stage.sender.last_code
+        if verifies:
+            yield min(5 + self.random.expovariate(1 / 15), 120)
+            self.stage.verify(phone, address, sent, code, client)
+            self.verified += 1

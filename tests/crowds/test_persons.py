@@ -1,0 +1,115 @@
+"""Persons, one at a time: the unlucky, the impatient and the clumsy are verified, and asked nothing else."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from crowds.people import Crowd, wait_of
+from support.service_on_redis import Stage
+
+from otp_service.domain.errors import CooldownActive, WrongCode
+
+PHONE = "+8613800138000"
+HOME = "192.0.2.10"
+
+
+@pytest.fixture
+def person(stage: Stage) -> Crowd:
+    return Crowd(stage, HOME)
+
+
+@pytest.mark.parametrize(
+    ("habit", "sms"),
+    [("log_in", 1), ("mistype_once", 1), ("mistype_twice", 1), ("lose_two_sms", 3), ("click_on", 1)],
+)
+def test_person_is_verified(stage: Stage, person: Crowd, habit: str, sms: int) -> None:
+    stage.tell(0, getattr(person, habit)(PHONE))
+
+    stage.play()
+
+    assert stage.refusals == []
+    assert stage.verified == [PHONE]
+    assert stage.challenges.issued == []
+    assert len(stage.sender.sent) == sms
+
+
+def test_person_who_loses_two_sms_gets_the_same_code_three_times(stage: Stage, person: Crowd) -> None:
+    stage.tell(0, person.lose_two_sms(PHONE))
+
+    stage.play()
+
+    assert len({sms.code.get_secret_value() for sms in stage.sender.sent}) == 1
+
+
+def test_person_who_asks_for_new_codes_instead_may_type_any_of_them(stage: Stage) -> None:
+    opened = []
+    for _ in range(3):
+        sent = stage.request(PHONE, HOME)
+        opened.append((sent, stage.sender.last_code))
+        stage.pass_time(wait_of(sent))
+
+    for sent, code in reversed(opened):
+        stage.verify(PHONE, HOME, sent, code)
+
+    assert stage.verified == [PHONE] * 3
+    assert stage.challenges.issued == []
+
+
+def test_impatient_person_is_told_the_second_from_which_it_works(stage: Stage) -> None:
+    stage.request(PHONE, HOME)
+    told = []
+    for pause in (5, 10, 15):
+        stage.pass_time(pause)
+        with pytest.raises(CooldownActive) as refusal:
+            stage.request(PHONE, HOME)
+        told.append(refusal.value.retry_after)
+
+    stage.pass_time(told[-1] - 1)
+    with pytest.raises(CooldownActive):
+        stage.request(PHONE, HOME)
+    stage.pass_time(1)
+    stage.request(PHONE, HOME)
+
+    assert told == [55, 45, 30]
+    assert len(stage.sender.sent) == 2
+    assert stage.challenges.issued == []
+
+
+def test_two_devices_of_one_person_are_both_verified(stage: Stage) -> None:
+    """The second device waits for the provider's minute; then neither disturbs the other."""
+    desk = stage.request(PHONE, HOME)
+    desk_code = stage.sender.last_code
+    with pytest.raises(CooldownActive) as early:
+        stage.request(PHONE, "192.0.2.99")
+    stage.pass_time(math.ceil(early.value.retry_after))
+    train = stage.request(PHONE, "192.0.2.99")
+    train_code = stage.sender.last_code
+
+    with pytest.raises(WrongCode):
+        stage.verify(PHONE, "192.0.2.99", train, desk_code)
+    on_the_train = stage.verify(PHONE, "192.0.2.99", train, train_code)
+    at_the_desk = stage.verify(PHONE, HOME, desk, desk_code)
+
+    assert on_the_train.proof != at_the_desk.proof
+    assert {on_the_train.verification_id, at_the_desk.verification_id} == {
+        train.verification_id,
+        desk.verification_id,
+    }
+    assert stage.challenges.issued == []
+
+
+def test_person_who_was_here_before_is_served_while_their_prefix_is_pumped(stage: Stage) -> None:
+    sent = stage.request(PHONE, HOME)
+    stage.verify(PHONE, HOME, sent, stage.sender.last_code)
+    stage.pass_time(61)
+    for number in range(200):
+        stage.tell(number, Crowd(stage, f"198.18.0.{number % 50 + 1}").walk_away(f"{PHONE[:10]}{number:04d}"))
+    stage.play()
+    stage.challenges.issued.clear()
+
+    again = stage.request(PHONE, HOME)
+    stage.verify(PHONE, HOME, again, stage.sender.last_code)
+
+    assert stage.refusals != []
+    assert stage.challenges.issued == []

@@ -1,0 +1,48 @@
+"""The same guard at the same level as for normal people, against those whom it is there for."""
+
+from __future__ import annotations
+
+from random import Random  # noqa: TID251 - nothing secret: the same numbers every time
+
+from crowds.people import Crowd
+from support.service_on_redis import Stage
+
+from otp_service.domain.errors import ChallengeRequired, DestinationBlocked
+
+PUMPED = 2_000
+ADDRESSES = 50
+
+
+def pump(stage: Stage, every: float) -> None:
+    """Ask for an SMS to two thousand numbers of one prefix, from fifty addresses; verify none."""
+    luck = Random(13)  # noqa: S311 - as above
+    crowds = [Crowd(stage, f"198.18.0.{number}", luck) for number in range(1, ADDRESSES + 1)]
+    for place, phone in enumerate(crowds[0].phones(PUMPED, prefixes=1)):
+        stage.tell(place * every, crowds[place % ADDRESSES].walk_away(phone))
+    stage.play()
+
+
+def test_a13_pumping_in_ten_minutes_gets_less_than_30_sms(stage: Stage) -> None:
+    pump(stage, every=0.3)
+
+    assert len(stage.sender.sent) < 30
+    assert len(stage.refusals) == PUMPED - len(stage.sender.sent)
+    assert {type(refusal) for refusal in stage.refusals} <= {ChallengeRequired, DestinationBlocked}
+
+
+def test_a13_pumping_all_day_gets_less_than_30_sms(stage: Stage) -> None:
+    pump(stage, every=40)
+
+    assert len(stage.sender.sent) < 30
+
+
+def test_a13_pumping_beside_an_office_costs_the_office_nothing(stage: Stage) -> None:
+    """The office's own prefixes, address and verified codes speak for it."""
+    office = Crowd(stage, "203.0.113.7")
+    for phone in office.phones(300, prefixes=40):
+        stage.tell(office.random.uniform(0, 600), office.log_in(phone))
+
+    pump(stage, every=0.3)
+
+    assert len(stage.verified) == 300
+    assert len(stage.sender.sent) < 300 + 30

@@ -1,0 +1,100 @@
+"""Lists: who is shut out and who is let in."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from support import fakes
+from support.fakes import SHOP
+
+from otp_service.domain.access_lists import AccessList, AccessLists
+from otp_service.domain.errors import CooldownActive, DestinationBlocked
+from otp_service.domain.phone import Phone
+
+PHONE = "+8613900001234"
+TARGET = Phone(PHONE, "CN", "mobile", 86)
+TAG = fakes.house().keyring.phone_tag(PHONE)
+
+
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        (AccessList(), False),
+        (AccessList(prefixes=("+86139",)), True),
+        (AccessList(prefixes=("+86138", "+85")), False),
+        (AccessList(countries=frozenset({"CN"})), True),
+        (AccessList(countries=frozenset({"HK"})), False),
+        (AccessList(phones=frozenset({TAG})), True),
+        (AccessList(phones=frozenset({"x" * 16})), False),
+    ],
+)
+def test_list_names_phones_by_prefix_country_and_tag(entries: AccessList, named: bool) -> None:  # noqa: FBT001
+    assert entries.matches_phone(TARGET, TAG) is named
+
+
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("203.0.113.7", True),
+        ("::ffff:203.0.113.7", True),
+        ("203.0.114.7", False),
+        ("2001:db8::5", True),
+        ("2001:db9::5", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_list_names_addresses_by_range(address: str, named: bool) -> None:  # noqa: FBT001
+    entries = AccessList(networks=(ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
+
+    assert entries.matches_address(address) is named
+    assert not AccessList().matches_address(address)
+
+
+def denied(lists: AccessLists, client_ip: str | None = None) -> fakes.House:
+    house = fakes.house(lists=lists)
+    with pytest.raises(DestinationBlocked):
+        house.service.request(SHOP, PHONE, purpose="login", client_ip=client_ip)
+    return house
+
+
+def test_denied_phone_and_address_get_nothing_and_touch_no_key() -> None:
+    by_phone = denied(AccessLists(deny=AccessList(prefixes=("+86139",))))
+    by_address = denied(AccessLists(deny=AccessList(networks=(ip_network("203.0.113.0/24"),))), "203.0.113.7")
+
+    for house in (by_phone, by_address):
+        assert house.store.calls == []
+        assert house.sender.sent == []
+
+
+def test_denied_after_the_send_can_still_be_verified_and_not_resent() -> None:
+    house = fakes.house()
+    vid = house.service.request(SHOP, PHONE, purpose="login").verification_id
+    later = fakes.house(store=house.store, lists=AccessLists(deny=AccessList(prefixes=("+86139",))))
+
+    with pytest.raises(DestinationBlocked):
+        later.service.resend(SHOP, PHONE, vid)
+    assert later.service.verify(SHOP, PHONE, vid, house.sender.last_code).proof
+
+
+def test_who_is_denied_and_allowed_is_denied() -> None:
+    both = AccessList(prefixes=("+86139",))
+
+    denied(AccessLists(deny=both, allow=both))
+
+
+@pytest.mark.parametrize(
+    "allow",
+    [AccessList(prefixes=("+86139",)), AccessList(networks=(ip_network("203.0.113.7"),))],
+    ids=["phone", "address"],
+)
+def test_allowed_is_spared_suspicion_and_no_limit(allow: AccessList) -> None:
+    house = fakes.house(lists=AccessLists(allow=allow))
+    house.ledger.level = 2
+    house.store.suspicions = ("address_sends_per_hour",)
+    house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
+
+    assert house.challenges.issued == []
+    assert house.store.knocks[-1].address is None
+    with pytest.raises(CooldownActive):
+        house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")

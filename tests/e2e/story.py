@@ -1,0 +1,100 @@
+"""One person in front of a form: the real service and store, and the sandbox, where SMS are counted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import redis
+from support import fakes
+from support.fakes import SHOP
+from support.phone_stories import MovableRunner, Quiet
+
+from otp_service.domain.codes import CodeType
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.limits import CodeLimits, PhoneLimits
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import Policy
+from otp_service.sandbox import SandboxServer
+from otp_service.services.verification import SendOutcome, VerificationService
+from otp_service.sms.router import SmsRouter
+from otp_service.store.verifications import RedisStore
+from otp_service.web.api.request_log import CallNotes
+
+
+class MixedClock(fakes.FakeClock):
+    """Wall time as a test moves it, deadlines as they are."""
+
+    def __init__(self) -> None:
+        super().__init__(time.time())
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+@dataclass
+class Story:
+    """One person in front of a resend button."""
+
+    service: VerificationService
+    runner: MovableRunner
+    clock: MixedClock
+    sandbox: SandboxServer
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the store's clock, by which limits and ages are reckoned."""
+        self.runner.ahead += int(seconds * 1000)
+
+    def resend(self, phone: str, sent: SendOutcome) -> SendOutcome:
+        vid = sent.verification_id
+        return self.service.resend(SHOP, phone, vid, client_ip="203.0.113.7")
+
+    def status(self, phone: str, sent: SendOutcome) -> SendOutcome:
+        return self.service.status(SHOP, phone, sent.verification_id)
+
+    def request(self, phone: str) -> SendOutcome:
+        return self.service.request(SHOP, phone, purpose="login", client_ip="203.0.113.7")
+
+    def sms(self, phone: str) -> int:
+        """Count the SMS that have reached *phone*."""
+        with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as answer:  # noqa: S310
+            return len(json.load(answer))
+
+
+def build(
+    client: redis.Redis,
+    router: SmsRouter,
+    clock: MixedClock,
+    sandbox: SandboxServer,
+    *,
+    deadline: float = 6.0,
+    events: Quiet | None = None,
+) -> Story:
+    """Return a service that sends through *router*, with *deadline* seconds for a request."""
+    store = RedisStore(client, Quiet())
+    runner = MovableRunner(client)
+    store._scripts = runner
+    service = VerificationService(
+        policy=Policy(
+            phones=PhoneRules(),
+            purposes={"login": CodeType.DIGITS, "signup": CodeType.DIGITS},
+            phone_limits=PhoneLimits(),
+            code_limits=CodeLimits(),
+            sms_per_day=10_000,
+            deadline=deadline,
+        ),
+        keyring=Keyring({"k1": secrets.token_bytes(32)}, "k1", secrets.token_bytes(32)),
+        signers={},
+        store=store,
+        sender=router,
+        ledger=fakes.FakeLedger(),
+        challenges=None,
+        clock=clock,
+        events=events or Quiet(),
+        notes=CallNotes(),
+    )
+    return Story(service, runner, clock, sandbox)

@@ -1,0 +1,182 @@
+"""A locked phone and a forgotten one, with two workers, a real Redis and the commands of an operator."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sms.doubles import eventually
+from support.deployment import Deployment, new_phone, running_service
+from support.phone_stories import WRONG, Phone, make_phone
+from support.redis_servers import Server
+
+from otp_service.client import Forbidden, OtpClient
+from otp_service.domain.errors import WrongCode
+from otp_service.domain.limits import HOUR
+from otp_service.services.interfaces import PhoneKey
+from otp_service.settings import Settings, load
+from otp_service.store import encoding as arguments
+
+ADDRESS, OTHER_ADDRESS = "203.0.113.9", "203.0.113.10"
+
+
+def support_may_unlock(text: str) -> str:
+    return text.replace("sms_per_day = 90000\n", "sms_per_day = 90000\nmay_unlock = true\n")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def service(redis_server: Server, directory: Path) -> Iterator[Deployment]:
+    """Aliyun's own flow control is left out: it would take a forgotten phone for one it knows."""
+    with running_service(
+        redis_server,
+        directory,
+        change=support_may_unlock,
+        sandbox_config=lambda config, _: replace(config, flow_limits=()),
+    ) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def settings(service: Deployment, directory: Path) -> Settings:
+    return load(directory / "config.toml", {})
+
+
+@pytest.fixture
+def client(redis_server: Server) -> Iterator[redis.Redis]:
+    with redis_server.client() as client:
+        yield client
+
+
+def command(directory: Path, *arguments: str, typed: str) -> str:
+    name, *options = arguments
+    line = [sys.executable, "-m", "otp_service", name, "--config", str(directory / "config.toml"), *options]
+    return subprocess.run(line, input=typed, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def locked(client: redis.Redis, settings: Settings, number: str) -> Phone:
+    """Use a hundred attempts up, so long ago that nothing but the lock is left of them."""
+    phone = make_phone(client)
+    phone.slot = PhoneKey(settings.keyring().phone_tag(number), phone.slot.limits)
+    quick = phone.limited(slow_lane_at=100)
+    quick.pass_time(-40 * 24 * HOUR)
+    for _ in range(20):
+        opened = quick.open()
+        for _ in range(5):
+            with pytest.raises(WrongCode):
+                quick.submit(opened, WRONG)
+        quick.pass_time(8 * HOUR)
+    return phone
+
+
+def by_call(service: Deployment, directory: Path, number: str) -> None:
+    with OtpClient(service.url, service.secrets.secret_key) as otp:
+        otp.unlock(number)
+
+
+def by_command(service: Deployment, directory: Path, number: str) -> None:
+    assert "was locked" in command(directory, "unlock", typed=number)
+
+
+@pytest.mark.parametrize("unlock", [by_call, by_command])
+def test_locked_phone_is_unlocked_and_verified_again(
+    service: Deployment,
+    directory: Path,
+    settings: Settings,
+    client: redis.Redis,
+    unlock: Callable[[Deployment, Path, str], None],
+) -> None:
+    number = new_phone()
+    locked(client, settings, number)
+    refused = service.request(number)
+    sms_before = len(service.inbox(number))
+
+    unlock(service, directory, number)
+
+    assert (refused.status, refused.body["limit"], sms_before) == (429, "phone_locked", 0)
+    opened = service.request(number)
+    assert (opened.status, opened.body["attempts_left"]) == (201, 5)
+    approved = service.verify(number, opened.body["verification_id"], service.code(number))
+    assert (approved.status, approved.body["phone"]) == (200, number)
+
+
+def unlocks(service: Deployment, tag: str) -> list[dict[str, object]]:
+    lines = service.log.read_text().split("\n")[:-1]  # the last one may not be whole yet
+    events = [json.loads(line) for line in lines]
+    return [event for event in events if event["event"] == "unlocked" and event["phone"] == tag]
+
+
+def test_unlock_by_call_is_in_the_log(service: Deployment, settings: Settings) -> None:
+    number = new_phone()
+    assert service.post("/otp/unlock", {"phone": number}).status == 204
+
+    tag = settings.keyring().phone_tag(number)
+    assert eventually(lambda: unlocks(service, tag))
+    (event,) = unlocks(service, tag)
+    assert event["client"] == "shop"
+    assert event["request_id"]
+    assert number[3:] not in service.log.read_text()
+
+
+def test_client_without_the_permission_unlocks_nobody(
+    redis_server: Server, tmp_path: Path, client: redis.Redis
+) -> None:
+    number = new_phone()
+    with running_service(redis_server, tmp_path) as plain:
+        phone = locked(client, load(tmp_path / "config.toml", {}), number)
+        before = {key: client.get(key) for key in phone.stored()}
+        with OtpClient(plain.url, plain.secrets.secret_key) as otp, pytest.raises(Forbidden):
+            otp.unlock(number)
+
+        assert plain.request(number).body["limit"] == "phone_locked"
+        assert before == {key: client.get(key) for key in phone.stored()}
+
+
+def stored(client: redis.Redis, tag: str) -> list[bytes]:
+    return [key for key in client.scan_iter(count=1000) if tag.encode() in key]
+
+
+def address_logs(client: redis.Redis) -> list[bytes]:
+    return [client.get(key) or b"" for key in client.scan_iter("otp:address:*", count=1000)]
+
+
+def shown(answer: Any) -> dict[str, object]:
+    """What an answer tells beside its times and ids."""
+    mine = {"verification_id", "phone_masked", "expires_at", "resend_at"}
+    return {name: value for name, value in answer.body.items() if name not in mine}
+
+
+def test_forgotten_phone_leaves_no_key_and_returns_as_a_stranger(
+    service: Deployment, directory: Path, settings: Settings, client: redis.Redis
+) -> None:
+    number = new_phone()
+    tag = settings.keyring().phone_tag(number)
+    short = arguments.short_phone(tag).encode()
+    opened = service.request(number, client_ip=ADDRESS).body["verification_id"]
+    approved = service.verify(number, opened, service.code(number))
+    assert service.post("/otp/redeem", {"proof": approved.body["proof"], "purpose": "login"}).status == 200
+    service.post("/otp/status", {"phone": number, "verification_id": opened})
+    assert service.request(number, client_ip=OTHER_ADDRESS).status == 429  # and counted there all the same
+    assert len(stored(client, tag)) >= 3
+    assert any(short in log for log in address_logs(client))
+
+    told = command(directory, "forget", "--yes", typed=number)
+
+    assert "is forgotten" in told
+    assert stored(client, tag) == []
+    assert [log for log in address_logs(client) if short in log] == []
+    again, stranger = service.request(number), service.request(new_phone())
+    assert again.status == stranger.status == 201
+    assert shown(again) == shown(stranger)
+    assert service.verify(number, opened, "000000").body["code"] == "verification_not_found"

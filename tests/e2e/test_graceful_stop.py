@@ -1,0 +1,168 @@
+"""SIGTERM while SMS are on their way: callers are answered, and how every send ended is booked."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from faults.proxy import Exchange, Proxy
+from sms.doubles import eventually
+from sms.wire import response
+from support import fakes, redis_servers
+from support.deployment import Answer, Deployment, at_once, new_phone, running_service, workers_that_answer
+from support.redis_servers import Server
+
+from otp_service import settings
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services.interfaces import PhoneKey
+from otp_service.store.client import client_from_url
+from otp_service.store.verifications import RedisStore
+
+IN_FLIGHT = 50
+REFUSAL = response(
+    json.dumps({"Code": "isv.BUSINESS_LIMIT_CONTROL", "Message": "触发小时级流控Permits:5"}).encode()
+)
+BOUND = 20
+
+
+@pytest.fixture
+def redis_server() -> Iterator[Server]:
+    """One of each test's own, whose counts are all of this test."""
+    with redis_servers.running(redis_servers.redis_binary()) as server:
+        yield server
+
+
+def slow(exchange: Exchange) -> None:
+    """A provider that takes its time, then takes some, refuses some, and forgets to answer others."""
+    number = exchange.proxy.seen
+    time.sleep(2.5)
+    if number % 5 == 0:
+        exchange.answer(REFUSAL)
+    elif number % 7 == 0:
+        exchange.reset()
+    else:
+        exchange.answer(exchange.pass_on())
+
+
+@contextmanager
+def behind_a_slow_provider(redis: Server, directory: Path) -> Iterator[tuple[Deployment, Proxy]]:
+    with Proxy() as proxy, running_service(redis, directory, sandbox_url=proxy.url) as service:
+        proxy.target = service.sandbox.port
+        proxy.treat = slow
+        assert eventually(lambda: len(workers_that_answer(service)) == 2, BOUND)  # none still starts
+        yield service, proxy
+
+
+def how_it_was_booked(
+    directory: Path, redis: Server, phones: list[str], answers: list[Answer]
+) -> Counter[DeliveryStatus]:
+    """Return what Redis knows of every send."""
+    loaded = settings.load(directory / "config.toml", {})
+    store, keyring = RedisStore(client_from_url(redis.url), fakes.FakeEvents()), loaded.keyring()
+    booked: Counter[DeliveryStatus] = Counter()
+    for phone, answer in zip(phones, answers, strict=True):
+        if answer.status in (201, 202):
+            slot = PhoneKey(keyring.phone_tag(phone), loaded.phone_limits())
+            found = store.read(slot, "shop", keyring.verification_hash(answer.body["verification_id"]))
+            booked.update(send.delivery for send in found.sends)
+    return booked
+
+
+def test_f34_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> None:
+    phones = [new_phone() for _ in range(IN_FLIGHT)]
+    with behind_a_slow_provider(redis_server, tmp_path) as (service, proxy), ThreadPoolExecutor(1) as aside:
+
+        def request(phone: str) -> Callable[[], Answer]:
+            return lambda: service.request(phone)
+
+        asked = aside.submit(at_once, [request(phone) for phone in phones])
+        assert eventually(lambda: proxy.seen == IN_FLIGHT, 30)
+        began = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        answers = asked.result(BOUND)
+        exit_code = service.process.wait(BOUND)
+        took = time.monotonic() - began
+
+    statuses = Counter(answer.status for answer in answers)
+    booked = how_it_was_booked(tmp_path, redis_server, phones, answers)
+    sent = [json.loads(line) for line in service.log.read_text().splitlines() if '"event":"send"' in line]
+
+    assert exit_code == 0
+    assert took < BOUND
+    assert sum(statuses.values()) == IN_FLIGHT
+    assert set(statuses) == {201, 202, 429}
+    assert booked == {DeliveryStatus.ACCEPTED: statuses[201], DeliveryStatus.UNKNOWN: statuses[202]}
+    assert Counter(event["outcome"] for event in sent) == {
+        "accepted": statuses[201],
+        "unknown": statuses[202],
+        "throttled": statuses[429],
+    }
+    assert len(every_line_of(service)) == len(service.log.read_text().splitlines())
+    with redis_server.client() as client:
+        assert (
+            int((client.get("otp:budget:{sms}:service") or b"0 0").split()[1])
+            == statuses[201] + statuses[202]
+        )
+
+
+def every_line_of(service: Deployment) -> list[object]:
+    """The log, whole to its last line; nothing but JSON, so no traceback and no warning."""
+    lines: list[object] = [json.loads(line) for line in service.log.read_text().splitlines()]
+    assert '"event":"stopped"' in service.log.read_text()
+    return lines
+
+
+def test_stop_carries_the_last_counts_to_redis(redis_server: Server, tmp_path: Path) -> None:
+    with running_service(redis_server, tmp_path) as service:
+        opened = {
+            phone: service.request(phone).body["verification_id"] for phone in [new_phone() for _ in range(8)]
+        }
+
+        def wrong(phone: str, verification_id: str) -> Callable[[], Answer]:
+            return lambda: service.verify(phone, verification_id, "000001")
+
+        answers = at_once([wrong(*pair) for pair in opened.items()])
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(BOUND) == 0
+
+    with redis_server.client() as client:
+        (key,) = client.keys("otp:wrong_codes:*")
+        counted = int((client.get(key) or b"0").split()[0])
+    assert [answer.status for answer in answers] == [422] * 8
+    assert counted == 8
+
+
+def test_stop_takes_no_more_connections_while_it_finishes(redis_server: Server, tmp_path: Path) -> None:
+    with behind_a_slow_provider(redis_server, tmp_path) as (service, proxy), ThreadPoolExecutor(1) as aside:
+        asked = aside.submit(service.request, new_phone())
+        assert eventually(lambda: proxy.seen == 1, 30)
+        service.process.send_signal(signal.SIGTERM)
+
+        def is_refused() -> bool:
+            try:
+                service.get("/healthz")
+            except OSError:
+                return True
+            return False
+
+        assert eventually(is_refused, 5)
+        assert asked.result(BOUND).status == 201
+
+
+def test_a_stop_while_workers_start_reaches_each_of_them(redis_server: Server, tmp_path: Path) -> None:
+    for attempt in range(4):
+        directory = tmp_path / str(attempt)
+        directory.mkdir()
+        change = lambda text: text.replace("workers = 2", "workers = 6")  # noqa: E731
+        with running_service(redis_server, directory, change=change, page="/healthz") as service:
+            began = time.monotonic()
+            service.process.terminate()  # one worker answers; others start
+            assert service.process.wait(BOUND) == 0
+            assert time.monotonic() - began < 5

@@ -1,0 +1,286 @@
+"""docs/key-rotation.md, section by section, with a running service: what was issued before stays good."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from e2e.test_reload import configure, reload
+from repository.test_docs import SETTINGS
+from standardwebhooks import Webhook, WebhookVerificationError
+from support.deployment import (
+    ACCESS_KEY_ID,
+    ACCESS_KEY_SECRET,
+    Answer,
+    Deployment,
+    new_phone,
+    post,
+    running_service,
+)
+from support.package_sources import ROOT
+from support.redis_clusters import tell
+from support.redis_servers import Server, redis_binary, running
+
+from otp_service.domain.clients import key_digest
+from otp_service.store.acl import server_rules
+
+DOC = (ROOT / "docs" / "key-rotation.md").read_text("utf-8")
+SITE = "https://www.example.com"
+SECRETS = re.compile(
+    r"(secret|token|_key|_keys|key_id|digests|password_file|roots|active_kid|(ca|cert|key)_file)$"
+)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """What people hold at one moment: a code that was not typed yet, and a proof that was not redeemed."""
+
+    phone: str
+    verification_id: str
+    code: str
+    proof: str
+
+
+def issue(service: Deployment, code_of: Callable[[str], str] | None = None) -> Issued:
+    code_of = code_of or service.code
+    verified, waiting = new_phone(), new_phone()
+    opened = service.request(verified)
+    assert opened.status == 201, opened.text
+    proof = service.verify(verified, opened.body["verification_id"], code_of(verified)).body["proof"]
+    verification_id = service.request(waiting).body["verification_id"]
+    return Issued(waiting, verification_id, code_of(waiting), proof)
+
+
+def verified(service: Deployment, held: Issued) -> Answer:
+    return service.verify(held.phone, held.verification_id, held.code)
+
+
+def redeemed(service: Deployment, held: Issued) -> Answer:
+    return service.post("/otp/redeem", {"proof": held.proof, "purpose": "login"})
+
+
+def is_good(service: Deployment, held: Issued) -> bool:
+    return (verified(service, held).status, redeemed(service, held).status) == (200, 200)
+
+
+def step(
+    service: Deployment, *changes: tuple[str, str], code_of: Callable[[str], str] | None = None
+) -> Issued:
+    """Change the configuration and reload; what was issued before is good afterwards, and so is the next."""
+    held, kept = issue(service, code_of), issue(service, code_of)
+    configure(service, *changes)
+    reload(service)
+    assert is_good(service, held)
+    assert is_good(service, issue(service, code_of))
+    return kept
+
+
+@pytest.fixture
+def service(redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
+    with running_service(redis_server, tmp_path) as service:
+        yield service
+
+
+def test_root_secrets(service: Deployment) -> None:
+    new = secrets.token_urlsafe(32)
+    step(service, ("[keys.roots]", f'[keys.roots]\n2026b = "{new}"'))
+    of_the_old_root = step(service, ('active_kid = "2026a"', 'active_kid = "2026b"'))
+    step(service, (f'2026a = "{service.secrets.root}"\n', ""))
+
+    assert verified(service, of_the_old_root).body["code"] == "wrong_code"
+
+
+def test_tag_key(service: Deployment) -> None:
+    held, spent = issue(service), issue(service)
+    assert redeemed(service, spent).status == 200
+    assert service.request(held.phone).body["code"] == "cooldown_active"
+    configure(service, (service.secrets.tag_key, secrets.token_urlsafe(32)))
+    reload(service)
+
+    assert verified(service, held).body["code"] == "verification_not_found"
+    assert redeemed(service, held).status == 200
+    assert redeemed(service, spent).status == 200
+    # Our own cooldown is gone; the provider has one of its own.
+    assert service.request(held.phone).body["code"] == "provider_rate_limited"
+    assert is_good(service, issue(service))
+
+
+def test_secret_keys_of_clients(service: Deployment) -> None:
+    old, new = service.secrets.secret_key, f"sk_{secrets.token_urlsafe(32)}"
+    step(service, ("secret_key_digests = [", f'secret_key_digests = ["{key_digest(new)}", '))
+    service.secrets.secret_key = new
+    step(service, (f', "{key_digest(old)}"]', "]"))
+    service.secrets.secret_key = old
+
+    assert service.request(new_phone()).body["code"] == "unauthorized"
+
+
+def test_publishable_keys(redis_server: Server, tmp_path: Path) -> None:
+    old, new = (f"pk_{secrets.token_urlsafe(24)}" for _ in range(2))
+    pages = f'[clients.shop]\npublishable_key = "{old}"\norigins = ["{SITE}"]'
+
+    def call(key: str, path: str, body: object) -> Answer:
+        return post(f"{service.url}/otp/{path}", body, Authorization=f"Bearer {key}", Origin=SITE)
+
+    with running_service(
+        redis_server, tmp_path, change=lambda text: text.replace("[clients.shop]", pages)
+    ) as service:
+        phone = new_phone()
+        opened = call(old, "request", {"phone": phone, "purpose": "login"})
+        held = {
+            "phone": phone,
+            "verification_id": opened.body["verification_id"],
+            "code": service.code(phone),
+        }
+        step(service, (old, new))
+
+        assert call(old, "verify", held).body["code"] == "unauthorized"
+        assert call(new, "verify", held).status == 200
+
+
+def test_proof_keys(service: Deployment) -> None:
+    old, new = service.secrets.proof_key, secrets.token_urlsafe(32)
+    step(service, (f'"{old}"]', f'"{old}", "{new}"]'))
+    of_the_old_key = step(service, (f'"{old}", "{new}"]', f'"{new}", "{old}"]'))
+    step(service, (f'"{new}", "{old}"]', f'"{new}"]'))
+
+    assert redeemed(service, of_the_old_key).body["code"] == "invalid_proof"
+
+
+def test_aliyun_access_keys(redis_server: Server, tmp_path: Path) -> None:
+    known = {ACCESS_KEY_ID: ACCESS_KEY_SECRET, "newId": "newSecret"}
+    first = f'access_key_id = "{ACCESS_KEY_ID}"\naccess_key_secret = "{ACCESS_KEY_SECRET}"\n'
+    second = 'second_access_key_id = "newId"\nsecond_access_key_secret = "newSecret"\n'
+    with running_service(
+        redis_server, tmp_path, sandbox_config=lambda config, _: replace(config, access_keys=known)
+    ) as service:
+        step(service, (first, first + second))
+        held = issue(service)
+        del known[ACCESS_KEY_ID]  # disabled in Aliyun's console
+        assert is_good(service, held)
+        assert is_good(service, issue(service))
+        step(service, (first + second, second.replace("second_", "")))
+
+
+def test_redis_password(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("first\n")
+    file.chmod(0o600)
+
+    def with_a_user(text: str) -> str:
+        return text.replace("redis://", "redis://otp_service@").replace(
+            "[log]", f'password_file = "{file}"\n[log]'
+        )
+
+    with running(redis_binary()) as server:
+        tell(server, "ACL", "SETUSER", "otp_service", "reset", "on", ">first", *server_rules())
+        with running_service(server, tmp_path, change=with_a_user) as service:
+            held, later = issue(service), issue(service)
+            tell(server, "ACL", "SETUSER", "otp_service", ">second")
+            file.write_text("second\n")
+            tell(server, "ACL", "SETUSER", "otp_service", "<first")
+
+            assert is_good(service, held)
+            reload(service)  # nothing of the connections that knew the old one is left
+            assert is_good(service, later)
+            assert is_good(service, issue(service))
+
+
+@dataclass
+class Receiver:
+    """Another gateway, which takes what one of its *secrets* signed, and shows the codes."""
+
+    secrets: list[str]
+    url: str = ""
+    codes: dict[str, str] = field(default_factory=dict)
+
+    def takes(self, body: str, headers: dict[str, str]) -> bool:
+        for secret in self.secrets:
+            try:
+                Webhook(secret).verify(body, headers)
+            except WebhookVerificationError:
+                continue
+            data = json.loads(body)["data"]
+            self.codes[data["phone"]] = data["code"]
+            return True
+        return False
+
+
+@contextmanager
+def receiving(receiver: Receiver) -> Iterator[None]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self.send_response(
+                200 if receiver.takes(body, {k.lower(): v for k, v in self.headers.items()}) else 401
+            )
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver.url = f"http://127.0.0.1:{server.server_port}/otp"
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def test_webhook_secrets(redis_server: Server, tmp_path: Path) -> None:
+    old, new = webhook_secret(), webhook_secret()
+    receiver = Receiver([old])
+
+    def by_webhook(text: str) -> str:
+        route = f'[[routes]]\nname = "own"\nprovider = "webhook"\nurl = "{receiver.url}"\nsecret = "{old}"\n'
+        return text.partition("[[routes]]")[0] + route
+
+    with (
+        receiving(receiver),
+        running_service(redis_server, tmp_path, change=by_webhook) as service,
+    ):
+        receiver.secrets = [old, new]
+        step(service, (old, new), code_of=lambda phone: receiver.codes[phone])
+        receiver.secrets = [new]
+
+        assert is_good(service, issue(service, lambda phone: receiver.codes[phone]))
+
+
+def test_report_address(redis_server: Server, tmp_path: Path) -> None:
+    old, new = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    with running_service(
+        redis_server,
+        tmp_path,
+        change=lambda text: text.replace("[log]", f'[reports]\nsecret = "{old}"\n[log]'),
+    ) as service:
+        assert service.get(f"/aliyun/reports/{old}").status == 200
+        step(service, (old, new))
+
+        assert service.get(f"/aliyun/reports/{old}").status == 404
+        assert service.get(f"/aliyun/reports/{new}").status == 200
+
+
+def webhook_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+# ── the document ──
+
+
+@pytest.mark.parametrize("heading", re.findall(r"^## (.+)$", DOC, re.MULTILINE))
+def test_every_section_has_its_test(heading: str) -> None:
+    assert f"test_{heading.lower().replace(' ', '_')}" in globals()
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if SECRETS.search(name)])
+def test_every_setting_that_holds_a_key_has_its_procedure(setting: str) -> None:
+    assert f"`{setting}`" in DOC

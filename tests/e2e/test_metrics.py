@@ -1,0 +1,260 @@
+"""The page for Prometheus while two workers serve, and after one of them has died."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from sms.doubles import eventually
+from support import redis_servers
+from support.deployment import Deployment, exchange, new_phone, running_service
+from support.package_sources import ROOT
+from support.redis_servers import Server, free_port
+
+CLIENT_IP = "203.0.113.77"
+Values = dict[str, float]
+
+
+class Watched:
+    """A service and its page."""
+
+    def __init__(self, service: Deployment, port: int) -> None:
+        self.service = service
+        self.url = f"http://127.0.0.1:{port}/metrics"
+
+    def page(self) -> str:
+        return exchange("GET", self.url, None, {}).text
+
+    def values(self) -> Values:
+        """Return the value of each series as `name{a,b}`, its labels in the order of their names."""
+        found: Values = defaultdict(float)
+        for metric in text_string_to_metric_families(self.page()):
+            for sample in metric.samples:
+                found[f"{sample.name}{{{','.join(sample.labels.values())}}}"] = sample.value
+        return found
+
+
+@pytest.fixture
+def redis_server() -> Iterator[Server]:
+    """One of each test's own: some of them end it."""
+    with redis_servers.running(redis_servers.redis_binary()) as server:
+        yield server
+
+
+@pytest.fixture
+def watched(redis_server: Server, tmp_path: Path) -> Iterator[Watched]:
+    port = free_port()
+
+    def with_metrics(text: str) -> str:
+        return f"{text}\n[metrics]\nport = {port}\n"
+
+    with running_service(redis_server, tmp_path, change=with_metrics) as service:
+        yield Watched(service, port)
+
+
+def workers(service: Deployment) -> list[int]:
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def verify_somebody(service: Deployment) -> None:
+    phone = new_phone()
+    opened = service.request(phone, client_ip=CLIENT_IP).body
+    assert service.verify(phone, opened["verification_id"], "000001").status == 422
+    assert service.verify(phone, opened["verification_id"], service.code(phone)).status == 200
+    assert service.request(phone, client_ip=CLIENT_IP).status == 429
+
+
+def test_calls_of_all_workers_are_counted(watched: Watched) -> None:
+    for _ in range(10):
+        verify_somebody(watched.service)
+    watched.service.request("+8613800001001")
+
+    assert eventually(lambda: watched.values()["otp_service_calls_total{ok,verify}"] == 10, 10)
+    values = watched.values()
+    assert values["otp_service_workers{}"] == 2
+    assert values["otp_service_calls_total{wrong_code,verify}"] == 10
+    assert values["otp_service_calls_total{cooldown_active,request}"] == 10
+    assert values["otp_service_limits_hit_total{phone_cooldown}"] == 10
+    assert values["otp_service_sends_total{accepted,OK,main}"] == 10
+    assert values["otp_service_sms_total{CN,main}"] == 10
+    assert values["otp_service_approvals_total{CN,main}"] == 10
+    assert values["otp_service_time_to_verify_seconds_count{main}"] == 10
+    assert values["otp_service_call_seconds_count{verify}"] == 20
+    assert values["otp_service_redis_seconds_count{}"] > 50
+    assert values["otp_service_sends_in_flight_max{}"] == 2 * 56
+    assert values["otp_service_redis_connections_max{}"] == 2 * (64 + 56)
+
+
+RULES = yaml.safe_load((Path(ROOT) / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"][0][
+    "rules"
+]
+SELECTOR = re.compile(r'(?<!")\b(otp_service_\w+)(?:\{([^}]*)\})?')
+OF_REPORTS = "otp_service_queue_reads_total"
+"""On the page of `otp-service reports`: tests/faults/test_report_worker.py."""
+
+
+def test_every_series_that_an_alert_looks_at_exists_before_the_first_call(watched: Watched) -> None:
+    assert eventually(lambda: watched.values()["otp_service_workers{}"] == 2, 20)
+    samples = [s for m in text_string_to_metric_families(watched.page()) for s in m.samples]
+    missing = set()
+    for name, selector in {found for rule in RULES for found in SELECTOR.findall(rule["expr"])}:
+        if name == OF_REPORTS:
+            continue
+        wanted = re.findall(r'(\w+)(=~|!=|=)"([^"]*)"', selector)
+        alike = [
+            s for s in samples if s.name == name and all(fits(s.labels[k], *rest) for k, *rest in wanted)
+        ]
+        if not alike:
+            missing.add((name, selector))
+
+    assert missing == set()
+    assert [s for s in samples if s.name == "otp_service_approvals_total"]
+
+
+def fits(value: str, operator: str, wanted: str) -> bool:
+    return (re.fullmatch(wanted, value) is not None) == (operator != "!=")
+
+
+def test_calls_make_no_series_that_was_not_there_at_0(watched: Watched) -> None:
+    """Prometheus would not see the first increase of one that appears with 1."""
+    assert eventually(lambda: watched.values()["otp_service_workers{}"] == 2, 20)
+    before = {name for name in watched.values() if "_total{" in name}
+
+    verify_somebody(watched.service)
+    watched.service.request("nonsense")
+    watched.service.post("/otp/nowhere", {})
+    assert eventually(lambda: watched.values()["otp_service_calls_total{not_found,none}"] == 1, 10)
+
+    assert {name for name in watched.values() if "_total{" in name} == before
+
+
+def gauges_are_of_two_workers(watched: Watched) -> bool:
+    values = watched.values()
+    return (
+        values["otp_service_workers{}"] == 2
+        and values["otp_service_sends_in_flight_max{}"] == 2 * 56
+        and values["otp_service_routes{main,ok}"] == 2
+    )
+
+
+def test_killed_worker_leaves_its_counts_and_no_gauges(watched: Watched) -> None:
+    for _ in range(6):
+        verify_somebody(watched.service)
+    assert watched.values()["otp_service_calls_total{ok,verify}"] == 6
+    (killed, other), files = workers(watched.service), metrics_files(watched.service)
+
+    os.kill(killed, signal.SIGKILL)
+
+    assert eventually(
+        lambda: other in (now := workers(watched.service)) and len(now) == 2 and killed not in now, 20
+    )
+    assert eventually(lambda: gauges_are_of_two_workers(watched), 20)
+    assert watched.values()["otp_service_calls_total{ok,verify}"] == 6
+    verify_somebody(watched.service)
+    assert watched.values()["otp_service_calls_total{ok,verify}"] == 7
+    assert metrics_files(watched.service) == files
+
+
+def test_a_reload_goes_on_counting(watched: Watched) -> None:
+    verify_somebody(watched.service)
+    before, files = workers(watched.service), metrics_files(watched.service)
+    for number in (1, 2):
+        watched.service.process.send_signal(signal.SIGHUP)
+        assert eventually(
+            lambda number=number: watched.values()["otp_service_events_total{reloaded}"] == number, 20
+        )
+        assert eventually(lambda: gauges_are_of_two_workers(watched), 20)
+    verify_somebody(watched.service)
+
+    assert watched.values()["otp_service_calls_total{ok,verify}"] == 2
+    assert not set(before) & set(workers(watched.service))
+    assert metrics_files(watched.service) == files
+
+
+def metrics_files(service: Deployment) -> set[Path]:
+    """The files in which the processes of *service* count, and their folder."""
+    (folder,) = {
+        path.resolve().parent
+        for path in Path(f"/proc/{service.process.pid}/fd").iterdir()
+        if path.readlink().suffix == ".db"
+    }
+    return {folder, *folder.iterdir()}
+
+
+def test_files_are_private_and_go_with_the_service(watched: Watched) -> None:
+    watched.service.request(new_phone())
+    files = metrics_files(watched.service)
+    folder = min(files)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    watched.service.process.send_signal(signal.SIGTERM)
+    watched.service.process.wait(20)
+
+    assert not folder.exists()
+
+
+def test_a_refused_reload_is_counted(watched: Watched) -> None:
+    config = watched.service.log.parent / "config.toml"
+    config.write_text(config.read_text().replace("sms_per_day = 100000", ""))
+    watched.service.process.send_signal(signal.SIGHUP)
+
+    assert eventually(lambda: watched.values()["otp_service_events_total{reload_refused}"] == 1, 20)
+
+
+def test_trouble_with_redis_is_seen(watched: Watched) -> None:
+    watched.service.redis.process.kill()
+    watched.service.redis.process.wait()
+    assert watched.service.request(new_phone()).status == 503
+
+    def is_told() -> bool:
+        values = watched.values()
+        return values["otp_service_calls_total{store_unavailable,request}"] == 1
+
+    assert eventually(is_told, 10)
+    assert [name for name in watched.values() if name.startswith("otp_service_redis_errors_total{")]
+
+
+def test_nothing_of_a_person_or_a_key_is_on_the_page(watched: Watched) -> None:
+    service, phone = watched.service, new_phone()
+    opened = service.request(phone, client_ip=CLIENT_IP).body
+    code = service.code(phone)
+    proof = service.verify(phone, opened["verification_id"], code).body["proof"]
+    service.post("/otp/redeem", {"proof": proof, "purpose": "login"})
+    service.post(f"/otp/{phone}", {"phone": phone})
+    service.post("/otp/verify", {phone: CLIENT_IP})
+    assert eventually(lambda: watched.values()["otp_service_calls_total{ok,redeem}"] == 1, 10)
+    time.sleep(1.1)
+
+    text, events = watched.page(), service.log.read_text()
+    tags = set(re.findall(r'"(?:phone|address|verification_id)":"([^"]{8,})"', events))
+    hidden = {phone, phone[3:], CLIENT_IP, code, proof, *vars(service.secrets).values(), *tags}
+    assert tags
+    assert [left[:4] for left in hidden if left in text.replace("0.000", "")] == []
+
+
+def test_nobody_listens_without_a_port(redis_server: Server, tmp_path: Path) -> None:
+    with running_service(redis_server, tmp_path) as service:
+        assert service.request(new_phone()).status == 201
+        names = [path.readlink().name for path in Path(f"/proc/{service.process.pid}/fd").iterdir()]
+        assert len([name for name in names if name.startswith("socket:")]) <= 3
+
+
+def test_a_port_that_is_taken_is_told(redis_server: Server, tmp_path: Path) -> None:
+    def taken(text: str) -> str:
+        return f"{text}\n[metrics]\nport = {redis_server.port}\n"
+
+    with (
+        pytest.raises(AssertionError, match="metrics: cannot listen"),
+        running_service(redis_server, tmp_path, change=taken),
+    ):
+        pass

@@ -1,0 +1,215 @@
+"""Two routes, of which the first fails in every way: when the second sends, counted where SMS arrive."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from e2e.story import MixedClock, Story, build
+from sms import wire
+from sms.wire import Behave, WireServer, response
+from support.deployment import new_phone
+from support.phone_stories import Quiet
+from support.redis_servers import Server, closed_port
+
+from otp_service.domain.errors import (
+    DestinationRejected,
+    OtpError,
+    ProviderMisconfigured,
+    ProviderRateLimited,
+    ProviderUnavailable,
+)
+from otp_service.domain.messages import Template
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.sandbox import SandboxConfig, start_sandbox
+from otp_service.services.verification import SendOutcome
+from otp_service.sms.aliyun.signed_request import AccessKey
+from otp_service.sms.aliyun.sms import AliyunSms
+from otp_service.sms.factory import aliyun_sms
+from otp_service.sms.router import Route, SmsRouter
+
+MAIN, SPARE = Template("*", "SMS_100000001"), Template("*", "SMS_100000002")
+
+
+@dataclass
+class Stage:
+    """A person, the first route's server, and what was recorded."""
+
+    story: Story
+    events: Quiet
+
+    def ask(self, phone: str) -> SendOutcome | OtpError:
+        try:
+            return self.story.request(phone)
+        except OtpError as error:
+            return error
+
+    def routes(self) -> list[object]:
+        """By which route each SMS went, or was last refused."""
+        return [facts["route"] for event, facts in self.events.seen if event == "send"]
+
+    def count(self, event: str) -> int:
+        return [name for name, _ in self.events.seen].count(event)
+
+
+def provider(url: str, clock: MixedClock) -> AliyunSms:
+    return aliyun_sms(
+        keys=[AccessKey("testId", "testSecret")],
+        sign_name="云通信测试",
+        clock=clock,
+        endpoint=url,
+        max_in_flight=4,
+        read_seconds=0.4,
+    )
+
+
+@contextmanager
+def two_routes(redis: Server, first_url: str, deadline: float = 6.0) -> Iterator[Stage]:
+    """The first route leads to *first_url*, the second to a sandbox."""
+    clock, events = MixedClock(), Quiet()
+    with (
+        redis.client() as client,
+        start_sandbox(SandboxConfig.default({"testId": "testSecret"})) as sandbox,
+    ):
+        routes = [
+            Route("main", provider(first_url, clock), (MAIN,)),
+            Route("spare", provider(sandbox.url, clock), (SPARE,)),
+        ]
+        router = SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=4)
+        yield Stage(build(client, router, clock, sandbox, deadline=deadline, events=events), events)
+        assert router.close(5)
+
+
+def refusal(code: str, status: int = 200) -> Behave:
+    return wire.answers(
+        response(json.dumps({"Code": code, "Message": "x", "RequestId": "r"}).encode(), status)
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("isv.AMOUNT_NOT_ENOUGH", 200),
+        ("isv.OUT_OF_SERVICE", 200),
+        ("isv.DAY_LIMIT_CONTROL", 200),
+        ("isp.RAM_PERMISSION_DENY", 200),
+        ("isv.SMS_SIGNATURE_ILLEGAL", 200),
+        ("isv.SMS_TEMPLATE_ILLEGAL", 200),
+        ("InvalidAccessKeyId.Inactive", 400),
+        ("InvalidAccessKeyId.NotFound", 404),
+        ("SignatureDoesNotMatch", 400),
+        ("Throttling.User", 400),
+    ],
+)
+def test_next_route_sends_what_the_first_refused_for_its_own_fault(
+    redis_server: Server, code: str, status: int
+) -> None:
+    phone = new_phone()
+    with WireServer(refusal(code, status)) as first, two_routes(redis_server, first.url) as stage:
+        told = stage.ask(phone)
+
+        assert isinstance(told, SendOutcome), told
+        assert told.verification.delivery is DeliveryStatus.ACCEPTED
+        assert stage.story.sms(phone) == 1
+    assert (len(first.requests), stage.routes(), stage.count("route_refused")) == (1, ["spare"], 1)
+
+
+def test_next_route_sends_what_never_left_for_the_first(redis_server: Server) -> None:
+    phone = new_phone()
+    with two_routes(redis_server, f"http://127.0.0.1:{closed_port()}") as stage:
+        assert isinstance(stage.ask(phone), SendOutcome)
+        assert stage.story.sms(phone) == 1
+    assert stage.routes() == ["spare"]
+
+
+def test_next_route_sends_while_the_first_rests(redis_server: Server) -> None:
+    """The first refusal cost a call, the second none."""
+    with WireServer(refusal("isv.AMOUNT_NOT_ENOUGH")) as first, two_routes(redis_server, first.url) as stage:
+        phones = [new_phone() for _ in range(3)]
+        for phone in phones:
+            assert isinstance(stage.ask(phone), SendOutcome)
+
+        assert [stage.story.sms(phone) for phone in phones] == [1, 1, 1]
+    assert (len(first.requests), stage.count("route_paused")) == (1, 1)
+
+
+def test_next_route_sends_while_the_breaker_of_the_first_is_open(redis_server: Server) -> None:
+    with WireServer(wire.hangs_up) as first, two_routes(redis_server, first.url) as stage:
+        phones = [new_phone() for _ in range(6)]
+        for phone in phones:
+            assert isinstance(stage.ask(phone), SendOutcome)
+
+        assert [stage.story.sms(phone) for phone in phones] == [0, 0, 0, 0, 0, 1]
+    assert (len(first.requests), stage.routes()) == (5, ["main"] * 5 + ["spare"])
+
+
+UNKNOWN: dict[str, Behave] = {
+    "no answer": wire.stalls,
+    "connection closed": wire.hangs_up,
+    "connection reset": wire.resets(),
+    "half an answer": wire.answers_and_hangs_up(response(wire.OK)[:-20]),
+    "a page": wire.answers(response(b"<html>", 502)),
+    "a failure": wire.answers(response(b'{"Code":"InternalError"}', 500)),
+    "no code": wire.answers(response(b"{}")),
+    "another address": wire.answers(response(b"", 302, "Location: http://127.0.0.1:9/")),
+    "a failure inside": refusal("isp.SYSTEM_ERROR"),
+    "a used nonce": refusal("SignatureNonceUsed", 400),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_next_route_never_sends_what_the_first_may_have_sent(redis_server: Server, name: str) -> None:
+    phone = new_phone()
+    with WireServer(UNKNOWN[name]) as first, two_routes(redis_server, first.url) as stage:
+        told = stage.ask(phone)
+
+        assert isinstance(told, SendOutcome), told
+        assert told.verification.delivery is DeliveryStatus.UNKNOWN
+        assert stage.story.sms(phone) == 0
+    assert (len(first.requests), stage.routes()) == (1, ["main"])
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("isv.MOBILE_NUMBER_ILLEGAL", DestinationRejected),
+        ("isv.BLACK_KEY_CONTROL_LIMIT", DestinationRejected),
+        ("isv.BUSINESS_LIMIT_CONTROL", ProviderRateLimited),
+    ],
+)
+def test_next_route_is_not_asked_about_a_number_that_the_first_refused(
+    redis_server: Server, code: str, error: type[OtpError]
+) -> None:
+    phone = new_phone()
+    with WireServer(refusal(code)) as first, two_routes(redis_server, first.url) as stage:
+        assert type(stage.ask(phone)) is error
+        assert stage.story.sms(phone) == 0
+    assert stage.routes() == ["main"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("isv.AMOUNT_NOT_ENOUGH", 200, ProviderMisconfigured),
+        ("Throttling.User", 400, ProviderUnavailable),
+    ],
+)
+def test_next_route_is_not_tried_when_time_is_short(
+    redis_server: Server, code: str, status: int, error: type[OtpError]
+) -> None:
+    """After 0.2 of 2.6 seconds less is left than a second route needs."""
+    phone = new_phone()
+
+    def slowly(connection: socket.socket) -> None:
+        time.sleep(0.2)
+        refusal(code, status)(connection)
+
+    with WireServer(slowly) as first, two_routes(redis_server, first.url, deadline=2.6) as stage:
+        assert type(stage.ask(phone)) is error
+        assert stage.story.sms(phone) == 0
+    assert stage.routes() == ["main"]

@@ -1,0 +1,74 @@
+"""Readiness and liveness while something is wrong with a provider, or with Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from sms.doubles import eventually
+from support import redis_servers
+from support.deployment import Deployment, new_phone, running_service
+from support.redis_servers import Server
+
+OUT_OF_SERVICE = "+8613800001006"
+"""A magic number of the sandbox whose refusal an operator must mend."""
+
+
+@pytest.fixture
+def redis_server() -> Iterator[Server]:
+    """One of each test's own, which may be spoiled."""
+    with redis_servers.running(redis_servers.redis_binary()) as server:
+        yield server
+
+
+@pytest.fixture
+def service(redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
+    with running_service(redis_server, tmp_path) as running:
+        yield running
+
+
+def is_ready(service: Deployment) -> bool:
+    return service.get("/readyz").status == 200
+
+
+def test_bad_route_is_shown_and_takes_nothing_down(service: Deployment) -> None:
+    phone = new_phone()
+    opened = service.request(phone).body["verification_id"]
+    assert service.request(OUT_OF_SERVICE).status == 502
+    seen = [service.get("/readyz") for _ in range(30)]
+
+    assert {answer.status for answer in seen} == {200}
+    assert ("degraded", "paused") in {
+        (answer.body["status"], answer.body["routes"][0]["state"]) for answer in seen
+    }
+    assert service.verify(phone, opened, service.code(phone)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend"),
+    [
+        ({"maxmemory-policy": "allkeys-lru"}, {"maxmemory-policy": "noeviction"}),
+        ({"maxmemory": "1"}, {"maxmemory": "0"}),
+        ({"min-replicas-to-write": "1"}, {"min-replicas-to-write": "0"}),
+    ],
+    ids=["evicts", "full", "no-replicas"],
+)
+def test_store_that_may_lose_or_takes_no_writes_is_not_ready_until_it_is_mended(
+    service: Deployment, redis_server: Server, spoil: dict[str, str], mend: dict[str, str]
+) -> None:
+    with redis_server.client() as client:
+        configure(client, spoil)
+        answer = service.get("/readyz")
+        alive = service.get("/healthz")
+        configure(client, mend)
+
+    assert (answer.status, answer.body["code"]) == (503, "store_unavailable")
+    assert alive.status == 200
+    assert eventually(lambda: is_ready(service), 10)
+
+
+def configure(client: redis.Redis, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        client.config_set(name, value)

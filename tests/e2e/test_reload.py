@@ -1,0 +1,274 @@
+"""SIGHUP under load: keys, routes and limits change in mid-flight, and nobody notices."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from faults.proxy import Proxy, honestly, unanswered
+from sms.doubles import eventually
+from support.deployment import Deployment, new_phone, running_service
+from support.redis_servers import Server
+
+WORKERS = 2
+
+
+def events(service: Deployment, name: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.endswith("}")]
+    return [line for line in lines if line.get("event") == name]
+
+
+def workers(service: Deployment) -> set[int]:
+    """Return the process ids of the workers that serve."""
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
+    return {int(pid) for pid in children if b"tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def configure(service: Deployment, *changes: tuple[str, str]) -> None:
+    path = service.log.parent / "config.toml"
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def reload(service: Deployment) -> None:
+    """Have the configuration read again, and wait until all workers go by it."""
+    before = len(events(service, "reloaded"))
+    service.process.send_signal(signal.SIGHUP)
+    assert eventually(lambda: len(events(service, "reloaded")) == before + 1, 20)
+
+
+def refuse(service: Deployment) -> list[str]:
+    """Have the configuration read again, and return why it is not taken."""
+    before = len(events(service, "reload_refused"))
+    service.process.send_signal(signal.SIGHUP)
+    assert eventually(lambda: len(events(service, "reload_refused")) > before, 20)
+    mistakes: list[str] = events(service, "reload_refused")[-1]["mistakes"]
+    return mistakes
+
+
+@dataclass
+class Load:
+    """People who verify their phones one after the other, and a connection that is used until it is ended."""
+
+    service: Deployment
+    over: threading.Event = field(default_factory=threading.Event)
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def people(self) -> None:
+        while not self.over.is_set():
+            phone = new_phone()
+            opened = self.service.request(phone)
+            self.seen[f"request {opened.status}"] += 1
+            verified = self.service.verify(phone, opened.body["verification_id"], self.service.code(phone))
+            self.seen[f"verify {verified.status}"] += 1
+            proof = {"proof": verified.body["proof"], "purpose": "login"}
+            self.seen[f"redeem {self.service.post('/otp/redeem', proof).status}"] += 1
+
+    def a_connection(self) -> None:
+        """Ask again and again, on another connection only after an answer that closes the last one."""
+        while not self.over.is_set():
+            with closing(http.client.HTTPConnection(urlsplit(self.service.url).netloc, timeout=30)) as opened:
+                self.go_on_asking(opened)
+
+    def go_on_asking(self, connection: http.client.HTTPConnection) -> None:
+        connection.auto_open = 0  # type: ignore[assignment]  # a second connection would hide the end of this one
+        connection.connect()
+        will_close = False
+        while not (will_close or self.over.is_set()):
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            answer.read()
+            will_close = answer.will_close
+            self.seen[f"healthz {answer.status}"] += 1
+            time.sleep(0.01)
+
+
+@contextmanager
+def under_load(service: Deployment) -> Iterator[Load]:
+    load = Load(service)
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(load.people) for _ in range(2)] + [
+            pool.submit(load.a_connection) for _ in range(2)
+        ]
+        try:
+            yield load
+        finally:
+            load.over.set()
+        for one in running:
+            one.result(30)
+
+
+@pytest.fixture
+def service(redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
+    with running_service(redis_server, tmp_path) as running:
+        yield running
+
+
+def a_second_route(service: Deployment) -> tuple[str, str]:
+    """A route that goes before the first, to the same place."""
+    first = service.log.parent.joinpath("config.toml").read_text().partition("[[routes]]\n")[2]
+    second = first.replace('"main"', '"second"', 1)
+    return "[[routes]]\n", f"[[routes]]\n{second}\n[[routes]]\n"
+
+
+def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> None:
+    early, late = new_phone(), new_phone()
+    opened = service.request(early).body["verification_id"]
+    code = service.code(early)
+    verification_id = service.request(late).body["verification_id"]
+    proof = service.verify(late, verification_id, service.code(late)).body["proof"]
+    before = workers(service)
+    new_root, new_proof_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+
+    with under_load(service) as load:
+        time.sleep(0.5)
+        # Both generations of workers answer for a moment: a key is known to all before one uses it.
+        old = service.secrets.proof_key
+        configure(
+            service,
+            ("[keys.roots]", f'[keys.roots]\n2026b = "{new_root}"'),
+            (f'"{old}"', f'"{old}", "{new_proof_key}"'),
+            ("[log]", "[codes]\nsends = 2\n[log]"),
+            a_second_route(service),
+        )
+        reload(service)
+        time.sleep(0.5)
+        configure(
+            service,
+            ('active_kid = "2026a"', 'active_kid = "2026b"'),
+            (f'"{old}", "{new_proof_key}"', f'"{new_proof_key}", "{old}"'),
+        )
+        reload(service)
+        assert service.verify(early, opened, code).status == 200
+        assert service.post("/otp/redeem", {"proof": proof, "purpose": "login"}).status == 200
+        fresh = service.request(new_phone())
+
+    assert {key.partition(" ")[2] for key in load.seen} == {"200", "201"}
+    assert {"request 201", "verify 200", "redeem 200", "healthz 200"} == set(load.seen)
+    assert fresh.body["sends_left"] == 1
+    assert [route["name"] for route in service.get("/readyz").body["routes"]] == ["second", "main"]
+    assert eventually(lambda: events(service, "send")[-1]["route"] == "second", 10)
+    assert len(workers(service)) == WORKERS
+    assert workers(service).isdisjoint(before)
+    assert [event["waiting"] for event in events(service, "reloaded")] == [[]] * 2
+    assert events(service, "reload_refused") == []
+
+
+def test_f33_a_removed_key_is_worth_nothing_after_a_reload(service: Deployment) -> None:
+    phone = new_phone()
+    opened = service.request(phone)
+    proof = service.verify(phone, opened.body["verification_id"], service.code(phone)).body["proof"]
+    configure(service, (service.secrets.proof_key, secrets.token_urlsafe(32)))
+    reload(service)
+
+    assert service.post("/otp/redeem", {"proof": proof, "purpose": "login"}).body["code"] == "invalid_proof"
+
+
+def test_sends_in_flight_end_in_the_service_in_which_they_began(redis_server: Server, tmp_path: Path) -> None:
+    with Proxy() as proxy, running_service(redis_server, tmp_path, sandbox_url=proxy.url) as service:
+        proxy.target = service.sandbox.port
+        proxy.treat = unanswered
+        phones = [new_phone() for _ in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            asked = [pool.submit(service.request, phone) for phone in phones]
+            assert eventually(lambda: proxy.seen == 6, 20)
+            proxy.treat = honestly
+            configure(service, ('name = "main"', 'name = "renamed"'))
+            reload(service)
+            assert service.request(new_phone()).status == 201
+            answers = [one.result(30) for one in asked]
+
+        assert eventually(lambda: len(events(service, "send")) == 7, 10)
+        routes = Counter((event["route"], event["outcome"]) for event in events(service, "send"))
+
+    # The provider never answers them, which is what each of them is told, in time.
+    assert [answer.status for answer in answers] == [202] * 6
+    assert routes == {("main", "unknown"): 6, ("renamed", "accepted"): 1}
+
+
+SECRET = "a-secret-in-the-wrong-place"
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (('active_kid = "2026a"', 'active_kid = "2027a"'), "keys.active_kid"),
+        (('name = "main"', f'name = "main"\naccess_key = "{SECRET}"'), "routes[0].access_key"),
+        (("[service]", f"[service]\nsecret = {SECRET}"), "config.toml"),
+        (("sms_per_day = 100000", ""), "service.sms_per_day"),
+        (('url = "redis://127.0.0.1:', 'url = "redis://127.0.0.1:1'), "redis.url"),
+        (("[log]", "[sms]\nmax_in_flight = 64\n[log]"), "sms.max_in_flight"),
+        (("threads = 64", "threads = 128\n[sms]\nmax_in_flight = 100"), "sms.max_in_flight"),
+    ],
+    ids=["keys", "form", "no-toml", "production", "redis", "content", "with-the-threads-that-there-are"],
+)
+def test_a_faulty_configuration_is_refused_and_the_old_one_goes_on(
+    service: Deployment, change: tuple[str, str], where: str
+) -> None:
+    configure(service, change)
+    mistakes = refuse(service)
+
+    assert [mistake for mistake in mistakes if mistake.startswith(where)]
+    assert service.request(new_phone()).status == 201
+    assert events(service, "reloaded") == []
+    assert SECRET not in service.log.read_text()
+
+
+def test_a_worker_that_dies_is_followed_by_one_with_the_last_sound_settings(service: Deployment) -> None:
+    configure(service, ('name = "main"', 'name = "renamed"'))
+    reload(service)
+    configure(service, ('active_kid = "2026a"', 'active_kid = "2027a"'))
+    refuse(service)
+    for pid in workers(service):
+        os.kill(pid, signal.SIGKILL)
+
+    def serves_again() -> bool:
+        try:
+            return service.get("/readyz").status == 200
+        except OSError:
+            return False
+
+    assert eventually(serves_again, 20)
+    assert service.request(new_phone()).status == 201
+    assert eventually(lambda: [event["route"] for event in events(service, "send")] == ["renamed"], 10)
+
+
+def test_hangup_that_is_sent_to_a_worker_harms_nothing(service: Deployment) -> None:
+    assert eventually(lambda: len(workers(service)) == WORKERS, 10)
+    before = workers(service)
+    for pid in before:
+        os.kill(pid, signal.SIGHUP)
+    time.sleep(1)
+
+    assert service.request(new_phone()).status == 201
+    assert workers(service) == before
+    assert events(service, "reloaded") + events(service, "reload_refused") == []
+
+
+def test_what_needs_a_restart_is_named_and_left_as_it_is(service: Deployment) -> None:
+    configure(
+        service, ("threads = 64", "threads = 65\nbacklog = 2048"), ("[log]", "[metrics]\nport = 9\n[log]")
+    )
+    reload(service)
+
+    assert {tuple(event["waiting"]) for event in events(service, "reloaded")} == {
+        ("server.threads", "server.backlog", "metrics.port")
+    }
+    assert service.request(new_phone()).status == 201

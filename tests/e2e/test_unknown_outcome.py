@@ -1,0 +1,90 @@
+"""A send of unknown outcome, with the service, its store and the sandbox as provider: one SMS, never two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from e2e.story import MixedClock, Story, build
+from support.phone_stories import Quiet
+from support.redis_servers import Server
+
+from otp_service.domain.errors import CooldownActive
+from otp_service.domain.messages import Template
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.sandbox import SandboxConfig, start_sandbox
+from otp_service.sms.aliyun.signed_request import AccessKey
+from otp_service.sms.factory import aliyun_sms
+from otp_service.sms.router import Route, SmsRouter
+
+SENT, NOT_SENT = "+8613800005002", "+8613800005001"
+"""The connection closes without an answer; of the one an SMS was sent, of the other none."""
+
+
+@pytest.fixture
+def story(redis_server: Server) -> Iterator[Story]:
+    config = replace(SandboxConfig.default({"testId": "testSecret"}), delivery_seconds=3600.0)
+    clock = MixedClock()
+    with redis_server.client() as client, start_sandbox(config) as sandbox:
+        provider = aliyun_sms(
+            keys=[AccessKey("testId", "testSecret")],
+            sign_name="云通信测试",
+            clock=clock,
+            endpoint=sandbox.url,
+            max_in_flight=4,
+            read_seconds=0.3,
+        )
+        route = Route("main", provider, (Template("*", "SMS_100000001"),))
+        router = SmsRouter(routes=[route], clock=clock, events=Quiet(), max_in_flight=4)
+        yield build(client, router, clock, sandbox)
+        router.close(5)
+
+
+def test_sms_that_was_sent_is_not_sent_again_and_the_answer_says_so(story: Story) -> None:
+    sent = story.request(SENT)
+    story.pass_time(61)
+
+    again = story.resend(SENT, sent)
+
+    assert sent.verification.delivery is DeliveryStatus.UNKNOWN
+    assert (again.dispatched, again.verification.delivery) == (False, DeliveryStatus.ACCEPTED)
+    assert again.verification.sends_left == 3
+    assert story.sms(SENT) == 1
+
+
+def test_sms_that_was_not_sent_is_sent_again(story: Story) -> None:
+    sent = story.request(NOT_SENT)
+    story.pass_time(61)
+
+    again = story.resend(NOT_SENT, sent)
+
+    assert again.dispatched
+    assert [send.number for send in again.verification.sends] == [1, 2]
+    assert story.sms(NOT_SENT) == 0
+
+
+def test_status_finds_out_what_was_sent(story: Story) -> None:
+    sent, unsent = story.request(SENT), story.request(NOT_SENT)
+
+    assert story.status(SENT, sent).verification.delivery is DeliveryStatus.ACCEPTED
+    assert story.status(NOT_SENT, unsent).verification.delivery is DeliveryStatus.UNKNOWN
+
+
+def test_provider_that_can_not_be_asked_sends_nothing_twice(story: Story) -> None:
+    sent = story.request(SENT)
+    story.pass_time(61)
+    story.sandbox.close()
+
+    again = story.resend(SENT, sent)
+
+    assert (again.dispatched, again.verification.delivery) == (False, DeliveryStatus.UNKNOWN)
+    assert len(again.verification.sends) == 1
+
+
+def test_cooldown_comes_before_any_question(story: Story) -> None:
+    sent = story.request(SENT)
+    story.pass_time(30)
+
+    with pytest.raises(CooldownActive):
+        story.resend(SENT, sent)

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from support.public_api import METRICS
+
+from otp_service.observability.metrics import Metrics, WorkerGauges, provider_code
+
+CALL: dict[str, Any] = {"endpoint": "verify", "status": 200, "code": "", "client": "shop", "duration_ms": 3.1}
+SEND: dict[str, Any] = {
+    "phone": "hxxeMLMgGzH0-fls",
+    "phone_masked": "+86 138****8000",
+    "country": "CN",
+    "client": "shop",
+    "outcome": "accepted",
+    "route": "main",
+    "provider_code": "OK",
+}
+
+Series = dict[tuple[str, ...], float]
+
+
+def counted(event: str, **facts: object) -> Metrics:
+    metrics = Metrics()
+    metrics.emit(event, **facts)
+    return metrics
+
+
+def of(metrics: Metrics, name: str) -> Series:
+    """The series of *name* by the values of their labels, in the documented order."""
+    return {
+        tuple(sample.labels[label] for label in METRICS[name]): sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == name
+    }
+
+
+def risen(metrics: Metrics, name: str) -> Series:
+    return {labels: value for labels, value in of(metrics, name).items() if value}
+
+
+def value(metrics: Metrics, series: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(series, labels)
+
+
+def test_success_counts_as_ok() -> None:
+    assert risen(counted("call", **CALL), "otp_service_calls_total") == {("verify", "ok"): 1}
+
+
+def test_refusal_counts_by_its_code_and_limit() -> None:
+    metrics = counted("call", **{**CALL, "code": "limit_reached", "limit": "phone_sends_per_hour"})
+
+    assert risen(metrics, "otp_service_calls_total") == {("verify", "limit_reached"): 1}
+    assert risen(metrics, "otp_service_limits_hit_total") == {("phone_sends_per_hour",): 1}
+
+
+@pytest.mark.parametrize(
+    ("facts", "misses"),
+    [
+        ({"code": "verification_not_found"}, {("shop",): 1}),
+        ({"code": "limit_reached", "limit": "address_misses_per_10_minutes"}, {("shop",): 1}),
+        ({"code": "limit_reached", "limit": "phone_cooldown"}, {}),
+        ({"code": ""}, {}),
+    ],
+    ids=["not found", "refused for misses", "refused otherwise", "found"],
+)
+def test_a36_misses_count_by_client(facts: dict[str, Any], misses: Series) -> None:
+    assert risen(counted("call", **{**CALL, **facts}), "otp_service_lookup_misses_total") == misses
+
+
+def test_duration_falls_into_its_bucket() -> None:
+    metrics, series = counted("call", **CALL), "otp_service_call_seconds"
+
+    assert value(metrics, f"{series}_bucket", endpoint="verify", le="0.002") == 0
+    assert value(metrics, f"{series}_bucket", endpoint="verify", le="0.005") == 1
+    assert value(metrics, f"{series}_bucket", endpoint="verify", le="+Inf") == 1
+    assert value(metrics, f"{series}_sum", endpoint="verify") == pytest.approx(0.0031)
+
+
+def test_approval_counts_by_route_and_country_with_its_time() -> None:
+    metrics = counted("call", **CALL, route="main", country="CN", verified_after=12.0)
+
+    assert risen(metrics, "otp_service_approvals_total") == {("main", "CN"): 1}
+    assert value(metrics, "otp_service_time_to_verify_seconds_sum", route="main") == 12
+
+
+@pytest.mark.parametrize(
+    ("outcome", "went_out"), [("accepted", 1), ("unknown", 1), ("withdrawn", 0), ("rejected", 0)]
+)
+def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int) -> None:
+    metrics = counted("send", **{**SEND, "outcome": outcome})
+
+    assert risen(metrics, "otp_service_sends_total") == {("main", outcome, "OK"): 1}
+    assert risen(metrics, "otp_service_sms_total") == ({("main", "CN"): 1} if went_out else {})
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [
+        ("isv.BUSINESS_LIMIT_CONTROL", "isv.BUSINESS_LIMIT_CONTROL"),
+        ("local.breaker_open", "local.breaker_open"),
+        ("http_503", "http_503"),
+        ("", ""),
+        ("isv.13800138000", "other"),
+        ("+8613800138000", "other"),
+        ("sk_live-abcdefghijkl", "other"),
+        ("local." + "x" * 41, "other"),
+        ("http_13800138000", "other"),
+    ],
+)
+def test_code_that_nobody_knows_makes_no_series_of_its_own(code: str, label: str) -> None:
+    assert provider_code(code) == label
+    assert risen(counted("send", **{**SEND, "provider_code": code}), "otp_service_sends_total") == {
+        ("main", "accepted", label): 1
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "facts"),
+    [
+        ("report", {"route": "main", "delivery": "delivered"}),
+        ("inquiry", {"route": "main", "finding": "delivered"}),
+    ],
+)
+def test_arrival_counts_whoever_tells_of_it(event: str, facts: dict[str, object]) -> None:
+    assert risen(counted(event, **facts), "otp_service_deliveries_total") == {("main", "delivered"): 1}
+
+
+@pytest.mark.parametrize("finding", ["silent", "absent", "unasked", "accepted"])
+def test_inquiry_without_an_end_counts_as_no_arrival(finding: str) -> None:
+    assert of(counted("inquiry", route="main", finding=finding), "otp_service_deliveries_total") == {}
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        ("challenge_required", "otp_service_challenges_total"),
+        ("guard_blocked", "otp_service_guard_blocks_total"),
+    ],
+)
+def test_every_reason_counts(event: str, name: str) -> None:
+    metrics = counted(event, phone="tag", limits=["guard_country", "phone_slow_lane"])
+
+    assert risen(metrics, name) == {("guard_country",): 1, ("phone_slow_lane",): 1}
+
+
+def test_scope_of_the_guard_counts_by_its_kind_alone() -> None:
+    metrics = counted(
+        "guard_tripped", scope="address:AAAA-tag", action="block", mode="record_only", unverified=9.0
+    )
+
+    assert risen(metrics, "otp_service_guard_trips_total") == {("address", "block", "record_only"): 1}
+
+
+def test_items_of_reports_count_by_what_became_of_them() -> None:
+    metrics = counted("reports", settled=2, repeated=0, malformed=1)
+
+    assert risen(metrics, "otp_service_report_items_total") == {("settled",): 2, ("malformed",): 1}
+
+
+def test_read_of_a_queue_counts_by_its_result() -> None:
+    metrics = counted("queue_read", queue="SmsReport", result="failed")
+
+    assert risen(metrics, "otp_service_queue_reads_total") == {("SmsReport", "failed"): 1}
+
+
+def test_trouble_with_redis_counts() -> None:
+    for event in ("store_error", "background_store_error"):
+        metrics = counted(event, kind="TimeoutError")
+        assert risen(metrics, "otp_service_redis_errors_total") == {("TimeoutError",): 1}
+    assert risen(counted("ledger_lost", entries=3), "otp_service_ledger_entries_lost_total") == {(): 3}
+    assert value(counted("round_trip", duration_ms=250), "otp_service_redis_seconds_sum") == 0.25
+
+
+def test_event_without_a_rule_counts_by_its_name() -> None:
+    assert risen(counted("route_paused", route="main"), "otp_service_events_total") == {("route_paused",): 1}
+
+
+def test_events_start_at_0_unless_they_have_metrics_of_their_own() -> None:
+    metrics = Metrics()
+    metrics.emit("reloaded")
+    metrics.start_at_0(["store_error", "settlement_lost", "reloaded"])
+
+    assert of(metrics, "otp_service_events_total") == {("settlement_lost",): 0, ("reloaded",): 1}
+
+
+@pytest.mark.parametrize(
+    "name", ["otp_service_ledger_entries_lost_total", "otp_service_log_lines_dropped_total"]
+)
+def test_a_counter_without_labels_starts_at_0(name: str) -> None:
+    """An alert on its increase would miss the first one otherwise."""
+    assert of(Metrics(), name) == {(): 0}
+
+
+def test_route_shows_every_state_and_is_in_one() -> None:
+    metrics = Metrics()
+    gauges = WorkerGauges(metrics.registry)
+    gauges.set_routes({"main": "open"})
+    gauges.set_routes({"main": "paused"})
+
+    assert of(metrics, "otp_service_routes") == {
+        ("main", "ok"): 0,
+        ("main", "paused"): 1,
+        ("main", "open"): 0,
+    }
+
+
+def test_threads_lose_no_count() -> None:
+    metrics, barrier = Metrics(), Barrier(8)
+
+    def count() -> None:
+        barrier.wait()
+        for _ in range(2_000):
+            metrics.emit("call", **CALL)
+
+    threads = [Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert value(metrics, "otp_service_calls_total", endpoint="verify", code="ok") == 16_000
+    assert value(metrics, "otp_service_call_seconds_count", endpoint="verify") == 16_000
+
+
+def test_the_default_registry_of_the_process_is_left_alone() -> None:
+    """It belongs to the application in which this service may be mounted."""
+    WorkerGauges(Metrics().registry)
+
+    assert [metric.name for metric in REGISTRY.collect() if metric.name.startswith("otp_")] == []
+
+
+def test_an_application_that_mounts_the_service_imports_no_prometheus_client() -> None:
+    source = "import sys, otp_service.app; sys.exit('prometheus_client' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+from support.fakes import FakeEvents
+
+from otp_service.domain.codes import Code
+from otp_service.domain.phone import Phone
+from otp_service.observability.logging import CompositeEventLogger, JsonEventLogger, install_logging_handler
+
+AT = 1_795_421_261.25
+
+
+@pytest.fixture
+def output() -> io.BytesIO:
+    return io.BytesIO()
+
+
+def lines(output: io.BytesIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+def events(output: io.BytesIO, level: str = "info", request_id: str = "") -> JsonEventLogger:
+    return JsonEventLogger(output, level=level, clock=lambda: AT, request_id=lambda: request_id)
+
+
+def test_an_event_is_one_line_of_json(output: io.BytesIO) -> None:
+    events(output, request_id="req_1").emit("send", outcome="accepted", number=1, biz_id=None)
+
+    assert output.getvalue() == (
+        b'{"time":"2026-11-23T08:07:41.250Z","level":"info","event":"send","request_id":"req_1",'
+        b'"outcome":"accepted","number":1,"biz_id":null}\n'
+    )
+
+
+@pytest.mark.parametrize("name", ["time", "level", "request_id"])
+def test_a_fact_never_replaces_a_field_of_the_line(output: io.BytesIO, name: str) -> None:
+    events(output, request_id="req_1").emit("call")
+    events(output, request_id="req_1").emit("call", **{name: 2})
+
+    alone, clash = lines(output)
+    assert clash == {**alone, f"fact_{name}": 2}
+
+
+def test_the_wrong_code_alarm_is_a_warning_at_every_level_of_the_alarm(output: io.BytesIO) -> None:
+    events(output).emit("wrong_code_alarm", alarm_level=2, wrong=9, approved=1)
+
+    (line,) = lines(output)
+    assert (line["level"], line["alarm_level"]) == ("warning", 2)
+
+
+def test_outside_of_calls_there_is_no_request_id(output: io.BytesIO) -> None:
+    events(output).emit("started")
+
+    assert "request_id" not in lines(output)[0]
+
+
+@pytest.mark.parametrize("hostile", ["a\r\nb", "\x1b[31mred", "\u2028", "\u202etxt", "\x00", "\x7f"])
+def test_nothing_breaks_out_of_a_line(output: io.BytesIO, hostile: str) -> None:
+    events(output).emit("call", text=hostile)
+
+    line = output.getvalue().removesuffix(b"\n")
+
+    assert line.isascii()
+    assert not set(line) & set(range(32))
+    assert json.loads(line)["text"] == hostile
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        pytest.param(Code("123456"), "<Code>", id="code"),
+        pytest.param(b"\x00digest", "<bytes>", id="bytes"),
+        pytest.param(SecretStr("secret"), "<SecretStr>", id="secret"),
+        pytest.param(Phone("+8613800138000", "CN", "mobile", 86), "<Phone>", id="phone"),
+        pytest.param({"phone": "+8613800138000"}, "<dict>", id="table"),
+        pytest.param("sk_abcdefgh12345678", "<hidden>", id="secret-key"),
+        pytest.param("no route to +8613800138000", "<hidden>", id="number-in-a-text"),
+        pytest.param(["+8613800138000", "a"], ["<hidden>", "a"], id="number-in-a-list"),
+        pytest.param("+86 138****8000", "+86 138****8000", id="masked-number"),
+        pytest.param("900619746936498440^0", "900619746936498440^0", id="biz-id"),
+    ],
+)
+def test_a_secret_never_gets_into_a_line(output: io.BytesIO, value: object, shown: object) -> None:
+    events(output).emit("call", fact=value)
+
+    assert lines(output)[0]["fact"] == shown
+
+
+def test_context_that_an_application_binds_for_its_own_log_stays_out_of_a_line(output: io.BytesIO) -> None:
+    with structlog.contextvars.bound_contextvars(phone="+8613800138000", name="Li Lei"):
+        events(output).emit("started")
+
+    assert set(lines(output)[0]) == {"time", "level", "event"}
+
+
+def test_the_logging_of_an_application_that_uses_structlog_is_left_as_it_is(output: io.BytesIO) -> None:
+    before = structlog.get_config()
+
+    events(output).emit("started")
+
+    assert structlog.get_config() == before
+    assert not structlog.is_configured()
+
+
+@pytest.mark.parametrize(
+    ("event", "level"),
+    [("call", "info"), ("store_error", "warning"), ("internal_error", "error")],
+)
+def test_events_have_levels(output: io.BytesIO, event: str, level: str) -> None:
+    events(output).emit(event)
+
+    assert lines(output)[0]["level"] == level
+
+
+def test_what_is_below_the_level_is_not_written(output: io.BytesIO) -> None:
+    quiet = events(output, level="warning")
+    quiet.emit("call")
+    quiet.emit("store_error")
+
+    assert [line["event"] for line in lines(output)] == ["store_error"]
+
+
+def test_what_nobody_needs_is_written_at_debug_only(output: io.BytesIO) -> None:
+    events(output).emit("round_trip", duration_ms=0.125)
+    assert lines(output) == []
+
+    events(output, level="debug").emit("round_trip", duration_ms=0.125)
+    assert lines(output)[0]["level"] == "debug"
+
+
+def test_a_relay_tells_everybody() -> None:
+    hearers = FakeEvents(), FakeEvents()
+    CompositeEventLogger(*hearers).emit("call", code="")
+
+    assert [hearer.seen for hearer in hearers] == [[("call", {"code": ""})]] * 2
+
+
+# ── the logging of other libraries ──
+
+
+@pytest.fixture
+def adopted(output: io.BytesIO) -> Iterator[io.BytesIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    install_logging_handler(events(output, level="debug"))
+    yield output
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_library_is_heard_without_its_arguments(adopted: io.BytesIO) -> None:
+    logging.getLogger("some.package").warning("retrying %s", "https://api/?PhoneNumbers=13800138000")
+
+    (line,) = lines(adopted)
+
+    assert (line["event"], line["logger"], line["message"]) == ("log", "some.package", "retrying %s")
+    assert "13800138000" not in adopted.getvalue().decode()
+
+
+def test_an_exception_is_named_by_its_type(adopted: io.BytesIO) -> None:
+    error = ValueError("secret text")
+    logging.getLogger("werkzeug").error("it failed", exc_info=error)
+
+    (line,) = lines(adopted)
+
+    assert (line["level"], line["error"]) == ("error", "ValueError")
+    assert "secret text" not in adopted.getvalue().decode()
+
+
+def test_a_library_below_warning_is_not_heard(adopted: io.BytesIO) -> None:
+    logging.getLogger("some.package").info("chatter")
+
+    assert lines(adopted) == []
+
+
+def test_adopting_again_does_not_double_the_lines(adopted: io.BytesIO, output: io.BytesIO) -> None:
+    install_logging_handler(events(output, level="debug"))
+
+    logging.getLogger("some.package").warning("once")
+
+    assert len(lines(output)) == 1

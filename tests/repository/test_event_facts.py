@@ -1,0 +1,69 @@
+"""Facts of events: none bears the name of a field that every log line has of its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from support import fakes
+from support.package_sources import ROOT, SOURCES
+
+from otp_service.observability.logging import EVENTS, LINE_FIELDS
+
+EMITTERS = {"emit", "note", "_emit", "_note", "_tell", "_tell_once", "bind"}
+"""Methods whose keywords become facts of an event."""
+
+ROWS = re.findall(
+    r"^\| (`[^|]+) \| [a-z, ]+ \| [^|]+ \| ([^|]+) \|$", (ROOT / "docs/events.md").read_text(), re.MULTILINE
+)
+DOCUMENTED = {event: facts for events, facts in ROWS for event in re.findall(r"`(\w+)`", events)}
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    for source in SOURCES:
+        for node in ast.walk(source.tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in EMITTERS
+            ):
+                yield f"{source.path}:{node.lineno}", node
+
+
+def emitted() -> set[str]:
+    first = [node.args[0] for _, node in calls() if node.args]
+    return {str(arg.value) for arg in first if isinstance(arg, ast.Constant)}
+
+
+def test_scan_finds_the_events_of_the_service() -> None:
+    assert {"call", "send", "wrong_code_alarm", "reports", "queue_trouble", "started"} <= emitted()
+
+
+def test_no_call_that_emits_an_event_names_a_field_of_the_line() -> None:
+    named = {where: {str(k.arg) for k in node.keywords} & LINE_FIELDS for where, node in calls()}
+
+    assert {where: names for where, names in named.items() if names} == {}
+
+
+def test_every_emitted_event_is_documented() -> None:
+    assert emitted() - DOCUMENTED.keys() == set()
+
+
+def test_events_are_those_that_are_emitted_and_documented() -> None:
+    """Each event of the list has a series of its own in the metrics from the start."""
+    assert emitted() - EVENTS == set()
+    assert DOCUMENTED.keys() == EVENTS
+
+
+@pytest.mark.parametrize("event", DOCUMENTED)
+def test_documented_facts_name_no_field_of_the_line(event: str) -> None:
+    assert set(re.findall(r"`(\w+)`", DOCUMENTED[event])) & LINE_FIELDS == set()
+
+
+@pytest.mark.parametrize("name", sorted(LINE_FIELDS))
+def test_fake_events_refuse_a_fact_named_like_a_field_of_the_line(name: str) -> None:
+    """Facts that are put together at run time are seen by every test that records events."""
+    with pytest.raises((AssertionError, TypeError)):
+        fakes.FakeEvents().emit("call", **{name: "x"})

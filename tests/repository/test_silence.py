@@ -1,0 +1,212 @@
+"""Silence: whole flows at DEBUG through real sockets, then everything that was left behind is searched."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from support import redis_servers
+from support.deployment import ACCESS_KEY_SECRET, Answer, Deployment, new_phone, running_service
+
+CLIENT_IP = "203.0.113.77"
+REFUSED = ["+8613800001001", "+8613800001004", "+8613800001006", "+8613800002001", "+8613800003001"]
+UNKNOWN = ["+8613800001014", "+8613800005001", "+8613800005002", "+8613800006001", "+8613800006003"]
+
+
+@dataclass
+class Traces:
+    """Everything a deployment left behind, and everything that must not be in it."""
+
+    answers: list[str] = field(default_factory=list)
+    log: str = ""
+    store: bytes = b""
+    commands: str = ""
+    codes: set[str] = field(default_factory=set)
+    phones: set[str] = field(default_factory=set)
+    proofs: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    provider: str = ""
+    """What the provider was sent."""
+    secrets: set[str] = field(default_factory=set)
+
+    def keep(self, answer: Answer) -> Answer:
+        self.answers.append(answer.text + repr(answer.headers))
+        if isinstance(answer.body, dict) and "verification_id" in answer.body:
+            self.ids.add(answer.body["verification_id"])
+        return answer
+
+
+@pytest.fixture(scope="module", params=["v1", "v3"])
+def traces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traces]:
+    def signed_by(text: str) -> str:
+        return text.replace(
+            'provider = "aliyun-sms"', f'provider = "aliyun-sms"\nsignature = "{request.param}"'
+        )
+
+    directory = tmp_path_factory.mktemp("silence")
+    found = Traces()
+    with (
+        redis_servers.running(redis_servers.redis_binary()) as redis_server,
+        watched(redis_server) as commands,
+        running_service(redis_server, directory, change=signed_by) as service,
+    ):
+        found.secrets = {*vars(service.secrets).values(), ACCESS_KEY_SECRET}
+        good_flow(service, found)
+        wrong_flow(service, found)
+        repeated_flow(service, found)
+        last = open_one(service, found)
+        for phone in UNKNOWN + REFUSED:  # the refusals come last: some of them pause the route
+            found.phones.add(phone)
+            found.keep(service.request(phone, client_ip=CLIENT_IP))
+            found.codes |= {message["code"] for message in service.inbox(phone)}
+        bad_input(service, found)
+        found.provider = service.inboxes()
+        found.store = everything_in(redis_server)
+        store_down(service, redis_server, found, last)
+        time.sleep(0.2)
+        found.commands = "\n".join(commands)
+        found.log = service.log.read_text()
+    return found
+
+
+def good_flow(service: Deployment, found: Traces) -> None:
+    phone = new_phone()
+    found.phones.add(phone)
+    opened = found.keep(service.request(phone, client_ip=CLIENT_IP)).body
+    vid, code = opened["verification_id"], service.code(phone)
+    found.codes.add(code)
+    found.keep(service.post("/otp/status", {"phone": phone, "verification_id": vid}))
+    # The two answers that may hold what they hold: the proof in verify, the number in verify and redeem.
+    proof = service.verify(phone, vid, code).body["proof"]
+    found.proofs.add(proof)
+    assert service.post("/otp/redeem", {"proof": proof, "purpose": "login"}).status == 200
+    found.keep(service.post("/otp/redeem", {"proof": proof, "purpose": "login"}))
+    found.keep(service.verify(phone, vid, code))
+
+
+def repeated_flow(service: Deployment, found: Traces) -> None:
+    """Each call under an idempotency key, twice: what is kept for that holds no id either."""
+    phone = new_phone()
+    found.phones.add(phone)
+    key = {"Idempotency_Key": "0b36ee45-7b7a-4f5d-9c3e-000000000001"}
+    body = {"phone": phone, "purpose": "login"}
+    vid = [found.keep(service.post("/otp/request", body, **key)) for _ in range(2)][-1].body[
+        "verification_id"
+    ]
+    held = {"phone": phone, "verification_id": vid}
+    found.codes.add(service.code(phone))
+    found.keep(service.post("/otp/request", held, **key))
+    found.keep(service.post("/otp/status", held))
+    service.post("/otp/verify", {**held, "code": service.code(phone)}, **key)
+    found.keep(service.post("/otp/cancel", held))
+
+
+def wrong_flow(service: Deployment, found: Traces) -> None:
+    phone = new_phone()
+    found.phones.add(phone)
+    vid = found.keep(service.request(phone)).body["verification_id"]
+    found.codes.add(service.code(phone))
+    for _ in range(6):
+        found.keep(service.verify(phone, vid, "000001"))
+    found.keep(service.request(phone))
+
+
+def bad_input(service: Deployment, found: Traces) -> None:
+    phone = new_phone()
+    found.phones.add(phone)
+    found.keep(service.post(f"/otp/request?phone={phone[1:]}", {"phone": phone, "surprise": phone}))
+    found.keep(service.post("/otp/request", {"phone": [phone], "purpose": "login"}))
+    found.keep(service.post("/otp/request", {phone: "login"}))
+    found.keep(service.post("/otp/request", f'{{"phone": "{phone}", "phone": "{phone}"}}'.encode()))
+    found.keep(service.verify(f"{phone},{phone}", "a" * 22, "123456"))
+
+
+def open_one(service: Deployment, found: Traces) -> tuple[str, str, str]:
+    phone = new_phone()
+    found.phones.add(phone)
+    vid = found.keep(service.request(phone)).body["verification_id"]
+    code = service.code(phone)
+    found.codes.add(code)
+    return phone, vid, code
+
+
+def store_down(
+    service: Deployment, redis_server: redis_servers.Server, found: Traces, last: tuple[str, str, str]
+) -> None:
+    redis_server.process.kill()
+    redis_server.process.wait()
+    for answer in (service.request(new_phone()), service.verify(*last), service.get("/readyz")):
+        assert found.keep(answer).status == 503
+        assert answer.body["code"] == "store_unavailable"
+
+
+def everything_in(redis_server: redis_servers.Server) -> bytes:
+    with redis_server.client() as client:
+        parts = [part for key in client.scan_iter() for part in (key, client.get(key) or b"")]
+        client.save()
+    return b"\n".join(parts) + (redis_server.directory / "dump.rdb").read_bytes()
+
+
+class watched:  # noqa: N801 - reads as a verb where it is used
+    """Writes down every command that the server gets, until the block ends."""
+
+    def __init__(self, server: redis_servers.Server) -> None:
+        self._client = server.client(socket_timeout=None)  # nothing may come for long
+        self._seen: list[str] = []
+
+    def __enter__(self) -> list[str]:
+        self._monitor = self._client.monitor().__enter__()
+        threading.Thread(target=self._listen, daemon=True).start()
+        return self._seen
+
+    def _listen(self) -> None:
+        try:
+            for command in self._monitor.listen():
+                self._seen.append(command["command"])
+        except Exception:  # noqa: BLE001 - the server was killed, or the test is over
+            return
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
+def spellings(phone: str) -> re.Pattern[str]:
+    """The national number with anything between its digits that people put there."""
+    return re.compile(r"[\s().%-]*".join(phone.removeprefix("+86")))
+
+
+@pytest.mark.parametrize("place", ["answers", "log", "store", "commands"])
+def test_no_secret_is_left_behind(traces: Traces, place: str) -> None:
+    left = getattr(traces, place)
+    text = "\n".join(left) if isinstance(left, list) else left
+    text = text.decode("latin-1") if isinstance(text, bytes) else text
+
+    assert text, f"nothing to search in {place}"
+    assert traces.codes
+    assert [code for code in traces.codes if re.search(rf"(?<!\d){code}(?!\d)", text)] == []
+    assert [phone for phone in traces.phones if spellings(phone).search(text)] == []
+    assert [proof for proof in traces.proofs if proof in text] == []
+    assert [secret[:4] for secret in traces.secrets if secret in text] == []
+    assert CLIENT_IP not in text
+
+
+@pytest.mark.parametrize("place", ["log", "store", "commands", "provider"])
+def test_a36_no_verification_id_is_left_behind(traces: Traces, place: str) -> None:
+    """Whoever holds an id can use the verification: only those who asked for the code are told it."""
+    left = getattr(traces, place)
+    text = left.decode("latin-1") if isinstance(left, bytes) else left
+
+    assert len(text) > 1_000, f"nothing to search in {place}"
+    assert len(traces.ids) > 3
+    assert [known for known in traces.ids if known in text] == []
+
+
+def test_the_log_tells_what_happened(traces: Traces) -> None:
+    """A silent log would pass every search."""
+    for event in ('"event":"call"', '"event":"send"', '"event":"store_error"'):
+        assert event in traces.log.replace('": "', '":"')
+    assert "Traceback" not in traces.log

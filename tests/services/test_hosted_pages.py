@@ -1,0 +1,834 @@
+"""Hosted pages: one browser, each form once, and nothing that a store could read."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+
+import pytest
+from support import fakes
+
+from otp_service.domain import hosted_page
+from otp_service.domain.clients import Clients
+from otp_service.domain.errors import (
+    AttemptsExhausted,
+    CooldownActive,
+    Forbidden,
+    InvalidRequest,
+    LimitReached,
+    OtpError,
+    StoreUnavailable,
+    WrongCode,
+)
+from otp_service.domain.hosted_page import MAX_SUBMISSIONS, HostedPage, Step
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.sealing import NONCE_BYTES
+from otp_service.services.hosted_pages import (
+    MAX_VERIFICATIONS_PER_PAGE,
+    FormSubmission,
+    HostedPages,
+    PageUnavailable,
+    PageUnavailableReason,
+    PageView,
+)
+from otp_service.services.interfaces import PageEvent, SendResult, SendStatus, StoredPage
+
+PHONE, OTHER_PHONE = "13800138000", "13900139000"
+ADDRESS, OTHER_ADDRESS = "203.0.113.7", "203.0.113.8"
+
+
+@dataclass
+class Visit:
+    """One browser on one page."""
+
+    house: fakes.House
+    page_id: str
+    name: str = ""
+
+    def look(self) -> PageView:
+        look = self.house.pages.view(self.page_id, self.name)
+        self.name = look.name
+        return look
+
+    def send(self, wish: str, **fields: str) -> OtpError | None:
+        """Send the form that the page shows now."""
+        form = FormSubmission(self.look().form_key, wish, **fields)
+        client, error = self.house.pages.submit(self.page_id, self.name, form, ADDRESS)
+        assert client == "shop"
+        return error
+
+    def right_code(self) -> OtpError | None:
+        return self.send("code", code=self.house.sender.last_code)
+
+    def wrong_code(self) -> OtpError | None:
+        right = self.house.sender.last_code
+        return self.send("code", code="000000" if right != "000000" else "111111")
+
+    @property
+    def page(self) -> HostedPage:
+        return self.look().page
+
+
+def make(house: fakes.House, **more: str) -> Visit:
+    given = {"purpose": "login", "return_url": fakes.RETURN_URL, "state": "s", "locale": "", **more}
+    return Visit(house, house.pages.create(fakes.SHOP, **given).page_id)
+
+
+@pytest.fixture
+def house() -> fakes.House:
+    return fakes.house()
+
+
+@pytest.fixture
+def visit(house: fakes.House) -> Visit:
+    return make(house)
+
+
+# ── the whole way ──
+
+
+def test_page_leads_from_the_number_to_a_proof(house: fakes.House, visit: Visit) -> None:
+    assert visit.page.step is Step.PHONE
+    assert visit.send("phone", phone=PHONE) is None
+    assert visit.page.opened is not None
+    assert visit.page.opened.phone_masked == "+86 138****8000"
+    assert visit.right_code() is None
+
+    page = visit.page
+    redeemed = house.service.redeem(fakes.SHOP, page.proof, purpose="login")
+    assert redeemed.proof.phone == "+8613800138000"
+    assert (page.step, page.state, page.return_url) == (Step.DONE, "s", fakes.RETURN_URL)
+    assert page.phone == ""
+
+
+def test_limits_are_counted_for_the_visitors_address(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.right_code()
+
+    assert house.store.knocks[-1].address is not None
+    assert house.store.slots[-1].requester
+
+
+def test_purpose_and_locale_are_those_of_the_page(house: fakes.House) -> None:
+    visit = make(house, purpose="signup", locale="zh-CN")
+    visit.send("phone", phone=PHONE)
+
+    assert (house.sender.sent[0].purpose, house.sender.sent[0].locale) == ("signup", "zh-CN")
+
+
+# ── making one ──
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.shop.example/verified/",
+        "https://www.shop.example/verified?x=1",
+        "https://www.shop.example/verified#x",
+        "https://www.shop.example/verified/../evil",
+        "https://www.shop.example/verified%2e",
+        "https://www.shop.example",
+        "https://www.shop.example.evil/verified",
+        "https://www.shop.example@evil.example/verified",
+        "https://user@www.shop.example/verified",
+        "https://www.shop.example:443/verified",
+        "https://WWW.shop.example/verified",
+        "HTTPS://www.shop.example/verified",
+        "http://www.shop.example/verified",
+        "//www.shop.example/verified",
+        "//evil.example",
+        "/verified",
+        "\\\\evil.example",
+        "https:www.shop.example/verified",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "https://www.shop.example/verified\r\nSet-Cookie: a=b",
+        " https://www.shop.example/verified",
+        "",
+    ],
+)
+def test_return_url_is_one_of_the_list_or_none(house: fakes.House, url: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        make(house, return_url=url)
+
+    assert refused.value.errors[0]["pointer"] == "/return_url"
+    assert house.page_store.kept == {}
+
+
+def test_client_without_return_urls_makes_no_pages(house: fakes.House) -> None:
+    with pytest.raises(InvalidRequest):
+        house.pages.create(fakes.BANK, purpose=None, return_url=fakes.RETURN_URL, state="", locale="")
+
+
+def test_purpose_of_another_client_is_refused(house: fakes.House) -> None:
+    with pytest.raises(InvalidRequest):
+        make(house, purpose="transfer")
+
+
+def test_page_is_counted_before_it_is_kept(house: fakes.House) -> None:
+    house.page_store.full = LimitReached(60, "client_pages_per_10_minutes")
+
+    with pytest.raises(LimitReached):
+        make(house)
+    assert house.page_store.kept == {}
+
+
+def test_page_is_counted_when_it_is_made_and_when_it_is_opened(house: fakes.House) -> None:
+    visit = make(house, client_ip="2001:db8::1")
+    made = list(house.page_store.admitted)
+    for _ in range(5):
+        visit.look()
+    looked = list(house.page_store.admitted)
+    visit.send("phone", phone="no number")
+    visit.send("phone", phone=PHONE)
+    opened = house.page_store.admitted[1:]
+
+    assert made == looked
+    assert [(event, client, quota.total) for event, client, quota, _ in made] == [
+        (PageEvent.CREATED, "shop", 10_000)
+    ]
+    assert [(event, client, quota.total) for event, client, quota, _ in opened] == [
+        (PageEvent.OPENED, "shop", 1_000)
+    ]
+    assert {quota.per_address for _, _, quota, _ in made + opened} == {30}
+    assert made[0][3] == base64.urlsafe_b64encode(house.keyring.address_tag("2001:db8::/64")).decode()
+    assert opened[0][3] == base64.urlsafe_b64encode(house.keyring.address_tag(ADDRESS)).decode()
+
+
+def test_page_is_counted_once_for_two_clicks(house: fakes.House, visit: Visit) -> None:
+    form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
+
+    def click() -> None:
+        house.page_store.before_swap = lambda: None
+        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+
+    house.page_store.before_swap = click
+    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+
+    assert [event for event, *_ in house.page_store.admitted].count(PageEvent.OPENED) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [LimitReached(60, "address_pages_per_10_minutes"), StoreUnavailable()],
+    ids=lambda error: error.code,
+)
+def test_page_that_cannot_be_counted_sends_nothing_until_it_can(
+    house: fakes.House, visit: Visit, error: OtpError
+) -> None:
+    house.page_store.full = error
+    for wish in ("phone", "resend", "code", "solve"):
+        assert visit.send(wish, phone=PHONE) is error
+    page = visit.page
+    house.page_store.full = None
+
+    assert house.sender.sent == []
+    assert page.trouble is not None
+    assert (page.step, page.trouble.code) == (Step.PHONE, error.code)
+    assert visit.send("phone", phone=PHONE) is None
+    assert len(house.sender.sent) == 1
+
+
+def test_form_without_its_key_counts_nothing(house: fakes.House, visit: Visit) -> None:
+    visit.look()
+    with pytest.raises(Forbidden):
+        house.pages.submit(visit.page_id, visit.name, FormSubmission("0" * 32, "phone", phone=PHONE), ADDRESS)
+
+    assert [event for event, *_ in house.page_store.admitted] == [PageEvent.CREATED]
+
+
+def test_address_that_is_none_makes_no_page(house: fakes.House) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        make(house, client_ip="localhost")
+
+    assert refused.value.errors[0]["pointer"] == "/client_ip"
+    assert (house.page_store.kept, house.page_store.admitted) == ({}, [])
+
+
+def test_page_lives_ten_minutes(house: fakes.House, visit: Visit) -> None:
+    assert list(house.page_store.lives.values()) == [600]
+
+
+def test_id_has_at_least_128_bits_and_is_never_the_same(house: fakes.House) -> None:
+    ids = {make(house).page_id for _ in range(50)}
+
+    assert len(ids) == 50
+    assert {len(page_id) for page_id in ids} == {32}
+
+
+# ── whose page ──
+
+
+def test_page_belongs_to_the_browser_that_sends_the_first_form(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    for name in ("", "x" * 32, visit.name[:-1], visit.name + "A"):
+        with pytest.raises(PageUnavailable) as closed:
+            house.pages.view(visit.page_id, name)
+        assert closed.value.reason is PageUnavailableReason.TAKEN
+
+
+def test_loading_a_page_changes_nothing(house: fakes.House, visit: Visit) -> None:
+    before = dict(house.page_store.kept)
+    for _ in range(20):
+        house.pages.view(visit.page_id, "")
+
+    assert house.page_store.kept == before
+    assert visit.send("phone", phone=PHONE) is None
+    assert visit.page.step is Step.CODE
+
+
+@pytest.mark.parametrize("origin", ["made up", "given to the attacker"])
+def test_planted_name_is_never_the_one_a_page_is_bound_to(
+    house: fakes.House, visit: Visit, origin: str
+) -> None:
+    """An attacker who knows the address sets a cookie in the victim's browser before it opens the page."""
+    planted = house.pages.view(visit.page_id, "").name if origin == "given to the attacker" else "planted"
+    visit.name = planted
+    visit.send("phone", phone=PHONE)
+
+    assert visit.name != planted
+    with pytest.raises(PageUnavailable) as closed:
+        house.pages.view(visit.page_id, planted)
+    assert closed.value.reason is PageUnavailableReason.TAKEN
+
+
+def test_form_key_fits_only_the_name_it_was_given_with(house: fakes.House, visit: Visit) -> None:
+    planted = house.pages.view(visit.page_id, "").name
+    form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
+
+    with pytest.raises(Forbidden):
+        house.pages.submit(visit.page_id, planted, form, ADDRESS)
+    assert house.sender.sent == []
+    assert visit.send("phone", phone=PHONE) is None  # and it binds nothing
+
+
+def test_of_two_browsers_at_once_one_gets_it(house: fakes.House, visit: Visit) -> None:
+    other = Visit(house, visit.page_id)
+    form = FormSubmission(other.look().form_key, "phone", phone=OTHER_PHONE)
+
+    def another() -> None:
+        house.page_store.before_swap = lambda: None
+        visit.send("phone", phone=PHONE)
+
+    visit.look()
+    house.page_store.before_swap = another
+    house.pages.submit(visit.page_id, other.name, form, ADDRESS)
+
+    assert [sms.phone.e164 for sms in house.sender.sent] == ["+8613800138000"]
+    assert visit.page.step is Step.CODE
+    with pytest.raises(PageUnavailable) as closed:
+        other.look()
+    assert closed.value.reason is PageUnavailableReason.TAKEN
+
+
+def test_form_of_another_browser_does_nothing(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    key = visit.look().form_key
+
+    for name in ("other", ""):
+        with pytest.raises(PageUnavailable) as closed:
+            house.pages.submit(visit.page_id, name, FormSubmission(key, "resend"), ADDRESS)
+        assert closed.value.reason is PageUnavailableReason.TAKEN
+    assert len(house.sender.sent) == 1
+
+
+def test_unopened_page_takes_no_form_and_is_not_bound_by_it(house: fakes.House, visit: Visit) -> None:
+    for key in ("", "0" * 32):
+        with pytest.raises(Forbidden):
+            house.pages.submit(visit.page_id, "", FormSubmission(key, "phone", phone=PHONE), ADDRESS)
+
+    assert visit.send("phone", phone=PHONE) is None
+
+
+@pytest.mark.parametrize("page_id", ["", "x", "A" * 32, "A" * 5000, "ü" * 32])
+def test_page_that_never_was_is_gone(house: fakes.House, page_id: str) -> None:
+    with pytest.raises(PageUnavailable) as closed:
+        house.pages.view(page_id, "")
+    assert closed.value.reason is PageUnavailableReason.GONE
+
+
+def test_page_of_a_client_that_is_gone_is_gone(house: fakes.House, visit: Visit) -> None:
+    look = visit.look()
+    others = HostedPages(
+        service=house.service,
+        clients=Clients([fakes.BANK]),
+        store=house.page_store,
+        keyring=house.keyring,
+        clock=house.clock,
+        deadline=6,
+        draw=bytes,
+    )
+
+    with pytest.raises(PageUnavailable):
+        others.submit(visit.page_id, look.name, FormSubmission(look.form_key, "phone", phone=PHONE), ADDRESS)
+
+
+# ── forms ──
+
+
+def test_form_without_its_key_does_nothing(house: fakes.House, visit: Visit) -> None:
+    other = make(house)
+    foreign = other.look().form_key
+    visit.look()
+
+    for key in ("", "0" * 32, foreign, visit.look().form_key[:-1], "é" * 32):
+        with pytest.raises(Forbidden):
+            house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
+    assert house.sender.sent == []
+
+
+def test_form_that_was_sent_before_does_nothing_again(house: fakes.House, visit: Visit) -> None:
+    key = visit.look().form_key
+    for _ in range(3):
+        house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
+
+    assert len(house.sender.sent) == 1
+    assert visit.page.step is Step.CODE
+
+
+def test_of_two_clicks_at_once_one_counts(house: fakes.House, visit: Visit) -> None:
+    form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
+
+    def click() -> None:
+        house.page_store.before_swap = lambda: None
+        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+
+    house.page_store.before_swap = click
+    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+
+    assert len(house.sender.sent) == 1
+    assert house.store.calls.count("precheck") == 1
+
+
+def test_wrong_code_that_is_sent_again_uses_no_attempt_up(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    wrong = "000000" if house.sender.last_code != "000000" else "111111"
+    form = FormSubmission(visit.look().form_key, "code", code=wrong)
+    for _ in range(3):
+        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+
+    assert house.store.calls.count("attempt") == 1
+    assert visit.page.trouble is not None
+    assert visit.page.trouble.attempts_left == 4
+
+
+def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(house: fakes.House, visit: Visit) -> None:
+    seen: list[bool] = []
+    form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
+
+    def before(swap: str) -> None:
+        if swap == "of the outcome":
+            seen.append(visit.look().is_busy)
+
+    swaps = ["of the outcome", "of the turn"]
+    house.page_store.before_swap = lambda: before(swaps.pop())
+    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+    house.page_store.before_swap = lambda: None
+
+    assert seen == [True]
+    assert not visit.look().is_busy
+
+
+def test_form_whose_worker_died_is_given_up(house: fakes.House, visit: Visit) -> None:
+    key = visit.look().form_key
+    house.store.failure = RuntimeError("died")
+    with pytest.raises(RuntimeError):
+        house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
+    house.store.failure = None
+
+    assert visit.look().is_busy
+    house.clock.advance(10)
+    assert not visit.look().is_busy
+    assert visit.send("phone", phone=PHONE) is None
+
+
+def test_page_takes_so_many_forms_and_no_more(house: fakes.House, visit: Visit) -> None:
+    for _ in range(MAX_SUBMISSIONS):
+        visit.send("phone", phone="no number")
+
+    with pytest.raises(PageUnavailable):
+        visit.send("phone", phone=PHONE)
+    assert house.sender.sent == []
+
+
+@pytest.mark.parametrize("wish", ["code", "resend", "surprise", ""])
+def test_wish_that_does_not_fit_the_step_does_nothing(house: fakes.House, visit: Visit, wish: str) -> None:
+    assert visit.send(wish, phone=PHONE, code="123456") is None
+    assert (visit.page.step, house.sender.sent) == (Step.PHONE, [])
+
+
+# ── what goes wrong ──
+
+
+def test_number_that_is_none_is_told_and_stands_there_to_be_mended(visit: Visit) -> None:
+    error = visit.send("phone", phone="1380013800")
+
+    assert error is not None
+    assert visit.page.trouble is not None
+    assert (visit.page.trouble.code, visit.page.phone) == ("invalid_phone", "1380013800")
+    assert visit.page.step is Step.PHONE
+
+
+def test_wrong_code_leaves_the_step_and_says_how_many_are_left(visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    error = visit.wrong_code()
+
+    assert isinstance(error, WrongCode)
+    assert visit.page.trouble is not None
+    assert visit.page.trouble.attempts_left == 4
+    assert visit.page.step is Step.CODE
+
+
+def test_last_wrong_code_leads_back_to_the_number(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    for _ in range(5):
+        visit.wrong_code()
+
+    page = visit.page
+    assert page.trouble is not None
+    assert (page.step, page.trouble.code, page.opened) == (Step.PHONE, AttemptsExhausted.code, None)
+    assert page.phone == PHONE
+
+
+def test_trouble_is_gone_with_the_next_form(visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.wrong_code()
+    visit.right_code()
+
+    assert visit.page.trouble is None
+
+
+def test_resend_sends_the_same_code_when_its_time_has_come(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    first = house.sender.last_code
+    early = visit.send("resend")
+    page = visit.page
+    house.clock.advance(60)
+
+    assert isinstance(early, CooldownActive)
+    assert page.trouble is not None
+    assert (page.step, page.trouble.until) == (Step.CODE, house.clock.now())
+    assert visit.send("resend") is None
+    assert house.sender.last_code == first
+    assert visit.page.phones == 1
+
+
+def test_expired_code_leads_back_to_the_number(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    house.clock.advance(301)
+    visit.right_code()
+
+    assert visit.page.step is Step.PHONE
+    assert visit.page.trouble is not None
+    assert visit.page.trouble.code == "verification_expired"
+
+
+def test_number_can_be_changed_and_changed_back(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+    assert (visit.page.step, visit.page.phone) == (Step.PHONE, PHONE)
+
+    visit.send("phone", phone=PHONE)  # still the code that is on its way
+    assert (visit.page.step, len(house.sender.sent)) == (Step.CODE, 1)
+
+    visit.send("change")
+    visit.send("phone", phone=OTHER_PHONE)
+    assert [sms.phone.e164 for sms in house.sender.sent] == ["+8613800138000", "+8613900139000"]
+    assert visit.right_code() is None
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "+8613800138000",
+        "008613800138000",
+        "8613800138000",
+        "138 0013 8000",
+        "１３８００１３８０００",
+        "138-0013-8000\u200b",
+    ],
+    ids=ascii,
+)
+def test_same_number_in_another_spelling_goes_back_to_its_code(
+    house: fakes.House, visit: Visit, spelling: str
+) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+    visit.send("phone", phone=spelling)
+
+    assert (visit.page.step, visit.page.trouble, len(house.sender.sent)) == (Step.CODE, None, 1)
+    assert visit.right_code() is None
+    assert visit.page.step is Step.DONE
+
+
+@pytest.mark.parametrize("text", ["", "1380013800", "1380013800a", OTHER_PHONE])
+def test_other_text_is_not_the_same_number(house: fakes.House, visit: Visit, text: str) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+    visit.send("phone", phone=text)
+
+    assert (visit.page.step is Step.CODE) == (text == OTHER_PHONE)
+    assert len(house.sender.sent) == 1 + (text == OTHER_PHONE)
+
+
+def test_mistyped_number_does_not_lose_the_code_on_its_way(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+    visit.send("phone", phone="1380013800")
+    visit.send("phone", phone=PHONE)
+
+    assert (visit.page.step, visit.page.trouble, len(house.sender.sent)) == (Step.CODE, None, 1)
+    assert visit.right_code() is None
+
+
+def test_after_the_code_has_expired_the_same_number_gets_a_new_one(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+    house.clock.advance(301)
+    visit.send("phone", phone=PHONE)
+
+    assert len(house.sender.sent) == 2
+
+
+def test_page_opens_so_many_verifications_and_no_more(house: fakes.House, visit: Visit) -> None:
+    for number in range(MAX_VERIFICATIONS_PER_PAGE):
+        assert visit.send("phone", phone=f"1380013800{number}") is None
+        visit.send("change")
+    error = visit.send("phone", phone=OTHER_PHONE)
+
+    assert isinstance(error, LimitReached)
+    assert (error.limit, error.retry_after) == ("page_verifications", 600)
+    assert len(house.sender.sent) == MAX_VERIFICATIONS_PER_PAGE
+
+
+def test_refused_number_leads_back_and_unknown_outcome_leads_on(house: fakes.House, visit: Visit) -> None:
+    house.sender.outcome = SendResult(SendStatus.UNKNOWN)
+    assert visit.send("phone", phone=PHONE) is None
+    assert visit.page.step is Step.CODE
+
+
+def test_store_that_fails_is_told_of_on_the_page(house: fakes.House, visit: Visit) -> None:
+    visit.look()
+    house.store.failure = StoreUnavailable()
+    error = visit.send("phone", phone=PHONE)
+
+    assert isinstance(error, StoreUnavailable)
+    assert visit.page.trouble is not None
+    assert visit.page.trouble.code == "store_unavailable"
+
+
+def test_store_of_pages_that_fails_is_an_error(house: fakes.House, visit: Visit) -> None:
+    house.page_store.failure = StoreUnavailable()
+
+    with pytest.raises(StoreUnavailable):
+        visit.look()
+
+
+# ── risk challenges ──
+
+
+def test_risk_challenge_waits_on_the_page_until_it_is_solved(house: fakes.House, visit: Visit) -> None:
+    house.store.suspicions = ("address_sends_per_hour",)
+    visit.send("phone", phone=PHONE)
+    asked = visit.page
+    visit.send("solve", solution="1:one")
+
+    assert (asked.wish, asked.riddle) == ("phone", {"algorithm": "fake", "level": 1})
+    assert asked.step is Step.PHONE
+    assert (visit.page.step, visit.page.wish, len(house.sender.sent)) == (Step.CODE, "", 1)
+
+
+def test_bad_solution_brings_another_challenge(house: fakes.House, visit: Visit) -> None:
+    house.store.suspicions = ("address_sends_per_hour",)
+    visit.send("phone", phone=PHONE)
+    visit.send("solve", solution="nothing")
+
+    assert (visit.page.wish, house.sender.sent) == ("phone", [])
+
+
+def test_resend_too_may_ask_for_one(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    house.clock.advance(60)
+    house.store.suspicions = ("address_sends_per_hour",)
+    visit.send("resend")
+    asked = visit.page
+    visit.send("solve", solution="1:one")
+
+    assert asked.wish == "resend"
+    assert (visit.page.step, len(house.sender.sent), visit.page.phones) == (Step.CODE, 2, 1)
+
+
+def test_number_can_be_changed_instead_of_solving(house: fakes.House, visit: Visit) -> None:
+    house.store.suspicions = ("address_sends_per_hour",)
+    visit.send("phone", phone=PHONE)
+    visit.send("change")
+
+    assert (visit.page.step, visit.page.wish, visit.page.riddle) == (Step.PHONE, "", {})
+
+
+# ── a page is a browser ──
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a45_page_solves_a_challenge_while_the_wrong_code_alarm_is_on(
+    house: fakes.House, visit: Visit, level: int
+) -> None:
+    house.ledger.level = level
+    visit.send("phone", phone=PHONE)
+    asked = visit.page
+    visit.send("solve", solution=f"{level}:one")
+
+    assert (asked.wish, asked.riddle) == ("phone", {"algorithm": "fake", "level": level})
+    assert (visit.page.step, len(house.sender.sent)) == (Step.CODE, 1)
+
+
+def test_a45_page_solves_a_challenge_for_a_resend_while_the_alarm_is_on(
+    house: fakes.House, visit: Visit
+) -> None:
+    visit.send("phone", phone=PHONE)
+    house.clock.advance(60)
+    house.ledger.level = 1
+    visit.send("resend")
+
+    assert (visit.page.wish, len(house.sender.sent)) == ("resend", 1)
+
+
+def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_there_only(
+    house: fakes.House, visit: Visit
+) -> None:
+    """The browser has moved to an address at which others tried out ids."""
+    visit.send("phone", phone=PHONE)
+    house.ledger.wait = 40
+    form = FormSubmission(visit.look().form_key, "code", code=house.sender.last_code)
+    _, refusal = house.pages.submit(visit.page_id, visit.name, form, OTHER_ADDRESS)
+
+    assert isinstance(refusal, LimitReached)
+    assert (refusal.limit, refusal.retry_after) == ("address_misses_per_10_minutes", 40)
+    assert visit.right_code() is None
+
+
+# ── the end ──
+
+
+def test_finished_page_takes_no_form_and_keeps_its_proof(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.right_code()
+    proof = visit.page.proof
+
+    assert visit.send("phone", phone=OTHER_PHONE) is None
+    assert visit.send("change") is None
+    assert (visit.page.proof, len(house.sender.sent)) == (proof, 1)
+
+
+def test_finished_page_is_over_when_its_proof_is(house: fakes.House, visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.right_code()
+    house.clock.advance(179)
+    assert visit.page.step is Step.DONE
+    house.clock.advance(1)
+
+    with pytest.raises(PageUnavailable) as closed:
+        visit.look()
+    assert closed.value.reason is PageUnavailableReason.GONE
+
+
+# ── what the store holds ──
+
+
+def test_store_holds_nothing_that_can_be_read(house: fakes.House) -> None:
+    visit = make(house, state="state-in-clear")
+    visit.send("phone", phone=PHONE)
+    visit.right_code()
+    page = visit.page
+    ((tag, kept),) = house.page_store.kept.items()
+    seen = tag.encode() + kept.sealed
+
+    for secret in (PHONE, "state-in-clear", "shop.example", "login", page.proof, visit.page_id, visit.name):
+        assert secret.encode() not in seen
+
+
+def test_page_cannot_be_read_by_another_id_or_with_other_keys(house: fakes.House, visit: Visit) -> None:
+    ((_, kept),) = house.page_store.kept.items()
+    other = Keyring({"k1": b"x" * 32}, "k1", b"tag key ".ljust(32, b"2"))
+    newer = Keyring({"k2": b"x" * 32}, "k2", b"tag key ".ljust(32, b"2"))
+
+    assert hosted_page.unsealed(kept.sealed, house.keyring, visit.page_id)
+    assert hosted_page.unsealed(kept.sealed, house.keyring, "A" * 32) is None
+    assert hosted_page.unsealed(kept.sealed, other, visit.page_id) is None
+    assert hosted_page.unsealed(kept.sealed, newer, visit.page_id) is None
+
+
+def test_page_of_one_address_laid_under_another_is_gone(house: fakes.House, visit: Visit) -> None:
+    other = make(house)
+    tags = [house.keyring.page_tag(page_id) for page_id in (visit.page_id, other.page_id)]
+    house.page_store.kept[tags[0]] = StoredPage(0, house.page_store.kept[tags[1]].sealed)
+
+    with pytest.raises(PageUnavailable):
+        visit.look()
+
+
+def test_page_that_was_changed_cannot_be_read(house: fakes.House, visit: Visit) -> None:
+    ((_, kept),) = house.page_store.kept.items()
+    whole = kept.sealed
+
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        assert hosted_page.unsealed(bytes(changed), house.keyring, visit.page_id) is None
+    for end in range(len(whole)):
+        assert hosted_page.unsealed(whole[:end], house.keyring, visit.page_id) is None
+
+
+def test_page_of_the_former_format_is_gone(house: fakes.House, visit: Visit) -> None:
+    """It began with the length of the key id, and HMAC-SHA256 made the rest."""
+    ((tag, kept),) = house.page_store.kept.items()
+    house.page_store.kept[tag] = StoredPage(0, b"\2k1" + bytes(range(256)))
+
+    assert kept.sealed.startswith(b"\2\2k1")
+    with pytest.raises(PageUnavailable) as closed:
+        visit.look()
+    assert closed.value.reason is PageUnavailableReason.GONE
+
+
+def test_page_is_sealed_under_a_new_nonce_each_time(house: fakes.House, visit: Visit) -> None:
+    (one,) = house.page_store.kept.values()
+    visit.send("phone", phone=PHONE)
+    (other,) = house.page_store.kept.values()
+    nonce = slice(len(b"\2\2k1"), len(b"\2\2k1") + NONCE_BYTES)
+
+    assert one.sealed[nonce] != other.sealed[nonce]
+
+
+def test_page_survives_a_rotation_of_the_roots(house: fakes.House, visit: Visit) -> None:
+    ((_, kept),) = house.page_store.kept.items()
+    roots = {"k1": b"root secret ".ljust(32, b"1"), "k2": b"x" * 32}
+    rotated = Keyring(roots, "k2", b"tag key ".ljust(32, b"2"))
+
+    assert hosted_page.unsealed(kept.sealed, rotated, visit.page_id)
+
+
+def test_repr_shows_nothing_of_a_person(visit: Visit) -> None:
+    visit.send("phone", phone=PHONE)
+    visit.right_code()
+
+    assert repr(visit.page) == "HostedPage(shop, done)"
+    assert "123456" not in repr(FormSubmission("k", "code", code="123456"))
+
+
+def test_form_keys_differ_by_turn_page_and_browser(house: fakes.House) -> None:
+    keys = {
+        hosted_page.form_key(house.keyring, page_id, name, turn)
+        for page_id in ("a" * 32, "b" * 32)
+        for name in ("one", "two")
+        for turn in range(3)
+    }
+
+    assert len(keys) == 12
+
+
+def test_code_of_a_page_without_a_verification_leads_back(house: fakes.House, visit: Visit) -> None:
+    look = visit.look()
+    sent = replace(look.page, step=Step.CODE)
+
+    assert sent.opened is None
+    assert visit.send("code", code="123456") is None

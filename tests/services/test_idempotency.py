@@ -1,0 +1,342 @@
+"""Calls under an idempotency key: made once, however often they are repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import fakeredis
+import pytest
+from support import fakes
+from support.fakes import BANK, SHOP, House
+from support.phone_stories import MovableRunner, Quiet
+
+from otp_service.domain.errors import (
+    AlreadyVerified,
+    CooldownActive,
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
+    ProofRedeemed,
+    ProviderUnavailable,
+    StoreUnavailable,
+    VerificationNotFound,
+    WrongCode,
+)
+from otp_service.domain.verification import DeliveryStatus
+from otp_service.services.idempotency import SERVER, IdempotencyKey, record_for
+from otp_service.services.interfaces import Approval, FailureCause, SendResult, SendStatus
+from otp_service.services.verification import Approved, SendOutcome, VerificationService
+from otp_service.store.verifications import RedisStore
+
+PHONE, OTHER_PHONE = "+8613800138000", "+8613900139000"
+ONCE = IdempotencyKey("order-17", b'{"phone":"+8613800138000"}')
+OTHER_PAYLOAD = replace(ONCE, payload=b'{"phone":"+8613900139000"}')
+ACCEPTED = SendResult(SendStatus.ACCEPTED, route="main")
+REFUSED = SendResult(SendStatus.REFUSED, route="main", cause=FailureCause.PROVIDER)
+
+
+class LossyStore(RedisStore):
+    """Loses the replies of some calls: the work is done, the answer is an error."""
+
+    lost: str = ""
+
+    def attempt(self, *arguments: Any, **options: bool) -> Approval:
+        return self._unless_lost("attempt", lambda: super(LossyStore, self).attempt(*arguments, **options))
+
+    def record_send_result(self, *arguments: Any) -> Any:
+        return self._unless_lost(
+            "record_send_result", lambda: super(LossyStore, self).record_send_result(*arguments)
+        )
+
+    def redeem(self, *arguments: Any) -> bool:
+        return self._unless_lost("redeem", lambda: super(LossyStore, self).redeem(*arguments))
+
+    def finish_idempotent(self, *arguments: Any) -> None:
+        return self._unless_lost(
+            "finish_idempotent", lambda: super(LossyStore, self).finish_idempotent(*arguments)
+        )
+
+    def _unless_lost(self, call: str, work: Callable[[], Any]) -> Any:
+        reply = work()
+        if call in self.lost.split():
+            raise StoreUnavailable
+        return reply
+
+
+@dataclass
+class Story:
+    house: House
+    store: LossyStore
+    runner: MovableRunner
+    client: fakeredis.FakeRedis
+
+    @property
+    def service(self) -> VerificationService:
+        return self.house.service
+
+    @property
+    def sms(self) -> int:
+        return len(self.house.sender.sent)
+
+    def request(self, repeat: IdempotencyKey | None = ONCE, phone: str = PHONE) -> SendOutcome:
+        return self.service.request(SHOP, phone, purpose="login", repeat=repeat)
+
+    def verify(self, sent: SendOutcome, repeat: IdempotencyKey | None = ONCE, code: str = "") -> Approved:
+        vid = sent.verification_id
+        return self.service.verify(SHOP, PHONE, vid, code or self.house.sender.last_code, repeat=repeat)
+
+    def wrong_code(self) -> str:
+        return "000000" if self.house.sender.last_code != "000000" else "000001"
+
+    def pass_time(self, seconds: float) -> None:
+        self.runner.ahead += int(seconds * 1000)
+        self.house.clock.advance(seconds)
+
+
+@pytest.fixture
+def story() -> Story:
+    client = fakeredis.FakeRedis()
+    store = LossyStore(client, Quiet(), shebang=False)
+    runner = MovableRunner(client, shebang=False)
+    store._scripts = runner
+    return Story(fakes.house(store=store), store, runner, client)
+
+
+# ── request ──
+
+
+def test_repeated_request_sends_one_sms_and_answers_the_same(story: Story) -> None:
+    first, second = story.request(), story.request()
+
+    assert story.sms == 1
+    assert second.verification == replace(first.verification, now=second.verification.now)
+    assert (first.replayed, second.replayed, second.outcome_unknown) == (False, True, False)
+
+
+def test_key_with_another_payload_is_refused(story: Story) -> None:
+    story.request()
+
+    with pytest.raises(IdempotencyKeyReused):
+        story.request(OTHER_PAYLOAD, OTHER_PHONE)
+    assert story.sms == 1
+
+
+def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
+    story.store.begin_idempotent(
+        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+    )
+
+    with pytest.raises(IdempotencyInProgress) as wait:
+        story.request()
+    assert 9 <= wait.value.retry_after <= 10
+    assert story.sms == 0
+
+
+def test_request_that_died_before_it_opened_anything_is_made(story: Story) -> None:
+    story.store.begin_idempotent(
+        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+    )
+    story.pass_time(11)
+
+    sent = story.request()
+
+    assert story.sms == 1
+    assert sent.verification_id == story.house.keyring.verification_id("v" * 22)
+    assert story.request().replayed
+
+
+def test_request_whose_send_was_never_booked_sends_nothing_again(story: Story) -> None:
+    story.store.lost = "record_send_result finish_idempotent"
+    first = story.request()
+    story.store.lost = ""
+
+    again = story.request()
+
+    assert story.sms == 1
+    assert again.replayed
+    assert again.verification_id == first.verification_id
+
+
+def test_request_that_died_between_send_and_booking_is_uncertain(story: Story) -> None:
+    """As it stands after a process has died: the verification is there, and the key is still claimed."""
+    vid = story.request().verification_id
+    made = record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
+    seed = story.store.begin_idempotent(made).result_id
+    story.store.finish_idempotent(made)
+    story.store.begin_idempotent(replace(made, result_id=seed))
+    story.pass_time(11)
+
+    again = story.request()
+
+    assert (again.replayed, again.outcome_unknown) == (True, True)
+    assert again.verification_id == vid
+    assert story.sms == 1
+
+
+def test_refusal_frees_the_key(story: Story) -> None:
+    story.house.sender.outcome = REFUSED
+    with pytest.raises(ProviderUnavailable):
+        story.request()
+    story.house.sender.outcome = ACCEPTED
+
+    assert not story.request().replayed
+    assert story.sms == 2
+
+
+def test_refusal_of_the_first_flush_frees_the_key(story: Story) -> None:
+    story.request(repeat=None)
+    with pytest.raises(CooldownActive):
+        story.request()
+    story.pass_time(60)
+
+    assert not story.request().replayed
+
+
+def test_same_key_of_another_client_is_another_key(story: Story) -> None:
+    story.request()
+    story.pass_time(60)
+
+    sent = story.service.request(BANK, PHONE, purpose="transfer", client_ip="203.0.113.7", repeat=ONCE)
+
+    assert not sent.replayed
+    assert story.sms == 2
+
+
+def test_same_key_of_another_call_is_another_key(story: Story) -> None:
+    sent = story.request()
+
+    assert not story.verify(sent).replayed
+
+
+def test_repeated_resend_sends_one_sms(story: Story) -> None:
+    vid = story.request(repeat=None).verification_id
+    story.pass_time(60)
+    first = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
+    second = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
+
+    assert story.sms == 2
+    assert (first.replayed, second.replayed) == (False, True)
+
+
+def test_resend_by_which_nothing_was_sent_is_kept_too(story: Story) -> None:
+    story.house.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
+    vid = story.request(repeat=None).verification_id
+    story.pass_time(60)
+    first = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
+    second = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
+
+    assert (first.dispatched, second.replayed) == (False, True)
+    assert len(story.house.sender.inquiries) == 1
+
+
+def test_replay_of_what_is_forgotten_is_not_found(story: Story) -> None:
+    first = story.request()
+    assert first.verification.delivery is DeliveryStatus.ACCEPTED
+    for key in story.client.scan_iter("otp:{*"):
+        story.client.delete(key)
+
+    with pytest.raises(VerificationNotFound):
+        story.request()
+    assert story.sms == 1
+
+
+# ── verify ──
+
+
+def test_repeated_verify_answers_with_the_same_proof(story: Story) -> None:
+    sent = story.request()
+    first = story.verify(sent)
+    story.pass_time(7)
+    second = story.verify(sent)
+
+    assert second.proof == first.proof
+    assert (first.proof_expires_in, second.proof_expires_in) == (180, 173)
+    assert (first.replayed, second.replayed) == (False, True)
+    assert len(story.house.ledger.approvals) == 1
+
+
+def test_lost_reply_of_a_verify_is_cured_by_its_key(story: Story) -> None:
+    sent = story.request()
+    story.store.lost = "attempt"
+    with pytest.raises(StoreUnavailable):
+        story.verify(sent)
+    story.store.lost = ""
+
+    assert story.verify(sent).proof
+    assert story.verify(sent).replayed
+
+
+def test_without_a_key_the_second_verify_is_refused(story: Story) -> None:
+    sent = story.request()
+    story.verify(sent, None)
+
+    with pytest.raises(AlreadyVerified):
+        story.verify(sent, None)
+    with pytest.raises(AlreadyVerified):
+        story.verify(sent, ONCE)
+
+
+def test_wrong_code_frees_the_key_and_every_attempt_counts(story: Story) -> None:
+    sent = story.request()
+    for left in (4, 3):
+        with pytest.raises(WrongCode) as wrong:
+            story.verify(sent, code=story.wrong_code())
+        assert wrong.value.attempts_left == left
+
+    assert not story.verify(sent).replayed
+
+
+def test_verify_with_another_payload_is_refused_and_not_counted(story: Story) -> None:
+    sent = story.request()
+    story.verify(sent)
+
+    with pytest.raises(IdempotencyKeyReused):
+        story.verify(sent, OTHER_PAYLOAD, code=story.wrong_code())
+
+
+def test_verify_of_which_the_first_still_runs_waits(story: Story) -> None:
+    sent = story.request()
+    story.store.begin_idempotent(record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="verify"))
+
+    with pytest.raises(IdempotencyInProgress):
+        story.verify(sent)
+
+
+# ── redeem ──
+
+
+def test_repeated_redeem_answers_the_same(story: Story) -> None:
+    proof = story.verify(story.request()).proof
+    first = story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
+    second = story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
+
+    assert first.proof == second.proof
+    assert (first.replayed, second.replayed) == (False, True)
+
+
+def test_lost_reply_of_a_redeem_is_cured_by_its_key(story: Story) -> None:
+    proof = story.verify(story.request()).proof
+    story.store.lost = "redeem"
+    with pytest.raises(StoreUnavailable):
+        story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
+    story.store.lost = ""
+
+    assert story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE).replayed
+
+
+@pytest.mark.parametrize("repeat", [None, IdempotencyKey("order-18", b"")], ids=["no key", "another key"])
+def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: IdempotencyKey | None) -> None:
+    proof = story.verify(story.request()).proof
+    story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
+
+    with pytest.raises(ProofRedeemed):
+        story.service.redeem(SHOP, proof, purpose="login", repeat=repeat)
+
+
+def test_claim_shows_nothing_of_the_payload() -> None:
+    made = record_for(fakes.house().keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+
+    assert "order-17" not in made.tag
+    assert len(made.fingerprint) == 16
+    assert PHONE[3:] not in repr((made, ONCE))

@@ -1,0 +1,405 @@
+"""The order of the steps: what each outcome of a send costs, and what every call refuses."""
+
+from __future__ import annotations
+
+import pytest
+from support.fakes import BANK, SHOP, FakeStore, house
+
+from otp_service.domain.errors import (
+    CooldownActive,
+    DestinationRejected,
+    InternalError,
+    InvalidPhone,
+    InvalidRequest,
+    LimitReached,
+    OtpError,
+    ProofRedeemed,
+    ProviderMisconfigured,
+    ProviderRateLimited,
+    ProviderUnavailable,
+    StoreUnavailable,
+    VerificationNotFound,
+    WrongCode,
+)
+from otp_service.domain.keyring import Keyring
+from otp_service.domain.verification import DeliveryStatus, Status
+from otp_service.services.dispatch import RECORDING_MARGIN
+from otp_service.services.interfaces import (
+    FailureCause,
+    PhoneKey,
+    PrecheckRequest,
+    PrecheckResult,
+    SendResult,
+    SendStatus,
+)
+
+PHONE = "+8613900001234"
+
+
+def refused(fault: FailureCause, wait: int = 0) -> SendResult:
+    return SendResult(SendStatus.REFUSED, route="main", cause=fault, retry_after=wait)
+
+
+def taken(store: FakeStore) -> set[int]:
+    return set(store.taken.values())
+
+
+def test_request_takes_three_steps_and_sends_once() -> None:
+    h = house()
+
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.store.calls == ["precheck", "create", "record_send_result"]
+    assert len(h.sender.sent) == 1
+    assert sent.verification.delivery is DeliveryStatus.ACCEPTED
+    assert h.sender.permits == 0
+
+
+def test_verify_takes_one_step() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    h.store.calls.clear()
+
+    approved = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
+
+    assert h.store.calls == ["attempt"]
+    assert approved.purpose == "login"
+    assert h.service.redeem(SHOP, approved.proof, purpose="login").proof.phone == PHONE
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "status", "kept"),
+    [
+        (refused(FailureCause.ACCOUNT), ProviderMisconfigured, None, 0),
+        (refused(FailureCause.PROVIDER, 3), ProviderUnavailable, None, 0),
+        (refused(FailureCause.RECIPIENT), DestinationRejected, Status.CANCELED, 0),
+        (refused(FailureCause.RECIPIENT_RATE_LIMIT, 60), ProviderRateLimited, Status.PENDING, 0),
+        (SendResult(SendStatus.UNKNOWN), None, Status.PENDING, 1),
+        (SendResult(SendStatus.ACCEPTED), None, Status.PENDING, 1),
+    ],
+    ids=["route", "provider", "number", "limit", "unknown", "accepted"],
+)
+def test_outcome_decides_what_is_kept(
+    outcome: SendResult, error: type[OtpError] | None, status: Status | None, kept: int
+) -> None:
+    h = house()
+    h.sender.outcome = outcome
+
+    if error:
+        with pytest.raises(error):
+            h.service.request(SHOP, PHONE, purpose="login")
+    else:
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert taken(h.store) == {kept}
+    assert [k.status for k in h.store.kept.values()] == ([status] if status else [])
+    assert h.sender.permits == 0
+
+
+def test_retry_after_of_a_refusal_is_the_providers() -> None:
+    h = house()
+    h.sender.outcome = refused(FailureCause.RECIPIENT_RATE_LIMIT, 77)
+
+    with pytest.raises(ProviderRateLimited) as later:
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert later.value.retry_after == 77
+
+
+def test_resend_repeats_the_code() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    h.clock.advance(60)
+
+    again = h.service.resend(SHOP, PHONE, sent.verification_id)
+
+    first, second = h.sender.sent
+    assert first.code == second.code
+    assert first.out_id != second.out_id
+    assert len(again.verification.sends) == 2
+
+
+def test_resend_under_a_removed_key_is_a_defect_and_sends_nothing() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    h.clock.advance(60)
+    keyring = Keyring({"k2": b"other".ljust(32)}, "k2", b"tag key ".ljust(32, b"2"))
+    later = house(keyring=keyring, store=h.store)
+
+    with pytest.raises(InternalError):
+        later.service.resend(SHOP, PHONE, sent.verification_id)
+    assert later.sender.sent == []
+
+
+def test_two_verifications_have_two_codes() -> None:
+    h = house()
+    codes = set()
+    for _ in range(5):
+        h.service.request(SHOP, PHONE, purpose="login")
+        codes.add(h.sender.last_code)
+        h.clock.advance(60)
+
+    assert len(codes) > 1
+
+
+def test_purpose_may_be_left_out_when_there_is_only_one() -> None:
+    h = house()
+
+    sent = h.service.request(BANK, PHONE, client_ip="203.0.113.7")
+
+    assert sent.verification.purpose == "transfer"
+
+
+@pytest.mark.parametrize("purpose", [None, "transfer", ""], ids=["missing", "of another client", "empty"])
+def test_purpose_must_be_the_clients(purpose: str | None) -> None:
+    h = house()
+
+    with pytest.raises(InvalidRequest) as wrong:
+        h.service.request(SHOP, PHONE, purpose=purpose)
+
+    assert wrong.value.errors[0]["pointer"] == "/purpose"
+    assert h.store.calls == []
+
+
+def test_refused_request_touches_nothing() -> None:
+    h = house()
+
+    with pytest.raises(InvalidPhone):
+        h.service.request(SHOP, f"{PHONE},{PHONE}", purpose="login")
+
+    assert h.store.calls == []
+    assert h.sender.sent == []
+
+
+def test_cooldown_is_seen_before_anything_is_taken() -> None:
+    h = house()
+    h.service.request(SHOP, PHONE, purpose="login")
+    h.store.calls.clear()
+
+    with pytest.raises(CooldownActive):
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.store.calls == ["precheck"]
+
+
+def test_no_permit_means_nothing_is_taken() -> None:
+    h = house()
+    h.sender.failure = ProviderUnavailable(1)
+
+    with pytest.raises(ProviderUnavailable):
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.store.calls == ["precheck"]
+
+
+def test_store_down_means_nothing_is_sent() -> None:
+    h = house()
+    h.store.failure = StoreUnavailable()
+
+    with pytest.raises(StoreUnavailable):
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.sender.sent == []
+
+
+def test_known_phone_may_use_the_whole_budget() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    assert h.store.open_to == [800, 8_000]
+    h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
+    h.clock.advance(60)
+
+    h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.store.open_to == [1_000, 10_000]
+
+
+@pytest.mark.parametrize("vid", ["", "short", "a" * 23, "a" * 21 + "/", "a" * 21 + "\n", "}" * 22])
+def test_id_of_another_form_reaches_no_key(vid: str) -> None:
+    h = house()
+
+    for call in (
+        lambda: h.service.verify(SHOP, PHONE, vid, "123456"),
+        lambda: h.service.status(SHOP, PHONE, vid),
+        lambda: h.service.cancel(SHOP, PHONE, vid),
+        lambda: h.service.resend(SHOP, PHONE, vid),
+    ):
+        with pytest.raises(VerificationNotFound):
+            call()
+    assert h.store.calls == []
+
+
+def test_proof_is_redeemed_once() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    proof = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code).proof
+    h.service.redeem(SHOP, proof, purpose="login")
+
+    with pytest.raises(ProofRedeemed):
+        h.service.redeem(SHOP, proof, purpose="login")
+
+
+@pytest.mark.parametrize("name", ["status", "cancel", "verify", "resend"])
+def test_address_that_names_unknown_verifications_is_counted_and_then_made_to_wait(name: str) -> None:
+    h = house()
+    code = {"code_text": "123456"} if name == "verify" else {}
+
+    def call() -> None:
+        getattr(h.service, name)(SHOP, PHONE, "a" * 22, client_ip="192.0.2.1", is_public=True, **code)
+
+    with pytest.raises(VerificationNotFound):
+        call()
+    counted = len(h.ledger.misses)
+    h.ledger.wait = 40
+
+    with pytest.raises(LimitReached) as refusal:
+        call()
+
+    assert (counted, len(h.ledger.misses)) == (1, 1)
+    assert (refusal.value.limit, refusal.value.retry_after) == ("address_misses_per_10_minutes", 40)
+
+
+def test_status_and_cancel_reach_the_verification() -> None:
+    h = house()
+    vid = h.service.request(SHOP, PHONE, purpose="login").verification_id
+
+    h.service.cancel(SHOP, PHONE, vid)
+
+    assert h.service.status(SHOP, PHONE, vid).verification.status is Status.CANCELED
+
+
+def test_send_ends_before_its_request_so_that_it_is_booked_in_time() -> None:
+    h = house(deadline=6.0)
+    h.service.request(SHOP, PHONE, purpose="login")
+
+    assert h.sender.deadlines == [h.clock.monotonic() + 6.0 - RECORDING_MARGIN]
+
+
+def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    h = house()
+    monkeypatch.setattr(h.store, "record_send_result", failing)
+
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+
+    assert sent.verification.delivery is DeliveryStatus.SENDING
+    h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
+
+
+def test_refusal_keeps_its_reason_even_when_the_store_fails_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = house()
+    h.sender.outcome = refused(FailureCause.RECIPIENT)
+    monkeypatch.setattr(h.store, "record_send_result", failing)
+
+    with pytest.raises(DestinationRejected):
+        h.service.request(SHOP, PHONE, purpose="login")
+
+
+def failing(*_: object) -> None:
+    raise StoreUnavailable
+
+
+def test_client_may_vouch_for_a_phone() -> None:
+    h = house()
+    h.service.request(SHOP, PHONE, purpose="login", known_phone=True)
+
+    assert h.store.open_to == [1_000, 10_000]
+
+
+def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = house()
+    slots: list[bytes] = []
+    inner = h.store.precheck
+
+    def peek(slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
+        slots.append(slot.requester)
+        return inner(slot, client, attempts, knock)
+
+    monkeypatch.setattr(h.store, "precheck", peek)
+
+    for i, address in enumerate(["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", None]):
+        h.service.request(SHOP, f"+861390000{i:04d}", purpose="login", client_ip=address)
+
+    assert slots[0] == slots[1] != slots[2]
+    assert slots[3] == b""
+
+
+def test_values_that_hold_secrets_do_not_show_them() -> None:
+    h = house()
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+    approved = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
+
+    shown = f"{sent!r} {approved!r} {h.sender.sent!r} {h.service._keyring!r} {SHOP!r}"
+
+    assert PHONE not in shown
+    assert PHONE[3:] not in shown
+    assert approved.proof not in shown
+    assert f"'{h.sender.last_code}'" not in shown
+    assert SHOP.secret_key_digests[0] not in shown
+
+
+def test_budget_that_is_used_up_leaves_no_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = house()
+    opened = h.store.create
+    monkeypatch.setattr(h.store, "create", lambda *arguments: opened(*arguments).with_max_sends(0))
+
+    sent = h.service.request(SHOP, PHONE, purpose="login")
+
+    assert (sent.verification.sends_left, sent.verification.resend_at) == (0, None)
+
+
+def test_hint_of_a_busy_provider_is_a_few_seconds() -> None:
+    h = house()
+    h.sender.outcome = refused(FailureCause.PROVIDER, 999)
+
+    with pytest.raises(ProviderUnavailable) as busy:
+        h.service.request(SHOP, PHONE, purpose="login")
+
+    assert busy.value.retry_after == 5
+
+
+def test_every_verification_has_a_salt_of_its_own() -> None:
+    h = house()
+    for number in range(5):
+        h.service.request(SHOP, f"+861390000{number:04d}", purpose="login")
+
+    salts = {kept.new.salt for kept in h.store.kept.values()}
+    assert len(salts) == 5
+    assert {len(salt) for salt in salts} == {16}
+
+
+def test_code_of_an_older_root_still_verifies_and_that_of_a_removed_one_does_not() -> None:
+    old, new, tag = b"old root ".ljust(32, b"1"), b"new root ".ljust(32, b"2"), b"tag key ".ljust(32, b"3")
+    before = house(keyring=Keyring({"k1": old}, "k1", tag))
+    vid = before.service.request(SHOP, PHONE, purpose="login").verification_id
+    code = before.sender.last_code
+    removed = house(keyring=Keyring({"k2": new}, "k2", tag), store=before.store)
+    rotated = house(keyring=Keyring({"k1": old, "k2": new}, "k2", tag), store=before.store)
+
+    with pytest.raises(WrongCode):
+        removed.service.verify(SHOP, PHONE, vid, code)
+    assert rotated.service.verify(SHOP, PHONE, vid, code).proof
+    assert rotated.store.only().new.kid == "k1"
+
+
+def test_events_of_a_send_show_the_phone_by_tag_and_mask_only() -> None:
+    h = house()
+    h.service.request(SHOP, PHONE, purpose="login")
+
+    (event,) = h.events.of("send")
+    assert event["phone"] == h.keyring.phone_tag(PHONE)
+    assert event["phone_masked"] == "+86 139****1234"
+    assert PHONE[3:] not in str(h.events.seen)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["13900001234", "+86 139 0000 1234", "0086-139-0000-1234", "１３９００００１２３４"]
+)
+def test_spellings_of_one_phone_are_one_phone(spelling: str) -> None:
+    h = house()
+    h.service.request(SHOP, PHONE, purpose="login")
+
+    with pytest.raises(CooldownActive):
+        h.service.request(SHOP, spelling, purpose="login")
+    assert len(h.store.next_send) == 1

@@ -1,0 +1,60 @@
+"""The rights of the service's user: as many as it needs, no more. The contract runs with them, too."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import pytest
+import redis
+from support.redis_servers import Server
+from support.store_backends import let_in
+
+from otp_service.store.acl import OF_CALLS, OF_PLACES, OF_SCRIPTS
+
+LUA = files("otp_service.store") / "lua"
+PYTHON = files("otp_service.store")
+
+
+def test_scripts_call_what_the_user_may_and_nothing_else() -> None:
+    called = {
+        name.lower()
+        for script in LUA.iterdir()
+        for name in re.findall(r"redis\.p?call\('(\w+)'", script.read_text(encoding="utf-8"))
+    }
+
+    assert called == set(OF_SCRIPTS)
+
+
+@pytest.mark.parametrize("name", [*OF_CALLS, "asking"])
+def test_what_the_user_may_is_what_somebody_sends(name: str) -> None:
+    sources = [file.read_text(encoding="utf-8") for file in PYTHON.iterdir() if file.name.endswith(".py")]
+
+    assert any(f'("{name.upper()}",' in text or f'"{name.upper()}", ' in text for text in sources)
+
+
+def test_finding_ones_place_takes_no_more_than_this() -> None:
+    assert OF_PLACES == ("asking", "cluster|slots", "select")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("FLUSHALL",),
+        ("CONFIG", "GET", "*"),
+        ("KEYS", "*"),
+        ("MONITOR",),
+        ("CLUSTER", "RESET"),
+        ("GET", "somebody else's"),
+        ("EVAL", "return redis.call('KEYS', '*')", 0),
+        ("EVAL", "return redis.call('GET', KEYS[1])", 1, "somebody else's"),
+    ],
+    ids=lambda command: " ".join(map(str, command)),
+)
+def test_user_may_do_nothing_else(redis_server: Server, command: tuple[object, ...]) -> None:
+    username, _, password = let_in([redis_server], "poor").removesuffix("@").partition(":")
+    with (
+        redis_server.client(username=username, password=password) as client,
+        pytest.raises(redis.ResponseError, match=r"permission|can't run"),
+    ):
+        client.execute_command(*command)

@@ -1,0 +1,503 @@
+"""The office: an operator sees what a caller would meet, clears it, and has a phone forgotten."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from support.phone_stories import CLIENT, LIMITS, RIGHT, WRONG, Phone, make_phone
+from support.store_backends import Backend
+
+from otp_service.domain.errors import CooldownActive, LimitReached, OtpError, StoreUnavailable, WrongCode
+from otp_service.domain.limits import DAY, HOUR, IpLimits, PhoneLimits
+from otp_service.services.interfaces import ClientIpQuota, PrecheckRequest, SendDisposition
+from otp_service.store import encoding, keys
+from otp_service.store.admin import SCAN_SIZE, AdminStore, ErasureResult, PhoneUsage, Verdict
+from otp_service.store.scripts import Call
+
+NOTHING = Verdict(is_slow=False, is_locked=False, limit="", wait=0)
+
+
+SMALL = IpLimits(sends_per_hour=4, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
+
+
+@pytest.fixture
+def office(phone: Phone) -> AdminStore:
+    return AdminStore(phone.store)
+
+
+def facts_of(office: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneUsage:
+    return office.phone_facts(phone.slot.tag, limits, attempts=5)
+
+
+def fail(phone: Phone, times: int) -> None:
+    """Use up *times* attempts, without the slow lane, as many a day as the limits let pass."""
+    quick = phone.limited(slow_lane_at=100)
+    for _ in range(times // 5):
+        opened = quick.open()
+        for _ in range(5):
+            with pytest.raises(WrongCode):
+                quick.submit(opened, WRONG)
+        quick.pass_time(8 * HOUR)
+
+
+def refusal(phone: Phone) -> OtpError | None:
+    return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).rejection
+
+
+# ── what is counted of a phone ──
+
+
+def test_stranger_has_nothing_counted(office: AdminStore, phone: Phone) -> None:
+    facts = facts_of(office, phone)
+
+    assert facts == PhoneUsage(
+        now=facts.now,
+        sends=(),
+        failures=(),
+        untrusted_failures=0,
+        trusted_failures=0,
+        live=0,
+        is_known=False,
+        requesters=0,
+        untrusted=NOTHING,
+        trusted=NOTHING,
+    )
+    assert phone.stored() == []
+
+
+def test_facts_count_as_the_limits_do(office: AdminStore, phone: Phone) -> None:
+    phone.open()
+    phone.pass_time(HOUR)
+    opened = phone.open()
+    for _ in range(3):
+        with pytest.raises(WrongCode):
+            phone.submit(opened, WRONG)
+    phone.pass_time(HOUR - 1)
+    with_both = facts_of(office, phone)
+    phone.pass_time(1)
+    with_none = facts_of(office, phone)
+
+    assert (with_both.sends_in(HOUR), with_both.sends_in(DAY)) == (1, 2)
+    assert (with_both.failures_in(HOUR), with_both.failures_in(DAY), with_both.consecutive_failures) == (
+        3,
+        3,
+        3,
+    )
+    assert (with_none.sends_in(HOUR), with_none.sends_in(DAY)) == (0, 2)
+    assert (with_none.failures_in(HOUR), with_none.failures_in(DAY)) == (0, 3)
+
+
+def test_time_to_wait_is_true_to_the_second(office: AdminStore, phone: Phone) -> None:
+    phone.open()
+    phone.pass_time(17)
+
+    facts = facts_of(office, phone)
+
+    assert facts.untrusted.limit == "phone_cooldown"
+    assert facts.untrusted.wait in (42, 43)
+    phone.pass_time(facts.untrusted.wait - 2)
+    with pytest.raises(CooldownActive):
+        phone.open()
+    phone.pass_time(2)
+    assert facts_of(office, phone).untrusted.limit == ""
+    phone.open()
+
+
+def test_live_verifications_are_counted_until_they_end(office: AdminStore, phone: Phone) -> None:
+    first = phone.open()
+    phone.pass_time(60)
+    phone.open()
+    both = facts_of(office, phone).live
+    phone.submit(first, RIGHT)
+    one = facts_of(office, phone).live
+    phone.pass_time(300)
+
+    assert (both, one, facts_of(office, phone).live) == (2, 1, 0)
+
+
+def test_approved_phone_is_known_for_ninety_days(office: AdminStore, phone: Phone) -> None:
+    phone.submit(phone.open(), RIGHT)
+    phone.pass_time(90 * DAY - 2)
+    before = facts_of(office, phone)
+    phone.pass_time(3)
+
+    assert before.is_known
+    assert not facts_of(office, phone).is_known
+
+
+def test_slow_lane_and_lock_are_told_apart(office: AdminStore, phone: Phone) -> None:
+    fail(phone, 50)
+    slow = facts_of(office, phone)
+    fail(phone, 50)
+    locked = facts_of(office, phone)
+
+    assert slow.consecutive_failures == 50
+    assert slow.untrusted == Verdict(is_slow=True, is_locked=False, limit="", wait=0)
+    assert locked.consecutive_failures == 100
+    assert (locked.untrusted.is_slow, locked.untrusted.is_locked) == (True, True)
+    assert locked.untrusted.limit == "phone_locked"
+
+
+def test_facts_are_judged_by_the_limits_that_are_given(office: AdminStore, phone: Phone) -> None:
+    phone.open()
+    phone.pass_time(60)
+
+    assert facts_of(office, phone).untrusted.limit == ""
+    assert (
+        facts_of(office, phone, replace(LIMITS, sends_per_hour=1)).untrusted.limit == "phone_sends_per_hour"
+    )
+
+
+def test_looking_changes_nothing(office: AdminStore, phone: Phone) -> None:
+    phone.open()
+    before = {key: phone.client.get(key) for key in phone.stored()}
+
+    facts_of(office, phone)
+
+    assert {key: phone.client.get(key) for key in phone.stored()} == before
+
+
+# ── unlock and clear ──
+
+
+def test_unlocked_phone_can_be_verified_again(office: AdminStore, phone: Phone) -> None:
+    fail(phone, 100)
+    with pytest.raises(LimitReached) as locked:
+        phone.open()
+    phone.store.unlock(phone.slot.tag)
+
+    facts = facts_of(office, phone)
+
+    assert locked.value.limit == "phone_locked"
+    assert (facts.consecutive_failures, facts.failures, facts.untrusted) == (0, (), NOTHING)
+    assert phone.submit(phone.open(), RIGHT) == "login"
+
+
+def test_unlock_ends_the_wait_of_the_slow_lane(phone: Phone) -> None:
+    fail(phone, 50)
+    with pytest.raises(WrongCode):
+        phone.submit(phone.open(), WRONG)
+    phone.pass_time(2 * HOUR)
+    with pytest.raises(LimitReached) as slow:
+        phone.open()
+
+    phone.store.unlock(phone.slot.tag)
+
+    assert slow.value.limit == "phone_slow_lane"
+    assert phone.open().attempts_left == 5
+
+
+def test_unlock_also_forgets_that_the_slow_lane_was_used(phone: Phone) -> None:
+    """Or whoever fails again on the same day would wait a day for a first slow attempt."""
+    tight = phone.limited(slow_lane_at=5)
+
+    def fail_once(attempts: int) -> None:
+        opened = tight.open()
+        assert opened.attempts_left == attempts
+        for _ in range(attempts):
+            with pytest.raises(WrongCode):
+                tight.submit(opened, WRONG)
+        tight.pass_time(2 * HOUR)
+
+    fail_once(5)
+    fail_once(1)
+    tight.store.unlock(tight.slot.tag)
+
+    fail_once(5)
+    fail_once(1)
+
+
+def test_unlock_keeps_what_was_sent(office: AdminStore, phone: Phone) -> None:
+    opened = phone.open()
+    with pytest.raises(WrongCode):
+        phone.submit(opened, WRONG)
+
+    phone.store.unlock(phone.slot.tag)
+
+    assert isinstance(refusal(phone), CooldownActive)
+    assert facts_of(office, phone).sends_in(HOUR) == 1
+    assert phone.read(opened).attempts_left == 4
+
+
+def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> None:
+    """What is reserved for live verifications stays reserved."""
+    tight = phone.limited(lock_at=8, slow_lane_at=7)
+    live = tight.open()
+    with pytest.raises(WrongCode):
+        tight.submit(live, WRONG)
+    tight.store.unlock(tight.slot.tag)
+    tight.pass_time(60)
+
+    with pytest.raises(LimitReached) as full:
+        tight.open()
+
+    assert full.value.limit == "phone_failures_possible"
+
+
+@pytest.mark.parametrize("what", ["unlock", "clear"])
+def test_nothing_is_made_of_a_stranger(office: AdminStore, phone: Phone, what: str) -> None:
+    act = phone.store.unlock if what == "unlock" else office.clear_phone
+
+    act(phone.slot.tag)
+
+    assert phone.stored() == []
+
+
+def test_cleared_phone_may_be_sent_to_at_once(office: AdminStore, phone: Phone) -> None:
+    fail(phone, 100)
+    phone.store.unlock(phone.slot.tag)
+    opened = phone.open(settle=None)
+    phone.settle(opened, SendDisposition.RATE_LIMITED, wait=DAY)
+    assert facts_of(office, phone).untrusted.limit == "provider_window"
+
+    office.clear_phone(phone.slot.tag)
+
+    assert facts_of(office, phone).untrusted.limit == ""
+    assert facts_of(office, phone).sends == ()
+    phone.open()
+
+
+def test_clearing_a_phone_keeps_its_approval_and_its_live_verifications(
+    office: AdminStore, phone: Phone
+) -> None:
+    phone.submit(phone.open(), RIGHT)
+    phone.pass_time(60)
+    live = phone.open()
+
+    office.clear_phone(phone.slot.tag)
+
+    facts = facts_of(office, phone)
+    assert (facts.is_known, facts.live) == (True, 1)
+    assert phone.submit(live, RIGHT) == "login"
+
+
+def test_send_in_flight_survives_that_its_phone_is_cleared(office: AdminStore, phone: Phone) -> None:
+    opened = phone.open(settle=None)
+    office.clear_phone(phone.slot.tag)
+
+    phone.settle(opened, SendDisposition.ACCEPTED)
+
+    assert phone.submit(opened, RIGHT) == "login"
+
+
+# ── addresses ──
+
+
+def an_address(limits: IpLimits = SMALL) -> ClientIpQuota:
+    return ClientIpQuota(secrets.token_urlsafe(12), limits)
+
+
+def another(phone: Phone) -> Phone:
+    return replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
+
+
+def knock(phone: Phone, address: ClientIpQuota) -> None:
+    phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address, challenges_disabled=True))
+
+
+def verify(phone: Phone, address: ClientIpQuota) -> None:
+    phone.store.flush(
+        [Call("address_verified", [keys.address(address.tag)], [encoding.short_phone(phone.slot.tag)])]
+    )
+
+
+def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
+    phone.store.flush([Call("address_misses", [keys.misses(address.tag)], [times, 60])])
+
+
+def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Phone) -> None:
+    address = an_address()
+    knock(phone, address)
+    phone.pass_time(HOUR + 1)
+    knock(phone, address)
+    knock(another(phone), address)
+    happy = another(phone)
+    knock(happy, address)
+    verify(happy, address)
+    miss(phone, address, 7)
+
+    facts = office.address_facts(address.tag, SMALL)
+
+    assert (facts.sends_in_hour, facts.sends_in_day, facts.phones_in_day) == (2, 3, 2)
+    assert (facts.verified_in_day, facts.misses_in_10_minutes) == (1, 7)
+    assert (facts.suspicion, facts.limit, facts.wait) == ("", "", 0)
+
+
+def test_address_tells_what_its_next_sms_would_meet(office: AdminStore, phone: Phone) -> None:
+    address = an_address()
+    told = []
+    for _ in range(9):
+        facts = office.address_facts(address.tag, SMALL)
+        told.append((facts.suspicion, facts.limit))
+        standing = phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(address))
+        met = standing.risk_reasons[0] if standing.risk_reasons else ""
+        assert facts.suspicion == met or standing.rejection
+        assert bool(facts.limit) == (standing.rejection is not None)
+        if met:
+            knock(another(phone), address)
+
+    assert told == [("", "")] * 4 + [("address_sends_per_hour", "")] * 4 + [
+        ("address_sends_per_hour", "address_phones_per_day")
+    ]
+    assert facts.wait in (DAY - 1, DAY)
+
+
+def test_stranger_at_an_address_leaves_no_trace_by_looking(office: AdminStore, phone: Phone) -> None:
+    address = an_address()
+
+    facts = office.address_facts(address.tag, SMALL)
+
+    assert (facts.sends_in_day, facts.verified_in_day, facts.misses_in_10_minutes) == (0, 0, 0)
+    assert phone.client.exists(keys.address(address.tag), keys.misses(address.tag)) == 0
+
+
+def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminStore, phone: Phone) -> None:
+    address = an_address()
+    happy = another(phone)
+    knock(happy, address)
+    verify(happy, address)
+    for _ in range(12):
+        knock(another(phone), address)
+    miss(phone, address, 60)
+    full = office.address_facts(address.tag, SMALL)
+
+    office.clear_address(address.tag)
+
+    cleared = office.address_facts(address.tag, SMALL)
+    assert full.limit
+    assert full.misses_in_10_minutes == 60
+    assert (cleared.sends_in_day, cleared.misses_in_10_minutes, cleared.verified_in_day) == (0, 0, 1)
+    assert (cleared.suspicion, cleared.limit) == ("", "")
+
+
+# ── forget ──
+
+
+def test_forgotten_phone_leaves_no_key(office: AdminStore, phone: Phone) -> None:
+    tag = phone.slot.tag
+    opened = phone.open()
+    phone.submit(opened, RIGHT)
+    phone.store.redeem(tag, opened.verification_hash, 600)
+    phone.store.acquire_lookup_lease(tag, opened.verification_hash, "status")
+    phone.store.precheck(
+        phone.slot, CLIENT, 5, PrecheckRequest(solved_challenge_id="risk-1", solution_ttl=600)
+    )
+    assert len(phone.stored()) == 5
+
+    assert office.forget(tag) == ErasureResult(keys=5, addresses=0)
+
+    assert phone.stored() == []
+
+
+def test_forgotten_phone_is_taken_out_of_every_address_log(office: AdminStore, phone: Phone) -> None:
+    """Also where its own row does not say that it was: a refused send is given back there, and not here."""
+    addresses = [an_address() for _ in range(3)]
+    other = another(phone)
+    for address in addresses[:2]:
+        knock(phone, address)
+        knock(other, address)
+    knock(other, addresses[2])
+    before = phone.client.get(keys.address(addresses[2].tag))
+
+    assert office.forget(phone.slot.tag) == ErasureResult(keys=0, addresses=2)
+
+    short = encoding.short_phone(phone.slot.tag).encode()
+    logs = [phone.client.get(keys.address(address.tag)) or b"" for address in addresses]
+    assert [short in log for log in logs] == [False] * 3
+    assert [encoding.short_phone(other.slot.tag).encode() in log for log in logs] == [True] * 3
+    assert logs[2] == before
+
+
+def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> None:
+    mine, theirs = phone, replace(phone, slot=replace(phone.slot, tag=f"{phone.slot.tag[:-1]}!"))
+    mine.open()
+    theirs.open()
+
+    office.forget(mine.slot.tag)
+
+    assert (len(mine.stored()), len(theirs.stored())) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda tag: f"{tag[:-1]}?",
+        lambda tag: f"{tag[:4]}*",
+        lambda tag: f"{tag[:-1]}[{tag[-1]}]",
+        lambda tag: f"{tag[:-1]}[^!]",
+        lambda tag: f"{tag[:-1]}\\{tag[-1]}",
+    ],
+    ids=["one", "any", "of these", "not these", "escaped"],
+)
+def test_tag_is_never_a_pattern(office: AdminStore, phone: Phone, spell: Callable[[str], str]) -> None:
+    phone.open()
+    strange = spell(phone.slot.tag)
+    phone.client.set(keys.row(strange), b"x", ex=60)
+
+    assert office.forget(strange).keys == 1
+
+    assert len(phone.stored()) == 2
+
+
+def test_forgotten_phone_is_a_stranger(office: AdminStore, phone: Phone) -> None:
+    fail(phone, 100)
+    office.forget(phone.slot.tag)
+
+    facts = facts_of(office, phone)
+    opened = phone.open()
+
+    assert (facts.consecutive_failures, facts.sends, facts.untrusted.limit) == (0, (), "")
+    assert (opened.attempts_left, opened.sends_left) == (5, 3)
+
+
+def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(office: AdminStore, phone: Phone) -> None:
+    opened = phone.open(settle=None)
+    office.forget(phone.slot.tag)
+
+    assert phone.settle(opened, SendDisposition.ACCEPTED) is None
+
+    assert phone.stored() == []
+
+
+def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
+    phone = make_phone(*backend)
+    crowd = {f"otp:{{{secrets.token_urlsafe(12)}}}": b"x" for _ in range(3 * SCAN_SIZE)}
+    with phone.client.pipeline(transaction=False) as pipeline:
+        for key, value in crowd.items():
+            pipeline.set(key, value)
+        pipeline.execute()
+    phone.client.mset({keys.record(phone.slot.tag, f"{n:022d}"): b"x" for n in range(250)})
+
+    forgotten = AdminStore(phone.store).forget(phone.slot.tag)
+
+    assert forgotten.keys == 250
+    assert phone.client.unlink(*crowd) == len(crowd)
+
+
+# ── when it does not work ──
+
+
+def test_row_of_a_newer_version_is_left_alone(office: AdminStore, phone: Phone) -> None:
+    phone.client.set(keys.row(phone.slot.tag), b"\x02whatever", ex=60)
+
+    for act in (facts_of, lambda o, p: o.clear_phone(p.slot.tag), lambda _, p: p.store.unlock(p.slot.tag)):
+        with pytest.raises(StoreUnavailable):
+            act(office, phone)
+
+    assert phone.client.get(keys.row(phone.slot.tag)) == b"\x02whatever"
+
+
+def test_failing_store_is_told_without_its_words(redis_server: object, real_phone: Phone) -> None:
+    office = AdminStore(real_phone.store)
+    tag = real_phone.slot.tag
+    real_phone.client.lpush(keys.row(tag), b"not ours")
+
+    with pytest.raises(StoreUnavailable) as failed:
+        facts_of(office, real_phone)
+
+    assert tag not in repr(failed.value)
+    assert failed.value.__cause__ is None
+    assert office.forget(tag).keys == 1

@@ -1,0 +1,449 @@
+"""The ledger: what is noted here is counted everywhere, and a failing store costs no caller anything."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support import fakes
+from support.phone_stories import CLIENT, Phone, Quiet
+from support.store_backends import Backend
+
+from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
+from otp_service.services.interfaces import ClientIpQuota, ConversionScope, PrecheckRequest
+from otp_service.store.counters import RedisUsageCounters
+from otp_service.store.scripts import Call
+
+LIMITS = GlobalFailureLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
+
+
+@pytest.fixture
+def clock() -> fakes.FakeClock:
+    """A day of its own for each test, since the wrong codes of a day share one key."""
+    return fakes.FakeClock(now=secrets.randbelow(10**9) + 10**9)
+
+
+@pytest.fixture
+def events() -> Quiet:
+    return Quiet()
+
+
+@pytest.fixture
+def ledger(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
+    return RedisUsageCounters(phone.store.flush, limits=LIMITS, clock=clock, events=events)
+
+
+@pytest.fixture
+def other(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
+    """The ledger of another process."""
+    return RedisUsageCounters(phone.store.flush, limits=LIMITS, clock=clock, events=events)
+
+
+def an_address(limit: int = 6) -> ClientIpQuota:
+    return ClientIpQuota(secrets.token_urlsafe(12), IpLimits(misses_per_10_minutes=limit))
+
+
+def admitted(ledger: RedisUsageCounters, address: ClientIpQuota, times: int) -> int:
+    count = 0
+    for _ in range(times):
+        if not ledger.seconds_until_misses_allowed(address):
+            ledger.record_miss(address)
+            count += 1
+    return count
+
+
+# ── misses per address ──
+
+
+def test_one_process_holds_the_limit_at_once(ledger: RedisUsageCounters) -> None:
+    address = an_address()
+
+    assert admitted(ledger, address, 20) == 6
+    assert admitted(ledger, an_address(), 3) == 3
+
+
+def test_flush_keeps_the_limit_and_says_how_long(ledger: RedisUsageCounters) -> None:
+    address = an_address()
+    admitted(ledger, address, 20)
+    ledger.flush()
+
+    assert 500 <= ledger.seconds_until_misses_allowed(address) <= 660
+
+
+def test_other_process_learns_of_it_and_the_slack_is_one_limit_each(
+    ledger: RedisUsageCounters, other: RedisUsageCounters
+) -> None:
+    address = an_address()
+    unaware = admitted(ledger, address, 20) + admitted(other, address, 20)
+    ledger.flush()
+    other.flush()
+
+    assert unaware == 2 * 6
+    assert admitted(ledger, address, 20) + admitted(other, address, 20) <= 6
+    ledger.flush()
+    other.flush()
+    assert admitted(ledger, address, 20) + admitted(other, address, 20) == 0
+
+
+def test_address_is_admitted_again_after_ten_minutes(
+    phone: Phone, ledger: RedisUsageCounters, clock: fakes.FakeClock
+) -> None:
+    address = an_address()
+    admitted(ledger, address, 20)
+    ledger.flush()
+    clock.advance(720)
+    phone.pass_time(720)
+    ledger.flush()
+
+    assert admitted(ledger, address, 20) == 6
+
+
+def test_wait_that_was_told_is_true(phone: Phone, ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
+    address = an_address()
+    admitted(ledger, address, 20)
+    ledger.flush()
+    wait = ledger.seconds_until_misses_allowed(address)
+    clock.advance(wait - 1)
+    phone.pass_time(wait - 1)
+    early = admitted(ledger, address, 1)
+    clock.advance(1)
+    phone.pass_time(1)
+
+    assert early == 0
+    assert admitted(ledger, address, 1) == 1
+
+
+def test_quiet_addresses_are_forgotten_here(ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
+    for _ in range(50):
+        admitted(ledger, an_address(), 1)
+    ledger.flush()
+    clock.advance(660)
+    ledger.flush()
+
+    assert ledger._windows == {}
+
+
+# ── wrong codes of the whole service ──
+
+
+def test_wrong_codes_raise_the_alarm_everywhere(
+    ledger: RedisUsageCounters, other: RedisUsageCounters, events: Quiet
+) -> None:
+    levels = []
+    for _ in range(3):
+        for _ in range(3):
+            ledger.record_failure()
+        ledger.flush()
+        other.flush()
+        levels.append((ledger.global_risk_level(), other.global_risk_level()))
+
+    assert levels == [(0, 0), (1, 1), (2, 2)]
+    assert [facts["alarm_level"] for name, facts in events.seen if name == "wrong_code_alarm"] == [1, 1, 2, 2]
+
+
+def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(ledger: RedisUsageCounters) -> None:
+    for _ in range(7):
+        ledger.record_failure()
+    ledger.flush()
+    before = ledger.global_risk_level()
+    ledger.record_approval("t" * 16, 4, None, ())
+    ledger.flush()
+
+    assert (before, ledger.global_risk_level()) == (1, 0)
+
+
+def test_alarm_ends_with_its_day(ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
+    for _ in range(9):
+        ledger.record_failure()
+    ledger.flush()
+    clock.advance(86_400)
+    ledger.flush()
+
+    assert ledger.global_risk_level() == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "approved", "level"),
+    [
+        (499, 0, 0),
+        (500, 0, 1),
+        (1999, 0, 1),
+        (2000, 0, 2),
+        (999, 100_000, 0),
+        (1000, 100_000, 1),
+        (4000, 100_000, 2),
+    ],
+)
+def test_levels_are_a_number_or_a_share(wrong: int, approved: int, level: int) -> None:
+    assert GlobalFailureLimits().level(wrong, approved) == level
+
+
+# ── what was verified ──
+
+
+def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisUsageCounters) -> None:
+    address = ClientIpQuota(secrets.token_urlsafe(12), IpLimits(sends_per_hour=2))
+    for _ in range(2):
+        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address))
+    full = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address)).risk_reasons
+    ledger.record_approval(phone.slot.tag, 0, address, ())
+    ledger.flush()
+
+    assert full == ("address_sends_per_hour",)
+    assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address)).risk_reasons == ()
+
+
+def test_guard_that_only_watches_says_what_it_would_have_done(
+    ledger: RedisUsageCounters, events: Quiet
+) -> None:
+    limits = GuardLimits(least=3, share=0.5, blocked_at=2)
+    guard = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
+    actions = []
+    for _ in range(3):
+        for _ in range(5):
+            ledger.record_send([guard])
+        ledger.flush()
+        actions.append([facts["action"] for name, facts in events.seen if name == "guard_tripped"])
+    for _ in range(20):
+        ledger.record_approval("t" * 16, 0, None, [guard])
+    ledger.flush()
+
+    told = [facts["action"] for name, facts in events.seen if name == "guard_tripped"]
+    assert actions == [[], ["challenge"], ["challenge", "block"]]
+    assert told == ["challenge", "block", "none"]
+
+
+# ── what narrow scopes take out of broad ones ──
+
+BROAD = GuardLimits(least=1000)
+NARROW = GuardLimits(least=6, share=0.5, blocked_at=3, strict_share=0.5)
+"""Suspect when a fourth SMS would be unverified; tripped by a seventh, or a fourteenth in three minutes."""
+
+
+def a_scope(kind: str) -> ConversionScope:
+    is_broad = kind in ("country", "client")
+    name = f"{kind}:{secrets.token_urlsafe(6)}"
+    return ConversionScope(kind, name, BROAD if is_broad else NARROW, is_broad=is_broad)
+
+
+def sent(ledger: RedisUsageCounters, count: int, *guards: ConversionScope) -> None:
+    for _ in range(count):
+        ledger.record_send(guards)
+
+
+def counted(phone: Phone, *scopes: ConversionScope) -> list[tuple[int, int]]:
+    """Return what scopes have sent and verified."""
+    standing = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=scopes))
+    return [(reading.sent, reading.verified) for reading in standing.guards]
+
+
+def suspects(phone: Phone, *scopes: ConversionScope) -> list[int]:
+    """Return how many suspects broad scopes know of: behind their minutes, told by the numbers of hours."""
+    return [_suspects(phone.client.get(f"otp:guard:{{{scope.name}}}") or b"\2\0") for scope in scopes]
+
+
+def _suspects(kept: bytes) -> int:
+    spans = [kept[at : at + 10] for at in range(2, len(kept), 10)][kept[1] :]
+    numbered = [(int.from_bytes(span[:4], "big"), int.from_bytes(span[4:7], "big")) for span in spans]
+    return sum(count for number, count in numbered if number < 10_000_000)
+
+
+def test_address_that_becomes_suspect_leaves_each_country_with_what_others_sent_there(
+    phone: Phone, ledger: RedisUsageCounters
+) -> None:
+    here, there, client = a_scope("country"), a_scope("country"), a_scope("client")
+    home, other_home = a_scope("address"), a_scope("address")
+    sent(ledger, 2, here, client, home)
+    sent(ledger, 2, there, client, other_home)
+    ledger.flush()
+    before = counted(phone, here, there, client)
+    sent(ledger, 1, there, client, home)
+    ledger.flush()
+
+    assert before == [(2, 0), (2, 0), (4, 0)]
+    assert counted(phone, here, there, client) == [(0, 0), (2, 0), (2, 0)]
+    assert suspects(phone, here, there, client) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("first", "second"), [(5, 1), (2, 1), (1, 5), (5, 5)])
+def test_two_clients_in_one_flush_each_keep_what_the_prefix_does_not_account_for(
+    phone: Phone, ledger: RedisUsageCounters, first: int, second: int
+) -> None:
+    country, mall, bank = a_scope("country"), a_scope("client"), a_scope("client")
+    prefix, other_prefix = a_scope("prefix"), a_scope("prefix")
+    sent(ledger, 2, country, mall, other_prefix)
+    sent(ledger, first, country, mall, prefix)
+    sent(ledger, second, country, bank, prefix)
+    ledger.flush()
+
+    assert counted(phone, country, mall, bank) == [(2, 0), (2, 0), (0, 0)]
+
+
+def test_prefix_of_several_clients_is_one_suspect_to_their_country(
+    phone: Phone, ledger: RedisUsageCounters
+) -> None:
+    country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
+    told = []
+    for count in (2, 20):
+        sent(ledger, count, country, mall, prefix)
+        sent(ledger, count, country, bank, prefix)
+        ledger.flush()
+        told.append(suspects(phone, country, mall, bank))
+    for _ in range(44):
+        ledger.record_approval("t" * 16, 0, None, [country, mall, prefix])
+    ledger.flush()
+
+    assert told == [[1, 1, 1], [20, 20, 20]]
+    assert suspects(phone, country, mall, bank) == [0, 0, 0]
+    # What both have sent there counts again.
+    assert counted(phone, country, mall, bank) == [(44, 44), (22, 44), (22, 0)]
+
+
+def test_client_that_has_sent_nothing_there_learns_nothing(phone: Phone, ledger: RedisUsageCounters) -> None:
+    country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
+    sent(ledger, 12, country, mall, prefix)
+    ledger.flush()
+    phone.pass_time(240)
+    before = suspects(phone, country, mall)
+    ledger.look_at((country, bank, prefix))
+    ledger.flush()
+
+    assert before == [1, 1]
+    assert suspects(phone, country, mall) == [20, 20]
+    assert not phone.client.exists(f"otp:guard:{{{bank.name}}}")
+
+
+def test_share_of_a_client_is_forgotten_with_its_day_and_every_key_goes(
+    phone: Phone, ledger: RedisUsageCounters
+) -> None:
+    country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
+    key = f"otp:guard:{{{prefix.name}}}"
+    told = []
+    for client in (bank, mall):
+        sent(ledger, 1, country, client, prefix)
+        ledger.flush()
+        told.append(bank.name.encode() in (phone.client.get(key) or b""))
+        phone.pass_time(25 * 3600)
+
+    assert told == [True, False]
+    ttls = [phone.client.ttl(f"otp:guard:{{{each.name}}}") for each in (country, mall, bank, prefix)]
+    assert all(0 < ttl <= 25 * 3600 for ttl in ttls)
+
+
+# ── the thread and the store ──
+
+
+@pytest.fixture
+def running(ledger: RedisUsageCounters) -> Iterator[RedisUsageCounters]:
+    ledger.start()
+    yield ledger
+    ledger.close()
+
+
+def test_what_is_noted_is_carried_on_by_itself(running: RedisUsageCounters, phone: Phone) -> None:
+    from sms.doubles import eventually  # noqa: PLC0415 - shared with another room's tests
+
+    address = an_address()
+    running.record_miss(address)
+
+    assert eventually(lambda: phone.client.exists(f"otp:misses:{{{address.tag}}}"))
+
+
+def test_closing_carries_the_rest(ledger: RedisUsageCounters, phone: Phone) -> None:
+    address = an_address()
+    ledger.record_miss(address)
+    ledger.close()
+
+    assert 0 < phone.client.ttl(f"otp:misses:{{{address.tag}}}") <= 660
+
+
+class Broken:
+    """A store that fails, and counts how often it was asked; without *works* it is never up."""
+
+    def __init__(self, works: Callable[[Sequence[Call]], list[list[Any]]] | None = None) -> None:
+        self.calls = 0
+        self.is_down = works is None
+        self._works = works
+
+    def flush(self, calls: Sequence[Call]) -> list[list[Any]]:
+        self.calls += len(calls)
+        if self.is_down or self._works is None:
+            raise StoreUnavailable
+        return self._works(calls)
+
+
+def test_failing_store_costs_the_notes_and_no_caller(clock: fakes.FakeClock, events: Quiet) -> None:
+    broken = Broken()
+    ledger = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
+    address = an_address()
+    ledger.record_miss(address)
+    ledger.flush()
+    ledger.flush()
+
+    # Nothing is told twice: whether the store has counted it is not known.
+    assert broken.calls == 2 + 1
+    assert admitted(ledger, address, 20) == 6
+
+
+def test_outage_that_cost_nothing_is_no_loss(clock: fakes.FakeClock, events: Quiet) -> None:
+    ledger = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
+    for _ in range(5):
+        ledger.flush()
+    ledger.close()
+
+    assert events.seen == []
+
+
+def test_what_an_outage_cost_is_told_once_when_it_is_over(
+    phone: Phone, clock: fakes.FakeClock, events: Quiet
+) -> None:
+    broken = Broken(phone.store.flush)
+    broken.is_down = True
+    ledger = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
+    for _ in range(2):
+        ledger.record_miss(an_address())
+        ledger.record_failure()
+        ledger.flush()
+        ledger.flush()
+    during = list(events.seen)
+    broken.is_down = False
+    ledger.flush()
+    ledger.flush()
+
+    assert during == []
+    assert events.seen == [("ledger_lost", {"entries": 4})]
+
+
+def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock, events: Quiet) -> None:
+    ledger = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
+    ledger.record_failure()
+    ledger.close()
+
+    assert events.seen == [("ledger_lost", {"entries": 1})]
+
+
+def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisUsageCounters, phone: Phone) -> None:
+    ledger.record_failure()
+    ledger.record_approval(
+        "t" * 16,
+        0,
+        ClientIpQuota("a" * 16, IpLimits()),
+        [ConversionScope("client", "client:x", GuardLimits())],
+    )
+    ledger.flush()
+
+    client = backend.client
+    assert [key for key in client.scan_iter("otp:*") if client.ttl(key) < 0] == []
+
+
+def test_slots_with_other_limits_are_counted_apart_and_together(ledger: RedisUsageCounters) -> None:
+    address = an_address()
+    stricter = replace(address, limits=replace(address.limits, misses_per_10_minutes=3))
+    admitted(ledger, address, 2)
+    ledger.flush()
+
+    assert admitted(ledger, stricter, 5) == 1

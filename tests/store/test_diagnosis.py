@@ -1,0 +1,334 @@
+"""Why Redis cannot be used: check-config and doctor name the cause, on real servers, and no password."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from store.test_tls import Authority, authority, serving_tls
+from support.deployment import config_text, make_secrets
+from support.redis_clusters import tell
+from support.redis_sentinels import NAME, running_sentinel
+from support.redis_servers import Server, closed_port, free_port, redis_binary, running
+
+from otp_service.cli.main import main
+from otp_service.store.acl import server_rules
+
+PASSWORD = "SENTINEL-password-of-redis"
+
+
+@dataclass
+class Bench:
+    """A configuration whose Redis can be chosen, and what commands say of it."""
+
+    path: Path
+
+    def point(self, url: str, *more: str) -> None:
+        text = config_text(url, "http://127.0.0.1:1", free_port(), make_secrets())
+        redis = "\n".join(("[redis]", "connect_timeout = 0.3", "read_timeout = 0.3", *more))
+        self.path.write_text(text.replace("[redis]", redis), encoding="utf-8")
+
+    def checked(self) -> str:
+        """The one mistake of check-config."""
+        done = CliRunner().invoke(main, ["check-config", "--config", str(self.path)])
+        assert PASSWORD not in done.output
+        head, *lines = done.stderr.splitlines()
+        assert (done.exit_code, head, len(lines)) == (1, "The configuration has 1 mistake:", 1), done.output
+        return lines[0].strip().removeprefix("redis.url: ")
+
+    def looked(self) -> list[tuple[str, str]]:
+        """What doctor finds about Redis that is not well, each with its fix."""
+        done = CliRunner().invoke(main, ["doctor", "--json", "--route", "main", "--config", str(self.path)])
+        assert PASSWORD not in done.output
+        findings = json.loads(done.output)["findings"]
+        return [
+            (finding["seen"], finding["fix"])
+            for finding in findings
+            if finding["check"] == "redis" and finding["level"] == "fail"
+        ]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "config.toml")
+
+
+def named(bench: Bench, seen: str, fix: str) -> None:
+    """Hold that both commands name the same cause, and doctor the fix."""
+    assert bench.checked() == seen
+    ((found, how),) = bench.looked()
+    assert found == seen
+    assert how.startswith(fix)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Server]:
+    """A Redis whose default user has a password, with a user for the service and one with few rights."""
+    with running(redis_binary()) as server:
+        tell(server, "ACL", "SETUSER", "otp", "reset", "on", f">{PASSWORD}", *server_rules())
+        few = ["~otp:*", "+info", "+set", "+select"]
+        tell(server, "ACL", "SETUSER", "few", "reset", "on", f">{PASSWORD}", *few)
+        tell(server, "ACL", "SETUSER", "none", "reset", "on", f">{PASSWORD}", "~otp:*")
+        keys = [rule.replace("~otp:", "~other:") for rule in server_rules()]
+        tell(server, "ACL", "SETUSER", "elsewhere", "reset", "on", f">{PASSWORD}", *keys)
+        tell(server, "ACL", "SETUSER", "default", f">{PASSWORD}")
+        tell_no_more = server  # the connection of `tell` is closed; new ones must log in
+        yield tell_no_more
+
+
+def test_right_password_is_no_mistake(bench: Bench, guarded: Server) -> None:
+    bench.point(f"redis://otp:{PASSWORD}@127.0.0.1:{guarded.port}")
+
+    assert CliRunner().invoke(main, ["check-config", "--config", str(bench.path)]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("login", "seen", "fix"),
+    [
+        (
+            f"otp:{PASSWORD}x@",
+            "refuses the user name or the password (WRONGPASS)",
+            "Compare user and password",
+        ),
+        (
+            f"nobody:{PASSWORD}@",
+            "refuses the user name or the password (WRONGPASS)",
+            "Compare user and password",
+        ),
+        ("", "asks for a password, and there is none (NOAUTH)", "Put the password into redis.password_file"),
+        (
+            f"none:{PASSWORD}@",
+            "does not allow its user to run SET (NOPERM)",
+            "Give the ACL user what `otp-service redis-acl` prints.",
+        ),
+        (
+            f"few:{PASSWORD}@",
+            "does not allow its user to run EVAL (NOPERM)",
+            "Give the ACL user what `otp-service redis-acl` prints.",
+        ),
+        (
+            f"elsewhere:{PASSWORD}@",
+            "does not allow its user to use the keys of this service (NOPERM)",
+            "Give the ACL user what `otp-service redis-acl` prints.",
+        ),
+    ],
+    ids=["password", "user", "no password", "no command", "no scripts", "no keys"],
+)
+def test_login_that_is_refused_is_named(
+    bench: Bench, guarded: Server, login: str, seen: str, fix: str
+) -> None:
+    bench.point(f"redis://{login}127.0.0.1:{guarded.port}")
+
+    named(bench, seen, fix)
+
+
+def test_wrong_password_in_a_file_is_named(bench: Bench, guarded: Server, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(f"{PASSWORD}-old\n", encoding="utf-8")
+    bench.point(f"redis://otp@127.0.0.1:{guarded.port}", f'password_file = "{tmp_path / "password"}"')
+
+    named(bench, "refuses the user name or the password (WRONGPASS)", "Compare user and password")
+
+
+def test_password_that_nobody_asks_for_is_named(bench: Bench, redis_server: Server) -> None:
+    bench.point(f"redis://:{PASSWORD}@127.0.0.1:{redis_server.port}")
+
+    named(bench, "has no password for this user, and we sent one", "Set it in Redis")
+
+
+def test_refused_connection_is_named(bench: Bench) -> None:
+    bench.point(f"redis://127.0.0.1:{closed_port()}")
+
+    named(bench, "names a host and port where nobody listens (connection refused)", "Start Redis")
+
+
+def test_host_without_an_address_is_named(bench: Bench) -> None:
+    bench.point("redis://no-such-host.invalid")
+
+    named(bench, "names a host that has no address (DNS)", "Mend the host in redis.url")
+
+
+def test_socket_that_is_not_there_is_named(bench: Bench, tmp_path: Path) -> None:
+    bench.point(f"unix://{tmp_path}/redis.sock")
+
+    named(bench, "names a socket that is not there", "Start Redis")
+
+
+def test_database_that_is_not_there_is_named(bench: Bench, redis_server: Server) -> None:
+    bench.point(f"redis://127.0.0.1:{redis_server.port}/99")
+
+    named(bench, "has no database of this number", "Mend the number")
+
+
+def test_single_server_is_no_cluster(bench: Bench, redis_server: Server) -> None:
+    bench.point(f"redis+cluster://127.0.0.1:{redis_server.port}")
+
+    named(bench, "is no cluster", "Let redis.url begin with redis://")
+
+
+def test_replica_is_named(bench: Bench, redis_server: Server) -> None:
+    with running(
+        redis_binary(), "--replicaof", f"127.0.0.1 {redis_server.port}", "--replica-read-only", "no"
+    ) as it:
+        bench.point(it.url)
+
+        assert bench.checked() == "Redis is a replica: connect to its master."
+
+
+def test_replica_that_takes_no_writes_is_named(bench: Bench, redis_server: Server) -> None:
+    with running(redis_binary(), "--replicaof", f"127.0.0.1 {redis_server.port}") as replica:
+        bench.point(replica.url)
+
+        assert bench.checked() == "is a replica, which takes no writes (READONLY)"
+
+
+def test_full_memory_is_named(bench: Bench) -> None:
+    with running(redis_binary(), "--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
+        bench.point(server.url)
+
+        named(bench, "takes no writes, because its memory is full (OOM)", "Raise maxmemory")
+
+
+# ── Sentinels ──
+
+
+def test_sentinel_that_knows_no_such_master_is_named(bench: Bench, redis_server: Server) -> None:
+    watched = f"sentinel monitor {NAME} 127.0.0.1 {redis_server.port} 1"
+    with running_sentinel(redis_binary(), watched) as sentinel:
+        bench.point(f"redis+sentinel://127.0.0.1:{sentinel.port}/{NAME}x")
+
+        named(bench, "leads to Sentinels that know no master of this name", "Compare the name")
+
+
+def test_cause_of_a_sentinel_is_named(bench: Bench) -> None:
+    bench.point(f"redis+sentinel://127.0.0.1:{closed_port()}/main")
+
+    named(
+        bench,
+        "leads to no Sentinel that can be asked; "
+        "one of them names a host and port where nobody listens (connection refused)",
+        "Start Redis",
+    )
+
+
+# ── TLS ──
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("tls") / "ours")
+
+
+@pytest.fixture(scope="module")
+def tls(ours: Authority) -> Iterator[tuple[Server, int]]:
+    with serving_tls(ours) as serving:
+        yield serving
+
+
+def test_certificate_of_a_foreign_authority_is_named(bench: Bench, tls: tuple[Server, int]) -> None:
+    bench.point(f"rediss://127.0.0.1:{tls[1]}")
+
+    assert bench.checked().startswith("has a certificate that is not good: ")
+    ((_, fix),) = bench.looked()
+    assert fix == "See redis.ca_file, and the names in the certificate of Redis."
+
+
+def test_missing_tls_is_named_at_both_ends(bench: Bench, tls: tuple[Server, int], ours: Authority) -> None:
+    server, port = tls
+    bench.point(f"rediss://127.0.0.1:{server.port}", f'ca_file = "{ours.ca}"')
+    to_a_plain_port = bench.checked()
+    bench.point(f"redis://127.0.0.1:{port}")
+
+    assert to_a_plain_port.startswith(
+        ("does not agree on TLS", "ends the connection", "does not answer in time")
+    )
+    assert bench.checked() == "ends the connection without an answer: perhaps it expects TLS, or is no Redis"
+
+
+def test_missing_certificate_of_ours_is_named(bench: Bench, ours: Authority) -> None:
+    with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
+        bench.point(f"rediss://127.0.0.1:{port}", f'ca_file = "{ours.ca}"')
+
+        assert bench.checked().startswith(("does not agree on TLS", "ends the connection"))
+
+
+# ── peers that say one thing ──
+
+
+@contextmanager
+def saying(reply: bytes | None) -> Iterator[int]:
+    """Listen on a port, and say *reply* to whatever is asked; None says nothing at all."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as kept:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection = kept.enter_context(listening.accept()[0])
+                except OSError:
+                    return
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+        def answer(connection: socket.socket) -> None:
+            try:
+                while connection.recv(4096) and reply:
+                    connection.sendall(reply)
+            except OSError:
+                return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield int(listening.getsockname()[1])
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("reply", "seen"),
+    [
+        (None, "does not answer in time"),
+        (b"-LOADING Redis is loading the dataset in memory\r\n" * 2, "is still loading its data (LOADING)"),
+        (
+            b"-MISCONF Redis is configured to save RDB snapshots, but is unable to.\r\n" * 2,
+            "takes no writes, because it cannot write to its disk (MISCONF)",
+        ),
+        (
+            b"-NOREPLICAS Not enough good replicas to write.\r\n" * 2,
+            "takes no writes, for want of replicas (NOREPLICAS)",
+        ),
+        (
+            b"-ERR max number of clients reached\r\n" * 2,
+            "takes no more connections (max number of clients reached)",
+        ),
+        (
+            b"-DENIED Redis is running in protected mode because protected mode is enabled\r\n" * 2,
+            "is in protected mode and takes calls from its own machine only (DENIED)",
+        ),
+        (
+            b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n" * 2,
+            "is a replica that has lost its master (MASTERDOWN)",
+        ),
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "answers, but is no Redis"),
+        (b"220 mail.example.com ESMTP\r\n", "answers, but is no Redis"),
+    ],
+    ids=["silence", "loading", "disk", "replicas", "clients", "protected", "stale", "http", "smtp"],
+)
+def test_what_a_peer_says_is_named(bench: Bench, reply: bytes | None, seen: str) -> None:
+    with saying(reply) as port:
+        bench.point(f"redis://127.0.0.1:{port}")
+
+        assert bench.checked() == seen
+
+
+def test_url_that_cannot_be_read_is_told_offline_too(bench: Bench) -> None:
+    bench.point("redis://one,two")
+
+    done = CliRunner().invoke(main, ["check-config", "--offline", "--config", str(bench.path)])
+
+    assert done.exit_code == 1
+    assert "redis.url: " in done.stderr

@@ -1,0 +1,143 @@
+"""What operators run looks at a store behind Sentinels, and at one that is a cluster, as at one server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from support.deployment import config_text, make_secrets
+from support.redis_clusters import Cluster, tell
+from support.redis_sentinels import Watched, running_sentinels
+from support.redis_servers import Server, free_port, redis_binary
+
+from otp_service.cli.main import main
+
+PHONE = "+8613800138000"
+
+PATIENCE = "connect_timeout = 5\nread_timeout = 5"
+"""For a machine that does many things at once."""
+
+
+def run(*arguments: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=typed)
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    with running_sentinels(redis_binary(), replicas=1, sentinels=1) as watched:
+        yield watched
+
+
+@pytest.fixture(params=["sentinel", "cluster"])
+def url(request: pytest.FixtureRequest) -> str:
+    if request.param == "cluster":
+        cluster: Cluster = request.getfixturevalue("redis_cluster")
+        return cluster.url()
+    watched: Watched = request.getfixturevalue("watched")
+    return watched.url()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], str]:
+    def write(url: str, more: str = "") -> str:
+        path = tmp_path / "config.toml"
+        text = config_text(url, "http://127.0.0.1:1", free_port(), make_secrets())
+        path.write_text(text.replace("[log]", f"{more}\n{PATIENCE}\n[log]"), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_check_config_finds_nothing_wrong(config: Callable[..., str], url: str) -> None:
+    result = run("check-config", "--config", config(url))
+
+    assert (result.exit_code, result.output) == (0, "The configuration is fit for production.\n")
+
+
+def test_check_config_misses_replicas_that_are_waited_for(
+    config: Callable[..., str], redis_cluster: Cluster
+) -> None:
+    result = run("check-config", "--config", config(redis_cluster.url(), "wait_replicas = 1"))
+
+    assert result.exit_code == 1
+    assert "has fewer replicas than redis.wait_replicas (1)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis+sentinel://127.0.0.1:1,127.0.0.1:2/main", "redis+cluster://127.0.0.1:1,127.0.0.1:2"],
+)
+def test_check_config_tells_that_nobody_answers(config: Callable[..., str], url: str) -> None:
+    result = run("check-config", "--config", config(url))
+
+    assert result.exit_code == 1
+    (mistake,) = result.stderr.splitlines()[1:]
+    assert mistake.startswith("  redis.url: ")
+    assert mistake.endswith("names a host and port where nobody listens (connection refused)")
+
+
+def test_master_that_no_sentinel_knows_is_told(config: Callable[..., str], watched: Watched) -> None:
+    result = run("check-config", "--config", config(watched.url().replace("/otp-master", "/other")))
+
+    assert result.exit_code == 1
+    assert "redis.url" in result.stderr
+
+
+def test_doctor_counts_the_servers(
+    config: Callable[..., str], redis_cluster: Cluster, watched: Watched
+) -> None:
+    seen = [findings(config(leading)) for leading in (redis_cluster.url(), watched.url())]
+
+    assert "servers that take writes: 3, replicas of each: 0" in seen[0]
+    assert "servers that take writes: 1, replicas of each: 1" in seen[1]
+    assert all("takes writes and runs the scripts" in texts for texts in seen)
+
+
+def findings(config: str) -> list[str]:
+    told = json.loads(run("doctor", "--config", config, "--json").stdout)
+    return [finding["seen"] for finding in told["findings"] if finding["check"] == "redis"]
+
+
+def test_operator_finds_and_forgets_a_phone_wherever_it_lies(config: Callable[..., str], url: str) -> None:
+    path = config(url)
+
+    shown = run("limits", "--config", path, "--json", typed=PHONE)
+    forgotten = run("forget", "--config", path, "--yes", typed=PHONE)
+
+    assert json.loads(shown.stdout)["next_sms_in"] == 0
+    assert forgotten.exit_code == 0
+
+
+# ── redis-acl ──
+
+
+def test_acl_line_makes_a_user_that_the_service_can_be(
+    config: Callable[..., str], redis_server: Server, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n", encoding="utf-8")
+    line = run("redis-acl", "--username", "printed", "--password-file", str(secret)).stdout
+    tell(redis_server, *line.split())
+    url = f"redis://printed@127.0.0.1:{redis_server.port}/3"
+
+    result = run("check-config", "--config", config(url, f'password_file = "{secret}"'))
+
+    assert (result.exit_code, result.output) == (0, "The configuration is fit for production.\n")
+    assert "s3cret" not in line
+    assert hashlib.sha256(b"s3cret").hexdigest() in line
+
+
+def test_acl_line_without_a_password_has_a_place_for_it() -> None:
+    assert run("redis-acl").stdout.startswith("ACL SETUSER otp_service reset on >PASSWORD resetkeys ~otp:* ")
+
+
+def test_acl_line_for_sentinels_makes_a_user_that_may_ask_for_the_master(watched: Watched) -> None:
+    line = run("redis-acl", "--sentinel").stdout
+    tell(watched.sentinels[0], *line.split())
+
+    with watched.sentinels[0].client(username="otp_service", password="PASSWORD") as client:
+        assert client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", "otp-master")

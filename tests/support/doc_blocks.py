@@ -1,0 +1,129 @@
+"""The code blocks of README and docs, and which of them nobody can run here, each with its reason."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+READERS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "clients")
+"""What people read. README.zh-CN.md has the blocks of README.md, which a test sees to."""
+
+_BLOCK = re.compile(r"^(?P<margin> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One code block: where it begins and what it says."""
+
+    document: str
+    line: int
+    language: str
+    text: str
+
+    @property
+    def first(self) -> str:
+        """Its first line."""
+        return self.text.strip().splitlines()[0]
+
+
+SAMPLES = "tests/deploy/test_proxies.py::test_sample_of_operations_md_is_in_the_file_of_deploy"
+
+RUN_BY: dict[tuple[str, str], str] = {
+    # (document, how the block begins): the test that takes it from there and runs it
+    ("README.md", "make test"): "tests/docs/test_commands.py::test_make_can_make_what_the_docs_say",
+    ("README.md", "python3 -m venv"): "tests/docs/test_production.py"
+    "::test_service_installs_as_the_readme_says_and_its_program_runs",
+    ("docs/operations.md", "otp-service serve"): "tests/docs/test_production.py"
+    "::test_reload_line_reloads_a_sound_configuration_and_no_other",
+    ("docs/operations.md", "otp-service check-config"): "tests/docs/test_production.py"
+    "::test_reload_line_reloads_a_sound_configuration_and_no_other",
+    ("docs/operations.md", "# nginx in front"): SAMPLES,
+    ("docs/operations.md", '# Set, not added to (which "option forwardfor"'): SAMPLES,
+    ("docs/operations.md", "# Caddy in front"): SAMPLES,
+    (
+        "docs/own-flask-app.md",
+        "import atexit",
+    ): "tests/web/test_own_flask_app.py::test_examples_of_the_docs_run",
+    ("docs/own-flask-app.md", "@require_proof"): "tests/docs/test_programs.py"
+    "::test_view_that_answers_refusals_itself_is_a_view",
+    ("docs/production.md", "python3 -m venv"): "tests/docs/test_production.py"
+    "::test_production_installs_as_the_readme_does",
+    ("docs/production.md", "pip wheel"): "tests/docs/test_production.py::test_wheel_is_built_as_the_docs_say",
+    ("docs/production.md", "useradd"): "tests/docs/test_production.py::test_unit_is_enabled_as_the_docs_say",
+    ("docs/production.md", "journalctl"): "tests/docs/test_production.py"
+    "::test_journal_is_read_as_the_docs_say",
+    ("docs/reports.md", "otp-service reports"): "tests/docs/test_commands.py"
+    "::test_report_worker_runs_until_it_is_stopped",
+    ("docs/operations.md", "otp-service redis-acl"): "tests/docs/test_commands.py"
+    "::test_user_for_the_service_is_made_on_a_server_and_on_a_sentinel",
+    ("docs/risk-challenge.md", "import { solveChallenge }"): "tests/captcha/test_docs_examples.py"
+    "::test_altchas_own_solver_solves_a_challenge",
+    ("docs/risk-challenge.md", "import hashlib"): "tests/captcha/test_docs_examples.py"
+    "::test_plugged_in_captcha_decides",
+    ("docs/risk-challenge.md", "import os"): "tests/captcha/test_docs_examples.py"
+    "::test_application_with_another_captcha_is_made_as_the_docs_say",
+    ("docs/sandbox.md", "from otp_service.sandbox"): "tests/sandbox/test_docs_examples.py"
+    "::test_example_for_tests_runs",
+    ("docs/sandbox.md", "from dataclasses import replace"): "tests/sandbox/test_docs_examples.py"
+    "::test_example_for_tests_runs",
+    ("docs/sandbox.md", "const SMSClient"): "tests/sandbox/test_docs_examples.py"
+    "::test_example_of_an_sdk_sends_an_sms",
+    ("docs/sandbox.md", "const { $OpenApiUtil }"): "tests/sandbox/test_docs_examples.py"
+    "::test_example_of_an_sdk_sends_an_sms",
+    ("docs/sandbox.md", "from alibabacloud"): "tests/sandbox/test_docs_examples.py"
+    "::test_example_of_an_sdk_sends_an_sms",
+    ("docs/sandbox.md", "from aliyunsdkcore"): "tests/sandbox/test_docs_examples.py"
+    "::test_example_of_an_sdk_sends_an_sms",
+    ("examples/express/README.md", "make example"): "tests/docs/test_commands.py"
+    "::test_make_can_make_what_the_docs_say",
+}
+
+NOT_RUN: dict[tuple[str, str], str] = {
+    # (document, how the block begins): why no test can run it
+    ("docs/operations.md", "# Traefik's"): "Traefik is in no package; its file is read by tests/deploy",
+    ("docs/risk-challenge.md", '<script type="module">'): "altcha's own widget is none of our packages",
+}
+
+
+def documents() -> list[str]:
+    """Return what people read, by its path from the root."""
+    found = [path for name in READERS for path in _markdown(ROOT / name)]
+    return sorted(str(path.relative_to(ROOT)) for path in found if "node_modules" not in path.parts)
+
+
+def _markdown(place: Path) -> list[Path]:
+    return [place] if place.is_file() else list(place.rglob("*.md"))
+
+
+def blocks(document: str) -> list[Block]:
+    """Return the blocks of a document, in their order."""
+    text = (ROOT / document).read_text("utf-8")
+    return [
+        Block(
+            document,
+            text.count("\n", 0, found.start()) + 1,
+            found["language"],
+            textwrap.dedent(found["text"]),
+        )
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+def reason(block: Block) -> str | None:
+    """Return who runs the block in place of tests/docs, or why nobody does; None if tests/docs runs it."""
+    reasons = [
+        why
+        for (where, begins), why in (RUN_BY | NOT_RUN).items()
+        if where == block.document and block.first.startswith(begins)
+    ]
+    return reasons[0] if reasons else None
+
+
+def running(*languages: str) -> list[Block]:
+    """Return all blocks of *languages* that tests/docs runs by itself."""
+    found = [block for document in documents() for block in blocks(document)]
+    return [block for block in found if block.language in languages and not reason(block)]

@@ -1,0 +1,98 @@
+"""A real Redis Cluster, of as many servers as a test wants, each in a process of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import redis
+from support.redis_servers import Server, free_port, running
+
+SLOTS = 16_384
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Its *masters*, each with as many of the *replicas* as the others."""
+
+    masters: list[Server]
+    replicas: list[Server]
+
+    @property
+    def nodes(self) -> list[Server]:
+        return [*self.masters, *self.replicas]
+
+    def url(self, login: str = "") -> str:
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return f"redis+cluster://{login}{hosts}"
+
+    def client(self) -> redis.RedisCluster:
+        """The library's own client, which asks every server where that is right."""
+        return redis.RedisCluster("127.0.0.1", self.masters[0].port)
+
+
+@contextmanager
+def running_cluster(
+    binary: str, masters: int = 3, replicas: int = 0, *options: str, node_timeout: int = 1000
+) -> Iterator[Cluster]:
+    """Run a cluster until the block ends; *node_timeout* in ms."""
+    with ExitStack() as stack:
+
+        def start() -> Server:
+            own = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout)]
+            own += ["--cluster-port", str(buses.setdefault(len(buses), free_port()))]
+            return stack.enter_context(running(binary, *own, *options))
+
+        buses: dict[int, int] = {}
+        cluster = Cluster([start() for _ in range(masters)], [start() for _ in range(replicas)])
+        _join(cluster, list(buses.values()))
+        yield cluster
+
+
+def _join(cluster: Cluster, buses: list[int]) -> None:
+    bounds = [round(SLOTS * i / len(cluster.masters)) for i in range(len(cluster.masters) + 1)]
+    for epoch, (node, (first, end)) in enumerate(zip(cluster.masters, pairwise(bounds), strict=True), 1):
+        tell(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
+        tell(node, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+    hub = cluster.masters[0]
+    for node, bus in zip(cluster.nodes[1:], buses[1:], strict=True):
+        tell(hub, "CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+    eventually(lambda: all(_knows_all(node, cluster) for node in cluster.nodes))
+    for number, replica in enumerate(cluster.replicas):
+        master = cluster.masters[number % len(cluster.masters)]
+        tell(replica, "CLUSTER", "REPLICATE", tell(master, "CLUSTER", "MYID"))
+    for replica in cluster.replicas:
+        eventually(lambda replica=replica: is_in_step(replica))  # type: ignore[misc]
+    eventually(lambda: all(_is_well(node) for node in cluster.nodes))
+
+
+def _knows_all(node: Server, cluster: Cluster) -> bool:
+    known = str(tell(node, "CLUSTER", "NODES")).splitlines()
+    return len(known) == len(cluster.nodes) and not any("handshake" in line for line in known)
+
+
+def _is_well(node: Server) -> bool:
+    return "cluster_state:ok" in str(tell(node, "CLUSTER", "INFO"))
+
+
+def is_in_step(replica: Server) -> bool:
+    return "master_link_status:up" in str(tell(replica, "INFO", "replication"))
+
+
+def tell(node: Server, *command: object) -> object:
+    with node.client(decode_responses=True) as client:
+        connection = client.connection_pool.get_connection()
+        connection.send_command(*command)
+        reply: object = connection.read_response()
+        client.connection_pool.release(connection)
+        return reply
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "this never came true"
+        time.sleep(0.02)

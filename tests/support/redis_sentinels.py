@@ -1,0 +1,94 @@
+"""Real Sentinels around a real master and its replicas, each in a process of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.redis_clusters import eventually, is_in_step, tell
+from support.redis_servers import Server, free_port, running, wait_until_ready
+
+NAME = "otp-master"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A *master* and its *replicas*, as long as nothing happens, and the *sentinels* that watch them."""
+
+    master: Server
+    replicas: list[Server]
+    sentinels: list[Server]
+
+    def url(self, login: str = "") -> str:
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{login}{hosts}/{NAME}"
+
+    def master_port(self) -> int:
+        """Return where the master is, as the first Sentinel knows it."""
+        told = tell(self.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
+        assert isinstance(told, list)
+        return int(told[1])
+
+
+@contextmanager
+def running_sentinels(
+    binary: str,
+    replicas: int = 1,
+    sentinels: int = 3,
+    *,
+    down_after: int = 500,
+    announce: Callable[[int], int] = lambda port: port,
+) -> Iterator[Watched]:
+    """Run all of them until the block ends; *down_after* in ms.
+
+    The Sentinels know the master by the port that *announce* makes of its own.
+    """
+    with ExitStack() as stack:
+        master = stack.enter_context(running(binary))
+        followers = [
+            stack.enter_context(running(binary, "--replicaof", f"127.0.0.1 {master.port}"))
+            for _ in range(replicas)
+        ]
+        for follower in followers:
+            eventually(lambda follower=follower: is_in_step(follower))  # type: ignore[misc]
+        quorum = sentinels // 2 + 1
+        port = announce(master.port)
+        text = f"""
+            sentinel monitor {NAME} 127.0.0.1 {port} {quorum}
+            sentinel down-after-milliseconds {NAME} {down_after}
+            sentinel failover-timeout {NAME} 5000
+        """
+        watchers = [stack.enter_context(running_sentinel(binary, text)) for _ in range(sentinels)]
+        watched = Watched(master, followers, watchers)
+        eventually(lambda: all(_is_ready(sentinel, watched) for sentinel in watchers))
+        yield watched
+
+
+def _is_ready(sentinel: Server, watched: Watched) -> bool:
+    told = tell(sentinel, "SENTINEL", "MASTER", NAME)
+    facts = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))  # type: ignore[index]
+    known = int(facts["num-slaves"]), int(facts["num-other-sentinels"])
+    return known == (len(watched.replicas), len(watched.sentinels) - 1)
+
+
+@contextmanager
+def running_sentinel(binary: str, text: str) -> Iterator[Server]:
+    directory = Path(tempfile.mkdtemp(prefix="otp-test-"))
+    port = free_port()
+    config = directory / "sentinel.conf"
+    config.write_text(f"port {port}\nbind 127.0.0.1\ndir {directory}\n{text}", encoding="utf-8")
+    command = [binary, str(config), "--sentinel"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = Server(port, process, directory)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
