@@ -15,7 +15,7 @@ import otp_service
 from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, create_app
 from otp_service.domain.clients import key_digest
 from otp_service.domain.limits import GuardLimits
-from otp_service.services.interfaces import ConversionScope
+from otp_service.domain.risk import ConversionScope
 from otp_service.settings import Settings, SettingsError, from_mapping
 from otp_service.web.api.client_ip import ProxyTrust
 

@@ -24,7 +24,7 @@ from otp_service.domain.errors import InvalidProof
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.out_id import MessageReference
 from otp_service.domain.proofs import ProofKeys, ProofSigner
-from otp_service.services.interfaces import ChallengeSubject
+from otp_service.domain.risk import ChallengeSubject
 from otp_service.store import keys
 
 GOLDEN = json.loads(golden.FILE.read_text(encoding="utf-8"))

@@ -22,7 +22,8 @@ from altcha import v1 as altcha
 
 from otp_service.domain.codes import hmac_fields
 from otp_service.domain.keyring import Keyring
-from otp_service.services.interfaces import ChallengeSubject, Clock
+from otp_service.domain.risk import ChallengeSubject
+from otp_service.services.interfaces import Clock
 
 ALGORITHM: Literal["SHA-256"] = "SHA-256"
 

@@ -18,18 +18,18 @@ from otp_service.app import open_route
 from otp_service.domain.codes import SALT_BYTES, CodeContext, derive
 from otp_service.domain.errors import DestinationBlocked, InvalidPhone
 from otp_service.domain.keyring import ID_BYTES, Keyring
-from otp_service.domain.messages import SmsMessage
-from otp_service.domain.out_id import MessageReference
-from otp_service.domain.phone import Phone, parse
-from otp_service.domain.reasons import describe_failure
-from otp_service.observability.clock import SystemClock
-from otp_service.services.interfaces import (
+from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupResult,
     DeliveryLookupStatus,
     SendResult,
     SendStatus,
+    SmsMessage,
 )
+from otp_service.domain.out_id import MessageReference
+from otp_service.domain.phone import Phone, parse
+from otp_service.domain.reasons import describe_failure
+from otp_service.observability.clock import SystemClock
 from otp_service.settings import Settings, SettingsError
 from otp_service.settings import examine as read_settings
 from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs

@@ -156,3 +156,27 @@ def _read(told: dict[str, Any]) -> HostedPage:
     known["opened"] = ActiveVerification(**known["opened"]) if known["opened"] else None
     known["trouble"] = FormError(**known["trouble"]) if known["trouble"] else None
     return HostedPage(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """A hosted page as the store keeps it; *version* counts how often it was written."""
+
+    version: int
+    sealed: bytes = field(repr=False)
+
+
+class PageEvent(StrEnum):
+    """What hosted pages are counted for."""
+
+    CREATED = "created"
+    OPENED = "opened"
+    """The first form was sent; loading a page does not open it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuota:
+    """How many hosted pages a client may have in ten minutes, and how many of them from one address."""
+
+    total: int
+    per_address: int

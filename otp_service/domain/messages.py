@@ -5,8 +5,9 @@ The names are Aliyun's; which template serves a request is decided here, how it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from otp_service.domain.codes import Code, CodeType
 from otp_service.domain.phone import Phone
@@ -94,3 +95,94 @@ def _fits(wanted: list[str], given: list[str]) -> bool:
 def _closeness(template: Template, country: str) -> tuple[bool, int, int]:
     locale = 0 if template.locale == WILDCARD else len(template.locale)
     return template.purpose != WILDCARD, template.country_specificity(country), locale
+
+
+class SendStatus(StrEnum):
+    """What a provider's answer means."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class FailureCause(StrEnum):
+    """Whose fault a refusal is."""
+
+    ACCOUNT = "route"
+    """Our account, configuration or request: another route may do better."""
+    PROVIDER = "provider"
+    """Down or throttling, and certainly not sent: another route may do better."""
+    RECIPIENT = "number"
+    """This number gets no SMS anywhere."""
+    RECIPIENT_RATE_LIMIT = "limit"
+    """The provider's flow control for this number."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """How one send ended. *cause* is set for refusals, *retry_after* (seconds) for limits and busy providers.
+
+    *provider_code* and *request_id* are for the log only.
+    """
+
+    status: SendStatus
+    route: str = ""
+    cause: FailureCause | None = None
+    retry_after: int = 0
+    provider_code: str = ""
+    request_id: str = ""
+    biz_id: str = ""
+
+
+class DeliveryLookupStatus(StrEnum):
+    """What asking a provider about one send has found."""
+
+    ACCEPTED = "accepted"
+    """It was sent; whether it arrived is not known yet."""
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    NOT_FOUND = "absent"
+    """The provider knows of no such send."""
+    NO_ANSWER = "silent"
+    """The provider was asked and did not say."""
+    UNSUPPORTED = "unasked"
+    """Nobody can be asked: the provider answers no such questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLookup:
+    """A question about one send to *phone*, which began at *began_at* (unix seconds).
+
+    *matches* tells whether an out id is this send's. *route* is empty when it is not known which one it took;
+    *client* and *purpose* then tell which may have.
+    """
+
+    phone: Phone
+    client: str
+    purpose: str
+    route: str
+    began_at: float
+    matches: Callable[[str], bool] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLookupResult:
+    """The answer to an inquiry; *reason* is the provider's code for what became of the SMS."""
+
+    status: DeliveryLookupStatus
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundSms:
+    """An SMS from a phone to us. *id* is the same whenever the same SMS is told of again.
+
+    *phone* in E.164 where that is known, *sent_at* in unix seconds, *sender* the number that it was sent to.
+    """
+
+    id: str
+    phone: str = field(repr=False)
+    content: str = field(repr=False)
+    sender: str
+    sent_at: float
+    sign_name: str = ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from otp_service.domain.codes import CodeType
@@ -129,3 +129,115 @@ class Verification:
     def delivery(self) -> DeliveryStatus:
         """What is known of the newest send."""
         return self.sends[-1].delivery if self.sends else DeliveryStatus.SENDING
+
+
+@dataclass(frozen=True, slots=True)
+class CodeAttempt:
+    """One submitted code: its *digests* by key id, and the *code_types* whose form it has.
+
+    *at* is the unix second of the call. *idempotency_fingerprint* (16 bytes) identifies a call that may be
+    repeated; it is empty for a call without an idempotency key.
+    """
+
+    digests: Mapping[str, bytes] = field(repr=False)
+    code_types: frozenset[CodeType]
+    at: int
+    idempotency_fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An approved verification.
+
+    *failed_attempts* counts the wrong codes before the right one. *approved_at* (unix seconds) is the time of
+    the first call with the right code, also when that call is repeated. *seconds_to_verify* is the time since
+    the verification was created, *route* the route of its newest SMS.
+    """
+
+    purpose: str
+    failed_attempts: int
+    approved_at: int
+    replayed: bool = False
+    seconds_to_verify: float = 0
+    route: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVerification:
+    """A verification to open. *ttl* in seconds; *digest* and *salt* are all that is kept of the code."""
+
+    verification_hash: str
+    client: str
+    purpose: str
+    code_type: CodeType
+    kid: str
+    salt: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    ttl: int
+    attempts: int
+    sends: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResendReservation:
+    """A verification with a slot for another send of the same code."""
+
+    verification: Verification
+    kid: str
+    salt: bytes = field(repr=False)
+
+
+class SendDisposition(StrEnum):
+    """How a send ended, as the store books it."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    NOT_SENT = "withdrawn"
+    """Nothing was sent and it is not the number's fault: the slot is given back."""
+    RECIPIENT_REJECTED = "rejected"
+    """Nothing was sent, the number is at fault: the verification is canceled."""
+    RATE_LIMITED = "throttled"
+    """Nothing was sent, the provider takes no more for this number until its window ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResultRecord:
+    """What the store learns of one send. *wait* (seconds) is the provider's window when throttled.
+
+    *provider_code* is what the provider said. *ttl* (seconds) is what a resend that went out gives the
+    verification to live; *taken_at* (unix seconds of
+    the store's clock) is when the budgets were taken.
+    """
+
+    verification_hash: str
+    number: int
+    disposition: SendDisposition
+    route: str = ""
+    wait: int = 0
+    ttl: int = 0
+    taken_at: float = 0
+    provider_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What somebody who knows says of one send: *delivery* is ACCEPTED, DELIVERED or UNDELIVERED.
+
+    *reason* is the provider's code for it.
+    """
+
+    tag: str
+    verification_hash: str
+    number: int
+    delivery: DeliveryStatus
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryUpdate:
+    """The send that a report was about; *changed* is whether it told anything new."""
+
+    client: str
+    purpose: str
+    route: str
+    changed: bool

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from otp_service.domain.clients import Client
 from otp_service.domain.codes import Code
 from otp_service.domain.phone import Phone
-from otp_service.services.interfaces import PhoneKey
+from otp_service.domain.risk import PhoneKey
 
 
 @dataclass(frozen=True, slots=True)

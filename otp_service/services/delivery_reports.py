@@ -14,18 +14,11 @@ from datetime import UTC, datetime
 
 from otp_service.domain.codes import hmac_fields
 from otp_service.domain.keyring import Keyring
+from otp_service.domain.messages import InboundSms
 from otp_service.domain.out_id import MessageReference
 from otp_service.domain.phone import mask
-from otp_service.domain.verification import DeliveryStatus
-from otp_service.services.interfaces import (
-    Clock,
-    DeliveryReport,
-    DeliveryUpdate,
-    EventLogger,
-    InboundSms,
-    InboundSmsForwarder,
-    Store,
-)
+from otp_service.domain.verification import DeliveryReport, DeliveryStatus, DeliveryUpdate
+from otp_service.services.interfaces import Clock, EventLogger, InboundSmsForwarder, Store
 from otp_service.sms.aliyun.protocol import reports as aliyun
 from otp_service.sms.aliyun.protocol.numbers import NotMainlandMobile, e164, national
 from otp_service.sms.aliyun.protocol.receipts import Delivery as Receipt

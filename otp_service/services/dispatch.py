@@ -19,28 +19,16 @@ from otp_service.domain.errors import (
     ProviderUnavailable,
     StoreUnavailable,
 )
+from otp_service.domain.idempotency import IdempotencyRecord
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import Budget, budgets
-from otp_service.domain.messages import SmsMessage
+from otp_service.domain.messages import FailureCause, SendResult, SendStatus, SmsMessage
 from otp_service.domain.out_id import MessageReference
 from otp_service.domain.phone import Phone
 from otp_service.domain.policy import Policy
-from otp_service.domain.verification import Verification
+from otp_service.domain.verification import NewVerification, SendDisposition, SendResultRecord, Verification
 from otp_service.services.context import RequestContext
-from otp_service.services.interfaces import (
-    Clock,
-    EventLogger,
-    FailureCause,
-    IdempotencyRecord,
-    NewVerification,
-    SendDisposition,
-    SendPermit,
-    SendResult,
-    SendResultRecord,
-    SendStatus,
-    SmsSender,
-    Store,
-)
+from otp_service.services.interfaces import Clock, EventLogger, SendPermit, SmsSender, Store
 from otp_service.services.operator_warnings import OperatorWarnings
 
 MAX_RETRY_AFTER_HINT = 5

@@ -28,11 +28,18 @@ from otp_service.domain.errors import (
     VerificationError,
     WrongCode,
 )
-from otp_service.domain.hosted_page import ActiveVerification, FormError, HostedPage, Step
+from otp_service.domain.hosted_page import (
+    ActiveVerification,
+    FormError,
+    HostedPage,
+    PageEvent,
+    PageQuota,
+    Step,
+)
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.sealing import NONCE_BYTES
-from otp_service.services.interfaces import Clock, PageEvent, PageQuota, PageStore
+from otp_service.services.interfaces import Clock, PageStore
 from otp_service.services.verification import Approved, SendOutcome, VerificationService
 
 CREATED_PER_OPENED = 10

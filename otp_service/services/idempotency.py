@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from otp_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
+from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord, IdempotencyState
 from otp_service.domain.keyring import Keyring
-from otp_service.services.interfaces import IdempotencyCheck, IdempotencyRecord, IdempotencyState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from otp_service.domain.keyring import Keyring
+from otp_service.domain.messages import DeliveryLookup, DeliveryLookupStatus
 from otp_service.domain.out_id import MessageReference
 from otp_service.domain.phone import Phone
-from otp_service.domain.verification import DeliveryStatus, SmsSend
-from otp_service.services.interfaces import (
-    Clock,
-    DeliveryLookup,
-    DeliveryLookupStatus,
-    DeliveryReport,
-    EventLogger,
-    SmsSender,
-    Store,
-)
+from otp_service.domain.verification import DeliveryReport, DeliveryStatus, SmsSend
+from otp_service.services.interfaces import Clock, EventLogger, SmsSender, Store
 
 LISTING_DELAY = 60
 """Seconds after which a send that the provider does not list has not happened."""

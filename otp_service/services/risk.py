@@ -12,19 +12,17 @@ from functools import lru_cache
 from otp_service.domain.errors import ChallengeRequired, DestinationBlocked
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.policy import BROAD, PumpingGuardMode, RiskPolicy
-from otp_service.services.context import RequestContext
-from otp_service.services.interfaces import (
-    ChallengeProvider,
+from otp_service.domain.risk import (
     ChallengeSubject,
     ClientIpQuota,
     ConversionScope,
     ConversionState,
     ConversionStats,
-    EventLogger,
     PrecheckRequest,
     PrecheckResult,
-    UsageCounters,
 )
+from otp_service.services.context import RequestContext
+from otp_service.services.interfaces import ChallengeProvider, EventLogger, UsageCounters
 
 SUFFIX_DIGITS = 4
 """A prefix is a number without these digits: ten thousand numbers, which is how pumped numbers come."""

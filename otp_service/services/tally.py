@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from otp_service.domain.errors import DestinationRejected, OtpError, ProviderError, StoreUnavailable
+from otp_service.domain.risk import PrecheckResult, QuotaReservation
 from otp_service.services.context import RequestContext
 from otp_service.services.dispatch import SendOutcome
-from otp_service.services.interfaces import PrecheckResult, QuotaReservation, Store
+from otp_service.services.interfaces import Store
 
 
 class Tally:

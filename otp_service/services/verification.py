@@ -29,6 +29,7 @@ from otp_service.domain.errors import (
     VerificationNotFound,
     WrongCode,
 )
+from otp_service.domain.idempotency import IdempotencyRecord, IdempotencyState
 from otp_service.domain.keyring import ID_BYTES, Keyring
 from otp_service.domain.limits import (
     MAX_VERIFICATION_LIFETIME,
@@ -41,23 +42,16 @@ from otp_service.domain.out_id import MessageReference
 from otp_service.domain.phone import Phone, mask
 from otp_service.domain.policy import Policy
 from otp_service.domain.proofs import SMS, TEST, Proof, ProofSigner
-from otp_service.domain.verification import SmsSend, Verification
+from otp_service.domain.risk import ClientIpQuota, PhoneKey, PrecheckRequest, PrecheckResult
+from otp_service.domain.verification import Approval, CodeAttempt, SmsSend, Verification
 from otp_service.services import idempotency
 from otp_service.services.context import RequestContext
 from otp_service.services.dispatch import SendJob, SendOutcome, SmsDispatcher
 from otp_service.services.idempotency import SERVER, IdempotencyKey
 from otp_service.services.interfaces import (
-    Approval,
     ChallengeProvider,
-    ClientIpQuota,
     Clock,
-    CodeAttempt,
     EventLogger,
-    IdempotencyRecord,
-    IdempotencyState,
-    PhoneKey,
-    PrecheckRequest,
-    PrecheckResult,
     RequestLogContext,
     SendPermit,
     SmsSender,

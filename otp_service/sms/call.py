@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from otp_service.services.interfaces import FailureCause
+from otp_service.domain.messages import FailureCause
 from otp_service.sms.http import ConnectFailed, HttpResponse, ResponseLost
 from otp_service.sms.provider import ProviderResult, RouteHealth, not_attempted, refused, unknown
 

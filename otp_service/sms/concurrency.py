@@ -13,8 +13,8 @@ from typing import Self, TypeVar
 
 from otp_service import forks
 from otp_service.domain.errors import ProviderUnavailable
-from otp_service.domain.messages import SmsMessage
-from otp_service.services.interfaces import EventLogger, FailureCause, SendResult
+from otp_service.domain.messages import FailureCause, SendResult, SmsMessage
+from otp_service.services.interfaces import EventLogger
 from otp_service.sms.provider import refused, unknown
 
 T = TypeVar("T")

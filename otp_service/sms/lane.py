@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from otp_service.domain.messages import SmsMessage, Template
-from otp_service.services.interfaces import (
-    Clock,
+from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupResult,
     DeliveryLookupStatus,
-    EventLogger,
     FailureCause,
     SendResult,
+    SmsMessage,
+    Template,
 )
+from otp_service.services.interfaces import Clock, EventLogger
 from otp_service.sms.circuit_breaker import CircuitBreaker
 from otp_service.sms.pause import EVERY_TEMPLATE, Suspensions
 from otp_service.sms.provider import ProviderResult, RouteHealth, refused

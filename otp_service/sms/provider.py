@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from otp_service.domain.messages import SmsMessage, Template
-from otp_service.services.interfaces import (
+from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupResult,
     FailureCause,
     SendResult,
     SendStatus,
+    SmsMessage,
+    Template,
 )
 
 

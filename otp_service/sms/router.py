@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from otp_service.domain.messages import SmsMessage
-from otp_service.services.interfaces import (
-    Clock,
+from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupResult,
     DeliveryLookupStatus,
-    EventLogger,
     FailureCause,
     SendResult,
     SendStatus,
+    SmsMessage,
 )
+from otp_service.services.interfaces import Clock, EventLogger
 from otp_service.sms.concurrency import Bulkhead, Permit
 from otp_service.sms.lane import RouteState
 from otp_service.sms.provider import refused

@@ -20,14 +20,8 @@ from otp_service import forks
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.domain.limits import GlobalFailureLimits
 from otp_service.domain.policy import PumpingGuardMode
-from otp_service.services.interfaces import (
-    ClientIpQuota,
-    Clock,
-    ConversionScope,
-    ConversionState,
-    ConversionStats,
-    EventLogger,
-)
+from otp_service.domain.risk import ClientIpQuota, ConversionScope, ConversionState, ConversionStats
+from otp_service.services.interfaces import Clock, EventLogger
 from otp_service.store import decoding, encoding, keys, precheck
 from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call

@@ -25,16 +25,16 @@ from otp_service.domain.errors import (
     VerificationNotFound,
     WrongCode,
 )
+from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyState
 from otp_service.domain.limits import Budget
-from otp_service.domain.verification import DeliveryStatus, SmsSend, Status, Verification
-from otp_service.services.interfaces import (
+from otp_service.domain.risk import ConversionState, ConversionStats, PrecheckResult
+from otp_service.domain.verification import (
     Approval,
-    ConversionState,
-    ConversionStats,
+    DeliveryStatus,
     DeliveryUpdate,
-    IdempotencyCheck,
-    IdempotencyState,
-    PrecheckResult,
+    SmsSend,
+    Status,
+    Verification,
 )
 
 _STATUS = {

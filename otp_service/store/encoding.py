@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.limits import DAY, GuardLimits, IpLimits, PhoneLimits
-from otp_service.services.interfaces import PhoneKey
+from otp_service.domain.risk import PhoneKey
 
 NOBODY = bytes(12)
 """The requester of a call that does not name one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otp_service.domain.errors import StoreUnavailable
-from otp_service.services.interfaces import PageEvent, PageQuota, StoredPage
+from otp_service.domain.hosted_page import PageEvent, PageQuota, StoredPage
 from otp_service.store import decoding, keys
 from otp_service.store.backend import Command
 from otp_service.store.scripts import Call

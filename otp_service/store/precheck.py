@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from otp_service.domain.errors import OtpError
-from otp_service.services.interfaces import (
+from otp_service.domain.idempotency import IdempotencyRecord
+from otp_service.domain.risk import (
     ClientIpQuota,
     ConversionScope,
     ConversionStats,
-    IdempotencyRecord,
     PrecheckRequest,
     PrecheckResult,
     QuotaReservation,

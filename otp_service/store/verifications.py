@@ -16,25 +16,21 @@ import redis
 
 from otp_service import forks
 from otp_service.domain.errors import ProofRedeemed, StoreUnavailable
+from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord
 from otp_service.domain.limits import Budget
-from otp_service.domain.verification import Verification
-from otp_service.services.interfaces import (
+from otp_service.domain.risk import PhoneKey, PrecheckRequest, PrecheckResult, QuotaReservation
+from otp_service.domain.verification import (
     Approval,
     CodeAttempt,
     DeliveryReport,
     DeliveryUpdate,
-    EventLogger,
-    IdempotencyCheck,
-    IdempotencyRecord,
     NewVerification,
-    PhoneKey,
-    PrecheckRequest,
-    PrecheckResult,
-    QuotaReservation,
     ResendReservation,
     SendDisposition,
     SendResultRecord,
+    Verification,
 )
+from otp_service.services.interfaces import EventLogger
 from otp_service.store import decoding, encoding, health, inspection, keys, precheck
 from otp_service.store.backend import (
     Argument,

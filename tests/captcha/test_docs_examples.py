@@ -23,7 +23,7 @@ from otp_service.app import build
 from otp_service.captcha import ProofOfWork
 from otp_service.captcha.proof_of_work import COSTS
 from otp_service.domain.keyring import Keyring
-from otp_service.services.interfaces import ChallengeSubject
+from otp_service.domain.risk import ChallengeSubject
 
 ROOT = Path(__file__).parents[2]
 SDKS = ROOT / "tests" / "sdks"

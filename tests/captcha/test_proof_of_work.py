@@ -18,7 +18,7 @@ from support import fakes
 from otp_service.captcha import ProofOfWork
 from otp_service.captcha.proof_of_work import COSTS
 from otp_service.domain.keyring import Keyring
-from otp_service.services.interfaces import ChallengeSubject
+from otp_service.domain.risk import ChallengeSubject
 
 TAG_KEY = b"tag key ".ljust(32, b"3")
 KEYRING = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", TAG_KEY)

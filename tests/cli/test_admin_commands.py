@@ -25,14 +25,8 @@ from otp_service.cli.main import main
 from otp_service.domain.errors import WrongCode
 from otp_service.domain.limits import HOUR, IpLimits
 from otp_service.domain.phone import PhoneRules, parse
-from otp_service.domain.verification import DeliveryStatus, Verification
-from otp_service.services.interfaces import (
-    ClientIpQuota,
-    DeliveryReport,
-    PhoneKey,
-    PrecheckRequest,
-    SendDisposition,
-)
+from otp_service.domain.risk import ClientIpQuota, PhoneKey, PrecheckRequest
+from otp_service.domain.verification import DeliveryReport, DeliveryStatus, SendDisposition, Verification
 from otp_service.settings import Settings, load
 from otp_service.store import keys
 

@@ -16,7 +16,7 @@ from support.doc_blocks import ROOT
 from otp_service.captcha import ProofOfWork
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.reasons import describe_failure
-from otp_service.services.interfaces import ChallengeSubject
+from otp_service.domain.risk import ChallengeSubject
 
 RETURN_URL = "http://localhost:8000/verified"
 SHOWN: dict[str, Any] = {

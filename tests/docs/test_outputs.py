@@ -22,10 +22,10 @@ from support.redis_servers import free_port, redis_binary
 from support.redis_servers import running as running_server
 
 from otp_service.cli.main import main
-from otp_service.domain.verification import DeliveryStatus
+from otp_service.domain.risk import PhoneKey
+from otp_service.domain.verification import DeliveryReport, DeliveryStatus, SendDisposition
 from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sandbox.config import DEFAULT_REVIEWS
-from otp_service.services.interfaces import DeliveryReport, PhoneKey, SendDisposition
 from otp_service.settings import Settings, load
 from otp_service.store import keys
 from otp_service.store.encoding import day

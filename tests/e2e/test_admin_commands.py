@@ -20,7 +20,7 @@ from support.redis_servers import Server
 from otp_service.client import Forbidden, OtpClient
 from otp_service.domain.errors import WrongCode
 from otp_service.domain.limits import HOUR
-from otp_service.services.interfaces import PhoneKey
+from otp_service.domain.risk import PhoneKey
 from otp_service.settings import Settings, load
 from otp_service.store import encoding as arguments
 

@@ -20,8 +20,8 @@ from support.deployment import Answer, Deployment, at_once, new_phone, running_s
 from support.redis_servers import Server
 
 from otp_service import settings
+from otp_service.domain.risk import PhoneKey
 from otp_service.domain.verification import DeliveryStatus
-from otp_service.services.interfaces import PhoneKey
 from otp_service.store.client import client_from_url
 from otp_service.store.verifications import RedisStore
 

@@ -10,11 +10,11 @@ from support import fakes
 from support.fakes import SHOP, House
 
 from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.messages import InboundSms, SendResult, SendStatus
 from otp_service.domain.out_id import MessageReference
 from otp_service.domain.reasons import describe_failure
 from otp_service.domain.verification import DeliveryStatus
 from otp_service.services.delivery_reports import DeliveryReportService, ReportBatchResult
-from otp_service.services.interfaces import InboundSms, SendResult, SendStatus
 from otp_service.sms.aliyun.protocol.reports import BadReports
 
 PHONE = "+8613800138000"

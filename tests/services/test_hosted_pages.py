@@ -20,8 +20,9 @@ from otp_service.domain.errors import (
     StoreUnavailable,
     WrongCode,
 )
-from otp_service.domain.hosted_page import MAX_SUBMISSIONS, HostedPage, Step
+from otp_service.domain.hosted_page import MAX_SUBMISSIONS, HostedPage, PageEvent, Step, StoredPage
 from otp_service.domain.keyring import Keyring
+from otp_service.domain.messages import SendResult, SendStatus
 from otp_service.domain.sealing import NONCE_BYTES
 from otp_service.services.hosted_pages import (
     MAX_VERIFICATIONS_PER_PAGE,
@@ -31,7 +32,6 @@ from otp_service.services.hosted_pages import (
     PageUnavailableReason,
     PageView,
 )
-from otp_service.services.interfaces import PageEvent, SendResult, SendStatus, StoredPage
 
 PHONE, OTHER_PHONE = "13800138000", "13900139000"
 ADDRESS, OTHER_ADDRESS = "203.0.113.7", "203.0.113.8"

@@ -23,9 +23,9 @@ from otp_service.domain.errors import (
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.domain.verification import DeliveryStatus
+from otp_service.domain.messages import FailureCause, SendResult, SendStatus
+from otp_service.domain.verification import Approval, DeliveryStatus
 from otp_service.services.idempotency import SERVER, IdempotencyKey, record_for
-from otp_service.services.interfaces import Approval, FailureCause, SendResult, SendStatus
 from otp_service.services.verification import Approved, SendOutcome, VerificationService
 from otp_service.store.verifications import RedisStore
 

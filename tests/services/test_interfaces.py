@@ -8,8 +8,9 @@ from typing import Protocol
 import pytest
 
 from otp_service.domain.codes import CodeType
+from otp_service.domain.messages import SendResult, SendStatus
+from otp_service.domain.verification import NewVerification
 from otp_service.services import interfaces
-from otp_service.services.interfaces import NewVerification, SendResult, SendStatus
 
 PORTS = [
     port

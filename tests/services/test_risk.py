@@ -12,7 +12,7 @@ from otp_service.domain.access_lists import AccessList, AccessLists
 from otp_service.domain.errors import ChallengeRequired, CooldownActive, DestinationBlocked
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.policy import GUARDED, PumpingGuardMode, RiskPolicy
-from otp_service.services.interfaces import ChallengeSubject, ConversionState, ConversionStats
+from otp_service.domain.risk import ChallengeSubject, ConversionState, ConversionStats
 from otp_service.services.verification import SendOutcome
 
 PHONE, ADDRESS = "+8613900001234", "203.0.113.7"

@@ -19,15 +19,9 @@ from otp_service.domain.errors import (
 )
 from otp_service.domain.limits import GuardLimits, IpLimits, PhoneLimits
 from otp_service.domain.phone import PhoneRules, parse
+from otp_service.domain.risk import ClientIpQuota, ConversionScope, PhoneKey, PrecheckResult, QuotaReservation
 from otp_service.services.context import RequestContext
 from otp_service.services.dispatch import SendOutcome
-from otp_service.services.interfaces import (
-    ClientIpQuota,
-    ConversionScope,
-    PhoneKey,
-    PrecheckResult,
-    QuotaReservation,
-)
 from otp_service.services.tally import Tally
 
 ADDRESS = ClientIpQuota("a" * 16, IpLimits())

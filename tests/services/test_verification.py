@@ -22,16 +22,10 @@ from otp_service.domain.errors import (
     WrongCode,
 )
 from otp_service.domain.keyring import Keyring
+from otp_service.domain.messages import FailureCause, SendResult, SendStatus
+from otp_service.domain.risk import PhoneKey, PrecheckRequest, PrecheckResult
 from otp_service.domain.verification import DeliveryStatus, Status
 from otp_service.services.dispatch import RECORDING_MARGIN
-from otp_service.services.interfaces import (
-    FailureCause,
-    PhoneKey,
-    PrecheckRequest,
-    PrecheckResult,
-    SendResult,
-    SendStatus,
-)
 
 PHONE = "+8613900001234"
 

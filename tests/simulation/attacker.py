@@ -15,7 +15,8 @@ from otp_service.domain import codes
 from otp_service.domain.codes import CodeContext, CodeType
 from otp_service.domain.errors import AttemptsExhausted, LimitError, VerificationError, WrongCode
 from otp_service.domain.limits import CodeLimits, PhoneLimits
-from otp_service.services.interfaces import CodeAttempt, PhoneKey
+from otp_service.domain.risk import PhoneKey
+from otp_service.domain.verification import CodeAttempt
 from otp_service.store.verifications import RedisStore
 
 LIMITS = PhoneLimits()

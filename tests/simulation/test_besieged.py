@@ -22,14 +22,8 @@ from support.service_on_redis import START, StagedRunner
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import LimitError, OtpError, WrongCode
 from otp_service.domain.limits import DAY, HOUR, PhoneLimits
-from otp_service.domain.verification import Verification
-from otp_service.services.interfaces import (
-    CodeAttempt,
-    PhoneKey,
-    PrecheckRequest,
-    SendDisposition,
-    SendResultRecord,
-)
+from otp_service.domain.risk import PhoneKey, PrecheckRequest
+from otp_service.domain.verification import CodeAttempt, SendDisposition, SendResultRecord, Verification
 from otp_service.store.verifications import RedisStore
 
 DAYS = 60

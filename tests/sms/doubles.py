@@ -8,17 +8,18 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from otp_service.domain.codes import Code, CodeType
-from otp_service.domain.messages import SmsMessage, Template
-from otp_service.domain.phone import Phone
-from otp_service.observability.logging import LINE_FIELDS
-from otp_service.services.interfaces import (
+from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupResult,
     DeliveryLookupStatus,
     FailureCause,
     SendResult,
     SendStatus,
+    SmsMessage,
+    Template,
 )
+from otp_service.domain.phone import Phone
+from otp_service.observability.logging import LINE_FIELDS
 from otp_service.sms.aliyun.signed_request import Signature
 from otp_service.sms.aliyun.sms import AliyunSms
 from otp_service.sms.provider import ProviderResult, RouteHealth

@@ -8,9 +8,9 @@ import pytest
 from sms.doubles import CODE, MAINLAND, TEMPLATE, RealClock, sms
 from sms.wire import WireServer, answers, response
 
+from otp_service.domain.messages import FailureCause, SendStatus
 from otp_service.domain.phone import Phone
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
-from otp_service.services.interfaces import FailureCause, SendStatus
 from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.factory import aliyun_sms
 

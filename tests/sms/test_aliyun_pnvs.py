@@ -23,16 +23,16 @@ from sms.doubles import (
 from sms.wire import WireServer, response
 
 from otp_service.domain.codes import Code, CodeType
-from otp_service.domain.messages import Template
-from otp_service.domain.phone import Phone
-from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
-from otp_service.services.interfaces import (
+from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupStatus,
     FailureCause,
     SendResult,
     SendStatus,
+    Template,
 )
+from otp_service.domain.phone import Phone
+from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sms.aliyun.pnvs import AliyunPnvs
 from otp_service.sms.aliyun.protocol.pnvs import CODE_PLACEHOLDER
 from otp_service.sms.aliyun.signed_request import AccessKey, Signature

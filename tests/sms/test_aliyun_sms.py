@@ -25,11 +25,10 @@ from sms.doubles import (
 from sms.wire import OK, WireServer, response
 
 from otp_service.domain.codes import Code
-from otp_service.domain.messages import Template
+from otp_service.domain.messages import FailureCause, SendResult, SendStatus, Template
 from otp_service.domain.phone import Phone
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.magic import MAGIC
-from otp_service.services.interfaces import FailureCause, SendResult, SendStatus
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.signed_request import AccessKey, Signature
 from otp_service.sms.aliyun.sms import AliyunSms

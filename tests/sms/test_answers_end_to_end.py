@@ -42,9 +42,9 @@ from otp_service.domain.limits import CodeLimits, PhoneLimits
 from otp_service.domain.messages import Template
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.policy import Policy
+from otp_service.domain.risk import PhoneKey, PrecheckRequest
 from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.services.dispatch import MAX_RETRY_AFTER_HINT
-from otp_service.services.interfaces import PhoneKey, PrecheckRequest
 from otp_service.services.verification import SendOutcome, VerificationService
 from otp_service.sms.aliyun.protocol.codes import CODES
 from otp_service.sms.aliyun.protocol.document import answer_to_caller

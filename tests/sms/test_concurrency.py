@@ -9,8 +9,8 @@ import pytest
 from sms.doubles import RealClock, RecordedEvents, eventually, sms
 
 from otp_service.domain.errors import ProviderUnavailable
-from otp_service.domain.messages import SmsMessage
-from otp_service.services.interfaces import SendPermit, SendResult, SendStatus
+from otp_service.domain.messages import SendResult, SendStatus, SmsMessage
+from otp_service.services.interfaces import SendPermit
 from otp_service.sms.concurrency import NOT_STARTED, Bulkhead
 
 ACCEPTED = SendResult(SendStatus.ACCEPTED)

@@ -17,7 +17,7 @@ from sms.doubles import (
     sms,
 )
 
-from otp_service.services.interfaces import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
+from otp_service.domain.messages import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sms.router import Route, SmsRouter
 
 ABOUT = DeliveryLookup(MAINLAND, "shop", "login", "first", 0.0, lambda _: False)

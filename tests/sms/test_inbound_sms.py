@@ -14,7 +14,8 @@ from sms.doubles import RealClock, RecordedEvents
 from sms.wire import Behave, WireServer, response
 from standardwebhooks import Webhook as Receiver
 
-from otp_service.services.interfaces import InboundSms, InboundSmsForwarder
+from otp_service.domain.messages import InboundSms
+from otp_service.services.interfaces import InboundSmsForwarder
 from otp_service.sms.factory import webhook_uplinks
 from otp_service.sms.webhook import InboundSmsWebhook
 

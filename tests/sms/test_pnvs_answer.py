@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from otp_service.services.interfaces import FailureCause, SendStatus
+from otp_service.domain.messages import FailureCause, SendStatus
 from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs, read_answer
 from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, Outcome
 from otp_service.sms.provider import ProviderResult, RouteHealth

@@ -21,8 +21,8 @@ from sms.doubles import (
 )
 
 from otp_service.domain.errors import ProviderUnavailable
-from otp_service.domain.messages import SmsMessage, Template
-from otp_service.services.interfaces import FailureCause, SendResult, SendStatus, SmsSender
+from otp_service.domain.messages import FailureCause, SendResult, SendStatus, SmsMessage, Template
+from otp_service.services.interfaces import SmsSender
 from otp_service.sms.provider import ProviderResult, not_attempted
 from otp_service.sms.router import Route, SmsRouter
 

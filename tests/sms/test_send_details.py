@@ -16,9 +16,9 @@ from sms import wire
 from sms.doubles import HONG_KONG, MAINLAND, TEMPLATE, MakeProvider, sms
 from sms.wire import WireServer, response
 
+from otp_service.domain.messages import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.domain.phone import Phone
 from otp_service.sandbox import SandboxConfig, start_sandbox
-from otp_service.services.interfaces import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sms.aliyun.send_details import days
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC).timestamp()

@@ -18,8 +18,13 @@ from sms.wire import Behave, WireServer, response
 from standardwebhooks import Webhook as Receiver
 from standardwebhooks import WebhookVerificationError
 
-from otp_service.domain.messages import Template
-from otp_service.services.interfaces import DeliveryLookup, DeliveryLookupStatus, FailureCause, SendStatus
+from otp_service.domain.messages import (
+    DeliveryLookup,
+    DeliveryLookupStatus,
+    FailureCause,
+    SendStatus,
+    Template,
+)
 from otp_service.sms.aliyun.endpoint import BadEndpoint
 from otp_service.sms.factory import webhook
 from otp_service.sms.http import HttpClient

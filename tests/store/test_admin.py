@@ -12,7 +12,8 @@ from support.store_backends import Backend
 
 from otp_service.domain.errors import CooldownActive, LimitReached, OtpError, StoreUnavailable, WrongCode
 from otp_service.domain.limits import DAY, HOUR, IpLimits, PhoneLimits
-from otp_service.services.interfaces import ClientIpQuota, PrecheckRequest, SendDisposition
+from otp_service.domain.risk import ClientIpQuota, PrecheckRequest
+from otp_service.domain.verification import SendDisposition
 from otp_service.store import encoding, keys
 from otp_service.store.admin import SCAN_SIZE, AdminStore, ErasureResult, PhoneUsage, Verdict
 from otp_service.store.scripts import Call

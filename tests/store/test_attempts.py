@@ -16,8 +16,7 @@ from otp_service.domain.errors import (
     WrongCode,
 )
 from otp_service.domain.limits import TEST_PHONE_LIMITS
-from otp_service.domain.verification import Verification
-from otp_service.services.interfaces import Approval, CodeAttempt
+from otp_service.domain.verification import Approval, CodeAttempt, Verification
 
 SHAPES = frozenset({CodeType.DIGITS})
 THIS, ANOTHER = b"t" * 16, b"a" * 16

@@ -17,8 +17,8 @@ from support.store_backends import PATIENT
 
 from otp_service.domain.errors import StoreUnavailable, WrongCode
 from otp_service.domain.limits import Budget
+from otp_service.domain.risk import PhoneKey
 from otp_service.domain.verification import Status
-from otp_service.services.interfaces import PhoneKey
 from otp_service.store import keys
 from otp_service.store.admin import AdminStore
 from otp_service.store.client import TcpConnection, from_url

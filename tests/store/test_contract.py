@@ -24,8 +24,8 @@ from otp_service.domain.errors import (
     WrongCode,
 )
 from otp_service.domain.limits import Budget
-from otp_service.domain.verification import DeliveryStatus, Status
-from otp_service.services.interfaces import CodeAttempt, PrecheckRequest, SendDisposition
+from otp_service.domain.risk import PrecheckRequest
+from otp_service.domain.verification import CodeAttempt, DeliveryStatus, SendDisposition, Status
 
 
 def fail(phone: Phone, times: int, **changes: int) -> None:

@@ -14,7 +14,7 @@ from support.store_backends import Backend
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
-from otp_service.services.interfaces import ClientIpQuota, ConversionScope, PrecheckRequest
+from otp_service.domain.risk import ClientIpQuota, ConversionScope, PrecheckRequest
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.scripts import Call
 

@@ -8,8 +8,14 @@ import pytest
 from support.phone_stories import CLIENT, RIGHT, WRONG, Phone
 
 from otp_service.domain.errors import StoreUnavailable, WrongCode
-from otp_service.domain.verification import DeliveryStatus, Verification
-from otp_service.services.interfaces import DeliveryReport, DeliveryUpdate, PrecheckRequest, SendDisposition
+from otp_service.domain.risk import PrecheckRequest
+from otp_service.domain.verification import (
+    DeliveryReport,
+    DeliveryStatus,
+    DeliveryUpdate,
+    SendDisposition,
+    Verification,
+)
 
 
 def report(

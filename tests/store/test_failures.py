@@ -12,16 +12,13 @@ from support.redis_servers import closed_port
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.idempotency import IdempotencyRecord
 from otp_service.domain.limits import IpLimits, PhoneLimits
-from otp_service.domain.verification import DeliveryStatus
-from otp_service.services.interfaces import (
-    ClientIpQuota,
+from otp_service.domain.risk import ClientIpQuota, PhoneKey, PrecheckRequest, QuotaReservation
+from otp_service.domain.verification import (
     CodeAttempt,
     DeliveryReport,
-    IdempotencyRecord,
-    PhoneKey,
-    PrecheckRequest,
-    QuotaReservation,
+    DeliveryStatus,
     SendDisposition,
     SendResultRecord,
 )

@@ -13,8 +13,8 @@ from support.phone_stories import Phone
 
 from otp_service.domain.clients import Client, Clients
 from otp_service.domain.errors import LimitReached, OtpError, StoreUnavailable
+from otp_service.domain.hosted_page import PageEvent, PageQuota
 from otp_service.services.hosted_pages import CREATED_PER_OPENED, FormSubmission, HostedPages
-from otp_service.services.interfaces import PageEvent, PageQuota
 from otp_service.store import keys
 from otp_service.store.pages import RedisPages
 

@@ -11,19 +11,17 @@ from support.phone_stories import CLIENT, Phone, Quiet, make_phone
 from support.store_backends import Backend
 
 from otp_service.domain.errors import CooldownActive, LimitReached, StoreUnavailable
+from otp_service.domain.idempotency import IdempotencyRecord, IdempotencyState
 from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
-from otp_service.observability.clock import SystemClock
-from otp_service.services.interfaces import (
+from otp_service.domain.risk import (
     ClientIpQuota,
     ConversionScope,
-    IdempotencyRecord,
-    IdempotencyState,
     PrecheckRequest,
     PrecheckResult,
     QuotaReservation,
-    SendDisposition,
-    SendResultRecord,
 )
+from otp_service.domain.verification import SendDisposition, SendResultRecord
+from otp_service.observability.clock import SystemClock
 from otp_service.store.backend import PipelineResult
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.scripts import Call

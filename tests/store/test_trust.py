@@ -10,8 +10,8 @@ from support.phone_stories import CLIENT, RIGHT, WRONG, Phone
 
 from otp_service.domain.errors import CooldownActive, LimitReached, WrongCode
 from otp_service.domain.limits import DAY, HOUR, PhoneLimits
-from otp_service.domain.verification import Verification
-from otp_service.services.interfaces import PrecheckRequest, SendDisposition
+from otp_service.domain.risk import PrecheckRequest
+from otp_service.domain.verification import SendDisposition, Verification
 
 HOME = b"the owner's home"[:12]
 OFFICE, TRAIN, HOTEL = b"office......", b"train.......", b"hotel......."

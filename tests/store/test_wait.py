@@ -18,8 +18,7 @@ from support.store_backends import PATIENT
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable, WrongCode
 from otp_service.domain.limits import Budget
-from otp_service.domain.verification import Status, Verification
-from otp_service.services.interfaces import Approval, CodeAttempt
+from otp_service.domain.verification import Approval, CodeAttempt, Status, Verification
 from otp_service.store.backend import ReplicationWait
 from otp_service.store.client import from_url
 from otp_service.store.health import UnsuitableRedis

@@ -29,44 +29,47 @@ from otp_service.domain.errors import (
     VerificationNotFound,
     WrongCode,
 )
+from otp_service.domain.hosted_page import PageEvent, PageQuota, StoredPage
+from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord, IdempotencyState
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import MAX_VERIFICATION_LIFETIME, Budget, CodeLimits, PhoneLimits
-from otp_service.domain.messages import SmsMessage
-from otp_service.domain.phone import PhoneRules
-from otp_service.domain.policy import Policy, RiskPolicy, TestPhone
-from otp_service.domain.proofs import ProofKeys, ProofSigner
-from otp_service.domain.verification import DeliveryStatus, SmsSend, Status, Verification
-from otp_service.observability.logging import LINE_FIELDS
-from otp_service.services.hosted_pages import HostedPages
-from otp_service.services.interfaces import (
-    Approval,
-    ChallengeSubject,
-    ClientIpQuota,
-    CodeAttempt,
-    ConversionScope,
-    ConversionStats,
+from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupResult,
     DeliveryLookupStatus,
-    DeliveryReport,
-    DeliveryUpdate,
-    IdempotencyCheck,
-    IdempotencyRecord,
-    IdempotencyState,
-    NewVerification,
-    PageEvent,
-    PageQuota,
+    SendResult,
+    SendStatus,
+    SmsMessage,
+)
+from otp_service.domain.phone import PhoneRules
+from otp_service.domain.policy import Policy, RiskPolicy, TestPhone
+from otp_service.domain.proofs import ProofKeys, ProofSigner
+from otp_service.domain.risk import (
+    ChallengeSubject,
+    ClientIpQuota,
+    ConversionScope,
+    ConversionStats,
     PhoneKey,
     PrecheckRequest,
     PrecheckResult,
     QuotaReservation,
+)
+from otp_service.domain.verification import (
+    Approval,
+    CodeAttempt,
+    DeliveryReport,
+    DeliveryStatus,
+    DeliveryUpdate,
+    NewVerification,
     ResendReservation,
     SendDisposition,
-    SendResult,
     SendResultRecord,
-    SendStatus,
-    StoredPage,
+    SmsSend,
+    Status,
+    Verification,
 )
+from otp_service.observability.logging import LINE_FIELDS
+from otp_service.services.hosted_pages import HostedPages
 from otp_service.services.verification import VerificationService
 from otp_service.web.api.request_log import CallNotes
 

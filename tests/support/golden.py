@@ -33,36 +33,41 @@ from otp_service.domain.address_probe import AddressProbe
 from otp_service.domain.clients import Clients, KeyKind, key_digest
 from otp_service.domain.codes import CodeContext, CodeType, derive, digest, hmac_fields
 from otp_service.domain.errors import ChallengeRequired, OtpError
-from otp_service.domain.hosted_page import ActiveVerification, FormError, HostedPage, Step
+from otp_service.domain.hosted_page import (
+    ActiveVerification,
+    FormError,
+    HostedPage,
+    PageEvent,
+    PageQuota,
+    Step,
+)
+from otp_service.domain.idempotency import IdempotencyRecord
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import Budget, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.messages import InboundSms, SendResult, SendStatus
 from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.out_id import MessageReference
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.phone import parse as parse_phone
 from otp_service.domain.proofs import SMS, TEST, ProofKeys, ProofSigner
-from otp_service.domain.verification import DeliveryStatus
+from otp_service.domain.risk import (
+    ChallengeSubject,
+    ClientIpQuota,
+    ConversionScope,
+    PhoneKey,
+    PrecheckRequest,
+)
+from otp_service.domain.verification import (
+    CodeAttempt,
+    DeliveryReport,
+    DeliveryStatus,
+    NewVerification,
+    SendDisposition,
+    SendResultRecord,
+)
 from otp_service.services import idempotency as repeats
 from otp_service.services.delivery_reports import DeliveryReportService
 from otp_service.services.hosted_pages import FormSubmission, HostedPages
-from otp_service.services.interfaces import (
-    ChallengeSubject,
-    ClientIpQuota,
-    CodeAttempt,
-    ConversionScope,
-    DeliveryReport,
-    IdempotencyRecord,
-    InboundSms,
-    NewVerification,
-    PageEvent,
-    PageQuota,
-    PhoneKey,
-    PrecheckRequest,
-    SendDisposition,
-    SendResult,
-    SendResultRecord,
-    SendStatus,
-)
 from otp_service.settings.risk import AddressLimitsConfig
 from otp_service.sms.webhook.provider import message_id
 from otp_service.store import keys

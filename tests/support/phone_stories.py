@@ -10,17 +10,15 @@ import redis
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.limits import Budget, PhoneLimits
-from otp_service.domain.verification import Verification
-from otp_service.observability.logging import LINE_FIELDS
-from otp_service.services.interfaces import (
+from otp_service.domain.risk import PhoneKey, PrecheckRequest, PrecheckResult
+from otp_service.domain.verification import (
     CodeAttempt,
     NewVerification,
-    PhoneKey,
-    PrecheckRequest,
-    PrecheckResult,
     SendDisposition,
     SendResultRecord,
+    Verification,
 )
+from otp_service.observability.logging import LINE_FIELDS
 from otp_service.store import scripts
 from otp_service.store.backend import RedisBackend, ReplicationWait
 from otp_service.store.verifications import RedisStore

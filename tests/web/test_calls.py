@@ -9,7 +9,7 @@ from support import fakes
 from web.desk import OTHER_PHONE, PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
 
 from otp_service.domain.errors import CooldownActive, StoreUnavailable
-from otp_service.services.interfaces import FailureCause, SendResult, SendStatus
+from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 
 # ── request ──
 

@@ -14,7 +14,7 @@ from web.test_problems import TABLE
 from werkzeug.test import TestResponse
 
 from otp_service.domain.errors import OtpError
-from otp_service.services.interfaces import SendResult, SendStatus
+from otp_service.domain.messages import SendResult, SendStatus
 from otp_service.web.api import openapi
 from otp_service.web.api.problems import STATUSES
 from otp_service.web.api.routes import ENDPOINTS, Endpoint

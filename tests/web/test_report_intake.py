@@ -10,8 +10,8 @@ import pytest
 from support import fakes
 from web.desk import PHONE, Desk, open_desk, problem
 
+from otp_service.domain.messages import InboundSms
 from otp_service.services.delivery_reports import DeliveryReportService
-from otp_service.services.interfaces import InboundSms
 from otp_service.web.aliyun_reports import AliyunReportEndpoint
 
 SECRET = "kP3xT9vQ2mZr7wLs4bNy8cHd6fGj1aEu"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.domain.errors import StoreUnavailable, VerificationNotFound
 from otp_service.domain.limits import GlobalFailureLimits, PhoneLimits
+from otp_service.domain.risk import PhoneKey
 from otp_service.observability.clock import SystemClock
-from otp_service.services.interfaces import PhoneKey
 from otp_service.store.admin import AdminStore
 from otp_service.store.diagnosis import Trouble
 from otp_service.store.verifications import RedisStore

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 
-from otp_service.domain.messages import SmsMessage, Template
-from otp_service.services.interfaces import (
-    Clock,
+from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupResult,
     DeliveryLookupStatus,
     FailureCause,
+    SmsMessage,
+    Template,
 )
+from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.pnvs_responses import read_answer
 from otp_service.sms.aliyun.protocol.pnvs import MINUTES

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from otp_service.services.interfaces import FailureCause, SendResult, SendStatus
+from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 from otp_service.sms.aliyun.fields import Fields, plain_id, read_fields
 from otp_service.sms.aliyun.protocol import flow_control
 from otp_service.sms.aliyun.protocol.codes import CODES, CodeRow, Retry, Who

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from otp_service.services.interfaces import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
+from otp_service.domain.messages import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
+from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.fields import read_fields
 from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 
-from otp_service.domain.messages import SmsMessage, Template
-from otp_service.services.interfaces import Clock, DeliveryLookup, DeliveryLookupResult, FailureCause
+from otp_service.domain.messages import (
+    DeliveryLookup,
+    DeliveryLookupResult,
+    FailureCause,
+    SmsMessage,
+    Template,
+)
+from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers
 from otp_service.sms.aliyun.protocol.templates import BadParam, check_params

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from otp_service.services.interfaces import FailureCause, SendResult, SendStatus
+from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 from otp_service.sms.provider import ProviderResult, RouteHealth
 
 REJECTED = "destination_rejected"

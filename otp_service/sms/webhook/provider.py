@@ -5,8 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from otp_service.domain.messages import SmsMessage, Template
-from otp_service.services.interfaces import Clock, DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
+from otp_service.domain.messages import (
+    DeliveryLookup,
+    DeliveryLookupResult,
+    DeliveryLookupStatus,
+    SmsMessage,
+    Template,
+)
+from otp_service.services.interfaces import Clock
 from otp_service.sms.call import send_once
 from otp_service.sms.provider import ProviderResult
 from otp_service.sms.webhook.answer import read_answer

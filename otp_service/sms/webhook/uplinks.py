@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from otp_service.services.interfaces import EventLogger, InboundSms
+from otp_service.domain.messages import InboundSms
+from otp_service.services.interfaces import EventLogger
 from otp_service.sms.http import TransportError
 from otp_service.sms.webhook.hook import WebhookClient, rfc3339
 
