@@ -66,7 +66,7 @@ def _start_every_process(metrics: Metrics, settings: Settings) -> None:
     for kind in REDIS_ERRORS:
         metrics.redis_errors.labels(kind)
     for labels in product(_routes(settings), DELIVERIES):
-        metrics.deliveries.labels(*labels)
+        metrics.sms_deliveries.labels(*labels)
     for result in REPORT_RESULTS:
         metrics.report_items.labels(result)
 
@@ -75,16 +75,16 @@ def _start_sends(metrics: Metrics, settings: Settings) -> None:
     for route in _routes(settings):
         metrics.time_to_verify.labels(route)
         for outcome in SEND_OUTCOMES:
-            metrics.sends.labels(route, outcome, "OK" if outcome == "accepted" else "")
+            metrics.sms_sends.labels(route, outcome, "OK" if outcome == "accepted" else "")
         for country in settings.service.countries:
-            metrics.sms.labels(route, country)
-            metrics.approvals.labels(route, country)
+            metrics.sms_billable.labels(route, country)
+            metrics.verifications_approved.labels(route, country)
 
 
 def _start_calls(metrics: Metrics, settings: Settings) -> None:
     for endpoint, code in known_calls():
-        metrics.calls.labels(endpoint, code)
-        metrics.call_seconds.labels(endpoint)
+        metrics.http_requests.labels(endpoint, code)
+        metrics.http_request_duration.labels(endpoint)
     for limit in (*_limits(settings), *_PAGE_LIMITS):
         metrics.limits_hit.labels(limit)
     for client in settings.clients:
@@ -95,11 +95,11 @@ def _start_guard(metrics: Metrics, settings: Settings) -> None:
     scopes = [f"guard_{scope}" for scope in GUARDED]
     at_address = [name for name in _limits(settings) if name.startswith("address_") and name != _NO_CHALLENGE]
     for labels in product(GUARDED, GUARD_ACTIONS, GUARD_MODES):
-        metrics.guard_trips.labels(*labels)
+        metrics.pumping_guard_transitions.labels(*labels)
     for reason in scopes:
-        metrics.guard_blocks.labels(reason)
+        metrics.pumping_guard_blocks.labels(reason)
     for reason in (*scopes, *_SUSPICIONS, *at_address):
-        metrics.challenges.labels(reason)
+        metrics.risk_challenges.labels(reason)
 
 
 def _limits(settings: Settings) -> list[str]:

@@ -402,11 +402,11 @@ def _set_constants(gauges: WorkerGauges, built: Application, settings: Settings)
 
 
 def _sample(gauges: WorkerGauges, built: Application) -> None:
-    gauges.wrong_code_alarm.set(built.ledger.global_risk_level())
+    gauges.global_failure_level.set(built.ledger.global_risk_level())
     gauges.set_routes(built.router.states())
     gauges.sends_in_flight.set(built.router.in_flight)
     if isinstance(built.parts.store, RedisStore):
-        gauges.redis_connections_busy.set(built.parts.store.under_way)
+        gauges.redis_connections_in_use.set(built.parts.store.under_way)
 
 
 def _sample_forever(gauges: WorkerGauges, built: Application) -> None:

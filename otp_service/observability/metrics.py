@@ -62,23 +62,25 @@ class Metrics:
                 f"otp_service_{name}_seconds", text, labels, buckets=buckets, registry=self.registry
             )
 
-        self.calls = counter(
-            "calls", "Calls of the API, by problem code; ok is a success.", "endpoint", "code"
+        self.http_requests = counter(
+            "http_requests", "Calls of the API, by problem code; ok is a success.", "endpoint", "code"
         )
-        self.call_seconds = histogram(
-            "call", "How long calls took to answer.", "endpoint", buckets=_CALL_BUCKETS
+        self.http_request_duration = histogram(
+            "http_request_duration", "How long calls took to answer.", "endpoint", buckets=_CALL_BUCKETS
         )
         self.limits_hit = counter("limits_hit", "Refusals, by the limit or budget that was full.", "limit")
         self.lookup_misses = counter(
             "lookup_misses", "Calls about verifications that do not exist.", "client"
         )
 
-        self.sends = counter(
-            "sends", "Sends, by what the caller was told of them.", "route", "outcome", "provider_code"
+        self.sms_sends = counter(
+            "sms_sends", "Sends, by what the caller was told of them.", "route", "outcome", "provider_code"
         )
-        self.sms = counter("sms", "SMS that were accepted, or may have been.", "route", "country")
-        self.deliveries = counter(
-            "deliveries", "SMS whose arrival or loss was reported.", "route", "delivery"
+        self.sms_billable = counter(
+            "sms_billable", "SMS that were accepted, or may have been.", "route", "country"
+        )
+        self.sms_deliveries = counter(
+            "sms_deliveries", "SMS whose arrival or loss was reported.", "route", "delivery"
         )
         self.report_items = counter(
             "report_items", "Items of reports and replies, by what became of them.", "result"
@@ -86,24 +88,32 @@ class Metrics:
         self.queue_reads = counter(
             "queue_reads", "Times that a queue of reports was asked for messages.", "queue", "result"
         )
-        self.approvals = counter("approvals", "Verifications that were approved.", "route", "country")
+        self.verifications_approved = counter(
+            "verifications_approved", "Verifications that were approved.", "route", "country"
+        )
         self.time_to_verify = histogram(
             "time_to_verify", "From the issue of a code to its approval.", "route", buckets=_VERIFY_BUCKETS
         )
 
-        self.challenges = counter("challenges", "Reasons for which a risk challenge was asked for.", "reason")
-        self.guard_blocks = counter(
-            "guard_blocks", "Reasons for which the guard let no SMS through.", "reason"
+        self.risk_challenges = counter(
+            "risk_challenges", "Reasons for which a risk challenge was asked for.", "reason"
         )
-        self.guard_trips = counter(
-            "guard_trips", "Times that a scope of the guard changed its level.", "kind", "action", "mode"
+        self.pumping_guard_blocks = counter(
+            "pumping_guard_blocks", "Reasons for which the guard let no SMS through.", "reason"
+        )
+        self.pumping_guard_transitions = counter(
+            "pumping_guard_transitions",
+            "Times that a scope of the guard changed its level.",
+            "kind",
+            "action",
+            "mode",
         )
 
-        self.redis_seconds = histogram(
-            "redis", "Round trips to Redis, failed ones too.", buckets=_REDIS_BUCKETS
+        self.redis_roundtrip_duration = histogram(
+            "redis_roundtrip_duration", "Round trips to Redis, failed ones too.", buckets=_REDIS_BUCKETS
         )
         self.redis_errors = counter("redis_errors", "Round trips that failed, by the driver's error.", "kind")
-        self.ledger_entries_lost = counter("ledger_entries_lost", "Counts that were not carried to Redis.")
+        self.counter_updates_lost = counter("counter_updates_lost", "Counts that were not carried to Redis.")
         self.log_lines_dropped = counter(
             "log_lines_dropped", "Log lines that nobody took in time, or that could not be written."
         )
@@ -141,24 +151,24 @@ class Metrics:
 
     def _call(self, facts: Facts) -> None:
         endpoint = facts["endpoint"]
-        self.calls.labels(endpoint, facts["code"] or "ok").inc()
-        self.call_seconds.labels(endpoint).observe(facts["duration_ms"] / 1000)
+        self.http_requests.labels(endpoint, facts["code"] or "ok").inc()
+        self.http_request_duration.labels(endpoint).observe(facts["duration_ms"] / 1000)
         if "limit" in facts:
             self.limits_hit.labels(facts["limit"]).inc()
         if facts["code"] == _NOT_FOUND or facts.get("limit") == _MISSES_LIMIT:
             self.lookup_misses.labels(facts["client"]).inc()
         if "verified_after" in facts:
-            self.approvals.labels(facts["route"], facts["country"]).inc()
+            self.verifications_approved.labels(facts["route"], facts["country"]).inc()
             self.time_to_verify.labels(facts["route"]).observe(facts["verified_after"])
 
     def _send(self, facts: Facts) -> None:
         route, outcome = facts["route"], facts["outcome"]
-        self.sends.labels(route, outcome, provider_code(facts["provider_code"])).inc()
+        self.sms_sends.labels(route, outcome, provider_code(facts["provider_code"])).inc()
         if outcome in _MAY_HAVE_BEEN_SENT:
-            self.sms.labels(route, facts["country"]).inc()
+            self.sms_billable.labels(route, facts["country"]).inc()
 
     def _round_trip(self, facts: Facts) -> None:
-        self.redis_seconds.observe(facts["duration_ms"] / 1000)
+        self.redis_roundtrip_duration.observe(facts["duration_ms"] / 1000)
 
     def _report(self, facts: Facts) -> None:
         self._delivery(facts["route"], facts["delivery"])
@@ -168,7 +178,7 @@ class Metrics:
 
     def _delivery(self, route: str, delivery: str) -> None:
         if delivery in _DELIVERED:
-            self.deliveries.labels(route, delivery).inc()
+            self.sms_deliveries.labels(route, delivery).inc()
 
     def _reports(self, facts: Facts) -> None:
         for result, items in facts.items():
@@ -179,22 +189,22 @@ class Metrics:
 
     def _challenge(self, facts: Facts) -> None:
         for reason in facts["limits"]:
-            self.challenges.labels(reason).inc()
+            self.risk_challenges.labels(reason).inc()
 
     def _blocked(self, facts: Facts) -> None:
         for reason in facts["limits"]:
-            self.guard_blocks.labels(reason).inc()
+            self.pumping_guard_blocks.labels(reason).inc()
 
     def _tripped(self, facts: Facts) -> None:
         """Count by the kind of the scope: the name of half of the scopes is a keyed hash."""
         kind = facts["scope"].partition(":")[0]
-        self.guard_trips.labels(kind, facts["action"], facts["mode"]).inc()
+        self.pumping_guard_transitions.labels(kind, facts["action"], facts["mode"]).inc()
 
     def _redis_error(self, facts: Facts) -> None:
         self.redis_errors.labels(facts["kind"]).inc()
 
     def _ledger_lost(self, facts: Facts) -> None:
-        self.ledger_entries_lost.inc(facts["entries"])
+        self.counter_updates_lost.inc(facts["entries"])
 
 
 def provider_code(code: str) -> str:
@@ -214,22 +224,24 @@ class WorkerGauges:
             return Gauge(f"otp_service_{name}", text, multiprocess_mode="livemax", registry=registry)
 
         self.workers = total("workers", "Worker processes that serve.")
-        self.routes = total("routes", "Workers in which a route is ok, paused or open.", "route", "state")
+        self.route_state = total(
+            "route_state", "Workers in which a route is ok, paused or open.", "route", "state"
+        )
         self.sends_in_flight = total("sends_in_flight", "Permits for sends and inquiries that are taken.")
         self.sends_in_flight_max = total("sends_in_flight_max", "Permits that there are.")
-        self.redis_connections_busy = total(
-            "redis_connections_busy", "Connections to Redis on which a round trip is under way."
+        self.redis_connections_in_use = total(
+            "redis_connections_in_use", "Connections to Redis on which a round trip is under way."
         )
         self.redis_connections_max = total("redis_connections_max", "Connections to Redis that there may be.")
         # Redis counts wrong codes for all workers, and one configuration names the queues.
-        self.wrong_code_alarm = highest("wrong_code_alarm", "Level of the day's wrong codes, 0 to 2.")
+        self.global_failure_level = highest("global_failure_level", "Level of the day's wrong codes, 0 to 2.")
         self.report_queues = highest("report_queues", "Queues of reports that the configuration names.")
 
     def set_routes(self, states: Mapping[str, str]) -> None:
         """Note the state of each route. Series cannot be removed, so the other states show 0."""
         for route, current in states.items():
             for state in ROUTE_STATES:
-                self.routes.labels(route, state).set(state == current)
+                self.route_state.labels(route, state).set(state == current)
 
 
 class MetricsPage:

@@ -112,7 +112,7 @@ def test_operators_see_the_alarm_wherever_they_look(alarmed: Target, metrics_por
     (finding,) = [told for told in json.loads(doctor.stdout)["findings"] if told["check"] == "alarm"]
     assert finding["level"] == "warn"
     assert "otp-service alarm" in finding["fix"]
-    assert eventually(lambda: metric("otp_service_wrong_code_alarm", metrics_port) == [1], 10)
+    assert eventually(lambda: metric("otp_service_global_failure_level", metrics_port) == [1], 10)
 
 
 def test_alarm_that_is_cleared_is_over_in_all_workers_and_stands_in_the_log(alarmed: Target) -> None:

@@ -44,7 +44,11 @@ def test_it_serves_counts_reloads_and_stops(redis_server: Server, tmp_path: Path
 
         def approvals() -> float:
             with urlopen(f"http://127.0.0.1:{page}/metrics") as answer:
-                lines = [line for line in answer.read().decode().splitlines() if "approvals_total{" in line]
+                lines = [
+                    line
+                    for line in answer.read().decode().splitlines()
+                    if "verifications_approved_total{" in line
+                ]
             return sum(float(line.split()[-1]) for line in lines)
 
         assert eventually(lambda: approvals() == 3, 10)

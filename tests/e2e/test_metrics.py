@@ -79,18 +79,18 @@ def test_calls_of_all_workers_are_counted(watched: Watched) -> None:
         verify_somebody(watched.service)
     watched.service.request("+8613800001001")
 
-    assert eventually(lambda: watched.values()["otp_service_calls_total{ok,verify}"] == 10, 10)
+    assert eventually(lambda: watched.values()["otp_service_http_requests_total{ok,verify}"] == 10, 10)
     values = watched.values()
     assert values["otp_service_workers{}"] == 2
-    assert values["otp_service_calls_total{wrong_code,verify}"] == 10
-    assert values["otp_service_calls_total{cooldown_active,request}"] == 10
+    assert values["otp_service_http_requests_total{wrong_code,verify}"] == 10
+    assert values["otp_service_http_requests_total{cooldown_active,request}"] == 10
     assert values["otp_service_limits_hit_total{phone_cooldown}"] == 10
-    assert values["otp_service_sends_total{accepted,OK,main}"] == 10
-    assert values["otp_service_sms_total{CN,main}"] == 10
-    assert values["otp_service_approvals_total{CN,main}"] == 10
+    assert values["otp_service_sms_sends_total{accepted,OK,main}"] == 10
+    assert values["otp_service_sms_billable_total{CN,main}"] == 10
+    assert values["otp_service_verifications_approved_total{CN,main}"] == 10
     assert values["otp_service_time_to_verify_seconds_count{main}"] == 10
-    assert values["otp_service_call_seconds_count{verify}"] == 20
-    assert values["otp_service_redis_seconds_count{}"] > 50
+    assert values["otp_service_http_request_duration_seconds_count{verify}"] == 20
+    assert values["otp_service_redis_roundtrip_duration_seconds_count{}"] > 50
     assert values["otp_service_sends_in_flight_max{}"] == 2 * 56
     assert values["otp_service_redis_connections_max{}"] == 2 * (64 + 56)
 
@@ -118,7 +118,7 @@ def test_every_series_that_an_alert_looks_at_exists_before_the_first_call(watche
             missing.add((name, selector))
 
     assert missing == set()
-    assert [s for s in samples if s.name == "otp_service_approvals_total"]
+    assert [s for s in samples if s.name == "otp_service_verifications_approved_total"]
 
 
 def fits(value: str, operator: str, wanted: str) -> bool:
@@ -133,7 +133,7 @@ def test_calls_make_no_series_that_was_not_there_at_0(watched: Watched) -> None:
     verify_somebody(watched.service)
     watched.service.request("nonsense")
     watched.service.post("/otp/nowhere", {})
-    assert eventually(lambda: watched.values()["otp_service_calls_total{not_found,none}"] == 1, 10)
+    assert eventually(lambda: watched.values()["otp_service_http_requests_total{not_found,none}"] == 1, 10)
 
     assert {name for name in watched.values() if "_total{" in name} == before
 
@@ -143,14 +143,14 @@ def gauges_are_of_two_workers(watched: Watched) -> bool:
     return (
         values["otp_service_workers{}"] == 2
         and values["otp_service_sends_in_flight_max{}"] == 2 * 56
-        and values["otp_service_routes{main,ok}"] == 2
+        and values["otp_service_route_state{main,ok}"] == 2
     )
 
 
 def test_killed_worker_leaves_its_counts_and_no_gauges(watched: Watched) -> None:
     for _ in range(6):
         verify_somebody(watched.service)
-    assert watched.values()["otp_service_calls_total{ok,verify}"] == 6
+    assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 6
     (killed, other), files = workers(watched.service), metrics_files(watched.service)
 
     os.kill(killed, signal.SIGKILL)
@@ -159,9 +159,9 @@ def test_killed_worker_leaves_its_counts_and_no_gauges(watched: Watched) -> None
         lambda: other in (now := workers(watched.service)) and len(now) == 2 and killed not in now, 20
     )
     assert eventually(lambda: gauges_are_of_two_workers(watched), 20)
-    assert watched.values()["otp_service_calls_total{ok,verify}"] == 6
+    assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 6
     verify_somebody(watched.service)
-    assert watched.values()["otp_service_calls_total{ok,verify}"] == 7
+    assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 7
     assert metrics_files(watched.service) == files
 
 
@@ -176,7 +176,7 @@ def test_a_reload_goes_on_counting(watched: Watched) -> None:
         assert eventually(lambda: gauges_are_of_two_workers(watched), 20)
     verify_somebody(watched.service)
 
-    assert watched.values()["otp_service_calls_total{ok,verify}"] == 2
+    assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 2
     assert not set(before) & set(workers(watched.service))
     assert metrics_files(watched.service) == files
 
@@ -218,7 +218,7 @@ def test_trouble_with_redis_is_seen(watched: Watched) -> None:
 
     def is_told() -> bool:
         values = watched.values()
-        return values["otp_service_calls_total{store_unavailable,request}"] == 1
+        return values["otp_service_http_requests_total{store_unavailable,request}"] == 1
 
     assert eventually(is_told, 10)
     assert [name for name in watched.values() if name.startswith("otp_service_redis_errors_total{")]
@@ -232,7 +232,7 @@ def test_nothing_of_a_person_or_a_key_is_on_the_page(watched: Watched) -> None:
     service.post("/otp/redeem", {"proof": proof, "purpose": "login"})
     service.post(f"/otp/{phone}", {"phone": phone})
     service.post("/otp/verify", {phone: CLIENT_IP})
-    assert eventually(lambda: watched.values()["otp_service_calls_total{ok,redeem}"] == 1, 10)
+    assert eventually(lambda: watched.values()["otp_service_http_requests_total{ok,redeem}"] == 1, 10)
     time.sleep(1.1)
 
     text, events = watched.page(), service.log.read_text()

@@ -359,7 +359,7 @@ def test_deliveries_stand_on_a_page_of_its_own(service: Deployment) -> None:
         text = exchange("GET", f"http://127.0.0.1:{port}/metrics", None, {}).text
         reads = re.search(r'otp_service_queue_reads_total\{queue="SmsReport",result="ok"} (\d+)', text)
         failures = 'otp_service_queue_reads_total{queue="SmsUp",result="failed"} 0.0' in text
-        booked = 'otp_service_deliveries_total{delivery="delivered",route="main"} 3.0' in text
+        booked = 'otp_service_sms_deliveries_total{delivery="delivered",route="main"} 3.0' in text
         return booked and failures and reads is not None and int(reads[1]) > 0
 
     with working(service, extra=f"[metrics]\nreports_port = {port}\n") as worker:

@@ -816,8 +816,8 @@ MUTANTS = (
         "A45",
         "the metric of the wrong-code alarm is always 0",
         "cli/serving.py",
-        "gauges.wrong_code_alarm.set(built.ledger.global_risk_level())",
-        "gauges.wrong_code_alarm.set(0)",
+        "gauges.global_failure_level.set(built.ledger.global_risk_level())",
+        "gauges.global_failure_level.set(0)",
         "tests/e2e/test_global_failures.py -k operators",
     ),
     mutant(

@@ -69,14 +69,14 @@ def histogram(name: str, labels: str, fast: str, slow: str, le: str) -> Series:
 
 def sends(**outcomes: str) -> Series:
     return {
-        f'otp_service_sends_total{{route="main",outcome="{outcome}",provider_code=""}}': values
+        f'otp_service_sms_sends_total{{route="main",outcome="{outcome}",provider_code=""}}': values
         for outcome, values in outcomes.items()
     }
 
 
 def conversion(approvals: str, sms: str) -> Series:
     labels = 'route="main",country="CN"'
-    return counter("approvals", labels, approvals) | counter("sms", labels, sms)
+    return counter("verifications_approved", labels, approvals) | counter("sms_billable", labels, sms)
 
 
 def event(name: str, values: str) -> Series:
@@ -175,55 +175,70 @@ CASES = (
     fires(
         "OtpServiceRedisUnavailable",
         "calls fail",
-        counter("calls", 'endpoint="verify",code="store_unavailable"', BUSY),
+        counter("http_requests", 'endpoint="verify",code="store_unavailable"', BUSY),
     ),
     quiet(
         "OtpServiceRedisUnavailable",
         "calls fail for other reasons",
-        counter("calls", 'endpoint="verify",code="store_unavailable"', IDLE)
-        | counter("calls", 'endpoint="verify",code="wrong_code"', BUSY),
+        counter("http_requests", 'endpoint="verify",code="store_unavailable"', IDLE)
+        | counter("http_requests", 'endpoint="verify",code="wrong_code"', BUSY),
     ),
     fires(
         "OtpServiceRedisSlow",
         "each takes longer",
-        histogram("redis", "", IDLE, BUSY, "0.1") | {'otp_service_redis_seconds_bucket{le="0.25"}': BUSY},
+        histogram("redis_roundtrip_duration", "", IDLE, BUSY, "0.1")
+        | {'otp_service_redis_roundtrip_duration_seconds_bucket{le="0.25"}': BUSY},
     ),
-    quiet("OtpServiceRedisSlow", "none takes longer", histogram("redis", "", BUSY, BUSY, "0.1")),
-    quiet("OtpServiceRedisSlow", "nothing was asked", histogram("redis", "", IDLE, IDLE, "0.1")),
+    quiet(
+        "OtpServiceRedisSlow",
+        "none takes longer",
+        histogram("redis_roundtrip_duration", "", BUSY, BUSY, "0.1"),
+    ),
+    quiet(
+        "OtpServiceRedisSlow",
+        "nothing was asked",
+        histogram("redis_roundtrip_duration", "", IDLE, IDLE, "0.1"),
+    ),
     fires(
         "OtpServiceRedisPoolFull",
         "all are busy",
-        {"otp_service_redis_connections_busy": "120+0x120", "otp_service_redis_connections_max": "120+0x120"},
+        {
+            "otp_service_redis_connections_in_use": "120+0x120",
+            "otp_service_redis_connections_max": "120+0x120",
+        },
     ),
     quiet(
         "OtpServiceRedisPoolFull",
         "half are busy",
-        {"otp_service_redis_connections_busy": "60+0x120", "otp_service_redis_connections_max": "120+0x120"},
+        {
+            "otp_service_redis_connections_in_use": "60+0x120",
+            "otp_service_redis_connections_max": "120+0x120",
+        },
     ),
     fires(
         "OtpServiceRoutePaused",
         "paused in one worker",
-        {'otp_service_routes{route="main",state="paused"}': "1+0x120"},
+        {'otp_service_route_state{route="main",state="paused"}': "1+0x120"},
         MAIN,
     ),
     quiet(
         "OtpServiceRoutePaused",
         "paused for a minute, long ago",
         {
-            'otp_service_routes{route="main",state="paused"}': "_x10 1 stale",
-            'otp_service_routes{route="main",state="ok"}': "1+0x120",
+            'otp_service_route_state{route="main",state="paused"}': "_x10 1 stale",
+            'otp_service_route_state{route="main",state="ok"}': "1+0x120",
         },
     ),
     fires(
         "OtpServiceRouteOpen",
         "open in one worker",
-        {'otp_service_routes{route="main",state="open"}': "1+0x120"},
+        {'otp_service_route_state{route="main",state="open"}': "1+0x120"},
         MAIN,
     ),
     quiet(
         "OtpServiceRouteOpen",
         "closed again within five minutes",
-        {'otp_service_routes{route="main",state="open"}': "_x55 1 1 1 stale"},
+        {'otp_service_route_state{route="main",state="open"}': "_x55 1 1 1 stale"},
     ),
     fires("OtpServiceSendsFail", "a third is refused", sends(accepted="0+20x120", withdrawn=BUSY), MAIN),
     quiet("OtpServiceSendsFail", "a tenth is refused", sends(accepted="0+90x120", withdrawn=BUSY)),
@@ -252,15 +267,15 @@ CASES = (
     fires(
         "OtpServiceUndelivered",
         "half did not arrive",
-        counter("deliveries", 'route="main",delivery="delivered"', BUSY)
-        | counter("deliveries", 'route="main",delivery="undelivered"', BUSY),
+        counter("sms_deliveries", 'route="main",delivery="delivered"', BUSY)
+        | counter("sms_deliveries", 'route="main",delivery="undelivered"', BUSY),
         MAIN,
     ),
     quiet(
         "OtpServiceUndelivered",
         "all but one in a hundred arrived",
-        counter("deliveries", 'route="main",delivery="delivered"', "0+990x120")
-        | counter("deliveries", 'route="main",delivery="undelivered"', BUSY),
+        counter("sms_deliveries", 'route="main",delivery="delivered"', "0+990x120")
+        | counter("sms_deliveries", 'route="main",delivery="undelivered"', BUSY),
     ),
     fires(
         "OtpServiceSlowToVerify",
@@ -274,30 +289,30 @@ CASES = (
         "most are faster",
         histogram("time_to_verify", 'route="main",', "0+9x120", BUSY, "60"),
     ),
-    fires("OtpServiceGuessing", "the alarm is raised", {"otp_service_wrong_code_alarm": "0+0x50 1+0x70"}),
-    quiet("OtpServiceGuessing", "no alarm", {"otp_service_wrong_code_alarm": "0+0x120"}),
+    fires("OtpServiceGuessing", "the alarm is raised", {"otp_service_global_failure_level": "0+0x50 1+0x70"}),
+    quiet("OtpServiceGuessing", "no alarm", {"otp_service_global_failure_level": "0+0x120"}),
     fires(
         "OtpServicePumping",
         "a prefix is blocked",
-        counter("guard_trips", 'kind="prefix",action="block",mode="enforce"', ONCE),
+        counter("pumping_guard_transitions", 'kind="prefix",action="block",mode="enforce"', ONCE),
         {"kind": "prefix"},
     ),
     quiet(
         "OtpServicePumping",
         "a prefix would be blocked, and another is free again",
-        counter("guard_trips", 'kind="prefix",action="block",mode="record_only"', ONCE)
-        | counter("guard_trips", 'kind="prefix",action="none",mode="enforce"', ONCE),
+        counter("pumping_guard_transitions", 'kind="prefix",action="block",mode="record_only"', ONCE)
+        | counter("pumping_guard_transitions", 'kind="prefix",action="none",mode="enforce"', ONCE),
     ),
     fires(
         "OtpServicePumpingRecorded",
         "a prefix would be blocked",
-        counter("guard_trips", 'kind="prefix",action="block",mode="record_only"', ONCE),
+        counter("pumping_guard_transitions", 'kind="prefix",action="block",mode="record_only"', ONCE),
         {"kind": "prefix"},
     ),
     quiet(
         "OtpServicePumpingRecorded",
         "a prefix is blocked",
-        counter("guard_trips", 'kind="prefix",action="block",mode="enforce"', ONCE),
+        counter("pumping_guard_transitions", 'kind="prefix",action="block",mode="enforce"', ONCE),
     ),
     fires(
         "OtpServiceBudgetSpent",
@@ -318,7 +333,7 @@ CASES = (
     *(
         fires("OtpServiceCountsLost", f"{name} is counted", series, labels)
         for name, series, labels in (
-            ("a lost entry", {"otp_service_ledger_entries_lost_total": ONCE}, {}),
+            ("a lost entry", {"otp_service_counter_updates_lost_total": ONCE}, {}),
             ("a dropped line", {"otp_service_log_lines_dropped_total": ONCE}, {}),
             ("a lost settlement", event("settlement_lost", ONCE), {}),
         )
@@ -326,7 +341,7 @@ CASES = (
     quiet(
         "OtpServiceCountsLost",
         "nothing was lost",
-        {"otp_service_ledger_entries_lost_total": "3+0x120", "otp_service_log_lines_dropped_total": IDLE}
+        {"otp_service_counter_updates_lost_total": "3+0x120", "otp_service_log_lines_dropped_total": IDLE}
         | event("settlement_lost", IDLE),
     ),
     fires("OtpServiceReloadRefused", "a refused reload", event("reload_refused", ONCE)),

@@ -50,13 +50,13 @@ def value(metrics: Metrics, series: str, **labels: str) -> float | None:
 
 
 def test_success_counts_as_ok() -> None:
-    assert risen(counted("call", **CALL), "otp_service_calls_total") == {("verify", "ok"): 1}
+    assert risen(counted("call", **CALL), "otp_service_http_requests_total") == {("verify", "ok"): 1}
 
 
 def test_refusal_counts_by_its_code_and_limit() -> None:
     metrics = counted("call", **{**CALL, "code": "limit_reached", "limit": "phone_sends_per_hour"})
 
-    assert risen(metrics, "otp_service_calls_total") == {("verify", "limit_reached"): 1}
+    assert risen(metrics, "otp_service_http_requests_total") == {("verify", "limit_reached"): 1}
     assert risen(metrics, "otp_service_limits_hit_total") == {("phone_sends_per_hour",): 1}
 
 
@@ -75,7 +75,7 @@ def test_a36_misses_count_by_client(facts: dict[str, Any], misses: Series) -> No
 
 
 def test_duration_falls_into_its_bucket() -> None:
-    metrics, series = counted("call", **CALL), "otp_service_call_seconds"
+    metrics, series = counted("call", **CALL), "otp_service_http_request_duration_seconds"
 
     assert value(metrics, f"{series}_bucket", endpoint="verify", le="0.002") == 0
     assert value(metrics, f"{series}_bucket", endpoint="verify", le="0.005") == 1
@@ -86,7 +86,7 @@ def test_duration_falls_into_its_bucket() -> None:
 def test_approval_counts_by_route_and_country_with_its_time() -> None:
     metrics = counted("call", **CALL, route="main", country="CN", verified_after=12.0)
 
-    assert risen(metrics, "otp_service_approvals_total") == {("main", "CN"): 1}
+    assert risen(metrics, "otp_service_verifications_approved_total") == {("main", "CN"): 1}
     assert value(metrics, "otp_service_time_to_verify_seconds_sum", route="main") == 12
 
 
@@ -96,8 +96,8 @@ def test_approval_counts_by_route_and_country_with_its_time() -> None:
 def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int) -> None:
     metrics = counted("send", **{**SEND, "outcome": outcome})
 
-    assert risen(metrics, "otp_service_sends_total") == {("main", outcome, "OK"): 1}
-    assert risen(metrics, "otp_service_sms_total") == ({("main", "CN"): 1} if went_out else {})
+    assert risen(metrics, "otp_service_sms_sends_total") == {("main", outcome, "OK"): 1}
+    assert risen(metrics, "otp_service_sms_billable_total") == ({("main", "CN"): 1} if went_out else {})
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int)
 )
 def test_code_that_nobody_knows_makes_no_series_of_its_own(code: str, label: str) -> None:
     assert provider_code(code) == label
-    assert risen(counted("send", **{**SEND, "provider_code": code}), "otp_service_sends_total") == {
+    assert risen(counted("send", **{**SEND, "provider_code": code}), "otp_service_sms_sends_total") == {
         ("main", "accepted", label): 1
     }
 
@@ -129,19 +129,19 @@ def test_code_that_nobody_knows_makes_no_series_of_its_own(code: str, label: str
     ],
 )
 def test_arrival_counts_whoever_tells_of_it(event: str, facts: dict[str, object]) -> None:
-    assert risen(counted(event, **facts), "otp_service_deliveries_total") == {("main", "delivered"): 1}
+    assert risen(counted(event, **facts), "otp_service_sms_deliveries_total") == {("main", "delivered"): 1}
 
 
 @pytest.mark.parametrize("finding", ["silent", "absent", "unasked", "accepted"])
 def test_inquiry_without_an_end_counts_as_no_arrival(finding: str) -> None:
-    assert of(counted("inquiry", route="main", finding=finding), "otp_service_deliveries_total") == {}
+    assert of(counted("inquiry", route="main", finding=finding), "otp_service_sms_deliveries_total") == {}
 
 
 @pytest.mark.parametrize(
     ("event", "name"),
     [
-        ("challenge_required", "otp_service_challenges_total"),
-        ("guard_blocked", "otp_service_guard_blocks_total"),
+        ("challenge_required", "otp_service_risk_challenges_total"),
+        ("guard_blocked", "otp_service_pumping_guard_blocks_total"),
     ],
 )
 def test_every_reason_counts(event: str, name: str) -> None:
@@ -155,7 +155,9 @@ def test_scope_of_the_guard_counts_by_its_kind_alone() -> None:
         "guard_tripped", scope="address:AAAA-tag", action="block", mode="record_only", unverified=9.0
     )
 
-    assert risen(metrics, "otp_service_guard_trips_total") == {("address", "block", "record_only"): 1}
+    assert risen(metrics, "otp_service_pumping_guard_transitions_total") == {
+        ("address", "block", "record_only"): 1
+    }
 
 
 def test_items_of_reports_count_by_what_became_of_them() -> None:
@@ -174,8 +176,11 @@ def test_trouble_with_redis_counts() -> None:
     for event in ("store_error", "background_store_error"):
         metrics = counted(event, kind="TimeoutError")
         assert risen(metrics, "otp_service_redis_errors_total") == {("TimeoutError",): 1}
-    assert risen(counted("ledger_lost", entries=3), "otp_service_ledger_entries_lost_total") == {(): 3}
-    assert value(counted("round_trip", duration_ms=250), "otp_service_redis_seconds_sum") == 0.25
+    assert risen(counted("ledger_lost", entries=3), "otp_service_counter_updates_lost_total") == {(): 3}
+    assert (
+        value(counted("round_trip", duration_ms=250), "otp_service_redis_roundtrip_duration_seconds_sum")
+        == 0.25
+    )
 
 
 def test_event_without_a_rule_counts_by_its_name() -> None:
@@ -191,7 +196,7 @@ def test_events_start_at_0_unless_they_have_metrics_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["otp_service_ledger_entries_lost_total", "otp_service_log_lines_dropped_total"]
+    "name", ["otp_service_counter_updates_lost_total", "otp_service_log_lines_dropped_total"]
 )
 def test_a_counter_without_labels_starts_at_0(name: str) -> None:
     """An alert on its increase would miss the first one otherwise."""
@@ -204,7 +209,7 @@ def test_route_shows_every_state_and_is_in_one() -> None:
     gauges.set_routes({"main": "open"})
     gauges.set_routes({"main": "paused"})
 
-    assert of(metrics, "otp_service_routes") == {
+    assert of(metrics, "otp_service_route_state") == {
         ("main", "ok"): 0,
         ("main", "paused"): 1,
         ("main", "open"): 0,
@@ -225,8 +230,8 @@ def test_threads_lose_no_count() -> None:
     for thread in threads:
         thread.join()
 
-    assert value(metrics, "otp_service_calls_total", endpoint="verify", code="ok") == 16_000
-    assert value(metrics, "otp_service_call_seconds_count", endpoint="verify") == 16_000
+    assert value(metrics, "otp_service_http_requests_total", endpoint="verify", code="ok") == 16_000
+    assert value(metrics, "otp_service_http_request_duration_seconds_count", endpoint="verify") == 16_000
 
 
 def test_the_default_registry_of_the_process_is_left_alone() -> None:

@@ -36,7 +36,7 @@ def test_page_shows_what_was_counted_and_not_when_it_began() -> None:
         found = shown(page)
 
     assert found["otp_service_events_total{reloaded}"] == 1
-    assert found["otp_service_redis_seconds_count{}"] == 1
+    assert found["otp_service_redis_roundtrip_duration_seconds_count{}"] == 1
     assert [series for series in found if "_created" in series] == []
 
 
@@ -74,7 +74,7 @@ def work(shared: SharedMetrics, slot: int, alarm: int = 0) -> None:
     shared.metrics.emit("round_trip", duration_ms=3)
     gauges = WorkerGauges()
     gauges.workers.set(1)
-    gauges.wrong_code_alarm.set(alarm)
+    gauges.global_failure_level.set(alarm)
 
 
 def test_counts_of_all_processes_are_added_up(shared: SharedMetrics) -> None:
@@ -84,9 +84,9 @@ def test_counts_of_all_processes_are_added_up(shared: SharedMetrics) -> None:
 
     found = totals(shared)
     assert found["otp_service_events_total{reloaded}"] == 3
-    assert found["otp_service_redis_seconds_bucket{0.005}"] == 2
+    assert found["otp_service_redis_roundtrip_duration_seconds_bucket{0.005}"] == 2
     assert found["otp_service_workers{}"] == 2
-    assert found["otp_service_wrong_code_alarm{}"] == 2
+    assert found["otp_service_global_failure_level{}"] == 2
 
 
 def test_gauges_of_a_dead_worker_go_and_its_counters_stay(shared: SharedMetrics) -> None:
@@ -98,7 +98,7 @@ def test_gauges_of_a_dead_worker_go_and_its_counters_stay(shared: SharedMetrics)
     found = totals(shared)
     assert found["otp_service_events_total{reloaded}"] == 2
     assert found["otp_service_workers{}"] == 1
-    assert found["otp_service_wrong_code_alarm{}"] == 0
+    assert found["otp_service_global_failure_level{}"] == 0
 
 
 def test_next_worker_of_a_slot_goes_on_with_its_counters(shared: SharedMetrics) -> None:

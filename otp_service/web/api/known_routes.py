@@ -40,7 +40,7 @@ _OF_OTHERS: dict[str, tuple[type[OtpError], ...]] = {
 
 
 def known_calls() -> Iterator[tuple[str, str]]:
-    """List endpoints and codes as `otp_service_calls_total` names them."""
+    """List endpoints and codes as `otp_service_http_requests_total` names them."""
     for call in ENDPOINTS:
         yield call.name, OK
         yield from ((call.name, problem.code) for problem in call.all_problems())
