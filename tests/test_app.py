@@ -89,8 +89,8 @@ def test_the_guard_tells_its_mode_when_it_trips(closing: Any, mode: str) -> None
 
     built.ledger.record_send([scope] * 30)
 
-    assert eventually(lambda: events.of("guard_tripped") != [])
-    assert {told["mode"] for told in events.of("guard_tripped")} == {mode}
+    assert eventually(lambda: events.of("pumping_guard_state_changed") != [])
+    assert {told["mode"] for told in events.of("pumping_guard_state_changed")} == {mode}
 
 
 def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None:

@@ -30,7 +30,7 @@ def run(config: Path | None, *, yes: bool) -> None:
     with handle_store_errors():
         gone = session.admin.forget(tag)
     session.events.emit(
-        "phone_forgotten", phone=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
+        "phone_erased", phone=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
     )
     click.echo(
         f"{phone} is forgotten. Keys erased: {gone.keys}; taken out of logs of addresses: {gone.addresses}."

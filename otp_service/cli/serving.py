@@ -131,7 +131,7 @@ class Master:
         read, mistakes = _judge_again(self.settings, self.config)
         settings, more = renewed(self.settings, read)
         if reasons := [str(mistake) for mistake in mistakes or more] or _failures(settings):
-            self.events.emit("reload_refused", mistakes=reasons)
+            self.events.emit("reload_failed", mistakes=reasons)
             return
         self._restart_needed = waiting(self.settings, read)
         self.settings = settings

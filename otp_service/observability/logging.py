@@ -28,53 +28,67 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _INFO = frozenset(
     {
         "alarm_cleared",
-        "breaker_closed",
-        "call",
         "challenge_required",
-        "inquiry",
+        "circuit_closed",
+        "delivery_lookup",
+        "delivery_report",
+        "delivery_report_batch",
+        "http_request",
+        "inbound_sms",
+        "library_log",
         "limits_cleared",
-        "log",
-        "phone_forgotten",
+        "phone_erased",
+        "phone_unlocked",
         "queue_batch",
         "queue_restored",
         "reloaded",
-        "reply",
-        "report",
-        "reports",
         "reports_started",
         "reports_stopped",
-        "send",
+        "sms_send",
         "started",
         "stopped",
-        "unlocked",
     }
 )
 
 _LEVELS = {
-    "error": frozenset({"internal_error", "message_crashed", "provider_crashed", "route_paused"}),
+    "error": frozenset(
+        {
+            "provider_exception",
+            "queue_message_failed",
+            "route_suspended",
+            "unhandled_exception",
+        }
+    ),
     "warning": frozenset(
         {
-            "breaker_opened",
+            "circuit_opened",
             "client_ip_missing",
             "client_ip_unreadable",
             "clock_skew",
             "configuration_warning",
-            "guard_blocked",
-            "guard_tripped",
-            "ledger_lost",
-            "message_malformed",
-            "queue_trouble",
-            "reload_refused",
+            "counter_flush_failed",
+            "global_failure_level_changed",
+            "inbound_sms_forward_failed",
+            "pumping_guard_blocked",
+            "pumping_guard_state_changed",
+            "queue_error",
+            "queue_message_invalid",
+            "redis_error",
+            "redis_outage",
+            "reload_failed",
             "report_unreadable",
-            "settlement_lost",
-            "route_refused",
-            "store_error",
-            "store_outage",
-            "uplink_failed",
-            "wrong_code_alarm",
+            "route_failover",
+            "send_result_not_recorded",
         }
     ),
-    "debug": frozenset({"background_store_error", "queue_read", "readiness_failed", "round_trip"}),
+    "debug": frozenset(
+        {
+            "background_redis_error",
+            "queue_read",
+            "readiness_failed",
+            "redis_roundtrip",
+        }
+    ),
 }
 """Events that somebody should look at, and those that nobody need; every other one is `info`."""
 
@@ -203,7 +217,7 @@ class _Handler(logging.Handler):
         facts = {"logger": record.name, "message": str(record.msg).partition("\n")[0][:200]}
         if record.exc_info and record.exc_info[0]:
             facts["error"] = record.exc_info[0].__name__
-        self._events.write(level, "log", facts)
+        self._events.write(level, "library_log", facts)
 
 
 def _redact(_: object, __: str, facts: EventDict) -> EventDict:

@@ -119,20 +119,20 @@ class Metrics:
         )
         self.events = counter("events", "Every other event of the log.", "event")
         self._rules: Mapping[str, Callable[[Facts], None]] = {
-            "call": self._call,
+            "http_request": self._call,
             "readiness_failed": self._call,
-            "send": self._send,
-            "round_trip": self._round_trip,
-            "report": self._report,
-            "reports": self._reports,
+            "sms_send": self._send,
+            "redis_roundtrip": self._round_trip,
+            "delivery_report": self._report,
+            "delivery_report_batch": self._reports,
             "queue_read": self._queue_read,
-            "inquiry": self._inquiry,
+            "delivery_lookup": self._inquiry,
             "challenge_required": self._challenge,
-            "guard_blocked": self._blocked,
-            "guard_tripped": self._tripped,
-            "store_error": self._redis_error,
-            "background_store_error": self._redis_error,
-            "ledger_lost": self._ledger_lost,
+            "pumping_guard_blocked": self._blocked,
+            "pumping_guard_state_changed": self._tripped,
+            "redis_error": self._redis_error,
+            "background_redis_error": self._redis_error,
+            "counter_flush_failed": self._ledger_lost,
         }
 
     def emit(self, event: str, **facts: object) -> None:

@@ -114,7 +114,9 @@ class DeliveryReportService:
         return read, malformed
 
     def _tell(self, taken: ReportBatchResult) -> None:
-        self._events.emit("reports", **{name: getattr(taken, name) for name in ReportBatchResult.__slots__})
+        self._events.emit(
+            "delivery_report_batch", **{name: getattr(taken, name) for name in ReportBatchResult.__slots__}
+        )
 
     # ── reports ──
 
@@ -135,7 +137,7 @@ class DeliveryReportService:
         if not reported.changed:
             return "repeated"
         self._events.emit(
-            "report",
+            "delivery_report",
             phone=out_id.tag,
             client=reported.client,
             purpose=reported.purpose,
@@ -153,7 +155,7 @@ class DeliveryReportService:
         uplink = self._uplink(item)
         outcome = self._pass_on(uplink, deadline)
         self._events.emit(
-            "reply",
+            "inbound_sms",
             phone=self._keyring.phone_tag(uplink.phone),
             phone_masked=mask(uplink.phone),
             outcome=outcome,

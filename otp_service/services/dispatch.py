@@ -206,7 +206,7 @@ class SmsDispatcher:
         try:
             return self._record(order, opened, number, outcome, settlement)
         except StoreUnavailable:
-            self._events.emit("settlement_lost", outcome=outcome.status.value)
+            self._events.emit("send_result_not_recorded", outcome=outcome.status.value)
             return None
 
     def _record(
@@ -242,7 +242,7 @@ class SmsDispatcher:
         settlement: SendDisposition,
     ) -> None:
         self._events.emit(
-            "send",
+            "sms_send",
             phone=ask.phone_key.tag,
             phone_masked=str(ask.phone),
             country=ask.phone.country,

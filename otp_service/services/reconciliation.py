@@ -101,7 +101,7 @@ class UnknownDeliveryReconciler:
 
     def _tell(self, doubt: UnknownDelivery, finding: DeliveryLookupStatus, reason: str) -> None:
         self._events.emit(
-            "inquiry",
+            "delivery_lookup",
             phone=doubt.out_id.tag,
             phone_masked=str(doubt.phone),
             client=doubt.client,

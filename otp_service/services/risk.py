@@ -144,7 +144,7 @@ class RiskAssessor:
         broad = [reading for reading in standing.guards if reading.is_broad]
         blocking = [reading.kind for reading in narrow if reading.level >= HARD]
         if blocking:
-            self._tell("guard_blocked", ask, [f"guard_{kind}" for kind in blocking])
+            self._tell("pumping_guard_blocked", ask, [f"guard_{kind}" for kind in blocking])
             raise DestinationBlocked
         strictness = max((reading.level for reading in broad), default=0)
         asking = [reading.kind for reading in narrow if _is_asking(reading, strictness)]

@@ -363,7 +363,9 @@ class VerificationService:
         """Forget the failures of a phone, so that it can be verified again."""
         ask = self._build_context(client, phone_text, None)
         self._store.unlock(ask.phone_key.tag)
-        self._events.emit("unlocked", phone=ask.phone_key.tag, phone_masked=str(ask.phone), client=client.id)
+        self._events.emit(
+            "phone_unlocked", phone=ask.phone_key.tag, phone_masked=str(ask.phone), client=client.id
+        )
 
     def rate_limit_policies(self, client: Client) -> Mapping[str, RateLimitPolicy]:
         """Return how much each limit allows to the calls of *client*."""

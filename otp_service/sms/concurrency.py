@@ -103,7 +103,7 @@ class Bulkhead:
 
     def _tell_crash(self, error: Exception) -> None:
         """Name the type only: the text of an exception may hold the number and the code."""
-        self._events.emit("provider_crashed", error=type(error).__name__)
+        self._events.emit("provider_exception", error=type(error).__name__)
 
 
 class Permit:

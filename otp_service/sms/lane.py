@@ -64,10 +64,10 @@ class RouteState:
             return
         if verdict.trouble is RouteHealth.TRANSPORT:
             if self._breaker.record_failure():
-                self._events.emit("breaker_opened", route=self.route.name)
+                self._events.emit("circuit_opened", route=self.route.name)
             return
         if self._breaker.record_success():
-            self._events.emit("breaker_closed", route=self.route.name)
+            self._events.emit("circuit_closed", route=self.route.name)
         if verdict.trouble is RouteHealth.OPERATOR:
             self._pause(EVERY_TEMPLATE, verdict.outcome)
         if verdict.trouble is RouteHealth.TEMPLATE:
@@ -76,7 +76,7 @@ class RouteState:
     def _pause(self, template_code: str, outcome: SendResult) -> None:
         self._pauses.start(template_code)
         self._events.emit(
-            "route_paused",
+            "route_suspended",
             route=self.route.name,
             template_code=template_code,
             provider_code=outcome.provider_code,

@@ -122,7 +122,7 @@ class SmsRouter:
         if not _may_do_better(outcome) or deadline - self._clock.monotonic() < NEXT_ROUTE_SECONDS:
             return False
         self._events.emit(
-            "route_refused",
+            "route_failover",
             route=outcome.route,
             provider_code=outcome.provider_code,
             provider_request_id=outcome.request_id,

@@ -285,7 +285,7 @@ class RedisUsageCounters:
     def _tell_lost(self) -> None:
         """Log how many entries an outage that is over has cost, if any."""
         if self._lost:
-            self._events.emit("ledger_lost", entries=self._lost)
+            self._events.emit("counter_flush_failed", entries=self._lost)
             self._lost = 0
 
     def _forget(self) -> None:
@@ -321,7 +321,9 @@ class RedisUsageCounters:
         _, wrong, approvals = reply
         level = self._limits.level(wrong, approvals)
         if level != self._alarm:
-            self._events.emit("wrong_code_alarm", alarm_level=level, wrong=wrong, approved=approvals)
+            self._events.emit(
+                "global_failure_level_changed", alarm_level=level, wrong=wrong, approved=approvals
+            )
         self._alarm = level
 
     def _tell_guards(
@@ -351,7 +353,7 @@ class RedisUsageCounters:
             self._tripped[scope.name] = level
         if level != before:
             self._events.emit(
-                "guard_tripped",
+                "pumping_guard_state_changed",
                 scope=scope.name,
                 action=actions[level],
                 mode=self._guard_mode.value,

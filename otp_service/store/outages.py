@@ -29,14 +29,14 @@ class Outages:
 
     def failed(self, job: str, kind: str) -> None:
         """Record a failure of *job*; only the first failure of an outage is a warning."""
-        self._events.emit("background_store_error", job=job, kind=kind)
+        self._events.emit("background_redis_error", job=job, kind=kind)
         with self._lock:
             is_first = not self._failing
             self._failing.add(job)
             if is_first:
                 self._began = self._monotonic()
         if is_first:
-            self._events.emit("store_outage", state="began", job=job, kind=kind)
+            self._events.emit("redis_outage", state="began", job=job, kind=kind)
 
     def succeeded(self, job: str) -> None:
         """Record a success of *job*."""
@@ -47,4 +47,4 @@ class Outages:
             is_over = not self._failing
             seconds = round(self._monotonic() - self._began)
         if is_over:
-            self._events.emit("store_outage", state="ended", job=job, seconds=seconds)
+            self._events.emit("redis_outage", state="ended", job=job, seconds=seconds)

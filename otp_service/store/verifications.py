@@ -387,13 +387,13 @@ class RedisStore:
         finally:
             self._under_way.discard(mark)
             # No six digits in a row: they could be taken for a code.
-            self._events.emit("round_trip", duration_ms=round((time.monotonic() - began) * 1000, 3))
+            self._events.emit("redis_roundtrip", duration_ms=round((time.monotonic() - began) * 1000, 3))
 
     def _note_failure(self, job: str, kind: str) -> None:
         if job:
             self._outages.failed(job, kind)
         else:
-            self._events.emit("store_error", kind=kind)
+            self._events.emit("redis_error", kind=kind)
 
     def _unreplicated(self) -> StoreUnavailable:
         self._note_failure(self._job, "NotReplicated")

@@ -53,7 +53,7 @@ def sms(at: float = 0.005, vid: str = VID, phone: str = PHONE, code: str = CODE)
 
 
 def sound() -> History:
-    return History([opening(), wrong(5, 4), right(), redemption()], [sms()], log='{"event":"call"}\n')
+    return History([opening(), wrong(5, 4), right(), redemption()], [sms()], log='{"event":"http_request"}\n')
 
 
 def rounds(count: int, every: float) -> tuple[list[Call], list[Sms]]:

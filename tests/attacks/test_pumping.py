@@ -57,7 +57,11 @@ def test_a13_pumping_one_prefix_is_noticed(movable_target: Target) -> None:
 
     wait_for(lambda: "prefix" in tripped_scopes(target))
     assert outcomes == {"sent": 27}
-    would_have = [event for event in events(target, "guard_tripped") if event["scope"].startswith("prefix:")]
+    would_have = [
+        event
+        for event in events(target, "pumping_guard_state_changed")
+        if event["scope"].startswith("prefix:")
+    ]
     assert {event["action"] for event in would_have} == {"challenge"}
     assert {event["verified"] for event in would_have} == {0}
 
@@ -115,7 +119,7 @@ def counted(target: Target, kind: bytes) -> list[int]:
 
 
 def tripped_scopes(target: Target) -> set[str]:
-    return {str(event["scope"]).partition(":")[0] for event in events(target, "guard_tripped")}
+    return {str(event["scope"]).partition(":")[0] for event in events(target, "pumping_guard_state_changed")}
 
 
 def wait_for(ready: Any) -> None:

@@ -353,7 +353,7 @@ def test_unlocked_phone_is_told_of_and_free(config: Path, number: str, phone: Ph
         "next SMS: now",
     ]
     event = json.loads(result.stderr)
-    assert (event["event"], event["phone"], event["client"]) == ("unlocked", phone.slot.tag, "")
+    assert (event["event"], event["phone"], event["client"]) == ("phone_unlocked", phone.slot.tag, "")
     assert told(run(config, "limits", typed=number))["locked"].startswith("no")
     phone.open()
 
@@ -388,7 +388,7 @@ def test_forgotten_phone_leaves_nothing_and_the_rest_is_said(
     left = "\n".join(rest)
     assert all(what in left for what in ("log lines", "idempotency keys", "copies of Redis", "the provider"))
     event = json.loads(result.stderr.splitlines()[-1])
-    assert (event["event"], event["keys"], event["addresses"]) == ("phone_forgotten", 2, 1)
+    assert (event["event"], event["keys"], event["addresses"]) == ("phone_erased", 2, 1)
     assert phone.stored() == []
 
 
@@ -430,7 +430,7 @@ def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command:
 
     assert (result.exit_code, result.stdout) == (1, "")
     event, error = result.stderr.splitlines()
-    assert json.loads(event)["event"] == "store_error"
+    assert json.loads(event)["event"] == "redis_error"
     assert error == (
         "Error: The store failed. What was asked for may be done or not; it can be asked for again."
     )
@@ -471,7 +471,7 @@ def test_piped_phone_is_read_by_the_real_command(config: Path, number: str, phon
     )
 
     assert done.stdout.splitlines()[0].endswith("was locked; wrong codes forgotten: 100 in a row.")
-    assert json.loads(done.stderr)["event"] == "unlocked"
+    assert json.loads(done.stderr)["event"] == "phone_unlocked"
     assert number[3:] not in done.stdout + done.stderr
 
 

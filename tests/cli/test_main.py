@@ -482,7 +482,7 @@ def test_serve_stops_by_sigterm_and_leaves_nothing(redis_server: Server, tmp_pat
         took = time.monotonic() - began
 
     lines = [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]
-    assert [line["event"] for line in lines if line["event"] not in {"call", "round_trip"}] == [
+    assert [line["event"] for line in lines if line["event"] not in {"http_request", "redis_roundtrip"}] == [
         "started",
         "stopped",
     ]

@@ -158,7 +158,7 @@ def test_guard_that_only_watches_says_what_it_would_have_done() -> None:
 
 
 def tripped(stage: Stage) -> list[str]:
-    return [f"{told['scope']} {told['action']}" for told in stage.events.of("guard_tripped")]
+    return [f"{told['scope']} {told['action']}" for told in stage.events.of("pumping_guard_state_changed")]
 
 
 # ── what the broad scopes count ──

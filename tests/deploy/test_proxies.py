@@ -151,7 +151,9 @@ def addresses_of(service: Deployment, phone: str) -> list[str]:
 
     def found() -> list[str]:
         lines = [json.loads(line) for line in service.log.read_text("utf-8").splitlines(keepends=True)[:-1]]
-        return [line["address"] for line in lines if line["event"] == "call" and line.get("phone") == tag]
+        return [
+            line["address"] for line in lines if line["event"] == "http_request" and line.get("phone") == tag
+        ]
 
     assert eventually(found, 10)
     return found()

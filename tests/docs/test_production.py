@@ -178,7 +178,7 @@ def test_reload_line_reloads_a_sound_configuration_and_no_other(line: str, place
 
     assert refused.returncode == 1
     assert "keys.active_kid" in refused.stderr
-    assert (count(log, "reloaded"), count(log, "reload_refused")) == (1, 0)
+    assert (count(log, "reloaded"), count(log, "reload_failed")) == (1, 0)
 
 
 # ── the log ──

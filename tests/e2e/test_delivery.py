@@ -76,7 +76,7 @@ def test_reports_leave_neither_number_nor_secret_behind(service: Deployment) -> 
     opened = service.request(phone).body["verification_id"]
     assert eventually(lambda: status(service, phone, opened)["delivery"] == "delivered")
 
-    assert eventually(lambda: '"event":"report"' in service.log.read_text())
+    assert eventually(lambda: '"event":"delivery_report"' in service.log.read_text())
     log = service.log.read_text()
     assert phone[3:] not in log
     assert PATH_SECRET not in log

@@ -92,7 +92,7 @@ def test_f34_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> No
 
     statuses = Counter(answer.status for answer in answers)
     booked = how_it_was_booked(tmp_path, redis_server, phones, answers)
-    sent = [json.loads(line) for line in service.log.read_text().splitlines() if '"event":"send"' in line]
+    sent = [json.loads(line) for line in service.log.read_text().splitlines() if '"event":"sms_send"' in line]
 
     assert exit_code == 0
     assert took < BOUND

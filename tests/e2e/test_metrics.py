@@ -208,7 +208,7 @@ def test_a_refused_reload_is_counted(watched: Watched) -> None:
     config.write_text(config.read_text().replace("sms_per_day = 100000", ""))
     watched.service.process.send_signal(signal.SIGHUP)
 
-    assert eventually(lambda: watched.values()["otp_service_events_total{reload_refused}"] == 1, 20)
+    assert eventually(lambda: watched.values()["otp_service_events_total{reload_failed}"] == 1, 20)
 
 
 def test_trouble_with_redis_is_seen(watched: Watched) -> None:

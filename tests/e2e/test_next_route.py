@@ -51,7 +51,7 @@ class Stage:
 
     def routes(self) -> list[object]:
         """By which route each SMS went, or was last refused."""
-        return [facts["route"] for event, facts in self.events.seen if event == "send"]
+        return [facts["route"] for event, facts in self.events.seen if event == "sms_send"]
 
     def count(self, event: str) -> int:
         return [name for name, _ in self.events.seen].count(event)
@@ -116,7 +116,7 @@ def test_next_route_sends_what_the_first_refused_for_its_own_fault(
         assert isinstance(told, SendOutcome), told
         assert told.verification.delivery is DeliveryStatus.ACCEPTED
         assert stage.story.sms(phone) == 1
-    assert (len(first.requests), stage.routes(), stage.count("route_refused")) == (1, ["spare"], 1)
+    assert (len(first.requests), stage.routes(), stage.count("route_failover")) == (1, ["spare"], 1)
 
 
 def test_next_route_sends_what_never_left_for_the_first(redis_server: Server) -> None:
@@ -135,7 +135,7 @@ def test_next_route_sends_while_the_first_rests(redis_server: Server) -> None:
             assert isinstance(stage.ask(phone), SendOutcome)
 
         assert [stage.story.sms(phone) for phone in phones] == [1, 1, 1]
-    assert (len(first.requests), stage.count("route_paused")) == (1, 1)
+    assert (len(first.requests), stage.count("route_suspended")) == (1, 1)
 
 
 def test_next_route_sends_while_the_breaker_of_the_first_is_open(redis_server: Server) -> None:

@@ -185,7 +185,7 @@ def test_every_worker_writes_its_log_and_no_two_calls_have_the_same_id(site: Sit
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and sum("redeem" in line for line in lines(site)) < len(phones):
         time.sleep(0.05)
-    calls = [json.loads(line) for line in lines(site) if '"event":"call"' in line.replace(" ", "")]
+    calls = [json.loads(line) for line in lines(site) if '"event":"http_request"' in line.replace(" ", "")]
     ids = [call["request_id"] for call in calls]
 
     assert len(ids) >= 3 * len(phones)

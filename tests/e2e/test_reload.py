@@ -56,10 +56,10 @@ def reload(service: Deployment) -> None:
 
 def refuse(service: Deployment) -> list[str]:
     """Have the configuration read again, and return why it is not taken."""
-    before = len(events(service, "reload_refused"))
+    before = len(events(service, "reload_failed"))
     service.process.send_signal(signal.SIGHUP)
-    assert eventually(lambda: len(events(service, "reload_refused")) > before, 20)
-    mistakes: list[str] = events(service, "reload_refused")[-1]["mistakes"]
+    assert eventually(lambda: len(events(service, "reload_failed")) > before, 20)
+    mistakes: list[str] = events(service, "reload_failed")[-1]["mistakes"]
     return mistakes
 
 
@@ -164,11 +164,11 @@ def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> No
     assert {"request 201", "verify 200", "redeem 200", "healthz 200"} == set(load.seen)
     assert fresh.body["sends_left"] == 1
     assert [route["name"] for route in service.get("/readyz").body["routes"]] == ["second", "main"]
-    assert eventually(lambda: events(service, "send")[-1]["route"] == "second", 10)
+    assert eventually(lambda: events(service, "sms_send")[-1]["route"] == "second", 10)
     assert len(workers(service)) == WORKERS
     assert workers(service).isdisjoint(before)
     assert [event["waiting"] for event in events(service, "reloaded")] == [[]] * 2
-    assert events(service, "reload_refused") == []
+    assert events(service, "reload_failed") == []
 
 
 def test_f33_a_removed_key_is_worth_nothing_after_a_reload(service: Deployment) -> None:
@@ -195,8 +195,8 @@ def test_sends_in_flight_end_in_the_service_in_which_they_began(redis_server: Se
             assert service.request(new_phone()).status == 201
             answers = [one.result(30) for one in asked]
 
-        assert eventually(lambda: len(events(service, "send")) == 7, 10)
-        routes = Counter((event["route"], event["outcome"]) for event in events(service, "send"))
+        assert eventually(lambda: len(events(service, "sms_send")) == 7, 10)
+        routes = Counter((event["route"], event["outcome"]) for event in events(service, "sms_send"))
 
     # The provider never answers them, which is what each of them is told, in time.
     assert [answer.status for answer in answers] == [202] * 6
@@ -247,7 +247,7 @@ def test_a_worker_that_dies_is_followed_by_one_with_the_last_sound_settings(serv
 
     assert eventually(serves_again, 20)
     assert service.request(new_phone()).status == 201
-    assert eventually(lambda: [event["route"] for event in events(service, "send")] == ["renamed"], 10)
+    assert eventually(lambda: [event["route"] for event in events(service, "sms_send")] == ["renamed"], 10)
 
 
 def test_hangup_that_is_sent_to_a_worker_harms_nothing(service: Deployment) -> None:
@@ -259,7 +259,7 @@ def test_hangup_that_is_sent_to_a_worker_harms_nothing(service: Deployment) -> N
 
     assert service.request(new_phone()).status == 201
     assert workers(service) == before
-    assert events(service, "reloaded") + events(service, "reload_refused") == []
+    assert events(service, "reloaded") + events(service, "reload_failed") == []
 
 
 def test_what_needs_a_restart_is_named_and_left_as_it_is(service: Deployment) -> None:

@@ -78,7 +78,7 @@ class Ground:
         self.is_well()
         self.history.sms = self.sms()
         self.history.log = self.log()
-        defects = [line for line in self.log().splitlines() if '"internal_error"' in line]
+        defects = [line for line in self.log().splitlines() if '"unhandled_exception"' in line]
         assert not defects, defects[0]
         check(self.history, self.promise)
         slow = [c for c in self.history.calls if c.ended - c.began > DEADLINE]

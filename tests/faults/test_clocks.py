@@ -113,12 +113,12 @@ def test_f25_clock_that_the_provider_refuses_is_for_an_operator_and_costs_nothin
         assert ground.sms(phone) == []
         assert ground.budget() == before
         assert eventually(lambda: '"provider_code":"InvalidTimeStamp.Expired"' in ground.log())
-        assert eventually(lambda: '"event":"route_paused"' in ground.log())
+        assert eventually(lambda: '"event":"route_suspended"' in ground.log())
         assert eventually(lambda: '"event":"clock_skew"' in ground.log())
 
 
 def told_at(ground: Ground) -> float:
     """Return the time that the service wrote into its newest line."""
-    assert eventually(lambda: '"event":"call"' in ground.log())
+    assert eventually(lambda: '"event":"http_request"' in ground.log())
     line = json.loads(ground.log().splitlines()[-1])
     return datetime.fromisoformat(line["time"]).timestamp()

@@ -222,7 +222,7 @@ def test_f26_f27_what_an_operator_must_mend_pauses_the_route_and_costs_nothing(a
     assert code not in answer.text
     assert "余额" not in answer.text
     assert eventually(lambda: f'"provider_code":"{code}"' in at.service.log.read_text())
-    assert eventually(lambda: '"event":"route_paused"' in at.service.log.read_text())
+    assert eventually(lambda: '"event":"route_suspended"' in at.service.log.read_text())
 
 
 def test_f26_throttled_account_is_told_to_come_back_and_not_asked_again(at: Bench) -> None:

@@ -53,7 +53,7 @@ class Worker:
 
     def total(self, name: str) -> int:
         """Add up one of the counts of what was taken."""
-        return sum(event[name] for event in self.events("reports"))
+        return sum(event[name] for event in self.events("delivery_report_batch"))
 
     def wait(self) -> int:
         return self.process.wait(DEADLINE)
@@ -201,7 +201,7 @@ def test_reports_from_the_queue_reach_the_status(service: Deployment) -> None:
         assert eventually(lambda: worker.total("updated") == 23, DEADLINE)
         told = worker.log.read_text()
 
-    assert '"event":"queue_trouble"' not in told
+    assert '"event":"queue_error"' not in told
     assert [one.phone for one in arriving + failing + late if one.phone[3:] in told] == []
 
 
@@ -212,7 +212,7 @@ def test_reply_is_taken_without_a_trace_of_its_number(service: Deployment) -> No
     with working(service, "--once") as worker:
         assert worker.wait() == 0
 
-    (event,) = worker.events("reply")
+    (event,) = worker.events("inbound_sms")
     told = worker.log.read_text()
     assert event["outcome"] == "dropped"
     assert phone[3:] not in told
@@ -236,7 +236,7 @@ def test_once_fails_when_there_is_no_such_queue(service: Deployment) -> None:
     with working(service, "--once", queues=["sms_report Elsewhere"]) as worker:
         assert worker.wait() == 1
 
-    (trouble,) = worker.events("queue_trouble")
+    (trouble,) = worker.events("queue_error")
     assert (trouble["call"], trouble["code"]) == ("receive", "QueueNotExist")
     assert trouble["level"] == "warning"
 
@@ -252,7 +252,7 @@ def test_signal_ends_it_while_it_waits_for_messages(service: Deployment, how: si
         assert time.monotonic() - began < 10  # it would wait for 20 s
     assert [event["queues"] for event in worker.events("reports_started")] == [["SmsReport", "SmsUp"]]
     assert worker.events("reports_stopped")
-    assert worker.events("queue_trouble") == []
+    assert worker.events("queue_error") == []
 
 
 def test_signal_lets_it_finish_the_message_in_hand(service: Deployment, proxy: FreezingProxy) -> None:

@@ -326,26 +326,33 @@ CASES = (
         counter("limits_hit", 'limit="client_sms_per_day"', IDLE)
         | counter("limits_hit", 'limit="phone_sends_per_day"', BUSY),
     ),
-    fires("OtpServiceDefect", "a defect of ours", event("internal_error", ONCE), {"event": "internal_error"}),
+    fires(
+        "OtpServiceDefect",
+        "a defect of ours",
+        event("unhandled_exception", ONCE),
+        {"event": "unhandled_exception"},
+    ),
     quiet(
-        "OtpServiceDefect", "a refused reload", event("internal_error", IDLE) | event("reload_refused", ONCE)
+        "OtpServiceDefect",
+        "a refused reload",
+        event("unhandled_exception", IDLE) | event("reload_failed", ONCE),
     ),
     *(
         fires("OtpServiceCountsLost", f"{name} is counted", series, labels)
         for name, series, labels in (
             ("a lost entry", {"otp_service_counter_updates_lost_total": ONCE}, {}),
             ("a dropped line", {"otp_service_log_lines_dropped_total": ONCE}, {}),
-            ("a lost settlement", event("settlement_lost", ONCE), {}),
+            ("a lost settlement", event("send_result_not_recorded", ONCE), {}),
         )
     ),
     quiet(
         "OtpServiceCountsLost",
         "nothing was lost",
         {"otp_service_counter_updates_lost_total": "3+0x120", "otp_service_log_lines_dropped_total": IDLE}
-        | event("settlement_lost", IDLE),
+        | event("send_result_not_recorded", IDLE),
     ),
-    fires("OtpServiceReloadRefused", "a refused reload", event("reload_refused", ONCE)),
-    quiet("OtpServiceReloadRefused", "a reload", event("reload_refused", IDLE) | event("reloaded", ONCE)),
+    fires("OtpServiceReloadRefused", "a refused reload", event("reload_failed", ONCE)),
+    quiet("OtpServiceReloadRefused", "a reload", event("reload_failed", IDLE) | event("reloaded", ONCE)),
 )
 
 

@@ -50,11 +50,11 @@ def value(metrics: Metrics, series: str, **labels: str) -> float | None:
 
 
 def test_success_counts_as_ok() -> None:
-    assert risen(counted("call", **CALL), "otp_service_http_requests_total") == {("verify", "ok"): 1}
+    assert risen(counted("http_request", **CALL), "otp_service_http_requests_total") == {("verify", "ok"): 1}
 
 
 def test_refusal_counts_by_its_code_and_limit() -> None:
-    metrics = counted("call", **{**CALL, "code": "limit_reached", "limit": "phone_sends_per_hour"})
+    metrics = counted("http_request", **{**CALL, "code": "limit_reached", "limit": "phone_sends_per_hour"})
 
     assert risen(metrics, "otp_service_http_requests_total") == {("verify", "limit_reached"): 1}
     assert risen(metrics, "otp_service_limits_hit_total") == {("phone_sends_per_hour",): 1}
@@ -71,11 +71,11 @@ def test_refusal_counts_by_its_code_and_limit() -> None:
     ids=["not found", "refused for misses", "refused otherwise", "found"],
 )
 def test_a36_misses_count_by_client(facts: dict[str, Any], misses: Series) -> None:
-    assert risen(counted("call", **{**CALL, **facts}), "otp_service_lookup_misses_total") == misses
+    assert risen(counted("http_request", **{**CALL, **facts}), "otp_service_lookup_misses_total") == misses
 
 
 def test_duration_falls_into_its_bucket() -> None:
-    metrics, series = counted("call", **CALL), "otp_service_http_request_duration_seconds"
+    metrics, series = counted("http_request", **CALL), "otp_service_http_request_duration_seconds"
 
     assert value(metrics, f"{series}_bucket", endpoint="verify", le="0.002") == 0
     assert value(metrics, f"{series}_bucket", endpoint="verify", le="0.005") == 1
@@ -84,7 +84,7 @@ def test_duration_falls_into_its_bucket() -> None:
 
 
 def test_approval_counts_by_route_and_country_with_its_time() -> None:
-    metrics = counted("call", **CALL, route="main", country="CN", verified_after=12.0)
+    metrics = counted("http_request", **CALL, route="main", country="CN", verified_after=12.0)
 
     assert risen(metrics, "otp_service_verifications_approved_total") == {("main", "CN"): 1}
     assert value(metrics, "otp_service_time_to_verify_seconds_sum", route="main") == 12
@@ -94,7 +94,7 @@ def test_approval_counts_by_route_and_country_with_its_time() -> None:
     ("outcome", "went_out"), [("accepted", 1), ("unknown", 1), ("withdrawn", 0), ("rejected", 0)]
 )
 def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int) -> None:
-    metrics = counted("send", **{**SEND, "outcome": outcome})
+    metrics = counted("sms_send", **{**SEND, "outcome": outcome})
 
     assert risen(metrics, "otp_service_sms_sends_total") == {("main", outcome, "OK"): 1}
     assert risen(metrics, "otp_service_sms_billable_total") == ({("main", "CN"): 1} if went_out else {})
@@ -116,7 +116,7 @@ def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int)
 )
 def test_code_that_nobody_knows_makes_no_series_of_its_own(code: str, label: str) -> None:
     assert provider_code(code) == label
-    assert risen(counted("send", **{**SEND, "provider_code": code}), "otp_service_sms_sends_total") == {
+    assert risen(counted("sms_send", **{**SEND, "provider_code": code}), "otp_service_sms_sends_total") == {
         ("main", "accepted", label): 1
     }
 
@@ -124,8 +124,8 @@ def test_code_that_nobody_knows_makes_no_series_of_its_own(code: str, label: str
 @pytest.mark.parametrize(
     ("event", "facts"),
     [
-        ("report", {"route": "main", "delivery": "delivered"}),
-        ("inquiry", {"route": "main", "finding": "delivered"}),
+        ("delivery_report", {"route": "main", "delivery": "delivered"}),
+        ("delivery_lookup", {"route": "main", "finding": "delivered"}),
     ],
 )
 def test_arrival_counts_whoever_tells_of_it(event: str, facts: dict[str, object]) -> None:
@@ -134,14 +134,17 @@ def test_arrival_counts_whoever_tells_of_it(event: str, facts: dict[str, object]
 
 @pytest.mark.parametrize("finding", ["silent", "absent", "unasked", "accepted"])
 def test_inquiry_without_an_end_counts_as_no_arrival(finding: str) -> None:
-    assert of(counted("inquiry", route="main", finding=finding), "otp_service_sms_deliveries_total") == {}
+    assert (
+        of(counted("delivery_lookup", route="main", finding=finding), "otp_service_sms_deliveries_total")
+        == {}
+    )
 
 
 @pytest.mark.parametrize(
     ("event", "name"),
     [
         ("challenge_required", "otp_service_risk_challenges_total"),
-        ("guard_blocked", "otp_service_pumping_guard_blocks_total"),
+        ("pumping_guard_blocked", "otp_service_pumping_guard_blocks_total"),
     ],
 )
 def test_every_reason_counts(event: str, name: str) -> None:
@@ -152,7 +155,11 @@ def test_every_reason_counts(event: str, name: str) -> None:
 
 def test_scope_of_the_guard_counts_by_its_kind_alone() -> None:
     metrics = counted(
-        "guard_tripped", scope="address:AAAA-tag", action="block", mode="record_only", unverified=9.0
+        "pumping_guard_state_changed",
+        scope="address:AAAA-tag",
+        action="block",
+        mode="record_only",
+        unverified=9.0,
     )
 
     assert risen(metrics, "otp_service_pumping_guard_transitions_total") == {
@@ -161,7 +168,7 @@ def test_scope_of_the_guard_counts_by_its_kind_alone() -> None:
 
 
 def test_items_of_reports_count_by_what_became_of_them() -> None:
-    metrics = counted("reports", settled=2, repeated=0, malformed=1)
+    metrics = counted("delivery_report_batch", settled=2, repeated=0, malformed=1)
 
     assert risen(metrics, "otp_service_report_items_total") == {("settled",): 2, ("malformed",): 1}
 
@@ -173,26 +180,30 @@ def test_read_of_a_queue_counts_by_its_result() -> None:
 
 
 def test_trouble_with_redis_counts() -> None:
-    for event in ("store_error", "background_store_error"):
+    for event in ("redis_error", "background_redis_error"):
         metrics = counted(event, kind="TimeoutError")
         assert risen(metrics, "otp_service_redis_errors_total") == {("TimeoutError",): 1}
-    assert risen(counted("ledger_lost", entries=3), "otp_service_counter_updates_lost_total") == {(): 3}
+    assert risen(counted("counter_flush_failed", entries=3), "otp_service_counter_updates_lost_total") == {
+        (): 3
+    }
     assert (
-        value(counted("round_trip", duration_ms=250), "otp_service_redis_roundtrip_duration_seconds_sum")
+        value(counted("redis_roundtrip", duration_ms=250), "otp_service_redis_roundtrip_duration_seconds_sum")
         == 0.25
     )
 
 
 def test_event_without_a_rule_counts_by_its_name() -> None:
-    assert risen(counted("route_paused", route="main"), "otp_service_events_total") == {("route_paused",): 1}
+    assert risen(counted("route_suspended", route="main"), "otp_service_events_total") == {
+        ("route_suspended",): 1
+    }
 
 
 def test_events_start_at_0_unless_they_have_metrics_of_their_own() -> None:
     metrics = Metrics()
     metrics.emit("reloaded")
-    metrics.start_at_0(["store_error", "settlement_lost", "reloaded"])
+    metrics.start_at_0(["redis_error", "send_result_not_recorded", "reloaded"])
 
-    assert of(metrics, "otp_service_events_total") == {("settlement_lost",): 0, ("reloaded",): 1}
+    assert of(metrics, "otp_service_events_total") == {("send_result_not_recorded",): 0, ("reloaded",): 1}
 
 
 @pytest.mark.parametrize(
@@ -222,7 +233,7 @@ def test_threads_lose_no_count() -> None:
     def count() -> None:
         barrier.wait()
         for _ in range(2_000):
-            metrics.emit("call", **CALL)
+            metrics.emit("http_request", **CALL)
 
     threads = [Thread(target=count) for _ in range(8)]
     for thread in threads:

@@ -32,25 +32,25 @@ def events(output: io.BytesIO, level: str = "info", request_id: str = "") -> Jso
 
 
 def test_an_event_is_one_line_of_json(output: io.BytesIO) -> None:
-    events(output, request_id="req_1").emit("send", outcome="accepted", number=1, biz_id=None)
+    events(output, request_id="req_1").emit("sms_send", outcome="accepted", number=1, biz_id=None)
 
     assert output.getvalue() == (
-        b'{"time":"2026-11-23T08:07:41.250Z","level":"info","event":"send","request_id":"req_1",'
+        b'{"time":"2026-11-23T08:07:41.250Z","level":"info","event":"sms_send","request_id":"req_1",'
         b'"outcome":"accepted","number":1,"biz_id":null}\n'
     )
 
 
 @pytest.mark.parametrize("name", ["time", "level", "request_id"])
 def test_a_fact_never_replaces_a_field_of_the_line(output: io.BytesIO, name: str) -> None:
-    events(output, request_id="req_1").emit("call")
-    events(output, request_id="req_1").emit("call", **{name: 2})
+    events(output, request_id="req_1").emit("http_request")
+    events(output, request_id="req_1").emit("http_request", **{name: 2})
 
     alone, clash = lines(output)
     assert clash == {**alone, f"fact_{name}": 2}
 
 
 def test_the_wrong_code_alarm_is_a_warning_at_every_level_of_the_alarm(output: io.BytesIO) -> None:
-    events(output).emit("wrong_code_alarm", alarm_level=2, wrong=9, approved=1)
+    events(output).emit("global_failure_level_changed", alarm_level=2, wrong=9, approved=1)
 
     (line,) = lines(output)
     assert (line["level"], line["alarm_level"]) == ("warning", 2)
@@ -64,7 +64,7 @@ def test_outside_of_calls_there_is_no_request_id(output: io.BytesIO) -> None:
 
 @pytest.mark.parametrize("hostile", ["a\r\nb", "\x1b[31mred", "\u2028", "\u202etxt", "\x00", "\x7f"])
 def test_nothing_breaks_out_of_a_line(output: io.BytesIO, hostile: str) -> None:
-    events(output).emit("call", text=hostile)
+    events(output).emit("http_request", text=hostile)
 
     line = output.getvalue().removesuffix(b"\n")
 
@@ -89,7 +89,7 @@ def test_nothing_breaks_out_of_a_line(output: io.BytesIO, hostile: str) -> None:
     ],
 )
 def test_a_secret_never_gets_into_a_line(output: io.BytesIO, value: object, shown: object) -> None:
-    events(output).emit("call", fact=value)
+    events(output).emit("http_request", fact=value)
 
     assert lines(output)[0]["fact"] == shown
 
@@ -112,7 +112,7 @@ def test_the_logging_of_an_application_that_uses_structlog_is_left_as_it_is(outp
 
 @pytest.mark.parametrize(
     ("event", "level"),
-    [("call", "info"), ("store_error", "warning"), ("internal_error", "error")],
+    [("http_request", "info"), ("redis_error", "warning"), ("unhandled_exception", "error")],
 )
 def test_events_have_levels(output: io.BytesIO, event: str, level: str) -> None:
     events(output).emit(event)
@@ -122,25 +122,25 @@ def test_events_have_levels(output: io.BytesIO, event: str, level: str) -> None:
 
 def test_what_is_below_the_level_is_not_written(output: io.BytesIO) -> None:
     quiet = events(output, level="warning")
-    quiet.emit("call")
-    quiet.emit("store_error")
+    quiet.emit("http_request")
+    quiet.emit("redis_error")
 
-    assert [line["event"] for line in lines(output)] == ["store_error"]
+    assert [line["event"] for line in lines(output)] == ["redis_error"]
 
 
 def test_what_nobody_needs_is_written_at_debug_only(output: io.BytesIO) -> None:
-    events(output).emit("round_trip", duration_ms=0.125)
+    events(output).emit("redis_roundtrip", duration_ms=0.125)
     assert lines(output) == []
 
-    events(output, level="debug").emit("round_trip", duration_ms=0.125)
+    events(output, level="debug").emit("redis_roundtrip", duration_ms=0.125)
     assert lines(output)[0]["level"] == "debug"
 
 
 def test_a_relay_tells_everybody() -> None:
     hearers = FakeEvents(), FakeEvents()
-    CompositeEventLogger(*hearers).emit("call", code="")
+    CompositeEventLogger(*hearers).emit("http_request", code="")
 
-    assert [hearer.seen for hearer in hearers] == [[("call", {"code": ""})]] * 2
+    assert [hearer.seen for hearer in hearers] == [[("http_request", {"code": ""})]] * 2
 
 
 # ── the logging of other libraries ──
@@ -161,7 +161,7 @@ def test_a_library_is_heard_without_its_arguments(adopted: io.BytesIO) -> None:
 
     (line,) = lines(adopted)
 
-    assert (line["event"], line["logger"], line["message"]) == ("log", "some.package", "retrying %s")
+    assert (line["event"], line["logger"], line["message"]) == ("library_log", "some.package", "retrying %s")
     assert "13800138000" not in adopted.getvalue().decode()
 
 

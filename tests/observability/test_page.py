@@ -30,7 +30,7 @@ def shown(page: MetricsPage) -> Values:
 def test_page_shows_what_was_counted_and_not_when_it_began() -> None:
     metrics = Metrics()
     metrics.emit("reloaded")
-    metrics.emit("round_trip", duration_ms=3)
+    metrics.emit("redis_roundtrip", duration_ms=3)
 
     with MetricsPage(metrics.registry, "127.0.0.1", 0) as page:
         found = shown(page)
@@ -71,7 +71,7 @@ def work(shared: SharedMetrics, slot: int, alarm: int = 0) -> None:
     """Be a new worker in *slot*, and count one event."""
     shared.enter(slot)
     shared.metrics.emit("reloaded")
-    shared.metrics.emit("round_trip", duration_ms=3)
+    shared.metrics.emit("redis_roundtrip", duration_ms=3)
     gauges = WorkerGauges()
     gauges.workers.set(1)
     gauges.global_failure_level.set(alarm)

@@ -38,7 +38,7 @@ def emitted() -> set[str]:
 
 
 def test_scan_finds_the_events_of_the_service() -> None:
-    assert {"call", "send", "wrong_code_alarm", "reports", "queue_trouble", "started"} <= emitted()
+    assert {"http_request", "sms_send", "global_failure_level_changed", "queue_error", "started"} <= emitted()
 
 
 def test_no_call_that_emits_an_event_names_a_field_of_the_line() -> None:
@@ -66,4 +66,4 @@ def test_documented_facts_name_no_field_of_the_line(event: str) -> None:
 def test_fake_events_refuse_a_fact_named_like_a_field_of_the_line(name: str) -> None:
     """Facts that are put together at run time are seen by every test that records events."""
     with pytest.raises((AssertionError, TypeError)):
-        fakes.FakeEvents().emit("call", **{name: "x"})
+        fakes.FakeEvents().emit("http_request", **{name: "x"})

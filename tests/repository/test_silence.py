@@ -207,6 +207,6 @@ def test_a36_no_verification_id_is_left_behind(traces: Traces, place: str) -> No
 
 def test_the_log_tells_what_happened(traces: Traces) -> None:
     """A silent log would pass every search."""
-    for event in ('"event":"call"', '"event":"send"', '"event":"store_error"'):
+    for event in ('"event":"http_request"', '"event":"sms_send"', '"event":"redis_error"'):
         assert event in traces.log.replace('": "', '":"')
     assert "Traceback" not in traces.log

@@ -124,7 +124,7 @@ def test_report_of_what_is_forgotten_is_only_counted(house: House) -> None:
     house.events.seen.clear()
 
     assert take(house, report(out_id)) == ReportBatchResult(expired=1)
-    assert [name for name, _ in house.events.seen] == ["reports"]
+    assert [name for name, _ in house.events.seen] == ["delivery_report_batch"]
 
 
 def test_report_without_an_out_id_of_ours_changes_nothing(house: House) -> None:
@@ -188,7 +188,7 @@ def test_unreadable_body_is_counted_and_recorded(house: House, body: bytes) -> N
         reports(house).process(body, DEADLINE)
 
     assert house.events.of("report_unreadable") == [{"part": "body", "fields": [], "bytes": len(body)}]
-    assert [counts["malformed"] for counts in house.events.of("reports")] == [1]
+    assert [counts["malformed"] for counts in house.events.of("delivery_report_batch")] == [1]
 
 
 @pytest.mark.parametrize("out_id", ["\ud800", "\x00", "tag.id.1.\ud800", "." * 256])
@@ -223,11 +223,11 @@ def test_what_was_told_is_an_event_without_the_number(house: House) -> None:
     out_id = sent(house)
     take(house, report(out_id, success=False, err_code="MOBILE_IN_BLACK"), report("foreign"))
 
-    (told,) = house.events.of("report")
+    (told,) = house.events.of("delivery_report")
     assert told["delivery"] == "undelivered"
     assert (told["client"], told["route"], told["number"]) == ("shop", "main", 1)
     assert told["provider_code"] == "MOBILE_IN_BLACK"
-    (counts,) = house.events.of("reports")
+    (counts,) = house.events.of("delivery_report_batch")
     assert (counts["updated"], counts["unrecognized"], counts["malformed"]) == (1, 1, 0)
     assert PHONE[3:] not in str(house.events.seen)
 
@@ -275,7 +275,7 @@ def test_reply_after_the_deadline_is_not_even_tried(house: House, uplinks: FakeU
 def test_reply_is_an_event_with_tag_and_mask(house: House, uplinks: FakeUplinks) -> None:
     take(house, REPLY, uplinks=uplinks)
 
-    (told,) = house.events.of("reply")
+    (told,) = house.events.of("inbound_sms")
     assert told == {
         "phone": house.keyring.phone_tag(PHONE),
         "phone_masked": "+86 138****8000",

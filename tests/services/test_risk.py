@@ -200,7 +200,7 @@ def test_guard_asks_and_then_blocks() -> None:
     assert first == 1
     with pytest.raises(DestinationBlocked):
         request(house, risk_solution="2:abc")
-    (event,) = house.events.of("guard_blocked")
+    (event,) = house.events.of("pumping_guard_blocked")
     assert event["limits"] == ["guard_country"]
     assert house.sender.sent == []
 

@@ -431,7 +431,7 @@ def scene(url: str, case: Case) -> Iterator[Scene]:
 def assert_ended(made: Scene, told: SendOutcome | OtpError, case: Case) -> None:
     ending = case.ending
     assert made.router.close(5)
-    assert {facts["outcome"] for facts in made.events.of("send")} == {ending.booked}
+    assert {facts["outcome"] for facts in made.events.of("sms_send")} == {ending.booked}
     assert (made.slot_wait() is not None) is ending.slot_kept
     assert made.taken() == {ending.taken}
     assert made.state() == ending.state

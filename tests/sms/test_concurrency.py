@@ -150,7 +150,7 @@ def test_crash_inside_a_provider_is_unknown_and_told_without_its_text(
     outcome = send(bulkhead)
 
     assert (outcome.status, outcome.provider_code) == (SendStatus.UNKNOWN, "local.crashed")
-    assert events.seen == [("provider_crashed", {"error": "ValueError"})]
+    assert events.seen == [("provider_exception", {"error": "ValueError"})]
     assert all_places(bulkhead)
 
 

@@ -147,4 +147,4 @@ def test_question_that_fails_is_silence_and_gives_its_place_back() -> None:
 
     assert asked == [DeliveryLookupStatus.NO_ANSWER] * 3
     assert router.inquire(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
-    assert events.seen == [("provider_crashed", {"error": "RuntimeError"})] * 3
+    assert events.seen == [("provider_exception", {"error": "RuntimeError"})] * 3

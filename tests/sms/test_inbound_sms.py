@@ -111,7 +111,7 @@ def test_only_a_2xx_in_time_has_taken_it(name: str, caplog: pytest.LogCaptureFix
         assert len(server.requests) == 1
 
     assert taken is False
-    assert events.seen == [("uplink_failed", {"reason": reason})]
+    assert events.seen == [("inbound_sms_forward_failed", {"reason": reason})]
     assert [text for text in (PHONE[3:], CONTENT, SECRET) if text in caplog.text] == []
 
 
@@ -121,7 +121,7 @@ def test_nothing_is_posted_when_no_time_is_left() -> None:
         assert made(server.url, events).forward(UPLINK, 0) is False
         assert server.connections == 0
 
-    assert events.names == ["uplink_failed"]
+    assert events.names == ["inbound_sms_forward_failed"]
 
 
 def test_reply_that_can_not_be_written_is_not_taken_and_raises_nothing() -> None:

@@ -133,7 +133,10 @@ def test_crash_of_the_taker_is_told_by_its_type_alone() -> None:
     with collecting(replies(BATCH, EMPTY), raises) as made:
         made.collector.drain()
 
-    assert made.events.seen[0] == ("message_crashed", {"queue": "SmsReport", "error": "ZeroDivisionError"})
+    assert made.events.seen[0] == (
+        "queue_message_failed",
+        {"queue": "SmsReport", "error": "ZeroDivisionError"},
+    )
 
 
 def test_nothing_is_deleted_when_nothing_was_taken() -> None:
@@ -156,7 +159,7 @@ def test_drain_ends_with_the_first_trouble() -> None:
         assert not made.collector.drain()
 
         facts = {"queue": "SmsReport", "call": "receive", "code": "QueueNotExist"}
-        assert made.events.seen == [("queue_trouble", facts)]
+        assert made.events.seen == [("queue_error", facts)]
 
 
 def test_failures_are_waited_out_ever_longer_up_to_a_bound() -> None:
@@ -166,7 +169,7 @@ def test_failures_are_waited_out_ever_longer_up_to_a_bound() -> None:
 
         assert stop.waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
         assert len(made.server.requests) == 9
-        assert made.events.names == ["queue_trouble"]
+        assert made.events.names == ["queue_error"]
 
 
 def test_trouble_is_told_once_for_each_code_and_its_end_once() -> None:
@@ -176,8 +179,8 @@ def test_trouble_is_told_once_for_each_code_and_its_end_once() -> None:
         made.collector.run()
 
     assert [(name, facts.get("code")) for name, facts in made.events.seen] == [
-        ("queue_trouble", "http_500"),
-        ("queue_trouble", "http_503"),
+        ("queue_error", "http_500"),
+        ("queue_error", "http_503"),
         ("queue_restored", None),
     ]
 
@@ -210,9 +213,7 @@ def test_delete_that_fails_is_waited_out() -> None:
         made.collector.run()
 
     assert stop.waits == [0.5]
-    assert made.events.seen == [
-        ("queue_trouble", {"queue": "SmsReport", "call": "delete", "code": "http_500"})
-    ]
+    assert made.events.seen == [("queue_error", {"queue": "SmsReport", "call": "delete", "code": "http_500"})]
 
 
 def test_success_ends_the_waiting() -> None:
@@ -340,4 +341,4 @@ def test_message_that_nobody_can_read_is_told_of_and_done_with() -> None:
 
     made, events = taker(take)
     assert made(b"nonsense")
-    assert events.seen == [("message_malformed", {"bytes": 8})]
+    assert events.seen == [("queue_message_invalid", {"bytes": 8})]

@@ -82,7 +82,7 @@ def test_next_route_is_tried_only_when_nothing_was_sent_for_a_reason_of_the_rout
 
     assert len(one.sent) + len(two.sent) == tried
     assert outcome.route == ("one", "two")[tried - 1]
-    assert ("route_refused" in stage.events.names) is (tried == 2)
+    assert ("route_failover" in stage.events.names) is (tried == 2)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,9 @@ def test_operators_error_pauses_the_route_for_a_minute() -> None:
         (FailureCause.ACCOUNT, "local.route_paused"),
     ]
     assert len(provider.sent) == 2
-    assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [("route_paused", "*")]
+    assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [
+        ("route_suspended", "*")
+    ]
 
 
 def test_paused_route_is_passed_over_at_once() -> None:
@@ -231,7 +233,7 @@ def test_refused_template_pauses_itself_alone() -> None:
     assert (paused.cause, paused.provider_code) == (FailureCause.ACCOUNT, "local.route_paused")
     assert len(provider.sent) == 3
     assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [
-        ("route_paused", TEMPLATE.template_code)
+        ("route_suspended", TEMPLATE.template_code)
     ]
 
 
@@ -264,7 +266,7 @@ def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: Provider
 
     assert (sixth.status, sixth.cause, sixth.retry_after) == (SendStatus.REFUSED, FailureCause.PROVIDER, 5)
     assert sixth.provider_code == "local.breaker_open"
-    assert stage.events.names == ["breaker_opened", "breaker_closed"]
+    assert stage.events.names == ["circuit_opened", "circuit_closed"]
 
 
 def test_sms_that_was_handed_to_nobody_neither_closes_nor_spares_the_breaker() -> None:
@@ -279,7 +281,7 @@ def test_sms_that_was_handed_to_nobody_neither_closes_nor_spares_the_breaker() -
         stage.send()
         assert stage.router.states() == {"one": "open"}
 
-    assert stage.events.names == ["breaker_opened"]
+    assert stage.events.names == ["circuit_opened"]
 
 
 def test_open_breaker_sends_over_the_next_route() -> None:

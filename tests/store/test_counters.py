@@ -142,7 +142,9 @@ def test_wrong_codes_raise_the_alarm_everywhere(
         levels.append((ledger.global_risk_level(), other.global_risk_level()))
 
     assert levels == [(0, 0), (1, 1), (2, 2)]
-    assert [facts["alarm_level"] for name, facts in events.seen if name == "wrong_code_alarm"] == [1, 1, 2, 2]
+    assert [
+        facts["alarm_level"] for name, facts in events.seen if name == "global_failure_level_changed"
+    ] == [1, 1, 2, 2]
 
 
 def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(ledger: RedisUsageCounters) -> None:
@@ -207,12 +209,14 @@ def test_guard_that_only_watches_says_what_it_would_have_done(
         for _ in range(5):
             ledger.record_send([guard])
         ledger.flush()
-        actions.append([facts["action"] for name, facts in events.seen if name == "guard_tripped"])
+        actions.append(
+            [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
+        )
     for _ in range(20):
         ledger.record_approval("t" * 16, 0, None, [guard])
     ledger.flush()
 
-    told = [facts["action"] for name, facts in events.seen if name == "guard_tripped"]
+    told = [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
     assert actions == [[], ["challenge"], ["challenge", "block"]]
     assert told == ["challenge", "block", "none"]
 
@@ -415,7 +419,7 @@ def test_what_an_outage_cost_is_told_once_when_it_is_over(
     ledger.flush()
 
     assert during == []
-    assert events.seen == [("ledger_lost", {"entries": 4})]
+    assert events.seen == [("counter_flush_failed", {"entries": 4})]
 
 
 def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock, events: Quiet) -> None:
@@ -423,7 +427,7 @@ def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock
     ledger.record_failure()
     ledger.close()
 
-    assert events.seen == [("ledger_lost", {"entries": 1})]
+    assert events.seen == [("counter_flush_failed", {"entries": 1})]
 
 
 def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisUsageCounters, phone: Phone) -> None:

@@ -64,8 +64,8 @@ CALLS: dict[str, Callable[[RedisStore], Any]] = {
 
 TOLD = {
     CALLS[name]: [
-        ("background_store_error", {"job": job, "kind": "ConnectionError"}),
-        ("store_outage", {"state": "began", "job": job, "kind": "ConnectionError"}),
+        ("background_redis_error", {"job": job, "kind": "ConnectionError"}),
+        ("redis_outage", {"state": "began", "job": job, "kind": "ConnectionError"}),
     ]
     for name, job in (("check_health", "readiness"), ("flush_ledger", "ledger"))
 }
@@ -84,10 +84,10 @@ def test_store_that_is_gone_is_an_error_of_ours_and_names_nothing(
 
     assert failure.value.__cause__ is None
     assert failure.value.__suppress_context__
-    assert [told for told in events.seen if told[0] != "round_trip"] == TOLD.get(
-        call, [("store_error", {"kind": "ConnectionError"})]
+    assert [told for told in events.seen if told[0] != "redis_roundtrip"] == TOLD.get(
+        call, [("redis_error", {"kind": "ConnectionError"})]
     )
-    assert events.seen[-1][0] == "round_trip"
+    assert events.seen[-1][0] == "redis_roundtrip"
 
 
 def test_every_call_of_the_store_is_tried_here() -> None:

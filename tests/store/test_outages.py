@@ -16,7 +16,7 @@ from otp_service.store.verifications import RedisStore
 
 NOTHING = Call("wrong_codes", [keys.wrong_codes(1)], [0, 0])
 
-LOUD = {"store_outage", "store_error"}
+LOUD = {"redis_outage", "redis_error"}
 
 
 def loud(events: Quiet) -> list[tuple[str, object, object]]:
@@ -42,9 +42,9 @@ def test_idle_service_logs_two_lines_for_an_outage() -> None:
         store.check_health()
         store.flush_ledger([NOTHING])
 
-    assert during == [("store_outage", "began", "ledger")]
-    assert loud(events) == [*during, ("store_outage", "ended", "readiness")]
-    assert len([name for name, _ in events.seen if name == "background_store_error"]) == 10
+    assert during == [("redis_outage", "began", "ledger")]
+    assert loud(events) == [*during, ("redis_outage", "ended", "readiness")]
+    assert len([name for name, _ in events.seen if name == "background_redis_error"]) == 10
 
 
 def test_call_of_the_api_logs_each_failure_of_its_own() -> None:
@@ -55,7 +55,7 @@ def test_call_of_the_api_logs_each_failure_of_its_own() -> None:
         with pytest.raises(StoreUnavailable):
             store.unlock("t" * 16)
 
-    assert [name for name, *_ in loud(events)] == ["store_outage", "store_error", "store_error"]
+    assert [name for name, *_ in loud(events)] == ["redis_outage", "redis_error", "redis_error"]
 
 
 def test_store_of_a_report_worker_logs_an_outage_and_not_each_report() -> None:
@@ -65,7 +65,7 @@ def test_store_of_a_report_worker_logs_an_outage_and_not_each_report() -> None:
         with pytest.raises(StoreUnavailable):
             store.unlock("t" * 16)
 
-    assert loud(events) == [("store_outage", "began", "reports")]
+    assert loud(events) == [("redis_outage", "began", "reports")]
 
 
 def test_unfit_store_is_an_outage_of_readiness_alone() -> None:
@@ -79,7 +79,7 @@ def test_unfit_store_is_an_outage_of_readiness_alone() -> None:
         client.config_set("maxmemory-policy", "noeviction")
         store.check_health()
 
-    assert loud(events) == [("store_outage", "began", "readiness"), ("store_outage", "ended", "readiness")]
+    assert loud(events) == [("redis_outage", "began", "readiness"), ("redis_outage", "ended", "readiness")]
 
 
 def test_end_tells_how_long_it_took() -> None:
@@ -90,4 +90,4 @@ def test_end_tells_how_long_it_took() -> None:
     outages.succeeded("ledger")
     outages.succeeded("ledger")
 
-    assert events.seen[-1] == ("store_outage", {"state": "ended", "job": "ledger", "seconds": 90})
+    assert events.seen[-1] == ("redis_outage", {"state": "ended", "job": "ledger", "seconds": 90})

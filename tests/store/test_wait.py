@@ -65,7 +65,7 @@ def submit(phone: Phone, opened: Verification, digest: bytes, call: bytes) -> Ap
 
 def kinds(phone: Phone) -> list[object]:
     assert isinstance(phone.store._events, Quiet)
-    return [facts["kind"] for event, facts in phone.store._events.seen if event == "store_error"]
+    return [facts["kind"] for event, facts in phone.store._events.seen if event == "redis_error"]
 
 
 def test_with_a_replica_everything_succeeds(pair: Pair) -> None:

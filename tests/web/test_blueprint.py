@@ -155,7 +155,7 @@ def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
 def test_every_call_is_one_event(desk: Desk) -> None:
     desk.request()
 
-    [event] = desk.house.events.of("call")
+    [event] = desk.house.events.of("http_request")
     opened = desk.answers[0].get_json()["verification_id"]
     assert event == {
         "endpoint": "request",
@@ -184,7 +184,7 @@ def test_a_refused_call_is_one_event_too(
 ) -> None:
     desk.send("/otp/verify", raw, key=key)
 
-    [event] = desk.house.events.of("call")
+    [event] = desk.house.events.of("http_request")
     assert (event["endpoint"], event["status"], event["code"], event["client"]) == expected
 
 
@@ -193,7 +193,7 @@ def test_the_event_of_a_full_limit_names_it(desk: Desk) -> None:
     desk.house.clock.advance(20)
     desk.request()
 
-    event = desk.house.events.of("call")[-1]
+    event = desk.house.events.of("http_request")[-1]
     told = (event["code"], event["limit"], event["retry_after"])
     assert told == ("cooldown_active", "phone_cooldown", 40)
 
@@ -203,13 +203,13 @@ def test_the_event_says_how_long_it_took(desk: Desk) -> None:
 
     desk.request()
 
-    assert desk.house.events.of("call")[0]["duration_ms"] == 123.5
+    assert desk.house.events.of("http_request")[0]["duration_ms"] == 123.5
 
 
 def test_an_unknown_address_is_an_event_without_the_address(desk: Desk) -> None:
     desk.get("/otp/13800138000")
 
-    [event] = desk.house.events.of("call")
+    [event] = desk.house.events.of("http_request")
     assert (event["endpoint"], event["status"], event["code"]) == ("none", 404, "not_found")
     assert "138" not in repr(event["endpoint"])
 
@@ -222,7 +222,7 @@ def test_a_probe_that_went_well_is_no_event_and_a_failed_one_is_none_of_the_audi
 
     [event] = desk.house.events.of("readiness_failed")
     assert (event["endpoint"], event["status"]) == ("readyz", 503)
-    assert desk.house.events.of("call") == []
+    assert desk.house.events.of("http_request") == []
 
 
 def test_no_event_of_a_whole_story_holds_phone_code_or_proof(desk: Desk) -> None:
@@ -268,7 +268,7 @@ def test_the_hosts_errors_stay_the_hosts(guest: Desk) -> None:
     assert guest.get("/own").text == "the host's own affair"
     assert guest.get("/nowhere").content_type == "text/html; charset=utf-8"
     assert "X-Request-Id" not in guest.get("/own").headers
-    assert guest.house.events.of("call") == []
+    assert guest.house.events.of("http_request") == []
 
 
 def test_our_errors_do_not_reach_the_host(guest: Desk) -> None:
@@ -288,7 +288,7 @@ def test_two_blueprints_fit_into_one_application() -> None:
     app.test_client().post("/b/otp/status")
 
     assert first.house.events.seen == []
-    assert len(second.house.events.of("call")) == 1
+    assert len(second.house.events.of("http_request")) == 1
 
 
 def test_the_addresses_are_pinned() -> None:

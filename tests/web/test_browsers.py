@@ -288,7 +288,7 @@ def test_preflight_has_an_id_of_its_own_and_is_no_event(desk: Desk) -> None:
 
     assert one.headers["X-Request-Id"].startswith("req_")
     assert one.headers["X-Request-Id"] != other.headers["X-Request-Id"]
-    assert desk.house.events.of("call") == []
+    assert desk.house.events.of("http_request") == []
 
 
 @pytest.mark.parametrize("path", CLOSED)

@@ -429,7 +429,7 @@ def test_unlock_is_told_by_an_event(desk: Desk) -> None:
     desk.post("/otp/unlock", {"phone": PHONE})
 
     tag = desk.house.keyring.phone_tag(PHONE)
-    assert desk.house.events.of("unlocked") == [
+    assert desk.house.events.of("phone_unlocked") == [
         {"phone": tag, "phone_masked": "+86 138****8000", "client": "shop"}
     ]
 
@@ -440,7 +440,7 @@ def test_client_that_may_not_unlock_is_refused(desk: Desk) -> None:
     assert answer.status_code == 403
     assert problem(answer)["code"] == "forbidden"
     assert desk.house.store.calls == []
-    assert desk.house.events.of("unlocked") == []
+    assert desk.house.events.of("phone_unlocked") == []
 
 
 def test_unlock_of_what_is_no_phone_is_refused(desk: Desk) -> None:
@@ -454,7 +454,7 @@ def test_unlock_that_failed_is_no_event(desk: Desk) -> None:
     desk.house.store.failure = StoreUnavailable()
 
     assert desk.post("/otp/unlock", {"phone": PHONE}).status_code == 503
-    assert desk.house.events.of("unlocked") == []
+    assert desk.house.events.of("phone_unlocked") == []
 
 
 # ── what nobody is told ──

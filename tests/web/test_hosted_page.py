@@ -399,7 +399,7 @@ def test_visitor_beyond_the_quota_is_told_to_wait(desk: Desk, visitor: Visitor) 
     visitor.open()
     desk.house.page_store.full = LimitReached(42, "address_pages_per_10_minutes")
     page = visitor.send("phone", phone=PHONE)
-    (told,) = [facts for facts in desk.house.events.of("call") if facts["endpoint"] == "hosted_form"]
+    (told,) = [facts for facts in desk.house.events.of("http_request") if facts["endpoint"] == "hosted_form"]
 
     assert page.alert == "That was too often. Please wait 42 seconds."
     assert page.attributes("input", id="phone")["value"] == PHONE
@@ -577,7 +577,7 @@ def test_unknown_problem_is_told_too() -> None:
 def test_every_form_is_an_event_with_its_client_and_outcome(desk: Desk, visitor: Visitor) -> None:
     visitor.send("phone", phone=PHONE)
     visitor.send("code", code="000001" if visitor.code() == "000000" else "000000")
-    told = [facts for facts in desk.house.events.of("call") if facts["endpoint"] == "hosted_form"]
+    told = [facts for facts in desk.house.events.of("http_request") if facts["endpoint"] == "hosted_form"]
 
     assert [(facts["client"], facts["status"], facts["code"]) for facts in told] == [
         ("shop", 303, ""),

@@ -161,7 +161,7 @@ def test_a_defect_tells_the_caller_nothing_and_the_log_its_place(desk: Desk, fai
     assert answer.status_code == 500
     assert document.keys() == _ALWAYS
     assert "boom" not in answer.text
-    [defect] = desk.house.events.of("internal_error")
+    [defect] = desk.house.events.of("unhandled_exception")
     assert defect["error"] == type(failure).__name__
     assert re.fullmatch(r"otp_service/services/verification\.py:\d+", str(defect["origin"]))
     assert "SECRET" not in repr(desk.house.events.seen)
@@ -179,7 +179,7 @@ def test_the_lines_of_a_defect_bear_the_request_id_of_the_answer(
     document = problem(desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID}))
 
     told = [json.loads(line) for line in output.getvalue().splitlines()]
-    assert [line["event"] for line in told] == ["internal_error", "call"]
+    assert [line["event"] for line in told] == ["unhandled_exception", "http_request"]
     assert {line["request_id"] for line in told} == {document["request_id"]}
 
 
@@ -188,7 +188,7 @@ def test_an_internal_error_of_ours_is_a_defect_too(desk: Desk) -> None:
 
     desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
 
-    assert desk.house.events.of("internal_error")[0]["error"] == "InternalError"
+    assert desk.house.events.of("unhandled_exception")[0]["error"] == "InternalError"
 
 
 def test_a_defect_of_nothing_of_ours_has_no_place() -> None:
@@ -269,7 +269,7 @@ def test_a_defect_outside_of_views_is_recorded_too(caplog: pytest.LogCaptureFixt
     answer = desk.get("/healthz")
 
     assert problem(answer)["code"] == "internal_error"
-    assert desk.house.events.of("internal_error")[0]["error"] == "RuntimeError"
+    assert desk.house.events.of("unhandled_exception")[0]["error"] == "RuntimeError"
     assert "SECRET" not in answer.text + caplog.text
 
 

@@ -132,7 +132,7 @@ def test_malformed_items_cost_the_others_nothing(desk: Desk) -> None:
     desk.opened()
 
     assert push(desk, 17, delivered(desk), {"new": "kind"}).status_code == 200
-    (counts,) = desk.house.events.of("reports")
+    (counts,) = desk.house.events.of("delivery_report_batch")
     assert (counts["updated"], counts["malformed"]) == (1, 2)
 
 

@@ -37,7 +37,7 @@ class InboundSmsWebhook:
 
     def _failed(self, reason: str) -> bool:
         """Record why; the texts of errors may hold the reply."""
-        self._events.emit("uplink_failed", reason=reason)
+        self._events.emit("inbound_sms_forward_failed", reason=reason)
         return False
 
 

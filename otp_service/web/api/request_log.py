@@ -48,7 +48,7 @@ class RequestLog:
             log_unhandled(cause, self.endpoint, events)
 
     def ended(self, status: int, events: EventLogger, clock: Clock) -> None:
-        """Record the call. Of probes that fail with the store, `store_outage` tells once."""
+        """Record the call. Of probes that fail with the store, `redis_outage` tells once."""
         facts = {
             "endpoint": self.endpoint,
             "status": status,
@@ -60,7 +60,7 @@ class RequestLog:
         if self.endpoint == _PROBE and self.code == StoreUnavailable.code:
             events.emit("readiness_failed", **facts)
         else:
-            events.emit("call", **facts)
+            events.emit("http_request", **facts)
 
 
 class CallNotes:
@@ -89,7 +89,7 @@ def end() -> None:
 def log_unhandled(cause: Exception, endpoint: str, events: EventLogger) -> None:
     """Record a defect by its type and place; its text may hold anything and is not told."""
     events.emit(
-        "internal_error",
+        "unhandled_exception",
         endpoint=endpoint,
         error=type(cause).__name__,
         origin=problems.origin(cause),

@@ -116,7 +116,7 @@ class QueueConsumer:
         self._note_read("failed")
         if not self._stop.is_set() and (call, code) not in self._troubles:
             self._troubles.add((call, code))
-            self._note("queue_trouble", call=call, code=code)
+            self._note("queue_error", call=call, code=code)
         return None
 
     def _note_read(self, result: str) -> None:
@@ -149,7 +149,7 @@ class QueueConsumer:
         try:
             return self._take(message.body)
         except Exception as error:  # noqa: BLE001 - a defect of the taker must not end the collecting
-            self._note("message_crashed", error=type(error).__name__)
+            self._note("queue_message_failed", error=type(error).__name__)
             return False
 
     def _note(self, event: str, **facts: object) -> None:

@@ -37,5 +37,5 @@ class MessageHandler:
         except StoreUnavailable:
             return False
         except BadReports:
-            self._events.emit("message_malformed", bytes=len(body))
+            self._events.emit("queue_message_invalid", bytes=len(body))
             return True
