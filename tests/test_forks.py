@@ -352,7 +352,7 @@ def test_the_imitation_of_redis_refuses_to_serve_a_child() -> None:
 
     def asked(_: int) -> str:
         try:
-            guarded.flush([Call("wrong_codes", ["otp:x"], [0, 0])])
+            guarded.flush([Call("global_failures", ["otp:x"], [0, 0])])
         except StoreUnavailable:
             return "unavailable"
         return "served"

@@ -34,7 +34,7 @@ _OUTCOMES = {
     "w": "not sent",
     "t": "not sent: the provider's limit for this number is reached",
 }
-"""By the letters of `store/lua/row.lua`."""
+"""By the letters of `store/lua/phone_state.lua`."""
 
 _NAMES = {
     "s": "sending",

@@ -33,7 +33,7 @@ SHARED_SCOPES = 4_096
 HARD = 2
 
 STRICTER, EVERYBODY = 2, 3
-"""Levels of a broad scope; see `guard_broad.lua`."""
+"""Levels of a broad scope; see `conversion_stats_broad.lua`."""
 
 
 class RiskAssessor:

@@ -44,7 +44,7 @@ class Verdict:
 class PastSend:
     """One send of the last day, *at* unix seconds. *verification* is the beginning of its verification's tag.
 
-    *state* and *ended* are the letters of `row.lua`: what became of the SMS, and of its verification.
+    *state* and *ended* are the letters of `phone_state.lua`: what became of the SMS, and of its verification.
     *code* is the provider's, of its refusal or of the delivery report.
     """
 
@@ -145,7 +145,7 @@ class AdminStore:
 
         In the slow lane each client has a seat of its own: *client* says whose is judged.
         """
-        call = Call("phone_facts", [keys.row(tag)], [encoding.limits(limits), client, attempts])
+        call = Call("phone_usage", [keys.row(tag)], [encoding.limits(limits), client, attempts])
         now, sends, failures, *counts, untrusted, trusted = self._run(call)
         untrusted_failures, trusted_failures, live, known, requesters = counts
         return PhoneUsage(
@@ -196,7 +196,7 @@ class AdminStore:
     def address_facts(self, tag: str, limits: IpLimits) -> IpUsage:
         """Return what is counted of an address, judged by *limits* for another SMS to a new phone."""
         numbers = encoding.address_limits(limits)
-        reply = self._run(Call("address_facts", [keys.address(tag), keys.misses(tag)], [numbers]))
+        reply = self._run(Call("ip_usage", [keys.address(tag), keys.misses(tag)], [numbers]))
         hour, day, phones, verified, misses, suspicion, limit, wait = reply
         return IpUsage(
             sends_in_hour=hour,
@@ -211,13 +211,13 @@ class AdminStore:
 
     def clear_address(self, tag: str) -> None:
         """Forget sends and misses of an address; what was verified there goes on making room."""
-        self._run(Call("address_clear", [keys.address(tag), keys.misses(tag)], []))
+        self._run(Call("ip_clear", [keys.address(tag), keys.misses(tag)], []))
 
     # ── the whole service ──
 
     def alarm_facts(self, limits: GlobalFailureLimits, now: float) -> AlarmFacts:
         """Return how the wrong-code alarm stands on the day of *now* (unix seconds), judged by *limits*."""
-        wrong, approved = self._run(Call("wrong_codes", [keys.wrong_codes(encoding.day(now))], [0, 0]))
+        wrong, approved = self._run(Call("global_failures", [keys.wrong_codes(encoding.day(now))], [0, 0]))
         return AlarmFacts(limits.level(wrong, approved), wrong, approved)
 
     def clear_alarm(self, now: float) -> None:
@@ -225,7 +225,7 @@ class AdminStore:
 
         Workers learn it with their next flush.
         """
-        self._run(Call("wrong_codes", [keys.wrong_codes(encoding.day(now))], [-ALL, 0]))
+        self._run(Call("global_failures", [keys.wrong_codes(encoding.day(now))], [-ALL, 0]))
 
     # ── steps ──
 
@@ -258,7 +258,7 @@ class AdminStore:
     def _leave(self, logs: list[bytes], tag: str) -> int:
         """Take the phone *tag* out of *logs* and return out of how many."""
         phone = encoding.short_phone(tag)
-        calls = [Call("address_forget", [log.decode()], [phone]) for log in logs]
+        calls = [Call("ip_erase_phone", [log.decode()], [phone]) for log in logs]
         told = self._store.flush(calls)
         for reply in told:
             decoding.raise_refusal(reply)

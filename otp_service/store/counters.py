@@ -101,7 +101,7 @@ class _Settled:
     changes: dict[ConversionScope, _Change] = field(default_factory=lambda: defaultdict(_Change))
 
     def learn(self, scope: ConversionScope, broad: _Scopes, reply: Sequence[Any]) -> None:
-        """Learn what the narrow *scope* says to calls of these *broad* scopes; see `guard.lua`."""
+        """Learn what the narrow *scope* says to calls of these *broad* scopes; see `conversion_stats.lua`."""
         reading = decoding.narrow_reading(scope.kind, reply)
         self.readings[scope] = reading
         self.told[scope, broad], *shares = reply[7:]
@@ -300,13 +300,13 @@ class RedisUsageCounters:
         entries: list[PendingUpdate] = []
         for address, count in page.misses.items():
             limit = address.limits.misses_per_10_minutes
-            call = Call("address_misses", [keys.misses(address.tag)], [count, limit])
+            call = Call("ip_misses", [keys.misses(address.tag)], [count, limit])
             entries.append(PendingUpdate(call, partial(self._learn_misses, address)))
         for tag, phones in page.verified.items():
-            verified = Call("address_verified", [keys.address(tag)], list(phones))
+            verified = Call("ip_approved", [keys.address(tag)], list(phones))
             entries.append(PendingUpdate(verified, _learn_nothing))
         day = encoding.day(self._clock.now())
-        call = Call("wrong_codes", [keys.wrong_codes(day)], [page.wrong, page.approvals])
+        call = Call("global_failures", [keys.wrong_codes(day)], [page.wrong, page.approvals])
         entries.append(PendingUpdate(call, self._learn_alarm, counts=bool(page.wrong or page.approvals)))
         return entries
 
@@ -372,7 +372,7 @@ def _narrow_entries(page: _Page, settled: _Settled) -> list[PendingUpdate]:
                 counts[scope, _broad_of(guards)].add(group)
     return [
         PendingUpdate(
-            Call("guard", [keys.guard(scope.name)], _narrow_arguments(scope, broad, count)),
+            Call("conversion_stats", [keys.guard(scope.name)], _narrow_arguments(scope, broad, count)),
             partial(settled.learn, scope, broad),
             counts=bool(count.sent or count.verified),
         )

@@ -16,7 +16,7 @@ CODE_TYPES = {CodeType.DIGITS: "d", CodeType.ALNUM: "n"}
 
 @lru_cache(maxsize=16)
 def limits(values: PhoneLimits) -> bytes:
-    """Return the limits as `rules.lua` reads them: bytes, since reading text costs it more than the rules."""
+    """Return the limits as `phone_rules.lua` reads them: as bytes, which Lua reads faster than text."""
     numbers = (
         values.sends_per_hour,
         values.sends_per_day,
@@ -45,7 +45,7 @@ def day(seconds: float) -> int:
 
 @lru_cache(maxsize=16)
 def address_limits(values: IpLimits) -> bytes:
-    """Return the limits as `address_rules.lua` reads them."""
+    """Return the limits as `ip_rules.lua` reads them."""
     numbers = (
         values.sends_per_hour,
         values.sends_per_day,
@@ -62,17 +62,17 @@ def short_phone(tag: str) -> str:
 
 
 def guard_limits(values: GuardLimits) -> tuple[int, int, int]:
-    """Return the numbers of `guard_broad.lua`, in its order."""
+    """Return the numbers of `conversion_stats_broad.lua`, in its order."""
     return values.least, round(values.share * 100), values.blocked_at
 
 
 def narrow_limits(values: GuardLimits) -> tuple[int, int, int, int]:
-    """Return the numbers of `guard.lua`, in its order."""
+    """Return the numbers of `conversion_stats.lua`, in its order."""
     return *guard_limits(values), values.strict
 
 
 def asking(slot: PhoneKey) -> bytes:
-    """Return who asks as `row.lua` reads it: the requester, and whether the person's device is known."""
+    """Return who asks as `phone_state.lua` reads it: the requester, and whether their device is known."""
     return (slot.requester or NOBODY) + (b"\1" if slot.known_device else b"\0")
 
 

@@ -34,7 +34,7 @@ class RedisPages:
         scopes = [(keys.pages(client, event, address), quota.per_address, of_address)] if address else []
         scopes.append((keys.pages(client, event), quota.total, of_client))
         limits = [value for _, limit, name in scopes for value in (limit, name)]
-        (reply,) = self._store.flush([Call("page_admit", [key for key, _, _ in scopes], limits)])
+        (reply,) = self._store.flush([Call("page_rate_limit", [key for key, _, _ in scopes], limits)])
         decoding.raise_refusal(reply)
 
     def create(self, tag: str, sealed: bytes, ttl: int) -> None:
@@ -53,7 +53,7 @@ class RedisPages:
 
     def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
         """See `interfaces.PageStore.compare_and_set`."""
-        (reply,) = self._store.flush([Call("page_swap", [keys.page(tag)], [version, sealed])])
+        (reply,) = self._store.flush([Call("page_compare_and_set", [keys.page(tag)], [version, sealed])])
         decoding.raise_refusal(reply)
         return bool(reply[0] == b"ok")
 

@@ -62,39 +62,43 @@ def release_calls(tag: str, counted: QuotaReservation) -> list[Call]:
     calls = [_guard_call(scope, sent=-1) for scope in counted.guards]
     if counted.address:
         address = keys.address(counted.address.tag)
-        calls.append(Call("address_unsend", [address], [encoding.short_phone(tag)]))
+        calls.append(Call("ip_release", [address], [encoding.short_phone(tag)]))
     return calls
 
 
 def claim_call(claim: IdempotencyRecord) -> Call:
     """Return the call that claims an idempotency key."""
     times = CLAIM_SECONDS * 1000, CLAIM_KEPT_SECONDS * 1000
-    return Call("claim", [keys.claim(claim.tag)], [claim.fingerprint, claim.result_id, *times])
+    return Call("idempotency_begin", [keys.claim(claim.tag)], [claim.fingerprint, claim.result_id, *times])
 
 
 def end_call(claim: IdempotencyRecord, what: str) -> Call:
     """Return the call that ends a claim, with *what* it has led to, or empty."""
-    return Call("claim_end", [keys.claim(claim.tag)], [claim.fingerprint, what, CLAIM_KEPT_SECONDS * 1000])
+    return Call(
+        "idempotency_finish", [keys.claim(claim.tag)], [claim.fingerprint, what, CLAIM_KEPT_SECONDS * 1000]
+    )
 
 
 def _address_call(address: ClientIpQuota, tag: str, *, solved: bool) -> Call:
     limits = encoding.address_limits(address.limits)
     rest: list[Argument] = [limits, encoding.short_phone(tag), int(solved)]
-    return Call("address_send", [keys.address(address.tag)], rest)
+    return Call("ip_reserve", [keys.address(address.tag)], rest)
 
 
 def _guard_call(scope: ConversionScope, sent: int = 1) -> Call:
     """Count in a narrow scope, or read a broad one: that counts what has gone out, and counts it later."""
     if scope.is_broad:
         return broad_call(scope)
-    return Call("guard", [keys.guard(scope.name)], [sent, 0, *encoding.narrow_limits(scope.limits), 0])
+    return Call(
+        "conversion_stats", [keys.guard(scope.name)], [sent, 0, *encoding.narrow_limits(scope.limits), 0]
+    )
 
 
 def broad_call(scope: ConversionScope, sent: int = 0, verified: int = 0, *more: Argument) -> Call:
-    """Return the call that counts in a broad scope; *more*: see `guard_broad.lua`."""
+    """Return the call that counts in a broad scope; *more*: see `conversion_stats_broad.lua`."""
     told = more or (0, 1, b"")
     rest = [sent, verified, *told, *encoding.guard_limits(scope.limits)]
-    return Call("guard_broad", [keys.guard(scope.name)], rest)
+    return Call("conversion_stats_broad", [keys.guard(scope.name)], rest)
 
 
 def _solution_call(tag: str, touched: PrecheckRequest) -> Call:

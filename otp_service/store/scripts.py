@@ -35,13 +35,13 @@ CLOCK_SLACK = 5
 """Seconds by which the server's clock may step back without ending a verification."""
 
 _CONSTANTS = {
-    "MEMORY": MEMORY,
-    "TOMBSTONE": ENDED_RETENTION,
-    "MAX_LIFE": MAX_VERIFICATION_LIFETIME,
-    "MIN_RESEND_LIFE": MIN_LIFETIME_AFTER_RESEND,
+    "PHONE_RETENTION": MEMORY,
+    "ENDED_RETENTION": ENDED_RETENTION,
+    "MAX_VERIFICATION_LIFETIME": MAX_VERIFICATION_LIFETIME,
+    "MIN_LIFETIME_AFTER_RESEND": MIN_LIFETIME_AFTER_RESEND,
     "CLOCK_SLACK": CLOCK_SLACK,
 }
-_NEEDS = "-- needs: "
+_NEEDS = "-- include: "
 
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 _DEFINITION = re.compile(r"^(?=local )", re.MULTILINE)
@@ -76,7 +76,7 @@ def script(name: str, *, shebang: bool = True) -> Script:
     constants = "".join(f"local {key} = {seconds * 1000}\n" for key, seconds in _CONSTANTS.items())
     parts = "".join(_read(part) for part in needs.removeprefix(_NEEDS).split())
     source = _with_used(constants + parts, body)
-    return script_from(f"{first}\n{source}" if shebang else _read("struct") + source)
+    return script_from(f"{first}\n{source}" if shebang else _read("struct_polyfill") + source)
 
 
 def _with_used(parts: str, body: str) -> str:

@@ -90,7 +90,7 @@ class RedisStore:
     def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
         """See `interfaces.Store.precheck`."""
         head = encoding.limits(slot.limits), encoding.asking(slot)
-        call = Call("peek", [keys.row(slot.tag)], [*head, client, attempts])
+        call = Call("precheck", [keys.row(slot.tag)], [*head, client, attempts])
         return precheck.run_precheck(self.flush, slot.tag, call, knock)
 
     def precheck_resend(
@@ -103,7 +103,7 @@ class RedisStore:
         opener_only: bool = False,
     ) -> PrecheckResult:
         """See `interfaces.Store.precheck_resend`."""
-        call = _slot_call("peek_resend", slot, verification_hash, [client, int(opener_only)])
+        call = _slot_call("precheck_resend", slot, verification_hash, [client, int(opener_only)])
         return precheck.run_precheck(self.flush, slot.tag, call, knock)
 
     def release_quota(self, tag: str, counted: QuotaReservation) -> None:
@@ -135,7 +135,7 @@ class RedisStore:
             new.attempts,
             new.sends,
         ]
-        call = _slot_call("open", slot, new.verification_hash, rest)
+        call = _slot_call("create", slot, new.verification_hash, rest)
         reply, budget_left = self._take(call, slot, new.verification_hash, budgets)
         return decoding.verification(reply, new.verification_hash, new.client).with_max_sends(budget_left)
 
@@ -148,7 +148,7 @@ class RedisStore:
         budgets: Mapping[Budget, int],
     ) -> ResendReservation:
         """See `interfaces.Store.reserve_resend`."""
-        call = _slot_call("reopen", slot, verification_hash, [client, ttl * 1000])
+        call = _slot_call("reserve_resend", slot, verification_hash, [client, ttl * 1000])
         reply, budget_left = self._take(call, slot, verification_hash, budgets)
         verification = decoding.verification(reply, verification_hash, client).with_max_sends(budget_left)
         kid, salt = reply[-2:]
@@ -418,13 +418,13 @@ def _settle_call(slot: PhoneKey, record: SendResultRecord) -> Call:
         record.ttl * 1000,
         record.provider_code,
     ]
-    return _slot_call("settle", slot, record.verification_hash, rest)
+    return _slot_call("record_result", slot, record.verification_hash, rest)
 
 
 def _report_call(report: DeliveryReport) -> Call:
     state = decoding.STATES[report.delivery]
     rest: list[Argument] = [report.verification_hash, report.number, state, report.reason]
-    return Call("report", _both(report.tag, report.verification_hash), rest)
+    return Call("delivery_report", _both(report.tag, report.verification_hash), rest)
 
 
 def _takes(budgets: Mapping[Budget, int]) -> list[Call]:

@@ -50,7 +50,7 @@ PURPOSES = ("login", "signup")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the store holds of one phone, read from its bytes (see `store/lua/row.lua`)."""
+    """What the store holds of one phone, read from its bytes (see `store/lua/phone_state.lua`)."""
 
     consecutive_failures: int = 0
     sends: int = 0

@@ -109,7 +109,7 @@ def solving(target: Target, phone: str) -> str:
 
 
 def counted(target: Target, kind: bytes) -> list[int]:
-    """Return what the guard has counted as sent today, for each scope of that *kind* (see `guard.lua`)."""
+    """Return today's sends of each scope of that *kind*, as `conversion_stats.lua` counts them."""
     with target.redis.client() as client:
         kept = [client.get(key) or b"" for key in client.scan_iter(b"otp:guard:{" + kind + b"*")]
     return [

@@ -198,7 +198,9 @@ class Soak:
         elif name == "slice":
             relay.slice = chance.randrange(1, 9)
         else:
-            relay.lose_reply_to(chance.choice(["peek", "open", "settle", "attempt", "redeem", "budget_take"]))
+            relay.lose_reply_to(
+                chance.choice(["precheck", "create", "record_result", "attempt", "redeem", "budget_take"])
+            )
         time.sleep(chance.uniform(0.3, 1.5))
 
     def store_stopped(self, chance: random.Random) -> None:

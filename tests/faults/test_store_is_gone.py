@@ -44,7 +44,7 @@ def test_f01_service_starts_without_its_store_and_serves_when_it_comes() -> None
 # ── F02–F04: it goes away in the middle ──
 
 
-@pytest.mark.parametrize("script", ["peek", "open"])
+@pytest.mark.parametrize("script", ["precheck", "create"])
 def test_f02_store_killed_before_the_slot_is_taken_sends_nothing(ground: Ground, script: str) -> None:
     phone = new_phone()
     ground.relay.before(script, ground.keeper.kill)
@@ -67,7 +67,7 @@ def test_f02_store_killed_before_an_attempt_approves_nothing(ground: Ground) -> 
 
 def test_f03_lost_reply_to_the_slot_costs_the_slot_and_no_sms(ground: Ground) -> None:
     phone, before = new_phone(), ground.budget()
-    ground.relay.lose_reply_to("open")
+    ground.relay.lose_reply_to("create")
 
     lost = ground.shop.request(phone)
     again = ground.shop.request(phone)
@@ -81,7 +81,7 @@ def test_f03_lost_reply_to_the_slot_costs_the_slot_and_no_sms(ground: Ground) ->
 
 def test_f03_lost_reply_to_the_first_look_costs_nothing(ground: Ground) -> None:
     phone, before = new_phone(), ground.budget()
-    ground.relay.lose_reply_to("peek")
+    ground.relay.lose_reply_to("precheck")
 
     lost = ground.shop.request(phone)
     again = ground.shop.request(phone)
@@ -93,7 +93,7 @@ def test_f03_lost_reply_to_the_first_look_costs_nothing(ground: Ground) -> None:
 
 def test_f03_lost_reply_to_the_booking_still_tells_of_the_sms(ground: Ground) -> None:
     phone = new_phone()
-    ground.relay.lose_reply_to("settle")
+    ground.relay.lose_reply_to("record_result")
 
     sent = ground.shop.request(phone)
 
@@ -105,7 +105,7 @@ def test_f03_lost_reply_to_the_booking_still_tells_of_the_sms(ground: Ground) ->
 def test_f03_lost_reply_to_the_slot_is_cured_by_the_idempotency_key(ground: Ground) -> None:
     phone, key = new_phone(), {"Idempotency-Key": "same request"}
     body = {"phone": phone, "purpose": "login"}
-    ground.relay.lose_reply_to("open")
+    ground.relay.lose_reply_to("create")
 
     lost = ground.shop.call("/otp/request", body, **key)
     again = ground.shop.call("/otp/request", body, **key)
@@ -256,7 +256,7 @@ def test_f06_silent_store_is_answered_for_in_time(
 
 def test_f06_slot_that_is_taken_late_sends_nothing(ground: Ground) -> None:
     phone, before = new_phone(), ground.budget()
-    ground.relay.before("open", ground.keeper.freeze)
+    ground.relay.before("create", ground.keeper.freeze)
 
     late = ground.shop.request(phone)
     ground.keeper.thaw()

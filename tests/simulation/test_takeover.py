@@ -64,13 +64,13 @@ def schedule_of(clients: int) -> list[int]:
 
 SIEGE = schedule_of(clients=1)
 
-RESET = "local result, attempts, slow = open_verdict"
-RESET_ON_OPEN = {"open": (RESET, f"row.untrusted_failures, row.failures = 0, {{}}\n{RESET}")}
+RESET = "local result, attempts, restricted = open_verdict"
+RESET_ON_OPEN = {"create": (RESET, f"phone.untrusted_failures, phone.failures = 0, {{}}\n{RESET}")}
 RESEND = "table.insert(record.sends, {state = 's', at = now, route = ''})"
 RESET_ON_RESEND = {
-    "reopen": (
+    "reserve_resend": (
         RESEND,
-        "row.untrusted_failures, row.failures, record.attempts_left = 0, {}, record.attempts_allowed\n"
+        "phone.untrusted_failures, phone.failures, record.attempts_left = 0, {}, record.attempts_allowed\n"
         + RESEND,
     )
 }

@@ -301,12 +301,12 @@ def knock(phone: Phone, address: ClientIpQuota) -> None:
 
 def verify(phone: Phone, address: ClientIpQuota) -> None:
     phone.store.flush(
-        [Call("address_verified", [keys.address(address.tag)], [encoding.short_phone(phone.slot.tag)])]
+        [Call("ip_approved", [keys.address(address.tag)], [encoding.short_phone(phone.slot.tag)])]
     )
 
 
 def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
-    phone.store.flush([Call("address_misses", [keys.misses(address.tag)], [times, 60])])
+    phone.store.flush([Call("ip_misses", [keys.misses(address.tag)], [times, 60])])
 
 
 def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Phone) -> None:

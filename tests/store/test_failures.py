@@ -59,7 +59,9 @@ CALLS: dict[str, Callable[[RedisStore], Any]] = {
     "met_unreadable_ip": lambda store: store.met_unreadable_ip(),
     "inspect": lambda store: store.inspect(),
     "check_health": lambda store: store.check_health(),
-    "flush_ledger": lambda store: store.flush_ledger([Call("wrong_codes", ["otp:wrong_codes:1"], [0, 0])]),
+    "flush_ledger": lambda store: store.flush_ledger(
+        [Call("global_failures", ["otp:wrong_codes:1"], [0, 0])]
+    ),
 }
 
 TOLD = {

@@ -117,7 +117,7 @@ def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
     phones = [another(phone) for _ in range(2)]
     for each in phones:
         knock(each, address)
-    verified = Call("address_verified", [f"otp:address:{{{address.tag}}}"], [p.slot.tag[:6] for p in phones])
+    verified = Call("ip_approved", [f"otp:address:{{{address.tag}}}"], [p.slot.tag[:6] for p in phones])
     phone.store.flush([verified])
 
     # Two sends are forgotten, and one more is allowed for two that were verified.

@@ -11,7 +11,7 @@ from support.redis_servers import Server
 from otp_service.store import scripts
 
 LUA = Path(scripts.__file__).parent / "lua"
-STRUCT = (LUA / "struct.lua").read_text()
+STRUCT = (LUA / "struct_polyfill.lua").read_text()
 SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua") if path.read_text().startswith("#!lua"))
 
 
@@ -27,7 +27,7 @@ def test_script_defines_nothing_that_it_does_not_use(name: str) -> None:
 def test_script_has_all_that_it_uses_of_its_parts(name: str) -> None:
     source = scripts.script(name).source
     _, needs, body = (LUA / f"{name}.lua").read_text().split("\n", 2)
-    parts = [(LUA / f"{part}.lua").read_text() for part in needs.removeprefix("-- needs: ").split()]
+    parts = [(LUA / f"{part}.lua").read_text() for part in needs.removeprefix("-- include: ").split()]
 
     for defined in re.findall(r"^local function (\w+)", "".join(parts), re.MULTILINE):
         called = rf"\b{defined}\("
@@ -37,10 +37,10 @@ def test_script_has_all_that_it_uses_of_its_parts(name: str) -> None:
 
 
 def test_script_without_shebang_is_the_same_but_for_it() -> None:
-    first, _, rest = scripts.script("peek").source.partition("\n")
+    first, _, rest = scripts.script("precheck").source.partition("\n")
 
     assert first == "#!lua flags=no-writes"
-    assert scripts.script("peek", shebang=False).source == STRUCT + rest
+    assert scripts.script("precheck", shebang=False).source == STRUCT + rest
 
 
 @pytest.mark.parametrize(

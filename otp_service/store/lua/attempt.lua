@@ -1,28 +1,28 @@
 #!lua
--- needs: bytes row record
+-- include: packing phone_state verification
 -- Counts one attempt, then compares. Digests are keyed, so the time of `==` tells a guesser nothing.
 -- No lock of the phone is looked at: nobody can stop a verification that its holder already has.
 -- KEYS: row, record
 -- ARGV: verification, client, asking, 1 if only who opened it may reach it, code types that the text could be,
 --       which call this is ('' if it is never repeated), its time in ms, then pairs of kid and digest
 local now = clock()
-local record = load_record(KEYS[2])
-local verification, client, call, at = ARGV[1], ARGV[2], ARGV[6], ARGV[7]
-if not is_of(record, client) then return record == false and {'format'} or {'verification_not_found'} end
-local row = load_row(KEYS[1], now)
-if not row then return {'format'} end
-local requester = read_asking(ARGV[3], row)
-if ARGV[4] == '1' and not is_opened_by(row, verification, requester) then return {'verification_not_found'} end
+local record = load_verification(KEYS[2])
+local verification_hash, client, call, at = ARGV[1], ARGV[2], ARGV[6], ARGV[7]
+if not belongs_to(record, client) then return record == false and {'format'} or {'verification_not_found'} end
+local phone = load_phone(KEYS[1], now)
+if not phone then return {'format'} end
+local requester = read_requester(ARGV[3], phone)
+if ARGV[4] == '1' and not is_opened_by(phone, verification_hash, requester) then return {'verification_not_found'} end
 if record.state == 'a' then
   local by, approved_at = unpack('>Bc0I6', record.approval)
   if call ~= '' and by == call then
     -- The very call that approved it, whose answer was lost on the way. Written again, so that who waits for
     -- replicas waits for this.
-    save_record(KEYS[2], record, now)
+    save_verification(KEYS[2], record, now)
     return {'ok', record.purpose, 0, approved_at, 1, 0, ''}
   end
 end
-local why = ended(record, client, now)
+local why = end_reason(record, client, now)
 if why then return {why} end
 if not string.find(ARGV[5], record.code_type, 1, true) then return {'invalid_code'} end
 
@@ -33,31 +33,32 @@ end
 record.attempts_left = record.attempts_left - 1
 if right then
   record.state, record.approval = 'a', pack('>Bc0I6', #call, call, at)
-  row.untrusted_failures, row.trusted_failures, row.seats, row.known_at = 0, 0, {}, now
-  local first = find_send(row, verification, 1)
+  phone.untrusted_failures, phone.trusted_failures = 0, 0
+  phone.restricted_verifications, phone.last_approved_at = {}, now
+  local first = find_send(phone, verification_hash, 1)
   -- A server may name the address when it asks for the code only.
-  if requester == NOBODY and first then requester = sub(first.slot, 1, 12) end
-  remember_requester(row, requester, now)
-  end_live(row, verification)
+  if requester == NO_REQUESTER and first then requester = sub(first.reference, 1, 12) end
+  remember_requester(phone, requester, now)
+  remove_open(phone, verification_hash)
 else
-  local live, seat = find_live(row, verification), find_seat(row, verification)
-  local trusted = live ~= nil and live.trusted
+  local open, entry = find_open(phone, verification_hash), find_restricted(phone, verification_hash)
+  local trusted = open ~= nil and open.trusted
   if trusted then
-    row.trusted_failures = min(row.trusted_failures + 1, 255)
+    phone.trusted_failures = min(phone.trusted_failures + 1, 255)
   else
-    row.untrusted_failures = min(row.untrusted_failures + 1, 255)
+    phone.untrusted_failures = min(phone.untrusted_failures + 1, 255)
   end
-  row.failures[#row.failures + 1] = {at = now, trusted = trusted}
-  if live then live.attempts = record.attempts_left end
-  if seat then seat.guessed = true end
+  phone.failures[#phone.failures + 1] = {at = now, trusted = trusted}
+  if open then open.attempts = record.attempts_left end
+  if entry then entry.has_failed = true end
   if record.attempts_left == 0 then
     record.state = 'x'
-    end_live(row, verification)
+    remove_open(phone, verification_hash)
   end
 end
-if record.state ~= 'p' then note_end(row, verification, record.state) end
-save_record(KEYS[2], record, now)
-save_row(KEYS[1], row, now)
+if record.state ~= 'p' then set_ended(phone, verification_hash, record.state) end
+save_verification(KEYS[2], record, now)
+save_phone(KEYS[1], phone, now)
 local wrong = record.attempts_allowed - record.attempts_left - 1
 local route = #record.sends > 0 and record.sends[#record.sends].route or ''
 if right then

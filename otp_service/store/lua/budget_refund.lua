@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes budget
+-- include: packing budget
 -- Gives one SMS back to each budget it was taken from, if that day is not over. KEYS: budgets   ARGV: day
 local today, left = budget_day(clock())
 local counts = {}

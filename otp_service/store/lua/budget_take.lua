@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes budget
+-- include: packing budget
 -- Takes one SMS from each of a day's budgets, or from none.
 -- KEYS: budgets   ARGV: what of each is open to this phone
 local today, left = budget_day(clock())

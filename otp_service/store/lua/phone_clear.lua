@@ -1,11 +1,11 @@
 #!lua
--- needs: bytes row
+-- include: packing phone_state
 -- Forgets what a phone was sent, its failures and the provider's window; live verifications stay.
 -- KEYS: row
 local now = clock()
-local row = load_row(KEYS[1], now)
-if not row then return {'format'} end
-row.sends, row.failures, row.seats, row.refusals = {}, {}, {}, {}
-row.untrusted_failures, row.trusted_failures, row.not_before = 0, 0, 0
-save_row(KEYS[1], row, now)
+local phone = load_phone(KEYS[1], now)
+if not phone then return {'format'} end
+phone.sends, phone.failures, phone.restricted_verifications, phone.refusals = {}, {}, {}, {}
+phone.untrusted_failures, phone.trusted_failures, phone.provider_blocked_until = 0, 0, 0
+save_phone(KEYS[1], phone, now)
 return {'ok'}

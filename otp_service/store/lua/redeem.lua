@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes
+-- include: packing
 -- Uses a proof up, once; the call that did may be repeated. KEYS: redeemed   ARGV: which call, kept for ms
 local by = redis.call('GET', KEYS[1])
 if not by then

@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes
+-- include: packing
 -- A day's wrong codes of verifications that were never approved, and its approvals, `<wrong> <approved>`.
 -- KEYS: the day   ARGV: wrong (negative when verifications were approved after all), approved
 local s = redis.call('GET', KEYS[1])

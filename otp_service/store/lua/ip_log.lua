@@ -4,15 +4,15 @@
 local HOUR, DAY, HOURS = 3600000, 86400000, 24
 
 -- Returns the sends and, where there are any, the verified.
-local function load_address(key, now)
+local function load_ip_log(key, now)
   local log = {sends = {}}
   local s = redis.call('GET', key)
   if not s then return log end
   local format, sends_at = byte(s, 1), 2
   if format == 1 then
-    log.verified = read_ring(s, 2, HOURS)
-    roll(log.verified, floor(now / HOUR))
-    sends_at = 2 + ring_bytes(HOURS)
+    log.verified = read_buckets(s, 2, HOURS)
+    advance(log.verified, floor(now / HOUR))
+    sends_at = 2 + buckets_size(HOURS)
   elseif format ~= 2 then
     return nil
   end
@@ -24,12 +24,12 @@ local function load_address(key, now)
 end
 
 -- How many phones were verified within a day.
-local function verified_of(log)
+local function approved_count(log)
   return log.verified and sum(log.verified) or 0
 end
 
-local function save_address(key, log)
-  local parts = verified_of(log) > 0 and {char(1), packed_ring(log.verified)} or {char(2)}
+local function save_ip_log(key, log)
+  local parts = approved_count(log) > 0 and {char(1), packed_buckets(log.verified)} or {char(2)}
   for _, send in ipairs(log.sends) do parts[#parts + 1] = u48(send.at) .. send.phone end
   redis.call('SET', key, table.concat(parts), 'PX', DAY + HOUR)
 end

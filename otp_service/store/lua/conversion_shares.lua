@@ -4,8 +4,8 @@
 -- Clients share a prefix, and an address sees several countries: when the narrow scope accounts for its SMS, each
 -- broad scope gives up what was counted there, and nothing of what was counted in another one.
 
-local function share_of(name, state, spans)
-  return pack('>I4BBc0', 2 + #name + #spans, state, #name, name) .. spans
+local function packed_share(name, state, buckets)
+  return pack('>I4BBc0', 2 + #name + #buckets, state, #name, name) .. buckets
 end
 
 local function read_shares(s)
@@ -13,15 +13,16 @@ local function read_shares(s)
   while at < #s do
     local size, state, name, spans_at = unpack('>I4BBc0', s, at)
     at = at + 4 + size
-    shares[#shares + 1] = {name = name, state = state, spans = sub(s, spans_at, at - 1)}
+    shares[#shares + 1] = {name = name, state = state, buckets = sub(s, spans_at, at - 1)}
   end
   return shares
 end
 
 -- Returns the spans of a share with what is to be counted.
-local function counted_in_share(spans, now, sent, verified)
-  local hours, minutes = sub(spans, 2, 1 + byte(spans, 1) * SPAN_BYTES), sub(spans, 2 + byte(spans, 1) * SPAN_BYTES)
+local function counted_in_share(buckets, now, sent, verified)
+  local size = byte(buckets, 1) * BUCKET_BYTES
+  local hours, minutes = sub(buckets, 2, 1 + size), sub(buckets, 2 + size)
   hours = counted(hours, floor(now / HOUR), HOURS, sent, verified)
   minutes = counted(minutes, floor(now / MINUTE), MINUTES, sent, verified)
-  return char(#hours / SPAN_BYTES) .. hours .. minutes
+  return char(#hours / BUCKET_BYTES) .. hours .. minutes
 end

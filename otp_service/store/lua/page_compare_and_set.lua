@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes
+-- include: packing
 -- Writes a hosted page if nobody has written it since it was read; it lives no longer for that.
 -- The page: format u8 = 1 | version u32 | sealed: the rest
 -- KEYS: page   ARGV: the version that was read, sealed

@@ -1,13 +1,13 @@
 #!lua
--- needs: bytes ring address
+-- include: packing time_buckets ip_log
 -- Takes back what address_send has counted, since no SMS went out. KEYS: address   ARGV: phone
 local now = clock()
-local log = load_address(KEYS[1], now)
+local log = load_ip_log(KEYS[1], now)
 if not log then return {'format'} end
 for i = #log.sends, 1, -1 do
   if log.sends[i].phone == ARGV[1] then
     table.remove(log.sends, i)
-    save_address(KEYS[1], log)
+    save_ip_log(KEYS[1], log)
     break
   end
 end

@@ -1,8 +1,8 @@
 #!lua
--- needs: bytes ring address
+-- include: packing time_buckets ip_log
 -- Takes a phone out of the log of an address. KEYS: address   ARGV: phone
 local now = clock()
-local log = load_address(KEYS[1], now)
+local log = load_ip_log(KEYS[1], now)
 if not log then return {'format'} end
 local kept = {}
 for _, send in ipairs(log.sends) do
@@ -11,6 +11,6 @@ end
 local gone = #log.sends - #kept
 if gone > 0 then
   log.sends = kept
-  save_address(KEYS[1], log)
+  save_ip_log(KEYS[1], log)
 end
 return {'ok', gone}

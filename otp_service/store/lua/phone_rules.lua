@@ -5,9 +5,9 @@
 local function read_limits(s)
   local limits = {packed = s}
   limits.sends_per_hour, limits.sends_per_day, limits.sends_per_requester_per_hour, limits.failures_per_hour,
-    limits.failures_per_day, limits.slow_lane_at, limits.lock_at = byte(s, 1, 7)
+    limits.failures_per_day, limits.restrict_after, limits.lock_after = byte(s, 1, 7)
   limits.untrusted_sends_per_hour, limits.untrusted_sends_per_day, limits.untrusted_failures_per_hour,
-    limits.untrusted_failures_per_day, limits.untrusted_slow_lane_at, limits.untrusted_lock_at = byte(s, 8, 13)
+    limits.untrusted_failures_per_day, limits.untrusted_restrict_after, limits.untrusted_lock_after = byte(s, 8, 13)
   return limits
 end
 
@@ -38,10 +38,10 @@ local function shared_window(events, limit, untrusted_limit, span, now, trusted)
   return min(left, own_left), max(at, own_at)
 end
 
-local function sends_for(row, requester)
+local function sends_for(phone, requester)
   local sends = {}
-  for _, send in ipairs(row.sends) do
-    if sub(send.slot, 1, 12) == requester then sends[#sends + 1] = send end
+  for _, send in ipairs(phone.sends) do
+    if sub(send.reference, 1, 12) == requester then sends[#sends + 1] = send end
   end
   return sends
 end
@@ -69,105 +69,105 @@ end
 
 -- For a trusted call only its own sends lengthen the steps; after anybody's it waits for the first one, as the
 -- provider demands.
-local function apply_cooldown(result, row, limits, trusted)
-  local last = row.sends[#row.sends]
+local function apply_cooldown(result, phone, limits, trusted)
+  local last = phone.sends[#phone.sends]
   if not last then return end
   if trusted then
     apply(result, 'phone_cooldown', 255, last.at + read_u24(limits.packed, 14) * 1000)
-    apply(result, 'phone_cooldown', 255, cooldown_end(row.sends, limits, true))
+    apply(result, 'phone_cooldown', 255, cooldown_end(phone.sends, limits, true))
   else
-    apply(result, 'phone_cooldown', 255, cooldown_end(row.sends, limits))
+    apply(result, 'phone_cooldown', 255, cooldown_end(phone.sends, limits))
   end
 end
 
 -- May this phone get an SMS for this requester?
-local function send_verdict(row, limits, requester, trusted, now)
+local function send_verdict(phone, limits, requester, trusted, now)
   local result = {left = 255, at = 0}
-  apply_cooldown(result, row, limits, trusted)
+  apply_cooldown(result, phone, limits, trusted)
   apply(result, 'phone_sends_per_hour',
-        shared_window(row.sends, limits.sends_per_hour, limits.untrusted_sends_per_hour, HOUR, now, trusted))
+        shared_window(phone.sends, limits.sends_per_hour, limits.untrusted_sends_per_hour, HOUR, now, trusted))
   apply(result, 'phone_sends_per_day',
-        shared_window(row.sends, limits.sends_per_day, limits.untrusted_sends_per_day, DAY, now, trusted))
-  if requester ~= NOBODY then
+        shared_window(phone.sends, limits.sends_per_day, limits.untrusted_sends_per_day, DAY, now, trusted))
+  if requester ~= NO_REQUESTER then
     apply(result, 'phone_requester_sends_per_hour',
-          window(sends_for(row, requester), limits.sends_per_requester_per_hour, HOUR, now))
+          window(sends_for(phone, requester), limits.sends_per_requester_per_hour, HOUR, now))
   end
-  apply(result, 'provider_window', 255, row.not_before)
+  apply(result, 'provider_window', 255, phone.provider_blocked_until)
   return result
 end
 
 -- When enough live verifications have expired for `attempts` new ones to stay under `limit`.
 -- Unless `trusted` is nil, only verifications of trusted or of untrusted calls count.
-local function room_at(row, failures, limit, attempts, trusted)
-  local sum, live = failures + attempts, {}
-  for _, entry in ipairs(row.live) do
+local function room_at(phone, failures, limit, attempts, trusted)
+  local sum, open = failures + attempts, {}
+  for _, entry in ipairs(phone.open_verifications) do
     if trusted == nil or entry.trusted == trusted then
-      sum, live[#live + 1] = sum + entry.attempts, entry
+      sum, open[#open + 1] = sum + entry.attempts, entry
     end
   end
   if sum <= limit then return 0 end
   local at = 0
-  table.sort(live, function(a, b) return a.expires_at < b.expires_at end)
-  for _, entry in ipairs(live) do
+  table.sort(open, function(a, b) return a.expires_at < b.expires_at end)
+  for _, entry in ipairs(open) do
     if sum <= limit then break end
     sum, at = sum - entry.attempts, entry.expires_at + CLOCK_SLACK
   end
   return at
 end
 
-local function is_slow(row, limits, trusted)
-  local failures = row.untrusted_failures + row.trusted_failures
+local function is_restricted(phone, limits, trusted)
+  local failures = phone.untrusted_failures + phone.trusted_failures
   if trusted then
-    return failures >= limits.slow_lane_at
-           and row.trusted_failures >= limits.slow_lane_at - limits.untrusted_slow_lane_at
+    return failures >= limits.restrict_after
+           and phone.trusted_failures >= limits.restrict_after - limits.untrusted_restrict_after
   end
-  return failures >= limits.slow_lane_at or row.untrusted_failures >= limits.untrusted_slow_lane_at
+  return failures >= limits.restrict_after or phone.untrusted_failures >= limits.untrusted_restrict_after
 end
 
-local function is_locked(row, limits, attempts, trusted)
-  return row.untrusted_failures + row.trusted_failures + attempts > limits.lock_at
-         or not trusted and row.untrusted_failures + attempts > limits.untrusted_lock_at
+local function is_locked(phone, limits, attempts, trusted)
+  return phone.untrusted_failures + phone.trusted_failures + attempts > limits.lock_after
+         or not trusted and phone.untrusted_failures + attempts > limits.untrusted_lock_after
 end
 
 -- In the slow lane there is one seat a day for all trusted calls, and one for the untrusted calls of each client.
-local function seat_owner(client, trusted)
+local function restricted_owner(client, trusted)
   return trusted and '' or client
 end
 
 -- May this phone open a new verification? Returns the verdict and the attempts it would get.
 -- failures + outstanding + new attempts <= lock_at holds whatever is submitted in whatever order, and the same
 -- for untrusted calls and their share.
-local function open_verdict(row, limits, requester, trusted, client, attempts, now)
-  local result = send_verdict(row, limits, requester, trusted, now)
+local function open_verdict(phone, limits, requester, trusted, client, attempts, now)
+  local result = send_verdict(phone, limits, requester, trusted, now)
   apply(result, 'phone_failures_per_hour',
-        shared_window(row.failures, limits.failures_per_hour, limits.untrusted_failures_per_hour, HOUR, now, trusted))
+        shared_window(phone.failures, limits.failures_per_hour, limits.untrusted_failures_per_hour, HOUR, now, trusted))
   apply(result, 'phone_failures_per_day',
-        shared_window(row.failures, limits.failures_per_day, limits.untrusted_failures_per_day, DAY, now, trusted))
-  local slow = is_slow(row, limits, trusted)
-  if slow then
+        shared_window(phone.failures, limits.failures_per_day, limits.untrusted_failures_per_day, DAY, now, trusted))
+  local restricted = is_restricted(phone, limits, trusted)
+  if restricted then
     attempts = 1
-    for _, seat in ipairs(row.seats) do
-      if seat.client == seat_owner(client, trusted) then
-        apply(result, 'phone_slow_lane', 255, seat_taken_until(row, seat))
+    for _, entry in ipairs(phone.restricted_verifications) do
+      if entry.client == restricted_owner(client, trusted) then
+        apply(result, 'phone_slow_lane', 255, restricted_until(phone, entry))
       end
     end
   end
   -- What strangers have used of the count must not lock a trusted call out while a single attempt fits.
-  if trusted and is_locked(row, limits, attempts, trusted) then attempts = 1 end
-  if is_locked(row, limits, attempts, trusted) then
-    local last = row.failures[#row.failures]
-    apply(result, 'phone_locked', 0, (last and last.at or now) + MEMORY)
+  if trusted and is_locked(phone, limits, attempts, trusted) then attempts = 1 end
+  if is_locked(phone, limits, attempts, trusted) then
+    local last = phone.failures[#phone.failures]
+    apply(result, 'phone_locked', 0, (last and last.at or now) + PHONE_RETENTION)
   else
-    local failures = row.untrusted_failures + row.trusted_failures
-    apply(result, 'phone_failures_possible', 255, room_at(row, failures, limits.lock_at, attempts))
+    local failures = phone.untrusted_failures + phone.trusted_failures
+    apply(result, 'phone_failures_possible', 255, room_at(phone, failures, limits.lock_after, attempts))
     if not trusted then
       apply(result, 'phone_failures_possible', 255,
-            room_at(row, row.untrusted_failures, limits.untrusted_lock_at, attempts, false))
+            room_at(phone, phone.untrusted_failures, limits.untrusted_lock_after, attempts, false))
     end
   end
-  return result, attempts, slow
+  return result, attempts, restricted
 end
 
-local function refused(result, now)
+local function refusal_reply(result, now)
   return result.at > now and {'refused', result.name, result.at - now}
 end

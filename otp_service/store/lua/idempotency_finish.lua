@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes
+-- include: packing
 -- Ends a claim: a success is kept, after a refusal the key is free again.
 -- KEYS: claim   ARGV: fingerprint, what ('' for a refusal), kept for ms
 local now = clock()

@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes
+-- include: packing
 -- Claims an idempotency key: the first call that bears it goes on, the others learn how that one went.
 -- The claim: format u8 = 1 | state u8: c claimed, d done | claimed_at u48 | fingerprint 16 | what: the rest
 -- KEYS: claim   ARGV: fingerprint, what (of a new claim), claimed for ms, kept for ms

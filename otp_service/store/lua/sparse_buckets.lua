@@ -1,34 +1,34 @@
 -- Spans: sent and verified of the hours and minutes in which something happened, newest first.
 --   span: number u32, sent u24, verified u24
-local HOUR, HOURS, MINUTE, MINUTES, SPAN_BYTES = 3600000, 24, 60000, 4, 10
+local HOUR, HOURS, MINUTE, MINUTES, BUCKET_BYTES = 3600000, 24, 60000, 4, 10
 local FIRST_MINUTE = 10000000
 
-local function span(number, sent, verified)
+local function bucket(number, sent, verified)
   return u32(number) .. u24(sent) .. u24(verified)
 end
 
-local function spans_of_rings(s, at, size)
-  local sent, verified, spans = read_ring(s, at, size), read_ring(s, at + ring_bytes(size), size), ''
+local function sparse_of_buckets(s, at, size)
+  local sent, verified, buckets = read_buckets(s, at, size), read_buckets(s, at + buckets_size(size), size), ''
   for i = 1, size do
-    if sent[i] + verified[i] > 0 then spans = spans .. span(sent.span + 1 - i, sent[i], verified[i]) end
+    if sent[i] + verified[i] > 0 then buckets = buckets .. bucket(sent.newest + 1 - i, sent[i], verified[i]) end
   end
-  return spans
+  return buckets
 end
 
 -- Returns the hours, and what stands behind them.
 local function hours_and_rest(s)
   if not s then return '', '' end
   if byte(s, 1) == 0 then
-    return spans_of_rings(s, 1, HOURS), spans_of_rings(s, 1 + 2 * ring_bytes(HOURS), MINUTES)
+    return sparse_of_buckets(s, 1, HOURS), sparse_of_buckets(s, 1 + 2 * buckets_size(HOURS), MINUTES)
   end
-  local rest_at = 3 + byte(s, 2) * SPAN_BYTES
+  local rest_at = 3 + byte(s, 2) * BUCKET_BYTES
   return sub(s, 3, rest_at - 1), sub(s, rest_at)
 end
 
 -- Returns the minutes, and what stands behind them: it begins with a smaller number than that of any minute.
 local function minutes_and_rest(s)
   local at = 1
-  while at < #s and read_u32(s, at) >= FIRST_MINUTE do at = at + SPAN_BYTES end
+  while at < #s and read_u32(s, at) >= FIRST_MINUTE do at = at + BUCKET_BYTES end
   return sub(s, 1, at - 1), sub(s, at)
 end
 
@@ -38,22 +38,22 @@ end
 
 -- Returns the newest `size` spans with what is to be counted, and what they have sent and verified in all.
 -- After a clock has stepped back their newest one goes on counting: nothing is forgotten.
-local function counted(spans, number, size, more_sent, more_verified)
+local function counted(buckets, number, size, more_sent, more_verified)
   local sent, verified = 0, 0
-  if spans ~= '' and read_u32(spans, 1) >= number then
-    number, sent, verified = read_u32(spans, 1), read_u24(spans, 5), read_u24(spans, 8)
-    spans = sub(spans, 1 + SPAN_BYTES)
+  if buckets ~= '' and read_u32(buckets, 1) >= number then
+    number, sent, verified = read_u32(buckets, 1), read_u24(buckets, 5), read_u24(buckets, 8)
+    buckets = sub(buckets, 1 + BUCKET_BYTES)
   end
-  while spans ~= '' and read_u32(spans, #spans + 1 - SPAN_BYTES) <= number - size do
-    spans = sub(spans, 1, -1 - SPAN_BYTES)
+  while buckets ~= '' and read_u32(buckets, #buckets + 1 - BUCKET_BYTES) <= number - size do
+    buckets = sub(buckets, 1, -1 - BUCKET_BYTES)
   end
   sent, verified = bounded(sent + more_sent), bounded(verified + more_verified)
-  local newest = span(number, sent, verified)
-  for at = 5, #spans, SPAN_BYTES do
-    local a, b, c, d, e, f = byte(spans, at, at + 5)
+  local newest = bucket(number, sent, verified)
+  for at = 5, #buckets, BUCKET_BYTES do
+    local a, b, c, d, e, f = byte(buckets, at, at + 5)
     sent, verified = sent + (a * 256 + b) * 256 + c, verified + (d * 256 + e) * 256 + f
   end
-  return newest .. spans, sent, verified
+  return newest .. buckets, sent, verified
 end
 
 -- SMS that nobody has verified for three minutes, and half of those that are younger.

@@ -19,7 +19,7 @@ local function read_sends(s, count, at, issued_at)
 end
 
 -- Returns nil where there is none, false where a newer version wrote it.
-local function load_record(key)
+local function load_verification(key)
   local s = redis.call('GET', key)
   if not s then return nil end
   if byte(s, 1) ~= 1 then return false end
@@ -33,7 +33,7 @@ local function load_record(key)
           approval = sub(s, at), stored_state = state, stored_expires_at = expires_at}
 end
 
-local function packed_record(record)
+local function packed_verification(record)
   local kid, client, purpose, salt, digest = record.kid, record.client, record.purpose, record.salt, record.digest
   local s = pack('>Bc1c1BBBI6I3Bc0Bc0Bc0Bc0Bc0B', 1, record.state, record.code_type,
                  record.attempts_left, record.attempts_allowed, record.sends_allowed,
@@ -48,15 +48,15 @@ end
 
 -- An ended verification is a tombstone: no salt, no digest, gone TOMBSTONE after its end, whatever comes later.
 -- What ends when it was to end before keeps its time to live.
-local function save_record(key, record, now)
+local function save_verification(key, record, now)
   local ends = record.expires_at
   if record.state ~= 'p' then
     record.salt, record.digest, ends = '', '', now
   end
   if record.state == record.stored_state and record.expires_at == record.stored_expires_at then
-    redis.call('SET', key, packed_record(record), 'KEEPTTL')
+    redis.call('SET', key, packed_verification(record), 'KEEPTTL')
   else
-    redis.call('SET', key, packed_record(record), 'PX', max(1, ends - now + TOMBSTONE))
+    redis.call('SET', key, packed_verification(record), 'PX', max(1, ends - now + ENDED_RETENTION))
   end
 end
 
@@ -65,16 +65,16 @@ local function expired(record, now)
   return now >= record.expires_at or now < record.issued_at - CLOCK_SLACK
 end
 
-local function is_of(record, client)
+local function belongs_to(record, client)
   return record and record.client == client
 end
 
 local ENDED = {a = 'already_verified', c = 'verification_canceled', x = 'attempts_exhausted'}
 
 -- Why nothing more can be done with the record, or nil.
-local function ended(record, client, now)
+local function end_reason(record, client, now)
   if record == false then return 'format' end
-  if not is_of(record, client) then return 'verification_not_found' end
+  if not belongs_to(record, client) then return 'verification_not_found' end
   if ENDED[record.state] then return ENDED[record.state] end
   if expired(record, now) then return 'verification_expired' end
 end

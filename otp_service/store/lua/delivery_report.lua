@@ -1,23 +1,23 @@
 #!lua
--- needs: bytes row record
+-- include: packing phone_state verification
 -- What became of a send, told by somebody who knows. Nothing else of the verification changes.
 -- KEYS: row, record   ARGV: verification, number, state (a d n), reason
 local RANK = {s = 0, u = 1, a = 2, r = 2, d = 3, n = 3}
 local now = clock()
-local row, record = load_row(KEYS[1], now), load_record(KEYS[2])
-if not row or record == false then return {'format'} end
+local phone, record = load_phone(KEYS[1], now), load_verification(KEYS[2])
+if not phone or record == false then return {'format'} end
 local number, state, reason = tonumber(ARGV[2]), ARGV[3], sub(ARGV[4], 1, 255)
-local counted = find_send(row, ARGV[1], number)
+local counted = find_send(phone, ARGV[1], number)
 -- The phone remembers its sends for a day, longer than the verification is there.
 if counted and RANK[state] > (RANK[counted.state] or 3) then
   counted.state, counted.code = state, state == 'n' and reason or ''
-  save_row(KEYS[1], row, now)
+  save_phone(KEYS[1], phone, now)
 end
 local send = record and record.sends[number]
 if not send then return {'gone'} end
-local moved = RANK[state] > RANK[send.state]
-if moved then
+local changed = RANK[state] > RANK[send.state]
+if changed then
   send.state, send.reason = state, reason
-  save_record(KEYS[2], record, now)
+  save_verification(KEYS[2], record, now)
 end
-return {'ok', moved and 1 or 0, record.client, record.purpose, send.route}
+return {'ok', changed and 1 or 0, record.client, record.purpose, send.route}

@@ -1,16 +1,17 @@
 -- What a script tells of a verification.
 
 -- How many more SMS it may cause and when the next; 0 for never.
-local function resend_facts(record, row, limits, requester, trusted, now)
+local function resend_facts(record, phone, limits, requester, trusted, now)
   local own = record.sends_allowed - #record.sends
   if record.state ~= 'p' or expired(record, now) or own <= 0 then return 0, 0 end
-  local result = send_verdict(row, limits, requester, trusted, now)
+  local result = send_verdict(phone, limits, requester, trusted, now)
   local at = max(result.at, now)
-  if at >= record.expires_at or at > record.issued_at + MAX_LIFE - MIN_RESEND_LIFE then return 0, 0 end
+  local last = record.issued_at + MAX_VERIFICATION_LIFETIME - MIN_LIFETIME_AFTER_RESEND
+  if at >= record.expires_at or at > last then return 0, 0 end
   return min(own, result.left), at
 end
 
-local function answer(record, now, sends_left, resend_at)
+local function verification_reply(record, now, sends_left, resend_at)
   local sends, n = {}, 0
   for _, send in ipairs(record.sends) do
     sends[n + 1], sends[n + 2], sends[n + 3], sends[n + 4] = send.state, send.at, send.route, send.reason or ''

@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes ring spans shares
+-- include: packing time_buckets sparse_buckets conversion_shares
 -- Counts what was sent and verified in one narrow scope (prefix, address): a day by hours, and the last minutes.
 -- What it keeps: state u8 | hours u8 | as many hours, then minutes, in spans (`spans.lua`) | shares (`shares.lua`)
 --   Only those in which something happened: most addresses are somebody's home.
@@ -22,20 +22,20 @@ local function settled(shares, state, now, reply)
   local by_name, told, kept = {}, '', ''
   for _, share in ipairs(shares) do by_name[share.name] = share end
   for i = FIRST_NAME, #ARGV do
-    local share = by_name[ARGV[i]] or {name = ARGV[i], state = CALM, spans = '\0'}
+    local share = by_name[ARGV[i]] or {name = ARGV[i], state = CALM, buckets = '\0'}
     told = told .. char(share.state)
     if counts then
-      share.spans = counted_in_share(share.spans, now, ARGV[8], ARGV[2])
+      share.buckets = counted_in_share(share.buckets, now, ARGV[8], ARGV[2])
       if not by_name[share.name] then shares[#shares + 1] = share end
     end
   end
   reply[#reply + 1] = told
   for _, share in ipairs(shares) do
-    if read_u32(share.spans, 2) > floor(now / HOUR) - HOURS then
+    if read_u32(share.buckets, 2) > floor(now / HOUR) - HOURS then
       if share.state ~= state then
-        for _, fact in ipairs({share.name, share.state, share.spans}) do reply[#reply + 1] = fact end
+        for _, fact in ipairs({share.name, share.state, share.buckets}) do reply[#reply + 1] = fact end
       end
-      kept = kept .. share_of(share.name, state, share.spans)
+      kept = kept .. packed_share(share.name, state, share.buckets)
     end
   end
   return kept
@@ -59,6 +59,6 @@ local state = kept and max(byte(kept, 1), CALM) or CALM
 if settles then state = level > 0 and TRIPPED or suspect and SUSPECT or CALM end
 local reply = {'ok', level, unverified, sent, verified, suspect and 1 or 0, state}
 if settles then shares = settled(read_shares(shares), state, now, reply) end
-local all = char(state, #hours / SPAN_BYTES) .. hours .. minutes .. shares
+local all = char(state, #hours / BUCKET_BYTES) .. hours .. minutes .. shares
 redis.call('SET', KEYS[1], all, 'PX', (HOURS + 1) * HOUR)
 return reply

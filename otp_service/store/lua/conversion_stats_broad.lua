@@ -1,5 +1,5 @@
 #!lua
--- needs: bytes ring spans
+-- include: packing time_buckets sparse_buckets
 -- Counts in one broad scope (a country, a client) the SMS that went out and that no narrow scope accounts for.
 -- What it keeps: format u8 = 2 | hours u8 | as many hours, then minutes, then suspects, in spans (`spans.lua`)
 --   suspects: in the place of sent, how many narrow scopes became suspect in an hour; one that tripped is TRIPPED.
@@ -13,16 +13,16 @@
 local LEAST_SUSPECTS, VERIFIED_PER_SUSPECT, VERIFIED_SHARE = 4, 100, 0.1
 
 -- Adds or subtracts other spans, number by number; what is gone from here already is left alone.
-local function merged(spans, others, sign)
+local function merged(buckets, others, sign)
   local by_number, result = {}, ''
-  for at = 1, #others, SPAN_BYTES do
+  for at = 1, #others, BUCKET_BYTES do
     by_number[read_u32(others, at)] = {read_u24(others, at + 4) * sign, read_u24(others, at + 7) * sign}
   end
-  for at = 1, #spans, SPAN_BYTES do
-    local number = read_u32(spans, at)
+  for at = 1, #buckets, BUCKET_BYTES do
+    local number = read_u32(buckets, at)
     local other = by_number[number] or {0, 0}
-    local sent, verified = read_u24(spans, at + 4) + other[1], read_u24(spans, at + 7) + other[2]
-    result = result .. span(number, bounded(sent), bounded(verified))
+    local sent, verified = read_u24(buckets, at + 4) + other[1], read_u24(buckets, at + 7) + other[2]
+    result = result .. bucket(number, bounded(sent), bounded(verified))
   end
   return result
 end
@@ -35,7 +35,7 @@ local sent, verified, sent_now, verified_now, suspected
 hours = counted(hours, floor(now / HOUR), HOURS, ARGV[1], ARGV[2])
 minutes = counted(minutes, floor(now / MINUTE), MINUTES, ARGV[1], ARGV[2])
 if ARGV[5] ~= '' then
-  local size = byte(ARGV[5], 1) * SPAN_BYTES
+  local size = byte(ARGV[5], 1) * BUCKET_BYTES
   hours = merged(hours, sub(ARGV[5], 2, 1 + size), ARGV[4])
   minutes = merged(minutes, sub(ARGV[5], 2 + size), ARGV[4])
 end
@@ -44,7 +44,7 @@ minutes, sent_now, verified_now = counted(minutes, floor(now / MINUTE), MINUTES,
 suspects, suspected = counted(suspects, floor(now / HOUR), HOURS, ARGV[3], 0)
 
 if ARGV[1] ~= '0' or ARGV[2] ~= '0' or ARGV[3] ~= '0' or ARGV[5] ~= '' then
-  local all = char(2, #hours / SPAN_BYTES) .. hours .. minutes .. suspects
+  local all = char(2, #hours / BUCKET_BYTES) .. hours .. minutes .. suspects
   redis.call('SET', KEYS[1], all, 'PX', (HOURS + 1) * HOUR)
 end
 local unverified = unverified_of(sent, verified, sent_now, verified_now)

@@ -1,7 +1,7 @@
 -- What the requesters behind one address may still cause.
 
 -- `s` is what `store/encoding.py` writes, u24 each.
-local function read_address_limits(s)
+local function read_ip_limits(s)
   return {per_hour = read_u24(s, 1), per_day = read_u24(s, 4), phones = read_u24(s, 7),
           factor = read_u24(s, 10), share = read_u24(s, 13)}
 end
@@ -26,8 +26,8 @@ local function latest_of_each_phone(sends, but)
 end
 
 -- What asks for a risk challenge, what refuses, and for how long; for another send to `phone`.
-local function address_verdict(log, limits, phone, now)
-  local made_room = floor(verified_of(log) * limits.share / 100)
+local function ip_verdict(log, limits, phone, now)
+  local made_room = floor(approved_count(log) * limits.share / 100)
   local challenge, refused, wait = nil, nil, 0
   local function judge(name, times, limit, span)
     -- Bounded, so that the log stays short whatever was verified.

@@ -1,0 +1,85 @@
+#!lua
+-- include: packing phone_state verification phone_rules reply
+-- Books how a send ended. Sends are found by their id, not by time, so this may come at any moment.
+-- KEYS: row, record
+-- ARGV: limits, asking, verification, number, settlement, route, wait ms, ttl ms, provider code
+local now = clock()
+local phone, record = load_phone(KEYS[1], now), load_verification(KEYS[2])
+if not phone or record == false then return {'format'} end
+local limits, verification_hash, number, disposition = read_limits(ARGV[1]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local requester, trusted = read_requester(ARGV[2], phone)
+local counted, place = find_send(phone, verification_hash, number)
+local send = record and record.sends[number]
+local pending = record and record.state == 'p'
+local route, code = sub(ARGV[6], 1, 255), sub(ARGV[9], 1, 255)
+
+-- States only move forward: what a report has told already stands.
+local function set_send_state(state)
+  if send and (send.state == 's' or send.state == 'u') then send.state, send.route = state, route end
+end
+
+local function set_counted_state(state)
+  if counted and (counted.state == 's' or counted.state == 'u') then
+    counted.state, counted.route, counted.code = state, route, code
+  end
+end
+
+-- Nothing was sent: the send counts no more. What a provider refused is remembered for the operator.
+local function release_send(state)
+  if not counted then return end
+  table.remove(phone.sends, place)
+  if route == '' then return end
+  phone.refusals[#phone.refusals + 1] = {at = now, id = short(verification_hash), number = number, state = state,
+                                     route = route, code = code}
+end
+
+if disposition == 'accepted' or disposition == 'unknown' then
+  local state = disposition == 'accepted' and 'a' or 'u'
+  set_send_state(state)
+  set_counted_state(state)
+  -- The cooldown runs from now: counted from the reservation, the provider's clock minute would be hit.
+  if counted then
+    table.remove(phone.sends, place)
+    counted.at = now
+    phone.sends[#phone.sends + 1] = counted
+  end
+  if pending and number > 1 then
+    local expires_at = min(now + ARGV[8], record.issued_at + MAX_VERIFICATION_LIFETIME)
+    record.expires_at = max(record.expires_at, expires_at)
+    local open = find_open(phone, verification_hash)
+    if open then open.expires_at = record.expires_at end
+  end
+elseif disposition == 'rejected' then
+  set_send_state('r')
+  set_counted_state('j')
+  if pending then
+    record.state = 'c'
+    remove_open(phone, verification_hash)
+    set_ended(phone, verification_hash, 'c')
+  end
+else
+  set_send_state('r')
+  release_send(disposition == 'throttled' and 't' or 'w')
+  -- No code arrived, so a place in the slow lane is free again.
+  local _, entry = find_restricted(phone, verification_hash)
+  if entry and number == 1 then table.remove(phone.restricted_verifications, entry) end
+  if disposition == 'throttled' then
+    phone.provider_blocked_until = max(phone.provider_blocked_until, now + ARGV[7])
+  elseif pending and number == 1 then
+    -- Nothing happened, and nobody knows the verification: it was never there.
+    remove_open(phone, verification_hash)
+    redis.call('DEL', KEYS[2])
+    record = nil
+  end
+  if pending and number > 1 then
+    -- A resend that never was: neither counted, nor does it prolong anything.
+    if number == #record.sends then table.remove(record.sends) end
+    local open = find_open(phone, verification_hash)
+    if open then open.expires_at = record.expires_at end
+  end
+end
+save_phone(KEYS[1], phone, now)
+if not record then return {'gone'} end
+save_verification(KEYS[2], record, now)
+local sends_left, resend_at = resend_facts(record, phone, limits, requester, trusted, now)
+return verification_reply(record, now, sends_left, resend_at)
