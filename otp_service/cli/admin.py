@@ -1,4 +1,4 @@
-"""What `limits`, `unlock` and `forget` share: the store, and the phone that an operator types.
+"""What `limits`, `unlock` and `erase-phone` share: the store, and the phone that an operator types.
 
 Touches files, Redis and the terminal. A phone is typed unseen or piped in: an argument would stay in the
 history of the shell and stand in the list of processes.

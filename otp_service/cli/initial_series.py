@@ -54,7 +54,7 @@ def start_service(metrics: Metrics, settings: Settings) -> None:
 
 
 def start_report_worker(metrics: Metrics, settings: Settings) -> None:
-    """Let every known series of `reports` exist."""
+    """Let every known series of `consume-reports` exist."""
     _start_every_process(metrics, settings)
     named = [name for setting, name in _QUEUES.items() if getattr(settings.reports.queue, setting)]
     for labels in product(named, READ_RESULTS):

@@ -54,12 +54,12 @@ def serve(config: Path | None) -> None:
     run(config)
 
 
-@main.command()
+@main.command("consume-reports")
 @_CONFIG
 @click.option("--once", is_flag=True, help="Collect what is there, then exit: with 1 if something is left.")
-def reports(config: Path | None, *, once: bool) -> None:
+def consume_reports(config: Path | None, *, once: bool) -> None:
     """Collect what became of SMS, and replies, from Aliyun's queues."""
-    from otp_service.cli.reports import run
+    from otp_service.cli.consume_reports import run
 
     run(config, once=once)
 
@@ -200,12 +200,12 @@ def unlock(config: Path | None) -> None:
     run(config)
 
 
-@main.command()
+@main.command("erase-phone")
 @_CONFIG
 @click.option("--yes", is_flag=True, help="Do not ask first.")
-def forget(config: Path | None, *, yes: bool) -> None:
+def erase_phone(config: Path | None, *, yes: bool) -> None:
     """Erase everything that is kept of a phone, which is asked for."""
-    from otp_service.cli.forget import run
+    from otp_service.cli.erase_phone import run
 
     run(config, yes=yes)
 

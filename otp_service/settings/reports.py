@@ -30,7 +30,7 @@ def _endpoint(other: str, what: str) -> AfterValidator:
 
 
 class QueueConfig(Config):
-    """`[reports.queue]`: the queues that `otp-service reports` pulls from, under the account of *route*."""
+    """`[reports.queue]`: the queues that `otp-service consume-reports` reads with the account of *route*."""
 
     route: str = ""
     sms_report: Queue = ""

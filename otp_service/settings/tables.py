@@ -178,7 +178,7 @@ class SmsConfig(Config):
 class MetricsConfig(Config):
     """`[metrics]`: for Prometheus, at `http://host:port/metrics`; nobody listens without a *port*.
 
-    *reports_port* is that of `otp-service reports`, a process of its own.
+    *reports_port* is that of `otp-service consume-reports`, a process of its own.
     """
 
     host: Host = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""`limits`, `unlock` and `forget`: what an operator types, what is shown, what has changed afterwards."""
+"""`limits`, `unlock` and `erase-phone`: what an operator types, what is shown and what changes."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_phone_may_be_typed_as_people_do(config: Path, number: str, phone: Phone
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "110", "13800138000,13900139000", "help", "\udcff"], ids=repr)
-@pytest.mark.parametrize("command", ["limits", "unlock", "forget"])
+@pytest.mark.parametrize("command", ["limits", "unlock", "erase-phone"])
 def test_what_is_no_phone_is_refused_and_not_repeated(config: Path, command: str, typed: str) -> None:
     result = CliRunner(charset="utf-8").invoke(
         main, [command, "--config", str(config)], input=typed.encode("utf-8", "surrogateescape")
@@ -208,7 +208,7 @@ def test_what_is_no_phone_is_refused_and_not_repeated(config: Path, command: str
     assert "13900139000" not in result.output
 
 
-@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "erase-phone"])
 def test_phone_is_never_an_argument(config: Path, command: str, number: str) -> None:
     result = run(config, command, number)
 
@@ -222,9 +222,9 @@ def test_phone_of_a_country_that_is_not_sent_to_any_more_is_found(
     tag = settings.keyring().phone_tag("+14155552671")
     client.set(keys.record(tag, "v" * 22), b"x", ex=60)
 
-    result = run(config, "forget", "--yes", typed="+1 415-555-2671")
+    result = run(config, "erase-phone", "--yes", typed="+1 415-555-2671")
 
-    assert "Keys erased: 1;" in result.stdout
+    assert "Keys deleted: 1;" in result.stdout
     assert client.exists(keys.record(tag, "v" * 22)) == 0
 
 
@@ -369,22 +369,22 @@ def test_unlock_says_what_still_holds_the_phone_up(config: Path, number: str, ph
     assert lines[1].endswith(" (phone_cooldown)")
 
 
-# ── forget ──
+# ── erase-phone ──
 
 
-def test_forgotten_phone_leaves_nothing_and_the_rest_is_said(
+def test_erased_phone_leaves_nothing_and_the_rest_is_said(
     config: Path, number: str, phone: Phone, settings: Settings
 ) -> None:
     address = ClientIpQuota(knock(phone, settings, ADDRESS, 1), IpLimits())
     phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address))
     phone.open()
 
-    result = run(config, "forget", typed=f"{number}\ny\n")
+    result = run(config, "erase-phone", typed=f"{number}\ny\n")
 
     assert result.exit_code == 0
     first, *rest = result.stdout.splitlines()
-    erased = "Keys erased: 2; taken out of logs of addresses: 1."
-    assert first == f"{masked(number)} is forgotten. {erased}"
+    erased = "Keys deleted: 2; entries removed from IP logs: 1."
+    assert first == f"{masked(number)} is erased. {erased}"
     left = "\n".join(rest)
     assert all(what in left for what in ("log lines", "idempotency keys", "copies of Redis", "the provider"))
     event = json.loads(result.stderr.splitlines()[-1])
@@ -398,7 +398,7 @@ def test_nothing_is_erased_unless_somebody_says_so(
 ) -> None:
     phone.open()
 
-    result = run(config, "forget", typed=f"{number}\n{answer}")
+    result = run(config, "erase-phone", typed=f"{number}\n{answer}")
 
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -408,7 +408,7 @@ def test_nothing_is_erased_unless_somebody_says_so(
 # ── all of them ──
 
 
-@pytest.mark.parametrize("command", ["limits", "unlock", "forget"])
+@pytest.mark.parametrize("command", ["limits", "unlock", "erase-phone"])
 def test_output_never_holds_the_number(config: Path, number: str, phone: Phone, command: str) -> None:
     phone.open()
     yes = [] if command == "unlock" else ["--yes"]
@@ -420,7 +420,7 @@ def test_output_never_holds_the_number(config: Path, number: str, phone: Phone, 
     assert number[3:] not in result.output
 
 
-@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "erase-phone"])
 def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command: str, number: str) -> None:
     with running(redis_binary()) as server:
         path = config_for(server, tmp_path)
@@ -436,7 +436,7 @@ def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command:
     )
 
 
-@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "forget"])
+@pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "erase-phone"])
 def test_configuration_without_a_store_of_its_own_is_refused(
     config: Path, command: str, number: str, redis_server: Server
 ) -> None:

@@ -117,7 +117,7 @@ def place(tmp_path: Path, redis_server: Server) -> Iterator[Path]:
 
 def test_report_worker_runs_until_it_is_stopped(place: Path) -> None:
     log = place / "reports.log"
-    (command,) = commands(block("docs/reports.md", "otp-service reports"))
+    (command,) = commands(block("docs/reports.md", "otp-service consume-reports"))
     with (
         log.open("wb") as output,
         subprocess.Popen(

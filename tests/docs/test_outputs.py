@@ -135,7 +135,7 @@ BEFORE: dict[str, Callable[[Stage], None]] = {
     "limits --address": many_unverified,
     "limits --json": known_and_sent_to,
     "unlock": locked,
-    "forget": known_and_sent_to,
+    "erase-phone": known_and_sent_to,
 }
 
 

@@ -1,4 +1,4 @@
-"""A locked phone and a forgotten one, with two workers, a real Redis and the commands of an operator."""
+"""A locked phone and an erased one, with two workers, a real Redis and the commands of an operator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(redis_server: Server, directory: Path) -> Iterator[Deployment]:
-    """Aliyun's own flow control is left out: it would take a forgotten phone for one it knows."""
+    """Aliyun's own flow control is left out: it would take an erased phone for one it knows."""
     with running_service(
         redis_server,
         directory,
@@ -157,7 +157,7 @@ def shown(answer: Any) -> dict[str, object]:
     return {name: value for name, value in answer.body.items() if name not in mine}
 
 
-def test_forgotten_phone_leaves_no_key_and_returns_as_a_stranger(
+def test_erased_phone_leaves_no_key_and_returns_as_a_stranger(
     service: Deployment, directory: Path, settings: Settings, client: redis.Redis
 ) -> None:
     number = new_phone()
@@ -171,9 +171,9 @@ def test_forgotten_phone_leaves_no_key_and_returns_as_a_stranger(
     assert len(stored(client, tag)) >= 3
     assert any(short in log for log in address_logs(client))
 
-    told = command(directory, "forget", "--yes", typed=number)
+    told = command(directory, "erase-phone", "--yes", typed=number)
 
-    assert "is forgotten" in told
+    assert "is erased" in told
     assert stored(client, tag) == []
     assert [log for log in address_logs(client) if short in log] == []
     again, stranger = service.request(number), service.request(new_phone())

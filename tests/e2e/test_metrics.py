@@ -100,7 +100,7 @@ RULES = yaml.safe_load((Path(ROOT) / "deploy" / "prometheus" / "alerts.yml").rea
 ]
 SELECTOR = re.compile(r'(?<!")\b(otp_service_\w+)(?:\{([^}]*)\})?')
 OF_REPORTS = "otp_service_queue_reads_total"
-"""On the page of `otp-service reports`: tests/faults/test_report_worker.py."""
+"""On the page of `otp-service consume-reports`: tests/faults/test_report_worker.py."""
 
 
 def test_every_series_that_an_alert_looks_at_exists_before_the_first_call(watched: Watched) -> None:

@@ -1,4 +1,4 @@
-"""`otp-service reports` as in production: the real process, a real Redis, and the queues of the sandbox."""
+"""`otp-service consume-reports` in production: a real process, a real Redis and the queues of the sandbox."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def service(redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
 
 @dataclass
 class Worker:
-    """One process of `otp-service reports`."""
+    """One process of `otp-service consume-reports`."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -84,7 +84,7 @@ def working(
     log = config.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "otp_service", "reports", "--config", str(config), *options],
+            [sys.executable, "-m", "otp_service", "consume-reports", "--config", str(config), *options],
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -287,7 +287,7 @@ def test_without_a_queue_it_says_so(service: Deployment) -> None:
 def test_what_serve_refuses_it_refuses_too(service: Deployment, tmp_path: Path) -> None:
     config = tmp_path / "bad.toml"
     config.write_text((tmp_path / "config.toml").read_text().replace("sms_per_day = 100000\n", ""))
-    command = [sys.executable, "-m", "otp_service", "reports", "--config", str(config)]
+    command = [sys.executable, "-m", "otp_service", "consume-reports", "--config", str(config)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
 
     assert ended.returncode == 2

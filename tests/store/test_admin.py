@@ -377,7 +377,7 @@ def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminSto
 # ── forget ──
 
 
-def test_forgotten_phone_leaves_no_key(office: AdminStore, phone: Phone) -> None:
+def test_erased_phone_leaves_no_key(office: AdminStore, phone: Phone) -> None:
     tag = phone.slot.tag
     opened = phone.open()
     phone.submit(opened, RIGHT)

@@ -106,7 +106,7 @@ def test_operator_finds_and_forgets_a_phone_wherever_it_lies(config: Callable[..
     path = config(url)
 
     shown = run("limits", "--config", path, "--json", typed=PHONE)
-    forgotten = run("forget", "--config", path, "--yes", typed=PHONE)
+    forgotten = run("erase-phone", "--config", path, "--yes", typed=PHONE)
 
     assert json.loads(shown.stdout)["next_sms_in"] == 0
     assert forgotten.exit_code == 0

@@ -56,7 +56,7 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("docs/production.md", "useradd"): "tests/docs/test_production.py::test_unit_is_enabled_as_the_docs_say",
     ("docs/production.md", "journalctl"): "tests/docs/test_production.py"
     "::test_journal_is_read_as_the_docs_say",
-    ("docs/reports.md", "otp-service reports"): "tests/docs/test_commands.py"
+    ("docs/reports.md", "otp-service consume-reports"): "tests/docs/test_commands.py"
     "::test_report_worker_runs_until_it_is_stopped",
     ("docs/operations.md", "otp-service redis-acl"): "tests/docs/test_commands.py"
     "::test_user_for_the_service_is_made_on_a_server_and_on_a_sentinel",

@@ -1,4 +1,4 @@
-"""`reports`: collects what became of SMS from Aliyun's queues. Touches files, Redis, the network."""
+"""`consume-reports`: collects what became of SMS from Aliyun's queues. Touches files, Redis, the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`forget`: erases what is kept of a phone, and says what that leaves."""
+"""`erase-phone`: erases what is kept of a phone, and says what that leaves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(config: Path | None, *, yes: bool) -> None:
         "phone_erased", phone=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
     )
     click.echo(
-        f"{phone} is forgotten. Keys erased: {gone.keys}; taken out of logs of addresses: {gone.addresses}."
+        f"{phone} is erased. Keys deleted: {gone.keys}; entries removed from IP logs: {gone.addresses}."
     )
     click.echo()
     click.echo(WHAT_IS_LEFT, nl=False)
