@@ -80,7 +80,7 @@ def check_config(config: Path | None, *, offline: bool) -> None:
 @click.option("--url", default="", help="Also check how visitors' addresses arrive through this public URL.")
 @click.option("--json", "as_machine", is_flag=True, help="Print one JSON object.")
 def doctor(config: Path | None, route: str, url: str, *, as_machine: bool) -> None:
-    """Tell why codes do not arrive, and what to do. Exits with 0 (well), 1 (doubtful) or 2 (broken)."""
+    """Check why codes do not arrive, and say how to fix it. Exit code: 0 (ok), 1 (warn) or 2 (fail)."""
     from otp_service.cli.doctor.command import run
 
     run(config, route=route, url=url, as_machine=as_machine)

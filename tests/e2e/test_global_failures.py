@@ -109,8 +109,8 @@ def test_operators_see_the_alarm_wherever_they_look(alarmed: Target, metrics_por
     }
     assert "level 1: browsers solve a risk challenge first (service_wrong_codes)" in phone.stdout
     assert json.loads(address.stdout)["alarm_level"] == 1
-    (finding,) = [told for told in json.loads(doctor.stdout)["findings"] if told["check"] == "alarm"]
-    assert finding["level"] == "warn"
+    (finding,) = [told for told in json.loads(doctor.stdout)["checks"] if told["check"] == "alarm"]
+    assert finding["status"] == "warn"
     assert "otp-service alarm" in finding["fix"]
     assert eventually(lambda: metric("otp_service_global_failure_level", metrics_port) == [1], 10)
 

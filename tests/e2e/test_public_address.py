@@ -71,10 +71,10 @@ def service(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def told(url: str, config: Path) -> tuple[int, list[tuple[str, str, str]]]:
-    """Return the exit code of the doctor, and level, text and fix of what it says of addresses."""
+    """Return the exit code of the doctor, and status, text and fix of what it says of addresses."""
     done = CliRunner().invoke(main, ["doctor", "--json", "--url", url, "--config", str(config)])
-    findings = json.loads(done.output)["findings"]
-    return done.exit_code, [(f["level"], f["seen"], f["fix"]) for f in findings if f["check"] == "address"]
+    results = json.loads(done.output)["checks"]
+    return done.exit_code, [(f["status"], f["message"], f["fix"]) for f in results if f["check"] == "address"]
 
 
 def config_of(service: Deployment) -> Path:
@@ -89,18 +89,18 @@ def probe_of(service: Deployment) -> AddressProbe:
 @pytest.mark.parametrize("name", ["X_Forwarded_For", "X-Forwarded_For", "X_Forwarded-For"])
 def test_alias_that_is_believed_is_found(service: Deployment, name: str) -> None:
     with proxy(service.url, believes_aliases=True) as url:
-        code, findings = told(url, config_of(service))
+        code, results = told(url, config_of(service))
 
     assert code == 2
-    assert any(level == "fail" and f"{name} is believed" in seen for level, seen, _ in findings)
-    assert all("underscores" in fix for _, _, fix in findings)
+    assert any(status == "fail" and f"{name} is believed" in message for status, message, _ in results)
+    assert all("underscores" in fix for _, _, fix in results)
 
 
 def test_a42_serve_believes_no_alias(service: Deployment) -> None:
     with proxy(service.url) as url:
-        _, findings = told(url, config_of(service))
+        _, results = told(url, config_of(service))
 
-    assert [level for level, _, _ in findings] == ["ok"]
+    assert [status for status, _, _ in results] == ["ok"]
 
 
 @pytest.mark.parametrize("alias", [b"X_Forwarded_For", b"X-Forwarded_For", b"X_Forwarded-For"])
@@ -121,10 +121,10 @@ def test_a42_serve_believes_no_alias_that_comes_last(service: Deployment, alias:
 
 def test_proxy_that_hands_on_a_visitors_own_header_is_found(service: Deployment) -> None:
     with proxy(service.url, appends=False) as url:
-        code, findings = told(url, config_of(service))
+        code, results = told(url, config_of(service))
 
     assert code == 2
-    assert ("fail", "a visitor's own X-Forwarded-For is believed") in [f[:2] for f in findings]
+    assert ("fail", "a visitor's own X-Forwarded-For is believed") in [f[:2] for f in results]
 
 
 def test_gunicorn_believes_no_alias(redis_server: Server, tmp_path: Path) -> None:
@@ -132,24 +132,24 @@ def test_gunicorn_believes_no_alias(redis_server: Server, tmp_path: Path) -> Non
         running_gunicorn(redis_server, tmp_path, behind_one_proxy) as (upstream, _, config),
         proxy(upstream) as url,
     ):
-        _, findings = told(url, config)
+        _, results = told(url, config)
 
-    assert [level for level, _, _ in findings] == ["ok"]
+    assert [status for status, _, _ in results] == ["ok"]
 
 
 def test_proxy_that_nobody_configured_is_doubtful(redis_server: Server, tmp_path: Path) -> None:
     with running_service(redis_server, tmp_path) as service, proxy(service.url) as url:
-        _, findings = told(url, config_of(service))
+        _, results = told(url, config_of(service))
 
-    ((level, _, fix),) = findings
-    assert level == "warn"
+    ((status, _, fix),) = results
+    assert status == "warn"
     assert "service.proxy_hops" in fix
 
 
 def test_url_where_nothing_answers_is_broken(service: Deployment) -> None:
-    code, findings = told(f"http://127.0.0.1:{closed_port()}", config_of(service))
+    code, results = told(f"http://127.0.0.1:{closed_port()}", config_of(service))
 
-    assert (code, [level for level, _, _ in findings]) == (2, ["fail"])
+    assert (code, [status for status, _, _ in results]) == (2, ["fail"])
 
 
 @pytest.mark.parametrize("url", ["otp.example.com", "ftp://otp.example.com", "https://", "http://a:x"])

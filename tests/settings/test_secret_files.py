@@ -434,10 +434,8 @@ def test_check_config_warns_and_doctor_doubts(open_folder: Path, redis_server: S
     assert checked.exit_code == quiet.exit_code == 0
     assert checked.stderr == f"Warning: config.toml: {sentence}\n"
     assert quiet.stderr == ""
-    findings = [
-        finding for finding in json.loads(looked.output)["findings"] if finding["check"] == "settings"
-    ]
-    assert {finding["level"]: finding["seen"] for finding in findings} == {
+    findings = [finding for finding in json.loads(looked.output)["checks"] if finding["check"] == "settings"]
+    assert {finding["status"]: finding["message"] for finding in findings} == {
         "warn": f"config.toml: {sentence}",
         "ok": "are fit for production",
     }

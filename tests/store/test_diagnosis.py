@@ -47,11 +47,11 @@ class Bench:
         """What doctor finds about Redis that is not well, each with its fix."""
         done = CliRunner().invoke(main, ["doctor", "--json", "--route", "main", "--config", str(self.path)])
         assert PASSWORD not in done.output
-        findings = json.loads(done.output)["findings"]
+        findings = json.loads(done.output)["checks"]
         return [
-            (finding["seen"], finding["fix"])
+            (finding["message"], finding["fix"])
             for finding in findings
-            if finding["check"] == "redis" and finding["level"] == "fail"
+            if finding["check"] == "redis" and finding["status"] == "fail"
         ]
 
 

@@ -99,7 +99,7 @@ def test_doctor_counts_the_servers(
 
 def findings(config: str) -> list[str]:
     told = json.loads(run("doctor", "--config", config, "--json").stdout)
-    return [finding["seen"] for finding in told["findings"] if finding["check"] == "redis"]
+    return [finding["message"] for finding in told["checks"] if finding["check"] == "redis"]
 
 
 def test_operator_finds_and_forgets_a_phone_wherever_it_lies(config: Callable[..., str], url: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from otp_service.cli.doctor.api_probe import UNKNOWN_ACTION, ApiAnswer, ApiProbe
-from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
+from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.cli.doctor.send_probe import IMPOSSIBLE_NUMBER, read_probe
 from otp_service.cli.doctor.template import examine_text
 from otp_service.domain.messages import Template
@@ -70,28 +70,26 @@ class Account:
     def _not_seen(self, check: str, name: str, right: str, told: ApiAnswer | None, fix: str) -> CheckResult:
         if told is None or not told.is_authenticated:
             why = f": {told}" if told else ""
-            return doubtful(
-                check, f"{name} could not be asked for{why}", "Ask again in a minute.", self._route
-            )
+            return warn(check, f"{name} could not be asked for{why}", "Ask again in a minute.", self._route)
         if told.code in UNKNOWN_ACTION:
             seen = f"{name} could not be asked for: the endpoint knows none of the actions for it"
-            return doubtful(check, seen, "Look at the route's endpoint.", self._route)
+            return warn(check, seen, "Look at the route's endpoint.", self._route)
         if told.is_denied:
-            return doubtful(
+            return warn(
                 check, "the key may not look at it", f"Grant {right} if the doctor is to see it.", self._route
             )
-        return broken(check, f"{name} is not one of this account's ({told.code})", fix, self._route)
+        return fail(check, f"{name} is not one of this account's ({told.code})", fix, self._route)
 
     def _reviewed(self, check: str, name: str, status: str, fields: Mapping[str, object]) -> CheckResult:
         if status == _APPROVED:
-            return well(check, f"{name} is approved", self._route)
+            return ok(check, f"{name} is approved", self._route)
         reason = fields.get("Reason") or fields.get("AuditInfo")
         if isinstance(reason, Mapping):
             reason = reason.get("RejectInfo")
         why = f": {reason}" if status == "2" and reason else ""
         state = _STATES.get(status, f"has the state {status}")
         fix = "See the review in the SMS console; until it is approved nothing is sent."
-        return broken(check, f"{name} {state}{why}", fix, self._route)
+        return fail(check, f"{name} {state}{why}", fix, self._route)
 
     # ── what the key may do ──
 
@@ -107,12 +105,12 @@ class Account:
         )
         if told is not None and told.is_denied:
             fix = "Grant dysms:QuerySendDetails: without it a send of unknown outcome is never cleared up."
-            return doubtful("ram", "the key may not ask what became of an SMS", fix, self._route)
+            return warn("ram", "the key may not ask what became of an SMS", fix, self._route)
         if told is None or not told.is_business:
             why = f": {told}" if told else ""
             seen = f"whether the key may ask what became of an SMS could not be seen{why}"
-            return doubtful("ram", seen, "Ask again in a minute.", self._route)
-        return well("ram", "the key may ask what became of an SMS", self._route)
+            return warn("ram", seen, "Ask again in a minute.", self._route)
+        return ok("ram", "the key may ask what became of an SMS", self._route)
 
     def _probe(self, sign_name: str, template: Template) -> ApiAnswer | None:
         values = dict.fromkeys((*template.params, template.param), "123456")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
+from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.fields import read_fields
 from otp_service.sms.aliyun.protocol.codes import CodeRow, Outcome, Product, Who, lookup
@@ -90,7 +90,7 @@ class ApiProbe:
     def examine(self, told: ApiAnswer | None) -> Iterator[CheckResult]:
         """Tell how far the call got that was answered so."""
         if told is None:
-            yield broken("api", "does not answer", "See the findings about the network above.", self.route)
+            yield fail("api", "does not answer", "See the network checks above.", self.route)
             return
         yield from self._clock(told)
         yield self._key(told)
@@ -101,25 +101,25 @@ class ApiProbe:
         off = f"{abs(told.skew):.0f} s {'ahead of' if told.skew > 0 else 'behind'} the answer's"
         fix = "Let NTP set this machine's clock."
         if abs(told.skew) >= SKEW_FAILURE:
-            yield broken("clock", f"is {off}: requests are refused", fix, self.route)
+            yield fail("clock", f"is {off}: requests are refused", fix, self.route)
         elif abs(told.skew) >= SKEW_WARNING:
-            yield doubtful("clock", f"is {off}", fix, self.route)
+            yield warn("clock", f"is {off}", fix, self.route)
         else:
-            yield well("clock", "agrees with the answer's", self.route)
+            yield ok("clock", "agrees with the answer's", self.route)
 
     def _key(self, told: ApiAnswer) -> CheckResult:
         if told.is_authenticated:
-            return well("access key", f"{self._key_name} is accepted", self.route)
+            return ok("access key", f"{self._key_name} is accepted", self.route)
         if told.code in ACCESS_KEY_REFUSALS:
             fix = "Look at the key and its secret in the RAM console."
-            return broken("access key", f"{self._key_name} is refused: {told}", fix, self.route)
+            return fail("access key", f"{self._key_name} is refused: {told}", fix, self.route)
         if not told.code:
             fix = "Look at the route's endpoint, and for a proxy in between."
-            return broken("api", f"cannot be used: {told}", fix, self.route)
+            return fail("api", f"cannot be used: {told}", fix, self.route)
         fix = "See docs/aliyun-errors.md for this code."
         if told.row.who is Who.PROVIDER:
-            return doubtful("api", f"cannot be used now: {told}", fix, self.route)
-        return broken("api", f"cannot be used: {told}", fix, self.route)
+            return warn("api", f"cannot be used now: {told}", fix, self.route)
+        return fail("api", f"cannot be used: {told}", fix, self.route)
 
 
 def _skew(date: str, now: datetime) -> float | None:

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from otp_service.app import open_store
-from otp_service.cli.doctor.finding import worst
-from otp_service.cli.doctor.report import as_json, as_text
+from otp_service.cli.doctor.check_result import as_json, as_text, worst
 from otp_service.cli.doctor.runner import run_checks
 from otp_service.settings import Mistake, Settings, advice, examine_for_production
 from otp_service.store.url import BadRedisUrl
@@ -19,17 +18,17 @@ from otp_service.store.verifications import RedisStore
 
 
 def run(config: Path | None, *, route: str, url: str = "", as_machine: bool) -> None:
-    """Print the findings and exit with the worst level: 0 well, 1 doubtful, 2 broken."""
+    """Print the results. The exit code is the highest status: 0 ok, 1 warn, 2 fail."""
     settings, mistakes = read(config)
     if route and route not in {table.name for table in settings.routes}:
         raise click.BadParameter("names no route", param_hint="--route")
     if url and not _can_be_asked(url):
         raise click.BadParameter("must be an http or https URL", param_hint="--url")
-    findings = list(
+    results = list(
         run_checks(settings, mistakes, _store(settings), route, advice(config, os.environ, settings), url=url)
     )
-    click.echo(as_json(findings) if as_machine else as_text(findings))
-    sys.exit(int(worst(findings)))
+    click.echo(as_json(results) if as_machine else as_text(results))
+    sys.exit(int(worst(results)))
 
 
 def read(config: Path | None) -> tuple[Settings, list[Mistake]]:
@@ -55,7 +54,7 @@ def _store(settings: Settings) -> RedisStore | None:
 
 
 class _Silence:
-    """Events for a command that tells its findings itself."""
+    """Events for a command that tells its results itself."""
 
     def emit(self, event: str, **facts: object) -> None:
         """Drop the event."""

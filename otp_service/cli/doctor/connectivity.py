@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
+from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 
 SECONDS = 3.0
 """For each step. Who needs longer here needs too long for an SMS."""
@@ -30,14 +30,14 @@ def reach(url: str, route: str) -> Iterator[CheckResult]:
     addresses = _resolved(host, port)
     took = time.monotonic() - began
     if addresses is None:
-        yield broken("dns", f"{host} has no address", "Look at the resolver of this machine.", route)
+        yield fail("dns", f"{host} has no address", "Look at the resolver of this machine.", route)
         return
     if took > SLOW_SECONDS:
-        yield doubtful(
+        yield warn(
             "dns", f"{host} took {took:.1f} s to resolve", "Look at the resolver of this machine.", route
         )
     else:
-        yield well("dns", f"{host} resolves in {took * 1000:.0f} ms", route)
+        yield ok("dns", f"{host} resolves in {took * 1000:.0f} ms", route)
     yield from _connections(addresses, port, route)
     if parts.scheme == "https":
         yield _tls(host, port, route)
@@ -64,12 +64,12 @@ def _connections(addresses: list[Address], port: int, route: str) -> Iterator[Ch
         if family not in reached:
             continue
         if reached[family]:
-            yield well(name, "can be connected", route)
+            yield ok(name, "can be connected", route)
         elif any(reached.values()):
             fix = f"Every send may first wait for {name}: give it a working way out by that, or none."
-            yield doubtful(name, "cannot be connected, though the name has such an address", fix, route)
+            yield warn(name, "cannot be connected, though the name has such an address", fix, route)
         else:
-            yield broken(name, "cannot be connected", "Look at firewalls and routes out of here.", route)
+            yield fail(name, "cannot be connected", "Look at firewalls and routes out of here.", route)
 
 
 def _connects(address: str, port: int) -> bool:
@@ -87,9 +87,9 @@ def _tls(host: str, port: int, route: str) -> CheckResult:
             socket.create_connection((host, port), SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host) as secure,
         ):
-            return well("tls", f"{secure.version()}, the certificate is good", route)
+            return ok("tls", f"{secure.version()}, the certificate is good", route)
     except ssl.SSLCertVerificationError as error:
         fix = "Look for a proxy in between, and at the certificates that this machine trusts."
-        return broken("tls", f"the certificate is not good: {error.verify_message}", fix, route)
+        return fail("tls", f"the certificate is not good: {error.verify_message}", fix, route)
     except (OSError, ssl.SSLError) as error:
-        return broken("tls", f"no TLS: {type(error).__name__}", "Look for a proxy in between.", route)
+        return fail("tls", f"no TLS: {type(error).__name__}", "Look for a proxy in between.", route)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 
 from otp_service.cli.doctor.api_probe import ApiProbe
-from otp_service.cli.doctor.finding import CheckResult
+from otp_service.cli.doctor.check_result import CheckResult
 from otp_service.cli.doctor.send_probe import IMPOSSIBLE_NUMBER, read_probe
 from otp_service.domain.messages import Template
 from otp_service.sms.aliyun.pnvs import ACTION

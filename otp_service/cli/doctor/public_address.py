@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
-from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
+from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.domain.address_probe import PATH, AddressProbe
 
 SECONDS = 5.0
@@ -41,25 +41,25 @@ def examine_address(url: str, probe: AddressProbe) -> Iterator[CheckResult]:
         fix = (
             "Give the service's own public URL, run the same configuration there, and set both clocks by NTP."
         )
-        yield broken(_CHECK, "the service did not answer the probe at this URL", fix)
+        yield fail(_CHECK, "the service did not answer the probe at this URL", fix)
         return
     forged = probe.address_hash(nonce, FORGED)
     told = {names: _believed(url, probe, nonce, names) for names in SPELLINGS}
     for names, believed in told.items():
         if believed == forged:
-            yield broken(_CHECK, f"a visitor's own {' and '.join(names)} is believed", _fix(names))
+            yield fail(_CHECK, f"a visitor's own {' and '.join(names)} is believed", _fix(names))
     if forged in told.values():
         return
     if any(believed not in (honest, None) for believed in told.values()):
         fix = "Ask again from a machine with one fixed address."
-        yield doubtful(_CHECK, "changes from call to call, though no forged header was believed", fix)
+        yield warn(_CHECK, "changes from call to call, though no forged header was believed", fix)
     elif honest in (probe.address_hash(nonce, address) for address in _LOOPBACK):
         fix = (
             "Set service.proxy_hops or service.trusted_proxies: behind this proxy all visitors count as one."
         )
-        yield doubtful(_CHECK, "the service sees the address of a proxy on its own machine", fix)
+        yield warn(_CHECK, "the service sees the address of a proxy on its own machine", fix)
     else:
-        yield well(_CHECK, f"no forged header was believed in {len(SPELLINGS)} calls")
+        yield ok(_CHECK, f"no forged header was believed in {len(SPELLINGS)} calls")
 
 
 def _fix(names: tuple[str, ...]) -> str:

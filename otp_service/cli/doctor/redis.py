@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 
-from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
+from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.domain.errors import StoreUnavailable, VerificationNotFound
 from otp_service.domain.limits import GlobalFailureLimits, PhoneLimits
 from otp_service.domain.risk import PhoneKey
@@ -25,19 +25,19 @@ def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckRe
         seen = store.inspect()
     except StoreUnavailable:
         seen_so = trouble or Trouble("does not answer any more", "Ask again.")
-        yield broken("redis", seen_so.seen, seen_so.fix)
+        yield fail("redis", seen_so.seen, seen_so.fix)
         return
     if seen.unfit:
-        yield broken("redis", seen.unfit, "See above; the service refuses to start with it.")
+        yield fail("redis", seen.unfit, "See above; the service refuses to start with it.")
     else:
-        yield well("redis", f"{seen.version}, keeps every key")
-        yield well("redis", f"servers that take writes: {seen.servers}, replicas of each: {seen.replicas}")
+        yield ok("redis", f"{seen.version}, keeps every key")
+        yield ok("redis", f"servers that take writes: {seen.servers}, replicas of each: {seen.replicas}")
     if seen.persists:
-        yield well("redis", "writes its append-only file")
+        yield ok("redis", "writes its append-only file")
     else:
         fix = "Set appendonly yes: after a restart without it, limits and live codes are gone."
-        yield doubtful("redis", "keeps nothing through a restart", fix)
-    yield broken("redis", trouble.seen, trouble.fix) if trouble and not seen.unfit else _rights(store)
+        yield warn("redis", "keeps nothing through a restart", fix)
+    yield fail("redis", trouble.seen, trouble.fix) if trouble and not seen.unfit else _rights(store)
     yield from _addresses(store, clients)
 
 
@@ -50,9 +50,9 @@ def examine_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[Ch
     if facts.level:
         seen = f"wrong codes today: {facts.wrong}, so that browsers are asked for a risk challenge"
         fix = "Somebody may be guessing: otp-service alarm, and docs/operations.md#the-wrong-code-alarm."
-        yield doubtful("alarm", seen, fix)
+        yield warn("alarm", seen, fix)
     else:
-        yield well("alarm", f"wrong codes today: {facts.wrong}, which is usual")
+        yield ok("alarm", f"wrong codes today: {facts.wrong}, which is usual")
 
 
 def _rights(store: RedisStore) -> CheckResult:
@@ -62,10 +62,10 @@ def _rights(store: RedisStore) -> CheckResult:
         store.check_health()
         store.read(PhoneKey(NOBODY, PhoneLimits()), "doctor", secrets.token_urlsafe(16))
     except VerificationNotFound:
-        return well("redis", "takes writes and runs the scripts")
+        return ok("redis", "takes writes and runs the scripts")
     except StoreUnavailable:
-        return broken("redis", "refuses writes or scripts", fix)
-    return broken("redis", "answers like no Redis of ours", "Look at what redis.url leads to.")
+        return fail("redis", "refuses writes or scripts", fix)
+    return fail("redis", "answers like no Redis of ours", "Look at what redis.url leads to.")
 
 
 def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
@@ -77,8 +77,8 @@ def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResul
     for client in sorted(silent):
         seen = f"{client} asked for SMS without client_ip in the last seven days"
         fix = "Let its backend send the end user's address: the limits of addresses are skipped without it."
-        yield doubtful("client_ip", seen, fix)
+        yield warn("client_ip", seen, fix)
     if is_unreadable:
         seen = "a trusted proxy wrote no IP address into X-Forwarded-For in the last seven days"
         fix = "Correct the proxy or trusted_proxies: callers behind it share one address's limits."
-        yield doubtful("client_ip", seen, fix)
+        yield warn("client_ip", seen, fix)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from otp_service.cli.doctor.account import Account
 from otp_service.cli.doctor.api_probe import ApiProbe
+from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.cli.doctor.connectivity import reach
-from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
 from otp_service.cli.doctor.pnvs_account import PnvsAccount
 from otp_service.cli.doctor.public_address import examine_address
 from otp_service.cli.doctor.redis import examine_alarm, examine_store
@@ -41,7 +41,7 @@ def run_checks(
 ) -> Iterator[CheckResult]:
     """Tell everything, of one *route* or of all, and what is seen through the public *url*, if given.
 
-    A check that fails in itself is a finding, too.
+    A check that raises an exception yields a warning.
     """
     yield from _guarded("settings", lambda: _settings(mistakes, warnings))
     if store is not None:
@@ -59,19 +59,19 @@ def _guarded(name: str, check: Check) -> Iterator[CheckResult]:
         yield from check()
     except Exception as error:  # noqa: BLE001 - one sick check must not silence the others
         kind = type(error).__name__
-        yield doubtful(name, f"could not be looked at ({kind})", "Mend what is told above, and ask again.")
+        yield warn(name, f"could not be looked at ({kind})", "Mend what is told above, and ask again.")
 
 
 def _settings(mistakes: Iterable[Mistake], warnings: Iterable[Mistake]) -> Iterator[CheckResult]:
     told = list(mistakes)
     for mistake in told:
         fix = "See docs/settings.md for this setting."
-        yield broken("settings", str(mistake), fix)
+        yield fail("settings", str(mistake), fix)
     for warning in warnings:
         fix = "See docs/settings.md for this setting, and for what is kept in files."
-        yield doubtful("settings", str(warning), fix)
+        yield warn("settings", str(warning), fix)
     if not told:
-        yield well("settings", "are fit for production")
+        yield ok("settings", "are fit for production")
 
 
 def _route(settings: Settings, table: RouteTable) -> Iterator[CheckResult]:
@@ -80,7 +80,7 @@ def _route(settings: Settings, table: RouteTable) -> Iterator[CheckResult]:
         return
     yield from reach(url, table.name)
     if table.provider == WEBHOOK:
-        yield well("webhook", "only a real SMS shows whether it is taken: otp-service send-test", table.name)
+        yield ok("webhook", "only a real SMS shows whether it is taken: otp-service send-test", table.name)
     else:
         yield from _accounts(settings, table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otp_service.cli.doctor.api_probe import ApiAnswer
-from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
+from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.sms.aliyun.protocol.codes import Who
 
 IMPOSSIBLE_NUMBER = "10000000000"
@@ -19,26 +19,26 @@ def read_probe(told: ApiAnswer | None, right: str, route: str) -> Iterator[Check
     """Tell what the answer says of sending, which needs the *right*, and of this machine's address."""
     if told is None or not told.is_authenticated:
         why = f": {told}" if told else ""
-        yield doubtful("sending", f"could not be probed{why}", "Ask again in a minute.", route)
+        yield warn("sending", f"could not be probed{why}", "Ask again in a minute.", route)
         return
     if told.is_denied:
-        yield broken("ram", "the key may not send", f"Grant {right} to it in the RAM console.", route)
+        yield fail("ram", "the key may not send", f"Grant {right} to it in the RAM console.", route)
         return
     if told.row.code == _ABROAD:
         fix = "Send from the mainland: Aliyun takes mainland SMS from mainland addresses only."
-        yield broken("egress", "this machine's address is outside the mainland", fix, route)
+        yield fail("egress", "this machine's address is outside the mainland", fix, route)
         return
     yield _sending(told, route)
     seen = "the address was not refused; whether it is in the mainland cannot be seen"
-    yield well("egress", seen, route)
+    yield ok("egress", seen, route)
 
 
 def _sending(told: ApiAnswer, route: str) -> CheckResult:
     if told.row.who in _OURS:
-        return broken("sending", str(told), "See docs/aliyun-errors.md for this code.", route)
+        return fail("sending", str(told), "See docs/aliyun-errors.md for this code.", route)
     if told.row.who in (Who.NUMBER, Who.LIMIT):
-        return well("sending", "an SMS to an impossible number is refused for its number alone", route)
+        return ok("sending", "an SMS to an impossible number is refused for its number alone", route)
     fix = "Try a real SMS: otp-service send-test."
-    return doubtful(
+    return warn(
         "sending", f"an SMS to an impossible number is not refused for its number: {told}", fix, route
     )

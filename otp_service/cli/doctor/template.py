@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from otp_service.cli.doctor.finding import CheckResult, broken, doubtful, well
+from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.domain.messages import MAINLAND, Template
 from otp_service.sms.aliyun.protocol.templates import BadTemplate, check_template, render, sms_size, variables
 
@@ -25,7 +25,7 @@ def examine_text(
     code, text = template.template_code, str(fields.get("TemplateContent", ""))
     if not _is_verification(fields):
         fix = "Codes need a template of the type 验证码: notices are slower and may be refused at night."
-        yield broken("template", f"{code} is no verification template", fix, route)
+        yield fail("template", f"{code} is no verification template", fix, route)
     yield _variables(template, text, route)
     yield from _minutes(code, text, ttl, route)
     if template.country_specificity(MAINLAND):  # the rules and the lengths of the mainland
@@ -48,24 +48,24 @@ def _rules(code: str, text: str, route: str) -> Iterator[CheckResult]:
         fix = (
             "Apply for a text that keeps the rules of docs/aliyun-setup.md: this one may be refused any day."
         )
-        yield doubtful("template", f"{code}: breaks a rule of verification texts: {error}", fix, route)
+        yield warn("template", f"{code}: breaks a rule of verification texts: {error}", fix, route)
 
 
 def _size(code: str, sign_name: str, text: str, route: str) -> Iterator[CheckResult]:
     values = dict.fromkeys(variables(text), "123456")
     if (size := sms_size(render(sign_name, text, values))) > 1:
         fix = "Shorten it to 70 characters with the sign name and 【】."
-        yield doubtful("template", f"{code}: every code is billed as {size} SMS", fix, route)
+        yield warn("template", f"{code}: every code is billed as {size} SMS", fix, route)
 
 
 def _variables(template: Template, text: str, route: str) -> CheckResult:
     ours, theirs = {template.param, *template.params}, set(variables(text))
     missing, foreign = sorted(theirs - ours), sorted(ours - theirs)
     if not missing and not foreign:
-        return well("template", f"{template.template_code}: the variables are the text's", route)
+        return ok("template", f"{template.template_code}: the variables are the text's", route)
     seen = f"{template.template_code}: the text has {_names(missing)}, the settings have {_names(foreign)}"
     fix = "Let param and params name exactly the variables of the text: one more or less is refused."
-    return broken("template", seen, fix, route)
+    return fail("template", seen, fix, route)
 
 
 def _number(text: str) -> int:
@@ -86,7 +86,7 @@ def _minutes(code: str, text: str, ttl: int, route: str) -> Iterator[CheckResult
         return
     told = _number(found[1])
     if told * 60 == ttl:
-        yield well("template", f"{code}: codes live as long as the text says", route)
+        yield ok("template", f"{code}: codes live as long as the text says", route)
         return
     seen = f"{code}: the text says {told} minutes, codes live {ttl} s"
-    yield doubtful("template", seen, f"Set codes.ttl to {told * 60}, or use another template.", route)
+    yield warn("template", seen, f"Set codes.ttl to {told * 60}, or use another template.", route)

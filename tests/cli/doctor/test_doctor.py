@@ -20,11 +20,19 @@ from support.redis_servers import closed_port, redis_binary, running
 
 from otp_service.cli.doctor.account import Account
 from otp_service.cli.doctor.api_probe import ApiProbe
+from otp_service.cli.doctor.check_result import (
+    CheckResult,
+    CheckStatus,
+    as_json,
+    as_text,
+    fail,
+    ok,
+    warn,
+    worst,
+)
 from otp_service.cli.doctor.connectivity import reach
-from otp_service.cli.doctor.finding import CheckResult, Level, broken, doubtful, well, worst
 from otp_service.cli.doctor.pnvs_account import PnvsAccount
 from otp_service.cli.doctor.redis import examine_store
-from otp_service.cli.doctor.report import as_json, as_text
 from otp_service.cli.doctor.template import examine_text
 from otp_service.domain.messages import Template
 from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
@@ -39,14 +47,12 @@ LOGIN = Template("login", "SMS_100000001")
 
 
 def found(practice: Practice, *arguments: str) -> list[dict[str, Any]]:
-    findings: list[dict[str, Any]] = json.loads(practice.run("doctor", "--json", *arguments).output)[
-        "findings"
-    ]
-    return findings
+    results: list[dict[str, Any]] = json.loads(practice.run("doctor", "--json", *arguments).output)["checks"]
+    return results
 
 
-def bad(findings: list[dict[str, Any]], check: str) -> list[str]:
-    return [f["seen"] for f in findings if f["check"] == check and f["level"] != "ok"]
+def bad(results: list[dict[str, Any]], check: str) -> list[str]:
+    return [f["message"] for f in results if f["check"] == check and f["status"] != "ok"]
 
 
 # ── the whole of it ──
@@ -64,10 +70,10 @@ def test_sound_service_has_nothing_broken(practice: Practice) -> None:
 def test_report_is_a_table_for_people_and_json_for_machines(practice: Practice) -> None:
     text, told = practice.run("doctor").output, json.loads(practice.run("doctor", "--json").output)
 
-    assert told["worst"] == "warn"
-    assert set(told["findings"][0]) == {"check", "route", "level", "seen", "fix"}
-    assert all(finding["seen"] in text for finding in told["findings"] if finding["check"] != "dns")
-    assert all(finding["fix"] for finding in told["findings"] if finding["level"] != "ok")
+    assert told["status"] == "warn"
+    assert set(told["checks"][0]) == {"check", "route", "status", "message", "fix"}
+    assert all(result["message"] in text for result in told["checks"] if result["check"] != "dns")
+    assert all(result["fix"] for result in told["checks"] if result["status"] != "ok")
     assert "\x1b" not in text
 
 
@@ -75,10 +81,10 @@ def test_broken_settings_are_told_and_the_rest_is_still_looked_at(practice: Prac
     practice.change("sms_per_day = 100000\n", "")
     practice.change('purpose = "login"', 'purpose = "nothing"')
 
-    findings = found(practice)
+    results = found(practice)
 
-    assert any("service.sms_per_day" in seen for seen in bad(findings, "settings"))
-    assert [f["seen"] for f in findings if f["check"] == "sign name"] == ["云通信测试 is approved"]
+    assert any("service.sms_per_day" in seen for seen in bad(results, "settings"))
+    assert [f["message"] for f in results if f["check"] == "sign name"] == ["云通信测试 is approved"]
     assert practice.run("doctor").exit_code == 2
 
 
@@ -104,10 +110,10 @@ def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch
         raise RuntimeError("+8613800138000")
 
     monkeypatch.setattr("otp_service.cli.doctor.runner.reach", fails)
-    findings = found(practice)
+    results = found(practice)
 
-    assert bad(findings, "route") == ["could not be looked at (RuntimeError)"]
-    assert any(f["check"] == "redis" for f in findings)
+    assert bad(results, "route") == ["could not be looked at (RuntimeError)"]
+    assert any(f["check"] == "redis" for f in results)
 
 
 # ── keys, sign names, templates ──
@@ -128,9 +134,9 @@ def test_each_of_two_access_keys_is_looked_at(practice: Practice) -> None:
         'access_key_secret = "testSecret"',
         'access_key_secret = "testSecret"\nsecond_access_key_id = "oldId"\nsecond_access_key_secret = "old"',
     )
-    findings = [f for f in found(practice) if f["check"] == "access key"]
+    results = [f for f in found(practice) if f["check"] == "access key"]
 
-    assert [f["level"] for f in findings] == ["ok", "fail"]
+    assert [f["status"] for f in results] == ["ok", "fail"]
 
 
 @pytest.mark.parametrize(
@@ -171,28 +177,28 @@ def text_findings(
     text: str, template: Template = LOGIN, ttl: int = 300, **fields: object
 ) -> list[CheckResult]:
     told = {"TemplateContent": text, "TemplateType": 0, **fields}
-    findings = examine_text(template, told, sign_name="云通信测试", ttl=ttl, route="main")
-    return [f for f in findings if f.level is not Level.OK]
+    results = examine_text(template, told, sign_name="云通信测试", ttl=ttl, route="main")
+    return [f for f in results if f.status is not CheckStatus.OK]
 
 
 @pytest.mark.parametrize(
-    ("text", "ttl", "level"),
+    ("text", "ttl", "status"),
     [
         ("验证码${code}，5分钟内有效", 300, None),
         ("验证码${code}，五分钟内有效", 300, None),
         ("验证码${code}，十分钟内有效", 600, None),
         ("验证码: your code is ${code}, valid for 5 minutes", 300, None),
         ("验证码${code}", 300, None),
-        ("验证码${code}，10分钟内有效", 300, Level.WARN),
-        ("验证码${code}，二分钟内有效", 300, Level.WARN),
+        ("验证码${code}，10分钟内有效", 300, CheckStatus.WARN),
+        ("验证码${code}，二分钟内有效", 300, CheckStatus.WARN),
         ("验证码${code}，两分钟内有效", 120, None),
-        ("验证码${code}，十五分钟内有效", 300, Level.WARN),
+        ("验证码${code}，十五分钟内有效", 300, CheckStatus.WARN),
         ("验证码${code}，十五分钟内有效", 900, None),
         ("验证码${code}，三十分钟内有效", 1800, None),
     ],
 )
-def test_minutes_are_read_in_both_languages(text: str, ttl: int, level: Level | None) -> None:
-    assert [f.level for f in text_findings(text, ttl=ttl)] == ([level] if level else [])
+def test_minutes_are_read_in_both_languages(text: str, ttl: int, status: CheckStatus | None) -> None:
+    assert [f.status for f in text_findings(text, ttl=ttl)] == ([status] if status else [])
 
 
 def test_variables_of_text_and_settings_must_be_the_same() -> None:
@@ -200,13 +206,13 @@ def test_variables_of_text_and_settings_must_be_the_same() -> None:
     fewer = text_findings("验证码${code}", replace(LOGIN, params={"product": "shop"}))
     other = text_findings("验证码${number}")
 
-    assert [f.level for f in (*more, *fewer, *other)] == [Level.FAIL] * 3
-    assert "${product}" in more[0].seen
-    assert "${number}" in other[0].seen
+    assert [f.status for f in (*more, *fewer, *other)] == [CheckStatus.FAIL] * 3
+    assert "${product}" in more[0].message
+    assert "${number}" in other[0].message
 
 
 def test_notice_template_is_no_verification_template() -> None:
-    assert [f.level for f in text_findings("验证码${code}", TemplateType=1)] == [Level.FAIL]
+    assert [f.status for f in text_findings("验证码${code}", TemplateType=1)] == [CheckStatus.FAIL]
     assert text_findings("验证码${code}", TemplateType="0") == []
 
 
@@ -222,8 +228,8 @@ def test_notice_template_is_no_verification_template() -> None:
 def test_text_that_breaks_a_rule_is_told(text: str, why: str) -> None:
     template = replace(LOGIN, params={"product": "shop"}) if "product" in text else LOGIN
 
-    (finding,) = text_findings(text, template)
-    assert (finding.level, why in finding.seen) == (Level.WARN, True)
+    (result,) = text_findings(text, template)
+    assert (result.status, why in result.message) == (CheckStatus.WARN, True)
     assert text_findings(text, replace(template, countries=("international",))) == []
 
 
@@ -232,8 +238,11 @@ def test_text_that_is_billed_twice_is_told() -> None:
     longest = "验证码${code}" + "。" * (70 - len("【云通信测试】验证码123456"))
 
     assert text_findings(longest) == []
-    (finding,) = text_findings(longest + "。")
-    assert (finding.level, finding.seen) == (Level.WARN, "SMS_100000001: every code is billed as 2 SMS")
+    (result,) = text_findings(longest + "。")
+    assert (result.status, result.message) == (
+        CheckStatus.WARN,
+        "SMS_100000001: every code is billed as 2 SMS",
+    )
 
 
 # ── answers that the sandbox does not give ──
@@ -275,13 +284,13 @@ def examined(answers: dict[str, bytes], *headers: str) -> list[CheckResult]:
             clock=RealClock(),
         )
         account = Account(ApiProbe(api, route="main", key_name="test…"))
-        findings = list(account.examine("云通信测试", (LOGIN,), 300))
+        results = list(account.examine("云通信测试", (LOGIN,), 300))
         api.close()
-    return findings
+    return results
 
 
-def troubles(answers: dict[str, bytes], *headers: str) -> list[tuple[str, Level]]:
-    return [(f.check, f.level) for f in examined(answers, *headers) if f.level is not Level.OK]
+def troubles(answers: dict[str, bytes], *headers: str) -> list[tuple[str, CheckStatus]]:
+    return [(f.check, f.status) for f in examined(answers, *headers) if f.status is not CheckStatus.OK]
 
 
 def test_sound_account_has_no_trouble() -> None:
@@ -289,13 +298,20 @@ def test_sound_account_has_no_trouble() -> None:
 
 
 @pytest.mark.parametrize(
-    ("off", "level"),
-    [(10, None), (-10, None), (45, Level.WARN), (-45, Level.WARN), (1200, Level.FAIL), (-1200, Level.FAIL)],
+    ("off", "status"),
+    [
+        (10, None),
+        (-10, None),
+        (45, CheckStatus.WARN),
+        (-45, CheckStatus.WARN),
+        (1200, CheckStatus.FAIL),
+        (-1200, CheckStatus.FAIL),
+    ],
 )
-def test_clock_is_held_against_the_answers_date(off: int, level: Level | None) -> None:
+def test_clock_is_held_against_the_answers_date(off: int, status: CheckStatus | None) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=off), usegmt=True)
 
-    assert troubles({}, f"Date: {date}") == ([("clock", level)] if level else [])
+    assert troubles({}, f"Date: {date}") == ([("clock", status)] if status else [])
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Mon, 99 Foo 2026", ""])
@@ -312,22 +328,22 @@ REPLACED = {"SmsSign", "SmsTemplate"}
 @pytest.mark.parametrize(
     ("action", "trouble", "granted"),
     [
-        ("SmsSign", ("sign name", Level.WARN), "dysms:GetSmsSign"),
-        ("SmsTemplate", ("template", Level.WARN), "dysms:GetSmsTemplate"),
-        ("QuerySendDetails", ("ram", Level.WARN), "dysms:QuerySendDetails"),
-        ("SendSms", ("ram", Level.FAIL), "dysms:SendSms"),
+        ("SmsSign", ("sign name", CheckStatus.WARN), "dysms:GetSmsSign"),
+        ("SmsTemplate", ("template", CheckStatus.WARN), "dysms:GetSmsTemplate"),
+        ("QuerySendDetails", ("ram", CheckStatus.WARN), "dysms:QuerySendDetails"),
+        ("SendSms", ("ram", CheckStatus.FAIL), "dysms:SendSms"),
     ],
 )
-def test_missing_permission_is_named(action: str, trouble: tuple[str, Level], granted: str) -> None:
+def test_missing_permission_is_named(action: str, trouble: tuple[str, CheckStatus], granted: str) -> None:
     refused = {f"Get{action}": RAM, f"Query{action}": RAM} if action in REPLACED else {action: RAM}
-    findings = [f for f in examined(refused) if f.level is not Level.OK]
+    results = [f for f in examined(refused) if f.status is not CheckStatus.OK]
 
-    assert [(f.check, f.level) for f in findings] == [trouble]
-    assert granted in findings[0].fix
+    assert [(f.check, f.status) for f in results] == [trouble]
+    assert granted in results[0].fix
 
 
 def test_address_outside_the_mainland_is_told() -> None:
-    assert troubles({"SendSms": b'{"Code":"isv.DENY_IP_RANGE"}'}) == [("egress", Level.FAIL)]
+    assert troubles({"SendSms": b'{"Code":"isv.DENY_IP_RANGE"}'}) == [("egress", CheckStatus.FAIL)]
 
 
 HTML = b"<html>502 Bad Gateway</html>"
@@ -337,20 +353,20 @@ BUSY = b'{"Code":"Throttling.User"}'
 @pytest.mark.parametrize(
     ("answer", "trouble"),
     [
-        (HTML, ("api", Level.FAIL)),
-        (b"{}", ("api", Level.FAIL)),
-        (b'{"Code":"InvalidTimeStamp.Expired"}', ("api", Level.FAIL)),
-        (BUSY, ("api", Level.WARN)),
-        (b'{"Code":"ServiceUnavailable"}', ("api", Level.WARN)),
-        (b'{"Code":"SignatureDoesNotMatch"}', ("access key", Level.FAIL)),
-        (b'{"Code":"InvalidSecurityToken.Expired"}', ("access key", Level.FAIL)),
+        (HTML, ("api", CheckStatus.FAIL)),
+        (b"{}", ("api", CheckStatus.FAIL)),
+        (b'{"Code":"InvalidTimeStamp.Expired"}', ("api", CheckStatus.FAIL)),
+        (BUSY, ("api", CheckStatus.WARN)),
+        (b'{"Code":"ServiceUnavailable"}', ("api", CheckStatus.WARN)),
+        (b'{"Code":"SignatureDoesNotMatch"}', ("access key", CheckStatus.FAIL)),
+        (b'{"Code":"InvalidSecurityToken.Expired"}', ("access key", CheckStatus.FAIL)),
     ],
     ids=str,
 )
-def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[str, Level]) -> None:
-    findings = examined({"GetSmsSign": answer})
+def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[str, CheckStatus]) -> None:
+    results = examined({"GetSmsSign": answer})
 
-    assert [(f.check, f.level) for f in findings if f.check != "clock"] == [trouble]
+    assert [(f.check, f.status) for f in results if f.check != "clock"] == [trouble]
 
 
 @pytest.mark.parametrize("answer", [HTML, BUSY], ids=["a page", "throttled"])
@@ -361,12 +377,12 @@ def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[
 def test_what_could_not_be_seen_is_called_neither_well_nor_broken(
     action: str, check: str, answer: bytes
 ) -> None:
-    assert troubles({action: answer}) == [(check, Level.WARN)]
+    assert troubles({action: answer}) == [(check, CheckStatus.WARN)]
     assert action != "SendSms" or "egress" not in {f.check for f in examined({action: answer})}
 
 
 def test_sms_to_an_impossible_number_that_is_taken_is_doubtful() -> None:
-    assert troubles({"SendSms": b'{"Code":"OK","BizId":"1^0"}'}) == [("sending", Level.WARN)]
+    assert troubles({"SendSms": b'{"Code":"OK","BizId":"1^0"}'}) == [("sending", CheckStatus.WARN)]
 
 
 # ── PNVS ──
@@ -388,10 +404,10 @@ def pnvs(practice: Practice) -> Practice:
 
 
 def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: Practice) -> None:
-    levels = {f["check"]: f["level"] for f in found(pnvs) if f["route"] == "main"}
+    statuses = {f["check"]: f["status"] for f in found(pnvs) if f["route"] == "main"}
 
-    assert levels["access key"] == levels["sending"] == levels["egress"] == "ok"
-    assert set(levels.values()) == {"ok"}
+    assert statuses["access key"] == statuses["sending"] == statuses["egress"] == "ok"
+    assert set(statuses.values()) == {"ok"}
     with urlopen(f"{pnvs.sandbox.inbox_url}.json") as answer:  # noqa: S310
         assert json.load(answer) == []
 
@@ -402,7 +418,7 @@ def test_key_and_sign_name_of_pnvs_are_looked_at(pnvs: Practice) -> None:
     assert bad(found(pnvs), "access key")[0].startswith("test… is refused: ")
 
 
-def pnvs_troubles(answer: bytes) -> list[tuple[str, Level, str]]:
+def pnvs_troubles(answer: bytes) -> list[tuple[str, CheckStatus, str]]:
     with WireServer(lambda connection: connection.sendall(response(answer, 400))) as server:
         api = AliyunApi(
             keys=[AccessKey("testId", "testSecret")],
@@ -412,16 +428,16 @@ def pnvs_troubles(answer: bytes) -> list[tuple[str, Level, str]]:
             clock=RealClock(),
         )
         entrance = ApiProbe(api, route="main", key_name="test…", lookup=lookup_pnvs)
-        findings = list(PnvsAccount(entrance).examine("速通互联验证码", Template("*", "100001")))
+        results = list(PnvsAccount(entrance).examine("速通互联验证码", Template("*", "100001")))
         api.close()
-    return [(f.check, f.level, f.fix) for f in findings if f.level is not Level.OK]
+    return [(f.check, f.status, f.fix) for f in results if f.status is not CheckStatus.OK]
 
 
 @pytest.mark.parametrize("code", ["NoPermission", "RAM_PERMISSION_DENY"])
 def test_missing_permission_of_pnvs_is_named(code: str) -> None:
-    ((check, level, fix),) = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
+    ((check, status, fix),) = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
 
-    assert (check, level) == ("ram", Level.FAIL)
+    assert (check, status) == ("ram", CheckStatus.FAIL)
     assert "dypns:SendSmsVerifyCode" in fix
 
 
@@ -429,7 +445,7 @@ def test_missing_permission_of_pnvs_is_named(code: str) -> None:
 def test_what_an_operator_must_mend_at_pnvs_is_told(code: str) -> None:
     told = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
 
-    assert [(check, level) for check, level, _ in told] == [("sending", Level.FAIL)]
+    assert [(check, status) for check, status, _ in told] == [("sending", CheckStatus.FAIL)]
 
 
 def test_pnvs_that_is_not_there_does_not_answer(pnvs: Practice) -> None:
@@ -440,7 +456,7 @@ def test_pnvs_that_is_not_there_does_not_answer(pnvs: Practice) -> None:
 
 @pytest.mark.parametrize("code", ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.SMS_SIGNATURE_ILLEGAL"])
 def test_what_an_operator_must_mend_is_told(code: str) -> None:
-    assert troubles({"SendSms": f'{{"Code":"{code}"}}'.encode()}) == [("sending", Level.FAIL)]
+    assert troubles({"SendSms": f'{{"Code":"{code}"}}'.encode()}) == [("sending", CheckStatus.FAIL)]
 
 
 @pytest.mark.parametrize("barred", [GONE, RAM], ids=["unknown", "not-permitted"])
@@ -452,16 +468,16 @@ def test_older_actions_are_asked_where_the_newer_ones_are_barred(barred: bytes) 
         "QuerySmsTemplate": OK_TEMPLATE,
     }
 
-    (finding,) = [f for f in examined(answers) if f.level is not Level.OK]
-    assert (finding.check, finding.seen) == ("sign name", "云通信测试 was rejected: why")
+    (result,) = [f for f in examined(answers) if f.status is not CheckStatus.OK]
+    assert (result.check, result.message) == ("sign name", "云通信测试 was rejected: why")
 
 
 def test_newer_actions_alone_are_asked_where_they_are_answered() -> None:
     """The script has no answer to an older one."""
     rejected = b'{"Code":"OK","SignStatus":2,"AuditInfo":{"RejectInfo":"why"}}'
 
-    (finding,) = [f for f in examined({"GetSmsSign": rejected}) if f.level is not Level.OK]
-    assert (finding.check, finding.seen) == ("sign name", "云通信测试 was rejected: why")
+    (result,) = [f for f in examined({"GetSmsSign": rejected}) if f.status is not CheckStatus.OK]
+    assert (result.check, result.message) == ("sign name", "云通信测试 was rejected: why")
 
 
 def test_policy_of_the_docs_permits_all_that_the_doctor_asks() -> None:
@@ -472,17 +488,21 @@ def test_policy_of_the_docs_permits_all_that_the_doctor_asks() -> None:
 
 
 def test_right_to_the_newer_action_is_named_where_both_are_barred() -> None:
-    findings = [f for f in examined({"GetSmsSign": RAM, "QuerySmsSign": GONE}) if f.level is not Level.OK]
+    results = [
+        f for f in examined({"GetSmsSign": RAM, "QuerySmsSign": GONE}) if f.status is not CheckStatus.OK
+    ]
 
-    assert [(f.check, f.level) for f in findings] == [("sign name", Level.WARN)]
-    assert "dysms:GetSmsSign" in findings[0].fix
+    assert [(f.check, f.status) for f in results] == [("sign name", CheckStatus.WARN)]
+    assert "dysms:GetSmsSign" in results[0].fix
 
 
 def test_endpoint_that_knows_neither_action_says_nothing_about_the_sign_name() -> None:
-    findings = [f for f in examined({"GetSmsSign": GONE, "QuerySmsSign": GONE}) if f.level is not Level.OK]
+    results = [
+        f for f in examined({"GetSmsSign": GONE, "QuerySmsSign": GONE}) if f.status is not CheckStatus.OK
+    ]
 
-    assert [(f.check, f.level) for f in findings] == [("sign name", Level.WARN)]
-    assert "knows none of the actions" in findings[0].seen
+    assert [(f.check, f.status) for f in results] == [("sign name", CheckStatus.WARN)]
+    assert "knows none of the actions" in results[0].message
 
 
 @pytest.mark.parametrize(
@@ -499,7 +519,9 @@ def test_endpoint_that_knows_neither_action_says_nothing_about_the_sign_name() -
 def test_template_of_another_kind_is_told(facts: dict[str, object], is_for_codes: bool) -> None:  # noqa: FBT001 - a column
     template = json.dumps({**json.loads(OK_TEMPLATE), **facts}).encode()
 
-    assert troubles({"GetSmsTemplate": template}) == ([] if is_for_codes else [("template", Level.FAIL)])
+    assert troubles({"GetSmsTemplate": template}) == (
+        [] if is_for_codes else [("template", CheckStatus.FAIL)]
+    )
 
 
 def test_no_sms_is_ever_sent(practice: Practice) -> None:
@@ -513,26 +535,26 @@ def test_no_sms_is_ever_sent(practice: Practice) -> None:
 
 
 def test_closed_port_and_unknown_name_are_told() -> None:
-    closed = [f for f in reach(f"http://127.0.0.1:{closed_port()}", "main") if f.level is not Level.OK]
+    closed = [f for f in reach(f"http://127.0.0.1:{closed_port()}", "main") if f.status is not CheckStatus.OK]
     nameless = list(reach("https://no-such-host.invalid", "main"))
 
-    assert [(f.check, f.level) for f in closed] == [("IPv4", Level.FAIL)]
-    assert [(f.check, f.level) for f in nameless] == [("dns", Level.FAIL)]
+    assert [(f.check, f.status) for f in closed] == [("IPv4", CheckStatus.FAIL)]
+    assert [(f.check, f.status) for f in nameless] == [("dns", CheckStatus.FAIL)]
 
 
 def test_server_without_tls_is_told() -> None:
     with WireServer(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
-        findings = list(reach(server.url.replace("http", "https"), "main"))
+        results = list(reach(server.url.replace("http", "https"), "main"))
 
-    assert [f.level for f in findings if f.check == "tls"] == [Level.FAIL]
+    assert [f.status for f in results if f.check == "tls"] == [CheckStatus.FAIL]
 
 
 def test_endpoint_that_is_down_is_two_findings(practice: Practice) -> None:
     practice.sandbox.close()
-    findings = found(practice)
+    results = found(practice)
 
-    assert bad(findings, "IPv4") == ["cannot be connected"]
-    assert bad(findings, "api") == ["does not answer"]
+    assert bad(results, "IPv4") == ["cannot be connected"]
+    assert bad(results, "api") == ["does not answer"]
 
 
 # ── redis and callers ──
@@ -545,7 +567,7 @@ class Silence:
 
 def of_redis(url: str, clients: list[str] | None = None) -> list[CheckResult]:
     store = RedisStore(client_from_url(url), Silence())
-    return [f for f in examine_store(store, clients or []) if f.level is not Level.OK]
+    return [f for f in examine_store(store, clients or []) if f.status is not CheckStatus.OK]
 
 
 def test_redis_that_evicts_or_forgets_is_told() -> None:
@@ -554,15 +576,15 @@ def test_redis_that_evicts_or_forgets_is_told() -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
         assert of_redis(server.url) == []
 
-    assert [f.level for f in evicting] == [Level.FAIL, Level.WARN, Level.FAIL]
-    assert "allkeys-lru" in evicting[0].seen
+    assert [f.status for f in evicting] == [CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.FAIL]
+    assert "allkeys-lru" in evicting[0].message
 
 
 def test_redis_that_is_not_there_is_told() -> None:
-    (finding,) = of_redis(f"redis://127.0.0.1:{closed_port()}/0")
+    (result,) = of_redis(f"redis://127.0.0.1:{closed_port()}/0")
 
-    assert (finding.level, finding.seen) == (
-        Level.FAIL,
+    assert (result.status, result.message) == (
+        CheckStatus.FAIL,
         "names a host and port where nobody listens (connection refused)",
     )
 
@@ -571,9 +593,9 @@ def test_user_that_may_not_run_scripts_is_told() -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
         with server.client() as admin:
             admin.execute_command("ACL SETUSER poor on >secret ~otp:* +@all -@scripting")
-        findings = of_redis(f"redis://poor:secret@127.0.0.1:{server.port}/0")
+        results = of_redis(f"redis://poor:secret@127.0.0.1:{server.port}/0")
 
-    assert [(f.check, f.seen) for f in findings] == [
+    assert [(f.check, f.message) for f in results] == [
         ("redis", "does not allow its user to run EVAL (NOPERM)")
     ]
 
@@ -581,21 +603,21 @@ def test_user_that_may_not_run_scripts_is_told() -> None:
 def test_client_that_names_no_address_is_told(practice: Practice) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
         RedisStore(client_from_url(server.url), Silence()).mark_missing_client_ip("shop")
-        findings = of_redis(server.url, ["shop", "bank"])
+        results = of_redis(server.url, ["shop", "bank"])
 
-    assert [(f.check, f.level) for f in findings] == [("client_ip", Level.WARN)]
-    assert findings[0].seen.startswith("shop ")
+    assert [(f.check, f.status) for f in results] == [("client_ip", CheckStatus.WARN)]
+    assert results[0].message.startswith("shop ")
 
 
 def test_proxy_that_writes_no_address_is_told(practice: Practice) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
         RedisStore(client_from_url(server.url), Silence()).mark_unreadable_client_ip()
-        findings = of_redis(server.url, ["shop"])
+        results = of_redis(server.url, ["shop"])
         with server.client() as client:
             seconds = client.ttl("otp:unreadable_ip")
 
-    assert [(f.check, f.level) for f in findings] == [("client_ip", Level.WARN)]
-    assert "X-Forwarded-For" in findings[0].seen
+    assert [(f.check, f.status) for f in results] == [("client_ip", CheckStatus.WARN)]
+    assert "X-Forwarded-For" in results[0].message
     assert 0 < seconds <= 7 * 86_400
 
 
@@ -603,17 +625,17 @@ def test_proxy_that_writes_no_address_is_told(practice: Practice) -> None:
 
 
 def test_worst_finding_is_the_exit_code() -> None:
-    assert worst([]) is Level.OK
-    assert worst([well("a", "b"), doubtful("a", "b", "c")]) is Level.WARN
-    assert worst([broken("a", "b", "c"), well("a", "b")]) is Level.FAIL
+    assert worst([]) is CheckStatus.OK
+    assert worst([ok("a", "b"), warn("a", "b", "c")]) is CheckStatus.WARN
+    assert worst([fail("a", "b", "c"), ok("a", "b")]) is CheckStatus.FAIL
 
 
 def test_table_is_aligned_and_shows_the_fix_below() -> None:
-    text = as_text([well("dns", "fine", "main"), broken("sign name", "gone", "bring it back")])
+    text = as_text([ok("dns", "fine", "main"), fail("sign name", "gone", "bring it back")])
 
     assert text.splitlines() == [
         "ok    dns        main  fine",
         "FAIL  sign name        gone",
         "      fix: bring it back",
     ]
-    assert json.loads(as_json([]))["findings"] == []
+    assert json.loads(as_json([]))["checks"] == []
