@@ -14,8 +14,7 @@ import click
 
 from otp_service.cli.stop import ShutdownEvent
 from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
-from otp_service.sandbox.clock import Clock, utc_now
-from otp_service.sandbox.reviews import Review
+from otp_service.sandbox.config import Clock, Review, utc_now
 from otp_service.settings import SettingsError
 from otp_service.settings.sandbox_account import ReviewTable, SandboxTable, StsTable, load_account
 from otp_service.sms.aliyun.protocol.mns import MessageType

@@ -1,17 +1,16 @@
-"""A local stand-in for Aliyun's SMS API with an inbox, for development and tests.
+"""A local stand-in for Alibaba Cloud's SMS APIs, with an inbox page, for development and tests.
 
-It checks signatures, parameters, sign names, templates and flow control as the provider does, keeps what it
-"sent" in memory and shows it on a page: everybody who reaches the inbox reads every code. Imports Flask and,
-of ours, `sms.aliyun.protocol` and `local_hosts` only.
+It checks signatures, parameters, sign names, templates and flow control as Alibaba Cloud does. It keeps every
+SMS that it "sends" in memory and shows it on a page: anyone who can reach the inbox can read every code.
+Imports Flask and, from this package, `sms.aliyun.protocol` and `local_hosts` only.
 """
 
 from __future__ import annotations
 
 from otp_service.sandbox.app import create_sandbox
-from otp_service.sandbox.config import SandboxConfig
-from otp_service.sandbox.reviews import Review
+from otp_service.sandbox.config import Review, SandboxConfig
+from otp_service.sandbox.credentials import StsKey
 from otp_service.sandbox.server import SandboxServer, run_sandbox, start_sandbox
-from otp_service.sandbox.sts_key import StsKey
 
 __all__ = [
     "Review",

@@ -1,4 +1,4 @@
-"""Joins the sandbox's parts to a Flask application; the clock is an argument."""
+"""Builds the sandbox's Flask application from its parts."""
 
 from __future__ import annotations
 
@@ -7,32 +7,30 @@ from collections.abc import Callable
 
 from flask import Flask, Response
 
-from otp_service.sandbox.api import api_blueprint
-from otp_service.sandbox.clock import Clock, utc_now
-from otp_service.sandbox.config import SandboxConfig
+from otp_service.sandbox.api.blueprint import api_blueprint
+from otp_service.sandbox.api.flow_control import FlowControl
+from otp_service.sandbox.api.issued_codes import IssuedCodes
+from otp_service.sandbox.api.pnvs import check_sms_verify_code, send_sms_verify_code
+from otp_service.sandbox.api.queries import (
+    get_sms_sign,
+    get_sms_template,
+    query_send_details,
+    query_sms_sign,
+    query_sms_template,
+)
+from otp_service.sandbox.api.send_sms import send_batch_sms, send_sms
+from otp_service.sandbox.api.verifier import Nonces, Verifier
+from otp_service.sandbox.config import Clock, SandboxConfig, utc_now
 from otp_service.sandbox.credentials import Credentials
-from otp_service.sandbox.flow_control import FlowControl
-from otp_service.sandbox.inbox import Inbox
-from otp_service.sandbox.inbox_pages import inbox_blueprint
-from otp_service.sandbox.issued_codes import IssuedCodes
-from otp_service.sandbox.mns_api import mns_blueprint
-from otp_service.sandbox.mns_verifier import MnsVerifier
-from otp_service.sandbox.nonces import Nonces
-from otp_service.sandbox.pnvs import check_sms_verify_code, send_sms_verify_code
-from otp_service.sandbox.query_queue_key import query_queue_key
-from otp_service.sandbox.query_send_details import query_send_details
-from otp_service.sandbox.queue_keys import QueueKeys
-from otp_service.sandbox.report_pages import report_blueprint
-from otp_service.sandbox.reports import Reports
-from otp_service.sandbox.send_batch_sms import send_batch_sms
-from otp_service.sandbox.send_sms import send_sms
-from otp_service.sandbox.sign_queries import get_sms_sign, query_sms_sign
+from otp_service.sandbox.inbox.messages import Inbox
+from otp_service.sandbox.inbox.pages import inbox_blueprint, report_blueprint
+from otp_service.sandbox.reports.mns_api import mns_blueprint, query_token_for_mns_queue
+from otp_service.sandbox.reports.mns_credentials import MnsVerifier, QueueKeys
+from otp_service.sandbox.reports.reports import Reports
 from otp_service.sandbox.state import Action, SandboxState
-from otp_service.sandbox.template_queries import get_sms_template, query_sms_template
-from otp_service.sandbox.verifier import Verifier
 
-#: The actions that the sandbox knows, of all three APIs (Dysmsapi, Dypnsapi, Dybaseapi): their version
-#: is the same and so is the port. A new one is a function and a row.
+#: The actions of all three APIs (Dysmsapi, Dypnsapi, Dybaseapi), which share one version and one port.
+#: To add an action, write a function and add a row.
 ACTIONS: dict[str, Action] = {
     "SendSms": send_sms,
     "SendBatchSms": send_batch_sms,
@@ -43,7 +41,7 @@ ACTIONS: dict[str, Action] = {
     "GetSmsTemplate": get_sms_template,
     "SendSmsVerifyCode": send_sms_verify_code,
     "CheckSmsVerifyCode": check_sms_verify_code,
-    "QueryTokenForMnsQueue": query_queue_key,
+    "QueryTokenForMnsQueue": query_token_for_mns_queue,
 }
 
 _MAX_BODY = 1_000_000
@@ -54,7 +52,7 @@ _HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "same-origin",  # With "no-referrer" the inbox's own forms would have no origin.
+    "Referrer-Policy": "same-origin",  # With "no-referrer", the inbox's forms have no origin.
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -62,29 +60,29 @@ _HEADERS = {
 def create_sandbox(
     config: SandboxConfig, clock: Clock = utc_now, pause: Callable[[float], None] = time.sleep
 ) -> Flask:
-    """Make a sandbox with an empty inbox.
+    """Create a sandbox with an empty inbox.
 
     Args:
-        config: The account that it plays.
-        clock: Tells the time by which timestamps, nonces, flow control, deliveries, queues and
-            the waits between posts of reports are judged.
-        pause: Waits so many seconds; used by the magic numbers that answer late.
+        config: The simulated account.
+        clock: Returns the time used for timestamps, nonces, flow control, deliveries, queues and the
+            delays between report posts.
+        pause: Sleeps for a number of seconds; used by the magic numbers that respond late.
     """
-    desk = _desk(config, clock, pause)
+    state = _create_state(config, clock, pause)
     credentials = Credentials(config.access_keys, config.sts_keys)
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY
     app.config["MAX_FORM_MEMORY_SIZE"] = _MAX_BODY
-    app.extensions["sandbox"] = desk
-    app.register_blueprint(api_blueprint(desk, Verifier(credentials, Nonces(), clock), ACTIONS))
-    app.register_blueprint(mns_blueprint(desk, MnsVerifier(desk.queue_keys, credentials, clock)))
-    app.register_blueprint(inbox_blueprint(desk))
-    app.register_blueprint(report_blueprint(desk))
-    app.after_request(_protect)
+    app.extensions["sandbox"] = state
+    app.register_blueprint(api_blueprint(state, Verifier(credentials, Nonces(), clock), ACTIONS))
+    app.register_blueprint(mns_blueprint(state, MnsVerifier(state.queue_keys, credentials, clock)))
+    app.register_blueprint(inbox_blueprint(state))
+    app.register_blueprint(report_blueprint(state))
+    app.after_request(_add_security_headers)
     return app
 
 
-def _desk(config: SandboxConfig, clock: Clock, pause: Callable[[float], None]) -> SandboxState:
+def _create_state(config: SandboxConfig, clock: Clock, pause: Callable[[float], None]) -> SandboxState:
     return SandboxState(
         config=config,
         clock=clock,
@@ -97,6 +95,6 @@ def _desk(config: SandboxConfig, clock: Clock, pause: Callable[[float], None]) -
     )
 
 
-def _protect(response: Response) -> Response:
+def _add_security_headers(response: Response) -> Response:
     response.headers.update(_HEADERS)
     return response

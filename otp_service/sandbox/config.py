@@ -1,15 +1,59 @@
-"""What the sandbox knows of an account: keys, sign names, templates, where reports go; touches nothing."""
+"""The simulated account: access keys, sign names, templates and their reviews, and where reports go."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum
 from typing import Self
 
-from otp_service.sandbox.reviews import APPROVED, Review
-from otp_service.sandbox.sts_key import StsKey
+from otp_service.sandbox.credentials import StsKey
 from otp_service.sms.aliyun.protocol.flow_control import DEFAULT_LIMITS, FlowLimit
 from otp_service.sms.aliyun.protocol.mns import MessageType
+
+#: Returns the current time, with a time zone.
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the machine's time."""
+    return datetime.now(UTC)
+
+
+class ReviewState(IntEnum):
+    """The values of `SignStatus` and `TemplateStatus`."""
+
+    IN_REVIEW = 0
+    APPROVED = 1
+    REJECTED = 2
+    CANCELED = 10
+
+
+@dataclass(frozen=True)
+class Review:
+    """The state of Alibaba Cloud's review of a sign name or a template, and the *reason* for a rejection."""
+
+    state: ReviewState
+    reason: str = ""
+
+    @classmethod
+    def in_review(cls) -> Self:
+        """Create a review that has not been decided."""
+        return cls(ReviewState.IN_REVIEW)
+
+    @classmethod
+    def rejected(cls, reason: str) -> Self:
+        """Create a review that ended with a rejection."""
+        return cls(ReviewState.REJECTED, reason)
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether the sign name or template may be used to send SMS."""
+        return self.state is ReviewState.APPROVED
+
+
+APPROVED = Review(ReviewState.APPROVED)
 
 DEFAULT_SIGN_NAME = "云通信测试"
 SIGN_NAME_IN_REVIEW = "审核中的签名"
@@ -39,44 +83,44 @@ DEFAULT_QUEUE_PREFIX = "Alicom-Queue-1092397003988387-"
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxConfig:
-    """The account that the sandbox plays."""
+    """The account that the sandbox simulates."""
 
     #: Access key ids and their secrets.
     access_keys: Mapping[str, str] = field(repr=False)
-    #: Temporary access key ids, and what belongs to each.
+    #: Temporary access key ids, each with its secret, security token and expiry.
     sts_keys: Mapping[str, StsKey] = field(repr=False, default_factory=dict)
     #: Sign names, without 【】.
     sign_names: frozenset[str]
-    #: Templates: code and text.
+    #: Template codes and their texts.
     templates: Mapping[str, str]
-    #: The codes of those templates that are international: for numbers outside the mainland, and no others.
+    #: The codes of the international templates, which can be sent only to numbers outside mainland China.
     international_templates: frozenset[str] = frozenset()
-    #: The reviews of those sign names and template codes that are not approved.
+    #: The reviews of the sign names and template codes that are not approved.
     reviews: Mapping[str, Review] = field(default_factory=dict)
     flow_limits: tuple[FlowLimit, ...] = DEFAULT_LIMITS
-    #: Refuse template params that are not strings or that the template lacks. Aliyun's
-    #: documents demand it, but whether it always refuses them is not known.
+    #: Refuse template parameters that are not strings or that the template does not use. Alibaba Cloud's
+    #: documentation forbids both, but whether the API always refuses them is not known.
     strict: bool = True
     #: How many messages the inbox keeps.
     inbox_size: int = 1000
-    #: How long an SMS takes to its phone, and its report to exist.
+    #: How long an SMS takes to be delivered and reported.
     delivery_seconds: float = 0.0
-    #: Where reports and replies are posted. Such a URL may hold a secret.
+    #: Where reports and replies are posted. A URL may contain a secret.
     report_urls: Mapping[MessageType, str] = field(repr=False, default_factory=dict)
-    #: Aliyun's waits of 1, 5 and 10 minutes before it posts a report again are multiplied by this.
+    #: Factor for the delays of 1, 5 and 10 minutes before a report is posted again.
     report_time_factor: float = 1.0
-    #: How the names of the account's queues begin.
+    #: The prefix of the account's queue names.
     queue_prefix: str = DEFAULT_QUEUE_PREFIX
-    #: How long a message that was received from a queue, and not deleted, stays away.
+    #: The queues' visibility timeout: how long a received message stays hidden unless it is deleted.
     invisible_seconds: float = 30.0
-    #: How long the temporary keys to the queues are valid.
+    #: How long temporary keys to the queues are valid.
     queue_key_seconds: float = 3600.0
 
     @classmethod
     def default(cls, access_keys: Mapping[str, str]) -> Self:
-        """Make an account with one sign name and a template for each common purpose.
+        """Create an account with one approved sign name and a template for each common purpose.
 
-        It also has a sign name and a template in review, and one of each that were rejected.
+        It also has a sign name and a template in review, and one of each that was rejected.
         """
         return cls(
             access_keys=access_keys,
@@ -87,13 +131,13 @@ class SandboxConfig:
         )
 
     def review_of(self, name: str) -> Review:
-        """Tell how far the review of a sign name or template code of the account is."""
+        """Return the review of one of the account's sign names or template codes."""
         return self.reviews.get(name, APPROVED)
 
-    def may_sign(self, sign_name: str) -> bool:
-        """Whether the account has the sign name, approved."""
-        return sign_name in self.sign_names and self.review_of(sign_name).passed
+    def has_approved_sign_name(self, sign_name: str) -> bool:
+        """Tell whether the account has this sign name and it is approved."""
+        return sign_name in self.sign_names and self.review_of(sign_name).is_approved
 
-    def template(self, template_code: str) -> str | None:
-        """Find the text of an approved template."""
-        return self.templates.get(template_code) if self.review_of(template_code).passed else None
+    def approved_template(self, template_code: str) -> str | None:
+        """Return the text of a template, or None if there is no such template or it is not approved."""
+        return self.templates.get(template_code) if self.review_of(template_code).is_approved else None

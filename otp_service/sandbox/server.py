@@ -1,6 +1,6 @@
-"""Runs the sandbox on a port; touches a socket, and logs no request.
+"""Runs the sandbox on a port.
 
-The query of a V3 request contains the code, so that an access log would show it.
+Requests are not logged: the query string of a V3 request contains the code.
 """
 
 from __future__ import annotations
@@ -16,63 +16,62 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from otp_service.local_hosts import LocalHosts
 from otp_service.sandbox.app import create_sandbox
-from otp_service.sandbox.clock import Clock, utc_now
-from otp_service.sandbox.config import SandboxConfig
-from otp_service.sandbox.inbox import Inbox
+from otp_service.sandbox.config import Clock, SandboxConfig, utc_now
+from otp_service.sandbox.inbox.messages import Inbox
 from otp_service.sandbox.state import SandboxState
 
-#: How long `close` may take, in seconds.
+#: How often the server checks whether it was closed, in seconds.
 _POLL = 0.05
 
 _BACKLOG = 128
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is replaced.
+_WILDCARD_TO_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is replaced.
 
 
 class _SilentHandler(WSGIRequestHandler):
-    """Logs nothing, as request lines hold codes."""
+    """Logs nothing, because request lines contain codes."""
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - the base class's name.
         """Drop the line."""
 
 
 class SandboxServer:
-    """A sandbox that listens already; `close` it, or use it as a context manager."""
+    """A sandbox that is listening. Call `close`, or use it as a context manager."""
 
-    def __init__(self, server: BaseWSGIServer, desk: SandboxState) -> None:
+    def __init__(self, server: BaseWSGIServer, state: SandboxState) -> None:
         self._server = server
-        self._desk = desk
+        self._state = state
         self._thread = threading.Thread(target=server.serve_forever, args=(_POLL,), daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        """Where the API is, without a slash at the end."""
-        host = _EVERYWHERE.get(self._server.host, self._server.host)
+        """The URL of the API, without a trailing slash."""
+        host = _WILDCARD_TO_LOOPBACK.get(self._server.host, self._server.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def port(self) -> int:
-        """The port it listens on, also when port 0 was asked for."""
+        """The port in use, also if port 0 was requested."""
         return self._server.port
 
     @property
     def inbox_url(self) -> str:
-        """Where the inbox page is."""
+        """The URL of the inbox page."""
         return f"{self.url}/inbox"
 
     @property
     def inbox(self) -> Inbox:
-        """Every SMS that it has sent."""
-        return self._desk.inbox
+        """Every SMS that the sandbox has sent."""
+        return self._state.inbox
 
     def wait(self) -> None:
-        """Block until somebody calls `close`."""
+        """Block until `close` is called."""
         self._thread.join()
 
     def close(self) -> None:
-        """Stop listening and posting reports; calls that are still answered late are left to end alone."""
-        self._desk.reports.close()
+        """Stop listening and posting reports. Delayed responses that are still pending are not waited for."""
+        self._state.reports.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -94,29 +93,29 @@ def start_sandbox(
     clock: Clock = utc_now,
     pause: Callable[[float], None] = time.sleep,
 ) -> SandboxServer:
-    """Start a sandbox in threads of its own.
+    """Start a sandbox in background threads.
 
     Args:
-        config: The account that it plays.
-        host: The address to listen on. Requests for another host than this one and loopback get a 403.
-        port: The port to listen on, 0 for any free one.
-        clock: Tells the time.
-        pause: Waits so many seconds; used by the magic numbers that answer late.
+        config: The simulated account.
+        host: The address to listen on. Requests for hosts other than this one and loopback get a 403.
+        port: The port to listen on; 0 selects a free one.
+        clock: Returns the current time.
+        pause: Sleeps for a number of seconds; used by the magic numbers that respond late.
 
     Raises:
-        OSError: The port is taken, or the address is not this machine's.
+        OSError: The port is in use, or the address does not belong to this machine.
     """
     app = create_sandbox(config, clock, pause)
     guarded = LocalHosts(app, host)
-    # By itself the server would print an error and exit.
-    with _listening(host, port) as listener:
+    # If make_server bound the port itself, it would print an error and exit on failure.
+    with _listen(host, port) as listener:
         server = make_server(
             host, port, guarded, threaded=True, request_handler=_SilentHandler, fd=listener.fileno()
         )
     return SandboxServer(server, app.extensions["sandbox"])
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
@@ -127,12 +126,12 @@ def run_sandbox(
     host: str = "127.0.0.1",
     port: int = 0,
     clock: Clock = utc_now,
-    announce: Callable[[SandboxServer], None] | None = None,
+    on_started: Callable[[SandboxServer], None] | None = None,
 ) -> None:
-    """Run a sandbox until Ctrl-C; *announce* is called once it listens."""
+    """Run a sandbox until Ctrl-C. *on_started* is called once it listens."""
     with start_sandbox(config, host=host, port=port, clock=clock) as server:
-        if announce is not None:
-            announce(server)
+        if on_started is not None:
+            on_started(server)
         try:
             server.wait()
         except KeyboardInterrupt:

@@ -1,23 +1,22 @@
-"""What every action of the API works with: the account, its state and the clock."""
+"""What all actions of the API share: the account, the clock, and what the sandbox keeps in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from otp_service.sandbox.answers import Answer, RawAnswer, Refused
-from otp_service.sandbox.clock import Clock
-from otp_service.sandbox.config import SandboxConfig
-from otp_service.sandbox.flow_control import FlowControl
-from otp_service.sandbox.inbox import Inbox
-from otp_service.sandbox.issued_codes import IssuedCodes
-from otp_service.sandbox.queue_keys import QueueKeys
-from otp_service.sandbox.reports import Reports
+from otp_service.sandbox.api.flow_control import FlowControl
+from otp_service.sandbox.api.issued_codes import IssuedCodes
+from otp_service.sandbox.api.responses import ApiError, ApiResponse, RawResponse
+from otp_service.sandbox.config import Clock, SandboxConfig
+from otp_service.sandbox.inbox.messages import Inbox
+from otp_service.sandbox.reports.mns_credentials import QueueKeys
+from otp_service.sandbox.reports.reports import Reports
 
 
 @dataclass(frozen=True)
 class SandboxState:
-    """The parts of one sandbox that actions share."""
+    """The state of one sandbox."""
 
     config: SandboxConfig
     clock: Clock
@@ -29,17 +28,17 @@ class SandboxState:
     issued_codes: IssuedCodes
 
 
-#: One action of the API: reads the parameters of a call and answers it.
-Action = Callable[[SandboxState, Mapping[str, str]], Answer | RawAnswer]
+#: An action of the API: takes the parameters of a request and returns the response.
+Action = Callable[[SandboxState, Mapping[str, str]], ApiResponse | RawResponse]
 
 
-def demand(params: Mapping[str, str], *names: str) -> tuple[str, ...]:
-    """Read required parameters, the first missing one decides; empty means missing.
+def require_params(params: Mapping[str, str], *names: str) -> tuple[str, ...]:
+    """Return the values of required parameters. An empty value counts as missing.
 
     Raises:
-        Refused: `Missing…` with the name of the parameter.
+        ApiError: `Missing…` with the name of the first missing parameter.
     """
     for name in names:
         if not params.get(name):
-            raise Refused(f"Missing{name}")
+            raise ApiError(f"Missing{name}")
     return tuple(params[name] for name in names)

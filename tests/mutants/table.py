@@ -1399,9 +1399,9 @@ MUTANTS = (
     mutant(
         "R31",
         "the sandbox's buttons for pages that do not say where they are from",
-        "sandbox/same_origin.py",
-        "is_from_here = request.is_json",
-        "is_from_here = True",
+        "sandbox/inbox/pages.py",
+        "is_allowed = request.is_json",
+        "is_allowed = True",
         "tests/sandbox/test_report_pages.py",
     ),
     Mutant(

@@ -15,7 +15,7 @@ from otp_service.sms.aliyun.protocol.timestamps import format_timestamp
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that shows the same time until a test advances it."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 23, 8, 7, 41, tzinfo=UTC)
@@ -28,7 +28,7 @@ class ManualClock:
 
 
 class Caller:
-    """Signs calls and sends them to a sandbox, as a client of the API would."""
+    """A client of the API that signs requests and sends them to a sandbox."""
 
     def __init__(self, url: str, clock: ManualClock) -> None:
         self.url = url
@@ -37,7 +37,7 @@ class Caller:
         self.session.trust_env = False
 
     def params(self, **changes: str | None) -> dict[str, str]:
-        """Make the parameters of a good SendSms; a change to None takes one out."""
+        """Return the parameters of a valid SendSms request. A change to None removes a parameter."""
         params = {
             "AccessKeyId": "testId",
             "Action": "SendSms",
@@ -56,7 +56,7 @@ class Caller:
         return {name: value for name, value in params.items() if value is not None}
 
     def call(self, action: str, secret: str = "testSecret", **business: str | None) -> requests.Response:
-        """Call an action with just these parameters besides the common ones."""
+        """Call an action with the common parameters and *business* only."""
         sms = dict.fromkeys(("PhoneNumbers", "SignName", "TemplateCode", "TemplateParam"))
         return self.v1(secret=secret, **{**sms, "Action": action, **business})
 

@@ -1,4 +1,4 @@
-"""A real server that reports are posted to: it writes down what comes, and answers as it is told."""
+"""An HTTP server that receives reports. It records the requests and sends scripted responses."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-GOOD = (200, b'{"code":0,"msg":"ok"}')
+ACCEPT = (200, b'{"code":0,"msg":"ok"}')
 
 
 @dataclass
 class Receiver:
-    """What came, and what is answered: *answers* first, one each, then `GOOD`."""
+    """The recorded requests, and the next responses. After *responses* is used up, it responds `ACCEPT`."""
 
     url: str = ""
     posts: list[list[dict[str, Any]]] = field(default_factory=list)
     gets: int = 0
     types: list[str] = field(default_factory=list)
-    answers: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
+    responses: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
 
     def wait_for(self, posts: int) -> None:
-        """Wait until so many posts have come; a moment longer shows whether there are more."""
+        """Wait for a number of posts, and a moment longer to detect further ones."""
         wait_until(lambda: len(self.posts) >= posts)
         time.sleep(0.05)
         assert len(self.posts) == posts
 
 
-def wait_until(true: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
+    while not condition():
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.01)
 
 
-def answer(status: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+def response(status: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     def write(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(body)))
@@ -50,15 +50,15 @@ def answer(status: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], None]
 
 def late(handler: BaseHTTPRequestHandler) -> None:
     time.sleep(0.9)
-    answer(*GOOD)(handler)
+    response(*ACCEPT)(handler)
 
 
-def dripping(handler: BaseHTTPRequestHandler) -> None:
-    """Each piece comes in time, the whole does not."""
+def slow(handler: BaseHTTPRequestHandler) -> None:
+    """Send each byte in time, but the whole response too late."""
     handler.send_response(200)
-    handler.send_header("Content-Length", str(len(GOOD[1])))
+    handler.send_header("Content-Length", str(len(ACCEPT[1])))
     handler.end_headers()
-    for byte in GOOD[1]:
+    for byte in ACCEPT[1]:
         handler.wfile.write(bytes([byte]))
         handler.wfile.flush()
         time.sleep(0.1)
@@ -66,26 +66,26 @@ def dripping(handler: BaseHTTPRequestHandler) -> None:
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """Listen until the block ends."""
+    """Run the server until the block ends."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             receiver.gets += 1
-            self._answer()
+            self._respond()
 
         def do_POST(self) -> None:
             receiver.types.append(str(self.headers["Content-Type"]))
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.posts.append(json.loads(body))
-            self._answer()
+            self._respond()
 
-        def _answer(self) -> None:
-            write = receiver.answers.pop(0) if receiver.answers else answer(*GOOD)
+        def _respond(self) -> None:
+            write = receiver.responses.pop(0) if receiver.responses else response(*ACCEPT)
             try:
                 write(self)
             except OSError:
-                return  # The sandbox had enough.
+                return  # The sandbox closed the connection.
 
         def log_message(self, *_: object) -> None: ...
 

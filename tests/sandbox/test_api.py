@@ -25,7 +25,7 @@ def test_v1_call_is_accepted(caller: Any, method: str) -> None:
     assert answer.headers["x-acs-request-id"] == body["RequestId"]
 
 
-def test_v1_call_may_be_split_between_query_and_form(caller: Any) -> None:
+def test_v1_parameters_can_be_split_between_query_and_form(caller: Any) -> None:
     both = caller.params()
     query = {name: both.pop(name) for name in ("Action", "Version", "AccessKeyId")}
     text = signature.v1_string_to_sign("POST", {**query, **both}.items())
@@ -39,7 +39,7 @@ def test_v3_call_is_accepted(caller: Any) -> None:
     assert _code(caller.v3()) == "OK"
 
 
-def test_v3_call_that_announces_another_body_is_refused(caller: Any) -> None:
+def test_v3_request_with_a_wrong_body_hash_is_refused(caller: Any) -> None:
     announced = signature.body_sha256(b"another")
 
     assert _code(caller.v3(announced=announced)) == "SignatureDoesNotMatch"
@@ -72,8 +72,8 @@ def test_call_to_several_numbers_shares_one_biz_id(caller: Any) -> None:
     assert len({message["biz_id"] for message in messages}) == 1
 
 
-# Each case breaks its own check and every later one too: so the table is the order.
-UNKNOWN_KEY = {"AccessKeyId": "nobody"}
+# Each case fails its own check and every later one, so the table tests the order of the checks.
+UNKNOWN_KEY = {"AccessKeyId": "unknownId"}
 OLD = {"Timestamp": "2020-01-01T00:00:00Z"}
 WRONG = {"secret": "wrong"}
 UNKNOWN_ACTION = {"Action": "Nothing"}
@@ -126,7 +126,7 @@ def test_malformed_call_is_refused(caller: Any, code: str, changes: dict[str, st
     assert (_code(answer), answer.status_code) == (code, 400)
 
 
-def test_gateway_error_names_host_and_help(caller: Any) -> None:
+def test_gateway_error_contains_host_and_help_url(caller: Any) -> None:
     body = caller.v1(PhoneNumbers=None).json()
 
     assert body["Message"] == "PhoneNumbers is mandatory for this action."
@@ -144,7 +144,7 @@ def test_business_error_has_no_biz_id_and_no_host(caller: Any) -> None:
     ("seconds", "code"),
     [(-901, "InvalidTimeStamp.Expired"), (-900, "OK"), (900, "OK"), (901, "InvalidTimeStamp.Expired")],
 )
-def test_timestamp_may_be_a_quarter_of_an_hour_off(caller: Any, clock: Any, seconds: int, code: str) -> None:
+def test_timestamp_can_be_15_minutes_off(caller: Any, clock: Any, seconds: int, code: str) -> None:
     stamp = caller.params()["Timestamp"]
     clock.advance(seconds=seconds)
 
@@ -159,20 +159,20 @@ def test_nonce_can_be_used_once(caller: Any) -> None:
     assert len(caller.inbox()) == 1
 
 
-def test_nonce_is_not_spoiled_by_a_wrong_signature(caller: Any) -> None:
+def test_nonce_is_not_used_up_by_a_wrong_signature(caller: Any) -> None:
     caller.v1(SignatureNonce="n", secret="wrong")
 
     assert _code(caller.v1(SignatureNonce="n")) == "OK"
 
 
-def test_nonce_is_spoiled_by_a_call_that_is_refused_later(caller: Any) -> None:
+def test_nonce_is_used_up_by_a_request_that_is_refused_later(caller: Any) -> None:
     caller.v1(SignatureNonce="n", PhoneNumbers=None)
 
     assert _code(caller.v1(SignatureNonce="n")) == "SignatureNonceUsed"
 
 
 V3 = "ACS3-HMAC-SHA256"
-UNSIGNED = {
+INCOMPLETE_SIGNATURES = {
     "unsigned_header": ("IncompleteSignature", {"x-acs-unsigned": "1"}),
     "unsigned_type": ("IncompleteSignature", {"content-type": "text/plain"}),
     "bare": ("IncompleteSignature", {"Authorization": V3}),
@@ -195,8 +195,8 @@ UNSIGNED = {
 }
 
 
-@pytest.mark.parametrize(("code", "headers"), UNSIGNED.values(), ids=UNSIGNED)
-def test_v3_call_that_leaves_something_unsigned_is_refused(
+@pytest.mark.parametrize(("code", "headers"), INCOMPLETE_SIGNATURES.values(), ids=INCOMPLETE_SIGNATURES)
+def test_v3_request_with_an_incomplete_signature_is_refused(
     caller: Any, code: str, headers: dict[str, str]
 ) -> None:
     assert _code(caller.v3(headers)) == code
@@ -225,11 +225,11 @@ def test_template_param_breaking_a_rule_is_refused(caller: Any, param: str, code
     assert (body["Code"], body["Message"]) == (code, message)
 
 
-def test_number_is_repeated_in_its_refusal_as_by_aliyun(caller: Any) -> None:
+def test_error_message_contains_the_number(caller: Any) -> None:
     assert caller.v1(PhoneNumbers="1598072658").json()["Message"] == "1598072658invalid mobile number"
 
 
-def test_a_thousand_numbers_are_taken(caller: Any) -> None:
+def test_thousand_numbers_are_accepted(caller: Any) -> None:
     numbers = ",".join(str(13900000000 + n) for n in range(1000))
 
     assert _code(caller.v1(PhoneNumbers=numbers)) == "OK"
@@ -252,7 +252,7 @@ def test_second_message_within_a_minute_is_refused(caller: Any, clock: Any) -> N
     assert _code(caller.v1()) == "OK"
 
 
-def test_call_to_several_numbers_is_refused_when_one_is_full(caller: Any) -> None:
+def test_request_to_several_numbers_is_refused_when_one_exceeds_flow_control(caller: Any) -> None:
     caller.v1()
     answer = caller.v1(PhoneNumbers="13900139000,13800138000")
 
@@ -279,7 +279,7 @@ def test_other_method_is_not_allowed(caller: Any, method: str) -> None:
     assert caller.raw(method).status_code == 405
 
 
-def test_answer_is_never_stored(caller: Any) -> None:
+def test_response_is_never_cached(caller: Any) -> None:
     headers = caller.v1().headers
 
     assert headers["Cache-Control"] == "no-store"

@@ -1,4 +1,4 @@
-"""The examples in `docs/sandbox.md` run: one per official SDK, and those for Python tests."""
+"""The examples in `docs/sandbox.md` run, and its tables are complete."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _DOCS = (_ROOT / "docs" / "sandbox.md").read_text("utf-8")
 _SDKS = _ROOT / "tests" / "sdks"
 
 BLOCKS = re.findall(r"^```(js|python)\n(.*?)^```$", _DOCS, re.MULTILINE | re.DOTALL)
-OF_SDKS = [block for block in BLOCKS if "8025" in block[1]]
-OF_CONFIG = [text for _, text in BLOCKS if "SandboxConfig" in text]
+SDK_EXAMPLES = [block for block in BLOCKS if "8025" in block[1]]
+CONFIG_EXAMPLES = [text for _, text in BLOCKS if "SandboxConfig" in text]
 
 
 def _command(language: str, text: str) -> list[str]:
@@ -40,31 +40,31 @@ def _command(language: str, text: str) -> list[str]:
 
 
 def test_docs_have_an_example_for_each_sdk() -> None:
-    assert [language for language, _ in OF_SDKS] == ["js", "js", "python", "python"]
-    assert len(OF_CONFIG) == 2
+    assert [language for language, _ in SDK_EXAMPLES] == ["js", "js", "python", "python"]
+    assert len(CONFIG_EXAMPLES) == 2
 
 
 @pytest.mark.sdk
 @pytest.mark.parametrize(
-    ("language", "text"), OF_SDKS, ids=["sms_sdk", "new_node", "new_python", "old_python"]
+    ("language", "text"), SDK_EXAMPLES, ids=["sms_sdk", "new_node", "new_python", "old_python"]
 )
-def test_example_of_an_sdk_sends_an_sms(language: str, text: str) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+def test_sdk_example_sends_an_sms(language: str, text: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     with start_sandbox(SandboxConfig.default({"testId": "testSecret"})) as sandbox:
         command = _command(language, text.replace("8025", str(sandbox.port)))
         done = subprocess.run(
-            command, cwd=_SDKS, capture_output=True, text=True, timeout=60, check=False, env=kept
+            command, cwd=_SDKS, capture_output=True, text=True, timeout=60, check=False, env=environment
         )
         assert done.returncode == 0, done.stderr
-        messages = sandbox._desk.inbox.newest_first()
+        messages = sandbox.inbox.newest_first()
 
     assert "OK" in done.stdout
     assert ("err_code" in done.stdout) == ("receiveMsg" in text)
     assert len(messages) == 1
 
 
-@pytest.mark.parametrize("text", OF_CONFIG, ids=["start", "report_urls"])
-def test_example_for_tests_runs(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("text", CONFIG_EXAMPLES, ids=["start", "report_urls"])
+def test_python_example_runs(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     exec(text, names)  # noqa: S102 - our own text
 
@@ -72,12 +72,12 @@ def test_example_for_tests_runs(text: str, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_action_stands_in_the_docs(action: str) -> None:
+def test_docs_list_the_action(action: str) -> None:
     assert f"`{action}`" in _DOCS
 
 
 @pytest.mark.parametrize("name", sorted({DEFAULT_SIGN_NAME, *DEFAULT_TEMPLATES, *DEFAULT_REVIEWS}))
-def test_sign_name_and_template_stand_in_the_docs(name: str) -> None:
+def test_docs_list_the_sign_name_or_template(name: str) -> None:
     row = next(line for line in _DOCS.splitlines() if line.startswith(f"| `{name}` |"))
     review = DEFAULT_REVIEWS.get(name)
 
@@ -86,5 +86,5 @@ def test_sign_name_and_template_stand_in_the_docs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SandboxConfig.__dataclass_fields__)
-def test_field_of_the_config_stands_in_the_docs(name: str) -> None:
+def test_docs_list_the_field_of_the_config(name: str) -> None:
     assert re.search(rf"^\| .*`{name}`.* \|", _DOCS, re.MULTILINE)

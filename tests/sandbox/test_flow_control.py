@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from otp_service.sandbox.flow_control import FlowControl
+from otp_service.sandbox.api.flow_control import FlowControl
 from otp_service.sms.aliyun.protocol.flow_control import DEFAULT_LIMITS, FlowLimit, Window
 
 MINUTE, HOUR, DAY, NUMBER_DAY = DEFAULT_LIMITS
@@ -19,84 +19,84 @@ def _at(*, hours: int = 0, minutes: int = 0, seconds: float = 0) -> datetime:
 def _sent(moments: list[datetime], name: str = "A") -> FlowControl:
     flow = FlowControl(DEFAULT_LIMITS)
     for moment in moments:
-        assert flow.take(name, [NUMBER], moment) is None
+        assert flow.acquire([(name, NUMBER)], moment) is None
     return flow
 
 
 @pytest.mark.parametrize(
-    ("now", "full"),
+    ("now", "exceeded"),
     [(_at(seconds=59.999), MINUTE), (_at(minutes=1), None)],
     ids=["same_clock_minute", "next_clock_minute"],
 )
-def test_minute_is_a_clock_minute(now: datetime, full: FlowLimit | None) -> None:
+def test_minute_is_a_clock_minute(now: datetime, exceeded: FlowLimit | None) -> None:
     flow = _sent([_at(seconds=59)])
 
-    assert flow.take("A", [NUMBER], now) == full
+    assert flow.acquire([("A", NUMBER)], now) == exceeded
 
 
 @pytest.mark.parametrize(
-    ("now", "full"),
+    ("now", "exceeded"),
     [(_at(minutes=59, seconds=59), HOUR), (_at(hours=1), None)],
     ids=["same_clock_hour", "next_clock_hour"],
 )
-def test_hour_is_a_clock_hour(now: datetime, full: FlowLimit | None) -> None:
+def test_hour_is_a_clock_hour(now: datetime, exceeded: FlowLimit | None) -> None:
     flow = _sent([_at(minutes=minute) for minute in range(50, 55)])
 
-    assert flow.take("A", [NUMBER], now) == full
+    assert flow.acquire([("A", NUMBER)], now) == exceeded
 
 
 @pytest.mark.parametrize(
-    ("now", "full"),
+    ("now", "exceeded"),
     [(_at(hours=23, minutes=59, seconds=59), DAY), (_at(hours=24), None)],
     ids=["within_24_hours", "after_24_hours"],
 )
-def test_day_is_24_hours_from_the_sending(now: datetime, full: FlowLimit | None) -> None:
+def test_day_is_24_hours_from_the_send(now: datetime, exceeded: FlowLimit | None) -> None:
     flow = _sent([_at(hours=hour) for hour in range(10)])
 
-    assert flow.take("A", [NUMBER], now) == full
+    assert flow.acquire([("A", NUMBER)], now) == exceeded
 
 
-def test_other_sign_name_is_counted_apart_but_for_the_number() -> None:
+def test_sign_names_are_counted_separately_except_by_the_limit_per_number() -> None:
     flow = FlowControl(DEFAULT_LIMITS)
     for name in "ABCD":
         for hour in range(10):
-            assert flow.take(name, [NUMBER], _at(hours=hour)) is None
+            assert flow.acquire([(name, NUMBER)], _at(hours=hour)) is None
 
-    assert flow.take("E", [NUMBER], _at(hours=10)) == NUMBER_DAY
+    assert flow.acquire([("E", NUMBER)], _at(hours=10)) == NUMBER_DAY
 
 
-def test_other_number_is_counted_apart() -> None:
+def test_numbers_are_counted_separately() -> None:
     flow = _sent([START])
 
-    assert flow.take("A", ["13900139000"], START) is None
+    assert flow.acquire([("A", "13900139000")], START) is None
 
 
-def test_call_counts_for_none_when_one_number_is_full() -> None:
+def test_no_number_is_counted_when_one_exceeds_its_limit() -> None:
     flow = _sent([START])
 
-    assert flow.take("A", ["13900139000", NUMBER], START) == MINUTE
-    assert flow.take("A", ["13900139000"], START) is None
+    assert flow.acquire([("A", "13900139000"), ("A", NUMBER)], START) == MINUTE
+    assert flow.acquire([("A", "13900139000")], START) is None
 
 
-def test_refusal_is_not_counted() -> None:
+def test_refused_send_is_not_counted() -> None:
     flow = _sent([START])
-    flow.take("A", [NUMBER], START)
+    flow.acquire([("A", NUMBER)], START)
 
     assert [len(sends) for sends in flow._sent.values()] == [1]
 
 
-def test_limits_may_be_raised() -> None:
+def test_limits_can_be_configured() -> None:
     flow = FlowControl([FlowLimit(Window.MINUTE, 2)])
 
-    taken = [flow.take("A", [NUMBER], START) for _ in range(3)]
+    taken = [flow.acquire([("A", NUMBER)], START) for _ in range(3)]
 
     assert taken == [None, None, FlowLimit(Window.MINUTE, 2)]
 
 
-def test_number_that_was_quiet_longest_goes_when_there_are_too_many() -> None:
-    flow = FlowControl(DEFAULT_LIMITS, most_numbers=2)
+def test_least_recently_used_number_is_dropped_first() -> None:
+    flow = FlowControl(DEFAULT_LIMITS, max_numbers=2)
     for number in ("13800138000", "13800138001", "13800138002"):
-        flow.take("A", [number], START)
+        flow.acquire([("A", number)], START)
 
-    assert flow.take("A", ["13800138002"], START) == MINUTE
-    assert flow.take("A", ["13800138000"], START) is None
+    assert flow.acquire([("A", "13800138002")], START) == MINUTE
+    assert flow.acquire([("A", "13800138000")], START) is None

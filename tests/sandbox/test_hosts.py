@@ -1,4 +1,4 @@
-"""A44: the sandbox answers requests for this machine only, on every page and for every action of its APIs."""
+"""A44: the sandbox answers only requests for this machine, on every page and for every action of its APIs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otp_service.sandbox.app import create_sandbox
 CONFIG = SandboxConfig.default({"testId": "testSecret"})
 
 
-def every_address() -> list[tuple[str, str]]:
+def every_route() -> list[tuple[str, str]]:
     rules = create_sandbox(CONFIG).url_map.iter_rules()
     return sorted(
         {(method, re.sub("<.*?>", "x", rule.rule)) for rule in rules for method in rule.methods or ()}
@@ -30,8 +30,8 @@ def test_a44_sandbox_refuses_foreign_hosts(server: SandboxServer, host: str) -> 
     assert status(server.url, "/inbox.json", lines(host)) == 403
 
 
-@pytest.mark.parametrize(("method", "path"), every_address())
-def test_a44_sandbox_refuses_foreign_hosts_at_every_address(
+@pytest.mark.parametrize(("method", "path"), every_route())
+def test_a44_sandbox_refuses_foreign_hosts_at_every_route(
     server: SandboxServer, method: str, path: str
 ) -> None:
     assert status(server.url, path, lines("evil.example"), method) == 403
@@ -44,11 +44,11 @@ def test_a44_sandbox_refuses_requests_with_two_hosts_or_none(server: SandboxServ
     assert status(server.url, "/inbox.json", lines("evil.example", "localhost")) == 403
 
 
-def test_a44_sandbox_takes_the_host_of_a_whole_url_for_the_host(server: SandboxServer) -> None:
+def test_a44_host_of_an_absolute_request_url_counts(server: SandboxServer) -> None:
     assert status(server.url, "http://evil.example/inbox.json", lines("localhost")) == 403
 
 
-def test_a44_refusal_shows_nothing_of_the_inbox_and_is_not_kept(server: SandboxServer) -> None:
+def test_a44_refusal_shows_nothing_of_the_inbox_and_is_not_cached(server: SandboxServer) -> None:
     refused = answer(server.url, "/inbox.json", lines("evil.example"))
 
     assert b"Cache-Control: no-store" in refused

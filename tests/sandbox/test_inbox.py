@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otp_service.sandbox import SandboxConfig, create_sandbox
-from otp_service.sandbox.inbox import Inbox, Message
+from otp_service.sandbox.inbox.messages import Inbox, Message
 
 HOSTILE = '<script>alert("1")</script>'
 MESSAGE = Message(
@@ -50,7 +50,7 @@ def test_inbox_lists_one_phone() -> None:
         "?phone=%2B86%20138-0013-8000",
     ],
 )
-def test_json_is_filtered_by_any_spelling(caller: Any, query: str) -> None:
+def test_json_is_filtered_by_a_number_in_any_format(caller: Any, query: str) -> None:
     caller.v1(PhoneNumbers="13800138000,13900139000")
 
     assert [message["phone"] for message in caller.inbox(query)] == ["+8613800138000"]
@@ -59,7 +59,7 @@ def test_json_is_filtered_by_any_spelling(caller: Any, query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "count"), [("", 2), ("?phone=", 2), ("?phone=13700137000", 0), ("?phone=x", 0)]
 )
-def test_json_shows_all_or_none(caller: Any, query: str, count: int) -> None:
+def test_json_shows_all_messages_or_none(caller: Any, query: str, count: int) -> None:
     caller.v1(PhoneNumbers="13800138000,13900139000")
 
     assert len(caller.inbox(query)) == count
@@ -86,7 +86,7 @@ def test_page_of_another_phone_shows_nothing(caller: Any) -> None:
     caller.v1()
 
     page = caller.raw("GET", "/inbox?phone=13900139000").text
-    assert "No message for 13900139000 yet." in page
+    assert "No messages for 13900139000 yet." in page
     assert "123456" not in page
 
 
@@ -110,7 +110,7 @@ def test_page_escapes_everything() -> None:
     assert "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;" in shown
 
 
-def test_page_needs_nothing_from_elsewhere(caller: Any) -> None:
+def test_page_loads_nothing_from_other_origins(caller: Any) -> None:
     answer = caller.raw("GET", "/inbox")
 
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

@@ -10,9 +10,9 @@ import requests
 from otp_service.sandbox.magic import (
     MAGIC,
     Delay,
-    Drop,
-    Garble,
-    Magic,
+    DropConnection,
+    MagicNumber,
+    MalformedResponse,
     Refuse,
     behaviour_of,
     deliver_normally,
@@ -23,7 +23,7 @@ from otp_service.sms.aliyun.protocol.numbers import e164
 _DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
 
 
-def _only(kind: type) -> pytest.MarkDecorator:
+def _with_behaviour(kind: type) -> pytest.MarkDecorator:
     rows = [magic for magic in MAGIC.values() if isinstance(magic.behaviour, kind)]
     return pytest.mark.parametrize("magic", rows, ids=[magic.number for magic in rows])
 
@@ -37,12 +37,12 @@ def test_magic_number_is_a_valid_mobile(number: str) -> None:
 
 
 @pytest.mark.parametrize("magic", MAGIC.values(), ids=MAGIC)
-def test_magic_number_has_its_row_in_the_docs(magic: Magic) -> None:
+def test_magic_number_has_its_row_in_the_docs(magic: MagicNumber) -> None:
     assert f"| `{magic.number}` | {magic.effect} |" in _DOCS.read_text("utf-8")
 
 
-@_only(Refuse)
-def test_refusing_number_gets_its_code(caller: Any, magic: Magic) -> None:
+@_with_behaviour(Refuse)
+def test_number_that_is_refused_gets_its_error_code(caller: Any, magic: MagicNumber) -> None:
     answer = caller.v1(PhoneNumbers=magic.number)
 
     row = lookup(magic.behaviour.code)
@@ -52,8 +52,10 @@ def test_refusing_number_gets_its_code(caller: Any, magic: Magic) -> None:
     assert caller.inbox() == []
 
 
-@_only(Delay)
-def test_slow_number_is_delivered_and_answered_late(caller: Any, pauses: list[float], magic: Magic) -> None:
+@_with_behaviour(Delay)
+def test_slow_number_is_delivered_with_a_late_response(
+    caller: Any, pauses: list[float], magic: MagicNumber
+) -> None:
     answer = caller.v3(PhoneNumbers=magic.number)
 
     assert answer.json()["Code"] == "OK"
@@ -61,35 +63,37 @@ def test_slow_number_is_delivered_and_answered_late(caller: Any, pauses: list[fl
     assert [message["phone"] for message in caller.inbox()] == [e164(magic.number)]
 
 
-@_only(Drop)
+@_with_behaviour(DropConnection)
 @pytest.mark.parametrize("scheme", ["v1", "v3"])
-def test_dropping_number_gets_no_answer(caller: Any, magic: Magic, scheme: str) -> None:
-    how = "Connection reset by peer" if magic.behaviour.resets else "closed connection without response"
+def test_number_that_drops_the_connection_gets_no_response(
+    caller: Any, magic: MagicNumber, scheme: str
+) -> None:
+    how = "Connection reset by peer" if magic.behaviour.reset else "closed connection without response"
     with pytest.raises(requests.ConnectionError, match=how):
         getattr(caller, scheme)(PhoneNumbers=magic.number)
 
     assert len(caller.inbox()) == magic.behaviour.delivers
 
 
-@_only(Garble)
-def test_garbling_number_gets_no_answer_of_the_api(caller: Any, magic: Magic) -> None:
+@_with_behaviour(MalformedResponse)
+def test_number_with_a_malformed_response(caller: Any, magic: MagicNumber) -> None:
     answer = caller.v1(PhoneNumbers=magic.number)
 
-    garbled = magic.behaviour.answer
-    assert (answer.status_code, answer.text) == (garbled.status, garbled.body)
-    assert answer.headers["Content-Type"] == garbled.content_type
+    malformed = magic.behaviour.response
+    assert (answer.status_code, answer.text) == (malformed.status, malformed.body)
+    assert answer.headers["Content-Type"] == malformed.content_type
     assert len(caller.inbox()) == magic.behaviour.delivers
-    assert magic.behaviour.delivers == (garbled.status == 200)
+    assert magic.behaviour.delivers == (malformed.status == 200)
 
 
-def test_redirecting_number_names_another_address(caller: Any) -> None:
+def test_number_with_a_redirect(caller: Any) -> None:
     answer = caller.v1(PhoneNumbers="13800006007")
 
     assert (answer.status_code, answer.headers["Location"]) == (301, "http://127.0.0.1:9/")
 
 
 @pytest.mark.parametrize("number", ["13800001002", "13800005002", "13800006001"])
-def test_magic_call_has_to_pass_all_checks_first(caller: Any, number: str) -> None:
+def test_request_to_a_magic_number_must_pass_all_checks_first(caller: Any, number: str) -> None:
     answer = caller.v1(PhoneNumbers=number, SignName="unknown")
 
     assert answer.json()["Code"] == "isv.SMS_SIGNATURE_ILLEGAL"
@@ -100,13 +104,13 @@ def test_first_number_with_a_behaviour_decides() -> None:
     assert behaviour_of(["13800138000", "13800007001", "13800008001"]) is deliver_normally
 
 
-def test_magic_call_in_any_spelling_is_magic(caller: Any) -> None:
+def test_magic_number_is_recognized_in_any_format(caller: Any) -> None:
     answer = caller.v1(PhoneNumbers="+8613800001002")
 
     assert answer.json()["Code"] == "isv.BLACK_KEY_CONTROL_LIMIT"
 
 
-def test_delivering_magic_call_counts_for_flow_control(caller: Any) -> None:
+def test_delivered_sms_to_a_magic_number_counts_for_flow_control(caller: Any) -> None:
     caller.v1(PhoneNumbers="13800006001")
     answer = caller.v1(PhoneNumbers="13800006001")
 

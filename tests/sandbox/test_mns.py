@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 import requests
-from sandbox.markup import parsed
+from sandbox.xml_parsing import parse_xml
 from werkzeug.http import http_date, parse_date
 
 from otp_service.sandbox import SandboxConfig
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX
-from otp_service.sandbox.credentials import Credentials
-from otp_service.sandbox.mns_verifier import MnsCall, MnsRefused, MnsVerifier
-from otp_service.sandbox.queue_keys import QueueKeys
-from otp_service.sandbox.sts_key import StsKey
+from otp_service.sandbox.credentials import Credentials, StsKey
+from otp_service.sandbox.reports.mns_credentials import MnsError, MnsRequest, MnsVerifier, QueueKeys
 from otp_service.sms.aliyun.protocol import mns
 
 _FILE = Path(__file__).parents[1] / "data" / "aliyun_vectors.json"
@@ -32,7 +30,7 @@ def config(config: SandboxConfig) -> SandboxConfig:
     return replace(config, queue_key_seconds=600.0)
 
 
-class Reader:
+class Consumer:
     """Reads the account's queues with a temporary key."""
 
     def __init__(self, caller: Any) -> None:
@@ -62,24 +60,24 @@ class Reader:
     def fields(self, resource: str) -> dict[str, str]:
         answer = self.call("GET", resource)
         assert answer.status_code == 200, answer.text
-        root = parsed(answer.content)
+        root = parse_xml(answer.content)
         return {field.tag.removeprefix(NAMESPACE): str(field.text) for field in root}
 
 
 @pytest.fixture
-def reader(caller: Any) -> Reader:
-    return Reader(caller)
+def consumer(caller: Any) -> Consumer:
+    return Consumer(caller)
 
 
 def _error(answer: requests.Response) -> tuple[str | None, int]:
-    root = parsed(answer.content)
+    root = parse_xml(answer.content)
     assert root.tag == f"{NAMESPACE}Error"
     assert root.findtext(f"{NAMESPACE}Message")
     assert answer.headers["Content-Type"] == "text/xml;charset=utf-8"
     return root.findtext(f"{NAMESPACE}Code"), answer.status_code
 
 
-def test_key_is_handed_out(caller: Any) -> None:
+def test_key_is_issued(caller: Any) -> None:
     body = caller.call("QueryTokenForMnsQueue", MessageType="SmsUp", QueueName="any").json()
 
     key = body["MessageTokenDTO"]
@@ -88,7 +86,7 @@ def test_key_is_handed_out(caller: Any) -> None:
     assert [key["CreateTime"], key["ExpireTime"]] == ["2026-11-23 16:07:41", "2026-11-23 16:17:41"]
 
 
-def test_key_is_handed_out_for_v3_too(caller: Any) -> None:
+def test_key_is_issued_to_a_v3_request(caller: Any) -> None:
     body = caller.v3(Action="QueryTokenForMnsQueue", MessageType="SmsReport").json()
 
     assert body["MessageTokenDTO"]["SecurityToken"]
@@ -101,10 +99,10 @@ def test_key_for_an_unknown_queue_is_refused(caller: Any, code: str, wanted: str
     assert caller.call("QueryTokenForMnsQueue", MessageType=wanted).json()["Code"] == code
 
 
-def test_report_of_an_sms_is_received(caller: Any, reader: Reader) -> None:
+def test_report_of_an_sms_is_received(caller: Any, consumer: Consumer) -> None:
     biz_id = caller.v1(OutId="out").json()["BizId"]
 
-    assert reader.body(REPORTS) == {
+    assert consumer.body(REPORTS) == {
         "phone_number": "13800138000",
         "send_time": "2026-11-23 16:07:41",
         "report_time": "2026-11-23 16:07:41",
@@ -117,10 +115,10 @@ def test_report_of_an_sms_is_received(caller: Any, reader: Reader) -> None:
     }
 
 
-def test_report_of_a_failure_says_why(caller: Any, reader: Reader) -> None:
+def test_report_of_a_failure_contains_the_reason(caller: Any, consumer: Consumer) -> None:
     caller.v1(PhoneNumbers="13800007003")
 
-    report = reader.body(REPORTS)
+    report = consumer.body(REPORTS)
     assert (report["success"], report["err_code"], report["err_msg"]) == (
         False,
         "MOBILE_IN_BLACK",
@@ -128,24 +126,24 @@ def test_report_of_a_failure_says_why(caller: Any, reader: Reader) -> None:
     )
 
 
-def test_number_that_waits_for_ever_has_no_report(caller: Any, reader: Reader) -> None:
+def test_number_without_a_result_has_no_report(caller: Any, consumer: Consumer) -> None:
     caller.v1(PhoneNumbers="13800007011")
 
-    assert _error(reader.call("GET", REPORTS)) == ("MessageNotExist", 404)
+    assert _error(consumer.call("GET", REPORTS)) == ("MessageNotExist", 404)
 
 
-def test_number_that_is_reported_twice_has_two_reports(caller: Any, reader: Reader) -> None:
+def test_number_that_is_reported_twice_has_two_reports(caller: Any, consumer: Consumer) -> None:
     caller.v1(PhoneNumbers="13800007013")
 
-    assert reader.body(REPORTS) == reader.body(REPORTS)
-    assert reader.call("GET", REPORTS).status_code == 404
+    assert consumer.body(REPORTS) == consumer.body(REPORTS)
+    assert consumer.call("GET", REPORTS).status_code == 404
 
 
-def test_reply_is_received(caller: Any, reader: Reader) -> None:
+def test_reply_is_received(caller: Any, consumer: Consumer) -> None:
     caller.v1(SmsUpExtendCode="123")
     sent = caller.raw("POST", "/inbox/reply", json={"phone": "13800138000", "content": "TD"})
 
-    reply = reader.body(REPLIES)
+    reply = consumer.body(REPLIES)
     assert reply == sent.json()
     assert reply == {
         "phone_number": "13800138000",
@@ -157,9 +155,9 @@ def test_reply_is_received(caller: Any, reader: Reader) -> None:
     }
 
 
-def test_message_is_aliyuns(caller: Any, reader: Reader) -> None:
+def test_message_has_the_fields_of_mns(caller: Any, consumer: Consumer) -> None:
     caller.v1()
-    message = reader.fields(REPORTS)
+    message = consumer.fields(REPORTS)
 
     digest = hashlib.md5(message["MessageBody"].encode(), usedforsecurity=False).hexdigest()
     assert message["MessageBodyMD5"] == digest.upper()
@@ -167,92 +165,96 @@ def test_message_is_aliyuns(caller: Any, reader: Reader) -> None:
     assert (message["DequeueCount"], message["Priority"]) == ("1", "8")
 
 
-def test_message_is_deleted_by_its_handle_as_it_is(caller: Any, reader: Reader, clock: Any) -> None:
+def test_message_is_deleted_by_its_unencoded_handle(caller: Any, consumer: Consumer, clock: Any) -> None:
     caller.v1()
-    handle = reader.fields(REPORTS)["ReceiptHandle"]
-    deleted = reader.call("DELETE", f"{REPORTS}?ReceiptHandle={handle}")
-    again = reader.call("DELETE", f"{REPORTS}?ReceiptHandle={handle}")
+    handle = consumer.fields(REPORTS)["ReceiptHandle"]
+    deleted = consumer.call("DELETE", f"{REPORTS}?ReceiptHandle={handle}")
+    again = consumer.call("DELETE", f"{REPORTS}?ReceiptHandle={handle}")
     clock.advance(seconds=31)
 
     assert (deleted.status_code, deleted.content) == (204, b"")
     assert _error(again) == ("MessageNotExist", 404)
-    assert _error(reader.call("GET", REPORTS)) == ("MessageNotExist", 404)
+    assert _error(consumer.call("GET", REPORTS)) == ("MessageNotExist", 404)
 
 
-def test_message_that_is_not_deleted_comes_again(caller: Any, reader: Reader, clock: Any) -> None:
+def test_message_that_is_not_deleted_is_received_again(caller: Any, consumer: Consumer, clock: Any) -> None:
     caller.v1()
-    first = reader.body(REPORTS)
+    first = consumer.body(REPORTS)
     clock.advance(seconds=30)
 
-    assert reader.body(REPORTS) == first
+    assert consumer.body(REPORTS) == first
 
 
-def test_handle_may_be_encoded(caller: Any, reader: Reader) -> None:
+def test_handle_may_be_encoded(caller: Any, consumer: Consumer) -> None:
     caller.v1()
-    handle = reader.fields(REPORTS)["ReceiptHandle"].replace("=", "%3D")
+    handle = consumer.fields(REPORTS)["ReceiptHandle"].replace("=", "%3D")
 
-    assert reader.call("DELETE", f"{REPORTS}?ReceiptHandle={handle}").status_code == 204
+    assert consumer.call("DELETE", f"{REPORTS}?ReceiptHandle={handle}").status_code == 204
 
 
-def _batch(reader: Reader, most: int) -> list[dict[str, str]]:
-    answer = reader.call("GET", f"{REPORTS}?numOfMessages={most}&waitseconds=0")
+def _batch(consumer: Consumer, most: int) -> list[dict[str, str]]:
+    answer = consumer.call("GET", f"{REPORTS}?numOfMessages={most}&waitseconds=0")
     assert answer.status_code == 200, answer.text
-    root = parsed(answer.content)
+    root = parse_xml(answer.content)
     assert root.tag == f"{NAMESPACE}Messages"
     assert {message.tag for message in root} == {f"{NAMESPACE}Message"}
     return [{field.tag.removeprefix(NAMESPACE): str(field.text) for field in message} for message in root]
 
 
-def _delete(reader: Reader, *handles: str) -> requests.Response:
+def _delete(consumer: Consumer, *handles: str) -> requests.Response:
     named = "".join(f"<ReceiptHandle>{handle}</ReceiptHandle>" for handle in handles)
     body = f'<?xml version="1.0"?><ReceiptHandles xmlns="{mns.XMLNS}">{named}</ReceiptHandles>'
-    return reader.call("DELETE", REPORTS, body=body)
+    return consumer.call("DELETE", REPORTS, body=body)
 
 
-def test_several_messages_are_received_and_deleted_at_once(caller: Any, reader: Reader, clock: Any) -> None:
+def test_several_messages_are_received_and_deleted_at_once(
+    caller: Any, consumer: Consumer, clock: Any
+) -> None:
     for number in ("13900000001", "13900000002", "13900000003"):
         caller.v1(PhoneNumbers=number)
-    first, rest = _batch(reader, 2), _batch(reader, 16)
-    deleted = _delete(reader, *(message["ReceiptHandle"] for message in first))
+    first, rest = _batch(consumer, 2), _batch(consumer, 16)
+    deleted = _delete(consumer, *(message["ReceiptHandle"] for message in first))
     clock.advance(seconds=31)
 
     assert [len(first), len(rest)] == [2, 1]
     assert (deleted.status_code, deleted.content) == (204, b"")
-    assert [message["MessageId"] for message in _batch(reader, 16)] == [rest[0]["MessageId"]]
+    assert [message["MessageId"] for message in _batch(consumer, 16)] == [rest[0]["MessageId"]]
 
 
-def test_batch_of_one_is_a_batch(caller: Any, reader: Reader) -> None:
+def test_batch_of_one_has_the_format_of_a_batch(caller: Any, consumer: Consumer) -> None:
     caller.v1()
 
-    assert len(_batch(reader, 1)) == 1
-    assert _error(reader.call("GET", f"{REPORTS}?numOfMessages=16")) == ("MessageNotExist", 404)
+    assert len(_batch(consumer, 1)) == 1
+    assert _error(consumer.call("GET", f"{REPORTS}?numOfMessages=16")) == ("MessageNotExist", 404)
 
 
-def test_delete_of_several_names_those_that_are_gone(caller: Any, reader: Reader, clock: Any) -> None:
+def test_batch_delete_lists_messages_that_no_longer_exist(
+    caller: Any, consumer: Consumer, clock: Any
+) -> None:
     for number in ("13900000001", "13900000002"):
         caller.v1(PhoneNumbers=number)
-    first, second = (message["ReceiptHandle"] for message in _batch(reader, 16))
-    _delete(reader, first)
-    again = _delete(reader, first, second)
-    root = parsed(again.content)
+    first, second = (message["ReceiptHandle"] for message in _batch(consumer, 16))
+    _delete(consumer, first)
+    again = _delete(consumer, first, second)
+    root = parse_xml(again.content)
     clock.advance(seconds=31)
 
     assert (again.status_code, root.tag) == (404, f"{NAMESPACE}Errors")
     (error,) = root
     assert error.findtext(f"{NAMESPACE}ErrorCode") == "MessageNotExist"
     assert error.findtext(f"{NAMESPACE}ReceiptHandle") == first
-    assert reader.call("GET", REPORTS).status_code == 404
+    assert consumer.call("GET", REPORTS).status_code == 404
 
 
-def test_no_more_than_sixteen_are_deleted_at_once(reader: Reader) -> None:
-    assert _error(_delete(reader, *("1-a==",) * 17)) == ("InvalidArgument", 400)
+def test_batch_delete_takes_sixteen_messages_at_most(consumer: Consumer) -> None:
+    assert _error(_delete(consumer, *("1-a==",) * 17)) == ("InvalidArgument", 400)
 
 
-def test_reader_waits_for_a_report(caller: Any, reader: Reader) -> None:
-    assert reader.call("GET", f"{REPORTS}?waitseconds=1").status_code == 404
+def test_long_poll_waits_for_a_report(caller: Any, consumer: Consumer) -> None:
+    assert consumer.call("GET", f"{REPORTS}?waitseconds=1").status_code == 404
     caller.v1()
 
-    assert reader.call("GET", f"{REPORTS}?waitseconds=30").status_code == 200
+    assert consumer.call("GET", f"{REPORTS}?waitseconds=30").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -268,8 +270,10 @@ def test_reader_waits_for_a_report(caller: Any, reader: Reader) -> None:
         ("MessageNotExist", 404, "DELETE", f"{REPORTS}?ReceiptHandle=x"),
     ],
 )
-def test_wrong_call_is_refused(reader: Reader, code: str, status: int, method: str, resource: str) -> None:
-    assert _error(reader.call(method, resource)) == (code, status)
+def test_invalid_request_is_refused(
+    consumer: Consumer, code: str, status: int, method: str, resource: str
+) -> None:
+    assert _error(consumer.call(method, resource)) == (code, status)
 
 
 @pytest.mark.parametrize(
@@ -291,30 +295,30 @@ def test_wrong_call_is_refused(reader: Reader, code: str, status: int, method: s
         ("SignatureDoesNotMatch", 403, {"date": "Mon, 23 Nov 2026 08:07:42 GMT"}),
     ],
 )
-def test_caller_is_checked(
-    caller: Any, reader: Reader, code: str, status: int, changes: dict[str, str | None]
+def test_request_is_authenticated(
+    caller: Any, consumer: Consumer, code: str, status: int, changes: dict[str, str | None]
 ) -> None:
     caller.v1()
 
-    assert _error(reader.call("GET", REPORTS, changes)) == (code, status)
-    assert reader.call("GET", REPORTS).status_code == 200
+    assert _error(consumer.call("GET", REPORTS, changes)) == (code, status)
+    assert consumer.call("GET", REPORTS).status_code == 200
 
 
-def test_key_expires(caller: Any, reader: Reader, clock: Any) -> None:
+def test_key_expires(caller: Any, consumer: Consumer, clock: Any) -> None:
     clock.advance(minutes=10)
 
-    assert _error(reader.call("GET", REPORTS)) == ("SecurityTokenExpired", 403)
-    assert Reader(caller).call("GET", REPORTS).status_code == 404
+    assert _error(consumer.call("GET", REPORTS)) == ("SecurityTokenExpired", 403)
+    assert Consumer(caller).call("GET", REPORTS).status_code == 404
 
 
-def test_key_is_good_for_nothing_else(caller: Any, reader: Reader) -> None:
-    answer = caller.v1(AccessKeyId=reader.access_key_id, secret=reader.secret)
+def test_key_has_no_access_to_the_api(caller: Any, consumer: Consumer) -> None:
+    answer = caller.v1(AccessKeyId=consumer.access_key_id, secret=consumer.secret)
 
     assert answer.json()["Code"] == "InvalidAccessKeyId.NotFound"
 
 
-def test_oldest_key_goes_when_there_are_too_many(clock: Any) -> None:
-    keys = QueueKeys(600.0, most=2)
+def test_oldest_key_is_dropped_first(clock: Any) -> None:
+    keys = QueueKeys(600.0, max_keys=2)
     ids = [keys.issue(clock())[0] for _ in range(3)]
 
     assert [keys.find(access_key_id) is None for access_key_id in ids] == [True, False, False]
@@ -328,9 +332,9 @@ def _verifier(vector: dict[str, Any]) -> MnsVerifier:
     return MnsVerifier(keys, Credentials({}), lambda: moment)
 
 
-def _call(vector: dict[str, Any]) -> MnsCall:
+def _call(vector: dict[str, Any]) -> MnsRequest:
     headers = {**vector["headers"], "authorization": vector["authorization"]}
-    return MnsCall(vector["method"], vector["target"], headers)
+    return MnsRequest(vector["method"], vector["target"], headers)
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["name"])
@@ -345,5 +349,5 @@ def test_every_change_of_a_signed_value_is_refused(vector: dict[str, Any]) -> No
     spoiled = [replace(call, headers={**call.headers, name: call.headers[name] + "x"}) for name in signed]
     spoiled += [replace(call, resource=call.resource + "x"), replace(call, method="PUT")]
     for wrong in spoiled:
-        with pytest.raises(MnsRefused):
+        with pytest.raises(MnsError):
             _verifier(vector).verify(wrong)

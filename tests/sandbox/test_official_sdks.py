@@ -1,4 +1,4 @@
-"""The sandbox is held to Aliyun's own SDKs: each makes a list of calls in a process of its own."""
+"""The sandbox works with Alibaba Cloud's own SDKs. Each makes a list of calls in its own process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import requests
-from sandbox.markup import parsed
+from sandbox.xml_parsing import parse_xml
 from support.redis_servers import skip_or_fail
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
@@ -27,12 +27,12 @@ from otp_service.sms.aliyun.protocol.china_time import china_date
 _SDKS = Path(__file__).parents[1] / "sdks"
 _SECONDS = 60
 
-NASTY = "a b+c*d~e'f(g)h!i/j:k,l&m=验"
+SPECIAL_CHARACTERS = "a b+c*d~e'f(g)h!i/j:k,l&m=验"
 SECURITY_TOKEN = "security+token/with=chars"
 
-GOOD = {"accessKeyId": "testId", "secret": "testSecret"}
+VALID_KEY = {"accessKeyId": "testId", "secret": "testSecret"}
 WRONG_SECRET = {"accessKeyId": "testId", "secret": "wrong"}
-UNKNOWN_KEY = {"accessKeyId": "nobody", "secret": "testSecret"}
+UNKNOWN_KEY = {"accessKeyId": "unknownId", "secret": "testSecret"}
 TEMPORARY = {"accessKeyId": "STS.one", "secret": "s", "securityToken": SECURITY_TOKEN}
 
 pytestmark = pytest.mark.sdk
@@ -40,29 +40,31 @@ pytestmark = pytest.mark.sdk
 
 @dataclass(frozen=True)
 class Sdk:
-    """How one SDK is run, and what it does with refusals."""
+    """How to run one SDK, and how it reports errors."""
 
     script: str
-    #: The package that has to be there.
+    #: The package that must be installed.
     package: str
-    #: Whether it raises what the SMS service refuses on HTTP 200.
+    #: Whether it raises errors that the SMS service returns with HTTP 200.
     raises_refusals: bool = False
-    #: What it calls a wrong secret.
+    #: The error code that it reports for a wrong secret.
     wrong_secret: str = "SignatureDoesNotMatch"
-    #: What every call says besides.
+    #: Options added to every call.
     always: tuple[tuple[str, str], ...] = ()
 
     def run(self, url: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        work = json.dumps({"url": url, "calls": [{**call, **dict(self.always)} for call in calls]})
-        kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        job = json.dumps({"url": url, "calls": [{**call, **dict(self.always)} for call in calls]})
+        environment = {
+            name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
+        }
         done = subprocess.run(
             [self._program(), str(_SDKS / self.script)],
-            input=work,
+            input=job,
             capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
-            env=kept,
+            env=environment,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -100,8 +102,8 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def live(now: datetime) -> Iterator[SandboxServer]:
-    """A sandbox whose clock stands still, so that no minute ends between two calls; the SDKs' go on."""
+def server(now: datetime) -> Iterator[SandboxServer]:
+    """Start a sandbox with a stopped clock, so that no flow control window ends between two calls."""
     config = SandboxConfig.default({"testId": "testSecret"})
     config = replace(config, sts_keys={"STS.one": StsKey("s", SECURITY_TOKEN)})
     with start_sandbox(config, clock=lambda: now) as server:
@@ -112,20 +114,20 @@ def _inbox(server: SandboxServer) -> list[dict[str, str]]:
     return requests.get(f"{server.inbox_url}.json", timeout=5).json()
 
 
-def _send(phone: str, key: dict[str, str] = GOOD, **changes: str) -> dict[str, Any]:
+def _send(phone: str, key: dict[str, str] = VALID_KEY, **changes: str) -> dict[str, Any]:
     message = {
         "PhoneNumbers": phone,
         "SignName": "云通信测试",
         "TemplateCode": "SMS_100000001",
         "TemplateParam": '{"code":"123456"}',
-        "OutId": NASTY,
+        "OutId": SPECIAL_CHARACTERS,
         **changes,
     }
     return {**key, "action": "SendSms", "params": message}
 
 
 BATCH = {
-    **GOOD,
+    **VALID_KEY,
     "action": "SendBatchSms",
     "params": {
         "PhoneNumberJson": '["13900139000","13900139001"]',
@@ -138,7 +140,7 @@ BATCH = {
 
 def _query(phone: str, now: datetime) -> dict[str, Any]:
     asked = {"PhoneNumber": phone, "SendDate": china_date(now), "PageSize": 10, "CurrentPage": 1}
-    return {**GOOD, "action": "QuerySendDetails", "params": asked}
+    return {**VALID_KEY, "action": "QuerySendDetails", "params": asked}
 
 
 def _code(result: dict[str, Any]) -> str:
@@ -146,9 +148,9 @@ def _code(result: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("sdk", ALL.values(), ids=ALL)
-def test_sdk_sends_queries_and_is_refused(live: SandboxServer, now: datetime, sdk: Sdk) -> None:
+def test_sdk_sends_queries_and_reports_errors(server: SandboxServer, now: datetime, sdk: Sdk) -> None:
     sent, batch, query, failed, full, sign, secret, unknown = sdk.run(
-        live.url,
+        server.url,
         [
             _send("13800138000"),
             BATCH,
@@ -163,7 +165,7 @@ def test_sdk_sends_queries_and_is_refused(live: SandboxServer, now: datetime, sd
 
     assert [_code(result) for result in (sent, batch, query, failed)] == ["OK"] * 4
     _assert_rows(query, failed)
-    _assert_three_messages(live, sent["body"]["BizId"], batch["body"]["BizId"])
+    _assert_three_messages(server, sent["body"]["BizId"], batch["body"]["BizId"])
     assert [_code(full), _code(sign)] == ["isv.BUSINESS_LIMIT_CONTROL", "isv.SMS_SIGNATURE_ILLEGAL"]
     assert [full["resolved"], sign["resolved"]] == [not sdk.raises_refusals] * 2
     assert [secret["resolved"], _code(secret)] == [False, sdk.wrong_secret]
@@ -173,7 +175,7 @@ def test_sdk_sends_queries_and_is_refused(live: SandboxServer, now: datetime, sd
 def _assert_rows(query: dict[str, Any], failed: dict[str, Any]) -> None:
     (row,) = query["body"]["SmsSendDetailDTOs"]["SmsSendDetailDTO"]
     assert (row["PhoneNum"], row["SendStatus"], row["ErrCode"]) == ("13800138000", 3, "DELIVERED")
-    assert row["OutId"] == NASTY
+    assert row["OutId"] == SPECIAL_CHARACTERS
     assert int(query["body"]["TotalCount"]) == 1
     assert int(failed["body"]["TotalCount"]) == 0
 
@@ -181,7 +183,7 @@ def _assert_rows(query: dict[str, Any], failed: dict[str, Any]) -> None:
 def _assert_three_messages(server: SandboxServer, sent: str, batch: str) -> None:
     messages = {message["phone"]: message for message in _inbox(server)}
     first = messages["+8613800138000"]
-    assert (first["biz_id"], first["out_id"]) == (sent, NASTY)
+    assert (first["biz_id"], first["out_id"]) == (sent, SPECIAL_CHARACTERS)
     assert first["text"] == "【云通信测试】您正在登录，验证码123456，5分钟内有效，请勿泄露给他人。"
     assert (messages["+8613900139000"]["code"], messages["+8613900139001"]["code"]) == ("1111", "2222")
     assert messages["+8613900139000"]["biz_id"] == batch
@@ -189,14 +191,14 @@ def _assert_three_messages(server: SandboxServer, sent: str, batch: str) -> None
 
 
 @pytest.mark.parametrize("sdk", NEW.values(), ids=NEW)
-def test_new_sdk_reads_reviews_and_brings_security_tokens(live: SandboxServer, sdk: Sdk) -> None:
+def test_new_sdk_reads_reviews_and_sends_security_tokens(server: SandboxServer, sdk: Sdk) -> None:
     old_sign, new_sign, old_template, new_template, temporary, mismatch = sdk.run(
-        live.url,
+        server.url,
         [
-            {**GOOD, "action": "QuerySmsSign", "params": {"SignName": "云通信测试"}},
-            {**GOOD, "action": "GetSmsSign", "params": {"SignName": REJECTED_SIGN_NAME}},
-            {**GOOD, "action": "QuerySmsTemplate", "params": {"TemplateCode": "SMS_100000008"}},
-            {**GOOD, "action": "GetSmsTemplate", "params": {"TemplateCode": "SMS_100000001"}},
+            {**VALID_KEY, "action": "QuerySmsSign", "params": {"SignName": "云通信测试"}},
+            {**VALID_KEY, "action": "GetSmsSign", "params": {"SignName": REJECTED_SIGN_NAME}},
+            {**VALID_KEY, "action": "QuerySmsTemplate", "params": {"TemplateCode": "SMS_100000008"}},
+            {**VALID_KEY, "action": "GetSmsTemplate", "params": {"TemplateCode": "SMS_100000001"}},
             _send("13800138000", TEMPORARY),
             _send("13800138001", {**TEMPORARY, "securityToken": "x"}),
         ],
@@ -212,15 +214,15 @@ def test_new_sdk_reads_reviews_and_brings_security_tokens(live: SandboxServer, s
     assert [_code(temporary), _code(mismatch)] == ["OK", "InvalidSecurityToken.Malformed"]
 
 
-def test_old_python_sdk_is_answered_in_xml(live: SandboxServer) -> None:
-    (sent,) = OLD_PYTHON.run(live.url, [{**_send("13800138000"), "format": "XML"}])
+def test_old_python_sdk_parses_xml(server: SandboxServer) -> None:
+    (sent,) = OLD_PYTHON.run(server.url, [{**_send("13800138000"), "format": "XML"}])
 
-    root = parsed(sent["body"])
+    root = parse_xml(sent["body"])
     assert (root.tag, root.findtext("Code")) == ("SendSmsResponse", "OK")
 
 
 def _receive(kind: int) -> dict[str, Any]:
-    return {**GOOD, "action": "receiveMsg", "params": [kind, DEFAULT_QUEUE_PREFIX, 1, True]}
+    return {**VALID_KEY, "action": "receiveMsg", "params": [kind, DEFAULT_QUEUE_PREFIX, 1, True]}
 
 
 def _body(result: dict[str, Any]) -> dict[str, Any]:
@@ -229,14 +231,18 @@ def _body(result: dict[str, Any]) -> dict[str, Any]:
     return json.loads(base64.b64decode(result["body"]["body"]["MessageBody"]))
 
 
-def test_sms_sdk_receives_a_report_and_a_reply(live: SandboxServer) -> None:
+def test_sms_sdk_receives_a_report_and_a_reply(server: SandboxServer) -> None:
     reply = {"phone": "13800138000", "content": "退订"}
-    requests.post(f"{live.inbox_url}/reply", json=reply, timeout=5).raise_for_status()
+    requests.post(f"{server.inbox_url}/reply", json=reply, timeout=5).raise_for_status()
     sent, report, up, no_more = SMS_SDK.run(
-        live.url, [_send("13800138000"), _receive(0), _receive(1), _receive(0)]
+        server.url, [_send("13800138000"), _receive(0), _receive(1), _receive(0)]
     )
 
-    said = _body(report)
-    assert (said["biz_id"], said["out_id"], said["success"]) == (sent["body"]["BizId"], NASTY, True)
+    received = _body(report)
+    assert (received["biz_id"], received["out_id"], received["success"]) == (
+        sent["body"]["BizId"],
+        SPECIAL_CHARACTERS,
+        True,
+    )
     assert (_body(up)["phone_number"], _body(up)["content"]) == ("13800138000", "退订")
     assert [no_more["resolved"], no_more["name"]] == [False, "MNSMessageNotExistError"]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from otp_service.sandbox.issued_codes import IssuedCode, IssuedCodes
+from otp_service.sandbox.api.issued_codes import IssuedCode, IssuedCodes
 
-OWN = {"code": "135790", "min": "5"}
-DRAWN = {"code": "##code##", "min": "5"}
+CHOSEN = {"code": "135790", "min": "5"}
+GENERATED = {"code": "##code##", "min": "5"}
 
 
-def _send(caller: Any, param: Any = OWN, **changes: str | None) -> dict[str, Any]:
+def _send(caller: Any, param: Any = CHOSEN, **changes: str | None) -> dict[str, Any]:
     asked = {
         "PhoneNumber": "13800138000",
         "SignName": "速通互联验证码",
@@ -29,7 +29,7 @@ def _check(caller: Any, code: str, **changes: str) -> Any:
     return caller.call("CheckSmsVerifyCode", **asked).json()["Model"]["VerifyResult"]
 
 
-def test_own_code_is_sent(caller: Any) -> None:
+def test_chosen_code_is_sent(caller: Any) -> None:
     answer = _send(caller, OutId="out")
 
     (message,) = caller.inbox()
@@ -43,14 +43,14 @@ def test_own_code_is_sent(caller: Any) -> None:
     assert "5分钟内有效" in message["text"]
 
 
-def test_own_code_can_not_be_checked(caller: Any) -> None:
+def test_chosen_code_cannot_be_checked(caller: Any) -> None:
     _send(caller)
 
     assert _check(caller, "135790") == "UNKNOWN"
 
 
-def test_drawn_code_is_checked_once(caller: Any) -> None:
-    _send(caller, DRAWN, CodeLength="6")
+def test_generated_code_is_checked_once(caller: Any) -> None:
+    _send(caller, GENERATED, CodeLength="6")
     code = caller.inbox()[0]["code"]
 
     assert re.fullmatch(r"[0-9]{6}", code)
@@ -61,19 +61,19 @@ def test_drawn_code_is_checked_once(caller: Any) -> None:
     assert _check(caller, code) == "UNKNOWN"
 
 
-def test_drawn_code_expires(caller: Any, clock: Any) -> None:
-    _send(caller, DRAWN, ValidTime="60")
+def test_generated_code_expires(caller: Any, clock: Any) -> None:
+    _send(caller, GENERATED, ValidTime="60")
     clock.advance(seconds=60)
 
     assert _check(caller, caller.inbox()[0]["code"]) == "UNKNOWN"
 
 
 @pytest.mark.parametrize(("policy", "result"), [(None, "UNKNOWN"), ("1", "UNKNOWN"), ("2", "PASS")])
-def test_later_code_overwrites_the_earlier_one_or_not(
+def test_duplicate_policy_decides_whether_the_earlier_code_stays_valid(
     caller: Any, clock: Any, policy: str | None, result: str
 ) -> None:
     for _ in range(2):
-        _send(caller, DRAWN, DuplicatePolicy=policy, CodeLength="8")
+        _send(caller, GENERATED, DuplicatePolicy=policy, CodeLength="8")
         clock.advance(minutes=1)
     later, earlier = (message["code"] for message in caller.inbox())
 
@@ -92,22 +92,22 @@ def test_later_code_overwrites_the_earlier_one_or_not(
         ("7", "[0-9A-Za-z]{8}"),
     ],
 )
-def test_drawn_code_is_of_the_kind_that_is_asked_for(caller: Any, kind: str, pattern: str) -> None:
-    shown = _send(caller, DRAWN, CodeType=kind, CodeLength="8", ReturnVerifyCode="true")
+def test_generated_code_has_the_requested_type(caller: Any, kind: str, pattern: str) -> None:
+    shown = _send(caller, GENERATED, CodeType=kind, CodeLength="8", ReturnVerifyCode="true")
 
     code = shown["Model"]["VerifyCode"]
     assert re.fullmatch(pattern, code)
     assert caller.inbox()[0]["code"] == code
 
 
-def test_case_is_ignored_unless_it_is_not(caller: Any) -> None:
-    _send(caller, DRAWN, CodeType="2", CodeLength="8")
+def test_case_is_ignored_unless_the_policy_says_otherwise(caller: Any) -> None:
+    _send(caller, GENERATED, CodeType="2", CodeLength="8")
     lower = caller.inbox()[0]["code"].lower()
 
     assert [_check(caller, lower, CaseAuthPolicy="2"), _check(caller, lower)] == ["UNKNOWN", "PASS"]
 
 
-def test_own_sign_name_goes_with_own_template(caller: Any) -> None:
+def test_sign_name_of_the_account_goes_with_its_own_templates(caller: Any) -> None:
     own = _send(caller, {"code": "1357"}, SignName="云通信测试", TemplateCode="SMS_100000001")
 
     assert own["Code"] == "OK"
@@ -116,11 +116,11 @@ def test_own_sign_name_goes_with_own_template(caller: Any) -> None:
 @pytest.mark.parametrize(
     ("code", "param", "changes"),
     [
-        ("MOBILE_NUMBER_ILLEGAL", OWN, {"PhoneNumber": "1"}),
-        ("MOBILE_NUMBER_ILLEGAL", OWN, {"CountryCode": "1"}),
-        ("SMS_SIGNATURE_ILLEGAL", OWN, {"SignName": "x"}),
-        ("SMS_TEMPLATE_ILLEGAL", OWN, {"TemplateCode": "SMS_100000001"}),
-        ("SMS_TEMPLATE_ILLEGAL", OWN, {"SignName": "云通信测试"}),
+        ("MOBILE_NUMBER_ILLEGAL", CHOSEN, {"PhoneNumber": "1"}),
+        ("MOBILE_NUMBER_ILLEGAL", CHOSEN, {"CountryCode": "1"}),
+        ("SMS_SIGNATURE_ILLEGAL", CHOSEN, {"SignName": "x"}),
+        ("SMS_TEMPLATE_ILLEGAL", CHOSEN, {"TemplateCode": "SMS_100000001"}),
+        ("SMS_TEMPLATE_ILLEGAL", CHOSEN, {"SignName": "云通信测试"}),
         ("TEMPLATE_MISSING_PARAMETERS", {"code": "135790"}, {}),
         ("TEMPLATE_MISSING_PARAMETERS", {"min": "5"}, {}),
         ("INVALID_JSON_PARAM", "x", {}),
@@ -128,12 +128,12 @@ def test_own_sign_name_goes_with_own_template(caller: Any) -> None:
         ("INVALID_PARAMETERS", {"code": "135", "min": "5"}, {}),
         ("INVALID_PARAMETERS", {"code": "1357901357", "min": "5"}, {}),
         ("INVALID_PARAMETERS", {"code": "135790", "min": ""}, {}),
-        ("INVALID_PARAMETERS", DRAWN, {"CodeLength": "9"}),
-        ("INVALID_PARAMETERS", DRAWN, {"CodeType": "8"}),
-        ("INVALID_PARAMETERS", DRAWN, {"ValidTime": "0"}),
-        ("INVALID_PARAMETERS", DRAWN, {"SchemeName": "x" * 21}),
-        ("BLACK_KEY_CONTROL_LIMIT", OWN, {"PhoneNumber": "13800001002"}),
-        ("BUSINESS_LIMIT_CONTROL", OWN, {"PhoneNumber": "13800002001"}),
+        ("INVALID_PARAMETERS", GENERATED, {"CodeLength": "9"}),
+        ("INVALID_PARAMETERS", GENERATED, {"CodeType": "8"}),
+        ("INVALID_PARAMETERS", GENERATED, {"ValidTime": "0"}),
+        ("INVALID_PARAMETERS", GENERATED, {"SchemeName": "x" * 21}),
+        ("BLACK_KEY_CONTROL_LIMIT", CHOSEN, {"PhoneNumber": "13800001002"}),
+        ("BUSINESS_LIMIT_CONTROL", CHOSEN, {"PhoneNumber": "13800002001"}),
     ],
 )
 def test_refusal_has_no_prefix_and_no_model(
@@ -147,7 +147,7 @@ def test_refusal_has_no_prefix_and_no_model(
 
 
 @pytest.mark.parametrize("name", ["PhoneNumber", "SignName", "TemplateCode", "TemplateParam"])
-def test_missing_parameter_is_the_gateways_to_refuse(caller: Any, name: str) -> None:
+def test_missing_parameter_is_refused_by_the_gateway(caller: Any, name: str) -> None:
     assert _send(caller, **{name: None})["Code"] == f"Missing{name}"
 
 
@@ -184,16 +184,20 @@ def test_interval_does_not_shorten_the_minute(caller: Any, clock: Any) -> None:
         ),
     ],
 )
-def test_wrong_check_is_refused(caller: Any, code: str, asked: dict[str, str]) -> None:
+def test_invalid_check_is_refused(caller: Any, code: str, asked: dict[str, str]) -> None:
     assert caller.call("CheckSmsVerifyCode", **asked).json()["Code"] == code
 
 
-def test_oldest_owner_is_forgotten_when_there_are_too_many(clock: Any) -> None:
-    codes = IssuedCodes(most=2)
-    owners = [(str(number), "") for number in range(3)]
-    for owner in owners:
-        codes.note_send(owner, clock())
-        codes.issue(owner, IssuedCode("1234", clock() + timedelta(minutes=5)), keeps_older=False)
+def test_oldest_scope_is_dropped_first(clock: Any) -> None:
+    codes = IssuedCodes(max_scopes=2)
+    scopes = [(str(number), "") for number in range(3)]
+    for scope in scopes:
+        codes.record_send(scope, clock())
+        codes.issue(scope, IssuedCode("1234", clock() + timedelta(minutes=5)), keep_older=False)
 
-    assert [codes.too_soon(owner, timedelta(minutes=1), clock()) for owner in owners] == [False, True, True]
-    assert [codes.use(owner, "1234".__eq__, clock()) for owner in owners] == [False, True, True]
+    assert [codes.is_too_soon(scope, timedelta(minutes=1), clock()) for scope in scopes] == [
+        False,
+        True,
+        True,
+    ]
+    assert [codes.consume(scope, "1234".__eq__, clock()) for scope in scopes] == [False, True, True]

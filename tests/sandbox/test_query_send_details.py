@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from otp_service.sandbox import SandboxConfig
-from otp_service.sandbox.magic import MAGIC, Delay, Drop, Garble, Magic, Refuse
+from otp_service.sandbox.magic import MAGIC, Delay, DropConnection, MagicNumber, MalformedResponse, Refuse
 
 NUMBER = "13800138000"
 
@@ -45,7 +45,7 @@ def test_sms_is_waiting_until_it_is_delivered(caller: Any, clock: Any) -> None:
     assert _rows(caller) == [{**row, **told}]
 
 
-def test_answer_is_aliyuns(caller: Any) -> None:
+def test_response_has_the_fields_of_the_api(caller: Any) -> None:
     body = _query(caller).json()
 
     assert body.pop("RequestId")
@@ -57,19 +57,19 @@ def test_answer_is_aliyuns(caller: Any) -> None:
     }
 
 
-FATES = [magic for magic in MAGIC.values() if magic.number.startswith("138000070")]
+SCENARIOS = [magic for magic in MAGIC.values() if magic.number.startswith("138000070")]
 
 
-@pytest.mark.parametrize("magic", FATES, ids=[magic.number for magic in FATES])
-def test_magic_number_has_its_fate(caller: Any, clock: Any, magic: Magic) -> None:
+@pytest.mark.parametrize("magic", SCENARIOS, ids=[magic.number for magic in SCENARIOS])
+def test_magic_number_has_its_delivery_scenario(caller: Any, clock: Any, magic: MagicNumber) -> None:
     caller.v1(PhoneNumbers=magic.number)
-    clock.advance(seconds=5 + magic.fate.late_seconds)
+    clock.advance(seconds=5 + magic.delivery.late_seconds)
 
     (row,) = _rows(caller, magic.number)
-    waits = not magic.fate.reports or magic.fate.err_code == "REQUEST_SUCCESS"
-    delivered = magic.fate.err_code == "DELIVERED"
+    waits = not magic.delivery.reports or magic.delivery.err_code == "REQUEST_SUCCESS"
+    delivered = magic.delivery.err_code == "DELIVERED"
     assert row["SendStatus"] == (1 if waits else 3 if delivered else 2)
-    assert row.get("ErrCode") == (None if waits else magic.fate.err_code)
+    assert row.get("ErrCode") == (None if waits else magic.delivery.err_code)
 
 
 def test_late_number_is_reported_later(caller: Any, clock: Any) -> None:
@@ -79,7 +79,7 @@ def test_late_number_is_reported_later(caller: Any, clock: Any) -> None:
     assert [row["SendStatus"] for row in _rows(caller, "13800007012")] == [1]
 
 
-def test_each_number_of_a_list_has_its_own_fate(caller: Any, clock: Any) -> None:
+def test_each_number_of_a_list_has_its_own_result(caller: Any, clock: Any) -> None:
     caller.v1(PhoneNumbers="13800138000,13800007001")
     clock.advance(seconds=5)
 
@@ -98,7 +98,7 @@ def test_pages_are_newest_first(caller: Any, clock: Any) -> None:
     assert _query(caller, PageSize="1").json()["TotalCount"] == 3
 
 
-def test_biz_id_picks_one_call(caller: Any, clock: Any) -> None:
+def test_biz_id_selects_one_request(caller: Any, clock: Any) -> None:
     first = caller.v1(OutId="first").json()["BizId"]
     clock.advance(minutes=1)
     caller.v1(OutId="second")
@@ -107,7 +107,7 @@ def test_biz_id_picks_one_call(caller: Any, clock: Any) -> None:
     assert _rows(caller, BizId="0^0") == []
 
 
-def test_day_is_chinas(caller: Any, clock: Any) -> None:
+def test_day_is_a_day_in_china(caller: Any, clock: Any) -> None:
     clock.advance(hours=7, minutes=52, seconds=18)
     caller.v1(OutId="before")
     clock.advance(minutes=1)
@@ -134,7 +134,7 @@ def test_day_is_chinas(caller: Any, clock: Any) -> None:
         ("isv.INVALID_PARAMETERS", {"SendDate": "2026-11-23"}),
     ],
 )
-def test_wrong_parameter_is_refused(caller: Any, code: str, changes: dict[str, str | None]) -> None:
+def test_invalid_parameter_is_refused(caller: Any, code: str, changes: dict[str, str | None]) -> None:
     assert _query(caller, **changes).json()["Code"] == code
 
 
@@ -143,7 +143,7 @@ QUERIES = [magic for magic in MAGIC.values() if magic.number.startswith("1380000
 
 @pytest.mark.parametrize("magic", QUERIES, ids=[magic.number for magic in QUERIES])
 def test_magic_number_is_delivered_but_its_query_fails(
-    caller: Any, pauses: list[float], magic: Magic
+    caller: Any, pauses: list[float], magic: MagicNumber
 ) -> None:
     assert caller.v1(PhoneNumbers=magic.number).json()["Code"] == "OK"
 
@@ -153,10 +153,10 @@ def test_magic_number_is_delivered_but_its_query_fails(
         case Delay(seconds=seconds):
             assert _query(caller, magic.number).json()["TotalCount"] == 1
             assert pauses == [seconds]
-        case Garble(answer=answer):
-            assert _query(caller, magic.number).text == answer.body
-        case Drop():
+        case MalformedResponse(response=response):
+            assert _query(caller, magic.number).text == response.body
+        case DropConnection():
             with pytest.raises(requests.ConnectionError):
                 _query(caller, magic.number)
         case _:
-            pytest.fail("a kind of behaviour that nobody looks at")
+            pytest.fail("unexpected behaviour")

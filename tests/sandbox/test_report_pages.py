@@ -9,7 +9,7 @@ def _reply(caller: Any, **how: Any) -> Any:
     return caller.raw("POST", "/inbox/reply", **how)
 
 
-def test_reply_from_the_page_leads_back_to_it(caller: Any) -> None:
+def test_reply_from_the_page_redirects_back_to_it(caller: Any) -> None:
     answer = _reply(
         caller, data={"phone": "+86 138-0013-8000", "content": "TD"}, headers={"Origin": caller.url}
     )
@@ -18,7 +18,7 @@ def test_reply_from_the_page_leads_back_to_it(caller: Any) -> None:
     assert answer.headers["Location"] == "/inbox?phone=%2B8613800138000"
 
 
-def test_page_offers_to_reply(caller: Any) -> None:
+def test_page_has_a_reply_form(caller: Any) -> None:
     caller.v1()
 
     page = caller.raw("GET", "/inbox").text
@@ -26,7 +26,7 @@ def test_page_offers_to_reply(caller: Any) -> None:
     assert '<input type="hidden" name="phone" value="+8613800138000">' in page
 
 
-def test_replies_are_numbered(caller: Any) -> None:
+def test_replies_have_sequence_ids(caller: Any) -> None:
     replies = [_reply(caller, json={"phone": "13800138000", "content": "x"}).json() for _ in range(3)]
 
     assert len({reply["sequence_id"] for reply in replies}) == 3
@@ -51,20 +51,20 @@ def test_malformed_reply_is_refused(caller: Any, body: Any) -> None:
     assert _reply(caller, json=body).status_code == 400
 
 
-FOREIGN = {
+OTHER_ORIGIN = {
     "site": {"Sec-Fetch-Site": "cross-site"},
     "same_site": {"Sec-Fetch-Site": "same-site"},
     "origin": {"Origin": "http://evil.example"},
     "null": {"Origin": "null"},
-    "nothing": {},
+    "neither": {},
     "empty": {"Sec-Fetch-Site": "", "Origin": ""},
-    "site beside our origin": {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1"},
+    "cross-site with our origin": {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1"},
 }
 
 
-@pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("headers", OTHER_ORIGIN.values(), ids=OTHER_ORIGIN)
 @pytest.mark.parametrize("path", ["/inbox/reply", "/inbox/report", "/inbox/clear", "/reports/check"])
-def test_page_of_another_origin_can_press_no_button(caller: Any, headers: dict[str, str], path: str) -> None:
+def test_page_of_another_origin_cannot_use_the_inbox(caller: Any, headers: dict[str, str], path: str) -> None:
     caller.v1()
     form = {"phone": "13800138000", "content": "x", "err_code": "x"}
 
@@ -73,31 +73,31 @@ def test_page_of_another_origin_can_press_no_button(caller: Any, headers: dict[s
 
 
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}])
-def test_own_page_may(caller: Any, headers: dict[str, str]) -> None:
+def test_own_page_can_reply(caller: Any, headers: dict[str, str]) -> None:
     form = {"phone": "13800138000", "content": "x"}
 
     assert _reply(caller, data=form, headers=headers).status_code == 303
 
 
-def test_programs_may_by_json_which_no_form_can_send(caller: Any) -> None:
+def test_programs_can_use_the_inbox_with_json(caller: Any) -> None:
     assert _reply(caller, json={"phone": "13800138000", "content": "x"}).status_code == 201
     assert caller.raw("POST", "/inbox/clear", json={}).status_code == 303
 
 
-def test_sms_that_waits_is_settled(caller: Any) -> None:
+def test_result_of_a_waiting_sms_can_be_set(caller: Any) -> None:
     caller.v1(PhoneNumbers="13800007011")
     (waiting,) = caller.inbox()
-    settled = caller.raw("POST", "/inbox/report", json={"phone": "13800007011", "err_code": "IS_CLOSE"})
+    answer = caller.raw("POST", "/inbox/report", json={"phone": "13800007011", "err_code": "IS_CLOSE"})
 
     (message,) = caller.inbox()
-    assert settled.status_code == 201
-    assert settled.json() == {"biz_id": message["biz_id"], "err_code": "IS_CLOSE"}
+    assert answer.status_code == 201
+    assert answer.json() == {"biz_id": message["biz_id"], "err_code": "IS_CLOSE"}
     assert [waiting["delivery"], waiting["err_code"]] == ["waiting", ""]
     assert [message["delivery"], message["err_code"]] == ["undelivered", "IS_CLOSE"]
     assert "undelivered: IS_CLOSE" in caller.raw("GET", "/inbox").text
 
 
-def test_sms_below_another_phones_is_settled(caller: Any) -> None:
+def test_result_is_set_for_the_right_phone(caller: Any) -> None:
     for phone in ("13800138000", "13900139000"):
         caller.v1(PhoneNumbers=phone)
     caller.raw("POST", "/inbox/report", json={"phone": "13800138000", "err_code": "IS_CLOSE"})
@@ -105,7 +105,7 @@ def test_sms_below_another_phones_is_settled(caller: Any) -> None:
     assert [message["err_code"] for message in caller.inbox()] == ["DELIVERED", "IS_CLOSE"]
 
 
-def test_only_the_last_sms_of_a_phone_is_settled(caller: Any, clock: Any) -> None:
+def test_result_is_set_only_for_the_last_sms_of_a_phone(caller: Any, clock: Any) -> None:
     caller.v1(PhoneNumbers="13800138000,13900139000")
     clock.advance(minutes=1)
     caller.v1()
@@ -115,7 +115,7 @@ def test_only_the_last_sms_of_a_phone_is_settled(caller: Any, clock: Any) -> Non
     assert caller.inbox()[0]["err_code"] == "IS_CLOSE"
 
 
-def test_phone_without_an_sms_can_not_be_settled(caller: Any) -> None:
+def test_result_of_a_phone_without_an_sms_cannot_be_set(caller: Any) -> None:
     answer = caller.raw("POST", "/inbox/report", json={"phone": "13800138000", "err_code": "x"})
 
     assert answer.status_code == 404

@@ -9,11 +9,10 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from sandbox.receiver import GOOD, Receiver, answer, dripping, late, receiving, wait_until
+from sandbox.receiver import ACCEPT, Receiver, late, receiving, response, slow, wait_until
 
 from otp_service.sandbox import SandboxConfig, SandboxServer
-from otp_service.sandbox.report_post import check_url
-from otp_service.sandbox.reporter import Reporter
+from otp_service.sandbox.reports.http_posting import ReportPoster, check_url
 from otp_service.sms.aliyun.protocol.mns import MessageType
 
 REPORT, UP = MessageType.SMS_REPORT, MessageType.SMS_UP
@@ -30,16 +29,16 @@ def config(config: SandboxConfig, receiver: Receiver) -> SandboxConfig:
     return replace(config, report_urls={REPORT: receiver.url, UP: receiver.url})
 
 
-def _postings(caller: Any) -> list[dict[str, Any]]:
+def _attempts(caller: Any) -> list[dict[str, Any]]:
     return caller.raw("GET", "/reports.json").json()
 
 
 def _outcomes(caller: Any) -> list[str]:
-    return [posting["outcome"] for posting in reversed(_postings(caller))]
+    return [attempt["outcome"] for attempt in reversed(_attempts(caller))]
 
 
 def _wait_for_outcomes(caller: Any, count: int) -> list[str]:
-    wait_until(lambda: len(_postings(caller)) >= count)
+    wait_until(lambda: len(_attempts(caller)) >= count)
     return _outcomes(caller)
 
 
@@ -79,30 +78,30 @@ def test_report_is_posted_when_the_sms_is_delivered(caller: Any, receiver: Recei
     receiver.wait_for(1)
 
 
-BAD = {
-    "status": (answer(500, GOOD[1]), "HTTP 500"),
-    "other_2xx": (answer(204, b""), "HTTP 204"),
-    "redirect": (answer(302, b""), "HTTP 302"),
-    "no_json": (answer(200, b"ok"), "failed: JSONDecodeError"),
-    "deep_json": (answer(200, b"[" * 60_000), "failed: RecursionError"),
-    "no_code": (answer(200, b"{}"), "code is not a number"),
-    "text_code": (answer(200, b'{"code":"0"}'), "code is not a number"),
-    "true_code": (answer(200, b'{"code":true}'), "code is not a number"),
-    "array": (answer(200, b"[0]"), "code is not a number"),
+INVALID = {
+    "status": (response(500, ACCEPT[1]), "HTTP 500"),
+    "other_2xx": (response(204, b""), "HTTP 204"),
+    "redirect": (response(302, b""), "HTTP 302"),
+    "no_json": (response(200, b"ok"), "failed: JSONDecodeError"),
+    "deep_json": (response(200, b"[" * 60_000), "failed: RecursionError"),
+    "no_code": (response(200, b"{}"), "code is not a number"),
+    "text_code": (response(200, b'{"code":"0"}'), "code is not a number"),
+    "true_code": (response(200, b'{"code":true}'), "code is not a number"),
+    "array": (response(200, b"[0]"), "code is not a number"),
     "late": (late, "too slow"),
-    "dripping": (dripping, "too slow"),
+    "slow": (slow, "too slow"),
 }
 
 
-@pytest.mark.parametrize(("bad", "outcome"), BAD.values(), ids=BAD)
-def test_report_is_posted_again_after_a_bad_answer(
+@pytest.mark.parametrize(("write_response", "outcome"), INVALID.values(), ids=INVALID)
+def test_report_is_posted_again_after_an_invalid_response(
     caller: Any,
     receiver: Receiver,
     clock: Any,
-    bad: Callable[[BaseHTTPRequestHandler], None],
+    write_response: Callable[[BaseHTTPRequestHandler], None],
     outcome: str,
 ) -> None:
-    receiver.answers = [bad]
+    receiver.responses = [write_response]
     caller.v1()
     failed = _wait_for_outcomes(caller, 1)
     clock.advance(seconds=59)
@@ -114,8 +113,8 @@ def test_report_is_posted_again_after_a_bad_answer(
     assert receiver.posts[0] == receiver.posts[1]
 
 
-def test_report_is_posted_four_times_at_most(caller: Any, receiver: Receiver, clock: Any) -> None:
-    receiver.answers = [answer(500, b"")] * 9
+def test_report_is_posted_at_most_four_times(caller: Any, receiver: Receiver, clock: Any) -> None:
+    receiver.responses = [response(500, b"")] * 9
     caller.v1()
     for count, minutes in enumerate((1, 5, 10), start=1):
         _wait_for_outcomes(caller, count)
@@ -126,11 +125,11 @@ def test_report_is_posted_four_times_at_most(caller: Any, receiver: Receiver, cl
     clock.advance(days=1)
 
     receiver.wait_for(4)
-    assert [posting["number"] for posting in reversed(_postings(caller))] == [1, 2, 3, 4]
+    assert [attempt["number"] for attempt in reversed(_attempts(caller))] == [1, 2, 3, 4]
 
 
 def test_new_report_does_not_wait_for_one_that_failed(caller: Any, receiver: Receiver) -> None:
-    receiver.answers = [answer(500, b"")]
+    receiver.responses = [response(500, b"")]
     caller.v1()
     _wait_for_outcomes(caller, 1)
     caller.v1(PhoneNumbers="13900139000")
@@ -138,49 +137,49 @@ def test_new_report_does_not_wait_for_one_that_failed(caller: Any, receiver: Rec
     assert _wait_for_outcomes(caller, 2) == ["HTTP 500", "accepted"]
 
 
-def test_waits_can_be_compressed(receiver: Receiver, clock: Any) -> None:
-    receiver.answers = [answer(500, b"")]
-    reporter = Reporter({REPORT: receiver.url}, clock, time_factor=0.01)
-    reporter.report(REPORT, {"a": 1}, clock())
-    wait_until(reporter.postings)
+def test_time_factor_shortens_the_retry_delays(receiver: Receiver, clock: Any) -> None:
+    receiver.responses = [response(500, b"")]
+    poster = ReportPoster({REPORT: receiver.url}, clock, time_factor=0.01)
+    poster.add(REPORT, {"a": 1}, clock())
+    wait_until(poster.attempts)
     clock.advance(seconds=0.6)
     receiver.wait_for(2)
-    reporter.close()
+    poster.close()
 
 
 def test_type_without_a_url_is_not_posted(clock: Any) -> None:
-    reporter = Reporter({}, clock, time_factor=1.0)
-    reporter.report(UP, {"a": 1}, clock())
+    poster = ReportPoster({}, clock, time_factor=1.0)
+    poster.add(UP, {"a": 1}, clock())
 
-    assert reporter._thread is None
-    reporter.close()
+    assert poster._thread is None
+    poster.close()
 
 
-def test_receiver_that_is_away_is_told(clock: Any) -> None:
-    reporter = Reporter({REPORT: "http://127.0.0.1:9/"}, clock, time_factor=1.0)
-    reporter.report(REPORT, {"a": 1}, clock())
-    wait_until(reporter.postings)
-    reporter.close()
+def test_unreachable_receiver_is_logged(clock: Any) -> None:
+    poster = ReportPoster({REPORT: "http://127.0.0.1:9/"}, clock, time_factor=1.0)
+    poster.add(REPORT, {"a": 1}, clock())
+    wait_until(poster.attempts)
+    poster.close()
 
-    assert [posting.outcome for posting in reporter.postings()] == ["failed: ConnectionRefusedError"]
+    assert [attempt.outcome for attempt in poster.attempts()] == ["failed: ConnectionRefusedError"]
 
 
 @pytest.mark.parametrize("url", ["", "http://", "http://127.0.0.1:x/", "https://127.0.0.1:9/", "nonsense"])
-def test_url_that_is_none_is_told(url: str) -> None:
+def test_invalid_url_fails(url: str) -> None:
     assert check_url(url).startswith("failed: ")
 
 
-def test_oldest_reports_go_when_there_are_too_many(clock: Any) -> None:
-    reporter = Reporter({REPORT: "http://127.0.0.1:9/"}, clock, time_factor=1.0, most=3)
+def test_oldest_pending_reports_are_dropped_first(clock: Any) -> None:
+    poster = ReportPoster({REPORT: "http://127.0.0.1:9/"}, clock, time_factor=1.0, max_pending=3)
     for number in range(9):
-        reporter.report(REPORT, {"number": number}, clock() + timedelta(hours=1))
+        poster.add(REPORT, {"number": number}, clock() + timedelta(hours=1))
 
-    assert [batch.items[0]["number"] for batch in reporter._waiting] == [6, 7, 8]
-    reporter.close()
+    assert [batch.items[0]["number"] for batch in poster._pending] == [6, 7, 8]
+    poster.close()
 
 
-def test_console_gets_every_url(caller: Any, receiver: Receiver) -> None:
-    receiver.answers = [answer(404, b"")]
+def test_check_requests_every_url(caller: Any, receiver: Receiver) -> None:
+    receiver.responses = [response(404, b"")]
 
     assert caller.raw("POST", "/reports/check", json={}).json() == {
         "SmsReport": "HTTP 404",
@@ -189,15 +188,15 @@ def test_console_gets_every_url(caller: Any, receiver: Receiver) -> None:
     assert receiver.gets == 2
 
 
-def test_closed_sandbox_posts_nothing_more(
+def test_closed_sandbox_stops_posting(
     caller: Any, server: SandboxServer, receiver: Receiver, clock: Any
 ) -> None:
-    receiver.answers = [answer(500, b"")]
+    receiver.responses = [response(500, b"")]
     caller.v1()
     _wait_for_outcomes(caller, 1)
     before = threading.active_count()
     started = time.monotonic()
-    server._desk.reports.close()
+    server._state.reports.close()
     clock.advance(minutes=1)
 
     receiver.wait_for(1)

@@ -62,6 +62,8 @@ def test_unknown_template_is_refused(caller: Any, action: str) -> None:
         ("isv.SMS_TEMPLATE_ILLEGAL", {"TemplateCode": "SMS_100000009"}),
     ],
 )
-def test_what_is_not_approved_can_not_be_sent(caller: Any, code: str, changes: dict[str, str]) -> None:
+def test_sign_name_or_template_without_approval_cannot_be_used(
+    caller: Any, code: str, changes: dict[str, str]
+) -> None:
     assert caller.v1(**changes).json()["Code"] == code
     assert caller.inbox() == []

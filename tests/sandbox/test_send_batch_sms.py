@@ -20,7 +20,7 @@ def _batch(caller: Any, **changes: Any) -> Any:
     return caller.call("SendBatchSms", **{"TemplateCode": "SMS_100000001", **texts}).json()
 
 
-def test_batch_is_sent_with_a_code_each_under_one_biz_id(caller: Any) -> None:
+def test_messages_of_a_batch_have_their_own_codes_and_one_biz_id(caller: Any) -> None:
     answer = _batch(caller, OutId="out", SmsUpExtendCodeJson=["1", "2"])
 
     sent = {(message["phone"], message["code"], message["out_id"]) for message in caller.inbox()}
@@ -30,7 +30,7 @@ def test_batch_is_sent_with_a_code_each_under_one_biz_id(caller: Any) -> None:
 
 
 @pytest.mark.parametrize(("count", "code"), [(100, "OK"), (101, "isv.MOBILE_COUNT_OVER_LIMIT")])
-def test_batch_holds_a_hundred(caller: Any, count: int, code: str) -> None:
+def test_batch_has_a_hundred_numbers_at_most(caller: Any, count: int, code: str) -> None:
     numbers = [str(13900000000 + n) for n in range(count)]
     answer = _batch(
         caller,
@@ -67,12 +67,12 @@ def test_batch_holds_a_hundred(caller: Any, count: int, code: str) -> None:
         ("isv.BLACK_KEY_CONTROL_LIMIT", {"PhoneNumberJson": ["13800138000", "13800001002"]}),
     ],
 )
-def test_wrong_batch_is_refused_whole(caller: Any, code: str, changes: dict[str, Any]) -> None:
+def test_invalid_batch_is_refused_as_a_whole(caller: Any, code: str, changes: dict[str, Any]) -> None:
     assert _batch(caller, **changes)["Code"] == code
     assert caller.inbox() == []
 
 
-def test_batch_is_refused_whole_when_one_number_is_full(caller: Any) -> None:
+def test_batch_is_refused_as_a_whole_when_one_number_exceeds_flow_control(caller: Any) -> None:
     caller.v1()
 
     assert _batch(caller)["Code"] == "isv.BUSINESS_LIMIT_CONTROL"

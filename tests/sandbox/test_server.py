@@ -10,17 +10,17 @@ import pytest
 import requests
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, run_sandbox, start_sandbox
-from otp_service.sandbox.drop_connection import hang_up
+from otp_service.sandbox.api.blueprint import drop_connection
 
 CONFIG = SandboxConfig.default({"testId": "testSecret"})
 
 
-def test_server_tells_where_it_is(server: SandboxServer) -> None:
+def test_server_has_the_urls_of_its_port(server: SandboxServer) -> None:
     assert server.url == f"http://127.0.0.1:{server.port}"
     assert server.inbox_url == f"{server.url}/inbox"
 
 
-def test_server_on_all_addresses_names_one_that_works() -> None:
+def test_server_on_all_addresses_has_a_loopback_url() -> None:
     with start_sandbox(CONFIG, host="0.0.0.0") as server:
         assert server.url.startswith("http://127.0.0.1:")
 
@@ -33,7 +33,7 @@ def test_closed_server_no_longer_listens() -> None:
         requests.get(server.url, timeout=1)
 
 
-def test_taken_port_is_told_as_an_error(server: SandboxServer, capfd: pytest.CaptureFixture[str]) -> None:
+def test_port_in_use_is_an_error(server: SandboxServer, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(OSError, match=rf"in use.*{server.port}") as caught:
         start_sandbox(CONFIG, port=server.port)
 
@@ -41,13 +41,13 @@ def test_taken_port_is_told_as_an_error(server: SandboxServer, capfd: pytest.Cap
     assert capfd.readouterr() == ("", "")
 
 
-def test_server_listens_on_ipv6_too() -> None:
+def test_server_listens_on_ipv6() -> None:
     with start_sandbox(CONFIG, host="::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
         assert requests.get(server.inbox_url, timeout=5).ok
 
 
-def test_server_writes_no_line(caller: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_server_writes_no_log(caller: Any, capfd: pytest.CaptureFixture[str]) -> None:
     caller.v3()
     caller.v3(PhoneNumbers="13800006005")
     caller.raw("GET", "/inbox?phone=13800138000")
@@ -58,21 +58,21 @@ def test_server_writes_no_line(caller: Any, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_connection_that_nobody_can_reach_ends_all_the_same() -> None:
-    for resets in (False, True):
+def test_unknown_connection_object_ends_the_response() -> None:
+    for reset in (False, True):
         with pytest.raises(ConnectionAbortedError):
-            next(hang_up(None, resets=resets))
+            next(drop_connection(None, reset=reset))
 
 
 @pytest.fixture
-def heeded_interrupt() -> Iterator[None]:
-    """Have Ctrl-C raise KeyboardInterrupt, also where the test run was started in the background."""
+def keyboard_interrupts() -> Iterator[None]:
+    """Make Ctrl-C raise KeyboardInterrupt even if the tests run in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def test_run_ends_with_control_c(heeded_interrupt: None) -> None:
+def test_run_sandbox_ends_with_ctrl_c(keyboard_interrupts: None) -> None:
     urls = []
 
     def interrupt(server: SandboxServer) -> None:
@@ -80,7 +80,7 @@ def test_run_ends_with_control_c(heeded_interrupt: None) -> None:
         main = threading.main_thread().ident
         threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
 
-    run_sandbox(CONFIG, announce=interrupt)
+    run_sandbox(CONFIG, on_started=interrupt)
 
     with pytest.raises(requests.ConnectionError):
         requests.get(urls[0], timeout=1)

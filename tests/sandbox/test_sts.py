@@ -34,7 +34,7 @@ def test_temporary_key_with_its_token_is_accepted(caller: Any) -> None:
         ("SignatureDoesNotMatch", 400, {**TEMPORARY, "SecurityToken": TOKEN, "secret": "x"}),
     ],
 )
-def test_wrong_token_is_refused(caller: Any, code: str, status: int, changes: dict[str, str]) -> None:
+def test_invalid_token_is_refused(caller: Any, code: str, status: int, changes: dict[str, str]) -> None:
     answer = caller.v1(**changes)
 
     assert (answer.json()["Code"], answer.status_code) == (code, status)
@@ -48,7 +48,7 @@ def test_token_expires(caller: Any, clock: Any) -> None:
     assert (answer.json()["Code"], answer.status_code) == ("InvalidSecurityToken.Expired", 403)
 
 
-def test_token_without_an_end_does_not_expire(caller: Any, clock: Any) -> None:
+def test_token_without_an_expiry_never_expires(caller: Any, clock: Any) -> None:
     clock.advance(days=1000)
 
     assert caller.v1(AccessKeyId="STS.two", secret="s", SecurityToken="two").json()["Code"] == "OK"

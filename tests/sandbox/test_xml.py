@@ -3,37 +3,37 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sandbox.markup import parsed
+from sandbox.xml_parsing import parse_xml
 
-from otp_service.sandbox.xml_text import to_xml
+from otp_service.sandbox.api.responses import to_xml
 
 
-@pytest.mark.parametrize("wish", [None, "", "XML", "xml"])
-def test_answer_is_xml_unless_json_is_asked_for(caller: Any, wish: str | None) -> None:
-    answer = caller.v1(Format=wish)
+@pytest.mark.parametrize("xml_format", [None, "", "XML", "xml"])
+def test_response_is_xml_unless_json_is_requested(caller: Any, xml_format: str | None) -> None:
+    answer = caller.v1(Format=xml_format)
 
-    root = parsed(answer.content)
+    root = parse_xml(answer.content)
     assert answer.headers["Content-Type"] == "text/xml;charset=utf-8"
     assert answer.text.startswith("<?xml version='1.0' encoding='UTF-8'?><SendSmsResponse>")
     assert [root.findtext("Code"), root.findtext("Message")] == ["OK", "OK"]
     assert root.findtext("RequestId") == answer.headers["x-acs-request-id"]
 
 
-@pytest.mark.parametrize("wish", ["JSON", "json", "Json"])
-def test_json_is_asked_for_in_any_case(caller: Any, wish: str) -> None:
-    assert caller.v1(Format=wish).json()["Code"] == "OK"
+@pytest.mark.parametrize("xml_format", ["JSON", "json", "Json"])
+def test_format_json_is_case_insensitive(caller: Any, xml_format: str) -> None:
+    assert caller.v1(Format=xml_format).json()["Code"] == "OK"
 
 
-def test_business_error_is_a_response_in_xml(caller: Any) -> None:
-    root = parsed(caller.v1(Format="XML", SignName="x").content)
+def test_business_error_has_the_response_element_in_xml(caller: Any) -> None:
+    root = parse_xml(caller.v1(Format="XML", SignName="x").content)
 
     assert [root.tag, root.findtext("Code")] == ["SendSmsResponse", "isv.SMS_SIGNATURE_ILLEGAL"]
 
 
-def test_gateway_error_is_an_error_in_xml(caller: Any) -> None:
+def test_gateway_error_has_the_error_element_in_xml(caller: Any) -> None:
     answer = caller.v1(Format="XML", secret="wrong")
 
-    root = parsed(answer.content)
+    root = parse_xml(answer.content)
     assert answer.status_code == 400
     assert [root.tag, root.findtext("Code")] == ["Error", "SignatureDoesNotMatch"]
     assert "server string to sign is:POST&%2F&" in str(root.findtext("Message"))
@@ -43,17 +43,17 @@ def test_gateway_error_is_an_error_in_xml(caller: Any) -> None:
 def test_list_repeats_its_element_in_xml(caller: Any) -> None:
     caller.v1(PhoneNumbers="13800138000", OutId="a<b>&c")
     asked = {"PhoneNumber": "13800138000", "SendDate": "20261123", "PageSize": "9", "CurrentPage": "1"}
-    root = parsed(caller.call("QuerySendDetails", Format=None, **asked).content)
+    root = parse_xml(caller.call("QuerySendDetails", Format=None, **asked).content)
 
     assert [row.findtext("OutId") for row in root.iter("SmsSendDetailDTO")] == ["a<b>&c"]
 
 
-def test_v3_is_answered_in_json_unless_xml_is_accepted(caller: Any) -> None:
+def test_v3_response_is_json_unless_xml_is_accepted(caller: Any) -> None:
     assert caller.v3(Format=None).json()["Code"] == "OK"
     assert caller.v3({"Accept": "application/xml"}, SignName="x").text.startswith("<?xml ")
 
 
-def test_values_are_written_as_xml_spells_them() -> None:
+def test_values_are_converted_to_xml() -> None:
     fields = {"A": True, "B": [{"C": 1}, {"C": "\0<\ud800"}], "D": {}, "E": []}
 
     text = to_xml("R", fields, "urn:x")

@@ -19,8 +19,7 @@ from sms.wire import WireServer, response
 
 from otp_service.domain.clients import key_digest
 from otp_service.domain.messages import SendStatus, select_template
-from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
-from otp_service.sandbox.sts_key import StsKey
+from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
 from otp_service.settings import load
 from otp_service.settings.routes import RouteTable
 from otp_service.sms.aliyun.api import AliyunApi
