@@ -30,7 +30,7 @@ def run(config: Path | None, *, yes: bool) -> None:
     with handle_store_errors():
         gone = session.admin.forget(tag)
     session.events.emit(
-        "phone_erased", phone=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
+        "phone_erased", phone_hash=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
     )
     click.echo(
         f"{phone} is erased. Keys deleted: {gone.keys}; entries removed from IP logs: {gone.addresses}."

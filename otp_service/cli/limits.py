@@ -54,7 +54,7 @@ def _phone(session: AdminSession, client: str | None, wish: Wish) -> None:
     if cleared:
         with handle_store_errors():
             session.admin.clear_phone(tag)
-        session.events.emit("limits_cleared", phone=tag, phone_masked=str(phone))
+        session.events.emit("limits_cleared", phone_hash=tag, phone_masked=str(phone))
     _end(wish, {**phone_json(phone, facts, limits), "alarm_level": alarm}, cleared=cleared)
 
 
@@ -153,7 +153,7 @@ def _address(session: AdminSession, text: str, wish: Wish) -> None:
     if cleared:
         with handle_store_errors():
             session.admin.clear_address(tag)
-        session.events.emit("limits_cleared", address=tag)
+        session.events.emit("limits_cleared", client_ip_hash=tag)
     _end(wish, {**address_json(unit, facts, limits), "alarm_level": alarm}, cleared=cleared)
 
 

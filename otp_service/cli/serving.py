@@ -165,7 +165,7 @@ class Master:
         is_done = all(worker.age > self._last_age for worker in arbiter.WORKERS.values())
         if self._is_replacing and is_done:
             self._is_replacing = False
-            self.events.emit("reloaded", waiting=self._restart_needed)
+            self.events.emit("reloaded", restart_required=self._restart_needed)
 
     def on_exit(self, _: Arbiter) -> None:
         """Log the end."""

@@ -19,7 +19,7 @@ def run(config: Path | None) -> None:
         before = session.admin.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
         session.store.unlock(tag)
         after = session.admin.phone_facts(tag, policy.phone_limits, policy.code_limits.attempts)
-    session.events.emit("phone_unlocked", phone=tag, phone_masked=str(phone), client="")
+    session.events.emit("phone_unlocked", phone_hash=tag, phone_masked=str(phone), client="")
     state = "was locked" if before.untrusted.is_locked else "was not locked"
     click.echo(f"{phone} {state}; wrong codes forgotten: {before.consecutive_failures} in a row.")
     click.echo(f"next SMS: {next_sms(after.untrusted)}")

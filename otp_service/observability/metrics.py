@@ -174,7 +174,7 @@ class Metrics:
         self._delivery(facts["route"], facts["delivery"])
 
     def _inquiry(self, facts: Facts) -> None:
-        self._delivery(facts["route"], facts["finding"])
+        self._delivery(facts["route"], facts["status"])
 
     def _delivery(self, route: str, delivery: str) -> None:
         if delivery in _DELIVERED:
@@ -188,11 +188,11 @@ class Metrics:
         self.queue_reads.labels(facts["queue"], facts["result"]).inc()
 
     def _challenge(self, facts: Facts) -> None:
-        for reason in facts["limits"]:
+        for reason in facts["reasons"]:
             self.risk_challenges.labels(reason).inc()
 
     def _blocked(self, facts: Facts) -> None:
-        for reason in facts["limits"]:
+        for reason in facts["reasons"]:
             self.pumping_guard_blocks.labels(reason).inc()
 
     def _tripped(self, facts: Facts) -> None:

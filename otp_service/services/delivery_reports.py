@@ -138,7 +138,7 @@ class DeliveryReportService:
             return "repeated"
         self._events.emit(
             "delivery_report",
-            phone=out_id.tag,
+            phone_hash=out_id.tag,
             client=reported.client,
             purpose=reported.purpose,
             verification_hash=out_id.verification_hash,
@@ -156,7 +156,7 @@ class DeliveryReportService:
         outcome = self._pass_on(uplink, deadline)
         self._events.emit(
             "inbound_sms",
-            phone=self._keyring.phone_tag(uplink.phone),
+            phone_hash=self._keyring.phone_tag(uplink.phone),
             phone_masked=mask(uplink.phone),
             outcome=outcome,
         )

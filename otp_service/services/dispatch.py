@@ -243,7 +243,7 @@ class SmsDispatcher:
     ) -> None:
         self._events.emit(
             "sms_send",
-            phone=ask.phone_key.tag,
+            phone_hash=ask.phone_key.tag,
             phone_masked=str(ask.phone),
             country=ask.phone.country,
             client=ask.client.id,

@@ -102,12 +102,12 @@ class UnknownDeliveryReconciler:
     def _tell(self, doubt: UnknownDelivery, finding: DeliveryLookupStatus, reason: str) -> None:
         self._events.emit(
             "delivery_lookup",
-            phone=doubt.out_id.tag,
+            phone_hash=doubt.out_id.tag,
             phone_masked=str(doubt.phone),
             client=doubt.client,
             verification_hash=doubt.out_id.verification_hash,
             number=doubt.out_id.number,
             route=doubt.send.route,
-            finding=finding.value,
+            status=finding.value,
             provider_code=reason,
         )

@@ -162,11 +162,11 @@ class RiskAssessor:
     def _tell(self, event: str, ask: RequestContext, reasons: Sequence[str]) -> None:
         self._events.emit(
             event,
-            phone=ask.phone_key.tag,
+            phone_hash=ask.phone_key.tag,
             phone_masked=str(ask.phone),
             client=ask.client.id,
-            address=ask.client_ip_hash,
-            limits=list(reasons),
+            client_ip_hash=ask.client_ip_hash,
+            reasons=list(reasons),
         )
 
 

@@ -294,7 +294,7 @@ class VerificationService:
         proof = self._signers[client.id].read(proof_text, purpose=purpose, allow_test=allow_test)
         tag = self._keyring.phone_tag(proof.phone)
         verification_hash = self._keyring.verification_hash(proof.verification_id)
-        self._notes.bind(phone=tag, phone_masked=mask(proof.phone), verification_hash=verification_hash)
+        self._notes.bind(phone_hash=tag, phone_masked=mask(proof.phone), verification_hash=verification_hash)
         claim = None
         if repeat:
             claim = idempotency.record_for(
@@ -364,7 +364,7 @@ class VerificationService:
         ask = self._build_context(client, phone_text, None)
         self._store.unlock(ask.phone_key.tag)
         self._events.emit(
-            "phone_unlocked", phone=ask.phone_key.tag, phone_masked=str(ask.phone), client=client.id
+            "phone_unlocked", phone_hash=ask.phone_key.tag, phone_masked=str(ask.phone), client=client.id
         )
 
     def rate_limit_policies(self, client: Client) -> Mapping[str, RateLimitPolicy]:
@@ -419,7 +419,7 @@ class VerificationService:
         tag = self._keyring.phone_tag(target.e164)
         test_code = self._test_code(target)
         address = base64.urlsafe_b64encode(requester).decode()
-        self._notes.bind(phone=tag, phone_masked=str(target), address=address)
+        self._notes.bind(phone_hash=tag, phone_masked=str(target), client_ip_hash=address)
         limits = TEST_PHONE_LIMITS if test_code else client.limits or self._policy.phone_limits
         return RequestContext(
             client=client,

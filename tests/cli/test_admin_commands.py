@@ -275,7 +275,7 @@ def test_clearing_is_told_to_programs_and_to_the_log(config: Path, number: str, 
 
     assert json.loads(result.stdout)["cleared"] is True
     event = json.loads(result.stderr)
-    assert (event["event"], event["phone"], event["phone_masked"]) == (
+    assert (event["event"], event["phone_hash"], event["phone_masked"]) == (
         "limits_cleared",
         phone.slot.tag,
         masked(number),
@@ -313,7 +313,7 @@ def test_full_address_is_cleared(config: Path, phone: Phone, settings: Settings)
     assert told(result)["next SMS"].endswith("(address_phones_per_day)")
     assert result.stdout.splitlines()[-1] == "Cleared."
     event = json.loads(result.stderr)
-    assert (event["event"], event["address"]) == ("limits_cleared", tag)
+    assert (event["event"], event["client_ip_hash"]) == ("limits_cleared", tag)
     again = json.loads(run(config, "limits", "--address", "2001:db8:1:2::1", "--json").stdout)
     assert again == {
         "address": "2001:db8:1:2::/64",
@@ -353,7 +353,7 @@ def test_unlocked_phone_is_told_of_and_free(config: Path, number: str, phone: Ph
         "next SMS: now",
     ]
     event = json.loads(result.stderr)
-    assert (event["event"], event["phone"], event["client"]) == ("phone_unlocked", phone.slot.tag, "")
+    assert (event["event"], event["phone_hash"], event["client"]) == ("phone_unlocked", phone.slot.tag, "")
     assert told(run(config, "limits", typed=number))["locked"].startswith("no")
     phone.open()
 

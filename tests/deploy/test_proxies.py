@@ -152,7 +152,9 @@ def addresses_of(service: Deployment, phone: str) -> list[str]:
     def found() -> list[str]:
         lines = [json.loads(line) for line in service.log.read_text("utf-8").splitlines(keepends=True)[:-1]]
         return [
-            line["address"] for line in lines if line["event"] == "http_request" and line.get("phone") == tag
+            line["client_ip_hash"]
+            for line in lines
+            if line["event"] == "http_request" and line.get("phone_hash") == tag
         ]
 
     assert eventually(found, 10)

@@ -114,7 +114,7 @@ def test_locked_phone_is_unlocked_and_verified_again(
 def unlocks(service: Deployment, tag: str) -> list[dict[str, object]]:
     lines = service.log.read_text().split("\n")[:-1]  # the last one may not be whole yet
     events = [json.loads(line) for line in lines]
-    return [event for event in events if event["event"] == "phone_unlocked" and event["phone"] == tag]
+    return [event for event in events if event["event"] == "phone_unlocked" and event["phone_hash"] == tag]
 
 
 def test_unlock_by_call_is_in_the_log(service: Deployment, settings: Settings) -> None:

@@ -167,7 +167,7 @@ def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> No
     assert eventually(lambda: events(service, "sms_send")[-1]["route"] == "second", 10)
     assert len(workers(service)) == WORKERS
     assert workers(service).isdisjoint(before)
-    assert [event["waiting"] for event in events(service, "reloaded")] == [[]] * 2
+    assert [event["restart_required"] for event in events(service, "reloaded")] == [[]] * 2
     assert events(service, "reload_failed") == []
 
 
@@ -268,7 +268,7 @@ def test_what_needs_a_restart_is_named_and_left_as_it_is(service: Deployment) ->
     )
     reload(service)
 
-    assert {tuple(event["waiting"]) for event in events(service, "reloaded")} == {
+    assert {tuple(event["restart_required"]) for event in events(service, "reloaded")} == {
         ("server.threads", "server.backlog", "metrics.port")
     }
     assert service.request(new_phone()).status == 201

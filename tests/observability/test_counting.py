@@ -13,7 +13,7 @@ from otp_service.observability.metrics import Metrics, WorkerGauges, provider_co
 
 CALL: dict[str, Any] = {"endpoint": "verify", "status": 200, "code": "", "client": "shop", "duration_ms": 3.1}
 SEND: dict[str, Any] = {
-    "phone": "hxxeMLMgGzH0-fls",
+    "phone_hash": "hxxeMLMgGzH0-fls",
     "phone_masked": "+86 138****8000",
     "country": "CN",
     "client": "shop",
@@ -125,18 +125,17 @@ def test_code_that_nobody_knows_makes_no_series_of_its_own(code: str, label: str
     ("event", "facts"),
     [
         ("delivery_report", {"route": "main", "delivery": "delivered"}),
-        ("delivery_lookup", {"route": "main", "finding": "delivered"}),
+        ("delivery_lookup", {"route": "main", "status": "delivered"}),
     ],
 )
 def test_arrival_counts_whoever_tells_of_it(event: str, facts: dict[str, object]) -> None:
     assert risen(counted(event, **facts), "otp_service_sms_deliveries_total") == {("main", "delivered"): 1}
 
 
-@pytest.mark.parametrize("finding", ["silent", "absent", "unasked", "accepted"])
-def test_inquiry_without_an_end_counts_as_no_arrival(finding: str) -> None:
+@pytest.mark.parametrize("status", ["silent", "absent", "unasked", "accepted"])
+def test_inquiry_without_an_end_counts_as_no_arrival(status: str) -> None:
     assert (
-        of(counted("delivery_lookup", route="main", finding=finding), "otp_service_sms_deliveries_total")
-        == {}
+        of(counted("delivery_lookup", route="main", status=status), "otp_service_sms_deliveries_total") == {}
     )
 
 
@@ -148,7 +147,7 @@ def test_inquiry_without_an_end_counts_as_no_arrival(finding: str) -> None:
     ],
 )
 def test_every_reason_counts(event: str, name: str) -> None:
-    metrics = counted(event, phone="tag", limits=["guard_country", "phone_slow_lane"])
+    metrics = counted(event, phone_hash="tag", reasons=["guard_country", "phone_slow_lane"])
 
     assert risen(metrics, name) == {("guard_country",): 1, ("phone_slow_lane",): 1}
 

@@ -277,7 +277,7 @@ def test_reply_is_an_event_with_tag_and_mask(house: House, uplinks: FakeUplinks)
 
     (told,) = house.events.of("inbound_sms")
     assert told == {
-        "phone": house.keyring.phone_tag(PHONE),
+        "phone_hash": house.keyring.phone_tag(PHONE),
         "phone_masked": "+86 138****8000",
         "outcome": "forwarded",
     }

@@ -179,7 +179,7 @@ def test_what_was_asked_and_found_is_an_event_without_the_number(house: House) -
     resend(house, sent)
 
     (event,) = house.events.of("delivery_lookup")
-    assert (event["finding"], event["provider_code"], event["number"]) == (
+    assert (event["status"], event["provider_code"], event["number"]) == (
         "undelivered",
         "MOBILE_IN_BLACK",
         1,

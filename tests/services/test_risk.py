@@ -119,7 +119,7 @@ def test_why_is_an_event_without_the_number(house: House) -> None:
     asked(house, is_public=True)
 
     (event,) = house.events.of("challenge_required")
-    assert event["limits"] == ["address_sends_per_hour", "phone_slow_lane", "service_wrong_codes"]
+    assert event["reasons"] == ["address_sends_per_hour", "phone_slow_lane", "service_wrong_codes"]
     assert PHONE[3:] not in str(event)
     assert ADDRESS not in str(event)
 
@@ -201,7 +201,7 @@ def test_guard_asks_and_then_blocks() -> None:
     with pytest.raises(DestinationBlocked):
         request(house, risk_solution="2:abc")
     (event,) = house.events.of("pumping_guard_blocked")
-    assert event["limits"] == ["guard_country"]
+    assert event["reasons"] == ["guard_country"]
     assert house.sender.sent == []
 
 
@@ -246,7 +246,7 @@ def test_broad_scopes_make_the_narrow_ones_strict(
     else:
         request(house)
 
-    assert [told["limits"] for told in house.events.of("challenge_required")] == (
+    assert [told["reasons"] for told in house.events.of("challenge_required")] == (
         [reasons] if reasons else []
     )
 

@@ -382,7 +382,7 @@ def test_events_of_a_send_show_the_phone_by_tag_and_mask_only() -> None:
     h.service.request(SHOP, PHONE, purpose="login")
 
     (event,) = h.events.of("sms_send")
-    assert event["phone"] == h.keyring.phone_tag(PHONE)
+    assert event["phone_hash"] == h.keyring.phone_tag(PHONE)
     assert event["phone_masked"] == "+86 139****1234"
     assert PHONE[3:] not in str(h.events.seen)
 

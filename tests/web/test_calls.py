@@ -430,7 +430,7 @@ def test_unlock_is_told_by_an_event(desk: Desk) -> None:
 
     tag = desk.house.keyring.phone_tag(PHONE)
     assert desk.house.events.of("phone_unlocked") == [
-        {"phone": tag, "phone_masked": "+86 138****8000", "client": "shop"}
+        {"phone_hash": tag, "phone_masked": "+86 138****8000", "client": "shop"}
     ]
 
 
