@@ -177,4 +177,4 @@ def _inquire(route: Route, test: _Test, began: float) -> DeliveryLookupResult:
         began_at=began,
         matches=lambda text: MessageReference.decode(text, keys) == test.out_id,
     )
-    return route.provider.inquire(inquiry, SystemClock().monotonic() + ASK_EVERY)
+    return route.provider.lookup_delivery(inquiry, SystemClock().monotonic() + ASK_EVERY)

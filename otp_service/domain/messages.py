@@ -167,7 +167,7 @@ class DeliveryLookup:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLookupResult:
-    """The answer to an inquiry; *reason* is the provider's code for what became of the SMS."""
+    """The result of a delivery lookup; *reason* is the provider's code for what became of the SMS."""
 
     status: DeliveryLookupStatus
     reason: str = ""

@@ -340,7 +340,7 @@ class SendPermit(Protocol):
 class SmsSender(Protocol):
     """The way out to the providers."""
 
-    def serves(self, client: str, purpose: str) -> bool:
+    def supports(self, client: str, purpose: str) -> bool:
         """Tell whether any route sends for *client* and *purpose*."""
         ...
 
@@ -352,7 +352,7 @@ class SmsSender(Protocol):
         """
         ...
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask what became of a send, until *deadline* (monotonic seconds). Never raises."""
         ...
 

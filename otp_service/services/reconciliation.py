@@ -86,7 +86,7 @@ class UnknownDeliveryReconciler:
             matches=partial(self._is_of, out_id),
         )
         until = min(self._clock.monotonic() + LOOKUP_TIMEOUT, deadline - LOOKUP_TIMEOUT)
-        found = self._sender.inquire(inquiry, until)
+        found = self._sender.lookup_delivery(inquiry, until)
         self._tell(doubt, found.status, found.reason)
         if delivery := _SENT.get(found.status):
             report = DeliveryReport(

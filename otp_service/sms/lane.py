@@ -47,17 +47,17 @@ class RouteState:
         self._update_health(verdict, template)
         return replace(verdict.outcome, route=self.route.name)
 
-    def could_have_sent(self, inquiry: DeliveryLookup) -> bool:
+    def could_have_sent(self, lookup: DeliveryLookup) -> bool:
         """Tell whether the send in question can have gone this way."""
-        if inquiry.route:
-            return inquiry.route == self.route.name
-        return self.route.serves(inquiry.client, inquiry.purpose)
+        if lookup.route:
+            return lookup.route == self.route.name
+        return self.route.supports(lookup.client, lookup.purpose)
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask the provider what became of a send, unless it does not answer anyway."""
         if self._breaker.is_open:
             return DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
-        return self.route.provider.inquire(inquiry, deadline)
+        return self.route.provider.lookup_delivery(lookup, deadline)
 
     def _update_health(self, verdict: ProviderResult, template: Template) -> None:
         if verdict.trouble is RouteHealth.NOT_ATTEMPTED:

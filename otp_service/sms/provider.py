@@ -45,7 +45,7 @@ class Provider(Protocol):
         """Send *sms* once; give up at *deadline* (monotonic seconds)."""
         ...
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask what became of a send, until *deadline* (monotonic seconds).
 
         The finding is UNASKED where the provider answers no such questions.

@@ -17,7 +17,7 @@ class Route:
     templates: tuple[Template, ...]
     clients: frozenset[str] = frozenset()
 
-    def serves(self, client: str, purpose: str) -> bool:
+    def supports(self, client: str, purpose: str) -> bool:
         """Tell whether it sends for *client* and *purpose*, to whatever country."""
         return self._takes(client) and any(t.purpose in (WILDCARD, purpose) for t in self.templates)
 

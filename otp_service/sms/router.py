@@ -62,7 +62,7 @@ class SmsRouter:
 
     @property
     def in_flight(self) -> int:
-        """How many sends and inquiries are under way."""
+        """Number of sends and delivery lookups under way."""
         return self._bulkhead.in_flight
 
     @property
@@ -70,9 +70,9 @@ class SmsRouter:
         """How many may be."""
         return self._bulkhead.max_in_flight
 
-    def serves(self, client: str, purpose: str) -> bool:
+    def supports(self, client: str, purpose: str) -> bool:
         """Tell whether any route sends for *client* and *purpose*."""
-        return any(lane.route.serves(client, purpose) for lane in self._lanes)
+        return any(lane.route.supports(client, purpose) for lane in self._lanes)
 
     def permit(self) -> Permit:
         """Return the right to one send.
@@ -93,16 +93,18 @@ class SmsRouter:
             lane.route.provider.close()
         return drained
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask the route that took a send, or every one that may have, what became of it. Never raises.
 
         It takes a place in the bulkhead; without one, nothing was found out.
         """
-        found = self._bulkhead.ask(lambda: self._find(inquiry, deadline))
+        found = self._bulkhead.ask(lambda: self._find(lookup, deadline))
         return found or DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
-    def _find(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        asked = [lane.inquire(inquiry, deadline) for lane in self._lanes if lane.could_have_sent(inquiry)]
+    def _find(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+        asked = [
+            lane.lookup_delivery(lookup, deadline) for lane in self._lanes if lane.could_have_sent(lookup)
+        ]
         return min(
             asked,
             key=lambda found: _TELLING.index(found.status),

@@ -227,7 +227,7 @@ def test_resend_by_which_nothing_was_sent_is_kept_too(story: Story) -> None:
     second = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
 
     assert (first.dispatched, second.replayed) == (False, True)
-    assert len(story.house.sender.inquiries) == 1
+    assert len(story.house.sender.lookups) == 1
 
 
 def test_replay_of_what_is_forgotten_is_not_found(story: Story) -> None:

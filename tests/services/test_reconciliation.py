@@ -113,7 +113,7 @@ def test_what_is_known_is_not_asked_about(house: House) -> None:
     house.clock.advance(60)
 
     assert resend(house, sent).dispatched
-    assert house.sender.inquiries == []
+    assert house.sender.lookups == []
 
 
 def test_second_resend_goes_ahead_once_the_first_sms_is_known_as_sent(house: House) -> None:
@@ -122,7 +122,7 @@ def test_second_resend_goes_ahead_once_the_first_sms_is_known_as_sent(house: Hou
     resend(house, sent)
 
     assert resend(house, sent).dispatched
-    assert len(house.sender.inquiries) == 1
+    assert len(house.sender.lookups) == 1
 
 
 def test_impatience_asks_the_provider_once(house: House) -> None:
@@ -131,7 +131,7 @@ def test_impatience_asks_the_provider_once(house: House) -> None:
 
     for _ in range(3):
         assert not resend(house, sent).dispatched
-    assert len(house.sender.inquiries) == 1
+    assert len(house.sender.lookups) == 1
 
 
 def test_nothing_is_sent_when_what_was_found_cannot_be_booked(house: House) -> None:
@@ -151,7 +151,7 @@ def test_question_knows_phone_route_and_time_and_only_our_out_id(house: House) -
     sent = doubted(house)
     resend(house, sent)
 
-    inquiry, deadline = house.sender.inquiries[0]
+    inquiry, deadline = house.sender.lookups[0]
     first = house.sender.sent[0]
     ours = MessageReference.decode(first.out_id, [keys.out_id for keys in house.keyring.by_kid.values()])
     assert ours is not None
@@ -170,7 +170,7 @@ def test_question_leaves_time_for_a_resend() -> None:
     sent = doubted(house)
     resend(house, sent)
 
-    assert house.sender.inquiries[0][1] == house.clock.monotonic() + 1.5
+    assert house.sender.lookups[0][1] == house.clock.monotonic() + 1.5
 
 
 def test_what_was_asked_and_found_is_an_event_without_the_number(house: House) -> None:
@@ -204,7 +204,7 @@ def test_status_does_not_ask_again_at_once_and_leaves_the_question_to_a_resend(h
     status(house, sent)
     status(house, sent)
 
-    assert len(house.sender.inquiries) == 1
+    assert len(house.sender.lookups) == 1
     assert resend(house, sent).dispatched
 
 
@@ -214,7 +214,7 @@ def test_status_does_not_ask_about_an_approved_verification(house: House) -> Non
 
     status(house, sent)
 
-    assert house.sender.inquiries == []
+    assert house.sender.lookups == []
 
 
 def test_send_of_a_process_that_died_is_asked_about_once_it_can_have_no_outcome(house: House) -> None:
@@ -223,9 +223,9 @@ def test_send_of_a_process_that_died_is_asked_about_once_it_can_have_no_outcome(
     kept.sends = (replace(kept.sends[0], delivery=DeliveryStatus.SENDING, route=""),)
     house.clock.advance(29)
     status(house, sent)
-    before = len(house.sender.inquiries)
+    before = len(house.sender.lookups)
     house.clock.advance(1)
     status(house, sent)
 
-    assert (before, len(house.sender.inquiries)) == (0, 1)
-    assert house.sender.inquiries[0][0].route == ""
+    assert (before, len(house.sender.lookups)) == (0, 1)
+    assert house.sender.lookups[0][0].route == ""

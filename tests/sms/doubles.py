@@ -107,7 +107,7 @@ class ScriptedProvider:
         self.sent: list[tuple[SmsMessage, Template]] = []
         self.closed = False
         self.found = DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
-        self.inquiries: list[DeliveryLookup] = []
+        self.lookups: list[DeliveryLookup] = []
 
     def send(self, sms: SmsMessage, template: Template, deadline: float) -> ProviderResult:
         self._before()
@@ -115,8 +115,8 @@ class ScriptedProvider:
             self.sent.append((sms, template))
             return self._verdicts.pop(0) if len(self._verdicts) > 1 else self._verdicts[0]
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        self.inquiries.append(inquiry)
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+        self.lookups.append(lookup)
         return self.found
 
     def close(self) -> None:

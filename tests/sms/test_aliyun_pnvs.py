@@ -297,6 +297,6 @@ def test_refused_connection_is_the_providers_fault_for_certain() -> None:
 
 def test_nobody_is_asked_what_became_of_a_send() -> None:
     provider: Provider = made("http://127.0.0.1:9")
-    inquiry = DeliveryLookup(MAINLAND, "shop", "login", "one", ManualClock().now(), matches=lambda _: True)
+    lookup = DeliveryLookup(MAINLAND, "shop", "login", "one", ManualClock().now(), matches=lambda _: True)
 
-    assert provider.inquire(inquiry, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED
+    assert provider.lookup_delivery(lookup, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED

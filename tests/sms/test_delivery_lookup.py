@@ -31,7 +31,7 @@ def provider(finding: DeliveryLookupStatus) -> ScriptedProvider:
 
 
 def ask(
-    providers: list[ScriptedProvider], inquiry: DeliveryLookup, **routes: frozenset[str]
+    providers: list[ScriptedProvider], lookup: DeliveryLookup, **routes: frozenset[str]
 ) -> DeliveryLookupStatus:
     clock = RealClock()
     names = ("first", "second")[: len(providers)]
@@ -44,7 +44,7 @@ def ask(
         events=RecordedEvents(),
     )
     try:
-        return router.inquire(inquiry, clock.monotonic() + 5).status
+        return router.lookup_delivery(lookup, clock.monotonic() + 5).status
     finally:
         router.close(1)
 
@@ -53,7 +53,7 @@ def test_only_the_route_that_took_the_send_is_asked() -> None:
     first, second = provider(DeliveryLookupStatus.NOT_FOUND), provider(DeliveryLookupStatus.DELIVERED)
 
     assert ask([first, second], ABOUT) is DeliveryLookupStatus.NOT_FOUND
-    assert (len(first.inquiries), len(second.inquiries)) == (1, 0)
+    assert (len(first.lookups), len(second.lookups)) == (1, 0)
 
 
 def test_route_that_is_gone_can_not_be_asked() -> None:
@@ -67,7 +67,7 @@ def test_without_a_route_every_one_that_serves_is_asked() -> None:
     mine, other = provider(DeliveryLookupStatus.NOT_FOUND), provider(DeliveryLookupStatus.DELIVERED)
 
     assert ask([mine, other], UNROUTED, second=frozenset({"bank"})) is DeliveryLookupStatus.NOT_FOUND
-    assert (len(mine.inquiries), len(other.inquiries)) == (1, 0)
+    assert (len(mine.lookups), len(other.lookups)) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_provider_behind_an_open_breaker_is_not_asked() -> None:
             permit.send(sms(), clock.monotonic() + 5)
     assert router.states() == {"first": "open"}
 
-    assert router.inquire(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
-    assert made.inquiries == []
+    assert router.lookup_delivery(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
+    assert made.lookups == []
     router.close(1)
 
 
@@ -110,10 +110,10 @@ class Noted(ScriptedProvider):
 
     router: SmsRouter
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        self.inquiries.append(inquiry)
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+        self.lookups.append(lookup)
         self.deadline = deadline
-        self.meanwhile = self.router.inquire(inquiry, deadline).status
+        self.meanwhile = self.router.lookup_delivery(lookup, deadline).status
         return DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
 
@@ -126,14 +126,16 @@ def test_question_has_a_deadline_and_takes_a_place() -> None:
         max_in_flight=1,
     )
 
-    assert [router.inquire(ABOUT, 17.5).status for _ in range(2)] == [DeliveryLookupStatus.DELIVERED] * 2
+    assert [router.lookup_delivery(ABOUT, 17.5).status for _ in range(2)] == [
+        DeliveryLookupStatus.DELIVERED
+    ] * 2
     assert (made.deadline, made.meanwhile) == (17.5, DeliveryLookupStatus.NO_ANSWER)
-    assert len(made.inquiries) == 2
+    assert len(made.lookups) == 2
     router.close(1)
 
 
 class Broken(ScriptedProvider):
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         raise RuntimeError("+8613800138000")
 
 
@@ -142,9 +144,9 @@ def test_question_that_fails_is_silence_and_gives_its_place_back() -> None:
     router = SmsRouter(
         routes=[Route("first", Broken(ACCEPTED), (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
     )
-    asked = [router.inquire(ABOUT, clock.monotonic() + 5).status for _ in range(3)]
+    asked = [router.lookup_delivery(ABOUT, clock.monotonic() + 5).status for _ in range(3)]
     router.close(1)
 
     assert asked == [DeliveryLookupStatus.NO_ANSWER] * 3
-    assert router.inquire(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
+    assert router.lookup_delivery(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
     assert events.seen == [("provider_exception", {"error": "RuntimeError"})] * 3

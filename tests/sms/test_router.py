@@ -184,7 +184,7 @@ def test_first_route_that_serves_all_of_a_request_sends_it_by_its_closest_templa
 def test_serves_asks_client_and_purpose(client: str, purpose: str, *, served: bool) -> None:
     only = route("one", ScriptedProvider(ACCEPTED), Template("login", "SMS_1"), clients=frozenset({"shop"}))
     with staged(only) as stage:
-        assert stage.router.serves(client, purpose) is served
+        assert stage.router.supports(client, purpose) is served
 
 
 def test_operators_error_pauses_the_route_for_a_minute() -> None:
@@ -323,7 +323,7 @@ def test_close_lets_go_of_the_providers() -> None:
 def test_router_is_an_sms_sender() -> None:
     with staged() as stage:
         sender: SmsSender = stage.router
-        assert not sender.serves("shop", "login")
+        assert not sender.supports("shop", "login")
 
 
 def test_routes_print_no_provider() -> None:

@@ -25,7 +25,7 @@ NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC).timestamp()
 OURS = "abcdefgh"
 
 
-def inquiry(phone: Phone = MAINLAND, *, began_at: float = NOON) -> DeliveryLookup:
+def lookup(phone: Phone = MAINLAND, *, began_at: float = NOON) -> DeliveryLookup:
     return DeliveryLookup(phone, "shop", "login", "main", began_at, lambda text: text == OURS)
 
 
@@ -45,7 +45,7 @@ def asking(
 ) -> Iterator[tuple[Callable[..., DeliveryLookupResult], WireServer]]:
     with WireServer(behave) as server:
         provider = make(server.url)
-        yield lambda i=None: provider.inquire(i or inquiry(), time.monotonic() + 2), server
+        yield lambda i=None: provider.lookup_delivery(i or lookup(), time.monotonic() + 2), server
 
 
 def found(make: MakeProvider, body: bytes, status: int = 200) -> DeliveryLookupResult:
@@ -131,14 +131,14 @@ def test_no_answer_is_silence(make_provider: MakeProvider, behave: wire.Behave) 
 
 def test_nobody_there_is_silence(make_provider: MakeProvider) -> None:
     provider = make_provider("http://127.0.0.1:9")
-    assert provider.inquire(inquiry(), time.monotonic() + 2) == DeliveryLookupResult(
+    assert provider.lookup_delivery(lookup(), time.monotonic() + 2) == DeliveryLookupResult(
         DeliveryLookupStatus.NO_ANSWER
     )
 
 
 def test_no_time_left_is_silence_and_asks_nobody(make_provider: MakeProvider) -> None:
     with WireServer(wire.answers(response(page()))) as server:
-        assert make_provider(server.url).inquire(inquiry(), time.monotonic()) == DeliveryLookupResult(
+        assert make_provider(server.url).lookup_delivery(lookup(), time.monotonic()) == DeliveryLookupResult(
             DeliveryLookupStatus.NO_ANSWER
         )
     assert server.requests == []
@@ -147,7 +147,7 @@ def test_no_time_left_is_silence_and_asks_nobody(make_provider: MakeProvider) ->
 def test_number_that_reads_as_another_is_not_asked_about(make_provider: MakeProvider) -> None:
     american = Phone("+18624017194", "US", "mobile", 1)
     with asking(make_provider, wire.answers(response(page()))) as (ask, server):
-        assert ask(inquiry(american)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+        assert ask(lookup(american)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
     assert server.requests == []
 
 
@@ -164,7 +164,7 @@ def test_question_names_number_and_day_in_a_signed_body(
     make_provider: MakeProvider, phone: Phone, number: str
 ) -> None:
     with asking(make_provider, wire.answers(response(page()))) as (ask, server):
-        ask(inquiry(phone))
+        ask(lookup(phone))
 
     (request,) = server.requests
     params = asked(request)
@@ -221,7 +221,7 @@ def test_send_that_stands_under_the_next_day_is_found(make_provider: MakeProvide
         wire.answers(response(page(row()) if is_next_day else page()))(connection)
 
     with asking(make_provider, behave) as (ask, server):
-        assert ask(inquiry(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
+        assert ask(lookup(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
 
 def test_silence_about_one_day_is_not_absence(make_provider: MakeProvider) -> None:
@@ -232,7 +232,7 @@ def test_silence_about_one_day_is_not_absence(make_provider: MakeProvider) -> No
         wire.answers(response(b"", 502) if is_next_day else response(page()))(connection)
 
     with asking(make_provider, behave) as (ask, server):
-        assert ask(inquiry(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+        assert ask(lookup(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
 
 # ── against the sandbox ──
@@ -247,9 +247,9 @@ def test_sandbox_knows_what_was_sent(
     config = replace(SandboxConfig.default({"testId": "testSecret"}), delivery_seconds=seconds)
     with start_sandbox(config) as sandbox:
         provider = make_provider(sandbox.url)
-        unsent = provider.inquire(inquiry(began_at=time.time()), time.monotonic() + 2)
+        unsent = provider.lookup_delivery(lookup(began_at=time.time()), time.monotonic() + 2)
         provider.send(sms(), TEMPLATE, time.monotonic() + 2)
-        sent = provider.inquire(inquiry(began_at=time.time()), time.monotonic() + 2)
+        sent = provider.lookup_delivery(lookup(began_at=time.time()), time.monotonic() + 2)
 
     assert (unsent.status, sent.status) == (DeliveryLookupStatus.NOT_FOUND, finding)
 
@@ -260,6 +260,6 @@ def test_sandbox_that_does_not_say_is_silence(make_provider: MakeProvider, endin
     with start_sandbox(SandboxConfig.default({"testId": "testSecret"})) as sandbox:
         provider = make_provider(sandbox.url)
         provider.send(sms(phone=phone), TEMPLATE, time.monotonic() + 2)
-        found = provider.inquire(inquiry(phone, began_at=time.time()), time.monotonic() + 2)
+        found = provider.lookup_delivery(lookup(phone, began_at=time.time()), time.monotonic() + 2)
 
     assert found == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)

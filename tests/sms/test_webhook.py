@@ -285,9 +285,9 @@ def test_nothing_is_posted_after_the_deadline() -> None:
 
 def test_nobody_is_asked_what_became_of_a_send() -> None:
     provider: Provider = made("http://127.0.0.1:9")
-    inquiry = DeliveryLookup(MAINLAND, "shop", "login", "one", 0.0, matches=lambda _: True)
+    lookup = DeliveryLookup(MAINLAND, "shop", "login", "one", 0.0, matches=lambda _: True)
 
-    assert provider.inquire(inquiry, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED
+    assert provider.lookup_delivery(lookup, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED
 
 
 # ── where it is posted to ──

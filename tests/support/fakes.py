@@ -536,13 +536,13 @@ class FakeSender:
     found: DeliveryLookupResult = field(
         default_factory=lambda: DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
     )
-    inquiries: list[tuple[DeliveryLookup, float]] = field(default_factory=list)
+    lookups: list[tuple[DeliveryLookup, float]] = field(default_factory=list)
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        self.inquiries.append((inquiry, deadline))
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+        self.lookups.append((lookup, deadline))
         return self.found
 
-    def serves(self, client: str, purpose: str) -> bool:
+    def supports(self, client: str, purpose: str) -> bool:
         return True
 
     def permit(self) -> FakePermit:

@@ -63,9 +63,9 @@ class AliyunPnvs:
             seconds,
         )
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask nobody: it is not known that PNVS tells what became of a code that it did not draw."""
-        del inquiry, deadline
+        del lookup, deadline
         return DeliveryLookupResult(DeliveryLookupStatus.UNSUPPORTED)
 
     def close(self) -> None:

@@ -46,18 +46,18 @@ class SendDetailsQuery:
         self._api = api
         self._clock = clock
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Look for the send in the lists of its days, until *deadline* (monotonic seconds)."""
         try:
-            for day in days(inquiry.began_at):
-                for row in self._rows(inquiry, day, deadline):
-                    if inquiry.matches(_text(row, "OutId")):
+            for day in days(lookup.began_at):
+                for row in self._rows(lookup, day, deadline):
+                    if lookup.matches(_text(row, "OutId")):
                         return _found(row)
         except (Unreadable, UnsupportedRecipient):
             return DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
         return DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 
-    def _rows(self, inquiry: DeliveryLookup, day: str, deadline: float) -> Iterator[Row]:
+    def _rows(self, lookup: DeliveryLookup, day: str, deadline: float) -> Iterator[Row]:
         """Yield the list of *day*, a page at a time.
 
         Raises:
@@ -65,7 +65,7 @@ class SendDetailsQuery:
         """
         seen = 0
         for page in range(1, MAX_PAGES + 1):
-            total, rows = self._page(inquiry, day, page, deadline)
+            total, rows = self._page(lookup, day, page, deadline)
             yield from rows
             seen += len(rows)
             if seen >= total:
@@ -74,12 +74,12 @@ class SendDetailsQuery:
                 break  # rows are missing
         raise Unreadable
 
-    def _page(self, inquiry: DeliveryLookup, day: str, page: int, deadline: float) -> tuple[int, list[Row]]:
+    def _page(self, lookup: DeliveryLookup, day: str, page: int, deadline: float) -> tuple[int, list[Row]]:
         seconds = deadline - self._clock.monotonic()
         if seconds <= 0:
             raise Unreadable
         params = {
-            "PhoneNumber": phone_numbers(inquiry.phone),
+            "PhoneNumber": phone_numbers(lookup.phone),
             "SendDate": day,
             "PageSize": str(PAGE_SIZE),
             "CurrentPage": str(page),

@@ -48,9 +48,9 @@ class AliyunSms:
             seconds,
         )
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask what became of a send by QuerySendDetails, until *deadline* (monotonic seconds)."""
-        return self._details.inquire(inquiry, deadline)
+        return self._details.lookup_delivery(lookup, deadline)
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -41,9 +41,9 @@ class Webhook:
             seconds,
         )
 
-    def inquire(self, inquiry: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
+    def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Ask nobody: a receiver answers no questions."""
-        del inquiry, deadline
+        del lookup, deadline
         return DeliveryLookupResult(DeliveryLookupStatus.UNSUPPORTED)
 
     def close(self) -> None:
