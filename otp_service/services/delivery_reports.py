@@ -20,7 +20,7 @@ from otp_service.domain.phone import mask
 from otp_service.domain.verification import DeliveryReport, DeliveryStatus, DeliveryUpdate
 from otp_service.services.interfaces import Clock, EventLogger, InboundSmsForwarder, Store
 from otp_service.sms.aliyun.protocol import reports as aliyun
-from otp_service.sms.aliyun.protocol.numbers import NotMainlandMobile, e164, national
+from otp_service.sms.aliyun.protocol.phone_numbers import NotMainlandMobile, e164, national
 from otp_service.sms.aliyun.protocol.receipts import Delivery as Receipt
 from otp_service.sms.aliyun.protocol.reports import BadReports, SmsReport, SmsUp
 

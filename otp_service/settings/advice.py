@@ -15,7 +15,7 @@ from otp_service.settings.issues import Mistake, SettingsError
 from otp_service.settings.loader import read_raw, read_toml
 from otp_service.settings.routes import ALIYUN_SMS
 from otp_service.settings.settings import Settings
-from otp_service.sms.aliyun.protocol.numbers import can_read_as_mainland
+from otp_service.sms.aliyun.protocol.phone_numbers import can_read_as_mainland
 
 _FOR_A_GROUP = stat.S_IXGRP | stat.S_IXOTH
 

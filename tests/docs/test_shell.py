@@ -36,6 +36,7 @@ def terminal(tmp_path: Path, redis_server: Server) -> Iterator[Terminal]:
         (tmp_path / "phone.txt").write_text(f"{PHONE}\n")
         (tmp_path / "docs").mkdir()
         (tmp_path / "clients").symlink_to(ROOT / "clients")
+        (tmp_path / "tools").symlink_to(ROOT / "tools")
         with Terminal(tmp_path, PHONE) as terminal:
             yield terminal
 

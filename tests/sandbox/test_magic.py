@@ -17,8 +17,8 @@ from otp_service.sandbox.magic import (
     behaviour_of,
     deliver_normally,
 )
-from otp_service.sms.aliyun.protocol.codes import Outcome, lookup
-from otp_service.sms.aliyun.protocol.numbers import e164
+from otp_service.sms.aliyun.protocol.codes import SendOutcome, lookup
+from otp_service.sms.aliyun.protocol.phone_numbers import e164
 
 _DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
 
@@ -48,7 +48,7 @@ def test_number_that_is_refused_gets_its_error_code(caller: Any, magic: MagicNum
     row = lookup(magic.behaviour.code)
     assert (answer.json()["Code"], answer.status_code) == (row.code, row.http_status)
     assert answer.json()["Message"] == (magic.behaviour.message or row.message)
-    assert row.outcome is not Outcome.ACCEPTED
+    assert row.outcome is not SendOutcome.ACCEPTED
     assert caller.inbox() == []
 
 

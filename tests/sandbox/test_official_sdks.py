@@ -22,7 +22,7 @@ from support.redis_servers import skip_or_fail
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, REJECTED_SIGN_NAME
-from otp_service.sms.aliyun.protocol.china_time import china_date
+from otp_service.sms.aliyun.protocol.timestamps import china_date
 
 _SDKS = Path(__file__).parents[1] / "sdks"
 _SECONDS = 60

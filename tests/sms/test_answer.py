@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from otp_service.domain.messages import FailureCause, SendStatus
-from otp_service.sms.aliyun.protocol.codes import CODES, Outcome, Retry, Who
+from otp_service.sms.aliyun.protocol.codes import CODES, ResponsibleParty, Retry, SendOutcome
 from otp_service.sms.aliyun.sms_responses import read_answer
 from otp_service.sms.provider import ProviderResult, RouteHealth
 
@@ -151,14 +151,18 @@ def test_every_code_of_the_table_is_read_as_the_table_says(code: str) -> None:
     row = CODES[code]
     outcome = read(row.http_status, answer(code)).outcome
 
-    expected = Outcome.UNKNOWN if code == "SignatureNonceUsed" else row.outcome
+    expected = SendOutcome.UNKNOWN if code == "SignatureNonceUsed" else row.outcome
     assert outcome.status.value == expected.value
-    assert (outcome.cause is None) is (expected is not Outcome.REFUSED)
+    assert (outcome.cause is None) is (expected is not SendOutcome.REFUSED)
 
 
 def test_only_throttlings_are_refusals_of_the_providers_own() -> None:
     """What tells a code without a row from one that has one."""
-    own = [row for row in CODES.values() if row.outcome is Outcome.REFUSED and row.who is Who.PROVIDER]
+    own = [
+        row
+        for row in CODES.values()
+        if row.outcome is SendOutcome.REFUSED and row.responsible is ResponsibleParty.PROVIDER
+    ]
 
     assert own
     assert all(row.retry is Retry.BACKOFF for row in own)

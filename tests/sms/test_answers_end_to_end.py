@@ -22,6 +22,7 @@ from urllib.request import urlopen
 
 import fakeredis
 import pytest
+from generate_error_docs import response_to_caller
 from sms import wire
 from sms.doubles import eventually
 from sms.wire import Behave, WireServer, response
@@ -47,7 +48,6 @@ from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.services.dispatch import MAX_RETRY_AFTER_HINT
 from otp_service.services.verification import SendOutcome, VerificationService
 from otp_service.sms.aliyun.protocol.codes import CODES
-from otp_service.sms.aliyun.protocol.document import answer_to_caller
 from otp_service.sms.aliyun.protocol.gateway_codes import GATEWAY_FAMILIES
 from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.factory import aliyun_sms
@@ -503,4 +503,4 @@ def test_the_table_and_its_page_say_the_same(code: str) -> None:
     status, ending = CODE_ENDINGS[code]
 
     assert CODES[code].http_status == status
-    assert answer_to_caller(CODES[code]).split()[0] == str(ending.status)
+    assert response_to_caller(CODES[code]).split()[0] == str(ending.status)

@@ -7,7 +7,7 @@ import pytest
 
 from otp_service.domain.messages import FailureCause, SendStatus
 from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs, read_answer
-from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, Outcome
+from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, SendOutcome
 from otp_service.sms.provider import ProviderResult, RouteHealth
 
 NOW = datetime(2026, 11, 23, 8, 7, 41, 250_000, tzinfo=UTC)
@@ -107,7 +107,7 @@ def test_every_code_of_the_sms_service_means_the_same_without_its_prefix(code: s
 
 @pytest.mark.parametrize("code", PNVS_CODES)
 def test_every_code_of_its_own_table_is_a_refusal(code: str) -> None:
-    assert PNVS_CODES[code].outcome is Outcome.REFUSED
+    assert PNVS_CODES[code].outcome is SendOutcome.REFUSED
     assert read(400, answer(code, success=False)).outcome.status is SendStatus.REFUSED
 
 

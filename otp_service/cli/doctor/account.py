@@ -14,7 +14,7 @@ from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.cli.doctor.send_probe import IMPOSSIBLE_NUMBER, read_probe
 from otp_service.cli.doctor.template import examine_text
 from otp_service.domain.messages import Template
-from otp_service.sms.aliyun.protocol.china_time import china_date
+from otp_service.sms.aliyun.protocol.timestamps import china_date
 
 _STATES = {"0": "is still in review", "2": "was rejected", "10": "was canceled"}
 _APPROVED = "1"

@@ -10,7 +10,13 @@ from email.utils import parsedate_to_datetime
 from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.fields import read_fields
-from otp_service.sms.aliyun.protocol.codes import CodeRow, Outcome, Product, Who, lookup
+from otp_service.sms.aliyun.protocol.codes import (
+    ErrorCodeInfo,
+    Product,
+    ResponsibleParty,
+    SendOutcome,
+    lookup,
+)
 from otp_service.sms.aliyun.protocol.gateway_codes import ACCESS_KEY_REFUSALS
 from otp_service.sms.http import TransportError
 
@@ -32,14 +38,14 @@ class ApiAnswer:
     """An answer: its *code* and the *row* about it, all its *fields*, and how far our clock is ahead."""
 
     code: str
-    row: CodeRow
+    row: ErrorCodeInfo
     fields: Mapping[str, object]
     skew: float | None
 
     @property
     def is_ok(self) -> bool:
         """Whether what was asked for was done."""
-        return self.row.outcome is Outcome.ACCEPTED
+        return self.row.outcome is SendOutcome.ACCEPTED
 
     @property
     def is_denied(self) -> bool:
@@ -70,7 +76,7 @@ class ApiProbe:
         *,
         route: str,
         key_name: str,
-        lookup: Callable[[str], CodeRow] = lookup,
+        lookup: Callable[[str], ErrorCodeInfo] = lookup,
     ) -> None:
         self.route = route
         self._api = api
@@ -117,7 +123,7 @@ class ApiProbe:
             fix = "Look at the route's endpoint, and for a proxy in between."
             return fail("api", f"cannot be used: {told}", fix, self.route)
         fix = "See docs/aliyun-errors.md for this code."
-        if told.row.who is Who.PROVIDER:
+        if told.row.responsible is ResponsibleParty.PROVIDER:
             return warn("api", f"cannot be used now: {told}", fix, self.route)
         return fail("api", f"cannot be used: {told}", fix, self.route)
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from otp_service.cli.doctor.api_probe import ApiAnswer
 from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
-from otp_service.sms.aliyun.protocol.codes import Who
+from otp_service.sms.aliyun.protocol.codes import ResponsibleParty
 
 IMPOSSIBLE_NUMBER = "10000000000"
 """No mainland mobile number begins with 10, so that an SMS to it is refused before it is sent."""
 
 _ABROAD = "isv.DENY_IP_RANGE"
-_OURS = (Who.OPERATOR, Who.CALLER)
+_OURS = (ResponsibleParty.OPERATOR, ResponsibleParty.DEVELOPER)
 
 
 def read_probe(told: ApiAnswer | None, right: str, route: str) -> Iterator[CheckResult]:
@@ -34,9 +34,9 @@ def read_probe(told: ApiAnswer | None, right: str, route: str) -> Iterator[Check
 
 
 def _sending(told: ApiAnswer, route: str) -> CheckResult:
-    if told.row.who in _OURS:
+    if told.row.responsible in _OURS:
         return fail("sending", str(told), "See docs/aliyun-errors.md for this code.", route)
-    if told.row.who in (Who.NUMBER, Who.LIMIT):
+    if told.row.responsible in (ResponsibleParty.RECIPIENT, ResponsibleParty.RECIPIENT_LIMIT):
         return ok("sending", "an SMS to an impossible number is refused for its number alone", route)
     fix = "Try a real SMS: otp-service send-test."
     return warn(

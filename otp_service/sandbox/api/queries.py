@@ -20,10 +20,10 @@ from otp_service.sandbox.config import Review
 from otp_service.sandbox.inbox.messages import Message
 from otp_service.sandbox.magic import query_behaviour_of
 from otp_service.sandbox.state import SandboxState, require_params
-from otp_service.sms.aliyun.protocol.china_time import china_date, format_china
-from otp_service.sms.aliyun.protocol.numbers import bare, e164
+from otp_service.sms.aliyun.protocol.phone_numbers import bare, e164
 from otp_service.sms.aliyun.protocol.receipts import Delivery
 from otp_service.sms.aliyun.protocol.templates import variables
+from otp_service.sms.aliyun.protocol.timestamps import china_date, format_china
 
 MAX_PAGE_SIZE = 50
 

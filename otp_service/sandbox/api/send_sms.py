@@ -25,7 +25,7 @@ from otp_service.sandbox.inbox.messages import Message
 from otp_service.sandbox.magic import behaviour_of, delivery_of
 from otp_service.sandbox.state import SandboxState, require_params
 from otp_service.sms.aliyun.protocol.flow_control import FLOW_CONTROL_CODE, flow_message
-from otp_service.sms.aliyun.protocol.numbers import MAX_RECIPIENTS, e164
+from otp_service.sms.aliyun.protocol.phone_numbers import MAX_RECIPIENTS, e164
 
 #: The maximum number of recipients of `SendBatchSms`.
 MAX_BATCH = 100

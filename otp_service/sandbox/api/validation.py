@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from otp_service.sandbox.api.responses import ApiError
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sms.aliyun.protocol import templates
-from otp_service.sms.aliyun.protocol.numbers import (
+from otp_service.sms.aliyun.protocol.phone_numbers import (
     NotInternational,
     NotMainlandMobile,
     international,

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from otp_service.sandbox.inbox.messages import Message
 from otp_service.sandbox.reports.http_posting import PostAttempt
 from otp_service.sandbox.state import SandboxState
-from otp_service.sms.aliyun.protocol.numbers import (
+from otp_service.sms.aliyun.protocol.phone_numbers import (
     NotInternational,
     NotMainlandMobile,
     e164,

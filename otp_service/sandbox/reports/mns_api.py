@@ -21,9 +21,15 @@ from otp_service.sandbox.api.responses import ApiError, ApiResponse, new_request
 from otp_service.sandbox.reports.mns_credentials import MnsError, MnsRequest, MnsVerifier
 from otp_service.sandbox.reports.queue import Queue, ReceivedMessage, StaleReceiptHandle
 from otp_service.sandbox.state import SandboxState, require_params
-from otp_service.sms.aliyun.protocol.china_time import format_china
-from otp_service.sms.aliyun.protocol.mns import MAX_BATCH, MAX_WAIT_SECONDS, VERSION, XMLNS, MessageType
-from otp_service.sms.aliyun.protocol.mns_codes import MNS_CODES
+from otp_service.sms.aliyun.protocol.mns import (
+    MAX_BATCH,
+    MAX_WAIT_SECONDS,
+    MNS_CODES,
+    VERSION,
+    XMLNS,
+    MessageType,
+)
+from otp_service.sms.aliyun.protocol.timestamps import format_china
 
 _XML = "text/xml;charset=utf-8"
 _PRIORITY = 8

@@ -15,7 +15,7 @@ from otp_service.sandbox.api.verifier import MAX_CLOCK_SKEW
 from otp_service.sandbox.config import Clock
 from otp_service.sandbox.credentials import Credentials, StsKey, secrets_equal
 from otp_service.sms.aliyun.protocol import mns
-from otp_service.sms.aliyun.protocol.mns_codes import MNS_CODES
+from otp_service.sms.aliyun.protocol.mns import MNS_CODES
 
 
 class QueueKeys:

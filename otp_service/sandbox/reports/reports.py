@@ -14,11 +14,11 @@ from otp_service.sandbox.config import Clock, SandboxConfig
 from otp_service.sandbox.inbox.messages import Message
 from otp_service.sandbox.reports.http_posting import ReportItem, ReportPoster
 from otp_service.sandbox.reports.queue import Queue
-from otp_service.sms.aliyun.protocol.china_time import format_china
 from otp_service.sms.aliyun.protocol.mns import MessageType
-from otp_service.sms.aliyun.protocol.numbers import bare
+from otp_service.sms.aliyun.protocol.phone_numbers import bare
 from otp_service.sms.aliyun.protocol.receipts import Delivery, lookup_receipt
 from otp_service.sms.aliyun.protocol.templates import sms_size
+from otp_service.sms.aliyun.protocol.timestamps import format_china
 
 #: The number that SMS come from and replies go to, without its extension code.
 SENDER = "10690000"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from otp_service.domain.phone import Phone
-from otp_service.sms.aliyun.protocol.numbers import NotMainlandMobile, national
+from otp_service.sms.aliyun.protocol.phone_numbers import NotMainlandMobile, national
 from otp_service.sms.aliyun.recipients import MAINLAND, UnsupportedRecipient, mainland_number
 
 __all__ = ["UnsupportedRecipient", "phone_numbers"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from otp_service.sms.aliyun.protocol import flow_control
-from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, CodeRow, lookup
+from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, ErrorCodeInfo, lookup
 from otp_service.sms.aliyun.responses import ResponseInterpreter
 from otp_service.sms.provider import ProviderResult
 
@@ -26,7 +26,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
     return _SEND_SMS_VERIFY_CODE.read(status, headers, body, now)
 
 
-def lookup_pnvs(code: str) -> CodeRow:
+def lookup_pnvs(code: str) -> ErrorCodeInfo:
     """Tell what the `Code` of an answer means; the SMS service's own come without their prefix."""
     same = (CODES.get(prefix + code) for prefix in _PREFIXES)
     return PNVS_CODES.get(code) or next(filter(None, same), None) or lookup(code)

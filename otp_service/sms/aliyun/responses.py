@@ -16,8 +16,8 @@ from datetime import datetime
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 from otp_service.sms.aliyun.fields import Fields, plain_id, read_fields
 from otp_service.sms.aliyun.protocol import flow_control
-from otp_service.sms.aliyun.protocol.codes import CODES, CodeRow, Retry, Who
-from otp_service.sms.aliyun.protocol.codes import Outcome as Meaning
+from otp_service.sms.aliyun.protocol.codes import CODES, ErrorCodeInfo, ResponsibleParty, Retry
+from otp_service.sms.aliyun.protocol.codes import SendOutcome as Meaning
 from otp_service.sms.provider import ProviderResult, RouteHealth
 
 _MILLISECONDS = re.compile(r"[0-9]{1,6}")
@@ -39,9 +39,9 @@ _OF_THE_TEMPLATE = frozenset(
 """Those that say nothing against the other templates: from abroad one may send to other countries."""
 
 _FAULTS = {
-    Who.NUMBER: FailureCause.RECIPIENT,
-    Who.LIMIT: FailureCause.RECIPIENT_RATE_LIMIT,
-    Who.PROVIDER: FailureCause.PROVIDER,
+    ResponsibleParty.RECIPIENT: FailureCause.RECIPIENT,
+    ResponsibleParty.RECIPIENT_LIMIT: FailureCause.RECIPIENT_RATE_LIMIT,
+    ResponsibleParty.PROVIDER: FailureCause.PROVIDER,
 }
 
 
@@ -57,7 +57,7 @@ class ResponseInterpreter:
     *business_says_4xx*: not only the front door answers so, hence a code that nobody knows proves nothing.
     """
 
-    lookup: Callable[[str], CodeRow]
+    lookup: Callable[[str], ErrorCodeInfo]
     biz_id: Callable[[Mapping[str, object]], object] = _of_the_answer
     next_send_at: Callable[[str, datetime], datetime] = flow_control.next_send_at
     business_says_4xx: bool = False
@@ -74,7 +74,7 @@ class ResponseInterpreter:
             return _unknown(status, fields)
         outcome = SendResult(
             SendStatus.REFUSED,
-            cause=_FAULTS.get(row.who, FailureCause.ACCOUNT),
+            cause=_FAULTS.get(row.responsible, FailureCause.ACCOUNT),
             retry_after=self._wait(row, fields.all.get("Message"), headers, now),
             provider_code=fields.code,
             request_id=fields.request_id,
@@ -90,7 +90,7 @@ class ResponseInterpreter:
         )
         return ProviderResult(outcome)
 
-    def _refuses(self, status: int, row: CodeRow) -> bool:
+    def _refuses(self, status: int, row: ErrorCodeInfo) -> bool:
         """Tell whether nothing was sent, for certain.
 
         Whatever a 3xx or 5xx says, it may not be the SMS service that says it. A code that nobody knows
@@ -100,9 +100,9 @@ class ResponseInterpreter:
         is_known = not _is_unexplained(row) or (status >= 400 and not self.business_says_4xx)  # noqa: PLR2004
         return is_answer and is_known and row.outcome is Meaning.REFUSED
 
-    def _wait(self, row: CodeRow, message: object, headers: Mapping[str, str], now: datetime) -> int:
+    def _wait(self, row: ErrorCodeInfo, message: object, headers: Mapping[str, str], now: datetime) -> int:
         """Return the seconds to wait: until the flow control's window ends, or as a throttling says."""
-        if row.who is Who.LIMIT:
+        if row.responsible is ResponsibleParty.RECIPIENT_LIMIT:
             text = message if isinstance(message, str) else ""
             return max(1, math.ceil((self.next_send_at(text, now) - now).total_seconds()))
         if row.retry is Retry.BACKOFF:
@@ -110,11 +110,11 @@ class ResponseInterpreter:
         return 0
 
 
-def _accepts(status: int, row: CodeRow) -> bool:
+def _accepts(status: int, row: ErrorCodeInfo) -> bool:
     return 200 <= status < 300 and row.outcome is Meaning.ACCEPTED  # noqa: PLR2004 - HTTP's own classes
 
 
-def _contradicts_itself(fields: Fields, row: CodeRow) -> bool:
+def _contradicts_itself(fields: Fields, row: ErrorCodeInfo) -> bool:
     """Tell whether `Success`, where an answer has it, says something else than its code."""
     success = fields.all.get("Success")
     return success is not None and success is not (row.outcome is Meaning.ACCEPTED)
@@ -126,19 +126,19 @@ def _unknown(status: int, fields: Fields) -> ProviderResult:
     return ProviderResult(outcome, RouteHealth.TRANSPORT)
 
 
-def _is_unexplained(row: CodeRow) -> bool:
+def _is_unexplained(row: ErrorCodeInfo) -> bool:
     """Tell whether no row of the table and no family explains a code.
 
     The only refusals known to be the provider's own doing are its throttlings. `isv.` codes explain
     themselves: "isv" is the customer, so the business refused before it sent.
     """
-    return row.who is Who.PROVIDER and row.retry is not Retry.BACKOFF
+    return row.responsible is ResponsibleParty.PROVIDER and row.retry is not Retry.BACKOFF
 
 
-def _trouble(row: CodeRow) -> RouteHealth | None:
+def _trouble(row: ErrorCodeInfo) -> RouteHealth | None:
     """Tell what is refused for every number until an operator acts: the route, a template, or nothing."""
     is_known = row.code in CODES or not row.code.startswith("isv.")
-    if row.who is not Who.OPERATOR or not is_known or row.code in _OF_THE_NUMBER:
+    if row.responsible is not ResponsibleParty.OPERATOR or not is_known or row.code in _OF_THE_NUMBER:
         return None
     return RouteHealth.TEMPLATE if row.code in _OF_THE_TEMPLATE else RouteHealth.OPERATOR
 

@@ -14,8 +14,8 @@ from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.fields import read_fields
 from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers
-from otp_service.sms.aliyun.protocol.china_time import china_date
 from otp_service.sms.aliyun.protocol.receipts import plain_code
+from otp_service.sms.aliyun.protocol.timestamps import china_date
 from otp_service.sms.http import TransportError
 
 ACTION = "QuerySendDetails"

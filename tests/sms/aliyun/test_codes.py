@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from otp_service.sms.aliyun.protocol.codes import CODES, CodeRow, Outcome, Retry, Who, lookup
+from otp_service.sms.aliyun.protocol.codes import (
+    CODES,
+    ErrorCodeInfo,
+    ResponsibleParty,
+    Retry,
+    SendOutcome,
+    lookup,
+)
 from otp_service.sms.aliyun.protocol.receipts import (
     RECEIPTS,
     Delivery,
@@ -35,38 +42,40 @@ SEED = [
 ]
 
 CASES = [
-    ("OK", Outcome.ACCEPTED, Who.NOBODY, Retry.NO, 200),
-    ("isv.BUSINESS_LIMIT_CONTROL", Outcome.REFUSED, Who.LIMIT, Retry.LATER, 200),
-    ("isv.DAY_LIMIT_CONTROL", Outcome.REFUSED, Who.OPERATOR, Retry.LATER, 200),
-    ("isv.MOBILE_NUMBER_ILLEGAL", Outcome.REFUSED, Who.NUMBER, Retry.NO, 200),
-    ("isv.BLACK_KEY_CONTROL_LIMIT", Outcome.REFUSED, Who.NUMBER, Retry.NO, 200),
-    ("isv.SMS_SIGNATURE_ILLEGAL", Outcome.REFUSED, Who.OPERATOR, Retry.NO, 200),
-    ("isv.TEMPLATE_MISSING_PARAMETERS", Outcome.REFUSED, Who.CALLER, Retry.NO, 200),
-    ("isp.RAM_PERMISSION_DENY", Outcome.REFUSED, Who.OPERATOR, Retry.NO, 200),
-    ("isp.SYSTEM_ERROR", Outcome.UNKNOWN, Who.PROVIDER, Retry.AFTER_RECEIPT, 200),
-    ("isp.GATEWAY_ERROR", Outcome.UNKNOWN, Who.PROVIDER, Retry.AFTER_RECEIPT, 200),
-    ("InvalidAccessKeyId.NotFound", Outcome.REFUSED, Who.OPERATOR, Retry.NO, 404),
-    ("SignatureDoesNotMatch", Outcome.REFUSED, Who.OPERATOR, Retry.NO, 400),
-    ("InvalidTimeStamp.Expired", Outcome.REFUSED, Who.OPERATOR, Retry.NO, 400),
-    ("InvalidAction.NotFound", Outcome.REFUSED, Who.CALLER, Retry.NO, 404),
-    ("Throttling", Outcome.REFUSED, Who.PROVIDER, Retry.BACKOFF, 400),
-    ("Throttling.User", Outcome.REFUSED, Who.PROVIDER, Retry.BACKOFF, 400),
-    ("Throttling.Whatever", Outcome.REFUSED, Who.PROVIDER, Retry.BACKOFF, 400),
-    ("MissingSignName", Outcome.REFUSED, Who.CALLER, Retry.NO, 400),
-    ("InvalidSomething", Outcome.REFUSED, Who.CALLER, Retry.NO, 400),
-    ("InvalidSecurityToken.Odd", Outcome.REFUSED, Who.OPERATOR, Retry.NO, 403),
-    ("ServiceUnavailable", Outcome.UNKNOWN, Who.PROVIDER, Retry.AFTER_RECEIPT, 503),
-    ("InternalError", Outcome.UNKNOWN, Who.PROVIDER, Retry.AFTER_RECEIPT, 500),
-    ("isv.NEVER_SEEN", Outcome.REFUSED, Who.OPERATOR, Retry.NO, 200),
-    ("Never.Seen", Outcome.REFUSED, Who.PROVIDER, Retry.NO, 200),
+    ("OK", SendOutcome.ACCEPTED, ResponsibleParty.NONE, Retry.NO, 200),
+    ("isv.BUSINESS_LIMIT_CONTROL", SendOutcome.REFUSED, ResponsibleParty.RECIPIENT_LIMIT, Retry.LATER, 200),
+    ("isv.DAY_LIMIT_CONTROL", SendOutcome.REFUSED, ResponsibleParty.OPERATOR, Retry.LATER, 200),
+    ("isv.MOBILE_NUMBER_ILLEGAL", SendOutcome.REFUSED, ResponsibleParty.RECIPIENT, Retry.NO, 200),
+    ("isv.BLACK_KEY_CONTROL_LIMIT", SendOutcome.REFUSED, ResponsibleParty.RECIPIENT, Retry.NO, 200),
+    ("isv.SMS_SIGNATURE_ILLEGAL", SendOutcome.REFUSED, ResponsibleParty.OPERATOR, Retry.NO, 200),
+    ("isv.TEMPLATE_MISSING_PARAMETERS", SendOutcome.REFUSED, ResponsibleParty.DEVELOPER, Retry.NO, 200),
+    ("isp.RAM_PERMISSION_DENY", SendOutcome.REFUSED, ResponsibleParty.OPERATOR, Retry.NO, 200),
+    ("isp.SYSTEM_ERROR", SendOutcome.UNKNOWN, ResponsibleParty.PROVIDER, Retry.AFTER_RECEIPT, 200),
+    ("isp.GATEWAY_ERROR", SendOutcome.UNKNOWN, ResponsibleParty.PROVIDER, Retry.AFTER_RECEIPT, 200),
+    ("InvalidAccessKeyId.NotFound", SendOutcome.REFUSED, ResponsibleParty.OPERATOR, Retry.NO, 404),
+    ("SignatureDoesNotMatch", SendOutcome.REFUSED, ResponsibleParty.OPERATOR, Retry.NO, 400),
+    ("InvalidTimeStamp.Expired", SendOutcome.REFUSED, ResponsibleParty.OPERATOR, Retry.NO, 400),
+    ("InvalidAction.NotFound", SendOutcome.REFUSED, ResponsibleParty.DEVELOPER, Retry.NO, 404),
+    ("Throttling", SendOutcome.REFUSED, ResponsibleParty.PROVIDER, Retry.BACKOFF, 400),
+    ("Throttling.User", SendOutcome.REFUSED, ResponsibleParty.PROVIDER, Retry.BACKOFF, 400),
+    ("Throttling.Whatever", SendOutcome.REFUSED, ResponsibleParty.PROVIDER, Retry.BACKOFF, 400),
+    ("MissingSignName", SendOutcome.REFUSED, ResponsibleParty.DEVELOPER, Retry.NO, 400),
+    ("InvalidSomething", SendOutcome.REFUSED, ResponsibleParty.DEVELOPER, Retry.NO, 400),
+    ("InvalidSecurityToken.Odd", SendOutcome.REFUSED, ResponsibleParty.OPERATOR, Retry.NO, 403),
+    ("ServiceUnavailable", SendOutcome.UNKNOWN, ResponsibleParty.PROVIDER, Retry.AFTER_RECEIPT, 503),
+    ("InternalError", SendOutcome.UNKNOWN, ResponsibleParty.PROVIDER, Retry.AFTER_RECEIPT, 500),
+    ("isv.NEVER_SEEN", SendOutcome.REFUSED, ResponsibleParty.OPERATOR, Retry.NO, 200),
+    ("Never.Seen", SendOutcome.REFUSED, ResponsibleParty.PROVIDER, Retry.NO, 200),
 ]
 
 
 @pytest.mark.parametrize(("code", "outcome", "who", "retry", "status"), CASES, ids=[c[0] for c in CASES])
-def test_code_is_classified(code: str, outcome: Outcome, who: Who, retry: Retry, status: int) -> None:
+def test_code_is_classified(
+    code: str, outcome: SendOutcome, who: ResponsibleParty, retry: Retry, status: int
+) -> None:
     row = lookup(code)
 
-    assert (row.code, row.outcome, row.who, row.retry, row.http_status) == (
+    assert (row.code, row.outcome, row.responsible, row.retry, row.http_status) == (
         code,
         outcome,
         who,
@@ -81,7 +90,7 @@ def test_original_code_has_a_row(code: str) -> None:
 
 
 @pytest.mark.parametrize("row", CODES.values(), ids=CODES)
-def test_row_explains_itself_in_both_languages(row: CodeRow) -> None:
+def test_row_explains_itself_in_both_languages(row: ErrorCodeInfo) -> None:
     assert row.english.endswith(".")
     assert not row.chinese.isascii()
     assert row.message
@@ -101,22 +110,22 @@ def test_family_names_the_parameter_in_its_message(code: str, message: str) -> N
 @pytest.mark.parametrize(
     ("code", "delivery", "who"),
     [
-        ("DELIVERED", Delivery.DELIVERED, Who.NOBODY),
-        ("DELIVRD", Delivery.DELIVERED, Who.NOBODY),
-        ("REQUEST_SUCCESS", Delivery.WAITING, Who.PROVIDER),
-        ("MOBILE_NOT_ON_SERVICE", Delivery.UNDELIVERED, Who.NUMBER),
-        ("PORT_NOT_REGISTERED", Delivery.UNDELIVERED, Who.OPERATOR),
-        ("MK:0012", Delivery.UNDELIVERED, Who.PROVIDER),
-        ("UNDELIV", Delivery.UNDELIVERED, Who.PROVIDER),
-        ("EXPIRED", Delivery.UNDELIVERED, Who.NUMBER),
-        ("REJECTD", Delivery.UNDELIVERED, Who.PROVIDER),
-        ("ACCEPTD", Delivery.WAITING, Who.PROVIDER),
+        ("DELIVERED", Delivery.DELIVERED, ResponsibleParty.NONE),
+        ("DELIVRD", Delivery.DELIVERED, ResponsibleParty.NONE),
+        ("REQUEST_SUCCESS", Delivery.WAITING, ResponsibleParty.PROVIDER),
+        ("MOBILE_NOT_ON_SERVICE", Delivery.UNDELIVERED, ResponsibleParty.RECIPIENT),
+        ("PORT_NOT_REGISTERED", Delivery.UNDELIVERED, ResponsibleParty.OPERATOR),
+        ("MK:0012", Delivery.UNDELIVERED, ResponsibleParty.PROVIDER),
+        ("UNDELIV", Delivery.UNDELIVERED, ResponsibleParty.PROVIDER),
+        ("EXPIRED", Delivery.UNDELIVERED, ResponsibleParty.RECIPIENT),
+        ("REJECTD", Delivery.UNDELIVERED, ResponsibleParty.PROVIDER),
+        ("ACCEPTD", Delivery.WAITING, ResponsibleParty.PROVIDER),
     ],
 )
-def test_receipt_code_is_classified(code: str, delivery: Delivery, who: Who) -> None:
+def test_receipt_code_is_classified(code: str, delivery: Delivery, who: ResponsibleParty) -> None:
     row = lookup_receipt(code)
 
-    assert (row.code, row.delivery, row.who) == (code, delivery, who)
+    assert (row.code, row.delivery, row.responsible) == (code, delivery, who)
 
 
 def test_receipt_code_is_read_as_aliyun_spells_it_in_its_example() -> None:

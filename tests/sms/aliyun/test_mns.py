@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otp_service.sms.aliyun.protocol import mns
-from otp_service.sms.aliyun.protocol.mns_codes import MNS_CODES
+from otp_service.sms.aliyun.protocol.mns import MNS_CODES
 
 _FILE = Path(__file__).parents[2] / "data" / "aliyun_vectors.json"
 VECTORS = [v for v in json.loads(_FILE.read_text("utf-8")) if v["scheme"] == "MNS"]

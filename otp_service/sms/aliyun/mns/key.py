@@ -13,8 +13,8 @@ from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.fields import read_fields
 from otp_service.sms.aliyun.mns.trouble import QueueError
-from otp_service.sms.aliyun.protocol.china_time import parse_china
 from otp_service.sms.aliyun.protocol.mns import MessageType
+from otp_service.sms.aliyun.protocol.timestamps import parse_china
 from otp_service.sms.http import HttpResponse, TransportError
 
 ACTION, VERSION = "QueryTokenForMnsQueue", "2017-05-25"

@@ -1,30 +1,45 @@
-"""The one table of what Aliyun's answer codes mean; touches nothing."""
+"""The single table of Aliyun's error codes, and the lookup in it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from otp_service.sms.aliyun.protocol.business_codes import BUSINESS_CODES
-from otp_service.sms.aliyun.protocol.code_row import CodeRow, Outcome, Product, Retry, Who, refused
+from otp_service.sms.aliyun.protocol.error_code_info import (
+    ErrorCodeInfo,
+    Product,
+    ResponsibleParty,
+    Retry,
+    SendOutcome,
+    business_error,
+)
 from otp_service.sms.aliyun.protocol.gateway_codes import GATEWAY_CODES, GATEWAY_FAMILIES
-from otp_service.sms.aliyun.protocol.pnvs_codes import PNVS_CODES
+from otp_service.sms.aliyun.protocol.pnvs import PNVS_CODES
 
-__all__ = ["CODES", "PNVS_CODES", "CodeRow", "Outcome", "Product", "Retry", "Who", "lookup"]
+__all__ = [
+    "CODES",
+    "PNVS_CODES",
+    "ErrorCodeInfo",
+    "Product",
+    "ResponsibleParty",
+    "Retry",
+    "SendOutcome",
+    "lookup",
+]
 
 CODES = {row.code: row for row in (*BUSINESS_CODES, *GATEWAY_CODES)}
 
 
-def lookup(code: str) -> CodeRow:
-    """Tell what the `Code` of an answer means.
+def lookup(code: str) -> ErrorCodeInfo:
+    """Return the meaning of the `Code` in a response.
 
-    Codes without a row of their own are explained by their family, such as
-    `MissingSignName` by `Missing…`. An answer with a code that nobody knows is a
-    refusal too: log it with its request id and show a general message.
+    A code without a row of its own is explained by its family: `MissingSignName` by `Missing…`. An unknown
+    code is a refusal, too: log it with the request id and show a general message.
     """
     return CODES.get(code) or _family(code) or _unknown(code)
 
 
-def _family(code: str) -> CodeRow | None:
+def _family(code: str) -> ErrorCodeInfo | None:
     for row in GATEWAY_FAMILIES:
         if code.startswith(row.code):
             parameter = code.removeprefix(row.code)
@@ -33,7 +48,7 @@ def _family(code: str) -> CodeRow | None:
     return None
 
 
-def _unknown(code: str) -> CodeRow:
-    # "isv" is Aliyun's word for its customer, so that its unknown errors are ours.
-    who = Who.OPERATOR if code.startswith("isv.") else Who.PROVIDER
-    return refused(code, who, "A code that this table does not know.", "未知错误码")
+def _unknown(code: str) -> ErrorCodeInfo:
+    # "isv" is Aliyun's word for its customer: an unknown `isv.` code is an error on our side.
+    responsible = ResponsibleParty.OPERATOR if code.startswith("isv.") else ResponsibleParty.PROVIDER
+    return business_error(code, responsible, "A code that this table does not know.", "未知错误码")

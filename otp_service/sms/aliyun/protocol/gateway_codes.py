@@ -1,32 +1,36 @@
-"""The codes of the gateway in front of every Aliyun API; touches nothing.
+"""The error codes of the gateway in front of every Aliyun API.
 
-They come on HTTP 4xx and 5xx, before the SMS service has seen the call: all but the
-5xx ones and a used nonce mean that nothing was sent and nothing is billed. Sources:
-https://help.aliyun.com/document_detail/434846.html and
-https://developer.aliyun.com/ask/278265
+They come with HTTP 4xx and 5xx, before the SMS service has seen the call. All but the 5xx codes and a used
+nonce mean that nothing was sent and nothing is billed. Sources:
+https://help.aliyun.com/document_detail/434846.html and https://developer.aliyun.com/ask/278265
 """
 
 from __future__ import annotations
 
-from otp_service.sms.aliyun.protocol.code_row import CodeRow, Outcome, Retry, Who
+from otp_service.sms.aliyun.protocol.error_code_info import (
+    ErrorCodeInfo,
+    ResponsibleParty,
+    Retry,
+    SendOutcome,
+)
 
 
 def _gateway(  # noqa: PLR0917 - these are the columns of the table.
     code: str,
     status: int,
-    who: Who,
+    responsible: ResponsibleParty,
     english: str,
     chinese: str,
     message: str,
-) -> CodeRow:
-    return CodeRow(code, Outcome.REFUSED, who, Retry.NO, english, chinese, status, message)
+) -> ErrorCodeInfo:
+    return ErrorCodeInfo(code, SendOutcome.REFUSED, responsible, Retry.NO, english, chinese, status, message)
 
 
-def _throttling(code: str, english: str, chinese: str, message: str) -> CodeRow:
-    return CodeRow(
+def _throttling(code: str, english: str, chinese: str, message: str) -> ErrorCodeInfo:
+    return ErrorCodeInfo(
         code,
-        Outcome.REFUSED,
-        Who.PROVIDER,
+        SendOutcome.REFUSED,
+        ResponsibleParty.PROVIDER,
         Retry.BACKOFF,
         english,
         chinese,
@@ -35,11 +39,11 @@ def _throttling(code: str, english: str, chinese: str, message: str) -> CodeRow:
     )
 
 
-def _failure(code: str, status: int, english: str, chinese: str) -> CodeRow:
-    return CodeRow(
+def _failure(code: str, status: int, english: str, chinese: str) -> ErrorCodeInfo:
+    return ErrorCodeInfo(
         code,
-        Outcome.UNKNOWN,
-        Who.PROVIDER,
+        SendOutcome.UNKNOWN,
+        ResponsibleParty.PROVIDER,
         Retry.AFTER_RECEIPT,
         english,
         chinese,
@@ -52,7 +56,7 @@ GATEWAY_CODES = (
     _gateway(
         "MissingAccessKeyId",
         400,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "The call names no access key.",
         "缺少AccessKeyId",
         "AccessKeyId is mandatory for this action.",
@@ -60,7 +64,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidAccessKeyId.NotFound",
         404,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The access key does not exist.",
         "AccessKeyId不存在",
         "Specified access key is not found.",
@@ -68,7 +72,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidAccessKeyId.Inactive",
         400,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The access key is disabled.",
         "AccessKeyId已被禁用",
         "Specified access key is disabled.",
@@ -76,7 +80,7 @@ GATEWAY_CODES = (
     _gateway(
         "SignatureDoesNotMatch",
         400,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The access key secret is wrong, or the request was signed wrongly.",
         "签名不匹配，请检查AccessKeySecret",
         "Specified signature is not matched with our calculation.",
@@ -84,7 +88,7 @@ GATEWAY_CODES = (
     _gateway(
         "IncompleteSignature",
         400,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "The request is not signed in a form that Aliyun knows.",
         "请求签名不符合规范",
         "The request signature does not conform to Aliyun standards.",
@@ -92,16 +96,16 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidSignatureMethod",
         400,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "The signature method is not supported.",
         "签名方法不支持",
         "Specified signature method is not valid.",
     ),
     # Nonces are fresh, so something on the way has sent the same request twice.
-    CodeRow(
+    ErrorCodeInfo(
         "SignatureNonceUsed",
-        Outcome.UNKNOWN,
-        Who.CALLER,
+        SendOutcome.UNKNOWN,
+        ResponsibleParty.DEVELOPER,
         Retry.AFTER_RECEIPT,
         "The same request arrived before; the first one may have been accepted.",
         "签名随机数已被使用",
@@ -111,7 +115,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidTimeStamp.Format",
         400,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "The timestamp is not of the form yyyy-MM-ddTHH:mm:ssZ.",
         "时间戳格式错误",
         "Specified time stamp or date value is not well formatted.",
@@ -119,7 +123,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidTimeStamp.Expired",
         400,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The timestamp is too far from the provider's clock; set this machine's.",
         "时间戳已过期，请校准服务器时间",
         "Specified time stamp or date value is expired.",
@@ -127,7 +131,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidVersion",
         400,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "The API has no such version.",
         "API版本不存在",
         "Specified parameter Version is not valid.",
@@ -135,7 +139,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidAction.NotFound",
         404,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "The API has no such action.",
         "API操作不存在",
         "Specified api is not found, please check your url and method.",
@@ -143,7 +147,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidApi.NotFound",
         404,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "The API has no such action.",
         "API操作不存在",
         "Specified api is not found, please check your url and method.",
@@ -151,7 +155,7 @@ GATEWAY_CODES = (
     _gateway(
         "UnsupportedHTTPMethod",
         400,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "The API takes GET and POST only.",
         "不支持的HTTP方法",
         "This http method is not supported.",
@@ -159,7 +163,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidProtocol.NeedSsl",
         404,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The endpoint has to be called over https.",
         "必须使用HTTPS",
         "Your request is denied as lack of ssl protect.",
@@ -167,7 +171,7 @@ GATEWAY_CODES = (
     _gateway(
         "Forbidden.RAM",
         403,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The RAM user lacks the right dysms:SendSms.",
         "RAM权限不足",
         "User not authorized to operate on the specified resource, or this API doesn't support RAM.",
@@ -175,7 +179,7 @@ GATEWAY_CODES = (
     _gateway(
         "NoPermission",
         403,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The RAM user lacks the right dysms:SendSms.",
         "RAM权限不足",
         "You are not authorized to do this action.",
@@ -183,7 +187,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidSecurityToken.Expired",
         403,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The temporary credentials have expired; fetch new ones.",
         "STS临时凭证已过期",
         "Specified SecurityToken is expired.",
@@ -191,7 +195,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidSecurityToken.Malformed",
         403,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The security token is damaged.",
         "SecurityToken格式错误",
         "Specified SecurityToken is malformed.",
@@ -199,7 +203,7 @@ GATEWAY_CODES = (
     _gateway(
         "InvalidSecurityToken.MismatchWithAccessKey",
         403,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The security token belongs to another access key.",
         "SecurityToken与AccessKeyId不匹配",
         "Specified SecurityToken mismatch with the AccessKey.",
@@ -218,8 +222,6 @@ GATEWAY_CODES = (
     ),
 )
 
-#: Families of codes, for those that have no row of their own: the first row whose code
-#: is a prefix speaks for it.
 GATEWAY_FAMILIES = (
     _throttling(
         "Throttling",
@@ -242,7 +244,7 @@ GATEWAY_FAMILIES = (
     _gateway(
         "Forbidden",
         403,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The account may not do this.",
         "没有访问权限",
         "User not authorized to operate on the specified resource.",
@@ -250,7 +252,7 @@ GATEWAY_FAMILIES = (
     _gateway(
         "InvalidAccessKeyId",
         400,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The access key can't be used.",
         "AccessKeyId不可用",
         "Specified access key is not valid.",
@@ -258,7 +260,7 @@ GATEWAY_FAMILIES = (
     _gateway(
         "InvalidSecurityToken",
         403,
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The temporary credentials can't be used.",
         "STS临时凭证不可用",
         "Specified SecurityToken is not valid.",
@@ -266,7 +268,7 @@ GATEWAY_FAMILIES = (
     _gateway(
         "Missing",
         400,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "A required parameter is missing or empty.",
         "缺少必填参数",
         "{parameter} is mandatory for this action.",
@@ -274,14 +276,14 @@ GATEWAY_FAMILIES = (
     _gateway(
         "Invalid",
         400,
-        Who.CALLER,
+        ResponsibleParty.DEVELOPER,
         "A parameter is not valid.",
         "参数无效",
         "Specified parameter {parameter} is not valid.",
     ),
 )
+"""Code prefixes, for codes without a row of their own: the first matching prefix explains the code."""
 
-#: Refusals of the access key itself, which come before anything is looked at. Another key may do better.
 ACCESS_KEY_REFUSALS = frozenset(
     {
         "InvalidAccessKeyId",
@@ -293,3 +295,4 @@ ACCESS_KEY_REFUSALS = frozenset(
         "SignatureDoesNotMatch",
     }
 )
+"""Refusals of the access key itself. They come before the request is examined, so another key may succeed."""

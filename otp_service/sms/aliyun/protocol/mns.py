@@ -1,9 +1,9 @@
-"""How calls to Aliyun's message queue (MNS) are signed, and its queues of SMS reports; touches nothing.
+"""Aliyun's message queue service (MNS): request signatures, error codes, and the queues of the SMS service.
 
 https://help.aliyun.com/document_detail/27487.html
 
-The SMS service puts a `SmsReport` for every SMS and a `SmsUp` for every reply into a queue
-of the customer's: https://help.aliyun.com/document_detail/101508.html
+The SMS service puts a `SmsReport` for every SMS and a `SmsUp` for every inbound SMS into a queue of the
+customer's: https://help.aliyun.com/document_detail/101508.html
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: What `x-mns-version` says.
 VERSION = "2015-06-06"
+"""The value of `x-mns-version`."""
 
-#: The account that owns the SMS service's queues of all its customers.
 SMS_ACCOUNT_ID = "1943695596114318"
+"""The account that owns the SMS service's queues of all customers."""
 
-#: The longest `waitseconds`.
 MAX_WAIT_SECONDS = 30
+"""The maximum of `waitseconds`."""
 
-#: The most messages that one call receives or deletes.
 MAX_BATCH = 16
+"""The maximum number of messages that one call receives or deletes."""
 
-#: The namespace of every XML document.
 XMLNS = "http://mns.aliyuncs.com/doc/v1/"
+"""The namespace of every XML document."""
 
 _AUTHORIZATION = re.compile(r"MNS ([^:\s]*):(\S*)")
 
 
 class MessageType(StrEnum):
-    """What a queue of the SMS service holds; the names of its queues end with it."""
+    """The content of a queue of the SMS service; the names of the queues end with it."""
 
-    #: What became of an SMS.
     SMS_REPORT = "SmsReport"
-    #: An SMS from a phone to us.
+    """Delivery reports."""
     SMS_UP = "SmsUp"
+    """Inbound SMS."""
 
 
 def content_md5(body: bytes) -> str:
-    """Write `Content-MD5` as Aliyun's own SDKs do: Base64 over the digest's *hex text*."""
+    """Return `Content-MD5` as Aliyun's own SDKs write it: Base64 over the digest's *hex text*."""
     digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
     return base64.b64encode(digest.encode()).decode()
 
 
 def string_to_sign(method: str, headers: Mapping[str, str], resource: str) -> str:
-    """Build the text that a call signs.
+    """Return the text that a call signs.
 
     Args:
         method: The HTTP method.
-        headers: Under lower-case names; read are `date`, `content-md5`, `content-type`
-            (empty when missing) and every `x-mns-*`.
-        resource: Path and query exactly as they go over the wire.
+        headers: The headers under lower-case names. Only `date`, `content-md5`, `content-type`
+            (empty when missing) and every `x-mns-*` are used.
+        resource: Path and query exactly as sent.
     """
     named = sorted(name for name in headers if name.startswith("x-mns-"))
     lines = [method, headers.get("content-md5", ""), headers.get("content-type", ""), headers.get("date", "")]
@@ -65,30 +65,73 @@ def string_to_sign(method: str, headers: Mapping[str, str], resource: str) -> st
 
 
 def sign(secret: str, text: str) -> str:
-    """Sign the result of `string_to_sign`; the key is the secret as it is."""
+    """Sign the result of `string_to_sign`; the key is the unmodified secret."""
     return base64.b64encode(hmac.digest(secret.encode(), text.encode(), hashlib.sha1)).decode()
 
 
 def authorization(access_key_id: str, mac: str) -> str:
-    """Write the `Authorization` header; `parse_authorization` reads it."""
+    """Return the `Authorization` header; `parse_authorization` parses it."""
     return f"MNS {access_key_id}:{mac}"
 
 
 @dataclass(frozen=True)
 class Authorization:
-    """What an `Authorization` header of MNS says."""
+    """The content of an MNS `Authorization` header."""
 
     access_key_id: str
     mac: str
 
 
 def parse_authorization(header: str) -> Authorization:
-    """Read an `Authorization` header that `authorization` could have written.
+    """Parse the output of `authorization`.
 
     Raises:
-        ValueError: It is not of that form.
+        ValueError: *header* does not have that form.
     """
     match = _AUTHORIZATION.fullmatch(header)
     if match is None:
         raise ValueError("not an MNS authorization")
     return Authorization(*match.groups())
+
+
+@dataclass(frozen=True)
+class MnsErrorCode:
+    """One error code, its HTTP status and Aliyun's message."""
+
+    code: str
+    http_status: int
+    message: str
+
+
+_CODES = (
+    MnsErrorCode("MissingAuthorizationHeader", 400, "Authorization header is required."),
+    MnsErrorCode("InvalidAuthorizationHeader", 400, "The Authorization header format is invalid."),
+    MnsErrorCode("MissingDateHeader", 400, "Date header is required."),
+    MnsErrorCode("InvalidDateHeader", 400, "The Date header format is invalid."),
+    MnsErrorCode("InvalidArgument", 400, "The value of waitseconds should between 0 and 30 seconds/bytes."),
+    MnsErrorCode("MissingReceiptHandle", 400, "ReceiptHandle is required."),
+    MnsErrorCode("ReceiptHandleError", 400, "The receipt handle you provide is not valid."),
+    MnsErrorCode(
+        "AccessDenied",
+        403,
+        "The OwnerId that your Access Key Id associated to is forbidden for this operation.",
+    ),
+    MnsErrorCode("InvalidAccessKeyId", 403, "The AccessKey Id you provided is not exist."),
+    MnsErrorCode(
+        "SignatureDoesNotMatch",
+        403,
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your key and signing method.",
+    ),
+    MnsErrorCode("InvalidSecurityToken", 403, "The security token you provided is invalid."),
+    MnsErrorCode("SecurityTokenExpired", 403, "The security token you provided has expired."),
+    MnsErrorCode("MessageNotExist", 404, "Message not exist."),
+    MnsErrorCode("QueueNotExist", 404, "The queue name you provided is not exist."),
+    MnsErrorCode("TimeExpired", 408, "The http request you sent is expired."),
+)
+
+MNS_CODES = {row.code: row for row in _CODES}
+"""The error codes that a reader of a queue can get: https://help.aliyun.com/document_detail/27501.html
+
+That list lacks the two codes about security tokens. They are spelled as in OSS.
+"""

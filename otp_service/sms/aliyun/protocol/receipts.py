@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from otp_service.sms.aliyun.protocol.code_row import Who
+from otp_service.sms.aliyun.protocol.error_code_info import ResponsibleParty
 
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
 
@@ -30,90 +30,99 @@ class ReceiptRow:
 
     code: str
     delivery: Delivery
-    who: Who
+    responsible: ResponsibleParty
     english: str
     chinese: str
 
 
-def _failed(code: str, who: Who, english: str, chinese: str) -> ReceiptRow:
-    return ReceiptRow(code, Delivery.UNDELIVERED, who, english, chinese)
+def _failed(code: str, responsible: ResponsibleParty, english: str, chinese: str) -> ReceiptRow:
+    return ReceiptRow(code, Delivery.UNDELIVERED, responsible, english, chinese)
 
 
 _ROWS = (
-    ReceiptRow("DELIVERED", Delivery.DELIVERED, Who.NOBODY, "Delivered.", "短信送达"),
-    ReceiptRow("DELIVRD", Delivery.DELIVERED, Who.NOBODY, "Delivered.", "短信送达"),
+    ReceiptRow("DELIVERED", Delivery.DELIVERED, ResponsibleParty.NONE, "Delivered.", "短信送达"),
+    ReceiptRow("DELIVRD", Delivery.DELIVERED, ResponsibleParty.NONE, "Delivered.", "短信送达"),
     ReceiptRow(
         "REQUEST_SUCCESS",
         Delivery.WAITING,
-        Who.PROVIDER,
+        ResponsibleParty.PROVIDER,
         "Accepted; the carrier's receipt is missing.",
         "请求成功，运营商回执未返回",
     ),
     _failed(
         "MOBILE_NOT_ON_SERVICE",
-        Who.NUMBER,
+        ResponsibleParty.RECIPIENT,
         "The number is switched off, suspended or not in use.",
         "停机、空号、暂停服务或关机",
     ),
     _failed(
         "MOBILE_SEND_LIMIT",
-        Who.LIMIT,
+        ResponsibleParty.RECIPIENT_LIMIT,
         "The number has had its SMS for the day or the month.",
         "单个号码日、月发送上限或频繁发送超限",
     ),
     _failed(
         "MOBILE_ACCOUNT_ABNORMAL",
-        Who.NUMBER,
+        ResponsibleParty.RECIPIENT,
         "Something is wrong with the account of the number.",
         "用户账户异常",
     ),
-    _failed("MOBILE_IN_BLACK", Who.NUMBER, "The number is blacklisted.", "黑名单号码"),
+    _failed("MOBILE_IN_BLACK", ResponsibleParty.RECIPIENT, "The number is blacklisted.", "黑名单号码"),
     # The vendor's spelling.
-    _failed("MOBLLE_TERMINAL_ERROR", Who.NUMBER, "The phone failed.", "手机终端问题"),
-    _failed("INVALID_NUMBER", Who.NUMBER, "The number is not valid.", "号码状态异常"),
-    _failed("USER_REJECT", Who.NUMBER, "The holder rejects SMS.", "用户手机退订或拒收"),
+    _failed("MOBLLE_TERMINAL_ERROR", ResponsibleParty.RECIPIENT, "The phone failed.", "手机终端问题"),
+    _failed("INVALID_NUMBER", ResponsibleParty.RECIPIENT, "The number is not valid.", "号码状态异常"),
+    _failed("USER_REJECT", ResponsibleParty.RECIPIENT, "The holder rejects SMS.", "用户手机退订或拒收"),
     _failed(
         "CONTENT_KEYWORD",
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "A word in the text was blocked.",
         "关键字拦截",
     ),
     _failed(
         "CONTENT_ERROR",
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The text was blocked; use an approved one.",
         "内容错误",
     ),
-    _failed("PARAMS_ILLEGAL", Who.CALLER, "A parameter is not valid.", "参数错误"),
+    _failed("PARAMS_ILLEGAL", ResponsibleParty.DEVELOPER, "A parameter is not valid.", "参数错误"),
     _failed(
         "PORT_NOT_REGISTERED",
-        Who.OPERATOR,
+        ResponsibleParty.OPERATOR,
         "The sign name is not registered with the carrier.",
         "签名未完成实名报备",
     ),
     _failed(
         "SP_NOT_BY_INTER_SMS",
-        Who.NUMBER,
+        ResponsibleParty.RECIPIENT,
         "The phone can't get international SMS.",
         "未开通国际短信",
     ),
-    _failed("IS_CLOSE", Who.PROVIDER, "The carrier's channel is down.", "通道被关停"),
-    _failed("NO_ROUTE", Who.PROVIDER, "No channel leads to the number.", "无可用通道"),
+    _failed("IS_CLOSE", ResponsibleParty.PROVIDER, "The carrier's channel is down.", "通道被关停"),
+    _failed("NO_ROUTE", ResponsibleParty.PROVIDER, "No channel leads to the number.", "无可用通道"),
     # The states of SMPP 3.4, §5.2.28: carriers pass them on as they are.
     _failed(
         "UNDELIV",
-        Who.PROVIDER,
+        ResponsibleParty.PROVIDER,
         "The carrier could not deliver it and does not say why; often the phone was off or out of reach.",
         "运营商投递失败，未说明原因，多为手机关机或无信号",
     ),
-    _failed("EXPIRED", Who.NUMBER, "The phone was not reached in time.", "在有效期内未能送达手机"),
-    _failed("REJECTD", Who.PROVIDER, "The carrier rejected it.", "运营商拒绝"),
-    _failed("DELETED", Who.PROVIDER, "The carrier deleted it.", "短信被运营商删除"),
-    _failed("UNKNOWN", Who.PROVIDER, "The carrier does not know what became of it.", "运营商返回状态未知"),
-    ReceiptRow("ACCEPTD", Delivery.WAITING, Who.PROVIDER, "Accepted by the carrier.", "运营商已接收"),
+    _failed(
+        "EXPIRED", ResponsibleParty.RECIPIENT, "The phone was not reached in time.", "在有效期内未能送达手机"
+    ),
+    _failed("REJECTD", ResponsibleParty.PROVIDER, "The carrier rejected it.", "运营商拒绝"),
+    _failed("DELETED", ResponsibleParty.PROVIDER, "The carrier deleted it.", "短信被运营商删除"),
+    _failed(
+        "UNKNOWN",
+        ResponsibleParty.PROVIDER,
+        "The carrier does not know what became of it.",
+        "运营商返回状态未知",
+    ),
+    ReceiptRow(
+        "ACCEPTD", Delivery.WAITING, ResponsibleParty.PROVIDER, "Accepted by the carrier.", "运营商已接收"
+    ),
     _failed(
         "SP_UNKNOWN_ERROR",
-        Who.PROVIDER,
+        ResponsibleParty.PROVIDER,
         "The carrier failed without saying why.",
         "运营商未知错误",
     ),
@@ -149,5 +158,5 @@ def plain_text(value: object) -> str | None:
 
 def lookup_receipt(code: str) -> ReceiptRow:
     """Tell what a receipt code means; carriers' own codes are failures without reason."""
-    unknown = _failed(code, Who.PROVIDER, "A carrier's own code.", "运营商返回的错误码")
+    unknown = _failed(code, ResponsibleParty.PROVIDER, "A carrier's own code.", "运营商返回的错误码")
     return RECEIPTS.get(_SPELLINGS.get(code, code), unknown)

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from otp_service.sms.aliyun.protocol.china_time import parse_china
 from otp_service.sms.aliyun.protocol.receipts import (
     RECEIPTS,
     Delivery,
@@ -20,6 +19,7 @@ from otp_service.sms.aliyun.protocol.receipts import (
     plain_code,
     plain_text,
 )
+from otp_service.sms.aliyun.protocol.timestamps import parse_china
 
 _NUMBER = re.compile(r"\+?[0-9]{5,20}")
 

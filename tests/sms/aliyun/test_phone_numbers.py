@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from otp_service.sms.aliyun.protocol.numbers import NotMainlandMobile, e164, national, recipients
+from otp_service.sms.aliyun.protocol.phone_numbers import NotMainlandMobile, e164, national, recipients
 
 PLAIN = "13800138000"
 

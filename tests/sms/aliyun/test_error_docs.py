@@ -3,20 +3,20 @@ from __future__ import annotations
 import re
 
 import pytest
+from generate_error_docs import COMMAND, PROBLEMS, generate_page, response_to_caller
 from support.package_sources import ROOT
 
 from otp_service.domain import errors
 from otp_service.sms.aliyun.protocol.codes import (
     CODES,
     PNVS_CODES,
-    CodeRow,
-    Outcome,
+    ErrorCodeInfo,
     Product,
+    ResponsibleParty,
     Retry,
-    Who,
+    SendOutcome,
     lookup,
 )
-from otp_service.sms.aliyun.protocol.document import PROBLEMS, REGENERATE, answer_to_caller, document
 from otp_service.sms.aliyun.protocol.gateway_codes import GATEWAY_FAMILIES
 from otp_service.sms.aliyun.protocol.receipts import RECEIPTS
 from otp_service.web.api.problems import STATUSES
@@ -25,7 +25,7 @@ ERRORS_PAGE = (ROOT / "docs/aliyun-errors.md").read_text("utf-8")
 SETUP_PAGE = (ROOT / "docs/aliyun-setup.md").read_text("utf-8")
 
 SEED_CODES = [
-    # The list of the document of 2017, beside OK.
+    # The list of the document of 2017, except OK.
     "isp.RAM_PERMISSION_DENY",
     "isv.OUT_OF_SERVICE",
     "isv.PRODUCT_UN_SUBSCRIPT",
@@ -59,19 +59,19 @@ SEED_PARAMETERS = [
 ]
 
 
-def lines_of(page: str, cell: str) -> int:
+def count_rows(page: str, cell: str) -> int:
     return sum(line.startswith(f"| `{cell}` |") for line in page.splitlines())
 
 
-def test_the_page_is_what_the_table_says() -> None:
-    assert document() == ERRORS_PAGE, f"docs/aliyun-errors.md is not of this table; run: {REGENERATE}"
+def test_page_is_up_to_date() -> None:
+    assert generate_page() == ERRORS_PAGE, f"docs/aliyun-errors.md is out of date; run: {COMMAND}"
 
 
-def test_the_page_says_how_to_write_it() -> None:
-    assert REGENERATE in ERRORS_PAGE
+def test_page_names_the_command_that_generates_it() -> None:
+    assert COMMAND in ERRORS_PAGE
 
 
-def test_every_line_of_a_table_has_as_many_cells_as_its_head() -> None:
+def test_every_table_row_has_as_many_cells_as_the_header() -> None:
     tables = re.findall(r"(?:^\|.*\n)+", ERRORS_PAGE, re.MULTILINE)
 
     assert len(tables) == 5
@@ -80,16 +80,16 @@ def test_every_line_of_a_table_has_as_many_cells_as_its_head() -> None:
 
 @pytest.mark.parametrize("code", [*CODES, *PNVS_CODES, *RECEIPTS])
 def test_every_code_has_its_row(code: str) -> None:
-    assert lines_of(ERRORS_PAGE, code) == 1
+    assert count_rows(ERRORS_PAGE, code) == 1
 
 
 @pytest.mark.parametrize("family", [row.code for row in GATEWAY_FAMILIES])
 def test_every_family_has_its_row(family: str) -> None:
-    assert lines_of(ERRORS_PAGE, f"{family}…") == 1
+    assert count_rows(ERRORS_PAGE, f"{family}…") == 1
 
 
 @pytest.mark.parametrize("problem", sorted(set(PROBLEMS.values())))
-def test_problems_are_those_of_the_service(problem: str) -> None:
+def test_problems_exist_in_the_api(problem: str) -> None:
     known = {f"{status} `{error.code}`" for error, status in STATUSES.items()}
 
     assert problem in known
@@ -99,16 +99,18 @@ def test_problems_are_those_of_the_service(problem: str) -> None:
     )
 
 
-@pytest.mark.parametrize("who", [who for who in Who if who is not Who.NOBODY])
-def test_a_refusal_is_a_problem_whoever_must_act(who: Who) -> None:
-    row = CodeRow("X", Outcome.REFUSED, who, Retry.NO, "", "", 200, "")
+@pytest.mark.parametrize(
+    "responsible", [party for party in ResponsibleParty if party is not ResponsibleParty.NONE]
+)
+def test_a_refusal_becomes_the_problem_of_the_responsible_party(responsible: ResponsibleParty) -> None:
+    row = ErrorCodeInfo("X", SendOutcome.REFUSED, responsible, Retry.NO, "", "", 200, "")
 
-    assert answer_to_caller(row) == PROBLEMS[who]
+    assert response_to_caller(row) == PROBLEMS[responsible]
 
 
 @pytest.mark.parametrize("row", PNVS_CODES.values(), ids=PNVS_CODES)
-def test_codes_of_pnvs_have_no_prefix_and_are_no_codes_of_the_sms_service(row: CodeRow) -> None:
-    assert (row.product, row.outcome) == (Product.PNVS, Outcome.REFUSED)
+def test_pnvs_codes_have_no_prefix_and_are_not_sms_codes(row: ErrorCodeInfo) -> None:
+    assert (row.product, row.outcome) == (Product.PNVS, SendOutcome.REFUSED)
     assert "." not in row.code
     assert lookup(row.code).product is Product.SMS
     assert row.english.endswith(".")
@@ -116,29 +118,29 @@ def test_codes_of_pnvs_have_no_prefix_and_are_no_codes_of_the_sms_service(row: C
 
 
 @pytest.mark.parametrize("code", ["BUSINESS_LIMIT_CONTROL", "MOBILE_NUMBER_ILLEGAL"])
-def test_codes_of_pnvs_mean_what_they_mean_with_their_prefix(code: str) -> None:
+def test_pnvs_code_means_the_same_as_the_prefixed_sms_code(code: str) -> None:
     mine, other = PNVS_CODES[code], CODES[f"isv.{code}"]
 
-    assert (mine.outcome, mine.who, mine.retry) == (other.outcome, other.who, other.retry)
+    assert (mine.outcome, mine.responsible, mine.retry) == (other.outcome, other.responsible, other.retry)
 
 
 @pytest.mark.parametrize("code", SEED_CODES)
-def test_every_code_of_the_first_document_is_known_and_told(code: str) -> None:
+def test_every_code_of_the_document_of_2017_is_known_and_documented(code: str) -> None:
     assert code in CODES
-    assert lines_of(ERRORS_PAGE, code) == 1
-    assert lines_of(SETUP_PAGE, code) == 1
+    assert count_rows(ERRORS_PAGE, code) == 1
+    assert count_rows(SETUP_PAGE, code) == 1
 
 
-def test_the_first_document_has_nineteen_codes() -> None:
+def test_document_of_2017_has_nineteen_codes() -> None:
     assert len(set(SEED_CODES)) == 19
 
 
 @pytest.mark.parametrize("parameter", SEED_PARAMETERS)
-def test_every_parameter_of_the_first_document_is_told(parameter: str) -> None:
-    assert lines_of(SETUP_PAGE, parameter) == 1
+def test_every_parameter_of_the_document_of_2017_is_documented(parameter: str) -> None:
+    assert count_rows(SETUP_PAGE, parameter) == 1
 
 
-def test_every_file_that_the_setup_page_names_exists() -> None:
+def test_every_file_named_by_the_setup_page_exists() -> None:
     paths = re.findall(r"`((?:otp_service|tests|docs)/[\w/.-]+)`", SETUP_PAGE)
 
     assert len(paths) > 20
