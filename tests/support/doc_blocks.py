@@ -67,17 +67,17 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("docs/risk-challenge.md", "import os"): "tests/captcha/test_docs_examples.py"
     "::test_application_with_another_captcha_is_made_as_the_docs_say",
     ("docs/sandbox.md", "from otp_service.sandbox"): "tests/sandbox/test_docs_examples.py"
-    "::test_example_for_tests_runs",
+    "::test_python_example_runs",
     ("docs/sandbox.md", "from dataclasses import replace"): "tests/sandbox/test_docs_examples.py"
-    "::test_example_for_tests_runs",
+    "::test_python_example_runs",
     ("docs/sandbox.md", "const SMSClient"): "tests/sandbox/test_docs_examples.py"
-    "::test_example_of_an_sdk_sends_an_sms",
+    "::test_sdk_example_sends_an_sms",
     ("docs/sandbox.md", "const { $OpenApiUtil }"): "tests/sandbox/test_docs_examples.py"
-    "::test_example_of_an_sdk_sends_an_sms",
+    "::test_sdk_example_sends_an_sms",
     ("docs/sandbox.md", "from alibabacloud"): "tests/sandbox/test_docs_examples.py"
-    "::test_example_of_an_sdk_sends_an_sms",
+    "::test_sdk_example_sends_an_sms",
     ("docs/sandbox.md", "from aliyunsdkcore"): "tests/sandbox/test_docs_examples.py"
-    "::test_example_of_an_sdk_sends_an_sms",
+    "::test_sdk_example_sends_an_sms",
     ("examples/express/README.md", "make example"): "tests/docs/test_commands.py"
     "::test_make_can_make_what_the_docs_say",
 }
