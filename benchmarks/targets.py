@@ -37,7 +37,7 @@ def with_workers(text: str, workers: int = 1, threads: int = THREADS) -> str:
     """Return the configuration *text* for so many workers, logging what production logs."""
     quiet = text.replace('level = "debug"', 'level = "info"')
     return quiet.replace("workers = 2", f"workers = {workers}").replace(
-        "threads = 64", f"threads = {threads}"
+        "worker_connections = 64", f"worker_connections = {threads}"
     )
 
 

@@ -34,8 +34,8 @@ from otp_service.services.interfaces import (
 )
 from otp_service.services.operator_warnings import OperatorWarnings
 from otp_service.services.verification import VerificationService
-from otp_service.settings import Settings, SettingsError, load, production_mistakes
-from otp_service.settings.routes import RouteTable
+from otp_service.settings import Settings, SettingsError, load, validate_for_production
+from otp_service.settings.routes import RouteConfig
 from otp_service.sms.aliyun.mns import MessageHandler, Worker, build_worker
 from otp_service.sms.factory import build as build_provider
 from otp_service.sms.factory import webhook_uplinks
@@ -128,7 +128,7 @@ def create_blueprint(
 
 def _from_environment(challenges: ChallengeProvider | None) -> Flask:
     settings = settings_from_environment()
-    if mistakes := production_mistakes(settings):
+    if mistakes := validate_for_production(settings):
         raise SettingsError(mistakes)
     built = build(settings, challenges=challenges)
     at_exit(built.close)
@@ -199,7 +199,7 @@ def rehearse(settings: Settings) -> None:
     """
     clock, events = SystemClock(), _Unheard()
     store = open_store(settings, events)
-    limits = settings.policy().risk.wrong_codes
+    limits = settings.policy().risk.global_failures
     ledger = RedisUsageCounters(store.flush, limits=limits, clock=clock, events=events)
     build(settings, store=store, clock=clock, events=events, ledger=ledger, pages=RedisPages(store)).close()
     store.close()
@@ -242,7 +242,9 @@ def open_store(settings: Settings, events: EventLogger, job: str = "") -> RedisS
 
 def _wait(settings: Settings) -> ReplicationWait | None:
     redis = settings.redis
-    return ReplicationWait(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
+    return (
+        ReplicationWait(redis.min_replica_acks, redis.replica_ack_timeout) if redis.min_replica_acks else None
+    )
 
 
 def _redis_options(settings: Settings) -> RedisOptions:
@@ -298,7 +300,11 @@ def _ledger(
 ) -> UsageCounters:
     risk = settings.policy().risk
     ledger = RedisUsageCounters(
-        store.flush_ledger, limits=risk.wrong_codes, guard_mode=risk.guard_mode, clock=clock, events=events
+        store.flush_ledger,
+        limits=risk.global_failures,
+        guard_mode=risk.guard_mode,
+        clock=clock,
+        events=events,
     )
     ledger.start()
     closers.append(ledger.close)
@@ -335,7 +341,7 @@ def _router(settings: Settings, clock: Clock, events: EventLogger) -> SmsRouter:
     return SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=in_flight)
 
 
-def open_route(table: RouteTable, settings: Settings, clock: Clock | None = None) -> Route:
+def open_route(table: RouteConfig, settings: Settings, clock: Clock | None = None) -> Route:
     """Return the route that *table* describes; its provider must be closed."""
     clock = clock or SystemClock()
     provider = build_provider(
@@ -405,11 +411,11 @@ def _reports(settings: Settings, store: Store, clock: Clock, events: EventLogger
 
 def _uplinks(settings: Settings, clock: Clock, events: EventLogger) -> InboundSmsForwarder | None:
     reports = settings.reports
-    if reports.uplink_secret is None:
+    if reports.inbound_sms_webhook_secret is None:
         return None
     return webhook_uplinks(
-        url=reports.uplink_url,
-        secret=reports.uplink_secret.get_secret_value(),
+        url=reports.inbound_sms_webhook_url,
+        secret=reports.inbound_sms_webhook_secret.get_secret_value(),
         events=events,
         clock=clock,
         max_in_flight=settings.max_in_flight(),

@@ -29,7 +29,7 @@ def raw(**tables: dict[str, Any]) -> dict[str, Any]:
     return {
         "keys": {
             "active_kid": "a",
-            "tag_key": "0123456789abcdef" * 4,
+            "pseudonym_key": "0123456789abcdef" * 4,
             "roots": {"a": "fedcba9876543210" * 4},
         },
         "purposes": {"login": {}},
@@ -83,9 +83,11 @@ def test_the_parts_become_an_application(closing: Any) -> None:
 @pytest.mark.parametrize("mode", ["record_only", "enforce"])
 def test_the_guard_tells_its_mode_when_it_trips(closing: Any, mode: str) -> None:
     events = fakes.FakeEvents()
-    built = build(settings(guard={"mode": mode}), events=events)
+    built = build(settings(pumping_guard={"mode": mode}), events=events)
     closing(built.close)
-    scope = ConversionScope("country", "country:CN", GuardLimits(least=3, share=0.5, blocked_at=2))
+    scope = ConversionScope(
+        "country", "country:CN", GuardLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
+    )
 
     built.ledger.record_send([scope] * 30)
 
@@ -209,7 +211,7 @@ def test_proxy_that_writes_no_address_is_told_of(
 def test_a_worker_refuses_what_is_not_fit_for_production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CONFIG_VARIABLE, str(ROOT / "config.example.toml"))
 
-    with pytest.raises(SettingsError, match=r"keys\.tag_key: is the secret of the example"):
+    with pytest.raises(SettingsError, match=r"keys\.pseudonym_key: is the secret of the example"):
         create_app()
 
 

@@ -254,7 +254,9 @@ def test_a_child_that_closes_its_store_leaves_the_parents_connection_alone(redis
 
 # ── the ledger ──
 
-LIMITS = GlobalFailureLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
+LIMITS = GlobalFailureLimits(
+    min_failures=4, max_failure_ratio=0.01, severe_min_failures=8, severe_max_failure_ratio=0.04
+)
 
 
 def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:

@@ -120,7 +120,7 @@ def test_address_probe_of_the_file_is_read() -> None:
 @pytest.mark.parametrize("name", golden.PAGES)
 def test_hosted_page_of_the_file_is_read(name: str) -> None:
     sealed = bytes.fromhex(GOLDEN["hosted pages"][name])
-    rotated = Keyring({"k2": b"2" * 32, "k1": golden.ROOT}, "k2", golden.TAG_KEY)
+    rotated = Keyring({"k2": b"2" * 32, "k1": golden.ROOT}, "k2", golden.PSEUDONYM_KEY)
 
     assert hosted_page.unsealed(sealed, rotated, golden.PAGE_ID) == golden.PAGES[name]
 

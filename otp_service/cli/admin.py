@@ -24,7 +24,7 @@ from otp_service.domain.typed import fold_id
 from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import JsonEventLogger
 from otp_service.services.interfaces import EventLogger
-from otp_service.settings import Mistake, Settings, SettingsError, load
+from otp_service.settings import ConfigIssue, Settings, SettingsError, load
 from otp_service.store.admin import AdminStore
 from otp_service.store.url import BadRedisUrl
 from otp_service.store.verifications import RedisStore
@@ -51,18 +51,18 @@ def open_session(config: Path | None) -> AdminSession:
     try:
         settings = load(config, os.environ)
     except SettingsError as error:
-        _give_up(list(error.mistakes))
+        _give_up(list(error.issues))
     if settings.redis.embedded:
-        _give_up([Mistake("redis.url", "is required: an embedded store is open to its own service only")])
+        _give_up([ConfigIssue("redis.url", "is required: an embedded store is open to its own service only")])
     events = JsonEventLogger(sys.stderr.buffer, level=settings.log.level, clock=SystemClock().now)
     try:
         store = open_store(settings, events)
     except BadRedisUrl as error:
-        _give_up([Mistake("redis.url", str(error))])
+        _give_up([ConfigIssue("redis.url", str(error))])
     return AdminSession(settings, store, AdminStore(store), events)
 
 
-def _give_up(mistakes: list[Mistake]) -> NoReturn:
+def _give_up(mistakes: list[ConfigIssue]) -> NoReturn:
     report(mistakes)
     sys.exit(2)
 

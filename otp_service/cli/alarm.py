@@ -19,7 +19,7 @@ LEVELS = ("off", "on: browsers solve a risk challenge", "on: browsers solve a ha
 def run(config: Path | None, wish: Wish) -> None:
     """Show the alarm, and clear it on demand."""
     session = open_session(config)
-    limits, now = session.settings.policy().risk.wrong_codes, SystemClock().now()
+    limits, now = session.settings.policy().risk.global_failures, SystemClock().now()
     with handle_store_errors():
         facts = session.admin.alarm_facts(limits, now)
     if not wish.as_json:

@@ -12,7 +12,7 @@ import click
 from otp_service.app import open_store
 from otp_service.cli.hosts import bind_fault
 from otp_service.services.interfaces import EventLogger
-from otp_service.settings import Mistake, Settings, advice, examine_for_production, independent
+from otp_service.settings import ConfigIssue, Settings, advice, examine_for_production, independent
 from otp_service.store.url import BadRedisUrl
 
 
@@ -29,7 +29,7 @@ def run(config: Path | None, *, offline: bool) -> None:
 
 def judge(
     config: Path | None, *, offline: bool = False, may_be_silent: bool = False, listens: bool = True
-) -> tuple[Settings, list[Mistake]]:
+) -> tuple[Settings, list[ConfigIssue]]:
     """Return the settings and everything that is wrong with them, the store they name included.
 
     A store that *may_be_silent* is no mistake while nobody can tell what it is. Who *listens* must be able to
@@ -43,7 +43,7 @@ def judge(
     return settings, mistakes
 
 
-def report(mistakes: list[Mistake]) -> None:
+def report(mistakes: list[ConfigIssue]) -> None:
     """Print *mistakes* on standard error."""
     click.echo(f"The configuration has {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:", err=True)
     for mistake in mistakes:
@@ -56,19 +56,19 @@ def emit_warnings(config: Path | None, settings: Settings, events: EventLogger) 
         events.emit("configuration_warning", setting=warning.where, what=warning.what)
 
 
-def _store_mistakes(settings: Settings, *, is_offline: bool, may_be_silent: bool) -> list[Mistake]:
+def _store_mistakes(settings: Settings, *, is_offline: bool, may_be_silent: bool) -> list[ConfigIssue]:
     try:
         store = open_store(settings, _Silence())
     except BadRedisUrl as error:
-        return [Mistake("redis.url", str(error))]
+        return [ConfigIssue("redis.url", str(error))]
     trouble = None if is_offline else store.diagnose()
     store.close()
     if trouble is None or (may_be_silent and not trouble.is_unfit):
         return []
-    return [Mistake("redis.url", trouble.seen)]
+    return [ConfigIssue("redis.url", trouble.seen)]
 
 
-def _host_mistakes(settings: Settings) -> Iterator[Mistake]:
+def _host_mistakes(settings: Settings) -> Iterator[ConfigIssue]:
     """Tell which host or port nobody can listen at; that a port is taken is told by who wants to listen."""
     places = [("server", settings.server.host, settings.server.port)]
     if settings.metrics.port:
@@ -76,7 +76,7 @@ def _host_mistakes(settings: Settings) -> Iterator[Mistake]:
     for table, host, port in places:
         fault = bind_fault(host, port)
         if fault:
-            yield Mistake(f"{table}.{fault.setting}", fault.what)
+            yield ConfigIssue(f"{table}.{fault.setting}", fault.what)
 
 
 class _Silence:

@@ -17,7 +17,7 @@ from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import CompositeEventLogger
 from otp_service.observability.metrics import Metrics, MetricsPage
 from otp_service.services.interfaces import EventLogger
-from otp_service.settings import Mistake, Settings
+from otp_service.settings import ConfigIssue, Settings
 from otp_service.sms.aliyun.mns import Worker
 
 STOP_SECONDS = 10.0
@@ -79,8 +79,8 @@ def _drain(worker: Worker, wish: ShutdownEvent) -> bool:
     return worker.drain()
 
 
-def _mistakes(settings: Settings) -> Iterator[Mistake]:
+def _mistakes(settings: Settings) -> Iterator[ConfigIssue]:
     """Tell what `serve` does not mind and this command does."""
     queue = settings.reports.queue
-    if not (queue.sms_report or queue.sms_up):
-        yield Mistake("reports.queue", "names no queue: set sms_report, sms_up or both")
+    if not (queue.report_queue or queue.inbound_queue):
+        yield ConfigIssue("reports.queue", "names no queue: set report_queue, inbound_queue or both")

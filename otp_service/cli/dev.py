@@ -134,7 +134,7 @@ def development_settings(client: Mapping[str, object], sandbox_url: str, account
     return from_mapping(
         {
             "log": {"level": "warning"},
-            "keys": {"active_kid": "dev", "tag_key": secret(), "roots": {"dev": secret()}},
+            "keys": {"active_kid": "dev", "pseudonym_key": secret(), "roots": {"dev": secret()}},
             "purposes": {purpose: {} for purpose in PURPOSES},
             "clients": {"web": client},
             "routes": [

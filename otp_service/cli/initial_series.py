@@ -41,7 +41,7 @@ _PAGE_LIMITS = (
 _NO_CHALLENGE = "address_misses_per_10_minutes"
 _SUSPICIONS = ("phone_slow_lane", "service_wrong_codes", "risk_solution_used")
 
-_QUEUES = {"sms_report": "SmsReport", "sms_up": "SmsUp"}
+_QUEUES = {"report_queue": "SmsReport", "inbound_queue": "SmsUp"}
 """Settings of queues, and what the report worker calls each queue."""
 
 

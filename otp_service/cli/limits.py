@@ -47,7 +47,7 @@ def _phone(session: AdminSession, client: str | None, wish: Wish) -> None:
     if phone.e164 in policy.test_phones:
         limits = TEST_PHONE_LIMITS
     with handle_store_errors():
-        facts = session.admin.phone_facts(tag, limits, policy.code_limits.attempts, client=client or "")
+        facts = session.admin.phone_facts(tag, limits, policy.code_limits.max_attempts, client=client or "")
         alarm = alarm_level(session)
     text = phone_text(phone, facts, limits, alarm)
     cleared = _is_to_be_cleared(text, wish)
@@ -69,7 +69,9 @@ def _phone_limits(session: AdminSession, client: str | None) -> PhoneLimits:
 
 def alarm_level(session: AdminSession) -> int:
     """Return the level of the wrong-code alarm."""
-    return session.admin.alarm_facts(session.settings.policy().risk.wrong_codes, SystemClock().now()).level
+    return session.admin.alarm_facts(
+        session.settings.policy().risk.global_failures, SystemClock().now()
+    ).level
 
 
 def phone_text(phone: Phone, facts: PhoneUsage, limits: PhoneLimits, alarm: int) -> str:
@@ -84,8 +86,12 @@ def phone_text(phone: Phone, facts: PhoneUsage, limits: PhoneLimits, alarm: int)
         "if trusted": next_sms(facts.trusted),
         "SMS": sends,
         "wrong codes": failures,
-        "slow lane": _state(facts.untrusted.is_slow, facts.trusted.is_slow, limits, limits.slow_lane_at),
-        "locked": _state(facts.untrusted.is_locked, facts.trusted.is_locked, limits, limits.lock_at),
+        "slow lane": _state(
+            facts.untrusted.is_slow, facts.trusted.is_slow, limits, limits.restrict_after_failures
+        ),
+        "locked": _state(
+            facts.untrusted.is_locked, facts.trusted.is_locked, limits, limits.lock_after_failures
+        ),
         "known": _yes(facts.is_known),
         "trusted": f"{facts.requesters} addresses that verified it last",
         "verifications": f"{facts.live} can still be approved",
@@ -132,9 +138,11 @@ def phone_json(phone: Phone, facts: PhoneUsage, limits: PhoneLimits) -> dict[str
             "phone_sends_per_day": _used(facts.sends_in(DAY), limits.sends_per_day),
             "phone_failures_per_hour": _used(facts.failures_in(HOUR), limits.failures_per_hour),
             "phone_failures_per_day": _used(facts.failures_in(DAY), limits.failures_per_day),
-            "phone_slow_lane": _used(facts.consecutive_failures, limits.slow_lane_at),
-            "phone_locked": _used(facts.consecutive_failures, limits.lock_at),
-            "untrusted_failures": _used(facts.untrusted_failures, limits.untrusted_failures(limits.lock_at)),
+            "phone_slow_lane": _used(facts.consecutive_failures, limits.restrict_after_failures),
+            "phone_locked": _used(facts.consecutive_failures, limits.lock_after_failures),
+            "untrusted_failures": _used(
+                facts.untrusted_failures, limits.untrusted_failures(limits.lock_after_failures)
+            ),
         },
     }
 
@@ -175,7 +183,7 @@ def address_text(unit: str, facts: IpUsage, limits: IpLimits, alarm: int) -> str
         "unverified SMS": sends,
         "verified": f"{facts.verified_in_day} in 24 h",
         "misses": f"{facts.misses_in_10_minutes} of {limits.misses_per_10_minutes} in 10 min",
-        "refused": f"from {limits.refused_at} times these limits for SMS",
+        "refused": f"from {limits.block_multiplier} times these limits for SMS",
     }
     return _listed(unit, lines | _alarm_line(alarm))
 

@@ -78,7 +78,7 @@ def _account(config: Path | None, given: dict[str, object]) -> SandboxTable:
         return load_account(config, **given)
     except SettingsError as error:
         click.echo("The sandbox's configuration has mistakes:", err=True)
-        for mistake in error.mistakes:
+        for mistake in error.issues:
             click.echo(f"  {mistake}", err=True)
         sys.exit(2)
 

@@ -32,7 +32,7 @@ def keys_table() -> str:
     return f"""\
 [keys]
 active_kid = "{kid}"
-tag_key = "{secret()}"
+pseudonym_key = "{secret()}"
 
 [keys.roots]
 {kid} = "{secret()}"

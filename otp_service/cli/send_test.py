@@ -78,7 +78,7 @@ def _sound(config: Path | None) -> Settings:
     try:
         settings, told = read_settings(config, os.environ)
     except SettingsError as error:
-        settings, told = Settings(), list(error.mistakes)
+        settings, told = Settings(), list(error.issues)
     mistakes = [mistake for mistake in told if not mistake.where.startswith("redis")]
     if mistakes:
         for mistake in mistakes:

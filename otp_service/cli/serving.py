@@ -37,7 +37,7 @@ from otp_service.observability.line_writer import BufferedLogWriter
 from otp_service.observability.logging import CompositeEventLogger
 from otp_service.observability.metrics import Metrics, SharedMetrics, WorkerGauges
 from otp_service.services.interfaces import ChallengeProvider, Clock, EventLogger
-from otp_service.settings import Mistake, Settings, renewed, waiting
+from otp_service.settings import ConfigIssue, Settings, renewed, waiting
 from otp_service.store.verifications import RedisStore
 
 MAX_CONNECTIONS = 16_384
@@ -119,7 +119,7 @@ class Master:
         address = arbiter.cfg.address[0]  # flags of gunicorn's command line go before the configuration
         host, port = address if isinstance(address, tuple) else (address, None)
         facts = {"host": host, "port": port, "workers": arbiter.num_workers}
-        self.events.emit("started", **facts, threads=self.settings.server.threads)
+        self.events.emit("started", **facts, worker_connections=self.settings.server.worker_connections)
 
     def _on_hangup(self, _: int, __: FrameType | None) -> None:
         """Begin to reload; a signal handler may not wait."""
@@ -178,7 +178,7 @@ class Master:
 
     def post_fork(self, _: Arbiter, worker: Worker) -> None:
         """Prepare the service of a new worker."""
-        worker.calls_at_once = self.settings.server.threads
+        worker.calls_at_once = self.settings.server.worker_connections
         create_apps_by(self._create_app)
         if self.shared_metrics:
             self.shared_metrics.enter(worker.metrics_slot)
@@ -387,7 +387,7 @@ def _failures(settings: Settings) -> list[str]:
     return []
 
 
-def _judge_again(running: Settings, config: Path | None) -> tuple[Settings, list[Mistake]]:
+def _judge_again(running: Settings, config: Path | None) -> tuple[Settings, list[ConfigIssue]]:
     """Return what the configuration says now and its mistakes; a Redis that is not yet used must answer."""
     read, mistakes = judge(config, may_be_silent=True)
     return (read, mistakes) if read.redis == running.redis else judge(config)
@@ -398,7 +398,7 @@ def _set_constants(gauges: WorkerGauges, built: Application, settings: Settings)
     gauges.workers.set(1)
     gauges.sends_in_flight_max.set(built.router.max_in_flight)
     gauges.redis_connections_max.set(settings.pool_size())
-    gauges.report_queues.set(bool(queues.sms_report) + bool(queues.sms_up))
+    gauges.report_queues.set(bool(queues.report_queue) + bool(queues.inbound_queue))
 
 
 def _sample(gauges: WorkerGauges, built: Application) -> None:

@@ -39,13 +39,13 @@ class DerivedKeys:
 class Keyring:
     """Root secrets by key id; *active_kid* makes new codes, all of them verify.
 
-    *roots* and *tag_key* are at least 32 bytes each.
+    *roots* and *pseudonym_key* are at least 32 bytes each.
     """
 
-    def __init__(self, roots: Mapping[str, bytes], active_kid: str, tag_key: bytes) -> None:
+    def __init__(self, roots: Mapping[str, bytes], active_kid: str, pseudonym_key: bytes) -> None:
         self._keys = {kid: _sub_keys(root) for kid, root in roots.items()}
         self.active_kid = active_kid
-        self._tag_key = tag_key
+        self._pseudonym_key = pseudonym_key
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keys)}; active {self.active_kid})"
@@ -88,25 +88,25 @@ class Keyring:
 
         An idempotency record holds the seed, from which only the holder of the key finds the id again.
         """
-        mac = hmac_fields(self._tag_key, (b"verification_id", seed.encode()))
+        mac = hmac_fields(self._pseudonym_key, (b"verification_id", seed.encode()))
         return base64.urlsafe_b64encode(mac[:ID_BYTES]).decode().rstrip("=")
 
     def tag_key_of(self, use: bytes) -> bytes:
         """Return the sub-key of the tag key for one *use*; it outlives the rotation of the roots."""
-        return hmac_fields(self._tag_key, (b"sub-key", use))
+        return hmac_fields(self._pseudonym_key, (b"sub-key", use))
 
     def claim_tag(self, client: str, caller: str, call: str, key: str) -> str:
         """Return the 16 characters that stand for the idempotency *key* of one *call* by one *caller*."""
         fields = (client.encode(), caller.encode(), call.encode(), key.encode())
-        return _text(hmac_fields(self._tag_key, (b"claim", *fields))[:TAG_BYTES])
+        return _text(hmac_fields(self._pseudonym_key, (b"claim", *fields))[:TAG_BYTES])
 
     def fingerprint(self, client: str, caller: str, call: str, key: str, payload: bytes) -> bytes:
         """Return the 16 bytes that stand for what a call under an idempotency key has said."""
         fields = (client.encode(), caller.encode(), call.encode(), key.encode(), payload)
-        return hmac_fields(self._tag_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
+        return hmac_fields(self._pseudonym_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
 
     def _tag(self, label: bytes, value: str) -> bytes:
-        return hmac_fields(self._tag_key, (b"tag", label, value.encode()))[:TAG_BYTES]
+        return hmac_fields(self._pseudonym_key, (b"tag", label, value.encode()))[:TAG_BYTES]
 
 
 def _sub_keys(root: bytes) -> DerivedKeys:

@@ -33,8 +33,8 @@ class PhoneLimits:
     sends_per_requester_per_hour: int = 4
     failures_per_hour: int = 10
     failures_per_day: int = 20
-    slow_lane_at: int = 50
-    lock_at: int = MAX_CONSECUTIVE_FAILURES
+    restrict_after_failures: int = 50
+    lock_after_failures: int = MAX_CONSECUTIVE_FAILURES
     untrusted_send_ratio: float = 0.8
     untrusted_failure_ratio: float = 0.7
 
@@ -68,23 +68,23 @@ class CodeLimits:
     """One verification: *ttl* in seconds, wrong codes it takes, SMS it may cause."""
 
     ttl: int = 300
-    attempts: int = 5
-    sends: int = 4
+    max_attempts: int = 5
+    max_sends: int = 4
 
 
 @dataclass(frozen=True, slots=True)
 class IpLimits:
     """What one address (IPv4 /32, IPv6 /64) may cause: SMS that nobody has verified, and their phones.
 
-    Beyond a limit a risk challenge is asked for, beyond *refused_at* times it nothing is sent. Of what was
-    verified in a day, *verified_share* is added: whole offices stand behind one address.
+    Beyond a limit a risk challenge is asked for, beyond *block_multiplier* times it nothing is sent. Of what
+    was verified in a day, *verified_allowance_ratio* is added: whole offices stand behind one address.
     """
 
     sends_per_hour: int = 20
     sends_per_day: int = 100
     phones_per_day: int = 20
-    refused_at: int = 10
-    verified_share: float = 0.5
+    block_multiplier: int = 10
+    verified_allowance_ratio: float = 0.5
     misses_per_10_minutes: int = 60
 
 
@@ -92,19 +92,20 @@ class IpLimits:
 class GuardLimits:
     """When too few of the SMS of a day are verified.
 
-    That is when more than *least* are not, and more than *share* times those that are. At *blocked_at* times
-    that nothing is sent. *strict_share* of *least* may go unverified while pumping is under way.
+    That is when more than *min_unverified* are not, and more than *max_unverified_ratio* times those that
+    are. At *block_multiplier* times that nothing is sent. *strict_ratio* of *min_unverified* may go
+    unverified while pumping is under way.
     """
 
-    least: int = 20
-    share: float = 0.5
-    blocked_at: int = 3
-    strict_share: float = 1 / 3
+    min_unverified: int = 20
+    max_unverified_ratio: float = 0.5
+    block_multiplier: int = 3
+    strict_ratio: float = 1 / 3
 
     @property
     def strict(self) -> int:
         """How many may go unverified, and two more for each that is verified, while pumping is under way."""
-        return max(1, int(self.least * self.strict_share))
+        return max(1, int(self.min_unverified * self.strict_ratio))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,10 @@ class GlobalFailureLimits:
     The least number, or the share of all approvals if that is more; a hard risk challenge from *hard* on.
     """
 
-    least: int = 500
-    share: float = 0.01
-    hard_least: int = 2_000
-    hard_share: float = 0.04
+    min_failures: int = 500
+    max_failure_ratio: float = 0.01
+    severe_min_failures: int = 2_000
+    severe_max_failure_ratio: float = 0.04
 
     def level(self, wrong: int, approved: int) -> int:
         """Return 0, 1 where a risk challenge is asked for, or 2 for a hard one."""
@@ -126,8 +127,8 @@ class GlobalFailureLimits:
 
     def thresholds(self, approved: int) -> tuple[int, int]:
         """Return from how many wrong codes on the level is 1, and from how many it is 2."""
-        easy = max(self.least, int(approved * self.share))
-        return easy, max(self.hard_least, int(approved * self.hard_share))
+        easy = max(self.min_failures, int(approved * self.max_failure_ratio))
+        return easy, max(self.severe_min_failures, int(approved * self.severe_max_failure_ratio))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def rate_limit_policies(
     service_sms_per_day: int,
 ) -> dict[str, RateLimitPolicy]:
     """Return how much each limit allows, by the name under which it refuses."""
-    refused_at = address.refused_at
+    block_multiplier = address.block_multiplier
     return {
         "phone_cooldown": RateLimitPolicy(1, phone.cooldown[0]),
         "phone_sends_per_hour": RateLimitPolicy(phone.sends_per_hour, HOUR),
@@ -154,13 +155,13 @@ def rate_limit_policies(
         "phone_requester_sends_per_hour": RateLimitPolicy(phone.sends_per_requester_per_hour, HOUR),
         "phone_failures_per_hour": RateLimitPolicy(phone.failures_per_hour, HOUR),
         "phone_failures_per_day": RateLimitPolicy(phone.failures_per_day, DAY),
-        "phone_failures_possible": RateLimitPolicy(phone.lock_at, 0),
+        "phone_failures_possible": RateLimitPolicy(phone.lock_after_failures, 0),
         "phone_slow_lane": RateLimitPolicy(1, DAY),
-        "phone_locked": RateLimitPolicy(phone.lock_at, 0),
-        "verification_sends": RateLimitPolicy(code.sends, 0),
-        "address_sends_per_hour": RateLimitPolicy(address.sends_per_hour * refused_at, HOUR),
-        "address_sends_per_day": RateLimitPolicy(address.sends_per_day * refused_at, DAY),
-        "address_phones_per_day": RateLimitPolicy(address.phones_per_day * refused_at, DAY),
+        "phone_locked": RateLimitPolicy(phone.lock_after_failures, 0),
+        "verification_sends": RateLimitPolicy(code.max_sends, 0),
+        "address_sends_per_hour": RateLimitPolicy(address.sends_per_hour * block_multiplier, HOUR),
+        "address_sends_per_day": RateLimitPolicy(address.sends_per_day * block_multiplier, DAY),
+        "address_phones_per_day": RateLimitPolicy(address.phones_per_day * block_multiplier, DAY),
         "address_misses_per_10_minutes": RateLimitPolicy(address.misses_per_10_minutes, 600),
         "client_sms_per_day": RateLimitPolicy(client_sms_per_day, DAY),
         "service_sms_per_day": RateLimitPolicy(service_sms_per_day, DAY),
@@ -181,20 +182,20 @@ class Budget:
     scope: str
     name: str
     limit: int
-    known_share: float
+    reserved_for_known_ratio: float
     """The part of it that only known phones may use, so that an attacker cannot shut out everybody."""
 
     def available_to(self, *, known: bool) -> int:
         """Return how many SMS of the day this phone's kind may use."""
-        return self.limit if known else self.limit - int(self.limit * self.known_share)
+        return self.limit if known else self.limit - int(self.limit * self.reserved_for_known_ratio)
 
 
 @lru_cache(maxsize=1024)
 def budgets(
-    client: str, client_sms_per_day: int, service_sms_per_day: int, known_share: float
+    client: str, client_sms_per_day: int, service_sms_per_day: int, reserved_for_known_ratio: float
 ) -> tuple[Budget, ...]:
     """Return the budgets that one SMS of *client* is taken from."""
     return (
-        Budget(f"client:{client}", "client_sms_per_day", client_sms_per_day, known_share),
-        Budget("service", "service_sms_per_day", service_sms_per_day, known_share),
+        Budget(f"client:{client}", "client_sms_per_day", client_sms_per_day, reserved_for_known_ratio),
+        Budget("service", "service_sms_per_day", service_sms_per_day, reserved_for_known_ratio),
     )

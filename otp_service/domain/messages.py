@@ -23,19 +23,20 @@ class Template:
     """One approved template of a route and what it serves; `*` serves every purpose, country or locale.
 
     *countries* are ISO codes, or one group, or `*`.
-    *param* is the name of the variable that carries the code, *params* fixed values of further variables.
+    *code_variable* is the name of the variable that carries the code, *extra_variables* fixed values of
+    further variables.
     """
 
     purpose: str
     template_code: str
     locale: str = WILDCARD
     countries: tuple[str, ...] = (WILDCARD,)
-    param: str = "code"
-    params: Mapping[str, str] = field(default_factory=dict)
+    code_variable: str = "code"
+    extra_variables: Mapping[str, str] = field(default_factory=dict)
 
     def template_param(self, code: Code) -> dict[str, str]:
         """Return exactly the template's variables, all of them text."""
-        return {**self.params, self.param: code.get_secret_value()}
+        return {**self.extra_variables, self.code_variable: code.get_secret_value()}
 
     def serves(self, purpose: str, country: str) -> bool:
         """Tell whether it can be sent for *purpose* to *country*, in some locale."""

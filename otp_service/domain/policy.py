@@ -36,7 +36,7 @@ class RiskPolicy:
     address: IpLimits = field(default_factory=IpLimits)
     guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
     guards: Mapping[str, GuardLimits] = field(default_factory=lambda: dict.fromkeys(GUARDED, GuardLimits()))
-    wrong_codes: GlobalFailureLimits = field(default_factory=GlobalFailureLimits)
+    global_failures: GlobalFailureLimits = field(default_factory=GlobalFailureLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Policy:
     """One per process.
 
     *purposes* are those that exist, with what their codes are made of; *sms_per_day* is the budget of the
-    whole service and *known_share* the part of every budget that only known phones may use; *deadline* and
-    *proof_ttl* are in seconds.
+    whole service and *reserved_for_known_ratio* the part of every budget that only known phones may use;
+    *deadline* and *proof_ttl* are in seconds.
     """
 
     phones: PhoneRules
@@ -63,7 +63,7 @@ class Policy:
     phone_limits: PhoneLimits
     code_limits: CodeLimits
     sms_per_day: int
-    known_share: float = 0.2
+    reserved_for_known_ratio: float = 0.2
     deadline: float = 6.0
     proof_ttl: int = 180
     risk: RiskPolicy = field(default_factory=RiskPolicy)

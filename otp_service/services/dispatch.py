@@ -123,8 +123,8 @@ class SmsDispatcher:
             salt=salt,
             digest=codes.digest(keys.digest, binding, code),
             ttl=self._policy.code_limits.ttl,
-            attempts=self._policy.code_limits.attempts,
-            sends=self._policy.code_limits.sends,
+            attempts=self._policy.code_limits.max_attempts,
+            sends=self._policy.code_limits.max_sends,
         )
         opened = self._store.create(ask.phone_key, new, self._open_budgets(order))
         return self._send(order, opened, code)
@@ -154,7 +154,9 @@ class SmsDispatcher:
     # ── budgets ──
 
     def _budgets(self, client: Client) -> tuple[Budget, ...]:
-        return budgets(client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.known_share)
+        return budgets(
+            client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.reserved_for_known_ratio
+        )
 
     def _open_budgets(self, order: SendJob) -> dict[Budget, int]:
         if order.permit is None:

@@ -169,7 +169,9 @@ class VerificationService:
         seed, salt = _drawn()
         claim = self._claim(ask, "request", repeat, seed)
         knock, level = self._knock(ask, risk_solution, claim)
-        standing = self._store.precheck(ask.phone_key, client.id, self._policy.code_limits.attempts, knock)
+        standing = self._store.precheck(
+            ask.phone_key, client.id, self._policy.code_limits.max_attempts, knock
+        )
         new_id = self._keyring.verification_id(standing.claim.result_id if standing.claim else seed)
 
         def send(claimed: IdempotencyRecord | None) -> SendOutcome:

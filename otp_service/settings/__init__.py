@@ -6,13 +6,13 @@ Every mistake is reported at once, and no value is ever printed. Imports `domain
 from __future__ import annotations
 
 from otp_service.settings.advice import advice
-from otp_service.settings.issues import Mistake, SettingsError, independent
+from otp_service.settings.issues import ConfigIssue, SettingsError, independent
 from otp_service.settings.loader import examine, examine_for_production, from_mapping, load
 from otp_service.settings.settings import Settings
-from otp_service.settings.validation import production_mistakes, renewed, waiting
+from otp_service.settings.validation import renewed, validate_for_production, waiting
 
 __all__ = [
-    "Mistake",
+    "ConfigIssue",
     "Settings",
     "SettingsError",
     "advice",
@@ -21,7 +21,7 @@ __all__ = [
     "from_mapping",
     "independent",
     "load",
-    "production_mistakes",
     "renewed",
+    "validate_for_production",
     "waiting",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from otp_service.domain.messages import MAINLAND
 from otp_service.domain.phone import calling_code
 from otp_service.settings.files import holds_secrets, secret_files
-from otp_service.settings.issues import Mistake, SettingsError
+from otp_service.settings.issues import ConfigIssue, SettingsError
 from otp_service.settings.loader import read_raw, read_toml
 from otp_service.settings.routes import ALIYUN_SMS
 from otp_service.settings.settings import Settings
@@ -26,12 +26,12 @@ _WHY = (
 )
 
 
-def advice(path: Path | None, environ: Mapping[str, str], settings: Settings) -> list[Mistake]:
+def advice(path: Path | None, environ: Mapping[str, str], settings: Settings) -> list[ConfigIssue]:
     """Return what the *settings*, read from *path* and *environ*, should not be without a reason."""
     return [*_exposed(path, environ), *_misread(settings)]
 
 
-def _misread(settings: Settings) -> Iterator[Mistake]:
+def _misread(settings: Settings) -> Iterator[ConfigIssue]:
     """Tell which routes cannot send to most numbers of a country that no other provider serves."""
     countries = [
         country
@@ -43,10 +43,10 @@ def _misread(settings: Settings) -> Iterator[Mistake]:
         served = [country for country in countries if route.sends_to(country)]
         left = [country for country in served if not any(other.sends_to(country) for other in others)]
         if route.provider == ALIYUN_SMS and left:
-            yield Mistake(f"routes[{number}]", f"{_CANNOT_SEND} {', '.join(left)}: {_WHY}")
+            yield ConfigIssue(f"routes[{number}]", f"{_CANNOT_SEND} {', '.join(left)}: {_WHY}")
 
 
-def _exposed(path: Path | None, environ: Mapping[str, str]) -> Iterator[Mistake]:
+def _exposed(path: Path | None, environ: Mapping[str, str]) -> Iterator[ConfigIssue]:
     """Tell which files with secrets other users can read; a configuration without any may be public."""
     try:
         if path is not None and holds_secrets(read_toml(path)):
@@ -57,7 +57,7 @@ def _exposed(path: Path | None, environ: Mapping[str, str]) -> Iterator[Mistake]
         return  # reported by the loader
 
 
-def exposure(where: str, path: Path, user: int | None = None) -> Iterator[Mistake]:
+def exposure(where: str, path: Path, user: int | None = None) -> Iterator[ConfigIssue]:
     """Tell whether others can read the file at *path*, which the setting *where* names.
 
     A file in a directory that others cannot enter is not exposed, whatever its own mode is. A group that can
@@ -77,6 +77,6 @@ def exposure(where: str, path: Path, user: int | None = None) -> Iterator[Mistak
         # Closed to others, a file of root is open to the service by its group only.
         command = f"chgrp otp-service {shlex.quote(str(path))} && chmod 640 {shlex.quote(str(path))}"
     if found.st_mode & stat.S_IROTH and all(folder & stat.S_IXOTH for folder in folders):
-        yield Mistake(where, f"can be read by every user of this machine: {command}")
+        yield ConfigIssue(where, f"can be read by every user of this machine: {command}")
     elif is_own and found.st_mode & stat.S_IRGRP and all(folder & _FOR_A_GROUP for folder in folders):
-        yield Mistake(where, f"can be read by its group: {command}")
+        yield ConfigIssue(where, f"can be read by its group: {command}")

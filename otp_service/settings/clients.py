@@ -13,7 +13,7 @@ from otp_service.domain.clients import Client
 from otp_service.domain.codes import CodeType
 from otp_service.domain.limits import PhoneLimits
 from otp_service.domain.proofs import ProofKeys
-from otp_service.settings.issues import Mistake, checked, matching
+from otp_service.settings.issues import ConfigIssue, checked, matching
 from otp_service.settings.secret_text import key_issues, plain
 from otp_service.settings.tables import Config, Count, Phrase
 from otp_service.settings.urls import webhook_url_issue
@@ -76,13 +76,13 @@ class ClientLimitsConfig(Config):
         own = self.model_dump(exclude_none=True)
         return replace(usual, **own) if own else None
 
-    def issues(self, where: str, usual: PhoneLimits) -> Iterator[Mistake]:
+    def issues(self, where: str, usual: PhoneLimits) -> Iterator[ConfigIssue]:
         """Tell what would let the client do more than the *usual* limits do."""
         for name, own in self.model_dump(exclude_none=True, exclude={"cooldown"}).items():
             if own > getattr(usual, name):
-                yield Mistake(f"{where}.{name}", f"must be at most limits.{name}")
+                yield ConfigIssue(f"{where}.{name}", f"must be at most limits.{name}")
         if self.cooldown and not _is_as_long(self.cooldown, usual.cooldown):
-            yield Mistake(f"{where}.cooldown", "must be at least limits.cooldown at every step")
+            yield ConfigIssue(f"{where}.cooldown", "must be at least limits.cooldown at every step")
 
 
 class ClientConfig(Config):
@@ -136,17 +136,17 @@ class ClientConfig(Config):
         for number, key in enumerate(self.proof_keys):
             yield f"{where}.proof_keys[{number}]", key
 
-    def issues(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what is wrong with the table in itself."""
         if not self.secret_key_digests:
-            yield Mistake(f"{where}.secret_key_digests", "needs at least one digest")
+            yield ConfigIssue(f"{where}.secret_key_digests", "needs at least one digest")
         if not self.proof_keys:
-            yield Mistake(f"{where}.proof_keys", "needs at least one key")
+            yield ConfigIssue(f"{where}.proof_keys", "needs at least one key")
         if self.publishable_key and not self.origins:
-            yield Mistake(f"{where}.origins", "needs the pages that may use the publishable key")
+            yield ConfigIssue(f"{where}.origins", "needs the pages that may use the publishable key")
         for place, key in self.secrets(where):
             for issue in key_issues(key, plain):
-                yield Mistake(place, issue)
+                yield ConfigIssue(place, issue)
 
 
 def _is_as_long(own: tuple[int, ...], usual: tuple[int, ...]) -> bool:

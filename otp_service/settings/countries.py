@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from otp_service.domain.phone import COUNTRIES
-from otp_service.settings.issues import mistaken
+from otp_service.settings.issues import invalid
 
 _MEANT = {
     "GB": ("UK", "EN", "ENG", "GBR", "ENGLAND", "BRITAIN", "GREAT BRITAIN", "UNITED KINGDOM", "44"),
@@ -58,7 +58,7 @@ def country(text: str) -> str:
     if text in COUNTRIES:
         return text
     meant = f": write {code}" if (code := hint(text)) else ', like "CN"'
-    raise mistaken(f"must be the two capital letters of a country (ISO 3166){meant}")
+    raise invalid(f"must be the two capital letters of a country (ISO 3166){meant}")
 
 
 Country = Annotated[str, AfterValidator(country)]

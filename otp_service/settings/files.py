@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from otp_service.settings.issues import FILE, Mistake, place
+from otp_service.settings.issues import FILE, ConfigIssue, place
 from otp_service.settings.secret_text import text_issue
 
 _OTHER_ENCODINGS = (
@@ -20,10 +20,10 @@ _OTHER_ENCODINGS = (
 
 _SECRETS = (
     ("redis", "url"),
-    ("keys", "tag_key"),
+    ("keys", "pseudonym_key"),
     ("keys", "roots", "*"),
     ("reports", "secret"),
-    ("reports", "uplink_secret"),
+    ("reports", "inbound_sms_webhook_secret"),
     ("clients", "*", "proof_keys"),
     ("routes", "[]", "access_key_id"),
     ("routes", "[]", "access_key_secret"),
@@ -77,23 +77,23 @@ def read_text(path: Path) -> str:
         raise UnreadableFile("is not UTF-8 text: save it as UTF-8") from None
 
 
-def read_secret_files(raw: Json) -> Iterator[Mistake]:
+def read_secret_files(raw: Json) -> Iterator[ConfigIssue]:
     """Replace every `x_file` of *raw* by `x`, its content; report the files that cannot be used."""
     for where, table, name in [secret for secret in _secrets(raw) if secret[2] + FILE in secret[1]]:
         file = table.pop(name + FILE)
         at = place((*where, name + FILE))
         if name in table:
-            yield Mistake(at, "is given beside the secret itself")
+            yield ConfigIssue(at, "is given beside the secret itself")
         elif not isinstance(file, str):
-            yield Mistake(at, "must be the path of a file")
+            yield ConfigIssue(at, "must be the path of a file")
         else:
             try:
                 table[name] = _read_secret(file, is_list=name in _LISTS)
             except UnreadableFile as error:
-                yield Mistake(at, error.reason)
+                yield ConfigIssue(at, error.reason)
 
 
-def unusable_redis_files(raw: Json) -> Iterator[Mistake]:
+def unusable_redis_files(raw: Json) -> Iterator[ConfigIssue]:
     """Report the files that Redis cannot be connected with. They are read again at every connection."""
     for name in _REDIS_FILES:
         for _, redis, _ in _settings(raw, ("redis", name)):
@@ -101,7 +101,7 @@ def unusable_redis_files(raw: Json) -> Iterator[Mistake]:
                 try:
                     _check_redis_file(name, redis)
                 except UnreadableFile as error:
-                    yield Mistake(f"redis.{name}", error.reason)
+                    yield ConfigIssue(f"redis.{name}", error.reason)
 
 
 def secret_files(raw: Json) -> Iterator[tuple[str, Path]]:

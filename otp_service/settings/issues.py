@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from otp_service.settings.spelling import meant
 
 
-class Mistake(NamedTuple):
+class ConfigIssue(NamedTuple):
     """One thing wrong: *where* is the setting's path, *what* completes the sentence "it …".
 
     *reads* names other settings that had to be right for this one to be judged: `routes[].name` is that of
@@ -27,7 +27,7 @@ class Mistake(NamedTuple):
         return f"{self.where}: {self.what}"
 
 
-def independent(found: Iterable[Mistake], told: Iterable[Mistake]) -> list[Mistake]:
+def independent(found: Iterable[ConfigIssue], told: Iterable[ConfigIssue]) -> list[ConfigIssue]:
     """Return those of *found* that do not merely follow from another issue, *told* already or found too.
 
     An issue follows from another one that is at, in or around the same place, or at a place that it reads.
@@ -42,7 +42,7 @@ def independent(found: Iterable[Mistake], told: Iterable[Mistake]) -> list[Mista
     return kept
 
 
-def _places(issue: Mistake) -> Iterator[list[str]]:
+def _places(issue: ConfigIssue) -> Iterator[list[str]]:
     """Return where *issue* is; one of a secret's file is also one of the secret."""
     yield _steps(issue.where)
     if issue.where.endswith(FILE):
@@ -67,11 +67,11 @@ def _steps(place: str) -> list[str]:
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; *mistakes* lists everything that is wrong with them."""
+    """The settings cannot be used; *issues* lists everything that is wrong with them."""
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(mistakes)
-        super().__init__("\n".join(map(str, self.mistakes)))
+    def __init__(self, issues: Iterable[ConfigIssue]) -> None:
+        self.issues = tuple(issues)
+        super().__init__("\n".join(map(str, self.issues)))
 
 
 FILE = "_file"
@@ -113,7 +113,7 @@ _KINDS = {
 }
 
 
-def mistaken(what: str) -> PydanticCustomError:
+def invalid(what: str) -> PydanticCustomError:
     """Return what a validator raises to tell an issue; *what* must not show the value."""
     return PydanticCustomError(TOLD, "{what}", {"what": what})
 
@@ -124,7 +124,7 @@ def checked(issue: Callable[[str], str]) -> AfterValidator:
     def check(value: str | SecretStr) -> str | SecretStr:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if what := issue(text):
-            raise mistaken(what)
+            raise invalid(what)
         return value
 
     return AfterValidator(check)
@@ -136,7 +136,9 @@ def matching(pattern: str, what: str) -> AfterValidator:
     return checked(lambda text: "" if form.fullmatch(text) else what)
 
 
-def issues_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[int | str, ...], Mistake]]:
+def issues_of(
+    error: ValidationError, model: type[BaseModel]
+) -> list[tuple[tuple[int | str, ...], ConfigIssue]]:
     """Return what is wrong with values for *model*, each issue with its place. No value is shown."""
     details = error.errors(include_url=False, include_input=False)
     places = [detail["loc"] for detail in details]
@@ -148,7 +150,7 @@ def issues_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[tupl
         if not follows and kind != "default_factory_not_called":
             hint = meant(model, loc) if kind == "extra_forbidden" else ""
             what = _sentence(kind, detail.get("ctx", {})) + (f": is {hint} meant?" if hint else "")
-            found.append((loc, Mistake(place(loc), what)))
+            found.append((loc, ConfigIssue(place(loc), what)))
     return found
 
 

@@ -24,11 +24,11 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from otp_service.settings.files import UnreadableFile, read_secret_files, read_text, unusable_redis_files
-from otp_service.settings.issues import Mistake, SettingsError, independent, issues_of
+from otp_service.settings.issues import ConfigIssue, SettingsError, independent, issues_of
 from otp_service.settings.routes import ALIYUN_SMS
 from otp_service.settings.settings import Settings
 from otp_service.settings.spelling import variable_meant
-from otp_service.settings.validation import production_mistakes, validate
+from otp_service.settings.validation import validate, validate_for_production
 
 PREFIX, NESTING = "OTP_SERVICE__", "__"
 _SERVICE = "OTP_SERVICE_"
@@ -68,7 +68,7 @@ def from_mapping(raw: Mapping[str, Any]) -> Settings:
     return _sound(*_validated(raw, []))
 
 
-def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, list[Mistake]]:
+def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, list[ConfigIssue]]:
     """Return the settings as far as they can be read, and everything that is wrong with them.
 
     Raises:
@@ -80,13 +80,15 @@ def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, li
     return _validated(raw, issues)
 
 
-def examine_for_production(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, list[Mistake]]:
+def examine_for_production(
+    path: Path | None, environ: Mapping[str, str]
+) -> tuple[Settings, list[ConfigIssue]]:
     """Return the settings as far as they can be read, and every reason why they must not serve."""
     try:
         settings, issues = examine(path, environ)
     except SettingsError as error:
-        return Settings(), list(error.mistakes)
-    return settings, issues + independent(production_mistakes(settings), issues)
+        return Settings(), list(error.issues)
+    return settings, issues + independent(validate_for_production(settings), issues)
 
 
 def read_raw(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -107,11 +109,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path))
     except UnreadableFile as error:
-        raise SettingsError([Mistake(path.name, error.reason)]) from None
+        raise SettingsError([ConfigIssue(path.name, error.reason)]) from None
     except tomllib.TOMLDecodeError as error:
         found = _POSITION.search(str(error))  # the rest of the message may quote the file
         position = found[1] if found else "its tables and keys"
-        raise SettingsError([Mistake(path.name, f"is not TOML: see {position}")]) from None
+        raise SettingsError([ConfigIssue(path.name, f"is not TOML: see {position}")]) from None
 
 
 class Environment(EnvSettingsSource):
@@ -132,7 +134,7 @@ class Environment(EnvSettingsSource):
             return value
 
 
-def unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
+def unknown_variables(environ: Mapping[str, str]) -> Iterator[ConfigIssue]:
     """Report the variables that bear the name of this service but name no table of settings.
 
     The source ignores them. Variables of others may begin like ours; one that is a setting but for its
@@ -147,7 +149,7 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
         meant = variable_meant(Settings, written, PREFIX, NESTING)
         if meant or name.startswith(PREFIX):
             what = f"is no setting: write {meant or 'OTP_SERVICE__TABLE__SETTING'}"
-            yield Mistake(f"environment {written.partition('=')[0][:64]}", what)
+            yield ConfigIssue(f"environment {written.partition('=')[0][:64]}", what)
 
 
 def _is_foreign(name: str, value: str) -> bool:
@@ -164,13 +166,13 @@ def apply_alibaba_env(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
             route.update(account)
 
 
-def _sound(settings: Settings, issues: Sequence[Mistake]) -> Settings:
+def _sound(settings: Settings, issues: Sequence[ConfigIssue]) -> Settings:
     if issues:
         raise SettingsError(issues)
     return settings
 
 
-def _validated(raw: Mapping[str, Any], issues: list[Mistake]) -> tuple[Settings, list[Mistake]]:
+def _validated(raw: Mapping[str, Any], issues: list[ConfigIssue]) -> tuple[Settings, list[ConfigIssue]]:
     """Return the valid part of *raw*, and *issues* with everything else that was found."""
     while True:
         try:

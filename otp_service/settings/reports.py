@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
 
-from otp_service.settings.issues import Mistake, checked, matching
+from otp_service.settings.issues import ConfigIssue, checked, matching
 from otp_service.settings.tables import Config, Secret
 from otp_service.settings.urls import endpoint_issue, webhook_issues
 
@@ -33,57 +33,67 @@ class QueueConfig(Config):
     """`[reports.queue]`: the queues that `otp-service consume-reports` reads with the account of *route*."""
 
     route: str = ""
-    sms_report: Queue = ""
-    sms_up: Queue = ""
+    report_queue: Queue = ""
+    inbound_queue: Queue = ""
     endpoint: Annotated[str, _endpoint(".mns.", "queues")] = TOKEN_ENDPOINT
     queue_endpoint: Annotated[str, _endpoint("//dybaseapi.", "keys of the queues")] = QUEUE_ENDPOINT
 
-    def issues(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what is wrong with the table in itself."""
-        if (self.sms_report or self.sms_up) and not self.route:
-            yield Mistake(f"{where}.route", "is required: its account reads the queues")
+        if (self.report_queue or self.inbound_queue) and not self.route:
+            yield ConfigIssue(f"{where}.route", "is required: its account reads the queues")
         yield from self._swapped(where)
 
-    def _swapped(self, where: str) -> Iterator[Mistake]:
+    def _swapped(self, where: str) -> Iterator[ConfigIssue]:
         """Tell which queue is in the place of the other. Aliyun ends their names with what is in them."""
         is_report, is_up = (
-            name.endswith(end) for name, end in ((self.sms_up, REPORT), (self.sms_report, UP))
+            name.endswith(end) for name, end in ((self.inbound_queue, REPORT), (self.report_queue, UP))
         )
-        if self.sms_report and self.sms_report == self.sms_up:
-            yield Mistake(f"{where}.sms_up", "is the same queue as sms_report")
+        if self.report_queue and self.report_queue == self.inbound_queue:
+            yield ConfigIssue(f"{where}.inbound_queue", "is the same queue as report_queue")
         elif is_report and is_up:
-            yield Mistake(where, "has sms_report and sms_up exchanged")
+            yield ConfigIssue(where, "has report_queue and inbound_queue exchanged")
         elif is_report:
-            yield Mistake(f"{where}.sms_up", "names a queue of reports: those of replies end with SmsUp")
+            yield ConfigIssue(
+                f"{where}.inbound_queue", "names a queue of reports: those of replies end with SmsUp"
+            )
         elif is_up:
-            yield Mistake(
-                f"{where}.sms_report", "names a queue of replies: those of reports end with SmsReport"
+            yield ConfigIssue(
+                f"{where}.report_queue", "names a queue of replies: those of reports end with SmsReport"
             )
 
 
 class ReportsConfig(Config):
     """`[reports]`: *secret* is the last part of the address that reports are pushed to.
 
-    Replies go to *uplink_url*, signed with *uplink_secret* as Standard Webhooks says.
+    Replies go to *inbound_sms_webhook_url*, signed with *inbound_sms_webhook_secret* as Standard
+    Webhooks says.
     """
 
     secret: ReportSecret | None = None
-    uplink_url: str = ""
-    uplink_secret: Secret | None = None
+    inbound_sms_webhook_url: str = ""
+    inbound_sms_webhook_secret: Secret | None = None
     queue: QueueConfig = QueueConfig()
 
     def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
         """List every secret with its place."""
-        for name, secret in (("secret", self.secret), ("uplink_secret", self.uplink_secret)):
+        for name, secret in (
+            ("secret", self.secret),
+            ("inbound_sms_webhook_secret", self.inbound_sms_webhook_secret),
+        ):
             if secret is not None:
                 yield f"{where}.{name}", secret
 
-    def issues(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what is wrong with the table in itself."""
-        if bool(self.uplink_url) != (self.uplink_secret is not None):
-            yield Mistake(
-                f"{where}.uplink_secret", "and uplink_url belong together", (f"{where}.uplink_url",)
+        if bool(self.inbound_sms_webhook_url) != (self.inbound_sms_webhook_secret is not None):
+            yield ConfigIssue(
+                f"{where}.inbound_sms_webhook_secret",
+                "and inbound_sms_webhook_url belong together",
+                (f"{where}.inbound_sms_webhook_url",),
             )
-        elif self.uplink_secret is not None:
-            yield from webhook_issues(f"{where}.uplink_", self.uplink_url, self.uplink_secret)
+        elif self.inbound_sms_webhook_secret is not None:
+            yield from webhook_issues(
+                f"{where}.inbound_sms_webhook_", self.inbound_sms_webhook_url, self.inbound_sms_webhook_secret
+            )
         yield from self.queue.issues(f"{where}.queue")

@@ -31,37 +31,37 @@ class RiskConfig(Config):
     ttl: int = Field(default=600, ge=60, le=1_800)
 
 
-class AddressLimitsConfig(Config):
+class IpLimitsConfig(Config):
     """What one address of end users may cause: SMS that nobody has verified, and attempts."""
 
     sends_per_hour: int = Field(default=20, ge=1, le=10_000)
     sends_per_day: int = Field(default=100, ge=1, le=10_000)
     phones_per_day: int = Field(default=20, ge=1, le=10_000)
-    refused_at: int = Field(default=10, ge=1, le=100)
-    verified_share: float = Field(default=0.5, ge=0, le=1)
+    block_multiplier: int = Field(default=10, ge=1, le=100)
+    verified_allowance_ratio: float = Field(default=0.5, ge=0, le=1)
     misses_per_10_minutes: int = Field(default=60, ge=5, le=100_000)
 
 
 class GuardScopeConfig(Config):
     """When too few SMS of one scope are verified."""
 
-    least: int = Field(default=20, ge=1, le=1_000_000)
-    share: float = Field(default=0.5, ge=0.05, le=10)
-    blocked_at: int = Field(default=3, ge=1, le=100)
+    min_unverified: int = Field(default=20, ge=1, le=1_000_000)
+    max_unverified_ratio: float = Field(default=0.5, ge=0.05, le=10)
+    block_multiplier: int = Field(default=3, ge=1, le=100)
 
 
-class PrefixConfig(GuardScopeConfig):
+class PrefixGuardConfig(GuardScopeConfig):
     """A prefix holds few numbers, so that few SMS are suspicious."""
 
-    least: int = Field(default=10, ge=1, le=1_000_000)
+    min_unverified: int = Field(default=10, ge=1, le=1_000_000)
 
 
-class GuardConfig(Config):
+class PumpingGuardConfig(Config):
     """The guard against pumped SMS."""
 
     mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
     country: GuardScopeConfig = GuardScopeConfig()
-    prefix: PrefixConfig = PrefixConfig()
+    prefix: PrefixGuardConfig = PrefixGuardConfig()
     client: GuardScopeConfig = GuardScopeConfig()
     address: GuardScopeConfig = GuardScopeConfig()
 
@@ -75,27 +75,27 @@ class GuardConfig(Config):
         }
         # An office of people who are reading their codes has one address, but not one prefix.
         limits = {kind: GuardLimits(**table.model_dump()) for kind, table in tables.items()}
-        return {**limits, "address": replace(limits["address"], strict_share=1.0)}
+        return {**limits, "address": replace(limits["address"], strict_ratio=1.0)}
 
 
-class WrongCodesConfig(Config):
+class GlobalFailuresConfig(Config):
     """Wrong codes a day, of verifications never approved, from which the whole service is on guard."""
 
-    least: int = Field(default=500, ge=1, le=1_000_000)
-    share: float = Field(default=0.01, ge=0, le=1)
-    hard_least: int = Field(default=2_000, ge=1, le=10_000_000)
-    hard_share: float = Field(default=0.04, ge=0, le=1)
+    min_failures: int = Field(default=500, ge=1, le=1_000_000)
+    max_failure_ratio: float = Field(default=0.01, ge=0, le=1)
+    severe_min_failures: int = Field(default=2_000, ge=1, le=10_000_000)
+    severe_max_failure_ratio: float = Field(default=0.04, ge=0, le=1)
 
 
 def risk_policy(
-    addresses: AddressLimitsConfig, guard: GuardConfig, wrong_codes: WrongCodesConfig
+    addresses: IpLimitsConfig, guard: PumpingGuardConfig, global_failures: GlobalFailuresConfig
 ) -> RiskPolicy:
     """Return what the three tables say."""
     return RiskPolicy(
         address=IpLimits(**addresses.model_dump()),
         guard_mode=guard.mode,
         guards=guard.scopes(),
-        wrong_codes=GlobalFailureLimits(**wrong_codes.model_dump()),
+        global_failures=GlobalFailureLimits(**global_failures.model_dump()),
     )
 
 
@@ -104,14 +104,14 @@ class AllowConfig(Config):
 
     addresses: tuple[Network, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
-    phone_tags: tuple[PhoneTag, ...] = ()
+    phone_hashes: tuple[PhoneTag, ...] = ()
 
     def entries(self) -> AccessList:
         """Return the list."""
         return AccessList(
             networks=tuple(ip_network(text) for text in self.addresses),
             prefixes=self.prefixes,
-            phones=frozenset(self.phone_tags),
+            phones=frozenset(self.phone_hashes),
         )
 
 

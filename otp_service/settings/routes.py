@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from otp_service.domain.messages import INTERNATIONAL, MAINLAND, WILDCARD, Template
 from otp_service.settings.countries import country
-from otp_service.settings.issues import Mistake
+from otp_service.settings.issues import ConfigIssue
 from otp_service.settings.secret_text import is_placeholder, is_quoted
 from otp_service.settings.tables import Config, Name, Secret
 from otp_service.settings.urls import endpoint_issue, webhook_issues
@@ -94,8 +94,8 @@ class TemplateConfig(Config):
     locale: Name = WILDCARD
     country: Destinations = (WILDCARD,)
     template_code: str = ""
-    param: str = "code"
-    params: Mapping[str, str] = {}
+    code_variable: str = "code"
+    extra_variables: Mapping[str, str] = {}
 
     def template(self) -> Template:
         """Return the template that this table describes."""
@@ -104,58 +104,64 @@ class TemplateConfig(Config):
             template_code=self.template_code,
             locale=self.locale,
             countries=self.country,
-            param=self.param,
-            params=dict(self.params),
+            code_variable=self.code_variable,
+            extra_variables=dict(self.extra_variables),
         )
 
-    def issues(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what is wrong with the table in itself, whoever sends."""
         if len(self.country) > 1 and {WILDCARD, INTERNATIONAL} & set(self.country):
-            yield Mistake(f"{where}.country", "lists a group beside countries: give one or the other")
-        if self.param in self.params:
-            yield Mistake(f"{where}.params", "has the variable of the code")
-        if not all(map(_VARIABLE.fullmatch, (self.param, *self.params))):
-            yield Mistake(
-                f"{where}.param",
+            yield ConfigIssue(f"{where}.country", "lists a group beside countries: give one or the other")
+        if self.code_variable in self.extra_variables:
+            yield ConfigIssue(f"{where}.extra_variables", "has the variable of the code")
+        if not all(map(_VARIABLE.fullmatch, (self.code_variable, *self.extra_variables))):
+            yield ConfigIssue(
+                f"{where}.code_variable",
                 "names a variable that is not letters, digits and _, beginning with a letter",
             )
 
-    def aliyun_issues(self, where: str) -> Iterator[Mistake]:
+    def aliyun_issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what Aliyun would refuse."""
         if not self.template_code:
-            yield Mistake(f"{where}.template_code", "is required")
-        names = (self.param, *self.params)
+            yield ConfigIssue(f"{where}.template_code", "is required")
+        names = (self.code_variable, *self.extra_variables)
         try:
-            check_params(names, {**self.params, self.param: _ANY_CODE}, waived=(ParamRule.CODE_LENGTH,))
+            check_params(
+                names,
+                {**self.extra_variables, self.code_variable: _ANY_CODE},
+                waived=(ParamRule.CODE_LENGTH,),
+            )
         except BadParam as error:
-            yield Mistake(f"{where}.params", _RULES.get(error.rule, "breaks Aliyun's rules"))
+            yield ConfigIssue(f"{where}.extra_variables", _RULES.get(error.rule, "breaks Aliyun's rules"))
 
-    def sms_issues(self, where: str) -> Iterator[Mistake]:
+    def sms_issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what SendSms would refuse beside that."""
         if self.template_code and not _APPROVED.fullmatch(self.template_code):
-            yield Mistake(f"{where}.template_code", "must be SMS_ and digits, like SMS_154950909")
+            yield ConfigIssue(f"{where}.template_code", "must be SMS_ and digits, like SMS_154950909")
 
-    def pnvs_issues(self, where: str) -> Iterator[Mistake]:
+    def pnvs_issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what PNVS would refuse beside that."""
         if self.template_code and not _PRESET.fullmatch(self.template_code):
-            yield Mistake(f"{where}.template_code", "must be a template that PNVS presets, such as 100001")
-        if self.param == MINUTES:
-            yield Mistake(f"{where}.param", "is the variable of the minutes")
+            yield ConfigIssue(
+                f"{where}.template_code", "must be a template that PNVS presets, such as 100001"
+            )
+        if self.code_variable == MINUTES:
+            yield ConfigIssue(f"{where}.code_variable", "is the variable of the minutes")
         if not set(self.country) <= {WILDCARD, MAINLAND}:
-            yield Mistake(f"{where}.country", f"must be {MAINLAND}: PNVS sends to the mainland only")
+            yield ConfigIssue(f"{where}.country", f"must be {MAINLAND}: PNVS sends to the mainland only")
 
-    def minutes_issues(self, where: str, ttl: int) -> Iterator[Mistake]:
+    def minutes_issues(self, where: str, ttl: int) -> Iterator[ConfigIssue]:
         """Tell whether the text promises a life that codes of *ttl* seconds do not have."""
-        told = self.params.get(MINUTES)
+        told = self.extra_variables.get(MINUTES)
         if told is None:
             return
         if not _MINUTES.fullmatch(told):
-            yield Mistake(f"{where}.params", f"has a {MINUTES} that is no number of minutes")
+            yield ConfigIssue(f"{where}.extra_variables", f"has a {MINUTES} that is no number of minutes")
         elif int(told) * 60 > ttl:
-            yield Mistake(f"{where}.params", f"has a {MINUTES} that is longer than codes.ttl")
+            yield ConfigIssue(f"{where}.extra_variables", f"has a {MINUTES} that is longer than codes.ttl")
 
 
-class RouteTable(Config):
+class RouteConfig(Config):
     """One way to send. No *clients* means that it serves all of them."""
 
     name: str = ""
@@ -221,13 +227,13 @@ class RouteTable(Config):
             yield f"{where}.second_access_key_id", self.second_access_key_id
             yield f"{where}.second_access_key_secret", self.second_access_key_secret
 
-    def issues(self, where: str) -> Iterator[Mistake]:
+    def issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what is wrong with the table in itself."""
         if not _ROUTE_NAME.fullmatch(self.name):
-            yield Mistake(f"{where}.name", "must be 1 to 32 of a-z 0-9 _ -, beginning with a letter")
+            yield ConfigIssue(f"{where}.name", "must be 1 to 32 of a-z 0-9 _ -, beginning with a letter")
         for setting in _ALIYUNS if self.provider == WEBHOOK else _WEBHOOKS:
             if setting in self.model_fields_set:
-                yield Mistake(f"{where}.{setting}", f"is no setting of {self.provider}")
+                yield ConfigIssue(f"{where}.{setting}", f"is no setting of {self.provider}")
         for number, template in enumerate(self.templates):
             yield from template.issues(f"{where}.templates[{number}]")
         if self.provider == WEBHOOK:
@@ -235,22 +241,22 @@ class RouteTable(Config):
         else:
             yield from self._aliyun_issues(where)
 
-    def minutes_issues(self, where: str, ttl: int) -> Iterator[Mistake]:
+    def minutes_issues(self, where: str, ttl: int) -> Iterator[ConfigIssue]:
         """Tell which texts promise a life that codes of *ttl* seconds do not have."""
         if self.provider == ALIYUN_PNVS:
             for number, template in enumerate(self.templates):
                 yield from template.minutes_issues(f"{where}.templates[{number}]", ttl)
 
-    def _aliyun_issues(self, where: str) -> Iterator[Mistake]:
+    def _aliyun_issues(self, where: str) -> Iterator[ConfigIssue]:
         if issue := sign_name_issue(self.sign_name):
-            yield Mistake(f"{where}.sign_name", issue)
+            yield ConfigIssue(f"{where}.sign_name", issue)
         if not self.templates:
-            yield Mistake(f"{where}.templates", "needs at least one template")
+            yield ConfigIssue(f"{where}.templates", "needs at least one template")
         for place, secret in self.secrets(where):
             if not secret.get_secret_value():
-                yield Mistake(place, "is required")
+                yield ConfigIssue(place, "is required")
         if issue := self._endpoint_issue():
-            yield Mistake(f"{where}.endpoint", issue)
+            yield ConfigIssue(f"{where}.endpoint", issue)
         for number, template in enumerate(self.templates):
             yield from template.aliyun_issues(f"{where}.templates[{number}]")
             if self.provider == ALIYUN_PNVS:

@@ -19,15 +19,15 @@ from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientConfig, Purpo
 from otp_service.settings.keys import KeysConfig
 from otp_service.settings.reports import ReportsConfig
 from otp_service.settings.risk import (
-    AddressLimitsConfig,
     AllowConfig,
     DenyConfig,
-    GuardConfig,
+    GlobalFailuresConfig,
+    IpLimitsConfig,
+    PumpingGuardConfig,
     RiskConfig,
-    WrongCodesConfig,
     risk_policy,
 )
-from otp_service.settings.routes import RouteTable
+from otp_service.settings.routes import RouteConfig
 from otp_service.settings.tables import (
     CodesConfig,
     Config,
@@ -54,12 +54,12 @@ class Settings(Config):
     purposes: Mapping[str, PurposeConfig] = {}
     clients: Mapping[str, ClientConfig] = {}
     sms: SmsConfig = SmsConfig()
-    routes: tuple[RouteTable, ...] = ()
+    routes: tuple[RouteConfig, ...] = ()
     reports: ReportsConfig = ReportsConfig()
     risk: RiskConfig = RiskConfig()
-    address_limits: AddressLimitsConfig = AddressLimitsConfig()
-    guard: GuardConfig = GuardConfig()
-    wrong_codes: WrongCodesConfig = WrongCodesConfig()
+    ip_limits: IpLimitsConfig = IpLimitsConfig()
+    pumping_guard: PumpingGuardConfig = PumpingGuardConfig()
+    global_failures: GlobalFailuresConfig = GlobalFailuresConfig()
     deny: DenyConfig = DenyConfig()
     allow: AllowConfig = AllowConfig()
     test_phones: tuple[TestPhoneConfig, ...] = Field(default=(), max_length=MAX_PHONES)
@@ -78,25 +78,25 @@ class Settings(Config):
             phone_limits=self.phone_limits(),
             code_limits=CodeLimits(**self.codes.model_dump()),
             sms_per_day=self.service.sms_per_day or DEVELOPMENT_BUDGET,
-            known_share=self.limits.known_share,
+            reserved_for_known_ratio=self.limits.reserved_for_known_ratio,
             deadline=self.service.request_deadline,
             proof_ttl=self.service.proof_ttl,
-            risk=risk_policy(self.address_limits, self.guard, self.wrong_codes),
+            risk=risk_policy(self.ip_limits, self.pumping_guard, self.global_failures),
             lists=AccessLists(deny=self.deny.entries(), allow=self.allow.entries()),
             test_phones={table.phone: table.made() for table in self.test_phones},
         )
 
     def phone_limits(self) -> PhoneLimits:
         """Return what one phone may receive, unless a client has limits of its own."""
-        return PhoneLimits(**self.limits.model_dump(exclude={"known_share"}))
+        return PhoneLimits(**self.limits.model_dump(exclude={"reserved_for_known_ratio"}))
 
     def pool_size(self) -> int:
         """Return how many connections to Redis a worker may have: more than it has threads that ask."""
-        return self.redis.pool_size or self.server.threads + self.max_in_flight()
+        return self.redis.pool_size or self.server.worker_connections + self.max_in_flight()
 
     def max_in_flight(self) -> int:
         """Return how many SMS a worker may be sending: seven of eight threads, unless told otherwise."""
-        return self.sms.max_in_flight or max(1, self.server.threads * 7 // 8)
+        return self.sms.max_in_flight or max(1, self.server.worker_connections * 7 // 8)
 
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Return the networks whose word about addresses is believed."""
@@ -124,7 +124,7 @@ class Settings(Config):
         usual = self.phone_limits()
         return Clients(table.client(name, self.purposes, usual) for name, table in self.clients.items())
 
-    def clients_of(self, route: RouteTable) -> frozenset[str]:
+    def clients_of(self, route: RouteConfig) -> frozenset[str]:
         """Return the clients that *route* sends for, as its table and theirs agree; empty when that is all.
 
         That they never agree is an issue which `validate` reports.

@@ -104,12 +104,12 @@ class ServiceConfig(Config):
 
 
 class ServerConfig(Config):
-    """`[server]`: how `otp-service serve` listens. *threads* are per worker process."""
+    """`[server]`: how `otp-service serve` listens. *worker_connections* are per worker process."""
 
     host: Host = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65_535)
     workers: int = Field(default=1, ge=1, le=256)
-    threads: int = Field(default=64, ge=2, le=1_024)
+    worker_connections: int = Field(default=64, ge=2, le=1_024)
     backlog: int = Field(default=1_024, ge=128, le=65_535)
     stop_timeout: int = Field(default=10, ge=1, le=600)
 
@@ -127,8 +127,8 @@ class RedisConfig(Config):
     pool_size: Count | None = None
     connect_timeout: float = Field(default=0.5, gt=0, le=5)
     read_timeout: float = Field(default=0.5, gt=0, le=5)
-    wait_replicas: int = Field(default=0, ge=0, le=5)
-    wait_timeout: float = Field(default=0.2, ge=0.01, le=2)
+    min_replica_acks: int = Field(default=0, ge=0, le=5)
+    replica_ack_timeout: float = Field(default=0.2, ge=0.01, le=2)
 
     @property
     def embedded(self) -> bool:
@@ -145,8 +145,8 @@ class CodesConfig(Config):
     """`[codes]`: one verification. *ttl* in seconds."""
 
     ttl: int = Field(default=300, ge=60, le=600)
-    attempts: int = Field(default=5, ge=1, le=10)
-    sends: int = Field(default=4, ge=1, le=10)
+    max_attempts: int = Field(default=5, ge=1, le=10)
+    max_sends: int = Field(default=4, ge=1, le=10)
 
 
 class LimitsConfig(Config):
@@ -160,11 +160,11 @@ class LimitsConfig(Config):
     sends_per_requester_per_hour: int = Field(default=4, ge=1, le=5)
     failures_per_hour: int = Field(default=10, ge=1, le=MAX_CONSECUTIVE_FAILURES)
     failures_per_day: int = Field(default=20, ge=1, le=MAX_CONSECUTIVE_FAILURES)
-    slow_lane_at: int = Field(default=50, ge=1, le=MAX_CONSECUTIVE_FAILURES)
-    lock_at: int = Field(default=MAX_CONSECUTIVE_FAILURES, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    restrict_after_failures: int = Field(default=50, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    lock_after_failures: int = Field(default=MAX_CONSECUTIVE_FAILURES, ge=1, le=MAX_CONSECUTIVE_FAILURES)
     untrusted_send_ratio: float = Field(default=0.8, gt=0, le=1)
     untrusted_failure_ratio: float = Field(default=0.7, gt=0, le=1)
-    known_share: float = Field(default=0.2, ge=0, le=0.5)
+    reserved_for_known_ratio: float = Field(default=0.2, ge=0, le=0.5)
 
 
 class SmsConfig(Config):

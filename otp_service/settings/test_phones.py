@@ -12,7 +12,7 @@ from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import DestinationBlocked, InvalidCode, InvalidPhone
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.policy import TestPhone
-from otp_service.settings.issues import Mistake
+from otp_service.settings.issues import ConfigIssue
 from otp_service.settings.tables import Config
 
 MAX_DAYS = 90
@@ -28,7 +28,7 @@ class TestPhoneConfig(Config):
 
     phone: str = ""
     code: SecretStr = SecretStr("")
-    until: date | None = None
+    expires: date | None = None
     name: str = ""
 
     def made(self) -> TestPhone:
@@ -38,39 +38,39 @@ class TestPhoneConfig(Config):
 
     def issues(
         self, where: str, rules: PhoneRules, kinds: Mapping[str, CodeType], today: date
-    ) -> Iterator[Mistake]:
+    ) -> Iterator[ConfigIssue]:
         """Tell what is wrong with the table; *today* is the day in China."""
         yield from self._phone_issues(f"{where}.phone", rules)
         yield from self._code_issues(f"{where}.code", kinds)
         if not self.name:
-            yield Mistake(f"{where}.name", "is required: what is it for?")
-        if self.until is None:
-            yield Mistake(f"{where}.until", "is required: the last day on which it works")
-        elif self.until < today:
-            yield Mistake(f"{where}.until", "is over")
-        elif self.until > today + timedelta(days=MAX_DAYS):
-            yield Mistake(f"{where}.until", f"is more than {MAX_DAYS} days ahead")
+            yield ConfigIssue(f"{where}.name", "is required: what is it for?")
+        if self.expires is None:
+            yield ConfigIssue(f"{where}.expires", "is required: the last day on which it works")
+        elif self.expires < today:
+            yield ConfigIssue(f"{where}.expires", "is over")
+        elif self.expires > today + timedelta(days=MAX_DAYS):
+            yield ConfigIssue(f"{where}.expires", f"is more than {MAX_DAYS} days ahead")
 
-    def _phone_issues(self, where: str, rules: PhoneRules) -> Iterator[Mistake]:
+    def _phone_issues(self, where: str, rules: PhoneRules) -> Iterator[ConfigIssue]:
         try:
             if phone.parse(self.phone, rules).e164 != self.phone:
-                yield Mistake(where, "must be written in E.164, like +8613800138000")
+                yield ConfigIssue(where, "must be written in E.164, like +8613800138000")
         except InvalidPhone:
-            yield Mistake(where, "must be a valid number in E.164, like +8613800138000")
+            yield ConfigIssue(where, "must be a valid number in E.164, like +8613800138000")
         except DestinationBlocked:
-            yield Mistake(where, "is of a country or kind that this service does not send to")
+            yield ConfigIssue(where, "is of a country or kind that this service does not send to")
 
-    def _code_issues(self, where: str, kinds: Mapping[str, CodeType]) -> Iterator[Mistake]:
+    def _code_issues(self, where: str, kinds: Mapping[str, CodeType]) -> Iterator[ConfigIssue]:
         try:
             _, shapes = codes.parse(self.code.get_secret_value())
         except InvalidCode:
-            yield Mistake(
+            yield ConfigIssue(
                 where, "must be a possible code: six digits, or six of the letters and digits of alnum6"
             )
             return
         for purpose, kind in kinds.items():
             if kind not in shapes:
-                yield Mistake(where, f"can be no code of {purpose}")
+                yield ConfigIssue(where, f"can be no code of {purpose}")
 
     def _ends_at(self) -> datetime:
-        return datetime.combine(self.until or date.min, time.max, CHINA)
+        return datetime.combine(self.expires or date.min, time.max, CHINA)

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
-from otp_service.settings.issues import Mistake
+from otp_service.settings.issues import ConfigIssue
 
 _HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
@@ -72,12 +72,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def webhook_issues(where: str, url: str, secret: SecretStr | None) -> Iterator[Mistake]:
+def webhook_issues(where: str, url: str, secret: SecretStr | None) -> Iterator[ConfigIssue]:
     """Tell what is wrong with a webhook whose two settings are *where* with `url` and `secret` behind it."""
     if issue := webhook_url_issue(url) if url else "is required":
-        yield Mistake(f"{where}url", issue)
+        yield ConfigIssue(f"{where}url", issue)
     if issue := _secret_issue(secret.get_secret_value() if secret else ""):
-        yield Mistake(f"{where}secret", issue)
+        yield ConfigIssue(f"{where}secret", issue)
 
 
 def _secret_issue(text: str) -> str:

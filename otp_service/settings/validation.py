@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from otp_service.domain.clients import key_digest
 from otp_service.settings.clients import ID, NAME, ClientConfig
-from otp_service.settings.issues import Mistake
-from otp_service.settings.routes import SANDBOX, WEBHOOK, RouteTable
+from otp_service.settings.issues import ConfigIssue
+from otp_service.settings.routes import SANDBOX, WEBHOOK, RouteConfig
 from otp_service.settings.secret_text import forms, is_example
 from otp_service.settings.settings import Settings
 from otp_service.settings.tables import SENTINEL_SCHEMES
@@ -25,7 +25,7 @@ FIXED = ("server", "metrics")
 """Tables that need a restart: who listens where, with how many processes and threads."""
 
 
-def validate(settings: Settings) -> Iterator[Mistake]:
+def validate(settings: Settings) -> Iterator[ConfigIssue]:
     """Tell everything that is wrong with settings whose form is right."""
     yield from settings.keys.issues()
     yield from _limit_issues(settings)
@@ -42,87 +42,95 @@ def validate(settings: Settings) -> Iterator[Mistake]:
     yield from _shared_secrets(settings)
 
 
-def _limit_issues(settings: Settings) -> Iterator[Mistake]:
+def _limit_issues(settings: Settings) -> Iterator[ConfigIssue]:
     limits = settings.limits
-    if limits.slow_lane_at >= limits.lock_at:
-        yield Mistake("limits.slow_lane_at", "must be less than limits.lock_at", ("limits.lock_at",))
+    if limits.restrict_after_failures >= limits.lock_after_failures:
+        yield ConfigIssue(
+            "limits.restrict_after_failures",
+            "must be less than limits.lock_after_failures",
+            ("limits.lock_after_failures",),
+        )
     if limits.failures_per_hour > limits.failures_per_day:
-        yield Mistake(
+        yield ConfigIssue(
             "limits.failures_per_hour",
             "must be at most limits.failures_per_day",
             ("limits.failures_per_day",),
         )
     if limits.sends_per_hour > limits.sends_per_day:
-        yield Mistake(
+        yield ConfigIssue(
             "limits.sends_per_hour", "must be at most limits.sends_per_day", ("limits.sends_per_day",)
         )
 
 
-def _server_issues(settings: Settings) -> Iterator[Mistake]:
+def _server_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if settings.sms.connect_timeout + settings.sms.read_timeout > settings.service.request_deadline:
         what = "is shorter than the time-outs of [sms] together"
-        yield Mistake("service.request_deadline", what, ("sms.connect_timeout", "sms.read_timeout"))
+        yield ConfigIssue("service.request_deadline", what, ("sms.connect_timeout", "sms.read_timeout"))
     if settings.server.stop_timeout <= settings.service.request_deadline:
         what = "must be more than service.request_deadline, or sends are cut off"
-        yield Mistake("server.stop_timeout", what, ("service.request_deadline",))
+        yield ConfigIssue("server.stop_timeout", what, ("service.request_deadline",))
     for name in ("port", "reports_port"):
         if getattr(settings.metrics, name) == settings.server.port:
-            yield Mistake(f"metrics.{name}", "is server.port, which strangers reach", ("server.port",))
+            yield ConfigIssue(f"metrics.{name}", "is server.port, which strangers reach", ("server.port",))
     if settings.metrics.port and settings.metrics.port == settings.metrics.reports_port:
-        yield Mistake("metrics.reports_port", "is metrics.port", ("metrics.port",))
-    if settings.pool_size() < settings.server.threads:
-        what = "must be at least server.threads, or threads are left without"
-        yield Mistake("redis.pool_size", what, ("server.threads",))
-    if settings.max_in_flight() >= settings.server.threads:
-        what = "must be less than server.threads, or sends keep codes from being verified"
-        yield Mistake("sms.max_in_flight", what, ("server.threads",))
+        yield ConfigIssue("metrics.reports_port", "is metrics.port", ("metrics.port",))
+    if settings.pool_size() < settings.server.worker_connections:
+        what = "must be at least server.worker_connections, or threads are left without"
+        yield ConfigIssue("redis.pool_size", what, ("server.worker_connections",))
+    if settings.max_in_flight() >= settings.server.worker_connections:
+        what = "must be less than server.worker_connections, or sends keep codes from being verified"
+        yield ConfigIssue("sms.max_in_flight", what, ("server.worker_connections",))
 
 
-def _redis_issues(settings: Settings) -> Iterator[Mistake]:
+def _redis_issues(settings: Settings) -> Iterator[ConfigIssue]:
     redis, url = settings.redis, settings.redis.url.get_secret_value()
     if redis.password_file and _has_password(url):
         what = "and a password in redis.url exclude each other"
-        yield Mistake("redis.password_file", what, ("redis.url",))
+        yield ConfigIssue("redis.password_file", what, ("redis.url",))
     for name in ("sentinel_username", "sentinel_password_file"):
         if getattr(redis, name) and not url.startswith(SENTINEL_SCHEMES):
-            yield Mistake(f"redis.{name}", "is for Sentinels, which redis.url does not name", ("redis.url",))
+            yield ConfigIssue(
+                f"redis.{name}", "is for Sentinels, which redis.url does not name", ("redis.url",)
+            )
     if redis.sentinel_username and not redis.sentinel_password_file:
         what = "needs redis.sentinel_password_file: nobody logs in without a password"
-        yield Mistake("redis.sentinel_username", what, ("redis.sentinel_password_file",))
-    if redis.wait_replicas and redis.wait_timeout >= redis.read_timeout:
-        yield Mistake("redis.wait_timeout", "must be less than redis.read_timeout", ("redis.read_timeout",))
+        yield ConfigIssue("redis.sentinel_username", what, ("redis.sentinel_password_file",))
+    if redis.min_replica_acks and redis.replica_ack_timeout >= redis.read_timeout:
+        yield ConfigIssue(
+            "redis.replica_ack_timeout", "must be less than redis.read_timeout", ("redis.read_timeout",)
+        )
     if (redis.cert_file is None) != (redis.key_file is None):
-        yield Mistake("redis.cert_file", "and redis.key_file are given together or not at all")
+        yield ConfigIssue("redis.cert_file", "and redis.key_file are given together or not at all")
     if (redis.ca_file or redis.cert_file) and not redis.is_tls:
         where = "redis.ca_file" if redis.ca_file else "redis.cert_file"
-        yield Mistake(where, "is for TLS, which redis.url asks for by rediss", ("redis.url",))
+        yield ConfigIssue(where, "is for TLS, which redis.url asks for by rediss", ("redis.url",))
 
 
 def _has_password(url: str) -> bool:
     return ":" in urlsplit(url).netloc.rpartition("@")[0]
 
 
-def _proxy_issues(settings: Settings) -> Iterator[Mistake]:
+def _proxy_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if settings.service.trusted_proxies and settings.service.proxy_hops:
-        yield Mistake("service.proxy_hops", "and service.trusted_proxies exclude each other")
+        yield ConfigIssue("service.proxy_hops", "and service.trusted_proxies exclude each other")
 
 
-def _purpose_issues(settings: Settings) -> Iterator[Mistake]:
+def _purpose_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if not settings.purposes:
-        yield Mistake("purposes", "needs at least one purpose")
+        yield ConfigIssue("purposes", "needs at least one purpose")
     if not all(map(NAME.fullmatch, settings.purposes)):
-        yield Mistake("purposes", "has a name that is not 1 to 32 of a-z 0-9 _, beginning with a letter")
+        yield ConfigIssue("purposes", "has a name that is not 1 to 32 of a-z 0-9 _, beginning with a letter")
 
 
-def _client_issues(settings: Settings) -> Iterator[Mistake]:
+def _client_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if not settings.clients:
-        yield Mistake("clients", "needs at least one client")
+        yield ConfigIssue("clients", "needs at least one client")
     if not all(map(ID.fullmatch, settings.clients)):
-        yield Mistake("clients", "has an id that is not 1 to 32 of a-z 0-9 _ -, beginning with a letter")
+        yield ConfigIssue("clients", "has an id that is not 1 to 32 of a-z 0-9 _ -, beginning with a letter")
     for name, client in settings.clients.items():
         yield from client.issues(f"clients.{name}")
         if not set(client.purposes) <= set(settings.purposes):
-            yield Mistake(
+            yield ConfigIssue(
                 f"clients.{name}.purposes", "names a purpose that is not in [purposes]", ("purposes.<id>",)
             )
         for issue in client.limits.issues(f"clients.{name}.limits", settings.phone_limits()):
@@ -130,15 +138,15 @@ def _client_issues(settings: Settings) -> Iterator[Mistake]:
     yield from _key_issues(settings)
 
 
-def _key_issues(settings: Settings) -> Iterator[Mistake]:
+def _key_issues(settings: Settings) -> Iterator[ConfigIssue]:
     publishable = [client.publishable_key for client in settings.clients.values() if client.publishable_key]
     digests = [d for client in settings.clients.values() for d in client.secret_key_digests]
     if _repeated(publishable):
-        yield Mistake("clients", "share a publishable key")
+        yield ConfigIssue("clients", "share a publishable key")
     if _repeated(digests):
-        yield Mistake("clients", "share a secret key digest")
+        yield ConfigIssue("clients", "share a secret key digest")
     if set(map(key_digest, publishable)) & set(digests):
-        yield Mistake("clients", "have a publishable key among the digests of secret keys")
+        yield ConfigIssue("clients", "have a publishable key among the digests of secret keys")
 
 
 _SERVING = (
@@ -153,7 +161,7 @@ _SERVING = (
 """What decides whether an SMS finds a route."""
 
 
-def _unserved(settings: Settings, name: str, client: ClientConfig) -> Iterator[Mistake]:
+def _unserved(settings: Settings, name: str, client: ClientConfig) -> Iterator[ConfigIssue]:
     """Tell which of the client's purposes no route sends for."""
     routes = [route for route in settings.routes if client.takes(route.name)]
     wanted = [purpose for purpose in settings.purposes if purpose in (client.purposes or settings.purposes)]
@@ -164,16 +172,16 @@ def _unserved(settings: Settings, name: str, client: ClientConfig) -> Iterator[M
             unserved.setdefault(", ".join(missing), []).append(purpose)
     for countries, purposes in unserved.items():
         what = f"has {', '.join(purposes)}, for which no route sends to {countries} in any locale"
-        yield Mistake(f"clients.{name}.purposes", what, (*_SERVING, f"clients.{name}.routes.*"))
+        yield ConfigIssue(f"clients.{name}.purposes", what, (*_SERVING, f"clients.{name}.routes.*"))
 
 
-def _is_served(routes: Iterable[RouteTable], client: str, purpose: str, country: str) -> bool:
+def _is_served(routes: Iterable[RouteConfig], client: str, purpose: str, country: str) -> bool:
     return any(route.serves(client, purpose, country) for route in routes)
 
 
-def _route_issues(settings: Settings) -> Iterator[Mistake]:
+def _route_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if not settings.routes:
-        yield Mistake("routes", "needs at least one route")
+        yield ConfigIssue("routes", "needs at least one route")
     for number, route in enumerate(settings.routes):
         where = f"routes[{number}]"
         for issue in route.issues(where):
@@ -181,86 +189,92 @@ def _route_issues(settings: Settings) -> Iterator[Mistake]:
         for issue in route.minutes_issues(where, settings.codes.ttl):
             yield issue._replace(reads=("codes.ttl", f"{where}.provider"))
         if not set(route.clients) <= set(settings.clients):
-            yield Mistake(f"{where}.clients", "names a client that is not in [clients]", ("clients.<id>",))
+            yield ConfigIssue(
+                f"{where}.clients", "names a client that is not in [clients]", ("clients.<id>",)
+            )
         purposes = {template.purpose for template in route.templates} - {"*"}
         if not purposes <= set(settings.purposes):
-            yield Mistake(
+            yield ConfigIssue(
                 f"{where}.templates", "name a purpose that is not in [purposes]", ("purposes.<id>",)
             )
     if _repeated(route.name for route in settings.routes if route.name):
-        yield Mistake("routes", "share a name")
+        yield ConfigIssue("routes", "share a name")
 
 
-def _serving_issues(settings: Settings) -> Iterator[Mistake]:
+def _serving_issues(settings: Settings) -> Iterator[ConfigIssue]:
     """Tell where clients and routes do not meet."""
     for name, client in settings.clients.items():
         if not set(client.routes) <= {route.name for route in settings.routes}:
             what = "names a route that is not in [[routes]]"
-            yield Mistake(f"clients.{name}.routes", what, ("routes[].name",))
+            yield ConfigIssue(f"clients.{name}.routes", what, ("routes[].name",))
     for number, route in enumerate(settings.routes):
         if set(route.clients) <= set(settings.clients) and not _has_takers(settings, route):
             what = "leaves none, because those clients are bound to other routes"
-            yield Mistake(f"routes[{number}].clients", what, ("clients.<id>.routes.*", "routes[].name"))
+            yield ConfigIssue(f"routes[{number}].clients", what, ("clients.<id>.routes.*", "routes[].name"))
     for name, client in settings.clients.items():
         yield from _unserved(settings, name, client)
 
 
-def _has_takers(settings: Settings, route: RouteTable) -> bool:
+def _has_takers(settings: Settings, route: RouteConfig) -> bool:
     named = route.clients or tuple(settings.clients)
     return not named or any(settings.clients[name].takes(route.name) for name in named)
 
 
-def _report_issues(settings: Settings) -> Iterator[Mistake]:
+def _report_issues(settings: Settings) -> Iterator[ConfigIssue]:
     yield from settings.reports.issues("reports")
     name = settings.reports.queue.route
     routes = [route for route in settings.routes if route.name == name]
     if name and not routes:
-        yield Mistake("reports.queue.route", "names no route", ("routes[].name",))
+        yield ConfigIssue("reports.queue.route", "names no route", ("routes[].name",))
     if any(route.provider == WEBHOOK for route in routes):
-        yield Mistake(
+        yield ConfigIssue(
             "reports.queue.route", "names a route without an account at Aliyun", ("routes[].provider",)
         )
 
 
-def _abuse_issues(settings: Settings) -> Iterator[Mistake]:
+def _abuse_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if not set(settings.deny.countries) <= set(settings.service.countries):
         what = "names a country that is not in service.countries anyway"
-        yield Mistake("deny.countries", what, ("service.countries.*",))
-    if settings.wrong_codes.hard_least < settings.wrong_codes.least:
-        yield Mistake("wrong_codes.hard_least", "must be at least wrong_codes.least", ("wrong_codes.least",))
-    if settings.address_limits.sends_per_hour > settings.address_limits.sends_per_day:
-        what = "must be at most address_limits.sends_per_day"
-        yield Mistake("address_limits.sends_per_hour", what, ("address_limits.sends_per_day",))
+        yield ConfigIssue("deny.countries", what, ("service.countries.*",))
+    if settings.global_failures.severe_min_failures < settings.global_failures.min_failures:
+        yield ConfigIssue(
+            "global_failures.severe_min_failures",
+            "must be at least global_failures.min_failures",
+            ("global_failures.min_failures",),
+        )
+    if settings.ip_limits.sends_per_hour > settings.ip_limits.sends_per_day:
+        what = "must be at most ip_limits.sends_per_day"
+        yield ConfigIssue("ip_limits.sends_per_hour", what, ("ip_limits.sends_per_day",))
 
 
 _TEST_PHONES = ("service.countries.*", "service.default_region", "service.phone_types.*", "purposes.*")
 """What decides whether a test phone can be one."""
 
 
-def _test_phone_issues(settings: Settings) -> Iterator[Mistake]:
+def _test_phone_issues(settings: Settings) -> Iterator[ConfigIssue]:
     today = datetime.now(CHINA).date()
     kinds, rules = settings.code_types(), settings.phone_rules()
     for number, table in enumerate(settings.test_phones):
         for issue in table.issues(f"test_phones[{number}]", rules, kinds, today):
             yield issue._replace(reads=_TEST_PHONES)
     if _repeated(table.phone for table in settings.test_phones):
-        yield Mistake("test_phones", "share a phone")
+        yield ConfigIssue("test_phones", "share a phone")
 
 
-def _shared_secrets(settings: Settings) -> Iterator[Mistake]:
+def _shared_secrets(settings: Settings) -> Iterator[ConfigIssue]:
     """Tell which keys are used twice: what one use leaks must be worthless for another."""
     owners: dict[bytes, str] = {}
     for where, secret in settings.secrets():
         used = {owners.setdefault(form, where) for form in forms(secret) if form} - {where}
         for other in sorted(used):
-            yield Mistake(where, f"is the same secret as {other}")
+            yield ConfigIssue(where, f"is the same secret as {other}")
 
 
 def _repeated(values: Iterable[str]) -> bool:
     return any(count > 1 for count in Counter(values).values())
 
 
-def production_mistakes(settings: Settings) -> list[Mistake]:
+def validate_for_production(settings: Settings) -> list[ConfigIssue]:
     """Return everything for which this configuration must not serve real people."""
     return [
         *_store(settings),
@@ -271,55 +285,55 @@ def production_mistakes(settings: Settings) -> list[Mistake]:
     ]
 
 
-def _store(settings: Settings) -> Iterator[Mistake]:
+def _store(settings: Settings) -> Iterator[ConfigIssue]:
     if settings.redis.embedded:
-        yield Mistake(
+        yield ConfigIssue(
             "redis.url", "is required in production: the embedded store forgets everything when it stops"
         )
 
 
-def _routes(settings: Settings) -> Iterator[Mistake]:
+def _routes(settings: Settings) -> Iterator[ConfigIssue]:
     for number, route in enumerate(settings.routes):
         if route.provider == SANDBOX:
-            yield Mistake(
+            yield ConfigIssue(
                 f"routes[{number}].provider", "is the sandbox, which sends no SMS and shows every code"
             )
 
 
-def _budgets(settings: Settings) -> Iterator[Mistake]:
+def _budgets(settings: Settings) -> Iterator[ConfigIssue]:
     if settings.service.sms_per_day is None:
-        yield Mistake(
+        yield ConfigIssue(
             "service.sms_per_day", "is required in production: how many SMS the service may send in a day"
         )
     for name, client in settings.clients.items():
         if client.sms_per_day is None:
-            yield Mistake(
+            yield ConfigIssue(
                 f"clients.{name}.sms_per_day", "is required in production: how many SMS it may cause in a day"
             )
 
 
-def _hosted_pages(settings: Settings) -> Iterator[Mistake]:
+def _hosted_pages(settings: Settings) -> Iterator[ConfigIssue]:
     if not settings.service.public_url and any(client.return_urls for client in settings.clients.values()):
-        yield Mistake(
+        yield ConfigIssue(
             "service.public_url", "is required in production with return_urls: where hosted pages are"
         )
 
 
-def _examples(settings: Settings) -> Iterator[Mistake]:
+def _examples(settings: Settings) -> Iterator[ConfigIssue]:
     for where, secret in settings.secrets():
         if is_example(secret):
-            yield Mistake(where, "is the secret of the example configuration, which everybody knows")
+            yield ConfigIssue(where, "is the secret of the example configuration, which everybody knows")
     for number, route in enumerate(settings.routes):
         for where, secret in route.secrets(f"routes[{number}]"):
             if is_example(secret):
-                yield Mistake(where, "is the one of the example configuration")
+                yield ConfigIssue(where, "is the one of the example configuration")
     for name, client in settings.clients.items():
         if _EXAMPLE_DIGEST in client.secret_key_digests:
             where = f"clients.{name}.secret_key_digests"
-            yield Mistake(where, "has the digest of the example configuration, whose key everybody knows")
+            yield ConfigIssue(where, "has the digest of the example configuration, whose key everybody knows")
 
 
-def renewed(running: Settings, fresh: Settings) -> tuple[Settings, list[Mistake]]:
+def renewed(running: Settings, fresh: Settings) -> tuple[Settings, list[ConfigIssue]]:
     """Return *fresh* but for what only a restart changes, and what is wrong with that."""
     kept = fresh.model_copy(update={name: getattr(running, name) for name in FIXED})
     return kept, list(validate(kept))

@@ -23,14 +23,14 @@ def limits(values: PhoneLimits) -> bytes:
         values.sends_per_requester_per_hour,
         values.failures_per_hour,
         values.failures_per_day,
-        values.slow_lane_at,
-        values.lock_at,
+        values.restrict_after_failures,
+        values.lock_after_failures,
         values.untrusted_sends(values.sends_per_hour),
         values.untrusted_sends(values.sends_per_day),
         values.untrusted_failures(values.failures_per_hour),
         values.untrusted_failures(values.failures_per_day),
-        values.untrusted_failures(values.slow_lane_at),
-        values.untrusted_failures(values.lock_at),
+        values.untrusted_failures(values.restrict_after_failures),
+        values.untrusted_failures(values.lock_after_failures),
     )
     return bytes(numbers) + b"".join(seconds.to_bytes(3, "big") for seconds in values.cooldown)
 
@@ -50,8 +50,8 @@ def address_limits(values: IpLimits) -> bytes:
         values.sends_per_hour,
         values.sends_per_day,
         values.phones_per_day,
-        values.refused_at,
-        round(values.verified_share * 100),
+        values.block_multiplier,
+        round(values.verified_allowance_ratio * 100),
     )
     return b"".join(number.to_bytes(3, "big") for number in numbers)
 
@@ -63,7 +63,7 @@ def short_phone(tag: str) -> str:
 
 def guard_limits(values: GuardLimits) -> tuple[int, int, int]:
     """Return the numbers of `conversion_stats_broad.lua`, in its order."""
-    return values.least, round(values.share * 100), values.blocked_at
+    return values.min_unverified, round(values.max_unverified_ratio * 100), values.block_multiplier
 
 
 def narrow_limits(values: GuardLimits) -> tuple[int, int, int, int]:

@@ -60,7 +60,9 @@ def unsuitability(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
     if info.get("cluster_enabled") == "1" and not in_cluster:
         return "Redis is part of a cluster: let redis.url begin with redis+cluster://."
     if int(info.get("connected_slaves", 0)) < replicas:
-        return f"Redis has fewer replicas than redis.wait_replicas ({replicas}): nothing would be confirmed."
+        return (
+            f"Redis has fewer replicas than redis.min_replica_acks ({replicas}): nothing would be confirmed."
+        )
     return None
 
 

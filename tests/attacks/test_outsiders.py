@@ -29,7 +29,7 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 def behind_a_proxy(text: str) -> str:
     until = datetime.now(UTC).date() + timedelta(days=89)
     table = (
-        f'[[test_phones]]\nphone = "{TEST_PHONE}"\ncode = "{TEST_CODE}"\nuntil = {until}\nname = "tests"\n'
+        f'[[test_phones]]\nphone = "{TEST_PHONE}"\ncode = "{TEST_CODE}"\nexpires = {until}\nname = "tests"\n'
     )
     return with_browser(text).replace("[service]\n", "[service]\nproxy_hops = 1\n", 1) + table
 

@@ -69,7 +69,9 @@ def test_a13_pumping_one_prefix_is_noticed(movable_target: Target) -> None:
 @pytest.fixture
 def guarded_target() -> Iterator[Target]:
     """A target whose guard does what it says; of its own, since whoever pumps spoils it for the others."""
-    with running_target(change=lambda text: f'{text}\n[guard]\nmode = "enforce"\n', movable=True) as running:
+    with running_target(
+        change=lambda text: f'{text}\n[pumping_guard]\nmode = "enforce"\n', movable=True
+    ) as running:
         yield running
 
 

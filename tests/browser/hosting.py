@@ -106,14 +106,14 @@ def _settings(site: str, sandbox: str, redis_url: str, tables: dict[str, dict[st
     raw: dict[str, Any] = {
         "keys": {
             "active_kid": "a",
-            "tag_key": secrets.token_urlsafe(32),
+            "pseudonym_key": secrets.token_urlsafe(32),
             "roots": {"a": secrets.token_urlsafe(32)},
         },
         # A browser that starts takes the machine for itself.
         "redis": {"url": redis_url, "read_timeout": 5.0},
         "purposes": {"signup": {}},
         "clients": {"web": client},
-        "address_limits": {"sends_per_hour": 1000, "sends_per_day": 1000, "phones_per_day": 1000},
+        "ip_limits": {"sends_per_hour": 1000, "sends_per_day": 1000, "phones_per_day": 1000},
         "routes": [
             {
                 "name": "main",

@@ -24,8 +24,8 @@ def hosted() -> Iterator[Hosting]:
 @pytest.fixture(scope="module")
 def suspicious() -> Iterator[Hosting]:
     """One where every address is soon asked for a risk challenge."""
-    limits = {"sends_per_hour": 2, "sends_per_day": 100, "phones_per_day": 2, "verified_share": 0}
-    with hosting(address_limits=limits) as running:
+    limits = {"sends_per_hour": 2, "sends_per_day": 100, "phones_per_day": 2, "verified_allowance_ratio": 0}
+    with hosting(ip_limits=limits) as running:
         running.exhaust(limits["sends_per_hour"])
         yield running
 

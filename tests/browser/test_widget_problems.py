@@ -336,7 +336,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop that finds its visitors suspicious after one SMS, and phones greedy after one in an hour."""
 
     def strict(text: str) -> str:
-        text = text.replace("sends_per_hour = 10000\n", "sends_per_hour = 1\nrefused_at = 100\n")
+        text = text.replace("sends_per_hour = 10000\n", "sends_per_hour = 1\nblock_multiplier = 100\n")
         return text + "\n[limits]\nsends_per_hour = 1\n"
 
     with open_shop(tmp_path_factory.mktemp("guarded"), strict) as shop:

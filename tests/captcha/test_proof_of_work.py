@@ -20,8 +20,8 @@ from otp_service.captcha.proof_of_work import COSTS
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.risk import ChallengeSubject
 
-TAG_KEY = b"tag key ".ljust(32, b"3")
-KEYRING = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", TAG_KEY)
+PSEUDONYM_KEY = b"tag key ".ljust(32, b"3")
+KEYRING = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", PSEUDONYM_KEY)
 MINE = ChallengeSubject("web", "t" * 16)
 
 
@@ -109,8 +109,8 @@ def test_what_the_widget_adds_to_its_payload_is_passed_over(work: ProofOfWork) -
 def test_challenge_of_an_older_root_passes_during_rotation(work: ProofOfWork, clock: fakes.FakeClock) -> None:
     solution = solve(work.issue(MINE, 1))
     old, new = b"root ".ljust(32, b"1"), b"new root ".ljust(32, b"2")
-    rotated = ProofOfWork(Keyring({"k1": old, "k2": new}, "k2", TAG_KEY), clock, ttl=600)
-    removed = ProofOfWork(Keyring({"k2": new}, "k2", TAG_KEY), clock, ttl=600)
+    rotated = ProofOfWork(Keyring({"k1": old, "k2": new}, "k2", PSEUDONYM_KEY), clock, ttl=600)
+    removed = ProofOfWork(Keyring({"k2": new}, "k2", PSEUDONYM_KEY), clock, ttl=600)
 
     assert rotated.verify(solution, MINE, 1)
     assert removed.verify(solution, MINE, 1) is None
@@ -218,7 +218,7 @@ def test_weaker_hash_does_not_pass_even_if_it_is_right(work: ProofOfWork) -> Non
 
 
 def test_challenge_that_another_root_signed_does_not_pass(work: ProofOfWork, clock: fakes.FakeClock) -> None:
-    others = Keyring({"k1": b"another root ".ljust(32, b"9")}, "k1", TAG_KEY)
+    others = Keyring({"k1": b"another root ".ljust(32, b"9")}, "k1", PSEUDONYM_KEY)
 
     assert work.verify(solve(ProofOfWork(others, clock, ttl=600).issue(MINE, 1)), MINE, 1) is None
 

@@ -88,7 +88,7 @@ def told(result: Result) -> dict[str, str]:
 
 def fail(phone: Phone, times: int) -> None:
     """Use *times* attempts up, so long ago that nothing but the failures in a row still counts."""
-    quick = phone.limited(slow_lane_at=100)
+    quick = phone.limited(restrict_after_failures=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(times // 5):
         opened = quick.open()

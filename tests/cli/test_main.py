@@ -25,7 +25,7 @@ from support.redis_servers import Server, closed_port, free_port, redis_binary, 
 
 from otp_service.cli.main import main
 from otp_service.domain.clients import key_digest
-from otp_service.settings import load, production_mistakes
+from otp_service.settings import load, validate_for_production
 from otp_service.settings.tables import REDIS_SCHEMES
 
 ROOT = Path(__file__).parents[2]
@@ -351,7 +351,7 @@ def test_offline_nobody_asks_redis(config: Path) -> None:
 
 
 def test_a_configuration_that_is_no_toml_is_told(config: Path) -> None:
-    config.write_text("[keys]\ntag_key = SENTINEL", encoding="utf-8")
+    config.write_text("[keys]\npseudonym_key = SENTINEL", encoding="utf-8")
 
     result = run("check-config", "--config", str(config))
 
@@ -517,7 +517,7 @@ def test_fresh_secrets_make_a_configuration_that_is_fit_for_production(tmp_path:
     )
     settings = load(path, {})
 
-    assert production_mistakes(settings) == []
+    assert validate_for_production(settings) == []
     (key,) = re.findall(r"^sk_[\w-]{43}$", client.stderr, re.MULTILINE)
     assert settings.clients["web"].secret_key_digests == (key_digest(key),)
     assert key not in client.stdout
@@ -546,7 +546,7 @@ def test_publishable_key_opens_nothing_until_a_page_is_named() -> None:
 def test_secrets_are_never_the_same_twice() -> None:
     keys = [tomllib.loads(run("secrets", "new").output)["keys"] for _ in range(2)]
 
-    made = [secret for table in keys for secret in (table["tag_key"], *table["roots"].values())]
+    made = [secret for table in keys for secret in (table["pseudonym_key"], *table["roots"].values())]
     assert len(set(made)) == 4
 
 

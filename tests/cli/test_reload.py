@@ -13,21 +13,21 @@ def where(running: Settings, fresh: Settings) -> list[str]:
 
 
 def test_fresh_settings_hold_but_for_what_needs_a_restart() -> None:
-    running = settings(server={"threads": 64})
-    fresh = settings(server={"threads": 32}, metrics={"port": 9464}, codes={"ttl": 120})
+    running = settings(server={"worker_connections": 64})
+    fresh = settings(server={"worker_connections": 32}, metrics={"port": 9464}, codes={"ttl": 120})
 
     renewal, mistakes = renewed(running, fresh)
 
     assert renewal.codes.ttl == 120
     assert (renewal.server, renewal.metrics) == (running.server, running.metrics)
     assert mistakes == []
-    assert waiting(renewal, fresh) == ["server.threads", "metrics.port"]
+    assert waiting(renewal, fresh) == ["server.worker_connections", "metrics.port"]
     assert waiting(fresh, fresh) == []
 
 
 def test_what_is_sound_only_after_a_restart_is_a_mistake_now() -> None:
     """The permits of 128 threads would be all of 64, and codes could not be verified beside sends."""
-    fresh = settings(server={"threads": 128}, sms={"max_in_flight": 100})
+    fresh = settings(server={"worker_connections": 128}, sms={"max_in_flight": 100})
 
     assert where(settings(), fresh) == ["sms.max_in_flight"]
     assert where(fresh, fresh) == []

@@ -11,13 +11,13 @@ import pytest
 from otp_service.domain.keyring import TAG_BYTES, Keyring
 
 ROOTS = {"k1": b"1" * 32, "k2": b"2" * 32}
-TAG_KEY = b"t" * 32
+PSEUDONYM_KEY = b"t" * 32
 PHONE = "+8613800138000"
 
 
 @pytest.fixture
 def keyring() -> Keyring:
-    return Keyring(ROOTS, "k2", TAG_KEY)
+    return Keyring(ROOTS, "k2", PSEUDONYM_KEY)
 
 
 def test_every_use_and_every_root_has_its_own_sub_key(keyring: Keyring) -> None:
@@ -25,7 +25,7 @@ def test_every_use_and_every_root_has_its_own_sub_key(keyring: Keyring) -> None:
 
     assert len(set(sub_keys)) == len(sub_keys) == 10
     assert {len(key) for key in sub_keys} == {32}
-    assert not set(sub_keys) & {*ROOTS.values(), TAG_KEY}
+    assert not set(sub_keys) & {*ROOTS.values(), PSEUDONYM_KEY}
 
 
 def test_the_active_key_makes_new_codes(keyring: Keyring) -> None:
@@ -47,7 +47,7 @@ def test_an_address_tag_is_twelve_bytes(keyring: Keyring) -> None:
 
 
 def test_tags_stay_when_roots_rotate(keyring: Keyring) -> None:
-    rotated = Keyring({"k3": b"3" * 32}, "k3", TAG_KEY)
+    rotated = Keyring({"k3": b"3" * 32}, "k3", PSEUDONYM_KEY)
 
     assert rotated.phone_tag(PHONE) == keyring.phone_tag(PHONE)
     assert rotated.address_tag("192.0.2.1") == keyring.address_tag("192.0.2.1")

@@ -50,8 +50,8 @@ def test_the_defaults_never_wake_aliyuns_flow_control() -> None:
 
 def test_the_defaults_keep_nists_bound() -> None:
     assert (
-        PhoneLimits().slow_lane_at + CodeLimits().attempts
-        < PhoneLimits().lock_at
+        PhoneLimits().restrict_after_failures + CodeLimits().max_attempts
+        < PhoneLimits().lock_after_failures
         == MAX_CONSECUTIVE_FAILURES
         == 100
     )

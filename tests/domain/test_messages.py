@@ -131,13 +131,13 @@ def test_no_locale_takes_a_template_of_no_locale() -> None:
 
 
 def test_the_template_param_is_exactly_the_templates_variables() -> None:
-    template = Template("login", "SMS_1", param="captcha", params={"product": "otp"})
+    template = Template("login", "SMS_1", code_variable="captcha", extra_variables={"product": "otp"})
 
     assert template.template_param(Code("012345")) == {"product": "otp", "captcha": "012345"}
 
 
 def test_a_fixed_variable_never_takes_the_place_of_the_code() -> None:
-    template = Template("login", "SMS_1", params={"code": "000000"})
+    template = Template("login", "SMS_1", extra_variables={"code": "000000"})
 
     assert template.template_param(Code("012345")) == {"code": "012345"}
 

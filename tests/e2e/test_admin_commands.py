@@ -69,7 +69,7 @@ def locked(client: redis.Redis, settings: Settings, number: str) -> Phone:
     """Use a hundred attempts up, so long ago that nothing but the lock is left of them."""
     phone = make_phone(client)
     phone.slot = PhoneKey(settings.keyring().phone_tag(number), phone.slot.limits)
-    quick = phone.limited(slow_lane_at=100)
+    quick = phone.limited(restrict_after_failures=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(20):
         opened = quick.open()

@@ -31,7 +31,10 @@ def alarmed(metrics_port: int) -> Iterator[Target]:
     """A service on which strangers have guessed so often that the alarm is on."""
 
     def quick(text: str) -> str:
-        tables = f"[wrong_codes]\nleast = {WRONG}\nhard_least = 1000\n[metrics]\nport = {metrics_port}\n"
+        tables = (
+            f"[global_failures]\nmin_failures = {WRONG}\nsevere_min_failures = 1000\n"
+            f"[metrics]\nport = {metrics_port}\n"
+        )
         return with_browser(text).replace("[log]", f"{tables}[log]")
 
     with running_target(change=quick) as running:

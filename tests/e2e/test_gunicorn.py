@@ -56,7 +56,7 @@ def test_it_serves_counts_reloads_and_stops(redis_server: Server, tmp_path: Path
         os.kill(service.process.pid, signal.SIGTERM)
         assert service.process.wait(20) == 0
     (started,) = events(service, "started")
-    assert (started["workers"], started["threads"]) == (2, 64)
+    assert (started["workers"], started["worker_connections"]) == (2, 64)
     assert len(events(service, "stopped")) == 1
 
 

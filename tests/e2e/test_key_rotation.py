@@ -103,7 +103,7 @@ def test_tag_key(service: Deployment) -> None:
     held, spent = issue(service), issue(service)
     assert redeemed(service, spent).status == 200
     assert service.request(held.phone).body["code"] == "cooldown_active"
-    configure(service, (service.secrets.tag_key, secrets.token_urlsafe(32)))
+    configure(service, (service.secrets.pseudonym_key, secrets.token_urlsafe(32)))
     reload(service)
 
     assert verified(service, held).body["code"] == "verification_not_found"

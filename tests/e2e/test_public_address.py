@@ -82,8 +82,8 @@ def config_of(service: Deployment) -> Path:
 
 
 def probe_of(service: Deployment) -> AddressProbe:
-    tag_key = base64.urlsafe_b64decode(service.secrets.tag_key + "=")
-    return AddressProbe(Keyring({"a": tag_key}, "a", tag_key))
+    pseudonym_key = base64.urlsafe_b64decode(service.secrets.pseudonym_key + "=")
+    return AddressProbe(Keyring({"a": pseudonym_key}, "a", pseudonym_key))
 
 
 @pytest.mark.parametrize("name", ["X_Forwarded_For", "X-Forwarded_For", "X_Forwarded-For"])

@@ -19,7 +19,7 @@ def for_browsers(text: str) -> str:
     text = text.replace(
         "[clients.shop]\n", f'[clients.shop]\npublishable_key = "{KEY}"\norigins = ["{PAGE}"]\n'
     )
-    return text + "\n[address_limits]\nsends_per_hour = 3\nphones_per_day = 3\nverified_share = 0.0\n"
+    return text + "\n[ip_limits]\nsends_per_hour = 3\nphones_per_day = 3\nverified_allowance_ratio = 0.0\n"
 
 
 def behind_a_proxy(text: str) -> str:

@@ -145,7 +145,7 @@ def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> No
             service,
             ("[keys.roots]", f'[keys.roots]\n2026b = "{new_root}"'),
             (f'"{old}"', f'"{old}", "{new_proof_key}"'),
-            ("[log]", "[codes]\nsends = 2\n[log]"),
+            ("[log]", "[codes]\nmax_sends = 2\n[log]"),
             a_second_route(service),
         )
         reload(service)
@@ -215,7 +215,10 @@ SECRET = "a-secret-in-the-wrong-place"
         (("sms_per_day = 100000", ""), "service.sms_per_day"),
         (('url = "redis://127.0.0.1:', 'url = "redis://127.0.0.1:1'), "redis.url"),
         (("[log]", "[sms]\nmax_in_flight = 64\n[log]"), "sms.max_in_flight"),
-        (("threads = 64", "threads = 128\n[sms]\nmax_in_flight = 100"), "sms.max_in_flight"),
+        (
+            ("worker_connections = 64", "worker_connections = 128\n[sms]\nmax_in_flight = 100"),
+            "sms.max_in_flight",
+        ),
     ],
     ids=["keys", "form", "no-toml", "production", "redis", "content", "with-the-threads-that-there-are"],
 )
@@ -264,11 +267,13 @@ def test_hangup_that_is_sent_to_a_worker_harms_nothing(service: Deployment) -> N
 
 def test_what_needs_a_restart_is_named_and_left_as_it_is(service: Deployment) -> None:
     configure(
-        service, ("threads = 64", "threads = 65\nbacklog = 2048"), ("[log]", "[metrics]\nport = 9\n[log]")
+        service,
+        ("worker_connections = 64", "worker_connections = 65\nbacklog = 2048"),
+        ("[log]", "[metrics]\nport = 9\n[log]"),
     )
     reload(service)
 
     assert {tuple(event["restart_required"]) for event in events(service, "reloaded")} == {
-        ("server.threads", "server.backlog", "metrics.port")
+        ("server.worker_connections", "server.backlog", "metrics.port")
     }
     assert service.request(new_phone()).status == 201

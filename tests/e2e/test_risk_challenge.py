@@ -10,10 +10,10 @@ from support.proof_of_work import solve
 from support.redis_servers import redis_binary, running
 
 SMALL = """
-[address_limits]
+[ip_limits]
 sends_per_hour = 2
 phones_per_day = 2
-verified_share = 0.0
+verified_allowance_ratio = 0.0
 """
 
 

@@ -262,7 +262,9 @@ PROVIDER_FAULTS: dict[str, Treat] = {
 
 def unalarmed(text: str) -> str:
     """Ten minutes of people who mistype are a day's wrong codes, from which challenges would be asked for."""
-    text = text.replace("[log]", "[wrong_codes]\nleast = 1_000_000\nhard_least = 10_000_000\n[log]")
+    text = text.replace(
+        "[log]", "[global_failures]\nmin_failures = 1_000_000\nsevere_min_failures = 10_000_000\n[log]"
+    )
     return text.replace('level = "debug"', 'level = "warning"')
 
 

@@ -60,7 +60,7 @@ def test_sentinels_find_another_master_and_what_waited_for_replicas_is_not_lost(
     tmp_path: Path, record_property: Note
 ) -> None:
     with running_sentinels(redis_binary(), replicas=2) as watched:
-        change = pointed_at(watched.url(), "wait_replicas = 1")
+        change = pointed_at(watched.url(), "min_replica_acks = 1")
         with running_service(watched.master, tmp_path, change=change) as service:
             crowd, _ = kill_under_load(service, watched.master, record_property)
 

@@ -77,7 +77,7 @@ def working(
     service: Deployment,
     *options: str,
     redis_url: str = "",
-    queues: Sequence[str] = ("sms_report SmsReport", "sms_up SmsUp"),
+    queues: Sequence[str] = ("report_queue SmsReport", "inbound_queue SmsUp"),
     extra: str = "",
 ) -> Iterator[Worker]:
     config = config_of(service, redis_url=redis_url, queues=queues, extra=extra)
@@ -233,7 +233,7 @@ def test_once_takes_what_is_there_and_ends(service: Deployment) -> None:
 
 
 def test_once_fails_when_there_is_no_such_queue(service: Deployment) -> None:
-    with working(service, "--once", queues=["sms_report Elsewhere"]) as worker:
+    with working(service, "--once", queues=["report_queue Elsewhere"]) as worker:
         assert worker.wait() == 1
 
     (trouble,) = worker.events("queue_error")
@@ -280,7 +280,7 @@ def test_without_a_queue_it_says_so(service: Deployment) -> None:
 
     assert worker.log.read_text().splitlines() == [
         "The configuration has 1 mistake:",
-        "  reports.queue: names no queue: set sms_report, sms_up or both",
+        "  reports.queue: names no queue: set report_queue, inbound_queue or both",
     ]
 
 

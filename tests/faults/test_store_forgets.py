@@ -87,7 +87,7 @@ def test_f17_failover_with_loss_undoes_what_the_replica_had_not_heard_and_no_mor
 
 
 def waits_for_replicas(text: str) -> str:
-    return text.replace("[redis]", "[redis]\nwait_replicas = 1")
+    return text.replace("[redis]", "[redis]\nmin_replica_acks = 1")
 
 
 def test_f17_with_replicas_to_wait_for_nothing_that_was_answered_is_lost() -> None:

@@ -375,7 +375,7 @@ MUTANTS = (
         "R16",
         "strangers may use the share of known phones",
         "domain/limits.py",
-        "return self.limit if known else self.limit - int(self.limit * self.known_share)",
+        "return self.limit if known else self.limit - int(self.limit * self.reserved_for_known_ratio)",
         "return self.limit",
         "tests/domain/test_limits.py",
     ),

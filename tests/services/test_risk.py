@@ -389,8 +389,10 @@ def test_approval_is_told_to_every_scope(house: House) -> None:
 
 
 def test_limits_of_a_kind_are_those_of_the_policy() -> None:
-    guards = {kind: replace(limits, least=n) for n, (kind, limits) in enumerate(ENFORCED.guards.items(), 1)}
+    guards = {
+        kind: replace(limits, min_unverified=n) for n, (kind, limits) in enumerate(ENFORCED.guards.items(), 1)
+    }
     house = fakes.house(risk=replace(ENFORCED, guards=guards))
     request(house)
 
-    assert [scope.limits.least for scope in house.store.knocks[-1].guards] == [1, 2, 3, 4]
+    assert [scope.limits.min_unverified for scope in house.store.knocks[-1].guards] == [1, 2, 3, 4]

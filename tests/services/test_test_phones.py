@@ -48,7 +48,7 @@ def test_its_send_limits_are_wide_and_the_others_are_those_of_every_phone(house:
 
     limits = house.store.slots[-1].limits
     assert (limits.cooldown, limits.sends_per_hour) == ((0,), 60)
-    assert (limits.failures_per_hour, limits.slow_lane_at, limits.lock_at) == (
+    assert (limits.failures_per_hour, limits.restrict_after_failures, limits.lock_after_failures) == (
         10,
         50,
         100,

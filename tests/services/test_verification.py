@@ -199,13 +199,13 @@ def test_store_down_means_nothing_is_sent() -> None:
 def test_known_phone_may_use_the_whole_budget() -> None:
     h = house()
     sent = h.service.request(SHOP, PHONE, purpose="login")
-    assert h.store.open_to == [800, 8_000]
+    assert h.store.available_to == [800, 8_000]
     h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
     h.clock.advance(60)
 
     h.service.request(SHOP, PHONE, purpose="login")
 
-    assert h.store.open_to == [1_000, 10_000]
+    assert h.store.available_to == [1_000, 10_000]
 
 
 @pytest.mark.parametrize("vid", ["", "short", "a" * 23, "a" * 21 + "/", "a" * 21 + "\n", "}" * 22])
@@ -298,7 +298,7 @@ def test_client_may_vouch_for_a_phone() -> None:
     h = house()
     h.service.request(SHOP, PHONE, purpose="login", known_phone=True)
 
-    assert h.store.open_to == [1_000, 10_000]
+    assert h.store.available_to == [1_000, 10_000]
 
 
 def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:

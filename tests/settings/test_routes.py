@@ -11,7 +11,7 @@ import pytest
 
 from otp_service.domain.clients import key_digest
 from otp_service.settings import Settings, SettingsError, from_mapping, load
-from otp_service.settings.routes import RouteTable
+from otp_service.settings.routes import RouteConfig
 
 SENTINEL = "SENTINEL-value-that-must-never-be-shown"
 WHSEC = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -37,7 +37,7 @@ WEBHOOK: Raw = {
 
 def settings_of(*routes: Raw, **tables: Raw) -> Raw:
     return {
-        "keys": {"active_kid": "a", "tag_key": _random(1), "roots": {"a": _random(2)}},
+        "keys": {"active_kid": "a", "pseudonym_key": _random(1), "roots": {"a": _random(2)}},
         "purposes": {"login": {}},
         "clients": {"web": {"secret_key_digests": [key_digest("sk")], "proof_keys": [_random(3)]}},
         "routes": list(routes),
@@ -170,19 +170,25 @@ def test_webhook_without_templates_sends_everything() -> None:
 
 
 def test_webhook_takes_values_that_aliyun_would_refuse() -> None:
-    template = {"params": {"link": "https://example.com", "brand": "Köhler & Söhne"}}
+    template = {"extra_variables": {"link": "https://example.com", "brand": "Köhler & Söhne"}}
 
     assert read({**WEBHOOK, "templates": [template]}).routes[0].templates[0].template_code == ""
 
 
 def test_replies_go_to_a_webhook_of_the_same_kind() -> None:
-    reports = {"uplink_url": f"http://{SENTINEL}", "uplink_secret": SENTINEL}
+    reports = {"inbound_sms_webhook_url": f"http://{SENTINEL}", "inbound_sms_webhook_secret": SENTINEL}
 
     assert told(SMS, reports=reports) == [
-        "reports.uplink_url: must be https: plain http is for this machine only",
-        "reports.uplink_secret: must be whsec_ and base64",
+        "reports.inbound_sms_webhook_url: must be https: plain http is for this machine only",
+        "reports.inbound_sms_webhook_secret: must be whsec_ and base64",
     ]
-    read(SMS, reports={"uplink_url": "https://example.com/replies", "uplink_secret": WHSEC})
+    read(
+        SMS,
+        reports={
+            "inbound_sms_webhook_url": "https://example.com/replies",
+            "inbound_sms_webhook_secret": WHSEC,
+        },
+    )
 
 
 # ── secrets ──
@@ -225,7 +231,7 @@ def test_routes_print_no_secret_and_no_address_of_a_webhook() -> None:
 # ── where templates go ──
 
 
-def destinations(country: object, *, route: Raw = SMS) -> RouteTable:
+def destinations(country: object, *, route: Raw = SMS) -> RouteConfig:
     templates = [{**route["templates"][0], "country": country}]
     return read({**route, "templates": templates}, WEBHOOK).routes[0]
 
@@ -282,14 +288,14 @@ def test_pnvs_sends_to_the_mainland_only() -> None:
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
-        ({"params": {"min": "6"}}, "params: has a min that is longer than codes.ttl"),
-        ({"params": {"min": "0"}}, "params: has a min that is no number of minutes"),
-        ({"params": {"min": "five"}}, "params: has a min that is no number of minutes"),
-        ({"param": "min"}, "param: is the variable of the minutes"),
+        ({"extra_variables": {"min": "6"}}, "extra_variables: has a min that is longer than codes.ttl"),
+        ({"extra_variables": {"min": "0"}}, "extra_variables: has a min that is no number of minutes"),
+        ({"extra_variables": {"min": "five"}}, "extra_variables: has a min that is no number of minutes"),
+        ({"code_variable": "min"}, "code_variable: is the variable of the minutes"),
         ({"template_code": "SMS_1"}, "template_code: must be a template that PNVS presets, such as 100001"),
         (
-            {"params": {"x": "a b"}},
-            "params: may hold letters and digits only, as Aliyun demands",
+            {"extra_variables": {"x": "a b"}},
+            "extra_variables: may hold letters and digits only, as Aliyun demands",
         ),
     ],
     ids=["longer", "none", "no number", "as the code", "one's own", "symbols"],
@@ -302,12 +308,12 @@ def test_pnvs_promises_no_life_that_a_code_does_not_have(template: Raw, sentence
 
 @pytest.mark.parametrize(("minutes", "ttl"), [("5", 300), ("1", 60), ("5", 359), ("10", 600), ("2", 300)])
 def test_minutes_within_the_codes_life_are_taken(minutes: str, ttl: int) -> None:
-    templates = [{"template_code": "100001", "params": {"min": minutes}}]
+    templates = [{"template_code": "100001", "extra_variables": {"min": minutes}}]
 
     assert read({**PNVS, "templates": templates}, codes={"ttl": ttl}).routes[0].provider == "aliyun-pnvs"
 
 
 def test_minutes_mean_nothing_to_other_providers() -> None:
-    templates = [{"template_code": "SMS_1", "params": {"min": "90"}}]
+    templates = [{"template_code": "SMS_1", "extra_variables": {"min": "90"}}]
 
     assert read({**SMS, "templates": templates}).routes[0].provider == "aliyun-sms"

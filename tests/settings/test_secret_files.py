@@ -40,7 +40,7 @@ def secret(seed: int) -> str:
 @pytest.fixture
 def raw() -> Raw:
     return {
-        "keys": {"active_kid": "a", "tag_key": secret(1), "roots": {"a": secret(2)}},
+        "keys": {"active_kid": "a", "pseudonym_key": secret(1), "roots": {"a": secret(2)}},
         "purposes": {"login": {}},
         "clients": {"web": {"secret_key_digests": [key_digest("sk")], "proof_keys": [secret(3)]}},
         "routes": [
@@ -82,8 +82,8 @@ def test_configuration_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 def test_file_that_is_not_utf_8_is_told_by_its_encoding(tmp_path: Path, raw: Raw, encoding: str) -> None:
     text = f"# 配置 {SENTINEL}\n"
     (tmp_path / "config.toml").write_bytes(text.encode(encoding))
-    raw["keys"] |= {"tag_key_file": str(tmp_path / "config.toml")}
-    del raw["keys"]["tag_key"]
+    raw["keys"] |= {"pseudonym_key_file": str(tmp_path / "config.toml")}
+    del raw["keys"]["pseudonym_key"]
 
     with pytest.raises(SettingsError) as caught:
         load(tmp_path / "config.toml", {})
@@ -92,7 +92,9 @@ def test_file_that_is_not_utf_8_is_told_by_its_encoding(tmp_path: Path, raw: Raw
         encoding, " but binary or UTF-16"
     )
     assert str(caught.value) == f"config.toml: is not UTF-8 text{what}: save it as UTF-8"
-    assert told(raw) == [f"keys.tag_key_file: names a file that is not UTF-8 text{what}: save it as UTF-8"]
+    assert told(raw) == [
+        f"keys.pseudonym_key_file: names a file that is not UTF-8 text{what}: save it as UTF-8"
+    ]
 
 
 def test_secret_files_may_begin_with_a_byte_order_mark(tmp_path: Path, raw: Raw) -> None:
@@ -102,14 +104,14 @@ def test_secret_files_may_begin_with_a_byte_order_mark(tmp_path: Path, raw: Raw)
         "key": "from-a-file",
     }.items():
         (tmp_path / name).write_bytes(BOM + text.encode() + b"\r\n")
-    raw["keys"] = {"active_kid": "a", "roots": {"a": secret(2)}, "tag_key_file": str(tmp_path / "tag")}
+    raw["keys"] = {"active_kid": "a", "roots": {"a": secret(2)}, "pseudonym_key_file": str(tmp_path / "tag")}
     del raw["clients"]["web"]["proof_keys"], raw["routes"][0]["access_key_secret"]
     raw["clients"]["web"]["proof_keys_file"] = str(tmp_path / "proofs")
     raw["routes"][0]["access_key_secret_file"] = str(tmp_path / "key")
 
     settings = load(None, environment(raw))
 
-    assert settings.keys.tag_key.get_secret_value() == secret(11)
+    assert settings.keys.pseudonym_key.get_secret_value() == secret(11)
     assert [key.get_secret_value() for key in settings.clients["web"].proof_keys] == [secret(12), secret(13)]
     assert settings.routes[0].access_key_secret.get_secret_value() == "from-a-file"
 
@@ -168,11 +170,11 @@ PLACEHOLDERS = [
 ]
 
 PLACES = [
-    "keys.tag_key",
+    "keys.pseudonym_key",
     "keys.roots.a",
     "clients.web.proof_keys.0",
     "reports.secret",
-    "reports.uplink_secret",
+    "reports.inbound_sms_webhook_secret",
     "redis.url",
     "routes.0.access_key_id",
     "routes.0.access_key_secret",
@@ -249,10 +251,10 @@ def test_secret_file_with_something_else_is_one_mistake(
     tmp_path: Path, raw: Raw, kind: str, content: str, what: str
 ) -> None:
     (tmp_path / kind).write_text(content, encoding="utf-8")
-    del raw["keys"]["tag_key"]
-    raw["keys"]["tag_key_file"] = str(tmp_path / kind)
+    del raw["keys"]["pseudonym_key"]
+    raw["keys"]["pseudonym_key_file"] = str(tmp_path / kind)
 
-    assert told(raw) == [f"keys.tag_key_file: {what}"]
+    assert told(raw) == [f"keys.pseudonym_key_file: {what}"]
 
 
 @pytest.mark.parametrize("name", ["password_file", "sentinel_password_file"])
@@ -353,9 +355,9 @@ def test_link_is_as_exposed_as_what_it_leads_to(open_folder: Path, tmp_path: Pat
 INLINE = {
     "nothing": ("", False),
     "public things": ("[redis]\nurl = 'redis://127.0.0.1'\n[[routes]]\naccess_key_id = 'id'\n", False),
-    "a file's name": ("[keys]\ntag_key_file = '/nowhere'\n[keys.roots]\na_file = '/nowhere'\n", False),
+    "a file's name": ("[keys]\npseudonym_key_file = '/nowhere'\n[keys.roots]\na_file = '/nowhere'\n", False),
     "a root": ("[keys.roots]\na = 'x'\n", True),
-    "the tag key": ("[keys]\ntag_key = 'x'\n", True),
+    "the tag key": ("[keys]\npseudonym_key = 'x'\n", True),
     "a proof key": ("[clients.web]\nproof_keys = ['x']\n", True),
     "a password": ("[redis]\nurl = 'redis://:x@127.0.0.1'\n", True),
     "an access key": ("[[routes]]\naccess_key_secret = 'x'\n", True),
@@ -382,9 +384,9 @@ def test_every_secret_file_must_be_private(open_folder: Path) -> None:
     name = str(file)
     raw = {
         "redis": {"url_file": name, "password_file": name, "sentinel_password_file": name, "key_file": name},
-        "keys": {"tag_key_file": name, "roots": {"a_file": name}},
+        "keys": {"pseudonym_key_file": name, "roots": {"a_file": name}},
         "clients": {"web": {"proof_keys_file": name}},
-        "reports": {"secret_file": name, "uplink_secret_file": name},
+        "reports": {"secret_file": name, "inbound_sms_webhook_secret_file": name},
         "routes": [
             {
                 "access_key_id_file": name,
@@ -401,14 +403,14 @@ def test_every_secret_file_must_be_private(open_folder: Path) -> None:
 
     assert sorted(warning.where for warning in found) == [
         "clients.web.proof_keys_file",
+        "keys.pseudonym_key_file",
         "keys.roots.a_file",
-        "keys.tag_key_file",
         "redis.key_file",
         "redis.password_file",
         "redis.sentinel_password_file",
         "redis.url_file",
+        "reports.inbound_sms_webhook_secret_file",
         "reports.secret_file",
-        "reports.uplink_secret_file",
         "routes[0].access_key_secret_file",
         "routes[0].second_access_key_secret_file",
         "routes[0].secret_file",

@@ -19,7 +19,7 @@ from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import InvalidProof
 from otp_service.domain.phone import Phone
 from otp_service.domain.proofs import ProofSigner
-from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, production_mistakes
+from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, validate_for_production
 from otp_service.settings.clients import ORIGIN_FORM
 from otp_service.settings.tables import REDIS_SCHEMES
 from otp_service.settings.validation import EXAMPLE_SECRET_KEY
@@ -41,7 +41,7 @@ def raw() -> Raw:
     return {
         "service": {"sms_per_day": 1000},
         "redis": {"url": "redis://127.0.0.1:6379/0"},
-        "keys": {"active_kid": "a", "tag_key": secret(1), "roots": {"a": secret(2)}},
+        "keys": {"active_kid": "a", "pseudonym_key": secret(1), "roots": {"a": secret(2)}},
         "purposes": {"login": {}, "signup": {"code_type": "alnum6"}},
         "clients": {
             "web": {
@@ -79,7 +79,7 @@ def told(raw: Raw) -> list[str]:
 
 
 def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
-    assert production_mistakes(from_mapping(raw)) == []
+    assert validate_for_production(from_mapping(raw)) == []
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         ),
         pytest.param("codes.ttl", 59, "codes.ttl: must be at least 60", id="short-code"),
         pytest.param("codes.ttl", 601, "codes.ttl: must be at most 600", id="long-code"),
-        pytest.param("codes.attempts", 11, "codes.attempts: must be at most 10", id="attempts"),
-        pytest.param("codes.sends", 0, "codes.sends: must be at least 1", id="sends"),
+        pytest.param("codes.max_attempts", 11, "codes.max_attempts: must be at most 10", id="attempts"),
+        pytest.param("codes.max_sends", 0, "codes.max_sends: must be at least 1", id="sends"),
         pytest.param("limits.cooldown", [60, 59], "limits.cooldown[1]: must be at least 60", id="cooldown"),
         pytest.param("limits.cooldown", [], "limits.cooldown: needs at least 1", id="no-cooldown"),
         pytest.param("limits.sends_per_hour", 6, "limits.sends_per_hour: must be at most 5", id="hour"),
@@ -133,9 +133,14 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             "limits.sends_per_hour: must be at most limits.sends_per_day",
             id="hour-over-day",
         ),
-        pytest.param("limits.lock_at", 101, "limits.lock_at: must be at most 100", id="lock"),
         pytest.param(
-            "limits.lock_at", 50, "limits.slow_lane_at: must be less than limits.lock_at", id="slow-lane"
+            "limits.lock_after_failures", 101, "limits.lock_after_failures: must be at most 100", id="lock"
+        ),
+        pytest.param(
+            "limits.lock_after_failures",
+            50,
+            "limits.restrict_after_failures: must be less than limits.lock_after_failures",
+            id="slow-lane",
         ),
         pytest.param(
             "limits.failures_per_hour",
@@ -143,17 +148,23 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             "limits.failures_per_hour: must be at most limits.failures_per_day",
             id="failures",
         ),
-        pytest.param("limits.known_share", 0.6, "limits.known_share: must be at most 0.5", id="known-share"),
+        pytest.param(
+            "limits.reserved_for_known_ratio",
+            0.6,
+            "limits.reserved_for_known_ratio: must be at most 0.5",
+            id="known-share",
+        ),
         pytest.param(
             "sms.max_in_flight",
             64,
-            "sms.max_in_flight: must be less than server.threads, or sends keep codes from being verified",
+            "sms.max_in_flight: must be less than server.worker_connections, "
+            "or sends keep codes from being verified",
             id="in-flight",
         ),
         pytest.param(
             "redis.pool_size",
             63,
-            "redis.pool_size: must be at least server.threads, or threads are left without",
+            "redis.pool_size: must be at least server.worker_connections, or threads are left without",
             id="pool",
         ),
         pytest.param(
@@ -165,7 +176,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         ),
         pytest.param("keys", {}, "keys.roots: needs at least one root secret", id="no-roots"),
         pytest.param("keys", {}, "keys.active_kid: is required", id="no-active-kid"),
-        pytest.param("keys", {}, "keys.tag_key: is required", id="no-tag-key"),
+        pytest.param("keys", {}, "keys.pseudonym_key: is required", id="no-tag-key"),
         pytest.param("keys.active_kid", "b", "keys.active_kid: names no root of keys.roots", id="active-kid"),
         pytest.param(
             "keys.roots.BAD",
@@ -182,14 +193,17 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "keys.roots.b", f"*{SENTINEL}", "keys.roots.b: must be base64 or hex", id="root-spelling"
         ),
-        pytest.param("keys.tag_key", "00" * 32, "keys.tag_key: is not random", id="zero-tag-key"),
+        pytest.param("keys.pseudonym_key", "00" * 32, "keys.pseudonym_key: is not random", id="zero-tag-key"),
         pytest.param(
-            "keys.tag_key", secret(2), "keys.roots.a: is the same secret as keys.tag_key", id="tag-is-root"
+            "keys.pseudonym_key",
+            secret(2),
+            "keys.roots.a: is the same secret as keys.pseudonym_key",
+            id="tag-is-root",
         ),
         pytest.param(
-            "keys.tag_key",
+            "keys.pseudonym_key",
             secret(3),
-            "clients.web.proof_keys[0]: is the same secret as keys.tag_key",
+            "clients.web.proof_keys[0]: is the same secret as keys.pseudonym_key",
             id="tag-is-proof",
         ),
         pytest.param(
@@ -376,33 +390,33 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             id="template-purpose",
         ),
         pytest.param(
-            "routes.0.templates.0.params",
+            "routes.0.templates.0.extra_variables",
             {"code": "1"},
-            "routes[0].templates[0].params: has the variable of the code",
+            "routes[0].templates[0].extra_variables: has the variable of the code",
             id="code-is-fixed",
         ),
         pytest.param(
-            "routes.0.templates.0.params",
+            "routes.0.templates.0.extra_variables",
             {"minutes": f"https://{SENTINEL}"},
-            "routes[0].templates[0].params: holds a link, which Aliyun refuses",
+            "routes[0].templates[0].extra_variables: holds a link, which Aliyun refuses",
             id="link",
         ),
         pytest.param(
-            "routes.0.templates.0.params",
+            "routes.0.templates.0.extra_variables",
             {"minutes": f"5 {SENTINEL}"},
-            "routes[0].templates[0].params: may hold letters and digits only, as Aliyun demands",
+            "routes[0].templates[0].extra_variables: may hold letters and digits only, as Aliyun demands",
             id="param-symbols",
         ),
         pytest.param(
-            "routes.0.templates.0.params",
+            "routes.0.templates.0.extra_variables",
             {"n": 5},
-            "routes[0].templates[0].params.n: must be text",
+            "routes[0].templates[0].extra_variables.n: must be text",
             id="param-type",
         ),
         pytest.param(
-            "routes.0.templates.0.param",
+            "routes.0.templates.0.code_variable",
             "${code}",
-            "routes[0].templates[0].param: names a variable that is not letters, digits and _, "
+            "routes[0].templates[0].code_variable: names a variable that is not letters, digits and _, "
             "beginning with a letter",
             id="variable",
         ),
@@ -464,13 +478,42 @@ def test_mistakes_of_all_kinds_are_told_together(raw: Raw) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "limits.slow_lane_at",
+        "limits.lock_at",
+        "limits.known_share",
+        "codes.attempts",
+        "codes.sends",
+        "address_limits",
+        "guard",
+        "pumping_guard.prefix.least",
+        "pumping_guard.prefix.share",
+        "wrong_codes",
+        "global_failures.hard_least",
+        "redis.wait_replicas",
+        "redis.wait_timeout",
+        "keys.tag_key",
+        "reports.uplink_url",
+        "reports.queue.sms_up",
+        "server.threads",
+        "deny.phone_tags",
+    ],
+)
+def test_an_old_name_of_a_setting_is_refused_by_that_name(raw: Raw, path: str) -> None:
+    (issue,) = told(put(raw, path, 1))
+
+    assert issue.startswith(f"{path}: is not a setting")
+
+
 def test_a_mistake_of_form_is_told_once(raw: Raw) -> None:
-    put(raw, "keys.tag_key", 5)
+    put(raw, "keys.pseudonym_key", 5)
     put(raw, "routes.0.templates", SENTINEL)
     put(raw, "routes.0.clients", [1, "web", 2])
 
     assert sorted(told(raw)) == [
-        "keys.tag_key: must be text",
+        "keys.pseudonym_key: must be text",
         "routes[0].clients[0]: must be text",
         "routes[0].clients[2]: must be text",
         "routes[0].templates: must be a list",
@@ -655,7 +698,7 @@ def test_secrets_may_lie_in_files(tmp_path: Path, raw: Raw) -> None:
     environ = {
         "OTP_SERVICE__REDIS__URL_FILE": str(tmp_path / "redis"),
         "OTP_SERVICE__KEYS__ROOTS__B_FILE": str(tmp_path / "root"),
-        "OTP_SERVICE__KEYS__TAG_KEY_FILE": str(tmp_path / "tag"),
+        "OTP_SERVICE__KEYS__PSEUDONYM_KEY_FILE": str(tmp_path / "tag"),
         "OTP_SERVICE__KEYS__ACTIVE_KID": "b",
         "OTP_SERVICE__CLIENTS": json.dumps(
             {"web": {"secret_key_digests": [key_digest("sk")], "proof_keys_file": str(tmp_path / "proof")}}
@@ -677,7 +720,7 @@ def test_secrets_may_lie_in_files(tmp_path: Path, raw: Raw) -> None:
     settings = load(None, environ)
 
     assert settings.redis.url.get_secret_value() == "redis://:pw@127.0.0.1/1"
-    assert settings.keys.tag_key.get_secret_value() == secret(11)
+    assert settings.keys.pseudonym_key.get_secret_value() == secret(11)
     assert settings.keys.roots["b"].get_secret_value() == secret(12)
     assert [key.get_secret_value() for key in settings.clients["web"].proof_keys] == [secret(13), secret(14)]
     assert settings.routes[0].access_key_secret.get_secret_value() == "from-a-file"
@@ -725,10 +768,10 @@ def test_file_of_redis_that_cannot_be_read_is_told(raw: Raw, name: str, path: st
     ("settings", "sentence"),
     [
         (
-            {"wait_replicas": 1, "wait_timeout": 0.5},
-            "redis.wait_timeout: must be less than redis.read_timeout",
+            {"min_replica_acks": 1, "replica_ack_timeout": 0.5},
+            "redis.replica_ack_timeout: must be less than redis.read_timeout",
         ),
-        ({"wait_replicas": 6}, "redis.wait_replicas: must be at most 5"),
+        ({"min_replica_acks": 6}, "redis.min_replica_acks: must be at most 5"),
         (
             {"url": "rediss://r", "cert_file": "/dev/null"},
             "redis.cert_file: and redis.key_file are given together or not at all",
@@ -792,16 +835,16 @@ def test_every_form_of_a_redis_url_is_taken(raw: Raw, url: str) -> None:
 def test_production_refuses(raw: Raw, change: Callable[[Raw], object], sentence: str) -> None:
     change(raw)
 
-    assert [str(mistake) for mistake in production_mistakes(from_mapping(raw))] == [sentence]
+    assert [str(mistake) for mistake in validate_for_production(from_mapping(raw))] == [sentence]
 
 
 def test_production_refuses_every_secret_of_the_example() -> None:
     settings = load(EXAMPLE, {})
 
-    places = [mistake.where for mistake in production_mistakes(settings)]
+    places = [mistake.where for mistake in validate_for_production(settings)]
 
     assert places == [
-        "keys.tag_key",
+        "keys.pseudonym_key",
         "keys.roots.a",
         "clients.web.proof_keys[0]",
         "routes[0].access_key_id",
@@ -816,7 +859,7 @@ def test_production_mistakes_are_found_beside_mistakes_of_form(tmp_path: Path) -
     settings, mistakes = examine(written(tmp_path, text), {})
 
     assert [str(mistake) for mistake in mistakes] == ["service.sms_per_day: must be a whole number"]
-    assert "keys.tag_key" in [mistake.where for mistake in production_mistakes(settings)]
+    assert "keys.pseudonym_key" in [mistake.where for mistake in validate_for_production(settings)]
 
 
 # ── values of the spine ──
@@ -829,7 +872,7 @@ def test_settings_become_the_values_of_the_spine(raw: Raw) -> None:
     signer = settings.signers(lambda: 1_700_000_000.0)["web"]
 
     assert policy.sms_per_day == 1000
-    assert policy.code_limits.attempts == 5
+    assert policy.code_limits.max_attempts == 5
     assert policy.phones.countries == {"CN"}
     assert policy.purposes == {"login": CodeType.DIGITS, "signup": CodeType.ALNUM}
     assert client.purposes == ("login", "signup")
@@ -857,7 +900,7 @@ def test_no_client_can_forge_the_proofs_of_another(raw: Raw) -> None:
 
 
 def paths(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
-    """Name every setting as the documentation does: `clients.<id>.purposes`, `routes.templates.param`."""
+    """Name every setting as the documentation does: `clients.<id>.purposes`, `routes.templates.locale`."""
     names = {"purposes": "purposes.<name>", "clients": "clients.<id>"}
     for name, field in model.model_fields.items():
         place = prefix + (names.get(name, name) if not prefix else name)
@@ -1092,9 +1135,9 @@ def test_limits_of_a_client_may_be_as_strict_as_the_services(raw: Raw, limits: d
         ("cooldown", [60, 60, 120, 299], "must be at least limits.cooldown at every step"),
         ("cooldown", [60, 60, 120, 300, 299], "must be at least limits.cooldown at every step"),
         ("cooldown", [], "needs at least 1"),
-        ("lock_at", 10, "is not a setting"),
-        ("slow_lane_at", 10, "is not a setting"),
-        ("known_share", 0.1, "is not a setting"),
+        ("lock_after_failures", 10, "is not a setting"),
+        ("restrict_after_failures", 10, "is not a setting"),
+        ("reserved_for_known_ratio", 0.1, "is not a setting"),
     ],
 )
 def test_looser_limits_of_a_client_are_mistakes(raw: Raw, setting: str, value: object, what: str) -> None:
@@ -1132,21 +1175,25 @@ def test_proxies_are_trusted_by_number_or_by_network(raw: Raw) -> None:
 
 
 def test_abuse_tables_become_the_risk_policy(raw: Raw) -> None:
-    raw["address_limits"] = {"sends_per_hour": 7, "verified_share": 0.25}
-    raw["guard"] = {"mode": "enforce", "prefix": {"least": 3}, "client": {"share": 2.0, "blocked_at": 5}}
-    raw["wrong_codes"] = {"least": 9, "hard_least": 10}
+    raw["ip_limits"] = {"sends_per_hour": 7, "verified_allowance_ratio": 0.25}
+    raw["pumping_guard"] = {
+        "mode": "enforce",
+        "prefix": {"min_unverified": 3},
+        "client": {"max_unverified_ratio": 2.0, "block_multiplier": 5},
+    }
+    raw["global_failures"] = {"min_failures": 9, "severe_min_failures": 10}
     risk = from_mapping(raw).policy().risk
 
-    assert (risk.address.sends_per_hour, risk.address.verified_share) == (7, 0.25)
+    assert (risk.address.sends_per_hour, risk.address.verified_allowance_ratio) == (7, 0.25)
     assert risk.guard_mode == "enforce"
-    assert (risk.guards["prefix"].least, risk.guards["country"].least) == (3, 20)
-    assert (risk.guards["client"].share, risk.guards["client"].blocked_at) == (2.0, 5)
-    assert (risk.wrong_codes.least, risk.wrong_codes.hard_least) == (9, 10)
+    assert (risk.guards["prefix"].min_unverified, risk.guards["country"].min_unverified) == (3, 20)
+    assert (risk.guards["client"].max_unverified_ratio, risk.guards["client"].block_multiplier) == (2.0, 5)
+    assert (risk.global_failures.min_failures, risk.global_failures.severe_min_failures) == (9, 10)
 
 
 def test_lists_become_entries(raw: Raw) -> None:
     raw["deny"] = {"addresses": ["203.0.113.0/24"], "prefixes": ["+86170"], "countries": ["CN"]}
-    raw["allow"] = {"phone_tags": ["abcdefghijklmnop"], "addresses": ["2001:db8::1"]}
+    raw["allow"] = {"phone_hashes": ["abcdefghijklmnop"], "addresses": ["2001:db8::1"]}
     lists = from_mapping(raw).policy().lists
 
     assert lists.deny.matches_address("203.0.113.9")
@@ -1167,16 +1214,20 @@ def test_lists_become_entries(raw: Raw) -> None:
         ),
         (
             "allow",
-            {"phone_tags": ["short"]},
-            "allow.phone_tags[0]: must be the 16 characters of a phone's tag",
+            {"phone_hashes": ["short"]},
+            "allow.phone_hashes[0]: must be the 16 characters of a phone's tag",
         ),
         ("allow", {"countries": ["CN"]}, "allow.countries: is not a setting"),
-        ("guard", {"mode": "on"}, "guard.mode: must be"),
-        ("wrong_codes", {"hard_least": 3}, "wrong_codes.hard_least: must be at least wrong_codes.least"),
+        ("pumping_guard", {"mode": "on"}, "pumping_guard.mode: must be"),
+        (
+            "global_failures",
+            {"severe_min_failures": 3},
+            "global_failures.severe_min_failures: must be at least global_failures.min_failures",
+        ),
         ("risk", {"challenge": "captcha"}, "risk.challenge: must be 'altcha' or 'off'"),
         ("risk", {"ttl": 59}, "risk.ttl: must be at least 60"),
         ("risk", {"ttl": 1801}, "risk.ttl: must be at most 1800"),
-        ("address_limits", {"sends_per_hour": 101}, "address_limits.sends_per_hour: must be at most"),
+        ("ip_limits", {"sends_per_hour": 101}, "ip_limits.sends_per_hour: must be at most"),
     ],
 )
 def test_mistake_in_a_table_of_risk_is_told(raw: Raw, table: str, content: Raw, sentence: str) -> None:
@@ -1190,14 +1241,14 @@ def with_test_phone(raw: Raw, **changes: object) -> Raw:
     soon = datetime.now(UTC).date() + timedelta(days=30)
     raw["purposes"] = {"login": {}}
     raw["test_phones"] = [
-        {"phone": "+8613800138000", "code": "135790", "until": soon, "name": "app review", **changes}
+        {"phone": "+8613800138000", "code": "135790", "expires": soon, "name": "app review", **changes}
     ]
     return raw
 
 
 def test_test_phone_becomes_a_code_until_the_end_of_its_day(raw: Raw) -> None:
     until = datetime.now(UTC).date() + timedelta(days=3)
-    phones = from_mapping(with_test_phone(raw, until=until)).policy().test_phones
+    phones = from_mapping(with_test_phone(raw, expires=until)).policy().test_phones
 
     (phone,) = phones.values()
     ends = datetime.fromtimestamp(phone.ends_at, timezone(timedelta(hours=8)))
@@ -1213,9 +1264,9 @@ def test_test_phone_becomes_a_code_until_the_end_of_its_day(raw: Raw) -> None:
         ({"phone": "+86138"}, "test_phones[0].phone: must be a valid number in E.164"),
         ({"phone": "+14155552671"}, "test_phones[0].phone: is of a country or kind"),
         ({"code": "12345"}, "test_phones[0].code: must be a possible code"),
-        ({"until": "2026-01-01"}, "test_phones[0].until: is over"),
-        ({"until": "2099-01-01"}, "test_phones[0].until: is more than 90 days ahead"),
-        ({"until": None}, "test_phones[0].until: is required"),
+        ({"expires": "2026-01-01"}, "test_phones[0].expires: is over"),
+        ({"expires": "2099-01-01"}, "test_phones[0].expires: is more than 90 days ahead"),
+        ({"expires": None}, "test_phones[0].expires: is required"),
         ({"name": ""}, "test_phones[0].name: is required"),
     ],
 )

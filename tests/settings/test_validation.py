@@ -34,7 +34,7 @@ def sound(folder: Path) -> Raw:
     """Settings fit for production in which nearly every setting is given."""
     soon = datetime.now(UTC).date() + timedelta(days=30)
     (folder / "password").write_text("password", encoding="utf-8")
-    scope = {"least": 20, "share": 0.5, "blocked_at": 3}
+    scope = {"min_unverified": 20, "max_unverified_ratio": 0.5, "block_multiplier": 3}
     return {
         "service": {
             "issuer": "otp",
@@ -52,7 +52,7 @@ def sound(folder: Path) -> Raw:
             "host": "0.0.0.0",
             "port": 8080,
             "workers": 2,
-            "threads": 64,
+            "worker_connections": 64,
             "backlog": 1024,
             "stop_timeout": 10,
         },
@@ -64,10 +64,10 @@ def sound(folder: Path) -> Raw:
             "pool_size": 120,
             "connect_timeout": 0.5,
             "read_timeout": 0.5,
-            "wait_replicas": 1,
-            "wait_timeout": 0.2,
+            "min_replica_acks": 1,
+            "replica_ack_timeout": 0.2,
         },
-        "codes": {"ttl": 300, "attempts": 5, "sends": 4},
+        "codes": {"ttl": 300, "max_attempts": 5, "max_sends": 4},
         "limits": {
             "cooldown": [60, 60],
             "sends_per_hour": 5,
@@ -75,11 +75,11 @@ def sound(folder: Path) -> Raw:
             "sends_per_requester_per_hour": 4,
             "failures_per_hour": 10,
             "failures_per_day": 20,
-            "slow_lane_at": 50,
-            "lock_at": 100,
-            "known_share": 0.2,
+            "restrict_after_failures": 50,
+            "lock_after_failures": 100,
+            "reserved_for_known_ratio": 0.2,
         },
-        "keys": {"active_kid": "a", "tag_key": secret(1), "roots": {"a": secret(2)}},
+        "keys": {"active_kid": "a", "pseudonym_key": secret(1), "roots": {"a": secret(2)}},
         "purposes": {"login": {"code_type": "digits"}},
         "clients": {
             "web": {
@@ -117,35 +117,40 @@ def sound(folder: Path) -> Raw:
                         "locale": "*",
                         "country": ["CN", "HK"],
                         "template_code": "SMS_154950909",
-                        "param": "code",
-                        "params": {"product": "shop"},
+                        "code_variable": "code",
+                        "extra_variables": {"product": "shop"},
                     }
                 ],
             }
         ],
         "reports": {
             "secret": "0123456789abcdef0123456789abcdef",
-            "uplink_url": "https://www.example.com/replies",
-            "uplink_secret": WHSEC,
+            "inbound_sms_webhook_url": "https://www.example.com/replies",
+            "inbound_sms_webhook_secret": WHSEC,
             "queue": {
                 "route": "main",
-                "sms_report": "Alicom-Queue-1-SmsReport",
-                "sms_up": "Alicom-Queue-1-SmsUp",
+                "report_queue": "Alicom-Queue-1-SmsReport",
+                "inbound_queue": "Alicom-Queue-1-SmsUp",
                 "endpoint": "https://dybaseapi.aliyuncs.com",
                 "queue_endpoint": "https://1943695596114318.mns.cn-hangzhou.aliyuncs.com",
             },
         },
         "risk": {"challenge": "altcha", "ttl": 600},
-        "address_limits": {"sends_per_hour": 20, "sends_per_day": 100, "phones_per_day": 20},
-        "guard": {
+        "ip_limits": {"sends_per_hour": 20, "sends_per_day": 100, "phones_per_day": 20},
+        "pumping_guard": {
             "mode": "enforce",
             **{name: dict(scope) for name in ("country", "prefix", "client", "address")},
         },
-        "wrong_codes": {"least": 500, "share": 0.01, "hard_least": 2000, "hard_share": 0.04},
+        "global_failures": {
+            "min_failures": 500,
+            "max_failure_ratio": 0.01,
+            "severe_min_failures": 2000,
+            "severe_max_failure_ratio": 0.04,
+        },
         "deny": {"addresses": ["203.0.113.0/24"], "prefixes": ["+86170"], "countries": ["HK"]},
-        "allow": {"addresses": ["2001:db8::1"], "phone_tags": ["abcdefghijklmnop"]},
+        "allow": {"addresses": ["2001:db8::1"], "phone_hashes": ["abcdefghijklmnop"]},
         "test_phones": [
-            {"phone": "+8613800138000", "code": "135790", "until": soon.isoformat(), "name": "review"}
+            {"phone": "+8613800138000", "code": "135790", "expires": soon.isoformat(), "name": "review"}
         ],
         "log": {"level": "info"},
         "metrics": {"host": "127.0.0.1", "port": 9464, "reports_port": 9465},
@@ -307,21 +312,21 @@ def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> N
         ),
         ("redis.sentinel_password_file", None, "redis.sentinel_username: needs redis.sentinel_password_file"),
         (
-            "reports.queue.sms_up",
+            "reports.queue.inbound_queue",
             "Alicom-Queue-1-SmsReport",
-            "reports.queue.sms_up: is the same queue as sms_report",
+            "reports.queue.inbound_queue: is the same queue as report_queue",
         ),
         (
-            "reports.queue.sms_up",
+            "reports.queue.inbound_queue",
             "Alicom-Queue-2-SmsReport",
-            "reports.queue.sms_up: names a queue of reports",
+            "reports.queue.inbound_queue: names a queue of reports",
         ),
         (
-            "reports.queue.sms_report",
+            "reports.queue.report_queue",
             "Alicom-Queue-2-SmsUp",
-            "reports.queue.sms_report: names a queue of replies",
+            "reports.queue.report_queue: names a queue of replies",
         ),
-        ("reports.queue.sms_report", "<queue>", "reports.queue.sms_report: must be the name of a queue"),
+        ("reports.queue.report_queue", "<queue>", "reports.queue.report_queue: must be the name of a queue"),
         ("reports.queue.endpoint", "http://dybaseapi.aliyuncs.com", "reports.queue.endpoint: must be https"),
         (
             "reports.queue.endpoint",
@@ -360,9 +365,9 @@ def test_setting_that_means_nothing_is_one_mistake(raw: Raw, path: str, value: o
 
 def test_exchanged_queues_are_one_mistake(raw: Raw) -> None:
     queue = raw["reports"]["queue"]
-    queue["sms_report"], queue["sms_up"] = queue["sms_up"], queue["sms_report"]
+    queue["report_queue"], queue["inbound_queue"] = queue["inbound_queue"], queue["report_queue"]
 
-    assert told(raw) == ["reports.queue: has sms_report and sms_up exchanged"]
+    assert told(raw) == ["reports.queue: has report_queue and inbound_queue exchanged"]
 
 
 @pytest.mark.parametrize("name", ["url", "sentinel_password_file", "sentinel_username"])
@@ -436,7 +441,7 @@ def test_every_country_that_is_taken_can_be_sent_to(raw: Raw) -> None:
         ("OTP_SERVICE_REDIS_URL", "OTP_SERVICE__REDIS__URL"),
         ("OTP_SERVICE_REDIS_URL_FILE", "OTP_SERVICE__REDIS__URL_FILE"),
         ("OTP_SERVICE_REDIS_PASSWORD_FILE", "OTP_SERVICE__REDIS__PASSWORD_FILE"),
-        ("OTP_SERVICE_KEYS_TAG_KEY_FILE", "OTP_SERVICE__KEYS__TAG_KEY_FILE"),
+        ("OTP_SERVICE_KEYS_PSEUDONYM_KEY_FILE", "OTP_SERVICE__KEYS__PSEUDONYM_KEY_FILE"),
         ("OTP_SERVICE_KEYS_ROOTS_2026A", "OTP_SERVICE__KEYS__ROOTS__2026A"),
         ("OTP_SERVICE_CLIENTS_WEB_SMS_PER_DAY", "OTP_SERVICE__CLIENTS__WEB__SMS_PER_DAY"),
         ("OTP_SERVICE_REDIS_URI", "OTP_SERVICE__REDIS__URL"),
@@ -531,8 +536,8 @@ def test_default_settings_have_one_mistake_for_each_thing_that_is_missing() -> N
     assert sorted(str(caught.value).splitlines()) == [
         "clients: needs at least one client",
         "keys.active_kid: is required",
+        "keys.pseudonym_key: is required",
         "keys.roots: needs at least one root secret",
-        "keys.tag_key: is required",
         "purposes: needs at least one purpose",
         "routes: needs at least one route",
     ]

@@ -97,7 +97,7 @@ class Attacker:
             kid=KID,
             salt=salt,
             digest=codes.digest(KEY, binding, code),
-            attempts=CodeLimits().attempts,
+            attempts=CodeLimits().max_attempts,
         )
         self.world.store.create(self.slot, new, {})
         self.made.append(Guessed(vid, door, iter(random.sample(range(N), N))))
@@ -167,7 +167,7 @@ def siege_with_resends(attacker: Attacker) -> Story:
             continue
         may_go_on = True
         while may_go_on:
-            for _ in range(CodeLimits().attempts - 1):
+            for _ in range(CodeLimits().max_attempts - 1):
                 may_go_on = may_go_on and attacker.guess(guessed)
             yield LIMITS.cooldown[0]
             if attacker.won or not attacker.resend(guessed):

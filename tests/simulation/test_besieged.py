@@ -232,6 +232,6 @@ def test_a38_strangers_keep_no_trusted_call_out(
     assert figures == FIGURES[story]
     assert siege.longest_wait <= PROVIDERS_MINUTE
     assert siege.longest_second_wait <= HOUR
-    assert siege.most_in_a_row <= LIMITS.untrusted_failures(LIMITS.lock_at)
+    assert siege.most_in_a_row <= LIMITS.untrusted_failures(LIMITS.lock_after_failures)
     assert siege.takeover_chance_a_year <= TAKEOVER_BEFORE[logs_in]
     assert siege.logins == (DAYS if logs_in else 1)

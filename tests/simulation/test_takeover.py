@@ -40,9 +40,9 @@ from otp_service.store.verifications import RedisStore
 PHONES = 100
 SPRAYED = 1_000
 
-ATTEMPTS = CodeLimits().attempts
-SLOW_AT = LIMITS.untrusted_failures(LIMITS.slow_lane_at)
-LOCKED_AT = LIMITS.untrusted_failures(LIMITS.lock_at)
+ATTEMPTS = CodeLimits().max_attempts
+SLOW_AT = LIMITS.untrusted_failures(LIMITS.restrict_after_failures)
+LOCKED_AT = LIMITS.untrusted_failures(LIMITS.lock_after_failures)
 FAST = SLOW_AT // ATTEMPTS
 """Verifications before the slow lane, all of whose attempts were wrong."""
 

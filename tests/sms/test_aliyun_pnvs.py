@@ -101,7 +101,7 @@ def test_code_of_letters_is_carried_too(sandbox: SandboxServer) -> None:
 
 
 def test_minutes_of_the_route_stand_for_those_of_the_code(sandbox: SandboxServer) -> None:
-    send(made(sandbox.url), template=Template("*", "100003", params={"min": "3"}))
+    send(made(sandbox.url), template=Template("*", "100003", extra_variables={"min": "3"}))
 
     assert "3分钟内有效" in messages(sandbox)[0]["text"]
 
@@ -219,8 +219,8 @@ _COMMON = {
         (Phone("+861380013800", "CN", "mobile", 86), TEMPLATE, "local.phone"),
         (Phone("13800138000", "CN", "mobile", 86), TEMPLATE, "local.phone"),
         (Phone("+8613800138000", "CN", "mobile", 8), TEMPLATE, "local.phone"),
-        (MAINLAND, Template("*", "100001", params={"min": ""}), "local.template_param"),
-        (MAINLAND, Template("*", "100001", params={"x": "##code##"}), "local.template_param"),
+        (MAINLAND, Template("*", "100001", extra_variables={"min": ""}), "local.template_param"),
+        (MAINLAND, Template("*", "100001", extra_variables={"x": "##code##"}), "local.template_param"),
     ],
     ids=[
         "Hong Kong",

@@ -169,7 +169,7 @@ def test_every_value_is_text_and_a_mainland_number_bare(
 ) -> None:
     with WireServer(wire.answers(response(OK))) as server:
         provider = make_provider(server.url, signature)
-        send(provider, template=Template("*", "SMS_1", param="number", params={"min": "5"}))
+        send(provider, template=Template("*", "SMS_1", code_variable="number", extra_variables={"min": "5"}))
         send(provider, HONG_KONG)
 
     first, second = (_params(request) for request in server.requests)
@@ -190,9 +190,9 @@ def _params(request: bytes) -> dict[str, str]:
     [
         (Phone("+18624017194", "US", "mobile", 1), TEMPLATE, "local.phone_reads_as_mainland"),
         (Phone("+8613800138000,13900139000", "CN", "mobile", 86), TEMPLATE, "local.phone"),
-        (MAINLAND, Template("*", "SMS_1", params={"product": ""}), "local.template_param"),
-        (MAINLAND, Template("*", "SMS_1", params={"locale": "zh-CN"}), "local.template_param"),
-        (MAINLAND, Template("*", "SMS_1", params={"link": "www.a"}), "local.template_param"),
+        (MAINLAND, Template("*", "SMS_1", extra_variables={"product": ""}), "local.template_param"),
+        (MAINLAND, Template("*", "SMS_1", extra_variables={"locale": "zh-CN"}), "local.template_param"),
+        (MAINLAND, Template("*", "SMS_1", extra_variables={"link": "www.a"}), "local.template_param"),
     ],
     ids=["reads as mainland", "two numbers", "empty value", "hyphen", "link"],
 )

@@ -402,7 +402,7 @@ class Scene:
         """Until when the phone must wait for its next SMS; nothing if it need not."""
         slot = PhoneKey(self._keyring.phone_tag(PHONE), self._policy.phone_limits)
         refusal = self._store.precheck(
-            slot, "shop", self._policy.code_limits.attempts, PrecheckRequest()
+            slot, "shop", self._policy.code_limits.max_attempts, PrecheckRequest()
         ).rejection
         return refusal.retry_after if isinstance(refusal, RetryableError) else None
 

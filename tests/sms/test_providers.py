@@ -21,7 +21,7 @@ from otp_service.domain.clients import key_digest
 from otp_service.domain.messages import SendStatus, select_template
 from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
 from otp_service.settings import load
-from otp_service.settings.routes import RouteTable
+from otp_service.settings.routes import RouteConfig
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.pnvs import AliyunPnvs
 from otp_service.sms.aliyun.protocol import endpoints, signature
@@ -50,12 +50,12 @@ def sandbox() -> Iterator[SandboxServer]:
         yield server
 
 
-def table(route: Raw, environ: Mapping[str, str] | None = None, **more: Any) -> RouteTable:
+def table(route: Raw, environ: Mapping[str, str] | None = None, **more: Any) -> RouteConfig:
     """The route as settings read it, with everything around it that they ask for."""
     account = {} if environ else {"access_key_id": "testId", "access_key_secret": "testSecret"}
     raw = {"name": "main", **({} if route.get("provider") == "webhook" else account), **route, **more}
     around = {
-        "KEYS": {"active_kid": "a", "tag_key": _random(1), "roots": {"a": _random(2)}},
+        "KEYS": {"active_kid": "a", "pseudonym_key": _random(1), "roots": {"a": _random(2)}},
         "PURPOSES": {"login": {}},
         "CLIENTS": {"shop": {"secret_key_digests": [key_digest("sk")], "proof_keys": [_random(3)]}},
         "ROUTES": [raw],
@@ -68,7 +68,7 @@ def _random(seed: int) -> str:
     return base64.b64encode(bytes((seed * 31 + i * 7) % 256 for i in range(32))).decode()
 
 
-def send(route: RouteTable) -> ProviderResult:
+def send(route: RouteConfig) -> ProviderResult:
     provider = build(route, code_seconds=330, clock=RealClock(), max_in_flight=1)
     message = sms()
     template = select_template(route.all_templates(), message)
@@ -83,7 +83,7 @@ def send(route: RouteTable) -> ProviderResult:
 
 
 def test_every_provider_of_the_settings_can_be_built() -> None:
-    assert set(PROVIDER_FACTORIES) == set(get_args(RouteTable.model_fields["provider"].annotation))
+    assert set(PROVIDER_FACTORIES) == set(get_args(RouteConfig.model_fields["provider"].annotation))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ class NotedClient(HttpClient):
         return HttpResponse(200, {}, b"")
 
 
-def noted(route: RouteTable) -> tuple[str, Mapping[str, str]]:
+def noted(route: RouteConfig) -> tuple[str, Mapping[str, str]]:
     provider = build(route, code_seconds=300, clock=ManualClock())
     assert isinstance(provider, AliyunSms | AliyunPnvs)
     api: AliyunApi = provider._api

@@ -38,7 +38,7 @@ from otp_service.sms.webhook.target import parse_webhook_url
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 NOW = datetime(2026, 11, 23, 8, 7, 41, tzinfo=UTC)
-TEMPLATE = Template("*", "own-1", param="number", params={"brand": "Köhler & Söhne"})
+TEMPLATE = Template("*", "own-1", code_variable="number", extra_variables={"brand": "Köhler & Söhne"})
 NO_CONTENT = b"HTTP/1.1 204 Whatever\r\n\r\n"
 PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
 

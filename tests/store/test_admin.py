@@ -21,7 +21,9 @@ from otp_service.store.scripts import Call
 NOTHING = Verdict(is_slow=False, is_locked=False, limit="", wait=0)
 
 
-SMALL = IpLimits(sends_per_hour=4, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
+SMALL = IpLimits(
+    sends_per_hour=4, sends_per_day=5, phones_per_day=4, block_multiplier=2, verified_allowance_ratio=0.5
+)
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def facts_of(office: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> 
 
 def fail(phone: Phone, times: int) -> None:
     """Use up *times* attempts, without the slow lane, as many a day as the limits let pass."""
-    quick = phone.limited(slow_lane_at=100)
+    quick = phone.limited(restrict_after_failures=100)
     for _ in range(times // 5):
         opened = quick.open()
         for _ in range(5):
@@ -193,7 +195,7 @@ def test_unlock_ends_the_wait_of_the_slow_lane(phone: Phone) -> None:
 
 def test_unlock_also_forgets_that_the_slow_lane_was_used(phone: Phone) -> None:
     """Or whoever fails again on the same day would wait a day for a first slow attempt."""
-    tight = phone.limited(slow_lane_at=5)
+    tight = phone.limited(restrict_after_failures=5)
 
     def fail_once(attempts: int) -> None:
         opened = tight.open()
@@ -225,7 +227,7 @@ def test_unlock_keeps_what_was_sent(office: AdminStore, phone: Phone) -> None:
 
 def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> None:
     """What is reserved for live verifications stays reserved."""
-    tight = phone.limited(lock_at=8, slow_lane_at=7)
+    tight = phone.limited(lock_after_failures=8, restrict_after_failures=7)
     live = tight.open()
     with pytest.raises(WrongCode):
         tight.submit(live, WRONG)

@@ -59,7 +59,7 @@ def test_approval_tells_how_old_the_verification_is_and_by_which_route_it_came(p
 
 
 def test_slow_lane_has_no_wrong_code_to_forgive(phone: Phone) -> None:
-    slow = phone.limited(slow_lane_at=1, failures_per_hour=99)
+    slow = phone.limited(restrict_after_failures=1, failures_per_hour=99)
     first = slow.open()
     with pytest.raises(WrongCode):
         submit(slow, first, WRONG)

@@ -440,7 +440,7 @@ def test_a_hundred_failures_in_a_row_lock_the_phone(phone: Phone) -> None:
 
 
 def test_streak_and_outstanding_attempts_never_exceed_the_lock(phone: Phone) -> None:
-    tight = phone.limited(lock_at=12, slow_lane_at=12, failures_per_hour=200)
+    tight = phone.limited(lock_after_failures=12, restrict_after_failures=12, failures_per_hour=200)
     opened = [tight.open()]
     phone.pass_time(60)
     opened.append(tight.open())
@@ -456,7 +456,7 @@ def test_streak_and_outstanding_attempts_never_exceed_the_lock(phone: Phone) -> 
 
 
 def test_wrong_code_leaves_the_attempts_of_other_verifications_reserved(phone: Phone) -> None:
-    tight = phone.limited(lock_at=12, slow_lane_at=12, failures_per_hour=200)
+    tight = phone.limited(lock_after_failures=12, restrict_after_failures=12, failures_per_hour=200)
     tight.open()
     phone.pass_time(60)
     with pytest.raises(WrongCode):
@@ -479,7 +479,7 @@ def test_failures_in_a_row_are_kept_for_ninety_days(phone: Phone) -> None:
 
 
 def test_expired_and_canceled_verifications_give_their_attempts_back(phone: Phone) -> None:
-    tight = phone.limited(lock_at=9, slow_lane_at=9)
+    tight = phone.limited(lock_after_failures=9, restrict_after_failures=9)
     opened = tight.open()
     tight.store.cancel(tight.slot, CLIENT, opened.verification_hash)
     phone.pass_time(60)
@@ -656,7 +656,7 @@ def test_record_of_a_newer_format_is_left_alone(phone: Phone) -> None:
 
 def test_bound_is_exact_even_when_the_clock_steps_back_a_little(phone: Phone) -> None:
     """A verification that the step makes live again still has its attempts reserved."""
-    tight = phone.limited(lock_at=9, slow_lane_at=9, failures_per_hour=200)
+    tight = phone.limited(lock_after_failures=9, restrict_after_failures=9, failures_per_hour=200)
     first = tight.open()
     phone.pass_time(301)
     with pytest.raises(LimitReached):

@@ -18,7 +18,9 @@ from otp_service.domain.risk import ClientIpQuota, ConversionScope, PrecheckRequ
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.scripts import Call
 
-LIMITS = GlobalFailureLimits(least=4, share=0.01, hard_least=8, hard_share=0.04)
+LIMITS = GlobalFailureLimits(
+    min_failures=4, max_failure_ratio=0.01, severe_min_failures=8, severe_max_failure_ratio=0.04
+)
 
 
 @pytest.fixture
@@ -202,7 +204,7 @@ def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisUsageCou
 def test_guard_that_only_watches_says_what_it_would_have_done(
     ledger: RedisUsageCounters, events: Quiet
 ) -> None:
-    limits = GuardLimits(least=3, share=0.5, blocked_at=2)
+    limits = GuardLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
     guard = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
     actions = []
     for _ in range(3):
@@ -223,8 +225,8 @@ def test_guard_that_only_watches_says_what_it_would_have_done(
 
 # ── what narrow scopes take out of broad ones ──
 
-BROAD = GuardLimits(least=1000)
-NARROW = GuardLimits(least=6, share=0.5, blocked_at=3, strict_share=0.5)
+BROAD = GuardLimits(min_unverified=1000)
+NARROW = GuardLimits(min_unverified=6, max_unverified_ratio=0.5, block_multiplier=3, strict_ratio=0.5)
 """Suspect when a fourth SMS would be unverified; tripped by a seventh, or a fourteenth in three minutes."""
 
 

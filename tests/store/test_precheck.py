@@ -26,7 +26,9 @@ from otp_service.store.backend import PipelineResult
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.scripts import Call
 
-SMALL = IpLimits(sends_per_hour=3, sends_per_day=5, phones_per_day=4, refused_at=2, verified_share=0.5)
+SMALL = IpLimits(
+    sends_per_hour=3, sends_per_day=5, phones_per_day=4, block_multiplier=2, verified_allowance_ratio=0.5
+)
 
 
 def an_address(limits: IpLimits = SMALL) -> ClientIpQuota:
@@ -188,7 +190,7 @@ def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
 
 
 def test_log_of_an_address_stays_short_and_goes(phone: Phone) -> None:
-    address = an_address(IpLimits(sends_per_hour=1000, sends_per_day=5, refused_at=2))
+    address = an_address(IpLimits(sends_per_hour=1000, sends_per_day=5, block_multiplier=2))
     for number in range(40):
         knock(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
 
@@ -210,8 +212,12 @@ def test_address_after_a_clock_step_back_still_runs_out(phone: Phone) -> None:
 # ── the guard ──
 
 
-def scope(least: int = 4, **limits: float) -> ConversionScope:
-    made = GuardLimits(least=least, share=limits.get("share", 0.5), blocked_at=2)
+def scope(min_unverified: int = 4, **limits: float) -> ConversionScope:
+    made = GuardLimits(
+        min_unverified=min_unverified,
+        max_unverified_ratio=limits.get("max_unverified_ratio", 0.5),
+        block_multiplier=2,
+    )
     return ConversionScope("prefix", f"prefix:{secrets.token_urlsafe(6)}", made)
 
 

@@ -61,10 +61,10 @@ def test_check_config_finds_nothing_wrong(config: Callable[..., str], url: str) 
 def test_check_config_misses_replicas_that_are_waited_for(
     config: Callable[..., str], redis_cluster: Cluster
 ) -> None:
-    result = run("check-config", "--config", config(redis_cluster.url(), "wait_replicas = 1"))
+    result = run("check-config", "--config", config(redis_cluster.url(), "min_replica_acks = 1"))
 
     assert result.exit_code == 1
-    assert "has fewer replicas than redis.wait_replicas (1)" in result.stderr
+    assert "has fewer replicas than redis.min_replica_acks (1)" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,9 @@ def test_the_hundred_hold_for_trusted_and_untrusted_calls_together(owner: Phone)
 
 
 def test_outstanding_attempts_count_for_each_kind_of_call(owner: Phone) -> None:
-    tight = owner.limited(lock_at=10, slow_lane_at=10, failures_per_hour=200, failures_per_day=200)
+    tight = owner.limited(
+        lock_after_failures=10, restrict_after_failures=10, failures_per_hour=200, failures_per_day=200
+    )
     stranger(tight).open()
     tight.pass_time(60)
     with pytest.raises(LimitReached) as theirs:  # 5 + 5 > 7
@@ -277,7 +279,9 @@ def test_an_approval_forgets_the_failures_of_both_kinds(owner: Phone) -> None:
 
 def slow(phone: Phone) -> Phone:
     """Return *phone* in the slow lane for strangers, with nothing else in their way."""
-    quick = phone.limited(slow_lane_at=7, failures_per_hour=200, failures_per_day=200, cooldown=(60,))
+    quick = phone.limited(
+        restrict_after_failures=7, failures_per_hour=200, failures_per_day=200, cooldown=(60,)
+    )
     fail(quick, stranger(quick).open())
     quick.pass_time(2 * HOUR)
     return quick
@@ -332,7 +336,7 @@ def test_a_seat_whose_code_was_guessed_at_is_taken_for_a_day(phone: Phone) -> No
 
 
 def test_trusted_calls_that_fail_too_often_get_one_seat_a_day_as_well(owner: Phone) -> None:
-    clumsy = owner.limited(slow_lane_at=5, failures_per_hour=200, failures_per_day=200)
+    clumsy = owner.limited(restrict_after_failures=5, failures_per_hour=200, failures_per_day=200)
     fail(clumsy, clumsy.open())
     clumsy.pass_time(HOUR)
     opened = clumsy.open()
@@ -380,7 +384,9 @@ def test_each_address_is_trusted_for_ninety_days_from_its_own_success(owner: Pho
 
 
 def test_a38_a_trusted_call_keeps_one_attempt_where_settings_leave_it_little(owner: Phone) -> None:
-    tight = owner.limited(slow_lane_at=10, lock_at=11, failures_per_hour=200, failures_per_day=200)
+    tight = owner.limited(
+        restrict_after_failures=10, lock_after_failures=11, failures_per_hour=200, failures_per_day=200
+    )
     opened = stranger(tight).open()
     for _ in range(2):
         with pytest.raises(WrongCode):

@@ -146,5 +146,5 @@ def test_master_with_too_few_replicas_is_unfit(redis_server: Server) -> None:
         with pytest.raises(UnsuitableRedis) as unfit:
             phone.store.check_health()
 
-        assert "wait_replicas (1)" in unfit.value.reason
+        assert "min_replica_acks (1)" in unfit.value.reason
         assert phone.store.inspect().unfit == unfit.value.reason

@@ -49,7 +49,7 @@ class Secrets:
 
     secret_key: str
     root: str
-    tag_key: str
+    pseudonym_key: str
     proof_key: str
 
 
@@ -78,8 +78,8 @@ class Deployment:
 
     def verification_hash(self, verification_id: str) -> str:
         """Return what stands for a verification id in the store, in logs and at the provider."""
-        tag_key = base64.urlsafe_b64decode(self.secrets.tag_key + "=")
-        return Keyring({"any": tag_key}, "any", tag_key).verification_hash(verification_id)
+        pseudonym_key = base64.urlsafe_b64decode(self.secrets.pseudonym_key + "=")
+        return Keyring({"any": pseudonym_key}, "any", pseudonym_key).verification_hash(verification_id)
 
     def inbox(self, phone: str) -> list[dict[str, Any]]:
         with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as answer:  # noqa: S310
@@ -192,14 +192,14 @@ sms_per_day = 100000
 [server]
 port = {port}
 workers = 2
-threads = 64
+worker_connections = 64
 [redis]
 url = "{redis_url}"
 [log]
 level = "debug"
 [keys]
 active_kid = "2026a"
-tag_key = "{made.tag_key}"
+pseudonym_key = "{made.pseudonym_key}"
 [keys.roots]
 2026a = "{made.root}"
 [purposes.login]
@@ -224,7 +224,7 @@ def make_secrets() -> Secrets:
     return Secrets(
         secret_key=f"sk_{secrets.token_urlsafe(32)}",
         root=secrets.token_urlsafe(32),
-        tag_key=secrets.token_urlsafe(32),
+        pseudonym_key=secrets.token_urlsafe(32),
         proof_key=secrets.token_urlsafe(32),
     )
 

@@ -158,7 +158,7 @@ class FakeStore:
     failing: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     taken: dict[Budget, int] = field(default_factory=dict)
-    open_to: list[int] = field(default_factory=list)
+    available_to: list[int] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     knocks: list[PrecheckRequest] = field(default_factory=list)
     slots: list[PhoneKey] = field(default_factory=list)
@@ -395,7 +395,7 @@ class FakeStore:
             raise CooldownActive(int(-(-wait // 1)), "phone_cooldown")
 
     def _take(self, slot: PhoneKey, kept: Kept, budgets: Mapping[Budget, int]) -> Verification:
-        self.open_to = list(budgets.values())
+        self.available_to = list(budgets.values())
         for budget in budgets:
             self.taken[budget] = self.taken.get(budget, 0) + 1
         now = self.clock.now()

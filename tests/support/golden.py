@@ -68,7 +68,7 @@ from otp_service.domain.verification import (
 from otp_service.services import idempotency as repeats
 from otp_service.services.delivery_reports import DeliveryReportService
 from otp_service.services.hosted_pages import FormSubmission, HostedPages
-from otp_service.settings.risk import AddressLimitsConfig
+from otp_service.settings.risk import IpLimitsConfig
 from otp_service.sms.webhook.provider import message_id
 from otp_service.store import keys
 from otp_service.store.counters import RedisUsageCounters
@@ -81,8 +81,8 @@ FILE = Path(__file__).parents[1] / "data" / "golden.json"
 # ── the fixed inputs ──
 
 NOW = service_on_redis.START
-OLD_ROOT, ROOT, TAG_KEY = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
-KEYRING = Keyring({"2025b": OLD_ROOT, "k1": ROOT}, "k1", TAG_KEY)
+OLD_ROOT, ROOT, PSEUDONYM_KEY = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
+KEYRING = Keyring({"2025b": OLD_ROOT, "k1": ROOT}, "k1", PSEUDONYM_KEY)
 PHONE, OTHER_PHONE = "+8613800138000", "+8613900139000"
 IPV4, IPV6 = "203.0.113.7", "2001:db8:1:2:3:4:5:6"
 SEED, SALT = "AAECAwQFBgcICQoLDA0ODw", bytes(range(96, 112))
@@ -285,7 +285,7 @@ def decrypted(sealed: bytes, page_id: str) -> str:
 
 def hosted_pages() -> Steps:
     nonce = bytes(range(12))
-    older = Keyring({"2025b": OLD_ROOT}, "2025b", TAG_KEY)
+    older = Keyring({"2025b": OLD_ROOT}, "2025b", PSEUDONYM_KEY)
     made: Steps = {
         name: hosted_page.sealed(page, KEYRING, PAGE_ID, nonce).hex() for name, page in PAGES.items()
     }
@@ -471,7 +471,9 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
 def slow_lane(client: redis.Redis) -> Steps:
     """One place for trusted calls and one for the others of each client; one code was guessed at."""
     ground = Ground(client)
-    story = PhoneStory(ground, PhoneKey(TAG, replace(LIMITS, slow_lane_at=2, cooldown=(1,)), ADDRESS))
+    story = PhoneStory(
+        ground, PhoneKey(TAG, replace(LIMITS, restrict_after_failures=2, cooldown=(1,)), ADDRESS)
+    )
     story.submit(story.sent(), WRONG, WRONG)
     ground.pass_time(400)
     story.submit(story.sent(), WRONG)
@@ -516,7 +518,7 @@ def addresses(client: redis.Redis) -> Steps:
 
 def guards(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
-    limits = GuardLimits(least=4, share=0.5, blocked_at=3, strict_share=0.25)
+    limits = GuardLimits(min_unverified=4, max_unverified_ratio=0.5, block_multiplier=3, strict_ratio=0.25)
     scopes = (
         ConversionScope("country", "country:CN", limits, is_broad=True),
         ConversionScope("client", "client:shop", limits, is_broad=True),
@@ -613,7 +615,7 @@ def inquiry_and_challenge(client: redis.Redis) -> Steps:
     """A browser's request of unknown outcome, the calls that ask about it, and a risk challenge."""
     client.flushall()
     risk = replace(
-        service_on_redis.enforced(), address=IpLimits(**AddressLimitsConfig(sends_per_hour=1).model_dump())
+        service_on_redis.enforced(), address=IpLimits(**IpLimitsConfig(sends_per_hour=1).model_dump())
     )
     made: Steps = {}
     with fixed_randomness():

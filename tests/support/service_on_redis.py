@@ -24,7 +24,7 @@ from otp_service.domain.limits import CodeLimits, PhoneLimits
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.policy import Policy, PumpingGuardMode, RiskPolicy
 from otp_service.services.verification import Approved, SendOutcome, VerificationService
-from otp_service.settings.risk import AddressLimitsConfig, GuardConfig, WrongCodesConfig, risk_policy
+from otp_service.settings.risk import GlobalFailuresConfig, IpLimitsConfig, PumpingGuardConfig, risk_policy
 from otp_service.store import scripts
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.verifications import RedisStore
@@ -86,7 +86,9 @@ class StagedRunner(scripts.ScriptRunner):
 
 def enforced() -> RiskPolicy:
     """Return what the settings say when they say nothing but that the guard is enforced."""
-    return risk_policy(AddressLimitsConfig(), GuardConfig(mode=PumpingGuardMode.ENFORCE), WrongCodesConfig())
+    return risk_policy(
+        IpLimitsConfig(), PumpingGuardConfig(mode=PumpingGuardMode.ENFORCE), GlobalFailuresConfig()
+    )
 
 
 @dataclass
@@ -168,7 +170,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
     runner = StagedRunner(client)
     store = RedisStore(client, events)
     store._scripts = runner
-    ledger = RedisUsageCounters(store.flush, limits=risk.wrong_codes, clock=clock, events=events)
+    ledger = RedisUsageCounters(store.flush, limits=risk.global_failures, clock=clock, events=events)
     service = VerificationService(
         policy=Policy(
             phones=PhoneRules(countries=COUNTRIES),

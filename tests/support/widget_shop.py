@@ -177,7 +177,7 @@ def unhurried(config: SandboxConfig, _: int) -> SandboxConfig:
 
 
 ROOMY = """
-[address_limits]
+[ip_limits]
 sends_per_hour = 10000
 sends_per_day = 10000
 phones_per_day = 10000

@@ -55,7 +55,7 @@ def settings(sandbox_url: str, **tables: Any) -> Settings:
             "log": {"level": "error"},
             "keys": {
                 "active_kid": "a",
-                "tag_key": "tag-key-of-an-own-application-" * 2,
+                "pseudonym_key": "tag-key-of-an-own-application-" * 2,
                 "roots": {"a": "0123456789abcdef" * 4},
             },
             "purposes": {"login": {}},

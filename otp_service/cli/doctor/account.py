@@ -113,7 +113,7 @@ class Account:
         return ok("ram", "the key may ask what became of an SMS", self._route)
 
     def _probe(self, sign_name: str, template: Template) -> ApiAnswer | None:
-        values = dict.fromkeys((*template.params, template.param), "123456")
+        values = dict.fromkeys((*template.extra_variables, template.code_variable), "123456")
         return self._entrance.ask(
             "SendSms",
             {

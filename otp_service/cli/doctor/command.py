@@ -12,7 +12,7 @@ import click
 from otp_service.app import open_store
 from otp_service.cli.doctor.check_result import as_json, as_text, worst
 from otp_service.cli.doctor.runner import run_checks
-from otp_service.settings import Mistake, Settings, advice, examine_for_production
+from otp_service.settings import ConfigIssue, Settings, advice, examine_for_production
 from otp_service.store.url import BadRedisUrl
 from otp_service.store.verifications import RedisStore
 
@@ -31,7 +31,7 @@ def run(config: Path | None, *, route: str, url: str = "", as_machine: bool) -> 
     sys.exit(int(worst(results)))
 
 
-def read(config: Path | None) -> tuple[Settings, list[Mistake]]:
+def read(config: Path | None) -> tuple[Settings, list[ConfigIssue]]:
     """Return the settings as far as they can be read, and everything that is wrong with them."""
     return examine_for_production(config, os.environ)
 

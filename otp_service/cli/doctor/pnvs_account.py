@@ -26,7 +26,7 @@ class PnvsAccount:
 
     def examine(self, sign_name: str, template: Template) -> Iterator[CheckResult]:
         """Tell everything that can be told without sending."""
-        values = dict.fromkeys((MINUTES, *template.params), "5") | {template.param: "123456"}
+        values = dict.fromkeys((MINUTES, *template.extra_variables), "5") | {template.code_variable: "123456"}
         told = self._entrance.ask(
             ACTION,
             {

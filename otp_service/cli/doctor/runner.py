@@ -13,8 +13,8 @@ from otp_service.cli.doctor.public_address import examine_address
 from otp_service.cli.doctor.redis import examine_alarm, examine_store
 from otp_service.domain.address_probe import AddressProbe
 from otp_service.observability.clock import SystemClock
-from otp_service.settings import Mistake, Settings
-from otp_service.settings.routes import ALIYUN_PNVS, WEBHOOK, RouteTable
+from otp_service.settings import ConfigIssue, Settings
+from otp_service.settings.routes import ALIYUN_PNVS, WEBHOOK, RouteConfig
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.pnvs import VERSION as PNVS_VERSION
 from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
@@ -32,10 +32,10 @@ SHOWN = 4
 
 def run_checks(
     settings: Settings,
-    mistakes: Iterable[Mistake],
+    mistakes: Iterable[ConfigIssue],
     store: RedisStore | None,
     route: str = "",
-    warnings: Iterable[Mistake] = (),
+    warnings: Iterable[ConfigIssue] = (),
     *,
     url: str = "",
 ) -> Iterator[CheckResult]:
@@ -46,7 +46,7 @@ def run_checks(
     yield from _guarded("settings", lambda: _settings(mistakes, warnings))
     if store is not None:
         yield from _guarded("redis", lambda: examine_store(store, settings.clients))
-        yield from _guarded("alarm", lambda: examine_alarm(store, settings.policy().risk.wrong_codes))
+        yield from _guarded("alarm", lambda: examine_alarm(store, settings.policy().risk.global_failures))
     if url:
         yield from _guarded("address", lambda: examine_address(url, AddressProbe(settings.keyring())))
     for table in settings.routes:
@@ -62,7 +62,7 @@ def _guarded(name: str, check: Check) -> Iterator[CheckResult]:
         yield warn(name, f"could not be looked at ({kind})", "Mend what is told above, and ask again.")
 
 
-def _settings(mistakes: Iterable[Mistake], warnings: Iterable[Mistake]) -> Iterator[CheckResult]:
+def _settings(mistakes: Iterable[ConfigIssue], warnings: Iterable[ConfigIssue]) -> Iterator[CheckResult]:
     told = list(mistakes)
     for mistake in told:
         fix = "See docs/settings.md for this setting."
@@ -74,7 +74,7 @@ def _settings(mistakes: Iterable[Mistake], warnings: Iterable[Mistake]) -> Itera
         yield ok("settings", "are fit for production")
 
 
-def _route(settings: Settings, table: RouteTable) -> Iterator[CheckResult]:
+def _route(settings: Settings, table: RouteConfig) -> Iterator[CheckResult]:
     url = table.url if table.provider == WEBHOOK else table.endpoint
     if not url:
         return
@@ -85,7 +85,7 @@ def _route(settings: Settings, table: RouteTable) -> Iterator[CheckResult]:
         yield from _accounts(settings, table)
 
 
-def _accounts(settings: Settings, table: RouteTable) -> Iterator[CheckResult]:
+def _accounts(settings: Settings, table: RouteConfig) -> Iterator[CheckResult]:
     is_pnvs = table.provider == ALIYUN_PNVS
     for key in table.access_keys():
         http = HttpClient(max_connections=1)
@@ -105,7 +105,7 @@ def _accounts(settings: Settings, table: RouteTable) -> Iterator[CheckResult]:
             api.close()
 
 
-def _account(entrance: ApiProbe, table: RouteTable, ttl: int) -> Iterator[CheckResult]:
+def _account(entrance: ApiProbe, table: RouteConfig, ttl: int) -> Iterator[CheckResult]:
     templates = table.all_templates()
     if not templates or not table.sign_name:
         return  # the settings are told about already

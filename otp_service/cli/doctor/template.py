@@ -59,7 +59,7 @@ def _size(code: str, sign_name: str, text: str, route: str) -> Iterator[CheckRes
 
 
 def _variables(template: Template, text: str, route: str) -> CheckResult:
-    ours, theirs = {template.param, *template.params}, set(variables(text))
+    ours, theirs = {template.code_variable, *template.extra_variables}, set(variables(text))
     missing, foreign = sorted(theirs - ours), sorted(ours - theirs)
     if not missing and not foreign:
         return ok("template", f"{template.template_code}: the variables are the text's", route)

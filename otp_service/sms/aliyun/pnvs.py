@@ -80,7 +80,7 @@ class AliyunPnvs:
             BadParam: the variables break a rule of verification templates.
         """
         params = {MINUTES: str(self._minutes), **template.template_param(sms.code)}
-        check_params((template.param, *params), params)
+        check_params((template.code_variable, *params), params)
         return {
             "PhoneNumber": mainland_number(sms.phone),
             "CountryCode": str(MAINLAND),

@@ -75,5 +75,5 @@ def template_param(sms: SmsMessage, template: Template) -> str:
         BadParam: they break a rule of verification templates.
     """
     params = template.template_param(sms.code)
-    check_params((template.param, *template.params), params)
+    check_params((template.code_variable, *template.extra_variables), params)
     return json.dumps(params, ensure_ascii=False, separators=(",", ":"))

@@ -6,7 +6,7 @@
 --   They are told from minutes by their numbers, which are those of hours.
 --   0, of earlier versions: rings of sent and verified by hour, then by minute.
 -- Level 1: narrow scopes are judged strictly, since too much is unverified here or too many of them are suspect.
--- Level 2: still more strictly, since unverified is `blocked_at` times the threshold.
+-- Level 2: still more strictly, since unverified is `block_multiplier` times the threshold.
 -- Level 3: everybody is asked, since nearly nothing is verified beside.
 -- KEYS: guard   ARGV: sent, verified, suspects, sign (1 or -1) and spans that a narrow scope gives back or takes out,
 --   least, share in %, blocked at so many times the threshold

@@ -135,7 +135,7 @@ local function restricted_owner(client, trusted)
 end
 
 -- May this phone open a new verification? Returns the verdict and the attempts it would get.
--- failures + outstanding + new attempts <= lock_at holds whatever is submitted in whatever order, and the same
+-- failures + outstanding + new attempts <= lock_after_failures holds whatever is submitted in whatever order, and the same
 -- for untrusted calls and their share.
 local function open_verdict(phone, limits, requester, trusted, client, attempts, now)
   local result = send_verdict(phone, limits, requester, trusted, now)

@@ -62,8 +62,8 @@ local function unverified_of(sent, verified, sent_now, verified_now)
   return max(0, sent - verified - pending) + floor(pending / 2)
 end
 
--- 2 beyond `blocked_at` times the threshold, 1 beyond the threshold, else 0.
-local function level_of(unverified, verified, least, share, blocked_at)
-  local threshold = max(least, floor(verified * share / 100))
-  return unverified > threshold * blocked_at and 2 or unverified > threshold and 1 or 0
+-- 2 beyond `block_multiplier` times the threshold, 1 beyond the threshold, else 0.
+local function level_of(unverified, verified, min_unverified, max_unverified_ratio, block_multiplier)
+  local threshold = max(min_unverified, floor(verified * max_unverified_ratio / 100))
+  return unverified > threshold * block_multiplier and 2 or unverified > threshold and 1 or 0
 end

@@ -52,7 +52,7 @@ def practice(redis_server: Server, sandbox_config: SandboxConfig, tmp_path: Path
         opened = Practice(path, sandbox, [])
         yield opened
     printed = "".join(opened.texts)
-    hidden = ["testSecret", made.root, made.tag_key, made.proof_key, made.secret_key, PHONE[3:]]
+    hidden = ["testSecret", made.root, made.pseudonym_key, made.proof_key, made.secret_key, PHONE[3:]]
     assert [secret for secret in hidden if secret in printed] == []
 
 

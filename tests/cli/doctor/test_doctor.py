@@ -203,7 +203,7 @@ def test_minutes_are_read_in_both_languages(text: str, ttl: int, status: CheckSt
 
 def test_variables_of_text_and_settings_must_be_the_same() -> None:
     more = text_findings("验证码${code}，来自${product}")
-    fewer = text_findings("验证码${code}", replace(LOGIN, params={"product": "shop"}))
+    fewer = text_findings("验证码${code}", replace(LOGIN, extra_variables={"product": "shop"}))
     other = text_findings("验证码${number}")
 
     assert [f.status for f in (*more, *fewer, *other)] == [CheckStatus.FAIL] * 3
@@ -226,7 +226,7 @@ def test_notice_template_is_no_verification_template() -> None:
     ],
 )
 def test_text_that_breaks_a_rule_is_told(text: str, why: str) -> None:
-    template = replace(LOGIN, params={"product": "shop"}) if "product" in text else LOGIN
+    template = replace(LOGIN, extra_variables={"product": "shop"}) if "product" in text else LOGIN
 
     (result,) = text_findings(text, template)
     assert (result.status, why in result.message) == (CheckStatus.WARN, True)

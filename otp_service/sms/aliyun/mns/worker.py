@@ -25,12 +25,12 @@ class Queues(Protocol):
     """What is read of the settings of queues; a queue without a name is not read."""
 
     @property
-    def sms_report(self) -> str:
+    def report_queue(self) -> str:
         """Name the queue of reports."""
         ...
 
     @property
-    def sms_up(self) -> str:
+    def inbound_queue(self) -> str:
         """Name the queue of replies."""
         ...
 
@@ -105,7 +105,7 @@ def build_worker(
         BadEndpoint: an endpoint is not `https://host[:port]`, or `http://` to this machine.
     """
     stop = threading.Event()
-    names = {MessageType.SMS_REPORT: queues.sms_report, MessageType.SMS_UP: queues.sms_up}
+    names = {MessageType.SMS_REPORT: queues.report_queue, MessageType.SMS_UP: queues.inbound_queue}
     collectors = [
         QueueConsumer(
             name=str(message_type),
