@@ -1,14 +1,17 @@
-"""Scripts: the Lua files, put together and run. Touches Redis.
+"""Assembles the Lua scripts from their files and runs them, several in one round trip.
 
-A script names the parts it needs in its second line, and gets of them what it uses: the server makes each of
-its functions anew in every call, which costs as much as running them. No script is ever run twice for one
-call: a lost reply is an error, because the server may have done the work.
+The second line of a script, `-- include: packing phone_state`, names the files whose text precedes it.
+
+redis-py's `register_script` is not used: a pipeline with registered scripts first sends SCRIPT EXISTS and
+waits for the reply. So every call would take two round trips instead of one.
+
+Only a script that the server does not know is sent a second time, because it has not run. After a lost reply
+nothing is sent again: the script may have run.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,30 +31,27 @@ from otp_service.store.backend import (
     backend_of,
 )
 
-MEMORY = 90 * 86_400
-"""Seconds for which a row remembers its last failure and its last approval."""
+PHONE_RETENTION = 90 * 86_400
+"""Seconds for which the last failure and the last approval of a phone are kept."""
 
 CLOCK_SLACK = 5
 """Seconds by which the server's clock may step back without ending a verification."""
 
 _CONSTANTS = {
-    "PHONE_RETENTION": MEMORY,
+    "PHONE_RETENTION": PHONE_RETENTION,
     "ENDED_RETENTION": ENDED_RETENTION,
     "MAX_VERIFICATION_LIFETIME": MAX_VERIFICATION_LIFETIME,
     "MIN_LIFETIME_AFTER_RESEND": MIN_LIFETIME_AFTER_RESEND,
     "CLOCK_SLACK": CLOCK_SLACK,
 }
-_NEEDS = "-- include: "
+"""Durations in seconds; the scripts see them in milliseconds."""
 
-_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-_DEFINITION = re.compile(r"^(?=local )", re.MULTILINE)
-_DEFINED = re.compile(r"local (?:function )?([\w, ]+)")
-_NAME = re.compile(r"(?<![\w.])[a-zA-Z_]\w*")
+_INCLUDE = "-- include: "
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script's whole text and the SHA-1 by which the server knows it."""
+    """The text of a script and its SHA-1, by which the server knows it."""
 
     source: str
     sha: str
@@ -59,7 +59,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One run of a script: all its keys share one slot."""
+    """One run of a script. All its keys are in the same hash slot."""
 
     name: str
     keys: Sequence[str]
@@ -68,35 +68,19 @@ class Call:
 
 @cache
 def script(name: str, *, shebang: bool = True) -> Script:
-    """Return the script *name* as the server takes it.
+    """Return the script *name* with its includes.
 
-    Without its *shebang* it is for servers that know none, nor the library `struct`.
+    Servers that know neither `#!lua` nor the library `struct` get it with *shebang* False.
     """
-    first, needs, body = _read(name).split("\n", 2)
+    first, includes, body = _read(name).split("\n", 2)
+    head = f"{first}\n" if shebang else _read("struct_polyfill")
     constants = "".join(f"local {key} = {seconds * 1000}\n" for key, seconds in _CONSTANTS.items())
-    parts = "".join(_read(part) for part in needs.removeprefix(_NEEDS).split())
-    source = _with_used(constants + parts, body)
-    return script_from(f"{first}\n{source}" if shebang else _read("struct_polyfill") + source)
-
-
-def _with_used(parts: str, body: str) -> str:
-    """Return *body* after those definitions of *parts* that it uses, directly or through each other."""
-    source = _COMMENT.sub("", body)
-    names = set(_NAME.findall(source))
-    for definition in reversed(_DEFINITION.split(_COMMENT.sub("", parts))):
-        if names.intersection(_defined(definition)):
-            source = definition + source
-            names.update(_NAME.findall(definition))
-    return source
-
-
-def _defined(definition: str) -> list[str]:
-    match = _DEFINED.match(definition)
-    return match[1].strip().split(", ") if match else []
+    included = "".join(_read(part) for part in includes.removeprefix(_INCLUDE).split())
+    return script_from(head + constants + included + body)
 
 
 def script_from(source: str) -> Script:
-    """Return *source* with the name that the server gives it."""
+    """Return the script with this *source*."""
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -105,7 +89,7 @@ def _read(name: str) -> str:
 
 
 class ScriptRunner:
-    """Runs calls on *backend*, several of them in one round trip; *wait* is what makes one last."""
+    """Runs calls on *backend*. Durable calls *wait* for replicas."""
 
     def __init__(
         self,
@@ -118,29 +102,29 @@ class ScriptRunner:
         self._shebang = shebang
         self._wait = wait
 
-    def run(self, *calls: Call, lasting: bool = False) -> PipelineResult:
-        """Run *calls* in one round trip; *lasting* ones wait for replicas.
+    def run(self, *calls: Call, durable: bool = False) -> PipelineResult:
+        """Run *calls* in one round trip; *durable* ones wait for replicas.
 
         Raises:
-            redis.RedisError: any of them may or may not have run.
+            redis.RedisError: any of the calls may or may not have run.
         """
-        wait = self._wait if lasting else None
-        told = self._backend.execute([self._command(call) for call in calls], wait)
-        # What a server did not know it did not run: only that is sent again, with its text.
-        missing = [i for i, reply in enumerate(told.replies) if isinstance(reply, NoScriptError)]
+        wait = self._wait if durable else None
+        result = self._backend.execute([self._command(call) for call in calls], wait)
+        # The server has not run a script that it does not know. Only those are sent again, with their text.
+        missing = [i for i, reply in enumerate(result.replies) if isinstance(reply, NoScriptError)]
         if missing:
             again = self._backend.execute([self._loading_command(calls[i]) for i in missing], wait)
             for i, reply in zip(missing, again.replies, strict=True):
-                told.replies[i] = reply
-            told = PipelineResult(told.replies, told.replicated and again.replicated)
-        told.raise_errors()
-        return told
+                result.replies[i] = reply
+            result = PipelineResult(result.replies, result.replicated and again.replicated)
+        result.raise_errors()
+        return result
 
     def _command(self, call: Call) -> Command:
         return ("EVALSHA", self._script(call.name).sha, len(call.keys), *call.keys, *call.arguments)
 
     def _loading_command(self, call: Call) -> Command:
-        """Return what runs *call* and leaves its script with the server."""
+        """Return the command that runs *call* and makes the server keep its script."""
         return ("EVAL", self._script(call.name).source, len(call.keys), *call.keys, *call.arguments)
 
     def _script(self, name: str) -> Script:

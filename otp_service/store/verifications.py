@@ -165,7 +165,7 @@ class RedisStore:
 
         Returns the slot's reply and the least that a budget has left.
         """
-        told = self._told([slot_call, *_takes(budgets)], lasting=True)
+        told = self._told([slot_call, *_takes(budgets)], durable=True)
         reply, taken = told.replies[0], decoding.budget_result(told.replies[1:], tuple(budgets))
         errors = [error for error in (decoding.refusal(reply), taken.refusal) if error]
         if not told.replicated:
@@ -240,7 +240,7 @@ class RedisStore:
         for kid, digest in attempt.digests.items():
             rest += [kid, digest]
         call = Call("attempt", _both(slot.tag, verification_hash), rest)
-        return decoding.approval(self._run_lasting(call))
+        return decoding.approval(self._run_durable(call))
 
     def read(
         self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
@@ -261,7 +261,7 @@ class RedisStore:
     def redeem(self, tag: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
         """See `interfaces.Store.redeem`."""
         key = keys.redeemed(tag, verification_hash)
-        reply = self._run_lasting(Call("redeem", [key], [call, ttl * 1000]))
+        reply = self._run_durable(Call("redeem", [key], [call, ttl * 1000]))
         if reply[0] != b"ok":
             raise ProofRedeemed
         return bool(reply[1])
@@ -326,13 +326,13 @@ class RedisStore:
     def _run(self, call: Call) -> list[Any]:
         return self.flush([call])[0]
 
-    def _run_lasting(self, call: Call) -> list[Any]:
+    def _run_durable(self, call: Call) -> list[Any]:
         """Run what a failover must not undo.
 
         Raises:
             StoreUnavailable: it may or may not have run; or it has, and a failover may undo it.
         """
-        told = self._told([call], lasting=True)
+        told = self._told([call], durable=True)
         if not told.replicated:
             raise self._unreplicated()
         (reply,) = told.replies
@@ -357,9 +357,9 @@ class RedisStore:
     def _forget_under_way(self) -> None:
         self._under_way = set()
 
-    def _told(self, calls: Sequence[Call], *, lasting: bool = False, job: str = "") -> PipelineResult:
+    def _told(self, calls: Sequence[Call], *, durable: bool = False, job: str = "") -> PipelineResult:
         def trip(_: RedisBackend) -> PipelineResult:
-            told = self._scripts.run(*calls, lasting=lasting)
+            told = self._scripts.run(*calls, durable=durable)
             return PipelineResult([decoding.validate_reply(reply) for reply in told.replies], told.replicated)
 
         return self.guarded(trip, job)

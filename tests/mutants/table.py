@@ -1071,11 +1071,11 @@ MUTANTS = (
         "R46",
         "a lost reply is asked for again",
         "store/scripts.py",
-        "        told = self._backend.execute([self._command(call) for call in calls], wait)\n",
+        "        result = self._backend.execute([self._command(call) for call in calls], wait)\n",
         "        try:\n"
-        "            told = self._backend.execute([self._command(call) for call in calls], wait)\n"
+        "            result = self._backend.execute([self._command(call) for call in calls], wait)\n"
         "        except redis.ConnectionError:\n"
-        "            told = self._backend.execute([self._command(call) for call in calls], wait)\n",
+        "            result = self._backend.execute([self._command(call) for call in calls], wait)\n",
         "tests/faults/test_store_is_gone.py -k f03_lost",
     ),
     mutant(

@@ -367,9 +367,9 @@ def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
     trips: list[int] = []
     run = phone.runner.run
 
-    def counted(*calls: Call, lasting: bool = False) -> PipelineResult:
+    def counted(*calls: Call, durable: bool = False) -> PipelineResult:
         trips.append(len(calls))
-        return run(*calls, lasting=lasting)
+        return run(*calls, durable=durable)
 
     phone.runner.run = counted  # type: ignore[method-assign]
     everything = PrecheckRequest(
