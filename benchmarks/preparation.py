@@ -48,11 +48,11 @@ class Direct:
             signers=loaded.signers(clock.now),
             store=RedisStore(client_from_url(redis_url), events),
             sender=self._sender,
-            ledger=fakes.FakeLedger(),
+            counters=fakes.FakeLedger(),
             challenges=None,
             clock=clock,
             events=events,
-            notes=CallNotes(),
+            log_context=CallNotes(),
         )
 
     def request(self, phone: str, client_ip: str | None) -> tuple[str, str]:

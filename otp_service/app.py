@@ -367,11 +367,11 @@ def _service(settings: Settings, ports: _Ports) -> VerificationService:
         signers=settings.signers(ports.clock.now),
         store=ports.store,
         sender=ports.sender,
-        ledger=ports.ledger,
+        counters=ports.ledger,
         challenges=ports.challenges,
         clock=ports.clock,
         events=ports.events,
-        notes=CallNotes(),
+        log_context=CallNotes(),
     )
 
 

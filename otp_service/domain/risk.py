@@ -81,14 +81,16 @@ class QuotaReservation:
 class PrecheckRequest:
     """What the pre-check reads and counts in addition to the phone.
 
-    *solved_challenge_id* is the id of a solved risk challenge, remembered as used for *solution_ttl* seconds.
-    With *challenges_disabled*, no challenge is ever required.
+    *solved_challenge_id* is the id of a solved risk challenge, remembered as used for *solution_ttl* seconds;
+    *solution_level* is its level or 0; the store does not read it. With *challenges_disabled*, no
+    challenge is ever required.
     """
 
     address: ClientIpQuota | None = None
     guards: tuple[ConversionScope, ...] = ()
     solved_challenge_id: str = ""
     solution_ttl: int = 0
+    solution_level: int = 0
     challenges_disabled: bool = False
     claim: IdempotencyRecord | None = None
 

@@ -1,10 +1,11 @@
-"""Sending: the second flush, the SMS itself, and the third.
+"""Sending one SMS: reserve it in the store, send it, record the result in the store.
 
-The record can be verified before the SMS is sent, because this process may die after the provider took it.
+The verification exists before its SMS is sent: this process may end after the provider has accepted it.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from otp_service.domain import codes
@@ -32,10 +33,10 @@ from otp_service.services.interfaces import Clock, EventLogger, SendPermit, SmsS
 from otp_service.services.operator_warnings import OperatorWarnings
 
 MAX_RETRY_AFTER_HINT = 5
-"""Seconds; the `Retry-After` of a 503 is a hint, whatever the provider says."""
+"""Seconds. The `Retry-After` of a 503 is a hint; it is no longer than this even if the provider's is."""
 
 RECORDING_MARGIN = 0.1
-"""So long before the deadline of its request a send ends, for the third flush."""
+"""Seconds between the deadline of a send and that of its request, reserved for recording the result."""
 
 TEST_ROUTE = "test"
 """The route of test phones, which get no SMS."""
@@ -43,10 +44,10 @@ TEST_ROUTE = "test"
 
 @dataclass(frozen=True, slots=True)
 class SendOutcome:
-    """An SMS is on its way, or may be: `verification.delivery` says which.
+    """A verification whose SMS was sent, or may have been sent: `verification.delivery` says which.
 
-    *dispatched*: False when nothing was sent now, since the last SMS is, or must be taken for, on its way.
-    *replayed*: this call repeats an earlier one; *outcome_unknown*: whether that one has sent is not known.
+    *dispatched* is False if this call sent nothing, because the last SMS was sent or may have been sent.
+    *replayed*: this call repeats an earlier one. *outcome_unknown*: the earlier one may have sent an SMS.
     """
 
     verification_id: str = field(repr=False)
@@ -59,22 +60,22 @@ class SendOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SendJob:
-    """One SMS that may go out: what it is for, and under which conditions.
+    """One SMS to send.
 
-    *permit* is None for a test phone, *claim* is the idempotency key to end with the send, *known* whether
-    the whole of the budgets is open.
+    *permit* is None for a test phone. *known*: the whole of the budgets may be used. *record* is the
+    idempotency record to finish with the send.
     """
 
-    ask: RequestContext
+    context: RequestContext
     verification_id: str = field(repr=False)
     verification_hash: str
     permit: SendPermit | None
     known: bool
-    claim: IdempotencyRecord | None = None
+    record: IdempotencyRecord | None = None
 
 
 class SmsDispatcher:
-    """Sends first and further SMS of verifications; threads share it."""
+    """Sends the first and further SMS of verifications. Thread-safe."""
 
     def __init__(
         self,
@@ -91,191 +92,182 @@ class SmsDispatcher:
         self._store = store
         self._sender = sender
         self._events = events
-        self._hints = OperatorWarnings(store, clock, events)
+        self._warnings = OperatorWarnings(store, clock, events)
 
-    def permit(self) -> SendPermit:
-        """Return the right to one send.
+    def permit(self, context: RequestContext) -> AbstractContextManager[SendPermit | None]:
+        """Return the permit for one send, None for a test phone. Hold it until the result is recorded.
 
         Raises:
             ProviderUnavailable: too many sends are in flight.
         """
-        return self._sender.permit()
+        return nullcontext() if context.test_code else self._sender.permit()
 
-    def send_new(self, order: SendJob, purpose: str, salt: bytes) -> SendOutcome:
-        """Open a verification and send its code, derived with *salt*.
+    def send_new(self, job: SendJob, purpose: str, salt: bytes) -> SendOutcome:
+        """Create the verification and send its code, which is derived with *salt*.
 
         Raises:
-            LimitError: a limit or budget is full.
+            LimitError: a limit or budget is used up.
             ProviderError: nothing was sent.
-            StoreUnavailable: nothing was sent, since the store is asked before.
+            StoreUnavailable: nothing was sent, because the store is asked first.
         """
-        ask = order.ask
+        context = job.context
         keys = self._keyring.active
         code_type = self._policy.purposes[purpose]
-        binding = CodeContext(order.verification_id, ask.client.id, ask.phone.e164)
-        code = ask.test_code or codes.derive(keys.code, salt, binding, code_type)
+        code_context = CodeContext(job.verification_id, context.client.id, context.phone.e164)
+        code = context.test_code or codes.derive(keys.code, salt, code_context, code_type)
+        limits = self._policy.code_limits
         new = NewVerification(
-            verification_hash=order.verification_hash,
-            client=ask.client.id,
+            verification_hash=job.verification_hash,
+            client=context.client.id,
             purpose=purpose,
             code_type=code_type,
             kid=self._keyring.active_kid,
             salt=salt,
-            digest=codes.digest(keys.digest, binding, code),
-            ttl=self._policy.code_limits.ttl,
-            attempts=self._policy.code_limits.max_attempts,
-            sends=self._policy.code_limits.max_sends,
+            digest=codes.digest(keys.digest, code_context, code),
+            ttl=limits.ttl,
+            attempts=limits.max_attempts,
+            sends=limits.max_sends,
         )
-        opened = self._store.create(ask.phone_key, new, self._open_budgets(order))
-        return self._send(order, opened, code)
+        verification = self._store.create(context.phone_key, new, self._available_budgets(job))
+        return self._send(job, verification, code)
 
-    def resend(self, order: SendJob) -> SendOutcome:
-        """Send the same code of the same verification once more.
+    def resend(self, job: SendJob) -> SendOutcome:
+        """Send the code of the verification once more.
 
         Raises:
             VerificationError: it is unknown, has ended or is too old.
-            Otherwise as `first`.
+            Otherwise as `send_new`.
         """
-        ask = order.ask
-        reopened = self._store.reserve_resend(
-            ask.phone_key,
-            ask.client.id,
-            order.verification_hash,
+        context = job.context
+        reservation = self._store.reserve_resend(
+            context.phone_key,
+            context.client.id,
+            job.verification_hash,
             self._policy.code_limits.ttl,
-            self._open_budgets(order),
+            self._available_budgets(job),
         )
-        keys = self._keyring.by_kid.get(reopened.kid)
+        keys = self._keyring.by_kid.get(reservation.kid)
         if keys is None:
-            raise InternalError  # its root secret was removed while it lived
-        binding = CodeContext(order.verification_id, ask.client.id, ask.phone.e164)
-        code = codes.derive(keys.code, reopened.salt, binding, reopened.verification.code_type)
-        return self._send(order, reopened.verification, code)
+            raise InternalError  # its root secret was removed before it ended
+        code_context = CodeContext(job.verification_id, context.client.id, context.phone.e164)
+        code = codes.derive(keys.code, reservation.salt, code_context, reservation.verification.code_type)
+        return self._send(job, reservation.verification, code)
 
-    # ── budgets ──
+    def _send(self, job: SendJob, verification: Verification, code: Code) -> SendOutcome:
+        """Send the newest SMS of *verification* and record the result.
+
+        If the store fails then, the call ends as if it had not: a caller needs the id of an SMS that was
+        sent, and the reason of a refusal. The reservation stays until its limit's window ends, so nothing is
+        counted too low.
+        """
+        context, number = job.context, len(verification.sends)
+        reference = MessageReference(context.phone_key.tag, verification.verification_hash, number)
+        sms = SmsMessage(
+            phone=context.phone,
+            client=context.client.id,
+            purpose=verification.purpose,
+            locale=context.locale,
+            code=code,
+            code_type=verification.code_type,
+            out_id=reference.encode(self._keyring.active.out_id),
+        )
+        if job.permit:
+            result = job.permit.send(sms, context.deadline - RECORDING_MARGIN)
+        else:
+            result = SendResult(SendStatus.ACCEPTED, route=TEST_ROUTE)
+        disposition = _disposition(result)
+        self._log(context, verification, number, result, disposition)
+        recorded = None
+        try:
+            recorded = self._record(job, verification, number, result, disposition)
+        except StoreUnavailable:
+            self._events.emit("send_result_not_recorded", outcome=result.status.value)
+        current = recorded or verification
+        if not context.client_ip_hash:
+            self._warnings.missing_client_ip(context.client.id)
+        self._warnings.clock_skew(current.now)
+        if error := _error_of(result):
+            raise error
+        return SendOutcome(
+            job.verification_id, current.with_max_sends(verification.sends_left), context.phone
+        )
+
+    def _record(
+        self,
+        job: SendJob,
+        verification: Verification,
+        number: int,
+        result: SendResult,
+        disposition: SendDisposition,
+    ) -> Verification | None:
+        context = job.context
+        record = SendResultRecord(
+            verification_hash=verification.verification_hash,
+            number=number,
+            disposition=disposition,
+            route=result.route,
+            wait=result.retry_after,
+            ttl=self._policy.code_limits.ttl,
+            taken_at=verification.now,
+            provider_code=result.provider_code,
+        )
+        may_be_sent = disposition in (SendDisposition.ACCEPTED, SendDisposition.UNKNOWN)
+        refund = () if may_be_sent or job.permit is None else self._budgets(context.client)
+        finished = job.record if may_be_sent else None
+        return self._store.record_send_result(context.phone_key, context.client.id, record, refund, finished)
+
+    def _log(
+        self,
+        context: RequestContext,
+        verification: Verification,
+        number: int,
+        result: SendResult,
+        disposition: SendDisposition,
+    ) -> None:
+        self._events.emit(
+            "sms_send",
+            phone_hash=context.phone_key.tag,
+            phone_masked=str(context.phone),
+            country=context.phone.country,
+            client=context.client.id,
+            verification_hash=verification.verification_hash,
+            number=number,
+            outcome=disposition.value,
+            route=result.route,
+            provider_code=result.provider_code,
+            provider_request_id=result.request_id,
+            biz_id=result.biz_id,
+        )
 
     def _budgets(self, client: Client) -> tuple[Budget, ...]:
         return budgets(
             client.id, client.sms_per_day, self._policy.sms_per_day, self._policy.reserved_for_known_ratio
         )
 
-    def _open_budgets(self, order: SendJob) -> dict[Budget, int]:
-        if order.permit is None:
+    def _available_budgets(self, job: SendJob) -> dict[Budget, int]:
+        """Return each budget and how much of it this call may use; none for a test phone."""
+        if job.permit is None:
             return {}
-        return {budget: budget.available_to(known=order.known) for budget in self._budgets(order.ask.client)}
-
-    # ── the send ──
-
-    def _send(self, order: SendJob, opened: Verification, code: Code) -> SendOutcome:
-        ask, number = order.ask, len(opened.sends)
-        outcome = self._outcome(order, self._sms(ask, opened, number, code))
-        settled = self._settle(order, opened, number, outcome) or opened
-        if not ask.client_ip_hash:
-            self._hints.missing_client_ip(ask.client.id)
-        self._hints.clock_skew(settled.now)
-        if error := _refusal(outcome):
-            raise error
-        return SendOutcome(order.verification_id, settled.with_max_sends(opened.sends_left), ask.phone)
-
-    def _sms(self, ask: RequestContext, opened: Verification, number: int, code: Code) -> SmsMessage:
-        out_id = MessageReference(ask.phone_key.tag, opened.verification_hash, number)
-        return SmsMessage(
-            phone=ask.phone,
-            client=ask.client.id,
-            purpose=opened.purpose,
-            locale=ask.locale,
-            code=code,
-            code_type=opened.code_type,
-            out_id=out_id.encode(self._keyring.active.out_id),
-        )
-
-    def _outcome(self, order: SendJob, sms: SmsMessage) -> SendResult:
-        if order.permit is None:
-            return SendResult(SendStatus.ACCEPTED, route=TEST_ROUTE)
-        return order.permit.send(sms, order.ask.deadline - RECORDING_MARGIN)
-
-    # ── the third flush ──
-
-    def _settle(
-        self, order: SendJob, opened: Verification, number: int, outcome: SendResult
-    ) -> Verification | None:
-        """Book how the send ended. If the store fails now, the provider has spoken all the same.
-
-        An SMS that is on its way needs its id, and a refusal its reason; the slot stays taken until its
-        limit ends, so nothing is under-counted.
-        """
-        settlement = _settlement(outcome)
-        self._log(order.ask, opened, number, outcome, settlement)
-        try:
-            return self._record(order, opened, number, outcome, settlement)
-        except StoreUnavailable:
-            self._events.emit("send_result_not_recorded", outcome=outcome.status.value)
-            return None
-
-    def _record(
-        self,
-        order: SendJob,
-        opened: Verification,
-        number: int,
-        outcome: SendResult,
-        settlement: SendDisposition,
-    ) -> Verification | None:
-        ask = order.ask
-        record = SendResultRecord(
-            verification_hash=opened.verification_hash,
-            number=number,
-            disposition=settlement,
-            route=outcome.route,
-            wait=outcome.retry_after,
-            ttl=self._policy.code_limits.ttl,
-            taken_at=opened.now,
-            provider_code=outcome.provider_code,
-        )
-        is_out = settlement in (SendDisposition.ACCEPTED, SendDisposition.UNKNOWN)
-        refund = () if is_out or order.permit is None else self._budgets(ask.client)
-        ended = order.claim if is_out else None
-        return self._store.record_send_result(ask.phone_key, ask.client.id, record, refund, ended)
-
-    def _log(
-        self,
-        ask: RequestContext,
-        opened: Verification,
-        number: int,
-        outcome: SendResult,
-        settlement: SendDisposition,
-    ) -> None:
-        self._events.emit(
-            "sms_send",
-            phone_hash=ask.phone_key.tag,
-            phone_masked=str(ask.phone),
-            country=ask.phone.country,
-            client=ask.client.id,
-            verification_hash=opened.verification_hash,
-            number=number,
-            outcome=settlement.value,
-            route=outcome.route,
-            provider_code=outcome.provider_code,
-            provider_request_id=outcome.request_id,
-            biz_id=outcome.biz_id,
-        )
+        return {budget: budget.available_to(known=job.known) for budget in self._budgets(job.context.client)}
 
 
-def _settlement(outcome: SendResult) -> SendDisposition:
-    if outcome.status is not SendStatus.REFUSED:
-        return SendDisposition(outcome.status.value)
-    if outcome.cause is FailureCause.RECIPIENT:
+def _disposition(result: SendResult) -> SendDisposition:
+    if result.status is not SendStatus.REFUSED:
+        return SendDisposition(result.status.value)
+    if result.cause is FailureCause.RECIPIENT:
         return SendDisposition.RECIPIENT_REJECTED
-    if outcome.cause is FailureCause.RECIPIENT_RATE_LIMIT:
+    if result.cause is FailureCause.RECIPIENT_RATE_LIMIT:
         return SendDisposition.RATE_LIMITED
     return SendDisposition.NOT_SENT
 
 
-def _refusal(outcome: SendResult) -> OtpError | None:
-    if outcome.status is not SendStatus.REFUSED:
+def _error_of(result: SendResult) -> OtpError | None:
+    if result.status is not SendStatus.REFUSED:
         return None
-    if outcome.cause is FailureCause.RECIPIENT:
+    if result.cause is FailureCause.RECIPIENT:
         return DestinationRejected()
-    if outcome.cause is FailureCause.RECIPIENT_RATE_LIMIT:
-        return ProviderRateLimited(max(1, outcome.retry_after))
-    if outcome.cause is FailureCause.ACCOUNT:
+    if result.cause is FailureCause.RECIPIENT_RATE_LIMIT:
+        return ProviderRateLimited(max(1, result.retry_after))
+    if result.cause is FailureCause.ACCOUNT:
         return ProviderMisconfigured()
-    return ProviderUnavailable(min(MAX_RETRY_AFTER_HINT, outcome.retry_after or 2))
+    return ProviderUnavailable(min(MAX_RETRY_AFTER_HINT, result.retry_after or 2))

@@ -1,52 +1,97 @@
-"""Repeats: calls that bear an idempotency key, told from each other by their payload."""
+"""Idempotency keys: a repeated call is recognised by its key and its payload, and is answered like the first.
+
+A call that is refused frees its key, so that the same key may be used for another try.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from otp_service.domain.errors import IdempotencyInProgress, IdempotencyKeyReused
+from otp_service.domain.errors import (
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
+    OtpError,
+    StoreUnavailable,
+)
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord, IdempotencyState
 from otp_service.domain.keyring import Keyring
+from otp_service.services.interfaces import Store
+
+SERVER = "server"
+"""The caller of every call with a secret key: all holders of a client's secret keys are the same caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What a caller says about a call that it may repeat: its *key*, and the *payload* as it was sent."""
+    """The *key* of a call that its caller may repeat, and the *payload* as it was sent."""
 
     key: str
     payload: bytes = field(repr=False)
 
 
-SERVER = "server"
-"""The caller of every call with a secret key: whoever holds one of a client's secret keys is the client."""
-
-
 def browser_at(client_ip_hash: str) -> str:
-    """Return the caller of a call with a publishable key, which anybody can copy: the requester's address."""
+    """Return the caller of a call with a publishable key, which anyone can copy: the end user's address."""
     return f"browser:{client_ip_hash}"
 
 
 def record_for(
-    keyring: Keyring, client: str, repeat: IdempotencyKey, *, caller: str, call: str, what: str = ""
+    keyring: Keyring, client: str, key: IdempotencyKey, *, caller: str, call: str, result_id: str = ""
 ) -> IdempotencyRecord:
-    """Return the idempotency record of one *call*; its key means nothing to another client, caller or call.
+    """Return the idempotency record of one *call*.
 
-    *caller* is `SERVER` or a `browser_at` some address.
+    The same key of another client, caller or call has another record. *caller* is `SERVER` or the result of
+    `browser_at`.
     """
-    scope = (client, caller, call, repeat.key)
+    scope = (client, caller, call, key.key)
     return IdempotencyRecord(
-        tag=keyring.claim_tag(*scope), fingerprint=keyring.fingerprint(*scope, repeat.payload), result_id=what
+        tag=keyring.claim_tag(*scope),
+        fingerprint=keyring.fingerprint(*scope, key.payload),
+        result_id=result_id,
     )
 
 
-def raise_if_blocked(reading: IdempotencyCheck) -> None:
-    """Let a call pass that is the first of its key, or repeats one that has ended.
+def raise_if_blocked(check: IdempotencyCheck) -> None:
+    """Return for the first call with its key and for a repetition of one that has ended.
 
     Raises:
-        IdempotencyInProgress: the first one still runs.
-        IdempotencyKeyReused: the first one had another payload.
+        IdempotencyInProgress: the first call is still running.
+        IdempotencyKeyReused: the first call had another payload.
     """
-    if reading.state is IdempotencyState.IN_PROGRESS:
-        raise IdempotencyInProgress(reading.wait)
-    if reading.state is IdempotencyState.PAYLOAD_MISMATCH:
+    if check.state is IdempotencyState.IN_PROGRESS:
+        raise IdempotencyInProgress(check.wait)
+    if check.state is IdempotencyState.PAYLOAD_MISMATCH:
         raise IdempotencyKeyReused
+
+
+@contextmanager
+def idempotent(store: Store, record: IdempotencyRecord | None) -> Iterator[None]:
+    """Run the block as the call of *record*, which may be None: begin the record, then finish or free it.
+
+    Raises:
+        IdempotencyInProgress, IdempotencyKeyReused: see `raise_if_blocked`; the block does not run.
+        StoreUnavailable: the record could not be begun; the block does not run.
+    """
+    if record:
+        raise_if_blocked(store.begin_idempotent(record))
+    with freed_if_refused(store, record):
+        yield
+    finish(store, record)
+
+
+@contextmanager
+def freed_if_refused(store: Store, record: IdempotencyRecord | None) -> Iterator[None]:
+    """Free the key of *record*, which the pre-check has begun, if the block raises an `OtpError`."""
+    try:
+        yield
+    except OtpError:
+        finish(store, record, success=False)
+        raise
+
+
+def finish(store: Store, record: IdempotencyRecord | None, *, success: bool = True) -> None:
+    """Keep the result of *record*, or free its key. If the store fails now, the record ends by its TTL."""
+    if record:
+        with suppress(StoreUnavailable):
+            store.finish_idempotent(record, record.result_id if success else "")

@@ -1,7 +1,7 @@
 """Reconciles sends of unknown outcome by asking the provider.
 
-Sending the same SMS twice is what this prevents: SendSms is billed and not idempotent. So only a provider
-that says so makes a send count as not sent; one that says nothing leaves it counted as sent.
+This prevents sending the same SMS twice: SendSms is billed and not idempotent. A send counts as not sent only
+if the provider says so. If the provider says nothing, the send counts as sent.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from otp_service.domain.verification import DeliveryReport, DeliveryStatus, SmsS
 from otp_service.services.interfaces import Clock, EventLogger, SmsSender, Store
 
 LISTING_DELAY = 60
-"""Seconds after which a send that the provider does not list has not happened."""
+"""Seconds. A send that its provider does not list after this time was not made."""
 
 LOOKUP_TIMEOUT = 2.5
-"""As long as a second route would need: a resend must still be possible afterwards."""
+"""Seconds. Short enough that a resend through a second route is still possible afterwards."""
 
 _SENT = {
     DeliveryLookupStatus.ACCEPTED: DeliveryStatus.ACCEPTED,
@@ -31,22 +31,22 @@ _SENT = {
 
 @dataclass(frozen=True, slots=True)
 class UnknownDelivery:
-    """A *send* to *phone* of whose outcome nothing is known at *now* (unix seconds, of the store's clock).
+    """A *send* to *phone* whose outcome is unknown at *now* (unix seconds, of the store's clock).
 
-    *call* is the one that wants to know: `resend` or `status`.
+    *call* is the one that needs the outcome: `resend` or `status`.
     """
 
     call: str
     phone: Phone
     client: str
     purpose: str
-    out_id: MessageReference
+    reference: MessageReference
     send: SmsSend
     now: float
 
 
 class UnknownDeliveryReconciler:
-    """Asks providers about doubtful sends and books what they say."""
+    """Asks providers about sends of unknown outcome and records what they say."""
 
     def __init__(
         self, *, keyring: Keyring, store: Store, sender: SmsSender, clock: Clock, events: EventLogger
@@ -57,57 +57,57 @@ class UnknownDeliveryReconciler:
         self._clock = clock
         self._events = events
 
-    def must_assume_sent(self, doubt: UnknownDelivery, deadline: float) -> bool:
-        """Ask what became of the send; tell whether it must be taken for sent.
+    def must_assume_sent(self, unknown: UnknownDelivery, deadline: float) -> bool:
+        """Ask the provider about a send; return whether it counts as sent.
 
-        Not more than INQUIRY_SECONDS, and so long before *deadline* (monotonic seconds) that a resend still
-        has as much.
+        Takes at most LOOKUP_TIMEOUT seconds, and ends LOOKUP_TIMEOUT seconds before *deadline* (monotonic
+        seconds), so that a resend has as much time.
 
         Raises:
-            StoreUnavailable: what was found could not be booked.
+            StoreUnavailable: the answer could not be recorded.
         """
-        finding = self._ask(doubt, deadline)
-        if finding is DeliveryLookupStatus.UNDELIVERED:
+        status = self._look_up(unknown, deadline)
+        if status is DeliveryLookupStatus.UNDELIVERED:
             return False
-        if finding in (DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.UNSUPPORTED):
-            return doubt.now - doubt.send.at < LISTING_DELAY
+        if status in (DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.UNSUPPORTED):
+            return unknown.now - unknown.send.at < LISTING_DELAY
         return True
 
-    def _ask(self, doubt: UnknownDelivery, deadline: float) -> DeliveryLookupStatus:
-        out_id = doubt.out_id
-        if not self._store.acquire_lookup_lease(out_id.tag, out_id.verification_hash, doubt.call):
-            return DeliveryLookupStatus.NO_ANSWER  # somebody has just asked
-        inquiry = DeliveryLookup(
-            phone=doubt.phone,
-            client=doubt.client,
-            purpose=doubt.purpose,
-            route=doubt.send.route,
-            began_at=doubt.send.at,
-            matches=partial(self._is_of, out_id),
+    def _look_up(self, unknown: UnknownDelivery, deadline: float) -> DeliveryLookupStatus:
+        reference = unknown.reference
+        if not self._store.acquire_lookup_lease(reference.tag, reference.verification_hash, unknown.call):
+            return DeliveryLookupStatus.NO_ANSWER  # another call has just asked
+        lookup = DeliveryLookup(
+            phone=unknown.phone,
+            client=unknown.client,
+            purpose=unknown.purpose,
+            route=unknown.send.route,
+            began_at=unknown.send.at,
+            matches=partial(self._matches, reference),
         )
         until = min(self._clock.monotonic() + LOOKUP_TIMEOUT, deadline - LOOKUP_TIMEOUT)
-        found = self._sender.lookup_delivery(inquiry, until)
-        self._tell(doubt, found.status, found.reason)
+        found = self._sender.lookup_delivery(lookup, until)
+        self._log(unknown, found.status, found.reason)
         if delivery := _SENT.get(found.status):
             report = DeliveryReport(
-                out_id.tag, out_id.verification_hash, out_id.number, delivery, found.reason
+                reference.tag, reference.verification_hash, reference.number, delivery, found.reason
             )
             self._store.apply_delivery_reports([report])
         return found.status
 
-    def _is_of(self, out_id: MessageReference, text: str) -> bool:
-        keys = (sub_keys.out_id for sub_keys in self._keyring.by_kid.values())
-        return MessageReference.decode(text, keys) == out_id
+    def _matches(self, reference: MessageReference, text: str) -> bool:
+        keys = (derived.out_id for derived in self._keyring.by_kid.values())
+        return MessageReference.decode(text, keys) == reference
 
-    def _tell(self, doubt: UnknownDelivery, finding: DeliveryLookupStatus, reason: str) -> None:
+    def _log(self, unknown: UnknownDelivery, status: DeliveryLookupStatus, reason: str) -> None:
         self._events.emit(
             "delivery_lookup",
-            phone_hash=doubt.out_id.tag,
-            phone_masked=str(doubt.phone),
-            client=doubt.client,
-            verification_hash=doubt.out_id.verification_hash,
-            number=doubt.out_id.number,
-            route=doubt.send.route,
-            status=finding.value,
+            phone_hash=unknown.reference.tag,
+            phone_masked=str(unknown.phone),
+            client=unknown.client,
+            verification_hash=unknown.reference.verification_hash,
+            number=unknown.reference.number,
+            route=unknown.send.route,
+            status=status.value,
             provider_code=reason,
         )

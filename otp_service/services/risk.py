@@ -1,43 +1,57 @@
-"""Risk: who must solve a risk challenge before an SMS is sent, and who gets none.
+"""Risk: who must solve a risk challenge before an SMS is sent, and which SMS are refused.
 
-A challenge costs an attacker computing time for every SMS and a person nothing but a moment, so that it comes
-first; refused is only what is far beyond everything a person does.
+A challenge costs an attacker computing time for each SMS and a person only a moment, so it comes first. Only
+what is far beyond anything a person does is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 
-from otp_service.domain.errors import ChallengeRequired, DestinationBlocked
+from otp_service.domain.errors import (
+    ChallengeRequired,
+    DestinationBlocked,
+    DestinationRejected,
+    OtpError,
+    ProviderError,
+    StoreUnavailable,
+)
+from otp_service.domain.idempotency import IdempotencyRecord
 from otp_service.domain.keyring import Keyring
 from otp_service.domain.policy import BROAD, PumpingGuardMode, RiskPolicy
 from otp_service.domain.risk import (
     ChallengeSubject,
-    ClientIpQuota,
     ConversionScope,
     ConversionState,
     ConversionStats,
     PrecheckRequest,
     PrecheckResult,
+    QuotaReservation,
 )
 from otp_service.services.context import RequestContext
-from otp_service.services.interfaces import ChallengeProvider, EventLogger, UsageCounters
+from otp_service.services.interfaces import ChallengeProvider, EventLogger, Store, UsageCounters
 
 SUFFIX_DIGITS = 4
-"""A prefix is a number without these digits: ten thousand numbers, which is how pumped numbers come."""
+"""A prefix is a number without these digits: ten thousand numbers. Pumped numbers come in such blocks."""
 
 SHARED_SCOPES = 4_096
-"""Of so many prefixes the scopes are kept: a tag is an HMAC, and all phones of a prefix share it."""
+"""Size of the cache of scopes per prefix; computing a scope costs one HMAC."""
 
 HARD = 2
+"""The level of a hard challenge, and of a narrow scope in which SMS are blocked."""
 
-STRICTER, EVERYBODY = 2, 3
+STRICTER, EVERYONE = 2, 3
 """Levels of a broad scope; see `conversion_stats_broad.lua`."""
 
 
 class RiskAssessor:
-    """Weighs what the first flush has told. Without *challenges* nobody is asked, only refused."""
+    """Decides who must solve a risk challenge, from what the pre-check has found. Thread-safe.
+
+    Without *challenges* no challenge is ever required.
+    """
 
     def __init__(
         self,
@@ -45,92 +59,97 @@ class RiskAssessor:
         policy: RiskPolicy,
         keyring: Keyring,
         challenges: ChallengeProvider | None,
-        ledger: UsageCounters,
+        counters: UsageCounters,
         events: EventLogger,
     ) -> None:
         self._policy = policy
         self._keyring = keyring
         self._challenges = challenges
-        self._ledger = ledger
+        self._counters = counters
         self._events = events
         self._shared_scopes = lru_cache(SHARED_SCOPES)(self._make_shared_scopes)
 
-    def build_precheck(self, ask: RequestContext, solution: str) -> tuple[PrecheckRequest, int]:
-        """Return what the first flush must touch for *ask*, and the level of the *solution* shown, or 0."""
-        if ask.is_allowlisted:
-            return PrecheckRequest(), 0
-        solved, level = self._read(ask, solution)
-        if ask.test_code:
-            # No SMS goes out, so nothing is asked for; what its requester may cause has an end all the same.
-            return PrecheckRequest(address=self._address_slot(ask), challenges_disabled=True), 0
-        enforced = self._policy.guard_mode is PumpingGuardMode.ENFORCE
-        knock = PrecheckRequest(
-            address=self._address_slot(ask),
-            guards=self.conversion_scopes(ask) if enforced else (),
-            solved_challenge_id=solved,
+    def build_precheck(
+        self, context: RequestContext, solution: str, record: IdempotencyRecord | None
+    ) -> PrecheckRequest:
+        """Return what the pre-check reads and counts. *solution* is that of a risk challenge, or empty."""
+        if context.is_allowlisted:
+            return PrecheckRequest(claim=record)
+        quota = context.ip_quota(self._policy.address)
+        if context.test_code:
+            # No SMS is sent, so no challenge is required. The limits of the IP address apply.
+            return PrecheckRequest(address=quota, challenges_disabled=True, claim=record)
+        challenge_id, level = self._read_solution(context, solution)
+        is_enforced = self._policy.guard_mode is PumpingGuardMode.ENFORCE
+        return PrecheckRequest(
+            address=quota,
+            guards=self.conversion_scopes(context) if is_enforced else (),
+            solved_challenge_id=challenge_id,
+            solution_level=level,
             solution_ttl=self._challenges.ttl if self._challenges else 0,
             challenges_disabled=self._challenges is None,
+            claim=record,
         )
-        return knock, level
 
     def enforce(
         self,
-        ask: RequestContext,
-        standing: PrecheckResult,
-        level: int,
+        context: RequestContext,
+        precheck: PrecheckRequest,
+        result: PrecheckResult,
         *,
         known: bool,
         accepts_challenge: bool = False,
     ) -> None:
-        """Let an SMS pass, or not.
+        """Return if an SMS may be sent.
 
-        Wrong codes of others ask nobody for a challenge who has no browser to solve it in: a backend is asked
-        only if it *accepts_challenge*, which it then hands to its page.
+        Wrong codes of others require a challenge only of callers that can solve one: browsers, and servers
+        that accept a challenge and hand it on to their page.
 
         Raises:
             LimitError, ProviderRateLimited, VerificationError: nothing can be sent now.
             DestinationBlocked: far too few of such SMS are ever verified.
-            ChallengeRequired: something is suspicious, and no sufficient solution was shown.
+            ChallengeRequired: the request is suspicious, and the solution is missing or not sufficient.
         """
-        if any(_is_news(reading) for reading in standing.guards):
-            self._ledger.look_at(self.conversion_scopes(ask))
-        if standing.rejection:
-            raise standing.rejection
-        if ask.is_allowlisted or ask.test_code:
+        if any(_is_news(stats) for stats in result.guards):
+            self._counters.look_at(self.conversion_scopes(context))
+        if result.rejection:
+            raise result.rejection
+        if context.is_allowlisted or context.test_code:
             return
-        guarded = () if known else self._guarded(ask, standing)
-        can_solve = ask.is_public or accepts_challenge
-        alarm = self._ledger.global_risk_level() if can_solve else 0
-        reasons = [*standing.risk_reasons, *guarded]
-        reasons += ["phone_slow_lane"] if standing.is_restricted and can_solve else []
-        reasons += ["service_wrong_codes"] if alarm else []
-        # The address was let pass for a solution that turned out to be used up.
-        reasons += ["risk_solution_used"] if level and not standing.challenge_accepted else []
-        needed = max(alarm, 1) if reasons else 0
-        shown = level if standing.challenge_accepted else 0
-        if self._challenges and shown < needed:
-            self._tell("challenge_required", ask, reasons)
-            raise ChallengeRequired(self._challenges.issue(_binding(ask), needed))
+        reasons = list(result.risk_reasons)
+        if not known:
+            reasons += self._pumping_reasons(context, result)
+        can_solve = context.is_public or accepts_challenge
+        alarm = self._counters.global_risk_level() if can_solve else 0
+        if result.is_restricted and can_solve:
+            reasons.append("phone_slow_lane")
+        if alarm:
+            reasons.append("service_wrong_codes")
+        if precheck.solution_level and not result.challenge_accepted:
+            # The address was admitted for a solution that turned out to be used up.
+            reasons.append("risk_solution_used")
+        required = max(alarm, 1) if reasons else 0
+        shown = precheck.solution_level if result.challenge_accepted else 0
+        if self._challenges and shown < required:
+            self._emit("challenge_required", context, reasons)
+            raise ChallengeRequired(self._challenges.issue(_subject(context), required))
 
-    def note_sent(self, ask: RequestContext, standing: PrecheckResult) -> None:
-        """Note in the ledger that an SMS went out."""
-        scopes = self.conversion_scopes(ask)
+    def record_send(self, context: RequestContext, result: PrecheckResult) -> None:
+        """Count an SMS that was sent."""
+        scopes = self.conversion_scopes(context)
         if scopes:
-            is_urgent = any(_is_nearly_suspect(reading) for reading in standing.guards)
+            is_urgent = any(_is_nearly_suspect(stats) for stats in result.guards)
             is_counted = self._policy.guard_mode is PumpingGuardMode.ENFORCE
-            self._ledger.record_send(scopes, is_counted=is_counted, is_urgent=is_urgent)
+            self._counters.record_send(scopes, is_counted=is_counted, is_urgent=is_urgent)
 
-    def conversion_scopes(self, ask: RequestContext) -> tuple[ConversionScope, ...]:
-        """Return where an SMS to this phone is counted as sent, and later as verified."""
-        if self._policy.guard_mode is PumpingGuardMode.OFF or ask.is_allowlisted or ask.test_code:
+    def conversion_scopes(self, context: RequestContext) -> tuple[ConversionScope, ...]:
+        """Return the scopes in which an SMS to this phone is counted as sent, and later as verified."""
+        if self._policy.guard_mode is PumpingGuardMode.OFF or context.is_allowlisted or context.test_code:
             return ()
-        phone = ask.phone
+        phone = context.phone
         prefix = f"{phone.country_code} {phone.national[:-SUFFIX_DIGITS]}"
-        shared = self._shared_scopes(phone.country, prefix, ask.client.id)
-        return (*shared, self._scope("address", ask.client_ip_hash)) if ask.client_ip_hash else shared
-
-    def _address_slot(self, ask: RequestContext) -> ClientIpQuota | None:
-        return ClientIpQuota(ask.client_ip_hash, self._policy.address) if ask.client_ip_hash else None
+        shared = self._shared_scopes(phone.country, prefix, context.client.id)
+        return (*shared, self._scope("address", context.client_ip_hash)) if context.client_ip_hash else shared
 
     def _make_shared_scopes(self, country: str, prefix: str, client: str) -> tuple[ConversionScope, ...]:
         names = {"country": country, "prefix": self._keyring.prefix_tag(prefix), "client": client}
@@ -139,53 +158,99 @@ class RiskAssessor:
     def _scope(self, kind: str, name: str) -> ConversionScope:
         return ConversionScope(kind, f"{kind}:{name}", self._policy.guards[kind], is_broad=kind in BROAD)
 
-    def _guarded(self, ask: RequestContext, standing: PrecheckResult) -> list[str]:
-        narrow = [reading for reading in standing.guards if not reading.is_broad]
-        broad = [reading for reading in standing.guards if reading.is_broad]
-        blocking = [reading.kind for reading in narrow if reading.level >= HARD]
+    def _pumping_reasons(self, context: RequestContext, result: PrecheckResult) -> list[str]:
+        narrow = [stats for stats in result.guards if not stats.is_broad]
+        broad = [stats for stats in result.guards if stats.is_broad]
+        blocking = [stats.kind for stats in narrow if stats.level >= HARD]
         if blocking:
-            self._tell("pumping_guard_blocked", ask, [f"guard_{kind}" for kind in blocking])
+            self._emit("pumping_guard_blocked", context, [f"guard_{kind}" for kind in blocking])
             raise DestinationBlocked
-        strictness = max((reading.level for reading in broad), default=0)
-        asking = [reading.kind for reading in narrow if _is_asking(reading, strictness)]
-        asking += [reading.kind for reading in broad if reading.level >= EVERYBODY]
-        return [f"guard_{kind}" for kind in asking]
+        strictness = max((stats.level for stats in broad), default=0)
+        kinds = [stats.kind for stats in narrow if _requires_challenge(stats, strictness)]
+        kinds += [stats.kind for stats in broad if stats.level >= EVERYONE]
+        return [f"guard_{kind}" for kind in kinds]
 
-    def _read(self, ask: RequestContext, solution: str) -> tuple[str, int]:
+    def _read_solution(self, context: RequestContext, solution: str) -> tuple[str, int]:
         if not solution or self._challenges is None:
             return "", 0
         for level in (HARD, 1):
-            if solved := self._challenges.verify(solution, _binding(ask), level):
+            if solved := self._challenges.verify(solution, _subject(context), level):
                 return solved, level
         return "", 0
 
-    def _tell(self, event: str, ask: RequestContext, reasons: Sequence[str]) -> None:
+    def _emit(self, event: str, context: RequestContext, reasons: Sequence[str]) -> None:
         self._events.emit(
             event,
-            phone_hash=ask.phone_key.tag,
-            phone_masked=str(ask.phone),
-            client=ask.client.id,
-            client_ip_hash=ask.client_ip_hash,
+            phone_hash=context.phone_key.tag,
+            phone_masked=str(context.phone),
+            client=context.client.id,
+            client_ip_hash=context.client_ip_hash,
             reasons=list(reasons),
         )
 
 
-def _is_news(reading: ConversionStats) -> bool:
-    """Tell whether a narrow scope has tripped and the broad ones were not told yet."""
-    return not reading.is_broad and reading.level > 0 and reading.state is not ConversionState.TRIPPED
+def _is_news(stats: ConversionStats) -> bool:
+    """Return whether a narrow scope has tripped and the broad scopes have not been told yet."""
+    return not stats.is_broad and stats.level > 0 and stats.state is not ConversionState.TRIPPED
 
 
-def _is_asking(reading: ConversionStats, strictness: int) -> bool:
-    """Tell whether a narrow scope asks for a challenge, judged as strictly as the broad ones want it."""
-    is_suspect = reading.is_suspect and strictness > 0
-    is_second = strictness >= STRICTER and reading.sent > 1 + 2 * reading.verified
-    return reading.level > 0 or is_suspect or is_second
+def _requires_challenge(stats: ConversionStats, strictness: int) -> bool:
+    """Return whether a narrow scope requires a challenge at the *strictness* that the broad scopes set."""
+    is_suspect = stats.is_suspect and strictness > 0
+    is_second = strictness >= STRICTER and stats.sent > 1 + 2 * stats.verified
+    return stats.level > 0 or is_suspect or is_second
 
 
-def _is_nearly_suspect(reading: ConversionStats) -> bool:
-    """Tell whether little was verified in a narrow scope, so that others should know of this SMS soon."""
-    return not reading.is_broad and reading.sent > 2 * max(1, reading.verified)
+def _is_nearly_suspect(stats: ConversionStats) -> bool:
+    """Return whether so little was verified in a narrow scope that others should learn of this SMS soon."""
+    return not stats.is_broad and stats.sent > 2 * max(1, stats.verified)
 
 
-def _binding(ask: RequestContext) -> ChallengeSubject:
-    return ChallengeSubject(ask.client.id, ask.phone_key.tag)
+def _subject(context: RequestContext) -> ChallengeSubject:
+    return ChallengeSubject(context.client.id, context.phone_key.tag)
+
+
+class PendingSms:
+    """An SMS that is already counted and may not have been sent yet."""
+
+    def __init__(self) -> None:
+        self.is_sent = False
+
+    def mark_sent(self) -> None:
+        """Keep what was counted."""
+        self.is_sent = True
+
+
+@contextmanager
+def release_unless_sent(
+    store: Store, context: RequestContext, result: PrecheckResult
+) -> Iterator[PendingSms]:
+    """Release the reservation that the pre-check made, unless the block marks the SMS as sent.
+
+    The pre-check counts before an SMS is sent, so that parallel calls see each other.
+    What is then refused must not stay counted: it can never be verified, and strangers could fill the pumping
+    guard without a single SMS. Two refusals stay counted, because they show that numbers are being tried out:
+    that of a bad number in full, and that of a provider at the address. If the process dies in between, too
+    much stays counted, never too little.
+    """
+    pending = PendingSms()
+    reservation = result.reservation
+    try:
+        yield pending
+    except (StoreUnavailable, DestinationRejected):
+        raise
+    except ProviderError:
+        _release(store, context, replace(reservation, address=None))
+        raise
+    except OtpError:
+        _release(store, context, reservation)
+        raise
+    if not pending.is_sent:
+        _release(store, context, reservation)
+
+
+def _release(store: Store, context: RequestContext, reservation: QuotaReservation) -> None:
+    """Release *reservation*; if the store fails now, too much stays counted."""
+    if reservation.address or reservation.guards:
+        with suppress(StoreUnavailable):
+            store.release_quota(context.phone_key.tag, reservation)

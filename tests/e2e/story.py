@@ -91,10 +91,10 @@ def build(
         signers={},
         store=store,
         sender=router,
-        ledger=fakes.FakeLedger(),
+        counters=fakes.FakeLedger(),
         challenges=None,
         clock=clock,
         events=events or Quiet(),
-        notes=CallNotes(),
+        log_context=CallNotes(),
     )
     return Story(service, runner, clock, sandbox)

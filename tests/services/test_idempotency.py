@@ -80,11 +80,13 @@ class Story:
         return len(self.house.sender.sent)
 
     def request(self, repeat: IdempotencyKey | None = ONCE, phone: str = PHONE) -> SendOutcome:
-        return self.service.request(SHOP, phone, purpose="login", repeat=repeat)
+        return self.service.request(SHOP, phone, purpose="login", idempotency_key=repeat)
 
     def verify(self, sent: SendOutcome, repeat: IdempotencyKey | None = ONCE, code: str = "") -> Approved:
         vid = sent.verification_id
-        return self.service.verify(SHOP, PHONE, vid, code or self.house.sender.last_code, repeat=repeat)
+        return self.service.verify(
+            SHOP, PHONE, vid, code or self.house.sender.last_code, idempotency_key=repeat
+        )
 
     def wrong_code(self) -> str:
         return "000000" if self.house.sender.last_code != "000000" else "000001"
@@ -124,7 +126,7 @@ def test_key_with_another_payload_is_refused(story: Story) -> None:
 
 def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
     story.store.begin_idempotent(
-        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
     )
 
     with pytest.raises(IdempotencyInProgress) as wait:
@@ -135,7 +137,7 @@ def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
 
 def test_request_that_died_before_it_opened_anything_is_made(story: Story) -> None:
     story.store.begin_idempotent(
-        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
     )
     story.pass_time(11)
 
@@ -197,7 +199,9 @@ def test_same_key_of_another_client_is_another_key(story: Story) -> None:
     story.request()
     story.pass_time(60)
 
-    sent = story.service.request(BANK, PHONE, purpose="transfer", client_ip="203.0.113.7", repeat=ONCE)
+    sent = story.service.request(
+        BANK, PHONE, purpose="transfer", client_ip="203.0.113.7", idempotency_key=ONCE
+    )
 
     assert not sent.replayed
     assert story.sms == 2
@@ -212,8 +216,8 @@ def test_same_key_of_another_call_is_another_key(story: Story) -> None:
 def test_repeated_resend_sends_one_sms(story: Story) -> None:
     vid = story.request(repeat=None).verification_id
     story.pass_time(60)
-    first = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
-    second = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
+    first = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
+    second = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
 
     assert story.sms == 2
     assert (first.replayed, second.replayed) == (False, True)
@@ -223,8 +227,8 @@ def test_resend_by_which_nothing_was_sent_is_kept_too(story: Story) -> None:
     story.house.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
     vid = story.request(repeat=None).verification_id
     story.pass_time(60)
-    first = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
-    second = story.service.resend(SHOP, PHONE, vid, repeat=ONCE)
+    first = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
+    second = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
 
     assert (first.dispatched, second.replayed) == (False, True)
     assert len(story.house.sender.lookups) == 1
@@ -308,8 +312,8 @@ def test_verify_of_which_the_first_still_runs_waits(story: Story) -> None:
 
 def test_repeated_redeem_answers_the_same(story: Story) -> None:
     proof = story.verify(story.request()).proof
-    first = story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
-    second = story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
+    first = story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
+    second = story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
 
     assert first.proof == second.proof
     assert (first.replayed, second.replayed) == (False, True)
@@ -319,23 +323,23 @@ def test_lost_reply_of_a_redeem_is_cured_by_its_key(story: Story) -> None:
     proof = story.verify(story.request()).proof
     story.store.lost = "redeem"
     with pytest.raises(StoreUnavailable):
-        story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
+        story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
     story.store.lost = ""
 
-    assert story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE).replayed
+    assert story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE).replayed
 
 
 @pytest.mark.parametrize("repeat", [None, IdempotencyKey("order-18", b"")], ids=["no key", "another key"])
 def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: IdempotencyKey | None) -> None:
     proof = story.verify(story.request()).proof
-    story.service.redeem(SHOP, proof, purpose="login", repeat=ONCE)
+    story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
 
     with pytest.raises(ProofRedeemed):
-        story.service.redeem(SHOP, proof, purpose="login", repeat=repeat)
+        story.service.redeem(SHOP, proof, purpose="login", idempotency_key=repeat)
 
 
 def test_claim_shows_nothing_of_the_payload() -> None:
-    made = record_for(fakes.house().keyring, SHOP.id, ONCE, caller=SERVER, call="request", what="v" * 22)
+    made = record_for(fakes.house().keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
 
     assert "order-17" not in made.tag
     assert len(made.fingerprint) == 16

@@ -385,11 +385,11 @@ class Scene:
             signers={SHOP.id: signer(SHOP.id, clock)},
             store=self._store,
             sender=self.router,
-            ledger=fakes.FakeLedger(),
+            counters=fakes.FakeLedger(),
             challenges=None,
             clock=clock,
             events=self.events,
-            notes=CallNotes(),
+            log_context=CallNotes(),
         )
 
     def request(self) -> SendOutcome | OtpError:

@@ -671,11 +671,11 @@ def house(
         signers={client.id: signer(client.id, clock) for client in chosen},
         store=store,
         sender=sender,
-        ledger=ledger,
+        counters=ledger,
         challenges=challenges,
         clock=clock,
         events=events,
-        notes=CallNotes(),
+        log_context=CallNotes(),
     )
     page_store = FakePages()
     pages = HostedPages(

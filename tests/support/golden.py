@@ -153,7 +153,7 @@ def idempotency() -> Steps:
     made: Steps = {"payload": repeat.payload.decode()}
     for name, caller in (("server", repeats.SERVER), ("browser", repeats.browser_at("an address tag"))):
         for call in ("request", "verify", "redeem"):
-            claim = repeats.record_for(KEYRING, CLIENT, repeat, caller=caller, call=call, what=SEED)
+            claim = repeats.record_for(KEYRING, CLIENT, repeat, caller=caller, call=call, result_id=SEED)
             made[f"{name}, {call}"] = {
                 "tag": claim.tag,
                 "fingerprint": claim.fingerprint.hex(),
@@ -589,7 +589,9 @@ def service_and_store(client: redis.Redis) -> Steps:
     with fixed_randomness():
         on_stage = service_on_redis.build(client, service_on_redis.enforced(), KEYRING)
         service, repeat = on_stage.service, repeats.IdempotencyKey("an-idempotency-key", b'{"a":1}')
-        sent = service.request(service_on_redis.MALL, PHONE, purpose=PURPOSE, client_ip=IPV6, repeat=repeat)
+        sent = service.request(
+            service_on_redis.MALL, PHONE, purpose=PURPOSE, client_ip=IPV6, idempotency_key=repeat
+        )
         sms = on_stage.sender.sent[-1]
         made["SMS"] = {"code": sms.code.get_secret_value(), "out id": sms.out_id}
         made["verification id"] = sent.verification_id
@@ -599,14 +601,19 @@ def service_and_store(client: redis.Redis) -> Steps:
         for code in (wrong, sms.code.get_secret_value()):
             try:
                 approved = service.verify(
-                    service_on_redis.MALL, PHONE, sent.verification_id, code, client_ip=IPV6, repeat=repeat
+                    service_on_redis.MALL,
+                    PHONE,
+                    sent.verification_id,
+                    code,
+                    client_ip=IPV6,
+                    idempotency_key=repeat,
                 )
             except OtpError as error:
                 made["first code"] = error.code
         on_stage.pass_time(5)
         made["proof"] = approved.proof
         made["verified"] = written(client)
-        service.redeem(service_on_redis.MALL, approved.proof, purpose=PURPOSE, repeat=repeat)
+        service.redeem(service_on_redis.MALL, approved.proof, purpose=PURPOSE, idempotency_key=repeat)
         made["redeemed"] = written(client, "otp:claim:*") | written(client, "otp:*:redeemed")
     return made
 
@@ -623,14 +630,19 @@ def inquiry_and_challenge(client: redis.Redis) -> Steps:
         on_stage.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
         service, repeat = on_stage.service, repeats.IdempotencyKey("an-idempotency-key", b'{"a":1}')
         sent = service.request(
-            service_on_redis.MALL, PHONE, purpose=PURPOSE, client_ip=IPV4, is_public=True, repeat=repeat
+            service_on_redis.MALL,
+            PHONE,
+            purpose=PURPOSE,
+            client_ip=IPV4,
+            is_public=True,
+            idempotency_key=repeat,
         )
         made["claim of a browser"] = written(client, "otp:claim:*")
         service.status(service_on_redis.MALL, PHONE, sent.verification_id)
         made["asked by status"] = written(client, "otp:*:status")
         on_stage.pass_time(61)
         again = repeats.IdempotencyKey("the key of a resend", b'{"a":2}')
-        service.resend(service_on_redis.MALL, PHONE, sent.verification_id, repeat=again)
+        service.resend(service_on_redis.MALL, PHONE, sent.verification_id, idempotency_key=again)
         made["asked by a resend"] = written(client, "otp:*:resend")
         made["claims with that of the resend"] = written(client, "otp:claim:*")
         try:

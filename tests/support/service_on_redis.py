@@ -184,11 +184,11 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
         signers={client.id: fakes.signer(client.id, clock) for client in (MALL, BANK)},
         store=store,
         sender=sender,
-        ledger=ledger,
+        counters=ledger,
         challenges=challenges,
         clock=clock,
         events=events,
-        notes=CallNotes(),
+        log_context=CallNotes(),
     )
     return Stage(
         runner,

@@ -12,7 +12,7 @@ from web.desk import PHONE, Desk, open_desk
 
 import otp_service
 from otp_service.domain.limits import CodeLimits, IpLimits, PhoneLimits, RateLimitPolicy, rate_limit_policies
-from otp_service.services.verification import MISSES_LIMIT
+from otp_service.services.id_guessing import MISSES_LIMIT
 
 FIELDS = "RateLimit-Policy", "RateLimit"
 PAGE = "https://shop.example"

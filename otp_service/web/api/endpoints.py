@@ -64,7 +64,7 @@ def verify(
         body.code,
         client_ip=_client_ip(caller, body),
         is_public=_is_public(caller),
-        repeat=repeat,
+        idempotency_key=repeat,
     )
     return ApiResult(200, answers.approved(approved), approved.replayed)
 
@@ -78,7 +78,7 @@ def redeem(
         body.proof,
         purpose=body.purpose,
         allow_test=body.allow_test or False,
-        repeat=repeat,
+        idempotency_key=repeat,
     )
     return ApiResult(200, answers.redeemed(redeemed.proof), redeemed.replayed)
 
@@ -151,7 +151,7 @@ def _request(
         accepts_challenge=body.accepts_challenge or False,
         known_device=body.known_device or False,
         risk_solution=body.risk_solution or "",
-        repeat=repeat,
+        idempotency_key=repeat,
     )
 
 
@@ -171,7 +171,7 @@ def _resend(
         accepts_challenge=body.accepts_challenge or False,
         known_device=body.known_device or False,
         risk_solution=body.risk_solution or "",
-        repeat=repeat,
+        idempotency_key=repeat,
     )
 
 
