@@ -1,4 +1,4 @@
-"""Sign up by phone, in Django: a whole project in one file."""
+"""Sign up by phone with Django: a whole project in one file."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ settings.configure(
             "OPTIONS": {"context_processors": ["django.contrib.auth.context_processors.auth"]},
         }
     ],
-    DATABASES={  # gone when it stops
+    DATABASES={  # temporary
         "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": Path(tempfile.mkdtemp()) / "db.sqlite3"}
     },
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
 )
 django.setup()
 
-from django import forms  # noqa: E402 - Django wants its settings first
+from django import forms  # noqa: E402 - Django needs its settings first
 from django.contrib.auth import login, logout  # noqa: E402
 from django.contrib.auth.hashers import make_password  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
@@ -55,13 +55,13 @@ from django.views.decorators.http import require_POST  # noqa: E402
 
 
 class SignupForm(forms.Form):
-    """A name, and the proof that the widget has put into the form. `phone` is what the proof says."""
+    """A name, and the proof that the widget added to the form. `phone` comes from the proof."""
 
     name = forms.CharField(max_length=80)
     proof = forms.CharField(error_messages={"required": "Please verify your phone."})
 
     def clean(self) -> dict[str, Any]:
-        """Redeem the proof last: it is good once."""
+        """Redeem the proof after all other checks, because that is possible only once."""
         if not self.errors:
             try:
                 self.phone = otp.redeem(self.cleaned_data["proof"], purpose="signup").phone
@@ -73,12 +73,12 @@ class SignupForm(forms.Form):
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Show who is there, or the form; sign up whoever holds the phone of the proof."""
+    """Show the account or the form. Sign up the owner of the phone in the proof."""
     form = SignupForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        facts = {"first_name": form.cleaned_data["name"], "password": make_password(None)}
-        user, _ = User.objects.get_or_create(username=form.phone, defaults=facts)
-        login(request, user)  # who has an account is logged in: the phone is theirs
+        defaults = {"first_name": form.cleaned_data["name"], "password": make_password(None)}
+        user, _ = User.objects.get_or_create(username=form.phone, defaults=defaults)
+        login(request, user)  # also if the account exists: the proof shows that it is theirs
         return redirect("/")
     context = {"form": form, "otp_url": OTP_URL, "key": os.environ["OTP_PUBLISHABLE_KEY"]}
     return render(request, "page.html", context, status=422 if form.errors else 200)
@@ -86,7 +86,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def log_out(request: HttpRequest) -> HttpResponse:
-    """Forget who was logged in."""
+    """End the session."""
     logout(request)
     return redirect("/")
 

@@ -1,4 +1,4 @@
-// Log in by phone, in Express.
+// Log in by phone with Express.
 
 import { randomBytes } from "node:crypto";
 
@@ -17,18 +17,18 @@ app.use(
     secret: SECRET_KEY ?? randomBytes(32).toString("base64url"),
     resave: false,
     saveUninitialized: false,
-    cookie: { httpOnly: true, sameSite: "lax" }, // and secure: true behind HTTPS
+    cookie: { httpOnly: true, sameSite: "lax" }, // With HTTPS, also set secure: true.
   }),
 );
 
-// Nobody else may log somebody in here as somebody of their choice.
+// Keep other sites from logging a visitor in to an account of their choice.
 app.use((request, response, next) => {
-  if (request.method === "POST" && !isFromThisSite(request)) response.sendStatus(403);
+  if (request.method === "POST" && !isSameOrigin(request)) response.sendStatus(403);
   else next();
 });
 
-// What the browser says; browsers that do not know Sec-Fetch-Site send Origin with every POST.
-function isFromThisSite(request) {
+// Check Sec-Fetch-Site, or Origin for browsers without it: they send Origin with every POST.
+function isSameOrigin(request) {
   const [site, origin, host] = ["sec-fetch-site", "origin", "host"].map((name) => request.get(name));
   if (site !== undefined) return site === "same-origin";
   return origin === `https://${host}` || origin === `http://${host}`;
@@ -36,7 +36,7 @@ function isFromThisSite(request) {
 
 app.get("/", (request, response) => response.send(page(request.session.phone)));
 
-// Logs in whoever holds the phone of the proof. What else the form says does not matter.
+// Log in the owner of the phone in the proof, and ignore all other fields of the form.
 app.post("/login", async (request, response, next) => {
   try {
     const { phone } = await otp.redeem(String(request.body?.proof ?? ""), { purpose: "login" });
@@ -47,9 +47,9 @@ app.post("/login", async (request, response, next) => {
     });
   } catch (error) {
     if (!(error instanceof OtpServiceError)) return next(error);
-    const isBad = error instanceof ProofError;
-    const trouble = isBad ? "Please verify your phone once more." : "We cannot log you in at the moment.";
-    response.status(isBad ? 422 : 503).send(page(undefined, trouble));
+    const isInvalid = error instanceof ProofError;
+    const message = isInvalid ? "Please verify your phone once more." : "We cannot log you in at the moment.";
+    response.status(isInvalid ? 422 : 503).send(page(undefined, message));
   }
 });
 
@@ -57,7 +57,7 @@ app.post("/logout", (request, response, next) => {
   request.session.destroy((error) => (error ? next(error) : response.redirect(303, "/")));
 });
 
-function page(phone, trouble) {
+function page(phone, message) {
   return html`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -70,7 +70,7 @@ function page(phone, trouble) {
 <form method="post" action="/logout"><button>Log out</button></form>
 ` : html`
 <h1>Log in</h1>
-<p role="alert">${trouble ?? ""}</p>
+<p role="alert">${message ?? ""}</p>
 <form method="post" action="/login">
   <otp-verify publishable-key="${OTP_PUBLISHABLE_KEY}" purpose="login" required></otp-verify>
   <button>Log in</button>
@@ -78,9 +78,9 @@ function page(phone, trouble) {
 `);
 }
 
-// What is put into a page is text, whoever wrote it.
+// Escape all values in a page.
 function html(strings, ...values) {
-  const escaped = values.map((value) => String(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`));
+  const escaped = values.map((value) => String(value).replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`));
   return String.raw({ raw: strings }, ...escaped);
 }
 

@@ -1,4 +1,4 @@
-"""Log in by phone, in FastAPI: the page's script hands the proof over."""
+"""Log in by phone with FastAPI: the page's script sends the proof."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ OTP_URL = os.environ["OTP_URL"]
 otp = OtpClient(OTP_URL, os.environ["OTP_SECRET_KEY"])
 
 app = FastAPI()
-app.add_middleware(  # and https_only=True behind HTTPS
+app.add_middleware(  # With HTTPS, also set https_only=True.
     SessionMiddleware, secret_key=os.environ.get("SECRET_KEY") or secrets.token_urlsafe(32), same_site="lax"
 )
 
 
-def refuse_other_sites(request: Request) -> None:
-    """Believe what the browser says; those that do not know Sec-Fetch-Site send Origin with every POST."""
+def reject_other_sites(request: Request) -> None:
+    """Check Sec-Fetch-Site, or Origin for browsers without it: they send Origin with every POST."""
     site, host = request.headers.get("Sec-Fetch-Site"), request.headers.get("Host")
-    is_ours = request.headers.get("Origin") in (f"https://{host}", f"http://{host}")
-    if not (is_ours if site is None else site == "same-origin"):
+    origin_matches = request.headers.get("Origin") in (f"https://{host}", f"http://{host}")
+    if not (origin_matches if site is None else site == "same-origin"):
         raise HTTPException(403)
 
 
 class Login(BaseModel):
-    """What the page sends. JSON, and said to be JSON, which a form of another site cannot send."""
+    """The JSON that the page sends. A form of another site cannot send the JSON content type."""
 
     proof: str
 
 
 class Me(BaseModel):
-    """Who is logged in."""
+    """The logged-in phone number."""
 
     phone: str
 
 
-@app.post("/api/login", dependencies=[Depends(refuse_other_sites)])
+@app.post("/api/login", dependencies=[Depends(reject_other_sites)])
 def log_in(login: Login, request: Request) -> Me:
-    """Log in whoever holds the phone of the proof. Not `async`: the client waits in a thread."""
+    """Log in the owner of the phone in the proof. Not `async`, because the client blocks."""
     try:
         redeemed = otp.redeem(login.proof, purpose="login")
     except ProofError:
@@ -61,7 +61,7 @@ def log_in(login: Login, request: Request) -> Me:
 
 @app.get("/api/me")
 def me(request: Request) -> Me:
-    """Tell who is logged in."""
+    """Return the logged-in phone number."""
     if "phone" not in request.session:
         raise HTTPException(401)
     return Me(phone=request.session["phone"])
@@ -69,7 +69,7 @@ def me(request: Request) -> Me:
 
 @app.get("/")
 def home() -> HTMLResponse:
-    """Show the page."""
+    """Return the page."""
     text = (HERE / "page.html").read_text("utf-8")
     key = os.environ["OTP_PUBLISHABLE_KEY"]
     return HTMLResponse(text.replace("OTP_URL", escape(OTP_URL)).replace("OTP_KEY", escape(key)))
@@ -77,7 +77,7 @@ def home() -> HTMLResponse:
 
 @app.get("/page.js")
 def script() -> FileResponse:
-    """Show the page's script."""
+    """Return the page's script."""
     return FileResponse(HERE / "page.js", media_type="text/javascript")
 
 

@@ -1,6 +1,6 @@
-// Hands the proof over as soon as there is one, and says who is logged in.
+// Sends the proof as soon as it is available, and shows the result.
 
-const told = document.querySelector("#told");
+const status = document.querySelector("#status");
 
 document.addEventListener("otp-verified", async (event) => {
   const response = await fetch("/api/login", {
@@ -8,6 +8,6 @@ document.addEventListener("otp-verified", async (event) => {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ proof: event.detail.proof }),
   });
-  const answer = await response.json();
-  told.textContent = response.ok ? `You are logged in as ${answer.phone}.` : answer.detail;
+  const result = await response.json();
+  status.textContent = response.ok ? `You are logged in as ${result.phone}.` : result.detail;
 });

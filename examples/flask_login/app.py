@@ -1,4 +1,4 @@
-"""Log in by phone, in Flask."""
+"""Log in by phone with Flask."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ otp = OtpClient(OTP_URL, os.environ["OTP_SECRET_KEY"])
 
 app = Flask(__name__)
 app.secret_key = os.environ.get("SECRET_KEY") or secrets.token_bytes(32)
-app.config["SESSION_COOKIE_SAMESITE"] = "Lax"  # and SESSION_COOKIE_SECURE = True behind HTTPS
+app.config["SESSION_COOKIE_SAMESITE"] = "Lax"  # With HTTPS, also set SESSION_COOKIE_SECURE.
 
 
 @app.before_request
-def refuse_forms_of_other_sites() -> None:
-    """Nobody else may log somebody in here as somebody of their choice."""
-    if request.method == "POST" and not is_from_this_site():
+def reject_forms_of_other_sites() -> None:
+    """Keep other sites from logging a visitor in to an account of their choice."""
+    if request.method == "POST" and not is_same_origin():
         abort(403)
 
 
-def is_from_this_site() -> bool:
-    """Tell what the browser says; browsers that do not know Sec-Fetch-Site send Origin with every POST."""
+def is_same_origin() -> bool:
+    """Check Sec-Fetch-Site, or Origin for browsers without it: they send Origin with every POST."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
@@ -35,13 +35,13 @@ def is_from_this_site() -> bool:
 
 @app.get("/")
 def home() -> str:
-    """Show who is logged in, or the form."""
+    """Show the logged-in phone number, or the form."""
     return page()
 
 
 @app.post("/login")
 def log_in() -> Response | tuple[str, int]:
-    """Log in whoever holds the phone of the proof. What else the form says does not matter."""
+    """Log in the owner of the phone in the proof, and ignore all other fields of the form."""
     try:
         redeemed = otp.redeem(request.form.get("proof", ""), purpose="login")
     except ProofError:
@@ -55,15 +55,15 @@ def log_in() -> Response | tuple[str, int]:
 
 @app.post("/logout")
 def log_out() -> Response:
-    """Forget who was logged in."""
+    """End the session."""
     session.clear()
     return redirect("/", 303)
 
 
-def page(trouble: str = "") -> str:
-    """Return the only page."""
+def page(error: str = "") -> str:
+    """Render the page."""
     key = os.environ["OTP_PUBLISHABLE_KEY"]
-    return render_template("page.html", otp_url=OTP_URL, key=key, trouble=trouble)
+    return render_template("page.html", otp_url=OTP_URL, key=key, error=error)
 
 
 if __name__ == "__main__":

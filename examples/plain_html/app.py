@@ -1,4 +1,4 @@
-"""Sign up by phone with the standard library alone: what any server must do, in any language."""
+"""Sign up by phone with only the standard library: what any server must do, in any language."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from urllib.parse import parse_qs
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 OTP_URL = os.environ["OTP_URL"]
-LIMIT = 10_000
-"""Bytes of a form; a proof has a few hundred."""
+MAX_FORM_BYTES = 10_000
+"""A proof has a few hundred bytes."""
 
 
 class NoRedirect(HTTPRedirectHandler):
-    """Follows nothing: urllib would send the secret key to wherever an answer points."""
+    """Follows no redirects: urllib would send the secret key to the redirect's target."""
 
     def redirect_request(self, *_: object) -> None:
-        """Return no request, which makes the answer an error."""
+        """Return no request, which turns the response into an error."""
 
 
 OPENER = build_opener(NoRedirect)
 
 
 def redeem(proof: str) -> str | None:
-    """Return the phone that *proof* proves; None if it proves none for signing up, or nobody can tell."""
+    """Return the phone number in a valid sign-up *proof*, else None."""
     headers = {"Authorization": f"Bearer {os.environ['OTP_SECRET_KEY']}", "Content-Type": "application/json"}
     body = json.dumps({"proof": proof, "purpose": "signup"}).encode()
-    request = Request(f"{OTP_URL}/otp/redeem", body, headers)  # noqa: S310 - an address of ours
+    request = Request(f"{OTP_URL}/otp/redeem", body, headers)  # noqa: S310 - our own URL
     try:
-        with OPENER.open(request, timeout=8) as answer:
-            phone: str = json.load(answer)["phone"]
+        with OPENER.open(request, timeout=8) as response:
+            phone: str = json.load(response)["phone"]
             return phone
-    except OSError:  # refused, or the service is not there: urllib's errors are all of this kind
+    except OSError:  # rejected or unreachable: all errors of urllib are OSErrors
         return None
 
 
 class Site(BaseHTTPRequestHandler):
-    """Two pages: the form, and what came of it. A body must come within so many seconds."""
+    """Two pages: the form and the result."""
 
-    timeout = 10
+    timeout = 10  # seconds to wait for a request body
 
     def do_GET(self) -> None:
         """Show the form."""
@@ -50,38 +50,42 @@ class Site(BaseHTTPRequestHandler):
         self.show(200, text.replace("OTP_URL", escape(OTP_URL)).replace("OTP_KEY", escape(key)))
 
     def do_POST(self) -> None:
-        """Sign up whoever holds the phone of the proof. What else the form says does not matter."""
-        if not self.is_from_this_site():
-            return self.show(403, "<p>That form was not ours.</p>")
+        """Sign up the owner of the phone in the proof, and ignore all other fields of the form."""
+        if not self.is_same_origin():
+            return self.show(403, "<p>The form came from another site.</p>")
         body = self.body()
         if body is None:
-            return self.show(400, "<p>That was no form.</p>")
+            return self.show(400, "<p>The form is not valid.</p>")
         form = parse_qs(body.decode("utf-8", "replace"))
         phone = redeem(form.get("proof", [""])[0])
         if phone is None:
             return self.show(422, '<p role="alert">Please <a href="/">verify your phone</a> once more.</p>')
         return self.show(200, f"<h1>Welcome</h1><p>You signed up with <strong>{escape(phone)}</strong>.</p>")
 
-    def is_from_this_site(self) -> bool:
-        """Tell what the browser says; one that does not know Sec-Fetch-Site sends Origin with every POST."""
+    def is_same_origin(self) -> bool:
+        """Check Sec-Fetch-Site, or Origin for browsers without it: they send Origin with every POST."""
         site, host = self.headers.get("Sec-Fetch-Site"), self.headers.get("Host")
         if site is not None:
             return site == "same-origin"
         return self.headers.get("Origin") in (f"https://{host}", f"http://{host}")
 
     def body(self) -> bytes | None:
-        """Return the bytes of the form; None if it is too long, or not as long as it says."""
-        said = self.headers.get_all("Content-Length", [])
-        if len(said) != 1 or not (said[0].isascii() and said[0].isdigit()) or int(said[0][:9]) > LIMIT:
+        """Return the form's bytes, or None if it is too long or its length does not match."""
+        lengths = self.headers.get_all("Content-Length", [])
+        if (
+            len(lengths) != 1
+            or not (lengths[0].isascii() and lengths[0].isdigit())
+            or int(lengths[0][:9]) > MAX_FORM_BYTES
+        ):
             return None
         try:
-            body = self.rfile.read(int(said[0]))
+            body = self.rfile.read(int(lengths[0]))
         except TimeoutError:
             return None
-        return body if len(body) == int(said[0]) else None
+        return body if len(body) == int(lengths[0]) else None
 
     def show(self, status: int, text: str) -> None:
-        """Answer with a page."""
+        """Send a page."""
         self.send_response(status)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()

@@ -23,7 +23,7 @@ from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import JsonEventLogger, install_logging_handler
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
-from otp_service.sandbox.demo import Refused, Sms, Verified, start_page
+from otp_service.sandbox.demo import RedeemFailed, Sms, Verified, start_page
 from otp_service.settings import Settings, SettingsError, from_mapping
 from otp_service.web.api import request_id
 
@@ -107,11 +107,11 @@ def _put_up_the_start_page(built: Application, running: Running, sandbox: Sandbo
             for sms in sandbox.inbox.newest_first()
         ]
 
-    def redeem(proof: str) -> Verified | Refused:
+    def redeem(proof: str) -> Verified | RedeemFailed:
         try:
             redeemed = server.redeem(proof, purpose=SIGNUP)
         except ApiError as refusal:
-            return Refused(refusal.code)
+            return RedeemFailed(refusal.code)
         return Verified(redeemed.phone, redeemed.purpose, _rfc3339(redeemed.verified_at))
 
     start_page(

@@ -63,7 +63,7 @@ def test_proof_that_is_none_signs_nobody_up(page: Page, dev: Dev) -> None:
     page.get_by_label("Name").fill("Mallory")
     page.get_by_role("button", name="Sign up").click()
 
-    expect(page.get_by_role("heading", level=1)).to_have_text("That did not work")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign-up failed")
     expect(page.locator("code")).to_have_text("invalid_proof")
 
 
@@ -106,7 +106,7 @@ def test_it_may_stand_in_no_frame_and_runs_nothing_but_its_own(page: Page, dev: 
 
 def test_lines_to_copy_are_those_of_this_service(page: Page, dev: Dev) -> None:
     page.goto(dev.service_url)
-    shown = page.get_by_label("What to put into a page").inner_text()
+    shown = page.get_by_label("Code for a page").inner_text()
 
     assert f'src="{dev.service_url}/otp/widget.js"' in shown
     assert f'publishable-key="{dev.publishable_key}"' in shown

@@ -1,4 +1,4 @@
-"""The examples, each a process of its own, beside one `otp-service dev` that all their pages may call."""
+"""Runs each example in its own process, with one `otp-service dev` that all their pages can call."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Example:
 
 
 class Elements(HTMLParser):
-    """The elements of a page: their names and attributes."""
+    """The names and attributes of a page's elements."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,20 +48,20 @@ class Elements(HTMLParser):
 
 
 @dataclass
-class Person:
-    """Somebody with a phone and a browser that keeps cookies."""
+class Visitor:
+    """A person with a phone and a browser that keeps cookies."""
 
     example: Example
     phone: str = field(default_factory=new_phone)
     browser: requests.Session = field(default_factory=requests.Session)
 
-    def look(self) -> str:
-        """Open the page."""
+    def open_page(self) -> str:
+        """Return the text of the page."""
         return self._text(self.browser.get(self.example.url, timeout=30))
 
     def verify(self, purpose: str = "") -> str:
-        """Do what the widget in the page does, and return the proof."""
-        page = Elements(self.look())
+        """Verify the phone as the widget in the page does, and return the proof."""
+        page = Elements(self.open_page())
         (widget,) = page.named("otp-verify")
         sources = [script["src"] for script in page.named("script")]
         dev = self.example.dev
@@ -71,32 +71,32 @@ class Person:
         headers = {"Authorization": f"Bearer {widget['publishable-key']}", "Origin": self.example.url}
         body = {"phone": self.phone, "purpose": purpose or widget["purpose"]}
         opened = post(f"{dev.service_url}/otp/request", body, **headers).body
-        typed = {
+        verify_body = {
             "phone": self.phone,
             "verification_id": opened["verification_id"],
             "code": dev.code(self.phone),
         }
-        return str(post(f"{dev.service_url}/otp/verify", typed, **headers).body["proof"])
+        return str(post(f"{dev.service_url}/otp/verify", verify_body, **headers).body["proof"])
 
-    def hand_in(self, proof: str, headers: dict[str, str] | None = None, **more: str) -> requests.Response:
-        """Send what the page sends once there is a proof, with *more* fields than it has."""
+    def submit(self, proof: str, headers: dict[str, str] | None = None, **more: str) -> requests.Response:
+        """Send what the page sends when it has a proof, and the fields in *more*."""
         sent = {"Origin": self.example.url} if headers is None else headers
         if self.example.name == "fastapi":
             return self.browser.post(
                 f"{self.example.url}/api/login", json={"proof": proof, **more}, headers=sent, timeout=30
             )
-        page = Elements(self.look())
+        page = Elements(self.open_page())
         hidden = {field["name"]: field.get("value", "") for field in page.named("input") if "name" in field}
         action = page.named("form")[0].get("action", "/")
         fields = {**hidden, "name": "Mei", "proof": proof, **more}
         return self.browser.post(f"{self.example.url}{action}", data=fields, headers=sent, timeout=30)
 
-    def known_as(self) -> str | None:
-        """Return as whose owner the site knows the browser."""
+    def logged_in_phone(self) -> str | None:
+        """Return the phone number that the site shows for this session, or None."""
         if self.example.name == "fastapi":
             phone: str | None = self.browser.get(f"{self.example.url}/api/me", timeout=30).json().get("phone")
             return phone
-        return shown_phone(self.look())
+        return shown_phone(self.open_page())
 
     @staticmethod
     def _text(response: requests.Response) -> str:
@@ -109,17 +109,19 @@ def shown_phone(text: str) -> str | None:
     return found and found[0]
 
 
-def command_of(name: str, directory: Path) -> list[str]:
-    """Return how the example is started; one for Node.js is put beside the packages of the tests."""
+def start_command(name: str, directory: Path) -> list[str]:
+    """Return the command that starts an example. Copy a Node.js example next to the tests' packages."""
     folder = ROOT / "examples" / name
     if not (folder / "package.json").exists():
         return [sys.executable, str(folder / "app.py")]
-    there = directory / name
-    there.mkdir()
-    (there / "package.json").symlink_to(folder / "package.json")
-    (there / "server.js").write_bytes((folder / "server.js").read_bytes())  # a link would lead back
-    (there / "node_modules").symlink_to(package("express").parent)
-    return [node(), str(there / "server.js")]
+    target = directory / name
+    target.mkdir()
+    (target / "package.json").symlink_to(folder / "package.json")
+    (target / "server.js").write_bytes(
+        (folder / "server.js").read_bytes()
+    )  # Node.js would resolve packages from the target of a symlink
+    (target / "node_modules").symlink_to(package("express").parent)
+    return [node(), str(target / "server.js")]
 
 
 @contextmanager
@@ -135,7 +137,7 @@ def started(name: str, port: int, dev: Dev, directory: Path) -> Iterator[Example
     log = directory / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command_of(name, directory), env=environment, stdout=output, stderr=subprocess.STDOUT
+            start_command(name, directory), env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     try:
         url = f"http://localhost:{port}"
@@ -163,7 +165,7 @@ Start = Callable[[str], Example]
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Start an example, once, beside a service that knows the pages of all."""
+    """Start each example at most once, with a service that accepts the origins of all of them."""
     running: dict[str, Example] = {}
     ports = {name: free_port() for name in EXAMPLES}
     origins = [argument for port in ports.values() for argument in ("--origin", f"http://localhost:{port}")]
@@ -181,14 +183,14 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture(params=EXAMPLES)
 def example(request: pytest.FixtureRequest, start: Start) -> Example:
-    """Each of the examples."""
+    """Run the test for each example."""
     return start(request.param)
 
 
 @pytest.fixture
-def person(example: Example) -> Iterator[Person]:
-    """Somebody who wants in."""
-    person = Person(example)
-    with person.browser:
-        person.browser.trust_env = False
-        yield person
+def visitor(example: Example) -> Iterator[Visitor]:
+    """A visitor of each example."""
+    visitor = Visitor(example)
+    with visitor.browser:
+        visitor.browser.trust_env = False
+        yield visitor

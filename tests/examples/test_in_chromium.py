@@ -1,4 +1,4 @@
-"""The examples in the system's Chromium: a person opens the page, types phone and code, and is in."""
+"""The examples in Chromium: a visitor opens the page, enters phone and code, and gets in."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Start Chromium."""
     with chromium.chromium() as browser:
         yield browser
 
 
 @pytest.fixture(params=[name for name in EXAMPLES if name != "fastapi"])
 def form(request: pytest.FixtureRequest, start: Start) -> Example:
-    """Each example that has a form."""
+    """Run the test for each example with a form."""
     return start(request.param)
 
 
 def verify(page: Page, example: Example, phone: str) -> None:
-    """Type phone and code into the widget."""
+    """Enter phone and code in the widget."""
     widget = Widget(page)
     widget.send(phone)
     widget.code.fill(example.dev.code(phone))
@@ -38,14 +38,14 @@ def verify(page: Page, example: Example, phone: str) -> None:
 
 
 def submit(page: Page, example: Example) -> None:
-    """Send the form, if the example has one."""
+    """Submit the form, if the example has one."""
     if page.get_by_label("Name").count():
         page.get_by_label("Name").fill("Mei")
     if example.name != "fastapi":
         page.get_by_role("button", name=re.compile("^(Log in|Sign up)$")).click()
 
 
-def test_the_holder_of_the_phone_gets_in(example: Example, browser: Browser) -> None:
+def test_owner_of_the_phone_gets_in(example: Example, browser: Browser) -> None:
     phone = new_phone()
     with chromium.opened(browser) as (page, witness):
         page.goto(example.url)
@@ -58,7 +58,7 @@ def test_the_holder_of_the_phone_gets_in(example: Example, browser: Browser) -> 
         assert [url for url in witness.requests if phone[1:] in url] == []
 
 
-def test_a_field_that_somebody_adds_to_the_form_does_not_matter(form: Example, browser: Browser) -> None:
+def test_field_added_to_the_form_is_ignored(form: Example, browser: Browser) -> None:
     phone, other = new_phone(), new_phone()
     with chromium.opened(browser) as (page, _):
         page.goto(form.url)
@@ -76,7 +76,7 @@ def test_a_field_that_somebody_adds_to_the_form_does_not_matter(form: Example, b
         expect(page.locator("body")).not_to_contain_text(other)
 
 
-def test_a_form_without_a_proof_is_not_sent(form: Example, browser: Browser) -> None:
+def test_form_without_a_proof_is_not_submitted(form: Example, browser: Browser) -> None:
     with chromium.opened(browser) as (page, witness):
         page.goto(form.url)
         submit(page, form)

@@ -3,7 +3,7 @@
 
 const { $OpenApiUtil } = require("@alicloud/openapi-core");
 const sms = require("@alicloud/dysmsapi20170525");
-const { work } = require("./work");
+const { runCalls } = require("./run_calls");
 
 const Client = sms.default;
 
@@ -31,4 +31,4 @@ async function makeCall(client, { action, params }) {
   return answer.body.toMap();
 }
 
-work(makeClient, makeCall);
+runCalls(makeClient, makeCall);

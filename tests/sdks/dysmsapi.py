@@ -1,4 +1,4 @@
-"""PyPI alibabacloud-dysmsapi20170525: V3 with everything in the query, or V1 if it is asked for."""
+"""PyPI alibabacloud-dysmsapi20170525: V3 with everything in the query, or V1 on request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from alibabacloud_dysmsapi20170525 import models
 from alibabacloud_dysmsapi20170525.client import Client
 from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config
-from work import work
+from run_calls import run_calls
 
 
 def make_call(url: str, call: dict[str, Any]) -> Any:
@@ -27,4 +27,4 @@ def make_call(url: str, call: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    work(make_call, ClientException)
+    run_calls(make_call, ClientException)

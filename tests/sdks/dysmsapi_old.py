@@ -8,7 +8,7 @@ from typing import Any
 
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.client import AcsClient
-from work import work
+from run_calls import run_calls
 
 
 def make_call(url: str, call: dict[str, Any]) -> Any:
@@ -26,4 +26,4 @@ def make_call(url: str, call: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    work(make_call, ClientException, ServerException)
+    run_calls(make_call, ClientException, ServerException)

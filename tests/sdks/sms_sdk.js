@@ -2,7 +2,7 @@
 "use strict";
 
 const SMSClient = require("@alicloud/sms-sdk");
-const { work } = require("./work");
+const { runCalls } = require("./run_calls");
 
 const METHODS = { SendSms: "sendSMS", SendBatchSms: "sendBatchSMS", QuerySendDetails: "queryDetail" };
 
@@ -21,4 +21,4 @@ function makeCall(client, { action, params }) {
   return client[METHODS[action]](params);
 }
 
-work(makeClient, makeCall);
+runCalls(makeClient, makeCall);

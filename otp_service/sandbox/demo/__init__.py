@@ -1,10 +1,10 @@
-"""The start page of `otp-service dev`, which stands for a shop with a login. `serve` never loads it.
+"""The start page of `otp-service dev`: a demo shop with a sign-up form. `serve` never loads it.
 
-Imports Flask, and nothing of ours.
+Imports Flask and nothing else from this package.
 """
 
 from __future__ import annotations
 
-from otp_service.sandbox.demo.pages import Refused, Sms, Verified, start_page
+from otp_service.sandbox.demo.pages import RedeemFailed, Sms, Verified, start_page
 
-__all__ = ["Refused", "Sms", "Verified", "start_page"]
+__all__ = ["RedeemFailed", "Sms", "Verified", "start_page"]

@@ -1,6 +1,7 @@
-"""The start page: a signup page with the widget on the left, the phone that gets its SMS on the right.
+"""The start page: a sign-up form with the widget on the left, and a phone that shows the SMS on the right.
 
-Touches Flask. Whatever it shows of service and sandbox it is handed: it stands for somebody's own shop.
+The page plays the part of a customer's shop, so the caller passes in everything that it shows of the service
+and the sandbox.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_SHOWN = 20
-"""How many SMS the phone shows: the newest."""
+_MAX_SMS = 20
+"""How many SMS the page shows: the newest ones."""
 
 
 @dataclass(frozen=True)
 class Sms:
-    """An SMS that came: to which *phone* (E.164), *text* with the *code* in it, *at* what time (RFC 3339)."""
+    """An SMS to *phone* (E.164), the *code* in its *text*, and when it was sent *at* (RFC 3339)."""
 
     id: str
     phone: str
@@ -35,7 +36,7 @@ class Sms:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a redeemed proof says."""
+    """The claims of a redeemed proof."""
 
     phone: str
     purpose: str
@@ -43,8 +44,8 @@ class Verified:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """Why a proof was not taken: the *code* of the problem."""
+class RedeemFailed:
+    """The problem *code* with which the service refused a proof."""
 
     code: str
 
@@ -55,11 +56,11 @@ def start_page(
     publishable_key: str,
     inbox_url: str,
     inbox: Callable[[], Sequence[Sms]],
-    redeem: Callable[[str], Verified | Refused],
+    redeem: Callable[[str], Verified | RedeemFailed],
 ) -> None:
-    """Serve the start page at `/` of *app*, and what belongs to it.
+    """Serve the start page at `/` of *app*.
 
-    *inbox* lists every SMS, the newest first; *redeem* uses a proof up, as a shop's server does.
+    *inbox* returns every SMS, newest first. *redeem* redeems a proof, as a shop's server does.
     """
     blueprint = Blueprint(
         "demo", __name__, template_folder="templates", static_folder="static", static_url_path="/demo"
@@ -71,22 +72,22 @@ def start_page(
             "start.html",
             publishable_key=publishable_key,
             inbox_url=inbox_url,
-            inbox=inbox()[:_SHOWN],
+            inbox=inbox()[:_MAX_SMS],
             service_url=request.url_root.rstrip("/"),
         )
 
     @blueprint.get("/demo/inbox.json")
     def newest() -> Response:
-        return jsonify([asdict(sms) for sms in inbox()[:_SHOWN]])
+        return jsonify([asdict(sms) for sms in inbox()[:_MAX_SMS]])
 
     @blueprint.post("/demo/signup")
     def signup() -> str:
-        outcome = redeem(request.form.get("proof", ""))
-        page = "welcome.html" if isinstance(outcome, Verified) else "refused.html"
-        return render_template(page, name=request.form.get("name", ""), outcome=outcome)
+        result = redeem(request.form.get("proof", ""))
+        page = "welcome.html" if isinstance(result, Verified) else "failed.html"
+        return render_template(page, name=request.form.get("name", ""), result=result)
 
     @blueprint.after_request
-    def dress(response: Response) -> Response:
+    def add_security_headers(response: Response) -> Response:
         response.headers.update(_HEADERS)
         return response
 

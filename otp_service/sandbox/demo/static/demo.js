@@ -1,7 +1,7 @@
-// The phone on the right: looks every second whether an SMS came, and sets off the code in it.
+// The phone on the right: polls for new SMS every second and highlights their codes.
 
 const inbox = document.getElementById("inbox");
-const SECOND = 1000;
+const POLL_MILLISECONDS = 1000;
 
 function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
@@ -10,8 +10,8 @@ function h(tag, attributes, ...children) {
   return element;
 }
 
-/** Show the code of a bubble in bold, and a button that copies it. */
-function setOff(bubble) {
+/** Show the code in a bubble in bold, and add a button that copies it. */
+function highlightCode(bubble) {
   const { code } = bubble.dataset;
   const [before, after] = code ? bubble.textContent.split(code, 2) : [bubble.textContent];
   if (after === undefined) return;
@@ -22,34 +22,34 @@ function setOff(bubble) {
   bubble.after(button);
 }
 
-/** Show when it came by the clock on the wall. */
-function tellTime(time) {
+/** Show the time in the local time zone. */
+function showLocalTime(time) {
   time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 }
 
 function add({ id, phone, text, code, at }) {
   const bubble = h("p", { class: "bubble", lang: "zh-CN", "data-code": code }, text);
   const time = h("time", { datetime: at });
-  tellTime(time);
+  showLocalTime(time);
   const item = h("div", { class: "fresh", "data-id": id }, h("p", { class: "to" }, `${phone} · `, time), bubble);
   inbox.append(item);
-  setOff(bubble);
+  highlightCode(bubble);
   inbox.scrollTop = inbox.scrollHeight;
 }
 
-async function look() {
+async function poll() {
   try {
-    const answer = await fetch("/demo/inbox.json");
-    const known = new Set(Array.from(inbox.children, (item) => item.dataset.id));
-    for (const sms of (await answer.json()).reverse()) if (!known.has(sms.id)) add(sms);
-    document.getElementById("nothing").hidden = inbox.children.length > 0;
+    const response = await fetch("/demo/inbox.json");
+    const shown = new Set(Array.from(inbox.children, (item) => item.dataset.id));
+    for (const sms of (await response.json()).reverse()) if (!shown.has(sms.id)) add(sms);
+    document.getElementById("empty").hidden = inbox.children.length > 0;
   } catch {
-    // It was stopped: it may come back.
+    // The server is not reachable at the moment. Try again later.
   }
-  setTimeout(look, SECOND);
+  setTimeout(poll, POLL_MILLISECONDS);
 }
 
-inbox.querySelectorAll(".bubble").forEach(setOff);
-inbox.querySelectorAll("time").forEach(tellTime);
+inbox.querySelectorAll(".bubble").forEach(highlightCode);
+inbox.querySelectorAll("time").forEach(showLocalTime);
 inbox.scrollTop = inbox.scrollHeight;
-look();
+poll();

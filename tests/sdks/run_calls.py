@@ -1,4 +1,4 @@
-"""What both Python scripts share: calls come in on stdin, and out goes what the SDK made of the answers."""
+"""Shared by the Python scripts: reads calls from stdin and prints what the SDK returned or raised."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 
-def work(make_call: Callable[[str, dict[str, Any]], Any], *errors: type[Exception]) -> None:
-    """Make the calls one after the other; both ends speak JSON."""
-    given = json.load(sys.stdin)
+def run_calls(make_call: Callable[[str, dict[str, Any]], Any], *errors: type[Exception]) -> None:
+    """Make the calls one after the other. Input and output are JSON."""
+    job = json.load(sys.stdin)
     results = []
-    for call in given["calls"]:
+    for call in job["calls"]:
         try:
-            results.append({"resolved": True, "body": make_call(given["url"], call)})
+            results.append({"resolved": True, "body": make_call(job["url"], call)})
         except errors as error:
             results.append({"resolved": False, "name": type(error).__name__, **_facts(error)})
     json.dump(results, sys.stdout)

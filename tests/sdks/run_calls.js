@@ -1,8 +1,8 @@
-// What both Node.js scripts share: they read a list of calls from stdin, make them one
-// after the other, and print what the SDK made of each answer. Both ends speak JSON.
+// Shared by the Node.js scripts: reads a list of calls from stdin, makes them one after
+// the other, and prints what the SDK returned or raised. Input and output are JSON.
 "use strict";
 
-async function work(makeClient, makeCall) {
+async function runCalls(makeClient, makeCall) {
   const { url, calls } = JSON.parse(require("fs").readFileSync(0, "utf8"));
   const results = [];
   for (const call of calls) {
@@ -15,4 +15,4 @@ async function work(makeClient, makeCall) {
   process.stdout.write(JSON.stringify(results));
 }
 
-module.exports = { work };
+module.exports = { runCalls };
