@@ -20,9 +20,9 @@ from otp_service.captcha.proof_of_work import ProofOfWork
 from otp_service.domain import hosted_page
 from otp_service.domain.address_probe import AddressProbe
 from otp_service.domain.codes import CodeType
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import InvalidProof
-from otp_service.domain.keyring import Keyring
-from otp_service.domain.out_id import MessageReference
+from otp_service.domain.messages import MessageReference
 from otp_service.domain.proofs import ProofKeys, ProofSigner
 from otp_service.domain.risk import ChallengeSubject
 from otp_service.store import keys

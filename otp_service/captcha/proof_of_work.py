@@ -20,8 +20,7 @@ from urllib.parse import parse_qs
 
 from altcha import v1 as altcha
 
-from otp_service.domain.codes import hmac_fields
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring, hmac_fields
 from otp_service.domain.risk import ChallengeSubject
 from otp_service.services.interfaces import Clock
 

@@ -16,17 +16,17 @@ import click
 
 from otp_service.app import open_route
 from otp_service.domain.codes import SALT_BYTES, CodeContext, derive
+from otp_service.domain.crypto import ID_BYTES, Keyring
 from otp_service.domain.errors import DestinationBlocked, InvalidPhone
-from otp_service.domain.keyring import ID_BYTES, Keyring
 from otp_service.domain.messages import (
     DeliveryLookup,
     DeliveryLookupResult,
     DeliveryLookupStatus,
+    MessageReference,
     SendResult,
     SendStatus,
     SmsMessage,
 )
-from otp_service.domain.out_id import MessageReference
 from otp_service.domain.phone import Phone, parse
 from otp_service.domain.reasons import describe_failure
 from otp_service.observability.clock import SystemClock

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 
 from otp_service.client.errors import ApiError, from_problem
 from otp_service.domain import errors
-from otp_service.domain.keyring import MIN_SECRET_BYTES
-from otp_service.domain.proofs import Proof, ProofKeys, ProofSigner
+from otp_service.domain.proofs import MIN_PROOF_KEY_BYTES, Proof, ProofKeys, ProofSigner
 
 ISSUER = "otp_service"
 
@@ -55,8 +54,8 @@ def read_proof(
 
 
 def _signer(keys: Sequence[str], client: str, issuer: str, at: float) -> ProofSigner:
-    if not keys or any(len(key.encode()) < MIN_SECRET_BYTES for key in keys):
-        raise ValueError(f"keys must hold at least one key, each of at least {MIN_SECRET_BYTES} bytes")
+    if not keys or any(len(key.encode()) < MIN_PROOF_KEY_BYTES for key in keys):
+        raise ValueError(f"keys must hold at least one key, each of at least {MIN_PROOF_KEY_BYTES} bytes")
     return ProofSigner(issuer, client, ProofKeys(tuple(key.encode() for key in keys)), lambda: at)
 
 

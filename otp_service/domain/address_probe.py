@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hmac
 
-from otp_service.domain.codes import hmac_fields
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring, hmac_fields
 
 PATH = "/otp/address-probe"
 

@@ -6,12 +6,12 @@ repeats the same code; whoever holds only the store sees a salt and a digest and
 
 from __future__ import annotations
 
-import hmac
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from otp_service.domain import typed
+from otp_service.domain import typed_text
+from otp_service.domain.crypto import hmac_fields
 from otp_service.domain.errors import InvalidCode
 
 LENGTH = 6
@@ -81,9 +81,9 @@ def parse(text: str) -> tuple[Code, frozenset[CodeType]]:
     Raises:
         InvalidCode: no code of any type looks like this; no attempt is used.
     """
-    if len(text) > typed.MAX_LENGTH:
+    if len(text) > typed_text.MAX_LENGTH:
         raise InvalidCode
-    folded = typed.fold_code(text)
+    folded = typed_text.fold_code(text)
     shapes = frozenset(kind for kind, shape in _SHAPES.items() if shape.fullmatch(folded))
     if not shapes:
         raise InvalidCode
@@ -104,12 +104,6 @@ def derive(key: bytes, salt: bytes, binding: CodeContext, kind: CodeType, *, len
 def digest(key: bytes, binding: CodeContext, code: Code) -> bytes:
     """Return the `DIGEST_BYTES` that stand for *code* in the store."""
     return hmac_fields(key, (b"digest", *_fields(binding), code.get_secret_value().encode()))[:DIGEST_BYTES]
-
-
-def hmac_fields(key: bytes, fields: tuple[bytes, ...]) -> bytes:
-    """HMAC-SHA256 over *fields*, each behind its length, so that no two lists of fields look alike."""
-    message = b"".join([len(field).to_bytes(4, "big") + field for field in fields])
-    return hmac.digest(key, message, "sha256")
 
 
 def _fields(binding: CodeContext) -> tuple[bytes, bytes, bytes]:

@@ -13,9 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from otp_service.domain.codes import hmac_fields
-from otp_service.domain.keyring import Keyring
-from otp_service.domain.sealing import seal, unseal
+from otp_service.domain.crypto import Keyring, decrypt, encrypt, hmac_fields
 
 PAGE_TTL = 600
 """Seconds for which an address is good, whatever is done at it."""
@@ -97,14 +95,14 @@ class HostedPage:
 
 
 def sealed(page: HostedPage, keyring: Keyring, page_id: str, nonce: bytes) -> bytes:
-    """Return *page* encrypted for the store, under the active root; *nonce* as `seal` needs it.
+    """Return *page* encrypted for the store, under the active root; *nonce* as `encrypt` needs it.
 
     The result: format u8 = 2 | key id: length u8 and bytes | nonce 12 | ciphertext | tag 16.
     """
     kid = keyring.active_kid
     head = _head(kid)
     plain = json.dumps(asdict(page), separators=(",", ":")).encode()
-    return head + seal(_key(keyring, kid, page_id), nonce, plain, head)
+    return head + encrypt(_key(keyring, kid, page_id), nonce, plain, head)
 
 
 def unsealed(kept: bytes, keyring: Keyring, page_id: str) -> HostedPage | None:
@@ -116,7 +114,7 @@ def unsealed(kept: bytes, keyring: Keyring, page_id: str) -> HostedPage | None:
     for kid in keyring.by_kid:
         head = _head(kid)
         if kept.startswith(head):
-            plain = unseal(_key(keyring, kid, page_id), kept[len(head) :], head)
+            plain = decrypt(_key(keyring, kid, page_id), kept[len(head) :], head)
             return None if plain is None else _read(json.loads(plain))
     return None
 

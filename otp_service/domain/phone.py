@@ -14,7 +14,7 @@ from typing import Any
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
-from otp_service.domain import typed
+from otp_service.domain import typed_text
 from otp_service.domain.errors import DestinationBlocked, InvalidPhone
 
 _SPELLING = re.compile(r"(?:[Tt][Ee][Ll]:)? *\(?\+?[0-9 ().\-/]+")
@@ -232,9 +232,9 @@ def _shape_of(country: str) -> _Shape | None:
 
 def _plain(text: str) -> str:
     """Fold what was typed; refuse what is no spelling of a number."""
-    if len(text) > typed.MAX_LENGTH:
+    if len(text) > typed_text.MAX_LENGTH:
         raise InvalidPhone
-    folded = typed.fold(text).strip(" ")
+    folded = typed_text.fold(text).strip(" ")
     if not _SPELLING.fullmatch(folded):
         raise InvalidPhone
     return folded

@@ -1,16 +1,69 @@
-"""The policy: what the settings decide about every request."""
+"""The policy: what the settings decide about every request, and the access lists."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import ClassVar
 
-from otp_service.domain.access_lists import AccessLists
 from otp_service.domain.codes import Code, CodeType
 from otp_service.domain.limits import CodeLimits, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
-from otp_service.domain.phone import PhoneRules
+from otp_service.domain.phone import Phone, PhoneRules
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class AccessList:
+    """One list: *networks* of IP addresses, *prefixes* of E.164 numbers, *countries*, hashes of *phones*."""
+
+    networks: tuple[Network, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    countries: frozenset[str] = frozenset()
+    phones: frozenset[str] = frozenset()
+
+    def matches_phone(self, phone: Phone, phone_hash: str) -> bool:
+        """Return whether *phone* is on the list."""
+        return (
+            phone.country in self.countries
+            or phone_hash in self.phones
+            or any(phone.e164.startswith(prefix) for prefix in self.prefixes)
+        )
+
+    def matches_address(self, text: str) -> bool:
+        """Return whether an IP address is on the list. IPv4-mapped IPv6 addresses are treated as IPv4."""
+        if not self.networks:
+            return False
+        address = ip_address(text.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLists:
+    """The access lists. *deny* gets no SMS; *allow* is exempt from risk challenges and the pumping guard.
+
+    What is on both lists is denied. No list lifts the limits of a phone or a budget.
+    """
+
+    deny: AccessList = AccessList()
+    allow: AccessList = AccessList()
+
+    def denies_phone(self, phone: Phone, phone_hash: str) -> bool:
+        """Return whether *phone* is denied."""
+        return self.deny.matches_phone(phone, phone_hash)
+
+    def denies_address(self, address: str | None) -> bool:
+        """Return whether the end user's IP *address* is denied."""
+        return address is not None and self.deny.matches_address(address)
+
+    def is_allowlisted(self, phone: Phone, phone_hash: str, address: str | None) -> bool:
+        """Return whether the call is exempt from all risk checks."""
+        return self.allow.matches_phone(phone, phone_hash) or (
+            address is not None and self.allow.matches_address(address)
+        )
 
 
 class PumpingGuardMode(StrEnum):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # whoever only reads proofs need not load phone metadata
     from otp_service.domain.phone import Phone
 
 SALT = "otp_service.proof.v1"
+
+MIN_PROOF_KEY_BYTES = 32
+
 LEEWAY = 5
 """Seconds by which a reader's clock may be behind the minter's."""
 

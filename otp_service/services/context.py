@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from otp_service.domain import phone
 from otp_service.domain.clients import Client
 from otp_service.domain.codes import Code
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import DestinationBlocked
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import TEST_PHONE_LIMITS, IpLimits
 from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.phone import Phone
@@ -108,7 +108,7 @@ class ContextBuilder:
             client, phone_text, client_ip, locale=locale, is_public=is_public, known_device=known_device
         )
         lists = self._policy.lists
-        if lists.deny_phone(context.phone, context.phone_key.tag) or lists.deny_address(client_ip):
+        if lists.denies_phone(context.phone, context.phone_key.tag) or lists.denies_address(client_ip):
             raise DestinationBlocked
         return context
 

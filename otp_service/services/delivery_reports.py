@@ -12,10 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from otp_service.domain.codes import hmac_fields
-from otp_service.domain.keyring import Keyring
-from otp_service.domain.messages import InboundSms
-from otp_service.domain.out_id import MessageReference
+from otp_service.domain.crypto import Keyring, hmac_fields
+from otp_service.domain.messages import InboundSms, MessageReference
 from otp_service.domain.phone import mask
 from otp_service.domain.verification import DeliveryReport, DeliveryStatus, DeliveryUpdate
 from otp_service.services.interfaces import Clock, EventLogger, InboundSmsForwarder, Store

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from otp_service.domain import codes
 from otp_service.domain.clients import Client
 from otp_service.domain.codes import Code, CodeContext
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (
     DestinationRejected,
     InternalError,
@@ -21,10 +22,8 @@ from otp_service.domain.errors import (
     StoreUnavailable,
 )
 from otp_service.domain.idempotency import IdempotencyRecord
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import Budget, budgets
-from otp_service.domain.messages import FailureCause, SendResult, SendStatus, SmsMessage
-from otp_service.domain.out_id import MessageReference
+from otp_service.domain.messages import FailureCause, MessageReference, SendResult, SendStatus, SmsMessage
 from otp_service.domain.phone import Phone
 from otp_service.domain.policy import Policy
 from otp_service.domain.verification import NewVerification, SendDisposition, SendResultRecord, Verification

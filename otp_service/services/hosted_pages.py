@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from otp_service.domain import hosted_page
 from otp_service.domain.clients import Client, Clients
+from otp_service.domain.crypto import NONCE_BYTES, Keyring
 from otp_service.domain.errors import (
     AttemptsExhausted,
     ChallengeRequired,
@@ -36,9 +37,7 @@ from otp_service.domain.hosted_page import (
     PageQuota,
     Step,
 )
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.network import normalize_client_ip
-from otp_service.domain.sealing import NONCE_BYTES
 from otp_service.services.interfaces import Clock, PageStore
 from otp_service.services.verification import Approved, SendOutcome, VerificationService
 

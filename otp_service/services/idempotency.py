@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (
     IdempotencyInProgress,
     IdempotencyKeyReused,
@@ -16,7 +17,6 @@ from otp_service.domain.errors import (
     StoreUnavailable,
 )
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord, IdempotencyState
-from otp_service.domain.keyring import Keyring
 from otp_service.services.interfaces import Store
 
 SERVER = "server"

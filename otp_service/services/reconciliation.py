@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from otp_service.domain.keyring import Keyring
-from otp_service.domain.messages import DeliveryLookup, DeliveryLookupStatus
-from otp_service.domain.out_id import MessageReference
+from otp_service.domain.crypto import Keyring
+from otp_service.domain.messages import DeliveryLookup, DeliveryLookupStatus, MessageReference
 from otp_service.domain.phone import Phone
 from otp_service.domain.verification import DeliveryReport, DeliveryStatus, SmsSend
 from otp_service.services.interfaces import Clock, EventLogger, SmsSender, Store

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (
     ChallengeRequired,
     DestinationBlocked,
@@ -20,7 +21,6 @@ from otp_service.domain.errors import (
     StoreUnavailable,
 )
 from otp_service.domain.idempotency import IdempotencyRecord
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.policy import BROAD, PumpingGuardMode, RiskPolicy
 from otp_service.domain.risk import (
     ChallengeSubject,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from otp_service.domain import codes, phone
 from otp_service.domain.clients import Client
 from otp_service.domain.codes import SALT_BYTES, Code, CodeContext, CodeType
+from otp_service.domain.crypto import ID_BYTES, Keyring
 from otp_service.domain.errors import (
     FieldError,
     InvalidRequest,
@@ -22,9 +23,8 @@ from otp_service.domain.errors import (
     WrongCode,
 )
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord, IdempotencyState
-from otp_service.domain.keyring import ID_BYTES, Keyring
 from otp_service.domain.limits import MAX_VERIFICATION_LIFETIME, RateLimitPolicy, rate_limit_policies
-from otp_service.domain.out_id import MessageReference
+from otp_service.domain.messages import MessageReference
 from otp_service.domain.phone import Phone, mask
 from otp_service.domain.policy import Policy
 from otp_service.domain.proofs import SMS, TEST, Proof, ProofSigner

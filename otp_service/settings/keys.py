@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import SecretStr
 
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.settings.issues import ConfigIssue
 from otp_service.settings.secret_text import decoded, key_issues
 from otp_service.settings.tables import Config, Secret

@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from otp_service.domain.access_lists import AccessList
 from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
-from otp_service.domain.policy import PumpingGuardMode, RiskPolicy
+from otp_service.domain.policy import AccessList, PumpingGuardMode, RiskPolicy
 from otp_service.settings.countries import Country
 from otp_service.settings.issues import matching
 from otp_service.settings.tables import Config, Network

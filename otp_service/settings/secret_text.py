@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from pydantic import SecretStr
 
-from otp_service.domain.keyring import MIN_SECRET_BYTES
+from otp_service.domain.crypto import MIN_SECRET_BYTES
 
 EXAMPLE = b"example"
 """Every secret of `config.example.toml` begins with this word, once it is decoded."""

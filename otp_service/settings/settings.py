@@ -7,13 +7,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pydantic import Field, SecretStr
 
-from otp_service.domain.access_lists import AccessLists
 from otp_service.domain.clients import Clients
 from otp_service.domain.codes import CodeType
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.limits import CodeLimits, PhoneLimits
 from otp_service.domain.phone import Dialing, PhoneRules, dialing
-from otp_service.domain.policy import Policy
+from otp_service.domain.policy import AccessLists, Policy
 from otp_service.domain.proofs import ProofSigner
 from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientConfig, PurposeConfig
 from otp_service.settings.keys import KeysConfig

@@ -33,7 +33,7 @@ from support.deployment import (
 from support.redis_servers import Server, redis_binary, running
 
 from otp_service.domain.clients import key_digest
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.server import start_sandbox
 from otp_service.settings import load

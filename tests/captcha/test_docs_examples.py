@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 from otp_service.app import build
 from otp_service.captcha import ProofOfWork
 from otp_service.captcha.proof_of_work import COSTS
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.risk import ChallengeSubject
 
 ROOT = Path(__file__).parents[2]

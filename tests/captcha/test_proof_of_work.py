@@ -17,7 +17,7 @@ from support import fakes
 
 from otp_service.captcha import ProofOfWork
 from otp_service.captcha.proof_of_work import COSTS
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.risk import ChallengeSubject
 
 PSEUDONYM_KEY = b"tag key ".ljust(32, b"3")

@@ -19,7 +19,7 @@ from support.doc_blocks import ROOT, Block, blocks
 from support.proxies import KINDS, Proxy, checked, running_proxy
 from support.redis_servers import Server, closed_port
 
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.settings import load
 
 SOURCE = "127.0.0.7"

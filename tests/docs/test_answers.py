@@ -14,7 +14,7 @@ from support.deployment import Answer, new_phone, post
 from support.doc_blocks import ROOT
 
 from otp_service.captcha import ProofOfWork
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.reasons import describe_failure
 from otp_service.domain.risk import ChallengeSubject
 

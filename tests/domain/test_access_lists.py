@@ -8,9 +8,9 @@ import pytest
 from support import fakes
 from support.fakes import SHOP
 
-from otp_service.domain.access_lists import AccessList, AccessLists
 from otp_service.domain.errors import CooldownActive, DestinationBlocked
 from otp_service.domain.phone import Phone
+from otp_service.domain.policy import AccessList, AccessLists
 
 PHONE = "+8613900001234"
 TARGET = Phone(PHONE, "CN", "mobile", 86)

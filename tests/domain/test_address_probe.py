@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otp_service.domain.address_probe import SECONDS, AddressProbe
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 
 NOW = 1_795_000_000.0
 OURS = AddressProbe(Keyring({"a": b"r" * 32}, "a", b"t" * 32))

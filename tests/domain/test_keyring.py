@@ -8,7 +8,7 @@ from dataclasses import astuple
 
 import pytest
 
-from otp_service.domain.keyring import TAG_BYTES, Keyring
+from otp_service.domain.crypto import HASH_BYTES, Keyring
 
 ROOTS = {"k1": b"1" * 32, "k2": b"2" * 32}
 PSEUDONYM_KEY = b"t" * 32
@@ -43,7 +43,7 @@ def test_a_phone_tag_is_sixteen_key_safe_characters(keyring: Keyring) -> None:
 
 
 def test_an_address_tag_is_twelve_bytes(keyring: Keyring) -> None:
-    assert len(keyring.address_tag("192.0.2.1")) == TAG_BYTES == 12
+    assert len(keyring.address_tag("192.0.2.1")) == HASH_BYTES == 12
 
 
 def test_tags_stay_when_roots_rotate(keyring: Keyring) -> None:

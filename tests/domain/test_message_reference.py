@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.domain.out_id import MessageReference
+from otp_service.domain.messages import MessageReference
 
 KEY, OLD_KEY, FOREIGN_KEY = b"n" * 32, b"o" * 32, b"f" * 32
 SEND = MessageReference("t" * 16, "v" * 16, 2)

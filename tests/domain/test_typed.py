@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import spellings
 
-from otp_service.domain import codes, phone, typed
+from otp_service.domain import codes, phone, typed_text
 from otp_service.domain.errors import InvalidCode, InvalidPhone
 
 ID = "AbC_-9xyz0123456789abc"
@@ -57,7 +57,9 @@ def test_a_phone_in_any_spelling_is_the_phone(row: spellings.PhoneSpelling) -> N
 
 def test_digits_of_every_script_are_ascii_digits() -> None:
     assert len(DECIMAL_DIGITS) > 600
-    assert [typed.fold(c) for c in DECIMAL_DIGITS] == [str(unicodedata.decimal(c)) for c in DECIMAL_DIGITS]
+    assert [typed_text.fold(c) for c in DECIMAL_DIGITS] == [
+        str(unicodedata.decimal(c)) for c in DECIMAL_DIGITS
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,28 +68,28 @@ def test_digits_of_every_script_are_ascii_digits() -> None:
     ids=["white space", "invisible", "fillers", "dashes"],
 )
 def test_what_stands_between_the_symbols_of_a_code_is_left_out(characters: list[str]) -> None:
-    left = [c for c in characters if typed.fold_code(f"{c}12{c}3456{c}") != "123456"]
+    left = [c for c in characters if typed_text.fold_code(f"{c}12{c}3456{c}") != "123456"]
 
     assert [f"U+{ord(c):04X} {unicodedata.name(c, '')}" for c in left] == []
 
 
 def test_white_space_and_invisible_characters_are_no_part_of_an_id() -> None:
     for c in (*WHITE_SPACE, *INVISIBLE, *FILLERS):
-        assert typed.fold_id(f"{c}{ID[:7]}{c}{ID[7:]}{c}") == ID
+        assert typed_text.fold_id(f"{c}{ID[:7]}{c}{ID[7:]}{c}") == ID
 
 
 @pytest.mark.parametrize(
     "other", [ID.upper(), ID.lower(), "Ａ" + ID[1:], ID.replace("-", "\u2010"), ID.replace("_", "")]
 )
 def test_every_other_character_of_an_id_is_significant(other: str) -> None:
-    assert typed.fold_id(other) == other
+    assert typed_text.fold_id(other) == other
 
 
 @given(st.text(max_size=64))
 def test_nothing_between_the_symbols_is_left(text: str) -> None:
-    assert not set(typed.fold_code(text)) & {*string.ascii_lowercase, " ", ".", "-"}
+    assert not set(typed_text.fold_code(text)) & {*string.ascii_lowercase, " ", ".", "-"}
 
 
 @pytest.mark.parametrize(("text", "folded"), [("K7M4ß", "K7M4ß"), ("ıııııı", "ıııııı"), ("k7m4qx", "K7M4QX")])
 def test_only_ascii_letters_change_their_case(text: str, folded: str) -> None:
-    assert typed.fold_code(text) == folded
+    assert typed_text.fold_code(text) == folded

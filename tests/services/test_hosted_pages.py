@@ -10,6 +10,7 @@ from support import fakes
 
 from otp_service.domain import hosted_page
 from otp_service.domain.clients import Clients
+from otp_service.domain.crypto import NONCE_BYTES, Keyring
 from otp_service.domain.errors import (
     AttemptsExhausted,
     CooldownActive,
@@ -21,9 +22,7 @@ from otp_service.domain.errors import (
     WrongCode,
 )
 from otp_service.domain.hosted_page import MAX_SUBMISSIONS, HostedPage, PageEvent, Step, StoredPage
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.messages import SendResult, SendStatus
-from otp_service.domain.sealing import NONCE_BYTES
 from otp_service.services.hosted_pages import (
     MAX_VERIFICATIONS_PER_PAGE,
     FormSubmission,

@@ -9,8 +9,13 @@ from support import fakes
 from support.fakes import SHOP, House
 
 from otp_service.domain.errors import StoreUnavailable
-from otp_service.domain.messages import DeliveryLookupResult, DeliveryLookupStatus, SendResult, SendStatus
-from otp_service.domain.out_id import MessageReference
+from otp_service.domain.messages import (
+    DeliveryLookupResult,
+    DeliveryLookupStatus,
+    MessageReference,
+    SendResult,
+    SendStatus,
+)
 from otp_service.domain.verification import DeliveryStatus
 from otp_service.services.verification import SendOutcome
 

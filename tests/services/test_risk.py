@@ -8,10 +8,9 @@ import pytest
 from support import fakes
 from support.fakes import SHOP, House
 
-from otp_service.domain.access_lists import AccessList, AccessLists
 from otp_service.domain.errors import ChallengeRequired, CooldownActive, DestinationBlocked
 from otp_service.domain.phone import PhoneRules
-from otp_service.domain.policy import GUARDED, PumpingGuardMode, RiskPolicy
+from otp_service.domain.policy import GUARDED, AccessList, AccessLists, PumpingGuardMode, RiskPolicy
 from otp_service.domain.risk import ChallengeSubject, ConversionState, ConversionStats
 from otp_service.services.verification import SendOutcome
 

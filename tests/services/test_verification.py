@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.fakes import BANK, SHOP, FakeStore, house
 
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (
     CooldownActive,
     DestinationRejected,
@@ -21,7 +22,6 @@ from otp_service.domain.errors import (
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 from otp_service.domain.risk import PhoneKey, PrecheckRequest, PrecheckResult
 from otp_service.domain.verification import DeliveryStatus, Status

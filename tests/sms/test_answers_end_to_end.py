@@ -29,6 +29,7 @@ from sms.wire import Behave, WireServer, response
 from support import fakes
 from support.fakes import NOW, SHOP, FakeClock, FakeEvents, purposes, signer
 
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (
     DestinationRejected,
     OtpError,
@@ -38,7 +39,6 @@ from otp_service.domain.errors import (
     RetryableError,
     VerificationNotFound,
 )
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import CodeLimits, PhoneLimits
 from otp_service.domain.messages import Template
 from otp_service.domain.phone import PhoneRules

@@ -25,7 +25,7 @@ from requests.structures import CaseInsensitiveDict
 from support.redis_servers import Server, free_port
 
 from otp_service.domain.clients import key_digest
-from otp_service.domain.keyring import Keyring
+from otp_service.domain.crypto import Keyring
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME, SandboxConfig
 from otp_service.sandbox.server import SandboxServer, start_sandbox
 

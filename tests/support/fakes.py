@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
-from otp_service.domain.access_lists import AccessLists
 from otp_service.domain.clients import Client, Clients, key_digest
 from otp_service.domain.codes import CodeType
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (
     AlreadyVerified,
     AttemptsExhausted,
@@ -31,7 +31,6 @@ from otp_service.domain.errors import (
 )
 from otp_service.domain.hosted_page import PageEvent, PageQuota, StoredPage
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord, IdempotencyState
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import MAX_VERIFICATION_LIFETIME, Budget, CodeLimits, PhoneLimits
 from otp_service.domain.messages import (
     DeliveryLookup,
@@ -42,7 +41,7 @@ from otp_service.domain.messages import (
     SmsMessage,
 )
 from otp_service.domain.phone import PhoneRules
-from otp_service.domain.policy import Policy, RiskPolicy, TestPhone
+from otp_service.domain.policy import AccessLists, Policy, RiskPolicy, TestPhone
 from otp_service.domain.proofs import ProofKeys, ProofSigner
 from otp_service.domain.risk import (
     ChallengeSubject,

@@ -31,7 +31,8 @@ from otp_service.captcha.proof_of_work import ProofOfWork
 from otp_service.domain import hosted_page
 from otp_service.domain.address_probe import AddressProbe
 from otp_service.domain.clients import Clients, KeyKind, key_digest
-from otp_service.domain.codes import CodeContext, CodeType, derive, digest, hmac_fields
+from otp_service.domain.codes import CodeContext, CodeType, derive, digest
+from otp_service.domain.crypto import Keyring, hmac_fields
 from otp_service.domain.errors import ChallengeRequired, OtpError
 from otp_service.domain.hosted_page import (
     ActiveVerification,
@@ -42,11 +43,9 @@ from otp_service.domain.hosted_page import (
     Step,
 )
 from otp_service.domain.idempotency import IdempotencyRecord
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import Budget, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
-from otp_service.domain.messages import InboundSms, SendResult, SendStatus
+from otp_service.domain.messages import InboundSms, MessageReference, SendResult, SendStatus
 from otp_service.domain.network import normalize_client_ip
-from otp_service.domain.out_id import MessageReference
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.phone import parse as parse_phone
 from otp_service.domain.proofs import SMS, TEST, ProofKeys, ProofSigner

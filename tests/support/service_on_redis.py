@@ -18,8 +18,8 @@ from support import fakes
 from support.fakes import FakeChallenges, FakeEvents, FakeSender
 
 from otp_service.domain.clients import Client
+from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import OtpError
-from otp_service.domain.keyring import Keyring
 from otp_service.domain.limits import CodeLimits, PhoneLimits
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.policy import Policy, PumpingGuardMode, RiskPolicy

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from otp_service.domain import typed
+from otp_service.domain import typed_text
 from otp_service.web.api import validation_errors
 
 _PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
@@ -26,7 +26,7 @@ _TYPED = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"
 """The same, but for tabs and line ends, which come along when people paste."""
 
 Text = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
-TypedText = Annotated[str, StringConstraints(max_length=typed.MAX_LENGTH, pattern=_TYPED)]
+TypedText = Annotated[str, StringConstraints(max_length=typed_text.MAX_LENGTH, pattern=_TYPED)]
 """What a person types or pastes. The length counts before anything is folded."""
 
 PhoneField = Annotated[
@@ -39,7 +39,7 @@ PhoneField = Annotated[
 ]
 VerificationIdField = Annotated[
     TypedText,
-    AfterValidator(typed.fold_id),
+    AfterValidator(typed_text.fold_id),
     Field(
         description="The id that `/otp/request` answered with. White space and invisible characters in it "
         "are left out.",
@@ -102,7 +102,7 @@ class RequestBody(Body):
         ),
     ] = None
     verification_id: Annotated[
-        Annotated[TypedText, AfterValidator(typed.fold_id)] | None,
+        Annotated[TypedText, AfterValidator(typed_text.fold_id)] | None,
         Field(
             description="Ask for another SMS of this verification, with the same code, instead of a new one.",
         ),

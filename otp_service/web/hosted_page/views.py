@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request, Response, request
 
-from otp_service.domain import hosted_page, typed
+from otp_service.domain import hosted_page, typed_text
 from otp_service.domain.errors import FieldError, InvalidRequest, RetryableError, UnsupportedMediaType
 from otp_service.services.hosted_pages import FormSubmission, PageUnavailable, PageUnavailableReason
 from otp_service.web.api import json_body, problems
@@ -26,7 +26,7 @@ from otp_service.web.hosted_page.translations import speak
 PATH = "/otp/pages/<page_id>"
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
-_LONGEST = typed.MAX_LENGTH + 1
+_LONGEST = typed_text.MAX_LENGTH + 1
 """Characters of a phone or a code that are looked at: one more than any may have."""
 
 View = Callable[[ApiDependencies, RequestLog], Response]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from otp_service.domain.sealing import KEY_BYTES, NONCE_BYTES, TAG_BYTES, seal, unseal
+from otp_service.domain.crypto import AES_KEY_BYTES, GCM_TAG_BYTES, NONCE_BYTES, decrypt, encrypt
 
-KEY, NONCE, HEAD = b"k" * KEY_BYTES, b"n" * NONCE_BYTES, b"\2\2k1"
+KEY, NONCE, HEAD = b"k" * AES_KEY_BYTES, b"n" * NONCE_BYTES, b"\2\2k1"
 PHONE = b"+8613800138000"
 TEXTS = [b"", PHONE, b"x" * 31, b"x" * 32, b"x" * 33, bytes(1000)]
 
@@ -25,57 +25,57 @@ def test_known_answer_of_aes_256_gcm() -> None:
         "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
     )
 
-    assert seal(key, nonce, plain, associated).hex() == (
+    assert encrypt(key, nonce, plain, associated).hex() == (
         nonce.hex() + ciphertext + "76fc6ece0f4e1768cddf8853bb2d551b"
     )
 
 
 @pytest.mark.parametrize("plain", TEXTS, ids=len)
 def test_what_was_sealed_is_read_with_its_key(plain: bytes) -> None:
-    assert unseal(KEY, seal(KEY, NONCE, plain, HEAD), HEAD) == plain
+    assert decrypt(KEY, encrypt(KEY, NONCE, plain, HEAD), HEAD) == plain
 
 
 @pytest.mark.parametrize("plain", TEXTS, ids=len)
 def test_sealed_bytes_are_as_long_as_the_text_with_nonce_and_tag(plain: bytes) -> None:
-    sealed = seal(KEY, NONCE, plain, HEAD)
+    sealed = encrypt(KEY, NONCE, plain, HEAD)
 
     assert sealed.startswith(NONCE)
-    assert len(sealed) == NONCE_BYTES + len(plain) + TAG_BYTES
+    assert len(sealed) == NONCE_BYTES + len(plain) + GCM_TAG_BYTES
 
 
 @pytest.mark.parametrize("plain", TEXTS[1:], ids=len)
 def test_ciphertext_shows_nothing_of_the_text(plain: bytes) -> None:
-    ciphertext = seal(KEY, NONCE, plain, HEAD)[NONCE_BYTES:-TAG_BYTES]
+    ciphertext = encrypt(KEY, NONCE, plain, HEAD)[NONCE_BYTES:-GCM_TAG_BYTES]
 
     assert sum(a == b for a, b in zip(ciphertext, plain, strict=True)) <= 2 + len(plain) // 64
 
 
 def test_another_nonce_gives_another_ciphertext() -> None:
-    one, other = seal(KEY, NONCE, bytes(64), HEAD), seal(KEY, b"m" * NONCE_BYTES, bytes(64), HEAD)
+    one, other = encrypt(KEY, NONCE, bytes(64), HEAD), encrypt(KEY, b"m" * NONCE_BYTES, bytes(64), HEAD)
 
     assert one[NONCE_BYTES:] != other[NONCE_BYTES:]
 
 
 def test_another_key_reads_nothing() -> None:
-    assert unseal(b"j" * KEY_BYTES, seal(KEY, NONCE, PHONE, HEAD), HEAD) is None
+    assert decrypt(b"j" * AES_KEY_BYTES, encrypt(KEY, NONCE, PHONE, HEAD), HEAD) is None
 
 
 @pytest.mark.parametrize("associated", [b"", HEAD[:-1], HEAD + b"x", b"\2\2k2", b"\1\2k1"], ids=repr)
 def test_other_associated_data_reads_nothing(associated: bytes) -> None:
-    assert unseal(KEY, seal(KEY, NONCE, PHONE, HEAD), associated) is None
+    assert decrypt(KEY, encrypt(KEY, NONCE, PHONE, HEAD), associated) is None
 
 
 def test_every_changed_byte_is_noticed() -> None:
-    sealed = seal(KEY, NONCE, PHONE, HEAD)
+    sealed = encrypt(KEY, NONCE, PHONE, HEAD)
 
     for place in range(len(sealed)):
         changed = bytearray(sealed)
         changed[place] ^= 1
-        assert unseal(KEY, bytes(changed), HEAD) is None
-    assert unseal(KEY, sealed + b"x", HEAD) is None
+        assert decrypt(KEY, bytes(changed), HEAD) is None
+    assert decrypt(KEY, sealed + b"x", HEAD) is None
 
 
 def test_every_shortened_text_is_noticed() -> None:
-    sealed = seal(KEY, NONCE, PHONE, HEAD)
+    sealed = encrypt(KEY, NONCE, PHONE, HEAD)
 
-    assert {unseal(KEY, sealed[:end], HEAD) for end in range(len(sealed))} == {None}
+    assert {decrypt(KEY, sealed[:end], HEAD) for end in range(len(sealed))} == {None}

@@ -1,20 +1,22 @@
-"""The keyring: root secrets by key id, the sub-keys made from them, and tags.
+"""Keys and cryptography: HMAC over labelled fields, the derived keys and keyed hashes, AES-256-GCM.
 
-Every use of a secret has its own sub-key, made by HMAC under a label, so that what one use leaks or signs
-is worthless for another. Tags have a key of their own: changing it resets all limits, rotating the roots
-does not.
+Each use of a secret has a key of its own, derived by HMAC under a label, so that what one use reveals or
+signs is worthless for another. Keyed hashes have a separate key, the pseudonym key: changing it resets all
+limits, rotating the root secrets does not. This module is the only one that imports `cryptography`.
 """
 
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from otp_service.domain.codes import hmac_fields
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-TAG_BYTES = 12
+HASH_BYTES = 12
 """96 bits: short enough for a key, long enough that no two phones ever share one."""
 
 FINGERPRINT_BYTES = 16
@@ -23,6 +25,19 @@ ID_BYTES = 16
 """128 bits: nobody guesses the id of a verification."""
 
 MIN_SECRET_BYTES = 32
+
+AES_KEY_BYTES = 32
+
+NONCE_BYTES = 12
+"""96 bits, the nonce size that NIST SP 800-38D recommends for GCM."""
+
+GCM_TAG_BYTES = 16
+
+
+def hmac_fields(key: bytes, fields: tuple[bytes, ...]) -> bytes:
+    """HMAC-SHA256 over *fields*, each behind its length, so that no two lists of fields look alike."""
+    message = b"".join([len(field).to_bytes(4, "big") + field for field in fields])
+    return hmac.digest(key, message, "sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,7 @@ class Keyring:
     def claim_tag(self, client: str, caller: str, call: str, key: str) -> str:
         """Return the 16 characters that stand for the idempotency *key* of one *call* by one *caller*."""
         fields = (client.encode(), caller.encode(), call.encode(), key.encode())
-        return _text(hmac_fields(self._pseudonym_key, (b"claim", *fields))[:TAG_BYTES])
+        return _text(hmac_fields(self._pseudonym_key, (b"claim", *fields))[:HASH_BYTES])
 
     def fingerprint(self, client: str, caller: str, call: str, key: str, payload: bytes) -> bytes:
         """Return the 16 bytes that stand for what a call under an idempotency key has said."""
@@ -106,7 +121,7 @@ class Keyring:
         return hmac_fields(self._pseudonym_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
 
     def _tag(self, label: bytes, value: str) -> bytes:
-        return hmac_fields(self._pseudonym_key, (b"tag", label, value.encode()))[:TAG_BYTES]
+        return hmac_fields(self._pseudonym_key, (b"tag", label, value.encode()))[:HASH_BYTES]
 
 
 def _sub_keys(root: bytes) -> DerivedKeys:
@@ -121,3 +136,23 @@ def _sub_keys(root: bytes) -> DerivedKeys:
 
 def _text(tag: bytes) -> str:
     return base64.urlsafe_b64encode(tag).decode()
+
+
+def encrypt(key: bytes, nonce: bytes, plain: bytes, associated: bytes) -> bytes:
+    """Encrypt *plain* and authenticate it together with *associated*, which is not part of the result.
+
+    Returns the nonce, the ciphertext and the tag, `NONCE_BYTES + GCM_TAG_BYTES` more bytes than *plain*.
+    *key* has `AES_KEY_BYTES` bytes. *nonce* has `NONCE_BYTES` bytes, random and new for every call: two texts
+    under the same key and nonce reveal each other.
+    """
+    return nonce + AESGCM(key).encrypt(nonce, plain, associated)
+
+
+def decrypt(key: bytes, encrypted: bytes, associated: bytes) -> bytes | None:
+    """Decrypt what `encrypt` returned; None if the key or *associated* differ or any byte has changed."""
+    if len(encrypted) < NONCE_BYTES + GCM_TAG_BYTES:
+        return None
+    try:
+        return AESGCM(key).decrypt(encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:], associated)
+    except InvalidTag:
+        return None
