@@ -19,7 +19,7 @@ from flask import Flask
 from otp_service.captcha import ProofOfWork
 from otp_service.domain.address_probe import AddressProbe
 from otp_service.observability.clock import SystemClock
-from otp_service.observability.line_writer import BufferedLogWriter
+from otp_service.observability.log_writer import BufferedLogWriter
 from otp_service.observability.logging import JsonEventLogger, Output, install_logging_handler
 from otp_service.services.delivery_reports import DeliveryReportService
 from otp_service.services.hosted_pages import HostedPages

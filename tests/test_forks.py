@@ -25,7 +25,7 @@ from support.redis_servers import Server, redis_binary, running
 from otp_service import forks
 from otp_service.domain.errors import ProviderUnavailable, StoreUnavailable
 from otp_service.domain.limits import GlobalFailureLimits
-from otp_service.observability.line_writer import BufferedLogWriter
+from otp_service.observability.log_writer import BufferedLogWriter
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.circuit_breaker import CircuitBreaker
@@ -320,7 +320,7 @@ def test_lines_that_wait_during_a_fork_are_written_once(tmp_path: Path) -> None:
 
 
 def test_a_log_that_nobody_reads_holds_no_fork_and_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otp_service.observability.line_writer.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("otp_service.observability.log_writer.DRAIN_SECONDS", 0.05)
     reader, end = os.pipe()
     lines = BufferedLogWriter(end)
     lines.write(b"x" * 300_000 + b"\n")  # more than a pipe takes

@@ -15,7 +15,7 @@ from otp_service.cli.initial_series import start_report_worker
 from otp_service.cli.stop import ShutdownEvent
 from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import CompositeEventLogger
-from otp_service.observability.metrics import Metrics, MetricsPage
+from otp_service.observability.metrics import Metrics, MetricsServer
 from otp_service.services.interfaces import EventLogger
 from otp_service.settings import ConfigIssue, Settings
 from otp_service.sms.aliyun.mns import Worker
@@ -57,7 +57,7 @@ def _counted(settings: Settings, heard: EventLogger, stack: ExitStack) -> EventL
     metrics = Metrics()
     start_report_worker(metrics, settings)
     try:
-        stack.enter_context(MetricsPage(metrics.registry, host, port))
+        stack.enter_context(MetricsServer(metrics.registry, host, port))
     except OSError as error:
         cannot_listen("metrics", host, port, error)
     return CompositeEventLogger(heard, metrics)

@@ -62,7 +62,7 @@ def start_report_worker(metrics: Metrics, settings: Settings) -> None:
 
 
 def _start_every_process(metrics: Metrics, settings: Settings) -> None:
-    metrics.start_at_0(EVENTS)
+    metrics.preinitialize_events(EVENTS)
     for kind in REDIS_ERRORS:
         metrics.redis_errors.labels(kind)
     for labels in product(_routes(settings), DELIVERIES):

@@ -33,7 +33,7 @@ from otp_service.app import Application, build, create_apps_by, rehearse, standa
 from otp_service.cli.check_config import emit_warnings, judge
 from otp_service.cli.initial_series import start_service
 from otp_service.observability.clock import SystemClock
-from otp_service.observability.line_writer import BufferedLogWriter
+from otp_service.observability.log_writer import BufferedLogWriter
 from otp_service.observability.logging import CompositeEventLogger
 from otp_service.observability.metrics import Metrics, SharedMetrics, WorkerGauges
 from otp_service.services.interfaces import ChallengeProvider, Clock, EventLogger
@@ -185,7 +185,7 @@ class Master:
 
     def _create_app(self, challenges: ChallengeProvider | None) -> Any:
         if self.shared_metrics:
-            gevent.spawn(self.shared_metrics.leave_page)
+            gevent.spawn(self.shared_metrics.stop_serving)
         self._work = Work(
             self.settings, self.shared_metrics.metrics if self.shared_metrics else None, challenges
         )

@@ -1,4 +1,4 @@
-"""The clock of this machine. Touches the time."""
+"""The operating system's wall clock and monotonic clock."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ class SystemClock:
     """Implements `interfaces.Clock`."""
 
     def now(self) -> float:
-        """Return unix seconds."""
+        """Return the time in Unix seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return seconds that never go back."""
+        """Return seconds from a clock that never goes backwards."""
         return time.monotonic()

@@ -1,8 +1,8 @@
-"""Events: what happened, as JSON lines. Touches the standard output and the logging of other libraries.
+"""Events as JSON log lines, and a handler that turns the log records of libraries into such lines.
 
-One line is one JSON object of plain ASCII, so that nothing a stranger sent can end a line or colour a
-terminal. What is no plain value is named by its type, and a text that looks like a key or a phone number is
-left out: the last net under code that should never have passed it.
+Each line is one JSON object in ASCII, so untrusted text can neither end a line nor send control codes to a
+terminal. A value that is not a plain JSON value is replaced by the name of its type. Text that looks like an
+API key or a phone number is replaced too, as a last defence: callers must not pass such text at all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from structlog.typing import EventDict
 from otp_service.services.interfaces import EventLogger
 
 LINE_FIELDS = frozenset({"time", "level", "event", "request_id"})
-"""The fields that every line has of its own. No event may have a fact of such a name."""
+"""Fields that the logger itself writes. No event may have a fact with one of these names."""
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -90,43 +90,40 @@ _LEVELS = {
         }
     ),
 }
-"""Events that somebody should look at, and those that nobody need; every other one is `info`."""
-
-ALERT_EVENTS = _LEVELS["error"] | _LEVELS["warning"]
-"""Events that somebody should look at."""
+"""Events whose level is not `info`."""
 
 EVENTS = _INFO.union(*_LEVELS.values())
-"""Every event that there is."""
+"""All events."""
 
 _LEVEL_OF = {event: level for level, events in _LEVELS.items() for event in events}
 
 _HIDDEN = "<hidden>"
 _SECRET = re.compile(r"[sp]k_[A-Za-z0-9_-]{8}|(?<![0-9A-Za-z])\+?\d[\d -]{9,17}(?![0-9A-Za-z^])")
 _SHORTEST_SECRET = 10
-"""Characters; most facts are shorter, and need no search."""
+"""In characters. Shorter facts, which most are, are not searched for `_SECRET`."""
 
-_OWN_LOGGERS = ("werkzeug",)
-"""Loggers that libraries give handlers of their own."""
+_LOGGERS_WITH_HANDLERS = ("werkzeug",)
+"""Loggers to which their libraries add handlers."""
 
 
 class Output(Protocol):
-    """Where lines go."""
+    """The file-like object that lines are written to."""
 
     def write(self, line: bytes, /) -> int:
-        """Take *line*."""
+        """Write *line*."""
         ...
 
     def flush(self) -> None:
-        """Pass on what was taken."""
+        """Flush buffered lines."""
         ...
 
 
 class JsonEventLogger:
-    """Implements `interfaces.EventLogger` by lines on *output*, from *level* upwards, written by structlog.
+    """Implements `interfaces.EventLogger` with structlog: writes events of *level* and above to *output*.
 
-    *request_id* tells which call the thread works on; *clock* gives unix seconds. structlog's configuration
-    and context variables belong to the whole process, which may be another application. Neither is used: no
-    fact of that application gets into our lines, and none of ours into its lines.
+    *request_id* returns the id of the request that the calling thread serves, *clock* the time in Unix
+    seconds. structlog's configuration and context variables are global, and the process may belong to another
+    application. This class uses neither, so the two applications' facts never mix.
     """
 
     def __init__(
@@ -146,19 +143,19 @@ class JsonEventLogger:
         ).bind()
 
     def emit(self, event: str, **facts: object) -> None:
-        """Write *event* with its *facts*."""
+        """Write *event* with its *facts* at the level of the event."""
         self.write(_LEVEL_OF.get(event, "info"), event, facts)
 
     def write(self, level: str, event: str, facts: Mapping[str, object]) -> None:
         """Write *event* at *level*.
 
-        A fact never replaces a field of the line: one of that name is written as `fact_<name>`.
+        A fact never overwrites one of `LINE_FIELDS`: it is written as `fact_<name>` instead.
         """
         named = {f"fact_{name}" if name in LINE_FIELDS else name: value for name, value in facts.items()}
         self._log.log(LEVELS[level], event, **named)
 
     def _add_fields(self, _: object, __: str, facts: EventDict) -> EventDict:
-        """Begin the line with the fields that every line has."""
+        """Put `LINE_FIELDS` at the beginning of the line."""
         line = {"time": _rfc3339(self._clock()), "level": facts.pop("level"), "event": facts.pop("event")}
         if request_id := self._request_id():
             line["request_id"] = request_id
@@ -166,7 +163,7 @@ class JsonEventLogger:
 
 
 class _Lines:
-    """What structlog writes to. Its own loggers hold a lock meanwhile, which a fork could leave locked."""
+    """The logger that structlog wraps. structlog's own ones hold a lock that a fork could leave locked."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -179,26 +176,26 @@ class _Lines:
 
 
 class CompositeEventLogger:
-    """Implements `interfaces.EventLogger` by telling each of *hearers*."""
+    """Implements `interfaces.EventLogger`: passes each event to all *loggers*."""
 
-    def __init__(self, *hearers: EventLogger) -> None:
-        self._hearers = hearers
+    def __init__(self, *loggers: EventLogger) -> None:
+        self._loggers = loggers
 
     def emit(self, event: str, **facts: object) -> None:
         """Pass *event* on."""
-        for hearer in self._hearers:
-            hearer.emit(event, **facts)
+        for logger in self._loggers:
+            logger.emit(event, **facts)
 
 
 def install_logging_handler(events: JsonEventLogger) -> None:
-    """Send what other libraries log, from WARNING upwards, to *events*."""
+    """Send log records of libraries, from WARNING upwards, to *events*."""
     root = logging.getLogger()
     for handler in root.handlers[:]:
         if isinstance(handler, _Handler):
             root.removeHandler(handler)
     root.addHandler(_Handler(events))
     root.setLevel(logging.WARNING)
-    for name in _OWN_LOGGERS:
+    for name in _LOGGERS_WITH_HANDLERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
@@ -206,7 +203,7 @@ def install_logging_handler(events: JsonEventLogger) -> None:
 
 
 class _Handler(logging.Handler):
-    """Passes on who logged and the message's pattern; arguments and exceptions may hold anything."""
+    """Logs the logger's name and the message template only: arguments and exceptions may contain secrets."""
 
     def __init__(self, events: JsonEventLogger) -> None:
         super().__init__(logging.WARNING)
@@ -221,16 +218,16 @@ class _Handler(logging.Handler):
 
 
 def _redact(_: object, __: str, facts: EventDict) -> EventDict:
-    return {name: _harmless(value) for name, value in facts.items()}
+    return {name: _redact_value(value) for name, value in facts.items()}
 
 
-def _harmless(value: object) -> object:
+def _redact_value(value: object) -> object:
     if isinstance(value, str):
         return _HIDDEN if len(value) >= _SHORTEST_SECRET and _SECRET.search(value) else value
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, list | tuple):
-        return [_harmless(item) for item in value]
+        return [_redact_value(item) for item in value]
     return f"<{type(value).__name__}>"
 
 

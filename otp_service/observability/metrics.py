@@ -1,7 +1,7 @@
-"""Metrics for Prometheus: events as counts, and the state of each worker. Touches files and a port.
+"""Prometheus metrics: counts of events, and gauges of each worker's state.
 
-Names and labels are public. A label's values come from the configuration or from this code, never from a
-caller: no request can add a series, and no phone number, address or key can be a label.
+Names and labels are public. Label values come from the configuration or from this code, never from a request.
+So no request can create a time series, and no phone number, IP address or key can become a label.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Facts = Mapping[str, Any]
 
 ROUTE_STATES = ("ok", "paused", "open")
 
-_CALL_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10)
+_REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10)
 _REDIS_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _VERIFY_BUCKETS = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 
@@ -42,13 +42,13 @@ _NOT_FOUND, _MISSES_LIMIT = "verification_not_found", "address_misses_per_10_min
 _DELIVERED = frozenset({"delivered", "undelivered"})
 _MAY_HAVE_BEEN_SENT = frozenset({"accepted", "unknown"})
 _OWN_CODE = re.compile(r"local\.[a-z_]{1,40}|http_[0-9]{3}|destination_rejected")
-"""The codes that this service and its webhooks write."""
+"""Provider codes of this service itself and of its webhooks."""
 
 
 class Metrics:
-    """Counts events, in a registry of its own. Implements `interfaces.EventLogger`.
+    """Implements `interfaces.EventLogger`: counts events in a registry of its own.
 
-    Each event that means more than that it happened has a rule; every other event is counted by its name.
+    `_handlers` has the events with metrics of their own. Every other event is counted by its name.
     """
 
     def __init__(self) -> None:
@@ -63,93 +63,99 @@ class Metrics:
             )
 
         self.http_requests = counter(
-            "http_requests", "Calls of the API, by problem code; ok is a success.", "endpoint", "code"
+            "http_requests", "HTTP requests by problem code; the code of a success is ok.", "endpoint", "code"
         )
         self.http_request_duration = histogram(
-            "http_request_duration", "How long calls took to answer.", "endpoint", buckets=_CALL_BUCKETS
+            "http_request_duration", "Time to respond to HTTP requests.", "endpoint", buckets=_REQUEST_BUCKETS
         )
-        self.limits_hit = counter("limits_hit", "Refusals, by the limit or budget that was full.", "limit")
+        self.limits_hit = counter(
+            "limits_hit", "Rejected requests by the limit or budget that was reached.", "limit"
+        )
         self.lookup_misses = counter(
-            "lookup_misses", "Calls about verifications that do not exist.", "client"
+            "lookup_misses", "Requests about verifications that do not exist.", "client"
         )
 
         self.sms_sends = counter(
-            "sms_sends", "Sends, by what the caller was told of them.", "route", "outcome", "provider_code"
+            "sms_sends",
+            "SMS sends by the outcome reported to the caller.",
+            "route",
+            "outcome",
+            "provider_code",
         )
         self.sms_billable = counter(
-            "sms_billable", "SMS that were accepted, or may have been.", "route", "country"
+            "sms_billable", "SMS that the provider accepted or may have accepted.", "route", "country"
         )
         self.sms_deliveries = counter(
-            "sms_deliveries", "SMS whose arrival or loss was reported.", "route", "delivery"
+            "sms_deliveries", "SMS reported as delivered or undelivered.", "route", "delivery"
         )
         self.report_items = counter(
-            "report_items", "Items of reports and replies, by what became of them.", "result"
+            "report_items", "Delivery reports and inbound SMS by processing result.", "result"
         )
-        self.queue_reads = counter(
-            "queue_reads", "Times that a queue of reports was asked for messages.", "queue", "result"
-        )
+        self.queue_reads = counter("queue_reads", "Reads of report queues by result.", "queue", "result")
         self.verifications_approved = counter(
-            "verifications_approved", "Verifications that were approved.", "route", "country"
+            "verifications_approved", "Approved verifications.", "route", "country"
         )
         self.time_to_verify = histogram(
-            "time_to_verify", "From the issue of a code to its approval.", "route", buckets=_VERIFY_BUCKETS
+            "time_to_verify", "Time from issuing a code to its approval.", "route", buckets=_VERIFY_BUCKETS
         )
 
-        self.risk_challenges = counter(
-            "risk_challenges", "Reasons for which a risk challenge was asked for.", "reason"
-        )
+        self.risk_challenges = counter("risk_challenges", "Risk challenges by reason.", "reason")
         self.pumping_guard_blocks = counter(
-            "pumping_guard_blocks", "Reasons for which the guard let no SMS through.", "reason"
+            "pumping_guard_blocks", "Sends blocked by the pumping guard, by reason.", "reason"
         )
         self.pumping_guard_transitions = counter(
             "pumping_guard_transitions",
-            "Times that a scope of the guard changed its level.",
+            "State changes of the pumping guard's scopes.",
             "kind",
             "action",
             "mode",
         )
 
         self.redis_roundtrip_duration = histogram(
-            "redis_roundtrip_duration", "Round trips to Redis, failed ones too.", buckets=_REDIS_BUCKETS
+            "redis_roundtrip_duration",
+            "Duration of Redis round trips, including failed ones.",
+            buckets=_REDIS_BUCKETS,
         )
-        self.redis_errors = counter("redis_errors", "Round trips that failed, by the driver's error.", "kind")
-        self.counter_updates_lost = counter("counter_updates_lost", "Counts that were not carried to Redis.")
+        self.redis_errors = counter("redis_errors", "Failed Redis round trips by exception type.", "kind")
+        self.counter_updates_lost = counter(
+            "counter_updates_lost", "Counter updates that could not be written to Redis."
+        )
         self.log_lines_dropped = counter(
-            "log_lines_dropped", "Log lines that nobody took in time, or that could not be written."
+            "log_lines_dropped", "Log lines dropped because they could not be written."
         )
-        self.events = counter("events", "Every other event of the log.", "event")
-        self._rules: Mapping[str, Callable[[Facts], None]] = {
-            "http_request": self._call,
-            "readiness_failed": self._call,
-            "sms_send": self._send,
-            "redis_roundtrip": self._round_trip,
-            "delivery_report": self._report,
-            "delivery_report_batch": self._reports,
+        self.events = counter("events", "Log events without metrics of their own.", "event")
+        self._handlers: Mapping[str, Callable[[Facts], None]] = {
+            "http_request": self._http_request,
+            "readiness_failed": self._http_request,
+            "sms_send": self._sms_send,
+            "redis_roundtrip": self._redis_roundtrip,
+            "delivery_report": self._delivery_report,
+            "delivery_report_batch": self._delivery_report_batch,
             "queue_read": self._queue_read,
-            "delivery_lookup": self._inquiry,
-            "challenge_required": self._challenge,
-            "pumping_guard_blocked": self._blocked,
-            "pumping_guard_state_changed": self._tripped,
+            "delivery_lookup": self._delivery_lookup,
+            "challenge_required": self._challenge_required,
+            "pumping_guard_blocked": self._pumping_guard_blocked,
+            "pumping_guard_state_changed": self._pumping_guard_state_changed,
             "redis_error": self._redis_error,
             "background_redis_error": self._redis_error,
-            "counter_flush_failed": self._ledger_lost,
+            "counter_flush_failed": self._counter_flush_failed,
         }
 
     def emit(self, event: str, **facts: object) -> None:
         """Count *event*."""
-        rule = self._rules.get(event)
-        if rule is None:
+        handler = self._handlers.get(event)
+        if handler is None:
             self.events.labels(event).inc()
         else:
-            rule(facts)
+            handler(facts)
 
-    def start_at_0(self, events: Iterable[str]) -> None:
-        """Let the counter of each of *events* exist, unless the event has metrics of its own."""
+    def preinitialize_events(self, events: Iterable[str]) -> None:
+        """Create a counter at 0 for each of *events* that has no metrics of its own."""
         for event in events:
-            if event not in self._rules:
+            if event not in self._handlers:
                 self.events.labels(event)
 
-    def _call(self, facts: Facts) -> None:
+    def _http_request(self, facts: Facts) -> None:
         endpoint = facts["endpoint"]
         self.http_requests.labels(endpoint, facts["code"] or "ok").inc()
         self.http_request_duration.labels(endpoint).observe(facts["duration_ms"] / 1000)
@@ -161,60 +167,60 @@ class Metrics:
             self.verifications_approved.labels(facts["route"], facts["country"]).inc()
             self.time_to_verify.labels(facts["route"]).observe(facts["verified_after"])
 
-    def _send(self, facts: Facts) -> None:
+    def _sms_send(self, facts: Facts) -> None:
         route, outcome = facts["route"], facts["outcome"]
         self.sms_sends.labels(route, outcome, provider_code(facts["provider_code"])).inc()
         if outcome in _MAY_HAVE_BEEN_SENT:
             self.sms_billable.labels(route, facts["country"]).inc()
 
-    def _round_trip(self, facts: Facts) -> None:
+    def _redis_roundtrip(self, facts: Facts) -> None:
         self.redis_roundtrip_duration.observe(facts["duration_ms"] / 1000)
 
-    def _report(self, facts: Facts) -> None:
+    def _delivery_report(self, facts: Facts) -> None:
         self._delivery(facts["route"], facts["delivery"])
 
-    def _inquiry(self, facts: Facts) -> None:
+    def _delivery_lookup(self, facts: Facts) -> None:
         self._delivery(facts["route"], facts["status"])
 
     def _delivery(self, route: str, delivery: str) -> None:
         if delivery in _DELIVERED:
             self.sms_deliveries.labels(route, delivery).inc()
 
-    def _reports(self, facts: Facts) -> None:
+    def _delivery_report_batch(self, facts: Facts) -> None:
         for result, items in facts.items():
             self.report_items.labels(result).inc(items)
 
     def _queue_read(self, facts: Facts) -> None:
         self.queue_reads.labels(facts["queue"], facts["result"]).inc()
 
-    def _challenge(self, facts: Facts) -> None:
+    def _challenge_required(self, facts: Facts) -> None:
         for reason in facts["reasons"]:
             self.risk_challenges.labels(reason).inc()
 
-    def _blocked(self, facts: Facts) -> None:
+    def _pumping_guard_blocked(self, facts: Facts) -> None:
         for reason in facts["reasons"]:
             self.pumping_guard_blocks.labels(reason).inc()
 
-    def _tripped(self, facts: Facts) -> None:
-        """Count by the kind of the scope: the name of half of the scopes is a keyed hash."""
+    def _pumping_guard_state_changed(self, facts: Facts) -> None:
+        """Label by the scope's kind only: the names of prefix and address scopes are keyed hashes."""
         kind = facts["scope"].partition(":")[0]
         self.pumping_guard_transitions.labels(kind, facts["action"], facts["mode"]).inc()
 
     def _redis_error(self, facts: Facts) -> None:
         self.redis_errors.labels(facts["kind"]).inc()
 
-    def _ledger_lost(self, facts: Facts) -> None:
+    def _counter_flush_failed(self, facts: Facts) -> None:
         self.counter_updates_lost.inc(facts["entries"])
 
 
 def provider_code(code: str) -> str:
-    """Return *code* if its meaning is known, else `other`: a provider may answer anything."""
+    """Return *code* if this service knows it, else `other`: a provider may return any text."""
     is_known = not code or code in CODES or code in PNVS_CODES or _OWN_CODE.fullmatch(code)
     return code if is_known else "other"
 
 
 class WorkerGauges:
-    """The state of one worker. The page shows the sum or the maximum of the workers that live."""
+    """The state of one worker. Prometheus gets the sum or the maximum over all live workers."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         def total(name: str, text: str, *labels: str) -> Gauge:
@@ -223,42 +229,42 @@ class WorkerGauges:
         def highest(name: str, text: str) -> Gauge:
             return Gauge(f"otp_service_{name}", text, multiprocess_mode="livemax", registry=registry)
 
-        self.workers = total("workers", "Worker processes that serve.")
+        self.workers = total("workers", "Worker processes that serve requests.")
         self.route_state = total(
             "route_state", "Workers in which a route is ok, paused or open.", "route", "state"
         )
-        self.sends_in_flight = total("sends_in_flight", "Permits for sends and inquiries that are taken.")
-        self.sends_in_flight_max = total("sends_in_flight_max", "Permits that there are.")
+        self.sends_in_flight = total("sends_in_flight", "Send permits in use by sends and delivery lookups.")
+        self.sends_in_flight_max = total("sends_in_flight_max", "Send permits in total.")
         self.redis_connections_in_use = total(
-            "redis_connections_in_use", "Connections to Redis on which a round trip is under way."
+            "redis_connections_in_use", "Redis connections with a round trip in progress."
         )
-        self.redis_connections_max = total("redis_connections_max", "Connections to Redis that there may be.")
-        # Redis counts wrong codes for all workers, and one configuration names the queues.
+        self.redis_connections_max = total("redis_connections_max", "Maximum number of Redis connections.")
+        # All workers agree on these two: the counts are in Redis, the queues in the configuration.
         self.global_failure_level = highest("global_failure_level", "Level of the day's wrong codes, 0 to 2.")
-        self.report_queues = highest("report_queues", "Queues of reports that the configuration names.")
+        self.report_queues = highest("report_queues", "Configured report queues.")
 
     def set_routes(self, states: Mapping[str, str]) -> None:
-        """Note the state of each route. Series cannot be removed, so the other states show 0."""
+        """Set the state of each route to 1 and its other states to 0, as a series cannot be removed."""
         for route, current in states.items():
             for state in ROUTE_STATES:
                 self.route_state.labels(route, state).set(state == current)
 
 
-class MetricsPage:
-    """Serves the metrics of *registry* from a thread; close it, or use it as a context manager."""
+class MetricsServer:
+    """Serves the metrics of *registry* in a thread. Close it, or use it as a context manager."""
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        """Listen.
+        """Start to listen on *host* and *port*.
 
         Raises:
-            OSError: nobody can listen there.
+            OSError: listening is impossible, for example because the port is in use.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._server, self._thread = start_http_server(port, host, registry)
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         return int(self._server.server_port)
 
     def close(self) -> None:
@@ -268,7 +274,7 @@ class MetricsPage:
         self._server.server_close()
 
     def release_port(self) -> None:
-        """Close this process's copy of the socket, in a child: the port must be free when the parent ends."""
+        """Close the socket inherited by a child process, so that the parent's exit frees the port."""
         with suppress(OSError):
             self._server.socket.close()
 
@@ -282,10 +288,10 @@ class MetricsPage:
 
 
 class SharedMetrics:
-    """The metrics of a main process and of the workers that it forks, on one page.
+    """The metrics of a main process and of the workers that it forks, served as one.
 
-    Each process counts in memory-mapped files (prometheus-client's multiprocess mode). The files belong to
-    a slot and not to a process: the worker that takes the slot of a dead one goes on with its counters, so
+    Each process counts in memory-mapped files: prometheus-client's multiprocess mode. A file belongs to a
+    slot, not to a process id. A new worker takes the slot of a dead one and continues its counters, so
     reloads and crashes leave no files behind. Slot 0 is the main process.
     """
 
@@ -295,16 +301,16 @@ class SharedMetrics:
         "gauge_livesum": 64 * 1024,
         "gauge_livemax": 64 * 1024,
     }
-    """Bytes of each file of a slot. A write beyond them, to a full disk, would end the process by SIGBUS."""
+    """Bytes reserved for each file of a slot. Writing beyond them on a full disk would raise SIGBUS."""
 
     def __init__(self, slots: int) -> None:
-        """Reserve space for *slots*.
+        """Reserve disk space for *slots*.
 
         Raises:
-            OSError: there is none.
+            OSError: the files cannot be written.
         """
         self._slot = 0
-        self._page: MetricsPage | None = None
+        self._server: MetricsServer | None = None
         self.directory = Path(tempfile.mkdtemp(prefix="otp-service-metrics-"))
         try:
             for slot in range(slots):
@@ -312,47 +318,52 @@ class SharedMetrics:
         except OSError:
             self._remove_files()
             raise
+        # The documented way, setting this variable before Python starts, cannot do what is needed here.
+        # prometheus-client then names the files by process id, so every replaced worker would leave files
+        # that are read at each scrape, and their space could not be reserved in advance. It also reads the
+        # variable when it is imported, before the settings say whether metrics are wanted. ValueClass is
+        # the only way to use `process_identifier`, a documented parameter of MultiProcessValue.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.directory)
         values.ValueClass = values.MultiProcessValue(lambda: self._slot)  # type: ignore[no-untyped-call]
         self.metrics = Metrics()
 
     def listen(self, host: str, port: int) -> None:
-        """Serve the page.
+        """Serve the metrics of all processes on *host* and *port*.
 
         Raises:
-            OSError: nobody can listen there.
+            OSError: see `MetricsServer`.
         """
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        self._page = MetricsPage(registry, host, port)
+        self._server = MetricsServer(registry, host, port)
 
     def free_slot(self, taken: Collection[int]) -> int:
-        """Return a slot for a new worker, its space reserved; those of living workers are *taken*."""
+        """Return the lowest slot that is not in *taken*, with its disk space reserved."""
         slot = next(number for number in count(1) if number not in taken)
         with suppress(OSError):
             self._reserve(slot)
         return slot
 
     def enter(self, slot: int) -> None:
-        """Count in *slot* from now on, in a new worker."""
+        """Use *slot* in this process, a new worker."""
         self._slot = slot
-        if self._page:
-            self._page.release_port()
+        if self._server:
+            self._server.release_port()
 
     def worker_died(self, slot: int) -> None:
-        """Forget the gauges of the worker that had *slot*; its counters stay."""
+        """Remove the gauges of the dead worker that used *slot*, and keep its counters."""
         mark_process_dead(slot)  # type: ignore[no-untyped-call]
         with suppress(OSError):
             self._reserve(slot)
 
-    def leave_page(self) -> None:
-        """Stop serving the page."""
-        if self._page:
-            self._page.close()
+    def stop_serving(self) -> None:
+        """Stop serving the metrics."""
+        if self._server:
+            self._server.close()
 
     def close(self) -> None:
-        """Stop serving the page, and remove the files."""
-        self.leave_page()
+        """Stop serving the metrics, and remove the files."""
+        self.stop_serving()
         self._remove_files()
 
     def _reserve(self, slot: int) -> None:

@@ -200,7 +200,7 @@ def test_event_without_a_rule_counts_by_its_name() -> None:
 def test_events_start_at_0_unless_they_have_metrics_of_their_own() -> None:
     metrics = Metrics()
     metrics.emit("reloaded")
-    metrics.start_at_0(["redis_error", "send_result_not_recorded", "reloaded"])
+    metrics.preinitialize_events(["redis_error", "send_result_not_recorded", "reloaded"])
 
     assert of(metrics, "otp_service_events_total") == {("send_result_not_recorded",): 0, ("reloaded",): 1}
 

@@ -11,12 +11,12 @@ from prometheus_client import values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from otp_service.observability.metrics import Metrics, MetricsPage, SharedMetrics, WorkerGauges
+from otp_service.observability.metrics import Metrics, MetricsServer, SharedMetrics, WorkerGauges
 
 Values = dict[str, float]
 
 
-def shown(page: MetricsPage) -> Values:
+def shown(page: MetricsServer) -> Values:
     """The value of each series as `name{a,b}`, its labels in the order of their names."""
     with urlopen(f"http://127.0.0.1:{page.port}/metrics") as answer:
         text = answer.read().decode()
@@ -32,7 +32,7 @@ def test_page_shows_what_was_counted_and_not_when_it_began() -> None:
     metrics.emit("reloaded")
     metrics.emit("redis_roundtrip", duration_ms=3)
 
-    with MetricsPage(metrics.registry, "127.0.0.1", 0) as page:
+    with MetricsServer(metrics.registry, "127.0.0.1", 0) as page:
         found = shown(page)
 
     assert found["otp_service_events_total{reloaded}"] == 1
@@ -42,11 +42,11 @@ def test_page_shows_what_was_counted_and_not_when_it_began() -> None:
 
 def test_page_frees_its_port() -> None:
     registry = Metrics().registry
-    with MetricsPage(registry, "127.0.0.1", 0) as page:
+    with MetricsServer(registry, "127.0.0.1", 0) as page:
         port = page.port
         with pytest.raises(OSError, match="in use"):
-            MetricsPage(registry, "127.0.0.1", port)
-    MetricsPage(registry, "127.0.0.1", port).close()
+            MetricsServer(registry, "127.0.0.1", port)
+    MetricsServer(registry, "127.0.0.1", port).close()
 
 
 @pytest.fixture

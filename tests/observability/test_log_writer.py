@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from otp_service.observability.line_writer import BufferedLogWriter
+from otp_service.observability.log_writer import BufferedLogWriter
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_pipe_that_was_closed_costs_only_the_lines() -> None:
 def test_lines_that_nobody_reads_are_dropped_and_counted(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otp_service.observability.line_writer.MAX_WAITING", 3)
+    monkeypatch.setattr("otp_service.observability.log_writer.MAX_QUEUED", 3)
     reader, end = pipe
     dropped: list[int] = []
     writer = BufferedLogWriter(end, dropped.append)
@@ -146,7 +146,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(
 def test_end_of_a_process_does_not_wait_for_a_pipe_that_nobody_reads(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otp_service.observability.line_writer.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("otp_service.observability.log_writer.DRAIN_SECONDS", 0.05)
     reader, end = pipe
     writer = BufferedLogWriter(end)
     writer.write(b"line\n")
@@ -190,7 +190,7 @@ GEVENT = """
 from gevent import monkey
 monkey.patch_all()
 import os, sys, time
-from otp_service.observability.line_writer import BufferedLogWriter
+from otp_service.observability.log_writer import BufferedLogWriter
 """
 
 
