@@ -16,7 +16,12 @@ from otp_service.cli.stop import ShutdownEvent
 from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
 from otp_service.sandbox.config import Clock, Review, utc_now
 from otp_service.settings import SettingsError
-from otp_service.settings.sandbox_account import ReviewTable, SandboxTable, StsTable, load_account
+from otp_service.settings.sandbox_account import (
+    ReviewConfig,
+    SandboxAccountConfig,
+    StsKeyConfig,
+    load_account,
+)
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.aliyun.protocol.timestamps import parse_timestamp
 
@@ -73,7 +78,7 @@ def _approved(config: SandboxConfig, names: Iterable[str]) -> str:
     return ", ".join(sorted(set(names) - set(config.reviews)))
 
 
-def _account(config: Path | None, given: dict[str, object]) -> SandboxTable:
+def _account(config: Path | None, given: dict[str, object]) -> SandboxAccountConfig:
     try:
         return load_account(config, **given)
     except SettingsError as error:
@@ -83,7 +88,7 @@ def _account(config: Path | None, given: dict[str, object]) -> SandboxTable:
         sys.exit(2)
 
 
-def _config(account: SandboxTable, keys: dict[str, str]) -> SandboxConfig:
+def _config(account: SandboxAccountConfig, keys: dict[str, str]) -> SandboxConfig:
     """Return the default account with everything that *account* says otherwise."""
     config = SandboxConfig.default(keys)
     changes: dict[str, object] = {
@@ -103,11 +108,11 @@ def _config(account: SandboxTable, keys: dict[str, str]) -> SandboxConfig:
     return replace(config, **changes)  # type: ignore[arg-type]
 
 
-def _sts_key(table: StsTable) -> StsKey:
+def _sts_key(table: StsKeyConfig) -> StsKey:
     return StsKey(table.secret.get_secret_value(), table.security_token.get_secret_value(), table.expires_at)
 
 
-def _review(table: ReviewTable) -> Review:
+def _review(table: ReviewConfig) -> Review:
     return Review.rejected(table.reason) if table.state == "rejected" else Review.in_review()
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from otp_service.domain.messages import MAINLAND
 from otp_service.domain.phone import calling_code
-from otp_service.settings.files import holds_secrets, secret_files
 from otp_service.settings.issues import ConfigIssue, SettingsError
 from otp_service.settings.loader import read_raw, read_toml
 from otp_service.settings.routes import ALIYUN_SMS
+from otp_service.settings.secret_settings import holds_secrets, secret_files
 from otp_service.settings.settings import Settings
 from otp_service.sms.aliyun.protocol.phone_numbers import can_read_as_mainland
 

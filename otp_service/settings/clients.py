@@ -13,10 +13,9 @@ from otp_service.domain.clients import Client
 from otp_service.domain.codes import CodeType
 from otp_service.domain.limits import PhoneLimits
 from otp_service.domain.proofs import ProofKeys
+from otp_service.settings.fields import Config, Count, Phrase, webhook_url_issue
 from otp_service.settings.issues import ConfigIssue, checked, matching
-from otp_service.settings.secret_text import key_issues, plain
-from otp_service.settings.tables import Config, Count, Phrase
-from otp_service.settings.urls import webhook_url_issue
+from otp_service.settings.secret_settings import key_issues, plain
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 ID = re.compile(r"[a-z][a-z0-9_-]{0,31}")

@@ -23,11 +23,15 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
-from otp_service.settings.files import UnreadableFile, read_secret_files, read_text, unusable_redis_files
-from otp_service.settings.issues import ConfigIssue, SettingsError, independent, issues_of
+from otp_service.settings.issues import ConfigIssue, SettingsError, independent, issues_of, variable_meant
 from otp_service.settings.routes import ALIYUN_SMS
+from otp_service.settings.secret_settings import (
+    UnreadableFile,
+    read_secret_files,
+    read_text,
+    unusable_redis_files,
+)
 from otp_service.settings.settings import Settings
-from otp_service.settings.spelling import variable_meant
 from otp_service.settings.validation import validate, validate_for_production
 
 PREFIX, NESTING = "OTP_SERVICE__", "__"

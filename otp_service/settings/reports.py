@@ -7,9 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
 
+from otp_service.settings.fields import Config, Secret, endpoint_issue, webhook_issues
 from otp_service.settings.issues import ConfigIssue, checked, matching
-from otp_service.settings.tables import Config, Secret
-from otp_service.settings.urls import endpoint_issue, webhook_issues
 
 TOKEN_ENDPOINT = "https://dybaseapi.aliyuncs.com"  # noqa: S105 - an address
 QUEUE_ENDPOINT = "https://1943695596114318.mns.cn-hangzhou.aliyuncs.com"

@@ -12,11 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from otp_service.domain.messages import INTERNATIONAL, MAINLAND, WILDCARD, Template
-from otp_service.settings.countries import country
+from otp_service.settings.fields import Config, Name, Secret, country, endpoint_issue, webhook_issues
 from otp_service.settings.issues import ConfigIssue
-from otp_service.settings.secret_text import is_placeholder, is_quoted
-from otp_service.settings.tables import Config, Name, Secret
-from otp_service.settings.urls import endpoint_issue, webhook_issues
+from otp_service.settings.secret_settings import is_placeholder, is_quoted
 from otp_service.sms.aliyun.protocol import endpoints
 from otp_service.sms.aliyun.protocol.pnvs import MINUTES
 from otp_service.sms.aliyun.protocol.templates import BadParam, ParamRule, check_params

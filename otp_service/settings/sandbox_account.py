@@ -9,16 +9,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 
+from otp_service.settings.fields import Config, Name
 from otp_service.settings.issues import SettingsError, issues_of, matching
 from otp_service.settings.loader import read_toml
-from otp_service.settings.tables import Config, Name
 
 Url = Annotated[str, matching(r"https?://\S+", "must be http://… or https://…")]
 TemplateCode = Annotated[str, matching(r"SMS_[0-9]+", "must be SMS_ and digits, like SMS_154950909")]
 QueuePrefix = Annotated[str, matching(r"[A-Za-z0-9-]{1,200}", "must be 1 to 200 of A-Z a-z 0-9 -")]
 
 
-class StsTable(Config):
+class StsKeyConfig(Config):
     """`[sts_keys.<id>]`: one temporary access key; without *expires_at* it never ends."""
 
     secret: SecretStr
@@ -26,22 +26,22 @@ class StsTable(Config):
     expires_at: datetime | None = None
 
 
-class ReviewTable(Config):
+class ReviewConfig(Config):
     """`[reviews.<sign name or template code>]`: how far a review is, if it is not approved."""
 
     state: Literal["in_review", "rejected"]
     reason: str = ""
 
 
-class SandboxTable(Config):
+class SandboxAccountConfig(Config):
     """The whole file. What is left out is as in `SandboxConfig.default`; times in seconds."""
 
     access_keys: Mapping[Name, SecretStr] = {}
-    sts_keys: Mapping[Name, StsTable] = {}
+    sts_keys: Mapping[Name, StsKeyConfig] = {}
     sign_names: tuple[Name, ...] | None = None
     templates: Mapping[TemplateCode, Name] | None = None
     international_templates: tuple[Name, ...] | None = None
-    reviews: Mapping[Name, ReviewTable] | None = None
+    reviews: Mapping[Name, ReviewConfig] | None = None
     strict: bool | None = None
     inbox_size: int | None = Field(default=None, ge=1, le=1_000_000)
     delivery_seconds: float | None = Field(default=None, ge=0, le=86_400)
@@ -53,7 +53,7 @@ class SandboxTable(Config):
     queue_key_seconds: float | None = Field(default=None, gt=0, le=43_200)
 
 
-def load_account(path: Path | None, **given: object) -> SandboxTable:
+def load_account(path: Path | None, **given: object) -> SandboxAccountConfig:
     """Read the file at *path*, if any; what is *given* otherwise, and is not None, counts instead.
 
     Raises:
@@ -62,7 +62,7 @@ def load_account(path: Path | None, **given: object) -> SandboxTable:
     raw = {} if path is None else read_toml(path)
     raw.update((name, value) for name, value in given.items() if value is not None)
     try:
-        return SandboxTable.model_validate(raw)
+        return SandboxAccountConfig.model_validate(raw)
     except ValidationError as error:
-        found = issues_of(error, SandboxTable)
+        found = issues_of(error, SandboxAccountConfig)
     raise SettingsError([issue for _, issue in found])

@@ -2,43 +2,201 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
 from otp_service.domain.clients import Clients
 from otp_service.domain.codes import CodeType
 from otp_service.domain.crypto import Keyring
-from otp_service.domain.limits import CodeLimits, PhoneLimits
+from otp_service.domain.limits import MAX_CONSECUTIVE_FAILURES, CodeLimits, PhoneLimits
 from otp_service.domain.phone import Dialing, PhoneRules, dialing
 from otp_service.domain.policy import AccessLists, Policy
 from otp_service.domain.proofs import ProofSigner
 from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientConfig, PurposeConfig
-from otp_service.settings.keys import KeysConfig
+from otp_service.settings.fields import Config, Count, Country, Host, Name, Network, Secret, webhook_url_issue
+from otp_service.settings.issues import ConfigIssue, checked
 from otp_service.settings.reports import ReportsConfig
 from otp_service.settings.risk import (
+    MAX_TEST_PHONES,
     AllowConfig,
     DenyConfig,
     GlobalFailuresConfig,
     IpLimitsConfig,
     PumpingGuardConfig,
     RiskConfig,
+    TestPhoneConfig,
     risk_policy,
 )
 from otp_service.settings.routes import RouteConfig
-from otp_service.settings.tables import (
-    CodesConfig,
-    Config,
-    LimitsConfig,
-    LogConfig,
-    MetricsConfig,
-    RedisConfig,
-    ServerConfig,
-    ServiceConfig,
-    SmsConfig,
+from otp_service.settings.secret_settings import decoded, key_issues
+
+EMBEDDED = "embedded://"
+"""The store that the process starts for itself; it forgets everything when it stops."""
+
+SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
+REDIS_SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    *SENTINEL_SCHEMES,
+    "redis+cluster://",
+    "rediss+cluster://",
 )
-from otp_service.settings.test_phones import MAX_PHONES, TestPhoneConfig
+
+
+def _redis_issue(url: str) -> str:
+    if not url.startswith((EMBEDDED, *REDIS_SCHEMES)):
+        return f"must begin with {', '.join(REDIS_SCHEMES)}, or be {EMBEDDED}"
+    return "holds a placeholder: put the real value in its place" if "<" in url else ""
+
+
+RedisUrl = Annotated[Secret, checked(_redis_issue)]
+
+
+class ServiceConfig(Config):
+    """`[service]`: what holds for every request. *proof_ttl* and *request_deadline* in seconds."""
+
+    issuer: Name = "otp_service"
+    default_region: Country = "CN"
+    countries: tuple[Country, ...] = Field(default=("CN",), min_length=1)
+    phone_types: tuple[Literal["mobile", "fixed_line"], ...] = Field(default=("mobile",), min_length=1)
+    proof_ttl: int = Field(default=180, ge=30, le=300)
+    request_deadline: float = Field(default=6.0, ge=1, le=30)
+    sms_per_day: Count | None = None
+    proxy_hops: int = Field(default=0, ge=0, le=8)
+    trusted_proxies: tuple[Network, ...] = ()
+    public_url: Annotated[str, checked(lambda url: webhook_url_issue(url) if url else "")] = ""
+
+
+class ServerConfig(Config):
+    """`[server]`: how `otp-service serve` listens. *worker_connections* are per worker process."""
+
+    host: Host = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65_535)
+    workers: int = Field(default=1, ge=1, le=256)
+    worker_connections: int = Field(default=64, ge=2, le=1_024)
+    backlog: int = Field(default=1_024, ge=128, le=65_535)
+    stop_timeout: int = Field(default=10, ge=1, le=600)
+
+
+class RedisConfig(Config):
+    """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process and server."""
+
+    url: RedisUrl = SecretStr(EMBEDDED)
+    password_file: Path | None = None
+    sentinel_username: str = ""
+    sentinel_password_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    pool_size: Count | None = None
+    connect_timeout: float = Field(default=0.5, gt=0, le=5)
+    read_timeout: float = Field(default=0.5, gt=0, le=5)
+    min_replica_acks: int = Field(default=0, ge=0, le=5)
+    replica_ack_timeout: float = Field(default=0.2, ge=0.01, le=2)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the process starts its own store."""
+        return self.url.get_secret_value() == EMBEDDED
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether its connections are."""
+        return self.url.get_secret_value().startswith("rediss")
+
+
+class CodesConfig(Config):
+    """`[codes]`: one verification. *ttl* in seconds."""
+
+    ttl: int = Field(default=300, ge=60, le=600)
+    max_attempts: int = Field(default=5, ge=1, le=10)
+    max_sends: int = Field(default=4, ge=1, le=10)
+
+
+class LimitsConfig(Config):
+    """`[limits]`: what one phone may receive, and how often its codes may be guessed wrong."""
+
+    cooldown: tuple[Annotated[int, Field(ge=60, le=86_400)], ...] = Field(
+        default=(60, 60, 120, 300), min_length=1
+    )
+    sends_per_hour: int = Field(default=5, ge=1, le=5)
+    sends_per_day: int = Field(default=10, ge=1, le=10)
+    sends_per_requester_per_hour: int = Field(default=4, ge=1, le=5)
+    failures_per_hour: int = Field(default=10, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    failures_per_day: int = Field(default=20, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    restrict_after_failures: int = Field(default=50, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    lock_after_failures: int = Field(default=MAX_CONSECUTIVE_FAILURES, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    untrusted_send_ratio: float = Field(default=0.8, gt=0, le=1)
+    untrusted_failure_ratio: float = Field(default=0.7, gt=0, le=1)
+    reserved_for_known_ratio: float = Field(default=0.2, ge=0, le=0.5)
+
+
+class SmsConfig(Config):
+    """`[sms]`: sending, whatever the route. Time-outs in seconds; *max_in_flight* per worker process."""
+
+    max_in_flight: Count | None = None
+    connect_timeout: float = Field(default=1.0, gt=0, le=10)
+    read_timeout: float = Field(default=4.0, gt=0, le=20)
+
+
+class MetricsConfig(Config):
+    """`[metrics]`: for Prometheus, at `http://host:port/metrics`; nobody listens without a *port*.
+
+    *reports_port* is that of `otp-service consume-reports`, a process of its own.
+    """
+
+    host: Host = "127.0.0.1"
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    reports_port: int | None = Field(default=None, ge=1, le=65_535)
+
+
+class LogConfig(Config):
+    """`[log]`: JSON lines on standard output from *level* upwards."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+_KID = re.compile(r"[a-z0-9][a-z0-9_-]{0,15}")
+
+
+class KeysConfig(Config):
+    """The keys of the service. Every root verifies, the active one makes new codes."""
+
+    active_kid: str = ""
+    pseudonym_key: Secret = SecretStr("")
+    roots: Mapping[str, Secret] = {}
+
+    def keyring(self) -> Keyring:
+        """Return the keyring; the table must be free of mistakes."""
+        roots = {kid: decoded(root) for kid, root in self.roots.items()}
+        return Keyring(roots, self.active_kid, decoded(self.pseudonym_key))
+
+    def secrets(self) -> Iterator[tuple[str, SecretStr]]:
+        """List every secret with its place."""
+        yield "keys.pseudonym_key", self.pseudonym_key
+        for kid, root in self.roots.items():
+            yield f"keys.roots.{kid}", root
+
+    def issues(self) -> Iterator[ConfigIssue]:
+        """Tell what is wrong with the table in itself."""
+        if not self.roots:
+            yield ConfigIssue("keys.roots", "needs at least one root secret")
+        if not self.active_kid:
+            yield ConfigIssue("keys.active_kid", "is required")
+        elif self.active_kid not in self.roots:
+            yield ConfigIssue("keys.active_kid", "names no root of keys.roots", ("keys.roots.*",))
+        for kid in self.roots:
+            if not _KID.fullmatch(kid):
+                yield ConfigIssue("keys.roots", "has a key id that is not 1 to 16 of a-z 0-9 _ -")
+        for where, secret in self.secrets():
+            for issue in key_issues(secret, decoded):
+                yield ConfigIssue(where, issue)
 
 
 class Settings(Config):
@@ -61,7 +219,7 @@ class Settings(Config):
     global_failures: GlobalFailuresConfig = GlobalFailuresConfig()
     deny: DenyConfig = DenyConfig()
     allow: AllowConfig = AllowConfig()
-    test_phones: tuple[TestPhoneConfig, ...] = Field(default=(), max_length=MAX_PHONES)
+    test_phones: tuple[TestPhoneConfig, ...] = Field(default=(), max_length=MAX_TEST_PHONES)
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
 

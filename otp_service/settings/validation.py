@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 from otp_service.domain.clients import key_digest
 from otp_service.settings.clients import ID, NAME, ClientConfig
 from otp_service.settings.issues import ConfigIssue
+from otp_service.settings.risk import CHINA
 from otp_service.settings.routes import SANDBOX, WEBHOOK, RouteConfig
-from otp_service.settings.secret_text import forms, is_example
-from otp_service.settings.settings import Settings
-from otp_service.settings.tables import SENTINEL_SCHEMES
-from otp_service.settings.test_phones import CHINA
+from otp_service.settings.secret_settings import forms, is_example
+from otp_service.settings.settings import SENTINEL_SCHEMES, Settings
 
 EXAMPLE_SECRET_KEY = "sk_example-key-for-reading-only-never-for-use"  # noqa: S105 - everybody may know it
 """The secret key whose digest stands in `config.example.toml`."""

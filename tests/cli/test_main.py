@@ -26,7 +26,7 @@ from support.redis_servers import Server, closed_port, free_port, redis_binary, 
 from otp_service.cli.main import main
 from otp_service.domain.clients import key_digest
 from otp_service.settings import load, validate_for_production
-from otp_service.settings.tables import REDIS_SCHEMES
+from otp_service.settings.settings import REDIS_SCHEMES
 
 ROOT = Path(__file__).parents[2]
 PHONE = "+8613800138000"
@@ -356,7 +356,7 @@ def test_a_configuration_that_is_no_toml_is_told(config: Path) -> None:
     result = run("check-config", "--config", str(config))
 
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[1:] == ["  config.toml: is not TOML: see line 2, column 11"]
+    assert result.stderr.splitlines()[1:] == ["  config.toml: is not TOML: see line 2, column 17"]
 
 
 def test_serve_tells_that_its_port_is_taken(config: Path) -> None:

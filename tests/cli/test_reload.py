@@ -4,7 +4,7 @@ import pytest
 from test_app import settings
 
 from otp_service.settings import Settings, renewed, waiting
-from otp_service.settings.tables import MetricsConfig, ServerConfig, ServiceConfig
+from otp_service.settings.settings import MetricsConfig, ServerConfig, ServiceConfig
 from otp_service.settings.validation import validate
 
 

@@ -76,7 +76,7 @@ MUTANTS = (
     mutant(
         "R03",
         "eleven minutes",
-        "settings/tables.py",
+        "settings/settings.py",
         "ttl: int = Field(default=300, ge=60, le=600)",
         "ttl: int = Field(default=300, ge=60, le=660)",
         "tests/settings/test_settings.py",
@@ -551,7 +551,7 @@ MUTANTS = (
     mutant(
         "R21",
         "a proxy is trusted unasked",
-        "settings/tables.py",
+        "settings/settings.py",
         "proxy_hops: int = Field(default=0, ge=0, le=8)",
         "proxy_hops: int = Field(default=1, ge=0, le=8)",
         "tests/settings/test_settings.py",
@@ -665,7 +665,7 @@ MUTANTS = (
     mutant(
         "R30",
         "any secret will do",
-        "settings/secret_text.py",
+        "settings/secret_settings.py",
         "if len(key) < MIN_SECRET_BYTES:",
         "if len(key) < 1:",
         "tests/settings/test_settings.py",
@@ -689,7 +689,7 @@ MUTANTS = (
     mutant(
         "R30",
         "a placeholder is a secret",
-        "settings/secret_text.py",
+        "settings/secret_settings.py",
         'return "is a placeholder: put the real value in its place" if is_placeholder(text) else ""',
         'return ""',
         "tests/settings/test_secret_files.py",

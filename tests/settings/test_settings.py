@@ -21,7 +21,7 @@ from otp_service.domain.phone import Phone
 from otp_service.domain.proofs import ProofSigner
 from otp_service.settings import Settings, SettingsError, examine, from_mapping, load, validate_for_production
 from otp_service.settings.clients import ORIGIN_FORM
-from otp_service.settings.tables import REDIS_SCHEMES
+from otp_service.settings.settings import REDIS_SCHEMES
 from otp_service.settings.validation import EXAMPLE_SECRET_KEY
 
 ROOT = Path(__file__).parents[2]

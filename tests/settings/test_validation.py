@@ -15,9 +15,9 @@ import pytest
 from otp_service.domain.clients import key_digest
 from otp_service.domain.phone import COUNTRIES
 from otp_service.settings import Settings, SettingsError, advice, examine_for_production, from_mapping
-from otp_service.settings.countries import hint
-from otp_service.settings.sandbox_account import SandboxTable, load_account
-from otp_service.settings.spelling import ANY_NAME, paths
+from otp_service.settings.fields import hint
+from otp_service.settings.issues import ANY_NAME, paths
+from otp_service.settings.sandbox_account import SandboxAccountConfig, load_account
 
 SENTINEL = "SENTINEL-value-that-must-never-be-shown"
 ISO = "must be the two capital letters of a country (ISO 3166)"
@@ -225,7 +225,7 @@ def test_one_wrong_value_is_one_mistake_that_says_what_is_right(raw: Raw, kind: 
     assert many == {}
 
 
-@pytest.mark.parametrize("model", [Settings, SandboxTable])
+@pytest.mark.parametrize("model", [Settings, SandboxAccountConfig])
 def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> None:
     def patterns(annotation: object) -> list[object]:
         found = [getattr(part, "pattern", None) for part in getattr(annotation, "__metadata__", ())]

@@ -11,7 +11,7 @@ from web.desk import Desk
 from otp_service.domain.clients import KeyKind
 from otp_service.domain.phone import COUNTRIES, dialing
 from otp_service.settings import Settings
-from otp_service.settings.tables import ServiceConfig
+from otp_service.settings.settings import ServiceConfig
 from otp_service.web.api.routes import ENDPOINTS
 from otp_service.web.widget.views import source
 
