@@ -20,7 +20,7 @@ from otp_service.services.verification import VerificationService
 from otp_service.store import keys
 from otp_service.store.client import client_from_url
 from otp_service.store.verifications import RedisStore
-from otp_service.web.api.request_log import CallNotes
+from otp_service.web.api.request_log import CurrentRequestLog
 
 _numbers = itertools.count()
 
@@ -52,7 +52,7 @@ class Direct:
             challenges=None,
             clock=clock,
             events=events,
-            log_context=CallNotes(),
+            log_context=CurrentRequestLog(),
         )
 
     def request(self, phone: str, client_ip: str | None) -> tuple[str, str]:

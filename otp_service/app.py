@@ -52,7 +52,7 @@ from otp_service.web import create_blueprint as blueprint_of
 from otp_service.web.aliyun_reports import AliyunReportEndpoint
 from otp_service.web.api import request_id as request_ids
 from otp_service.web.api.client_ip import ProxyTrust
-from otp_service.web.api.request_log import CallNotes
+from otp_service.web.api.request_log import CurrentRequestLog
 
 CONFIG_VARIABLE = "OTP_SERVICE_CONFIG"
 EXTENSION = "otp_service"
@@ -175,14 +175,14 @@ def build(
         pages=_hosted_pages(settings, service, pages, clock),
         clients=settings.all_clients(),
         store=store,
-        routes=lambda: [{"name": name, "state": state} for name, state in router.states().items()],
+        route_states=lambda: [{"name": name, "state": state} for name, state in router.states().items()],
         events=events,
         clock=clock,
-        intake=_intake(settings, store, clock, events),
-        trust=ProxyTrust(settings.service.proxy_hops, settings.proxies()),
+        report_receiver=_intake(settings, store, clock, events),
+        proxy_trust=ProxyTrust(settings.service.proxy_hops, settings.proxies()),
         dialing=settings.dialing(),
         public_url=settings.service.public_url,
-        alarm=ledger.global_risk_level,
+        global_risk_level=ledger.global_risk_level,
         address_probe=AddressProbe(settings.keyring()),
         on_unreadable_ip=OperatorWarnings(store, clock, events).unreadable_ip,
     )
@@ -371,7 +371,7 @@ def _service(settings: Settings, ports: _Ports) -> VerificationService:
         challenges=ports.challenges,
         clock=ports.clock,
         events=ports.events,
-        log_context=CallNotes(),
+        log_context=CurrentRequestLog(),
     )
 
 

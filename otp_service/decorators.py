@@ -49,7 +49,7 @@ def require_proof(
     """Call a view with `phone=`, the number of a proof for *purpose* that is used up by this very call.
 
     The proof is that of the header `X-OTP-Proof`, or the field `proof` of a JSON body or a form. *redeem* is
-    called as `redeem(proof, purpose=…)`: the `redeem` of an `OtpClient`, the `redeemer` of a blueprint, or
+    called as `redeem(proof, purpose=…)`: the `redeem` of an `OtpClient`, the `redeem_for` of a blueprint, or
     `read_proof` with everything else given. A call without a good proof is answered with a problem document,
     or with what *refused* makes of the error; the view is not called then.
     """

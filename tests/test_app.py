@@ -174,7 +174,7 @@ def test_proxies_are_believed_as_far_as_they_are_known(
     )
     closing(built.close)
 
-    assert built.parts.trust == trust
+    assert built.parts.proxy_trust == trust
 
 
 @pytest.mark.parametrize(

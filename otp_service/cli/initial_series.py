@@ -14,7 +14,7 @@ from otp_service.observability.logging import EVENTS
 from otp_service.observability.metrics import Metrics
 from otp_service.services.dispatch import TEST_ROUTE
 from otp_service.settings import Settings
-from otp_service.web import known_calls
+from otp_service.web import endpoint_outcomes
 
 SEND_OUTCOMES = ("accepted", "unknown", "withdrawn", "rejected", "throttled")
 DELIVERIES = ("delivered", "undelivered")
@@ -82,7 +82,7 @@ def _start_sends(metrics: Metrics, settings: Settings) -> None:
 
 
 def _start_calls(metrics: Metrics, settings: Settings) -> None:
-    for endpoint, code in known_calls():
+    for endpoint, code in endpoint_outcomes():
         metrics.http_requests.labels(endpoint, code)
         metrics.http_request_duration.labels(endpoint)
     for limit in (*_limits(settings), *_PAGE_LIMITS):

@@ -1,4 +1,4 @@
-"""What the web room is made of: the service and the ports it answers with."""
+"""What the views need, in one object that `app` fills in."""
 
 from __future__ import annotations
 
@@ -17,27 +17,37 @@ from otp_service.web.api.client_ip import ProxyTrust
 
 @dataclass(frozen=True, slots=True)
 class ApiDependencies:
-    """Everything a view may use.
+    """Everything that a view may use.
 
-    *routes* says how each configured route does: `name` and `state` of each, `ok` or what is wrong with it.
-    Without *intake* there is no address that reports can be pushed to. *trust* is for the proxies in front.
-    *dialing* lists the countries that the widget offers, the one that is selected at first before the others.
-    *public_url* is where browsers find the API, empty where a call tells. *alarm* returns the level of the
-    wrong-code alarm. *address_probe* reads what `doctor --url` sends. *on_unreadable_ip* is called when a
-    proxy has written no address into `X-Forwarded-For`.
+    Attributes:
+        service: requests, verifies and redeems.
+        pages: the hosted pages.
+        clients: the configured clients, by key and by id.
+        store: asked for its health.
+        route_states: returns `name` and `state` of each SMS route; the state is `ok`, or one word for the
+            problem.
+        events: where requests and errors are logged.
+        clock: the time.
+        report_receiver: takes the delivery reports that Aliyun pushes; None if none are expected by HTTP.
+        proxy_trust: which proxies may report the client's IP address.
+        dialing: the countries that the widget offers; the first one is preselected.
+        public_url: where browsers find the API; if empty, the URL of the request tells.
+        global_risk_level: returns the level of the wrong-code alarm, 0 if it is off.
+        address_probe: answers `doctor --url`; None switches that off.
+        on_unreadable_ip: called when a trusted proxy has reported something that is not an IP address.
     """
 
     service: VerificationService
     pages: HostedPages
     clients: Clients
     store: Store
-    routes: Callable[[], list[dict[str, object]]]
+    route_states: Callable[[], list[dict[str, object]]]
     events: EventLogger
     clock: Clock
-    intake: AliyunReportEndpoint | None = None
-    trust: ProxyTrust = field(default_factory=ProxyTrust)
+    report_receiver: AliyunReportEndpoint | None = None
+    proxy_trust: ProxyTrust = field(default_factory=ProxyTrust)
     dialing: tuple[Dialing, ...] = field(default_factory=lambda: (dialing("CN"),))
     public_url: str = ""
-    alarm: Callable[[], int] = int
+    global_risk_level: Callable[[], int] = int
     address_probe: AddressProbe | None = None
     on_unreadable_ip: Callable[[], object] = int

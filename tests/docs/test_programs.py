@@ -152,7 +152,7 @@ def test_view_that_answers_refusals_itself_is_a_view(dev: Dev, otp: OtpClient) -
     ]
     app, phone = Flask(__name__), new_phone()
     names: dict[str, Any] = {"require_proof": require_proof, "redirect": redirect}
-    names["otp"] = SimpleNamespace(redeemer=lambda _: otp.redeem)
+    names["otp"] = SimpleNamespace(redeem_for=lambda _: otp.redeem)
     exec(f"{decorator}\ndef login(phone):\n    return phone\n", names)  # noqa: S102 - as above
     app.post("/login")(names["login"])
     form = {"proof": proof_of(otp, dev, phone)}

@@ -23,7 +23,7 @@ from otp_service.sandbox import SandboxServer
 from otp_service.services.verification import SendOutcome, VerificationService
 from otp_service.sms.router import SmsRouter
 from otp_service.store.verifications import RedisStore
-from otp_service.web.api.request_log import CallNotes
+from otp_service.web.api.request_log import CurrentRequestLog
 
 
 class MixedClock(fakes.FakeClock):
@@ -95,6 +95,6 @@ def build(
         challenges=None,
         clock=clock,
         events=events or Quiet(),
-        log_context=CallNotes(),
+        log_context=CurrentRequestLog(),
     )
     return Story(service, runner, clock, sandbox)

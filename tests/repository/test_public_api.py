@@ -68,7 +68,9 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
 def test_the_routes_are_these() -> None:
     app = Flask(__name__, static_folder=None)
     app.register_blueprint(
-        create_blueprint(cast("ApiDependencies", SimpleNamespace(intake=object(), address_probe=object())))
+        create_blueprint(
+            cast("ApiDependencies", SimpleNamespace(report_receiver=object(), address_probe=object()))
+        )
     )
 
     assert sorted(

@@ -55,8 +55,8 @@ from otp_service.sms.router import Route, SmsRouter
 from otp_service.store import keys
 from otp_service.store.verifications import RedisStore
 from otp_service.web.api import problems
-from otp_service.web.api.endpoints import _ON_ITS_WAY
-from otp_service.web.api.request_log import CallNotes
+from otp_service.web.api.endpoints import _ACCEPTED
+from otp_service.web.api.request_log import CurrentRequestLog
 
 PHONE, NATIONAL = "+8613800138000", "13800138000"
 LEAK = "机密 leaked text"
@@ -389,7 +389,7 @@ class Scene:
             challenges=None,
             clock=clock,
             events=self.events,
-            log_context=CallNotes(),
+            log_context=CurrentRequestLog(),
         )
 
     def request(self) -> SendOutcome | OtpError:
@@ -449,7 +449,7 @@ def status_of(told: SendOutcome | OtpError, error: type[OtpError] | None) -> int
     assert type(told) is (error or SendOutcome)
     if isinstance(told, OtpError):
         return problems.STATUSES[type(told)]
-    return 201 if told.verification.delivery in _ON_ITS_WAY else 202
+    return 201 if told.verification.delivery in _ACCEPTED else 202
 
 
 def assert_silent(made: Scene, told: SendOutcome | OtpError) -> None:

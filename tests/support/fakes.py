@@ -70,7 +70,7 @@ from otp_service.domain.verification import (
 from otp_service.observability.logging import LINE_FIELDS
 from otp_service.services.hosted_pages import HostedPages
 from otp_service.services.verification import VerificationService
-from otp_service.web.api.request_log import CallNotes
+from otp_service.web.api.request_log import CurrentRequestLog
 
 NOW = 1_795_421_261.0
 """2026-11-23T08:07:41Z."""
@@ -674,7 +674,7 @@ def house(
         challenges=challenges,
         clock=clock,
         events=events,
-        log_context=CallNotes(),
+        log_context=CurrentRequestLog(),
     )
     page_store = FakePages()
     pages = HostedPages(

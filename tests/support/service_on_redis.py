@@ -28,7 +28,7 @@ from otp_service.settings.risk import GlobalFailuresConfig, IpLimitsConfig, Pump
 from otp_service.store import scripts
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.verifications import RedisStore
-from otp_service.web.api.request_log import CallNotes
+from otp_service.web.api.request_log import CurrentRequestLog
 
 START = 1_795_363_200.0
 """2026-11-22T16:00:00Z, which is midnight in China."""
@@ -188,7 +188,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
         challenges=challenges,
         clock=clock,
         events=events,
-        log_context=CallNotes(),
+        log_context=CurrentRequestLog(),
     )
     return Stage(
         runner,

@@ -24,7 +24,7 @@ class Desk:
     """The calls a test makes, and everything behind them."""
 
     house: fakes.House
-    parts: ApiDependencies
+    deps: ApiDependencies
     client: FlaskClient
     routes: list[dict[str, object]]
     answers: list[TestResponse] = field(default_factory=list)
@@ -76,27 +76,29 @@ class Desk:
 
 
 def open_desk(
-    house: fakes.House | None = None, prefix: str | None = None, intake: AliyunReportEndpoint | None = None
+    house: fakes.House | None = None,
+    prefix: str | None = None,
+    report_receiver: AliyunReportEndpoint | None = None,
 ) -> Desk:
     """Return a desk; with a *prefix* in somebody else's application, else in one that is ours alone."""
     house = house or fakes.house()
     routes: list[dict[str, object]] = [{"name": "main", "state": "ok"}]
-    parts = ApiDependencies(
+    deps = ApiDependencies(
         service=house.service,
         pages=house.pages,
         clients=house.clients,
         store=house.store,
-        routes=lambda: routes,
+        route_states=lambda: routes,
         events=house.events,
         clock=house.clock,
-        intake=intake,
-        alarm=house.ledger.global_risk_level,
+        report_receiver=report_receiver,
+        global_risk_level=house.ledger.global_risk_level,
     )
     app = Flask("desk", static_folder=None)
-    app.register_blueprint(create_blueprint(parts), url_prefix=prefix)
+    app.register_blueprint(create_blueprint(deps), url_prefix=prefix)
     if prefix is None:
-        install_problems(app, parts)
-    return Desk(house, parts, app.test_client(), routes)
+        install_problems(app, deps)
+    return Desk(house, deps, app.test_client(), routes)
 
 
 def problem(answer: TestResponse) -> dict[str, Any]:

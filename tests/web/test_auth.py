@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from flask import Request
 from support import fakes
 from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
 
 from otp_service.domain.clients import Caller, KeyKind
 from otp_service.domain.errors import Forbidden, Unauthorized
 from otp_service.web.api import auth, endpoints
-from otp_service.web.api.payloads import RequestBody, VerifyBody
+from otp_service.web.api.endpoints import ApiCall
 from otp_service.web.api.routes import ENDPOINTS, Endpoint
+from otp_service.web.api.schemas import SendCodeRequest, VerifyRequest
 
 HEADERS = {
     "none": None,
@@ -72,7 +74,7 @@ def test_who_may_call_what_is_pinned() -> None:
 
 def test_a_publishable_key_is_not_let_into_a_call_of_servers() -> None:
     with pytest.raises(Forbidden):
-        auth.admit(Caller(fakes.SHOP, KeyKind.PUBLISHABLE), auth.SERVERS)
+        auth.require_kind(Caller(fakes.SHOP, KeyKind.PUBLISHABLE), auth.SERVERS)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,8 @@ def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object
 
     with pytest.raises(Forbidden):
         endpoints.request(
-            desk.parts, browser, RequestBody.read({"phone": PHONE, "purpose": "login", **field}), None
+            ApiCall(desk.deps, browser, Request.from_values()),
+            SendCodeRequest.read({"phone": PHONE, "purpose": "login", **field}),
         )
 
     assert desk.house.sender.sent == []
@@ -118,17 +121,20 @@ def test_a_browser_is_never_asked_for_its_own_address() -> None:
     desk = open_desk()
     browser = Caller(fakes.BANK, KeyKind.PUBLISHABLE)
 
-    assert endpoints.request(desk.parts, browser, RequestBody.read({"phone": PHONE}), None).status == 201
+    call = ApiCall(desk.deps, browser, Request.from_values())
+
+    assert endpoints.request(call, SendCodeRequest.read({"phone": PHONE})).status == 201
 
 
 def test_verify_takes_an_address_from_servers_only() -> None:
     desk = open_desk()
-    body = VerifyBody.read(
+    browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
+    body = VerifyRequest.read(
         {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456", "client_ip": "203.0.113.7"}
     )
 
     with pytest.raises(Forbidden):
-        endpoints.verify(desk.parts, Caller(fakes.SHOP, KeyKind.PUBLISHABLE), body, None)
+        endpoints.verify(ApiCall(desk.deps, browser, Request.from_values()), body)
 
 
 def test_an_odd_header_says_nothing_of_itself() -> None:

@@ -282,8 +282,8 @@ def test_our_errors_do_not_reach_the_host(guest: Desk) -> None:
 def test_two_blueprints_fit_into_one_application() -> None:
     first, second = open_desk(), open_desk()
     app = Flask("both", static_folder=None)
-    app.register_blueprint(create_blueprint(first.parts), url_prefix="/a", name="a")
-    app.register_blueprint(create_blueprint(second.parts), url_prefix="/b", name="b")
+    app.register_blueprint(create_blueprint(first.deps), url_prefix="/a", name="a")
+    app.register_blueprint(create_blueprint(second.deps), url_prefix="/b", name="b")
 
     app.test_client().post("/b/otp/status")
 

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from otp_service.web.api.client_ip import ProxyTrust, address_of
+from otp_service.web.api.client_ip import ProxyTrust, client_ip
 
 NOBODY = ProxyTrust()
 ONE_HOP, TWO_HOPS = ProxyTrust(hops=1), ProxyTrust(hops=2)
@@ -17,7 +17,7 @@ def of(connection: str, forwarded: str | None, trust: ProxyTrust, **more: str) -
     environ: dict[str, object] = {"REMOTE_ADDR": connection, **more}
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
-    return address_of(environ, trust)
+    return client_ip(environ, trust)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_connections_without_an_address_are_one_unless_a_proxy_speaks(connection
 
 
 def test_no_header_is_read_while_nobody_is_trusted() -> None:
-    assert address_of({}, NOBODY) == address_of({"HTTP_X_FORWARDED_FOR": "6.6.6.6"}, NOBODY)
+    assert client_ip({}, NOBODY) == client_ip({"HTTP_X_FORWARDED_FOR": "6.6.6.6"}, NOBODY)
 
 
 def test_forged_entries_on_the_left_never_move_an_address() -> None:
@@ -138,6 +138,6 @@ def test_entry_of_a_trusted_proxy_that_is_no_address_is_told(
     environ = {"REMOTE_ADDR": connection} | ({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {})
     calls: list[None] = []
 
-    address_of(environ, trust, lambda: calls.append(None))
+    client_ip(environ, trust, lambda: calls.append(None))
 
     assert len(calls) == told

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from otp_service.web.api import answers, json_body
-from otp_service.web.api.payloads import Body
+from otp_service.web.api import json_body, schemas
 from otp_service.web.api.problems import STATUSES
 from otp_service.web.api.routes import ENDPOINTS, Endpoint
+from otp_service.web.api.schemas import RequestModel
 from otp_service.web.pages import PAGES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
@@ -27,7 +27,7 @@ def test_every_address_is_described() -> None:
 
 @pytest.mark.parametrize("call", ENDPOINTS, ids=lambda call: call.name)
 def test_every_field_is_described(call: Endpoint) -> None:
-    models = [call.body, answers.SendAnswer, *(model for model in call.answers.values() if model)]
+    models = [call.body, schemas.SentSms, *(model for model in call.responses.values() if model)]
 
     assert [name for model in models for name in model.model_fields if f"`{name}`" not in TEXT] == []
 
@@ -39,7 +39,7 @@ def test_every_problem_is_described_with_its_status() -> None:
 
 
 def test_every_call_has_an_example_that_is_accepted() -> None:
-    models: dict[str, type[Body]] = {call.path: call.body for call in ENDPOINTS}
+    models: dict[str, type[RequestModel]] = {call.path: call.body for call in ENDPOINTS}
 
     assert {path for path, _ in EXAMPLES} == set(models)
     for path, example in EXAMPLES:

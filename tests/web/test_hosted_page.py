@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 from otp_service.domain.errors import DestinationBlocked, LimitReached, ProviderUnavailable, StoreUnavailable
 from otp_service.web import create_blueprint
 from otp_service.web.api.routes import ENDPOINTS
-from otp_service.web.hosted_page.translations import CHINESE, ENGLISH, LANGUAGES, speak
+from otp_service.web.hosted_page.translations import CHINESE, ENGLISH, LANGUAGES, negotiate_language
 
 PHONE = "13800138000"
 XSS = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"
@@ -100,7 +100,7 @@ def test_answer_says_where_and_how_long(desk: Desk) -> None:
 def test_public_url_stands_before_every_page(desk: Desk) -> None:
     public = "https://otp.example.com/verify/"
     app = Flask("behind", static_folder=None)
-    app.register_blueprint(create_blueprint(replace(desk.parts, public_url=public)))
+    app.register_blueprint(create_blueprint(replace(desk.deps, public_url=public)))
     client = app.test_client()
     key = {"Authorization": f"Bearer {fakes.SHOP_KEY}", "Host": "evil.example"}
     body = {"purpose": "login", "return_url": fakes.RETURN_URL}
@@ -534,9 +534,9 @@ def test_page_that_is_gone_speaks_it_too(desk: Desk) -> None:
 
 def test_languages_say_the_same_things() -> None:
     assert ENGLISH.sentences.keys() == CHINESE.sentences.keys()
-    assert ENGLISH.troubles.keys() == CHINESE.troubles.keys()
-    for name, sentence in {**ENGLISH.sentences, **ENGLISH.troubles}.items():
-        other = {**CHINESE.sentences, **CHINESE.troubles}[name]
+    assert ENGLISH.errors.keys() == CHINESE.errors.keys()
+    for name, sentence in {**ENGLISH.sentences, **ENGLISH.errors}.items():
+        other = {**CHINESE.sentences, **CHINESE.errors}[name]
         gaps = [set(re.findall(r"{\w+}", text)) for text in (sentence, other)]
         assert gaps[0] == gaps[1] or name == "attempts_left_one"
 
@@ -550,7 +550,7 @@ def test_every_problem_that_a_page_can_meet_has_words(words: Any) -> None:
     }
     codes = {error.code for call in calls for error in call.all_problems()} - never
 
-    assert codes - words.troubles.keys() == set()
+    assert codes - words.errors.keys() == set()
 
 
 @pytest.mark.parametrize(
@@ -564,11 +564,11 @@ def test_every_problem_that_a_page_can_meet_has_words(words: Any) -> None:
     ],
 )
 def test_spans_are_told_in_words(seconds: int, english: str, chinese: str) -> None:
-    assert (ENGLISH.span(seconds), CHINESE.span(seconds)) == (english, chinese)
+    assert (ENGLISH.duration(seconds), CHINESE.duration(seconds)) == (english, chinese)
 
 
 def test_unknown_problem_is_told_too() -> None:
-    assert speak("en").trouble("new_in_the_next_version") == ENGLISH.troubles["internal_error"]
+    assert negotiate_language("en").error("new_in_the_next_version") == ENGLISH.errors["internal_error"]
 
 
 # ── the log ──

@@ -93,7 +93,7 @@ def test_every_operation_is_whole() -> None:
 
 def test_no_object_that_is_sent_takes_unknown_fields() -> None:
     for call in ENDPOINTS:
-        models = [call.body, *(model for model in call.answers.values() if model)]
+        models = [call.body, *(model for model in call.responses.values() if model)]
         for model in models:
             assert DOCUMENT["components"]["schemas"][model.__name__]["additionalProperties"] is False
 
@@ -112,7 +112,7 @@ def test_every_example_fits_its_schema() -> None:
 
 
 def test_the_checker_finds_faults() -> None:
-    schema = {"$ref": "#/components/schemas/VerifyBody"}
+    schema = {"$ref": "#/components/schemas/VerifyRequest"}
     good = {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456"}
 
     assert CHECKER.faults(schema, good) == []
@@ -219,7 +219,7 @@ def test_every_answer_of_a_story_is_as_described(desk: Desk) -> None:
         statuses.append((path, answer.status_code))
 
     successes = {(path, status) for path, status in statuses if status < 300}
-    assert successes == {(call.path, status) for call in ENDPOINTS for status in call.answers}
+    assert successes == {(call.path, status) for call in ENDPOINTS for status in call.responses}
 
 
 @pytest.mark.parametrize("call", ENDPOINTS, ids=lambda call: call.name)

@@ -394,7 +394,7 @@ def test_phone_of_the_form_is_never_believed(house: fakes.House) -> None:
 def test_one_proof_lets_one_of_many_in(mounted: tuple[Flask, OtpBlueprint], sandbox: SandboxServer) -> None:
     app, otp = mounted
     proof = proof_of(app, sandbox, new_phone())
-    view = guarded(otp.redeemer("shop"))
+    view = guarded(otp.redeem_for("shop"))
     statuses: list[int] = []
     barrier = threading.Barrier(12)
 

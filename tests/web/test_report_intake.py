@@ -37,7 +37,7 @@ def desk(uplinks: Uplinks) -> Desk:
     reports = DeliveryReportService(
         keyring=house.keyring, store=house.store, clock=house.clock, events=house.events, uplinks=uplinks
     )
-    return open_desk(house, intake=AliyunReportEndpoint(SECRET.encode(), reports, house.clock))
+    return open_desk(house, report_receiver=AliyunReportEndpoint(SECRET.encode(), reports, house.clock))
 
 
 def push(desk: Desk, *items: object, address: str = ADDRESS) -> Any:
@@ -101,7 +101,7 @@ def test_secret_is_in_no_event_and_no_answer(desk: Desk) -> None:
         push(desk, delivered(desk) if desk.opened() else None).get_data(as_text=True),
         push(desk, address="/aliyun/reports/" + SECRET[:-1]).get_data(as_text=True),
         desk.send(ADDRESS, b"no json", key=None).get_data(as_text=True),
-        repr(desk.parts.intake),
+        repr(desk.deps.report_receiver),
     ]
 
     assert SECRET[:-1] not in str(texts) + str(desk.house.events.seen)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 
-from otp_service.web.api.responses import nothing, respond
+from otp_service.web.api.responses import no_content, respond
 
 
 def sent(response: Response, method: str = "POST") -> tuple[Any, dict[str, str]]:
@@ -26,7 +26,7 @@ def test_body_is_sent_with_its_length() -> None:
     assert fields["Content-Length"] == "7"
 
 
-@pytest.mark.parametrize(("response", "method"), [(respond(200, "{}"), "HEAD"), (nothing(), "POST")])
+@pytest.mark.parametrize(("response", "method"), [(respond(200, "{}"), "HEAD"), (no_content(), "POST")])
 def test_nothing_is_handed_over_where_there_is_no_body(response: Response, method: str) -> None:
     body, _ = sent(response, method)
 

@@ -27,7 +27,7 @@ def test_module_may_be_loaded_by_any_page_and_kept_for_minutes(desk: Desk) -> No
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "public, max-age=300"
     assert "Set-Cookie" not in answer.headers
-    assert answer.text == source(desk.parts.dialing)
+    assert answer.text == source(desk.deps.dialing)
 
 
 def test_module_is_not_sent_again_unless_it_changed(desk: Desk) -> None:

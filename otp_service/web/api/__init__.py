@@ -1,6 +1,6 @@
-"""The JSON API: endpoints, what they take and return, problems, CORS, the request log and OpenAPI.
+"""The JSON API: endpoints, schemas, problem documents, CORS, the request log and OpenAPI.
 
-Imports what `web` may import.
+May import `services` and `domain`, Flask and pydantic.
 """
 
 from __future__ import annotations

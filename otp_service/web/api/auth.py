@@ -1,4 +1,4 @@
-"""Keys: `Authorization: Bearer sk_…` becomes a `Caller`, or the call ends here."""
+"""Authentication: which client a request belongs to, and what its kind of key may do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _BEARER = re.compile(r"bearer +([sp]k_[A-Za-z0-9_-]{1,128})", re.IGNORECASE)
 
 
 def authenticate(header: str | None, clients: Clients) -> Caller:
-    """Return who calls, by the `Authorization` header.
+    """Return the caller that the `Authorization` header identifies.
 
     Raises:
-        Unauthorized: no header, another scheme, or a key that nobody holds.
+        Unauthorized: the header is missing, has another scheme, or holds an unknown key.
     """
     bearer = _BEARER.fullmatch(header or "")
     if bearer is None:
@@ -25,20 +25,20 @@ def authenticate(header: str | None, clients: Clients) -> Caller:
     return clients.authenticate(bearer[1])
 
 
-def admit_origin(caller: Caller, origin: str | None) -> None:
-    """Let a browser pass if it shows a page of its client.
+def require_origin(caller: Caller, origin: str | None) -> None:
+    """Accept a browser only on a page of its client.
 
-    A server forges whatever origin it likes; it is the others that this keeps out of somebody's account.
+    A server can forge any origin. The check keeps other sites' pages from using a client's publishable key.
 
     Raises:
-        Forbidden: it shows another page, or none.
+        Forbidden: the key is publishable, and the origin is missing or belongs to another site.
     """
     if caller.kind is KeyKind.PUBLISHABLE and (origin is None or origin not in caller.origins):
         raise Forbidden
 
 
-def admit(caller: Caller, kinds: frozenset[KeyKind]) -> None:
-    """Let *caller* pass if its key is one of *kinds*.
+def require_kind(caller: Caller, kinds: frozenset[KeyKind]) -> None:
+    """Accept *caller* only if its key is one of *kinds*.
 
     Raises:
         Forbidden: it is not.

@@ -1,7 +1,7 @@
-"""Cross-origin calls: which pages a browser may let call us and read our answers.
+"""Cross-origin requests: which pages a browser lets call the API and read its responses.
 
-An origin is compared as a whole with those of the configuration; there are no patterns, no credentials, and
-`null` is nobody's origin. It is a rule for browsers: what keeps strangers out is the key and its limits.
+An origin must equal a configured one exactly. There are no patterns and no credentials, and `null` never
+matches. CORS is enforced by browsers only; strangers are kept out by the key and its limits.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from collections.abc import Set as AbstractSet
 
 from flask import Response
 
-EXPOSED = "retry-after, x-request-id, idempotency-replayed"
-HEADERS = "authorization, content-type, idempotency-key"
+EXPOSED_HEADERS = "retry-after, x-request-id, idempotency-replayed"
+ALLOWED_HEADERS = "authorization, content-type, idempotency-key"
 MAX_AGE = "600"
-"""Seconds for which a browser need not ask again."""
+"""Seconds for which a browser may cache the response to a preflight."""
 
 
-def dress(response: Response, origin: str | None, origins: AbstractSet[str]) -> Response:
-    """Let the page of *origin* read *response*, if it is one of *origins*."""
-    if _let_in(response, origin, origins):
-        response.headers["Access-Control-Expose-Headers"] = EXPOSED
+def add_headers(response: Response, origin: str | None, origins: AbstractSet[str]) -> Response:
+    """Let the page at *origin* read *response* if *origin* is one of *origins*."""
+    if _allow_origin(response, origin, origins):
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
     return response
 
 
-def preflight(response: Response, origin: str | None, origins: AbstractSet[str]) -> Response:
-    """Tell a browser that asks first whether the page of *origin*, one of *origins*, may call."""
-    if _let_in(response, origin, origins):
+def add_preflight_headers(response: Response, origin: str | None, origins: AbstractSet[str]) -> Response:
+    """Tell a browser whether the page at *origin* may call the API; it may if *origin* is in *origins*."""
+    if _allow_origin(response, origin, origins):
         response.headers["Access-Control-Allow-Methods"] = "POST"
-        response.headers["Access-Control-Allow-Headers"] = HEADERS
+        response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
         response.headers["Access-Control-Max-Age"] = MAX_AGE
     return response
 
 
-def _let_in(response: Response, origin: str | None, origins: AbstractSet[str]) -> bool:
-    response.headers.add("Vary", "Origin")  # in any case: no cache may tell one page what another was told
+def _allow_origin(response: Response, origin: str | None, origins: AbstractSet[str]) -> bool:
+    response.headers.add("Vary", "Origin")  # always: no cache may serve the response to another page
     if origin is None or origin not in origins:
         return False
     response.headers["Access-Control-Allow-Origin"] = origin

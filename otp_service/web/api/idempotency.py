@@ -1,4 +1,4 @@
-"""The header `Idempotency-Key`: what a caller says about a call that it may repeat.
+"""The request header `Idempotency-Key`, which makes a call safe to repeat.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -14,22 +14,22 @@ from otp_service.domain.errors import FieldError, InvalidRequest
 from otp_service.services.idempotency import IdempotencyKey
 
 REPLAYED = ("Idempotency-Replayed", "true")
-"""The header of an answer that was given before."""
+"""The response header of a replayed result."""
 
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
-
 MIN_PUBLIC_LENGTH = 16
-"""Characters. A browser's key is known to nobody else only if it is random: `crypto.randomUUID()` has 36."""
+"""Minimum length with a publishable key. Others must not be able to guess a browser's key, so it should be
+random: `crypto.randomUUID()` has 36 characters."""
 
 
 def read(header: str | None, body: Mapping[str, object], kind: KeyKind) -> IdempotencyKey | None:
-    """Return what *header* says about a call with *body* and a key of this *kind*, None without a header.
+    """Return the idempotency key of a request with this *body*, or None without the *header*.
 
-    The same fields in another order are the same payload.
+    Two bodies with the same fields in another order are the same payload.
 
     Raises:
-        InvalidRequest: it is not an idempotency key, or too short for a publishable key.
+        InvalidRequest: the header is malformed, or too short for a publishable key.
     """
     if header is None:
         return None

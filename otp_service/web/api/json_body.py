@@ -1,7 +1,7 @@
-"""Bodies: the bytes of a request become one flat JSON object, or are refused. Touches the request's stream.
+"""Request bodies: reads the bytes of a request and parses them into one flat JSON object.
 
-JSON has dark corners, and each of them ends here: duplicate names (the last one would win), `NaN`, a byte
-order mark, broken UTF-8, bottomless nesting. No error repeats what was sent.
+JSON has ambiguous corners, and all of them are rejected here: duplicate names (of which the last would win),
+`NaN`, a byte order mark, invalid UTF-8 and unlimited nesting. No error repeats any part of the body.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from wsgiref.types import WSGIEnvironment
 from werkzeug.sansio.utils import get_content_length
 
 from otp_service.domain.errors import FieldError, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
-from otp_service.web.api.pointers import pointer
+from otp_service.web.api.validation_errors import json_pointer
 
 MAX_BYTES = 8 * 1024
-"""The longest sensible body, a proof and a purpose, has well below one KiB."""
+"""The longest sensible body, a proof and a purpose, has well under one KiB."""
 
 
 def read(environ: WSGIEnvironment) -> dict[str, object]:
-    """Return the object that the body of a request holds.
+    """Read and parse the body of a request.
 
     Raises:
         UnsupportedMediaType: the body is not declared as JSON.
         PayloadTooLarge: it has more than `MAX_BYTES`.
-        InvalidRequest: it is not one JSON object.
+        InvalidRequest: it is not a JSON object.
     """
     media_type = environ.get("CONTENT_TYPE", "").partition(";")[0]
     if media_type.strip().lower() != "application/json":
@@ -35,32 +35,32 @@ def read(environ: WSGIEnvironment) -> dict[str, object]:
 
 
 def parse(raw: bytes) -> dict[str, object]:
-    """Return the object that *raw* spells.
+    """Parse *raw* as a JSON object.
 
     Raises:
-        InvalidRequest: it is not one JSON object, or names a field twice.
+        InvalidRequest: it is not a JSON object, or contains a name twice.
     """
     try:
         value = _DECODER.decode(raw.decode())
     except UnicodeDecodeError:
-        _refuse("is not UTF-8")
+        _reject("is not UTF-8")
     except json.JSONDecodeError as error:
-        _refuse(f"is not JSON (line {error.lineno}, column {error.colno})" if raw else "is empty")
+        _reject(f"is not JSON (line {error.lineno}, column {error.colno})" if raw else "is empty")
     except ValueError:
-        _refuse("has a number that is none, or a far too long one")
+        _reject("has an invalid number, or one that is too long")
     except RecursionError:
-        _refuse("is nested too deeply")
-    if isinstance(value, _Twice):
-        _refuse("is given twice", pointer(value.name))
+        _reject("is nested too deeply")
+    if isinstance(value, _DuplicateKey):
+        _reject("is given twice", json_pointer(value.name))
     if not isinstance(value, dict):
-        _refuse("must be an object")
+        _reject("must be an object")
     return value
 
 
 def read_bytes(environ: WSGIEnvironment, limit: int) -> bytes:
-    """Read the body straight from the server; what wraps the stream for us costs more than parsing.
+    """Read the body directly from the server's stream; Flask's wrapper takes longer than parsing.
 
-    A chunked body tells no length: of it one byte beyond the limit is read, and no more.
+    A chunked body has no declared length. It is read up to one byte beyond the limit, and no further.
 
     Raises:
         UnsupportedMediaType: it is compressed.
@@ -74,43 +74,43 @@ def read_bytes(environ: WSGIEnvironment, limit: int) -> bytes:
         return b""
     if length is not None and length > limit:
         raise PayloadTooLarge
-    raw = _read(environ["wsgi.input"], limit + 1 if length is None else length)
+    raw = _read_stream(environ["wsgi.input"], limit + 1 if length is None else length)
     if len(raw) > limit:
         raise PayloadTooLarge
     if length is not None and len(raw) < length:
-        _refuse("ended too early")
+        _reject("ended too early")
     return raw
 
 
-def _read(stream: IO[bytes], most: int) -> bytes:
+def _read_stream(stream: IO[bytes], max_bytes: int) -> bytes:
     raw = b""
     try:
-        while len(raw) < most and (chunk := stream.read(most - len(raw))):
+        while len(raw) < max_bytes and (chunk := stream.read(max_bytes - len(raw))):
             raw += chunk
     except OSError:
-        _refuse("ended too early")
+        _reject("ended too early")
     return raw
 
 
-class _Twice:
-    """Stands for an object that names a field twice. Inside a field it is no text, and refused as such."""
+class _DuplicateKey:
+    """Replaces an object that has the same name twice. As the value of a field it fails validation."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self.name = Counter(name for name, _ in pairs).most_common(1)[0][0]
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _DuplicateKey:
     fields = dict(pairs)
-    return fields if len(fields) == len(pairs) else _Twice(pairs)
+    return fields if len(fields) == len(pairs) else _DuplicateKey(pairs)
 
 
-def _no_constant(_: str) -> NoReturn:
+def _reject_constant(_: str) -> NoReturn:
     raise ValueError
 
 
-def _refuse(detail: str, where: str = "") -> NoReturn:
+def _reject(detail: str, where: str = "") -> NoReturn:
     raise InvalidRequest([FieldError(pointer=where, detail=detail)]) from None
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
-"""Made once: `json.loads` with these arguments would make one per call."""
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_reject_constant)
+"""Created once: `json.loads` with these arguments would create one per call."""

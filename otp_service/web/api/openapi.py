@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, written from the tables and models that serve the calls."""
+"""The OpenAPI 3.1 document, generated from the tables and models that also serve the requests."""
 
 from __future__ import annotations
 
@@ -6,51 +6,54 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from otp_service import __version__
 from otp_service.domain import errors
 from otp_service.domain.clients import KeyKind
-from otp_service.domain.errors import LimitError, OtpError, RetryableError
-from otp_service.web.api import (
-    answers,
-    idempotency,
-    openapi_examples,
-    problem_schemas,
-    problems,
-    rate_limit,
-    request_id,
+from otp_service.domain.errors import (
+    ChallengeRequired,
+    InvalidRequest,
+    LimitError,
+    OtpError,
+    RetryableError,
+    WrongCode,
 )
+from otp_service.web.api import idempotency, openapi_examples, problems, rate_limit, request_id, schemas
 from otp_service.web.api.responses import JSON
 from otp_service.web.api.routes import ENDPOINTS, Endpoint
+from otp_service.web.api.schemas import ResponseModel
 
 Json = dict[str, Any]
 
 _SCHEMES = {KeyKind.SECRET: "secretKey", KeyKind.PUBLISHABLE: "publishableKey"}
 _DESCRIPTION = (
-    "Proves that somebody holds a phone number: `/otp/request` sends a code by SMS, `/otp/verify` checks "
-    "what the person typed and answers with a signed proof, `/otp/redeem` uses that proof up.\n\n"
+    "Verifies phone numbers: `/otp/request` sends a code by SMS, `/otp/verify` checks the code that the "
+    "person typed and returns a signed proof, and `/otp/redeem` redeems that proof once.\n\n"
     "Every error is an RFC 9457 problem document with a stable `code`."
 )
 
 
 @lru_cache(maxsize=4)
 def text(server: str = "/") -> str:
-    """Return the document as JSON text; *server* is where the API is mounted."""
+    """Return the document as JSON; *server* is the URL or path that the API is mounted at."""
     return json.dumps({**document(), "servers": [{"url": server}]}, ensure_ascii=False)
 
 
 @cache
 def document() -> Json:
-    """Return the document. It is shared: do not change it."""
+    """Return the document. It is cached, so do not modify it."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "otp_service", "version": __version__, "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
-        "paths": {**{call.path: {"post": _operation(call)} for call in ENDPOINTS}, **_pages()},
+        "paths": {
+            **{endpoint.path: {"post": _operation(endpoint)} for endpoint in ENDPOINTS},
+            **_other_paths(),
+        },
         "components": {
             "schemas": _schemas(),
             "headers": _headers(),
@@ -61,80 +64,84 @@ def document() -> Json:
     }
 
 
-# ── calls ──
+# ── endpoints ──
 
 
-def _operation(call: Endpoint) -> Json:
+def _operation(endpoint: Endpoint) -> Json:
     return {
-        "operationId": call.name,
-        "summary": call.summary,
-        "description": call.description,
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "description": endpoint.description,
         "tags": ["calls"],
-        "security": [{scheme: []} for kind, scheme in _SCHEMES.items() if kind in call.callers],
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in _parameters_of(call)],
+        "security": [{scheme: []} for kind, scheme in _SCHEMES.items() if kind in endpoint.callers],
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in _parameters_of(endpoint)],
         "requestBody": {
             "required": True,
-            "content": _content(JSON, _ref(call.body), example=openapi_examples.body(call.body)),
+            "content": _content(JSON, _ref(endpoint.body), example=openapi_examples.request(endpoint.body)),
         },
         "responses": {
             **{
-                str(status): _success(status, model, repeatable=call.repeatable)
-                for status, model in call.answers.items()
+                str(status): _success(status, model, with_replay=endpoint.supports_idempotency)
+                for status, model in endpoint.responses.items()
             },
-            **_problem_responses(call.all_problems()),
+            **_problem_responses(endpoint.all_problems()),
         },
     }
 
 
-def _parameters_of(call: Endpoint) -> list[str]:
-    return ["RequestId", "IdempotencyKey"] if call.repeatable else ["RequestId"]
+def _parameters_of(endpoint: Endpoint) -> list[str]:
+    return ["RequestId", "IdempotencyKey"] if endpoint.supports_idempotency else ["RequestId"]
 
 
-def _success(status: int, model: type[answers.Answer] | None, *, repeatable: bool = False) -> Json:
-    names = ["RequestId", "IdempotencyReplayed"] if repeatable else ["RequestId"]
-    names += _LIMITS if model is not None and issubclass(model, answers.VerificationAnswer) else []
-    response: Json = {"description": openapi_examples.MEANINGS[status], "headers": _header_refs(*names)}
+def _success(status: int, model: type[ResponseModel] | None, *, with_replay: bool = False) -> Json:
+    names = ["RequestId", "IdempotencyReplayed"] if with_replay else ["RequestId"]
+    has_limits = model is not None and issubclass(model, schemas.VerificationResponse)
+    names += _LIMITS if has_limits else []
+    response: Json = {
+        "description": openapi_examples.STATUS_DESCRIPTIONS[status],
+        "headers": _header_refs(*names),
+    }
     if model is not None:
-        response["content"] = _content(JSON, _ref(model), example=openapi_examples.answer(model, status))
+        response["content"] = _content(JSON, _ref(model), example=openapi_examples.response(model, status))
     return response
 
 
-def _problem_responses(of: Iterable[type[OtpError]]) -> Json:
-    by_status = sorted(of, key=lambda error: (problems.STATUSES[error], error.code))
+def _problem_responses(kinds: Iterable[type[OtpError]]) -> Json:
+    by_status = sorted(kinds, key=lambda error: (problems.STATUSES[error], error.code))
     return {
         str(status): _problem(list(same))
         for status, same in groupby(by_status, problems.STATUSES.__getitem__)
     }
 
 
-def _problem(of: list[type[OtpError]]) -> Json:
-    refs = [{"$ref": f"#/components/schemas/{error.__name__}"} for error in of]
+def _problem(kinds: list[type[OtpError]]) -> Json:
+    refs = [{"$ref": f"#/components/schemas/{error.__name__}"} for error in kinds]
     schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
     names = ["RequestId"]
-    names += ["RetryAfter"] if any(issubclass(error, RetryableError) for error in of) else []
-    names += _LIMITS if any(issubclass(error, LimitError) for error in of) else []
-    names += ["Authenticate"] if errors.Unauthorized in of else []
-    examples = {error.code: {"value": problem_schemas.example(error)} for error in of}
+    names += ["RetryAfter"] if any(issubclass(error, RetryableError) for error in kinds) else []
+    names += _LIMITS if any(issubclass(error, LimitError) for error in kinds) else []
+    names += ["Authenticate"] if errors.Unauthorized in kinds else []
+    examples = {error.code: {"value": openapi_examples.problem(error)} for error in kinds}
     return {
-        "description": "\n".join(f"- `{error.code}`: {error.title}" for error in of),
+        "description": "\n".join(f"- `{error.code}`: {error.title}" for error in kinds),
         "headers": _header_refs(*names),
         "content": {problems.MEDIA_TYPE: {"schema": schema, "examples": examples}},
     }
 
 
-# ── pages ──
+# ── other paths ──
 
 
-def _pages() -> Json:
-    ready: Json = {"200": _success(200, answers.ReadyAnswer)}
+def _other_paths() -> Json:
+    ready: Json = {"200": _success(200, schemas.ReadyResponse)}
     ready |= _problem_responses([errors.StoreUnavailable, errors.InternalError])
     return {
         "/healthz": _page(
-            "healthz", "Whether the process answers", {"200": _success(200, answers.HealthAnswer)}
+            "healthz", "Liveness: the process responds", {"200": _success(200, schemas.HealthResponse)}
         ),
-        "/readyz": _page("readyz", "Whether calls can be served", ready),
+        "/readyz": _page("readyz", "Readiness: requests can be served", ready),
         "/openapi.json": _page("openapi_json", "This document", _plain(JSON, {"type": "object"})),
-        "/docs": _page("docs", "This document, for people", _plain("text/html", {"type": "string"})),
+        "/docs": _page("docs", "This document as a web page", _plain("text/html", {"type": "string"})),
         "/otp/widget.js": _page(
             "widget_js",
             "The module that defines `<otp-verify>`, for signup pages",
@@ -150,7 +157,10 @@ def _page(name: str, summary: str, responses: Json) -> Json:
 
 def _plain(media_type: str, schema: Json) -> Json:
     return {
-        "200": {"description": openapi_examples.MEANINGS[200], "content": {media_type: {"schema": schema}}}
+        "200": {
+            "description": openapi_examples.STATUS_DESCRIPTIONS[200],
+            "content": {media_type: {"schema": schema}},
+        }
     }
 
 
@@ -158,31 +168,123 @@ def _plain(media_type: str, schema: Json) -> Json:
 
 
 class _Schemas(GenerateJsonSchema):
-    """Pydantic's schemas without a title for each field, which only says its name again."""
+    """Pydantic's schemas without field titles, which only repeat the field names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
         return False
 
 
 def _schemas() -> Json:
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(call.body, "validation") for call in ENDPOINTS]
-    answered = {model: None for call in ENDPOINTS for model in call.answers.values() if model}
-    models += [(model, "serialization") for model in answered]
-    models += [(answers.HealthAnswer, "serialization"), (answers.ReadyAnswer, "serialization")]
-    models += [(model, "serialization") for model in problem_schemas.MODELS]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (endpoint.body, "validation") for endpoint in ENDPOINTS
+    ]
+    models += [
+        (model, "serialization") for endpoint in ENDPOINTS for model in endpoint.responses.values() if model
+    ]
+    models += [(schemas.HealthResponse, "serialization"), (schemas.ReadyResponse, "serialization")]
+    models += [(model, "serialization") for model in _PROBLEM_MODELS]
     _, schema = models_json_schema(
         list(dict.fromkeys(models)),
         ref_template="#/components/schemas/{model}",
         schema_generator=_Schemas,
     )
-    of_errors = {error.__name__: problem_schemas.schema(error) for error in problems.STATUSES}
+    of_errors = {error.__name__: _problem_schema(error) for error in problems.STATUSES}
     return {**schema["$defs"], **of_errors}
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document. Branch on `code`, and ignore members that you do not know."""
+
+    type: Annotated[str, Field(description="Identifies the type of problem; it cannot be dereferenced.")]
+    title: Annotated[str, Field(description="A summary in one sentence, for developers.")]
+    status: int
+    code: Annotated[str, Field(description="The stable name of the problem.")]
+    request_id: Annotated[str, Field(description="Identifies this request in the service's log.")]
+
+
+class FieldProblem(BaseModel):
+    """One error in a request."""
+
+    pointer: Annotated[
+        str,
+        Field(description="A JSON pointer (RFC 6901) to it; empty for the whole body.", examples=["/phone"]),
+    ]
+    detail: Annotated[str, Field(examples=["is required"])]
+
+
+class ProblemWithFields(Problem):
+    """An invalid request, with all of its errors."""
+
+    errors: list[FieldProblem]
+
+
+class ProblemWithAttempts(Problem):
+    """A wrong code, with the number of attempts that remain."""
+
+    attempts_left: Annotated[int, Field(ge=0)]
+
+
+class ProblemWithDelay(Problem):
+    """A temporary problem."""
+
+    retry_after: Annotated[int, Field(ge=0, description="Whole seconds, as in the header `Retry-After`.")]
+
+
+class ProblemWithLimit(ProblemWithDelay):
+    """A limit of this service that was reached, with its name."""
+
+    limit: Annotated[str, Field(examples=["sends_per_hour"])]
+
+
+class ProblemWithChallenge(Problem):
+    """A risk challenge that must be solved first."""
+
+    challenge: Annotated[
+        dict[str, object],
+        Field(description="What a browser needs to solve it; by default a challenge of the altcha protocol."),
+    ]
+
+
+_PROBLEM_MODELS = (
+    Problem,
+    ProblemWithFields,
+    ProblemWithAttempts,
+    ProblemWithDelay,
+    ProblemWithLimit,
+    ProblemWithChallenge,
+)
+
+
+def _problem_model(error: type[OtpError]) -> type[Problem]:
+    """Return the model of problem documents of *error*."""
+    if issubclass(error, InvalidRequest):
+        return ProblemWithFields
+    if issubclass(error, WrongCode):
+        return ProblemWithAttempts
+    if issubclass(error, LimitError):
+        return ProblemWithLimit
+    if issubclass(error, ChallengeRequired):
+        return ProblemWithChallenge
+    return ProblemWithDelay if issubclass(error, RetryableError) else Problem
+
+
+def _problem_schema(error: type[OtpError]) -> Json:
+    """Return the JSON schema of *error*: its model, and the members that are constant."""
+    return {
+        "description": error.title,
+        "allOf": [_ref(_problem_model(error))],
+        "properties": {
+            "type": {"const": problems.type_uri(error.code)},
+            "status": {"const": problems.STATUSES[error]},
+            "code": {"const": error.code},
+        },
+    }
 
 
 def _headers() -> Json:
     return {
         "RequestId": {
-            "description": "Finds this call in the service's log.",
+            "description": "Identifies this request in the service's log.",
             "schema": {"type": "string"},
         },
         "RetryAfter": {
@@ -191,17 +293,17 @@ def _headers() -> Json:
         },
         "Authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}},
         "IdempotencyReplayed": {
-            "description": "There, and `true`, when the call of this idempotency key was made before.",
+            "description": "`true` if this is the response to an earlier request with the same key.",
             "schema": {"type": "string", "const": "true"},
         },
         "RateLimitPolicy": {
-            "description": "For servers: a limit by its name, how much it allows (`q`), in how many seconds "
+            "description": "For servers: the name of a limit, its quota (`q`) and its window in seconds "
             "(`w`).",
             "schema": {"type": "string"},
         },
         "RateLimit": {
-            "description": "For servers: what is left of that limit (`r`), and when there is more (`t`, "
-            "seconds).",
+            "description": "For servers: what is left of that limit (`r`), and the seconds until it grows "
+            "(`t`).",
             "schema": {"type": "string"},
         },
     }
@@ -213,7 +315,7 @@ _HEADER_NAMES: Mapping[str, str] = {
     "Authenticate": "WWW-Authenticate",
     "IdempotencyReplayed": idempotency.REPLAYED[0],
     "RateLimitPolicy": rate_limit.POLICY,
-    "RateLimit": rate_limit.LEFT,
+    "RateLimit": rate_limit.REMAINING,
 }
 _LIMITS = ["RateLimitPolicy", "RateLimit"]
 
@@ -227,22 +329,22 @@ def _parameters() -> Json:
         "RequestId": {
             "name": request_id.HEADER,
             "in": "header",
-            # Without a pattern: one of another form breaks no rule, it only goes unheard.
-            "description": "An id of the caller's own for this call, taken from callers with a secret key; "
-            f"one that does not match `^{request_id.GIVEN.pattern}$` is ignored.",
+            # No pattern: an id of another form is not an error, it is only ignored.
+            "description": "The caller's own id for this request, accepted with a secret key; "
+            f"an id that does not match `^{request_id.GIVEN.pattern}$` is ignored.",
             "schema": {"type": "string"},
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "The same key with the same body makes the call once, however often it is sent.",
+            "description": "Requests with the same key and the same body have their effect once.",
             "schema": {"type": "string", "pattern": f"^{idempotency.KEY.pattern}$"},
         },
     }
 
 
 def _unrouted() -> Json:
-    """Return the responses of no operation: those of addresses that do not exist."""
+    """Return the responses that belong to no operation: those for unknown paths and methods."""
     return {error.__name__: _problem([error]) for error in (errors.NotFound, errors.MethodNotAllowed)}
 
 
@@ -251,12 +353,12 @@ def _security_schemes() -> Json:
         _SCHEMES[KeyKind.SECRET]: {
             "type": "http",
             "scheme": "bearer",
-            "description": "`sk_…`, for servers. Keep it off browsers and apps.",
+            "description": "`sk_…`, for servers. Never put it into a browser or an app.",
         },
         _SCHEMES[KeyKind.PUBLISHABLE]: {
             "type": "http",
             "scheme": "bearer",
-            "description": "`pk_…`, for browsers on pages of the client's origins.",
+            "description": "`pk_…`, for browsers, on pages of the client's origins.",
         },
     }
 

@@ -1,4 +1,4 @@
-"""Samples: bodies and answers as they could be, for the OpenAPI document."""
+"""Example requests, responses and problems for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from otp_service.domain.codes import CodeType
+from otp_service.domain.errors import (
+    ChallengeRequired,
+    InvalidRequest,
+    LimitError,
+    OtpError,
+    RetryableError,
+    WrongCode,
+)
 from otp_service.domain.phone import Phone
 from otp_service.domain.proofs import SMS, Proof
 from otp_service.domain.verification import DeliveryStatus, SmsSend, Status, Verification
 from otp_service.services.verification import Approved, SendOutcome
-from otp_service.web.api import answers
-from otp_service.web.api.payloads import Body
+from otp_service.web.api import problems, schemas
+from otp_service.web.api.schemas import RequestModel, ResponseModel
 
-MEANINGS: Mapping[int, str] = {
-    200: "Done.",
+STATUS_DESCRIPTIONS: Mapping[int, str] = {
+    200: "Success.",
     201: "The provider accepted the SMS.",
-    202: "Whether the SMS is on its way is not known yet; the code can be submitted when it arrives.",
-    204: "Done; there is nothing to tell.",
+    202: "It is not known yet whether the provider accepted the SMS. The code can be submitted anyway.",
+    204: "Success, with an empty body.",
 }
 
 _NOW = 1_795_421_261.0
@@ -27,33 +35,63 @@ _PAGE = "https://otp.example.com/otp/pages/dGhpcyBpcyBubyByZWFsIGlkIGF0IGFs"
 _PHONE = Phone(e164="+8613800138000", country="CN", kind="mobile", country_code=86)
 
 
-def body(model: type[Body]) -> dict[str, Any]:
-    """Return a body with the first example of each field that has one."""
+_REQUEST_ID = "req_hB3XJ5o8yq0ZdTkM"
+_CHALLENGE: dict[str, object] = {
+    "algorithm": "SHA-256",
+    "challenge": "2c5e8a…",
+    "maxnumber": 50_000,
+    "salt": "b1946ac9…?expires=1795421861&level=1&for=721c7e0a…&",
+    "signature": "7f83b165…",
+}
+
+
+def request(model: type[RequestModel]) -> dict[str, Any]:
+    """Return a request body with the first example of each field that has one."""
     examples = {name: field.examples for name, field in model.model_fields.items()}
     return {name: values[0] for name, values in examples.items() if values}
 
 
-def answer(model: type[answers.Answer], status: int) -> dict[str, Any]:
-    """Return an answer of *model* as it comes with *status*."""
-    sent = _sent(DeliveryStatus.UNKNOWN if status == 202 else DeliveryStatus.ACCEPTED)  # noqa: PLR2004 - see MEANINGS
-    made: Mapping[type[answers.Answer], answers.Answer] = {
-        answers.VerificationAnswer: answers.sent(sent),
-        answers.StatusAnswer: answers.standing(sent, with_sends=True),
-        answers.ApprovedAnswer: answers.approved(_approved(sent)),
-        answers.RedeemedAnswer: answers.redeemed(_proof()),
-        answers.PageAnswer: answers.page(_PAGE, _NOW + 600, _NOW),
-        answers.HealthAnswer: answers.HealthAnswer(),
-        answers.ReadyAnswer: answers.ready([{"name": "main", "state": "ok"}], persists=True, alarm=0),
+def response(model: type[ResponseModel], status: int) -> dict[str, Any]:
+    """Return a response body of *model* with *status*."""
+    is_unknown = status == 202  # noqa: PLR2004 - see STATUS_DESCRIPTIONS
+    outcome = _outcome(DeliveryStatus.UNKNOWN if is_unknown else DeliveryStatus.ACCEPTED)
+    by_model: Mapping[type[ResponseModel], ResponseModel] = {
+        schemas.VerificationResponse: schemas.verification_response(outcome),
+        schemas.StatusResponse: schemas.status_response(outcome, with_sends=True),
+        schemas.ApprovedResponse: schemas.approved_response(_approved(outcome)),
+        schemas.RedeemedResponse: schemas.redeemed_response(_proof()),
+        schemas.PageResponse: schemas.page_response(_PAGE, _NOW + 600, _NOW),
+        schemas.HealthResponse: schemas.HealthResponse(),
+        schemas.ReadyResponse: schemas.ready_response(
+            [{"name": "main", "state": "ok"}], persists=True, risk_level=0
+        ),
     }
-    return made[model].model_dump(mode="json")
+    return by_model[model].model_dump(mode="json")
 
 
-def _approved(sent: SendOutcome) -> Approved:
-    verification = sent.verification
+def problem(error: type[OtpError]) -> dict[str, object]:
+    """Return a problem document of *error*."""
+    return problems.document(_error(error), _REQUEST_ID)
+
+
+def _error(error: type[OtpError]) -> OtpError:
+    if issubclass(error, InvalidRequest):
+        return error([{"pointer": "/phone", "detail": "is required"}])
+    if issubclass(error, WrongCode):
+        return error(4)
+    if issubclass(error, LimitError):
+        return error(42, "phone_cooldown")
+    if issubclass(error, ChallengeRequired):
+        return error(_CHALLENGE)
+    return error(2) if issubclass(error, RetryableError) else error()
+
+
+def _approved(outcome: SendOutcome) -> Approved:
+    verification = outcome.verification
     return Approved(_ID, verification.purpose, _PHONE, _PROOF, 180)
 
 
-def _sent(delivery: DeliveryStatus) -> SendOutcome:
+def _outcome(delivery: DeliveryStatus) -> SendOutcome:
     verification = Verification(
         verification_hash="dGFnIG9mIGFuIGlk",
         client="shop",

@@ -1,8 +1,8 @@
-"""Problems: the one place that knows HTTP statuses.
+"""Problem documents (RFC 9457), and the HTTP status of each error. No other module knows statuses of errors.
 
-Every error, ours or the framework's, becomes an RFC 9457 problem document with a stable `code`. An error
-that nobody foresaw becomes `internal_error`: its text may hold a phone number, so only its type and the
-line it came from are told, and those to the log alone.
+Every error, of the domain or of Flask, becomes a problem document with a stable `code`. An unexpected
+exception becomes `internal_error`. Its text may contain a phone number, so only its type and the line that
+raised it are recorded, and only in the log.
 """
 
 from __future__ import annotations
@@ -56,42 +56,42 @@ STATUSES: Mapping[type[OtpError], int] = {
     errors.StoreUnavailable: 503,
 }
 
-_FRAMEWORK: Mapping[int, type[OtpError]] = {
+_FLASK_ERRORS: Mapping[int, type[OtpError]] = {
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
     413: errors.PayloadTooLarge,
     415: errors.UnsupportedMediaType,
 }
-_FRAMEWORK_DETAILS: Mapping[int, str] = {
+_FLASK_DETAILS: Mapping[int, str] = {
     408: "did not arrive in time",
-    414: "has too long an address",
-    431: "has too large headers",
+    414: "has a URL that is too long",
+    431: "has headers that are too large",
 }
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def status_of(error: OtpError) -> int:
-    """Return the status of *error*, or of what it is a kind of: rooms have errors of their own."""
+    """Return the status of *error*, or of its nearest base class that has one."""
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
 def type_uri(code: str) -> str:
-    """Return the URI that names the kind of problem; it names, and leads nowhere."""
+    """Return the URI that identifies the type of problem. It cannot be dereferenced."""
     return f"urn:otp-service:problem:{code}"
 
 
-def read(error: Exception) -> OtpError:
-    """Return *error* as one of ours."""
+def from_exception(error: Exception) -> OtpError:
+    """Convert any exception to an error of the domain."""
     if isinstance(error, OtpError):
         return error
     if isinstance(error, HTTPException):
-        return _from_framework(error.code or 500)
+        return _from_flask(error.code or 500)
     return InternalError()
 
 
 def document(error: OtpError, request_id: str) -> dict[str, object]:
-    """Return the problem document of *error*."""
+    """Return *error* as a problem document."""
     return {
         "type": type_uri(error.code),
         "title": error.title,
@@ -103,7 +103,7 @@ def document(error: OtpError, request_id: str) -> dict[str, object]:
 
 
 def render(error: OtpError, cause: Exception) -> Response:
-    """Return the response to an *error* that *cause* led to."""
+    """Return *error* as a response; *cause* is the exception that it was converted from."""
     return respond(
         status_of(error),
         json.dumps(document(error, request_ids.current()), separators=(",", ":")),
@@ -113,16 +113,16 @@ def render(error: OtpError, cause: Exception) -> Response:
 
 
 def origin(error: BaseException) -> str:
-    """Return file and line of the innermost frame that is ours, which is all that may be told of a defect."""
+    """Return file and line of the innermost frame in this package. Nothing else of an exception is logged."""
     lines = [_line(frame.f_code.co_filename, number) for frame, number in walk_tb(error.__traceback__)]
     return next((line for line in reversed(lines) if line), "")
 
 
-def _from_framework(status: int) -> OtpError:
-    if status in _FRAMEWORK:
-        return _FRAMEWORK[status]()
-    if 400 <= status < 500:  # noqa: PLR2004 - the caller's side of HTTP's statuses
-        detail = _FRAMEWORK_DETAILS.get(status, "is not acceptable")
+def _from_flask(status: int) -> OtpError:
+    if status in _FLASK_ERRORS:
+        return _FLASK_ERRORS[status]()
+    if 400 <= status < 500:  # noqa: PLR2004 - the range of client errors
+        detail = _FLASK_DETAILS.get(status, "is not acceptable")
         return InvalidRequest([FieldError(pointer="", detail=detail)])
     return InternalError()
 

@@ -1,6 +1,7 @@
-"""Rate limits as header fields, for servers: how much is left, and of what.
+"""The response headers `RateLimit` and `RateLimit-Policy`: which limit applies, and how much of it is left.
 
-Not for browsers: to a stranger, what is left of a phone's limits tells when its owner last logged in.
+Only servers get them. To a stranger, what is left of a phone's limits would reveal when its owner last logged
+in.
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 """
 
@@ -10,30 +11,30 @@ from collections.abc import Callable, Mapping
 
 from otp_service.domain.errors import LimitError, OtpError
 from otp_service.domain.limits import RateLimitPolicy
-from otp_service.web.api.answers import Answer, VerificationAnswer
+from otp_service.web.api.schemas import ResponseModel, VerificationResponse
 
 POLICY = "RateLimit-Policy"
-LEFT = "RateLimit"
+REMAINING = "RateLimit"
 
 Headers = tuple[tuple[str, str], ...]
-Allowances = Callable[[], Mapping[str, RateLimitPolicy]]
+Policies = Callable[[], Mapping[str, RateLimitPolicy]]
 
 SENDS = "verification_sends"
 
 
-def of(outcome: OtpError | Answer, allowances: Allowances) -> Headers:
-    """Return which limit has refused, or how many more SMS a verification may cause, and when the next."""
+def headers(outcome: OtpError | ResponseModel, policies: Policies) -> Headers:
+    """Return the headers for the limit that was reached, or for the SMS that a verification has left."""
     if isinstance(outcome, LimitError):
-        return _fields(outcome.limit, allowances(), 0, outcome.retry_after)
-    if isinstance(outcome, VerificationAnswer):
-        return _fields(SENDS, allowances(), outcome.sends_left, outcome.resend_in)
+        return _headers(outcome.limit, policies(), 0, outcome.retry_after)
+    if isinstance(outcome, VerificationResponse):
+        return _headers(SENDS, policies(), outcome.sends_left, outcome.resend_in)
     return ()
 
 
-def _fields(name: str, allowances: Mapping[str, RateLimitPolicy], left: int, wait: int | None) -> Headers:
-    allowance = allowances.get(name)
-    if allowance is None:
+def _headers(name: str, policies: Mapping[str, RateLimitPolicy], left: int, wait: int | None) -> Headers:
+    policy = policies.get(name)
+    if policy is None:
         return ()
-    window = f";w={allowance.seconds}" if allowance.seconds else ""
+    window = f";w={policy.seconds}" if policy.seconds else ""
     reset = "" if wait is None else f";t={wait}"
-    return (POLICY, f'"{name}";q={allowance.limit}{window}'), (LEFT, f'"{name}";r={left}{reset}')
+    return (POLICY, f'"{name}";q={policy.limit}{window}'), (REMAINING, f'"{name}";r={left}{reset}')

@@ -1,6 +1,6 @@
-"""Request ids: one for every call, in its answer, its events and its problem. Touches randomness.
+"""Request ids: one per request, in its response headers, its log events and its problem document.
 
-The id lives in a context variable, so that whoever records an event deeper down can add it by `current()`.
+A context variable holds the id, so that code at any depth can add it to an event with `current()`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from contextvars import ContextVar
 HEADER = "X-Request-Id"
 
 GIVEN = re.compile(r"(?!.*[sp]k_)(?=.*[A-Za-z])(?:[0-9A-Fa-f-]{32,36}|(?!.*\d{5})[A-Za-z0-9_-]{8,64})")
-"""A server may bring an id of its own, to follow a call through several logs. Nothing in this alphabet can
-break a line or a field of a log; what looks like a key or a phone number must not get into one."""
+"""An id that a server may supply, to follow a request through several logs. Nothing in this alphabet can
+break a log line or a field. Text that looks like a key or a phone number does not match."""
 
 _RANDOM_BYTES = 12
 
@@ -21,27 +21,27 @@ _CURRENT: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def begin() -> str:
-    """Give this call a fresh id, and return it."""
-    fresh = f"req_{secrets.token_urlsafe(_RANDOM_BYTES)}"
-    _CURRENT.set(fresh)
-    return fresh
+    """Set a new random id for this request, and return it."""
+    new = f"req_{secrets.token_urlsafe(_RANDOM_BYTES)}"
+    _CURRENT.set(new)
+    return new
 
 
 def adopt(given: str | None) -> None:
-    """Make *given* the id of this call if it has the right form.
+    """Use *given* as the id of this request if it is well-formed.
 
-    Only for a caller that has authenticated with a secret key: anybody else could make calls look in the log
-    like those of another caller.
+    Call this only for callers that have authenticated with a secret key. Anyone else could make requests look
+    like those of another caller in the log.
     """
     if given and GIVEN.fullmatch(given):
         _CURRENT.set(given)
 
 
 def current() -> str:
-    """Return the id of the call that this thread works on; empty outside of calls."""
+    """Return the id of the current request, or the empty string outside of requests."""
     return _CURRENT.get()
 
 
 def end() -> None:
-    """Forget the id, so that the thread's later work is not booked on this call."""
+    """Clear the id, so that later work of this thread is not logged under it."""
     _CURRENT.set("")

@@ -1,4 +1,4 @@
-"""Responses: an answer's bytes with the headers that every response carries."""
+"""Responses with the headers that every response of this service has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otp_service.web.api import request_id
 JSON = "application/json"
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
-Fields = tuple[tuple[str, str], ...]
+HeaderItems = tuple[tuple[str, str], ...]
 
 
 def respond(
@@ -20,9 +20,9 @@ def respond(
     media_type: str = JSON,
     policy: str = JSON_POLICY,
     cache: str = "no-store",
-    headers: Fields = (),
+    headers: HeaderItems = (),
 ) -> Response:
-    """Return the response to the current request, its Content-Security-Policy and its Cache-Control."""
+    """Return a response. *policy* is its Content-Security-Policy, *cache* its Cache-Control."""
     fields = Headers(
         [
             ("Content-Type", media_type),
@@ -37,8 +37,8 @@ def respond(
     return Response(body, status, fields)
 
 
-def nothing() -> Response:
-    """Return the response of a call that has nothing to tell."""
+def no_content() -> Response:
+    """Return an empty response with status 204."""
     response = respond(204, b"")
     del response.headers["Content-Type"]
     return response

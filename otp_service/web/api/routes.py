@@ -1,26 +1,27 @@
-"""Calls: every POST of the API, who may make it, what it takes and what it answers.
+"""The table of endpoints: every POST of the API, who may call it, its request, its responses and its errors.
 
-The blueprint mounts this table and the OpenAPI document is written from it.
+The blueprint registers this table, and the OpenAPI document is generated from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from otp_service.domain import errors
 from otp_service.domain.clients import KeyKind
 from otp_service.domain.errors import OtpError
-from otp_service.web.api import answers, auth, endpoints, payloads
-from otp_service.web.api.endpoints import ApiResult
-from otp_service.web.api.payloads import Body
+from otp_service.web.api import auth, endpoints, schemas
+from otp_service.web.api.endpoints import ApiCall, ApiResult
+from otp_service.web.api.schemas import RequestModel, ResponseModel
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One call. *answers* maps each status of success to its model, None for no body.
+    """One endpoint. *responses* maps each status of success to its model, or to None for an empty body.
 
-    *repeatable*: it takes an idempotency key.
+    *supports_idempotency*: it reads the header `Idempotency-Key`.
     """
 
     name: str
@@ -28,19 +29,19 @@ class Endpoint:
     summary: str
     description: str
     callers: frozenset[KeyKind]
-    body: type[Body]
-    view: Callable[..., ApiResult]
-    answers: Mapping[int, type[answers.Answer] | None]
+    body: type[RequestModel]
+    view: Callable[[ApiCall, Any], ApiResult]
+    responses: Mapping[int, type[ResponseModel] | None]
     problems: tuple[type[OtpError], ...]
-    repeatable: bool = False
+    supports_idempotency: bool = False
 
     def all_problems(self) -> tuple[type[OtpError], ...]:
-        """Return every error this call may end in, those of any call included."""
-        of_repeats = _OF_REPEATS if self.repeatable else ()
-        return (*_OF_ANY_CALL, *of_repeats, *self.problems)
+        """Return every error that this endpoint may respond with, including those of all endpoints."""
+        of_idempotency = _IDEMPOTENCY_ERRORS if self.supports_idempotency else ()
+        return (*_COMMON_ERRORS, *of_idempotency, *self.problems)
 
 
-_OF_ANY_CALL = (
+_COMMON_ERRORS = (
     errors.InvalidRequest,
     errors.Unauthorized,
     errors.Forbidden,
@@ -49,24 +50,24 @@ _OF_ANY_CALL = (
     errors.InternalError,
     errors.StoreUnavailable,
 )
-_OF_REPEATS = (errors.IdempotencyInProgress, errors.IdempotencyKeyReused)
-_OF_A_PHONE = (errors.InvalidPhone, errors.DestinationBlocked)
+_IDEMPOTENCY_ERRORS = (errors.IdempotencyInProgress, errors.IdempotencyKeyReused)
+_PHONE_ERRORS = (errors.InvalidPhone, errors.DestinationBlocked)
 
 ENDPOINTS = (
     Endpoint(
         name="request",
         path="/otp/request",
         summary="Send a code",
-        description="Opens a verification and sends its code by SMS. With `verification_id` it sends the "
-        "same code once more. 202 means that the provider did not say in time whether the SMS is on its way: "
-        "treat it as sent. 200 answers a resend by which nothing was sent: the last SMS, whose outcome was "
-        "not known, turned out to be on its way or must be taken for it.",
+        description="Creates a verification and sends its code by SMS. With `verification_id` it sends the "
+        "same code again. 202 means that the provider did not confirm in time that it accepted the SMS: "
+        "treat it as sent. 200 means that a resend sent nothing: the outcome of the previous SMS was "
+        "unknown, and it has turned out to be accepted, or must be assumed to be.",
         callers=auth.EVERYONE,
-        body=payloads.RequestBody,
+        body=schemas.SendCodeRequest,
         view=endpoints.request,
-        answers=dict.fromkeys((200, 201, 202), answers.VerificationAnswer),
+        responses=dict.fromkeys((200, 201, 202), schemas.VerificationResponse),
         problems=(
-            *_OF_A_PHONE,
+            *_PHONE_ERRORS,
             errors.ChallengeRequired,
             errors.VerificationNotFound,
             errors.AlreadyVerified,
@@ -80,20 +81,20 @@ ENDPOINTS = (
             errors.ProviderMisconfigured,
             errors.ProviderUnavailable,
         ),
-        repeatable=True,
+        supports_idempotency=True,
     ),
     Endpoint(
         name="verify",
         path="/otp/verify",
         summary="Submit a code",
-        description="Counts one attempt and, if the code is right, approves the verification and answers "
-        "with a signed proof. A code of impossible form uses no attempt up.",
+        description="Counts one attempt and, if the code is correct, approves the verification and returns "
+        "a signed proof. A malformed code does not count as an attempt.",
         callers=auth.EVERYONE,
-        body=payloads.VerifyBody,
+        body=schemas.VerifyRequest,
         view=endpoints.verify,
-        answers={200: answers.ApprovedAnswer},
+        responses={200: schemas.ApprovedResponse},
         problems=(
-            *_OF_A_PHONE,
+            *_PHONE_ERRORS,
             errors.InvalidCode,
             errors.WrongCode,
             errors.VerificationNotFound,
@@ -103,42 +104,43 @@ ENDPOINTS = (
             errors.AttemptsExhausted,
             errors.LimitReached,
         ),
-        repeatable=True,
+        supports_idempotency=True,
     ),
     Endpoint(
         name="redeem",
         path="/otp/redeem",
-        summary="Use a proof up",
-        description="Answers with what the proof says, once. The second time it is a 409.",
+        summary="Redeem a proof",
+        description="Returns the claims of a proof, once. A second call gets 409.",
         callers=auth.SERVERS,
-        body=payloads.RedeemBody,
+        body=schemas.RedeemRequest,
         view=endpoints.redeem,
-        answers={200: answers.RedeemedAnswer},
+        responses={200: schemas.RedeemedResponse},
         problems=(errors.InvalidProof, errors.ProofExpired, errors.ProofRedeemed),
-        repeatable=True,
+        supports_idempotency=True,
     ),
     Endpoint(
         name="status",
         path="/otp/status",
-        summary="Look at a verification",
-        description="Tells how a verification stands and, to secret keys, what became of each of its SMS.",
+        summary="Look up a verification",
+        description="Returns the state of a verification and, for secret keys, the delivery status of each "
+        "of its SMS.",
         callers=auth.EVERYONE,
-        body=payloads.VerificationBody,
+        body=schemas.VerificationRequest,
         view=endpoints.status,
-        answers={200: answers.StatusAnswer},
-        problems=(*_OF_A_PHONE, errors.VerificationNotFound),
+        responses={200: schemas.StatusResponse},
+        problems=(*_PHONE_ERRORS, errors.VerificationNotFound),
     ),
     Endpoint(
         name="cancel",
         path="/otp/cancel",
-        summary="End a verification",
-        description="Its code is worth nothing from then on. Canceling twice is no error.",
+        summary="Cancel a verification",
+        description="Invalidates its code. Canceling twice is not an error.",
         callers=auth.EVERYONE,
-        body=payloads.VerificationBody,
+        body=schemas.VerificationRequest,
         view=endpoints.cancel,
-        answers={204: None},
+        responses={204: None},
         problems=(
-            *_OF_A_PHONE,
+            *_PHONE_ERRORS,
             errors.VerificationNotFound,
             errors.AlreadyVerified,
             errors.VerificationExpired,
@@ -149,24 +151,67 @@ ENDPOINTS = (
         name="unlock",
         path="/otp/unlock",
         summary="Unlock a phone",
-        description="Forgets the wrong codes of a phone, so that it can be verified again after too many in "
-        "a row. Only for clients with `may_unlock`. The answer is the same whether it was locked or not.",
+        description="Resets the failed attempts of a phone, so that it can be verified again after too many "
+        "wrong codes in a row. Only for clients with `may_unlock`. The response does not reveal whether the "
+        "phone was locked.",
         callers=auth.SERVERS,
-        body=payloads.PhoneBody,
+        body=schemas.UnlockRequest,
         view=endpoints.unlock,
-        answers={204: None},
-        problems=_OF_A_PHONE,
+        responses={204: None},
+        problems=_PHONE_ERRORS,
     ),
     Endpoint(
         name="make_page",
         path="/otp/pages",
-        summary="Make a hosted page",
-        description="Answers with a one-time address, good for ten minutes, at which a visitor verifies a "
-        "phone without any script of yours. At the end the page posts `proof` and `state` to `return_url`.",
+        summary="Create a hosted page",
+        description="Returns a one-time URL, valid for ten minutes, at which a visitor verifies a phone "
+        "without any script of yours. At the end the page posts `proof` and `state` to `return_url`.",
         callers=auth.SERVERS,
-        body=payloads.PageBody,
-        view=endpoints.make_page,
-        answers={201: answers.PageAnswer},
+        body=schemas.CreatePageRequest,
+        view=endpoints.create_page,
+        responses={201: schemas.PageResponse},
         problems=(errors.LimitReached,),
     ),
 )
+
+# ── label values of the request metric ──
+
+OK = "ok"
+
+_ERRORS_OF_OTHER_ROUTES: dict[str, tuple[type[OtpError], ...]] = {
+    "reports": (
+        errors.InvalidRequest,
+        errors.NotFound,
+        errors.PayloadTooLarge,
+        errors.StoreUnavailable,
+        errors.InternalError,
+    ),
+    "readyz": (errors.StoreUnavailable, errors.InternalError),
+    "hosted_page": (errors.StoreUnavailable, errors.InternalError),
+    "hosted_form": (
+        errors.InvalidRequest,
+        errors.PayloadTooLarge,
+        errors.UnsupportedMediaType,
+        errors.StoreUnavailable,
+        errors.InternalError,
+    ),
+    "address_probe": (
+        errors.InvalidRequest,
+        errors.NotFound,
+        errors.PayloadTooLarge,
+        errors.UnsupportedMediaType,
+        errors.InternalError,
+    ),
+    "none": (errors.NotFound, errors.MethodNotAllowed, errors.InternalError),
+}
+"""Routes outside of the API. Only their errors are counted, except for `hosted_form`."""
+
+
+def endpoint_outcomes() -> Iterator[tuple[str, str]]:
+    """List every pair of endpoint and result code, so that their counters can start at 0."""
+    for endpoint in ENDPOINTS:
+        yield endpoint.name, OK
+        yield from ((endpoint.name, problem.code) for problem in endpoint.all_problems())
+    yield "hosted_form", OK
+    for name, problems in _ERRORS_OF_OTHER_ROUTES.items():
+        yield from ((name, problem.code) for problem in problems)

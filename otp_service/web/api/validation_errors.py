@@ -1,16 +1,19 @@
-"""Field errors: what pydantic found wrong, told in our words and without a value."""
+"""Validation errors of pydantic as the API reports them: where, and in our own words, never with a value."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic import ValidationError
 
 from otp_service.domain.errors import FieldError, InvalidRequest
-from otp_service.web.api.pointers import pointer
 
 MAX_ERRORS = 16
-"""Places that one answer names: a body of a thousand unknown fields must not cause a larger answer."""
+"""Errors reported per response, so that a body with a thousand unknown fields causes no large response."""
+
+_SAFE_NAME = re.compile(r"[A-Za-z_]{1,32}")
+"""Field names that are repeated to the caller. Others may be a number, a code or a key in the wrong place."""
 
 _DETAILS: Mapping[str, str] = {
     "missing": "is required",
@@ -24,12 +27,21 @@ _DETAILS: Mapping[str, str] = {
 }
 
 
-def told(error: ValidationError) -> InvalidRequest:
-    """Return *error* as the caller may see it."""
+def to_invalid_request(error: ValidationError) -> InvalidRequest:
+    """Convert *error* to the error that the API reports."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return InvalidRequest(
         [
-            FieldError(pointer=pointer(*place["loc"]), detail=_DETAILS.get(place["type"], "is not valid"))
-            for place in found[:MAX_ERRORS]
+            FieldError(pointer=json_pointer(*item["loc"]), detail=_DETAILS.get(item["type"], "is not valid"))
+            for item in found[:MAX_ERRORS]
         ]
     )
+
+
+def json_pointer(*path: str | int) -> str:
+    """Return the JSON pointer (RFC 6901) to *path*; the empty path is the whole body."""
+    return "".join(f"/{_safe(step)}" for step in path)
+
+
+def _safe(step: str | int) -> str:
+    return str(step) if isinstance(step, int) or _SAFE_NAME.fullmatch(step) else "…"

@@ -1,6 +1,6 @@
-"""The hosted page: its views, its HTML and its texts in each language.
+"""The hosted page: views, HTML template and texts in each language.
 
-Imports what `web` may import.
+May import what `web` may import.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The look of a hosted page: what is known of it, as HTML and as the policy it needs. Touches its template.
+"""Renders the hosted page as HTML, with the Content-Security-Policy that it needs.
 
-Everything that somebody else has written goes through the template's escaping; nothing stands in a script.
+The template escapes everything that comes from outside. No such value is part of a script.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from otp_service.domain.codes import CodeType
 from otp_service.domain.hosted_page import FormError, HostedPage, Step
 from otp_service.services.hosted_pages import PageView
-from otp_service.web.hosted_page.translations import Words
+from otp_service.web.hosted_page.translations import Language
 
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Html:
-    """A page and the Content-Security-Policy it needs."""
+class RenderedPage:
+    """A page and its Content-Security-Policy."""
 
-    text: str
+    html: str
     policy: str
 
 
-def draw(look: PageView, words: Words, *, international: bool) -> Html:
-    """Return the page that *look* tells of; *international*: numbers of several countries are taken."""
-    page = look.page
-    facts = {
-        "form_key": look.form_key,
-        "trouble": _told(page.trouble, look.now, words),
+def render_page(view: PageView, language: Language, *, international: bool) -> RenderedPage:
+    """Render *view*. *international*: phone numbers of several countries are accepted."""
+    page = view.page
+    values = {
+        "form_key": view.form_key,
+        "error_text": _error_text(page.trouble, view.now, language),
         "phone": page.phone,
         "international": international,
-        "riddle": json.dumps(page.riddle),
+        "challenge": json.dumps(page.riddle),
         "return_url": page.return_url,
         "state": page.state,
         "proof": page.proof,
-        **_facts_of_code(page, look.now),
+        **_code_values(page, view.now),
     }
-    return _html(_view(look), words, page.return_url, facts)
+    return _render(_step(view), language, page.return_url, values)
 
 
-def draw_closed(view: str, words: Words) -> Html:
-    """Return the page that says why there is none: *view* is `gone` or `taken`."""
-    return _html(view, words, "", {"trouble": ""})
+def render_unavailable(reason: str, language: Language) -> RenderedPage:
+    """Render the page that says why there is no page: *reason* is `gone` or `taken`."""
+    return _render(reason, language, "", {"error_text": ""})
 
 
-def draw_failure(words: Words, code: str, wait: int) -> Html:
-    """Return the page that says that the problem *code* came between; *wait* in seconds."""
-    return _html("failed", words, "", {"trouble": words.trouble(code, wait=wait)})
+def render_failure(language: Language, code: str, wait: int) -> RenderedPage:
+    """Render the page for the error *code*; *wait* is in seconds."""
+    return _render("failed", language, "", {"error_text": language.error(code, wait=wait)})
 
 
 def origin_of(url: str) -> str:
@@ -63,40 +63,41 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def _view(look: PageView) -> str:
-    if look.is_busy:
+def _step(view: PageView) -> str:
+    if view.is_busy:
         return "busy"
-    return "solve" if look.page.wish else look.page.step.value
+    return "solve" if view.page.wish else view.page.step.value
 
 
-def _told(trouble: FormError | None, now: float, words: Words) -> str:
-    if trouble is None or trouble.code == "challenge_required":
+def _error_text(error: FormError | None, now: float, language: Language) -> str:
+    if error is None or error.code == "challenge_required":
         return ""
-    wait = max(0, math.ceil(trouble.until - now))
-    return words.trouble(trouble.code, wait=wait, attempts_left=trouble.attempts_left)
+    wait = max(0, math.ceil(error.until - now))
+    return language.error(error.code, wait=wait, attempts_left=error.attempts_left)
 
 
-def _facts_of_code(page: HostedPage, now: float) -> dict[str, object]:
-    opened = page.opened
-    if page.step is not Step.CODE or opened is None:
+def _code_values(page: HostedPage, now: float) -> dict[str, object]:
+    """Return the values that only the form for the code has."""
+    active = page.opened
+    if page.step is not Step.CODE or active is None:
         return {}
     return {
-        "masked": opened.phone_masked,
-        "digits": opened.code_type == CodeType.DIGITS,
-        "can_resend": opened.resend_at > 0,
-        "resend_in": max(0, math.ceil(opened.resend_at - now)),
+        "masked": active.phone_masked,
+        "digits": active.code_type == CodeType.DIGITS,
+        "can_resend": active.resend_at > 0,
+        "resend_in": max(0, math.ceil(active.resend_at - now)),
     }
 
 
-def _html(view: str, words: Words, return_url: str, facts: dict[str, object]) -> Html:
+def _render(step: str, language: Language, return_url: str, values: dict[str, object]) -> RenderedPage:
     origin = origin_of(return_url) if return_url else ""
     site = urlsplit(origin).netloc
-    text = _template().render(view=view, words=words, origin=origin, site=site, **facts)
-    return Html(text, _policy(origin))
+    html = _template().render(step=step, texts=language, origin=origin, site=site, **values)
+    return RenderedPage(html, _policy(origin))
 
 
 def _policy(origin: str) -> str:
-    """Nothing but our own style and script; forms go to us, and the last one to where the page leads back."""
+    """Allow our own style and script only. Forms may post to us, and the last one to the return URL."""
     targets = f"'self' {origin}".strip()
     return (
         "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; "

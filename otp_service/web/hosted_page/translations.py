@@ -1,4 +1,4 @@
-"""The words of hosted pages, in English and Chinese."""
+"""The texts of hosted pages, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -9,35 +9,43 @@ MINUTE = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """One language: its *tag*, the sentences, and what each problem means for the person."""
+class Language:
+    """The texts in one language.
+
+    Attributes:
+        tag: its BCP 47 tag.
+        sentences: the sentences and labels, by name.
+        errors: what each error means for the visitor, by problem code.
+        second: singular and plural of a duration in seconds.
+        minute: singular and plural of a duration in minutes.
+    """
 
     tag: str
     sentences: Mapping[str, str]
-    troubles: Mapping[str, str]
+    errors: Mapping[str, str]
     second: tuple[str, str]
     minute: tuple[str, str]
 
     def __getitem__(self, name: str) -> str:
         return self.sentences[name]
 
-    def span(self, seconds: int) -> str:
-        """Return so many *seconds*, from two minutes on as whole minutes, rounded up."""
+    def duration(self, seconds: int) -> str:
+        """Return *seconds* as text; from two minutes on in whole minutes, rounded up."""
         if seconds < 2 * MINUTE:
             return self.second[seconds != 1].format(seconds)
         return self.minute[1].format(-(-seconds // MINUTE))
 
-    def trouble(self, code: str, *, wait: int = 0, attempts_left: int = 0) -> str:
-        """Return the problem *code* in plain words; *wait* in seconds."""
-        what = self.troubles.get(code, self.troubles["internal_error"])
+    def error(self, code: str, *, wait: int = 0, attempts_left: int = 0) -> str:
+        """Return what the error *code* means for the visitor; *wait* is in seconds."""
+        text = self.errors.get(code, self.errors["internal_error"])
         if attempts_left:
-            what += self.sentences["attempts_left_one" if attempts_left == 1 else "attempts_left"]
+            text += self.sentences["attempts_left_one" if attempts_left == 1 else "attempts_left"]
         if wait:
-            what += self.sentences["wait"]
-        return what.format(wait=self.span(wait), attempts_left=attempts_left)
+            text += self.sentences["wait"]
+        return text.format(wait=self.duration(wait), attempts_left=attempts_left)
 
 
-ENGLISH = Words(
+ENGLISH = Language(
     tag="en",
     second=("{} second", "{} seconds"),
     minute=("{} minute", "{} minutes"),
@@ -78,7 +86,7 @@ ENGLISH = Words(
         "attempts_left_one": " You have one attempt left.",
         "wait": " Please wait {wait}.",
     },
-    troubles={
+    errors={
         "invalid_phone": "This is not a valid phone number.",
         "destination_blocked": "We cannot send a code to this number. Please use another one.",
         "destination_rejected": "This number takes no SMS. Please use another one.",
@@ -100,7 +108,7 @@ ENGLISH = Words(
     },
 )
 
-CHINESE = Words(
+CHINESE = Language(
     tag="zh-CN",
     second=("{} 秒", "{} 秒"),
     minute=("{} 分钟", "{} 分钟"),
@@ -141,7 +149,7 @@ CHINESE = Words(
         "attempts_left_one": "您还可以尝试 1 次。",
         "wait": "请等待 {wait}。",
     },
-    troubles={
+    errors={
         "invalid_phone": "请输入有效的手机号。",
         "destination_blocked": "无法向该号码发送验证码，请换一个号码。",
         "destination_rejected": "该号码无法接收短信，请换一个号码。",
@@ -166,10 +174,10 @@ CHINESE = Words(
 LANGUAGES = (ENGLISH, CHINESE)
 
 
-def speak(*wishes: str) -> Words:
-    """Return the first language of *wishes* that there are words in, English if none."""
-    for wish in wishes:
-        for words in LANGUAGES:
-            if wish.lower().replace("_", "-").partition("-")[0] == words.tag.partition("-")[0]:
-                return words
+def negotiate_language(*requested: str) -> Language:
+    """Return the first of the *requested* languages (tags, best first) that has texts, or else English."""
+    for tag in requested:
+        for language in LANGUAGES:
+            if tag.lower().replace("_", "-").partition("-")[0] == language.tag.partition("-")[0]:
+                return language
     return ENGLISH

@@ -1,7 +1,7 @@
-"""Hosted pages over HTTP: the address of one, its forms, its style and its script. Touches Flask.
+"""The hosted page over HTTP: the page itself, its forms, its style and its script.
 
-A form is always answered by a redirect to the page: a visitor who reloads, clicks twice or comes back sees
-how things stand, and sends nothing twice. GET and HEAD change nothing. Problems are told in plain words.
+The response to every form is a redirect to the page. A visitor who reloads, clicks twice or comes back sees
+the current state and sends nothing twice. GET and HEAD change nothing. Errors are shown as sentences.
 """
 
 from __future__ import annotations
@@ -10,143 +10,148 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from urllib.parse import parse_qsl, urlsplit
 
-from flask import Request, Response, request
+from flask import Request, Response
 
 from otp_service.domain import hosted_page, typed_text
 from otp_service.domain.errors import FieldError, InvalidRequest, RetryableError, UnsupportedMediaType
 from otp_service.services.hosted_pages import FormSubmission, PageUnavailable, PageUnavailableReason
 from otp_service.web.api import json_body, problems
-from otp_service.web.api.client_ip import address_of
+from otp_service.web.api.client_ip import client_ip
 from otp_service.web.api.request_log import RequestLog
 from otp_service.web.api.responses import respond
 from otp_service.web.dependencies import ApiDependencies
-from otp_service.web.hosted_page.rendering import FOLDER, Html, draw, draw_closed, draw_failure
-from otp_service.web.hosted_page.translations import speak
+from otp_service.web.hosted_page.rendering import (
+    FOLDER,
+    RenderedPage,
+    render_failure,
+    render_page,
+    render_unavailable,
+)
+from otp_service.web.hosted_page.translations import negotiate_language
 
 PATH = "/otp/pages/<page_id>"
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
-_LONGEST = typed_text.MAX_LENGTH + 1
-"""Characters of a phone or a code that are looked at: one more than any may have."""
+_MAX_LENGTH = typed_text.MAX_LENGTH + 1
+"""Characters of a phone or a code that are kept: one more than is allowed."""
 
-View = Callable[[ApiDependencies, RequestLog], Response]
+View = Callable[[ApiDependencies, Request, RequestLog], Response]
 
 _STATUSES = {PageUnavailableReason.GONE: 410, PageUnavailableReason.TAKEN: 403}
 _COOKIE = "otp_page"
 _HEADERS = (("X-Frame-Options", "DENY"), ("Cross-Origin-Opener-Policy", "same-origin"))
 
 
-def page_url(parts: ApiDependencies, page_id: str) -> str:
-    """Return the address of a page as browsers write it."""
-    known = parts.public_url or request.base_url.rpartition("/otp/pages")[0]
-    return f"{known.rstrip('/')}/otp/pages/{page_id}"
+def page_url(deps: ApiDependencies, request: Request, page_id: str) -> str:
+    """Return the URL of a page as a browser sees it."""
+    base = deps.public_url or request.base_url.rpartition("/otp/pages")[0]
+    return f"{base.rstrip('/')}/otp/pages/{page_id}"
 
 
-def show(parts: ApiDependencies, record: RequestLog) -> Response:
-    """Return the page as it stands."""
-    return _for_people(parts, record, _shown)
+def get(deps: ApiDependencies, request: Request, log: RequestLog) -> Response:
+    """Return the page in its current state."""
+    return _as_html(deps, request, log, _show)
 
 
-def take(parts: ApiDependencies, record: RequestLog) -> Response:
-    """Do what a form of the page asks for, and send its browser back to the page."""
-    return _for_people(parts, record, _taken)
+def post(deps: ApiDependencies, request: Request, log: RequestLog) -> Response:
+    """Process a form of the page, and redirect the browser to the page."""
+    return _as_html(deps, request, log, _submit)
 
 
-def style(_: ApiDependencies) -> Response:
-    """Return the style of all hosted pages."""
+def hosted_style(_: ApiDependencies, __: Request) -> Response:
+    """Return the style sheet of all hosted pages."""
     return respond(200, _file("hosted.css"), media_type="text/css; charset=utf-8")
 
 
-def script(_: ApiDependencies) -> Response:
+def hosted_script(_: ApiDependencies, __: Request) -> Response:
     """Return the script of all hosted pages."""
     return respond(200, _file("hosted.js"), media_type="text/javascript; charset=utf-8")
 
 
-FILES = (("/otp/page.css", style), ("/otp/page.js", script))
-
-
-def _shown(parts: ApiDependencies, _: RequestLog) -> Response:
-    page_id = _page_id()
-    look = parts.pages.view(page_id, _name())
-    words = speak(look.page.locale, *request.accept_languages.values())
-    response = _answer(200, draw(look, words, international=len(parts.dialing) > 1))
-    _remember(response, parts, look.name)
+def _show(deps: ApiDependencies, request: Request, _: RequestLog) -> Response:
+    page_id = _page_id(request)
+    view = deps.pages.view(page_id, _browser_token(request))
+    language = negotiate_language(view.page.locale, *request.accept_languages.values())
+    html = render_page(view, language, international=len(deps.dialing) > 1)
+    response = _respond(200, html)
+    _set_cookie(response, page_url(deps, request, page_id), view.name)
     return response
 
 
-def _taken(parts: ApiDependencies, record: RequestLog) -> Response:
-    page_id = _page_id()
+def _submit(deps: ApiDependencies, request: Request, log: RequestLog) -> Response:
+    page_id = _page_id(request)
     form = _form(request)
-    address = address_of(request.environ, parts.trust, parts.on_unreadable_ip)
-    record.client, error = parts.pages.submit(page_id, _name(), form, address)
+    address = client_ip(request.environ, deps.proxy_trust, deps.on_unreadable_ip)
+    log.client, error = deps.pages.submit(page_id, _browser_token(request), form, address)
     if error:
-        record.failed(error, error, parts.events)
-    # Relative to the address at hand, so that it is right behind any proxy.
+        log.add_error(error, error, deps.events)
+    # Relative to the URL of the request, so that it is correct behind any proxy.
     return respond(303, "", headers=(("Location", page_id), *_HEADERS))
 
 
-def _for_people(parts: ApiDependencies, record: RequestLog, view: View) -> Response:
+def _as_html(deps: ApiDependencies, request: Request, log: RequestLog, view: View) -> Response:
+    """Return the response of *view*, with every error as an HTML page."""
     try:
-        return view(parts, record)
-    except PageUnavailable as closed:
-        words = speak(*request.accept_languages.values())
-        return _answer(_STATUSES[closed.reason], draw_closed(closed.reason, words))
-    except Exception as cause:  # noqa: BLE001 - whatever happens, a person gets a page and no more
-        error = problems.read(cause)
-        record.failed(error, cause, parts.events)
+        return view(deps, request, log)
+    except PageUnavailable as unavailable:
+        language = negotiate_language(*request.accept_languages.values())
+        return _respond(_STATUSES[unavailable.reason], render_unavailable(unavailable.reason, language))
+    except Exception as cause:  # noqa: BLE001 - a person gets a page, whatever happens
+        error = problems.from_exception(cause)
+        log.add_error(error, cause, deps.events)
         wait = error.retry_after if isinstance(error, RetryableError) else 0
-        words = speak(*request.accept_languages.values())
-        return _answer(problems.status_of(error), draw_failure(words, error.code, wait))
+        language = negotiate_language(*request.accept_languages.values())
+        return _respond(problems.status_of(error), render_failure(language, error.code, wait))
 
 
-def _answer(status: int, html: Html) -> Response:
+def _respond(status: int, page: RenderedPage) -> Response:
     return respond(
-        status, html.text, media_type="text/html; charset=utf-8", policy=html.policy, headers=_HEADERS
+        status, page.html, media_type="text/html; charset=utf-8", policy=page.policy, headers=_HEADERS
     )
 
 
-def _page_id() -> str:
+def _page_id(request: Request) -> str:
     return str((request.view_args or {}).get("page_id", ""))
 
 
-# ── the browser's name ──
+# ── the cookie ──
 
 
-def _name() -> str:
+def _browser_token(request: Request) -> str:
     return request.cookies.get(_COOKIE, "")
 
 
-def _remember(response: Response, parts: ApiDependencies, name: str) -> None:
-    """Give the browser its name, for this page alone. `Lax`: it comes here from another site."""
-    address = urlsplit(page_url(parts, _page_id()))
+def _set_cookie(response: Response, url: str, browser_token: str) -> None:
+    """Store the browser token for this page only. `Lax`, because the visitor comes from another site."""
+    parts = urlsplit(url)
     response.set_cookie(
         _COOKIE,
-        name,
+        browser_token,
         max_age=hosted_page.PAGE_TTL,
-        path=address.path,
-        secure=address.scheme == "https",
+        path=parts.path,
+        secure=parts.scheme == "https",
         httponly=True,
         samesite="Lax",
     )
 
 
-# ── what was typed ──
+# ── the form ──
 
 
-def _form(asked: Request) -> FormSubmission:
-    """Return the form that was sent.
+def _form(request: Request) -> FormSubmission:
+    """Parse the form.
 
     Raises:
-        UnsupportedMediaType, PayloadTooLarge, InvalidRequest: it is none of ours.
+        UnsupportedMediaType, PayloadTooLarge, InvalidRequest: the body is not a form of the page.
     """
-    if asked.mimetype != _FORM:
+    if request.mimetype != _FORM:
         raise UnsupportedMediaType
-    fields = _fields(json_body.read_bytes(asked.environ, json_body.MAX_BYTES))
+    fields = _fields(json_body.read_bytes(request.environ, json_body.MAX_BYTES))
     return FormSubmission(
         key=fields.get("form_key", ""),
         wish=fields.get("wish", ""),
-        phone=fields.get("phone", "").strip()[:_LONGEST],
-        code=fields.get("code", "")[:_LONGEST],
+        phone=fields.get("phone", "").strip()[:_MAX_LENGTH],
+        code=fields.get("code", "")[:_MAX_LENGTH],
         solution=fields.get("risk_solution", ""),
     )
 
@@ -155,7 +160,7 @@ def _fields(raw: bytes) -> Mapping[str, str]:
     try:
         pairs = parse_qsl(raw.decode("ascii"), errors="strict", max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise InvalidRequest([FieldError(pointer="", detail="is no form")]) from None
+        raise InvalidRequest([FieldError(pointer="", detail="is not a form")]) from None
     return dict(pairs)
 
 

@@ -1,6 +1,6 @@
-"""The widget `<otp-verify>`: a JavaScript module for login pages, and the view that serves it.
+"""The widget `<otp-verify>`: a JavaScript module for signup pages, and the view that serves it.
 
-Imports what `web` may import.
+May import what `web` may import.
 """
 
 from __future__ import annotations
