@@ -71,7 +71,7 @@ class Direct:
         binding = codes.CodeContext(verification_id, self._client.id, phone)
         digest = codes.digest(self._keyring.active.digest, binding, codes.Code(code))
         return {
-            "keys": [keys.row(tag), keys.record(tag, verification_hash)],
+            "keys": [keys.phone_state(tag), keys.verification(tag, verification_hash)],
             "arguments": [verification_hash, self._client.id, "\0" * 13, "", "dn", "", 0, kid],
             "digest": b64encode(digest).decode(),
         }

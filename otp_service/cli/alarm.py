@@ -11,7 +11,7 @@ from otp_service.cli.admin import handle_store_errors, open_session
 from otp_service.cli.limits import Wish
 from otp_service.domain.limits import GlobalFailureLimits
 from otp_service.observability.clock import SystemClock
-from otp_service.store.admin import AlarmFacts
+from otp_service.store.admin import GlobalFailureStats
 
 LEVELS = ("off", "on: browsers solve a risk challenge", "on: browsers solve a hard risk challenge")
 
@@ -21,14 +21,14 @@ def run(config: Path | None, wish: Wish) -> None:
     session = open_session(config)
     limits, now = session.settings.policy().risk.global_failures, SystemClock().now()
     with handle_store_errors():
-        facts = session.admin.alarm_facts(limits, now)
+        facts = session.admin.global_failures(limits, now)
     if not wish.as_json:
         click.echo(alarm_text(facts, limits))
     if wish.clear and not wish.yes:
         click.confirm("Clear the alarm?", abort=True, err=True)
     if wish.clear:
         with handle_store_errors():
-            session.admin.clear_alarm(now)
+            session.admin.clear_global_failures(now)
         session.events.emit(
             "alarm_cleared", alarm_level=facts.level, wrong=facts.wrong, approved=facts.approved
         )
@@ -38,7 +38,7 @@ def run(config: Path | None, wish: Wish) -> None:
         click.echo("Cleared.")
 
 
-def alarm_text(facts: AlarmFacts, limits: GlobalFailureLimits) -> str:
+def alarm_text(facts: GlobalFailureStats, limits: GlobalFailureLimits) -> str:
     """Return how the alarm stands, for people."""
     easy, hard = limits.thresholds(facts.approved)
     lines = {
@@ -52,7 +52,7 @@ def alarm_text(facts: AlarmFacts, limits: GlobalFailureLimits) -> str:
     return "\n".join(f"{name:<{width}}{what}" for name, what in lines.items())
 
 
-def alarm_json(facts: AlarmFacts, limits: GlobalFailureLimits) -> dict[str, object]:
+def alarm_json(facts: GlobalFailureStats, limits: GlobalFailureLimits) -> dict[str, object]:
     """Return how the alarm stands, for programs."""
     easy, hard = limits.thresholds(facts.approved)
     return {

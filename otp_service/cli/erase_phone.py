@@ -28,7 +28,7 @@ def run(config: Path | None, *, yes: bool) -> None:
         click.confirm(f"Erase what is kept of {phone}? It cannot be undone.", abort=True, err=True)
     tag = session.tag(phone)
     with handle_store_errors():
-        gone = session.admin.forget(tag)
+        gone = session.admin.erase_phone(tag)
     session.events.emit(
         "phone_erased", phone_hash=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
     )

@@ -47,7 +47,7 @@ def _phone(session: AdminSession, client: str | None, wish: Wish) -> None:
     if phone.e164 in policy.test_phones:
         limits = TEST_PHONE_LIMITS
     with handle_store_errors():
-        facts = session.admin.phone_facts(tag, limits, policy.code_limits.max_attempts, client=client or "")
+        facts = session.admin.phone_usage(tag, limits, policy.code_limits.max_attempts, client=client or "")
         alarm = alarm_level(session)
     text = phone_text(phone, facts, limits, alarm)
     cleared = _is_to_be_cleared(text, wish)
@@ -69,7 +69,7 @@ def _phone_limits(session: AdminSession, client: str | None) -> PhoneLimits:
 
 def alarm_level(session: AdminSession) -> int:
     """Return the level of the wrong-code alarm."""
-    return session.admin.alarm_facts(
+    return session.admin.global_failures(
         session.settings.policy().risk.global_failures, SystemClock().now()
     ).level
 
@@ -87,14 +87,14 @@ def phone_text(phone: Phone, facts: PhoneUsage, limits: PhoneLimits, alarm: int)
         "SMS": sends,
         "wrong codes": failures,
         "slow lane": _state(
-            facts.untrusted.is_slow, facts.trusted.is_slow, limits, limits.restrict_after_failures
+            facts.untrusted.is_restricted, facts.trusted.is_restricted, limits, limits.restrict_after_failures
         ),
         "locked": _state(
             facts.untrusted.is_locked, facts.trusted.is_locked, limits, limits.lock_after_failures
         ),
         "known": _yes(facts.is_known),
         "trusted": f"{facts.requesters} addresses that verified it last",
-        "verifications": f"{facts.live} can still be approved",
+        "verifications": f"{facts.open_verifications} can still be approved",
     }
     return _listed(str(phone), lines | _alarm_line(alarm))
 
@@ -128,11 +128,11 @@ def phone_json(phone: Phone, facts: PhoneUsage, limits: PhoneLimits) -> dict[str
         "trusted_refused_by": facts.trusted.limit or None,
         "known": facts.is_known,
         "trusted_addresses": facts.requesters,
-        "slow_lane": facts.untrusted.is_slow,
-        "trusted_slow_lane": facts.trusted.is_slow,
+        "slow_lane": facts.untrusted.is_restricted,
+        "trusted_slow_lane": facts.trusted.is_restricted,
         "locked": facts.untrusted.is_locked,
         "trusted_locked": facts.trusted.is_locked,
-        "live_verifications": facts.live,
+        "live_verifications": facts.open_verifications,
         "limits": {
             "phone_sends_per_hour": _used(facts.sends_in(HOUR), limits.sends_per_hour),
             "phone_sends_per_day": _used(facts.sends_in(DAY), limits.sends_per_day),
@@ -155,12 +155,12 @@ def _address(session: AdminSession, text: str, wish: Wish) -> None:
     tag = base64.urlsafe_b64encode(session.settings.keyring().address_tag(unit)).decode()
     limits = session.settings.policy().risk.address
     with handle_store_errors():
-        facts = session.admin.address_facts(tag, limits)
+        facts = session.admin.ip_usage(tag, limits)
         alarm = alarm_level(session)
     cleared = _is_to_be_cleared(address_text(unit, facts, limits, alarm), wish)
     if cleared:
         with handle_store_errors():
-            session.admin.clear_address(tag)
+            session.admin.clear_ip(tag)
         session.events.emit("limits_cleared", client_ip_hash=tag)
     _end(wish, {**address_json(unit, facts, limits), "alarm_level": alarm}, cleared=cleared)
 
@@ -177,7 +177,7 @@ def address_text(unit: str, facts: IpUsage, limits: IpLimits, alarm: int) -> str
     sends = f"{facts.sends_in_hour} of {limits.sends_per_hour} in 1 h"
     sends += f", {facts.sends_in_day} of {limits.sends_per_day} in 24 h"
     sends += f", to {facts.phones_in_day} of {limits.phones_per_day} phones"
-    asked = f"now, after a risk challenge ({facts.suspicion})" if facts.suspicion else "now"
+    asked = f"now, after a risk challenge ({facts.challenge_limit})" if facts.challenge_limit else "now"
     lines = {
         "next SMS": next_sms(facts) if facts.limit else asked,
         "unverified SMS": sends,
@@ -194,7 +194,7 @@ def address_json(unit: str, facts: IpUsage, limits: IpLimits) -> dict[str, objec
         "address": unit,
         "next_sms_in": facts.wait,
         "refused_by": facts.limit or None,
-        "challenged_by": facts.suspicion or None,
+        "challenged_by": facts.challenge_limit or None,
         "verified_in_day": facts.verified_in_day,
         "limits": {
             "address_sends_per_hour": _used(facts.sends_in_hour, limits.sends_per_hour),

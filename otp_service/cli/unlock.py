@@ -16,9 +16,9 @@ def run(config: Path | None) -> None:
     phone = ask_phone(session.settings)
     policy, tag = session.settings.policy(), session.tag(phone)
     with handle_store_errors():
-        before = session.admin.phone_facts(tag, policy.phone_limits, policy.code_limits.max_attempts)
+        before = session.admin.phone_usage(tag, policy.phone_limits, policy.code_limits.max_attempts)
         session.store.unlock(tag)
-        after = session.admin.phone_facts(tag, policy.phone_limits, policy.code_limits.max_attempts)
+        after = session.admin.phone_usage(tag, policy.phone_limits, policy.code_limits.max_attempts)
     session.events.emit("phone_unlocked", phone_hash=tag, phone_masked=str(phone), client="")
     state = "was locked" if before.untrusted.is_locked else "was not locked"
     click.echo(f"{phone} {state}; wrong codes forgotten: {before.consecutive_failures} in a row.")

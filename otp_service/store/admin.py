@@ -24,7 +24,7 @@ SCAN_SIZE = 1_000
 ALL = 2**40
 """More wrong codes than there can be."""
 
-_ADDRESSES = keys.address("").removesuffix("}")
+_ADDRESSES = keys.ip_log("").removesuffix("}")
 """How the key of every address log begins."""
 
 _GLOB = re.compile(r"[*?\[\]\\^-]")
@@ -34,7 +34,7 @@ _GLOB = re.compile(r"[*?\[\]\\^-]")
 class Verdict:
     """What the next call meets: *limit* refuses a verification for *wait* seconds, empty if none does."""
 
-    is_slow: bool
+    is_restricted: bool
     is_locked: bool
     limit: str
     wait: int
@@ -71,7 +71,7 @@ class PhoneUsage:
     failures: tuple[float, ...]
     untrusted_failures: int
     trusted_failures: int
-    live: int
+    open_verifications: int
     is_known: bool
     requesters: int
     untrusted: Verdict
@@ -104,7 +104,7 @@ class IpUsage:
     phones_in_day: int
     verified_in_day: int
     misses_in_10_minutes: int
-    suspicion: str
+    challenge_limit: str
     limit: str
     wait: int
 
@@ -118,7 +118,7 @@ class ErasureResult:
 
 
 @dataclass(frozen=True, slots=True)
-class AlarmFacts:
+class GlobalFailureStats:
     """The *wrong* codes of the day, of verifications that were never approved, and its approvals.
 
     *level* is that of the wrong-code alarm: 0, 1 or 2.
@@ -140,21 +140,21 @@ class AdminStore:
 
     # ── phones ──
 
-    def phone_facts(self, tag: str, limits: PhoneLimits, attempts: int, *, client: str = "") -> PhoneUsage:
+    def phone_usage(self, tag: str, limits: PhoneLimits, attempts: int, *, client: str = "") -> PhoneUsage:
         """Return what is counted of a phone, judged by *limits* for a verification of *attempts*.
 
         In the slow lane each client has a seat of its own: *client* says whose is judged.
         """
-        call = Call("phone_usage", [keys.row(tag)], [encoding.limits(limits), client, attempts])
+        call = Call("phone_usage", [keys.phone_state(tag)], [encoding.limits(limits), client, attempts])
         now, sends, failures, *counts, untrusted, trusted = self._run(call)
-        untrusted_failures, trusted_failures, live, known, requesters = counts
+        untrusted_failures, trusted_failures, open_verifications, known, requesters = counts
         return PhoneUsage(
             now=now / 1000,
             sends=tuple(at / 1000 for at in sends),
             failures=tuple(at / 1000 for at in failures),
             untrusted_failures=untrusted_failures,
             trusted_failures=trusted_failures,
-            live=live,
+            open_verifications=open_verifications,
             is_known=known == 1,
             requesters=requesters,
             untrusted=_verdict(untrusted),
@@ -163,7 +163,7 @@ class AdminStore:
 
     def phone_history(self, tag: str) -> tuple[PastSend, ...]:
         """Return the sends of the last day to a phone, the newest first."""
-        _, sends = self._run(Call("phone_history", [keys.row(tag)], []))
+        _, sends = self._run(Call("phone_history", [keys.phone_state(tag)], []))
         return tuple(
             PastSend(
                 verification=verification.decode(),
@@ -179,59 +179,61 @@ class AdminStore:
 
     def clear_phone(self, tag: str) -> None:
         """Forget what a phone was sent and its failures; its live verifications and its approval stay."""
-        self._run(Call("phone_clear", [keys.row(tag)], []))
+        self._run(Call("phone_clear", [keys.phone_state(tag)], []))
 
-    def forget(self, tag: str) -> ErasureResult:
+    def erase_phone(self, tag: str) -> ErasureResult:
         """Erase everything that is kept of a phone.
 
         Everything means what was there when this began; a request that comes meanwhile is a new one. Every
         key of the store is looked at, in small steps.
         """
-        gone = sum(self._unlink(batch) for batch in _batches(self._named(keys.row(tag))))
+        gone = sum(self._unlink(batch) for batch in _batches(self._named(keys.phone_state(tag))))
         entries = sum(self._leave(batch, tag) for batch in _batches(self._named(_ADDRESSES)))
         return ErasureResult(gone, entries)
 
     # ── addresses ──
 
-    def address_facts(self, tag: str, limits: IpLimits) -> IpUsage:
+    def ip_usage(self, tag: str, limits: IpLimits) -> IpUsage:
         """Return what is counted of an address, judged by *limits* for another SMS to a new phone."""
-        numbers = encoding.address_limits(limits)
-        reply = self._run(Call("ip_usage", [keys.address(tag), keys.misses(tag)], [numbers]))
-        hour, day, phones, verified, misses, suspicion, limit, wait = reply
+        numbers = encoding.ip_limits(limits)
+        reply = self._run(Call("ip_usage", [keys.ip_log(tag), keys.ip_misses(tag)], [numbers]))
+        hour, day, phones, verified, misses, challenge_limit, limit, wait = reply
         return IpUsage(
             sends_in_hour=hour,
             sends_in_day=day,
             phones_in_day=phones,
             verified_in_day=verified,
             misses_in_10_minutes=misses,
-            suspicion=suspicion.decode(),
+            challenge_limit=challenge_limit.decode(),
             limit=limit.decode(),
             wait=math.ceil(wait / 1000),
         )
 
-    def clear_address(self, tag: str) -> None:
+    def clear_ip(self, tag: str) -> None:
         """Forget sends and misses of an address; what was verified there goes on making room."""
-        self._run(Call("ip_clear", [keys.address(tag), keys.misses(tag)], []))
+        self._run(Call("ip_clear", [keys.ip_log(tag), keys.ip_misses(tag)], []))
 
     # ── the whole service ──
 
-    def alarm_facts(self, limits: GlobalFailureLimits, now: float) -> AlarmFacts:
+    def global_failures(self, limits: GlobalFailureLimits, now: float) -> GlobalFailureStats:
         """Return how the wrong-code alarm stands on the day of *now* (unix seconds), judged by *limits*."""
-        wrong, approved = self._run(Call("global_failures", [keys.wrong_codes(encoding.day(now))], [0, 0]))
-        return AlarmFacts(limits.level(wrong, approved), wrong, approved)
+        wrong, approved = self._run(
+            Call("global_failures", [keys.global_failures(encoding.day(now))], [0, 0])
+        )
+        return GlobalFailureStats(limits.level(wrong, approved), wrong, approved)
 
-    def clear_alarm(self, now: float) -> None:
+    def clear_global_failures(self, now: float) -> None:
         """Forget the wrong codes of the day of *now*, but not its approvals.
 
         Workers learn it with their next flush.
         """
-        self._run(Call("global_failures", [keys.wrong_codes(encoding.day(now))], [-ALL, 0]))
+        self._run(Call("global_failures", [keys.global_failures(encoding.day(now))], [-ALL, 0]))
 
     # ── steps ──
 
     def _run(self, call: Call) -> list[Any]:
         (reply,) = self._store.flush([call])
-        decoding.raise_refusal(reply)
+        decoding.raise_if_rejected(reply)
         return reply[1:]
 
     def _named(self, start: str) -> Iterator[bytes]:
@@ -257,11 +259,11 @@ class AdminStore:
 
     def _leave(self, logs: list[bytes], tag: str) -> int:
         """Take the phone *tag* out of *logs* and return out of how many."""
-        phone = encoding.short_phone(tag)
+        phone = encoding.short_phone_hash(tag)
         calls = [Call("ip_erase_phone", [log.decode()], [phone]) for log in logs]
         told = self._store.flush(calls)
         for reply in told:
-            decoding.raise_refusal(reply)
+            decoding.raise_if_rejected(reply)
         return sum(reply[1] > 0 for reply in told)
 
 

@@ -102,7 +102,7 @@ class _Settled:
 
     def learn(self, scope: ConversionScope, broad: _Scopes, reply: Sequence[Any]) -> None:
         """Learn what the narrow *scope* says to calls of these *broad* scopes; see `conversion_stats.lua`."""
-        reading = decoding.narrow_reading(scope.kind, reply)
+        reading = decoding.narrow_stats(scope.kind, reply)
         self.readings[scope] = reading
         self.told[scope, broad], *shares = reply[7:]
         limits = {each.kind: each for each in broad}
@@ -234,7 +234,7 @@ class RedisUsageCounters:
             self._page.wrong -= wrong
             self._page.approvals += 1
             if address:
-                self._page.verified[address.tag].append(encoding.short_phone(tag))
+                self._page.verified[address.tag].append(encoding.short_phone_hash(tag))
             if guards:
                 self._page.groups[tuple(guards)].verified += 1
 
@@ -300,13 +300,13 @@ class RedisUsageCounters:
         entries: list[PendingUpdate] = []
         for address, count in page.misses.items():
             limit = address.limits.misses_per_10_minutes
-            call = Call("ip_misses", [keys.misses(address.tag)], [count, limit])
+            call = Call("ip_misses", [keys.ip_misses(address.tag)], [count, limit])
             entries.append(PendingUpdate(call, partial(self._learn_misses, address)))
         for tag, phones in page.verified.items():
-            verified = Call("ip_approved", [keys.address(tag)], list(phones))
+            verified = Call("ip_approved", [keys.ip_log(tag)], list(phones))
             entries.append(PendingUpdate(verified, _learn_nothing))
         day = encoding.day(self._clock.now())
-        call = Call("global_failures", [keys.wrong_codes(day)], [page.wrong, page.approvals])
+        call = Call("global_failures", [keys.global_failures(day)], [page.wrong, page.approvals])
         entries.append(PendingUpdate(call, self._learn_alarm, counts=bool(page.wrong or page.approvals)))
         return entries
 
@@ -372,7 +372,11 @@ def _narrow_entries(page: _Page, settled: _Settled) -> list[PendingUpdate]:
                 counts[scope, _broad_of(guards)].add(group)
     return [
         PendingUpdate(
-            Call("conversion_stats", [keys.guard(scope.name)], _narrow_arguments(scope, broad, count)),
+            Call(
+                "conversion_stats",
+                [keys.conversion_stats(scope.name)],
+                _narrow_arguments(scope, broad, count),
+            ),
             partial(settled.learn, scope, broad),
             counts=bool(count.sent or count.verified),
         )
@@ -404,7 +408,7 @@ def _broad_entries(
                 change.verified += group.verified
 
     def learn(scope: ConversionScope, reply: Sequence[Any]) -> None:
-        learned[scope] = decoding.broad_reading(scope.kind, reply)
+        learned[scope] = decoding.broad_stats(scope.kind, reply)
 
     return [
         PendingUpdate(

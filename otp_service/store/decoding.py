@@ -79,7 +79,7 @@ _ERRORS: dict[bytes, Callable[[], OtpError]] = {
 }
 
 
-def refusal(reply: Sequence[Any]) -> OtpError | None:
+def rejection(reply: Sequence[Any]) -> OtpError | None:
     """Return the error that *reply* stands for, None when it is no refusal."""
     word = reply[0]
     if word in (b"ok", b"gone"):
@@ -108,7 +108,7 @@ class BudgetResult:
 
     left: int = 255
     day: int = 0
-    refusal: OtpError | None = None
+    rejection: OtpError | None = None
 
 
 def budget_result(told: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> BudgetResult:
@@ -120,13 +120,13 @@ def budget_result(told: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> B
         return BudgetResult(*facts)
     if word == b"refused":
         number, wait_ms = facts
-        return BudgetResult(refusal=limit_error(budgets[number - 1].name, wait_ms))
-    return BudgetResult(refusal=StoreUnavailable())
+        return BudgetResult(rejection=limit_error(budgets[number - 1].name, wait_ms))
+    return BudgetResult(rejection=StoreUnavailable())
 
 
-def raise_refusal(reply: Sequence[Any]) -> None:
+def raise_if_rejected(reply: Sequence[Any]) -> None:
     """Raise the error that *reply* stands for, if it stands for one."""
-    if error := refusal(reply):
+    if error := rejection(reply):
         raise error
 
 
@@ -169,7 +169,7 @@ def verification(reply: Sequence[Any], verification_hash: str, client: str) -> V
 
 def precheck_result(reply: Sequence[Any]) -> PrecheckResult:
     """Return what a peek tells."""
-    if error := refusal(reply):
+    if error := rejection(reply):
         return PrecheckResult(known=False, rejection=error)
     known, is_slow, is_trusted = (fact == 1 for fact in reply[1:_NO_SEND])
     if len(reply) == _NO_SEND:
@@ -185,7 +185,7 @@ def approval(reply: Sequence[Any]) -> Approval:
     Raises:
         VerificationError, InvalidCode: it was not the right one.
     """
-    raise_refusal(reply)
+    raise_if_rejected(reply)
     return Approval(
         str(reply[1], "ascii"),
         failed_attempts=reply[2],
@@ -196,7 +196,7 @@ def approval(reply: Sequence[Any]) -> Approval:
     )
 
 
-def claim(reply: Sequence[Any]) -> IdempotencyCheck:
+def idempotency_check(reply: Sequence[Any]) -> IdempotencyCheck:
     """Return what a claim found.
 
     Raises:
@@ -211,7 +211,7 @@ def claim(reply: Sequence[Any]) -> IdempotencyCheck:
     return IdempotencyCheck(state, reply[1].decode() if len(reply) > 1 else "")
 
 
-def narrow_reading(kind: str, reply: Sequence[Any]) -> ConversionStats:
+def narrow_stats(kind: str, reply: Sequence[Any]) -> ConversionStats:
     """Return what one narrow scope has counted."""
     level, unverified, sent, verified, suspect, state = reply[1:7]
     return ConversionStats(
@@ -219,26 +219,26 @@ def narrow_reading(kind: str, reply: Sequence[Any]) -> ConversionStats:
     )
 
 
-def broad_reading(kind: str, reply: Sequence[Any]) -> ConversionStats:
+def broad_stats(kind: str, reply: Sequence[Any]) -> ConversionStats:
     """Return what one broad scope has counted."""
     level, unverified, sent, verified = reply[1:]
     return ConversionStats(kind, level, unverified, sent, verified, is_broad=True)
 
 
-def reported(reply: Sequence[Any]) -> DeliveryUpdate | None:
+def delivery_update(reply: Sequence[Any]) -> DeliveryUpdate | None:
     """Return the send that a report was about, if it is still remembered.
 
     Raises:
         StoreUnavailable: a newer version wrote it.
     """
-    raise_refusal(reply)
+    raise_if_rejected(reply)
     if reply[0] == b"gone":
         return None
     moved, client, purpose, route = reply[1:]
     return DeliveryUpdate(client.decode(), purpose.decode(), route.decode(), changed=moved == 1)
 
 
-def newest_send(reply: Sequence[Any]) -> int:
+def newest_send_number(reply: Sequence[Any]) -> int:
     """Return the number of the newest send of the verification that *reply* tells of."""
     return len(reply[_SENDS]) // _FACTS_OF_A_SEND
 

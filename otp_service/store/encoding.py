@@ -8,7 +8,7 @@ from otp_service.domain.codes import CodeType
 from otp_service.domain.limits import DAY, GuardLimits, IpLimits, PhoneLimits
 from otp_service.domain.risk import PhoneKey
 
-NOBODY = bytes(12)
+NO_REQUESTER = bytes(12)
 """The requester of a call that does not name one."""
 
 CODE_TYPES = {CodeType.DIGITS: "d", CodeType.ALNUM: "n"}
@@ -44,7 +44,7 @@ def day(seconds: float) -> int:
 
 
 @lru_cache(maxsize=16)
-def address_limits(values: IpLimits) -> bytes:
+def ip_limits(values: IpLimits) -> bytes:
     """Return the limits as `ip_rules.lua` reads them."""
     numbers = (
         values.sends_per_hour,
@@ -56,24 +56,24 @@ def address_limits(values: IpLimits) -> bytes:
     return b"".join(number.to_bytes(3, "big") for number in numbers)
 
 
-def short_phone(tag: str) -> str:
+def short_phone_hash(tag: str) -> str:
     """Return the 6 characters that stand for a phone in the log of an address."""
     return tag[:6]
 
 
-def guard_limits(values: GuardLimits) -> tuple[int, int, int]:
+def broad_limits(values: GuardLimits) -> tuple[int, int, int]:
     """Return the numbers of `conversion_stats_broad.lua`, in its order."""
     return values.min_unverified, round(values.max_unverified_ratio * 100), values.block_multiplier
 
 
 def narrow_limits(values: GuardLimits) -> tuple[int, int, int, int]:
     """Return the numbers of `conversion_stats.lua`, in its order."""
-    return *guard_limits(values), values.strict
+    return *broad_limits(values), values.strict
 
 
-def asking(slot: PhoneKey) -> bytes:
+def requester(slot: PhoneKey) -> bytes:
     """Return who asks as `phone_state.lua` reads it: the requester, and whether their device is known."""
-    return (slot.requester or NOBODY) + (b"\1" if slot.known_device else b"\0")
+    return (slot.requester or NO_REQUESTER) + (b"\1" if slot.known_device else b"\0")
 
 
 def code_types(shapes: frozenset[CodeType]) -> str:

@@ -13,12 +13,12 @@ def probe(number: int) -> str:
     return f"{PREFIX}probe:{number}"
 
 
-def row(tag: str) -> str:
+def phone_state(tag: str) -> str:
     """Return the key of what outlives a phone's verifications."""
     return f"{PREFIX}{{{tag}}}"
 
 
-def record(tag: str, verification_hash: str) -> str:
+def verification(tag: str, verification_hash: str) -> str:
     """Return the key of one verification."""
     return f"{PREFIX}{{{tag}}}:{verification_hash}"
 
@@ -28,32 +28,32 @@ def redeemed(tag: str, verification_hash: str) -> str:
     return f"{PREFIX}{{{tag}}}:{verification_hash}:redeemed"
 
 
-def inquiry(tag: str, verification_hash: str, call: str) -> str:
+def lookup_lease(tag: str, verification_hash: str, call: str) -> str:
     """Return the key that marks a verification as just asked about by *call*."""
     return f"{PREFIX}{{{tag}}}:{verification_hash}:{call}"
 
 
-def address(tag: str) -> str:
+def ip_log(tag: str) -> str:
     """Return the key of what one address has caused."""
     return f"{PREFIX}address:{{{tag}}}"
 
 
-def misses(tag: str) -> str:
+def ip_misses(tag: str) -> str:
     """Return the key of the calls from one address about verifications that do not exist."""
     return f"{PREFIX}misses:{{{tag}}}"
 
 
-def guard(name: str) -> str:
+def conversion_stats(name: str) -> str:
     """Return the key of what one scope has sent and verified."""
     return f"{PREFIX}guard:{{{name}}}"
 
 
-def solved(tag: str, challenge: str) -> str:
+def used_challenge(tag: str, challenge: str) -> str:
     """Return the key that marks a risk challenge as solved, in the slot of the phone that it is bound to."""
     return f"{PREFIX}{{{tag}}}:solved:{challenge}"
 
 
-def claim(tag: str) -> str:
+def idempotency_record(tag: str) -> str:
     """Return the key of an idempotency key."""
     return f"{PREFIX}claim:{{{tag}}}"
 
@@ -63,18 +63,18 @@ def page(tag: str) -> str:
     return f"{PREFIX}page:{{{tag}}}"
 
 
-def pages(client: str, event: str, address_tag: str = "") -> str:
+def page_counts(client: str, event: str, address_tag: str = "") -> str:
     """Return the key of how many hosted pages of a client were created or opened, also from one address."""
     suffix = f":{address_tag}" if address_tag else ""
     return f"{PREFIX}pages:{{{client}}}:{event}{suffix}"
 
 
-def wrong_codes(day: int) -> str:
+def global_failures(day: int) -> str:
     """Return the key of a day's wrong codes of verifications that were never approved, and its approvals."""
     return f"{PREFIX}wrong_codes:{day}"
 
 
-def unaddressed(client: str) -> str:
+def missing_client_ip(client: str) -> str:
     """Return the key that marks a client as not naming addresses."""
     return f"{PREFIX}unaddressed:{client}"
 

@@ -31,11 +31,13 @@ class RedisPages:
     def check_rate(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
         """See `interfaces.PageStore.check_rate`."""
         of_address, of_client = LIMITS[event]
-        scopes = [(keys.pages(client, event, address), quota.per_address, of_address)] if address else []
-        scopes.append((keys.pages(client, event), quota.total, of_client))
+        scopes = (
+            [(keys.page_counts(client, event, address), quota.per_address, of_address)] if address else []
+        )
+        scopes.append((keys.page_counts(client, event), quota.total, of_client))
         limits = [value for _, limit, name in scopes for value in (limit, name)]
         (reply,) = self._store.flush([Call("page_rate_limit", [key for key, _, _ in scopes], limits)])
-        decoding.raise_refusal(reply)
+        decoding.raise_if_rejected(reply)
 
     def create(self, tag: str, sealed: bytes, ttl: int) -> None:
         """See `interfaces.PageStore.create`."""
@@ -54,7 +56,7 @@ class RedisPages:
     def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
         """See `interfaces.PageStore.compare_and_set`."""
         (reply,) = self._store.flush([Call("page_compare_and_set", [keys.page(tag)], [version, sealed])])
-        decoding.raise_refusal(reply)
+        decoding.raise_if_rejected(reply)
         return bool(reply[0] == b"ok")
 
     def _asked(self, command: Command) -> Any:

@@ -53,7 +53,7 @@ def run_precheck(flush: Flush, tag: str, peek: Call, touched: PrecheckRequest) -
             tuple(scope for scope in touched.guards if not scope.is_broad),
         ),
         challenge_accepted=bool(touched.solved_challenge_id) and next(told)[0] == b"ok",
-        claim=decoding.claim(next(told)) if touched.claim else None,
+        claim=decoding.idempotency_check(next(told)) if touched.claim else None,
     )
 
 
@@ -61,28 +61,34 @@ def release_calls(tag: str, counted: QuotaReservation) -> list[Call]:
     """Return the calls that take back what a knock has counted for the phone *tag*."""
     calls = [_guard_call(scope, sent=-1) for scope in counted.guards]
     if counted.address:
-        address = keys.address(counted.address.tag)
-        calls.append(Call("ip_release", [address], [encoding.short_phone(tag)]))
+        address = keys.ip_log(counted.address.tag)
+        calls.append(Call("ip_release", [address], [encoding.short_phone_hash(tag)]))
     return calls
 
 
 def claim_call(claim: IdempotencyRecord) -> Call:
     """Return the call that claims an idempotency key."""
     times = CLAIM_SECONDS * 1000, CLAIM_KEPT_SECONDS * 1000
-    return Call("idempotency_begin", [keys.claim(claim.tag)], [claim.fingerprint, claim.result_id, *times])
+    return Call(
+        "idempotency_begin",
+        [keys.idempotency_record(claim.tag)],
+        [claim.fingerprint, claim.result_id, *times],
+    )
 
 
 def end_call(claim: IdempotencyRecord, what: str) -> Call:
     """Return the call that ends a claim, with *what* it has led to, or empty."""
     return Call(
-        "idempotency_finish", [keys.claim(claim.tag)], [claim.fingerprint, what, CLAIM_KEPT_SECONDS * 1000]
+        "idempotency_finish",
+        [keys.idempotency_record(claim.tag)],
+        [claim.fingerprint, what, CLAIM_KEPT_SECONDS * 1000],
     )
 
 
 def _address_call(address: ClientIpQuota, tag: str, *, solved: bool) -> Call:
-    limits = encoding.address_limits(address.limits)
-    rest: list[Argument] = [limits, encoding.short_phone(tag), int(solved)]
-    return Call("ip_reserve", [keys.address(address.tag)], rest)
+    limits = encoding.ip_limits(address.limits)
+    rest: list[Argument] = [limits, encoding.short_phone_hash(tag), int(solved)]
+    return Call("ip_reserve", [keys.ip_log(address.tag)], rest)
 
 
 def _guard_call(scope: ConversionScope, sent: int = 1) -> Call:
@@ -90,28 +96,32 @@ def _guard_call(scope: ConversionScope, sent: int = 1) -> Call:
     if scope.is_broad:
         return broad_call(scope)
     return Call(
-        "conversion_stats", [keys.guard(scope.name)], [sent, 0, *encoding.narrow_limits(scope.limits), 0]
+        "conversion_stats",
+        [keys.conversion_stats(scope.name)],
+        [sent, 0, *encoding.narrow_limits(scope.limits), 0],
     )
 
 
 def broad_call(scope: ConversionScope, sent: int = 0, verified: int = 0, *more: Argument) -> Call:
     """Return the call that counts in a broad scope; *more*: see `conversion_stats_broad.lua`."""
     told = more or (0, 1, b"")
-    rest = [sent, verified, *told, *encoding.guard_limits(scope.limits)]
-    return Call("conversion_stats_broad", [keys.guard(scope.name)], rest)
+    rest = [sent, verified, *told, *encoding.broad_limits(scope.limits)]
+    return Call("conversion_stats_broad", [keys.conversion_stats(scope.name)], rest)
 
 
 def _solution_call(tag: str, touched: PrecheckRequest) -> Call:
-    return Call("redeem", [keys.solved(tag, touched.solved_challenge_id)], ["", touched.solution_ttl * 1000])
+    return Call(
+        "redeem", [keys.used_challenge(tag, touched.solved_challenge_id)], ["", touched.solution_ttl * 1000]
+    )
 
 
 def _address_says(reply: Sequence[Any]) -> tuple[OtpError | None, tuple[str, ...]]:
     """Return why an address gets no SMS now, and what asks for a risk challenge first."""
     if reply[0] == b"challenge":
         return None, (reply[1].decode(),)
-    return decoding.refusal(reply), ()
+    return decoding.rejection(reply), ()
 
 
 def _guard(scope: ConversionScope, reply: Sequence[Any]) -> ConversionStats:
-    read = decoding.broad_reading if scope.is_broad else decoding.narrow_reading
+    read = decoding.broad_stats if scope.is_broad else decoding.narrow_stats
     return read(scope.kind, reply)

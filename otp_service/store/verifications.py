@@ -89,8 +89,8 @@ class RedisStore:
 
     def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
         """See `interfaces.Store.precheck`."""
-        head = encoding.limits(slot.limits), encoding.asking(slot)
-        call = Call("precheck", [keys.row(slot.tag)], [*head, client, attempts])
+        head = encoding.limits(slot.limits), encoding.requester(slot)
+        call = Call("precheck", [keys.phone_state(slot.tag)], [*head, client, attempts])
         return precheck.run_precheck(self.flush, slot.tag, call, knock)
 
     def precheck_resend(
@@ -114,7 +114,7 @@ class RedisStore:
 
     def begin_idempotent(self, claim: IdempotencyRecord) -> IdempotencyCheck:
         """See `interfaces.Store.begin_idempotent`."""
-        return decoding.claim(self._run(precheck.claim_call(claim)))
+        return decoding.idempotency_check(self._run(precheck.claim_call(claim)))
 
     def finish_idempotent(self, claim: IdempotencyRecord, what: str = "") -> None:
         """See `interfaces.Store.finish_idempotent`."""
@@ -167,11 +167,11 @@ class RedisStore:
         """
         told = self._told([slot_call, *_takes(budgets)], durable=True)
         reply, taken = told.replies[0], decoding.budget_result(told.replies[1:], tuple(budgets))
-        errors = [error for error in (decoding.refusal(reply), taken.refusal) if error]
+        errors = [error for error in (decoding.rejection(reply), taken.rejection) if error]
         if not told.replicated:
             errors.append(self._unreplicated())
         if errors:
-            granted = tuple(budgets) if taken.refusal is None else ()
+            granted = tuple(budgets) if taken.rejection is None else ()
             self._give_back(reply, slot, verification_hash, _refunds(granted, taken.day))
             raise decoding.longest_wait(errors)
         return reply, taken.left
@@ -182,7 +182,7 @@ class RedisStore:
         calls = list(refunds)
         if reply[0] == b"ok":
             withdrawn = SendResultRecord(
-                verification_hash, decoding.newest_send(reply), SendDisposition.NOT_SENT
+                verification_hash, decoding.newest_send_number(reply), SendDisposition.NOT_SENT
             )
             calls.append(_settle_call(slot, withdrawn))
         if calls:
@@ -202,7 +202,7 @@ class RedisStore:
         refunds = _refunds(refund, encoding.day(record.taken_at))
         ends = [precheck.end_call(ended, ended.result_id)] if ended else []
         reply, *_ = self.flush([_settle_call(slot, record), *refunds, *ends])
-        decoding.raise_refusal(reply)
+        decoding.raise_if_rejected(reply)
         if reply[0] == b"gone":
             return None
         return decoding.verification(reply, record.verification_hash, client)
@@ -214,12 +214,12 @@ class RedisStore:
         told: list[DeliveryUpdate | None] = []
         for start in range(0, len(reports), FLUSH_SIZE):
             calls = [_report_call(report) for report in reports[start : start + FLUSH_SIZE]]
-            told += map(decoding.reported, self.flush(calls))
+            told += map(decoding.delivery_update, self.flush(calls))
         return told
 
     def acquire_lookup_lease(self, tag: str, verification_hash: str, call: str) -> bool:
         """See `interfaces.Store.acquire_lookup_lease`."""
-        key = keys.inquiry(tag, verification_hash, call)
+        key = keys.lookup_lease(tag, verification_hash, call)
         (marked,) = self._asked([("SET", key, b"1", "NX", "EX", INQUIRY_SECONDS)])
         return bool(marked)
 
@@ -235,7 +235,7 @@ class RedisStore:
         opener_only: bool = False,
     ) -> Approval:
         """See `interfaces.Store.attempt`."""
-        rest: list[Argument] = [verification_hash, client, encoding.asking(slot), int(opener_only)]
+        rest: list[Argument] = [verification_hash, client, encoding.requester(slot), int(opener_only)]
         rest += [encoding.code_types(attempt.code_types), attempt.idempotency_fingerprint, attempt.at * 1000]
         for kid, digest in attempt.digests.items():
             rest += [kid, digest]
@@ -247,16 +247,16 @@ class RedisStore:
     ) -> Verification:
         """See `interfaces.Store.read`."""
         reply = self._run(_slot_call("read", slot, verification_hash, [client, int(opener_only)]))
-        decoding.raise_refusal(reply)
+        decoding.raise_if_rejected(reply)
         return decoding.verification(reply, verification_hash, client)
 
     def cancel(
         self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> None:
         """See `interfaces.Store.cancel`."""
-        rest: list[Argument] = [verification_hash, client, encoding.asking(slot), int(opener_only)]
+        rest: list[Argument] = [verification_hash, client, encoding.requester(slot), int(opener_only)]
         reply = self._run(Call("cancel", _both(slot.tag, verification_hash), rest))
-        decoding.raise_refusal(reply)
+        decoding.raise_if_rejected(reply)
 
     def redeem(self, tag: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
         """See `interfaces.Store.redeem`."""
@@ -268,13 +268,13 @@ class RedisStore:
 
     def unlock(self, tag: str) -> None:
         """See `interfaces.Store.unlock`."""
-        decoding.raise_refusal(self._run(Call("unlock", [keys.row(tag)], [])))
+        decoding.raise_if_rejected(self._run(Call("unlock", [keys.phone_state(tag)], [])))
 
     # ── hints for the operator ──
 
     def mark_missing_client_ip(self, client: str) -> None:
         """See `interfaces.Store.mark_missing_client_ip`."""
-        self._asked([("SET", keys.unaddressed(client), b"1", "EX", UNADDRESSED_SECONDS)])
+        self._asked([("SET", keys.missing_client_ip(client), b"1", "EX", UNADDRESSED_SECONDS)])
 
     def mark_unreadable_client_ip(self) -> None:
         """See `interfaces.Store.mark_unreadable_client_ip`."""
@@ -287,7 +287,7 @@ class RedisStore:
     def clients_without_address(self, clients: Iterable[str]) -> set[str]:
         """Return those of *clients* that did not name an end user's address lately."""
         names = list(clients)
-        marked = self._asked([("EXISTS", keys.unaddressed(name)) for name in names])
+        marked = self._asked([("EXISTS", keys.missing_client_ip(name)) for name in names])
         return {name for name, mark in zip(names, marked, strict=True) if mark}
 
     # ── health ──
@@ -401,11 +401,11 @@ class RedisStore:
 
 
 def _both(tag: str, verification_hash: str) -> list[str]:
-    return [keys.row(tag), keys.record(tag, verification_hash)]
+    return [keys.phone_state(tag), keys.verification(tag, verification_hash)]
 
 
 def _slot_call(name: str, slot: PhoneKey, verification_hash: str, rest: Sequence[Argument]) -> Call:
-    head: list[Argument] = [encoding.limits(slot.limits), encoding.asking(slot), verification_hash]
+    head: list[Argument] = [encoding.limits(slot.limits), encoding.requester(slot), verification_hash]
     return Call(name, _both(slot.tag, verification_hash), [*head, *rest])
 
 

@@ -220,12 +220,12 @@ def test_phone_of_a_country_that_is_not_sent_to_any_more_is_found(
     config: Path, client: redis.Redis, settings: Settings
 ) -> None:
     tag = settings.keyring().phone_tag("+14155552671")
-    client.set(keys.record(tag, "v" * 22), b"x", ex=60)
+    client.set(keys.verification(tag, "v" * 22), b"x", ex=60)
 
     result = run(config, "erase-phone", "--yes", typed="+1 415-555-2671")
 
     assert "Keys deleted: 1;" in result.stdout
-    assert client.exists(keys.record(tag, "v" * 22)) == 0
+    assert client.exists(keys.verification(tag, "v" * 22)) == 0
 
 
 def test_phone_is_judged_by_the_limits_of_a_client(config: Path, number: str) -> None:
@@ -580,7 +580,7 @@ def test_history_knows_a_report_that_came_after_the_verification_was_forgotten(
     config: Path, number: str, phone: Phone, client: redis.Redis
 ) -> None:
     opened = phone.open()
-    client.delete(keys.record(phone.slot.tag, opened.verification_hash))
+    client.delete(keys.verification(phone.slot.tag, opened.verification_hash))
     report = DeliveryReport(phone.slot.tag, opened.verification_hash, 1, DeliveryStatus.DELIVERED)
 
     assert phone.store.apply_delivery_reports([report]) == [None]

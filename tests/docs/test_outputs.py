@@ -101,7 +101,7 @@ def sign_name_in_review(stage: Stage) -> None:
 
 
 def many_wrong_codes(stage: Stage) -> None:
-    stage.client.set(keys.wrong_codes(day(time.time())), "712 9312", ex=3600)
+    stage.client.set(keys.global_failures(day(time.time())), "712 9312", ex=3600)
 
 
 def rejected_and_undelivered(stage: Stage) -> None:

@@ -137,4 +137,4 @@ def test_alarm_that_is_cleared_is_over_in_all_workers_and_stands_in_the_log(alar
 
 def today(target: Target, client: redis.Redis) -> str:
     seconds, _ = client.time()
-    return keys.wrong_codes(day(seconds))
+    return keys.global_failures(day(seconds))

@@ -391,7 +391,7 @@ MUTANTS = (
         "R16",
         "a refused phone keeps what it took of the budget",
         "store/verifications.py",
-        "            granted = tuple(budgets) if taken.refusal is None else ()",
+        "            granted = tuple(budgets) if taken.rejection is None else ()",
         "            granted: tuple[Budget, ...] = ()",
         CONTRACT,
     ),

@@ -18,7 +18,7 @@ from otp_service.store import encoding, keys
 from otp_service.store.admin import SCAN_SIZE, AdminStore, ErasureResult, PhoneUsage, Verdict
 from otp_service.store.scripts import Call
 
-NOTHING = Verdict(is_slow=False, is_locked=False, limit="", wait=0)
+NOTHING = Verdict(is_restricted=False, is_locked=False, limit="", wait=0)
 
 
 SMALL = IpLimits(
@@ -32,7 +32,7 @@ def office(phone: Phone) -> AdminStore:
 
 
 def facts_of(office: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneUsage:
-    return office.phone_facts(phone.slot.tag, limits, attempts=5)
+    return office.phone_usage(phone.slot.tag, limits, attempts=5)
 
 
 def fail(phone: Phone, times: int) -> None:
@@ -62,7 +62,7 @@ def test_stranger_has_nothing_counted(office: AdminStore, phone: Phone) -> None:
         failures=(),
         untrusted_failures=0,
         trusted_failures=0,
-        live=0,
+        open_verifications=0,
         is_known=False,
         requesters=0,
         untrusted=NOTHING,
@@ -113,12 +113,12 @@ def test_live_verifications_are_counted_until_they_end(office: AdminStore, phone
     first = phone.open()
     phone.pass_time(60)
     phone.open()
-    both = facts_of(office, phone).live
+    both = facts_of(office, phone).open_verifications
     phone.submit(first, RIGHT)
-    one = facts_of(office, phone).live
+    one = facts_of(office, phone).open_verifications
     phone.pass_time(300)
 
-    assert (both, one, facts_of(office, phone).live) == (2, 1, 0)
+    assert (both, one, facts_of(office, phone).open_verifications) == (2, 1, 0)
 
 
 def test_approved_phone_is_known_for_ninety_days(office: AdminStore, phone: Phone) -> None:
@@ -138,9 +138,9 @@ def test_slow_lane_and_lock_are_told_apart(office: AdminStore, phone: Phone) -> 
     locked = facts_of(office, phone)
 
     assert slow.consecutive_failures == 50
-    assert slow.untrusted == Verdict(is_slow=True, is_locked=False, limit="", wait=0)
+    assert slow.untrusted == Verdict(is_restricted=True, is_locked=False, limit="", wait=0)
     assert locked.consecutive_failures == 100
-    assert (locked.untrusted.is_slow, locked.untrusted.is_locked) == (True, True)
+    assert (locked.untrusted.is_restricted, locked.untrusted.is_locked) == (True, True)
     assert locked.untrusted.limit == "phone_locked"
 
 
@@ -273,7 +273,7 @@ def test_clearing_a_phone_keeps_its_approval_and_its_live_verifications(
     office.clear_phone(phone.slot.tag)
 
     facts = facts_of(office, phone)
-    assert (facts.is_known, facts.live) == (True, 1)
+    assert (facts.is_known, facts.open_verifications) == (True, 1)
     assert phone.submit(live, RIGHT) == "login"
 
 
@@ -303,12 +303,12 @@ def knock(phone: Phone, address: ClientIpQuota) -> None:
 
 def verify(phone: Phone, address: ClientIpQuota) -> None:
     phone.store.flush(
-        [Call("ip_approved", [keys.address(address.tag)], [encoding.short_phone(phone.slot.tag)])]
+        [Call("ip_approved", [keys.ip_log(address.tag)], [encoding.short_phone_hash(phone.slot.tag)])]
     )
 
 
 def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
-    phone.store.flush([Call("ip_misses", [keys.misses(address.tag)], [times, 60])])
+    phone.store.flush([Call("ip_misses", [keys.ip_misses(address.tag)], [times, 60])])
 
 
 def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Phone) -> None:
@@ -322,22 +322,22 @@ def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Pho
     verify(happy, address)
     miss(phone, address, 7)
 
-    facts = office.address_facts(address.tag, SMALL)
+    facts = office.ip_usage(address.tag, SMALL)
 
     assert (facts.sends_in_hour, facts.sends_in_day, facts.phones_in_day) == (2, 3, 2)
     assert (facts.verified_in_day, facts.misses_in_10_minutes) == (1, 7)
-    assert (facts.suspicion, facts.limit, facts.wait) == ("", "", 0)
+    assert (facts.challenge_limit, facts.limit, facts.wait) == ("", "", 0)
 
 
 def test_address_tells_what_its_next_sms_would_meet(office: AdminStore, phone: Phone) -> None:
     address = an_address()
     told = []
     for _ in range(9):
-        facts = office.address_facts(address.tag, SMALL)
-        told.append((facts.suspicion, facts.limit))
+        facts = office.ip_usage(address.tag, SMALL)
+        told.append((facts.challenge_limit, facts.limit))
         standing = phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(address))
         met = standing.risk_reasons[0] if standing.risk_reasons else ""
-        assert facts.suspicion == met or standing.rejection
+        assert facts.challenge_limit == met or standing.rejection
         assert bool(facts.limit) == (standing.rejection is not None)
         if met:
             knock(another(phone), address)
@@ -351,10 +351,10 @@ def test_address_tells_what_its_next_sms_would_meet(office: AdminStore, phone: P
 def test_stranger_at_an_address_leaves_no_trace_by_looking(office: AdminStore, phone: Phone) -> None:
     address = an_address()
 
-    facts = office.address_facts(address.tag, SMALL)
+    facts = office.ip_usage(address.tag, SMALL)
 
     assert (facts.sends_in_day, facts.verified_in_day, facts.misses_in_10_minutes) == (0, 0, 0)
-    assert phone.client.exists(keys.address(address.tag), keys.misses(address.tag)) == 0
+    assert phone.client.exists(keys.ip_log(address.tag), keys.ip_misses(address.tag)) == 0
 
 
 def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminStore, phone: Phone) -> None:
@@ -365,15 +365,15 @@ def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminSto
     for _ in range(12):
         knock(another(phone), address)
     miss(phone, address, 60)
-    full = office.address_facts(address.tag, SMALL)
+    full = office.ip_usage(address.tag, SMALL)
 
-    office.clear_address(address.tag)
+    office.clear_ip(address.tag)
 
-    cleared = office.address_facts(address.tag, SMALL)
+    cleared = office.ip_usage(address.tag, SMALL)
     assert full.limit
     assert full.misses_in_10_minutes == 60
     assert (cleared.sends_in_day, cleared.misses_in_10_minutes, cleared.verified_in_day) == (0, 0, 1)
-    assert (cleared.suspicion, cleared.limit) == ("", "")
+    assert (cleared.challenge_limit, cleared.limit) == ("", "")
 
 
 # ── forget ──
@@ -390,7 +390,7 @@ def test_erased_phone_leaves_no_key(office: AdminStore, phone: Phone) -> None:
     )
     assert len(phone.stored()) == 5
 
-    assert office.forget(tag) == ErasureResult(keys=5, addresses=0)
+    assert office.erase_phone(tag) == ErasureResult(keys=5, addresses=0)
 
     assert phone.stored() == []
 
@@ -403,14 +403,14 @@ def test_forgotten_phone_is_taken_out_of_every_address_log(office: AdminStore, p
         knock(phone, address)
         knock(other, address)
     knock(other, addresses[2])
-    before = phone.client.get(keys.address(addresses[2].tag))
+    before = phone.client.get(keys.ip_log(addresses[2].tag))
 
-    assert office.forget(phone.slot.tag) == ErasureResult(keys=0, addresses=2)
+    assert office.erase_phone(phone.slot.tag) == ErasureResult(keys=0, addresses=2)
 
-    short = encoding.short_phone(phone.slot.tag).encode()
-    logs = [phone.client.get(keys.address(address.tag)) or b"" for address in addresses]
+    short = encoding.short_phone_hash(phone.slot.tag).encode()
+    logs = [phone.client.get(keys.ip_log(address.tag)) or b"" for address in addresses]
     assert [short in log for log in logs] == [False] * 3
-    assert [encoding.short_phone(other.slot.tag).encode() in log for log in logs] == [True] * 3
+    assert [encoding.short_phone_hash(other.slot.tag).encode() in log for log in logs] == [True] * 3
     assert logs[2] == before
 
 
@@ -419,7 +419,7 @@ def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> N
     mine.open()
     theirs.open()
 
-    office.forget(mine.slot.tag)
+    office.erase_phone(mine.slot.tag)
 
     assert (len(mine.stored()), len(theirs.stored())) == (0, 2)
 
@@ -438,16 +438,16 @@ def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> N
 def test_tag_is_never_a_pattern(office: AdminStore, phone: Phone, spell: Callable[[str], str]) -> None:
     phone.open()
     strange = spell(phone.slot.tag)
-    phone.client.set(keys.row(strange), b"x", ex=60)
+    phone.client.set(keys.phone_state(strange), b"x", ex=60)
 
-    assert office.forget(strange).keys == 1
+    assert office.erase_phone(strange).keys == 1
 
     assert len(phone.stored()) == 2
 
 
 def test_forgotten_phone_is_a_stranger(office: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
-    office.forget(phone.slot.tag)
+    office.erase_phone(phone.slot.tag)
 
     facts = facts_of(office, phone)
     opened = phone.open()
@@ -458,7 +458,7 @@ def test_forgotten_phone_is_a_stranger(office: AdminStore, phone: Phone) -> None
 
 def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(office: AdminStore, phone: Phone) -> None:
     opened = phone.open(settle=None)
-    office.forget(phone.slot.tag)
+    office.erase_phone(phone.slot.tag)
 
     assert phone.settle(opened, SendDisposition.ACCEPTED) is None
 
@@ -472,9 +472,9 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
         for key, value in crowd.items():
             pipeline.set(key, value)
         pipeline.execute()
-    phone.client.mset({keys.record(phone.slot.tag, f"{n:022d}"): b"x" for n in range(250)})
+    phone.client.mset({keys.verification(phone.slot.tag, f"{n:022d}"): b"x" for n in range(250)})
 
-    forgotten = AdminStore(phone.store).forget(phone.slot.tag)
+    forgotten = AdminStore(phone.store).erase_phone(phone.slot.tag)
 
     assert forgotten.keys == 250
     assert phone.client.unlink(*crowd) == len(crowd)
@@ -484,23 +484,23 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
 
 
 def test_row_of_a_newer_version_is_left_alone(office: AdminStore, phone: Phone) -> None:
-    phone.client.set(keys.row(phone.slot.tag), b"\x02whatever", ex=60)
+    phone.client.set(keys.phone_state(phone.slot.tag), b"\x02whatever", ex=60)
 
     for act in (facts_of, lambda o, p: o.clear_phone(p.slot.tag), lambda _, p: p.store.unlock(p.slot.tag)):
         with pytest.raises(StoreUnavailable):
             act(office, phone)
 
-    assert phone.client.get(keys.row(phone.slot.tag)) == b"\x02whatever"
+    assert phone.client.get(keys.phone_state(phone.slot.tag)) == b"\x02whatever"
 
 
 def test_failing_store_is_told_without_its_words(redis_server: object, real_phone: Phone) -> None:
     office = AdminStore(real_phone.store)
     tag = real_phone.slot.tag
-    real_phone.client.lpush(keys.row(tag), b"not ours")
+    real_phone.client.lpush(keys.phone_state(tag), b"not ours")
 
     with pytest.raises(StoreUnavailable) as failed:
         facts_of(office, real_phone)
 
     assert tag not in repr(failed.value)
     assert failed.value.__cause__ is None
-    assert office.forget(tag).keys == 1
+    assert office.erase_phone(tag).keys == 1

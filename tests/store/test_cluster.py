@@ -71,7 +71,7 @@ def slots_of(server: Server) -> set[int]:
 
 
 def slot_of(tag: str) -> int:
-    return key_slot(keys.row(tag).encode())
+    return key_slot(keys.phone_state(tag).encode())
 
 
 def owns_budgets(server: Server) -> bool:
@@ -92,7 +92,7 @@ def finish(slot: int, source: Server, target: Server) -> None:
 
 
 def sends(phone: Phone) -> int:
-    return len(AdminStore(phone.store).phone_facts(phone.slot.tag, LIMITS, 5).sends)
+    return len(AdminStore(phone.store).phone_usage(phone.slot.tag, LIMITS, 5).sends)
 
 
 def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
@@ -101,7 +101,7 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
     with redis_cluster.client() as client:
         phone = make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster))
         phones = [at(server, phone) for server in (*redis_cluster.masters, redis_cluster.masters[0])]
-        calls = [Call("unlock", [keys.row(one.slot.tag)], []) for one in phones]
+        calls = [Call("unlock", [keys.phone_state(one.slot.tag)], []) for one in phones]
         phone.store.flush(calls)  # the script is known now, and the connections are there
         seen: list[str | int] = []
         send, read = TcpConnection.send_packed_command, TcpConnection.read_response
@@ -141,7 +141,10 @@ def test_call_asks_the_other_server_while_a_slot_moves(pair: Cluster, phone: Pho
     source, target = pair.masters
     slot = slot_of(phone.slot.tag)
     opened = phone.open()
-    row, record = keys.row(phone.slot.tag), keys.record(phone.slot.tag, opened.verification_hash)
+    row, record = (
+        keys.phone_state(phone.slot.tag),
+        keys.verification(phone.slot.tag, opened.verification_hash),
+    )
     move(slot, source, target, row, record)
 
     with pytest.raises(WrongCode):
@@ -156,7 +159,10 @@ def test_call_whose_keys_lie_on_both_servers_is_refused_and_not_run(pair: Cluste
     source, target = pair.masters
     slot = slot_of(phone.slot.tag)
     opened = phone.open()
-    row, record = keys.row(phone.slot.tag), keys.record(phone.slot.tag, opened.verification_hash)
+    row, record = (
+        keys.phone_state(phone.slot.tag),
+        keys.verification(phone.slot.tag, opened.verification_hash),
+    )
     move(slot, source, target, row)
 
     with pytest.raises(StoreUnavailable):

@@ -14,7 +14,7 @@ from otp_service.store.outages import Outages
 from otp_service.store.scripts import Call
 from otp_service.store.verifications import RedisStore
 
-NOTHING = Call("global_failures", [keys.wrong_codes(1)], [0, 0])
+NOTHING = Call("global_failures", [keys.global_failures(1)], [0, 0])
 
 LOUD = {"redis_outage", "redis_error"}
 

@@ -161,7 +161,7 @@ def test_client_makes_so_many_pages_in_ten_minutes(phone: Phone, pages: RedisPag
 
     assert admitted(pages, client, 10) == 3
     assert admitted(pages, a_tag(), 10) == 3
-    assert 600_000 < phone.client.pttl(keys.pages(client, OPENED)) <= 660_000
+    assert 600_000 < phone.client.pttl(keys.page_counts(client, OPENED)) <= 660_000
 
 
 def test_address_has_a_share_of_its_clients_pages(phone: Phone, pages: RedisPages) -> None:
@@ -171,7 +171,7 @@ def test_address_has_a_share_of_its_clients_pages(phone: Phone, pages: RedisPage
     assert admitted(pages, client, 10, other) == 1
     assert admitted(pages, a_tag(), 10, one) == 2
     for address in (one, other):
-        assert 600_000 < phone.client.pttl(keys.pages(client, OPENED, address)) <= 660_000
+        assert 600_000 < phone.client.pttl(keys.page_counts(client, OPENED, address)) <= 660_000
 
 
 def test_creating_and_opening_are_counted_apart(pages: RedisPages) -> None:
@@ -209,7 +209,7 @@ def test_refused_address_writes_nothing(phone: Phone, pages: RedisPages) -> None
     admitted(pages, client, 3)
     admitted(pages, client, 5, late)
 
-    assert not phone.client.exists(keys.pages(client, OPENED, late))
+    assert not phone.client.exists(keys.page_counts(client, OPENED, late))
 
 
 def test_many_page_loads_from_one_address_leave_the_quota_to_others(site: Site) -> None:

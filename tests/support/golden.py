@@ -301,20 +301,20 @@ def hosted_pages() -> Steps:
 
 KEYS: dict[str, tuple[Callable[..., str], tuple[str | int, ...]]] = {
     "probe": (keys.probe, (7,)),
-    "row of a phone": (keys.row, (TAG,)),
-    "verification": (keys.record, (TAG, VERIFICATION)),
+    "row of a phone": (keys.phone_state, (TAG,)),
+    "verification": (keys.verification, (TAG, VERIFICATION)),
     "redeemed proof": (keys.redeemed, (TAG, VERIFICATION)),
-    "inquiry": (keys.inquiry, (TAG, VERIFICATION, "status")),
-    "address": (keys.address, ("address-tag",)),
-    "misses": (keys.misses, ("address-tag",)),
-    "guard": (keys.guard, ("country:CN",)),
-    "solved challenge": (keys.solved, (TAG, "challenge")),
-    "idempotency key": (keys.claim, ("claim-tag",)),
+    "inquiry": (keys.lookup_lease, (TAG, VERIFICATION, "status")),
+    "address": (keys.ip_log, ("address-tag",)),
+    "misses": (keys.ip_misses, ("address-tag",)),
+    "guard": (keys.conversion_stats, ("country:CN",)),
+    "solved challenge": (keys.used_challenge, (TAG, "challenge")),
+    "idempotency key": (keys.idempotency_record, ("claim-tag",)),
     "hosted page": (keys.page, ("page-tag",)),
-    "hosted pages of a client": (keys.pages, (CLIENT, "created")),
-    "hosted pages of an address": (keys.pages, (CLIENT, "created", "address-tag")),
-    "wrong codes": (keys.wrong_codes, (20_780,)),
-    "client without addresses": (keys.unaddressed, (CLIENT,)),
+    "hosted pages of a client": (keys.page_counts, (CLIENT, "created")),
+    "hosted pages of an address": (keys.page_counts, (CLIENT, "created", "address-tag")),
+    "wrong codes": (keys.global_failures, (20_780,)),
+    "client without addresses": (keys.missing_client_ip, (CLIENT,)),
     "unreadable address": (keys.unreadable_ip, ()),
     "budget": (keys.budget, ("client:shop",)),
 }
@@ -463,7 +463,7 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
     withdrawn.settle(withdrawn.open(), SendDisposition.NOT_SENT, route="")
     made["ended"] = ground.written()
     ground.store.unlock(exhausted.slot.tag)
-    made["unlocked"] = ground.written(keys.row(exhausted.slot.tag))
+    made["unlocked"] = ground.written(keys.phone_state(exhausted.slot.tag))
     return made
 
 
@@ -488,10 +488,10 @@ def old_row(client: redis.Redis) -> Steps:
     before = int(NOW * 1000) - 60_000
     counts = bytes([3]) + (int(NOW) - 90).to_bytes(4, "big") + bytes(4) + bytes(6) + bytes([1, 1, 0])
     send = before.to_bytes(6, "big") + ADDRESS + VERIFICATION[:7].encode() + b"\1"
-    client.set(keys.row(TAG), b"\1" + counts + send + (before + 1_000).to_bytes(6, "big"))
+    client.set(keys.phone_state(TAG), b"\1" + counts + send + (before + 1_000).to_bytes(6, "big"))
     made: Steps = {"before": ground.written()}
     PhoneStory(ground, PhoneKey(TAG, LIMITS, ADDRESS)).open()
-    return made | {"after": ground.written(keys.row(TAG))}
+    return made | {"after": ground.written(keys.phone_state(TAG))}
 
 
 def addresses(client: redis.Redis) -> Steps:

@@ -44,7 +44,7 @@ def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckRe
 def examine_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[CheckResult]:
     """Tell whether the alarm for wrong codes is on."""
     try:
-        facts = AdminStore(store).alarm_facts(limits, SystemClock().now())
+        facts = AdminStore(store).global_failures(limits, SystemClock().now())
     except StoreUnavailable:
         return
     if facts.level:
