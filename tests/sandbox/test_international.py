@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sandbox.conftest import Caller
-from sandbox.receiver import receiving
+from sandbox.report_receiver import receiving
 
 from otp_service.sandbox import SandboxConfig, start_sandbox
 from otp_service.sms.aliyun.protocol.mns import MessageType

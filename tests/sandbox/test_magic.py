@@ -76,7 +76,7 @@ def test_number_that_drops_the_connection_gets_no_response(
 
 
 @_with_behaviour(MalformedResponse)
-def test_number_with_a_malformed_response(caller: Any, magic: MagicNumber) -> None:
+def test_number_gets_a_malformed_response(caller: Any, magic: MagicNumber) -> None:
     answer = caller.v1(PhoneNumbers=magic.number)
 
     malformed = magic.behaviour.response
@@ -86,7 +86,7 @@ def test_number_with_a_malformed_response(caller: Any, magic: MagicNumber) -> No
     assert magic.behaviour.delivers == (malformed.status == 200)
 
 
-def test_number_with_a_redirect(caller: Any) -> None:
+def test_number_gets_a_redirect(caller: Any) -> None:
     answer = caller.v1(PhoneNumbers="13800006007")
 
     assert (answer.status_code, answer.headers["Location"]) == (301, "http://127.0.0.1:9/")

@@ -284,7 +284,7 @@ def test_invalid_request_is_refused(
         ("MissingDateHeader", 400, {"date": None}),
         ("InvalidDateHeader", 400, {"date": "yesterday"}),
         ("TimeExpired", 408, {"date": "Mon, 23 Nov 2026 07:52:40 GMT"}),
-        ("InvalidAccessKeyId", 403, {"authorization": "MNS nobody:x"}),
+        ("InvalidAccessKeyId", 403, {"authorization": "MNS unknownId:x"}),
         ("AccessDenied", 403, {"authorization": "MNS testId:x"}),
         ("InvalidSecurityToken", 403, {"security-token": None}),
         ("InvalidSecurityToken", 403, {"security-token": "x"}),

@@ -139,8 +139,8 @@ BATCH = {
 
 
 def _query(phone: str, now: datetime) -> dict[str, Any]:
-    asked = {"PhoneNumber": phone, "SendDate": china_date(now), "PageSize": 10, "CurrentPage": 1}
-    return {**VALID_KEY, "action": "QuerySendDetails", "params": asked}
+    params = {"PhoneNumber": phone, "SendDate": china_date(now), "PageSize": 10, "CurrentPage": 1}
+    return {**VALID_KEY, "action": "QuerySendDetails", "params": params}
 
 
 def _code(result: dict[str, Any]) -> str:

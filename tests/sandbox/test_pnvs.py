@@ -14,19 +14,19 @@ GENERATED = {"code": "##code##", "min": "5"}
 
 
 def _send(caller: Any, param: Any = CHOSEN, **changes: str | None) -> dict[str, Any]:
-    asked = {
+    params = {
         "PhoneNumber": "13800138000",
         "SignName": "速通互联验证码",
         "TemplateCode": "100001",
         "TemplateParam": param if isinstance(param, str) else json.dumps(param),
         **changes,
     }
-    return caller.call("SendSmsVerifyCode", **asked).json()
+    return caller.call("SendSmsVerifyCode", **params).json()
 
 
 def _check(caller: Any, code: str, **changes: str) -> Any:
-    asked = {"PhoneNumber": "13800138000", "VerifyCode": code, **changes}
-    return caller.call("CheckSmsVerifyCode", **asked).json()["Model"]["VerifyResult"]
+    params = {"PhoneNumber": "13800138000", "VerifyCode": code, **changes}
+    return caller.call("CheckSmsVerifyCode", **params).json()["Model"]["VerifyResult"]
 
 
 def test_chosen_code_is_sent(caller: Any) -> None:
@@ -151,7 +151,7 @@ def test_missing_parameter_is_refused_by_the_gateway(caller: Any, name: str) -> 
     assert _send(caller, **{name: None})["Code"] == f"Missing{name}"
 
 
-def test_gateway_error_is_the_gateways(caller: Any) -> None:
+def test_gateway_error_keeps_the_format_of_the_gateway(caller: Any) -> None:
     assert _send(caller, PhoneNumber="13800003001")["Code"] == "Throttling.User"
 
 
@@ -173,7 +173,7 @@ def test_interval_does_not_shorten_the_minute(caller: Any, clock: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "asked"),
+    ("code", "params"),
     [
         ("MissingPhoneNumber", {"VerifyCode": "1234"}),
         ("MissingVerifyCode", {"PhoneNumber": "13800138000"}),
@@ -184,8 +184,8 @@ def test_interval_does_not_shorten_the_minute(caller: Any, clock: Any) -> None:
         ),
     ],
 )
-def test_invalid_check_is_refused(caller: Any, code: str, asked: dict[str, str]) -> None:
-    assert caller.call("CheckSmsVerifyCode", **asked).json()["Code"] == code
+def test_invalid_check_is_refused(caller: Any, code: str, params: dict[str, str]) -> None:
+    assert caller.call("CheckSmsVerifyCode", **params).json()["Code"] == code
 
 
 def test_oldest_scope_is_dropped_first(clock: Any) -> None:

@@ -18,8 +18,8 @@ def config(config: SandboxConfig) -> SandboxConfig:
 
 
 def _query(caller: Any, number: str = NUMBER, **changes: str | None) -> Any:
-    asked = {"SendDate": "20261123", "PageSize": "50", "CurrentPage": "1", **changes}
-    return caller.call("QuerySendDetails", PhoneNumber=number, **asked)
+    params = {"SendDate": "20261123", "PageSize": "50", "CurrentPage": "1", **changes}
+    return caller.call("QuerySendDetails", PhoneNumber=number, **params)
 
 
 def _rows(caller: Any, number: str = NUMBER, **changes: str | None) -> list[dict[str, Any]]:
@@ -40,9 +40,9 @@ def test_sms_is_waiting_until_it_is_delivered(caller: Any, clock: Any) -> None:
         "Content": "【云通信测试】您正在登录，验证码123456，5分钟内有效，请勿泄露给他人。",
         "OutId": "out",
     }
-    told = {"SendStatus": 3, "ReceiveDate": "2026-11-23 16:07:46", "ErrCode": "DELIVERED"}
+    reported = {"SendStatus": 3, "ReceiveDate": "2026-11-23 16:07:46", "ErrCode": "DELIVERED"}
     assert waiting == [row]
-    assert _rows(caller) == [{**row, **told}]
+    assert _rows(caller) == [{**row, **reported}]
 
 
 def test_response_has_the_fields_of_the_api(caller: Any) -> None:

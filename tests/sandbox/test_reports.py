@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from sandbox.receiver import ACCEPT, Receiver, late, receiving, response, slow, wait_until
+from sandbox.report_receiver import ACCEPT, Receiver, late, receiving, response, slow, wait_until
 
 from otp_service.sandbox import SandboxConfig, SandboxServer
 from otp_service.sandbox.reports.http_posting import ReportPoster, check_url

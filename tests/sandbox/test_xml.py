@@ -42,8 +42,8 @@ def test_gateway_error_has_the_error_element_in_xml(caller: Any) -> None:
 
 def test_list_repeats_its_element_in_xml(caller: Any) -> None:
     caller.v1(PhoneNumbers="13800138000", OutId="a<b>&c")
-    asked = {"PhoneNumber": "13800138000", "SendDate": "20261123", "PageSize": "9", "CurrentPage": "1"}
-    root = parse_xml(caller.call("QuerySendDetails", Format=None, **asked).content)
+    params = {"PhoneNumber": "13800138000", "SendDate": "20261123", "PageSize": "9", "CurrentPage": "1"}
+    root = parse_xml(caller.call("QuerySendDetails", Format=None, **params).content)
 
     assert [row.findtext("OutId") for row in root.iter("SmsSendDetailDTO")] == ["a<b>&c"]
 
