@@ -1,18 +1,17 @@
-"""The client room: what a Python login backend imports. Touches the service over HTTP, and nothing else.
+"""The Python client: what a login backend imports to call the service over HTTP.
 
     from otp_service.client import OtpClient, WrongCode
 
     otp = OtpClient("https://otp.example.com", secret_key)
     sent = otp.request("13800138000", purpose="login", client_ip=request.remote_addr)
-    approved = otp.verify("13800138000", sent.verification_id, typed)
+    approved = otp.verify("13800138000", sent.verification_id, code)
     redeemed = otp.redeem(approved.proof, purpose="login")
 
-Importing it loads neither Flask nor Redis nor phone metadata.
+Importing it does not load Flask, redis-py or phone metadata.
 """
 
 from __future__ import annotations
 
-from otp_service.client.answers import Approved, Reason, Redeemed, SendStatus, Sent, VerificationStatus
 from otp_service.client.errors import (
     AlreadyVerified,
     ApiError,
@@ -58,6 +57,7 @@ from otp_service.client.errors import (
 )
 from otp_service.client.otp_client import OtpClient
 from otp_service.client.proof_reader import read_proof
+from otp_service.client.responses import Approved, Reason, Redeemed, SendStatus, Sent, VerificationStatus
 from otp_service.domain.proofs import Proof
 
 __all__ = [

@@ -1,6 +1,7 @@
-"""Checks: whether an answer is the answer to the call that was made.
+"""Checks whether a response belongs to the call that was made.
 
-Where a connection has got out of step, an answer is perfectly readable and belongs to somebody else.
+On a connection on which requests and responses are out of step, a well-formed response may belong to another
+call.
 """
 
 from __future__ import annotations
@@ -12,41 +13,41 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from otp_service.client.answers import Approved, Redeemed, Sent, VerificationStatus
+from otp_service.client.responses import Approved, Redeemed, Sent, VerificationStatus
 
-_NO_PART_OF_AN_ID = re.compile(r"[^A-Za-z0-9_-]")
-"""What the service passes over in an id that somebody has pasted."""
+_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
+"""Characters that the service ignores in a pasted id."""
 
 
-def always(_: object) -> bool:
-    """Tell that nothing in the answer can be compared with the call."""
+def no_check(_: object) -> bool:
+    """Accept a response that has nothing to compare with the call."""
     return True
 
 
 def for_purpose(purpose: str | None) -> Callable[[Sent], bool]:
-    """Return the check of an answer that opens a verification, for *purpose* if that was said."""
-    return lambda answer: purpose is None or answer.purpose == purpose
+    """Return a check that a new verification has the *purpose*, if one was given."""
+    return lambda response: purpose is None or response.purpose == purpose
 
 
 def of_verification(verification_id: str) -> Callable[[Approved | Sent | VerificationStatus], bool]:
-    """Return the check of an answer about one verification."""
-    asked = _NO_PART_OF_AN_ID.sub("", unicodedata.normalize("NFKC", verification_id))
-    return lambda answer: answer.verification_id == asked
+    """Return a check that a response is about this verification."""
+    requested = _NOT_IN_IDS.sub("", unicodedata.normalize("NFKC", verification_id))
+    return lambda response: response.verification_id == requested
 
 
 def of_proof(proof: str, purpose: str) -> Callable[[Redeemed], bool]:
-    """Return the check of what a redeemed *proof* proves against what it says itself.
+    """Return a check that a response has the claims of the redeemed *proof* and the *purpose*.
 
-    Its signature is the service's affair. A text that says nothing readable proves nothing, whatever the
-    answer is.
+    The signature is not checked here; the service does that. If the proof cannot be parsed, no response
+    matches.
     """
     claims = _claims(proof)
 
-    def fits(answer: Redeemed) -> bool:
-        told = (answer.verification_id, answer.purpose, answer.phone, answer.client)
-        return told == claims and answer.purpose == purpose
+    def matches(response: Redeemed) -> bool:
+        received = (response.verification_id, response.purpose, response.phone, response.client)
+        return received == claims and response.purpose == purpose
 
-    return fits
+    return matches
 
 
 def _claims(proof: str) -> tuple[Any, ...] | None:

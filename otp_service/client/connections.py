@@ -1,7 +1,7 @@
-"""The connections of a client: kept open between calls, and never shared with a forked process.
+"""A client's connections, which are kept open between calls and never shared with a forked process.
 
-A child that used a connection of its parent would read answers to the parent's calls, or to those of another
-child. So the connections belong to one process, and a process that finds those of another makes its own.
+A child that used a connection of its parent could read responses to calls of the parent or of another child.
+Connections therefore belong to one process, and each process opens its own.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
 
 class Connections:
-    """The session of the process that asks for it; *make* configures a new one.
+    """The requests session of each process, configured by *configure*.
 
-    Threads share it. There is no lock: a lock that another thread holds while the process forks stays locked
-    in the child for good.
+    Thread-safe, without a lock: a lock that another thread holds during a fork would stay locked in the child
+    forever.
     """
 
-    def __init__(self, make: Callable[[requests.Session], None]) -> None:
-        self._make = make
+    def __init__(self, configure: Callable[[requests.Session], None]) -> None:
+        self._configure = configure
         self._current: tuple[int, requests.Session, list[_Idle]] = self._new()
 
     def session(self) -> requests.Session:
@@ -39,37 +39,38 @@ class Connections:
         return self._current[1]
 
     def drop(self) -> None:
-        """Close the idle connections; the next call makes a new one, and calls under way end as they are."""
+        """Close the idle connections. Calls in progress are not affected."""
         _, _, idle = self._current
         self._current = self._new()
         _close(idle)
 
     def __reduce__(self) -> tuple[type[Connections], tuple[Callable[[requests.Session], None]]]:
-        """Pickle how connections are made: those that exist stay in this process."""
-        return Connections, (self._make,)
+        """Pickle only the configuration: open connections stay in this process."""
+        return Connections, (self._configure,)
 
     def _new(self) -> tuple[int, requests.Session, list[_Idle]]:
         session, idle = requests.Session(), list[_Idle]()
         for scheme in ("https://", "http://"):
             session.mount(scheme, _Adapter(idle))
-        self._make(session)
+        self._configure(session)
         return os.getpid(), session, idle
 
 
-def _close(given_up: list[_Idle]) -> None:
+def _close(pools: list[_Idle]) -> None:
     """Close idle connections, or this process's copies of them.
 
-    Closing a copy sends nothing: the parent's connections go on, over TLS too, where only `unwrap` would send
-    an alert. The session itself is not closed: in a child its locks may be held by threads that do not exist.
+    Closing a copy sends nothing, so the parent's connections stay usable. This holds for TLS too, where only
+    `unwrap` sends an alert. The session itself is not closed, because in a child its locks may be held by
+    threads that do not exist there.
     """
-    for idle in given_up:
+    for idle in pools:
         idle.close()
 
 
 class _Idle:
-    """Idle connections, as urllib3 asks a `queue.LifoQueue` for them, without its locks.
+    """Idle connections: the interface of `queue.LifoQueue` that urllib3 uses, without its locks.
 
-    Taking from a list and adding to one are each one step.
+    `list.pop` and `list.append` are atomic.
     """
 
     def __init__(self, maxsize: int) -> None:
@@ -84,7 +85,7 @@ class _Idle:
             raise Empty from None
 
     def put(self, connection: Any, block: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002
-        if connection is None:  # urllib3's stand-in for a connection that it has closed
+        if connection is None:  # urllib3 puts None in place of a closed connection
             return
         if self._is_closed:
             connection.close()
@@ -104,7 +105,7 @@ class _Idle:
 
 
 class _Pool(HTTPConnectionPool):
-    """Connections to one host, whose idle ones are listed in *known*, too."""
+    """A connection pool for one host, which also adds its idle connections to *known*."""
 
     def __init__(self, host: str, port: int | None = None, *, known: list[_Idle], **kwargs: Any) -> None:
         super().__init__(host, port, **kwargs)
@@ -114,11 +115,11 @@ class _Pool(HTTPConnectionPool):
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):
-    """The same over TLS."""
+    """The same for TLS."""
 
 
 class _Adapter(HTTPAdapter):
-    """requests' adapter with our pools."""
+    """requests' adapter with these pools."""
 
     def __init__(self, idle: list[_Idle]) -> None:
         self._pools = {"http": partial(_Pool, known=idle), "https": partial(_TlsPool, known=idle)}

@@ -1,11 +1,11 @@
-"""Every error of the client, drawn as a tree.
+"""All exceptions of the client, as a tree.
 
 OtpServiceError
-├── ServiceUnreachable              no connection; the service never saw the request        cause
-├── OutcomeUnknown                  the request may have arrived; its answer did not        cause
-├── UnexpectedAnswer                something else than the service answered                status
-└── ApiError                        the service said no         code, status, title, request_id, members
-    ├── RequestError                what was sent is at fault
+├── ServiceUnreachable              no connection; the request was not sent               cause
+├── OutcomeUnknown                  the request may have been sent; no response            cause
+├── UnexpectedAnswer                the response is not from the service                    status
+└── ApiError                        the service refused         code, status, title, request_id, members
+    ├── RequestError                the request is at fault
     │   ├── InvalidRequest          invalid_request             errors
     │   ├── Unauthorized            unauthorized
     │   ├── Forbidden               forbidden
@@ -18,32 +18,32 @@ OtpServiceError
     │   ├── ChallengeRequired       challenge_required          challenge
     │   ├── InvalidCode             invalid_code
     │   └── IdempotencyKeyReused    idempotency_key_reused
-    ├── VerificationError           what became of the verification
+    ├── VerificationError           the state of the verification
     │   ├── VerificationNotFound    verification_not_found
     │   ├── AlreadyVerified         already_verified
     │   ├── VerificationExpired     verification_expired
     │   ├── VerificationCanceled    verification_canceled
     │   ├── WrongCode               wrong_code                  attempts_left
     │   └── AttemptsExhausted       attempts_exhausted
-    ├── ProofError                  what is wrong with the proof; `read_proof` raises these too
+    ├── ProofError                  the proof is at fault; `read_proof` raises these too
     │   ├── InvalidProof            invalid_proof
     │   ├── ProofExpired            proof_expired
     │   └── ProofRedeemed           proof_redeemed
-    ├── RetryableError              passes with time            retry_after
+    ├── RetryableError              try again later             retry_after
     │   ├── LimitError                                          limit
     │   │   ├── CooldownActive      cooldown_active
     │   │   └── LimitReached        limit_reached
-    │   ├── IdempotencyInProgress   idempotency_in_progress     (a RequestError, too)
-    │   ├── ProviderRateLimited     provider_rate_limited       (a ProviderError, too)
-    │   ├── ProviderUnavailable     provider_unavailable        (a ProviderError, too)
+    │   ├── IdempotencyInProgress   idempotency_in_progress     (also a RequestError)
+    │   ├── ProviderRateLimited     provider_rate_limited       (also a ProviderError)
+    │   ├── ProviderUnavailable     provider_unavailable        (also a ProviderError)
     │   └── StoreUnavailable        store_unavailable
     ├── ProviderError               the SMS could not be sent
     │   ├── DestinationRejected     destination_rejected
     │   └── ProviderMisconfigured   provider_misconfigured
     └── InternalError               internal_error
 
-A code that this version does not know is an `ApiError` itself: compare `error.code`.
-No text here ever holds a key, a phone, a code or a proof.
+A code that this version does not know is a plain `ApiError`: compare `error.code`.
+No message contains a key, a phone number, a code or a proof.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ from collections.abc import Iterator, Mapping
 
 
 class OtpServiceError(Exception):
-    """Every error of this package's client."""
+    """Base class of the client's exceptions."""
 
 
 class ServiceUnreachable(OtpServiceError):
-    """No connection came about, so nothing was sent and the same call may be made again.
+    """No connection could be opened. Nothing was sent, and the call can be repeated.
 
-    *cause* is the name of what requests met, for the log.
+    *cause* is the name of the underlying exception, for the log.
     """
 
     def __init__(self, cause: str) -> None:
@@ -67,11 +67,11 @@ class ServiceUnreachable(OtpServiceError):
 
 
 class OutcomeUnknown(OtpServiceError):
-    """The request may have left, but no answer that can be read came back.
+    """The request may have been sent, but there was no readable response.
 
-    After `request` and `resend` an SMS may be under way; after `verify` an attempt may be used up; after
-    `redeem` the proof may be used. Making the same call again is a new call. *cause* is the name of what
-    requests met, or what was wrong with the answer, for the log.
+    After `request` and `resend` an SMS may have been sent. After `verify` an attempt may have been used up.
+    After `redeem` the proof may have been redeemed. Repeating the call is a new call. *cause* is the name of
+    the underlying exception, or the problem with the response, for the log.
     """
 
     def __init__(self, cause: str) -> None:
@@ -80,7 +80,7 @@ class OutcomeUnknown(OtpServiceError):
 
 
 class UnexpectedAnswer(OtpServiceError):
-    """An HTTP *status* that no OTP service gives this way: look at the base URL and what stands before it."""
+    """An HTTP *status* that does not come from the service. Check the base URL and the proxies in front."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"Something else than the OTP service answered, with HTTP status {status}.")
@@ -88,10 +88,10 @@ class UnexpectedAnswer(OtpServiceError):
 
 
 class ApiError(OtpServiceError):
-    """The service said no, for the reason *code*.
+    """The service refused the request; *code* is the reason.
 
-    *status* is the HTTP status, 0 when nobody was asked; *request_id* finds the call in the service's log;
-    *members* are the facts beside the code, as they came.
+    *status* is the HTTP status, or 0 if no request was made. *request_id* identifies the call in the log of
+    the service. *members* are the other members of the problem document, unchanged.
     """
 
     code: str = ""
@@ -114,68 +114,68 @@ class ApiError(OtpServiceError):
 
 
 class InternalError(ApiError):
-    """A defect of the service; its log says which, under the same request id."""
+    """A defect of the service. Its log has the details under the same request id."""
 
     code = "internal_error"
 
 
-# ── what was sent is at fault ──
+# ── the request is at fault ──
 
 
 class RequestError(ApiError):
-    """The request itself is at fault; the same request will fail again."""
+    """The request itself is at fault. The same request will fail again."""
 
 
 class InvalidRequest(RequestError):
-    """A malformed body."""
+    """The body is malformed."""
 
     code = "invalid_request"
 
     @property
     def errors(self) -> list[dict[str, str]]:
-        """What is wrong: `pointer` (a JSON pointer) and `detail` of each place."""
+        """The `pointer` (a JSON pointer) and the `detail` of each problem."""
         errors = self.members.get("errors")
         return errors if isinstance(errors, list) else []
 
 
 class Unauthorized(RequestError):
-    """The secret key is not known there."""
+    """The service does not know the secret key."""
 
     code = "unauthorized"
 
 
 class Forbidden(RequestError):
-    """The key is known but may not do this."""
+    """The key is valid but has no permission for this call."""
 
     code = "forbidden"
 
 
 class NotFound(RequestError):
-    """No such address: is the base URL the service's root?"""
+    """The URL does not exist. Check that the base URL is the root of the service."""
 
     code = "not_found"
 
 
 class MethodNotAllowed(RequestError):
-    """The address exists, the method does not."""
+    """The URL exists but does not support the HTTP method."""
 
     code = "method_not_allowed"
 
 
 class PayloadTooLarge(RequestError):
-    """The body was larger than any request can be."""
+    """The body is too large."""
 
     code = "payload_too_large"
 
 
 class UnsupportedMediaType(RequestError):
-    """The body was not declared as JSON; something between rewrote it."""
+    """The body was not declared as JSON; an intermediary must have changed it."""
 
     code = "unsupported_media_type"
 
 
 class InvalidPhone(RequestError):
-    """The text is not one valid phone number."""
+    """The text is not a valid phone number."""
 
     code = "invalid_phone"
 
@@ -187,69 +187,69 @@ class DestinationBlocked(RequestError):
 
 
 class ChallengeRequired(RequestError):
-    """The requester is suspicious: a risk challenge must be solved, and its solution sent along."""
+    """The request is suspicious. A risk challenge must be solved, and its solution sent along."""
 
     code = "challenge_required"
 
     @property
     def challenge(self) -> dict[str, object]:
-        """What a browser needs to solve it."""
+        """The data that a browser needs to solve it."""
         challenge = self.members.get("challenge")
         return challenge if isinstance(challenge, dict) else {}
 
 
 class IdempotencyKeyReused(RequestError):
-    """This idempotency key was used with another request."""
+    """The idempotency key was used with another request."""
 
     code = "idempotency_key_reused"
 
 
 class InvalidCode(RequestError):
-    """The text cannot be a code; no attempt was used."""
+    """The text is not in the format of a code. No attempt was used up."""
 
     code = "invalid_code"
 
 
-# ── what became of the verification ──
+# ── the state of the verification ──
 
 
 class VerificationError(ApiError):
-    """The verification cannot do what was asked."""
+    """The state of the verification does not allow the call."""
 
 
 class VerificationNotFound(VerificationError):
-    """Unknown, or not of this phone and client: it is not told which."""
+    """The verification is unknown, or belongs to another phone or client; the service does not tell which."""
 
     code = "verification_not_found"
 
 
 class AlreadyVerified(VerificationError):
-    """The right code was submitted before."""
+    """The correct code was submitted before."""
 
     code = "already_verified"
 
 
 class VerificationExpired(VerificationError):
-    """Its time is over; a new verification is needed."""
+    """The verification has expired; a new one is needed."""
 
     code = "verification_expired"
 
 
 class VerificationCanceled(VerificationError):
-    """It was canceled by its holder, or because its number was rejected."""
+    """The verification was canceled by the caller, or because the provider rejected the number."""
 
     code = "verification_canceled"
 
 
 class WrongCode(VerificationError):
-    """The code was wrong and an attempt was used up."""
+    """The code was wrong, and an attempt was used up."""
 
     code = "wrong_code"
 
     @property
     def attempts_left(self) -> int:
         """How many attempts remain."""
-        return _whole(self.members.get("attempts_left"), 0)
+        return _int_or(self.members.get("attempts_left"), 0)
 
 
 class AttemptsExhausted(VerificationError):
@@ -258,72 +258,72 @@ class AttemptsExhausted(VerificationError):
     code = "attempts_exhausted"
 
 
-# ── what is wrong with the proof ──
+# ── the proof is at fault ──
 
 
 class ProofError(ApiError):
-    """The proof does not prove what was asked."""
+    """The proof is not valid for the call."""
 
 
 class InvalidProof(ProofError):
-    """Not signed by the service for this client, purpose and kind of verification."""
+    """The proof was not signed by the service for this client, purpose and kind of verification."""
 
     code = "invalid_proof"
 
 
 class ProofExpired(ProofError):
-    """Signed by the service, too long ago."""
+    """The proof has expired."""
 
     code = "proof_expired"
 
 
 class ProofRedeemed(ProofError):
-    """Used before."""
+    """The proof was redeemed before."""
 
     code = "proof_redeemed"
 
 
-# ── come back later ──
+# ── try again later ──
 
 
 class RetryableError(ApiError):
-    """An error that passes with time."""
+    """The same call can succeed later."""
 
     @property
     def retry_after(self) -> int:
-        """Whole seconds after which the same call makes sense again."""
-        return _whole(self.members.get("retry_after"), 1)
+        """The number of seconds to wait before the same call."""
+        return _int_or(self.members.get("retry_after"), 1)
 
 
 class LimitError(RetryableError):
-    """A limit of the service; `retry_after` is true for the limit named when nothing else happens."""
+    """A limit of the service. `retry_after` applies to the limit named, if nothing else changes."""
 
     @property
     def limit(self) -> str:
-        """Which limit."""
+        """The name of the limit."""
         return str(self.members.get("limit", ""))
 
 
 class CooldownActive(LimitError):
-    """Too soon after the last SMS to this phone."""
+    """The last SMS to this phone was too recent."""
 
     code = "cooldown_active"
 
 
 class LimitReached(LimitError):
-    """A limit or budget is full."""
+    """A limit or budget is exhausted."""
 
     code = "limit_reached"
 
 
 class StoreUnavailable(RetryableError):
-    """The service's store does not answer or takes no writes."""
+    """The service's store does not respond or accepts no writes."""
 
     code = "store_unavailable"
 
 
 class IdempotencyInProgress(RequestError, RetryableError):
-    """The call that bears this idempotency key is still running."""
+    """A call with this idempotency key is still in progress."""
 
     code = "idempotency_in_progress"
 
@@ -332,59 +332,59 @@ class IdempotencyInProgress(RequestError, RetryableError):
 
 
 class ProviderError(ApiError):
-    """The provider took no SMS; what it said is in the service's log only."""
+    """The provider accepted no SMS. Its error code is only in the service's log."""
 
 
 class DestinationRejected(ProviderError):
-    """The provider refuses this number for good."""
+    """The provider refuses this number permanently."""
 
     code = "destination_rejected"
 
 
 class ProviderRateLimited(ProviderError, RetryableError):
-    """The provider's own flow control for this number."""
+    """The provider's flow control for this number is exhausted."""
 
     code = "provider_rate_limited"
 
 
 class ProviderMisconfigured(ProviderError):
-    """The service's account or configuration was refused; its operator must act."""
+    """The provider refused the service's account or configuration. The operator must act."""
 
     code = "provider_misconfigured"
 
 
 class ProviderUnavailable(ProviderError, RetryableError):
-    """The provider is down, throttles, or too many sends are in flight."""
+    """The provider is down or throttles requests, or too many sends are in flight."""
 
     code = "provider_unavailable"
 
 
-# ── from an answer to its error ──
+# ── problem documents ──
 
 
 def from_problem(status: int, problem: Mapping[str, object]) -> ApiError:
-    """Return the error that a problem document tells of."""
+    """Return the exception for a problem document."""
     code = str(problem.get("code", ""))
     return _BY_CODE.get(code, ApiError)(
         code=code,
         status=status,
         title=str(problem.get("title", "")),
         request_id=str(problem.get("request_id", "")),
-        members={name: value for name, value in problem.items() if name not in _ENVELOPE},
+        members={name: value for name, value in problem.items() if name not in _STANDARD_MEMBERS},
     )
 
 
-_ENVELOPE = {"type", "title", "status", "detail", "instance", "code", "request_id"}
+_STANDARD_MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
 
 
-def _kinds(parent: type[ApiError]) -> Iterator[type[ApiError]]:
-    for kind in parent.__subclasses__():
-        yield kind
-        yield from _kinds(kind)
+def _subclasses(parent: type[ApiError]) -> Iterator[type[ApiError]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _subclasses(child)
 
 
-_BY_CODE = {kind.code: kind for kind in _kinds(ApiError) if kind.code}
+_BY_CODE = {error.code: error for error in _subclasses(ApiError) if error.code}
 
 
-def _whole(value: object, default: int) -> int:
+def _int_or(value: object, default: int) -> int:
     return value if isinstance(value, int) else default

@@ -1,8 +1,8 @@
-"""OtpClient: the calls of the service, for a server that holds a secret key. Touches network and clock.
+"""The calls of the service, for a server that holds a secret key.
 
-No call is made twice once its bytes may have left: an SMS costs money, an attempt is used up, a proof is
-redeemed once. Only what never arrived, and what can be repeated, is tried again, once: `status`, which
-changes nothing, and every call under an idempotency key.
+A call is not repeated once the request may have been sent: an SMS costs money, an attempt is used up, and a
+proof can be redeemed only once. The client retries once if the request was certainly not sent, or if the
+call can be repeated safely: `status`, which changes nothing, and every call with an idempotency key.
 """
 
 from __future__ import annotations
@@ -13,44 +13,45 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from otp_service.client import checks
-from otp_service.client.answers import Approved, Redeemed, Sent, VerificationStatus
 from otp_service.client.errors import OtpServiceError, OutcomeUnknown, ServiceUnreachable
+from otp_service.client.responses import Approved, Redeemed, Sent, VerificationStatus
 from otp_service.client.transport import Transport
 
 TIMEOUT = 8.0
-"""Seconds; the service answers within 6."""
+"""Seconds. The service responds within 6."""
 
 RETRY_PAUSE = 0.2
-"""Seconds before the second try: about what a restarting worker needs to listen again."""
+"""Seconds before the retry: about the time that a restarting worker needs to listen again."""
 
 T = TypeVar("T")
 
-_REPEATABLE = (ServiceUnreachable, OutcomeUnknown)
-"""After these a call that changes nothing a second time is made again."""
+_RETRY_ALWAYS = (ServiceUnreachable, OutcomeUnknown)
+"""The errors after which a call that can be repeated safely is retried."""
 
 
 class OtpClient:
-    """The service at *base_url*, called with *secret_key*. One instance serves all threads of a process.
+    """A client of the service at *base_url*, authenticated with *secret_key*. Thread-safe.
 
-    A *base_url* to which nothing can be sent, like one with port 99999, is a ValueError.
+    A *base_url* to which no request can be sent, such as one with port 99999, is a ValueError.
 
-    *timeout* is how many seconds to wait for an answer; *proxies* is what requests calls so, and proxies of
-    the environment are not used; *ca_bundle* is the path of the certificates to trust instead of the public
-    ones.
+    *timeout* is the time to wait for a response, in seconds. *proxies* has the format of requests' parameter
+    of that name; proxies from the environment are not used. *ca_bundle* is the path to the certificates to
+    trust in place of the public ones.
 
-    A client may be made before a fork: connections belong to the process that opened them, and a child opens
-    its own. With gevent, patch (`monkey.patch_all()`) before this module is imported; greenlets share a
-    client as threads do. A pickled client, as multiprocessing sends one to a spawned process, holds the
-    secret key and no connection.
+    A client can be created before a fork: connections belong to the process that opened them, and a child
+    opens its own. With gevent, call `monkey.patch_all()` before this module is imported; greenlets can then
+    share a client as threads can. A pickled client, such as multiprocessing sends to a spawned process,
+    contains the secret key and no connection.
 
-    An answer is checked against the call: the id of its verification, what a redeemed proof says itself, and
-    the id of the call where the service tells it. One that belongs to another call is an `OutcomeUnknown`.
+    The client checks that a response belongs to its call: by the verification id, by the claims of a redeemed
+    proof, and by the request id if the response has one. A response to another call is an `OutcomeUnknown`.
 
-    Calls take an *idempotency_key* (1 to 255 printable ASCII characters, another one for every new call):
-    under the same key the same call is made once, however often it is repeated, and answered the same.
+    Calls accept an *idempotency_key* of 1 to 255 printable ASCII characters. Use a new key for every new
+    call. Repeated calls with the same key are executed once and get the same response.
 
-    Every method raises, beside what it names, `ServiceUnreachable` (nothing was sent), `OutcomeUnknown` (no
-    answer came), `UnexpectedAnswer` (something else answered), `Unauthorized` and `StoreUnavailable`.
+    In addition to the errors that it lists, every method raises `ServiceUnreachable` (nothing was sent),
+    `OutcomeUnknown` (there was no response), `UnexpectedAnswer` (the response is not from the service),
+    `Unauthorized` and `StoreUnavailable`.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class OtpClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Close the idle connections."""
         self._transport.close()
 
     def request(
@@ -94,19 +95,26 @@ class OtpClient:
         accepts_challenge: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Sent:
-        """Open a verification of *phone* and send its code.
+        """Start a verification of *phone* and send its code.
 
-        *purpose* may be left out when the client has one only; *client_ip* is the end user's address, which
-        the limits per requester need. *known_phone*: you have an account with this phone. *known_device*: you
-        recognise the device or session of this very person, so that strangers cannot keep them out; do not
-        say it because the account exists, since anybody can start a login. *accepts_challenge*: your page can
-        solve a risk challenge, so that one may be asked for while the alarm for wrong codes is on.
+        Args:
+            phone: The phone number, in E.164 or in any format that is usual in the default region.
+            purpose: Can be omitted if the client has only one.
+            locale: The language of the SMS, as a tag such as `zh-CN`.
+            client_ip: The end user's IP address, which the limits per IP need.
+            risk_solution: The solution of a risk challenge.
+            known_phone: Whether you have an account with this phone.
+            known_device: Whether you recognize the device or session of this person, so that strangers cannot
+                lock them out. Do not set it only because the account exists: anyone can start a login.
+            accepts_challenge: Whether your page can solve a risk challenge. If so, the service may require
+                one while too many wrong codes are submitted.
+            idempotency_key: See above.
 
         Raises:
-            InvalidPhone, DestinationBlocked: this phone gets no SMS.
-            ChallengeRequired: a risk challenge must be solved first, and its *risk_solution* sent along.
-            LimitError: too early, or a limit or budget is full.
-            ProviderError: nothing was sent.
+            InvalidPhone, DestinationBlocked: The service does not send to this phone.
+            ChallengeRequired: A risk challenge must be solved first, and its *risk_solution* sent along.
+            LimitError: It is too early, or a limit or budget is exhausted.
+            ProviderError: Nothing was sent.
         """
         body = {
             "phone": phone,
@@ -118,8 +126,8 @@ class OtpClient:
             "known_device": known_device,
             "accepts_challenge": accepts_challenge,
         }
-        fits = checks.for_purpose(purpose)
-        return self._once("/otp/request", body, Sent.read, idempotency_key, fits)
+        matches = checks.for_purpose(purpose)
+        return self._call("/otp/request", body, Sent.read, idempotency_key, matches)
 
     def resend(
         self,
@@ -134,11 +142,11 @@ class OtpClient:
         accepts_challenge: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Sent:
-        """Send the same code of the same verification once more.
+        """Send the code of a verification again.
 
         Raises:
-            VerificationError: it is unknown, has ended or is too old.
-            LimitError, ProviderError: as `request`.
+            VerificationError: The verification is unknown, has ended or is too old.
+            LimitError, ProviderError: See `request`.
         """
         body = {
             "phone": phone,
@@ -150,8 +158,8 @@ class OtpClient:
             "known_device": known_device,
             "accepts_challenge": accepts_challenge,
         }
-        fits = checks.of_verification(verification_id)
-        return self._once("/otp/request", body, Sent.read, idempotency_key, fits)
+        matches = checks.of_verification(verification_id)
+        return self._call("/otp/request", body, Sent.read, idempotency_key, matches)
 
     def verify(
         self,
@@ -162,12 +170,12 @@ class OtpClient:
         client_ip: str | None = None,
         idempotency_key: str | None = None,
     ) -> Approved:
-        """Submit what the person typed; return the proof if it was right.
+        """Submit the code that the user entered, and return the proof if it is correct.
 
         Raises:
-            InvalidCode: no code looks like this; no attempt was used.
-            WrongCode, AttemptsExhausted: an attempt was used, or none was left.
-            VerificationError: the verification has ended otherwise, or is unknown.
+            InvalidCode: The text is not in the format of a code; no attempt was used up.
+            WrongCode, AttemptsExhausted: An attempt was used up, or none was left.
+            VerificationError: The verification is unknown or has ended for another reason.
         """
         body = {
             "phone": phone,
@@ -175,8 +183,8 @@ class OtpClient:
             "code": code,
             "client_ip": client_ip,
         }
-        fits = checks.of_verification(verification_id)
-        return self._once("/otp/verify", body, Approved.read, idempotency_key, fits)
+        matches = checks.of_verification(verification_id)
+        return self._call("/otp/verify", body, Approved.read, idempotency_key, matches)
 
     def redeem(
         self,
@@ -186,74 +194,76 @@ class OtpClient:
         allow_test: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Redeemed:
-        """Use *proof* up and return what it proves. Works once.
+        """Redeem *proof*, which is possible once, and return its claims.
 
-        *allow_test* takes proofs of configured test phones, too.
+        With *allow_test*, proofs of configured test phones are accepted too.
 
         Raises:
-            ProofError: not valid for this client and *purpose*, too old, or used before.
+            ProofError: The proof is not valid for this client and *purpose*, has expired, or was redeemed.
         """
         body = {"proof": proof, "purpose": purpose, "allow_test": allow_test}
-        fits = checks.of_proof(proof, purpose)
-        return self._once("/otp/redeem", body, Redeemed.read, idempotency_key, fits)
+        matches = checks.of_proof(proof, purpose)
+        return self._call("/otp/redeem", body, Redeemed.read, idempotency_key, matches)
 
     def status(self, phone: str, verification_id: str) -> VerificationStatus:
-        """Return a verification as it stands.
+        """Return the state of a verification.
 
         Raises:
-            VerificationNotFound: unknown, or not of this phone and client.
+            VerificationNotFound: The verification is unknown, or belongs to another phone or client.
         """
         body = {"phone": phone, "verification_id": verification_id}
-        fits = checks.of_verification(verification_id)
-        return self._post("/otp/status", body, VerificationStatus.read, _REPEATABLE, headers={}, fits=fits)
+        matches = checks.of_verification(verification_id)
+        return self._post(
+            "/otp/status", body, VerificationStatus.read, _RETRY_ALWAYS, headers={}, matches=matches
+        )
 
     def cancel(self, phone: str, verification_id: str) -> None:
         """End a pending verification.
 
         Raises:
-            VerificationError: unknown, or ended otherwise.
+            VerificationError: The verification is unknown or has ended for another reason.
         """
-        self._once("/otp/cancel", {"phone": phone, "verification_id": verification_id}, _nothing)
+        self._call("/otp/cancel", {"phone": phone, "verification_id": verification_id}, _no_content)
 
     def unlock(self, phone: str) -> None:
-        """Forget the wrong codes of *phone*, so that it can be verified again after too many in a row.
+        """Reset the failed attempts of *phone*, so that it can be verified again after too many of them.
 
         Raises:
-            Forbidden: this client has no `may_unlock`.
-            InvalidPhone, DestinationBlocked: this phone cannot be verified here.
+            Forbidden: The client is not configured with `may_unlock`.
+            InvalidPhone, DestinationBlocked: The service does not verify this phone.
         """
-        self._once("/otp/unlock", {"phone": phone}, _nothing)
+        self._call("/otp/unlock", {"phone": phone}, _no_content)
 
-    def _once(
+    def _call(
         self,
         path: str,
         body: Mapping[str, object],
         read: Callable[[Mapping[str, Any]], T],
         key: str | None = None,
-        fits: Callable[[T], bool] = checks.always,
+        matches: Callable[[T], bool] = checks.no_check,
     ) -> T:
         if key is None:
-            return self._post(path, body, read, (ServiceUnreachable,), headers={}, fits=fits)
+            return self._post(path, body, read, (ServiceUnreachable,), headers={}, matches=matches)
         headers = {"Idempotency-Key": key}
-        return self._post(path, body, read, _REPEATABLE, headers=headers, fits=fits)
+        return self._post(path, body, read, _RETRY_ALWAYS, headers=headers, matches=matches)
 
     def _post(
         self,
         path: str,
         body: Mapping[str, object],
         read: Callable[[Mapping[str, Any]], T],
-        again: tuple[type[OtpServiceError], ...],
+        retry_on: tuple[type[OtpServiceError], ...],
         *,
         headers: Mapping[str, str],
-        fits: Callable[[T], bool],
+        matches: Callable[[T], bool],
     ) -> T:
-        given = {name: value for name, value in body.items() if value is not None}
+        present = {name: value for name, value in body.items() if value is not None}
         try:
-            return self._transport.post(path, given, read, headers, fits)
-        except again:
+            return self._transport.post(path, present, read, headers, matches)
+        except retry_on:
             time.sleep(RETRY_PAUSE)
-        return self._transport.post(path, given, read, headers, fits)
+        return self._transport.post(path, present, read, headers, matches)
 
 
-def _nothing(body: Mapping[str, Any]) -> None:
-    """Read the answer that has no body."""
+def _no_content(body: Mapping[str, Any]) -> None:
+    """Read a response without a body."""

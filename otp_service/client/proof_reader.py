@@ -1,6 +1,6 @@
-"""read_proof: check a proof with the client's proof keys, without asking the service. Touches the clock.
+"""Checks a proof with the client's proof keys, without a call to the service.
 
-Whoever reads a proof itself must also see to it that it is used once; `OtpClient.redeem` does both.
+A backend that checks proofs itself must also ensure that each is used once; `OtpClient.redeem` does both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from otp_service.domain.proofs import MIN_PROOF_KEY_BYTES, Proof, ProofKeys, Pro
 ISSUER = "otp_service"
 
 SEEN_SLACK = 600
-"""Seconds for which a used proof is remembered beyond its end, for readers whose clocks are behind."""
+"""How long a used proof is remembered after its expiry, in seconds, for readers whose clocks are slow."""
 
 
 def read_proof(
@@ -30,26 +30,27 @@ def read_proof(
     now: float | None = None,
     allow_test: bool = False,
 ) -> Proof:
-    """Return the claims of *proof* if it is for *client* and *purpose* and is used for the first time.
+    """Return the claims of *proof* if it is valid for *client* and *purpose* and has not been used before.
 
-    *keys* are the client's `proof_keys` as its configuration spells them, newest first. *seen* is called
-    last, as `seen(jti, ttl)`: it must, in one atomic step, remember *jti* for *ttl* seconds and tell whether
-    it knew it already, for all processes that read proofs: `not redis.set(jti, 1, nx=True, ex=ttl)`.
-    Everything but False counts as seen. *now*, in unix seconds, stands in for the clock in tests.
-    With *allow_test* the proofs of configured test phones count, too.
+    *keys* are the client's `proof_keys` as in its configuration, newest first. *seen* is called last, as
+    `seen(jti, ttl)`. In one atomic step it must store *jti* for *ttl* seconds and tell whether it was stored
+    already, across all processes that check proofs: `not redis.set(jti, 1, nx=True, ex=ttl)`. Any value
+    except False counts as seen. *now*, in Unix seconds, replaces the clock in tests. With *allow_test*,
+    proofs of configured test phones are valid too.
 
     Raises:
-        InvalidProof: not signed with *keys* for this issuer, client and purpose, or of a test phone.
-        ProofExpired: too old.
-        ProofRedeemed: *seen* before.
-        ValueError: *keys* holds no key, or a text that is none.
+        InvalidProof: The proof is not signed with *keys* for this issuer, client and purpose, or belongs to a
+            test phone.
+        ProofExpired: The proof has expired.
+        ProofRedeemed: *seen* returned that the proof was used before.
+        ValueError: *keys* is empty, or contains a key that is too short.
     """
     at = time.time() if now is None else now
     claims = _claims(proof, _signer(keys, client, issuer, at), purpose, allow_test=allow_test)
     if isinstance(claims, errors.ProofError):
-        raise _told(claims)
+        raise _client_error(claims)
     if seen(claims.verification_id, math.ceil(claims.expires_at - at) + SEEN_SLACK) is not False:
-        raise _told(errors.ProofRedeemed())
+        raise _client_error(errors.ProofRedeemed())
     return claims
 
 
@@ -66,6 +67,6 @@ def _claims(proof: str, signer: ProofSigner, purpose: str, *, allow_test: bool) 
         return error
 
 
-def _told(error: errors.ProofError) -> ApiError:
-    """Return the client's error of the same code, so that one `except` serves `redeem` and `read_proof`."""
+def _client_error(error: errors.ProofError) -> ApiError:
+    """Return the client's error with the same code, so that `redeem` and `read_proof` raise the same."""
     return from_problem(0, {"code": error.code, "title": error.title})

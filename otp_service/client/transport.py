@@ -1,7 +1,7 @@
-"""The transport: one POST to the service and what came of it. Touches the network through requests.
+"""Sends one POST request to the service and converts the response or failure.
 
-What requests says of a failure can hold the address, a header or the body, so none of its errors leaves
-this file, not even as the cause of ours: they are sorted first and raised outside the handler.
+Exceptions of requests can contain the URL, a header or the body. None of them leaves this module, not even as
+the cause of another exception: they are converted first, and the result is raised outside the handler.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from otp_service.client.errors import (
 )
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds at most for a connection to come about, so that one that cannot leaves time for another."""
+"""The maximum time for opening a connection, in seconds, so that time is left for a retry."""
 
 REQUEST_ID = "X-Request-Id"
-"""The header of a call's id, which the service repeats in its answer."""
+"""The header with a call's id, which the service repeats in its response."""
 
 _OUR_IDS = "otpc_"
-"""How the ids that this client chooses begin."""
+"""The prefix of the request ids that this client generates."""
 
 _BASE_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#]*)?")
 _KEY = re.compile(r"[!-~]+")
 
 _NEVER_SENT = (ConnectTimeout, NewConnectionError, SSLCertVerificationError)
-"""What proves, wherever it stands among the causes of a failure, that no byte of the request was sent."""
+"""Errors that prove, anywhere in the chain of causes, that no byte of the request was sent."""
 
 T = TypeVar("T")
 
 
 class Transport:
-    """The way to one service. One instance serves all threads of a process.
+    """Sends requests to one service. Thread-safe.
 
-    Nothing of the environment is used: a proxy or a `.netrc` found there would see, or replace, the key.
+    Nothing from the environment is used: a proxy or a `.netrc` could read or replace the key.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Transport:
     ) -> None:
         if not _BASE_URL.fullmatch(base_url):
             raise ValueError("base_url must be like https://otp.example.com, without query or credentials")
-        if not _can_be_sent_to(base_url):
-            raise ValueError("base_url has a host or a port that nothing can be sent to")
+        if not _is_valid_target(base_url):
+            raise ValueError("base_url has an invalid host or port")
         if not _KEY.fullmatch(secret_key):
             raise ValueError("secret_key must be printable ASCII without spaces")
         self.base_url = base_url.rstrip("/")
@@ -78,7 +78,7 @@ class Transport:
         )
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Close the idle connections."""
         self._connections.drop()
 
     def post(
@@ -87,34 +87,34 @@ class Transport:
         body: Mapping[str, object],
         read: Callable[[Mapping[str, Any]], T],
         headers: Mapping[str, str],
-        fits: Callable[[T], bool],
+        matches: Callable[[T], bool],
     ) -> T:
-        """Send *body* once, with *headers*, and return what *read* makes of a good answer.
+        """Send *body* once, with *headers*, and return a successful response as converted by *read*.
 
-        *fits* tells whether a good answer is the answer to this call.
+        *matches* tells whether a successful response belongs to this call.
 
         Raises:
-            ServiceUnreachable: nothing was sent.
-            OutcomeUnknown: it may have been sent; no readable answer came, or that to another call.
-            UnexpectedAnswer: something else than the service answered.
-            ApiError: the service said no.
+            ServiceUnreachable: Nothing was sent.
+            OutcomeUnknown: The request may have been sent, but there was no readable response to it.
+            UnexpectedAnswer: The response is not from the service.
+            ApiError: The service refused the request.
         """
         request_id = _new_request_id()
         response = self._send(path, body, {**headers, REQUEST_ID: request_id})
         if isinstance(response, OtpServiceError):
             raise response
         if _is_of_another_call(response.headers.get(REQUEST_ID, ""), request_id):
-            raise self._mixed_up()
-        answer = _json_object(response)
-        if not 200 <= response.status_code < 300:  # noqa: PLR2004 - a redirect is no answer
-            raise _refusal(response.status_code, answer)
-        value = _value(answer, read)
-        if not fits(value):
-            raise self._mixed_up()
+            raise self._mismatch()
+        answer = _parse_json_object(response)
+        if not 200 <= response.status_code < 300:  # noqa: PLR2004 - redirects are not followed
+            raise _error(response.status_code, answer)
+        value = _read_value(answer, read)
+        if not matches(value):
+            raise self._mismatch()
         return value
 
-    def _mixed_up(self) -> OutcomeUnknown:
-        """Give up the connections, on which answers have got out of step with requests."""
+    def _mismatch(self) -> OutcomeUnknown:
+        """Drop the connections, on which requests and responses are out of step."""
         self._connections.drop()
         return OutcomeUnknown("answer to another call")
 
@@ -150,8 +150,8 @@ def _configure(
     )
 
 
-def _can_be_sent_to(base_url: str) -> bool:
-    """Tell whether requests and urllib3 would take the URL; they would say so at the first call only."""
+def _is_valid_target(base_url: str) -> bool:
+    """Tell whether requests and urllib3 accept the URL, which they would check only at the first call."""
     try:
         requests.Request("POST", base_url).prepare()
         parts = urlsplit(base_url)
@@ -163,19 +163,19 @@ def _can_be_sent_to(base_url: str) -> bool:
 
 
 def _new_request_id() -> str:
-    """Return an id that no other call has, in letters that the service takes for one."""
+    """Generate a unique id in a format that the service accepts."""
     letters = base64.b32encode(secrets.token_bytes(15)).decode()
-    # Five digits in a row could be part of a phone number, so that the service would not take the id.
+    # Five digits in a row could be part of a phone number; the service ignores such ids.
     return _OUR_IDS + letters.translate(str.maketrans("234567", "abcdef"))
 
 
-def _is_of_another_call(told: str, request_id: str) -> bool:
-    """Tell whether an answer bears the id of another call. A proxy may have put an id of its own there."""
-    return told.startswith(_OUR_IDS) and told != request_id
+def _is_of_another_call(received: str, request_id: str) -> bool:
+    """Tell whether a response has the id of another call. A proxy may have replaced the id with its own."""
+    return received.startswith(_OUR_IDS) and received != request_id
 
 
 def _failure(error: Exception) -> OtpServiceError:
-    """Return what *error* means. In doubt the request was sent."""
+    """Convert an exception of requests. In case of doubt, the request is treated as sent."""
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     nested = [e for e in (error, reason, *getattr(reason, "args", ())) if isinstance(e, Exception)]
     cause = type(nested[-1]).__name__
@@ -184,7 +184,7 @@ def _failure(error: Exception) -> OtpServiceError:
     return OutcomeUnknown(cause)
 
 
-def _json_object(response: requests.Response) -> dict[str, Any] | None:
+def _parse_json_object(response: requests.Response) -> dict[str, Any] | None:
     if not response.content:
         return {}
     try:
@@ -194,16 +194,16 @@ def _json_object(response: requests.Response) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _value(answer: dict[str, Any] | None, read: Callable[[Mapping[str, Any]], T]) -> T:
+def _read_value(answer: dict[str, Any] | None, read: Callable[[Mapping[str, Any]], T]) -> T:
     if answer is not None:
-        with suppress(KeyError, TypeError, ValueError):  # their texts may show what could not be read
+        with suppress(KeyError, TypeError, ValueError):  # the exceptions may quote the response
             return read(answer)
     raise OutcomeUnknown("unreadable answer")
 
 
-def _refusal(status: int, answer: dict[str, Any] | None) -> OtpServiceError:
+def _error(status: int, answer: dict[str, Any] | None) -> OtpServiceError:
     if answer and isinstance(answer.get("code"), str):
         return from_problem(status, answer)
-    if status >= 500:  # noqa: PLR2004 - whoever answers so may have passed the request on before
+    if status >= 500:  # noqa: PLR2004 - a proxy may have forwarded the request
         return OutcomeUnknown(f"HTTP status {status}")
     return UnexpectedAnswer(status)

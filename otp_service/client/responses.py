@@ -1,7 +1,7 @@
-"""Answers: what the service says when all went well, as values.
+"""The service's successful responses as values.
 
-Names and units are the API's own; times are aware datetimes in UTC. Members that this version does not
-know are passed over, so that a newer service can say more.
+Names and units are those of the API; times are aware datetimes in UTC. Unknown members are ignored, so that
+a newer service can add some.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A verification is open and its SMS accepted, or perhaps on its way: `delivery` says which.
+    """An open verification whose SMS was accepted or may have been sent: see `delivery`.
 
-    *resend_at* and *resend_in* are None when this verification gets no more SMS.
+    *resend_at* and *resend_in* are None when no more SMS can be sent for this verification.
     """
 
     verification_id: str = field(repr=False)
@@ -35,13 +35,13 @@ class Sent:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """Return what the answer to `request` or `resend` says."""
-        return cls(**_standing(body))
+        """Read a response to `request` or `resend`."""
+        return cls(**_verification_fields(body))
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an SMS did not arrive: the provider's *code*, and what it means in English and in Chinese."""
+    """Why an SMS did not arrive: the provider's *code*, and its meaning in English and in Chinese."""
 
     code: str
     en: str
@@ -49,13 +49,13 @@ class Reason:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """Return what an answer says of why."""
+        """Read a reason from a response."""
         return cls(code=body["code"], en=body["en"], zh=body["zh"])
 
 
 @dataclass(frozen=True, slots=True)
 class SendStatus:
-    """One SMS of a verification: its *number* from 1, what became of it, when it began, by which route."""
+    """An SMS of a verification: its *number* from 1, its delivery status, when it was sent, and its route."""
 
     number: int
     delivery: str
@@ -65,7 +65,7 @@ class SendStatus:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """Return what an answer says of one SMS."""
+        """Read one SMS from a response."""
         return cls(
             number=body["number"],
             delivery=body["delivery"],
@@ -77,7 +77,7 @@ class SendStatus:
 
 @dataclass(frozen=True, slots=True)
 class VerificationStatus:
-    """A verification as it stands: `pending`, `approved`, `exhausted`, `canceled` or `expired`."""
+    """The state of a verification: `pending`, `approved`, `exhausted`, `canceled` or `expired`."""
 
     verification_id: str = field(repr=False)
     status: str
@@ -96,13 +96,13 @@ class VerificationStatus:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """Return what the answer to `status` says."""
-        return cls(**_standing(body), sends=tuple(SendStatus.read(send) for send in body["sends"]))
+        """Read a response to `status`."""
+        return cls(**_verification_fields(body), sends=tuple(SendStatus.read(send) for send in body["sends"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The code was right. The *proof* says so for *proof_expires_in* seconds; it is personal data."""
+    """The code was correct. The *proof* is valid for *proof_expires_in* seconds. It is personal data."""
 
     verification_id: str = field(repr=False)
     purpose: str
@@ -112,7 +112,7 @@ class Approved:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """Return what the answer to `verify` says."""
+        """Read a response to `verify`."""
         return cls(
             verification_id=body["verification_id"],
             purpose=body["purpose"],
@@ -124,7 +124,7 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """What a proof proved, told once. *amr* holds how: `sms`, or `test` for a configured test phone."""
+    """The claims of a redeemed proof. *amr* is the method: `sms`, or `test` for a configured test phone."""
 
     verification_id: str = field(repr=False)
     client: str
@@ -135,7 +135,7 @@ class Redeemed:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """Return what the answer to `redeem` says."""
+        """Read a response to `redeem`."""
         return cls(
             verification_id=body["verification_id"],
             client=body["client"],
@@ -146,7 +146,7 @@ class Redeemed:
         )
 
 
-def _standing(body: Mapping[str, Any]) -> dict[str, Any]:
+def _verification_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     resend_at = body["resend_at"]
     return {
         "verification_id": body["verification_id"],
