@@ -37,10 +37,8 @@ from otp_service.services.verification import VerificationService
 from otp_service.settings import Settings, SettingsError, load, validate_for_production
 from otp_service.settings.routes import RouteConfig
 from otp_service.sms.aliyun.mns import MessageHandler, Worker, build_worker
-from otp_service.sms.factory import build as build_provider
-from otp_service.sms.factory import webhook_uplinks
-from otp_service.sms.route import Route
-from otp_service.sms.router import SmsRouter
+from otp_service.sms.factory import build_provider, inbound_sms_webhook
+from otp_service.sms.router import Route, SmsRouter
 from otp_service.store.backend import ReplicationWait
 from otp_service.store.client import ExistingClient, RedisOptions, from_existing_client, from_url
 from otp_service.store.counters import RedisUsageCounters
@@ -413,7 +411,7 @@ def _uplinks(settings: Settings, clock: Clock, events: EventLogger) -> InboundSm
     reports = settings.reports
     if reports.inbound_sms_webhook_secret is None:
         return None
-    return webhook_uplinks(
+    return inbound_sms_webhook(
         url=reports.inbound_sms_webhook_url,
         secret=reports.inbound_sms_webhook_secret.get_secret_value(),
         events=events,

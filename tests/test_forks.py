@@ -31,8 +31,8 @@ from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.circuit_breaker import CircuitBreaker
 from otp_service.sms.concurrency import Bulkhead
 from otp_service.sms.http import HttpClient
-from otp_service.sms.pause import EVERY_TEMPLATE, Suspensions
-from otp_service.sms.provider import unknown
+from otp_service.sms.provider import outcome_unknown
+from otp_service.sms.router import EVERY_TEMPLATE, Suspensions
 from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.embedded import FakeStore, start_embedded
@@ -141,7 +141,7 @@ def refused(client: HttpClient) -> str:
 
 
 def bulkhead_of_one() -> Bulkhead:
-    return Bulkhead(lambda _, __: unknown("x"), max_in_flight=1, events=Quiet())
+    return Bulkhead(lambda _, __: outcome_unknown("x"), max_in_flight=1, events=Quiet())
 
 
 def may_send(bulkhead: Bulkhead) -> bool:

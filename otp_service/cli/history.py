@@ -20,8 +20,8 @@ from otp_service.cli.admin import (
 )
 from otp_service.domain.phone import Phone
 from otp_service.domain.reasons import describe_failure
-from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
-from otp_service.sms.own_codes import explain_own
+from otp_service.sms.aliyun.pnvs import lookup_pnvs
+from otp_service.sms.provider import explain_local_code
 from otp_service.store.admin import PastSend
 
 _OUTCOMES = {
@@ -103,7 +103,11 @@ def _meaning(code: str, state: str) -> str:
     """Return a provider's code in words; empty where there is none."""
     if not code:
         return ""
-    return describe_failure(code).english if state == "n" else explain_own(code) or lookup_pnvs(code).english
+    return (
+        describe_failure(code).english
+        if state == "n"
+        else explain_local_code(code) or lookup_pnvs(code).english
+    )
 
 
 def _utc(seconds: float) -> str:

@@ -32,9 +32,9 @@ from otp_service.domain.reasons import describe_failure
 from otp_service.observability.clock import SystemClock
 from otp_service.settings import Settings, SettingsError
 from otp_service.settings import examine as read_settings
-from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
-from otp_service.sms.own_codes import explain_own
-from otp_service.sms.route import Route
+from otp_service.sms.aliyun.pnvs import lookup_pnvs
+from otp_service.sms.provider import explain_local_code
+from otp_service.sms.router import Route
 
 ASK_EVERY = 3.0
 CLIENT = "send-test"
@@ -141,7 +141,7 @@ def _send(route: Route, sms: SmsMessage, deadline: float) -> SendResult:
     seconds = time.monotonic() - began
     click.echo(f"  outcome      {outcome.status.value} after {seconds:.1f} s")
     if outcome.provider_code:
-        meaning = explain_own(outcome.provider_code) or lookup_pnvs(outcome.provider_code).english
+        meaning = explain_local_code(outcome.provider_code) or lookup_pnvs(outcome.provider_code).english
         click.echo(f"  code         {outcome.provider_code}: {meaning}")
     click.echo(f"  request id   {outcome.request_id or '-'}")
     click.echo(f"  biz id       {outcome.biz_id or '-'}")

@@ -363,6 +363,6 @@ class SmsSender(Protocol):
 class InboundSmsForwarder(Protocol):
     """Where replies go."""
 
-    def forward(self, uplink: InboundSms, seconds: float) -> bool:
-        """Pass *uplink* on within *seconds*; False when nobody has taken it. Never raises."""
+    def forward(self, message: InboundSms, seconds: float) -> bool:
+        """Forward *message* within *seconds*; return whether the receiver accepted it. Never raises."""
         ...

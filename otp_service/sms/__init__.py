@@ -1,8 +1,8 @@
-"""Sending SMS: routes, what protects them, an HTTP client, and one folder per vendor.
+"""Sending SMS: routes, their circuit breakers and limits, an HTTP client, and the providers.
 
-`SendSms` and its like are billed and not idempotent, so nothing here sends an SMS again: there is no retry,
-and another route is tried only when it is certain that nothing was sent. Imports `domain` and
-`services.interfaces`.
+`SendSms` and similar calls are billed and not idempotent, so nothing here sends an SMS again: there are no
+retries, and another route is tried only if certainly nothing was sent. Imports `domain` and
+`services.interfaces`; the only folder that imports standardwebhooks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The circuit breaker of one route: a provider that does not answer is left alone."""
+"""The circuit breaker of one route: a provider that does not respond is not called for a while."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ PROBE_SECONDS = 5.0
 
 
 class CircuitBreaker:
-    """Closed, until five sends in a row fail within ten seconds; then open, with a probe every five seconds.
+    """Opens after five consecutive failures within ten seconds, then allows a probe every five seconds.
 
-    In a row, because on a busy route some failures in ten seconds are no outage. It knows no half-open state:
-    letting a probe through sets the time of the next one, so a probe that never ends can't keep it shut.
+    The failures must be consecutive: on a busy route, some failures in ten seconds are no outage. There is no
+    half-open state. Allowing a probe sets the time of the next one, so a probe that never ends cannot keep
+    the circuit open.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -32,11 +33,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the route is being left alone."""
+        """Whether the circuit is open."""
         return self._probe_at is not None
 
     def allow_request(self) -> bool:
-        """Tell whether a send may go; while open, True makes it the probe."""
+        """Return whether a send is allowed. While the circuit is open, an allowed send is the probe."""
         with self._lock:
             if self._probe_at is None:
                 return True
@@ -46,12 +47,12 @@ class CircuitBreaker:
             return True
 
     def wait(self) -> float:
-        """Return the seconds until the next probe, 0 while closed."""
+        """Return the seconds until the next probe; 0 while the circuit is closed."""
         with self._lock:
             return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self._monotonic())
 
     def record_failure(self) -> bool:
-        """Count a send that got no answer; tell whether that opened the breaker."""
+        """Record a send without a response; return whether that opened the circuit."""
         with self._lock:
             if self._probe_at is not None:
                 return False
@@ -63,7 +64,7 @@ class CircuitBreaker:
             return True
 
     def record_success(self) -> bool:
-        """Note a send that was answered, whatever the answer; tell whether that closed the breaker."""
+        """Record a send with any response, even a refusal; return whether that closed the circuit."""
         with self._lock:
             was_open = self._probe_at is not None
             self._probe_at = None

@@ -1,4 +1,4 @@
-"""Builds providers from plain arguments, as settings hold them. Touches nothing until they send."""
+"""Builds providers and webhooks from settings or plain arguments. Building one opens no connection."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from otp_service.sms.aliyun.sms import VERSION, AliyunSms
 from otp_service.sms.http import CONNECT_SECONDS, READ_SECONDS, HttpClient
 from otp_service.sms.provider import Provider
 from otp_service.sms.router import MAX_IN_FLIGHT
-from otp_service.sms.webhook import InboundSmsWebhook, Webhook, WebhookClient
+from otp_service.sms.webhook import InboundSmsWebhook, WebhookProvider
+from otp_service.sms.webhook_client import WebhookClient
 
 
 class ProviderDeps(TypedDict, total=False):
-    """What every provider works with."""
+    """The dependencies of every provider."""
 
     clock: Required[Clock]
     max_in_flight: int
@@ -27,46 +28,46 @@ class ProviderDeps(TypedDict, total=False):
     read_seconds: float
 
 
-class Described(Protocol):
-    """What is read of a route's settings; of a webhook *url* and *secret*, of all others the account."""
+class ProviderConfig(Protocol):
+    """The settings of a provider: *url* and *secret* of a webhook, the account of all others."""
 
     @property
     def provider(self) -> str:
-        """Name the kind."""
+        """The kind of provider, a key of `PROVIDER_FACTORIES`."""
         ...
 
     @property
     def sign_name(self) -> str:
-        """Name who is sending."""
+        """The sign name of the sender."""
         ...
 
     @property
     def signature(self) -> str:
-        """Name one of Aliyun's two."""
+        """The version of Aliyun's signature: `v1` or `v3`."""
         ...
 
     @property
     def endpoint(self) -> str:
-        """Tell where the API is."""
+        """The URL of the API."""
         ...
 
     @property
     def url(self) -> str:
-        """Tell where a webhook is posted to."""
+        """The URL of the webhook."""
         ...
 
     def webhook_secret(self) -> str:
-        """Return what signs a webhook."""
+        """Return the secret that signs webhooks."""
         ...
 
     def access_keys(self) -> Sequence[tuple[str, str, str]]:
-        """Return id, secret and security token of every access key."""
+        """Return the id, secret and security token of every access key."""
         ...
 
 
-def build(route: Described, *, code_seconds: int, **means: Unpack[ProviderDeps]) -> Provider:
-    """Build the provider of a *route*, for codes that are good for *code_seconds*."""
-    return PROVIDER_FACTORIES[route.provider](route, code_seconds, means)
+def build_provider(route: ProviderConfig, *, code_seconds: int, **deps: Unpack[ProviderDeps]) -> Provider:
+    """Build the provider of *route*, for codes that are valid for *code_seconds*."""
+    return PROVIDER_FACTORIES[route.provider](route, code_seconds, deps)
 
 
 def aliyun_sms(
@@ -75,7 +76,7 @@ def aliyun_sms(
     sign_name: str,
     endpoint: str = endpoints.SMS,
     signature: str = Signature.V1,
-    **means: Unpack[ProviderDeps],
+    **deps: Unpack[ProviderDeps],
 ) -> AliyunSms:
     """Build a provider for Aliyun's SendSms.
 
@@ -83,8 +84,8 @@ def aliyun_sms(
         BadEndpoint: *endpoint* is not `https://host[:port]`, or `http://` to this machine.
         ValueError: *signature* is neither `v1` nor `v3`.
     """
-    api = _api(keys, VERSION, endpoint, signature, means)
-    return AliyunSms(api=api, sign_name=sign_name, clock=means["clock"])
+    api = _api(keys, VERSION, endpoint, signature, deps)
+    return AliyunSms(api=api, sign_name=sign_name, clock=deps["clock"])
 
 
 def aliyun_pnvs(
@@ -94,99 +95,99 @@ def aliyun_pnvs(
     minutes: int,
     endpoint: str = endpoints.PNVS,
     signature: str = Signature.V1,
-    **means: Unpack[ProviderDeps],
+    **deps: Unpack[ProviderDeps],
 ) -> AliyunPnvs:
-    """Build a provider for Aliyun's SendSmsVerifyCode and codes that are good for *minutes*.
+    """Build a provider for Aliyun's SendSmsVerifyCode, for codes that are valid for *minutes*.
 
     Raises:
         BadEndpoint: *endpoint* is not `https://host[:port]`, or `http://` to this machine.
         ValueError: *signature* is neither `v1` nor `v3`.
     """
-    api = _api(keys, PNVS_VERSION, endpoint, signature, means)
-    return AliyunPnvs(api=api, sign_name=sign_name, minutes=minutes, clock=means["clock"])
+    api = _api(keys, PNVS_VERSION, endpoint, signature, deps)
+    return AliyunPnvs(api=api, sign_name=sign_name, minutes=minutes, clock=deps["clock"])
 
 
-def webhook(*, url: str, secret: str, sign_name: str = "", **means: Unpack[ProviderDeps]) -> Webhook:
-    """Build a provider that posts to *url*, signed with *secret* (`whsec_…`).
+def webhook(*, url: str, secret: str, sign_name: str = "", **deps: Unpack[ProviderDeps]) -> WebhookProvider:
+    """Build a provider that posts SMS to *url*, signed with *secret* (`whsec_…`).
 
     Raises:
         BadEndpoint: *url* is not `https://host[:port][/path]`, or `http://` to this machine.
-        ValueError: *secret* is no base64.
+        ValueError: *secret* is not Base64.
     """
-    hook = WebhookClient(url=url, secret=secret, http=_http_client(means), clock=means["clock"])
-    return Webhook(hook=hook, sign_name=sign_name, clock=means["clock"])
+    client = WebhookClient(url=url, secret=secret, http=_http_client(deps), clock=deps["clock"])
+    return WebhookProvider(webhook=client, sign_name=sign_name, clock=deps["clock"])
 
 
-def webhook_uplinks(
-    *, url: str, secret: str, events: EventLogger, **means: Unpack[ProviderDeps]
+def inbound_sms_webhook(
+    *, url: str, secret: str, events: EventLogger, **deps: Unpack[ProviderDeps]
 ) -> InboundSmsWebhook:
-    """Build the way on for replies of phones, which are posted to *url*, signed with *secret* (`whsec_…`).
+    """Build a forwarder that posts inbound SMS to *url*, signed with *secret* (`whsec_…`).
 
     Raises:
         BadEndpoint: *url* is not `https://host[:port][/path]`, or `http://` to this machine.
-        ValueError: *secret* is no base64.
+        ValueError: *secret* is not Base64.
     """
-    hook = WebhookClient(url=url, secret=secret, http=_http_client(means), clock=means["clock"])
-    return InboundSmsWebhook(hook=hook, events=events)
+    client = WebhookClient(url=url, secret=secret, http=_http_client(deps), clock=deps["clock"])
+    return InboundSmsWebhook(webhook=client, events=events)
 
 
 def _api(
-    keys: Sequence[AccessKey], version: str, endpoint: str, signature: str, means: ProviderDeps
+    keys: Sequence[AccessKey], version: str, endpoint: str, signature: str, deps: ProviderDeps
 ) -> AliyunApi:
     return AliyunApi(
         keys=keys,
         version=version,
         endpoint=endpoint,
-        http=_http_client(means),
-        clock=means["clock"],
+        http=_http_client(deps),
+        clock=deps["clock"],
         signature=Signature(signature),
     )
 
 
-def _http_client(means: ProviderDeps) -> HttpClient:
+def _http_client(deps: ProviderDeps) -> HttpClient:
     return HttpClient(
-        max_connections=means.get("max_in_flight", MAX_IN_FLIGHT),
-        connect_seconds=means.get("connect_seconds", CONNECT_SECONDS),
-        read_seconds=means.get("read_seconds", READ_SECONDS),
+        max_connections=deps.get("max_in_flight", MAX_IN_FLIGHT),
+        connect_seconds=deps.get("connect_seconds", CONNECT_SECONDS),
+        read_seconds=deps.get("read_seconds", READ_SECONDS),
     )
 
 
 # ── from settings ──
 
 
-def _aliyun_sms(route: Described, _: int, means: ProviderDeps) -> Provider:
+def _aliyun_sms(route: ProviderConfig, _: int, deps: ProviderDeps) -> Provider:
     return aliyun_sms(
         keys=_keys(route),
         sign_name=route.sign_name,
         endpoint=route.endpoint,
         signature=route.signature,
-        **means,
+        **deps,
     )
 
 
-def _aliyun_pnvs(route: Described, code_seconds: int, means: ProviderDeps) -> Provider:
+def _aliyun_pnvs(route: ProviderConfig, code_seconds: int, deps: ProviderDeps) -> Provider:
     return aliyun_pnvs(
         keys=_keys(route),
         sign_name=route.sign_name,
-        minutes=code_seconds // 60,  # whole ones: a promise that is a little too short is kept
+        minutes=code_seconds // 60,  # rounded down: the SMS must not promise more time than there is
         endpoint=route.endpoint,
         signature=route.signature,
-        **means,
+        **deps,
     )
 
 
-def _webhook(route: Described, _: int, means: ProviderDeps) -> Provider:
-    return webhook(url=route.url, secret=route.webhook_secret(), sign_name=route.sign_name, **means)
+def _webhook(route: ProviderConfig, _: int, deps: ProviderDeps) -> Provider:
+    return webhook(url=route.url, secret=route.webhook_secret(), sign_name=route.sign_name, **deps)
 
 
-def _keys(route: Described) -> list[AccessKey]:
+def _keys(route: ProviderConfig) -> list[AccessKey]:
     return [AccessKey(*key) for key in route.access_keys()]
 
 
-PROVIDER_FACTORIES: Mapping[str, Callable[[Described, int, ProviderDeps], Provider]] = {
+PROVIDER_FACTORIES: Mapping[str, Callable[[ProviderConfig, int, ProviderDeps], Provider]] = {
     "aliyun-sms": _aliyun_sms,
     "aliyun-pnvs": _aliyun_pnvs,
     "webhook": _webhook,
-    "sandbox": _aliyun_sms,  # spoken to as Aliyun is, at another endpoint
+    "sandbox": _aliyun_sms,  # speaks Aliyun's protocol at another endpoint
 }
-"""Every kind by its name in settings."""
+"""The factory of each provider, by its name in settings."""

@@ -1,7 +1,8 @@
-"""What a provider is to its route."""
+"""The interface of a provider, the result of a send, and the error codes of this service itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -15,27 +16,28 @@ from otp_service.domain.messages import (
     SmsMessage,
     Template,
 )
+from otp_service.sms.http import ConnectFailed, HttpResponse, ResponseLost
 
 
 class RouteHealth(StrEnum):
-    """What an outcome says about the way it came."""
+    """What the result of a send says about its route."""
 
-    TRANSPORT = "transport"
-    """No answer, or none that makes sense: the provider may be down."""
-    OPERATOR = "operator"
-    """The account or its sign name was refused: every SMS of the route fails until somebody acts."""
-    TEMPLATE = "template"
-    """One template was refused: it fails until somebody acts, and the others may do."""
+    TRANSPORT_ERROR = "transport"
+    """There was no response, or none that makes sense: the provider may be down."""
+    ACCOUNT_ERROR = "operator"
+    """The account or its sign name was refused: every SMS of the route fails until an operator acts."""
+    TEMPLATE_ERROR = "template"
+    """One template was refused: it fails until an operator acts, and other templates may succeed."""
     NOT_ATTEMPTED = "unasked"
-    """Nobody was asked, so there is nothing to learn, least of all that the provider answers."""
+    """The provider was not called, so the result says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderResult:
-    """How one send ended, and what its route should learn from it."""
+    """The outcome of one send, and what it says about the health of the route (None: the route works)."""
 
     outcome: SendResult
-    trouble: RouteHealth | None = None
+    health: RouteHealth | None = None
 
 
 class Provider(Protocol):
@@ -46,27 +48,72 @@ class Provider(Protocol):
         ...
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        """Ask what became of a send, until *deadline* (monotonic seconds).
+        """Look up the state of a send, until *deadline* (monotonic seconds).
 
-        The finding is UNASKED where the provider answers no such questions.
+        The status is UNSUPPORTED if the provider has no such query.
         """
         ...
 
     def close(self) -> None:
-        """Let go of idle connections."""
+        """Close idle connections."""
         ...
 
 
-def refused(fault: FailureCause, code: str, *, wait: int = 0, route: str = "") -> SendResult:
-    """Return a refusal by this room itself, before anything was sent; *code* is for the log."""
-    return SendResult(SendStatus.REFUSED, route, fault, wait, f"local.{code}")
+def rejected(cause: FailureCause, code: str, *, retry_after: int = 0, route: str = "") -> SendResult:
+    """Return a refusal by this service itself, before anything was sent; *code* is for the log."""
+    return SendResult(SendStatus.REFUSED, route, cause, retry_after, f"local.{code}")
 
 
-def not_attempted(fault: FailureCause, code: str) -> ProviderResult:
-    """Return the verdict on an SMS that was handed to nobody."""
-    return ProviderResult(refused(fault, code), RouteHealth.NOT_ATTEMPTED)
+def not_attempted(cause: FailureCause, code: str) -> ProviderResult:
+    """Return the result for an SMS that was not passed to the provider."""
+    return ProviderResult(rejected(cause, code), RouteHealth.NOT_ATTEMPTED)
 
 
-def unknown(code: str) -> SendResult:
-    """Return an outcome of which only the *code* for the log is known."""
+def outcome_unknown(code: str) -> SendResult:
+    """Return an unknown outcome; *code* is for the log."""
     return SendResult(SendStatus.UNKNOWN, provider_code=f"local.{code}")
+
+
+def send_once(
+    call: Callable[[], HttpResponse], interpret: Callable[[HttpResponse], ProviderResult], seconds: float
+) -> ProviderResult:
+    """Make the *call*, for which *seconds* remain, and *interpret* its response.
+
+    If certainly nothing left this machine, the send is refused. If something left and no response came, the
+    outcome is unknown.
+    """
+    if seconds <= 0:
+        return not_attempted(FailureCause.PROVIDER, "deadline")
+    try:
+        response = call()
+    except ConnectFailed as error:
+        return ProviderResult(
+            rejected(FailureCause.PROVIDER, f"not_sent.{error.reason}"), RouteHealth.TRANSPORT_ERROR
+        )
+    except ResponseLost as error:
+        return ProviderResult(outcome_unknown(f"no_answer.{error.reason}"), RouteHealth.TRANSPORT_ERROR)
+    return interpret(response)
+
+
+LOCAL_CODES = {
+    "local.not_sent": "Nothing left this machine: no connection, no address or no trusted certificate.",
+    "local.no_answer": "The request left, but no complete response came: the SMS may have been sent.",
+    "local.http_": "The response was not one of the provider's: the SMS may have been sent.",
+    "local.deadline": "The request's time was up before the provider was called.",
+    "local.not_started": "The process was stopping before the send began.",
+    "local.no_route": "No route serves this client, purpose, country and locale.",
+    "local.route_paused": "The route is suspended for a minute: an operator must act on its last refusal.",
+    "local.breaker_open": "The provider has not responded lately and is not called for some seconds.",
+    "local.phone_reads_as_mainland": "Without its plus sign the number is another number, in mainland China.",
+    "local.phone": "The provider of this route cannot send to this number.",
+    "local.template_param": "The template's variables break Aliyun's rules for verification codes.",
+    "local.crashed": "This service has a defect: the SMS may have been sent.",
+    "http_": "The webhook's receiver responded with this HTTP status.",
+    "destination_rejected": "The webhook's receiver sends no SMS to this number.",
+}
+"""Explanations of the codes that this service assigns, by prefix; the first matching prefix wins."""
+
+
+def explain_local_code(code: str) -> str:
+    """Return the meaning of *code*; empty if it is a provider's."""
+    return next((text for prefix, text in LOCAL_CODES.items() if code.startswith(prefix)), "")

@@ -1185,17 +1185,17 @@ MUTANTS = (
     mutant(
         "R47",
         "an SMS that was handed to nobody closes the breaker",
-        "sms/lane.py",
-        "        if verdict.trouble is RouteHealth.NOT_ATTEMPTED:\n            return\n",
+        "sms/router.py",
+        "        if result.health is RouteHealth.NOT_ATTEMPTED:\n            return\n",
         "",
         "tests/sms/test_router.py",
     ),
     mutant(
         "R47",
         "a refused account rests one template only",
-        "sms/lane.py",
-        "self._pause(EVERY_TEMPLATE, verdict.outcome)",
-        "self._pause(template.template_code, verdict.outcome)",
+        "sms/router.py",
+        "self._suspend(EVERY_TEMPLATE, result.outcome)",
+        "self._suspend(template.template_code, result.outcome)",
         "tests/sms/test_router.py",
     ),
     mutant(

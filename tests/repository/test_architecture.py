@@ -30,7 +30,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "gevent": ("cli/", "gunicorn_conf.py", "sms/http.py"),
     "gunicorn": ("cli/",),
     "prometheus_client": ("observability/metrics.py",),
-    "standardwebhooks": ("sms/webhook/",),
+    "standardwebhooks": ("sms/webhook_client.py",),
     "structlog": ("observability/logging.py",),
 }
 

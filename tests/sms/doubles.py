@@ -44,10 +44,16 @@ def sms(**changes: Any) -> SmsMessage:
 
 
 ACCEPTED = ProviderResult(SendResult(SendStatus.ACCEPTED, biz_id="1^0"))
-UNKNOWN = ProviderResult(SendResult(SendStatus.UNKNOWN), RouteHealth.TRANSPORT)
-NOT_SENT = ProviderResult(SendResult(SendStatus.REFUSED, cause=FailureCause.PROVIDER), RouteHealth.TRANSPORT)
-ARREARS = ProviderResult(SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), RouteHealth.OPERATOR)
-NO_TEMPLATE = ProviderResult(SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), RouteHealth.TEMPLATE)
+UNKNOWN = ProviderResult(SendResult(SendStatus.UNKNOWN), RouteHealth.TRANSPORT_ERROR)
+NOT_SENT = ProviderResult(
+    SendResult(SendStatus.REFUSED, cause=FailureCause.PROVIDER), RouteHealth.TRANSPORT_ERROR
+)
+ARREARS = ProviderResult(
+    SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), RouteHealth.ACCOUNT_ERROR
+)
+NO_TEMPLATE = ProviderResult(
+    SendResult(SendStatus.REFUSED, cause=FailureCause.ACCOUNT), RouteHealth.TEMPLATE_ERROR
+)
 
 
 def refusal(fault: FailureCause) -> ProviderResult:

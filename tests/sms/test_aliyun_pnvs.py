@@ -109,9 +109,9 @@ def test_minutes_of_the_route_stand_for_those_of_the_code(sandbox: SandboxServer
 @pytest.mark.parametrize(
     ("facts", "code", "trouble"),
     [
-        ({"secret": "wrong"}, "SignatureDoesNotMatch", RouteHealth.OPERATOR),
-        ({"sign_name": "没有"}, "SMS_SIGNATURE_ILLEGAL", RouteHealth.OPERATOR),
-        ({"sign_name": "云通信测试"}, "SMS_TEMPLATE_ILLEGAL", RouteHealth.TEMPLATE),
+        ({"secret": "wrong"}, "SignatureDoesNotMatch", RouteHealth.ACCOUNT_ERROR),
+        ({"sign_name": "没有"}, "SMS_SIGNATURE_ILLEGAL", RouteHealth.ACCOUNT_ERROR),
+        ({"sign_name": "云通信测试"}, "SMS_TEMPLATE_ILLEGAL", RouteHealth.TEMPLATE_ERROR),
     ],
     ids=["wrong secret", "unknown sign name", "sign name of one's own"],
 )
@@ -121,7 +121,7 @@ def test_wrong_configuration_is_the_operators_to_mend(
     verdict = made(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
 
     assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.ACCOUNT, code)
-    assert verdict.trouble is trouble
+    assert verdict.health is trouble
 
 
 def test_second_send_within_a_minute_is_a_limit(sandbox: SandboxServer) -> None:
@@ -292,7 +292,7 @@ def test_refused_connection_is_the_providers_fault_for_certain() -> None:
     verdict = made(url).send(sms(), TEMPLATE, time.monotonic() + 5)
 
     assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
-    assert verdict.trouble is RouteHealth.TRANSPORT
+    assert verdict.health is RouteHealth.TRANSPORT_ERROR
 
 
 def test_nobody_is_asked_what_became_of_a_send() -> None:

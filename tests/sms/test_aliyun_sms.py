@@ -204,7 +204,7 @@ def test_what_must_not_be_sent_is_refused_before(
         assert server.connections == 0
 
     assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.ACCOUNT, code)
-    assert verdict.trouble is RouteHealth.NOT_ATTEMPTED
+    assert verdict.health is RouteHealth.NOT_ATTEMPTED
 
 
 def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None:
@@ -213,7 +213,7 @@ def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None
         assert server.connections == 0
 
     assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
-    assert verdict.trouble is RouteHealth.NOT_ATTEMPTED
+    assert verdict.health is RouteHealth.NOT_ATTEMPTED
 
 
 @BOTH
@@ -226,7 +226,7 @@ def test_refused_connection_is_the_providers_fault_for_certain(
 
     assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
     assert verdict.outcome.provider_code == "local.not_sent.ConnectionRefusedError"
-    assert verdict.trouble is RouteHealth.TRANSPORT
+    assert verdict.health is RouteHealth.TRANSPORT_ERROR
 
 
 FAILURES = {
@@ -257,7 +257,7 @@ def test_a_failure_sends_once_and_is_unknown(
     if name == "refusal":
         assert verdict.outcome.cause is FailureCause.ACCOUNT
     else:
-        assert (verdict.outcome.status, verdict.trouble) == (SendStatus.UNKNOWN, RouteHealth.TRANSPORT)
+        assert (verdict.outcome.status, verdict.health) == (SendStatus.UNKNOWN, RouteHealth.TRANSPORT_ERROR)
 
 
 # ── silence ──

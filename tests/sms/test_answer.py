@@ -7,7 +7,7 @@ import pytest
 
 from otp_service.domain.messages import FailureCause, SendStatus
 from otp_service.sms.aliyun.protocol.codes import CODES, ResponsibleParty, Retry, SendOutcome
-from otp_service.sms.aliyun.sms_responses import read_answer
+from otp_service.sms.aliyun.sms import read_response
 from otp_service.sms.provider import ProviderResult, RouteHealth
 
 NOW = datetime(2026, 11, 23, 8, 7, 41, 250_000, tzinfo=UTC)
@@ -17,7 +17,7 @@ NUMBER, CODE = "13800138000", "735196"
 def read(status: int = 200, body: object = b"", **headers: str) -> ProviderResult:
     data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_answer(status, named, data, NOW)
+    return read_response(status, named, data, NOW)
 
 
 def answer(code: object, message: str = "whatever", **more: object) -> dict[str, object]:
@@ -227,17 +227,17 @@ def test_message_of_the_provider_goes_nowhere(code: str) -> None:
     ("status", "code", "trouble"),
     [
         (200, "OK", None),
-        (200, "isp.SYSTEM_ERROR", RouteHealth.TRANSPORT),
-        (502, "", RouteHealth.TRANSPORT),
+        (200, "isp.SYSTEM_ERROR", RouteHealth.TRANSPORT_ERROR),
+        (502, "", RouteHealth.TRANSPORT_ERROR),
         (200, "isv.MOBILE_NUMBER_ILLEGAL", None),
         (200, "isv.BUSINESS_LIMIT_CONTROL", None),
         (400, "Throttling.User", None),
-        (200, "isv.AMOUNT_NOT_ENOUGH", RouteHealth.OPERATOR),
-        (403, "Forbidden.Whatever", RouteHealth.OPERATOR),
-        (404, "InvalidAccessKeyId.NotFound", RouteHealth.OPERATOR),
-        (200, "isv.SMS_SIGNATURE_ILLEGAL", RouteHealth.OPERATOR),
-        (200, "isv.SMS_TEMPLATE_ILLEGAL", RouteHealth.TEMPLATE),
-        (200, "isv.DENY_IP_RANGE", RouteHealth.TEMPLATE),
+        (200, "isv.AMOUNT_NOT_ENOUGH", RouteHealth.ACCOUNT_ERROR),
+        (403, "Forbidden.Whatever", RouteHealth.ACCOUNT_ERROR),
+        (404, "InvalidAccessKeyId.NotFound", RouteHealth.ACCOUNT_ERROR),
+        (200, "isv.SMS_SIGNATURE_ILLEGAL", RouteHealth.ACCOUNT_ERROR),
+        (200, "isv.SMS_TEMPLATE_ILLEGAL", RouteHealth.TEMPLATE_ERROR),
+        (200, "isv.DENY_IP_RANGE", RouteHealth.TEMPLATE_ERROR),
         (200, "isv.INVALID_PARAMETERS", None),
         (200, "isv.SMS_TEST_NUMBER_LIMIT", None),
         (200, "isv.DOMESTIC_NUMBER_NOT_SUPPORTED", None),
@@ -248,4 +248,4 @@ def test_message_of_the_provider_goes_nowhere(code: str) -> None:
 def test_route_learns_from_transport_and_operators_errors_only(
     status: int, code: str, trouble: RouteHealth | None
 ) -> None:
-    assert read(status, answer(code)).trouble is trouble
+    assert read(status, answer(code)).health is trouble

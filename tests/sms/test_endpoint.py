@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from otp_service.sms.aliyun.endpoint import BadEndpoint, Endpoint
+from otp_service.sms.endpoint import BadEndpoint, Endpoint
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook as Receiver
 
 from otp_service.domain.messages import InboundSms
 from otp_service.services.interfaces import InboundSmsForwarder
-from otp_service.sms.factory import webhook_uplinks
+from otp_service.sms.factory import inbound_sms_webhook
 from otp_service.sms.webhook import InboundSmsWebhook
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
@@ -26,7 +26,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="u
 
 
 def made(url: str, events: RecordedEvents | None = None) -> InboundSmsWebhook:
-    return webhook_uplinks(
+    return inbound_sms_webhook(
         url=url,
         secret=SECRET,
         events=events or RecordedEvents(),

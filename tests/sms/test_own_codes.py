@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from otp_service.sms.own_codes import OWN_CODES, explain_own
+from otp_service.sms.provider import LOCAL_CODES, explain_local_code
 
 ROOM = Path(__file__).parents[2] / "otp_service" / "sms"
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
 
 
 def written() -> set[str]:
-    """Every code that `refused`, `unknown`, `not_attempted` and `UnsupportedRecipient` are called with."""
+    """Every code that one of `_WRITERS` is called with."""
     found = set()
     for path in set(ROOM.rglob("*.py")) - set((ROOM / "aliyun" / "protocol").iterdir()):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -23,7 +23,7 @@ def written() -> set[str]:
     return found
 
 
-_WRITERS = {"refused", "unknown", "not_attempted", "UnsupportedRecipient"}
+_WRITERS = {"rejected", "outcome_unknown", "not_attempted", "UnsupportedRecipient"}
 
 
 def _text(argument: ast.expr) -> str:
@@ -35,18 +35,18 @@ def test_every_code_that_is_written_is_explained() -> None:
     codes = written()
 
     assert {"local.deadline", "local.not_sent.", "local.template_param", "local.no_route"} <= codes
-    assert [code for code in codes if not explain_own(code)] == []
+    assert [code for code in codes if not explain_local_code(code)] == []
 
 
 @pytest.mark.parametrize("code", ["OK", "isv.AMOUNT_NOT_ENOUGH", "SignatureDoesNotMatch", ""])
 def test_code_of_a_provider_is_not_ours_to_explain(code: str) -> None:
-    assert explain_own(code) == ""
+    assert explain_local_code(code) == ""
 
 
 def test_longer_code_is_not_taken_for_a_shorter_one() -> None:
-    assert explain_own("local.phone_reads_as_mainland") != explain_own("local.phone")
+    assert explain_local_code("local.phone_reads_as_mainland") != explain_local_code("local.phone")
 
 
-@pytest.mark.parametrize("code", OWN_CODES)
+@pytest.mark.parametrize("code", LOCAL_CODES)
 def test_every_code_stands_in_the_docs(code: str) -> None:
-    assert f"| `{code}` | {OWN_CODES[code]} |" in OPERATIONS
+    assert f"| `{code}` | {LOCAL_CODES[code]} |" in OPERATIONS

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from otp_service.domain.messages import FailureCause, SendStatus
-from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs, read_answer
+from otp_service.sms.aliyun.pnvs import lookup_pnvs, read_response
 from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, SendOutcome
 from otp_service.sms.provider import ProviderResult, RouteHealth
 
@@ -16,7 +16,7 @@ ACCEPTED, UNKNOWN = SendStatus.ACCEPTED, SendStatus.UNKNOWN
 
 def read(status: int, body: object) -> ProviderResult:
     data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-    return read_answer(status, {}, data, NOW)
+    return read_response(status, {}, data, NOW)
 
 
 def answer(code: object, *, success: object = None, **more: object) -> dict[str, object]:
@@ -65,7 +65,7 @@ def test_every_answer_is_read_strictly(name: str) -> None:
     verdict = read(status, body)
 
     assert (verdict.outcome.cause or verdict.outcome.status) == meaning
-    assert (verdict.trouble is RouteHealth.TRANSPORT) is (meaning is UNKNOWN)
+    assert (verdict.health is RouteHealth.TRANSPORT_ERROR) is (meaning is UNKNOWN)
 
 
 def test_biz_id_lies_in_the_model() -> None:
@@ -97,7 +97,7 @@ def test_every_code_of_the_sms_service_means_the_same_without_its_prefix(code: s
 
     if bare not in PNVS_CODES:
         assert lookup_pnvs(bare) is row
-        assert without.trouble is with_prefix.trouble
+        assert without.health is with_prefix.health
     assert (without.outcome.status, without.outcome.cause) == (
         with_prefix.outcome.status,
         with_prefix.outcome.cause,

@@ -26,10 +26,10 @@ from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.pnvs import AliyunPnvs
 from otp_service.sms.aliyun.protocol import endpoints, signature
 from otp_service.sms.aliyun.sms import AliyunSms
-from otp_service.sms.factory import PROVIDER_FACTORIES, build
+from otp_service.sms.factory import PROVIDER_FACTORIES, build_provider
 from otp_service.sms.http import HttpClient, HttpResponse
 from otp_service.sms.provider import Provider, ProviderResult
-from otp_service.sms.webhook import Webhook
+from otp_service.sms.webhook import WebhookProvider
 
 WHSEC = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 PNVS = {"provider": "aliyun-pnvs", "sign_name": "速通互联验证码", "templates": [{"template_code": "100001"}]}
@@ -69,7 +69,7 @@ def _random(seed: int) -> str:
 
 
 def send(route: RouteConfig) -> ProviderResult:
-    provider = build(route, code_seconds=330, clock=RealClock(), max_in_flight=1)
+    provider = build_provider(route, code_seconds=330, clock=RealClock(), max_in_flight=1)
     message = sms()
     template = select_template(route.all_templates(), message)
     assert template is not None
@@ -91,13 +91,13 @@ def test_every_provider_of_the_settings_can_be_built() -> None:
     [
         (SMS, AliyunSms),
         (PNVS, AliyunPnvs),
-        ({"provider": "webhook", "url": "https://example.org/otp", "secret": WHSEC}, Webhook),
+        ({"provider": "webhook", "url": "https://example.org/otp", "secret": WHSEC}, WebhookProvider),
         ({**SMS, "provider": "sandbox", "endpoint": "http://127.0.0.1:1"}, AliyunSms),
     ],
     ids=["aliyun-sms", "aliyun-pnvs", "webhook", "sandbox"],
 )
 def test_settings_become_their_provider(route: Raw, kind: type[Provider]) -> None:
-    provider = build(table(route), code_seconds=300, clock=RealClock())
+    provider = build_provider(table(route), code_seconds=300, clock=RealClock())
     provider.close()
 
     assert type(provider) is kind
@@ -192,7 +192,7 @@ class NotedClient(HttpClient):
 
 
 def noted(route: RouteConfig) -> tuple[str, Mapping[str, str]]:
-    provider = build(route, code_seconds=300, clock=ManualClock())
+    provider = build_provider(route, code_seconds=300, clock=ManualClock())
     assert isinstance(provider, AliyunSms | AliyunPnvs)
     api: AliyunApi = provider._api
     noted_client = NotedClient()

@@ -4,8 +4,8 @@ import pytest
 from sms.doubles import HONG_KONG, MAINLAND, NUMBER
 
 from otp_service.domain.phone import COUNTRIES, Phone, calling_code
-from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers
 from otp_service.sms.aliyun.protocol.phone_numbers import can_read_as_mainland
+from otp_service.sms.aliyun.recipients import UnsupportedRecipient, phone_numbers
 
 
 def phone(e164: str, country_code: int) -> Phone:

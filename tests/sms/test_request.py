@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from otp_service.sms.aliyun.endpoint import Endpoint
 from otp_service.sms.aliyun.protocol import signature
 from otp_service.sms.aliyun.signed_request import AccessKey, Operation, SignatureContext, sign_v1, sign_v3
+from otp_service.sms.endpoint import Endpoint
 
 VECTORS: dict[str, Any] = {
     vector["name"]: vector

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from sms.doubles import ManualClock
 
-from otp_service.sms.pause import EVERY_TEMPLATE, Suspensions
+from otp_service.sms.router import EVERY_TEMPLATE, Suspensions
 
 
 def test_pause_lasts_a_minute() -> None:

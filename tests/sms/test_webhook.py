@@ -25,15 +25,19 @@ from otp_service.domain.messages import (
     SendStatus,
     Template,
 )
-from otp_service.sms.aliyun.endpoint import BadEndpoint
+from otp_service.sms.endpoint import BadEndpoint
 from otp_service.sms.factory import webhook
 from otp_service.sms.http import HttpClient
 from otp_service.sms.provider import Provider, ProviderResult, RouteHealth
 from otp_service.sms.router import Route, SmsRouter
-from otp_service.sms.webhook import Webhook, WebhookClient
-from otp_service.sms.webhook.answer import MAX_WAIT, read_answer, retry_after
-from otp_service.sms.webhook.provider import message_id
-from otp_service.sms.webhook.target import parse_webhook_url
+from otp_service.sms.webhook import (
+    MAX_RETRY_AFTER,
+    WebhookProvider,
+    message_id,
+    parse_retry_after,
+    read_response,
+)
+from otp_service.sms.webhook_client import WebhookClient, parse_webhook_url
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -43,7 +47,7 @@ NO_CONTENT = b"HTTP/1.1 204 Whatever\r\n\r\n"
 PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
 
 
-def made(url: str, secret: str = SECRET) -> Webhook:
+def made(url: str, secret: str = SECRET) -> WebhookProvider:
     return webhook(
         url=url,
         secret=secret,
@@ -162,42 +166,42 @@ ANSWERS: dict[str, tuple[int, bytes, SendStatus | FailureCause, RouteHealth | No
     "200 with a refusal": (200, REJECTED, ACCEPTED, None),
     "rejected": (422, REJECTED, FailureCause.RECIPIENT, None),
     "rejected with more": (422, b'{"code":"destination_rejected","x":[1]}', FailureCause.RECIPIENT, None),
-    "rejected on 400": (400, REJECTED, FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "422 alone": (422, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "rejected on 400": (400, REJECTED, FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "422 alone": (422, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
     "422 with another code": (
         422,
         b'{"code":"Destination_Rejected"}',
         FailureCause.ACCOUNT,
-        RouteHealth.TEMPLATE,
+        RouteHealth.TEMPLATE_ERROR,
     ),
-    "422 with a list": (422, b'["destination_rejected"]', FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "422 with a text": (422, b'"destination_rejected"', FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "422 too deep": (422, b"[" * 60_000, FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "422 no UTF-8": (422, b'{"code":"\xff"}', FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
+    "422 with a list": (422, b'["destination_rejected"]', FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "422 with a text": (422, b'"destination_rejected"', FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "422 too deep": (422, b"[" * 60_000, FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "422 no UTF-8": (422, b'{"code":"\xff"}', FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
     "429": (429, b"", FailureCause.PROVIDER, None),
     "429 rejected": (429, REJECTED, FailureCause.PROVIDER, None),
-    "400": (400, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "401": (401, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "404": (404, b"<html>", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "413": (413, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "499": (499, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE),
-    "301": (301, b"", UNKNOWN, RouteHealth.TRANSPORT),
-    "304": (304, b"", UNKNOWN, RouteHealth.TRANSPORT),
-    "500": (500, b"", UNKNOWN, RouteHealth.TRANSPORT),
-    "502": (502, b"<html>", UNKNOWN, RouteHealth.TRANSPORT),
-    "503 rejected": (503, REJECTED, UNKNOWN, RouteHealth.TRANSPORT),
-    "600": (600, b"", UNKNOWN, RouteHealth.TRANSPORT),
-    "199": (199, b"", UNKNOWN, RouteHealth.TRANSPORT),
+    "400": (400, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "401": (401, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "404": (404, b"<html>", FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "413": (413, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "499": (499, b"", FailureCause.ACCOUNT, RouteHealth.TEMPLATE_ERROR),
+    "301": (301, b"", UNKNOWN, RouteHealth.TRANSPORT_ERROR),
+    "304": (304, b"", UNKNOWN, RouteHealth.TRANSPORT_ERROR),
+    "500": (500, b"", UNKNOWN, RouteHealth.TRANSPORT_ERROR),
+    "502": (502, b"<html>", UNKNOWN, RouteHealth.TRANSPORT_ERROR),
+    "503 rejected": (503, REJECTED, UNKNOWN, RouteHealth.TRANSPORT_ERROR),
+    "600": (600, b"", UNKNOWN, RouteHealth.TRANSPORT_ERROR),
+    "199": (199, b"", UNKNOWN, RouteHealth.TRANSPORT_ERROR),
 }
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_every_answer_is_read_as_the_page_says(name: str) -> None:
     status, body, meaning, trouble = ANSWERS[name]
-    verdict = read_answer(status, {}, body, NOW)
+    verdict = read_response(status, {}, body, NOW)
 
     assert (verdict.outcome.cause or verdict.outcome.status) == meaning
-    assert verdict.trouble is trouble
+    assert verdict.health is trouble
     assert verdict.outcome.provider_code in (f"http_{status}", "destination_rejected")
 
 
@@ -211,19 +215,19 @@ def test_every_answer_is_read_as_the_page_says(name: str) -> None:
         ("1.5", 0),
         ("soon", 0),
         ("٣", 0),
-        ("999999999", MAX_WAIT),
+        ("999999999", MAX_RETRY_AFTER),
         ("9" * 5000, 0),
         ("Mon, 23 Nov 2026 08:08:00 GMT", 19),
         ("Mon, 23 Nov 2026 16:08:00 +0800", 19),
         ("Mon, 23 Nov 2026 08:08:00 -0000", 19),
         ("Mon, 23 Nov 2026 08:07:00 GMT", 0),
-        ("Mon, 23 Nov 2099 08:07:00 GMT", MAX_WAIT),
+        ("Mon, 23 Nov 2099 08:07:00 GMT", MAX_RETRY_AFTER),
         ("Mon, 99 Nov 2026 08:07:00 GMT", 0),
     ],
 )
 def test_retry_after_is_a_number_or_a_date(text: str, seconds: int) -> None:
-    assert retry_after(text, NOW) == seconds
-    assert read_answer(429, {"retry-after": text}, b"", NOW).outcome.retry_after == seconds
+    assert parse_retry_after(text, NOW) == seconds
+    assert read_response(429, {"retry-after": text}, b"", NOW).outcome.retry_after == seconds
 
 
 WIRES: dict[str, tuple[Behave, SendStatus | FailureCause]] = {
@@ -269,9 +273,9 @@ def test_refused_connection_has_sent_nothing() -> None:
     verdict = send(url)
 
     assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
-    assert (verdict.outcome.provider_code, verdict.trouble) == (
+    assert (verdict.outcome.provider_code, verdict.health) == (
         "local.not_sent.ConnectionRefusedError",
-        RouteHealth.TRANSPORT,
+        RouteHealth.TRANSPORT_ERROR,
     )
 
 

@@ -68,7 +68,7 @@ from otp_service.services import idempotency as repeats
 from otp_service.services.delivery_reports import DeliveryReportService
 from otp_service.services.hosted_pages import FormSubmission, HostedPages
 from otp_service.settings.risk import IpLimitsConfig
-from otp_service.sms.webhook.provider import message_id
+from otp_service.sms.webhook import message_id
 from otp_service.store import keys
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.pages import RedisPages

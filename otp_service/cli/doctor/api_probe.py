@@ -8,8 +8,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
-from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.fields import read_fields
+from otp_service.sms.aliyun.api import AliyunApi, read_fields
 from otp_service.sms.aliyun.protocol.codes import (
     ErrorCodeInfo,
     Product,

@@ -17,7 +17,7 @@ from otp_service.settings import ConfigIssue, Settings
 from otp_service.settings.routes import ALIYUN_PNVS, WEBHOOK, RouteConfig
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.pnvs import VERSION as PNVS_VERSION
-from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
+from otp_service.sms.aliyun.pnvs import lookup_pnvs
 from otp_service.sms.aliyun.protocol.codes import lookup
 from otp_service.sms.aliyun.signed_request import AccessKey, Signature
 from otp_service.sms.aliyun.sms import VERSION

@@ -1,6 +1,6 @@
-"""Alibaba Cloud (Aliyun): the providers `aliyun-sms` and `aliyun-pnvs`, and the signed API below both.
+"""Alibaba Cloud (Aliyun): the providers `aliyun-sms` and `aliyun-pnvs`, and the signed API that both call.
 
-The sandbox is called in the same way; only its URL differs. Imports what `sms` may import, and `protocol`.
+The sandbox is called in the same way; only its URL differs.
 """
 
 from __future__ import annotations

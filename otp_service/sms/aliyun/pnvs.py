@@ -1,15 +1,19 @@
-"""The provider itself: one account, one preset sign name; touches the network through `AliyunApi`.
+"""The provider `aliyun-pnvs`: sends through SendSmsVerifyCode, for one account and one preset sign name.
 
-PNVS would draw codes and check them. Here it only carries ours: no code of its own, no second SMS of its own
-accord, and no code in its answer. Aliyun says that it cannot check a code that it did not draw; whether it
-keeps such a code is not known.
+PNVS can generate and check codes. Here it only delivers ours: it generates no code, sends no second SMS on
+its own and returns no code in its response. Aliyun says that PNVS cannot check a code that it did not
+generate; whether it stores such a code is not known.
 
-https://help.aliyun.com/zh/pnvs/developer-reference/api-dypnsapi-2017-05-25-sendsmsverifycode
+https://help.aliyun.com/zh/pnvs/developer-reference/api-dypnsapi-2017-05-25-sendsmsverifycode: a response
+reports success twice, in `Code` and in `Success`. The biz id is in `Model`. PNVS's own refusals come with
+HTTP 400, as the gateway's do.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
 
 from otp_service.domain.messages import (
     DeliveryLookup,
@@ -21,26 +25,32 @@ from otp_service.domain.messages import (
 )
 from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.pnvs_responses import read_answer
+from otp_service.sms.aliyun.protocol import flow_control
+from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES, ErrorCodeInfo, lookup
 from otp_service.sms.aliyun.protocol.pnvs import MINUTES
 from otp_service.sms.aliyun.protocol.templates import BadParam, check_params
 from otp_service.sms.aliyun.recipients import MAINLAND, UnsupportedRecipient, mainland_number
-from otp_service.sms.call import send_once
-from otp_service.sms.provider import ProviderResult, not_attempted
+from otp_service.sms.aliyun.responses import ResponseInterpreter
+from otp_service.sms.provider import ProviderResult, not_attempted, send_once
 
 ACTION = "SendSmsVerifyCode"
 VERSION = "2017-05-25"
 
-_ONLY_CARRY = {
-    "DuplicatePolicy": "1",  # if it keeps anything, then nothing older beside it
+_DELIVER_ONLY = {
+    "DuplicatePolicy": "1",  # should PNVS store codes, it must drop older ones
     "Interval": "60",  # no second SMS within the shortest cooldown that settings allow
     "ReturnVerifyCode": "false",
-    "AutoRetry": "0",  # by default it sends again, over other ways, what a carrier has refused
+    "AutoRetry": "0",  # by default, PNVS sends what a carrier refused again, over other channels
 }
+
+_PREFIXES = ("isv.", "isp.")
+
+_DAY = "for the day"
+"""Part of the documented message "The number has exceeded the limit for the day."."""
 
 
 class AliyunPnvs:
-    """Sends by SendSmsVerifyCode under one *sign_name*; a code is good for *minutes*."""
+    """Sends through SendSmsVerifyCode under one *sign_name*; a code is valid for *minutes*."""
 
     def __init__(self, *, api: AliyunApi, sign_name: str, minutes: int, clock: Clock) -> None:
         self._api = api
@@ -59,24 +69,24 @@ class AliyunPnvs:
         seconds = deadline - self._clock.monotonic()
         return send_once(
             lambda: self._api.call(ACTION, params, seconds=seconds),
-            lambda answer: read_answer(answer.status, answer.headers, answer.body, self._api.now()),
+            lambda response: read_response(response.status, response.headers, response.body, self._api.now()),
             seconds,
         )
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        """Ask nobody: it is not known that PNVS tells what became of a code that it did not draw."""
+        """Return UNSUPPORTED: PNVS is not known to report on an SMS whose code it did not generate."""
         del lookup, deadline
         return DeliveryLookupResult(DeliveryLookupStatus.UNSUPPORTED)
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close idle connections."""
         self._api.close()
 
     def _params(self, sms: SmsMessage, template: Template) -> dict[str, str]:
-        """Return the whole call.
+        """Return the parameters of the call.
 
         Raises:
-            UnsupportedRecipient: the number is not of the mainland.
+            UnsupportedRecipient: the number is not in mainland China.
             BadParam: the variables break a rule of verification templates.
         """
         params = {MINUTES: str(self._minutes), **template.template_param(sms.code)}
@@ -88,8 +98,36 @@ class AliyunPnvs:
             "TemplateCode": template.template_code,
             "TemplateParam": json.dumps(params, ensure_ascii=False, separators=(",", ":")),
             "OutId": sms.out_id,
-            # Of the code that it need not draw: the same as ours, should it compare.
+            # For a code that PNVS generates. It is given our code's length in case PNVS compares them.
             "CodeLength": str(len(sms.code.get_secret_value())),
             "ValidTime": str(self._minutes * 60),
-            **_ONLY_CARRY,
+            **_DELIVER_ONLY,
         }
+
+
+def read_response(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ProviderResult:
+    """Return the meaning of the response to SendSmsVerifyCode."""
+    return _SEND_SMS_VERIFY_CODE.interpret(status, headers, body, now)
+
+
+def lookup_pnvs(code: str) -> ErrorCodeInfo:
+    """Return the meaning of the `Code` in a response of PNVS, which drops the prefixes of the SMS service."""
+    prefixed = (CODES.get(prefix + code) for prefix in _PREFIXES)
+    return PNVS_CODES.get(code) or next(filter(None, prefixed), None) or lookup(code)
+
+
+def next_send_at(message: str, now: datetime) -> datetime:
+    """Return when a number with this flow control *message* may get its next SMS."""
+    if _DAY in message.lower():
+        return flow_control.next_window_start(flow_control.Window.DAY, now)
+    return flow_control.next_send_at(message, now)
+
+
+def _biz_id(fields: Mapping[str, object]) -> object:
+    model = fields.get("Model")
+    return model.get("BizId") if isinstance(model, Mapping) else None
+
+
+_SEND_SMS_VERIFY_CODE = ResponseInterpreter(
+    lookup=lookup_pnvs, biz_id=_biz_id, next_send_at=next_send_at, business_uses_4xx=True
+)

@@ -1,8 +1,8 @@
-"""How one API of Aliyun's words its answers to a send, and what became of the SMS.
+"""Interprets the responses to a send: what happened to the SMS.
 
-Only an answer that says so beyond doubt is a refusal, because after a refusal the money is given back and
-another route may send. What nobody can be sure of is UNKNOWN. Aliyun's `Message` is read for the window of a
-flow control and goes no further: it repeats parts of the request.
+Only a response that is unambiguous counts as a refusal, because after a refusal the quota is returned and
+another route may send. Everything else is UNKNOWN. Aliyun's `Message` is used only for the window of a flow
+control and goes no further, because it repeats parts of the request.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus
-from otp_service.sms.aliyun.fields import Fields, plain_id, read_fields
+from otp_service.sms.aliyun.api import ResponseFields, plain_id, read_fields
 from otp_service.sms.aliyun.protocol import flow_control
-from otp_service.sms.aliyun.protocol.codes import CODES, ErrorCodeInfo, ResponsibleParty, Retry
-from otp_service.sms.aliyun.protocol.codes import SendOutcome as Meaning
+from otp_service.sms.aliyun.protocol.codes import (
+    CODES,
+    ErrorCodeInfo,
+    ResponsibleParty,
+    Retry,
+    SendOutcome,
+)
 from otp_service.sms.provider import ProviderResult, RouteHealth
 
 _MILLISECONDS = re.compile(r"[0-9]{1,6}")
 
-_OF_THE_NUMBER = frozenset({"isv.SMS_TEST_NUMBER_LIMIT", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"})
-"""The operator's errors that come up with some numbers only: a stranger's number must not pause the rest."""
+_DEPENDS_ON_NUMBER = frozenset({"isv.SMS_TEST_NUMBER_LIMIT", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"})
+"""Errors of the operator's that affect some numbers only: they must not suspend the route for the rest."""
 
-_OF_THE_TEMPLATE = frozenset(
+_DEPENDS_ON_TEMPLATE = frozenset(
     {
         "isv.SMS_TEMPLATE_ILLEGAL",
         "isv.SMS_SIGNATURE_SCENE_ILLEGAL",
@@ -36,34 +41,36 @@ _OF_THE_TEMPLATE = frozenset(
         "isv.DENY_IP_RANGE",
     }
 )
-"""Those that say nothing against the other templates: from abroad one may send to other countries."""
+"""Errors that need not affect other templates: from abroad, SMS to other countries are still allowed."""
 
-_FAULTS = {
+_CAUSES = {
     ResponsibleParty.RECIPIENT: FailureCause.RECIPIENT,
     ResponsibleParty.RECIPIENT_LIMIT: FailureCause.RECIPIENT_RATE_LIMIT,
     ResponsibleParty.PROVIDER: FailureCause.PROVIDER,
 }
 
 
-def _of_the_answer(told: Mapping[str, object]) -> object:
-    return told.get("BizId")
+def _top_level_biz_id(fields: Mapping[str, object]) -> object:
+    return fields.get("BizId")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseInterpreter:
-    """What differs between the APIs that send.
+    """Interprets the responses of one API, with what differs between the APIs as arguments.
 
-    *lookup* explains a code, *biz_id* finds the biz id, *next_send_at* reads the message of a flow control.
-    *business_says_4xx*: not only the front door answers so, hence a code that nobody knows proves nothing.
+    *lookup* explains a code, *biz_id* finds the biz id, *next_send_at* parses the message of a flow control.
+    With *business_uses_4xx* not only the gateway responds with HTTP 4xx, so an unknown code proves nothing.
     """
 
     lookup: Callable[[str], ErrorCodeInfo]
-    biz_id: Callable[[Mapping[str, object]], object] = _of_the_answer
+    biz_id: Callable[[Mapping[str, object]], object] = _top_level_biz_id
     next_send_at: Callable[[str, datetime], datetime] = flow_control.next_send_at
-    business_says_4xx: bool = False
+    business_uses_4xx: bool = False
 
-    def read(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ProviderResult:
-        """Tell what the answer to a send means; the names of *headers* are in lower case."""
+    def interpret(
+        self, status: int, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> ProviderResult:
+        """Return the meaning of the response to a send."""
         fields = read_fields(headers, body)
         row = self.lookup(fields.code)
         if not fields.code or _contradicts_itself(fields, row):
@@ -74,16 +81,16 @@ class ResponseInterpreter:
             return _unknown(status, fields)
         outcome = SendResult(
             SendStatus.REFUSED,
-            cause=_FAULTS.get(row.responsible, FailureCause.ACCOUNT),
-            retry_after=self._wait(row, fields.all.get("Message"), headers, now),
+            cause=_CAUSES.get(row.responsible, FailureCause.ACCOUNT),
+            retry_after=self._retry_after(row, fields.all.get("Message"), headers, now),
             provider_code=fields.code,
             request_id=fields.request_id,
         )
-        return ProviderResult(outcome, _trouble(row))
+        return ProviderResult(outcome, _health(row))
 
-    def _accepted(self, fields: Fields) -> ProviderResult:
-        # An OK without BizId counts: both readings keep the slot and the money and send no second SMS, but
-        # UNKNOWN would hold a provider for broken that only left out what we merely log.
+    def _accepted(self, fields: ResponseFields) -> ProviderResult:
+        # An OK without BizId is a success: either way the quota stays used and no second SMS is sent, but
+        # UNKNOWN would open the circuit of a provider that only omitted a value for the log.
         biz_id = plain_id(self.biz_id(fields.all))
         outcome = SendResult(
             SendStatus.ACCEPTED, provider_code=fields.code, request_id=fields.request_id, biz_id=biz_id
@@ -91,59 +98,61 @@ class ResponseInterpreter:
         return ProviderResult(outcome)
 
     def _refuses(self, status: int, row: ErrorCodeInfo) -> bool:
-        """Tell whether nothing was sent, for certain.
+        """Return whether certainly nothing was sent.
 
-        Whatever a 3xx or 5xx says, it may not be the SMS service that says it. A code that nobody knows
-        refuses only on a 4xx that the front door sends, which asks nobody further.
+        A 3xx or 5xx may not come from the SMS service, whatever its body says. An unknown code is a refusal
+        only with a 4xx from the gateway, which has then passed the call on to no service.
         """
-        is_answer = 200 <= status < 300 or 400 <= status < 500  # noqa: PLR2004 - HTTP's own classes
-        is_known = not _is_unexplained(row) or (status >= 400 and not self.business_says_4xx)  # noqa: PLR2004
-        return is_answer and is_known and row.outcome is Meaning.REFUSED
+        is_from_service = 200 <= status < 300 or 400 <= status < 500  # noqa: PLR2004 - HTTP's own classes
+        is_known = not _is_unexplained(row) or (status >= 400 and not self.business_uses_4xx)  # noqa: PLR2004
+        return is_from_service and is_known and row.outcome is SendOutcome.REFUSED
 
-    def _wait(self, row: ErrorCodeInfo, message: object, headers: Mapping[str, str], now: datetime) -> int:
-        """Return the seconds to wait: until the flow control's window ends, or as a throttling says."""
+    def _retry_after(
+        self, row: ErrorCodeInfo, message: object, headers: Mapping[str, str], now: datetime
+    ) -> int:
+        """Return the seconds until the flow control's window ends, or those that a throttling names."""
         if row.responsible is ResponsibleParty.RECIPIENT_LIMIT:
             text = message if isinstance(message, str) else ""
             return max(1, math.ceil((self.next_send_at(text, now) - now).total_seconds()))
         if row.retry is Retry.BACKOFF:
-            return _retry_after(headers)
+            return _throttling_seconds(headers)
         return 0
 
 
 def _accepts(status: int, row: ErrorCodeInfo) -> bool:
-    return 200 <= status < 300 and row.outcome is Meaning.ACCEPTED  # noqa: PLR2004 - HTTP's own classes
+    return 200 <= status < 300 and row.outcome is SendOutcome.ACCEPTED  # noqa: PLR2004 - HTTP's own classes
 
 
-def _contradicts_itself(fields: Fields, row: ErrorCodeInfo) -> bool:
-    """Tell whether `Success`, where an answer has it, says something else than its code."""
+def _contradicts_itself(fields: ResponseFields, row: ErrorCodeInfo) -> bool:
+    """Return whether `Success`, if present, contradicts the code."""
     success = fields.all.get("Success")
-    return success is not None and success is not (row.outcome is Meaning.ACCEPTED)
+    return success is not None and success is not (row.outcome is SendOutcome.ACCEPTED)
 
 
-def _unknown(status: int, fields: Fields) -> ProviderResult:
-    seen = fields.code or f"local.http_{status}"
-    outcome = SendResult(SendStatus.UNKNOWN, provider_code=seen, request_id=fields.request_id)
-    return ProviderResult(outcome, RouteHealth.TRANSPORT)
+def _unknown(status: int, fields: ResponseFields) -> ProviderResult:
+    code = fields.code or f"local.http_{status}"
+    outcome = SendResult(SendStatus.UNKNOWN, provider_code=code, request_id=fields.request_id)
+    return ProviderResult(outcome, RouteHealth.TRANSPORT_ERROR)
 
 
 def _is_unexplained(row: ErrorCodeInfo) -> bool:
-    """Tell whether no row of the table and no family explains a code.
+    """Return whether neither a row of the table nor a family explains the code.
 
-    The only refusals known to be the provider's own doing are its throttlings. `isv.` codes explain
-    themselves: "isv" is the customer, so the business refused before it sent.
+    The only refusals known to be the provider's own fault are its throttling codes. An `isv.` code explains
+    itself: "isv" is the customer, so the SMS service refused before it sent.
     """
     return row.responsible is ResponsibleParty.PROVIDER and row.retry is not Retry.BACKOFF
 
 
-def _trouble(row: ErrorCodeInfo) -> RouteHealth | None:
-    """Tell what is refused for every number until an operator acts: the route, a template, or nothing."""
+def _health(row: ErrorCodeInfo) -> RouteHealth | None:
+    """Return what fails for every number until an operator acts: the route, one template, or nothing."""
     is_known = row.code in CODES or not row.code.startswith("isv.")
-    if row.responsible is not ResponsibleParty.OPERATOR or not is_known or row.code in _OF_THE_NUMBER:
+    if row.responsible is not ResponsibleParty.OPERATOR or not is_known or row.code in _DEPENDS_ON_NUMBER:
         return None
-    return RouteHealth.TEMPLATE if row.code in _OF_THE_TEMPLATE else RouteHealth.OPERATOR
+    return RouteHealth.TEMPLATE_ERROR if row.code in _DEPENDS_ON_TEMPLATE else RouteHealth.ACCOUNT_ERROR
 
 
-def _retry_after(headers: Mapping[str, str]) -> int:
-    """Return the seconds that a throttling names, 0 for none."""
-    told = headers.get("x-acs-retry-after", "")
-    return math.ceil(int(told) / 1000) if _MILLISECONDS.fullmatch(told) else 0
+def _throttling_seconds(headers: Mapping[str, str]) -> int:
+    """Return the seconds that a throttling names; 0 if it names none."""
+    text = headers.get("x-acs-retry-after", "")
+    return math.ceil(int(text) / 1000) if _MILLISECONDS.fullmatch(text) else 0

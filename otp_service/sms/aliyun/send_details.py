@@ -1,7 +1,7 @@
-"""QuerySendDetails, read: what became of one of our sends. Touches the network through `AliyunApi`.
+"""Looks up the state of a send through QuerySendDetails.
 
-https://help.aliyun.com/document_detail/419277.html: the list is of one number and one day in China. Only a
-row with our out id tells anything; that there is none counts only where the whole list was seen.
+https://help.aliyun.com/document_detail/419277.html: a list covers one number and one day in China. Only a row
+with our out id counts. Its absence counts only if the whole list was read.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ from datetime import UTC, datetime, timedelta
 
 from otp_service.domain.messages import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.services.interfaces import Clock
-from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.fields import read_fields
-from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers
+from otp_service.sms.aliyun.api import AliyunApi, read_fields
 from otp_service.sms.aliyun.protocol.receipts import plain_code
 from otp_service.sms.aliyun.protocol.timestamps import china_date
+from otp_service.sms.aliyun.recipients import UnsupportedRecipient, phone_numbers
 from otp_service.sms.http import TransportError
 
 ACTION = "QuerySendDetails"
 PAGE_SIZE = 50
 MAX_PAGES = 3
-"""A number gets 40 SMS in 24 hours, whoever sends them."""
+"""Enough, because a number gets at most 40 SMS in 24 hours from all senders."""
 
 MIDNIGHT = timedelta(minutes=10)
-"""So near to midnight in China the provider may have put a send under the other day."""
+"""This close to midnight in China, the provider may list a send under the other day."""
 
-_FINDINGS = {
+_STATUSES = {
     "1": DeliveryLookupStatus.ACCEPTED,
     "2": DeliveryLookupStatus.UNDELIVERED,
     "3": DeliveryLookupStatus.DELIVERED,
@@ -36,18 +35,18 @@ Row = Mapping[str, object]
 
 
 class Unreadable(Exception):
-    """The list did not come, or not whole."""
+    """The list is missing or incomplete."""
 
 
 class SendDetailsQuery:
-    """Asks about sends of one account."""
+    """Looks up sends of one account."""
 
     def __init__(self, api: AliyunApi, clock: Clock) -> None:
         self._api = api
         self._clock = clock
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        """Look for the send in the lists of its days, until *deadline* (monotonic seconds)."""
+        """Search the lists of the possible days for the send, until *deadline* (monotonic seconds)."""
         try:
             for day in days(lookup.began_at):
                 for row in self._rows(lookup, day, deadline):
@@ -58,10 +57,10 @@ class SendDetailsQuery:
         return DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 
     def _rows(self, lookup: DeliveryLookup, day: str, deadline: float) -> Iterator[Row]:
-        """Yield the list of *day*, a page at a time.
+        """Yield the rows of *day*, page by page.
 
         Raises:
-            Unreadable: what was yielded is not all.
+            Unreadable: rows are missing.
         """
         seen = 0
         for page in range(1, MAX_PAGES + 1):
@@ -85,24 +84,24 @@ class SendDetailsQuery:
             "CurrentPage": str(page),
         }
         try:
-            answer = self._api.call(ACTION, params, seconds=seconds)
+            response = self._api.call(ACTION, params, seconds=seconds)
         except TransportError:
             raise Unreadable from None
-        return read_page(answer.status, answer.headers, answer.body)
+        return read_page(response.status, response.headers, response.body)
 
 
 def days(began_at: float) -> list[str]:
-    """Return the days in China, as `yyyyMMdd`, under which a send that began then may stand."""
+    """Return the days in China, as `yyyyMMdd`, under which a send that began then may be listed."""
     began = datetime.fromtimestamp(began_at, UTC)
     moments = (began, began - MIDNIGHT, began + MIDNIGHT)
     return list(dict.fromkeys(china_date(moment) for moment in moments))
 
 
 def read_page(status: int, headers: Mapping[str, str], body: bytes) -> tuple[int, list[Row]]:
-    """Return how many rows the whole list has, and those of one page.
+    """Return the number of rows in the whole list, and the rows of one page.
 
     Raises:
-        Unreadable: the answer is no such list.
+        Unreadable: the response is not such a list.
     """
     fields = read_fields(headers, body)
     total = str(fields.all.get("TotalCount", ""))
@@ -113,16 +112,16 @@ def read_page(status: int, headers: Mapping[str, str], body: bytes) -> tuple[int
 
 
 def _rows(holder: object) -> list[Row] | None:
-    """Return the rows; an empty list may come without its holder's content."""
+    """Return the rows; an empty list may lack its inner array."""
     rows = holder.get("SmsSendDetailDTO", []) if isinstance(holder, dict) else None
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else None
 
 
 def _found(row: Row) -> DeliveryLookupResult:
-    """Read our row. With a status that nobody knows it still says that the SMS was sent."""
-    finding = _FINDINGS.get(str(row.get("SendStatus")), DeliveryLookupStatus.ACCEPTED)
+    """Return what our row says. Even a row with an unknown status shows that the SMS was sent."""
+    status = _STATUSES.get(str(row.get("SendStatus")), DeliveryLookupStatus.ACCEPTED)
     return DeliveryLookupResult(
-        finding, plain_code(row.get("ErrCode")) if finding is not DeliveryLookupStatus.ACCEPTED else ""
+        status, plain_code(row.get("ErrCode")) if status is not DeliveryLookupStatus.ACCEPTED else ""
     )
 
 

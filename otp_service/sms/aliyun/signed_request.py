@@ -1,6 +1,6 @@
-"""A signed call of one of Aliyun's APIs, in either signature. Touches nothing: nonce and time are given.
+"""Builds signed requests to Aliyun's APIs, with either signature version.
 
-V1 travels by POST with everything in the form body, so that no URL holds a number or a code. V3 has its
+V1 is sent by POST with everything in the form body, so no URL contains a number or a code. V3 has its
 parameters in the query, as all official SDKs send it.
 """
 
@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from otp_service.sms.aliyun.endpoint import Endpoint
 from otp_service.sms.aliyun.protocol import signature
+from otp_service.sms.endpoint import Endpoint
 
 _FORM = "application/x-www-form-urlencoded"
 
 
 class Signature(StrEnum):
-    """Which of Aliyun's two signatures; both are accepted."""
+    """The version of Aliyun's signature; Aliyun accepts both."""
 
     V1 = "v1"
     V3 = "v3"
@@ -25,7 +25,7 @@ class Signature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """Who calls; *security_token* comes with temporary keys only."""
+    """The credentials of a caller; only temporary keys have a *security_token*."""
 
     id: str
     secret: str = field(repr=False)
@@ -34,7 +34,7 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is called: an *action* of the *version* of its API."""
+    """An *action* in one *version* of its API."""
 
     action: str
     version: str
@@ -42,7 +42,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class SignatureContext:
-    """What makes a request unlike every other: a fresh *nonce* and the time as `yyyy-MM-ddTHH:mm:ssZ`."""
+    """What makes a request unique: a fresh *nonce* and the time as `yyyy-MM-ddTHH:mm:ssZ`."""
 
     nonce: str
     timestamp: str
@@ -50,7 +50,7 @@ class SignatureContext:
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """What goes over the wire."""
+    """The request as it is sent."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
@@ -65,10 +65,10 @@ def sign_v1(
     key: AccessKey,
     operation: Operation,
     params: Mapping[str, str],
-    stamp: SignatureContext,
+    context: SignatureContext,
 ) -> SignedRequest:
-    """Sign the business *params* with HMAC-SHA1."""
-    signed = {**params, **_v1_common(key, operation, stamp)}
+    """Return a request with the business *params*, signed with HMAC-SHA1."""
+    signed = {**params, **_v1_common(key, operation, context)}
     canonical = signature.canonical_query(signed.items())
     string_to_sign = signature.v1_string_over("POST", canonical)
     mac = signature.v1_signature(key.secret, string_to_sign)
@@ -81,11 +81,11 @@ def sign_v3(
     key: AccessKey,
     operation: Operation,
     params: Mapping[str, str],
-    stamp: SignatureContext,
+    context: SignatureContext,
 ) -> SignedRequest:
-    """Sign the business *params* with ACS3-HMAC-SHA256."""
+    """Return a request with the business *params*, signed with ACS3-HMAC-SHA256."""
     body = b""
-    headers = _v3_headers(endpoint, key, operation, stamp, body)
+    headers = _v3_headers(endpoint, key, operation, context, body)
     content_sha256 = headers["x-acs-content-sha256"]
     canonical = signature.v3_canonical_request("POST", params.items(), headers, content_sha256)
     mac = signature.v3_signature(key.secret, signature.v3_string_to_sign(canonical))
@@ -97,7 +97,7 @@ def sign_v3(
 SIGN: Mapping[Signature, Sign] = {Signature.V1: sign_v1, Signature.V3: sign_v3}
 
 
-def _v1_common(key: AccessKey, operation: Operation, stamp: SignatureContext) -> dict[str, str]:
+def _v1_common(key: AccessKey, operation: Operation, context: SignatureContext) -> dict[str, str]:
     common = {
         "Action": operation.action,
         "Version": operation.version,
@@ -105,8 +105,8 @@ def _v1_common(key: AccessKey, operation: Operation, stamp: SignatureContext) ->
         "AccessKeyId": key.id,
         "SignatureMethod": signature.V1_METHOD,
         "SignatureVersion": signature.V1_VERSION,
-        "SignatureNonce": stamp.nonce,
-        "Timestamp": stamp.timestamp,
+        "SignatureNonce": context.nonce,
+        "Timestamp": context.timestamp,
     }
     if key.security_token:
         common["SecurityToken"] = key.security_token
@@ -114,15 +114,15 @@ def _v1_common(key: AccessKey, operation: Operation, stamp: SignatureContext) ->
 
 
 def _v3_headers(
-    endpoint: Endpoint, key: AccessKey, operation: Operation, stamp: SignatureContext, body: bytes
+    endpoint: Endpoint, key: AccessKey, operation: Operation, context: SignatureContext, body: bytes
 ) -> dict[str, str]:
-    """Return the headers that are signed; the host must be signed exactly as it is sent."""
+    """Return the headers to sign. The host must be signed exactly as it is sent."""
     headers = {
         "host": endpoint.host,
         "x-acs-action": operation.action,
         "x-acs-version": operation.version,
-        "x-acs-date": stamp.timestamp,
-        "x-acs-signature-nonce": stamp.nonce,
+        "x-acs-date": context.timestamp,
+        "x-acs-signature-nonce": context.nonce,
         "x-acs-content-sha256": signature.body_sha256(body),
     }
     if key.security_token:

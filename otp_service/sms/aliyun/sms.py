@@ -1,8 +1,10 @@
-"""The provider itself: one account, one sign name; touches the network through `AliyunApi`."""
+"""The provider `aliyun-sms`: sends through SendSms, for one account and one sign name."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
 
 from otp_service.domain.messages import (
     DeliveryLookup,
@@ -13,19 +15,21 @@ from otp_service.domain.messages import (
 )
 from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.phone_numbers import UnsupportedRecipient, phone_numbers
+from otp_service.sms.aliyun.protocol.codes import lookup
 from otp_service.sms.aliyun.protocol.templates import BadParam, check_params
+from otp_service.sms.aliyun.recipients import UnsupportedRecipient, phone_numbers
+from otp_service.sms.aliyun.responses import ResponseInterpreter
 from otp_service.sms.aliyun.send_details import SendDetailsQuery
-from otp_service.sms.aliyun.sms_responses import read_answer
-from otp_service.sms.call import send_once
-from otp_service.sms.provider import ProviderResult, not_attempted
+from otp_service.sms.provider import ProviderResult, not_attempted, send_once
 
 ACTION = "SendSms"
 VERSION = "2017-05-25"
 
+_SEND_SMS = ResponseInterpreter(lookup=lookup)
+
 
 class AliyunSms:
-    """Sends by SendSms under one *sign_name*, and asks by QuerySendDetails."""
+    """Sends through SendSms under one *sign_name*, and looks deliveries up through QuerySendDetails."""
 
     def __init__(self, *, api: AliyunApi, sign_name: str, clock: Clock) -> None:
         self._api = api
@@ -44,16 +48,16 @@ class AliyunSms:
         seconds = deadline - self._clock.monotonic()
         return send_once(
             lambda: self._api.call(ACTION, params, seconds=seconds),
-            lambda answer: read_answer(answer.status, answer.headers, answer.body, self._api.now()),
+            lambda response: read_response(response.status, response.headers, response.body, self._api.now()),
             seconds,
         )
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        """Ask what became of a send by QuerySendDetails, until *deadline* (monotonic seconds)."""
+        """Look up the state of a send, until *deadline* (monotonic seconds)."""
         return self._details.lookup_delivery(lookup, deadline)
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close idle connections."""
         self._api.close()
 
     def _params(self, sms: SmsMessage, template: Template) -> dict[str, str]:
@@ -67,13 +71,19 @@ class AliyunSms:
 
 
 def template_param(sms: SmsMessage, template: Template) -> str:
-    """Write the variables as JSON of texts.
+    """Return the variables as a JSON object of strings.
 
-    Aliyun would refuse what breaks its rules too, but only after the limits of the number were touched.
+    Aliyun would also refuse variables that break its rules, but only after counting the SMS against the
+    limits of the number.
 
     Raises:
-        BadParam: they break a rule of verification templates.
+        BadParam: the variables break a rule of verification templates.
     """
     params = template.template_param(sms.code)
     check_params((template.code_variable, *template.extra_variables), params)
     return json.dumps(params, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_response(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ProviderResult:
+    """Return the meaning of the response to SendSms."""
+    return _SEND_SMS.interpret(status, headers, body, now)

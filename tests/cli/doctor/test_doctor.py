@@ -37,7 +37,7 @@ from otp_service.cli.doctor.template import examine_text
 from otp_service.domain.messages import Template
 from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
 from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.pnvs_responses import lookup_pnvs
+from otp_service.sms.aliyun.pnvs import lookup_pnvs
 from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.http import HttpClient
 from otp_service.store.client import client_from_url

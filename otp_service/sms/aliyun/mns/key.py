@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from otp_service.services.interfaces import Clock
-from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.fields import read_fields
+from otp_service.sms.aliyun.api import AliyunApi, read_fields
 from otp_service.sms.aliyun.mns.trouble import QueueError
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.aliyun.protocol.timestamps import parse_china

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from otp_service.services.interfaces import Clock
-from otp_service.sms.aliyun.endpoint import Endpoint
 from otp_service.sms.aliyun.mns.key import QueueKey, StsTokenProvider
 from otp_service.sms.aliyun.mns.message import BadXml, Message, read_code, read_messages, write_handles
 from otp_service.sms.aliyun.mns.trouble import QueueError
 from otp_service.sms.aliyun.protocol import mns
+from otp_service.sms.endpoint import Endpoint
 from otp_service.sms.http import HttpClient, HttpResponse, TransportError
 
 CALL_SECONDS = 10.0

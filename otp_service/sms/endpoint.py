@@ -1,4 +1,4 @@
-"""Where an API of Aliyun's is."""
+"""The base URL of a provider's API."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class BadEndpoint(ValueError):
-    """A URL that is no endpoint; the message says why, without the URL."""
+    """A URL that is not allowed; the message says why, without the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The *url* of the API, always with the path `/`, and the *host* as it stands in the `Host` header."""
+    """The *url* of an API, whose path is `/`, and its *host* as in the `Host` header."""
 
     url: str
     host: str
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read a URL.
+        """Parse a URL.
 
         Raises:
-            BadEndpoint: it is not `https://host[:port]`, or `http://` to this machine.
+            BadEndpoint: *text* is not `https://host[:port]`, or `http://` to this machine.
         """
         try:
             parts = urlsplit(text)
@@ -38,7 +38,7 @@ class Endpoint:
         if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
             raise BadEndpoint("has more than scheme, host and port")
         if parts.scheme == "http" and not _is_this_machine(name):
-            raise BadEndpoint("is plain http to another machine: the SMS would travel for all to read")
+            raise BadEndpoint("is plain http to another machine: anyone on the way could read the SMS")
         host = _host(parts, name, port)
         return cls(f"{parts.scheme}://{host}/", host)
 
@@ -51,6 +51,6 @@ def _is_this_machine(name: str) -> bool:
 
 
 def _host(parts: SplitResult, name: str, port: int | None) -> str:
-    """Return the host as signed and as sent: a default port is left out."""
+    """Return the host as signed and as sent, without a default port."""
     bracketed = f"[{name}]" if ":" in name else name
     return bracketed if port in (None, _PORTS[parts.scheme]) else f"{bracketed}:{port}"
