@@ -1,6 +1,6 @@
-"""The composition root: settings become parts, parts become a Flask application. Touches every room.
+"""The composition root: builds all objects from the settings, and the Flask application from them.
 
-The only place where rooms meet. Nothing happens when it is imported.
+Importing it has no side effects.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing import util
 from pathlib import Path
-from typing import TypedDict
 
 from flask import Flask
 
@@ -58,70 +57,70 @@ EXTENSION = "otp_service"
 
 @dataclass(frozen=True)
 class Application:
-    """A service that is put together: its *app*, and *close*, which ends what the parts hold open."""
+    """A service that has been built. *close* releases its connections and threads."""
 
     app: Flask
     parts: ApiDependencies
     router: SmsRouter
-    ledger: UsageCounters
+    counters: UsageCounters
     close: Callable[[], None]
 
 
-@dataclass(frozen=True)
-class _Ports:
-    store: Store
-    sender: SmsRouter
-    ledger: UsageCounters
-    challenges: ChallengeProvider | None
-    clock: Clock
-    events: EventLogger
-
-
 AppFactory = Callable[[ChallengeProvider | None], Flask]
+Closers = list[Callable[[], object]]
 
 _worker: list[AppFactory] = []
-"""In a worker process of gunicorn: makes its application with the settings that the master has validated."""
+"""In a gunicorn worker: builds the application from the settings that the master has validated."""
 
 
 def create_app(settings: Settings | None = None, *, challenges: ChallengeProvider | None = None) -> Flask:
-    """Return the service as an application of its own; *challenges* stand in for those of the settings.
+    """Return the service as a Flask application. *challenges* replaces the provider of the settings.
 
-    Without *settings*, they are those of the gunicorn master (`otp_service.gunicorn_conf`), or else those of
-    the environment and of the file that `OTP_SERVICE_CONFIG` names.
+    Without *settings*, a gunicorn worker uses those of its master (`otp_service.gunicorn_conf`). Any other
+    process reads the environment and the file that `OTP_SERVICE_CONFIG` names.
 
-    `app.extensions["otp_service"].close()` waits for the sends in flight; call it before the process ends.
-    Without *settings*, that happens by itself.
+    `app.extensions["otp_service"].close()` waits for the sends in flight. Call it before the process ends.
+    Without *settings* it is called automatically.
 
     Raises:
-        SettingsError: the settings are wrong, or not fit for production.
+        SettingsError: the settings are invalid. Those of the environment must also be fit for production.
     """
     if settings is not None:
         return build(settings, challenges=challenges).app
     return _worker[-1](challenges) if _worker else _from_environment(challenges)
 
 
-def create_apps_by(factory: AppFactory) -> None:
-    """Have `create_app` without settings call *factory* in this process."""
+def set_app_factory(factory: AppFactory) -> None:
+    """Make `create_app` without settings call *factory* in this process."""
     _worker.append(factory)
 
 
 def create_blueprint(
     settings: Settings, *, redis: ExistingClient | None = None, challenges: ChallengeProvider | None = None
 ) -> OtpBlueprint:
-    """Return the service for an application of one's own, to be registered under a prefix.
+    """Return the service as a blueprint, to register in another Flask application.
 
-    Of *redis*, the application's own client, the server is used, on connections of our own; without it the
-    server is that of the settings. Call `close()` before the process ends.
+    *redis* is that application's Redis client. The service opens its own connections to the same server.
+    Without *redis* it uses the server of the settings. Call `close()` of the blueprint before the process
+    ends.
 
     Raises:
-        TypeError: *redis* is no client of one server.
+        TypeError: *redis* is not a client of a single server.
     """
-    clock, closers = SystemClock(), list[Callable[[], None]]()
-    events = _events_of_our_own(settings, clock, closers)
-    given: _Given = {} if redis is None else _borrowed(redis, settings, clock, events, closers)
-    built = build(settings, clock=clock, events=events, challenges=challenges, **given)
+    clock, closers = SystemClock(), Closers()
+    events = _embedded_event_logger(settings, clock, closers)
+    store = None if redis is None else _from_existing_client(redis, settings, events, closers)
+    built = build(
+        settings,
+        store=store,
+        clock=clock,
+        events=events,
+        counters=_counters(settings, store, clock, events, closers) if store else None,
+        pages=RedisPages(store) if store else None,
+        challenges=challenges,
+    )
     closers.append(built.close)
-    return OtpBlueprint(built.parts, _once(closers))
+    return OtpBlueprint(built.parts, close_once(closers))
 
 
 def _from_environment(challenges: ChallengeProvider | None) -> Flask:
@@ -134,10 +133,10 @@ def _from_environment(challenges: ChallengeProvider | None) -> Flask:
 
 
 def settings_from_environment() -> Settings:
-    """Return the settings of the file that `OTP_SERVICE_CONFIG` names, if any, and of the environment.
+    """Return the settings of the environment and of the file that `OTP_SERVICE_CONFIG` names, if any.
 
     Raises:
-        SettingsError: they are wrong.
+        SettingsError: they are invalid.
     """
     path = os.environ.get(CONFIG_VARIABLE)
     return load(Path(path) if path else None, os.environ)
@@ -149,25 +148,36 @@ def build(
     store: Store | None = None,
     clock: Clock | None = None,
     events: EventLogger | None = None,
-    ledger: UsageCounters | None = None,
+    counters: UsageCounters | None = None,
     pages: PageStore | None = None,
     challenges: ChallengeProvider | None = None,
 ) -> Application:
-    """Put the service together; what is given stands in for that of the settings."""
+    """Build the service. Arguments replace what would be built from *settings*."""
     clock = clock or SystemClock()
-    closers: list[Callable[[], None]] = []
-    events = events or _batched_events(settings, clock, closers)
+    closers: Closers = []
+    events = events or _event_logger(settings, clock, closers)
     if store is None:
         store = _store(settings, events, closers)
-        ledger = ledger or _ledger(settings, store, clock, events, closers)
+        counters = counters or _counters(settings, store, clock, events, closers)
         pages = pages or RedisPages(store)
-    if ledger is None or pages is None:
-        raise ValueError("a store of one's own needs a ledger and pages of its own")
+    if counters is None or pages is None:
+        raise ValueError("a store must be given together with counters and pages")
     challenges = challenges or _challenges(settings, clock)
     router = _router(settings, clock, events)
-    # Late answers of a provider are booked in the store, so the router ends before it.
-    closers.append(lambda: _drain(router, settings.server.stop_timeout))
-    service = _service(settings, _Ports(store, router, ledger, challenges, clock, events))
+    # Sends in flight still write their results to the store, so the router is closed first.
+    closers.append(lambda: router.close(settings.server.stop_timeout))
+    service = VerificationService(
+        policy=settings.policy(),
+        keyring=settings.keyring(),
+        signers=settings.signers(clock.now),
+        store=store,
+        sender=router,
+        counters=counters,
+        challenges=challenges,
+        clock=clock,
+        events=events,
+        log_context=CurrentRequestLog(),
+    )
     parts = ApiDependencies(
         service=service,
         pages=_hosted_pages(settings, service, pages, clock),
@@ -180,38 +190,40 @@ def build(
         proxy_trust=ProxyTrust(settings.service.proxy_hops, settings.proxies()),
         dialing=settings.dialing(),
         public_url=settings.service.public_url,
-        global_risk_level=ledger.global_risk_level,
+        global_risk_level=counters.global_risk_level,
         address_probe=AddressProbe(settings.keyring()),
         on_unreadable_ip=OperatorWarnings(store, clock, events).unreadable_ip,
     )
     app = _app_of(parts)
-    built = Application(app, parts, router, ledger, close=_once(closers))
+    built = Application(app, parts, router, counters, close=close_once(closers))
     app.extensions[EXTENSION] = built
     return built
 
 
-def rehearse(settings: Settings) -> None:
-    """Put the service together as a worker does, and take it apart again: no thread starts, nothing is sent.
+def try_build(settings: Settings) -> None:
+    """Build the service as a worker does, and close it again, without starting threads or sending anything.
 
-    What is wrong with the settings that nothing else has found is raised here.
+    It raises whatever is wrong with the settings and was not found by validating them.
     """
-    clock, events = SystemClock(), _Unheard()
+    clock, events = SystemClock(), _NullEventLogger()
     store = open_store(settings, events)
     limits = settings.policy().risk.global_failures
-    ledger = RedisUsageCounters(store.flush, limits=limits, clock=clock, events=events)
-    build(settings, store=store, clock=clock, events=events, ledger=ledger, pages=RedisPages(store)).close()
+    counters = RedisUsageCounters(store.flush, limits=limits, clock=clock, events=events)
+    build(
+        settings, store=store, clock=clock, events=events, counters=counters, pages=RedisPages(store)
+    ).close()
     store.close()
 
 
-class _Unheard:
-    """Events that nobody hears."""
+class _NullEventLogger:
+    """Implements `interfaces.EventLogger`: drops all events."""
 
     def emit(self, event: str, **facts: object) -> None:
         """Drop the event."""
 
 
 def build_report_worker(settings: Settings, events: EventLogger) -> Worker:
-    """Put together what collects reports from the queues of the settings, which must name one."""
+    """Build the worker that reads the report queues of *settings*, of which there must be one at least."""
     clock = SystemClock()
     queues = settings.reports.queue
     account = next(route for route in settings.routes if route.name == queues.route)
@@ -220,8 +232,8 @@ def build_report_worker(settings: Settings, events: EventLogger) -> Worker:
     return build_worker(queues, account, take=take, clock=clock, events=events)
 
 
-def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEventLogger:
-    """Return events as JSON lines on *output*, the logging of other libraries among them."""
+def create_event_logger(settings: Settings, clock: Clock, output: Output) -> JsonEventLogger:
+    """Return a logger that writes events and the log records of libraries to *output*."""
     events = JsonEventLogger(
         output,
         level=settings.log.level,
@@ -233,7 +245,7 @@ def standard_events(settings: Settings, clock: Clock, output: Output) -> JsonEve
 
 
 def open_store(settings: Settings, events: EventLogger, job: str = "") -> RedisStore:
-    """Return the store that the settings name; nothing is sent to it yet. *job*: see `RedisStore`."""
+    """Return the store of the settings without connecting to it yet. *job*: see `RedisStore`."""
     backend = from_url(settings.redis.url.get_secret_value(), _redis_options(settings))
     return RedisStore(backend, events, wait=_wait(settings), job=job)
 
@@ -260,7 +272,7 @@ def _redis_options(settings: Settings) -> RedisOptions:
     )
 
 
-def _store(settings: Settings, events: EventLogger, closers: list[Callable[[], None]]) -> RedisStore:
+def _store(settings: Settings, events: EventLogger, closers: Closers) -> RedisStore:
     if not settings.redis.embedded:
         store = open_store(settings, events)
         closers.append(store.close)
@@ -270,55 +282,42 @@ def _store(settings: Settings, events: EventLogger, closers: list[Callable[[], N
     return RedisStore(embedded.client(), events, shebang=embedded.shebang)
 
 
-class _Given(TypedDict, total=False):
-    store: Store
-    ledger: UsageCounters
-    pages: PageStore
-
-
-def _borrowed(
-    redis: ExistingClient,
-    settings: Settings,
-    clock: Clock,
-    events: EventLogger,
-    closers: list[Callable[[], None]],
-) -> _Given:
+def _from_existing_client(
+    redis: ExistingClient, settings: Settings, events: EventLogger, closers: Closers
+) -> RedisStore:
     store = RedisStore(from_existing_client(redis, _redis_options(settings)), events, wait=_wait(settings))
     closers.append(store.close)
-    ledger = _ledger(settings, store, clock, events, closers)
-    return {"store": store, "ledger": ledger, "pages": RedisPages(store)}
+    return store
 
 
-def _ledger(
+def _counters(
     settings: Settings,
     store: RedisStore,
     clock: Clock,
     events: EventLogger,
-    closers: list[Callable[[], None]],
+    closers: Closers,
 ) -> UsageCounters:
     risk = settings.policy().risk
-    ledger = RedisUsageCounters(
+    counters = RedisUsageCounters(
         store.flush_ledger,
         limits=risk.global_failures,
         guard_mode=risk.guard_mode,
         clock=clock,
         events=events,
     )
-    ledger.start()
-    closers.append(ledger.close)
-    return ledger
+    counters.start()
+    closers.append(counters.close)
+    return counters
 
 
-def _batched_events(settings: Settings, clock: Clock, closers: list[Callable[[], None]]) -> JsonEventLogger:
+def _event_logger(settings: Settings, clock: Clock, closers: Closers) -> JsonEventLogger:
     lines = BufferedLogWriter()
     closers.append(lines.drain)
-    return standard_events(settings, clock, lines)
+    return create_event_logger(settings, clock, lines)
 
 
-def _events_of_our_own(
-    settings: Settings, clock: Clock, closers: list[Callable[[], None]]
-) -> JsonEventLogger:
-    """Return events as JSON lines on standard output; how the process logs otherwise is not our affair."""
+def _embedded_event_logger(settings: Settings, clock: Clock, closers: Closers) -> JsonEventLogger:
+    """Return a logger that writes to standard output and leaves the application's logging alone."""
     lines = BufferedLogWriter()
     closers.append(lines.close)
     return JsonEventLogger(lines, level=settings.log.level, clock=clock.now, request_id=request_ids.current)
@@ -340,7 +339,7 @@ def _router(settings: Settings, clock: Clock, events: EventLogger) -> SmsRouter:
 
 
 def open_route(table: RouteConfig, settings: Settings, clock: Clock | None = None) -> Route:
-    """Return the route that *table* describes; its provider must be closed."""
+    """Return the route that *table* configures. The caller must close its provider."""
     clock = clock or SystemClock()
     provider = build_provider(
         table,
@@ -355,21 +354,6 @@ def open_route(table: RouteConfig, settings: Settings, clock: Clock | None = Non
         provider=provider,
         templates=table.all_templates(),
         clients=frozenset(table.clients),
-    )
-
-
-def _service(settings: Settings, ports: _Ports) -> VerificationService:
-    return VerificationService(
-        policy=settings.policy(),
-        keyring=settings.keyring(),
-        signers=settings.signers(ports.clock.now),
-        store=ports.store,
-        sender=ports.sender,
-        counters=ports.ledger,
-        challenges=ports.challenges,
-        clock=ports.clock,
-        events=ports.events,
-        log_context=CurrentRequestLog(),
     )
 
 
@@ -429,12 +413,8 @@ def _app_of(parts: ApiDependencies) -> Flask:
     return app
 
 
-def _drain(router: SmsRouter, seconds: float) -> None:
-    router.close(seconds)
-
-
-def _once(closers: list[Callable[[], None]]) -> Callable[[], None]:
-    """Return what runs *closers*, the newest first, the first time it is called."""
+def close_once(closers: Closers) -> Callable[[], None]:
+    """Return a function whose first call runs *closers* in reverse order. Later calls do nothing."""
 
     def close() -> None:
         while closers:
@@ -444,6 +424,6 @@ def _once(closers: list[Callable[[], None]]) -> Callable[[], None]:
 
 
 def at_exit(close: Callable[[], None]) -> None:
-    """Have *close* called at the end of this process, also of one that multiprocessing has started."""
+    """Call *close* when this process exits, also if multiprocessing started it."""
     atexit.register(close)
     util.Finalize(None, close, exitpriority=10)

@@ -61,7 +61,7 @@ def closing() -> Any:
 
 
 def faked(clock: fakes.FakeClock) -> dict[str, Any]:
-    return {"store": fakes.FakeStore(clock), "ledger": fakes.FakeLedger(), "pages": fakes.FakePages()}
+    return {"store": fakes.FakeStore(clock), "counters": fakes.FakeLedger(), "pages": fakes.FakePages()}
 
 
 def test_the_parts_become_an_application(closing: Any) -> None:
@@ -89,7 +89,7 @@ def test_the_guard_tells_its_mode_when_it_trips(closing: Any, mode: str) -> None
         "country", "country:CN", GuardLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
     )
 
-    built.ledger.record_send([scope] * 30)
+    built.counters.record_send([scope] * 30)
 
     assert eventually(lambda: events.of("pumping_guard_state_changed") != [])
     assert {told["mode"] for told in events.of("pumping_guard_state_changed")} == {mode}
@@ -100,7 +100,7 @@ def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None
     built = build(
         settings(),
         store=fakes.FakeStore(clock),
-        ledger=fakes.FakeLedger(),
+        counters=fakes.FakeLedger(),
         pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
@@ -136,7 +136,7 @@ def test_closing_again_changes_nothing() -> None:
     built = build(
         settings(),
         store=fakes.FakeStore(clock),
-        ledger=fakes.FakeLedger(),
+        counters=fakes.FakeLedger(),
         pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
@@ -167,7 +167,7 @@ def test_proxies_are_believed_as_far_as_they_are_known(
     built = build(
         settings(service=service),
         store=fakes.FakeStore(clock),
-        ledger=fakes.FakeLedger(),
+        counters=fakes.FakeLedger(),
         pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
@@ -190,7 +190,7 @@ def test_proxy_that_writes_no_address_is_told_of(
     built = build(
         settings(service={"proxy_hops": 1}, clients={"web": web}),
         store=store,
-        ledger=fakes.FakeLedger(),
+        counters=fakes.FakeLedger(),
         pages=fakes.FakePages(),
         clock=clock,
         events=events,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from otp_service.app import build_report_worker, standard_events
+from otp_service.app import build_report_worker, create_event_logger
 from otp_service.cli.check_config import emit_warnings, judge, report
 from otp_service.cli.hosts import cannot_listen
 from otp_service.cli.initial_series import start_report_worker
@@ -35,7 +35,7 @@ def run(config: Path | None, *, once: bool) -> None:
         report(mistakes)
         sys.exit(2)
     wish = ShutdownEvent()
-    heard = standard_events(settings, SystemClock(), sys.stdout.buffer)
+    heard = create_event_logger(settings, SystemClock(), sys.stdout.buffer)
     with ExitStack() as stack:
         events = heard if once else _counted(settings, heard, stack)
         worker = build_report_worker(settings, events)

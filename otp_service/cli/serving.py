@@ -29,7 +29,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
-from otp_service.app import Application, build, create_apps_by, rehearse, standard_events
+from otp_service.app import Application, build, create_event_logger, set_app_factory, try_build
 from otp_service.cli.check_config import emit_warnings, judge
 from otp_service.cli.initial_series import start_service
 from otp_service.observability.clock import SystemClock
@@ -179,7 +179,7 @@ class Master:
     def post_fork(self, _: Arbiter, worker: Worker) -> None:
         """Prepare the service of a new worker."""
         worker.calls_at_once = self.settings.server.worker_connections
-        create_apps_by(self._create_app)
+        set_app_factory(self._create_app)
         if self.shared_metrics:
             self.shared_metrics.enter(worker.metrics_slot)
 
@@ -228,9 +228,9 @@ def open_log(
     """
     if metrics is None:
         lines = BufferedLogWriter()
-        return lines, standard_events(settings, clock, lines)
+        return lines, create_event_logger(settings, clock, lines)
     lines = BufferedLogWriter(dropped=metrics.log_lines_dropped.inc)
-    return lines, CompositeEventLogger(standard_events(settings, clock, lines), metrics)
+    return lines, CompositeEventLogger(create_event_logger(settings, clock, lines), metrics)
 
 
 class WorkerApplication:
@@ -380,7 +380,7 @@ def exit_if_it_cannot_start(settings: Settings) -> None:
 
 def _failures(settings: Settings) -> list[str]:
     try:
-        rehearse(settings)
+        try_build(settings)
     except Exception as error:  # noqa: BLE001 - whatever it is, every worker would fail with it, again and again
         place = traceback.extract_tb(error.__traceback__)[-1]
         return [f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"]
@@ -402,7 +402,7 @@ def _set_constants(gauges: WorkerGauges, built: Application, settings: Settings)
 
 
 def _sample(gauges: WorkerGauges, built: Application) -> None:
-    gauges.global_failure_level.set(built.ledger.global_risk_level())
+    gauges.global_failure_level.set(built.counters.global_risk_level())
     gauges.set_routes(built.router.states())
     gauges.sends_in_flight.set(built.router.in_flight)
     if isinstance(built.parts.store, RedisStore):

@@ -53,7 +53,7 @@ FLUSH_SIZE = 100
 
 UNADDRESSED_SECONDS = 7 * 86_400
 
-READINESS, LEDGER = "readiness", "ledger"
+READINESS, COUNTERS = "readiness", "counters"
 """Background jobs: they run again and again, so each failure of theirs says the same."""
 
 INQUIRY_SECONDS = 5
@@ -352,7 +352,7 @@ class RedisStore:
         Raises:
             StoreUnavailable: any of them may or may not have run.
         """
-        return self._told(calls, job=LEDGER).replies
+        return self._told(calls, job=COUNTERS).replies
 
     def _forget_under_way(self) -> None:
         self._under_way = set()

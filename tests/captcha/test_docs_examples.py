@@ -95,7 +95,7 @@ def request(store: fakes.FakeStore, challenges: Any, **more: str) -> TestRespons
     built = build(
         settings(),
         store=store,
-        ledger=fakes.FakeLedger(),
+        counters=fakes.FakeLedger(),
         pages=fakes.FakePages(),
         clock=fakes.FakeClock(),
         events=fakes.FakeEvents(),

@@ -816,7 +816,7 @@ MUTANTS = (
         "A45",
         "the metric of the wrong-code alarm is always 0",
         "cli/serving.py",
-        "gauges.global_failure_level.set(built.ledger.global_risk_level())",
+        "gauges.global_failure_level.set(built.counters.global_risk_level())",
         "gauges.global_failure_level.set(0)",
         "tests/e2e/test_global_failures.py -k operators",
     ),

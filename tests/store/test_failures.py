@@ -69,7 +69,7 @@ TOLD = {
         ("background_redis_error", {"job": job, "kind": "ConnectionError"}),
         ("redis_outage", {"state": "began", "job": job, "kind": "ConnectionError"}),
     ]
-    for name, job in (("check_health", "readiness"), ("flush_ledger", "ledger"))
+    for name, job in (("check_health", "readiness"), ("flush_ledger", "counters"))
 }
 """What is logged of background work."""
 

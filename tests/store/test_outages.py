@@ -42,7 +42,7 @@ def test_idle_service_logs_two_lines_for_an_outage() -> None:
         store.check_health()
         store.flush_ledger([NOTHING])
 
-    assert during == [("redis_outage", "began", "ledger")]
+    assert during == [("redis_outage", "began", "counters")]
     assert loud(events) == [*during, ("redis_outage", "ended", "readiness")]
     assert len([name for name, _ in events.seen if name == "background_redis_error"]) == 10
 
@@ -85,9 +85,9 @@ def test_unfit_store_is_an_outage_of_readiness_alone() -> None:
 def test_end_tells_how_long_it_took() -> None:
     events, now = Quiet(), iter([100.0, 190.4])
     outages = Outages(events, lambda: next(now))
-    outages.failed("ledger", "TimeoutError")
-    outages.failed("ledger", "TimeoutError")
-    outages.succeeded("ledger")
-    outages.succeeded("ledger")
+    outages.failed("counters", "TimeoutError")
+    outages.failed("counters", "TimeoutError")
+    outages.succeeded("counters")
+    outages.succeeded("counters")
 
-    assert events.seen[-1] == ("redis_outage", {"state": "ended", "job": "ledger", "seconds": 90})
+    assert events.seen[-1] == ("redis_outage", {"state": "ended", "job": "counters", "seconds": 90})
