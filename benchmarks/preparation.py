@@ -67,7 +67,7 @@ class Direct:
     def attempt(self, phone: str, verification_id: str, code: str) -> dict[str, object]:
         """Return keys and arguments of the script that checks *code*."""
         verification_hash = self._keyring.verification_hash(verification_id)
-        tag, kid = self._keyring.phone_tag(phone), self._keyring.active_kid
+        tag, kid = self._keyring.phone_hash(phone), self._keyring.active_kid
         binding = codes.CodeContext(verification_id, self._client.id, phone)
         digest = codes.digest(self._keyring.active.digest, binding, codes.Code(code))
         return {

@@ -301,7 +301,7 @@ def _counters(
     counters = RedisUsageCounters(
         store.flush_ledger,
         limits=risk.global_failures,
-        guard_mode=risk.guard_mode,
+        guard_mode=risk.pumping_guard_mode,
         clock=clock,
         events=events,
     )

@@ -110,7 +110,7 @@ def test_challenge_of_the_file_is_solved(level: int) -> None:
     work = ProofOfWork(KEYRING, golden.FixedClock(), ttl=600)
 
     assert work.verify(text, binding, level) == told["challenge"]
-    assert work.verify(text, replace(binding, phone="another"), level) is None
+    assert work.verify(text, replace(binding, phone_hash="another"), level) is None
 
 
 def test_address_probe_of_the_file_is_read() -> None:

@@ -122,7 +122,7 @@ def _is_signed(read: _Solution, key: bytes) -> bool:
 
 def _bound(key: bytes, binding: ChallengeSubject) -> str:
     """Return what stands for *binding* and shows nothing of it."""
-    fields = (b"risk", binding.client.encode(), binding.phone.encode())
+    fields = (b"risk", binding.client.encode(), binding.phone_hash.encode())
     return hmac_fields(key, fields)[:_MAC_BYTES].hex()
 
 

@@ -43,7 +43,7 @@ class AdminSession:
 
     def tag(self, phone: Phone) -> str:
         """Return what stands for *phone* in the store."""
-        return self.settings.keyring().phone_tag(phone.e164)
+        return self.settings.keyring().phone_hash(phone.e164)
 
 
 def open_session(config: Path | None) -> AdminSession:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 
 from otp_service.domain.limits import rate_limit_policies
-from otp_service.domain.policy import GUARDED
+from otp_service.domain.policy import CONVERSION_SCOPES
 from otp_service.observability.logging import EVENTS
 from otp_service.observability.metrics import Metrics
 from otp_service.services.dispatch import TEST_ROUTE
@@ -92,9 +92,9 @@ def _start_calls(metrics: Metrics, settings: Settings) -> None:
 
 
 def _start_guard(metrics: Metrics, settings: Settings) -> None:
-    scopes = [f"guard_{scope}" for scope in GUARDED]
+    scopes = [f"guard_{scope}" for scope in CONVERSION_SCOPES]
     at_address = [name for name in _limits(settings) if name.startswith("address_") and name != _NO_CHALLENGE]
-    for labels in product(GUARDED, GUARD_ACTIONS, GUARD_MODES):
+    for labels in product(CONVERSION_SCOPES, GUARD_ACTIONS, GUARD_MODES):
         metrics.pumping_guard_transitions.labels(*labels)
     for reason in scopes:
         metrics.pumping_guard_blocks.labels(reason)
@@ -104,7 +104,7 @@ def _start_guard(metrics: Metrics, settings: Settings) -> None:
 
 def _limits(settings: Settings) -> list[str]:
     policy = settings.policy()
-    return list(rate_limit_policies(policy.phone_limits, policy.code_limits, policy.risk.address, 0, 0))
+    return list(rate_limit_policies(policy.phone_limits, policy.code_limits, policy.risk.ip_limits, 0, 0))
 
 
 def _routes(settings: Settings) -> list[str]:

@@ -152,8 +152,8 @@ def phone_json(phone: Phone, facts: PhoneUsage, limits: PhoneLimits) -> dict[str
 
 def _address(session: AdminSession, text: str, wish: Wish) -> None:
     unit = _network(text)
-    tag = base64.urlsafe_b64encode(session.settings.keyring().address_tag(unit)).decode()
-    limits = session.settings.policy().risk.address
+    tag = base64.urlsafe_b64encode(session.settings.keyring().ip_hash(unit)).decode()
+    limits = session.settings.policy().risk.ip_limits
     with handle_store_errors():
         facts = session.admin.ip_usage(tag, limits)
         alarm = alarm_level(session)

@@ -100,7 +100,7 @@ def _phone(settings: Settings) -> Phone:
 def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
     keyring = settings.keyring()
     verification_id = secrets.token_urlsafe(ID_BYTES)
-    out_id = MessageReference(keyring.phone_tag(phone.e164), keyring.verification_hash(verification_id), 1)
+    out_id = MessageReference(keyring.phone_hash(phone.e164), keyring.verification_hash(verification_id), 1)
     kind = settings.code_types()[purpose]
     binding = CodeContext(verification_id, CLIENT, phone.e164)
     code = derive(keyring.active.code, secrets.token_bytes(SALT_BYTES), binding, kind)

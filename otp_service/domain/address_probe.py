@@ -20,7 +20,7 @@ class AddressProbe:
     """Signs and reads probes under *keyring*."""
 
     def __init__(self, keyring: Keyring) -> None:
-        self._key = keyring.tag_key_of(b"address_probe")
+        self._key = keyring.pseudonym_key_for(b"address_probe")
 
     def make(self, nonce: str, now: float) -> str:
         """Return what opens the probe with this *nonce*."""

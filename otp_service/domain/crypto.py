@@ -75,28 +75,28 @@ class Keyring:
         """All sub-keys by key id."""
         return self._keys
 
-    def phone_tag(self, e164: str) -> str:
+    def phone_hash(self, e164: str) -> str:
         """Return the 16 characters that stand for a phone in keys and logs."""
-        return _text(self._tag(b"phone", e164))
+        return _text(self._hash(b"phone", e164))
 
-    def address_tag(self, address: str) -> bytes:
+    def ip_hash(self, address: str) -> bytes:
         """Return the 12 bytes that stand for a requester's address in a record."""
-        return self._tag(b"address", address)
+        return self._hash(b"address", address)
 
-    def prefix_tag(self, prefix: str) -> str:
+    def prefix_hash(self, prefix: str) -> str:
         """Return the 16 characters that stand for the first digits of phones."""
-        return _text(self._tag(b"prefix", prefix))
+        return _text(self._hash(b"prefix", prefix))
 
-    def page_tag(self, page_id: str) -> str:
+    def page_hash(self, page_id: str) -> str:
         """Return the 16 characters that stand for a hosted page."""
-        return _text(self._tag(b"page", page_id))
+        return _text(self._hash(b"page", page_id))
 
     def verification_hash(self, verification_id: str) -> str:
         """Return the 16 characters that stand for a verification in keys, logs and what providers are sent.
 
         The id itself is a bearer secret: it is given to the asker and stands nowhere else.
         """
-        return _text(self._tag(b"verification", verification_id))
+        return _text(self._hash(b"verification", verification_id))
 
     def verification_id(self, seed: str) -> str:
         """Return the id that a verification of *seed* (128 random bits) has.
@@ -106,11 +106,11 @@ class Keyring:
         mac = hmac_fields(self._pseudonym_key, (b"verification_id", seed.encode()))
         return base64.urlsafe_b64encode(mac[:ID_BYTES]).decode().rstrip("=")
 
-    def tag_key_of(self, use: bytes) -> bytes:
+    def pseudonym_key_for(self, use: bytes) -> bytes:
         """Return the sub-key of the tag key for one *use*; it outlives the rotation of the roots."""
         return hmac_fields(self._pseudonym_key, (b"sub-key", use))
 
-    def claim_tag(self, client: str, caller: str, call: str, key: str) -> str:
+    def idempotency_key_hash(self, client: str, caller: str, call: str, key: str) -> str:
         """Return the 16 characters that stand for the idempotency *key* of one *call* by one *caller*."""
         fields = (client.encode(), caller.encode(), call.encode(), key.encode())
         return _text(hmac_fields(self._pseudonym_key, (b"claim", *fields))[:HASH_BYTES])
@@ -120,7 +120,7 @@ class Keyring:
         fields = (client.encode(), caller.encode(), call.encode(), key.encode(), payload)
         return hmac_fields(self._pseudonym_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
 
-    def _tag(self, label: bytes, value: str) -> bytes:
+    def _hash(self, label: bytes, value: str) -> bytes:
         return hmac_fields(self._pseudonym_key, (b"tag", label, value.encode()))[:HASH_BYTES]
 
 

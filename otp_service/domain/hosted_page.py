@@ -121,12 +121,12 @@ def unsealed(kept: bytes, keyring: Keyring, page_id: str) -> HostedPage | None:
 
 def browser_tag(keyring: Keyring, page_id: str, name: str) -> str:
     """Return what a page keeps of the *name* that its browser bears."""
-    return hmac_fields(keyring.tag_key_of(b"browser"), (page_id.encode(), name.encode())).hex()
+    return hmac_fields(keyring.pseudonym_key_for(b"browser"), (page_id.encode(), name.encode())).hex()
 
 
 def form_key(keyring: Keyring, page_id: str, name: str, turn: int) -> str:
     """Return what the form of one *turn* must bear: nobody can make it up, and no other browser's fits."""
-    made = hmac_fields(keyring.tag_key_of(b"form"), (page_id.encode(), name.encode(), b"%d" % turn))
+    made = hmac_fields(keyring.pseudonym_key_for(b"form"), (page_id.encode(), name.encode(), b"%d" % turn))
     return made.hex()[:_KEY_CHARACTERS]
 
 

@@ -8,32 +8,37 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
-    """An idempotency key of one client's call: *tag* names it, *fingerprint* (16 bytes) is the payload's.
+    """What the store keeps of one call with an idempotency key.
 
-    *result_id* is what its success is told by: the seed of a new verification's id, or a verification's tag.
+    *key_hash* stands for the key, *fingerprint* (16 bytes) for the payload. *result_id* leads to the result:
+    it is the seed of a new verification's id, or the hash of a verification's id.
     """
 
-    tag: str
+    key_hash: str
     fingerprint: bytes
     result_id: str = ""
 
 
 class IdempotencyState(StrEnum):
-    """How far the call got that claimed an idempotency key first."""
+    """How far the first call with an idempotency key got. The values are part of the store's format."""
 
     NEW = "new"
-    """This one is the first."""
+    """This call is the first."""
     IN_PROGRESS = "busy"
     DONE = "done"
     ABANDONED = "stale"
-    """It was never ended, and who made it is gone; the claim is now this call's."""
+    """The first call never ended and its process is gone; this call takes the record over."""
     PAYLOAD_MISMATCH = "other"
-    """It had another payload."""
+    """The first call had another payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyCheck:
-    """What a claim found. *result_id* is the first call's, *wait* the seconds until a BUSY one is stale."""
+    """What the store says of an idempotency key.
+
+    *result_id* is that of the first call. *wait* is the number of seconds until a call in progress counts as
+    abandoned.
+    """
 
     state: IdempotencyState
     result_id: str = ""

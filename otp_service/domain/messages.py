@@ -201,13 +201,13 @@ class InboundSms:
 class MessageReference:
     """One send: the tags of its phone and of its verification, and its number from 1."""
 
-    tag: str
+    phone_hash: str
     verification_hash: str
     number: int
 
     def encode(self, key: bytes) -> str:
         """Return the text that travels with the SMS."""
-        return f"{self.tag}.{self.verification_hash}.{self.number}.{self._mac(key)}"
+        return f"{self.phone_hash}.{self.verification_hash}.{self.number}.{self._mac(key)}"
 
     @classmethod
     def decode(cls, text: str, keys: Iterable[bytes]) -> Self | None:
@@ -222,5 +222,10 @@ class MessageReference:
         return None
 
     def _mac(self, key: bytes) -> str:
-        fields = (b"out_id", self.tag.encode(), self.verification_hash.encode(), str(self.number).encode())
+        fields = (
+            b"out_id",
+            self.phone_hash.encode(),
+            self.verification_hash.encode(),
+            str(self.number).encode(),
+        )
         return base64.urlsafe_b64encode(hmac_fields(key, fields)[:REFERENCE_MAC_BYTES]).decode().rstrip("=")

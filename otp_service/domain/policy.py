@@ -75,31 +75,33 @@ class PumpingGuardMode(StrEnum):
     ENFORCE = "enforce"
 
 
-GUARDED = ("country", "prefix", "client", "address")
+CONVERSION_SCOPES = ("country", "prefix", "client", "address")
 """The kinds of scopes in which sent and verified are counted."""
 
-BROAD = frozenset({"country", "client"})
+BROAD_SCOPES = frozenset({"country", "client"})
 """Those that hold so many people that they only make the others strict; the others are narrow."""
 
 
 @dataclass(frozen=True, slots=True)
 class RiskPolicy:
-    """What makes a requester suspicious; *guards* holds the limits of each kind of scope."""
+    """What makes a requester suspicious; *conversion_limits* holds the limits of each kind of scope."""
 
-    address: IpLimits = field(default_factory=IpLimits)
-    guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
-    guards: Mapping[str, GuardLimits] = field(default_factory=lambda: dict.fromkeys(GUARDED, GuardLimits()))
+    ip_limits: IpLimits = field(default_factory=IpLimits)
+    pumping_guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
+    conversion_limits: Mapping[str, GuardLimits] = field(
+        default_factory=lambda: dict.fromkeys(CONVERSION_SCOPES, GuardLimits())
+    )
     global_failures: GlobalFailureLimits = field(default_factory=GlobalFailureLimits)
 
 
 @dataclass(frozen=True, slots=True)
 class TestPhone:
-    """A phone that gets no SMS and has a fixed *code* until *ends_at* (unix seconds)."""
+    """A phone that gets no SMS and has a fixed *code* until *expires_at* (unix seconds)."""
 
     __test__: ClassVar[bool] = False  # pytest takes the name for a test's
 
     code: Code
-    ends_at: float
+    expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +122,5 @@ class Policy:
     deadline: float = 6.0
     proof_ttl: int = 180
     risk: RiskPolicy = field(default_factory=RiskPolicy)
-    lists: AccessLists = field(default_factory=AccessLists)
+    access_lists: AccessLists = field(default_factory=AccessLists)
     test_phones: Mapping[str, TestPhone] = field(default_factory=dict)

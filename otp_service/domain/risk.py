@@ -15,7 +15,7 @@ from otp_service.domain.verification import SmsSend
 class ClientIpQuota:
     """The place of one requester's address in the store: its tag and its limits."""
 
-    tag: str
+    ip_hash: str
     limits: IpLimits = field(compare=False)
 
 
@@ -26,9 +26,9 @@ class PhoneKey:
     *known_device*: a server recognises the device or session of the person who asks.
     """
 
-    tag: str
+    phone_hash: str
     limits: PhoneLimits
-    requester: bytes = b""
+    ip_hash: bytes = b""
     known_device: bool = False
 
 
@@ -73,8 +73,8 @@ class ConversionStats:
 class QuotaReservation:
     """Where the first flush has counted an SMS that has not gone out yet: at an address, by the guard."""
 
-    address: ClientIpQuota | None = None
-    guards: tuple[ConversionScope, ...] = ()
+    ip_quota: ClientIpQuota | None = None
+    conversion_scopes: tuple[ConversionScope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,13 @@ class PrecheckRequest:
     challenge is ever required.
     """
 
-    address: ClientIpQuota | None = None
-    guards: tuple[ConversionScope, ...] = ()
+    ip_quota: ClientIpQuota | None = None
+    conversion_scopes: tuple[ConversionScope, ...] = ()
     solved_challenge_id: str = ""
     solution_ttl: int = 0
     solution_level: int = 0
     challenges_disabled: bool = False
-    claim: IdempotencyRecord | None = None
+    idempotency: IdempotencyRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +114,10 @@ class PrecheckResult:
     is_restricted: bool = False
     rejection: OtpError | None = None
     risk_reasons: tuple[str, ...] = ()
-    guards: tuple[ConversionStats, ...] = ()
+    conversions: tuple[ConversionStats, ...] = ()
     reservation: QuotaReservation = QuotaReservation()
     challenge_accepted: bool = False
-    claim: IdempotencyCheck | None = None
+    idempotency: IdempotencyCheck | None = None
     is_trusted: bool = False
 
 
@@ -126,4 +126,4 @@ class ChallengeSubject:
     """Whom a risk challenge is for: a client and a phone's tag."""
 
     client: str
-    phone: str
+    phone_hash: str

@@ -226,7 +226,7 @@ class DeliveryReport:
     *reason* is the provider's code for it.
     """
 
-    tag: str
+    phone_hash: str
     verification_hash: str
     number: int
     delivery: DeliveryStatus

@@ -70,8 +70,8 @@ class ContextBuilder:
             InvalidRequest: *client_ip* is not an IP address.
         """
         number = phone.parse(phone_text, self._policy.phones)
-        ip_hash = self._keyring.address_tag(normalize_client_ip(client_ip)) if client_ip else b""
-        phone_hash = self._keyring.phone_tag(number.e164)
+        ip_hash = self._keyring.ip_hash(normalize_client_ip(client_ip)) if client_ip else b""
+        phone_hash = self._keyring.phone_hash(number.e164)
         test_code = self._test_code(number)
         ip_hash_text = base64.urlsafe_b64encode(ip_hash).decode()
         self._log_context.bind(phone_hash=phone_hash, phone_masked=str(number), client_ip_hash=ip_hash_text)
@@ -85,7 +85,7 @@ class ContextBuilder:
             client_ip_hash=ip_hash_text,
             test_code=test_code,
             is_public=is_public,
-            is_allowlisted=self._policy.lists.is_allowlisted(number, phone_hash, client_ip),
+            is_allowlisted=self._policy.access_lists.is_allowlisted(number, phone_hash, client_ip),
         )
 
     def build_for_send(
@@ -107,11 +107,11 @@ class ContextBuilder:
         context = self.build(
             client, phone_text, client_ip, locale=locale, is_public=is_public, known_device=known_device
         )
-        lists = self._policy.lists
-        if lists.denies_phone(context.phone, context.phone_key.tag) or lists.denies_address(client_ip):
+        lists = self._policy.access_lists
+        if lists.denies_phone(context.phone, context.phone_key.phone_hash) or lists.denies_address(client_ip):
             raise DestinationBlocked
         return context
 
     def _test_code(self, number: Phone) -> Code | None:
         test = self._policy.test_phones.get(number.e164)
-        return test.code if test and self._clock.now() <= test.ends_at else None
+        return test.code if test and self._clock.now() <= test.expires_at else None

@@ -136,7 +136,7 @@ class DeliveryReportService:
             return "repeated"
         self._events.emit(
             "delivery_report",
-            phone_hash=out_id.tag,
+            phone_hash=out_id.phone_hash,
             client=reported.client,
             purpose=reported.purpose,
             verification_hash=out_id.verification_hash,
@@ -154,7 +154,7 @@ class DeliveryReportService:
         outcome = self._pass_on(uplink, deadline)
         self._events.emit(
             "inbound_sms",
-            phone_hash=self._keyring.phone_tag(uplink.phone),
+            phone_hash=self._keyring.phone_hash(uplink.phone),
             phone_masked=mask(uplink.phone),
             outcome=outcome,
         )
@@ -190,7 +190,7 @@ class DeliveryReportService:
 
 def _delivery_report(out_id: MessageReference, item: SmsReport) -> DeliveryReport:
     delivery = _DELIVERIES[item.delivery]
-    return DeliveryReport(out_id.tag, out_id.verification_hash, out_id.number, delivery, item.code)
+    return DeliveryReport(out_id.phone_hash, out_id.verification_hash, out_id.number, delivery, item.code)
 
 
 def _e164(number: str) -> str:

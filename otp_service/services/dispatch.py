@@ -160,7 +160,7 @@ class SmsDispatcher:
         counted too low.
         """
         context, number = job.context, len(verification.sends)
-        reference = MessageReference(context.phone_key.tag, verification.verification_hash, number)
+        reference = MessageReference(context.phone_key.phone_hash, verification.verification_hash, number)
         sms = SmsMessage(
             phone=context.phone,
             client=context.client.id,
@@ -225,7 +225,7 @@ class SmsDispatcher:
     ) -> None:
         self._events.emit(
             "sms_send",
-            phone_hash=context.phone_key.tag,
+            phone_hash=context.phone_key.phone_hash,
             phone_masked=str(context.phone),
             country=context.phone.country,
             client=context.client.id,

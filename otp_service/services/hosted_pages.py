@@ -160,7 +160,9 @@ class HostedPages:
         page_id = self._drawn(hosted_page.ID_BYTES)
         ends_at = self._clock.now() + hosted_page.PAGE_TTL
         page = HostedPage(client.id, chosen, return_url, state, locale, ends_at)
-        self._store.create(self._keyring.page_tag(page_id), self._sealed(page_id, page), hosted_page.PAGE_TTL)
+        self._store.create(
+            self._keyring.page_hash(page_id), self._sealed(page_id, page), hosted_page.PAGE_TTL
+        )
         return CreatedPage(page_id, ends_at)
 
     # ── for browsers ──
@@ -254,13 +256,13 @@ class HostedPages:
         """
         factor = CREATED_PER_OPENED if event is PageEvent.CREATED else 1
         quota = PageQuota(factor * client.pages_per_10_minutes, client.pages_per_address_per_10_minutes)
-        tag = self._keyring.address_tag(normalize_client_ip(client_ip)) if client_ip else b""
+        tag = self._keyring.ip_hash(normalize_client_ip(client_ip)) if client_ip else b""
         self._store.check_rate(event, client.id, quota, base64.urlsafe_b64encode(tag).decode())
 
     # ── the page itself ──
 
     def _held(self, page_id: str) -> _Held:
-        tag = self._keyring.page_tag(page_id)
+        tag = self._keyring.page_hash(page_id)
         kept = self._store.load(tag)
         page = kept and hosted_page.unsealed(kept.sealed, self._keyring, page_id)
         if not kept or not page:

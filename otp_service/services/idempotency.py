@@ -46,7 +46,7 @@ def record_for(
     """
     scope = (client, caller, call, key.key)
     return IdempotencyRecord(
-        tag=keyring.claim_tag(*scope),
+        key_hash=keyring.idempotency_key_hash(*scope),
         fingerprint=keyring.fingerprint(*scope, key.payload),
         result_id=result_id,
     )

@@ -298,7 +298,7 @@ class UsageCounters(Protocol):
         """
         ...
 
-    def look_at(self, guards: Sequence[ConversionScope]) -> None:
+    def record_tripped(self, guards: Sequence[ConversionScope]) -> None:
         """Note that a narrow scope of *guards* was found to have tripped."""
         ...
 

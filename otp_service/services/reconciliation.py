@@ -74,7 +74,9 @@ class UnknownDeliveryReconciler:
 
     def _look_up(self, unknown: UnknownDelivery, deadline: float) -> DeliveryLookupStatus:
         reference = unknown.reference
-        if not self._store.acquire_lookup_lease(reference.tag, reference.verification_hash, unknown.call):
+        if not self._store.acquire_lookup_lease(
+            reference.phone_hash, reference.verification_hash, unknown.call
+        ):
             return DeliveryLookupStatus.NO_ANSWER  # another call has just asked
         lookup = DeliveryLookup(
             phone=unknown.phone,
@@ -89,7 +91,7 @@ class UnknownDeliveryReconciler:
         self._log(unknown, found.status, found.reason)
         if delivery := _SENT.get(found.status):
             report = DeliveryReport(
-                reference.tag, reference.verification_hash, reference.number, delivery, found.reason
+                reference.phone_hash, reference.verification_hash, reference.number, delivery, found.reason
             )
             self._store.apply_delivery_reports([report])
         return found.status
@@ -101,7 +103,7 @@ class UnknownDeliveryReconciler:
     def _log(self, unknown: UnknownDelivery, status: DeliveryLookupStatus, reason: str) -> None:
         self._events.emit(
             "delivery_lookup",
-            phone_hash=unknown.reference.tag,
+            phone_hash=unknown.reference.phone_hash,
             phone_masked=str(unknown.phone),
             client=unknown.client,
             verification_hash=unknown.reference.verification_hash,

@@ -21,7 +21,7 @@ from otp_service.domain.errors import (
     StoreUnavailable,
 )
 from otp_service.domain.idempotency import IdempotencyRecord
-from otp_service.domain.policy import BROAD, PumpingGuardMode, RiskPolicy
+from otp_service.domain.policy import BROAD_SCOPES, PumpingGuardMode, RiskPolicy
 from otp_service.domain.risk import (
     ChallengeSubject,
     ConversionScope,
@@ -74,21 +74,21 @@ class RiskAssessor:
     ) -> PrecheckRequest:
         """Return what the pre-check reads and counts. *solution* is that of a risk challenge, or empty."""
         if context.is_allowlisted:
-            return PrecheckRequest(claim=record)
-        quota = context.ip_quota(self._policy.address)
+            return PrecheckRequest(idempotency=record)
+        quota = context.ip_quota(self._policy.ip_limits)
         if context.test_code:
             # No SMS is sent, so no challenge is required. The limits of the IP address apply.
-            return PrecheckRequest(address=quota, challenges_disabled=True, claim=record)
+            return PrecheckRequest(ip_quota=quota, challenges_disabled=True, idempotency=record)
         challenge_id, level = self._read_solution(context, solution)
-        is_enforced = self._policy.guard_mode is PumpingGuardMode.ENFORCE
+        is_enforced = self._policy.pumping_guard_mode is PumpingGuardMode.ENFORCE
         return PrecheckRequest(
-            address=quota,
-            guards=self.conversion_scopes(context) if is_enforced else (),
+            ip_quota=quota,
+            conversion_scopes=self.conversion_scopes(context) if is_enforced else (),
             solved_challenge_id=challenge_id,
             solution_level=level,
             solution_ttl=self._challenges.ttl if self._challenges else 0,
             challenges_disabled=self._challenges is None,
-            claim=record,
+            idempotency=record,
         )
 
     def enforce(
@@ -110,8 +110,8 @@ class RiskAssessor:
             DestinationBlocked: far too few of such SMS are ever verified.
             ChallengeRequired: the request is suspicious, and the solution is missing or not sufficient.
         """
-        if any(_is_news(stats) for stats in result.guards):
-            self._counters.look_at(self.conversion_scopes(context))
+        if any(_is_news(stats) for stats in result.conversions):
+            self._counters.record_tripped(self.conversion_scopes(context))
         if result.rejection:
             raise result.rejection
         if context.is_allowlisted or context.test_code:
@@ -138,13 +138,17 @@ class RiskAssessor:
         """Count an SMS that was sent."""
         scopes = self.conversion_scopes(context)
         if scopes:
-            is_urgent = any(_is_nearly_suspect(stats) for stats in result.guards)
-            is_counted = self._policy.guard_mode is PumpingGuardMode.ENFORCE
+            is_urgent = any(_is_nearly_suspect(stats) for stats in result.conversions)
+            is_counted = self._policy.pumping_guard_mode is PumpingGuardMode.ENFORCE
             self._counters.record_send(scopes, is_counted=is_counted, is_urgent=is_urgent)
 
     def conversion_scopes(self, context: RequestContext) -> tuple[ConversionScope, ...]:
         """Return the scopes in which an SMS to this phone is counted as sent, and later as verified."""
-        if self._policy.guard_mode is PumpingGuardMode.OFF or context.is_allowlisted or context.test_code:
+        if (
+            self._policy.pumping_guard_mode is PumpingGuardMode.OFF
+            or context.is_allowlisted
+            or context.test_code
+        ):
             return ()
         phone = context.phone
         prefix = f"{phone.country_code} {phone.national[:-SUFFIX_DIGITS]}"
@@ -152,15 +156,17 @@ class RiskAssessor:
         return (*shared, self._scope("address", context.client_ip_hash)) if context.client_ip_hash else shared
 
     def _make_shared_scopes(self, country: str, prefix: str, client: str) -> tuple[ConversionScope, ...]:
-        names = {"country": country, "prefix": self._keyring.prefix_tag(prefix), "client": client}
+        names = {"country": country, "prefix": self._keyring.prefix_hash(prefix), "client": client}
         return tuple(self._scope(kind, name) for kind, name in names.items())
 
     def _scope(self, kind: str, name: str) -> ConversionScope:
-        return ConversionScope(kind, f"{kind}:{name}", self._policy.guards[kind], is_broad=kind in BROAD)
+        return ConversionScope(
+            kind, f"{kind}:{name}", self._policy.conversion_limits[kind], is_broad=kind in BROAD_SCOPES
+        )
 
     def _pumping_reasons(self, context: RequestContext, result: PrecheckResult) -> list[str]:
-        narrow = [stats for stats in result.guards if not stats.is_broad]
-        broad = [stats for stats in result.guards if stats.is_broad]
+        narrow = [stats for stats in result.conversions if not stats.is_broad]
+        broad = [stats for stats in result.conversions if stats.is_broad]
         blocking = [stats.kind for stats in narrow if stats.level >= HARD]
         if blocking:
             self._emit("pumping_guard_blocked", context, [f"guard_{kind}" for kind in blocking])
@@ -181,7 +187,7 @@ class RiskAssessor:
     def _emit(self, event: str, context: RequestContext, reasons: Sequence[str]) -> None:
         self._events.emit(
             event,
-            phone_hash=context.phone_key.tag,
+            phone_hash=context.phone_key.phone_hash,
             phone_masked=str(context.phone),
             client=context.client.id,
             client_ip_hash=context.client_ip_hash,
@@ -207,7 +213,7 @@ def _is_nearly_suspect(stats: ConversionStats) -> bool:
 
 
 def _subject(context: RequestContext) -> ChallengeSubject:
-    return ChallengeSubject(context.client.id, context.phone_key.tag)
+    return ChallengeSubject(context.client.id, context.phone_key.phone_hash)
 
 
 class PendingSms:
@@ -240,7 +246,7 @@ def release_unless_sent(
     except (StoreUnavailable, DestinationRejected):
         raise
     except ProviderError:
-        _release(store, context, replace(reservation, address=None))
+        _release(store, context, replace(reservation, ip_quota=None))
         raise
     except OtpError:
         _release(store, context, reservation)
@@ -251,6 +257,6 @@ def release_unless_sent(
 
 def _release(store: Store, context: RequestContext, reservation: QuotaReservation) -> None:
     """Release *reservation*; if the store fails now, too much stays counted."""
-    if reservation.address or reservation.guards:
+    if reservation.ip_quota or reservation.conversion_scopes:
         with suppress(StoreUnavailable):
-            store.release_quota(context.phone_key.tag, reservation)
+            store.release_quota(context.phone_key.phone_hash, reservation)

@@ -170,11 +170,11 @@ class VerificationService:
         precheck = self._risk.build_precheck(context, risk_solution, record)
         max_attempts = self._policy.code_limits.max_attempts
         result = self._store.precheck(context.phone_key, client.id, max_attempts, precheck)
-        record = _with_first_result(record, result.claim)
+        record = _with_first_result(record, result.idempotency)
         verification_id = self._keyring.verification_id(record.result_id if record else seed)
 
         with release_unless_sent(self._store, context, result) as pending:
-            if earlier := self._replay(context, verification_id, record, result.claim):
+            if earlier := self._replay(context, verification_id, record, result.idempotency):
                 return earlier
             with freed_if_refused(self._store, record):
                 known = _may_use_reserved_quota(context, result, known_phone=known_phone)
@@ -226,10 +226,10 @@ class VerificationService:
         result = self._store.precheck_resend(
             context.phone_key, client.id, verification_hash, precheck, opener_only=misses.opener_only
         )
-        record = _with_first_result(record, result.claim)
+        record = _with_first_result(record, result.idempotency)
 
         with release_unless_sent(self._store, context, result) as pending:
-            if earlier := self._replay(context, verification_id, record, result.claim):
+            if earlier := self._replay(context, verification_id, record, result.idempotency):
                 return earlier
             with freed_if_refused(self._store, record):
                 known = _may_use_reserved_quota(context, result, known_phone=known_phone)
@@ -322,7 +322,7 @@ class VerificationService:
             IdempotencyInProgress, IdempotencyKeyReused: see `idempotency.raise_if_blocked`.
         """
         proof = self._signers[client.id].read(proof_text, purpose=purpose, allow_test=allow_test)
-        phone_hash = self._keyring.phone_tag(proof.phone)
+        phone_hash = self._keyring.phone_hash(proof.phone)
         verification_hash = self._hash_id(proof.verification_id)
         self._log_context.bind(phone_hash=phone_hash, phone_masked=mask(proof.phone))
         record = None
@@ -403,10 +403,10 @@ class VerificationService:
     def unlock(self, client: Client, phone_text: str) -> None:
         """Reset the failures of a phone, so that it can be verified again."""
         context = self._contexts.build(client, phone_text, None)
-        self._store.unlock(context.phone_key.tag)
+        self._store.unlock(context.phone_key.phone_hash)
         self._events.emit(
             "phone_unlocked",
-            phone_hash=context.phone_key.tag,
+            phone_hash=context.phone_key.phone_hash,
             phone_masked=str(context.phone),
             client=client.id,
         )
@@ -419,7 +419,7 @@ class VerificationService:
             policy = self._policy
             limits = client.limits or policy.phone_limits
             self._rate_limits[client.id] = rate_limit_policies(
-                limits, policy.code_limits, policy.risk.address, client.sms_per_day, policy.sms_per_day
+                limits, policy.code_limits, policy.risk.ip_limits, client.sms_per_day, policy.sms_per_day
             )
         return self._rate_limits[client.id]
 
@@ -454,7 +454,7 @@ class VerificationService:
         return verification_hash
 
     def _miss_counter(self, context: RequestContext) -> MissCounter:
-        return miss_counter(self._counters, context, context.ip_quota(self._policy.risk.address))
+        return miss_counter(self._counters, context, context.ip_quota(self._policy.risk.ip_limits))
 
     def _idempotency_record(
         self, context: RequestContext, call: str, key: IdempotencyKey | None, result_id: str
@@ -510,7 +510,7 @@ class VerificationService:
         send: SmsSend,
         now: float,
     ) -> UnknownDelivery:
-        reference = MessageReference(context.phone_key.tag, verification_hash, send.number)
+        reference = MessageReference(context.phone_key.phone_hash, verification_hash, send.number)
         return UnknownDelivery(call, context.phone, context.client.id, purpose, reference, send, now)
 
     # ── attempts ──
@@ -534,9 +534,9 @@ class VerificationService:
 
     def _record_approval(self, context: RequestContext, approval: Approval) -> None:
         self._counters.record_approval(
-            context.phone_key.tag,
+            context.phone_key.phone_hash,
             approval.failed_attempts,
-            context.ip_quota(self._policy.risk.address),
+            context.ip_quota(self._policy.risk.ip_limits),
             self._risk.conversion_scopes(context),
         )
         self._log_context.bind(

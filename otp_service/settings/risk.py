@@ -96,9 +96,9 @@ def risk_policy(
 ) -> RiskPolicy:
     """Return what the three tables say."""
     return RiskPolicy(
-        address=IpLimits(**addresses.model_dump()),
-        guard_mode=guard.mode,
-        guards=guard.scopes(),
+        ip_limits=IpLimits(**addresses.model_dump()),
+        pumping_guard_mode=guard.mode,
+        conversion_limits=guard.scopes(),
         global_failures=GlobalFailureLimits(**global_failures.model_dump()),
     )
 

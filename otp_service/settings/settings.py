@@ -239,7 +239,7 @@ class Settings(Config):
             deadline=self.service.request_deadline,
             proof_ttl=self.service.proof_ttl,
             risk=risk_policy(self.ip_limits, self.pumping_guard, self.global_failures),
-            lists=AccessLists(deny=self.deny.entries(), allow=self.allow.entries()),
+            access_lists=AccessLists(deny=self.deny.entries(), allow=self.allow.entries()),
             test_phones={table.phone: table.made() for table in self.test_phones},
         )
 

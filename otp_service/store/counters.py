@@ -199,7 +199,7 @@ class RedisUsageCounters:
         limit = address.limits.misses_per_10_minutes
         with self._lock:
             now = self._clock.monotonic()
-            window = self._windows.get(address.tag, _Window(0, now, now))
+            window = self._windows.get(address.ip_hash, _Window(0, now, now))
             if window.count(limit, now) + self._page.misses.get(address, 0) < limit:
                 return 0
             return max(1, math.ceil(window.full_until - now))
@@ -215,8 +215,8 @@ class RedisUsageCounters:
         if is_urgent:
             self._hurry.set()
 
-    def look_at(self, guards: Sequence[ConversionScope]) -> None:
-        """See `interfaces.UsageCounters.look_at`."""
+    def record_tripped(self, guards: Sequence[ConversionScope]) -> None:
+        """See `interfaces.UsageCounters.record_tripped`."""
         with self._lock:
             self._page.groups[tuple(guards)].sent += 0
         self._hurry.set()
@@ -234,7 +234,7 @@ class RedisUsageCounters:
             self._page.wrong -= wrong
             self._page.approvals += 1
             if address:
-                self._page.verified[address.tag].append(encoding.short_phone_hash(tag))
+                self._page.verified[address.ip_hash].append(encoding.short_phone_hash(tag))
             if guards:
                 self._page.groups[tuple(guards)].verified += 1
 
@@ -300,7 +300,7 @@ class RedisUsageCounters:
         entries: list[PendingUpdate] = []
         for address, count in page.misses.items():
             limit = address.limits.misses_per_10_minutes
-            call = Call("ip_misses", [keys.ip_misses(address.tag)], [count, limit])
+            call = Call("ip_misses", [keys.ip_misses(address.ip_hash)], [count, limit])
             entries.append(PendingUpdate(call, partial(self._learn_misses, address)))
         for tag, phones in page.verified.items():
             verified = Call("ip_approved", [keys.ip_log(tag)], list(phones))
@@ -315,7 +315,7 @@ class RedisUsageCounters:
         now = self._clock.monotonic()
         window = _Window(total, now, now + wait_ms / 1000)
         with self._lock:
-            self._windows[address.tag] = window
+            self._windows[address.ip_hash] = window
 
     def _learn_alarm(self, reply: Sequence[Any]) -> None:
         _, wrong, approvals = reply

@@ -73,7 +73,7 @@ def narrow_limits(values: GuardLimits) -> tuple[int, int, int, int]:
 
 def requester(slot: PhoneKey) -> bytes:
     """Return who asks as `phone_state.lua` reads it: the requester, and whether their device is known."""
-    return (slot.requester or NO_REQUESTER) + (b"\1" if slot.known_device else b"\0")
+    return (slot.ip_hash or NO_REQUESTER) + (b"\1" if slot.known_device else b"\0")
 
 
 def code_types(shapes: frozenset[CodeType]) -> str:

@@ -31,37 +31,37 @@ Flush = Callable[[Sequence[Call]], list[list[Any]]]
 def run_precheck(flush: Flush, tag: str, peek: Call, touched: PrecheckRequest) -> PrecheckResult:
     """Run *peek* of the phone *tag* and whatever else is *touched*, and tell what all of that says."""
     calls = [peek]
-    if touched.address:
+    if touched.ip_quota:
         solved = bool(touched.solved_challenge_id) or touched.challenges_disabled
-        calls.append(_address_call(touched.address, tag, solved=solved))
-    calls += [_guard_call(scope) for scope in touched.guards]
+        calls.append(_address_call(touched.ip_quota, tag, solved=solved))
+    calls += [_guard_call(scope) for scope in touched.conversion_scopes]
     if touched.solved_challenge_id:
         calls.append(_solution_call(tag, touched))
-    if touched.claim:
-        calls.append(claim_call(touched.claim))
+    if touched.idempotency:
+        calls.append(claim_call(touched.idempotency))
     told = iter(flush(calls))
     standing = decoding.precheck_result(next(told))
-    refusal, suspicions = _address_says(next(told)) if touched.address else (None, ())
+    refusal, suspicions = _address_says(next(told)) if touched.ip_quota else (None, ())
     errors = [error for error in (standing.rejection, refusal) if error]
     return replace(
         standing,
         rejection=decoding.longest_wait(errors) if errors else None,
         risk_reasons=suspicions,
-        guards=tuple(_guard(scope, next(told)) for scope in touched.guards),
+        conversions=tuple(_guard(scope, next(told)) for scope in touched.conversion_scopes),
         reservation=QuotaReservation(
-            None if refusal or suspicions else touched.address,
-            tuple(scope for scope in touched.guards if not scope.is_broad),
+            None if refusal or suspicions else touched.ip_quota,
+            tuple(scope for scope in touched.conversion_scopes if not scope.is_broad),
         ),
         challenge_accepted=bool(touched.solved_challenge_id) and next(told)[0] == b"ok",
-        claim=decoding.idempotency_check(next(told)) if touched.claim else None,
+        idempotency=decoding.idempotency_check(next(told)) if touched.idempotency else None,
     )
 
 
 def release_calls(tag: str, counted: QuotaReservation) -> list[Call]:
     """Return the calls that take back what a knock has counted for the phone *tag*."""
-    calls = [_guard_call(scope, sent=-1) for scope in counted.guards]
-    if counted.address:
-        address = keys.ip_log(counted.address.tag)
+    calls = [_guard_call(scope, sent=-1) for scope in counted.conversion_scopes]
+    if counted.ip_quota:
+        address = keys.ip_log(counted.ip_quota.ip_hash)
         calls.append(Call("ip_release", [address], [encoding.short_phone_hash(tag)]))
     return calls
 
@@ -71,7 +71,7 @@ def claim_call(claim: IdempotencyRecord) -> Call:
     times = CLAIM_SECONDS * 1000, CLAIM_KEPT_SECONDS * 1000
     return Call(
         "idempotency_begin",
-        [keys.idempotency_record(claim.tag)],
+        [keys.idempotency_record(claim.key_hash)],
         [claim.fingerprint, claim.result_id, *times],
     )
 
@@ -80,7 +80,7 @@ def end_call(claim: IdempotencyRecord, what: str) -> Call:
     """Return the call that ends a claim, with *what* it has led to, or empty."""
     return Call(
         "idempotency_finish",
-        [keys.idempotency_record(claim.tag)],
+        [keys.idempotency_record(claim.key_hash)],
         [claim.fingerprint, what, CLAIM_KEPT_SECONDS * 1000],
     )
 
@@ -88,7 +88,7 @@ def end_call(claim: IdempotencyRecord, what: str) -> Call:
 def _address_call(address: ClientIpQuota, tag: str, *, solved: bool) -> Call:
     limits = encoding.ip_limits(address.limits)
     rest: list[Argument] = [limits, encoding.short_phone_hash(tag), int(solved)]
-    return Call("ip_reserve", [keys.ip_log(address.tag)], rest)
+    return Call("ip_reserve", [keys.ip_log(address.ip_hash)], rest)
 
 
 def _guard_call(scope: ConversionScope, sent: int = 1) -> Call:

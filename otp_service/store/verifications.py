@@ -90,8 +90,8 @@ class RedisStore:
     def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
         """See `interfaces.Store.precheck`."""
         head = encoding.limits(slot.limits), encoding.requester(slot)
-        call = Call("precheck", [keys.phone_state(slot.tag)], [*head, client, attempts])
-        return precheck.run_precheck(self.flush, slot.tag, call, knock)
+        call = Call("precheck", [keys.phone_state(slot.phone_hash)], [*head, client, attempts])
+        return precheck.run_precheck(self.flush, slot.phone_hash, call, knock)
 
     def precheck_resend(
         self,
@@ -104,7 +104,7 @@ class RedisStore:
     ) -> PrecheckResult:
         """See `interfaces.Store.precheck_resend`."""
         call = _slot_call("precheck_resend", slot, verification_hash, [client, int(opener_only)])
-        return precheck.run_precheck(self.flush, slot.tag, call, knock)
+        return precheck.run_precheck(self.flush, slot.phone_hash, call, knock)
 
     def release_quota(self, tag: str, counted: QuotaReservation) -> None:
         """See `interfaces.Store.release_quota`."""
@@ -239,7 +239,7 @@ class RedisStore:
         rest += [encoding.code_types(attempt.code_types), attempt.idempotency_fingerprint, attempt.at * 1000]
         for kid, digest in attempt.digests.items():
             rest += [kid, digest]
-        call = Call("attempt", _both(slot.tag, verification_hash), rest)
+        call = Call("attempt", _both(slot.phone_hash, verification_hash), rest)
         return decoding.approval(self._run_durable(call))
 
     def read(
@@ -255,7 +255,7 @@ class RedisStore:
     ) -> None:
         """See `interfaces.Store.cancel`."""
         rest: list[Argument] = [verification_hash, client, encoding.requester(slot), int(opener_only)]
-        reply = self._run(Call("cancel", _both(slot.tag, verification_hash), rest))
+        reply = self._run(Call("cancel", _both(slot.phone_hash, verification_hash), rest))
         decoding.raise_if_rejected(reply)
 
     def redeem(self, tag: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
@@ -406,7 +406,7 @@ def _both(tag: str, verification_hash: str) -> list[str]:
 
 def _slot_call(name: str, slot: PhoneKey, verification_hash: str, rest: Sequence[Argument]) -> Call:
     head: list[Argument] = [encoding.limits(slot.limits), encoding.requester(slot), verification_hash]
-    return Call(name, _both(slot.tag, verification_hash), [*head, *rest])
+    return Call(name, _both(slot.phone_hash, verification_hash), [*head, *rest])
 
 
 def _settle_call(slot: PhoneKey, record: SendResultRecord) -> Call:
@@ -424,7 +424,7 @@ def _settle_call(slot: PhoneKey, record: SendResultRecord) -> Call:
 def _report_call(report: DeliveryReport) -> Call:
     state = decoding.STATES[report.delivery]
     rest: list[Argument] = [report.verification_hash, report.number, state, report.reason]
-    return Call("delivery_report", _both(report.tag, report.verification_hash), rest)
+    return Call("delivery_report", _both(report.phone_hash, report.verification_hash), rest)
 
 
 def _takes(budgets: Mapping[Budget, int]) -> list[Call]:

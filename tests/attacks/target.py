@@ -111,7 +111,7 @@ class Target:
             return Row.read(client.get(self.row_key(phone)))
 
     def row_key(self, phone: str) -> str:
-        return f"otp:{{{self.keyring.phone_tag(phone)}}}"
+        return f"otp:{{{self.keyring.phone_hash(phone)}}}"
 
     def record(self, phone: str, verification_id: str) -> bytes:
         """Return the record of a verification as it lies in the store; empty if it is gone."""

@@ -119,7 +119,7 @@ def test_challenge_of_an_older_root_passes_during_rotation(work: ProofOfWork, cl
 # ── what does not ──
 
 
-@pytest.mark.parametrize("other", [replace(MINE, client="app"), replace(MINE, phone="u" * 16)])
+@pytest.mark.parametrize("other", [replace(MINE, client="app"), replace(MINE, phone_hash="u" * 16)])
 def test_work_for_somebody_else_does_not_pass(work: ProofOfWork, other: ChallengeSubject) -> None:
     assert work.verify(solve(work.issue(MINE, 1)), other, 1) is None
 

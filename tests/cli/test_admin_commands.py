@@ -67,7 +67,7 @@ def number() -> str:
 def phone(client: redis.Redis, settings: Settings, number: str) -> Phone:
     """The story of *number*, as the service of the configuration would keep it."""
     phone = make_phone(client)
-    phone.slot = PhoneKey(settings.keyring().phone_tag(number), phone.slot.limits)
+    phone.slot = PhoneKey(settings.keyring().phone_hash(number), phone.slot.limits)
     return phone
 
 
@@ -101,7 +101,7 @@ def fail(phone: Phone, times: int) -> None:
 
 def knock(phone: Phone, settings: Settings, address: str, times: int) -> str:
     """Ask *times* from *address*, each time for another phone; return the address's tag."""
-    tag = base64.urlsafe_b64encode(settings.keyring().address_tag(address)).decode()
+    tag = base64.urlsafe_b64encode(settings.keyring().ip_hash(address)).decode()
     for _ in range(times):
         slot = ClientIpQuota(tag, IpLimits())
         phone.store.precheck(
@@ -219,7 +219,7 @@ def test_phone_is_never_an_argument(config: Path, command: str, number: str) -> 
 def test_phone_of_a_country_that_is_not_sent_to_any_more_is_found(
     config: Path, client: redis.Redis, settings: Settings
 ) -> None:
-    tag = settings.keyring().phone_tag("+14155552671")
+    tag = settings.keyring().phone_hash("+14155552671")
     client.set(keys.verification(tag, "v" * 22), b"x", ex=60)
 
     result = run(config, "erase-phone", "--yes", typed="+1 415-555-2671")
@@ -277,7 +277,7 @@ def test_clearing_is_told_to_programs_and_to_the_log(config: Path, number: str, 
     event = json.loads(result.stderr)
     assert (event["event"], event["phone_hash"], event["phone_masked"]) == (
         "limits_cleared",
-        phone.slot.tag,
+        phone.slot.phone_hash,
         masked(number),
     )
 
@@ -353,7 +353,11 @@ def test_unlocked_phone_is_told_of_and_free(config: Path, number: str, phone: Ph
         "next SMS: now",
     ]
     event = json.loads(result.stderr)
-    assert (event["event"], event["phone_hash"], event["client"]) == ("phone_unlocked", phone.slot.tag, "")
+    assert (event["event"], event["phone_hash"], event["client"]) == (
+        "phone_unlocked",
+        phone.slot.phone_hash,
+        "",
+    )
     assert told(run(config, "limits", typed=number))["locked"].startswith("no")
     phone.open()
 
@@ -528,7 +532,7 @@ def test_history_of_a_number_that_was_rejected_says_why(config: Path, number: st
     result = run(config, "history", typed=number)
 
     assert result.exit_code == 0
-    assert phone.slot.tag in result.stdout.splitlines()[0]
+    assert phone.slot.phone_hash in result.stdout.splitlines()[0]
     assert "SMS 1 by route main: rejected for this number" in result.stdout
     assert "isv.MOBILE_NUMBER_ILLEGAL: " in result.stdout
     assert "canceled" in result.stdout
@@ -566,7 +570,11 @@ def test_history_tells_the_newest_first_and_how_each_verification_ended(
 def test_history_tells_what_a_delivery_report_said(config: Path, number: str, phone: Phone) -> None:
     opened = phone.open()
     report = DeliveryReport(
-        phone.slot.tag, opened.verification_hash, 1, DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE"
+        phone.slot.phone_hash,
+        opened.verification_hash,
+        1,
+        DeliveryStatus.UNDELIVERED,
+        "MOBILE_NOT_ON_SERVICE",
     )
     phone.store.apply_delivery_reports([report])
 
@@ -580,8 +588,8 @@ def test_history_knows_a_report_that_came_after_the_verification_was_forgotten(
     config: Path, number: str, phone: Phone, client: redis.Redis
 ) -> None:
     opened = phone.open()
-    client.delete(keys.verification(phone.slot.tag, opened.verification_hash))
-    report = DeliveryReport(phone.slot.tag, opened.verification_hash, 1, DeliveryStatus.DELIVERED)
+    client.delete(keys.verification(phone.slot.phone_hash, opened.verification_hash))
+    report = DeliveryReport(phone.slot.phone_hash, opened.verification_hash, 1, DeliveryStatus.DELIVERED)
 
     assert phone.store.apply_delivery_reports([report]) == [None]
     assert "delivered" in run(config, "history", typed=number).stdout

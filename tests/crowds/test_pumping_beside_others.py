@@ -140,7 +140,7 @@ def test_pumping_is_stopped_at_every_client_and_in_every_country(stage: Stage, n
 
 
 def test_guard_that_only_watches_says_what_it_would_have_done() -> None:
-    watching = replace(enforced(), guard_mode=PumpingGuardMode.RECORD_ONLY)
+    watching = replace(enforced(), pumping_guard_mode=PumpingGuardMode.RECORD_ONLY)
     with running(redis_binary()) as server, server.client() as client:
         stage = build(client, watching)
         siege = Siege(stage, Random(1))  # noqa: S311 - as above

@@ -147,7 +147,7 @@ def stand(request: pytest.FixtureRequest, service: Deployment) -> Iterator[Stand
 
 def addresses_of(service: Deployment, phone: str) -> list[str]:
     """Return the tags of the addresses in the lines of the calls about that phone, from the service's log."""
-    tag = keyring_of(service).phone_tag(phone)
+    tag = keyring_of(service).phone_hash(phone)
 
     def found() -> list[str]:
         lines = [json.loads(line) for line in service.log.read_text("utf-8").splitlines(keepends=True)[:-1]]
@@ -172,7 +172,7 @@ def test_a42_forged_header_does_not_change_the_address_that_counts(stand: Stand,
 
     answer = stand.proxy.call_with("POST", "/otp/request", body, lines, source=SOURCE)
 
-    counted = base64.urlsafe_b64encode(keyring_of(stand.service).address_tag(SOURCE)).decode()
+    counted = base64.urlsafe_b64encode(keyring_of(stand.service).ip_hash(SOURCE)).decode()
     assert answer.status in (201, 403), answer.text
     assert addresses_of(stand.service, phone) == [counted]
 

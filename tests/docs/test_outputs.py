@@ -68,7 +68,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         config.chmod(0o600)
         settings = load(config, {})
         phone = make_phone(client)
-        phone.slot = PhoneKey(settings.keyring().phone_tag(NUMBER), phone.slot.limits)
+        phone.slot = PhoneKey(settings.keyring().phone_hash(NUMBER), phone.slot.limits)
         yield Stage(config, settings, client, phone)
 
 
@@ -112,7 +112,7 @@ def rejected_and_undelivered(stage: Stage) -> None:
     phone.store.apply_delivery_reports(
         [
             DeliveryReport(
-                phone.slot.tag,
+                phone.slot.phone_hash,
                 opened.verification_hash,
                 1,
                 DeliveryStatus.UNDELIVERED,

@@ -14,7 +14,7 @@ from otp_service.domain.policy import AccessList, AccessLists
 
 PHONE = "+8613900001234"
 TARGET = Phone(PHONE, "CN", "mobile", 86)
-TAG = fakes.house().keyring.phone_tag(PHONE)
+TAG = fakes.house().keyring.phone_hash(PHONE)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,6 @@ def test_allowed_is_spared_suspicion_and_no_limit(allow: AccessList) -> None:
     house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
 
     assert house.challenges.issued == []
-    assert house.store.knocks[-1].address is None
+    assert house.store.knocks[-1].ip_quota is None
     with pytest.raises(CooldownActive):
         house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")

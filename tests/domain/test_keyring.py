@@ -38,36 +38,36 @@ def test_the_sub_keys_of_a_root_do_not_depend_on_what_else_is_there(keyring: Key
     assert Keyring({"only": ROOTS["k1"]}, "only", b"x" * 32).active == keyring.by_kid["k1"]
 
 
-def test_a_phone_tag_is_sixteen_key_safe_characters(keyring: Keyring) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_-]{16}", keyring.phone_tag(PHONE))
+def test_a_phone_hash_is_sixteen_key_safe_characters(keyring: Keyring) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]{16}", keyring.phone_hash(PHONE))
 
 
-def test_an_address_tag_is_twelve_bytes(keyring: Keyring) -> None:
-    assert len(keyring.address_tag("192.0.2.1")) == HASH_BYTES == 12
+def test_an_ip_hash_is_twelve_bytes(keyring: Keyring) -> None:
+    assert len(keyring.ip_hash("192.0.2.1")) == HASH_BYTES == 12
 
 
 def test_tags_stay_when_roots_rotate(keyring: Keyring) -> None:
     rotated = Keyring({"k3": b"3" * 32}, "k3", PSEUDONYM_KEY)
 
-    assert rotated.phone_tag(PHONE) == keyring.phone_tag(PHONE)
-    assert rotated.address_tag("192.0.2.1") == keyring.address_tag("192.0.2.1")
+    assert rotated.phone_hash(PHONE) == keyring.phone_hash(PHONE)
+    assert rotated.ip_hash("192.0.2.1") == keyring.ip_hash("192.0.2.1")
 
 
 def test_another_tag_key_changes_all_tags(keyring: Keyring) -> None:
     other = Keyring(ROOTS, "k2", b"u" * 32)
 
-    assert other.phone_tag(PHONE) != keyring.phone_tag(PHONE)
-    assert other.address_tag("192.0.2.1") != keyring.address_tag("192.0.2.1")
+    assert other.phone_hash(PHONE) != keyring.phone_hash(PHONE)
+    assert other.ip_hash("192.0.2.1") != keyring.ip_hash("192.0.2.1")
 
 
 def test_phones_and_addresses_never_share_a_tag(keyring: Keyring) -> None:
     text = "192.0.2.1"
 
-    assert base64.urlsafe_b64decode(keyring.phone_tag(text)) != keyring.address_tag(text)
+    assert base64.urlsafe_b64decode(keyring.phone_hash(text)) != keyring.ip_hash(text)
 
 
 def test_no_two_phones_share_a_tag(keyring: Keyring) -> None:
-    assert len({keyring.phone_tag(f"+86138001380{n:02}") for n in range(100)}) == 100
+    assert len({keyring.phone_hash(f"+86138001380{n:02}") for n in range(100)}) == 100
 
 
 def test_no_two_clients_calls_or_keys_share_a_claim(keyring: Keyring) -> None:
@@ -79,7 +79,7 @@ def test_no_two_clients_calls_or_keys_share_a_claim(keyring: Keyring) -> None:
         for key in "ab"
     ]
 
-    assert len({keyring.claim_tag(*caller) for caller in callers}) == len(callers)
+    assert len({keyring.idempotency_key_hash(*caller) for caller in callers}) == len(callers)
     assert len({keyring.fingerprint(*caller, b"payload") for caller in callers}) == len(callers)
     assert keyring.fingerprint(*callers[0], b"another") != keyring.fingerprint(*callers[0], b"payload")
 

@@ -68,7 +68,7 @@ def command(directory: Path, *arguments: str, typed: str) -> str:
 def locked(client: redis.Redis, settings: Settings, number: str) -> Phone:
     """Use a hundred attempts up, so long ago that nothing but the lock is left of them."""
     phone = make_phone(client)
-    phone.slot = PhoneKey(settings.keyring().phone_tag(number), phone.slot.limits)
+    phone.slot = PhoneKey(settings.keyring().phone_hash(number), phone.slot.limits)
     quick = phone.limited(restrict_after_failures=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(20):
@@ -121,7 +121,7 @@ def test_unlock_by_call_is_in_the_log(service: Deployment, settings: Settings) -
     number = new_phone()
     assert service.post("/otp/unlock", {"phone": number}).status == 204
 
-    tag = settings.keyring().phone_tag(number)
+    tag = settings.keyring().phone_hash(number)
     assert eventually(lambda: unlocks(service, tag))
     (event,) = unlocks(service, tag)
     assert event["client"] == "shop"
@@ -161,7 +161,7 @@ def test_erased_phone_leaves_no_key_and_returns_as_a_stranger(
     service: Deployment, directory: Path, settings: Settings, client: redis.Redis
 ) -> None:
     number = new_phone()
-    tag = settings.keyring().phone_tag(number)
+    tag = settings.keyring().phone_hash(number)
     short = arguments.short_phone(tag).encode()
     opened = service.request(number, client_ip=ADDRESS).body["verification_id"]
     approved = service.verify(number, opened, service.code(number))

@@ -69,7 +69,7 @@ def how_it_was_booked(
     booked: Counter[DeliveryStatus] = Counter()
     for phone, answer in zip(phones, answers, strict=True):
         if answer.status in (201, 202):
-            slot = PhoneKey(keyring.phone_tag(phone), loaded.phone_limits())
+            slot = PhoneKey(keyring.phone_hash(phone), loaded.phone_limits())
             found = store.read(slot, "shop", keyring.verification_hash(answer.body["verification_id"]))
             booked.update(send.delivery for send in found.sends)
     return booked

@@ -52,7 +52,7 @@ class Site:
             return {key.decode(): client.get(key) or b"" for key in client.scan_iter("otp:address:*")}
 
     def key_of(self, network: str) -> str:
-        tag = load(self.config, {}).keyring().address_tag(network)
+        tag = load(self.config, {}).keyring().ip_hash(network)
         return f"otp:address:{{{base64.urlsafe_b64encode(tag).decode()}}}"
 
 

@@ -145,7 +145,9 @@ def test_report_of_a_send_that_was_never_made_is_forgotten(house: House) -> None
     keys = [keys.out_id for keys in house.keyring.by_kid.values()]
     place = MessageReference.decode(mine, keys)
     assert place is not None
-    second = MessageReference(place.tag, place.verification_hash, 2).encode(house.keyring.active.out_id)
+    second = MessageReference(place.phone_hash, place.verification_hash, 2).encode(
+        house.keyring.active.out_id
+    )
 
     assert take(house, report(second)) == ReportBatchResult(expired=1)
 
@@ -276,7 +278,7 @@ def test_reply_is_an_event_with_tag_and_mask(house: House, uplinks: FakeUplinks)
 
     (told,) = house.events.of("inbound_sms")
     assert told == {
-        "phone_hash": house.keyring.phone_tag(PHONE),
+        "phone_hash": house.keyring.phone_hash(PHONE),
         "phone_masked": "+86 138****8000",
         "outcome": "forwarded",
     }

@@ -104,8 +104,8 @@ def test_limits_are_counted_for_the_visitors_address(house: fakes.House, visit: 
     visit.send("phone", phone=PHONE)
     visit.right_code()
 
-    assert house.store.knocks[-1].address is not None
-    assert house.store.slots[-1].requester
+    assert house.store.knocks[-1].ip_quota is not None
+    assert house.store.slots[-1].ip_hash
 
 
 def test_purpose_and_locale_are_those_of_the_page(house: fakes.House) -> None:
@@ -190,8 +190,8 @@ def test_page_is_counted_when_it_is_made_and_when_it_is_opened(house: fakes.Hous
         (PageEvent.OPENED, "shop", 1_000)
     ]
     assert {quota.per_address for _, _, quota, _ in made + opened} == {30}
-    assert made[0][3] == base64.urlsafe_b64encode(house.keyring.address_tag("2001:db8::/64")).decode()
-    assert opened[0][3] == base64.urlsafe_b64encode(house.keyring.address_tag(ADDRESS)).decode()
+    assert made[0][3] == base64.urlsafe_b64encode(house.keyring.ip_hash("2001:db8::/64")).decode()
+    assert opened[0][3] == base64.urlsafe_b64encode(house.keyring.ip_hash(ADDRESS)).decode()
 
 
 def test_page_is_counted_once_for_two_clicks(house: fakes.House, visit: Visit) -> None:
@@ -759,7 +759,7 @@ def test_page_cannot_be_read_by_another_id_or_with_other_keys(house: fakes.House
 
 def test_page_of_one_address_laid_under_another_is_gone(house: fakes.House, visit: Visit) -> None:
     other = make(house)
-    tags = [house.keyring.page_tag(page_id) for page_id in (visit.page_id, other.page_id)]
+    tags = [house.keyring.page_hash(page_id) for page_id in (visit.page_id, other.page_id)]
     house.page_store.kept[tags[0]] = StoredPage(0, house.page_store.kept[tags[1]].sealed)
 
     with pytest.raises(PageUnavailable):

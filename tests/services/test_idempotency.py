@@ -341,6 +341,6 @@ def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: Idempote
 def test_claim_shows_nothing_of_the_payload() -> None:
     made = record_for(fakes.house().keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
 
-    assert "order-17" not in made.tag
+    assert "order-17" not in made.key_hash
     assert len(made.fingerprint) == 16
     assert PHONE[3:] not in repr((made, ONCE))

@@ -160,8 +160,8 @@ def test_question_knows_phone_route_and_time_and_only_our_out_id(house: House) -
     first = house.sender.sent[0]
     ours = MessageReference.decode(first.out_id, [keys.out_id for keys in house.keyring.by_kid.values()])
     assert ours is not None
-    second = MessageReference(ours.tag, ours.verification_hash, 2).encode(house.keyring.active.out_id)
-    forged = MessageReference(ours.tag, ours.verification_hash, 1).encode(b"another key")
+    second = MessageReference(ours.phone_hash, ours.verification_hash, 2).encode(house.keyring.active.out_id)
+    forged = MessageReference(ours.phone_hash, ours.verification_hash, 1).encode(b"another key")
     assert inquiry.phone.e164 == PHONE
     assert (inquiry.client, inquiry.purpose, inquiry.route) == ("shop", "login", "main")
     assert inquiry.began_at == fakes.NOW

@@ -39,7 +39,7 @@ def store() -> fakes.FakeStore:
 
 
 def released(store: fakes.FakeStore) -> list[QuotaReservation]:
-    return [counted for tag, counted in store.uncounted if tag == CONTEXT.phone_key.tag]
+    return [counted for tag, counted in store.uncounted if tag == CONTEXT.phone_key.phone_hash]
 
 
 def refuse(store: fakes.FakeStore, refusal: OtpError, counted: QuotaReservation = ALL) -> None:

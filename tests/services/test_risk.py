@@ -10,13 +10,13 @@ from support.fakes import SHOP, House
 
 from otp_service.domain.errors import ChallengeRequired, CooldownActive, DestinationBlocked
 from otp_service.domain.phone import PhoneRules
-from otp_service.domain.policy import GUARDED, AccessList, AccessLists, PumpingGuardMode, RiskPolicy
+from otp_service.domain.policy import CONVERSION_SCOPES, AccessList, AccessLists, PumpingGuardMode, RiskPolicy
 from otp_service.domain.risk import ChallengeSubject, ConversionState, ConversionStats
 from otp_service.services.verification import SendOutcome
 
 PHONE, ADDRESS = "+8613900001234", "203.0.113.7"
-ENFORCED = RiskPolicy(guard_mode=PumpingGuardMode.ENFORCE)
-OFF = RiskPolicy(guard_mode=PumpingGuardMode.OFF)
+ENFORCED = RiskPolicy(pumping_guard_mode=PumpingGuardMode.ENFORCE)
+OFF = RiskPolicy(pumping_guard_mode=PumpingGuardMode.OFF)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_suspicious_address_is_asked(house: House) -> None:
     house.store.suspicions = ("address_sends_per_hour",)
 
     assert asked(house) == 1
-    tag = house.keyring.phone_tag(PHONE)
+    tag = house.keyring.phone_hash(PHONE)
     assert house.challenges.issued == [(ChallengeSubject("shop", tag), 1)]
 
 
@@ -79,7 +79,7 @@ def test_too_many_wrong_codes_everywhere_ask_who_has_a_browser(
     house: House, level: int, who: dict[str, object]
 ) -> None:
     house.ledger.level = level
-    house.store.known.add(house.keyring.phone_tag(PHONE))
+    house.store.known.add(house.keyring.phone_hash(PHONE))
 
     assert asked(house, **who) == level
 
@@ -282,7 +282,7 @@ def test_allowed_phone_counts_in_no_scope() -> None:
 def test_known_phone_passes_the_guard() -> None:
     house = fakes.house(risk=ENFORCED)
     house.store.guards = (reading("prefix", 2),)
-    house.store.known.add(house.keyring.phone_tag(PHONE))
+    house.store.known.add(house.keyring.phone_hash(PHONE))
 
     request(house)
     assert len(house.sender.sent) == 1
@@ -306,7 +306,7 @@ def test_a41_guard_that_has_tripped_does_not_tell_a_browser_which_phones_are_kno
     house = fakes.house(risk=ENFORCED)
     house.store.guards = (reading("prefix", level),)
     if is_known:
-        house.store.known.add(house.keyring.phone_tag(PHONE))
+        house.store.known.add(house.keyring.phone_hash(PHONE))
 
     with pytest.raises(refusal):
         request(house, is_public=True)
@@ -328,20 +328,20 @@ def test_enforced_guard_counts_in_the_first_flush_and_the_watching_one_in_the_le
     for house in (enforced, watching, off):
         request(house)
 
-    assert [scope.kind for scope in enforced.store.knocks[-1].guards] == list(GUARDED)
-    assert [scope.kind for scope in enforced.ledger.scopes] == list(GUARDED)
+    assert [scope.kind for scope in enforced.store.knocks[-1].conversion_scopes] == list(CONVERSION_SCOPES)
+    assert [scope.kind for scope in enforced.ledger.scopes] == list(CONVERSION_SCOPES)
     assert (enforced.ledger.counted, watching.ledger.counted) == ([True], [False])
-    assert [scope.kind for scope in watching.ledger.scopes] == list(GUARDED)
-    assert watching.store.knocks[-1].guards == ()
+    assert [scope.kind for scope in watching.ledger.scopes] == list(CONVERSION_SCOPES)
+    assert watching.store.knocks[-1].conversion_scopes == ()
     assert off.ledger.scopes == []
-    assert off.store.knocks[-1].guards == ()
+    assert off.store.knocks[-1].conversion_scopes == ()
 
 
 def test_scopes_show_neither_prefix_nor_address() -> None:
     house = fakes.house(risk=ENFORCED)
     request(house)
 
-    names = " ".join(scope.name for scope in house.store.knocks[-1].guards)
+    names = " ".join(scope.name for scope in house.store.knocks[-1].conversion_scopes)
     assert "country:CN" in names
     assert "1390000" not in names
     assert ADDRESS not in names
@@ -360,7 +360,7 @@ def test_neighbours_share_a_prefix_and_others_do_not(phones: tuple[str, ...]) ->
     for phone in phones:
         house.service.request(SHOP, phone, purpose="login")
 
-    first, second, third = (knock.guards[1].name for knock in house.store.knocks)
+    first, second, third = (knock.conversion_scopes[1].name for knock in house.store.knocks)
     assert first == second != third
 
 
@@ -369,8 +369,8 @@ def test_without_an_address_its_limits_and_its_scope_are_skipped() -> None:
     request(house, client_ip=None)
 
     knock = house.store.knocks[-1]
-    assert knock.address is None
-    assert [scope.kind for scope in knock.guards] == ["country", "prefix", "client"]
+    assert knock.ip_quota is None
+    assert [scope.kind for scope in knock.conversion_scopes] == ["country", "prefix", "client"]
 
 
 def test_approval_is_told_to_every_scope(house: House) -> None:
@@ -381,17 +381,18 @@ def test_approval_is_told_to_every_scope(house: House) -> None:
     house.service.verify(SHOP, PHONE, vid, house.sender.last_code, client_ip=ADDRESS)
 
     ((tag, wrong_codes, address, scopes),) = house.ledger.approvals
-    assert (tag, wrong_codes) == (house.keyring.phone_tag(PHONE), 1)
+    assert (tag, wrong_codes) == (house.keyring.phone_hash(PHONE), 1)
     assert address
-    assert [scope.kind for scope in scopes] == list(GUARDED)
+    assert [scope.kind for scope in scopes] == list(CONVERSION_SCOPES)
     assert house.ledger.wrong == 1
 
 
 def test_limits_of_a_kind_are_those_of_the_policy() -> None:
     guards = {
-        kind: replace(limits, min_unverified=n) for n, (kind, limits) in enumerate(ENFORCED.guards.items(), 1)
+        kind: replace(limits, min_unverified=n)
+        for n, (kind, limits) in enumerate(ENFORCED.conversion_limits.items(), 1)
     }
-    house = fakes.house(risk=replace(ENFORCED, guards=guards))
+    house = fakes.house(risk=replace(ENFORCED, conversion_limits=guards))
     request(house)
 
-    assert [scope.limits.min_unverified for scope in house.store.knocks[-1].guards] == [1, 2, 3, 4]
+    assert [scope.limits.min_unverified for scope in house.store.knocks[-1].conversion_scopes] == [1, 2, 3, 4]

@@ -106,8 +106,8 @@ def test_a40_the_limits_of_its_requesters_address_hold(house: House) -> None:
     house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
 
     knock = house.store.knocks[-1]
-    assert knock.address is not None
-    assert (knock.challenges_disabled, knock.guards) == (True, ())
+    assert knock.ip_quota is not None
+    assert (knock.challenges_disabled, knock.conversion_scopes) == (True, ())
 
 
 def test_its_approval_does_not_excuse_pumped_sms(house: House) -> None:

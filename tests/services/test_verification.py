@@ -307,7 +307,7 @@ def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = h.store.precheck
 
     def peek(slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
-        slots.append(slot.requester)
+        slots.append(slot.ip_hash)
         return inner(slot, client, attempts, knock)
 
     monkeypatch.setattr(h.store, "precheck", peek)
@@ -382,7 +382,7 @@ def test_events_of_a_send_show_the_phone_by_tag_and_mask_only() -> None:
     h.service.request(SHOP, PHONE, purpose="login")
 
     (event,) = h.events.of("sms_send")
-    assert event["phone_hash"] == h.keyring.phone_tag(PHONE)
+    assert event["phone_hash"] == h.keyring.phone_hash(PHONE)
     assert event["phone_masked"] == "+86 139****1234"
     assert PHONE[3:] not in str(h.events.seen)
 

@@ -1184,17 +1184,23 @@ def test_abuse_tables_become_the_risk_policy(raw: Raw) -> None:
     raw["global_failures"] = {"min_failures": 9, "severe_min_failures": 10}
     risk = from_mapping(raw).policy().risk
 
-    assert (risk.address.sends_per_hour, risk.address.verified_allowance_ratio) == (7, 0.25)
-    assert risk.guard_mode == "enforce"
-    assert (risk.guards["prefix"].min_unverified, risk.guards["country"].min_unverified) == (3, 20)
-    assert (risk.guards["client"].max_unverified_ratio, risk.guards["client"].block_multiplier) == (2.0, 5)
+    assert (risk.ip_limits.sends_per_hour, risk.ip_limits.verified_allowance_ratio) == (7, 0.25)
+    assert risk.pumping_guard_mode == "enforce"
+    assert (
+        risk.conversion_limits["prefix"].min_unverified,
+        risk.conversion_limits["country"].min_unverified,
+    ) == (3, 20)
+    assert (
+        risk.conversion_limits["client"].max_unverified_ratio,
+        risk.conversion_limits["client"].block_multiplier,
+    ) == (2.0, 5)
     assert (risk.global_failures.min_failures, risk.global_failures.severe_min_failures) == (9, 10)
 
 
 def test_lists_become_entries(raw: Raw) -> None:
     raw["deny"] = {"addresses": ["203.0.113.0/24"], "prefixes": ["+86170"], "countries": ["CN"]}
     raw["allow"] = {"phone_hashes": ["abcdefghijklmnop"], "addresses": ["2001:db8::1"]}
-    lists = from_mapping(raw).policy().lists
+    lists = from_mapping(raw).policy().access_lists
 
     assert lists.deny.matches_address("203.0.113.9")
     assert lists.deny.countries == {"CN"}
@@ -1251,7 +1257,7 @@ def test_test_phone_becomes_a_code_until_the_end_of_its_day(raw: Raw) -> None:
     phones = from_mapping(with_test_phone(raw, expires=until)).policy().test_phones
 
     (phone,) = phones.values()
-    ends = datetime.fromtimestamp(phone.ends_at, timezone(timedelta(hours=8)))
+    ends = datetime.fromtimestamp(phone.expires_at, timezone(timedelta(hours=8)))
     assert list(phones) == ["+8613800138000"]
     assert phone.code.get_secret_value() == "135790"
     assert (ends.date(), ends.hour, ends.minute) == (until, 23, 59)

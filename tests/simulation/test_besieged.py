@@ -88,7 +88,7 @@ class Siege:
         self.runner.set(START + self.now)
 
     def by(self, requester: bytes) -> PhoneKey:
-        return replace(self.slot, requester=requester)
+        return replace(self.slot, ip_hash=requester)
 
     def open(self, slot: PhoneKey, client: str) -> Verification:
         opened = self.store.create(slot, replace(new_verification(), client=client), {})

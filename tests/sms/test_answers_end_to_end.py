@@ -400,7 +400,7 @@ class Scene:
 
     def slot_wait(self) -> int | None:
         """Until when the phone must wait for its next SMS; nothing if it need not."""
-        slot = PhoneKey(self._keyring.phone_tag(PHONE), self._policy.phone_limits)
+        slot = PhoneKey(self._keyring.phone_hash(PHONE), self._policy.phone_limits)
         refusal = self._store.precheck(
             slot, "shop", self._policy.code_limits.max_attempts, PrecheckRequest()
         ).rejection

@@ -32,7 +32,7 @@ def office(phone: Phone) -> AdminStore:
 
 
 def facts_of(office: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneUsage:
-    return office.phone_usage(phone.slot.tag, limits, attempts=5)
+    return office.phone_usage(phone.slot.phone_hash, limits, attempts=5)
 
 
 def fail(phone: Phone, times: int) -> None:
@@ -170,7 +170,7 @@ def test_unlocked_phone_can_be_verified_again(office: AdminStore, phone: Phone) 
     fail(phone, 100)
     with pytest.raises(LimitReached) as locked:
         phone.open()
-    phone.store.unlock(phone.slot.tag)
+    phone.store.unlock(phone.slot.phone_hash)
 
     facts = facts_of(office, phone)
 
@@ -187,7 +187,7 @@ def test_unlock_ends_the_wait_of_the_slow_lane(phone: Phone) -> None:
     with pytest.raises(LimitReached) as slow:
         phone.open()
 
-    phone.store.unlock(phone.slot.tag)
+    phone.store.unlock(phone.slot.phone_hash)
 
     assert slow.value.limit == "phone_slow_lane"
     assert phone.open().attempts_left == 5
@@ -207,7 +207,7 @@ def test_unlock_also_forgets_that_the_slow_lane_was_used(phone: Phone) -> None:
 
     fail_once(5)
     fail_once(1)
-    tight.store.unlock(tight.slot.tag)
+    tight.store.unlock(tight.slot.phone_hash)
 
     fail_once(5)
     fail_once(1)
@@ -218,7 +218,7 @@ def test_unlock_keeps_what_was_sent(office: AdminStore, phone: Phone) -> None:
     with pytest.raises(WrongCode):
         phone.submit(opened, WRONG)
 
-    phone.store.unlock(phone.slot.tag)
+    phone.store.unlock(phone.slot.phone_hash)
 
     assert isinstance(refusal(phone), CooldownActive)
     assert facts_of(office, phone).sends_in(HOUR) == 1
@@ -231,7 +231,7 @@ def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> N
     live = tight.open()
     with pytest.raises(WrongCode):
         tight.submit(live, WRONG)
-    tight.store.unlock(tight.slot.tag)
+    tight.store.unlock(tight.slot.phone_hash)
     tight.pass_time(60)
 
     with pytest.raises(LimitReached) as full:
@@ -244,19 +244,19 @@ def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> N
 def test_nothing_is_made_of_a_stranger(office: AdminStore, phone: Phone, what: str) -> None:
     act = phone.store.unlock if what == "unlock" else office.clear_phone
 
-    act(phone.slot.tag)
+    act(phone.slot.phone_hash)
 
     assert phone.stored() == []
 
 
 def test_cleared_phone_may_be_sent_to_at_once(office: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
-    phone.store.unlock(phone.slot.tag)
+    phone.store.unlock(phone.slot.phone_hash)
     opened = phone.open(settle=None)
     phone.settle(opened, SendDisposition.RATE_LIMITED, wait=DAY)
     assert facts_of(office, phone).untrusted.limit == "provider_window"
 
-    office.clear_phone(phone.slot.tag)
+    office.clear_phone(phone.slot.phone_hash)
 
     assert facts_of(office, phone).untrusted.limit == ""
     assert facts_of(office, phone).sends == ()
@@ -270,7 +270,7 @@ def test_clearing_a_phone_keeps_its_approval_and_its_live_verifications(
     phone.pass_time(60)
     live = phone.open()
 
-    office.clear_phone(phone.slot.tag)
+    office.clear_phone(phone.slot.phone_hash)
 
     facts = facts_of(office, phone)
     assert (facts.is_known, facts.open_verifications) == (True, 1)
@@ -279,7 +279,7 @@ def test_clearing_a_phone_keeps_its_approval_and_its_live_verifications(
 
 def test_send_in_flight_survives_that_its_phone_is_cleared(office: AdminStore, phone: Phone) -> None:
     opened = phone.open(settle=None)
-    office.clear_phone(phone.slot.tag)
+    office.clear_phone(phone.slot.phone_hash)
 
     phone.settle(opened, SendDisposition.ACCEPTED)
 
@@ -294,7 +294,7 @@ def an_address(limits: IpLimits = SMALL) -> ClientIpQuota:
 
 
 def another(phone: Phone) -> Phone:
-    return replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
+    return replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
 
 
 def knock(phone: Phone, address: ClientIpQuota) -> None:
@@ -303,12 +303,18 @@ def knock(phone: Phone, address: ClientIpQuota) -> None:
 
 def verify(phone: Phone, address: ClientIpQuota) -> None:
     phone.store.flush(
-        [Call("ip_approved", [keys.ip_log(address.tag)], [encoding.short_phone_hash(phone.slot.tag)])]
+        [
+            Call(
+                "ip_approved",
+                [keys.ip_log(address.ip_hash)],
+                [encoding.short_phone_hash(phone.slot.phone_hash)],
+            )
+        ]
     )
 
 
 def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
-    phone.store.flush([Call("ip_misses", [keys.ip_misses(address.tag)], [times, 60])])
+    phone.store.flush([Call("ip_misses", [keys.ip_misses(address.ip_hash)], [times, 60])])
 
 
 def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Phone) -> None:
@@ -322,7 +328,7 @@ def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Pho
     verify(happy, address)
     miss(phone, address, 7)
 
-    facts = office.ip_usage(address.tag, SMALL)
+    facts = office.ip_usage(address.ip_hash, SMALL)
 
     assert (facts.sends_in_hour, facts.sends_in_day, facts.phones_in_day) == (2, 3, 2)
     assert (facts.verified_in_day, facts.misses_in_10_minutes) == (1, 7)
@@ -333,7 +339,7 @@ def test_address_tells_what_its_next_sms_would_meet(office: AdminStore, phone: P
     address = an_address()
     told = []
     for _ in range(9):
-        facts = office.ip_usage(address.tag, SMALL)
+        facts = office.ip_usage(address.ip_hash, SMALL)
         told.append((facts.challenge_limit, facts.limit))
         standing = phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(address))
         met = standing.risk_reasons[0] if standing.risk_reasons else ""
@@ -351,10 +357,10 @@ def test_address_tells_what_its_next_sms_would_meet(office: AdminStore, phone: P
 def test_stranger_at_an_address_leaves_no_trace_by_looking(office: AdminStore, phone: Phone) -> None:
     address = an_address()
 
-    facts = office.ip_usage(address.tag, SMALL)
+    facts = office.ip_usage(address.ip_hash, SMALL)
 
     assert (facts.sends_in_day, facts.verified_in_day, facts.misses_in_10_minutes) == (0, 0, 0)
-    assert phone.client.exists(keys.ip_log(address.tag), keys.ip_misses(address.tag)) == 0
+    assert phone.client.exists(keys.ip_log(address.ip_hash), keys.ip_misses(address.ip_hash)) == 0
 
 
 def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminStore, phone: Phone) -> None:
@@ -365,11 +371,11 @@ def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminSto
     for _ in range(12):
         knock(another(phone), address)
     miss(phone, address, 60)
-    full = office.ip_usage(address.tag, SMALL)
+    full = office.ip_usage(address.ip_hash, SMALL)
 
-    office.clear_ip(address.tag)
+    office.clear_ip(address.ip_hash)
 
-    cleared = office.ip_usage(address.tag, SMALL)
+    cleared = office.ip_usage(address.ip_hash, SMALL)
     assert full.limit
     assert full.misses_in_10_minutes == 60
     assert (cleared.sends_in_day, cleared.misses_in_10_minutes, cleared.verified_in_day) == (0, 0, 1)
@@ -380,7 +386,7 @@ def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminSto
 
 
 def test_erased_phone_leaves_no_key(office: AdminStore, phone: Phone) -> None:
-    tag = phone.slot.tag
+    tag = phone.slot.phone_hash
     opened = phone.open()
     phone.submit(opened, RIGHT)
     phone.store.redeem(tag, opened.verification_hash, 600)
@@ -403,23 +409,26 @@ def test_forgotten_phone_is_taken_out_of_every_address_log(office: AdminStore, p
         knock(phone, address)
         knock(other, address)
     knock(other, addresses[2])
-    before = phone.client.get(keys.ip_log(addresses[2].tag))
+    before = phone.client.get(keys.ip_log(addresses[2].ip_hash))
 
-    assert office.erase_phone(phone.slot.tag) == ErasureResult(keys=0, addresses=2)
+    assert office.erase_phone(phone.slot.phone_hash) == ErasureResult(keys=0, addresses=2)
 
-    short = encoding.short_phone_hash(phone.slot.tag).encode()
-    logs = [phone.client.get(keys.ip_log(address.tag)) or b"" for address in addresses]
+    short = encoding.short_phone_hash(phone.slot.phone_hash).encode()
+    logs = [phone.client.get(keys.ip_log(address.ip_hash)) or b"" for address in addresses]
     assert [short in log for log in logs] == [False] * 3
-    assert [encoding.short_phone_hash(other.slot.tag).encode() in log for log in logs] == [True] * 3
+    assert [encoding.short_phone_hash(other.slot.phone_hash).encode() in log for log in logs] == [True] * 3
     assert logs[2] == before
 
 
 def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> None:
-    mine, theirs = phone, replace(phone, slot=replace(phone.slot, tag=f"{phone.slot.tag[:-1]}!"))
+    mine, theirs = (
+        phone,
+        replace(phone, slot=replace(phone.slot, phone_hash=f"{phone.slot.phone_hash[:-1]}!")),
+    )
     mine.open()
     theirs.open()
 
-    office.erase_phone(mine.slot.tag)
+    office.erase_phone(mine.slot.phone_hash)
 
     assert (len(mine.stored()), len(theirs.stored())) == (0, 2)
 
@@ -437,7 +446,7 @@ def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> N
 )
 def test_tag_is_never_a_pattern(office: AdminStore, phone: Phone, spell: Callable[[str], str]) -> None:
     phone.open()
-    strange = spell(phone.slot.tag)
+    strange = spell(phone.slot.phone_hash)
     phone.client.set(keys.phone_state(strange), b"x", ex=60)
 
     assert office.erase_phone(strange).keys == 1
@@ -447,7 +456,7 @@ def test_tag_is_never_a_pattern(office: AdminStore, phone: Phone, spell: Callabl
 
 def test_forgotten_phone_is_a_stranger(office: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
-    office.erase_phone(phone.slot.tag)
+    office.erase_phone(phone.slot.phone_hash)
 
     facts = facts_of(office, phone)
     opened = phone.open()
@@ -458,7 +467,7 @@ def test_forgotten_phone_is_a_stranger(office: AdminStore, phone: Phone) -> None
 
 def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(office: AdminStore, phone: Phone) -> None:
     opened = phone.open(settle=None)
-    office.erase_phone(phone.slot.tag)
+    office.erase_phone(phone.slot.phone_hash)
 
     assert phone.settle(opened, SendDisposition.ACCEPTED) is None
 
@@ -472,9 +481,9 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
         for key, value in crowd.items():
             pipeline.set(key, value)
         pipeline.execute()
-    phone.client.mset({keys.verification(phone.slot.tag, f"{n:022d}"): b"x" for n in range(250)})
+    phone.client.mset({keys.verification(phone.slot.phone_hash, f"{n:022d}"): b"x" for n in range(250)})
 
-    forgotten = AdminStore(phone.store).erase_phone(phone.slot.tag)
+    forgotten = AdminStore(phone.store).erase_phone(phone.slot.phone_hash)
 
     assert forgotten.keys == 250
     assert phone.client.unlink(*crowd) == len(crowd)
@@ -484,18 +493,18 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
 
 
 def test_row_of_a_newer_version_is_left_alone(office: AdminStore, phone: Phone) -> None:
-    phone.client.set(keys.phone_state(phone.slot.tag), b"\x02whatever", ex=60)
+    phone.client.set(keys.phone_state(phone.slot.phone_hash), b"\x02whatever", ex=60)
 
     for act in (facts_of, lambda o, p: o.clear_phone(p.slot.tag), lambda _, p: p.store.unlock(p.slot.tag)):
         with pytest.raises(StoreUnavailable):
             act(office, phone)
 
-    assert phone.client.get(keys.phone_state(phone.slot.tag)) == b"\x02whatever"
+    assert phone.client.get(keys.phone_state(phone.slot.phone_hash)) == b"\x02whatever"
 
 
 def test_failing_store_is_told_without_its_words(redis_server: object, real_phone: Phone) -> None:
     office = AdminStore(real_phone.store)
-    tag = real_phone.slot.tag
+    tag = real_phone.slot.phone_hash
     real_phone.client.lpush(keys.phone_state(tag), b"not ours")
 
     with pytest.raises(StoreUnavailable) as failed:

@@ -121,7 +121,7 @@ def test_approved_record_survives_a_report(phone: Phone) -> None:
 
 def test_proof_is_redeemed_again_by_the_same_call_only(phone: Phone) -> None:
     def redeem(call: bytes) -> bool:
-        return phone.store.redeem(phone.slot.tag, "v" * 22, 60, call)
+        return phone.store.redeem(phone.slot.phone_hash, "v" * 22, 60, call)
 
     assert [redeem(THIS), redeem(THIS)] == [False, True]
     for call in (b"", ANOTHER):
@@ -130,11 +130,11 @@ def test_proof_is_redeemed_again_by_the_same_call_only(phone: Phone) -> None:
 
 
 def test_proof_redeemed_without_an_id_stays_redeemed(phone: Phone) -> None:
-    assert not phone.store.redeem(phone.slot.tag, "v" * 22, 60)
+    assert not phone.store.redeem(phone.slot.phone_hash, "v" * 22, 60)
 
     for call in (b"", THIS):
         with pytest.raises(ProofRedeemed):
-            phone.store.redeem(phone.slot.tag, "v" * 22, 60, call)
+            phone.store.redeem(phone.slot.phone_hash, "v" * 22, 60, call)
 
 
 def test_a40_test_phone_has_wide_send_limits_and_all_others(phone: Phone) -> None:

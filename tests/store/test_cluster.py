@@ -92,7 +92,7 @@ def finish(slot: int, source: Server, target: Server) -> None:
 
 
 def sends(phone: Phone) -> int:
-    return len(AdminStore(phone.store).phone_usage(phone.slot.tag, LIMITS, 5).sends)
+    return len(AdminStore(phone.store).phone_usage(phone.slot.phone_hash, LIMITS, 5).sends)
 
 
 def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
@@ -101,7 +101,7 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
     with redis_cluster.client() as client:
         phone = make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster))
         phones = [at(server, phone) for server in (*redis_cluster.masters, redis_cluster.masters[0])]
-        calls = [Call("unlock", [keys.phone_state(one.slot.tag)], []) for one in phones]
+        calls = [Call("unlock", [keys.phone_state(one.slot.phone_hash)], []) for one in phones]
         phone.store.flush(calls)  # the script is known now, and the connections are there
         seen: list[str | int] = []
         send, read = TcpConnection.send_packed_command, TcpConnection.read_response
@@ -124,7 +124,7 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
 
 def test_call_follows_a_slot_that_has_moved_and_runs_once(pair: Cluster, phone: Phone) -> None:
     source, target = pair.masters
-    slot = slot_of(phone.slot.tag)
+    slot = slot_of(phone.slot.phone_hash)
     move(slot, source, target)
     finish(slot, source, target)
 
@@ -139,11 +139,11 @@ def test_call_follows_a_slot_that_has_moved_and_runs_once(pair: Cluster, phone: 
 
 def test_call_asks_the_other_server_while_a_slot_moves(pair: Cluster, phone: Phone) -> None:
     source, target = pair.masters
-    slot = slot_of(phone.slot.tag)
+    slot = slot_of(phone.slot.phone_hash)
     opened = phone.open()
     row, record = (
-        keys.phone_state(phone.slot.tag),
-        keys.verification(phone.slot.tag, opened.verification_hash),
+        keys.phone_state(phone.slot.phone_hash),
+        keys.verification(phone.slot.phone_hash, opened.verification_hash),
     )
     move(slot, source, target, row, record)
 
@@ -157,11 +157,11 @@ def test_call_asks_the_other_server_while_a_slot_moves(pair: Cluster, phone: Pho
 
 def test_call_whose_keys_lie_on_both_servers_is_refused_and_not_run(pair: Cluster, phone: Phone) -> None:
     source, target = pair.masters
-    slot = slot_of(phone.slot.tag)
+    slot = slot_of(phone.slot.phone_hash)
     opened = phone.open()
     row, record = (
-        keys.phone_state(phone.slot.tag),
-        keys.verification(phone.slot.tag, opened.verification_hash),
+        keys.phone_state(phone.slot.phone_hash),
+        keys.verification(phone.slot.phone_hash, opened.verification_hash),
     )
     move(slot, source, target, row)
 

@@ -115,7 +115,7 @@ def test_other_client_finds_nothing(phone: Phone) -> None:
 
 def test_other_phone_finds_nothing(phone: Phone) -> None:
     opened = phone.open()
-    stranger = replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
+    stranger = replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
 
     with pytest.raises(VerificationNotFound):
         stranger.submit(opened, RIGHT)
@@ -290,7 +290,7 @@ def test_withdrawn_first_send_leaves_nothing(phone: Phone) -> None:
     assert phone.settle(opened, SendDisposition.NOT_SENT) is None
 
     assert phone.stored() == [
-        f"otp:{{{phone.slot.tag}}}".encode()
+        f"otp:{{{phone.slot.phone_hash}}}".encode()
     ]  # what the provider said, for the operator
     phone.open()
 
@@ -473,7 +473,7 @@ def test_failures_in_a_row_are_kept_for_ninety_days(phone: Phone) -> None:
     with pytest.raises(WrongCode):
         phone.submit(phone.open(), WRONG)
 
-    kept = phone.client.ttl(f"otp:{{{phone.slot.tag}}}")
+    kept = phone.client.ttl(f"otp:{{{phone.slot.phone_hash}}}")
 
     assert kept == pytest.approx(90 * 86400, abs=60)
 
@@ -604,7 +604,7 @@ def test_every_key_has_a_ttl(phone: Phone) -> None:
     with pytest.raises(WrongCode):
         phone.submit(opened, WRONG)
     phone.submit(opened, RIGHT)
-    phone.store.redeem(phone.slot.tag, opened.verification_hash, 600)
+    phone.store.redeem(phone.slot.phone_hash, opened.verification_hash, 600)
 
     ttls = {key: phone.client.pttl(key) for key in phone.stored()}
     ttls |= {key: phone.client.pttl(key) for key in phone.client.scan_iter("otp:budget:*")}
@@ -615,7 +615,7 @@ def test_every_key_has_a_ttl(phone: Phone) -> None:
 
 def test_tombstone_lasts_fifteen_minutes(phone: Phone) -> None:
     opened = phone.open()
-    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_hash}"
+    record = f"otp:{{{phone.slot.phone_hash}}}:{opened.verification_hash}"
     assert phone.client.pttl(record) == pytest.approx((300 + 900) * 1000, abs=3000)
 
     phone.submit(opened, RIGHT)
@@ -624,10 +624,10 @@ def test_tombstone_lasts_fifteen_minutes(phone: Phone) -> None:
 
 
 def test_proof_is_redeemed_once(phone: Phone) -> None:
-    phone.store.redeem(phone.slot.tag, "v" * 22, 60)
+    phone.store.redeem(phone.slot.phone_hash, "v" * 22, 60)
 
     with pytest.raises(ProofRedeemed):
-        phone.store.redeem(phone.slot.tag, "v" * 22, 60)
+        phone.store.redeem(phone.slot.phone_hash, "v" * 22, 60)
 
 
 def test_scripts_come_back_after_a_flush(phone: Phone) -> None:

@@ -192,13 +192,13 @@ def test_levels_are_a_number_or_a_share(wrong: int, approved: int, level: int) -
 def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisUsageCounters) -> None:
     address = ClientIpQuota(secrets.token_urlsafe(12), IpLimits(sends_per_hour=2))
     for _ in range(2):
-        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address))
-    full = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address)).risk_reasons
-    ledger.record_approval(phone.slot.tag, 0, address, ())
+        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address))
+    full = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons
+    ledger.record_approval(phone.slot.phone_hash, 0, address, ())
     ledger.flush()
 
     assert full == ("address_sends_per_hour",)
-    assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address)).risk_reasons == ()
+    assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons == ()
 
 
 def test_guard_that_only_watches_says_what_it_would_have_done(
@@ -225,7 +225,7 @@ def test_guard_that_only_watches_says_what_it_would_have_done(
 
 # ── what narrow scopes take out of broad ones ──
 
-BROAD = GuardLimits(min_unverified=1000)
+BROAD_SCOPES = GuardLimits(min_unverified=1000)
 NARROW = GuardLimits(min_unverified=6, max_unverified_ratio=0.5, block_multiplier=3, strict_ratio=0.5)
 """Suspect when a fourth SMS would be unverified; tripped by a seventh, or a fourteenth in three minutes."""
 
@@ -233,7 +233,7 @@ NARROW = GuardLimits(min_unverified=6, max_unverified_ratio=0.5, block_multiplie
 def a_scope(kind: str) -> ConversionScope:
     is_broad = kind in ("country", "client")
     name = f"{kind}:{secrets.token_urlsafe(6)}"
-    return ConversionScope(kind, name, BROAD if is_broad else NARROW, is_broad=is_broad)
+    return ConversionScope(kind, name, BROAD_SCOPES if is_broad else NARROW, is_broad=is_broad)
 
 
 def sent(ledger: RedisUsageCounters, count: int, *guards: ConversionScope) -> None:
@@ -243,8 +243,8 @@ def sent(ledger: RedisUsageCounters, count: int, *guards: ConversionScope) -> No
 
 def counted(phone: Phone, *scopes: ConversionScope) -> list[tuple[int, int]]:
     """Return what scopes have sent and verified."""
-    standing = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=scopes))
-    return [(reading.sent, reading.verified) for reading in standing.guards]
+    standing = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=scopes))
+    return [(reading.sent, reading.verified) for reading in standing.conversions]
 
 
 def suspects(phone: Phone, *scopes: ConversionScope) -> list[int]:
@@ -315,7 +315,7 @@ def test_client_that_has_sent_nothing_there_learns_nothing(phone: Phone, ledger:
     ledger.flush()
     phone.pass_time(240)
     before = suspects(phone, country, mall)
-    ledger.look_at((country, bank, prefix))
+    ledger.record_tripped((country, bank, prefix))
     ledger.flush()
 
     assert before == [1, 1]
@@ -356,7 +356,7 @@ def test_what_is_noted_is_carried_on_by_itself(running: RedisUsageCounters, phon
     address = an_address()
     running.record_miss(address)
 
-    assert eventually(lambda: phone.client.exists(f"otp:misses:{{{address.tag}}}"))
+    assert eventually(lambda: phone.client.exists(f"otp:misses:{{{address.ip_hash}}}"))
 
 
 def test_closing_carries_the_rest(ledger: RedisUsageCounters, phone: Phone) -> None:
@@ -364,7 +364,7 @@ def test_closing_carries_the_rest(ledger: RedisUsageCounters, phone: Phone) -> N
     ledger.record_miss(address)
     ledger.close()
 
-    assert 0 < phone.client.ttl(f"otp:misses:{{{address.tag}}}") <= 660
+    assert 0 < phone.client.ttl(f"otp:misses:{{{address.ip_hash}}}") <= 660
 
 
 class Broken:

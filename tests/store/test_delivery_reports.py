@@ -22,7 +22,7 @@ def report(
     phone: Phone, opened: Verification, told: DeliveryStatus, reason: str = "", number: int = 1
 ) -> DeliveryUpdate | None:
     (answer,) = phone.store.apply_delivery_reports(
-        [DeliveryReport(phone.slot.tag, opened.verification_hash, number, told, reason)]
+        [DeliveryReport(phone.slot.phone_hash, opened.verification_hash, number, told, reason)]
     )
     return answer
 
@@ -125,7 +125,7 @@ def test_report_of_what_is_not_there_is_forgotten(phone: Phone) -> None:
 
 def test_many_reports_are_answered_in_their_order(phone: Phone) -> None:
     opened = phone.open()
-    tag, vid = phone.slot.tag, opened.verification_hash
+    tag, vid = phone.slot.phone_hash, opened.verification_hash
     reports = [DeliveryReport(tag, vid, 1 + n % 2, DeliveryStatus.DELIVERED) for n in range(250)]
 
     answers = phone.store.apply_delivery_reports(reports)
@@ -141,7 +141,7 @@ def test_report_does_not_prolong_a_tombstone(phone: Phone, ended: str) -> None:
         phone.submit(opened, RIGHT)
     else:
         phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
-    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_hash}"
+    record = f"otp:{{{phone.slot.phone_hash}}}:{opened.verification_hash}"
     phone.client.pexpire(record, 300_000)
 
     report(phone, opened, DeliveryStatus.DELIVERED)
@@ -152,7 +152,7 @@ def test_report_does_not_prolong_a_tombstone(phone: Phone, ended: str) -> None:
 
 def test_record_of_a_newer_version_is_left_alone(phone: Phone) -> None:
     opened = phone.open()
-    record = f"otp:{{{phone.slot.tag}}}:{opened.verification_hash}"
+    record = f"otp:{{{phone.slot.phone_hash}}}:{opened.verification_hash}"
     phone.client.set(record, b"\x02newer", ex=60)
 
     with pytest.raises(StoreUnavailable):
@@ -185,7 +185,7 @@ def test_peek_at_a_phone_tells_of_no_send(phone: Phone) -> None:
 
 def test_each_call_may_ask_once_and_the_mark_passes(phone: Phone) -> None:
     opened = phone.open()
-    tag, vid = phone.slot.tag, opened.verification_hash
+    tag, vid = phone.slot.phone_hash, opened.verification_hash
 
     assert [phone.store.acquire_lookup_lease(tag, vid, call) for call in ("status", "status", "resend")] == [
         True,

@@ -59,13 +59,13 @@ def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy])
 
     assert proxy.lost == 2
     assert phone.read(opened).attempts_left == 3
-    assert len(AdminStore(phone.store).phone_usage(phone.slot.tag, LIMITS, 5).sends) == 2
+    assert len(AdminStore(phone.store).phone_usage(phone.slot.phone_hash, LIMITS, 5).sends) == 2
     assert phone.client.get(f"otp:budget:{{sms}}:{budget.scope}").split()[1] == b"1"  # type: ignore[union-attr]
 
 
 def warm_up(phone: Phone) -> None:
     """Let the server know the scripts, whose clock was just moved: the first try of each runs nothing."""
-    other = replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
+    other = replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
     with pytest.raises(WrongCode):
         other.submit(other.open(), WRONG)
     budget = Budget("client:other", "client_sms_per_day", 9, 0.2)

@@ -37,11 +37,11 @@ def an_address(limits: IpLimits = SMALL) -> ClientIpQuota:
 
 def another(phone: Phone) -> Phone:
     """Another phone in the same store."""
-    return replace(phone, slot=replace(phone.slot, tag=secrets.token_urlsafe(12)))
+    return replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
 
 
 def knock(phone: Phone, address: ClientIpQuota, **more: object) -> PrecheckResult:
-    return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address=address, **more))  # type: ignore[arg-type]
+    return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address, **more))  # type: ignore[arg-type]
 
 
 def refusal(standing: PrecheckResult) -> tuple[str, int]:
@@ -119,7 +119,9 @@ def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
     phones = [another(phone) for _ in range(2)]
     for each in phones:
         knock(each, address)
-    verified = Call("ip_approved", [f"otp:address:{{{address.tag}}}"], [p.slot.tag[:6] for p in phones])
+    verified = Call(
+        "ip_approved", [f"otp:address:{{{address.ip_hash}}}"], [p.slot.phone_hash[:6] for p in phones]
+    )
     phone.store.flush([verified])
 
     # Two sends are forgotten, and one more is allowed for two that were verified.
@@ -134,13 +136,13 @@ def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
 
 def test_uncounted_send_leaves_the_address_and_the_guard(phone: Phone) -> None:
     address, guard = an_address(), scope()
-    first = knock(phone, address, guards=(guard,))
-    second = knock(phone, address, guards=(guard,))
-    phone.store.release_quota(phone.slot.tag, second.reservation)
+    first = knock(phone, address, conversion_scopes=(guard,))
+    second = knock(phone, address, conversion_scopes=(guard,))
+    phone.store.release_quota(phone.slot.phone_hash, second.reservation)
 
-    third = knock(phone, address, guards=(guard,))
+    third = knock(phone, address, conversion_scopes=(guard,))
     assert first.reservation == second.reservation == QuotaReservation(address, (guard,))
-    assert [each.guards[0].sent for each in (first, second, third)] == [1, 2, 2]
+    assert [each.conversions[0].sent for each in (first, second, third)] == [1, 2, 2]
     # One more of three fits, so the address has forgotten one of the three.
     assert [knock(phone, address).risk_reasons for _ in range(2)] == [(), ("address_sends_per_hour",)]
 
@@ -152,7 +154,7 @@ def test_uncounted_send_is_the_newest_one_of_its_phone(phone: Phone) -> None:
     phone.pass_time(3_000)
     for each in (other, phone):
         counted = knock(each, address).reservation
-    phone.store.release_quota(phone.slot.tag, counted)
+    phone.store.release_quota(phone.slot.phone_hash, counted)
     phone.pass_time(700)
 
     # The oldest send has left the hour, and the other phone's is still in it.
@@ -164,7 +166,7 @@ def test_nothing_is_counted_where_the_address_says_no(phone: Phone) -> None:
     for _ in range(3):
         knock(phone, address)
 
-    assert knock(phone, address, guards=(guard,)).reservation == QuotaReservation(None, (guard,))
+    assert knock(phone, address, conversion_scopes=(guard,)).reservation == QuotaReservation(None, (guard,))
 
 
 def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:
@@ -194,7 +196,7 @@ def test_log_of_an_address_stays_short_and_goes(phone: Phone) -> None:
     for number in range(40):
         knock(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
 
-    key = f"otp:address:{{{address.tag}}}"
+    key = f"otp:address:{{{address.ip_hash}}}"
     assert phone.client.strlen(key) <= 1 + 76 + 10 * 12
     assert 0 < phone.client.ttl(key) <= 25 * 3600
 
@@ -223,7 +225,9 @@ def scope(min_unverified: int = 4, **limits: float) -> ConversionScope:
 
 def readings(phone: Phone, guard: ConversionScope, times: int) -> list[int]:
     return [
-        phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(guards=(guard,))).guards[0].level
+        phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(guard,)))
+        .conversions[0]
+        .level
         for _ in range(times)
     ]
 
@@ -287,10 +291,14 @@ def test_what_earlier_versions_counted_goes_on_counting(phone: Phone) -> None:
     ]
     phone.client.set(f"otp:guard:{{{guard.name}}}", b"".join(rings), px=60_000)
 
-    (reading,) = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(guard,))).guards
+    (reading,) = phone.store.precheck(
+        phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(guard,))
+    ).conversions
     assert (reading.sent, reading.verified, reading.unverified) == (10, 2, 7)
     phone.pass_time(7200)
-    (reading,) = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(guard,))).guards
+    (reading,) = phone.store.precheck(
+        phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(guard,))
+    ).conversions
     assert (reading.sent, reading.verified) == (7, 2)
 
 
@@ -301,9 +309,12 @@ def ring(newest: int, size: int, counts: dict[int, int]) -> bytes:
 def test_broad_scope_is_read_and_not_counted(phone: Phone) -> None:
     country = replace(scope(), kind="country", is_broad=True)
 
-    told = [phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(country,))) for _ in range(3)]
+    told = [
+        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(country,)))
+        for _ in range(3)
+    ]
 
-    assert [(standing.guards[0].sent, standing.reservation) for standing in told] == [
+    assert [(standing.conversions[0].sent, standing.reservation) for standing in told] == [
         (0, QuotaReservation())
     ] * 3
     assert phone.client.exists(f"otp:guard:{{{country.name}}}") == 0
@@ -319,7 +330,9 @@ def test_what_earlier_versions_counted_in_a_broad_scope_goes_on_counting(phone: 
     for kept in (b"".join(rings), spans):
         country = replace(scope(), kind="country", is_broad=True)
         phone.client.set(f"otp:guard:{{{country.name}}}", kept, px=60_000)
-        told += phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(country,))).guards
+        told += phone.store.precheck(
+            phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(country,))
+        ).conversions
 
     assert [(reading.sent, reading.verified, reading.level) for reading in told] == [(5, 2, 0)] * 2
 
@@ -341,7 +354,9 @@ def test_scopes_are_counted_apart_and_told_in_their_order(phone: Phone) -> None:
     first, second = scope(), replace(scope(), kind="country")
     readings(phone, first, 3)
 
-    told = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(guards=(first, second))).guards
+    told = phone.store.precheck(
+        phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(first, second))
+    ).conversions
 
     assert [(reading.kind, reading.sent) for reading in told] == [("prefix", 4), ("country", 1)]
 
@@ -373,20 +388,20 @@ def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
 
     phone.runner.run = counted  # type: ignore[method-assign]
     everything = PrecheckRequest(
-        address=an_address(),
-        guards=(scope(), scope()),
+        ip_quota=an_address(),
+        conversion_scopes=(scope(), scope()),
         solved_challenge_id="x",
         solution_ttl=60,
-        claim=IdempotencyRecord(secrets.token_urlsafe(12), b"f" * 16, "what"),
+        idempotency=IdempotencyRecord(secrets.token_urlsafe(12), b"f" * 16, "what"),
     )
 
     standing = phone.store.precheck(phone.slot, CLIENT, 5, everything)
 
     assert trips == [6]
     assert standing.challenge_accepted
-    assert standing.claim is not None
-    assert standing.claim.state is IdempotencyState.NEW
-    assert len(standing.guards) == 2
+    assert standing.idempotency is not None
+    assert standing.idempotency.state is IdempotencyState.NEW
+    assert len(standing.conversions) == 2
 
 
 # ── idempotency keys ──
@@ -417,7 +432,7 @@ def test_ended_claim_tells_what_it_led_to(phone: Phone) -> None:
     told = phone.store.begin_idempotent(replace(claim, result_id="new"))
 
     assert (told.state, told.result_id) == (IdempotencyState.DONE, "result")
-    assert 0 < phone.client.ttl(f"otp:claim:{{{claim.tag}}}") <= 3600
+    assert 0 < phone.client.ttl(f"otp:claim:{{{claim.key_hash}}}") <= 3600
 
 
 def test_refused_claim_is_free_again(phone: Phone) -> None:
@@ -465,7 +480,7 @@ def test_somebody_elses_claim_is_not_ended(phone: Phone) -> None:
 
 def test_claim_of_a_newer_version_is_left_alone(phone: Phone) -> None:
     claim = a_claim()
-    phone.client.set(f"otp:claim:{{{claim.tag}}}", b"\x02newer", ex=60)
+    phone.client.set(f"otp:claim:{{{claim.key_hash}}}", b"\x02newer", ex=60)
 
     with pytest.raises(StoreUnavailable):
         phone.store.begin_idempotent(claim)

@@ -359,7 +359,7 @@ def test_limits_of_a_row_in_the_earlier_format_go_on(phone: Phone) -> None:
     now = seconds * 1000 + micros // 1000
     old = bytes([1, 5]) + (seconds - 7 * DAY).to_bytes(4, "big") + bytes(4) + bytes(6) + bytes([1, 1, 0])
     old += (now - 10_000).to_bytes(6, "big") + HOME + b"v" * 7 + b"\1" + (now - 9_000).to_bytes(6, "big")
-    key = f"otp:{{{phone.slot.tag}}}"
+    key = f"otp:{{{phone.slot.phone_hash}}}"
     phone.client.set(key, old, ex=DAY)
 
     early = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest())

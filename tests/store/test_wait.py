@@ -75,7 +75,7 @@ def test_with_a_replica_everything_succeeds(pair: Pair) -> None:
         phone.submit(opened, WRONG)
 
     assert phone.submit(opened, RIGHT) == "login"
-    assert not phone.store.redeem(phone.slot.tag, opened.verification_hash, 60)
+    assert not phone.store.redeem(phone.slot.phone_hash, opened.verification_hash, 60)
     phone.store.check_health()
     assert phone.store.inspect().replicas == 1
 
@@ -119,7 +119,7 @@ def test_resend_that_no_replica_has_costs_nothing(pair: Pair) -> None:
 
 def test_redemption_that_no_replica_has_is_none_and_its_own_call_may_repeat_it(pair: Pair) -> None:
     phone = pair.phone()
-    tag, vid = phone.slot.tag, new_verification().verification_hash
+    tag, vid = phone.slot.phone_hash, new_verification().verification_hash
     with pair.frozen():
         for one in (phone, pair.phone(phone)):
             with pytest.raises(StoreUnavailable):

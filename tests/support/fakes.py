@@ -177,7 +177,7 @@ class FakeStore:
 
     def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
         self._called("precheck")
-        return self._standing(slot, knock, lambda: PrecheckResult(known=slot.tag in self.known))
+        return self._standing(slot, knock, lambda: PrecheckResult(known=slot.phone_hash in self.known))
 
     def precheck_resend(
         self,
@@ -193,7 +193,9 @@ class FakeStore:
         def found() -> PrecheckResult:
             self._reach(slot, client, verification_hash, opener_only=opener_only)
             kept = self._pending(slot, client, verification_hash)
-            return PrecheckResult(slot.tag in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1])
+            return PrecheckResult(
+                slot.phone_hash in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1]
+            )
 
         return self._standing(slot, knock, found)
 
@@ -213,14 +215,16 @@ class FakeStore:
             self._cool(slot)
         except OtpError as error:
             return PrecheckResult(
-                known=False, rejection=error, reservation=QuotaReservation(knock.address, knock.guards)
+                known=False,
+                rejection=error,
+                reservation=QuotaReservation(knock.ip_quota, knock.conversion_scopes),
             )
-        counts = knock.address and not self.suspicions
+        counts = knock.ip_quota and not self.suspicions
         return replace(
             standing,
-            reservation=QuotaReservation(knock.address if counts else None, knock.guards),
-            risk_reasons=self.suspicions if knock.address else (),
-            guards=self.guards if knock.guards else (),
+            reservation=QuotaReservation(knock.ip_quota if counts else None, knock.conversion_scopes),
+            risk_reasons=self.suspicions if knock.ip_quota else (),
+            conversions=self.guards if knock.conversion_scopes else (),
             is_restricted=self.is_slow,
             challenge_accepted=solved,
         )
@@ -236,8 +240,8 @@ class FakeStore:
         self._called("create")
         self._cool(slot)
         now = self.clock.now()
-        kept = Kept(new, now, now + new.ttl, new.attempts, requester=slot.requester)
-        self.kept[slot.tag, new.client, new.verification_hash] = kept
+        kept = Kept(new, now, now + new.ttl, new.attempts, requester=slot.ip_hash)
+        self.kept[slot.phone_hash, new.client, new.verification_hash] = kept
         return self._take(slot, kept, budgets)
 
     def reserve_resend(
@@ -265,10 +269,10 @@ class FakeStore:
         self._called("record_send_result")
         for budget in refund:
             self.taken[budget] -= 1
-        key = slot.tag, client, record.verification_hash
+        key = slot.phone_hash, client, record.verification_hash
         kept = self.kept[key]
         if record.disposition is SendDisposition.NOT_SENT:
-            del self.next_send[slot.tag]
+            del self.next_send[slot.phone_hash]
             if record.number == 1:
                 del self.kept[key]
                 return None
@@ -311,7 +315,7 @@ class FakeStore:
                 kept.status = Status.EXHAUSTED
             raise WrongCode(kept.attempts_left)
         kept.status = Status.APPROVED
-        self.known.add(slot.tag)
+        self.known.add(slot.phone_hash)
         return Approval(kept.new.purpose, kept.new.attempts - kept.attempts_left - 1, attempt.at)
 
     def read(
@@ -364,7 +368,7 @@ class FakeStore:
         found = [
             k
             for (tag, _, vid), k in self.kept.items()
-            if (tag, vid) == (report.tag, report.verification_hash)
+            if (tag, vid) == (report.phone_hash, report.verification_hash)
         ]
         if not found or report.number > len(found[0].sends):
             return None
@@ -389,7 +393,7 @@ class FakeStore:
         return kept
 
     def _cool(self, slot: PhoneKey) -> None:
-        wait = self.next_send.get(slot.tag, 0) - self.clock.now()
+        wait = self.next_send.get(slot.phone_hash, 0) - self.clock.now()
         if wait > 0:
             raise CooldownActive(int(-(-wait // 1)), "phone_cooldown")
 
@@ -398,19 +402,19 @@ class FakeStore:
         for budget in budgets:
             self.taken[budget] = self.taken.get(budget, 0) + 1
         now = self.clock.now()
-        self.next_send[slot.tag] = now + COOLDOWN
+        self.next_send[slot.phone_hash] = now + COOLDOWN
         kept.sends += (SmsSend(len(kept.sends) + 1, DeliveryStatus.SENDING, now, ""),)
         return self._view(slot, kept)
 
     def _found(self, slot: PhoneKey, client: str, verification_hash: str) -> Kept:
-        kept = self.kept.get((slot.tag, client, verification_hash))
+        kept = self.kept.get((slot.phone_hash, client, verification_hash))
         if kept is None:
             raise VerificationNotFound
         return kept
 
     def _reach(self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool) -> None:
         kept = self._found(slot, client, verification_hash)
-        if opener_only and (not slot.requester or kept.requester != slot.requester):
+        if opener_only and (not slot.ip_hash or kept.requester != slot.ip_hash):
             raise VerificationNotFound
 
     def _pending(self, slot: PhoneKey, client: str, verification_hash: str) -> Kept:
@@ -437,7 +441,7 @@ class FakeStore:
             expires_at=kept.expires_at,
             attempts_left=kept.attempts_left,
             sends_left=left if pending else 0,
-            resend_at=self.next_send.get(slot.tag) if pending and left else None,
+            resend_at=self.next_send.get(slot.phone_hash) if pending and left else None,
             sends=kept.sends,
             now=self.clock.now(),
             max_sends=kept.new.sends,
@@ -492,7 +496,7 @@ class FakeLedger:
         self.scopes += guards
         self.counted.append(is_counted)
 
-    def look_at(self, guards: Sequence[ConversionScope]) -> None:
+    def record_tripped(self, guards: Sequence[ConversionScope]) -> None:
         self.looked_at += guards
 
     def record_failure(self) -> None:
@@ -501,7 +505,7 @@ class FakeLedger:
     def record_approval(
         self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
     ) -> None:
-        self.approvals.append((tag, wrong, address.tag if address else "", tuple(guards)))
+        self.approvals.append((tag, wrong, address.ip_hash if address else "", tuple(guards)))
 
     def global_risk_level(self) -> int:
         return self.level
@@ -663,7 +667,7 @@ def house(
             sms_per_day=10_000,
             deadline=deadline,
             risk=risk or RiskPolicy(),
-            lists=lists or AccessLists(),
+            access_lists=lists or AccessLists(),
             test_phones=test_phones or {},
         ),
         keyring=keyring,

@@ -87,7 +87,7 @@ IPV4, IPV6 = "203.0.113.7", "2001:db8:1:2:3:4:5:6"
 SEED, SALT = "AAECAwQFBgcICQoLDA0ODw", bytes(range(96, 112))
 VERIFICATION_ID = KEYRING.verification_id(SEED)
 VERIFICATION = KEYRING.verification_hash(VERIFICATION_ID)
-TAG, ADDRESS = KEYRING.phone_tag(PHONE), KEYRING.address_tag(IPV4)
+TAG, ADDRESS = KEYRING.phone_hash(PHONE), KEYRING.ip_hash(IPV4)
 PAGE_ID, BROWSER = "p" * 32, "b" * 32
 CLIENT, PURPOSE = "shop", "login"
 DRAWN_NUMBER = 1_000
@@ -122,22 +122,24 @@ def sub_keys() -> Steps:
         made[f"{kid} out_id"] = of_root.out_id.hex()
         made[f"{kid} risk"] = of_root.risk.hex()
         made[f"{kid} page"] = of_root.page.hex()
-    return made | {f"tag key, {use}": KEYRING.tag_key_of(use.encode()).hex() for use in ("any", "browser")}
+    return made | {
+        f"tag key, {use}": KEYRING.pseudonym_key_for(use.encode()).hex() for use in ("any", "browser")
+    }
 
 
 def hashes() -> Steps:
     return {
         "keyed hash of nothing": hmac_fields(ROOT, ()).hex(),
         "keyed hash of fields": hmac_fields(ROOT, (b"", b"one", "两".encode())).hex(),
-        "phone tag": KEYRING.phone_tag(PHONE),
-        "phone tag of another": KEYRING.phone_tag(OTHER_PHONE),
+        "phone tag": KEYRING.phone_hash(PHONE),
+        "phone tag of another": KEYRING.phone_hash(OTHER_PHONE),
         "network of an IPv4 address": normalize_client_ip(IPV4),
         "network of an IPv6 address": normalize_client_ip(IPV6),
         "network of an IPv4 address in IPv6": normalize_client_ip(f"::ffff:{IPV4}"),
-        "address tag": KEYRING.address_tag(normalize_client_ip(IPV4)).hex(),
-        "address tag, IPv6": KEYRING.address_tag(normalize_client_ip(IPV6)).hex(),
-        "prefix tag": KEYRING.prefix_tag("86 1380013"),
-        "page tag": KEYRING.page_tag(PAGE_ID),
+        "address tag": KEYRING.ip_hash(normalize_client_ip(IPV4)).hex(),
+        "address tag, IPv6": KEYRING.ip_hash(normalize_client_ip(IPV6)).hex(),
+        "prefix tag": KEYRING.prefix_hash("86 1380013"),
+        "page tag": KEYRING.page_hash(PAGE_ID),
         "verification id": KEYRING.verification_id(SEED),
         "verification hash": KEYRING.verification_hash(VERIFICATION_ID),
         "digest of a secret API key": key_digest("sk_shop-0123456789"),
@@ -154,7 +156,7 @@ def idempotency() -> Steps:
         for call in ("request", "verify", "redeem"):
             claim = repeats.record_for(KEYRING, CLIENT, repeat, caller=caller, call=call, result_id=SEED)
             made[f"{name}, {call}"] = {
-                "tag": claim.tag,
+                "tag": claim.key_hash,
                 "fingerprint": claim.fingerprint.hex(),
                 "what": claim.result_id,
             }
@@ -406,7 +408,7 @@ class PhoneStory:
 def verifications(client: redis.Redis) -> Steps:
     """The life of one verification with a resend, until its proof is used."""
     ground, made = Ground(client), {}
-    slot = PhoneKey(TAG, LIMITS, requester=ADDRESS)
+    slot = PhoneKey(TAG, LIMITS, ip_hash=ADDRESS)
     new = NewVerification(
         VERIFICATION, CLIENT, PURPOSE, CodeType.DIGITS, "k1", SALT, RIGHT, ttl=300, attempts=5, sends=4
     )
@@ -452,7 +454,7 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
     exhausted.submit(exhausted.sent(), *[WRONG] * 5)
     known = phone("known-device", known_device=True)
     known.submit(known.sent(), WRONG, WRONG)
-    nobody = phone("nobody", requester=b"")
+    nobody = phone("nobody", ip_hash=b"")
     nobody.submit(nobody.sent(), RIGHT)
     for how in (SendDisposition.NOT_SENT, SendDisposition.RECIPIENT_REJECTED, SendDisposition.RATE_LIMITED):
         story = phone(how.value)
@@ -462,8 +464,8 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
     withdrawn = phone("without-a-route")
     withdrawn.settle(withdrawn.open(), SendDisposition.NOT_SENT, route="")
     made["ended"] = ground.written()
-    ground.store.unlock(exhausted.slot.tag)
-    made["unlocked"] = ground.written(keys.phone_state(exhausted.slot.tag))
+    ground.store.unlock(exhausted.slot.phone_hash)
+    made["unlocked"] = ground.written(keys.phone_state(exhausted.slot.phone_hash))
     return made
 
 
@@ -498,7 +500,7 @@ def addresses(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
     address = ClientIpQuota("address-tag", IpLimits())
     for tag in (TAG, "other-phone-tag-", "third-phone-tag-"):
-        ground.store.precheck(PhoneKey(tag, LIMITS, ADDRESS), CLIENT, 5, PrecheckRequest(address=address))
+        ground.store.precheck(PhoneKey(tag, LIMITS, ADDRESS), CLIENT, 5, PrecheckRequest(ip_quota=address))
         ground.pass_time(1.5)
     made["sent"] = ground.written()
     ground.ledger.record_approval(TAG, 0, address, ())
@@ -526,7 +528,7 @@ def guards(client: redis.Redis) -> Steps:
 
     def send(count: int) -> None:
         for _ in range(count):
-            ground.store.precheck(PhoneKey(TAG, LIMITS), CLIENT, 5, PrecheckRequest(guards=scopes))
+            ground.store.precheck(PhoneKey(TAG, LIMITS), CLIENT, 5, PrecheckRequest(conversion_scopes=scopes))
             ground.ledger.record_send(scopes, is_counted=True)
         ground.ledger.flush()
 
@@ -621,7 +623,7 @@ def inquiry_and_challenge(client: redis.Redis) -> Steps:
     """A browser's request of unknown outcome, the calls that ask about it, and a risk challenge."""
     client.flushall()
     risk = replace(
-        service_on_redis.enforced(), address=IpLimits(**IpLimitsConfig(sends_per_hour=1).model_dump())
+        service_on_redis.enforced(), ip_limits=IpLimits(**IpLimitsConfig(sends_per_hour=1).model_dump())
     )
     made: Steps = {}
     with fixed_randomness():
@@ -648,7 +650,7 @@ def inquiry_and_challenge(client: redis.Redis) -> Steps:
             service.request(service_on_redis.MALL, OTHER_PHONE, purpose=PURPOSE, client_ip=IPV4)
         except ChallengeRequired:
             binding, level = on_stage.challenges.issued[-1]
-            made["challenge"] = {"client": binding.client, "phone": binding.phone, "level": level}
+            made["challenge"] = {"client": binding.client, "phone": binding.phone_hash, "level": level}
         service.request(
             service_on_redis.MALL,
             OTHER_PHONE,

@@ -69,7 +69,7 @@ class Phone:
         self.runner.ahead += int(seconds * 1000)
 
     def asked_by(self, requester: bytes) -> Phone:
-        return replace(self, slot=replace(self.slot, requester=requester))
+        return replace(self, slot=replace(self.slot, ip_hash=requester))
 
     def limited(self, **limits: Any) -> Phone:
         return replace(self, slot=replace(self.slot, limits=replace(self.slot.limits, **limits)))
@@ -103,7 +103,7 @@ class Phone:
         return self.store.read(self.slot, CLIENT, opened.verification_hash)
 
     def stored(self) -> list[bytes]:
-        return sorted(set(self.client.scan_iter(f"otp:{{{self.slot.tag}}}*", count=1000)))
+        return sorted(set(self.client.scan_iter(f"otp:{{{self.slot.phone_hash}}}*", count=1000)))
 
 
 def check(standing: PrecheckResult) -> None:

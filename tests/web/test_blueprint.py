@@ -163,7 +163,7 @@ def test_every_call_is_one_event(desk: Desk) -> None:
         "status": 201,
         "code": "",
         "client": "shop",
-        "phone_hash": desk.house.keyring.phone_tag(PHONE),
+        "phone_hash": desk.house.keyring.phone_hash(PHONE),
         "phone_masked": "+86 138****8000",
         "client_ip_hash": "",
         "duration_ms": 0.0,

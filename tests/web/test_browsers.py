@@ -298,11 +298,11 @@ def test_calls_of_servers_have_no_preflight(desk: Desk, path: str) -> None:
 
 def test_address_of_a_browser_is_that_of_its_connection(desk: Desk) -> None:
     ask(desk)
-    seen = desk.house.store.slots[-1].requester
+    seen = desk.house.store.slots[-1].ip_hash
     desk.post("/otp/request", {"phone": "+8613900139000", "purpose": "login", "client_ip": "127.0.0.1"})
 
     assert seen
-    assert seen == desk.house.store.slots[-1].requester
+    assert seen == desk.house.store.slots[-1].ip_hash
 
 
 def test_address_of_a_browser_is_counted_at_its_attempts_too(desk: Desk) -> None:
@@ -310,8 +310,8 @@ def test_address_of_a_browser_is_counted_at_its_attempts_too(desk: Desk) -> None
     ask(desk, "/otp/verify", **vid, code="000000")
     ask(desk, "/otp/request", verification_id=vid["verification_id"], purpose=None)
 
-    assert len({slot.requester for slot in desk.house.store.slots}) == 1
-    assert desk.house.store.slots[0].requester
+    assert len({slot.ip_hash for slot in desk.house.store.slots}) == 1
+    assert desk.house.store.slots[0].ip_hash
 
 
 def test_one_call_leaves_no_client_behind_for_the_next(desk: Desk) -> None:

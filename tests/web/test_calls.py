@@ -422,13 +422,13 @@ def test_unlock_forgets_the_failures_of_the_phone(desk: Desk) -> None:
     answer = desk.post("/otp/unlock", {"phone": "138 0013 8000"})
 
     assert (answer.status_code, answer.data) == (204, b"")
-    assert desk.house.store.unlocked == [desk.house.keyring.phone_tag(PHONE)]
+    assert desk.house.store.unlocked == [desk.house.keyring.phone_hash(PHONE)]
 
 
 def test_unlock_is_told_by_an_event(desk: Desk) -> None:
     desk.post("/otp/unlock", {"phone": PHONE})
 
-    tag = desk.house.keyring.phone_tag(PHONE)
+    tag = desk.house.keyring.phone_hash(PHONE)
     assert desk.house.events.of("phone_unlocked") == [
         {"phone_hash": tag, "phone_masked": "+86 138****8000", "client": "shop"}
     ]
