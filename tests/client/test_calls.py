@@ -1,4 +1,4 @@
-"""The calls: what goes out and what comes back."""
+"""The calls of the client: requests and responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from otp_service.client import (
 
 PHONE, ID = "+8613800138000", "v" * 22
 PROOF = proof_of(verification_id=ID, phone=PHONE)
-STANDING = {
+PENDING = {
     "verification_id": ID,
     "status": "pending",
     "purpose": "login",
@@ -56,13 +56,13 @@ REDEEMED = {
 
 CALLS: dict[str, tuple[Callable[[OtpClient], object], str, dict[str, str]]] = {
     "request": (lambda c: c.request(PHONE), "/otp/request", {"phone": PHONE}),
-    "request, all said": (
+    "request, all arguments": (
         lambda c: c.request(PHONE, purpose="login", locale="zh-CN", client_ip="192.0.2.1"),
         "/otp/request",
         {"phone": PHONE, "purpose": "login", "locale": "zh-CN", "client_ip": "192.0.2.1"},
     ),
-    "request, an empty address": (
-        lambda c: c.request(PHONE, client_ip=""),  # a mistake that the service must see
+    "request, empty client_ip": (
+        lambda c: c.request(PHONE, client_ip=""),  # a mistake that the service must reject
         "/otp/request",
         {"phone": PHONE, "client_ip": ""},
     ),
@@ -71,7 +71,7 @@ CALLS: dict[str, tuple[Callable[[OtpClient], object], str, dict[str, str]]] = {
         "/otp/request",
         {"phone": PHONE, "verification_id": ID},
     ),
-    "resend, all said": (
+    "resend, all arguments": (
         lambda c: c.resend(PHONE, ID, locale="en", client_ip="192.0.2.1"),
         "/otp/request",
         {"phone": PHONE, "verification_id": ID, "locale": "en", "client_ip": "192.0.2.1"},
@@ -81,7 +81,7 @@ CALLS: dict[str, tuple[Callable[[OtpClient], object], str, dict[str, str]]] = {
         "/otp/verify",
         {"phone": PHONE, "verification_id": ID, "code": "012345"},
     ),
-    "verify, all said": (
+    "verify, all arguments": (
         lambda c: c.verify(PHONE, ID, "012345", client_ip="192.0.2.1"),
         "/otp/verify",
         {"phone": PHONE, "verification_id": ID, "code": "012345", "client_ip": "192.0.2.1"},
@@ -103,25 +103,25 @@ CALLS: dict[str, tuple[Callable[[OtpClient], object], str, dict[str, str]]] = {
     ),
     "unlock": (lambda c: c.unlock(PHONE), "/otp/unlock", {"phone": PHONE}),
 }
-ANSWERS = {
-    "/otp/request": says(201, STANDING),
+RESPONSES = {
+    "/otp/request": says(201, PENDING),
     "/otp/verify": says(200, APPROVED),
     "/otp/redeem": says(200, REDEEMED),
-    "/otp/status": says(200, STANDING | {"sends": [SEND]}),
+    "/otp/status": says(200, PENDING | {"sends": [SEND]}),
     "/otp/cancel": says(204),
     "/otp/unlock": says(204),
 }
 
 
 @pytest.mark.parametrize(("call", "path", "body"), CALLS.values(), ids=CALLS.keys())
-def test_a_call_sends_what_it_was_given_and_no_more(
+def test_call_sends_its_arguments_and_no_more(
     service: Scripted,
     client: OtpClient,
     call: Callable[[OtpClient], object],
     path: str,
     body: dict[str, str],
 ) -> None:
-    service.will(ANSWERS[path])
+    service.will(RESPONSES[path])
     call(client)
 
     [seen] = service.calls
@@ -132,10 +132,10 @@ def test_a_call_sends_what_it_was_given_and_no_more(
 
 
 @pytest.mark.parametrize(("status", "delivery"), [(201, "accepted"), (202, "unknown")])
-def test_a_request_tells_how_things_stand(
+def test_request_returns_the_state_of_the_verification(
     service: Scripted, client: OtpClient, status: int, delivery: str
 ) -> None:
-    service.will(says(status, STANDING | {"delivery": delivery}))
+    service.will(says(status, PENDING | {"delivery": delivery}))
 
     assert client.request(PHONE) == Sent(
         verification_id=ID,
@@ -154,15 +154,15 @@ def test_a_request_tells_how_things_stand(
     )
 
 
-def test_the_last_sms_has_no_resend_time(service: Scripted, client: OtpClient) -> None:
-    service.will(says(201, STANDING | {"resend_at": None, "resend_in": None, "sends_left": 0}))
+def test_last_sms_has_no_resend_time(service: Scripted, client: OtpClient) -> None:
+    service.will(says(201, PENDING | {"resend_at": None, "resend_in": None, "sends_left": 0}))
     sent = client.resend(PHONE, ID)
 
     assert (sent.resend_at, sent.resend_in, sent.sends_left) == (None, None, 0)
 
 
-def test_a_status_tells_what_became_of_each_sms(service: Scripted, client: OtpClient) -> None:
-    service.will(ANSWERS["/otp/status"])
+def test_status_returns_the_delivery_of_each_sms(service: Scripted, client: OtpClient) -> None:
+    service.will(RESPONSES["/otp/status"])
     status = client.status(PHONE, ID)
 
     assert isinstance(status, VerificationStatus)
@@ -170,14 +170,14 @@ def test_a_status_tells_what_became_of_each_sms(service: Scripted, client: OtpCl
     assert status.sends == (SendStatus(1, "delivered", at, "main", None),)
 
 
-def test_an_approval_holds_the_proof(service: Scripted, client: OtpClient) -> None:
-    service.will(ANSWERS["/otp/verify"])
+def test_verify_returns_the_proof(service: Scripted, client: OtpClient) -> None:
+    service.will(RESPONSES["/otp/verify"])
 
     assert client.verify(PHONE, ID, "012345") == Approved(ID, "login", PHONE, PROOF, 180)
 
 
-def test_a_redeemed_proof_tells_what_it_proved(service: Scripted, client: OtpClient) -> None:
-    service.will(ANSWERS["/otp/redeem"])
+def test_redeem_returns_the_claims(service: Scripted, client: OtpClient) -> None:
+    service.will(RESPONSES["/otp/redeem"])
     verified_at = datetime(2026, 11, 23, 8, 7, 59, tzinfo=UTC)
 
     assert client.redeem(PROOF, purpose="login") == Redeemed(
@@ -185,8 +185,8 @@ def test_a_redeemed_proof_tells_what_it_proved(service: Scripted, client: OtpCli
     )
 
 
-def test_members_of_a_newer_service_are_passed_over(service: Scripted, client: OtpClient) -> None:
-    service.will(says(201, STANDING | {"new": 1}), says(200, APPROVED | {"new": {}}))
+def test_unknown_members_are_ignored(service: Scripted, client: OtpClient) -> None:
+    service.will(says(201, PENDING | {"new": 1}), says(200, APPROVED | {"new": {}}))
 
     assert client.request(PHONE).verification_id == ID
     assert client.verify(PHONE, ID, "012345").proof == PROOF
@@ -206,7 +206,7 @@ def test_members_of_a_newer_service_are_passed_over(service: Scripted, client: O
         {name: value for name, value in REDEEMED.items() if name != "phone"},
     ],
 )
-def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
+def test_unreadable_response_leaves_the_outcome_unknown(
     service: Scripted, client: OtpClient, body: object
 ) -> None:
     service.will(says(200, body))
@@ -216,15 +216,15 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
     assert len(service.calls) == 1
 
 
-def test_answers_do_not_print_phone_or_proof(service: Scripted, client: OtpClient) -> None:
-    service.will(ANSWERS["/otp/verify"], ANSWERS["/otp/redeem"])
+def test_repr_of_results_hides_phone_and_proof(service: Scripted, client: OtpClient) -> None:
+    service.will(RESPONSES["/otp/verify"], RESPONSES["/otp/redeem"])
     printed = f"{client.verify(PHONE, ID, '012345')!r} {client.redeem(PROOF, purpose='login')!r}"
 
     assert "00138000" not in printed
     assert PROOF not in printed
 
 
-def test_connections_are_kept_and_cookies_are_not(service: Scripted, client: OtpClient) -> None:
+def test_cookies_are_not_kept(service: Scripted, client: OtpClient) -> None:
     service.will(says(204, Set_Cookie="a=b"), says(204))
     client.cancel(PHONE, ID)
     client.cancel(PHONE, ID)
@@ -232,17 +232,17 @@ def test_connections_are_kept_and_cookies_are_not(service: Scripted, client: Otp
     assert [call.headers.get("Cookie") for call in service.calls] == [None, None]
 
 
-def test_a_call_under_an_idempotency_key_is_repeated_when_its_answer_is_lost(
+def test_call_with_an_idempotency_key_is_repeated_when_its_response_is_lost(
     service: Scripted, client: OtpClient
 ) -> None:
-    service.will(resets, ANSWERS["/otp/verify"])
+    service.will(resets, RESPONSES["/otp/verify"])
 
     client.verify(PHONE, ID, "012345", idempotency_key="order-17")
 
     assert [call.headers["Idempotency-Key"] for call in service.calls] == ["order-17", "order-17"]
 
 
-def test_a_call_without_one_is_not(service: Scripted, client: OtpClient) -> None:
+def test_call_without_an_idempotency_key_is_not_repeated(service: Scripted, client: OtpClient) -> None:
     service.will(resets)
     with pytest.raises(OutcomeUnknown):
         client.verify(PHONE, ID, "012345")
@@ -251,20 +251,20 @@ def test_a_call_without_one_is_not(service: Scripted, client: OtpClient) -> None
     assert "Idempotency-Key" not in service.calls[0].headers
 
 
-def test_a_status_tells_why_an_sms_did_not_arrive(service: Scripted, client: OtpClient) -> None:
+def test_status_returns_why_an_sms_did_not_arrive(service: Scripted, client: OtpClient) -> None:
     reason = {"code": "MOBILE_NOT_ON_SERVICE", "en": "The number is switched off.", "zh": "停机"}
-    told = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
-    service.will(says(200, {**STANDING, "sends": [{**told, "reason": reason}]}))
+    send = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
+    service.will(says(200, {**PENDING, "sends": [{**send, "reason": reason}]}))
 
-    (send,) = client.status(PHONE, ID).sends
+    (sent,) = client.status(PHONE, ID).sends
 
-    assert send.reason == Reason(**reason)
+    assert sent.reason == Reason(**reason)
 
 
-def test_a_request_carries_what_is_known_of_the_person_and_the_solution_of_a_challenge(
+def test_request_sends_risk_hints_and_the_solution_of_a_challenge(
     service: Scripted, client: OtpClient
 ) -> None:
-    service.will(ANSWERS["/otp/request"])
+    service.will(RESPONSES["/otp/request"])
     client.request(PHONE, risk_solution="solved", known_phone=True, known_device=True, accepts_challenge=True)
 
     (call,) = service.calls

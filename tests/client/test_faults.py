@@ -1,4 +1,4 @@
-"""Faults: what is tried again, what is not, and that no failure tells a secret."""
+"""Failures: what is retried, what is not, and that no exception contains a secret."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ FAULTS: dict[str, Answer] = {
 
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtpClient]:
-    """A client of a port where nobody listens."""
+    """A client of a closed port."""
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0.01)
     with OtpClient(f"http://127.0.0.1:{redis_servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
         yield client
@@ -82,7 +82,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtpClient]:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 @pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
-def test_what_may_have_arrived_is_never_sent_again(
+def test_request_that_may_have_been_sent_is_not_repeated(
     service: Scripted, client: OtpClient, call: Callable[[OtpClient], object], fault: Answer
 ) -> None:
     service.will(fault, says(204))
@@ -93,14 +93,14 @@ def test_what_may_have_arrived_is_never_sent_again(
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_a_status_is_asked_for_twice(service: Scripted, client: OtpClient, fault: Answer) -> None:
+def test_status_is_retried_once(service: Scripted, client: OtpClient, fault: Answer) -> None:
     service.will(fault, says(200, STATUS))
 
     assert client.status(PHONE, ID).status == "pending"
     assert len(service.calls) == 2
 
 
-def test_a_status_is_not_asked_for_three_times(service: Scripted, client: OtpClient) -> None:
+def test_status_is_not_retried_twice(service: Scripted, client: OtpClient) -> None:
     service.will(closes, closes, says(200, STATUS))
     with pytest.raises(OutcomeUnknown):
         client.status(PHONE, ID)
@@ -108,7 +108,7 @@ def test_a_status_is_not_asked_for_three_times(service: Scripted, client: OtpCli
     assert len(service.calls) == 2
 
 
-def test_a_refusal_is_never_asked_for_twice(service: Scripted, client: OtpClient) -> None:
+def test_refused_request_is_not_retried(service: Scripted, client: OtpClient) -> None:
     service.will(problem(401, "unauthorized"), says(200, STATUS))
     with pytest.raises(Unauthorized):
         client.status(PHONE, ID)
@@ -117,7 +117,7 @@ def test_a_refusal_is_never_asked_for_twice(service: Scripted, client: OtpClient
 
 
 @pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
-def test_a_refused_connection_sent_nothing(
+def test_refused_connection_sends_nothing(
     unreachable: OtpClient, call: Callable[[OtpClient], object]
 ) -> None:
     with pytest.raises(ServiceUnreachable) as failure:
@@ -127,18 +127,18 @@ def test_a_refused_connection_sent_nothing(
 
 
 @pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
-def test_a_call_waits_for_a_service_that_starts_again(
+def test_call_is_retried_when_the_service_restarts(
     service: Scripted, monkeypatch: pytest.MonkeyPatch, call: Callable[[OtpClient], object]
 ) -> None:
-    """The first try finds nobody; while it pauses, the service comes back."""
+    """The first attempt fails. During the pause the service starts again."""
     with OtpClient(f"http://127.0.0.1:{redis_servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
         pauses: list[float] = []
 
-        def come_back(seconds: float) -> None:
+        def restart(seconds: float) -> None:
             pauses.append(seconds)
             client._transport.base_url = service.url
 
-        monkeypatch.setattr(otp_client.time, "sleep", come_back)
+        monkeypatch.setattr(otp_client.time, "sleep", restart)
         service.will(problem(401, "unauthorized"))
         with pytest.raises(Unauthorized):
             call(client)
@@ -147,8 +147,8 @@ def test_a_call_waits_for_a_service_that_starts_again(
     assert len(service.calls) == 1
 
 
-def test_a_connection_that_does_not_come_about_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listener whose queue is full answers no further call."""
+def test_connect_timeout_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener whose backlog is full accepts no further connection."""
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -164,7 +164,7 @@ def test_a_connection_that_does_not_come_about_sent_nothing(monkeypatch: pytest.
     assert failure.value.cause == "ConnectTimeoutError"
 
 
-def test_a_name_that_does_not_resolve_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unresolvable_name_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
     with (
         OtpClient("http://otp.invalid", SECRET_KEY, timeout=0.3) as client,
@@ -173,7 +173,7 @@ def test_a_name_that_does_not_resolve_sent_nothing(monkeypatch: pytest.MonkeyPat
         client.request(PHONE)
 
 
-def test_a_proxy_that_is_down_sent_nothing(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_proxy_sends_nothing(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
     proxies = {"http": f"http://127.0.0.1:{redis_servers.closed_port()}"}
     with (
@@ -185,7 +185,7 @@ def test_a_proxy_that_is_down_sent_nothing(service: Scripted, monkeypatch: pytes
     assert service.calls == []
 
 
-def test_a_given_proxy_is_used(service: Scripted) -> None:
+def test_configured_proxy_is_used(service: Scripted) -> None:
     service.will(says(204))
     with OtpClient("http://otp.invalid", SECRET_KEY, proxies={"http": service.url}) as client:
         client.cancel(PHONE, ID)
@@ -193,11 +193,11 @@ def test_a_given_proxy_is_used(service: Scripted) -> None:
     assert service.calls[0].path == "http://otp.invalid/otp/cancel"
 
 
-def test_nothing_of_the_environment_is_used(
+def test_proxies_and_netrc_of_the_environment_are_ignored(
     service: Scripted, client: OtpClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.write_text("machine 127.0.0.1 login user password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{redis_servers.closed_port()}")
@@ -217,9 +217,7 @@ def test_redirects_are_not_followed(service: Scripted, client: OtpClient, status
     assert (elsewhere.calls, elsewhere.gets) == ([], 0)
 
 
-def test_a_service_with_a_foreign_certificate_gets_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_untrusted_certificate_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0)
     certificate, key = self_signed(tmp_path)
     with scripted_service.serving(certificate, key) as service:
@@ -248,7 +246,7 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-BAD_ANSWERS = FAULTS | {
+BAD_RESPONSES = FAULTS | {
     "echo": says(200, PHONE.encode()),
     "echo in JSON": says(200, {"phone": PHONE, "code": CODE, "proof": PROOF}),
     "echo in a fault": says(500, f"{PHONE} {CODE} {PROOF} {SECRET_KEY}".encode()),
@@ -256,30 +254,30 @@ BAD_ANSWERS = FAULTS | {
 }
 
 
-@pytest.mark.parametrize("fault", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+@pytest.mark.parametrize("fault", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
 @pytest.mark.parametrize("call", [ONCE["verify"], ONCE["redeem"]], ids=["verify", "redeem"])
-def test_no_failure_holds_a_secret(
+def test_exceptions_contain_no_secret(
     service: Scripted, client: OtpClient, call: Callable[[OtpClient], object], fault: Answer
 ) -> None:
     service.will(fault)
     with pytest.raises(OtpServiceError) as failure:
         call(client)
     error = failure.value
-    told = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
+    text = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
 
-    assert [secret for secret in SECRETS if secret in told] == []
+    assert [secret for secret in SECRETS if secret in text] == []
     assert (error.__cause__, error.__context__) == (None, None)
 
 
-def test_an_unreachable_service_tells_no_secret(unreachable: OtpClient) -> None:
+def test_unreachable_service_error_contains_no_secret(unreachable: OtpClient) -> None:
     with pytest.raises(ServiceUnreachable) as failure:
         unreachable.verify(PHONE, ID, CODE)
 
-    told = repr(failure.value) + str(failure.value.__cause__)
-    assert [secret for secret in SECRETS if secret in told] == []
+    text = repr(failure.value) + str(failure.value.__cause__)
+    assert [secret for secret in SECRETS if secret in text] == []
 
 
-def test_a_printed_client_shows_its_address_only(client: OtpClient) -> None:
+def test_repr_of_the_client_shows_only_the_base_url(client: OtpClient) -> None:
     assert repr(client) == str(client) == f"OtpClient({client._transport.base_url})"
     assert SECRET_KEY not in repr(vars(client))
 
@@ -313,7 +311,7 @@ def test_a_printed_client_shows_its_address_only(client: OtpClient) -> None:
         f"http://{'a' * 64}.example.com",
     ],
 )
-def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
+def test_invalid_base_url_is_rejected(base_url: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         OtpClient(base_url, SECRET_KEY)
 
@@ -330,13 +328,13 @@ def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
         "http://otp.example.com.",
     ],
 )
-def test_a_base_url_that_can_be_sent_to_is_taken(base_url: str) -> None:
+def test_valid_base_url_is_accepted(base_url: str) -> None:
     with OtpClient(base_url, SECRET_KEY) as client:
         assert repr(client) == f"OtpClient({base_url})"
 
 
 @pytest.mark.parametrize("key", ["", "sk a", "sk_a\n", "sk_a\r\nX: y", "sk_ä", "\x00"])
-def test_a_key_that_would_break_the_header_is_refused_unshown(key: str) -> None:
+def test_invalid_key_is_rejected_and_not_shown(key: str) -> None:
     with pytest.raises(ValueError, match="secret_key") as refusal:
         OtpClient("https://otp.example.com", key)
 
@@ -344,7 +342,7 @@ def test_a_key_that_would_break_the_header_is_refused_unshown(key: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "/", "/mounted", "/mounted/"])
-def test_the_service_may_be_mounted_below_a_path(service: Scripted, end: str) -> None:
+def test_service_can_be_mounted_below_a_path(service: Scripted, end: str) -> None:
     service.will(says(204))
     with OtpClient(service.url + end, SECRET_KEY) as client:
         client.cancel(PHONE, ID)

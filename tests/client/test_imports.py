@@ -1,4 +1,4 @@
-"""The client is light: a login backend that imports it does not load the server."""
+"""Importing the client does not load the server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOADED = "import sys, otp_service.client; print(*sorted(sys.modules))"
 
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
-    """Every module that importing the client loads, in a process of its own."""
+    """All modules that importing the client loads in a new process."""
     done = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True)
     return set(done.stdout.split())
 

@@ -1,4 +1,4 @@
-"""read_proof: offline, once, and only for whom and what the proof was minted."""
+"""read_proof accepts a proof once, and only for its client and purpose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = {client: f"{client}-{'k' * 40}" for client in CLIENTS}
 
 
 class Memory:
-    """A `seen` that remembers and records."""
+    """A `seen` function that stores and records its arguments."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
@@ -43,7 +43,7 @@ def read(proof: str, client: str = "shop", purpose: str = "login", **changes: An
     return read_proof(proof, client=client, purpose=purpose, **(facts | changes))
 
 
-def test_a_proof_tells_its_claims() -> None:
+def test_proof_has_its_claims() -> None:
     proof = read(mint())
 
     assert (proof.client, proof.purpose, proof.phone) == ("shop", "login", "+8613800138000")
@@ -53,7 +53,9 @@ def test_a_proof_tells_its_claims() -> None:
 
 @pytest.mark.parametrize("minted_for", [(c, p) for c in CLIENTS for p in PURPOSES], ids="-".join)
 @pytest.mark.parametrize("read_as", [(c, p) for c in CLIENTS for p in PURPOSES], ids="-".join)
-def test_only_the_diagonal_verifies(minted_for: tuple[str, str], read_as: tuple[str, str]) -> None:
+def test_proof_is_valid_only_for_its_client_and_purpose(
+    minted_for: tuple[str, str], read_as: tuple[str, str]
+) -> None:
     proof = mint(*minted_for)
     if minted_for == read_as:
         assert read(proof, *read_as).purpose == read_as[1]
@@ -64,8 +66,8 @@ def test_only_the_diagonal_verifies(minted_for: tuple[str, str], read_as: tuple[
 
 @pytest.mark.parametrize("minted_for", CLIENTS)
 @pytest.mark.parametrize("read_as", CLIENTS)
-def test_a_key_that_clients_share_does_not_share_proofs(minted_for: str, read_as: str) -> None:
-    """The audience is a claim of its own: a mistake in the keys does not open the door."""
+def test_proof_is_valid_only_for_its_client_even_with_a_shared_key(minted_for: str, read_as: str) -> None:
+    """The audience is checked too, so that wrongly configured keys do not let a proof in."""
     shared = "s" * 32
     proof = mint(minted_for, key=shared)
     if minted_for == read_as:
@@ -76,23 +78,23 @@ def test_a_key_that_clients_share_does_not_share_proofs(minted_for: str, read_as
 
 
 @pytest.mark.parametrize("age", [-3, 0, 90, 180])
-def test_a_proof_of_these_three_minutes_is_read(age: int) -> None:
+def test_proof_is_valid_for_three_minutes(age: int) -> None:
     assert read(mint(), now=NOW + age)
 
 
 @pytest.mark.parametrize("age", [181, 301, 86_400])
-def test_an_old_proof_has_expired(age: int) -> None:
+def test_old_proof_has_expired(age: int) -> None:
     with pytest.raises(ProofExpired):
         read(mint(), now=NOW + age)
 
 
-def test_a_proof_from_the_future_is_refused() -> None:
+def test_proof_from_the_future_is_rejected() -> None:
     with pytest.raises(InvalidProof):
         read(mint(), now=NOW - 30)
 
 
-def test_without_now_the_clock_decides() -> None:
-    """The proof is of one fixed second; the clock of this machine is at another."""
+def test_default_time_is_the_clock() -> None:
+    """The proof was issued at a fixed time, which is not the current one."""
     with pytest.raises(ProofError):
         read(mint(), now=None)
 
@@ -102,14 +104,14 @@ def test_no_argument_skips_the_expiry() -> None:
         read(mint(), now=NOW + 301, max_age=None)
 
 
-def test_a_proof_is_read_once() -> None:
+def test_proof_is_accepted_once() -> None:
     memory, proof = Memory(), mint()
     read(proof, seen=memory)
     with pytest.raises(ProofRedeemed):
         read(proof, seen=memory)
 
 
-def test_seen_is_asked_once_with_the_jti_and_long_enough() -> None:
+def test_seen_is_called_once_with_the_jti_and_a_sufficient_ttl() -> None:
     memory = Memory()
     read(mint(), now=NOW + 30, seen=memory)
 
@@ -118,8 +120,8 @@ def test_seen_is_asked_once_with_the_jti_and_long_enough() -> None:
     assert ttl == 150 + 600
 
 
-def test_seen_is_not_asked_for_a_bad_proof() -> None:
-    """Otherwise a stranger could use up a verification by naming it."""
+def test_seen_is_not_called_for_an_invalid_proof() -> None:
+    """Otherwise anyone could use up a proof by its verification id."""
     memory = Memory()
     for changes in ({"purpose": "signup"}, {"now": NOW + 301}, {"keys": ["x" * 32]}):
         with pytest.raises(ProofError):
@@ -129,13 +131,13 @@ def test_seen_is_not_asked_for_a_bad_proof() -> None:
 
 
 @pytest.mark.parametrize("answer", [True, None, 0, 1, "OK", ""])
-def test_whatever_is_not_false_counts_as_seen(answer: object) -> None:
-    """`redis.set(..., nx=True)` answers None for a known key: taken as it is, it must not let a proof in."""
+def test_any_result_except_false_counts_as_seen(answer: object) -> None:
+    """`redis.set(..., nx=True)` returns None for a known key; used without `not`, it must accept no proof."""
     with pytest.raises(ProofRedeemed):
         read(mint(), seen=lambda _jti, _ttl: answer)
 
 
-def test_a_failing_seen_fails_the_call() -> None:
+def test_exception_of_seen_is_raised() -> None:
     def fails(jti: str, ttl: int) -> bool:
         raise ConnectionError
 
@@ -143,7 +145,7 @@ def test_a_failing_seen_fails_the_call() -> None:
         read(mint(), seen=fails)
 
 
-def test_rotated_keys_read_old_and_new() -> None:
+def test_old_and_new_keys_are_accepted_during_rotation() -> None:
     old, new = "o" * 32, "n" * 32
 
     assert read(mint(key=old), keys=[new, old])
@@ -153,17 +155,17 @@ def test_rotated_keys_read_old_and_new() -> None:
 
 
 @pytest.mark.parametrize("keys", [[], [""], ["k" * 31], ["k" * 32, "short"], "k" * 40], ids=repr)
-def test_no_key_or_a_short_one_is_a_mistake(keys: list[str]) -> None:
+def test_missing_or_short_key_is_an_error(keys: list[str]) -> None:
     with pytest.raises(ValueError, match="at least 32 bytes"):
         read(mint(), keys=keys)
 
 
-def test_another_issuer_is_refused() -> None:
+def test_other_issuer_is_rejected() -> None:
     with pytest.raises(InvalidProof):
         read(mint(), issuer="staging")
 
 
-def test_a_test_phones_proof_counts_only_where_it_is_allowed() -> None:
+def test_proof_of_a_test_phone_must_be_allowed() -> None:
     proof = mint(amr=["test"])
     with pytest.raises(InvalidProof):
         read(proof)
@@ -196,7 +198,7 @@ def test_what_itsdangerous_signs_by_default_is_refused(options: dict[str, Any]) 
         read(str(URLSafeTimedSerializer(KEYS["shop"], **options).dumps(claims)))
 
 
-def test_a_change_of_any_character_is_refused() -> None:
+def test_changed_character_is_rejected() -> None:
     proof, memory = mint(), Memory()
     accepted = []
     for place, right in enumerate(proof):
@@ -213,7 +215,7 @@ def test_a_change_of_any_character_is_refused() -> None:
 
 
 @pytest.mark.parametrize("case", ["invalid", "expired", "redeemed"])
-def test_a_refusal_says_its_code_and_not_the_proof(case: str) -> None:
+def test_error_has_its_code_and_not_the_proof(case: str) -> None:
     changes: dict[str, Any] = {
         "invalid": {"purpose": "signup"},
         "expired": {"now": NOW + 301},

@@ -1,4 +1,4 @@
-"""Refusals: every problem document becomes the error of its code."""
+"""Every problem document becomes the exception of its code."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 import pytest
 from support.scripted_service import Scripted, problem, says
 
-from otp_service import client as client_room
+from otp_service import client as client_package
 from otp_service.client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown, UnexpectedAnswer, errors
-from otp_service.domain import errors as spine
+from otp_service.domain import errors as service_errors
 
 PHONE, ID = "+8613800138000", "v" * 22
 STATUS = {
@@ -58,8 +58,8 @@ FACTS: dict[str, dict[str, object]] = {
 }
 
 
-TREES = {spine.__name__, errors.__name__}
-"""Rooms have errors of their own below some of these."""
+TREES = {service_errors.__name__, errors.__name__}
+"""Other modules define further subclasses, which do not count."""
 
 
 def kinds(parent: type[Exception]) -> list[type[Exception]]:
@@ -68,7 +68,7 @@ def kinds(parent: type[Exception]) -> list[type[Exception]]:
 
 
 def named(parent: type[Exception]) -> dict[str, str]:
-    """Class names by code, of the leaves."""
+    """Return the class names of the leaves by code."""
     leaves = {kind for kind in kinds(parent) if not kinds(kind) and getattr(kind, "code", "")}
     return {str(vars(kind)["code"]): kind.__name__ for kind in leaves if "code" in vars(kind)}
 
@@ -81,27 +81,27 @@ def refused(service: Scripted, client: OtpClient) -> OtpServiceError:
 
 
 @pytest.mark.parametrize("code", STATUS)
-def test_a_problem_becomes_the_error_of_its_code(service: Scripted, client: OtpClient, code: str) -> None:
+def test_problem_becomes_the_exception_of_its_code(service: Scripted, client: OtpClient, code: str) -> None:
     service.will(problem(STATUS[code], code, **FACTS.get(code, {})))
     error = refused(service, client)
 
     assert isinstance(error, ApiError)
     assert type(error).__name__ == "".join(word.title() for word in code.split("_"))
-    assert type(error) is getattr(client_room, type(error).__name__)
+    assert type(error) is getattr(client_package, type(error).__name__)
     assert (error.code, error.status, error.request_id) == (code, STATUS[code], "req-1")
     assert str(error) == f"{code}: What {code} means. (request id req-1)"
     assert error.members == FACTS.get(code, {})
     assert {name: getattr(error, name) for name in error.members} == error.members
 
 
-def test_every_error_of_the_service_has_one_of_the_client_with_the_same_name() -> None:
-    service = named(spine.OtpError) | {"internal_error": "InternalError"}
+def test_every_error_of_the_service_has_a_client_exception_with_the_same_name() -> None:
+    service = named(service_errors.OtpError) | {"internal_error": "InternalError"}
 
     assert named(ApiError) == service
     assert set(STATUS) == set(service)
 
 
-def test_the_drawing_names_every_error_with_its_code() -> None:
+def test_tree_contains_every_exception_with_its_code() -> None:
     drawn = dict(re.findall(r"^[│├└─ ]+(\w+) +(\w+)", str(errors.__doc__), re.MULTILINE))
 
     assert {code: name for name, code in drawn.items() if code in STATUS} == named(ApiError)
@@ -109,7 +109,7 @@ def test_the_drawing_names_every_error_with_its_code() -> None:
 
 
 @pytest.mark.parametrize("code", ["much_too_new", "brand_new"])
-def test_a_code_of_a_newer_service_is_an_api_error(service: Scripted, client: OtpClient, code: str) -> None:
+def test_unknown_code_is_an_api_error(service: Scripted, client: OtpClient, code: str) -> None:
     service.will(problem(403, code, challenge={"kind": "pow"}))
     error = refused(service, client)
 
@@ -127,7 +127,7 @@ def test_a_code_of_a_newer_service_is_an_api_error(service: Scripted, client: Ot
         ("invalid_request", "errors", []),
     ],
 )
-def test_a_missing_fact_is_the_careful_one(
+def test_missing_member_has_a_safe_default(
     service: Scripted, client: OtpClient, code: str, fact: str, value: object
 ) -> None:
     service.will(problem(422, code))
@@ -138,25 +138,27 @@ def test_a_missing_fact_is_the_careful_one(
 @pytest.mark.parametrize(
     ("parent", "codes"),
     [
-        (client_room.RequestError, {"invalid_request", "invalid_phone", "unauthorized", "invalid_code"}),
-        (client_room.VerificationError, {"wrong_code", "verification_expired", "attempts_exhausted"}),
-        (client_room.ProofError, {"invalid_proof", "proof_expired", "proof_redeemed"}),
-        (client_room.LimitError, {"cooldown_active", "limit_reached"}),
+        (client_package.RequestError, {"invalid_request", "invalid_phone", "unauthorized", "invalid_code"}),
+        (client_package.VerificationError, {"wrong_code", "verification_expired", "attempts_exhausted"}),
+        (client_package.ProofError, {"invalid_proof", "proof_expired", "proof_redeemed"}),
+        (client_package.LimitError, {"cooldown_active", "limit_reached"}),
         (
-            client_room.ProviderError,
+            client_package.ProviderError,
             {"destination_rejected", "provider_rate_limited", "provider_misconfigured"},
         ),
-        (client_room.RetryableError, {"cooldown_active", "provider_unavailable", "store_unavailable"}),
+        (client_package.RetryableError, {"cooldown_active", "provider_unavailable", "store_unavailable"}),
     ],
 )
-def test_errors_are_caught_by_their_group(parent: type[ApiError], codes: set[str]) -> None:
+def test_exceptions_have_their_base_classes(parent: type[ApiError], codes: set[str]) -> None:
     assert {
         code for code in codes if not isinstance(errors.from_problem(400, {"code": code}), parent)
     } == set()
 
 
 @pytest.mark.parametrize("status", [301, 302, 304, 307, 308, 400, 404, 413, 429])
-def test_a_status_without_a_problem_is_unexpected(service: Scripted, client: OtpClient, status: int) -> None:
+def test_status_without_a_problem_document_is_unexpected(
+    service: Scripted, client: OtpClient, status: int
+) -> None:
     service.will(says(status, b"" if status == 304 else b"<html>moved</html>", Location="/elsewhere"))
     error = refused(service, client)
 
@@ -166,7 +168,7 @@ def test_a_status_without_a_problem_is_unexpected(service: Scripted, client: Otp
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"{}", b'{"code": 5}', b""])
 @pytest.mark.parametrize("status", [500, 502, 504])
-def test_a_server_fault_without_a_problem_leaves_the_outcome_unknown(
+def test_server_error_without_a_problem_document_leaves_the_outcome_unknown(
     service: Scripted, client: OtpClient, status: int, body: bytes
 ) -> None:
     service.will(says(status, body))

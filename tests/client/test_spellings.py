@@ -1,9 +1,9 @@
-"""What people type goes through the client as it is: the service alone reads it."""
+"""The client sends phones and codes as the user entered them; only the service parses them."""
 
 from __future__ import annotations
 
 import pytest
-from client.test_calls import APPROVED, ID, PHONE, STANDING
+from client.test_calls import APPROVED, ID, PENDING, PHONE
 from support import spellings
 from support.scripted_service import Scripted, says
 
@@ -11,9 +11,7 @@ from otp_service.client import OtpClient
 
 
 @pytest.mark.parametrize("row", spellings.CODES, ids=lambda row: row["name"])
-def test_client_sends_a_code_as_it_was_typed(
-    service: Scripted, client: OtpClient, row: spellings.CodeSpelling
-) -> None:
+def test_code_is_sent_as_entered(service: Scripted, client: OtpClient, row: spellings.CodeSpelling) -> None:
     service.will(says(200, APPROVED))
     client.verify(PHONE, ID, row["typed"])
 
@@ -21,10 +19,8 @@ def test_client_sends_a_code_as_it_was_typed(
 
 
 @pytest.mark.parametrize("row", spellings.PHONES, ids=lambda row: row["name"])
-def test_client_sends_a_phone_as_it_was_typed(
-    service: Scripted, client: OtpClient, row: spellings.PhoneSpelling
-) -> None:
-    service.will(says(201, STANDING))
+def test_phone_is_sent_as_entered(service: Scripted, client: OtpClient, row: spellings.PhoneSpelling) -> None:
+    service.will(says(201, PENDING))
     client.request(row["typed"])
 
     assert service.calls[0].json["phone"] == row["typed"]

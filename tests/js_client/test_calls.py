@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from client.test_calls import ANSWERS, APPROVED, PROOF, REDEEMED, STANDING
+from client.test_calls import APPROVED, PENDING, PROOF, REDEEMED, RESPONSES
 from support import scripted_service
 from support.nodejs import ROOT, make_call, make_calls, node
 from support.scripted_service import Scripted, resets, says
@@ -99,7 +99,7 @@ def service() -> Iterator[Scripted]:
 def test_a_call_sends_what_it_was_given_and_no_more(
     service: Scripted, call: list[Any], path: str, body: dict[str, object]
 ) -> None:
-    service.will(ANSWERS[path])
+    service.will(RESPONSES[path])
     result = make_call(service.url, *call)
 
     assert "error" not in result
@@ -122,11 +122,11 @@ def test_answers_are_told_in_full(service: Scripted) -> None:
     reason = {"code": "MOBILE_NOT_ON_SERVICE", "en": "The number is switched off.", "zh": "停机"}
     told = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
     service.will(
-        says(201, STANDING | {"new": 1}),
-        says(202, STANDING | {"delivery": "unknown", "resend_at": None, "resend_in": None}),
-        ANSWERS["/otp/verify"],
-        ANSWERS["/otp/redeem"],
-        says(200, {**STANDING, "sends": [told, {**told, "reason": reason}]}),
+        says(201, PENDING | {"new": 1}),
+        says(202, PENDING | {"delivery": "unknown", "resend_at": None, "resend_in": None}),
+        RESPONSES["/otp/verify"],
+        RESPONSES["/otp/redeem"],
+        says(200, {**PENDING, "sends": [told, {**told, "reason": reason}]}),
         says(204),
     )
     made = make_calls(
@@ -163,7 +163,7 @@ def test_answers_are_told_in_full(service: Scripted) -> None:
 
 
 def test_neither_answers_nor_the_client_show_a_secret(service: Scripted) -> None:
-    service.will(ANSWERS["/otp/verify"], ANSWERS["/otp/redeem"])
+    service.will(RESPONSES["/otp/verify"], RESPONSES["/otp/redeem"])
     made = make_calls(service.url, ["verify", PHONE, ID, "012345"], ["redeem", PROOF, {"purpose": "login"}])
     shown = "".join([made["client"], *(result["shown"] for result in made["results"])])
 
@@ -195,7 +195,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(service: Scrip
 
 
 def test_a_call_under_an_idempotency_key_is_repeated_when_its_answer_is_lost(service: Scripted) -> None:
-    service.will(resets, ANSWERS["/otp/verify"])
+    service.will(resets, RESPONSES["/otp/verify"])
     make_call(service.url, "verify", PHONE, ID, "012345", {"idempotencyKey": "order-17"})
 
     assert [call.headers["Idempotency-Key"] for call in service.calls] == ["order-17", "order-17"]

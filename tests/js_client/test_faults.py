@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client.test_faults import BAD_ANSWERS, FAULTS, PROOF, STATUS, self_signed
+from client.test_faults import BAD_RESPONSES, FAULTS, PROOF, STATUS, self_signed
 from support import redis_servers, scripted_service
 from support.nodejs import make_call
 from support.scripted_service import Answer, Scripted, closes, problem, says
@@ -131,7 +131,7 @@ def test_a_service_with_a_foreign_certificate_gets_nothing(
         assert len(service.calls) == 2
 
 
-@pytest.mark.parametrize("fault", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+@pytest.mark.parametrize("fault", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
 @pytest.mark.parametrize("call", [ONCE["verify"], ONCE["redeem"]], ids=["verify", "redeem"])
 def test_no_failure_holds_a_secret(service: Scripted, call: list[Any], fault: Answer) -> None:
     service.will(fault)

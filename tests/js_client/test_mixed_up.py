@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from client.test_calls import APPROVED, ID, PHONE, PROOF, REDEEMED, STANDING
+from client.test_calls import APPROVED, ID, PENDING, PHONE, PROOF, REDEEMED
 from client.test_forks import OTHER, with_id
 from support import scripted_service
 from support.nodejs import ROOT, make_call, make_calls, node
@@ -28,8 +28,8 @@ MIXED_UP: dict[str, tuple[list[Any], dict[str, Any]]] = {
         REDEEMED | {"purpose": "signup"},
     ),
     "verify": (["verify", PHONE, ID, "012345"], APPROVED | {"verification_id": OTHER}),
-    "resend": (["resend", PHONE, ID], STANDING | {"verification_id": OTHER}),
-    "request": (["request", PHONE, {"purpose": "signup"}], STANDING),
+    "resend": (["resend", PHONE, ID], PENDING | {"verification_id": OTHER}),
+    "request": (["request", PHONE, {"purpose": "signup"}], PENDING),
 }
 
 
