@@ -1,7 +1,7 @@
-"""What `limits`, `unlock` and `erase-phone` share: the store, and the phone that an operator types.
+"""Shared by the commands for operators: the connection to the store, and prompts for phone numbers.
 
-Touches files, Redis and the terminal. A phone is typed unseen or piped in: an argument would stay in the
-history of the shell and stand in the list of processes.
+Phone numbers and verification ids are typed without echo or piped in. As arguments they would appear in the
+shell's history and in the list of processes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 
 from otp_service.app import open_store
-from otp_service.cli.check_config import report
+from otp_service.cli.check_config import print_issues
 from otp_service.domain.errors import DestinationBlocked, InvalidPhone, StoreUnavailable
 from otp_service.domain.phone import COUNTRIES, KINDS, Phone, parse
 from otp_service.domain.typed_text import fold_id
@@ -34,65 +34,67 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 @dataclass(frozen=True)
 class AdminSession:
-    """What an operator works with. *events* go to standard error: standard output is for the answer."""
+    """The settings and the store that a command works with. *events* go to standard error."""
 
     settings: Settings
     store: RedisStore
     admin: AdminStore
     events: EventLogger
 
-    def tag(self, phone: Phone) -> str:
-        """Return what stands for *phone* in the store."""
+    def phone_hash(self, phone: Phone) -> str:
+        """Return the keyed hash under which the store keeps *phone*."""
         return self.settings.keyring().phone_hash(phone.e164)
 
 
 def open_session(config: Path | None) -> AdminSession:
-    """Return a session at the store of the configuration; exit with 2 when there is none to be had."""
+    """Open the store of the configuration. Exit with 2 if the configuration is not valid."""
     try:
         settings = load(config, os.environ)
     except SettingsError as error:
-        _give_up(list(error.issues))
+        _exit_with(list(error.issues))
     if settings.redis.embedded:
-        _give_up([ConfigIssue("redis.url", "is required: an embedded store is open to its own service only")])
+        _exit_with(
+            [ConfigIssue("redis.url", "is required: only the service itself can use an embedded store")]
+        )
     events = JsonEventLogger(sys.stderr.buffer, level=settings.log.level, clock=SystemClock().now)
     try:
         store = open_store(settings, events)
     except BadRedisUrl as error:
-        _give_up([ConfigIssue("redis.url", str(error))])
+        _exit_with([ConfigIssue("redis.url", str(error))])
     return AdminSession(settings, store, AdminStore(store), events)
 
 
-def _give_up(mistakes: list[ConfigIssue]) -> NoReturn:
-    report(mistakes)
+def _exit_with(issues: list[ConfigIssue]) -> NoReturn:
+    print_issues(issues)
     sys.exit(2)
 
 
 def ask_phone(settings: Settings) -> Phone:
-    """Return the phone that is typed, or that is the first line of standard input.
+    """Return the phone number typed by the operator, or the first line of standard input.
 
-    Of any country: something may be kept of phones that this service has ceased to send to.
+    Accepts every country, because data may exist for countries that the service no longer sends to.
 
     Raises:
-        click.BadParameter: it is none.
+        click.BadParameter: the text is not a phone number.
     """
     rules = replace(settings.phone_rules(), countries=COUNTRIES, kinds=frozenset(KINDS))
     try:
-        return parse(_typed("Phone"), rules)
+        return parse(_read_hidden("Phone"), rules)
     except (InvalidPhone, DestinationBlocked):
         raise click.BadParameter("is not one valid phone number", param_hint="phone") from None
 
 
 def ask_verification_id() -> str:
-    """Return the verification id that is typed, or that is the next line of standard input.
+    """Return the verification id typed by the operator, or the next line of standard input.
 
-    Whoever holds it can use the verification, so it is asked for as a phone is.
+    Anyone who has the id can use the verification, so it is not echoed either.
     """
-    return fold_id(_typed("Verification id"))
+    return fold_id(_read_hidden("Verification id"))
 
 
-def _typed(what: str) -> str:
+def _read_hidden(label: str) -> str:
     if sys.stdin.isatty():
-        return str(click.prompt(what, hide_input=True, err=True))
+        return str(click.prompt(label, hide_input=True, err=True))
     try:
         return sys.stdin.readline().strip()
     except UnicodeDecodeError:
@@ -101,17 +103,17 @@ def _typed(what: str) -> str:
 
 @contextmanager
 def handle_store_errors() -> Iterator[None]:
-    """Tell in one line that the store failed, and exit with 1."""
+    """Turn a failure of the store into one line of text and exit code 1."""
     try:
         yield
     except StoreUnavailable:
         raise click.ClickException(
-            "The store failed. What was asked for may be done or not; it can be asked for again."
+            "The store failed. The change may have been made or not; it is safe to run the command again."
         ) from None
 
 
 def format_duration(seconds: int) -> str:
-    """Return *seconds* for people, to the second: `1 h 3 s`."""
+    """Return *seconds* as text, such as `1 h 3 s`."""
     parts = []
     for size, unit in _UNITS:
         count, seconds = divmod(seconds, size)

@@ -1,4 +1,4 @@
-"""`consume-reports`: collects what became of SMS from Aliyun's queues. Touches files, Redis, the network."""
+"""`consume-reports`: reads delivery reports and inbound SMS from Aliyun's queues."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from otp_service.app import build_report_worker, create_event_logger
-from otp_service.cli.check_config import emit_warnings, judge, report
-from otp_service.cli.hosts import cannot_listen
-from otp_service.cli.initial_series import start_report_worker
-from otp_service.cli.stop import ShutdownEvent
+from otp_service.cli.check_config import emit_warnings, print_issues, validate
+from otp_service.cli.initial_series import create_report_series
+from otp_service.cli.listening import exit_cannot_listen
+from otp_service.cli.shutdown import ShutdownEvent
 from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import CompositeEventLogger
 from otp_service.observability.metrics import Metrics, MetricsServer
@@ -21,66 +21,66 @@ from otp_service.settings import ConfigIssue, Settings
 from otp_service.sms.aliyun.mns import Worker
 
 STOP_SECONDS = 10.0
-"""How long the message in hand may take when somebody wants this process to stop."""
+"""Time for the message in progress when this process is told to stop."""
 
 
 def run(config: Path | None, *, once: bool) -> None:
-    """Collect until SIGTERM or Ctrl-C, or *once* what is there.
+    """Process messages until SIGTERM or Ctrl-C, or with *once* until the queues are empty.
 
-    Exit with 2 when the configuration is not fit for it, and with 1 when *once* left something undone.
+    The exit code is 2 if the configuration is not valid, and 1 if *once* has left messages in a queue.
     """
-    settings, mistakes = judge(config, listens=False)
-    mistakes = mistakes or list(_mistakes(settings))
-    if mistakes:
-        report(mistakes)
+    settings, issues = validate(config, listens=False)
+    issues = issues or list(_issues(settings))
+    if issues:
+        print_issues(issues)
         sys.exit(2)
-    wish = ShutdownEvent()
-    heard = create_event_logger(settings, SystemClock(), sys.stdout.buffer)
+    shutdown = ShutdownEvent()
+    log = create_event_logger(settings, SystemClock(), sys.stdout.buffer)
     with ExitStack() as stack:
-        events = heard if once else _counted(settings, heard, stack)
+        events = log if once else _with_metrics(settings, log, stack)
         worker = build_report_worker(settings, events)
         emit_warnings(config, settings, events)
         events.emit("reports_started", queues=worker.names)
-        all_taken = _drain(worker, wish) if once else _collect(worker, wish)
+        done = _drain(worker, shutdown) if once else _consume(worker, shutdown)
         events.emit("reports_stopped")
-    sys.exit(0 if all_taken else 1)
+    sys.exit(0 if done else 1)
 
 
-def _counted(settings: Settings, heard: EventLogger, stack: ExitStack) -> EventLogger:
-    """Serve the metrics of this process, if they are wanted; return events that are counted and *heard*.
+def _with_metrics(settings: Settings, log: EventLogger, stack: ExitStack) -> EventLogger:
+    """Serve metrics if the settings have a port for them, and return a logger that also counts events.
 
-    Exit with 2 when nobody can listen where the settings say.
+    Exits with 2 if the port cannot be used.
     """
     host, port = settings.metrics.host, settings.metrics.reports_port
     if not port:
-        return heard
+        return log
     metrics = Metrics()
-    start_report_worker(metrics, settings)
+    create_report_series(metrics, settings)
     try:
         stack.enter_context(MetricsServer(metrics.registry, host, port))
     except OSError as error:
-        cannot_listen("metrics", host, port, error)
-    return CompositeEventLogger(heard, metrics)
+        exit_cannot_listen("metrics", host, port, error)
+    return CompositeEventLogger(log, metrics)
 
 
-def _collect(worker: Worker, wish: ShutdownEvent) -> bool:
+def _consume(worker: Worker, shutdown: ShutdownEvent) -> bool:
     worker.start()
-    wish.wait()
+    shutdown.wait()
     worker.stop(STOP_SECONDS)
     return True
 
 
-def _drain(worker: Worker, wish: ShutdownEvent) -> bool:
+def _drain(worker: Worker, shutdown: ShutdownEvent) -> bool:
     def stop() -> None:
-        wish.wait()
+        shutdown.wait()
         worker.stop(STOP_SECONDS)
 
     threading.Thread(target=stop, daemon=True).start()
     return worker.drain()
 
 
-def _mistakes(settings: Settings) -> Iterator[ConfigIssue]:
-    """Tell what `serve` does not mind and this command does."""
+def _issues(settings: Settings) -> Iterator[ConfigIssue]:
+    """Return what `serve` accepts and this command does not."""
     queue = settings.reports.queue
     if not (queue.report_queue or queue.inbound_queue):
         yield ConfigIssue("reports.queue", "names no queue: set report_queue, inbound_queue or both")

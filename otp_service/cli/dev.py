@@ -1,4 +1,4 @@
-"""`dev`: the service with a store and a sandbox of its own, for trying it. Touches processes and sockets."""
+"""`dev`: the service with a private Redis and an SMS sandbox, to try it out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import click
 from otp_service.app import Application, build
 from otp_service.cli.dev_server import DeferredApp, DevServer, bind_with_fallback
 from otp_service.cli.secrets import publishable_key, secret, secret_key
-from otp_service.cli.stop import ShutdownEvent
+from otp_service.cli.shutdown import ShutdownEvent
 from otp_service.client import ApiError, OtpClient
 from otp_service.domain.clients import key_digest
 from otp_service.observability.clock import SystemClock
@@ -31,14 +31,14 @@ ACCESS_KEY_ID = "sandbox"
 SIGNUP = "signup"
 PURPOSES = ("login", SIGNUP, "reset_password")
 TEMPLATES = dict(zip(PURPOSES, ("SMS_100000001", "SMS_100000002", "SMS_100000003"), strict=True))
-"""The sandbox's template for each purpose."""
+"""The template of the sandbox for each purpose."""
 EXAMPLES = ("http://127.0.0.1:8000", "http://localhost:8000")
-"""Where the pages of examples/ stand."""
+"""Origins of the applications in examples/."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """What was started: where it is, and the keys that it takes."""
+    """URLs and keys of the running service."""
 
     service_url: str
     sandbox_url: str
@@ -48,31 +48,31 @@ class Running:
 
 
 def run(port: int, sandbox_port: int, origins: Sequence[str], *, as_json: bool) -> None:
-    """Start everything, say where it is, and end all of it when somebody wants it to stop."""
-    wish = ShutdownEvent()
+    """Start everything, print URLs and keys, and stop on a signal."""
+    shutdown = ShutdownEvent()
     with ExitStack() as stack:
         running = _start(stack, port, sandbox_port, origins)
         click.echo(json.dumps(vars(running)) if as_json else introduction(running))
         sys.stdout.flush()
-        wish.wait()
+        shutdown.wait()
 
 
 def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str]) -> Running:
     key, page_key, account = secret_key(), publishable_key(), {ACCESS_KEY_ID: secret()}
     sandbox = stack.enter_context(_sandbox(account, sandbox_port))
-    doorway = DeferredApp()
-    service = bind_with_fallback(lambda free: DevServer(doorway, free), port)
+    deferred = DeferredApp()
+    service = bind_with_fallback(lambda free: DevServer(deferred, free), port)
     running = Running(service.url, sandbox.url, sandbox.inbox_url, key, page_key)
     client = {
         "secret_key_digests": [key_digest(key)],
         "proof_keys": [secret()],
         "publishable_key": page_key,
-        "origins": [*_names_of(service.url), *EXAMPLES, *origins],
+        "origins": [*_local_names(service.url), *EXAMPLES, *origins],
         "return_urls": [f"{page}/verified" for page in (*EXAMPLES, *origins)],
     }
     try:
         settings = development_settings(client, sandbox.url, account)
-    except SettingsError:  # all else in them is ours
+    except SettingsError:  # only the origins come from the command line
         raise click.BadParameter("must be like http://localhost:3000", param_hint="--origin") from None
     clock = SystemClock()
     events = JsonEventLogger(
@@ -81,15 +81,15 @@ def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str
     install_logging_handler(events)
     built = build(settings, clock=clock, events=events)
     stack.callback(built.close)
-    stack.enter_context(service)  # it ends before what it serves
-    _put_up_the_start_page(built, running, sandbox)
-    doorway.app = built.app
-    _see_that_it_answers(service.url)
+    stack.enter_context(service)  # stops before the application closes
+    _add_start_page(built, running, sandbox)
+    deferred.app = built.app
+    _check_readiness(service.url)
     return running
 
 
-def _names_of(url: str) -> tuple[str, str]:
-    """Return both names by which a browser on this machine may call the server at *url*."""
+def _local_names(url: str) -> tuple[str, str]:
+    """Return *url* with 127.0.0.1 and with localhost: a browser treats them as two origins."""
     return url, url.replace("127.0.0.1", "localhost")
 
 
@@ -97,9 +97,9 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _put_up_the_start_page(built: Application, running: Running, sandbox: SandboxServer) -> None:
-    """Serve what stands for somebody's shop: it knows the service from outside only."""
-    server = OtpClient(running.service_url, running.secret_key)
+def _add_start_page(built: Application, running: Running, sandbox: SandboxServer) -> None:
+    """Add a demo shop, which calls the service over HTTP as any client does."""
+    otp = OtpClient(running.service_url, running.secret_key)
 
     def inbox() -> list[Sms]:
         return [
@@ -109,7 +109,7 @@ def _put_up_the_start_page(built: Application, running: Running, sandbox: Sandbo
 
     def redeem(proof: str) -> Verified | RedeemFailed:
         try:
-            redeemed = server.redeem(proof, purpose=SIGNUP)
+            redeemed = otp.redeem(proof, purpose=SIGNUP)
         except ApiError as refusal:
             return RedeemFailed(refusal.code)
         return Verified(redeemed.phone, redeemed.purpose, _rfc3339(redeemed.verified_at))
@@ -129,7 +129,7 @@ def _sandbox(account: dict[str, str], port: int) -> SandboxServer:
 
 
 def development_settings(client: Mapping[str, object], sandbox_url: str, account: dict[str, str]) -> Settings:
-    """Return settings with fresh secrets: one client, one route to the sandbox, warnings only."""
+    """Return settings with new secrets, one client and one route to the sandbox. Only warnings are logged."""
     ((access_key_id, access_key_secret),) = account.items()
     return from_mapping(
         {
@@ -154,40 +154,40 @@ def development_settings(client: Mapping[str, object], sandbox_url: str, account
     )
 
 
-def _see_that_it_answers(url: str) -> None:
+def _check_readiness(url: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     try:
         connection.request("GET", "/readyz")
         if connection.getresponse().status != http.client.OK:
-            raise click.ClickException("the service does not get ready")
+            raise click.ClickException("The service did not become ready.")
     finally:
         connection.close()
 
 
 INTRODUCTION = """\
-otp_service is running. Ctrl-C stops it, and everything it knows is gone.
+otp_service is running. Ctrl-C stops it and deletes all its data.
 
-  start here   {service_url}/   a signup page, and the phone that gets its SMS
+  start here   {service_url}/   a signup page, and the phone that receives its SMS
 
-  service   {service_url}   described at {service_url}/docs
-  inbox     {inbox_url}   every SMS lands here
+  service   {service_url}   API reference at {service_url}/docs
+  inbox     {inbox_url}   shows every SMS
 
-Its keys, for your own code, the README and examples/; paste the line into another terminal:
+Keys for your own code, the README and examples/. Paste this line into another terminal:
 
 export OTP_URL={service_url} OTP_SECRET_KEY={secret_key} OTP_PUBLISHABLE_KEY={publishable_key}
 
-Send a code to +8613800138000 (no phone rings: look into the inbox):
+Send a code to +8613800138000. It appears in the inbox; no real SMS is sent:
 
 SENT=$({curl} {service_url}/otp/request -d '{{"phone": "+8613800138000", "purpose": "login"}}'); echo "$SENT"
 
-Type the code, which this line copies out of the inbox. The answer holds the proof:
+Verify the code, which this line reads from the inbox. The response contains the proof:
 
-{inbox_curl} | python3 -c '{typing}' "$SENT" | {curl} {service_url}/otp/verify -d @-
+{inbox_curl} | python3 -c '{build_body}' "$SENT" | {curl} {service_url}/otp/verify -d @-
 """
 
 _CURL = "curl -sS -w '\\n' -H 'Authorization: Bearer {}' -H 'Content-Type: application/json'"
 _INBOX_CURL = "curl -sS '{}.json?phone=%2B8613800138000'"
-_TYPING = (
+_BUILD_BODY = (
     "import json, sys; sms = json.load(sys.stdin)[0]; "
     'print(json.dumps({"phone": sms["phone"], "code": sms["code"], '
     '"verification_id": json.loads(sys.argv[1])["verification_id"]}))'
@@ -195,10 +195,10 @@ _TYPING = (
 
 
 def introduction(running: Running) -> str:
-    """Return what a newcomer reads: where everything is, and two commands to paste."""
+    """Return the text for a new user: the URLs, and two commands to paste."""
     return INTRODUCTION.format(
         **vars(running),
         curl=_CURL.format(running.secret_key),
         inbox_curl=_INBOX_CURL.format(running.inbox_url),
-        typing=_TYPING,
+        build_body=_BUILD_BODY,
     )

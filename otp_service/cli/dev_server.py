@@ -1,8 +1,7 @@
-"""The server for development, one thread of this process. Touches sockets."""
+"""An HTTP server for development, in a thread of this process."""
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, suppress
@@ -13,33 +12,34 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from otp_service.cli.listening import try_to_listen
 from otp_service.local_hosts import LocalHosts
 
-Started = TypeVar("Started")
+Server = TypeVar("Server")
 
 _LOCAL = "127.0.0.1"
 
 
 class DeferredApp:
-    """A WSGI application that is told what stands behind it once the address it answers at is known."""
+    """A WSGI application whose target *app* is set later, when the address of the server is known."""
 
     def __init__(self) -> None:
-        self.app: WSGIApplication = _nothing_yet
+        self.app: WSGIApplication = _not_ready
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer as the application does; 503 before there is one."""
+        """Call the application, or answer with 503 until it is set."""
         return self.app(environ, start_response)
 
 
-def _nothing_yet(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+def _not_ready(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     start_response("503 Service Unavailable", [("Retry-After", "1")])
     return []
 
 
 class DevServer:
-    """An application served to this machine by a thread; close it, or use it as a context manager.
+    """Serves an application on 127.0.0.1. Close it, or use it as a context manager.
 
-    Requests for a host that is not loopback are refused: see `local_hosts`.
+    Rejects requests whose `Host` is not this machine: see `local_hosts`.
     """
 
     def __init__(self, app: WSGIApplication, port: int) -> None:
@@ -50,11 +50,11 @@ class DevServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The base URL, without a trailing slash."""
         return f"http://{_LOCAL}:{self._server.port}"
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop the server."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -69,38 +69,24 @@ class DevServer:
 
 
 class _SilentHandler(WSGIRequestHandler):
-    """Logs nothing: the service records its calls itself."""
+    """Logs nothing, because the service logs its requests itself."""
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Drop the line."""
 
 
-def bind_with_fallback(start: Callable[[int], Started], wanted: int) -> Started:
-    """Return what *start* makes of the port *wanted*, or of any free one when that is taken."""
-    if _is_free(wanted):
-        with (
-            suppress(SystemExit, OSError),
-            redirect_stderr(StringIO()),
-        ):  # werkzeug's ways when somebody was faster
-            return start(wanted)
+def bind_with_fallback(start: Callable[[int], Server], port: int) -> Server:
+    """Return the server that *start* creates on *port*, or on any free port if *port* is taken."""
+    if _is_free(port):
+        # If another process takes the port meanwhile, werkzeug prints a message and raises SystemExit.
+        with suppress(SystemExit, OSError), redirect_stderr(StringIO()):
+            return start(port)
     return start(0)
 
 
 def _is_free(port: int) -> bool:
     try:
-        try_to_listen("127.0.0.1", port)
+        try_to_listen(_LOCAL, port)
     except (OSError, OverflowError):
         return False
     return True
-
-
-def try_to_listen(host: str, port: int) -> str:
-    """Return the address of *host*, at which one can listen.
-
-    Raises:
-        OSError: nobody can.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    with socket.create_server(address[:2], family=family) as listening:
-        return str(listening.getsockname()[0])

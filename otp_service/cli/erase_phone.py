@@ -1,4 +1,4 @@
-"""`erase-phone`: erases what is kept of a phone, and says what that leaves."""
+"""`erase-phone`: deletes the data about a phone, and prints what it cannot delete."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ import click
 
 from otp_service.cli.admin import ask_phone, handle_store_errors, open_session
 
-WHAT_IS_LEFT = """\
+NOT_ERASED = """\
 What this command cannot erase:
-  log lines         They hold the phone's tag and its mask, never the number; delete them where they are kept.
-  idempotency keys  For 1 h: a keyed fingerprint of the call and the id of its verification. Nothing in them
-                    tells whose they are, so they cannot be found by the phone.
-  counters          Of SMS per day, client, country and prefix: sums, in which no phone can be told apart.
+  log lines         They hold a keyed hash and a mask of the phone, never the number. Delete them where you
+                    store them.
+  idempotency keys  Kept for 1 h: a keyed fingerprint of the call and the id of its verification. They contain
+                    nothing about the phone, so they cannot be found by it.
+  counters          SMS per day, client, country and prefix. These are sums; no phone can be read from them.
   copies of Redis   Snapshots, append-only files and backups keep the erased keys until they are replaced.
-  the provider      Aliyun keeps number and text of each SMS by its own rules.
-  your own systems  Whoever redeemed a proof was told the number.
+  the provider      Aliyun keeps the number and the text of each SMS under its own rules.
+  your own systems  Every backend that redeemed a proof received the number.
 """
 
 
 def run(config: Path | None, *, yes: bool) -> None:
-    """Erase everything that the store keeps of the phone that is asked for."""
+    """Ask for a phone, and delete everything that the store holds about it."""
     session = open_session(config)
     phone = ask_phone(session.settings)
     if not yes:
-        click.confirm(f"Erase what is kept of {phone}? It cannot be undone.", abort=True, err=True)
-    tag = session.tag(phone)
+        click.confirm(f"Erase all data about {phone}? This cannot be undone.", abort=True, err=True)
+    phone_hash = session.phone_hash(phone)
     with handle_store_errors():
-        gone = session.admin.erase_phone(tag)
+        erased = session.admin.erase_phone(phone_hash)
     session.events.emit(
-        "phone_erased", phone_hash=tag, phone_masked=str(phone), keys=gone.keys, addresses=gone.addresses
+        "phone_erased",
+        phone_hash=phone_hash,
+        phone_masked=str(phone),
+        keys=erased.keys,
+        addresses=erased.addresses,
     )
     click.echo(
-        f"{phone} is erased. Keys deleted: {gone.keys}; entries removed from IP logs: {gone.addresses}."
+        f"{phone} is erased. Keys deleted: {erased.keys}; entries removed from IP logs: {erased.addresses}."
     )
     click.echo()
-    click.echo(WHAT_IS_LEFT, nl=False)
+    click.echo(NOT_ERASED, nl=False)

@@ -1,4 +1,4 @@
-"""`history`: what became of the SMS and verifications of one phone in the last day."""
+"""`history`: shows the SMS and verifications of one phone in the last 24 hours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OUTCOMES = {
     "n": "not delivered",
     "j": "rejected for this number",
     "w": "not sent",
-    "t": "not sent: the provider's limit for this number is reached",
+    "t": "not sent: the provider's limit for this number was reached",
 }
 """By the letters of `store/lua/phone_state.lua`."""
 
@@ -46,7 +46,7 @@ _NAMES = {
     "w": "withdrawn",
     "t": "throttled",
 }
-"""The same as events and the API name them."""
+"""The names that events and the API use."""
 
 _ENDS = {"a": "approved", "x": "exhausted", "c": "canceled", "1": "open", "p": "expired"}
 
@@ -55,28 +55,28 @@ _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 @dataclass(frozen=True)
 class _Verification:
-    """One verification: the beginning of its *tag*, how it *ended*, and its *sends*, the newest first."""
+    """One verification: the *prefix* of its hash, how it *ended*, and its *sends*, newest first."""
 
-    tag: str
+    prefix: str
     ended: str
     sends: tuple[PastSend, ...]
 
 
 def run(config: Path | None, *, by_id: bool, as_json: bool) -> None:
-    """Show the history of the phone that is asked for; with *by_id* only of the verification asked for."""
+    """Ask for a phone and print its SMS. With *by_id*, also ask for a verification id and print only it."""
     session = open_session(config)
     phone = ask_phone(session.settings)
-    wanted = _verification_tag(session) if by_id else ""
+    wanted = _ask_verification_hash(session) if by_id else ""
     with handle_store_errors():
-        sends = session.admin.phone_history(session.tag(phone))
-    found = [one for one in _verifications(sends) if not wanted or wanted.startswith(one.tag)]
+        sends = session.admin.phone_history(session.phone_hash(phone))
+    found = [one for one in _verifications(sends) if not wanted or wanted.startswith(one.prefix)]
     if as_json:
-        click.echo(json.dumps(_as_json(phone, session.tag(phone), found)))
+        click.echo(json.dumps(_as_json(phone, session.phone_hash(phone), found)))
     else:
-        click.echo(_as_text(phone, session.tag(phone), found))
+        click.echo(_as_text(phone, session.phone_hash(phone), found))
 
 
-def _verification_tag(session: AdminSession) -> str:
+def _ask_verification_hash(session: AdminSession) -> str:
     text = ask_verification_id()
     if not _ID.fullmatch(text):
         raise click.BadParameter("is not a verification id", param_hint="verification id")
@@ -84,23 +84,23 @@ def _verification_tag(session: AdminSession) -> str:
 
 
 def _verifications(sends: Sequence[PastSend]) -> list[_Verification]:
-    """Return the verifications that *sends* belong to, in the order of their newest sends."""
+    """Group *sends* by verification, the one with the newest send first."""
     groups: dict[str, list[PastSend]] = {}
     for send in sends:
         groups.setdefault(send.verification, []).append(send)
-    return [_Verification(tag, _end_of(group), tuple(group)) for tag, group in groups.items()]
+    return [_Verification(prefix, _end_of(group), tuple(group)) for prefix, group in groups.items()]
 
 
 def _end_of(sends: Sequence[PastSend]) -> str:
-    """Return how a verification ended, which its first send says; one whose first SMS failed never began."""
+    """Return how a verification ended, which is stored with its first send."""
     first = next((send for send in sends if send.number == 1), None)
     if first is None:
-        return "not known"
+        return "unknown"
     return _ENDS.get(first.ended, "not opened")
 
 
 def _meaning(code: str, state: str) -> str:
-    """Return a provider's code in words; empty where there is none."""
+    """Return the explanation of a provider's error code, empty without a code."""
     if not code:
         return ""
     return (
@@ -114,27 +114,27 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _as_text(phone: Phone, tag: str, found: Sequence[_Verification]) -> str:
-    lines = [f"{phone}   phone tag {tag}"]
+def _as_text(phone: Phone, phone_hash: str, found: Sequence[_Verification]) -> str:
+    lines = [f"{phone}   phone hash {phone_hash}"]
     if not found:
-        lines.append("  Nothing was sent in the last 24 hours.")
+        lines.append("  No SMS in the last 24 hours.")
     for one in found:
-        lines.append(f"  verification {one.tag}…   {one.ended}")
+        lines.append(f"  verification {one.prefix}…   {one.ended}")
         for send in one.sends:
-            route = f"by route {send.route}" if send.route else "by no route yet"
+            route = f"by route {send.route}" if send.route else "without a route"
             lines.append(f"    {_utc(send.at)}   SMS {send.number} {route}: {_OUTCOMES[send.state]}")
             if meaning := _meaning(send.code, send.state):
                 lines.append(f"      {send.code}: {meaning}")
     return "\n".join(lines)
 
 
-def _as_json(phone: Phone, tag: str, found: Sequence[_Verification]) -> dict[str, object]:
+def _as_json(phone: Phone, phone_hash: str, found: Sequence[_Verification]) -> dict[str, object]:
     return {
         "phone_masked": str(phone),
-        "phone_hash": tag,
+        "phone_hash": phone_hash,
         "verifications": [
             {
-                "verification_hash_prefix": one.tag,
+                "verification_hash_prefix": one.prefix,
                 "ended": one.ended,
                 "sends": [
                     {

@@ -1,7 +1,7 @@
-"""Initial series: what the metrics of a configuration show before the first call.
+"""Creates the metric series of a configuration before the first call.
 
-Prometheus never sees the increase of a counter that appears with 1, so each series whose labels are known
-starts at 0. Of what only a provider or a fault can name, such as a provider's code, one series stands in.
+Prometheus does not see the increase of a counter that first appears with the value 1, so every series with
+known labels starts at 0. A label that is known only later, such as a provider's error code, starts empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REDIS_ERRORS = (
     *("MaxConnectionsError", "NoPermissionError", "NotReplicated", "OutOfMemoryError", "ReadOnlyError"),
     *("ResponseError", "TimeoutError"),
 )
-"""Names of the driver's errors that are common; another one begins its series when it comes."""
+"""Common errors of redis-py. Any other error gets its series when it first occurs."""
 
 _PAGE_LIMITS = (
     "address_new_pages_per_10_minutes",
@@ -38,30 +38,30 @@ _PAGE_LIMITS = (
     "client_pages_per_10_minutes",
     "page_verifications",
 )
-_NO_CHALLENGE = "address_misses_per_10_minutes"
-_SUSPICIONS = ("phone_slow_lane", "service_wrong_codes", "risk_solution_used")
+_NEVER_CHALLENGED = "address_misses_per_10_minutes"
+_RISK_REASONS = ("phone_slow_lane", "service_wrong_codes", "risk_solution_used")
 
 _QUEUES = {"report_queue": "SmsReport", "inbound_queue": "SmsUp"}
-"""Settings of queues, and what the report worker calls each queue."""
+"""Name of each queue in the metrics, by its setting."""
 
 
-def start_service(metrics: Metrics, settings: Settings) -> None:
-    """Let every known series of `serve` exist."""
-    _start_every_process(metrics, settings)
-    _start_sends(metrics, settings)
-    _start_calls(metrics, settings)
-    _start_guard(metrics, settings)
+def create_service_series(metrics: Metrics, settings: Settings) -> None:
+    """Create the series of `serve`."""
+    _create_common(metrics, settings)
+    _create_sends(metrics, settings)
+    _create_requests(metrics, settings)
+    _create_guard(metrics, settings)
 
 
-def start_report_worker(metrics: Metrics, settings: Settings) -> None:
-    """Let every known series of `consume-reports` exist."""
-    _start_every_process(metrics, settings)
+def create_report_series(metrics: Metrics, settings: Settings) -> None:
+    """Create the series of `consume-reports`."""
+    _create_common(metrics, settings)
     named = [name for setting, name in _QUEUES.items() if getattr(settings.reports.queue, setting)]
     for labels in product(named, READ_RESULTS):
         metrics.queue_reads.labels(*labels)
 
 
-def _start_every_process(metrics: Metrics, settings: Settings) -> None:
+def _create_common(metrics: Metrics, settings: Settings) -> None:
     metrics.preinitialize_events(EVENTS)
     for kind in REDIS_ERRORS:
         metrics.redis_errors.labels(kind)
@@ -71,7 +71,7 @@ def _start_every_process(metrics: Metrics, settings: Settings) -> None:
         metrics.report_items.labels(result)
 
 
-def _start_sends(metrics: Metrics, settings: Settings) -> None:
+def _create_sends(metrics: Metrics, settings: Settings) -> None:
     for route in _routes(settings):
         metrics.time_to_verify.labels(route)
         for outcome in SEND_OUTCOMES:
@@ -81,7 +81,7 @@ def _start_sends(metrics: Metrics, settings: Settings) -> None:
             metrics.verifications_approved.labels(route, country)
 
 
-def _start_calls(metrics: Metrics, settings: Settings) -> None:
+def _create_requests(metrics: Metrics, settings: Settings) -> None:
     for endpoint, code in endpoint_outcomes():
         metrics.http_requests.labels(endpoint, code)
         metrics.http_request_duration.labels(endpoint)
@@ -91,14 +91,16 @@ def _start_calls(metrics: Metrics, settings: Settings) -> None:
         metrics.lookup_misses.labels(client)
 
 
-def _start_guard(metrics: Metrics, settings: Settings) -> None:
+def _create_guard(metrics: Metrics, settings: Settings) -> None:
     scopes = [f"guard_{scope}" for scope in CONVERSION_SCOPES]
-    at_address = [name for name in _limits(settings) if name.startswith("address_") and name != _NO_CHALLENGE]
+    ip_limits = [
+        name for name in _limits(settings) if name.startswith("address_") and name != _NEVER_CHALLENGED
+    ]
     for labels in product(CONVERSION_SCOPES, GUARD_ACTIONS, GUARD_MODES):
         metrics.pumping_guard_transitions.labels(*labels)
     for reason in scopes:
         metrics.pumping_guard_blocks.labels(reason)
-    for reason in (*scopes, *_SUSPICIONS, *at_address):
+    for reason in (*scopes, *_RISK_REASONS, *ip_limits):
         metrics.risk_challenges.labels(reason)
 
 

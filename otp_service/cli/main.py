@@ -1,4 +1,4 @@
-"""The command line: `otp-service`. Touches what the command touches, and imports no more than that."""
+"""The command line `otp-service`. A command imports its module when it runs, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -13,25 +13,40 @@ _CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="OTP_SERVICE_CONFIG",
-    help="The TOML file with the settings; without it, the environment alone.",
+    show_envvar=True,
+    help="TOML file with the settings. Without it, only environment variables are read.",
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="otp-service")
 def main() -> None:
-    """Prove that somebody holds a phone number, by one SMS code."""
+    """Verify phone numbers with one-time codes sent by SMS."""
 
 
 @main.command()
-@click.option("--port", default=8080, show_default=True, help="Of the service; if taken, another one.")
 @click.option(
-    "--sandbox-port", default=8081, show_default=True, help="Of the sandbox; if taken, another one."
+    "--port", default=8080, show_default=True, help="Port of the service. If taken, any free port is used."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once everything answers.")
-@click.option("--origin", "origins", multiple=True, help="Where a page of yours stands that uses the widget.")
+@click.option(
+    "--sandbox-port",
+    default=8081,
+    show_default=True,
+    help="Port of the sandbox. If taken, any free port is used.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything is ready.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin of a page that uses the widget, like http://localhost:3000. Repeatable.",
+)
 def dev(port: int, sandbox_port: int, origins: tuple[str, ...], *, as_json: bool) -> None:
-    """Try the service: with a store and an SMS sandbox of its own, gone when it stops."""
+    """Try the service on this machine, without an account.
+
+    Starts the service, a private Redis and an SMS sandbox. All data is deleted when it stops.
+    """
     from otp_service.cli.dev import run
 
     run(port, sandbox_port, origins, as_json=as_json)
@@ -41,11 +56,12 @@ def dev(port: int, sandbox_port: int, origins: tuple[str, ...], *, as_json: bool
 @_CONFIG
 def serve(config: Path | None) -> None:
     """Run the service in production."""
-    # Before anything else is imported: who has the old functions keeps them.
+    # gevent must patch the standard library before any other module imports it.
     from gevent import monkey
 
     monkey.patch_all()
-    # What is imported stays: to look for garbage in it takes a tenth of the start, here and in every worker.
+    # Imported modules are never freed. Without garbage collection while they load, the start is a tenth
+    # faster; frozen objects are not scanned again, neither here nor in the workers.
     gc.disable()
     from otp_service.cli.serve import run
 
@@ -56,9 +72,14 @@ def serve(config: Path | None) -> None:
 
 @main.command("consume-reports")
 @_CONFIG
-@click.option("--once", is_flag=True, help="Collect what is there, then exit: with 1 if something is left.")
+@click.option(
+    "--once", is_flag=True, help="Process what is in the queues, then exit. Exit code 1: messages are left."
+)
 def consume_reports(config: Path | None, *, once: bool) -> None:
-    """Collect what became of SMS, and replies, from Aliyun's queues."""
+    """Read delivery reports and inbound SMS from queues.
+
+    The queues are those of Aliyun's message service (MNS) that the setting reports.queue names.
+    """
     from otp_service.cli.consume_reports import run
 
     run(config, once=once)
@@ -66,9 +87,9 @@ def consume_reports(config: Path | None, *, once: bool) -> None:
 
 @main.command("check-config")
 @_CONFIG
-@click.option("--offline", is_flag=True, help="Do not ask Redis.")
+@click.option("--offline", is_flag=True, help="Do not connect to Redis or resolve host names.")
 def check_config(config: Path | None, *, offline: bool) -> None:
-    """Tell everything for which `serve` would refuse to start."""
+    """List everything that would keep `serve` from starting."""
     from otp_service.cli.check_config import run
 
     run(config, offline=offline)
@@ -76,11 +97,21 @@ def check_config(config: Path | None, *, offline: bool) -> None:
 
 @main.command()
 @_CONFIG
-@click.option("--route", default="", help="Look at this route only.")
-@click.option("--url", default="", help="Also check how visitors' addresses arrive through this public URL.")
+@click.option("--route", default="", metavar="NAME", help="Check only this route.")
+@click.option(
+    "--url",
+    default="",
+    metavar="URL",
+    help="Public URL of the running service: also check which client IP addresses it sees.",
+)
 @click.option("--json", "as_machine", is_flag=True, help="Print one JSON object.")
 def doctor(config: Path | None, route: str, url: str, *, as_machine: bool) -> None:
-    """Check why codes do not arrive, and say how to fix it. Exit code: 0 (ok), 1 (warn) or 2 (fail)."""
+    """Find out why codes do not arrive, and how to fix it.
+
+    Checks the settings, Redis, the network and the SMS accounts. Sends no SMS and changes nothing.
+
+    Exit code: 0 (ok), 1 (warn) or 2 (fail), the worst of all checks.
+    """
     from otp_service.cli.doctor.command import run
 
     run(config, route=route, url=url, as_machine=as_machine)
@@ -88,15 +119,26 @@ def doctor(config: Path | None, route: str, url: str, *, as_machine: bool) -> No
 
 @main.command("send-test")
 @_CONFIG
-@click.option("--route", default="", help="Of this name; by default the first that has a template.")
-@click.option("--purpose", default="", help="By default the first configured.")
-@click.option("--locale", default="")
-@click.option("--wait", is_flag=True, help="Wait for the carrier's report.")
-@click.option("--wait-seconds", default=120, show_default=True, help="How long.")
+@click.option(
+    "--route", default="", metavar="NAME", help="Route to use. Default: the first with a matching template."
+)
+@click.option(
+    "--purpose", default="", metavar="NAME", help="Purpose of the code. Default: the first in the settings."
+)
+@click.option("--locale", default="", metavar="TAG", help="Language of the template, such as zh-CN.")
+@click.option("--wait", is_flag=True, help="Wait for the carrier's delivery report.")
+@click.option(
+    "--wait-seconds", default=120, show_default=True, metavar="SECONDS", help="Longest wait for the report."
+)
 def send_test(
     config: Path | None, route: str, purpose: str, locale: str, wait_seconds: int, *, wait: bool
 ) -> None:
-    """Send one real SMS, which costs money, to a phone that is asked for. Exits with 0, 1 or 2."""
+    """Send one real SMS, which is billed.
+
+    Asks for the phone number. The code appears on the phone only.
+
+    Exit code: 0 (accepted, or delivered with --wait), 1 (unknown) or 2 (refused or not delivered).
+    """
     from otp_service.cli.send_test import run
 
     seconds = wait_seconds if wait else 0
@@ -107,16 +149,31 @@ def send_test(
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A TOML file with the sandbox's account.",
+    help="TOML file with the sandbox's account. Options override it.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8081, show_default=True, help="0 for any free one.")
-@click.option("--access-key", multiple=True, metavar="ID:SECRET", help="Who may send; by default a new key.")
-@click.option("--clock", metavar="TIME", help="Freeze the clock at a time like 2026-11-23T08:07:41Z.")
-@click.option("--delivery-seconds", type=float, help="How long an SMS takes, and its report; default: 0.")
-@click.option("--report-url", metavar="URL", help="Where reports are posted.")
-@click.option("--reply-url", metavar="URL", help="Where replies are posted.")
-@click.option("--report-time-factor", type=float, help="Shortens the waits before a report is posted again.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8081, show_default=True, help="Port to listen on. 0: any free port.")
+@click.option(
+    "--access-key",
+    multiple=True,
+    metavar="ID:SECRET",
+    help="Access key that may send. Repeatable. Default: a new key, which is printed.",
+)
+@click.option("--clock", metavar="TIME", help="Stop the clock at this time, like 2026-11-23T08:07:41Z.")
+@click.option(
+    "--delivery-seconds",
+    type=float,
+    metavar="SECONDS",
+    help="Delay before an SMS and its report arrive. Default: 0.",
+)
+@click.option("--report-url", metavar="URL", help="Where delivery reports are posted.")
+@click.option("--reply-url", metavar="URL", help="Where inbound SMS are posted.")
+@click.option(
+    "--report-time-factor",
+    type=float,
+    metavar="FACTOR",
+    help="Factor for the delays before a failed report is posted again, such as 0.01.",
+)
 def sandbox(  # noqa: PLR0917 - one argument for each option
     config: Path | None,
     host: str,
@@ -128,7 +185,10 @@ def sandbox(  # noqa: PLR0917 - one argument for each option
     reply_url: str | None,
     report_time_factor: float | None,
 ) -> None:
-    """Run the stand-in for Aliyun's SMS API alone, with its inbox."""
+    """Run only the SMS sandbox.
+
+    It stands in for Aliyun's SMS API, sends no SMS and shows every message in its inbox.
+    """
     from otp_service.cli.sandbox import run
 
     run(
@@ -146,9 +206,9 @@ def sandbox(  # noqa: PLR0917 - one argument for each option
 
 @main.command()
 @_CONFIG
-@click.option("--address", metavar="IP", help="Of an address; without it, of the phone that is asked for.")
-@click.option("--client", metavar="ID", help="As the limits of this client see it.")
-@click.option("--clear", is_flag=True, help="Clear them after showing them.")
+@click.option("--address", metavar="IP", help="Show this client IP address instead of a phone.")
+@click.option("--client", metavar="ID", help="Apply the limits that this client has for phones.")
+@click.option("--clear", is_flag=True, help="Clear the counters after showing them.")
 @click.option("--yes", is_flag=True, help="Do not ask before clearing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def limits(  # noqa: PLR0917 - one argument for each option
@@ -159,33 +219,40 @@ def limits(  # noqa: PLR0917 - one argument for each option
     yes: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Show what is counted of a phone or an address, and clear it on demand. The phone is asked for."""
-    from otp_service.cli.limits import Wish, run
+    """Show or clear the counters of a phone or an IP address.
 
-    run(config, address=address, client=client, wish=Wish(clear=clear, yes=yes, as_json=as_json))
+    Asks for the phone number unless --address is given.
+    """
+    from otp_service.cli.limits import LimitsOptions, run
+
+    options = LimitsOptions(clear=clear, yes=yes, as_json=as_json)
+    run(config, address=address, client=client, options=options)
 
 
 @main.command()
 @_CONFIG
-@click.option("--clear", is_flag=True, help="Forget the wrong codes of the day after showing them.")
+@click.option("--clear", is_flag=True, help="Reset today's count of wrong codes after showing it.")
 @click.option("--yes", is_flag=True, help="Do not ask before clearing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def alarm(config: Path | None, *, clear: bool, yes: bool, as_json: bool) -> None:
-    """Show the alarm for wrong codes of the whole service, and clear it on demand."""
+    """Show or clear the service-wide alarm for wrong codes."""
     from otp_service.cli.alarm import run
-    from otp_service.cli.limits import Wish
+    from otp_service.cli.limits import LimitsOptions
 
-    run(config, Wish(clear=clear, yes=yes, as_json=as_json))
+    run(config, LimitsOptions(clear=clear, yes=yes, as_json=as_json))
 
 
 @main.command()
 @_CONFIG
 @click.option(
-    "--verification", "by_id", is_flag=True, help="Ask for a verification id, too, and show only it."
+    "--verification", "by_id", is_flag=True, help="Also ask for a verification id, and show only it."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def history(config: Path | None, *, by_id: bool, as_json: bool) -> None:
-    """Show what became of the SMS to a phone in the last 24 hours. The phone is asked for."""
+    """Show the SMS to a phone in the last 24 hours.
+
+    Asks for the phone number.
+    """
     from otp_service.cli.history import run
 
     run(config, by_id=by_id, as_json=as_json)
@@ -194,7 +261,10 @@ def history(config: Path | None, *, by_id: bool, as_json: bool) -> None:
 @main.command()
 @_CONFIG
 def unlock(config: Path | None) -> None:
-    """Forget the wrong codes of a phone, which is asked for, so that it can be verified again."""
+    """Unlock a phone after too many wrong codes.
+
+    Asks for the phone number.
+    """
     from otp_service.cli.unlock import run
 
     run(config)
@@ -202,9 +272,12 @@ def unlock(config: Path | None) -> None:
 
 @main.command("erase-phone")
 @_CONFIG
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def erase_phone(config: Path | None, *, yes: bool) -> None:
-    """Erase everything that is kept of a phone, which is asked for."""
+    """Erase all data about a phone.
+
+    Asks for the phone number. Prints which copies it cannot erase, such as log lines and backups.
+    """
     from otp_service.cli.erase_phone import run
 
     run(config, yes=yes)
@@ -212,12 +285,12 @@ def erase_phone(config: Path | None, *, yes: bool) -> None:
 
 @main.group()
 def secrets() -> None:
-    """Make the secrets of the service."""
+    """Generate the secrets of the service."""
 
 
 @secrets.command("new")
 def secrets_new() -> None:
-    """Print a [keys] table with fresh secrets."""
+    """Print a [keys] table with new secrets."""
     from otp_service.cli.secrets import keys_table
 
     click.echo(keys_table())
@@ -225,34 +298,40 @@ def secrets_new() -> None:
 
 @main.group()
 def keys() -> None:
-    """Make the keys of clients."""
+    """Generate the keys of clients."""
 
 
 @keys.command("new")
 @click.argument("client")
 def keys_new(client: str) -> None:
-    """Print a [clients.CLIENT] table; its secret key goes to standard error, once."""
+    """Print a [clients.CLIENT] table with new keys.
+
+    The table holds only a digest of the secret key. The key itself goes to standard error, once.
+    """
     from otp_service.cli.secrets import client_table, secret_key
 
     key = secret_key()
     click.echo(client_table(client, key))
-    click.echo(f"The secret key of {client}, shown only here:", err=True)
+    click.echo(f"The secret key of {client}, shown only once:", err=True)
     click.echo(key, err=True)
 
 
 @main.command("redis-acl")
-@click.option("--username", default="otp_service", show_default=True)
+@click.option("--username", default="otp_service", show_default=True, help="Name of the Redis user.")
 @click.option(
     "--password-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Print the SHA-256 of the password in this file; without it, a placeholder.",
+    help="File with the password, of which the SHA-256 is printed. Default: a placeholder.",
 )
-@click.option("--sentinel", is_flag=True, help="For Sentinels, which have users of their own.")
+@click.option("--sentinel", is_flag=True, help="Print the command for Sentinels, which have their own users.")
 def redis_acl(username: str, password_file: Path | None, *, sentinel: bool) -> None:
-    """Print what makes a Redis user that may do what the service needs, and no more."""
-    from otp_service.cli.redis_acl import line
+    """Print an ACL SETUSER command with the least privileges.
 
-    click.echo(line(username, password_file, sentinel=sentinel))
+    The Redis user that it creates may do what the service needs, and nothing else.
+    """
+    from otp_service.cli.redis_acl import acl_command
+
+    click.echo(acl_command(username, password_file, sentinel=sentinel))
 
 
 @main.command()

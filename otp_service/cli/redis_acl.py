@@ -1,4 +1,4 @@
-"""`redis-acl`: an ACL user for this service, as redis-cli takes it. Touches the file of a password."""
+"""`redis-acl`: prints the command that creates the Redis user of the service."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from otp_service.store.acl import sentinel_rules, server_rules
 
 PLACEHOLDER = ">PASSWORD"
-"""For the operator to fill in."""
+"""Printed in place of a password. The operator replaces it."""
 
 
-def line(username: str, password_file: Path | None, *, sentinel: bool) -> str:
-    """Return the command that makes the user, on a server with data or on a *sentinel*."""
-    secret = PLACEHOLDER if password_file is None else f"#{_digest(password_file)}"
+def acl_command(username: str, password_file: Path | None, *, sentinel: bool) -> str:
+    """Return the `ACL SETUSER` command for a Redis server, or for a *sentinel*."""
+    secret = PLACEHOLDER if password_file is None else f"#{_sha256(password_file)}"
     rules = sentinel_rules() if sentinel else server_rules()
     return " ".join(["ACL SETUSER", username, "reset", "on", secret, *rules])
 
 
-def _digest(password_file: Path) -> str:
-    """Return the SHA-256 of what the file holds, the form in which Redis keeps it."""
+def _sha256(password_file: Path) -> str:
+    """Return the SHA-256 of the password in the file. Redis stores passwords in this form."""
     return hashlib.sha256(password_file.read_text(encoding="utf-8-sig").strip().encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""`sandbox`: the stand-in for Aliyun's SMS API alone. Touches a file and a socket."""
+"""`sandbox`: runs only the SMS sandbox, which stands in for Aliyun's API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.stop import ShutdownEvent
+from otp_service.cli.shutdown import ShutdownEvent
 from otp_service.sandbox import SandboxConfig, SandboxServer, StsKey, start_sandbox
 from otp_service.sandbox.config import Clock, Review, utc_now
 from otp_service.settings import SettingsError
@@ -25,7 +25,7 @@ from otp_service.settings.sandbox_account import (
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.aliyun.protocol.timestamps import parse_timestamp
 
-_PLAIN = (
+_COPIED = (
     "strict",
     "inbox_size",
     "delivery_seconds",
@@ -34,7 +34,7 @@ _PLAIN = (
     "invisible_seconds",
     "queue_key_seconds",
 )
-"""Settings of the file that are fields of the sandbox as they stand."""
+"""Settings that have the same name and value in the sandbox's configuration."""
 
 
 def run(
@@ -45,23 +45,23 @@ def run(
     config: Path | None,
     **given: object,
 ) -> None:
-    """Run it until somebody wants it to stop. *given* are settings that count instead of the file's."""
+    """Run the sandbox until a signal stops it. Settings in *given* override those of the file."""
     account = _account(config, given)
     keys = {name: secret.get_secret_value() for name, secret in account.access_keys.items()}
     keys |= _read_keys(access_keys)
     made = {} if keys else {"sandbox": secrets.token_urlsafe(18)}
     ticking = utc_now if clock is None else _frozen(clock)
-    played = _config(account, keys or made)
-    wish = ShutdownEvent()
-    with _started(played, host, port, ticking) as server:
+    sandbox = _config(account, keys or made)
+    shutdown = ShutdownEvent()
+    with _started(sandbox, host, port, ticking) as server:
         click.echo(f"sandbox   {server.url}")
         click.echo(f"inbox     {server.inbox_url}")
         for name, secret in made.items():
             click.echo(f"key       {name}:{secret}")
-        click.echo(f"sends as  {_approved(played, played.sign_names)}")
-        click.echo(f"by        {_approved(played, played.templates)}")
+        click.echo(f"signs     {_approved(sandbox, sandbox.sign_names)}")
+        click.echo(f"templates {_approved(sandbox, sandbox.templates)}")
         sys.stdout.flush()
-        wish.wait()
+        shutdown.wait()
 
 
 def _started(config: SandboxConfig, host: str, port: int, clock: Clock) -> SandboxServer:
@@ -74,7 +74,7 @@ def _started(config: SandboxConfig, host: str, port: int, clock: Clock) -> Sandb
 
 
 def _approved(config: SandboxConfig, names: Iterable[str]) -> str:
-    """List what may send: the sign names, or the templates, that have passed their review."""
+    """Return the *names* of sign names or templates that are approved, as one line."""
     return ", ".join(sorted(set(names) - set(config.reviews)))
 
 
@@ -82,17 +82,17 @@ def _account(config: Path | None, given: dict[str, object]) -> SandboxAccountCon
     try:
         return load_account(config, **given)
     except SettingsError as error:
-        click.echo("The sandbox's configuration has mistakes:", err=True)
+        click.echo("The configuration of the sandbox is not valid:", err=True)
         for mistake in error.issues:
             click.echo(f"  {mistake}", err=True)
         sys.exit(2)
 
 
 def _config(account: SandboxAccountConfig, keys: dict[str, str]) -> SandboxConfig:
-    """Return the default account with everything that *account* says otherwise."""
+    """Return the default configuration with the changes of *account*."""
     config = SandboxConfig.default(keys)
     changes: dict[str, object] = {
-        name: getattr(account, name) for name in _PLAIN if getattr(account, name) is not None
+        name: getattr(account, name) for name in _COPIED if getattr(account, name) is not None
     }
     changes["sts_keys"] = {name: _sts_key(table) for name, table in account.sts_keys.items()}
     if account.sign_names is not None:

@@ -1,4 +1,4 @@
-"""Fresh secrets, as the configuration wants them. Touches randomness and the date."""
+"""`secrets new` and `keys new`: random secrets, printed as tables of the configuration."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from otp_service.settings.clients import ID
 
 
 def secret() -> str:
-    """Return 32 random bytes as text."""
+    """Return 32 random bytes in base64url."""
     return secrets.token_urlsafe(32)
 
 
 def secret_key() -> str:
-    """Return a client's secret key."""
+    """Return a new secret key for a client's backend."""
     return f"sk_{secret()}"
 
 
 def publishable_key() -> str:
-    """Return a client's key for browsers."""
+    """Return a new publishable key for a client's web pages."""
     return f"pk_{secret()}"
 
 
 def keys_table() -> str:
-    """Return a [keys] table with a root secret, named after this year, and a tag key."""
+    """Return a [keys] table with a root secret, whose id begins with the year, and a pseudonym key."""
     kid = f"{datetime.now(UTC):%Y}a"
     return f"""\
 [keys]
@@ -40,12 +40,12 @@ pseudonym_key = "{secret()}"
 
 
 def client_table(client: str, key: str) -> str:
-    """Return a [clients.<id>] table for *client*, whose secret key is *key*.
+    """Return a [clients.<id>] table for *client* with the digest of its secret key *key*.
 
-    Its publishable key waits in a comment: it is good for nothing until somebody says for which pages.
+    The publishable key is commented out: it is of no use before `origins` is set.
 
     Raises:
-        click.BadParameter: *client* cannot be the id of a client.
+        click.BadParameter: *client* is not a valid client id.
     """
     if not ID.fullmatch(client):
         raise click.BadParameter("must be 1 to 32 of a-z 0-9 _ -, beginning with a letter")
@@ -53,7 +53,7 @@ def client_table(client: str, key: str) -> str:
 [clients.{client}]
 secret_key_digests = ["{key_digest(key)}"]
 proof_keys = ["{secret()}"]
-sms_per_day = 1000  # how many SMS it may cause in a day
-# publishable_key = "{publishable_key()}"  # for browsers; no secret
-# origins = ["https://www.example.com"]  # the pages that may use it, exactly
+sms_per_day = 1000  # the most SMS that it may send per day
+# publishable_key = "{publishable_key()}"  # for web pages; not secret
+# origins = ["https://www.example.com"]  # the origins of these pages, exactly
 """

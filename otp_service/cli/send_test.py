@@ -1,6 +1,7 @@
-"""`send-test`: one real SMS through a chosen route. Touches the configuration and the network.
+"""`send-test`: sends one real SMS through a chosen route.
 
-The phone is asked for, so that it stands in no process list and no shell history; the code is shown nowhere.
+The command asks for the phone number, which as an argument would appear in the list of processes and in the
+shell's history. It does not print the code.
 """
 
 from __future__ import annotations
@@ -36,45 +37,45 @@ from otp_service.sms.aliyun.pnvs import lookup_pnvs
 from otp_service.sms.provider import explain_local_code
 from otp_service.sms.router import Route
 
-ASK_EVERY = 3.0
+POLL_SECONDS = 3.0
 CLIENT = "send-test"
 
-_SENT = {
+_EXIT_CODES_OF_REPORTS = {
     DeliveryLookupStatus.ACCEPTED: 1,
     DeliveryLookupStatus.DELIVERED: 0,
     DeliveryLookupStatus.UNDELIVERED: 2,
 }
-_EXIT = {SendStatus.ACCEPTED: 0, SendStatus.UNKNOWN: 1, SendStatus.REFUSED: 2}
+_EXIT_CODES = {SendStatus.ACCEPTED: 0, SendStatus.UNKNOWN: 1, SendStatus.REFUSED: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class _Test:
-    """One SMS to send, and what tells it from every other."""
+    """The SMS to send, and the reference that identifies it in delivery reports."""
 
     sms: SmsMessage
-    out_id: MessageReference
+    reference: MessageReference
     keyring: Keyring
 
 
 def run(config: Path | None, *, route: str, purpose: str, locale: str, wait_seconds: int) -> None:
-    """Send, show the receipt and, in *wait_seconds*, the report; exit with 0, 1 (unknown) or 2 (refused)."""
-    settings = _sound(config)
+    """Send one SMS and print the provider's response and, within *wait_seconds*, the delivery report."""
+    settings = _valid_settings(config)
     chosen_purpose = purpose or next(iter(settings.purposes))
     if chosen_purpose not in settings.purposes:
-        raise click.BadParameter("names no purpose", param_hint="--purpose")
+        raise click.BadParameter("is not a purpose of the configuration", param_hint="--purpose")
     test = _test(settings, _phone(settings), chosen_purpose, locale)
     chosen = _route(settings, route, test.sms)
     began = time.time()
     outcome = _send(chosen, test.sms, settings.service.request_deadline)
-    code = _EXIT[outcome.status]
+    code = _EXIT_CODES[outcome.status]
     if wait_seconds and outcome.status is not SendStatus.REFUSED:
         code = _wait(chosen, test, began, wait_seconds)
     chosen.provider.close()
     sys.exit(code)
 
 
-def _sound(config: Path | None) -> Settings:
-    """Read the settings; they need not be fit for production: a sandbox may be tried, Redis is not used."""
+def _valid_settings(config: Path | None) -> Settings:
+    """Return the settings. The sandbox is allowed as a route, and issues of Redis do not matter here."""
     try:
         settings, told = read_settings(config, os.environ)
     except SettingsError as error:
@@ -83,7 +84,7 @@ def _sound(config: Path | None) -> Settings:
     if mistakes:
         for mistake in mistakes:
             click.echo(f"  {mistake}", err=True)
-        click.echo("The configuration must be sound first.", err=True)
+        click.echo("Fix the configuration first.", err=True)
         sys.exit(2)
     return settings
 
@@ -100,7 +101,9 @@ def _phone(settings: Settings) -> Phone:
 def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
     keyring = settings.keyring()
     verification_id = secrets.token_urlsafe(ID_BYTES)
-    out_id = MessageReference(keyring.phone_hash(phone.e164), keyring.verification_hash(verification_id), 1)
+    reference = MessageReference(
+        keyring.phone_hash(phone.e164), keyring.verification_hash(verification_id), 1
+    )
     kind = settings.code_types()[purpose]
     binding = CodeContext(verification_id, CLIENT, phone.e164)
     code = derive(keyring.active.code, secrets.token_bytes(SALT_BYTES), binding, kind)
@@ -111,15 +114,15 @@ def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
         locale=locale,
         code=code,
         code_type=kind,
-        out_id=out_id.encode(keyring.active.out_id),
+        out_id=reference.encode(keyring.active.out_id),
     )
-    return _Test(sms, out_id, keyring)
+    return _Test(sms, reference, keyring)
 
 
 def _route(settings: Settings, name: str, sms: SmsMessage) -> Route:
-    """Return the route of that *name*, or the first with a template for *sms*, whoever its clients are."""
+    """Return the route *name*, or the first with a template for *sms*, regardless of its clients."""
     if name and name not in {table.name for table in settings.routes}:
-        raise click.BadParameter("names no route", param_hint="--route")
+        raise click.BadParameter("is not a route of the configuration", param_hint="--route")
     for table in settings.routes:
         if name not in ("", table.name):
             continue
@@ -127,13 +130,13 @@ def _route(settings: Settings, name: str, sms: SmsMessage) -> Route:
         if opened.template_for(sms) is not None:
             return opened
         opened.provider.close()
-    hint = "has no template for it" if name else "no route has a template for it"
+    hint = "this route has no template for it" if name else "no route has a template for it"
     raise click.BadParameter(f"{sms.purpose} to {sms.phone.country}: {hint}", param_hint="--route")
 
 
 def _send(route: Route, sms: SmsMessage, deadline: float) -> SendResult:
     template = route.template_for(sms)
-    if template is None:  # `_route` has looked
+    if template is None:  # cannot happen: `_route` chose a route with a template
         sys.exit(2)
     click.echo(f"Sending to {sms.phone} through {route.name} …")
     began = time.monotonic()
@@ -149,32 +152,32 @@ def _send(route: Route, sms: SmsMessage, deadline: float) -> SendResult:
 
 
 def _wait(route: Route, test: _Test, began: float, seconds: int) -> int:
-    """Ask for the carrier's report until it is there, or *seconds* are over."""
+    """Poll for the carrier's report for up to *seconds*."""
     click.echo(f"Waiting up to {seconds} s for the carrier's report …")
     ends_at = time.monotonic() + seconds
     while True:
-        found = _inquire(route, test, began)
+        found = _lookup(route, test, began)
         if found.status is DeliveryLookupStatus.UNSUPPORTED:
-            click.echo("  report       this provider answers no such questions")
+            click.echo("  report       this provider has no API for delivery reports")
             return 1
         if found.status in (DeliveryLookupStatus.DELIVERED, DeliveryLookupStatus.UNDELIVERED):
             reason = f": {describe_failure(found.reason).english} ({found.reason})" if found.reason else ""
             click.echo(f"  report       {found.status.value}{reason}")
-            return _SENT[found.status]
-        if time.monotonic() + ASK_EVERY > ends_at:
+            return _EXIT_CODES_OF_REPORTS[found.status]
+        if time.monotonic() + POLL_SECONDS > ends_at:
             click.echo(f"  report       none yet ({found.status.value})")
             return 1
-        time.sleep(ASK_EVERY)
+        time.sleep(POLL_SECONDS)
 
 
-def _inquire(route: Route, test: _Test, began: float) -> DeliveryLookupResult:
+def _lookup(route: Route, test: _Test, began: float) -> DeliveryLookupResult:
     keys = [sub_keys.out_id for sub_keys in test.keyring.by_kid.values()]
-    inquiry = DeliveryLookup(
+    lookup = DeliveryLookup(
         phone=test.sms.phone,
         client=CLIENT,
         purpose=test.sms.purpose,
         route=route.name,
         began_at=began,
-        matches=lambda text: MessageReference.decode(text, keys) == test.out_id,
+        matches=lambda text: MessageReference.decode(text, keys) == test.reference,
     )
-    return route.provider.lookup_delivery(inquiry, SystemClock().monotonic() + ASK_EVERY)
+    return route.provider.lookup_delivery(lookup, SystemClock().monotonic() + POLL_SECONDS)

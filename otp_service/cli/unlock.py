@@ -11,15 +11,15 @@ from otp_service.cli.limits import next_sms
 
 
 def run(config: Path | None) -> None:
-    """Forget the failures of the phone that is asked for, and tell when it may get an SMS."""
+    """Ask for a phone, reset its wrong codes, and print when it may receive an SMS."""
     session = open_session(config)
     phone = ask_phone(session.settings)
-    policy, tag = session.settings.policy(), session.tag(phone)
+    policy, phone_hash = session.settings.policy(), session.phone_hash(phone)
     with handle_store_errors():
-        before = session.admin.phone_usage(tag, policy.phone_limits, policy.code_limits.max_attempts)
-        session.store.unlock(tag)
-        after = session.admin.phone_usage(tag, policy.phone_limits, policy.code_limits.max_attempts)
-    session.events.emit("phone_unlocked", phone_hash=tag, phone_masked=str(phone), client="")
+        before = session.admin.phone_usage(phone_hash, policy.phone_limits, policy.code_limits.max_attempts)
+        session.store.unlock(phone_hash)
+        after = session.admin.phone_usage(phone_hash, policy.phone_limits, policy.code_limits.max_attempts)
+    session.events.emit("phone_unlocked", phone_hash=phone_hash, phone_masked=str(phone), client="")
     state = "was locked" if before.untrusted.is_locked else "was not locked"
-    click.echo(f"{phone} {state}; wrong codes forgotten: {before.consecutive_failures} in a row.")
+    click.echo(f"{phone} {state}. Wrong codes in a row, now reset: {before.consecutive_failures}.")
     click.echo(f"next SMS: {next_sms(after.untrusted)}")

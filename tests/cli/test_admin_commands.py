@@ -126,11 +126,11 @@ def test_limits_of_a_stranger_are_untouched(config: Path, number: str) -> None:
         "if trusted": "now",
         "SMS": "0 of 5 in 1 h, 0 of 10 in 24 h",
         "wrong codes": "0 of 10 in 1 h, 0 of 20 in 24 h, 0 in a row (0 by untrusted calls)",
-        "slow lane": "no (from 50 in a row, or 35 by untrusted calls)",
+        "restricted": "no (from 50 in a row, or 35 by untrusted calls)",
         "locked": "no (from 100 in a row, or 70 by untrusted calls)",
         "known": "no",
-        "trusted": "0 addresses that verified it last",
-        "verifications": "0 can still be approved",
+        "trusted": "0 IP addresses that verified this phone",
+        "verifications": "0 open",
     }
 
 
@@ -149,7 +149,7 @@ def test_limits_tell_what_was_counted_and_when_the_next_sms_may_go(
     assert 20 < seconds <= 43
     assert lines["SMS"] == "1 of 5 in 1 h, 1 of 10 in 24 h"
     assert lines["wrong codes"] == "3 of 10 in 1 h, 3 of 20 in 24 h, 3 in a row (3 by untrusted calls)"
-    assert lines["verifications"] == "1 can still be approved"
+    assert lines["verifications"] == "1 open"
 
 
 def test_limits_are_told_to_programs_by_the_names_of_the_api(config: Path, number: str, phone: Phone) -> None:
@@ -168,11 +168,11 @@ def test_limits_are_told_to_programs_by_the_names_of_the_api(config: Path, numbe
         "trusted_refused_by": None,
         "known": False,
         "trusted_addresses": 0,
-        "slow_lane": True,
-        "trusted_slow_lane": False,
+        "restricted": True,
+        "trusted_restricted": False,
         "locked": True,
         "trusted_locked": False,
-        "live_verifications": 0,
+        "open_verifications": 0,
         "limits": {
             "phone_sends_per_hour": {"used": 0, "of": 5},
             "phone_sends_per_day": {"used": 0, "of": 10},
@@ -299,7 +299,7 @@ def test_limits_of_an_address_tell_what_its_next_sms_would_meet(
         "unverified SMS": "19 of 20 in 1 h, 19 of 100 in 24 h, to 19 of 20 phones",
         "verified": "0 in 24 h",
         "misses": "0 of 60 in 10 min",
-        "refused": "from 10 times these limits for SMS",
+        "rejected": "at 10 times the limits for SMS",
     }
     assert told(after)["next SMS"] == "now, after a risk challenge (address_sends_per_hour)"
 
@@ -349,7 +349,7 @@ def test_unlocked_phone_is_told_of_and_free(config: Path, number: str, phone: Ph
     result = run(config, "unlock", typed=number)
 
     assert result.stdout.splitlines() == [
-        f"{masked(number)} was locked; wrong codes forgotten: 100 in a row.",
+        f"{masked(number)} was locked. Wrong codes in a row, now reset: 100.",
         "next SMS: now",
     ]
     event = json.loads(result.stderr)
@@ -369,7 +369,7 @@ def test_unlock_says_what_still_holds_the_phone_up(config: Path, number: str, ph
 
     lines = run(config, "unlock", typed=number).stdout.splitlines()
 
-    assert lines[0] == f"{masked(number)} was not locked; wrong codes forgotten: 1 in a row."
+    assert lines[0] == f"{masked(number)} was not locked. Wrong codes in a row, now reset: 1."
     assert lines[1].endswith(" (phone_cooldown)")
 
 
@@ -436,7 +436,7 @@ def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command:
     event, error = result.stderr.splitlines()
     assert json.loads(event)["event"] == "redis_error"
     assert error == (
-        "Error: The store failed. What was asked for may be done or not; it can be asked for again."
+        "Error: The store failed. The change may have been made or not; it is safe to run the command again."
     )
 
 
@@ -446,7 +446,7 @@ def test_configuration_without_a_store_of_its_own_is_refused(
 ) -> None:
     text = config.read_text()
     for broken, what in (
-        (text.replace(redis_server.url, "embedded://"), "an embedded store is open to its own service only"),
+        (text.replace(redis_server.url, "embedded://"), "only the service itself can use an embedded store"),
         (text.replace(redis_server.url, "redis://:s3cret/x@127.0.0.1/0"), "is not an address of a Redis"),
         (text.replace("[keys]", "[keyz]"), "keyz: is not a setting"),
     ):
@@ -474,7 +474,7 @@ def test_piped_phone_is_read_by_the_real_command(config: Path, number: str, phon
         check=True,
     )
 
-    assert done.stdout.splitlines()[0].endswith("was locked; wrong codes forgotten: 100 in a row.")
+    assert done.stdout.splitlines()[0].endswith("was locked. Wrong codes in a row, now reset: 100.")
     assert json.loads(done.stderr)["event"] == "phone_unlocked"
     assert number[3:] not in done.stdout + done.stderr
 
@@ -625,7 +625,7 @@ def test_history_of_what_is_no_id_is_refused(config: Path, number: str) -> None:
 
 
 def test_history_of_a_stranger_says_so(config: Path, number: str) -> None:
-    assert "Nothing was sent in the last 24 hours." in run(config, "history", typed=number).stdout
+    assert "No SMS in the last 24 hours." in run(config, "history", typed=number).stdout
 
 
 def test_history_is_forgotten_after_a_day_and_holds_no_number(

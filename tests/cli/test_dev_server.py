@@ -12,7 +12,7 @@ from wsgiref.types import StartResponse
 import pytest
 
 from otp_service.cli.dev_server import DevServer, bind_with_fallback
-from otp_service.cli.serving import MAX_CONNECTIONS
+from otp_service.cli.master import MAX_CONNECTIONS
 
 
 def hello(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -46,9 +46,9 @@ def test_a_server_may_hold_as_many_connections_as_the_system_allows() -> None:
     """Told by a process of its own, since a limit once raised is raised for every test."""
     script = (
         "import resource as r\n"
-        "from otp_service.cli.serving import open_as_many_files_as_allowed as raise_it\n"
+        "from otp_service.cli.master import raise_file_limit\n"
         "most = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (256, most))\n"
-        "print(raise_it(), r.getrlimit(r.RLIMIT_NOFILE), most)"
+        "print(raise_file_limit(), r.getrlimit(r.RLIMIT_NOFILE), most)"
     )
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -411,17 +411,17 @@ def test_what_passes_check_config_starts(redis_server: Server, tmp_path: Path) -
         (
             "[server]",
             '[server]\nhost = "no-such-host.invalid"',
-            "server.host: names no host: it has no address",
+            "server.host: cannot be resolved to an address",
         ),
         (
             "[server]",
             '[server]\nhost = "203.0.113.7"',
-            "server.host: is no address of this machine (EADDRNOTAVAIL)",
+            "server.host: is not an address of this machine (EADDRNOTAVAIL)",
         ),
         (
             "[log]",
             '[metrics]\nhost = "203.0.113.7"\nport = 9464\n[log]',
-            "metrics.host: is no address of this machine (EADDRNOTAVAIL)",
+            "metrics.host: is not an address of this machine (EADDRNOTAVAIL)",
         ),
     ],
     ids=["country", "region", "host", "address", "metrics"],

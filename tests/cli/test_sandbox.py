@@ -125,11 +125,11 @@ def test_port_that_is_taken_is_told_in_a_line() -> None:
 def test_what_a_call_needs_is_told(file: Path) -> None:
     """The key, and what has passed its review: a first call from another program needs nothing else."""
     with started(lines=5) as told:
-        assert told["sends as"] == "云通信测试"
-        assert "SMS_100000001" in told["by"].split(", ")
-        assert "SMS_100000008" not in told["by"]
+        assert told["signs"] == "云通信测试"
+        assert "SMS_100000001" in told["templates"].split(", ")
+        assert "SMS_100000008" not in told["templates"]
         name, _, secret = told["key"].partition(":")
-        params = {"SignName": told["sends as"], "TemplateCode": told["by"].split(", ")[0]}
+        params = {"SignName": told["signs"], "TemplateCode": told["templates"].split(", ")[0]}
         sent = asked(
             told["sandbox"],
             AccessKey(name, secret),
@@ -140,7 +140,7 @@ def test_what_a_call_needs_is_told(file: Path) -> None:
         )
         assert sent["Code"] == "OK"
     with started("--config", str(file), lines=4) as told:
-        assert (told["sends as"], told["by"]) == ("我的签名", "SMS_1, SMS_3")
+        assert (told["signs"], told["templates"]) == ("我的签名", "SMS_1, SMS_3")
 
 
 def test_nothing_said_is_the_default_account() -> None:

@@ -150,7 +150,7 @@ def shape(text: str) -> list[str]:
     text = "\n".join(line for line in lines if line)
     text = re.sub(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", "ID", text)
     text = re.sub(r"(?<=\[y/N\]: )\w", "y", text)
-    text = re.sub(r"(?<=phone tag )\S+|(?<=  verification )\S+(?=…)", "TAG", text)
+    text = re.sub(r"(?<=phone hash )\S+|(?<=  verification )\S+(?=…)", "TAG", text)
     return re.sub(r"\d+(\.\d+)*", "#", text).splitlines()
 
 

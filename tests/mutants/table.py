@@ -815,7 +815,7 @@ MUTANTS = (
     mutant(
         "A45",
         "the metric of the wrong-code alarm is always 0",
-        "cli/serving.py",
+        "cli/worker.py",
         "gauges.global_failure_level.set(built.counters.global_risk_level())",
         "gauges.global_failure_level.set(0)",
         "tests/e2e/test_global_failures.py -k operators",
@@ -1063,8 +1063,8 @@ MUTANTS = (
         "R45",
         "a worker dies without its store",
         "cli/serve.py",
-        "judge(config, may_be_silent=True)",
-        "judge(config)",
+        "validate(config, tolerate_outage=True)",
+        "validate(config)",
         "tests/faults/test_store_is_gone.py -k f01",
     ),
     mutant(
@@ -1209,7 +1209,7 @@ MUTANTS = (
     mutant(
         "A42",
         "the server joins header names with underscores to those with hyphens",
-        "cli/serving.py",
+        "cli/master.py",
         '"header_map": "drop"',
         '"header_map": "dangerous"',
         "tests/e2e/test_public_address.py -k a42_serve",
@@ -1217,7 +1217,7 @@ MUTANTS = (
     mutant(
         "R48",
         "bodies are waited for without an end",
-        "cli/serving.py",
+        "cli/worker.py",
         "with gevent.Timeout(BODY_SECONDS, TimeoutError):",
         "with gevent.Timeout(None):",
         "tests/attacks/test_input.py -k trickles_in",
@@ -1225,16 +1225,16 @@ MUTANTS = (
     mutant(
         "R48",
         "a few hundred silent connections are all there are",
-        "cli/serving.py",
-        "min(MAX_CONNECTIONS, open_as_many_files_as_allowed() - OTHER_FILES)",
+        "cli/master.py",
+        "min(MAX_CONNECTIONS, raise_file_limit() - OTHER_FILES)",
         "512",
         "tests/attacks/test_input.py -k connections_that_say_nothing",
     ),
     mutant(
         "R48",
         "who waits for a body keeps the place of a call",
-        "cli/serving.py",
-        "        self._places.release()\n        try:\n",
+        "cli/worker.py",
+        "        self._permits.release()\n        try:\n",
         "        try:\n",
         "tests/attacks/test_input.py -k a29_bodies_that_never_end",
     ),
@@ -1602,7 +1602,7 @@ MUTANTS += (
     mutant(
         "R54",
         "a worker that starts loses a SIGTERM",
-        "cli/serving.py",
+        "cli/master.py",
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})",
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})",
         "tests/e2e/test_graceful_stop.py -k each_of_them",
@@ -1610,7 +1610,7 @@ MUTANTS += (
     mutant(
         "R54",
         "SIGHUP ends a worker",
-        "cli/serving.py",
+        "cli/master.py",
         "        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})\n",
         "",
         "tests/e2e/test_reload.py -k sent_to_a_worker",

@@ -21,7 +21,7 @@ def run(config: Path | None, *, route: str, url: str = "", as_machine: bool) -> 
     """Print the results. The exit code is the highest status: 0 ok, 1 warn, 2 fail."""
     settings, mistakes = read(config)
     if route and route not in {table.name for table in settings.routes}:
-        raise click.BadParameter("names no route", param_hint="--route")
+        raise click.BadParameter("is not a route of the configuration", param_hint="--route")
     if url and not _can_be_asked(url):
         raise click.BadParameter("must be an http or https URL", param_hint="--url")
     results = list(

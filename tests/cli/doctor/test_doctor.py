@@ -102,7 +102,7 @@ def test_route_that_is_not_there_is_refused(practice: Practice) -> None:
     done = practice.run("doctor", "--route", "nowhere")
 
     assert done.exit_code == 2
-    assert "names no route" in done.output
+    assert "is not a route of the configuration" in done.output
 
 
 def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,10 @@ def test_route_purpose_and_phone_are_checked_before_anything_is_sent(practice: P
 
 
 def test_route_that_is_not_there_is_told(practice: Practice) -> None:
-    assert "names no route" in practice.run("send-test", "--route", "nowhere", input=f"{PHONE}\n").output
+    assert (
+        "is not a route of the configuration"
+        in practice.run("send-test", "--route", "nowhere", input=f"{PHONE}\n").output
+    )
 
 
 def test_sandbox_of_a_developer_may_be_tried(practice: Practice) -> None:
