@@ -36,6 +36,7 @@ from otp_service.services.verification import VerificationService
 from otp_service.settings import Settings, SettingsError, load, validate_for_production
 from otp_service.settings.routes import RouteConfig
 from otp_service.sms.aliyun.mns import MessageHandler, Worker, build_worker
+from otp_service.sms.aliyun.reports import AliyunReportParser, describe_failure
 from otp_service.sms.factory import build_provider, inbound_sms_webhook
 from otp_service.sms.router import Route, SmsRouter
 from otp_service.store.backend import ReplicationWait
@@ -183,6 +184,7 @@ def build(
         pages=_hosted_pages(settings, service, pages, clock),
         clients=settings.all_clients(),
         store=store,
+        describe_failure=describe_failure,
         route_states=lambda: [{"name": name, "state": state} for name, state in router.states().items()],
         events=events,
         clock=clock,
@@ -387,7 +389,8 @@ def _reports(settings: Settings, store: Store, clock: Clock, events: EventLogger
         store=store,
         clock=clock,
         events=events,
-        uplinks=_uplinks(settings, clock, events),
+        parser=AliyunReportParser(),
+        forwarder=_uplinks(settings, clock, events),
     )
 
 

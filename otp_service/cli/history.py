@@ -19,8 +19,8 @@ from otp_service.cli.admin import (
     open_session,
 )
 from otp_service.domain.phone import Phone
-from otp_service.domain.reasons import describe_failure
 from otp_service.sms.aliyun.pnvs import lookup_pnvs
+from otp_service.sms.aliyun.reports import describe_failure
 from otp_service.sms.provider import explain_local_code
 from otp_service.store.admin import PastSend
 

@@ -29,11 +29,11 @@ from otp_service.domain.messages import (
     SmsMessage,
 )
 from otp_service.domain.phone import Phone, parse
-from otp_service.domain.reasons import describe_failure
 from otp_service.observability.clock import SystemClock
 from otp_service.settings import Settings, SettingsError
 from otp_service.settings import examine as read_settings
 from otp_service.sms.aliyun.pnvs import lookup_pnvs
+from otp_service.sms.aliyun.reports import describe_failure
 from otp_service.sms.provider import explain_local_code
 from otp_service.sms.router import Route
 

@@ -1,7 +1,7 @@
-"""Reports: what providers tell on their own about SMS, and what people reply.
+"""Delivery reports and inbound SMS, which providers send on their own.
 
-Nobody signs a report. Its out id does: we made it, with a MAC, and it names the place of the send. So a
-report without one of ours changes nothing, and no number has to be kept to find what a report is about.
+Reports are not signed. The reference in a report is: this service made it, with a MAC, and it names the send.
+A report without such a reference changes nothing, and no phone number has to be stored to find a send.
 """
 
 from __future__ import annotations
@@ -10,53 +10,43 @@ import base64
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from otp_service.domain.crypto import Keyring, hmac_fields
 from otp_service.domain.messages import InboundSms, MessageReference
 from otp_service.domain.phone import mask
-from otp_service.domain.verification import DeliveryReport, DeliveryStatus, DeliveryUpdate
-from otp_service.services.interfaces import Clock, EventLogger, InboundSmsForwarder, Store
-from otp_service.sms.aliyun.protocol import reports as aliyun
-from otp_service.sms.aliyun.protocol.phone_numbers import NotMainlandMobile, e164, national
-from otp_service.sms.aliyun.protocol.receipts import Delivery as Receipt
-from otp_service.sms.aliyun.protocol.reports import BadReports, SmsReport, SmsUp
-
-_DELIVERIES = {
-    Receipt.DELIVERED: DeliveryStatus.DELIVERED,
-    Receipt.UNDELIVERED: DeliveryStatus.UNDELIVERED,
-    Receipt.WAITING: DeliveryStatus.ACCEPTED,
-}
+from otp_service.domain.reports import ProviderReport, ReceivedSms, UnreadableReports
+from otp_service.domain.verification import DeliveryReport, DeliveryUpdate
+from otp_service.services.interfaces import Clock, EventLogger, InboundSmsForwarder, ReportParser, Store
 
 _ID_BYTES = 16
 
 MAX_DESCRIBED = 10
-"""Unreadable items of one body whose form is recorded; all of them are counted."""
+"""Unreadable items of one body whose form is logged. All of them are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportBatchResult:
-    """What became of the items of one body."""
+    """How many items of one body ended in which way."""
 
     updated: int = 0
-    """Reports that told something new."""
+    """Reports that changed what was known of a send."""
     repeated: int = 0
     expired: int = 0
-    """Ours, but of verifications that are no longer remembered."""
+    """Reports of this service's SMS whose verifications the store no longer holds."""
     unrecognized: int = 0
-    """Without an out id of ours."""
+    """Reports without a reference of this service."""
     malformed: int = 0
-    """Items that cannot be read, or one for a body that cannot."""
+    """Items that cannot be read; 1 for a body that cannot be read."""
     forwarded: int = 0
-    """Replies that somebody has taken."""
+    """Inbound SMS that the webhook has accepted."""
     dropped: int = 0
-    """Replies that nobody wants."""
+    """Inbound SMS for which no webhook is configured."""
     must_retry: int = 0
-    """Replies that could not be passed on: they must be told again."""
+    """Inbound SMS that could not be forwarded: the provider must report them again."""
 
 
 class DeliveryReportService:
-    """Takes what is told; threads share it. Without *uplinks* nobody wants replies."""
+    """Records delivery reports and forwards inbound SMS; without *forwarder* it drops them. Thread-safe."""
 
     def __init__(
         self,
@@ -65,137 +55,127 @@ class DeliveryReportService:
         store: Store,
         clock: Clock,
         events: EventLogger,
-        uplinks: InboundSmsForwarder | None,
+        parser: ReportParser,
+        forwarder: InboundSmsForwarder | None,
     ) -> None:
         self._keyring = keyring
         self._store = store
         self._clock = clock
         self._events = events
-        self._uplinks = uplinks
+        self._parser = parser
+        self._forwarder = forwarder
 
     def process(self, body: bytes, deadline: float) -> ReportBatchResult:
-        """Book every report of *body* and pass every reply on, until *deadline* (monotonic seconds).
+        """Record every report in *body* and forward every inbound SMS, until *deadline* (monotonic seconds).
 
-        Taking the same body again changes nothing, but that replies are passed on again, under the same id.
+        Processing the same body again changes nothing, except that inbound SMS are forwarded again with the
+        same id.
 
         Raises:
-            BadReports: the body holds no items at all.
-            StoreUnavailable: nobody knows what was booked; the body must be told again.
+            UnreadableReports: the body holds no items at all.
+            StoreUnavailable: it is unknown what was recorded; the provider must report the body again.
         """
-        items, malformed = self._read(self._read_body(body))
+        items, malformed = self._read_items(self._read_body(body))
         counts = Counter(malformed=malformed)
-        counts.update(self._book([item for item in items if isinstance(item, SmsReport)]))
-        counts.update(self._forward(item, deadline) for item in items if isinstance(item, SmsUp))
-        taken = ReportBatchResult(**counts)
-        self._tell(taken)
-        return taken
+        counts.update(self._record([item for item in items if isinstance(item, ProviderReport)]))
+        counts.update(self._forward(item, deadline) for item in items if isinstance(item, ReceivedSms))
+        result = ReportBatchResult(**counts)
+        self._log(result)
+        return result
 
     def _read_body(self, body: bytes) -> list[object]:
         try:
-            return aliyun.read_body(body)
-        except BadReports:
+            return self._parser.read_body(body)
+        except UnreadableReports:
             self._events.emit("report_unreadable", part="body", fields=[], bytes=len(body))
-            self._tell(ReportBatchResult(malformed=1))
+            self._log(ReportBatchResult(malformed=1))
             raise
 
-    def _read(self, items: Iterable[object]) -> tuple[list[SmsReport | SmsUp], int]:
-        """Return what can be read, and how many items cannot; the form of each of those is recorded."""
-        read: list[SmsReport | SmsUp] = []
+    def _read_items(self, items: Iterable[object]) -> tuple[list[ProviderReport | ReceivedSms], int]:
+        """Return the items that can be read and the number of those that cannot; log the form of these."""
+        read: list[ProviderReport | ReceivedSms] = []
         malformed = 0
         for item in items:
             try:
-                read.append(aliyun.read_item(item))
-            except BadReports:
+                read.append(self._parser.read_item(item))
+            except UnreadableReports:
                 malformed += 1
                 if malformed <= MAX_DESCRIBED:
-                    self._events.emit("report_unreadable", part="item", fields=aliyun.describe_item(item))
+                    fields = self._parser.describe_item(item)
+                    self._events.emit("report_unreadable", part="item", fields=fields)
         return read, malformed
 
-    def _tell(self, taken: ReportBatchResult) -> None:
-        self._events.emit(
-            "delivery_report_batch", **{name: getattr(taken, name) for name in ReportBatchResult.__slots__}
+    def _log(self, result: ReportBatchResult) -> None:
+        counts = {name: getattr(result, name) for name in ReportBatchResult.__slots__}
+        self._events.emit("delivery_report_batch", **counts)
+
+    # ── delivery reports ──
+
+    def _record(self, items: Iterable[ProviderReport]) -> Counter[str]:
+        keys = [derived.out_id for derived in self._keyring.by_kid.values()]
+        read = [(MessageReference.decode(item.reference, keys), item) for item in items]
+        ours = [(reference, item) for reference, item in read if reference]
+        updates = self._store.apply_delivery_reports(
+            [_delivery_report(reference, item) for reference, item in ours]
         )
-
-    # ── reports ──
-
-    def _book(self, items: Iterable[SmsReport]) -> Counter[str]:
-        keys = [sub_keys.out_id for sub_keys in self._keyring.by_kid.values()]
-        read = [(MessageReference.decode(item.out_id, keys), item) for item in items]
-        ours = [(out_id, item) for out_id, item in read if out_id]
-        told = self._store.apply_delivery_reports([_delivery_report(out_id, item) for out_id, item in ours])
         outcomes = [
-            self._note(out_id, item, reported) for (out_id, item), reported in zip(ours, told, strict=True)
+            self._log_update(reference, item, update)
+            for (reference, item), update in zip(ours, updates, strict=True)
         ]
         return Counter(outcomes) + Counter(unrecognized=len(read) - len(ours))
 
-    def _note(self, out_id: MessageReference, item: SmsReport, reported: DeliveryUpdate | None) -> str:
-        """Record what one report has told; of what is forgotten, only that it came."""
-        if reported is None:
+    def _log_update(
+        self, reference: MessageReference, item: ProviderReport, update: DeliveryUpdate | None
+    ) -> str:
+        """Log what one report has changed, and return which count of the batch it belongs to."""
+        if update is None:
             return "expired"
-        if not reported.changed:
+        if not update.changed:
             return "repeated"
         self._events.emit(
             "delivery_report",
-            phone_hash=out_id.phone_hash,
-            client=reported.client,
-            purpose=reported.purpose,
-            verification_hash=out_id.verification_hash,
-            number=out_id.number,
-            route=reported.route,
-            delivery=_DELIVERIES[item.delivery].value,
-            provider_code=item.code,
+            phone_hash=reference.phone_hash,
+            client=update.client,
+            purpose=update.purpose,
+            verification_hash=reference.verification_hash,
+            number=reference.number,
+            route=update.route,
+            delivery=item.delivery.value,
+            provider_code=item.reason,
         )
         return "updated"
 
-    # ── replies ──
+    # ── inbound SMS ──
 
-    def _forward(self, item: SmsUp, deadline: float) -> str:
-        uplink = self._uplink(item)
-        outcome = self._pass_on(uplink, deadline)
+    def _forward(self, item: ReceivedSms, deadline: float) -> str:
+        outcome = "dropped"
+        if self._forwarder:
+            seconds = deadline - self._clock.monotonic()
+            is_accepted = seconds > 0 and self._forwarder.forward(self._inbound_sms(item), seconds)
+            outcome = "forwarded" if is_accepted else "must_retry"
         self._events.emit(
             "inbound_sms",
-            phone_hash=self._keyring.phone_hash(uplink.phone),
-            phone_masked=mask(uplink.phone),
+            phone_hash=self._keyring.phone_hash(item.phone),
+            phone_masked=mask(item.phone),
             outcome=outcome,
         )
         return outcome
 
-    def _pass_on(self, uplink: InboundSms, deadline: float) -> str:
-        if self._uplinks is None:
-            return "dropped"
-        seconds = deadline - self._clock.monotonic()
-        return "forwarded" if seconds > 0 and self._uplinks.forward(uplink, seconds) else "must_retry"
-
-    def _uplink(self, item: SmsUp) -> InboundSms:
-        sent_at = item.sent_at or datetime.fromtimestamp(0, UTC)
+    def _inbound_sms(self, item: ReceivedSms) -> InboundSms:
+        """Return the SMS with an id that is the same when it is reported again, and reveals nothing of it."""
+        fields = (text.encode("utf-8", "backslashreplace") for text in item.identity)
+        mac = hmac_fields(self._keyring.active.out_id, (b"uplink", *fields))
         return InboundSms(
-            id=self._uplink_id(item),
-            phone=_e164(item.number),
+            id="sms_" + base64.urlsafe_b64encode(mac[:_ID_BYTES]).decode().rstrip("="),
+            phone=item.phone,
             content=item.content,
             sender=item.sender,
-            sent_at=sent_at.timestamp(),
+            sent_at=item.sent_at,
             sign_name=item.sign_name,
         )
 
-    def _uplink_id(self, item: SmsUp) -> str:
-        """Return an id that is the same when the same reply is told again, and tells nothing about it."""
-        sent_at = str(item.sent_at)
-        fields = (item.number, item.content, item.sender, item.sequence_id, sent_at)
-        mac = hmac_fields(
-            self._keyring.active.out_id,
-            (b"uplink", *(text.encode("utf-8", "backslashreplace") for text in fields)),
-        )
-        return "sms_" + base64.urlsafe_b64encode(mac[:_ID_BYTES]).decode().rstrip("=")
 
-
-def _delivery_report(out_id: MessageReference, item: SmsReport) -> DeliveryReport:
-    delivery = _DELIVERIES[item.delivery]
-    return DeliveryReport(out_id.phone_hash, out_id.verification_hash, out_id.number, delivery, item.code)
-
-
-def _e164(number: str) -> str:
-    """Return in E.164 what Aliyun spells bare if it is of the mainland, else with its country code."""
-    try:
-        return e164(national(number))
-    except NotMainlandMobile:
-        return "+" + number.lstrip("+")
+def _delivery_report(reference: MessageReference, item: ProviderReport) -> DeliveryReport:
+    return DeliveryReport(
+        reference.phone_hash, reference.verification_hash, reference.number, item.delivery, item.reason
+    )

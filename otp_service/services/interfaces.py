@@ -20,6 +20,7 @@ from otp_service.domain.messages import (
     SendResult,
     SmsMessage,
 )
+from otp_service.domain.reports import ProviderReport, ReceivedSms
 from otp_service.domain.risk import (
     ChallengeSubject,
     ClientIpQuota,
@@ -42,30 +43,30 @@ from otp_service.domain.verification import (
 
 
 class Clock(Protocol):
-    """The time of this machine; the store has a clock of its own."""
+    """The time of this machine. The store has a clock of its own."""
 
     def now(self) -> float:
         """Return unix seconds."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, for deadlines."""
+        """Return seconds of a clock that never goes back, for deadlines."""
         ...
 
 
 class EventLogger(Protocol):
-    """Where the service says what happened: logs and metrics."""
+    """Logs what happens, and counts it in the metrics."""
 
     def emit(self, event: str, **facts: object) -> None:
-        """Record *event* with its *facts*; facts are tags, masks, names and numbers, never secrets."""
+        """Log *event* with its *facts*: keyed hashes, masked numbers, names and counts, never secrets."""
         ...
 
 
 class RequestLogContext(Protocol):
-    """What is known of the call at hand, for its one line in the log."""
+    """What is known of the current request, for its one log line."""
 
     def bind(self, **facts: object) -> None:
-        """Add *facts* to what is known; the rules are those of events."""
+        """Add *facts*, under the rules of `EventLogger.emit`."""
         ...
 
 
@@ -73,154 +74,159 @@ class RequestLogContext(Protocol):
 
 
 class Store(Protocol):
-    """The service's memory. Every method is one round trip and raises StoreUnavailable when it fails.
+    """Verifications, limits and budgets.
 
-    It is told the tags of phones and verifications, never a number or an id. With *opener_only* a
-    verification is found only for the requester that opened it; for others it is as if it were unknown.
+    Each method is one round trip and raises StoreUnavailable if it fails. The store knows keyed hashes of
+    phones and verifications, never a number or an id. With *opener_only* a verification is found only from
+    the IP address that requested it; for others it is as if it did not exist.
     """
 
-    def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
-        """First flush of a new verification of *attempts*: ask whether an SMS may go out now."""
+    def precheck(
+        self, phone_key: PhoneKey, client: str, max_attempts: int, request: PrecheckRequest
+    ) -> PrecheckResult:
+        """Return whether an SMS for a new verification may be sent now. First round trip of a request."""
         ...
 
     def precheck_resend(
         self,
-        slot: PhoneKey,
+        phone_key: PhoneKey,
         client: str,
         verification_hash: str,
-        knock: PrecheckRequest,
+        request: PrecheckRequest,
         *,
         opener_only: bool = False,
     ) -> PrecheckResult:
-        """First flush of a resend: ask whether this verification may get another SMS now.
+        """Return whether this verification may get another SMS now. First round trip of a resend.
 
-        The refusal may be a VerificationError: unknown, or ended, or too old for a resend.
+        The rejection may be a VerificationError: unknown, ended, or too old for a resend.
         """
         ...
 
-    def release_quota(self, tag: str, counted: QuotaReservation) -> None:
-        """Give back what the first flush has *counted* for an SMS to the phone *tag* that did not go out."""
+    def release_quota(self, phone_hash: str, reservation: QuotaReservation) -> None:
+        """Release what the pre-check has counted for an SMS to this phone that was not sent."""
         ...
 
-    def begin_idempotent(self, claim: IdempotencyRecord) -> IdempotencyCheck:
-        """Claim an idempotency key alone."""
+    def begin_idempotent(self, record: IdempotencyRecord) -> IdempotencyCheck:
+        """Begin a call with an idempotency key that has no pre-check."""
         ...
 
-    def finish_idempotent(self, claim: IdempotencyRecord, what: str = "") -> None:
-        """Keep the success that a claim has led to, told by *what*; without it, free the key."""
+    def finish_idempotent(self, record: IdempotencyRecord, result_id: str = "") -> None:
+        """Keep *result_id* as the result of the call; without one, free the key."""
         ...
 
-    def create(self, slot: PhoneKey, new: NewVerification, budgets: Mapping[Budget, int]) -> Verification:
-        """Second flush: take from the budgets, open *new* and take a send slot; all or nothing.
+    def create(
+        self, phone_key: PhoneKey, new: NewVerification, budgets: Mapping[Budget, int]
+    ) -> Verification:
+        """Take from the budgets, create the verification and reserve a send; all or nothing.
 
-        *budgets* maps each budget to what of it is open to this phone.
+        The second round trip of a request. *budgets* maps each budget to how much of it this call may use.
 
         Raises:
-            LimitError, ProviderRateLimited: a limit or budget is full.
+            LimitError, ProviderRateLimited: a limit or budget is used up.
         """
         ...
 
     def reserve_resend(
         self,
-        slot: PhoneKey,
+        phone_key: PhoneKey,
         client: str,
         verification_hash: str,
         ttl: int,
         budgets: Mapping[Budget, int],
     ) -> ResendReservation:
-        """Second flush of a resend: take from the *budgets* and take another send slot; all or nothing.
+        """Take from the *budgets* and reserve another send; all or nothing. Second round trip of a resend.
 
-        The verification then lives for *ttl* seconds more, but never beyond
+        The verification then lives for *ttl* more seconds, but never beyond
         `limits.MAX_VERIFICATION_LIFETIME`.
 
         Raises:
-            VerificationError, LimitError, ProviderRateLimited: as `peek_resend`.
+            VerificationError, LimitError, ProviderRateLimited: as `precheck_resend`.
         """
         ...
 
     def record_send_result(
         self,
-        slot: PhoneKey,
+        phone_key: PhoneKey,
         client: str,
         record: SendResultRecord,
         refund: Sequence[Budget],
-        ended: IdempotencyRecord | None = None,
+        finished: IdempotencyRecord | None = None,
     ) -> Verification | None:
-        """Third flush: book how the send ended, give the *refund* budgets back and end a claim.
+        """Record how a send ended, refund budgets and finish an idempotent call. The third round trip.
 
-        Returns None when the verification is gone (withdrawn with its first send).
+        Returns None if the verification no longer exists: one whose first SMS was not sent is deleted.
         """
         ...
 
     def apply_delivery_reports(self, reports: Sequence[DeliveryReport]) -> list[DeliveryUpdate | None]:
-        """Book what became of sends; states only move forward. None for what is no longer remembered."""
+        """Record delivery reports; states only move forward. None stands for a verification that is gone."""
         ...
 
-    def acquire_lookup_lease(self, tag: str, verification_hash: str, call: str) -> bool:
-        """Tell whether *call* may ask a provider about this verification; not if it has just done so."""
+    def acquire_lookup_lease(self, phone_hash: str, verification_hash: str, call: str) -> bool:
+        """Return whether *call* may ask a provider about this verification; False if it has just done so."""
         ...
 
     def attempt(
         self,
-        slot: PhoneKey,
+        phone_key: PhoneKey,
         client: str,
         verification_hash: str,
         attempt: CodeAttempt,
         *,
         opener_only: bool = False,
     ) -> Approval:
-        """Count one attempt and compare; return what is now approved.
+        """Count one attempt, compare the code and return the approval.
 
         The very call that approved a verification may be repeated.
 
         Raises:
             VerificationError: every outcome but approval.
-            InvalidCode: this verification's codes are never of these shapes; no attempt was used.
+            InvalidCode: the verification has codes of another type; no attempt was used.
         """
         ...
 
     def read(
-        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
+        self, phone_key: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> Verification:
-        """Return the verification as it stands.
+        """Return the present state of the verification.
 
         Raises:
-            VerificationNotFound: unknown, or not of this phone and client.
+            VerificationNotFound: unknown, or of another phone or client.
         """
         ...
 
     def cancel(
-        self, slot: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
+        self, phone_key: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> None:
-        """End a pending verification; canceling a canceled one changes nothing.
+        """Cancel a pending verification. Canceling it again changes nothing.
 
         Raises:
-            VerificationError: unknown, or ended otherwise.
+            VerificationError: unknown, or ended in another way.
         """
         ...
 
-    def redeem(self, tag: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
-        """Mark the proof of a verification as used, for *ttl* seconds; True if this *call* did so before.
+    def redeem(self, phone_hash: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
+        """Mark the proof of a verification as used for *ttl* seconds; True if this *call* did so before.
 
         Raises:
-            ProofRedeemed: it was used before.
+            ProofRedeemed: another call has used it.
         """
         ...
 
-    def unlock(self, tag: str) -> None:
-        """Forget the failures of a phone."""
+    def unlock(self, phone_hash: str) -> None:
+        """Reset the failures of a phone."""
         ...
 
     def mark_missing_client_ip(self, client: str) -> None:
-        """Remember for some days that *client* does not name the end user's address."""
+        """Remember for some days that *client* does not send the end user's IP address."""
         ...
 
     def mark_unreadable_client_ip(self) -> None:
-        """Remember for some days that a trusted proxy did not write an address."""
+        """Remember for some days that a trusted proxy sent something that is not an IP address."""
         ...
 
     def check_health(self) -> bool:
-        """Prove that the store takes writes and never evicts; tell whether it writes down what it holds.
+        """Check that the store accepts writes and never evicts keys; return whether its data is persistent.
 
         Raises:
             StoreUnavailable: it does not; the message says why.
@@ -229,91 +235,98 @@ class Store(Protocol):
 
 
 class PageStore(Protocol):
-    """Where hosted pages lie. Every method is one round trip and raises StoreUnavailable when it fails."""
+    """Hosted pages. Each method is one round trip and raises StoreUnavailable if it fails."""
 
-    def check_rate(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
-        """Count one more *event* of a page of *client*, from the *address* with that tag; empty: unknown.
+    def check_rate(self, event: PageEvent, client: str, quota: PageQuota, ip_hash: str) -> None:
+        """Count an *event* of a page of *client*, from the IP address with that hash; empty: unknown.
 
         Raises:
             LimitReached: *quota* is used up; nothing was counted.
         """
         ...
 
-    def create(self, tag: str, sealed: bytes, ttl: int) -> None:
-        """Keep a new page for *ttl* seconds."""
+    def create(self, page_hash: str, sealed: bytes, ttl: int) -> None:
+        """Store a new page for *ttl* seconds."""
         ...
 
-    def load(self, tag: str) -> StoredPage | None:
-        """Return a page, None when it is gone."""
+    def load(self, page_hash: str) -> StoredPage | None:
+        """Return a page, None if it does not exist."""
         ...
 
-    def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
-        """Put *sealed* in the place of the page of that *version*; False when it is another by now, or gone.
+    def compare_and_set(self, page_hash: str, version: int, sealed: bytes) -> bool:
+        """Replace the page of that *version*; return False if it has another version or is gone.
 
-        The page lives no longer for it.
-        """
-        ...
-
-
-class ChallengeProvider(Protocol):
-    """Extra tasks for suspicious requesters; an operator may plug in another kind."""
-
-    @property
-    def ttl(self) -> int:
-        """Seconds that a challenge lives; its id must be remembered as used at least that long."""
-        ...
-
-    def issue(self, binding: ChallengeSubject, level: int) -> Mapping[str, object]:
-        """Return a challenge of *level* (1, or 2 for a hard one) as a browser needs it."""
-        ...
-
-    def verify(self, solution: str, binding: ChallengeSubject, level: int) -> str | None:
-        """Return the id of the challenge that *solution* solves (at most 64 URL-safe characters).
-
-        None when it is no valid, unexpired solution of at least that *level* for that *binding*.
+        The TTL stays.
         """
         ...
 
 
 class UsageCounters(Protocol):
-    """What is owed to counters that nobody waits for. Totals are shared about every second.
+    """Counters that no request waits for. Processes share their totals about once a second.
 
-    What is refused by them may be exceeded by as much as happens in that time, by every process.
+    A limit on such a counter may be exceeded by what all processes count in that time.
     """
 
-    def record_miss(self, address: ClientIpQuota) -> None:
-        """Count a call from *address* about a verification that does not exist, or is another phone's."""
+    def record_miss(self, quota: ClientIpQuota) -> None:
+        """Count a call about a verification that does not exist or belongs to another phone."""
         ...
 
-    def seconds_until_misses_allowed(self, address: ClientIpQuota) -> int:
-        """Return for how long *address* has used up its misses of ten minutes; 0 if it has not."""
+    def seconds_until_misses_allowed(self, quota: ClientIpQuota) -> int:
+        """Return for how long the address has used up its misses of ten minutes; 0 if it has not."""
         ...
 
     def record_send(
-        self, guards: Sequence[ConversionScope], *, is_counted: bool = False, is_urgent: bool = False
+        self, scopes: Sequence[ConversionScope], *, is_counted: bool = False, is_urgent: bool = False
     ) -> None:
-        """Note an SMS that went out, in its scopes.
+        """Count an SMS that was sent.
 
-        *is_counted*: the first flush has counted it in the narrow ones. *is_urgent*: others should know soon.
+        *is_counted*: the pre-check has counted it in the narrow scopes. *is_urgent*: share it soon.
         """
         ...
 
-    def record_tripped(self, guards: Sequence[ConversionScope]) -> None:
-        """Note that a narrow scope of *guards* was found to have tripped."""
+    def record_tripped(self, scopes: Sequence[ConversionScope]) -> None:
+        """Record that a narrow scope among *scopes* has tripped."""
         ...
 
     def record_failure(self) -> None:
-        """Note a wrong code."""
+        """Count a wrong code."""
         ...
 
     def record_approval(
-        self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
+        self,
+        phone_hash: str,
+        failed_attempts: int,
+        quota: ClientIpQuota | None,
+        scopes: Sequence[ConversionScope],
     ) -> None:
-        """Note that the phone *tag* was verified, after so many *wrong* codes, which were no guesses then."""
+        """Count a verified phone. Its *failed_attempts* no longer count as guesses."""
         ...
 
     def global_risk_level(self) -> int:
-        """Return 1 if the whole service has seen too many wrong codes today, 2 if far too many, else 0."""
+        """Return the level of the service's wrong codes today: 0, 1 (too many) or 2 (far too many)."""
+        ...
+
+
+# ── risk challenges ──
+
+
+class ChallengeProvider(Protocol):
+    """Challenges for suspicious requests. An operator may plug in another implementation."""
+
+    @property
+    def ttl(self) -> int:
+        """Seconds that a challenge lives. Its id is remembered as used for at least this long."""
+        ...
+
+    def issue(self, subject: ChallengeSubject, level: int) -> Mapping[str, object]:
+        """Return a challenge of *level* 1, or 2 for a hard one, in the form that a browser needs."""
+        ...
+
+    def verify(self, solution: str, subject: ChallengeSubject, level: int) -> str | None:
+        """Return the id of the challenge that *solution* solves (at most 64 URL-safe characters).
+
+        None if it is not a valid, unexpired solution of at least that *level* for *subject*.
+        """
         ...
 
 
@@ -321,7 +334,7 @@ class UsageCounters(Protocol):
 
 
 class SendPermit(Protocol):
-    """The right to one send, a context manager: given back on exit."""
+    """The permit for one send. As a context manager it is returned on exit."""
 
     def __enter__(self) -> Self: ...
 
@@ -330,22 +343,22 @@ class SendPermit(Protocol):
     ) -> None: ...
 
     def send(self, sms: SmsMessage, deadline: float) -> SendResult:
-        """Send *sms* once and return how it ended, at *deadline* (monotonic seconds) at the latest.
+        """Send *sms* once and return how it ended, by *deadline* (monotonic seconds). Never raises.
 
-        When it has left and no answer has come by then, the outcome is UNKNOWN. Never raises.
+        If the request was sent and no answer has come by then, the outcome is UNKNOWN.
         """
         ...
 
 
 class SmsSender(Protocol):
-    """The way out to the providers."""
+    """Sends SMS through the providers."""
 
     def supports(self, client: str, purpose: str) -> bool:
-        """Tell whether any route sends for *client* and *purpose*."""
+        """Return whether any route sends for *client* and *purpose*."""
         ...
 
     def permit(self) -> SendPermit:
-        """Return the right to one send.
+        """Return the permit for one send.
 
         Raises:
             ProviderUnavailable: too many sends are in flight.
@@ -353,15 +366,39 @@ class SmsSender(Protocol):
         ...
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        """Ask what became of a send, until *deadline* (monotonic seconds). Never raises."""
+        """Ask the provider about a send, until *deadline* (monotonic seconds). Never raises."""
         ...
 
 
-# ── replies ──
+# ── delivery reports and inbound SMS ──
+
+
+class ReportParser(Protocol):
+    """Reads the reports of one provider."""
+
+    def read_body(self, body: bytes) -> list[object]:
+        """Return the items of a push or of a queue message.
+
+        Raises:
+            UnreadableReports: the body holds no items.
+        """
+        ...
+
+    def read_item(self, item: object) -> ProviderReport | ReceivedSms:
+        """Return what one item reports.
+
+        Raises:
+            UnreadableReports: it is neither a delivery report nor an inbound SMS.
+        """
+        ...
+
+    def describe_item(self, item: object) -> list[str]:
+        """Return the form of an item for the log: its known fields and their types, never a value."""
+        ...
 
 
 class InboundSmsForwarder(Protocol):
-    """Where replies go."""
+    """Forwards inbound SMS to the operator's webhook."""
 
     def forward(self, message: InboundSms, seconds: float) -> bool:
         """Forward *message* within *seconds*; return whether the receiver accepted it. Never raises."""

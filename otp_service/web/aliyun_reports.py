@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from flask import Request, Response
 
 from otp_service.domain.errors import FieldError, InvalidRequest, NotFound, StoreUnavailable
+from otp_service.domain.reports import UnreadableReports
 from otp_service.services.delivery_reports import DeliveryReportService
 from otp_service.services.interfaces import Clock
-from otp_service.sms.aliyun.protocol.reports import BadReports
 from otp_service.web.api import json_body
 from otp_service.web.api.responses import respond
 
@@ -60,7 +60,7 @@ class AliyunReportEndpoint:
     def _process(self, raw: bytes, deadline: float) -> None:
         try:
             result = self.reports.process(raw, deadline)
-        except BadReports:
+        except UnreadableReports:
             raise InvalidRequest([FieldError(pointer="", detail="must be a JSON array of reports")]) from None
         if result.must_retry:
             raise StoreUnavailable  # an inbound SMS that was not forwarded must be pushed again

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from otp_service.domain.address_probe import AddressProbe
 from otp_service.domain.clients import Clients
 from otp_service.domain.phone import Dialing, dialing
+from otp_service.domain.reports import DeliveryFailure
 from otp_service.services.hosted_pages import HostedPages
 from otp_service.services.interfaces import Clock, EventLogger, Store
 from otp_service.services.verification import VerificationService
@@ -26,6 +27,7 @@ class ApiDependencies:
         store: asked for its health.
         route_states: returns `name` and `state` of each SMS route; the state is `ok`, or one word for the
             problem.
+        describe_failure: explains a provider's code for an SMS that was not delivered.
         events: where requests and errors are logged.
         clock: the time.
         report_receiver: takes the delivery reports that Aliyun pushes; None if none are expected by HTTP.
@@ -42,6 +44,7 @@ class ApiDependencies:
     clients: Clients
     store: Store
     route_states: Callable[[], list[dict[str, object]]]
+    describe_failure: Callable[[str], DeliveryFailure]
     events: EventLogger
     clock: Clock
     report_receiver: AliyunReportEndpoint | None = None

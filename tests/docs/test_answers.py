@@ -15,8 +15,8 @@ from support.doc_blocks import ROOT
 
 from otp_service.captcha import ProofOfWork
 from otp_service.domain.crypto import Keyring
-from otp_service.domain.reasons import describe_failure
 from otp_service.domain.risk import ChallengeSubject
+from otp_service.sms.aliyun.reports import describe_failure
 
 RETURN_URL = "http://localhost:8000/verified"
 SHOWN: dict[str, Any] = {

@@ -11,10 +11,10 @@ from support.fakes import SHOP, House
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.domain.messages import InboundSms, MessageReference, SendResult, SendStatus
-from otp_service.domain.reasons import describe_failure
+from otp_service.domain.reports import UnreadableReports
 from otp_service.domain.verification import DeliveryStatus
 from otp_service.services.delivery_reports import DeliveryReportService, ReportBatchResult
-from otp_service.sms.aliyun.protocol.reports import BadReports
+from otp_service.sms.aliyun.reports import AliyunReportParser, describe_failure
 
 PHONE = "+8613800138000"
 DEADLINE = 2_000.0
@@ -44,7 +44,12 @@ def uplinks() -> FakeUplinks:
 
 def reports(house: House, uplinks: FakeUplinks | None = None) -> DeliveryReportService:
     return DeliveryReportService(
-        keyring=house.keyring, store=house.store, clock=house.clock, events=house.events, uplinks=uplinks
+        keyring=house.keyring,
+        store=house.store,
+        clock=house.clock,
+        events=house.events,
+        parser=AliyunReportParser(),
+        forwarder=uplinks,
     )
 
 
@@ -185,7 +190,7 @@ def test_unreadable_item_keeps_no_other_waiting_however_often_it_comes(house: Ho
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"17", b"\xff\xfe"])
 def test_unreadable_body_is_counted_and_recorded(house: House, body: bytes) -> None:
-    with pytest.raises(BadReports):
+    with pytest.raises(UnreadableReports):
         reports(house).process(body, DEADLINE)
 
     assert house.events.of("report_unreadable") == [{"part": "body", "fields": [], "bytes": len(body)}]
@@ -208,7 +213,7 @@ def test_all_reports_of_a_body_are_one_call_of_the_store(house: House) -> None:
 
 
 def test_body_without_items_is_refused(house: House) -> None:
-    with pytest.raises(BadReports):
+    with pytest.raises(UnreadableReports):
         reports(house).process(b"no json", DEADLINE)
 
 

@@ -24,11 +24,11 @@ from sms.queues import (
 from sms.wire import WireServer, response
 
 from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.reports import UnreadableReports
 from otp_service.services.delivery_reports import ReportBatchResult
 from otp_service.sms.aliyun.mns.backoff import FIRST_SECONDS, MOST_SECONDS, Backoff
 from otp_service.sms.aliyun.mns.collector import HOLD_SECONDS, LEAST_SECONDS, QueueConsumer, Take
 from otp_service.sms.aliyun.mns.taker import SECONDS, MessageHandler
-from otp_service.sms.aliyun.protocol.reports import BadReports
 
 BATCH = response(messages_xml(*(message_xml(name.encode(), f"h-{name}") for name in "abc")))
 
@@ -337,7 +337,7 @@ def test_message_must_come_again_when_the_store_fails() -> None:
 
 def test_message_that_nobody_can_read_is_told_of_and_done_with() -> None:
     def take(*_: object) -> ReportBatchResult:
-        raise BadReports("not JSON")
+        raise UnreadableReports("not JSON")
 
     made, events = taker(take)
     assert made(b"nonsense")

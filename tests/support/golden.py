@@ -68,6 +68,7 @@ from otp_service.services import idempotency as repeats
 from otp_service.services.delivery_reports import DeliveryReportService
 from otp_service.services.hosted_pages import FormSubmission, HostedPages
 from otp_service.settings.risk import IpLimitsConfig
+from otp_service.sms.aliyun.reports import AliyunReportParser
 from otp_service.sms.webhook import message_id
 from otp_service.store import keys
 from otp_service.store.counters import RedisUsageCounters
@@ -239,7 +240,8 @@ def replies_of_phones() -> Steps:
         store=fakes.FakeStore(clock),
         clock=clock,
         events=fakes.FakeEvents(),
-        uplinks=replies,
+        parser=AliyunReportParser(),
+        forwarder=replies,
     )
     reply = {
         "phone_number": PHONE[3:],

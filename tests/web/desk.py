@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from support import fakes
 from werkzeug.test import TestResponse
 
+from otp_service.sms.aliyun.reports import describe_failure
 from otp_service.web import ApiDependencies, create_blueprint, install_problems
 from otp_service.web.aliyun_reports import AliyunReportEndpoint
 
@@ -88,6 +89,7 @@ def open_desk(
         pages=house.pages,
         clients=house.clients,
         store=house.store,
+        describe_failure=describe_failure,
         route_states=lambda: routes,
         events=house.events,
         clock=house.clock,

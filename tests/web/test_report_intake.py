@@ -12,6 +12,7 @@ from web.desk import PHONE, Desk, open_desk, problem
 
 from otp_service.domain.messages import InboundSms
 from otp_service.services.delivery_reports import DeliveryReportService
+from otp_service.sms.aliyun.reports import AliyunReportParser
 from otp_service.web.aliyun_reports import AliyunReportEndpoint
 
 SECRET = "kP3xT9vQ2mZr7wLs4bNy8cHd6fGj1aEu"
@@ -35,7 +36,12 @@ def uplinks() -> Uplinks:
 def desk(uplinks: Uplinks) -> Desk:
     house = fakes.house()
     reports = DeliveryReportService(
-        keyring=house.keyring, store=house.store, clock=house.clock, events=house.events, uplinks=uplinks
+        keyring=house.keyring,
+        store=house.store,
+        clock=house.clock,
+        events=house.events,
+        parser=AliyunReportParser(),
+        forwarder=uplinks,
     )
     return open_desk(house, report_receiver=AliyunReportEndpoint(SECRET.encode(), reports, house.clock))
 

@@ -98,7 +98,7 @@ def status(call: ApiCall, body: VerificationRequest) -> ApiResult:
         is_public=_is_public(call.caller),
     )
     with_sends = call.caller.kind in auth.SERVERS
-    return ApiResult(200, schemas.status_response(outcome, with_sends=with_sends))
+    return ApiResult(200, schemas.status_response(outcome, call.deps.describe_failure, with_sends=with_sends))
 
 
 def cancel(call: ApiCall, body: VerificationRequest) -> ApiResult:

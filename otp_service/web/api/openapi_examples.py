@@ -16,6 +16,7 @@ from otp_service.domain.errors import (
 )
 from otp_service.domain.phone import Phone
 from otp_service.domain.proofs import SMS, Proof
+from otp_service.domain.reports import DeliveryFailure
 from otp_service.domain.verification import DeliveryStatus, SmsSend, Status, Verification
 from otp_service.services.verification import Approved, SendOutcome
 from otp_service.web.api import problems, schemas
@@ -57,7 +58,7 @@ def response(model: type[ResponseModel], status: int) -> dict[str, Any]:
     outcome = _outcome(DeliveryStatus.UNKNOWN if is_unknown else DeliveryStatus.ACCEPTED)
     by_model: Mapping[type[ResponseModel], ResponseModel] = {
         schemas.VerificationResponse: schemas.verification_response(outcome),
-        schemas.StatusResponse: schemas.status_response(outcome, with_sends=True),
+        schemas.StatusResponse: schemas.status_response(outcome, _describe_failure, with_sends=True),
         schemas.ApprovedResponse: schemas.approved_response(_approved(outcome)),
         schemas.RedeemedResponse: schemas.redeemed_response(_proof()),
         schemas.PageResponse: schemas.page_response(_PAGE, _NOW + 600, _NOW),
@@ -120,3 +121,7 @@ def _proof() -> Proof:
         expires_at=int(_NOW) + 180,
         amr=(SMS,),
     )
+
+
+def _describe_failure(code: str) -> DeliveryFailure:
+    return DeliveryFailure(code, "", "")

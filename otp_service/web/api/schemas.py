@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from otp_service.domain import typed_text
 from otp_service.domain.codes import LENGTH, CodeType
 from otp_service.domain.proofs import Proof
-from otp_service.domain.reasons import describe_failure
+from otp_service.domain.reports import DeliveryFailure
 from otp_service.domain.verification import DeliveryStatus, SmsSend, Status, Verification
 from otp_service.services.verification import Approved, SendOutcome
 from otp_service.web.api.validation_errors import to_invalid_request
@@ -388,9 +388,16 @@ def verification_response(outcome: SendOutcome) -> VerificationResponse:
     return VerificationResponse(**_verification_fields(outcome))
 
 
-def status_response(outcome: SendOutcome, *, with_sends: bool) -> StatusResponse:
-    """Describe a verification; *with_sends* adds the delivery of each SMS, which only servers may see."""
-    sends = [_sent_sms(send) for send in outcome.verification.sends] if with_sends else None
+def status_response(
+    outcome: SendOutcome, describe_failure: Callable[[str], DeliveryFailure], *, with_sends: bool
+) -> StatusResponse:
+    """Describe a verification; *with_sends* adds the delivery of each SMS, which only servers may see.
+
+    *describe_failure* explains a provider's code for an SMS that was not delivered.
+    """
+    sends = None
+    if with_sends:
+        sends = [_sent_sms(send, describe_failure) for send in outcome.verification.sends]
     return StatusResponse(**_verification_fields(outcome), sends=sends)
 
 
@@ -469,16 +476,15 @@ def _verification_fields(outcome: SendOutcome) -> dict[str, Any]:
     }
 
 
-def _sent_sms(send: SmsSend) -> SentSms:
+def _sent_sms(send: SmsSend, describe_failure: Callable[[str], DeliveryFailure]) -> SentSms:
+    reason = None
+    if send.delivery is DeliveryStatus.UNDELIVERED:
+        failure = describe_failure(send.reason)
+        reason = FailureReason(code=failure.code, en=failure.english, zh=failure.chinese)
     return SentSms(
         number=send.number,
         delivery=send.delivery,
         at=rfc3339(math.floor(send.at)),
         route=send.route,
-        reason=_failure_reason(send.reason) if send.delivery is DeliveryStatus.UNDELIVERED else None,
+        reason=reason,
     )
-
-
-def _failure_reason(code: str) -> FailureReason:
-    reason = describe_failure(code)
-    return FailureReason(code=reason.code, en=reason.english, zh=reason.chinese)

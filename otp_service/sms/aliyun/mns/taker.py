@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.reports import UnreadableReports
 from otp_service.services.interfaces import Clock, EventLogger
-from otp_service.sms.aliyun.protocol.reports import BadReports
 
 SECONDS = 5.0
 """What one message may take; only a reply that is passed on takes more than some milliseconds."""
@@ -36,6 +36,6 @@ class MessageHandler:
             return not self._take(body, self._clock.monotonic() + SECONDS).must_retry
         except StoreUnavailable:
             return False
-        except BadReports:
+        except UnreadableReports:
             self._events.emit("queue_message_invalid", bytes=len(body))
             return True
