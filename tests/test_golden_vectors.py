@@ -122,10 +122,10 @@ def test_hosted_page_of_the_file_is_read(name: str) -> None:
     sealed = bytes.fromhex(GOLDEN["hosted pages"][name])
     rotated = Keyring({"k2": b"2" * 32, "k1": golden.ROOT}, "k2", golden.PSEUDONYM_KEY)
 
-    assert hosted_page.unsealed(sealed, rotated, golden.PAGE_ID) == golden.PAGES[name]
+    assert hosted_page.decrypt_page(sealed, rotated, golden.PAGE_ID) == golden.PAGES[name]
 
 
 def test_hosted_page_of_an_older_root_is_read() -> None:
     sealed = bytes.fromhex(GOLDEN["hosted pages"]["under an older root"])
 
-    assert hosted_page.unsealed(sealed, KEYRING, golden.PAGE_ID) == golden.NEW_PAGE
+    assert hosted_page.decrypt_page(sealed, KEYRING, golden.PAGE_ID) == golden.NEW_PAGE

@@ -1,7 +1,7 @@
-"""Hosted pages: the state of one page between two steps, and its encryption for the store.
+"""The state of a hosted page between two forms, and its encryption for the store.
 
-The page id is a bearer secret that only the page's address holds. The store has a tag of the id; decrypting
-what it keeps takes a root secret of the service and the id.
+The page id is a bearer secret; only the page's URL contains it. The store knows a keyed hash of the id. To
+decrypt the state, both a root secret of the service and the id are needed.
 """
 
 from __future__ import annotations
@@ -16,23 +16,35 @@ from typing import Any
 from otp_service.domain.crypto import Keyring, decrypt, encrypt, hmac_fields
 
 PAGE_TTL = 600
-"""Seconds for which an address is good, whatever is done at it."""
+"""Seconds for which a page is valid, whatever its visitor does."""
 
 ID_BYTES = 24
-NAME_BYTES = 24
-"""Of the random name by which a page knows its browser again."""
+BROWSER_TOKEN_BYTES = 24
+"""Length of the random token in the cookie by which a page recognizes its browser."""
 
 MAX_SUBMISSIONS = 60
-"""Forms that may be sent from one page; a person sends about three."""
+"""Forms that a page accepts; a person submits about three."""
 
-_KEY_CHARACTERS = 32
+_FORM_KEY_LENGTH = 32
 
 _FORMAT = 2
-"""The first byte of a sealed page. The former format, before AES-GCM, had no such byte and cannot be read."""
+"""The first byte of an encrypted page. The previous format had no such byte and can no longer be read."""
+
+_JSON_NAMES = {
+    "browser_token_hash": "browser",
+    "form_sequence": "turn",
+    "verifications": "phones",
+    "active": "opened",
+    "form_error": "trouble",
+    "pending_action": "wish",
+    "challenge": "riddle",
+}
+"""Fields that have another name in the stored JSON. Stored names never change, so that during an upgrade each
+release can read the pages of the other."""
 
 
 class Step(StrEnum):
-    """Where a page stands."""
+    """Which form the page shows."""
 
     PHONE = "phone"
     CODE = "code"
@@ -41,7 +53,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActiveVerification:
-    """The verification of a page for *phone*. Times in unix seconds; *resend_at* is 0 if no SMS is left."""
+    """The verification of a page. Times in unix seconds; *resend_at* is 0 if no SMS is left."""
 
     verification_id: str = field(repr=False)
     phone_masked: str
@@ -53,7 +65,7 @@ class ActiveVerification:
 
 @dataclass(frozen=True, slots=True)
 class FormError:
-    """Why the last form led to nothing: the *code* of an error and its facts; *until* in unix seconds."""
+    """Why the last form failed: the *code* of the error and its facts; *until* is in unix seconds."""
 
     code: str
     until: float = 0
@@ -62,12 +74,28 @@ class FormError:
 
 @dataclass(frozen=True, slots=True)
 class HostedPage:
-    """One page. Times in unix seconds.
+    """The state of one page. Times are in unix seconds. The order of the fields is that of the stored JSON.
 
-    *is_counted*: it was opened, and counts against its client's quota. *browser* is the tag of the browser
-    that sent its first form, empty until then. *turn* counts the forms that were sent; until *busy_until* one
-    of them is at work. *phone* is what was typed last, *phones* how many verifications were opened. *riddle*
-    is the risk challenge to solve before *wish* (`phone` or `resend`) comes true.
+    Attributes:
+        client: the id of the client that created the page.
+        purpose: what the phone is verified for.
+        return_url: where the proof is posted to.
+        state: the client's own value, which goes back with the proof.
+        locale: the language that the client asked for, or empty.
+        ends_at: when the page ends.
+        is_counted: the page was opened, and counts towards its client's quota.
+        browser_token_hash: keyed hash of the token of the browser that submitted the first form, or empty.
+        form_sequence: how many forms were submitted.
+        busy_until: until then a submitted form is being processed; 0 if none is.
+        step: which form the page shows.
+        phone: the number as it was typed last.
+        verifications: how many verifications were created on this page.
+        active: the current verification.
+        form_error: why the last form failed.
+        pending_action: the action (`phone` or `resend`) that continues once *challenge* is solved, or empty.
+        challenge: the risk challenge to solve.
+        proof: the proof, once the code was correct.
+        proof_ends_at: when the proof expires.
     """
 
     client: str
@@ -77,16 +105,16 @@ class HostedPage:
     locale: str
     ends_at: float
     is_counted: bool = False
-    browser: str = ""
-    turn: int = 0
+    browser_token_hash: str = ""
+    form_sequence: int = 0
     busy_until: float = 0
     step: Step = Step.PHONE
     phone: str = ""
-    phones: int = 0
-    opened: ActiveVerification | None = None
-    trouble: FormError | None = None
-    wish: str = ""
-    riddle: Mapping[str, object] = field(default_factory=dict)
+    verifications: int = 0
+    active: ActiveVerification | None = None
+    form_error: FormError | None = None
+    pending_action: str = ""
+    challenge: Mapping[str, object] = field(default_factory=dict)
     proof: str = ""
     proof_ends_at: float = 0
 
@@ -94,82 +122,20 @@ class HostedPage:
         return f"HostedPage({self.client}, {self.step})"
 
 
-def sealed(page: HostedPage, keyring: Keyring, page_id: str, nonce: bytes) -> bytes:
-    """Return *page* encrypted for the store, under the active root; *nonce* as `encrypt` needs it.
-
-    The result: format u8 = 2 | key id: length u8 and bytes | nonce 12 | ciphertext | tag 16.
-    """
-    kid = keyring.active_kid
-    head = _head(kid)
-    plain = json.dumps(asdict(page), separators=(",", ":")).encode()
-    return head + encrypt(_key(keyring, kid, page_id), nonce, plain, head)
-
-
-def unsealed(kept: bytes, keyring: Keyring, page_id: str) -> HostedPage | None:
-    """Return the page that `sealed` encrypted.
-
-    None if the format is another, the key is not in *keyring*, or the page was sealed under another id or
-    changed.
-    """
-    for kid in keyring.by_kid:
-        head = _head(kid)
-        if kept.startswith(head):
-            plain = decrypt(_key(keyring, kid, page_id), kept[len(head) :], head)
-            return None if plain is None else _read(json.loads(plain))
-    return None
-
-
-def browser_tag(keyring: Keyring, page_id: str, name: str) -> str:
-    """Return what a page keeps of the *name* that its browser bears."""
-    return hmac_fields(keyring.pseudonym_key_for(b"browser"), (page_id.encode(), name.encode())).hex()
-
-
-def form_key(keyring: Keyring, page_id: str, name: str, turn: int) -> str:
-    """Return what the form of one *turn* must bear: nobody can make it up, and no other browser's fits."""
-    made = hmac_fields(keyring.pseudonym_key_for(b"form"), (page_id.encode(), name.encode(), b"%d" % turn))
-    return made.hex()[:_KEY_CHARACTERS]
-
-
-def turn_of(keyring: Keyring, page_id: str, name: str, given: str, page: HostedPage) -> int | None:
-    """Return the turn whose form bears the key *given*, the current one first; None when none did."""
-    for turn in range(page.turn, -1, -1):
-        if hmac.compare_digest(form_key(keyring, page_id, name, turn).encode(), given.encode()):
-            return turn
-    return None
-
-
-def _head(kid: str) -> bytes:
-    """Return what stands before the nonce; the encryption authenticates it."""
-    return bytes([_FORMAT, len(kid.encode())]) + kid.encode()
-
-
-def _key(keyring: Keyring, kid: str, page_id: str) -> bytes:
-    return hmac_fields(keyring.by_kid[kid].page, (b"page", page_id.encode()))
-
-
-def _read(told: dict[str, Any]) -> HostedPage:
-    """Return the page; what another version of us has written beside it is left out."""
-    known = {f.name: told[f.name] for f in fields(HostedPage) if f.name in told}
-    known["step"] = Step(known["step"])
-    known["opened"] = ActiveVerification(**known["opened"]) if known["opened"] else None
-    known["trouble"] = FormError(**known["trouble"]) if known["trouble"] else None
-    return HostedPage(**known)
-
-
 @dataclass(frozen=True, slots=True)
 class StoredPage:
-    """A hosted page as the store keeps it; *version* counts how often it was written."""
+    """A page as the store keeps it; *version* counts how often it was written."""
 
     version: int
     sealed: bytes = field(repr=False)
 
 
 class PageEvent(StrEnum):
-    """What hosted pages are counted for."""
+    """What the quotas of hosted pages count."""
 
     CREATED = "created"
     OPENED = "opened"
-    """The first form was sent; loading a page does not open it."""
+    """The first form was submitted; loading a page does not open it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +144,85 @@ class PageQuota:
 
     total: int
     per_address: int
+
+
+# ── encryption ──
+
+
+def encrypt_page(page: HostedPage, keyring: Keyring, page_id: str, nonce: bytes) -> bytes:
+    """Encrypt *page* for the store with a key of the active root secret; *nonce* must be unique.
+
+    The result: format u8 = 2 | key id: length u8 and bytes | nonce 12 | ciphertext | tag 16.
+    """
+    kid = keyring.active_kid
+    header = _header(kid)
+    return header + encrypt(_key(keyring, kid, page_id), nonce, _to_json(page), header)
+
+
+def decrypt_page(stored: bytes, keyring: Keyring, page_id: str) -> HostedPage | None:
+    """Return the page that `encrypt_page` encrypted.
+
+    Returns None if the format is unknown, if the key is not in *keyring*, if the page has another id, or if
+    the bytes were modified.
+    """
+    for kid in keyring.by_kid:
+        header = _header(kid)
+        if stored.startswith(header):
+            plain = decrypt(_key(keyring, kid, page_id), stored[len(header) :], header)
+            return None if plain is None else _from_json(plain)
+    return None
+
+
+def _header(kid: str) -> bytes:
+    """Return what precedes the nonce. It is authenticated as associated data."""
+    return bytes([_FORMAT, len(kid.encode())]) + kid.encode()
+
+
+def _key(keyring: Keyring, kid: str, page_id: str) -> bytes:
+    return hmac_fields(keyring.by_kid[kid].page, (b"page", page_id.encode()))
+
+
+def _to_json(page: HostedPage) -> bytes:
+    stored = {_JSON_NAMES.get(name, name): value for name, value in asdict(page).items()}
+    return json.dumps(stored, separators=(",", ":")).encode()
+
+
+def _from_json(plain: bytes) -> HostedPage:
+    """Parse a page. Fields that another release has added are ignored."""
+    stored: dict[str, Any] = json.loads(plain)
+    names = {item.name: _JSON_NAMES.get(item.name, item.name) for item in fields(HostedPage)}
+    values = {name: stored[key] for name, key in names.items() if key in stored}
+    values["step"] = Step(values["step"])
+    values["active"] = ActiveVerification(**values["active"]) if values["active"] else None
+    values["form_error"] = FormError(**values["form_error"]) if values["form_error"] else None
+    return HostedPage(**values)
+
+
+# ── browsers and forms ──
+
+
+def browser_token_hash(keyring: Keyring, page_id: str, browser_token: str) -> str:
+    """Return the keyed hash of *browser_token* that a page keeps."""
+    return hmac_fields(
+        keyring.pseudonym_key_for(b"browser"), (page_id.encode(), browser_token.encode())
+    ).hex()
+
+
+def form_key(keyring: Keyring, page_id: str, browser_token: str, sequence: int) -> str:
+    """Return the key of the form with this *sequence* number.
+
+    It cannot be guessed, and is valid for one browser only.
+    """
+    parts = (page_id.encode(), browser_token.encode(), b"%d" % sequence)
+    return hmac_fields(keyring.pseudonym_key_for(b"form"), parts).hex()[:_FORM_KEY_LENGTH]
+
+
+def sequence_of(
+    keyring: Keyring, page_id: str, browser_token: str, given: str, page: HostedPage
+) -> int | None:
+    """Return the sequence number of the form with the key *given*, or None if no form of *page* had it."""
+    for sequence in range(page.form_sequence, -1, -1):
+        key = form_key(keyring, page_id, browser_token, sequence)
+        if hmac.compare_digest(key.encode(), given.encode()):
+            return sequence
+    return None

@@ -1,7 +1,7 @@
-"""Hosted pages: made for a client, opened by one browser, led from form to form.
+"""Hosted pages: a client creates one, one browser opens it, and forms lead its visitor to a proof.
 
-The steps are those of any other caller of the service; what is of its own here is that each form counts once
-and that nothing but the page knows what was opened on it.
+The verification itself takes the same steps as for any other caller. This module ensures that each form is
+processed once, and that only the page knows the verification that was created on it.
 """
 
 from __future__ import annotations
@@ -42,26 +42,25 @@ from otp_service.services.interfaces import Clock, PageStore
 from otp_service.services.verification import Approved, SendOutcome, VerificationService
 
 CREATED_PER_OPENED = 10
-"""How many pages a client may create for each that it may have opened: many are only loaded, never used."""
+"""How many pages a client may create for each one that may be opened. Many are loaded and never used."""
 
 MAX_VERIFICATIONS_PER_PAGE = 5
-"""Verifications that may be opened on one page."""
 
 SUBMISSION_GRACE = 4.0
-"""Seconds beyond the deadline of a request after which a form that led to nothing is given up."""
+"""Seconds after the deadline of a request at which a form without a result is given up."""
 
 
 class PageUnavailableReason(StrEnum):
     """Why a page cannot be shown."""
 
     GONE = "gone"
-    """Never was, is over, or was used."""
+    """It never existed, has ended, or was used."""
     TAKEN = "taken"
     """Another browser has opened it."""
 
 
 class PageUnavailable(Exception):
-    """There is no such page for this browser."""
+    """This page does not exist for this browser."""
 
     def __init__(self, reason: PageUnavailableReason) -> None:
         super().__init__(reason)
@@ -70,10 +69,13 @@ class PageUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FormSubmission:
-    """One form that was sent: the *key* it bears, and what it asks for."""
+    """A submitted form: its *key*, its *action*, and what was typed.
+
+    The actions are `phone`, `code`, `resend`, `change` and `solve`.
+    """
 
     key: str
-    wish: str
+    action: str
     phone: str = ""
     code: str = field(default="", repr=False)
     solution: str = ""
@@ -81,13 +83,18 @@ class FormSubmission:
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What a browser is shown: the *page*, and the *form_key* of the forms on it.
+    """What a browser is shown.
 
-    *name* is what its browser bears from now on; *now* in unix seconds; *is_busy*: a form is at work.
+    Attributes:
+        page: the state of the page.
+        browser_token: the value of the browser's cookie.
+        form_key: the key of the forms on the page.
+        now: the time, in unix seconds.
+        is_busy: a submitted form is being processed.
     """
 
     page: HostedPage
-    name: str
+    browser_token: str
     form_key: str
     now: float
     is_busy: bool
@@ -95,25 +102,35 @@ class PageView:
 
 @dataclass(frozen=True, slots=True)
 class CreatedPage:
-    """A page that was made: the id that its address ends with, and until when it is good (unix seconds)."""
+    """A new page: the id at the end of its URL, and when it ends (unix seconds)."""
 
     page_id: str
     ends_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _LoadedPage:
     page_id: str
-    tag: str
+    id_hash: str
     version: int
     page: HostedPage
 
 
-_Result = tuple[HostedPage, OtpError | None]
+_FormResult = tuple[HostedPage, OtpError | None]
 
 
 class HostedPages:
-    """All hosted pages. *deadline* is that of a request in seconds; *draw* returns random bytes."""
+    """All hosted pages.
+
+    Args:
+        service: requests and verifies codes.
+        clients: the configured clients.
+        store: keeps the encrypted pages and counts them.
+        keyring: encrypts the pages.
+        clock: the time.
+        deadline: seconds that a request may take.
+        draw: returns this many random bytes.
+    """
 
     def __init__(
         self,
@@ -131,7 +148,7 @@ class HostedPages:
         self._store = store
         self._keyring = keyring
         self._clock = clock
-        self._patience = deadline + SUBMISSION_GRACE
+        self._max_processing_time = deadline + SUBMISSION_GRACE
         self._draw = draw
 
     # ── for servers ──
@@ -146,204 +163,211 @@ class HostedPages:
         locale: str,
         client_ip: str | None = None,
     ) -> CreatedPage:
-        """Make a page that leads back to *return_url*, with *state*, for a visitor at *client_ip*.
+        """Create a page that returns to *return_url* with *state*, for a visitor at *client_ip*.
 
         Raises:
-            InvalidRequest: the purpose or the return URL is not one of the client's, or the address is none.
-            LimitReached: the client has made too many, or too many for this address.
+            InvalidRequest: the client does not have this purpose or return URL, or *client_ip* is not an IP
+                address.
+            LimitReached: the client has created too many pages, in total or for this address.
         """
         chosen = self._service.choose_purpose(client, purpose)
         if return_url not in client.return_urls:
             detail = "is not one of this client's"
             raise InvalidRequest([FieldError(pointer="/return_url", detail=detail)])
-        self._count(PageEvent.CREATED, client, client_ip)
-        page_id = self._drawn(hosted_page.ID_BYTES)
+        self._check_rate(PageEvent.CREATED, client, client_ip)
+        page_id = self._random_text(hosted_page.ID_BYTES)
         ends_at = self._clock.now() + hosted_page.PAGE_TTL
         page = HostedPage(client.id, chosen, return_url, state, locale, ends_at)
-        self._store.create(
-            self._keyring.page_hash(page_id), self._sealed(page_id, page), hosted_page.PAGE_TTL
-        )
+        id_hash = self._keyring.page_hash(page_id)
+        self._store.create(id_hash, self._encrypt(page_id, page), hosted_page.PAGE_TTL)
         return CreatedPage(page_id, ends_at)
 
     # ── for browsers ──
 
-    def view(self, page_id: str, name: str) -> PageView:
-        """Return how a page stands, for the browser that bears *name*.
+    def view(self, page_id: str, browser_token: str) -> PageView:
+        """Return the current state of a page for the browser with *browser_token*.
 
-        This changes nothing: previews and prefetches load pages, too. Until the first form is sent, every
-        browser is shown the page under a new name. A name that the browser already has is not used: somebody
-        else could have set its cookie.
+        This changes nothing, because previews and prefetches load pages, too. Until the first form is
+        submitted, every browser gets the page with a new token. A token that the browser already has is
+        ignored, because someone else may have set its cookie.
 
         Raises:
-            PageClosed: it is not there for this browser.
+            PageUnavailable: the page does not exist for this browser.
         """
-        held = self._held(page_id)
-        if held.page.browser:
-            self._admit(held, name)
+        loaded = self._load(page_id)
+        page = loaded.page
+        if page.browser_token_hash:
+            self._check_browser(loaded, browser_token)
         else:
-            name = self._drawn(hosted_page.NAME_BYTES)
+            browser_token = self._random_text(hosted_page.BROWSER_TOKEN_BYTES)
         now = self._clock.now()
-        if held.page.step is Step.DONE and now >= held.page.proof_ends_at:
+        if page.step is Step.DONE and now >= page.proof_ends_at:
             raise PageUnavailable(PageUnavailableReason.GONE)
-        key = hosted_page.form_key(self._keyring, page_id, name, held.page.turn)
-        return PageView(held.page, name, key, now, is_busy=now < held.page.busy_until)
+        key = hosted_page.form_key(self._keyring, page_id, browser_token, page.form_sequence)
+        return PageView(page, browser_token, key, now, is_busy=now < page.busy_until)
 
     def submit(
-        self, page_id: str, name: str, form: FormSubmission, client_ip: str
+        self, page_id: str, browser_token: str, form: FormSubmission, client_ip: str
     ) -> tuple[str, OtpError | None]:
-        """Do what a *form* asks for, once. Return the client and what went wrong, which the page then tells.
+        """Process *form* once. Return the id of the client, and the error that the page then shows, if any.
 
-        The first form binds the page to the browser that sent it. A form that was sent before does nothing:
-        the page shows what came of it.
+        The first form binds the page to the browser that submitted it. Submitting a form again does nothing:
+        the page shows the result of the first time.
 
         Raises:
-            PageClosed: it is not there for this browser.
-            Forbidden: the form is none of this page's for this browser.
+            PageUnavailable: the page does not exist for this browser.
+            Forbidden: the form does not belong to this page and browser.
         """
-        held = self._held(page_id)
-        if held.page.browser:
-            self._admit(held, name)
-        page = held.page
-        turn = hosted_page.turn_of(self._keyring, page_id, name, form.key, page)
-        if turn is None:
+        loaded = self._load(page_id)
+        page = loaded.page
+        if page.browser_token_hash:
+            self._check_browser(loaded, browser_token)
+        sequence = hosted_page.sequence_of(self._keyring, page_id, browser_token, form.key, page)
+        if sequence is None:
             raise Forbidden
-        if turn < page.turn or page.step is Step.DONE:
+        if sequence < page.form_sequence or page.step is Step.DONE:
             return page.client, None
-        if page.turn >= hosted_page.MAX_SUBMISSIONS:
+        if page.form_sequence >= hosted_page.MAX_SUBMISSIONS:
             raise PageUnavailable(PageUnavailableReason.GONE)
-        busy_until = self._clock.now() + self._patience
-        tag = hosted_page.browser_tag(self._keyring, page_id, name)
-        begun = replace(page, browser=tag, turn=turn + 1, busy_until=busy_until, trouble=None)
-        claimed = self._swapped(held, begun)
+        busy = replace(
+            page,
+            browser_token_hash=hosted_page.browser_token_hash(self._keyring, page_id, browser_token),
+            form_sequence=sequence + 1,
+            busy_until=self._clock.now() + self._max_processing_time,
+            form_error=None,
+        )
+        claimed = self._compare_and_set(loaded, busy)
         if claimed is None:
-            return page.client, None  # another click was faster
-        done, error = self._done(claimed.page, form, client_ip)
-        self._swapped(claimed, replace(done, busy_until=0))
+            return page.client, None  # another click of the same form was faster
+        result, error = self._process(claimed.page, form, client_ip)
+        self._compare_and_set(claimed, replace(result, busy_until=0))
         return page.client, error
 
-    # ── what a form asks for ──
+    # ── forms ──
 
-    def _done(self, page: HostedPage, form: FormSubmission, client_ip: str) -> _Result:
+    def _process(self, page: HostedPage, form: FormSubmission, client_ip: str) -> _FormResult:
         client = self._clients.get(page.client)
         if client is None:
             raise PageUnavailable(PageUnavailableReason.GONE)
-        task = _Task(self._service, client, client_ip, self._clock.now())
+        handler = _FormHandler(self._service, client, client_ip, self._clock.now())
         if not page.is_counted:
             try:
-                self._count(PageEvent.OPENED, client, client_ip)
+                self._check_rate(PageEvent.OPENED, client, client_ip)
             except OtpError as error:
-                return task.troubled(replace(page, phone=form.phone), error), error
+                return handler.with_error(replace(page, phone=form.phone), error), error
             page = replace(page, is_counted=True)
-        if form.wish == "phone":
-            return task.phone(page, form.phone)
-        if form.wish == "solve":
-            return task.send(page, page.wish, form.solution)
-        if page.opened and form.wish == "resend":
-            return task.send(page, "resend")
-        if page.opened and form.wish == "code":
-            return task.code(page, page.opened, form.code)
-        # "change", or a form of a step that is over
-        return replace(page, step=Step.PHONE, wish="", riddle={}), None
+        if form.action == "phone":
+            return handler.submit_phone(page, form.phone)
+        if form.action == "solve":
+            return handler.send(page, page.pending_action, form.solution)
+        if page.active and form.action == "resend":
+            return handler.send(page, "resend")
+        if page.active and form.action == "code":
+            return handler.submit_code(page, page.active, form.code)
+        # "change", or a form of an earlier step
+        return replace(page, step=Step.PHONE, pending_action="", challenge={}), None
 
     # ── quotas ──
 
-    def _count(self, event: PageEvent, client: Client, client_ip: str | None) -> None:
+    def _check_rate(self, event: PageEvent, client: Client, client_ip: str | None) -> None:
         """Count one more page that was created or opened.
 
         Raises:
-            InvalidRequest: *client_ip* is no address.
-            LimitReached: the client has too many already, or too many from this address.
+            InvalidRequest: *client_ip* is not an IP address.
+            LimitReached: the client has too many pages, in total or from this address.
         """
         factor = CREATED_PER_OPENED if event is PageEvent.CREATED else 1
         quota = PageQuota(factor * client.pages_per_10_minutes, client.pages_per_address_per_10_minutes)
-        tag = self._keyring.ip_hash(normalize_client_ip(client_ip)) if client_ip else b""
-        self._store.check_rate(event, client.id, quota, base64.urlsafe_b64encode(tag).decode())
+        ip_hash = self._keyring.ip_hash(normalize_client_ip(client_ip)) if client_ip else b""
+        self._store.check_rate(event, client.id, quota, base64.urlsafe_b64encode(ip_hash).decode())
 
     # ── the page itself ──
 
-    def _held(self, page_id: str) -> _Held:
-        tag = self._keyring.page_hash(page_id)
-        kept = self._store.load(tag)
-        page = kept and hosted_page.unsealed(kept.sealed, self._keyring, page_id)
-        if not kept or not page:
+    def _load(self, page_id: str) -> _LoadedPage:
+        id_hash = self._keyring.page_hash(page_id)
+        stored = self._store.load(id_hash)
+        page = stored and hosted_page.decrypt_page(stored.sealed, self._keyring, page_id)
+        if not stored or not page:
             raise PageUnavailable(PageUnavailableReason.GONE)
-        return _Held(page_id, tag, kept.version, page)
+        return _LoadedPage(page_id, id_hash, stored.version, page)
 
-    def _admit(self, held: _Held, name: str) -> None:
-        shown = hosted_page.browser_tag(self._keyring, held.page_id, name)
-        if not hmac.compare_digest(shown, held.page.browser):
+    def _check_browser(self, loaded: _LoadedPage, browser_token: str) -> None:
+        given = hosted_page.browser_token_hash(self._keyring, loaded.page_id, browser_token)
+        if not hmac.compare_digest(given, loaded.page.browser_token_hash):
             raise PageUnavailable(PageUnavailableReason.TAKEN)
 
-    def _swapped(self, held: _Held, page: HostedPage) -> _Held | None:
-        """Write *page* if nobody has written it since it was read, and return it as it now lies there."""
-        if not self._store.compare_and_set(held.tag, held.version, self._sealed(held.page_id, page)):
+    def _compare_and_set(self, loaded: _LoadedPage, page: HostedPage) -> _LoadedPage | None:
+        """Write *page* and return it as it is now stored; None if it was written since it was loaded."""
+        encrypted = self._encrypt(loaded.page_id, page)
+        if not self._store.compare_and_set(loaded.id_hash, loaded.version, encrypted):
             return None
-        return replace(held, version=held.version + 1, page=page)
+        return replace(loaded, version=loaded.version + 1, page=page)
 
-    def _sealed(self, page_id: str, page: HostedPage) -> bytes:
-        return hosted_page.sealed(page, self._keyring, page_id, self._draw(NONCE_BYTES))
+    def _encrypt(self, page_id: str, page: HostedPage) -> bytes:
+        return hosted_page.encrypt_page(page, self._keyring, page_id, self._draw(NONCE_BYTES))
 
-    def _drawn(self, size: int) -> str:
+    def _random_text(self, size: int) -> str:
         return base64.urlsafe_b64encode(self._draw(size)).decode()
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    """The work of one form, for the end user at *client_ip*."""
+class _FormHandler:
+    """Processes one form of the end user at *client_ip*."""
 
     service: VerificationService
     client: Client
     client_ip: str
     now: float
 
-    def phone(self, page: HostedPage, phone: str) -> _Result:
-        """Open a verification of *phone*, or go back to the one that was just opened."""
-        is_open = page.opened and self.now < page.opened.expires_at
-        if is_open and self.service.is_same_phone(phone, _phone_of(page)):
-            return replace(page, step=Step.CODE, phone=phone, wish="", riddle={}), None
+    def submit_phone(self, page: HostedPage, phone: str) -> _FormResult:
+        """Create a verification of *phone*, or return to the current one if it is of the same phone."""
+        is_active = page.active and self.now < page.active.expires_at
+        if is_active and self.service.is_same_phone(phone, _active_phone(page)):
+            return replace(page, step=Step.CODE, phone=phone, pending_action="", challenge={}), None
         return self.send(replace(page, phone=phone), "phone")
 
-    def send(self, page: HostedPage, wish: str, solution: str = "") -> _Result:
-        """Send the SMS of a new verification, or of the page's once more."""
-        page = replace(page, wish="", riddle={})
+    def send(self, page: HostedPage, action: str, solution: str = "") -> _FormResult:
+        """Send the SMS of a new verification (*action* `phone`), or another one of the current (`resend`)."""
+        page = replace(page, pending_action="", challenge={})
         try:
-            if wish == "resend" and page.opened:
-                sent, phones = self._resent(page, page.opened, solution), page.phones
+            if action == "resend" and page.active:
+                outcome, verifications = self._resend(page, page.active, solution), page.verifications
             else:
-                sent, phones = self._requested(page, solution), page.phones + 1
+                outcome, verifications = self._request(page, solution), page.verifications + 1
         except ChallengeRequired as error:
-            return replace(page, wish=wish, riddle=error.challenge), error
+            return replace(page, pending_action=action, challenge=error.challenge), error
         except OtpError as error:
-            return self.troubled(page, error), error
-        return replace(page, step=Step.CODE, phones=phones, opened=_opened(sent)), None
+            return self.with_error(page, error), error
+        active = _active_verification(outcome)
+        return replace(page, step=Step.CODE, verifications=verifications, active=active), None
 
-    def code(self, page: HostedPage, opened: ActiveVerification, code: str) -> _Result:
-        """Submit *code*; the right one makes the page's proof."""
+    def submit_code(self, page: HostedPage, active: ActiveVerification, code: str) -> _FormResult:
+        """Verify *code*; a correct one yields the proof."""
         try:
             approved = self.service.verify(
                 self.client,
-                _phone_of(page),
-                opened.verification_id,
+                _active_phone(page),
+                active.verification_id,
                 code,
                 client_ip=self.client_ip,
                 is_public=True,
             )
         except WrongCode as error:
-            return self.troubled(page, error if error.attempts_left else AttemptsExhausted()), error
+            return self.with_error(page, error if error.attempts_left else AttemptsExhausted()), error
         except OtpError as error:
-            return self.troubled(page, error), error
+            return self.with_error(page, error), error
         return self._finished(page, approved), None
 
-    def troubled(self, page: HostedPage, error: OtpError) -> HostedPage:
-        """Tell of *error*; where the verification is over, another number or the same one begins anew."""
+    def with_error(self, page: HostedPage, error: OtpError) -> HostedPage:
+        """Return *page* with *error*. If that ends the verification, the page asks for a phone again."""
         until = self.now + error.retry_after if isinstance(error, RetryableError) else 0
         left = error.attempts_left if isinstance(error, WrongCode) else 0
-        told = replace(page, trouble=FormError(error.code, until, left))
-        is_over = isinstance(error, (VerificationError, DestinationRejected)) and not left
-        return replace(told, step=Step.PHONE, opened=None) if is_over else told
+        page = replace(page, form_error=FormError(error.code, until, left))
+        has_ended = isinstance(error, (VerificationError, DestinationRejected)) and not left
+        return replace(page, step=Step.PHONE, active=None) if has_ended else page
 
-    def _requested(self, page: HostedPage, solution: str) -> SendOutcome:
-        if page.phones >= MAX_VERIFICATIONS_PER_PAGE:
+    def _request(self, page: HostedPage, solution: str) -> SendOutcome:
+        if page.verifications >= MAX_VERIFICATIONS_PER_PAGE:
             raise LimitReached(max(1, math.ceil(page.ends_at - self.now)), "page_verifications")
         return self.service.request(
             self.client,
@@ -355,11 +379,11 @@ class _Task:
             risk_solution=solution,
         )
 
-    def _resent(self, page: HostedPage, opened: ActiveVerification, solution: str) -> SendOutcome:
+    def _resend(self, page: HostedPage, active: ActiveVerification, solution: str) -> SendOutcome:
         return self.service.resend(
             self.client,
-            _phone_of(page),
-            opened.verification_id,
+            _active_phone(page),
+            active.verification_id,
             locale=page.locale,
             client_ip=self.client_ip,
             is_public=True,
@@ -371,24 +395,24 @@ class _Task:
             page,
             step=Step.DONE,
             phone="",
-            opened=None,
+            active=None,
             proof=approved.proof,
             proof_ends_at=self.now + approved.proof_expires_in,
         )
 
 
-def _phone_of(page: HostedPage) -> str:
-    """Return the phone of the page's verification; another number may have been typed since."""
-    return (page.opened and page.opened.phone) or page.phone
+def _active_phone(page: HostedPage) -> str:
+    """Return the phone of the current verification; another number may have been typed since."""
+    return (page.active and page.active.phone) or page.phone
 
 
-def _opened(sent: SendOutcome) -> ActiveVerification:
-    verification = sent.verification
+def _active_verification(outcome: SendOutcome) -> ActiveVerification:
+    verification = outcome.verification
     return ActiveVerification(
-        verification_id=sent.verification_id,
-        phone_masked=sent.phone.masked(),
+        verification_id=outcome.verification_id,
+        phone_masked=outcome.phone.masked(),
         code_type=verification.code_type,
         resend_at=verification.resend_at or 0,
         expires_at=verification.expires_at,
-        phone=sent.phone.e164,
+        phone=outcome.phone.e164,
     )

@@ -786,14 +786,14 @@ MUTANTS = (
             risk_solution=solution,
         )
 
-    def _resent""",
+    def _resend""",
         """            locale=page.locale,
             client_ip=self.client_ip,
             is_public=False,
             risk_solution=solution,
         )
 
-    def _resent""",
+    def _resend""",
         "tests/services/test_hosted_pages.py -k a45",
     ),
     mutant(
@@ -1496,15 +1496,15 @@ MUTANTS += (
         "R33",
         "a form needs no key",
         "services/hosted_pages.py",
-        "        if turn is None:\n            raise Forbidden\n",
-        "        turn = page.turn if turn is None else turn\n",
+        "        if sequence is None:\n            raise Forbidden\n",
+        "        sequence = page.form_sequence if sequence is None else sequence\n",
         HOSTED,
     ),
     mutant(
         "R33",
         "a page is everybody's",
         "services/hosted_pages.py",
-        "if not hmac.compare_digest(shown, held.page.browser):",
+        "if not hmac.compare_digest(given, loaded.page.browser_token_hash):",
         "if False:",
         HOSTED,
     ),
@@ -1512,26 +1512,26 @@ MUTANTS += (
         "R33",
         "a page stays everybody's after its first form",
         "services/hosted_pages.py",
-        "replace(page, browser=tag, turn=turn + 1,",
-        "replace(page, turn=turn + 1,",
+        "            browser_token_hash=hosted_page.browser_token_hash(self._keyring, page_id, browser_token),\n",
+        "",
         HOSTED,
     ),
     mutant(
         "A23",
         "a page is bound to a cookie that somebody planted",
         "services/hosted_pages.py",
-        "            name = self._drawn(hosted_page.NAME_BYTES)\n",
-        "            name = name or self._drawn(hosted_page.NAME_BYTES)\n",
+        "            browser_token = self._random_text(hosted_page.BROWSER_TOKEN_BYTES)\n",
+        "            browser_token = browser_token or self._random_text(hosted_page.BROWSER_TOKEN_BYTES)\n",
         HOSTED,
     ),
     mutant(
         "R33",
         "whoever loads a page keeps it",
         "services/hosted_pages.py",
-        "            name = self._drawn(hosted_page.NAME_BYTES)\n",
-        "            name = self._drawn(hosted_page.NAME_BYTES)\n"
-        "            tag = hosted_page.browser_tag(self._keyring, page_id, name)\n"
-        "            self._swapped(held, replace(held.page, browser=tag))\n",
+        "            browser_token = self._random_text(hosted_page.BROWSER_TOKEN_BYTES)\n",
+        "            browser_token = self._random_text(hosted_page.BROWSER_TOKEN_BYTES)\n"
+        "            token_hash = hosted_page.browser_token_hash(self._keyring, page_id, browser_token)\n"
+        "            self._compare_and_set(loaded, replace(page, browser_token_hash=token_hash))\n",
         HOSTED,
     ),
     mutant(
@@ -1554,7 +1554,7 @@ MUTANTS += (
         "R12",
         "a client may create pages without end",
         "services/hosted_pages.py",
-        "        self._count(PageEvent.CREATED, client, client_ip)\n",
+        "        self._check_rate(PageEvent.CREATED, client, client_ip)\n",
         "",
         HOSTED,
     ),
@@ -1562,7 +1562,7 @@ MUTANTS += (
         "R33",
         "a form counts whenever it comes",
         "services/hosted_pages.py",
-        "if turn < page.turn or page.step is Step.DONE:",
+        "if sequence < page.form_sequence or page.step is Step.DONE:",
         "if page.step is Step.DONE:",
         HOSTED,
     ),

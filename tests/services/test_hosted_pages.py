@@ -42,17 +42,17 @@ class Visit:
 
     house: fakes.House
     page_id: str
-    name: str = ""
+    browser_token: str = ""
 
     def look(self) -> PageView:
-        look = self.house.pages.view(self.page_id, self.name)
-        self.name = look.name
+        look = self.house.pages.view(self.page_id, self.browser_token)
+        self.browser_token = look.browser_token
         return look
 
     def send(self, wish: str, **fields: str) -> OtpError | None:
         """Send the form that the page shows now."""
         form = FormSubmission(self.look().form_key, wish, **fields)
-        client, error = self.house.pages.submit(self.page_id, self.name, form, ADDRESS)
+        client, error = self.house.pages.submit(self.page_id, self.browser_token, form, ADDRESS)
         assert client == "shop"
         return error
 
@@ -89,8 +89,8 @@ def visit(house: fakes.House) -> Visit:
 def test_page_leads_from_the_number_to_a_proof(house: fakes.House, visit: Visit) -> None:
     assert visit.page.step is Step.PHONE
     assert visit.send("phone", phone=PHONE) is None
-    assert visit.page.opened is not None
-    assert visit.page.opened.phone_masked == "+86 138****8000"
+    assert visit.page.active is not None
+    assert visit.page.active.phone_masked == "+86 138****8000"
     assert visit.right_code() is None
 
     page = visit.page
@@ -199,10 +199,10 @@ def test_page_is_counted_once_for_two_clicks(house: fakes.House, visit: Visit) -
 
     def click() -> None:
         house.page_store.before_swap = lambda: None
-        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+        house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
     house.page_store.before_swap = click
-    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+    house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
     assert [event for event, *_ in house.page_store.admitted].count(PageEvent.OPENED) == 1
 
@@ -222,8 +222,8 @@ def test_page_that_cannot_be_counted_sends_nothing_until_it_can(
     house.page_store.full = None
 
     assert house.sender.sent == []
-    assert page.trouble is not None
-    assert (page.step, page.trouble.code) == (Step.PHONE, error.code)
+    assert page.form_error is not None
+    assert (page.step, page.form_error.code) == (Step.PHONE, error.code)
     assert visit.send("phone", phone=PHONE) is None
     assert len(house.sender.sent) == 1
 
@@ -231,7 +231,9 @@ def test_page_that_cannot_be_counted_sends_nothing_until_it_can(
 def test_form_without_its_key_counts_nothing(house: fakes.House, visit: Visit) -> None:
     visit.look()
     with pytest.raises(Forbidden):
-        house.pages.submit(visit.page_id, visit.name, FormSubmission("0" * 32, "phone", phone=PHONE), ADDRESS)
+        house.pages.submit(
+            visit.page_id, visit.browser_token, FormSubmission("0" * 32, "phone", phone=PHONE), ADDRESS
+        )
 
     assert [event for event, *_ in house.page_store.admitted] == [PageEvent.CREATED]
 
@@ -260,7 +262,7 @@ def test_id_has_at_least_128_bits_and_is_never_the_same(house: fakes.House) -> N
 
 def test_page_belongs_to_the_browser_that_sends_the_first_form(house: fakes.House, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
-    for name in ("", "x" * 32, visit.name[:-1], visit.name + "A"):
+    for name in ("", "x" * 32, visit.browser_token[:-1], visit.browser_token + "A"):
         with pytest.raises(PageUnavailable) as closed:
             house.pages.view(visit.page_id, name)
         assert closed.value.reason is PageUnavailableReason.TAKEN
@@ -281,18 +283,20 @@ def test_planted_name_is_never_the_one_a_page_is_bound_to(
     house: fakes.House, visit: Visit, origin: str
 ) -> None:
     """An attacker who knows the address sets a cookie in the victim's browser before it opens the page."""
-    planted = house.pages.view(visit.page_id, "").name if origin == "given to the attacker" else "planted"
-    visit.name = planted
+    planted = (
+        house.pages.view(visit.page_id, "").browser_token if origin == "given to the attacker" else "planted"
+    )
+    visit.browser_token = planted
     visit.send("phone", phone=PHONE)
 
-    assert visit.name != planted
+    assert visit.browser_token != planted
     with pytest.raises(PageUnavailable) as closed:
         house.pages.view(visit.page_id, planted)
     assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
 def test_form_key_fits_only_the_name_it_was_given_with(house: fakes.House, visit: Visit) -> None:
-    planted = house.pages.view(visit.page_id, "").name
+    planted = house.pages.view(visit.page_id, "").browser_token
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     with pytest.raises(Forbidden):
@@ -311,7 +315,7 @@ def test_of_two_browsers_at_once_one_gets_it(house: fakes.House, visit: Visit) -
 
     visit.look()
     house.page_store.before_swap = another
-    house.pages.submit(visit.page_id, other.name, form, ADDRESS)
+    house.pages.submit(visit.page_id, other.browser_token, form, ADDRESS)
 
     assert [sms.phone.e164 for sms in house.sender.sent] == ["+8613800138000"]
     assert visit.page.step is Step.CODE
@@ -359,7 +363,9 @@ def test_page_of_a_client_that_is_gone_is_gone(house: fakes.House, visit: Visit)
     )
 
     with pytest.raises(PageUnavailable):
-        others.submit(visit.page_id, look.name, FormSubmission(look.form_key, "phone", phone=PHONE), ADDRESS)
+        others.submit(
+            visit.page_id, look.browser_token, FormSubmission(look.form_key, "phone", phone=PHONE), ADDRESS
+        )
 
 
 # ── forms ──
@@ -372,14 +378,18 @@ def test_form_without_its_key_does_nothing(house: fakes.House, visit: Visit) -> 
 
     for key in ("", "0" * 32, foreign, visit.look().form_key[:-1], "é" * 32):
         with pytest.raises(Forbidden):
-            house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
+            house.pages.submit(
+                visit.page_id, visit.browser_token, FormSubmission(key, "phone", phone=PHONE), ADDRESS
+            )
     assert house.sender.sent == []
 
 
 def test_form_that_was_sent_before_does_nothing_again(house: fakes.House, visit: Visit) -> None:
     key = visit.look().form_key
     for _ in range(3):
-        house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
+        house.pages.submit(
+            visit.page_id, visit.browser_token, FormSubmission(key, "phone", phone=PHONE), ADDRESS
+        )
 
     assert len(house.sender.sent) == 1
     assert visit.page.step is Step.CODE
@@ -390,10 +400,10 @@ def test_of_two_clicks_at_once_one_counts(house: fakes.House, visit: Visit) -> N
 
     def click() -> None:
         house.page_store.before_swap = lambda: None
-        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+        house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
     house.page_store.before_swap = click
-    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+    house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
     assert len(house.sender.sent) == 1
     assert house.store.calls.count("precheck") == 1
@@ -404,11 +414,11 @@ def test_wrong_code_that_is_sent_again_uses_no_attempt_up(house: fakes.House, vi
     wrong = "000000" if house.sender.last_code != "000000" else "111111"
     form = FormSubmission(visit.look().form_key, "code", code=wrong)
     for _ in range(3):
-        house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+        house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
     assert house.store.calls.count("attempt") == 1
-    assert visit.page.trouble is not None
-    assert visit.page.trouble.attempts_left == 4
+    assert visit.page.form_error is not None
+    assert visit.page.form_error.attempts_left == 4
 
 
 def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(house: fakes.House, visit: Visit) -> None:
@@ -421,7 +431,7 @@ def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(house: fakes.Hous
 
     swaps = ["of the outcome", "of the turn"]
     house.page_store.before_swap = lambda: before(swaps.pop())
-    house.pages.submit(visit.page_id, visit.name, form, ADDRESS)
+    house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
     house.page_store.before_swap = lambda: None
 
     assert seen == [True]
@@ -432,7 +442,9 @@ def test_form_whose_worker_died_is_given_up(house: fakes.House, visit: Visit) ->
     key = visit.look().form_key
     house.store.failure = RuntimeError("died")
     with pytest.raises(RuntimeError):
-        house.pages.submit(visit.page_id, visit.name, FormSubmission(key, "phone", phone=PHONE), ADDRESS)
+        house.pages.submit(
+            visit.page_id, visit.browser_token, FormSubmission(key, "phone", phone=PHONE), ADDRESS
+        )
     house.store.failure = None
 
     assert visit.look().is_busy
@@ -463,8 +475,8 @@ def test_number_that_is_none_is_told_and_stands_there_to_be_mended(visit: Visit)
     error = visit.send("phone", phone="1380013800")
 
     assert error is not None
-    assert visit.page.trouble is not None
-    assert (visit.page.trouble.code, visit.page.phone) == ("invalid_phone", "1380013800")
+    assert visit.page.form_error is not None
+    assert (visit.page.form_error.code, visit.page.phone) == ("invalid_phone", "1380013800")
     assert visit.page.step is Step.PHONE
 
 
@@ -473,8 +485,8 @@ def test_wrong_code_leaves_the_step_and_says_how_many_are_left(visit: Visit) -> 
     error = visit.wrong_code()
 
     assert isinstance(error, WrongCode)
-    assert visit.page.trouble is not None
-    assert visit.page.trouble.attempts_left == 4
+    assert visit.page.form_error is not None
+    assert visit.page.form_error.attempts_left == 4
     assert visit.page.step is Step.CODE
 
 
@@ -484,8 +496,8 @@ def test_last_wrong_code_leads_back_to_the_number(house: fakes.House, visit: Vis
         visit.wrong_code()
 
     page = visit.page
-    assert page.trouble is not None
-    assert (page.step, page.trouble.code, page.opened) == (Step.PHONE, AttemptsExhausted.code, None)
+    assert page.form_error is not None
+    assert (page.step, page.form_error.code, page.active) == (Step.PHONE, AttemptsExhausted.code, None)
     assert page.phone == PHONE
 
 
@@ -494,7 +506,7 @@ def test_trouble_is_gone_with_the_next_form(visit: Visit) -> None:
     visit.wrong_code()
     visit.right_code()
 
-    assert visit.page.trouble is None
+    assert visit.page.form_error is None
 
 
 def test_resend_sends_the_same_code_when_its_time_has_come(house: fakes.House, visit: Visit) -> None:
@@ -505,11 +517,11 @@ def test_resend_sends_the_same_code_when_its_time_has_come(house: fakes.House, v
     house.clock.advance(60)
 
     assert isinstance(early, CooldownActive)
-    assert page.trouble is not None
-    assert (page.step, page.trouble.until) == (Step.CODE, house.clock.now())
+    assert page.form_error is not None
+    assert (page.step, page.form_error.until) == (Step.CODE, house.clock.now())
     assert visit.send("resend") is None
     assert house.sender.last_code == first
-    assert visit.page.phones == 1
+    assert visit.page.verifications == 1
 
 
 def test_expired_code_leads_back_to_the_number(house: fakes.House, visit: Visit) -> None:
@@ -518,8 +530,8 @@ def test_expired_code_leads_back_to_the_number(house: fakes.House, visit: Visit)
     visit.right_code()
 
     assert visit.page.step is Step.PHONE
-    assert visit.page.trouble is not None
-    assert visit.page.trouble.code == "verification_expired"
+    assert visit.page.form_error is not None
+    assert visit.page.form_error.code == "verification_expired"
 
 
 def test_number_can_be_changed_and_changed_back(house: fakes.House, visit: Visit) -> None:
@@ -555,7 +567,7 @@ def test_same_number_in_another_spelling_goes_back_to_its_code(
     visit.send("change")
     visit.send("phone", phone=spelling)
 
-    assert (visit.page.step, visit.page.trouble, len(house.sender.sent)) == (Step.CODE, None, 1)
+    assert (visit.page.step, visit.page.form_error, len(house.sender.sent)) == (Step.CODE, None, 1)
     assert visit.right_code() is None
     assert visit.page.step is Step.DONE
 
@@ -576,7 +588,7 @@ def test_mistyped_number_does_not_lose_the_code_on_its_way(house: fakes.House, v
     visit.send("phone", phone="1380013800")
     visit.send("phone", phone=PHONE)
 
-    assert (visit.page.step, visit.page.trouble, len(house.sender.sent)) == (Step.CODE, None, 1)
+    assert (visit.page.step, visit.page.form_error, len(house.sender.sent)) == (Step.CODE, None, 1)
     assert visit.right_code() is None
 
 
@@ -612,8 +624,8 @@ def test_store_that_fails_is_told_of_on_the_page(house: fakes.House, visit: Visi
     error = visit.send("phone", phone=PHONE)
 
     assert isinstance(error, StoreUnavailable)
-    assert visit.page.trouble is not None
-    assert visit.page.trouble.code == "store_unavailable"
+    assert visit.page.form_error is not None
+    assert visit.page.form_error.code == "store_unavailable"
 
 
 def test_store_of_pages_that_fails_is_an_error(house: fakes.House, visit: Visit) -> None:
@@ -632,9 +644,9 @@ def test_risk_challenge_waits_on_the_page_until_it_is_solved(house: fakes.House,
     asked = visit.page
     visit.send("solve", solution="1:one")
 
-    assert (asked.wish, asked.riddle) == ("phone", {"algorithm": "fake", "level": 1})
+    assert (asked.pending_action, asked.challenge) == ("phone", {"algorithm": "fake", "level": 1})
     assert asked.step is Step.PHONE
-    assert (visit.page.step, visit.page.wish, len(house.sender.sent)) == (Step.CODE, "", 1)
+    assert (visit.page.step, visit.page.pending_action, len(house.sender.sent)) == (Step.CODE, "", 1)
 
 
 def test_bad_solution_brings_another_challenge(house: fakes.House, visit: Visit) -> None:
@@ -642,7 +654,7 @@ def test_bad_solution_brings_another_challenge(house: fakes.House, visit: Visit)
     visit.send("phone", phone=PHONE)
     visit.send("solve", solution="nothing")
 
-    assert (visit.page.wish, house.sender.sent) == ("phone", [])
+    assert (visit.page.pending_action, house.sender.sent) == ("phone", [])
 
 
 def test_resend_too_may_ask_for_one(house: fakes.House, visit: Visit) -> None:
@@ -653,8 +665,8 @@ def test_resend_too_may_ask_for_one(house: fakes.House, visit: Visit) -> None:
     asked = visit.page
     visit.send("solve", solution="1:one")
 
-    assert asked.wish == "resend"
-    assert (visit.page.step, len(house.sender.sent), visit.page.phones) == (Step.CODE, 2, 1)
+    assert asked.pending_action == "resend"
+    assert (visit.page.step, len(house.sender.sent), visit.page.verifications) == (Step.CODE, 2, 1)
 
 
 def test_number_can_be_changed_instead_of_solving(house: fakes.House, visit: Visit) -> None:
@@ -662,7 +674,7 @@ def test_number_can_be_changed_instead_of_solving(house: fakes.House, visit: Vis
     visit.send("phone", phone=PHONE)
     visit.send("change")
 
-    assert (visit.page.step, visit.page.wish, visit.page.riddle) == (Step.PHONE, "", {})
+    assert (visit.page.step, visit.page.pending_action, visit.page.challenge) == (Step.PHONE, "", {})
 
 
 # ── a page is a browser ──
@@ -677,7 +689,7 @@ def test_a45_page_solves_a_challenge_while_the_wrong_code_alarm_is_on(
     asked = visit.page
     visit.send("solve", solution=f"{level}:one")
 
-    assert (asked.wish, asked.riddle) == ("phone", {"algorithm": "fake", "level": level})
+    assert (asked.pending_action, asked.challenge) == ("phone", {"algorithm": "fake", "level": level})
     assert (visit.page.step, len(house.sender.sent)) == (Step.CODE, 1)
 
 
@@ -689,7 +701,7 @@ def test_a45_page_solves_a_challenge_for_a_resend_while_the_alarm_is_on(
     house.ledger.level = 1
     visit.send("resend")
 
-    assert (visit.page.wish, len(house.sender.sent)) == ("resend", 1)
+    assert (visit.page.pending_action, len(house.sender.sent)) == ("resend", 1)
 
 
 def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_there_only(
@@ -699,7 +711,7 @@ def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_t
     visit.send("phone", phone=PHONE)
     house.ledger.wait = 40
     form = FormSubmission(visit.look().form_key, "code", code=house.sender.last_code)
-    _, refusal = house.pages.submit(visit.page_id, visit.name, form, OTHER_ADDRESS)
+    _, refusal = house.pages.submit(visit.page_id, visit.browser_token, form, OTHER_ADDRESS)
 
     assert isinstance(refusal, LimitReached)
     assert (refusal.limit, refusal.retry_after) == ("address_misses_per_10_minutes", 40)
@@ -742,7 +754,15 @@ def test_store_holds_nothing_that_can_be_read(house: fakes.House) -> None:
     ((tag, kept),) = house.page_store.kept.items()
     seen = tag.encode() + kept.sealed
 
-    for secret in (PHONE, "state-in-clear", "shop.example", "login", page.proof, visit.page_id, visit.name):
+    for secret in (
+        PHONE,
+        "state-in-clear",
+        "shop.example",
+        "login",
+        page.proof,
+        visit.page_id,
+        visit.browser_token,
+    ):
         assert secret.encode() not in seen
 
 
@@ -751,10 +771,10 @@ def test_page_cannot_be_read_by_another_id_or_with_other_keys(house: fakes.House
     other = Keyring({"k1": b"x" * 32}, "k1", b"tag key ".ljust(32, b"2"))
     newer = Keyring({"k2": b"x" * 32}, "k2", b"tag key ".ljust(32, b"2"))
 
-    assert hosted_page.unsealed(kept.sealed, house.keyring, visit.page_id)
-    assert hosted_page.unsealed(kept.sealed, house.keyring, "A" * 32) is None
-    assert hosted_page.unsealed(kept.sealed, other, visit.page_id) is None
-    assert hosted_page.unsealed(kept.sealed, newer, visit.page_id) is None
+    assert hosted_page.decrypt_page(kept.sealed, house.keyring, visit.page_id)
+    assert hosted_page.decrypt_page(kept.sealed, house.keyring, "A" * 32) is None
+    assert hosted_page.decrypt_page(kept.sealed, other, visit.page_id) is None
+    assert hosted_page.decrypt_page(kept.sealed, newer, visit.page_id) is None
 
 
 def test_page_of_one_address_laid_under_another_is_gone(house: fakes.House, visit: Visit) -> None:
@@ -773,9 +793,9 @@ def test_page_that_was_changed_cannot_be_read(house: fakes.House, visit: Visit) 
     for place in range(len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 1
-        assert hosted_page.unsealed(bytes(changed), house.keyring, visit.page_id) is None
+        assert hosted_page.decrypt_page(bytes(changed), house.keyring, visit.page_id) is None
     for end in range(len(whole)):
-        assert hosted_page.unsealed(whole[:end], house.keyring, visit.page_id) is None
+        assert hosted_page.decrypt_page(whole[:end], house.keyring, visit.page_id) is None
 
 
 def test_page_of_the_former_format_is_gone(house: fakes.House, visit: Visit) -> None:
@@ -803,7 +823,7 @@ def test_page_survives_a_rotation_of_the_roots(house: fakes.House, visit: Visit)
     roots = {"k1": b"root secret ".ljust(32, b"1"), "k2": b"x" * 32}
     rotated = Keyring(roots, "k2", b"tag key ".ljust(32, b"2"))
 
-    assert hosted_page.unsealed(kept.sealed, rotated, visit.page_id)
+    assert hosted_page.decrypt_page(kept.sealed, rotated, visit.page_id)
 
 
 def test_repr_shows_nothing_of_a_person(visit: Visit) -> None:
@@ -829,5 +849,5 @@ def test_code_of_a_page_without_a_verification_leads_back(house: fakes.House, vi
     look = visit.look()
     sent = replace(look.page, step=Step.CODE)
 
-    assert sent.opened is None
+    assert sent.active is None
     assert visit.send("code", code="123456") is None

@@ -62,7 +62,7 @@ class Site:
     def first_form(self, page_id: str, address: str) -> OtpError | None:
         look = self.pages.view(page_id, "")
         form = FormSubmission(look.form_key, "phone", phone="no number")
-        error = self.pages.submit(page_id, look.name, form, address)[1]
+        error = self.pages.submit(page_id, look.browser_token, form, address)[1]
         return error if isinstance(error, LimitReached) else None
 
 

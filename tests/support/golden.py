@@ -261,16 +261,16 @@ NEW_PAGE = HostedPage(CLIENT, PURPOSE, "https://shop.example/done", "state", "zh
 FULL_PAGE = replace(
     NEW_PAGE,
     is_counted=True,
-    browser="browser tag",
-    turn=3,
+    browser_token_hash="browser tag",
+    form_sequence=3,
     busy_until=NOW + 10,
     step=Step.CODE,
     phone=PHONE,
-    phones=2,
-    opened=ActiveVerification(VERIFICATION_ID, "+86 138****8000", "digits", NOW + 60, NOW + 300, PHONE),
-    trouble=FormError("wrong_code", NOW + 30, 4),
-    wish="resend",
-    riddle={"algorithm": "SHA-256", "maxnumber": 50_000},
+    verifications=2,
+    active=ActiveVerification(VERIFICATION_ID, "+86 138****8000", "digits", NOW + 60, NOW + 300, PHONE),
+    form_error=FormError("wrong_code", NOW + 30, 4),
+    pending_action="resend",
+    challenge={"algorithm": "SHA-256", "maxnumber": 50_000},
     proof="a proof",
     proof_ends_at=NOW + 180,
 )
@@ -290,12 +290,14 @@ def hosted_pages() -> Steps:
     nonce = bytes(range(12))
     older = Keyring({"2025b": OLD_ROOT}, "2025b", PSEUDONYM_KEY)
     made: Steps = {
-        name: hosted_page.sealed(page, KEYRING, PAGE_ID, nonce).hex() for name, page in PAGES.items()
+        name: hosted_page.encrypt_page(page, KEYRING, PAGE_ID, nonce).hex() for name, page in PAGES.items()
     }
-    made["under an older root"] = hosted_page.sealed(NEW_PAGE, older, PAGE_ID, nonce).hex()
+    made["under an older root"] = hosted_page.encrypt_page(NEW_PAGE, older, PAGE_ID, nonce).hex()
     for name, page in PAGES.items():
-        made[f"{name}, decrypted"] = decrypted(hosted_page.sealed(page, KEYRING, PAGE_ID, nonce), PAGE_ID)
-    made["browser tag"] = hosted_page.browser_tag(KEYRING, PAGE_ID, BROWSER)
+        made[f"{name}, decrypted"] = decrypted(
+            hosted_page.encrypt_page(page, KEYRING, PAGE_ID, nonce), PAGE_ID
+        )
+    made["browser tag"] = hosted_page.browser_token_hash(KEYRING, PAGE_ID, BROWSER)
     for turn in (0, 12):
         made[f"form key of turn {turn}"] = hosted_page.form_key(KEYRING, PAGE_ID, BROWSER, turn)
     return made
@@ -695,8 +697,10 @@ def page_in_the_store(client: redis.Redis) -> Steps:
         made["page id"] = page.page_id
         made["created"] = decrypted_values() | written(client, "otp:pages:*")
         look = pages.view(page.page_id, "")
-        made["browser"], made["form key"] = look.name, look.form_key
-        pages.submit(page.page_id, look.name, FormSubmission(look.form_key, "phone", phone=PHONE), IPV4)
+        made["browser"], made["form key"] = look.browser_token, look.form_key
+        pages.submit(
+            page.page_id, look.browser_token, FormSubmission(look.form_key, "phone", phone=PHONE), IPV4
+        )
         made["phone given"] = decrypted_values() | written(client, "otp:pages:*")
     return made
 

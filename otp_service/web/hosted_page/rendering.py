@@ -35,10 +35,10 @@ def render_page(view: PageView, language: Language, *, international: bool) -> R
     page = view.page
     values = {
         "form_key": view.form_key,
-        "error_text": _error_text(page.trouble, view.now, language),
+        "error_text": _error_text(page.form_error, view.now, language),
         "phone": page.phone,
         "international": international,
-        "challenge": json.dumps(page.riddle),
+        "challenge": json.dumps(page.challenge),
         "return_url": page.return_url,
         "state": page.state,
         "proof": page.proof,
@@ -66,7 +66,7 @@ def origin_of(url: str) -> str:
 def _step(view: PageView) -> str:
     if view.is_busy:
         return "busy"
-    return "solve" if view.page.wish else view.page.step.value
+    return "solve" if view.page.pending_action else view.page.step.value
 
 
 def _error_text(error: FormError | None, now: float, language: Language) -> str:
@@ -78,7 +78,7 @@ def _error_text(error: FormError | None, now: float, language: Language) -> str:
 
 def _code_values(page: HostedPage, now: float) -> dict[str, object]:
     """Return the values that only the form for the code has."""
-    active = page.opened
+    active = page.active
     if page.step is not Step.CODE or active is None:
         return {}
     return {

@@ -74,7 +74,7 @@ def _show(deps: ApiDependencies, request: Request, _: RequestLog) -> Response:
     language = negotiate_language(view.page.locale, *request.accept_languages.values())
     html = render_page(view, language, international=len(deps.dialing) > 1)
     response = _respond(200, html)
-    _set_cookie(response, page_url(deps, request, page_id), view.name)
+    _set_cookie(response, page_url(deps, request, page_id), view.browser_token)
     return response
 
 
@@ -149,7 +149,7 @@ def _form(request: Request) -> FormSubmission:
     fields = _fields(json_body.read_bytes(request.environ, json_body.MAX_BYTES))
     return FormSubmission(
         key=fields.get("form_key", ""),
-        wish=fields.get("wish", ""),
+        action=fields.get("wish", ""),
         phone=fields.get("phone", "").strip()[:_MAX_LENGTH],
         code=fields.get("code", "")[:_MAX_LENGTH],
         solution=fields.get("risk_solution", ""),
