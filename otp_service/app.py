@@ -117,7 +117,7 @@ def create_blueprint(
         clock=clock,
         events=events,
         counters=_counters(settings, store, clock, events, closers) if store else None,
-        pages=RedisPages(store) if store else None,
+        pages=RedisPages(store.redis) if store else None,
         challenges=challenges,
     )
     closers.append(built.close)
@@ -160,7 +160,7 @@ def build(
     if store is None:
         store = _store(settings, events, closers)
         counters = counters or _counters(settings, store, clock, events, closers)
-        pages = pages or RedisPages(store)
+        pages = pages or RedisPages(store.redis)
     if counters is None or pages is None:
         raise ValueError("a store must be given together with counters and pages")
     challenges = challenges or _challenges(settings, clock)
@@ -210,9 +210,9 @@ def try_build(settings: Settings) -> None:
     clock, events = SystemClock(), _NullEventLogger()
     store = open_store(settings, events)
     limits = settings.policy().risk.global_failures
-    counters = RedisUsageCounters(store.flush, limits=limits, clock=clock, events=events)
+    counters = RedisUsageCounters(store.redis.run_scripts, limits=limits, clock=clock, events=events)
     build(
-        settings, store=store, clock=clock, events=events, counters=counters, pages=RedisPages(store)
+        settings, store=store, clock=clock, events=events, counters=counters, pages=RedisPages(store.redis)
     ).close()
     store.close()
 
@@ -301,7 +301,7 @@ def _counters(
 ) -> UsageCounters:
     risk = settings.policy().risk
     counters = RedisUsageCounters(
-        store.flush_ledger,
+        store.redis.run_counter_scripts,
         limits=risk.global_failures,
         guard_mode=risk.pumping_guard_mode,
         clock=clock,

@@ -36,7 +36,7 @@ from otp_service.sms.router import EVERY_TEMPLATE, Suspensions
 from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.embedded import FakeStore, start_embedded
-from otp_service.store.outages import Outages
+from otp_service.store.redis_client import Outages
 from otp_service.store.scripts import Call
 from otp_service.store.verifications import RedisStore
 from otp_service.web.api import request_id
@@ -354,7 +354,7 @@ def test_the_imitation_of_redis_refuses_to_serve_a_child() -> None:
 
     def asked(_: int) -> str:
         try:
-            guarded.flush([Call("global_failures", ["otp:x"], [0, 0])])
+            guarded.redis.run_scripts([Call("global_failures", ["otp:x"], [0, 0])])
         except StoreUnavailable:
             return "unavailable"
         return "served"

@@ -61,7 +61,7 @@ def open_session(config: Path | None) -> AdminSession:
         store = open_store(settings, events)
     except BadRedisUrl as error:
         _exit_with([ConfigIssue("redis.url", str(error))])
-    return AdminSession(settings, store, AdminStore(store), events)
+    return AdminSession(settings, store, AdminStore(store.redis), events)
 
 
 def _exit_with(issues: list[ConfigIssue]) -> NoReturn:

@@ -68,7 +68,7 @@ def _redis_issues(settings: Settings, *, is_offline: bool, tolerate_outage: bool
         store = open_store(settings, SilentEvents())
     except BadRedisUrl as error:
         return [ConfigIssue("redis.url", str(error))]
-    trouble = None if is_offline else store.diagnose()
+    trouble = None if is_offline else store.redis.diagnose()
     store.close()
     if trouble is None or (tolerate_outage and not trouble.is_unfit):
         return []

@@ -210,7 +210,7 @@ def _sample(gauges: WorkerGauges, built: Application) -> None:
     gauges.set_routes(built.router.states())
     gauges.sends_in_flight.set(built.router.in_flight)
     if isinstance(built.parts.store, RedisStore):
-        gauges.redis_connections_in_use.set(built.parts.store.under_way)
+        gauges.redis_connections_in_use.set(built.parts.store.redis.in_flight)
 
 
 def _sample_forever(gauges: WorkerGauges, built: Application) -> None:

@@ -15,8 +15,11 @@ from typing import Any
 from otp_service.domain.limits import GlobalFailureLimits, IpLimits, PhoneLimits
 from otp_service.store import decoding, encoding, keys
 from otp_service.store.backend import RedisNode
+from otp_service.store.redis_client import RedisClient
 from otp_service.store.scripts import Call
-from otp_service.store.verifications import FLUSH_SIZE, RedisStore
+
+BATCH_SIZE = 100
+"""Keys that are erased or read in one round trip."""
 
 SCAN_SIZE = 1_000
 """Keys that the server looks at in one step of a search: less than a ms, in which it serves nobody else."""
@@ -135,8 +138,8 @@ class AdminStore:
     Every method raises StoreUnavailable when the store fails; all of them can be repeated.
     """
 
-    def __init__(self, store: RedisStore) -> None:
-        self._store = store
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
 
     # ── phones ──
 
@@ -232,14 +235,14 @@ class AdminStore:
     # ── steps ──
 
     def _run(self, call: Call) -> list[Any]:
-        (reply,) = self._store.flush([call])
+        (reply,) = self._redis.run_scripts([call])
         decoding.raise_if_rejected(reply)
         return reply[1:]
 
     def _named(self, start: str) -> Iterator[bytes]:
         """Search for all keys that begin with *start*; one may come twice."""
         pattern = _GLOB.sub(r"\\\g<0>", start) + "*"
-        for node in self._store.guarded(lambda backend: backend.primaries()):
+        for node in self._redis.call(lambda backend: backend.primaries()):
             cursor = 0
             while True:
                 cursor, found = self._scan(node, cursor, pattern)
@@ -249,19 +252,19 @@ class AdminStore:
 
     def _scan(self, node: RedisNode, cursor: int, pattern: str) -> tuple[int, list[Any]]:
         command = "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_SIZE
-        ((following, found),) = self._store.guarded(lambda _: node.execute([command]).raise_errors())
+        ((following, found),) = self._redis.call(lambda _: node.execute([command]).raise_errors())
         return int(following), found
 
     def _unlink(self, batch: list[bytes]) -> int:
         """Erase the keys of *batch*, which may lie on several servers."""
         commands = [("UNLINK", key.decode()) for key in batch]
-        return sum(self._store.guarded(lambda backend: backend.execute(commands).raise_errors()))
+        return sum(self._redis.call(lambda backend: backend.execute(commands).raise_errors()))
 
     def _leave(self, logs: list[bytes], tag: str) -> int:
         """Take the phone *tag* out of *logs* and return out of how many."""
         phone = encoding.short_phone_hash(tag)
         calls = [Call("ip_erase_phone", [log.decode()], [phone]) for log in logs]
-        told = self._store.flush(calls)
+        told = self._redis.run_scripts(calls)
         for reply in told:
             decoding.raise_if_rejected(reply)
         return sum(reply[1] > 0 for reply in told)
@@ -277,5 +280,5 @@ def _count(times: tuple[float, ...], since: float) -> int:
 
 
 def _batches(found: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while batch := list(islice(found, FLUSH_SIZE)):
+    while batch := list(islice(found, BATCH_SIZE)):
         yield batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store import keys
@@ -26,6 +27,20 @@ class UnsuitableRedis(StoreUnavailable):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """So many *servers*: the *version* of one, why any is *unfit*, and whether all *persist* by a log.
+
+    *replicas* are those of the server that has fewest.
+    """
+
+    version: str
+    unfit: str
+    persists: bool
+    servers: int = 1
+    replicas: int = 0
+
+
 def check(backend: RedisBackend, replicas: int) -> bool:
     """Write to every server, and read what kind of server it is; tell whether all persist by a log.
 
@@ -41,6 +56,23 @@ def check(backend: RedisBackend, replicas: int) -> bool:
             raise UnsuitableRedis(reason)
         all_persist = all_persist and is_persistent(info)
     return all_persist
+
+
+def inspect(backend: RedisBackend, replicas: int) -> Inspection:
+    """Return what servers say about themselves, of which *replicas* are asked for.
+
+    Raises:
+        redis.RedisError: one does not answer, or may not be asked.
+    """
+    told = [read_info(node.execute([("INFO",)]).raise_errors()[0]) for node in backend.primaries()]
+    unfit = (unsuitability(info, replicas, in_cluster=backend.is_cluster) for info in told)
+    return Inspection(
+        version=_name(told[0]),
+        unfit=next(filter(None, unfit), ""),
+        persists=all(map(is_persistent, told)),
+        servers=len(told),
+        replicas=min(int(info.get("connected_slaves", 0)) for info in told),
+    )
 
 
 def read_info(reply: Mapping[str, object]) -> Info:
@@ -69,6 +101,12 @@ def unsuitability(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
 def is_persistent(info: Info) -> bool:
     """Tell whether a server with this INFO writes down each change, so that a restart loses nothing."""
     return info.get("aof_enabled") == "1"
+
+
+def _name(info: Info) -> str:
+    if version := info.get("valkey_version"):
+        return f"Valkey {version}"
+    return f"Redis {info.get('redis_version', 'of an unknown version')}"
 
 
 def _version(info: Info) -> tuple[int, int]:

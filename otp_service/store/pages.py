@@ -8,8 +8,8 @@ from otp_service.domain.errors import StoreUnavailable
 from otp_service.domain.hosted_page import PageEvent, PageQuota, StoredPage
 from otp_service.store import decoding, keys
 from otp_service.store.backend import Command
+from otp_service.store.redis_client import RedisClient
 from otp_service.store.scripts import Call
-from otp_service.store.verifications import RedisStore
 
 LIMITS = {
     PageEvent.CREATED: ("address_new_pages_per_10_minutes", "client_new_pages_per_10_minutes"),
@@ -25,8 +25,8 @@ _HEAD = 5
 class RedisPages:
     """Implements `interfaces.PageStore` beside everything else that *store* keeps."""
 
-    def __init__(self, store: RedisStore) -> None:
-        self._store = store
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
 
     def check_rate(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
         """See `interfaces.PageStore.check_rate`."""
@@ -36,7 +36,7 @@ class RedisPages:
         )
         scopes.append((keys.page_counts(client, event), quota.total, of_client))
         limits = [value for _, limit, name in scopes for value in (limit, name)]
-        (reply,) = self._store.flush([Call("page_rate_limit", [key for key, _, _ in scopes], limits)])
+        (reply,) = self._redis.run_scripts([Call("page_rate_limit", [key for key, _, _ in scopes], limits)])
         decoding.raise_if_rejected(reply)
 
     def create(self, tag: str, sealed: bytes, ttl: int) -> None:
@@ -55,10 +55,12 @@ class RedisPages:
 
     def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
         """See `interfaces.PageStore.compare_and_set`."""
-        (reply,) = self._store.flush([Call("page_compare_and_set", [keys.page(tag)], [version, sealed])])
+        (reply,) = self._redis.run_scripts(
+            [Call("page_compare_and_set", [keys.page(tag)], [version, sealed])]
+        )
         decoding.raise_if_rejected(reply)
         return bool(reply[0] == b"ok")
 
     def _asked(self, command: Command) -> Any:
-        (reply,) = self._store.guarded(lambda backend: backend.execute([command]).raise_errors())
+        (reply,) = self._redis.run_commands([command])
         return reply

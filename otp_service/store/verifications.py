@@ -8,14 +8,12 @@ texts never leave this room.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import redis
 
-from otp_service import forks
-from otp_service.domain.errors import ProofRedeemed, StoreUnavailable
+from otp_service.domain.errors import ProofRedeemed
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord
 from otp_service.domain.limits import Budget
 from otp_service.domain.risk import PhoneKey, PrecheckRequest, PrecheckResult, QuotaReservation
@@ -31,30 +29,15 @@ from otp_service.domain.verification import (
     Verification,
 )
 from otp_service.services.interfaces import EventLogger
-from otp_service.store import decoding, encoding, health, inspection, keys, precheck
-from otp_service.store.backend import (
-    Argument,
-    Command,
-    PipelineResult,
-    RedisBackend,
-    ReplicationWait,
-    backend_of,
-)
-from otp_service.store.diagnosis import Trouble, diagnose
-from otp_service.store.health import UnsuitableRedis
-from otp_service.store.inspection import Inspection
-from otp_service.store.outages import Outages
-from otp_service.store.scripts import Call, ScriptRunner
-
-T = TypeVar("T")
+from otp_service.store import decoding, encoding, keys, precheck
+from otp_service.store.backend import Argument, RedisBackend, ReplicationWait
+from otp_service.store.redis_client import RedisClient
+from otp_service.store.scripts import Call
 
 FLUSH_SIZE = 100
 """Reports in one round trip: a few ms of the server, which serves nobody else meanwhile."""
 
 UNADDRESSED_SECONDS = 7 * 86_400
-
-READINESS, COUNTERS = "readiness", "counters"
-"""Background jobs: they run again and again, so each failure of theirs says the same."""
 
 INQUIRY_SECONDS = 5
 """A verification is asked about at most once in this time, however many calls want to know."""
@@ -76,14 +59,7 @@ class RedisStore:
         wait: ReplicationWait | None = None,
         job: str = "",
     ) -> None:
-        self._backend = backend_of(backend)
-        self._events = events
-        self._job = job
-        self._outages = Outages(events)
-        self._wait = wait
-        self._scripts = ScriptRunner(self._backend, shebang=shebang, wait=wait)
-        self._under_way: set[object] = set()
-        forks.call_in_child(self._forget_under_way)
+        self.redis = RedisClient(backend, events, shebang=shebang, wait=wait, job=job)
 
     # ── first flush ──
 
@@ -91,7 +67,7 @@ class RedisStore:
         """See `interfaces.Store.precheck`."""
         head = encoding.limits(slot.limits), encoding.requester(slot)
         call = Call("precheck", [keys.phone_state(slot.phone_hash)], [*head, client, attempts])
-        return precheck.run_precheck(self.flush, slot.phone_hash, call, knock)
+        return precheck.run_precheck(self.redis.run_scripts, slot.phone_hash, call, knock)
 
     def precheck_resend(
         self,
@@ -104,11 +80,11 @@ class RedisStore:
     ) -> PrecheckResult:
         """See `interfaces.Store.precheck_resend`."""
         call = _slot_call("precheck_resend", slot, verification_hash, [client, int(opener_only)])
-        return precheck.run_precheck(self.flush, slot.phone_hash, call, knock)
+        return precheck.run_precheck(self.redis.run_scripts, slot.phone_hash, call, knock)
 
     def release_quota(self, tag: str, counted: QuotaReservation) -> None:
         """See `interfaces.Store.release_quota`."""
-        self.flush(precheck.release_calls(tag, counted))
+        self.redis.run_scripts(precheck.release_calls(tag, counted))
 
     # ── idempotency keys ──
 
@@ -165,11 +141,11 @@ class RedisStore:
 
         Returns the slot's reply and the least that a budget has left.
         """
-        told = self._told([slot_call, *_takes(budgets)], durable=True)
+        told = self.redis.run_durable([slot_call, *_takes(budgets)])
         reply, taken = told.replies[0], decoding.budget_result(told.replies[1:], tuple(budgets))
         errors = [error for error in (decoding.rejection(reply), taken.rejection) if error]
         if not told.replicated:
-            errors.append(self._unreplicated())
+            errors.append(self.redis.not_replicated())
         if errors:
             granted = tuple(budgets) if taken.rejection is None else ()
             self._give_back(reply, slot, verification_hash, _refunds(granted, taken.day))
@@ -186,7 +162,7 @@ class RedisStore:
             )
             calls.append(_settle_call(slot, withdrawn))
         if calls:
-            self.flush(calls)
+            self.redis.run_scripts(calls)
 
     # ── third flush ──
 
@@ -201,7 +177,7 @@ class RedisStore:
         """See `interfaces.Store.record_send_result`."""
         refunds = _refunds(refund, encoding.day(record.taken_at))
         ends = [precheck.end_call(ended, ended.result_id)] if ended else []
-        reply, *_ = self.flush([_settle_call(slot, record), *refunds, *ends])
+        reply, *_ = self.redis.run_scripts([_settle_call(slot, record), *refunds, *ends])
         decoding.raise_if_rejected(reply)
         if reply[0] == b"gone":
             return None
@@ -214,13 +190,13 @@ class RedisStore:
         told: list[DeliveryUpdate | None] = []
         for start in range(0, len(reports), FLUSH_SIZE):
             calls = [_report_call(report) for report in reports[start : start + FLUSH_SIZE]]
-            told += map(decoding.delivery_update, self.flush(calls))
+            told += map(decoding.delivery_update, self.redis.run_scripts(calls))
         return told
 
     def acquire_lookup_lease(self, tag: str, verification_hash: str, call: str) -> bool:
         """See `interfaces.Store.acquire_lookup_lease`."""
         key = keys.lookup_lease(tag, verification_hash, call)
-        (marked,) = self._asked([("SET", key, b"1", "NX", "EX", INQUIRY_SECONDS)])
+        (marked,) = self.redis.run_commands([("SET", key, b"1", "NX", "EX", INQUIRY_SECONDS)])
         return bool(marked)
 
     # ── the rest of a verification's life ──
@@ -274,57 +250,26 @@ class RedisStore:
 
     def mark_missing_client_ip(self, client: str) -> None:
         """See `interfaces.Store.mark_missing_client_ip`."""
-        self._asked([("SET", keys.missing_client_ip(client), b"1", "EX", UNADDRESSED_SECONDS)])
+        self.redis.run_commands([("SET", keys.missing_client_ip(client), b"1", "EX", UNADDRESSED_SECONDS)])
 
     def mark_unreadable_client_ip(self) -> None:
         """See `interfaces.Store.mark_unreadable_client_ip`."""
-        self._asked([("SET", keys.unreadable_ip(), b"1", "EX", UNADDRESSED_SECONDS)])
+        self.redis.run_commands([("SET", keys.unreadable_ip(), b"1", "EX", UNADDRESSED_SECONDS)])
 
     def met_unreadable_ip(self) -> bool:
         """Tell whether a trusted proxy lately did not write an address."""
-        return bool(self._asked([("EXISTS", keys.unreadable_ip())])[0])
+        return bool(self.redis.run_commands([("EXISTS", keys.unreadable_ip())])[0])
 
     def clients_without_address(self, clients: Iterable[str]) -> set[str]:
         """Return those of *clients* that did not name an end user's address lately."""
         names = list(clients)
-        marked = self._asked([("EXISTS", keys.missing_client_ip(name)) for name in names])
+        marked = self.redis.run_commands([("EXISTS", keys.missing_client_ip(name)) for name in names])
         return {name for name, mark in zip(names, marked, strict=True) if mark}
 
-    # ── health ──
-
-    def inspect(self) -> Inspection:
-        """Return what the server says about itself."""
-        return self.guarded(lambda backend: inspection.inspect(backend, self._replicas))
-
-    def diagnose(self) -> Trouble | None:
-        """Return what keeps the servers from serving, in words; nothing when they are fit."""
-        return diagnose(self._backend, self._replicas)
-
-    def check_health(self) -> bool:
-        """See `interfaces.Store.check_health`."""
-        try:
-            return self.guarded(lambda backend: health.check(backend, self._replicas), READINESS)
-        except UnsuitableRedis:
-            self._outages.failed(READINESS, UnsuitableRedis.__name__)
-            raise
-
-    @property
-    def _replicas(self) -> int:
-        return self._wait.replicas if self._wait else 0
-
-    @property
-    def under_way(self) -> int:
-        """How many round trips are under way; each has a connection of its own."""
-        return len(self._under_way)
-
-    def close(self) -> None:
-        """Let go of idle connections."""
-        self._backend.close()
-
-    # ── one round trip ──
+    # ── one script ──
 
     def _run(self, call: Call) -> list[Any]:
-        return self.flush([call])[0]
+        return self.redis.run_scripts([call])[0]
 
     def _run_durable(self, call: Call) -> list[Any]:
         """Run what a failover must not undo.
@@ -332,72 +277,21 @@ class RedisStore:
         Raises:
             StoreUnavailable: it may or may not have run; or it has, and a failover may undo it.
         """
-        told = self._told([call], durable=True)
-        if not told.replicated:
-            raise self._unreplicated()
-        (reply,) = told.replies
+        result = self.redis.run_durable([call])
+        if not result.replicated:
+            raise self.redis.not_replicated()
+        (reply,) = result.replies
         return list(reply)
 
-    def flush(self, calls: Sequence[Call]) -> list[list[Any]]:
-        """Run *calls* in one round trip and return their replies.
+    # ── health ──
 
-        Raises:
-            StoreUnavailable: any of them may or may not have run.
-        """
-        return self._told(calls).replies
+    def check_health(self) -> bool:
+        """See `interfaces.Store.check_health`."""
+        return self.redis.check_health()
 
-    def flush_ledger(self, calls: Sequence[Call]) -> list[list[Any]]:
-        """Run *calls* as `flush` does, for the ledger, which logs an outage and not each failure.
-
-        Raises:
-            StoreUnavailable: any of them may or may not have run.
-        """
-        return self._told(calls, job=COUNTERS).replies
-
-    def _forget_under_way(self) -> None:
-        self._under_way = set()
-
-    def _told(self, calls: Sequence[Call], *, durable: bool = False, job: str = "") -> PipelineResult:
-        def trip(_: RedisBackend) -> PipelineResult:
-            told = self._scripts.run(*calls, durable=durable)
-            return PipelineResult([decoding.validate_reply(reply) for reply in told.replies], told.replicated)
-
-        return self.guarded(trip, job)
-
-    def _asked(self, commands: Sequence[Command]) -> list[Any]:
-        return self.guarded(lambda backend: backend.execute(commands).raise_errors())
-
-    def guarded(self, trip: Callable[[RedisBackend], T], job: str = "") -> T:
-        """Do *trip* with the servers, for a call of the API or for the background *job*.
-
-        Raises:
-            StoreUnavailable: it may or may not have been done.
-        """
-        began, mark, job = time.monotonic(), object(), job or self._job
-        self._under_way.add(mark)
-        try:
-            told = trip(self._backend)
-        except redis.RedisError as error:
-            self._note_failure(job, type(error).__name__)
-            raise StoreUnavailable from None
-        else:
-            if job:
-                self._outages.succeeded(job)
-            return told
-        finally:
-            self._under_way.discard(mark)
-            # No six digits in a row: they could be taken for a code.
-            self._events.emit("redis_roundtrip", duration_ms=round((time.monotonic() - began) * 1000, 3))
-
-    def _note_failure(self, job: str, kind: str) -> None:
-        if job:
-            self._outages.failed(job, kind)
-        else:
-            self._events.emit("redis_error", kind=kind)
-
-    def _unreplicated(self) -> StoreUnavailable:
-        self._note_failure(self._job, "NotReplicated")
-        return StoreUnavailable()
+    def close(self) -> None:
+        """Close idle connections."""
+        self.redis.close()
 
 
 def _both(tag: str, verification_hash: str) -> list[str]:

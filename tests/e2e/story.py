@@ -77,7 +77,7 @@ def build(
     """Return a service that sends through *router*, with *deadline* seconds for a request."""
     store = RedisStore(client, Quiet())
     runner = MovableRunner(client)
-    store._scripts = runner
+    store.redis.scripts = runner
     service = VerificationService(
         policy=Policy(
             phones=PhoneRules(),

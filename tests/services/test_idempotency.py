@@ -101,7 +101,7 @@ def story() -> Story:
     client = fakeredis.FakeRedis()
     store = LossyStore(client, Quiet(), shebang=False)
     runner = MovableRunner(client, shebang=False)
-    store._scripts = runner
+    store.redis.scripts = runner
     return Story(fakes.house(store=store), store, runner, client)
 
 

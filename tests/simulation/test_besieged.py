@@ -75,7 +75,7 @@ class Siege:
     def __post_init__(self) -> None:
         self.store = RedisStore(self.client, FakeEvents())
         self.runner = StagedRunner(self.client)
-        self.store._scripts = self.runner
+        self.store.redis.scripts = self.runner
         self.slot = PhoneKey(secrets.token_urlsafe(12), LIMITS)
         self.attackers = [secrets.token_bytes(12) for _ in range(self.addresses)]
         self.home = secrets.token_bytes(12)

@@ -92,7 +92,7 @@ def attack(
     client.flushall()
     store = RedisStore(client, FakeEvents())
     runner = StagedRunner(client, mutant)
-    store._scripts = runner
+    store.redis.scripts = runner
     timeline = Timeline(runner, tick=60)
     luck = Random(20261124)  # noqa: S311 - as above
     world = World(store, timeline, luck, START + DAYS * DAY)

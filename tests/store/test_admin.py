@@ -28,7 +28,7 @@ SMALL = IpLimits(
 
 @pytest.fixture
 def office(phone: Phone) -> AdminStore:
-    return AdminStore(phone.store)
+    return AdminStore(phone.store.redis)
 
 
 def facts_of(office: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneUsage:
@@ -302,7 +302,7 @@ def knock(phone: Phone, address: ClientIpQuota) -> None:
 
 
 def verify(phone: Phone, address: ClientIpQuota) -> None:
-    phone.store.flush(
+    phone.store.redis.run_scripts(
         [
             Call(
                 "ip_approved",
@@ -314,7 +314,7 @@ def verify(phone: Phone, address: ClientIpQuota) -> None:
 
 
 def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
-    phone.store.flush([Call("ip_misses", [keys.ip_misses(address.ip_hash)], [times, 60])])
+    phone.store.redis.run_scripts([Call("ip_misses", [keys.ip_misses(address.ip_hash)], [times, 60])])
 
 
 def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Phone) -> None:
@@ -483,7 +483,7 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
         pipeline.execute()
     phone.client.mset({keys.verification(phone.slot.phone_hash, f"{n:022d}"): b"x" for n in range(250)})
 
-    forgotten = AdminStore(phone.store).erase_phone(phone.slot.phone_hash)
+    forgotten = AdminStore(phone.store.redis).erase_phone(phone.slot.phone_hash)
 
     assert forgotten.keys == 250
     assert phone.client.unlink(*crowd) == len(crowd)
@@ -495,7 +495,11 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
 def test_row_of_a_newer_version_is_left_alone(office: AdminStore, phone: Phone) -> None:
     phone.client.set(keys.phone_state(phone.slot.phone_hash), b"\x02whatever", ex=60)
 
-    for act in (facts_of, lambda o, p: o.clear_phone(p.slot.tag), lambda _, p: p.store.unlock(p.slot.tag)):
+    for act in (
+        facts_of,
+        lambda o, p: o.clear_phone(p.slot.phone_hash),
+        lambda _, p: p.store.unlock(p.slot.phone_hash),
+    ):
         with pytest.raises(StoreUnavailable):
             act(office, phone)
 
@@ -503,7 +507,7 @@ def test_row_of_a_newer_version_is_left_alone(office: AdminStore, phone: Phone) 
 
 
 def test_failing_store_is_told_without_its_words(redis_server: object, real_phone: Phone) -> None:
-    office = AdminStore(real_phone.store)
+    office = AdminStore(real_phone.store.redis)
     tag = real_phone.slot.phone_hash
     real_phone.client.lpush(keys.phone_state(tag), b"not ours")
 

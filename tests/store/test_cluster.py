@@ -41,7 +41,7 @@ def phone(pair: Cluster) -> Iterator[Phone]:
     """A phone on the first of the two, in a store that knows where it is."""
     with pair.client() as client:
         phone = at(pair.masters[0], make_phone(cast("redis.Redis", client), servers=servers_of(pair)))
-        phone.store.inspect()
+        phone.store.redis.inspect()
         yield phone
 
 
@@ -92,7 +92,7 @@ def finish(slot: int, source: Server, target: Server) -> None:
 
 
 def sends(phone: Phone) -> int:
-    return len(AdminStore(phone.store).phone_usage(phone.slot.phone_hash, LIMITS, 5).sends)
+    return len(AdminStore(phone.store.redis).phone_usage(phone.slot.phone_hash, LIMITS, 5).sends)
 
 
 def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
@@ -102,7 +102,7 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
         phone = make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster))
         phones = [at(server, phone) for server in (*redis_cluster.masters, redis_cluster.masters[0])]
         calls = [Call("unlock", [keys.phone_state(one.slot.phone_hash)], []) for one in phones]
-        phone.store.flush(calls)  # the script is known now, and the connections are there
+        phone.store.redis.run_scripts(calls)  # the script is known now, and the connections are there
         seen: list[str | int] = []
         send, read = TcpConnection.send_packed_command, TcpConnection.read_response
 
@@ -116,7 +116,7 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
 
         monkeypatch.setattr(TcpConnection, "send_packed_command", sending)
         monkeypatch.setattr(TcpConnection, "read_response", reading)
-        phone.store.flush(calls)
+        phone.store.redis.run_scripts(calls)
 
     assert sorted(map(str, seen[:3])) == sorted(str(server.port) for server in redis_cluster.masters)
     assert seen[3:] == ["read"] * 4
@@ -202,7 +202,7 @@ def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:
         try:
             with pytest.raises(UnsuitableRedis, match="store"):
                 store.check_health()
-            seen = store.inspect()
+            seen = store.redis.inspect()
         finally:
             tell(last, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 
@@ -214,7 +214,7 @@ def test_member_of_a_cluster_is_no_server_by_itself(redis_cluster: Cluster) -> N
     member = redis_cluster.masters[0]
     with member.client() as client:
         store = make_phone(client, servers=from_url(f"redis://127.0.0.1:{member.port}", PATIENT)).store
-        seen = store.inspect()
+        seen = store.redis.inspect()
 
     assert "redis+cluster://" in seen.unfit
 

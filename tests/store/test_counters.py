@@ -36,13 +36,13 @@ def events() -> Quiet:
 
 @pytest.fixture
 def ledger(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
-    return RedisUsageCounters(phone.store.flush, limits=LIMITS, clock=clock, events=events)
+    return RedisUsageCounters(phone.store.redis.run_scripts, limits=LIMITS, clock=clock, events=events)
 
 
 @pytest.fixture
 def other(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
     """The ledger of another process."""
-    return RedisUsageCounters(phone.store.flush, limits=LIMITS, clock=clock, events=events)
+    return RedisUsageCounters(phone.store.redis.run_scripts, limits=LIMITS, clock=clock, events=events)
 
 
 def an_address(limit: int = 6) -> ClientIpQuota:
@@ -407,7 +407,7 @@ def test_outage_that_cost_nothing_is_no_loss(clock: fakes.FakeClock, events: Qui
 def test_what_an_outage_cost_is_told_once_when_it_is_over(
     phone: Phone, clock: fakes.FakeClock, events: Quiet
 ) -> None:
-    broken = Broken(phone.store.flush)
+    broken = Broken(phone.store.redis.run_scripts)
     broken.is_down = True
     ledger = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
     for _ in range(2):

@@ -59,7 +59,7 @@ def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy])
 
     assert proxy.lost == 2
     assert phone.read(opened).attempts_left == 3
-    assert len(AdminStore(phone.store).phone_usage(phone.slot.phone_hash, LIMITS, 5).sends) == 2
+    assert len(AdminStore(phone.store.redis).phone_usage(phone.slot.phone_hash, LIMITS, 5).sends) == 2
     assert phone.client.get(f"otp:budget:{{sms}}:{budget.scope}").split()[1] == b"1"  # type: ignore[union-attr]
 
 

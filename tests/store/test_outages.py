@@ -10,7 +10,7 @@ from support.redis_servers import closed_port, redis_binary, running
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store import keys
 from otp_service.store.client import client_from_url
-from otp_service.store.outages import Outages
+from otp_service.store.redis_client import Outages
 from otp_service.store.scripts import Call
 from otp_service.store.verifications import RedisStore
 
@@ -25,7 +25,7 @@ def loud(events: Quiet) -> list[tuple[str, object, object]]:
 
 def failing(store: RedisStore, times: int) -> None:
     for _ in range(times):
-        for job in (lambda: store.flush_ledger([NOTHING]), store.check_health):
+        for job in (lambda: store.redis.run_counter_scripts([NOTHING]), store.check_health):
             with pytest.raises(StoreUnavailable):
                 job()
 
@@ -38,9 +38,9 @@ def test_idle_service_logs_two_lines_for_an_outage() -> None:
         failing(store, 5)
         during = loud(events)
         keeper.start()
-        store.flush_ledger([NOTHING])
+        store.redis.run_counter_scripts([NOTHING])
         store.check_health()
-        store.flush_ledger([NOTHING])
+        store.redis.run_counter_scripts([NOTHING])
 
     assert during == [("redis_outage", "began", "counters")]
     assert loud(events) == [*during, ("redis_outage", "ended", "readiness")]
@@ -75,7 +75,7 @@ def test_unfit_store_is_an_outage_of_readiness_alone() -> None:
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
                 store.check_health()
-            store.flush_ledger([NOTHING])
+            store.redis.run_counter_scripts([NOTHING])
         client.config_set("maxmemory-policy", "noeviction")
         store.check_health()
 

@@ -21,7 +21,7 @@ from otp_service.store.pages import RedisPages
 
 @pytest.fixture
 def pages(phone: Phone) -> RedisPages:
-    return RedisPages(phone.store)
+    return RedisPages(phone.store.redis)
 
 
 def a_tag() -> str:

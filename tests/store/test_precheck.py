@@ -122,7 +122,7 @@ def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
     verified = Call(
         "ip_approved", [f"otp:address:{{{address.ip_hash}}}"], [p.slot.phone_hash[:6] for p in phones]
     )
-    phone.store.flush([verified])
+    phone.store.redis.run_scripts([verified])
 
     # Two sends are forgotten, and one more is allowed for two that were verified.
     assert [knock(phone, address).risk_reasons for _ in range(5)] == [
@@ -234,7 +234,7 @@ def readings(phone: Phone, guard: ConversionScope, times: int) -> list[int]:
 
 def verified(phone: Phone, guard: ConversionScope, count: int) -> None:
     ledger = RedisUsageCounters(
-        phone.store.flush, limits=GlobalFailureLimits(), clock=SystemClock(), events=Quiet()
+        phone.store.redis.run_scripts, limits=GlobalFailureLimits(), clock=SystemClock(), events=Quiet()
     )
     for _ in range(count):
         ledger.record_approval("t" * 16, 0, None, [guard])

@@ -64,8 +64,8 @@ def submit(phone: Phone, opened: Verification, digest: bytes, call: bytes) -> Ap
 
 
 def kinds(phone: Phone) -> list[object]:
-    assert isinstance(phone.store._events, Quiet)
-    return [facts["kind"] for event, facts in phone.store._events.seen if event == "redis_error"]
+    assert isinstance(phone.store.redis._events, Quiet)
+    return [facts["kind"] for event, facts in phone.store.redis._events.seen if event == "redis_error"]
 
 
 def test_with_a_replica_everything_succeeds(pair: Pair) -> None:
@@ -77,7 +77,7 @@ def test_with_a_replica_everything_succeeds(pair: Pair) -> None:
     assert phone.submit(opened, RIGHT) == "login"
     assert not phone.store.redeem(phone.slot.phone_hash, opened.verification_hash, 60)
     phone.store.check_health()
-    assert phone.store.inspect().replicas == 1
+    assert phone.store.redis.inspect().replicas == 1
 
 
 def test_approval_that_no_replica_has_is_none_and_its_own_call_may_repeat_it(pair: Pair) -> None:
@@ -147,4 +147,4 @@ def test_master_with_too_few_replicas_is_unfit(redis_server: Server) -> None:
             phone.store.check_health()
 
         assert "min_replica_acks (1)" in unfit.value.reason
-        assert phone.store.inspect().unfit == unfit.value.reason
+        assert phone.store.redis.inspect().unfit == unfit.value.reason

@@ -354,10 +354,10 @@ class Ground:
         events = fakes.FakeEvents()
         self.runner = service_on_redis.StagedRunner(client)
         self.store = RedisStore(client, events)
-        self.store._scripts = self.runner
-        self.pages = RedisPages(self.store)
+        self.store.redis.scripts = self.runner
+        self.pages = RedisPages(self.store.redis)
         self.ledger = RedisUsageCounters(
-            self.store.flush, limits=GlobalFailureLimits(), clock=self.clock, events=events
+            self.store.redis.run_scripts, limits=GlobalFailureLimits(), clock=self.clock, events=events
         )
 
     def pass_time(self, seconds: float) -> None:
@@ -681,11 +681,11 @@ def page_in_the_store(client: redis.Redis) -> Steps:
     with fixed_randomness():
         on_stage = service_on_redis.build(client, service_on_redis.enforced(), KEYRING)
         store = RedisStore(client, on_stage.events)
-        store._scripts = on_stage.runner
+        store.redis.scripts = on_stage.runner
         pages = HostedPages(
             service=on_stage.service,
             clients=Clients([site]),
-            store=RedisPages(store),
+            store=RedisPages(store.redis),
             keyring=KEYRING,
             clock=on_stage.clock,
             deadline=6,

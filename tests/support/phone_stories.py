@@ -136,5 +136,5 @@ def make_phone(
     """Return a phone that nothing is known of; tests look in by *client*, the store works on *servers*."""
     store = RedisStore(servers or client, Quiet(), shebang=shebang, wait=wait)
     runner = MovableRunner(servers or client, shebang=shebang, wait=wait)
-    store._scripts = runner
+    store.redis.scripts = runner
     return Phone(store, client, runner, PhoneKey(secrets.token_urlsafe(12), LIMITS))

@@ -169,8 +169,10 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
     clock, events, sender, challenges = fakes.FakeClock(START), FakeEvents(), FakeSender(), FakeChallenges()
     runner = StagedRunner(client)
     store = RedisStore(client, events)
-    store._scripts = runner
-    ledger = RedisUsageCounters(store.flush, limits=risk.global_failures, clock=clock, events=events)
+    store.redis.scripts = runner
+    ledger = RedisUsageCounters(
+        store.redis.run_scripts, limits=risk.global_failures, clock=clock, events=events
+    )
     service = VerificationService(
         policy=Policy(
             phones=PhoneRules(countries=COUNTRIES),

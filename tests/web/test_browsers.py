@@ -90,7 +90,7 @@ def numbers_told(*, is_busy: bool) -> dict[str, dict[str, tuple[int, int | None]
     redis = fakeredis.FakeRedis()
     store = RedisStore(redis, fakes.FakeEvents(), shebang=False)
     house = fakes.house(SHOP, store=store)
-    store._scripts = runner = StagedRunner(redis, shebang=False)
+    store.redis.scripts = runner = StagedRunner(redis, shebang=False)
     time, desk = Timeline(runner, house.clock), open_desk(house)
     time.pass_time(0)  # the store's clock tells what the service's does
     for _ in range(2 if is_busy else 0):

@@ -20,9 +20,9 @@ NOBODY = "-" * 16
 
 def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
     """Tell how the store is, and which of *clients* name no addresses."""
-    trouble = store.diagnose()
+    trouble = store.redis.diagnose()
     try:
-        seen = store.inspect()
+        seen = store.redis.inspect()
     except StoreUnavailable:
         seen_so = trouble or Trouble("does not answer any more", "Ask again.")
         yield fail("redis", seen_so.seen, seen_so.fix)
@@ -44,7 +44,7 @@ def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckRe
 def examine_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[CheckResult]:
     """Tell whether the alarm for wrong codes is on."""
     try:
-        facts = AdminStore(store).global_failures(limits, SystemClock().now())
+        facts = AdminStore(store.redis).global_failures(limits, SystemClock().now())
     except StoreUnavailable:
         return
     if facts.level:
