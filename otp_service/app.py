@@ -230,8 +230,8 @@ def build_report_worker(settings: Settings, events: EventLogger) -> Worker:
     queues = settings.reports.queue
     account = next(route for route in settings.routes if route.name == queues.route)
     reports = _reports(settings, open_store(settings, events, job="reports"), clock, events)
-    take = MessageHandler(take=reports.process, clock=clock, events=events)
-    return build_worker(queues, account, take=take, clock=clock, events=events)
+    handle = MessageHandler(process=reports.process, clock=clock, events=events)
+    return build_worker(queues, account, handle=handle, clock=clock, events=events)
 
 
 def create_event_logger(settings: Settings, clock: Clock, output: Output) -> JsonEventLogger:

@@ -14,8 +14,8 @@ from sms.wire import Behave, answers, response
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, DEFAULT_SIGN_NAME
 from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.mns.key import VERSION, StsTokenProvider
 from otp_service.sms.aliyun.mns.queue import MAX_BODY, Queue
+from otp_service.sms.aliyun.mns.sts_token import VERSION, StsTokenProvider
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.http import HttpClient

@@ -28,9 +28,9 @@ from sms.queues import (
 from sms.wire import WireServer, response
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
-from otp_service.sms.aliyun.mns.key import QueueKey, StsTokenProvider
+from otp_service.sms.aliyun.mns.messages import QueueError
 from otp_service.sms.aliyun.mns.queue import MAX_BODY, Queue
-from otp_service.sms.aliyun.mns.trouble import QueueError
+from otp_service.sms.aliyun.mns.sts_token import QueueKey, StsTokenProvider
 from otp_service.sms.aliyun.protocol.mns import MessageType
 
 NUMBERS = [f"139000000{n:02d}" for n in range(20)]
@@ -68,12 +68,12 @@ def test_sixteen_messages_are_received_at_once(sandbox: SandboxServer, clock: Ma
     assert told == [number[::-1] for number in NUMBERS]
 
 
-def test_empty_queue_has_nothing(sandbox: SandboxServer, clock: ManualClock) -> None:
+def test_empty_queue_returns_no_messages(sandbox: SandboxServer, clock: ManualClock) -> None:
     with reading(sandbox.url, sandbox.url, clock, REPLIES) as queue:
         assert queue.receive(0) == []
 
 
-def test_message_that_was_deleted_never_comes_again(sandbox: SandboxServer, clock: ManualClock) -> None:
+def test_deleted_message_never_comes_again(sandbox: SandboxServer, clock: ManualClock) -> None:
     send_sms(sandbox.url, clock, NUMBERS[:3])
     with reading(sandbox.url, sandbox.url, clock) as queue:
         messages = queue.receive(0)
@@ -84,7 +84,7 @@ def test_message_that_was_deleted_never_comes_again(sandbox: SandboxServer, cloc
     assert [message.body for message in again] == [messages[2].body]
 
 
-def test_handle_that_is_too_old_does_not_keep_the_others(sandbox: SandboxServer, clock: ManualClock) -> None:
+def test_expired_handle_does_not_block_the_others(sandbox: SandboxServer, clock: ManualClock) -> None:
     send_sms(sandbox.url, clock, NUMBERS[:2])
     with reading(sandbox.url, sandbox.url, clock) as queue:
         first, second = queue.receive(0)
@@ -117,7 +117,7 @@ def test_key_is_renewed_before_it_expires(sandbox: SandboxServer, clock: ManualC
             clock.advance(470)  # after two of these the first key has expired
 
 
-def test_key_that_has_expired_unnoticed_is_renewed(sandbox: SandboxServer, clock: ManualClock) -> None:
+def test_expired_key_is_renewed(sandbox: SandboxServer, clock: ManualClock) -> None:
     """As after a sleep of the machine, in which the monotonic clock stood still."""
     send_sms(sandbox.url, clock, NUMBERS[:1])
     with reading(sandbox.url, sandbox.url, clock) as queue:
@@ -128,7 +128,7 @@ def test_key_that_has_expired_unnoticed_is_renewed(sandbox: SandboxServer, clock
         assert len(queue.receive(0)) == 1
 
 
-def test_queue_of_somebody_else_is_trouble(sandbox: SandboxServer, clock: ManualClock) -> None:
+def test_queue_of_another_account_is_an_error(sandbox: SandboxServer, clock: ManualClock) -> None:
     with (
         reading(sandbox.url, sandbox.url, clock, "Alicom-Queue-1-SmsReport") as queue,
         pytest.raises(QueueError) as trouble,
@@ -141,7 +141,7 @@ def test_queue_of_somebody_else_is_trouble(sandbox: SandboxServer, clock: Manual
 # ── the wire ──
 
 
-def test_receive_is_as_aliyun_wants_it(clock: ManualClock) -> None:
+def test_receive_request_has_the_format_of_aliyun(clock: ManualClock) -> None:
     with WireServer(replies(key_answer())) as keys, WireServer(replies(EMPTY)) as server:
         with reading(keys.url, server.url, clock) as queue:
             queue.receive(20)
@@ -160,7 +160,7 @@ def test_receive_is_as_aliyun_wants_it(clock: ManualClock) -> None:
     ]
 
 
-def test_call_that_is_refused_is_made_again_with_another_key_once(clock: ManualClock) -> None:
+def test_refused_call_is_repeated_once_with_a_new_key(clock: ManualClock) -> None:
     refused = response(error_xml("SecurityTokenExpired"), 403)
     with (
         WireServer(replies(key_answer("STS.1"), key_answer("STS.2"), key_answer("STS.3"))) as keys,
@@ -176,7 +176,7 @@ def test_call_that_is_refused_is_made_again_with_another_key_once(clock: ManualC
         assert trouble.value.code == "SecurityTokenExpired"
 
 
-def test_message_of_the_greatest_size_is_received(clock: ManualClock) -> None:
+def test_message_of_the_maximum_size_is_received(clock: ManualClock) -> None:
     body = b" " * 65_536
     answer = response(messages_xml(*(message_xml(body[:48_000], str(n)) for n in range(16))))
     with (
@@ -209,7 +209,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_anything_but_messages_is_trouble_with_a_code_and_no_text(clock: ManualClock, name: str) -> None:
+def test_response_without_messages_is_an_error_with_a_code_only(clock: ManualClock, name: str) -> None:
     behave, code = BAD[name]
     with (
         WireServer(replies(key_answer())) as keys,
@@ -230,7 +230,7 @@ def test_anything_but_messages_is_trouble_with_a_code_and_no_text(clock: ManualC
         (response(b"", 500), "http_500"),
     ],
 )
-def test_delete_that_failed_is_trouble(clock: ManualClock, answer: bytes, code: str) -> None:
+def test_failed_delete_is_an_error(clock: ManualClock, answer: bytes, code: str) -> None:
     with (
         WireServer(replies(key_answer())) as keys,
         WireServer(replies(answer)) as server,
@@ -242,7 +242,7 @@ def test_delete_that_failed_is_trouble(clock: ManualClock, answer: bytes, code: 
     assert str(trouble.value) == f"delete: {code}"
 
 
-def test_delete_names_its_handles_in_the_body_alone(clock: ManualClock) -> None:
+def test_delete_sends_handles_in_the_body_only(clock: ManualClock) -> None:
     with (
         WireServer(replies(key_answer())) as keys,
         WireServer(replies(DELETED)) as server,

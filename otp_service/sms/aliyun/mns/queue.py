@@ -1,4 +1,4 @@
-"""One queue of Aliyun's message service: receives and deletes up to 16 messages at once; touches the network.
+"""One queue of Aliyun's message service (MNS): receives and deletes up to 16 messages at once.
 
 https://help.aliyun.com/document_detail/35137.html and https://help.aliyun.com/document_detail/35139.html
 """
@@ -10,26 +10,32 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from otp_service.services.interfaces import Clock
-from otp_service.sms.aliyun.mns.key import QueueKey, StsTokenProvider
-from otp_service.sms.aliyun.mns.message import BadXml, Message, read_code, read_messages, write_handles
-from otp_service.sms.aliyun.mns.trouble import QueueError
+from otp_service.sms.aliyun.mns.messages import (
+    BadXml,
+    Message,
+    QueueError,
+    read_error_code,
+    read_messages,
+    write_handles,
+)
+from otp_service.sms.aliyun.mns.sts_token import QueueKey, StsTokenProvider
 from otp_service.sms.aliyun.protocol import mns
 from otp_service.sms.endpoint import Endpoint
 from otp_service.sms.http import HttpClient, HttpResponse, TransportError
 
 CALL_SECONDS = 10.0
-"""What a call may take besides the waiting that it asks for."""
+"""The time limit of a call, in addition to the wait that it requests."""
 
 MAX_BODY = 2 * 1024 * 1024
-"""Bytes of an answer: 16 messages of 64 KiB, the most that a queue takes, and their XML."""
+"""Bytes of a response: 16 messages of 64 KiB, the maximum of a queue, and their XML."""
 
-_NOTHING_THERE = "MessageNotExist"
+_QUEUE_EMPTY = "MessageNotExist"
 _OK, _NO_CONTENT, _FORBIDDEN = 200, 204, 403
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call: its *name* in the log, and what goes over the wire within *seconds*."""
+    """One call, with its *name* in the log and its time limit in *seconds*."""
 
     name: str
     method: str
@@ -39,7 +45,9 @@ class _Call:
 
 
 class Queue:
-    """Reads one queue. *http* is its own and waits long enough for `receive`. Not for several threads.
+    """Reads one queue. Not thread-safe.
+
+    *http* must not be shared, and its time-out must be long enough for `receive`.
 
     Raises:
         BadEndpoint: *endpoint* is not `https://host[:port]`, or `http://` to this machine.
@@ -55,41 +63,41 @@ class Queue:
         self._clock = clock
 
     def receive(self, wait_seconds: int) -> list[Message]:
-        """Return what is there, or comes within *wait_seconds*; nothing if nothing does.
+        """Return the messages that are there or arrive within *wait_seconds*.
 
-        What was received is invisible to others for a while, and comes again if it is not deleted by then.
+        Received messages are invisible to other consumers for a while. Unless deleted, they come again.
 
         Raises:
-            QueueError: nobody knows what is there.
+            QueueError: the queue could not be read.
         """
         target = f"{self._target}?numOfMessages={mns.MAX_BATCH}&waitseconds={wait_seconds}"
-        answer = self._make(_Call("receive", "GET", target, seconds=CALL_SECONDS + wait_seconds))
-        if answer.status != _OK:
-            return _nothing_or_trouble("receive", answer)
+        response = self._call(_Call("receive", "GET", target, seconds=CALL_SECONDS + wait_seconds))
+        if response.status != _OK:
+            return _empty_or_error("receive", response)
         try:
-            return read_messages(answer.body)
+            return read_messages(response.body)
         except BadXml:
             raise QueueError("receive", "unreadable") from None
 
     def delete(self, handles: Sequence[str]) -> None:
-        """Delete the messages with these *handles*; one whose handle is too old comes again.
+        """Delete the messages with these *handles*. A message whose handle has expired comes again.
 
         Raises:
-            QueueError: perhaps none was deleted.
+            QueueError: possibly none was deleted.
         """
-        answer = self._make(_Call("delete", "DELETE", self._target, write_handles(handles)))
-        if answer.status not in (_OK, _NO_CONTENT):
-            _nothing_or_trouble("delete", answer)
+        response = self._call(_Call("delete", "DELETE", self._target, write_handles(handles)))
+        if response.status not in (_OK, _NO_CONTENT):
+            _empty_or_error("delete", response)
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close idle connections."""
         self._keys.close()
         self._http.close()
 
-    def _make(self, call: _Call) -> HttpResponse:
-        """Make a call, and once more with another key if the first one is refused."""
-        answer = self._send(call, self._keys.current())
-        return answer if answer.status != _FORBIDDEN else self._send(call, self._keys.renewed())
+    def _call(self, call: _Call) -> HttpResponse:
+        """Make a call, and repeat it once with a new key if the first key is refused."""
+        response = self._send(call, self._keys.current())
+        return response if response.status != _FORBIDDEN else self._send(call, self._keys.renewed())
 
     def _send(self, call: _Call, key: QueueKey) -> HttpResponse:
         headers = self._headers(call, key)
@@ -115,13 +123,13 @@ class Queue:
         }
 
 
-def _nothing_or_trouble(call: str, answer: HttpResponse) -> list[Message]:
-    """Return nothing if that is what the queue says.
+def _empty_or_error(call: str, response: HttpResponse) -> list[Message]:
+    """Return an empty list if the response says that the queue is empty.
 
     Raises:
-        QueueError: it says something else.
+        QueueError: the response says something else.
     """
-    code = read_code(answer.body)
-    if code == _NOTHING_THERE:
+    code = read_error_code(response.body)
+    if code == _QUEUE_EMPTY:
         return []
-    raise QueueError(call, code or f"http_{answer.status}")
+    raise QueueError(call, code or f"http_{response.status}")

@@ -1,4 +1,4 @@
-"""The worker: a thread for each queue. Touches threads, the clock, and the network through the queues."""
+"""The report worker: one thread for each queue."""
 
 from __future__ import annotations
 
@@ -9,79 +9,79 @@ from typing import Protocol
 
 from otp_service.services.interfaces import Clock, EventLogger
 from otp_service.sms.aliyun.api import AliyunApi
-from otp_service.sms.aliyun.mns.collector import WAIT_SECONDS, QueueConsumer, Take
-from otp_service.sms.aliyun.mns.key import CALL_SECONDS as KEY_SECONDS
-from otp_service.sms.aliyun.mns.key import VERSION, StsTokenProvider
+from otp_service.sms.aliyun.mns.consumer import WAIT_SECONDS, Handle, QueueConsumer
 from otp_service.sms.aliyun.mns.queue import CALL_SECONDS, MAX_BODY, Queue
+from otp_service.sms.aliyun.mns.sts_token import CALL_SECONDS as TOKEN_SECONDS
+from otp_service.sms.aliyun.mns.sts_token import VERSION, StsTokenProvider
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.aliyun.signed_request import AccessKey, Signature
-from otp_service.sms.http import MAX_BODY as MAX_KEY_BODY
+from otp_service.sms.http import MAX_BODY as MAX_TOKEN_BODY
 from otp_service.sms.http import HttpClient
 
 CONNECT_SECONDS = 3.0
 
 
-class Queues(Protocol):
-    """What is read of the settings of queues; a queue without a name is not read."""
+class QueueConfig(Protocol):
+    """The settings of the queues; a queue without a name is not read."""
 
     @property
     def report_queue(self) -> str:
-        """Name the queue of reports."""
+        """The name of the queue of delivery reports."""
         ...
 
     @property
     def inbound_queue(self) -> str:
-        """Name the queue of replies."""
+        """The name of the queue of inbound SMS."""
         ...
 
     @property
     def endpoint(self) -> str:
-        """Tell where keys are fetched."""
+        """The URL of the API that issues access keys."""
         ...
 
     @property
     def queue_endpoint(self) -> str:
-        """Tell where the queues are."""
+        """The URL of the queues."""
         ...
 
 
 class Account(Protocol):
-    """What is read of the settings of a route."""
+    """The settings of the account that owns the queues."""
 
     @property
     def signature(self) -> str:
-        """Name one of Aliyun's two."""
+        """The version of Aliyun's signature: `v1` or `v3`."""
         ...
 
     def access_keys(self) -> Sequence[tuple[str, str, str]]:
-        """Return id, secret and security token of every access key."""
+        """Return the id, secret and security token of every access key."""
         ...
 
 
 class Worker:
-    """Runs *collectors*, all of which end when *stop* is set. It is used once, for `start` or for `drain`."""
+    """Runs *consumers* until *stop* is set. Use a worker once, for `start` or for `drain`."""
 
-    def __init__(self, collectors: Sequence[QueueConsumer], stop: threading.Event) -> None:
-        self._collectors = tuple(collectors)
+    def __init__(self, consumers: Sequence[QueueConsumer], stop: threading.Event) -> None:
+        self._consumers = tuple(consumers)
         self._stop = stop
 
     @property
     def names(self) -> list[str]:
-        """Name the queues as the log does."""
-        return [collector.name for collector in self._collectors]
+        """The names of the queues in the log."""
+        return [consumer.name for consumer in self._consumers]
 
     def start(self) -> None:
-        """Collect until `stop`."""
-        for collector in self._collectors:
-            # Daemons: one that waits for messages has none in hand and is not waited for.
-            threading.Thread(target=collector.run, name="collector", daemon=True).start()
+        """Consume until `stop`."""
+        for consumer in self._consumers:
+            # Daemon threads: one that waits for messages has none in progress and need not be waited for.
+            threading.Thread(target=consumer.run, name="queue-consumer", daemon=True).start()
 
     def drain(self) -> bool:
-        """Collect what is there, or until `stop`; tell whether all of it was taken."""
+        """Consume the messages that are there, or until `stop`; return whether all were processed."""
         results: list[bool] = []
         threads = [
-            threading.Thread(target=lambda c=c: results.append(c.drain()), name="collector", daemon=True)
-            for c in self._collectors
+            threading.Thread(target=lambda c=c: results.append(c.drain()), name="queue-consumer", daemon=True)
+            for c in self._consumers
         ]
         for thread in threads:
             thread.start()
@@ -90,27 +90,27 @@ class Worker:
         return len(results) == len(threads) and all(results)
 
     def stop(self, seconds: float) -> bool:
-        """Take no more messages, and wait for those in hand; tell whether that was done in *seconds*."""
+        """Stop consuming and wait for messages in progress; return whether they ended within *seconds*."""
         self._stop.set()
         ends_at = time.monotonic() + seconds
-        return all(collector.finish(max(0, ends_at - time.monotonic())) for collector in self._collectors)
+        return all(consumer.finish(max(0, ends_at - time.monotonic())) for consumer in self._consumers)
 
 
 def build_worker(
-    queues: Queues, account: Account, *, take: Take, clock: Clock, events: EventLogger
+    queues: QueueConfig, account: Account, *, handle: Handle, clock: Clock, events: EventLogger
 ) -> Worker:
-    """Build a worker that reads *queues* with keys that *account* may fetch.
+    """Build a worker that reads *queues* with access keys of *account*.
 
     Raises:
         BadEndpoint: an endpoint is not `https://host[:port]`, or `http://` to this machine.
     """
     stop = threading.Event()
     names = {MessageType.SMS_REPORT: queues.report_queue, MessageType.SMS_UP: queues.inbound_queue}
-    collectors = [
+    consumers = [
         QueueConsumer(
             name=str(message_type),
             queue=_queue(queues, account, message_type, name, clock),
-            take=take,
+            handle=handle,
             clock=clock,
             events=events,
             stop=stop,
@@ -118,15 +118,17 @@ def build_worker(
         for message_type, name in names.items()
         if name
     ]
-    return Worker(collectors, stop)
+    return Worker(consumers, stop)
 
 
-def _queue(queues: Queues, account: Account, message_type: MessageType, name: str, clock: Clock) -> Queue:
+def _queue(
+    queues: QueueConfig, account: Account, message_type: MessageType, name: str, clock: Clock
+) -> Queue:
     api = AliyunApi(
         keys=[AccessKey(*key) for key in account.access_keys()],
         version=VERSION,
         endpoint=queues.endpoint,
-        http=_http_client(KEY_SECONDS),
+        http=_http_client(TOKEN_SECONDS),
         clock=clock,
         signature=Signature(account.signature),
     )
@@ -135,7 +137,7 @@ def _queue(queues: Queues, account: Account, message_type: MessageType, name: st
     return Queue(endpoint=queues.queue_endpoint, name=name, keys=keys, http=http, clock=clock)
 
 
-def _http_client(read_seconds: float, max_body: int = MAX_KEY_BODY) -> HttpClient:
+def _http_client(read_seconds: float, max_body: int = MAX_TOKEN_BODY) -> HttpClient:
     return HttpClient(
         max_connections=1, connect_seconds=CONNECT_SECONDS, read_seconds=read_seconds, max_body=max_body
     )

@@ -10,8 +10,8 @@ from sms.doubles import ManualClock
 from sms.queues import REPORTS, key_answer, key_source, replies
 from sms.wire import WireServer, response
 
-from otp_service.sms.aliyun.mns.key import LEAST_AGE, LEAST_LEFT, MAX_AGE, StsTokenProvider
-from otp_service.sms.aliyun.mns.trouble import QueueError
+from otp_service.sms.aliyun.mns.messages import QueueError
+from otp_service.sms.aliyun.mns.sts_token import MAX_AGE, MIN_AGE, RENEWAL_MARGIN, StsTokenProvider
 
 IN_AN_HOUR = "2026-11-23 17:07:41"
 IN_FIVE_MINUTES = "2026-11-23 16:12:41"
@@ -31,7 +31,7 @@ def serving(clock: ManualClock, behave: wire.Behave) -> Iterator[tuple[StsTokenP
         keys.close()
 
 
-def test_key_is_asked_for_by_type_and_name(clock: ManualClock) -> None:
+def test_key_is_requested_by_message_type_and_queue_name(clock: ManualClock) -> None:
     with serving(clock, replies(key_answer("STS.1", IN_AN_HOUR))) as (keys, server):
         key = keys.current()
 
@@ -46,7 +46,7 @@ def test_key_is_asked_for_by_type_and_name(clock: ManualClock) -> None:
     assert key.expires_at == clock.now() + 3600
 
 
-def test_key_shows_nothing_but_its_id(clock: ManualClock) -> None:
+def test_key_repr_shows_only_its_id(clock: ManualClock) -> None:
     answer = key_answer(AccessKeySecret="very-secret", SecurityToken="very-token")
     with serving(clock, replies(answer)) as (keys, _):
         assert "very" not in repr(keys.current())
@@ -54,12 +54,15 @@ def test_key_shows_nothing_but_its_id(clock: ManualClock) -> None:
 
 @pytest.mark.parametrize(
     ("expires", "life"),
-    [(IN_AN_HOUR, MAX_AGE), (IN_FIVE_MINUTES, 300 - LEAST_LEFT), (AN_HOUR_AGO, LEAST_AGE), ("soon", MAX_AGE)],
+    [
+        (IN_AN_HOUR, MAX_AGE),
+        (IN_FIVE_MINUTES, 300 - RENEWAL_MARGIN),
+        (AN_HOUR_AGO, MIN_AGE),
+        ("soon", MAX_AGE),
+    ],
     ids=["by age", "before it expires", "wrong clock", "no time at all"],
 )
-def test_key_is_renewed_when_its_life_is_nearly_over_and_not_before(
-    clock: ManualClock, expires: str, life: float
-) -> None:
+def test_key_is_renewed_shortly_before_it_expires(clock: ManualClock, expires: str, life: float) -> None:
     with serving(clock, replies(key_answer("STS.1", expires), key_answer("STS.2"))) as (keys, server):
         assert keys.current().id == "STS.1"
         clock.advance(life - 1)
@@ -69,7 +72,7 @@ def test_key_is_renewed_when_its_life_is_nearly_over_and_not_before(
         assert keys.current().id == "STS.2"
 
 
-def test_key_that_is_refused_is_renewed_at_once(clock: ManualClock) -> None:
+def test_refused_key_is_renewed_at_once(clock: ManualClock) -> None:
     with serving(clock, replies(key_answer("STS.1"), key_answer("STS.2"))) as (keys, _):
         keys.current()
 
@@ -77,21 +80,21 @@ def test_key_that_is_refused_is_renewed_at_once(clock: ManualClock) -> None:
         assert keys.current().id == "STS.2"
 
 
-def test_key_that_can_not_be_renewed_is_used_until_it_expires(clock: ManualClock) -> None:
+def test_key_that_cannot_be_renewed_is_used_until_it_expires(clock: ManualClock) -> None:
     busy = response(b"busy", 503)
     with serving(clock, replies(key_answer("STS.1", IN_FIVE_MINUTES), busy)) as (keys, server):
         keys.current()
-        clock.advance(300 - LEAST_LEFT)
+        clock.advance(300 - RENEWAL_MARGIN)
         assert keys.current().id == "STS.1"
         assert keys.current().id == "STS.1"
         assert len(server.requests) == 2  # a busy server is not asked at every call
-        clock.advance(LEAST_LEFT)
+        clock.advance(RENEWAL_MARGIN)
 
         with pytest.raises(QueueError):
             keys.current()
 
 
-def test_key_that_was_refused_is_never_used_again(clock: ManualClock) -> None:
+def test_refused_key_is_never_used_again(clock: ManualClock) -> None:
     with serving(clock, replies(key_answer("STS.1"), response(b"busy", 503), key_answer("STS.3"))) as (
         keys,
         _,
@@ -119,7 +122,7 @@ NO_KEYS = {
 
 
 @pytest.mark.parametrize("name", NO_KEYS)
-def test_anything_but_a_key_is_trouble_with_a_code_and_no_text(clock: ManualClock, name: str) -> None:
+def test_response_without_a_key_is_an_error_with_a_code_only(clock: ManualClock, name: str) -> None:
     behave, code = NO_KEYS[name]
     with serving(clock, behave) as (keys, _), pytest.raises(QueueError) as trouble:
         keys.current()

@@ -1,4 +1,4 @@
-"""The temporary key that opens a queue, renewed before it expires; touches the network through `AliyunApi`.
+"""The temporary access key (STS token) of a queue, which is renewed before it expires.
 
 https://help.aliyun.com/document_detail/101508.html
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from otp_service.services.interfaces import Clock
 from otp_service.sms.aliyun.api import AliyunApi, read_fields
-from otp_service.sms.aliyun.mns.trouble import QueueError
+from otp_service.sms.aliyun.mns.messages import QueueError
 from otp_service.sms.aliyun.protocol.mns import MessageType
 from otp_service.sms.aliyun.protocol.timestamps import parse_china
 from otp_service.sms.http import HttpResponse, TransportError
@@ -21,21 +21,24 @@ ACTION, VERSION = "QueryTokenForMnsQueue", "2017-05-25"
 CALL_SECONDS = 10.0
 
 MAX_AGE = 600.0
-"""Seconds. Aliyun's own SDK takes a new key after ten minutes, whatever the key says."""
+"""Seconds. Aliyun's own SDK fetches a new key after ten minutes, whatever the expiry of the key."""
 
-LEAST_LEFT = 120.0
-"""Seconds before its end from which on a key is renewed."""
+RENEWAL_MARGIN = 120.0
+"""Seconds before its expiry at which a key is renewed."""
 
-LEAST_AGE = 30.0
-"""Seconds before which a key is not renewed, unless it is refused. With a clock that is wrong by an hour
-every key looks as if it had expired; it is used all the same, and no key is fetched for each call."""
+MIN_AGE = 30.0
+"""Seconds for which a key is not renewed, unless it is refused.
+
+If the clock is wrong by an hour, every key seems to have expired. It is used all the same, so that not every
+call fetches a new key.
+"""
 
 _PART = re.compile(r"[!-~]{1,4096}")
 
 
 @dataclass(frozen=True, slots=True)
 class QueueKey:
-    """A temporary key; *expires_at* in unix seconds, None where that can't be read."""
+    """A temporary access key; *expires_at* is in unix seconds, None if it cannot be parsed."""
 
     id: str
     secret: str = field(repr=False)
@@ -44,7 +47,7 @@ class QueueKey:
 
 
 class StsTokenProvider:
-    """Hands out the key to one queue. Not for several threads."""
+    """Provides the access key of one queue. Not thread-safe."""
 
     def __init__(self, *, api: AliyunApi, message_type: MessageType, queue_name: str, clock: Clock) -> None:
         self._api = api
@@ -54,10 +57,10 @@ class StsTokenProvider:
         self._renew_at = 0.0
 
     def current(self) -> QueueKey:
-        """Return a key that is good for a while, fetching it if need be.
+        """Return a key that is valid for a while, and fetch one if necessary.
 
         Raises:
-            QueueError: there is none, and none could be fetched.
+            QueueError: there is no valid key, and fetching one failed.
         """
         if self._key is None:
             return self._renew()
@@ -68,28 +71,28 @@ class StsTokenProvider:
         except QueueError:
             if not self._is_alive(self._key):
                 raise
-            self._renew_at = self._clock.monotonic() + LEAST_AGE
+            self._renew_at = self._clock.monotonic() + MIN_AGE
             return self._key
 
     def renewed(self) -> QueueKey:
-        """Return another key, as the queue does not take the current one.
+        """Return a new key, because the queue refuses the current one.
 
         Raises:
-            QueueError: none could be fetched.
+            QueueError: fetching it failed.
         """
         self._key = None
         return self._renew()
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close idle connections."""
         self._api.close()
 
     def _renew(self) -> QueueKey:
         key = _read_key(self._fetch())
-        life = MAX_AGE
+        seconds = MAX_AGE
         if key.expires_at is not None:
-            life = min(life, key.expires_at - LEAST_LEFT - self._clock.now())
-        self._renew_at = self._clock.monotonic() + max(life, LEAST_AGE)
+            seconds = min(seconds, key.expires_at - RENEWAL_MARGIN - self._clock.now())
+        self._renew_at = self._clock.monotonic() + max(seconds, MIN_AGE)
         self._key = key
         return key
 
@@ -104,24 +107,24 @@ class StsTokenProvider:
         return key.expires_at is None or self._clock.now() < key.expires_at
 
 
-def _read_key(answer: HttpResponse) -> QueueKey:
-    fields = read_fields(answer.headers, answer.body)
-    if answer.status != 200 or fields.code != "OK":  # noqa: PLR2004 - HTTP's own number
-        raise QueueError("key", fields.code or f"http_{answer.status}")
-    told = fields.all.get("MessageTokenDTO")
-    if not isinstance(told, dict):
+def _read_key(response: HttpResponse) -> QueueKey:
+    fields = read_fields(response.headers, response.body)
+    if response.status != 200 or fields.code != "OK":  # noqa: PLR2004 - HTTP's own number
+        raise QueueError("key", fields.code or f"http_{response.status}")
+    token = fields.all.get("MessageTokenDTO")
+    if not isinstance(token, dict):
         raise QueueError("key", "unreadable")
     return QueueKey(
-        id=_part(told, "AccessKeyId"),
-        secret=_part(told, "AccessKeySecret"),
-        security_token=_part(told, "SecurityToken"),
-        expires_at=_moment(told.get("ExpireTime")),
+        id=_part(token, "AccessKeyId"),
+        secret=_part(token, "AccessKeySecret"),
+        security_token=_part(token, "SecurityToken"),
+        expires_at=_moment(token.get("ExpireTime")),
     )
 
 
-def _part(told: Mapping[str, object], name: str) -> str:
-    """Return a part of a key, which goes into a header."""
-    value = told.get(name)
+def _part(token: Mapping[str, object], name: str) -> str:
+    """Return a part of a key, which must be safe in a header."""
+    value = token.get(name)
     if isinstance(value, str) and _PART.fullmatch(value):
         return value
     raise QueueError("key", "unreadable")

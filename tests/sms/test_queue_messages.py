@@ -7,12 +7,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from sms.queues import XMLNS, error_xml, message_xml, messages_xml
 
-from otp_service.sms.aliyun.mns.message import BadXml, read_code, read_messages, write_handles
+from otp_service.sms.aliyun.mns.messages import BadXml, read_error_code, read_messages, write_handles
 
 BODY = b'{"success":true}'
 
 
-def test_messages_are_read_in_their_order() -> None:
+def test_messages_are_parsed_in_order() -> None:
     messages = read_messages(messages_xml(message_xml(b"a", "1"), message_xml(b"b", "2")))
 
     assert [(message.handle, message.body) for message in messages] == [("1", b"a"), ("2", b"b")]
@@ -25,13 +25,13 @@ def test_line_breaks_within_base64_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("text", ["{&quot;a&quot;:1}", "abc", "====", "äöü", "a b!"])
-def test_body_that_is_no_base64_is_left_as_it_is(text: str) -> None:
+def test_body_that_is_not_base64_is_unchanged(text: str) -> None:
     (message,) = read_messages(messages_xml(message_xml(text)))
 
     assert message.body == text.replace("&quot;", '"').encode()
 
 
-def test_message_without_a_handle_is_left_out() -> None:
+def test_message_without_a_handle_is_ignored() -> None:
     (message,) = read_messages(messages_xml("<Message/>", message_xml(b"a", ""), message_xml(b"b", "2")))
 
     assert message.body == b"b"
@@ -64,7 +64,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_answer_of_a_queue_is_refused(name: str) -> None:
+def test_invalid_response_is_rejected(name: str) -> None:
     tracemalloc.start()
     with pytest.raises(BadXml) as refused:
         read_messages(BAD[name])
@@ -73,25 +73,25 @@ def test_what_is_no_answer_of_a_queue_is_refused(name: str) -> None:
 
     assert peak < 1_000_000
     assert refused.value.__cause__ is None
-    assert read_code(BAD[name]) == ""
+    assert read_error_code(BAD[name]) == ""
 
 
 @pytest.mark.parametrize("claimed", ["utf-16", "cp037", "no-such-encoding"])
-def test_only_utf_8_is_read_whatever_encoding_is_claimed(claimed: str) -> None:
+def test_only_utf_8_is_decoded_whatever_encoding_is_declared(claimed: str) -> None:
     """Else a document type could hide in an encoding that the search for it does not know."""
     answer = messages_xml(message_xml(BODY)).replace(b'"1.0"', f'"1.0" encoding="{claimed}"'.encode())
 
     assert read_messages(answer)[0].body == BODY
 
 
-def test_entity_bomb_would_go_off_in_the_parser_itself() -> None:
+def test_parser_alone_would_expand_an_entity_bomb() -> None:
     """Or this file would show nothing."""
     small = '<!DOCTYPE a [<!ENTITY b "boom">]><a>&b;&b;</a>'
 
     assert ET.fromstring(small).text == "boomboom"  # noqa: S314 - its own
 
 
-def test_deep_nesting_is_read_and_let_go() -> None:
+def test_deep_nesting_is_parsed_and_freed() -> None:
     deep = b"<a>" * 100_000 + b"</a>" * 100_000
     began = time.monotonic()
 
@@ -116,11 +116,11 @@ def test_deep_nesting_is_read_and_let_go() -> None:
         ("", error_xml("A" * 100)),
     ],
 )
-def test_only_what_has_the_form_of_a_code_is_one(code: str, body: bytes) -> None:
-    assert read_code(body) == code
+def test_malformed_error_code_is_ignored(code: str, body: bytes) -> None:
+    assert read_error_code(body) == code
 
 
-def test_handles_are_written_so_that_nothing_can_be_added() -> None:
+def test_handles_are_escaped() -> None:
     handles = ["1-a==", "</ReceiptHandle><x/>&"]
     root = ET.fromstring(write_handles(handles))  # noqa: S314 - ours
 
