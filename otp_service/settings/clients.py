@@ -26,7 +26,7 @@ DEVELOPMENT_BUDGET = 1_000
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?")
 ORIGIN_FORM = (
     "must be an origin as browsers write it, like https://www.example.com: "
-    "lower case, no path, no port that goes without saying"
+    "lower case, no path, no default port"
 )
 _DEFAULT_PORTS = (("http://", ":80"), ("https://", ":443"))
 

@@ -55,7 +55,7 @@ def _network_issue(text: str) -> str:
     try:
         ip_network(text)
     except ValueError:
-        return "is no address and no CIDR range without host bits"
+        return "must be an IP address, or a CIDR range without host bits"
     return ""
 
 
@@ -135,7 +135,7 @@ def endpoint_issue(url: str, *, local_only: bool = False) -> str:
     if parts is None or parts.path not in ("", "/"):
         return "must be https://host, without a path"
     if local_only and not _is_loopback(parts.hostname or ""):
-        return "must be this machine: the sandbox is no public service"
+        return "must be on this machine: the sandbox is not a public service"
     return _scheme_issue(parts)
 
 
@@ -149,7 +149,7 @@ def webhook_url_issue(url: str) -> str:
 
 def _scheme_issue(parts: SplitResult) -> str:
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        return "must be https: plain http is for this machine only"
+        return "must be https: plain http is accepted for this machine only"
     return ""
 
 

@@ -148,7 +148,7 @@ def issues_of(
         follows = any(other[: len(loc)] == loc != other for other in places)
         if not follows and kind != "default_factory_not_called":
             hint = meant(model, loc) if kind == "extra_forbidden" else ""
-            what = _sentence(kind, detail.get("ctx", {})) + (f": is {hint} meant?" if hint else "")
+            what = _sentence(kind, detail.get("ctx", {})) + (f"; did you mean {hint}?" if hint else "")
             found.append((loc, ConfigIssue(place(loc), what)))
     return found
 

@@ -152,7 +152,7 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[ConfigIssue]:
             continue
         meant = variable_meant(Settings, written, PREFIX, NESTING)
         if meant or name.startswith(PREFIX):
-            what = f"is no setting: write {meant or 'OTP_SERVICE__TABLE__SETTING'}"
+            what = f"is not a setting: write {meant or 'OTP_SERVICE__TABLE__SETTING'}"
             yield ConfigIssue(f"environment {written.partition('=')[0][:64]}", what)
 
 

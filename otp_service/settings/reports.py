@@ -24,7 +24,7 @@ Queue = Annotated[
 
 def _endpoint(other: str, what: str) -> AfterValidator:
     """Return a validator of endpoints; one with *other* in it is the address of *what*."""
-    swapped = f"is the address of the {what}: the two are exchanged"
+    swapped = f"is the address of the {what}: the two endpoints are swapped"
     return checked(lambda url: endpoint_issue(url) or (swapped if other in url else ""))
 
 
@@ -51,14 +51,16 @@ class QueueConfig(Config):
         if self.report_queue and self.report_queue == self.inbound_queue:
             yield ConfigIssue(f"{where}.inbound_queue", "is the same queue as report_queue")
         elif is_report and is_up:
-            yield ConfigIssue(where, "has report_queue and inbound_queue exchanged")
+            yield ConfigIssue(where, "has report_queue and inbound_queue swapped")
         elif is_report:
             yield ConfigIssue(
-                f"{where}.inbound_queue", "names a queue of reports: those of replies end with SmsUp"
+                f"{where}.inbound_queue",
+                "names a queue of delivery reports: queues of inbound SMS end with SmsUp",
             )
         elif is_up:
             yield ConfigIssue(
-                f"{where}.report_queue", "names a queue of replies: those of reports end with SmsReport"
+                f"{where}.report_queue",
+                "names a queue of inbound SMS: queues of delivery reports end with SmsReport",
             )
 
 
@@ -88,7 +90,7 @@ class ReportsConfig(Config):
         if bool(self.inbound_sms_webhook_url) != (self.inbound_sms_webhook_secret is not None):
             yield ConfigIssue(
                 f"{where}.inbound_sms_webhook_secret",
-                "and inbound_sms_webhook_url belong together",
+                "must be set together with inbound_sms_webhook_url",
                 (f"{where}.inbound_sms_webhook_url",),
             )
         elif self.inbound_sms_webhook_secret is not None:

@@ -19,12 +19,12 @@ from otp_service.domain.policy import AccessList, PumpingGuardMode, RiskPolicy, 
 from otp_service.settings.fields import Config, Country, Network
 from otp_service.settings.issues import ConfigIssue, matching
 
-Prefix = Annotated[
-    str, matching(r"\+[1-9][0-9]{0,14}", "must be the beginning of a number in E.164, like +86170")
-]
+Prefix = Annotated[str, matching(r"\+[1-9][0-9]{0,14}", "must be a prefix of numbers in E.164, like +86170")]
 PhoneTag = Annotated[
     str,
-    matching(r"[A-Za-z0-9_-]{16}", "must be the 16 characters of a phone's tag, as they stand in the log"),
+    matching(
+        r"[A-Za-z0-9_-]{16}", "must be the 16 characters of a phone's keyed hash, as the log shows them"
+    ),
 ]
 
 
@@ -158,11 +158,11 @@ class TestPhoneConfig(Config):
         yield from self._phone_issues(f"{where}.phone", rules)
         yield from self._code_issues(f"{where}.code", kinds)
         if not self.name:
-            yield ConfigIssue(f"{where}.name", "is required: what is it for?")
+            yield ConfigIssue(f"{where}.name", "is required: a note that says what the phone is for")
         if self.expires is None:
             yield ConfigIssue(f"{where}.expires", "is required: the last day on which it works")
         elif self.expires < today:
-            yield ConfigIssue(f"{where}.expires", "is over")
+            yield ConfigIssue(f"{where}.expires", "is in the past")
         elif self.expires > today + timedelta(days=MAX_TEST_PHONE_DAYS):
             yield ConfigIssue(f"{where}.expires", f"is more than {MAX_TEST_PHONE_DAYS} days ahead")
 
@@ -173,7 +173,7 @@ class TestPhoneConfig(Config):
         except InvalidPhone:
             yield ConfigIssue(where, "must be a valid number in E.164, like +8613800138000")
         except DestinationBlocked:
-            yield ConfigIssue(where, "is of a country or kind that this service does not send to")
+            yield ConfigIssue(where, "has a country or type that this service does not send to")
 
     def _code_issues(self, where: str, kinds: Mapping[str, CodeType]) -> Iterator[ConfigIssue]:
         try:
@@ -185,7 +185,7 @@ class TestPhoneConfig(Config):
             return
         for purpose, kind in kinds.items():
             if kind not in shapes:
-                yield ConfigIssue(where, f"can be no code of {purpose}")
+                yield ConfigIssue(where, f"cannot be a code of {purpose}")
 
     def _ends_at(self) -> datetime:
         return datetime.combine(self.expires or date.min, time.max, CHINA)

@@ -52,12 +52,12 @@ def sign_name_issue(name: str) -> str:
     if any(bracket in name for bracket in "【】〔〕〖〗［］"):
         return "is written with 【】, which Aliyun adds itself: leave the brackets out"
     if is_placeholder(name):
-        return "is a placeholder: put the real value in its place"
+        return "is a placeholder: replace it with the real value"
     if any(unicodedata.category(character)[0] in "CZ" and character != " " for character in name):
-        return "holds a character that cannot be seen: type it anew"
+        return "contains an invisible character: type it again"
     if name != name.strip():
         return "begins or ends with white space"
-    return "is written in quotes, which are no part of it" if is_quoted(name) else ""
+    return "is enclosed in quotes, which are not part of it" if is_quoted(name) else ""
 
 
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -67,8 +67,8 @@ _MINUTES = re.compile(r"[1-9][0-9]?")
 _ANY_CODE = "123456"
 
 _RULES = {
-    ParamRule.NO_URL: "holds a link, which Aliyun refuses",
-    ParamRule.LETTERS_AND_DIGITS: "may hold letters and digits only, as Aliyun demands",
+    ParamRule.NO_URL: "contains a link, which Aliyun refuses",
+    ParamRule.LETTERS_AND_DIGITS: "may contain letters and digits only, a rule of Aliyun's",
 }
 
 
@@ -111,7 +111,7 @@ class TemplateConfig(Config):
         if len(self.country) > 1 and {WILDCARD, INTERNATIONAL} & set(self.country):
             yield ConfigIssue(f"{where}.country", "lists a group beside countries: give one or the other")
         if self.code_variable in self.extra_variables:
-            yield ConfigIssue(f"{where}.extra_variables", "has the variable of the code")
+            yield ConfigIssue(f"{where}.extra_variables", "contains the variable of the code")
         if not all(map(_VARIABLE.fullmatch, (self.code_variable, *self.extra_variables))):
             yield ConfigIssue(
                 f"{where}.code_variable",
@@ -140,11 +140,9 @@ class TemplateConfig(Config):
     def pnvs_issues(self, where: str) -> Iterator[ConfigIssue]:
         """Tell what PNVS would refuse beside that."""
         if self.template_code and not _PRESET.fullmatch(self.template_code):
-            yield ConfigIssue(
-                f"{where}.template_code", "must be a template that PNVS presets, such as 100001"
-            )
+            yield ConfigIssue(f"{where}.template_code", "must be a preset template of PNVS, such as 100001")
         if self.code_variable == MINUTES:
-            yield ConfigIssue(f"{where}.code_variable", "is the variable of the minutes")
+            yield ConfigIssue(f"{where}.code_variable", "is the variable for the minutes")
         if not set(self.country) <= {WILDCARD, MAINLAND}:
             yield ConfigIssue(f"{where}.country", f"must be {MAINLAND}: PNVS sends to the mainland only")
 
@@ -154,7 +152,7 @@ class TemplateConfig(Config):
         if told is None:
             return
         if not _MINUTES.fullmatch(told):
-            yield ConfigIssue(f"{where}.extra_variables", f"has a {MINUTES} that is no number of minutes")
+            yield ConfigIssue(f"{where}.extra_variables", f"has a {MINUTES} that is not a number of minutes")
         elif int(told) * 60 > ttl:
             yield ConfigIssue(f"{where}.extra_variables", f"has a {MINUTES} that is longer than codes.ttl")
 
@@ -231,7 +229,7 @@ class RouteConfig(Config):
             yield ConfigIssue(f"{where}.name", "must be 1 to 32 of a-z 0-9 _ -, beginning with a letter")
         for setting in _ALIYUNS if self.provider == WEBHOOK else _WEBHOOKS:
             if setting in self.model_fields_set:
-                yield ConfigIssue(f"{where}.{setting}", f"is no setting of {self.provider}")
+                yield ConfigIssue(f"{where}.{setting}", f"is not a setting of {self.provider}")
         for number, template in enumerate(self.templates):
             yield from template.issues(f"{where}.templates[{number}]")
         if self.provider == WEBHOOK:

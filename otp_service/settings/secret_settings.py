@@ -36,15 +36,15 @@ _MIN_DIFFERENT = 8
 def text_issue(text: str, *, may_have_spaces: bool = False) -> str:
     """Tell what keeps *text* from being a secret, whatever it is for; nothing when it may be one."""
     if is_quoted(text):
-        return "is written in quotes, which are no part of it"
+        return "is enclosed in quotes, which are not part of it"
     if len(text.splitlines()) > 1:
-        return "holds more than one line"
+        return "contains more than one line"
     if any(unicodedata.category(character).startswith("C") for character in text):
-        return "holds a control character or an invisible one"
+        return "contains a control character or an invisible one"
     allowed = " " if may_have_spaces else ""
     if text != text.strip() or any(c.isspace() and c not in allowed for c in text):
-        return "holds white space"
-    return "is a placeholder: put the real value in its place" if is_placeholder(text) else ""
+        return "contains white space"
+    return "is a placeholder: replace it with the real value" if is_placeholder(text) else ""
 
 
 def is_quoted(text: str) -> bool:
@@ -182,7 +182,7 @@ def read_secret_files(raw: Json) -> Iterator[ConfigIssue]:
         file = table.pop(name + FILE)
         at = place((*where, name + FILE))
         if name in table:
-            yield ConfigIssue(at, "is given beside the secret itself")
+            yield ConfigIssue(at, "is set in addition to the secret itself")
         elif not isinstance(file, str):
             yield ConfigIssue(at, "must be the path of a file")
         else:
@@ -279,4 +279,4 @@ def _check_redis_file(name: str, redis: Json) -> None:
             context.load_cert_chain(cert, file, password="")  # or it would ask the terminal
     except (ssl.SSLError, OSError, ValueError):
         what = "certificates in PEM" if name == "ca_file" else "the key, in PEM, of redis.cert_file"
-        raise UnreadableFile(f"names a file without {what}") from None
+        raise UnreadableFile(f"names a file that does not contain {what}") from None

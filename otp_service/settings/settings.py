@@ -52,7 +52,7 @@ REDIS_SCHEMES = (
 def _redis_issue(url: str) -> str:
     if not url.startswith((EMBEDDED, *REDIS_SCHEMES)):
         return f"must begin with {', '.join(REDIS_SCHEMES)}, or be {EMBEDDED}"
-    return "holds a placeholder: put the real value in its place" if "<" in url else ""
+    return "contains a placeholder: replace it with the real value" if "<" in url else ""
 
 
 RedisUrl = Annotated[Secret, checked(_redis_issue)]
@@ -190,7 +190,7 @@ class KeysConfig(Config):
         if not self.active_kid:
             yield ConfigIssue("keys.active_kid", "is required")
         elif self.active_kid not in self.roots:
-            yield ConfigIssue("keys.active_kid", "names no root of keys.roots", ("keys.roots.*",))
+            yield ConfigIssue("keys.active_kid", "names a root that is not in keys.roots", ("keys.roots.*",))
         for kid in self.roots:
             if not _KID.fullmatch(kid):
                 yield ConfigIssue("keys.roots", "has a key id that is not 1 to 16 of a-z 0-9 _ -")

@@ -63,46 +63,46 @@ def _limit_issues(settings: Settings) -> Iterator[ConfigIssue]:
 
 def _server_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if settings.sms.connect_timeout + settings.sms.read_timeout > settings.service.request_deadline:
-        what = "is shorter than the time-outs of [sms] together"
+        what = "must be at least the sum of the timeouts of [sms]"
         yield ConfigIssue("service.request_deadline", what, ("sms.connect_timeout", "sms.read_timeout"))
     if settings.server.stop_timeout <= settings.service.request_deadline:
-        what = "must be more than service.request_deadline, or sends are cut off"
+        what = "must be more than service.request_deadline, so that sends are not cut off"
         yield ConfigIssue("server.stop_timeout", what, ("service.request_deadline",))
     for name in ("port", "reports_port"):
         if getattr(settings.metrics, name) == settings.server.port:
-            yield ConfigIssue(f"metrics.{name}", "is server.port, which strangers reach", ("server.port",))
+            yield ConfigIssue(
+                f"metrics.{name}", "must differ from server.port, which is public", ("server.port",)
+            )
     if settings.metrics.port and settings.metrics.port == settings.metrics.reports_port:
-        yield ConfigIssue("metrics.reports_port", "is metrics.port", ("metrics.port",))
+        yield ConfigIssue("metrics.reports_port", "must differ from metrics.port", ("metrics.port",))
     if settings.pool_size() < settings.server.worker_connections:
-        what = "must be at least server.worker_connections, or threads are left without"
+        what = "must be at least server.worker_connections, one for each request"
         yield ConfigIssue("redis.pool_size", what, ("server.worker_connections",))
     if settings.max_in_flight() >= settings.server.worker_connections:
-        what = "must be less than server.worker_connections, or sends keep codes from being verified"
+        what = "must be less than server.worker_connections, so that sends cannot block verifications"
         yield ConfigIssue("sms.max_in_flight", what, ("server.worker_connections",))
 
 
 def _redis_issues(settings: Settings) -> Iterator[ConfigIssue]:
     redis, url = settings.redis, settings.redis.url.get_secret_value()
     if redis.password_file and _has_password(url):
-        what = "and a password in redis.url exclude each other"
+        what = "cannot be combined with a password in redis.url"
         yield ConfigIssue("redis.password_file", what, ("redis.url",))
     for name in ("sentinel_username", "sentinel_password_file"):
         if getattr(redis, name) and not url.startswith(SENTINEL_SCHEMES):
-            yield ConfigIssue(
-                f"redis.{name}", "is for Sentinels, which redis.url does not name", ("redis.url",)
-            )
+            yield ConfigIssue(f"redis.{name}", "is for Sentinels, but redis.url names none", ("redis.url",))
     if redis.sentinel_username and not redis.sentinel_password_file:
-        what = "needs redis.sentinel_password_file: nobody logs in without a password"
+        what = "needs redis.sentinel_password_file"
         yield ConfigIssue("redis.sentinel_username", what, ("redis.sentinel_password_file",))
     if redis.min_replica_acks and redis.replica_ack_timeout >= redis.read_timeout:
         yield ConfigIssue(
             "redis.replica_ack_timeout", "must be less than redis.read_timeout", ("redis.read_timeout",)
         )
     if (redis.cert_file is None) != (redis.key_file is None):
-        yield ConfigIssue("redis.cert_file", "and redis.key_file are given together or not at all")
+        yield ConfigIssue("redis.cert_file", "and redis.key_file must be set together")
     if (redis.ca_file or redis.cert_file) and not redis.is_tls:
         where = "redis.ca_file" if redis.ca_file else "redis.cert_file"
-        yield ConfigIssue(where, "is for TLS, which redis.url asks for by rediss", ("redis.url",))
+        yield ConfigIssue(where, "is for TLS: redis.url must begin with rediss", ("redis.url",))
 
 
 def _has_password(url: str) -> bool:
@@ -111,7 +111,7 @@ def _has_password(url: str) -> bool:
 
 def _proxy_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if settings.service.trusted_proxies and settings.service.proxy_hops:
-        yield ConfigIssue("service.proxy_hops", "and service.trusted_proxies exclude each other")
+        yield ConfigIssue("service.proxy_hops", "cannot be combined with service.trusted_proxies")
 
 
 def _purpose_issues(settings: Settings) -> Iterator[ConfigIssue]:
@@ -170,7 +170,7 @@ def _unserved(settings: Settings, name: str, client: ClientConfig) -> Iterator[C
         if missing:
             unserved.setdefault(", ".join(missing), []).append(purpose)
     for countries, purposes in unserved.items():
-        what = f"has {', '.join(purposes)}, for which no route sends to {countries} in any locale"
+        what = f"has {', '.join(purposes)}, but no route sends to {countries} for every locale"
         yield ConfigIssue(f"clients.{name}.purposes", what, (*_SERVING, f"clients.{name}.routes.*"))
 
 
@@ -208,7 +208,7 @@ def _serving_issues(settings: Settings) -> Iterator[ConfigIssue]:
             yield ConfigIssue(f"clients.{name}.routes", what, ("routes[].name",))
     for number, route in enumerate(settings.routes):
         if set(route.clients) <= set(settings.clients) and not _has_takers(settings, route):
-            what = "leaves none, because those clients are bound to other routes"
+            what = "has no client left: these clients are limited to other routes"
             yield ConfigIssue(f"routes[{number}].clients", what, ("clients.<id>.routes.*", "routes[].name"))
     for name, client in settings.clients.items():
         yield from _unserved(settings, name, client)
@@ -224,16 +224,18 @@ def _report_issues(settings: Settings) -> Iterator[ConfigIssue]:
     name = settings.reports.queue.route
     routes = [route for route in settings.routes if route.name == name]
     if name and not routes:
-        yield ConfigIssue("reports.queue.route", "names no route", ("routes[].name",))
+        yield ConfigIssue(
+            "reports.queue.route", "names a route that is not in [[routes]]", ("routes[].name",)
+        )
     if any(route.provider == WEBHOOK for route in routes):
         yield ConfigIssue(
-            "reports.queue.route", "names a route without an account at Aliyun", ("routes[].provider",)
+            "reports.queue.route", "names a route without an Aliyun account", ("routes[].provider",)
         )
 
 
 def _abuse_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if not set(settings.deny.countries) <= set(settings.service.countries):
-        what = "names a country that is not in service.countries anyway"
+        what = "names a country that is not in service.countries"
         yield ConfigIssue("deny.countries", what, ("service.countries.*",))
     if settings.global_failures.severe_min_failures < settings.global_failures.min_failures:
         yield ConfigIssue(
@@ -287,7 +289,7 @@ def validate_for_production(settings: Settings) -> list[ConfigIssue]:
 def _store(settings: Settings) -> Iterator[ConfigIssue]:
     if settings.redis.embedded:
         yield ConfigIssue(
-            "redis.url", "is required in production: the embedded store forgets everything when it stops"
+            "redis.url", "is required in production: the embedded store loses its data when it stops"
         )
 
 
@@ -314,22 +316,22 @@ def _budgets(settings: Settings) -> Iterator[ConfigIssue]:
 def _hosted_pages(settings: Settings) -> Iterator[ConfigIssue]:
     if not settings.service.public_url and any(client.return_urls for client in settings.clients.values()):
         yield ConfigIssue(
-            "service.public_url", "is required in production with return_urls: where hosted pages are"
+            "service.public_url", "is required in production with return_urls: the URL of hosted pages"
         )
 
 
 def _examples(settings: Settings) -> Iterator[ConfigIssue]:
     for where, secret in settings.secrets():
         if is_example(secret):
-            yield ConfigIssue(where, "is the secret of the example configuration, which everybody knows")
+            yield ConfigIssue(where, "is the secret of the example configuration, which is public")
     for number, route in enumerate(settings.routes):
         for where, secret in route.secrets(f"routes[{number}]"):
             if is_example(secret):
-                yield ConfigIssue(where, "is the one of the example configuration")
+                yield ConfigIssue(where, "is copied from the example configuration")
     for name, client in settings.clients.items():
         if _EXAMPLE_DIGEST in client.secret_key_digests:
             where = f"clients.{name}.secret_key_digests"
-            yield ConfigIssue(where, "has the digest of the example configuration, whose key everybody knows")
+            yield ConfigIssue(where, "contains the digest of the example configuration, whose key is public")
 
 
 def renewed(running: Settings, fresh: Settings) -> tuple[Settings, list[ConfigIssue]]:

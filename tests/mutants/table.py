@@ -690,7 +690,7 @@ MUTANTS = (
         "R30",
         "a placeholder is a secret",
         "settings/secret_settings.py",
-        'return "is a placeholder: put the real value in its place" if is_placeholder(text) else ""',
+        'return "is a placeholder: replace it with the real value" if is_placeholder(text) else ""',
         'return ""',
         "tests/settings/test_secret_files.py",
     ),

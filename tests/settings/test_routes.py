@@ -77,7 +77,7 @@ def test_each_provider_has_an_endpoint_of_its_own() -> None:
 
 def test_sandbox_has_no_endpoint_by_default() -> None:
     assert told({**SMS, "provider": "sandbox"}) == [
-        "routes[0].endpoint: must be this machine: the sandbox is no public service"
+        "routes[0].endpoint: must be on this machine: the sandbox is not a public service"
     ]
 
 
@@ -109,15 +109,15 @@ NEEDED = {
     "webhook with an account": (
         {**WEBHOOK, **ACCOUNT, "endpoint": f"https://{SENTINEL}", "signature": "v3"},
         [
-            "routes[0].access_key_id: is no setting of webhook",
-            "routes[0].access_key_secret: is no setting of webhook",
-            "routes[0].endpoint: is no setting of webhook",
-            "routes[0].signature: is no setting of webhook",
+            "routes[0].access_key_id: is not a setting of webhook",
+            "routes[0].access_key_secret: is not a setting of webhook",
+            "routes[0].endpoint: is not a setting of webhook",
+            "routes[0].signature: is not a setting of webhook",
         ],
     ),
     "account with a webhook": (
         {**SMS, "url": f"https://{SENTINEL}", "secret": SENTINEL},
-        ["routes[0].url: is no setting of aliyun-sms", "routes[0].secret: is no setting of aliyun-sms"],
+        ["routes[0].url: is not a setting of aliyun-sms", "routes[0].secret: is not a setting of aliyun-sms"],
     ),
 }
 
@@ -132,7 +132,7 @@ def test_everything_that_a_provider_lacks_is_told_at_once(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"url": f"http://{SENTINEL}/x"}, "url: must be https: plain http is for this machine only"),
+        ({"url": f"http://{SENTINEL}/x"}, "url: must be https: plain http is accepted for this machine only"),
         ({"url": f"https://host/x?{SENTINEL}"}, "url: must be https://host/path, without a query"),
         ({"url": f"https://{SENTINEL}@host/x"}, "url: must be https://host/path, without a query"),
         ({"url": f"https://host/ {SENTINEL}"}, "url: must be https://host/path, without a query"),
@@ -179,7 +179,7 @@ def test_replies_go_to_a_webhook_of_the_same_kind() -> None:
     reports = {"inbound_sms_webhook_url": f"http://{SENTINEL}", "inbound_sms_webhook_secret": SENTINEL}
 
     assert told(SMS, reports=reports) == [
-        "reports.inbound_sms_webhook_url: must be https: plain http is for this machine only",
+        "reports.inbound_sms_webhook_url: must be https: plain http is accepted for this machine only",
         "reports.inbound_sms_webhook_secret: must be whsec_ and base64",
     ]
     read(
@@ -281,7 +281,7 @@ def test_pnvs_sends_to_the_mainland_only() -> None:
         "routes[0].templates[1].country: must be CN: PNVS sends to the mainland only"
     ]
     assert told(PNVS, service={"countries": ["CN", "HK"]}) == [
-        "clients.web.purposes: has login, for which no route sends to HK in any locale"
+        "clients.web.purposes: has login, but no route sends to HK for every locale"
     ]
 
 
@@ -289,13 +289,13 @@ def test_pnvs_sends_to_the_mainland_only() -> None:
     ("template", "sentence"),
     [
         ({"extra_variables": {"min": "6"}}, "extra_variables: has a min that is longer than codes.ttl"),
-        ({"extra_variables": {"min": "0"}}, "extra_variables: has a min that is no number of minutes"),
-        ({"extra_variables": {"min": "five"}}, "extra_variables: has a min that is no number of minutes"),
-        ({"code_variable": "min"}, "code_variable: is the variable of the minutes"),
-        ({"template_code": "SMS_1"}, "template_code: must be a template that PNVS presets, such as 100001"),
+        ({"extra_variables": {"min": "0"}}, "extra_variables: has a min that is not a number of minutes"),
+        ({"extra_variables": {"min": "five"}}, "extra_variables: has a min that is not a number of minutes"),
+        ({"code_variable": "min"}, "code_variable: is the variable for the minutes"),
+        ({"template_code": "SMS_1"}, "template_code: must be a preset template of PNVS, such as 100001"),
         (
             {"extra_variables": {"x": "a b"}},
-            "extra_variables: may hold letters and digits only, as Aliyun demands",
+            "extra_variables: may contain letters and digits only, a rule of Aliyun's",
         ),
     ],
     ids=["longer", "none", "no number", "as the code", "one's own", "symbols"],

@@ -132,16 +132,16 @@ def test_password_of_redis_may_begin_with_a_byte_order_mark(tmp_path: Path, redi
 # ── what a secret may not hold ──
 
 FAULTY = {
-    "control character": (f"{SENTINEL}\x07", "holds a control character or an invisible one"),
-    "zero width space": (f"{SENTINEL}\u200b", "holds a control character or an invisible one"),
-    "a mark in the middle": (f"a\ufeff{SENTINEL}", "holds a control character or an invisible one"),
-    "double quotes": (f'"{SENTINEL}"', "is written in quotes, which are no part of it"),
-    "single quotes": (f"'{SENTINEL}'", "is written in quotes, which are no part of it"),
-    "curly quotes": (f"“{SENTINEL}”", "is written in quotes, which are no part of it"),
-    "two lines": (f"{SENTINEL}\nmore", "holds more than one line"),
-    "an old line end": (f"{SENTINEL}\rmore", "holds more than one line"),
-    "white space": (f"{SENTINEL} more", "holds white space"),
-    "ideographic space": (f"{SENTINEL}\u3000more", "holds white space"),
+    "control character": (f"{SENTINEL}\x07", "contains a control character or an invisible one"),
+    "zero width space": (f"{SENTINEL}\u200b", "contains a control character or an invisible one"),
+    "a mark in the middle": (f"a\ufeff{SENTINEL}", "contains a control character or an invisible one"),
+    "double quotes": (f'"{SENTINEL}"', "is enclosed in quotes, which are not part of it"),
+    "single quotes": (f"'{SENTINEL}'", "is enclosed in quotes, which are not part of it"),
+    "curly quotes": (f"“{SENTINEL}”", "is enclosed in quotes, which are not part of it"),
+    "two lines": (f"{SENTINEL}\nmore", "contains more than one line"),
+    "an old line end": (f"{SENTINEL}\rmore", "contains more than one line"),
+    "white space": (f"{SENTINEL} more", "contains white space"),
+    "ideographic space": (f"{SENTINEL}\u3000more", "contains white space"),
 }
 
 PLACEHOLDERS = [
@@ -216,7 +216,7 @@ def test_secret_with_what_does_not_belong_to_it_is_one_mistake(raw: Raw, path: s
 def test_placeholder_is_no_secret(raw: Raw, text: str) -> None:
     raw["routes"][0]["access_key_secret"] = text
 
-    assert told(raw) == ["routes[0].access_key_secret: is a placeholder: put the real value in its place"]
+    assert told(raw) == ["routes[0].access_key_secret: is a placeholder: replace it with the real value"]
 
 
 def test_real_secrets_are_no_placeholders(raw: Raw) -> None:
@@ -231,18 +231,18 @@ def test_real_secrets_are_no_placeholders(raw: Raw) -> None:
         (
             "quotes",
             f'"{SENTINEL}"\n',
-            "names a file whose text is written in quotes, which are no part of it",
+            "names a file whose text is enclosed in quotes, which are not part of it",
         ),
-        ("lines", f"{SENTINEL}\nmore\n", "names a file whose text holds more than one line"),
+        ("lines", f"{SENTINEL}\nmore\n", "names a file whose text contains more than one line"),
         (
             "control",
             f"{SENTINEL}\x1b[0m\n",
-            "names a file whose text holds a control character or an invisible one",
+            "names a file whose text contains a control character or an invisible one",
         ),
         (
             "placeholder",
             "changeme\n",
-            "names a file whose text is a placeholder: put the real value in its place",
+            "names a file whose text is a placeholder: replace it with the real value",
         ),
         ("empty", " \n", "names an empty file"),
     ],
@@ -262,7 +262,7 @@ def test_password_file_is_judged_as_secrets_are(tmp_path: Path, raw: Raw, name: 
     file = tmp_path / "password"
     file.write_text(f"{SENTINEL}\nand another line\n", encoding="utf-8")
     raw["redis"] = {"url": "redis+sentinel://127.0.0.1/main", name: str(file)}
-    assert told(raw) == [f"redis.{name}: names a file whose text holds more than one line"]
+    assert told(raw) == [f"redis.{name}: names a file whose text contains more than one line"]
 
     file.write_text("may hold spaces\n", encoding="utf-8")
     assert load(None, environment(raw))
@@ -275,8 +275,8 @@ def test_certificates_of_redis_must_be_such(tmp_path: Path, raw: Raw) -> None:
     raw["redis"] = {"url": "rediss://127.0.0.1", **files}
 
     assert told(raw) == [
-        "redis.ca_file: names a file without certificates in PEM",
-        "redis.key_file: names a file without the key, in PEM, of redis.cert_file",
+        "redis.ca_file: names a file that does not contain certificates in PEM",
+        "redis.key_file: names a file that does not contain the key, in PEM, of redis.cert_file",
     ]
 
 

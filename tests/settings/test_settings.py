@@ -88,10 +88,10 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "service.isuer",
             SENTINEL,
-            "service.isuer: is not a setting: is issuer meant?",
+            "service.isuer: is not a setting; did you mean issuer?",
             id="unknown-setting",
         ),
-        pytest.param("servis", {}, "servis: is not a setting: is service meant?", id="unknown-table"),
+        pytest.param("servis", {}, "servis: is not a setting; did you mean service?", id="unknown-table"),
         pytest.param("service", 5, "service: must be a table", id="table-is-a-number"),
         pytest.param("clients", [], "clients: must be a table", id="clients-are-a-list"),
         pytest.param("routes", {}, "routes: must be a list", id="routes-are-a-table"),
@@ -116,7 +116,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "service.request_deadline",
             4.9,
-            "service.request_deadline: is shorter than the time-outs of [sms] together",
+            "service.request_deadline: must be at least the sum of the timeouts of [sms]",
             id="deadline",
         ),
         pytest.param("codes.ttl", 59, "codes.ttl: must be at least 60", id="short-code"),
@@ -158,13 +158,13 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             "sms.max_in_flight",
             64,
             "sms.max_in_flight: must be less than server.worker_connections, "
-            "or sends keep codes from being verified",
+            "so that sends cannot block verifications",
             id="in-flight",
         ),
         pytest.param(
             "redis.pool_size",
             63,
-            "redis.pool_size: must be at least server.worker_connections, or threads are left without",
+            "redis.pool_size: must be at least server.worker_connections, one for each request",
             id="pool",
         ),
         pytest.param(
@@ -177,7 +177,9 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param("keys", {}, "keys.roots: needs at least one root secret", id="no-roots"),
         pytest.param("keys", {}, "keys.active_kid: is required", id="no-active-kid"),
         pytest.param("keys", {}, "keys.pseudonym_key: is required", id="no-tag-key"),
-        pytest.param("keys.active_kid", "b", "keys.active_kid: names no root of keys.roots", id="active-kid"),
+        pytest.param(
+            "keys.active_kid", "b", "keys.active_kid: names a root that is not in keys.roots", id="active-kid"
+        ),
         pytest.param(
             "keys.roots.BAD",
             secret(9),
@@ -276,7 +278,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "clients.web.return_urls",
             ["https://www.example.com/x", "http://www.example.com/x"],
-            "clients.web.return_urls[1]: must be https: plain http is for this machine only",
+            "clients.web.return_urls[1]: must be https: plain http is accepted for this machine only",
             id="return-url-in-clear",
         ),
         pytest.param(
@@ -327,13 +329,13 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.purpose",
             "login",
-            "clients.web.purposes: has signup, for which no route sends to CN in any locale",
+            "clients.web.purposes: has signup, but no route sends to CN for every locale",
             id="purpose-without-template",
         ),
         pytest.param(
             "routes.0.templates.0.locale",
             "zh-CN",
-            "clients.web.purposes: has login, signup, for which no route sends to CN in any locale",
+            "clients.web.purposes: has login, signup, but no route sends to CN for every locale",
             id="only-one-locale",
         ),
         pytest.param(
@@ -345,7 +347,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.country",
             "HK",
-            "clients.web.purposes: has login, signup, for which no route sends to CN in any locale",
+            "clients.web.purposes: has login, signup, but no route sends to CN for every locale",
             id="only-another-country",
         ),
         pytest.param(
@@ -392,19 +394,19 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.extra_variables",
             {"code": "1"},
-            "routes[0].templates[0].extra_variables: has the variable of the code",
+            "routes[0].templates[0].extra_variables: contains the variable of the code",
             id="code-is-fixed",
         ),
         pytest.param(
             "routes.0.templates.0.extra_variables",
             {"minutes": f"https://{SENTINEL}"},
-            "routes[0].templates[0].extra_variables: holds a link, which Aliyun refuses",
+            "routes[0].templates[0].extra_variables: contains a link, which Aliyun refuses",
             id="link",
         ),
         pytest.param(
             "routes.0.templates.0.extra_variables",
             {"minutes": f"5 {SENTINEL}"},
-            "routes[0].templates[0].extra_variables: may hold letters and digits only, as Aliyun demands",
+            "routes[0].templates[0].extra_variables: may contain letters and digits only, a rule of Aliyun's",
             id="param-symbols",
         ),
         pytest.param(
@@ -442,9 +444,17 @@ def test_mistake_is_told(raw: Raw, path: str, value: object, sentence: str | Non
         ("http://127.0.0.1:8081", "sandbox", None),
         ("http://[::1]:8081", "sandbox", None),
         ("http://localhost:8081/", "sandbox", None),
-        ("http://10.0.0.1", "aliyun-sms", "must be https: plain http is for this machine only"),
-        ("https://sms.example.com", "sandbox", "must be this machine: the sandbox is no public service"),
-        ("http://127.0.0.1.example.com", "aliyun-sms", "must be https: plain http is for this machine only"),
+        ("http://10.0.0.1", "aliyun-sms", "must be https: plain http is accepted for this machine only"),
+        (
+            "https://sms.example.com",
+            "sandbox",
+            "must be on this machine: the sandbox is not a public service",
+        ),
+        (
+            "http://127.0.0.1.example.com",
+            "aliyun-sms",
+            "must be https: plain http is accepted for this machine only",
+        ),
         (f"https://{SENTINEL}@host", "aliyun-sms", "must be https://host, without a path"),
         (f"https://host/{SENTINEL}", "aliyun-sms", "must be https://host, without a path"),
         (f"https://host?{SENTINEL}", "aliyun-sms", "must be https://host, without a path"),
@@ -525,7 +535,7 @@ def test_every_wrong_item_is_told_by_its_own_number(raw: Raw) -> None:
 
     assert told(raw) == [
         "service.trusted_proxies[0]: must be text",
-        "service.trusted_proxies[2]: is no address and no CIDR range without host bits",
+        "service.trusted_proxies[2]: must be an IP address, or a CIDR range without host bits",
     ]
 
 
@@ -637,9 +647,9 @@ def test_the_environment_overrides_the_file() -> None:
         (
             "OTP_SERVICE__REDISS__URL",
             SENTINEL,
-            "environment OTP_SERVICE__REDISS__URL: is no setting: write OTP_SERVICE__REDIS__URL",
+            "environment OTP_SERVICE__REDISS__URL: is not a setting: write OTP_SERVICE__REDIS__URL",
         ),
-        ("OTP_SERVICE__REDIS__URLL", SENTINEL, "redis.urll: is not a setting: is url meant?"),
+        ("OTP_SERVICE__REDIS__URLL", SENTINEL, "redis.urll: is not a setting; did you mean url?"),
         ("OTP_SERVICE__LIMITS__COOLDOWN", f"[{SENTINEL}", "limits.cooldown: must be a list"),
         ("OTP_SERVICE__SERVER__PORT", SENTINEL, "server.port: must be a whole number"),
         ("OTP_SERVICE__ROUTES", SENTINEL, "routes: must be a list"),
@@ -733,7 +743,7 @@ def test_secrets_may_lie_in_files(tmp_path: Path, raw: Raw) -> None:
         ("access_key_secret_file", f"/nowhere/{SENTINEL}", "names a file that cannot be read"),
         ("access_key_secret_file", f"\0{SENTINEL}", "names a file that cannot be read"),
         ("access_key_secret_file", 5, "must be the path of a file"),
-        ("access_key_id_file", "/dev/null", "is given beside the secret itself"),
+        ("access_key_id_file", "/dev/null", "is set in addition to the secret itself"),
     ],
 )
 def test_a_mistake_with_a_secret_file_is_told(raw: Raw, setting: str, value: object, sentence: str) -> None:
@@ -774,12 +784,12 @@ def test_file_of_redis_that_cannot_be_read_is_told(raw: Raw, name: str, path: st
         ({"min_replica_acks": 6}, "redis.min_replica_acks: must be at most 5"),
         (
             {"url": "rediss://r", "cert_file": "/dev/null"},
-            "redis.cert_file: and redis.key_file are given together or not at all",
+            "redis.cert_file: and redis.key_file must be set together",
         ),
-        ({"ca_file": "/dev/null"}, "redis.ca_file: is for TLS, which redis.url asks for by rediss"),
+        ({"ca_file": "/dev/null"}, "redis.ca_file: is for TLS: redis.url must begin with rediss"),
         (
             {"cert_file": "/dev/null", "key_file": "/dev/null"},
-            "redis.cert_file: is for TLS, which redis.url asks for by rediss",
+            "redis.cert_file: is for TLS: redis.url must begin with rediss",
         ),
     ],
 )
@@ -807,7 +817,7 @@ def test_every_form_of_a_redis_url_is_taken(raw: Raw, url: str) -> None:
     [
         pytest.param(
             lambda raw: raw.pop("redis"),
-            "redis.url: is required in production: the embedded store forgets everything when it stops",
+            "redis.url: is required in production: the embedded store loses its data when it stops",
             id="embedded-store",
         ),
         pytest.param(
@@ -827,7 +837,7 @@ def test_every_form_of_a_redis_url_is_taken(raw: Raw, url: str) -> None:
         ),
         pytest.param(
             lambda raw: raw["clients"]["web"].update(return_urls=["https://www.example.com/x"]),
-            "service.public_url: is required in production with return_urls: where hosted pages are",
+            "service.public_url: is required in production with return_urls: the URL of hosted pages",
             id="hosted-pages-of-no-address",
         ),
     ],
@@ -1079,7 +1089,7 @@ def test_route_serves_the_clients_on_which_both_agree(
             "routes.0.clients",
             ["app"],
             [
-                "routes[0].clients: leaves none, because those clients are bound to other routes",
+                "routes[0].clients: has no client left: these clients are limited to other routes",
             ],
         ),
     ],
@@ -1164,7 +1174,7 @@ def test_proxies_are_trusted_by_number_or_by_network(raw: Raw) -> None:
     raw["service"] = {"sms_per_day": 1000, "trusted_proxies": ["10.0.0.1/8", "proxy"]}
 
     assert [str(network) for network in networks] == ["10.0.0.0/8", "fd00::/8"]
-    assert both == ["service.proxy_hops: and service.trusted_proxies exclude each other"]
+    assert both == ["service.proxy_hops: cannot be combined with service.trusted_proxies"]
     assert [mistake.partition(":")[0] for mistake in told(raw)] == [
         "service.trusted_proxies[0]",
         "service.trusted_proxies[1]",
@@ -1211,17 +1221,21 @@ def test_lists_become_entries(raw: Raw) -> None:
 @pytest.mark.parametrize(
     ("table", "content", "sentence"),
     [
-        ("deny", {"addresses": ["203.0.113.7/24"]}, "deny.addresses[0]: is no address and no CIDR range"),
+        (
+            "deny",
+            {"addresses": ["203.0.113.7/24"]},
+            "deny.addresses[0]: must be an IP address, or a CIDR range",
+        ),
         ("deny", {"countries": ["US"]}, "deny.countries: names a country that is not in service.countries"),
         (
             "deny",
             {"prefixes": ["86170"]},
-            "deny.prefixes[0]: must be the beginning of a number in E.164, like +86170",
+            "deny.prefixes[0]: must be a prefix of numbers in E.164, like +86170",
         ),
         (
             "allow",
             {"phone_hashes": ["short"]},
-            "allow.phone_hashes[0]: must be the 16 characters of a phone's tag",
+            "allow.phone_hashes[0]: must be the 16 characters of a phone's keyed hash",
         ),
         ("allow", {"countries": ["CN"]}, "allow.countries: is not a setting"),
         ("pumping_guard", {"mode": "on"}, "pumping_guard.mode: must be"),
@@ -1268,9 +1282,9 @@ def test_test_phone_becomes_a_code_until_the_end_of_its_day(raw: Raw) -> None:
     [
         ({"phone": "13800138000"}, "test_phones[0].phone: must be written in E.164"),
         ({"phone": "+86138"}, "test_phones[0].phone: must be a valid number in E.164"),
-        ({"phone": "+14155552671"}, "test_phones[0].phone: is of a country or kind"),
+        ({"phone": "+14155552671"}, "test_phones[0].phone: has a country or type"),
         ({"code": "12345"}, "test_phones[0].code: must be a possible code"),
-        ({"expires": "2026-01-01"}, "test_phones[0].expires: is over"),
+        ({"expires": "2026-01-01"}, "test_phones[0].expires: is in the past"),
         ({"expires": "2099-01-01"}, "test_phones[0].expires: is more than 90 days ahead"),
         ({"expires": None}, "test_phones[0].expires: is required"),
         ({"name": ""}, "test_phones[0].name: is required"),
@@ -1288,7 +1302,7 @@ def test_mistake_in_a_test_phone_is_told_without_its_code(
 def test_code_of_a_test_phone_must_fit_every_purpose(raw: Raw) -> None:
     with_test_phone(raw)["purposes"] = {"login": {}, "transfer": {"code_type": "alnum6"}}
 
-    assert told(raw) == ["test_phones[0].code: can be no code of transfer"]
+    assert told(raw) == ["test_phones[0].code: cannot be a code of transfer"]
 
 
 def test_same_test_phone_twice_is_a_mistake(raw: Raw) -> None:

@@ -260,11 +260,11 @@ def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> N
         ),
         ("routes.0.sign_name", "【云通信", "routes[0].sign_name: is written with 【】"),
         ("routes.0.sign_name", "[云通信]", "routes[0].sign_name: is a placeholder"),
-        ("routes.0.sign_name", "云通信\u200b", "routes[0].sign_name: holds a character that cannot be seen"),
-        ("routes.0.sign_name", "\ufeff云通信", "routes[0].sign_name: holds a character that cannot be seen"),
-        ("routes.0.sign_name", "云\u3000通信", "routes[0].sign_name: holds a character that cannot be seen"),
+        ("routes.0.sign_name", "云通信\u200b", "routes[0].sign_name: contains an invisible character"),
+        ("routes.0.sign_name", "\ufeff云通信", "routes[0].sign_name: contains an invisible character"),
+        ("routes.0.sign_name", "云\u3000通信", "routes[0].sign_name: contains an invisible character"),
         ("routes.0.sign_name", " 云通信", "routes[0].sign_name: begins or ends with white space"),
-        ("routes.0.sign_name", "“云通信”", "routes[0].sign_name: is written in quotes"),
+        ("routes.0.sign_name", "“云通信”", "routes[0].sign_name: is enclosed in quotes"),
         ("routes.0.sign_name", "<your-sign-name>", "routes[0].sign_name: is a placeholder"),
         ("routes.0.sign_name", "您的短信签名", "routes[0].sign_name: is a placeholder"),
         (
@@ -304,11 +304,11 @@ def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> N
             "routes[0].endpoint: must be https://host, without a path",
         ),
         ("service.public_url", "https://otp example.com", "service.public_url: must be https://host/path"),
-        ("redis.url", "redis+sentinel://<host>/main", "redis.url: holds a placeholder"),
+        ("redis.url", "redis+sentinel://<host>/main", "redis.url: contains a placeholder"),
         (
             "redis.url",
             "redis+sentinel://:pw@one/main",
-            "redis.password_file: and a password in redis.url exclude",
+            "redis.password_file: cannot be combined with a password in redis.url",
         ),
         ("redis.sentinel_password_file", None, "redis.sentinel_username: needs redis.sentinel_password_file"),
         (
@@ -319,12 +319,12 @@ def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> N
         (
             "reports.queue.inbound_queue",
             "Alicom-Queue-2-SmsReport",
-            "reports.queue.inbound_queue: names a queue of reports",
+            "reports.queue.inbound_queue: names a queue of delivery reports",
         ),
         (
             "reports.queue.report_queue",
             "Alicom-Queue-2-SmsUp",
-            "reports.queue.report_queue: names a queue of replies",
+            "reports.queue.report_queue: names a queue of inbound SMS",
         ),
         ("reports.queue.report_queue", "<queue>", "reports.queue.report_queue: must be the name of a queue"),
         ("reports.queue.endpoint", "http://dybaseapi.aliyuncs.com", "reports.queue.endpoint: must be https"),
@@ -339,7 +339,7 @@ def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> N
             "reports.queue.queue_endpoint: is the a",
         ),
         ("reports.queue.queue_endpoint", "https://h/p", "reports.queue.queue_endpoint: must be https://host"),
-        ("reports.queue.route", "other", "reports.queue.route: names no route"),
+        ("reports.queue.route", "other", "reports.queue.route: names a route that is not in [[routes]]"),
         ("service.countries", ["CN", "HK", "UK"], f"service.countries[2]: {ISO}: write GB"),
         ("service.default_region", "UK", f"service.default_region: {ISO}: write GB"),
         ("service.default_region", "cn", f"service.default_region: {ISO}: write CN"),
@@ -367,7 +367,7 @@ def test_exchanged_queues_are_one_mistake(raw: Raw) -> None:
     queue = raw["reports"]["queue"]
     queue["report_queue"], queue["inbound_queue"] = queue["inbound_queue"], queue["report_queue"]
 
-    assert told(raw) == ["reports.queue: has report_queue and inbound_queue exchanged"]
+    assert told(raw) == ["reports.queue: has report_queue and inbound_queue swapped"]
 
 
 @pytest.mark.parametrize("name", ["url", "sentinel_password_file", "sentinel_username"])
@@ -375,8 +375,8 @@ def test_settings_of_sentinels_need_sentinels(raw: Raw, name: str) -> None:
     if name == "url":
         raw["redis"]["url"] = "redis://127.0.0.1"
         assert told(raw) == [
-            "redis.sentinel_username: is for Sentinels, which redis.url does not name",
-            "redis.sentinel_password_file: is for Sentinels, which redis.url does not name",
+            "redis.sentinel_username: is for Sentinels, but redis.url names none",
+            "redis.sentinel_password_file: is for Sentinels, but redis.url names none",
         ]
         return
     for other in {"sentinel_username", "sentinel_password_file"} - {name}:
@@ -454,7 +454,7 @@ def test_unknown_variable_is_a_mistake_with_the_right_spelling(raw: Raw, name: s
 
     _, mistakes = examine_for_production(None, {**environ, name: SENTINEL})
 
-    assert [str(mistake) for mistake in mistakes] == [f"environment {name}: is no setting: write {meant}"]
+    assert [str(mistake) for mistake in mistakes] == [f"environment {name}: is not a setting: write {meant}"]
 
 
 @pytest.mark.parametrize(
@@ -485,26 +485,29 @@ def test_every_setting_is_found_by_its_name_with_single_underscores(raw: Raw) ->
 
         _, mistakes = examine_for_production(None, {**environ, f"OTP_SERVICE_{name}": "x"})
 
-        assert [m.what for m in mistakes] == [f"is no setting: write OTP_SERVICE__{right}"], path
+        assert [m.what for m in mistakes] == [f"is not a setting: write OTP_SERVICE__{right}"], path
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda raw: raw["service"].update(isuer="x"), "service.isuer: is not a setting: is issuer meant?"),
+        (
+            lambda raw: raw["service"].update(isuer="x"),
+            "service.isuer: is not a setting; did you mean issuer?",
+        ),
         (
             lambda raw: raw["clients"]["web"].update(orgins=[]),
-            "clients.web.orgins: is not a setting: is origins meant?",
+            "clients.web.orgins: is not a setting; did you mean origins?",
         ),
         (
             lambda raw: raw["routes"][0].update(signname="x"),
-            "routes[0].signname: is not a setting: is sign_name meant?",
+            "routes[0].signname: is not a setting; did you mean sign_name?",
         ),
         (
             lambda raw: raw["routes"][0]["templates"][0].update(code="x"),
             "routes[0].templates[0].code: is not a setting",
         ),
-        (lambda raw: raw.update(redsi={}), "environment OTP_SERVICE__REDSI: is no setting"),
+        (lambda raw: raw.update(redsi={}), "environment OTP_SERVICE__REDSI: is not a setting"),
         (lambda raw: raw["log"].update(zzz=1), "log.zzz: is not a setting"),
     ],
 )
