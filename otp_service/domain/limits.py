@@ -1,7 +1,7 @@
-"""Limits and budgets: which of them one request touches, as values.
+"""Limits and budgets as values.
 
-The store counts; this file only says what is counted and how much of it is allowed.
-The numbers and the arithmetic behind them: docs/architecture.md.
+They say what is counted and how much is allowed; the store does the counting.
+docs/architecture.md explains the numbers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ MAX_CONSECUTIVE_FAILURES = 100
 
 @dataclass(frozen=True, slots=True)
 class PhoneLimits:
-    """What one phone may receive and how often its codes may be guessed wrong. Times in seconds.
+    """SMS and wrong codes per phone. Times in seconds.
 
-    The send limits are at most Aliyun's own (1 per minute, 5 per hour, 10 per day), so that its flow
-    control is never woken. Untrusted calls may use *untrusted_send_ratio* of the SMS and
-    *untrusted_failure_ratio* of the failures; the rest is kept for trusted calls, so that a stranger cannot
-    keep a phone's owner out.
+    The send limits are at most Aliyun's own (1 per minute, 5 per hour, 10 per day), so that its flow control
+    never applies. Untrusted calls may use *untrusted_send_ratio* of the SMS and *untrusted_failure_ratio* of
+    the failures; the rest is reserved for trusted calls, so that a stranger cannot lock out a phone's owner.
     """
 
     cooldown: tuple[int, ...] = (60, 60, 120, 300)
@@ -39,16 +38,16 @@ class PhoneLimits:
     untrusted_failure_ratio: float = 0.7
 
     def untrusted_sends(self, limit: int) -> int:
-        """Return how many sends of *limit* untrusted calls may use; the rest is kept for trusted ones."""
+        """Return how many sends of *limit* untrusted calls may use; the rest is for trusted calls."""
         return max(1, math.floor(limit * self.untrusted_send_ratio + _ROUNDING))
 
     def untrusted_failures(self, limit: int) -> int:
-        """Return how many failures of *limit* untrusted calls may use; the rest is kept for trusted ones."""
+        """Return how many failures of *limit* untrusted calls may use; the rest is for trusted calls."""
         return max(1, math.floor(limit * self.untrusted_failure_ratio + _ROUNDING))
 
 
 _ROUNDING = 1e-9
-"""0.7 times 10 is 7, whatever floating point makes of it."""
+"""Makes 0.7 times 10 equal 7 despite floating-point rounding."""
 
 TEST_PHONE_SENDS_PER_HOUR = 60
 
@@ -59,13 +58,13 @@ TEST_PHONE_LIMITS = PhoneLimits(
     sends_per_requester_per_hour=TEST_PHONE_SENDS_PER_HOUR,
     untrusted_send_ratio=1.0,
 )
-"""Those of test phones. No SMS goes out, so they are far wider than those of phones; but what a test phone
-can write to the store has an end. Wrong codes are counted as for every phone."""
+"""Limits of test phones. No SMS is sent, so they are much higher, but they still bound what a test phone can
+write to the store. Wrong codes are counted as for every phone."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeLimits:
-    """One verification: *ttl* in seconds, wrong codes it takes, SMS it may cause."""
+    """Limits of one verification: *ttl* in seconds, wrong codes and SMS."""
 
     ttl: int = 300
     max_attempts: int = 5
@@ -74,10 +73,11 @@ class CodeLimits:
 
 @dataclass(frozen=True, slots=True)
 class IpLimits:
-    """What one address (IPv4 /32, IPv6 /64) may cause: SMS that nobody has verified, and their phones.
+    """Unverified SMS, and the phones they went to, per IP address (IPv4 /32, IPv6 /64).
 
-    Beyond a limit a risk challenge is asked for, beyond *block_multiplier* times it nothing is sent. Of what
-    was verified in a day, *verified_allowance_ratio* is added: whole offices stand behind one address.
+    From a limit on, a risk challenge is required; from *block_multiplier* times the limit on, requests are
+    rejected. Each phone that was verified from the address in a day adds *verified_allowance_ratio* to the
+    limits, because whole offices share one address.
     """
 
     sends_per_hour: int = 20
@@ -90,11 +90,11 @@ class IpLimits:
 
 @dataclass(frozen=True, slots=True)
 class GuardLimits:
-    """When too few of the SMS of a day are verified.
+    """From which number of unverified SMS in a day the pumping guard reacts.
 
-    That is when more than *min_unverified* are not, and more than *max_unverified_ratio* times those that
-    are. At *block_multiplier* times that nothing is sent. *strict_ratio* of *min_unverified* may go
-    unverified while pumping is under way.
+    The threshold is the larger of *min_unverified* and *max_unverified_ratio* times the verified SMS. Beyond
+    *block_multiplier* times the threshold, requests are rejected. While pumping is detected elsewhere, only
+    *strict_ratio* of *min_unverified* may be unverified.
     """
 
     min_unverified: int = 20
@@ -104,15 +104,16 @@ class GuardLimits:
 
     @property
     def strict(self) -> int:
-        """How many may go unverified, and two more for each that is verified, while pumping is under way."""
+        """Unverified SMS allowed while pumping is detected, in addition to two for each verified SMS."""
         return max(1, int(self.min_unverified * self.strict_ratio))
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalFailureLimits:
-    """Wrong codes a day, of verifications that were never approved, from which the whole service is on guard.
+    """Wrong codes per day, of verifications that were never approved, that require risk challenges.
 
-    The least number, or the share of all approvals if that is more; a hard risk challenge from *hard* on.
+    The threshold is the larger of *min_failures* and *max_failure_ratio* times the approvals of the day. From
+    the *severe* threshold on, the challenges are hard ones.
     """
 
     min_failures: int = 500
@@ -121,19 +122,19 @@ class GlobalFailureLimits:
     severe_max_failure_ratio: float = 0.04
 
     def level(self, wrong: int, approved: int) -> int:
-        """Return 0, 1 where a risk challenge is asked for, or 2 for a hard one."""
+        """Return 0 for no risk challenge, 1 for one, 2 for a hard one."""
         easy, hard = self.thresholds(approved)
         return 2 if wrong >= hard else int(wrong >= easy)
 
     def thresholds(self, approved: int) -> tuple[int, int]:
-        """Return from how many wrong codes on the level is 1, and from how many it is 2."""
+        """Return the numbers of wrong codes from which the level is 1 and 2."""
         easy = max(self.min_failures, int(approved * self.max_failure_ratio))
         return easy, max(self.severe_min_failures, int(approved * self.severe_max_failure_ratio))
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitPolicy:
-    """At most *limit* of something in *seconds*; 0 seconds: in all."""
+    """At most *limit* uses within *seconds*; 0 seconds means in total."""
 
     limit: int
     seconds: int
@@ -146,7 +147,7 @@ def rate_limit_policies(
     client_sms_per_day: int,
     service_sms_per_day: int,
 ) -> dict[str, RateLimitPolicy]:
-    """Return how much each limit allows, by the name under which it refuses."""
+    """Return the policy of each limit by its name in API responses."""
     block_multiplier = address.block_multiplier
     return {
         "phone_cooldown": RateLimitPolicy(1, phone.cooldown[0]),
@@ -169,10 +170,10 @@ def rate_limit_policies(
 
 
 MAX_VERIFICATION_LIFETIME = 600
-"""Seconds from issue after which no resend prolongs a verification (NIST SP 800-63B-4: ten minutes)."""
+"""Seconds after issue from which a resend no longer extends a verification (NIST SP 800-63B-4: 10 min)."""
 
 MIN_LIFETIME_AFTER_RESEND = 120
-"""Seconds a resent code must still live to be worth an SMS."""
+"""Seconds for which a resent code must still be valid; otherwise it is not worth an SMS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +184,10 @@ class Budget:
     name: str
     limit: int
     reserved_for_known_ratio: float
-    """The part of it that only known phones may use, so that an attacker cannot shut out everybody."""
+    """The part reserved for known phones, so that an attacker cannot lock out all users."""
 
     def available_to(self, *, known: bool) -> int:
-        """Return how many SMS of the day this phone's kind may use."""
+        """Return how many SMS of the day known or unknown phones may use."""
         return self.limit if known else self.limit - int(self.limit * self.reserved_for_known_ratio)
 
 

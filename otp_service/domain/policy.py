@@ -67,24 +67,24 @@ class AccessLists:
 
 
 class PumpingGuardMode(StrEnum):
-    """What the pumping guard does with what it finds."""
+    """What the pumping guard does with a scope over its threshold."""
 
     OFF = "off"
     RECORD_ONLY = "record_only"
-    """It says what it would have done."""
+    """Log what it would do."""
     ENFORCE = "enforce"
 
 
 CONVERSION_SCOPES = ("country", "prefix", "client", "address")
-"""The kinds of scopes in which sent and verified are counted."""
+"""The kinds of scope in which sent and verified SMS are counted."""
 
 BROAD_SCOPES = frozenset({"country", "client"})
-"""Those that hold so many people that they only make the others strict; the others are narrow."""
+"""Scopes with so many people that they reject nothing; they make the other, narrow scopes stricter."""
 
 
 @dataclass(frozen=True, slots=True)
 class RiskPolicy:
-    """What makes a requester suspicious; *conversion_limits* holds the limits of each kind of scope."""
+    """When a requester is suspicious; *conversion_limits* has the limits of each kind of scope."""
 
     ip_limits: IpLimits = field(default_factory=IpLimits)
     pumping_guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
@@ -98,7 +98,7 @@ class RiskPolicy:
 class TestPhone:
     """A phone that gets no SMS and has a fixed *code* until *expires_at* (unix seconds)."""
 
-    __test__: ClassVar[bool] = False  # pytest takes the name for a test's
+    __test__: ClassVar[bool] = False  # pytest would collect it as a test
 
     code: Code
     expires_at: float
@@ -106,11 +106,11 @@ class TestPhone:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One per process.
+    """The rules that apply to every request; one per process.
 
-    *purposes* are those that exist, with what their codes are made of; *sms_per_day* is the budget of the
-    whole service and *reserved_for_known_ratio* the part of every budget that only known phones may use;
-    *deadline* and *proof_ttl* are in seconds.
+    *purposes* maps each purpose to its code type; *sms_per_day* is the budget of the whole service, and
+    *reserved_for_known_ratio* the part of every budget that is reserved for known phones; *deadline* and
+    *proof_ttl* are in seconds.
     """
 
     phones: PhoneRules

@@ -1,6 +1,6 @@
-"""Settings: TOML and environment variables, read once into frozen pydantic models.
+"""Settings: a TOML file and environment variables, read once into frozen pydantic models.
 
-Every mistake is reported at once, and no value is ever printed. Imports `domain`.
+All errors are reported together, and no value is ever shown. Imports `domain` and Aliyun's protocol.
 """
 
 from __future__ import annotations

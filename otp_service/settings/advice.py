@@ -1,4 +1,4 @@
-"""Advice: what is allowed, and what an operator should still know before codes go out."""
+"""Warnings: what is allowed, but what an operator should know before the service starts."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _FOR_A_GROUP = stat.S_IXGRP | stat.S_IXOTH
 
 _CANNOT_SEND = "cannot send to most numbers of"
 _WHY = (
-    "SendSms takes them without a plus sign, and without it +1 3… to +1 9… are numbers of the mainland; "
-    "another provider must serve them"
+    "SendSms takes numbers without the plus sign, and without it +1 3… to +1 9… are mainland numbers; "
+    "use another provider for them"
 )
 
 
 def advice(path: Path | None, environ: Mapping[str, str], settings: Settings) -> list[ConfigIssue]:
-    """Return what the *settings*, read from *path* and *environ*, should not be without a reason."""
+    """Return warnings about the *settings*, which were read from *path* and *environ*."""
     return [*_exposed(path, environ), *_misread(settings)]
 
 
 def _misread(settings: Settings) -> Iterator[ConfigIssue]:
-    """Tell which routes cannot send to most numbers of a country that no other provider serves."""
+    """Yield routes that cannot send to most numbers of a country that no other provider serves."""
     countries = [
         country
         for country in sorted(settings.service.countries)
@@ -47,7 +47,7 @@ def _misread(settings: Settings) -> Iterator[ConfigIssue]:
 
 
 def _exposed(path: Path | None, environ: Mapping[str, str]) -> Iterator[ConfigIssue]:
-    """Tell which files with secrets other users can read; a configuration without any may be public."""
+    """Yield files with secrets that other users can read; a configuration without secrets may be public."""
     try:
         if path is not None and holds_secrets(read_toml(path)):
             yield from exposure(path.name, path)
@@ -58,11 +58,11 @@ def _exposed(path: Path | None, environ: Mapping[str, str]) -> Iterator[ConfigIs
 
 
 def exposure(where: str, path: Path, user: int | None = None) -> Iterator[ConfigIssue]:
-    """Tell whether others can read the file at *path*, which the setting *where* names.
+    """Yield an issue if other users can read the file at *path*, which the setting *where* names.
 
-    A file in a directory that others cannot enter is not exposed, whatever its own mode is. A group that can
-    read the file counts only if the file belongs to *user*, by default that of this process: with another
-    owner, or as root, the group is how the service itself gets at the file.
+    A file in a directory that other users cannot enter is not exposed, whatever its own mode is. A file that
+    its group can read is reported only if it belongs to *user*, by default the user of this process. With
+    another owner, or as root, the service itself reads the file through its group.
     """
     user = os.geteuid() if user is None else user
     try:
@@ -74,7 +74,7 @@ def exposure(where: str, path: Path, user: int | None = None) -> Iterator[Config
     is_own = found.st_uid == user != 0
     command = f"chmod {'go' if is_own else 'o'}= {shlex.quote(str(path))}"
     if not found.st_uid:
-        # Closed to others, a file of root is open to the service by its group only.
+        # The service can read a file of root that is closed to others only through its group.
         command = f"chgrp otp-service {shlex.quote(str(path))} && chmod 640 {shlex.quote(str(path))}"
     if found.st_mode & stat.S_IROTH and all(folder & stat.S_IXOTH for folder in folders):
         yield ConfigIssue(where, f"can be read by every user of this machine: {command}")

@@ -1,4 +1,4 @@
-"""`[purposes.<name>]` and `[clients.<id>]`: who may ask for what."""
+"""`[purposes.<name>]` and `[clients.<id>]`: what each client may do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from otp_service.settings.secret_settings import key_issues, plain
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 ID = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 DEVELOPMENT_BUDGET = 1_000
-"""SMS per day where no budget is set. `serve` refuses to start without one."""
+"""SMS per day if no budget is set. `serve` refuses to start without one."""
 
 
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?")
@@ -32,7 +32,7 @@ _DEFAULT_PORTS = (("http://", ":80"), ("https://", ":443"))
 
 
 def _origin_issue(text: str) -> str:
-    """Tell what keeps *text* from being an origin that a browser could write."""
+    """Return why *text* is not an origin as browsers write it; empty if it is one."""
     has_default_port = any(text.startswith(scheme) and text.endswith(port) for scheme, port in _DEFAULT_PORTS)
     return ORIGIN_FORM if has_default_port or not _ORIGIN.fullmatch(text) else ""
 
@@ -51,16 +51,17 @@ Cooldown = Annotated[tuple[Annotated[int, Field(ge=60, le=86_400)], ...], Field(
 
 
 class PurposeConfig(Config):
-    """One purpose: what its codes are made of."""
+    """`[purposes.<name>]`: the type of its codes."""
 
     code_type: CodeType = CodeType.DIGITS
 
 
 class ClientLimitsConfig(Config):
-    """Limits of a client's own; what is left out is as in [limits].
+    """`[clients.<id>.limits]`: stricter limits of one client; a missing one is that of `[limits]`.
 
-    All clients together are counted; the limits of a client say from where on *it* is refused. Codes that
-    were wrong in a row are the phone's affair alone, so slow lane and lock are the same for everybody.
+    A phone's SMS and wrong codes are counted over all clients; these limits say at which count the calls of
+    this client are rejected. Consecutive wrong codes belong to the phone alone, so the numbers from which it
+    is restricted and locked are the same for all clients.
     """
 
     cooldown: Cooldown | None = None
@@ -71,12 +72,12 @@ class ClientLimitsConfig(Config):
     failures_per_day: Count | None = None
 
     def over(self, usual: PhoneLimits) -> PhoneLimits | None:
-        """Return the *usual* limits with those of the client put over them; nothing when it has none."""
+        """Return the *usual* limits, overridden by those of the client; None if it has none."""
         own = self.model_dump(exclude_none=True)
         return replace(usual, **own) if own else None
 
     def issues(self, where: str, usual: PhoneLimits) -> Iterator[ConfigIssue]:
-        """Tell what would let the client do more than the *usual* limits do."""
+        """Yield limits that are looser than the *usual* ones."""
         for name, own in self.model_dump(exclude_none=True, exclude={"cooldown"}).items():
             if own > getattr(usual, name):
                 yield ConfigIssue(f"{where}.{name}", f"must be at most limits.{name}")
@@ -85,10 +86,10 @@ class ClientLimitsConfig(Config):
 
 
 class ClientConfig(Config):
-    """One client: its keys, what it may ask for and how much.
+    """`[clients.<id>]`: the keys of one client, what it may do and how much.
 
-    *secret_key_digests* are SHA-256 in hex; *proof_keys* are the newest first; no *purposes* or *routes*
-    means all.
+    *secret_key_digests* are SHA-256 in hex; *proof_keys* are ordered newest first; empty *purposes* or
+    *routes* mean all.
     """
 
     secret_key_digests: tuple[Digest, ...] = Field(default=(), repr=False)
@@ -106,7 +107,7 @@ class ClientConfig(Config):
     limits: ClientLimitsConfig = ClientLimitsConfig()
 
     def client(self, client_id: str, all_purposes: Iterable[str], usual: PhoneLimits) -> Client:
-        """Return the client that this table describes; *usual* limits hold where it has none of its own."""
+        """Return the client that this table describes; the *usual* limits apply where it has none."""
         return Client(
             id=client_id,
             secret_key_digests=self.secret_key_digests,
@@ -123,20 +124,20 @@ class ClientConfig(Config):
         )
 
     def takes(self, route: str) -> bool:
-        """Tell whether its SMS may go the way of *route*."""
+        """Return whether its SMS may take *route*."""
         return not self.routes or route in self.routes
 
     def signing_keys(self) -> ProofKeys:
-        """Return the keys of its proofs, newest first; the table must be free of mistakes."""
+        """Return the keys of its proofs, newest first; the table must be valid."""
         return ProofKeys(tuple(map(plain, self.proof_keys)))
 
     def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
-        """List every secret with its place."""
+        """Yield every secret with its path."""
         for number, key in enumerate(self.proof_keys):
             yield f"{where}.proof_keys[{number}]", key
 
     def issues(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell what is wrong with the table in itself."""
+        """Yield the issues of this table alone."""
         if not self.secret_key_digests:
             yield ConfigIssue(f"{where}.secret_key_digests", "needs at least one digest")
         if not self.proof_keys:
@@ -149,6 +150,6 @@ class ClientConfig(Config):
 
 
 def _is_as_long(own: tuple[int, ...], usual: tuple[int, ...]) -> bool:
-    """Tell whether no step of *own* is shorter than that of *usual*; the last of each goes on for ever."""
+    """Return whether no step of *own* is shorter than that of *usual*; the last step of each repeats."""
     steps = range(max(len(own), len(usual)))
     return all(own[min(n, len(own) - 1)] >= usual[min(n, len(usual) - 1)] for n in steps)

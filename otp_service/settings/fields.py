@@ -1,4 +1,4 @@
-"""What the models of settings are built from: their base class, texts, countries and URLs."""
+"""The base class of all settings tables, and the types of their fields: secrets, hosts, countries, URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from otp_service.settings.secret_settings import text_issue
 
 
 class Config(BaseModel):
-    """A table of settings: frozen, and a key it does not know is an issue."""
+    """A table of settings. It is frozen and rejects unknown keys."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, validate_default=True
@@ -27,10 +27,10 @@ class Config(BaseModel):
 
 
 Secret = Annotated[SecretStr, checked(text_issue)]
-"""A text that is never shown, without quotes, white space or anything that cannot be seen."""
+"""A text that is never shown, without enclosing quotes, white space or invisible characters."""
 
 Phrase = Annotated[SecretStr, checked(partial(text_issue, may_have_spaces=True))]
-"""A secret that may hold spaces between words."""
+"""A secret that may contain spaces between words."""
 
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -60,7 +60,7 @@ def _network_issue(text: str) -> str:
 
 
 Network = Annotated[str, checked(_network_issue)]
-"""An address or a range of them."""
+"""An IP address or a CIDR range."""
 
 
 _MEANT = {
@@ -98,7 +98,7 @@ _HINTS = {text: code for code, texts in _MEANT.items() for text in texts}
 
 
 def hint(text: str) -> str:
-    """Return the code of the country that *text* may stand for; perhaps none."""
+    """Return the code of the country that *text* probably means; empty if there is none."""
     folded = text.strip().removeprefix("+").upper()
     return folded if folded in COUNTRIES else _HINTS.get(folded, "")
 
@@ -107,7 +107,7 @@ def country(text: str) -> str:
     """Return *text*, the ISO code of a country.
 
     Raises:
-        PydanticCustomError: it is none.
+        PydanticCustomError: it is not one.
     """
     if text in COUNTRIES:
         return text
@@ -121,16 +121,16 @@ Country = Annotated[str, AfterValidator(country)]
 _HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 
-WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the beginning that all of them have
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of all such secrets
 MIN_WEBHOOK_SECRET_BYTES, MAX_WEBHOOK_SECRET_BYTES = 24, 64
-"""As https://github.com/standard-webhooks/standard-webhooks demands."""
+"""As required by https://github.com/standard-webhooks/standard-webhooks."""
 
 _MIN_DIFFERENT_BYTES = 8
-"""Different bytes in a secret: 24 random ones have never had fewer."""
+"""A secret with fewer different bytes is rejected. 24 random bytes practically always have more."""
 
 
 def endpoint_issue(url: str, *, local_only: bool = False) -> str:
-    """Tell what keeps *url* from being an endpoint, which has no path; nothing when it is one."""
+    """Return why *url* is not an endpoint, which has no path; empty if it is one."""
     parts = _bare(url)
     if parts is None or parts.path not in ("", "/"):
         return "must be https://host, without a path"
@@ -140,7 +140,7 @@ def endpoint_issue(url: str, *, local_only: bool = False) -> str:
 
 
 def webhook_url_issue(url: str) -> str:
-    """Tell what keeps *url* from being a webhook's, which may have a path; nothing when it is one."""
+    """Return why *url* is not the URL of a webhook, which may have a path; empty if it is one."""
     parts = _bare(url)
     if parts is None or not _PATH.fullmatch(parts.path):
         return "must be https://host/path, without a query"
@@ -154,7 +154,7 @@ def _scheme_issue(parts: SplitResult) -> str:
 
 
 def _bare(url: str) -> SplitResult | None:
-    """Return the parts of an http URL of scheme, host, perhaps a port, and path; nothing of other texts."""
+    """Split an http or https URL without user, query and fragment; None for any other text."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -178,7 +178,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def webhook_issues(where: str, url: str, secret: SecretStr | None) -> Iterator[ConfigIssue]:
-    """Tell what is wrong with a webhook whose two settings are *where* with `url` and `secret` behind it."""
+    """Yield the issues of a webhook; its two settings are *where* followed by `url` and by `secret`."""
     if issue := webhook_url_issue(url) if url else "is required":
         yield ConfigIssue(f"{where}url", issue)
     if issue := _secret_issue(secret.get_secret_value() if secret else ""):

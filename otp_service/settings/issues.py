@@ -1,4 +1,4 @@
-"""What is wrong with settings: where, and one sentence. Never a value."""
+"""Issues of a configuration: the path of a setting and one sentence, never a value; and spelling hints."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic_core import PydanticCustomError
 
 
 class ConfigIssue(NamedTuple):
-    """One thing wrong: *where* is the setting's path, *what* completes the sentence "it …".
+    """One error: *where* is the path of the setting, *what* completes the sentence "it …".
 
-    *reads* names other settings that had to be right for this one to be judged: `routes[].name` is that of
-    every route, `routes.*` all of their settings.
+    *reads* names other settings that the rule depends on: `routes[].name` is the name of every route,
+    `routes.*` is every setting of every route.
     """
 
     where: str
@@ -27,9 +27,9 @@ class ConfigIssue(NamedTuple):
 
 
 def independent(found: Iterable[ConfigIssue], told: Iterable[ConfigIssue]) -> list[ConfigIssue]:
-    """Return those of *found* that do not merely follow from another issue, *told* already or found too.
+    """Return the issues of *found* that are not a consequence of another one, in *told* or in *found*.
 
-    An issue follows from another one that is at, in or around the same place, or at a place that it reads.
+    An issue is a consequence of one at the same path, inside or around it, or at a path that it reads.
     """
     places = [place for issue in told for place in _places(issue)]
     new = [issue for issue in found if not any(_overlaps(_steps(issue.where), p) for p in places)]
@@ -42,20 +42,20 @@ def independent(found: Iterable[ConfigIssue], told: Iterable[ConfigIssue]) -> li
 
 
 def _places(issue: ConfigIssue) -> Iterator[list[str]]:
-    """Return where *issue* is; one of a secret's file is also one of the secret."""
+    """Yield the paths of *issue*; an issue of a secret's file is also one of the secret."""
     yield _steps(issue.where)
     if issue.where.endswith(FILE):
         yield _steps(issue.where.removesuffix(FILE))
 
 
 def _reads(read: str, place: list[str]) -> bool:
-    """Tell whether *place* is the one that *read* names, or around it; or in it if *read* ends with `.*`."""
+    """Return whether *place* is or contains what *read* names, or lies in it if *read* ends with `.*`."""
     steps = _steps(read.removesuffix(".*"))
     return _overlaps(steps, place) and (read.endswith(".*") or len(place) <= len(steps))
 
 
 def _overlaps(here: list[str], there: list[str]) -> bool:
-    """Tell whether one place is the other or around it; `[]` is any item of a list, `<id>` any name."""
+    """Return whether one path contains the other; `[]` is any item of a list, `<id>` any name."""
     return all(
         a in (b, "<id>") or (a == "[]" and b.startswith("[")) for a, b in zip(here, there, strict=False)
     )
@@ -66,7 +66,7 @@ def _steps(place: str) -> list[str]:
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; *issues* lists everything that is wrong with them."""
+    """The settings cannot be used; *issues* lists every error."""
 
     def __init__(self, issues: Iterable[ConfigIssue]) -> None:
         self.issues = tuple(issues)
@@ -74,12 +74,12 @@ class SettingsError(Exception):
 
 
 FILE = "_file"
-"""What a setting ends with that names the file of a secret."""
+"""The suffix of a setting that names the file of a secret."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 TOLD = "told"
-"""The type of an error whose sentence a validator of ours has written."""
+"""The type of errors whose sentence was written by one of our validators."""
 
 _SENTENCES = {
     "extra_forbidden": "is not a setting",
@@ -94,7 +94,7 @@ _SENTENCES = {
     "finite_number": "must be a number",
     TOLD: "{what}",
 }
-"""Our words for pydantic's error types. Its own texts may quote the value, so none of them is used."""
+"""Our texts for pydantic's error types. Its own texts may quote the value, so they are not used."""
 
 _KINDS = {
     "int": "must be a whole number",
@@ -113,12 +113,12 @@ _KINDS = {
 
 
 def invalid(what: str) -> PydanticCustomError:
-    """Return what a validator raises to tell an issue; *what* must not show the value."""
+    """Return the error that a validator raises; *what* must not show the value."""
     return PydanticCustomError(TOLD, "{what}", {"what": what})
 
 
 def checked(issue: Callable[[str], str]) -> AfterValidator:
-    """Return a validator that refuses a text, or a secret's, of which *issue* says something."""
+    """Return a validator that rejects a text or secret for which *issue* returns a sentence."""
 
     def check(value: str | SecretStr) -> str | SecretStr:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -130,7 +130,7 @@ def checked(issue: Callable[[str], str]) -> AfterValidator:
 
 
 def matching(pattern: str, what: str) -> AfterValidator:
-    """Return a validator that takes only texts that match the whole *pattern*; *what* names that form."""
+    """Return a validator that accepts only full matches of *pattern*; *what* describes the pattern."""
     form = re.compile(pattern)
     return checked(lambda text: "" if form.fullmatch(text) else what)
 
@@ -138,13 +138,14 @@ def matching(pattern: str, what: str) -> AfterValidator:
 def issues_of(
     error: ValidationError, model: type[BaseModel]
 ) -> list[tuple[tuple[int | str, ...], ConfigIssue]]:
-    """Return what is wrong with values for *model*, each issue with its place. No value is shown."""
+    """Return the issues that *error* reports about *model*, each with its path. No value is shown."""
     details = error.errors(include_url=False, include_input=False)
     places = [detail["loc"] for detail in details]
     found = []
     for detail in details:
         loc, kind = detail["loc"], detail["type"]
-        # A list is also too short without its wrong items, and a default cannot be made of a wrong value.
+        # Pydantic also reports a list that is too short without its invalid items, and a default that cannot
+        # be computed from an invalid value.
         follows = any(other[: len(loc)] == loc != other for other in places)
         if not follows and kind != "default_factory_not_called":
             hint = meant(model, loc) if kind == "extra_forbidden" else ""
@@ -154,7 +155,7 @@ def issues_of(
 
 
 def place(path: Sequence[str | int]) -> str:
-    """Write a path as people do: `routes[0].sign_name`. A key that is no plain name may be a secret."""
+    """Return a path as text: `routes[0].sign_name`. A key that is not a plain name may be a secret."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -171,16 +172,16 @@ def _sentence(kind: str, facts: dict[str, Any]) -> str:
 
 
 ANY_NAME = "<name>"
-"""Stands for the name of a purpose, the id of a client or of a key."""
+"""Placeholder for the name of a purpose and the id of a client or key."""
 
 _NAMED = {"purposes", "clients", "roots"}
-"""Tables whose keys the operator chooses."""
+"""Tables whose keys are chosen by the operator."""
 
 _NEAR = 0.75
 
 
 def paths(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    """List every setting of *model*, like `("clients", "<name>", "origins")`."""
+    """Yield the path of every setting of *model*, such as `("clients", "<name>", "origins")`."""
     for name, field in model.model_fields.items():
         step = (name, ANY_NAME) if name in _NAMED else (name,)
         inner = _table_in(field.annotation)
@@ -191,7 +192,7 @@ def paths(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
 
 
 def meant(model: type[BaseModel], place: Sequence[str | int]) -> str:
-    """Return the setting that somebody may have meant who wrote the unknown one at *place*; perhaps none."""
+    """Return the setting most similar to the unknown one at *place*; empty if none is similar."""
     table: type[BaseModel] | None = model
     for step in place[:-1]:
         field = table.model_fields.get(str(step)) if table is not None else None
@@ -203,9 +204,9 @@ def meant(model: type[BaseModel], place: Sequence[str | int]) -> str:
 
 
 def variable_meant(model: type[BaseModel], written: str, prefix: str, nesting: str) -> str:
-    """Return the environment variable that somebody may have meant by *written*; perhaps none.
+    """Return the environment variable that *written* probably means; empty if there is none.
 
-    *prefix* and *nesting* are those of the right ones.
+    *prefix* and *nesting* are those of valid variables.
     """
     bare = _joined(written.upper().removeprefix(prefix.rstrip("_")).split("_"))
     plain, suffix = (bare.removesuffix("_FILE"), "_FILE") if bare.endswith("_FILE") else (bare, "")
@@ -224,7 +225,7 @@ def _joined(steps: Sequence[str]) -> str:
 
 
 def _table_in(annotation: object) -> type[BaseModel] | None:
-    """Return the table that a setting of this type holds, in a list or by name; None if it holds a value."""
+    """Return the table type in *annotation*, also in a list or mapping; None if it is a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = map(_table_in, getattr(annotation, "__args__", ()))

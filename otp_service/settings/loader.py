@@ -1,14 +1,14 @@
-"""Load the settings from a TOML file and the environment, or report everything that is wrong with them.
+"""Load the settings from a TOML file and the environment, or report all of their errors.
 
-pydantic-settings reads the environment. What it cannot do is done here:
+pydantic-settings reads the environment. This module does what it cannot:
 
 - `TomlConfigSettingsSource` skips a missing file and refuses a byte order mark: `read_toml` calls `tomllib`.
-- `BaseSettings` gives up at wrong values. Here they are left out (`_without`), their defaults stand in, and
-  everything else is validated in the same run. That takes the merged values, which `BaseSettings` keeps to
-  itself, so `Settings` is a plain model. (`BaseSettings` would also take a key such as `_env_file` for an
-  option of its own, where an unknown setting must be refused.)
-- A source cannot change an item of a list that another source has given, as the `*_file` settings of a route
-  must, so `read_secret_files` works on the merged values.
+- `BaseSettings` stops at invalid values. Here they are replaced by their defaults (`_without`), so that
+  everything else is validated in the same run. This needs the merged values, which `BaseSettings` does not
+  expose, so `Settings` is a plain model. (`BaseSettings` would also accept a key such as `_env_file` as one
+  of its own options, but an unknown setting must be rejected.)
+- A source cannot change an item of a list that another source has provided, which the `*_file` settings of a
+  route require, so `read_secret_files` works on the merged values.
 """
 
 from __future__ import annotations
@@ -37,43 +37,43 @@ from otp_service.settings.validation import validate, validate_for_production
 PREFIX, NESTING = "OTP_SERVICE__", "__"
 _SERVICE = "OTP_SERVICE_"
 _CONFIG_PATH = "OTP_SERVICE_CONFIG"
-"""Names the configuration file; it is not a setting."""
+"""The variable that names the configuration file. It is not a setting."""
 
 _KUBERNETES = re.compile(
     r"OTP_SERVICE(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
-"""What Kubernetes sets in every container for a Service whose name begins with otp-service."""
+"""Variables that Kubernetes sets in every container for a Service whose name begins with otp-service."""
 
 _ALIBABA = {
     "access_key_id": "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "access_key_secret": "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "security_token": "ALIBABA_CLOUD_SECURITY_TOKEN",
 }
-"""Where Alibaba's own tools look for an account."""
+"""The variables from which Alibaba's own tools read an account."""
 
 _POSITION = re.compile(r"\(at (.*)\)$")
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Read the file at *path*, if any, and what *environ* overrides.
+    """Read the file at *path*, if any, overridden by *environ*.
 
     Raises:
-        SettingsError: with every issue, and without any value.
+        SettingsError: with all issues, without any value.
     """
     return _sound(*examine(path, environ))
 
 
 def from_mapping(raw: Mapping[str, Any]) -> Settings:
-    """Return the settings that *raw*, shaped like the TOML file, describes.
+    """Return the settings in *raw*, which has the structure of the TOML file.
 
     Raises:
-        SettingsError: with every issue, and without any value.
+        SettingsError: with all issues, without any value.
     """
     return _sound(*_validated(raw, []))
 
 
 def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, list[ConfigIssue]]:
-    """Return the settings as far as they can be read, and everything that is wrong with them.
+    """Return the valid part of the settings and all issues.
 
     Raises:
         SettingsError: the file cannot be read or is not TOML.
@@ -87,7 +87,7 @@ def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, li
 def examine_for_production(
     path: Path | None, environ: Mapping[str, str]
 ) -> tuple[Settings, list[ConfigIssue]]:
-    """Return the settings as far as they can be read, and every reason why they must not serve."""
+    """Return the valid part of the settings and all issues, including those of production."""
     try:
         settings, issues = examine(path, environ)
     except SettingsError as error:
@@ -96,7 +96,7 @@ def examine_for_production(
 
 
 def read_raw(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of the file at *path*, if any, and of *environ*, as they are written there.
+    """Return the unvalidated values of the file at *path*, if any, overridden by *environ*.
 
     Raises:
         SettingsError: the file cannot be read or is not TOML.
@@ -124,14 +124,14 @@ class Environment(EnvSettingsSource):
     """The variables `OTP_SERVICE__TABLE__SETTING` of a mapping; lists and tables are JSON."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        # Of the class the source uses only the fields, which a plain model has too.
+        # The source uses only the fields of the class, which a plain model has too.
         super().__init__(
             cast("type[BaseSettings]", Settings), env_prefix=PREFIX, env_nested_delimiter=NESTING
         )
         self.env_vars = {name.lower(): value for name, value in environ.items()}
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Return *value* itself when it is not JSON: validation reports it with all other issues."""
+        """Return *value* unchanged if it is not JSON: validation reports it with all other issues."""
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
@@ -139,10 +139,10 @@ class Environment(EnvSettingsSource):
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[ConfigIssue]:
-    """Report the variables that bear the name of this service but name no table of settings.
+    """Yield variables that begin with the name of this service but do not name a table of settings.
 
-    The source ignores them. Variables of others may begin like ours; one that is a setting but for its
-    spelling is ours.
+    The source ignores them. A variable of another program may begin with `OTP_SERVICE_` too; it is reported
+    only if it begins with `OTP_SERVICE__` or resembles a setting.
     """
     for written, value in environ.items():
         name = written.upper()
@@ -162,7 +162,7 @@ def _is_foreign(name: str, value: str) -> bool:
 
 
 def apply_alibaba_env(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """Give the account of Alibaba's variables to every Aliyun route that names none of its own."""
+    """Set the account of Alibaba's variables on every Aliyun route that has none of its own."""
     account = {name: environ[variable] for name, variable in _ALIBABA.items() if environ.get(variable)}
     for route in raw["routes"] if isinstance(raw.get("routes"), list) else ():
         is_aliyun = isinstance(route, dict) and str(route.get("provider", ALIYUN_SMS)).startswith("aliyun-")
@@ -177,7 +177,7 @@ def _sound(settings: Settings, issues: Sequence[ConfigIssue]) -> Settings:
 
 
 def _validated(raw: Mapping[str, Any], issues: list[ConfigIssue]) -> tuple[Settings, list[ConfigIssue]]:
-    """Return the valid part of *raw*, and *issues* with everything else that was found."""
+    """Return the valid part of *raw*, and *issues* together with those found by validation."""
     while True:
         try:
             settings = Settings(**raw)
@@ -198,7 +198,7 @@ def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without(raw: Any, places: Sequence[Sequence[int | str]]) -> Any:
-    """Return a copy of *raw* without what is at *places*, or without the innermost thing on the way there."""
+    """Return a copy of *raw* without the values at *places*, or without their innermost existing parents."""
     kept = {}
     for step, inner in _items(raw).items():
         below = [place[1:] for place in places if place[0] == step]
@@ -208,7 +208,7 @@ def _without(raw: Any, places: Sequence[Sequence[int | str]]) -> Any:
 
 
 def _items(raw: object) -> dict[Any, Any]:
-    """Return the items of a table or list by name or number; nothing if *raw* is a value."""
+    """Return the items of a table or list by name or number; empty if *raw* is a plain value."""
     if isinstance(raw, list):
         return dict(enumerate(raw))
     return dict(raw) if isinstance(raw, Mapping) else {}

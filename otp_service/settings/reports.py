@@ -1,4 +1,4 @@
-"""`[reports]`: what becomes of SMS, pushed to us or pulled from queues."""
+"""`[reports]`: delivery reports and inbound SMS, pushed by Aliyun or pulled from its queues."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Queue = Annotated[
 
 
 def _endpoint(other: str, what: str) -> AfterValidator:
-    """Return a validator of endpoints; one with *other* in it is the address of *what*."""
-    swapped = f"is the address of the {what}: the two endpoints are swapped"
+    """Return a validator of endpoints; a URL that contains *other* is the endpoint of *what*."""
+    swapped = f"is the endpoint of the {what}: the two endpoints are swapped"
     return checked(lambda url: endpoint_issue(url) or (swapped if other in url else ""))
 
 
@@ -35,16 +35,16 @@ class QueueConfig(Config):
     report_queue: Queue = ""
     inbound_queue: Queue = ""
     endpoint: Annotated[str, _endpoint(".mns.", "queues")] = TOKEN_ENDPOINT
-    queue_endpoint: Annotated[str, _endpoint("//dybaseapi.", "keys of the queues")] = QUEUE_ENDPOINT
+    queue_endpoint: Annotated[str, _endpoint("//dybaseapi.", "access tokens of the queues")] = QUEUE_ENDPOINT
 
     def issues(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell what is wrong with the table in itself."""
+        """Yield the issues of this table alone."""
         if (self.report_queue or self.inbound_queue) and not self.route:
             yield ConfigIssue(f"{where}.route", "is required: its account reads the queues")
         yield from self._swapped(where)
 
     def _swapped(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell which queue is in the place of the other. Aliyun ends their names with what is in them."""
+        """Yield swapped queues. Aliyun ends the name of a queue with the type of its messages."""
         is_report, is_up = (
             name.endswith(end) for name, end in ((self.inbound_queue, REPORT), (self.report_queue, UP))
         )
@@ -65,10 +65,10 @@ class QueueConfig(Config):
 
 
 class ReportsConfig(Config):
-    """`[reports]`: *secret* is the last part of the address that reports are pushed to.
+    """`[reports]`: *secret* is the last part of the URL that Aliyun pushes reports to.
 
-    Replies go to *inbound_sms_webhook_url*, signed with *inbound_sms_webhook_secret* as Standard
-    Webhooks says.
+    Inbound SMS are posted to *inbound_sms_webhook_url* and signed with *inbound_sms_webhook_secret*, as
+    defined by Standard Webhooks.
     """
 
     secret: ReportSecret | None = None
@@ -77,7 +77,7 @@ class ReportsConfig(Config):
     queue: QueueConfig = QueueConfig()
 
     def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
-        """List every secret with its place."""
+        """Yield every secret with its path."""
         for name, secret in (
             ("secret", self.secret),
             ("inbound_sms_webhook_secret", self.inbound_sms_webhook_secret),
@@ -86,7 +86,7 @@ class ReportsConfig(Config):
                 yield f"{where}.{name}", secret
 
     def issues(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell what is wrong with the table in itself."""
+        """Yield the issues of this table alone."""
         if bool(self.inbound_sms_webhook_url) != (self.inbound_sms_webhook_secret is not None):
             yield ConfigIssue(
                 f"{where}.inbound_sms_webhook_secret",

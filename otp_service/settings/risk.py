@@ -1,4 +1,4 @@
-"""What makes a requester suspicious, the challenge then, and who is shut out or let in."""
+"""Risk: challenges, limits per IP address, the pumping guard, access lists and test phones."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PhoneTag = Annotated[
 
 
 class RiskConfig(Config):
-    """What is asked for before an SMS goes out when something is suspicious. *ttl* in seconds."""
+    """`[risk]`: the challenge that a suspicious requester must solve for an SMS. *ttl* in seconds."""
 
     challenge: Literal["altcha", "off"] = "altcha"
     ttl: int = Field(default=600, ge=60, le=1_800)
 
 
 class IpLimitsConfig(Config):
-    """What one address of end users may cause: SMS that nobody has verified, and attempts."""
+    """`[ip_limits]`: limits per IP address of end users, for unverified SMS and for failed lookups."""
 
     sends_per_hour: int = Field(default=20, ge=1, le=10_000)
     sends_per_day: int = Field(default=100, ge=1, le=10_000)
@@ -47,7 +47,7 @@ class IpLimitsConfig(Config):
 
 
 class GuardScopeConfig(Config):
-    """When too few SMS of one scope are verified."""
+    """`[pumping_guard.<scope>]`: from which number of unverified SMS the guard reacts in 24 hours."""
 
     min_unverified: int = Field(default=20, ge=1, le=1_000_000)
     max_unverified_ratio: float = Field(default=0.5, ge=0.05, le=10)
@@ -55,13 +55,13 @@ class GuardScopeConfig(Config):
 
 
 class PrefixGuardConfig(GuardScopeConfig):
-    """A prefix holds few numbers, so that few SMS are suspicious."""
+    """`[pumping_guard.prefix]`: a prefix contains few numbers, so fewer SMS are suspicious."""
 
     min_unverified: int = Field(default=10, ge=1, le=1_000_000)
 
 
 class PumpingGuardConfig(Config):
-    """The guard against pumped SMS."""
+    """`[pumping_guard]`: the guard against SMS pumping."""
 
     mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
     country: GuardScopeConfig = GuardScopeConfig()
@@ -77,13 +77,13 @@ class PumpingGuardConfig(Config):
             "client": self.client,
             "address": self.address,
         }
-        # An office of people who are reading their codes has one address, but not one prefix.
+        # People in an office who have not entered their codes yet share an address, but not a prefix.
         limits = {kind: GuardLimits(**table.model_dump()) for kind, table in tables.items()}
         return {**limits, "address": replace(limits["address"], strict_ratio=1.0)}
 
 
 class GlobalFailuresConfig(Config):
-    """Wrong codes a day, of verifications never approved, from which the whole service is on guard."""
+    """`[global_failures]`: wrong codes per day, of verifications never approved, that require challenges."""
 
     min_failures: int = Field(default=500, ge=1, le=1_000_000)
     max_failure_ratio: float = Field(default=0.01, ge=0, le=1)
@@ -94,7 +94,7 @@ class GlobalFailuresConfig(Config):
 def risk_policy(
     addresses: IpLimitsConfig, guard: PumpingGuardConfig, global_failures: GlobalFailuresConfig
 ) -> RiskPolicy:
-    """Return what the three tables say."""
+    """Return the policy that the three tables describe."""
     return RiskPolicy(
         ip_limits=IpLimits(**addresses.model_dump()),
         pumping_guard_mode=guard.mode,
@@ -104,7 +104,7 @@ def risk_policy(
 
 
 class AllowConfig(Config):
-    """Who is spared risk challenges and the guard; no limit of a phone and no budget is lifted."""
+    """`[allow]`: requests without risk challenges and pumping guard; phone limits and budgets still apply."""
 
     addresses: tuple[Network, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
@@ -120,7 +120,7 @@ class AllowConfig(Config):
 
 
 class DenyConfig(AllowConfig):
-    """Who gets no SMS."""
+    """`[deny]`: requests that get no SMS."""
 
     countries: tuple[Country, ...] = ()
 
@@ -137,9 +137,9 @@ CHINA = timezone(timedelta(hours=8))
 
 
 class TestPhoneConfig(Config):
-    """One test phone: its number in E.164, its code, until when (the whole day, UTC+8) and what for."""
+    """`[[test_phones]]`: a phone with a fixed code and no SMS, valid to the end of *expires* (UTC+8)."""
 
-    __test__ = False  # pytest takes the name for a test's
+    __test__ = False  # pytest would collect it as a test
 
     phone: str = ""
     code: SecretStr = SecretStr("")
@@ -147,14 +147,14 @@ class TestPhoneConfig(Config):
     name: str = ""
 
     def made(self) -> TestPhone:
-        """Return the test phone; the table must be free of mistakes."""
+        """Return the test phone; the table must be valid."""
         code, _ = codes.parse(self.code.get_secret_value())
         return TestPhone(code, self._ends_at().timestamp())
 
     def issues(
         self, where: str, rules: PhoneRules, kinds: Mapping[str, CodeType], today: date
     ) -> Iterator[ConfigIssue]:
-        """Tell what is wrong with the table; *today* is the day in China."""
+        """Yield the issues of this table; *today* is the date in China."""
         yield from self._phone_issues(f"{where}.phone", rules)
         yield from self._code_issues(f"{where}.code", kinds)
         if not self.name:

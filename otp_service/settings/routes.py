@@ -1,4 +1,4 @@
-"""`[[routes]]`: the configured ways to send: provider, account, sign name and templates."""
+"""`[[routes]]`: the ways to send SMS, each with its provider, account, sign name and templates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _default_endpoint(told: Mapping[str, Any]) -> str:
 
 
 def sign_name_issue(name: str) -> str:
-    """Tell what keeps *name* from being an approved sign name; nothing when it may be one."""
+    """Return why *name* cannot be an approved sign name; empty if it can."""
     if not name:
         return "is required"
     if any(bracket in name for bracket in "【】〔〕〖〗［］"):
@@ -73,7 +73,7 @@ _RULES = {
 
 
 def _listed(value: object) -> object:
-    """Read one text as a list of one."""
+    """Return a single text as a list with one item."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -86,7 +86,7 @@ Destinations = Annotated[tuple[_Destination, ...], BeforeValidator(_listed), Fie
 
 
 class TemplateConfig(Config):
-    """One approved template and what it serves; `*` serves every purpose, locale or country."""
+    """`[[routes.templates]]`: one approved template; `*` serves every purpose, locale or country."""
 
     purpose: Name = WILDCARD
     locale: Name = WILDCARD
@@ -119,7 +119,7 @@ class TemplateConfig(Config):
             )
 
     def aliyun_issues(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell what Aliyun would refuse."""
+        """Yield what Aliyun would refuse."""
         if not self.template_code:
             yield ConfigIssue(f"{where}.template_code", "is required")
         names = (self.code_variable, *self.extra_variables)
@@ -133,12 +133,12 @@ class TemplateConfig(Config):
             yield ConfigIssue(f"{where}.extra_variables", _RULES.get(error.rule, "breaks Aliyun's rules"))
 
     def sms_issues(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell what SendSms would refuse beside that."""
+        """Yield what SendSms would refuse in addition."""
         if self.template_code and not _APPROVED.fullmatch(self.template_code):
             yield ConfigIssue(f"{where}.template_code", "must be SMS_ and digits, like SMS_154950909")
 
     def pnvs_issues(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell what PNVS would refuse beside that."""
+        """Yield what PNVS would refuse in addition."""
         if self.template_code and not _PRESET.fullmatch(self.template_code):
             yield ConfigIssue(f"{where}.template_code", "must be a preset template of PNVS, such as 100001")
         if self.code_variable == MINUTES:
@@ -147,7 +147,7 @@ class TemplateConfig(Config):
             yield ConfigIssue(f"{where}.country", f"must be {MAINLAND}: PNVS sends to the mainland only")
 
     def minutes_issues(self, where: str, ttl: int) -> Iterator[ConfigIssue]:
-        """Tell whether the text promises a life that codes of *ttl* seconds do not have."""
+        """Yield an issue if the text promises a longer lifetime than the *ttl* of codes in seconds."""
         told = self.extra_variables.get(MINUTES)
         if told is None:
             return
@@ -158,7 +158,7 @@ class TemplateConfig(Config):
 
 
 class RouteConfig(Config):
-    """One way to send. No *clients* means that it serves all of them."""
+    """`[[routes]]`: one way to send SMS. Empty *clients* mean all."""
 
     name: str = ""
     provider: Literal["aliyun-sms", "aliyun-pnvs", "webhook", "sandbox"] = "aliyun-sms"
@@ -176,7 +176,7 @@ class RouteConfig(Config):
     templates: tuple[TemplateConfig, ...] = ()
 
     def access_keys(self) -> list[tuple[str, str, str]]:
-        """Return id, secret and security token of every access key: two while they are rotated."""
+        """Return id, secret and security token of each AccessKey: two during a key rotation."""
         token = self.security_token.get_secret_value() if self.security_token else ""
         pairs = (
             (self.access_key_id, self.access_key_secret),
@@ -186,15 +186,15 @@ class RouteConfig(Config):
         return [(*told[0], token), *((*pair, "") for pair in told[1:] if pair[0])]
 
     def api(self) -> dict[str, str]:
-        """Return where the API is and how its calls are made."""
+        """Return the endpoint of the API, the version of its signature, and the sign name."""
         return {"endpoint": self.endpoint, "signature": self.signature, "sign_name": self.sign_name}
 
     def webhook_secret(self) -> str:
-        """Return what signs the posts of a webhook; the table must be free of mistakes."""
+        """Return the secret that signs the posts of a webhook; the table must be valid."""
         return self.secret.get_secret_value() if self.secret else ""
 
     def all_templates(self) -> tuple[Template, ...]:
-        """Return what it sends; a webhook without templates sends everything, PNVS to the mainland only."""
+        """Return its templates; a webhook without any serves everything, PNVS only serves the mainland."""
         tables = self.templates or ((TemplateConfig(),) if self.provider == WEBHOOK else ())
         templates = tuple(table.template() for table in tables)
         if self.provider != ALIYUN_PNVS:
@@ -202,18 +202,18 @@ class RouteConfig(Config):
         return tuple(replace(t, countries=(MAINLAND,)) if WILDCARD in t.countries else t for t in templates)
 
     def serves(self, client: str, purpose: str, country: str) -> bool:
-        """Tell whether it sends for *client* and *purpose* to *country*, whatever the locale."""
+        """Return whether it sends for *client* and *purpose* to *country* in every locale."""
         return client in (self.clients or (client,)) and any(
             template.serves(purpose, country) and template.locale == WILDCARD
             for template in self.all_templates()
         )
 
     def sends_to(self, country: str) -> bool:
-        """Tell whether it has a template for *country*."""
+        """Return whether it has a template for *country*."""
         return any(template.country_specificity(country) for template in self.all_templates())
 
     def secrets(self, where: str) -> Iterator[tuple[str, SecretStr]]:
-        """List every secret with its place."""
+        """Yield every secret with its path."""
         if self.provider == WEBHOOK:
             yield f"{where}.secret", self.secret or SecretStr("")
             return
@@ -224,7 +224,7 @@ class RouteConfig(Config):
             yield f"{where}.second_access_key_secret", self.second_access_key_secret
 
     def issues(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell what is wrong with the table in itself."""
+        """Yield the issues of this table alone."""
         if not _ROUTE_NAME.fullmatch(self.name):
             yield ConfigIssue(f"{where}.name", "must be 1 to 32 of a-z 0-9 _ -, beginning with a letter")
         for setting in _ALIYUNS if self.provider == WEBHOOK else _WEBHOOKS:
@@ -238,7 +238,7 @@ class RouteConfig(Config):
             yield from self._aliyun_issues(where)
 
     def minutes_issues(self, where: str, ttl: int) -> Iterator[ConfigIssue]:
-        """Tell which texts promise a life that codes of *ttl* seconds do not have."""
+        """Yield templates that promise a longer lifetime than the *ttl* of codes in seconds."""
         if self.provider == ALIYUN_PNVS:
             for number, template in enumerate(self.templates):
                 yield from template.minutes_issues(f"{where}.templates[{number}]", ttl)

@@ -1,4 +1,4 @@
-"""The sandbox's account as a file describes it: keys, sign names, templates, reports."""
+"""The file that describes the account of the sandbox: keys, sign names, templates, reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QueuePrefix = Annotated[str, matching(r"[A-Za-z0-9-]{1,200}", "must be 1 to 200 
 
 
 class StsKeyConfig(Config):
-    """`[sts_keys.<id>]`: one temporary access key; without *expires_at* it never ends."""
+    """`[sts_keys.<id>]`: one temporary AccessKey; without *expires_at* it never expires."""
 
     secret: SecretStr
     security_token: SecretStr
@@ -27,14 +27,14 @@ class StsKeyConfig(Config):
 
 
 class ReviewConfig(Config):
-    """`[reviews.<sign name or template code>]`: how far a review is, if it is not approved."""
+    """`[reviews.<sign name or template code>]`: the state of a review that is not approved."""
 
     state: Literal["in_review", "rejected"]
     reason: str = ""
 
 
 class SandboxAccountConfig(Config):
-    """The whole file. What is left out is as in `SandboxConfig.default`; times in seconds."""
+    """The whole file. Defaults are those of `SandboxConfig.default`; times in seconds."""
 
     access_keys: Mapping[Name, SecretStr] = {}
     sts_keys: Mapping[Name, StsKeyConfig] = {}
@@ -54,10 +54,10 @@ class SandboxAccountConfig(Config):
 
 
 def load_account(path: Path | None, **given: object) -> SandboxAccountConfig:
-    """Read the file at *path*, if any; what is *given* otherwise, and is not None, counts instead.
+    """Read the file at *path*, if any; settings *given* otherwise override it unless they are None.
 
     Raises:
-        SettingsError: with every issue, and without any value.
+        SettingsError: with all issues, without any value.
     """
     raw = {} if path is None else read_toml(path)
     raw.update((name, value) for name, value in given.items() if value is not None)

@@ -1,4 +1,4 @@
-"""Secrets in settings: what a text must be to be one, and the files that hold them."""
+"""Secrets in settings: what makes a text a valid secret, and the files that contain secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from otp_service.domain.crypto import MIN_SECRET_BYTES
 from otp_service.settings.issues import FILE, ConfigIssue, place
 
 EXAMPLE = b"example"
-"""Every secret of `config.example.toml` begins with this word, once it is decoded."""
+"""Every decoded secret of `config.example.toml` begins with this word."""
 
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
 _QUOTES = ('"' + "'`", "“”", "‘’", "«»", "「」", "＂＂")
@@ -30,11 +30,11 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _MIN_DIFFERENT = 8
-"""Different bytes in a key: 32 random ones have never had fewer."""
+"""A key with fewer different bytes is rejected. 32 random bytes practically always have more."""
 
 
 def text_issue(text: str, *, may_have_spaces: bool = False) -> str:
-    """Tell what keeps *text* from being a secret, whatever it is for; nothing when it may be one."""
+    """Return why *text* cannot be a secret of any kind; empty if it can."""
     if is_quoted(text):
         return "is enclosed in quotes, which are not part of it"
     if len(text.splitlines()) > 1:
@@ -48,7 +48,7 @@ def text_issue(text: str, *, may_have_spaces: bool = False) -> str:
 
 
 def is_quoted(text: str) -> bool:
-    """Tell whether quotes stand around *text*."""
+    """Return whether *text* is enclosed in quotes."""
     if len(text) < len("''"):
         return False
     first, last = text[0], text[-1]
@@ -56,15 +56,15 @@ def is_quoted(text: str) -> bool:
 
 
 def is_placeholder(text: str) -> bool:
-    """Tell whether *text* stands for a value that somebody has yet to fill in, like `<your-key>` or `xxx`."""
+    """Return whether *text* is a placeholder, such as `<your-key>` or `xxx`."""
     return _PLACEHOLDER.fullmatch(text) is not None
 
 
 def decoded(secret: SecretStr) -> bytes:
-    """Return the bytes that base64 (either alphabet, padded or not) or hex text stands for.
+    """Return the bytes of a secret in base64 (either alphabet, padded or not) or hex.
 
     Raises:
-        ValueError: it is neither; the message does not show it.
+        ValueError: it is neither; the message does not contain it.
     """
     text = secret.get_secret_value()
     if _HEX.fullmatch(text):
@@ -77,12 +77,12 @@ def decoded(secret: SecretStr) -> bytes:
 
 
 def plain(secret: SecretStr) -> bytes:
-    """Return the bytes of a secret whose text is the key itself, as a login backend uses it too."""
+    """Return the bytes of a secret whose text is the key itself, as login backends use it."""
     return secret.get_secret_value().encode()
 
 
 def key_issues(secret: SecretStr, read: Callable[[SecretStr], bytes]) -> Iterator[str]:
-    """Tell what is wrong with a key that *read* makes of *secret*."""
+    """Yield what is wrong with the key that *read* returns for *secret*."""
     if not secret.get_secret_value():
         yield "is required"
         return
@@ -98,7 +98,7 @@ def key_issues(secret: SecretStr, read: Callable[[SecretStr], bytes]) -> Iterato
 
 
 def forms(secret: SecretStr) -> frozenset[bytes]:
-    """Return every key that this text could be taken for, to find secrets that are used twice."""
+    """Return every key that the text can be read as, to find secrets that are used twice."""
     try:
         return frozenset({plain(secret), decoded(secret)})
     except ValueError:
@@ -106,12 +106,12 @@ def forms(secret: SecretStr) -> frozenset[bytes]:
 
 
 def is_example(secret: SecretStr) -> bool:
-    """Tell whether *secret* was copied from the example configuration."""
+    """Return whether *secret* was copied from the example configuration."""
     return any(form.startswith(EXAMPLE) for form in forms(secret))
 
 
 _OTHER_ENCODINGS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins like that of UTF-16
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins with that of UTF-16
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
@@ -131,24 +131,24 @@ _SECRETS = (
     ("routes", "[]", "second_access_key_secret"),
     ("routes", "[]", "secret"),
 )
-"""The settings that may be in a file of their own; `*` is every key of a table, `[]` every item of a list."""
+"""Settings that can be read from files; `*` is every key of a table, `[]` every item of a list."""
 
 _PUBLIC = {"access_key_id", "second_access_key_id"}
-"""Those of them that need not be kept secret."""
+"""Those of `_SECRETS` that are not secret."""
 
 _LISTS = {"proof_keys"}
-"""Those of them that are lists: one item a line."""
+"""Those of `_SECRETS` that are lists: their files contain one item per line."""
 
 _PASSWORD_FILES = ("password_file", "sentinel_password_file")
 _REDIS_FILES = (*_PASSWORD_FILES, "ca_file", "cert_file", "key_file")
-"""Read at each connection, so that their content can change without a restart."""
+"""Files that are read at each connection, so that they can change without a restart."""
 
 Json = dict[str, Any]
 Where = tuple[str | int, ...]
 
 
 class UnreadableFile(Exception):
-    """A file cannot be used; *reason* completes the sentence "it …" and shows nothing of the file."""
+    """A file cannot be used; *reason* completes the sentence "it …" and shows none of its content."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -156,14 +156,14 @@ class UnreadableFile(Exception):
 
 
 def read_text(path: Path) -> str:
-    """Return the text of the file at *path*, without the byte order mark that some editors put first.
+    """Return the text of the file at *path* without its byte order mark.
 
     Raises:
-        UnreadableFile: it cannot be opened, or is not UTF-8.
+        UnreadableFile: it cannot be read, or is not UTF-8.
     """
     try:
         data = path.read_bytes()
-    except (OSError, ValueError):  # a NUL in the path is a ValueError
+    except (OSError, ValueError):  # a NUL in the path raises ValueError
         raise UnreadableFile("cannot be read") from None
     for mark, encoding in _OTHER_ENCODINGS:
         if data.startswith(mark):
@@ -177,7 +177,7 @@ def read_text(path: Path) -> str:
 
 
 def read_secret_files(raw: Json) -> Iterator[ConfigIssue]:
-    """Replace every `x_file` of *raw* by `x`, its content; report the files that cannot be used."""
+    """Replace every `x_file` in *raw* by `x` with its content; yield the files that cannot be used."""
     for where, table, name in [secret for secret in _secrets(raw) if secret[2] + FILE in secret[1]]:
         file = table.pop(name + FILE)
         at = place((*where, name + FILE))
@@ -193,7 +193,7 @@ def read_secret_files(raw: Json) -> Iterator[ConfigIssue]:
 
 
 def unusable_redis_files(raw: Json) -> Iterator[ConfigIssue]:
-    """Report the files that Redis cannot be connected with. They are read again at every connection."""
+    """Yield files of `[redis]` that cannot be used. They are read again at each connection."""
     for name in _REDIS_FILES:
         for _, redis, _ in _settings(raw, ("redis", name)):
             if isinstance(redis.get(name), str):
@@ -204,7 +204,7 @@ def unusable_redis_files(raw: Json) -> Iterator[ConfigIssue]:
 
 
 def secret_files(raw: Json) -> Iterator[tuple[str, Path]]:
-    """List every file with a secret that *raw* names, with the setting that names it."""
+    """Yield every setting in *raw* that names a file with a secret, and the file."""
     named = [(where, table, name + FILE) for where, table, name in _secrets(raw) if name not in _PUBLIC]
     for name in (*_PASSWORD_FILES, "key_file"):
         named += _settings(raw, ("redis", name))
@@ -214,7 +214,7 @@ def secret_files(raw: Json) -> Iterator[tuple[str, Path]]:
 
 
 def holds_secrets(raw: Json) -> bool:
-    """Tell whether *raw* itself contains a secret. An address of Redis without a password is none."""
+    """Return whether *raw* itself contains a secret. A URL of Redis without a password is not one."""
     secrets = [(where, table.get(name)) for where, table, name in _secrets(raw) if name not in _PUBLIC]
     codes = [table.get("code") for _, table, _ in _settings(raw, ("test_phones", "[]", "code"))]
     return any(codes) or any(
@@ -228,9 +228,9 @@ def _secrets(raw: Json) -> Iterator[tuple[Where, Json, str]]:
 
 
 def _settings(raw: Any, path: Sequence[str], where: Where = ()) -> Iterator[tuple[Where, Json, str]]:
-    """List the settings at *path*: where their table is, the table, and the name, given or not.
+    """Yield the settings at *path*, set or not: the path of their table, the table, and the name.
 
-    What is no table, or no list, is reported by the validation.
+    Values that should be tables or lists and are not are reported by the validation.
     """
     step, *rest = path
     if not rest and isinstance(raw, dict):
@@ -276,7 +276,7 @@ def _check_redis_file(name: str, redis: Json) -> None:
         if name == "ca_file":
             context.load_verify_locations(file)
         elif name == "key_file" and isinstance(cert, str):
-            context.load_cert_chain(cert, file, password="")  # or it would ask the terminal
+            context.load_cert_chain(cert, file, password="")  # otherwise OpenSSL asks for it on the terminal
     except (ssl.SSLError, OSError, ValueError):
         what = "certificates in PEM" if name == "ca_file" else "the key, in PEM, of redis.cert_file"
         raise UnreadableFile(f"names a file that does not contain {what}") from None

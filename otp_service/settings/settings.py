@@ -1,4 +1,4 @@
-"""The settings: all tables together, and the values of the spine that are made of them."""
+"""The root model of the settings, its plain tables, and the domain objects that are made from them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from otp_service.settings.routes import RouteConfig
 from otp_service.settings.secret_settings import decoded, key_issues
 
 EMBEDDED = "embedded://"
-"""The store that the process starts for itself; it forgets everything when it stops."""
+"""The URL of the embedded store: a private server that loses its data when the process stops."""
 
 SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
 REDIS_SCHEMES = (
@@ -59,7 +59,7 @@ RedisUrl = Annotated[Secret, checked(_redis_issue)]
 
 
 class ServiceConfig(Config):
-    """`[service]`: what holds for every request. *proof_ttl* and *request_deadline* in seconds."""
+    """`[service]`: what applies to every request. *proof_ttl* and *request_deadline* in seconds."""
 
     issuer: Name = "otp_service"
     default_region: Country = "CN"
@@ -74,7 +74,7 @@ class ServiceConfig(Config):
 
 
 class ServerConfig(Config):
-    """`[server]`: how `otp-service serve` listens. *worker_connections* are per worker process."""
+    """`[server]`: how `otp-service serve` listens. *worker_connections* is per worker process."""
 
     host: Host = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65_535)
@@ -85,7 +85,7 @@ class ServerConfig(Config):
 
 
 class RedisConfig(Config):
-    """`[redis]`: the store. Time-outs in seconds; *pool_size* connections per worker process and server."""
+    """`[redis]`: the store. Timeouts in seconds; *pool_size* is per worker process and server."""
 
     url: RedisUrl = SecretStr(EMBEDDED)
     password_file: Path | None = None
@@ -102,17 +102,17 @@ class RedisConfig(Config):
 
     @property
     def embedded(self) -> bool:
-        """Whether the process starts its own store."""
+        """Whether the process starts an embedded store."""
         return self.url.get_secret_value() == EMBEDDED
 
     @property
     def is_tls(self) -> bool:
-        """Whether its connections are."""
+        """Whether its connections use TLS."""
         return self.url.get_secret_value().startswith("rediss")
 
 
 class CodesConfig(Config):
-    """`[codes]`: one verification. *ttl* in seconds."""
+    """`[codes]`: the limits of one verification. *ttl* in seconds."""
 
     ttl: int = Field(default=300, ge=60, le=600)
     max_attempts: int = Field(default=5, ge=1, le=10)
@@ -120,7 +120,7 @@ class CodesConfig(Config):
 
 
 class LimitsConfig(Config):
-    """`[limits]`: what one phone may receive, and how often its codes may be guessed wrong."""
+    """`[limits]`: SMS and wrong codes per phone. *cooldown* in seconds."""
 
     cooldown: tuple[Annotated[int, Field(ge=60, le=86_400)], ...] = Field(
         default=(60, 60, 120, 300), min_length=1
@@ -138,7 +138,7 @@ class LimitsConfig(Config):
 
 
 class SmsConfig(Config):
-    """`[sms]`: sending, whatever the route. Time-outs in seconds; *max_in_flight* per worker process."""
+    """`[sms]`: sending over any route. Timeouts in seconds; *max_in_flight* is per worker process."""
 
     max_in_flight: Count | None = None
     connect_timeout: float = Field(default=1.0, gt=0, le=10)
@@ -146,9 +146,9 @@ class SmsConfig(Config):
 
 
 class MetricsConfig(Config):
-    """`[metrics]`: for Prometheus, at `http://host:port/metrics`; nobody listens without a *port*.
+    """`[metrics]`: metrics for Prometheus at `http://host:port/metrics`; disabled without a *port*.
 
-    *reports_port* is that of `otp-service consume-reports`, a process of its own.
+    *reports_port* is the port of `otp-service consume-reports`, which is a separate process.
     """
 
     host: Host = "127.0.0.1"
@@ -157,7 +157,7 @@ class MetricsConfig(Config):
 
 
 class LogConfig(Config):
-    """`[log]`: JSON lines on standard output from *level* upwards."""
+    """`[log]`: JSON lines on standard output, from *level* upwards."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -166,25 +166,25 @@ _KID = re.compile(r"[a-z0-9][a-z0-9_-]{0,15}")
 
 
 class KeysConfig(Config):
-    """The keys of the service. Every root verifies, the active one makes new codes."""
+    """`[keys]`: the keys of the service. The active root makes new codes; all roots verify."""
 
     active_kid: str = ""
     pseudonym_key: Secret = SecretStr("")
     roots: Mapping[str, Secret] = {}
 
     def keyring(self) -> Keyring:
-        """Return the keyring; the table must be free of mistakes."""
+        """Return the keyring; the table must be valid."""
         roots = {kid: decoded(root) for kid, root in self.roots.items()}
         return Keyring(roots, self.active_kid, decoded(self.pseudonym_key))
 
     def secrets(self) -> Iterator[tuple[str, SecretStr]]:
-        """List every secret with its place."""
+        """Yield every secret with its path."""
         yield "keys.pseudonym_key", self.pseudonym_key
         for kid, root in self.roots.items():
             yield f"keys.roots.{kid}", root
 
     def issues(self) -> Iterator[ConfigIssue]:
-        """Tell what is wrong with the table in itself."""
+        """Yield the issues of this table alone."""
         if not self.roots:
             yield ConfigIssue("keys.roots", "needs at least one root secret")
         if not self.active_kid:
@@ -200,7 +200,7 @@ class KeysConfig(Config):
 
 
 class Settings(Config):
-    """Everything that can be configured. Made by `load`, which also checks what no single table can."""
+    """All settings. `load` creates them and also applies the rules that need several tables."""
 
     service: ServiceConfig = ServiceConfig()
     server: ServerConfig = ServerConfig()
@@ -224,11 +224,11 @@ class Settings(Config):
     metrics: MetricsConfig = MetricsConfig()
 
     def code_types(self) -> dict[str, CodeType]:
-        """Return what the codes of each purpose are made of."""
+        """Return the code type of each purpose."""
         return {name: purpose.code_type for name, purpose in self.purposes.items()}
 
     def policy(self) -> Policy:
-        """Return what holds for every request."""
+        """Return the policy that applies to every request."""
         return Policy(
             phones=self.phone_rules(),
             purposes=self.code_types(),
@@ -244,23 +244,23 @@ class Settings(Config):
         )
 
     def phone_limits(self) -> PhoneLimits:
-        """Return what one phone may receive, unless a client has limits of its own."""
+        """Return the limits per phone for clients without limits of their own."""
         return PhoneLimits(**self.limits.model_dump(exclude={"reserved_for_known_ratio"}))
 
     def pool_size(self) -> int:
-        """Return how many connections to Redis a worker may have: more than it has threads that ask."""
+        """Return the number of Redis connections per worker; by default more than are used at a time."""
         return self.redis.pool_size or self.server.worker_connections + self.max_in_flight()
 
     def max_in_flight(self) -> int:
-        """Return how many SMS a worker may be sending: seven of eight threads, unless told otherwise."""
+        """Return how many SMS a worker may send at a time; by default 7/8 of *worker_connections*."""
         return self.sms.max_in_flight or max(1, self.server.worker_connections * 7 // 8)
 
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Return the networks whose word about addresses is believed."""
+        """Return the networks of the trusted proxies."""
         return tuple(ip_network(text) for text in self.service.trusted_proxies)
 
     def phone_rules(self) -> PhoneRules:
-        """Return where the service sends."""
+        """Return which phone numbers the service sends to."""
         return PhoneRules(
             default_region=self.service.default_region,
             countries=frozenset(self.service.countries),
@@ -268,7 +268,7 @@ class Settings(Config):
         )
 
     def dialing(self) -> tuple[Dialing, ...]:
-        """Return how numbers of each country are written, those of the default region first."""
+        """Return how numbers of each country are written, the default region first."""
         first = self.service.default_region
         return tuple(map(dialing, sorted(self.service.countries, key=lambda country: country != first)))
 
@@ -282,9 +282,9 @@ class Settings(Config):
         return Clients(table.client(name, self.purposes, usual) for name, table in self.clients.items())
 
     def clients_of(self, route: RouteConfig) -> frozenset[str]:
-        """Return the clients that *route* sends for, as its table and theirs agree; empty when that is all.
+        """Return the clients that *route* sends for, by its table and theirs; empty if it sends for all.
 
-        That they never agree is an issue which `validate` reports.
+        `validate` reports a route that sends for none.
         """
         takers = {name for name, client in self.clients.items() if client.takes(route.name)}
         if len(takers) == len(self.clients):
@@ -292,7 +292,7 @@ class Settings(Config):
         return frozenset(takers.intersection(route.clients or takers))
 
     def signers(self, clock: Callable[[], float]) -> dict[str, ProofSigner]:
-        """Return who mints the proofs of each client; *clock* gives unix seconds."""
+        """Return the signer of proofs for each client; *clock* returns unix seconds."""
         issuer = self.service.issuer
         return {
             name: ProofSigner(issuer, name, table.signing_keys(), clock)
@@ -300,7 +300,7 @@ class Settings(Config):
         }
 
     def secrets(self) -> Iterator[tuple[str, SecretStr]]:
-        """List the keys of the service, of its clients and of reports, each with its place."""
+        """Yield the secrets of the service, its clients and its reports, each with its path."""
         yield from self.keys.secrets()
         for name, client in self.clients.items():
             yield from client.secrets(f"clients.{name}")

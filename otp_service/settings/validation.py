@@ -1,4 +1,4 @@
-"""Rules that need several settings: whether they agree, may serve real people, and need a restart."""
+"""Rules that need several settings: consistency, fitness for production, and what needs a restart."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from otp_service.settings.routes import SANDBOX, WEBHOOK, RouteConfig
 from otp_service.settings.secret_settings import forms, is_example
 from otp_service.settings.settings import SENTINEL_SCHEMES, Settings
 
-EXAMPLE_SECRET_KEY = "sk_example-key-for-reading-only-never-for-use"  # noqa: S105 - everybody may know it
-"""The secret key whose digest stands in `config.example.toml`."""
+EXAMPLE_SECRET_KEY = "sk_example-key-for-reading-only-never-for-use"  # noqa: S105 - it is public
+"""The secret key whose digest is in `config.example.toml`."""
 
 _EXAMPLE_DIGEST = key_digest(EXAMPLE_SECRET_KEY)
 
 FIXED = ("server", "metrics")
-"""Tables that need a restart: who listens where, with how many processes and threads."""
+"""Tables whose changes need a restart: addresses, ports and the number of processes."""
 
 
 def validate(settings: Settings) -> Iterator[ConfigIssue]:
-    """Tell everything that is wrong with settings whose form is right."""
+    """Yield all issues of settings whose single values are valid."""
     yield from settings.keys.issues()
     yield from _limit_issues(settings)
     yield from _server_issues(settings)
@@ -157,11 +157,11 @@ _SERVING = (
     "routes[].templates",
     *(f"routes[].templates[].{name}.*" for name in ("purpose", "locale", "country")),
 )
-"""What decides whether an SMS finds a route."""
+"""Settings that decide whether there is a route for an SMS."""
 
 
 def _unserved(settings: Settings, name: str, client: ClientConfig) -> Iterator[ConfigIssue]:
-    """Tell which of the client's purposes no route sends for."""
+    """Yield the purposes of the client that no route sends for."""
     routes = [route for route in settings.routes if client.takes(route.name)]
     wanted = [purpose for purpose in settings.purposes if purpose in (client.purposes or settings.purposes)]
     unserved: dict[str, list[str]] = {}
@@ -201,7 +201,7 @@ def _route_issues(settings: Settings) -> Iterator[ConfigIssue]:
 
 
 def _serving_issues(settings: Settings) -> Iterator[ConfigIssue]:
-    """Tell where clients and routes do not meet."""
+    """Yield clients and routes that exclude each other."""
     for name, client in settings.clients.items():
         if not set(client.routes) <= {route.name for route in settings.routes}:
             what = "names a route that is not in [[routes]]"
@@ -249,7 +249,7 @@ def _abuse_issues(settings: Settings) -> Iterator[ConfigIssue]:
 
 
 _TEST_PHONES = ("service.countries.*", "service.default_region", "service.phone_types.*", "purposes.*")
-"""What decides whether a test phone can be one."""
+"""Settings that decide whether a test phone is valid."""
 
 
 def _test_phone_issues(settings: Settings) -> Iterator[ConfigIssue]:
@@ -263,7 +263,7 @@ def _test_phone_issues(settings: Settings) -> Iterator[ConfigIssue]:
 
 
 def _shared_secrets(settings: Settings) -> Iterator[ConfigIssue]:
-    """Tell which keys are used twice: what one use leaks must be worthless for another."""
+    """Yield keys that are used twice: a key that leaks from one use must be worthless for another."""
     owners: dict[bytes, str] = {}
     for where, secret in settings.secrets():
         used = {owners.setdefault(form, where) for form in forms(secret) if form} - {where}
@@ -276,7 +276,7 @@ def _repeated(values: Iterable[str]) -> bool:
 
 
 def validate_for_production(settings: Settings) -> list[ConfigIssue]:
-    """Return everything for which this configuration must not serve real people."""
+    """Return every reason why this configuration must not be used in production."""
     return [
         *_store(settings),
         *_routes(settings),
@@ -335,13 +335,13 @@ def _examples(settings: Settings) -> Iterator[ConfigIssue]:
 
 
 def renewed(running: Settings, fresh: Settings) -> tuple[Settings, list[ConfigIssue]]:
-    """Return *fresh* but for what only a restart changes, and what is wrong with that."""
+    """Return *fresh* with those tables of *running* that only a restart changes, and its issues."""
     kept = fresh.model_copy(update={name: getattr(running, name) for name in FIXED})
     return kept, list(validate(kept))
 
 
 def waiting(running: Settings, fresh: Settings) -> list[str]:
-    """Name the settings that differ and need a restart."""
+    """Return the settings that differ and need a restart."""
     return [
         f"{table}.{name}"
         for table in FIXED
