@@ -1,8 +1,8 @@
-"""The service beside an older revision of it, in one run: `compare.py REVISION`.
+"""Compares the service with an older revision of it in one run: `compare.py REVISION`.
 
-Both are installed in virtual environments of their own, as users install them: libraries for development
-would cost time and memory when they happen to be there. Each service has its own Redis and its own
-provider, and they take turns, so that a noisy machine slows both alike. The floor is that of `throughput.py`.
+Each revision is installed in its own virtual environment, as users install it, because development libraries
+would cost time and memory. Each has its own Redis and provider. The two take turns, so that a noisy machine
+slows both equally. The floor is that of `throughput.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SERVE = ["-P", "-m", "otp_service", "serve"]
 
 @dataclass
 class Side:
-    """One of the two services: how it is started, and what it runs on."""
+    """One of the two services, with the Python, Redis and provider that it uses."""
 
     python: str
     redis: Server
@@ -45,7 +45,7 @@ class Side:
     service: Deployment
 
     def requests(self, count: int) -> list[bytes]:
-        """Return calls that ask for an SMS to phones that no call was about yet."""
+        """Return calls that request an SMS, each for a new phone."""
         return [
             load.post(
                 f"{self.service.url}/otp/request",
@@ -56,7 +56,7 @@ class Side:
         ]
 
     def verifies(self, asked: load.Result) -> list[bytes]:
-        """Return calls that submit the codes of the verifications that were *asked* for."""
+        """Return calls that submit the codes of the verifications requested by *asked*."""
         with urlopen(f"{self.provider_url}/codes") as answer:  # noqa: S310 - loopback
             codes = json.load(answer)
         calls = []
@@ -73,7 +73,7 @@ class Side:
         return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
 
     def store_bytes(self) -> int:
-        """Return what the keys of phones and verifications take, without those of addresses and guard."""
+        """Return the bytes of all keys of phones and verifications, without those of other counters."""
         with self.redis.client() as client, client.pipeline(transaction=False) as pipeline:
             for key in client.scan_iter("otp:{*", count=10_000):
                 pipeline.memory_usage(key)
@@ -82,7 +82,7 @@ class Side:
 
 def main() -> None:
     if len(sys.argv) != 2:
-        raise SystemExit('Say which revision: make bench-compare REV=v1.0 (or ARGS="v1.0")')
+        raise SystemExit('Name a revision: make bench-compare REV=v1.0 (or ARGS="v1.0")')
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otp-compare-")))
         pythons = {
@@ -98,14 +98,14 @@ def main() -> None:
 
 
 def checked_out(revision: str, directory: Path) -> Path:
-    """Return *directory* with the sources of *revision*."""
+    """Check *revision* out into *directory*, and return it."""
     run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(directory)])
     run(["git", "-C", str(directory), "checkout", "--quiet", revision])
     return directory
 
 
 def installed(source: Path, directory: Path) -> str:
-    """Return a Python in which the sources in *source* are installed, compiled, and what they need."""
+    """Return the Python of a new environment in which *source* and its dependencies are installed."""
     environment = directory / "venv"
     run([sys.executable, "-m", "venv", str(environment)])
     python = str(environment / "bin" / "python")
@@ -119,7 +119,7 @@ def run(command: list[str]) -> None:
 
 @contextmanager
 def side(name: str, python: str, directory: Path) -> Iterator[Side]:
-    """Run one service with all that it needs."""
+    """Run one service with its Redis and provider."""
     place = directory / name
     place.mkdir(exist_ok=True)
     with (
@@ -137,7 +137,7 @@ def side(name: str, python: str, directory: Path) -> Iterator[Side]:
 
 
 def _starts(pythons: dict[str, str]) -> dict[str, list[float]]:
-    """Return the seconds from each start to the first answer."""
+    """Return the seconds from each start to the first response."""
     taken: dict[str, list[float]] = {name: [] for name in pythons}
     for _ in range(STARTS):
         for name, python in pythons.items():
@@ -151,7 +151,7 @@ def _starts(pythons: dict[str, str]) -> dict[str, list[float]]:
 def _measure(
     sides: dict[str, Side], floor_calls: Callable[[int], list[bytes]], floor_url: str
 ) -> tuple[dict[str, Series], dict[str, float], dict[str, float]]:
-    """Let floor, requests and verifies of both take turns; return also CPU (µs) and bytes of the stores."""
+    """Measure floor, requests and verifies of both in turns; also return CPU (µs) and bytes of the stores."""
     series = {name: Series(name) for name in ("floor", *(f"{call} {n}" for n in sides for call in CALLS))}
     cpu = dict.fromkeys(sides, 0.0)
     memory = dict.fromkeys(sides, 0.0)
@@ -166,7 +166,7 @@ def _measure(
             results |= {f"request {name}": asked, f"verify {name}": verified}
         for name, result in results.items():
             load.check(name, result)
-            if round_number:  # the first one warms up
+            if round_number:  # the first round is a warm-up
                 series[name].rounds.append(result)
                 series[name].cpu_us.append(0)
     calls = PER_ROUND * (ROUNDS + 1)

@@ -1,4 +1,4 @@
-"""Figures: what the benchmarks have measured, in one file by the name of each. Touches `latest.json`."""
+"""The results of the benchmarks, in `latest.json` by the name of each benchmark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LATEST = Path(__file__).parent / "latest.json"
 
 
 def keep(name: str, **figures: object) -> None:
-    """Write down what the benchmark *name* has measured, beside what the others have."""
+    """Store the results of the benchmark *name*, and keep those of the others."""
     machine = {
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -22,7 +22,7 @@ def keep(name: str, **figures: object) -> None:
 
 
 def read() -> dict[str, dict[str, object]]:
-    """Return all figures by the names of the benchmarks."""
+    """Return all results by the names of the benchmarks."""
     try:
         found: dict[str, dict[str, object]] = json.loads(LATEST.read_text())
     except FileNotFoundError:
@@ -31,7 +31,7 @@ def read() -> dict[str, dict[str, object]]:
 
 
 def bar(what: str, value: float, limit: float, *, least: bool = False) -> None:
-    """Print *value* beside the *limit* that it must keep: at least, or at most."""
-    kept = value >= limit if least else value <= limit
+    """Print *value* and whether it is within *limit*: a minimum if *least*, else a maximum."""
+    is_met = value >= limit if least else value <= limit
     words = "at least" if least else "at most"
-    print(f"{what:<44}{value:>10.2f}   {words} {limit:g}: {'kept' if kept else 'NOT KEPT'}")
+    print(f"{what:<44}{value:>10.2f}   {words} {limit:g}: {'met' if is_met else 'NOT MET'}")

@@ -1,10 +1,10 @@
-"""The floor: what a bare Flask endpoint costs that runs one script of the same size: `attempt.lua` itself.
+"""The floor: a minimal Flask endpoint that runs the script of a verify, `attempt.lua`.
 
-It reads JSON and answers with JSON as every Flask view does, and calls the script through redis-py as its
-documentation shows; whatever the service costs beyond that is the service's own work.
+It reads and writes JSON as every Flask view does, and calls the script through redis-py as its documentation
+shows. Whatever the service costs beyond that is the service's own work.
 
-Two more endpoints run the yardsticks of the store's CPU: one script that writes two values, and one that does
-nothing.
+Two more endpoints are reference points for the store's CPU: one runs a script that writes two values, the
+other a script that does nothing.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
 redis.call('SET', KEYS[2], ARGV[2], 'PX', 60000)
 return {'ok'}
 """
-"""As cheap as a script can be that does any work."""
+"""The cheapest script that does any work."""
 
 NOTHING = "return 1"
-"""What a round trip costs by itself."""
+"""Costs only the round trip."""
 
 
 def two_writes(client: redis.Redis, sha: str, number: int) -> None:
-    """Run it once, on keys of its own."""
+    """Run the script of `TWO_WRITES` once, on new keys."""
     client.evalsha(sha, 2, f"y:{{{number}}}", f"y:{{{number}}}:2", b"x" * 60, b"y" * 80)
 
 
 def create_app() -> flask.Flask:
-    """Return an application with three endpoints, as small as they can be."""
+    """Return an application with three minimal endpoints."""
     app = flask.Flask("floor")
     client = redis.Redis.from_url(os.environ["FLOOR_REDIS_URL"])
     sha = client.script_load(script("attempt").source)

@@ -1,10 +1,10 @@
-"""What a call costs the store when a thousand verifications live, and when a million do.
+"""Compares the store's cost of a call with a thousand live verifications and with a million.
 
-The server's own CPU per call is compared, since the rest does not know how many there are. Two servers take
-turns in the same rounds, one that keeps its thousand and one that is filled step by step, so that a noisy
-machine is no growth; the figure is the median of the rounds' ratios. A server is measured once it has come to
-rest: for some seconds after a table was doubled Redis moves its entries whenever it has nothing to do, which
-is the price of filling it, and not of a call.
+It compares the CPU time of the Redis server, since nothing else depends on the number of verifications. Two
+servers take turns in each round: one keeps its thousand verifications, the other is filled step by step. So a
+noisy machine does not look like growth. The result is the median of the rounds' ratios. A server is measured
+once it is idle: for some seconds after doubling a hash table, Redis moves entries in the background, which is
+a cost of filling it and not of a call.
 """
 
 from __future__ import annotations
@@ -35,26 +35,27 @@ CALLS = 1_000
 ROUNDS = 9
 BATCH = 1_000
 KEYS = 4 * CALLS * (ROUNDS + 1)
-"""How many a measurement adds, at most."""
+"""The maximum number of keys that a measurement adds."""
 
 BAR = 1.10
 
 REST = 0.01
-"""The part of a processor that a server at rest uses at most; its housekeeping takes half of that."""
+"""The CPU share below which a server counts as idle. Its housekeeping takes half of that."""
 
 PATIENCE = 180
+"""How many seconds to wait until a server is idle."""
 
 
 @dataclass
 class Filled:
-    """A server with so many live verifications, and a service on it."""
+    """A server with *size* live verifications, and a service that uses it."""
 
     client: Redis
     direct: Direct
     size: int = 0
 
     def fill(self, size: int) -> None:
-        """Open verifications until *size* live, and wait until the server has come to rest."""
+        """Create verifications until there are *size*, and wait until the server is idle."""
         _open(self.client, size - self.size)
         self.size = size
         if size > KEYS:
@@ -62,10 +63,10 @@ class Filled:
         deadline = time.monotonic() + PATIENCE
         while self._idle_share() > REST:
             if time.monotonic() > deadline:
-                raise SystemExit(f"a store of {size} verifications does not come to rest")
+                raise SystemExit(f"a store of {size} verifications does not become idle")
 
     def _pass_the_next_doubling(self) -> None:
-        """Open some more if a table would become full, and be doubled, while it is measured."""
+        """Create more if the measurement would otherwise fill a hash table, so that Redis doubles it."""
         keys = self.client.dbsize()
         room = (1 << keys.bit_length()) - keys
         if room < KEYS:
@@ -94,7 +95,7 @@ def main() -> None:
             many.fill(size)
             costs[size], growth[size] = _measure(few, many)
             print(
-                f"{size:>10} live verifications: {costs[size]:.1f} µs of the store per request and verify, "
+                f"{size:>10} live verifications: {costs[size]:.1f} µs of store CPU per request and verify, "
                 f"{growth[size]:.2f} times that of {SIZES[0]}"
             )
     figures.bar("cost at 10^6 / cost at 10^3", growth[SIZES[-1]], BAR)
@@ -106,8 +107,8 @@ def main() -> None:
 
 
 def _measure(few: Filled, many: Filled) -> tuple[float, float]:
-    """Return what a call costs the server of *many*, and that by what it costs the one of *few*."""
-    few.cpu_us(), many.cpu_us()  # warms up
+    """Return the cost of a call on *many*, and its ratio to the cost on *few*."""
+    few.cpu_us(), many.cpu_us()  # warm-up
     rounds = [(few.cpu_us(), many.cpu_us()) for _ in range(ROUNDS)]
     return statistics.median(mine for _, mine in rounds), statistics.median(b / a for a, b in rounds)
 
@@ -122,7 +123,7 @@ def _server() -> Iterator[Filled]:
 
 
 def _open(client: Redis, count: int) -> None:
-    """Open *count* verifications that live for as long as it all takes, by the script that always does."""
+    """Create *count* verifications with the service's own script; they outlive the benchmark."""
     made = script("create")
     client.script_load(made.source)
     limits, requester = encoding.limits(PhoneLimits()), b"\0" * 12
@@ -139,7 +140,7 @@ def _open(client: Redis, count: int) -> None:
 
 
 def _cpu_seconds(client: Redis) -> float:
-    time.sleep(0.2)  # the server's own account is a little behind
+    time.sleep(0.2)  # the server updates its CPU times with a delay
     used = client.info("cpu")
     return float(used["used_cpu_user"] + used["used_cpu_sys"])
 

@@ -1,4 +1,4 @@
-"""A load generator that costs little: prebuilt requests over kept-alive sockets, one thread each."""
+"""A cheap load generator: prebuilt requests over keep-alive connections, one thread for each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Result:
-    """What one run measured: requests per second, latencies in ms (sorted), statuses by count.
+    """The result of one run: requests per second, sorted latencies in ms, and the count of each status.
 
-    *answers* are the requests, each with the body that answered it.
+    *answers* has each request with the body of its response.
     """
 
     rps: float
@@ -28,7 +28,7 @@ class Result:
 
 
 def post(url: str, body: dict[str, object], key: str) -> bytes:
-    """Return the bytes of one POST."""
+    """Return the bytes of a POST request."""
     parts = urlsplit(url)
     text = json.dumps(body).encode()
     head = (
@@ -39,7 +39,7 @@ def post(url: str, body: dict[str, object], key: str) -> bytes:
 
 
 def run(url: str, requests: Sequence[bytes], connections: int) -> Result:
-    """Send *requests* once each, spread over *connections*."""
+    """Send each of *requests* once, distributed over *connections*."""
     address = (urlsplit(url).hostname or "127.0.0.1", urlsplit(url).port or 80)
     shares = [_Share(address, requests[i::connections]) for i in range(connections)]
     started = time.perf_counter()
@@ -58,10 +58,10 @@ def run(url: str, requests: Sequence[bytes], connections: int) -> Result:
 
 
 def check(name: str, result: Result) -> None:
-    """Demand that every call of *result* was a success.
+    """Check that all calls of *result* succeeded.
 
     Raises:
-        SystemExit: some were not, so that nothing was measured.
+        SystemExit: some failed, so the measurement is invalid.
     """
     if set(result.statuses) - {200, 201}:
         raise SystemExit(f"{name}: {result.statuses}")

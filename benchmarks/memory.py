@@ -1,8 +1,8 @@
-"""What a verification takes of the store's memory: alive, and what is left of it later.
+"""Measures the memory of a verification in the store: while it is live, and what remains later.
 
-Measured is the server's own count, all keys together; what is left after a time are the keys that live longer
-than it, so that no clock has to be moved. The counters of addresses are measured apart: many verifications
-share one. The addresses that verified a phone are kept with the phone, up to three of them.
+Live memory is the server's own figure for all keys. What remains after some time are the keys with a longer
+TTL, so no clock has to be moved. The counters of IP addresses are measured separately, because many
+verifications share one. Up to three addresses that verified a phone are stored with the phone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VERIFICATIONS = 20_000
 BARS = {"redis-server": 500, "valkey-server": 360}
 LATER = {"an hour": 3_600, "a day": 86_400, "90 days": 90 * 86_400}
 SLACK_MS = 60_000
-"""The measurement itself takes a while."""
+"""Allows for the time that the measurement takes."""
 
 
 def main() -> None:
@@ -32,17 +32,17 @@ def main() -> None:
         name = Path(binary).name
         with running(binary) as server, server.client() as client:
             direct = Direct(loaded, server.url)
-            _fill(direct, 100, addressed=True)  # scripts and tables are no verification's
+            _fill(direct, 100, addressed=True)  # memory of scripts and tables belongs to no verification
             alive = _growth(client, direct, addressed=False)
             with_address = _growth(client, direct, addressed=True)
             approved = {count: _left(client, direct, addresses=count, right=True) for count in (1, 2, 3)}
             abandoned = _left(client, direct, addresses=1, right=False)
         figures.bar(f"{name}: bytes per live verification", alive, BARS.get(name, 500))
-        print(f"{name}: {with_address - alive:.0f} bytes more for an address of its own")
+        print(f"{name}: {with_address - alive:.0f} bytes more for a new IP address")
         titles = {1: "approved", 2: "approved from two addresses", 3: "approved from three addresses"}
         for title, left in (*((titles[n], left) for n, left in approved.items()), ("abandoned", abandoned)):
             told = ", ".join(f"{size:.0f} after {time}" for time, size in left.items())
-            print(f"{name}: bytes left of a phone whose verification was {title}: {told}")
+            print(f"{name}: bytes that remain of a phone whose verification was {title}: {told}")
         figures.keep(
             f"memory on {name}",
             alive=round(alive),
@@ -71,7 +71,7 @@ def _growth(client: Redis, direct: Direct, *, addressed: bool) -> float:
 
 
 def _left(client: Redis, direct: Direct, *, addresses: int, right: bool) -> dict[str, float]:
-    """Return the bytes that are left of a phone after each time, asked for from so many *addresses*."""
+    """Return the bytes that remain of a phone after each time, if *addresses* addresses requested codes."""
     before = set(client.scan_iter(count=10_000))
     count = 200
     for _ in range(count):

@@ -1,6 +1,6 @@
-"""What metrics cost: the same service with them and without, taking turns in one run.
+"""Measures the cost of metrics: a service with them and one without take turns in one run.
 
-The ratio of CPU per call is what counts: it hardly feels what else the machine does.
+The result is the ratio of CPU time per call, on which other load of the machine has little effect.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Plots of the newest figures, for docs/performance.md. Touches `latest.json` and docs/images.
+"""Plots the results in `latest.json` into docs/images, for docs/performance.md.
 
-Needs `pip install matplotlib`, which nothing else here does.
+Only this module needs `pip install matplotlib`.
 """
 
 from __future__ import annotations

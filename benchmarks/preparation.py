@@ -1,4 +1,4 @@
-"""Work for the service to do: calls that succeed, each about a phone of its own. Touches Redis."""
+"""Prepares calls to the service that succeed, each about a new phone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _numbers = itertools.count()
 
 
 class Target(Protocol):
-    """A service that is running."""
+    """A running service."""
 
     url: str
     secrets: Secrets
@@ -34,7 +34,7 @@ class Target(Protocol):
 
 
 class Direct:
-    """The service without HTTP, provider and cooldown, on a given store; its codes can be read."""
+    """The service on a given store, without HTTP, provider and cooldown. Its codes can be read."""
 
     def __init__(self, loaded: settings.Settings, redis_url: str) -> None:
         policy = loaded.policy()
@@ -61,11 +61,11 @@ class Direct:
         return sent.verification_id, self._sender.sent.pop().code.get_secret_value()
 
     def verify(self, phone: str, verification_id: str, code: str, client_ip: str | None) -> None:
-        """Submit *code*, which must be the right one."""
+        """Submit *code*, which must be correct."""
         self._service.verify(self._client, phone, verification_id, code, client_ip=client_ip)
 
     def attempt(self, phone: str, verification_id: str, code: str) -> dict[str, object]:
-        """Return keys and arguments of the script that checks *code*."""
+        """Return the keys and arguments of the script that checks *code*."""
         verification_hash = self._keyring.verification_hash(verification_id)
         tag, kid = self._keyring.phone_hash(phone), self._keyring.active_kid
         binding = codes.CodeContext(verification_id, self._client.id, phone)
@@ -78,7 +78,7 @@ class Direct:
 
 
 class Preparation:
-    """Makes the bytes of calls to *target*, whose settings are *loaded*."""
+    """Builds the bytes of calls to *target*, whose settings are *loaded*."""
 
     def __init__(self, target: Target, loaded: settings.Settings) -> None:
         self._url = target.url
@@ -86,15 +86,15 @@ class Preparation:
         self._direct = Direct(loaded, target.redis.url)
 
     def floor(self, url: str, count: int) -> list[bytes]:
-        """Return the attempts that the service would make, with everything worked out before."""
+        """Return calls of the floor with the script arguments that the service would compute."""
         return _many(lambda: self._floor(url), count)
 
     def verify(self, count: int) -> list[bytes]:
-        """Return calls that submit the right code."""
+        """Return calls that submit the correct code."""
         return _many(self._verify, count)
 
     def request(self, count: int) -> list[bytes]:
-        """Return calls that ask for an SMS."""
+        """Return calls that request an SMS."""
         return _many(self._request, count)
 
     def _floor(self, url: str) -> bytes:
@@ -114,12 +114,12 @@ class Preparation:
 
 
 def a_phone() -> str:
-    """Return a number that no call was about yet."""
+    """Return a new phone number."""
     return f"+86139{next(_numbers):08d}"
 
 
 def an_address() -> str:
-    """Return the address of somebody who has asked for nothing yet."""
+    """Return a new IP address."""
     number = next(_numbers)
     return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 

@@ -1,4 +1,4 @@
-"""What processes cost: CPU seconds and memory, as Linux counts them."""
+"""CPU time and memory of processes, from /proc."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def family(pid: int) -> list[int]:
-    """Return *pid* and everything that it started."""
+    """Return *pid* and its descendants."""
     pids = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -19,12 +19,12 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that *pid* and its children have used."""
+    """Return the CPU time that *pid* and its descendants have used."""
     return sum(_cpu(member) for member in family(pid))
 
 
 def rss_mib(pid: int) -> float:
-    """Return the memory of the largest process of the family: a worker."""
+    """Return the memory of the largest of *pid* and its descendants: a worker."""
     sizes = [int(Path(f"/proc/{p}/statm").read_text().split()[1]) * _PAGE for p in family(pid)]
     return max(sizes) / 2**20
 

@@ -1,6 +1,6 @@
-"""A provider that answers every SendSms with OK: `provider.py PORT [SECONDS [codes]]`.
+"""A provider that responds to every SendSms with OK: `provider.py PORT [SECONDS [codes]]`.
 
-It stands in for the sandbox, whose checks of signatures and templates cost as much as the service's own work.
+It replaces the sandbox, whose checks of signatures and templates cost as much as the service's own work.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import time
 from urllib.parse import unquote_plus
 
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-"""How long an answer takes."""
+"""How long a response takes."""
 
 KEEPS_CODES = len(sys.argv) > 3
-"""Whether the codes of the SMS are told at `/codes`, by national number."""
+"""Whether `/codes` returns the codes of the SMS by national number."""
 
 codes: dict[str, str] = {}
 
@@ -31,7 +31,7 @@ _ANSWER = (
 
 
 class Provider(socketserver.StreamRequestHandler):
-    """Reads requests and answers each."""
+    """Reads requests and responds to each."""
 
     def handle(self) -> None:
         while head := self._head():
@@ -53,7 +53,7 @@ class Provider(socketserver.StreamRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """One thread for each connection."""
+    """Runs one thread for each connection."""
 
     allow_reuse_address = True
     daemon_threads = True

@@ -1,7 +1,7 @@
-"""A slow provider: three hundred sends are in flight, and `/otp/verify` must not feel it.
+"""Measures whether a slow provider affects `/otp/verify` while three hundred sends are in flight.
 
-Its latency is measured alone, and while as many requests as the bulkhead takes wait for the provider. That
-takes three seconds, because a small machine needs one to get three hundred calls under way.
+It measures the latency of verify alone, and while as many requests as `sms.max_in_flight` allows wait for the
+provider. The provider takes three seconds, because a small machine needs one to start three hundred calls.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
             alone.append(_verify(service.url, prepare).percentile(0.99))
             waiting = _Sends(service.url, prepare.request(SENDS))
             waiting.start()
-            waiting.all_on_the_way.wait()
+            waiting.all_in_flight.wait()
             loaded.append(_verify(service.url, prepare).percentile(0.99))
             waiting.join()
             load.check("request", waiting.result)
@@ -55,8 +55,8 @@ def main() -> None:
         rss = processes.rss_mib(service.process.pid)
     before, under = statistics.median(alone), statistics.median(loaded)
     print(f"{SENDS} sends of {SECONDS:g} s: median {statistics.median(sends):.0f} ms, all accepted")
-    print(f"verify p99: {before:.1f} ms alone, {under:.1f} ms meanwhile")
-    figures.bar("verify p99 under sends / alone", under / before, BAR)
+    print(f"verify p99: {before:.1f} ms alone, {under:.1f} ms during sends")
+    figures.bar("verify p99 during sends / alone", under / before, BAR)
     figures.bar("RSS of the worker, MiB", rss, RSS_BAR)
     figures.keep(
         "slow_provider", verify_p99_ms=[round(before, 2), round(under, 2)], rss_mib=round(rss), sends=SENDS
@@ -75,16 +75,16 @@ def _verify(url: str, prepare: Preparation) -> load.Result:
 
 
 class _Sends(threading.Thread):
-    """As many requests at once as there are *calls*."""
+    """Sends all *calls* at the same time."""
 
     def __init__(self, url: str, calls: list[bytes]) -> None:
         super().__init__()
         self._url, self._calls = url, calls
-        self.all_on_the_way = threading.Event()
+        self.all_in_flight = threading.Event()
         self.result: load.Result
 
     def run(self) -> None:
-        threading.Timer(SECONDS / 2, self.all_on_the_way.set).start()
+        threading.Timer(SECONDS / 2, self.all_in_flight.set).start()
         self.result = load.run(self._url, self._calls, len(self._calls))
 
 

@@ -1,4 +1,4 @@
-"""How long a start takes beside what it must take: importing the libraries. And what a worker then weighs."""
+"""Compares the start-up time with the time to import the libraries, and measures a worker's memory."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def main() -> None:
                     starts.append(time.perf_counter() - began)
                     rss = processes.rss_mib(service.process.pid)
     needed, taken = statistics.median(imports), statistics.median(starts)
-    print(
-        f"importing the libraries: {needed:.2f} s   start to first answer: {taken:.2f} s   RSS {rss:.0f} MiB"
-    )
+    print(f"library imports: {needed:.2f} s   start to first response: {taken:.2f} s   RSS {rss:.0f} MiB")
     figures.bar("start / imports", taken / needed, BAR)
     figures.keep("startup", imports_s=round(needed, 2), start_s=round(taken, 2), rss_mib=round(rss))
 

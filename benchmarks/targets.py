@@ -1,4 +1,4 @@
-"""What is measured against what: the service, its floor, a provider and the servers. Starts processes."""
+"""Starts what the benchmarks measure: the service, its floor, a provider and the Redis servers."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ sys.path[:0] = [str(HERE.parent / "tests")]
 from support import redis_servers  # noqa: E402 - the path had to be set first
 
 THREADS = 32
-"""Of the service's one worker, and of the floor."""
+"""`server.worker_connections` of the measured service."""
 
 
 def redis_binary() -> str:
-    """Return the server that the service is measured on: Debian's if it is there."""
+    """Return the Redis server to measure with: the installed one if there is one."""
     return store_binaries()[0]
 
 
 def store_binaries() -> list[str]:
-    """Return every server that is here."""
+    """Return all available Redis servers."""
     found = shutil.which("redis-server")
     return [*([found] if found else []), redis_servers.valkey_binary()]
 
 
 def with_workers(text: str, workers: int = 1, threads: int = THREADS) -> str:
-    """Return the configuration *text* for so many workers, logging what production logs."""
+    """Return the configuration *text* with so many workers and the log level of production."""
     quiet = text.replace('level = "debug"', 'level = "info"')
     return quiet.replace("workers = 2", f"workers = {workers}").replace(
         "worker_connections = 64", f"worker_connections = {threads}"
@@ -43,7 +43,7 @@ def with_workers(text: str, workers: int = 1, threads: int = THREADS) -> str:
 
 @contextmanager
 def provider(seconds: float = 0, *, codes: bool = False) -> Iterator[str]:
-    """Run a provider whose answers take *seconds*; *codes*: it tells those that it was sent at `/codes`."""
+    """Run a provider whose responses take *seconds*. With *codes*, `/codes` returns the codes sent."""
     port = redis_servers.free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, str(HERE / "provider.py"), str(port), str(seconds)]
@@ -53,7 +53,7 @@ def provider(seconds: float = 0, *, codes: bool = False) -> Iterator[str]:
 
 @contextmanager
 def floor(redis_url: str) -> Iterator[tuple[int, str]]:
-    """Run the floor as `otp-service serve` runs the service: the same server, the same kind of worker."""
+    """Run the floor with the same server and kind of worker as `otp-service serve`."""
     port = redis_servers.free_port()
     command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--worker-class", "gevent"]
     command += ["--bind", f"127.0.0.1:{port}", "--workers", "1", "--keep-alive", "75"]
@@ -65,7 +65,7 @@ def floor(redis_url: str) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def running(command: list[str], url: str, **environment: str) -> Iterator[int]:
-    """Run *command* until the block ends; it has started when *url* answers."""
+    """Run *command* until the block ends. It has started once *url* responds."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
     try:
         _wait_for(url)
@@ -85,4 +85,4 @@ def _wait_for(url: str) -> None:
             time.sleep(0.05)
         else:
             return
-    raise SystemExit(f"{url} does not answer")
+    raise SystemExit(f"{url} does not respond")

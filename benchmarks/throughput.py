@@ -1,8 +1,8 @@
-"""What the service costs beside its floor, in one run: throughput, latency, CPU.
+"""Compares throughput, latency and CPU of the service with those of its floor, in one run.
 
-The floor is a bare Flask endpoint that runs the same script, on the same server, with the same threads.
-Floor, verify and request take turns, so that a noisy machine slows all of them alike; the ratios are what
-counts. The provider answers at once.
+The floor is a minimal Flask endpoint that runs the same script on the same Redis server. Floor, verify and
+request take turns, so that a noisy machine slows all of them equally. The results are the ratios. The
+provider responds at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VERIFY_BAR, REQUEST_BAR = 0.80, 0.30
 
 @dataclass
 class Series:
-    """One endpoint over all rounds."""
+    """The results of one endpoint in all rounds."""
 
     name: str
     rounds: list[load.Result] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Series:
         }
 
     def over(self, floor: Series) -> float:
-        """Return its throughput by the floor's, round by round: noise that lasts hits both."""
+        """Return the median of the rounds' throughput ratios: lasting noise affects both sides of a ratio."""
         return statistics.median(
             mine.rps / theirs.rps for mine, theirs in zip(self.rounds, floor.rounds, strict=True)
         )
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def measure(sources: dict[str, tuple[str, int, Callable[[int], list[bytes]]]]) -> dict[str, Series]:
-    """Let all *sources* (address, process, calls) take turns."""
+    """Measure all *sources* (URL, process, calls) in turns."""
     series = {name: Series(name) for name in sources}
     for round_number in range(ROUNDS + 1):
         for name, (url, pid, make) in sources.items():
@@ -91,7 +91,7 @@ def measure(sources: dict[str, tuple[str, int, Callable[[int], list[bytes]]]]) -
             result = load.run(url, requests, CONNECTIONS)
             used = processes.cpu_seconds(pid) - before
             load.check(name, result)
-            if round_number:  # the first one warms up
+            if round_number:  # the first round is a warm-up
                 series[name].rounds.append(result)
                 series[name].cpu_us.append(used / len(requests) * 1e6)
     return series

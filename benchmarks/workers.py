@@ -1,4 +1,4 @@
-"""What a second worker process brings: throughput of verify with one and with two, in turns in one run."""
+"""Compares the throughput of verify with one and with two worker processes, in turns in one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""otp_service: a self-hosted OTP verification service. Touches nothing until a name of it is asked for."""
+"""otp_service, a self-hosted OTP verification service. Its public names are imported on first access."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __version__ = "0.1.0"
 
 __all__ = ["__version__", "create_app", "create_blueprint", "require_proof"]
 
-_PLACES = {"create_app": "app", "create_blueprint": "app", "require_proof": "decorators"}
+_MODULES = {"create_app": "app", "create_blueprint": "app", "require_proof": "decorators"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is asked for, so that importing a room does not import Flask."""
-    if name in _PLACES:
-        return getattr(import_module(f"otp_service.{_PLACES[name]}"), name)
+    """Import a public name on first access, so that importing a submodule does not import Flask."""
+    if name in _MODULES:
+        return getattr(import_module(f"otp_service.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
-"""Views: what lets into a view of one's own application only who brings a proof. Touches Flask.
+"""Flask decorator that requires a valid proof.
 
-A proof is looked for where forms, scripts and apps put it, and never in an address. It is used up before the
-view is called, so that of two calls with the same proof one gets in.
+The proof may be in a header, a JSON body or a form, but never in the URL. It is redeemed before the view is
+called, so only one of two requests with the same proof reaches the view.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from otp_service.web.api import problems, request_id
 HEADER = "X-OTP-Proof"
 FIELD = "proof"
 LONGEST = 2048
-"""Characters of a proof; ours have about 400."""
+"""In characters. Proofs of this service have about 400."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_TOLD = {
+_REPORTED = {
     error.code: error
     for error in (errors.InvalidProof, errors.ProofExpired, errors.ProofRedeemed, errors.StoreUnavailable)
 }
-"""What a visitor is told of; any other error is a mistake of the application, and its own affair."""
+"""Errors that are reported to the visitor. Any other error is a bug of the application and is raised."""
 
 
 class Redeemed(Protocol):
-    """What a proof has proved."""
+    """What redeeming a proof returns."""
 
     @property
     def phone(self) -> str:
-        """The number in E.164."""
+        """The verified number in E.164."""
         ...
 
 
@@ -46,19 +46,19 @@ def require_proof(
     purpose: str,
     refused: Callable[[OtpError], Any] | None = None,
 ) -> Callable[[View], View]:
-    """Call a view with `phone=`, the number of a proof for *purpose* that is used up by this very call.
+    """Redeem the request's proof for *purpose*, and call the view with the number as `phone=`.
 
-    The proof is that of the header `X-OTP-Proof`, or the field `proof` of a JSON body or a form. *redeem* is
-    called as `redeem(proof, purpose=…)`: the `redeem` of an `OtpClient`, the `redeem_for` of a blueprint, or
-    `read_proof` with everything else given. A call without a good proof is answered with a problem document,
-    or with what *refused* makes of the error; the view is not called then.
+    The proof is in the header `X-OTP-Proof`, or in the field `proof` of a JSON body or a form. *redeem* is
+    called as `redeem(proof, purpose=…)`. It is the `redeem` method of an `OtpClient`, the result of a
+    blueprint's `redeem_for`, or `read_proof` with its other arguments bound. Without a valid proof the view
+    is not called: the response is a problem document, or what *refused* returns for the error.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             try:
-                redeemed = _redeemed(redeem, _given(), purpose)
+                redeemed = _redeemed(redeem, _proof_of_request(), purpose)
             except OtpError as error:
                 return (refused or _problem)(error)
             return current_app.ensure_sync(view)(*args, phone=redeemed.phone, **kwargs)
@@ -68,14 +68,14 @@ def require_proof(
     return decorate
 
 
-def _given() -> str:
-    """Return the proof that was brought along.
+def _proof_of_request() -> str:
+    """Return the request's proof.
 
     Raises:
-        InvalidRequest: there is none.
-        InvalidProof: it cannot be one.
+        InvalidRequest: the request has no proof.
+        InvalidProof: the field is not text, or too long.
     """
-    proof = request.headers.get(HEADER) or _of_body()
+    proof = request.headers.get(HEADER) or _proof_of_body()
     if not proof:
         raise InvalidRequest([FieldError(pointer=f"/{FIELD}", detail="is required")])
     if not isinstance(proof, str) or len(proof) > LONGEST:
@@ -83,24 +83,24 @@ def _given() -> str:
     return proof
 
 
-def _of_body() -> object:
+def _proof_of_body() -> object:
     if not request.is_json:
         return request.form.get(FIELD)
-    told = request.get_json(silent=True)
-    return told.get(FIELD) if isinstance(told, dict) else None
+    body = request.get_json(silent=True)
+    return body.get(FIELD) if isinstance(body, dict) else None
 
 
 def _redeemed(redeem: Callable[..., Redeemed], proof: str, purpose: str) -> Redeemed:
-    """Use *proof* up; whoever is asked, the errors are those of `domain/errors.py`."""
+    """Redeem *proof*, and translate the errors of the Python client into those of `domain/errors.py`."""
     try:
         return redeem(proof, purpose=purpose)
     except (ServiceUnreachable, OutcomeUnknown):
         raise StoreUnavailable from None
     except OtpServiceError as error:
-        told = _TOLD.get(error.code) if isinstance(error, ApiError) else None
-        if told is None:
+        reported = _REPORTED.get(error.code) if isinstance(error, ApiError) else None
+        if reported is None:
             raise
-        raise told() from None
+        raise reported() from None
 
 
 def _problem(error: OtpError) -> Response:

@@ -1,8 +1,8 @@
-"""Forks: what must be made anew in a child process. Touches the hooks of `os.fork`.
+"""Methods to call in the child after a fork, to reset state that a child must not inherit.
 
-Threads do not survive a fork, locks that another thread holds stay locked, and counts of the parent are not
-the child's. Whoever holds such things says here how they begin anew; gunicorn with `preload_app`, Celery and
-multiprocessing all fork this way.
+Threads do not survive a fork, a lock held by another thread stays locked, and the parent's counts are not the
+child's. Objects with such state register a method here that resets it. gunicorn with `preload_app`, Celery
+and multiprocessing all fork in this way.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ _in_child: list[WeakMethod[Callable[[], None]]] = []
 
 
 def call_in_child(method: Callable[[], None]) -> None:
-    """Call the bound *method* in every child that this process forks, as long as its object lives.
+    """Call the bound *method* in every forked child, until its object is garbage-collected.
 
-    In the order in which they were registered: what is made of other things is registered after them.
+    Methods run in the order of their registration, so an object registers after those that it depends on.
     """
     _in_child[:] = [known for known in _in_child if known() is not None]
     _in_child.append(WeakMethod(method))
 
 
 def _run() -> None:
-    """Call all methods, whatever one of them raises: a child must not go on with half of the parent's.
+    """Call all methods, even if one raises: a child must not run with some of its parent's state.
 
-    Python prints what a hook raises and goes on; the first error is raised once the rest is done.
+    The first error is raised at the end. Python prints it and goes on.
     """
     errors: list[Exception] = []
     for known in tuple(_in_child):
         if method := known():
             try:
                 method()
-            except Exception as error:  # noqa: BLE001 - the others must be called
+            except Exception as error:  # noqa: BLE001 - the other methods must run
                 errors.append(error)
     if errors:
         raise errors[0]

@@ -1,13 +1,14 @@
-"""The service under gunicorn's own command, with the settings of `OTP_SERVICE_CONFIG` and the environment.
+"""gunicorn configuration file, to run the service by gunicorn's own command.
 
     gunicorn -c python:otp_service.gunicorn_conf 'otp_service:create_app()'
 
-`otp-service serve` does the same. Flags of gunicorn, such as `--bind`, go before the configuration.
+The settings come from the environment and from the file that `OTP_SERVICE_CONFIG` names. `otp-service serve`
+does the same. gunicorn's command line options, such as `--bind`, take precedence over the settings.
 """
 
 from __future__ import annotations
 
-# Before anything opens a socket or starts a thread.
+# This must come before anything opens a socket or starts a thread.
 from gevent import monkey
 
 monkey.patch_all()

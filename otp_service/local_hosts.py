@@ -1,7 +1,7 @@
-"""Local hosts: a server for this machine's developer answers no request for another host.
+"""A check of the `Host` header that protects servers for local development against DNS rebinding.
 
-A foreign site can make its own name lead to 127.0.0.1 (DNS rebinding). The browser then takes this server for
-that site, and lets the site's pages read every answer. Its requests still bear the site's name as `Host`.
+A malicious site can make its own host name resolve to 127.0.0.1. The browser then takes the local server for
+that site and lets the site's pages read its responses. The requests still have the site's name as `Host`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _REFUSAL = b"This server answers only on this machine: open it as 127.0.0.1 or l
 
 
 class LocalHosts:
-    """A WSGI application around *app* that refuses requests whose `Host` is neither loopback nor *bound*.
+    """WSGI middleware around *app* that rejects requests whose `Host` is neither loopback nor *bound*.
 
-    Where *bound* is every address of the machine, any address passes: rebinding needs a name.
+    If *bound* is the unspecified address, any IP address is accepted: DNS rebinding needs a host name.
     """
 
     def __init__(self, app: WSGIApplication, bound: str) -> None:
@@ -28,8 +28,8 @@ class LocalHosts:
         self._bound = _canonical(bound)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer as the application does, or with 403."""
-        # Servers join repeated headers by commas, which are in no host.
+        """Call the application, or respond with 403."""
+        # Servers join repeated headers with commas, which no valid host contains.
         if self._admits(str(environ.get("HTTP_HOST", ""))):
             return self._app(environ, start_response)
         headers = [
