@@ -166,7 +166,7 @@ def test_output_in_the_docs_is_what_the_command_prints(block: Block, stage: Stag
 
 
 OF_A_REMOTE_HOST = {
-    "ok    tls         main  TLSv#, the certificate is good": "the certificate is good",
+    "ok    tls         main  TLSv#, the certificate is valid": "the certificate is valid",
 }
 """Lines that a sandbox on this machine has none of, and what the sources say there."""
 

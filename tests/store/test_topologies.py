@@ -92,9 +92,9 @@ def test_doctor_counts_the_servers(
 ) -> None:
     seen = [findings(config(leading)) for leading in (redis_cluster.url(), watched.url())]
 
-    assert "servers that take writes: 3, replicas of each: 0" in seen[0]
-    assert "servers that take writes: 1, replicas of each: 1" in seen[1]
-    assert all("takes writes and runs the scripts" in texts for texts in seen)
+    assert "servers that accept writes: 3, replicas of each: 0" in seen[0]
+    assert "servers that accept writes: 1, replicas of each: 1" in seen[1]
+    assert all("accepts writes and runs the scripts" in texts for texts in seen)
 
 
 def findings(config: str) -> list[str]:

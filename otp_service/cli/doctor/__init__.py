@@ -1,4 +1,4 @@
-"""`otp-service doctor`: why codes do not arrive, in plain words and with the fix. It sends no SMS.
+"""`otp-service doctor`: finds out why codes do not arrive, and how to fix it. It sends no SMS.
 
 `command.py` is the command, `runner.py` runs the checks. May import any part of the package.
 """

@@ -1,4 +1,4 @@
-"""The way into an API of Aliyun's: whether it answers, and takes clock and key. Touches the network."""
+"""Calls to an API of Aliyun, and checks whether it responds and accepts this machine's clock and the key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from otp_service.sms.http import TransportError
 SECONDS = 4.0
 
 SKEW_WARNING, SKEW_FAILURE = 30, 600
-"""Seconds. Aliyun refuses requests that are more than about 15 minutes off."""
+"""Seconds. Aliyun rejects requests whose time is more than about 15 minutes off."""
 
 UNKNOWN_ACTION = frozenset({"InvalidAction.NotFound", "InvalidVersion", "UnsupportedOperation"})
 
@@ -33,8 +33,8 @@ _BUSINESS = ("isv.", "isp.")
 
 
 @dataclass(frozen=True, slots=True)
-class ApiAnswer:
-    """An answer: its *code* and the *row* about it, all its *fields*, and how far our clock is ahead."""
+class ApiResponse:
+    """A response: its *code*, the *row* that explains it, its *fields*, and how far our clock is ahead."""
 
     code: str
     row: ErrorCodeInfo
@@ -43,31 +43,31 @@ class ApiAnswer:
 
     @property
     def is_ok(self) -> bool:
-        """Whether what was asked for was done."""
+        """Whether the call succeeded."""
         return self.row.outcome is SendOutcome.ACCEPTED
 
     @property
     def is_denied(self) -> bool:
-        """Whether the key lacks the right."""
+        """Whether the key lacks the permission."""
         return self.code in _RAM or self.row.code in _RAM
 
     @property
     def is_business(self) -> bool:
-        """Whether the service itself has answered."""
+        """Whether the response comes from the service itself, not from the gateway before it."""
         is_pnvs = self.row.product is Product.PNVS
         return self.is_ok or is_pnvs or any(c.startswith(_BUSINESS) for c in (self.code, self.row.code))
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether the key was accepted: rights and actions are looked at after it."""
+        """Whether the key was accepted. Permissions and actions are checked after the key."""
         return self.is_business or self.is_denied or self.code in UNKNOWN_ACTION
 
     def __str__(self) -> str:
-        return f"{self.row.english} ({self.code})" if self.code else "the answer was none of Aliyun's"
+        return f"{self.row.english} ({self.code})" if self.code else "the response is not Aliyun's"
 
 
 class ApiProbe:
-    """One access key of a *route*, used through *api*. *key_name* is what may be shown of the key."""
+    """Calls *api* with one access key of a *route*. *key_name* is the part of the key that may be shown."""
 
     def __init__(
         self,
@@ -82,49 +82,49 @@ class ApiProbe:
         self._key_name = key_name
         self._lookup = lookup
 
-    def ask(self, action: str, params: Mapping[str, str]) -> ApiAnswer | None:
-        """Call *action* and return what it says; nothing when there is no answer."""
+    def call(self, action: str, params: Mapping[str, str]) -> ApiResponse | None:
+        """Call *action* and return the response, or None without a response."""
         try:
             answer = self._api.call(action, params, seconds=SECONDS)
         except TransportError:
             return None
         fields = read_fields(answer.headers, answer.body)
         skew = _skew(answer.headers.get("date", ""), self._api.now())
-        return ApiAnswer(fields.code, self._lookup(fields.code), fields.all, skew)
+        return ApiResponse(fields.code, self._lookup(fields.code), fields.all, skew)
 
-    def examine(self, told: ApiAnswer | None) -> Iterator[CheckResult]:
-        """Tell how far the call got that was answered so."""
-        if told is None:
-            yield fail("api", "does not answer", "See the network checks above.", self.route)
+    def check_access(self, response: ApiResponse | None) -> Iterator[CheckResult]:
+        """Check the connection, the clock and the key by the *response* to a call."""
+        if response is None:
+            yield fail("api", "does not respond", "See the network checks above.", self.route)
             return
-        yield from self._clock(told)
-        yield self._key(told)
+        yield from self._clock(response)
+        yield self._key(response)
 
-    def _clock(self, told: ApiAnswer) -> Iterator[CheckResult]:
-        if told.skew is None:
+    def _clock(self, response: ApiResponse) -> Iterator[CheckResult]:
+        if response.skew is None:
             return
-        off = f"{abs(told.skew):.0f} s {'ahead of' if told.skew > 0 else 'behind'} the answer's"
-        fix = "Let NTP set this machine's clock."
-        if abs(told.skew) >= SKEW_FAILURE:
-            yield fail("clock", f"is {off}: requests are refused", fix, self.route)
-        elif abs(told.skew) >= SKEW_WARNING:
+        off = f"{abs(response.skew):.0f} s {'ahead of' if response.skew > 0 else 'behind'} Aliyun's"
+        fix = "Synchronize this machine's clock with NTP."
+        if abs(response.skew) >= SKEW_FAILURE:
+            yield fail("clock", f"is {off}: requests are rejected", fix, self.route)
+        elif abs(response.skew) >= SKEW_WARNING:
             yield warn("clock", f"is {off}", fix, self.route)
         else:
-            yield ok("clock", "agrees with the answer's", self.route)
+            yield ok("clock", "agrees with Aliyun's", self.route)
 
-    def _key(self, told: ApiAnswer) -> CheckResult:
-        if told.is_authenticated:
+    def _key(self, response: ApiResponse) -> CheckResult:
+        if response.is_authenticated:
             return ok("access key", f"{self._key_name} is accepted", self.route)
-        if told.code in ACCESS_KEY_REFUSALS:
-            fix = "Look at the key and its secret in the RAM console."
-            return fail("access key", f"{self._key_name} is refused: {told}", fix, self.route)
-        if not told.code:
-            fix = "Look at the route's endpoint, and for a proxy in between."
-            return fail("api", f"cannot be used: {told}", fix, self.route)
+        if response.code in ACCESS_KEY_REFUSALS:
+            fix = "Check the key and its secret in the RAM console."
+            return fail("access key", f"{self._key_name} is rejected: {response}", fix, self.route)
+        if not response.code:
+            fix = "Check the route's endpoint, and look for a proxy in between."
+            return fail("api", f"cannot be used: {response}", fix, self.route)
         fix = "See docs/aliyun-errors.md for this code."
-        if told.row.responsible is ResponsibleParty.PROVIDER:
-            return warn("api", f"cannot be used now: {told}", fix, self.route)
-        return fail("api", f"cannot be used: {told}", fix, self.route)
+        if response.row.responsible is ResponsibleParty.PROVIDER:
+            return warn("api", f"cannot be used now: {response}", fix, self.route)
+        return fail("api", f"cannot be used: {response}", fix, self.route)
 
 
 def _skew(date: str, now: datetime) -> float | None:

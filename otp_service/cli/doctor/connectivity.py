@@ -1,4 +1,4 @@
-"""Whether a host can be reached: name, addresses of both kinds, TLS. Touches the network."""
+"""Checks whether a host can be reached: name resolution, IPv4, IPv6 and TLS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
 
 SECONDS = 3.0
-"""For each step. Who needs longer here needs too long for an SMS."""
+"""Timeout of each step. A slower network is too slow for sending SMS."""
 
 SLOW_SECONDS = 1.0
 
@@ -22,19 +22,19 @@ _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 Address = tuple[socket.AddressFamily, str]
 
 
-def reach(url: str, route: str) -> Iterator[CheckResult]:
-    """Tell how far one gets towards *url*."""
+def check_connectivity(url: str, route: str) -> Iterator[CheckResult]:
+    """Check each step of a connection to *url*."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     began = time.monotonic()
     addresses = _resolved(host, port)
     took = time.monotonic() - began
     if addresses is None:
-        yield fail("dns", f"{host} has no address", "Look at the resolver of this machine.", route)
+        yield fail("dns", f"{host} has no address", "Check the resolver of this machine.", route)
         return
     if took > SLOW_SECONDS:
         yield warn(
-            "dns", f"{host} took {took:.1f} s to resolve", "Look at the resolver of this machine.", route
+            "dns", f"{host} took {took:.1f} s to resolve", "Check the resolver of this machine.", route
         )
     else:
         yield ok("dns", f"{host} resolves in {took * 1000:.0f} ms", route)
@@ -44,7 +44,7 @@ def reach(url: str, route: str) -> Iterator[CheckResult]:
 
 
 def _resolved(host: str, port: int) -> list[Address] | None:
-    """Return the first address of each family; the resolver has no time-out of its own."""
+    """Return the first address of each family. A thread bounds the wait: the resolver has no timeout."""
     pool = ThreadPoolExecutor(1)
     try:
         found = pool.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM).result(SECONDS)
@@ -64,12 +64,12 @@ def _connections(addresses: list[Address], port: int, route: str) -> Iterator[Ch
         if family not in reached:
             continue
         if reached[family]:
-            yield ok(name, "can be connected", route)
+            yield ok(name, "connects", route)
         elif any(reached.values()):
-            fix = f"Every send may first wait for {name}: give it a working way out by that, or none."
-            yield warn(name, "cannot be connected, though the name has such an address", fix, route)
+            fix = f"Every send may first wait for {name}: repair its route, or disable it on this machine."
+            yield warn(name, "does not connect, although the name has such an address", fix, route)
         else:
-            yield fail(name, "cannot be connected", "Look at firewalls and routes out of here.", route)
+            yield fail(name, "does not connect", "Check firewalls and routes of this machine.", route)
 
 
 def _connects(address: str, port: int) -> bool:
@@ -87,9 +87,9 @@ def _tls(host: str, port: int, route: str) -> CheckResult:
             socket.create_connection((host, port), SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host) as secure,
         ):
-            return ok("tls", f"{secure.version()}, the certificate is good", route)
+            return ok("tls", f"{secure.version()}, the certificate is valid", route)
     except ssl.SSLCertVerificationError as error:
-        fix = "Look for a proxy in between, and at the certificates that this machine trusts."
-        return fail("tls", f"the certificate is not good: {error.verify_message}", fix, route)
+        fix = "Look for a proxy in between, and check which certificates this machine trusts."
+        return fail("tls", f"the certificate is not valid: {error.verify_message}", fix, route)
     except (OSError, ssl.SSLError) as error:
         return fail("tls", f"no TLS: {type(error).__name__}", "Look for a proxy in between.", route)

@@ -1,4 +1,4 @@
-"""Whether visitors can choose the address that limits count, asked from outside. Touches the network."""
+"""Checks through the public URL whether visitors can forge the IP address that limits count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otp_service.domain.address_probe import PATH, AddressProbe
 SECONDS = 5.0
 
 FORGED = "192.0.2.77"
-"""An address of the documentation, which nobody has."""
+"""An address reserved for documentation (RFC 5737)."""
 
 _NAME = "X-Forwarded-For"
 _ALIASES = ("X_Forwarded_For", "X-Forwarded_For", "X_Forwarded-For")
@@ -27,37 +27,35 @@ SPELLINGS: tuple[tuple[str, ...], ...] = (
     *((alias, _NAME) for alias in _ALIASES),
     *((_NAME, alias) for alias in _ALIASES),
 )
-"""Header names of each forged call, in their order."""
+"""The header names of each forged call, in order."""
 
 _CHECK = "address"
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
-def examine_address(url: str, probe: AddressProbe) -> Iterator[CheckResult]:
-    """Tell whether a forged header changes the address that the service at *url* believes."""
+def check_forwarded_headers(url: str, probe: AddressProbe) -> Iterator[CheckResult]:
+    """Check whether a forged header changes the IP address that the service at *url* uses."""
     nonce = token_urlsafe(16)
     honest = _believed(url, probe, nonce, ())
     if honest is None:
-        fix = (
-            "Give the service's own public URL, run the same configuration there, and set both clocks by NTP."
-        )
-        yield fail(_CHECK, "the service did not answer the probe at this URL", fix)
+        fix = "Use the public URL of the service, the same configuration, and NTP for both clocks."
+        yield fail(_CHECK, "the service did not respond to the probe at this URL", fix)
         return
     forged = probe.address_hash(nonce, FORGED)
-    told = {names: _believed(url, probe, nonce, names) for names in SPELLINGS}
-    for names, believed in told.items():
+    results = {names: _believed(url, probe, nonce, names) for names in SPELLINGS}
+    for names, believed in results.items():
         if believed == forged:
             yield fail(_CHECK, f"a visitor's own {' and '.join(names)} is believed", _fix(names))
-    if forged in told.values():
+    if forged in results.values():
         return
-    if any(believed not in (honest, None) for believed in told.values()):
-        fix = "Ask again from a machine with one fixed address."
-        yield warn(_CHECK, "changes from call to call, though no forged header was believed", fix)
+    if any(believed not in (honest, None) for believed in results.values()):
+        fix = "Run the doctor on a machine with one fixed address."
+        yield warn(_CHECK, "changes from call to call, although no forged header was believed", fix)
     elif honest in (probe.address_hash(nonce, address) for address in _LOOPBACK):
         fix = (
-            "Set service.proxy_hops or service.trusted_proxies: behind this proxy all visitors count as one."
+            "Set service.proxy_hops or service.trusted_proxies: all visitors behind this proxy count as one."
         )
-        yield warn(_CHECK, "the service sees the address of a proxy on its own machine", fix)
+        yield warn(_CHECK, "the service sees only the address of a proxy on its own machine", fix)
     else:
         yield ok(_CHECK, f"no forged header was believed in {len(SPELLINGS)} calls")
 
@@ -65,13 +63,15 @@ def examine_address(url: str, probe: AddressProbe) -> Iterator[CheckResult]:
 def _fix(names: tuple[str, ...]) -> str:
     if set(names) == {_NAME}:
         return (
-            f"Let the proxy set {_NAME} or append to it, and let service.proxy_hops be the number of proxies."
+            f"Let the proxy set {_NAME} or append to it, and set service.proxy_hops to the number of proxies."
         )
-    return "Let the proxy drop header names with underscores: docs/operations.md has the lines."
+    return (
+        "Let the proxy drop headers with underscores in their name: see docs/operations.md#reverse-proxies."
+    )
 
 
 def _believed(url: str, probe: AddressProbe, nonce: str, names: tuple[str, ...]) -> str | None:
-    """Return the hash of the address that a call with these forged headers is counted under, if any."""
+    """Return the hash of the address that the service uses for a call with these forged headers, or None."""
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     body = json.dumps({"probe": probe.make(nonce, time.time())}).encode()
@@ -84,11 +84,11 @@ def _believed(url: str, probe: AddressProbe, nonce: str, names: tuple[str, ...])
             connection.putheader("Content-Type", "application/json")
             connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
-            answer = connection.getresponse()
-            told = json.loads(answer.read(4096)) if answer.status == 200 else {}  # noqa: PLR2004
+            response = connection.getresponse()
+            data = json.loads(response.read(4096)) if response.status == 200 else {}  # noqa: PLR2004
         finally:
             connection.close()
     except (OSError, HTTPException, ValueError):
         return None
-    believed = told.get("address_hash") if isinstance(told, dict) else None
+    believed = data.get("address_hash") if isinstance(data, dict) else None
     return believed if isinstance(believed, str) else None

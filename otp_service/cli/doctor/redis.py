@@ -1,4 +1,4 @@
-"""The store: whether it is fit, lasts, and may be used as the service must. Touches Redis."""
+"""Checks whether Redis is suitable, persistent and usable, and what the service has recorded in it."""
 
 from __future__ import annotations
 
@@ -14,58 +14,58 @@ from otp_service.store.admin import AdminStore
 from otp_service.store.diagnosis import Trouble
 from otp_service.store.verifications import RedisStore
 
-NOBODY = "-" * 16
-"""No phone has this tag."""
+UNUSED_PHONE_HASH = "-" * 16
+"""The hash of no phone."""
 
 
-def examine_store(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
-    """Tell how the store is, and which of *clients* name no addresses."""
+def check_redis(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
+    """Check the servers, the rights of the user, and whether *clients* send `client_ip`."""
     trouble = store.redis.diagnose()
     try:
-        seen = store.redis.inspect()
+        info = store.redis.inspect()
     except StoreUnavailable:
-        seen_so = trouble or Trouble("does not answer any more", "Ask again.")
-        yield fail("redis", seen_so.seen, seen_so.fix)
+        failure = trouble or Trouble("stopped responding", "Try again.")
+        yield fail("redis", failure.seen, failure.fix)
         return
-    if seen.unfit:
-        yield fail("redis", seen.unfit, "See above; the service refuses to start with it.")
+    if info.unfit:
+        yield fail("redis", info.unfit, "The service refuses to start until this is fixed.")
     else:
-        yield ok("redis", f"{seen.version}, keeps every key")
-        yield ok("redis", f"servers that take writes: {seen.servers}, replicas of each: {seen.replicas}")
-    if seen.persists:
-        yield ok("redis", "writes its append-only file")
+        yield ok("redis", f"{info.version}, never evicts keys")
+        yield ok("redis", f"servers that accept writes: {info.servers}, replicas of each: {info.replicas}")
+    if info.persists:
+        yield ok("redis", "writes an append-only file")
     else:
-        fix = "Set appendonly yes: after a restart without it, limits and live codes are gone."
-        yield warn("redis", "keeps nothing through a restart", fix)
-    yield fail("redis", trouble.seen, trouble.fix) if trouble and not seen.unfit else _rights(store)
+        fix = "Set appendonly yes. Without it, a restart loses limits and valid codes."
+        yield warn("redis", "loses all data in a restart", fix)
+    yield fail("redis", trouble.seen, trouble.fix) if trouble and not info.unfit else _rights(store)
     yield from _addresses(store, clients)
 
 
-def examine_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[CheckResult]:
-    """Tell whether the alarm for wrong codes is on."""
+def check_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[CheckResult]:
+    """Check whether the alarm for wrong codes is on."""
     try:
         facts = AdminStore(store.redis).global_failures(limits, SystemClock().now())
     except StoreUnavailable:
         return
     if facts.level:
-        seen = f"wrong codes today: {facts.wrong}, so that browsers are asked for a risk challenge"
-        fix = "Somebody may be guessing: otp-service alarm, and docs/operations.md#the-wrong-code-alarm."
-        yield warn("alarm", seen, fix)
+        message = f"wrong codes today: {facts.wrong}, so browsers must solve a risk challenge"
+        fix = "Someone may be guessing. Run otp-service alarm, see docs/operations.md#the-wrong-code-alarm."
+        yield warn("alarm", message, fix)
     else:
-        yield ok("alarm", f"wrong codes today: {facts.wrong}, which is usual")
+        yield ok("alarm", f"wrong codes today: {facts.wrong}, below the alarm")
 
 
 def _rights(store: RedisStore) -> CheckResult:
-    """Do what every call does, to a phone that nobody has."""
+    """Do what every call does, for a phone that does not exist."""
     fix = "Give the ACL user what `otp-service redis-acl` prints."
     try:
         store.check_health()
-        store.read(PhoneKey(NOBODY, PhoneLimits()), "doctor", secrets.token_urlsafe(16))
+        store.read(PhoneKey(UNUSED_PHONE_HASH, PhoneLimits()), "doctor", secrets.token_urlsafe(16))
     except VerificationNotFound:
-        return ok("redis", "takes writes and runs the scripts")
+        return ok("redis", "accepts writes and runs the scripts")
     except StoreUnavailable:
         return fail("redis", "refuses writes or scripts", fix)
-    return fail("redis", "answers like no Redis of ours", "Look at what redis.url leads to.")
+    return fail("redis", "does not behave like Redis", "Check which server redis.url points to.")
 
 
 def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
@@ -75,10 +75,12 @@ def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResul
     except StoreUnavailable:
         return
     for client in sorted(silent):
-        seen = f"{client} asked for SMS without client_ip in the last seven days"
-        fix = "Let its backend send the end user's address: the limits of addresses are skipped without it."
-        yield warn("client_ip", seen, fix)
+        message = f"{client} requested SMS without client_ip in the last 7 days"
+        fix = "Send the end user's IP address from its backend. Without it, limits per address do not apply."
+        yield warn("client_ip", message, fix)
     if is_unreadable:
-        seen = "a trusted proxy wrote no IP address into X-Forwarded-For in the last seven days"
-        fix = "Correct the proxy or trusted_proxies: callers behind it share one address's limits."
-        yield warn("client_ip", seen, fix)
+        message = (
+            "a trusted proxy wrote something other than an IP address into X-Forwarded-For in the last 7 days"
+        )
+        fix = "Correct the proxy or trusted_proxies: all callers behind it share the limits of one address."
+        yield warn("client_ip", message, fix)

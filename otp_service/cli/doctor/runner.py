@@ -1,16 +1,15 @@
-"""The examination: all checks in their order. Touches what the checks touch."""
+"""Runs all checks, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from otp_service.cli.doctor.account import Account
+from otp_service.cli.doctor.account import PnvsAccountChecks, SmsAccountChecks
 from otp_service.cli.doctor.api_probe import ApiProbe
 from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
-from otp_service.cli.doctor.connectivity import reach
-from otp_service.cli.doctor.pnvs_account import PnvsAccount
-from otp_service.cli.doctor.public_address import examine_address
-from otp_service.cli.doctor.redis import examine_alarm, examine_store
+from otp_service.cli.doctor.connectivity import check_connectivity
+from otp_service.cli.doctor.public_address import check_forwarded_headers
+from otp_service.cli.doctor.redis import check_alarm, check_redis
 from otp_service.domain.address_probe import AddressProbe
 from otp_service.observability.clock import SystemClock
 from otp_service.settings import ConfigIssue, Settings
@@ -27,50 +26,50 @@ from otp_service.store.verifications import RedisStore
 Check = Callable[[], Iterable[CheckResult]]
 
 SHOWN = 4
-"""Characters of an access key's id that may be shown."""
+"""How many characters of an access key id may be shown."""
 
 
 def run_checks(
     settings: Settings,
-    mistakes: Iterable[ConfigIssue],
+    issues: Iterable[ConfigIssue],
     store: RedisStore | None,
     route: str = "",
     warnings: Iterable[ConfigIssue] = (),
     *,
     url: str = "",
 ) -> Iterator[CheckResult]:
-    """Tell everything, of one *route* or of all, and what is seen through the public *url*, if given.
+    """Run all checks, of one *route* or all routes, and those through the public *url* if it is given.
 
     A check that raises an exception yields a warning.
     """
-    yield from _guarded("settings", lambda: _settings(mistakes, warnings))
+    yield from _run("settings", lambda: _settings(issues, warnings))
     if store is not None:
-        yield from _guarded("redis", lambda: examine_store(store, settings.clients))
-        yield from _guarded("alarm", lambda: examine_alarm(store, settings.policy().risk.global_failures))
+        yield from _run("redis", lambda: check_redis(store, settings.clients))
+        yield from _run("alarm", lambda: check_alarm(store, settings.policy().risk.global_failures))
     if url:
-        yield from _guarded("address", lambda: examine_address(url, AddressProbe(settings.keyring())))
+        yield from _run("address", lambda: check_forwarded_headers(url, AddressProbe(settings.keyring())))
     for table in settings.routes:
         if route in ("", table.name):
-            yield from _guarded("route", lambda table=table: _route(settings, table))  # type: ignore[misc]
+            yield from _run("route", lambda table=table: _route(settings, table))  # type: ignore[misc]
 
 
-def _guarded(name: str, check: Check) -> Iterator[CheckResult]:
+def _run(name: str, check: Check) -> Iterator[CheckResult]:
     try:
         yield from check()
-    except Exception as error:  # noqa: BLE001 - one sick check must not silence the others
+    except Exception as error:  # noqa: BLE001 - a defect in one check must not stop the others
         kind = type(error).__name__
-        yield warn(name, f"could not be looked at ({kind})", "Mend what is told above, and ask again.")
+        yield warn(name, f"could not be checked ({kind})", "Fix the problems above, and try again.")
 
 
-def _settings(mistakes: Iterable[ConfigIssue], warnings: Iterable[ConfigIssue]) -> Iterator[CheckResult]:
-    told = list(mistakes)
-    for mistake in told:
+def _settings(issues: Iterable[ConfigIssue], warnings: Iterable[ConfigIssue]) -> Iterator[CheckResult]:
+    found = list(issues)
+    for issue in found:
         fix = "See docs/settings.md for this setting."
-        yield fail("settings", str(mistake), fix)
+        yield fail("settings", str(issue), fix)
     for warning in warnings:
-        fix = "See docs/settings.md for this setting, and for what is kept in files."
+        fix = "See docs/settings.md for this setting and for the permissions of files."
         yield warn("settings", str(warning), fix)
-    if not told:
+    if not found:
         yield ok("settings", "are fit for production")
 
 
@@ -78,9 +77,9 @@ def _route(settings: Settings, table: RouteConfig) -> Iterator[CheckResult]:
     url = table.url if table.provider == WEBHOOK else table.endpoint
     if not url:
         return
-    yield from reach(url, table.name)
+    yield from check_connectivity(url, table.name)
     if table.provider == WEBHOOK:
-        yield ok("webhook", "only a real SMS shows whether it is taken: otp-service send-test", table.name)
+        yield ok("webhook", "only a real SMS shows whether it works: otp-service send-test", table.name)
     else:
         yield from _accounts(settings, table)
 
@@ -98,18 +97,18 @@ def _accounts(settings: Settings, table: RouteConfig) -> Iterator[CheckResult]:
             signature=Signature(table.signature),
         )
         explain = lookup_pnvs if is_pnvs else lookup
-        entrance = ApiProbe(api, route=table.name, key_name=f"{key[0][:SHOWN]}…", lookup=explain)
+        probe = ApiProbe(api, route=table.name, key_name=f"{key[0][:SHOWN]}…", lookup=explain)
         try:
-            yield from _account(entrance, table, settings.codes.ttl)
+            yield from _account(probe, table, settings.codes.ttl)
         finally:
             api.close()
 
 
-def _account(entrance: ApiProbe, table: RouteConfig, ttl: int) -> Iterator[CheckResult]:
+def _account(probe: ApiProbe, table: RouteConfig, ttl: int) -> Iterator[CheckResult]:
     templates = table.all_templates()
     if not templates or not table.sign_name:
-        return  # the settings are told about already
+        return  # reported as an issue of the settings
     if table.provider == ALIYUN_PNVS:
-        yield from PnvsAccount(entrance).examine(table.sign_name, templates[0])
+        yield from PnvsAccountChecks(probe).run(table.sign_name, templates[0])
     else:
-        yield from Account(entrance).examine(table.sign_name, templates, ttl)
+        yield from SmsAccountChecks(probe).run(table.sign_name, templates, ttl)

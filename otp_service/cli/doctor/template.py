@@ -1,4 +1,4 @@
-"""A template's text against what the settings say of it."""
+"""Checks the text of a template against the settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otp_service.domain.messages import MAINLAND, Template
 from otp_service.sms.aliyun.protocol.templates import BadTemplate, check_template, render, sms_size, variables
 
 MAX_VARIABLES = 2
-"""New texts get one; older ones that were approved with two still send."""
+"""New templates may have one variable. Older ones that were approved with two still work."""
 
 _VERIFICATION = "0"
 _INTERNATIONAL, _INTERNATIONAL_VERIFICATION = "3", "2"
@@ -18,14 +18,14 @@ _MINUTES = re.compile(r"([0-9]+|[一二两三四五六七八九十]+)\s*(?:分�
 _NUMERALS = {**dict(zip("一二三四五六七八九", range(1, 10), strict=True)), "两": 2}
 
 
-def examine_text(
+def check_template_text(
     template: Template, fields: Mapping[str, object], *, sign_name: str, ttl: int, route: str
 ) -> Iterator[CheckResult]:
-    """Tell whether a template's type, text, variables and minutes fit codes of *ttl* seconds."""
+    """Check the type, text and variables of a template, and whether its minutes match *ttl* (seconds)."""
     code, text = template.template_code, str(fields.get("TemplateContent", ""))
     if not _is_verification(fields):
-        fix = "Codes need a template of the type 验证码: notices are slower and may be refused at night."
-        yield fail("template", f"{code} is no verification template", fix, route)
+        fix = "Use a template of the type 验证码: notices are slower and may be rejected at night."
+        yield fail("template", f"{code} is not a verification template", fix, route)
     yield _variables(template, text, route)
     yield from _minutes(code, text, ttl, route)
     if template.country_specificity(MAINLAND):  # the rules and the lengths of the mainland
@@ -34,7 +34,7 @@ def examine_text(
 
 
 def _is_verification(fields: Mapping[str, object]) -> bool:
-    """Tell whether a template is for codes; `GetSmsTemplate` says what an international one is for."""
+    """Return whether a template is for codes. International templates have a type of their own."""
     kind = str(fields.get("TemplateType", _VERIFICATION))
     if kind == _INTERNATIONAL:
         return str(fields.get("IntlType", _INTERNATIONAL_VERIFICATION)) == _INTERNATIONAL_VERIFICATION
@@ -45,31 +45,30 @@ def _rules(code: str, text: str, route: str) -> Iterator[CheckResult]:
     try:
         check_template(text, max_variables=MAX_VARIABLES)
     except BadTemplate as error:
-        fix = (
-            "Apply for a text that keeps the rules of docs/aliyun-setup.md: this one may be refused any day."
-        )
-        yield warn("template", f"{code}: breaks a rule of verification texts: {error}", fix, route)
+        fix = "Apply for a text that follows docs/aliyun-setup.md. This one may be rejected any day."
+        yield warn("template", f"{code}: breaks a rule for verification texts: {error}", fix, route)
 
 
 def _size(code: str, sign_name: str, text: str, route: str) -> Iterator[CheckResult]:
     values = dict.fromkeys(variables(text), "123456")
     if (size := sms_size(render(sign_name, text, values))) > 1:
-        fix = "Shorten it to 70 characters with the sign name and 【】."
-        yield warn("template", f"{code}: every code is billed as {size} SMS", fix, route)
+        fix = "Shorten it to 70 characters including the sign name and 【】."
+        yield warn("template", f"{code}: each code is billed as {size} SMS", fix, route)
 
 
 def _variables(template: Template, text: str, route: str) -> CheckResult:
     ours, theirs = {template.code_variable, *template.extra_variables}, set(variables(text))
     missing, foreign = sorted(theirs - ours), sorted(ours - theirs)
     if not missing and not foreign:
-        return ok("template", f"{template.template_code}: the variables are the text's", route)
-    seen = f"{template.template_code}: the text has {_names(missing)}, the settings have {_names(foreign)}"
-    fix = "Let param and params name exactly the variables of the text: one more or less is refused."
-    return fail("template", seen, fix, route)
+        return ok("template", f"{template.template_code}: the variables match the text", route)
+    only = f"only in the text: {_names(missing)}; only in the settings: {_names(foreign)}"
+    message = f"{template.template_code}: {only}"
+    fix = "Set code_variable and extra_variables to exactly the variables of the text."
+    return fail("template", message, fix, route)
 
 
 def _number(text: str) -> int:
-    """Read 5, 五, 十五 or 三十."""
+    """Return the number that 5, 五, 十五 or 三十 stands for."""
     if text.isdecimal():
         return int(text)
     tens, ten, ones = text.rpartition("十")
@@ -77,16 +76,16 @@ def _number(text: str) -> int:
 
 
 def _names(names: list[str]) -> str:
-    return " ".join(f"${{{name}}}" for name in names) + " besides" if names else "nothing besides"
+    return " ".join(f"${{{name}}}" for name in names) or "none"
 
 
 def _minutes(code: str, text: str, ttl: int, route: str) -> Iterator[CheckResult]:
     found = _MINUTES.search(text)
     if found is None:
         return
-    told = _number(found[1])
-    if told * 60 == ttl:
-        yield ok("template", f"{code}: codes live as long as the text says", route)
+    minutes = _number(found[1])
+    if minutes * 60 == ttl:
+        yield ok("template", f"{code}: the minutes in the text match codes.ttl", route)
         return
-    seen = f"{code}: the text says {told} minutes, codes live {ttl} s"
-    yield warn("template", seen, f"Set codes.ttl to {told * 60}, or use another template.", route)
+    message = f"{code}: the text says {minutes} minutes, codes.ttl is {ttl} s"
+    yield warn("template", message, f"Set codes.ttl to {minutes * 60}, or use another template.", route)

@@ -18,7 +18,7 @@ from sms.wire import WireServer, response
 from support.deployment import TEMPLATES
 from support.redis_servers import closed_port, redis_binary, running
 
-from otp_service.cli.doctor.account import Account
+from otp_service.cli.doctor.account import PnvsAccountChecks, SmsAccountChecks
 from otp_service.cli.doctor.api_probe import ApiProbe
 from otp_service.cli.doctor.check_result import (
     CheckResult,
@@ -30,10 +30,9 @@ from otp_service.cli.doctor.check_result import (
     warn,
     worst,
 )
-from otp_service.cli.doctor.connectivity import reach
-from otp_service.cli.doctor.pnvs_account import PnvsAccount
-from otp_service.cli.doctor.redis import examine_store
-from otp_service.cli.doctor.template import examine_text
+from otp_service.cli.doctor.connectivity import check_connectivity
+from otp_service.cli.doctor.redis import check_redis
+from otp_service.cli.doctor.template import check_template_text
 from otp_service.domain.messages import Template
 from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
 from otp_service.sms.aliyun.api import AliyunApi
@@ -109,10 +108,10 @@ def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch
     def fails(*_: object) -> Any:
         raise RuntimeError("+8613800138000")
 
-    monkeypatch.setattr("otp_service.cli.doctor.runner.reach", fails)
+    monkeypatch.setattr("otp_service.cli.doctor.runner.check_connectivity", fails)
     results = found(practice)
 
-    assert bad(results, "route") == ["could not be looked at (RuntimeError)"]
+    assert bad(results, "route") == ["could not be checked (RuntimeError)"]
     assert any(f["check"] == "redis" for f in results)
 
 
@@ -121,11 +120,11 @@ def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch
 
 def test_wrong_secret_and_unknown_key_are_told_by_the_first_letters_only(practice: Practice) -> None:
     practice.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
-    assert bad(found(practice), "access key")[0].startswith("test… is refused: ")
+    assert bad(found(practice), "access key")[0].startswith("test… is rejected: ")
     practice.change('access_key_id = "testId"', 'access_key_id = "nobodyId"')
 
     (seen,) = bad(found(practice), "access key")
-    assert seen.startswith("nobo… is refused: The access key does not exist.")
+    assert seen.startswith("nobo… is rejected: The access key does not exist.")
     assert "nobodyId" not in practice.texts[-1]
 
 
@@ -142,7 +141,7 @@ def test_each_of_two_access_keys_is_looked_at(practice: Practice) -> None:
 @pytest.mark.parametrize(
     ("name", "seen"),
     [
-        ("没有的签名", "is not one of this account's"),
+        ("没有的签名", "does not belong to this account"),
         (SIGN_NAME_IN_REVIEW, "is still in review"),
         (REJECTED_SIGN_NAME, "was rejected: 签名来源证明材料不齐全"),
     ],
@@ -156,7 +155,7 @@ def test_sign_name_that_cannot_send_is_told(practice: Practice, name: str, seen:
 @pytest.mark.parametrize(
     ("code", "seen"),
     [
-        ("SMS_999999999", "is not one of this account's"),
+        ("SMS_999999999", "does not belong to this account"),
         ("SMS_100000008", "is still in review"),
         ("SMS_100000009", "was rejected: 模板内容与所选类型不符"),
     ],
@@ -170,14 +169,14 @@ def test_template_that_cannot_send_is_told(practice: Practice, code: str, seen: 
 def test_minutes_of_the_text_must_fit_the_life_of_codes(practice: Practice) -> None:
     practice.change("[keys]", "[codes]\nttl = 120\n[keys]")
 
-    assert "SMS_100000001: the text says 5 minutes, codes live 120 s" in bad(found(practice), "template")
+    assert "SMS_100000001: the text says 5 minutes, codes.ttl is 120 s" in bad(found(practice), "template")
 
 
 def text_findings(
     text: str, template: Template = LOGIN, ttl: int = 300, **fields: object
 ) -> list[CheckResult]:
     told = {"TemplateContent": text, "TemplateType": 0, **fields}
-    results = examine_text(template, told, sign_name="云通信测试", ttl=ttl, route="main")
+    results = check_template_text(template, told, sign_name="云通信测试", ttl=ttl, route="main")
     return [f for f in results if f.status is not CheckStatus.OK]
 
 
@@ -241,7 +240,7 @@ def test_text_that_is_billed_twice_is_told() -> None:
     (result,) = text_findings(longest + "。")
     assert (result.status, result.message) == (
         CheckStatus.WARN,
-        "SMS_100000001: every code is billed as 2 SMS",
+        "SMS_100000001: each code is billed as 2 SMS",
     )
 
 
@@ -283,8 +282,8 @@ def examined(answers: dict[str, bytes], *headers: str) -> list[CheckResult]:
             http=HttpClient(max_connections=1),
             clock=RealClock(),
         )
-        account = Account(ApiProbe(api, route="main", key_name="test…"))
-        results = list(account.examine("云通信测试", (LOGIN,), 300))
+        account = SmsAccountChecks(ApiProbe(api, route="main", key_name="test…"))
+        results = list(account.run("云通信测试", (LOGIN,), 300))
         api.close()
     return results
 
@@ -415,7 +414,7 @@ def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: Practice) -> None
 def test_key_and_sign_name_of_pnvs_are_looked_at(pnvs: Practice) -> None:
     pnvs.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
 
-    assert bad(found(pnvs), "access key")[0].startswith("test… is refused: ")
+    assert bad(found(pnvs), "access key")[0].startswith("test… is rejected: ")
 
 
 def pnvs_troubles(answer: bytes) -> list[tuple[str, CheckStatus, str]]:
@@ -427,8 +426,8 @@ def pnvs_troubles(answer: bytes) -> list[tuple[str, CheckStatus, str]]:
             http=HttpClient(max_connections=1),
             clock=RealClock(),
         )
-        entrance = ApiProbe(api, route="main", key_name="test…", lookup=lookup_pnvs)
-        results = list(PnvsAccount(entrance).examine("速通互联验证码", Template("*", "100001")))
+        probe = ApiProbe(api, route="main", key_name="test…", lookup=lookup_pnvs)
+        results = list(PnvsAccountChecks(probe).run("速通互联验证码", Template("*", "100001")))
         api.close()
     return [(f.check, f.status, f.fix) for f in results if f.status is not CheckStatus.OK]
 
@@ -451,7 +450,7 @@ def test_what_an_operator_must_mend_at_pnvs_is_told(code: str) -> None:
 def test_pnvs_that_is_not_there_does_not_answer(pnvs: Practice) -> None:
     pnvs.sandbox.close()
 
-    assert bad(found(pnvs), "api") == ["does not answer"]
+    assert bad(found(pnvs), "api") == ["does not respond"]
 
 
 @pytest.mark.parametrize("code", ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.SMS_SIGNATURE_ILLEGAL"])
@@ -502,7 +501,7 @@ def test_endpoint_that_knows_neither_action_says_nothing_about_the_sign_name() -
     ]
 
     assert [(f.check, f.status) for f in results] == [("sign name", CheckStatus.WARN)]
-    assert "knows none of the actions" in results[0].message
+    assert "supports none of the actions" in results[0].message
 
 
 @pytest.mark.parametrize(
@@ -535,8 +534,12 @@ def test_no_sms_is_ever_sent(practice: Practice) -> None:
 
 
 def test_closed_port_and_unknown_name_are_told() -> None:
-    closed = [f for f in reach(f"http://127.0.0.1:{closed_port()}", "main") if f.status is not CheckStatus.OK]
-    nameless = list(reach("https://no-such-host.invalid", "main"))
+    closed = [
+        f
+        for f in check_connectivity(f"http://127.0.0.1:{closed_port()}", "main")
+        if f.status is not CheckStatus.OK
+    ]
+    nameless = list(check_connectivity("https://no-such-host.invalid", "main"))
 
     assert [(f.check, f.status) for f in closed] == [("IPv4", CheckStatus.FAIL)]
     assert [(f.check, f.status) for f in nameless] == [("dns", CheckStatus.FAIL)]
@@ -544,7 +547,7 @@ def test_closed_port_and_unknown_name_are_told() -> None:
 
 def test_server_without_tls_is_told() -> None:
     with WireServer(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
-        results = list(reach(server.url.replace("http", "https"), "main"))
+        results = list(check_connectivity(server.url.replace("http", "https"), "main"))
 
     assert [f.status for f in results if f.check == "tls"] == [CheckStatus.FAIL]
 
@@ -553,8 +556,8 @@ def test_endpoint_that_is_down_is_two_findings(practice: Practice) -> None:
     practice.sandbox.close()
     results = found(practice)
 
-    assert bad(results, "IPv4") == ["cannot be connected"]
-    assert bad(results, "api") == ["does not answer"]
+    assert bad(results, "IPv4") == ["does not connect"]
+    assert bad(results, "api") == ["does not respond"]
 
 
 # ── redis and callers ──
@@ -567,7 +570,7 @@ class Silence:
 
 def of_redis(url: str, clients: list[str] | None = None) -> list[CheckResult]:
     store = RedisStore(client_from_url(url), Silence())
-    return [f for f in examine_store(store, clients or []) if f.status is not CheckStatus.OK]
+    return [f for f in check_redis(store, clients or []) if f.status is not CheckStatus.OK]
 
 
 def test_redis_that_evicts_or_forgets_is_told() -> None:
