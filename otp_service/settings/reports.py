@@ -22,9 +22,9 @@ Queue = Annotated[
 ]
 
 
-def _endpoint(other: str, what: str) -> AfterValidator:
-    """Return a validator of endpoints; a URL that contains *other* is the endpoint of *what*."""
-    swapped = f"is the endpoint of the {what}: the two endpoints are swapped"
+def _endpoint(other: str, setting: str) -> AfterValidator:
+    """Return a validator of endpoints; a URL that contains *other* is a value for *setting* instead."""
+    swapped = f"is a value for {setting}: the two endpoints are swapped"
     return checked(lambda url: endpoint_issue(url) or (swapped if other in url else ""))
 
 
@@ -34,8 +34,8 @@ class QueueConfig(Config):
     route: str = ""
     report_queue: Queue = ""
     inbound_queue: Queue = ""
-    endpoint: Annotated[str, _endpoint(".mns.", "queues")] = TOKEN_ENDPOINT
-    queue_endpoint: Annotated[str, _endpoint("//dybaseapi.", "access tokens of the queues")] = QUEUE_ENDPOINT
+    endpoint: Annotated[str, _endpoint(".mns.", "queue_endpoint")] = TOKEN_ENDPOINT
+    queue_endpoint: Annotated[str, _endpoint("//dybaseapi.", "endpoint")] = QUEUE_ENDPOINT
 
     def issues(self, where: str) -> Iterator[ConfigIssue]:
         """Yield the issues of this table alone."""

@@ -107,7 +107,7 @@ class TemplateConfig(Config):
         )
 
     def issues(self, where: str) -> Iterator[ConfigIssue]:
-        """Tell what is wrong with the table in itself, whoever sends."""
+        """Yield the issues of this table alone that do not depend on the provider."""
         if len(self.country) > 1 and {WILDCARD, INTERNATIONAL} & set(self.country):
             yield ConfigIssue(f"{where}.country", "lists a group beside countries: give one or the other")
         if self.code_variable in self.extra_variables:

@@ -331,12 +331,12 @@ def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> N
         (
             "reports.queue.endpoint",
             "https://1.mns.cn-hangzhou.aliyuncs.com",
-            "reports.queue.endpoint: is the address",
+            "reports.queue.endpoint: is a value for queue_endpoint",
         ),
         (
             "reports.queue.queue_endpoint",
             "https://dybaseapi.aliyuncs.com",
-            "reports.queue.queue_endpoint: is the a",
+            "reports.queue.queue_endpoint: is a value for endpoint",
         ),
         ("reports.queue.queue_endpoint", "https://h/p", "reports.queue.queue_endpoint: must be https://host"),
         ("reports.queue.route", "other", "reports.queue.route: names a route that is not in [[routes]]"),
