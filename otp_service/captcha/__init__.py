@@ -1,6 +1,6 @@
-"""Risk challenges: what suspicious requesters must solve before an SMS is sent.
+"""Risk challenges, which suspicious requesters must solve before an SMS is sent.
 
-The only folder that imports altcha. Of ours it imports `domain` and `services.interfaces`.
+Imports `domain` and `services.interfaces`; the only folder that imports altcha.
 """
 
 from __future__ import annotations

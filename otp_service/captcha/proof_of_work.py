@@ -1,9 +1,9 @@
-"""Proof of work as a risk challenge, by the protocol of altcha. Touches randomness.
+"""Proof of work as a risk challenge, with the protocol of altcha.
 
-A browser must find the number behind a hash: a moment for a person, computing time for every SMS of an
-attacker. It works offline and everywhere, asks nobody else, and shows nothing to anybody. Nothing is stored:
-what must be remembered stands signed in the challenge. It is the first version of the protocol, with SHA-256
-only: widgets and solvers understand it, old and new ones.
+A browser must find the number behind a hash. That takes a person a moment, and an attacker computing time for
+every SMS. It works offline, calls no third party and reveals nothing. Nothing is stored: the state is in the
+challenge, signed. This is the first version of the protocol, with SHA-256 only, which old and new widgets and
+solvers support.
 https://altcha.org/docs/server-integration/
 """
 
@@ -27,9 +27,9 @@ from otp_service.services.interfaces import Clock
 ALGORITHM: Literal["SHA-256"] = "SHA-256"
 
 COSTS = {1: 50_000, 2: 250_000}
-"""The largest number of each level; half of it is tried on average, all of it at worst.
+"""The largest number of each level. A solver tries half of them on average, and all of them at worst.
 
-Altcha has measured 40,000 hashes a second on a cheap phone (Galaxy A14) and 120,000 on an iPhone 12 mini;
+Altcha measured 40,000 hashes a second on a cheap phone (Galaxy A14) and 120,000 on an iPhone 12 mini;
 Chromium does 50,000 on one core of a server. At 80,000 the levels take 0.3 s and 1.6 s on average, on the
 cheap phone 0.6 s and 3.1 s. https://altcha.org/docs/complexity/
 """
@@ -52,7 +52,7 @@ class _Solution:
 
 
 class ProofOfWork:
-    """Implements `interfaces.ChallengeProvider`; a challenge lives *ttl* seconds."""
+    """Implements `interfaces.ChallengeProvider`; a challenge is valid for *ttl* seconds."""
 
     def __init__(self, keyring: Keyring, clock: Clock, *, ttl: int) -> None:
         self._keyring = keyring
@@ -61,7 +61,7 @@ class ProofOfWork:
 
     @property
     def ttl(self) -> int:
-        """See `interfaces.ChallengeProvider.ttl`; a challenge that would outlive this is not taken."""
+        """See `interfaces.ChallengeProvider.ttl`; a challenge that would be valid for longer is rejected."""
         return self._ttl + CLOCK_SLACK
 
     def issue(self, binding: ChallengeSubject, level: int) -> Mapping[str, object]:
@@ -98,9 +98,10 @@ class ProofOfWork:
         return (sub_keys.risk for sub_keys in self._keyring.by_kid.values())
 
     def _fits(self, salt: str, key: bytes, binding: ChallengeSubject, level: int) -> bool:
-        """Tell whether a challenge that we made is for *binding*, hard enough and not over.
+        """Return whether a challenge that we issued is for *binding*, hard enough and not expired.
 
-        One that was made when the settings let it live longer could be used again once its id is forgotten.
+        A challenge that was issued with a longer `ttl` is rejected: it could be reused after its id has been
+        forgotten.
         """
         params = parse_qs(salt.partition("?")[2])
         try:
@@ -113,7 +114,7 @@ class ProofOfWork:
 
 
 def _is_signed(read: _Solution, key: bytes) -> bool:
-    """Tell whether the number is the right one for a challenge that was made with *key*."""
+    """Return whether the number solves a challenge that was signed with *key*."""
     challenge = altcha.hash_hex(ALGORITHM, (read.salt + str(read.number)).encode())
     signature = altcha.hmac_hex(ALGORITHM, challenge.encode(), key)
     is_right = hmac.compare_digest(challenge, read.challenge)
@@ -121,13 +122,13 @@ def _is_signed(read: _Solution, key: bytes) -> bool:
 
 
 def _bound(key: bytes, binding: ChallengeSubject) -> str:
-    """Return what stands for *binding* and shows nothing of it."""
+    """Return a MAC of *binding*, which reveals nothing about it."""
     fields = (b"risk", binding.client.encode(), binding.phone_hash.encode())
     return hmac_fields(key, fields)[:_MAC_BYTES].hex()
 
 
 def _read(text: str) -> _Solution | None:
-    """Read what a stranger sent; nothing unless it is altcha's payload in every respect."""
+    """Parse untrusted text; None unless it is a valid altcha payload."""
     if len(text) > MAX_PAYLOAD:
         return None
     try:
@@ -141,5 +142,5 @@ def _read(text: str) -> _Solution | None:
     if type(number) is not int or not all(isinstance(t, str) and t.isascii() for t in texts):
         return None
     salt, challenge, signature = map(str, texts)
-    # Without its delimiter the end of a salt could be moved into the number.
+    # Without its delimiter, the end of the salt could be moved into the number.
     return _Solution(salt, number, challenge, signature) if salt.endswith("&") else None

@@ -1,7 +1,7 @@
-"""The HTTP client for providers and webhooks: sends a request once, and tells whether it may have arrived.
+"""The HTTP client for providers and webhooks: sends a request once, and reports whether it may have arrived.
 
-Requests are prepared and sent by requests' `HTTPAdapter`. There is no session, so nothing is taken from the
-environment (proxies, `~/.netrc`), no redirect is followed and no cookie is kept.
+requests' `HTTPAdapter` sends prepared requests. There is no session, so the client reads nothing from the
+environment (proxies, `~/.netrc`), follows no redirects and keeps no cookies.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "otp-service"}
 
 
 class TransportError(Exception):
-    """No response. *reason* names the type of the cause: its text may contain what was sent."""
+    """No response. *reason* is the type of the cause, because its text may contain what was sent."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -67,7 +67,7 @@ class BodyTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response; the names of *headers* are looked up in any case."""
+    """A response; names in *headers* are case-insensitive."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -75,17 +75,17 @@ class HttpResponse:
 
 
 class RequestDeadline:
-    """When a request must have ended, and whether any byte of it may have left this machine."""
+    """The time by which a request must end, and whether any byte of it may have left this machine."""
 
     def __init__(self, seconds: float) -> None:
         self._ends_at = time.monotonic() + seconds
         self.sent = False
 
     def remaining(self) -> float:
-        """Return the seconds that are left.
+        """Return the remaining seconds.
 
         Raises:
-            TimeoutError: there are none.
+            TimeoutError: no time remains.
         """
         seconds = self._ends_at - time.monotonic()
         if seconds <= 0:
@@ -93,7 +93,7 @@ class RequestDeadline:
         return seconds
 
     def mark_sent(self) -> None:
-        """Note that bytes leave from now on.
+        """Record that bytes leave from now on.
 
         Raises:
             TimeoutError: it is too late to begin.
@@ -103,9 +103,9 @@ class RequestDeadline:
         self.sent = True
 
     def enforced(self) -> AbstractContextManager[object]:
-        """Return a block that is left at the deadline, whatever it waits for, under gevent.
+        """Return a context manager that, under gevent, ends its block at the deadline, whatever it waits for.
 
-        Threads cannot be interrupted: there, each wait ends at its own time-out.
+        Threads cannot be interrupted. There, each wait ends at its own time-out.
         """
         if not monkey.is_module_patched("socket"):
             return nullcontext()
@@ -117,9 +117,9 @@ _current: ContextVar[RequestDeadline | None] = ContextVar("request_deadline", de
 
 
 class _Connection(HTTPConnection):
-    """Notes when the first byte leaves.
+    """Records when the first byte leaves.
 
-    The errors of urllib3 do not tell a failed TLS handshake from a lost response.
+    The errors of urllib3 do not distinguish a failed TLS handshake from a lost response.
     """
 
     def send(self, data: Any) -> None:
@@ -143,9 +143,9 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """requests' adapter with our connections, all of which share one TLS context.
+    """requests' adapter with our connections, which share one TLS context.
 
-    Reading the trusted certificates takes 18 ms and 0.7 MiB; requests would do it for every connection.
+    Loading the trusted certificates takes 18 ms and 0.7 MiB; requests would do it for every connection.
     """
 
     _pool: Any = None
@@ -157,16 +157,16 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
-        """Leave the certificates to the context, which requires them."""
+        """Do nothing: the TLS context verifies certificates."""
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         self._pool = super().get_connection_with_tls_context(*args, **kwargs)
         return self._pool
 
     def abandon(self) -> None:
-        """Close this process's copies of the parent's idle connections, which sends nothing.
+        """Close this process's copies of the parent's idle connections, without sending anything.
 
-        Their queue is initialized anew: its lock may be held by a thread that does not exist in this process.
+        Their queue is re-initialized: its lock may be held by a thread that does not exist in this process.
         """
         queue = self._pool and self._pool.pool
         if queue:
@@ -230,7 +230,7 @@ class HttpClient:
         return _Adapter(pool_connections=1, pool_maxsize=self._max_connections, max_retries=0)
 
     def _restart(self) -> None:
-        """Leave the connections to the parent: a child that used them would read the parent's responses."""
+        """Replace the parent's connections: a child that used them would read the parent's responses."""
         inherited, self._adapter = self._adapter, self._new_adapter()
         inherited.abandon()
 

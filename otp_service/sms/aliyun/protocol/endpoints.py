@@ -1,15 +1,15 @@
-"""Where Aliyun's APIs are, unless an operator knows better; touches nothing.
+"""The default URLs of Aliyun's APIs.
 
 https://help.aliyun.com/document_detail/68360.html
 """
 
 from __future__ import annotations
 
-#: Dysmsapi: SendSms.
 SMS = "https://dysmsapi.aliyuncs.com"
+"""Dysmsapi: SendSms."""
 
-#: Dysmsapi, from a VPC without a way out.
 SMS_FROM_VPC = "https://dysmsapi-xman.vpc-proxy.aliyuncs.com"
+"""Dysmsapi, from a VPC without internet access."""
 
-#: Dypnsapi: SendSmsVerifyCode.
 PNVS = "https://dypnsapi.aliyuncs.com"
+"""Dypnsapi: SendSmsVerifyCode."""

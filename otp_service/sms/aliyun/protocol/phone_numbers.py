@@ -1,16 +1,16 @@
-"""Aliyun's spellings of a mainland mobile number; touches nothing.
+"""Aliyun's formats of phone numbers.
 
-`PhoneNumbers` takes a mainland number bare or after `+`, `+86`, `0086` or `86`. A bare
-`+` counts as mainland too, so `+1 862 401 7194` would go to the Chinese 18624017194:
-only the eleven digits of a parsed number may be handed to the provider.
+`PhoneNumbers` accepts a mainland number without prefix or after `+`, `+86`, `0086` or `86`. After a bare `+`,
+eleven digits count as a mainland number, too: `+1 862 401 7194` would go to the Chinese 18624017194. So only
+the eleven digits of a parsed number may be passed to the provider.
 """
 
 from __future__ import annotations
 
 import re
 
-#: The most numbers that one `SendSms` takes.
 MAX_RECIPIENTS = 1000
+"""The maximum number of recipients of one `SendSms`."""
 
 _INTERNATIONAL = re.compile(r"[1-9][0-9]{6,14}")
 
@@ -18,11 +18,11 @@ _MAINLAND = re.compile(r"(?:\+86|0086|86|\+)?(1[3-9][0-9]{9})")
 
 
 _HEAD = re.compile(r"1(?:$|[3-9])")
-"""How a country code begins whose numbers may have the eleven digits of a mainland one."""
+"""The beginning of a country code whose numbers may look like the eleven digits of a mainland number."""
 
 
 class NotMainlandMobile(ValueError):
-    """A text is no mainland mobile number; *number* is that text."""
+    """A text that is not a mainland mobile number; *number* is that text."""
 
     def __init__(self, number: str) -> None:
         super().__init__("not a mainland mobile number")
@@ -30,10 +30,10 @@ class NotMainlandMobile(ValueError):
 
 
 def national(text: str) -> str:
-    """Reduce one spelling of a mainland mobile number to its eleven digits.
+    """Return the eleven digits of a mainland mobile number in any of Aliyun's formats.
 
     Raises:
-        NotMainlandMobile: It is not such a number.
+        NotMainlandMobile: *text* is not such a number.
     """
     match = _MAINLAND.fullmatch(text)
     if match is None:
@@ -42,7 +42,7 @@ def national(text: str) -> str:
 
 
 class NotInternational(ValueError):
-    """A text is no number outside the mainland in Aliyun's spelling; *number* is that text."""
+    """A text that is not an international number in Aliyun's format; *number* is that text."""
 
     def __init__(self, number: str) -> None:
         super().__init__("not an international number")
@@ -50,10 +50,10 @@ class NotInternational(ValueError):
 
 
 def international(text: str) -> str:
-    """Return *text* if it is a number outside the mainland: country code and number, without `+` or `00`.
+    """Return *text* if it is an international number: country code and number, without `+` or `00`.
 
     Raises:
-        NotInternational: It is not such a number, or reads as one of the mainland.
+        NotInternational: *text* is not such a number, or reads as a mainland number.
     """
     if _INTERNATIONAL.fullmatch(text) is None or _MAINLAND.fullmatch(text) or text.startswith("86"):
         raise NotInternational(text)
@@ -61,10 +61,10 @@ def international(text: str) -> str:
 
 
 def can_read_as_mainland(country_code: int) -> bool:
-    """Tell whether a number after its *country_code*, without a plus sign, may look like a mainland one.
+    """Return whether a number with *country_code*, without its plus sign, may look like a mainland number.
 
-    Such a number has eleven digits, of which the first is 1 and the second is not 0, 1 or 2; or these after
-    86. So it depends on how the country code begins.
+    A mainland number has eleven digits, of which the first is 1 and the second is not 0, 1 or 2, perhaps
+    after 86. So this depends on the beginning of the country code.
     """
     digits = str(country_code)
     return "86".startswith(digits[:2]) or bool(_HEAD.match(digits))
@@ -74,16 +74,16 @@ def recipients(text: str) -> list[str]:
     """Split the value of `PhoneNumbers` into numbers of eleven digits.
 
     Raises:
-        NotMainlandMobile: One of them is not a mainland mobile number.
+        NotMainlandMobile: one of them is not a mainland mobile number.
     """
     return [national(part) for part in text.split(",")]
 
 
 def e164(number: str) -> str:
-    """Write a *number* in E.164: eleven digits of the mainland, or an international one."""
+    """Return *number*, the eleven digits of a mainland number or an international number, in E.164."""
     return f"+86{number}" if _MAINLAND.fullmatch(number) else f"+{number}"
 
 
 def bare(phone: str) -> str:
-    """Write a *phone* in E.164 as Aliyun does: eleven digits, or the country code and the number."""
+    """Return an E.164 *phone* in Aliyun's format: eleven digits, or country code and number."""
     return phone.removeprefix("+86") if phone.startswith("+86") else phone.removeprefix("+")

@@ -1,6 +1,6 @@
-"""The codes of receipts: whether an accepted SMS reached the phone; touches nothing.
+"""The codes of receipts, which say whether an accepted SMS reached the phone.
 
-They stand in `err_code` of a pushed report and in `ErrCode` of `QuerySendDetails`:
+They are in `err_code` of a pushed report and in `ErrCode` of `QuerySendDetails`:
 https://help.aliyun.com/document_detail/101347.html
 """
 
@@ -20,13 +20,13 @@ class Delivery(StrEnum):
 
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
-    #: The carrier has not said anything.
     WAITING = "waiting"
+    """The carrier has not reported anything."""
 
 
 @dataclass(frozen=True)
 class ReceiptRow:
-    """What one receipt code means, and who can do something about it."""
+    """The meaning of one receipt code, and the party that can act on it."""
 
     code: str
     delivery: Delivery
@@ -131,13 +131,13 @@ _ROWS = (
 RECEIPTS = {row.code: row for row in _ROWS}
 
 _SPELLINGS = {"SP_UNKNOW_ERROR": "SP_UNKNOWN_ERROR"}
-"""Spellings in Aliyun's examples of codes that its tables spell otherwise."""
+"""Spellings in Aliyun's examples, and their spelling in Aliyun's tables."""
 
 
 def plain_code(value: object) -> str:
-    """Return *value* if it has the form of a receipt's code; a stranger's text is kept nowhere.
+    """Return *value* if it has the form of a receipt's code, else an empty text: untrusted text is not kept.
 
-    Carriers' own codes are often numbers, and some reports hold them as such.
+    Carriers' own codes are often numbers, and some reports contain them as JSON numbers.
     """
     text = plain_text(value)
     if text is None or not _CODE.fullmatch(text):
@@ -146,7 +146,7 @@ def plain_code(value: object) -> str:
 
 
 def plain_text(value: object) -> str | None:
-    """Return a text, or a number as a text, without the spaces around it; None for anything else."""
+    """Return a text, or a number as a text, without surrounding spaces; None for anything else."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, float) and value.is_integer():
@@ -157,6 +157,6 @@ def plain_text(value: object) -> str | None:
 
 
 def lookup_receipt(code: str) -> ReceiptRow:
-    """Tell what a receipt code means; carriers' own codes are failures without reason."""
+    """Return the meaning of a receipt code. A carrier's own code is a failure without a known reason."""
     unknown = _failed(code, ResponsibleParty.PROVIDER, "A carrier's own code.", "运营商返回的错误码")
     return RECEIPTS.get(_SPELLINGS.get(code, code), unknown)

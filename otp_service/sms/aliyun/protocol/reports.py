@@ -1,7 +1,7 @@
-"""What Aliyun tells on its own: reports of SMS and replies to them, pushed or queued; touches nothing.
+"""Parses Aliyun's delivery reports and inbound SMS, pushed or queued.
 
-https://help.aliyun.com/document_detail/101867.html. A push is an array of items, a message of a
-queue one item. Fields come and go: only those without which an item says nothing are asked for.
+https://help.aliyun.com/document_detail/101867.html: a push is an array of items, a message of a queue is one
+item. Aliyun adds and drops fields, so only fields without which an item is meaningless are required.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from otp_service.sms.aliyun.protocol.timestamps import parse_china
 _NUMBER = re.compile(r"\+?[0-9]{5,20}")
 
 MAX_CONTENT = 4096
-"""Characters of a reply; the longest SMS has a tenth."""
+"""Characters of an inbound SMS; the longest SMS has a tenth of that."""
 
 MAX_TEXT = 256
-"""Characters of every other field; Aliyun's own bound of an out id."""
+"""Characters of every other field; Aliyun's own limit of an out id."""
 
 MAX_DIGITS = 100
 
@@ -37,16 +37,16 @@ _FIELDS = (
     *("phone_number", "send_time", "report_time", "success", "err_code", "err_msg", "sms_size", "biz_id"),
     *("out_id", "content", "dest_code", "sequence_id", "sign_name"),
 )
-"""The fields of reports and replies that Aliyun documents."""
+"""The fields of reports and inbound SMS that Aliyun documents."""
 
 
 class BadReports(ValueError):
-    """A body or an item that is neither report nor reply."""
+    """A body or an item that is neither a report nor an inbound SMS."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmsReport:
-    """What became of one SMS; *out_id* is the sender's own, and *code* says why."""
+    """The delivery of one SMS; *out_id* is the sender's own, and *code* is the reason."""
 
     out_id: str
     delivery: Delivery
@@ -55,7 +55,7 @@ class SmsReport:
 
 @dataclass(frozen=True, slots=True)
 class SmsUp:
-    """An SMS from a phone to us; *number* in Aliyun's spelling, *sent_at* None where it can't be read."""
+    """An inbound SMS; *number* is in Aliyun's format, *sent_at* is None if it cannot be parsed."""
 
     number: str = field(repr=False)
     content: str = field(repr=False)
@@ -66,10 +66,10 @@ class SmsUp:
 
 
 def read_body(body: bytes) -> list[object]:
-    """Return the items of a push or of a queue's message; a single item may stand without its array.
+    """Return the items of a push or of a queue's message; a single item need not be in an array.
 
     Raises:
-        BadReports: it is neither an array nor an object.
+        BadReports: *body* is neither an array nor an object.
     """
     try:
         told = json.loads(body, parse_int=_read_int)
@@ -83,10 +83,10 @@ def read_body(body: bytes) -> list[object]:
 
 
 def read_item(item: object) -> SmsReport | SmsUp:
-    """Return what one item says. Numbers may stand as texts, and texts that are numbers as such.
+    """Parse one item. Numbers may be texts, and numeric texts may be numbers.
 
     Raises:
-        BadReports: it is neither a report nor a reply.
+        BadReports: *item* is neither a report nor an inbound SMS.
     """
     if not isinstance(item, Mapping):
         raise BadReports("no object")
@@ -98,7 +98,7 @@ def read_item(item: object) -> SmsReport | SmsUp:
 
 
 def describe_item(item: object) -> list[str]:
-    """Return the form of an item, for a log: its known fields with the types of their values, no value."""
+    """Return the shape of an item for the log: its known fields and the types of their values, no values."""
     if not isinstance(item, Mapping):
         return [type(item).__name__]
     return [f"{name}:{type(item[name]).__name__}" for name in _FIELDS if name in item]
@@ -107,7 +107,7 @@ def describe_item(item: object) -> list[str]:
 def _report(item: Mapping[str, object]) -> SmsReport:
     code = plain_code(item.get("err_code"))
     success = _success(item.get("success"), code)
-    # Some "failures" only mean that the carrier has said nothing yet.
+    # Some "failures" only mean that the carrier has not reported yet.
     delivery = Delivery.DELIVERED if success else lookup_receipt(code).delivery
     if not success and delivery is Delivery.DELIVERED:
         delivery = Delivery.UNDELIVERED
@@ -115,7 +115,7 @@ def _report(item: Mapping[str, object]) -> SmsReport:
 
 
 def _success(value: object, code: str) -> bool:
-    """Read `success`; where it is missing, a *code* that is known tells it."""
+    """Return `success`; if it is missing, a known *code* decides."""
     if value is None and code in RECEIPTS:
         return RECEIPTS[code].delivery is Delivery.DELIVERED
     text = str(value).lower() if isinstance(value, bool) else (plain_text(value) or "").lower()
@@ -125,7 +125,7 @@ def _success(value: object, code: str) -> bool:
 
 
 def _out_id(value: object) -> str:
-    """Return the out id, empty where there is none. One of another type may be ours and is not ignored."""
+    """Return the out id; empty if missing. An out id of another type may be ours, so it is an error."""
     text = "" if value is None else plain_text(value)
     if text is None:
         raise BadReports("out_id is no text")
@@ -147,18 +147,18 @@ def _reply(item: Mapping[str, object]) -> SmsUp:
 
 
 def _content(value: object) -> str | None:
-    """Return what a person wrote, spaces and all; a reply of digits alone may come as a number."""
+    """Return the content unchanged, with its spaces. Content of digits only may be a JSON number."""
     return value if isinstance(value, str) else plain_text(value)
 
 
 def _text(item: Mapping[str, object], name: str) -> str:
-    """Return a short text, empty where it is missing or too long."""
+    """Return a short text; empty if it is missing or too long."""
     text = plain_text(item.get(name))
     return text if text is not None and len(text) <= MAX_TEXT else ""
 
 
 def _read_int(digits: str) -> int | str:
-    """Read a number of JSON; one with so many digits is no number that anybody counts with."""
+    """Parse a JSON number. One with too many digits is left as a text."""
     return int(digits) if len(digits) <= MAX_DIGITS else digits
 
 

@@ -1,4 +1,4 @@
-"""Aliyun's rules for verification templates and `TemplateParam`; touches nothing.
+"""Aliyun's rules for verification templates and `TemplateParam`.
 
 https://help.aliyun.com/document_detail/463237.html
 """
@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection, Mapping
 from enum import Enum
 
-#: One of these has to stand in a verification template.
 KEYWORDS = ("验证码", "注册码", "校验码", "动态码", "动态密码")
+"""A verification template must contain one of these."""
+
 MAX_TEMPLATE_LENGTH = 500
 MIN_CODE_LENGTH, MAX_CODE_LENGTH = 4, 6
 
@@ -24,13 +25,13 @@ _URL = re.compile(r"https?://|www\.", re.IGNORECASE)
 
 
 class BadTemplate(ValueError):
-    """A text can't be a verification template; the message says why."""
+    """A text that cannot be a verification template; the message says why."""
 
 
 class ParamRule(Enum):
-    """What `TemplateParam` must satisfy, in the order in which it is checked.
+    """The rules for `TemplateParam`, in the order in which they are checked.
 
-    The value is the code and the message with which Aliyun refuses.
+    The value of a rule is the code and the message of Aliyun's refusal.
     """
 
     JSON_OBJECT = (
@@ -64,17 +65,17 @@ class ParamRule(Enum):
 
     @property
     def code(self) -> str:
-        """The code with which Aliyun refuses."""
+        """The code of Aliyun's refusal."""
         return self.value[0]
 
     @property
     def message(self) -> str:
-        """The message with which Aliyun refuses."""
+        """The message of Aliyun's refusal."""
         return self.value[1]
 
 
 class BadParam(ValueError):
-    """A `TemplateParam` breaks a *rule*; the offending value is told nowhere."""
+    """A `TemplateParam` that breaks a *rule*; the message does not contain the offending value."""
 
     def __init__(self, rule: ParamRule) -> None:
         super().__init__(f"template param breaks {rule.name}: {rule.message}")
@@ -82,24 +83,24 @@ class BadParam(ValueError):
 
 
 def variables(text: str) -> tuple[str, ...]:
-    """List the variables of a template in the order in which they appear."""
+    """Return the variables of a template in order of appearance."""
     return tuple(_VARIABLE.findall(text))
 
 
 def code_variable(names: Collection[str]) -> str | None:
-    """Tell which of a template's variables holds the code: `code`, or the first one."""
+    """Return the template variable for the code: `code`, or else the first one."""
     return "code" if "code" in names else next(iter(names), None)
 
 
 def check_template(text: str, *, max_variables: int = 1) -> None:
-    """Check that Aliyun could approve *text* as a verification template.
+    """Check whether Aliyun could approve *text* as a verification template.
 
     Args:
         text: The template without its sign name.
-        max_variables: One for templates of one's own, two for preset ones.
+        max_variables: One for the account's own templates, two for preset templates.
 
     Raises:
-        BadTemplate: It breaks a rule.
+        BadTemplate: *text* breaks a rule.
     """
     for broken, why in _template_faults(text, max_variables):
         if broken:
@@ -121,10 +122,10 @@ def _template_faults(text: str, max_variables: int) -> list[tuple[bool, str]]:
 
 
 def parse_params(text: str) -> dict[str, object]:
-    """Read the JSON of `TemplateParam`.
+    """Parse the JSON of `TemplateParam`.
 
     Raises:
-        BadParam: It is not a JSON object.
+        BadParam: *text* is not a JSON object.
     """
     try:
         params = json.loads(text, parse_constant=_refuse_constant)
@@ -141,13 +142,13 @@ def check_params(
     *,
     waived: Collection[ParamRule] = (),
 ) -> None:
-    """Check that *params* fill exactly the variables *names* of a template.
+    """Check that *params* have exactly the variables *names* of a template.
 
-    Aliyun checks values under keys that the template lacks as well, so a stray
-    `"locale": "zh-CN"` makes it refuse the message. Rules in *waived* are not checked.
+    Aliyun also checks values of keys that the template lacks, so a stray `"locale": "zh-CN"` makes it refuse
+    the message. Rules in *waived* are not checked.
 
     Raises:
-        BadParam: They break a rule; the first one in the order of `ParamRule`.
+        BadParam: *params* break a rule. The first one in the order of `ParamRule` is reported.
     """
     given = list(params.values())
     scalars = [value for value in given if not isinstance(value, Mapping | list)]
@@ -168,12 +169,12 @@ def check_params(
 
 
 def param_text(value: object) -> str:
-    """Write a value of `TemplateParam` as an SMS shows it: texts as they are, others as JSON spells them."""
+    """Return a value of `TemplateParam` as an SMS shows it: a text unchanged, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(name)  # NaN and Infinity are no JSON
+    raise ValueError(name)  # NaN and Infinity are not JSON
 
 
 def _has_code_length(code: object) -> bool:
@@ -181,11 +182,11 @@ def _has_code_length(code: object) -> bool:
 
 
 def render(sign_name: str, text: str, params: Mapping[str, str]) -> str:
-    """Write the SMS as the phone gets it: `【SignName】` and the filled template."""
+    """Return the SMS as the phone receives it: `【SignName】` and the rendered template."""
     filled = _VARIABLE.sub(lambda match: params[match[1]], text)
     return f"【{sign_name}】{filled}"
 
 
 def sms_size(text: str) -> int:
-    """Count the SMS that a rendered *text* is billed as."""
+    """Return the number of SMS that a rendered *text* is billed as."""
     return 1 if len(text) <= _SINGLE_SMS else -(-len(text) // _SMS_PART)
