@@ -14,7 +14,7 @@ from support.redis_servers import Server
 import otp_service
 from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, create_app
 from otp_service.domain.clients import key_digest
-from otp_service.domain.limits import GuardLimits
+from otp_service.domain.limits import ConversionLimits
 from otp_service.domain.risk import ConversionScope
 from otp_service.settings import Settings, SettingsError, from_mapping
 from otp_service.web.api.client_ip import ProxyTrust
@@ -86,7 +86,9 @@ def test_the_guard_tells_its_mode_when_it_trips(closing: Any, mode: str) -> None
     built = build(settings(pumping_guard={"mode": mode}), events=events)
     closing(built.close)
     scope = ConversionScope(
-        "country", "country:CN", GuardLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
+        "country",
+        "country:CN",
+        ConversionLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2),
     )
 
     built.counters.record_send([scope] * 30)

@@ -72,7 +72,7 @@ def test_every_sub_key_and_code_type_has_a_vector() -> None:
 
 @pytest.mark.parametrize("name", GOLDEN["out ids"])
 def test_out_id_of_the_file_is_read(name: str) -> None:
-    all_keys = [sub_keys.out_id for sub_keys in KEYRING.by_kid.values()]
+    all_keys = [sub_keys.message_reference for sub_keys in KEYRING.by_kid.values()]
 
     read = MessageReference.decode(GOLDEN["out ids"][name], all_keys)
 
@@ -114,7 +114,7 @@ def test_challenge_of_the_file_is_solved(level: int) -> None:
 
 
 def test_address_probe_of_the_file_is_read() -> None:
-    assert AddressProbe(KEYRING).nonce_of(GOLDEN["address probes"]["probe"], golden.NOW + 1) == "nonce"
+    assert AddressProbe(KEYRING).verified_nonce(GOLDEN["address probes"]["probe"], golden.NOW + 1) == "nonce"
 
 
 @pytest.mark.parametrize("name", golden.PAGES)

@@ -105,8 +105,8 @@ def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
         keyring.phone_hash(phone.e164), keyring.verification_hash(verification_id), 1
     )
     kind = settings.code_types()[purpose]
-    binding = CodeContext(verification_id, CLIENT, phone.e164)
-    code = derive(keyring.active.code, secrets.token_bytes(SALT_BYTES), binding, kind)
+    context = CodeContext(verification_id, CLIENT, phone.e164)
+    code = derive(keyring.active.code, secrets.token_bytes(SALT_BYTES), context, kind)
     sms = SmsMessage(
         phone=phone,
         client=CLIENT,
@@ -114,7 +114,7 @@ def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
         locale=locale,
         code=code,
         code_type=kind,
-        out_id=reference.encode(keyring.active.out_id),
+        reference=reference.encode(keyring.active.message_reference),
     )
     return _Test(sms, reference, keyring)
 
@@ -171,7 +171,7 @@ def _wait(route: Route, test: _Test, began: float, seconds: int) -> int:
 
 
 def _lookup(route: Route, test: _Test, began: float) -> DeliveryLookupResult:
-    keys = [sub_keys.out_id for sub_keys in test.keyring.by_kid.values()]
+    keys = [sub_keys.message_reference for sub_keys in test.keyring.by_kid.values()]
     lookup = DeliveryLookup(
         phone=test.sms.phone,
         client=CLIENT,

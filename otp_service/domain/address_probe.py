@@ -26,7 +26,7 @@ class AddressProbe:
         """Return what opens the probe with this *nonce*."""
         return f"{int(now)}.{nonce}.{self._mac(str(int(now)), nonce)}"
 
-    def nonce_of(self, probe: str, now: float) -> str | None:
+    def verified_nonce(self, probe: str, now: float) -> str | None:
         """Return the nonce of *probe*; none where it is not ours, or too old."""
         if not probe.isascii():
             return None
@@ -36,7 +36,7 @@ class AddressProbe:
             return None
         return nonce if abs(now - int(made)) <= SECONDS else None
 
-    def address_hash(self, nonce: str, address: str) -> str:
+    def ip_hash(self, nonce: str, address: str) -> str:
         """Return what stands for *address* in the answer to the probe with this *nonce*."""
         return hmac_fields(self._key, (b"address", nonce.encode(), address.encode())).hex()
 

@@ -45,11 +45,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A client, as one of its keys shows it; of a browser, the end user's *address* too."""
+    """A client, as one of its keys shows it; of a browser, the end user's *client_ip* too."""
 
     client: Client
     kind: KeyKind
-    address: str | None = None
+    client_ip: str | None = None
 
     @property
     def origins(self) -> frozenset[str]:

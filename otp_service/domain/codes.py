@@ -43,7 +43,7 @@ _ALPHABETS = {
     # 31 symbols that cannot be taken for one another: no 0 O, 1 I L.
     CodeType.ALNUM: "23456789ABCDEFGHJKMNPQRSTUVWXYZ",
 }
-_SHAPES = {kind: re.compile(f"[{kind.alphabet}]{{{LENGTH}}}") for kind in CodeType}
+_PATTERNS = {kind: re.compile(f"[{kind.alphabet}]{{{LENGTH}}}") for kind in CodeType}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,7 +72,7 @@ class CodeContext:
     phone: str
 
     def __repr__(self) -> str:
-        return f"Binding({self.client})"
+        return f"CodeContext({self.client})"
 
 
 def parse(text: str) -> tuple[Code, frozenset[CodeType]]:
@@ -84,16 +84,16 @@ def parse(text: str) -> tuple[Code, frozenset[CodeType]]:
     if len(text) > typed_text.MAX_LENGTH:
         raise InvalidCode
     folded = typed_text.fold_code(text)
-    shapes = frozenset(kind for kind, shape in _SHAPES.items() if shape.fullmatch(folded))
-    if not shapes:
+    code_types = frozenset(kind for kind, pattern in _PATTERNS.items() if pattern.fullmatch(folded))
+    if not code_types:
         raise InvalidCode
-    return Code(folded), shapes
+    return Code(folded), code_types
 
 
-def derive(key: bytes, salt: bytes, binding: CodeContext, kind: CodeType, *, length: int = LENGTH) -> Code:
-    """Return the one code of *binding* under *key* and *salt*, uniform over the alphabet."""
+def derive(key: bytes, salt: bytes, context: CodeContext, kind: CodeType, *, length: int = LENGTH) -> Code:
+    """Return the one code of *context* under *key* and *salt*, uniform over the alphabet."""
     symbols = kind.alphabet
-    number = _uniform(key, (b"code", salt, *_fields(binding)), len(symbols) ** length)
+    number = _uniform(key, (b"code", salt, *_fields(context)), len(symbols) ** length)
     text = ""
     for _ in range(length):
         number, place = divmod(number, len(symbols))
@@ -101,13 +101,13 @@ def derive(key: bytes, salt: bytes, binding: CodeContext, kind: CodeType, *, len
     return Code(text)
 
 
-def digest(key: bytes, binding: CodeContext, code: Code) -> bytes:
+def digest(key: bytes, context: CodeContext, code: Code) -> bytes:
     """Return the `DIGEST_BYTES` that stand for *code* in the store."""
-    return hmac_fields(key, (b"digest", *_fields(binding), code.get_secret_value().encode()))[:DIGEST_BYTES]
+    return hmac_fields(key, (b"digest", *_fields(context), code.get_secret_value().encode()))[:DIGEST_BYTES]
 
 
-def _fields(binding: CodeContext) -> tuple[bytes, bytes, bytes]:
-    return binding.verification_id.encode(), binding.client.encode(), binding.phone.encode()
+def _fields(context: CodeContext) -> tuple[bytes, bytes, bytes]:
+    return context.verification_id.encode(), context.client.encode(), context.phone.encode()
 
 
 def _uniform(key: bytes, fields: tuple[bytes, ...], size: int) -> int:

@@ -46,7 +46,7 @@ class DerivedKeys:
 
     code: bytes = field(repr=False)
     digest: bytes = field(repr=False)
-    out_id: bytes = field(repr=False)
+    message_reference: bytes = field(repr=False)
     risk: bytes = field(repr=False)
     page: bytes = field(repr=False)
 
@@ -128,7 +128,7 @@ def _sub_keys(root: bytes) -> DerivedKeys:
     return DerivedKeys(
         code=hmac_fields(root, (b"sub-key", b"code")),
         digest=hmac_fields(root, (b"sub-key", b"digest")),
-        out_id=hmac_fields(root, (b"sub-key", b"out_id")),
+        message_reference=hmac_fields(root, (b"sub-key", b"out_id")),
         risk=hmac_fields(root, (b"sub-key", b"risk")),
         page=hmac_fields(root, (b"sub-key", b"page")),
     )

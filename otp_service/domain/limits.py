@@ -89,7 +89,7 @@ class IpLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class GuardLimits:
+class ConversionLimits:
     """From which number of unverified SMS in a day the pumping guard reacts.
 
     The threshold is the larger of *min_unverified* and *max_unverified_ratio* times the verified SMS. Beyond
@@ -103,7 +103,7 @@ class GuardLimits:
     strict_ratio: float = 1 / 3
 
     @property
-    def strict(self) -> int:
+    def strict_min_unverified(self) -> int:
         """Unverified SMS allowed while pumping is detected, in addition to two for each verified SMS."""
         return max(1, int(self.min_unverified * self.strict_ratio))
 

@@ -61,7 +61,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class SmsMessage:
-    """One SMS to send: to whom, for what, and the code. *out_id* comes back in reports."""
+    """One SMS to send: to whom, for what, and the code. *reference* comes back in reports."""
 
     phone: Phone
     client: str
@@ -69,7 +69,7 @@ class SmsMessage:
     locale: str
     code: Code
     code_type: CodeType
-    out_id: str
+    reference: str
 
 
 def select_template(templates: Iterable[Template], sms: SmsMessage) -> Template | None:
@@ -77,20 +77,22 @@ def select_template(templates: Iterable[Template], sms: SmsMessage) -> Template 
 
     An exact purpose beats an exact country beats its group beats the locale, the longest first, beats `*`.
     """
-    fitting = [t for t in templates if t.serves(sms.purpose, sms.phone.country) and _speaks(t, sms.locale)]
-    return max(fitting, key=lambda t: _closeness(t, sms.phone.country), default=None)
+    fitting = [
+        t for t in templates if t.serves(sms.purpose, sms.phone.country) and _matches_locale(t, sms.locale)
+    ]
+    return max(fitting, key=lambda t: _specificity(t, sms.phone.country), default=None)
 
 
-def _speaks(template: Template, locale: str) -> bool:
+def _matches_locale(template: Template, locale: str) -> bool:
     """Tell whether it is in that language; `en` serves `en-GB` as well, as in RFC 4647's lookup."""
-    return template.locale == WILDCARD or _fits(_subtags(template.locale), _subtags(locale))
+    return template.locale == WILDCARD or _subtags_match(_subtags(template.locale), _subtags(locale))
 
 
 def _subtags(tag: str) -> list[str]:
     return tag.lower().replace("_", "-").split("-")
 
 
-def _fits(wanted: list[str], given: list[str]) -> bool:
+def _subtags_match(wanted: list[str], given: list[str]) -> bool:
     """Tell whether all subtags *wanted* are *given*, in this order (RFC 4647, extended filtering).
 
     So `zh-CN` serves `zh-Hans-CN`.
@@ -101,7 +103,7 @@ def _fits(wanted: list[str], given: list[str]) -> bool:
     return all(any(subtag == other for other in rest) for subtag in wanted[1:])
 
 
-def _closeness(template: Template, country: str) -> tuple[bool, int, int]:
+def _specificity(template: Template, country: str) -> tuple[bool, int, int]:
     locale = 0 if template.locale == WILDCARD else len(template.locale)
     return template.purpose != WILDCARD, template.country_specificity(country), locale
 
@@ -215,10 +217,10 @@ class MessageReference:
         form = _REFERENCE.fullmatch(text)
         if form is None:
             return None
-        tag, verification_hash, number, mac = form.groups()
-        out_id = cls(tag, verification_hash, int(number))
-        if any(hmac.compare_digest(mac, out_id._mac(key)) for key in keys):
-            return out_id
+        phone_hash, verification_hash, number, mac = form.groups()
+        reference = cls(phone_hash, verification_hash, int(number))
+        if any(hmac.compare_digest(mac, reference._mac(key)) for key in keys):
+            return reference
         return None
 
     def _mac(self, key: bytes) -> str:

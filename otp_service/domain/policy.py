@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import ClassVar
 
 from otp_service.domain.codes import Code, CodeType
-from otp_service.domain.limits import CodeLimits, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.limits import CodeLimits, ConversionLimits, GlobalFailureLimits, IpLimits, PhoneLimits
 from otp_service.domain.phone import Phone, PhoneRules
 
 Network = IPv4Network | IPv6Network
@@ -32,7 +32,7 @@ class AccessList:
             or any(phone.e164.startswith(prefix) for prefix in self.prefixes)
         )
 
-    def matches_address(self, text: str) -> bool:
+    def matches_ip(self, text: str) -> bool:
         """Return whether an IP address is on the list. IPv4-mapped IPv6 addresses are treated as IPv4."""
         if not self.networks:
             return False
@@ -55,14 +55,14 @@ class AccessLists:
         """Return whether *phone* is denied."""
         return self.deny.matches_phone(phone, phone_hash)
 
-    def denies_address(self, address: str | None) -> bool:
+    def denies_ip(self, address: str | None) -> bool:
         """Return whether the end user's IP *address* is denied."""
-        return address is not None and self.deny.matches_address(address)
+        return address is not None and self.deny.matches_ip(address)
 
     def is_allowlisted(self, phone: Phone, phone_hash: str, address: str | None) -> bool:
         """Return whether the call is exempt from all risk checks."""
         return self.allow.matches_phone(phone, phone_hash) or (
-            address is not None and self.allow.matches_address(address)
+            address is not None and self.allow.matches_ip(address)
         )
 
 
@@ -88,8 +88,8 @@ class RiskPolicy:
 
     ip_limits: IpLimits = field(default_factory=IpLimits)
     pumping_guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
-    conversion_limits: Mapping[str, GuardLimits] = field(
-        default_factory=lambda: dict.fromkeys(CONVERSION_SCOPES, GuardLimits())
+    conversion_limits: Mapping[str, ConversionLimits] = field(
+        default_factory=lambda: dict.fromkeys(CONVERSION_SCOPES, ConversionLimits())
     )
     global_failures: GlobalFailureLimits = field(default_factory=GlobalFailureLimits)
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from otp_service.domain.errors import OtpError
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord
-from otp_service.domain.limits import GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.limits import ConversionLimits, IpLimits, PhoneLimits
 from otp_service.domain.verification import SmsSend
 
 
@@ -38,7 +38,7 @@ class ConversionScope:
 
     kind: str = field(compare=False)
     name: str
-    limits: GuardLimits = field(compare=False)
+    limits: ConversionLimits = field(compare=False)
     is_broad: bool = field(default=False, compare=False)
 
 

@@ -108,7 +108,7 @@ class ContextBuilder:
             client, phone_text, client_ip, locale=locale, is_public=is_public, known_device=known_device
         )
         lists = self._policy.access_lists
-        if lists.denies_phone(context.phone, context.phone_key.phone_hash) or lists.denies_address(client_ip):
+        if lists.denies_phone(context.phone, context.phone_key.phone_hash) or lists.denies_ip(client_ip):
             raise DestinationBlocked
         return context
 

@@ -112,7 +112,7 @@ class DeliveryReportService:
     # ── delivery reports ──
 
     def _record(self, items: Iterable[ProviderReport]) -> Counter[str]:
-        keys = [derived.out_id for derived in self._keyring.by_kid.values()]
+        keys = [derived.message_reference for derived in self._keyring.by_kid.values()]
         read = [(MessageReference.decode(item.reference, keys), item) for item in items]
         ours = [(reference, item) for reference, item in read if reference]
         updates = self._store.apply_delivery_reports(
@@ -164,7 +164,7 @@ class DeliveryReportService:
     def _inbound_sms(self, item: ReceivedSms) -> InboundSms:
         """Return the SMS with an id that is the same when it is reported again, and reveals nothing of it."""
         fields = (text.encode("utf-8", "backslashreplace") for text in item.identity)
-        mac = hmac_fields(self._keyring.active.out_id, (b"uplink", *fields))
+        mac = hmac_fields(self._keyring.active.message_reference, (b"uplink", *fields))
         return InboundSms(
             id="sms_" + base64.urlsafe_b64encode(mac[:_ID_BYTES]).decode().rstrip("="),
             phone=item.phone,

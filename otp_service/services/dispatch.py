@@ -168,7 +168,7 @@ class SmsDispatcher:
             locale=context.locale,
             code=code,
             code_type=verification.code_type,
-            out_id=reference.encode(self._keyring.active.out_id),
+            reference=reference.encode(self._keyring.active.message_reference),
         )
         if job.permit:
             result = job.permit.send(sms, context.deadline - RECORDING_MARGIN)

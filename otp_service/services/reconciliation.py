@@ -97,7 +97,7 @@ class UnknownDeliveryReconciler:
         return found.status
 
     def _matches(self, reference: MessageReference, text: str) -> bool:
-        keys = (derived.out_id for derived in self._keyring.by_kid.values())
+        keys = (derived.message_reference for derived in self._keyring.by_kid.values())
         return MessageReference.decode(text, keys) == reference
 
     def _log(self, unknown: UnknownDelivery, status: DeliveryLookupStatus, reason: str) -> None:

@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr
 from otp_service.domain import codes, phone
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import DestinationBlocked, InvalidCode, InvalidPhone
-from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
+from otp_service.domain.limits import ConversionLimits, GlobalFailureLimits, IpLimits
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.policy import AccessList, PumpingGuardMode, RiskPolicy, TestPhone
 from otp_service.settings.fields import Config, Country, Network
@@ -69,7 +69,7 @@ class PumpingGuardConfig(Config):
     client: GuardScopeConfig = GuardScopeConfig()
     address: GuardScopeConfig = GuardScopeConfig()
 
-    def scopes(self) -> dict[str, GuardLimits]:
+    def scopes(self) -> dict[str, ConversionLimits]:
         """Return the limits of each kind of scope."""
         tables = {
             "country": self.country,
@@ -78,7 +78,7 @@ class PumpingGuardConfig(Config):
             "address": self.address,
         }
         # People in an office who have not entered their codes yet share an address, but not a prefix.
-        limits = {kind: GuardLimits(**table.model_dump()) for kind, table in tables.items()}
+        limits = {kind: ConversionLimits(**table.model_dump()) for kind, table in tables.items()}
         return {**limits, "address": replace(limits["address"], strict_ratio=1.0)}
 
 

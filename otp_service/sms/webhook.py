@@ -59,7 +59,7 @@ class WebhookProvider:
         data = self._data(sms, template)
         seconds = deadline - self._clock.monotonic()
         return send_once(
-            lambda: self._webhook.post(SEND, message_id(sms.out_id), data, seconds=seconds),
+            lambda: self._webhook.post(SEND, message_id(sms.reference), data, seconds=seconds),
             lambda response: read_response(
                 response.status, response.headers, response.body, self._webhook.now()
             ),
@@ -86,7 +86,7 @@ class WebhookProvider:
             "sign_name": self._sign_name,
             "template_code": template.template_code,
             "params": template.template_param(sms.code),
-            "out_id": sms.out_id,
+            "out_id": sms.reference,
         }
 
 

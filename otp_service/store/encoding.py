@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from otp_service.domain.codes import CodeType
-from otp_service.domain.limits import DAY, GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.limits import DAY, ConversionLimits, IpLimits, PhoneLimits
 from otp_service.domain.risk import PhoneKey
 
 NO_REQUESTER = bytes(12)
@@ -61,14 +61,14 @@ def short_phone_hash(tag: str) -> str:
     return tag[:6]
 
 
-def broad_limits(values: GuardLimits) -> tuple[int, int, int]:
+def broad_limits(values: ConversionLimits) -> tuple[int, int, int]:
     """Return the numbers of `conversion_stats_broad.lua`, in its order."""
     return values.min_unverified, round(values.max_unverified_ratio * 100), values.block_multiplier
 
 
-def narrow_limits(values: GuardLimits) -> tuple[int, int, int, int]:
+def narrow_limits(values: ConversionLimits) -> tuple[int, int, int, int]:
     """Return the numbers of `conversion_stats.lua`, in its order."""
-    return *broad_limits(values), values.strict
+    return *broad_limits(values), values.strict_min_unverified
 
 
 def requester(slot: PhoneKey) -> bytes:

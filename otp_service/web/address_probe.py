@@ -23,8 +23,8 @@ def post(request: Request, probe: AddressProbe, trust: ProxyTrust, now: float) -
         NotFound: the request has no valid probe, signed with the service's own key.
     """
     signed = json_body.read(request.environ).get("probe")
-    nonce = probe.nonce_of(signed, now) if isinstance(signed, str) else None
+    nonce = probe.verified_nonce(signed, now) if isinstance(signed, str) else None
     if nonce is None:
         raise NotFound
-    hashed = probe.address_hash(nonce, client_ip(request.environ, trust))
+    hashed = probe.ip_hash(nonce, client_ip(request.environ, trust))
     return respond(200, json.dumps({"address_hash": hashed}))

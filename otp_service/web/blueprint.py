@@ -219,7 +219,7 @@ def endpoint_view(deps: ApiDependencies, endpoint: Endpoint, request: Request, l
         log.server = caller.client
     else:
         auth.require_origin(caller, environ.get("HTTP_ORIGIN"))
-        caller = replace(caller, address=client_ip(environ, deps.proxy_trust, deps.on_unreadable_ip))
+        caller = replace(caller, client_ip=client_ip(environ, deps.proxy_trust, deps.on_unreadable_ip))
     fields = json_body.read(environ)
     body = endpoint.body.read(fields)
     key = None

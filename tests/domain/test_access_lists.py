@@ -47,8 +47,8 @@ def test_list_names_phones_by_prefix_country_and_tag(entries: AccessList, named:
 def test_list_names_addresses_by_range(address: str, named: bool) -> None:  # noqa: FBT001
     entries = AccessList(networks=(ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
 
-    assert entries.matches_address(address) is named
-    assert not AccessList().matches_address(address)
+    assert entries.matches_ip(address) is named
+    assert not AccessList().matches_ip(address)
 
 
 def denied(lists: AccessLists, client_ip: str | None = None) -> fakes.House:

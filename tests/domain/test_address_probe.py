@@ -14,33 +14,33 @@ OTHERS = AddressProbe(Keyring({"a": b"r" * 32}, "a", b"u" * 32))
 
 @pytest.mark.parametrize("late", [-SECONDS, 0, SECONDS])
 def test_probe_of_this_minute_gives_its_nonce(late: int) -> None:
-    assert OURS.nonce_of(OURS.make("nonce", NOW), NOW + late) == "nonce"
+    assert OURS.verified_nonce(OURS.make("nonce", NOW), NOW + late) == "nonce"
 
 
 @pytest.mark.parametrize("late", [-SECONDS - 1, SECONDS + 1])
 def test_probe_of_another_time_gives_none(late: int) -> None:
-    assert OURS.nonce_of(OURS.make("nonce", NOW), NOW + late) is None
+    assert OURS.verified_nonce(OURS.make("nonce", NOW), NOW + late) is None
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "1.2.3", "\ud800.a.b", "\u0661.a.b", "x" * 9000])
 def test_text_that_is_no_probe_gives_none(text: str) -> None:
-    assert OURS.nonce_of(text, NOW) is None
+    assert OURS.verified_nonce(text, NOW) is None
 
 
 def test_probe_of_another_key_or_with_another_nonce_or_time_gives_none() -> None:
     made = OURS.make("nonce", NOW)
 
-    assert OURS.nonce_of(OTHERS.make("nonce", NOW), NOW) is None
-    assert OURS.nonce_of(made.replace("nonce", "other"), NOW) is None
-    assert OURS.nonce_of(made.replace("1795000000", "1795000001"), NOW) is None
+    assert OURS.verified_nonce(OTHERS.make("nonce", NOW), NOW) is None
+    assert OURS.verified_nonce(made.replace("nonce", "other"), NOW) is None
+    assert OURS.verified_nonce(made.replace("1795000000", "1795000001"), NOW) is None
 
 
 def test_hash_depends_on_address_nonce_and_key() -> None:
     hashes = {
-        OURS.address_hash("nonce", "192.0.2.1"),
-        OURS.address_hash("nonce", "192.0.2.2"),
-        OURS.address_hash("other", "192.0.2.1"),
-        OTHERS.address_hash("nonce", "192.0.2.1"),
+        OURS.ip_hash("nonce", "192.0.2.1"),
+        OURS.ip_hash("nonce", "192.0.2.2"),
+        OURS.ip_hash("other", "192.0.2.1"),
+        OTHERS.ip_hash("nonce", "192.0.2.1"),
     }
 
     assert len(hashes) == 4

@@ -15,15 +15,15 @@ from otp_service.domain.errors import InvalidCode
 
 KEY = b"k" * 32
 SALT = b"s" * codes.SALT_BYTES
-BINDING = CodeContext("v" * 22, "shop", "+8613800138000")
+CONTEXT = CodeContext("v" * 22, "shop", "+8613800138000")
 DRAWS = 200_000
 
 CHANGES = {
-    "verification_id": replace(BINDING, verification_id="w" * 22),
-    "client": replace(BINDING, client="mall"),
-    "phone": replace(BINDING, phone="+8613800138001"),
-    "a character moved from one field to the next": replace(BINDING, client="sho", phone="p+8613800138000"),
-    "a character moved back": replace(BINDING, verification_id="v" * 22 + "s", client="hop"),
+    "verification_id": replace(CONTEXT, verification_id="w" * 22),
+    "client": replace(CONTEXT, client="mall"),
+    "phone": replace(CONTEXT, phone="+8613800138001"),
+    "a character moved from one field to the next": replace(CONTEXT, client="sho", phone="p+8613800138000"),
+    "a character moved back": replace(CONTEXT, verification_id="v" * 22 + "s", client="hop"),
 }
 
 ODD_CODES = {
@@ -58,7 +58,7 @@ ODD_CODES = {
 
 def derive(number: int, kind: CodeType = CodeType.DIGITS, length: int = 6) -> str:
     salt = number.to_bytes(codes.SALT_BYTES, "big")
-    return codes.derive(KEY, salt, BINDING, kind, length=length).get_secret_value()
+    return codes.derive(KEY, salt, CONTEXT, kind, length=length).get_secret_value()
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +105,11 @@ def test_alnum_codes_use_31_unambiguous_symbols() -> None:
 )
 def test_a_code_is_the_same_in_every_version(kind: CodeType, code: str) -> None:
     """Old and new processes run side by side: what one derives, the other must derive again."""
-    assert codes.derive(KEY, SALT, BINDING, kind).get_secret_value() == code
+    assert codes.derive(KEY, SALT, CONTEXT, kind).get_secret_value() == code
 
 
 def test_a_digest_is_the_same_in_every_version() -> None:
-    digest = codes.digest(KEY, BINDING, Code("123456")).hex()
+    digest = codes.digest(KEY, CONTEXT, Code("123456")).hex()
 
     assert digest == "a7c1e151ed028259faa2313afffc82af"
 
@@ -118,29 +118,29 @@ def test_a_draw_beyond_the_last_whole_multiple_is_drawn_again(monkeypatch: pytes
     draws = iter([b"\xff" * 32, (1_000_007).to_bytes(32, "big")])
     monkeypatch.setattr(codes, "hmac_fields", lambda _key, _fields: next(draws))
 
-    assert codes.derive(KEY, SALT, BINDING, CodeType.DIGITS).get_secret_value() == "000007"
+    assert codes.derive(KEY, SALT, CONTEXT, CodeType.DIGITS).get_secret_value() == "000007"
 
 
 @pytest.mark.parametrize("other", CHANGES.values(), ids=CHANGES.keys())
-def test_every_field_of_the_binding_changes_code_and_digest(other: CodeContext) -> None:
+def test_every_field_of_the_context_changes_code_and_digest(other: CodeContext) -> None:
     kind, right = CodeType.ALNUM, Code("123456")
 
-    assert codes.derive(KEY, SALT, other, kind) != codes.derive(KEY, SALT, BINDING, kind)
-    assert codes.digest(KEY, other, right) != codes.digest(KEY, BINDING, right)
+    assert codes.derive(KEY, SALT, other, kind) != codes.derive(KEY, SALT, CONTEXT, kind)
+    assert codes.digest(KEY, other, right) != codes.digest(KEY, CONTEXT, right)
 
 
 def test_key_and_salt_change_the_code() -> None:
-    code = codes.derive(KEY, SALT, BINDING, CodeType.ALNUM)
+    code = codes.derive(KEY, SALT, CONTEXT, CodeType.ALNUM)
 
-    assert codes.derive(b"x" * 32, SALT, BINDING, CodeType.ALNUM) != code
-    assert codes.derive(KEY, b"x" * codes.SALT_BYTES, BINDING, CodeType.ALNUM) != code
+    assert codes.derive(b"x" * 32, SALT, CONTEXT, CodeType.ALNUM) != code
+    assert codes.derive(KEY, b"x" * codes.SALT_BYTES, CONTEXT, CodeType.ALNUM) != code
 
 
 def test_key_and_code_change_the_digest() -> None:
-    digest = codes.digest(KEY, BINDING, Code("123456"))
+    digest = codes.digest(KEY, CONTEXT, Code("123456"))
 
-    assert codes.digest(b"x" * 32, BINDING, Code("123456")) != digest
-    assert codes.digest(KEY, BINDING, Code("123457")) != digest
+    assert codes.digest(b"x" * 32, CONTEXT, Code("123456")) != digest
+    assert codes.digest(KEY, CONTEXT, Code("123457")) != digest
     assert len(digest) == 16
 
 
@@ -163,11 +163,11 @@ def test_lower_case_letters_are_folded() -> None:
 
 @given(st.binary(min_size=16, max_size=16), st.sampled_from(CodeType))
 def test_whatever_is_derived_can_be_typed(salt: bytes, kind: CodeType) -> None:
-    code = codes.derive(KEY, salt, BINDING, kind)
-    typed, shapes = codes.parse(code.get_secret_value())
+    code = codes.derive(KEY, salt, CONTEXT, kind)
+    typed, code_types = codes.parse(code.get_secret_value())
 
     assert typed == code
-    assert kind in shapes
+    assert kind in code_types
 
 
 @pytest.mark.parametrize("text", ODD_CODES.values(), ids=ODD_CODES.keys())
@@ -179,10 +179,10 @@ def test_what_cannot_be_a_code_is_refused(text: str) -> None:
 @given(st.text(max_size=12))
 def test_any_text_is_six_symbols_or_refused(text: str) -> None:
     try:
-        code, shapes = codes.parse(text)
+        code, code_types = codes.parse(text)
     except InvalidCode:
         return
-    assert any(set(code.get_secret_value()) <= set(kind.alphabet) for kind in shapes)
+    assert any(set(code.get_secret_value()) <= set(kind.alphabet) for kind in code_types)
     assert len(code.get_secret_value()) == 6
 
 
@@ -192,5 +192,5 @@ def test_no_way_of_printing_shows_a_code() -> None:
     assert f"{code} {code!s} {code!r} {[code]} {code:}" == "****** ****** Code(******) [Code(******)] ******"
 
 
-def test_a_printed_binding_does_not_show_the_phone() -> None:
-    assert repr(BINDING) == str(BINDING) == "Binding(shop)"
+def test_a_printed_context_does_not_show_the_phone() -> None:
+    assert repr(CONTEXT) == str(CONTEXT) == "CodeContext(shop)"

@@ -34,7 +34,7 @@ def sms(**changes: object) -> SmsMessage:
         "locale": "zh-CN",
         "code": Code("012345"),
         "code_type": CodeType.DIGITS,
-        "out_id": "",
+        "reference": "",
     }
     return SmsMessage(**(facts | changes))  # type: ignore[arg-type]
 

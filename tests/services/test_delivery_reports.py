@@ -61,7 +61,7 @@ def sent(house: House, outcome: SendStatus = SendStatus.ACCEPTED) -> str:
     """Send a code and return the out id it went out with."""
     house.sender.outcome = SendResult(outcome, route="main")
     house.service.request(SHOP, PHONE, purpose="login")
-    return house.sender.sent[-1].out_id
+    return house.sender.sent[-1].reference
 
 
 def report(out_id: str, *, success: bool = True, err_code: str = "DELIVERED") -> dict[str, object]:
@@ -133,7 +133,7 @@ def test_report_of_what_is_forgotten_is_only_counted(house: House) -> None:
 
 def test_report_without_an_out_id_of_ours_changes_nothing(house: House) -> None:
     mine = sent(house)
-    place = MessageReference.decode(mine, [keys.out_id for keys in house.keyring.by_kid.values()])
+    place = MessageReference.decode(mine, [keys.message_reference for keys in house.keyring.by_kid.values()])
     assert place is not None
     forged = place.encode(b"some other key".ljust(32))
 
@@ -147,11 +147,11 @@ def test_report_without_an_out_id_of_ours_changes_nothing(house: House) -> None:
 
 def test_report_of_a_send_that_was_never_made_is_forgotten(house: House) -> None:
     mine = sent(house)
-    keys = [keys.out_id for keys in house.keyring.by_kid.values()]
+    keys = [keys.message_reference for keys in house.keyring.by_kid.values()]
     place = MessageReference.decode(mine, keys)
     assert place is not None
     second = MessageReference(place.phone_hash, place.verification_hash, 2).encode(
-        house.keyring.active.out_id
+        house.keyring.active.message_reference
     )
 
     assert take(house, report(second)) == ReportBatchResult(expired=1)

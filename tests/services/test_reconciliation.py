@@ -158,14 +158,18 @@ def test_question_knows_phone_route_and_time_and_only_our_out_id(house: House) -
 
     inquiry, deadline = house.sender.lookups[0]
     first = house.sender.sent[0]
-    ours = MessageReference.decode(first.out_id, [keys.out_id for keys in house.keyring.by_kid.values()])
+    ours = MessageReference.decode(
+        first.reference, [keys.message_reference for keys in house.keyring.by_kid.values()]
+    )
     assert ours is not None
-    second = MessageReference(ours.phone_hash, ours.verification_hash, 2).encode(house.keyring.active.out_id)
+    second = MessageReference(ours.phone_hash, ours.verification_hash, 2).encode(
+        house.keyring.active.message_reference
+    )
     forged = MessageReference(ours.phone_hash, ours.verification_hash, 1).encode(b"another key")
     assert inquiry.phone.e164 == PHONE
     assert (inquiry.client, inquiry.purpose, inquiry.route) == ("shop", "login", "main")
     assert inquiry.began_at == fakes.NOW
-    assert inquiry.matches(first.out_id)
+    assert inquiry.matches(first.reference)
     assert not any(inquiry.matches(text) for text in (second, forged, "", "order-17"))
     assert deadline == house.clock.monotonic() + 2.5
 

@@ -16,14 +16,14 @@ from otp_service.domain.errors import (
     StoreUnavailable,
     VerificationExpired,
 )
-from otp_service.domain.limits import GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.limits import ConversionLimits, IpLimits, PhoneLimits
 from otp_service.domain.phone import PhoneRules, parse
 from otp_service.domain.risk import ClientIpQuota, ConversionScope, PhoneKey, PrecheckResult, QuotaReservation
 from otp_service.services.context import RequestContext
 from otp_service.services.risk import release_unless_sent
 
 ADDRESS = ClientIpQuota("a" * 16, IpLimits())
-GUARDS = (ConversionScope("country", "country:CN", GuardLimits()),)
+GUARDS = (ConversionScope("country", "country:CN", ConversionLimits()),)
 ALL, NO_ADDRESS = QuotaReservation(ADDRESS, GUARDS), QuotaReservation(None, GUARDS)
 CONTEXT = RequestContext(
     client=fakes.SHOP,

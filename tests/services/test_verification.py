@@ -109,7 +109,7 @@ def test_resend_repeats_the_code() -> None:
 
     first, second = h.sender.sent
     assert first.code == second.code
-    assert first.out_id != second.out_id
+    assert first.reference != second.reference
     assert len(again.verification.sends) == 2
 
 

@@ -1212,10 +1212,10 @@ def test_lists_become_entries(raw: Raw) -> None:
     raw["allow"] = {"phone_hashes": ["abcdefghijklmnop"], "addresses": ["2001:db8::1"]}
     lists = from_mapping(raw).policy().access_lists
 
-    assert lists.deny.matches_address("203.0.113.9")
+    assert lists.deny.matches_ip("203.0.113.9")
     assert lists.deny.countries == {"CN"}
     assert lists.allow.phones == {"abcdefghijklmnop"}
-    assert lists.allow.matches_address("2001:db8::1")
+    assert lists.allow.matches_ip("2001:db8::1")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def sms(**changes: Any) -> SmsMessage:
         "locale": "",
         "code": Code(CODE),
         "code_type": CodeType.DIGITS,
-        "out_id": "abcdefgh",
+        "reference": "abcdefgh",
     }
     return SmsMessage(**{**facts, **changes})
 

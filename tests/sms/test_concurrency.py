@@ -33,10 +33,10 @@ class Sending:
     def __call__(self, sms: SmsMessage, deadline: float) -> SendResult:
         self.deadlines.append(deadline)
         self.threads.add(threading.get_ident())
-        if sms.out_id == "until released":
+        if sms.reference == "until released":
             self.released.wait(10)
         else:
-            time.sleep(float(sms.out_id) / 1000)
+            time.sleep(float(sms.reference) / 1000)
         if self.error is not None:
             raise self.error
         return ACCEPTED
@@ -62,7 +62,7 @@ def bulkhead(sending: Sending, events: RecordedEvents) -> Iterator[Bulkhead]:
 
 def send(bulkhead: Bulkhead, takes: object = 0, deadline: float = 0) -> SendResult:
     with bulkhead.permit() as permit:
-        return permit.send(sms(out_id=str(takes)), deadline)
+        return permit.send(sms(reference=str(takes)), deadline)
 
 
 def all_places(bulkhead: Bulkhead) -> bool:
@@ -104,9 +104,9 @@ def test_unused_permit_comes_back(bulkhead: Bulkhead) -> None:
 
 def test_used_permit_sends_nothing_more(bulkhead: Bulkhead, sending: Sending) -> None:
     with bulkhead.permit() as permit:
-        permit.send(sms(out_id="0"), 0)
-        again = permit.send(sms(out_id="0"), 0)
-    after = permit.send(sms(out_id="0"), 0)
+        permit.send(sms(reference="0"), 0)
+        again = permit.send(sms(reference="0"), 0)
+    after = permit.send(sms(reference="0"), 0)
 
     assert again is after is NOT_STARTED
     assert sending.started == 1
@@ -169,7 +169,7 @@ def test_send_after_close_is_refused_and_sends_nothing(sending: Sending, events:
     bulkhead = Bulkhead(sending, max_in_flight=1, events=events)
     with bulkhead.permit() as permit:
         assert not bulkhead.close(0.01)
-        outcome = permit.send(sms(out_id="0"), 0)
+        outcome = permit.send(sms(reference="0"), 0)
 
     assert outcome is NOT_STARTED
     assert sending.started == 0
@@ -194,7 +194,7 @@ def test_send_that_was_permitted_before_goes_out_while_closing(
         closing = pool.submit(bulkhead.close, 5)
         assert eventually(is_closing)
 
-        assert permit.send(sms(out_id="0"), 0) is ACCEPTED
+        assert permit.send(sms(reference="0"), 0) is ACCEPTED
         assert closing.result()
 
 

@@ -144,8 +144,8 @@ def test_time_is_signed_as_the_clock_tells_it() -> None:
 
 def test_id_is_that_of_the_send_and_tells_nothing_of_it() -> None:
     with WireServer(wire.answers(NO_CONTENT)) as server:
-        for out_id in ("one", "one", "two"):
-            send(server.url, out_id=out_id)
+        for reference in ("one", "one", "two"):
+            send(server.url, reference=reference)
     first, again, other = (received(request)[1]["webhook-id"] for request in server.requests)
 
     assert first == again == message_id("one")

@@ -13,7 +13,7 @@ from support.phone_stories import CLIENT, Phone, Quiet
 from support.store_backends import Backend
 
 from otp_service.domain.errors import StoreUnavailable
-from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
+from otp_service.domain.limits import ConversionLimits, GlobalFailureLimits, IpLimits
 from otp_service.domain.risk import ClientIpQuota, ConversionScope, PrecheckRequest
 from otp_service.store.counters import RedisUsageCounters
 from otp_service.store.scripts import Call
@@ -204,7 +204,7 @@ def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisUsageCou
 def test_guard_that_only_watches_says_what_it_would_have_done(
     ledger: RedisUsageCounters, events: Quiet
 ) -> None:
-    limits = GuardLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
+    limits = ConversionLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
     guard = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
     actions = []
     for _ in range(3):
@@ -225,8 +225,8 @@ def test_guard_that_only_watches_says_what_it_would_have_done(
 
 # ── what narrow scopes take out of broad ones ──
 
-BROAD_SCOPES = GuardLimits(min_unverified=1000)
-NARROW = GuardLimits(min_unverified=6, max_unverified_ratio=0.5, block_multiplier=3, strict_ratio=0.5)
+BROAD_SCOPES = ConversionLimits(min_unverified=1000)
+NARROW = ConversionLimits(min_unverified=6, max_unverified_ratio=0.5, block_multiplier=3, strict_ratio=0.5)
 """Suspect when a fourth SMS would be unverified; tripped by a seventh, or a fourteenth in three minutes."""
 
 
@@ -438,7 +438,7 @@ def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisUsageCounte
         "t" * 16,
         0,
         ClientIpQuota("a" * 16, IpLimits()),
-        [ConversionScope("client", "client:x", GuardLimits())],
+        [ConversionScope("client", "client:x", ConversionLimits())],
     )
     ledger.flush()
 

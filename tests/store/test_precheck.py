@@ -12,7 +12,7 @@ from support.store_backends import Backend
 
 from otp_service.domain.errors import CooldownActive, LimitReached, StoreUnavailable
 from otp_service.domain.idempotency import IdempotencyRecord, IdempotencyState
-from otp_service.domain.limits import GlobalFailureLimits, GuardLimits, IpLimits
+from otp_service.domain.limits import ConversionLimits, GlobalFailureLimits, IpLimits
 from otp_service.domain.risk import (
     ClientIpQuota,
     ConversionScope,
@@ -215,7 +215,7 @@ def test_address_after_a_clock_step_back_still_runs_out(phone: Phone) -> None:
 
 
 def scope(min_unverified: int = 4, **limits: float) -> ConversionScope:
-    made = GuardLimits(
+    made = ConversionLimits(
         min_unverified=min_unverified,
         max_unverified_ratio=limits.get("max_unverified_ratio", 0.5),
         block_multiplier=2,

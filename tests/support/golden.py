@@ -43,7 +43,7 @@ from otp_service.domain.hosted_page import (
     Step,
 )
 from otp_service.domain.idempotency import IdempotencyRecord
-from otp_service.domain.limits import Budget, GlobalFailureLimits, GuardLimits, IpLimits, PhoneLimits
+from otp_service.domain.limits import Budget, ConversionLimits, GlobalFailureLimits, IpLimits, PhoneLimits
 from otp_service.domain.messages import InboundSms, MessageReference, SendResult, SendStatus
 from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.phone import PhoneRules
@@ -120,7 +120,7 @@ def sub_keys() -> Steps:
     for kid, of_root in KEYRING.by_kid.items():
         made[f"{kid} code"] = of_root.code.hex()
         made[f"{kid} digest"] = of_root.digest.hex()
-        made[f"{kid} out_id"] = of_root.out_id.hex()
+        made[f"{kid} out_id"] = of_root.message_reference.hex()
         made[f"{kid} risk"] = of_root.risk.hex()
         made[f"{kid} page"] = of_root.page.hex()
     return made | {
@@ -182,7 +182,7 @@ def derived_codes() -> Steps:
 def out_ids() -> Steps:
     sends = [MessageReference(TAG, VERIFICATION, number) for number in (1, 9, 200)]
     return {
-        f"{kid} send {out_id.number}": out_id.encode(of_root.out_id)
+        f"{kid} send {out_id.number}": out_id.encode(of_root.message_reference)
         for kid, of_root in KEYRING.by_kid.items()
         for out_id in sends
     }
@@ -219,7 +219,7 @@ def risk_challenges() -> Steps:
 
 def address_probes() -> Steps:
     probe = AddressProbe(KEYRING)
-    return {"probe": probe.make("nonce", NOW), "address hash": probe.address_hash("nonce", IPV4)}
+    return {"probe": probe.make("nonce", NOW), "address hash": probe.ip_hash("nonce", IPV4)}
 
 
 @dataclass
@@ -523,7 +523,9 @@ def addresses(client: redis.Redis) -> Steps:
 
 def guards(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
-    limits = GuardLimits(min_unverified=4, max_unverified_ratio=0.5, block_multiplier=3, strict_ratio=0.25)
+    limits = ConversionLimits(
+        min_unverified=4, max_unverified_ratio=0.5, block_multiplier=3, strict_ratio=0.25
+    )
     scopes = (
         ConversionScope("country", "country:CN", limits, is_broad=True),
         ConversionScope("client", "client:shop", limits, is_broad=True),
@@ -598,7 +600,7 @@ def service_and_store(client: redis.Redis) -> Steps:
             service_on_redis.MALL, PHONE, purpose=PURPOSE, client_ip=IPV6, idempotency_key=repeat
         )
         sms = on_stage.sender.sent[-1]
-        made["SMS"] = {"code": sms.code.get_secret_value(), "out id": sms.out_id}
+        made["SMS"] = {"code": sms.code.get_secret_value(), "out id": sms.reference}
         made["verification id"] = sent.verification_id
         made["requested"] = written(client)
         wrong = "000000" if sms.code.get_secret_value() != "000000" else "000001"

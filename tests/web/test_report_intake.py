@@ -58,7 +58,7 @@ def test_compressed_push_is_refused(desk: Desk) -> None:
 
 
 def delivered(desk: Desk) -> dict[str, object]:
-    return {"out_id": desk.house.sender.sent[-1].out_id, "success": True, "err_code": "DELIVERED"}
+    return {"out_id": desk.house.sender.sent[-1].reference, "success": True, "err_code": "DELIVERED"}
 
 
 def test_push_is_taken_and_answered_as_aliyun_wants(desk: Desk) -> None:

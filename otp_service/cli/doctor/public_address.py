@@ -41,7 +41,7 @@ def check_forwarded_headers(url: str, probe: AddressProbe) -> Iterator[CheckResu
         fix = "Use the public URL of the service, the same configuration, and NTP for both clocks."
         yield fail(_CHECK, "the service did not respond to the probe at this URL", fix)
         return
-    forged = probe.address_hash(nonce, FORGED)
+    forged = probe.ip_hash(nonce, FORGED)
     results = {names: _believed(url, probe, nonce, names) for names in SPELLINGS}
     for names, believed in results.items():
         if believed == forged:
@@ -51,7 +51,7 @@ def check_forwarded_headers(url: str, probe: AddressProbe) -> Iterator[CheckResu
     if any(believed not in (honest, None) for believed in results.values()):
         fix = "Run the doctor on a machine with one fixed address."
         yield warn(_CHECK, "changes from call to call, although no forged header was believed", fix)
-    elif honest in (probe.address_hash(nonce, address) for address in _LOOPBACK):
+    elif honest in (probe.ip_hash(nonce, address) for address in _LOOPBACK):
         fix = (
             "Set service.proxy_hops or service.trusted_proxies: all visitors behind this proxy count as one."
         )

@@ -97,7 +97,7 @@ class AliyunPnvs:
             "SignName": self._sign_name,
             "TemplateCode": template.template_code,
             "TemplateParam": json.dumps(params, ensure_ascii=False, separators=(",", ":")),
-            "OutId": sms.out_id,
+            "OutId": sms.reference,
             # For a code that PNVS generates. It is given our code's length in case PNVS compares them.
             "CodeLength": str(len(sms.code.get_secret_value())),
             "ValidTime": str(self._minutes * 60),

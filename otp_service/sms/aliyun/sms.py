@@ -66,7 +66,7 @@ class AliyunSms:
             "SignName": self._sign_name,
             "TemplateCode": template.template_code,
             "TemplateParam": template_param(sms, template),
-            "OutId": sms.out_id,
+            "OutId": sms.reference,
         }
 
 

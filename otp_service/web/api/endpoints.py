@@ -94,7 +94,7 @@ def status(call: ApiCall, body: VerificationRequest) -> ApiResult:
         call.caller.client,
         body.phone,
         body.verification_id,
-        client_ip=call.caller.address,
+        client_ip=call.caller.client_ip,
         is_public=_is_public(call.caller),
     )
     with_sends = call.caller.kind in auth.SERVERS
@@ -107,7 +107,7 @@ def cancel(call: ApiCall, body: VerificationRequest) -> ApiResult:
         call.caller.client,
         body.phone,
         body.verification_id,
-        client_ip=call.caller.address,
+        client_ip=call.caller.client_ip,
         is_public=_is_public(call.caller),
     )
     return ApiResult(204)
@@ -182,7 +182,7 @@ def _client_ip(caller: Caller, body: SendCodeRequest | VerifyRequest | CreatePag
     if body.client_ip is not None:
         auth.require_kind(caller, auth.SERVERS)
     elif caller.kind not in auth.SERVERS:
-        return caller.address
+        return caller.client_ip
     elif caller.client.require_client_ip:
         raise _invalid("/client_ip", "is required for this client")
     return body.client_ip
