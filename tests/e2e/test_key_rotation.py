@@ -99,7 +99,7 @@ def test_root_secrets(service: Deployment) -> None:
     assert verified(service, of_the_old_root).body["code"] == "wrong_code"
 
 
-def test_tag_key(service: Deployment) -> None:
+def test_pseudonym_key(service: Deployment) -> None:
     held, spent = issue(service), issue(service)
     assert redeemed(service, spent).status == 200
     assert service.request(held.phone).body["code"] == "cooldown_active"
