@@ -1,4 +1,4 @@
-"""Apply the mutants one by one to a copy of the project and tell which the tests have killed.
+"""Apply the mutants one by one to a copy of the project and report which ones the tests detect.
 
 python tests/mutants/run.py [R05 …]
 """
@@ -17,39 +17,41 @@ from pathlib import Path
 from table import MUTANTS, WITHOUT, Mutant
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".git", "node_modules", ".venv", "__pycache__", ".*_cache", "*.egg-info")
+IGNORED_FILES = shutil.ignore_patterns(
+    ".git", "node_modules", ".venv", "__pycache__", ".*_cache", "*.egg-info"
+)
 SECONDS = 900
-"""No killer takes that long; a mutant that makes one hang is noticed, too."""
+"""Longer than any killer takes. A mutant that makes a killer hang counts as killed."""
 
 
 @contextmanager
 def applied(mutant: Mutant, copy: Path) -> Iterator[None]:
-    """Change the copy for as long as the block runs."""
+    """Apply the mutant to the copy while the block runs."""
     file = copy / mutant.file
-    sound = file.read_text(encoding="utf-8")
-    if sound.count(mutant.old) < 1:
-        raise SystemExit(f"{mutant.requirement} {mutant.what}: {mutant.file} no longer has what it changes")
-    file.write_text(sound.replace(mutant.old, mutant.new, 1), encoding="utf-8")
+    original = file.read_text(encoding="utf-8")
+    if mutant.old not in original:
+        raise SystemExit(f"{mutant.requirement} {mutant.what}: {mutant.file} no longer contains the old text")
+    file.write_text(original.replace(mutant.old, mutant.new, 1), encoding="utf-8")
     try:
         yield
     finally:
-        file.write_text(sound, encoding="utf-8")
+        file.write_text(original, encoding="utf-8")
 
 
 def survives(mutant: Mutant, copy: Path) -> bool:
-    """Tell whether everything that should see the change is content with it."""
+    """Return whether all killers pass although the mutant is applied."""
     with applied(mutant, copy):
         return all(passes(killer, copy) for killer in mutant.killers)
 
 
 def passes(killer: str, copy: Path) -> bool:
-    """Run one killer on the copy as it is."""
+    """Run one killer on the copy and return whether it passes."""
     command = (
         ["-m", "ruff", "check", "-q", "otp_service"]
         if killer == "ruff"
         else ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *killer.split()]
     )
-    # Whatever a test starts must find the copy, not what is installed.
+    # Processes that a test starts must import the copy, not the installed package.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
@@ -65,20 +67,20 @@ def passes(killer: str, copy: Path) -> bool:
     return done.returncode == 0
 
 
-def unfit(mutants: Iterable[Mutant], copy: Path) -> list[str]:
-    """Return the killers that fail on sound sources: a death by them would prove nothing."""
+def failing_without_mutant(mutants: Iterable[Mutant], copy: Path) -> list[str]:
+    """Return the killers that fail on the unchanged sources, and so cannot detect a mutant."""
     killers = dict.fromkeys(killer for mutant in mutants for killer in mutant.killers)
     return [killer for killer in killers if not passes(killer, copy)]
 
 
 def main(wanted: list[str]) -> int:
-    """Try the *wanted* requirements, or all; return how much is wrong."""
+    """Apply the mutants of the *wanted* requirements, or all; return the number of problems."""
     chosen = [mutant for mutant in MUTANTS if not wanted or mutant.requirement in wanted]
     survived = 0
     with tempfile.TemporaryDirectory(prefix="otp-mutants-") as directory:
         copy = Path(directory) / "copy"
-        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
-        failing = unfit(chosen, copy)
+        shutil.copytree(ROOT, copy, ignore=IGNORED_FILES)
+        failing = failing_without_mutant(chosen, copy)
         for killer in failing:
             print(f"fails without any mutant: {killer}", flush=True)
         for mutant in chosen:

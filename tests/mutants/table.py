@@ -1,4 +1,4 @@
-"""The mutants: for each requirement a change of the sources that breaks it, and the tests that must see that."""
+"""The mutants: source changes that each break one requirement, and the tests that must detect them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """In *file*, *old* becomes *new*; *killers* are what `pytest` is told to run, or `ruff`."""
+    """In *file*, *old* becomes *new*; *killers* are arguments of `pytest`, or `ruff`."""
 
     requirement: str
     what: str
@@ -35,7 +35,7 @@ MUTANTS = (
     ),
     mutant(
         "R01",
-        "four digits",
+        "codes of four digits",
         "domain/codes.py",
         "LENGTH = 6\n",
         "LENGTH = 4\n",
@@ -43,7 +43,7 @@ MUTANTS = (
     ),
     mutant(
         "R01",
-        "codes that are not uniform",
+        "codes are not uniformly distributed",
         "domain/codes.py",
         "        if number < limit:\n            return number % size",
         "        return number % (size // 2)",
@@ -51,7 +51,7 @@ MUTANTS = (
     ),
     mutant(
         "R02",
-        "a generator that can be predicted",
+        "a predictable random generator",
         "services/verification.py",
         "secrets.token_bytes(ID_BYTES + SALT_BYTES)",
         "random.randbytes(ID_BYTES + SALT_BYTES)",
@@ -59,7 +59,7 @@ MUTANTS = (
     ),
     mutant(
         "R02",
-        "a salt that is always the same",
+        "a constant salt",
         "services/verification.py",
         "drawn[ID_BYTES:]",
         "bytes(SALT_BYTES)",
@@ -67,7 +67,7 @@ MUTANTS = (
     ),
     mutant(
         "R03",
-        "the issue time is not looked at",
+        "the issue time is not checked",
         "store/lua/verification.lua",
         " or now < record.issued_at - CLOCK_SLACK",
         "",
@@ -75,7 +75,7 @@ MUTANTS = (
     ),
     mutant(
         "R03",
-        "eleven minutes",
+        "codes may live for eleven minutes",
         "settings/settings.py",
         "ttl: int = Field(default=300, ge=60, le=600)",
         "ttl: int = Field(default=300, ge=60, le=660)",
@@ -83,7 +83,7 @@ MUTANTS = (
     ),
     mutant(
         "R03",
-        "a resend makes a code live for ever",
+        "a resend extends a code without limit",
         "store/lua/record_result.lua",
         "min(now + ARGV[8], record.issued_at + MAX_VERIFICATION_LIFETIME)",
         "now + ARGV[8]",
@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     mutant(
         "R05",
-        "the digest does not know the client",
+        "the digest does not depend on the client",
         "domain/codes.py",
         "context.verification_id.encode(), context.client.encode(), context.phone.encode()",
         "context.verification_id.encode(), b'', context.phone.encode()",
@@ -115,7 +115,7 @@ MUTANTS = (
     ),
     mutant(
         "R05",
-        "any client's verification will do",
+        "a client can use any client's verification",
         "store/lua/verification.lua",
         "return record and record.client == client",
         "return record",
@@ -123,7 +123,7 @@ MUTANTS = (
     ),
     mutant(
         "R05",
-        "the digest does not know the phone",
+        "the digest does not depend on the phone",
         "domain/codes.py",
         "context.client.encode(), context.phone.encode()",
         "context.client.encode(), b''",
@@ -147,7 +147,7 @@ MUTANTS = (
     ),
     mutant(
         "R08",
-        "whatever begins like a code",
+        "text after a code is accepted",
         "domain/codes.py",
         "if pattern.fullmatch(folded)",
         "if pattern.match(folded)",
@@ -155,7 +155,7 @@ MUTANTS = (
     ),
     mutant(
         "R08",
-        "a letter that becomes two",
+        "a letter that folds to two letters is accepted",
         "domain/typed_text.py",
         "folded = fold(text).translate(_UPPER_CASE)",
         "folded = fold(text).upper()",
@@ -163,7 +163,7 @@ MUTANTS = (
     ),
     mutant(
         "R08",
-        "a text is folded whatever its length",
+        "text of any length is folded",
         "domain/codes.py",
         "    if len(text) > typed_text.MAX_LENGTH:\n        raise InvalidCode\n",
         "",
@@ -171,7 +171,7 @@ MUTANTS = (
     ),
     mutant(
         "R08",
-        "letters of an id are folded",
+        "the letters of an id are folded",
         "domain/typed_text.py",
         "for c in text if not (c.isspace()",
         "for c in fold(text) if not (c.isspace()",
@@ -179,7 +179,7 @@ MUTANTS = (
     ),
     mutant(
         "R19",
-        "invisible characters stay",
+        "invisible characters are kept",
         "domain/typed_text.py",
         '    if _is_invisible(character):\n        return ""\n',
         "",
@@ -195,7 +195,7 @@ MUTANTS = (
     ),
     mutant(
         "R09",
-        "six attempts",
+        "a verification has six attempts",
         "store/lua/create.lua",
         "attempts_left = attempts, attempts_allowed = attempts",
         "attempts_left = attempts + 1, attempts_allowed = attempts + 1",
@@ -203,7 +203,7 @@ MUTANTS = (
     ),
     mutant(
         "R09",
-        "an exhausted verification goes on",
+        "an exhausted verification accepts codes",
         "store/lua/attempt.lua",
         "  if record.attempts_left == 0 then\n    record.state = 'x'",
         "  if record.attempts_left == 0 then\n    record.attempts_left = 1",
@@ -219,7 +219,7 @@ MUTANTS = (
     ),
     mutant(
         "R10",
-        "success is not asked for to forget failures",
+        "failures of untrusted calls are counted up to three only",
         "store/lua/attempt.lua",
         "phone.untrusted_failures = min(phone.untrusted_failures + 1, 255)",
         "phone.untrusted_failures = min(phone.untrusted_failures + 1, 3)",
@@ -243,7 +243,7 @@ MUTANTS = (
     ),
     mutant(
         "R11",
-        "no slow lane",
+        "no restriction after consecutive failures",
         "store/lua/phone_rules.lua",
         "local restricted = is_restricted(phone, limits, trusted)",
         "local restricted = false",
@@ -251,7 +251,7 @@ MUTANTS = (
     ),
     mutant(
         "R11",
-        "no limit of failures by the hour",
+        "no hourly limit of failures",
         "store/lua/phone_rules.lua",
         "shared_window(phone.failures, limits.failures_per_hour, limits.untrusted_failures_per_hour, HOUR, now,",
         "shared_window({}, limits.failures_per_hour, limits.untrusted_failures_per_hour, HOUR, now,",
@@ -267,7 +267,7 @@ MUTANTS = (
     ),
     mutant(
         "R12",
-        "anybody's cancel will do",
+        "any client can cancel",
         "store/lua/cancel.lua",
         "local why = end_reason(record, ARGV[2], now)",
         "local why = end_reason(record, record and record.client, now)",
@@ -283,7 +283,7 @@ MUTANTS = (
     ),
     mutant(
         "R13",
-        "other clients' verifications are told from unknown ones",
+        "other clients' verifications are distinguishable from unknown ones",
         "store/lua/attempt.lua",
         "if not belongs_to(record, client) then",
         "if record and record.client ~= client then return {'already_verified'} end\n"
@@ -293,7 +293,7 @@ MUTANTS = (
     # ── sending, abuse, money ──
     mutant(
         "R14",
-        "fixed windows",
+        "fixed instead of sliding windows",
         "store/lua/phone_rules.lua",
         "if event.at <= now - span then break end",
         "if event.at < now - now % span then break end",
@@ -309,7 +309,7 @@ MUTANTS = (
     ),
     mutant(
         "R14",
-        "one requester may use all of a phone's SMS",
+        "one IP address may use all SMS of a phone",
         "store/lua/phone_rules.lua",
         "if requester ~= NO_REQUESTER then",
         "if false then",
@@ -317,7 +317,7 @@ MUTANTS = (
     ),
     mutant(
         "R14",
-        "what was refused once is given back for ever",
+        "a rejected send releases all earlier sends",
         "store/lua/record_result.lua",
         "  table.remove(phone.sends, place)\n  if route",
         "  phone.sends = {}\n  if route",
@@ -325,7 +325,7 @@ MUTANTS = (
     ),
     mutant(
         "R15",
-        "every IPv6 address is another requester",
+        "every IPv6 address has limits of its own",
         "domain/network.py",
         ", 64)",
         ", 128)",
@@ -333,7 +333,7 @@ MUTANTS = (
     ),
     mutant(
         "R15",
-        "IPv4 in IPv6 clothes is another requester",
+        "an IPv4-mapped IPv6 address has limits of its own",
         "domain/network.py",
         "    if address.ipv4_mapped:\n        return str(address.ipv4_mapped)\n",
         "",
@@ -341,7 +341,7 @@ MUTANTS = (
     ),
     mutant(
         "R15",
-        "an address is never refused",
+        "an IP address is never rejected",
         "store/lua/ip_rules.lua",
         "    if #times < last then return end",
         "    if true then return end",
@@ -349,7 +349,7 @@ MUTANTS = (
     ),
     mutant(
         "R15",
-        "an address is never asked for a challenge",
+        "an IP address never needs a challenge",
         "store/lua/ip_rules.lua",
         "challenge = challenge or name",
         "challenge = nil",
@@ -357,7 +357,7 @@ MUTANTS = (
     ),
     mutant(
         "R15",
-        "misses from an address are not limited",
+        "unknown verification ids from an IP address are not limited",
         "store/counters.py",
         "if window.count(limit, now) + self._page.misses.get(address, 0) < limit:",
         "if True:",
@@ -365,7 +365,7 @@ MUTANTS = (
     ),
     mutant(
         "R16",
-        "one SMS beyond the budget",
+        "one SMS more than the budget",
         "store/lua/budget_take.lua",
         "if count >= tonumber(ARGV[i])",
         "if count > tonumber(ARGV[i])",
@@ -373,7 +373,7 @@ MUTANTS = (
     ),
     mutant(
         "R16",
-        "strangers may use the share of known phones",
+        "unknown phones may use the quota that is reserved for known ones",
         "domain/limits.py",
         "return self.limit if known else self.limit - int(self.limit * self.reserved_for_known_ratio)",
         "return self.limit",
@@ -389,7 +389,7 @@ MUTANTS = (
     ),
     mutant(
         "R16",
-        "a refused phone keeps what it took of the budget",
+        "a rejected phone's budget is not released",
         "store/verifications.py",
         "            granted = tuple(budgets) if taken.rejection is None else ()",
         "            granted: tuple[Budget, ...] = ()",
@@ -397,7 +397,7 @@ MUTANTS = (
     ),
     mutant(
         "R17",
-        "every country",
+        "every country is allowed",
         "domain/phone.py",
         "if country not in rules.countries or kind",
         "if kind",
@@ -405,7 +405,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "refused calls count in a broad scope",
+        "rejected calls count in a broad scope",
         "store/precheck.py",
         "        return broad_call(scope)\n",
         "        return broad_call(scope, 1)\n",
@@ -413,7 +413,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "what a narrow scope accounts for is counted in the broad one",
+        "SMS that a narrow scope accounts for also count in the broad one",
         "store/counters.py",
         "all(states[place] == ConversionState.CALM for states in told)",
         "True",
@@ -421,7 +421,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "what a narrow scope has counted stays in the broad one",
+        "earlier SMS of a narrow scope stay in the broad one",
         "store/counters.py",
         "(1 if now is ConversionState.CALM else -1, spans)",
         '(1, b"\\0")',
@@ -429,7 +429,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "what one client has counted is taken out of another",
+        "SMS of one client are subtracted from another",
         "store/counters.py",
         "replace(limits[kind], name=name.decode())",
         "limits[kind]",
@@ -438,7 +438,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "a suspect prefix is told to its country again and again",
+        "a suspicious prefix is subtracted from its country repeatedly",
         "store/lua/conversion_stats.lua",
         "packed_share(share.name, state, share.buckets)",
         "packed_share(share.name, share.state, share.buckets)",
@@ -446,7 +446,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "an attack over many prefixes is not judged strictly",
+        "an attack over many prefixes does not make the guard stricter",
         "services/risk.py",
         "stats.is_suspect and strictness > 0",
         "False",
@@ -454,7 +454,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "sends alone are counted",
+        "only sends are counted",
         "store/lua/sparse_buckets.lua",
         "sent - verified - pending",
         "sent - pending",
@@ -462,7 +462,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "the guard blocks nobody",
+        "the guard never blocks",
         "services/risk.py",
         "if stats.level >= HARD]",
         "if stats.level > HARD]",
@@ -478,7 +478,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "a challenge for one phone is good for another",
+        "a challenge for one phone is valid for another",
         "captcha/proof_of_work.py",
         "in_time and is_enough and hmac.compare_digest(bound, _bound(key, binding))",
         "in_time and is_enough",
@@ -486,7 +486,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "an easy challenge is good for a hard one",
+        "an easy challenge passes as a hard one",
         "captcha/proof_of_work.py",
         "in_time and is_enough and",
         "in_time and",
@@ -494,7 +494,7 @@ MUTANTS = (
     ),
     mutant(
         "R18",
-        "any number solves it",
+        "any number solves a challenge",
         "captcha/proof_of_work.py",
         "hmac.compare_digest(signature, read.signature) and is_right",
         "hmac.compare_digest(signature, read.signature)",
@@ -502,7 +502,7 @@ MUTANTS = (
     ),
     mutant(
         "R19",
-        "the text is the key",
+        "the text itself is the key",
         "services/context.py",
         "phone_hash = self._keyring.phone_hash(number.e164)",
         "phone_hash = self._keyring.phone_hash(phone_text)",
@@ -510,7 +510,7 @@ MUTANTS = (
     ),
     mutant(
         "R19",
-        "whatever the parser finds in a text",
+        "a number anywhere in a text is accepted",
         "domain/phone.py",
         "    if not _SPELLING.fullmatch(folded):\n        raise InvalidPhone\n",
         "",
@@ -518,7 +518,7 @@ MUTANTS = (
     ),
     mutant(
         "R20",
-        "whatever begins like a number is sent to",
+        "text after a number is ignored",
         "sms/aliyun/recipients.py",
         "fullmatch(phone.national)",
         "match(phone.national)",
@@ -526,7 +526,7 @@ MUTANTS = (
     ),
     mutant(
         "R20",
-        "a name twice in one object",
+        "duplicate names in a JSON object are accepted",
         "web/api/json_body.py",
         "return fields if len(fields) == len(pairs) else _DuplicateKey(pairs)",
         "return fields",
@@ -534,7 +534,7 @@ MUTANTS = (
     ),
     mutant(
         "R21",
-        "the first entry of X-Forwarded-For",
+        "the first entry of X-Forwarded-For is used",
         "web/api/client_ip.py",
         "trusted = [parse(entry) for entry in entries[-hops:]]",
         "trusted = [parse(entry) for entry in entries[:hops]]",
@@ -542,7 +542,7 @@ MUTANTS = (
     ),
     mutant(
         "R21",
-        "every proxy is trusted",
+        "every address in X-Forwarded-For counts as a trusted proxy",
         "web/api/client_ip.py",
         "if current is None or not any(current in network for network in trust.networks):",
         "if current is None:",
@@ -550,7 +550,7 @@ MUTANTS = (
     ),
     mutant(
         "R21",
-        "a proxy is trusted unasked",
+        "a proxy is trusted by default",
         "settings/settings.py",
         "proxy_hops: int = Field(default=0, ge=0, le=8)",
         "proxy_hops: int = Field(default=1, ge=0, le=8)",
@@ -559,7 +559,7 @@ MUTANTS = (
     ),
     mutant(
         "R23",
-        "no claim before the send",
+        "no idempotency record before the send",
         "store/lua/idempotency_begin.lua",
         "local state, claimed_at, what",
         "if true then return {'new', ARGV[2]} end\nlocal state, claimed_at, what",
@@ -567,7 +567,7 @@ MUTANTS = (
     ),
     mutant(
         "R23",
-        "another payload will do",
+        "an idempotency key accepts another payload",
         "store/lua/idempotency_begin.lua",
         "if sub(s, 9, 24) ~= ARGV[1] then return {'other'} end",
         "",
@@ -575,7 +575,7 @@ MUTANTS = (
     ),
     mutant(
         "R23",
-        "a key is everybody's",
+        "all clients share idempotency keys",
         "domain/crypto.py",
         "fields = (client.encode(), caller.encode(), call.encode(), key.encode())\n",
         "fields = (caller.encode(), call.encode(), key.encode())\n",
@@ -584,7 +584,7 @@ MUTANTS = (
     # ── proofs, keys, clients ──
     mutant(
         "R24",
-        "SHA-1",
+        "proofs are signed with SHA-1",
         "domain/proofs.py",
         '"digest_method": hashlib.sha256',
         '"digest_method": hashlib.sha1',
@@ -600,7 +600,7 @@ MUTANTS = (
     ),
     mutant(
         "R25",
-        "proofs from the future",
+        "proofs from the future are accepted",
         "domain/proofs.py",
         "        if now < claims.issued_at - LEEWAY:\n            raise InvalidProof\n",
         "",
@@ -608,7 +608,7 @@ MUTANTS = (
     ),
     mutant(
         "R26",
-        "whatever client and purpose",
+        "proofs for any client and purpose are accepted",
         "domain/proofs.py",
         "if (claims.issuer, claims.client, claims.purpose) != (self._issuer, self._client, purpose):",
         "if False:",
@@ -616,7 +616,7 @@ MUTANTS = (
     ),
     mutant(
         "R26",
-        "the salt of everybody",
+        "the default salt of itsdangerous",
         "domain/proofs.py",
         'SALT = "otp_service.proof.v1"',
         'SALT = "itsdangerous"',
@@ -624,7 +624,7 @@ MUTANTS = (
     ),
     mutant(
         "R26",
-        "a test phone's proof is like any other",
+        "a test phone's proof is not marked",
         "domain/proofs.py",
         "if TEST in claims.amr and not allow_test:",
         "if False:",
@@ -632,7 +632,7 @@ MUTANTS = (
     ),
     mutant(
         "R27",
-        "one key for all clients",
+        "one proof key for all clients",
         "settings/settings.py",
         "ProofSigner(issuer, name, table.signing_keys(), clock)",
         "ProofSigner(issuer, name, next(iter(self.clients.values())).signing_keys(), clock)",
@@ -640,7 +640,7 @@ MUTANTS = (
     ),
     mutant(
         "R28",
-        "a proof is redeemed as often as one likes",
+        "a proof is redeemed more than once",
         "store/lua/redeem.lua",
         "  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n",
         "",
@@ -648,7 +648,7 @@ MUTANTS = (
     ),
     mutant(
         "R28",
-        "a proof is read as often as one likes",
+        "a proof is accepted offline more than once",
         "client/proof_reader.py",
         "is not False:",
         "is None:",
@@ -656,7 +656,7 @@ MUTANTS = (
     ),
     mutant(
         "R29",
-        "only the newest root is known",
+        "only the newest root secret is used",
         "services/verification.py",
         "for kid, keys in self._keyring.by_kid.items()",
         "for kid, keys in [(self._keyring.active_kid, self._keyring.active)]",
@@ -664,7 +664,7 @@ MUTANTS = (
     ),
     mutant(
         "R30",
-        "any secret will do",
+        "secrets of any length are accepted",
         "settings/secret_settings.py",
         "if len(key) < MIN_SECRET_BYTES:",
         "if len(key) < 1:",
@@ -672,7 +672,7 @@ MUTANTS = (
     ),
     mutant(
         "R30",
-        "one secret for everything",
+        "one secret may serve several purposes",
         "settings/validation.py",
         "    yield from _shared_secrets(settings)\n",
         "",
@@ -680,7 +680,7 @@ MUTANTS = (
     ),
     mutant(
         "R30",
-        "the secrets of the example",
+        "the secrets of the example are accepted",
         "settings/validation.py",
         "    yield from settings.keys.issues()\n",
         "",
@@ -688,7 +688,7 @@ MUTANTS = (
     ),
     mutant(
         "R30",
-        "a placeholder is a secret",
+        "placeholders are accepted as secrets",
         "settings/secret_settings.py",
         'return "is a placeholder: replace it with the real value" if is_placeholder(text) else ""',
         'return ""',
@@ -696,7 +696,7 @@ MUTANTS = (
     ),
     mutant(
         "R30",
-        "whoever can log in may read the secrets",
+        "all local users may read the files with secrets",
         "settings/advice.py",
         "if found.st_mode & stat.S_IROTH and all(",
         "if found.st_mode & stat.S_IWOTH and all(",
@@ -704,7 +704,7 @@ MUTANTS = (
     ),
     mutant(
         "R30",
-        "a configuration with secrets may be public",
+        "a configuration with secrets may be readable by all users",
         "settings/advice.py",
         "if path is not None and holds_secrets(read_toml(path)):",
         "if False:",
@@ -712,7 +712,7 @@ MUTANTS = (
     ),
     mutant(
         "R31",
-        "origins that begin alike",
+        "origins are compared by prefix",
         "web/api/auth.py",
         "origin not in caller.origins",
         "not origin.startswith(tuple(caller.origins))",
@@ -721,7 +721,7 @@ MUTANTS = (
     ),
     mutant(
         "R31",
-        "no origin is as good as any",
+        "a missing origin is accepted",
         "web/api/auth.py",
         "(origin is None or origin not in caller.origins)",
         "(origin is not None and origin not in caller.origins)",
@@ -730,7 +730,7 @@ MUTANTS = (
     ),
     mutant(
         "R31",
-        "any page may read the answers",
+        "pages of any origin may read the answers",
         "web/api/cors.py",
         "if origin is None or origin not in origins:",
         "if origin is None:",
@@ -738,7 +738,7 @@ MUTANTS = (
     ),
     mutant(
         "R31",
-        "caches may tell one page what another was told",
+        "caches may share answers between origins",
         "web/api/cors.py",
         '    response.headers.add("Vary", "Origin")  # always: no cache may serve the response to another page\n',
         "",
@@ -746,7 +746,7 @@ MUTANTS = (
     ),
     mutant(
         "R31",
-        "bodies of forms",
+        "form bodies are accepted",
         "web/api/json_body.py",
         'if media_type.strip().lower() != "application/json":',
         "if False:",
@@ -754,7 +754,7 @@ MUTANTS = (
     ),
     mutant(
         "R32",
-        "every key may do everything",
+        "every API key may make every call",
         "web/api/auth.py",
         "if caller.kind not in kinds:",
         "if False:",
@@ -762,7 +762,7 @@ MUTANTS = (
     ),
     mutant(
         "R32",
-        "browsers may vouch for phones",
+        "browsers may say known_phone",
         "web/api/endpoints.py",
         "    if body.known_phone is not None or body.known_device is not None:\n        auth.require_kind(call.caller, auth.SERVERS)\n",
         "",
@@ -770,7 +770,7 @@ MUTANTS = (
     ),
     mutant(
         "A45",
-        "secret keys are asked for a challenge because of others' wrong codes",
+        "secret keys need a challenge because of other callers' wrong codes",
         "services/risk.py",
         "self._counters.global_risk_level() if can_solve else 0",
         "self._counters.global_risk_level()",
@@ -778,7 +778,7 @@ MUTANTS = (
     ),
     mutant(
         "A45",
-        "a hosted page asks for its first SMS as a backend does",
+        "a hosted page requests its first SMS with a backend's rights",
         "services/hosted_pages.py",
         """            locale=page.locale,
             client_ip=self.client_ip,
@@ -798,7 +798,7 @@ MUTANTS = (
     ),
     mutant(
         "A45",
-        "a hosted page asks for another SMS as a backend does",
+        "a hosted page requests a resend with a backend's rights",
         "services/hosted_pages.py",
         """            is_public=True,
             risk_solution=solution,
@@ -830,7 +830,7 @@ MUTANTS = (
     ),
     mutant(
         "R32",
-        "browsers may name an address",
+        "browsers may send client_ip",
         "web/api/endpoints.py",
         "    if body.client_ip is not None:\n        auth.require_kind(caller, auth.SERVERS)\n    elif",
         "    if body.client_ip is not None:\n        pass\n    elif",
@@ -838,7 +838,7 @@ MUTANTS = (
     ),
     mutant(
         "R32",
-        "any client may unlock",
+        "any client may unlock phones",
         "web/api/endpoints.py",
         "    if not call.caller.client.may_unlock:\n        raise Forbidden\n",
         "",
@@ -846,7 +846,7 @@ MUTANTS = (
     ),
     mutant(
         "R33",
-        "browsers may guess types",
+        "browsers may sniff content types",
         "web/api/responses.py",
         '    ("X-Content-Type-Options", "nosniff"),\n',
         "",
@@ -863,7 +863,7 @@ MUTANTS = (
     # ── data, logs, errors ──
     mutant(
         "R35",
-        "the code in the log",
+        "the code is logged",
         "services/dispatch.py",
         "context, number = job.context, len(verification.sends)\n",
         "context, number = job.context, len(verification.sends)\n        self._events.emit('opened', code=code.get_secret_value())\n",
@@ -871,7 +871,7 @@ MUTANTS = (
     ),
     mutant(
         "R35",
-        "the number in the log",
+        "the phone number is logged",
         "services/dispatch.py",
         "phone_masked=str(context.phone),",
         "phone_masked=context.phone.e164,",
@@ -879,7 +879,7 @@ MUTANTS = (
     ),
     mutant(
         "R35",
-        "ids of strangers in the log",
+        "request ids of any caller are adopted",
         "web/blueprint.py",
         """    if caller.kind is KeyKind.SECRET:
         request_id.adopt""",
@@ -889,7 +889,7 @@ MUTANTS = (
     ),
     mutant(
         "R36",
-        "no audit of what failed",
+        "failed calls are not logged",
         "web/blueprint.py",
         "if log.code or log_success:",
         "if not log.code and log_success:",
@@ -897,7 +897,7 @@ MUTANTS = (
     ),
     mutant(
         "R36",
-        "the limit is not told",
+        "the exceeded limit is not named",
         "web/api/request_log.py",
         '_LOGGED_MEMBERS = ("limit", ',
         "_LOGGED_MEMBERS = (",
@@ -905,7 +905,7 @@ MUTANTS = (
     ),
     mutant(
         "R35",
-        "whatever a provider answers becomes a label",
+        "any code of a provider becomes a metric label",
         "observability/metrics.py",
         'return code if is_known else "other"',
         "return code",
@@ -913,7 +913,7 @@ MUTANTS = (
     ),
     mutant(
         "R35",
-        "facts are written as they are",
+        "facts of events are not redacted",
         "observability/logging.py",
         "processors=[_redact, add_log_level,",
         "processors=[add_log_level,",
@@ -921,7 +921,7 @@ MUTANTS = (
     ),
     mutant(
         "R37",
-        "lines as they come",
+        "log lines are not encoded as JSON",
         "observability/logging.py",
         'JSONRenderer(separators=(",", ":"))',
         "lambda _, __, line: str(line)",
@@ -929,7 +929,7 @@ MUTANTS = (
     ),
     mutant(
         "R37",
-        "a fact that replaces the level of its line",
+        "a fact replaces the level of its line",
         "observability/logging.py",
         'named = {f"fact_{name}" if name in LINE_FIELDS else name: value for name, value in facts.items()}',
         "named = dict(facts)",
@@ -937,7 +937,7 @@ MUTANTS = (
     ),
     mutant(
         "R38",
-        "errors of another type",
+        "errors of another media type",
         "web/api/problems.py",
         'MEDIA_TYPE = "application/problem+json"',
         'MEDIA_TYPE = "application/json"',
@@ -945,7 +945,7 @@ MUTANTS = (
     ),
     mutant(
         "R38",
-        "the text of a defect in the answer",
+        "the text of an internal error is in the answer",
         "web/api/problems.py",
         "        **error.members(),\n",
         '        **error.members(),\n        "detail": str(error.__context__ or error),\n',
@@ -953,7 +953,7 @@ MUTANTS = (
     ),
     mutant(
         "R39",
-        "a second too early",
+        "Retry-After is a second too short",
         "store/decoding.py",
         "seconds = math.ceil(wait_ms / 1000)",
         "seconds = math.floor(wait_ms / 1000)",
@@ -969,7 +969,7 @@ MUTANTS = (
     ),
     mutant(
         "R41",
-        "the number is the key",
+        "the phone number is part of the Redis key",
         "domain/crypto.py",
         'return _text(self._hash(b"phone", e164))',
         "return e164",
@@ -977,7 +977,7 @@ MUTANTS = (
     ),
     mutant(
         "R41",
-        "the row never ends",
+        "the phone's state never expires",
         "store/lua/phone_state.lua",
         "redis.call('SET', key, packed_phone(phone), 'PX', left)",
         "redis.call('SET', key, packed_phone(phone))",
@@ -985,7 +985,7 @@ MUTANTS = (
     ),
     mutant(
         "R43",
-        "more than is promised",
+        "answers contain undocumented fields",
         "web/api/schemas.py",
         '        "delivery": verification.delivery,\n    }',
         '        "delivery": verification.delivery,\n        "phone": outcome.phone.e164,\n    }',
@@ -993,7 +993,7 @@ MUTANTS = (
     ),
     mutant(
         "R43",
-        "browsers see what became of each SMS",
+        "browsers see the delivery of each SMS",
         "web/api/endpoints.py",
         "with_sends = call.caller.kind in auth.SERVERS",
         "with_sends = True",
@@ -1017,7 +1017,7 @@ MUTANTS = (
     ),
     mutant(
         "R44",
-        "a test phone for ever",
+        "test phones never expire",
         "services/context.py",
         "test.code if test and self._clock.now() <= test.expires_at else None",
         "test.code if test else None",
@@ -1026,7 +1026,7 @@ MUTANTS = (
     # ── reliability ──
     mutant(
         "R45",
-        "a failing store lets through",
+        "a failing Redis lets calls through",
         "store/redis_client.py",
         "            self._log_failure(job, type(error).__name__)\n            raise StoreUnavailable from None",
         "            return None  # type: ignore[return-value]",
@@ -1034,7 +1034,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "the driver's own retries",
+        "the Redis client retries",
         "store/client.py",
         "Retry(NoBackoff(), 0)",
         "Retry(NoBackoff(), 3)",
@@ -1042,7 +1042,7 @@ MUTANTS = (
     ),
     mutant(
         "R45",
-        "a reply that drips has no deadline",
+        "a reply that arrives byte by byte has no deadline",
         "store/client.py",
         "        remaining = self.connection.deadline - time.monotonic()\n",
         "        remaining = 5.0\n",
@@ -1061,7 +1061,7 @@ MUTANTS = (
     ),
     mutant(
         "R45",
-        "a worker dies without its store",
+        "a worker dies when Redis is down",
         "cli/serve.py",
         "validate(config, tolerate_outage=True)",
         "validate(config)",
@@ -1069,7 +1069,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a lost reply is asked for again",
+        "a script is sent again after a lost reply",
         "store/scripts.py",
         "        result = self._backend.execute([self._command(call) for call in calls], wait)\n",
         "        try:\n"
@@ -1080,7 +1080,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a send is tried again",
+        "a send is retried",
         "sms/http.py",
         "max_retries=0)",
         'max_retries=__import__("urllib3").Retry(1, allowed_methods=None))',
@@ -1096,7 +1096,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a lost answer counts as nothing sent",
+        "a lost answer counts as not sent",
         "sms/http.py",
         "raise ResponseLost(reason) if deadline.sent else ConnectFailed(reason)",
         "raise ConnectFailed(reason)",
@@ -1104,7 +1104,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a handshake that failed may have sent something",
+        "a failed TLS handshake counts as possibly sent",
         "sms/http.py",
         "raise ResponseLost(reason) if deadline.sent else ConnectFailed(reason)",
         'raise ConnectFailed(reason) if reason in ("ConnectionRefusedError", "gaierror") else ResponseLost(reason)',
@@ -1112,7 +1112,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "an answer that ends too early is taken for a whole one",
+        "a truncated answer is accepted",
         "sms/http.py",
         "response.raw.read1(_CHUNK, decode_content=True)",
         "response.raw.read1(decode_content=True)",
@@ -1120,7 +1120,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a body without an end is read",
+        "an endless body is read",
         "sms/http.py",
         "            if len(body) > self._max_body:\n                raise BodyTooLarge\n",
         "",
@@ -1128,7 +1128,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a body that comes a byte at a time is read to its end",
+        "a body that arrives byte by byte is read to its end",
         "sms/http.py",
         "            deadline.remaining()\n        return bytes(body)",
         "        return bytes(body)",
@@ -1136,7 +1136,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "an answer that follows a hint is read as that to the next request",
+        "an answer after an informational one is read as the answer to the next request",
         "sms/http.py",
         '            if response.status_code < HTTPStatus.OK:  # another response follows on this connection\n                raise BadStatusLine("")\n',
         "",
@@ -1144,7 +1144,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a silent name service is waited for under gevent",
+        "a silent name server blocks a send under gevent",
         "sms/http.py",
         'if not monkey.is_module_patched("socket"):',
         "if True:",
@@ -1152,7 +1152,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "the certificate of any host will do",
+        "the certificate of any host is accepted",
         "sms/http.py",
         "ssl_context=context, **kwargs",
         "ssl_context=context, assert_hostname=False, **kwargs",
@@ -1168,7 +1168,7 @@ MUTANTS = (
     ),
     mutant(
         "R47",
-        "no breaker",
+        "no circuit breaker",
         "sms/circuit_breaker.py",
         "            if self._monotonic() < self._probe_at:\n                return False\n",
         "",
@@ -1176,7 +1176,7 @@ MUTANTS = (
     ),
     mutant(
         "R47",
-        "the breaker never opens",
+        "the circuit breaker never opens",
         "sms/circuit_breaker.py",
         "            self._probe_at = now + PROBE_SECONDS\n            return True",
         "            return True",
@@ -1184,7 +1184,7 @@ MUTANTS = (
     ),
     mutant(
         "R47",
-        "an SMS that was handed to nobody closes the breaker",
+        "an SMS that was not sent closes the circuit",
         "sms/router.py",
         "        if result.health is RouteHealth.NOT_ATTEMPTED:\n            return\n",
         "",
@@ -1192,7 +1192,7 @@ MUTANTS = (
     ),
     mutant(
         "R47",
-        "a refused account rests one template only",
+        "an account error suspends only one template",
         "sms/router.py",
         "self._suspend(EVERY_TEMPLATE, result.outcome)",
         "self._suspend(template.template_code, result.outcome)",
@@ -1216,7 +1216,7 @@ MUTANTS = (
     ),
     mutant(
         "R48",
-        "bodies are waited for without an end",
+        "the service waits for bodies without a limit",
         "cli/worker.py",
         "with gevent.Timeout(BODY_SECONDS, TimeoutError):",
         "with gevent.Timeout(None):",
@@ -1224,7 +1224,7 @@ MUTANTS = (
     ),
     mutant(
         "R48",
-        "a few hundred silent connections are all there are",
+        "a few hundred silent connections use up all connections",
         "cli/master.py",
         "min(MAX_CONNECTIONS, raise_file_limit() - OTHER_FILES)",
         "512",
@@ -1232,7 +1232,7 @@ MUTANTS = (
     ),
     mutant(
         "R48",
-        "who waits for a body keeps the place of a call",
+        "a call that waits for its body occupies a slot",
         "cli/worker.py",
         "        self._permits.release()\n        try:\n",
         "        try:\n",
@@ -1256,7 +1256,7 @@ MUTANTS = (
     ),
     mutant(
         "R45",
-        "a repeated approval has nothing to wait for",
+        "a repeated approval does not wait for replicas",
         "store/lua/attempt.lua",
         "for this.\n    save_verification(KEYS[2], record, now)\n",
         "for this.\n",
@@ -1264,7 +1264,7 @@ MUTANTS = (
     ),
     mutant(
         "R45",
-        "a repeated redemption has nothing to wait for",
+        "a repeated redemption does not wait for replicas",
         "store/lua/redeem.lua",
         "  redis.call('SET', KEYS[1], by, 'KEEPTTL')\n",
         "",
@@ -1272,7 +1272,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a call that failed is sent to the next master",
+        "a failed call is sent again to the next primary",
         "store/backend.py",
         "        except redis.RedisError:\n            self._suspect()\n            raise\n        if",
         "        except redis.RedisError:\n            self._suspect()\n            return self.execute(commands, wait)\n        if",
@@ -1280,7 +1280,7 @@ MUTANTS = (
     ),
     mutant(
         "R46",
-        "a call that failed is sent to the cluster again",
+        "a failed call is sent to the cluster again",
         "store/cluster.py",
         "        if any(map(_is_outdated, replies)):\n",
         "        if any(isinstance(reply, redis.ConnectionError) for reply in replies):\n"
@@ -1309,7 +1309,7 @@ MUTANTS = (
     ),
     mutant(
         "R49",
-        "connections to a deposed master are kept",
+        "connections to a demoted primary are kept",
         "store/backend.py",
         "if any(isinstance(reply, ReadOnlyError) for reply in result.replies):",
         "if False:",
@@ -1317,7 +1317,7 @@ MUTANTS = (
     ),
     mutant(
         "R50",
-        "keys in any slot",
+        "keys of a phone may be in different slots",
         "store/keys.py",
         'return f"{PREFIX}{{{tag}}}:{verification_hash}"\n',
         'return f"{PREFIX}{tag}:{verification_hash}"\n',
@@ -1333,7 +1333,7 @@ MUTANTS = (
     ),
     mutant(
         "R50",
-        "a slot that moves is asked for without saying so",
+        "ASKING is not sent for a migrating slot",
         "store/cluster.py",
         "            if not isinstance(reply, MovedError):\n"
         '                _order(orders, endpoint, ("ASKING",), None)\n',
@@ -1342,7 +1342,7 @@ MUTANTS = (
     ),
     mutant(
         "R51",
-        "a right that nobody needs",
+        "redis-acl grants an unneeded right",
         "store/acl.py",
         'OF_CALLS = ("eval", ',
         'OF_CALLS = ("eval", "keys", ',
@@ -1350,7 +1350,7 @@ MUTANTS = (
     ),
     mutant(
         "R51",
-        "a command that the service may not use",
+        "the service uses a command that redis-acl does not grant",
         "store/lua/read.lua",
         "local now = clock()\n",
         "local now = clock()\nredis.call('KEYS', 'otp:*')\n",
@@ -1358,7 +1358,7 @@ MUTANTS = (
     ),
     mutant(
         "R52",
-        "a caller's text in an error",
+        "an error contains the caller's text",
         "store/lua/cancel.lua",
         "if why then return {why} end",
         "if why then return redis.error_reply(ARGV[2]) end",
@@ -1366,7 +1366,7 @@ MUTANTS = (
     ),
     mutant(
         "R53",
-        "always ready",
+        "/readyz always succeeds",
         "web/pages.py",
         "persists = deps.store.check_health()",
         "persists = True",
@@ -1374,7 +1374,7 @@ MUTANTS = (
     ),
     mutant(
         "R53",
-        "whatever is evicted",
+        "any eviction policy is accepted",
         "store/health.py",
         'if policy != "noeviction":',
         "if False:",
@@ -1382,7 +1382,7 @@ MUTANTS = (
     ),
     mutant(
         "R53",
-        "a replica will do",
+        "a replica is accepted",
         "store/health.py",
         'if info.get("role") != "master":',
         "if False:",
@@ -1390,7 +1390,7 @@ MUTANTS = (
     ),
     mutant(
         "R54",
-        "stopping waits for nobody",
+        "a stop does not wait for calls",
         "sms/concurrency.py",
         "drained = self._changed.wait_for(lambda: self._in_flight == 0, timeout)",
         "drained = self._changed.wait_for(lambda: self._in_flight == 0, 0)",
@@ -1398,7 +1398,7 @@ MUTANTS = (
     ),
     mutant(
         "R31",
-        "the sandbox's buttons for pages that do not say where they are from",
+        "the sandbox accepts forms without an origin",
         "sandbox/inbox/pages.py",
         "is_allowed = request.is_json",
         "is_allowed = True",
@@ -1406,7 +1406,7 @@ MUTANTS = (
     ),
     Mutant(
         "R31",
-        "an example that takes a form without a word on where it is from",
+        "an example accepts forms without an origin",
         "examples/flask_login/app.py",
         '    return request.headers.get("Origin") in (',
         '    return request.headers.get("Origin") in (None, ',
@@ -1414,7 +1414,7 @@ MUTANTS = (
     ),
     Mutant(
         "R31",
-        "an example whose secret key follows redirects",
+        "an example sends its secret key to redirect targets",
         "examples/plain_html/app.py",
         "OPENER = build_opener(NoRedirect)",
         "OPENER = build_opener()",
@@ -1423,7 +1423,7 @@ MUTANTS = (
     # ── the client, and processes that fork ──
     mutant(
         "A32",
-        "a provider's connections that a child shares with its parent",
+        "a child shares a provider's connections with its parent",
         "sms/http.py",
         "        inherited, self._adapter = self._adapter, self._new_adapter()\n",
         "        return\n        inherited, self._adapter = self._adapter, self._new_adapter()\n",
@@ -1431,7 +1431,7 @@ MUTANTS = (
     ),
     mutant(
         "A32",
-        "nonces that two processes have in common",
+        "two processes use the same nonces",
         "sms/aliyun/api.py",
         "lambda: uuid4().hex",
         "lambda nonce=uuid4().hex: nonce",
@@ -1439,7 +1439,7 @@ MUTANTS = (
     ),
     mutant(
         "A32",
-        "counts of the parent that a child flushes once more",
+        "a child flushes its parent's counts again",
         "store/counters.py",
         "        forks.call_in_child(self._begin)\n",
         "",
@@ -1447,7 +1447,7 @@ MUTANTS = (
     ),
     mutant(
         "A32",
-        "connections that a child shares with its parent",
+        "a child shares connections with its parent",
         "client/connections.py",
         "if owner == os.getpid():",
         "if owner:",
@@ -1455,7 +1455,7 @@ MUTANTS = (
     ),
     mutant(
         "A32",
-        "an answer that is not compared with its call",
+        "an answer is not compared with its call",
         "client/transport.py",
         "if not matches(value):",
         "if value is matches:",
@@ -1463,7 +1463,7 @@ MUTANTS = (
     ),
     mutant(
         "A32",
-        "an answer that bears the id of another call",
+        "an answer with the id of another call is accepted",
         "client/transport.py",
         "received.startswith(_OUR_IDS) and received != request_id",
         "received == request_id and not received",
@@ -1471,7 +1471,7 @@ MUTANTS = (
     ),
     mutant(
         "A32",
-        "a client that goes on with connections that are out of step",
+        "a client keeps connections that are out of step",
         "client/transport.py",
         "        self._connections.drop()\n        return OutcomeUnknown",
         "        return OutcomeUnknown",
@@ -1486,7 +1486,7 @@ MUTANTS += (
     # ── hosted pages ──
     mutant(
         "R33",
-        "a page leads back wherever somebody wants",
+        "a page leads back to any URL",
         "services/hosted_pages.py",
         "if return_url not in client.return_urls:",
         "if False:",
@@ -1494,7 +1494,7 @@ MUTANTS += (
     ),
     mutant(
         "R33",
-        "a form needs no key",
+        "a form needs no sequence number",
         "services/hosted_pages.py",
         "        if sequence is None:\n            raise Forbidden\n",
         "        sequence = page.form_sequence if sequence is None else sequence\n",
@@ -1502,7 +1502,7 @@ MUTANTS += (
     ),
     mutant(
         "R33",
-        "a page is everybody's",
+        "a page is not bound to a browser",
         "services/hosted_pages.py",
         "if not hmac.compare_digest(given, loaded.page.browser_token_hash):",
         "if False:",
@@ -1510,7 +1510,7 @@ MUTANTS += (
     ),
     mutant(
         "R33",
-        "a page stays everybody's after its first form",
+        "a page is not bound to a browser after its first form",
         "services/hosted_pages.py",
         "            browser_token_hash=hosted_page.browser_token_hash(self._keyring, page_id, browser_token),\n",
         "",
@@ -1518,7 +1518,7 @@ MUTANTS += (
     ),
     mutant(
         "A23",
-        "a page is bound to a cookie that somebody planted",
+        "a page accepts a planted cookie",
         "services/hosted_pages.py",
         "            browser_token = self._random_text(hosted_page.BROWSER_TOKEN_BYTES)\n",
         "            browser_token = browser_token or self._random_text(hosted_page.BROWSER_TOKEN_BYTES)\n",
@@ -1526,7 +1526,7 @@ MUTANTS += (
     ),
     mutant(
         "R33",
-        "whoever loads a page keeps it",
+        "loading a page binds it to a browser",
         "services/hosted_pages.py",
         "            browser_token = self._random_text(hosted_page.BROWSER_TOKEN_BYTES)\n",
         "            browser_token = self._random_text(hosted_page.BROWSER_TOKEN_BYTES)\n"
@@ -1544,7 +1544,7 @@ MUTANTS += (
     ),
     mutant(
         "R12",
-        "an address has no share of the pages",
+        "an IP address has no limit of pages",
         "store/pages.py",
         "if address else []",
         "if False else []",
@@ -1552,7 +1552,7 @@ MUTANTS += (
     ),
     mutant(
         "R12",
-        "a client may create pages without end",
+        "a client may create pages without limit",
         "services/hosted_pages.py",
         "        self._check_rate(PageEvent.CREATED, client, client_ip)\n",
         "",
@@ -1560,7 +1560,7 @@ MUTANTS += (
     ),
     mutant(
         "R33",
-        "a form counts whenever it comes",
+        "a form counts in any order",
         "services/hosted_pages.py",
         "if sequence < page.form_sequence or page.step is Step.DONE:",
         "if page.step is Step.DONE:",
@@ -1576,7 +1576,7 @@ MUTANTS += (
     ),
     mutant(
         "R33",
-        "a page may be changed by whoever has the store",
+        "with access to Redis a page can be changed",
         "domain/crypto.py",
         "AESGCM(key).decrypt(encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:], associated)",
         "AESGCM(key).encrypt(encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:-GCM_TAG_BYTES], None)[:-GCM_TAG_BYTES]",
@@ -1584,7 +1584,7 @@ MUTANTS += (
     ),
     mutant(
         "R54",
-        "what was counted last is left behind",
+        "the last counts are lost at a stop",
         "store/counters.py",
         "            self._thread.join()\n        self.flush()",
         "            self._thread.join()",
@@ -1593,7 +1593,7 @@ MUTANTS += (
     ),
     mutant(
         "R54",
-        "gauges of workers that a reload has ended go on",
+        "gauges of old workers remain after a reload",
         "observability/metrics.py",
         "        mark_process_dead(slot)  # type: ignore[no-untyped-call]\n",
         "",
@@ -1617,7 +1617,7 @@ MUTANTS += (
     ),
     mutant(
         "R54",
-        "a reload takes limits for threads that are not there",
+        "a reload is validated without the settings that need a restart",
         "settings/validation.py",
         "return kept, list(validate(kept))",
         "return kept, list(validate(fresh))",
@@ -1626,7 +1626,7 @@ MUTANTS += (
     # ── attacks by outsiders ──
     mutant(
         "A36",
-        "the verification id itself stands for it in keys, logs and out ids",
+        "keys, logs and out ids contain the verification id itself",
         "domain/crypto.py",
         'return _text(self._hash(b"verification", verification_id))',
         "return verification_id",
@@ -1642,7 +1642,7 @@ MUTANTS += (
     ),
     mutant(
         "A36",
-        "misses are not counted",
+        "unknown verification ids are not counted",
         "services/id_guessing.py",
         "            self.counters.record_miss(self.quota)",
         "            pass",
@@ -1650,7 +1650,7 @@ MUTANTS += (
     ),
     mutant(
         "A36",
-        "misses of status are not counted",
+        "unknown ids in status calls are not counted",
         "services/verification.py",
         "        with misses:\n            verification = self._store.read(",
         "        if True:\n            verification = self._store.read(",
@@ -1658,7 +1658,7 @@ MUTANTS += (
     ),
     mutant(
         "A36",
-        "misses of cancel are not counted",
+        "unknown ids in cancel calls are not counted",
         "services/verification.py",
         "        with misses:\n            self._store.cancel(",
         "        if True:\n            self._store.cancel(",
@@ -1666,7 +1666,7 @@ MUTANTS += (
     ),
     mutant(
         "A36",
-        "misses of verify are not counted",
+        "unknown ids in verify calls are not counted",
         "services/verification.py",
         "                with misses:\n                    approval = self._store.attempt(",
         "                if True:\n                    approval = self._store.attempt(",
@@ -1674,7 +1674,7 @@ MUTANTS += (
     ),
     mutant(
         "A36",
-        "misses of a resend are not counted",
+        "unknown ids in resends are not counted",
         "services/verification.py",
         "                with misses:\n                    self._risk.enforce(",
         "                if True:\n                    self._risk.enforce(",
@@ -1682,7 +1682,7 @@ MUTANTS += (
     ),
     mutant(
         "A36",
-        "a hosted page submits codes as a backend does",
+        "a hosted page submits codes with a backend's rights",
         "services/hosted_pages.py",
         """                client_ip=self.client_ip,
                 is_public=True,
@@ -1696,7 +1696,7 @@ MUTANTS += (
     ),
     mutant(
         "A36",
-        "over the limit only misses are refused",
+        "over the limit only calls with unknown ids are rejected",
         "store/lua/read.lua",
         "if ARGV[5] == '1' and not is_opened_by(phone, ARGV[3], requester) then return {'verification_not_found'} end",
         "",
@@ -1704,7 +1704,7 @@ MUTANTS += (
     ),
     mutant(
         "A36",
-        "a phone's past is read before its verification is found",
+        "a phone's history is read before its verification is found",
         "store/lua/read.lua",
         "if not belongs_to(record, ARGV[4]) then",
         "for _ = 1, 20000 do load_phone(KEYS[1], now) end\nif not belongs_to(record, ARGV[4]) then",
@@ -1728,7 +1728,7 @@ MUTANTS += (
     ),
     mutant(
         "A38",
-        "everybody is trusted",
+        "every call is trusted",
         "store/lua/phone_state.lua",
         "trusted = trusted or known.tag == requester",
         "trusted = true",
@@ -1736,7 +1736,7 @@ MUTANTS += (
     ),
     mutant(
         "A38",
-        "that an account exists makes a call trusted",
+        "known_phone makes a call trusted",
         "web/api/endpoints.py",
         "known_device=body.known_device or False,",
         "known_device=body.known_device or body.known_phone or False,",
@@ -1744,7 +1744,7 @@ MUTANTS += (
     ),
     mutant(
         "A38",
-        "a stranger's browser says that it is a known device",
+        "a browser may say known_device",
         "web/api/endpoints.py",
         "if body.known_phone is not None or body.known_device is not None:",
         "if body.known_phone is not None:",
@@ -1773,7 +1773,7 @@ MUTANTS += (
     ),
     mutant(
         "A38",
-        "a trusted resend is refused for what strangers have used",
+        "a trusted resend is rejected because of untrusted calls",
         "store/lua/precheck_resend.lua",
         "send_verdict(phone, read_limits(ARGV[1]), requester, trusted, now)",
         "send_verdict(phone, read_limits(ARGV[1]), requester, false, now)",
@@ -1781,7 +1781,7 @@ MUTANTS += (
     ),
     mutant(
         "A38",
-        "a trusted resend gets no SMS of what is kept for it",
+        "a trusted resend cannot use the reserved quota",
         "store/lua/reserve_resend.lua",
         "send_verdict(phone, limits, requester, trusted, now)",
         "send_verdict(phone, limits, requester, false, now)",
@@ -1789,7 +1789,7 @@ MUTANTS += (
     ),
     mutant(
         "A38",
-        "one client takes the place of another in the slow lane",
+        "one client uses the daily verification of another on a restricted phone",
         "store/lua/phone_rules.lua",
         "return trusted and '' or client",
         "return ''",
@@ -1797,7 +1797,7 @@ MUTANTS += (
     ),
     mutant(
         "A38",
-        "a place in the slow lane is taken for a day though nobody guessed",
+        "the daily verification of a restricted phone is used up without a guess",
         "store/lua/phone_state.lua",
         "if entry.has_failed then return entry.at + DAY end",
         "if true then return entry.at + DAY end",
@@ -1805,7 +1805,7 @@ MUTANTS += (
     ),
     mutant(
         "A39",
-        "who opened a verification is refused for the misses of neighbours",
+        "the creator of a verification is rejected because of others behind the same IP address",
         "store/lua/attempt.lua",
         "if ARGV[4] == '1' and not is_opened_by(phone, verification_hash, requester)",
         "if ARGV[4] == '1'",
@@ -1813,7 +1813,7 @@ MUTANTS += (
     ),
     mutant(
         "A39",
-        "secret keys are refused for the misses of an address",
+        "secret keys are rejected because of an IP address's unknown ids",
         "services/id_guessing.py",
         "if quota and context.is_public else 0",
         "if quota else 0",
@@ -1829,7 +1829,7 @@ MUTANTS += (
     ),
     mutant(
         "A40",
-        "the limits of an address do not hold for test phones",
+        "the limits of IP addresses do not apply to test phones",
         "services/risk.py",
         "return PrecheckRequest(ip_quota=quota, challenges_disabled=True, idempotency=record)",
         "return PrecheckRequest(idempotency=record)",
@@ -1837,7 +1837,7 @@ MUTANTS += (
     ),
     mutant(
         "A41",
-        "browsers may use the budget that is kept for known phones",
+        "browsers may use the budget that is reserved for known phones",
         "services/verification.py",
         "return result.is_trusted or (not context.is_public and (result.known or known_phone))",
         "return result.is_trusted or result.known or known_phone",
@@ -1845,7 +1845,7 @@ MUTANTS += (
     ),
     mutant(
         "A41",
-        "browsers are told how many SMS a phone has left",
+        "browsers see how many SMS a phone has left",
         "services/verification.py",
         "    if not context.is_public:\n        return outcome",
         "    if True:\n        return outcome",
@@ -1853,7 +1853,7 @@ MUTANTS += (
     ),
     mutant(
         "A41",
-        "a resend tells browsers how many SMS a phone has left",
+        "a resend shows browsers how many SMS a phone has left",
         "services/verification.py",
         "                    outcome = self._dispatcher.resend(job)\n            pending.mark_sent()\n        self._risk.record_send(context, result)\n        return _visible_to(context, outcome)\n",
         "                    outcome = self._dispatcher.resend(job)\n            pending.mark_sent()\n        self._risk.record_send(context, result)\n        return outcome\n",
@@ -1861,7 +1861,7 @@ MUTANTS += (
     ),
     mutant(
         "A41",
-        "status tells browsers how many SMS a phone has left",
+        "status shows browsers how many SMS a phone has left",
         "services/verification.py",
         "return _visible_to(context, SendOutcome(verification_id, verification, context.phone))",
         "return SendOutcome(verification_id, verification, context.phone)",
@@ -1869,7 +1869,7 @@ MUTANTS += (
     ),
     mutant(
         "A41",
-        "a repeated call tells browsers how many SMS a phone has left",
+        "a repeated call shows browsers how many SMS a phone has left",
         "services/verification.py",
         "return _visible_to(context, SendOutcome(verification_id, verification, context.phone, **flags))",
         "return SendOutcome(verification_id, verification, context.phone, **flags)",
@@ -1877,7 +1877,7 @@ MUTANTS += (
     ),
     mutant(
         "A41",
-        "a guard that has tripped lets browsers pass with known phones",
+        "a blocking guard lets browsers pass with known phones",
         "services/risk.py",
         "        if not known:\n            reasons +=",
         "        if not known and not result.known:\n            reasons +=",
@@ -1885,7 +1885,7 @@ MUTANTS += (
     ),
     mutant(
         "A37",
-        "an idempotency key of a server is honoured for a browser",
+        "a browser may use a server's idempotency key",
         "services/verification.py",
         "caller = browser_at(context.client_ip_hash) if context.is_public else SERVER",
         "caller = SERVER",
@@ -1893,7 +1893,7 @@ MUTANTS += (
     ),
     mutant(
         "A37",
-        "an idempotency key of one browser is honoured for another",
+        "a browser may use another browser's idempotency key",
         "services/idempotency.py",
         'return f"browser:{client_ip_hash}"',
         'return "browser"',
@@ -1901,7 +1901,7 @@ MUTANTS += (
     ),
     mutant(
         "A44",
-        "any host is answered on this machine",
+        "local servers answer requests for any host",
         "local_hosts.py",
         'if self._admits(str(environ.get("HTTP_HOST", ""))):',
         "if True:",
@@ -1910,13 +1910,13 @@ MUTANTS += (
     ),
     mutant(
         "A44",
-        "the sandbox answers any host",
+        "the sandbox answers requests for any host",
         "sandbox/server.py",
         "guarded = LocalHosts(app, host)",
         "guarded = app",
         "tests/sandbox/test_hosts.py",
     ),
-    # ── the address that counts ──
+    # ── the client IP address ──
     mutant(
         "A42",
         "the doctor sends no alias of X-Forwarded-For",
@@ -1927,7 +1927,7 @@ MUTANTS += (
     ),
     mutant(
         "A42",
-        "anybody's probe is answered",
+        "probes without a valid signature are answered",
         "domain/address_probe.py",
         "        if not hmac.compare_digest(",
         "        if False and hmac.compare_digest(",
@@ -1935,7 +1935,7 @@ MUTANTS += (
     ),
     mutant(
         "A42",
-        "a probe is good for ever",
+        "probes never expire",
         "domain/address_probe.py",
         "return nonce if abs(now - int(made)) <= SECONDS else None",
         "return nonce",
@@ -1968,7 +1968,7 @@ MUTANTS += (
     ),
     Mutant(
         "A42",
-        "nginx passes on headers with an underscore",
+        "nginx forwards headers with an underscore",
         "deploy/nginx/otp-service.conf",
         "underscores_in_headers off;",
         "underscores_in_headers on;",
@@ -1976,7 +1976,7 @@ MUTANTS += (
     ),
     Mutant(
         "A42",
-        "HAProxy passes on headers with an underscore",
+        "HAProxy forwards headers with an underscore",
         "deploy/haproxy/haproxy.cfg",
         "option http-restrict-req-hdr-names delete",
         "option http-restrict-req-hdr-names preserve",
@@ -1984,7 +1984,7 @@ MUTANTS += (
     ),
     Mutant(
         "A42",
-        "HAProxy adds to what a caller says of the address",
+        "HAProxy appends to the caller's address header",
         "deploy/haproxy/haproxy.cfg",
         "http-request set-header X-Forwarded-For",
         "http-request add-header X-Forwarded-For",
@@ -1992,7 +1992,7 @@ MUTANTS += (
     ),
     Mutant(
         "A42",
-        "Caddy passes on headers with an underscore",
+        "Caddy forwards headers with an underscore",
         "deploy/caddy/Caddyfile",
         "request_header -*_*",
         "request_header -X_Forwarded_For",
@@ -2000,7 +2000,7 @@ MUTANTS += (
     ),
     Mutant(
         "A42",
-        "a POST that was sent to one instance is sent to the other",
+        "a failed POST is sent again to the other instance",
         "deploy/nginx/otp-service.conf",
         "proxy_next_upstream error timeout;",
         "proxy_next_upstream error timeout non_idempotent;",
@@ -2009,8 +2009,8 @@ MUTANTS += (
 )
 
 WITHOUT = {
-    "R22": "documentation: docs/security.md says what SMS cannot protect against; tests/repository/test_docs.py looks",
-    "R34": "documentation: the text of a template is the operator's, and Aliyun's review decides about it",
-    "R42": "documentation: logs go to standard output, so how long they are kept is the operator's",
+    "R22": "documentation: docs/security.md says what SMS cannot protect against; tests/repository/test_docs.py checks it",
+    "R34": "documentation: the operator writes the text of a template, and Aliyun reviews it",
+    "R42": "documentation: logs go to standard output, and the operator decides how long to keep them",
 }
-"""Requirements without a mutant of their own, and why."""
+"""Requirements without a mutant, each with the reason."""

@@ -1,4 +1,4 @@
-"""The table of mutants keeps up with the sources; `make mutants` tries them."""
+"""The table of mutants matches the sources; `make mutants` applies them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.requirement} {mutant.what}")
-def test_what_a_mutant_changes_is_there_and_so_are_its_killers(mutant: Mutant) -> None:
+def test_old_text_and_killers_of_a_mutant_exist(mutant: Mutant) -> None:
     assert mutant.old in (ROOT / mutant.file).read_text(encoding="utf-8")
     assert mutant.old != mutant.new
     assert all(killer == "ruff" or (ROOT / killer.split()[0]).exists() for killer in mutant.killers)
 
 
 def test_every_requirement_has_a_mutant_or_a_reason() -> None:
-    """Requirements are R01 to R54; a mutant of a single attack bears the attack's number, such as A36.
+    """Requirements are R01 to R54. A mutant of a single attack has the attack's number, such as A36.
 
-    A36 to A41 say more than any requirement, so each must have a mutant, too.
+    A36 to A41 go beyond the requirements, so each of them must have a mutant too.
     """
     tried = {mutant.requirement for mutant in MUTANTS}
     requirements = {name for name in tried if name.startswith("R")}

@@ -1,4 +1,4 @@
-"""The code blocks of README and docs, and which of them nobody can run here, each with its reason."""
+"""The code blocks of the README files and the docs, with the reason for each that tests/docs does not run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 READERS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "clients")
-"""What people read. README.zh-CN.md has the blocks of README.md, which a test sees to."""
+"""The documents. README.zh-CN.md has the same blocks as README.md; a test compares them."""
 
 _BLOCK = re.compile(r"^(?P<margin> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One code block: where it begins and what it says."""
+    """One code block with its place and its text."""
 
     document: str
     line: int
@@ -26,14 +26,14 @@ class Block:
 
     @property
     def first(self) -> str:
-        """Its first line."""
+        """The first line of its text."""
         return self.text.strip().splitlines()[0]
 
 
 SAMPLES = "tests/deploy/test_proxies.py::test_sample_of_operations_md_is_in_the_file_of_deploy"
 
 RUN_BY: dict[tuple[str, str], str] = {
-    # (document, how the block begins): the test that takes it from there and runs it
+    # (document, beginning of the block): the test that runs it
     ("README.md", "make test"): "tests/docs/test_commands.py::test_make_can_make_what_the_docs_say",
     ("README.md", "python3 -m venv"): "tests/docs/test_production.py"
     "::test_service_installs_as_the_readme_says_and_its_program_runs",
@@ -83,14 +83,17 @@ RUN_BY: dict[tuple[str, str], str] = {
 }
 
 NOT_RUN: dict[tuple[str, str], str] = {
-    # (document, how the block begins): why no test can run it
-    ("docs/operations.md", "# Traefik's"): "Traefik is in no package; its file is read by tests/deploy",
-    ("docs/risk-challenge.md", '<script type="module">'): "altcha's own widget is none of our packages",
+    # (document, beginning of the block): the reason why no test can run it
+    ("docs/operations.md", "# Traefik's"): "no package contains Traefik; tests/deploy parses its file",
+    (
+        "docs/risk-challenge.md",
+        '<script type="module">',
+    ): "altcha's own widget is not among the test packages",
 }
 
 
 def documents() -> list[str]:
-    """Return what people read, by its path from the root."""
+    """Return the paths of the documents, relative to the root."""
     found = [path for name in READERS for path in _markdown(ROOT / name)]
     return sorted(str(path.relative_to(ROOT)) for path in found if "node_modules" not in path.parts)
 
@@ -100,7 +103,7 @@ def _markdown(place: Path) -> list[Path]:
 
 
 def blocks(document: str) -> list[Block]:
-    """Return the blocks of a document, in their order."""
+    """Return the blocks of a document in their order."""
     text = (ROOT / document).read_text("utf-8")
     return [
         Block(
@@ -114,7 +117,7 @@ def blocks(document: str) -> list[Block]:
 
 
 def reason(block: Block) -> str | None:
-    """Return who runs the block in place of tests/docs, or why nobody does; None if tests/docs runs it."""
+    """Return the test that runs the block, or why none does; None if tests/docs itself runs it."""
     reasons = [
         why
         for (where, begins), why in (RUN_BY | NOT_RUN).items()
@@ -124,6 +127,6 @@ def reason(block: Block) -> str | None:
 
 
 def running(*languages: str) -> list[Block]:
-    """Return all blocks of *languages* that tests/docs runs by itself."""
+    """Return all blocks in *languages* that tests/docs itself runs."""
     found = [block for document in documents() for block in blocks(document)]
     return [block for block in found if block.language in languages and not reason(block)]
