@@ -522,7 +522,7 @@ MUTANTS = (
         "sms/aliyun/recipients.py",
         "fullmatch(phone.national)",
         "match(phone.national)",
-        "tests/sms/test_recipient.py",
+        "tests/sms/test_recipients.py",
     ),
     mutant(
         "R20",

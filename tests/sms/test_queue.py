@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from sms import wire
 from sms.doubles import ManualClock
-from sms.queues import (
+from sms.queue_helpers import (
     DELETED,
     EMPTY,
     REPLIES,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from sms import wire
 from sms.doubles import ManualClock, RealClock, RecordedEvents, eventually
-from sms.queues import (
+from sms.queue_helpers import (
     DELETED,
     EMPTY,
     RecordedStop,

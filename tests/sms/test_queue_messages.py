@@ -5,7 +5,7 @@ import tracemalloc
 from xml.etree import ElementTree as ET
 
 import pytest
-from sms.queues import XMLNS, error_xml, message_xml, messages_xml
+from sms.queue_helpers import XMLNS, error_xml, message_xml, messages_xml
 
 from otp_service.sms.aliyun.mns.messages import BadXml, read_error_code, read_messages, write_handles
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 from sms import wire
 from sms.doubles import ManualClock
-from sms.queues import REPORTS, key_answer, key_source, replies
+from sms.queue_helpers import REPORTS, key_answer, key_source, replies
 from sms.wire import WireServer, response
 
 from otp_service.sms.aliyun.mns.messages import QueueError

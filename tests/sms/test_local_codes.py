@@ -31,7 +31,7 @@ def _text(argument: ast.expr) -> str:
     return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
 
 
-def test_every_code_that_is_written_is_explained() -> None:
+def test_every_local_code_is_explained() -> None:
     codes = written()
 
     assert {"local.deadline", "local.not_sent.", "local.template_param", "local.no_route"} <= codes
@@ -39,14 +39,14 @@ def test_every_code_that_is_written_is_explained() -> None:
 
 
 @pytest.mark.parametrize("code", ["OK", "isv.AMOUNT_NOT_ENOUGH", "SignatureDoesNotMatch", ""])
-def test_code_of_a_provider_is_not_ours_to_explain(code: str) -> None:
+def test_provider_code_is_not_explained_here(code: str) -> None:
     assert explain_local_code(code) == ""
 
 
-def test_longer_code_is_not_taken_for_a_shorter_one() -> None:
+def test_longer_code_is_not_explained_as_a_shorter_one() -> None:
     assert explain_local_code("local.phone_reads_as_mainland") != explain_local_code("local.phone")
 
 
 @pytest.mark.parametrize("code", LOCAL_CODES)
-def test_every_code_stands_in_the_docs(code: str) -> None:
+def test_every_local_code_is_documented(code: str) -> None:
     assert f"| `{code}` | {LOCAL_CODES[code]} |" in OPERATIONS
