@@ -1,6 +1,6 @@
-"""The store: everything that the service remembers, in Redis, with one Lua script for each atomic step.
+"""Everything that the service stores, in Redis, with one Lua script for each atomic step.
 
-The only folder that imports redis. Of ours it imports `domain` and `services.interfaces`.
+Only this package imports redis. From the rest of the service it imports `domain` and `services.interfaces`.
 """
 
 from __future__ import annotations

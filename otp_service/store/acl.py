@@ -1,4 +1,4 @@
-"""Rights: what an ACL user of this service may do in Redis, and no more."""
+"""The least ACL rights with which this service works in Redis."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from otp_service.store import keys
 
 USER = "otp_service"
 
-OF_SCRIPTS = ("del", "exists", "get", "set", "time")
-"""What the scripts call, which is asked for as if the caller did."""
+SCRIPT_COMMANDS = ("del", "exists", "get", "set", "time")
+"""What the scripts call. Redis checks it against the rights of the caller."""
 
-OF_CALLS = ("eval", "evalsha", "exists", "get", "info", "scan", "set", "unlink", "wait")
+CALL_COMMANDS = ("eval", "evalsha", "exists", "get", "info", "scan", "set", "unlink", "wait")
 
-OF_PLACES = ("asking", "cluster|slots", "select")
-"""What finds its way in a cluster, and to a database."""
+ROUTING_COMMANDS = ("asking", "cluster|slots", "select")
+"""What finds the server in a cluster, and selects a database."""
 
-SERVER_COMMANDS = tuple(sorted({*OF_SCRIPTS, *OF_CALLS, *OF_PLACES}))
+SERVER_COMMANDS = tuple(sorted({*SCRIPT_COMMANDS, *CALL_COMMANDS, *ROUTING_COMMANDS}))
 
 SENTINEL_COMMANDS = ("sentinel|get-master-addr-by-name",)
 
 
 def server_rules() -> list[str]:
-    """Return the rules of the user on servers with data."""
+    """Return the ACL rules for servers with data."""
     return ["resetkeys", f"~{keys.PREFIX}*", "resetchannels", *_commands(SERVER_COMMANDS)]
 
 
 def sentinel_rules() -> list[str]:
-    """Return the rules of the user on Sentinels."""
+    """Return the ACL rules for Sentinels."""
     return ["resetkeys", "resetchannels", *_commands(SENTINEL_COMMANDS)]
 
 

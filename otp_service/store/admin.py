@@ -1,6 +1,6 @@
-"""Reads and erases what Redis holds of one phone or address, for the operator's commands.
+"""Reads and erases what Redis holds about one phone or IP address, for the operator's commands.
 
-Verdicts are those of the scripts that serve requests, so that what is shown here is what a caller would meet.
+Verdicts come from the functions that also judge requests, so an operator sees what a caller would meet.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ BATCH_SIZE = 100
 """Keys that are erased or read in one round trip."""
 
 SCAN_SIZE = 1_000
-"""Keys that the server looks at in one step of a search: less than a ms, in which it serves nobody else."""
+"""Keys that the server scans in one step: less than a ms, during which it does nothing else."""
 
 ALL = 2**40
-"""More wrong codes than there can be."""
+"""More wrong codes than can exist."""
 
-_ADDRESSES = keys.ip_log("").removesuffix("}")
-"""How the key of every address log begins."""
+_IP_LOGS = keys.ip_log("").removesuffix("}")
+"""The prefix of the keys of all IP logs."""
 
 _GLOB = re.compile(r"[*?\[\]\\^-]")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the next call meets: *limit* refuses a verification for *wait* seconds, empty if none does."""
+    """What the next call meets: *limit* rejects a verification for *wait* seconds; empty if none does."""
 
     is_restricted: bool
     is_locked: bool
@@ -45,10 +45,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class PastSend:
-    """One send of the last day, *at* unix seconds. *verification* is the beginning of its verification's tag.
+    """One send of the last day, *at* unix seconds. *verification* is the beginning of the verification hash.
 
-    *state* and *ended* are the letters of `phone_state.lua`: what became of the SMS, and of its verification.
-    *code* is the provider's, of its refusal or of the delivery report.
+    *state* and *ended* are the letters in `phone_state.lua`: the state of the SMS and of its verification.
+    *code* is the provider's code, from its refusal or from the delivery report.
     """
 
     verification: str
@@ -62,11 +62,11 @@ class PastSend:
 
 @dataclass(frozen=True, slots=True)
 class PhoneUsage:
-    """What is counted of a phone. Times in unix seconds by the store's clock, oldest first.
+    """The counts of a phone. Times in unix seconds by the store's clock, oldest first.
 
-    *untrusted_failures* and *trusted_failures*: wrong codes since the last success. *live*: verifications
-    that can still be approved. *requesters*: how many addresses are trusted, since they verified it lately.
-    *untrusted* and *trusted* say what the next call of either kind meets.
+    *untrusted_failures* and *trusted_failures*: wrong codes since the last success. *open_verifications* can
+    still be approved. *requesters*: how many requesters are trusted because they verified the phone lately.
+    *untrusted* and *trusted*: what the next call of either kind meets.
     """
 
     now: float
@@ -86,20 +86,20 @@ class PhoneUsage:
         return self.untrusted_failures + self.trusted_failures
 
     def sends_in(self, seconds: int) -> int:
-        """Return how many SMS were sent in the last *seconds*, as the limits count them."""
+        """Return the SMS sent in the last *seconds*, as the limits count them."""
         return _count(self.sends, self.now - seconds)
 
     def failures_in(self, seconds: int) -> int:
-        """Return how many wrong codes there were in the last *seconds*, as the limits count them."""
+        """Return the wrong codes of the last *seconds*, as the limits count them."""
         return _count(self.failures, self.now - seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class IpUsage:
-    """What is counted of an address: SMS that nobody has verified, their phones, what was verified.
+    """The counts of an IP address: unverified SMS and their phones, verified phones, misses.
 
-    *suspicion* is the limit for which the next SMS takes a risk challenge, *limit* the one that refuses it
-    for *wait* seconds; empty when none does.
+    *challenge_limit* is the limit for which the next SMS takes a risk challenge. *limit* is the one that
+    rejects it for *wait* seconds. Empty if there is none.
     """
 
     sends_in_hour: int
@@ -114,7 +114,7 @@ class IpUsage:
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """What was erased of a phone: so many *keys* of its own, and its entries in the logs of *addresses*."""
+    """How many *keys* of a phone were erased, and from how many IP logs (*addresses*) its entries."""
 
     keys: int
     addresses: int
@@ -122,9 +122,9 @@ class ErasureResult:
 
 @dataclass(frozen=True, slots=True)
 class GlobalFailureStats:
-    """The *wrong* codes of the day, of verifications that were never approved, and its approvals.
+    """The *wrong* codes of a day, of verifications that were never approved, and its approvals.
 
-    *level* is that of the wrong-code alarm: 0, 1 or 2.
+    *level* is the resulting risk level: 0, 1 or 2.
     """
 
     level: int
@@ -133,9 +133,9 @@ class GlobalFailureStats:
 
 
 class AdminStore:
-    """What an operator may do to one phone or address, in the memory of *store*.
+    """What an operator can read and erase.
 
-    Every method raises StoreUnavailable when the store fails; all of them can be repeated.
+    Every method raises StoreUnavailable when Redis fails, and can be repeated.
     """
 
     def __init__(self, redis: RedisClient) -> None:
@@ -143,12 +143,16 @@ class AdminStore:
 
     # ── phones ──
 
-    def phone_usage(self, tag: str, limits: PhoneLimits, attempts: int, *, client: str = "") -> PhoneUsage:
-        """Return what is counted of a phone, judged by *limits* for a verification of *attempts*.
+    def phone_usage(
+        self, phone_hash: str, limits: PhoneLimits, attempts: int, *, client: str = ""
+    ) -> PhoneUsage:
+        """Return the counts of a phone, judged by *limits* for a verification of *attempts*.
 
-        In the slow lane each client has a seat of its own: *client* says whose is judged.
+        In restricted mode each client may have a verification a day: *client* says which client asks.
         """
-        call = Call("phone_usage", [keys.phone_state(tag)], [encoding.limits(limits), client, attempts])
+        call = Call(
+            "phone_usage", [keys.phone_state(phone_hash)], [encoding.limits(limits), client, attempts]
+        )
         now, sends, failures, *counts, untrusted, trusted = self._run(call)
         untrusted_failures, trusted_failures, open_verifications, known, requesters = counts
         return PhoneUsage(
@@ -164,9 +168,9 @@ class AdminStore:
             trusted=_verdict(trusted),
         )
 
-    def phone_history(self, tag: str) -> tuple[PastSend, ...]:
-        """Return the sends of the last day to a phone, the newest first."""
-        _, sends = self._run(Call("phone_history", [keys.phone_state(tag)], []))
+    def phone_history(self, phone_hash: str) -> tuple[PastSend, ...]:
+        """Return the sends to a phone in the last day, newest first."""
+        _, sends = self._run(Call("phone_history", [keys.phone_state(phone_hash)], []))
         return tuple(
             PastSend(
                 verification=verification.decode(),
@@ -180,26 +184,27 @@ class AdminStore:
             for verification, number, at, state, ended, route, code in reversed(sends)
         )
 
-    def clear_phone(self, tag: str) -> None:
-        """Forget what a phone was sent and its failures; its live verifications and its approval stay."""
-        self._run(Call("phone_clear", [keys.phone_state(tag)], []))
+    def clear_phone(self, phone_hash: str) -> None:
+        """Erase the sends and failures of a phone. Its open verifications and last approval stay."""
+        self._run(Call("phone_clear", [keys.phone_state(phone_hash)], []))
 
-    def erase_phone(self, tag: str) -> ErasureResult:
-        """Erase everything that is kept of a phone.
+    def erase_phone(self, phone_hash: str) -> ErasureResult:
+        """Erase everything that is stored about a phone when this begins.
 
-        Everything means what was there when this began; a request that comes meanwhile is a new one. Every
-        key of the store is looked at, in small steps.
+        A request that arrives meanwhile may store new data. All keys of Redis are scanned, in small steps.
         """
-        gone = sum(self._unlink(batch) for batch in _batches(self._named(keys.phone_state(tag))))
-        entries = sum(self._leave(batch, tag) for batch in _batches(self._named(_ADDRESSES)))
+        gone = sum(self._unlink(batch) for batch in _batches(self._named(keys.phone_state(phone_hash))))
+        entries = sum(
+            self._remove_from_ip_logs(batch, phone_hash) for batch in _batches(self._named(_IP_LOGS))
+        )
         return ErasureResult(gone, entries)
 
-    # ── addresses ──
+    # ── IP addresses ──
 
-    def ip_usage(self, tag: str, limits: IpLimits) -> IpUsage:
-        """Return what is counted of an address, judged by *limits* for another SMS to a new phone."""
+    def ip_usage(self, ip_hash: str, limits: IpLimits) -> IpUsage:
+        """Return the counts of an IP address, judged by *limits* for another SMS to a new phone."""
         numbers = encoding.ip_limits(limits)
-        reply = self._run(Call("ip_usage", [keys.ip_log(tag), keys.ip_misses(tag)], [numbers]))
+        reply = self._run(Call("ip_usage", [keys.ip_log(ip_hash), keys.ip_misses(ip_hash)], [numbers]))
         hour, day, phones, verified, misses, challenge_limit, limit, wait = reply
         return IpUsage(
             sends_in_hour=hour,
@@ -212,23 +217,23 @@ class AdminStore:
             wait=math.ceil(wait / 1000),
         )
 
-    def clear_ip(self, tag: str) -> None:
-        """Forget sends and misses of an address; what was verified there goes on making room."""
-        self._run(Call("ip_clear", [keys.ip_log(tag), keys.ip_misses(tag)], []))
+    def clear_ip(self, ip_hash: str) -> None:
+        """Erase the sends and misses of an IP address. Its approvals stay and go on raising its limits."""
+        self._run(Call("ip_clear", [keys.ip_log(ip_hash), keys.ip_misses(ip_hash)], []))
 
     # ── the whole service ──
 
     def global_failures(self, limits: GlobalFailureLimits, now: float) -> GlobalFailureStats:
-        """Return how the wrong-code alarm stands on the day of *now* (unix seconds), judged by *limits*."""
+        """Return the failures on the day of *now* (unix seconds) and their level by *limits*."""
         wrong, approved = self._run(
             Call("global_failures", [keys.global_failures(encoding.day(now))], [0, 0])
         )
         return GlobalFailureStats(limits.level(wrong, approved), wrong, approved)
 
     def clear_global_failures(self, now: float) -> None:
-        """Forget the wrong codes of the day of *now*, but not its approvals.
+        """Erase the wrong codes of the day of *now*, but not its approvals.
 
-        Workers learn it with their next flush.
+        Workers learn of it when they next share their counters.
         """
         self._run(Call("global_failures", [keys.global_failures(encoding.day(now))], [-ALL, 0]))
 
@@ -240,7 +245,7 @@ class AdminStore:
         return reply[1:]
 
     def _named(self, start: str) -> Iterator[bytes]:
-        """Search for all keys that begin with *start*; one may come twice."""
+        """Yield all keys that begin with *start*; one may come twice."""
         pattern = _GLOB.sub(r"\\\g<0>", start) + "*"
         for node in self._redis.call(lambda backend: backend.primaries()):
             cursor = 0
@@ -256,13 +261,13 @@ class AdminStore:
         return int(following), found
 
     def _unlink(self, batch: list[bytes]) -> int:
-        """Erase the keys of *batch*, which may lie on several servers."""
+        """Erase the keys of *batch*, which may be on several servers."""
         commands = [("UNLINK", key.decode()) for key in batch]
         return sum(self._redis.call(lambda backend: backend.execute(commands).raise_errors()))
 
-    def _leave(self, logs: list[bytes], tag: str) -> int:
-        """Take the phone *tag* out of *logs* and return out of how many."""
-        phone = encoding.short_phone_hash(tag)
+    def _remove_from_ip_logs(self, logs: list[bytes], phone_hash: str) -> int:
+        """Remove the phone from *logs* and return the number of logs that contained it."""
+        phone = encoding.short_phone_hash(phone_hash)
         calls = [Call("ip_erase_phone", [log.decode()], [phone]) for log in logs]
         told = self._redis.run_scripts(calls)
         for reply in told:

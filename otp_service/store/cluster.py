@@ -26,28 +26,28 @@ from otp_service.store.backend import (
 )
 from otp_service.store.url import Endpoint
 
-ASKED_AT_MOST = 3
-"""Servers that are asked for the map before a call gives up."""
+MAX_QUERIED_NODES = 3
+"""Servers that are asked for the slot map before a call gives up."""
 
-ASK_SECONDS = 0.1
-"""The map is asked for at most this often, however many calls meet a dead server meanwhile."""
+MIN_REFRESH_INTERVAL = 0.1
+"""Seconds between two refreshes of the slot map, however many calls meet a dead server meanwhile."""
 
-Orders = dict[Endpoint, tuple[list[Command], list[int | None]]]
-"""What each server is told, and where in the flush each reply belongs; None for one that nobody waits for."""
+_Batches = dict[Endpoint, tuple[list[Command], list[int | None]]]
+"""The commands for each server, and the index of each reply in the result; None for a reply to ignore."""
 
 
 class NoOwner(ClusterDownError):
-    """No server of the cluster takes writes for a slot."""
+    """No server of the cluster takes writes for a hash slot."""
 
     def __init__(self) -> None:
         super().__init__("no owner")
 
 
 class _SentPipeline:
-    """*commands* that were sent to *node* in one write, and whose replies are still to be read.
+    """Commands that were sent to *node* in one write and whose replies have not been read.
 
-    The steps of redis-py's own pipeline, taken apart: the next server gets its commands before the first one
-    has replied.
+    It splits redis-py's pipeline into its steps, so that the next server gets its commands before the first
+    one has replied.
 
     Raises:
         redis.RedisError: any of the commands may or may not have run.
@@ -66,7 +66,7 @@ class _SentPipeline:
             raise
 
     def read(self) -> PipelineResult:
-        """Return the replies and give the connection back.
+        """Return the replies and release the connection.
 
         Raises:
             redis.RedisError: any of the commands may or may not have run.
@@ -77,7 +77,7 @@ class _SentPipeline:
         return result
 
     def close(self) -> None:
-        """Close the connection unless all replies were read: the next command must not read them."""
+        """Close the connection unless all replies were read, so that no other command reads them."""
         if self._connection is not None:
             self._connection.disconnect()
             self._client.connection_pool.release(self._connection)
@@ -91,23 +91,23 @@ class _SentPipeline:
 
 
 class ClusterBackend:
-    """Implements `RedisBackend`: the cluster that *seeds* belong to; *at* makes a node."""
+    """The cluster that *seeds* belong to. *make_node* makes a node. Implements `RedisBackend`."""
 
     is_cluster = True
 
-    def __init__(self, seeds: Sequence[Endpoint], at: Callable[[Endpoint], RedisNode]) -> None:
+    def __init__(self, seeds: Sequence[Endpoint], make_node: Callable[[Endpoint], RedisNode]) -> None:
         self._seeds = tuple(seeds)
-        self._at = at
+        self._make_node = make_node
         self._nodes: dict[Endpoint, RedisNode] = {}
         self._owners: list[Endpoint | None] = []
         self._is_stale = True
-        self._asked_at = 0.0
-        self._turn = 0
+        self._refreshed_at = 0.0
+        self._next_candidate = 0
 
     # ── pipelines ──
 
     def execute(self, commands: Sequence[Command], wait: ReplicationWait | None = None) -> PipelineResult:
-        """See `RedisBackend.execute`. The error of a server is the reply to all that it was told."""
+        """See `RedisBackend.execute`. An error of a server is the reply to each of its commands."""
         self._refresh_if_stale()
         replies: list[Any] = [NoOwner()] * len(commands)
         replicated = self._run(self._by_owner(commands), replies, wait)
@@ -117,23 +117,23 @@ class ClusterBackend:
             replicated &= self._run(redirected, replies, wait)
         return PipelineResult(replies, replicated)
 
-    def _by_owner(self, commands: Sequence[Command]) -> Orders:
-        orders: Orders = {}
+    def _by_owner(self, commands: Sequence[Command]) -> _Batches:
+        batches: _Batches = {}
         for place, command in enumerate(commands):
             if owner := self._owners[_slot(_routing_key(command))]:
-                _order(orders, owner, command, place)
-        return orders
+                _add_command(batches, owner, command, place)
+        return batches
 
-    def _run(self, orders: Orders, replies: list[Any], wait: ReplicationWait | None) -> bool:
-        """Send *orders* to all their servers, then put what those say into *replies*."""
+    def _run(self, batches: _Batches, replies: list[Any], wait: ReplicationWait | None) -> bool:
+        """Send *batches* to their servers, then put the results into *replies*."""
         sent: list[tuple[list[int | None], _SentPipeline]] = []
         replicated = True
         try:
-            for endpoint, (commands, places) in orders.items():
-                with self._noting(places, replies):
+            for endpoint, (commands, places) in batches.items():
+                with self._recording_errors(places, replies):
                     sent.append((places, _SentPipeline(self._node(endpoint), commands, wait)))
             for places, pipeline in sent:
-                with self._noting(places, replies):
+                with self._recording_errors(places, replies):
                     result = pipeline.read()
                     _put(places, result.replies, replies)
                     replicated &= result.replicated
@@ -143,15 +143,15 @@ class ClusterBackend:
         return replicated
 
     @contextmanager
-    def _noting(self, places: list[int | None], replies: list[Any]) -> Iterator[None]:
-        """Put an error of one server where its replies belong: the other servers are heard all the same."""
+    def _recording_errors(self, places: list[int | None], replies: list[Any]) -> Iterator[None]:
+        """Put an error of one server in place of its replies; the other servers' replies are still read."""
         try:
             yield
         except redis.RedisError as error:
             _put(places, [error] * len(places), replies)
             self._is_stale |= not isinstance(error, MaxConnectionsError)
 
-    # ── the map ──
+    # ── the slot map ──
 
     def primaries(self) -> list[RedisNode]:
         """See `RedisBackend.primaries`."""
@@ -176,38 +176,38 @@ class ClusterBackend:
     def _refresh_if_stale(self) -> None:
         if not self._owners:
             self._refresh()
-        elif self._is_stale and time.monotonic() - self._asked_at > ASK_SECONDS:
+        elif self._is_stale and time.monotonic() - self._refreshed_at > MIN_REFRESH_INTERVAL:
             try:
                 self._refresh()
             except redis.RedisError:
-                return  # what is known may still do for most keys
+                return  # the known map may still be right for most keys
 
     def _refresh(self) -> None:
-        self._asked_at = time.monotonic()
+        self._refreshed_at = time.monotonic()
         error: redis.RedisError = NoOwner()
         for endpoint in self._candidates():
             try:
-                (told,) = self._node(endpoint).execute([("CLUSTER", "SLOTS")]).replies
+                (slots,) = self._node(endpoint).execute([("CLUSTER", "SLOTS")]).replies
             except redis.RedisError as failure:
                 error = failure
-                self._turn += 1
+                self._next_candidate += 1
                 continue
-            if isinstance(told, redis.RedisError):
-                raise told
-            self._learn(told, endpoint[0])
+            if isinstance(slots, redis.RedisError):
+                raise slots
+            self._update_map(slots, endpoint[0])
             return
         raise error
 
     def _candidates(self) -> list[Endpoint]:
-        """Return whom to ask now; who has failed last is asked last."""
+        """Return the servers to ask now; one that failed is asked last."""
         known = list(dict.fromkeys([*self._nodes, *self._seeds]))
-        first = self._turn % len(known)
-        return [*known[first:], *known[:first]][:ASKED_AT_MOST]
+        first = self._next_candidate % len(known)
+        return [*known[first:], *known[:first]][:MAX_QUERIED_NODES]
 
-    def _learn(self, told: Sequence[Sequence[Any]], host: str) -> None:
-        """Take over what `CLUSTER SLOTS` says; a server that does not know its address has that of *host*."""
+    def _update_map(self, slots: Sequence[Sequence[Any]], host: str) -> None:
+        """Apply a reply to `CLUSTER SLOTS`. A server that does not know its own host is at *host*."""
         owners: list[Endpoint | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
-        for first, last, (name, port, *_), *_ in told:
+        for first, last, (name, port, *_), *_ in slots:
             owners[first : last + 1] = [((name or b"").decode() or host, port)] * (last + 1 - first)
         self._owners, self._is_stale = owners, False
         masters = set(owners)
@@ -215,40 +215,40 @@ class ClusterBackend:
 
     def _node(self, endpoint: Endpoint) -> RedisNode:
         node = self._nodes.get(endpoint)
-        return node or self._nodes.setdefault(endpoint, self._at(endpoint))
+        return node or self._nodes.setdefault(endpoint, self._make_node(endpoint))
 
 
-def _by_redirection(commands: Sequence[Command], replies: Sequence[Any]) -> Orders:
-    """Return what was not run, for the servers that were named; the host of one may be missing."""
-    orders: Orders = {}
+def _by_redirection(commands: Sequence[Command], replies: Sequence[Any]) -> _Batches:
+    """Return the commands that were not run, for the servers that the replies name; a host may be missing."""
+    batches: _Batches = {}
     for place, reply in enumerate(replies):
         if isinstance(reply, AskError) and reply.host:
             endpoint = reply.host, reply.port
             if not isinstance(reply, MovedError):
-                _order(orders, endpoint, ("ASKING",), None)
-            _order(orders, endpoint, commands[place], place)
-    return orders
+                _add_command(batches, endpoint, ("ASKING",), None)
+            _add_command(batches, endpoint, commands[place], place)
+    return batches
 
 
-def _order(orders: Orders, endpoint: Endpoint, command: Command, place: int | None) -> None:
-    commands, places = orders.setdefault(endpoint, ([], []))
+def _add_command(batches: _Batches, endpoint: Endpoint, command: Command, place: int | None) -> None:
+    commands, places = batches.setdefault(endpoint, ([], []))
     commands.append(command)
     places.append(place)
 
 
-def _put(places: Sequence[int | None], told: Sequence[Any], replies: list[Any]) -> None:
-    for place, reply in zip(places, told, strict=True):
+def _put(places: Sequence[int | None], results: Sequence[Any], replies: list[Any]) -> None:
+    for place, reply in zip(places, results, strict=True):
         if place is not None:
             replies[place] = reply
 
 
 def _is_outdated(reply: object) -> bool:
-    """Tell whether *reply* contradicts the map."""
+    """Tell whether *reply* contradicts the slot map."""
     return isinstance(reply, MovedError | ClusterDownError | ReadOnlyError)
 
 
 def _routing_key(command: Command) -> str:
-    """Return the key whose server must run *command*; all keys of a command share one slot."""
+    """Return the key whose server must run *command*; all keys of a command share one hash slot."""
     return str(command[3] if command[0] in {"EVALSHA", "EVAL"} else command[1])
 
 

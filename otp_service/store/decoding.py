@@ -1,4 +1,4 @@
-"""Replies: what the scripts answer, as values or as errors."""
+"""Turns the scripts' replies into values or errors."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ _DELIVERY = {
 }
 
 STATES = {delivery: state for state, delivery in _DELIVERY.items()}
-"""How the scripts spell what is known of a send."""
+"""The letter in the scripts for each state of a send."""
 
-_FACTS_OF_A_SEND = 4
+_FIELDS_PER_SEND = 4
 _SENDS = 11
-"""Where in a reply the sends stand."""
+"""The index of the sends in a reply."""
 
 _NO_SEND = 4
-"""The length of a peek's reply that tells of no send."""
+"""The length of a pre-check's reply without a send."""
 
-_CLAIMS = frozenset(state.value.encode() for state in IdempotencyState)
+_IDEMPOTENCY_STATES = frozenset(state.value.encode() for state in IdempotencyState)
 
 _CODE_TYPES = {b"d": CodeType.DIGITS, b"n": CodeType.ALNUM}
 
@@ -80,7 +80,7 @@ _ERRORS: dict[bytes, Callable[[], OtpError]] = {
 
 
 def rejection(reply: Sequence[Any]) -> OtpError | None:
-    """Return the error that *reply* stands for, None when it is no refusal."""
+    """Return the error that *reply* stands for, or None."""
     word = reply[0]
     if word in (b"ok", b"gone"):
         return None
@@ -92,10 +92,10 @@ def rejection(reply: Sequence[Any]) -> OtpError | None:
 
 
 def validate_reply(reply: Any) -> list[Any]:
-    """Return *reply* if a script of ours can have made it.
+    """Return *reply* if it has the form of a script's reply.
 
     Raises:
-        redis.ResponseError: it cannot, so what answers is no Redis, or not ours alone.
+        redis.ResponseError: it has not, so the server is no Redis or another program changes our data.
     """
     if isinstance(reply, list) and reply and isinstance(reply[0], bytes):
         return reply
@@ -104,18 +104,18 @@ def validate_reply(reply: Any) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class BudgetResult:
-    """Whether budgets gave an SMS: what the fullest has *left*, of which *day*; or the *refusal*."""
+    """The result of taking an SMS from budgets: what the fullest has *left* on *day*, or a *rejection*."""
 
     left: int = 255
     day: int = 0
     rejection: OtpError | None = None
 
 
-def budget_result(told: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> BudgetResult:
-    """Return what came of taking an SMS from *budgets*; *told* is the script's reply, if one was asked."""
-    if not told:
+def budget_result(replies: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> BudgetResult:
+    """Return the result of taking an SMS from *budgets*; *replies* has the script's reply, if it was run."""
+    if not replies:
         return BudgetResult()
-    word, *facts = told[0]
+    word, *facts = replies[0]
     if word == b"ok":
         return BudgetResult(*facts)
     if word == b"refused":
@@ -125,18 +125,18 @@ def budget_result(told: Sequence[Sequence[Any]], budgets: Sequence[Budget]) -> B
 
 
 def raise_if_rejected(reply: Sequence[Any]) -> None:
-    """Raise the error that *reply* stands for, if it stands for one."""
+    """Raise the error that *reply* stands for, if any."""
     if error := rejection(reply):
         raise error
 
 
 def longest_wait(errors: Sequence[OtpError]) -> OtpError:
-    """Return the one of several refusals that takes longest to pass; one that never passes comes first."""
+    """Return the error with the longest wait; one that never passes comes first."""
     return max(errors, key=lambda error: getattr(error, "retry_after", math.inf))
 
 
 def limit_error(name: str, wait_ms: int) -> OtpError:
-    """Return the error of a full limit; its seconds are rounded up, so that waiting them is enough."""
+    """Return the error of a full limit. Its seconds are rounded up, so that waiting for them is enough."""
     seconds = math.ceil(wait_ms / 1000)
     if name == "phone_cooldown":
         return CooldownActive(seconds, name)
@@ -146,7 +146,7 @@ def limit_error(name: str, wait_ms: int) -> OtpError:
 
 
 def verification(reply: Sequence[Any], verification_hash: str, client: str) -> Verification:
-    """Return the verification that *reply* tells of."""
+    """Return the verification that *reply* describes."""
     now, purpose, code_type, state, issued_at, expires_at, *counts, sends = reply[1 : _SENDS + 1]
     attempts, sends_left, resend_at, max_sends = counts
     status = _STATUS[state]
@@ -168,7 +168,7 @@ def verification(reply: Sequence[Any], verification_hash: str, client: str) -> V
 
 
 def precheck_result(reply: Sequence[Any]) -> PrecheckResult:
-    """Return what a peek tells."""
+    """Return the result of a pre-check."""
     if error := rejection(reply):
         return PrecheckResult(known=False, rejection=error)
     known, is_slow, is_trusted = (fact == 1 for fact in reply[1:_NO_SEND])
@@ -180,10 +180,10 @@ def precheck_result(reply: Sequence[Any]) -> PrecheckResult:
 
 
 def approval(reply: Sequence[Any]) -> Approval:
-    """Return what the right code has approved.
+    """Return the approval.
 
     Raises:
-        VerificationError, InvalidCode: it was not the right one.
+        VerificationError, InvalidCode: the code was not the right one.
     """
     raise_if_rejected(reply)
     return Approval(
@@ -197,13 +197,13 @@ def approval(reply: Sequence[Any]) -> Approval:
 
 
 def idempotency_check(reply: Sequence[Any]) -> IdempotencyCheck:
-    """Return what a claim found.
+    """Return the state of an idempotency key.
 
     Raises:
-        StoreUnavailable: a newer version wrote it.
+        StoreUnavailable: a newer version wrote the value.
     """
     word = reply[0]
-    if word not in _CLAIMS:
+    if word not in _IDEMPOTENCY_STATES:
         raise StoreUnavailable
     state = IdempotencyState(word.decode())
     if state is IdempotencyState.IN_PROGRESS:
@@ -212,7 +212,7 @@ def idempotency_check(reply: Sequence[Any]) -> IdempotencyCheck:
 
 
 def narrow_stats(kind: str, reply: Sequence[Any]) -> ConversionStats:
-    """Return what one narrow scope has counted."""
+    """Return the counts of a narrow scope."""
     level, unverified, sent, verified, suspect, state = reply[1:7]
     return ConversionStats(
         kind, level, unverified, sent, verified, is_suspect=suspect == 1, state=ConversionState(state)
@@ -220,31 +220,31 @@ def narrow_stats(kind: str, reply: Sequence[Any]) -> ConversionStats:
 
 
 def broad_stats(kind: str, reply: Sequence[Any]) -> ConversionStats:
-    """Return what one broad scope has counted."""
+    """Return the counts of a broad scope."""
     level, unverified, sent, verified = reply[1:]
     return ConversionStats(kind, level, unverified, sent, verified, is_broad=True)
 
 
 def delivery_update(reply: Sequence[Any]) -> DeliveryUpdate | None:
-    """Return the send that a report was about, if it is still remembered.
+    """Return the send that a report was about, if it is still stored.
 
     Raises:
-        StoreUnavailable: a newer version wrote it.
+        StoreUnavailable: a newer version wrote the value.
     """
     raise_if_rejected(reply)
     if reply[0] == b"gone":
         return None
-    moved, client, purpose, route = reply[1:]
-    return DeliveryUpdate(client.decode(), purpose.decode(), route.decode(), changed=moved == 1)
+    changed, client, purpose, route = reply[1:]
+    return DeliveryUpdate(client.decode(), purpose.decode(), route.decode(), changed=changed == 1)
 
 
 def newest_send_number(reply: Sequence[Any]) -> int:
-    """Return the number of the newest send of the verification that *reply* tells of."""
-    return len(reply[_SENDS]) // _FACTS_OF_A_SEND
+    """Return the number of the newest send of the verification that *reply* describes."""
+    return len(reply[_SENDS]) // _FIELDS_PER_SEND
 
 
 def _sends(flat: Sequence[Any]) -> list[SmsSend]:
-    rows = [flat[i : i + _FACTS_OF_A_SEND] for i in range(0, len(flat), _FACTS_OF_A_SEND)]
+    rows = [flat[i : i + _FIELDS_PER_SEND] for i in range(0, len(flat), _FIELDS_PER_SEND)]
     return [
         SmsSend(number, _DELIVERY[state], at / 1000, route.decode(), reason.decode())
         for number, (state, at, route, reason) in enumerate(rows, start=1)

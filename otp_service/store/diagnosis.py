@@ -1,4 +1,4 @@
-"""Diagnosis: why Redis does not serve us, in words for an operator and without any secret. Touches Redis."""
+"""Explains to an operator why Redis does not work, without any secret."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from otp_service.store.health import UnsuitableRedis
 
 
 class Trouble(NamedTuple):
-    """What is wrong with Redis, as the end of the sentence "redis.url …", and what to do about it."""
+    """What is wrong with Redis, as the end of a sentence that begins with "redis.url", and how to fix it."""
 
     seen: str
     fix: str
     is_unfit: bool = False
-    """Whether it answers and must not be used, so that the service does not start."""
+    """Whether Redis answers but must not be used, so that the service does not start."""
 
 
-_ANSWERS = {
+_REPLIES = {
     "WRONGPASS": Trouble(
         "refuses the user name or the password (WRONGPASS)",
         "Compare user and password of redis.url or redis.password_file with ACL LIST.",
@@ -61,7 +61,7 @@ _ANSWERS = {
         "Give it users with passwords, and let it bind to an address of its network.",
     ),
 }
-"""By what an error of Redis begins with."""
+"""Keyed by the first word of an error."""
 
 _NO_PASSWORD_SET = Trouble(
     "has no password for this user, and we sent one", "Set it in Redis, or leave it out here."
@@ -96,14 +96,14 @@ _COMMAND = re.compile(r"the '([a-z|-]{1,40})' command")
 
 
 def diagnose(backend: RedisBackend, replicas: int) -> Trouble | None:
-    """Use *backend* as the service does, and return what is wrong with them; nothing when they are fit.
+    """Use *backend* as the service does, and return what is wrong, or None.
 
-    Of each write, *replicas* must be told.
+    Each server must have *replicas* replicas.
     """
     key = keys.probe(0)
     try:
         health.check(backend, replicas)
-        # All keys of a call have one owner. A script that is not there may be run, as far as rights go.
+        # An unknown script tells whether EVALSHA is allowed: NOSCRIPT means that it is.
         script, no_script = backend.node_for(key).execute([(*_SCRIPT, key), (*_UNKNOWN_SCRIPT, key)]).replies
         for reply in (script, no_script):
             if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
@@ -116,18 +116,18 @@ def diagnose(backend: RedisBackend, replicas: int) -> Trouble | None:
 
 
 def explain(error: redis.RedisError) -> Trouble:
-    """Return why *error* came."""
+    """Return the cause of *error*."""
     if isinstance(error, MasterNotFoundError) and isinstance(error.__cause__, redis.RedisError):
         trouble = explain(error.__cause__)
         return Trouble(f"leads to no Sentinel that can be asked; one of them {trouble.seen}", trouble.fix)
     if isinstance(error.__context__, ReadOnlyError):
-        error = error.__context__  # redis-py says of a demoted master that the connection was lost
-    return next(filter(None, (judge(error) for judge in _JUDGES)), None) or Trouble(
+        error = error.__context__  # redis-py reports a demoted master as a lost connection
+    return next(filter(None, (explainer(error) for explainer in _EXPLAINERS)), None) or Trouble(
         f"fails ({type(error).__name__})", "See the log of Redis."
     )
 
 
-def _by_answer(error: redis.RedisError) -> Trouble | None:
+def _by_reply(error: redis.RedisError) -> Trouble | None:
     text = str(error)
     if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
         found = _COMMAND.search(text)
@@ -135,17 +135,17 @@ def _by_answer(error: redis.RedisError) -> Trouble | None:
         fix = "Give the ACL user what `otp-service redis-acl` prints."
         return Trouble(f"does not allow its user {what} (NOPERM)", fix)
     code = getattr(error, "status_code", None) or text.partition(" ")[0].lstrip("-")
-    return _ANSWERS.get(code) or next((told for part, told in _TEXTS if part in text.lower()), None)
+    return _REPLIES.get(code) or next((told for part, told in _TEXTS if part in text.lower()), None)
 
 
-def _by_own_part(error: redis.RedisError) -> Trouble | None:
+def _by_type(error: redis.RedisError) -> Trouble | None:
     if isinstance(error, MasterNotFoundError):
         return _NO_MASTER
     if isinstance(error, NoOwner):
         return _NO_OWNER
     if isinstance(error, MaxConnectionsError):
         return Trouble("has no connection left for us", "Raise redis.pool_size.")
-    if isinstance(error, AuthenticationError):  # not an answer: the file of the password
+    if isinstance(error, AuthenticationError):  # not a reply: the password file could not be read
         return Trouble("has a password in a file that cannot be read", "See redis.password_file.")
     return None
 
@@ -195,16 +195,16 @@ def _by_silence(error: redis.RedisError) -> Trouble | None:
     return _HUNG_UP if isinstance(error, redis.ConnectionError) else None
 
 
-_JUDGES: tuple[Callable[[redis.RedisError], Trouble | None], ...] = (
-    _by_answer,
-    _by_own_part,
+_EXPLAINERS: tuple[Callable[[redis.RedisError], Trouble | None], ...] = (
+    _by_reply,
+    _by_type,
     _by_connection,
     _by_silence,
 )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """List what led to *error*, the last first."""
+    """Yield *error* and its causes, the latest first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

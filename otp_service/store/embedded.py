@@ -1,7 +1,7 @@
-"""The embedded store: a real Valkey as a child process, for development. Touches processes and Redis.
+"""The embedded store for development: a real Valkey as a child process.
 
-It listens on a socket in a private folder, keeps nothing on disk, and ends with this process, however that
-ends. Where its wheel does not exist, a Python imitation of Redis inside this process stands in.
+It listens on a socket in a private folder, stores nothing on disk, and ends with this process, however this
+process ends. On machines without a wheel of Valkey, fakeredis runs inside this process instead.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ _OPTIONS = {
 
 
 class EmbeddedStore(Protocol):
-    """A store that lives no longer than this process."""
+    """A store that ends with this process."""
 
     shebang: bool
-    """Whether it takes scripts that begin with `#!lua`."""
+    """Whether it supports scripts that begin with `#!lua`."""
 
     def client(self) -> redis.Redis:
         """Return a client of it."""
         ...
 
     def close(self) -> None:
-        """End it and leave nothing behind."""
+        """Stop it and remove its files."""
         ...
 
 
@@ -64,7 +64,7 @@ class EmbeddedNotStarted(RuntimeError):
 
 
 def start_embedded() -> EmbeddedStore:
-    """Start the best embedded store that this machine has.
+    """Start the best embedded store that this machine supports.
 
     Raises:
         EmbeddedNotStarted: it does not start.
@@ -75,7 +75,7 @@ def start_embedded() -> EmbeddedStore:
 
 
 class ValkeyStore:
-    """A Valkey server as a child process; close it, or use it as a context manager."""
+    """A Valkey server as a child process and context manager."""
 
     shebang = True
 
@@ -92,7 +92,7 @@ class ValkeyStore:
 
     @property
     def url(self) -> str:
-        """Where it listens, as `[redis] url` spells it."""
+        """Its URL, for `[redis] url`."""
         return f"unix://{self._socket}"
 
     @property
@@ -105,7 +105,7 @@ class ValkeyStore:
         return client_from_url(self.url)
 
     def close(self) -> None:
-        """End the server and remove its folder; a forked child leaves it to its parent."""
+        """Stop the server and remove its folder; in a forked child, do nothing."""
         if self._owner != os.getpid():
             return
         process = getattr(self, "_process", None)
@@ -133,7 +133,7 @@ class ValkeyStore:
 
 
 class FakeStore:
-    """fakeredis: counts and limits as Redis does, without being one."""
+    """fakeredis in this process. It behaves like Redis as far as the scripts use it."""
 
     shebang = False
 
@@ -151,10 +151,10 @@ class FakeStore:
         return client
 
     def close(self) -> None:
-        """Do nothing: it ends with its last client."""
+        """Do nothing: it is garbage once it has no client."""
 
     def _cut_off(self) -> None:
-        """Refuse all commands: a forked child would count and verify in a copy of its own."""
+        """Refuse all commands in a forked child, which would count and verify in its own copy."""
         self._server.connected = False
 
 
@@ -174,13 +174,13 @@ def _start(binary: Path, folder: Path, socket: Path) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        process_group=0,  # Ctrl-C is for us alone: a service that stops still needs its store
+        process_group=0,  # Ctrl-C must not reach the server: the service needs it until it has stopped
         preexec_fn=_die_with_parent(),  # noqa: PLW1509 - calls one function that was looked up before
     )
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """Return what makes Linux end the child when the thread that started it ends, even by SIGKILL."""
+    """Return a function that makes Linux end the child when the starting thread ends, even by SIGKILL."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl

@@ -1,4 +1,4 @@
-"""Arguments: the service's values as the scripts take them."""
+"""Turns values into the arguments of scripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from otp_service.domain.limits import DAY, ConversionLimits, IpLimits, PhoneLimi
 from otp_service.domain.risk import PhoneKey
 
 NO_REQUESTER = bytes(12)
-"""The requester of a call that does not name one."""
+"""The requester of a call that names none."""
 
 CODE_TYPES = {CodeType.DIGITS: "d", CodeType.ALNUM: "n"}
 
@@ -39,7 +39,7 @@ _UTC8 = 8 * 3600
 
 
 def day(seconds: float) -> int:
-    """Return the calendar day of UTC+8 that *seconds* (unix, of the store's clock) lie in."""
+    """Return the calendar day in UTC+8 of *seconds* (unix, by the store's clock)."""
     return int(seconds + _UTC8) // DAY
 
 
@@ -57,7 +57,7 @@ def ip_limits(values: IpLimits) -> bytes:
 
 
 def short_phone_hash(tag: str) -> str:
-    """Return the 6 characters that stand for a phone in the log of an address."""
+    """Return the 6 characters that stand for a phone in the log of an IP address."""
     return tag[:6]
 
 
@@ -71,11 +71,11 @@ def narrow_limits(values: ConversionLimits) -> tuple[int, int, int, int]:
     return *broad_limits(values), values.strict_min_unverified
 
 
-def requester(slot: PhoneKey) -> bytes:
-    """Return who asks as `phone_state.lua` reads it: the requester, and whether their device is known."""
-    return (slot.ip_hash or NO_REQUESTER) + (b"\1" if slot.known_device else b"\0")
+def requester(phone_key: PhoneKey) -> bytes:
+    """Return the requester, and whether the device is known, as `phone_state.lua` reads them."""
+    return (phone_key.ip_hash or NO_REQUESTER) + (b"\1" if phone_key.known_device else b"\0")
 
 
-def code_types(shapes: frozenset[CodeType]) -> str:
+def code_types(kinds: frozenset[CodeType]) -> str:
     """Return the code types that a submitted text could be."""
-    return "".join(CODE_TYPES[shape] for shape in shapes)
+    return "".join(CODE_TYPES[kind] for kind in kinds)

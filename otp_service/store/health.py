@@ -1,4 +1,4 @@
-"""Health: whether servers are fit to hold this service's memory. Touches Redis."""
+"""Checks whether Redis servers are suitable for this service."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from otp_service.store import keys
 from otp_service.store.backend import RedisBackend, RedisNode
 
 MIN_VERSION = (7, 0)
-"""`#!lua` scripts, refused whole when memory is full, came with Redis 7.0; every Valkey has them."""
+"""Since 7.0 Redis refuses a script with `#!lua` as a whole when memory is full. So does every Valkey."""
 
 PROBES = 4_096
-"""Keys of which each server should own one: enough for hundreds of servers."""
+"""Keys to try until each server owns one; enough for hundreds of servers."""
 
 Info = dict[str, str]
-"""What a server says about itself."""
+"""A server's reply to INFO."""
 
 
 class UnsuitableRedis(StoreUnavailable):
@@ -29,9 +29,9 @@ class UnsuitableRedis(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """So many *servers*: the *version* of one, why any is *unfit*, and whether all *persist* by a log.
+    """The number of *servers*, the *version* of one, and why one is *unfit*.
 
-    *replicas* are those of the server that has fewest.
+    *persists*: all servers have an append-only file. *replicas*: of the server that has fewest.
     """
 
     version: str
@@ -42,11 +42,11 @@ class Inspection:
 
 
 def check(backend: RedisBackend, replicas: int) -> bool:
-    """Write to every server, and read what kind of server it is; tell whether all persist by a log.
+    """Write to every server and check its INFO; return whether all persist by an append-only file.
 
     Raises:
-        UnsuitableRedis: one could lose counters or codes, or has fewer *replicas* than writes wait for.
-        redis.RedisError: one does not answer or takes no writes.
+        UnsuitableRedis: a server could lose counters or codes, or has fewer than *replicas* replicas.
+        redis.RedisError: a server does not answer or takes no writes.
     """
     all_persist = True
     for node, probe in _probes(backend, backend.primaries()):
@@ -59,10 +59,10 @@ def check(backend: RedisBackend, replicas: int) -> bool:
 
 
 def inspect(backend: RedisBackend, replicas: int) -> Inspection:
-    """Return what servers say about themselves, of which *replicas* are asked for.
+    """Return what the servers say about themselves. Each should have *replicas* replicas.
 
     Raises:
-        redis.RedisError: one does not answer, or may not be asked.
+        redis.RedisError: a server does not answer, or does not allow INFO.
     """
     told = [read_info(node.execute([("INFO",)]).raise_errors()[0]) for node in backend.primaries()]
     unfit = (unsuitability(info, replicas, in_cluster=backend.is_cluster) for info in told)
@@ -76,12 +76,12 @@ def inspect(backend: RedisBackend, replicas: int) -> Inspection:
 
 
 def read_info(reply: Mapping[str, object]) -> Info:
-    """Return a reply to INFO as Redis wrote it: redis-py makes numbers of some values."""
+    """Return a reply to INFO as text; redis-py turns some values into numbers."""
     return {name: str(value) for name, value in reply.items()}
 
 
 def unsuitability(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
-    """Return why a server with this INFO must not be used, None when it may."""
+    """Return why a server with this INFO must not be used, or None."""
     policy = info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
         return f"Redis evicts keys (maxmemory-policy {policy}): set maxmemory-policy noeviction."
@@ -99,7 +99,7 @@ def unsuitability(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
 
 
 def is_persistent(info: Info) -> bool:
-    """Tell whether a server with this INFO writes down each change, so that a restart loses nothing."""
+    """Tell whether a server with this INFO has an append-only file, so that its data survives a restart."""
     return info.get("aof_enabled") == "1"
 
 

@@ -1,6 +1,6 @@
-"""Keys: every name that the service uses in Redis.
+"""All keys that the service uses in Redis.
 
-All keys of one phone carry its tag between braces, so that on a cluster they share one slot.
+The keys of one phone contain its hash between braces, so that they share one hash slot of a cluster.
 """
 
 from __future__ import annotations
@@ -9,63 +9,63 @@ PREFIX = "otp:"
 
 
 def probe(number: int) -> str:
-    """Return the key of a probe; each server of a cluster owns some of them."""
+    """Return the key of a health probe; each server of a cluster owns some of them."""
     return f"{PREFIX}probe:{number}"
 
 
-def phone_state(tag: str) -> str:
-    """Return the key of what outlives a phone's verifications."""
-    return f"{PREFIX}{{{tag}}}"
+def phone_state(phone_hash: str) -> str:
+    """Return the key of a phone's state, which outlives its verifications."""
+    return f"{PREFIX}{{{phone_hash}}}"
 
 
-def verification(tag: str, verification_hash: str) -> str:
+def verification(phone_hash: str, verification_hash: str) -> str:
     """Return the key of one verification."""
-    return f"{PREFIX}{{{tag}}}:{verification_hash}"
+    return f"{PREFIX}{{{phone_hash}}}:{verification_hash}"
 
 
-def redeemed(tag: str, verification_hash: str) -> str:
+def redeemed(phone_hash: str, verification_hash: str) -> str:
     """Return the key that marks a proof as used."""
-    return f"{PREFIX}{{{tag}}}:{verification_hash}:redeemed"
+    return f"{PREFIX}{{{phone_hash}}}:{verification_hash}:redeemed"
 
 
-def lookup_lease(tag: str, verification_hash: str, call: str) -> str:
-    """Return the key that marks a verification as just asked about by *call*."""
-    return f"{PREFIX}{{{tag}}}:{verification_hash}:{call}"
+def lookup_lease(phone_hash: str, verification_hash: str, call: str) -> str:
+    """Return the key that marks a verification as just looked up by *call*."""
+    return f"{PREFIX}{{{phone_hash}}}:{verification_hash}:{call}"
 
 
-def ip_log(tag: str) -> str:
-    """Return the key of what one address has caused."""
-    return f"{PREFIX}address:{{{tag}}}"
+def ip_log(ip_hash: str) -> str:
+    """Return the key of the sends and approvals of an IP address."""
+    return f"{PREFIX}address:{{{ip_hash}}}"
 
 
-def ip_misses(tag: str) -> str:
-    """Return the key of the calls from one address about verifications that do not exist."""
-    return f"{PREFIX}misses:{{{tag}}}"
+def ip_misses(ip_hash: str) -> str:
+    """Return the key of the calls from an IP address about verifications that do not exist."""
+    return f"{PREFIX}misses:{{{ip_hash}}}"
 
 
 def conversion_stats(name: str) -> str:
-    """Return the key of what one scope has sent and verified."""
+    """Return the key of the SMS sent and verified in one scope."""
     return f"{PREFIX}guard:{{{name}}}"
 
 
-def used_challenge(tag: str, challenge: str) -> str:
-    """Return the key that marks a risk challenge as solved, in the slot of the phone that it is bound to."""
-    return f"{PREFIX}{{{tag}}}:solved:{challenge}"
+def used_challenge(phone_hash: str, challenge: str) -> str:
+    """Return the key that marks a risk challenge as used, in the hash slot of its phone."""
+    return f"{PREFIX}{{{phone_hash}}}:solved:{challenge}"
 
 
-def idempotency_record(tag: str) -> str:
-    """Return the key of an idempotency key."""
-    return f"{PREFIX}claim:{{{tag}}}"
+def idempotency_record(key_hash: str) -> str:
+    """Return the key of the record of an idempotency key."""
+    return f"{PREFIX}claim:{{{key_hash}}}"
 
 
-def page(tag: str) -> str:
+def page(page_hash: str) -> str:
     """Return the key of a hosted page."""
-    return f"{PREFIX}page:{{{tag}}}"
+    return f"{PREFIX}page:{{{page_hash}}}"
 
 
-def page_counts(client: str, event: str, address_tag: str = "") -> str:
-    """Return the key of how many hosted pages of a client were created or opened, also from one address."""
-    suffix = f":{address_tag}" if address_tag else ""
+def page_counts(client: str, event: str, ip_hash: str = "") -> str:
+    """Return the key of how many hosted pages of a client (from one IP address) were created or opened."""
+    suffix = f":{ip_hash}" if ip_hash else ""
     return f"{PREFIX}pages:{{{client}}}:{event}{suffix}"
 
 
@@ -75,15 +75,15 @@ def global_failures(day: int) -> str:
 
 
 def missing_client_ip(client: str) -> str:
-    """Return the key that marks a client as not naming addresses."""
+    """Return the key that marks a client as sending no client IP."""
     return f"{PREFIX}unaddressed:{client}"
 
 
 def unreadable_ip() -> str:
-    """Return the key that marks that a trusted proxy did not write an address."""
+    """Return the key that marks that a trusted proxy wrote no IP address."""
     return f"{PREFIX}unreadable_ip"
 
 
 def budget(scope: str) -> str:
-    """Return the key of a day's budget; an SMS is taken from several at once, so that they share a slot."""
+    """Return the key of a day's budget; all share a hash slot, as one script takes an SMS from several."""
     return f"{PREFIX}budget:{{sms}}:{scope}"

@@ -1,4 +1,4 @@
-"""Knocks: the first flush of a request, all that it touches in one round trip."""
+"""The pre-check of a request: everything that it reads and counts, in one round trip."""
 
 from __future__ import annotations
 
@@ -20,79 +20,82 @@ from otp_service.store import decoding, encoding, keys
 from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call
 
-CLAIM_SECONDS = 10
-"""Longer than any call takes; who has not ended its claim by then is gone."""
+IN_PROGRESS_SECONDS = 10
+"""Longer than any call takes. A record that is in progress for longer is abandoned."""
 
-CLAIM_KEPT_SECONDS = 3600
+RECORD_TTL = 3600
+"""Seconds for which an idempotency record is stored."""
 
-Flush = Callable[[Sequence[Call]], list[list[Any]]]
+RunScripts = Callable[[Sequence[Call]], list[list[Any]]]
 
 
-def run_precheck(flush: Flush, tag: str, peek: Call, touched: PrecheckRequest) -> PrecheckResult:
-    """Run *peek* of the phone *tag* and whatever else is *touched*, and tell what all of that says."""
-    calls = [peek]
-    if touched.ip_quota:
-        solved = bool(touched.solved_challenge_id) or touched.challenges_disabled
-        calls.append(_address_call(touched.ip_quota, tag, solved=solved))
-    calls += [_guard_call(scope) for scope in touched.conversion_scopes]
-    if touched.solved_challenge_id:
-        calls.append(_solution_call(tag, touched))
-    if touched.idempotency:
-        calls.append(claim_call(touched.idempotency))
-    told = iter(flush(calls))
-    standing = decoding.precheck_result(next(told))
-    refusal, suspicions = _address_says(next(told)) if touched.ip_quota else (None, ())
-    errors = [error for error in (standing.rejection, refusal) if error]
+def run_precheck(
+    run_scripts: RunScripts, phone_hash: str, precheck: Call, request: PrecheckRequest
+) -> PrecheckResult:
+    """Run *precheck* of a phone together with what *request* touches, and return the result."""
+    calls = [precheck]
+    if request.ip_quota:
+        solved = bool(request.solved_challenge_id) or request.challenges_disabled
+        calls.append(_ip_call(request.ip_quota, phone_hash, solved=solved))
+    calls += [_conversion_call(scope) for scope in request.conversion_scopes]
+    if request.solved_challenge_id:
+        calls.append(_challenge_call(phone_hash, request))
+    if request.idempotency:
+        calls.append(begin_idempotent_call(request.idempotency))
+    replies = iter(run_scripts(calls))
+    result = decoding.precheck_result(next(replies))
+    rejection, risk_reasons = _parse_ip_reply(next(replies)) if request.ip_quota else (None, ())
+    errors = [error for error in (result.rejection, rejection) if error]
     return replace(
-        standing,
+        result,
         rejection=decoding.longest_wait(errors) if errors else None,
-        risk_reasons=suspicions,
-        conversions=tuple(_guard(scope, next(told)) for scope in touched.conversion_scopes),
+        risk_reasons=risk_reasons,
+        conversions=tuple(_conversion_stats(scope, next(replies)) for scope in request.conversion_scopes),
         reservation=QuotaReservation(
-            None if refusal or suspicions else touched.ip_quota,
-            tuple(scope for scope in touched.conversion_scopes if not scope.is_broad),
+            None if rejection or risk_reasons else request.ip_quota,
+            tuple(scope for scope in request.conversion_scopes if not scope.is_broad),
         ),
-        challenge_accepted=bool(touched.solved_challenge_id) and next(told)[0] == b"ok",
-        idempotency=decoding.idempotency_check(next(told)) if touched.idempotency else None,
+        challenge_accepted=bool(request.solved_challenge_id) and next(replies)[0] == b"ok",
+        idempotency=decoding.idempotency_check(next(replies)) if request.idempotency else None,
     )
 
 
-def release_calls(tag: str, counted: QuotaReservation) -> list[Call]:
-    """Return the calls that take back what a knock has counted for the phone *tag*."""
-    calls = [_guard_call(scope, sent=-1) for scope in counted.conversion_scopes]
-    if counted.ip_quota:
-        address = keys.ip_log(counted.ip_quota.ip_hash)
-        calls.append(Call("ip_release", [address], [encoding.short_phone_hash(tag)]))
+def release_calls(phone_hash: str, reservation: QuotaReservation) -> list[Call]:
+    """Return the calls that release what a pre-check has counted for a phone."""
+    calls = [_conversion_call(scope, sent=-1) for scope in reservation.conversion_scopes]
+    if reservation.ip_quota:
+        address = keys.ip_log(reservation.ip_quota.ip_hash)
+        calls.append(Call("ip_release", [address], [encoding.short_phone_hash(phone_hash)]))
     return calls
 
 
-def claim_call(claim: IdempotencyRecord) -> Call:
-    """Return the call that claims an idempotency key."""
-    times = CLAIM_SECONDS * 1000, CLAIM_KEPT_SECONDS * 1000
+def begin_idempotent_call(record: IdempotencyRecord) -> Call:
+    """Return the call that begins an idempotent call."""
+    times = IN_PROGRESS_SECONDS * 1000, RECORD_TTL * 1000
     return Call(
         "idempotency_begin",
-        [keys.idempotency_record(claim.key_hash)],
-        [claim.fingerprint, claim.result_id, *times],
+        [keys.idempotency_record(record.key_hash)],
+        [record.fingerprint, record.result_id, *times],
     )
 
 
-def end_call(claim: IdempotencyRecord, what: str) -> Call:
-    """Return the call that ends a claim, with *what* it has led to, or empty."""
+def finish_idempotent_call(record: IdempotencyRecord, result_id: str) -> Call:
+    """Return the call that finishes an idempotent call with *result_id*, which is empty after a rejection."""
     return Call(
         "idempotency_finish",
-        [keys.idempotency_record(claim.key_hash)],
-        [claim.fingerprint, what, CLAIM_KEPT_SECONDS * 1000],
+        [keys.idempotency_record(record.key_hash)],
+        [record.fingerprint, result_id, RECORD_TTL * 1000],
     )
 
 
-def _address_call(address: ClientIpQuota, tag: str, *, solved: bool) -> Call:
+def _ip_call(address: ClientIpQuota, phone_hash: str, *, solved: bool) -> Call:
     limits = encoding.ip_limits(address.limits)
-    rest: list[Argument] = [limits, encoding.short_phone_hash(tag), int(solved)]
+    rest: list[Argument] = [limits, encoding.short_phone_hash(phone_hash), int(solved)]
     return Call("ip_reserve", [keys.ip_log(address.ip_hash)], rest)
 
 
-def _guard_call(scope: ConversionScope, sent: int = 1) -> Call:
-    """Count in a narrow scope, or read a broad one: that counts what has gone out, and counts it later."""
+def _conversion_call(scope: ConversionScope, sent: int = 1) -> Call:
+    """Count in a narrow scope, or read a broad one, which counts SMS only after they were sent."""
     if scope.is_broad:
         return broad_call(scope)
     return Call(
@@ -103,25 +106,27 @@ def _guard_call(scope: ConversionScope, sent: int = 1) -> Call:
 
 
 def broad_call(scope: ConversionScope, sent: int = 0, verified: int = 0, *more: Argument) -> Call:
-    """Return the call that counts in a broad scope; *more*: see `conversion_stats_broad.lua`."""
-    told = more or (0, 1, b"")
-    rest = [sent, verified, *told, *encoding.broad_limits(scope.limits)]
+    """Return the call that counts in a broad scope; for *more* see `conversion_stats_broad.lua`."""
+    changes = more or (0, 1, b"")
+    rest = [sent, verified, *changes, *encoding.broad_limits(scope.limits)]
     return Call("conversion_stats_broad", [keys.conversion_stats(scope.name)], rest)
 
 
-def _solution_call(tag: str, touched: PrecheckRequest) -> Call:
+def _challenge_call(phone_hash: str, request: PrecheckRequest) -> Call:
     return Call(
-        "redeem", [keys.used_challenge(tag, touched.solved_challenge_id)], ["", touched.solution_ttl * 1000]
+        "redeem",
+        [keys.used_challenge(phone_hash, request.solved_challenge_id)],
+        ["", request.solution_ttl * 1000],
     )
 
 
-def _address_says(reply: Sequence[Any]) -> tuple[OtpError | None, tuple[str, ...]]:
-    """Return why an address gets no SMS now, and what asks for a risk challenge first."""
+def _parse_ip_reply(reply: Sequence[Any]) -> tuple[OtpError | None, tuple[str, ...]]:
+    """Return why an IP address gets no SMS now, and which limits require a risk challenge first."""
     if reply[0] == b"challenge":
         return None, (reply[1].decode(),)
     return decoding.rejection(reply), ()
 
 
-def _guard(scope: ConversionScope, reply: Sequence[Any]) -> ConversionStats:
+def _conversion_stats(scope: ConversionScope, reply: Sequence[Any]) -> ConversionStats:
     read = decoding.broad_stats if scope.is_broad else decoding.narrow_stats
     return read(scope.kind, reply)

@@ -1,4 +1,4 @@
-"""URLs: what `[redis] url` names, be it one server, Sentinels or a cluster."""
+"""Parses `[redis] url`, which names one server, Sentinels or a cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Endpoint = tuple[str, int]
 
 
 class BadRedisUrl(ValueError):
-    """A text that names no Redis; it may hold a password, so it is not repeated."""
+    """The text is no URL of a Redis. It may contain a password, so it is not repeated."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -26,7 +26,7 @@ class BadRedisUrl(ValueError):
 
 
 class Kind(Enum):
-    """Who is asked where the data is."""
+    """What the hosts of a URL are."""
 
     SERVER = "server"
     SENTINEL = "sentinel"
@@ -35,7 +35,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """The parts of a URL. *path* is that of a Unix socket, *master* the name by which Sentinels know one."""
+    """The parts of a URL. *path* is the path of a Unix socket, *master* the master's name at Sentinels."""
 
     kind: Kind
     is_tls: bool
@@ -51,7 +51,7 @@ def parse(url: str) -> RedisUrl:
     """Return the parts of *url*; docs/settings.md lists the forms.
 
     Raises:
-        BadRedisUrl: it names no Redis, or sets what is not the URL's to set.
+        BadRedisUrl: it names no Redis, or sets unsupported options.
     """
     try:
         parts = urlsplit(url)
@@ -64,13 +64,13 @@ def _server(parts: SplitResult) -> RedisUrl:
     hosts = _hosts(parts, PORT)
     if len(hosts) > 1:
         raise BadRedisUrl
-    return _made(parts, Kind.SERVER, hosts=hosts, db=_db(parts, parts.path[1:]))
+    return _url(parts, Kind.SERVER, hosts=hosts, db=_db(parts, parts.path[1:]))
 
 
 def _unix(parts: SplitResult) -> RedisUrl:
     if parts.netloc.rpartition("@")[2] or not parts.path:
         raise BadRedisUrl
-    return _made(parts, Kind.SERVER, path=unquote(parts.path), db=_db(parts, ""))
+    return _url(parts, Kind.SERVER, path=unquote(parts.path), db=_db(parts, ""))
 
 
 def _sentinel(parts: SplitResult) -> RedisUrl:
@@ -78,13 +78,13 @@ def _sentinel(parts: SplitResult) -> RedisUrl:
     if not master:
         raise BadRedisUrl
     hosts = _hosts(parts, SENTINEL_PORT)
-    return _made(parts, Kind.SENTINEL, hosts=hosts, master=unquote(master), db=_db(parts, db))
+    return _url(parts, Kind.SENTINEL, hosts=hosts, master=unquote(master), db=_db(parts, db))
 
 
 def _cluster(parts: SplitResult) -> RedisUrl:
     if _db(parts, parts.path[1:]):
         raise BadRedisUrl  # a cluster has one database
-    return _made(parts, Kind.CLUSTER, hosts=_hosts(parts, PORT))
+    return _url(parts, Kind.CLUSTER, hosts=_hosts(parts, PORT))
 
 
 _FORMS: dict[str, Callable[[SplitResult], RedisUrl]] = {
@@ -98,7 +98,7 @@ _FORMS: dict[str, Callable[[SplitResult], RedisUrl]] = {
 }
 
 
-def _made(parts: SplitResult, kind: Kind, **facts: Any) -> RedisUrl:
+def _url(parts: SplitResult, kind: Kind, **facts: Any) -> RedisUrl:
     username, _, password = parts.netloc.rpartition("@")[0].partition(":")
     is_tls = parts.scheme.startswith("rediss")
     return RedisUrl(kind, is_tls, username=unquote(username), password=unquote(password), **facts)
@@ -117,7 +117,7 @@ def _endpoint(text: str, usual_port: int) -> Endpoint:
 
 
 def _db(parts: SplitResult, text: str) -> int:
-    """Return the number of the database, from the path or from `?db=`, the only option there is."""
+    """Return the number of the database, from the path or from `?db=`, the only option."""
     options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     text = options.pop("db", text)
     if options or parts.fragment or not (text or "0").isdecimal():

@@ -10,7 +10,7 @@ import redis
 from support.redis_servers import Server
 from support.store_backends import let_in
 
-from otp_service.store.acl import OF_CALLS, OF_PLACES, OF_SCRIPTS
+from otp_service.store.acl import CALL_COMMANDS, ROUTING_COMMANDS, SCRIPT_COMMANDS
 
 LUA = files("otp_service.store") / "lua"
 PYTHON = files("otp_service.store")
@@ -23,10 +23,10 @@ def test_scripts_call_what_the_user_may_and_nothing_else() -> None:
         for name in re.findall(r"redis\.p?call\('(\w+)'", script.read_text(encoding="utf-8"))
     }
 
-    assert called == set(OF_SCRIPTS)
+    assert called == set(SCRIPT_COMMANDS)
 
 
-@pytest.mark.parametrize("name", [*OF_CALLS, "asking"])
+@pytest.mark.parametrize("name", [*CALL_COMMANDS, "asking"])
 def test_what_the_user_may_is_what_somebody_sends(name: str) -> None:
     sources = [file.read_text(encoding="utf-8") for file in PYTHON.iterdir() if file.name.endswith(".py")]
 
@@ -34,7 +34,7 @@ def test_what_the_user_may_is_what_somebody_sends(name: str) -> None:
 
 
 def test_finding_ones_place_takes_no_more_than_this() -> None:
-    assert OF_PLACES == ("asking", "cluster|slots", "select")
+    assert ROUTING_COMMANDS == ("asking", "cluster|slots", "select")
 
 
 @pytest.mark.parametrize(

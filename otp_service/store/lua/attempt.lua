@@ -1,10 +1,11 @@
 #!lua
 -- include: packing phone_state verification
--- Counts one attempt, then compares. Digests are keyed, so the time of `==` tells a guesser nothing.
--- No lock of the phone is looked at: nobody can stop a verification that its holder already has.
--- KEYS: row, record
--- ARGV: verification, client, asking, 1 if only who opened it may reach it, code types that the text could be,
---       which call this is ('' if it is never repeated), its time in ms, then pairs of kid and digest
+-- Counts one attempt, then compares digests. The digests are keyed, so the duration of `==` reveals nothing.
+-- A lock of the phone does not apply here: an attacker cannot block a verification that is already open.
+-- KEYS: phone state, verification
+-- ARGV: verification hash, client, requester, 1 if only the requester that opened it may reach it, code types that
+--       the submitted text could be, fingerprint of this call ('' if it is never repeated), time of the call in ms,
+--       then pairs of key id and digest
 local now = clock()
 local record = load_verification(KEYS[2])
 local verification_hash, client, call, at = ARGV[1], ARGV[2], ARGV[6], ARGV[7]
@@ -16,8 +17,8 @@ if ARGV[4] == '1' and not is_opened_by(phone, verification_hash, requester) then
 if record.state == 'a' then
   local by, approved_at = unpack('>Bc0I6', record.approval)
   if call ~= '' and by == call then
-    -- The very call that approved it, whose answer was lost on the way. Written again, so that who waits for
-    -- replicas waits for this.
+    -- This call approved it and its response was lost. The record is written again, so that WAIT has a write to
+    -- wait for.
     save_verification(KEYS[2], record, now)
     return {'ok', record.purpose, 0, approved_at, 1, 0, ''}
   end
@@ -36,7 +37,7 @@ if right then
   phone.untrusted_failures, phone.trusted_failures = 0, 0
   phone.restricted_verifications, phone.last_approved_at = {}, now
   local first = find_send(phone, verification_hash, 1)
-  -- A server may name the address when it asks for the code only.
+  -- A server may name the requester only when it requests the code.
   if requester == NO_REQUESTER and first then requester = sub(first.reference, 1, 12) end
   remember_requester(phone, requester, now)
   remove_open(phone, verification_hash)

@@ -1,6 +1,6 @@
 #!lua
 -- include: packing budget
--- Gives one SMS back to each budget it was taken from, if that day is not over. KEYS: budgets   ARGV: day
+-- Returns one SMS to each budget if the day on which it was taken is not over. KEYS: budgets   ARGV: day
 local today, left = budget_day(clock())
 local counts = {}
 for i, key in ipairs(KEYS) do

@@ -1,7 +1,7 @@
 #!lua
 -- include: packing budget
 -- Takes one SMS from each of a day's budgets, or from none.
--- KEYS: budgets   ARGV: what of each is open to this phone
+-- KEYS: budgets   ARGV: how much of each budget is available to this phone
 local today, left = budget_day(clock())
 local counts, least = {}, 255
 for i, key in ipairs(KEYS) do

@@ -1,7 +1,8 @@
 #!lua
 -- include: packing phone_state verification
--- Ends a pending verification; canceling a canceled one changes nothing.
--- KEYS: row, record   ARGV: verification, client, asking, 1 if only who opened it may reach it
+-- Cancels a pending verification; canceling a canceled one changes nothing.
+-- KEYS: phone state, verification
+-- ARGV: verification hash, client, requester, 1 if only the requester that opened it may reach it
 local now = clock()
 local record = load_verification(KEYS[2])
 if not belongs_to(record, ARGV[2]) then return record == false and {'format'} or {'verification_not_found'} end

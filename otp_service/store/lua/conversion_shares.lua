@@ -1,8 +1,8 @@
--- Shares: what each broad scope has counted of the SMS of one narrow scope, in spans.
---   share: size u32 of what follows | state u8 | length u8, name of the broad scope | hours u8 | hours | minutes
---   state: that of the narrow scope as the broad one was last told.
--- Clients share a prefix, and an address sees several countries: when the narrow scope accounts for its SMS, each
--- broad scope gives up what was counted there, and nothing of what was counted in another one.
+-- Shares: how many SMS of one narrow scope each broad scope has counted.
+--   share: size of the rest u32 | state u8 | length u8, name of the broad scope | number of hours u8 | hours | minutes
+--   state: the state of the narrow scope that was last reported to the broad one.
+-- Several clients share a prefix, and an IP address sends to several countries. When the narrow scope accounts for
+-- its SMS, each broad scope gives up exactly those that it has counted itself.
 
 local function packed_share(name, state, buckets)
   return pack('>I4BBc0', 2 + #name + #buckets, state, #name, name) .. buckets
@@ -18,7 +18,7 @@ local function read_shares(s)
   return shares
 end
 
--- Returns the spans of a share with what is to be counted.
+-- Adds the given counts to the buckets of a share.
 local function counted_in_share(buckets, now, sent, verified)
   local size = byte(buckets, 1) * BUCKET_BYTES
   local hours, minutes = sub(buckets, 2, 1 + size), sub(buckets, 2 + size)

@@ -1,35 +1,37 @@
 #!lua
 -- include: packing time_buckets sparse_buckets conversion_shares
--- Counts what was sent and verified in one narrow scope (prefix, address): a day by hours, and the last minutes.
--- What it keeps: state u8 | hours u8 | as many hours, then minutes, in spans (`spans.lua`) | shares (`shares.lua`)
---   Only those in which something happened: most addresses are somebody's home.
---   state: 2 calm, 3 suspect, 4 tripped. What is not calm accounts for its SMS: the broad scopes leave them out.
---   0, of earlier versions: rings of sent and verified by hour, then by minute.
--- Suspect is a scope in which nearly nothing was verified: one more SMS, and more than `strict`, and two for each
--- that was verified, are not.
--- KEYS: guard   ARGV: sent, verified, least, share in %, blocked at so many times the threshold, strict,
---   settle: 1 when SMS have gone out or were verified, which may change the state; 0 when one may go out.
---   More to settle: how many SMS have gone out, whether the first flush has counted them or `sent` does, and the
---   names of the broad scopes in which they and the verified ones belong.
+-- Counts the SMS sent and verified in one narrow scope (prefix, IP address): 24 hours, and the last minutes.
+-- Value: state u8 | number of hours u8 | the hours, then the minutes (`sparse_buckets.lua`)
+--     | shares (`conversion_shares.lua`)
+--   state: 2 calm, 3 suspect, 4 tripped. Broad scopes leave out the SMS of a scope that is not calm.
+--   0, of earlier versions: dense buckets of sent and verified by hour, then by minute.
+-- A scope is suspect if almost nothing in it was verified: with one more SMS, the unverified ones would exceed
+-- `strict` plus twice the verified ones.
+-- KEYS: conversion stats
+-- ARGV: sent, verified, min_unverified, max_unverified_ratio in %, block_multiplier, strict,
+--   update: 1 if SMS were sent or verified, which may change the state; 0 if an SMS is about to be sent.
+--   With update: how many SMS were sent in all (the pre-check has already counted those that are not in `sent`),
+--   and the names of the broad scopes to which these SMS belong.
 -- Returns level, unverified, sent, verified, is suspect, state.
--- More to settle: the state that each of those broad scopes was told before, one u8 each, then the name, that state
--- and the spans of every share whose broad scope is to be told another one.
+--   With update: the states last reported to those broad scopes, u8 each; then for every share whose broad scope
+--   must learn of a new state: its name, the state last reported and its buckets.
 local CALM, SUSPECT, TRIPPED, FIRST_NAME = 2, 3, 4, 9
 
--- Counts in the shares of the named broad scopes and says `state` to all; appends to `reply` what they must learn.
-local function settled(shares, state, now, reply)
+-- Counts in the shares of the named broad scopes and sets `state` in all shares. Appends to `reply` what the broad
+-- scopes must learn. Returns the packed shares.
+local function updated_shares(shares, state, now, reply)
   local counts = ARGV[2] ~= '0' or ARGV[8] ~= '0'
-  local by_name, told, kept = {}, '', ''
+  local by_name, reported, kept = {}, '', ''
   for _, share in ipairs(shares) do by_name[share.name] = share end
   for i = FIRST_NAME, #ARGV do
     local share = by_name[ARGV[i]] or {name = ARGV[i], state = CALM, buckets = '\0'}
-    told = told .. char(share.state)
+    reported = reported .. char(share.state)
     if counts then
       share.buckets = counted_in_share(share.buckets, now, ARGV[8], ARGV[2])
       if not by_name[share.name] then shares[#shares + 1] = share end
     end
   end
-  reply[#reply + 1] = told
+  reply[#reply + 1] = reported
   for _, share in ipairs(shares) do
     if read_u32(share.buckets, 2) > floor(now / HOUR) - HOURS then
       if share.state ~= state then
@@ -41,7 +43,7 @@ local function settled(shares, state, now, reply)
   return kept
 end
 
-local now, settles = clock(), ARGV[7] == '1'
+local now, is_update = clock(), ARGV[7] == '1'
 local kept = redis.call('GET', KEYS[1])
 local hours, rest = hours_and_rest(kept)
 local minutes, shares = minutes_and_rest(rest)
@@ -49,16 +51,16 @@ local sent, verified, sent_now, verified_now
 hours, sent, verified = counted(hours, floor(now / HOUR), HOURS, ARGV[1], ARGV[2])
 minutes, sent_now, verified_now = counted(minutes, floor(now / MINUTE), MINUTES, ARGV[1], ARGV[2])
 
--- What is asked of a scope that settles is what the next SMS would meet.
-local more = settles and 1 or 0
+-- After an update, the level is the one that the next SMS would meet.
+local more = is_update and 1 or 0
 local unverified = unverified_of(sent + more, verified, sent_now + more, verified_now)
 local level = level_of(unverified, verified, tonumber(ARGV[3]), ARGV[4], ARGV[5])
 local suspect = sent + more - verified > ARGV[6] + 2 * verified
 
 local state = kept and max(byte(kept, 1), CALM) or CALM
-if settles then state = level > 0 and TRIPPED or suspect and SUSPECT or CALM end
+if is_update then state = level > 0 and TRIPPED or suspect and SUSPECT or CALM end
 local reply = {'ok', level, unverified, sent, verified, suspect and 1 or 0, state}
-if settles then shares = settled(read_shares(shares), state, now, reply) end
+if is_update then shares = updated_shares(read_shares(shares), state, now, reply) end
 local all = char(state, #hours / BUCKET_BYTES) .. hours .. minutes .. shares
 redis.call('SET', KEYS[1], all, 'PX', (HOURS + 1) * HOUR)
 return reply

@@ -1,18 +1,19 @@
 #!lua
 -- include: packing time_buckets sparse_buckets
--- Counts in one broad scope (a country, a client) the SMS that went out and that no narrow scope accounts for.
--- What it keeps: format u8 = 2 | hours u8 | as many hours, then minutes, then suspects, in spans (`spans.lua`)
---   suspects: in the place of sent, how many narrow scopes became suspect in an hour; one that tripped is TRIPPED.
---   They are told from minutes by their numbers, which are those of hours.
---   0, of earlier versions: rings of sent and verified by hour, then by minute.
--- Level 1: narrow scopes are judged strictly, since too much is unverified here or too many of them are suspect.
--- Level 2: still more strictly, since unverified is `block_multiplier` times the threshold.
--- Level 3: everybody is asked, since nearly nothing is verified beside.
--- KEYS: guard   ARGV: sent, verified, suspects, sign (1 or -1) and spans that a narrow scope gives back or takes out,
---   least, share in %, blocked at so many times the threshold
+-- Counts in one broad scope (country, client) the SMS that were sent and that no narrow scope accounts for.
+-- Value: format u8 = 2 | number of hours u8 | the hours, then the minutes, then the suspects (`sparse_buckets.lua`)
+--   suspects: buckets by hour; in place of sent, how many narrow scopes became suspect. A tripped one counts 20 times.
+--   Their numbers are those of hours, which tells them from minutes.
+--   0, of earlier versions: dense buckets of sent and verified by hour, then by minute.
+-- Level 1: too much is unverified, or too many narrow scopes are suspect. Narrow scopes are judged strictly.
+-- Level 2: unverified exceeds `block_multiplier` times the threshold. Narrow scopes are judged more strictly.
+-- Level 3: level 2, and almost nothing is verified. Every request takes a risk challenge.
+-- KEYS: conversion stats
+-- ARGV: sent, verified, suspects, sign (1 or -1) and buckets that a narrow scope gives back or takes out,
+--   min_unverified, max_unverified_ratio in %, block_multiplier
 local LEAST_SUSPECTS, VERIFIED_PER_SUSPECT, VERIFIED_SHARE = 4, 100, 0.1
 
--- Adds or subtracts other spans, number by number; what is gone from here already is left alone.
+-- Adds or subtracts other buckets, number by number. A bucket that `buckets` no longer has is ignored.
 local function merged(buckets, others, sign)
   local by_number, result = {}, ''
   for at = 1, #others, BUCKET_BYTES do

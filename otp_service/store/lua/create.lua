@@ -1,10 +1,10 @@
 #!lua
 -- include: packing phone_state verification phone_rules reply
--- Opens a verification and takes its first send slot: both, or neither.
--- KEYS: row, record
--- ARGV: limits, asking, verification, client, purpose, code type, kid, salt, digest, ttl ms,
+-- Creates a verification and reserves its first send: both, or neither.
+-- KEYS: phone state, verification
+-- ARGV: limits, requester, verification hash, client, purpose, code type, key id, salt, digest, ms to live,
 --       attempts, sends
--- A length is kept in a byte, and packing would only drop what does not fit.
+-- A length is packed into one byte; packing would silently drop what does not fit.
 for i = 4, 9 do
   if #ARGV[i] > 255 then return {'format'} end
 end

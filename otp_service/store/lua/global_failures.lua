@@ -1,7 +1,7 @@
 #!lua
 -- include: packing
--- A day's wrong codes of verifications that were never approved, and its approvals, `<wrong> <approved>`.
--- KEYS: the day   ARGV: wrong (negative when verifications were approved after all), approved
+-- Counts a day's wrong codes of verifications that were never approved, and its approvals: `<wrong> <approved>`.
+-- KEYS: the day   ARGV: wrong (negative if verifications were approved after all), approved
 local s = redis.call('GET', KEYS[1])
 local wrong, approved = string.match(s or '0 0', '^(%d+) (%d+)$')
 wrong = math.max(0, (wrong or 0) + ARGV[1])

@@ -1,8 +1,8 @@
 #!lua
 -- include: packing
--- Claims an idempotency key: the first call that bears it goes on, the others learn how that one went.
--- The claim: format u8 = 1 | state u8: c claimed, d done | claimed_at u48 | fingerprint 16 | what: the rest
--- KEYS: claim   ARGV: fingerprint, what (of a new claim), claimed for ms, kept for ms
+-- Begins an idempotent call: the first call with a key proceeds, later ones learn its result.
+-- Record: format u8 = 1 | state u8: c in progress, d done | began_at u48 | fingerprint 16 | result id: the rest
+-- KEYS: idempotency record   ARGV: fingerprint, result id of a new record, ms until abandoned, ms to live
 local now = clock()
 local s = redis.call('GET', KEYS[1])
 local function claimed(what)
@@ -18,6 +18,6 @@ if sub(s, 9, 24) ~= ARGV[1] then return {'other'} end
 if state == 'd' then return {'done', what} end
 local left = min(claimed_at, now) + ARGV[3] - now
 if left > 0 then return {'busy', left} end
--- Whoever claimed it is gone; this call takes its place and finds out how far it came.
+-- The first call was abandoned. This call takes over and finds out how far that one came.
 claimed(what)
 return {'stale', what}

@@ -1,7 +1,7 @@
 #!lua
 -- include: packing
--- Ends a claim: a success is kept, after a refusal the key is free again.
--- KEYS: claim   ARGV: fingerprint, what ('' for a refusal), kept for ms
+-- Finishes an idempotent call: keeps the result of a success; after a rejection the key can be used again.
+-- KEYS: idempotency record   ARGV: fingerprint, result id ('' for a rejection), ms to live
 local now = clock()
 local s = redis.call('GET', KEYS[1])
 if s and sub(s, 9, 24) ~= ARGV[1] then return {'ok'} end

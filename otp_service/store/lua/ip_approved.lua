@@ -1,6 +1,7 @@
 #!lua
 -- include: packing time_buckets ip_log
--- Gives an address back what its requesters have verified since. KEYS: address   ARGV: phone, …
+-- Counts phones as verified and removes their sends from the log of an IP address.
+-- KEYS: IP log   ARGV: short phone hashes
 local now = clock()
 local log = load_ip_log(KEYS[1], now)
 if not log then return {'format'} end

@@ -1,7 +1,7 @@
 #!lua
 -- include: packing time_buckets ip_log
--- Forgets the sends and the misses of an address; what was verified there goes on making room.
--- KEYS: address, misses
+-- Erases the sends and misses of an IP address. Its approvals stay and go on raising its limits.
+-- KEYS: IP log, IP misses
 local now = clock()
 local log = load_ip_log(KEYS[1], now)
 if not log then return {'format'} end

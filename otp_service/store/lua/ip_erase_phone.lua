@@ -1,6 +1,6 @@
 #!lua
 -- include: packing time_buckets ip_log
--- Takes a phone out of the log of an address. KEYS: address   ARGV: phone
+-- Removes a phone from the log of an IP address. KEYS: IP log   ARGV: short phone hash
 local now = clock()
 local log = load_ip_log(KEYS[1], now)
 if not log then return {'format'} end

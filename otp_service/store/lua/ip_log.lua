@@ -1,9 +1,9 @@
--- What the requesters behind one address have caused, `otp:address:{tag}`. Times in ms.
---   format u8 = 1 | verified phones per hour: a ring of 24 | unverified sends, ascending: at u48, phone 6 bytes
---   format u8 = 2: the same without the ring, as nobody was verified; most addresses are somebody's home
+-- The sends and approvals of one IP address, `otp:address:{<IP hash>}`. Times in ms.
+--   format u8 = 1 | verified phones by hour: 24 buckets | unverified sends, ascending: at u48, phone hash 6 bytes
+--   format u8 = 2: without the buckets, if no phone was verified; most IP addresses are homes
 local HOUR, DAY, HOURS = 3600000, 86400000, 24
 
--- Returns the sends and, where there are any, the verified.
+-- Returns the sends and, if there are any, the verified phones by hour; nil if a newer version wrote the value.
 local function load_ip_log(key, now)
   local log = {sends = {}}
   local s = redis.call('GET', key)
@@ -23,7 +23,7 @@ local function load_ip_log(key, now)
   return log
 end
 
--- How many phones were verified within a day.
+-- Returns how many phones were verified within a day.
 local function approved_count(log)
   return log.verified and sum(log.verified) or 0
 end

@@ -1,7 +1,8 @@
 #!lua
 -- include: packing time_buckets ten_minutes
--- Adds to the misses of the last ten minutes from one address: calls about verifications that do not exist.
--- KEYS: misses   ARGV: how many, limit
+-- Counts misses of one IP address, which are calls about verifications that do not exist.
+-- Returns the misses of ten minutes, and the ms until another one is allowed.
+-- KEYS: IP misses   ARGV: how many, limit
 local now = clock()
 local buckets = load_ten_minutes(KEYS[1], now)
 add(buckets, tonumber(ARGV[1]))

@@ -1,6 +1,6 @@
 #!lua
 -- include: packing time_buckets ip_log
--- Takes back what address_send has counted, since no SMS went out. KEYS: address   ARGV: phone
+-- Removes a send that ip_reserve has counted, because no SMS was sent. KEYS: IP log   ARGV: short phone hash
 local now = clock()
 local log = load_ip_log(KEYS[1], now)
 if not log then return {'format'} end

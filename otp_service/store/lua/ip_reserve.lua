@@ -1,9 +1,8 @@
 #!lua
 -- include: packing time_buckets ip_log ip_rules
--- Counts a send against its requester's address, unless that has caused too many which nobody verified.
--- Whoever verifies makes room for others behind the same address: an office is no attacker.
--- KEYS: address   ARGV: limits (sends per hour, per day, phones per day, refused at so many times that, share
---       in %), phone, solved (1: a risk challenge was)
+-- Counts a send of an IP address, unless the address has too many unverified sends.
+-- Verified phones raise the limits, so that the people of an office do not lock each other out.
+-- KEYS: IP log   ARGV: limits, short phone hash, 1 if a risk challenge was solved or none may be required
 local now = clock()
 local log = load_ip_log(KEYS[1], now)
 if not log then return {'format'} end

@@ -1,6 +1,6 @@
--- What the requesters behind one address may still cause.
+-- The limits of an IP address.
 
--- `s` is what `store/encoding.py` writes, u24 each.
+-- `s` comes from `encoding.ip_limits`, u24 each.
 local function read_ip_limits(s)
   return {per_hour = read_u24(s, 1), per_day = read_u24(s, 4), phones = read_u24(s, 7),
           factor = read_u24(s, 10), share = read_u24(s, 13)}
@@ -25,12 +25,13 @@ local function latest_of_each_phone(sends, but)
   return times
 end
 
--- What asks for a risk challenge, what refuses, and for how long; for another send to `phone`.
+-- Judges another send to `phone`. Returns the limit that requires a risk challenge, the limit that rejects the send,
+-- and for how many ms.
 local function ip_verdict(log, limits, phone, now)
   local made_room = floor(approved_count(log) * limits.share / 100)
   local challenge, refused, wait = nil, nil, 0
   local function judge(name, times, limit, span)
-    -- Bounded, so that the log stays short whatever was verified.
+    -- Bounded, so that approvals cannot make the log arbitrarily long.
     local room = min(made_room, limits.per_day * limits.factor)
     if #times >= limit + room then challenge = challenge or name end
     local last = limit * limits.factor + room

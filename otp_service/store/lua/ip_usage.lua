@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- include: packing time_buckets ip_log ip_rules ten_minutes
--- What is counted of an address, and what its next send to a phone of its own would meet.
--- KEYS: address, misses   ARGV: limits as of address_send.lua
+-- Returns the counts of an IP address, and what its next send to a new phone would meet.
+-- KEYS: IP log, IP misses   ARGV: limits
 local now = clock()
 local log = load_ip_log(KEYS[1], now)
 if not log then return {'format'} end

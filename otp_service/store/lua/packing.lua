@@ -1,6 +1,6 @@
--- Big-endian numbers and length-prefixed text: what the packed values are made of.
--- In a format `I6` is a number of 48 bits, and `Bc0` a text behind its length. Calls are what costs here, so that
--- whatever stands together is read and written by one.
+-- Packs and unpacks big-endian numbers and length-prefixed text.
+-- In formats of `struct`, `I6` is a number of 48 bits and `Bc0` is text after its length. Each call into `struct`
+-- costs time, so adjacent fields are packed by one call.
 local pack, unpack = struct.pack, struct.unpack
 local byte, char, sub, floor, min, max = string.byte, string.char, string.sub, math.floor, math.min, math.max
 
@@ -28,7 +28,7 @@ local function read_u48(s, at)
   return (unpack('>I6', s, at))
 end
 
--- The server's time in ms.
+-- Returns the server's time in ms.
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + floor(time[2] / 1000)

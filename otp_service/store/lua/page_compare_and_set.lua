@@ -1,8 +1,8 @@
 #!lua
 -- include: packing
--- Writes a hosted page if nobody has written it since it was read; it lives no longer for that.
--- The page: format u8 = 1 | version u32 | sealed: the rest
--- KEYS: page   ARGV: the version that was read, sealed
+-- Writes a hosted page unless it was written since it was read. Its time to live stays.
+-- Page: format u8 = 1 | version u32 | encrypted: the rest
+-- KEYS: page   ARGV: the version that was read, encrypted page
 local s = redis.call('GET', KEYS[1])
 if not s then return {'gone'} end
 if byte(s, 1) ~= 1 then return {'format'} end

@@ -1,8 +1,8 @@
 #!lua
 -- include: packing time_buckets ten_minutes
--- Counts one more hosted page for a client, and for the address behind it if one is named, unless either has
--- reached its limit in ten minutes. Counts nothing if it refuses.
--- KEYS: for each scope, the address first: its count   ARGV: for each scope: limit, its name
+-- Counts one more hosted page of a client, and of an IP address if one is given, unless either has reached its
+-- limit in ten minutes. Then it counts nothing.
+-- KEYS: the count of each scope, the IP address first   ARGV: for each scope: the limit and its name
 local now, counts = clock(), {}
 for i, key in ipairs(KEYS) do
   local limit = tonumber(ARGV[2 * i - 1])

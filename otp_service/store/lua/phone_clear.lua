@@ -1,7 +1,6 @@
 #!lua
 -- include: packing phone_state
--- Forgets what a phone was sent, its failures and the provider's window; live verifications stay.
--- KEYS: row
+-- Erases a phone's sends, its failures and the provider's window. Open verifications stay. KEYS: phone state
 local now = clock()
 local phone = load_phone(KEYS[1], now)
 if not phone then return {'format'} end

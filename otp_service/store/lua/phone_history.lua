@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- include: packing phone_state
--- The sends of the last day, oldest first, with what became of them. KEYS: row
--- Each: short tag of the verification, number, at, state, how the verification ended (1: it is open), route, code
+-- Returns the sends of the last day and their outcomes, oldest first. KEYS: phone state
+-- Each: short hash of the verification, number, time, state, how the verification ended (1: it is open), route, code
 local now = clock()
 local phone = load_phone(KEYS[1], now)
 if not phone then return {'format'} end

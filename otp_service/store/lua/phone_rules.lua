@@ -1,7 +1,7 @@
--- The limits of a phone. Each rule yields how many sends it leaves and when it allows the next.
--- Untrusted calls may use their share of a limit. The rest is kept for trusted calls, which may use all of it.
+-- The limits of a phone. Each rule returns how many sends it leaves and when it allows the next one.
+-- Untrusted calls may use their share of a limit. Trusted calls may use all of it.
 
--- `s` is what `store/encoding.py` writes: thirteen numbers u8, then the steps of the cooldown u24 s each.
+-- `s` comes from `encoding.limits`: thirteen numbers u8, then the steps of the cooldown, u24 s each.
 local function read_limits(s)
   local limits = {packed = s}
   limits.sends_per_hour, limits.sends_per_day, limits.sends_per_requester_per_hour, limits.failures_per_hour,
@@ -11,8 +11,8 @@ local function read_limits(s)
   return limits
 end
 
--- How many more of `events` (ascending) fit under `limit` in the `span` up to now, and when the next one does.
--- Unless `trusted` is nil, only events of trusted or of untrusted calls count.
+-- Returns how many more events fit under `limit` in the last `span` ms, and when the next one does. `events` ascend.
+-- Unless `trusted` is nil, only events of trusted or only those of untrusted calls count.
 local function window(events, limit, span, now, trusted)
   if limit <= 0 then return 0, math.huge end
   local count, oldest = 0, nil
@@ -46,13 +46,13 @@ local function sends_for(phone, requester)
   return sends
 end
 
--- The latest of several rules wins: waiting for it satisfies the others too.
+-- The rule with the latest time wins: waiting for it satisfies the others too.
 local function apply(result, name, left, at)
   result.left = min(result.left, left)
   if at > result.at then result.at, result.name = at, name end
 end
 
--- The steps are counted up to the last send, so that the step does not shrink while somebody waits.
+-- Steps are counted up to the last send, so that the cooldown does not shrink during the wait.
 local function cooldown_end(sends, limits, trusted)
   local last, hourly = nil, 0
   for i = #sends, 1, -1 do
@@ -67,8 +67,8 @@ local function cooldown_end(sends, limits, trusted)
   return last + read_u24(limits.packed, min(11 + 3 * hourly, #limits.packed - 2)) * 1000
 end
 
--- For a trusted call only its own sends lengthen the steps; after anybody's it waits for the first one, as the
--- provider demands.
+-- For trusted calls, only sends of trusted calls lengthen the cooldown. After any send they wait for the first step,
+-- as the provider demands.
 local function apply_cooldown(result, phone, limits, trusted)
   local last = phone.sends[#phone.sends]
   if not last then return end
@@ -80,7 +80,7 @@ local function apply_cooldown(result, phone, limits, trusted)
   end
 end
 
--- May this phone get an SMS for this requester?
+-- Judges another SMS to this phone for this requester.
 local function send_verdict(phone, limits, requester, trusted, now)
   local result = {left = 255, at = 0}
   apply_cooldown(result, phone, limits, trusted)
@@ -96,8 +96,8 @@ local function send_verdict(phone, limits, requester, trusted, now)
   return result
 end
 
--- When enough live verifications have expired for `attempts` new ones to stay under `limit`.
--- Unless `trusted` is nil, only verifications of trusted or of untrusted calls count.
+-- Returns when enough open verifications have expired for `attempts` new attempts to stay within `limit`.
+-- Unless `trusted` is nil, only verifications of trusted or only those of untrusted calls count.
 local function room_at(phone, failures, limit, attempts, trusted)
   local sum, open = failures + attempts, {}
   for _, entry in ipairs(phone.open_verifications) do
@@ -129,14 +129,16 @@ local function is_locked(phone, limits, attempts, trusted)
          or not trusted and phone.untrusted_failures + attempts > limits.untrusted_lock_after
 end
 
--- In the slow lane there is one seat a day for all trusted calls, and one for the untrusted calls of each client.
+-- In restricted mode there is one verification a day for all trusted calls, and one for the untrusted calls of each
+-- client.
 local function restricted_owner(client, trusted)
   return trusted and '' or client
 end
 
--- May this phone open a new verification? Returns the verdict and the attempts it would get.
--- failures + outstanding + new attempts <= lock_after_failures holds whatever is submitted in whatever order, and the same
--- for untrusted calls and their share.
+-- Judges a new verification of this phone. Returns the result, the attempts that the verification would get, and
+-- whether the phone is in restricted mode.
+-- failures + outstanding + new attempts <= lock_after_failures holds in any order of calls, and the same for
+-- untrusted calls and their share.
 local function open_verdict(phone, limits, requester, trusted, client, attempts, now)
   local result = send_verdict(phone, limits, requester, trusted, now)
   apply(result, 'phone_failures_per_hour',
@@ -152,7 +154,7 @@ local function open_verdict(phone, limits, requester, trusted, client, attempts,
       end
     end
   end
-  -- What strangers have used of the count must not lock a trusted call out while a single attempt fits.
+  -- Failures of untrusted calls must not lock a trusted call out as long as a single attempt fits.
   if trusted and is_locked(phone, limits, attempts, trusted) then attempts = 1 end
   if is_locked(phone, limits, attempts, trusted) then
     local last = phone.failures[#phone.failures]

@@ -1,20 +1,22 @@
--- What outlives the verifications of a phone, `otp:{tag}`. Times in ms unless said otherwise.
---   format u8 = 2 | failures since the last success, of untrusted and of trusted calls, u8 each
---   known_at u32 s: last approval | not_before u48: the provider's window
---   counts of sends, failures, live, requesters, seats, refusals u8 each
---   sends:      at u48, slot 20 bytes: requester 12 (zero: not known), short tag of the verification 7, number u8
---               | state u8: s u a j d n | end u8, of send 1: how its verification ended, p a x c
+-- The state of a phone, which outlives its verifications, `otp:{<phone hash>}`. Times in ms unless noted otherwise.
+--   format u8 = 2 | failures since the last success, in untrusted and in trusted calls, u8 each
+--   last_approved_at u32 s | provider_blocked_until u48: end of the provider's window
+--   counts of the following lists, u8 each
+--   sends:      at u48 | reference 20: requester 12 (zero: unknown), short hash of the verification 7, number u8
+--               | state u8: s sending, u unknown, a accepted, j rejected, d delivered, n undelivered
+--               | ended u8, of send 1: the state of its verification, p pending, a approved, x exhausted, c canceled
 --               | route: length u8 and bytes | provider code: length u8 and bytes
 --   failures:   at u48
---   live:       short tag 7, expires_at u48, attempts reserved u8
---   requesters: of those that verified this phone last, the newest first: 12 bytes | when u32 s
---   seats:      verifications of the slow lane: client, empty for trusted calls: length u8 and bytes
---               | short tag 7 | at u32 s | guessed u8: 1 once a wrong code was submitted
---   refusals:   sends that went nowhere and count nowhere, for `otp-service history`: at u48 | short tag 7
---               | number u8 | state u8: w t | route: length u8 and bytes | provider code: length u8 and bytes
+--   open_verifications: short hash 7 | expires_at u48 | reserved attempts u8
+--   requesters: the last that verified this phone, newest first: 12 bytes | at u32 s
+--   restricted_verifications, those created in restricted mode: client, empty for trusted calls: length u8 and bytes
+--               | short hash 7 | at u32 s | has_failed u8: 1 after a wrong code
+--   refusals:   sends that were not made and do not count, for `otp-service history`: at u48 | short hash 7
+--               | number u8 | state u8: w not sent, t rate limited | route: length u8 and bytes
+--               | provider code: length u8 and bytes
 -- A send or failure of a trusted call has bit 47 of its time set, the attempts of its verification bit 7.
--- Sends and failures ascend in time. Old ones are dropped on writing; the newest failure stays as long as
--- failures are counted, since the row lives 90 days from it.
+-- Sends and failures ascend in time. Old ones are dropped on writing. The newest failure stays as long as failures
+-- are counted, because the state lives for 90 days after it.
 local HOUR, DAY = 3600000, 86400000
 local NO_REQUESTER = '\0\0\0\0\0\0\0\0\0\0\0\0'
 local EMPTY_PHONE = '\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
@@ -29,7 +31,7 @@ local function send_reference(requester, verification_hash, number)
   return requester .. short(verification_hash) .. char(number)
 end
 
--- A clock that stepped back leaves times in the future: they count as now, so that they run out at all.
+-- If the clock stepped back, times lie in the future. They are treated as now, so that they expire.
 local function read_time(packed, now)
   local trusted = packed >= TRUSTED_TIME
   return min(trusted and packed - TRUSTED_TIME or packed, now), trusted
@@ -39,9 +41,9 @@ local function packed_time(at, trusted)
   return trusted and at + TRUSTED_TIME or at
 end
 
--- Reads format 1 of earlier builds, which knew no trusted calls: streak u8 | known_at u32 | slow_at u32
--- | not_before u48 | counts of sends, failures, live u8 each | sends: at u48, slot 20 | failures: at u48.
--- Its verifications have other keys and cannot be reached any more.
+-- Reads format 1, which had no trusted calls: consecutive failures u8 | last_approved_at u32 | restricted_since u32
+-- | provider_blocked_until u48 | counts of sends, failures, open verifications u8 each | sends: at u48, reference 20
+-- | failures: at u48. Its verifications have other keys and cannot be reached any more.
 local function load_old_phone(s, now)
   local _, failed, last_approved_at, _, provider_blocked_until, sends, failures, _, at = unpack('>BBI4I4I6BBB', s)
   local phone = {
@@ -64,7 +66,7 @@ local function load_old_phone(s, now)
   return phone
 end
 
--- Returns nil where a newer version wrote it.
+-- Returns nil if a newer version wrote the state.
 local function load_phone(key, now)
   local s = redis.call('GET', key) or EMPTY_PHONE
   if byte(s, 1) == 1 then return load_old_phone(s, now) end
@@ -95,7 +97,7 @@ local function load_phone(key, now)
     local id, expires_at, attempts
     id, expires_at, attempts, at = unpack('>c7I6B', s, at)
     expires_at = min(expires_at, now + MAX_VERIFICATION_LIFETIME)
-    -- As long as a step of the clock could make it live again, its attempts stay reserved.
+    -- Attempts stay reserved as long as the clock could step back and reopen the verification.
     if expires_at + CLOCK_SLACK > now then
       table.insert(phone.open_verifications,
                    {id = id, expires_at = expires_at, trusted = attempts >= TRUSTED_ATTEMPTS,
@@ -124,13 +126,14 @@ local function load_phone(key, now)
   return phone
 end
 
--- Was it verified lately? 1 or 0.
+-- Returns 1 if the phone was verified lately, else 0.
 local function is_known(phone, now)
   return phone.last_approved_at > 0 and phone.last_approved_at > now - PHONE_RETENTION and 1 or 0
 end
 
--- `asking` is what `store/encoding.py` writes: who asks 12 | 1 if a server knows the person's device or session.
--- Trusted is who verified this phone lately, and whose device or session is known.
+-- `packed` comes from `encoding.requester`: requester 12 | 1 if the client's server knows the device or session.
+-- A call is trusted if its requester verified this phone lately, or if the device or session is known.
+-- Returns the requester, and whether the call is trusted.
 local function read_requester(packed, phone)
   local requester, trusted = sub(packed, 1, 12), byte(packed, 13) == 1
   if requester ~= NO_REQUESTER then
@@ -160,7 +163,8 @@ local function remove_open(phone, verification_hash)
   if i then table.remove(phone.open_verifications, i) end
 end
 
--- Until when a seat of the slow lane is taken: for a day once its code was guessed at, else while it can be.
+-- Returns until when a verification of restricted mode blocks the next one: for a day after a wrong code, otherwise
+-- while it is open.
 local function restricted_until(phone, entry)
   if entry.has_failed then return entry.at + DAY end
   local open = find_open(phone, entry.id)
@@ -187,7 +191,7 @@ local function prune(phone, now)
   end
 end
 
--- The row lives as long as anything in it can still matter; nil when nothing can.
+-- The state lives as long as anything in it can still matter.
 local function phone_expires_at(phone)
   local last = phone.provider_blocked_until
   if phone.sends[1] then last = max(last, phone.sends[#phone.sends].at + DAY) end
@@ -202,7 +206,7 @@ local function phone_expires_at(phone)
   return last
 end
 
--- `char` refuses a count that does not fit.
+-- `char` raises an error for a count above 255.
 local function packed_phone(phone)
   local s = pack('>BBBI4I6', 2, phone.untrusted_failures, phone.trusted_failures, floor(phone.last_approved_at / 1000),
                  phone.provider_blocked_until)
@@ -245,7 +249,7 @@ local function add_send(phone, reference, trusted, now)
                                    route = '', code = ''}
 end
 
--- A send is found by whose it is, whoever asked for it.
+-- A send is found by its verification and number; the requester does not matter.
 local function find_send(phone, verification_hash, number)
   local whose = short(verification_hash) .. char(number)
   for i, send in ipairs(phone.sends) do
@@ -253,13 +257,13 @@ local function find_send(phone, verification_hash, number)
   end
 end
 
--- Was the verification opened by this requester?
+-- Tells whether the verification was opened by this requester.
 local function is_opened_by(phone, verification_hash, requester)
   local first = find_send(phone, verification_hash, 1)
   return first ~= nil and requester ~= NO_REQUESTER and sub(first.reference, 1, 12) == requester
 end
 
--- Notes on its first send how a verification ended.
+-- Records on the first send how its verification ended.
 local function set_ended(phone, verification_hash, state)
   local first = find_send(phone, verification_hash, 1)
   if first then first.ended = state end

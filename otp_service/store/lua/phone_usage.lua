@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- include: packing phone_state phone_rules
--- What is counted of a phone, and what its next verification would meet: for a trusted call, and for another.
--- KEYS: row   ARGV: limits, client, attempts of a new verification
+-- Returns the counts of a phone, and what its next verification would meet: in an untrusted and in a trusted call.
+-- KEYS: phone state   ARGV: limits, client, attempts of a new verification
 local now = clock()
 local phone = load_phone(KEYS[1], now)
 if not phone then return {'format'} end

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- include: packing phone_state phone_rules
--- First flush of a request: may this phone get an SMS for a new verification now?
--- KEYS: row   ARGV: limits, asking, client, attempts
+-- Pre-check of a request: may this phone get an SMS for a new verification now?
+-- KEYS: phone state   ARGV: limits, requester, client, attempts
 local now = clock()
 local phone = load_phone(KEYS[1], now)
 if not phone then return {'format'} end

@@ -1,8 +1,9 @@
 #!lua flags=no-writes
 -- include: packing phone_state verification phone_rules
--- First flush of a resend: may this phone get another SMS for this verification now?
--- It tells the newest send too, since one of unknown outcome must be asked about first.
--- KEYS: row, record   ARGV: limits, asking, verification, client, 1 if only who opened it may reach it
+-- Pre-check of a resend: may this phone get another SMS for this verification now?
+-- Also returns the newest send, because a send of unknown outcome must be looked up first.
+-- KEYS: phone state, verification
+-- ARGV: limits, requester, verification hash, client, 1 if only the requester that opened it may reach it
 local now = clock()
 local record = load_verification(KEYS[2])
 if not belongs_to(record, ARGV[4]) then return record == false and {'format'} or {'verification_not_found'} end

@@ -1,7 +1,8 @@
 #!lua flags=no-writes
 -- include: packing phone_state verification phone_rules reply
--- A verification as it stands. What is not found costs the same, whoever's phone was named.
--- KEYS: row, record   ARGV: limits, asking, verification, client, 1 if only who opened it may reach it
+-- Returns a verification. A lookup that finds none takes equally long for all phones.
+-- KEYS: phone state, verification
+-- ARGV: limits, requester, verification hash, client, 1 if only the requester that opened it may reach it
 local now = clock()
 local record = load_verification(KEYS[2])
 if not belongs_to(record, ARGV[4]) then return record == false and {'format'} or {'verification_not_found'} end

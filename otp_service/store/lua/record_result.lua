@@ -1,8 +1,8 @@
 #!lua
 -- include: packing phone_state verification phone_rules reply
--- Books how a send ended. Sends are found by their id, not by time, so this may come at any moment.
--- KEYS: row, record
--- ARGV: limits, asking, verification, number, settlement, route, wait ms, ttl ms, provider code
+-- Records the result of a send. The send is found by its number, not by its time, so this may happen at any time.
+-- KEYS: phone state, verification
+-- ARGV: limits, requester, verification hash, number, disposition, route, ms to wait, ms to live, provider code
 local now = clock()
 local phone, record = load_phone(KEYS[1], now), load_verification(KEYS[2])
 if not phone or record == false then return {'format'} end
@@ -13,7 +13,7 @@ local send = record and record.sends[number]
 local pending = record and record.state == 'p'
 local route, code = sub(ARGV[6], 1, 255), sub(ARGV[9], 1, 255)
 
--- States only move forward: what a report has told already stands.
+-- States only move forward: a delivery that was already reported stays.
 local function set_send_state(state)
   if send and (send.state == 's' or send.state == 'u') then send.state, send.route = state, route end
 end
@@ -24,7 +24,7 @@ local function set_counted_state(state)
   end
 end
 
--- Nothing was sent: the send counts no more. What a provider refused is remembered for the operator.
+-- Nothing was sent, so the send no longer counts. A provider's refusal is kept for the operator.
 local function release_send(state)
   if not counted then return end
   table.remove(phone.sends, place)
@@ -37,7 +37,8 @@ if disposition == 'accepted' or disposition == 'unknown' then
   local state = disposition == 'accepted' and 'a' or 'u'
   set_send_state(state)
   set_counted_state(state)
-  -- The cooldown runs from now: counted from the reservation, the provider's clock minute would be hit.
+  -- The cooldown starts now. If it started at the reservation, the next send could fall into the same clock minute
+  -- of the provider.
   if counted then
     table.remove(phone.sends, place)
     counted.at = now
@@ -60,19 +61,19 @@ elseif disposition == 'rejected' then
 else
   set_send_state('r')
   release_send(disposition == 'throttled' and 't' or 'w')
-  -- No code arrived, so a place in the slow lane is free again.
+  -- No code arrived, so it is not the one verification of the day in restricted mode.
   local _, entry = find_restricted(phone, verification_hash)
   if entry and number == 1 then table.remove(phone.restricted_verifications, entry) end
   if disposition == 'throttled' then
     phone.provider_blocked_until = max(phone.provider_blocked_until, now + ARGV[7])
   elseif pending and number == 1 then
-    -- Nothing happened, and nobody knows the verification: it was never there.
+    -- Nothing was sent and no caller knows the verification, so it is removed.
     remove_open(phone, verification_hash)
     redis.call('DEL', KEYS[2])
     record = nil
   end
   if pending and number > 1 then
-    -- A resend that never was: neither counted, nor does it prolong anything.
+    -- The resend is not counted and extends no lifetime.
     if number == #record.sends then table.remove(record.sends) end
     local open = find_open(phone, verification_hash)
     if open then open.expires_at = record.expires_at end

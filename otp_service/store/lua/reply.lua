@@ -1,6 +1,6 @@
--- What a script tells of a verification.
+-- The reply that describes a verification.
 
--- How many more SMS it may cause and when the next; 0 for never.
+-- Returns how many more SMS may be sent, and the earliest time of the next; 0 and 0 if none.
 local function resend_facts(record, phone, limits, requester, trusted, now)
   local own = record.sends_allowed - #record.sends
   if record.state ~= 'p' or expired(record, now) or own <= 0 then return 0, 0 end

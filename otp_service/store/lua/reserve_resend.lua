@@ -1,7 +1,7 @@
 #!lua
 -- include: packing phone_state verification phone_rules reply
--- Takes another send slot of a pending verification; its attempts stay as they are.
--- KEYS: row, record   ARGV: limits, asking, verification, client, ttl ms
+-- Reserves another send of a pending verification. Its attempts stay as they are.
+-- KEYS: phone state, verification   ARGV: limits, requester, verification hash, client, ms to live
 local now = clock()
 local phone, record = load_phone(KEYS[1], now), load_verification(KEYS[2])
 if not phone then return {'format'} end
@@ -19,7 +19,7 @@ if refusal then return refusal end
 
 table.insert(record.sends, {state = 's', at = now, route = ''})
 add_send(phone, send_reference(requester, verification_hash, #record.sends), trusted, now)
--- The attempts stay reserved for the life that this send will give; the record gets it once it was sent.
+-- The attempts stay reserved for the lifetime after this send. The record gets that lifetime once the SMS was sent.
 local open = find_open(phone, verification_hash)
 if open then open.expires_at = max(open.expires_at, expires_at) end
 local sends_left, resend_at = resend_facts(record, phone, limits, requester, trusted, now)

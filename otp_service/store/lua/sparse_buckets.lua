@@ -1,5 +1,5 @@
--- Spans: sent and verified of the hours and minutes in which something happened, newest first.
---   span: number u32, sent u24, verified u24
+-- Counts of SMS sent and verified, for those hours and minutes in which there were any, newest first.
+--   bucket: number u32, sent u24, verified u24
 local HOUR, HOURS, MINUTE, MINUTES, BUCKET_BYTES = 3600000, 24, 60000, 4, 10
 local FIRST_MINUTE = 10000000
 
@@ -15,7 +15,7 @@ local function sparse_of_buckets(s, at, size)
   return buckets
 end
 
--- Returns the hours, and what stands behind them.
+-- Returns the hours and the bytes after them.
 local function hours_and_rest(s)
   if not s then return '', '' end
   if byte(s, 1) == 0 then
@@ -25,7 +25,7 @@ local function hours_and_rest(s)
   return sub(s, 3, rest_at - 1), sub(s, rest_at)
 end
 
--- Returns the minutes, and what stands behind them: it begins with a smaller number than that of any minute.
+-- Returns the minutes and the bytes after them, which begin with a number smaller than that of any minute.
 local function minutes_and_rest(s)
   local at = 1
   while at < #s and read_u32(s, at) >= FIRST_MINUTE do at = at + BUCKET_BYTES end
@@ -36,8 +36,8 @@ local function bounded(count)
   return max(0, min(count, 16777215))
 end
 
--- Returns the newest `size` spans with what is to be counted, and what they have sent and verified in all.
--- After a clock has stepped back their newest one goes on counting: nothing is forgotten.
+-- Adds the given counts to bucket `number`. Returns the newest `size` buckets and their totals of sent and verified.
+-- If the clock stepped back, the newest bucket goes on counting, so that nothing is forgotten.
 local function counted(buckets, number, size, more_sent, more_verified)
   local sent, verified = 0, 0
   if buckets ~= '' and read_u32(buckets, 1) >= number then
@@ -56,13 +56,13 @@ local function counted(buckets, number, size, more_sent, more_verified)
   return newest .. buckets, sent, verified
 end
 
--- SMS that nobody has verified for three minutes, and half of those that are younger.
+-- Returns the SMS that have been unverified for three minutes, plus half of the younger unverified ones.
 local function unverified_of(sent, verified, sent_now, verified_now)
   local pending = max(0, sent_now - verified_now)
   return max(0, sent - verified - pending) + floor(pending / 2)
 end
 
--- 2 beyond `block_multiplier` times the threshold, 1 beyond the threshold, else 0.
+-- Returns 2 above `block_multiplier` times the threshold, 1 above the threshold, else 0.
 local function level_of(unverified, verified, min_unverified, max_unverified_ratio, block_multiplier)
   local threshold = max(min_unverified, floor(verified * max_unverified_ratio / 100))
   return unverified > threshold * block_multiplier and 2 or unverified > threshold and 1 or 0

@@ -1,4 +1,4 @@
--- The library `struct` of Redis, as far as the scripts use it, for servers that have none. Big-endian.
+-- Replaces the library `struct` of Redis for servers that have none. Big-endian; only what the scripts use.
 local struct = {}
 
 function struct.unpack(format, s, at)

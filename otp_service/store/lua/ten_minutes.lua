@@ -1,5 +1,6 @@
--- What happened in the last ten minutes, by minute: misses of one address, `otp:misses:{tag}`, and hosted
--- pages of one client that were created or opened, `otp:pages:{client}:<event>`, also from one address.
+-- Counts of the last ten minutes, by minute: calls from one IP address about unknown verifications,
+-- `otp:misses:{<IP hash>}`, and hosted pages created or opened, `otp:pages:{<client>}:<event>`, with `:<IP hash>` for
+-- those from one IP address.
 local MINUTE, MINUTES = 60000, 10
 
 local function load_ten_minutes(key, now)
@@ -14,7 +15,7 @@ local function save_ten_minutes(key, buckets)
   redis.call('SET', key, packed_buckets(buckets), 'PX', (MINUTES + 1) * MINUTE)
 end
 
--- When so many of the oldest have left that one more fits.
+-- Returns the ms until enough of the oldest counts have left for one more to fit.
 local function wait_for_room(buckets, limit, now)
   local left, wait = sum(buckets), 0
   for i = MINUTES, 1, -1 do

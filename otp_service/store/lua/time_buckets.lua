@@ -1,7 +1,7 @@
--- Counts in a row of equal spans, newest first: what happened in this hour, in the last one, and so on.
--- Packed: number of the newest span u32 | counts u24 each.
+-- Counts in consecutive buckets of equal length, newest first: in this hour, in the last one, and so on.
+-- Packed: number of the newest bucket u32 | counts u24 each.
 
--- All bytes at once: a call for each number would cost more than the rest of a script.
+-- Reads all bytes by one call: a call for each number would cost more than the rest of the script.
 local function read_buckets(s, at, size)
   local buckets, bytes = {newest = read_u32(s, at), size = size}, {byte(s, at + 4, at + 3 + 3 * size)}
   for i = 1, size do buckets[i] = (bytes[3 * i - 2] * 256 + bytes[3 * i - 1]) * 256 + bytes[3 * i] end
@@ -14,7 +14,7 @@ local function new_buckets(newest, size)
   return buckets
 end
 
--- Moves the row on to `span`. A clock that stepped back leaves it where it is: nothing is forgotten.
+-- Makes `newest` the newest bucket. If the clock stepped back, the buckets stay, so that nothing is forgotten.
 local function advance(buckets, newest)
   local steps = min(newest - buckets.newest, buckets.size)
   if steps <= 0 then return end
@@ -32,7 +32,7 @@ local function sum(buckets)
   return total
 end
 
--- In most of the older spans nothing happened: they are not packed one by one.
+-- Most of the older buckets are zero; they are not packed one by one.
 local function packed_buckets(buckets)
   local s, last = u32(buckets.newest), buckets.size
   while last > 0 and buckets[last] == 0 do last = last - 1 end

@@ -1,6 +1,6 @@
 #!lua
 -- include: packing phone_state
--- Forgets the failures of a phone; what it was sent stays counted. KEYS: row
+-- Erases the failures of a phone. Its sends stay counted. KEYS: phone state
 local now = clock()
 local phone = load_phone(KEYS[1], now)
 if not phone then return {'format'} end

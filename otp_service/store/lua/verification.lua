@@ -1,11 +1,11 @@
--- The record of a verification, `otp:{tag}:<tag of the verification>`. Times in ms.
+-- The record of a verification, `otp:{<phone hash>}:<verification hash>`. Times in ms.
 --   format u8 = 1 | state u8: p a x c | code type u8: d n | attempts left u8 | attempts allowed u8
 --     | sends allowed u8
 --   issued_at u48 | life u24: expires_at - issued_at
---   kid, client, purpose, salt, digest: length u8 and bytes; salt and digest are empty once it has ended
+--   key id, client, purpose, salt, digest: length u8 and bytes; salt and digest are empty once it has ended
 --   sends u8, each: state u8 (s u a r d n) | at u24 after issued_at | route: length u8 and bytes
 --     | reason, where the state is n: length u8 and bytes
---   where the state is a: which call approved it: length u8 and bytes | when, by that call's clock u48
+--   where the state is a: fingerprint of the call that approved it: length u8 and bytes | time of that call u48
 
 local function read_sends(s, count, at, issued_at)
   local sends = {}
@@ -18,7 +18,7 @@ local function read_sends(s, count, at, issued_at)
   return sends, at
 end
 
--- Returns nil where there is none, false where a newer version wrote it.
+-- Returns nil if there is no record, false if a newer version wrote it.
 local function load_verification(key)
   local s = redis.call('GET', key)
   if not s then return nil end
@@ -46,8 +46,8 @@ local function packed_verification(record)
   return s .. record.approval
 end
 
--- An ended verification is a tombstone: no salt, no digest, gone TOMBSTONE after its end, whatever comes later.
--- What ends when it was to end before keeps its time to live.
+-- An ended verification is a tombstone without salt and digest. It expires ENDED_RETENTION after its end, whatever
+-- happens later. If neither the state nor the expiry has changed, the time to live stays.
 local function save_verification(key, record, now)
   local ends = record.expires_at
   if record.state ~= 'p' then
@@ -60,7 +60,7 @@ local function save_verification(key, record, now)
   end
 end
 
--- The issue time is checked too: a clock that stepped back must not revive a code.
+-- The issue time is checked too, so that a clock that stepped back does not revive a code.
 local function expired(record, now)
   return now >= record.expires_at or now < record.issued_at - CLOCK_SLACK
 end
@@ -71,7 +71,7 @@ end
 
 local ENDED = {a = 'already_verified', c = 'verification_canceled', x = 'attempts_exhausted'}
 
--- Why nothing more can be done with the record, or nil.
+-- Returns why the verification can no longer be used, or nil.
 local function end_reason(record, client, now)
   if record == false then return 'format' end
   if not belongs_to(record, client) then return 'verification_not_found' end
