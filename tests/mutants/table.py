@@ -909,7 +909,7 @@ MUTANTS = (
         "observability/metrics.py",
         'return code if is_known else "other"',
         "return code",
-        "tests/observability/test_counting.py -k nobody_knows",
+        "tests/observability/test_counting.py -k unknown_provider_code",
     ),
     mutant(
         "R35",

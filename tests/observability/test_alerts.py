@@ -138,7 +138,7 @@ CASES = (
     ),
     fires(
         "OtpServiceReportWorkerDown",
-        "queues are named and nobody reads them",
+        "queues are configured but not read",
         {f"otp_service_report_queues{{{A}}}": "2+0x120"},
         {},
     ),
@@ -257,7 +257,7 @@ CASES = (
     ),
     fires(
         "OtpServiceConversionFell",
-        "nobody has verified since the start",
+        "no verification was approved",
         conversion(IDLE, BUSY),
         {"route": "main", "country": "CN"},
         minutes=90,

@@ -53,7 +53,7 @@ def test_success_counts_as_ok() -> None:
     assert risen(counted("http_request", **CALL), "otp_service_http_requests_total") == {("verify", "ok"): 1}
 
 
-def test_refusal_counts_by_its_code_and_limit() -> None:
+def test_rejected_request_counts_by_its_code_and_limit() -> None:
     metrics = counted("http_request", **{**CALL, "code": "limit_reached", "limit": "phone_sends_per_hour"})
 
     assert risen(metrics, "otp_service_http_requests_total") == {("verify", "limit_reached"): 1}
@@ -114,7 +114,7 @@ def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int)
         ("http_13800138000", "other"),
     ],
 )
-def test_code_that_nobody_knows_makes_no_series_of_its_own(code: str, label: str) -> None:
+def test_unknown_provider_code_counts_as_other(code: str, label: str) -> None:
     assert provider_code(code) == label
     assert risen(counted("sms_send", **{**SEND, "provider_code": code}), "otp_service_sms_sends_total") == {
         ("main", "accepted", label): 1
@@ -128,12 +128,12 @@ def test_code_that_nobody_knows_makes_no_series_of_its_own(code: str, label: str
         ("delivery_lookup", {"route": "main", "status": "delivered"}),
     ],
 )
-def test_arrival_counts_whoever_tells_of_it(event: str, facts: dict[str, object]) -> None:
+def test_reports_and_lookups_count_deliveries(event: str, facts: dict[str, object]) -> None:
     assert risen(counted(event, **facts), "otp_service_sms_deliveries_total") == {("main", "delivered"): 1}
 
 
 @pytest.mark.parametrize("status", ["silent", "absent", "unasked", "accepted"])
-def test_inquiry_without_an_end_counts_as_no_arrival(status: str) -> None:
+def test_lookup_without_a_final_status_counts_no_delivery(status: str) -> None:
     assert (
         of(counted("delivery_lookup", route="main", status=status), "otp_service_sms_deliveries_total") == {}
     )
@@ -166,7 +166,7 @@ def test_scope_of_the_guard_counts_by_its_kind_alone() -> None:
     }
 
 
-def test_items_of_reports_count_by_what_became_of_them() -> None:
+def test_report_items_count_by_their_result() -> None:
     metrics = counted("delivery_report_batch", settled=2, repeated=0, malformed=1)
 
     assert risen(metrics, "otp_service_report_items_total") == {("settled",): 2, ("malformed",): 1}
@@ -178,7 +178,7 @@ def test_read_of_a_queue_counts_by_its_result() -> None:
     assert risen(metrics, "otp_service_queue_reads_total") == {("SmsReport", "failed"): 1}
 
 
-def test_trouble_with_redis_counts() -> None:
+def test_redis_errors_and_losses_count() -> None:
     for event in ("redis_error", "background_redis_error"):
         metrics = counted(event, kind="TimeoutError")
         assert risen(metrics, "otp_service_redis_errors_total") == {("TimeoutError",): 1}
@@ -191,7 +191,7 @@ def test_trouble_with_redis_counts() -> None:
     )
 
 
-def test_event_without_a_rule_counts_by_its_name() -> None:
+def test_event_without_a_metric_counts_by_its_name() -> None:
     assert risen(counted("route_suspended", route="main"), "otp_service_events_total") == {
         ("route_suspended",): 1
     }

@@ -29,7 +29,7 @@ def file(path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that is full and that nobody reads."""
+    """A full pipe that is not read."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.write(writer, b"-" * fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ))
@@ -126,7 +126,7 @@ def test_pipe_that_was_closed_costs_only_the_lines() -> None:
     os.close(end)
 
 
-def test_lines_that_nobody_reads_are_dropped_and_counted(
+def test_lines_for_an_unread_pipe_are_dropped_and_counted(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("otp_service.observability.log_writer.MAX_QUEUED", 3)
@@ -143,7 +143,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(
     writer.close()
 
 
-def test_end_of_a_process_does_not_wait_for_a_pipe_that_nobody_reads(
+def test_shutdown_does_not_wait_for_an_unread_pipe(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("otp_service.observability.log_writer.DRAIN_SECONDS", 0.05)
@@ -218,7 +218,7 @@ writer.drain()
     assert sorted(under_gevent(script).splitlines()) == [b"child", b"parent"]
 
 
-def test_under_gevent_a_pipe_that_nobody_reads_holds_up_no_greenlet() -> None:
+def test_under_gevent_an_unread_pipe_blocks_no_greenlet() -> None:
     script = """
 reader, end = os.pipe()
 writer = BufferedLogWriter(end)

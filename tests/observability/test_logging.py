@@ -49,14 +49,14 @@ def test_a_fact_never_replaces_a_field_of_the_line(output: io.BytesIO, name: str
     assert clash == {**alone, f"fact_{name}": 2}
 
 
-def test_the_wrong_code_alarm_is_a_warning_at_every_level_of_the_alarm(output: io.BytesIO) -> None:
+def test_global_failure_level_is_a_warning_at_every_level(output: io.BytesIO) -> None:
     events(output).emit("global_failure_level_changed", alarm_level=2, wrong=9, approved=1)
 
     (line,) = lines(output)
     assert (line["level"], line["alarm_level"]) == ("warning", 2)
 
 
-def test_outside_of_calls_there_is_no_request_id(output: io.BytesIO) -> None:
+def test_outside_of_requests_there_is_no_request_id(output: io.BytesIO) -> None:
     events(output).emit("started")
 
     assert "request_id" not in lines(output)[0]
@@ -128,7 +128,7 @@ def test_what_is_below_the_level_is_not_written(output: io.BytesIO) -> None:
     assert [line["event"] for line in lines(output)] == ["redis_error"]
 
 
-def test_what_nobody_needs_is_written_at_debug_only(output: io.BytesIO) -> None:
+def test_debug_events_are_written_at_debug_level_only(output: io.BytesIO) -> None:
     events(output).emit("redis_roundtrip", duration_ms=0.125)
     assert lines(output) == []
 
@@ -136,7 +136,7 @@ def test_what_nobody_needs_is_written_at_debug_only(output: io.BytesIO) -> None:
     assert lines(output)[0]["level"] == "debug"
 
 
-def test_a_relay_tells_everybody() -> None:
+def test_composite_logger_passes_events_to_all_loggers() -> None:
     hearers = FakeEvents(), FakeEvents()
     CompositeEventLogger(*hearers).emit("http_request", code="")
 

@@ -1,4 +1,4 @@
-"""The page for Prometheus: of one process, and of several that count in files."""
+"""The metrics server, for one process and for several that count in files."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_new_worker_gets_the_lowest_slot_that_is_free(
 
 
 def test_space_of_every_file_is_reserved(shared: SharedMetrics) -> None:
-    """To write a page of a mapped file for which a full disk has no block ends the process by SIGBUS."""
+    """Writing to a mapped file on a full disk without a reserved block raises SIGBUS."""
     shared.free_slot({1, 2})
     shared.worker_died(1)
     files = list(shared.directory.iterdir())

@@ -1,4 +1,4 @@
-"""Alert rules and dashboard speak of metrics and labels that there are."""
+"""Alert rules and the dashboard use existing metrics and labels only."""
 
 from __future__ import annotations
 
