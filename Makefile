@@ -10,7 +10,7 @@ NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),tests/sdks/node_modules
 COVERED := otp_service/domain/*,otp_service/services/*
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test check bench mutants soak screenshots clean
+.PHONY: help run example test check bench mutants soak screenshots redoc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,13 @@ soak: $(VENV)/.dev ## run ten minutes of mixed traffic with a fault every few se
 
 screenshots: $(VENV)/.dev ## take the pictures of the docs again
 	OTP_SERVICE_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
+
+REDOC := otp_service/web/docs_page
+redoc: ## fetch the Redoc bundle of the docs page from npm; VERSION=2.5.4
+	@tar=$$(cd $${TMPDIR:-/tmp} && npm pack --silent redoc@$(or $(VERSION),2.5.4)) && \
+	tar -xzf $${TMPDIR:-/tmp}/$$tar -C $(REDOC) --strip-components=2 \
+		package/bundles/redoc.standalone.js package/bundles/redoc.standalone.js.LICENSE.txt && \
+	tar -xzOf $${TMPDIR:-/tmp}/$$tar package/LICENSE > $(REDOC)/redoc.LICENSE.txt && rm $${TMPDIR:-/tmp}/$$tar
 
 clean: ## remove the files that the other targets created
 	rm -rf $(VENV) tests/sdks/node_modules examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING
 
 from flask import Request, Response
 
 from otp_service.web.api import schemas
 from otp_service.web.api.responses import respond
 from otp_service.web.dependencies import ApiDependencies
+from otp_service.web.docs_page.views import docs, docs_redoc, docs_script, docs_style
 from otp_service.web.hosted_page.views import hosted_script, hosted_style
 from otp_service.web.widget import views as widget_views
-
-if TYPE_CHECKING:
-    from otp_service.web.api.docs_page import Page
 
 
 def healthz(_: ApiDependencies, __: Request) -> Response:
@@ -40,22 +36,9 @@ def openapi_json(_: ApiDependencies, request: Request) -> Response:
     return respond(200, openapi.text(server or "/"))
 
 
-def docs(_: ApiDependencies, __: Request) -> Response:
-    """Return the same document for people."""
-    page = _docs_page()
-    return respond(200, page.html, media_type="text/html; charset=utf-8", policy=page.policy)
-
-
 def widget_js(deps: ApiDependencies, request: Request) -> Response:
     """Return the widget's module for signup pages."""
     return widget_views.get(deps.dialing, request)
-
-
-@cache
-def _docs_page() -> Page:
-    from otp_service.web.api import docs_page, openapi
-
-    return docs_page.render(openapi.document())
 
 
 PageView = Callable[[ApiDependencies, Request], Response]
@@ -69,5 +52,11 @@ PAGES: dict[str, PageView] = {
 }
 """The routes that the OpenAPI document lists."""
 
-FILES: dict[str, PageView] = {"/otp/page.css": hosted_style, "/otp/page.js": hosted_script}
-"""Static files of pages, which only browsers request."""
+FILES: dict[str, PageView] = {
+    "/docs/docs.css": docs_style,
+    "/docs/docs.js": docs_script,
+    "/docs/redoc.standalone.js": docs_redoc,
+    "/otp/page.css": hosted_style,
+    "/otp/page.js": hosted_script,
+}
+"""The files of pages, which only browsers request."""

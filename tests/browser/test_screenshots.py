@@ -103,6 +103,7 @@ def test_pages_are_drawn(browser: Browser, dev: Dev) -> None:
         page.goto(dev.inbox_url)
         draw(page, "inbox")
         page.goto(f"{dev.service_url}/docs")
+        page.get_by_role("heading", name="Create a hosted page").wait_for()
         draw(page, "docs-page")
 
 

@@ -20,7 +20,6 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "flask": ("web/", "sandbox/", "app.py", "decorators.py"),
     "werkzeug": ("web/", "sandbox/", "cli/dev_server.py"),  # Flask is built on it
     "jinja2": ("web/",),  # comes with Flask
-    "markupsafe": ("web/",),  # as above
     "itsdangerous": ("domain/proofs.py",),
     "phonenumbers": ("domain/phone.py",),
     "pydantic": ("web/", "settings/"),

@@ -65,6 +65,9 @@ CLIENT = [
 ROUTES = [
     "GET /aliyun/reports/<secret>",
     "GET /docs",
+    "GET /docs/docs.css",
+    "GET /docs/docs.js",
+    "GET /docs/redoc.standalone.js",
     "GET /healthz",
     "GET /openapi.json",
     "GET /otp/page.css",

@@ -18,6 +18,7 @@ from otp_service.domain.messages import SendResult, SendStatus
 from otp_service.web.api import openapi
 from otp_service.web.api.problems import STATUSES
 from otp_service.web.api.routes import ENDPOINTS, Endpoint
+from otp_service.web.pages import FILES
 
 DOCUMENT = openapi.document()
 CHECKER = Checker(DOCUMENT)
@@ -38,7 +39,7 @@ def inside(value: Any) -> Iterator[dict[str, Any]]:
 
 
 SOMETIMES = {"Retry-After", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy"}
-FOR_PEOPLE = {"/otp/pages/<page_id>", "/otp/page.css", "/otp/page.js"}
+FOR_PEOPLE = {"/otp/pages/<page_id>", *FILES}
 """What only a browser asks for."""
 
 

@@ -6,8 +6,6 @@ countries that they send SMS to. The module contains them, so that a page needs 
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +14,7 @@ from pathlib import Path
 from flask import Request, Response
 
 from otp_service.domain.phone import Dialing
-from otp_service.web.api.responses import respond
+from otp_service.web.api.responses import StaticFile, respond_file
 
 MEDIA_TYPE = "text/javascript; charset=utf-8"
 CACHE = "public, max-age=300"
@@ -29,21 +27,12 @@ _PUBLIC_HEADERS = (
     # Pages of other origins must be able to load the module. It contains nothing secret.
     ("Access-Control-Allow-Origin", "*"),
     ("Cross-Origin-Resource-Policy", "cross-origin"),
-    ("Vary", "Accept-Encoding"),
 )
 
 
 def get(dialing: tuple[Dialing, ...], request: Request) -> Response:
     """Return the module for a service that sends to the countries in *dialing*; the first is preselected."""
-    plain, compressed, etag = _encoded(dialing)
-    accepts_gzip = request.accept_encodings.quality("gzip") > 0
-    headers = (*_PUBLIC_HEADERS, ("Content-Encoding", "gzip")) if accepts_gzip else _PUBLIC_HEADERS
-    response = respond(
-        200, compressed if accepts_gzip else plain, media_type=MEDIA_TYPE, cache=CACHE, headers=headers
-    )
-    response.set_etag(etag, weak=True)
-    response.make_conditional(request)
-    return response
+    return respond_file(request, _file(dialing), media_type=MEDIA_TYPE, cache=CACHE, headers=_PUBLIC_HEADERS)
 
 
 def source(dialing: Sequence[Dialing]) -> str:
@@ -65,6 +54,5 @@ def _encode_country(dialing: Dialing) -> str:
 
 
 @cache
-def _encoded(dialing: tuple[Dialing, ...]) -> tuple[bytes, bytes, str]:
-    plain = source(dialing).encode()
-    return plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:16]
+def _file(dialing: tuple[Dialing, ...]) -> StaticFile:
+    return StaticFile.of(source(dialing).encode())
