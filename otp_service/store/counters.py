@@ -1,9 +1,9 @@
-"""The ledger: counters that nobody waits for, shared by all processes about every second. Touches Redis.
+"""Counters of use that requests do not wait for; all processes share them about twice a second.
 
-Misses per address, wrong codes of the whole service, what was sent and verified: each call notes them here,
-one flush carries them all to the store and brings the totals of all processes back. Between two flushes a
-process knows its own share only, so a limit may be exceeded by what happens meanwhile, times the processes.
-Guessing is bounded by the scripts of the phone, not by this.
+They count misses per IP address, the wrong codes of the whole service, and SMS sent and verified. Each
+request adds to a buffer; one round trip writes the buffer to Redis and reads the totals of all processes. In
+between, a process knows only its own share, so a limit can be exceeded by what the processes count in that
+time. Guessing is bounded by the scripts of the phone, not by these counters.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from otp_service.store.scripts import Call
 FLUSH_SECONDS = 0.5
 
 LEAST_SECONDS = 0.05
-"""From one flush to the next when there is a hurry."""
+"""Seconds from one flush to the next if it is urgent."""
 
 FLUSH_SIZE = 200
 """Scripts in one round trip."""
 
 WINDOW_SECONDS = 660
-"""Ten minutes, and the one that is under way."""
+"""Ten minutes, and the current one."""
 
 _ACTIONS = ("none", "challenge", "block")
 _BROAD_ACTIONS = ("none", "strict", "stricter", "challenge")
 
 _SUSPECTS = {ConversionState.CALM: 0, ConversionState.SUSPECT: 1, ConversionState.TRIPPED: 20}
-"""How many suspects a narrow scope is to the broad ones: some make them strict, and one that trips does."""
+"""How many suspects a narrow scope counts as in broad scopes, which become strict at some number of them."""
 
 Flush = Callable[[Sequence[Call]], list[list[Any]]]
 
@@ -50,7 +50,7 @@ _Scopes = tuple[ConversionScope, ...]
 
 @dataclass(frozen=True, slots=True)
 class PendingUpdate:
-    """A script, and what *learn* makes of its reply. One that *counts* nothing only asks for the total."""
+    """A script, and *learn*, which handles its reply. One that *counts* nothing only reads the total."""
 
     call: Call
     learn: Callable[[Sequence[Any]], None]
@@ -59,14 +59,14 @@ class PendingUpdate:
 
 @dataclass
 class _Counts:
-    """SMS of the same scopes: *sent*, of them *uncounted* in the narrow scopes so far, and *verified*."""
+    """SMS of the same scopes: *sent*, *verified*, and *uncounted*: sent but not yet in narrow scopes."""
 
     sent: int = 0
     uncounted: int = 0
     verified: int = 0
 
     def add(self, others: _Counts) -> None:
-        """Count *others* too."""
+        """Add *others*."""
         self.sent += others.sent
         self.uncounted += others.uncounted
         self.verified += others.verified
@@ -74,7 +74,7 @@ class _Counts:
 
 @dataclass
 class _Change:
-    """What a flush carries to one broad scope; *moved* are spans that a narrow one gives back or takes."""
+    """The changes of one broad scope in a flush; *moved*: buckets that a narrow one gives back or takes."""
 
     sent: int = 0
     verified: int = 0
@@ -82,7 +82,7 @@ class _Change:
     moved: list[tuple[int, bytes]] = field(default_factory=list)
 
     def learn(self, before: ConversionState, now: ConversionState, spans: bytes) -> None:
-        """Note that a narrow scope, of which *spans* were counted here, was *before* and is *now*."""
+        """Record that a narrow scope, of which *spans* were counted here, was *before* and is *now*."""
         self.suspects += _SUSPECTS[now] - _SUSPECTS[before]
         if (now is ConversionState.CALM) != (before is ConversionState.CALM):
             self.moved.append((1 if now is ConversionState.CALM else -1, spans))
@@ -90,10 +90,10 @@ class _Change:
 
 @dataclass
 class _Settled:
-    """What came of the narrow scopes in a flush.
+    """The results of the narrow scopes in a flush.
 
-    *told*: of a narrow scope and the broad ones of some calls, the states that those knew when these calls
-    were counted. *changes*: what all the broad scopes must learn, also those of other calls.
+    *told*: for a narrow scope and the broad scopes of some calls, the states that the broad scopes knew when
+    the calls were counted. *changes*: what broad scopes must learn, also those of other calls.
     """
 
     readings: dict[ConversionScope, ConversionStats] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class _Settled:
     changes: dict[ConversionScope, _Change] = field(default_factory=lambda: defaultdict(_Change))
 
     def learn(self, scope: ConversionScope, broad: _Scopes, reply: Sequence[Any]) -> None:
-        """Learn what the narrow *scope* says to calls of these *broad* scopes; see `conversion_stats.lua`."""
+        """Handle a reply of the narrow *scope* to calls of *broad* scopes; see `conversion_stats.lua`."""
         reading = decoding.narrow_stats(scope.kind, reply)
         self.readings[scope] = reading
         self.told[scope, broad], *shares = reply[7:]
@@ -113,8 +113,8 @@ class _Settled:
 
 
 @dataclass
-class _Page:
-    """What was noted since the last flush."""
+class _Buffer:
+    """What was counted since the last flush."""
 
     misses: dict[ClientIpQuota, int] = field(default_factory=lambda: defaultdict(int))
     verified: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -125,14 +125,14 @@ class _Page:
 
 @dataclass(frozen=True)
 class _Window:
-    """The misses of one address: *total* as of *read_at*, and until when it is too much (monotonic)."""
+    """The misses of one IP address: *total* at *read_at*, and until when the limit is reached (monotonic)."""
 
     total: int
     read_at: float
     full_until: float
 
     def count(self, limit: int, now: float) -> int:
-        """Return how many count against *limit*; once the time of a full window is over, one more fits."""
+        """Return how many count against *limit*; after the end of a full window, one more fits."""
         return limit - 1 if self.total >= limit and now >= self.full_until else self.total
 
 
@@ -167,9 +167,9 @@ class RedisUsageCounters:
         self._thread.start()
 
     def _begin(self) -> None:
-        """Begin with an empty page: what a forked process's parent has noted, the parent flushes."""
+        """Begin with an empty buffer: after a fork, the parent flushes what it has counted."""
         self._lock = threading.Lock()
-        self._page = _Page()
+        self._buffer = _Buffer()
         self._lost = 0
         self._stop = threading.Event()
         self._hurry = threading.Event()
@@ -187,12 +187,12 @@ class RedisUsageCounters:
         self.flush()
         self._tell_lost()
 
-    # ── notes ──
+    # ── counting ──
 
     def record_miss(self, address: ClientIpQuota) -> None:
         """See `interfaces.UsageCounters.record_miss`."""
         with self._lock:
-            self._page.misses[address] += 1
+            self._buffer.misses[address] += 1
 
     def seconds_until_misses_allowed(self, address: ClientIpQuota) -> int:
         """See `interfaces.UsageCounters.seconds_until_misses_allowed`."""
@@ -200,7 +200,7 @@ class RedisUsageCounters:
         with self._lock:
             now = self._clock.monotonic()
             window = self._windows.get(address.ip_hash, _Window(0, now, now))
-            if window.count(limit, now) + self._page.misses.get(address, 0) < limit:
+            if window.count(limit, now) + self._buffer.misses.get(address, 0) < limit:
                 return 0
             return max(1, math.ceil(window.full_until - now))
 
@@ -209,7 +209,7 @@ class RedisUsageCounters:
     ) -> None:
         """See `interfaces.UsageCounters.record_send`."""
         with self._lock:
-            counts = self._page.groups[tuple(guards)]
+            counts = self._buffer.groups[tuple(guards)]
             counts.sent += 1
             counts.uncounted += not is_counted
         if is_urgent:
@@ -218,25 +218,25 @@ class RedisUsageCounters:
     def record_tripped(self, guards: Sequence[ConversionScope]) -> None:
         """See `interfaces.UsageCounters.record_tripped`."""
         with self._lock:
-            self._page.groups[tuple(guards)].sent += 0
+            self._buffer.groups[tuple(guards)].sent += 0
         self._hurry.set()
 
     def record_failure(self) -> None:
         """See `interfaces.UsageCounters.record_failure`."""
         with self._lock:
-            self._page.wrong += 1
+            self._buffer.wrong += 1
 
     def record_approval(
         self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
     ) -> None:
         """See `interfaces.UsageCounters.record_approval`."""
         with self._lock:
-            self._page.wrong -= wrong
-            self._page.approvals += 1
+            self._buffer.wrong -= wrong
+            self._buffer.approvals += 1
             if address:
-                self._page.verified[address.ip_hash].append(encoding.short_phone_hash(tag))
+                self._buffer.verified[address.ip_hash].append(encoding.short_phone_hash(tag))
             if guards:
-                self._page.groups[tuple(guards)].verified += 1
+                self._buffer.groups[tuple(guards)].verified += 1
 
     def global_risk_level(self) -> int:
         """See `interfaces.UsageCounters.global_risk_level`."""
@@ -245,13 +245,13 @@ class RedisUsageCounters:
     # ── the flush ──
 
     def flush(self) -> None:
-        """Carry everything noted so far to the store, and learn the totals.
+        """Write everything counted so far to Redis, and read the totals.
 
-        What a failing store may or may not have counted is not told again: it would count twice. How much was
-        lost is logged once, when the store works again.
+        What Redis may or may not have counted when it failed is not sent again, because it could count twice.
+        How much was lost is logged once, when Redis works again.
         """
         with self._lock:
-            page, self._page = self._page, _Page()
+            page, self._buffer = self._buffer, _Buffer()
         settled = _Settled()
         works = self._carry([*self._entries(page), *_narrow_entries(page, settled)])
         broad: dict[ConversionScope, ConversionStats] = {}
@@ -262,7 +262,7 @@ class RedisUsageCounters:
         self._forget()
 
     def _carry(self, entries: Sequence[PendingUpdate]) -> bool:
-        """Run *entries* and learn from their replies; tell whether the store took all of them."""
+        """Run *entries* and handle their replies; tell whether Redis took all of them."""
         works = True
         for start in range(0, len(entries), FLUSH_SIZE):
             part = entries[start : start + FLUSH_SIZE]
@@ -283,20 +283,20 @@ class RedisUsageCounters:
             self.flush()
 
     def _tell_lost(self) -> None:
-        """Log how many entries an outage that is over has cost, if any."""
+        """Log how many entries were lost in an outage that is over, if any."""
         if self._lost:
             self._events.emit("counter_flush_failed", entries=self._lost)
             self._lost = 0
 
     def _forget(self) -> None:
-        """Forget addresses that have been quiet for as long as misses count."""
+        """Forget IP addresses without recent misses."""
         now = self._clock.monotonic()
         with self._lock:
             self._windows = {tag: w for tag, w in self._windows.items() if now - w.read_at < WINDOW_SECONDS}
 
-    # ── what a flush carries, and what it tells ──
+    # ── the contents of a flush ──
 
-    def _entries(self, page: _Page) -> list[PendingUpdate]:
+    def _entries(self, page: _Buffer) -> list[PendingUpdate]:
         entries: list[PendingUpdate] = []
         for address, count in page.misses.items():
             limit = address.limits.misses_per_10_minutes
@@ -328,7 +328,7 @@ class RedisUsageCounters:
 
     def _tell_guards(
         self,
-        page: _Page,
+        page: _Buffer,
         readings: Mapping[ConversionScope, ConversionStats],
         broad: Mapping[ConversionScope, ConversionStats],
     ) -> None:
@@ -363,7 +363,7 @@ class RedisUsageCounters:
             )
 
 
-def _narrow_entries(page: _Page, settled: _Settled) -> list[PendingUpdate]:
+def _narrow_entries(page: _Buffer, settled: _Settled) -> list[PendingUpdate]:
     """Return what counts in narrow scopes what is not counted there yet; what comes of it is *settled*."""
     counts: dict[tuple[ConversionScope, _Scopes], _Counts] = defaultdict(_Counts)
     for guards, group in page.groups.items():
@@ -394,7 +394,7 @@ def _broad_of(guards: _Scopes) -> _Scopes:
 
 
 def _broad_entries(
-    page: _Page, settled: _Settled, learned: dict[ConversionScope, ConversionStats]
+    page: _Buffer, settled: _Settled, learned: dict[ConversionScope, ConversionStats]
 ) -> list[PendingUpdate]:
     """Return what counts in broad scopes the SMS that no narrow one accounts for; they say *learned*."""
     changes = settled.changes

@@ -359,7 +359,7 @@ MUTANTS = (
         "R15",
         "unknown verification ids from an IP address are not limited",
         "store/counters.py",
-        "if window.count(limit, now) + self._page.misses.get(address, 0) < limit:",
+        "if window.count(limit, now) + self._buffer.misses.get(address, 0) < limit:",
         "if True:",
         "tests/store/test_counters.py",
     ),
