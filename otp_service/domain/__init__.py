@@ -1,7 +1,7 @@
-"""The domain: values and rules, and nothing else.
+"""The domain: values and rules.
 
-No I/O, no clock, no randomness and no framework: all of these come in as arguments. A module here imports
-other modules of this folder only.
+The modules perform no I/O, read no clock, draw no random numbers and use no framework; what they need is
+passed as arguments. They import only each other.
 """
 
 from __future__ import annotations

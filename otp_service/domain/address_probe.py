@@ -1,7 +1,8 @@
-"""The address probe: how `doctor --url` learns which address the service believes.
+"""The address probe, by which `doctor --url` checks which client IP address the service sees.
 
-The doctor has the configuration, and so the tag key; a probe is signed with a sub-key of it and is good for a
-minute. The answer holds a keyed hash of the address, which only the doctor can compare.
+The doctor reads the same configuration and therefore has the pseudonym key. A probe is signed with a key
+derived from it and is valid for a minute. The response contains a keyed hash of the IP address, which the
+doctor compares with its own hashes.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from otp_service.domain.crypto import Keyring, hmac_fields
 PATH = "/otp/address-probe"
 
 SECONDS = 60
-"""How far the clocks of the doctor and of the service may be apart, and how long a probe is accepted."""
+"""Maximum difference between the clocks of the doctor and the service, and the lifetime of a probe."""
 
 
 class AddressProbe:
-    """Signs and reads probes under *keyring*."""
+    """Signs and verifies probes with a key of *keyring*."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._key = keyring.pseudonym_key_for(b"address_probe")
 
     def make(self, nonce: str, now: float) -> str:
-        """Return what opens the probe with this *nonce*."""
+        """Return a signed probe with this *nonce*."""
         return f"{int(now)}.{nonce}.{self._mac(str(int(now)), nonce)}"
 
     def verified_nonce(self, probe: str, now: float) -> str | None:
-        """Return the nonce of *probe*; none where it is not ours, or too old."""
+        """Return the nonce of *probe*, or None if its signature is invalid or it is too old."""
         if not probe.isascii():
             return None
         made, _, rest = probe.partition(".")
@@ -36,9 +37,9 @@ class AddressProbe:
             return None
         return nonce if abs(now - int(made)) <= SECONDS else None
 
-    def ip_hash(self, nonce: str, address: str) -> str:
-        """Return what stands for *address* in the answer to the probe with this *nonce*."""
-        return hmac_fields(self._key, (b"address", nonce.encode(), address.encode())).hex()
+    def ip_hash(self, nonce: str, client_ip: str) -> str:
+        """Return the keyed hash of *client_ip* for the response to the probe with this *nonce*."""
+        return hmac_fields(self._key, (b"address", nonce.encode(), client_ip.encode())).hex()
 
     def _mac(self, made: str, nonce: str) -> str:
         return hmac_fields(self._key, (b"probe", made.encode(), nonce.encode())).hex()

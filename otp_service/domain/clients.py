@@ -1,4 +1,4 @@
-"""Clients: the calling applications, their keys and what each of them may do."""
+"""Clients: the calling applications, their keys and their permissions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otp_service.domain.limits import PhoneLimits
 
 
 class KeyKind(StrEnum):
-    """What a key may do: a secret key stays on servers, a publishable key lies open in browsers."""
+    """The kinds of keys: secret keys stay on servers, publishable keys are visible in browsers."""
 
     SECRET = "sk"  # noqa: S105 - the name of a kind of key
     PUBLISHABLE = "pk"
@@ -23,10 +23,11 @@ class KeyKind(StrEnum):
 class Client:
     """One calling application.
 
-    *secret_key_digests* are SHA-256 of its secret keys in hex; *purposes* are those it may ask for;
-    *sms_per_day* is its budget; with *require_client_ip* its server calls must name the end user's address;
-    with *may_unlock* they may unlock phones. *publishable_key* is for browsers on pages of its *origins*, and
-    *limits* stand in for those of the service. Hosted pages lead back to one of its *return_urls*.
+    *secret_key_digests* are the SHA-256 digests of its secret keys in hex, *purposes* the purposes that it
+    may request, and *sms_per_day* is its budget. With *require_client_ip*, its server calls must contain the
+    end user's IP address; with *may_unlock*, they may unlock phones. Browsers use *publishable_key* on pages
+    of its *origins*. *limits* override those of the service. Hosted pages redirect to one of its
+    *return_urls*.
     """
 
     id: str
@@ -45,7 +46,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A client, as one of its keys shows it; of a browser, the end user's *client_ip* too."""
+    """The client that a key belongs to. For browser calls, *client_ip* is the end user's IP address."""
 
     client: Client
     kind: KeyKind
@@ -53,23 +54,23 @@ class Caller:
 
     @property
     def origins(self) -> frozenset[str]:
-        """The pages that may make its calls: none with a secret key, which has no business in a page."""
+        """The origins whose pages may make the calls; none for a secret key, which must not be in a page."""
         return self.client.origins if self.kind is KeyKind.PUBLISHABLE else frozenset()
 
 
 def key_digest(key: str) -> str:
-    """Return what the configuration holds of a key. SHA-256 is enough: keys are 256 random bits."""
+    """Return the digest of a key for the configuration. SHA-256 is enough: keys have 256 random bits."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 class Clients:
-    """All clients, found by key or by name; *origins* are those of all of them."""
+    """Finds clients by key or by id. *origins* are those of all clients."""
 
     def __init__(self, clients: Iterable[Client]) -> None:
         self._by_id = {client.id: client for client in clients}
         secret = {d: c for c in self._by_id.values() for d in c.secret_key_digests}
         publishable = {key_digest(c.publishable_key): c for c in self._by_id.values() if c.publishable_key}
-        # A publishable key that somebody lists among the secret ones, too, stays what it is.
+        # A publishable key that is also listed as a secret key remains a publishable key.
         self._by_digest = {
             **{digest: Caller(client, KeyKind.SECRET) for digest, client in secret.items()},
             **{digest: Caller(client, KeyKind.PUBLISHABLE) for digest, client in publishable.items()},
@@ -80,16 +81,16 @@ class Clients:
         return self._by_id[client_id]
 
     def get(self, client_id: str) -> Client | None:
-        """Return the client of that name, None when there is none any more."""
+        """Return the client with this id, or None if the configuration no longer contains it."""
         return self._by_id.get(client_id)
 
     def authenticate(self, key: str) -> Caller:
-        """Return who holds *key*.
+        """Return the caller that *key* belongs to.
 
-        The look-up is by digest, so its timing tells nothing of the key itself.
+        The lookup uses the digest, so its timing reveals nothing about the key.
 
         Raises:
-            Unauthorized: nobody does.
+            Unauthorized: *key* belongs to no client.
         """
         presented = key_digest(key)
         caller = self._by_digest.get(presented)

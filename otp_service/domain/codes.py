@@ -1,7 +1,7 @@
-"""Codes: derived from a salt and a key, kept only as a keyed digest.
+"""Codes: derived from a salt and a key, and stored only as a keyed digest.
 
-A code is never stored. Whoever holds the code key and the salt can derive it again, which is how a resend
-repeats the same code; whoever holds only the store sees a salt and a digest and learns nothing.
+A code is never stored. A resend derives the same code again from the code key and the stored salt. The store
+holds only the salt and the digest, which reveal nothing about the code without the keys.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from otp_service.domain.crypto import hmac_fields
 from otp_service.domain.errors import InvalidCode
 
 LENGTH = 6
-"""Aliyun's verification templates take 4 to 6 characters; NIST SP 800-63B-4 asks for at least six digits."""
+"""Aliyun's verification templates accept 4 to 6 characters; NIST SP 800-63B-4 requires at least 6 digits."""
 
 SALT_BYTES = 16
 
 DIGEST_BYTES = 16
-"""HMAC-SHA256 cut to 128 bits: a wrong code passes for a right one once in 2^128, and each live verification
-costs the store 16 bytes less."""
+"""HMAC-SHA256 truncated to 128 bits: a wrong code matches with a probability of 2^-128, and each open
+verification needs 16 bytes less in the store."""
 
 _SPACE = 2**256
 
 
 class CodeType(StrEnum):
-    """What a code is made of; the value is what the API calls it."""
+    """The alphabet of a code; the values are those of the API."""
 
     DIGITS = "digits"
     ALNUM = "alnum6"
 
     @property
     def alphabet(self) -> str:
-        """The symbols, in the order of their value."""
+        """The symbols, ordered by their value as digits."""
         return _ALPHABETS[self]
 
 
 _ALPHABETS = {
     CodeType.DIGITS: "0123456789",
-    # 31 symbols that cannot be taken for one another: no 0 O, 1 I L.
+    # 31 symbols that are not easily confused: 0, O, 1, I and L are left out.
     CodeType.ALNUM: "23456789ABCDEFGHJKMNPQRSTUVWXYZ",
 }
 _PATTERNS = {kind: re.compile(f"[{kind.alphabet}]{{{LENGTH}}}") for kind in CodeType}
@@ -48,12 +48,12 @@ _PATTERNS = {kind: re.compile(f"[{kind.alphabet}]{{{LENGTH}}}") for kind in Code
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Code:
-    """A code that cannot be printed; `reveal()` is for the SMS and the digest only."""
+    """A code whose `str` and `repr` are masked. `get_secret_value()` is for the SMS and the digest only."""
 
     text: str
 
     def get_secret_value(self) -> str:
-        """Return the characters themselves."""
+        """Return the code itself."""
         return self.text
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class CodeContext:
-    """What a code belongs to: one verification of one client for one phone (E.164)."""
+    """What a code is bound to: one verification of one client for one *phone* (E.164)."""
 
     verification_id: str
     client: str
@@ -76,10 +76,10 @@ class CodeContext:
 
 
 def parse(text: str) -> tuple[Code, frozenset[CodeType]]:
-    """Read what a person typed, in any spelling; return it with the code types it could belong to.
+    """Parse the code that an end user typed, in any spelling; return it with the code types that it matches.
 
     Raises:
-        InvalidCode: no code of any type looks like this; no attempt is used.
+        InvalidCode: *text* matches no code type. No attempt is used.
     """
     if len(text) > typed_text.MAX_LENGTH:
         raise InvalidCode
@@ -91,7 +91,7 @@ def parse(text: str) -> tuple[Code, frozenset[CodeType]]:
 
 
 def derive(key: bytes, salt: bytes, context: CodeContext, kind: CodeType, *, length: int = LENGTH) -> Code:
-    """Return the one code of *context* under *key* and *salt*, uniform over the alphabet."""
+    """Return the code of *context* under *key* and *salt*, uniformly distributed over the alphabet."""
     symbols = kind.alphabet
     number = _uniform(key, (b"code", salt, *_fields(context)), len(symbols) ** length)
     text = ""
@@ -102,7 +102,7 @@ def derive(key: bytes, salt: bytes, context: CodeContext, kind: CodeType, *, len
 
 
 def digest(key: bytes, context: CodeContext, code: Code) -> bytes:
-    """Return the `DIGEST_BYTES` that stand for *code* in the store."""
+    """Return the keyed digest of *code* that is stored, `DIGEST_BYTES` long."""
     return hmac_fields(key, (b"digest", *_fields(context), code.get_secret_value().encode()))[:DIGEST_BYTES]
 
 
@@ -111,10 +111,10 @@ def _fields(context: CodeContext) -> tuple[bytes, bytes, bytes]:
 
 
 def _uniform(key: bytes, fields: tuple[bytes, ...], size: int) -> int:
-    """Return a number below *size*, unbiased: what lies beyond the last whole multiple is drawn again."""
+    """Return an unbiased number below *size*, by rejection sampling."""
     limit = _SPACE - _SPACE % size
     for draw in range(256):
         number = int.from_bytes(hmac_fields(key, (*fields, bytes([draw]))), "big")
         if number < limit:
             return number % size
-    raise AssertionError("256 draws beyond the limit: HMAC-SHA256 is broken")  # pragma: no cover
+    raise AssertionError("256 draws were rejected: HMAC-SHA256 is broken")  # pragma: no cover

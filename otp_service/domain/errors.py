@@ -1,7 +1,7 @@
-"""Every error of the service, drawn as a tree.
+"""The errors of the service, as one tree.
 
-OtpError                        code                        facts beside the code
-├── RequestError                what the caller sent
+OtpError                        code                        further members
+├── RequestError                the request is at fault
 │   ├── InvalidRequest          invalid_request             errors: [{pointer, detail}]
 │   ├── Unauthorized            unauthorized
 │   ├── Forbidden               forbidden
@@ -15,18 +15,18 @@ OtpError                        code                        facts beside the cod
 │   ├── InvalidCode             invalid_code
 │   ├── IdempotencyInProgress   idempotency_in_progress     retry_after
 │   └── IdempotencyKeyReused    idempotency_key_reused
-├── VerificationError           what became of the verification
+├── VerificationError           the state of the verification
 │   ├── VerificationNotFound    verification_not_found
 │   ├── AlreadyVerified         already_verified
 │   ├── VerificationExpired     verification_expired
 │   ├── VerificationCanceled    verification_canceled
 │   ├── WrongCode               wrong_code                  attempts_left
 │   └── AttemptsExhausted       attempts_exhausted
-├── ProofError                  what is wrong with the proof
+├── ProofError                  the proof is not accepted
 │   ├── InvalidProof            invalid_proof
 │   ├── ProofExpired            proof_expired
 │   └── ProofRedeemed           proof_redeemed
-├── LimitError                  come back later             retry_after, limit
+├── LimitError                  a limit of this service     retry_after, limit
 │   ├── CooldownActive          cooldown_active
 │   └── LimitReached            limit_reached
 ├── ProviderError               the SMS could not be sent
@@ -37,7 +37,7 @@ OtpError                        code                        facts beside the cod
 ├── StoreUnavailable            store_unavailable           retry_after
 └── InternalError               internal_error
 
-The codes are public: they stand in every problem document and never change their meaning.
+The codes are part of the API: every problem document contains one, and their meaning never changes.
 """
 
 from __future__ import annotations
@@ -47,39 +47,39 @@ from typing import ClassVar, TypedDict
 
 
 class FieldError(TypedDict):
-    """One thing wrong with a request: where (a JSON pointer) and what, never the value."""
+    """One defect of a request: a JSON pointer to the place and a description, never the value."""
 
     pointer: str
     detail: str
 
 
 class OtpError(Exception):
-    """Something the caller is told about, by its stable `code`."""
+    """Base class of the errors that are reported to the caller, identified by a stable `code`."""
 
     code: ClassVar[str] = "internal_error"
-    title: ClassVar[str] = "The service made a mistake."
+    title: ClassVar[str] = "An internal error occurred."
 
     def __init__(self) -> None:
         super().__init__(self.title)
 
     def members(self) -> dict[str, object]:
-        """Return the facts that a problem document carries beside the code."""
+        """Return the members that the problem document has in addition to the code."""
         return {}
 
 
 class InternalError(OtpError):
-    """A defect of ours; the log of the same request id says which."""
+    """A defect of this service. The log entry with the same request id has the details."""
 
 
-# ── what the caller sent ──
+# ── errors of the request ──
 
 
 class RequestError(OtpError):
-    """The request itself is at fault; the same request will fail again."""
+    """The request is at fault. Most of these errors recur when the same request is repeated."""
 
 
 class InvalidRequest(RequestError):
-    """A malformed body or header; *errors* names each place."""
+    """The body or a header is malformed; *errors* lists every defect."""
 
     code = "invalid_request"
     title = "The request is malformed."
@@ -89,68 +89,68 @@ class InvalidRequest(RequestError):
         self.errors = errors
 
     def members(self) -> dict[str, object]:
-        """Return the places that are wrong."""
+        """Return the list of defects."""
         return {"errors": self.errors}
 
 
 class Unauthorized(RequestError):
-    """No key, or a key that is not known."""
+    """The key is missing or unknown."""
 
     code = "unauthorized"
     title = "A valid key is required."
 
 
 class Forbidden(RequestError):
-    """The key is known but may not do this."""
+    """The key is valid but does not permit this call."""
 
     code = "forbidden"
-    title = "This key may not do that."
+    title = "This key does not permit this call."
 
 
 class NotFound(RequestError):
-    """No such address."""
+    """No endpoint exists at this URL."""
 
     code = "not_found"
-    title = "There is nothing at this address."
+    title = "No resource exists at this URL."
 
 
 class MethodNotAllowed(RequestError):
-    """The address exists, the method does not."""
+    """The endpoint exists but does not support the method."""
 
     code = "method_not_allowed"
-    title = "This address does not take that method."
+    title = "This URL does not support that method."
 
 
 class PayloadTooLarge(RequestError):
-    """The body is larger than any request can be."""
+    """The body exceeds the maximum size of a request."""
 
     code = "payload_too_large"
     title = "The request body is too large."
 
 
 class UnsupportedMediaType(RequestError):
-    """The body is not declared as JSON."""
+    """The content type of the body is not JSON."""
 
     code = "unsupported_media_type"
     title = "The request body must be application/json."
 
 
 class InvalidPhone(RequestError):
-    """The text is not one valid phone number."""
+    """The text is not a single valid phone number."""
 
     code = "invalid_phone"
     title = "This is not a valid phone number."
 
 
 class DestinationBlocked(RequestError):
-    """A valid phone number that this service does not send to."""
+    """The phone number is valid, but this service does not send to it."""
 
     code = "destination_blocked"
     title = "This service does not send to this phone number."
 
 
 class ChallengeRequired(RequestError):
-    """A risk challenge must be solved before an SMS is sent; *challenge* is what a browser needs for that."""
+    """A risk challenge must be solved before an SMS is sent. The browser solves *challenge*."""
 
     code = "challenge_required"
     title = "A risk challenge must be solved first."
@@ -165,49 +165,49 @@ class ChallengeRequired(RequestError):
 
 
 class InvalidCode(RequestError):
-    """The text cannot be a code of this verification; no attempt was used."""
+    """The text cannot be a code of this verification. No attempt was used."""
 
     code = "invalid_code"
-    title = "The code does not have the right form."
+    title = "The code has an invalid format."
 
 
-# ── what became of the verification ──
+# ── errors of the verification ──
 
 
 class VerificationError(OtpError):
-    """The verification cannot do what was asked."""
+    """The state of the verification does not allow the call."""
 
 
 class VerificationNotFound(VerificationError):
-    """Unknown, or not of this phone and client: the caller is not told which."""
+    """The verification is unknown or belongs to another phone or client; the caller does not learn which."""
 
     code = "verification_not_found"
     title = "There is no such verification for this phone."
 
 
 class AlreadyVerified(VerificationError):
-    """The right code was submitted before."""
+    """The correct code has already been submitted."""
 
     code = "already_verified"
-    title = "This verification was already approved."
+    title = "This verification has already been approved."
 
 
 class VerificationExpired(VerificationError):
-    """Its time is over; a new verification is needed."""
+    """The verification has expired; a new one is needed."""
 
     code = "verification_expired"
     title = "This verification has expired."
 
 
 class VerificationCanceled(VerificationError):
-    """It was canceled by its holder, or because its number was rejected."""
+    """The verification was canceled by a call, or because the provider rejected the number."""
 
     code = "verification_canceled"
     title = "This verification was canceled."
 
 
 class WrongCode(VerificationError):
-    """The code was wrong and an attempt was used up."""
+    """The code is wrong; one attempt was used."""
 
     code = "wrong_code"
     title = "The code is wrong."
@@ -217,137 +217,137 @@ class WrongCode(VerificationError):
         self.attempts_left = attempts_left
 
     def members(self) -> dict[str, object]:
-        """Return how many attempts remain."""
+        """Return the number of remaining attempts."""
         return {"attempts_left": self.attempts_left}
 
 
 class AttemptsExhausted(VerificationError):
-    """All attempts of this verification were wrong."""
+    """All attempts of this verification have been used."""
 
     code = "attempts_exhausted"
     title = "This verification has no attempts left."
 
 
-# ── what is wrong with the proof ──
+# ── errors of the proof ──
 
 
 class ProofError(OtpError):
-    """The proof does not prove what was asked."""
+    """The proof is not accepted."""
 
 
 class InvalidProof(ProofError):
-    """Not signed by us for this client, purpose and kind of verification."""
+    """The proof was not signed by this service for this client, purpose and kind of verification."""
 
     code = "invalid_proof"
     title = "The proof is not valid."
 
 
 class ProofExpired(ProofError):
-    """Signed by us, too long ago."""
+    """The proof is genuine but has expired."""
 
     code = "proof_expired"
     title = "The proof has expired."
 
 
 class ProofRedeemed(ProofError):
-    """Used before."""
+    """The proof has already been used."""
 
     code = "proof_redeemed"
-    title = "The proof was already redeemed."
+    title = "The proof has already been redeemed."
 
 
-# ── come back later ──
+# ── errors that pass with time ──
 
 
 class RetryableError(OtpError):
-    """An error that passes with time; *retry_after* in whole seconds."""
+    """An error that passes with time. *retry_after* is in whole seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__()
         self.retry_after = retry_after
 
     def members(self) -> dict[str, object]:
-        """Return when to come back, in seconds."""
+        """Return the number of seconds to wait."""
         return {"retry_after": self.retry_after}
 
 
 class LimitError(RetryableError):
-    """A limit of ours; *retry_after* is true for the *limit* named when nothing else happens."""
+    """A limit of this service. *retry_after* is exact for the named *limit* if no other call intervenes."""
 
     def __init__(self, retry_after: int, limit: str) -> None:
         super().__init__(retry_after)
         self.limit = limit
 
     def members(self) -> dict[str, object]:
-        """Return when to come back, and which limit says so."""
+        """Return the number of seconds to wait and the name of the limit."""
         return {"retry_after": self.retry_after, "limit": self.limit}
 
 
 class CooldownActive(LimitError):
-    """Too soon after the last SMS to this phone."""
+    """The cooldown after the last SMS to this phone has not ended."""
 
     code = "cooldown_active"
-    title = "It is too early for another SMS to this phone."
+    title = "It is too soon to send another SMS to this phone."
 
 
 class LimitReached(LimitError):
-    """A limit or budget is full."""
+    """A limit or budget has been used up."""
 
     code = "limit_reached"
-    title = "A limit is reached."
+    title = "A limit has been reached."
 
 
 class IdempotencyInProgress(RequestError, RetryableError):
-    """The call that bears this idempotency key is still running."""
+    """The first call with this idempotency key is still in progress."""
 
     code = "idempotency_in_progress"
-    title = "The same request is still being answered."
+    title = "A request with this idempotency key is still in progress."
 
 
 class IdempotencyKeyReused(RequestError):
-    """This idempotency key belongs to a request with another payload."""
+    """This idempotency key was used with a different payload."""
 
     code = "idempotency_key_reused"
-    title = "This idempotency key was used with another request."
+    title = "This idempotency key was used with a different request."
 
 
-# ── the SMS could not be sent ──
+# ── errors of sending ──
 
 
 class ProviderError(OtpError):
-    """The provider took no SMS; what it said is in the log only."""
+    """The provider did not accept the SMS. Its own error code appears only in the log."""
 
 
 class DestinationRejected(ProviderError):
-    """The provider refuses this number for good."""
+    """The provider permanently rejects this number."""
 
     code = "destination_rejected"
     title = "The SMS provider does not deliver to this phone number."
 
 
 class ProviderRateLimited(ProviderError, RetryableError):
-    """The provider's own flow control for this number."""
+    """The provider limits the rate of SMS to this number."""
 
     code = "provider_rate_limited"
-    title = "The SMS provider sends no more to this phone number for now."
+    title = "The SMS provider is limiting messages to this phone number."
 
 
 class ProviderMisconfigured(ProviderError):
-    """Our account or configuration was refused; an operator must act."""
+    """The provider rejected this service's account or configuration; an operator must act."""
 
     code = "provider_misconfigured"
-    title = "The SMS provider refuses this service's configuration."
+    title = "The SMS provider rejected this service's configuration."
 
 
 class ProviderUnavailable(ProviderError, RetryableError):
-    """The provider is down, throttles us, or too many sends are in flight."""
+    """The provider is down or throttling, or too many sends are in flight."""
 
     code = "provider_unavailable"
     title = "The SMS provider is not available."
 
 
 class StoreUnavailable(RetryableError):
-    """Redis is down, refuses writes or does not answer in time. Nothing was sent."""
+    """Redis is down, rejects writes or does not respond in time. Nothing was sent."""
 
     code = "store_unavailable"
     title = "The service's store is not available."

@@ -1,4 +1,4 @@
-"""Idempotency keys: calls that a client may repeat, and how far the first of them got."""
+"""Idempotency keys: what the store keeps of a call, and the progress of the first call with a key."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from enum import StrEnum
 class IdempotencyRecord:
     """What the store keeps of one call with an idempotency key.
 
-    *key_hash* stands for the key, *fingerprint* (16 bytes) for the payload. *result_id* leads to the result:
-    it is the seed of a new verification's id, or the hash of a verification's id.
+    *key_hash* is the keyed hash of the key, *fingerprint* (16 bytes) that of the payload. *result_id*
+    identifies the result: it is the seed of a new verification's id, or the hash of a verification's id.
     """
 
     key_hash: str
@@ -20,24 +20,24 @@ class IdempotencyRecord:
 
 
 class IdempotencyState(StrEnum):
-    """How far the first call with an idempotency key got. The values are part of the store's format."""
+    """Progress of the first call with an idempotency key. The values are part of the store's format."""
 
     NEW = "new"
     """This call is the first."""
     IN_PROGRESS = "busy"
     DONE = "done"
     ABANDONED = "stale"
-    """The first call never ended and its process is gone; this call takes the record over."""
+    """The first call did not finish and its process is gone; this call takes over the record."""
     PAYLOAD_MISMATCH = "other"
     """The first call had another payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyCheck:
-    """What the store says of an idempotency key.
+    """The state of an idempotency key in the store.
 
-    *result_id* is that of the first call. *wait* is the number of seconds until a call in progress counts as
-    abandoned.
+    *result_id* is that of the first call. *wait* is the number of seconds until a call in progress is
+    considered abandoned.
     """
 
     state: IdempotencyState

@@ -1,6 +1,6 @@
-"""Messages: purpose, country and locale → sign name, template code and template param.
+"""SMS messages: templates and their selection, results of sends and lookups, and the message reference.
 
-The names are Aliyun's; which template serves a request is decided here, how it travels is a room's affair.
+The terms are Aliyun's. The `sms` package decides how a message is transmitted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from otp_service.domain.phone import Phone
 
 WILDCARD = "*"
 INTERNATIONAL = "international"
-"""The group of all countries but one; Aliyun has Hong Kong, Macau and Taiwan in it too."""
+"""All countries except mainland China. Aliyun counts Hong Kong, Macau and Taiwan among them."""
 MAINLAND = "CN"
 
 REFERENCE_MAC_BYTES = 8
@@ -28,11 +28,10 @@ _REFERENCE = re.compile(r"([\w-]{16})\.([\w-]{16})\.([1-9]\d{0,2})\.([\w-]{11})"
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One approved template of a route and what it serves; `*` serves every purpose, country or locale.
+    """An approved template of a route and what it is used for; `*` matches every purpose, country or locale.
 
-    *countries* are ISO codes, or one group, or `*`.
-    *code_variable* is the name of the variable that carries the code, *extra_variables* fixed values of
-    further variables.
+    *countries* are ISO codes, `international` or `*`. *code_variable* names the variable for the code;
+    *extra_variables* are the fixed values of other variables.
     """
 
     purpose: str
@@ -43,15 +42,15 @@ class Template:
     extra_variables: Mapping[str, str] = field(default_factory=dict)
 
     def template_param(self, code: Code) -> dict[str, str]:
-        """Return exactly the template's variables, all of them text."""
+        """Return the values of all variables of the template."""
         return {**self.extra_variables, self.code_variable: code.get_secret_value()}
 
     def serves(self, purpose: str, country: str) -> bool:
-        """Tell whether it can be sent for *purpose* to *country*, in some locale."""
+        """Return whether the template can be used for *purpose* and *country*, in any locale."""
         return self.purpose in (WILDCARD, purpose) and self.country_specificity(country) > 0
 
     def country_specificity(self, country: str) -> int:
-        """Return how closely it names *country*: 3 by its code, 2 by its group, 1 by `*`, 0 not at all."""
+        """Return 3 if *country* matches by its code, 2 by `international`, 1 by `*`, and 0 otherwise."""
         if country in self.countries:
             return 3
         if INTERNATIONAL in self.countries and country != MAINLAND:
@@ -61,7 +60,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class SmsMessage:
-    """One SMS to send: to whom, for what, and the code. *reference* comes back in reports."""
+    """One SMS to send. Delivery reports return *reference*, an encoded `MessageReference`."""
 
     phone: Phone
     client: str
@@ -73,18 +72,19 @@ class SmsMessage:
 
 
 def select_template(templates: Iterable[Template], sms: SmsMessage) -> Template | None:
-    """Return the template that fits *sms* best, the first of equals.
+    """Return the template that matches *sms* best, the first of equal ones, or None.
 
-    An exact purpose beats an exact country beats its group beats the locale, the longest first, beats `*`.
+    An exact purpose takes precedence over the specificity of the country, and that over the length of the
+    locale.
     """
-    fitting = [
+    matching = [
         t for t in templates if t.serves(sms.purpose, sms.phone.country) and _matches_locale(t, sms.locale)
     ]
-    return max(fitting, key=lambda t: _specificity(t, sms.phone.country), default=None)
+    return max(matching, key=lambda t: _specificity(t, sms.phone.country), default=None)
 
 
 def _matches_locale(template: Template, locale: str) -> bool:
-    """Tell whether it is in that language; `en` serves `en-GB` as well, as in RFC 4647's lookup."""
+    """Return whether the template is in the language *locale*. `en` also matches `en-GB` (RFC 4647)."""
     return template.locale == WILDCARD or _subtags_match(_subtags(template.locale), _subtags(locale))
 
 
@@ -93,9 +93,9 @@ def _subtags(tag: str) -> list[str]:
 
 
 def _subtags_match(wanted: list[str], given: list[str]) -> bool:
-    """Tell whether all subtags *wanted* are *given*, in this order (RFC 4647, extended filtering).
+    """Return whether *given* contains all subtags *wanted* in this order (RFC 4647, extended filtering).
 
-    So `zh-CN` serves `zh-Hans-CN`.
+    For example, `zh-CN` matches `zh-Hans-CN`.
     """
     if wanted[0] != given[0]:
         return False
@@ -109,7 +109,7 @@ def _specificity(template: Template, country: str) -> tuple[bool, int, int]:
 
 
 class SendStatus(StrEnum):
-    """What a provider's answer means."""
+    """The result of a send, as far as the provider's response shows it."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -117,23 +117,24 @@ class SendStatus(StrEnum):
 
 
 class FailureCause(StrEnum):
-    """Whose fault a refusal is."""
+    """The cause of a refusal."""
 
     ACCOUNT = "route"
-    """Our account, configuration or request: another route may do better."""
+    """The account, configuration or request of this service. Another route may succeed."""
     PROVIDER = "provider"
-    """Down or throttling, and certainly not sent: another route may do better."""
+    """The provider is down or throttling; certainly not sent. Another route may succeed."""
     RECIPIENT = "number"
-    """This number gets no SMS anywhere."""
+    """This number cannot receive SMS by any route."""
     RECIPIENT_RATE_LIMIT = "limit"
-    """The provider's flow control for this number."""
+    """The provider's rate limit for this number."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """How one send ended. *cause* is set for refusals, *retry_after* (seconds) for limits and busy providers.
+    """The result of one send.
 
-    *provider_code* and *request_id* are for the log only.
+    *cause* is set for refusals, *retry_after* (seconds) for limits and busy providers. *provider_code* and
+    *request_id* are only for the log.
     """
 
     status: SendStatus
@@ -146,26 +147,26 @@ class SendResult:
 
 
 class DeliveryLookupStatus(StrEnum):
-    """What asking a provider about one send has found."""
+    """The result of a lookup of one send at the provider."""
 
     ACCEPTED = "accepted"
-    """It was sent; whether it arrived is not known yet."""
+    """The SMS was sent; its delivery is not known yet."""
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
     NOT_FOUND = "absent"
-    """The provider knows of no such send."""
+    """The provider has no record of the send."""
     NO_ANSWER = "silent"
-    """The provider was asked and did not say."""
+    """The provider gave no usable answer."""
     UNSUPPORTED = "unasked"
-    """Nobody can be asked: the provider answers no such questions."""
+    """The provider offers no lookup."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLookup:
-    """A question about one send to *phone*, which began at *began_at* (unix seconds).
+    """A query about one send to *phone*, which began at *began_at* (unix seconds).
 
-    *matches* tells whether an out id is this send's. *route* is empty when it is not known which one it took;
-    *client* and *purpose* then tell which may have.
+    *matches* returns whether an encoded message reference belongs to this send. *route* is empty if it is not
+    known; *client* and *purpose* then determine which routes are possible.
     """
 
     phone: Phone
@@ -178,7 +179,7 @@ class DeliveryLookup:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLookupResult:
-    """The result of a delivery lookup; *reason* is the provider's code for what became of the SMS."""
+    """The result of a delivery lookup; *reason* is the provider's error code for the SMS, if any."""
 
     status: DeliveryLookupStatus
     reason: str = ""
@@ -186,9 +187,9 @@ class DeliveryLookupResult:
 
 @dataclass(frozen=True, slots=True)
 class InboundSms:
-    """An SMS from a phone to us. *id* is the same whenever the same SMS is told of again.
+    """An SMS from a phone to this service. *id* is the same when the provider reports the same SMS again.
 
-    *phone* in E.164 where that is known, *sent_at* in unix seconds, *sender* the number that it was sent to.
+    *phone* is in E.164 if known, *sent_at* in unix seconds. *sender* is the number that the SMS was sent to.
     """
 
     id: str
@@ -201,23 +202,23 @@ class InboundSms:
 
 @dataclass(frozen=True, slots=True)
 class MessageReference:
-    """One send: the tags of its phone and of its verification, and its number from 1."""
+    """Identifies one send by the keyed hashes of its phone and verification and its number (from 1)."""
 
     phone_hash: str
     verification_hash: str
     number: int
 
     def encode(self, key: bytes) -> str:
-        """Return the text that travels with the SMS."""
+        """Return the signed text that is sent to the provider with the SMS."""
         return f"{self.phone_hash}.{self.verification_hash}.{self.number}.{self._mac(key)}"
 
     @classmethod
     def decode(cls, text: str, keys: Iterable[bytes]) -> Self | None:
-        """Return the send that *text* names, or nothing when none of *keys* signed it."""
-        form = _REFERENCE.fullmatch(text)
-        if form is None:
+        """Return the reference in *text*, or None if it was not signed with one of *keys*."""
+        match = _REFERENCE.fullmatch(text)
+        if match is None:
             return None
-        phone_hash, verification_hash, number, mac = form.groups()
+        phone_hash, verification_hash, number, mac = match.groups()
         reference = cls(phone_hash, verification_hash, int(number))
         if any(hmac.compare_digest(mac, reference._mac(key)) for key in keys):
             return reference

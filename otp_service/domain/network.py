@@ -1,4 +1,4 @@
-"""The requester: the end user's address behind a call, as one network."""
+"""The network of an end user's IP address, the unit that limits per IP address count."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from otp_service.domain.errors import FieldError, InvalidRequest
 
 
 def normalize_client_ip(text: str) -> str:
-    """Return the unit that limits count: an IPv4 address, or the /64 of an IPv6 one.
+    """Return an IPv4 address unchanged and the /64 network of an IPv6 address.
 
-    A home or a phone has a whole /64 at its disposal. IPv4 in IPv6 clothes counts as IPv4.
+    A household or a phone usually has a whole /64. IPv4-mapped IPv6 addresses are treated as IPv4.
 
     Raises:
-        InvalidRequest: *text* is no IP address; names the field `client_ip`.
+        InvalidRequest: *text* is not an IP address; the error names the field `client_ip`.
     """
     address = _address(text)
     if isinstance(address, IPv4Address):

@@ -1,7 +1,7 @@
-"""Phone numbers: a stranger's text becomes one `Phone` or is refused.
+"""Phone numbers: parsing of untrusted text into a `Phone`.
 
-Every spelling of a number ends as the same E.164 text, so that all keys, limits and sends agree on it;
-only this text may reach a store key or a provider.
+All spellings of a number give the same E.164 text, so that keys, limits and sends agree on it. Only this text
+is used for hashes and sent to providers.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from otp_service.domain import typed_text
 from otp_service.domain.errors import DestinationBlocked, InvalidPhone
 
 _SPELLING = re.compile(r"(?:[Tt][Ee][Ll]:)? *\(?\+?[0-9 ().\-/]+")
-"""Digits and what people put between them. The parser alone would also take letters, extensions and
-parameters, and finds a number inside other text."""
+"""Digits and the separators that people write. The parser alone would also accept letters, extensions and
+parameters, and a number inside other text."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
-_DECIDED_BY_SHAPE = frozenset({"CN"})
-"""Countries of which a test shows, prefix by prefix, that the mobile pattern decides as the parser does."""
+_DECIDED_BY_PATTERN = frozenset({"CN"})
+"""Countries for which a test proves, prefix by prefix, that the mobile pattern agrees with the parser."""
 
 _RENUMBERED = (
     # Mexico dropped the 1 of mobile numbers, and the prefixes 01, 044 and 045, on 2019-08-03.
     # Source: ITU-T E.129, National Numbering Plan of Mexico.
     (re.compile(r"\+52(?:1|01|044|045)([2-9][0-9]{9})"), r"+52\1"),
-    # Benin put 01 before all numbers of eight digits on 2024-11-30.
+    # Benin prefixed all numbers of eight digits with 01 on 2024-11-30.
     # Source: ITU-T E.129, National Numbering Plan of Benin.
     (re.compile(r"\+229([0-9]{8})"), r"+22901\1"),
-    # Argentina: only calls from abroad to mobiles have the 9. Without it, nobody can tell a mobile number
-    # from a landline, and an SMS goes to the number with the 9.
+    # Argentina: only calls from abroad to mobile numbers have the 9. Without it, a mobile number cannot be
+    # distinguished from a landline number; an SMS is sent to the number with the 9.
     # Source: ITU-T E.129, National Numbering Plan of Argentina.
     (re.compile(r"\+54([123][0-9]{9})"), r"+549\1"),
 )
-"""Spellings that a country has given up or uses beside others, and the one that we keep."""
+"""Obsolete or alternative spellings of a country's numbers, and the canonical spelling."""
 
-_GIVEN_UP = re.compile(r"\+241(?:0[0-9]{7}|[0-9]{7})")
-"""Gabon's numbers before 2019-07-11. The parser takes them beside the eight digits that they became, as other
-numbers. Source: ITU-T E.129, National Numbering Plan of Gabon."""
+_OBSOLETE = re.compile(r"\+241(?:0[0-9]{7}|[0-9]{7})")
+"""Gabon's numbers before 2019-07-11. The parser accepts them, but as numbers that differ from the eight-digit
+numbers that replaced them. Source: ITU-T E.129, National Numbering Plan of Gabon."""
 
 _TRUNKS = ("044", "045", "01", "06", "0", "1", "8")
-"""What people put before national numbers, and take along behind the calling code. The longest come first."""
+"""Trunk prefixes that people also write after the calling code, the longest first."""
 
 _KINDS = {
     PhoneNumberType.MOBILE: "mobile",
@@ -53,17 +53,17 @@ _KINDS = {
     PhoneNumberType.FIXED_LINE: "fixed_line",
 }
 KINDS = ("mobile", "fixed_line")
-"""The number types that settings may allow; every other type is never sent to."""
+"""The number types that settings may allow. No SMS is sent to any other type."""
 
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
-"""Every country that a number can be of."""
+"""All countries that a number can belong to."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Phone:
-    """One valid number: `e164` (`+8613800138000`), ISO `country` and `kind`.
+    """One valid number: *e164* (`+8613800138000`), ISO *country* and *kind*.
 
-    `str` and `repr` are masked; whoever needs the number itself must write `.e164`.
+    `str` and `repr` are masked. Use `.e164` where the number itself is needed.
     """
 
     e164: str
@@ -77,7 +77,7 @@ class Phone:
         return self.e164[len(str(self.country_code)) + 1 :]
 
     def masked(self) -> str:
-        """Return the number for people, at least four digits hidden: `+86 138****8000`."""
+        """Return the number with at least four digits hidden: `+86 138****8000`."""
         return _masked(self.country_code, self.national)
 
     __str__ = masked
@@ -87,7 +87,7 @@ class Phone:
 
 
 def mask(number: str) -> str:
-    """Return any E.164 *number* as `Phone.masked` shows it; of what is no number, nothing."""
+    """Return an E.164 *number* masked as by `Phone.masked`, or `****` if it is not a number."""
     try:
         parsed = phonenumbers.parse(number)
     except NumberParseException:
@@ -103,11 +103,12 @@ def _masked(country_code: int, digits: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Dialing:
-    """How people write numbers of an ISO *country*: the calling *code*, then *groups* of so many digits.
+    """How numbers of an ISO *country* are written: the calling *code*, then groups of digits.
 
-    *lengths* are the numbers of digits that a mobile number may have after the calling code. *repeats_code*:
-    such a number may begin with the digits of the calling code once more. *trunk*: digits that many write
-    between calling code and number, the longest first; no mobile number begins with them.
+    *groups* are the sizes of these groups. *lengths* are the possible lengths of a mobile number without the
+    calling code. *repeats_code* says whether such a number can begin with the digits of the calling code.
+    *trunk* are trunk prefixes that people write between calling code and number, the longest first; no mobile
+    number begins with them.
     """
 
     country: str
@@ -120,7 +121,7 @@ class Dialing:
 
 @dataclass(frozen=True, slots=True)
 class PhoneRules:
-    """Where this service sends: allowed ISO *countries* and *kinds*, and the region of bare numbers."""
+    """ISO *countries* and *kinds* that may get SMS, and the region of numbers without a calling code."""
 
     default_region: str = "CN"
     countries: frozenset[str] = frozenset({"CN"})
@@ -134,7 +135,7 @@ def calling_code(country: str) -> int:
 
 @cache
 def dialing(country: str) -> Dialing:
-    """Return how numbers of *country*, one of `COUNTRIES`, are written after their calling code."""
+    """Return how numbers of *country*, one of `COUNTRIES`, are written."""
     code = phonenumbers.country_code_for_region(country)
     example: Any = phonenumbers.example_number_for_type(
         country, PhoneNumberType.MOBILE
@@ -155,7 +156,7 @@ def dialing(country: str) -> Dialing:
 
 
 def _is_dropped(digits: str, number: phonenumbers.PhoneNumber) -> bool:
-    """Tell whether *number* is the same one with *digits* before its national part."""
+    """Return whether *digits* before the national part of *number* make no difference."""
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     prefix = f"+{number.country_code}"
     try:
@@ -168,24 +169,25 @@ def _is_dropped(digits: str, number: phonenumbers.PhoneNumber) -> bool:
 
 
 def _matches_beginning(pattern: str, start: str, lengths: tuple[int, ...]) -> bool:
-    """Tell whether *pattern* matches a number that begins with *start*, by trying what may follow."""
-    shape = re.compile(pattern)
+    """Return whether *pattern* matches a number that begins with *start*, by trying continuations."""
+    compiled = re.compile(pattern)
     texts = [f"{start}{head:03d}555555555555" for head in range(1000)]
-    return any(shape.fullmatch(text, 0, length) for length in lengths for text in texts)
+    return any(compiled.fullmatch(text, 0, length) for length in lengths for text in texts)
 
 
 def parse(text: str, rules: PhoneRules) -> Phone:
-    """Read one phone number in any spelling.
+    """Parse one phone number in any spelling.
 
     Raises:
-        InvalidPhone: not one valid number without extension.
-        DestinationBlocked: a valid number of a country or type that *rules* do not allow.
+        InvalidPhone: *text* is not a single valid number without extension.
+        DestinationBlocked: the number is valid, but *rules* do not allow its country or type.
     """
     if phone := _canonical(text, rules):
         return phone
     plain = _plain(text)
     number = _current(_number(plain, rules.default_region))
-    number_type = phonenumbers.number_type(number)  # UNKNOWN: what is_valid_number() asks, at twice the price
+    # UNKNOWN means that the number is invalid; is_valid_number() takes twice the time.
+    number_type = phonenumbers.number_type(number)
     if number_type == PhoneNumberType.UNKNOWN and (international := _without_zero(plain, rules)):
         number = _current(_number(international, rules.default_region))
         number_type = phonenumbers.number_type(number)
@@ -200,38 +202,39 @@ def parse(text: str, rules: PhoneRules) -> Phone:
 
 
 def _canonical(text: str, rules: PhoneRules) -> Phone | None:
-    """Return the phone of a text that is E.164 already, as most are; None leaves it to the parser.
+    """Return the phone if *text* is already E.164 and a pattern decides; otherwise None, for the parser.
 
-    The parser's own patterns are asked, without its search for a number: that takes a third of a verify.
+    Most texts are E.164. The patterns are the parser's own. Parsing takes a third of the time of a verify
+    call.
     """
     if not _E164.fullmatch(text):
         return None
     for country in rules.countries:
-        shape = _shape_of(country)
-        if shape and text.startswith(shape.prefix) and shape.national.fullmatch(text, len(shape.prefix)):
-            return Phone(text, country, "mobile", shape.code) if "mobile" in rules.kinds else None
+        mobile = _mobile_format(country)
+        if mobile and text.startswith(mobile.prefix) and mobile.national.fullmatch(text, len(mobile.prefix)):
+            return Phone(text, country, "mobile", mobile.code) if "mobile" in rules.kinds else None
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class _MobileFormat:
     code: int
     prefix: str
     national: re.Pattern[str]
 
 
 @cache
-def _shape_of(country: str) -> _Shape | None:
-    """Return what mobile numbers of *country* look like, if that alone decides what they are."""
-    if country not in _DECIDED_BY_SHAPE:
+def _mobile_format(country: str) -> _MobileFormat | None:
+    """Return the format of mobile numbers of *country* if it alone decides whether a number is one."""
+    if country not in _DECIDED_BY_PATTERN:
         return None
     code = phonenumbers.country_code_for_region(country)
     metadata: Any = phonenumbers.PhoneMetadata.metadata_for_region(country)
-    return _Shape(code, f"+{code}", re.compile(metadata.mobile.national_number_pattern))
+    return _MobileFormat(code, f"+{code}", re.compile(metadata.mobile.national_number_pattern))
 
 
 def _plain(text: str) -> str:
-    """Fold what was typed; refuse what is no spelling of a number."""
+    """Normalize *text*; raise InvalidPhone if it is not a spelling of a number."""
     if len(text) > typed_text.MAX_LENGTH:
         raise InvalidPhone
     folded = typed_text.fold(text).strip(" ")
@@ -241,16 +244,16 @@ def _plain(text: str) -> str:
 
 
 def _without_zero(text: str, rules: PhoneRules) -> str:
-    """Return `0971…` as `+971…`: people put the zero of a national number before the calling code, too."""
+    """Return `0971…` as `+971…`: people also write the zero of a national number before the calling code."""
     digits = re.sub(r"[^0-9+]", "", text)
     code = calling_code(rules.default_region)
     return f"+{digits[1:]}" if digits.startswith(f"0{code}") else ""
 
 
 def _current(number: phonenumbers.PhoneNumber) -> phonenumbers.PhoneNumber:
-    """Return *number* as its country writes it today, so that two spellings are never two numbers."""
+    """Return *number* in its country's current numbering plan, so that a number has one spelling only."""
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
-    if _GIVEN_UP.fullmatch(e164):
+    if _OBSOLETE.fullmatch(e164):
         raise InvalidPhone
     for old, new in _RENUMBERED:
         if not number.extension and old.fullmatch(e164):

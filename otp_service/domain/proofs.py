@@ -1,7 +1,8 @@
-"""Proofs: the signed statement "this phone was verified for this purpose", minted and read.
+"""Proofs: signed statements that a phone was verified for a purpose.
 
-The one door to itsdangerous. Its defaults are not used: SHA-256 instead of SHA-1, HMAC key derivation, a
-salt of our own, and an expiry inside the signed text that no reader can forget to check.
+This module is the only one that imports itsdangerous. It replaces the defaults of that library: it uses
+SHA-256 instead of SHA-1, HMAC key derivation, its own salt, and an expiry inside the signed claims that
+readers always check.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from itsdangerous.encoding import base64_encode, int_to_bytes
 
 from otp_service.domain.errors import InvalidProof, ProofExpired
 
-if TYPE_CHECKING:  # whoever only reads proofs need not load phone metadata
+if TYPE_CHECKING:  # readers of proofs need no phone metadata
     from otp_service.domain.phone import Phone
 
 SALT = "otp_service.proof.v1"
@@ -26,25 +27,25 @@ SALT = "otp_service.proof.v1"
 MIN_PROOF_KEY_BYTES = 32
 
 LEEWAY = 5
-"""Seconds by which a reader's clock may be behind the minter's."""
+"""Seconds by which the reader's clock may be behind the clock of the service that signed the proof."""
 
-_FORM = re.compile(r"\.?[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
-"""Payload, time and signature, in the one spelling that we give: the decoder would also pass over padding,
-what is no base64 and the spare bits of the last character."""
+_PATTERN = re.compile(r"\.?[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
+"""Payload, time and signature in canonical base64. The decoder alone would also accept padding, characters
+outside the alphabet, and any value of the unused bits of the last character."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-"""Made once: itsdangerous would make one per proof."""
+"""Created once: itsdangerous would create an encoder for every proof."""
 
 SMS = "sms"
 TEST = "test"
-"""The method in `amr` of a configured test phone: refused unless asked for."""
+"""The `amr` value of configured test phones. Readers reject it unless they allow test proofs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The claims of a proof. Times in unix seconds; `verification_id` is also its `jti`.
+    """The claims of a proof. Times are in unix seconds; *verification_id* is the claim `jti`.
 
-    `phone` is the full number in E.164; `repr` shows neither it nor the id.
+    *phone* is the full number in E.164. `repr` shows neither the number nor the id.
     """
 
     issuer: str
@@ -62,7 +63,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class ProofKeys:
-    """The keys of one client's proofs, newest first: the first signs, all of them verify."""
+    """The keys for one client's proofs, newest first. The first key signs; all of them verify."""
 
     keys: tuple[bytes, ...]
 
@@ -71,14 +72,14 @@ class ProofKeys:
 
 
 class ProofSigner:
-    """Mints and reads the proofs of one client."""
+    """Signs and verifies the proofs of one client."""
 
     def __init__(self, issuer: str, client: str, keys: ProofKeys, clock: Callable[[], float]) -> None:
         self._issuer = issuer
         self._client = client
         self._clock = clock
         self._serializer = _Serializer(
-            list(reversed(keys.keys)),  # itsdangerous signs with the last
+            list(reversed(keys.keys)),  # itsdangerous signs with the last key
             salt=SALT,
             signer=_Signer,
             signer_kwargs={
@@ -98,9 +99,9 @@ class ProofSigner:
         amr: Sequence[str] = (SMS,),
         at: int | None = None,
     ) -> str:
-        """Return the proof that *phone* was verified for *purpose*, good for *ttl* seconds.
+        """Return a proof that *phone* was verified for *purpose*, valid for *ttl* seconds.
 
-        It is issued now, or *at* an earlier unix second: the same facts make the same proof.
+        It is issued now, or *at* an earlier unix second. With *at*, equal arguments give equal proofs.
         """
         now = int(self._clock()) if at is None else at
         claims = {
@@ -116,12 +117,12 @@ class ProofSigner:
         return self._serializer.dumps_at(claims, now)
 
     def read(self, proof: str, *, purpose: str, allow_test: bool = False) -> Proof:
-        """Return the claims of *proof* if all of them are as expected.
+        """Return the claims of *proof* after checking all of them.
 
         Raises:
-            InvalidProof: not ours, or of another client, purpose or issuer, or from the future, or of a
-                test phone without *allow_test*.
-            ProofExpired: older than it says it may be.
+            InvalidProof: the signature is invalid; the proof belongs to another client, purpose or issuer or
+                is dated in the future; or it belongs to a test phone and *allow_test* is not set.
+            ProofExpired: the proof has expired.
         """
         claims = self._claims(proof)
         if (claims.issuer, claims.client, claims.purpose) != (self._issuer, self._client, purpose):
@@ -136,7 +137,7 @@ class ProofSigner:
         return claims
 
     def _claims(self, proof: str) -> Proof:
-        if not _FORM.fullmatch(proof):
+        if not _PATTERN.fullmatch(proof):
             raise InvalidProof
         try:
             claims = self._serializer.loads(proof)
@@ -155,17 +156,17 @@ class ProofSigner:
 
 
 class _Serializer(URLSafeTimedSerializer):
-    """One that keeps its signer and does not try to compress: claims are too short for it to pay."""
+    """A serializer that keeps its signer and does not compress: claims are too short to benefit."""
 
-    _made: _Signer | None = None
+    _cached_signer: _Signer | None = None
 
     def make_signer(self, salt: str | bytes | None = None) -> _Signer:
-        if self._made is None:
-            self._made = cast("_Signer", super().make_signer(salt))
-        return self._made
+        if self._cached_signer is None:
+            self._cached_signer = cast("_Signer", super().make_signer(salt))
+        return self._cached_signer
 
     def dumps_at(self, claims: object, at: int) -> str:
-        """Return *claims* signed as of unix second *at*."""
+        """Return *claims* with the signing time *at* (unix seconds)."""
         return self.make_signer(self.salt).sign_at(self.dump_payload(claims), at).decode()
 
     def dump_payload(self, obj: Any) -> bytes:
@@ -173,7 +174,7 @@ class _Serializer(URLSafeTimedSerializer):
 
 
 class _Signer(TimestampSigner):
-    """A signer whose clock is an argument."""
+    """A signer that takes its clock as an argument and derives each key once."""
 
     def __init__(self, *args: Any, clock: Callable[[], float], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -181,7 +182,7 @@ class _Signer(TimestampSigner):
         self._derived: dict[object, bytes] = {}
 
     def sign_at(self, value: bytes, at: int) -> bytes:
-        """Return *value* with the time *at* and a signature over both, as `sign` would at that second."""
+        """Return what `sign` would return for *value* at the unix second *at*."""
         timed = value + self.sep + base64_encode(int_to_bytes(at))
         return timed + self.sep + self.get_signature(timed)
 

@@ -1,4 +1,4 @@
-"""Values of the pre-check: who asks for an SMS to which phone, what limits and statistics say about it."""
+"""Values of the pre-check: the request, the limits and statistics that apply to it, and the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otp_service.domain.verification import SmsSend
 
 @dataclass(frozen=True, slots=True)
 class ClientIpQuota:
-    """The place of one requester's address in the store: its tag and its limits."""
+    """The keyed hash of an end user's IP address and the limits that apply to it."""
 
     ip_hash: str
     limits: IpLimits = field(compare=False)
@@ -21,9 +21,10 @@ class ClientIpQuota:
 
 @dataclass(frozen=True, slots=True)
 class PhoneKey:
-    """The place of one phone in the store: its tag, its limits, and who asks (12 bytes, empty: not known).
+    """The keyed hash of a phone and the limits that apply to it.
 
-    *known_device*: a server recognises the device or session of the person who asks.
+    *ip_hash* is the keyed hash of the end user's IP address (12 bytes; empty if unknown). *known_device* is
+    true if the calling server recognizes the end user's device or session.
     """
 
     phone_hash: str
@@ -34,7 +35,7 @@ class PhoneKey:
 
 @dataclass(frozen=True, slots=True)
 class ConversionScope:
-    """One place where sent and verified are counted: its *kind*, like `country`, and its key's *name*."""
+    """A scope in which sent and verified SMS are counted: its *kind* (such as `country`) and *name*."""
 
     kind: str = field(compare=False)
     name: str
@@ -43,7 +44,7 @@ class ConversionScope:
 
 
 class ConversionState(IntEnum):
-    """How a narrow scope stands; one that is not calm accounts for its SMS, and the broad ones do not."""
+    """State of a narrow scope. The broad scopes do not count the SMS of a narrow scope that is not CALM."""
 
     CALM = 2
     SUSPECT = 3
@@ -54,9 +55,10 @@ class ConversionState(IntEnum):
 class ConversionStats:
     """What one scope has counted in a day.
 
-    Of a narrow scope *level* 1 is suspicious, 2 beyond doubt; *is_suspect*: it is suspicious where one is
-    strict. *state* is what the broad scopes that sent there were told. Of a broad scope *level* 1 makes the
-    narrow ones strict, 2 asks everybody.
+    *level* is 0 below the threshold. For a narrow scope, level 1 requires risk challenges and level 2 blocks
+    SMS; *is_suspect* requires challenges while a broad scope is above level 0. For a broad scope, levels 1
+    and 2 make the narrow scopes stricter and level 3 requires challenges for all requests. *state* is the
+    state of a narrow scope that its broad scopes already know.
     """
 
     kind: str
@@ -71,7 +73,7 @@ class ConversionStats:
 
 @dataclass(frozen=True, slots=True)
 class QuotaReservation:
-    """Where the first flush has counted an SMS that has not gone out yet: at an address, by the guard."""
+    """Where the pre-check has counted an SMS that is not sent yet: an IP address and conversion scopes."""
 
     ip_quota: ClientIpQuota | None = None
     conversion_scopes: tuple[ConversionScope, ...] = ()
@@ -81,9 +83,9 @@ class QuotaReservation:
 class PrecheckRequest:
     """What the pre-check reads and counts in addition to the phone.
 
-    *solved_challenge_id* is the id of a solved risk challenge, remembered as used for *solution_ttl* seconds;
-    *solution_level* is its level or 0; the store does not read it. With *challenges_disabled*, no
-    challenge is ever required.
+    *solved_challenge_id* is the id of a solved risk challenge, which the store marks as used for
+    *solution_ttl* seconds. *solution_level* is its level, or 0; the store does not read it. With
+    *challenges_disabled*, no challenge is ever required.
     """
 
     ip_quota: ClientIpQuota | None = None
@@ -123,7 +125,7 @@ class PrecheckResult:
 
 @dataclass(frozen=True, slots=True)
 class ChallengeSubject:
-    """Whom a risk challenge is for: a client and a phone's tag."""
+    """The client and the phone (keyed hash) that a risk challenge is issued for."""
 
     client: str
     phone_hash: str

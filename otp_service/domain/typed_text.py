@@ -1,7 +1,7 @@
-"""Typed text: what people type or paste is folded here, before anything reads it.
+"""Normalization of the text that end users type or paste, applied before it is parsed.
 
-Keyboards, input methods, password managers and clipboards write the same code or number in many ways. All of
-them are one text from here on. What is read afterwards is matched against ASCII, whole.
+Keyboards, input methods, password managers and clipboards write the same code or number in many ways.
+Normalization maps them to one text. The parsers then match the whole text against ASCII patterns.
 """
 
 from __future__ import annotations
@@ -9,29 +9,28 @@ from __future__ import annotations
 import unicodedata
 
 MAX_LENGTH = 64
-"""Characters of the longest text that is folded. NFKC makes at most 18 characters out of one."""
+"""Maximum length of a text to normalize, in characters. NFKC expands one character to at most 18."""
 
 _UPPER_CASE = {ord(letter): letter.upper() for letter in "abcdefghijklmnopqrstuvwxyz"}
-"""ASCII only: `str.upper` makes two letters out of one (ß), and ASCII letters out of others (dotless i)."""
+"""ASCII only: `str.upper` expands ß to two letters and maps other letters (dotless i) to ASCII."""
 
-
-_SEPARATING = "PZM"
-"""Categories of characters that stand between the symbols of a code: punctuation, separators, marks."""
+_SEPARATORS = "PZM"
+"""General categories that are removed from codes: punctuation, separators and marks."""
 
 _MINUS = "\u2212"
-"""Some keyboards type it for a hyphen; to Unicode it is a mathematical symbol."""
+"""MINUS SIGN: some keyboards produce it for a hyphen, but its category is mathematical symbol."""
 
 _INVISIBLE = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
     + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 )
-"""What Unicode calls Default_Ignorable_Code_Point beside the format characters (Cf): fillers, selectors."""
+"""Unicode's Default_Ignorable_Code_Point without the format characters (Cf): fillers and selectors."""
 
 
 def fold(text: str) -> str:
-    """Return *text* in compatibility form (NFKC), with ASCII digits, and without invisible characters.
+    """Return *text* in compatibility form (NFKC), with ASCII digits and without invisible characters.
 
-    White space of every kind is a space, and every dash a hyphen. The caller bounds the length.
+    Every kind of white space becomes a space, and every dash a hyphen. The caller limits the length.
     """
     if _is_plain(text):
         return text
@@ -39,22 +38,22 @@ def fold(text: str) -> str:
 
 
 def fold_code(text: str) -> str:
-    """Return the symbols of a code: folded, in upper case, without spaces, punctuation and marks."""
+    """Return the symbols of a code: normalized, in upper case, without spaces, punctuation and marks."""
     folded = fold(text).translate(_UPPER_CASE)
     if folded.isascii() and folded.isalnum():
         return folded
-    return "".join(one for one in folded if unicodedata.category(one)[0] not in _SEPARATING and one != _MINUS)
+    return "".join(c for c in folded if unicodedata.category(c)[0] not in _SEPARATORS and c != _MINUS)
 
 
 def fold_id(text: str) -> str:
-    """Return an id without white space and invisible characters. Every other character is significant."""
+    """Return an id without white space and invisible characters. All other characters are significant."""
     if _is_plain(text) and " " not in text:
         return text
     return "".join(c for c in text if not (c.isspace() or _is_invisible(c)))
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether *text* is printable ASCII, which is most of what comes and is folded already."""
+    """Return whether *text* is printable ASCII. Most input is, and needs no normalization."""
     return text.isascii() and text.isprintable()
 
 

@@ -1,4 +1,4 @@
-"""Verifications: their states, and what may be told of them to whom."""
+"""Verifications: their states and sends, and the values that the store takes and returns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from otp_service.domain.codes import CodeType
 from otp_service.domain.limits import MAX_VERIFICATION_LIFETIME, MIN_LIFETIME_AFTER_RESEND
 
 ENDED_RETENTION = 900
-"""Seconds for which the holder of the id is told what became of an ended verification."""
+"""Seconds for which the state of an ended verification can still be queried by its id."""
 
 SEND_ABANDONED_AFTER = 30
-"""Seconds after which a send without an outcome has none to come: who made it is gone."""
+"""Seconds after which a send without a result is abandoned: the process that started it is gone."""
 
 
 class Status(StrEnum):
-    """Where a verification stands. `expired` is computed from times, never written."""
+    """The state of a verification. `expired` is computed from times and never stored."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """What is known of one send; reports only ever move it forward."""
+    """The delivery status of one send. Reports only move it forward."""
 
     SENDING = "sending"
     UNKNOWN = "unknown"
@@ -40,9 +40,9 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmsSend:
-    """One SMS of a verification: its *number* from 1, the route's name, when it began (unix seconds).
+    """One SMS of a verification: its *number* (from 1), start *at* (unix seconds) and *route* name.
 
-    *reason* is the provider's code for why it was not delivered.
+    *reason* is the provider's error code if it was not delivered.
     """
 
     number: int
@@ -52,7 +52,7 @@ class SmsSend:
     reason: str = ""
 
     def has_unknown_outcome(self, now: float) -> bool:
-        """Tell whether its outcome is not known at *now*, and nobody is about to tell it."""
+        """Return whether the outcome is unknown at *now* and no call is about to record it."""
         if self.delivery is DeliveryStatus.SENDING:
             return now - self.at >= SEND_ABANDONED_AFTER
         return self.delivery is DeliveryStatus.UNKNOWN
@@ -60,11 +60,11 @@ class SmsSend:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """A verification as the store knows it at *now*. Times are unix seconds, of the store's clock.
+    """A verification as stored at *now*. Times are unix seconds of the store's clock.
 
-    *verification_hash* stands for its id, which the store is never told. *resend_at* is when the next SMS may
-    be asked for, None when this verification gets no more; *sends_left* and *resend_at* are the minimum over
-    all limits that were touched. *max_sends* is what the verification itself allows.
+    *verification_hash* is the keyed hash of its id, which the store never sees. *resend_at* is the time from
+    which the next SMS may be requested, or None if there will be no further SMS. *sends_left* and *resend_at*
+    take all limits that apply into account; *max_sends* is the limit of the verification itself.
     """
 
     verification_hash: str
@@ -83,16 +83,16 @@ class Verification:
 
     @property
     def expires_in(self) -> int:
-        """Whole seconds of life left, rounded down: never promise more than there is."""
+        """Whole seconds until the verification expires, rounded down."""
         return max(0, math.floor(self.expires_at - self.now))
 
     @property
     def resend_in(self) -> int | None:
-        """Whole seconds until a resend may be asked for, rounded up."""
+        """Whole seconds until a resend may be requested, rounded up."""
         return None if self.resend_at is None else max(0, math.ceil(self.resend_at - self.now))
 
     def with_max_sends(self, sends_left: int) -> Verification:
-        """Return it with at most *sends_left*: a budget may leave fewer than the phone's own limits."""
+        """Return it with at most *sends_left*: a budget may allow fewer sends than the phone's limits."""
         left = min(self.sends_left, sends_left)
         at = self.resend_at if left else None
         if (left, at) == (self.sends_left, self.resend_at):
@@ -100,10 +100,10 @@ class Verification:
         return replace(self, sends_left=left, resend_at=at)
 
     def without_shared_limits(self, cooldown: Sequence[int]) -> Verification:
-        """Return it with the *sends_left* and *resend_at* that follow from its own sends alone.
+        """Return it with *sends_left* and *resend_at* computed from its own sends alone.
 
-        The others would tell a stranger what else was sent to this phone. *cooldown*: the seconds after each
-        send.
+        The values under all limits would reveal what else was sent to this phone. *cooldown* are the seconds
+        to wait after each send.
         """
         left = max(0, self.max_sends - len(self.sends))
         if not left or not self.sends or self.status is not Status.PENDING:
@@ -119,7 +119,7 @@ class Verification:
 
     @property
     def has_unknown_outcome(self) -> bool:
-        """Whether nobody knows if its newest SMS went out. Who typed the right code has got it."""
+        """Whether it is unknown if the newest SMS was sent. An approved verification proves that it was."""
         newest = self.sends[-1] if self.sends else None
         return (
             newest is not None and self.status is not Status.APPROVED and newest.has_unknown_outcome(self.now)
@@ -127,13 +127,13 @@ class Verification:
 
     @property
     def delivery(self) -> DeliveryStatus:
-        """What is known of the newest send."""
+        """The delivery status of the newest send."""
         return self.sends[-1].delivery if self.sends else DeliveryStatus.SENDING
 
 
 @dataclass(frozen=True, slots=True)
 class CodeAttempt:
-    """One submitted code: its *digests* by key id, and the *code_types* whose form it has.
+    """One submitted code: its *digests* by key id, and the *code_types* that it matches.
 
     *at* is the unix second of the call. *idempotency_fingerprint* (16 bytes) identifies a call that may be
     repeated; it is empty for a call without an idempotency key.
@@ -164,7 +164,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class NewVerification:
-    """A verification to open. *ttl* in seconds; *digest* and *salt* are all that is kept of the code."""
+    """A verification to create. *ttl* is in seconds. Only *digest* and *salt* of the code are stored."""
 
     verification_hash: str
     client: str
@@ -180,7 +180,7 @@ class NewVerification:
 
 @dataclass(frozen=True, slots=True)
 class ResendReservation:
-    """A verification with a slot for another send of the same code."""
+    """A verification with a reservation for another send of the same code."""
 
     verification: Verification
     kid: str
@@ -188,25 +188,25 @@ class ResendReservation:
 
 
 class SendDisposition(StrEnum):
-    """How a send ended, as the store books it."""
+    """The result of a send, as the store records it. The values are part of the store's format."""
 
     ACCEPTED = "accepted"
     UNKNOWN = "unknown"
     NOT_SENT = "withdrawn"
-    """Nothing was sent and it is not the number's fault: the slot is given back."""
+    """Nothing was sent, for a reason other than the number: the reservation is released."""
     RECIPIENT_REJECTED = "rejected"
-    """Nothing was sent, the number is at fault: the verification is canceled."""
+    """Nothing was sent because of the number: the verification is canceled."""
     RATE_LIMITED = "throttled"
-    """Nothing was sent, the provider takes no more for this number until its window ends."""
+    """Nothing was sent: the provider accepts no further SMS for this number until its window ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendResultRecord:
-    """What the store learns of one send. *wait* (seconds) is the provider's window when throttled.
+    """The result of one send, for the store to record.
 
-    *provider_code* is what the provider said. *ttl* (seconds) is what a resend that went out gives the
-    verification to live; *taken_at* (unix seconds of
-    the store's clock) is when the budgets were taken.
+    *wait* is the length of the provider's window in seconds if the send was rate limited. *provider_code* is
+    the provider's error code. *ttl* (seconds) is the new lifetime of the verification after a successful
+    resend. *taken_at* (unix seconds of the store's clock) is the time at which the budgets were charged.
     """
 
     verification_hash: str
@@ -221,9 +221,9 @@ class SendResultRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What somebody who knows says of one send: *delivery* is ACCEPTED, DELIVERED or UNDELIVERED.
+    """A report about one send from the provider: *delivery* is ACCEPTED, DELIVERED or UNDELIVERED.
 
-    *reason* is the provider's code for it.
+    *reason* is the provider's error code, if any.
     """
 
     phone_hash: str
@@ -235,7 +235,7 @@ class DeliveryReport:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryUpdate:
-    """The send that a report was about; *changed* is whether it told anything new."""
+    """The send that a report refers to; *changed* says whether the report changed its status."""
 
     client: str
     purpose: str
