@@ -48,7 +48,7 @@ class Direct:
             signers=loaded.signers(clock.now),
             store=RedisStore(client_from_url(redis_url), events),
             sender=self._sender,
-            counters=fakes.FakeLedger(),
+            counters=fakes.FakeCounters(),
             challenges=None,
             clock=clock,
             events=events,

@@ -61,7 +61,7 @@ def closing() -> Any:
 
 
 def faked(clock: fakes.FakeClock) -> dict[str, Any]:
-    return {"store": fakes.FakeStore(clock), "counters": fakes.FakeLedger(), "pages": fakes.FakePages()}
+    return {"store": fakes.FakeStore(clock), "counters": fakes.FakeCounters(), "pages": fakes.FakePages()}
 
 
 def test_the_parts_become_an_application(closing: Any) -> None:
@@ -102,7 +102,7 @@ def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None
     built = build(
         settings(),
         store=fakes.FakeStore(clock),
-        counters=fakes.FakeLedger(),
+        counters=fakes.FakeCounters(),
         pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
@@ -138,7 +138,7 @@ def test_closing_again_changes_nothing() -> None:
     built = build(
         settings(),
         store=fakes.FakeStore(clock),
-        counters=fakes.FakeLedger(),
+        counters=fakes.FakeCounters(),
         pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
@@ -169,7 +169,7 @@ def test_proxies_are_believed_as_far_as_they_are_known(
     built = build(
         settings(service=service),
         store=fakes.FakeStore(clock),
-        counters=fakes.FakeLedger(),
+        counters=fakes.FakeCounters(),
         pages=fakes.FakePages(),
         clock=clock,
         events=fakes.FakeEvents(),
@@ -192,7 +192,7 @@ def test_proxy_that_writes_no_address_is_told_of(
     built = build(
         settings(service={"proxy_hops": 1}, clients={"web": web}),
         store=store,
-        counters=fakes.FakeLedger(),
+        counters=fakes.FakeCounters(),
         pages=fakes.FakePages(),
         clock=clock,
         events=events,

@@ -114,7 +114,7 @@ def held(lock: Any, work: Callable[[int], Any]) -> Any:
 def test_no_lock_of_the_parent_stops_a_child() -> None:
     bulkhead, breaker, pauses = bulkhead_of_one(), CircuitBreaker(time.monotonic), Suspensions(time.monotonic)
     outages = Outages(Quiet())
-    ledger = RedisUsageCounters(lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    usage_counters = RedisUsageCounters(lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
     client = HttpClient(max_connections=1)
     assert refused(client) == "ConnectionRefusedError"
     pool: Any = client._adapter._pool
@@ -123,7 +123,7 @@ def test_no_lock_of_the_parent_stops_a_child() -> None:
     assert held(breaker._lock, lambda _: breaker.allow_request()) is True
     assert held(pauses._lock, lambda _: pauses.is_suspended(EVERY_TEMPLATE)) is False
     assert held(outages._lock, lambda _: outages.failed("x", "y")) is None
-    assert held(ledger._lock, lambda _: ledger.record_failure()) is None
+    assert held(usage_counters._lock, lambda _: usage_counters.record_failure()) is None
     for lock in (pool.pool.mutex, client._adapter.poolmanager.pools.lock):
         assert held(lock, lambda _: refused(client)) == "ConnectionRefusedError"
     client.close()
@@ -268,19 +268,19 @@ def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:
                 os.write(write, f"{os.getpid()} {call.arguments[0]}\n".encode())
         return [[0, 0, 0] for _ in calls]
 
-    ledger = RedisUsageCounters(flush, limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
-    ledger.start()
+    usage_counters = RedisUsageCounters(flush, limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    usage_counters.start()
 
     def noting(child: int) -> int:
         for _ in range(child):
-            ledger.record_failure()
+            usage_counters.record_failure()
         time.sleep(1.5)  # by itself
         return os.getpid()
 
-    with ledger._lock:  # no flush may come between
-        ledger._page.wrong += 7
+    with usage_counters._lock:  # no flush may come between
+        usage_counters._buffer.wrong += 7
         pids = in_forks(noting)
-    ledger.close()
+    usage_counters.close()
     os.close(write)
     with os.fdopen(read) as stream:
         told = sorted(stream.read().splitlines())
@@ -289,17 +289,19 @@ def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:
 
 
 def test_a_ledger_that_was_closed_does_not_begin_again_in_a_child() -> None:
-    def ledgers(_: int) -> int:
+    def all_usage_counters(_: int) -> int:
         return len([thread for thread in threading.enumerate() if thread.name == "ledger"])
 
-    before = in_forks(ledgers, 1)  # other tests' ledgers may live in this process
-    ledger = RedisUsageCounters(lambda _: [[0, 0, 0]], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
-    ledger.start()
-    running = in_forks(ledgers, 1)
-    ledger.close()
+    before = in_forks(all_usage_counters, 1)  # other tests' ledgers may live in this process
+    usage_counters = RedisUsageCounters(
+        lambda _: [[0, 0, 0]], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet()
+    )
+    usage_counters.start()
+    running = in_forks(all_usage_counters, 1)
+    usage_counters.close()
 
     assert running == [before[0] + 1]
-    assert in_forks(ledgers, 1) == before
+    assert in_forks(all_usage_counters, 1) == before
 
 
 # ── the log ──

@@ -95,7 +95,7 @@ def request(store: fakes.FakeStore, challenges: Any, **more: str) -> TestRespons
     built = build(
         settings(),
         store=store,
-        counters=fakes.FakeLedger(),
+        counters=fakes.FakeCounters(),
         pages=fakes.FakePages(),
         clock=fakes.FakeClock(),
         events=fakes.FakeEvents(),

@@ -99,7 +99,7 @@ def fail(phone: Phone, times: int) -> None:
     phone.runner.ahead = 0
 
 
-def knock(phone: Phone, settings: Settings, address: str, times: int) -> str:
+def run_precheck(phone: Phone, settings: Settings, address: str, times: int) -> str:
     """Ask *times* from *address*, each time for another phone; return the address's tag."""
     tag = base64.urlsafe_b64encode(settings.keyring().ip_hash(address)).decode()
     for _ in range(times):
@@ -288,9 +288,9 @@ def test_clearing_is_told_to_programs_and_to_the_log(config: Path, number: str, 
 def test_limits_of_an_address_tell_what_its_next_sms_would_meet(
     config: Path, phone: Phone, settings: Settings
 ) -> None:
-    knock(phone, settings, ADDRESS, 19)
+    run_precheck(phone, settings, ADDRESS, 19)
     before = run(config, "limits", "--address", ADDRESS)
-    knock(phone, settings, ADDRESS, 1)
+    run_precheck(phone, settings, ADDRESS, 1)
     after = run(config, "limits", "--address", ADDRESS)
 
     assert before.stdout.splitlines()[0] == ADDRESS
@@ -305,7 +305,7 @@ def test_limits_of_an_address_tell_what_its_next_sms_would_meet(
 
 
 def test_full_address_is_cleared(config: Path, phone: Phone, settings: Settings) -> None:
-    tag = knock(phone, settings, "2001:db8:1:2::/64", 200)
+    tag = run_precheck(phone, settings, "2001:db8:1:2::/64", 200)
 
     result = run(config, "limits", "--address", "2001:db8:1:2::9", "--clear", "--yes")
 
@@ -379,7 +379,7 @@ def test_unlock_says_what_still_holds_the_phone_up(config: Path, number: str, ph
 def test_erased_phone_leaves_nothing_and_the_rest_is_said(
     config: Path, number: str, phone: Phone, settings: Settings
 ) -> None:
-    address = ClientIpQuota(knock(phone, settings, ADDRESS, 1), IpLimits())
+    address = ClientIpQuota(run_precheck(phone, settings, ADDRESS, 1), IpLimits())
     phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address))
     phone.open()
 

@@ -18,17 +18,17 @@ def unbothered(stage: Stage) -> bool:
 
 def test_office_of_300_comes_in_within_ten_minutes(stage: Stage) -> None:
     stage.pass_time(NINE)
-    office = Crowd(stage, OFFICE)
+    admin_store = Crowd(stage, OFFICE)
     habits = {
-        office.log_in: 0.68,
-        office.mistype_once: 0.05,
-        office.mistype_twice: 0.02,
-        office.click_on: 0.03,
-        office.lose_two_sms: 0.02,
-        office.walk_away: 0.2,
+        admin_store.log_in: 0.68,
+        admin_store.mistype_once: 0.05,
+        admin_store.mistype_twice: 0.02,
+        admin_store.click_on: 0.03,
+        admin_store.lose_two_sms: 0.02,
+        admin_store.walk_away: 0.2,
     }
-    for phone in office.phones(300, prefixes=40):
-        stage.tell(office.random.uniform(0, TEN_MINUTES), office.one_of(habits)(phone))
+    for phone in admin_store.phones(300, prefixes=40):
+        stage.tell(admin_store.random.uniform(0, TEN_MINUTES), admin_store.one_of(habits)(phone))
 
     stage.play()
 
@@ -39,10 +39,10 @@ def test_office_of_300_comes_in_within_ten_minutes(stage: Stage) -> None:
 def test_office_whose_phones_were_bought_together_is_no_pumping(stage: Stage) -> None:
     """A hundred of one prefix: what is verified soon outweighs what is not yet."""
     stage.pass_time(NINE)
-    office = Crowd(stage, OFFICE)
-    for phone in office.phones(100, prefixes=1):
-        habit = office.one_of({office.log_in: 0.8, office.walk_away: 0.2})
-        stage.tell(office.random.uniform(0, TEN_MINUTES), habit(phone))
+    admin_store = Crowd(stage, OFFICE)
+    for phone in admin_store.phones(100, prefixes=1):
+        habit = admin_store.one_of({admin_store.log_in: 0.8, admin_store.walk_away: 0.2})
+        stage.tell(admin_store.random.uniform(0, TEN_MINUTES), habit(phone))
 
     stage.play()
 
@@ -53,10 +53,12 @@ def test_office_whose_phones_were_bought_together_is_no_pumping(stage: Stage) ->
 def test_office_of_impatient_people_is_no_pumping(stage: Stage) -> None:
     """What is refused for its cooldown is no SMS, so that nobody has to verify it."""
     stage.pass_time(NINE)
-    office = Crowd(stage, OFFICE)
-    for phone in office.phones(300, prefixes=40):
-        habit = office.one_of({office.click_on: 0.4, office.log_in: 0.4, office.walk_away: 0.2})
-        stage.tell(office.random.uniform(0, TEN_MINUTES), habit(phone))
+    admin_store = Crowd(stage, OFFICE)
+    for phone in admin_store.phones(300, prefixes=40):
+        habit = admin_store.one_of(
+            {admin_store.click_on: 0.4, admin_store.log_in: 0.4, admin_store.walk_away: 0.2}
+        )
+        stage.tell(admin_store.random.uniform(0, TEN_MINUTES), habit(phone))
 
     stage.play()
 

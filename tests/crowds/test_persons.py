@@ -78,7 +78,7 @@ def test_impatient_person_is_told_the_second_from_which_it_works(stage: Stage) -
 
 def test_two_devices_of_one_person_are_both_verified(stage: Stage) -> None:
     """The second device waits for the provider's minute; then neither disturbs the other."""
-    desk = stage.request(PHONE, HOME)
+    web_app = stage.request(PHONE, HOME)
     desk_code = stage.sender.last_code
     with pytest.raises(CooldownActive) as early:
         stage.request(PHONE, "192.0.2.99")
@@ -89,12 +89,12 @@ def test_two_devices_of_one_person_are_both_verified(stage: Stage) -> None:
     with pytest.raises(WrongCode):
         stage.verify(PHONE, "192.0.2.99", train, desk_code)
     on_the_train = stage.verify(PHONE, "192.0.2.99", train, train_code)
-    at_the_desk = stage.verify(PHONE, HOME, desk, desk_code)
+    at_the_desk = stage.verify(PHONE, HOME, web_app, desk_code)
 
     assert on_the_train.proof != at_the_desk.proof
     assert {on_the_train.verification_id, at_the_desk.verification_id} == {
         train.verification_id,
-        desk.verification_id,
+        web_app.verification_id,
     }
     assert stage.challenges.issued == []
 

@@ -38,9 +38,9 @@ def test_a13_pumping_all_day_gets_less_than_30_sms(stage: Stage) -> None:
 
 def test_a13_pumping_beside_an_office_costs_the_office_nothing(stage: Stage) -> None:
     """The office's own prefixes, address and verified codes speak for it."""
-    office = Crowd(stage, "203.0.113.7")
-    for phone in office.phones(300, prefixes=40):
-        stage.tell(office.random.uniform(0, 600), office.log_in(phone))
+    admin_store = Crowd(stage, "203.0.113.7")
+    for phone in admin_store.phones(300, prefixes=40):
+        stage.tell(admin_store.random.uniform(0, 600), admin_store.log_in(phone))
 
     pump(stage, every=0.3)
 

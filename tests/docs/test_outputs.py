@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import redis
-from cli.test_admin_commands import ADDRESS, fail, knock
+from cli.test_admin_commands import ADDRESS, fail, run_precheck
 from click.testing import CliRunner
 from support.chromium import running_dev
 from support.deployment import Answer, config_text, make_secrets, new_phone, post
@@ -93,7 +93,7 @@ def locked(stage: Stage) -> None:
 
 
 def many_unverified(stage: Stage) -> None:
-    knock(stage.phone, stage.settings, ADDRESS, 21)
+    run_precheck(stage.phone, stage.settings, ADDRESS, 21)
 
 
 def sign_name_in_review(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from otp_service.domain.policy import AccessList, AccessLists
 
 PHONE = "+8613900001234"
 TARGET = Phone(PHONE, "CN", "mobile", 86)
-TAG = fakes.house().keyring.phone_hash(PHONE)
+TAG = fakes.harness().keyring.phone_hash(PHONE)
 
 
 @pytest.mark.parametrize(
@@ -51,30 +51,30 @@ def test_list_names_addresses_by_range(address: str, named: bool) -> None:  # no
     assert not AccessList().matches_ip(address)
 
 
-def denied(lists: AccessLists, client_ip: str | None = None) -> fakes.House:
-    house = fakes.house(lists=lists)
+def denied(lists: AccessLists, client_ip: str | None = None) -> fakes.Harness:
+    harness = fakes.harness(lists=lists)
     with pytest.raises(DestinationBlocked):
-        house.service.request(SHOP, PHONE, purpose="login", client_ip=client_ip)
-    return house
+        harness.service.request(SHOP, PHONE, purpose="login", client_ip=client_ip)
+    return harness
 
 
 def test_denied_phone_and_address_get_nothing_and_touch_no_key() -> None:
     by_phone = denied(AccessLists(deny=AccessList(prefixes=("+86139",))))
     by_address = denied(AccessLists(deny=AccessList(networks=(ip_network("203.0.113.0/24"),))), "203.0.113.7")
 
-    for house in (by_phone, by_address):
-        assert house.store.calls == []
-        assert house.sender.sent == []
+    for harness in (by_phone, by_address):
+        assert harness.store.calls == []
+        assert harness.sender.sent == []
 
 
 def test_denied_after_the_send_can_still_be_verified_and_not_resent() -> None:
-    house = fakes.house()
-    vid = house.service.request(SHOP, PHONE, purpose="login").verification_id
-    later = fakes.house(store=house.store, lists=AccessLists(deny=AccessList(prefixes=("+86139",))))
+    harness = fakes.harness()
+    vid = harness.service.request(SHOP, PHONE, purpose="login").verification_id
+    later = fakes.harness(store=harness.store, lists=AccessLists(deny=AccessList(prefixes=("+86139",))))
 
     with pytest.raises(DestinationBlocked):
         later.service.resend(SHOP, PHONE, vid)
-    assert later.service.verify(SHOP, PHONE, vid, house.sender.last_code).proof
+    assert later.service.verify(SHOP, PHONE, vid, harness.sender.last_code).proof
 
 
 def test_who_is_denied_and_allowed_is_denied() -> None:
@@ -89,12 +89,12 @@ def test_who_is_denied_and_allowed_is_denied() -> None:
     ids=["phone", "address"],
 )
 def test_allowed_is_spared_suspicion_and_no_limit(allow: AccessList) -> None:
-    house = fakes.house(lists=AccessLists(allow=allow))
-    house.ledger.level = 2
-    house.store.suspicions = ("address_sends_per_hour",)
-    house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
+    harness = fakes.harness(lists=AccessLists(allow=allow))
+    harness.usage_counters.level = 2
+    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
 
-    assert house.challenges.issued == []
-    assert house.store.knocks[-1].ip_quota is None
+    assert harness.challenges.issued == []
+    assert harness.store.prechecks[-1].ip_quota is None
     with pytest.raises(CooldownActive):
-        house.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
+        harness.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")

@@ -91,7 +91,7 @@ def build(
         signers={},
         store=store,
         sender=router,
-        counters=fakes.FakeLedger(),
+        counters=fakes.FakeCounters(),
         challenges=None,
         clock=clock,
         events=events or Quiet(),

@@ -12,7 +12,7 @@ from schemathesis import Case
 from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
 from support import fakes
-from web.desk import OTHER_PHONE, PHONE, Desk, open_desk
+from web.web_app import OTHER_PHONE, PHONE, WebApp, open_desk
 
 REFUSED_FOR_WHAT_IT_MEANS = ["400", "410", "413", "422"]
 """A schema says what a phone looks like, not whether there is such a number."""
@@ -29,7 +29,7 @@ CONFIG = SchemathesisConfig.from_dict(
 PAGE = "https://shop.example"
 PUBLISHABLE_KEY = "pk_shop-0123456789abcdefghijklmnop"
 DESK = open_desk(
-    fakes.house(replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE})), fakes.BANK)
+    fakes.harness(replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE})), fakes.BANK)
 )
 SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", DESK.client.application, config=CONFIG)
 KEY = {"Authorization": f"Bearer {fakes.SHOP_KEY}"}
@@ -54,7 +54,7 @@ def test_every_answer_is_described(case: Case) -> None:
 @a_while
 def test_every_answer_to_calls_that_come_far_is_described(case: Case) -> None:
     """What is drawn hardly ever names a phone, a verification or a proof that there is: here it does."""
-    DESK.house.clock.advance(61)
+    DESK.harness.clock.advance(61)
     if isinstance(case.body, dict):
         case.body |= real_values(DESK, case.body)
 
@@ -66,21 +66,21 @@ def test_every_answer_to_calls_that_come_far_is_described(case: Case) -> None:
 @a_while
 def test_every_answer_to_a_browser_is_described(case: Case) -> None:
     """With `forbidden` for what is a server's, however sound the call is otherwise."""
-    DESK.house.clock.advance(61)
+    DESK.harness.clock.advance(61)
 
     case.call_and_validate(headers=BROWSER)
 
 
-def real_values(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
+def real_values(web_app: WebApp, body: dict[str, Any]) -> dict[str, Any]:
     """Return for some fields of *body* what the service knows."""
     if "proof" in body:
-        return {"proof": desk.proof(), "purpose": "login"}
+        return {"proof": web_app.proof(), "purpose": "login"}
     if "verification_id" not in body or not body.get("phone"):
         return {"phone": OTHER_PHONE} if "phone" in body else {}
-    opened = desk.opened()
-    desk.house.clock.advance(61)
+    opened = web_app.opened()
+    web_app.harness.clock.advance(61)
     known = {"phone": PHONE, "verification_id": opened}
-    return known | ({"code": desk.house.sender.last_code} if "code" in body else {})
+    return known | ({"code": web_app.harness.sender.last_code} if "code" in body else {})
 
 
 @pytest.mark.parametrize("name", ["POST /otp/request", "POST /otp/verify", "POST /otp/redeem"])

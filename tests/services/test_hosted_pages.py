@@ -40,27 +40,27 @@ ADDRESS, OTHER_ADDRESS = "203.0.113.7", "203.0.113.8"
 class Visit:
     """One browser on one page."""
 
-    house: fakes.House
+    harness: fakes.Harness
     page_id: str
     browser_token: str = ""
 
     def look(self) -> PageView:
-        look = self.house.pages.view(self.page_id, self.browser_token)
+        look = self.harness.pages.view(self.page_id, self.browser_token)
         self.browser_token = look.browser_token
         return look
 
     def send(self, wish: str, **fields: str) -> OtpError | None:
         """Send the form that the page shows now."""
         form = FormSubmission(self.look().form_key, wish, **fields)
-        client, error = self.house.pages.submit(self.page_id, self.browser_token, form, ADDRESS)
+        client, error = self.harness.pages.submit(self.page_id, self.browser_token, form, ADDRESS)
         assert client == "shop"
         return error
 
     def right_code(self) -> OtpError | None:
-        return self.send("code", code=self.house.sender.last_code)
+        return self.send("code", code=self.harness.sender.last_code)
 
     def wrong_code(self) -> OtpError | None:
-        right = self.house.sender.last_code
+        right = self.harness.sender.last_code
         return self.send("code", code="000000" if right != "000000" else "111111")
 
     @property
@@ -68,25 +68,25 @@ class Visit:
         return self.look().page
 
 
-def make(house: fakes.House, **more: str) -> Visit:
+def make(harness: fakes.Harness, **more: str) -> Visit:
     given = {"purpose": "login", "return_url": fakes.RETURN_URL, "state": "s", "locale": "", **more}
-    return Visit(house, house.pages.create(fakes.SHOP, **given).page_id)
+    return Visit(harness, harness.pages.create(fakes.SHOP, **given).page_id)
 
 
 @pytest.fixture
-def house() -> fakes.House:
-    return fakes.house()
+def harness() -> fakes.Harness:
+    return fakes.harness()
 
 
 @pytest.fixture
-def visit(house: fakes.House) -> Visit:
-    return make(house)
+def visit(harness: fakes.Harness) -> Visit:
+    return make(harness)
 
 
 # ── the whole way ──
 
 
-def test_page_leads_from_the_number_to_a_proof(house: fakes.House, visit: Visit) -> None:
+def test_page_leads_from_the_number_to_a_proof(harness: fakes.Harness, visit: Visit) -> None:
     assert visit.page.step is Step.PHONE
     assert visit.send("phone", phone=PHONE) is None
     assert visit.page.active is not None
@@ -94,25 +94,25 @@ def test_page_leads_from_the_number_to_a_proof(house: fakes.House, visit: Visit)
     assert visit.right_code() is None
 
     page = visit.page
-    redeemed = house.service.redeem(fakes.SHOP, page.proof, purpose="login")
+    redeemed = harness.service.redeem(fakes.SHOP, page.proof, purpose="login")
     assert redeemed.proof.phone == "+8613800138000"
     assert (page.step, page.state, page.return_url) == (Step.DONE, "s", fakes.RETURN_URL)
     assert page.phone == ""
 
 
-def test_limits_are_counted_for_the_visitors_address(house: fakes.House, visit: Visit) -> None:
+def test_limits_are_counted_for_the_visitors_address(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
 
-    assert house.store.knocks[-1].ip_quota is not None
-    assert house.store.slots[-1].ip_hash
+    assert harness.store.prechecks[-1].ip_quota is not None
+    assert harness.store.slots[-1].ip_hash
 
 
-def test_purpose_and_locale_are_those_of_the_page(house: fakes.House) -> None:
-    visit = make(house, purpose="signup", locale="zh-CN")
+def test_purpose_and_locale_are_those_of_the_page(harness: fakes.Harness) -> None:
+    visit = make(harness, purpose="signup", locale="zh-CN")
     visit.send("phone", phone=PHONE)
 
-    assert (house.sender.sent[0].purpose, house.sender.sent[0].locale) == ("signup", "zh-CN")
+    assert (harness.sender.sent[0].purpose, harness.sender.sent[0].locale) == ("signup", "zh-CN")
 
 
 # ── making one ──
@@ -146,41 +146,41 @@ def test_purpose_and_locale_are_those_of_the_page(house: fakes.House) -> None:
         "",
     ],
 )
-def test_return_url_is_one_of_the_list_or_none(house: fakes.House, url: str) -> None:
+def test_return_url_is_one_of_the_list_or_none(harness: fakes.Harness, url: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        make(house, return_url=url)
+        make(harness, return_url=url)
 
     assert refused.value.errors[0]["pointer"] == "/return_url"
-    assert house.page_store.kept == {}
+    assert harness.page_store.kept == {}
 
 
-def test_client_without_return_urls_makes_no_pages(house: fakes.House) -> None:
+def test_client_without_return_urls_makes_no_pages(harness: fakes.Harness) -> None:
     with pytest.raises(InvalidRequest):
-        house.pages.create(fakes.BANK, purpose=None, return_url=fakes.RETURN_URL, state="", locale="")
+        harness.pages.create(fakes.BANK, purpose=None, return_url=fakes.RETURN_URL, state="", locale="")
 
 
-def test_purpose_of_another_client_is_refused(house: fakes.House) -> None:
+def test_purpose_of_another_client_is_refused(harness: fakes.Harness) -> None:
     with pytest.raises(InvalidRequest):
-        make(house, purpose="transfer")
+        make(harness, purpose="transfer")
 
 
-def test_page_is_counted_before_it_is_kept(house: fakes.House) -> None:
-    house.page_store.full = LimitReached(60, "client_pages_per_10_minutes")
+def test_page_is_counted_before_it_is_kept(harness: fakes.Harness) -> None:
+    harness.page_store.full = LimitReached(60, "client_pages_per_10_minutes")
 
     with pytest.raises(LimitReached):
-        make(house)
-    assert house.page_store.kept == {}
+        make(harness)
+    assert harness.page_store.kept == {}
 
 
-def test_page_is_counted_when_it_is_made_and_when_it_is_opened(house: fakes.House) -> None:
-    visit = make(house, client_ip="2001:db8::1")
-    made = list(house.page_store.admitted)
+def test_page_is_counted_when_it_is_made_and_when_it_is_opened(harness: fakes.Harness) -> None:
+    visit = make(harness, client_ip="2001:db8::1")
+    made = list(harness.page_store.admitted)
     for _ in range(5):
         visit.look()
-    looked = list(house.page_store.admitted)
+    looked = list(harness.page_store.admitted)
     visit.send("phone", phone="no number")
     visit.send("phone", phone=PHONE)
-    opened = house.page_store.admitted[1:]
+    opened = harness.page_store.admitted[1:]
 
     assert made == looked
     assert [(event, client, quota.total) for event, client, quota, _ in made] == [
@@ -190,21 +190,21 @@ def test_page_is_counted_when_it_is_made_and_when_it_is_opened(house: fakes.Hous
         (PageEvent.OPENED, "shop", 1_000)
     ]
     assert {quota.per_address for _, _, quota, _ in made + opened} == {30}
-    assert made[0][3] == base64.urlsafe_b64encode(house.keyring.ip_hash("2001:db8::/64")).decode()
-    assert opened[0][3] == base64.urlsafe_b64encode(house.keyring.ip_hash(ADDRESS)).decode()
+    assert made[0][3] == base64.urlsafe_b64encode(harness.keyring.ip_hash("2001:db8::/64")).decode()
+    assert opened[0][3] == base64.urlsafe_b64encode(harness.keyring.ip_hash(ADDRESS)).decode()
 
 
-def test_page_is_counted_once_for_two_clicks(house: fakes.House, visit: Visit) -> None:
+def test_page_is_counted_once_for_two_clicks(harness: fakes.Harness, visit: Visit) -> None:
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     def click() -> None:
-        house.page_store.before_swap = lambda: None
-        house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
+        harness.page_store.before_swap = lambda: None
+        harness.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
-    house.page_store.before_swap = click
-    house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
+    harness.page_store.before_swap = click
+    harness.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
-    assert [event for event, *_ in house.page_store.admitted].count(PageEvent.OPENED) == 1
+    assert [event for event, *_ in harness.page_store.admitted].count(PageEvent.OPENED) == 1
 
 
 @pytest.mark.parametrize(
@@ -213,45 +213,45 @@ def test_page_is_counted_once_for_two_clicks(house: fakes.House, visit: Visit) -
     ids=lambda error: error.code,
 )
 def test_page_that_cannot_be_counted_sends_nothing_until_it_can(
-    house: fakes.House, visit: Visit, error: OtpError
+    harness: fakes.Harness, visit: Visit, error: OtpError
 ) -> None:
-    house.page_store.full = error
+    harness.page_store.full = error
     for wish in ("phone", "resend", "code", "solve"):
         assert visit.send(wish, phone=PHONE) is error
     page = visit.page
-    house.page_store.full = None
+    harness.page_store.full = None
 
-    assert house.sender.sent == []
+    assert harness.sender.sent == []
     assert page.form_error is not None
     assert (page.step, page.form_error.code) == (Step.PHONE, error.code)
     assert visit.send("phone", phone=PHONE) is None
-    assert len(house.sender.sent) == 1
+    assert len(harness.sender.sent) == 1
 
 
-def test_form_without_its_key_counts_nothing(house: fakes.House, visit: Visit) -> None:
+def test_form_without_its_key_counts_nothing(harness: fakes.Harness, visit: Visit) -> None:
     visit.look()
     with pytest.raises(Forbidden):
-        house.pages.submit(
+        harness.pages.submit(
             visit.page_id, visit.browser_token, FormSubmission("0" * 32, "phone", phone=PHONE), ADDRESS
         )
 
-    assert [event for event, *_ in house.page_store.admitted] == [PageEvent.CREATED]
+    assert [event for event, *_ in harness.page_store.admitted] == [PageEvent.CREATED]
 
 
-def test_address_that_is_none_makes_no_page(house: fakes.House) -> None:
+def test_address_that_is_none_makes_no_page(harness: fakes.Harness) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        make(house, client_ip="localhost")
+        make(harness, client_ip="localhost")
 
     assert refused.value.errors[0]["pointer"] == "/client_ip"
-    assert (house.page_store.kept, house.page_store.admitted) == ({}, [])
+    assert (harness.page_store.kept, harness.page_store.admitted) == ({}, [])
 
 
-def test_page_lives_ten_minutes(house: fakes.House, visit: Visit) -> None:
-    assert list(house.page_store.lives.values()) == [600]
+def test_page_lives_ten_minutes(harness: fakes.Harness, visit: Visit) -> None:
+    assert list(harness.page_store.lives.values()) == [600]
 
 
-def test_id_has_at_least_128_bits_and_is_never_the_same(house: fakes.House) -> None:
-    ids = {make(house).page_id for _ in range(50)}
+def test_id_has_at_least_128_bits_and_is_never_the_same(harness: fakes.Harness) -> None:
+    ids = {make(harness).page_id for _ in range(50)}
 
     assert len(ids) == 50
     assert {len(page_id) for page_id in ids} == {32}
@@ -260,104 +260,106 @@ def test_id_has_at_least_128_bits_and_is_never_the_same(house: fakes.House) -> N
 # ── whose page ──
 
 
-def test_page_belongs_to_the_browser_that_sends_the_first_form(house: fakes.House, visit: Visit) -> None:
+def test_page_belongs_to_the_browser_that_sends_the_first_form(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     for name in ("", "x" * 32, visit.browser_token[:-1], visit.browser_token + "A"):
         with pytest.raises(PageUnavailable) as closed:
-            house.pages.view(visit.page_id, name)
+            harness.pages.view(visit.page_id, name)
         assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
-def test_loading_a_page_changes_nothing(house: fakes.House, visit: Visit) -> None:
-    before = dict(house.page_store.kept)
+def test_loading_a_page_changes_nothing(harness: fakes.Harness, visit: Visit) -> None:
+    before = dict(harness.page_store.kept)
     for _ in range(20):
-        house.pages.view(visit.page_id, "")
+        harness.pages.view(visit.page_id, "")
 
-    assert house.page_store.kept == before
+    assert harness.page_store.kept == before
     assert visit.send("phone", phone=PHONE) is None
     assert visit.page.step is Step.CODE
 
 
 @pytest.mark.parametrize("origin", ["made up", "given to the attacker"])
 def test_planted_name_is_never_the_one_a_page_is_bound_to(
-    house: fakes.House, visit: Visit, origin: str
+    harness: fakes.Harness, visit: Visit, origin: str
 ) -> None:
     """An attacker who knows the address sets a cookie in the victim's browser before it opens the page."""
     planted = (
-        house.pages.view(visit.page_id, "").browser_token if origin == "given to the attacker" else "planted"
+        harness.pages.view(visit.page_id, "").browser_token
+        if origin == "given to the attacker"
+        else "planted"
     )
     visit.browser_token = planted
     visit.send("phone", phone=PHONE)
 
     assert visit.browser_token != planted
     with pytest.raises(PageUnavailable) as closed:
-        house.pages.view(visit.page_id, planted)
+        harness.pages.view(visit.page_id, planted)
     assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
-def test_form_key_fits_only_the_name_it_was_given_with(house: fakes.House, visit: Visit) -> None:
-    planted = house.pages.view(visit.page_id, "").browser_token
+def test_form_key_fits_only_the_name_it_was_given_with(harness: fakes.Harness, visit: Visit) -> None:
+    planted = harness.pages.view(visit.page_id, "").browser_token
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     with pytest.raises(Forbidden):
-        house.pages.submit(visit.page_id, planted, form, ADDRESS)
-    assert house.sender.sent == []
+        harness.pages.submit(visit.page_id, planted, form, ADDRESS)
+    assert harness.sender.sent == []
     assert visit.send("phone", phone=PHONE) is None  # and it binds nothing
 
 
-def test_of_two_browsers_at_once_one_gets_it(house: fakes.House, visit: Visit) -> None:
-    other = Visit(house, visit.page_id)
+def test_of_two_browsers_at_once_one_gets_it(harness: fakes.Harness, visit: Visit) -> None:
+    other = Visit(harness, visit.page_id)
     form = FormSubmission(other.look().form_key, "phone", phone=OTHER_PHONE)
 
     def another() -> None:
-        house.page_store.before_swap = lambda: None
+        harness.page_store.before_swap = lambda: None
         visit.send("phone", phone=PHONE)
 
     visit.look()
-    house.page_store.before_swap = another
-    house.pages.submit(visit.page_id, other.browser_token, form, ADDRESS)
+    harness.page_store.before_swap = another
+    harness.pages.submit(visit.page_id, other.browser_token, form, ADDRESS)
 
-    assert [sms.phone.e164 for sms in house.sender.sent] == ["+8613800138000"]
+    assert [sms.phone.e164 for sms in harness.sender.sent] == ["+8613800138000"]
     assert visit.page.step is Step.CODE
     with pytest.raises(PageUnavailable) as closed:
         other.look()
     assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
-def test_form_of_another_browser_does_nothing(house: fakes.House, visit: Visit) -> None:
+def test_form_of_another_browser_does_nothing(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     key = visit.look().form_key
 
     for name in ("other", ""):
         with pytest.raises(PageUnavailable) as closed:
-            house.pages.submit(visit.page_id, name, FormSubmission(key, "resend"), ADDRESS)
+            harness.pages.submit(visit.page_id, name, FormSubmission(key, "resend"), ADDRESS)
         assert closed.value.reason is PageUnavailableReason.TAKEN
-    assert len(house.sender.sent) == 1
+    assert len(harness.sender.sent) == 1
 
 
-def test_unopened_page_takes_no_form_and_is_not_bound_by_it(house: fakes.House, visit: Visit) -> None:
+def test_unopened_page_takes_no_form_and_is_not_bound_by_it(harness: fakes.Harness, visit: Visit) -> None:
     for key in ("", "0" * 32):
         with pytest.raises(Forbidden):
-            house.pages.submit(visit.page_id, "", FormSubmission(key, "phone", phone=PHONE), ADDRESS)
+            harness.pages.submit(visit.page_id, "", FormSubmission(key, "phone", phone=PHONE), ADDRESS)
 
     assert visit.send("phone", phone=PHONE) is None
 
 
 @pytest.mark.parametrize("page_id", ["", "x", "A" * 32, "A" * 5000, "ü" * 32])
-def test_page_that_never_was_is_gone(house: fakes.House, page_id: str) -> None:
+def test_page_that_never_was_is_gone(harness: fakes.Harness, page_id: str) -> None:
     with pytest.raises(PageUnavailable) as closed:
-        house.pages.view(page_id, "")
+        harness.pages.view(page_id, "")
     assert closed.value.reason is PageUnavailableReason.GONE
 
 
-def test_page_of_a_client_that_is_gone_is_gone(house: fakes.House, visit: Visit) -> None:
+def test_page_of_a_client_that_is_gone_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     look = visit.look()
     others = HostedPages(
-        service=house.service,
+        service=harness.service,
         clients=Clients([fakes.BANK]),
-        store=house.page_store,
-        keyring=house.keyring,
-        clock=house.clock,
+        store=harness.page_store,
+        keyring=harness.keyring,
+        clock=harness.clock,
         deadline=6,
         draw=bytes,
     )
@@ -371,57 +373,57 @@ def test_page_of_a_client_that_is_gone_is_gone(house: fakes.House, visit: Visit)
 # ── forms ──
 
 
-def test_form_without_its_key_does_nothing(house: fakes.House, visit: Visit) -> None:
-    other = make(house)
+def test_form_without_its_key_does_nothing(harness: fakes.Harness, visit: Visit) -> None:
+    other = make(harness)
     foreign = other.look().form_key
     visit.look()
 
     for key in ("", "0" * 32, foreign, visit.look().form_key[:-1], "é" * 32):
         with pytest.raises(Forbidden):
-            house.pages.submit(
+            harness.pages.submit(
                 visit.page_id, visit.browser_token, FormSubmission(key, "phone", phone=PHONE), ADDRESS
             )
-    assert house.sender.sent == []
+    assert harness.sender.sent == []
 
 
-def test_form_that_was_sent_before_does_nothing_again(house: fakes.House, visit: Visit) -> None:
+def test_form_that_was_sent_before_does_nothing_again(harness: fakes.Harness, visit: Visit) -> None:
     key = visit.look().form_key
     for _ in range(3):
-        house.pages.submit(
+        harness.pages.submit(
             visit.page_id, visit.browser_token, FormSubmission(key, "phone", phone=PHONE), ADDRESS
         )
 
-    assert len(house.sender.sent) == 1
+    assert len(harness.sender.sent) == 1
     assert visit.page.step is Step.CODE
 
 
-def test_of_two_clicks_at_once_one_counts(house: fakes.House, visit: Visit) -> None:
+def test_of_two_clicks_at_once_one_counts(harness: fakes.Harness, visit: Visit) -> None:
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     def click() -> None:
-        house.page_store.before_swap = lambda: None
-        house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
+        harness.page_store.before_swap = lambda: None
+        harness.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
-    house.page_store.before_swap = click
-    house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
+    harness.page_store.before_swap = click
+    harness.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
-    assert len(house.sender.sent) == 1
-    assert house.store.calls.count("precheck") == 1
+    assert len(harness.sender.sent) == 1
+    assert harness.store.calls.count("precheck") == 1
 
 
-def test_wrong_code_that_is_sent_again_uses_no_attempt_up(house: fakes.House, visit: Visit) -> None:
+def test_wrong_code_that_is_sent_again_uses_no_attempt_up(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
-    wrong = "000000" if house.sender.last_code != "000000" else "111111"
+    wrong = "000000" if harness.sender.last_code != "000000" else "111111"
     form = FormSubmission(visit.look().form_key, "code", code=wrong)
     for _ in range(3):
-        house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
+        harness.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
-    assert house.store.calls.count("attempt") == 1
+    assert harness.store.calls.count("attempt") == 1
     assert visit.page.form_error is not None
     assert visit.page.form_error.attempts_left == 4
 
 
-def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(house: fakes.House, visit: Visit) -> None:
+def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(harness: fakes.Harness, visit: Visit) -> None:
     seen: list[bool] = []
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
@@ -430,42 +432,44 @@ def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(house: fakes.Hous
             seen.append(visit.look().is_busy)
 
     swaps = ["of the outcome", "of the turn"]
-    house.page_store.before_swap = lambda: before(swaps.pop())
-    house.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
-    house.page_store.before_swap = lambda: None
+    harness.page_store.before_swap = lambda: before(swaps.pop())
+    harness.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
+    harness.page_store.before_swap = lambda: None
 
     assert seen == [True]
     assert not visit.look().is_busy
 
 
-def test_form_whose_worker_died_is_given_up(house: fakes.House, visit: Visit) -> None:
+def test_form_whose_worker_died_is_given_up(harness: fakes.Harness, visit: Visit) -> None:
     key = visit.look().form_key
-    house.store.failure = RuntimeError("died")
+    harness.store.failure = RuntimeError("died")
     with pytest.raises(RuntimeError):
-        house.pages.submit(
+        harness.pages.submit(
             visit.page_id, visit.browser_token, FormSubmission(key, "phone", phone=PHONE), ADDRESS
         )
-    house.store.failure = None
+    harness.store.failure = None
 
     assert visit.look().is_busy
-    house.clock.advance(10)
+    harness.clock.advance(10)
     assert not visit.look().is_busy
     assert visit.send("phone", phone=PHONE) is None
 
 
-def test_page_takes_so_many_forms_and_no_more(house: fakes.House, visit: Visit) -> None:
+def test_page_takes_so_many_forms_and_no_more(harness: fakes.Harness, visit: Visit) -> None:
     for _ in range(MAX_SUBMISSIONS):
         visit.send("phone", phone="no number")
 
     with pytest.raises(PageUnavailable):
         visit.send("phone", phone=PHONE)
-    assert house.sender.sent == []
+    assert harness.sender.sent == []
 
 
 @pytest.mark.parametrize("wish", ["code", "resend", "surprise", ""])
-def test_wish_that_does_not_fit_the_step_does_nothing(house: fakes.House, visit: Visit, wish: str) -> None:
+def test_wish_that_does_not_fit_the_step_does_nothing(
+    harness: fakes.Harness, visit: Visit, wish: str
+) -> None:
     assert visit.send(wish, phone=PHONE, code="123456") is None
-    assert (visit.page.step, house.sender.sent) == (Step.PHONE, [])
+    assert (visit.page.step, harness.sender.sent) == (Step.PHONE, [])
 
 
 # ── what goes wrong ──
@@ -490,7 +494,7 @@ def test_wrong_code_leaves_the_step_and_says_how_many_are_left(visit: Visit) -> 
     assert visit.page.step is Step.CODE
 
 
-def test_last_wrong_code_leads_back_to_the_number(house: fakes.House, visit: Visit) -> None:
+def test_last_wrong_code_leads_back_to_the_number(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     for _ in range(5):
         visit.wrong_code()
@@ -509,24 +513,24 @@ def test_trouble_is_gone_with_the_next_form(visit: Visit) -> None:
     assert visit.page.form_error is None
 
 
-def test_resend_sends_the_same_code_when_its_time_has_come(house: fakes.House, visit: Visit) -> None:
+def test_resend_sends_the_same_code_when_its_time_has_come(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
-    first = house.sender.last_code
+    first = harness.sender.last_code
     early = visit.send("resend")
     page = visit.page
-    house.clock.advance(60)
+    harness.clock.advance(60)
 
     assert isinstance(early, CooldownActive)
     assert page.form_error is not None
-    assert (page.step, page.form_error.until) == (Step.CODE, house.clock.now())
+    assert (page.step, page.form_error.until) == (Step.CODE, harness.clock.now())
     assert visit.send("resend") is None
-    assert house.sender.last_code == first
+    assert harness.sender.last_code == first
     assert visit.page.verifications == 1
 
 
-def test_expired_code_leads_back_to_the_number(house: fakes.House, visit: Visit) -> None:
+def test_expired_code_leads_back_to_the_number(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
-    house.clock.advance(301)
+    harness.clock.advance(301)
     visit.right_code()
 
     assert visit.page.step is Step.PHONE
@@ -534,17 +538,17 @@ def test_expired_code_leads_back_to_the_number(house: fakes.House, visit: Visit)
     assert visit.page.form_error.code == "verification_expired"
 
 
-def test_number_can_be_changed_and_changed_back(house: fakes.House, visit: Visit) -> None:
+def test_number_can_be_changed_and_changed_back(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
     assert (visit.page.step, visit.page.phone) == (Step.PHONE, PHONE)
 
     visit.send("phone", phone=PHONE)  # still the code that is on its way
-    assert (visit.page.step, len(house.sender.sent)) == (Step.CODE, 1)
+    assert (visit.page.step, len(harness.sender.sent)) == (Step.CODE, 1)
 
     visit.send("change")
     visit.send("phone", phone=OTHER_PHONE)
-    assert [sms.phone.e164 for sms in house.sender.sent] == ["+8613800138000", "+8613900139000"]
+    assert [sms.phone.e164 for sms in harness.sender.sent] == ["+8613800138000", "+8613900139000"]
     assert visit.right_code() is None
 
 
@@ -561,47 +565,49 @@ def test_number_can_be_changed_and_changed_back(house: fakes.House, visit: Visit
     ids=ascii,
 )
 def test_same_number_in_another_spelling_goes_back_to_its_code(
-    house: fakes.House, visit: Visit, spelling: str
+    harness: fakes.Harness, visit: Visit, spelling: str
 ) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
     visit.send("phone", phone=spelling)
 
-    assert (visit.page.step, visit.page.form_error, len(house.sender.sent)) == (Step.CODE, None, 1)
+    assert (visit.page.step, visit.page.form_error, len(harness.sender.sent)) == (Step.CODE, None, 1)
     assert visit.right_code() is None
     assert visit.page.step is Step.DONE
 
 
 @pytest.mark.parametrize("text", ["", "1380013800", "1380013800a", OTHER_PHONE])
-def test_other_text_is_not_the_same_number(house: fakes.House, visit: Visit, text: str) -> None:
+def test_other_text_is_not_the_same_number(harness: fakes.Harness, visit: Visit, text: str) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
     visit.send("phone", phone=text)
 
     assert (visit.page.step is Step.CODE) == (text == OTHER_PHONE)
-    assert len(house.sender.sent) == 1 + (text == OTHER_PHONE)
+    assert len(harness.sender.sent) == 1 + (text == OTHER_PHONE)
 
 
-def test_mistyped_number_does_not_lose_the_code_on_its_way(house: fakes.House, visit: Visit) -> None:
+def test_mistyped_number_does_not_lose_the_code_on_its_way(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
     visit.send("phone", phone="1380013800")
     visit.send("phone", phone=PHONE)
 
-    assert (visit.page.step, visit.page.form_error, len(house.sender.sent)) == (Step.CODE, None, 1)
+    assert (visit.page.step, visit.page.form_error, len(harness.sender.sent)) == (Step.CODE, None, 1)
     assert visit.right_code() is None
 
 
-def test_after_the_code_has_expired_the_same_number_gets_a_new_one(house: fakes.House, visit: Visit) -> None:
+def test_after_the_code_has_expired_the_same_number_gets_a_new_one(
+    harness: fakes.Harness, visit: Visit
+) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
-    house.clock.advance(301)
+    harness.clock.advance(301)
     visit.send("phone", phone=PHONE)
 
-    assert len(house.sender.sent) == 2
+    assert len(harness.sender.sent) == 2
 
 
-def test_page_opens_so_many_verifications_and_no_more(house: fakes.House, visit: Visit) -> None:
+def test_page_opens_so_many_verifications_and_no_more(harness: fakes.Harness, visit: Visit) -> None:
     for number in range(MAX_VERIFICATIONS_PER_PAGE):
         assert visit.send("phone", phone=f"1380013800{number}") is None
         visit.send("change")
@@ -609,18 +615,18 @@ def test_page_opens_so_many_verifications_and_no_more(house: fakes.House, visit:
 
     assert isinstance(error, LimitReached)
     assert (error.limit, error.retry_after) == ("page_verifications", 600)
-    assert len(house.sender.sent) == MAX_VERIFICATIONS_PER_PAGE
+    assert len(harness.sender.sent) == MAX_VERIFICATIONS_PER_PAGE
 
 
-def test_refused_number_leads_back_and_unknown_outcome_leads_on(house: fakes.House, visit: Visit) -> None:
-    house.sender.outcome = SendResult(SendStatus.UNKNOWN)
+def test_refused_number_leads_back_and_unknown_outcome_leads_on(harness: fakes.Harness, visit: Visit) -> None:
+    harness.sender.outcome = SendResult(SendStatus.UNKNOWN)
     assert visit.send("phone", phone=PHONE) is None
     assert visit.page.step is Step.CODE
 
 
-def test_store_that_fails_is_told_of_on_the_page(house: fakes.House, visit: Visit) -> None:
+def test_store_that_fails_is_told_of_on_the_page(harness: fakes.Harness, visit: Visit) -> None:
     visit.look()
-    house.store.failure = StoreUnavailable()
+    harness.store.failure = StoreUnavailable()
     error = visit.send("phone", phone=PHONE)
 
     assert isinstance(error, StoreUnavailable)
@@ -628,8 +634,8 @@ def test_store_that_fails_is_told_of_on_the_page(house: fakes.House, visit: Visi
     assert visit.page.form_error.code == "store_unavailable"
 
 
-def test_store_of_pages_that_fails_is_an_error(house: fakes.House, visit: Visit) -> None:
-    house.page_store.failure = StoreUnavailable()
+def test_store_of_pages_that_fails_is_an_error(harness: fakes.Harness, visit: Visit) -> None:
+    harness.page_store.failure = StoreUnavailable()
 
     with pytest.raises(StoreUnavailable):
         visit.look()
@@ -638,39 +644,39 @@ def test_store_of_pages_that_fails_is_an_error(house: fakes.House, visit: Visit)
 # ── risk challenges ──
 
 
-def test_risk_challenge_waits_on_the_page_until_it_is_solved(house: fakes.House, visit: Visit) -> None:
-    house.store.suspicions = ("address_sends_per_hour",)
+def test_risk_challenge_waits_on_the_page_until_it_is_solved(harness: fakes.Harness, visit: Visit) -> None:
+    harness.store.suspicions = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     asked = visit.page
     visit.send("solve", solution="1:one")
 
     assert (asked.pending_action, asked.challenge) == ("phone", {"algorithm": "fake", "level": 1})
     assert asked.step is Step.PHONE
-    assert (visit.page.step, visit.page.pending_action, len(house.sender.sent)) == (Step.CODE, "", 1)
+    assert (visit.page.step, visit.page.pending_action, len(harness.sender.sent)) == (Step.CODE, "", 1)
 
 
-def test_bad_solution_brings_another_challenge(house: fakes.House, visit: Visit) -> None:
-    house.store.suspicions = ("address_sends_per_hour",)
+def test_bad_solution_brings_another_challenge(harness: fakes.Harness, visit: Visit) -> None:
+    harness.store.suspicions = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     visit.send("solve", solution="nothing")
 
-    assert (visit.page.pending_action, house.sender.sent) == ("phone", [])
+    assert (visit.page.pending_action, harness.sender.sent) == ("phone", [])
 
 
-def test_resend_too_may_ask_for_one(house: fakes.House, visit: Visit) -> None:
+def test_resend_too_may_ask_for_one(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
-    house.clock.advance(60)
-    house.store.suspicions = ("address_sends_per_hour",)
+    harness.clock.advance(60)
+    harness.store.suspicions = ("address_sends_per_hour",)
     visit.send("resend")
     asked = visit.page
     visit.send("solve", solution="1:one")
 
     assert asked.pending_action == "resend"
-    assert (visit.page.step, len(house.sender.sent), visit.page.verifications) == (Step.CODE, 2, 1)
+    assert (visit.page.step, len(harness.sender.sent), visit.page.verifications) == (Step.CODE, 2, 1)
 
 
-def test_number_can_be_changed_instead_of_solving(house: fakes.House, visit: Visit) -> None:
-    house.store.suspicions = ("address_sends_per_hour",)
+def test_number_can_be_changed_instead_of_solving(harness: fakes.Harness, visit: Visit) -> None:
+    harness.store.suspicions = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     visit.send("change")
 
@@ -682,36 +688,36 @@ def test_number_can_be_changed_instead_of_solving(house: fakes.House, visit: Vis
 
 @pytest.mark.parametrize("level", [1, 2])
 def test_a45_page_solves_a_challenge_while_the_wrong_code_alarm_is_on(
-    house: fakes.House, visit: Visit, level: int
+    harness: fakes.Harness, visit: Visit, level: int
 ) -> None:
-    house.ledger.level = level
+    harness.usage_counters.level = level
     visit.send("phone", phone=PHONE)
     asked = visit.page
     visit.send("solve", solution=f"{level}:one")
 
     assert (asked.pending_action, asked.challenge) == ("phone", {"algorithm": "fake", "level": level})
-    assert (visit.page.step, len(house.sender.sent)) == (Step.CODE, 1)
+    assert (visit.page.step, len(harness.sender.sent)) == (Step.CODE, 1)
 
 
 def test_a45_page_solves_a_challenge_for_a_resend_while_the_alarm_is_on(
-    house: fakes.House, visit: Visit
+    harness: fakes.Harness, visit: Visit
 ) -> None:
     visit.send("phone", phone=PHONE)
-    house.clock.advance(60)
-    house.ledger.level = 1
+    harness.clock.advance(60)
+    harness.usage_counters.level = 1
     visit.send("resend")
 
-    assert (visit.page.pending_action, len(house.sender.sent)) == ("resend", 1)
+    assert (visit.page.pending_action, len(harness.sender.sent)) == ("resend", 1)
 
 
 def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_there_only(
-    house: fakes.House, visit: Visit
+    harness: fakes.Harness, visit: Visit
 ) -> None:
     """The browser has moved to an address at which others tried out ids."""
     visit.send("phone", phone=PHONE)
-    house.ledger.wait = 40
-    form = FormSubmission(visit.look().form_key, "code", code=house.sender.last_code)
-    _, refusal = house.pages.submit(visit.page_id, visit.browser_token, form, OTHER_ADDRESS)
+    harness.usage_counters.wait = 40
+    form = FormSubmission(visit.look().form_key, "code", code=harness.sender.last_code)
+    _, refusal = harness.pages.submit(visit.page_id, visit.browser_token, form, OTHER_ADDRESS)
 
     assert isinstance(refusal, LimitReached)
     assert (refusal.limit, refusal.retry_after) == ("address_misses_per_10_minutes", 40)
@@ -721,22 +727,22 @@ def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_t
 # ── the end ──
 
 
-def test_finished_page_takes_no_form_and_keeps_its_proof(house: fakes.House, visit: Visit) -> None:
+def test_finished_page_takes_no_form_and_keeps_its_proof(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
     proof = visit.page.proof
 
     assert visit.send("phone", phone=OTHER_PHONE) is None
     assert visit.send("change") is None
-    assert (visit.page.proof, len(house.sender.sent)) == (proof, 1)
+    assert (visit.page.proof, len(harness.sender.sent)) == (proof, 1)
 
 
-def test_finished_page_is_over_when_its_proof_is(house: fakes.House, visit: Visit) -> None:
+def test_finished_page_is_over_when_its_proof_is(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
-    house.clock.advance(179)
+    harness.clock.advance(179)
     assert visit.page.step is Step.DONE
-    house.clock.advance(1)
+    harness.clock.advance(1)
 
     with pytest.raises(PageUnavailable) as closed:
         visit.look()
@@ -746,12 +752,12 @@ def test_finished_page_is_over_when_its_proof_is(house: fakes.House, visit: Visi
 # ── what the store holds ──
 
 
-def test_store_holds_nothing_that_can_be_read(house: fakes.House) -> None:
-    visit = make(house, state="state-in-clear")
+def test_store_holds_nothing_that_can_be_read(harness: fakes.Harness) -> None:
+    visit = make(harness, state="state-in-clear")
     visit.send("phone", phone=PHONE)
     visit.right_code()
     page = visit.page
-    ((tag, kept),) = house.page_store.kept.items()
+    ((tag, kept),) = harness.page_store.kept.items()
     seen = tag.encode() + kept.sealed
 
     for secret in (
@@ -766,42 +772,42 @@ def test_store_holds_nothing_that_can_be_read(house: fakes.House) -> None:
         assert secret.encode() not in seen
 
 
-def test_page_cannot_be_read_by_another_id_or_with_other_keys(house: fakes.House, visit: Visit) -> None:
-    ((_, kept),) = house.page_store.kept.items()
+def test_page_cannot_be_read_by_another_id_or_with_other_keys(harness: fakes.Harness, visit: Visit) -> None:
+    ((_, kept),) = harness.page_store.kept.items()
     other = Keyring({"k1": b"x" * 32}, "k1", b"tag key ".ljust(32, b"2"))
     newer = Keyring({"k2": b"x" * 32}, "k2", b"tag key ".ljust(32, b"2"))
 
-    assert hosted_page.decrypt_page(kept.sealed, house.keyring, visit.page_id)
-    assert hosted_page.decrypt_page(kept.sealed, house.keyring, "A" * 32) is None
+    assert hosted_page.decrypt_page(kept.sealed, harness.keyring, visit.page_id)
+    assert hosted_page.decrypt_page(kept.sealed, harness.keyring, "A" * 32) is None
     assert hosted_page.decrypt_page(kept.sealed, other, visit.page_id) is None
     assert hosted_page.decrypt_page(kept.sealed, newer, visit.page_id) is None
 
 
-def test_page_of_one_address_laid_under_another_is_gone(house: fakes.House, visit: Visit) -> None:
-    other = make(house)
-    tags = [house.keyring.page_hash(page_id) for page_id in (visit.page_id, other.page_id)]
-    house.page_store.kept[tags[0]] = StoredPage(0, house.page_store.kept[tags[1]].sealed)
+def test_page_of_one_address_laid_under_another_is_gone(harness: fakes.Harness, visit: Visit) -> None:
+    other = make(harness)
+    tags = [harness.keyring.page_hash(page_id) for page_id in (visit.page_id, other.page_id)]
+    harness.page_store.kept[tags[0]] = StoredPage(0, harness.page_store.kept[tags[1]].sealed)
 
     with pytest.raises(PageUnavailable):
         visit.look()
 
 
-def test_page_that_was_changed_cannot_be_read(house: fakes.House, visit: Visit) -> None:
-    ((_, kept),) = house.page_store.kept.items()
+def test_page_that_was_changed_cannot_be_read(harness: fakes.Harness, visit: Visit) -> None:
+    ((_, kept),) = harness.page_store.kept.items()
     whole = kept.sealed
 
     for place in range(len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 1
-        assert hosted_page.decrypt_page(bytes(changed), house.keyring, visit.page_id) is None
+        assert hosted_page.decrypt_page(bytes(changed), harness.keyring, visit.page_id) is None
     for end in range(len(whole)):
-        assert hosted_page.decrypt_page(whole[:end], house.keyring, visit.page_id) is None
+        assert hosted_page.decrypt_page(whole[:end], harness.keyring, visit.page_id) is None
 
 
-def test_page_of_the_former_format_is_gone(house: fakes.House, visit: Visit) -> None:
+def test_page_of_the_former_format_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     """It began with the length of the key id, and HMAC-SHA256 made the rest."""
-    ((tag, kept),) = house.page_store.kept.items()
-    house.page_store.kept[tag] = StoredPage(0, b"\2k1" + bytes(range(256)))
+    ((tag, kept),) = harness.page_store.kept.items()
+    harness.page_store.kept[tag] = StoredPage(0, b"\2k1" + bytes(range(256)))
 
     assert kept.sealed.startswith(b"\2\2k1")
     with pytest.raises(PageUnavailable) as closed:
@@ -809,17 +815,17 @@ def test_page_of_the_former_format_is_gone(house: fakes.House, visit: Visit) -> 
     assert closed.value.reason is PageUnavailableReason.GONE
 
 
-def test_page_is_sealed_under_a_new_nonce_each_time(house: fakes.House, visit: Visit) -> None:
-    (one,) = house.page_store.kept.values()
+def test_page_is_sealed_under_a_new_nonce_each_time(harness: fakes.Harness, visit: Visit) -> None:
+    (one,) = harness.page_store.kept.values()
     visit.send("phone", phone=PHONE)
-    (other,) = house.page_store.kept.values()
+    (other,) = harness.page_store.kept.values()
     nonce = slice(len(b"\2\2k1"), len(b"\2\2k1") + NONCE_BYTES)
 
     assert one.sealed[nonce] != other.sealed[nonce]
 
 
-def test_page_survives_a_rotation_of_the_roots(house: fakes.House, visit: Visit) -> None:
-    ((_, kept),) = house.page_store.kept.items()
+def test_page_survives_a_rotation_of_the_roots(harness: fakes.Harness, visit: Visit) -> None:
+    ((_, kept),) = harness.page_store.kept.items()
     roots = {"k1": b"root secret ".ljust(32, b"1"), "k2": b"x" * 32}
     rotated = Keyring(roots, "k2", b"tag key ".ljust(32, b"2"))
 
@@ -834,9 +840,9 @@ def test_repr_shows_nothing_of_a_person(visit: Visit) -> None:
     assert "123456" not in repr(FormSubmission("k", "code", code="123456"))
 
 
-def test_form_keys_differ_by_turn_page_and_browser(house: fakes.House) -> None:
+def test_form_keys_differ_by_turn_page_and_browser(harness: fakes.Harness) -> None:
     keys = {
-        hosted_page.form_key(house.keyring, page_id, name, turn)
+        hosted_page.form_key(harness.keyring, page_id, name, turn)
         for page_id in ("a" * 32, "b" * 32)
         for name in ("one", "two")
         for turn in range(3)
@@ -845,7 +851,7 @@ def test_form_keys_differ_by_turn_page_and_browser(house: fakes.House) -> None:
     assert len(keys) == 12
 
 
-def test_code_of_a_page_without_a_verification_leads_back(house: fakes.House, visit: Visit) -> None:
+def test_code_of_a_page_without_a_verification_leads_back(harness: fakes.Harness, visit: Visit) -> None:
     look = visit.look()
     sent = replace(look.page, step=Step.CODE)
 

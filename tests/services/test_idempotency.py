@@ -9,7 +9,7 @@ from typing import Any
 import fakeredis
 import pytest
 from support import fakes
-from support.fakes import BANK, SHOP, House
+from support.fakes import BANK, SHOP, Harness
 from support.phone_stories import MovableRunner, Quiet
 
 from otp_service.domain.errors import (
@@ -66,18 +66,18 @@ class LossyStore(RedisStore):
 
 @dataclass
 class Story:
-    house: House
+    harness: Harness
     store: LossyStore
     runner: MovableRunner
     client: fakeredis.FakeRedis
 
     @property
     def service(self) -> VerificationService:
-        return self.house.service
+        return self.harness.service
 
     @property
     def sms(self) -> int:
-        return len(self.house.sender.sent)
+        return len(self.harness.sender.sent)
 
     def request(self, repeat: IdempotencyKey | None = ONCE, phone: str = PHONE) -> SendOutcome:
         return self.service.request(SHOP, phone, purpose="login", idempotency_key=repeat)
@@ -85,15 +85,15 @@ class Story:
     def verify(self, sent: SendOutcome, repeat: IdempotencyKey | None = ONCE, code: str = "") -> Approved:
         vid = sent.verification_id
         return self.service.verify(
-            SHOP, PHONE, vid, code or self.house.sender.last_code, idempotency_key=repeat
+            SHOP, PHONE, vid, code or self.harness.sender.last_code, idempotency_key=repeat
         )
 
     def wrong_code(self) -> str:
-        return "000000" if self.house.sender.last_code != "000000" else "000001"
+        return "000000" if self.harness.sender.last_code != "000000" else "000001"
 
     def pass_time(self, seconds: float) -> None:
         self.runner.ahead += int(seconds * 1000)
-        self.house.clock.advance(seconds)
+        self.harness.clock.advance(seconds)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def story() -> Story:
     store = LossyStore(client, Quiet(), shebang=False)
     runner = MovableRunner(client, shebang=False)
     store.redis.scripts = runner
-    return Story(fakes.house(store=store), store, runner, client)
+    return Story(fakes.harness(store=store), store, runner, client)
 
 
 # ── request ──
@@ -126,7 +126,7 @@ def test_key_with_another_payload_is_refused(story: Story) -> None:
 
 def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
     story.store.begin_idempotent(
-        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
+        record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
     )
 
     with pytest.raises(IdempotencyInProgress) as wait:
@@ -137,14 +137,14 @@ def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
 
 def test_request_that_died_before_it_opened_anything_is_made(story: Story) -> None:
     story.store.begin_idempotent(
-        record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
+        record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
     )
     story.pass_time(11)
 
     sent = story.request()
 
     assert story.sms == 1
-    assert sent.verification_id == story.house.keyring.verification_id("v" * 22)
+    assert sent.verification_id == story.harness.keyring.verification_id("v" * 22)
     assert story.request().replayed
 
 
@@ -163,7 +163,7 @@ def test_request_whose_send_was_never_booked_sends_nothing_again(story: Story) -
 def test_request_that_died_between_send_and_booking_is_uncertain(story: Story) -> None:
     """As it stands after a process has died: the verification is there, and the key is still claimed."""
     vid = story.request().verification_id
-    made = record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
+    made = record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
     seed = story.store.begin_idempotent(made).result_id
     story.store.finish_idempotent(made)
     story.store.begin_idempotent(replace(made, result_id=seed))
@@ -177,10 +177,10 @@ def test_request_that_died_between_send_and_booking_is_uncertain(story: Story) -
 
 
 def test_refusal_frees_the_key(story: Story) -> None:
-    story.house.sender.outcome = REFUSED
+    story.harness.sender.outcome = REFUSED
     with pytest.raises(ProviderUnavailable):
         story.request()
-    story.house.sender.outcome = ACCEPTED
+    story.harness.sender.outcome = ACCEPTED
 
     assert not story.request().replayed
     assert story.sms == 2
@@ -224,14 +224,14 @@ def test_repeated_resend_sends_one_sms(story: Story) -> None:
 
 
 def test_resend_by_which_nothing_was_sent_is_kept_too(story: Story) -> None:
-    story.house.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
+    story.harness.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
     vid = story.request(repeat=None).verification_id
     story.pass_time(60)
     first = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
     second = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
 
     assert (first.dispatched, second.replayed) == (False, True)
-    assert len(story.house.sender.lookups) == 1
+    assert len(story.harness.sender.lookups) == 1
 
 
 def test_replay_of_what_is_forgotten_is_not_found(story: Story) -> None:
@@ -257,7 +257,7 @@ def test_repeated_verify_answers_with_the_same_proof(story: Story) -> None:
     assert second.proof == first.proof
     assert (first.proof_expires_in, second.proof_expires_in) == (180, 173)
     assert (first.replayed, second.replayed) == (False, True)
-    assert len(story.house.ledger.approvals) == 1
+    assert len(story.harness.usage_counters.approvals) == 1
 
 
 def test_lost_reply_of_a_verify_is_cured_by_its_key(story: Story) -> None:
@@ -301,7 +301,9 @@ def test_verify_with_another_payload_is_refused_and_not_counted(story: Story) ->
 
 def test_verify_of_which_the_first_still_runs_waits(story: Story) -> None:
     sent = story.request()
-    story.store.begin_idempotent(record_for(story.house.keyring, SHOP.id, ONCE, caller=SERVER, call="verify"))
+    story.store.begin_idempotent(
+        record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="verify")
+    )
 
     with pytest.raises(IdempotencyInProgress):
         story.verify(sent)
@@ -339,7 +341,9 @@ def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: Idempote
 
 
 def test_claim_shows_nothing_of_the_payload() -> None:
-    made = record_for(fakes.house().keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
+    made = record_for(
+        fakes.harness().keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22
+    )
 
     assert "order-17" not in made.key_hash
     assert len(made.fingerprint) == 16

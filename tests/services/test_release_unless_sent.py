@@ -39,7 +39,7 @@ def store() -> fakes.FakeStore:
 
 
 def released(store: fakes.FakeStore) -> list[QuotaReservation]:
-    return [counted for tag, counted in store.uncounted if tag == CONTEXT.phone_key.phone_hash]
+    return [counted for tag, counted in store.released_quotas if tag == CONTEXT.phone_key.phone_hash]
 
 
 def refuse(store: fakes.FakeStore, refusal: OtpError, counted: QuotaReservation = ALL) -> None:
@@ -73,7 +73,7 @@ def test_refusal_of_a_provider_stays_counted_at_the_address(
 def test_bad_number_and_lost_store_release_nothing(store: fakes.FakeStore, refusal: OtpError) -> None:
     refuse(store, refusal)
 
-    assert store.uncounted == []
+    assert store.released_quotas == []
 
 
 def test_empty_reservation_costs_no_round_trip(store: fakes.FakeStore) -> None:

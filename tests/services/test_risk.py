@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support import fakes
-from support.fakes import SHOP, House
+from support.fakes import SHOP, Harness
 
 from otp_service.domain.errors import ChallengeRequired, CooldownActive, DestinationBlocked
 from otp_service.domain.phone import PhoneRules
@@ -20,20 +20,20 @@ OFF = RiskPolicy(pumping_guard_mode=PumpingGuardMode.OFF)
 
 
 @pytest.fixture
-def house() -> House:
-    return fakes.house()
+def harness() -> Harness:
+    return fakes.harness()
 
 
-def request(house: House, **more: object) -> SendOutcome:
+def request(harness: Harness, **more: object) -> SendOutcome:
     facts: dict[str, object] = {"purpose": "login", "client_ip": ADDRESS, **more}
-    return house.service.request(SHOP, PHONE, **facts)  # type: ignore[arg-type]
+    return harness.service.request(SHOP, PHONE, **facts)  # type: ignore[arg-type]
 
 
-def asked(house: House, **more: object) -> int:
+def asked(harness: Harness, **more: object) -> int:
     """Return the level of the challenge that is asked for."""
     with pytest.raises(ChallengeRequired) as required:
-        request(house, **more)
-    assert house.sender.sent == []
+        request(harness, **more)
+    assert harness.sender.sent == []
     level = required.value.challenge["level"]
     assert isinstance(level, int)
     return level
@@ -46,78 +46,78 @@ def reading(kind: str, level: int) -> ConversionStats:
 # ── what is suspicious ──
 
 
-def test_nothing_suspicious_sends(house: House) -> None:
-    request(house)
+def test_nothing_suspicious_sends(harness: Harness) -> None:
+    request(harness)
 
-    assert len(house.sender.sent) == 1
-    assert house.challenges.issued == []
-
-
-def test_suspicious_address_is_asked(house: House) -> None:
-    house.store.suspicions = ("address_sends_per_hour",)
-
-    assert asked(house) == 1
-    tag = house.keyring.phone_hash(PHONE)
-    assert house.challenges.issued == [(ChallengeSubject("shop", tag), 1)]
+    assert len(harness.sender.sent) == 1
+    assert harness.challenges.issued == []
 
 
-def test_slow_lane_asks_who_has_a_browser(house: House) -> None:
-    house.store.is_slow = True
+def test_suspicious_address_is_asked(harness: Harness) -> None:
+    harness.store.suspicions = ("address_sends_per_hour",)
 
-    assert asked(house, is_public=True) == 1
+    assert asked(harness) == 1
+    tag = harness.keyring.phone_hash(PHONE)
+    assert harness.challenges.issued == [(ChallengeSubject("shop", tag), 1)]
 
 
-def test_slow_lane_asks_no_backend_for_what_others_did(house: House) -> None:
-    house.store.is_slow = True
+def test_slow_lane_asks_who_has_a_browser(harness: Harness) -> None:
+    harness.store.is_slow = True
 
-    assert request(house).dispatched
+    assert asked(harness, is_public=True) == 1
+
+
+def test_slow_lane_asks_no_backend_for_what_others_did(harness: Harness) -> None:
+    harness.store.is_slow = True
+
+    assert request(harness).dispatched
 
 
 @pytest.mark.parametrize("who", [{"is_public": True}, {"accepts_challenge": True}], ids=str)
 @pytest.mark.parametrize("level", [1, 2])
 def test_too_many_wrong_codes_everywhere_ask_who_has_a_browser(
-    house: House, level: int, who: dict[str, object]
+    harness: Harness, level: int, who: dict[str, object]
 ) -> None:
-    house.ledger.level = level
-    house.store.known.add(house.keyring.phone_hash(PHONE))
+    harness.usage_counters.level = level
+    harness.store.known.add(harness.keyring.phone_hash(PHONE))
 
-    assert asked(house, **who) == level
+    assert asked(harness, **who) == level
 
 
 @pytest.mark.parametrize("level", [1, 2])
-def test_too_many_wrong_codes_everywhere_stop_no_backend(house: House, level: int) -> None:
-    house.ledger.level = level
-    sent = request(house)
-    house.clock.advance(60)
+def test_too_many_wrong_codes_everywhere_stop_no_backend(harness: Harness, level: int) -> None:
+    harness.usage_counters.level = level
+    sent = request(harness)
+    harness.clock.advance(60)
 
-    house.service.resend(SHOP, PHONE, sent.verification_id, client_ip=ADDRESS)
-    assert len(house.sender.sent) == 2
+    harness.service.resend(SHOP, PHONE, sent.verification_id, client_ip=ADDRESS)
+    assert len(harness.sender.sent) == 2
 
 
-def test_too_many_wrong_codes_everywhere_ask_a_browser_before_a_resend_too(house: House) -> None:
-    vid = request(house, is_public=True).verification_id
-    house.clock.advance(60)
-    house.ledger.level = 1
+def test_too_many_wrong_codes_everywhere_ask_a_browser_before_a_resend_too(harness: Harness) -> None:
+    vid = request(harness, is_public=True).verification_id
+    harness.clock.advance(60)
+    harness.usage_counters.level = 1
 
     for who in ({"is_public": True}, {"accepts_challenge": True}):
         with pytest.raises(ChallengeRequired):
-            house.service.resend(SHOP, PHONE, vid, client_ip=ADDRESS, **who)
+            harness.service.resend(SHOP, PHONE, vid, client_ip=ADDRESS, **who)
 
 
-def test_backend_that_is_asked_for_another_reason_is_asked_for_an_easy_challenge(house: House) -> None:
-    house.ledger.level = 2
-    house.store.suspicions = ("address_sends_per_hour",)
+def test_backend_that_is_asked_for_another_reason_is_asked_for_an_easy_challenge(harness: Harness) -> None:
+    harness.usage_counters.level = 2
+    harness.store.suspicions = ("address_sends_per_hour",)
 
-    assert asked(house) == 1
+    assert asked(harness) == 1
 
 
-def test_why_is_an_event_without_the_number(house: House) -> None:
-    house.store.suspicions = ("address_sends_per_hour",)
-    house.store.is_slow = True
-    house.ledger.level = 1
-    asked(house, is_public=True)
+def test_why_is_an_event_without_the_number(harness: Harness) -> None:
+    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.is_slow = True
+    harness.usage_counters.level = 1
+    asked(harness, is_public=True)
 
-    (event,) = house.events.of("challenge_required")
+    (event,) = harness.events.of("challenge_required")
     assert event["reasons"] == ["address_sends_per_hour", "phone_slow_lane", "service_wrong_codes"]
     assert PHONE[3:] not in str(event)
     assert ADDRESS not in str(event)
@@ -126,63 +126,63 @@ def test_why_is_an_event_without_the_number(house: House) -> None:
 # ── solutions ──
 
 
-def test_solution_passes_once(house: House) -> None:
-    house.store.suspicions = ("address_sends_per_hour",)
-    request(house, risk_solution="1:abc")
-    house.clock.advance(60)
+def test_solution_passes_once(harness: Harness) -> None:
+    harness.store.suspicions = ("address_sends_per_hour",)
+    request(harness, risk_solution="1:abc")
+    harness.clock.advance(60)
 
     with pytest.raises(ChallengeRequired):
-        request(house, risk_solution="1:abc")
-    assert len(house.sender.sent) == 1
+        request(harness, risk_solution="1:abc")
+    assert len(harness.sender.sent) == 1
 
 
-def test_used_solution_is_suspicious_in_itself(house: House) -> None:
+def test_used_solution_is_suspicious_in_itself(harness: Harness) -> None:
     """The address's script is told of a solution before anybody knows whether it is fresh."""
-    house.store.solved.add("abc")
+    harness.store.solved.add("abc")
 
-    assert asked(house, risk_solution="1:abc") == 1
-
-
-def test_easy_solution_is_not_enough_for_a_hard_challenge(house: House) -> None:
-    house.ledger.level = 2
-
-    assert asked(house, risk_solution="1:abc", is_public=True) == 2
-    request(house, risk_solution="2:def", is_public=True)
+    assert asked(harness, risk_solution="1:abc") == 1
 
 
-def test_wrong_solution_is_no_solution_and_touches_no_key(house: House) -> None:
-    house.store.suspicions = ("address_sends_per_hour",)
+def test_easy_solution_is_not_enough_for_a_hard_challenge(harness: Harness) -> None:
+    harness.usage_counters.level = 2
 
-    assert asked(house, risk_solution="garbage") == 1
-    assert house.store.knocks[-1].solved_challenge_id == ""
+    assert asked(harness, risk_solution="1:abc", is_public=True) == 2
+    request(harness, risk_solution="2:def", is_public=True)
 
 
-def test_solution_lifts_no_limit(house: House) -> None:
-    request(house)
+def test_wrong_solution_is_no_solution_and_touches_no_key(harness: Harness) -> None:
+    harness.store.suspicions = ("address_sends_per_hour",)
+
+    assert asked(harness, risk_solution="garbage") == 1
+    assert harness.store.prechecks[-1].solved_challenge_id == ""
+
+
+def test_solution_lifts_no_limit(harness: Harness) -> None:
+    request(harness)
 
     with pytest.raises(CooldownActive):
-        request(house, risk_solution="2:abc")
+        request(harness, risk_solution="2:abc")
 
 
-def test_resend_is_asked_too(house: House) -> None:
-    vid = request(house).verification_id
-    house.clock.advance(60)
-    house.store.suspicions = ("address_sends_per_hour",)
+def test_resend_is_asked_too(harness: Harness) -> None:
+    vid = request(harness).verification_id
+    harness.clock.advance(60)
+    harness.store.suspicions = ("address_sends_per_hour",)
 
     with pytest.raises(ChallengeRequired):
-        house.service.resend(SHOP, PHONE, vid, client_ip=ADDRESS)
-    house.service.resend(SHOP, PHONE, vid, client_ip=ADDRESS, risk_solution="1:abc")
-    assert len(house.sender.sent) == 2
+        harness.service.resend(SHOP, PHONE, vid, client_ip=ADDRESS)
+    harness.service.resend(SHOP, PHONE, vid, client_ip=ADDRESS, risk_solution="1:abc")
+    assert len(harness.sender.sent) == 2
 
 
-def test_without_challenges_nobody_is_asked_and_refusals_stand(house: House) -> None:
-    silent = fakes.house(challenges=None)
+def test_without_challenges_nobody_is_asked_and_refusals_stand(harness: Harness) -> None:
+    silent = fakes.harness(challenges=None)
     silent.store.suspicions = ("address_sends_per_hour",)
-    silent.ledger.level = 2
+    silent.usage_counters.level = 2
     request(silent, risk_solution="1:abc", is_public=True)
 
     assert len(silent.sender.sent) == 1
-    assert silent.store.knocks[-1].challenges_disabled
+    assert silent.store.prechecks[-1].challenges_disabled
     with pytest.raises(CooldownActive):
         request(silent, is_public=True)
 
@@ -191,17 +191,17 @@ def test_without_challenges_nobody_is_asked_and_refusals_stand(house: House) -> 
 
 
 def test_guard_asks_and_then_blocks() -> None:
-    house = fakes.house(risk=ENFORCED)
-    house.store.guards = (reading("prefix", 1),)
-    first = asked(house)
-    house.store.guards = (reading("prefix", 1), reading("country", 2))
+    harness = fakes.harness(risk=ENFORCED)
+    harness.store.guards = (reading("prefix", 1),)
+    first = asked(harness)
+    harness.store.guards = (reading("prefix", 1), reading("country", 2))
 
     assert first == 1
     with pytest.raises(DestinationBlocked):
-        request(house, risk_solution="2:abc")
-    (event,) = house.events.of("pumping_guard_blocked")
+        request(harness, risk_solution="2:abc")
+    (event,) = harness.events.of("pumping_guard_blocked")
     assert event["reasons"] == ["guard_country"]
-    assert house.sender.sent == []
+    assert harness.sender.sent == []
 
 
 def suspect(kind: str = "prefix") -> ConversionStats:
@@ -238,62 +238,62 @@ def broad(level: int, kind: str = "country") -> ConversionStats:
 def test_broad_scopes_make_the_narrow_ones_strict(
     readings: tuple[ConversionStats, ...], reasons: list[str]
 ) -> None:
-    house = fakes.house(risk=ENFORCED)
-    house.store.guards = readings
+    harness = fakes.harness(risk=ENFORCED)
+    harness.store.guards = readings
     if reasons:
-        asked(house)
+        asked(harness)
     else:
-        request(house)
+        request(harness)
 
-    assert [told["reasons"] for told in house.events.of("challenge_required")] == (
+    assert [told["reasons"] for told in harness.events.of("challenge_required")] == (
         [reasons] if reasons else []
     )
 
 
 def test_broad_scope_blocks_nobody() -> None:
-    house = fakes.house(risk=ENFORCED)
-    house.store.guards = (broad(3), broad(3, "client"), suspect())
+    harness = fakes.harness(risk=ENFORCED)
+    harness.store.guards = (broad(3), broad(3, "client"), suspect())
 
-    asked(house)
-    request(house, risk_solution="1:abc")
-    assert len(house.sender.sent) == 1
+    asked(harness)
+    request(harness, risk_solution="1:abc")
+    assert len(harness.sender.sent) == 1
 
 
 def test_prefix_that_has_tripped_is_told_to_the_broad_scopes_once() -> None:
-    house = fakes.house(risk=ENFORCED)
-    house.store.guards = (reading("prefix", 1),)
-    asked(house)
-    first = len(house.ledger.looked_at)
-    house.store.guards = (replace(reading("prefix", 1), state=ConversionState.TRIPPED),)
-    asked(house)
+    harness = fakes.harness(risk=ENFORCED)
+    harness.store.guards = (reading("prefix", 1),)
+    asked(harness)
+    first = len(harness.usage_counters.looked_at)
+    harness.store.guards = (replace(reading("prefix", 1), state=ConversionState.TRIPPED),)
+    asked(harness)
 
-    assert (first, len(house.ledger.looked_at)) == (4, 4)
+    assert (first, len(harness.usage_counters.looked_at)) == (4, 4)
 
 
 def test_allowed_phone_counts_in_no_scope() -> None:
-    house = fakes.house(risk=ENFORCED, lists=AccessLists(allow=AccessList(prefixes=("+86139",))))
-    sent = request(house)
-    house.service.verify(SHOP, PHONE, sent.verification_id, house.sender.last_code)
+    harness = fakes.harness(risk=ENFORCED, lists=AccessLists(allow=AccessList(prefixes=("+86139",))))
+    sent = request(harness)
+    harness.service.verify(SHOP, PHONE, sent.verification_id, harness.sender.last_code)
 
-    ((*_, scopes),) = house.ledger.approvals
-    assert (house.ledger.scopes, scopes) == ([], ())
+    ((*_, scopes),) = harness.usage_counters.approvals
+    assert (harness.usage_counters.scopes, scopes) == ([], ())
 
 
 def test_known_phone_passes_the_guard() -> None:
-    house = fakes.house(risk=ENFORCED)
-    house.store.guards = (reading("prefix", 2),)
-    house.store.known.add(house.keyring.phone_hash(PHONE))
+    harness = fakes.harness(risk=ENFORCED)
+    harness.store.guards = (reading("prefix", 2),)
+    harness.store.known.add(harness.keyring.phone_hash(PHONE))
 
-    request(house)
-    assert len(house.sender.sent) == 1
+    request(harness)
+    assert len(harness.sender.sent) == 1
 
 
 def test_vouched_phone_passes_the_guard() -> None:
-    house = fakes.house(risk=ENFORCED)
-    house.store.guards = (reading("prefix", 2),)
+    harness = fakes.harness(risk=ENFORCED)
+    harness.store.guards = (reading("prefix", 2),)
 
-    request(house, known_phone=True)
-    assert len(house.sender.sent) == 1
+    request(harness, known_phone=True)
+    assert len(harness.sender.sent) == 1
 
 
 @pytest.mark.parametrize(("level", "refusal"), [(1, ChallengeRequired), (2, DestinationBlocked)])
@@ -303,45 +303,45 @@ def test_a41_guard_that_has_tripped_does_not_tell_a_browser_which_phones_are_kno
     refusal: type[Exception],
     is_known: bool,  # noqa: FBT001
 ) -> None:
-    house = fakes.house(risk=ENFORCED)
-    house.store.guards = (reading("prefix", level),)
+    harness = fakes.harness(risk=ENFORCED)
+    harness.store.guards = (reading("prefix", level),)
     if is_known:
-        house.store.known.add(house.keyring.phone_hash(PHONE))
+        harness.store.known.add(harness.keyring.phone_hash(PHONE))
 
     with pytest.raises(refusal):
-        request(house, is_public=True)
-    assert house.sender.sent == []
+        request(harness, is_public=True)
+    assert harness.sender.sent == []
 
 
 def test_guard_that_is_off_counts_no_approval_either() -> None:
-    house = fakes.house(risk=OFF)
-    sent = request(house)
+    harness = fakes.harness(risk=OFF)
+    sent = request(harness)
 
-    house.service.verify(SHOP, PHONE, sent.verification_id, house.sender.last_code)
+    harness.service.verify(SHOP, PHONE, sent.verification_id, harness.sender.last_code)
 
-    (approval,) = house.ledger.approvals
+    (approval,) = harness.usage_counters.approvals
     assert approval[-1] == ()
 
 
 def test_enforced_guard_counts_in_the_first_flush_and_the_watching_one_in_the_ledger() -> None:
-    enforced, watching, off = fakes.house(risk=ENFORCED), fakes.house(), fakes.house(risk=OFF)
-    for house in (enforced, watching, off):
-        request(house)
+    enforced, watching, off = fakes.harness(risk=ENFORCED), fakes.harness(), fakes.harness(risk=OFF)
+    for harness in (enforced, watching, off):
+        request(harness)
 
-    assert [scope.kind for scope in enforced.store.knocks[-1].conversion_scopes] == list(CONVERSION_SCOPES)
-    assert [scope.kind for scope in enforced.ledger.scopes] == list(CONVERSION_SCOPES)
-    assert (enforced.ledger.counted, watching.ledger.counted) == ([True], [False])
-    assert [scope.kind for scope in watching.ledger.scopes] == list(CONVERSION_SCOPES)
-    assert watching.store.knocks[-1].conversion_scopes == ()
-    assert off.ledger.scopes == []
-    assert off.store.knocks[-1].conversion_scopes == ()
+    assert [scope.kind for scope in enforced.store.prechecks[-1].conversion_scopes] == list(CONVERSION_SCOPES)
+    assert [scope.kind for scope in enforced.usage_counters.scopes] == list(CONVERSION_SCOPES)
+    assert (enforced.usage_counters.counted, watching.usage_counters.counted) == ([True], [False])
+    assert [scope.kind for scope in watching.usage_counters.scopes] == list(CONVERSION_SCOPES)
+    assert watching.store.prechecks[-1].conversion_scopes == ()
+    assert off.usage_counters.scopes == []
+    assert off.store.prechecks[-1].conversion_scopes == ()
 
 
 def test_scopes_show_neither_prefix_nor_address() -> None:
-    house = fakes.house(risk=ENFORCED)
-    request(house)
+    harness = fakes.harness(risk=ENFORCED)
+    request(harness)
 
-    names = " ".join(scope.name for scope in house.store.knocks[-1].conversion_scopes)
+    names = " ".join(scope.name for scope in harness.store.prechecks[-1].conversion_scopes)
     assert "country:CN" in names
     assert "1390000" not in names
     assert ADDRESS not in names
@@ -356,35 +356,37 @@ def test_scopes_show_neither_prefix_nor_address() -> None:
     ids=["eleven digits", "eight digits"],
 )
 def test_neighbours_share_a_prefix_and_others_do_not(phones: tuple[str, ...]) -> None:
-    house = fakes.house(risk=ENFORCED, phones=PhoneRules(countries=frozenset({"CN", "HK"})))
+    harness = fakes.harness(risk=ENFORCED, phones=PhoneRules(countries=frozenset({"CN", "HK"})))
     for phone in phones:
-        house.service.request(SHOP, phone, purpose="login")
+        harness.service.request(SHOP, phone, purpose="login")
 
-    first, second, third = (knock.conversion_scopes[1].name for knock in house.store.knocks)
+    first, second, third = (
+        run_precheck.conversion_scopes[1].name for run_precheck in harness.store.prechecks
+    )
     assert first == second != third
 
 
 def test_without_an_address_its_limits_and_its_scope_are_skipped() -> None:
-    house = fakes.house(risk=ENFORCED)
-    request(house, client_ip=None)
+    harness = fakes.harness(risk=ENFORCED)
+    request(harness, client_ip=None)
 
-    knock = house.store.knocks[-1]
-    assert knock.ip_quota is None
-    assert [scope.kind for scope in knock.conversion_scopes] == ["country", "prefix", "client"]
+    run_precheck = harness.store.prechecks[-1]
+    assert run_precheck.ip_quota is None
+    assert [scope.kind for scope in run_precheck.conversion_scopes] == ["country", "prefix", "client"]
 
 
-def test_approval_is_told_to_every_scope(house: House) -> None:
-    vid = request(house).verification_id
-    wrong = "000000" if house.sender.last_code != "000000" else "000001"
+def test_approval_is_told_to_every_scope(harness: Harness) -> None:
+    vid = request(harness).verification_id
+    wrong = "000000" if harness.sender.last_code != "000000" else "000001"
     with pytest.raises(Exception, match="wrong"):
-        house.service.verify(SHOP, PHONE, vid, wrong, client_ip=ADDRESS)
-    house.service.verify(SHOP, PHONE, vid, house.sender.last_code, client_ip=ADDRESS)
+        harness.service.verify(SHOP, PHONE, vid, wrong, client_ip=ADDRESS)
+    harness.service.verify(SHOP, PHONE, vid, harness.sender.last_code, client_ip=ADDRESS)
 
-    ((tag, wrong_codes, address, scopes),) = house.ledger.approvals
-    assert (tag, wrong_codes) == (house.keyring.phone_hash(PHONE), 1)
+    ((tag, wrong_codes, address, scopes),) = harness.usage_counters.approvals
+    assert (tag, wrong_codes) == (harness.keyring.phone_hash(PHONE), 1)
     assert address
     assert [scope.kind for scope in scopes] == list(CONVERSION_SCOPES)
-    assert house.ledger.wrong == 1
+    assert harness.usage_counters.wrong == 1
 
 
 def test_limits_of_a_kind_are_those_of_the_policy() -> None:
@@ -392,7 +394,12 @@ def test_limits_of_a_kind_are_those_of_the_policy() -> None:
         kind: replace(limits, min_unverified=n)
         for n, (kind, limits) in enumerate(ENFORCED.conversion_limits.items(), 1)
     }
-    house = fakes.house(risk=replace(ENFORCED, conversion_limits=guards))
-    request(house)
+    harness = fakes.harness(risk=replace(ENFORCED, conversion_limits=guards))
+    request(harness)
 
-    assert [scope.limits.min_unverified for scope in house.store.knocks[-1].conversion_scopes] == [1, 2, 3, 4]
+    assert [scope.limits.min_unverified for scope in harness.store.prechecks[-1].conversion_scopes] == [
+        1,
+        2,
+        3,
+        4,
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.fakes import BANK, SHOP, FakeStore, house
+from support.fakes import BANK, SHOP, FakeStore, harness
 
 from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (
@@ -39,7 +39,7 @@ def taken(store: FakeStore) -> set[int]:
 
 
 def test_request_takes_three_steps_and_sends_once() -> None:
-    h = house()
+    h = harness()
 
     sent = h.service.request(SHOP, PHONE, purpose="login")
 
@@ -50,7 +50,7 @@ def test_request_takes_three_steps_and_sends_once() -> None:
 
 
 def test_verify_takes_one_step() -> None:
-    h = house()
+    h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     h.store.calls.clear()
 
@@ -76,7 +76,7 @@ def test_verify_takes_one_step() -> None:
 def test_outcome_decides_what_is_kept(
     outcome: SendResult, error: type[OtpError] | None, status: Status | None, kept: int
 ) -> None:
-    h = house()
+    h = harness()
     h.sender.outcome = outcome
 
     if error:
@@ -91,7 +91,7 @@ def test_outcome_decides_what_is_kept(
 
 
 def test_retry_after_of_a_refusal_is_the_providers() -> None:
-    h = house()
+    h = harness()
     h.sender.outcome = refused(FailureCause.RECIPIENT_RATE_LIMIT, 77)
 
     with pytest.raises(ProviderRateLimited) as later:
@@ -101,7 +101,7 @@ def test_retry_after_of_a_refusal_is_the_providers() -> None:
 
 
 def test_resend_repeats_the_code() -> None:
-    h = house()
+    h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     h.clock.advance(60)
 
@@ -114,11 +114,11 @@ def test_resend_repeats_the_code() -> None:
 
 
 def test_resend_under_a_removed_key_is_a_defect_and_sends_nothing() -> None:
-    h = house()
+    h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     h.clock.advance(60)
     keyring = Keyring({"k2": b"other".ljust(32)}, "k2", b"tag key ".ljust(32, b"2"))
-    later = house(keyring=keyring, store=h.store)
+    later = harness(keyring=keyring, store=h.store)
 
     with pytest.raises(InternalError):
         later.service.resend(SHOP, PHONE, sent.verification_id)
@@ -126,7 +126,7 @@ def test_resend_under_a_removed_key_is_a_defect_and_sends_nothing() -> None:
 
 
 def test_two_verifications_have_two_codes() -> None:
-    h = house()
+    h = harness()
     codes = set()
     for _ in range(5):
         h.service.request(SHOP, PHONE, purpose="login")
@@ -137,7 +137,7 @@ def test_two_verifications_have_two_codes() -> None:
 
 
 def test_purpose_may_be_left_out_when_there_is_only_one() -> None:
-    h = house()
+    h = harness()
 
     sent = h.service.request(BANK, PHONE, client_ip="203.0.113.7")
 
@@ -146,7 +146,7 @@ def test_purpose_may_be_left_out_when_there_is_only_one() -> None:
 
 @pytest.mark.parametrize("purpose", [None, "transfer", ""], ids=["missing", "of another client", "empty"])
 def test_purpose_must_be_the_clients(purpose: str | None) -> None:
-    h = house()
+    h = harness()
 
     with pytest.raises(InvalidRequest) as wrong:
         h.service.request(SHOP, PHONE, purpose=purpose)
@@ -156,7 +156,7 @@ def test_purpose_must_be_the_clients(purpose: str | None) -> None:
 
 
 def test_refused_request_touches_nothing() -> None:
-    h = house()
+    h = harness()
 
     with pytest.raises(InvalidPhone):
         h.service.request(SHOP, f"{PHONE},{PHONE}", purpose="login")
@@ -166,7 +166,7 @@ def test_refused_request_touches_nothing() -> None:
 
 
 def test_cooldown_is_seen_before_anything_is_taken() -> None:
-    h = house()
+    h = harness()
     h.service.request(SHOP, PHONE, purpose="login")
     h.store.calls.clear()
 
@@ -177,7 +177,7 @@ def test_cooldown_is_seen_before_anything_is_taken() -> None:
 
 
 def test_no_permit_means_nothing_is_taken() -> None:
-    h = house()
+    h = harness()
     h.sender.failure = ProviderUnavailable(1)
 
     with pytest.raises(ProviderUnavailable):
@@ -187,7 +187,7 @@ def test_no_permit_means_nothing_is_taken() -> None:
 
 
 def test_store_down_means_nothing_is_sent() -> None:
-    h = house()
+    h = harness()
     h.store.failure = StoreUnavailable()
 
     with pytest.raises(StoreUnavailable):
@@ -197,7 +197,7 @@ def test_store_down_means_nothing_is_sent() -> None:
 
 
 def test_known_phone_may_use_the_whole_budget() -> None:
-    h = house()
+    h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     assert h.store.available_to == [800, 8_000]
     h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
@@ -210,7 +210,7 @@ def test_known_phone_may_use_the_whole_budget() -> None:
 
 @pytest.mark.parametrize("vid", ["", "short", "a" * 23, "a" * 21 + "/", "a" * 21 + "\n", "}" * 22])
 def test_id_of_another_form_reaches_no_key(vid: str) -> None:
-    h = house()
+    h = harness()
 
     for call in (
         lambda: h.service.verify(SHOP, PHONE, vid, "123456"),
@@ -224,7 +224,7 @@ def test_id_of_another_form_reaches_no_key(vid: str) -> None:
 
 
 def test_proof_is_redeemed_once() -> None:
-    h = house()
+    h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     proof = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code).proof
     h.service.redeem(SHOP, proof, purpose="login")
@@ -235,7 +235,7 @@ def test_proof_is_redeemed_once() -> None:
 
 @pytest.mark.parametrize("name", ["status", "cancel", "verify", "resend"])
 def test_address_that_names_unknown_verifications_is_counted_and_then_made_to_wait(name: str) -> None:
-    h = house()
+    h = harness()
     code = {"code_text": "123456"} if name == "verify" else {}
 
     def call() -> None:
@@ -243,18 +243,18 @@ def test_address_that_names_unknown_verifications_is_counted_and_then_made_to_wa
 
     with pytest.raises(VerificationNotFound):
         call()
-    counted = len(h.ledger.misses)
-    h.ledger.wait = 40
+    counted = len(h.usage_counters.misses)
+    h.usage_counters.wait = 40
 
     with pytest.raises(LimitReached) as refusal:
         call()
 
-    assert (counted, len(h.ledger.misses)) == (1, 1)
+    assert (counted, len(h.usage_counters.misses)) == (1, 1)
     assert (refusal.value.limit, refusal.value.retry_after) == ("address_misses_per_10_minutes", 40)
 
 
 def test_status_and_cancel_reach_the_verification() -> None:
-    h = house()
+    h = harness()
     vid = h.service.request(SHOP, PHONE, purpose="login").verification_id
 
     h.service.cancel(SHOP, PHONE, vid)
@@ -263,7 +263,7 @@ def test_status_and_cancel_reach_the_verification() -> None:
 
 
 def test_send_ends_before_its_request_so_that_it_is_booked_in_time() -> None:
-    h = house(deadline=6.0)
+    h = harness(deadline=6.0)
     h.service.request(SHOP, PHONE, purpose="login")
 
     assert h.sender.deadlines == [h.clock.monotonic() + 6.0 - RECORDING_MARGIN]
@@ -272,7 +272,7 @@ def test_send_ends_before_its_request_so_that_it_is_booked_in_time() -> None:
 def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    h = house()
+    h = harness()
     monkeypatch.setattr(h.store, "record_send_result", failing)
 
     sent = h.service.request(SHOP, PHONE, purpose="login")
@@ -282,7 +282,7 @@ def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(
 
 
 def test_refusal_keeps_its_reason_even_when_the_store_fails_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    h = house()
+    h = harness()
     h.sender.outcome = refused(FailureCause.RECIPIENT)
     monkeypatch.setattr(h.store, "record_send_result", failing)
 
@@ -295,20 +295,20 @@ def failing(*_: object) -> None:
 
 
 def test_client_may_vouch_for_a_phone() -> None:
-    h = house()
+    h = harness()
     h.service.request(SHOP, PHONE, purpose="login", known_phone=True)
 
     assert h.store.available_to == [1_000, 10_000]
 
 
 def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    h = house()
+    h = harness()
     slots: list[bytes] = []
     inner = h.store.precheck
 
-    def peek(slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
+    def peek(slot: PhoneKey, client: str, attempts: int, run_precheck: PrecheckRequest) -> PrecheckResult:
         slots.append(slot.ip_hash)
-        return inner(slot, client, attempts, knock)
+        return inner(slot, client, attempts, run_precheck)
 
     monkeypatch.setattr(h.store, "precheck", peek)
 
@@ -320,7 +320,7 @@ def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_values_that_hold_secrets_do_not_show_them() -> None:
-    h = house()
+    h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     approved = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
 
@@ -334,7 +334,7 @@ def test_values_that_hold_secrets_do_not_show_them() -> None:
 
 
 def test_budget_that_is_used_up_leaves_no_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    h = house()
+    h = harness()
     opened = h.store.create
     monkeypatch.setattr(h.store, "create", lambda *arguments: opened(*arguments).with_max_sends(0))
 
@@ -344,7 +344,7 @@ def test_budget_that_is_used_up_leaves_no_sends(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_hint_of_a_busy_provider_is_a_few_seconds() -> None:
-    h = house()
+    h = harness()
     h.sender.outcome = refused(FailureCause.PROVIDER, 999)
 
     with pytest.raises(ProviderUnavailable) as busy:
@@ -354,7 +354,7 @@ def test_hint_of_a_busy_provider_is_a_few_seconds() -> None:
 
 
 def test_every_verification_has_a_salt_of_its_own() -> None:
-    h = house()
+    h = harness()
     for number in range(5):
         h.service.request(SHOP, f"+861390000{number:04d}", purpose="login")
 
@@ -365,11 +365,11 @@ def test_every_verification_has_a_salt_of_its_own() -> None:
 
 def test_code_of_an_older_root_still_verifies_and_that_of_a_removed_one_does_not() -> None:
     old, new, tag = b"old root ".ljust(32, b"1"), b"new root ".ljust(32, b"2"), b"tag key ".ljust(32, b"3")
-    before = house(keyring=Keyring({"k1": old}, "k1", tag))
+    before = harness(keyring=Keyring({"k1": old}, "k1", tag))
     vid = before.service.request(SHOP, PHONE, purpose="login").verification_id
     code = before.sender.last_code
-    removed = house(keyring=Keyring({"k2": new}, "k2", tag), store=before.store)
-    rotated = house(keyring=Keyring({"k1": old, "k2": new}, "k2", tag), store=before.store)
+    removed = harness(keyring=Keyring({"k2": new}, "k2", tag), store=before.store)
+    rotated = harness(keyring=Keyring({"k1": old, "k2": new}, "k2", tag), store=before.store)
 
     with pytest.raises(WrongCode):
         removed.service.verify(SHOP, PHONE, vid, code)
@@ -378,7 +378,7 @@ def test_code_of_an_older_root_still_verifies_and_that_of_a_removed_one_does_not
 
 
 def test_events_of_a_send_show_the_phone_by_tag_and_mask_only() -> None:
-    h = house()
+    h = harness()
     h.service.request(SHOP, PHONE, purpose="login")
 
     (event,) = h.events.of("sms_send")
@@ -391,7 +391,7 @@ def test_events_of_a_send_show_the_phone_by_tag_and_mask_only() -> None:
     "spelling", ["13900001234", "+86 139 0000 1234", "0086-139-0000-1234", "１３９００００１２３４"]
 )
 def test_spellings_of_one_phone_are_one_phone(spelling: str) -> None:
-    h = house()
+    h = harness()
     h.service.request(SHOP, PHONE, purpose="login")
 
     with pytest.raises(CooldownActive):

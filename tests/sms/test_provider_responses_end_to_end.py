@@ -385,7 +385,7 @@ class Scene:
             signers={SHOP.id: signer(SHOP.id, clock)},
             store=self._store,
             sender=self.router,
-            counters=fakes.FakeLedger(),
+            counters=fakes.FakeCounters(),
             challenges=None,
             clock=clock,
             events=self.events,

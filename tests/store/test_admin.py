@@ -27,12 +27,12 @@ SMALL = IpLimits(
 
 
 @pytest.fixture
-def office(phone: Phone) -> AdminStore:
+def admin_store(phone: Phone) -> AdminStore:
     return AdminStore(phone.store.redis)
 
 
-def facts_of(office: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneUsage:
-    return office.phone_usage(phone.slot.phone_hash, limits, attempts=5)
+def facts_of(admin_store: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneUsage:
+    return admin_store.phone_usage(phone.slot.phone_hash, limits, attempts=5)
 
 
 def fail(phone: Phone, times: int) -> None:
@@ -53,8 +53,8 @@ def refusal(phone: Phone) -> OtpError | None:
 # ── what is counted of a phone ──
 
 
-def test_stranger_has_nothing_counted(office: AdminStore, phone: Phone) -> None:
-    facts = facts_of(office, phone)
+def test_stranger_has_nothing_counted(admin_store: AdminStore, phone: Phone) -> None:
+    facts = facts_of(admin_store, phone)
 
     assert facts == PhoneUsage(
         now=facts.now,
@@ -71,7 +71,7 @@ def test_stranger_has_nothing_counted(office: AdminStore, phone: Phone) -> None:
     assert phone.stored() == []
 
 
-def test_facts_count_as_the_limits_do(office: AdminStore, phone: Phone) -> None:
+def test_facts_count_as_the_limits_do(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(HOUR)
     opened = phone.open()
@@ -79,9 +79,9 @@ def test_facts_count_as_the_limits_do(office: AdminStore, phone: Phone) -> None:
         with pytest.raises(WrongCode):
             phone.submit(opened, WRONG)
     phone.pass_time(HOUR - 1)
-    with_both = facts_of(office, phone)
+    with_both = facts_of(admin_store, phone)
     phone.pass_time(1)
-    with_none = facts_of(office, phone)
+    with_none = facts_of(admin_store, phone)
 
     assert (with_both.sends_in(HOUR), with_both.sends_in(DAY)) == (1, 2)
     assert (with_both.failures_in(HOUR), with_both.failures_in(DAY), with_both.consecutive_failures) == (
@@ -93,11 +93,11 @@ def test_facts_count_as_the_limits_do(office: AdminStore, phone: Phone) -> None:
     assert (with_none.failures_in(HOUR), with_none.failures_in(DAY)) == (0, 3)
 
 
-def test_time_to_wait_is_true_to_the_second(office: AdminStore, phone: Phone) -> None:
+def test_time_to_wait_is_true_to_the_second(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(17)
 
-    facts = facts_of(office, phone)
+    facts = facts_of(admin_store, phone)
 
     assert facts.untrusted.limit == "phone_cooldown"
     assert facts.untrusted.wait in (42, 43)
@@ -105,37 +105,37 @@ def test_time_to_wait_is_true_to_the_second(office: AdminStore, phone: Phone) ->
     with pytest.raises(CooldownActive):
         phone.open()
     phone.pass_time(2)
-    assert facts_of(office, phone).untrusted.limit == ""
+    assert facts_of(admin_store, phone).untrusted.limit == ""
     phone.open()
 
 
-def test_live_verifications_are_counted_until_they_end(office: AdminStore, phone: Phone) -> None:
+def test_live_verifications_are_counted_until_they_end(admin_store: AdminStore, phone: Phone) -> None:
     first = phone.open()
     phone.pass_time(60)
     phone.open()
-    both = facts_of(office, phone).open_verifications
+    both = facts_of(admin_store, phone).open_verifications
     phone.submit(first, RIGHT)
-    one = facts_of(office, phone).open_verifications
+    one = facts_of(admin_store, phone).open_verifications
     phone.pass_time(300)
 
-    assert (both, one, facts_of(office, phone).open_verifications) == (2, 1, 0)
+    assert (both, one, facts_of(admin_store, phone).open_verifications) == (2, 1, 0)
 
 
-def test_approved_phone_is_known_for_ninety_days(office: AdminStore, phone: Phone) -> None:
+def test_approved_phone_is_known_for_ninety_days(admin_store: AdminStore, phone: Phone) -> None:
     phone.submit(phone.open(), RIGHT)
     phone.pass_time(90 * DAY - 2)
-    before = facts_of(office, phone)
+    before = facts_of(admin_store, phone)
     phone.pass_time(3)
 
     assert before.is_known
-    assert not facts_of(office, phone).is_known
+    assert not facts_of(admin_store, phone).is_known
 
 
-def test_slow_lane_and_lock_are_told_apart(office: AdminStore, phone: Phone) -> None:
+def test_slow_lane_and_lock_are_told_apart(admin_store: AdminStore, phone: Phone) -> None:
     fail(phone, 50)
-    slow = facts_of(office, phone)
+    slow = facts_of(admin_store, phone)
     fail(phone, 50)
-    locked = facts_of(office, phone)
+    locked = facts_of(admin_store, phone)
 
     assert slow.consecutive_failures == 50
     assert slow.untrusted == Verdict(is_restricted=True, is_locked=False, limit="", wait=0)
@@ -144,21 +144,22 @@ def test_slow_lane_and_lock_are_told_apart(office: AdminStore, phone: Phone) -> 
     assert locked.untrusted.limit == "phone_locked"
 
 
-def test_facts_are_judged_by_the_limits_that_are_given(office: AdminStore, phone: Phone) -> None:
+def test_facts_are_judged_by_the_limits_that_are_given(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(60)
 
-    assert facts_of(office, phone).untrusted.limit == ""
+    assert facts_of(admin_store, phone).untrusted.limit == ""
     assert (
-        facts_of(office, phone, replace(LIMITS, sends_per_hour=1)).untrusted.limit == "phone_sends_per_hour"
+        facts_of(admin_store, phone, replace(LIMITS, sends_per_hour=1)).untrusted.limit
+        == "phone_sends_per_hour"
     )
 
 
-def test_looking_changes_nothing(office: AdminStore, phone: Phone) -> None:
+def test_looking_changes_nothing(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
     before = {key: phone.client.get(key) for key in phone.stored()}
 
-    facts_of(office, phone)
+    facts_of(admin_store, phone)
 
     assert {key: phone.client.get(key) for key in phone.stored()} == before
 
@@ -166,13 +167,13 @@ def test_looking_changes_nothing(office: AdminStore, phone: Phone) -> None:
 # ── unlock and clear ──
 
 
-def test_unlocked_phone_can_be_verified_again(office: AdminStore, phone: Phone) -> None:
+def test_unlocked_phone_can_be_verified_again(admin_store: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
     with pytest.raises(LimitReached) as locked:
         phone.open()
     phone.store.unlock(phone.slot.phone_hash)
 
-    facts = facts_of(office, phone)
+    facts = facts_of(admin_store, phone)
 
     assert locked.value.limit == "phone_locked"
     assert (facts.consecutive_failures, facts.failures, facts.untrusted) == (0, (), NOTHING)
@@ -213,7 +214,7 @@ def test_unlock_also_forgets_that_the_slow_lane_was_used(phone: Phone) -> None:
     fail_once(1)
 
 
-def test_unlock_keeps_what_was_sent(office: AdminStore, phone: Phone) -> None:
+def test_unlock_keeps_what_was_sent(admin_store: AdminStore, phone: Phone) -> None:
     opened = phone.open()
     with pytest.raises(WrongCode):
         phone.submit(opened, WRONG)
@@ -221,7 +222,7 @@ def test_unlock_keeps_what_was_sent(office: AdminStore, phone: Phone) -> None:
     phone.store.unlock(phone.slot.phone_hash)
 
     assert isinstance(refusal(phone), CooldownActive)
-    assert facts_of(office, phone).sends_in(HOUR) == 1
+    assert facts_of(admin_store, phone).sends_in(HOUR) == 1
     assert phone.read(opened).attempts_left == 4
 
 
@@ -241,45 +242,45 @@ def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> N
 
 
 @pytest.mark.parametrize("what", ["unlock", "clear"])
-def test_nothing_is_made_of_a_stranger(office: AdminStore, phone: Phone, what: str) -> None:
-    act = phone.store.unlock if what == "unlock" else office.clear_phone
+def test_nothing_is_made_of_a_stranger(admin_store: AdminStore, phone: Phone, what: str) -> None:
+    act = phone.store.unlock if what == "unlock" else admin_store.clear_phone
 
     act(phone.slot.phone_hash)
 
     assert phone.stored() == []
 
 
-def test_cleared_phone_may_be_sent_to_at_once(office: AdminStore, phone: Phone) -> None:
+def test_cleared_phone_may_be_sent_to_at_once(admin_store: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
     phone.store.unlock(phone.slot.phone_hash)
     opened = phone.open(settle=None)
     phone.settle(opened, SendDisposition.RATE_LIMITED, wait=DAY)
-    assert facts_of(office, phone).untrusted.limit == "provider_window"
+    assert facts_of(admin_store, phone).untrusted.limit == "provider_window"
 
-    office.clear_phone(phone.slot.phone_hash)
+    admin_store.clear_phone(phone.slot.phone_hash)
 
-    assert facts_of(office, phone).untrusted.limit == ""
-    assert facts_of(office, phone).sends == ()
+    assert facts_of(admin_store, phone).untrusted.limit == ""
+    assert facts_of(admin_store, phone).sends == ()
     phone.open()
 
 
 def test_clearing_a_phone_keeps_its_approval_and_its_live_verifications(
-    office: AdminStore, phone: Phone
+    admin_store: AdminStore, phone: Phone
 ) -> None:
     phone.submit(phone.open(), RIGHT)
     phone.pass_time(60)
     live = phone.open()
 
-    office.clear_phone(phone.slot.phone_hash)
+    admin_store.clear_phone(phone.slot.phone_hash)
 
-    facts = facts_of(office, phone)
+    facts = facts_of(admin_store, phone)
     assert (facts.is_known, facts.open_verifications) == (True, 1)
     assert phone.submit(live, RIGHT) == "login"
 
 
-def test_send_in_flight_survives_that_its_phone_is_cleared(office: AdminStore, phone: Phone) -> None:
+def test_send_in_flight_survives_that_its_phone_is_cleared(admin_store: AdminStore, phone: Phone) -> None:
     opened = phone.open(settle=None)
-    office.clear_phone(phone.slot.phone_hash)
+    admin_store.clear_phone(phone.slot.phone_hash)
 
     phone.settle(opened, SendDisposition.ACCEPTED)
 
@@ -297,7 +298,7 @@ def another(phone: Phone) -> Phone:
     return replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
 
 
-def knock(phone: Phone, address: ClientIpQuota) -> None:
+def run_precheck(phone: Phone, address: ClientIpQuota) -> None:
     phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address, challenges_disabled=True))
 
 
@@ -317,36 +318,36 @@ def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
     phone.store.redis.run_scripts([Call("ip_misses", [keys.ip_misses(address.ip_hash)], [times, 60])])
 
 
-def test_address_tells_what_its_requesters_caused(office: AdminStore, phone: Phone) -> None:
+def test_address_tells_what_its_requesters_caused(admin_store: AdminStore, phone: Phone) -> None:
     address = an_address()
-    knock(phone, address)
+    run_precheck(phone, address)
     phone.pass_time(HOUR + 1)
-    knock(phone, address)
-    knock(another(phone), address)
+    run_precheck(phone, address)
+    run_precheck(another(phone), address)
     happy = another(phone)
-    knock(happy, address)
+    run_precheck(happy, address)
     verify(happy, address)
     miss(phone, address, 7)
 
-    facts = office.ip_usage(address.ip_hash, SMALL)
+    facts = admin_store.ip_usage(address.ip_hash, SMALL)
 
     assert (facts.sends_in_hour, facts.sends_in_day, facts.phones_in_day) == (2, 3, 2)
     assert (facts.verified_in_day, facts.misses_in_10_minutes) == (1, 7)
     assert (facts.challenge_limit, facts.limit, facts.wait) == ("", "", 0)
 
 
-def test_address_tells_what_its_next_sms_would_meet(office: AdminStore, phone: Phone) -> None:
+def test_address_tells_what_its_next_sms_would_meet(admin_store: AdminStore, phone: Phone) -> None:
     address = an_address()
     told = []
     for _ in range(9):
-        facts = office.ip_usage(address.ip_hash, SMALL)
+        facts = admin_store.ip_usage(address.ip_hash, SMALL)
         told.append((facts.challenge_limit, facts.limit))
         standing = phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(address))
         met = standing.risk_reasons[0] if standing.risk_reasons else ""
         assert facts.challenge_limit == met or standing.rejection
         assert bool(facts.limit) == (standing.rejection is not None)
         if met:
-            knock(another(phone), address)
+            run_precheck(another(phone), address)
 
     assert told == [("", "")] * 4 + [("address_sends_per_hour", "")] * 4 + [
         ("address_sends_per_hour", "address_phones_per_day")
@@ -354,28 +355,30 @@ def test_address_tells_what_its_next_sms_would_meet(office: AdminStore, phone: P
     assert facts.wait in (DAY - 1, DAY)
 
 
-def test_stranger_at_an_address_leaves_no_trace_by_looking(office: AdminStore, phone: Phone) -> None:
+def test_stranger_at_an_address_leaves_no_trace_by_looking(admin_store: AdminStore, phone: Phone) -> None:
     address = an_address()
 
-    facts = office.ip_usage(address.ip_hash, SMALL)
+    facts = admin_store.ip_usage(address.ip_hash, SMALL)
 
     assert (facts.sends_in_day, facts.verified_in_day, facts.misses_in_10_minutes) == (0, 0, 0)
     assert phone.client.exists(keys.ip_log(address.ip_hash), keys.ip_misses(address.ip_hash)) == 0
 
 
-def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminStore, phone: Phone) -> None:
+def test_cleared_address_may_cause_sms_again_and_keeps_its_room(
+    admin_store: AdminStore, phone: Phone
+) -> None:
     address = an_address()
     happy = another(phone)
-    knock(happy, address)
+    run_precheck(happy, address)
     verify(happy, address)
     for _ in range(12):
-        knock(another(phone), address)
+        run_precheck(another(phone), address)
     miss(phone, address, 60)
-    full = office.ip_usage(address.ip_hash, SMALL)
+    full = admin_store.ip_usage(address.ip_hash, SMALL)
 
-    office.clear_ip(address.ip_hash)
+    admin_store.clear_ip(address.ip_hash)
 
-    cleared = office.ip_usage(address.ip_hash, SMALL)
+    cleared = admin_store.ip_usage(address.ip_hash, SMALL)
     assert full.limit
     assert full.misses_in_10_minutes == 60
     assert (cleared.sends_in_day, cleared.misses_in_10_minutes, cleared.verified_in_day) == (0, 0, 1)
@@ -385,7 +388,7 @@ def test_cleared_address_may_cause_sms_again_and_keeps_its_room(office: AdminSto
 # ── forget ──
 
 
-def test_erased_phone_leaves_no_key(office: AdminStore, phone: Phone) -> None:
+def test_erased_phone_leaves_no_key(admin_store: AdminStore, phone: Phone) -> None:
     tag = phone.slot.phone_hash
     opened = phone.open()
     phone.submit(opened, RIGHT)
@@ -396,22 +399,22 @@ def test_erased_phone_leaves_no_key(office: AdminStore, phone: Phone) -> None:
     )
     assert len(phone.stored()) == 5
 
-    assert office.erase_phone(tag) == ErasureResult(keys=5, addresses=0)
+    assert admin_store.erase_phone(tag) == ErasureResult(keys=5, addresses=0)
 
     assert phone.stored() == []
 
 
-def test_forgotten_phone_is_taken_out_of_every_address_log(office: AdminStore, phone: Phone) -> None:
+def test_forgotten_phone_is_taken_out_of_every_address_log(admin_store: AdminStore, phone: Phone) -> None:
     """Also where its own row does not say that it was: a refused send is given back there, and not here."""
     addresses = [an_address() for _ in range(3)]
     other = another(phone)
     for address in addresses[:2]:
-        knock(phone, address)
-        knock(other, address)
-    knock(other, addresses[2])
+        run_precheck(phone, address)
+        run_precheck(other, address)
+    run_precheck(other, addresses[2])
     before = phone.client.get(keys.ip_log(addresses[2].ip_hash))
 
-    assert office.erase_phone(phone.slot.phone_hash) == ErasureResult(keys=0, addresses=2)
+    assert admin_store.erase_phone(phone.slot.phone_hash) == ErasureResult(keys=0, addresses=2)
 
     short = encoding.short_phone_hash(phone.slot.phone_hash).encode()
     logs = [phone.client.get(keys.ip_log(address.ip_hash)) or b"" for address in addresses]
@@ -420,7 +423,7 @@ def test_forgotten_phone_is_taken_out_of_every_address_log(office: AdminStore, p
     assert logs[2] == before
 
 
-def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> None:
+def test_forgetting_spares_everybody_else(admin_store: AdminStore, phone: Phone) -> None:
     mine, theirs = (
         phone,
         replace(phone, slot=replace(phone.slot, phone_hash=f"{phone.slot.phone_hash[:-1]}!")),
@@ -428,7 +431,7 @@ def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> N
     mine.open()
     theirs.open()
 
-    office.erase_phone(mine.slot.phone_hash)
+    admin_store.erase_phone(mine.slot.phone_hash)
 
     assert (len(mine.stored()), len(theirs.stored())) == (0, 2)
 
@@ -444,30 +447,32 @@ def test_forgetting_spares_everybody_else(office: AdminStore, phone: Phone) -> N
     ],
     ids=["one", "any", "of these", "not these", "escaped"],
 )
-def test_tag_is_never_a_pattern(office: AdminStore, phone: Phone, spell: Callable[[str], str]) -> None:
+def test_tag_is_never_a_pattern(admin_store: AdminStore, phone: Phone, spell: Callable[[str], str]) -> None:
     phone.open()
     strange = spell(phone.slot.phone_hash)
     phone.client.set(keys.phone_state(strange), b"x", ex=60)
 
-    assert office.erase_phone(strange).keys == 1
+    assert admin_store.erase_phone(strange).keys == 1
 
     assert len(phone.stored()) == 2
 
 
-def test_forgotten_phone_is_a_stranger(office: AdminStore, phone: Phone) -> None:
+def test_forgotten_phone_is_a_stranger(admin_store: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
-    office.erase_phone(phone.slot.phone_hash)
+    admin_store.erase_phone(phone.slot.phone_hash)
 
-    facts = facts_of(office, phone)
+    facts = facts_of(admin_store, phone)
     opened = phone.open()
 
     assert (facts.consecutive_failures, facts.sends, facts.untrusted.limit) == (0, (), "")
     assert (opened.attempts_left, opened.sends_left) == (5, 3)
 
 
-def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(office: AdminStore, phone: Phone) -> None:
+def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(
+    admin_store: AdminStore, phone: Phone
+) -> None:
     opened = phone.open(settle=None)
-    office.erase_phone(phone.slot.phone_hash)
+    admin_store.erase_phone(phone.slot.phone_hash)
 
     assert phone.settle(opened, SendDisposition.ACCEPTED) is None
 
@@ -492,7 +497,7 @@ def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
 # ── when it does not work ──
 
 
-def test_row_of_a_newer_version_is_left_alone(office: AdminStore, phone: Phone) -> None:
+def test_row_of_a_newer_version_is_left_alone(admin_store: AdminStore, phone: Phone) -> None:
     phone.client.set(keys.phone_state(phone.slot.phone_hash), b"\x02whatever", ex=60)
 
     for act in (
@@ -501,19 +506,19 @@ def test_row_of_a_newer_version_is_left_alone(office: AdminStore, phone: Phone) 
         lambda _, p: p.store.unlock(p.slot.phone_hash),
     ):
         with pytest.raises(StoreUnavailable):
-            act(office, phone)
+            act(admin_store, phone)
 
     assert phone.client.get(keys.phone_state(phone.slot.phone_hash)) == b"\x02whatever"
 
 
 def test_failing_store_is_told_without_its_words(redis_server: object, real_phone: Phone) -> None:
-    office = AdminStore(real_phone.store.redis)
+    admin_store = AdminStore(real_phone.store.redis)
     tag = real_phone.slot.phone_hash
     real_phone.client.lpush(keys.phone_state(tag), b"not ours")
 
     with pytest.raises(StoreUnavailable) as failed:
-        facts_of(office, real_phone)
+        facts_of(admin_store, real_phone)
 
     assert tag not in repr(failed.value)
     assert failed.value.__cause__ is None
-    assert office.erase_phone(tag).keys == 1
+    assert admin_store.erase_phone(tag).keys == 1

@@ -35,7 +35,7 @@ def events() -> Quiet:
 
 
 @pytest.fixture
-def ledger(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
+def usage_counters(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
     return RedisUsageCounters(phone.store.redis.run_scripts, limits=LIMITS, clock=clock, events=events)
 
 
@@ -49,11 +49,11 @@ def an_address(limit: int = 6) -> ClientIpQuota:
     return ClientIpQuota(secrets.token_urlsafe(12), IpLimits(misses_per_10_minutes=limit))
 
 
-def admitted(ledger: RedisUsageCounters, address: ClientIpQuota, times: int) -> int:
+def admitted(usage_counters: RedisUsageCounters, address: ClientIpQuota, times: int) -> int:
     count = 0
     for _ in range(times):
-        if not ledger.seconds_until_misses_allowed(address):
-            ledger.record_miss(address)
+        if not usage_counters.seconds_until_misses_allowed(address):
+            usage_counters.record_miss(address)
             count += 1
     return count
 
@@ -61,87 +61,91 @@ def admitted(ledger: RedisUsageCounters, address: ClientIpQuota, times: int) -> 
 # ── misses per address ──
 
 
-def test_one_process_holds_the_limit_at_once(ledger: RedisUsageCounters) -> None:
+def test_one_process_holds_the_limit_at_once(usage_counters: RedisUsageCounters) -> None:
     address = an_address()
 
-    assert admitted(ledger, address, 20) == 6
-    assert admitted(ledger, an_address(), 3) == 3
+    assert admitted(usage_counters, address, 20) == 6
+    assert admitted(usage_counters, an_address(), 3) == 3
 
 
-def test_flush_keeps_the_limit_and_says_how_long(ledger: RedisUsageCounters) -> None:
+def test_flush_keeps_the_limit_and_says_how_long(usage_counters: RedisUsageCounters) -> None:
     address = an_address()
-    admitted(ledger, address, 20)
-    ledger.flush()
+    admitted(usage_counters, address, 20)
+    usage_counters.flush()
 
-    assert 500 <= ledger.seconds_until_misses_allowed(address) <= 660
+    assert 500 <= usage_counters.seconds_until_misses_allowed(address) <= 660
 
 
 def test_other_process_learns_of_it_and_the_slack_is_one_limit_each(
-    ledger: RedisUsageCounters, other: RedisUsageCounters
+    usage_counters: RedisUsageCounters, other: RedisUsageCounters
 ) -> None:
     address = an_address()
-    unaware = admitted(ledger, address, 20) + admitted(other, address, 20)
-    ledger.flush()
+    unaware = admitted(usage_counters, address, 20) + admitted(other, address, 20)
+    usage_counters.flush()
     other.flush()
 
     assert unaware == 2 * 6
-    assert admitted(ledger, address, 20) + admitted(other, address, 20) <= 6
-    ledger.flush()
+    assert admitted(usage_counters, address, 20) + admitted(other, address, 20) <= 6
+    usage_counters.flush()
     other.flush()
-    assert admitted(ledger, address, 20) + admitted(other, address, 20) == 0
+    assert admitted(usage_counters, address, 20) + admitted(other, address, 20) == 0
 
 
 def test_address_is_admitted_again_after_ten_minutes(
-    phone: Phone, ledger: RedisUsageCounters, clock: fakes.FakeClock
+    phone: Phone, usage_counters: RedisUsageCounters, clock: fakes.FakeClock
 ) -> None:
     address = an_address()
-    admitted(ledger, address, 20)
-    ledger.flush()
+    admitted(usage_counters, address, 20)
+    usage_counters.flush()
     clock.advance(720)
     phone.pass_time(720)
-    ledger.flush()
+    usage_counters.flush()
 
-    assert admitted(ledger, address, 20) == 6
+    assert admitted(usage_counters, address, 20) == 6
 
 
-def test_wait_that_was_told_is_true(phone: Phone, ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
+def test_wait_that_was_told_is_true(
+    phone: Phone, usage_counters: RedisUsageCounters, clock: fakes.FakeClock
+) -> None:
     address = an_address()
-    admitted(ledger, address, 20)
-    ledger.flush()
-    wait = ledger.seconds_until_misses_allowed(address)
+    admitted(usage_counters, address, 20)
+    usage_counters.flush()
+    wait = usage_counters.seconds_until_misses_allowed(address)
     clock.advance(wait - 1)
     phone.pass_time(wait - 1)
-    early = admitted(ledger, address, 1)
+    early = admitted(usage_counters, address, 1)
     clock.advance(1)
     phone.pass_time(1)
 
     assert early == 0
-    assert admitted(ledger, address, 1) == 1
+    assert admitted(usage_counters, address, 1) == 1
 
 
-def test_quiet_addresses_are_forgotten_here(ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
+def test_quiet_addresses_are_forgotten_here(
+    usage_counters: RedisUsageCounters, clock: fakes.FakeClock
+) -> None:
     for _ in range(50):
-        admitted(ledger, an_address(), 1)
-    ledger.flush()
+        admitted(usage_counters, an_address(), 1)
+    usage_counters.flush()
     clock.advance(660)
-    ledger.flush()
+    usage_counters.flush()
 
-    assert ledger._windows == {}
+    assert usage_counters._windows == {}
 
 
 # ── wrong codes of the whole service ──
 
 
 def test_wrong_codes_raise_the_alarm_everywhere(
-    ledger: RedisUsageCounters, other: RedisUsageCounters, events: Quiet
+    usage_counters: RedisUsageCounters, other: RedisUsageCounters, events: Quiet
 ) -> None:
     levels = []
     for _ in range(3):
         for _ in range(3):
-            ledger.record_failure()
-        ledger.flush()
+            usage_counters.record_failure()
+        usage_counters.flush()
         other.flush()
-        levels.append((ledger.global_risk_level(), other.global_risk_level()))
+        levels.append((usage_counters.global_risk_level(), other.global_risk_level()))
 
     assert levels == [(0, 0), (1, 1), (2, 2)]
     assert [
@@ -149,25 +153,25 @@ def test_wrong_codes_raise_the_alarm_everywhere(
     ] == [1, 1, 2, 2]
 
 
-def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(ledger: RedisUsageCounters) -> None:
+def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(usage_counters: RedisUsageCounters) -> None:
     for _ in range(7):
-        ledger.record_failure()
-    ledger.flush()
-    before = ledger.global_risk_level()
-    ledger.record_approval("t" * 16, 4, None, ())
-    ledger.flush()
+        usage_counters.record_failure()
+    usage_counters.flush()
+    before = usage_counters.global_risk_level()
+    usage_counters.record_approval("t" * 16, 4, None, ())
+    usage_counters.flush()
 
-    assert (before, ledger.global_risk_level()) == (1, 0)
+    assert (before, usage_counters.global_risk_level()) == (1, 0)
 
 
-def test_alarm_ends_with_its_day(ledger: RedisUsageCounters, clock: fakes.FakeClock) -> None:
+def test_alarm_ends_with_its_day(usage_counters: RedisUsageCounters, clock: fakes.FakeClock) -> None:
     for _ in range(9):
-        ledger.record_failure()
-    ledger.flush()
+        usage_counters.record_failure()
+    usage_counters.flush()
     clock.advance(86_400)
-    ledger.flush()
+    usage_counters.flush()
 
-    assert ledger.global_risk_level() == 0
+    assert usage_counters.global_risk_level() == 0
 
 
 @pytest.mark.parametrize(
@@ -189,34 +193,34 @@ def test_levels_are_a_number_or_a_share(wrong: int, approved: int, level: int) -
 # ── what was verified ──
 
 
-def test_verified_phones_leave_their_address(phone: Phone, ledger: RedisUsageCounters) -> None:
+def test_verified_phones_leave_their_address(phone: Phone, usage_counters: RedisUsageCounters) -> None:
     address = ClientIpQuota(secrets.token_urlsafe(12), IpLimits(sends_per_hour=2))
     for _ in range(2):
         phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address))
     full = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons
-    ledger.record_approval(phone.slot.phone_hash, 0, address, ())
-    ledger.flush()
+    usage_counters.record_approval(phone.slot.phone_hash, 0, address, ())
+    usage_counters.flush()
 
     assert full == ("address_sends_per_hour",)
     assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons == ()
 
 
 def test_guard_that_only_watches_says_what_it_would_have_done(
-    ledger: RedisUsageCounters, events: Quiet
+    usage_counters: RedisUsageCounters, events: Quiet
 ) -> None:
     limits = ConversionLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
     guard = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
     actions = []
     for _ in range(3):
         for _ in range(5):
-            ledger.record_send([guard])
-        ledger.flush()
+            usage_counters.record_send([guard])
+        usage_counters.flush()
         actions.append(
             [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
         )
     for _ in range(20):
-        ledger.record_approval("t" * 16, 0, None, [guard])
-    ledger.flush()
+        usage_counters.record_approval("t" * 16, 0, None, [guard])
+    usage_counters.flush()
 
     told = [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
     assert actions == [[], ["challenge"], ["challenge", "block"]]
@@ -236,9 +240,9 @@ def a_scope(kind: str) -> ConversionScope:
     return ConversionScope(kind, name, BROAD_SCOPES if is_broad else NARROW, is_broad=is_broad)
 
 
-def sent(ledger: RedisUsageCounters, count: int, *guards: ConversionScope) -> None:
+def sent(usage_counters: RedisUsageCounters, count: int, *guards: ConversionScope) -> None:
     for _ in range(count):
-        ledger.record_send(guards)
+        usage_counters.record_send(guards)
 
 
 def counted(phone: Phone, *scopes: ConversionScope) -> list[tuple[int, int]]:
@@ -259,16 +263,16 @@ def _suspects(kept: bytes) -> int:
 
 
 def test_address_that_becomes_suspect_leaves_each_country_with_what_others_sent_there(
-    phone: Phone, ledger: RedisUsageCounters
+    phone: Phone, usage_counters: RedisUsageCounters
 ) -> None:
     here, there, client = a_scope("country"), a_scope("country"), a_scope("client")
     home, other_home = a_scope("address"), a_scope("address")
-    sent(ledger, 2, here, client, home)
-    sent(ledger, 2, there, client, other_home)
-    ledger.flush()
+    sent(usage_counters, 2, here, client, home)
+    sent(usage_counters, 2, there, client, other_home)
+    usage_counters.flush()
     before = counted(phone, here, there, client)
-    sent(ledger, 1, there, client, home)
-    ledger.flush()
+    sent(usage_counters, 1, there, client, home)
+    usage_counters.flush()
 
     assert before == [(2, 0), (2, 0), (4, 0)]
     assert counted(phone, here, there, client) == [(0, 0), (2, 0), (2, 0)]
@@ -277,31 +281,31 @@ def test_address_that_becomes_suspect_leaves_each_country_with_what_others_sent_
 
 @pytest.mark.parametrize(("first", "second"), [(5, 1), (2, 1), (1, 5), (5, 5)])
 def test_two_clients_in_one_flush_each_keep_what_the_prefix_does_not_account_for(
-    phone: Phone, ledger: RedisUsageCounters, first: int, second: int
+    phone: Phone, usage_counters: RedisUsageCounters, first: int, second: int
 ) -> None:
     country, mall, bank = a_scope("country"), a_scope("client"), a_scope("client")
     prefix, other_prefix = a_scope("prefix"), a_scope("prefix")
-    sent(ledger, 2, country, mall, other_prefix)
-    sent(ledger, first, country, mall, prefix)
-    sent(ledger, second, country, bank, prefix)
-    ledger.flush()
+    sent(usage_counters, 2, country, mall, other_prefix)
+    sent(usage_counters, first, country, mall, prefix)
+    sent(usage_counters, second, country, bank, prefix)
+    usage_counters.flush()
 
     assert counted(phone, country, mall, bank) == [(2, 0), (2, 0), (0, 0)]
 
 
 def test_prefix_of_several_clients_is_one_suspect_to_their_country(
-    phone: Phone, ledger: RedisUsageCounters
+    phone: Phone, usage_counters: RedisUsageCounters
 ) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
     told = []
     for count in (2, 20):
-        sent(ledger, count, country, mall, prefix)
-        sent(ledger, count, country, bank, prefix)
-        ledger.flush()
+        sent(usage_counters, count, country, mall, prefix)
+        sent(usage_counters, count, country, bank, prefix)
+        usage_counters.flush()
         told.append(suspects(phone, country, mall, bank))
     for _ in range(44):
-        ledger.record_approval("t" * 16, 0, None, [country, mall, prefix])
-    ledger.flush()
+        usage_counters.record_approval("t" * 16, 0, None, [country, mall, prefix])
+    usage_counters.flush()
 
     assert told == [[1, 1, 1], [20, 20, 20]]
     assert suspects(phone, country, mall, bank) == [0, 0, 0]
@@ -309,14 +313,16 @@ def test_prefix_of_several_clients_is_one_suspect_to_their_country(
     assert counted(phone, country, mall, bank) == [(44, 44), (22, 44), (22, 0)]
 
 
-def test_client_that_has_sent_nothing_there_learns_nothing(phone: Phone, ledger: RedisUsageCounters) -> None:
+def test_client_that_has_sent_nothing_there_learns_nothing(
+    phone: Phone, usage_counters: RedisUsageCounters
+) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
-    sent(ledger, 12, country, mall, prefix)
-    ledger.flush()
+    sent(usage_counters, 12, country, mall, prefix)
+    usage_counters.flush()
     phone.pass_time(240)
     before = suspects(phone, country, mall)
-    ledger.record_tripped((country, bank, prefix))
-    ledger.flush()
+    usage_counters.record_tripped((country, bank, prefix))
+    usage_counters.flush()
 
     assert before == [1, 1]
     assert suspects(phone, country, mall) == [20, 20]
@@ -324,14 +330,14 @@ def test_client_that_has_sent_nothing_there_learns_nothing(phone: Phone, ledger:
 
 
 def test_share_of_a_client_is_forgotten_with_its_day_and_every_key_goes(
-    phone: Phone, ledger: RedisUsageCounters
+    phone: Phone, usage_counters: RedisUsageCounters
 ) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
     key = f"otp:guard:{{{prefix.name}}}"
     told = []
     for client in (bank, mall):
-        sent(ledger, 1, country, client, prefix)
-        ledger.flush()
+        sent(usage_counters, 1, country, client, prefix)
+        usage_counters.flush()
         told.append(bank.name.encode() in (phone.client.get(key) or b""))
         phone.pass_time(25 * 3600)
 
@@ -344,10 +350,10 @@ def test_share_of_a_client_is_forgotten_with_its_day_and_every_key_goes(
 
 
 @pytest.fixture
-def running(ledger: RedisUsageCounters) -> Iterator[RedisUsageCounters]:
-    ledger.start()
-    yield ledger
-    ledger.close()
+def running(usage_counters: RedisUsageCounters) -> Iterator[RedisUsageCounters]:
+    usage_counters.start()
+    yield usage_counters
+    usage_counters.close()
 
 
 def test_what_is_noted_is_carried_on_by_itself(running: RedisUsageCounters, phone: Phone) -> None:
@@ -359,10 +365,10 @@ def test_what_is_noted_is_carried_on_by_itself(running: RedisUsageCounters, phon
     assert eventually(lambda: phone.client.exists(f"otp:misses:{{{address.ip_hash}}}"))
 
 
-def test_closing_carries_the_rest(ledger: RedisUsageCounters, phone: Phone) -> None:
+def test_closing_carries_the_rest(usage_counters: RedisUsageCounters, phone: Phone) -> None:
     address = an_address()
-    ledger.record_miss(address)
-    ledger.close()
+    usage_counters.record_miss(address)
+    usage_counters.close()
 
     assert 0 < phone.client.ttl(f"otp:misses:{{{address.ip_hash}}}") <= 660
 
@@ -384,22 +390,22 @@ class Broken:
 
 def test_failing_store_costs_the_notes_and_no_caller(clock: fakes.FakeClock, events: Quiet) -> None:
     broken = Broken()
-    ledger = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
+    usage_counters = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
     address = an_address()
-    ledger.record_miss(address)
-    ledger.flush()
-    ledger.flush()
+    usage_counters.record_miss(address)
+    usage_counters.flush()
+    usage_counters.flush()
 
     # Nothing is told twice: whether the store has counted it is not known.
     assert broken.calls == 2 + 1
-    assert admitted(ledger, address, 20) == 6
+    assert admitted(usage_counters, address, 20) == 6
 
 
 def test_outage_that_cost_nothing_is_no_loss(clock: fakes.FakeClock, events: Quiet) -> None:
-    ledger = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
+    usage_counters = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
     for _ in range(5):
-        ledger.flush()
-    ledger.close()
+        usage_counters.flush()
+    usage_counters.close()
 
     assert events.seen == []
 
@@ -409,47 +415,49 @@ def test_what_an_outage_cost_is_told_once_when_it_is_over(
 ) -> None:
     broken = Broken(phone.store.redis.run_scripts)
     broken.is_down = True
-    ledger = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
+    usage_counters = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
     for _ in range(2):
-        ledger.record_miss(an_address())
-        ledger.record_failure()
-        ledger.flush()
-        ledger.flush()
+        usage_counters.record_miss(an_address())
+        usage_counters.record_failure()
+        usage_counters.flush()
+        usage_counters.flush()
     during = list(events.seen)
     broken.is_down = False
-    ledger.flush()
-    ledger.flush()
+    usage_counters.flush()
+    usage_counters.flush()
 
     assert during == []
     assert events.seen == [("counter_flush_failed", {"entries": 4})]
 
 
 def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock, events: Quiet) -> None:
-    ledger = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
-    ledger.record_failure()
-    ledger.close()
+    usage_counters = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
+    usage_counters.record_failure()
+    usage_counters.close()
 
     assert events.seen == [("counter_flush_failed", {"entries": 1})]
 
 
-def test_every_key_of_the_ledger_goes(backend: Backend, ledger: RedisUsageCounters, phone: Phone) -> None:
-    ledger.record_failure()
-    ledger.record_approval(
+def test_every_key_of_the_ledger_goes(
+    backend: Backend, usage_counters: RedisUsageCounters, phone: Phone
+) -> None:
+    usage_counters.record_failure()
+    usage_counters.record_approval(
         "t" * 16,
         0,
         ClientIpQuota("a" * 16, IpLimits()),
         [ConversionScope("client", "client:x", ConversionLimits())],
     )
-    ledger.flush()
+    usage_counters.flush()
 
     client = backend.client
     assert [key for key in client.scan_iter("otp:*") if client.ttl(key) < 0] == []
 
 
-def test_slots_with_other_limits_are_counted_apart_and_together(ledger: RedisUsageCounters) -> None:
+def test_slots_with_other_limits_are_counted_apart_and_together(usage_counters: RedisUsageCounters) -> None:
     address = an_address()
     stricter = replace(address, limits=replace(address.limits, misses_per_10_minutes=3))
-    admitted(ledger, address, 2)
-    ledger.flush()
+    admitted(usage_counters, address, 2)
+    usage_counters.flush()
 
-    assert admitted(ledger, stricter, 5) == 1
+    assert admitted(usage_counters, stricter, 5) == 1

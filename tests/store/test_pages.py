@@ -45,7 +45,7 @@ def admitted(pages: RedisPages, client: str, times: int, address: str = "", even
 class Site:
     """A client's hosted pages on a real store, and its visitors."""
 
-    house: fakes.House
+    harness: fakes.Harness
     client: Client
     pages: HostedPages
 
@@ -69,17 +69,17 @@ class Site:
 @pytest.fixture
 def site(pages: RedisPages) -> Site:
     client = replace(fakes.SHOP, id=a_tag(), pages_per_10_minutes=40)
-    house = fakes.house(client)
+    harness = fakes.harness(client)
     hosted = HostedPages(
-        service=house.service,
+        service=harness.service,
         clients=Clients([client]),
         store=pages,
-        keyring=house.keyring,
-        clock=house.clock,
+        keyring=harness.keyring,
+        clock=harness.clock,
         deadline=6,
         draw=secrets.token_bytes,
     )
-    return Site(house, client, hosted)
+    return Site(harness, client, hosted)
 
 
 CROWD, NEIGHBOR = "203.0.113.7", "198.51.100.4"

@@ -40,7 +40,7 @@ def another(phone: Phone) -> Phone:
     return replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
 
 
-def knock(phone: Phone, address: ClientIpQuota, **more: object) -> PrecheckResult:
+def run_precheck(phone: Phone, address: ClientIpQuota, **more: object) -> PrecheckResult:
     return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address, **more))  # type: ignore[arg-type]
 
 
@@ -55,7 +55,7 @@ def refusal(standing: PrecheckResult) -> tuple[str, int]:
 def test_address_is_asked_for_a_challenge_beyond_its_hourly_sends(phone: Phone) -> None:
     address = an_address()
 
-    asked = [knock(phone, address).risk_reasons for _ in range(4)]
+    asked = [run_precheck(phone, address).risk_reasons for _ in range(4)]
 
     assert asked == [(), (), (), ("address_sends_per_hour",)]
 
@@ -64,10 +64,11 @@ def test_solved_challenge_lets_the_address_on_until_it_is_refused(phone: Phone) 
     address = an_address()
     for number in range(6):
         assert (
-            knock(phone, address, solved_challenge_id=f"solved-{number}", solution_ttl=60).rejection is None
+            run_precheck(phone, address, solved_challenge_id=f"solved-{number}", solution_ttl=60).rejection
+            is None
         )
 
-    standing = knock(phone, address, solved_challenge_id="solved-6", solution_ttl=60)
+    standing = run_precheck(phone, address, solved_challenge_id="solved-6", solution_ttl=60)
 
     limit, wait = refusal(standing)
     assert limit == "address_sends_per_hour"
@@ -77,31 +78,31 @@ def test_solved_challenge_lets_the_address_on_until_it_is_refused(phone: Phone) 
 def test_unsolved_request_is_not_counted(phone: Phone) -> None:
     address = an_address()
     for _ in range(10):
-        knock(phone, address)
+        run_precheck(phone, address)
 
-    assert knock(phone, address, solved_challenge_id="s", solution_ttl=60).rejection is None
+    assert run_precheck(phone, address, solved_challenge_id="s", solution_ttl=60).rejection is None
 
 
 def test_refusal_of_an_address_ends_when_it_says(phone: Phone) -> None:
     address = an_address()
     for number in range(6):
-        knock(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
-    _, wait = refusal(knock(phone, address))
+        run_precheck(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
+    _, wait = refusal(run_precheck(phone, address))
 
     phone.pass_time(wait - 2)
-    assert refusal(knock(phone, address))[1] <= 2
+    assert refusal(run_precheck(phone, address))[1] <= 2
     phone.pass_time(2)
-    assert knock(phone, address).rejection is None
+    assert run_precheck(phone, address).rejection is None
 
 
 def test_day_and_phones_have_limits_of_their_own(phone: Phone) -> None:
     address = an_address(replace(SMALL, sends_per_hour=100))
     phones = [another(phone) for _ in range(5)]
-    by_phones = [knock(each, address).risk_reasons for each in phones]
+    by_phones = [run_precheck(each, address).risk_reasons for each in phones]
     patient = an_address(replace(SMALL, phones_per_day=100))
     by_day = []
     for _ in range(6):
-        by_day.append(knock(phone, patient).risk_reasons)
+        by_day.append(run_precheck(phone, patient).risk_reasons)
         phone.pass_time(3601)
 
     assert by_phones == [(), (), (), (), ("address_phones_per_day",)]
@@ -111,21 +112,21 @@ def test_day_and_phones_have_limits_of_their_own(phone: Phone) -> None:
 def test_same_phone_counts_once_among_the_phones(phone: Phone) -> None:
     address = an_address(replace(SMALL, sends_per_hour=100, sends_per_day=100))
 
-    assert [knock(phone, address).risk_reasons for _ in range(20)] == [()] * 20
+    assert [run_precheck(phone, address).risk_reasons for _ in range(20)] == [()] * 20
 
 
 def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
     address = an_address()
     phones = [another(phone) for _ in range(2)]
     for each in phones:
-        knock(each, address)
+        run_precheck(each, address)
     verified = Call(
         "ip_approved", [f"otp:address:{{{address.ip_hash}}}"], [p.slot.phone_hash[:6] for p in phones]
     )
     phone.store.redis.run_scripts([verified])
 
     # Two sends are forgotten, and one more is allowed for two that were verified.
-    assert [knock(phone, address).risk_reasons for _ in range(5)] == [
+    assert [run_precheck(phone, address).risk_reasons for _ in range(5)] == [
         (),
         (),
         (),
@@ -136,42 +137,48 @@ def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
 
 def test_uncounted_send_leaves_the_address_and_the_guard(phone: Phone) -> None:
     address, guard = an_address(), scope()
-    first = knock(phone, address, conversion_scopes=(guard,))
-    second = knock(phone, address, conversion_scopes=(guard,))
+    first = run_precheck(phone, address, conversion_scopes=(guard,))
+    second = run_precheck(phone, address, conversion_scopes=(guard,))
     phone.store.release_quota(phone.slot.phone_hash, second.reservation)
 
-    third = knock(phone, address, conversion_scopes=(guard,))
+    third = run_precheck(phone, address, conversion_scopes=(guard,))
     assert first.reservation == second.reservation == QuotaReservation(address, (guard,))
     assert [each.conversions[0].sent for each in (first, second, third)] == [1, 2, 2]
     # One more of three fits, so the address has forgotten one of the three.
-    assert [knock(phone, address).risk_reasons for _ in range(2)] == [(), ("address_sends_per_hour",)]
+    assert [run_precheck(phone, address).risk_reasons for _ in range(2)] == [(), ("address_sends_per_hour",)]
 
 
 def test_uncounted_send_is_the_newest_one_of_its_phone(phone: Phone) -> None:
     address = an_address()
     other = another(phone)
-    knock(phone, address)
+    run_precheck(phone, address)
     phone.pass_time(3_000)
     for each in (other, phone):
-        counted = knock(each, address).reservation
+        counted = run_precheck(each, address).reservation
     phone.store.release_quota(phone.slot.phone_hash, counted)
     phone.pass_time(700)
 
     # The oldest send has left the hour, and the other phone's is still in it.
-    assert [knock(phone, address).risk_reasons for _ in range(3)] == [(), (), ("address_sends_per_hour",)]
+    assert [run_precheck(phone, address).risk_reasons for _ in range(3)] == [
+        (),
+        (),
+        ("address_sends_per_hour",),
+    ]
 
 
 def test_nothing_is_counted_where_the_address_says_no(phone: Phone) -> None:
     address, guard = an_address(), scope()
     for _ in range(3):
-        knock(phone, address)
+        run_precheck(phone, address)
 
-    assert knock(phone, address, conversion_scopes=(guard,)).reservation == QuotaReservation(None, (guard,))
+    assert run_precheck(phone, address, conversion_scopes=(guard,)).reservation == QuotaReservation(
+        None, (guard,)
+    )
 
 
 def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:
     address = an_address()
-    standings = [knock(phone, address, challenges_disabled=True) for _ in range(7)]
+    standings = [run_precheck(phone, address, challenges_disabled=True) for _ in range(7)]
 
     assert [standing.risk_reasons for standing in standings] == [()] * 7
     assert [standing.rejection is None for standing in standings] == [True] * 6 + [False]
@@ -180,10 +187,10 @@ def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:
 def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
     address = an_address()
     for number in range(6):
-        knock(another(phone), address, solved_challenge_id=f"s{number}", solution_ttl=60)
+        run_precheck(another(phone), address, solved_challenge_id=f"s{number}", solution_ttl=60)
     phone.open()
 
-    standing = knock(phone, address)
+    standing = run_precheck(phone, address)
 
     assert isinstance(standing.rejection, LimitReached)
     assert isinstance(
@@ -194,7 +201,7 @@ def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
 def test_log_of_an_address_stays_short_and_goes(phone: Phone) -> None:
     address = an_address(IpLimits(sends_per_hour=1000, sends_per_day=5, block_multiplier=2))
     for number in range(40):
-        knock(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
+        run_precheck(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
 
     key = f"otp:address:{{{address.ip_hash}}}"
     assert phone.client.strlen(key) <= 1 + 76 + 10 * 12
@@ -205,10 +212,10 @@ def test_address_after_a_clock_step_back_still_runs_out(phone: Phone) -> None:
     phone.pass_time(7200)
     address = an_address()
     for number in range(6):
-        knock(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
+        run_precheck(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
     phone.pass_time(-7200)
 
-    assert refusal(knock(phone, address))[1] <= 3600
+    assert refusal(run_precheck(phone, address))[1] <= 3600
 
 
 # ── the guard ──
@@ -233,12 +240,12 @@ def readings(phone: Phone, guard: ConversionScope, times: int) -> list[int]:
 
 
 def verified(phone: Phone, guard: ConversionScope, count: int) -> None:
-    ledger = RedisUsageCounters(
+    usage_counters = RedisUsageCounters(
         phone.store.redis.run_scripts, limits=GlobalFailureLimits(), clock=SystemClock(), events=Quiet()
     )
     for _ in range(count):
-        ledger.record_approval("t" * 16, 0, None, [guard])
-    ledger.flush()
+        usage_counters.record_approval("t" * 16, 0, None, [guard])
+    usage_counters.flush()
 
 
 def test_half_of_what_is_young_counts_as_unverified(phone: Phone) -> None:

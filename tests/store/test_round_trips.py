@@ -38,7 +38,7 @@ def test_request_blocks_on_three_round_trips_and_verify_on_one(
     redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_trips_of = Counter(monkeypatch).of
-    h = fakes.house(store=RedisStore(client_from_url(redis_server.url), fakes.FakeEvents()))
+    h = fakes.harness(store=RedisStore(client_from_url(redis_server.url), fakes.FakeEvents()))
     service: VerificationService = h.service
     sent = service.request(fakes.SHOP, PHONE, purpose="login")  # loads the scripts
     vid = sent.verification_id

@@ -159,10 +159,10 @@ class FakeStore:
     taken: dict[Budget, int] = field(default_factory=dict)
     available_to: list[int] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
-    knocks: list[PrecheckRequest] = field(default_factory=list)
+    prechecks: list[PrecheckRequest] = field(default_factory=list)
     slots: list[PhoneKey] = field(default_factory=list)
     solved: set[str] = field(default_factory=set)
-    uncounted: list[tuple[str, QuotaReservation]] = field(default_factory=list)
+    released_quotas: list[tuple[str, QuotaReservation]] = field(default_factory=list)
     suspicions: tuple[str, ...] = ()
     guards: tuple[ConversionStats, ...] = ()
     is_slow: bool = False
@@ -175,16 +175,18 @@ class FakeStore:
     kept: dict[tuple[str, str, str], Kept] = field(default_factory=dict)
     next_send: dict[str, float] = field(default_factory=dict)
 
-    def precheck(self, slot: PhoneKey, client: str, attempts: int, knock: PrecheckRequest) -> PrecheckResult:
+    def precheck(
+        self, slot: PhoneKey, client: str, attempts: int, run_precheck: PrecheckRequest
+    ) -> PrecheckResult:
         self._called("precheck")
-        return self._standing(slot, knock, lambda: PrecheckResult(known=slot.phone_hash in self.known))
+        return self._standing(slot, run_precheck, lambda: PrecheckResult(known=slot.phone_hash in self.known))
 
     def precheck_resend(
         self,
         slot: PhoneKey,
         client: str,
         verification_hash: str,
-        knock: PrecheckRequest,
+        run_precheck: PrecheckRequest,
         *,
         opener_only: bool = False,
     ) -> PrecheckResult:
@@ -197,19 +199,21 @@ class FakeStore:
                 slot.phone_hash in self.known, self.clock.now(), kept.new.purpose, kept.sends[-1]
             )
 
-        return self._standing(slot, knock, found)
+        return self._standing(slot, run_precheck, found)
 
     def release_quota(self, tag: str, counted: QuotaReservation) -> None:
         self._called("release_quota")
-        self.uncounted.append((tag, counted))
+        self.released_quotas.append((tag, counted))
 
     def _standing(
-        self, slot: PhoneKey, knock: PrecheckRequest, look: Callable[[], PrecheckResult]
+        self, slot: PhoneKey, run_precheck: PrecheckRequest, look: Callable[[], PrecheckResult]
     ) -> PrecheckResult:
-        self.knocks.append(knock)
+        self.prechecks.append(run_precheck)
         self.slots.append(slot)
-        solved = bool(knock.solved_challenge_id) and knock.solved_challenge_id not in self.solved
-        self.solved.add(knock.solved_challenge_id)
+        solved = (
+            bool(run_precheck.solved_challenge_id) and run_precheck.solved_challenge_id not in self.solved
+        )
+        self.solved.add(run_precheck.solved_challenge_id)
         try:
             standing = look()
             self._cool(slot)
@@ -217,14 +221,16 @@ class FakeStore:
             return PrecheckResult(
                 known=False,
                 rejection=error,
-                reservation=QuotaReservation(knock.ip_quota, knock.conversion_scopes),
+                reservation=QuotaReservation(run_precheck.ip_quota, run_precheck.conversion_scopes),
             )
-        counts = knock.ip_quota and not self.suspicions
+        counts = run_precheck.ip_quota and not self.suspicions
         return replace(
             standing,
-            reservation=QuotaReservation(knock.ip_quota if counts else None, knock.conversion_scopes),
-            risk_reasons=self.suspicions if knock.ip_quota else (),
-            conversions=self.guards if knock.conversion_scopes else (),
+            reservation=QuotaReservation(
+                run_precheck.ip_quota if counts else None, run_precheck.conversion_scopes
+            ),
+            risk_reasons=self.suspicions if run_precheck.ip_quota else (),
+            conversions=self.guards if run_precheck.conversion_scopes else (),
             is_restricted=self.is_slow,
             challenge_accepted=solved,
         )
@@ -472,7 +478,7 @@ def _delivery(settlement: SendDisposition) -> DeliveryStatus:
 
 
 @dataclass
-class FakeLedger:
+class FakeCounters:
     """Remembers what it was told; every address must wait *wait* seconds for more misses."""
 
     wait: int = 0
@@ -620,14 +626,14 @@ class FakePages:
 
 
 @dataclass
-class House:
+class Harness:
     """A real Service among fakes, and the fakes."""
 
     clock: FakeClock
     events: FakeEvents
     store: FakeStore
     sender: FakeSender
-    ledger: FakeLedger
+    usage_counters: FakeCounters
     challenges: Any
     keyring: Keyring
     clients: Clients
@@ -637,10 +643,10 @@ class House:
 
 
 USUAL = FakeChallenges()
-"""Stands for challenges of the house's own."""
+"""Stands for challenges of the harness's own."""
 
 
-def house(
+def harness(
     *clients: Client,
     deadline: float = 6.0,
     risk: RiskPolicy | None = None,
@@ -651,12 +657,12 @@ def house(
     store: Any = None,
     phones: PhoneRules | None = None,
     **limits: int,
-) -> House:
+) -> Harness:
     """Return a service for *clients* (a shop and a bank); *limits* are those of a code."""
     chosen = clients or (SHOP, BANK)
     clock, events, sender = FakeClock(), FakeEvents(), FakeSender()
     store = store or FakeStore(clock)
-    ledger, challenges = FakeLedger(), FakeChallenges() if challenges is USUAL else challenges
+    usage_counters, challenges = FakeCounters(), FakeChallenges() if challenges is USUAL else challenges
     keyring = keyring or Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
     service = VerificationService(
         policy=Policy(
@@ -674,7 +680,7 @@ def house(
         signers={client.id: signer(client.id, clock) for client in chosen},
         store=store,
         sender=sender,
-        counters=ledger,
+        counters=usage_counters,
         challenges=challenges,
         clock=clock,
         events=events,
@@ -690,12 +696,12 @@ def house(
         deadline=deadline,
         draw=secrets.token_bytes,
     )
-    return House(
+    return Harness(
         clock,
         events,
         store,
         sender,
-        ledger,
+        usage_counters,
         challenges,
         keyring,
         Clients(chosen),

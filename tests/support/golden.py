@@ -356,7 +356,7 @@ class Ground:
         self.store = RedisStore(client, events)
         self.store.redis.scripts = self.runner
         self.pages = RedisPages(self.store.redis)
-        self.ledger = RedisUsageCounters(
+        self.usage_counters = RedisUsageCounters(
             self.store.redis.run_scripts, limits=GlobalFailureLimits(), clock=self.clock, events=events
         )
 
@@ -507,16 +507,16 @@ def addresses(client: redis.Redis) -> Steps:
         ground.store.precheck(PhoneKey(tag, LIMITS, ADDRESS), CLIENT, 5, PrecheckRequest(ip_quota=address))
         ground.pass_time(1.5)
     made["sent"] = ground.written()
-    ground.ledger.record_approval(TAG, 0, address, ())
-    ground.ledger.flush()
+    ground.usage_counters.record_approval(TAG, 0, address, ())
+    ground.usage_counters.flush()
     ground.pass_time(2 * 3_600)
-    ground.ledger.record_approval("other-phone-tag-", 0, address, ())
-    ground.ledger.record_miss(address)
-    ground.ledger.flush()
+    ground.usage_counters.record_approval("other-phone-tag-", 0, address, ())
+    ground.usage_counters.record_miss(address)
+    ground.usage_counters.flush()
     ground.pass_time(125)
-    ground.ledger.record_miss(address)
-    ground.ledger.record_miss(address)
-    ground.ledger.flush()
+    ground.usage_counters.record_miss(address)
+    ground.usage_counters.record_miss(address)
+    ground.usage_counters.flush()
     made["verified, and misses"] = ground.written("otp:[am]*")
     return made
 
@@ -535,14 +535,14 @@ def guards(client: redis.Redis) -> Steps:
     def send(count: int) -> None:
         for _ in range(count):
             ground.store.precheck(PhoneKey(TAG, LIMITS), CLIENT, 5, PrecheckRequest(conversion_scopes=scopes))
-            ground.ledger.record_send(scopes, is_counted=True)
-        ground.ledger.flush()
+            ground.usage_counters.record_send(scopes, is_counted=True)
+        ground.usage_counters.flush()
 
     send(1)
     made["suspect"] = ground.written("otp:guard:*")
     ground.pass_time(70)
-    ground.ledger.record_approval(TAG, 0, None, scopes)
-    ground.ledger.flush()
+    ground.usage_counters.record_approval(TAG, 0, None, scopes)
+    ground.usage_counters.flush()
     made["calm, since it was verified"] = ground.written("otp:guard:*")
     ground.pass_time(3_700)
     send(4)
@@ -561,9 +561,9 @@ def other_values(client: redis.Redis) -> Steps:
     ground.store.finish_idempotent(ended, VERIFICATION)
     made["idempotency"] = ground.written("otp:claim:*")
     for _ in range(3):
-        ground.ledger.record_failure()
-    ground.ledger.record_approval(TAG, 1, None, ())
-    ground.ledger.flush()
+        ground.usage_counters.record_failure()
+    ground.usage_counters.record_approval(TAG, 1, None, ())
+    ground.usage_counters.flush()
     made["wrong codes"] = ground.written("otp:wrong_codes:*")
     ground.store.mark_missing_client_ip(CLIENT)
     ground.store.mark_unreadable_client_ip()

@@ -1,4 +1,4 @@
-"""The sources of the package as the house tests read them: parsed, never imported."""
+"""The sources of the package as the harness tests read them: parsed, never imported."""
 
 from __future__ import annotations
 

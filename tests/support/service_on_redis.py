@@ -133,7 +133,7 @@ class Stage(Timeline):
     """The service, and who is asked for what."""
 
     service: VerificationService = field(kw_only=True)
-    ledger: RedisUsageCounters = field(kw_only=True)
+    usage_counters: RedisUsageCounters = field(kw_only=True)
     sender: FakeSender = field(kw_only=True)
     challenges: FakeChallenges = field(kw_only=True)
     events: FakeEvents = field(kw_only=True)
@@ -142,7 +142,7 @@ class Stage(Timeline):
 
     def pass_time(self, seconds: float) -> None:
         """Move every clock; what the ledger has noted meanwhile is carried to the store."""
-        self.ledger.flush()
+        self.usage_counters.flush()
         super().pass_time(seconds)
 
     # ── calls ──
@@ -170,7 +170,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
     runner = StagedRunner(client)
     store = RedisStore(client, events)
     store.redis.scripts = runner
-    ledger = RedisUsageCounters(
+    usage_counters = RedisUsageCounters(
         store.redis.run_scripts, limits=risk.global_failures, clock=clock, events=events
     )
     service = VerificationService(
@@ -186,7 +186,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
         signers={client.id: fakes.signer(client.id, clock) for client in (MALL, BANK)},
         store=store,
         sender=sender,
-        counters=ledger,
+        counters=usage_counters,
         challenges=challenges,
         clock=clock,
         events=events,
@@ -196,7 +196,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
         runner,
         clock,
         service=service,
-        ledger=ledger,
+        usage_counters=usage_counters,
         sender=sender,
         challenges=challenges,
         events=events,

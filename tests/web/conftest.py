@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from web.desk import Desk, open_desk
+from web.web_app import WebApp, open_desk
 
 
 @pytest.fixture
-def desk() -> Desk:
+def web_app() -> WebApp:
     return open_desk()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Request
 from support import fakes
-from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_desk, problem
 
 from otp_service.domain.clients import Caller, KeyKind
 from otp_service.domain.errors import Forbidden, Unauthorized
@@ -34,30 +34,30 @@ HEADERS = {
 
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 @pytest.mark.parametrize("call", ENDPOINTS, ids=lambda call: call.name)
-def test_without_a_known_key_no_call_is_served(desk: Desk, call: Endpoint, header: str | None) -> None:
+def test_without_a_known_key_no_call_is_served(web_app: WebApp, call: Endpoint, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
 
-    answer = desk.client.post(call.path, data=b"{", headers=headers)
+    answer = web_app.client.post(call.path, data=b"{", headers=headers)
 
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert problem(answer)["code"] == "unauthorized"
-    assert desk.house.store.calls == []
+    assert web_app.harness.store.calls == []
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_the_name_of_the_scheme_is_read_in_any_case(scheme: str) -> None:
-    caller = auth.authenticate(f"{scheme} {fakes.SHOP_KEY}", fakes.house().clients)
+    caller = auth.authenticate(f"{scheme} {fakes.SHOP_KEY}", fakes.harness().clients)
 
     assert caller == Caller(fakes.SHOP, KeyKind.SECRET)
 
 
-def test_each_key_opens_its_own_client_only(desk: Desk) -> None:
-    verification_id = desk.opened()
+def test_each_key_opens_its_own_client_only(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
     named = {"phone": PHONE, "verification_id": verification_id}
 
-    assert problem(desk.post("/otp/status", named, key=fakes.BANK_KEY))["code"] == "verification_not_found"
-    assert desk.post("/otp/status", named).status_code == 200
+    assert problem(web_app.post("/otp/status", named, key=fakes.BANK_KEY))["code"] == "verification_not_found"
+    assert web_app.post("/otp/status", named).status_code == 200
 
 
 def test_who_may_call_what_is_pinned() -> None:
@@ -88,57 +88,57 @@ def test_a_publishable_key_is_not_let_into_a_call_of_servers() -> None:
     ids=str,
 )
 def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object]) -> None:
-    desk = open_desk()
+    web_app = open_desk()
     browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
 
     with pytest.raises(Forbidden):
         endpoints.request(
-            ApiCall(desk.deps, browser, Request.from_values()),
+            ApiCall(web_app.deps, browser, Request.from_values()),
             SendCodeRequest.read({"phone": PHONE, "purpose": "login", **field}),
         )
 
-    assert desk.house.sender.sent == []
+    assert web_app.harness.sender.sent == []
 
 
 @pytest.mark.parametrize("call", ["request", "resend"])
 @pytest.mark.parametrize("known_device", [True, False, None])
 def test_a38_a_known_device_is_known_in_every_step_of_a_call(call: str, known_device: bool | None) -> None:  # noqa: FBT001
-    desk = open_desk()
+    web_app = open_desk()
     told = {} if known_device is None else {"known_device": known_device}
     if call == "request":
-        answer = desk.request(**told)
+        answer = web_app.request(**told)
     else:
-        opened = {"phone": PHONE, "verification_id": desk.opened()}
-        desk.house.clock.advance(60)
-        desk.house.store.slots.clear()
-        answer = desk.post("/otp/request", {**opened, **told})
+        opened = {"phone": PHONE, "verification_id": web_app.opened()}
+        web_app.harness.clock.advance(60)
+        web_app.harness.store.slots.clear()
+        answer = web_app.post("/otp/request", {**opened, **told})
 
     assert answer.status_code == 201
-    assert {slot.known_device for slot in desk.house.store.slots} == {known_device or False}
+    assert {slot.known_device for slot in web_app.harness.store.slots} == {known_device or False}
 
 
 def test_a_browser_is_never_asked_for_its_own_address() -> None:
-    desk = open_desk()
+    web_app = open_desk()
     browser = Caller(fakes.BANK, KeyKind.PUBLISHABLE)
 
-    call = ApiCall(desk.deps, browser, Request.from_values())
+    call = ApiCall(web_app.deps, browser, Request.from_values())
 
     assert endpoints.request(call, SendCodeRequest.read({"phone": PHONE})).status == 201
 
 
 def test_verify_takes_an_address_from_servers_only() -> None:
-    desk = open_desk()
+    web_app = open_desk()
     browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
     body = VerifyRequest.read(
         {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456", "client_ip": "203.0.113.7"}
     )
 
     with pytest.raises(Forbidden):
-        endpoints.verify(ApiCall(desk.deps, browser, Request.from_values()), body)
+        endpoints.verify(ApiCall(web_app.deps, browser, Request.from_values()), body)
 
 
 def test_an_odd_header_says_nothing_of_itself() -> None:
     with pytest.raises(Unauthorized) as refused:
-        auth.authenticate("Bearer SECRET", fakes.house().clients)
+        auth.authenticate("Bearer SECRET", fakes.harness().clients)
 
     assert "SECRET" not in repr(refused.value)

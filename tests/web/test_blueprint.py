@@ -7,7 +7,7 @@ import re
 import pytest
 from flask import Flask, Response
 from support import fakes
-from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, problem
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_desk, problem
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.web import create_blueprint
@@ -31,8 +31,8 @@ NAMED = {"phone": PHONE, "verification_id": UNKNOWN_ID}
         ("GET", "/docs"),
     ],
 )
-def test_every_response_is_guarded(desk: Desk, method: str, path: str) -> None:
-    headers = desk.client.open(path, method=method).headers
+def test_every_response_is_guarded(web_app: WebApp, method: str, path: str) -> None:
+    headers = web_app.client.open(path, method=method).headers
 
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -42,8 +42,8 @@ def test_every_response_is_guarded(desk: Desk, method: str, path: str) -> None:
     assert not [name for name, _ in headers if name.startswith("Access-Control") or name == "Set-Cookie"]
 
 
-def test_json_answers_allow_nothing_to_be_loaded(desk: Desk) -> None:
-    policy = desk.request().headers["Content-Security-Policy"]
+def test_json_answers_allow_nothing_to_be_loaded(web_app: WebApp) -> None:
+    policy = web_app.request().headers["Content-Security-Policy"]
 
     assert policy == "default-src 'none'; frame-ancestors 'none'"
 
@@ -51,16 +51,16 @@ def test_json_answers_allow_nothing_to_be_loaded(desk: Desk) -> None:
 # ── request ids ──
 
 
-def test_each_call_has_an_id_of_its_own(desk: Desk) -> None:
-    ids = [desk.get("/healthz").headers["X-Request-Id"] for _ in range(20)]
+def test_each_call_has_an_id_of_its_own(web_app: WebApp) -> None:
+    ids = [web_app.get("/healthz").headers["X-Request-Id"] for _ in range(20)]
 
     assert len(set(ids)) == 20
     assert all(re.fullmatch(r"req_[A-Za-z0-9_-]{16}", each) for each in ids)
 
 
 @pytest.mark.parametrize("given", ["1234-567x", "a-b_C" * 4, "x" * 64])
-def test_a_server_may_bring_an_id(desk: Desk, given: str) -> None:
-    answer = desk.post("/otp/status", NAMED, X_Request_Id=given)
+def test_a_server_may_bring_an_id(web_app: WebApp, given: str) -> None:
+    answer = web_app.post("/otp/status", NAMED, X_Request_Id=given)
 
     assert answer.headers["X-Request-Id"] == given
     assert problem(answer)["request_id"] == given
@@ -69,16 +69,16 @@ def test_a_server_may_bring_an_id(desk: Desk, given: str) -> None:
 @pytest.mark.parametrize(
     "given", ["tel-13800138000", "code123456", "xsk_shop-0123", "x-pk_shop-0123", "1234567x"], ids=str
 )
-def test_an_id_that_may_be_a_number_a_code_or_a_key_is_replaced(desk: Desk, given: str) -> None:
-    answer = desk.post("/otp/status", NAMED, X_Request_Id=given)
+def test_an_id_that_may_be_a_number_a_code_or_a_key_is_replaced(web_app: WebApp, given: str) -> None:
+    answer = web_app.post("/otp/status", NAMED, X_Request_Id=given)
 
     assert answer.headers["X-Request-Id"].startswith("req_")
 
 
-def test_an_id_may_be_a_uuid(desk: Desk) -> None:
+def test_an_id_may_be_a_uuid(web_app: WebApp) -> None:
     given = "0a123456-7890-4abc-8def-001234567890"
 
-    assert desk.post("/otp/status", NAMED, X_Request_Id=given).headers["X-Request-Id"] == given
+    assert web_app.post("/otp/status", NAMED, X_Request_Id=given).headers["X-Request-Id"] == given
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_an_id_may_be_a_uuid(desk: Desk) -> None:
         "sk_shop-01234567",
     ],
 )
-def test_an_id_of_another_form_is_replaced(desk: Desk, given: str) -> None:
-    assert desk.post("/otp/status", NAMED, X_Request_Id=given).headers["X-Request-Id"] != given
+def test_an_id_of_another_form_is_replaced(web_app: WebApp, given: str) -> None:
+    assert web_app.post("/otp/status", NAMED, X_Request_Id=given).headers["X-Request-Id"] != given
 
 
 @pytest.mark.parametrize("given", ["abcdefgh\n", "abcdefgh\r\nX-Evil: 1"])
@@ -111,8 +111,8 @@ def test_an_id_cannot_break_a_line(given: str) -> None:
 @pytest.mark.parametrize(
     "key", [None, "sk_nobody-0123456789abcdefghijklmnop", "nothing", fakes.SHOP_KEY + "x"]
 )
-def test_a_caller_without_a_valid_secret_key_brings_no_id(desk: Desk, key: str | None) -> None:
-    answer = desk.post("/otp/status", NAMED, key=key, X_Request_Id="my-own-call")
+def test_a_caller_without_a_valid_secret_key_brings_no_id(web_app: WebApp, key: str | None) -> None:
+    answer = web_app.post("/otp/status", NAMED, key=key, X_Request_Id="my-own-call")
 
     assert answer.status_code == 401
     assert answer.headers["X-Request-Id"].startswith("req_")
@@ -131,19 +131,19 @@ def test_a_caller_without_a_valid_secret_key_brings_no_id(desk: Desk, key: str |
         ("GET", "/nowhere"),
     ],
 )
-def test_what_asks_for_no_key_takes_no_id(desk: Desk, method: str, path: str) -> None:
+def test_what_asks_for_no_key_takes_no_id(web_app: WebApp, method: str, path: str) -> None:
     headers = {"X-Request-Id": "my-own-call", "Authorization": f"Bearer {fakes.SHOP_KEY}"}
-    answer = desk.client.open(path, method=method, headers=headers)
+    answer = web_app.client.open(path, method=method, headers=headers)
 
     assert answer.headers["X-Request-Id"].startswith("req_")
 
 
 def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
-    desk = open_desk()
+    web_app = open_desk()
     at_work: list[str] = []
-    desk.house.store.precheck = lambda *_: at_work.append(request_id.current())  # type: ignore[assignment,method-assign]
+    web_app.harness.store.precheck = lambda *_: at_work.append(request_id.current())  # type: ignore[assignment,method-assign]
 
-    answer = desk.request()
+    answer = web_app.request()
 
     assert at_work == [answer.headers["X-Request-Id"]]
     assert request_id.current() == ""
@@ -152,18 +152,18 @@ def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
 # ── audit ──
 
 
-def test_every_call_is_one_event(desk: Desk) -> None:
-    desk.request()
+def test_every_call_is_one_event(web_app: WebApp) -> None:
+    web_app.request()
 
-    [event] = desk.house.events.of("http_request")
-    opened = desk.answers[0].get_json()["verification_id"]
+    [event] = web_app.harness.events.of("http_request")
+    opened = web_app.answers[0].get_json()["verification_id"]
     assert event == {
         "endpoint": "request",
-        "verification_hash": desk.house.keyring.verification_hash(opened),
+        "verification_hash": web_app.harness.keyring.verification_hash(opened),
         "status": 201,
         "code": "",
         "client": "shop",
-        "phone_hash": desk.house.keyring.phone_hash(PHONE),
+        "phone_hash": web_app.harness.keyring.phone_hash(PHONE),
         "phone_masked": "+86 138****8000",
         "client_ip_hash": "",
         "duration_ms": 0.0,
@@ -180,60 +180,60 @@ def test_every_call_is_one_event(desk: Desk) -> None:
     ids=["stranger", "malformed", "too large"],
 )
 def test_a_refused_call_is_one_event_too(
-    desk: Desk, raw: bytes, key: str | None, expected: tuple[object, ...]
+    web_app: WebApp, raw: bytes, key: str | None, expected: tuple[object, ...]
 ) -> None:
-    desk.send("/otp/verify", raw, key=key)
+    web_app.send("/otp/verify", raw, key=key)
 
-    [event] = desk.house.events.of("http_request")
+    [event] = web_app.harness.events.of("http_request")
     assert (event["endpoint"], event["status"], event["code"], event["client"]) == expected
 
 
-def test_the_event_of_a_full_limit_names_it(desk: Desk) -> None:
-    desk.request()
-    desk.house.clock.advance(20)
-    desk.request()
+def test_the_event_of_a_full_limit_names_it(web_app: WebApp) -> None:
+    web_app.request()
+    web_app.harness.clock.advance(20)
+    web_app.request()
 
-    event = desk.house.events.of("http_request")[-1]
+    event = web_app.harness.events.of("http_request")[-1]
     told = (event["code"], event["limit"], event["retry_after"])
     assert told == ("cooldown_active", "phone_cooldown", 40)
 
 
-def test_the_event_says_how_long_it_took(desk: Desk) -> None:
-    desk.house.store.precheck = lambda *_: desk.house.clock.advance(0.12345)  # type: ignore[assignment,method-assign]
+def test_the_event_says_how_long_it_took(web_app: WebApp) -> None:
+    web_app.harness.store.precheck = lambda *_: web_app.harness.clock.advance(0.12345)  # type: ignore[assignment,method-assign]
 
-    desk.request()
+    web_app.request()
 
-    assert desk.house.events.of("http_request")[0]["duration_ms"] == 123.5
+    assert web_app.harness.events.of("http_request")[0]["duration_ms"] == 123.5
 
 
-def test_an_unknown_address_is_an_event_without_the_address(desk: Desk) -> None:
-    desk.get("/otp/13800138000")
+def test_an_unknown_address_is_an_event_without_the_address(web_app: WebApp) -> None:
+    web_app.get("/otp/13800138000")
 
-    [event] = desk.house.events.of("http_request")
+    [event] = web_app.harness.events.of("http_request")
     assert (event["endpoint"], event["status"], event["code"]) == ("none", 404, "not_found")
     assert "138" not in repr(event["endpoint"])
 
 
-def test_a_probe_that_went_well_is_no_event_and_a_failed_one_is_none_of_the_audit(desk: Desk) -> None:
-    desk.get("/healthz")
-    desk.get("/readyz")
-    desk.house.store.failure = StoreUnavailable()
-    desk.get("/readyz")
+def test_a_probe_that_went_well_is_no_event_and_a_failed_one_is_none_of_the_audit(web_app: WebApp) -> None:
+    web_app.get("/healthz")
+    web_app.get("/readyz")
+    web_app.harness.store.failure = StoreUnavailable()
+    web_app.get("/readyz")
 
-    [event] = desk.house.events.of("readiness_failed")
+    [event] = web_app.harness.events.of("readiness_failed")
     assert (event["endpoint"], event["status"]) == ("readyz", 503)
-    assert desk.house.events.of("http_request") == []
+    assert web_app.harness.events.of("http_request") == []
 
 
-def test_no_event_of_a_whole_story_holds_phone_code_or_proof(desk: Desk) -> None:
-    proof = desk.proof()
-    desk.post("/otp/redeem", {"proof": proof, "purpose": "login"})
-    desk.verify(UNKNOWN_ID, "odd")
+def test_no_event_of_a_whole_story_holds_phone_code_or_proof(web_app: WebApp) -> None:
+    proof = web_app.proof()
+    web_app.post("/otp/redeem", {"proof": proof, "purpose": "login"})
+    web_app.verify(UNKNOWN_ID, "odd")
 
-    told = repr(desk.house.events.seen)
+    told = repr(web_app.harness.events.seen)
 
     assert "13800138000" not in told
-    assert desk.house.sender.last_code not in told
+    assert web_app.harness.sender.last_code not in told
     assert proof not in told
     assert fakes.SHOP_KEY not in told
 
@@ -242,21 +242,21 @@ def test_no_event_of_a_whole_story_holds_phone_code_or_proof(desk: Desk) -> None
 
 
 @pytest.fixture
-def guest() -> Desk:
-    desk = open_desk(prefix="/auth/v1")
+def guest() -> WebApp:
+    web_app = open_desk(prefix="/auth/v1")
 
-    @desk.client.application.route("/own")
+    @web_app.client.application.route("/own")
     def own() -> str:
         raise ValueError("the host's own affair")
 
-    @desk.client.application.errorhandler(ValueError)
+    @web_app.client.application.errorhandler(ValueError)
     def host(error: ValueError) -> Response:
         return Response(str(error), 418)
 
-    return desk
+    return web_app
 
 
-def test_under_a_prefix_everything_works(guest: Desk) -> None:
+def test_under_a_prefix_everything_works(guest: WebApp) -> None:
     answer = guest.post("/auth/v1/otp/request", {"phone": PHONE, "purpose": "login"})
 
     assert answer.status_code == 201
@@ -264,15 +264,15 @@ def test_under_a_prefix_everything_works(guest: Desk) -> None:
     assert guest.get("/auth/v1/openapi.json").get_json()["servers"] == [{"url": "/auth/v1"}]
 
 
-def test_the_hosts_errors_stay_the_hosts(guest: Desk) -> None:
+def test_the_hosts_errors_stay_the_hosts(guest: WebApp) -> None:
     assert guest.get("/own").text == "the host's own affair"
     assert guest.get("/nowhere").content_type == "text/html; charset=utf-8"
     assert "X-Request-Id" not in guest.get("/own").headers
-    assert guest.house.events.of("http_request") == []
+    assert guest.harness.events.of("http_request") == []
 
 
-def test_our_errors_do_not_reach_the_host(guest: Desk) -> None:
-    guest.house.store.failure = ValueError("boom-SECRET")
+def test_our_errors_do_not_reach_the_host(guest: WebApp) -> None:
+    guest.harness.store.failure = ValueError("boom-SECRET")
 
     answer = guest.post("/auth/v1/otp/status", NAMED)
 
@@ -287,16 +287,16 @@ def test_two_blueprints_fit_into_one_application() -> None:
 
     app.test_client().post("/b/otp/status")
 
-    assert first.house.events.seen == []
-    assert len(second.house.events.of("http_request")) == 1
+    assert first.harness.events.seen == []
+    assert len(second.harness.events.of("http_request")) == 1
 
 
 def test_the_addresses_are_pinned() -> None:
-    desk = open_desk()
+    web_app = open_desk()
 
     rules = {
         (rule.rule, method)
-        for rule in desk.client.application.url_map.iter_rules()
+        for rule in web_app.client.application.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD"}
     }
 
@@ -314,6 +314,9 @@ def test_the_addresses_are_pinned() -> None:
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/openapi.json", "GET"),
-        ("/docs", "GET"),
+        *(
+            (path, "GET")
+            for path in ("/docs", "/docs/docs.css", "/docs/docs.js", "/docs/redoc.standalone.js")
+        ),
         ("/otp/widget.js", "GET"),
     }

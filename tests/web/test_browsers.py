@@ -11,7 +11,7 @@ import fakeredis
 import pytest
 from support import fakes
 from support.service_on_redis import StagedRunner, Timeline
-from web.desk import PHONE, Desk, open_desk, problem
+from web.web_app import PHONE, WebApp, open_desk, problem
 
 from otp_service.observability.logging import JsonEventLogger
 from otp_service.store.verifications import RedisStore
@@ -44,23 +44,23 @@ TRICKS = [
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return open_desk(fakes.house(SHOP, BANK))
+def web_app() -> WebApp:
+    return open_desk(fakes.harness(SHOP, BANK))
 
 
 def ask(
-    desk: Desk, path: str = "/otp/request", origin: str | None = PAGE, key: str = KEY, **body: Any
+    web_app: WebApp, path: str = "/otp/request", origin: str | None = PAGE, key: str = KEY, **body: Any
 ) -> Any:
     told = {"phone": PHONE, "purpose": "login", **body} if path == "/otp/request" else body
     headers = {} if origin is None else {"Origin": origin}
-    return desk.post(path, told, key=key, **headers)
+    return web_app.post(path, told, key=key, **headers)
 
 
-def test_whole_way_from_a_page(desk: Desk) -> None:
-    opened = ask(desk)
+def test_whole_way_from_a_page(web_app: WebApp) -> None:
+    opened = ask(web_app)
     vid = {"phone": PHONE, "verification_id": opened.get_json()["verification_id"]}
-    status = ask(desk, "/otp/status", **vid)
-    verified = ask(desk, "/otp/verify", **vid, code=desk.house.sender.last_code)
+    status = ask(web_app, "/otp/status", **vid)
+    verified = ask(web_app, "/otp/verify", **vid, code=web_app.harness.sender.last_code)
 
     assert (opened.status_code, status.status_code, verified.status_code) == (201, 200, 200)
     assert verified.get_json()["proof"]
@@ -70,9 +70,12 @@ def test_whole_way_from_a_page(desk: Desk) -> None:
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_status_of_a_browser_shows_no_sends(desk: Desk) -> None:
-    vid = {"phone": PHONE, "verification_id": ask(desk).get_json()["verification_id"]}
-    reduced, whole = ask(desk, "/otp/status", **vid).get_json(), desk.post("/otp/status", vid).get_json()
+def test_status_of_a_browser_shows_no_sends(web_app: WebApp) -> None:
+    vid = {"phone": PHONE, "verification_id": ask(web_app).get_json()["verification_id"]}
+    reduced, whole = (
+        ask(web_app, "/otp/status", **vid).get_json(),
+        web_app.post("/otp/status", vid).get_json(),
+    )
 
     assert reduced.pop("sends") is None
     assert whole.pop("sends")
@@ -89,12 +92,12 @@ def numbers_told(*, is_busy: bool) -> dict[str, dict[str, tuple[int, int | None]
     """
     redis = fakeredis.FakeRedis()
     store = RedisStore(redis, fakes.FakeEvents(), shebang=False)
-    house = fakes.house(SHOP, store=store)
+    harness = fakes.harness(SHOP, store=store)
     store.redis.scripts = runner = StagedRunner(redis, shebang=False)
-    time, desk = Timeline(runner, house.clock), open_desk(house)
+    time, web_app = Timeline(runner, harness.clock), open_desk(harness)
     time.pass_time(0)  # the store's clock tells what the service's does
     for _ in range(2 if is_busy else 0):
-        assert desk.request().status_code == 201
+        assert web_app.request().status_code == 201
         time.pass_time(120)
     told: dict[str, dict[str, tuple[int, int | None]]] = {"page": {}, "server": {}}
     named: dict[str, Any] = {}
@@ -104,17 +107,17 @@ def numbers_told(*, is_busy: bool) -> dict[str, dict[str, tuple[int, int | None]
         body = answer.get_json()
         assert answer.status_code in (200, 201), body
         named.update(phone=PHONE, verification_id=body["verification_id"])
-        for whose, facts in {"page": body, "server": desk.post("/otp/status", named).get_json()}.items():
+        for whose, facts in {"page": body, "server": web_app.post("/otp/status", named).get_json()}.items():
             told[whose][step] = facts["sends_left"], facts["resend_in"]
 
     once, again = ({"Origin": PAGE, "Idempotency_Key": f"a-key-of-a-page-{n}"} for n in (1, 2))
     opening = {"phone": PHONE, "purpose": "login"}
-    note("request", desk.post("/otp/request", opening, key=KEY, **once))
-    note("replayed request", desk.post("/otp/request", opening, key=KEY, **once))
-    note("status", ask(desk, "/otp/status", **named))
+    note("request", web_app.post("/otp/request", opening, key=KEY, **once))
+    note("replayed request", web_app.post("/otp/request", opening, key=KEY, **once))
+    note("status", ask(web_app, "/otp/status", **named))
     time.pass_time(120)
-    note("resend", desk.post("/otp/request", named, key=KEY, **again))
-    note("replayed resend", desk.post("/otp/request", named, key=KEY, **again))
+    note("resend", web_app.post("/otp/request", named, key=KEY, **again))
+    note("replayed resend", web_app.post("/otp/request", named, key=KEY, **again))
     return told
 
 
@@ -134,15 +137,15 @@ def test_a41_a_browser_is_told_the_numbers_of_its_own_verification_only(
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_browsers_have_no_business_there(desk: Desk, path: str) -> None:
+def test_browsers_have_no_business_there(web_app: WebApp, path: str) -> None:
     body = {
         "/otp/redeem": {"proof": "p", "purpose": "login"},
         "/otp/unlock": {"phone": PHONE},
         "/otp/pages": {"return_url": PAGE, "purpose": "login"},
     }[path]
 
-    assert problem(ask(desk, path, **body))["code"] == "forbidden"
-    assert desk.house.store.calls == []
+    assert problem(ask(web_app, path, **body))["code"] == "forbidden"
+    assert web_app.harness.store.calls == []
 
 
 def test_every_call_is_open_or_closed_to_browsers_here() -> None:
@@ -158,37 +161,37 @@ def test_every_call_is_open_or_closed_to_browsers_here() -> None:
         {"accepts_challenge": True},
     ],
 )
-def test_fields_of_servers_are_refused(desk: Desk, field: dict[str, Any]) -> None:
-    assert problem(ask(desk, **field))["code"] == "forbidden"
-    assert desk.house.sender.sent == []
+def test_fields_of_servers_are_refused(web_app: WebApp, field: dict[str, Any]) -> None:
+    assert problem(ask(web_app, **field))["code"] == "forbidden"
+    assert web_app.harness.sender.sent == []
 
 
 @pytest.mark.parametrize("origin", [*TRICKS, None, OTHER_PAGE])
-def test_key_works_on_its_own_pages_only(desk: Desk, origin: str | None) -> None:
-    answer = ask(desk, origin=origin)
+def test_key_works_on_its_own_pages_only(web_app: WebApp, origin: str | None) -> None:
+    answer = ask(web_app, origin=origin)
 
     assert problem(answer)["code"] == "forbidden"
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert answer.headers["Vary"] == "Origin"
-    assert desk.house.sender.sent == []
+    assert web_app.harness.sender.sent == []
 
 
-def test_servers_need_no_origin_and_forged_ones_change_nothing(desk: Desk) -> None:
+def test_servers_need_no_origin_and_forged_ones_change_nothing(web_app: WebApp) -> None:
     body = {"phone": PHONE, "purpose": "login"}
 
-    assert desk.post("/otp/request", body, Origin="https://evil.example").status_code == 201
+    assert web_app.post("/otp/request", body, Origin="https://evil.example").status_code == 201
 
 
-def test_unknown_publishable_key_is_unauthorized_and_readable(desk: Desk) -> None:
-    answer = ask(desk, key="pk_nobody-0123456789abcdefghijkl")
+def test_unknown_publishable_key_is_unauthorized_and_readable(web_app: WebApp) -> None:
+    answer = ask(web_app, key="pk_nobody-0123456789abcdefghijkl")
 
     assert problem(answer)["code"] == "unauthorized"
     assert answer.headers["Access-Control-Allow-Origin"] == PAGE
 
 
-def test_problems_can_be_read_by_the_page(desk: Desk) -> None:
-    ask(desk)
-    answer = ask(desk)
+def test_problems_can_be_read_by_the_page(web_app: WebApp) -> None:
+    ask(web_app)
+    answer = ask(web_app)
 
     assert problem(answer)["code"] == "cooldown_active"
     assert answer.headers["Access-Control-Allow-Origin"] == PAGE
@@ -210,43 +213,43 @@ def test_problems_can_be_read_by_the_page(desk: Desk) -> None:
 )
 @pytest.mark.parametrize("path", OPEN)
 def test_every_problem_of_the_open_calls_can_be_read(
-    desk: Desk, path: str, raw: bytes, media_type: str, code: str
+    web_app: WebApp, path: str, raw: bytes, media_type: str, code: str
 ) -> None:
-    answer = desk.send(path, raw, key=KEY, media_type=media_type, Origin=PAGE)
+    answer = web_app.send(path, raw, key=KEY, media_type=media_type, Origin=PAGE)
 
     assert problem(answer)["code"] == code
     assert answer.headers["Access-Control-Allow-Origin"] == PAGE
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_answer_to_a_secret_key_is_for_no_page(desk: Desk, path: str) -> None:
+def test_answer_to_a_secret_key_is_for_no_page(web_app: WebApp, path: str) -> None:
     """Not even for the client's own: a page that holds a secret key must not seem to work."""
-    answer = desk.post(path, {}, Origin=PAGE)
+    answer = web_app.post(path, {}, Origin=PAGE)
 
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert answer.headers["Vary"] == "Origin"
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_calls_of_servers_are_for_no_page(desk: Desk, path: str) -> None:
+def test_calls_of_servers_are_for_no_page(web_app: WebApp, path: str) -> None:
     for key in (KEY, fakes.SHOP_KEY):
-        answer = desk.post(path, {}, key=key, Origin=PAGE)
+        answer = web_app.post(path, {}, key=key, Origin=PAGE)
 
         assert [name for name, _ in answer.headers if name.startswith("Access-Control")] == []
 
 
-def test_text_plain_escapes_no_preflight(desk: Desk) -> None:
+def test_text_plain_escapes_no_preflight(web_app: WebApp) -> None:
     raw = b'{"phone": "+8613800138000", "purpose": "login"}'
-    answer = desk.send("/otp/request", raw, key=KEY, media_type="text/plain", Origin=PAGE)
+    answer = web_app.send("/otp/request", raw, key=KEY, media_type="text/plain", Origin=PAGE)
 
     assert problem(answer)["code"] == "unsupported_media_type"
-    assert desk.house.sender.sent == []
+    assert web_app.harness.sender.sent == []
 
 
 @pytest.mark.parametrize("path", OPEN)
 @pytest.mark.parametrize("origin", [PAGE, "http://localhost:3000", OTHER_PAGE])
-def test_preflight_lets_known_pages_call(desk: Desk, path: str, origin: str) -> None:
-    answer = desk.client.options(path, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+def test_preflight_lets_known_pages_call(web_app: WebApp, path: str, origin: str) -> None:
+    answer = web_app.client.options(path, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
 
     assert answer.status_code == 204
     assert answer.headers["Access-Control-Allow-Origin"] == origin
@@ -258,8 +261,8 @@ def test_preflight_lets_known_pages_call(desk: Desk, path: str, origin: str) -> 
 
 
 @pytest.mark.parametrize("origin", TRICKS)
-def test_preflight_lets_nobody_else_call(desk: Desk, origin: str) -> None:
-    answer = desk.client.options("/otp/request", headers={"Origin": origin})
+def test_preflight_lets_nobody_else_call(web_app: WebApp, origin: str) -> None:
+    answer = web_app.client.options("/otp/request", headers={"Origin": origin})
 
     assert answer.status_code == 204
     assert [name for name, _ in answer.headers if name.startswith("Access-Control")] == []
@@ -268,14 +271,14 @@ def test_preflight_lets_nobody_else_call(desk: Desk, origin: str) -> None:
 
 @pytest.mark.parametrize("path", [*OPEN, *CLOSED])
 def test_browser_brings_no_id_to_answers_problems_or_log_lines(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, path: str
+    web_app: WebApp, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     output = io.BytesIO()
-    lines = JsonEventLogger(output, clock=desk.house.clock.now, request_id=request_id.current)
-    monkeypatch.setattr(desk.house.events, "emit", lines.emit)
+    lines = JsonEventLogger(output, clock=web_app.harness.clock.now, request_id=request_id.current)
+    monkeypatch.setattr(web_app.harness.events, "emit", lines.emit)
     given = {"Origin": PAGE, "X_Request_Id": "the-banks-own-call"}
 
-    answer = desk.post(path, {"phone": PHONE, "purpose": "login"}, key=KEY, **given)
+    answer = web_app.post(path, {"phone": PHONE, "purpose": "login"}, key=KEY, **given)
 
     told = {json.loads(line)["request_id"] for line in output.getvalue().splitlines()}
     assert told == {answer.headers["X-Request-Id"]}
@@ -283,39 +286,39 @@ def test_browser_brings_no_id_to_answers_problems_or_log_lines(
     assert "the-banks-own-call" not in answer.text
 
 
-def test_preflight_has_an_id_of_its_own_and_is_no_event(desk: Desk) -> None:
-    one, other = (desk.client.options("/otp/verify", headers={"Origin": PAGE}) for _ in range(2))
+def test_preflight_has_an_id_of_its_own_and_is_no_event(web_app: WebApp) -> None:
+    one, other = (web_app.client.options("/otp/verify", headers={"Origin": PAGE}) for _ in range(2))
 
     assert one.headers["X-Request-Id"].startswith("req_")
     assert one.headers["X-Request-Id"] != other.headers["X-Request-Id"]
-    assert desk.house.events.of("http_request") == []
+    assert web_app.harness.events.of("http_request") == []
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_calls_of_servers_have_no_preflight(desk: Desk, path: str) -> None:
-    assert desk.client.options(path, headers={"Origin": PAGE}).status_code == 405
+def test_calls_of_servers_have_no_preflight(web_app: WebApp, path: str) -> None:
+    assert web_app.client.options(path, headers={"Origin": PAGE}).status_code == 405
 
 
-def test_address_of_a_browser_is_that_of_its_connection(desk: Desk) -> None:
-    ask(desk)
-    seen = desk.house.store.slots[-1].ip_hash
-    desk.post("/otp/request", {"phone": "+8613900139000", "purpose": "login", "client_ip": "127.0.0.1"})
+def test_address_of_a_browser_is_that_of_its_connection(web_app: WebApp) -> None:
+    ask(web_app)
+    seen = web_app.harness.store.slots[-1].ip_hash
+    web_app.post("/otp/request", {"phone": "+8613900139000", "purpose": "login", "client_ip": "127.0.0.1"})
 
     assert seen
-    assert seen == desk.house.store.slots[-1].ip_hash
+    assert seen == web_app.harness.store.slots[-1].ip_hash
 
 
-def test_address_of_a_browser_is_counted_at_its_attempts_too(desk: Desk) -> None:
-    vid = {"phone": PHONE, "verification_id": ask(desk).get_json()["verification_id"]}
-    ask(desk, "/otp/verify", **vid, code="000000")
-    ask(desk, "/otp/request", verification_id=vid["verification_id"], purpose=None)
+def test_address_of_a_browser_is_counted_at_its_attempts_too(web_app: WebApp) -> None:
+    vid = {"phone": PHONE, "verification_id": ask(web_app).get_json()["verification_id"]}
+    ask(web_app, "/otp/verify", **vid, code="000000")
+    ask(web_app, "/otp/request", verification_id=vid["verification_id"], purpose=None)
 
-    assert len({slot.ip_hash for slot in desk.house.store.slots}) == 1
-    assert desk.house.store.slots[0].ip_hash
+    assert len({slot.ip_hash for slot in web_app.harness.store.slots}) == 1
+    assert web_app.harness.store.slots[0].ip_hash
 
 
-def test_one_call_leaves_no_client_behind_for_the_next(desk: Desk) -> None:
-    ask(desk)
-    answer = ask(desk, origin=OTHER_PAGE, key="pk_nobody-0123456789abcdefghijkl")
+def test_one_call_leaves_no_client_behind_for_the_next(web_app: WebApp) -> None:
+    ask(web_app)
+    answer = ask(web_app, origin=OTHER_PAGE, key="pk_nobody-0123456789abcdefghijkl")
 
     assert answer.headers["Access-Control-Allow-Origin"] == OTHER_PAGE

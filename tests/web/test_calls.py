@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support import fakes
-from web.desk import OTHER_PHONE, PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
+from web.web_app import OTHER_PHONE, PHONE, UNKNOWN_ID, WebApp, open_desk, pointers, problem
 
 from otp_service.domain.errors import CooldownActive, StoreUnavailable
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus
@@ -14,8 +14,8 @@ from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 # ── request ──
 
 
-def test_request_answers_with_everything_a_page_needs(desk: Desk) -> None:
-    answer = desk.request()
+def test_request_answers_with_everything_a_page_needs(web_app: WebApp) -> None:
+    answer = web_app.request()
 
     document = answer.get_json()
     assert answer.status_code == 201
@@ -37,45 +37,45 @@ def test_request_answers_with_everything_a_page_needs(desk: Desk) -> None:
     }
 
 
-def test_times_are_rounded_so_that_they_never_promise_too_much(desk: Desk) -> None:
-    desk.house.clock.advance(0.4)
+def test_times_are_rounded_so_that_they_never_promise_too_much(web_app: WebApp) -> None:
+    web_app.harness.clock.advance(0.4)
 
-    document = desk.request().get_json()
+    document = web_app.request().get_json()
 
     assert document["expires_at"] == "2026-11-23T08:12:41Z"
     assert document["resend_at"] == "2026-11-23T08:08:42Z"
 
 
-def test_a_send_of_unknown_outcome_is_a_202(desk: Desk) -> None:
-    desk.house.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
+def test_a_send_of_unknown_outcome_is_a_202(web_app: WebApp) -> None:
+    web_app.harness.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
 
-    answer = desk.request()
+    answer = web_app.request()
 
     assert answer.status_code == 202
     assert answer.get_json()["delivery"] == "unknown"
 
 
-def test_a_purpose_may_be_left_out_when_there_is_one_only(desk: Desk) -> None:
-    answer = desk.post("/otp/request", {"phone": PHONE, "client_ip": "203.0.113.7"}, key=fakes.BANK_KEY)
+def test_a_purpose_may_be_left_out_when_there_is_one_only(web_app: WebApp) -> None:
+    answer = web_app.post("/otp/request", {"phone": PHONE, "client_ip": "203.0.113.7"}, key=fakes.BANK_KEY)
 
     assert answer.get_json()["purpose"] == "transfer"
     assert answer.get_json()["code_type"] == "alnum6"
 
 
-def test_a_purpose_is_asked_for_when_there_are_several(desk: Desk) -> None:
-    assert pointers(desk.post("/otp/request", {"phone": PHONE})) == ["/purpose"]
+def test_a_purpose_is_asked_for_when_there_are_several(web_app: WebApp) -> None:
+    assert pointers(web_app.post("/otp/request", {"phone": PHONE})) == ["/purpose"]
 
 
 @pytest.mark.parametrize("purpose", ["transfer", "", "LOGIN", "no/such"])
-def test_a_purpose_of_nobody_is_refused(desk: Desk, purpose: str) -> None:
-    assert pointers(desk.request(purpose=purpose)) == ["/purpose"]
+def test_a_purpose_of_nobody_is_refused(web_app: WebApp, purpose: str) -> None:
+    assert pointers(web_app.request(purpose=purpose)) == ["/purpose"]
 
 
 @pytest.mark.parametrize(
     "field", ["purpose", "locale", "client_ip", "known_phone", "accepts_challenge", "risk_solution"]
 )
-def test_an_optional_field_may_be_null(desk: Desk, field: str) -> None:
-    answer = desk.post("/otp/request", {"phone": PHONE, "purpose": "login", field: None})
+def test_an_optional_field_may_be_null(web_app: WebApp, field: str) -> None:
+    answer = web_app.post("/otp/request", {"phone": PHONE, "purpose": "login", field: None})
 
     assert answer.status_code == (400 if field == "purpose" else 201)
 
@@ -91,34 +91,34 @@ def test_an_optional_field_may_be_null(desk: Desk, field: str) -> None:
     ],
     ids=["short locale", "long locale", "underscore", "known_phone", "risk_solution"],
 )
-def test_an_optional_field_is_taken(desk: Desk, field: dict[str, object]) -> None:
-    assert desk.request(**field).status_code == 201
-    assert desk.house.sender.sent[-1].locale == field.get("locale", "")
+def test_an_optional_field_is_taken(web_app: WebApp, field: dict[str, object]) -> None:
+    assert web_app.request(**field).status_code == 201
+    assert web_app.harness.sender.sent[-1].locale == field.get("locale", "")
 
 
 @pytest.mark.parametrize("written", ["zh_CN.UTF-8", "zh_CN.utf8", "zh_CN@pinyin", "zh_CN.UTF-8@pinyin"])
-def test_a_locale_may_be_written_as_systems_write_it(desk: Desk, written: str) -> None:
+def test_a_locale_may_be_written_as_systems_write_it(web_app: WebApp, written: str) -> None:
     """The character set says nothing about the language."""
-    assert desk.request(locale=written).status_code == 201
-    assert desk.house.sender.sent[-1].locale == "zh_CN"
+    assert web_app.request(locale=written).status_code == 201
+    assert web_app.harness.sender.sent[-1].locale == "zh_CN"
 
 
 @pytest.mark.parametrize("locale", ["", "zh CN", "中文", "z", "en-", "*", "a" * 36, ".UTF-8", "zh_CN.UTF 8"])
-def test_a_locale_is_a_language_tag(desk: Desk, locale: str) -> None:
-    assert pointers(desk.request(locale=locale)) == ["/locale"]
+def test_a_locale_is_a_language_tag(web_app: WebApp, locale: str) -> None:
+    assert pointers(web_app.request(locale=locale)) == ["/locale"]
 
 
 @pytest.mark.parametrize("phone", ["", "1", "13800138000,13900139000", "110", "+8613800138000;ext=5"])
-def test_what_is_no_phone_is_said_to_be_none(desk: Desk, phone: str) -> None:
-    answer = desk.request(phone)
+def test_what_is_no_phone_is_said_to_be_none(web_app: WebApp, phone: str) -> None:
+    answer = web_app.request(phone)
 
     assert answer.status_code == 422
     assert problem(answer)["code"] == "invalid_phone"
 
 
 @pytest.mark.parametrize("phone", ["+14155552671", "400-820-8820", "010-65521234"])
-def test_a_phone_of_another_country_or_kind_is_blocked(desk: Desk, phone: str) -> None:
-    assert problem(desk.request(phone))["code"] == "destination_blocked"
+def test_a_phone_of_another_country_or_kind_is_blocked(web_app: WebApp, phone: str) -> None:
+    assert problem(web_app.request(phone))["code"] == "destination_blocked"
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_a_phone_of_another_country_or_kind_is_blocked(desk: Desk, phone: str) -
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_refusal_of_the_provider_is_told_without_its_words(
-    desk: Desk, outcome: SendResult, code: str
+    web_app: WebApp, outcome: SendResult, code: str
 ) -> None:
-    desk.house.sender.outcome = SendResult(
+    web_app.harness.sender.outcome = SendResult(
         outcome.status,
         "main",
         outcome.cause,
@@ -146,7 +146,7 @@ def test_a_refusal_of_the_provider_is_told_without_its_words(
         request_id="SECRET",
     )
 
-    answer = desk.request()
+    answer = web_app.request()
 
     assert problem(answer)["code"] == code
     assert "SECRET" not in answer.text
@@ -155,20 +155,20 @@ def test_a_refusal_of_the_provider_is_told_without_its_words(
 # ── resend ──
 
 
-def test_a_resend_sends_the_same_code_of_the_same_verification(desk: Desk) -> None:
-    verification_id = desk.opened()
-    desk.house.clock.advance(60)
+def test_a_resend_sends_the_same_code_of_the_same_verification(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
+    web_app.harness.clock.advance(60)
 
-    answer = desk.resend(verification_id)
+    answer = web_app.resend(verification_id)
 
     assert answer.status_code == 201
     assert answer.get_json()["verification_id"] == verification_id
     assert answer.get_json()["sends_left"] == 2
-    assert len({sms.code for sms in desk.house.sender.sent}) == 1
+    assert len({sms.code for sms in web_app.harness.sender.sent}) == 1
 
 
-def test_a_resend_that_comes_too_early_says_when_to_come(desk: Desk) -> None:
-    answer = desk.resend(desk.opened())
+def test_a_resend_that_comes_too_early_says_when_to_come(web_app: WebApp) -> None:
+    answer = web_app.resend(web_app.opened())
 
     assert answer.status_code == 429
     assert problem(answer)["limit"] == "phone_cooldown"
@@ -176,23 +176,23 @@ def test_a_resend_that_comes_too_early_says_when_to_come(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("purpose", ["login", "signup"])
-def test_a_resend_takes_no_purpose(desk: Desk, purpose: str) -> None:
-    verification_id = desk.opened()
-    desk.house.clock.advance(60)
+def test_a_resend_takes_no_purpose(web_app: WebApp, purpose: str) -> None:
+    verification_id = web_app.opened()
+    web_app.harness.clock.advance(60)
 
-    assert pointers(desk.request(verification_id=verification_id, purpose=purpose)) == ["/purpose"]
-    assert len(desk.house.sender.sent) == 1
+    assert pointers(web_app.request(verification_id=verification_id, purpose=purpose)) == ["/purpose"]
+    assert len(web_app.harness.sender.sent) == 1
 
 
 @pytest.mark.parametrize("verification_id", ["", "x", UNKNOWN_ID, "../../etc/passwd", "{otp}", "ä" * 22])
-def test_an_unknown_verification_is_not_found(desk: Desk, verification_id: str) -> None:
+def test_an_unknown_verification_is_not_found(web_app: WebApp, verification_id: str) -> None:
     named = {"phone": PHONE, "verification_id": verification_id}
 
     answers = [
-        desk.resend(verification_id),
-        desk.verify(verification_id, "123456"),
-        desk.post("/otp/status", named),
-        desk.post("/otp/cancel", named),
+        web_app.resend(verification_id),
+        web_app.verify(verification_id, "123456"),
+        web_app.post("/otp/status", named),
+        web_app.post("/otp/cancel", named),
     ]
 
     assert [problem(answer)["code"] for answer in answers] == ["verification_not_found"] * 4
@@ -201,18 +201,18 @@ def test_an_unknown_verification_is_not_found(desk: Desk, verification_id: str) 
 # ── the end user's address ──
 
 
-def test_a_client_may_have_to_tell_the_address(desk: Desk) -> None:
+def test_a_client_may_have_to_tell_the_address(web_app: WebApp) -> None:
     without = {"phone": PHONE, "purpose": "transfer"}
     attempt = {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "23456A"}
 
-    assert pointers(desk.post("/otp/request", without, key=fakes.BANK_KEY)) == ["/client_ip"]
-    assert pointers(desk.post("/otp/verify", attempt, key=fakes.BANK_KEY)) == ["/client_ip"]
-    assert desk.house.store.calls == []
+    assert pointers(web_app.post("/otp/request", without, key=fakes.BANK_KEY)) == ["/client_ip"]
+    assert pointers(web_app.post("/otp/verify", attempt, key=fakes.BANK_KEY)) == ["/client_ip"]
+    assert web_app.harness.store.calls == []
 
 
 @pytest.mark.parametrize("client_ip", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])
-def test_an_address_is_taken_in_every_spelling(desk: Desk, client_ip: str) -> None:
-    answer = desk.post("/otp/request", {"phone": PHONE, "client_ip": client_ip}, key=fakes.BANK_KEY)
+def test_an_address_is_taken_in_every_spelling(web_app: WebApp, client_ip: str) -> None:
+    answer = web_app.post("/otp/request", {"phone": PHONE, "client_ip": client_ip}, key=fakes.BANK_KEY)
 
     assert answer.status_code == 201
 
@@ -220,10 +220,10 @@ def test_an_address_is_taken_in_every_spelling(desk: Desk, client_ip: str) -> No
 # ── verify ──
 
 
-def test_the_right_code_earns_a_proof(desk: Desk) -> None:
-    verification_id = desk.opened()
+def test_the_right_code_earns_a_proof(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
 
-    answer = desk.verify(verification_id, desk.house.sender.last_code)
+    answer = web_app.verify(verification_id, web_app.harness.sender.last_code)
 
     document = answer.get_json()
     assert answer.status_code == 200
@@ -237,33 +237,33 @@ def test_the_right_code_earns_a_proof(desk: Desk) -> None:
     }
 
 
-def test_a_wrong_code_uses_an_attempt_up(desk: Desk) -> None:
-    answer = desk.verify(desk.opened(), "000000")
+def test_a_wrong_code_uses_an_attempt_up(web_app: WebApp) -> None:
+    answer = web_app.verify(web_app.opened(), "000000")
 
     assert answer.status_code == 422
     assert problem(answer)["attempts_left"] == 4
 
 
-def test_letters_of_a_code_may_be_small(desk: Desk) -> None:
+def test_letters_of_a_code_may_be_small(web_app: WebApp) -> None:
     asked = {"phone": PHONE, "client_ip": "203.0.113.7"}
-    opened = desk.post("/otp/request", asked, key=fakes.BANK_KEY).get_json()
+    opened = web_app.post("/otp/request", asked, key=fakes.BANK_KEY).get_json()
     attempt = {**asked, "verification_id": opened["verification_id"]}
-    attempt["code"] = desk.house.sender.last_code.lower()
+    attempt["code"] = web_app.harness.sender.last_code.lower()
 
-    assert desk.post("/otp/verify", attempt, key=fakes.BANK_KEY).status_code == 200
+    assert web_app.post("/otp/verify", attempt, key=fakes.BANK_KEY).status_code == 200
 
 
-def test_a_second_right_code_is_a_conflict(desk: Desk) -> None:
-    verification_id = desk.opened()
-    codes = [desk.verify(verification_id, desk.house.sender.last_code) for _ in range(2)]
+def test_a_second_right_code_is_a_conflict(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
+    codes = [web_app.verify(verification_id, web_app.harness.sender.last_code) for _ in range(2)]
 
     assert problem(codes[1])["code"] == "already_verified"
 
 
-def test_the_last_wrong_code_ends_it(desk: Desk) -> None:
-    verification_id = desk.opened()
+def test_the_last_wrong_code_ends_it(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
 
-    answers = [desk.verify(verification_id, "000000") for _ in range(6)]
+    answers = [web_app.verify(verification_id, "000000") for _ in range(6)]
 
     assert [problem(answer)["code"] for answer in answers] == ["wrong_code"] * 5 + ["attempts_exhausted"]
     assert "Retry-After" not in answers[-1].headers
@@ -308,25 +308,25 @@ ODD_CODES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("code", ODD_CODES.values(), ids=ODD_CODES)
-def test_an_odd_code_is_refused_and_uses_no_attempt_up(desk: Desk, code: object) -> None:
-    verification_id = desk.opened()
+def test_an_odd_code_is_refused_and_uses_no_attempt_up(web_app: WebApp, code: object) -> None:
+    verification_id = web_app.opened()
 
-    answer = desk.verify(verification_id, code)
+    answer = web_app.verify(verification_id, code)
 
     assert problem(answer)["code"] in {"invalid_code", "invalid_request", "payload_too_large"}
     assert 400 <= answer.status_code < 500
-    left = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+    left = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
     assert left["attempts_left"] == 5
 
 
 # ── redeem ──
 
 
-def test_a_proof_is_redeemed_once(desk: Desk) -> None:
-    proof = desk.proof()
-    desk.house.clock.advance(7)
+def test_a_proof_is_redeemed_once(web_app: WebApp) -> None:
+    proof = web_app.proof()
+    web_app.harness.clock.advance(7)
 
-    answers = [desk.post("/otp/redeem", {"proof": proof, "purpose": "login"}) for _ in range(2)]
+    answers = [web_app.post("/otp/redeem", {"proof": proof, "purpose": "login"}) for _ in range(2)]
 
     document = answers[0].get_json()
     assert len(document.pop("verification_id")) == 22
@@ -341,20 +341,20 @@ def test_a_proof_is_redeemed_once(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("proof", ["", "x", "a.b.c", ".", "ä", "e30.AAAAAA.x", "x" * 2048])
-def test_what_is_no_proof_is_refused(desk: Desk, proof: str) -> None:
-    answer = desk.post("/otp/redeem", {"proof": proof, "purpose": "login"})
+def test_what_is_no_proof_is_refused(web_app: WebApp, proof: str) -> None:
+    answer = web_app.post("/otp/redeem", {"proof": proof, "purpose": "login"})
 
     assert answer.status_code == 422
     assert problem(answer)["code"] == "invalid_proof"
 
 
-def test_a_proof_is_worth_nothing_for_another_purpose_client_or_time(desk: Desk) -> None:
-    proof = desk.proof()
+def test_a_proof_is_worth_nothing_for_another_purpose_client_or_time(web_app: WebApp) -> None:
+    proof = web_app.proof()
 
-    other_purpose = desk.post("/otp/redeem", {"proof": proof, "purpose": "signup"})
-    other_client = desk.post("/otp/redeem", {"proof": proof, "purpose": "login"}, key=fakes.BANK_KEY)
-    desk.house.clock.advance(181)
-    too_late = desk.post("/otp/redeem", {"proof": proof, "purpose": "login"})
+    other_purpose = web_app.post("/otp/redeem", {"proof": proof, "purpose": "signup"})
+    other_client = web_app.post("/otp/redeem", {"proof": proof, "purpose": "login"}, key=fakes.BANK_KEY)
+    web_app.harness.clock.advance(181)
+    too_late = web_app.post("/otp/redeem", {"proof": proof, "purpose": "login"})
 
     codes = [problem(answer)["code"] for answer in (other_purpose, other_client, too_late)]
     assert codes == ["invalid_proof", "invalid_proof", "proof_expired"]
@@ -363,13 +363,13 @@ def test_a_proof_is_worth_nothing_for_another_purpose_client_or_time(desk: Desk)
 # ── status ──
 
 
-def test_status_tells_what_became_of_each_send(desk: Desk) -> None:
-    verification_id = desk.opened()
-    desk.house.clock.advance(60)
-    desk.house.sender.outcome = SendResult(SendStatus.UNKNOWN, route="spare")
-    desk.resend(verification_id)
+def test_status_tells_what_became_of_each_send(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
+    web_app.harness.clock.advance(60)
+    web_app.harness.sender.outcome = SendResult(SendStatus.UNKNOWN, route="spare")
+    web_app.resend(verification_id)
 
-    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id})
+    answer = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id})
 
     document = answer.get_json()
     assert answer.status_code == 200
@@ -380,113 +380,114 @@ def test_status_tells_what_became_of_each_send(desk: Desk) -> None:
     ]
 
 
-def test_an_ended_verification_promises_nothing(desk: Desk) -> None:
-    verification_id = desk.opened()
-    desk.house.clock.advance(301)
+def test_an_ended_verification_promises_nothing(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
+    web_app.harness.clock.advance(301)
 
-    document = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+    document = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
 
     assert (document["status"], document["expires_in"], document["sends_left"]) == ("expired", 0, 0)
     assert document["resend_at"] is None
     assert document["resend_in"] is None
 
 
-def test_a_verification_of_another_phone_is_not_found(desk: Desk) -> None:
-    named = {"phone": OTHER_PHONE, "verification_id": desk.opened()}
+def test_a_verification_of_another_phone_is_not_found(web_app: WebApp) -> None:
+    named = {"phone": OTHER_PHONE, "verification_id": web_app.opened()}
 
-    assert problem(desk.post("/otp/status", named))["code"] == "verification_not_found"
+    assert problem(web_app.post("/otp/status", named))["code"] == "verification_not_found"
 
 
 # ── cancel ──
 
 
-def test_cancel_has_nothing_to_tell(desk: Desk) -> None:
-    verification_id = desk.opened()
+def test_cancel_has_nothing_to_tell(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
     named = {"phone": PHONE, "verification_id": verification_id}
 
-    answers = [desk.post("/otp/cancel", named) for _ in range(2)]
+    answers = [web_app.post("/otp/cancel", named) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 204]
     assert answers[0].data == b""
     assert "Content-Type" not in answers[0].headers
     assert answers[0].headers["Cache-Control"] == "no-store"
     assert (
-        problem(desk.verify(verification_id, desk.house.sender.last_code))["code"] == "verification_canceled"
+        problem(web_app.verify(verification_id, web_app.harness.sender.last_code))["code"]
+        == "verification_canceled"
     )
 
 
 # ── unlock ──
 
 
-def test_unlock_forgets_the_failures_of_the_phone(desk: Desk) -> None:
-    answer = desk.post("/otp/unlock", {"phone": "138 0013 8000"})
+def test_unlock_forgets_the_failures_of_the_phone(web_app: WebApp) -> None:
+    answer = web_app.post("/otp/unlock", {"phone": "138 0013 8000"})
 
     assert (answer.status_code, answer.data) == (204, b"")
-    assert desk.house.store.unlocked == [desk.house.keyring.phone_hash(PHONE)]
+    assert web_app.harness.store.unlocked == [web_app.harness.keyring.phone_hash(PHONE)]
 
 
-def test_unlock_is_told_by_an_event(desk: Desk) -> None:
-    desk.post("/otp/unlock", {"phone": PHONE})
+def test_unlock_is_told_by_an_event(web_app: WebApp) -> None:
+    web_app.post("/otp/unlock", {"phone": PHONE})
 
-    tag = desk.house.keyring.phone_hash(PHONE)
-    assert desk.house.events.of("phone_unlocked") == [
+    tag = web_app.harness.keyring.phone_hash(PHONE)
+    assert web_app.harness.events.of("phone_unlocked") == [
         {"phone_hash": tag, "phone_masked": "+86 138****8000", "client": "shop"}
     ]
 
 
-def test_client_that_may_not_unlock_is_refused(desk: Desk) -> None:
-    answer = desk.post("/otp/unlock", {"phone": PHONE}, key=fakes.BANK_KEY)
+def test_client_that_may_not_unlock_is_refused(web_app: WebApp) -> None:
+    answer = web_app.post("/otp/unlock", {"phone": PHONE}, key=fakes.BANK_KEY)
 
     assert answer.status_code == 403
     assert problem(answer)["code"] == "forbidden"
-    assert desk.house.store.calls == []
-    assert desk.house.events.of("phone_unlocked") == []
+    assert web_app.harness.store.calls == []
+    assert web_app.harness.events.of("phone_unlocked") == []
 
 
-def test_unlock_of_what_is_no_phone_is_refused(desk: Desk) -> None:
-    answers = [desk.post("/otp/unlock", {"phone": phone}) for phone in ("1", "+14155552671")]
+def test_unlock_of_what_is_no_phone_is_refused(web_app: WebApp) -> None:
+    answers = [web_app.post("/otp/unlock", {"phone": phone}) for phone in ("1", "+14155552671")]
 
     assert [problem(answer)["code"] for answer in answers] == ["invalid_phone", "destination_blocked"]
-    assert desk.house.store.calls == []
+    assert web_app.harness.store.calls == []
 
 
-def test_unlock_that_failed_is_no_event(desk: Desk) -> None:
-    desk.house.store.failure = StoreUnavailable()
+def test_unlock_that_failed_is_no_event(web_app: WebApp) -> None:
+    web_app.harness.store.failure = StoreUnavailable()
 
-    assert desk.post("/otp/unlock", {"phone": PHONE}).status_code == 503
-    assert desk.house.events.of("phone_unlocked") == []
+    assert web_app.post("/otp/unlock", {"phone": PHONE}).status_code == 503
+    assert web_app.harness.events.of("phone_unlocked") == []
 
 
 # ── what nobody is told ──
 
 
-def test_no_answer_holds_a_code_and_only_two_hold_the_phone(desk: Desk) -> None:
-    verification_id = desk.opened()
-    code = desk.house.sender.last_code
+def test_no_answer_holds_a_code_and_only_two_hold_the_phone(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
+    code = web_app.harness.sender.last_code
     wrong = "000000" if code != "000000" else "111111"
     named = {"phone": PHONE, "verification_id": verification_id}
-    desk.resend(verification_id)
-    desk.verify(verification_id, wrong)
-    desk.verify(verification_id, "odd")
-    desk.post("/otp/status", named)
-    approved = desk.verify(verification_id, code)
-    redeemed = desk.post("/otp/redeem", {"proof": approved.get_json()["proof"], "purpose": "login"})
-    desk.post("/otp/status", named)
-    desk.post("/otp/cancel", named)
-    desk.request("+861380013800")
-    desk.house.store.failure = StoreUnavailable()
-    desk.post("/otp/status", named)
+    web_app.resend(verification_id)
+    web_app.verify(verification_id, wrong)
+    web_app.verify(verification_id, "odd")
+    web_app.post("/otp/status", named)
+    approved = web_app.verify(verification_id, code)
+    redeemed = web_app.post("/otp/redeem", {"proof": approved.get_json()["proof"], "purpose": "login"})
+    web_app.post("/otp/status", named)
+    web_app.post("/otp/cancel", named)
+    web_app.request("+861380013800")
+    web_app.harness.store.failure = StoreUnavailable()
+    web_app.post("/otp/status", named)
 
-    for answer in desk.answers:
+    for answer in web_app.answers:
         told = answer.text + json.dumps(list(answer.headers))
         assert code not in told
         assert ("13800138000" in told) is (answer in (approved, redeemed))
 
 
-def test_a_limit_is_told_by_name_and_time(desk: Desk) -> None:
-    desk.house.store.failure = CooldownActive(17, "cooldown")
+def test_a_limit_is_told_by_name_and_time(web_app: WebApp) -> None:
+    web_app.harness.store.failure = CooldownActive(17, "cooldown")
 
-    answer = desk.request()
+    answer = web_app.request()
 
     document = problem(answer)
     assert (document["retry_after"], document["limit"]) == (17, "cooldown")
@@ -494,7 +495,7 @@ def test_a_limit_is_told_by_name_and_time(desk: Desk) -> None:
 
 
 def test_a_desk_of_one_client_serves_that_client() -> None:
-    desk = open_desk(fakes.house(fakes.SHOP))
+    web_app = open_desk(fakes.harness(fakes.SHOP))
 
-    assert desk.request().status_code == 201
-    assert desk.post("/otp/request", {"phone": PHONE}, key=fakes.BANK_KEY).status_code == 401
+    assert web_app.request().status_code == 201
+    assert web_app.post("/otp/request", {"phone": PHONE}, key=fakes.BANK_KEY).status_code == 401

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from support import fakes
 from support.html_forms import HtmlPage
-from web.desk import Desk, open_desk, problem
+from web.web_app import WebApp, open_desk, problem
 from werkzeug.test import TestResponse
 
 from otp_service.domain.errors import DestinationBlocked, LimitReached, ProviderUnavailable, StoreUnavailable
@@ -30,12 +30,12 @@ FORM = "application/x-www-form-urlencoded"
 class Visitor:
     """A browser: it keeps cookies and follows redirects."""
 
-    desk: Desk
+    web_app: WebApp
     url: str
     language: str = "en"
 
     def open(self) -> TestResponse:
-        return self.desk.client.get(self.url, headers={"Accept-Language": self.language})
+        return self.web_app.client.get(self.url, headers={"Accept-Language": self.language})
 
     def page(self) -> HtmlPage:
         return HtmlPage(self.open().text)
@@ -49,31 +49,31 @@ class Visitor:
         return self.page()
 
     def post(self, fields: dict[str, str]) -> TestResponse:
-        return self.desk.client.post(self.url, data=fields, headers={"Accept-Language": self.language})
+        return self.web_app.client.post(self.url, data=fields, headers={"Accept-Language": self.language})
 
     def code(self) -> str:
-        return self.desk.house.sender.last_code
+        return self.web_app.harness.sender.last_code
 
     def finish(self) -> HtmlPage:
         self.send("phone", phone=PHONE)
         return self.send("code", code=self.code())
 
 
-def make(desk: Desk, **more: Any) -> Visitor:
-    made = desk.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, **more})
+def make(web_app: WebApp, **more: Any) -> Visitor:
+    made = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, **more})
     assert made.status_code == 201
-    return Visitor(desk, made.get_json()["url"])
+    return Visitor(web_app, made.get_json()["url"])
 
 
 @pytest.fixture
-def visitor(desk: Desk) -> Visitor:
-    return make(desk, state="s1")
+def visitor(web_app: WebApp) -> Visitor:
+    return make(web_app, state="s1")
 
 
 # ── the whole way ──
 
 
-def test_whole_way_with_plain_forms(desk: Desk, visitor: Visitor) -> None:
+def test_whole_way_with_plain_forms(web_app: WebApp, visitor: Visitor) -> None:
     first = visitor.page()
     second = visitor.send("phone", phone=PHONE)
     last = visitor.send("code", code=visitor.code())
@@ -86,21 +86,21 @@ def test_whole_way_with_plain_forms(desk: Desk, visitor: Visitor) -> None:
     (form,) = last.forms
     assert (form.action, form.fields["state"]) == (fakes.RETURN_URL, "s1")
     assert set(form.fields) == {"proof", "state"}
-    redeemed = desk.post("/otp/redeem", {"proof": form.fields["proof"], "purpose": "login"})
+    redeemed = web_app.post("/otp/redeem", {"proof": form.fields["proof"], "purpose": "login"})
     assert redeemed.get_json()["phone"] == "+8613800138000"
 
 
-def test_answer_says_where_and_how_long(desk: Desk) -> None:
-    made = desk.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL}).get_json()
+def test_answer_says_where_and_how_long(web_app: WebApp) -> None:
+    made = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL}).get_json()
 
     assert re.fullmatch(r"http://localhost/otp/pages/[A-Za-z0-9_-]{32}", made["url"])
     assert (made["expires_in"], made["expires_at"]) == (600, "2026-11-23T08:17:41Z")
 
 
-def test_public_url_stands_before_every_page(desk: Desk) -> None:
+def test_public_url_stands_before_every_page(web_app: WebApp) -> None:
     public = "https://otp.example.com/verify/"
     app = Flask("behind", static_folder=None)
-    app.register_blueprint(create_blueprint(replace(desk.deps, public_url=public)))
+    app.register_blueprint(create_blueprint(replace(web_app.deps, public_url=public)))
     client = app.test_client()
     key = {"Authorization": f"Bearer {fakes.SHOP_KEY}", "Host": "evil.example"}
     body = {"purpose": "login", "return_url": fakes.RETURN_URL}
@@ -114,9 +114,9 @@ def test_public_url_stands_before_every_page(desk: Desk) -> None:
 
 
 def test_page_works_under_a_prefix() -> None:
-    desk = open_desk(prefix="/auth")
-    made = desk.post("/auth/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
-    visitor = Visitor(desk, made.get_json()["url"])
+    web_app = open_desk(prefix="/auth")
+    made = web_app.post("/auth/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
+    visitor = Visitor(web_app, made.get_json()["url"])
 
     assert "/auth/otp/pages/" in visitor.url
     assert visitor.finish().forms[0].action == fakes.RETURN_URL
@@ -134,16 +134,16 @@ def test_cookie_is_for_this_page_and_no_script(visitor: Visitor) -> None:
     )
 
 
-def test_cookie_is_secure_where_the_page_is(desk: Desk) -> None:
-    visitor = make(desk)
-    answer = desk.client.get(visitor.url.replace("http:", "https:"))
+def test_cookie_is_secure_where_the_page_is(web_app: WebApp) -> None:
+    visitor = make(web_app)
+    answer = web_app.client.get(visitor.url.replace("http:", "https:"))
 
     assert "; Secure;" in answer.headers["Set-Cookie"]
 
 
-def test_other_browser_is_turned_away(desk: Desk, visitor: Visitor) -> None:
+def test_other_browser_is_turned_away(web_app: WebApp, visitor: Visitor) -> None:
     form = visitor.send("phone", phone=PHONE).form("code")
-    desk.client.delete_cookie("otp_page", path=visitor.url.removeprefix("http://localhost"))
+    web_app.client.delete_cookie("otp_page", path=visitor.url.removeprefix("http://localhost"))
     shown = visitor.open()
     sent = visitor.post({**form.fields, "wish": "code", "code": visitor.code()})
 
@@ -154,10 +154,10 @@ def test_other_browser_is_turned_away(desk: Desk, visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_preview_of_a_link_does_not_take_the_page_from_the_person(
-    desk: Desk, visitor: Visitor, method: str
+    web_app: WebApp, visitor: Visitor, method: str
 ) -> None:
     """Messengers, mail filters and browsers load links before people do."""
-    bot = desk.client.application.test_client()
+    bot = web_app.client.application.test_client()
     seen = [bot.open(visitor.url, method=method).status_code for _ in range(3)]
 
     assert seen == [200] * 3
@@ -166,11 +166,11 @@ def test_preview_of_a_link_does_not_take_the_page_from_the_person(
 
 
 @pytest.mark.parametrize("step", ["new", "begun", "gone"])
-def test_head_answers_as_get(desk: Desk, visitor: Visitor, step: str) -> None:
+def test_head_answers_as_get(web_app: WebApp, visitor: Visitor, step: str) -> None:
     if step == "begun":
         visitor.send("phone", phone=PHONE)
     path = "/otp/pages/gone" if step == "gone" else visitor.url
-    got, head = desk.client.get(path), desk.client.head(path)
+    got, head = web_app.client.get(path), web_app.client.head(path)
     varying = {"Set-Cookie", "X-Request-Id"}
 
     assert (head.status_code, head.text) == (got.status_code, "")
@@ -180,21 +180,21 @@ def test_head_answers_as_get(desk: Desk, visitor: Visitor, step: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/otp/pages/%ED%A0%80", "/otp/pages/%00", "/otp/pages/%41"])
-def test_encoded_page_id_is_not_found(desk: Desk, path: str) -> None:
-    assert desk.client.get(path).status_code == 404
+def test_encoded_page_id_is_not_found(web_app: WebApp, path: str) -> None:
+    assert web_app.client.get(path).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/otp/pages/x", f"/otp/pages/{'A' * 32}"])
-def test_page_that_never_was_is_gone(desk: Desk, path: str) -> None:
-    answer = desk.client.get(path)
+def test_page_that_never_was_is_gone(web_app: WebApp, path: str) -> None:
+    answer = web_app.client.get(path)
 
     assert answer.status_code == 410
     assert HtmlPage(answer.text).title == "This page is no longer valid"
 
 
-def test_finished_page_is_gone_when_its_proof_has_expired(desk: Desk, visitor: Visitor) -> None:
+def test_finished_page_is_gone_when_its_proof_has_expired(web_app: WebApp, visitor: Visitor) -> None:
     visitor.finish()
-    desk.house.clock.advance(181)
+    web_app.harness.clock.advance(181)
 
     assert visitor.open().status_code == 410
 
@@ -203,7 +203,7 @@ def test_finished_page_is_gone_when_its_proof_has_expired(desk: Desk, visitor: V
 
 
 @pytest.mark.parametrize("key", [None, "", "0" * 32])
-def test_form_of_another_site_does_nothing(desk: Desk, visitor: Visitor, key: str | None) -> None:
+def test_form_of_another_site_does_nothing(web_app: WebApp, visitor: Visitor, key: str | None) -> None:
     """It has the cookie, if a browser were to send it, but no key."""
     visitor.open()
     fields = {"wish": "phone", "phone": PHONE} | ({} if key is None else {"form_key": key})
@@ -211,15 +211,17 @@ def test_form_of_another_site_does_nothing(desk: Desk, visitor: Visitor, key: st
 
     assert answer.status_code == 403
     assert HtmlPage(answer.text).alert == "This form is out of date. Nothing was sent."
-    assert desk.house.sender.sent == []
+    assert web_app.harness.sender.sent == []
 
 
-def test_form_is_not_taken_out_of_an_address(desk: Desk, visitor: Visitor) -> None:
+def test_form_is_not_taken_out_of_an_address(web_app: WebApp, visitor: Visitor) -> None:
     fields = visitor.page().form("phone").fields
-    desk.client.get(visitor.url, query_string={**fields, "wish": "phone", "phone": PHONE})
-    desk.client.post(visitor.url, query_string={**fields, "wish": "phone", "phone": PHONE}, content_type=FORM)
+    web_app.client.get(visitor.url, query_string={**fields, "wish": "phone", "phone": PHONE})
+    web_app.client.post(
+        visitor.url, query_string={**fields, "wish": "phone", "phone": PHONE}, content_type=FORM
+    )
 
-    assert desk.house.sender.sent == []
+    assert web_app.harness.sender.sent == []
 
 
 @pytest.mark.parametrize(
@@ -239,35 +241,39 @@ def test_what_is_no_form_is_refused_in_words(
     visitor: Visitor, media_type: str, raw: bytes, status: int
 ) -> None:
     visitor.open()
-    answer = visitor.desk.client.post(visitor.url, data=raw, content_type=media_type)
+    answer = visitor.web_app.client.post(visitor.url, data=raw, content_type=media_type)
 
     assert answer.status_code == status
     assert answer.content_type == "text/html; charset=utf-8"
     assert HtmlPage(answer.text).alert
 
 
-def test_compressed_form_is_refused_in_words(desk: Desk, visitor: Visitor) -> None:
+def test_compressed_form_is_refused_in_words(web_app: WebApp, visitor: Visitor) -> None:
     fields = {**visitor.page().form("phone").fields, "wish": "phone", "phone": PHONE}
     raw = gzip.compress(urlencode(fields).encode())
-    answer = desk.client.post(visitor.url, data=raw, content_type=FORM, headers={"Content-Encoding": "gzip"})
+    answer = web_app.client.post(
+        visitor.url, data=raw, content_type=FORM, headers={"Content-Encoding": "gzip"}
+    )
 
     assert answer.status_code == 415
     assert HtmlPage(answer.text).alert
-    assert desk.house.sender.sent == []
+    assert web_app.harness.sender.sent == []
 
 
-def test_second_click_sends_nothing_and_shows_what_the_first_led_to(desk: Desk, visitor: Visitor) -> None:
+def test_second_click_sends_nothing_and_shows_what_the_first_led_to(
+    web_app: WebApp, visitor: Visitor
+) -> None:
     fields = {**visitor.page().form("phone").fields, "wish": "phone", "phone": PHONE}
     answers = [visitor.post(fields), visitor.post(fields)]
 
     assert [answer.status_code for answer in answers] == [303, 303]
     assert visitor.page().title == "Enter the code"
-    assert len(desk.house.sender.sent) == 1
+    assert len(web_app.harness.sender.sent) == 1
 
 
-def test_form_at_work_is_waited_for(desk: Desk, visitor: Visitor) -> None:
+def test_form_at_work_is_waited_for(web_app: WebApp, visitor: Visitor) -> None:
     fields = {**visitor.page().form("phone").fields, "wish": "phone", "phone": PHONE}
-    desk.house.store.failure = RuntimeError("died")
+    web_app.harness.store.failure = RuntimeError("died")
     assert visitor.post(fields).status_code == 500
     page = visitor.page()
 
@@ -279,13 +285,15 @@ def test_form_at_work_is_waited_for(desk: Desk, visitor: Visitor) -> None:
 # ── headers ──
 
 
-def test_every_answer_is_shut_against_framing_and_everything_foreign(desk: Desk, visitor: Visitor) -> None:
+def test_every_answer_is_shut_against_framing_and_everything_foreign(
+    web_app: WebApp, visitor: Visitor
+) -> None:
     fields = visitor.page().form("phone").fields
     answers = [
         visitor.open(),
         visitor.post({**fields, "wish": "phone", "phone": PHONE}),
         visitor.post({"wish": "phone"}),
-        desk.client.get("/otp/pages/gone"),
+        web_app.client.get("/otp/pages/gone"),
     ]
     for answer in answers:
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
@@ -316,8 +324,8 @@ def test_nothing_stands_in_the_page_that_a_policy_would_shut_out(visitor: Visito
 
 
 @pytest.mark.parametrize(("name", "kind"), [("css", "text/css"), ("js", "text/javascript")])
-def test_style_and_script_come_from_here(desk: Desk, name: str, kind: str) -> None:
-    answer = desk.get(f"/otp/page.{name}")
+def test_style_and_script_come_from_here(web_app: WebApp, name: str, kind: str) -> None:
+    answer = web_app.get(f"/otp/page.{name}")
 
     assert (answer.status_code, answer.content_type) == (200, f"{kind}; charset=utf-8")
     assert "http:" not in answer.text
@@ -347,8 +355,8 @@ def test_number_that_was_typed_comes_back_as_it_was(visitor: Visitor) -> None:
     assert page.alert == "This is not a valid phone number."
 
 
-def test_state_comes_back_as_it_is(desk: Desk) -> None:
-    visitor = make(desk, state=XSS)
+def test_state_comes_back_as_it_is(web_app: WebApp) -> None:
+    visitor = make(web_app, state=XSS)
     page = visitor.finish()
 
     assert page.forms[0].fields["state"] == XSS
@@ -356,55 +364,57 @@ def test_state_comes_back_as_it_is(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("state", ["a\r\nSet-Cookie: a=b", "\x00", "x" * 513, "\u2028\x85"])
-def test_state_is_printable_and_short(desk: Desk, state: str) -> None:
-    answer = desk.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, "state": state})
+def test_state_is_printable_and_short(web_app: WebApp, state: str) -> None:
+    answer = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, "state": state})
 
     assert problem(answer)["code"] == "invalid_request"
 
 
-def test_return_url_that_is_not_listed_is_refused(desk: Desk) -> None:
-    answer = desk.post("/otp/pages", {"purpose": "login", "return_url": "https://evil.example/verified"})
+def test_return_url_that_is_not_listed_is_refused(web_app: WebApp) -> None:
+    answer = web_app.post("/otp/pages", {"purpose": "login", "return_url": "https://evil.example/verified"})
 
     assert problem(answer)["errors"] == [{"pointer": "/return_url", "detail": "is not one of this client's"}]
     assert "evil" not in answer.text
 
 
-def test_too_many_pages_are_refused_with_the_time_to_wait(desk: Desk) -> None:
-    desk.house.page_store.full = LimitReached(42, "client_pages_per_10_minutes")
-    answer = desk.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
+def test_too_many_pages_are_refused_with_the_time_to_wait(web_app: WebApp) -> None:
+    web_app.harness.page_store.full = LimitReached(42, "client_pages_per_10_minutes")
+    answer = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "42")
 
 
-def test_page_is_made_for_a_visitors_address(desk: Desk) -> None:
-    make(desk, client_ip="203.0.113.7")
-    make(desk)
-    addresses = [address for *_, address in desk.house.page_store.admitted]
+def test_page_is_made_for_a_visitors_address(web_app: WebApp) -> None:
+    make(web_app, client_ip="203.0.113.7")
+    make(web_app)
+    addresses = [address for *_, address in web_app.harness.page_store.admitted]
 
     assert len(addresses[0]) == 16
     assert addresses[1] == ""
 
 
 @pytest.mark.parametrize("client_ip", ["localhost", "203.0.113.7, 203.0.113.8", "", 7])
-def test_address_of_a_visitor_is_one_address(desk: Desk, client_ip: object) -> None:
-    answer = desk.post(
+def test_address_of_a_visitor_is_one_address(web_app: WebApp, client_ip: object) -> None:
+    answer = web_app.post(
         "/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, "client_ip": client_ip}
     )
 
     assert [error["pointer"] for error in problem(answer)["errors"]] == ["/client_ip"]
-    assert desk.house.page_store.kept == {}
+    assert web_app.harness.page_store.kept == {}
 
 
-def test_visitor_beyond_the_quota_is_told_to_wait(desk: Desk, visitor: Visitor) -> None:
+def test_visitor_beyond_the_quota_is_told_to_wait(web_app: WebApp, visitor: Visitor) -> None:
     visitor.open()
-    desk.house.page_store.full = LimitReached(42, "address_pages_per_10_minutes")
+    web_app.harness.page_store.full = LimitReached(42, "address_pages_per_10_minutes")
     page = visitor.send("phone", phone=PHONE)
-    (told,) = [facts for facts in desk.house.events.of("http_request") if facts["endpoint"] == "hosted_form"]
+    (told,) = [
+        facts for facts in web_app.harness.events.of("http_request") if facts["endpoint"] == "hosted_form"
+    ]
 
     assert page.alert == "That was too often. Please wait 42 seconds."
     assert page.attributes("input", id="phone")["value"] == PHONE
     assert (told["client"], told["code"]) == ("shop", "limit_reached")
-    assert desk.house.sender.sent == []
+    assert web_app.harness.sender.sent == []
 
 
 # ── what goes wrong, in words ──
@@ -429,15 +439,15 @@ def test_code_is_taken_as_people_write_it(visitor: Visitor) -> None:
     assert visitor.send("code", code=f" {wide[:3]} - {wide[3:]}\t").title == "Your phone number is verified"
 
 
-def test_early_resend_says_how_long_to_wait(desk: Desk, visitor: Visitor) -> None:
+def test_early_resend_says_how_long_to_wait(web_app: WebApp, visitor: Visitor) -> None:
     visitor.send("phone", phone=PHONE)
     early = visitor.send("resend")
-    desk.house.clock.advance(60)
+    web_app.harness.clock.advance(60)
     again = visitor.send("resend")
 
     assert early.alert == "It is too early for another SMS to this number. Please wait 60 seconds."
     assert again.alert == ""
-    assert len(desk.house.sender.sent) == 2
+    assert len(web_app.harness.sender.sent) == 2
 
 
 def test_number_can_be_changed(visitor: Visitor) -> None:
@@ -457,27 +467,27 @@ def test_number_can_be_changed(visitor: Visitor) -> None:
 )
 def test_what_the_service_refuses_is_told_on_the_page(visitor: Visitor, error: Exception, told: str) -> None:
     visitor.open()
-    visitor.desk.house.store.failure = error
+    visitor.web_app.harness.store.failure = error
 
     assert visitor.send("phone", phone=PHONE).alert == told
 
 
 def test_provider_that_is_down_is_told_on_the_page(visitor: Visitor) -> None:
-    visitor.desk.house.sender.failure = ProviderUnavailable(3)
+    visitor.web_app.harness.sender.failure = ProviderUnavailable(3)
 
     assert visitor.send("phone", phone=PHONE).alert == "The SMS could not be sent. Please wait 3 seconds."
 
 
-def test_store_of_pages_that_is_down_is_told_in_words(desk: Desk, visitor: Visitor) -> None:
-    desk.house.page_store.failure = StoreUnavailable()
+def test_store_of_pages_that_is_down_is_told_in_words(web_app: WebApp, visitor: Visitor) -> None:
+    web_app.harness.page_store.failure = StoreUnavailable()
     answer = visitor.open()
 
     assert answer.status_code == 503
     assert HtmlPage(answer.text).alert == "The service is not available at the moment. Please wait 2 seconds."
 
 
-def test_risk_challenge_says_that_it_needs_javascript(desk: Desk, visitor: Visitor) -> None:
-    desk.house.store.suspicions = ("address_sends_per_hour",)
+def test_risk_challenge_says_that_it_needs_javascript(web_app: WebApp, visitor: Visitor) -> None:
+    web_app.harness.store.suspicions = ("address_sends_per_hour",)
     page = visitor.send("phone", phone=PHONE)
 
     assert "needs JavaScript" in visitor.open().text
@@ -512,22 +522,22 @@ def test_code_is_asked_for_as_what_it_is(visitor: Visitor) -> None:
         ("\x80;;;q=x", "Verify your phone number"),
     ],
 )
-def test_page_speaks_the_browsers_language(desk: Desk, language: str, title: str) -> None:
-    visitor = replace(make(desk), language=language)
+def test_page_speaks_the_browsers_language(web_app: WebApp, language: str, title: str) -> None:
+    visitor = replace(make(web_app), language=language)
 
     assert visitor.page().title == title
 
 
 @pytest.mark.parametrize("locale", ["zh-CN", "zh_CN", "zh_CN.UTF-8"])
-def test_locale_of_the_page_comes_first(desk: Desk, locale: str) -> None:
-    visitor = replace(make(desk, locale=locale), language="en")
+def test_locale_of_the_page_comes_first(web_app: WebApp, locale: str) -> None:
+    visitor = replace(make(web_app, locale=locale), language="en")
     page = visitor.page()
 
     assert (page.title, page.attributes("html")["lang"]) == ("验证手机号", "zh-CN")
 
 
-def test_page_that_is_gone_speaks_it_too(desk: Desk) -> None:
-    answer = desk.client.get("/otp/pages/x", headers={"Accept-Language": "zh"})
+def test_page_that_is_gone_speaks_it_too(web_app: WebApp) -> None:
+    answer = web_app.client.get("/otp/pages/x", headers={"Accept-Language": "zh"})
 
     assert HtmlPage(answer.text).title == "此页面已失效"
 
@@ -574,10 +584,12 @@ def test_unknown_problem_is_told_too() -> None:
 # ── the log ──
 
 
-def test_every_form_is_an_event_with_its_client_and_outcome(desk: Desk, visitor: Visitor) -> None:
+def test_every_form_is_an_event_with_its_client_and_outcome(web_app: WebApp, visitor: Visitor) -> None:
     visitor.send("phone", phone=PHONE)
     visitor.send("code", code="000001" if visitor.code() == "000000" else "000000")
-    told = [facts for facts in desk.house.events.of("http_request") if facts["endpoint"] == "hosted_form"]
+    told = [
+        facts for facts in web_app.harness.events.of("http_request") if facts["endpoint"] == "hosted_form"
+    ]
 
     assert [(facts["client"], facts["status"], facts["code"]) for facts in told] == [
         ("shop", 303, ""),
@@ -587,9 +599,9 @@ def test_every_form_is_an_event_with_its_client_and_outcome(desk: Desk, visitor:
     assert told[0]["client_ip_hash"]
 
 
-def test_no_secret_of_a_page_is_told(desk: Desk, visitor: Visitor) -> None:
+def test_no_secret_of_a_page_is_told(web_app: WebApp, visitor: Visitor) -> None:
     proof = visitor.finish().forms[0].fields["proof"]
-    said = repr(desk.house.events.seen)
+    said = repr(web_app.harness.events.seen)
 
     for secret in (PHONE, visitor.code(), proof, visitor.url.rpartition("/")[2]):
         assert secret not in said

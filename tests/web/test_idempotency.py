@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 from support import fakes
 from support.fakes import FakeEvents
-from web.desk import PHONE, Desk, open_desk, pointers, problem
+from web.web_app import PHONE, WebApp, open_desk, pointers, problem
 
 from otp_service.store.verifications import RedisStore
 
@@ -22,13 +22,13 @@ def redis() -> fakeredis.FakeRedis:
 
 
 @pytest.fixture
-def desk(redis: fakeredis.FakeRedis) -> Desk:
-    return open_desk(fakes.house(store=RedisStore(redis, FakeEvents(), shebang=False)))
+def web_app(redis: fakeredis.FakeRedis) -> WebApp:
+    return open_desk(fakes.harness(store=RedisStore(redis, FakeEvents(), shebang=False)))
 
 
-def test_repeated_request_is_answered_the_same_and_says_so(desk: Desk) -> None:
-    first = desk.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
-    second = desk.post("/otp/request", {"purpose": "login", "phone": PHONE}, **KEY)
+def test_repeated_request_is_answered_the_same_and_says_so(web_app: WebApp) -> None:
+    first = web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
+    second = web_app.post("/otp/request", {"purpose": "login", "phone": PHONE}, **KEY)
 
     told, again = first.get_json(), second.get_json()
     for relative in ("expires_in", "resend_in"):
@@ -37,15 +37,15 @@ def test_repeated_request_is_answered_the_same_and_says_so(desk: Desk) -> None:
     assert again == told
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
-    assert len(desk.house.sender.sent) == 1
+    assert len(web_app.harness.sender.sent) == 1
 
 
-def test_every_repeatable_call_says_so(desk: Desk) -> None:
-    opened = {"phone": PHONE, "verification_id": desk.opened()}
-    code = {**opened, "code": desk.house.sender.last_code}
-    approved = [desk.post("/otp/verify", code, **KEY) for _ in range(2)]
+def test_every_repeatable_call_says_so(web_app: WebApp) -> None:
+    opened = {"phone": PHONE, "verification_id": web_app.opened()}
+    code = {**opened, "code": web_app.harness.sender.last_code}
+    approved = [web_app.post("/otp/verify", code, **KEY) for _ in range(2)]
     proof = {"proof": approved[0].get_json()["proof"], "purpose": "login"}
-    redeemed = [desk.post("/otp/redeem", proof, **KEY) for _ in range(2)]
+    redeemed = [web_app.post("/otp/redeem", proof, **KEY) for _ in range(2)]
 
     for first, second in (approved, redeemed):
         assert (first.status_code, second.status_code) == (200, 200)
@@ -55,19 +55,19 @@ def test_every_repeatable_call_says_so(desk: Desk) -> None:
     assert redeemed[0].get_json() == redeemed[1].get_json()
 
 
-def test_other_body_under_the_same_key_is_refused(desk: Desk) -> None:
-    desk.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
+def test_other_body_under_the_same_key_is_refused(web_app: WebApp) -> None:
+    web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
 
-    answer = desk.post("/otp/request", {"phone": PHONE, "purpose": "signup"}, **KEY)
+    answer = web_app.post("/otp/request", {"phone": PHONE, "purpose": "signup"}, **KEY)
 
     assert problem(answer)["code"] == "idempotency_key_reused"
     assert answer.status_code == 422
 
 
-def test_same_key_of_two_clients_is_two_keys(desk: Desk) -> None:
-    shop = desk.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
+def test_same_key_of_two_clients_is_two_keys(web_app: WebApp) -> None:
+    shop = web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
     body = {"phone": "+8613900139000", "purpose": "transfer", "client_ip": "203.0.113.7"}
-    bank = desk.post("/otp/request", body, key=fakes.BANK_KEY, **KEY)
+    bank = web_app.post("/otp/request", body, key=fakes.BANK_KEY, **KEY)
 
     assert (shop.status_code, bank.status_code) == (201, 201)
     assert "Idempotency-Replayed" not in bank.headers
@@ -78,13 +78,13 @@ PAGE = "https://shop.example"
 CALLERS = {"server": {}, "browser 1": {"REMOTE_ADDR": "192.0.2.1"}, "browser 2": {"REMOTE_ADDR": "192.0.2.2"}}
 
 
-def ask_as(desk: Desk, caller: str, body: bytes, idempotency_key: str) -> dict[str, object]:
+def ask_as(web_app: WebApp, caller: str, body: bytes, idempotency_key: str) -> dict[str, object]:
     """Call `/otp/request` with a secret key, or with the publishable key from one of two addresses."""
     connection = CALLERS[caller]
     headers = {"Idempotency-Key": idempotency_key, "Authorization": f"Bearer {fakes.SHOP_KEY}"}
     if connection:
         headers |= {"Authorization": f"Bearer {PUBLISHABLE_KEY}", "Origin": PAGE}
-    answer = desk.client.post(
+    answer = web_app.client.post(
         "/otp/request",
         data=body,
         headers=headers,
@@ -95,10 +95,10 @@ def ask_as(desk: Desk, caller: str, body: bytes, idempotency_key: str) -> dict[s
 
 
 @pytest.fixture
-def open_shop(redis: fakeredis.FakeRedis) -> Desk:
+def open_shop(redis: fakeredis.FakeRedis) -> WebApp:
     """A shop whose pages call with a publishable key."""
     shop = replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE}))
-    return open_desk(fakes.house(shop, fakes.BANK, store=RedisStore(redis, FakeEvents(), shebang=False)))
+    return open_desk(fakes.harness(shop, fakes.BANK, store=RedisStore(redis, FakeEvents(), shebang=False)))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def open_shop(redis: fakeredis.FakeRedis) -> Desk:
 )
 @pytest.mark.parametrize("order", list(permutations(CALLERS, 2)), ids=" then ".join)
 def test_a37_a_key_of_one_caller_means_nothing_to_another(
-    open_shop: Desk, order: tuple[str, str], second_phone: str, second_status: int
+    open_shop: WebApp, order: tuple[str, str], second_phone: str, second_status: int
 ) -> None:
     """The second caller is not given the first one's verification, and the key does not refuse its call."""
     first_body = b'{"phone": "+8613800138000", "purpose": "login"}'
@@ -126,7 +126,7 @@ def test_a37_a_key_of_one_caller_means_nothing_to_another(
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_a_caller_gets_its_own_answer_again(open_shop: Desk, caller: str) -> None:
+def test_a_caller_gets_its_own_answer_again(open_shop: WebApp, caller: str) -> None:
     body, key = b'{"phone": "+8613800138000", "purpose": "login"}', KEY["Idempotency_Key"]
 
     first, second = (ask_as(open_shop, caller, body, key) for _ in range(2))
@@ -140,18 +140,18 @@ def test_a_caller_gets_its_own_answer_again(open_shop: Desk, caller: str) -> Non
     [("server", 1, 201), ("browser 1", 15, 400), ("browser 1", 16, 201)],
 )
 def test_a_publishable_key_takes_no_short_idempotency_key(
-    open_shop: Desk, caller: str, length: int, status: int
+    open_shop: WebApp, caller: str, length: int, status: int
 ) -> None:
     answer = ask_as(open_shop, caller, b'{"phone": "+8613800138000", "purpose": "login"}', "k" * length)
 
     assert answer["status"] == status
-    assert len(open_shop.house.sender.sent) == (status == 201)
+    assert len(open_shop.harness.sender.sent) == (status == 201)
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 256, " padded", "caf\xe9", "a\tb"])
-def test_what_is_no_key_is_refused_and_nothing_is_sent(desk: Desk, key: str) -> None:
+def test_what_is_no_key_is_refused_and_nothing_is_sent(web_app: WebApp, key: str) -> None:
     body = b'{"phone": "+8613800138000", "purpose": "login"}'
-    answer = desk.client.post(
+    answer = web_app.client.post(
         "/otp/request",
         data=body,
         content_type="application/json",
@@ -162,30 +162,30 @@ def test_what_is_no_key_is_refused_and_nothing_is_sent(desk: Desk, key: str) -> 
     )
 
     assert pointers(answer) == [""]
-    assert desk.house.sender.sent == []
+    assert web_app.harness.sender.sent == []
 
 
 @pytest.mark.parametrize(
     "key", ["a", "a" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "two words", "{}:*"]
 )
-def test_whatever_prints_is_a_key(desk: Desk, key: str) -> None:
+def test_whatever_prints_is_a_key(web_app: WebApp, key: str) -> None:
     answers = [
-        desk.post("/otp/request", {"phone": PHONE, "purpose": "login"}, Idempotency_Key=key) for _ in "12"
+        web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, Idempotency_Key=key) for _ in "12"
     ]
 
     assert [answer.status_code for answer in answers] == [201, 201]
 
 
-def test_key_stands_in_no_event_and_no_redis_key(desk: Desk, redis: fakeredis.FakeRedis) -> None:
-    desk.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
+def test_key_stands_in_no_event_and_no_redis_key(web_app: WebApp, redis: fakeredis.FakeRedis) -> None:
+    web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
 
     names = b" ".join(key + (redis.get(key) or b"") for key in redis.scan_iter())
     assert b"order-17" not in names
-    assert "order-17" not in str(desk.house.events.seen)
+    assert "order-17" not in str(web_app.harness.events.seen)
 
 
-def test_calls_that_change_nothing_twice_take_no_key(desk: Desk) -> None:
-    opened = {"phone": PHONE, "verification_id": desk.opened()}
+def test_calls_that_change_nothing_twice_take_no_key(web_app: WebApp) -> None:
+    opened = {"phone": PHONE, "verification_id": web_app.opened()}
 
-    assert [desk.post("/otp/cancel", opened, **KEY).status_code for _ in range(2)] == [204, 204]
-    assert "Idempotency-Replayed" not in desk.post("/otp/status", opened, **KEY).headers
+    assert [web_app.post("/otp/cancel", opened, **KEY).status_code for _ in range(2)] == [204, 204]
+    assert "Idempotency-Replayed" not in web_app.post("/otp/status", opened, **KEY).headers

@@ -8,7 +8,7 @@ from wsgiref.types import WSGIEnvironment
 
 import pytest
 from support import fakes
-from web.desk import PHONE, UNKNOWN_ID, Desk, pointers, problem
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, pointers, problem
 from werkzeug.test import create_environ
 
 from otp_service.domain.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
@@ -103,34 +103,34 @@ MEDIA_TYPES = {
 
 
 @pytest.mark.parametrize("raw", NO_JSON.values(), ids=NO_JSON)
-def test_what_is_no_json_object_is_refused_as_a_whole_or_at_its_field(desk: Desk, raw: bytes) -> None:
-    answer = desk.send("/otp/verify", raw)
+def test_what_is_no_json_object_is_refused_as_a_whole_or_at_its_field(web_app: WebApp, raw: bytes) -> None:
+    answer = web_app.send("/otp/verify", raw)
 
     assert answer.status_code == 400
     assert set(pointers(answer)) <= {"", "/phone", "/verification_id", "/code", "/a"}
-    assert desk.house.store.calls == []
+    assert web_app.harness.store.calls == []
 
 
 @pytest.mark.parametrize(("raw", "pointer"), WRONG_FIELDS.values(), ids=WRONG_FIELDS)
-def test_a_wrong_field_is_refused_by_name(desk: Desk, raw: bytes, pointer: str) -> None:
-    answer = desk.send("/otp/verify", raw)
+def test_a_wrong_field_is_refused_by_name(web_app: WebApp, raw: bytes, pointer: str) -> None:
+    answer = web_app.send("/otp/verify", raw)
 
     assert answer.status_code == 400
     assert pointer in pointers(answer)
-    assert desk.house.store.calls == []
+    assert web_app.harness.store.calls == []
 
 
 @pytest.mark.parametrize(
     "path", ["/otp/request", "/otp/verify", "/otp/redeem", "/otp/status", "/otp/cancel", "/otp/unlock"]
 )
 @pytest.mark.parametrize("raw", [b"", b"[]", b'{"surplus": "1"}', b'{"phone": [], "proof": []}'], ids=repr)
-def test_every_call_refuses_what_it_does_not_know(desk: Desk, path: str, raw: bytes) -> None:
-    assert desk.send(path, raw).status_code == 400
+def test_every_call_refuses_what_it_does_not_know(web_app: WebApp, path: str, raw: bytes) -> None:
+    assert web_app.send(path, raw).status_code == 400
 
 
 @pytest.mark.parametrize("media_type", MEDIA_TYPES.values(), ids=MEDIA_TYPES)
-def test_a_body_that_is_not_declared_as_json_is_refused(desk: Desk, media_type: str | None) -> None:
-    answer = desk.send("/otp/verify", json.dumps(GOOD).encode(), media_type=media_type)
+def test_a_body_that_is_not_declared_as_json_is_refused(web_app: WebApp, media_type: str | None) -> None:
+    answer = web_app.send("/otp/verify", json.dumps(GOOD).encode(), media_type=media_type)
 
     assert answer.status_code == 415
     assert problem(answer)["code"] == "unsupported_media_type"
@@ -139,27 +139,27 @@ def test_a_body_that_is_not_declared_as_json_is_refused(desk: Desk, media_type: 
 @pytest.mark.parametrize(
     "media_type", ["application/json", "application/json; charset=utf-8", "Application/JSON ;charset=x"]
 )
-def test_parameters_of_the_media_type_do_not_matter(desk: Desk, media_type: str) -> None:
-    answer = desk.send("/otp/verify", json.dumps(GOOD).encode(), media_type=media_type)
+def test_parameters_of_the_media_type_do_not_matter(web_app: WebApp, media_type: str) -> None:
+    answer = web_app.send("/otp/verify", json.dumps(GOOD).encode(), media_type=media_type)
 
     assert problem(answer)["code"] == "verification_not_found"
 
 
 @pytest.mark.parametrize("size", [json_body.MAX_BYTES + 1, 1024 * 1024], ids=["one byte more", "1 MB"])
-def test_a_large_body_is_refused(desk: Desk, size: int) -> None:
-    answer = desk.send("/otp/verify", b" " * size)
+def test_a_large_body_is_refused(web_app: WebApp, size: int) -> None:
+    answer = web_app.send("/otp/verify", b" " * size)
 
     assert answer.status_code == 413
     assert problem(answer)["code"] == "payload_too_large"
 
 
-def test_a_body_of_the_largest_size_is_read(desk: Desk) -> None:
+def test_a_body_of_the_largest_size_is_read(web_app: WebApp) -> None:
     raw = json.dumps(GOOD).encode().ljust(json_body.MAX_BYTES)
 
-    assert problem(desk.send("/otp/verify", raw))["code"] == "verification_not_found"
+    assert problem(web_app.send("/otp/verify", raw))["code"] == "verification_not_found"
 
 
-def test_no_error_repeats_what_was_sent(desk: Desk) -> None:
+def test_no_error_repeats_what_was_sent(web_app: WebApp) -> None:
     secret = "SECRET-13800138000"
     bodies = [
         changed(code=[secret]),
@@ -170,14 +170,14 @@ def test_no_error_repeats_what_was_sent(desk: Desk) -> None:
         changed(client_ip=secret),
     ]
 
-    answers = [desk.send("/otp/verify", raw) for raw in bodies]
+    answers = [web_app.send("/otp/verify", raw) for raw in bodies]
 
     assert {answer.status_code for answer in answers} == {400}
     assert not [answer.text for answer in answers if "SECRET" in answer.text]
 
 
-def test_a_thousand_wrong_fields_do_not_make_a_large_answer(desk: Desk) -> None:
-    answer = desk.post("/otp/verify", {f"f{number}": 1 for number in range(700)})
+def test_a_thousand_wrong_fields_do_not_make_a_large_answer(web_app: WebApp) -> None:
+    answer = web_app.post("/otp/verify", {f"f{number}": 1 for number in range(700)})
 
     assert len(pointers(answer)) == 16
 
@@ -230,8 +230,8 @@ def test_a_body_that_breaks_off_is_the_callers_fault() -> None:
     assert refused.value.errors == [{"pointer": "", "detail": "ended too early"}]
 
 
-def test_a_body_shorter_than_announced_is_the_callers_fault(desk: Desk) -> None:
-    answer = desk.client.post(
+def test_a_body_shorter_than_announced_is_the_callers_fault(web_app: WebApp) -> None:
+    answer = web_app.client.post(
         "/otp/verify",
         data=json.dumps(GOOD),
         headers={"Authorization": f"Bearer {fakes.SHOP_KEY}"},
@@ -243,7 +243,7 @@ def test_a_body_shorter_than_announced_is_the_callers_fault(desk: Desk) -> None:
     assert problem(answer)["errors"] == [{"pointer": "", "detail": "ended too early"}]
 
 
-def test_a_body_of_no_length_is_empty(desk: Desk) -> None:
+def test_a_body_of_no_length_is_empty(web_app: WebApp) -> None:
     environ = create_environ(method="POST", content_type="application/json")
     assert "CONTENT_LENGTH" not in environ
 
@@ -262,8 +262,8 @@ def test_a_number_that_is_none_is_no_json(constant: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["true", "yes", 1, 0, 1.0, []], ids=repr)
-def test_what_stands_for_a_truth_elsewhere_is_none_here(desk: Desk, value: object) -> None:
-    assert pointers(desk.request(known_phone=value)) == ["/known_phone"]
+def test_what_stands_for_a_truth_elsewhere_is_none_here(web_app: WebApp, value: object) -> None:
+    assert pointers(web_app.request(known_phone=value)) == ["/known_phone"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "identity, gzip", ""])

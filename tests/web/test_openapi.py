@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from support import fakes
-from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk
 from web.schemas import Checker
 from web.test_problems import TABLE
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_desk
 from werkzeug.test import TestResponse
 
 from otp_service.domain.errors import OtpError
@@ -178,44 +178,44 @@ def test_which_errors_a_call_can_end_in_is_pinned() -> None:
 # ── true ──
 
 
-def story(desk: Desk) -> Iterator[tuple[str, TestResponse]]:
+def story(web_app: WebApp) -> Iterator[tuple[str, TestResponse]]:
     """Every success there is, and errors of every kind on the way."""
-    named = {"phone": PHONE, "verification_id": desk.opened()}
-    code = desk.house.sender.last_code
-    yield "/otp/request", desk.answers[-1]
-    yield "/otp/request", desk.request()
-    yield "/otp/status", desk.post("/otp/status", named)
-    yield "/otp/verify", desk.post("/otp/verify", {**named, "code": "odd"})
-    yield "/otp/verify", desk.post("/otp/verify", {**named, "code": "000000"})
-    yield "/otp/verify", desk.post("/otp/verify", {"code": 1})
-    approved = desk.post("/otp/verify", {**named, "code": code})
+    named = {"phone": PHONE, "verification_id": web_app.opened()}
+    code = web_app.harness.sender.last_code
+    yield "/otp/request", web_app.answers[-1]
+    yield "/otp/request", web_app.request()
+    yield "/otp/status", web_app.post("/otp/status", named)
+    yield "/otp/verify", web_app.post("/otp/verify", {**named, "code": "odd"})
+    yield "/otp/verify", web_app.post("/otp/verify", {**named, "code": "000000"})
+    yield "/otp/verify", web_app.post("/otp/verify", {"code": 1})
+    approved = web_app.post("/otp/verify", {**named, "code": code})
     yield "/otp/verify", approved
     proof = {"proof": approved.get_json()["proof"], "purpose": "login"}
-    yield "/otp/redeem", desk.post("/otp/redeem", proof)
-    yield "/otp/redeem", desk.post("/otp/redeem", proof)
-    yield "/otp/cancel", desk.post("/otp/cancel", named)
-    yield "/otp/status", desk.post("/otp/status", named)
-    desk.house.clock.advance(60)
-    desk.house.sender.outcome = SendResult(SendStatus.UNKNOWN)
-    doubted = desk.request()
+    yield "/otp/redeem", web_app.post("/otp/redeem", proof)
+    yield "/otp/redeem", web_app.post("/otp/redeem", proof)
+    yield "/otp/cancel", web_app.post("/otp/cancel", named)
+    yield "/otp/status", web_app.post("/otp/status", named)
+    web_app.harness.clock.advance(60)
+    web_app.harness.sender.outcome = SendResult(SendStatus.UNKNOWN)
+    doubted = web_app.request()
     yield "/otp/request", doubted
     open_one = {"phone": PHONE, "verification_id": doubted.get_json()["verification_id"]}
-    desk.house.clock.advance(60)
-    yield "/otp/request", desk.resend(open_one["verification_id"])
-    yield "/otp/cancel", desk.post("/otp/cancel", open_one)
-    yield "/otp/cancel", desk.post("/otp/cancel", open_one, key=fakes.BANK_KEY)
-    yield "/otp/cancel", desk.post("/otp/cancel", open_one, key=None)
-    yield "/otp/unlock", desk.post("/otp/unlock", {"phone": PHONE})
-    yield "/otp/unlock", desk.post("/otp/unlock", {"phone": "1"})
-    yield "/otp/unlock", desk.post("/otp/unlock", {"phone": PHONE}, key=fakes.BANK_KEY)
+    web_app.harness.clock.advance(60)
+    yield "/otp/request", web_app.resend(open_one["verification_id"])
+    yield "/otp/cancel", web_app.post("/otp/cancel", open_one)
+    yield "/otp/cancel", web_app.post("/otp/cancel", open_one, key=fakes.BANK_KEY)
+    yield "/otp/cancel", web_app.post("/otp/cancel", open_one, key=None)
+    yield "/otp/unlock", web_app.post("/otp/unlock", {"phone": PHONE})
+    yield "/otp/unlock", web_app.post("/otp/unlock", {"phone": "1"})
+    yield "/otp/unlock", web_app.post("/otp/unlock", {"phone": PHONE}, key=fakes.BANK_KEY)
     page = {"purpose": "login", "return_url": fakes.RETURN_URL, "state": "s"}
-    yield "/otp/pages", desk.post("/otp/pages", page)
-    yield "/otp/pages", desk.post("/otp/pages", {**page, "return_url": "https://evil.example"})
+    yield "/otp/pages", web_app.post("/otp/pages", page)
+    yield "/otp/pages", web_app.post("/otp/pages", {**page, "return_url": "https://evil.example"})
 
 
-def test_every_answer_of_a_story_is_as_described(desk: Desk) -> None:
+def test_every_answer_of_a_story_is_as_described(web_app: WebApp) -> None:
     statuses = []
-    for path, answer in story(desk):
+    for path, answer in story(web_app):
         check(CALLED[path], answer)
         statuses.append((path, answer.status_code))
 
@@ -232,9 +232,9 @@ def test_every_error_of_a_call_is_as_described(call: Endpoint) -> None:
 
 def answer_with(error: OtpError, call: Endpoint) -> TestResponse:
     """The answer of *call* when the service ends in *error*."""
-    desk = open_desk()
-    proof = desk.proof()
-    desk.house.store.failure = error
+    web_app = open_desk()
+    proof = web_app.proof()
+    web_app.harness.store.failure = error
     named = {"phone": PHONE, "verification_id": UNKNOWN_ID}
     bodies: dict[str, dict[str, str]] = {
         "request": {"phone": PHONE, "purpose": "login"},
@@ -242,17 +242,17 @@ def answer_with(error: OtpError, call: Endpoint) -> TestResponse:
         "redeem": {"proof": proof, "purpose": "login"},
         "make_page": {"return_url": fakes.RETURN_URL, "purpose": "login"},
     }
-    desk.house.page_store.failure = error
-    return desk.post(call.path, bodies.get(call.name, named))
+    web_app.harness.page_store.failure = error
+    return web_app.post(call.path, bodies.get(call.name, named))
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_pages_answer_as_described(desk: Desk, path: str) -> None:
-    check(DOCUMENT["paths"][path]["get"], desk.get(path))
+def test_pages_answer_as_described(web_app: WebApp, path: str) -> None:
+    check(DOCUMENT["paths"][path]["get"], web_app.get(path))
 
 
-def test_it_is_served_as_it_is_written(desk: Desk) -> None:
-    answer = desk.get("/openapi.json")
+def test_it_is_served_as_it_is_written(web_app: WebApp) -> None:
+    answer = web_app.get("/openapi.json")
 
     assert answer.content_type == "application/json"
     assert answer.get_json() == DOCUMENT

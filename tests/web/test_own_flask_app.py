@@ -300,18 +300,18 @@ def guarded(redeem: Callable[..., Any], **more: Any) -> Flask:
 
 
 @pytest.fixture
-def house() -> fakes.House:
-    return fakes.house()
+def harness() -> fakes.Harness:
+    return fakes.harness()
 
 
-def redeem_in(house: fakes.House) -> Callable[..., Any]:
-    return lambda proof, *, purpose: house.service.redeem(fakes.SHOP, proof, purpose=purpose).proof
+def redeem_in(harness: fakes.Harness) -> Callable[..., Any]:
+    return lambda proof, *, purpose: harness.service.redeem(fakes.SHOP, proof, purpose=purpose).proof
 
 
-def minted(house: fakes.House, purpose: str = "login") -> str:
-    sent = house.service.request(fakes.SHOP, "13800138000", purpose=purpose)
-    code = house.sender.last_code
-    return house.service.verify(fakes.SHOP, "13800138000", sent.verification_id, code).proof
+def minted(harness: fakes.Harness, purpose: str = "login") -> str:
+    sent = harness.service.request(fakes.SHOP, "13800138000", purpose=purpose)
+    code = harness.sender.last_code
+    return harness.service.verify(fakes.SHOP, "13800138000", sent.verification_id, code).proof
 
 
 @pytest.mark.parametrize(
@@ -323,14 +323,14 @@ def minted(house: fakes.House, purpose: str = "login") -> str:
     ],
     ids=["form", "json", "header"],
 )
-def test_view_gets_the_phone_of_the_proof(house: fakes.House, bring: Callable[..., TestResponse]) -> None:
-    answer = bring(guarded(redeem_in(house)).test_client(), minted(house))
+def test_view_gets_the_phone_of_the_proof(harness: fakes.Harness, bring: Callable[..., TestResponse]) -> None:
+    answer = bring(guarded(redeem_in(harness)).test_client(), minted(harness))
 
     assert answer.get_json() == {"phone": "+8613800138000", "where": "x"}
 
 
-def test_proof_in_an_address_is_none(house: fakes.House) -> None:
-    answer = guarded(redeem_in(house)).test_client().post(f"/login/x?proof={minted(house)}")
+def test_proof_in_an_address_is_none(harness: fakes.Harness) -> None:
+    answer = guarded(redeem_in(harness)).test_client().post(f"/login/x?proof={minted(harness)}")
 
     assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
 
@@ -338,24 +338,24 @@ def test_proof_in_an_address_is_none(house: fakes.House) -> None:
 @pytest.mark.parametrize(
     ("spoil", "status", "code"),
     [
-        (lambda house, proof: proof[:-8] + proof[-8:].swapcase(), 422, "invalid_proof"),
-        (lambda house, proof: "x" * 5000, 422, "invalid_proof"),
-        (lambda house, proof: house.clock.advance(200) or proof, 410, "proof_expired"),
-        (lambda house, proof: redeem_in(house)(proof, purpose="login") and proof, 409, "proof_redeemed"),
+        (lambda harness, proof: proof[:-8] + proof[-8:].swapcase(), 422, "invalid_proof"),
+        (lambda harness, proof: "x" * 5000, 422, "invalid_proof"),
+        (lambda harness, proof: harness.clock.advance(200) or proof, 410, "proof_expired"),
+        (lambda harness, proof: redeem_in(harness)(proof, purpose="login") and proof, 409, "proof_redeemed"),
         (
-            lambda house, proof: setattr(house.store, "failure", errors.StoreUnavailable()) or proof,
+            lambda harness, proof: setattr(harness.store, "failure", errors.StoreUnavailable()) or proof,
             503,
             "store_unavailable",
         ),
-        (lambda house, proof: "", 400, "invalid_request"),
+        (lambda harness, proof: "", 400, "invalid_request"),
     ],
     ids=["forged", "long", "expired", "used", "store-down", "empty"],
 )
 def test_call_without_a_good_proof_is_a_problem(
-    house: fakes.House, spoil: Callable[[fakes.House, str], str], status: int, code: str
+    harness: fakes.Harness, spoil: Callable[[fakes.Harness, str], str], status: int, code: str
 ) -> None:
-    proof = spoil(house, minted(house))
-    answer = guarded(redeem_in(house)).test_client().post("/login/x", data={"proof": proof})
+    proof = spoil(harness, minted(harness))
+    answer = guarded(redeem_in(harness)).test_client().post("/login/x", data={"proof": proof})
 
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
     assert answer.content_type == "application/problem+json"
@@ -364,29 +364,31 @@ def test_call_without_a_good_proof_is_a_problem(
 
 
 @pytest.mark.parametrize("body", ["[]", "1", "{", '{"proof": 5}', '{"proof": ["x"]}', "null"])
-def test_json_that_holds_no_proof_is_refused(house: fakes.House, body: str) -> None:
+def test_json_that_holds_no_proof_is_refused(harness: fakes.Harness, body: str) -> None:
     answer = (
-        guarded(redeem_in(house)).test_client().post("/login/x", data=body, content_type="application/json")
+        guarded(redeem_in(harness)).test_client().post("/login/x", data=body, content_type="application/json")
     )
 
     assert answer.status_code in (400, 422)
 
 
-def test_proof_for_another_purpose_is_refused(house: fakes.House) -> None:
-    answer = guarded(redeem_in(house)).test_client().post("/login/x", data={"proof": minted(house, "signup")})
+def test_proof_for_another_purpose_is_refused(harness: fakes.Harness) -> None:
+    answer = (
+        guarded(redeem_in(harness)).test_client().post("/login/x", data={"proof": minted(harness, "signup")})
+    )
 
     assert answer.get_json()["code"] == "invalid_proof"
 
 
-def test_application_may_refuse_in_its_own_words(house: fakes.House) -> None:
-    app = guarded(redeem_in(house), refused=lambda error: (f"sorry: {error.code}", 400))
+def test_application_may_refuse_in_its_own_words(harness: fakes.Harness) -> None:
+    app = guarded(redeem_in(harness), refused=lambda error: (f"sorry: {error.code}", 400))
 
     assert app.test_client().post("/login/x").text == "sorry: invalid_request"
 
 
-def test_phone_of_the_form_is_never_believed(house: fakes.House) -> None:
-    body = {"proof": minted(house), "phone": "+8613900139000"}
-    answer = guarded(redeem_in(house)).test_client().post("/login/x", data=body)
+def test_phone_of_the_form_is_never_believed(harness: fakes.Harness) -> None:
+    body = {"proof": minted(harness), "phone": "+8613900139000"}
+    answer = guarded(redeem_in(harness)).test_client().post("/login/x", data=body)
 
     assert answer.get_json()["phone"] == "+8613800138000"
 

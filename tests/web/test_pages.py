@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from web.desk import Desk, problem
+from web.web_app import WebApp, problem
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.web.docs_page import views as docs_views
@@ -15,17 +15,17 @@ from otp_service.web.docs_page import views as docs_views
 # ── probes ──
 
 
-def test_the_process_is_alive_whatever_the_store_says(desk: Desk) -> None:
-    desk.house.store.failure = StoreUnavailable()
+def test_the_process_is_alive_whatever_the_store_says(web_app: WebApp) -> None:
+    web_app.harness.store.failure = StoreUnavailable()
 
-    answer = desk.get("/healthz")
+    answer = web_app.get("/healthz")
 
     assert (answer.status_code, answer.get_json()) == (200, {"status": "ok"})
-    assert desk.house.store.calls == []
+    assert web_app.harness.store.calls == []
 
 
-def test_ready_when_the_store_takes_writes(desk: Desk) -> None:
-    answer = desk.get("/readyz")
+def test_ready_when_the_store_takes_writes(web_app: WebApp) -> None:
+    answer = web_app.get("/readyz")
 
     assert answer.status_code == 200
     assert answer.get_json() == {
@@ -36,39 +36,39 @@ def test_ready_when_the_store_takes_writes(desk: Desk) -> None:
     }
 
 
-def test_a_store_that_a_restart_would_empty_is_warned_of(desk: Desk) -> None:
-    desk.house.store.persists = False
+def test_a_store_that_a_restart_would_empty_is_warned_of(web_app: WebApp) -> None:
+    web_app.harness.store.persists = False
 
-    answer = desk.get("/readyz")
+    answer = web_app.get("/readyz")
 
     assert (answer.status_code, answer.get_json()["status"]) == (200, "ready")
     assert answer.get_json()["warnings"] == ["store_not_persistent"]
 
 
-def test_alarm_for_wrong_codes_is_warned_of(desk: Desk) -> None:
-    desk.house.ledger.level = 1
+def test_alarm_for_wrong_codes_is_warned_of(web_app: WebApp) -> None:
+    web_app.harness.usage_counters.level = 1
 
-    answer = desk.get("/readyz")
+    answer = web_app.get("/readyz")
 
     assert (answer.status_code, answer.get_json()["status"]) == (200, "ready")
     assert answer.get_json()["warnings"] == ["wrong_code_alarm"]
 
 
 @pytest.mark.parametrize("state", ["open", "paused"])
-def test_a_bad_route_degrades_and_takes_nothing_down(desk: Desk, state: str) -> None:
-    desk.routes.append({"name": "spare", "state": state})
+def test_a_bad_route_degrades_and_takes_nothing_down(web_app: WebApp, state: str) -> None:
+    web_app.routes.append({"name": "spare", "state": state})
 
-    answer = desk.get("/readyz")
+    answer = web_app.get("/readyz")
 
     assert answer.status_code == 200
     assert answer.get_json()["status"] == "degraded"
     assert answer.get_json()["routes"][1] == {"name": "spare", "state": state}
 
 
-def test_not_ready_when_the_store_is_down(desk: Desk) -> None:
-    desk.house.store.failure = StoreUnavailable(2)
+def test_not_ready_when_the_store_is_down(web_app: WebApp) -> None:
+    web_app.harness.store.failure = StoreUnavailable(2)
 
-    answer = desk.get("/readyz")
+    answer = web_app.get("/readyz")
 
     assert answer.status_code == 503
     assert problem(answer)["code"] == "store_unavailable"
@@ -80,20 +80,20 @@ def test_not_ready_when_the_store_is_down(desk: Desk) -> None:
 FOLDER = Path(docs_views.__file__).parent
 
 
-def test_the_docs_page_loads_files_of_ours_and_runs_nothing_else(desk: Desk) -> None:
-    answer = desk.get("/docs")
+def test_the_docs_page_loads_files_of_ours_and_runs_nothing_else(web_app: WebApp) -> None:
+    answer = web_app.get("/docs")
     loaded = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
 
     assert answer.content_type == "text/html; charset=utf-8"
     assert loaded == ["docs/docs.css", "docs/redoc.standalone.js", "docs/docs.js", "openapi.json"]
-    assert {desk.get(f"/{path}").status_code for path in loaded} == {200}
+    assert {web_app.get(f"/{path}").status_code for path in loaded} == {200}
     assert "<style" not in answer.text
     assert re.findall(r"<script(?! defer src=)", answer.text) == []
     assert re.findall(r"\s(?:style|on\w+)=", answer.text) == []
 
 
-def test_the_policy_of_the_docs_page_runs_no_inline_script(desk: Desk) -> None:
-    policy = desk.get("/docs").headers["Content-Security-Policy"]
+def test_the_policy_of_the_docs_page_runs_no_inline_script(web_app: WebApp) -> None:
+    policy = web_app.get("/docs").headers["Content-Security-Policy"]
     rules = {name: values for name, *values in (rule.split() for rule in policy.split(";"))}
 
     assert rules == {
@@ -107,11 +107,11 @@ def test_the_policy_of_the_docs_page_runs_no_inline_script(desk: Desk) -> None:
     }
 
 
-def test_redoc_is_sent_compressed_and_only_once(desk: Desk) -> None:
+def test_redoc_is_sent_compressed_and_only_once(web_app: WebApp) -> None:
     path = "/docs/redoc.standalone.js"
-    plain = desk.get(path)
-    packed = desk.client.get(path, headers={"Accept-Encoding": "gzip"})
-    again = desk.client.get(path, headers={"If-None-Match": plain.headers["ETag"]})
+    plain = web_app.get(path)
+    packed = web_app.client.get(path, headers={"Accept-Encoding": "gzip"})
+    again = web_app.client.get(path, headers={"If-None-Match": plain.headers["ETag"]})
 
     assert plain.data == (FOLDER / "redoc.standalone.js").read_bytes()
     assert plain.content_type == "text/javascript; charset=utf-8"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from support import fakes
-from web.desk import PHONE, UNKNOWN_ID, Desk, open_desk, pointers, problem
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_desk, pointers, problem
 from werkzeug.exceptions import (
     BadRequest,
     Conflict,
@@ -95,11 +95,11 @@ def test_every_error_has_its_row() -> None:
 
 @pytest.mark.parametrize(("error", "status", "code", "members"), TABLE, ids=IDS)
 def test_an_error_becomes_its_problem(
-    desk: Desk, error: OtpError, status: int, code: str, members: dict[str, object]
+    web_app: WebApp, error: OtpError, status: int, code: str, members: dict[str, object]
 ) -> None:
-    desk.house.store.failure = error
+    web_app.harness.store.failure = error
 
-    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+    answer = web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
 
     document = problem(answer)
     assert answer.status_code == status
@@ -112,11 +112,11 @@ _ALWAYS = {"type", "title", "status", "code", "request_id"}
 
 @pytest.mark.parametrize(("error", "status", "code", "members"), TABLE, ids=IDS)
 def test_the_header_says_when_to_retry_exactly_if_the_body_does(
-    desk: Desk, error: OtpError, status: int, code: str, members: dict[str, object]
+    web_app: WebApp, error: OtpError, status: int, code: str, members: dict[str, object]
 ) -> None:
-    desk.house.store.failure = error
+    web_app.harness.store.failure = error
 
-    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+    answer = web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
 
     expected = members.get("retry_after")
     assert answer.headers.get("Retry-After") == (None if expected is None else str(expected))
@@ -124,11 +124,11 @@ def test_the_header_says_when_to_retry_exactly_if_the_body_does(
         assert expected is not None
 
 
-def test_only_a_missing_key_is_asked_for(desk: Desk) -> None:
+def test_only_a_missing_key_is_asked_for(web_app: WebApp) -> None:
     asked = []
     for error, *_ in TABLE:
-        desk.house.store.failure = error
-        answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+        web_app.harness.store.failure = error
+        answer = web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
         asked += [type(error)] if "WWW-Authenticate" in answer.headers else []
 
     assert asked == [errors.Unauthorized]
@@ -152,61 +152,63 @@ def test_only_a_missing_key_is_asked_for(desk: Desk) -> None:
     ],
     ids=lambda failure: type(failure).__name__,
 )
-def test_a_defect_tells_the_caller_nothing_and_the_log_its_place(desk: Desk, failure: Exception) -> None:
-    desk.house.store.failure = failure
+def test_a_defect_tells_the_caller_nothing_and_the_log_its_place(web_app: WebApp, failure: Exception) -> None:
+    web_app.harness.store.failure = failure
 
-    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+    answer = web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
 
     document = problem(answer)
     assert answer.status_code == 500
     assert document.keys() == _ALWAYS
     assert "boom" not in answer.text
-    [defect] = desk.house.events.of("unhandled_exception")
+    [defect] = web_app.harness.events.of("unhandled_exception")
     assert defect["error"] == type(failure).__name__
     assert re.fullmatch(r"otp_service/services/verification\.py:\d+", str(defect["origin"]))
-    assert "SECRET" not in repr(desk.house.events.seen)
+    assert "SECRET" not in repr(web_app.harness.events.seen)
     assert "138" not in repr(defect)
 
 
 def test_the_lines_of_a_defect_bear_the_request_id_of_the_answer(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    web_app: WebApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = io.BytesIO()
-    lines = JsonEventLogger(output, clock=desk.house.clock.now, request_id=request_id.current)
-    monkeypatch.setattr(desk.house.events, "emit", lines.emit)
-    desk.house.store.failure = RuntimeError()
+    lines = JsonEventLogger(output, clock=web_app.harness.clock.now, request_id=request_id.current)
+    monkeypatch.setattr(web_app.harness.events, "emit", lines.emit)
+    web_app.harness.store.failure = RuntimeError()
 
-    document = problem(desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID}))
+    document = problem(web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID}))
 
     told = [json.loads(line) for line in output.getvalue().splitlines()]
     assert [line["event"] for line in told] == ["unhandled_exception", "http_request"]
     assert {line["request_id"] for line in told} == {document["request_id"]}
 
 
-def test_an_internal_error_of_ours_is_a_defect_too(desk: Desk) -> None:
-    desk.house.store.failure = errors.InternalError()
+def test_an_internal_error_of_ours_is_a_defect_too(web_app: WebApp) -> None:
+    web_app.harness.store.failure = errors.InternalError()
 
-    desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+    web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
 
-    assert desk.house.events.of("unhandled_exception")[0]["error"] == "InternalError"
+    assert web_app.harness.events.of("unhandled_exception")[0]["error"] == "InternalError"
 
 
 def test_a_defect_of_nothing_of_ours_has_no_place() -> None:
     assert problems.origin(ValueError("never raised")) == ""
 
 
-def test_a_defect_does_not_show_in_the_application_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    desk.house.store.failure = RuntimeError("boom-SECRET")
+def test_a_defect_does_not_show_in_the_application_log(
+    web_app: WebApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    web_app.harness.store.failure = RuntimeError("boom-SECRET")
 
-    desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+    web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
 
     assert "SECRET" not in caplog.text
 
 
-def test_an_error_of_the_framework_without_a_status_is_a_defect(desk: Desk) -> None:
-    desk.house.store.failure = HTTPException("boom-SECRET")
+def test_an_error_of_the_framework_without_a_status_is_a_defect(web_app: WebApp) -> None:
+    web_app.harness.store.failure = HTTPException("boom-SECRET")
 
-    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+    answer = web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
 
     assert problem(answer)["code"] == "internal_error"
 
@@ -230,11 +232,11 @@ FRAMEWORK = [
     ("failure", "status", "code"), FRAMEWORK, ids=[type(failure).__name__ for failure, *_ in FRAMEWORK]
 )
 def test_an_error_of_the_framework_becomes_a_problem_in_a_view(
-    desk: Desk, failure: HTTPException, status: int, code: str
+    web_app: WebApp, failure: HTTPException, status: int, code: str
 ) -> None:
-    desk.house.store.failure = failure
+    web_app.harness.store.failure = failure
 
-    answer = desk.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
+    answer = web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
 
     assert answer.status_code == status
     assert problem(answer)["code"] == code
@@ -247,29 +249,29 @@ def test_an_error_of_the_framework_becomes_a_problem_in_a_view(
 def test_an_error_of_the_framework_becomes_a_problem_outside_of_views(
     failure: HTTPException, status: int, code: str
 ) -> None:
-    desk = open_desk()
+    web_app = open_desk()
 
-    @desk.client.application.before_request
+    @web_app.client.application.before_request
     def fail() -> None:
         raise failure
 
-    answer = desk.get("/healthz")
+    answer = web_app.get("/healthz")
 
     assert answer.status_code == status
     assert problem(answer)["code"] == code
 
 
 def test_a_defect_outside_of_views_is_recorded_too(caplog: pytest.LogCaptureFixture) -> None:
-    desk = open_desk()
+    web_app = open_desk()
 
-    @desk.client.application.before_request
+    @web_app.client.application.before_request
     def fail() -> None:
         raise RuntimeError("boom-SECRET")
 
-    answer = desk.get("/healthz")
+    answer = web_app.get("/healthz")
 
     assert problem(answer)["code"] == "internal_error"
-    assert desk.house.events.of("unhandled_exception")[0]["error"] == "RuntimeError"
+    assert web_app.harness.events.of("unhandled_exception")[0]["error"] == "RuntimeError"
     assert "SECRET" not in answer.text + caplog.text
 
 
@@ -292,16 +294,16 @@ def test_a_defect_outside_of_views_is_recorded_too(caplog: pytest.LogCaptureFixt
         "/favicon.ico",
     ],
 )
-def test_an_unknown_address_is_a_problem(desk: Desk, path: str) -> None:
-    answer = desk.send(path, b"{}")
+def test_an_unknown_address_is_a_problem(web_app: WebApp, path: str) -> None:
+    answer = web_app.send(path, b"{}")
 
     assert answer.status_code == 404
     assert problem(answer)["code"] == "not_found"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-def test_a_wrong_method_is_a_problem_that_names_the_right_one(desk: Desk, method: str) -> None:
-    answer = desk.client.open("/otp/redeem", method=method)
+def test_a_wrong_method_is_a_problem_that_names_the_right_one(web_app: WebApp, method: str) -> None:
+    answer = web_app.client.open("/otp/redeem", method=method)
 
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "POST"
@@ -309,24 +311,26 @@ def test_a_wrong_method_is_a_problem_that_names_the_right_one(desk: Desk, method
         assert problem(answer)["code"] == "method_not_allowed"
 
 
-def test_a_page_takes_no_post(desk: Desk) -> None:
-    answer = desk.client.post("/healthz")
+def test_a_page_takes_no_post(web_app: WebApp) -> None:
+    answer = web_app.client.post("/healthz")
 
     assert problem(answer)["code"] == "method_not_allowed"
     assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_a_redirect_of_the_application_stays_one() -> None:
-    desk = open_desk()
-    desk.client.application.add_url_rule("/extra/", "extra", lambda: "extra")
+    web_app = open_desk()
+    web_app.client.application.add_url_rule("/extra/", "extra", lambda: "extra")
 
-    answer = desk.get("/extra")
+    answer = web_app.get("/extra")
 
     assert answer.status_code == 308
 
 
-def test_a_caller_learns_why_a_field_is_wrong(desk: Desk) -> None:
-    answer = desk.post("/otp/verify", {"phone": 1, "verification_id": "x" * 65, "client_ip": "", "more": 1})
+def test_a_caller_learns_why_a_field_is_wrong(web_app: WebApp) -> None:
+    answer = web_app.post(
+        "/otp/verify", {"phone": 1, "verification_id": "x" * 65, "client_ip": "", "more": 1}
+    )
 
     assert pointers(answer) == ["/phone", "/verification_id", "/code", "/client_ip", "/more"]
     assert [error["detail"] for error in problem(answer)["errors"]] == [
@@ -338,11 +342,11 @@ def test_a_caller_learns_why_a_field_is_wrong(desk: Desk) -> None:
     ]
 
 
-def test_the_key_of_another_client_is_told_no_more_than_a_guess(desk: Desk) -> None:
-    verification_id = desk.opened()
+def test_the_key_of_another_client_is_told_no_more_than_a_guess(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
     guesses = [{"phone": PHONE, "verification_id": named} for named in (verification_id, UNKNOWN_ID)]
 
-    documents = [problem(desk.post("/otp/status", guess, key=fakes.BANK_KEY)) for guess in guesses]
+    documents = [problem(web_app.post("/otp/status", guess, key=fakes.BANK_KEY)) for guess in guesses]
 
     for document in documents:
         document.pop("request_id")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import fakes
-from web.desk import PHONE, Desk, open_desk
+from web.web_app import PHONE, WebApp, open_desk
 
 import otp_service
 from otp_service.domain.limits import CodeLimits, IpLimits, PhoneLimits, RateLimitPolicy, rate_limit_policies
@@ -20,50 +20,50 @@ KEY = "pk_shop-0123456789abcdefghijklmnop"
 
 
 @pytest.fixture
-def desk() -> Desk:
-    """A desk whose shop is also called from pages."""
+def web_app() -> WebApp:
+    """A web app whose shop is also called from pages."""
     shop = replace(fakes.SHOP, publishable_key=KEY, origins=frozenset({PAGE}))
-    return open_desk(fakes.house(shop))
+    return open_desk(fakes.harness(shop))
 
 
 def told(answer: object) -> tuple[str | None, ...]:
     return tuple(answer.headers.get(name) for name in FIELDS)  # type: ignore[attr-defined]
 
 
-def test_servers_learn_how_many_sms_are_left_and_when_the_next(desk: Desk) -> None:
-    answer = desk.request()
+def test_servers_learn_how_many_sms_are_left_and_when_the_next(web_app: WebApp) -> None:
+    answer = web_app.request()
 
     assert answer.status_code == 201
     assert told(answer) == ('"verification_sends";q=4', '"verification_sends";r=3;t=60')
 
 
-def test_servers_learn_which_limit_refused(desk: Desk) -> None:
-    desk.request()
-    desk.house.clock.advance(20)
+def test_servers_learn_which_limit_refused(web_app: WebApp) -> None:
+    web_app.request()
+    web_app.harness.clock.advance(20)
 
-    answer = desk.request()
+    answer = web_app.request()
 
     assert answer.status_code == 429
     assert told(answer) == ('"phone_cooldown";q=1;w=60', '"phone_cooldown";r=0;t=40')
     assert answer.headers["Retry-After"] == "40"
 
 
-def test_browsers_learn_nothing_of_it(desk: Desk) -> None:
+def test_browsers_learn_nothing_of_it(web_app: WebApp) -> None:
     body = {"phone": PHONE, "purpose": "login"}
-    answers = [desk.post("/otp/request", body, key=KEY, Origin=PAGE) for _ in range(2)]
+    answers = [web_app.post("/otp/request", body, key=KEY, Origin=PAGE) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [201, 429]
     assert [told(answer) for answer in answers] == [(None, None)] * 2
 
 
-def test_other_outcomes_have_nothing_to_tell(desk: Desk) -> None:
-    opened = desk.opened()
+def test_other_outcomes_have_nothing_to_tell(web_app: WebApp) -> None:
+    opened = web_app.opened()
     answers = [
-        desk.verify(opened, "000000x"),
-        desk.verify(opened, desk.house.sender.last_code),
-        desk.post("/otp/request", {}),
-        desk.post("/otp/request", {}, key="sk_nobody"),
-        desk.get("/healthz"),
+        web_app.verify(opened, "000000x"),
+        web_app.verify(opened, web_app.harness.sender.last_code),
+        web_app.post("/otp/request", {}),
+        web_app.post("/otp/request", {}, key="sk_nobody"),
+        web_app.get("/healthz"),
     ]
 
     assert [told(answer) for answer in answers] == [(None, None)] * 5
@@ -71,10 +71,10 @@ def test_other_outcomes_have_nothing_to_tell(desk: Desk) -> None:
 
 def test_a_clients_own_limits_are_told() -> None:
     strict = replace(fakes.SHOP, limits=PhoneLimits(cooldown=(90,)))
-    desk = open_desk(fakes.house(strict))
-    desk.request()
+    web_app = open_desk(fakes.harness(strict))
+    web_app.request()
 
-    assert told(desk.request())[0] == '"phone_cooldown";q=1;w=90'
+    assert told(web_app.request())[0] == '"phone_cooldown";q=1;w=90'
 
 
 def test_every_limit_that_refuses_says_how_much_it_allows() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support import fakes
-from web.desk import PHONE, Desk, open_desk, problem
+from web.web_app import PHONE, WebApp, open_desk, problem
 
 from otp_service.domain.messages import InboundSms
 from otp_service.services.delivery_reports import DeliveryReportService
@@ -33,49 +33,49 @@ def uplinks() -> Uplinks:
 
 
 @pytest.fixture
-def desk(uplinks: Uplinks) -> Desk:
-    house = fakes.house()
+def web_app(uplinks: Uplinks) -> WebApp:
+    harness = fakes.harness()
     reports = DeliveryReportService(
-        keyring=house.keyring,
-        store=house.store,
-        clock=house.clock,
-        events=house.events,
+        keyring=harness.keyring,
+        store=harness.store,
+        clock=harness.clock,
+        events=harness.events,
         parser=AliyunReportParser(),
         forwarder=uplinks,
     )
-    return open_desk(house, report_receiver=AliyunReportEndpoint(SECRET.encode(), reports, house.clock))
+    return open_desk(harness, report_receiver=AliyunReportEndpoint(SECRET.encode(), reports, harness.clock))
 
 
-def push(desk: Desk, *items: object, address: str = ADDRESS) -> Any:
-    return desk.send(address, json.dumps(items).encode(), key=None)
+def push(web_app: WebApp, *items: object, address: str = ADDRESS) -> Any:
+    return web_app.send(address, json.dumps(items).encode(), key=None)
 
 
-def test_compressed_push_is_refused(desk: Desk) -> None:
-    desk.opened()
-    raw = gzip.compress(json.dumps([delivered(desk)]).encode())
+def test_compressed_push_is_refused(web_app: WebApp) -> None:
+    web_app.opened()
+    raw = gzip.compress(json.dumps([delivered(web_app)]).encode())
 
-    assert desk.send(ADDRESS, raw, key=None, content_encoding="gzip").status_code == 415
-
-
-def delivered(desk: Desk) -> dict[str, object]:
-    return {"out_id": desk.house.sender.sent[-1].reference, "success": True, "err_code": "DELIVERED"}
+    assert web_app.send(ADDRESS, raw, key=None, content_encoding="gzip").status_code == 415
 
 
-def test_push_is_taken_and_answered_as_aliyun_wants(desk: Desk) -> None:
-    verification_id = desk.opened()
+def delivered(web_app: WebApp) -> dict[str, object]:
+    return {"out_id": web_app.harness.sender.sent[-1].reference, "success": True, "err_code": "DELIVERED"}
 
-    answer = push(desk, delivered(desk))
+
+def test_push_is_taken_and_answered_as_aliyun_wants(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
+
+    answer = push(web_app, delivered(web_app))
 
     assert (answer.status_code, answer.get_json()) == (200, RECEIVED)
-    told = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+    told = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
     assert told["delivery"] == "delivered"
 
 
-def test_undelivered_is_explained_in_both_languages(desk: Desk) -> None:
-    verification_id = desk.opened()
-    push(desk, {**delivered(desk), "success": False, "err_code": "MOBILE_NOT_ON_SERVICE"})
+def test_undelivered_is_explained_in_both_languages(web_app: WebApp) -> None:
+    verification_id = web_app.opened()
+    push(web_app, {**delivered(web_app), "success": False, "err_code": "MOBILE_NOT_ON_SERVICE"})
 
-    told = desk.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+    told = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
 
     assert told["delivery"] == "undelivered"
     assert told["sends"][0]["reason"] == {
@@ -85,32 +85,32 @@ def test_undelivered_is_explained_in_both_languages(desk: Desk) -> None:
     }
 
 
-def test_get_is_the_consoles_test_and_takes_nothing(desk: Desk) -> None:
-    answer = desk.get(ADDRESS)
+def test_get_is_the_consoles_test_and_takes_nothing(web_app: WebApp) -> None:
+    answer = web_app.get(ADDRESS)
 
     assert (answer.status_code, answer.get_json()) == (200, RECEIVED)
-    assert desk.house.store.calls == []
+    assert web_app.harness.store.calls == []
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("secret", ["x", SECRET[:-1], SECRET + "x", SECRET.lower(), "é"])
-def test_wrong_secret_is_an_unknown_address(desk: Desk, method: str, secret: str) -> None:
-    answer = getattr(desk.client, method)(f"/aliyun/reports/{secret}")
+def test_wrong_secret_is_an_unknown_address(web_app: WebApp, method: str, secret: str) -> None:
+    answer = getattr(web_app.client, method)(f"/aliyun/reports/{secret}")
 
     assert answer.status_code == 404
     assert problem(answer)["code"] == "not_found"
-    assert desk.house.store.calls == []
+    assert web_app.harness.store.calls == []
 
 
-def test_secret_is_in_no_event_and_no_answer(desk: Desk) -> None:
+def test_secret_is_in_no_event_and_no_answer(web_app: WebApp) -> None:
     texts = [
-        push(desk, delivered(desk) if desk.opened() else None).get_data(as_text=True),
-        push(desk, address="/aliyun/reports/" + SECRET[:-1]).get_data(as_text=True),
-        desk.send(ADDRESS, b"no json", key=None).get_data(as_text=True),
-        repr(desk.deps.report_receiver),
+        push(web_app, delivered(web_app) if web_app.opened() else None).get_data(as_text=True),
+        push(web_app, address="/aliyun/reports/" + SECRET[:-1]).get_data(as_text=True),
+        web_app.send(ADDRESS, b"no json", key=None).get_data(as_text=True),
+        repr(web_app.deps.report_receiver),
     ]
 
-    assert SECRET[:-1] not in str(texts) + str(desk.house.events.seen)
+    assert SECRET[:-1] not in str(texts) + str(web_app.harness.events.seen)
 
 
 def test_without_a_secret_there_is_no_such_address() -> None:
@@ -118,48 +118,48 @@ def test_without_a_secret_there_is_no_such_address() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"17", b"\xff"])
-def test_what_is_no_push_is_refused(desk: Desk, body: bytes) -> None:
-    assert problem(desk.send(ADDRESS, body, key=None))["code"] == "invalid_request"
+def test_what_is_no_push_is_refused(web_app: WebApp, body: bytes) -> None:
+    assert problem(web_app.send(ADDRESS, body, key=None))["code"] == "invalid_request"
 
 
-def test_media_type_does_not_matter(desk: Desk) -> None:
-    assert desk.send(ADDRESS, b"[]", key=None, media_type=None).status_code == 200
-    assert desk.send(ADDRESS, b"[]", key=None, media_type="text/plain").status_code == 200
+def test_media_type_does_not_matter(web_app: WebApp) -> None:
+    assert web_app.send(ADDRESS, b"[]", key=None, media_type=None).status_code == 200
+    assert web_app.send(ADDRESS, b"[]", key=None, media_type="text/plain").status_code == 200
 
 
-def test_size_has_a_limit(desk: Desk) -> None:
+def test_size_has_a_limit(web_app: WebApp) -> None:
     fits = b"[" + b" " * (256 * 1024 - 2) + b"]"
 
-    assert desk.send(ADDRESS, fits, key=None).status_code == 200
-    assert problem(desk.send(ADDRESS, fits + b" ", key=None))["code"] == "payload_too_large"
+    assert web_app.send(ADDRESS, fits, key=None).status_code == 200
+    assert problem(web_app.send(ADDRESS, fits + b" ", key=None))["code"] == "payload_too_large"
 
 
-def test_malformed_items_cost_the_others_nothing(desk: Desk) -> None:
-    desk.opened()
+def test_malformed_items_cost_the_others_nothing(web_app: WebApp) -> None:
+    web_app.opened()
 
-    assert push(desk, 17, delivered(desk), {"new": "kind"}).status_code == 200
-    (counts,) = desk.house.events.of("delivery_report_batch")
+    assert push(web_app, 17, delivered(web_app), {"new": "kind"}).status_code == 200
+    (counts,) = web_app.harness.events.of("delivery_report_batch")
     assert (counts["updated"], counts["malformed"]) == (1, 2)
 
 
-def test_failing_store_makes_aliyun_tell_it_again(desk: Desk) -> None:
-    desk.opened()
-    desk.house.store.failing.add("apply_delivery_reports")
+def test_failing_store_makes_aliyun_tell_it_again(web_app: WebApp) -> None:
+    web_app.opened()
+    web_app.harness.store.failing.add("apply_delivery_reports")
 
-    assert push(desk, delivered(desk)).status_code == 503
-    desk.house.store.failing.clear()
-    assert push(desk, delivered(desk)).status_code == 200
+    assert push(web_app, delivered(web_app)).status_code == 503
+    web_app.harness.store.failing.clear()
+    assert push(web_app, delivered(web_app)).status_code == 200
 
 
-def test_reply_that_nobody_took_is_told_again(desk: Desk, uplinks: Uplinks) -> None:
+def test_reply_that_nobody_took_is_told_again(web_app: WebApp, uplinks: Uplinks) -> None:
     reply = {"phone_number": "13800138000", "content": "T"}
     uplinks.takes = False
-    first = push(desk, reply).status_code
+    first = push(web_app, reply).status_code
     uplinks.takes = True
 
-    assert (first, push(desk, reply).status_code) == (503, 200)
+    assert (first, push(web_app, reply).status_code) == (503, 200)
 
 
 @pytest.mark.parametrize("method", ["put", "delete", "patch", "options"])
-def test_other_methods_are_not_allowed(desk: Desk, method: str) -> None:
-    assert getattr(desk.client, method)(ADDRESS).status_code == 405
+def test_other_methods_are_not_allowed(web_app: WebApp, method: str) -> None:
+    assert getattr(web_app.client, method)(ADDRESS).status_code == 405

@@ -6,7 +6,7 @@ import gzip
 import re
 
 import pytest
-from web.desk import Desk
+from web.web_app import WebApp
 
 from otp_service.domain.clients import KeyKind
 from otp_service.domain.phone import COUNTRIES, dialing
@@ -18,8 +18,8 @@ from otp_service.web.widget.views import source
 CHINA = (dialing("CN"),)
 
 
-def test_module_may_be_loaded_by_any_page_and_kept_for_minutes(desk: Desk) -> None:
-    answer = desk.get("/otp/widget.js")
+def test_module_may_be_loaded_by_any_page_and_kept_for_minutes(web_app: WebApp) -> None:
+    answer = web_app.get("/otp/widget.js")
 
     assert (answer.status_code, answer.content_type) == (200, "text/javascript; charset=utf-8")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -27,23 +27,23 @@ def test_module_may_be_loaded_by_any_page_and_kept_for_minutes(desk: Desk) -> No
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "public, max-age=300"
     assert "Set-Cookie" not in answer.headers
-    assert answer.text == source(desk.deps.dialing)
+    assert answer.text == source(web_app.deps.dialing)
 
 
-def test_module_is_not_sent_again_unless_it_changed(desk: Desk) -> None:
-    tag = desk.get("/otp/widget.js").headers["ETag"]
-    again = desk.client.get("/otp/widget.js", headers={"If-None-Match": tag})
-    other = desk.client.get("/otp/widget.js", headers={"If-None-Match": 'W/"other"'})
+def test_module_is_not_sent_again_unless_it_changed(web_app: WebApp) -> None:
+    tag = web_app.get("/otp/widget.js").headers["ETag"]
+    again = web_app.client.get("/otp/widget.js", headers={"If-None-Match": tag})
+    other = web_app.client.get("/otp/widget.js", headers={"If-None-Match": 'W/"other"'})
 
     assert (again.status_code, again.data) == (304, b"")
     assert again.headers["Access-Control-Allow-Origin"] == "*"
     assert other.status_code == 200
 
 
-def test_module_is_packed_for_those_who_can_unpack_it(desk: Desk) -> None:
-    plain = desk.get("/otp/widget.js")
-    packed = desk.client.get("/otp/widget.js", headers={"Accept-Encoding": "br, gzip"})
-    refused = desk.client.get("/otp/widget.js", headers={"Accept-Encoding": "gzip;q=0"})
+def test_module_is_packed_for_those_who_can_unpack_it(web_app: WebApp) -> None:
+    plain = web_app.get("/otp/widget.js")
+    packed = web_app.client.get("/otp/widget.js", headers={"Accept-Encoding": "br, gzip"})
+    refused = web_app.client.get("/otp/widget.js", headers={"Accept-Encoding": "gzip;q=0"})
 
     assert packed.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(packed.data) == plain.data == refused.data
@@ -51,9 +51,9 @@ def test_module_is_packed_for_those_who_can_unpack_it(desk: Desk) -> None:
         assert "Accept-Encoding" in answer.headers["Vary"]
 
 
-def test_module_is_small(desk: Desk) -> None:
+def test_module_is_small(web_app: WebApp) -> None:
     """Thirteen kilobytes, as they come over the wire."""
-    packed = desk.client.get("/otp/widget.js", headers={"Accept-Encoding": "gzip"})
+    packed = web_app.client.get("/otp/widget.js", headers={"Accept-Encoding": "gzip"})
 
     assert len(packed.data) <= 13_200
 

@@ -18,7 +18,7 @@ PHONE = "+8613800138000"
 
 
 @dataclass
-class Practice:
+class DoctorRun:
     """A configuration, and the commands that look at it."""
 
     path: Path
@@ -43,13 +43,13 @@ def sandbox_config() -> SandboxConfig:
 
 
 @pytest.fixture
-def practice(redis_server: Server, sandbox_config: SandboxConfig, tmp_path: Path) -> Iterator[Practice]:
+def practice(redis_server: Server, sandbox_config: SandboxConfig, tmp_path: Path) -> Iterator[DoctorRun]:
     """A sound configuration with the sandbox as provider; nothing secret may ever be printed."""
     made = make_secrets()
     path = tmp_path / "config.toml"
     with start_sandbox(sandbox_config) as sandbox:
         path.write_text(config_text(redis_server.url, sandbox.url, 8080, made), encoding="utf-8")
-        opened = Practice(path, sandbox, [])
+        opened = DoctorRun(path, sandbox, [])
         yield opened
     printed = "".join(opened.texts)
     hidden = ["testSecret", made.root, made.pseudonym_key, made.proof_key, made.secret_key, PHONE[3:]]

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from cli.doctor.conftest import Practice
+from cli.doctor.conftest import DoctorRun
 from sms.doubles import RealClock
 from sms.wire import WireServer, response
 from support.deployment import TEMPLATES
@@ -45,7 +45,7 @@ from otp_service.store.verifications import RedisStore
 LOGIN = Template("login", "SMS_100000001")
 
 
-def found(practice: Practice, *arguments: str) -> list[dict[str, Any]]:
+def found(practice: DoctorRun, *arguments: str) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = json.loads(practice.run("doctor", "--json", *arguments).output)["checks"]
     return results
 
@@ -57,7 +57,7 @@ def bad(results: list[dict[str, Any]], check: str) -> list[str]:
 # ── the whole of it ──
 
 
-def test_sound_service_has_nothing_broken(practice: Practice) -> None:
+def test_sound_service_has_nothing_broken(practice: DoctorRun) -> None:
     done = practice.run("doctor")
 
     assert done.exit_code == 1, done.output  # the tests' Redis keeps nothing through a restart
@@ -66,7 +66,7 @@ def test_sound_service_has_nothing_broken(practice: Practice) -> None:
     assert practice.run("doctor", "--route", "main").exit_code == 1
 
 
-def test_report_is_a_table_for_people_and_json_for_machines(practice: Practice) -> None:
+def test_report_is_a_table_for_people_and_json_for_machines(practice: DoctorRun) -> None:
     text, told = practice.run("doctor").output, json.loads(practice.run("doctor", "--json").output)
 
     assert told["status"] == "warn"
@@ -76,7 +76,7 @@ def test_report_is_a_table_for_people_and_json_for_machines(practice: Practice) 
     assert "\x1b" not in text
 
 
-def test_broken_settings_are_told_and_the_rest_is_still_looked_at(practice: Practice) -> None:
+def test_broken_settings_are_told_and_the_rest_is_still_looked_at(practice: DoctorRun) -> None:
     practice.change("sms_per_day = 100000\n", "")
     practice.change('purpose = "login"', 'purpose = "nothing"')
 
@@ -87,7 +87,7 @@ def test_broken_settings_are_told_and_the_rest_is_still_looked_at(practice: Prac
     assert practice.run("doctor").exit_code == 2
 
 
-def test_configuration_that_is_no_toml_is_a_finding(practice: Practice) -> None:
+def test_configuration_that_is_no_toml_is_a_finding(practice: DoctorRun) -> None:
     practice.path.write_text("this is = no toml", encoding="utf-8")
 
     done = practice.run("doctor")
@@ -97,14 +97,16 @@ def test_configuration_that_is_no_toml_is_a_finding(practice: Practice) -> None:
     assert "Traceback" not in done.output
 
 
-def test_route_that_is_not_there_is_refused(practice: Practice) -> None:
+def test_route_that_is_not_there_is_refused(practice: DoctorRun) -> None:
     done = practice.run("doctor", "--route", "nowhere")
 
     assert done.exit_code == 2
     assert "is not a route of the configuration" in done.output
 
 
-def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_that_fails_in_itself_is_a_finding(
+    practice: DoctorRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object) -> Any:
         raise RuntimeError("+8613800138000")
 
@@ -118,7 +120,7 @@ def test_check_that_fails_in_itself_is_a_finding(practice: Practice, monkeypatch
 # ── keys, sign names, templates ──
 
 
-def test_wrong_secret_and_unknown_key_are_told_by_the_first_letters_only(practice: Practice) -> None:
+def test_wrong_secret_and_unknown_key_are_told_by_the_first_letters_only(practice: DoctorRun) -> None:
     practice.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
     assert bad(found(practice), "access key")[0].startswith("test… is rejected: ")
     practice.change('access_key_id = "testId"', 'access_key_id = "nobodyId"')
@@ -128,7 +130,7 @@ def test_wrong_secret_and_unknown_key_are_told_by_the_first_letters_only(practic
     assert "nobodyId" not in practice.texts[-1]
 
 
-def test_each_of_two_access_keys_is_looked_at(practice: Practice) -> None:
+def test_each_of_two_access_keys_is_looked_at(practice: DoctorRun) -> None:
     practice.change(
         'access_key_secret = "testSecret"',
         'access_key_secret = "testSecret"\nsecond_access_key_id = "oldId"\nsecond_access_key_secret = "old"',
@@ -146,7 +148,7 @@ def test_each_of_two_access_keys_is_looked_at(practice: Practice) -> None:
         (REJECTED_SIGN_NAME, "was rejected: 签名来源证明材料不齐全"),
     ],
 )
-def test_sign_name_that_cannot_send_is_told(practice: Practice, name: str, seen: str) -> None:
+def test_sign_name_that_cannot_send_is_told(practice: DoctorRun, name: str, seen: str) -> None:
     practice.change('sign_name = "云通信测试"', f'sign_name = "{name}"')
 
     assert any(seen in told for told in bad(found(practice), "sign name"))
@@ -160,13 +162,13 @@ def test_sign_name_that_cannot_send_is_told(practice: Practice, name: str, seen:
         ("SMS_100000009", "was rejected: 模板内容与所选类型不符"),
     ],
 )
-def test_template_that_cannot_send_is_told(practice: Practice, code: str, seen: str) -> None:
+def test_template_that_cannot_send_is_told(practice: DoctorRun, code: str, seen: str) -> None:
     practice.change(TEMPLATES["signup"], code)
 
     assert any(seen in told for told in bad(found(practice), "template"))
 
 
-def test_minutes_of_the_text_must_fit_the_life_of_codes(practice: Practice) -> None:
+def test_minutes_of_the_text_must_fit_the_life_of_codes(practice: DoctorRun) -> None:
     practice.change("[keys]", "[codes]\nttl = 120\n[keys]")
 
     assert "SMS_100000001: the text says 5 minutes, codes.ttl is 120 s" in bad(found(practice), "template")
@@ -396,13 +398,13 @@ PNVS = (
 
 
 @pytest.fixture
-def pnvs(practice: Practice) -> Practice:
+def pnvs(practice: DoctorRun) -> DoctorRun:
     for old, new in PNVS:
         practice.change(old, new)
     return practice
 
 
-def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: Practice) -> None:
+def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: DoctorRun) -> None:
     statuses = {f["check"]: f["status"] for f in found(pnvs) if f["route"] == "main"}
 
     assert statuses["access key"] == statuses["sending"] == statuses["egress"] == "ok"
@@ -411,7 +413,7 @@ def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: Practice) -> None
         assert json.load(answer) == []
 
 
-def test_key_and_sign_name_of_pnvs_are_looked_at(pnvs: Practice) -> None:
+def test_key_and_sign_name_of_pnvs_are_looked_at(pnvs: DoctorRun) -> None:
     pnvs.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
 
     assert bad(found(pnvs), "access key")[0].startswith("test… is rejected: ")
@@ -447,7 +449,7 @@ def test_what_an_operator_must_mend_at_pnvs_is_told(code: str) -> None:
     assert [(check, status) for check, status, _ in told] == [("sending", CheckStatus.FAIL)]
 
 
-def test_pnvs_that_is_not_there_does_not_answer(pnvs: Practice) -> None:
+def test_pnvs_that_is_not_there_does_not_answer(pnvs: DoctorRun) -> None:
     pnvs.sandbox.close()
 
     assert bad(found(pnvs), "api") == ["does not respond"]
@@ -523,7 +525,7 @@ def test_template_of_another_kind_is_told(facts: dict[str, object], is_for_codes
     )
 
 
-def test_no_sms_is_ever_sent(practice: Practice) -> None:
+def test_no_sms_is_ever_sent(practice: DoctorRun) -> None:
     practice.run("doctor")
 
     with urlopen(f"{practice.sandbox.inbox_url}.json") as answer:  # noqa: S310
@@ -552,7 +554,7 @@ def test_server_without_tls_is_told() -> None:
     assert [f.status for f in results if f.check == "tls"] == [CheckStatus.FAIL]
 
 
-def test_endpoint_that_is_down_is_two_findings(practice: Practice) -> None:
+def test_endpoint_that_is_down_is_two_findings(practice: DoctorRun) -> None:
     practice.sandbox.close()
     results = found(practice)
 
@@ -603,7 +605,7 @@ def test_user_that_may_not_run_scripts_is_told() -> None:
     ]
 
 
-def test_client_that_names_no_address_is_told(practice: Practice) -> None:
+def test_client_that_names_no_address_is_told(practice: DoctorRun) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
         RedisStore(client_from_url(server.url), Silence()).mark_missing_client_ip("shop")
         results = of_redis(server.url, ["shop", "bank"])
@@ -612,7 +614,7 @@ def test_client_that_names_no_address_is_told(practice: Practice) -> None:
     assert results[0].message.startswith("shop ")
 
 
-def test_proxy_that_writes_no_address_is_told(practice: Practice) -> None:
+def test_proxy_that_writes_no_address_is_told(practice: DoctorRun) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
         RedisStore(client_from_url(server.url), Silence()).mark_unreadable_client_ip()
         results = of_redis(server.url, ["shop"])

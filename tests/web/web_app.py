@@ -1,4 +1,4 @@
-"""A desk: the web room in a Flask application of its own, around a service among fakes."""
+"""A web app: the web room in a Flask application of its own, around a service among fakes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ UNKNOWN_ID = "A" * 22
 
 
 @dataclass
-class Desk:
+class WebApp:
     """The calls a test makes, and everything behind them."""
 
-    house: fakes.House
+    harness: fakes.Harness
     deps: ApiDependencies
     client: FlaskClient
     routes: list[dict[str, object]]
@@ -69,7 +69,7 @@ class Desk:
 
     def proof(self) -> str:
         """Go all the way and return the proof."""
-        return str(self.verify(self.opened(), self.house.sender.last_code).get_json()["proof"])
+        return str(self.verify(self.opened(), self.harness.sender.last_code).get_json()["proof"])
 
     def _kept(self, answer: TestResponse) -> TestResponse:
         self.answers.append(answer)
@@ -77,30 +77,30 @@ class Desk:
 
 
 def open_desk(
-    house: fakes.House | None = None,
+    harness: fakes.Harness | None = None,
     prefix: str | None = None,
     report_receiver: AliyunReportEndpoint | None = None,
-) -> Desk:
-    """Return a desk; with a *prefix* in somebody else's application, else in one that is ours alone."""
-    house = house or fakes.house()
+) -> WebApp:
+    """Return a web app; with a *prefix* in somebody else's application, else in one that is ours alone."""
+    harness = harness or fakes.harness()
     routes: list[dict[str, object]] = [{"name": "main", "state": "ok"}]
     deps = ApiDependencies(
-        service=house.service,
-        pages=house.pages,
-        clients=house.clients,
-        store=house.store,
+        service=harness.service,
+        pages=harness.pages,
+        clients=harness.clients,
+        store=harness.store,
         describe_failure=describe_failure,
         route_states=lambda: routes,
-        events=house.events,
-        clock=house.clock,
+        events=harness.events,
+        clock=harness.clock,
         report_receiver=report_receiver,
-        global_risk_level=house.ledger.global_risk_level,
+        global_risk_level=harness.usage_counters.global_risk_level,
     )
-    app = Flask("desk", static_folder=None)
+    app = Flask("web_app", static_folder=None)
     app.register_blueprint(create_blueprint(deps), url_prefix=prefix)
     if prefix is None:
         install_problems(app, deps)
-    return Desk(house, deps, app.test_client(), routes)
+    return WebApp(harness, deps, app.test_client(), routes)
 
 
 def problem(answer: TestResponse) -> dict[str, Any]:
