@@ -1,4 +1,4 @@
-"""What the attacks share: one target per module, proven sound when its last attack is over."""
+"""Fixtures: one target per module, whose history is checked after its last attack."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture(scope="module")
 def movable_target() -> Iterator[Target]:
-    """As `target`, and its time can be moved."""
+    """As `target`, with a clock that the test can move."""
     with running_target(movable=True) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The target: two worker processes, a Redis of their own, the sandbox; and a clock that all of them share.
+"""The target: two worker processes with their own Redis, the sandbox, and a clock that all of them share.
 
 What a test asserts is read behind the service's back: SMS in the sandbox's inbox, rows and records in Redis.
 """
@@ -50,7 +50,7 @@ PURPOSES = ("login", "signup")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the store holds of one phone, read from its bytes (see `store/lua/phone_state.lua`)."""
+    """The stored state of one phone, decoded from its bytes (see `store/lua/phone_state.lua`)."""
 
     consecutive_failures: int = 0
     sends: int = 0
@@ -69,7 +69,7 @@ class Row:
 
 @dataclass
 class Target:
-    """A running service under attack. `shop`, `bank` and `forum` are its clients; calls are shop's."""
+    """A running service under attack. `shop`, `bank` and `forum` are its clients; calls use shop's key."""
 
     deployment: Deployment
     keyring: Keyring
@@ -91,17 +91,17 @@ class Target:
     def pass_time(self, seconds: float) -> None:
         moved = self.ahead.with_suffix(".new")
         moved.write_text(str(int(self.ahead.read_text()) + int(seconds * 1000)))
-        moved.replace(self.ahead)  # at once, for whoever reads it
+        moved.replace(self.ahead)  # atomically, because other processes read it
 
     def sms(self, phone: str = "") -> list[Sms]:
-        """Return the SMS to *phone*, or to anybody, the oldest first."""
+        """Return the SMS to *phone*, or all SMS, the oldest first."""
         return [Sms.read(message) for message in reversed(self.deployment.inbox(phone))]
 
     def code(self, phone: str) -> str:
         return self.deployment.code(phone)
 
     def open(self, phone: str, client: str = "shop", **more: object) -> str:
-        """Request a code that must be granted, and return the id of the verification."""
+        """Request a code, which must succeed, and return the verification id."""
         answer = self.clients[client].request(phone, **more)  # type: ignore[arg-type]
         assert answer.status == 201, answer.text + self.log()[-2000:]
         return str(answer.body["verification_id"])
@@ -114,12 +114,12 @@ class Target:
         return f"otp:{{{self.keyring.phone_hash(phone)}}}"
 
     def record(self, phone: str, verification_id: str) -> bytes:
-        """Return the record of a verification as it lies in the store; empty if it is gone."""
+        """Return the stored bytes of a verification; empty if it does not exist."""
         with self.redis.client() as client:
             return client.get(f"{self.row_key(phone)}:{self.hash_of(verification_id)}") or b""
 
     def hash_of(self, verification_id: str) -> str:
-        """Return what stands for a verification id in the store, in logs and at the provider."""
+        """Return the keyed hash of a verification id, as Redis, the logs and the provider get it."""
         return self.keyring.verification_hash(verification_id)
 
     def log(self) -> str:
@@ -127,7 +127,7 @@ class Target:
 
 
 def wrong_codes(right: str, count: int) -> list[str]:
-    """Return *count* six-digit codes that are not the *right* one."""
+    """Return *count* six-digit codes other than the *right* one."""
     codes = (f"{number:06d}" for number in range(100_000, 100_001 + count))
     return [code for code in codes if code != right][:count]
 
@@ -147,7 +147,7 @@ def running_target(
     promise: Promise | None = None,
     provider_url: str = "",
 ) -> Iterator[Target]:
-    """Run a target until the block ends, then prove that everything that happened was sound.
+    """Run a target while the block runs, then check the history of all calls.
 
     *change* edits its configuration; only a *movable* one's time can be moved.
     """
@@ -197,7 +197,7 @@ def clock_of_children(ahead: Path | None) -> Iterator[None]:
 
 
 def caller(url: str, key: str) -> Callable[..., Answer]:
-    """Return what posts to *url* with *key*."""
+    """Return a caller that posts to *url* with *key*."""
 
     def posted(path: str, body: object, **headers: str) -> Answer:
         given = {"Authorization": f"Bearer {key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
@@ -207,7 +207,7 @@ def caller(url: str, key: str) -> Callable[..., Answer]:
 
 
 def with_clients(text: str, keys: dict[str, str]) -> str:
-    """Return the configuration with a client more for each of *keys*."""
+    """Return the configuration with one more client for each of *keys*."""
     tables = "".join(
         f'[clients.{client}]\nsecret_key_digests = ["{key_digest(key)}"]\n'
         f'proof_keys = ["{secrets.token_urlsafe(32)}"]\nsms_per_day = 90000\n'
@@ -223,11 +223,11 @@ def with_browser(text: str) -> str:
 
 
 def browser(target: Target) -> Recorder:
-    """Return what calls as a script in a page would; of which page, each call says."""
+    """Return a caller that acts like a script in a page; each call names the page's origin."""
     return Recorder(caller(target.deployment.url, PUBLISHABLE_KEY), target.history, "shop", target.now)
 
 
 def everything_in(client: redis.Redis) -> dict[bytes, bytes]:
-    """Return every key of the store with its value."""
+    """Return every Redis key with its value."""
     found: dict[bytes, bytes] = {key: client.get(key) or b"" for key in client.scan_iter()}
     return found

@@ -1,4 +1,4 @@
-"""Addresses: forged by headers, or many of one household."""
+"""IP addresses: forged in headers, or many in one household."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from attacks.target import ORIGIN, Target, browser, in_turns, new_phone, running
 
 CLIENT_IP = "203.0.113.{0}"
 LOG_HEADS, LOG_ENTRY = {1: 77, 2: 1}, 12
-"""Bytes of what the store keeps of an address: before the sends, by its format, and for each of them."""
+"""Bytes of the stored log of an IP address: before the sends, by format, and for each send."""
 
 
 def logs_of(target: Target) -> dict[bytes, int]:
-    """Return every address that the store counts sends of, with how many."""
+    """Return the number of sends that the store has counted for each IP address."""
     with target.redis.client() as client:
         kept = {key: client.get(key) or b"" for key in client.scan_iter("otp:address:*")}
     return {key: (len(value) - LOG_HEADS[value[0]]) // LOG_ENTRY for key, value in kept.items()}
 
 
 def fresh_logs(target: Target, before: dict[bytes, int]) -> list[int]:
-    """Return how many sends were counted since *before*, address by address."""
+    """Return the number of sends counted since *before* for each IP address."""
     grown = {key: count - before.get(key, 0) for key, count in logs_of(target).items()}
     return sorted(count for count in grown.values() if count)
 
@@ -32,7 +32,7 @@ def fresh_logs(target: Target, before: dict[bytes, int]) -> list[int]:
 
 
 def forged(number: int) -> dict[str, str]:
-    """Return headers that speak of another address each time."""
+    """Return headers that name another IP address each time."""
     liar = f"198.51.100.{number}"
     return {
         "X_Forwarded_For": f"{liar}, 10.0.0.{number}",
@@ -66,7 +66,7 @@ def test_a08_forged_headers_move_no_count(target: Target) -> None:
 
 
 def test_a08_forged_headers_name_no_address_by_themselves(target: Target) -> None:
-    """A server that names nobody is not taken for its own address, nor for one that a header speaks of."""
+    """Without `client_ip`, neither the server's own address nor one from a header counts."""
     before = logs_of(target)
 
     for number in range(5):
@@ -77,14 +77,14 @@ def test_a08_forged_headers_name_no_address_by_themselves(target: Target) -> Non
 
 @pytest.fixture(scope="module")
 def open_target() -> Iterator[Target]:
-    """A target that pages call, and which trusts no proxy."""
+    """A target that pages call, and that trusts no proxy."""
     with running_target(change=with_browser) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def proxied_target() -> Iterator[Target]:
-    """The same behind one proxy of its own."""
+    """The same behind one trusted proxy."""
     behind = lambda text: text.replace("[service]\n", "[service]\nproxy_hops = 1\n", 1)  # noqa: E731
     with running_target(change=lambda text: behind(with_browser(text))) as running:
         yield running
@@ -104,7 +104,7 @@ def test_a08_a_browser_is_where_it_connects_from(open_target: Target) -> None:
 
 
 def test_a08_behind_a_proxy_only_its_own_word_counts(proxied_target: Target) -> None:
-    """What stands left of it the attacker has written."""
+    """The attacker writes the entries to the left of the proxy's own."""
     page = browser(proxied_target)
 
     for number in range(12):
@@ -146,7 +146,7 @@ def test_a09_two_networks_are_two_counts(target: Target) -> None:
 
 
 def test_a09_a_household_that_verifies_nothing_is_stopped(target: Target) -> None:
-    """From as many addresses of a /64 as there are calls."""
+    """Each call uses another address of the same /64."""
     addresses = (f"2001:db8:ffff:1::{number:x}" for number in itertools.count(1))
     phones = [new_phone() for _ in range(230)]
 
@@ -160,7 +160,7 @@ def test_a09_a_household_that_verifies_nothing_is_stopped(target: Target) -> Non
 
     outcomes = Counter(answer.body.get("code", "sent") for answer in answers)
     sent = {sms.phone for sms in target.sms()} & set(phones)
-    # Beyond 20 somebody must solve a risk challenge, beyond 200 nothing is sent.
+    # Beyond 20 a risk challenge is required, beyond 200 nothing is sent.
     most = 20 if outcomes["challenge_required"] else 200
     assert len(sent) == outcomes["sent"] == most
     assert outcomes.keys() <= {"sent", "challenge_required", "limit_reached"}

@@ -1,4 +1,4 @@
-"""No attack is forgotten: each has its tests, or a reason why it has none."""
+"""Every attack has tests, or a reason why it has none."""
 
 from __future__ import annotations
 

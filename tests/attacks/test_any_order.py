@@ -1,4 +1,4 @@
-"""A25: all calls in any order, at any time, by anybody; then the history checker reads what came of it.
+"""A25: all calls in any order, at any time, by any caller; then the history checker reads the results.
 
 Hypothesis makes the stories. One that breaks a promise is told as it was: to shorten it would take minutes.
 """
@@ -31,17 +31,17 @@ SECONDS = st.sampled_from((1, 30, 59, 61, 61, 61, 119, 121, 299, 301, 3_601, 86_
 GUESS = st.sampled_from(("right", "right", "wrong", "wrong", "older", "odd"))
 TIMES = st.sampled_from((1, 1, 1, 2, 4, 6))
 OUTCOMES = {"", "wrong_code", "verification_expired", "verification_not_found"}
-"""What every run comes to."""
+"""The totals of all runs."""
 PATIENCE = 300
-"""Seconds that somebody waits for another code, if they are told to."""
+"""The longest `Retry-After` in seconds that a person waits before asking for another code."""
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Three clients, two phones, and whatever they may think of. A story has a history of its own."""
+    """Three clients and two phones, with every call in any order. Each story has its own history."""
 
     target: ClassVar[Target]
     store: ClassVar[redis.Redis]
-    """One connection for all stories: the rows are read after each of their steps."""
+    """One connection for all stories: the phone states are read after each step."""
 
     opened = Bundle("opened")
     proofs = Bundle("proofs")
@@ -85,7 +85,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(target=proofs, held=opened, client=ANY_CLIENT, which=ANY_PHONE)
     def verify_as_a_stranger(self, held: tuple[str, str, str], client: str, which: int) -> Any:
-        """Somebody who has learned the code and the id, but is another client or names another phone."""
+        """An attacker knows the code and the id, but is another client or names another phone."""
         _, phone, vid = held
         answer = self.callers[client].verify(self.phones[which], vid, self._code(phone, vid, "right"))
         return answer.body["proof"] if answer.status == 200 else multiple()
@@ -113,7 +113,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def row_counts_what_was_seen(self) -> None:
-        """The store's failures in a row are those that callers were told of since the last success."""
+        """The stored consecutive failures are those that callers have seen since the last success."""
         for phone in self.phones:
             told = 0
             for call in self.history.of("verify"):

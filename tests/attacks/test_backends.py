@@ -1,4 +1,4 @@
-"""Backends: what an application must take from the proof, and what it can't get wrong with our client."""
+"""Backends: what an application must read from the proof, and which mistakes our client prevents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otp_service.settings import load
 
 
 class Accounts:
-    """A backend as docs/ shows it: a form comes with a proof, and the proof says whose number it is."""
+    """A backend as docs/ shows it: a form contains a proof, and the phone number is taken from the proof."""
 
     def __init__(self, check: Callable[[str, str], str]) -> None:
         self._verified_phone = check
@@ -99,7 +99,7 @@ def test_a22_a_proof_for_something_else_signs_nobody_up(
 
 
 def test_a22_no_two_clients_share_the_keys_of_their_proofs(target: Target) -> None:
-    """Whoever can check a proof of theirs can't make one for anybody else."""
+    """The keys that verify a client's own proofs cannot sign a proof of another client."""
     settings = load(target.deployment.log.parent / "config.toml", {})
     keys = {
         name: {key.get_secret_value() for key in table.proof_keys} for name, table in settings.clients.items()

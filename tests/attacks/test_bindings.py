@@ -1,4 +1,4 @@
-"""Bindings: a proof, a code and an id are good for one client, one purpose, one phone, and in one order."""
+"""Bindings: a proof, a code and an id are valid for one client, purpose and phone, and in one order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DOORS = tuple(itertools.product(CLIENTS, PURPOSES))
 
 
 def earn(target: Target, client: str, purpose: str) -> str:
-    """Return a proof that *client* has earned for *purpose*."""
+    """Return a proof of *client* for *purpose*."""
     phone = new_phone()
     opened = target.open(phone, client, purpose=purpose)
     return str(target.clients[client].verify(phone, opened, target.code(phone)).body["proof"])
@@ -22,7 +22,7 @@ def earn(target: Target, client: str, purpose: str) -> str:
 
 
 def test_a21_a_proof_is_good_for_one_client_and_purpose(target: Target) -> None:
-    """Of all pairs only the diagonal is redeemed; what a stranger submits does not use a proof up."""
+    """Each proof is redeemed only with its own client and purpose; other attempts do not use it up."""
     proofs = {door: earn(target, *door) for door in DOORS}
 
     for earned, (client, purpose) in itertools.product(DOORS, DOORS):
@@ -38,7 +38,7 @@ def test_a21_a_proof_is_good_for_one_client_and_purpose(target: Target) -> None:
 
 
 def redeemed_in(target: Target, proofs: object) -> int:
-    """Return how many of *proofs* the store knows as used."""
+    """Return how many of *proofs* are stored as used."""
     used = 0
     with target.redis.client() as client:
         for proof in proofs:  # type: ignore[attr-defined]
@@ -84,7 +84,7 @@ def test_a21_a_code_is_good_for_its_own_verification_only(movable_target: Target
 
 @pytest.mark.parametrize("place", ["aud", "purpose", "sub", "jti", "exp", "amr"])
 def test_a21_a_proof_that_was_altered_is_worth_nothing(target: Target, place: str) -> None:
-    """Each claim is taken from another proof that is good in itself."""
+    """Each claim comes from another valid proof."""
     mine, others = earn(target, "shop", "login"), earn(target, "bank", "signup")
     payload, moment, mac = mine.split(".")
     altered = {**claims(mine), place: 2**31 if place == "exp" else ["test"]}
@@ -110,7 +110,7 @@ def packed(says: dict[str, object]) -> str:
 
 
 def test_a23_a_code_that_was_read_out_is_worth_nothing_without_the_id(movable_target: Target) -> None:
-    """The victim asked, the attacker hears the code: only whoever asked holds the id that belongs to it."""
+    """The victim requested the code and the attacker learns it: only the victim's page has the id."""
     target, phone = movable_target, new_phone()
     held = target.open(phone)
     heard = target.code(phone)
@@ -128,7 +128,7 @@ def test_a23_a_code_that_was_read_out_is_worth_nothing_without_the_id(movable_ta
 
 
 def near(verification_id: str) -> list[str]:
-    """Return ids that differ from it a little."""
+    """Return ids that differ slightly from it."""
     last = "ABCDEFGH".replace(verification_id[-1], "")
     return [verification_id[:-1] + letter for letter in last] + [
         verification_id[1:] + "A",
@@ -137,7 +137,7 @@ def near(verification_id: str) -> list[str]:
 
 
 def test_a23_the_sms_says_what_the_code_is_for(target: Target) -> None:
-    """Against a page that passes codes on at once there is only the victim's eye."""
+    """If a page forwards codes at once, only the text of the SMS can warn the victim."""
     texts = []
     for purpose in PURPOSES:
         phone = new_phone()
@@ -152,7 +152,7 @@ def test_a23_the_sms_says_what_the_code_is_for(target: Target) -> None:
 
 
 def test_a25_no_step_can_be_left_out(target: Target) -> None:
-    """Every order of the calls that skips one: no proof without a send and a right code before it."""
+    """Every sequence that skips a call: no proof without a send and a correct code before it."""
     phone, stranger = new_phone(), new_phone()
     opened = target.open(phone)
     right = target.code(phone)
@@ -189,7 +189,7 @@ def test_a25_what_was_canceled_or_used_up_is_not_approved_by_the_right_code(mova
 
 
 def test_a25_a_refused_send_leaves_nothing_to_verify(target: Target) -> None:
-    """The number that the provider refuses for good."""
+    """A number that the provider always refuses."""
     refused = "+8613800001001"
 
     answer = target.shop.request(refused)

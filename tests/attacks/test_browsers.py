@@ -1,4 +1,4 @@
-"""Browsers: a publishable key lies open to everybody, so another site's page must get nothing by it."""
+"""Browsers: a publishable key is public, so it must be useless to a page of another site."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FOREIGN = (
 
 @pytest.fixture(scope="module")
 def open_target() -> Iterator[Target]:
-    """A target whose shop has a publishable key, good for one origin."""
+    """A target whose shop has a publishable key for one origin."""
     with running_target(change=with_browser) as running:
         running.clients["browser"] = browser(running)
         yield running
@@ -47,7 +47,7 @@ def header(answer: Answer, name: str) -> str | None:
 
 
 def test_a31_the_clients_own_page_is_served(open_target: Target) -> None:
-    """So that what follows is refused for the page it comes from, and for nothing else."""
+    """The positive control: the following tests are rejected only because of their origin."""
     page, phone = open_target.clients["browser"], new_phone()
 
     answers: list[Any] = [page.call("/otp/request", {"phone": phone, "purpose": "login"}, Origin=ORIGIN)]
@@ -102,7 +102,7 @@ def test_a31_no_preflight_lets_another_site_in(open_target: Target, origin: str)
 
 
 def test_a31_without_an_origin_the_key_sends_nothing(open_target: Target) -> None:
-    """What no browser says; and what a form of another site can post without being asked."""
+    """Requests that no browser sends, and those that a form of another site can post without a preflight."""
     page, phone = open_target.clients["browser"], new_phone()
     body = json.dumps({"phone": phone, "purpose": "login"}).encode()
 
@@ -118,7 +118,7 @@ def test_a31_without_an_origin_the_key_sends_nothing(open_target: Target) -> Non
 
 
 def test_a31_the_key_is_no_servers_key_even_at_home(open_target: Target) -> None:
-    """Redeem, and the fields that only a server is believed, stay shut."""
+    """Redeem, and the fields that only servers may send, are rejected."""
     page, phone = open_target.clients["browser"], new_phone()
     opened = open_target.open(phone)
     proof = open_target.shop.verify(phone, opened, open_target.code(phone)).body["proof"]
@@ -139,7 +139,7 @@ def test_a31_the_key_is_no_servers_key_even_at_home(open_target: Target) -> None
 
 
 def test_a31_no_answer_shares_itself_with_every_site(open_target: Target) -> None:
-    """Nor do the pages, and secret keys are for servers: no origin is let in with one."""
+    """Nor do the pages; and secret keys are for servers, so no origin is allowed with one."""
     url = open_target.deployment.url
     answers = [
         exchange("GET", f"{url}{path}", None, {"Origin": "https://evil.example"})

@@ -1,4 +1,4 @@
-"""Cross-talk: replies that come late must never be read as somebody else's."""
+"""Cross-talk: a late reply must never be read as the reply to another call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stormy_target() -> Iterator[Target]:
 
 @contextmanager
 def storm(target: Target, stops: int = 5) -> Iterator[threading.Event]:
-    """Freeze the store for longer than anybody waits, again and again; the event is set when it is over."""
+    """Freeze Redis repeatedly for longer than any call waits; the event is set at the end."""
     over, process = threading.Event(), target.redis.process
 
     def rage() -> None:
@@ -44,7 +44,7 @@ def storm(target: Target, stops: int = 5) -> Iterator[threading.Event]:
 
 @dataclass
 class User:
-    """One person, with a number of their own at a time; *strange* is every answer that was not theirs."""
+    """One person, with one phone number at a time; *strange* collects answers to other callers."""
 
     target: Target
     phone: str = ""
@@ -64,7 +64,7 @@ class User:
                 self.earned(approved, vid)
 
     def mine(self, answer: Answer, vid: str) -> str:
-        """Return the verification that *answer* speaks of, which must be *vid* if that is known."""
+        """Return the verification id in *answer*, which must be *vid* if that is known."""
         self.seen[answer.status] += 1
         told = answer.body
         masked = f"+86 {self.phone[3:6]}****{self.phone[-4:]}"
@@ -74,7 +74,7 @@ class User:
         return str(told.get("verification_id", "")) if answer.status < 300 else ""
 
     def earned(self, approved: Answer, vid: str) -> None:
-        """A proof says whose it is; a refusal must be one that this call can have."""
+        """A proof must be for this phone; an error must be one that this call can return."""
         if approved.status == 200:
             told = self.target.shop.redeem(approved.body["proof"])
             self.mine(told, vid)

@@ -1,4 +1,4 @@
-"""Guessing a code: in parallel, from everywhere, again and again. Counted is what the store says."""
+"""Guessing a code: in parallel, from many addresses, repeatedly. The counts are read from Redis."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def assume_other_code(target: Target, phone: str, used: str) -> None:
 
 @dataclass
 class Siege:
-    """One attacker who guesses at one phone whenever the service lets them, and what it cost."""
+    """One attacker who guesses at one phone whenever the service allows it, and the cost."""
 
     target: Target
     phone: str = field(default_factory=new_phone)
@@ -103,12 +103,12 @@ class Siege:
     challenges: int = 0
     guesses: list[float] = field(default_factory=list)
     walls: dict[str, tuple[int, float, int]] = field(default_factory=dict)
-    """Each limit that was run into: after how many SMS, how long after the start, the longest wait (s)."""
+    """Each limit that was reached: SMS before it, seconds since the start, the longest wait in seconds."""
 
     def round(self) -> bool:
-        """Request, guess five times, and wait as told; False once the phone is locked."""
+        """Request, guess five times, and wait for `Retry-After`; return False once the phone is locked."""
         answer = self.target.shop.request(self.phone)
-        if answer.status == 403:  # in the slow lane
+        if answer.status == 403:  # the phone is restricted
             self.challenges += 1
             solution = solve(answer.body["challenge"])
             answer = self.target.shop.request(self.phone, risk_solution=solution)
@@ -143,7 +143,7 @@ def siege(movable_target: Target) -> Siege:
 
 
 def test_a04_a_siege_gets_seventy_guesses_and_no_more(siege: Siege) -> None:
-    """That is the share of untrusted calls; thirty of the hundred are kept for the owner."""
+    """This is the limit of untrusted calls; thirty of the hundred are reserved for the owner."""
     assert len(siege.guesses) == 70
     assert most_within(siege.guesses, HOUR) == 10
     assert most_within(siege.guesses, DAY) == 15
@@ -186,7 +186,7 @@ def test_a04_a_resend_brings_no_fresh_attempts(movable_target: Target) -> None:
 
 
 def test_a05_purposes_and_clients_share_one_count(movable_target: Target) -> None:
-    """The most that patience gets out of a day: stop short of each limit, then hoard, and guess at last."""
+    """The most guesses in one day: stay below each limit, collect verifications, and guess at the end."""
     target, phone = movable_target, new_phone()
     doors = itertools.cycle(itertools.product(CLIENTS, PURPOSES))
     plan: tuple[tuple[int, ...], ...] = ((5, 1), (5, 2), (0, 0, 0, 0))
@@ -237,7 +237,7 @@ def open_and_guess(
 
 
 def test_a05_what_can_be_imposed_on_a_victim_has_its_price(siege: Siege) -> None:
-    """In SMS that are paid for, and in the time that it takes; the longest wait that a wrong guess costs."""
+    """The price in SMS and in time, and the longest wait that a wrong guess causes."""
     imposed = {
         limit: {"sms": sms, "days": round(at / DAY, 2), "hours of waiting": round(wait / HOUR, 2)}
         for limit, (sms, at, wait) in siege.walls.items()
@@ -255,7 +255,7 @@ def test_a05_what_can_be_imposed_on_a_victim_has_its_price(siege: Siege) -> None
 
 
 def test_a05_a_bombed_phone_gets_no_untrusted_sms(movable_target: Target) -> None:
-    """Aliyun allows hardly more. The rest is kept for trusted calls: tests/store/test_trust.py."""
+    """Aliyun allows hardly more. The rest is reserved for trusted calls: tests/store/test_trust.py."""
     target, walls = movable_target, dict[str, tuple[int, float, int]]()
     phone, began = new_phone(), target.now()
     while "phone_sends_per_day" not in walls:
@@ -297,7 +297,7 @@ def test_a06_a_thousand_addresses_share_five_attempts(target: Target) -> None:
 
 
 def test_a07_a_code_is_taken_by_one_call_only(target: Target) -> None:
-    """Whatever else takes a body refuses a code in it, and uses no attempt."""
+    """All other calls reject a code in their body, and use no attempt."""
     phone = new_phone()
     opened = target.open(phone)
     right = target.code(phone)

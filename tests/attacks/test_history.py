@@ -1,4 +1,4 @@
-"""The history checker under test: a sound history passes, and each promise has a lie that it must catch."""
+"""Tests of the history checker: a correct history passes, and each violation is detected."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def sound() -> History:
 
 
 def rounds(count: int, every: float) -> tuple[list[Call], list[Sms]]:
-    """Return *count* verifications, one *every* so many seconds, each guessed at five times."""
+    """Return *count* verifications, one every *every* seconds, each with five guesses."""
     calls, messages = list[Call](), list[Sms]()
     for number in range(count):
         vid, at = f"{number:022d}", number * every
@@ -94,7 +94,7 @@ def instead(place: int, other: Call) -> Callable[[History], None]:
 
 
 def sent(*messages: Sms) -> Callable[[History], None]:
-    """Add SMS, each asked for by a call of its own, so that only their times can be wrong."""
+    """Add SMS, each requested by a call of its own, so that only their times can be wrong."""
 
     def change(history: History) -> None:
         history.sms += messages
@@ -163,7 +163,7 @@ LIES: dict[str, tuple[str, Callable[[History], None]]] = {
         "no_phone_gets_too_many_sms",
         sent(*(sms(n * 8_000.0, f"{n:022d}") for n in range(1, 11))),
     ),
-    "an SMS that nobody asked for": ("every_sms_was_asked_for", lambda h: h.sms.append(sms(5_000, OLD))),
+    "an SMS that was not requested": ("every_sms_was_asked_for", lambda h: h.sms.append(sms(5_000, OLD))),
     "two SMS for one call": ("every_sms_was_asked_for", lambda h: h.sms.append(sms(5_000))),
     "a resend to another": ("every_sms_was_asked_for", lambda h: h.sms.append(sms(phone=OTHER))),
     "a defect": (

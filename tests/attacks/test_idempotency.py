@@ -1,4 +1,4 @@
-"""Idempotency keys: whoever learns one learns nothing by it."""
+"""Idempotency keys: knowing one reveals nothing to another caller."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a34_the_same_key_of_another_client_is_another_key(target: Target) -> No
 
 
 def test_a34_a_stolen_key_gives_no_verification_away(target: Target) -> None:
-    """The very same call under the same key, by another client."""
+    """The same call with the same key by another client."""
     phone = new_phone()
     mine = target.shop.call("/otp/request", body(phone), Idempotency_Key=KEY + phone)
 
@@ -82,7 +82,7 @@ def test_a34_parallel_calls_of_one_key_are_one_sms(target: Target) -> None:
 
 
 def test_a34_a_key_buys_no_second_guess(target: Target) -> None:
-    """Under one key or under many: every wrong code that is answered was counted."""
+    """With one key or with many: every wrong code that is answered was counted."""
     phone = new_phone()
     opened = target.open(phone)
     guesses = wrong_codes(target.code(phone), 8)

@@ -1,4 +1,4 @@
-"""Input: too much of it, too slowly, and of every wrong type."""
+"""Input that is too large, too slow, or of a wrong type."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a29_a_megabyte_is_refused(target: Target, path: str) -> None:
 
 
 def announced(target: Target, path: str, length: int) -> int:
-    """Say that a body of *length* comes, send none, and return the status of the answer."""
+    """Announce a body of *length*, send none, and return the status of the answer."""
     with closing(http.client.HTTPConnection(urlsplit(target.deployment.url).netloc, timeout=5)) as connection:
         connection.putrequest("POST", path)
         connection.putheader("Authorization", f"Bearer {target.deployment.secrets.secret_key}")
@@ -63,20 +63,20 @@ def test_a29_a_small_body_can_be_no_bomb_either(target: Target, raw: bytes) -> N
 
 
 def test_a29_strangers_whose_bodies_never_end_hold_up_nobody(target: Target) -> None:
-    """More than both workers have threads, each a byte short; who has no key is not waited for."""
+    """More connections than both workers process at a time, each a byte short and without a key."""
     with slow_bodies(target, "sk_nobodys-key-0123456789"):
         assert logs_in(target)
 
 
 def test_a29_bodies_that_never_end_hold_up_nobody_else(target: Target) -> None:
-    """Whoever has a key is waited for, be it a publishable one: more of them than there are threads."""
+    """Callers with a key, more than both workers process at a time."""
     with slow_bodies(target, target.deployment.secrets.secret_key):
         assert logs_in(target)
 
 
 @pytest.fixture(scope="module")
 def target_of_few_files() -> Iterator[Target]:
-    """A target that is started as services are: with a thousand files to open unless it asks for more."""
+    """A target with the usual soft limit of a thousand open files."""
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as stack:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, most))
@@ -88,7 +88,7 @@ def target_of_few_files() -> Iterator[Target]:
 
 
 def test_a29_connections_that_say_nothing_hold_up_nobody(target_of_few_files: Target) -> None:
-    """From somebody without any key, and more of them than both workers could open by default."""
+    """Without a key, and more connections than both workers could open by default."""
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < 2 * SILENT:
         pytest.skip("this system does not allow so many connections")
@@ -115,7 +115,7 @@ def test_a29_a_body_that_trickles_in_is_cut_off_after_seconds(target: Target) ->
 
 
 def test_a29_a_caller_on_a_slow_line_is_served_amid_the_rest(target: Target) -> None:
-    """Its body comes a second after its headers."""
+    """The body arrives a second after the headers."""
     with half_posted(target, "/otp/verify", target.deployment.secrets.secret_key) as connection:
         connection.settimeout(10)
         time.sleep(1)
@@ -126,7 +126,7 @@ def test_a29_a_caller_on_a_slow_line_is_served_amid_the_rest(target: Target) -> 
 
 @contextmanager
 def slow_bodies(target: Target, key: str, count: int = 300) -> Iterator[None]:
-    """Have *count* calls with *key* on the way, none of which ends."""
+    """Keep *count* unfinished calls with *key* open while the block runs."""
     with ExitStack() as open_ones:
         for _ in range(count):
             open_ones.enter_context(half_posted(target, "/otp/verify", key))
@@ -134,7 +134,7 @@ def slow_bodies(target: Target, key: str, count: int = 300) -> Iterator[None]:
 
 
 def logs_in(target: Target) -> bool:
-    """Whether somebody else gets a code and a proof, without ado."""
+    """Return whether another caller gets a code and a proof without delay."""
     phone = new_phone()
     began = time.monotonic()
     opened = target.open(phone, client="bank")
@@ -143,7 +143,7 @@ def logs_in(target: Target) -> bool:
 
 
 def half_posted(target: Target, path: str, key: str) -> socket.socket:
-    """Return a connection on which a body was begun and not ended."""
+    """Return a connection with an unfinished body."""
     parts = urlsplit(target.deployment.url)
     connection = socket.create_connection((str(parts.hostname), int(parts.port or 0)))
     connection.sendall(
@@ -154,7 +154,7 @@ def half_posted(target: Target, path: str, key: str) -> socket.socket:
 
 
 def is_cut_off(connection: socket.socket) -> bool:
-    """Whether the service has ended it, with whatever last word; waits as long as its time-out says."""
+    """Return whether the service has closed the connection; waits for the socket's time-out."""
     try:
         while connection.recv(1_000):
             pass
@@ -228,7 +228,7 @@ FIELDS = (
 
 
 def bodies(opened: str, phone: str) -> Iterator[tuple[str, object]]:
-    """Yield every call with every odd thing in every field, and bodies that are no objects."""
+    """Yield every call with every odd value in every field, and bodies that are not objects."""
     sound = {
         "/otp/request": {"phone": phone, "verification_id": opened},
         "/otp/verify": {"phone": phone, "verification_id": opened, "code": "000000x"},
@@ -258,7 +258,7 @@ def test_a30_nothing_odd_is_a_defect_a_success_or_an_attempt(target: Target) -> 
 
 
 def harmless(path: str, body: object) -> bool:
-    """Whether that body is a sound one after all: nothing in it is odd."""
+    """Return whether the body is valid after all."""
     if not isinstance(body, dict):
         return False
     optional = {

@@ -1,4 +1,4 @@
-"""What a stranger with a publishable key learns of a phone, takes from its owner, or floods."""
+"""What a stranger with a publishable key can learn about a phone, take from its owner, or flood."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from attacks.target import (
 )
 
 HOME = "203.0.113.1"
-"""The address of the owner of a phone; every other one is a stranger's."""
+"""The IP address of a phone's owner; all others belong to strangers."""
 
 TEST_PHONE, TEST_CODE = "+8613800138000", "135790"
 BUDGET, OPEN_TO_ALL = 10, 8
@@ -36,7 +36,7 @@ def behind_a_proxy(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def open_target() -> Iterator[Target]:
-    """A target whose shop has a publishable key, behind a proxy; its time can be moved."""
+    """A target behind a proxy whose shop has a publishable key, with a clock that the test can move."""
     with running_target(change=behind_a_proxy, movable=True) as running:
         running.clients["browser"] = browser(running)
         yield running
@@ -52,18 +52,18 @@ def poor_target() -> Iterator[Target]:
 
 
 def ask(target: Target, phone: str, address: str) -> Answer:
-    """Ask for a code as a page would."""
+    """Request a code as a page does."""
     body = {"phone": phone, "purpose": "login"}
     return target.clients["browser"].call("/otp/request", body, Origin=ORIGIN, X_Forwarded_For=address)
 
 
 def addresses() -> Iterator[str]:
-    """Return addresses that nobody has used before."""
+    """Return IP addresses that have not been used before."""
     return (f"198.51.{number // 250}.{number % 250 + 1}" for number in range(60_000))
 
 
 def verify_at_home(target: Target) -> str:
-    """Return a phone that its owner verified, from HOME."""
+    """Return a phone that its owner has verified from HOME."""
     phone = new_phone()
     opened = target.open(phone, client_ip=HOME)
     approved = target.shop.verify(phone, opened, target.code(phone), client_ip=HOME)
@@ -110,7 +110,7 @@ def test_a37_a_strangers_key_does_not_block_the_backends_call(open_target: Targe
 def test_a38_the_owner_of_a_besieged_phone_logs_in_from_home_and_on_a_known_device(
     open_target: Target,
 ) -> None:
-    """Strangers guess until nothing is left for them, by the weakest client."""
+    """Strangers guess until their limits are used up, through the weakest client."""
     target, strangers = open_target, addresses()
     phone = verify_at_home(target)
     target.pass_time(DAY)
@@ -122,7 +122,7 @@ def test_a38_the_owner_of_a_besieged_phone_logs_in_from_home_and_on_a_known_devi
             if answer.body["limit"] != "phone_locked":
                 target.pass_time(answer.body["retry_after"])
             continue
-        if answer.status == 403:  # a challenge in the slow lane: these attackers have found a way to solve it
+        if answer.status == 403:  # a challenge for a restricted phone, which these attackers can solve
             target.pass_time(DAY)
             walls["phone_slow_lane"] += 1
             if walls["phone_slow_lane"] > 3:
@@ -207,7 +207,7 @@ def test_a41_with_the_budget_used_up_known_and_unknown_phones_are_answered_alike
 
 
 def test_a41_a_first_answer_to_a_browser_does_not_tell_what_a_phone_did_before(open_target: Target) -> None:
-    """Neither how many SMS are left nor when the next may be asked for depends on other verifications."""
+    """Neither `sends_left` nor `resend_in` depends on other verifications."""
     target, strangers = open_target, addresses()
     busy, fresh = new_phone(), new_phone()
     for wait in (61, 61, 121):

@@ -1,4 +1,4 @@
-"""The provider: what it answers is a success only where it says so. All its answers: tests/sms/."""
+"""The provider: only an explicit success counts as one. All its answers: tests/sms/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attacks.target import Answer, Target, at_once, new_phone, running_target
 
 
 class Reply(NamedTuple):
-    """What the provider answers next."""
+    """The provider's next answer."""
 
     status: int
     body: bytes
@@ -45,7 +45,7 @@ MISLEADING = {
 
 
 class Provider:
-    """A server that answers SendSms with `reply`, and counts."""
+    """A server that answers SendSms with `reply` and counts the calls."""
 
     def __init__(self) -> None:
         self.reply = GOOD
@@ -69,7 +69,7 @@ def scripted() -> Iterator[tuple[Provider, str]]:
             self.wfile.write(said)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -103,7 +103,7 @@ def test_a24_what_does_not_say_ok_is_no_success(misled: tuple[Provider, Target],
 
 
 def delivery_of(target: Target, phone: str, answer: Answer) -> str:
-    """Return what the service knows of the send, by its own status."""
+    """Return the state of the send in the service's own status."""
     if answer.status >= 400:
         assert target.row(phone).live == 0
         return "gone"

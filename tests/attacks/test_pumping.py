@@ -1,4 +1,4 @@
-"""Pumping: SMS that only cost money, and a budget burned so that nobody else gets one."""
+"""SMS pumping: SMS that only cost money, and a budget that is used up so that users get none."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from attacks.target import Target, in_turns, new_phone, running_target
 from support.proof_of_work import solve
 
 BUDGET = 40
-KNOWN_SHARE = 8
+RESERVED_FOR_KNOWN = 8
 
 
 def prefix_of_its_own() -> Iterator[str]:
-    """Yield numbers of one prefix of seven digits."""
+    """Yield numbers with one prefix of seven digits."""
     prefix = f"+86138{2000 + secrets.randbelow(7000)}"
     numbers = list(range(10_000))
     secrets.SystemRandom().shuffle(numbers)
@@ -34,7 +34,7 @@ def events(target: Target, name: str) -> list[dict[str, Any]]:
 
 
 def pump(target: Target, numbers: Iterator[str], count: int) -> Counter[str]:
-    """Ask for SMS to *count* of *numbers* from fifty addresses; verify none."""
+    """Request SMS to *count* of *numbers* from fifty IP addresses; verify none."""
     answers = in_turns(
         [
             lambda phone=phone, place=place: target.shop.request(
@@ -47,12 +47,12 @@ def pump(target: Target, numbers: Iterator[str], count: int) -> Counter[str]:
 
 
 def test_a13_pumping_one_prefix_is_noticed(movable_target: Target) -> None:
-    """By default the guard only says what it would do; it must say so before it was expensive."""
+    """By default the guard only logs what it would do; it must do so before the attack gets expensive."""
     target, numbers = movable_target, prefix_of_its_own()
 
     outcomes = pump(target, numbers, 25)
     wait_for(lambda: 25 in counted(target, b"prefix:"))
-    target.pass_time(240)  # nobody has verified any of them for three minutes
+    target.pass_time(240)  # for three minutes none of them is verified
     outcomes += pump(target, numbers, 2)
 
     wait_for(lambda: "prefix" in tripped_scopes(target))
@@ -68,7 +68,7 @@ def test_a13_pumping_one_prefix_is_noticed(movable_target: Target) -> None:
 
 @pytest.fixture
 def guarded_target() -> Iterator[Target]:
-    """A target whose guard does what it says; of its own, since whoever pumps spoils it for the others."""
+    """A target with an enforced guard, separate because pumping affects all tests that share it."""
     with running_target(
         change=lambda text: f'{text}\n[pumping_guard]\nmode = "enforce"\n', movable=True
     ) as running:
@@ -76,7 +76,7 @@ def guarded_target() -> Iterator[Target]:
 
 
 def test_a13_a_guard_that_is_enforced_stops_it_before_thirty_sms(guarded_target: Target) -> None:
-    """A pumped number solves no challenge; an attacker who does is blocked a little later."""
+    """A pumped number solves no challenge; an attacker who solves challenges is blocked a little later."""
     target, numbers = guarded_target, prefix_of_its_own()
 
     outcomes = pump(target, numbers, 20)
@@ -86,7 +86,7 @@ def test_a13_a_guard_that_is_enforced_stops_it_before_thirty_sms(guarded_target:
     assert outcomes["sent"] < 30
     assert outcomes["sent"] == len(target.sms())
     assert outcomes.keys() <= {"sent", "challenge_required", "destination_blocked"}
-    # Somebody of another prefix is asked for a challenge at most: the whole country's count is full, too.
+    # Another prefix needs at most a challenge, although the country is over its threshold too.
     known = new_phone()
     assert target.shop.request(known, known_phone=True).status == 201
 
@@ -96,14 +96,14 @@ def test_a13_challenges_that_are_solved_do_not_keep_the_pump_going(guarded_targe
 
     outcomes = Counter(solving(target, phone) for phone, _ in zip(numbers, range(130), strict=False))
 
-    # Blocked beyond 60 that nobody has verified; the newest, of which that is not known yet, count half.
+    # Blocked beyond 60 unverified SMS; the newest ones, whose outcome is open, count half.
     assert 60 < outcomes["sent"] <= 2 * 60 + 1
     assert outcomes["sent"] == len(target.sms())
     assert outcomes["destination_blocked"] == 130 - outcomes["sent"]
 
 
 def solving(target: Target, phone: str) -> str:
-    """Ask for an SMS, solving what is asked for; return how it went."""
+    """Request an SMS, solve the challenge if there is one, and return the outcome."""
     answer = target.shop.request(phone)
     if answer.body.get("code") == "challenge_required":
         answer = target.shop.request(phone, risk_solution=solve(answer.body["challenge"]))
@@ -157,9 +157,12 @@ def test_a14_strangers_who_burn_the_budget_shut_nobody_out_who_was_here_before(p
     served = [target.shop.request(phone) for phone in known]
 
     spent = Counter(answer.body.get("limit", "sent") for answer in burned)
-    assert spent == {"sent": BUDGET - KNOWN_SHARE - len(known), "client_sms_per_day": 60 - spent["sent"]}
+    assert spent == {
+        "sent": BUDGET - RESERVED_FOR_KNOWN - len(known),
+        "client_sms_per_day": 60 - spent["sent"],
+    }
     assert {answer.status for answer in served} == {201}
-    assert len(target.sms()) == BUDGET - KNOWN_SHARE + len(known)
+    assert len(target.sms()) == BUDGET - RESERVED_FOR_KNOWN + len(known)
     # Another client has a budget of its own.
     assert target.clients["bank"].request(new_phone()).status in (201, 429)
 

@@ -1,4 +1,4 @@
-"""Secrets: what answers, times, logs and the store give away about codes, numbers and who was here before."""
+"""Secrets: what answers, timing, logs and Redis reveal about codes, numbers and known phones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOBODY = "A" * 22
 
 
 def phones_with_a_past(target: Target) -> dict[str, str]:
-    """Return a phone for each past that a stranger may be curious about."""
+    """Return a phone for each history that a stranger might want to detect."""
     phones = {
         past: new_phone()
         for past in ("none", "pending", "approved", "exhausted", "canceled", "another client's")
@@ -46,13 +46,13 @@ def phones_with_a_past(target: Target) -> dict[str, str]:
 
 
 def without_chance(answer: Answer) -> str:
-    """Return an answer without what differs by chance: the ids and the time of day."""
+    """Return an answer without the ids and times that always differ."""
     text = f"{answer.status} {answer.text} {sorted(answer.headers.items())}"
     return re.sub(r"req_[\w-]+|\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT", "", text)
 
 
 def test_a16_a_stranger_is_told_the_same_of_every_phone(target: Target) -> None:
-    """Without the id of a verification there is nothing to learn: unknown, expired and used look alike."""
+    """Without a verification id, unknown, expired and used verifications look alike."""
     phones = phones_with_a_past(target)
 
     for ask in (
@@ -110,7 +110,7 @@ def test_a16_the_time_of_a_refusal_does_not_tell_a_known_phone(target: Target) -
 
 
 def ratio_of_times(one: Callable[[], Answer], other: Callable[[], Answer], pairs: int = 150) -> float:
-    """Return how much longer *one* takes than *other*; taken in turns, so that noise meets both."""
+    """Return how much longer *one* takes than *other*, measured in turns so that noise affects both."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(2 * pairs):
         place = (number + number // 2) % 2
@@ -124,7 +124,7 @@ def ratio_of_times(one: Callable[[], Answer], other: Callable[[], Answer], pairs
 
 
 def test_a17_a_nearly_right_code_takes_as_long_as_any(movable_target: Target) -> None:
-    """What is compared are keyed digests: sharing five digits of six brings nobody nearer."""
+    """Keyed digests are compared, so a code that shares five of six digits is no closer than any other."""
     target = movable_target
     pool = iter([(phone := new_phone(), target_code(target, phone)) for _ in range(60)])
 
@@ -221,7 +221,7 @@ def test_a18_no_switch_makes_it_tell(target: Target, switch: str) -> None:
 
 
 def test_a19_the_log_holds_no_code_number_or_key_whatever_is_sent(target: Target) -> None:
-    """Every outcome, and what a stranger puts where it does not belong, at the level `debug`."""
+    """Every outcome, and secrets in wrong places, at the level `debug`."""
     phone = new_phone()
     opened, code = target_code(target, phone)
     proof = target.shop.verify(phone, opened, code).body["proof"]
@@ -251,7 +251,7 @@ def test_a19_the_log_holds_no_code_number_or_key_whatever_is_sent(target: Target
 
 
 def test_a20_nobody_finds_a_code_in_the_store() -> None:
-    """Not in a value, not on the disk, not in what goes over the wire; not by trying all of them."""
+    """Not in a value, on disk or on the wire, and not by trying all codes."""
     with running_target(redis_options=("--rdbcompression", "no", "--appendonly", "yes")) as target:
         with target.redis.client() as client, watched(target) as wire:
             phones = [new_phone() for _ in range(12)]
@@ -284,7 +284,7 @@ def test_a20_nobody_finds_a_code_in_the_store() -> None:
 
 
 def recipes(code: str, phone: str, verification_id: str) -> list[str]:
-    """Return what a code may be hashed together with, by somebody who has no key."""
+    """Return the inputs with which a code could be hashed without a key."""
     parts = [part for part in (phone, phone[1:], phone[3:], verification_id, "shop", "login") if part]
     pairs = [
         glue.join(pair) for part in parts for pair in ((part, code), (code, part)) for glue in ("", ":", "|")
@@ -293,7 +293,7 @@ def recipes(code: str, phone: str, verification_id: str) -> list[str]:
 
 
 def digests_in(text: str, inputs: Iterator[str] | list[str]) -> list[str]:
-    """Return those of *inputs* whose SHA-256, or the first half of it, stands in *text*, raw or in hex."""
+    """Return those of *inputs* whose SHA-256, or its first half, is in *text*, raw or in hex."""
     half = 16
     heads = {text[at : at + half] for at in range(len(text) - half + 1)}
     return [
@@ -305,7 +305,7 @@ def digests_in(text: str, inputs: Iterator[str] | list[str]) -> list[str]:
 
 
 class watched:  # noqa: N801 - reads as a verb where it is used
-    """Writes down every command that the store gets, until the block ends."""
+    """Records every command that Redis receives while the block runs."""
 
     def __init__(self, target: Target) -> None:
         self._client = target.redis.client()

@@ -1,4 +1,4 @@
-"""Sending: other spellings, other recipients, and one victim's phone that rings all day."""
+"""Sending: other spellings, other recipients, and SMS bombing of one phone."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def store_keys(target: Target) -> set[bytes]:
 
 
 def injections(victim: str, attacker: str) -> dict[str, bytes]:
-    """Return bodies that name two recipients, one way or another."""
+    """Return bodies that name two recipients in different ways."""
     joined = [
         ",",
         ";",
@@ -175,7 +175,7 @@ ADDRESSES = [f"203.0.113.{number}" for number in range(100)]
 
 
 def test_a12_a_day_of_bombing_is_eight_sms(movable_target: Target) -> None:
-    """From a hundred addresses, by every client, at every moment at which one more is allowed."""
+    """From a hundred IP addresses, through every client, whenever one more SMS is allowed."""
     target, phone = movable_target, new_phone()
     askers = zip(itertools.cycle(CLIENTS), itertools.cycle(ADDRESSES), strict=False)
     began = target.now()

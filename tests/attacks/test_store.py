@@ -1,4 +1,4 @@
-"""The store: memory filled by strangers, names smuggled into keys, a server that was taken over."""
+"""Redis: memory filled by strangers, injection into keys, a server that is taken over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LUA = sorted((Path(otp_service.__file__).parent / "store" / "lua").glob("*.lua")
 
 @pytest.fixture(scope="module")
 def lonely_target() -> Iterator[Target]:
-    """A target whose store nobody else fills."""
+    """A target whose Redis no other test fills."""
     with running_target() as running:
         yield running
 
@@ -30,7 +30,7 @@ def lonely_target() -> Iterator[Target]:
 
 @contextmanager
 def full(target: Target, room: int) -> Iterator[None]:
-    """Leave the store *room* bytes of memory until the block ends."""
+    """Leave Redis *room* bytes of memory while the block runs."""
     with target.redis.client() as client:
         client.config_set("maxmemory", client.info("memory")["used_memory"] + room)
         yield
@@ -38,7 +38,7 @@ def full(target: Target, room: int) -> Iterator[None]:
 
 
 def test_a26_a_flood_that_fills_the_memory_wipes_no_counter(lonely_target: Target) -> None:
-    """Strangers fill the memory by requests; then everything is refused whole, and nothing is forgotten."""
+    """Strangers fill the memory with requests; then every call is rejected, and no counter is lost."""
     target, victim = lonely_target, new_phone()
     opened = target.open(victim)
     right = target.code(victim)
@@ -159,7 +159,7 @@ def test_a28_calls_leave_no_scripts_and_no_unknown_keys_behind(lonely_target: Ta
 
 
 def walk(target: Target) -> Answer:
-    """Make every call once for a phone of its own."""
+    """Make every call once, each for another phone."""
     phone = new_phone()
     opened = target.open(phone, client_ip=f"2001:db8:0:{secrets.token_hex(2)}::1")
     target.shop.resend(phone, opened)
@@ -174,7 +174,7 @@ def walk(target: Target) -> Answer:
 
 
 def test_a33_the_service_needs_few_commands_and_its_own_keys_only() -> None:
-    """Whoever takes over the service's connection can neither read the rest of the server nor empty it."""
+    """With the service's Redis user, an attacker can neither read other keys nor empty the server."""
     password = secrets.token_urlsafe(24)
     user = f"user service on >{password} {' '.join(server_rules())}"
 

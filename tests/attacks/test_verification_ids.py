@@ -1,4 +1,4 @@
-"""Verification ids: bearer secrets that no outsider can find, guess at, or use to keep others out."""
+"""Verification ids: bearer secrets that outsiders cannot find, guess, or use to lock others out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from attacks.target import (
 from attacks.test_secrets import ratio_of_times, without_chance
 
 MISSES = 60
-"""What the configuration allows an address in ten minutes, unless it says otherwise."""
+"""The default limit of an IP address in ten minutes."""
 
 Calls = dict[str, Callable[[str, str], Answer]]
 
@@ -34,7 +34,7 @@ def behind_a_proxy(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def open_target() -> Iterator[Target]:
-    """A target whose shop has a publishable key, behind a proxy that names the end user's address."""
+    """A target whose shop has a publishable key, behind a proxy that sends the end user's IP address."""
     with running_target(change=behind_a_proxy) as running:
         running.clients["browser"] = browser(running)
         yield running
@@ -44,19 +44,19 @@ _addresses = itertools.count()
 
 
 def an_address() -> str:
-    """Return an address from which no call has come yet."""
+    """Return an IP address that has not been used before."""
     number = next(_addresses)
     return f"198.51.{number >> 8}.{number & 255}"
 
 
 def page_at(target: Target, address: str) -> Callable[[str, dict[str, str]], Answer]:
-    """Return what calls with the publishable key from *address*."""
+    """Return a caller with the publishable key at *address*."""
     page = target.clients["browser"]
     return lambda path, body: page.call(path, body, Origin=ORIGIN, X_Forwarded_For=address)
 
 
 def calls_from(target: Target, address: str) -> Calls:
-    """Return the calls about a verification that a page at *address* can make, by phone and id."""
+    """Return the calls with a verification id that a page at *address* can make."""
     page = page_at(target, address)
     return {
         "status": lambda phone, vid: page("/otp/status", {"phone": phone, "verification_id": vid}),

@@ -26,10 +26,10 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.prefix) / "bin"
 ASSIGNMENT = re.compile(r"(?:export )?[A-Z_]+=\S*( [A-Z_]+=\S*)*")
 SITE = "https://www.example.com"
-"""Where the reader's own page stands."""
+"""The origin of the reader's own page."""
 
 SERVERS = ("make run", "make example", "otp-service serve", "otp-service sandbox")
-"""What runs until somebody stops it, and where it says that it is there."""
+"""Commands that run until they are stopped, and print where they listen."""
 
 FAR_REACHING = re.compile(r"\b(kill|pkill|killall|pidof|rm|sudo|systemctl|docker|apt-get)\b")
 """What could reach beyond a test: such a block belongs into NOT_RUN."""
@@ -193,7 +193,7 @@ def as_json(output: str) -> dict[str, Any]:
 
 
 def wait_until(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody answers at *url*."""
+    """Wait until a server answers at *url*."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -201,4 +201,4 @@ def wait_until(url: str, process: subprocess.Popen[bytes]) -> None:
                 return
         except URLError:
             time.sleep(0.05)
-    raise AssertionError(f"nobody answers at {url}")
+    raise AssertionError(f"no server answers at {url}")

@@ -260,9 +260,9 @@ def test_memory_is_computed_from_the_measured_sizes() -> None:
     }
     text = (ROOT / "docs/production.md").read_text()
     formula = block("docs/production.md", "bytes = ")
-    approved = measured["left of one that was approved, after an hour"]
-    abandoned = measured["left of one that was abandoned, after an hour"]
-    address, alive = measured["more for an address that nobody else has"], measured["one live verification"]
+    approved = measured["after an approval, one hour later"]
+    abandoned = measured["after an abandoned verification, one hour later"]
+    address, alive = measured["one additional IP address"], measured["one live verification"]
     each = 90 * approved + abandoned / 5 + address + alive * 0.1 * 25 / 60
     rows = re.findall(r"^\| ([\d,]+) \| ([\d.]+) (MB|GB) \| (\d+)(mb|gb) \|$", text, re.MULTILINE)
 

@@ -81,7 +81,7 @@ def test_http_can_be_read(block: Block) -> None:
 
 
 def test_every_block_is_data_a_program_or_a_picture() -> None:
-    """And nothing without a language: what has none is what nobody looks at."""
+    """Every block has a language, so that a test checks it."""
     assert {block.language for block in ALL} <= DATA | PROGRAMS | {"text", "mermaid"}
 
 

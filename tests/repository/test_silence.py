@@ -196,7 +196,7 @@ def test_no_secret_is_left_behind(traces: Traces, place: str) -> None:
 
 @pytest.mark.parametrize("place", ["log", "store", "commands", "provider"])
 def test_a36_no_verification_id_is_left_behind(traces: Traces, place: str) -> None:
-    """Whoever holds an id can use the verification: only those who asked for the code are told it."""
+    """An id is enough to use a verification, so only the caller that requested the code gets it."""
     left = getattr(traces, place)
     text = left.decode("latin-1") if isinstance(left, bytes) else left
 
