@@ -13,6 +13,7 @@ from otp_service.domain.errors import (
     AlreadyVerified,
     AttemptsExhausted,
     CooldownActive,
+    InternalError,
     InvalidCode,
     LimitReached,
     ProofRedeemed,
@@ -266,7 +267,7 @@ def test_same_id_is_never_opened_twice(phone: Phone) -> None:
     phone.store.create(phone.slot, new, {})
     phone.pass_time(60)
 
-    with pytest.raises(Exception, match="mistake"):
+    with pytest.raises(InternalError):
         phone.store.create(phone.slot, new, {})
 
 
