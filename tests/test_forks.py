@@ -290,7 +290,7 @@ def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:
 
 def test_a_ledger_that_was_closed_does_not_begin_again_in_a_child() -> None:
     def all_usage_counters(_: int) -> int:
-        return len([thread for thread in threading.enumerate() if thread.name == "ledger"])
+        return len([thread for thread in threading.enumerate() if thread.name == "usage-counters"])
 
     before = in_forks(all_usage_counters, 1)  # other tests' ledgers may live in this process
     usage_counters = RedisUsageCounters(

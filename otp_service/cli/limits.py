@@ -16,7 +16,7 @@ from otp_service.domain.limits import DAY, HOUR, TEST_PHONE_LIMITS, IpLimits, Ph
 from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.phone import Phone
 from otp_service.observability.clock import SystemClock
-from otp_service.store.admin import IpUsage, PhoneUsage, Verdict
+from otp_service.store.admin import IpUsage, LimitStatus, PhoneUsage
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _state(untrusted: bool, trusted: bool, limits: PhoneLimits, limit: int) -> s
     return f"{word} (from {limit} in a row, or {limits.untrusted_failures(limit)} by untrusted calls)"
 
 
-def next_sms(usage: Verdict | IpUsage) -> str:
+def next_sms(usage: LimitStatus | IpUsage) -> str:
     """Return when the next SMS may be sent, and the limit that delays it."""
     return f"in {format_duration(usage.wait)} ({usage.limit})" if usage.limit else "now"
 

@@ -1,6 +1,6 @@
 """Reads and erases what Redis holds about one phone or IP address, for the operator's commands.
 
-Verdicts come from the functions that also judge requests, so an operator sees what a caller would meet.
+Limit statuses come from the functions that also judge requests, so an operator sees what a caller would meet.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _GLOB = re.compile(r"[*?\[\]\\^-]")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitStatus:
     """What the next call meets: *limit* rejects a verification for *wait* seconds; empty if none does."""
 
     is_restricted: bool
@@ -77,8 +77,8 @@ class PhoneUsage:
     open_verifications: int
     is_known: bool
     requesters: int
-    untrusted: Verdict
-    trusted: Verdict
+    untrusted: LimitStatus
+    trusted: LimitStatus
 
     @property
     def consecutive_failures(self) -> int:
@@ -164,8 +164,8 @@ class AdminStore:
             open_verifications=open_verifications,
             is_known=known == 1,
             requesters=requesters,
-            untrusted=_verdict(untrusted),
-            trusted=_verdict(trusted),
+            untrusted=_limit_status(untrusted),
+            trusted=_limit_status(trusted),
         )
 
     def phone_history(self, phone_hash: str) -> tuple[PastSend, ...]:
@@ -275,9 +275,9 @@ class AdminStore:
         return sum(reply[1] > 0 for reply in told)
 
 
-def _verdict(reply: list[Any]) -> Verdict:
+def _limit_status(reply: list[Any]) -> LimitStatus:
     slow, locked, limit, wait = reply
-    return Verdict(slow == 1, locked == 1, limit.decode(), math.ceil(wait / 1000))
+    return LimitStatus(slow == 1, locked == 1, limit.decode(), math.ceil(wait / 1000))
 
 
 def _count(times: tuple[float, ...], since: float) -> int:

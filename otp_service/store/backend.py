@@ -163,12 +163,12 @@ class SentinelNode(RedisNode):
         super().__init__(client)
         self._pool = cast("SentinelConnectionPool", client.connection_pool)
         self._finder = cast("MasterFinder", self._pool.sentinel_manager)
-        self._must_ask = False
+        self._must_discover = False
 
     def execute(self, commands: Sequence[Command], wait: ReplicationWait | None = None) -> PipelineResult:
         """See `RedisBackend.execute`."""
-        if self._must_ask:
-            self._ask()
+        if self._must_discover:
+            self._discover_master()
         try:
             result = super().execute(commands, wait)
         except MaxConnectionsError:
@@ -182,7 +182,7 @@ class SentinelNode(RedisNode):
 
     def primaries(self) -> Sequence[RedisNode]:
         """See `RedisBackend.primaries`."""
-        self._ask()
+        self._discover_master()
         return [self]
 
     def close(self) -> None:
@@ -191,11 +191,11 @@ class SentinelNode(RedisNode):
         self._finder.close()
 
     def _suspect(self) -> None:
-        self._must_ask = True
+        self._must_discover = True
         self._finder.ask_another_first()
 
-    def _ask(self) -> None:
-        self._must_ask = False
+    def _discover_master(self) -> None:
+        self._must_discover = False
         try:
             self._pool.get_master_address()  # type: ignore[no-untyped-call]
         except redis.RedisError:

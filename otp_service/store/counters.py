@@ -173,7 +173,7 @@ class RedisUsageCounters:
         self._lost = 0
         self._stop = threading.Event()
         self._hurry = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="usage-counters", daemon=True)
         if self._is_started and not self._is_closed:
             self._thread.start()
 

@@ -25,7 +25,7 @@ from otp_service.store.cluster import NoOwner
 from otp_service.store.health import UnsuitableRedis
 
 
-class Trouble(NamedTuple):
+class RedisProblem(NamedTuple):
     """What is wrong with Redis, as the end of a sentence that begins with "redis.url", and how to fix it."""
 
     seen: str
@@ -35,53 +35,57 @@ class Trouble(NamedTuple):
 
 
 _REPLIES = {
-    "WRONGPASS": Trouble(
+    "WRONGPASS": RedisProblem(
         "refuses the user name or the password (WRONGPASS)",
         "Compare user and password of redis.url or redis.password_file with ACL LIST.",
     ),
-    "NOAUTH": Trouble(
+    "NOAUTH": RedisProblem(
         "asks for a password, and there is none (NOAUTH)",
         "Put the password into redis.password_file, or into redis.url.",
     ),
-    "LOADING": Trouble("is still loading its data (LOADING)", "Wait until it has, and ask again."),
-    "READONLY": Trouble("is a replica, which takes no writes (READONLY)", "Connect to its master."),
-    "NOREPLICAS": Trouble(
+    "LOADING": RedisProblem("is still loading its data (LOADING)", "Wait until it has, and ask again."),
+    "READONLY": RedisProblem("is a replica, which takes no writes (READONLY)", "Connect to its master."),
+    "NOREPLICAS": RedisProblem(
         "takes no writes, for want of replicas (NOREPLICAS)", "See min-replicas-to-write of Redis."
     ),
-    "MISCONF": Trouble(
+    "MISCONF": RedisProblem(
         "takes no writes, because it cannot write to its disk (MISCONF)", "See the log and the disk of Redis."
     ),
-    "OOM": Trouble("takes no writes, because its memory is full (OOM)", "Raise maxmemory of Redis."),
-    "CLUSTERDOWN": Trouble("is a cluster that is down (CLUSTERDOWN)", "See CLUSTER INFO on its servers."),
-    "MASTERDOWN": Trouble(
+    "OOM": RedisProblem("takes no writes, because its memory is full (OOM)", "Raise maxmemory of Redis."),
+    "CLUSTERDOWN": RedisProblem(
+        "is a cluster that is down (CLUSTERDOWN)", "See CLUSTER INFO on its servers."
+    ),
+    "MASTERDOWN": RedisProblem(
         "is a replica that has lost its master (MASTERDOWN)", "Connect to a master, or wait for a failover."
     ),
-    "DENIED": Trouble(
+    "DENIED": RedisProblem(
         "is in protected mode and takes calls from its own machine only (DENIED)",
         "Give it users with passwords, and let it bind to an address of its network.",
     ),
 }
 """Keyed by the first word of an error."""
 
-_NO_PASSWORD_SET = Trouble(
+_NO_PASSWORD_SET = RedisProblem(
     "has no password for this user, and we sent one", "Set it in Redis, or leave it out here."
 )
-_FULL = Trouble("takes no more connections (max number of clients reached)", "Raise maxclients of Redis.")
-_NO_CLUSTER = Trouble("is no cluster", "Let redis.url begin with redis:// or rediss://.")
-_BAD_DATABASE = Trouble("has no database of this number", "Mend the number at the end of redis.url.")
-_SILENT = Trouble(
+_FULL = RedisProblem(
+    "takes no more connections (max number of clients reached)", "Raise maxclients of Redis."
+)
+_NO_CLUSTER = RedisProblem("is no cluster", "Let redis.url begin with redis:// or rediss://.")
+_BAD_DATABASE = RedisProblem("has no database of this number", "Mend the number at the end of redis.url.")
+_SILENT = RedisProblem(
     "does not answer in time", "See firewalls on the way, redis.connect_timeout and redis.read_timeout."
 )
-_HUNG_UP = Trouble(
+_HUNG_UP = RedisProblem(
     "ends the connection without an answer: perhaps it expects TLS, or is no Redis",
     "For TLS let redis.url begin with rediss://.",
 )
-_NO_REDIS = Trouble("answers, but is no Redis", "See what listens at the host and port of redis.url.")
-_NO_MASTER = Trouble(
+_NO_REDIS = RedisProblem("answers, but is no Redis", "See what listens at the host and port of redis.url.")
+_NO_MASTER = RedisProblem(
     "leads to Sentinels that know no master of this name",
     "Compare the name in redis.url with SENTINEL MASTERS.",
 )
-_NO_OWNER = Trouble(
+_NO_OWNER = RedisProblem(
     "leads to a cluster in which no server owns some of the keys", "See CLUSTER INFO on its servers."
 )
 _TEXTS = (
@@ -95,7 +99,7 @@ _UNKNOWN_SCRIPT = ("EVALSHA", "0" * 40, 1)
 _COMMAND = re.compile(r"the '([a-z|-]{1,40})' command")
 
 
-def diagnose(backend: RedisBackend, replicas: int) -> Trouble | None:
+def diagnose(backend: RedisBackend, replicas: int) -> RedisProblem | None:
     """Use *backend* as the service does, and return what is wrong, or None.
 
     Each server must have *replicas* replicas.
@@ -109,76 +113,80 @@ def diagnose(backend: RedisBackend, replicas: int) -> Trouble | None:
             if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
                 return explain(reply)
     except UnsuitableRedis as error:
-        return Trouble(error.reason, "See above; the service refuses to start with it.", is_unfit=True)
+        return RedisProblem(error.reason, "See above; the service refuses to start with it.", is_unfit=True)
     except redis.RedisError as error:
         return explain(error)
     return None
 
 
-def explain(error: redis.RedisError) -> Trouble:
+def explain(error: redis.RedisError) -> RedisProblem:
     """Return the cause of *error*."""
     if isinstance(error, MasterNotFoundError) and isinstance(error.__cause__, redis.RedisError):
         trouble = explain(error.__cause__)
-        return Trouble(f"leads to no Sentinel that can be asked; one of them {trouble.seen}", trouble.fix)
+        return RedisProblem(
+            f"leads to no Sentinel that can be asked; one of them {trouble.seen}", trouble.fix
+        )
     if isinstance(error.__context__, ReadOnlyError):
         error = error.__context__  # redis-py reports a demoted master as a lost connection
-    return next(filter(None, (explainer(error) for explainer in _EXPLAINERS)), None) or Trouble(
+    return next(filter(None, (explainer(error) for explainer in _EXPLAINERS)), None) or RedisProblem(
         f"fails ({type(error).__name__})", "See the log of Redis."
     )
 
 
-def _by_reply(error: redis.RedisError) -> Trouble | None:
+def _by_reply(error: redis.RedisError) -> RedisProblem | None:
     text = str(error)
     if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
         found = _COMMAND.search(text)
         what = f"to run {found[1].upper()}" if found else "to use the keys of this service"
         fix = "Give the ACL user what `otp-service redis-acl` prints."
-        return Trouble(f"does not allow its user {what} (NOPERM)", fix)
+        return RedisProblem(f"does not allow its user {what} (NOPERM)", fix)
     code = getattr(error, "status_code", None) or text.partition(" ")[0].lstrip("-")
     return _REPLIES.get(code) or next((told for part, told in _TEXTS if part in text.lower()), None)
 
 
-def _by_type(error: redis.RedisError) -> Trouble | None:
+def _by_type(error: redis.RedisError) -> RedisProblem | None:
     if isinstance(error, MasterNotFoundError):
         return _NO_MASTER
     if isinstance(error, NoOwner):
         return _NO_OWNER
     if isinstance(error, MaxConnectionsError):
-        return Trouble("has no connection left for us", "Raise redis.pool_size.")
+        return RedisProblem("has no connection left for us", "Raise redis.pool_size.")
     if isinstance(error, AuthenticationError):  # not a reply: the password file could not be read
-        return Trouble("has a password in a file that cannot be read", "See redis.password_file.")
+        return RedisProblem("has a password in a file that cannot be read", "See redis.password_file.")
     return None
 
 
-def _by_connection(error: redis.RedisError) -> Trouble | None:
+def _by_connection(error: redis.RedisError) -> RedisProblem | None:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Trouble(
+            return RedisProblem(
                 f"has a certificate that is not good: {cause.verify_message}",
                 "See redis.ca_file, and the names in the certificate of Redis.",
             )
         if isinstance(cause, ssl.SSLError):
-            return Trouble(
+            return RedisProblem(
                 f"does not agree on TLS ({cause.reason or 'no TLS'})",
                 "Without TLS let redis.url begin with redis://; see redis.cert_file if Redis asks for one.",
             )
         if isinstance(cause, socket.gaierror):
-            return Trouble(
+            return RedisProblem(
                 "names a host that has no address (DNS)", "Mend the host in redis.url, or the resolver."
             )
         if isinstance(cause, ConnectionRefusedError):
-            return Trouble(
+            return RedisProblem(
                 "names a host and port where nobody listens (connection refused)",
                 "Start Redis, or mend the port in redis.url.",
             )
         if isinstance(cause, FileNotFoundError):
-            return Trouble("names a socket that is not there", "Start Redis, or mend the path in redis.url.")
+            return RedisProblem(
+                "names a socket that is not there", "Start Redis, or mend the path in redis.url."
+            )
         if isinstance(cause, PermissionError):
-            return Trouble("names a socket that this user may not open", "See unixsocketperm of Redis.")
+            return RedisProblem("names a socket that this user may not open", "See unixsocketperm of Redis.")
     return None
 
 
-def _by_silence(error: redis.RedisError) -> Trouble | None:
+def _by_silence(error: redis.RedisError) -> RedisProblem | None:
     if isinstance(error, redis.TimeoutError) or any(
         isinstance(c, TimeoutError | BlockingIOError) for c in _causes(error)
     ):
@@ -189,13 +197,13 @@ def _by_silence(error: redis.RedisError) -> Trouble | None:
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return _HUNG_UP
         if isinstance(cause, OSError):
-            return Trouble(
+            return RedisProblem(
                 f"cannot be connected ({type(cause).__name__})", "See the network on the way to Redis."
             )
     return _HUNG_UP if isinstance(error, redis.ConnectionError) else None
 
 
-_EXPLAINERS: tuple[Callable[[redis.RedisError], Trouble | None], ...] = (
+_EXPLAINERS: tuple[Callable[[redis.RedisError], RedisProblem | None], ...] = (
     _by_reply,
     _by_type,
     _by_connection,

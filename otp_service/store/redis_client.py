@@ -18,7 +18,7 @@ from otp_service.domain.errors import StoreUnavailable
 from otp_service.services.interfaces import EventLogger
 from otp_service.store import decoding, health
 from otp_service.store.backend import Command, PipelineResult, RedisBackend, ReplicationWait, backend_of
-from otp_service.store.diagnosis import Trouble, diagnose
+from otp_service.store.diagnosis import RedisProblem, diagnose
 from otp_service.store.health import Inspection, UnsuitableRedis
 from otp_service.store.scripts import Call, ScriptRunner
 
@@ -196,7 +196,7 @@ class RedisClient:
         """
         return self.call(lambda backend: health.inspect(backend, self._replicas))
 
-    def diagnose(self) -> Trouble | None:
+    def diagnose(self) -> RedisProblem | None:
         """Return what is wrong with the servers, in words; None when nothing is."""
         return diagnose(self._backend, self._replicas)
 

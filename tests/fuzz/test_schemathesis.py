@@ -12,7 +12,7 @@ from schemathesis import Case
 from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
 from support import fakes
-from web.web_app import OTHER_PHONE, PHONE, WebApp, open_desk
+from web.web_app import OTHER_PHONE, PHONE, WebApp, open_web_app
 
 REFUSED_FOR_WHAT_IT_MEANS = ["400", "410", "413", "422"]
 """A schema says what a phone looks like, not whether there is such a number."""
@@ -28,7 +28,7 @@ CONFIG = SchemathesisConfig.from_dict(
 )
 PAGE = "https://shop.example"
 PUBLISHABLE_KEY = "pk_shop-0123456789abcdefghijklmnop"
-DESK = open_desk(
+DESK = open_web_app(
     fakes.harness(replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE})), fakes.BANK)
 )
 SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", DESK.client.application, config=CONFIG)

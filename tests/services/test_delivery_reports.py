@@ -38,23 +38,23 @@ def harness() -> Harness:
 
 
 @pytest.fixture
-def uplinks() -> FakeUplinks:
+def recorder() -> FakeUplinks:
     return FakeUplinks()
 
 
-def reports(harness: Harness, uplinks: FakeUplinks | None = None) -> DeliveryReportService:
+def reports(harness: Harness, recorder: FakeUplinks | None = None) -> DeliveryReportService:
     return DeliveryReportService(
         keyring=harness.keyring,
         store=harness.store,
         clock=harness.clock,
         events=harness.events,
         parser=AliyunReportParser(),
-        forwarder=uplinks,
+        forwarder=recorder,
     )
 
 
-def take(harness: Harness, *items: object, uplinks: FakeUplinks | None = None) -> ReportBatchResult:
-    return reports(harness, uplinks).process(json.dumps(items).encode(), DEADLINE)
+def take(harness: Harness, *items: object, recorder: FakeUplinks | None = None) -> ReportBatchResult:
+    return reports(harness, recorder).process(json.dumps(items).encode(), DEADLINE)
 
 
 def sent(harness: Harness, outcome: SendStatus = SendStatus.ACCEPTED) -> str:
@@ -243,11 +243,11 @@ def test_what_was_told_is_an_event_without_the_number(harness: Harness) -> None:
 # ── replies ──
 
 
-def test_reply_is_passed_on_with_the_number_in_one_spelling(harness: Harness, uplinks: FakeUplinks) -> None:
-    taken = take(harness, REPLY, {**REPLY, "phone_number": "85251234567"}, uplinks=uplinks)
+def test_reply_is_passed_on_with_the_number_in_one_spelling(harness: Harness, recorder: FakeUplinks) -> None:
+    taken = take(harness, REPLY, {**REPLY, "phone_number": "85251234567"}, recorder=recorder)
 
     assert taken == ReportBatchResult(forwarded=2)
-    (first, seconds), (second, _) = uplinks.seen
+    (first, seconds), (second, _) = recorder.seen
     assert (first.phone, first.content, first.sender) == (PHONE, "T", "10690000")
     assert first.sent_at == 1_795_421_340.0
     assert seconds == DEADLINE - harness.clock.monotonic()
@@ -255,13 +255,18 @@ def test_reply_is_passed_on_with_the_number_in_one_spelling(harness: Harness, up
 
 
 def test_reply_told_again_keeps_its_id_and_another_has_its_own(
-    harness: Harness, uplinks: FakeUplinks
+    harness: Harness, recorder: FakeUplinks
 ) -> None:
     take(
-        harness, REPLY, REPLY, {**REPLY, "sequence_id": "18"}, {**REPLY, "content": "\ud800"}, uplinks=uplinks
+        harness,
+        REPLY,
+        REPLY,
+        {**REPLY, "sequence_id": "18"},
+        {**REPLY, "content": "\ud800"},
+        recorder=recorder,
     )
 
-    ids = [uplink.id for uplink, _ in uplinks.seen]
+    ids = [uplink.id for uplink, _ in recorder.seen]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
     assert all(id_.startswith("sms_") and len(id_) == 26 for id_ in ids)
@@ -271,21 +276,21 @@ def test_reply_that_nobody_wants_is_dropped(harness: Harness) -> None:
     assert take(harness, REPLY) == ReportBatchResult(dropped=1)
 
 
-def test_reply_that_could_not_be_passed_on_is_lost_for_now(harness: Harness, uplinks: FakeUplinks) -> None:
-    uplinks.takes = False
+def test_reply_that_could_not_be_passed_on_is_lost_for_now(harness: Harness, recorder: FakeUplinks) -> None:
+    recorder.takes = False
 
-    assert take(harness, REPLY, uplinks=uplinks) == ReportBatchResult(must_retry=1)
+    assert take(harness, REPLY, recorder=recorder) == ReportBatchResult(must_retry=1)
 
 
-def test_reply_after_the_deadline_is_not_even_tried(harness: Harness, uplinks: FakeUplinks) -> None:
-    taken = reports(harness, uplinks).process(json.dumps([REPLY]).encode(), harness.clock.monotonic())
+def test_reply_after_the_deadline_is_not_even_tried(harness: Harness, recorder: FakeUplinks) -> None:
+    taken = reports(harness, recorder).process(json.dumps([REPLY]).encode(), harness.clock.monotonic())
 
     assert taken == ReportBatchResult(must_retry=1)
-    assert uplinks.seen == []
+    assert recorder.seen == []
 
 
-def test_reply_is_an_event_with_tag_and_mask(harness: Harness, uplinks: FakeUplinks) -> None:
-    take(harness, REPLY, uplinks=uplinks)
+def test_reply_is_an_event_with_tag_and_mask(harness: Harness, recorder: FakeUplinks) -> None:
+    take(harness, REPLY, recorder=recorder)
 
     (told,) = harness.events.of("inbound_sms")
     assert told == {
@@ -295,8 +300,8 @@ def test_reply_is_an_event_with_tag_and_mask(harness: Harness, uplinks: FakeUpli
     }
 
 
-def test_reply_is_stored_nowhere(harness: Harness, uplinks: FakeUplinks) -> None:
-    take(harness, REPLY, uplinks=uplinks)
+def test_reply_is_stored_nowhere(harness: Harness, recorder: FakeUplinks) -> None:
+    take(harness, REPLY, recorder=recorder)
 
     assert harness.store.calls == ["apply_delivery_reports"]
     assert harness.store.kept == {}

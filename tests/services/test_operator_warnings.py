@@ -31,14 +31,14 @@ def test_client_without_addresses_is_told_of_once_an_hour(harness: Harness) -> N
 
     assert (told, len(harness.events.of("client_ip_missing"))) == (1, 2)
     assert harness.events.of("client_ip_missing")[0] == {"client": "shop"}
-    assert harness.store.unaddressed == {"shop"}
+    assert harness.store.clients_without_ip == {"shop"}
 
 
 def test_client_with_addresses_is_not_told_of(harness: Harness) -> None:
     request(harness, 0, client_ip="203.0.113.7")
 
     assert harness.events.of("client_ip_missing") == []
-    assert harness.store.unaddressed == set()
+    assert harness.store.clients_without_ip == set()
 
 
 def test_resend_without_address_counts_too(harness: Harness) -> None:
@@ -46,18 +46,18 @@ def test_resend_without_address_counts_too(harness: Harness) -> None:
     harness.clock.advance(60)
     harness.service.resend(SHOP, PHONES[0], sent.verification_id)
 
-    assert harness.store.unaddressed == {"shop"}
+    assert harness.store.clients_without_ip == {"shop"}
 
 
 def test_hint_that_could_not_be_noted_fails_no_request_and_comes_again(harness: Harness) -> None:
-    harness.store.failing.add("note_unaddressed")
+    harness.store.failing.add("mark_missing_client_ip")
     request(harness, 0)
     request(harness, 1)
     harness.store.failing.clear()
     request(harness, 2)
 
     assert len(harness.sender.sent) == 3
-    assert harness.store.unaddressed == {"shop"}
+    assert harness.store.clients_without_ip == {"shop"}
     assert len(harness.events.of("client_ip_missing")) == 1
 
 

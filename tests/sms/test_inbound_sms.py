@@ -38,9 +38,9 @@ def made(url: str, events: RecordedEvents | None = None) -> InboundSmsWebhook:
 
 def forward(behave: Behave, uplink: InboundSms = UPLINK) -> tuple[bytes, bool]:
     with WireServer(behave) as server:
-        uplinks = made(f"{server.url}/replies")
-        taken = uplinks.forward(uplink, 2)
-        uplinks.close()
+        recorder = made(f"{server.url}/replies")
+        taken = recorder.forward(uplink, 2)
+        recorder.close()
         (request,) = server.requests
     return request, taken
 
@@ -126,7 +126,7 @@ def test_nothing_is_posted_when_no_time_is_left() -> None:
 
 def test_reply_that_can_not_be_written_is_not_taken_and_raises_nothing() -> None:
     events = RecordedEvents()
-    uplinks: InboundSmsForwarder = made("http://127.0.0.1:9", events)
+    recorder: InboundSmsForwarder = made("http://127.0.0.1:9", events)
 
-    assert uplinks.forward(replace(UPLINK, sent_at=1e20), 1) is False
+    assert recorder.forward(replace(UPLINK, sent_at=1e20), 1) is False
     assert PHONE not in repr(events.seen)

@@ -15,10 +15,10 @@ from otp_service.domain.limits import DAY, HOUR, IpLimits, PhoneLimits
 from otp_service.domain.risk import ClientIpQuota, PrecheckRequest
 from otp_service.domain.verification import SendDisposition
 from otp_service.store import encoding, keys
-from otp_service.store.admin import SCAN_SIZE, AdminStore, ErasureResult, PhoneUsage, Verdict
+from otp_service.store.admin import SCAN_SIZE, AdminStore, ErasureResult, LimitStatus, PhoneUsage
 from otp_service.store.scripts import Call
 
-NOTHING = Verdict(is_restricted=False, is_locked=False, limit="", wait=0)
+NOTHING = LimitStatus(is_restricted=False, is_locked=False, limit="", wait=0)
 
 
 SMALL = IpLimits(
@@ -138,7 +138,7 @@ def test_slow_lane_and_lock_are_told_apart(admin_store: AdminStore, phone: Phone
     locked = facts_of(admin_store, phone)
 
     assert slow.consecutive_failures == 50
-    assert slow.untrusted == Verdict(is_restricted=True, is_locked=False, limit="", wait=0)
+    assert slow.untrusted == LimitStatus(is_restricted=True, is_locked=False, limit="", wait=0)
     assert locked.consecutive_failures == 100
     assert (locked.untrusted.is_restricted, locked.untrusted.is_locked) == (True, True)
     assert locked.untrusted.limit == "phone_locked"

@@ -167,7 +167,7 @@ class FakeStore:
     guards: tuple[ConversionStats, ...] = ()
     is_slow: bool = False
     persists: bool = True
-    unaddressed: set[str] = field(default_factory=set)
+    clients_without_ip: set[str] = field(default_factory=set)
     is_ip_unreadable: bool = False
     claimed: set[tuple[str, str]] = field(default_factory=set)
     redeemed: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
@@ -355,9 +355,9 @@ class FakeStore:
         self.unlocked.append(tag)
 
     def mark_missing_client_ip(self, client: str) -> None:
-        if "note_unaddressed" in self.failing:
+        if "mark_missing_client_ip" in self.failing:
             raise StoreUnavailable
-        self.unaddressed.add(client)
+        self.clients_without_ip.add(client)
 
     def mark_unreadable_client_ip(self) -> None:
         if "note_unreadable_ip" in self.failing:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from web.web_app import WebApp, open_desk
+from web.web_app import WebApp, open_web_app
 
 
 @pytest.fixture
 def web_app() -> WebApp:
-    return open_desk()
+    return open_web_app()

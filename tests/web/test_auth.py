@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Request
 from support import fakes
-from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_desk, problem
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_web_app, problem
 
 from otp_service.domain.clients import Caller, KeyKind
 from otp_service.domain.errors import Forbidden, Unauthorized
@@ -88,7 +88,7 @@ def test_a_publishable_key_is_not_let_into_a_call_of_servers() -> None:
     ids=str,
 )
 def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object]) -> None:
-    web_app = open_desk()
+    web_app = open_web_app()
     browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
 
     with pytest.raises(Forbidden):
@@ -103,7 +103,7 @@ def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object
 @pytest.mark.parametrize("call", ["request", "resend"])
 @pytest.mark.parametrize("known_device", [True, False, None])
 def test_a38_a_known_device_is_known_in_every_step_of_a_call(call: str, known_device: bool | None) -> None:  # noqa: FBT001
-    web_app = open_desk()
+    web_app = open_web_app()
     told = {} if known_device is None else {"known_device": known_device}
     if call == "request":
         answer = web_app.request(**told)
@@ -118,7 +118,7 @@ def test_a38_a_known_device_is_known_in_every_step_of_a_call(call: str, known_de
 
 
 def test_a_browser_is_never_asked_for_its_own_address() -> None:
-    web_app = open_desk()
+    web_app = open_web_app()
     browser = Caller(fakes.BANK, KeyKind.PUBLISHABLE)
 
     call = ApiCall(web_app.deps, browser, Request.from_values())
@@ -127,7 +127,7 @@ def test_a_browser_is_never_asked_for_its_own_address() -> None:
 
 
 def test_verify_takes_an_address_from_servers_only() -> None:
-    web_app = open_desk()
+    web_app = open_web_app()
     browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
     body = VerifyRequest.read(
         {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456", "client_ip": "203.0.113.7"}

@@ -7,7 +7,7 @@ import re
 import pytest
 from flask import Flask, Response
 from support import fakes
-from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_desk, problem
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_web_app, problem
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.web import create_blueprint
@@ -139,7 +139,7 @@ def test_what_asks_for_no_key_takes_no_id(web_app: WebApp, method: str, path: st
 
 
 def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
-    web_app = open_desk()
+    web_app = open_web_app()
     at_work: list[str] = []
     web_app.harness.store.precheck = lambda *_: at_work.append(request_id.current())  # type: ignore[assignment,method-assign]
 
@@ -243,7 +243,7 @@ def test_no_event_of_a_whole_story_holds_phone_code_or_proof(web_app: WebApp) ->
 
 @pytest.fixture
 def guest() -> WebApp:
-    web_app = open_desk(prefix="/auth/v1")
+    web_app = open_web_app(prefix="/auth/v1")
 
     @web_app.client.application.route("/own")
     def own() -> str:
@@ -280,7 +280,7 @@ def test_our_errors_do_not_reach_the_host(guest: WebApp) -> None:
 
 
 def test_two_blueprints_fit_into_one_application() -> None:
-    first, second = open_desk(), open_desk()
+    first, second = open_web_app(), open_web_app()
     app = Flask("both", static_folder=None)
     app.register_blueprint(create_blueprint(first.deps), url_prefix="/a", name="a")
     app.register_blueprint(create_blueprint(second.deps), url_prefix="/b", name="b")
@@ -292,7 +292,7 @@ def test_two_blueprints_fit_into_one_application() -> None:
 
 
 def test_the_addresses_are_pinned() -> None:
-    web_app = open_desk()
+    web_app = open_web_app()
 
     rules = {
         (rule.rule, method)

@@ -11,7 +11,7 @@ import fakeredis
 import pytest
 from support import fakes
 from support.service_on_redis import StagedRunner, Timeline
-from web.web_app import PHONE, WebApp, open_desk, problem
+from web.web_app import PHONE, WebApp, open_web_app, problem
 
 from otp_service.observability.logging import JsonEventLogger
 from otp_service.store.verifications import RedisStore
@@ -45,7 +45,7 @@ TRICKS = [
 
 @pytest.fixture
 def web_app() -> WebApp:
-    return open_desk(fakes.harness(SHOP, BANK))
+    return open_web_app(fakes.harness(SHOP, BANK))
 
 
 def ask(
@@ -94,7 +94,7 @@ def numbers_told(*, is_busy: bool) -> dict[str, dict[str, tuple[int, int | None]
     store = RedisStore(redis, fakes.FakeEvents(), shebang=False)
     harness = fakes.harness(SHOP, store=store)
     store.redis.scripts = runner = StagedRunner(redis, shebang=False)
-    time, web_app = Timeline(runner, harness.clock), open_desk(harness)
+    time, web_app = Timeline(runner, harness.clock), open_web_app(harness)
     time.pass_time(0)  # the store's clock tells what the service's does
     for _ in range(2 if is_busy else 0):
         assert web_app.request().status_code == 201

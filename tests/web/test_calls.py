@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support import fakes
-from web.web_app import OTHER_PHONE, PHONE, UNKNOWN_ID, WebApp, open_desk, pointers, problem
+from web.web_app import OTHER_PHONE, PHONE, UNKNOWN_ID, WebApp, open_web_app, pointers, problem
 
 from otp_service.domain.errors import CooldownActive, StoreUnavailable
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus
@@ -495,7 +495,7 @@ def test_a_limit_is_told_by_name_and_time(web_app: WebApp) -> None:
 
 
 def test_a_desk_of_one_client_serves_that_client() -> None:
-    web_app = open_desk(fakes.harness(fakes.SHOP))
+    web_app = open_web_app(fakes.harness(fakes.SHOP))
 
     assert web_app.request().status_code == 201
     assert web_app.post("/otp/request", {"phone": PHONE}, key=fakes.BANK_KEY).status_code == 401

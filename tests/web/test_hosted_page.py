@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from support import fakes
 from support.html_forms import HtmlPage
-from web.web_app import WebApp, open_desk, problem
+from web.web_app import WebApp, open_web_app, problem
 from werkzeug.test import TestResponse
 
 from otp_service.domain.errors import DestinationBlocked, LimitReached, ProviderUnavailable, StoreUnavailable
@@ -114,7 +114,7 @@ def test_public_url_stands_before_every_page(web_app: WebApp) -> None:
 
 
 def test_page_works_under_a_prefix() -> None:
-    web_app = open_desk(prefix="/auth")
+    web_app = open_web_app(prefix="/auth")
     made = web_app.post("/auth/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
     visitor = Visitor(web_app, made.get_json()["url"])
 

@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 from support import fakes
 from support.fakes import FakeEvents
-from web.web_app import PHONE, WebApp, open_desk, pointers, problem
+from web.web_app import PHONE, WebApp, open_web_app, pointers, problem
 
 from otp_service.store.verifications import RedisStore
 
@@ -23,7 +23,7 @@ def redis() -> fakeredis.FakeRedis:
 
 @pytest.fixture
 def web_app(redis: fakeredis.FakeRedis) -> WebApp:
-    return open_desk(fakes.harness(store=RedisStore(redis, FakeEvents(), shebang=False)))
+    return open_web_app(fakes.harness(store=RedisStore(redis, FakeEvents(), shebang=False)))
 
 
 def test_repeated_request_is_answered_the_same_and_says_so(web_app: WebApp) -> None:
@@ -98,7 +98,7 @@ def ask_as(web_app: WebApp, caller: str, body: bytes, idempotency_key: str) -> d
 def open_shop(redis: fakeredis.FakeRedis) -> WebApp:
     """A shop whose pages call with a publishable key."""
     shop = replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE}))
-    return open_desk(fakes.harness(shop, fakes.BANK, store=RedisStore(redis, FakeEvents(), shebang=False)))
+    return open_web_app(fakes.harness(shop, fakes.BANK, store=RedisStore(redis, FakeEvents(), shebang=False)))
 
 
 @pytest.mark.parametrize(

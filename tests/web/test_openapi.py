@@ -10,7 +10,7 @@ import pytest
 from support import fakes
 from web.schemas import Checker
 from web.test_problems import TABLE
-from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_desk
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_web_app
 from werkzeug.test import TestResponse
 
 from otp_service.domain.errors import OtpError
@@ -125,7 +125,7 @@ def test_the_checker_finds_faults() -> None:
 
 
 def test_every_address_is_in_it() -> None:
-    rules = {rule.rule for rule in open_desk().client.application.url_map.iter_rules()}
+    rules = {rule.rule for rule in open_web_app().client.application.url_map.iter_rules()}
 
     assert set(DOCUMENT["paths"]) == rules - FOR_PEOPLE
 
@@ -232,7 +232,7 @@ def test_every_error_of_a_call_is_as_described(call: Endpoint) -> None:
 
 def answer_with(error: OtpError, call: Endpoint) -> TestResponse:
     """The answer of *call* when the service ends in *error*."""
-    web_app = open_desk()
+    web_app = open_web_app()
     proof = web_app.proof()
     web_app.harness.store.failure = error
     named = {"phone": PHONE, "verification_id": UNKNOWN_ID}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from support import fakes
-from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_desk, pointers, problem
+from web.web_app import PHONE, UNKNOWN_ID, WebApp, open_web_app, pointers, problem
 from werkzeug.exceptions import (
     BadRequest,
     Conflict,
@@ -249,7 +249,7 @@ def test_an_error_of_the_framework_becomes_a_problem_in_a_view(
 def test_an_error_of_the_framework_becomes_a_problem_outside_of_views(
     failure: HTTPException, status: int, code: str
 ) -> None:
-    web_app = open_desk()
+    web_app = open_web_app()
 
     @web_app.client.application.before_request
     def fail() -> None:
@@ -262,7 +262,7 @@ def test_an_error_of_the_framework_becomes_a_problem_outside_of_views(
 
 
 def test_a_defect_outside_of_views_is_recorded_too(caplog: pytest.LogCaptureFixture) -> None:
-    web_app = open_desk()
+    web_app = open_web_app()
 
     @web_app.client.application.before_request
     def fail() -> None:
@@ -319,7 +319,7 @@ def test_a_page_takes_no_post(web_app: WebApp) -> None:
 
 
 def test_a_redirect_of_the_application_stays_one() -> None:
-    web_app = open_desk()
+    web_app = open_web_app()
     web_app.client.application.add_url_rule("/extra/", "extra", lambda: "extra")
 
     answer = web_app.get("/extra")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import fakes
-from web.web_app import PHONE, WebApp, open_desk
+from web.web_app import PHONE, WebApp, open_web_app
 
 import otp_service
 from otp_service.domain.limits import CodeLimits, IpLimits, PhoneLimits, RateLimitPolicy, rate_limit_policies
@@ -23,7 +23,7 @@ KEY = "pk_shop-0123456789abcdefghijklmnop"
 def web_app() -> WebApp:
     """A web app whose shop is also called from pages."""
     shop = replace(fakes.SHOP, publishable_key=KEY, origins=frozenset({PAGE}))
-    return open_desk(fakes.harness(shop))
+    return open_web_app(fakes.harness(shop))
 
 
 def told(answer: object) -> tuple[str | None, ...]:
@@ -71,7 +71,7 @@ def test_other_outcomes_have_nothing_to_tell(web_app: WebApp) -> None:
 
 def test_a_clients_own_limits_are_told() -> None:
     strict = replace(fakes.SHOP, limits=PhoneLimits(cooldown=(90,)))
-    web_app = open_desk(fakes.harness(strict))
+    web_app = open_web_app(fakes.harness(strict))
     web_app.request()
 
     assert told(web_app.request())[0] == '"phone_cooldown";q=1;w=90'

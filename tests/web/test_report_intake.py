@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support import fakes
-from web.web_app import PHONE, WebApp, open_desk, problem
+from web.web_app import PHONE, WebApp, open_web_app, problem
 
 from otp_service.domain.messages import InboundSms
 from otp_service.services.delivery_reports import DeliveryReportService
@@ -20,7 +20,7 @@ ADDRESS = f"/aliyun/reports/{SECRET}"
 RECEIVED = {"code": 0, "msg": "接收成功"}
 
 
-class Uplinks:
+class RecordingForwarder:
     takes = True
 
     def forward(self, uplink: InboundSms, seconds: float) -> bool:
@@ -28,12 +28,12 @@ class Uplinks:
 
 
 @pytest.fixture
-def uplinks() -> Uplinks:
-    return Uplinks()
+def recorder() -> RecordingForwarder:
+    return RecordingForwarder()
 
 
 @pytest.fixture
-def web_app(uplinks: Uplinks) -> WebApp:
+def web_app(recorder: RecordingForwarder) -> WebApp:
     harness = fakes.harness()
     reports = DeliveryReportService(
         keyring=harness.keyring,
@@ -41,9 +41,11 @@ def web_app(uplinks: Uplinks) -> WebApp:
         clock=harness.clock,
         events=harness.events,
         parser=AliyunReportParser(),
-        forwarder=uplinks,
+        forwarder=recorder,
     )
-    return open_desk(harness, report_receiver=AliyunReportEndpoint(SECRET.encode(), reports, harness.clock))
+    return open_web_app(
+        harness, report_receiver=AliyunReportEndpoint(SECRET.encode(), reports, harness.clock)
+    )
 
 
 def push(web_app: WebApp, *items: object, address: str = ADDRESS) -> Any:
@@ -114,7 +116,7 @@ def test_secret_is_in_no_event_and_no_answer(web_app: WebApp) -> None:
 
 
 def test_without_a_secret_there_is_no_such_address() -> None:
-    assert open_desk().get(ADDRESS).status_code == 404
+    assert open_web_app().get(ADDRESS).status_code == 404
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"17", b"\xff"])
@@ -151,11 +153,11 @@ def test_failing_store_makes_aliyun_tell_it_again(web_app: WebApp) -> None:
     assert push(web_app, delivered(web_app)).status_code == 200
 
 
-def test_reply_that_nobody_took_is_told_again(web_app: WebApp, uplinks: Uplinks) -> None:
+def test_reply_that_nobody_took_is_told_again(web_app: WebApp, recorder: RecordingForwarder) -> None:
     reply = {"phone_number": "13800138000", "content": "T"}
-    uplinks.takes = False
+    recorder.takes = False
     first = push(web_app, reply).status_code
-    uplinks.takes = True
+    recorder.takes = True
 
     assert (first, push(web_app, reply).status_code) == (503, 200)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support import fakes, spellings
 from support.html_forms import HtmlPage
-from web.web_app import PHONE, WebApp, open_desk
+from web.web_app import PHONE, WebApp, open_web_app
 
 from otp_service.domain.codes import Code
 from otp_service.domain.phone import PhoneRules
@@ -24,7 +24,9 @@ def desk_with_code(code: str) -> WebApp:
     """Return a web app at which the code of every verification of `PHONE` is *code*."""
     purpose = "login" if code.isdigit() else "transfer"
     test_phone = TestPhone(Code(code), fakes.NOW + 86_400)
-    return open_desk(fakes.harness(replace(fakes.SHOP, purposes=(purpose,)), test_phones={PHONE: test_phone}))
+    return open_web_app(
+        fakes.harness(replace(fakes.SHOP, purposes=(purpose,)), test_phones={PHONE: test_phone})
+    )
 
 
 def attempts_left(web_app: WebApp, verification_id: str) -> int:
@@ -82,7 +84,7 @@ def test_hosted_page_takes_a_code_in_any_spelling(row: spellings.CodeSpelling) -
 def desk_in(country: str) -> WebApp:
     """Return a web app of a service with this default region that sends to all countries of the table."""
     rules = PhoneRules(default_region=country, countries=frozenset(spellings.COUNTRIES))
-    return open_desk(fakes.harness(replace(fakes.SHOP, purposes=("login",)), phones=rules))
+    return open_web_app(fakes.harness(replace(fakes.SHOP, purposes=("login",)), phones=rules))
 
 
 @pytest.mark.parametrize("row", spellings.PHONES, ids=name_of)

@@ -76,7 +76,7 @@ class WebApp:
         return answer
 
 
-def open_desk(
+def open_web_app(
     harness: fakes.Harness | None = None,
     prefix: str | None = None,
     report_receiver: AliyunReportEndpoint | None = None,

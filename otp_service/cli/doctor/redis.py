@@ -11,7 +11,7 @@ from otp_service.domain.limits import GlobalFailureLimits, PhoneLimits
 from otp_service.domain.risk import PhoneKey
 from otp_service.observability.clock import SystemClock
 from otp_service.store.admin import AdminStore
-from otp_service.store.diagnosis import Trouble
+from otp_service.store.diagnosis import RedisProblem
 from otp_service.store.verifications import RedisStore
 
 UNUSED_PHONE_HASH = "-" * 16
@@ -24,7 +24,7 @@ def check_redis(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResu
     try:
         info = store.redis.inspect()
     except StoreUnavailable:
-        failure = trouble or Trouble("stopped responding", "Try again.")
+        failure = trouble or RedisProblem("stopped responding", "Try again.")
         yield fail("redis", failure.seen, failure.fix)
         return
     if info.unfit:
