@@ -162,7 +162,7 @@ def test_erased_phone_leaves_no_key_and_returns_as_a_stranger(
 ) -> None:
     number = new_phone()
     tag = settings.keyring().phone_hash(number)
-    short = arguments.short_phone(tag).encode()
+    short = arguments.short_phone_hash(tag).encode()
     opened = service.request(number, client_ip=ADDRESS).body["verification_id"]
     approved = service.verify(number, opened, service.code(number))
     assert service.post("/otp/redeem", {"proof": approved.body["proof"], "purpose": "login"}).status == 200
