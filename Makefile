@@ -18,13 +18,15 @@ help: ## list the targets
 run: $(VENV)/.embedded ## start the service with a private Redis and an SMS sandbox
 	@exec $(BIN)/otp-service dev $(ARGS)
 
+# The Python client is in the environment already.
 example: $(VENV)/.embedded ## run one of examples/ against `make run`; NAME=flask_login
 	@[ -f examples/$(or $(NAME),-)/README.md ] || { echo 'Say which: make example NAME=flask_login, or another of examples/' >&2; exit 2; }
 	@[ "$$OTP_URL" ] || { echo 'First paste the line "export OTP_URL=..." that make run prints.' >&2; exit 2; }
 	@if [ -f examples/$(NAME)/package.json ]; then \
 		cd examples/$(NAME) && npm install --silent --no-package-lock && exec node server.js; fi; \
 	if [ -f examples/$(NAME)/requirements.txt ]; then \
-		$(BIN)/pip install --quiet --disable-pip-version-check -r examples/$(NAME)/requirements.txt; fi; \
+		grep -v clients/python examples/$(NAME)/requirements.txt | \
+			$(BIN)/pip install --quiet --disable-pip-version-check -r /dev/stdin; fi; \
 	exec $(BIN)/python examples/$(NAME)/app.py
 
 # With bytecode, the processes that tests start need not compile the package again. `worksteal` keeps the tests
@@ -63,17 +65,17 @@ redoc: ## fetch the Redoc bundle of the docs page from npm; VERSION=2.5.4
 clean: ## remove the files that the other targets created
 	rm -rf $(VENV) tests/sdks/node_modules examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
 
-# Installed again only when pyproject.toml has changed. Development includes what a first run needs.
-$(VENV)/.embedded: pyproject.toml
+# Installed again only when a pyproject.toml has changed. Development includes what a first run needs.
+$(VENV)/.embedded: pyproject.toml clients/python/pyproject.toml
 	@echo "Installing into $(VENV), once …" >&2
 	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[embedded]'  # Python compiles what it uses
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[embedded]' -e clients/python  # Python compiles what it uses
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml
+$(VENV)/.dev: pyproject.toml clients/python/pyproject.toml
 	@echo "Installing into $(VENV), once …" >&2
 	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -e 'clients/python'
 	@touch $@ $(VENV)/.embedded
 
 $(NODE_MODULES): tests/sdks/package-lock.json

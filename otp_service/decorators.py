@@ -12,9 +12,16 @@ from typing import Any, Protocol, TypeVar, cast
 
 from flask import Response, current_app, request
 
-from otp_service.client import ApiError, OtpServiceError, OutcomeUnknown, ServiceUnreachable
-from otp_service.domain import errors
-from otp_service.domain.errors import FieldError, InvalidProof, InvalidRequest, OtpError, StoreUnavailable
+from otp_service.domain.errors import (
+    FieldError,
+    InvalidProof,
+    InvalidRequest,
+    OtpError,
+    ProofError,
+    ProofExpired,
+    ProofRedeemed,
+    StoreUnavailable,
+)
 from otp_service.web.api import problems, request_id
 
 HEADER = "X-OTP-Proof"
@@ -24,11 +31,15 @@ LONGEST = 2048
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_REPORTED = {
-    error.code: error
-    for error in (errors.InvalidProof, errors.ProofExpired, errors.ProofRedeemed, errors.StoreUnavailable)
+_REPORTED: dict[object, type[ProofError | StoreUnavailable]] = {
+    **{error.code: error for error in (InvalidProof, ProofExpired, ProofRedeemed, StoreUnavailable)},
+    "service_unreachable": StoreUnavailable,
+    "outcome_unknown": StoreUnavailable,
 }
-"""Errors that are reported to the visitor. Any other error is a bug of the application and is raised."""
+"""The codes of the Python client's errors that are reported to the visitor.
+
+Any other error is a bug of the application and is raised.
+"""
 
 
 class Redeemed(Protocol):
@@ -91,16 +102,19 @@ def _proof_of_body() -> object:
 
 
 def _redeemed(redeem: Callable[..., Redeemed], proof: str, purpose: str) -> Redeemed:
-    """Redeem *proof*, and translate the errors of the Python client into those of `domain/errors.py`."""
+    """Redeem *proof*, and translate the errors of the Python client into those of `domain/errors.py`.
+
+    They are known by their `code`: the client is a package of its own, and need not be installed.
+    """
     try:
         return redeem(proof, purpose=purpose)
-    except (ServiceUnreachable, OutcomeUnknown):
-        raise StoreUnavailable from None
-    except OtpServiceError as error:
-        reported = _REPORTED.get(error.code) if isinstance(error, ApiError) else None
+    except OtpError:
+        raise
+    except Exception as error:
+        reported = _REPORTED.get(getattr(error, "code", None))
         if reported is None:
             raise
-        raise reported() from None
+    raise reported()
 
 
 def _problem(error: OtpError) -> Response:

@@ -15,7 +15,7 @@ from django.core.management import call_command, execute_from_command_line
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from otp_service.client import OtpClient, OtpServiceError, ProofError
+from otp_service_client import OtpClient, OtpServiceError, ProofError
 
 HERE = Path(__file__).parent
 OTP_URL = os.environ["OTP_URL"]

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from pydantic import BaseModel
 from starlette.middleware.sessions import SessionMiddleware
 
-from otp_service.client import OtpClient, OtpServiceError, ProofError
+from otp_service_client import OtpClient, OtpServiceError, ProofError
 
 HERE = Path(__file__).parent
 OTP_URL = os.environ["OTP_URL"]

@@ -8,7 +8,7 @@ import secrets
 from flask import Flask, abort, redirect, render_template, request, session
 from werkzeug import Response
 
-from otp_service.client import OtpClient, OtpServiceError, ProofError
+from otp_service_client import OtpClient, OtpServiceError, ProofError
 
 OTP_URL = os.environ["OTP_URL"]
 otp = OtpClient(OTP_URL, os.environ["OTP_SECRET_KEY"])

@@ -17,7 +17,6 @@ from otp_service.app import Application, build
 from otp_service.cli.dev_server import DeferredApp, DevServer, bind_with_fallback
 from otp_service.cli.secrets import publishable_key, secret, secret_key
 from otp_service.cli.shutdown import ShutdownEvent
-from otp_service.client import ApiError, OtpClient
 from otp_service.domain.clients import key_digest
 from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import JsonEventLogger, install_logging_handler
@@ -99,7 +98,6 @@ def _rfc3339(moment: datetime) -> str:
 
 def _add_start_page(built: Application, running: Running, sandbox: SandboxServer) -> None:
     """Add a demo shop, which calls the service over HTTP as any client does."""
-    otp = OtpClient(running.service_url, running.secret_key)
 
     def inbox() -> list[Sms]:
         return [
@@ -108,11 +106,7 @@ def _add_start_page(built: Application, running: Running, sandbox: SandboxServer
         ]
 
     def redeem(proof: str) -> Verified | RedeemFailed:
-        try:
-            redeemed = otp.redeem(proof, purpose=SIGNUP)
-        except ApiError as refusal:
-            return RedeemFailed(refusal.code)
-        return Verified(redeemed.phone, redeemed.purpose, _rfc3339(redeemed.verified_at))
+        return _redeem(running, proof)
 
     start_page(
         built.app,
@@ -121,6 +115,20 @@ def _add_start_page(built: Application, running: Running, sandbox: SandboxServer
         inbox=inbox,
         redeem=redeem,
     )
+
+
+def _redeem(running: Running, proof: str) -> Verified | RedeemFailed:
+    headers = {"Authorization": f"Bearer {running.secret_key}", "Content-Type": "application/json"}
+    connection = http.client.HTTPConnection(urlsplit(running.service_url).netloc, timeout=10)
+    try:
+        connection.request("POST", "/otp/redeem", json.dumps({"proof": proof, "purpose": SIGNUP}), headers)
+        answer = json.load(connection.getresponse())
+    finally:
+        connection.close()
+    if "code" in answer:
+        return RedeemFailed(answer["code"])
+    verified_at = datetime.fromisoformat(answer["verified_at"])
+    return Verified(answer["phone"], answer["purpose"], _rfc3339(verified_at))
 
 
 def _sandbox(account: dict[str, str], port: int) -> SandboxServer:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 from attacks.target import Target, new_phone
 
-from otp_service.client import OtpClient, errors, read_proof
 from otp_service.settings import load
+from otp_service_client import OtpClient, errors, read_proof
 
 
 class Accounts:

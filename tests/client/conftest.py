@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from support import scripted_service
 
-from otp_service.client import OtpClient, otp_client
+from otp_service_client import OtpClient, otp_client
 
 SECRET_KEY = "sk_never_shown_anywhere"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from support.scripted_service import Scripted, proof_of, resets, says
 
-from otp_service.client import (
+from otp_service_client import (
     Approved,
     OtpClient,
     OutcomeUnknown,

@@ -23,7 +23,7 @@ from support.scripted_service import (
     says,
 )
 
-from otp_service.client import (
+from otp_service_client import (
     OtpClient,
     OtpServiceError,
     OutcomeUnknown,

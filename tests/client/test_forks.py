@@ -21,7 +21,7 @@ from support import scripted_service
 from support.forked_children import in_forks
 from support.scripted_service import Scripted, closes, proof_of, redeems, says
 
-from otp_service.client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown
+from otp_service_client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown
 
 SECRET_KEY = "sk_never_shown_anywhere"
 CHILDREN = 2
@@ -209,7 +209,7 @@ def _sockets_to(port: int) -> set[str]:
 
 FORK_WHILE_THREADS_CALL = """
 import os, sys, threading
-from otp_service.client import OtpClient
+from otp_service_client import OtpClient
 sys.path[:0] = [{tests!r}]
 from client.test_forks import redeemed_phone, phone_of
 
@@ -247,7 +247,7 @@ from gevent import monkey
 monkey.patch_all()
 import json, os, sys
 import gevent
-from otp_service.client import OtpClient
+from otp_service_client import OtpClient
 sys.path[:0] = [{tests!r}]
 from client.test_forks import phones_of
 

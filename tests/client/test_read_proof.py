@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
-from otp_service.client import InvalidProof, Proof, ProofError, ProofExpired, ProofRedeemed, read_proof
 from otp_service.domain.phone import Phone
 from otp_service.domain.proofs import SALT, ProofKeys, ProofSigner
+from otp_service_client import InvalidProof, Proof, ProofError, ProofExpired, ProofRedeemed, read_proof
 
 NOW = 1_795_000_000
 PHONE = Phone("+8613800138000", "CN", "mobile", 86)

@@ -7,9 +7,9 @@ import re
 import pytest
 from support.scripted_service import Scripted, problem, says
 
-from otp_service import client as client_package
-from otp_service.client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown, UnexpectedAnswer, errors
+import otp_service_client as client_package
 from otp_service.domain import errors as service_errors
+from otp_service_client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown, UnexpectedAnswer, errors
 
 PHONE, ID = "+8613800138000", "v" * 22
 STATUS = {

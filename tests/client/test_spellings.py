@@ -7,7 +7,7 @@ from client.test_calls import APPROVED, ID, PENDING, PHONE
 from support import spellings
 from support.scripted_service import Scripted, says
 
-from otp_service.client import OtpClient
+from otp_service_client import OtpClient
 
 
 @pytest.mark.parametrize("row", spellings.CODES, ids=lambda row: row["name"])

@@ -26,7 +26,7 @@ from support.nodejs import ROOT, node
 from support.widget_shop import Widget
 
 from otp_service import require_proof
-from otp_service.client import OtpClient
+from otp_service_client import OtpClient
 
 IN_PYTHON = {"README.md": 1, "docs/embedding.md": 2, "docs/webhook.md": 1}
 IN_NODE = {"clients/js/README.md": 2}

@@ -17,12 +17,12 @@ from support.deployment import Deployment, new_phone, running_service
 from support.phone_stories import WRONG, Phone, make_phone
 from support.redis_servers import Server
 
-from otp_service.client import Forbidden, OtpClient
 from otp_service.domain.errors import WrongCode
 from otp_service.domain.limits import HOUR
 from otp_service.domain.risk import PhoneKey
 from otp_service.settings import Settings, load
 from otp_service.store import encoding as arguments
+from otp_service_client import Forbidden, OtpClient
 
 ADDRESS, OTHER_ADDRESS = "203.0.113.9", "203.0.113.10"
 

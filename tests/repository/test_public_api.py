@@ -13,7 +13,7 @@ from flask import Flask
 from support.public_api import CLIENT, COMMANDS, ERROR_CODES, PACKAGE, PROOF_CLAIMS, ROUTES
 
 import otp_service
-import otp_service.client
+import otp_service_client
 from otp_service import settings, web
 from otp_service.domain import errors
 from otp_service.domain.errors import OtpError
@@ -51,8 +51,8 @@ def test_the_package_offers_this() -> None:
 
 
 def test_the_client_offers_this() -> None:
-    assert otp_service.client.__all__ == CLIENT
-    assert sorted(CLIENT) == public(otp_service.client)
+    assert otp_service_client.__all__ == CLIENT
+    assert sorted(CLIENT) == public(otp_service_client)
 
 
 @pytest.mark.parametrize("module", [web, settings], ids=lambda module: module.__name__)

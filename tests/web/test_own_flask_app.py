@@ -23,8 +23,6 @@ from werkzeug.test import TestResponse
 
 import otp_service
 from otp_service.cli.dev_server import DevServer
-from otp_service.client import OtpClient, ServiceUnreachable, Unauthorized, read_proof
-from otp_service.client.errors import from_problem
 from otp_service.domain import errors
 from otp_service.domain.clients import key_digest
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
@@ -32,6 +30,8 @@ from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 from otp_service.settings import Settings, from_mapping
 from otp_service.store.client import RedisOptions, from_existing_client
 from otp_service.web import OtpBlueprint
+from otp_service_client import OtpClient, ServiceUnreachable, Unauthorized, read_proof
+from otp_service_client.errors import from_problem
 
 KEY = "sk_own-app-0123456789abcdefghijklmnopqrstuv"
 PROOF_KEY = "proof key of a shop in an own application"

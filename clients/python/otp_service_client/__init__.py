@@ -1,6 +1,6 @@
 """The Python client: what a login backend imports to call the service over HTTP.
 
-    from otp_service.client import OtpClient, WrongCode
+    from otp_service_client import OtpClient, WrongCode
 
     otp = OtpClient("https://otp.example.com", secret_key)
     sent = otp.request("13800138000", purpose="login", client_ip=request.remote_addr)
@@ -12,7 +12,8 @@ Importing it does not load Flask, redis-py or phone metadata.
 
 from __future__ import annotations
 
-from otp_service.client.errors import (
+from otp_service.domain.proofs import Proof
+from otp_service_client.errors import (
     AlreadyVerified,
     ApiError,
     AttemptsExhausted,
@@ -55,10 +56,9 @@ from otp_service.client.errors import (
     VerificationNotFound,
     WrongCode,
 )
-from otp_service.client.otp_client import OtpClient
-from otp_service.client.proof_reader import read_proof
-from otp_service.client.responses import Approved, Reason, Redeemed, SendStatus, Sent, VerificationStatus
-from otp_service.domain.proofs import Proof
+from otp_service_client.otp_client import OtpClient
+from otp_service_client.proof_reader import read_proof
+from otp_service_client.responses import Approved, Reason, Redeemed, SendStatus, Sent, VerificationStatus
 
 __all__ = [
     "AlreadyVerified",

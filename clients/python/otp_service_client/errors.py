@@ -1,10 +1,10 @@
 """All exceptions of the client, as a tree.
 
-OtpServiceError
-├── ServiceUnreachable              no connection; the request was not sent               cause
-├── OutcomeUnknown                  the request may have been sent; no response            cause
-├── UnexpectedAnswer                the response is not from the service                    status
-└── ApiError                        the service refused         code, status, title, request_id, members
+OtpServiceError                     code                        other attributes
+├── ServiceUnreachable              service_unreachable         cause: no connection, nothing was sent
+├── OutcomeUnknown                  outcome_unknown             cause: perhaps sent, but no response
+├── UnexpectedAnswer                unexpected_answer           status: not a response of the service
+└── ApiError                        the service refused         status, title, request_id, members
     ├── RequestError                the request is at fault
     │   ├── InvalidRequest          invalid_request             errors
     │   ├── Unauthorized            unauthorized
@@ -52,7 +52,9 @@ from collections.abc import Iterator, Mapping
 
 
 class OtpServiceError(Exception):
-    """Base class of the client's exceptions."""
+    """Base class of the client's exceptions. *code* says what went wrong, in one word for programs."""
+
+    code: str = ""
 
 
 class ServiceUnreachable(OtpServiceError):
@@ -60,6 +62,8 @@ class ServiceUnreachable(OtpServiceError):
 
     *cause* is the name of the underlying exception, for the log.
     """
+
+    code = "service_unreachable"
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"The OTP service cannot be reached ({cause}).")
@@ -74,6 +78,8 @@ class OutcomeUnknown(OtpServiceError):
     the underlying exception, or the problem with the response, for the log.
     """
 
+    code = "outcome_unknown"
+
     def __init__(self, cause: str) -> None:
         super().__init__(f"The OTP service gave no answer ({cause}); it may have done what was asked.")
         self.cause = cause
@@ -81,6 +87,8 @@ class OutcomeUnknown(OtpServiceError):
 
 class UnexpectedAnswer(OtpServiceError):
     """An HTTP *status* that does not come from the service. Check the base URL and the proxies in front."""
+
+    code = "unexpected_answer"
 
     def __init__(self, status: int) -> None:
         super().__init__(f"Something else than the OTP service answered, with HTTP status {status}.")
@@ -93,8 +101,6 @@ class ApiError(OtpServiceError):
     *status* is the HTTP status, or 0 if no request was made. *request_id* identifies the call in the log of
     the service. *members* are the other members of the problem document, unchanged.
     """
-
-    code: str = ""
 
     def __init__(
         self,

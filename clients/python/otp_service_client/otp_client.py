@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from otp_service.client import checks
-from otp_service.client.errors import OtpServiceError, OutcomeUnknown, ServiceUnreachable
-from otp_service.client.responses import Approved, Redeemed, Sent, VerificationStatus
-from otp_service.client.transport import Transport
+from otp_service_client import checks
+from otp_service_client.errors import OtpServiceError, OutcomeUnknown, ServiceUnreachable
+from otp_service_client.responses import Approved, Redeemed, Sent, VerificationStatus
+from otp_service_client.transport import Transport
 
 TIMEOUT = 8.0
 """Seconds. The service responds within 6."""

@@ -23,8 +23,8 @@ from requests.exceptions import ConnectTimeout, RequestException
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from otp_service import __version__
-from otp_service.client.connections import Connections
-from otp_service.client.errors import (
+from otp_service_client.connections import Connections
+from otp_service_client.errors import (
     OtpServiceError,
     OutcomeUnknown,
     ServiceUnreachable,

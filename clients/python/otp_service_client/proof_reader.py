@@ -9,9 +9,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from otp_service.client.errors import ApiError, from_problem
 from otp_service.domain import errors
 from otp_service.domain.proofs import MIN_PROOF_KEY_BYTES, Proof, ProofKeys, ProofSigner
+from otp_service_client.errors import ApiError, from_problem
 
 ISSUER = "otp_service"
 

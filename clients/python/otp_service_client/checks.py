@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from otp_service.client.responses import Approved, Redeemed, Sent, VerificationStatus
+from otp_service_client.responses import Approved, Redeemed, Sent, VerificationStatus
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 """Characters that the service ignores in a pasted id."""
