@@ -39,6 +39,7 @@ check: $(VENV)/.dev ## format, lint, imports and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache --no-logo
+	cd clients/python && ../../$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
 bench: bench-throughput ## measure throughput; others: bench-compare REV=<commit>, bench-memory, -growth, -redis_cpu, -workers, -slow_provider, -startup, -metrics
@@ -75,7 +76,7 @@ $(VENV)/.embedded: pyproject.toml clients/python/pyproject.toml
 $(VENV)/.dev: pyproject.toml clients/python/pyproject.toml
 	@echo "Installing into $(VENV), once …" >&2
 	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -e 'clients/python'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -e 'clients/python[async]'
 	@touch $@ $(VENV)/.embedded
 
 $(NODE_MODULES): tests/sdks/package-lock.json

@@ -1,4 +1,4 @@
-"""A scripted service and a client of it."""
+"""A scripted service, and each of the two clients of it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from support import scripted_service
+from support.python_clients import KINDS, Connect, needs_httpx
 
-from otp_service_client import OtpClient, otp_client
+from otp_service_client import OtpClient, calls
 
 SECRET_KEY = "sk_never_shown_anywhere"
 
@@ -19,7 +20,26 @@ def service() -> Iterator[scripted_service.Scripted]:
 
 
 @pytest.fixture
-def client(service: scripted_service.Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[OtpClient]:
-    monkeypatch.setattr(otp_client, "RETRY_PAUSE", 0.01)
+def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "RETRY_PAUSE", 0.01)
+
+
+@pytest.fixture(params=KINDS)
+def connect(request: pytest.FixtureRequest, _short_pause: None) -> Connect:
+    """What creates a client: `OtpClient`, and `AsyncOtpClient` with calls that block."""
+    if request.param == "async":
+        needs_httpx()
+    kind: Connect = KINDS[request.param]
+    return kind
+
+
+@pytest.fixture
+def client(service: scripted_service.Scripted, connect: Connect) -> Iterator[OtpClient]:
+    with connect(service.url, SECRET_KEY, timeout=0.3) as client:
+        yield client
+
+
+@pytest.fixture
+def sync_client(service: scripted_service.Scripted, _short_pause: None) -> Iterator[OtpClient]:
     with OtpClient(service.url, SECRET_KEY, timeout=0.3) as client:
         yield client

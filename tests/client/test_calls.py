@@ -16,7 +16,9 @@ from otp_service_client import (
     Redeemed,
     SendStatus,
     Sent,
+    UnexpectedAnswer,
     VerificationStatus,
+    calls,
 )
 
 PHONE, ID = "+8613800138000", "v" * 22
@@ -214,6 +216,17 @@ def test_unreadable_response_leaves_the_outcome_unknown(
         client.redeem(PROOF, purpose="login")
 
     assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_long_response_is_not_read_to_its_end(service: Scripted, client: OtpClient, status: int) -> None:
+    long = {**REDEEMED, "new": "x" * 2 * calls.MAX_RESPONSE_BYTES}
+    service.will(says(status, long), says(204))
+    with pytest.raises(OutcomeUnknown if status == 200 else UnexpectedAnswer):
+        client.redeem(PROOF, purpose="login")
+    client.cancel(PHONE, ID)
+
+    assert service.calls[0].peer != service.calls[1].peer
 
 
 def test_repr_of_results_hides_phone_and_proof(service: Scripted, client: OtpClient) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import string
 from typing import Any
 
 import pytest
 from itsdangerous import URLSafeTimedSerializer
+from support.package_sources import ROOT
 
 from otp_service.domain.phone import Phone
 from otp_service.domain.proofs import SALT, ProofKeys, ProofSigner
@@ -16,6 +18,7 @@ from otp_service_client import InvalidProof, Proof, ProofError, ProofExpired, Pr
 NOW = 1_795_000_000
 PHONE = Phone("+8613800138000", "CN", "mobile", 86)
 ID = "v" * 22
+GOLDEN = json.loads((ROOT / "tests" / "data" / "golden.json").read_text())["proofs"]
 CLIENTS, PURPOSES = ("shop", "mall", "bank"), ("login", "signup", "reset_password")
 KEYS = {client: f"{client}-{'k' * 40}" for client in CLIENTS}
 
@@ -49,6 +52,34 @@ def test_proof_has_its_claims() -> None:
     assert (proof.client, proof.purpose, proof.phone) == ("shop", "login", "+8613800138000")
     assert (proof.verification_id, proof.amr) == (ID, ("sms",))
     assert (proof.issued_at, proof.expires_at) == (NOW, NOW + 180)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_proof_is_read(name: str) -> None:
+    """`tests/test_golden_vectors.py` holds the service to the same proofs."""
+    golden = GOLDEN[name]
+    claims = golden["claims"]
+    facts: dict[str, Any] = {
+        "client": claims["aud"],
+        "purpose": claims["purpose"],
+        "issuer": claims["iss"],
+        "now": claims["iat"],
+        "allow_test": True,
+    }
+    proof = read_proof(golden["proof"], keys=["n" * 32, "o" * 32], seen=Memory(), **facts)
+
+    assert {
+        "iss": proof.issuer,
+        "aud": proof.client,
+        "purpose": proof.purpose,
+        "sub": proof.phone,
+        "jti": proof.verification_id,
+        "iat": proof.issued_at,
+        "exp": proof.expires_at,
+        "amr": list(proof.amr),
+    } == claims
+    with pytest.raises(InvalidProof):
+        read_proof(golden["proof"], keys=["x" * 32], seen=Memory(), **facts)
 
 
 @pytest.mark.parametrize("minted_for", [(c, p) for c in CLIENTS for p in PURPOSES], ids="-".join)

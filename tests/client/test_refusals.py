@@ -9,7 +9,15 @@ from support.scripted_service import Scripted, problem, says
 
 import otp_service_client as client_package
 from otp_service.domain import errors as service_errors
-from otp_service_client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown, UnexpectedAnswer, errors
+from otp_service_client import (
+    ApiError,
+    OtpClient,
+    OtpServiceError,
+    OutcomeUnknown,
+    UnexpectedAnswer,
+    errors,
+    proof_reader,
+)
 
 PHONE, ID = "+8613800138000", "v" * 22
 STATUS = {
@@ -101,11 +109,27 @@ def test_every_error_of_the_service_has_a_client_exception_with_the_same_name() 
     assert set(STATUS) == set(service)
 
 
+@pytest.mark.parametrize("name", ["InvalidProof", "ProofExpired", "ProofRedeemed"])
+def test_read_proof_has_the_titles_of_the_service(name: str) -> None:
+    kind = getattr(errors, name)
+
+    assert proof_reader._TITLES[kind] == getattr(service_errors, name).title
+
+
+def test_every_exception_has_a_code_of_its_own_or_of_its_problem() -> None:
+    leaves = {kind for kind in kinds(OtpServiceError) if not kinds(kind)}
+    own = [str(vars(kind)["code"]) for kind in leaves]
+
+    assert len(set(own)) == len(leaves)
+    assert set(own) - set(STATUS) == {"outcome_unknown", "service_unreachable", "unexpected_answer"}
+
+
 def test_tree_contains_every_exception_with_its_code() -> None:
     drawn = dict(re.findall(r"^[│├└─ ]+(\w+) +(\w+)", str(errors.__doc__), re.MULTILINE))
 
     assert {code: name for name, code in drawn.items() if code in STATUS} == named(ApiError)
     assert {kind.__name__ for kind in kinds(OtpServiceError)} <= set(drawn)
+    assert drawn["OutcomeUnknown"] == "outcome_unknown"
 
 
 @pytest.mark.parametrize("code", ["much_too_new", "brand_new"])

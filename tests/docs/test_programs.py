@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,12 +24,13 @@ from support.chromium import Dev
 from support.deployment import new_phone
 from support.doc_blocks import Block, blocks, running
 from support.nodejs import ROOT, node
+from support.python_clients import needs_httpx
 from support.widget_shop import Widget
 
 from otp_service import require_proof
 from otp_service_client import OtpClient
 
-IN_PYTHON = {"README.md": 1, "docs/embedding.md": 2, "docs/webhook.md": 1}
+IN_PYTHON = {"README.md": 1, "clients/python/README.md": 2, "docs/embedding.md": 2, "docs/webhook.md": 1}
 IN_NODE = {"clients/js/README.md": 2}
 IN_PAGES = {
     ("README.md", "html"): 1,
@@ -182,6 +184,29 @@ def test_form_of_ones_own_ends_in_a_redeemed_phone(dev: Dev, otp: OtpClient) -> 
     exec(text, {}, names)  # noqa: S102 - as above
 
     assert names["redeemed"].phone == phone
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["OtpClient", "AsyncOtpClient"])
+def test_python_client_does_as_its_readme_says(
+    number: int, dev: Dev, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone, logged_in = new_phone(), list[str]()
+    monkeypatch.setenv("OTP_URL", dev.service_url)
+    monkeypatch.setenv("OTP_SECRET_KEY", dev.secret_key)
+    text = the("clients/python/README.md", "python")[number].replace("13800138000", phone)
+    names: dict[str, Any] = {
+        "visitor_ip": "203.0.113.7",
+        "entered_code": lambda: dev.code(phone),
+        "log_in": logged_in.append,
+    }
+    if number == 1:
+        needs_httpx()
+    with ThreadPoolExecutor(1) as thread:  # in the main thread, Playwright's event loop may be running
+        thread.submit(exec, text, names).result(60)
+    if number == 0:
+        names["otp"].close()
+
+    assert logged_in == [phone]
 
 
 def test_receiver_of_a_webhook_verifies_what_it_gets() -> None:

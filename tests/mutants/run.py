@@ -52,7 +52,11 @@ def passes(killer: str, copy: Path) -> bool:
         else ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *killer.split()]
     )
     # Processes that a test starts must import the copy, not the installed package.
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{copy}:{copy}/clients/python",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     try:
         done = subprocess.run(
             [sys.executable, *command],

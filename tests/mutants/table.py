@@ -21,6 +21,10 @@ def mutant(requirement: str, what: str, file: str, old: str, new: str, *killers:
     return Mutant(requirement, what, f"otp_service/{file}", old, new, killers)
 
 
+def client_mutant(requirement: str, what: str, file: str, old: str, new: str, *killers: str) -> Mutant:
+    return Mutant(requirement, what, f"clients/python/otp_service_client/{file}", old, new, killers)
+
+
 CONTRACT = "tests/store/test_contract.py"
 
 MUTANTS = (
@@ -646,10 +650,10 @@ MUTANTS = (
         "",
         CONTRACT,
     ),
-    mutant(
+    client_mutant(
         "R28",
         "a proof is accepted offline more than once",
-        "client/proof_reader.py",
+        "proof_reader.py",
         "is not False:",
         "is None:",
         "tests/client/test_read_proof.py",
@@ -1445,36 +1449,44 @@ MUTANTS = (
         "",
         "tests/test_forks.py -k flushes",
     ),
-    mutant(
+    client_mutant(
         "A32",
         "a child shares connections with its parent",
-        "client/connections.py",
+        "connections.py",
         "if owner == os.getpid():",
         "if owner:",
         "tests/client/test_forks.py",
     ),
-    mutant(
+    client_mutant(
         "A32",
         "an answer is not compared with its call",
-        "client/transport.py",
-        "if not matches(value):",
-        "if value is matches:",
+        "calls.py",
+        "if not call.matches(value):",
+        "if value is call.matches:",
         "tests/client/test_forks.py",
     ),
-    mutant(
+    client_mutant(
         "A32",
         "an answer with the id of another call is accepted",
-        "client/transport.py",
+        "calls.py",
         "received.startswith(_OUR_IDS) and received != request_id",
         "received == request_id and not received",
         "tests/client/test_forks.py",
     ),
-    mutant(
+    client_mutant(
         "A32",
         "a client keeps connections that are out of step",
-        "client/transport.py",
-        "        self._connections.drop()\n        return OutcomeUnknown",
-        "        return OutcomeUnknown",
+        "transport.py",
+        "if error.cause == calls.ANOTHER_CALL:",
+        "if error.cause is calls:",
+        "tests/client/test_forks.py",
+    ),
+    client_mutant(
+        "A32",
+        "the client for asyncio keeps connections that are out of step",
+        "async_transport.py",
+        "if error.cause == calls.ANOTHER_CALL:",
+        "if error.cause is calls:",
         "tests/client/test_forks.py",
     ),
 )

@@ -52,7 +52,7 @@ def test_the_package_offers_this() -> None:
 
 def test_the_client_offers_this() -> None:
     assert otp_service_client.__all__ == CLIENT
-    assert sorted(CLIENT) == public(otp_service_client)
+    assert sorted(set(CLIENT) - {"__version__"}) == public(otp_service_client)
 
 
 @pytest.mark.parametrize("module", [web, settings], ids=lambda module: module.__name__)

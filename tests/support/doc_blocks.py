@@ -34,6 +34,8 @@ SAMPLES = "tests/deploy/test_proxies.py::test_sample_of_operations_md_is_in_the_
 
 RUN_BY: dict[tuple[str, str], str] = {
     # (document, beginning of the block): the test that runs it
+    ("clients/python/README.md", "pip install"): "tests/client/test_package.py"
+    "::test_client_installs_without_the_service",
     ("README.md", "make test"): "tests/docs/test_commands.py::test_make_can_make_what_the_docs_say",
     ("README.md", "python3 -m venv"): "tests/docs/test_production.py"
     "::test_service_installs_as_the_readme_says_and_its_program_runs",

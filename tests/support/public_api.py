@@ -13,6 +13,7 @@ CLIENT = [
     "AlreadyVerified",
     "ApiError",
     "Approved",
+    "AsyncOtpClient",
     "AttemptsExhausted",
     "ChallengeRequired",
     "CooldownActive",
@@ -59,6 +60,7 @@ CLIENT = [
     "VerificationNotFound",
     "VerificationStatus",
     "WrongCode",
+    "__version__",
     "read_proof",
 ]
 

@@ -1,4 +1,4 @@
-"""The Python client: what a login backend imports to call the service over HTTP.
+"""The Python client of otp_service: what a login backend imports to call the service over HTTP.
 
     from otp_service_client import OtpClient, WrongCode
 
@@ -7,12 +7,13 @@
     approved = otp.verify("13800138000", sent.verification_id, code)
     redeemed = otp.redeem(approved.proof, purpose="login")
 
-Importing it does not load Flask, redis-py or phone metadata.
+`AsyncOtpClient` has the same calls for asyncio; it needs the extra `async`.
 """
 
 from __future__ import annotations
 
-from otp_service.domain.proofs import Proof
+from otp_service_client._version import __version__
+from otp_service_client.async_client import AsyncOtpClient
 from otp_service_client.errors import (
     AlreadyVerified,
     ApiError,
@@ -57,13 +58,14 @@ from otp_service_client.errors import (
     WrongCode,
 )
 from otp_service_client.otp_client import OtpClient
-from otp_service_client.proof_reader import read_proof
+from otp_service_client.proof_reader import Proof, read_proof
 from otp_service_client.responses import Approved, Reason, Redeemed, SendStatus, Sent, VerificationStatus
 
 __all__ = [
     "AlreadyVerified",
     "ApiError",
     "Approved",
+    "AsyncOtpClient",
     "AttemptsExhausted",
     "ChallengeRequired",
     "CooldownActive",
@@ -110,5 +112,6 @@ __all__ = [
     "VerificationNotFound",
     "VerificationStatus",
     "WrongCode",
+    "__version__",
     "read_proof",
 ]

@@ -1,32 +1,15 @@
-"""The calls of the service, for a server that holds a secret key.
-
-A call is not repeated once the request may have been sent: an SMS costs money, an attempt is used up, and a
-proof can be redeemed only once. The client retries once if the request was certainly not sent, or if the
-call can be repeated safely: `status`, which changes nothing, and every call with an idempotency key.
-"""
+"""The client for servers that make blocking calls, with threads or gevent."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
-from otp_service_client import checks
-from otp_service_client.errors import OtpServiceError, OutcomeUnknown, ServiceUnreachable
+from otp_service_client import calls
+from otp_service_client.calls import TIMEOUT
 from otp_service_client.responses import Approved, Redeemed, Sent, VerificationStatus
 from otp_service_client.transport import Transport
-
-TIMEOUT = 8.0
-"""Seconds. The service responds within 6."""
-
-RETRY_PAUSE = 0.2
-"""Seconds before the retry: about the time that a restarting worker needs to listen again."""
-
-T = TypeVar("T")
-
-_RETRY_ALWAYS = (ServiceUnreachable, OutcomeUnknown)
-"""The errors after which a call that can be repeated safely is retried."""
 
 
 class OtpClient:
@@ -116,18 +99,19 @@ class OtpClient:
             LimitError: It is too early, or a limit or budget is exhausted.
             ProviderError: Nothing was sent.
         """
-        body = {
-            "phone": phone,
-            "purpose": purpose,
-            "locale": locale,
-            "client_ip": client_ip,
-            "risk_solution": risk_solution,
-            "known_phone": known_phone,
-            "known_device": known_device,
-            "accepts_challenge": accepts_challenge,
-        }
-        matches = checks.for_purpose(purpose)
-        return self._call("/otp/request", body, Sent.read, idempotency_key, matches)
+        return self._transport.run(
+            calls.request(
+                phone,
+                purpose=purpose,
+                locale=locale,
+                client_ip=client_ip,
+                risk_solution=risk_solution,
+                known_phone=known_phone,
+                known_device=known_device,
+                accepts_challenge=accepts_challenge,
+                idempotency_key=idempotency_key,
+            )
+        )
 
     def resend(
         self,
@@ -148,18 +132,19 @@ class OtpClient:
             VerificationError: The verification is unknown, has ended or is too old.
             LimitError, ProviderError: See `request`.
         """
-        body = {
-            "phone": phone,
-            "verification_id": verification_id,
-            "locale": locale,
-            "client_ip": client_ip,
-            "risk_solution": risk_solution,
-            "known_phone": known_phone,
-            "known_device": known_device,
-            "accepts_challenge": accepts_challenge,
-        }
-        matches = checks.of_verification(verification_id)
-        return self._call("/otp/request", body, Sent.read, idempotency_key, matches)
+        return self._transport.run(
+            calls.resend(
+                phone,
+                verification_id,
+                locale=locale,
+                client_ip=client_ip,
+                risk_solution=risk_solution,
+                known_phone=known_phone,
+                known_device=known_device,
+                accepts_challenge=accepts_challenge,
+                idempotency_key=idempotency_key,
+            )
+        )
 
     def verify(
         self,
@@ -177,14 +162,9 @@ class OtpClient:
             WrongCode, AttemptsExhausted: An attempt was used up, or none was left.
             VerificationError: The verification is unknown or has ended for another reason.
         """
-        body = {
-            "phone": phone,
-            "verification_id": verification_id,
-            "code": code,
-            "client_ip": client_ip,
-        }
-        matches = checks.of_verification(verification_id)
-        return self._call("/otp/verify", body, Approved.read, idempotency_key, matches)
+        return self._transport.run(
+            calls.verify(phone, verification_id, code, client_ip=client_ip, idempotency_key=idempotency_key)
+        )
 
     def redeem(
         self,
@@ -201,9 +181,9 @@ class OtpClient:
         Raises:
             ProofError: The proof is not valid for this client and *purpose*, has expired, or was redeemed.
         """
-        body = {"proof": proof, "purpose": purpose, "allow_test": allow_test}
-        matches = checks.of_proof(proof, purpose)
-        return self._call("/otp/redeem", body, Redeemed.read, idempotency_key, matches)
+        return self._transport.run(
+            calls.redeem(proof, purpose=purpose, allow_test=allow_test, idempotency_key=idempotency_key)
+        )
 
     def status(self, phone: str, verification_id: str) -> VerificationStatus:
         """Return the state of a verification.
@@ -211,11 +191,7 @@ class OtpClient:
         Raises:
             VerificationNotFound: The verification is unknown, or belongs to another phone or client.
         """
-        body = {"phone": phone, "verification_id": verification_id}
-        matches = checks.of_verification(verification_id)
-        return self._post(
-            "/otp/status", body, VerificationStatus.read, _RETRY_ALWAYS, headers={}, matches=matches
-        )
+        return self._transport.run(calls.status(phone, verification_id))
 
     def cancel(self, phone: str, verification_id: str) -> None:
         """End a pending verification.
@@ -223,7 +199,7 @@ class OtpClient:
         Raises:
             VerificationError: The verification is unknown or has ended for another reason.
         """
-        self._call("/otp/cancel", {"phone": phone, "verification_id": verification_id}, _no_content)
+        self._transport.run(calls.cancel(phone, verification_id))
 
     def unlock(self, phone: str) -> None:
         """Reset the failed attempts of *phone*, so that it can be verified again after too many of them.
@@ -232,38 +208,4 @@ class OtpClient:
             Forbidden: The client is not configured with `may_unlock`.
             InvalidPhone, DestinationBlocked: The service does not verify this phone.
         """
-        self._call("/otp/unlock", {"phone": phone}, _no_content)
-
-    def _call(
-        self,
-        path: str,
-        body: Mapping[str, object],
-        read: Callable[[Mapping[str, Any]], T],
-        key: str | None = None,
-        matches: Callable[[T], bool] = checks.no_check,
-    ) -> T:
-        if key is None:
-            return self._post(path, body, read, (ServiceUnreachable,), headers={}, matches=matches)
-        headers = {"Idempotency-Key": key}
-        return self._post(path, body, read, _RETRY_ALWAYS, headers=headers, matches=matches)
-
-    def _post(
-        self,
-        path: str,
-        body: Mapping[str, object],
-        read: Callable[[Mapping[str, Any]], T],
-        retry_on: tuple[type[OtpServiceError], ...],
-        *,
-        headers: Mapping[str, str],
-        matches: Callable[[T], bool],
-    ) -> T:
-        present = {name: value for name, value in body.items() if value is not None}
-        try:
-            return self._transport.post(path, present, read, headers, matches)
-        except retry_on:
-            time.sleep(RETRY_PAUSE)
-        return self._transport.post(path, present, read, headers, matches)
-
-
-def _no_content(body: Mapping[str, Any]) -> None:
-    """Read a response without a body."""
+        self._transport.run(calls.unlock(phone))

@@ -5,18 +5,62 @@ A backend that checks proofs itself must also ensure that each is used once; `Ot
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from otp_service.domain import errors
-from otp_service.domain.proofs import MIN_PROOF_KEY_BYTES, Proof, ProofKeys, ProofSigner
-from otp_service_client.errors import ApiError, from_problem
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from otp_service_client.errors import InvalidProof, ProofError, ProofExpired, ProofRedeemed
 
 ISSUER = "otp_service"
 
+MIN_KEY_BYTES = 32
+
 SEEN_SLACK = 600
 """How long a used proof is remembered after its expiry, in seconds, for readers whose clocks are slow."""
+
+_SALT = "otp_service.proof.v1"
+
+_LEEWAY = 5
+"""Seconds by which the reader's clock may be behind the service's."""
+
+_FORMAT = re.compile(r"\.?[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
+"""Payload, time and signature, in the one spelling that the service writes. The decoder alone would ignore
+padding, characters that are not base64, and the spare bits of the last character."""
+
+_TEST = "test"
+"""The method in `amr` of a configured test phone."""
+
+_TITLES: dict[type[ProofError], str] = {
+    InvalidProof: "The proof is not valid.",
+    ProofExpired: "The proof has expired.",
+    ProofRedeemed: "The proof has already been redeemed.",
+}
+"""The titles of the service's problem documents, so that `redeem` and `read_proof` raise the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The claims of a proof. Times are in Unix seconds. `verification_id` is also the `jti`.
+
+    `phone` is the full number in E.164. `repr` shows neither it nor the id.
+    """
+
+    issuer: str
+    client: str
+    purpose: str
+    phone: str
+    verification_id: str
+    issued_at: int
+    expires_at: int
+    amr: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Proof({self.client}, {self.purpose})"
 
 
 def read_proof(
@@ -45,28 +89,47 @@ def read_proof(
         ProofRedeemed: *seen* returned that the proof was used before.
         ValueError: *keys* is empty, or contains a key that is too short.
     """
+    if not keys or any(len(key.encode()) < MIN_KEY_BYTES for key in keys):
+        raise ValueError(f"keys must hold at least one key, each of at least {MIN_KEY_BYTES} bytes")
     at = time.time() if now is None else now
-    claims = _claims(proof, _signer(keys, client, issuer, at), purpose, allow_test=allow_test)
-    if isinstance(claims, errors.ProofError):
-        raise _client_error(claims)
+    claims = _signed_claims(proof, keys)
+    if claims is None or (claims.issuer, claims.client, claims.purpose) != (issuer, client, purpose):
+        raise _error(InvalidProof)
+    if _TEST in claims.amr and not allow_test:
+        raise _error(InvalidProof)
+    if at < claims.issued_at - _LEEWAY:
+        raise _error(InvalidProof)
+    if at > claims.expires_at:
+        raise _error(ProofExpired)
     if seen(claims.verification_id, math.ceil(claims.expires_at - at) + SEEN_SLACK) is not False:
-        raise _client_error(errors.ProofRedeemed())
+        raise _error(ProofRedeemed)
     return claims
 
 
-def _signer(keys: Sequence[str], client: str, issuer: str, at: float) -> ProofSigner:
-    if not keys or any(len(key.encode()) < MIN_PROOF_KEY_BYTES for key in keys):
-        raise ValueError(f"keys must hold at least one key, each of at least {MIN_PROOF_KEY_BYTES} bytes")
-    return ProofSigner(issuer, client, ProofKeys(tuple(key.encode() for key in keys)), lambda: at)
-
-
-def _claims(proof: str, signer: ProofSigner, purpose: str, *, allow_test: bool) -> Proof | errors.ProofError:
+def _signed_claims(proof: str, keys: Sequence[str]) -> Proof | None:
+    """Return the claims if one of *keys* has signed them."""
+    if not _FORMAT.fullmatch(proof):
+        return None
+    serializer = URLSafeTimedSerializer(
+        list(reversed(keys)),  # itsdangerous expects the newest last
+        salt=_SALT,
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )
     try:
-        return signer.read(proof, purpose=purpose, allow_test=allow_test)
-    except errors.ProofError as error:
-        return error
+        claims = serializer.loads(proof)
+        return Proof(
+            issuer=claims["iss"],
+            client=claims["aud"],
+            purpose=claims["purpose"],
+            phone=claims["sub"],
+            verification_id=claims["jti"],
+            issued_at=claims["iat"],
+            expires_at=claims["exp"],
+            amr=tuple(claims["amr"]),
+        )
+    except (BadData, KeyError, TypeError):
+        return None
 
 
-def _client_error(error: errors.ProofError) -> ApiError:
-    """Return the client's error with the same code, so that `redeem` and `read_proof` raise the same."""
-    return from_problem(0, {"code": error.code, "title": error.title})
+def _error(kind: type[ProofError]) -> ProofError:
+    return kind(code=kind.code, title=_TITLES[kind])
