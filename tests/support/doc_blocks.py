@@ -46,6 +46,8 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("docs/operations.md", "# nginx in front"): SAMPLES,
     ("docs/operations.md", '# Set, not added to (which "option forwardfor"'): SAMPLES,
     ("docs/operations.md", "# Caddy in front"): SAMPLES,
+    ("docs/deployment.md", "mkdir -p"): "tests/deploy/test_compose.py::test_secrets_are_made_as_the_docs_say",
+    ("docs/deployment.md", "image:"): "tests/deploy/test_helm.py::test_values_of_the_docs_are_accepted",
     (
         "docs/own-flask-app.md",
         "import atexit",
@@ -84,8 +86,16 @@ RUN_BY: dict[tuple[str, str], str] = {
     "::test_make_can_make_what_the_docs_say",
 }
 
+NO_ENGINE = "no container engine is available; tests/deploy runs what the files start"
+NO_CLUSTER = "no cluster is available; tests/deploy renders the chart"
+
 NOT_RUN: dict[tuple[str, str], str] = {
     # (document, beginning of the block): the reason why no test can run it
+    ("docs/deployment.md", "docker build"): NO_ENGINE,
+    ("docs/deployment.md", "docker compose -f deploy/compose.yaml up"): NO_ENGINE,
+    ("docs/deployment.md", "docker compose -f deploy/compose.yaml build"): NO_ENGINE,
+    ("docs/deployment.md", "kubectl"): NO_CLUSTER,
+    ("docs/deployment.md", "helm install"): NO_CLUSTER,
     ("docs/operations.md", "# Traefik's"): "no package contains Traefik; tests/deploy parses its file",
     (
         "docs/risk-challenge.md",
