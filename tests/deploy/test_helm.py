@@ -176,7 +176,7 @@ def test_values_of_the_docs_are_accepted(tmp_path: Path) -> None:
     config = render(yaml.safe_load(text), "otp-service")["otp-service/templates/configmap.yaml"]
     settings = settings_of(yaml.safe_load(config), {}, tmp_path)
 
-    assert settings.redis.url.startswith("rediss://")
+    assert settings.redis.url.get_secret_value().startswith("rediss://")
     assert settings.service.proxy_hops == 1
 
 
