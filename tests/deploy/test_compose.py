@@ -22,7 +22,6 @@ from typing import Any
 import pytest
 import redis
 import yaml
-from jsonschema import validators
 from sms.doubles import eventually
 from support.deployment import (
     ACCESS_KEY_ID,
@@ -73,6 +72,8 @@ def run(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 def test_file_follows_the_compose_specification() -> None:
     try:
+        from jsonschema import validators  # noqa: PLC0415 - of the extra `deploy`, as the next
+
         folder = importlib.resources.files("check_jsonschema.builtin_schemas.vendor")
     except ModuleNotFoundError:
         skip_or_fail("check-jsonschema is not installed")
