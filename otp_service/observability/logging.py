@@ -56,6 +56,7 @@ _LEVELS = {
             "provider_exception",
             "queue_message_failed",
             "route_suspended",
+            "store_schema_newer",
             "unhandled_exception",
         }
     ),

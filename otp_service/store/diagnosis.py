@@ -19,7 +19,7 @@ from redis.exceptions import (
 )
 from redis.sentinel import MasterNotFoundError
 
-from otp_service.store import health, keys
+from otp_service.store import health, keys, schema
 from otp_service.store.backend import RedisBackend
 from otp_service.store.cluster import NoOwner
 from otp_service.store.health import UnsuitableRedis
@@ -112,11 +112,23 @@ def diagnose(backend: RedisBackend, replicas: int) -> RedisProblem | None:
         for reply in (script, no_script):
             if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
                 return explain(reply)
+        (in_use,) = backend.execute([("GET", keys.schema())]).raise_errors()
+        if newer := schema.newer_version(in_use):
+            return _newer_schema(newer)
     except UnsuitableRedis as error:
         return RedisProblem(error.reason, "See above; the service refuses to start with it.", is_unfit=True)
     except redis.RedisError as error:
         return explain(error)
     return None
+
+
+def _newer_schema(newer: schema.SchemaVersion) -> RedisProblem:
+    version = "unknown" if newer == schema.UNKNOWN else newer.version
+    return RedisProblem(
+        f"leads to a Redis that a newer release uses (store_schema_newer: schema {version}, ours is "
+        f"{schema.STORE_SCHEMA})",
+        "Upgrade this instance; after a rollback delete otp:schema, see docs/upgrading.md#roll-back.",
+    )
 
 
 def explain(error: redis.RedisError) -> RedisProblem:

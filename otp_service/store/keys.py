@@ -13,6 +13,11 @@ def probe(number: int) -> str:
     return f"{PREFIX}probe:{number}"
 
 
+def schema() -> str:
+    """Return the key of the highest schema version in use."""
+    return f"{PREFIX}schema"
+
+
 def phone_state(phone_hash: str) -> str:
     """Return the key of a phone's state, which outlives its verifications."""
     return f"{PREFIX}{{{phone_hash}}}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import redis
@@ -20,6 +21,7 @@ from otp_service.store import decoding, health
 from otp_service.store.backend import Command, PipelineResult, RedisBackend, ReplicationWait, backend_of
 from otp_service.store.diagnosis import RedisProblem, diagnose
 from otp_service.store.health import Inspection, UnsuitableRedis
+from otp_service.store.schema import OWN, SchemaGuard, SchemaVersion
 from otp_service.store.scripts import Call, ScriptRunner
 
 T = TypeVar("T")
@@ -69,7 +71,8 @@ class RedisClient:
     """Runs scripts and commands on *backend*.
 
     Durable calls succeed only after *wait*. Without *shebang* the scripts suit fakeredis. *job* names the
-    background work that all calls belong to, if they belong to one.
+    background work that all calls belong to, if they belong to one. Background work also declares the
+    *schema* version of this process. While a newer release writes what this one cannot read, no script runs.
     """
 
     def __init__(
@@ -80,9 +83,11 @@ class RedisClient:
         shebang: bool = True,
         wait: ReplicationWait | None = None,
         job: str = "",
+        schema: SchemaVersion = OWN,
     ) -> None:
         self._backend = backend_of(backend)
         self._events = events
+        self._schema = SchemaGuard(events, schema)
         self._wait = wait
         self._job = job
         self._outages = Outages(events)
@@ -163,11 +168,34 @@ class RedisClient:
             self._events.emit("redis_roundtrip", duration_ms=round((time.monotonic() - began) * 1000, 3))
 
     def _run_scripts(self, calls: Sequence[Call], *, durable: bool = False, job: str = "") -> PipelineResult:
+        job = job or self._job
+        if not self._schema.is_readable:
+            if not job:
+                raise StoreUnavailable
+            self._check_schema(job)
+        result = self._execute(calls, job, durable=durable)
+        if job and self._schema.is_due:
+            with suppress(StoreUnavailable):  # this call succeeded; the next one is rejected
+                self._check_schema(job)
+        return result
+
+    def _execute(self, calls: Sequence[Call], job: str, *, durable: bool = False) -> PipelineResult:
         def run(_: RedisBackend) -> PipelineResult:
             result = self.scripts.run(*calls, durable=durable)
             return PipelineResult(list(map(decoding.validate_reply, result.replies)), result.replicated)
 
         return self.call(run, job)
+
+    def _check_schema(self, job: str) -> None:
+        """Declare this process's schema version, and check that it can read the one in use.
+
+        Raises:
+            StoreSchemaNewer: it cannot.
+            StoreUnavailable: Redis fails.
+        """
+        call = self._schema.call()
+        (reply,) = self._execute([call], job).replies
+        self._schema.learn(reply[1])
 
     def _log_failure(self, job: str, kind: str) -> None:
         if job:
@@ -181,7 +209,17 @@ class RedisClient:
     # ── health ──
 
     def check_health(self) -> bool:
-        """See `interfaces.Store.check_health`."""
+        """See `interfaces.Store.check_health`. Also declares and checks the schema version."""
+        persists = self.check_servers()
+        self._check_schema(READINESS)
+        return persists
+
+    def check_servers(self) -> bool:
+        """Check that the servers are suitable and accept writes; return whether all persist their data.
+
+        Raises:
+            StoreUnavailable: one does not.
+        """
         try:
             return self.call(lambda backend: health.check(backend, self._replicas), READINESS)
         except UnsuitableRedis:

@@ -12,6 +12,8 @@ from support import redis_servers
 from support.deployment import Deployment, new_phone, running_service
 from support.redis_servers import Server
 
+from otp_service.store import keys, schema
+
 OUT_OF_SERVICE = "+8613800001006"
 """A magic number of the sandbox whose refusal an operator must mend."""
 
@@ -72,3 +74,54 @@ def test_store_that_may_lose_or_takes_no_writes_is_not_ready_until_it_is_mended(
 def configure(client: redis.Redis, values: dict[str, str]) -> None:
     for name, value in values.items():
         client.config_set(name, value)
+
+
+# ── a newer release on the same Redis ──
+
+UNREADABLE = f"{schema.STORE_SCHEMA + 2} {schema.STORE_SCHEMA + 1}"
+"""What a release of the future writes that this one cannot run beside."""
+
+
+def test_not_ready_while_a_newer_release_writes_what_this_one_cannot_read(
+    service: Deployment, redis_server: Server
+) -> None:
+    with redis_server.client() as client:
+        assert is_ready(service)
+        client.set(keys.schema(), UNREADABLE, ex=600)
+        unready, alive = service.get("/readyz"), service.get("/healthz")
+        kept = client.get(keys.schema())
+        client.delete(keys.schema())
+        ready = service.get("/readyz")
+        written = client.get(keys.schema())
+
+    assert (unready.status, unready.body["code"]) == (503, "store_unavailable")
+    assert unready.body["reason"] == "store_schema_newer"
+    assert unready.headers["Retry-After"] == "2"
+    assert alive.status == 200
+    assert kept == UNREADABLE.encode()
+    assert ready.status == 200
+    assert written == f"{schema.STORE_SCHEMA} {schema.OLDEST_COMPATIBLE_SCHEMA}".encode()
+
+
+def test_all_workers_stop_and_serve_again_without_a_probe(service: Deployment, redis_server: Server) -> None:
+    phone = new_phone()
+    verification_id = service.request(phone).body["verification_id"]
+
+    def told() -> list[str]:
+        lines = service.log.read_text().splitlines()
+        return [line for line in lines if '"event":"store_schema_newer"' in line]
+
+    with redis_server.client() as client:
+        client.set(keys.schema(), UNREADABLE, ex=600)
+        assert eventually(lambda: len(told()) == 2, 15), "one line for each worker"
+        rejected = [service.verify(phone, verification_id, service.code(phone)) for _ in range(6)]
+        client.delete(keys.schema())
+        approved = eventually(
+            lambda: service.verify(phone, verification_id, service.code(phone)).status == 200, 15
+        )
+
+    assert {(answer.status, answer.body["code"]) for answer in rejected} == {(503, "store_unavailable")}
+    assert not any("reason" in answer.body for answer in rejected), "only operators are told why"
+    assert approved
+    assert len(told()) == 2
+    assert all('"level":"error"' in line for line in told())

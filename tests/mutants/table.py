@@ -1393,6 +1393,22 @@ MUTANTS = (
         "tests/store/test_health.py",
     ),
     mutant(
+        "R53",
+        "an older process lowers the schema version",
+        "store/lua/schema.lua",
+        "if version > tonumber(ARGV[1]) then return {'ok', held} end",
+        "if false then return {'ok', held} end",
+        "tests/store/test_schema.py",
+    ),
+    mutant(
+        "R53",
+        "scripts run beside a newer release that this one cannot read",
+        "store/redis_client.py",
+        "            if not job:\n                raise StoreUnavailable\n",
+        "            if not job:\n                return self._execute(calls, job, durable=durable)\n",
+        "tests/store/test_schema.py",
+    ),
+    mutant(
         "R54",
         "a stop does not wait for calls",
         "sms/concurrency.py",

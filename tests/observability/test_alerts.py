@@ -184,6 +184,19 @@ CASES = (
         | counter("http_requests", 'endpoint="verify",code="wrong_code"', BUSY),
     ),
     fires(
+        "OtpServiceSchemaNewer",
+        "a worker of one instance has stopped",
+        counter("events", f'event="store_schema_newer",{A}', ONCE)
+        | counter("events", f'event="store_schema_newer",{B}', IDLE),
+        {"instance": "a:9464"},
+    ),
+    quiet(
+        "OtpServiceSchemaNewer",
+        "other errors",
+        counter("events", f'event="store_schema_newer",{A}', IDLE)
+        | counter("events", f'event="route_suspended",{A}', BUSY),
+    ),
+    fires(
         "OtpServiceRedisSlow",
         "each takes longer",
         histogram("redis_roundtrip_duration", "", IDLE, BUSY, "0.1")

@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from support.deployment import config_text, make_secrets
+from support.phone_stories import Quiet
 from support.redis_clusters import Cluster, tell
 from support.redis_sentinels import Watched, running_sentinels
 from support.redis_servers import Server, free_port, redis_binary
+from support.store_backends import PATIENT
 
 from otp_service.cli.main import main
+from otp_service.store import keys, schema
+from otp_service.store.client import from_url
+from otp_service.store.schema import StoreSchemaNewer
+from otp_service.store.verifications import RedisStore
 
 PHONE = "+8613800138000"
 
@@ -56,6 +62,26 @@ def test_check_config_finds_nothing_wrong(config: Callable[..., str], url: str) 
     result = run("check-config", "--config", config(url))
 
     assert (result.exit_code, result.output) == (0, "The configuration is fit for production.\n")
+
+
+def test_readiness_and_check_config_see_the_version_of_a_newer_release(
+    config: Callable[..., str], url: str
+) -> None:
+    events = Quiet()
+    store = RedisStore(from_url(url, PATIENT), events)
+    store.check_health()
+    in_use = store.redis.run_commands([("GET", keys.schema())])
+    store.redis.run_commands([("SET", keys.schema(), b"9 8", "PX", 60_000)])
+    with pytest.raises(StoreSchemaNewer):
+        store.check_health()
+    result = run("check-config", "--config", config(url))
+    store.redis.run_commands([("UNLINK", keys.schema())])
+    store.check_health()
+
+    assert in_use == [b"%d %d" % (schema.STORE_SCHEMA, schema.OLDEST_COMPATIBLE_SCHEMA)]
+    assert [name for name, _ in events.seen if name != "redis_roundtrip"] == ["store_schema_newer"]
+    assert result.exit_code == 1
+    assert "store_schema_newer: schema 9, ours is 1" in result.stderr
 
 
 def test_check_config_misses_replicas_that_are_waited_for(

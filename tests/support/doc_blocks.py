@@ -32,6 +32,8 @@ class Block:
 
 SAMPLES = "tests/deploy/test_proxies.py::test_sample_of_operations_md_is_in_the_file_of_deploy"
 
+UPGRADE = "tests/e2e/test_upgrade.py::test_commands_of_the_docs_switch_the_release_and_clear_the_version"
+
 RUN_BY: dict[tuple[str, str], str] = {
     # (document, beginning of the block): the test that runs it
     ("clients/python/README.md", "pip install"): "tests/client/test_package.py"
@@ -82,6 +84,9 @@ RUN_BY: dict[tuple[str, str], str] = {
     "::test_sdk_example_sends_an_sms",
     ("docs/sandbox.md", "from aliyunsdkcore"): "tests/sandbox/test_docs_examples.py"
     "::test_sdk_example_sends_an_sms",
+    ("docs/upgrading.md", "ln -sfnT"): UPGRADE,
+    ("docs/upgrading.md", "curl --fail"): UPGRADE,
+    ("docs/upgrading.md", "redis-cli GET"): UPGRADE,
     ("examples/express/README.md", "make example"): "tests/docs/test_commands.py"
     "::test_make_can_make_what_the_docs_say",
 }

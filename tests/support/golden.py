@@ -307,6 +307,7 @@ def hosted_pages() -> Steps:
 
 KEYS: dict[str, tuple[Callable[..., str], tuple[str | int, ...]]] = {
     "probe": (keys.probe, (7,)),
+    "schema": (keys.schema, ()),
     "row of a phone": (keys.phone_state, (TAG,)),
     "verification": (keys.verification, (TAG, VERIFICATION)),
     "redeemed proof": (keys.redeemed, (TAG, VERIFICATION)),

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from otp_service.domain.errors import OtpError
 from otp_service.domain.messages import SendResult, SendStatus
+from otp_service.store.schema import StoreSchemaNewer
 from otp_service.web.api import openapi
 from otp_service.web.api.problems import STATUSES
 from otp_service.web.api.routes import ENDPOINTS, Endpoint
@@ -249,6 +250,17 @@ def answer_with(error: OtpError, call: Endpoint) -> TestResponse:
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_pages_answer_as_described(web_app: WebApp, path: str) -> None:
     check(DOCUMENT["paths"][path]["get"], web_app.get(path))
+
+
+def test_readiness_says_why_as_described(web_app: WebApp) -> None:
+    described = DOCUMENT["paths"]["/readyz"]["get"]
+    web_app.harness.store.failure = StoreSchemaNewer()
+    answer = web_app.get("/readyz")
+    check(described, answer)
+
+    schema = described["responses"]["503"]["content"][answer.content_type]["schema"]
+    assert schema["properties"]["reason"]["enum"] == [answer.get_json()["reason"]]
+    assert CHECKER.faults(schema, {**answer.get_json(), "reason": "another"})
 
 
 def test_it_is_served_as_it_is_written(web_app: WebApp) -> None:

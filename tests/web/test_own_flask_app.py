@@ -16,6 +16,7 @@ import redis
 from flask import Flask, abort
 from redis.cluster import RedisCluster
 from redis.sentinel import Sentinel
+from sms.doubles import eventually
 from support import fakes
 from support.deployment import new_phone
 from support.redis_servers import Server
@@ -28,6 +29,7 @@ from otp_service.domain.clients import key_digest
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 from otp_service.settings import Settings, from_mapping
+from otp_service.store import keys
 from otp_service.store.client import RedisOptions, from_existing_client
 from otp_service.web import OtpBlueprint
 from otp_service_client import OtpClient, ServiceUnreachable, Unauthorized, read_proof
@@ -202,6 +204,27 @@ def test_two_services_in_one_application(sandbox: SandboxServer) -> None:
     assert app.test_client().get("/two/readyz").status_code == 200
     for otp in blueprints:
         otp.close()
+
+
+def test_mounted_service_stops_beside_a_newer_release(redis_server: Server, sandbox: SandboxServer) -> None:
+    asked = {"phone": new_phone(), "purpose": "login"}
+    with redis_server.client() as client:
+        client.delete(keys.schema())
+        otp = otp_service.create_blueprint(settings(sandbox.url), redis=client)
+        app = host(otp)
+        declared = eventually(lambda: client.exists(keys.schema()))
+        client.set(keys.schema(), "9 8", px=60_000)
+        unready = app.test_client().get("/auth/readyz")
+        rejected = post(app, "/auth/otp/request", asked)
+        client.delete(keys.schema())
+        ready = app.test_client().get("/auth/readyz")
+        accepted = post(app, "/auth/otp/request", asked)
+        otp.close()
+
+    assert declared, "by the counters, without a probe"
+    assert (unready.status_code, unready.get_json()["reason"]) == (503, "store_schema_newer")
+    assert (rejected.status_code, rejected.get_json()["code"]) == (503, "store_unavailable")
+    assert (ready.status_code, accepted.status_code) == (200, 201)
 
 
 def test_closing_ends_what_it_began_and_leaves_the_applications_client(

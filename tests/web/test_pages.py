@@ -10,6 +10,7 @@ import pytest
 from web.web_app import WebApp, problem
 
 from otp_service.domain.errors import StoreUnavailable
+from otp_service.store.schema import StoreSchemaNewer
 from otp_service.web.docs_page import views as docs_views
 
 # ── probes ──
@@ -73,6 +74,16 @@ def test_not_ready_when_the_store_is_down(web_app: WebApp) -> None:
     assert answer.status_code == 503
     assert problem(answer)["code"] == "store_unavailable"
     assert answer.headers["Retry-After"] == "2"
+
+
+def test_not_ready_beside_a_newer_release_that_it_cannot_read(web_app: WebApp) -> None:
+    web_app.harness.store.failure = StoreSchemaNewer()
+
+    answer = web_app.get("/readyz")
+
+    assert answer.status_code == 503
+    assert problem(answer)["code"] == "store_unavailable"
+    assert problem(answer)["reason"] == "store_schema_newer"
 
 
 # ── the docs page ──

@@ -59,7 +59,7 @@ def _rights(store: RedisStore) -> CheckResult:
     """Do what every call does, for a phone that does not exist."""
     fix = "Give the ACL user what `otp-service redis-acl` prints."
     try:
-        store.check_health()
+        store.redis.check_servers()  # `check_health` would declare that this release is in use
         store.read(PhoneKey(UNUSED_PHONE_HASH, PhoneLimits()), "doctor", secrets.token_urlsafe(16))
     except VerificationNotFound:
         return ok("redis", "accepts writes and runs the scripts")

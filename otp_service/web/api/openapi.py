@@ -131,10 +131,17 @@ def _problem(kinds: list[type[OtpError]]) -> Json:
 
 # ── other paths ──
 
+_READINESS_REASON: Json = {
+    "enum": ["store_schema_newer"],
+    "description": "Why a Redis that accepts writes is not used: a newer release writes data to it that this "
+    "release cannot read. Absent otherwise.",
+}
+
 
 def _other_paths() -> Json:
     ready: Json = {"200": _success(200, schemas.ReadyResponse)}
     ready |= _problem_responses([errors.StoreUnavailable, errors.InternalError])
+    ready["503"]["content"][problems.MEDIA_TYPE]["schema"] |= {"properties": {"reason": _READINESS_REASON}}
     return {
         "/healthz": _page(
             "healthz", "Liveness: the process responds", {"200": _success(200, schemas.HealthResponse)}

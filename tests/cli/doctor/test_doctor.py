@@ -585,6 +585,19 @@ def test_redis_that_evicts_or_forgets_is_told() -> None:
     assert "allkeys-lru" in evicting[0].message
 
 
+def test_newer_release_on_the_same_redis_is_told_and_the_doctor_declares_no_version() -> None:
+    with running(redis_binary(), "--appendonly", "yes") as server, server.client() as client:
+        sound = of_redis(server.url)
+        declared = client.exists("otp:schema")
+        client.set("otp:schema", "9 8", px=60_000)
+        (result,) = of_redis(server.url)
+
+    assert (sound, declared) == ([], 0)
+    assert result.status is CheckStatus.FAIL
+    assert "store_schema_newer: schema 9, ours is 1" in result.message
+    assert "docs/upgrading.md" in result.fix
+
+
 def test_redis_that_is_not_there_is_told() -> None:
     (result,) = of_redis(f"redis://127.0.0.1:{closed_port()}/0")
 
