@@ -66,7 +66,7 @@ def test_packages_are_installed_from_a_wheel_by_hash_if_there_are_hashes() -> No
     text = BUILD.all("RUN")[-1].text
 
     assert text.index("pip wheel") < text.index("--require-hashes") < text.index("/dist/*.whl")
-    assert "constraints.tx[t]" in BUILD.all("COPY")[0].words  # a file that need not be there
+    assert "constraints/server.tx[t]" in BUILD.all("COPY")[0].words  # a file that need not be there
     assert "pip --python /opt/otp-service/bin/python check" in text
 
 
@@ -105,8 +105,8 @@ def test_no_secret_is_in_the_file_or_in_the_context(tmp_path: Path) -> None:
 
     assert not SECRET.search(FILE.read_text("utf-8"))
     assert not [one for one in instructions(FILE.read_text("utf-8")) if one.keyword == "ADD"]
-    assert {name for name in names if not name.startswith("otp_service/")} <= {
-        *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt"),
+    assert {name for name in names if not name.startswith(("otp_service/", "constraints/"))} <= {
+        *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"),
     }
     assert {"pyproject.toml", "otp_service/app.py"} <= names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
@@ -128,7 +128,7 @@ def test_everything_that_is_copied_is_in_the_context(tmp_path: Path) -> None:
         ("deploy/compose/secrets/root_a", True),
         ("otp_service/__pycache__/app.pyc", True),
         ("otp_service/store/lua/send.lua", False),
-        ("constraints.txt", False),
+        ("constraints/server.txt", False),
     ],
 )
 def test_ignore_file_keeps_out_what_is_not_copied(path: str, *, ignored: bool) -> None:
