@@ -55,7 +55,10 @@ def unbroken(page: Page) -> None:
     assert page.evaluate(f"{root}.querySelectorAll('img, script, svg, style, iframe, a').length") == 0
 
 
-@pytest.mark.parametrize("attribute", ["purpose", "phone", "locale", "name", "texts", "lang", "part", "id"])
+@pytest.mark.parametrize(
+    "attribute",
+    ["purpose", "phone", "locale", "name", "texts", "lang", "part", "id", "service", "countries"],
+)
 def test_attributes_are_texts(page: Page, shop: Shop, attribute: str) -> None:
     widget = shop.visit(page)
     for text in XSS:

@@ -37,14 +37,14 @@ def get(dialing: tuple[Dialing, ...], request: Request) -> Response:
 
 def source(dialing: Sequence[Dialing]) -> str:
     """Return the module without its comments, which only readers of the file need."""
-    sends_to = " ".join(map(_encode_country, dialing))
+    sends_to = " ".join(map(encode_country, dialing))
     text, found = _SENDS_TO.subn(f'const SENDS_TO = "{sends_to}";', _FILE.read_text("utf-8"))
     if found != 1:
         raise AssertionError("widget.js must define SENDS_TO exactly once")
     return _COMMENT.sub("", text)
 
 
-def _encode_country(dialing: Dialing) -> str:
+def encode_country(dialing: Dialing) -> str:
     """Return one country in the format of SENDS_TO; the lengths only if the groups do not imply them."""
     mark = "?" if dialing.repeats_code else ""
     trunk = "|".join(dialing.trunk)

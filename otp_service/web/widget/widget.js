@@ -1,17 +1,18 @@
 // <otp-verify>: takes a phone number, has a code sent to it, takes the code, and puts the proof into the form.
-// One file without dependencies. It talks to the service it was loaded from, and to nobody else.
+// One file without dependencies. It talks to the service it was loaded from, and to nobody else. Where a site serves it,
+// in a bundle, the attributes `service` and `countries` take the place of what the service writes.
 // Browsers from Chrome 80 and Safari 15 on can run it: no syntax that is newer (private methods, lookbehind, ??=), and
 // a fallback for each function that is.
 
-const SERVICE = new URL(".", import.meta.url);
+const MODULE = import.meta.url; // undefined in a bundle that is no module
 
 // Where the service sends to: country, calling code ("?": a number may begin with these digits once more), the digits
 // that may stand before a number and are no part of it, group sizes of a number, and its possible lengths if they differ
 // from the sum ("DE49-0:47/10,11"). The service writes this line.
 const SENDS_TO = "CN86-0:344";
 
-const COUNTRIES = SENDS_TO.split(" ").map((text) => {
-  const [, name, code, mark, trunk, groups, lengths] = text.match(/(..)(\d+)(\??)-(.*):(\d+)(?:\/(.+))?/);
+const readCountries = (list) => list.split(/\s+/).map((text) => {
+  const [, name, code, mark, trunk, groups, lengths] = text.match(/^([A-Z]{2})(\d+)(\??)-([\d|]*):(\d+)(?:\/([\d,]+))?$/);
   const sizes = Array.from(groups, Number);
   const sum = sizes.reduce((total, size) => total + size);
   return { name, code, trunk, sizes, lengths: lengths ? lengths.split(",").map(Number) : [sum], repeatsCode: mark === "?" };
@@ -106,7 +107,9 @@ const ENDS = {
 };
 const OVER = [...Object.values(ENDS), "verification_not_found"];
 
-const ATTRIBUTES = ["publishable-key", "purpose", "name", "phone", "locale", "texts", "required", "disabled"];
+const ATTRIBUTES = [
+  "publishable-key", "purpose", "name", "phone", "locale", "texts", "required", "disabled", "service", "countries",
+];
 const BUTTONS = ["send", "verify", "resend", "change", "cancel", "restart"];
 
 const NOTHING = /^\s*(undefined|null|NaN|\[object Object\])\s*$/; // what frameworks make of it
@@ -305,14 +308,14 @@ function codesInMessage(text, length, symbol) {
   return [...new Set((named.length ? named : found).map(({ code }) => code.replace(/[ -]/g, "")))];
 }
 
-/** Return the country and the national digits of a number, or as `whole` the number of a country that is not ours. */
-function readPhone(text, chosen) {
+/** Return the country and the national digits of a number, or as `whole` the number of a country that is none of *countries*. */
+function readPhone(text, chosen, countries) {
   const typed = fold(text);
   let digits = typed.replace(/\D/g, "");
   const [, prefix] = typed.match(/^[^\d+]*(\+|00)/) || [];
   if (!prefix) return { country: chosen, digits: withoutCallingCode(digits, chosen) };
   if (prefix === "00") digits = digits.slice(2);
-  const country = [chosen, ...COUNTRIES].find(({ code }) => digits.startsWith(code));
+  const country = [chosen, ...countries].find(({ code }) => digits.startsWith(code));
   return country ? { country, digits: digits.slice(country.code.length) } : { country: chosen, whole: `+${digits}` };
 }
 
@@ -324,8 +327,8 @@ function withoutCallingCode(digits, { code, lengths, repeatsCode }) {
 }
 
 /** Return *number*, which begins with a calling code, without what many write between the two: two spellings are one. */
-function withoutTrunk(number) {
-  return COUNTRIES.reduce((text, { code, trunk }) => text.replace(new RegExp(`^\\+${code}(${trunk})`), `+${code}`), number);
+function withoutTrunk(number, countries) {
+  return countries.reduce((text, { code, trunk }) => text.replace(new RegExp(`^\\+${code}(${trunk})`), `+${code}`), number);
 }
 
 /** Write the digits of a number in the groups that are usual in its country. */
@@ -411,6 +414,7 @@ const PLACES = new Set();
 /** All that an element does; the page sees the element only. */
 class Dialog {
   parts; // the elements, by name
+  countries; // the countries that may be chosen, the first one at the beginning
   step = "phone";
   kept = {}; // what survives a reload: number, id, times; never the code, never the proof
   place; // where that is kept
@@ -524,7 +528,8 @@ class Dialog {
     const part = (tag, name, attributes, ...children) => h(tag, { part: name, ...attributes }, ...children);
     const button = (name, type, kind) =>
       part("button", `button ${name}`, { type, class: kind }, h("span"), " ", h("time"));
-    const options = COUNTRIES.map(({ name }) => h("option", { value: name }));
+    this.countries = this.offeredCountries();
+    const options = this.countries.map(({ name }) => h("option", { value: name }));
     const hint = (id) => part("p", "hint", { id, class: "hint", "aria-live": "polite" });
     const p = (this.parts = {
       phoneLabel: part("label", "label", { for: "phone" }),
@@ -607,8 +612,8 @@ class Dialog {
     const fixed = this.fixedPhone();
     p.phone.readOnly = fixed !== null;
     if (fixed !== null) p.phone.value = fixed;
-    p.country.hidden = fixed !== null || COUNTRIES.length < 2;
-    p.prefix.hidden = fixed !== null || COUNTRIES.length > 1;
+    p.country.hidden = fixed !== null || this.countries.length < 2;
+    p.prefix.hidden = fixed !== null || this.countries.length > 1;
     p.prefix.textContent = `+${this.country().code}`;
     this.nameCountries(locale);
     p.country.setAttribute("aria-label", say("country"));
@@ -635,7 +640,7 @@ class Dialog {
     this.namedIn = locale;
     const nameOf = countryNames(locale);
     [...this.parts.country.options].forEach((option, i) => {
-      option.textContent = `${nameOf(COUNTRIES[i].name)} +${COUNTRIES[i].code}`;
+      option.textContent = `${nameOf(this.countries[i].name)} +${this.countries[i].code}`;
     });
   }
 
@@ -680,7 +685,7 @@ class Dialog {
   // ── what was typed ──
 
   country() {
-    return COUNTRIES.find(({ name }) => name === this.parts.country.value) ?? COUNTRIES[0];
+    return this.countries.find(({ name }) => name === this.parts.country.value) ?? this.countries[0];
   }
 
   /** Group the digits; a number that names its country selects it. */
@@ -688,7 +693,7 @@ class Dialog {
     const { phone, country, send } = this.parts;
     if (phone.readOnly || phone.disabled) return;
     const after = fold(phone.value.slice(phone.selectionStart)).replace(/\D/g, "").length;
-    const read = readPhone(phone.value, this.country());
+    const read = readPhone(phone.value, this.country(), this.countries);
     if (read.whole === undefined) {
       country.value = read.country.name;
       this.setPhone(grouped(read.digits, read.country.sizes), after);
@@ -713,7 +718,7 @@ class Dialog {
     const fixed = this.fixedPhone();
     if (fixed !== null) return [fixed];
     this.phoneTyped();
-    const { country, digits, whole } = readPhone(this.parts.phone.value, this.country());
+    const { country, digits, whole } = readPhone(this.parts.phone.value, this.country(), this.countries);
     if (!/\d/.test(whole || digits)) throw { code: "invalid_phone" };
     if (whole) return [whole];
     const national = `+${country.code}${digits}`;
@@ -778,11 +783,17 @@ class Dialog {
     if (this.step === "code") input.select();
   }
 
+  /** Return where *call* goes: to the service that the page names, else to the one that the module came from. */
+  address(call) {
+    const service = this.attribute("service");
+    return service ? new URL(`${service.replace(/\/+$/, "")}/otp/${call}`, document.baseURI) : new URL(call, MODULE);
+  }
+
   async post(call, body, key) {
     const headers = { authorization: `Bearer ${this.attribute("publishable-key")}`, "content-type": "application/json" };
     if (key) headers["idempotency-key"] = key;
     const timeout = new AbortController();
-    const request = new Request(new URL(call, SERVICE), { // what throws here is a mistake, and no lost network
+    const request = new Request(this.address(call), { // what throws here is a mistake, and no lost network
       method: "POST", headers, body: JSON.stringify(body), credentials: "omit", keepalive: call === "cancel",
       signal: timeout.signal,
     });
@@ -944,7 +955,8 @@ class Dialog {
   /** Tell whether a code for one of *numbers* is on its way. */
   isOpenFor(numbers) {
     const { id, phone, isLeft, expiresAt } = this.kept;
-    return Boolean(id && isLeft && expiresAt > Date.now() && numbers.map(withoutTrunk).includes(withoutTrunk(phone)));
+    const plain = (number) => withoutTrunk(number, this.countries);
+    return Boolean(id && isLeft && expiresAt > Date.now() && numbers.map(plain).includes(plain(phone)));
   }
 
   goBack() {
@@ -1030,7 +1042,7 @@ class Dialog {
     if (!kept || (fixed !== null && fixed !== kept.phone)) return;
     this.kept = kept;
     const { phone, country } = this.parts;
-    country.value = kept.country ?? COUNTRIES[0].name;
+    country.value = kept.country ?? this.countries[0].name;
     phone.value = kept.typed ?? "";
     if (!kept.id) return;
     this.waits.set(this.parts.resend, kept.resendAt ?? Infinity);
@@ -1046,6 +1058,16 @@ class Dialog {
   attribute(name) {
     const value = (this.host.getAttribute(name) || "").trim();
     return value && !NOTHING.test(value) ? value : null;
+  }
+
+  /** Return the countries that the page names, else those that the service does. */
+  offeredCountries() {
+    try {
+      return readCountries(this.attribute("countries") || SENDS_TO);
+    } catch {
+      console.error("otp-verify: countries is ignored: take its texts from @otp-service/widget/countries.");
+      return readCountries(SENDS_TO);
+    }
   }
 
   /** Return the number that the page has set, if it is one at all. */
