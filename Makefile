@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 # `deploy` instead of `dev` adds what the tests of deploy/ need: Helm's engine and schemas, 350 MB.
 EXTRA ?= dev
-NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),tests/sdks/node_modules/.package-lock.json)
+NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),$(addsuffix /node_modules/.package-lock.json,tests/sdks tests/npm))
 
 # Domain and services do no I/O: tests cover every branch of them.
 COVERED := otp_service/domain/*,otp_service/services/*
@@ -69,7 +69,7 @@ redoc: ## fetch the Redoc bundle of the docs page from npm; VERSION=2.5.4
 	tar -xzOf $${TMPDIR:-/tmp}/$$tar package/LICENSE > $(REDOC)/redoc.LICENSE.txt && rm $${TMPDIR:-/tmp}/$$tar
 
 clean: ## remove the files that the other targets created
-	rm -rf $(VENV) tests/sdks/node_modules examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
+	rm -rf $(VENV) tests/sdks/node_modules tests/npm/node_modules clients/widget/node_modules clients/widget/dist examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
 
 # Installed again only when a pyproject.toml has changed. Development includes what a first run needs.
 $(VENV)/.embedded: pyproject.toml clients/python/pyproject.toml
@@ -84,6 +84,6 @@ $(VENV)/.dev: pyproject.toml clients/python/pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA)]' -e 'clients/python[async]'
 	@touch $@ $(VENV)/.embedded
 
-$(NODE_MODULES): tests/sdks/package-lock.json
-	npm ci --prefix tests/sdks --no-audit --no-fund
+$(NODE_MODULES): %/node_modules/.package-lock.json: %/package-lock.json
+	npm ci --prefix $* --no-audit --no-fund
 	@touch $@

@@ -231,8 +231,8 @@ def test_receiver_of_a_webhook_verifies_what_it_gets() -> None:
 
 def run_in_node(dev: Dev, text: str, directory: Path) -> str:
     """Run a module whose code out of the inbox is what `typed` gives."""
-    (directory / "node_modules").mkdir(exist_ok=True)
-    there = directory / "node_modules" / "otp-service-client"
+    there = directory / "node_modules" / "@otp-service" / "client"
+    there.parent.mkdir(parents=True, exist_ok=True)
     if not there.exists():
         there.symlink_to(ROOT / "clients" / "js")
     (directory / "program.js").write_text(text)
@@ -264,7 +264,7 @@ def test_javascript_client_does_as_its_readme_says(dev: Dev, tmp_path: Path) -> 
 
     other = new_phone()
     before = (
-        'import { OtpClient, LimitError, WrongCode } from "otp-service-client";\n'
+        'import { OtpClient, LimitError, WrongCode } from "@otp-service/client";\n'
         "const otp = new OtpClient(process.env.OTP_URL, process.env.OTP_SECRET_KEY);\n"
         f'const phone = "{other}";\n'
         'const { verificationId } = await otp.request(phone, { purpose: "login" });\n'

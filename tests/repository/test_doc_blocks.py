@@ -18,6 +18,7 @@ ALL = [block for document in documents() for block in blocks(document)]
 DATA = {"json", "toml", "ini", "http"}
 PROGRAMS = {"sh", "python", "js", "html", "css", "redis", "console", "headers"}
 PROGRAMS |= {"nginx", "haproxy", "caddyfile", "yaml"}
+ELSEWHERE = {"jsx", "vue", "go", "java", "php"}
 
 
 def named(block: Block) -> str:
@@ -82,7 +83,8 @@ def test_http_can_be_read(block: Block) -> None:
 
 def test_every_block_is_data_a_program_or_a_picture() -> None:
     """Every block has a language, so that a test checks it."""
-    assert {block.language for block in ALL} <= DATA | PROGRAMS | {"text", "mermaid"}
+    assert {block.language for block in ALL} <= DATA | PROGRAMS | ELSEWHERE | {"text", "mermaid"}
+    assert running(*ELSEWHERE) == [], "tests/docs runs none of these languages"
 
 
 @pytest.mark.parametrize("block", running("text"), ids=named)

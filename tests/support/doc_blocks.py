@@ -31,6 +31,13 @@ class Block:
 
 
 SAMPLES = "tests/deploy/test_proxies.py::test_sample_of_operations_md_is_in_the_file_of_deploy"
+INSTALLED = "tests/widget_package/test_packed.py::test_packages_install_as_their_readme_says"
+SITES = "tests/widget_package/test_in_chromium.py::"
+BUNDLED = f"{SITES}test_element_works_in_a_bundle"
+IN_REACT = f"{SITES}test_react_application_takes_over_what_a_server_rendered"
+IN_VUE = f"{SITES}test_vue_application_takes_over_what_a_server_rendered"
+SAME_AS_IN_THE_PACKAGE = f"{SITES}test_programs_of_the_docs_are_those_of_the_package"
+IN_OTHER_LANGUAGES = "tests/docs/test_clients.py::test_program_verifies_a_phone_and_tells_a_refusal"
 
 UPGRADE = "tests/e2e/test_upgrade.py::test_commands_of_the_docs_switch_the_release_and_clear_the_version"
 
@@ -41,6 +48,18 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("README.md", "make test"): "tests/docs/test_commands.py::test_make_can_make_what_the_docs_say",
     ("README.md", "python3 -m venv"): "tests/docs/test_production.py"
     "::test_service_installs_as_the_readme_says_and_its_program_runs",
+    ("clients/js/README.md", "npm install"): INSTALLED,
+    ("clients/widget/README.md", "npm install"): INSTALLED,
+    ("clients/widget/README.md", 'import "@otp-service/widget"'): BUNDLED,
+    ("clients/widget/README.md", "import { CN, SG, US }"): BUNDLED,
+    ("clients/widget/README.md", "<form"): BUNDLED,
+    ("clients/widget/README.md", "import { useRef }"): IN_REACT,
+    ("clients/widget/README.md", "<script setup>"): IN_VUE,
+    ("docs/embedding.md", "import { useRef }"): SAME_AS_IN_THE_PACKAGE,
+    ("docs/embedding.md", "<script setup>"): SAME_AS_IN_THE_PACKAGE,
+    ("docs/clients.md", "package main"): IN_OTHER_LANGUAGES,
+    ("docs/clients.md", "import java.net.URI"): IN_OTHER_LANGUAGES,
+    ("docs/clients.md", "<?php"): IN_OTHER_LANGUAGES,
     ("docs/operations.md", "otp-service serve"): "tests/docs/test_production.py"
     "::test_reload_line_reloads_a_sound_configuration_and_no_other",
     ("docs/operations.md", "otp-service check-config"): "tests/docs/test_production.py"

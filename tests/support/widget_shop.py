@@ -130,6 +130,8 @@ def open_shop(directory: Path, change: Callable[[str], str] = lambda text: text)
         def do_GET(self) -> None:
             if self.path == "/shop.css":
                 self.answer("text/css", STYLE)
+            elif self.path.endswith(".js"):
+                self.answer("text/javascript", pages.get(self.path, ""))
             else:
                 self.answer("text/html; charset=utf-8", pages.get(self.path, ""))
 
