@@ -53,6 +53,39 @@ def dev(port: int, sandbox_port: int, origins: tuple[str, ...], *, as_json: bool
 
 
 @main.command()
+@click.option("--directory", metavar="DIR", help="Directory to write to. Default: /etc/otp-service for root.")
+@click.option("--run", "run_mode", metavar="MODE", help="systemd, compose or none: what to write beside it.")
+@click.option("--redis-url", metavar="URL", help="URL of Redis. With a password, use --redis-url-file.")
+@click.option("--redis-url-file", metavar="FILE", help="File that contains the URL of Redis.")
+@click.option("--sms", metavar="PROVIDER", help="aliyun, or sandbox: a stand-in that sends no SMS.")
+@click.option("--access-key-id", metavar="ID", help="AccessKey of the Aliyun account.")
+@click.option("--access-key-secret-file", metavar="FILE", help="File that contains its secret.")
+@click.option("--sign-name", metavar="NAME", help="Approved sign name.")
+@click.option(
+    "--template-code", metavar="CODE", help="Approved template for all purposes, like SMS_154950909."
+)
+@click.option("--client", metavar="ID", help="Id of the first application that calls the service.")
+@click.option(
+    "--purpose", "purposes", multiple=True, metavar="NAME", help="What it verifies phones for. Repeatable."
+)
+@click.option(
+    "--public-url", metavar="URL", help="URL at which browsers reach the service; empty if none do."
+)
+@click.option("--proxy-hops", metavar="NUMBER", help="Trusted proxies in front of it.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take the default of each option that is missing.")
+def init(*, yes: bool, run_mode: str | None, purposes: tuple[str, ...], **texts: str | None) -> None:
+    """Write a configuration with new secrets.
+
+    Asks six questions, except those that an option answers. Overwrites no file, and shows the secret key of
+    the first client once.
+    """
+    from otp_service.cli.init.command import run
+
+    given = {f"--{name.replace('_', '-')}": text for name, text in texts.items()}
+    run({**given, "--run": run_mode, "--purpose": " ".join(purposes) if purposes else None}, yes=yes)
+
+
+@main.command()
 @_CONFIG
 def serve(config: Path | None) -> None:
     """Run the service in production."""

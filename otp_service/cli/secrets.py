@@ -26,9 +26,14 @@ def publishable_key() -> str:
     return f"pk_{secret()}"
 
 
+def key_id() -> str:
+    """Return the id of a new root secret, which begins with the year."""
+    return f"{datetime.now(UTC):%Y}a"
+
+
 def keys_table() -> str:
-    """Return a [keys] table with a root secret, whose id begins with the year, and a pseudonym key."""
-    kid = f"{datetime.now(UTC):%Y}a"
+    """Return a [keys] table with a root secret and a pseudonym key."""
+    kid = key_id()
     return f"""\
 [keys]
 active_kid = "{kid}"
@@ -39,20 +44,26 @@ pseudonym_key = "{secret()}"
 """
 
 
-def client_table(client: str, key: str) -> str:
+def client_id_issue(client: str) -> str:
+    """Return why *client* cannot be the id of a client; empty if it can."""
+    return "" if ID.fullmatch(client) else "must be 1 to 32 of a-z 0-9 _ -, beginning with a letter"
+
+
+def client_table(client: str, key: str, proof_keys: str = "") -> str:
     """Return a [clients.<id>] table for *client* with the digest of its secret key *key*.
 
-    The publishable key is commented out: it is of no use before `origins` is set.
+    *proof_keys* is the line that sets its proof keys, by default to a new one. The publishable key is
+    commented out: it is of no use before `origins` is set.
 
     Raises:
         click.BadParameter: *client* is not a valid client id.
     """
-    if not ID.fullmatch(client):
-        raise click.BadParameter("must be 1 to 32 of a-z 0-9 _ -, beginning with a letter")
+    if issue := client_id_issue(client):
+        raise click.BadParameter(issue)
     return f"""\
 [clients.{client}]
 secret_key_digests = ["{key_digest(key)}"]
-proof_keys = ["{secret()}"]
+{proof_keys or f'proof_keys = ["{secret()}"]'}
 sms_per_day = 1000  # the most SMS that it may send per day
 # publishable_key = "{publishable_key()}"  # for web pages; not secret
 # origins = ["https://www.example.com"]  # the origins of these pages, exactly

@@ -141,6 +141,7 @@ COMMANDS = [
     "doctor",
     "erase-phone",
     "history",
+    "init",
     "keys new",
     "limits",
     "openapi",
