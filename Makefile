@@ -17,7 +17,7 @@ COVERED := otp_service/domain/*,otp_service/services/*
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.embedded ## start the service with a private Redis and an SMS sandbox
+run: $(VENV)/.embedded ## start the service with a private Redis and an SMS sandbox; ARGS="--keep DIR" keeps its data
 	@exec $(BIN)/otp-service dev $(ARGS)
 
 # The Python client is in the environment already.

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from otp_service.app import Application, build
 from otp_service.cli.dev_server import DeferredApp, DevServer, bind_with_fallback
-from otp_service.cli.secrets import publishable_key, secret, secret_key
+from otp_service.cli.dev_state import DevKeys, KeptState, StateNotUsable
 from otp_service.cli.shutdown import ShutdownEvent
 from otp_service.domain.clients import key_digest
 from otp_service.observability.clock import SystemClock
@@ -24,6 +25,7 @@ from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 from otp_service.sandbox.demo import RedeemFailed, Sms, Verified, start_page
 from otp_service.settings import Settings, SettingsError, from_mapping
+from otp_service.settings.settings import EMBEDDED
 from otp_service.web.api import request_id
 
 ACCESS_KEY_ID = "sandbox"
@@ -46,31 +48,34 @@ class Running:
     publishable_key: str
 
 
-def run(port: int, sandbox_port: int, origins: Sequence[str], *, as_json: bool) -> None:
-    """Start everything, print URLs and keys, and stop on a signal."""
+def run(port: int, sandbox_port: int, origins: Sequence[str], keep: Path | None, *, as_json: bool) -> None:
+    """Start everything, print URLs and keys, and stop on a signal. Keys and data stay in *keep*, if given."""
     shutdown = ShutdownEvent()
     with ExitStack() as stack:
-        running = _start(stack, port, sandbox_port, origins)
-        click.echo(json.dumps(vars(running)) if as_json else introduction(running))
+        running = _start(stack, port, sandbox_port, origins, keep)
+        click.echo(json.dumps(vars(running)) if as_json else introduction(running, keep))
         sys.stdout.flush()
         shutdown.wait()
 
 
-def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str]) -> Running:
-    key, page_key, account = secret_key(), publishable_key(), {ACCESS_KEY_ID: secret()}
+def _start(
+    stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str], keep: Path | None
+) -> Running:
+    keys, redis_url = _state(stack, keep)
+    account = {ACCESS_KEY_ID: keys.access_key_secret}
     sandbox = stack.enter_context(_sandbox(account, sandbox_port))
     deferred = DeferredApp()
     service = bind_with_fallback(lambda free: DevServer(deferred, free), port)
-    running = Running(service.url, sandbox.url, sandbox.inbox_url, key, page_key)
+    running = Running(service.url, sandbox.url, sandbox.inbox_url, keys.secret_key, keys.publishable_key)
     client = {
-        "secret_key_digests": [key_digest(key)],
-        "proof_keys": [secret()],
-        "publishable_key": page_key,
+        "secret_key_digests": [key_digest(keys.secret_key)],
+        "proof_keys": [keys.proof_key],
+        "publishable_key": keys.publishable_key,
         "origins": [*_local_names(service.url), *EXAMPLES, *origins],
         "return_urls": [f"{page}/verified" for page in (*EXAMPLES, *origins)],
     }
     try:
-        settings = development_settings(client, sandbox.url, account)
+        settings = development_settings(client, sandbox.url, keys, redis_url)
     except SettingsError:  # only the origins come from the command line
         raise click.BadParameter("must be like http://localhost:3000", param_hint="--origin") from None
     clock = SystemClock()
@@ -85,6 +90,17 @@ def _start(stack: ExitStack, port: int, sandbox_port: int, origins: Sequence[str
     deferred.app = built.app
     _check_readiness(service.url)
     return running
+
+
+def _state(stack: ExitStack, keep: Path | None) -> tuple[DevKeys, str]:
+    """Return the keys and the URL of Redis: those of the directory *keep*, or new ones."""
+    if keep is None:
+        return DevKeys(), EMBEDDED
+    try:
+        state = stack.enter_context(KeptState(keep))
+    except StateNotUsable as error:
+        raise click.BadParameter(str(error), param_hint="--keep") from None
+    return state.keys, state.redis_url
 
 
 def _local_names(url: str) -> tuple[str, str]:
@@ -136,21 +152,23 @@ def _sandbox(account: dict[str, str], port: int) -> SandboxServer:
     return bind_with_fallback(lambda free: start_sandbox(config, port=free), port)
 
 
-def development_settings(client: Mapping[str, object], sandbox_url: str, account: dict[str, str]) -> Settings:
-    """Return settings with new secrets, one client and one route to the sandbox. Only warnings are logged."""
-    ((access_key_id, access_key_secret),) = account.items()
+def development_settings(
+    client: Mapping[str, object], sandbox_url: str, keys: DevKeys, redis_url: str
+) -> Settings:
+    """Return settings with *keys*, one client and one route to the sandbox. Only warnings are logged."""
     return from_mapping(
         {
             "log": {"level": "warning"},
-            "keys": {"active_kid": "dev", "pseudonym_key": secret(), "roots": {"dev": secret()}},
+            "redis": {"url": redis_url},
+            "keys": {"active_kid": "dev", "pseudonym_key": keys.pseudonym_key, "roots": {"dev": keys.root}},
             "purposes": {purpose: {} for purpose in PURPOSES},
             "clients": {"web": client},
             "routes": [
                 {
                     "name": "sandbox",
                     "provider": "sandbox",
-                    "access_key_id": access_key_id,
-                    "access_key_secret": access_key_secret,
+                    "access_key_id": ACCESS_KEY_ID,
+                    "access_key_secret": keys.access_key_secret,
                     "endpoint": sandbox_url,
                     "sign_name": DEFAULT_SIGN_NAME,
                     "templates": [
@@ -173,7 +191,7 @@ def _check_readiness(url: str) -> None:
 
 
 INTRODUCTION = """\
-otp_service is running. Ctrl-C stops it and deletes all its data.
+otp_service is running. Ctrl-C stops it{ending}.
 
   start here   {service_url}/   a signup page, and the phone that receives its SMS
 
@@ -202,10 +220,11 @@ _BUILD_BODY = (
 )
 
 
-def introduction(running: Running) -> str:
+def introduction(running: Running, keep: Path | None = None) -> str:
     """Return the text for a new user: the URLs, and two commands to paste."""
     return INTRODUCTION.format(
         **vars(running),
+        ending=f"; its keys and data stay in {keep}" if keep else " and deletes all its data",
         curl=_CURL.format(running.secret_key),
         inbox_curl=_INBOX_CURL.format(running.inbox_url),
         build_body=_BUILD_BODY,

@@ -42,14 +42,21 @@ def main() -> None:
     metavar="ORIGIN",
     help="Origin of a page that uses the widget, like http://localhost:3000. Repeatable.",
 )
-def dev(port: int, sandbox_port: int, origins: tuple[str, ...], *, as_json: bool) -> None:
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep keys and data in this directory, and continue with them at the next start.",
+)
+def dev(port: int, sandbox_port: int, origins: tuple[str, ...], keep: Path | None, *, as_json: bool) -> None:
     """Try the service on this machine, without an account.
 
-    Starts the service, a private Redis and an SMS sandbox. All data is deleted when it stops.
+    Starts the service, a private Redis and an SMS sandbox. All data is deleted when it stops, unless --keep
+    names a directory for it. The inbox is always deleted.
     """
     from otp_service.cli.dev import run
 
-    run(port, sandbox_port, origins, as_json=as_json)
+    run(port, sandbox_port, origins, keep, as_json=as_json)
 
 
 @main.command()

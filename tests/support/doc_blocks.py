@@ -77,6 +77,8 @@ RUN_BY: dict[tuple[str, str], str] = {
     "::test_view_that_answers_refusals_itself_is_a_view",
     ("docs/production.md", "python3 -m venv"): "tests/docs/test_production.py"
     "::test_production_installs_as_the_readme_does",
+    ("docs/production.md", "otp-service init"): "tests/docs/test_production.py"
+    "::test_init_writes_a_sound_configuration_as_the_docs_say",
     ("docs/production.md", "pip wheel"): "tests/docs/test_production.py::test_wheel_is_built_as_the_docs_say",
     ("docs/production.md", "useradd"): "tests/docs/test_production.py::test_unit_is_enabled_as_the_docs_say",
     ("docs/production.md", "journalctl"): "tests/docs/test_production.py"
