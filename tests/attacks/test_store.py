@@ -142,7 +142,7 @@ def test_a28_no_hostile_name_reaches_a_key(lonely_target: Target, text: str) -> 
 
 
 KEY = re.compile(
-    rb"otp:(probe|unreadable_ip|unaddressed:[a-z]+|budget:\{sms\}:(service|client:[a-z]+)|wrong_codes:\d+"
+    rb"otp:(probe|schema|unreadable_ip|unaddressed:[a-z]+|budget:\{sms\}:(service|client:[a-z]+)|wrong_codes:\d+"
     rb"|\{[\w-]{16}\}(:[\w-]{16}(:(redeemed|status|resend))?)?"
     rb"|(address|misses|claim):\{[\w-]{16,}\}|guard:\{[\w:+-]+\}|\{[\w-]{16}\}:solved:[\w-]+)"
 )
