@@ -19,7 +19,7 @@ from support.redis_servers import Server, skip_or_fail
 from test_app import KEY, settings
 from werkzeug.test import TestResponse
 
-from otp_service.app import build
+from otp_service.app import EXTENSION, build
 from otp_service.captcha import ProofOfWork
 from otp_service.captcha.proof_of_work import COSTS
 from otp_service.domain.crypto import Keyring
@@ -158,4 +158,5 @@ def test_application_with_another_captcha_is_made_as_the_docs_say(
     names: dict[str, Any] = {"Captcha": captcha("http://127.0.0.1:1").__class__}
     exec(example, names)  # noqa: S102 - our own text
 
-    assert names["app"].test_client().get("/healthz").status_code == 200
+    with contextlib.closing(names["app"].extensions[EXTENSION]):
+        assert names["app"].test_client().get("/healthz").status_code == 200
