@@ -1,4 +1,4 @@
-"""Lists: who is shut out and who is let in."""
+"""Access lists: which phones and addresses are denied and which are exempt from risk checks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAG = fakes.harness().keyring.phone_hash(PHONE)
         (AccessList(phones=frozenset({"x" * 16})), False),
     ],
 )
-def test_list_names_phones_by_prefix_country_and_tag(entries: AccessList, named: bool) -> None:  # noqa: FBT001
+def test_list_matches_phones_by_prefix_country_and_hash(entries: AccessList, named: bool) -> None:  # noqa: FBT001
     assert entries.matches_phone(TARGET, TAG) is named
 
 
@@ -44,7 +44,7 @@ def test_list_names_phones_by_prefix_country_and_tag(entries: AccessList, named:
         ("fe80::1%eth0", False),
     ],
 )
-def test_list_names_addresses_by_range(address: str, named: bool) -> None:  # noqa: FBT001
+def test_list_matches_addresses_by_network(address: str, named: bool) -> None:  # noqa: FBT001
     entries = AccessList(networks=(ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
 
     assert entries.matches_ip(address) is named
@@ -58,7 +58,7 @@ def denied(lists: AccessLists, client_ip: str | None = None) -> fakes.Harness:
     return harness
 
 
-def test_denied_phone_and_address_get_nothing_and_touch_no_key() -> None:
+def test_denied_phone_and_address_cause_no_store_call_and_no_sms() -> None:
     by_phone = denied(AccessLists(deny=AccessList(prefixes=("+86139",))))
     by_address = denied(AccessLists(deny=AccessList(networks=(ip_network("203.0.113.0/24"),))), "203.0.113.7")
 
@@ -67,7 +67,7 @@ def test_denied_phone_and_address_get_nothing_and_touch_no_key() -> None:
         assert harness.sender.sent == []
 
 
-def test_denied_after_the_send_can_still_be_verified_and_not_resent() -> None:
+def test_phone_denied_after_the_send_can_be_verified_but_not_resent() -> None:
     harness = fakes.harness()
     vid = harness.service.request(SHOP, PHONE, purpose="login").verification_id
     later = fakes.harness(store=harness.store, lists=AccessLists(deny=AccessList(prefixes=("+86139",))))
@@ -77,7 +77,7 @@ def test_denied_after_the_send_can_still_be_verified_and_not_resent() -> None:
     assert later.service.verify(SHOP, PHONE, vid, harness.sender.last_code).proof
 
 
-def test_who_is_denied_and_allowed_is_denied() -> None:
+def test_deny_list_takes_precedence_over_allow_list() -> None:
     both = AccessList(prefixes=("+86139",))
 
     denied(AccessLists(deny=both, allow=both))
@@ -88,7 +88,7 @@ def test_who_is_denied_and_allowed_is_denied() -> None:
     [AccessList(prefixes=("+86139",)), AccessList(networks=(ip_network("203.0.113.7"),))],
     ids=["phone", "address"],
 )
-def test_allowed_is_spared_suspicion_and_no_limit(allow: AccessList) -> None:
+def test_allowed_phone_or_address_skips_risk_checks_but_not_limits(allow: AccessList) -> None:
     harness = fakes.harness(lists=AccessLists(allow=allow))
     harness.usage_counters.level = 2
     harness.store.suspicions = ("address_sends_per_hour",)

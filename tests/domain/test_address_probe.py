@@ -1,4 +1,4 @@
-"""Probes of an address: the holder of the key makes them, and they are good for a minute."""
+"""Address probes: only the holder of the key can create them, and they are valid for a minute."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ OTHERS = AddressProbe(Keyring({"a": b"r" * 32}, "a", b"u" * 32))
 
 
 @pytest.mark.parametrize("late", [-SECONDS, 0, SECONDS])
-def test_probe_of_this_minute_gives_its_nonce(late: int) -> None:
+def test_probe_is_valid_for_a_minute(late: int) -> None:
     assert OURS.verified_nonce(OURS.make("nonce", NOW), NOW + late) == "nonce"
 
 
 @pytest.mark.parametrize("late", [-SECONDS - 1, SECONDS + 1])
-def test_probe_of_another_time_gives_none(late: int) -> None:
+def test_probe_of_another_time_is_refused(late: int) -> None:
     assert OURS.verified_nonce(OURS.make("nonce", NOW), NOW + late) is None
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "1.2.3", "\ud800.a.b", "\u0661.a.b", "x" * 9000])
-def test_text_that_is_no_probe_gives_none(text: str) -> None:
+def test_malformed_probe_is_refused(text: str) -> None:
     assert OURS.verified_nonce(text, NOW) is None
 
 
-def test_probe_of_another_key_or_with_another_nonce_or_time_gives_none() -> None:
+def test_forged_or_changed_probe_is_refused() -> None:
     made = OURS.make("nonce", NOW)
 
     assert OURS.verified_nonce(OTHERS.make("nonce", NOW), NOW) is None

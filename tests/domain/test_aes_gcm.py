@@ -31,12 +31,12 @@ def test_known_answer_of_aes_256_gcm() -> None:
 
 
 @pytest.mark.parametrize("plain", TEXTS, ids=len)
-def test_what_was_sealed_is_read_with_its_key(plain: bytes) -> None:
+def test_ciphertext_is_decrypted_with_its_key(plain: bytes) -> None:
     assert decrypt(KEY, encrypt(KEY, NONCE, plain, HEAD), HEAD) == plain
 
 
 @pytest.mark.parametrize("plain", TEXTS, ids=len)
-def test_sealed_bytes_are_as_long_as_the_text_with_nonce_and_tag(plain: bytes) -> None:
+def test_ciphertext_is_as_long_as_the_text_plus_nonce_and_tag(plain: bytes) -> None:
     sealed = encrypt(KEY, NONCE, plain, HEAD)
 
     assert sealed.startswith(NONCE)
@@ -44,7 +44,7 @@ def test_sealed_bytes_are_as_long_as_the_text_with_nonce_and_tag(plain: bytes) -
 
 
 @pytest.mark.parametrize("plain", TEXTS[1:], ids=len)
-def test_ciphertext_shows_nothing_of_the_text(plain: bytes) -> None:
+def test_ciphertext_does_not_contain_the_text(plain: bytes) -> None:
     ciphertext = encrypt(KEY, NONCE, plain, HEAD)[NONCE_BYTES:-GCM_TAG_BYTES]
 
     assert sum(a == b for a, b in zip(ciphertext, plain, strict=True)) <= 2 + len(plain) // 64
@@ -56,16 +56,16 @@ def test_another_nonce_gives_another_ciphertext() -> None:
     assert one[NONCE_BYTES:] != other[NONCE_BYTES:]
 
 
-def test_another_key_reads_nothing() -> None:
+def test_another_key_cannot_decrypt() -> None:
     assert decrypt(b"j" * AES_KEY_BYTES, encrypt(KEY, NONCE, PHONE, HEAD), HEAD) is None
 
 
 @pytest.mark.parametrize("associated", [b"", HEAD[:-1], HEAD + b"x", b"\2\2k2", b"\1\2k1"], ids=repr)
-def test_other_associated_data_reads_nothing(associated: bytes) -> None:
+def test_other_associated_data_cannot_decrypt(associated: bytes) -> None:
     assert decrypt(KEY, encrypt(KEY, NONCE, PHONE, HEAD), associated) is None
 
 
-def test_every_changed_byte_is_noticed() -> None:
+def test_every_changed_byte_is_detected() -> None:
     sealed = encrypt(KEY, NONCE, PHONE, HEAD)
 
     for place in range(len(sealed)):
@@ -75,7 +75,7 @@ def test_every_changed_byte_is_noticed() -> None:
     assert decrypt(KEY, sealed + b"x", HEAD) is None
 
 
-def test_every_shortened_text_is_noticed() -> None:
+def test_every_truncation_is_detected() -> None:
     sealed = encrypt(KEY, NONCE, PHONE, HEAD)
 
     assert {decrypt(KEY, sealed[:end], HEAD) for end in range(len(sealed))} == {None}

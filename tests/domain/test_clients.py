@@ -1,4 +1,4 @@
-"""Clients: found by their keys, and by nothing else."""
+"""Clients: identified by their keys and by nothing else."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ CLIENTS = Clients([SHOP, MALL])
 
 
 @pytest.mark.parametrize(("key", "client"), [(OLD, SHOP), (NEW, SHOP), (OTHER, MALL)])
-def test_a_key_shows_its_client(key: str, client: Client) -> None:
+def test_key_identifies_its_client(key: str, client: Client) -> None:
     assert CLIENTS.authenticate(key) == Caller(client, KeyKind.SECRET)
 
 
 @pytest.mark.parametrize(
     "key", ["", "sk_", "sk_old ", " sk_old", "SK_OLD", "sk_ol", "sk_olde", key_digest(OLD), "sk_öld", "\x00"]
 )
-def test_no_other_text_shows_a_client(key: str) -> None:
+def test_no_other_text_identifies_a_client(key: str) -> None:
     with pytest.raises(Unauthorized):
         CLIENTS.authenticate(key)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_a_made_up_key_shows_nobody(key: str) -> None:
+def test_random_text_identifies_no_client(key: str) -> None:
     with pytest.raises(Unauthorized):
         CLIENTS.authenticate(key)
 
 
-def test_publishable_key_shows_its_client_and_is_no_secret_key() -> None:
+def test_publishable_key_identifies_its_client_and_is_not_a_secret_key() -> None:
     page = "https://www.shop.example"
     shop = replace(SHOP, publishable_key="pk_shop", origins=frozenset({page}))
     clients = Clients([shop, MALL])
@@ -49,25 +49,25 @@ def test_publishable_key_shows_its_client_and_is_no_secret_key() -> None:
         clients.authenticate(key_digest("pk_shop"))
 
 
-def test_publishable_key_listed_as_a_secret_one_stays_publishable() -> None:
+def test_publishable_key_configured_as_a_secret_key_stays_publishable() -> None:
     careless = replace(SHOP, publishable_key="pk_shop", secret_key_digests=(key_digest("pk_shop"),))
 
     assert Clients([careless]).authenticate("pk_shop").kind is KeyKind.PUBLISHABLE
 
 
-def test_client_without_a_publishable_key_is_not_shown_by_an_empty_one() -> None:
+def test_empty_key_does_not_match_a_client_without_a_publishable_key() -> None:
     for nothing in ("", "pk_"):
         with pytest.raises(Unauthorized):
             Clients([SHOP, MALL]).authenticate(nothing)
 
 
-def test_a_client_is_found_by_its_name() -> None:
+def test_client_is_found_by_its_id() -> None:
     assert CLIENTS["mall"] is MALL
 
 
-def test_a_digest_is_sha_256_in_hex() -> None:
+def test_key_digest_is_sha_256_in_hex() -> None:
     assert key_digest(OLD) == hashlib.sha256(OLD.encode()).hexdigest()
 
 
-def test_a_printed_client_shows_no_digest() -> None:
+def test_repr_of_a_client_hides_its_digests() -> None:
     assert key_digest(OLD) not in repr(CLIENTS.authenticate(OLD))

@@ -1,4 +1,4 @@
-"""Codes: uniform, bound to everything they belong to, and impossible to print."""
+"""Codes: uniformly distributed, bound to their context, and hidden in every string conversion."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def many() -> list[str]:
     return [derive(number) for number in range(DRAWS)]
 
 
-def test_every_place_of_a_code_is_uniform(many: list[str]) -> None:
-    """Chi² with nine degrees of freedom is below 33.7 but once in ten thousand; the draws never change."""
+def test_every_position_of_a_code_is_uniform(many: list[str]) -> None:
+    """Chi² with nine degrees of freedom exceeds 33.7 once in ten thousand; the draws are deterministic."""
     expected = DRAWS / 10
     for place in range(6):
         seen = Counter(code[place] for code in many)
@@ -75,15 +75,16 @@ def test_every_place_of_a_code_is_uniform(many: list[str]) -> None:
         assert sum((seen[digit] - expected) ** 2 / expected for digit in "0123456789") < 33.7
 
 
-def test_codes_are_spread_over_their_whole_range(many: list[str]) -> None:
+def test_codes_cover_their_whole_range(many: list[str]) -> None:
     numbers = [int(code) for code in many]
 
     assert min(numbers) < 50
     assert max(numbers) > 999_950
-    assert 180_000 < len(set(numbers)) < 182_500  # a million places, 200,000 balls: 181,269 expected
+    # 200,000 draws of a million: 181,269 distinct values are expected.
+    assert 180_000 < len(set(numbers)) < 182_500
 
 
-def test_leading_zeros_stay(many: list[str]) -> None:
+def test_leading_zeros_are_kept(many: list[str]) -> None:
     assert {len(code) for code in many} == {6}
     assert any(code.startswith("000") for code in many)
 
@@ -103,18 +104,18 @@ def test_alnum_codes_use_31_unambiguous_symbols() -> None:
 @pytest.mark.parametrize(
     ("kind", "code"), [(CodeType.DIGITS, "049350"), (CodeType.ALNUM, "FCHZ7P")], ids=["digits", "alnum"]
 )
-def test_a_code_is_the_same_in_every_version(kind: CodeType, code: str) -> None:
-    """Old and new processes run side by side: what one derives, the other must derive again."""
+def test_derived_code_is_the_same_in_every_version(kind: CodeType, code: str) -> None:
+    """Old and new processes run at the same time and must derive the same codes."""
     assert codes.derive(KEY, SALT, CONTEXT, kind).get_secret_value() == code
 
 
-def test_a_digest_is_the_same_in_every_version() -> None:
+def test_digest_is_the_same_in_every_version() -> None:
     digest = codes.digest(KEY, CONTEXT, Code("123456")).hex()
 
     assert digest == "a7c1e151ed028259faa2313afffc82af"
 
 
-def test_a_draw_beyond_the_last_whole_multiple_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draw_that_would_bias_the_code_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = iter([b"\xff" * 32, (1_000_007).to_bytes(32, "big")])
     monkeypatch.setattr(codes, "hmac_fields", lambda _key, _fields: next(draws))
 
@@ -148,21 +149,23 @@ FIELDS = st.lists(st.binary(max_size=6), max_size=4).map(tuple)
 
 
 @given(FIELDS, FIELDS)
-def test_two_lists_of_fields_never_look_alike(one: tuple[bytes, ...], other: tuple[bytes, ...]) -> None:
+def test_different_lists_of_fields_have_different_hashes(
+    one: tuple[bytes, ...], other: tuple[bytes, ...]
+) -> None:
     assert (crypto.hmac_fields(KEY, one) == crypto.hmac_fields(KEY, other)) == (one == other)
 
 
-def test_digits_could_be_of_both_types_only_without_zero_and_one() -> None:
+def test_digits_match_both_types_unless_they_contain_zero_or_one() -> None:
     assert codes.parse("234567") == (Code("234567"), frozenset(CodeType))
     assert codes.parse("012345") == (Code("012345"), frozenset({CodeType.DIGITS}))
 
 
-def test_lower_case_letters_are_folded() -> None:
+def test_lower_case_letters_become_upper_case() -> None:
     assert codes.parse("abc234") == (Code("ABC234"), frozenset({CodeType.ALNUM}))
 
 
 @given(st.binary(min_size=16, max_size=16), st.sampled_from(CodeType))
-def test_whatever_is_derived_can_be_typed(salt: bytes, kind: CodeType) -> None:
+def test_every_derived_code_can_be_parsed(salt: bytes, kind: CodeType) -> None:
     code = codes.derive(KEY, salt, CONTEXT, kind)
     typed, code_types = codes.parse(code.get_secret_value())
 
@@ -171,13 +174,13 @@ def test_whatever_is_derived_can_be_typed(salt: bytes, kind: CodeType) -> None:
 
 
 @pytest.mark.parametrize("text", ODD_CODES.values(), ids=ODD_CODES.keys())
-def test_what_cannot_be_a_code_is_refused(text: str) -> None:
+def test_text_that_cannot_be_a_code_is_refused(text: str) -> None:
     with pytest.raises(InvalidCode):
         codes.parse(text)
 
 
 @given(st.text(max_size=12))
-def test_any_text_is_six_symbols_or_refused(text: str) -> None:
+def test_any_text_is_parsed_as_six_symbols_or_refused(text: str) -> None:
     try:
         code, code_types = codes.parse(text)
     except InvalidCode:
@@ -186,11 +189,11 @@ def test_any_text_is_six_symbols_or_refused(text: str) -> None:
     assert len(code.get_secret_value()) == 6
 
 
-def test_no_way_of_printing_shows_a_code() -> None:
+def test_no_string_conversion_shows_a_code() -> None:
     code = Code("123456")
 
     assert f"{code} {code!s} {code!r} {[code]} {code:}" == "****** ****** Code(******) [Code(******)] ******"
 
 
-def test_a_printed_context_does_not_show_the_phone() -> None:
+def test_repr_of_a_context_hides_the_phone() -> None:
     assert repr(CONTEXT) == str(CONTEXT) == "CodeContext(shop)"

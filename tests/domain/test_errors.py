@@ -1,4 +1,4 @@
-"""Errors: the tree as drawn, the codes as published."""
+"""Errors: the tree in the docstring and the published codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made(kind: type[OtpError]) -> OtpError:
     return kind(**{name: FACTS[name] for name in inspect.signature(kind).parameters})
 
 
-def test_the_drawing_names_every_error_with_its_code() -> None:
+def test_tree_in_the_docstring_names_every_error_with_its_code() -> None:
     drawn = re.findall(r"^[│├└─ ]*(\w+) +(\w+)?", str(errors.__doc__), re.MULTILINE)
     codes = {name: code for name, code in drawn if name in LEAVES}
 
@@ -40,25 +40,25 @@ def test_the_drawing_names_every_error_with_its_code() -> None:
     assert {name for name, _ in drawn} >= GROUPS
 
 
-def test_no_two_errors_share_a_code_or_a_title() -> None:
+def test_error_codes_and_titles_are_unique() -> None:
     assert len({kind.code for kind in LEAVES.values()}) == len(LEAVES)
     assert len({kind.title for kind in LEAVES.values()}) == len(LEAVES)
 
 
 @pytest.mark.parametrize("kind", LEAVES.values(), ids=LEAVES.keys())
-def test_a_code_is_its_errors_name(kind: type[OtpError]) -> None:
+def test_error_code_is_the_class_name_in_snake_case(kind: type[OtpError]) -> None:
     assert kind.code == re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 @pytest.mark.parametrize("kind", LEAVES.values(), ids=LEAVES.keys())
-def test_an_error_says_its_title_and_carries_its_facts(kind: type[OtpError]) -> None:
+def test_error_has_its_title_and_its_members(kind: type[OtpError]) -> None:
     error = made(kind)
 
     assert str(error) == kind.title
     assert error.members() == {name: FACTS[name] for name in inspect.signature(kind).parameters}
 
 
-def test_whatever_passes_with_time_says_when() -> None:
+def test_temporary_errors_have_retry_after() -> None:
     retryable = {kind.code for kind in LEAVES.values() if issubclass(kind, RetryableError)}
 
     assert retryable == {
@@ -71,5 +71,5 @@ def test_whatever_passes_with_time_says_when() -> None:
     }
 
 
-def test_a_store_that_is_down_is_worth_another_look_soon() -> None:
+def test_retry_after_of_an_unavailable_store_is_two_seconds() -> None:
     assert errors.StoreUnavailable().members() == {"retry_after": 2}

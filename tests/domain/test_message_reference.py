@@ -1,4 +1,4 @@
-"""OutIds: they come back as they were signed, or not at all."""
+"""OutIds: only an unchanged, authentic OutId is decoded."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ SEND = MessageReference("t" * 16, "v" * 16, 2)
 TEXT = SEND.encode(KEY)
 
 
-def test_a_signed_out_id_names_its_send() -> None:
+def test_out_id_decodes_to_its_send() -> None:
     assert MessageReference.decode(TEXT, [KEY]) == SEND
 
 
-def test_it_fits_what_aliyun_takes_and_store_keys_hold() -> None:
+def test_out_id_fits_aliyuns_field_and_redis_keys() -> None:
     assert len(TEXT) <= 64
     assert set(TEXT) <= set(string.ascii_letters + string.digits + "-_.")
 
 
 @pytest.mark.parametrize("number", [1, 4, 10, 999])
-def test_every_number_comes_back(number: int) -> None:
+def test_every_send_number_is_preserved(number: int) -> None:
     send = MessageReference("t" * 16, "v" * 16, number)
 
     assert MessageReference.decode(send.encode(KEY), [KEY]) == send
 
 
-def test_it_is_read_with_any_key_that_still_counts() -> None:
+def test_out_id_is_decoded_with_every_configured_key() -> None:
     assert MessageReference.decode(SEND.encode(OLD_KEY), [KEY, OLD_KEY]) == SEND
 
 
-def test_another_key_reads_nothing() -> None:
+def test_out_id_is_not_decoded_with_another_key() -> None:
     assert MessageReference.decode(TEXT, [FOREIGN_KEY]) is None
     assert MessageReference.decode(TEXT, []) is None
 
 
-def test_a_change_of_any_character_is_noticed() -> None:
+def test_changed_out_id_is_refused() -> None:
     alphabet = string.ascii_letters + string.digits + "-_. "
     changed = [
         TEXT[:place] + other + TEXT[place + 1 :]
@@ -68,10 +68,10 @@ def test_a_change_of_any_character_is_noticed() -> None:
         "\ud800",
     ],
 )
-def test_there_is_one_spelling_of_it(text: str) -> None:
+def test_out_id_has_only_one_spelling(text: str) -> None:
     assert MessageReference.decode(text, [KEY]) is None
 
 
 @given(st.text(max_size=80))
-def test_a_made_up_text_reads_as_nothing(text: str) -> None:
+def test_random_text_is_not_an_out_id(text: str) -> None:
     assert MessageReference.decode(text, [KEY]) is None

@@ -1,4 +1,4 @@
-"""Messages: which template serves which SMS."""
+"""Messages: which template an SMS uses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def sms(**changes: object) -> SmsMessage:
     ],
     ids=["exact", "country", "locale", "purpose", "anything", "first of equals", "none fits", "none at all"],
 )
-def test_the_closest_template_is_chosen(templates: list[Template], chosen: Template | None) -> None:
+def test_closest_template_is_selected(templates: list[Template], chosen: Template | None) -> None:
     assert select_template([*templates, *ELSEWHERE], sms()) == chosen
     if len({t.template_code for t in templates}) == len(templates) and chosen is not PURPOSE:
         assert select_template([*ELSEWHERE, *reversed(templates)], sms()) == chosen
@@ -73,7 +73,7 @@ WORLD = Template("*", "SMS_3")
     ],
     ids=["named", "of the group", "of the mainland"],
 )
-def test_a_country_is_served_by_name_before_its_group_before_anything(
+def test_country_beats_its_group_and_its_group_beats_the_wildcard(
     phone: Phone, order: list[Template]
 ) -> None:
     left = [WORLD, ABROAD, NAMED]
@@ -85,7 +85,7 @@ def test_a_country_is_served_by_name_before_its_group_before_anything(
     assert chosen == order
 
 
-def test_an_exact_purpose_beats_an_exact_country_beats_an_exact_locale() -> None:
+def test_purpose_beats_country_and_country_beats_locale() -> None:
     purpose = Template("login", "SMS_1")
     country = Template("*", "SMS_2", countries=("international",))
     locale = Template("*", "SMS_3", locale="zh-CN")
@@ -100,7 +100,7 @@ def test_an_exact_purpose_beats_an_exact_country_beats_an_exact_locale() -> None
     [(NAMED, True), (ABROAD, True), (WORLD, True), (COUNTRY, False), (Template("signup", "SMS_1"), False)],
     ids=["by name", "by group", "as any", "another country", "another purpose"],
 )
-def test_a_template_serves_purpose_and_country_in_some_locale(template: Template, *, served: bool) -> None:
+def test_template_serves_its_purpose_and_countries(template: Template, *, served: bool) -> None:
     assert replace(template, locale="en").serves("login", "HK") is served
 
 
@@ -119,30 +119,28 @@ CHINESE, TAIWAN, OTHERS = (Template("*", f"SMS_{tag}", locale=tag) for tag in ("
         ("", OTHERS),
     ],
 )
-def test_a_language_serves_its_regions_unless_one_has_a_template_of_its_own(
-    locale: str, chosen: Template
-) -> None:
+def test_language_template_serves_regions_without_their_own_template(locale: str, chosen: Template) -> None:
     assert select_template([OTHERS, CHINESE, TAIWAN], sms(locale=locale)) == chosen
     assert select_template([TAIWAN, CHINESE, OTHERS], sms(locale=locale)) == chosen
 
 
-def test_no_locale_takes_a_template_of_no_locale() -> None:
+def test_request_without_a_locale_gets_a_template_without_one() -> None:
     assert select_template([EXACT, LOCALE, COUNTRY], sms(locale="")) == COUNTRY
 
 
-def test_the_template_param_is_exactly_the_templates_variables() -> None:
+def test_template_param_has_exactly_the_templates_variables() -> None:
     template = Template("login", "SMS_1", code_variable="captcha", extra_variables={"product": "otp"})
 
     assert template.template_param(Code("012345")) == {"product": "otp", "captcha": "012345"}
 
 
-def test_a_fixed_variable_never_takes_the_place_of_the_code() -> None:
+def test_extra_variable_never_replaces_the_code() -> None:
     template = Template("login", "SMS_1", extra_variables={"code": "000000"})
 
     assert template.template_param(Code("012345")) == {"code": "012345"}
 
 
-def test_a_printed_sms_shows_neither_number_nor_code() -> None:
+def test_repr_of_an_sms_hides_phone_and_code() -> None:
     printed = repr(sms())
 
     assert "00138000" not in printed
@@ -162,5 +160,5 @@ def test_a_printed_sms_shows_neither_number_nor_code() -> None:
         ("en-CN", False),
     ],
 )
-def test_a_locale_in_any_spelling_finds_its_template(locale: str, *, is_served: bool) -> None:
+def test_locale_in_any_spelling_finds_its_template(locale: str, *, is_served: bool) -> None:
     assert (select_template([LOCALE], sms(locale=locale)) == LOCALE) == is_served

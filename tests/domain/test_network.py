@@ -1,4 +1,4 @@
-"""Requesters: which addresses count as one."""
+"""Client IP addresses: which ones count as the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from otp_service.domain.network import normalize_client_ip
         ("::1", "::/64"),
     ],
 )
-def test_an_address_counts_as_its_network(text: str, counted: str) -> None:
+def test_address_is_normalized_to_its_network(text: str, counted: str) -> None:
     assert normalize_client_ip(text) == counted
 
 
@@ -49,7 +49,7 @@ def test_an_address_counts_as_its_network(text: str, counted: str) -> None:
         "\ud800",
     ],
 )
-def test_what_is_no_address_is_refused_by_its_field(text: str) -> None:
+def test_invalid_address_is_refused_with_its_field_name(text: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         normalize_client_ip(text)
 
@@ -58,14 +58,14 @@ def test_what_is_no_address_is_refused_by_its_field(text: str) -> None:
 
 
 @given(st.ip_addresses())
-def test_a_network_says_itself_again(address: object) -> None:
+def test_normalized_address_stays_the_same(address: object) -> None:
     counted = normalize_client_ip(str(address))
 
     assert normalize_client_ip(counted.removesuffix("/64")) == counted
 
 
 @given(st.text(max_size=50))
-def test_any_text_is_an_address_or_refused(text: str) -> None:
+def test_any_text_is_normalized_or_refused(text: str) -> None:
     try:
         normalize_client_ip(text)
     except InvalidRequest:

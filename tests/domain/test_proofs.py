@@ -1,4 +1,4 @@
-"""Proofs: only what was minted for this client, purpose and moment is read."""
+"""Proofs: only a proof minted for this client and purpose is accepted, and only until it expires."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(proof: str, by: ProofSigner, purpose: str = "login") -> Proof:
 PROOF = mint(signer())
 
 
-def test_a_proof_says_what_was_minted() -> None:
+def test_proof_contains_the_minted_claims() -> None:
     assert read(PROOF, signer()) == Proof(
         issuer="otp_service",
         client="shop",
@@ -50,8 +50,8 @@ def test_a_proof_says_what_was_minted() -> None:
     )
 
 
-def test_any_itsdangerous_can_read_it_with_what_the_docs_say() -> None:
-    """Salt, digest and key derivation are public API: other readers depend on them."""
+def test_itsdangerous_reads_a_proof_with_the_documented_parameters() -> None:
+    """Salt, digest and key derivation are public API, on which other readers depend."""
     serializer = URLSafeTimedSerializer(
         KEY,
         salt="otp_service.proof.v1",
@@ -66,34 +66,34 @@ def test_any_itsdangerous_can_read_it_with_what_the_docs_say() -> None:
     [signer("mall"), signer("shop", b"x" * 32), signer(issuer="other")],
     ids=["client", "key", "issuer"],
 )
-def test_a_proof_is_worthless_to_others(other: ProofSigner) -> None:
+def test_proof_is_invalid_for_other_clients_keys_and_issuers(other: ProofSigner) -> None:
     with pytest.raises(InvalidProof):
         read(PROOF, other)
 
 
-def test_a_proof_is_worthless_for_another_purpose() -> None:
+def test_proof_is_invalid_for_another_purpose() -> None:
     with pytest.raises(InvalidProof):
         read(PROOF, signer(), "signup")
 
 
 @pytest.mark.parametrize("age", [-5, 0, 1, 179, 180])
-def test_a_proof_lives_as_long_as_it_says(age: int) -> None:
+def test_proof_is_valid_until_it_expires(age: int) -> None:
     assert read(PROOF, signer(at=NOW + age)).verification_id == ID
 
 
 @pytest.mark.parametrize("age", [180.1, 181, 301, 10**6])
-def test_a_proof_expires(age: float) -> None:
+def test_expired_proof_is_refused(age: float) -> None:
     with pytest.raises(ProofExpired):
         read(PROOF, signer(at=NOW + age))
 
 
 @pytest.mark.parametrize("age", [-6, -30, -(10**6)])
-def test_a_proof_from_the_future_is_refused(age: int) -> None:
+def test_proof_from_the_future_is_refused(age: int) -> None:
     with pytest.raises(InvalidProof):
         read(PROOF, signer(at=NOW + age))
 
 
-def test_the_newest_key_signs_and_all_of_them_verify() -> None:
+def test_newest_key_signs_and_all_keys_verify() -> None:
     old, new = b"o" * 32, b"n" * 32
     rotating = signer("shop", new, old)
 
@@ -103,7 +103,7 @@ def test_the_newest_key_signs_and_all_of_them_verify() -> None:
         read(mint(rotating), signer("shop", old))
 
 
-def test_a_test_phones_proof_is_refused_unless_asked_for() -> None:
+def test_proof_of_a_test_phone_is_refused_by_default() -> None:
     proof = mint(signer(), amr=(proofs.TEST,))
 
     with pytest.raises(InvalidProof):
@@ -111,7 +111,7 @@ def test_a_test_phones_proof_is_refused_unless_asked_for() -> None:
     assert signer().read(proof, purpose="login", allow_test=True).amr == ("test",)
 
 
-def test_a_change_of_any_character_is_noticed() -> None:
+def test_changed_proof_is_refused() -> None:
     alphabet = string.ascii_letters + string.digits + "-_.=+/ \x00é"
     accepted = []
     for place in range(len(PROOF)):
@@ -128,14 +128,14 @@ def test_a_change_of_any_character_is_noticed() -> None:
 FOREIGN = {
     "nothing": "",
     "dots": "...",
-    "no base64": "!!!.???.***",
+    "invalid base64": "!!!.???.***",
     "signature only": PROOF.rpartition(".")[2],
     "no signature": PROOF.rpartition(".")[0],
     "padding": PROOF + "=",
-    "what is no base64 behind": PROOF + "!",
+    "invalid base64 at the end": PROOF + "!",
     "another part": PROOF + ".AAAA",
     "newline": PROOF + "\n",
-    "blank before": " " + PROOF,
+    "leading space": " " + PROOF,
     "lone surrogate": PROOF + "\ud800",
     "NUL": PROOF + "\x00",
     "full-width letters": PROOF.translate({ord("e"): "ｅ"}),
@@ -144,13 +144,13 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("text", FOREIGN.values(), ids=FOREIGN.keys())
-def test_there_is_one_spelling_of_a_proof(text: str) -> None:
+def test_proof_has_only_one_spelling(text: str) -> None:
     with pytest.raises(InvalidProof):
         read(text, signer())
 
 
 @given(st.text(max_size=300))
-def test_a_made_up_text_is_no_proof(text: str) -> None:
+def test_random_text_is_not_a_proof(text: str) -> None:
     with pytest.raises(InvalidProof):
         read(text, signer())
 
@@ -171,9 +171,9 @@ CLAIMS = signer()._serializer.loads(PROOF)
             signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
         ),
     ],
-    ids=["defaults", "our salt", "our digest", "our derivation", "no time"],
+    ids=["defaults", "our salt", "our digest", "our derivation", "no timestamp"],
 )
-def test_the_same_claims_signed_otherwise_are_refused(serializer: URLSafeSerializer) -> None:
+def test_claims_signed_with_other_parameters_are_refused(serializer: URLSafeSerializer) -> None:
     with pytest.raises(InvalidProof):
         read(str(serializer.dumps(CLAIMS)), signer())
 
@@ -183,12 +183,12 @@ def test_the_same_claims_signed_otherwise_are_refused(serializer: URLSafeSeriali
     [None, [], "claims", {}, *({k: v for k, v in CLAIMS.items() if k != gone} for gone in CLAIMS)],
     ids=["null", "list", "text", "empty", *(f"no {gone}" for gone in CLAIMS)],
 )
-def test_signed_claims_of_another_shape_are_refused(claims: object) -> None:
+def test_signed_claims_of_another_structure_are_refused(claims: object) -> None:
     with pytest.raises(InvalidProof):
         read(str(signer()._serializer.dumps(claims)), signer())
 
 
-def test_a_refusal_does_not_hold_the_proof() -> None:
+def test_error_does_not_contain_the_proof() -> None:
     with pytest.raises(InvalidProof) as refusal:
         read(PROOF[:-1] + "A", signer())
 
@@ -196,6 +196,6 @@ def test_a_refusal_does_not_hold_the_proof() -> None:
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
 
 
-def test_printed_claims_and_keys_show_neither_phone_nor_key() -> None:
+def test_repr_of_claims_and_keys_hides_phone_and_key() -> None:
     assert repr(read(PROOF, signer())) == "Proof(shop, login)"
     assert repr(ProofKeys((KEY, KEY))) == "ProofKeys(2)"

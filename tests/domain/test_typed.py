@@ -1,4 +1,4 @@
-"""Typed text: one table of spellings, and every digit, space and invisible character there is."""
+"""Typed text: a table of spellings, and every digit, space and invisible character in Unicode."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DASHES = [c for c in EVERY_CHARACTER if unicodedata.category(c) == "Pd"]
 
 
 @pytest.mark.parametrize("row", spellings.CODES, ids=lambda row: row["name"])
-def test_a_code_in_any_spelling_is_the_code(row: spellings.CodeSpelling) -> None:
+def test_code_is_read_in_every_spelling(row: spellings.CodeSpelling) -> None:
     try:
         found = codes.parse(row["typed"])[0].get_secret_value()
     except InvalidCode:
@@ -45,7 +45,7 @@ def test_a_code_in_any_spelling_is_the_code(row: spellings.CodeSpelling) -> None
 
 
 @pytest.mark.parametrize("row", spellings.PHONES, ids=lambda row: row["name"])
-def test_a_phone_in_any_spelling_is_the_phone(row: spellings.PhoneSpelling) -> None:
+def test_phone_is_read_in_every_spelling(row: spellings.PhoneSpelling) -> None:
     rules = phone.PhoneRules(row["country"], phone.COUNTRIES, frozenset({"mobile"}))
     try:
         found = phone.parse(row["typed"], rules).e164
@@ -55,7 +55,7 @@ def test_a_phone_in_any_spelling_is_the_phone(row: spellings.PhoneSpelling) -> N
     assert found == row["e164"]
 
 
-def test_digits_of_every_script_are_ascii_digits() -> None:
+def test_digits_of_every_script_become_ascii_digits() -> None:
     assert len(DECIMAL_DIGITS) > 600
     assert [typed_text.fold(c) for c in DECIMAL_DIGITS] == [
         str(unicodedata.decimal(c)) for c in DECIMAL_DIGITS
@@ -67,13 +67,13 @@ def test_digits_of_every_script_are_ascii_digits() -> None:
     [WHITE_SPACE, INVISIBLE, FILLERS, DASHES],
     ids=["white space", "invisible", "fillers", "dashes"],
 )
-def test_what_stands_between_the_symbols_of_a_code_is_left_out(characters: list[str]) -> None:
+def test_separators_in_a_code_are_removed(characters: list[str]) -> None:
     left = [c for c in characters if typed_text.fold_code(f"{c}12{c}3456{c}") != "123456"]
 
     assert [f"U+{ord(c):04X} {unicodedata.name(c, '')}" for c in left] == []
 
 
-def test_white_space_and_invisible_characters_are_no_part_of_an_id() -> None:
+def test_white_space_and_invisible_characters_are_removed_from_an_id() -> None:
     for c in (*WHITE_SPACE, *INVISIBLE, *FILLERS):
         assert typed_text.fold_id(f"{c}{ID[:7]}{c}{ID[7:]}{c}") == ID
 
@@ -86,7 +86,7 @@ def test_every_other_character_of_an_id_is_significant(other: str) -> None:
 
 
 @given(st.text(max_size=64))
-def test_nothing_between_the_symbols_is_left(text: str) -> None:
+def test_folded_code_contains_no_separators_or_lower_case_letters(text: str) -> None:
     assert not set(typed_text.fold_code(text)) & {*string.ascii_lowercase, " ", ".", "-"}
 
 

@@ -1,4 +1,4 @@
-"""Verifications: what they say of time and delivery."""
+"""Verifications: their remaining times and delivery states."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def verification(**changes: object) -> Verification:
 @pytest.mark.parametrize(
     ("now", "left"), [(1_000.0, 300), (1_000.1, 299), (1_299.0, 1), (1_299.5, 0), (1_300.0, 0), (2_000.0, 0)]
 )
-def test_life_left_is_rounded_down(now: float, left: int) -> None:
+def test_expires_in_is_rounded_down(now: float, left: int) -> None:
     assert verification(now=now).expires_in == left
 
 
 @pytest.mark.parametrize(
     ("now", "wait"), [(1_000.0, 60), (1_000.1, 60), (1_059.9, 1), (1_060.0, 0), (1_200.0, 0)]
 )
-def test_the_wait_for_a_resend_is_rounded_up(now: float, wait: int) -> None:
+def test_resend_in_is_rounded_up(now: float, wait: int) -> None:
     assert verification(now=now).resend_in == wait
 
 
-def test_there_is_no_wait_for_a_resend_that_never_comes() -> None:
+def test_resend_in_is_none_if_no_resend_is_possible() -> None:
     assert verification(resend_at=None).resend_in is None
 
 
-def test_delivery_is_that_of_the_newest_send() -> None:
+def test_delivery_is_the_state_of_the_newest_send() -> None:
     sends = (
         SmsSend(1, DeliveryStatus.DELIVERED, 1_000.0, "main"),
         SmsSend(2, DeliveryStatus.UNKNOWN, 1_060.0, "main"),
@@ -53,7 +53,7 @@ def test_delivery_is_that_of_the_newest_send() -> None:
     assert verification(sends=sends).delivery is DeliveryStatus.UNKNOWN
 
 
-def test_a_verification_without_sends_is_being_sent() -> None:
+def test_verification_without_sends_has_the_delivery_sending() -> None:
     assert verification().delivery is DeliveryStatus.SENDING
 
 
@@ -77,7 +77,7 @@ def sent(*at: float) -> tuple[SmsSend, ...]:
     ],
     ids=["first", "second", "due", "too late", "all of them", "ended", "none yet"],
 )
-def test_own_limits_follow_from_its_own_sends(
+def test_own_limits_depend_only_on_its_own_sends(
     sends: tuple[SmsSend, ...], changes: dict[str, object], left: int, resend_at: float | None
 ) -> None:
     own = verification(sends=sends, max_sends=4, sends_left=0, resend_at=9_000.0, **changes)

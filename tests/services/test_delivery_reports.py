@@ -1,4 +1,4 @@
-"""Reports settle what they are about, and nothing else; replies are passed on and kept nowhere."""
+"""Delivery reports update only their own send; inbound SMS are forwarded and not stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEADLINE = 2_000.0
 
 @dataclass
 class FakeUplinks:
-    """Takes replies, or does not."""
+    """Records inbound SMS and returns *takes*."""
 
     takes: bool = True
     seen: list[tuple[InboundSms, float]] = field(default_factory=list)
@@ -58,7 +58,7 @@ def take(harness: Harness, *items: object, recorder: FakeUplinks | None = None) 
 
 
 def sent(harness: Harness, outcome: SendStatus = SendStatus.ACCEPTED) -> str:
-    """Send a code and return the out id it went out with."""
+    """Send a code and return its OutId."""
     harness.sender.outcome = SendResult(outcome, route="main")
     harness.service.request(SHOP, PHONE, purpose="login")
     return harness.sender.sent[-1].reference
@@ -87,14 +87,14 @@ REPLY = {
 
 
 @pytest.mark.parametrize("outcome", [SendStatus.ACCEPTED, SendStatus.UNKNOWN])
-def test_report_of_ours_settles_the_delivery(harness: Harness, outcome: SendStatus) -> None:
+def test_own_report_updates_the_delivery_status(harness: Harness, outcome: SendStatus) -> None:
     out_id = sent(harness, outcome)
 
     assert take(harness, report(out_id)) == ReportBatchResult(updated=1)
     assert delivery(harness) == (DeliveryStatus.DELIVERED, "DELIVERED")
 
 
-def test_failure_keeps_its_reason(harness: Harness) -> None:
+def test_failed_delivery_keeps_its_reason(harness: Harness) -> None:
     out_id = sent(harness)
 
     take(harness, report(out_id, success=False, err_code="MOBILE_NOT_ON_SERVICE"))
@@ -102,7 +102,7 @@ def test_failure_keeps_its_reason(harness: Harness) -> None:
     assert delivery(harness) == (DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
 
 
-def test_waiting_settles_only_that_it_was_sent(harness: Harness) -> None:
+def test_waiting_report_only_marks_the_send_as_accepted(harness: Harness) -> None:
     out_id = sent(harness, SendStatus.UNKNOWN)
 
     assert take(harness, report(out_id, success=False, err_code="REQUEST_SUCCESS")) == ReportBatchResult(
@@ -112,7 +112,7 @@ def test_waiting_settles_only_that_it_was_sent(harness: Harness) -> None:
     assert take(harness, report(out_id)) == ReportBatchResult(updated=1)
 
 
-def test_repeated_and_contradicting_reports_change_nothing(harness: Harness) -> None:
+def test_repeated_and_contradictory_reports_change_nothing(harness: Harness) -> None:
     out_id = sent(harness)
     take(harness, report(out_id))
 
@@ -122,7 +122,7 @@ def test_repeated_and_contradicting_reports_change_nothing(harness: Harness) -> 
     assert delivery(harness)[0] is DeliveryStatus.DELIVERED
 
 
-def test_report_of_what_is_forgotten_is_only_counted(harness: Harness) -> None:
+def test_report_for_an_expired_verification_is_only_counted(harness: Harness) -> None:
     out_id = sent(harness)
     harness.store.kept.clear()
     harness.events.seen.clear()
@@ -131,7 +131,7 @@ def test_report_of_what_is_forgotten_is_only_counted(harness: Harness) -> None:
     assert [name for name, _ in harness.events.seen] == ["delivery_report_batch"]
 
 
-def test_report_without_an_out_id_of_ours_changes_nothing(harness: Harness) -> None:
+def test_report_without_an_authentic_out_id_changes_nothing(harness: Harness) -> None:
     mine = sent(harness)
     place = MessageReference.decode(
         mine, [keys.message_reference for keys in harness.keyring.by_kid.values()]
@@ -147,7 +147,7 @@ def test_report_without_an_out_id_of_ours_changes_nothing(harness: Harness) -> N
     assert delivery(harness)[0] is DeliveryStatus.ACCEPTED
 
 
-def test_report_of_a_send_that_was_never_made_is_forgotten(harness: Harness) -> None:
+def test_report_for_a_send_that_does_not_exist_counts_as_expired(harness: Harness) -> None:
     mine = sent(harness)
     keys = [keys.message_reference for keys in harness.keyring.by_kid.values()]
     place = MessageReference.decode(mine, keys)
@@ -159,7 +159,7 @@ def test_report_of_a_send_that_was_never_made_is_forgotten(harness: Harness) -> 
     assert take(harness, report(second)) == ReportBatchResult(expired=1)
 
 
-def test_malformed_items_are_counted_and_cost_the_others_nothing(harness: Harness) -> None:
+def test_malformed_items_are_counted_and_do_not_affect_others(harness: Harness) -> None:
     out_id = sent(harness)
 
     assert take(harness, 17, {}, report(out_id), {"success": "yes"}) == ReportBatchResult(
@@ -167,7 +167,7 @@ def test_malformed_items_are_counted_and_cost_the_others_nothing(harness: Harnes
     )
 
 
-def test_unreadable_item_is_recorded_by_its_form_alone(harness: Harness) -> None:
+def test_unreadable_item_is_logged_by_field_names_and_types_only(harness: Harness) -> None:
     bad = {"success": "maybe", "out_id": "secret", "phone_number": PHONE[3:]}
 
     assert take(harness, bad) == ReportBatchResult(malformed=1)
@@ -176,12 +176,12 @@ def test_unreadable_item_is_recorded_by_its_form_alone(harness: Harness) -> None
     assert "secret" not in str(harness.events.seen)
 
 
-def test_many_unreadable_items_are_all_counted_and_not_all_recorded(harness: Harness) -> None:
+def test_all_unreadable_items_are_counted_and_ten_are_logged(harness: Harness) -> None:
     assert take(harness, *[17] * 500) == ReportBatchResult(malformed=500)
     assert len(harness.events.of("report_unreadable")) == 10
 
 
-def test_unreadable_item_keeps_no_other_waiting_however_often_it_comes(harness: Harness) -> None:
+def test_repeated_unreadable_item_does_not_block_other_items(harness: Harness) -> None:
     first = sent(harness)
     bad = {"success": "maybe", "out_id": first}
 
@@ -191,7 +191,7 @@ def test_unreadable_item_keeps_no_other_waiting_however_often_it_comes(harness: 
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"17", b"\xff\xfe"])
-def test_unreadable_body_is_counted_and_recorded(harness: Harness, body: bytes) -> None:
+def test_unreadable_body_is_counted_and_logged(harness: Harness, body: bytes) -> None:
     with pytest.raises(UnreadableReports):
         reports(harness).process(body, DEADLINE)
 
@@ -200,13 +200,13 @@ def test_unreadable_body_is_counted_and_recorded(harness: Harness, body: bytes) 
 
 
 @pytest.mark.parametrize("out_id", ["\ud800", "\x00", "tag.id.1.\ud800", "." * 256])
-def test_hostile_out_id_is_foreign_and_costs_the_others_nothing(harness: Harness, out_id: str) -> None:
+def test_hostile_out_id_is_unrecognized_and_does_not_affect_others(harness: Harness, out_id: str) -> None:
     mine = sent(harness)
 
     assert take(harness, report(out_id), report(mine)) == ReportBatchResult(unrecognized=1, updated=1)
 
 
-def test_all_reports_of_a_body_are_one_call_of_the_store(harness: Harness) -> None:
+def test_all_reports_of_a_body_take_one_store_call(harness: Harness) -> None:
     out_id = sent(harness)
     harness.store.calls.clear()
     take(harness, *[report(out_id)] * 50)
@@ -219,7 +219,7 @@ def test_body_without_items_is_refused(harness: Harness) -> None:
         reports(harness).process(b"no json", DEADLINE)
 
 
-def test_failing_store_makes_it_be_told_again(harness: Harness) -> None:
+def test_store_failure_is_raised_so_that_the_report_is_pushed_again(harness: Harness) -> None:
     out_id = sent(harness)
     harness.store.failing.add("apply_delivery_reports")
 
@@ -227,7 +227,7 @@ def test_failing_store_makes_it_be_told_again(harness: Harness) -> None:
         take(harness, report(out_id))
 
 
-def test_what_was_told_is_an_event_without_the_number(harness: Harness) -> None:
+def test_report_is_logged_without_the_phone_number(harness: Harness) -> None:
     out_id = sent(harness)
     take(harness, report(out_id, success=False, err_code="MOBILE_IN_BLACK"), report("foreign"))
 
@@ -240,10 +240,10 @@ def test_what_was_told_is_an_event_without_the_number(harness: Harness) -> None:
     assert PHONE[3:] not in str(harness.events.seen)
 
 
-# ── replies ──
+# ── inbound SMS ──
 
 
-def test_reply_is_passed_on_with_the_number_in_one_spelling(harness: Harness, recorder: FakeUplinks) -> None:
+def test_inbound_sms_is_forwarded_with_its_number_in_e164(harness: Harness, recorder: FakeUplinks) -> None:
     taken = take(harness, REPLY, {**REPLY, "phone_number": "85251234567"}, recorder=recorder)
 
     assert taken == ReportBatchResult(forwarded=2)
@@ -254,9 +254,7 @@ def test_reply_is_passed_on_with_the_number_in_one_spelling(harness: Harness, re
     assert second.phone == "+85251234567"
 
 
-def test_reply_told_again_keeps_its_id_and_another_has_its_own(
-    harness: Harness, recorder: FakeUplinks
-) -> None:
+def test_repeated_inbound_sms_keeps_its_id_and_others_differ(harness: Harness, recorder: FakeUplinks) -> None:
     take(
         harness,
         REPLY,
@@ -272,24 +270,28 @@ def test_reply_told_again_keeps_its_id_and_another_has_its_own(
     assert all(id_.startswith("sms_") and len(id_) == 26 for id_ in ids)
 
 
-def test_reply_that_nobody_wants_is_dropped(harness: Harness) -> None:
+def test_inbound_sms_without_a_forwarder_is_dropped(harness: Harness) -> None:
     assert take(harness, REPLY) == ReportBatchResult(dropped=1)
 
 
-def test_reply_that_could_not_be_passed_on_is_lost_for_now(harness: Harness, recorder: FakeUplinks) -> None:
+def test_inbound_sms_that_cannot_be_forwarded_must_be_retried(
+    harness: Harness, recorder: FakeUplinks
+) -> None:
     recorder.takes = False
 
     assert take(harness, REPLY, recorder=recorder) == ReportBatchResult(must_retry=1)
 
 
-def test_reply_after_the_deadline_is_not_even_tried(harness: Harness, recorder: FakeUplinks) -> None:
+def test_inbound_sms_is_not_forwarded_after_the_deadline(harness: Harness, recorder: FakeUplinks) -> None:
     taken = reports(harness, recorder).process(json.dumps([REPLY]).encode(), harness.clock.monotonic())
 
     assert taken == ReportBatchResult(must_retry=1)
     assert recorder.seen == []
 
 
-def test_reply_is_an_event_with_tag_and_mask(harness: Harness, recorder: FakeUplinks) -> None:
+def test_inbound_sms_is_logged_with_the_hashed_and_masked_phone(
+    harness: Harness, recorder: FakeUplinks
+) -> None:
     take(harness, REPLY, recorder=recorder)
 
     (told,) = harness.events.of("inbound_sms")
@@ -300,18 +302,18 @@ def test_reply_is_an_event_with_tag_and_mask(harness: Harness, recorder: FakeUpl
     }
 
 
-def test_reply_is_stored_nowhere(harness: Harness, recorder: FakeUplinks) -> None:
+def test_inbound_sms_is_not_stored(harness: Harness, recorder: FakeUplinks) -> None:
     take(harness, REPLY, recorder=recorder)
 
     assert harness.store.calls == ["apply_delivery_reports"]
     assert harness.store.kept == {}
 
 
-# ── reasons ──
+# ── failure reasons ──
 
 
 @pytest.mark.parametrize("code", ["UNDELIV", "EXPIRED", "REJECTD", "DELETED", "UNKNOWN"])
-def test_states_of_carriers_are_explained(code: str) -> None:
+def test_carrier_states_are_described(code: str) -> None:
     reason, unknown = describe_failure(code), describe_failure("MK:0012")
 
     assert reason.code == code
@@ -319,7 +321,7 @@ def test_states_of_carriers_are_explained(code: str) -> None:
     assert reason.chinese != unknown.chinese
 
 
-def test_reason_is_told_in_both_languages() -> None:
+def test_failure_is_described_in_both_languages() -> None:
     known, unknown = describe_failure("MOBILE_NOT_ON_SERVICE"), describe_failure("MK:0012")
 
     assert (known.english, known.chinese) == (

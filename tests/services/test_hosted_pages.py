@@ -1,4 +1,4 @@
-"""Hosted pages: one browser, each form once, and nothing that a store could read."""
+"""Hosted pages: one browser per page, each form counts once, and the store holds only ciphertext."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def visit(harness: fakes.Harness) -> Visit:
     return make(harness)
 
 
-# ── the whole way ──
+# ── from start to proof ──
 
 
-def test_page_leads_from_the_number_to_a_proof(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_leads_from_the_phone_number_to_a_proof(harness: fakes.Harness, visit: Visit) -> None:
     assert visit.page.step is Step.PHONE
     assert visit.send("phone", phone=PHONE) is None
     assert visit.page.active is not None
@@ -100,7 +100,7 @@ def test_page_leads_from_the_number_to_a_proof(harness: fakes.Harness, visit: Vi
     assert page.phone == ""
 
 
-def test_limits_are_counted_for_the_visitors_address(harness: fakes.Harness, visit: Visit) -> None:
+def test_limits_count_the_visitors_ip_address(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
 
@@ -108,14 +108,14 @@ def test_limits_are_counted_for_the_visitors_address(harness: fakes.Harness, vis
     assert harness.store.slots[-1].ip_hash
 
 
-def test_purpose_and_locale_are_those_of_the_page(harness: fakes.Harness) -> None:
+def test_verification_uses_the_purpose_and_locale_of_the_page(harness: fakes.Harness) -> None:
     visit = make(harness, purpose="signup", locale="zh-CN")
     visit.send("phone", phone=PHONE)
 
     assert (harness.sender.sent[0].purpose, harness.sender.sent[0].locale) == ("signup", "zh-CN")
 
 
-# ── making one ──
+# ── creating a page ──
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_purpose_and_locale_are_those_of_the_page(harness: fakes.Harness) -> Non
         "",
     ],
 )
-def test_return_url_is_one_of_the_list_or_none(harness: fakes.Harness, url: str) -> None:
+def test_return_url_must_match_the_list_exactly(harness: fakes.Harness, url: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         make(harness, return_url=url)
 
@@ -154,7 +154,7 @@ def test_return_url_is_one_of_the_list_or_none(harness: fakes.Harness, url: str)
     assert harness.page_store.kept == {}
 
 
-def test_client_without_return_urls_makes_no_pages(harness: fakes.Harness) -> None:
+def test_client_without_return_urls_cannot_create_pages(harness: fakes.Harness) -> None:
     with pytest.raises(InvalidRequest):
         harness.pages.create(fakes.BANK, purpose=None, return_url=fakes.RETURN_URL, state="", locale="")
 
@@ -164,7 +164,7 @@ def test_purpose_of_another_client_is_refused(harness: fakes.Harness) -> None:
         make(harness, purpose="transfer")
 
 
-def test_page_is_counted_before_it_is_kept(harness: fakes.Harness) -> None:
+def test_page_over_the_limit_is_not_stored(harness: fakes.Harness) -> None:
     harness.page_store.full = LimitReached(60, "client_pages_per_10_minutes")
 
     with pytest.raises(LimitReached):
@@ -172,7 +172,7 @@ def test_page_is_counted_before_it_is_kept(harness: fakes.Harness) -> None:
     assert harness.page_store.kept == {}
 
 
-def test_page_is_counted_when_it_is_made_and_when_it_is_opened(harness: fakes.Harness) -> None:
+def test_page_counts_when_created_and_when_opened(harness: fakes.Harness) -> None:
     visit = make(harness, client_ip="2001:db8::1")
     made = list(harness.page_store.admitted)
     for _ in range(5):
@@ -194,7 +194,7 @@ def test_page_is_counted_when_it_is_made_and_when_it_is_opened(harness: fakes.Ha
     assert opened[0][3] == base64.urlsafe_b64encode(harness.keyring.ip_hash(ADDRESS)).decode()
 
 
-def test_page_is_counted_once_for_two_clicks(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_counts_once_for_a_double_click(harness: fakes.Harness, visit: Visit) -> None:
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     def click() -> None:
@@ -212,9 +212,7 @@ def test_page_is_counted_once_for_two_clicks(harness: fakes.Harness, visit: Visi
     [LimitReached(60, "address_pages_per_10_minutes"), StoreUnavailable()],
     ids=lambda error: error.code,
 )
-def test_page_that_cannot_be_counted_sends_nothing_until_it_can(
-    harness: fakes.Harness, visit: Visit, error: OtpError
-) -> None:
+def test_page_over_the_limit_sends_nothing(harness: fakes.Harness, visit: Visit, error: OtpError) -> None:
     harness.page_store.full = error
     for wish in ("phone", "resend", "code", "solve"):
         assert visit.send(wish, phone=PHONE) is error
@@ -228,7 +226,7 @@ def test_page_that_cannot_be_counted_sends_nothing_until_it_can(
     assert len(harness.sender.sent) == 1
 
 
-def test_form_without_its_key_counts_nothing(harness: fakes.Harness, visit: Visit) -> None:
+def test_form_with_a_wrong_key_counts_nothing(harness: fakes.Harness, visit: Visit) -> None:
     visit.look()
     with pytest.raises(Forbidden):
         harness.pages.submit(
@@ -238,7 +236,7 @@ def test_form_without_its_key_counts_nothing(harness: fakes.Harness, visit: Visi
     assert [event for event, *_ in harness.page_store.admitted] == [PageEvent.CREATED]
 
 
-def test_address_that_is_none_makes_no_page(harness: fakes.Harness) -> None:
+def test_invalid_client_ip_creates_no_page(harness: fakes.Harness) -> None:
     with pytest.raises(InvalidRequest) as refused:
         make(harness, client_ip="localhost")
 
@@ -246,18 +244,18 @@ def test_address_that_is_none_makes_no_page(harness: fakes.Harness) -> None:
     assert (harness.page_store.kept, harness.page_store.admitted) == ({}, [])
 
 
-def test_page_lives_ten_minutes(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_is_stored_for_ten_minutes(harness: fakes.Harness, visit: Visit) -> None:
     assert list(harness.page_store.lives.values()) == [600]
 
 
-def test_id_has_at_least_128_bits_and_is_never_the_same(harness: fakes.Harness) -> None:
+def test_page_ids_are_unique_and_have_at_least_128_bits(harness: fakes.Harness) -> None:
     ids = {make(harness).page_id for _ in range(50)}
 
     assert len(ids) == 50
     assert {len(page_id) for page_id in ids} == {32}
 
 
-# ── whose page ──
+# ── binding to a browser ──
 
 
 def test_page_belongs_to_the_browser_that_sends_the_first_form(harness: fakes.Harness, visit: Visit) -> None:
@@ -268,7 +266,7 @@ def test_page_belongs_to_the_browser_that_sends_the_first_form(harness: fakes.Ha
         assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
-def test_loading_a_page_changes_nothing(harness: fakes.Harness, visit: Visit) -> None:
+def test_loading_a_page_does_not_change_it(harness: fakes.Harness, visit: Visit) -> None:
     before = dict(harness.page_store.kept)
     for _ in range(20):
         harness.pages.view(visit.page_id, "")
@@ -279,10 +277,10 @@ def test_loading_a_page_changes_nothing(harness: fakes.Harness, visit: Visit) ->
 
 
 @pytest.mark.parametrize("origin", ["made up", "given to the attacker"])
-def test_planted_name_is_never_the_one_a_page_is_bound_to(
+def test_page_is_never_bound_to_a_planted_browser_token(
     harness: fakes.Harness, visit: Visit, origin: str
 ) -> None:
-    """An attacker who knows the address sets a cookie in the victim's browser before it opens the page."""
+    """An attacker who knows the URL plants a cookie in the victim's browser before it opens the page."""
     planted = (
         harness.pages.view(visit.page_id, "").browser_token
         if origin == "given to the attacker"
@@ -297,17 +295,17 @@ def test_planted_name_is_never_the_one_a_page_is_bound_to(
     assert closed.value.reason is PageUnavailableReason.TAKEN
 
 
-def test_form_key_fits_only_the_name_it_was_given_with(harness: fakes.Harness, visit: Visit) -> None:
+def test_form_key_is_valid_only_with_its_browser_token(harness: fakes.Harness, visit: Visit) -> None:
     planted = harness.pages.view(visit.page_id, "").browser_token
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     with pytest.raises(Forbidden):
         harness.pages.submit(visit.page_id, planted, form, ADDRESS)
     assert harness.sender.sent == []
-    assert visit.send("phone", phone=PHONE) is None  # and it binds nothing
+    assert visit.send("phone", phone=PHONE) is None  # the refused form did not bind the page
 
 
-def test_of_two_browsers_at_once_one_gets_it(harness: fakes.Harness, visit: Visit) -> None:
+def test_one_of_two_concurrent_browsers_gets_the_page(harness: fakes.Harness, visit: Visit) -> None:
     other = Visit(harness, visit.page_id)
     form = FormSubmission(other.look().form_key, "phone", phone=OTHER_PHONE)
 
@@ -337,7 +335,7 @@ def test_form_of_another_browser_does_nothing(harness: fakes.Harness, visit: Vis
     assert len(harness.sender.sent) == 1
 
 
-def test_unopened_page_takes_no_form_and_is_not_bound_by_it(harness: fakes.Harness, visit: Visit) -> None:
+def test_form_with_a_wrong_key_does_not_bind_an_unopened_page(harness: fakes.Harness, visit: Visit) -> None:
     for key in ("", "0" * 32):
         with pytest.raises(Forbidden):
             harness.pages.submit(visit.page_id, "", FormSubmission(key, "phone", phone=PHONE), ADDRESS)
@@ -346,13 +344,13 @@ def test_unopened_page_takes_no_form_and_is_not_bound_by_it(harness: fakes.Harne
 
 
 @pytest.mark.parametrize("page_id", ["", "x", "A" * 32, "A" * 5000, "ü" * 32])
-def test_page_that_never_was_is_gone(harness: fakes.Harness, page_id: str) -> None:
+def test_unknown_page_is_gone(harness: fakes.Harness, page_id: str) -> None:
     with pytest.raises(PageUnavailable) as closed:
         harness.pages.view(page_id, "")
     assert closed.value.reason is PageUnavailableReason.GONE
 
 
-def test_page_of_a_client_that_is_gone_is_gone(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_of_a_removed_client_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     look = visit.look()
     others = HostedPages(
         service=harness.service,
@@ -373,7 +371,7 @@ def test_page_of_a_client_that_is_gone_is_gone(harness: fakes.Harness, visit: Vi
 # ── forms ──
 
 
-def test_form_without_its_key_does_nothing(harness: fakes.Harness, visit: Visit) -> None:
+def test_form_with_a_wrong_key_does_nothing(harness: fakes.Harness, visit: Visit) -> None:
     other = make(harness)
     foreign = other.look().form_key
     visit.look()
@@ -386,7 +384,7 @@ def test_form_without_its_key_does_nothing(harness: fakes.Harness, visit: Visit)
     assert harness.sender.sent == []
 
 
-def test_form_that_was_sent_before_does_nothing_again(harness: fakes.Harness, visit: Visit) -> None:
+def test_repeated_form_does_nothing(harness: fakes.Harness, visit: Visit) -> None:
     key = visit.look().form_key
     for _ in range(3):
         harness.pages.submit(
@@ -397,7 +395,7 @@ def test_form_that_was_sent_before_does_nothing_again(harness: fakes.Harness, vi
     assert visit.page.step is Step.CODE
 
 
-def test_of_two_clicks_at_once_one_counts(harness: fakes.Harness, visit: Visit) -> None:
+def test_one_of_two_concurrent_clicks_counts(harness: fakes.Harness, visit: Visit) -> None:
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
     def click() -> None:
@@ -411,7 +409,7 @@ def test_of_two_clicks_at_once_one_counts(harness: fakes.Harness, visit: Visit) 
     assert harness.store.calls.count("precheck") == 1
 
 
-def test_wrong_code_that_is_sent_again_uses_no_attempt_up(harness: fakes.Harness, visit: Visit) -> None:
+def test_repeated_form_with_a_wrong_code_uses_one_attempt(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     wrong = "000000" if harness.sender.last_code != "000000" else "111111"
     form = FormSubmission(visit.look().form_key, "code", code=wrong)
@@ -423,7 +421,7 @@ def test_wrong_code_that_is_sent_again_uses_no_attempt_up(harness: fakes.Harness
     assert visit.page.form_error.attempts_left == 4
 
 
-def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_is_busy_only_while_a_form_is_processed(harness: fakes.Harness, visit: Visit) -> None:
     seen: list[bool] = []
     form = FormSubmission(visit.look().form_key, "phone", phone=PHONE)
 
@@ -440,7 +438,7 @@ def test_page_is_busy_while_a_form_is_at_work_and_not_for_ever(harness: fakes.Ha
     assert not visit.look().is_busy
 
 
-def test_form_whose_worker_died_is_given_up(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_recovers_from_a_form_whose_worker_died(harness: fakes.Harness, visit: Visit) -> None:
     key = visit.look().form_key
     harness.store.failure = RuntimeError("died")
     with pytest.raises(RuntimeError):
@@ -455,7 +453,7 @@ def test_form_whose_worker_died_is_given_up(harness: fakes.Harness, visit: Visit
     assert visit.send("phone", phone=PHONE) is None
 
 
-def test_page_takes_so_many_forms_and_no_more(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_closes_after_the_maximum_number_of_forms(harness: fakes.Harness, visit: Visit) -> None:
     for _ in range(MAX_SUBMISSIONS):
         visit.send("phone", phone="no number")
 
@@ -465,17 +463,15 @@ def test_page_takes_so_many_forms_and_no_more(harness: fakes.Harness, visit: Vis
 
 
 @pytest.mark.parametrize("wish", ["code", "resend", "surprise", ""])
-def test_wish_that_does_not_fit_the_step_does_nothing(
-    harness: fakes.Harness, visit: Visit, wish: str
-) -> None:
+def test_action_of_another_step_does_nothing(harness: fakes.Harness, visit: Visit, wish: str) -> None:
     assert visit.send(wish, phone=PHONE, code="123456") is None
     assert (visit.page.step, harness.sender.sent) == (Step.PHONE, [])
 
 
-# ── what goes wrong ──
+# ── errors ──
 
 
-def test_number_that_is_none_is_told_and_stands_there_to_be_mended(visit: Visit) -> None:
+def test_invalid_number_is_reported_and_stays_in_the_field(visit: Visit) -> None:
     error = visit.send("phone", phone="1380013800")
 
     assert error is not None
@@ -484,7 +480,7 @@ def test_number_that_is_none_is_told_and_stands_there_to_be_mended(visit: Visit)
     assert visit.page.step is Step.PHONE
 
 
-def test_wrong_code_leaves_the_step_and_says_how_many_are_left(visit: Visit) -> None:
+def test_wrong_code_keeps_the_step_and_shows_the_attempts_left(visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     error = visit.wrong_code()
 
@@ -494,7 +490,7 @@ def test_wrong_code_leaves_the_step_and_says_how_many_are_left(visit: Visit) -> 
     assert visit.page.step is Step.CODE
 
 
-def test_last_wrong_code_leads_back_to_the_number(harness: fakes.Harness, visit: Visit) -> None:
+def test_last_wrong_code_leads_back_to_the_phone_step(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     for _ in range(5):
         visit.wrong_code()
@@ -505,7 +501,7 @@ def test_last_wrong_code_leads_back_to_the_number(harness: fakes.Harness, visit:
     assert page.phone == PHONE
 
 
-def test_trouble_is_gone_with_the_next_form(visit: Visit) -> None:
+def test_error_disappears_with_the_next_form(visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.wrong_code()
     visit.right_code()
@@ -513,7 +509,7 @@ def test_trouble_is_gone_with_the_next_form(visit: Visit) -> None:
     assert visit.page.form_error is None
 
 
-def test_resend_sends_the_same_code_when_its_time_has_come(harness: fakes.Harness, visit: Visit) -> None:
+def test_resend_after_the_cooldown_sends_the_same_code(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     first = harness.sender.last_code
     early = visit.send("resend")
@@ -528,7 +524,7 @@ def test_resend_sends_the_same_code_when_its_time_has_come(harness: fakes.Harnes
     assert visit.page.verifications == 1
 
 
-def test_expired_code_leads_back_to_the_number(harness: fakes.Harness, visit: Visit) -> None:
+def test_expired_code_leads_back_to_the_phone_step(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     harness.clock.advance(301)
     visit.right_code()
@@ -538,12 +534,12 @@ def test_expired_code_leads_back_to_the_number(harness: fakes.Harness, visit: Vi
     assert visit.page.form_error.code == "verification_expired"
 
 
-def test_number_can_be_changed_and_changed_back(harness: fakes.Harness, visit: Visit) -> None:
+def test_phone_number_can_be_changed_and_changed_back(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
     assert (visit.page.step, visit.page.phone) == (Step.PHONE, PHONE)
 
-    visit.send("phone", phone=PHONE)  # still the code that is on its way
+    visit.send("phone", phone=PHONE)  # leads back to the pending code
     assert (visit.page.step, len(harness.sender.sent)) == (Step.CODE, 1)
 
     visit.send("change")
@@ -564,7 +560,7 @@ def test_number_can_be_changed_and_changed_back(harness: fakes.Harness, visit: V
     ],
     ids=ascii,
 )
-def test_same_number_in_another_spelling_goes_back_to_its_code(
+def test_same_number_in_another_spelling_leads_back_to_its_code(
     harness: fakes.Harness, visit: Visit, spelling: str
 ) -> None:
     visit.send("phone", phone=PHONE)
@@ -586,7 +582,7 @@ def test_other_text_is_not_the_same_number(harness: fakes.Harness, visit: Visit,
     assert len(harness.sender.sent) == 1 + (text == OTHER_PHONE)
 
 
-def test_mistyped_number_does_not_lose_the_code_on_its_way(harness: fakes.Harness, visit: Visit) -> None:
+def test_mistyped_number_keeps_the_pending_code(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
     visit.send("phone", phone="1380013800")
@@ -596,9 +592,7 @@ def test_mistyped_number_does_not_lose_the_code_on_its_way(harness: fakes.Harnes
     assert visit.right_code() is None
 
 
-def test_after_the_code_has_expired_the_same_number_gets_a_new_one(
-    harness: fakes.Harness, visit: Visit
-) -> None:
+def test_same_number_gets_a_new_code_after_expiry(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.send("change")
     harness.clock.advance(301)
@@ -607,7 +601,7 @@ def test_after_the_code_has_expired_the_same_number_gets_a_new_one(
     assert len(harness.sender.sent) == 2
 
 
-def test_page_opens_so_many_verifications_and_no_more(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_creates_the_maximum_number_of_verifications(harness: fakes.Harness, visit: Visit) -> None:
     for number in range(MAX_VERIFICATIONS_PER_PAGE):
         assert visit.send("phone", phone=f"1380013800{number}") is None
         visit.send("change")
@@ -618,13 +612,13 @@ def test_page_opens_so_many_verifications_and_no_more(harness: fakes.Harness, vi
     assert len(harness.sender.sent) == MAX_VERIFICATIONS_PER_PAGE
 
 
-def test_refused_number_leads_back_and_unknown_outcome_leads_on(harness: fakes.Harness, visit: Visit) -> None:
+def test_unknown_outcome_leads_on_to_the_code_step(harness: fakes.Harness, visit: Visit) -> None:
     harness.sender.outcome = SendResult(SendStatus.UNKNOWN)
     assert visit.send("phone", phone=PHONE) is None
     assert visit.page.step is Step.CODE
 
 
-def test_store_that_fails_is_told_of_on_the_page(harness: fakes.Harness, visit: Visit) -> None:
+def test_failing_store_is_reported_on_the_page(harness: fakes.Harness, visit: Visit) -> None:
     visit.look()
     harness.store.failure = StoreUnavailable()
     error = visit.send("phone", phone=PHONE)
@@ -634,7 +628,7 @@ def test_store_that_fails_is_told_of_on_the_page(harness: fakes.Harness, visit: 
     assert visit.page.form_error.code == "store_unavailable"
 
 
-def test_store_of_pages_that_fails_is_an_error(harness: fakes.Harness, visit: Visit) -> None:
+def test_failing_page_store_is_an_error(harness: fakes.Harness, visit: Visit) -> None:
     harness.page_store.failure = StoreUnavailable()
 
     with pytest.raises(StoreUnavailable):
@@ -644,7 +638,7 @@ def test_store_of_pages_that_fails_is_an_error(harness: fakes.Harness, visit: Vi
 # ── risk challenges ──
 
 
-def test_risk_challenge_waits_on_the_page_until_it_is_solved(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_shows_a_risk_challenge_until_it_is_solved(harness: fakes.Harness, visit: Visit) -> None:
     harness.store.suspicions = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     asked = visit.page
@@ -655,7 +649,7 @@ def test_risk_challenge_waits_on_the_page_until_it_is_solved(harness: fakes.Harn
     assert (visit.page.step, visit.page.pending_action, len(harness.sender.sent)) == (Step.CODE, "", 1)
 
 
-def test_bad_solution_brings_another_challenge(harness: fakes.Harness, visit: Visit) -> None:
+def test_wrong_solution_leads_to_another_challenge(harness: fakes.Harness, visit: Visit) -> None:
     harness.store.suspicions = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     visit.send("solve", solution="nothing")
@@ -663,7 +657,7 @@ def test_bad_solution_brings_another_challenge(harness: fakes.Harness, visit: Vi
     assert (visit.page.pending_action, harness.sender.sent) == ("phone", [])
 
 
-def test_resend_too_may_ask_for_one(harness: fakes.Harness, visit: Visit) -> None:
+def test_resend_may_require_a_challenge(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     harness.clock.advance(60)
     harness.store.suspicions = ("address_sends_per_hour",)
@@ -675,7 +669,7 @@ def test_resend_too_may_ask_for_one(harness: fakes.Harness, visit: Visit) -> Non
     assert (visit.page.step, len(harness.sender.sent), visit.page.verifications) == (Step.CODE, 2, 1)
 
 
-def test_number_can_be_changed_instead_of_solving(harness: fakes.Harness, visit: Visit) -> None:
+def test_phone_number_can_be_changed_instead_of_solving(harness: fakes.Harness, visit: Visit) -> None:
     harness.store.suspicions = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     visit.send("change")
@@ -683,7 +677,7 @@ def test_number_can_be_changed_instead_of_solving(harness: fakes.Harness, visit:
     assert (visit.page.step, visit.page.pending_action, visit.page.challenge) == (Step.PHONE, "", {})
 
 
-# ── a page is a browser ──
+# ── limits of browsers apply ──
 
 
 @pytest.mark.parametrize("level", [1, 2])
@@ -710,10 +704,10 @@ def test_a45_page_solves_a_challenge_for_a_resend_while_the_alarm_is_on(
     assert (visit.page.pending_action, len(harness.sender.sent)) == ("resend", 1)
 
 
-def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_there_only(
+def test_a36_address_over_its_misses_reaches_only_its_own_verifications(
     harness: fakes.Harness, visit: Visit
 ) -> None:
-    """The browser has moved to an address at which others tried out ids."""
+    """The browser has moved to an IP address from which other callers tried out ids."""
     visit.send("phone", phone=PHONE)
     harness.usage_counters.wait = 40
     form = FormSubmission(visit.look().form_key, "code", code=harness.sender.last_code)
@@ -727,7 +721,7 @@ def test_a36_page_whose_address_has_used_up_its_misses_reaches_what_was_opened_t
 # ── the end ──
 
 
-def test_finished_page_takes_no_form_and_keeps_its_proof(harness: fakes.Harness, visit: Visit) -> None:
+def test_finished_page_ignores_forms_and_keeps_its_proof(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
     proof = visit.page.proof
@@ -737,7 +731,7 @@ def test_finished_page_takes_no_form_and_keeps_its_proof(harness: fakes.Harness,
     assert (visit.page.proof, len(harness.sender.sent)) == (proof, 1)
 
 
-def test_finished_page_is_over_when_its_proof_is(harness: fakes.Harness, visit: Visit) -> None:
+def test_finished_page_expires_with_its_proof(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
     harness.clock.advance(179)
@@ -749,10 +743,10 @@ def test_finished_page_is_over_when_its_proof_is(harness: fakes.Harness, visit: 
     assert closed.value.reason is PageUnavailableReason.GONE
 
 
-# ── what the store holds ──
+# ── encryption in the store ──
 
 
-def test_store_holds_nothing_that_can_be_read(harness: fakes.Harness) -> None:
+def test_store_holds_no_plaintext(harness: fakes.Harness) -> None:
     visit = make(harness, state="state-in-clear")
     visit.send("phone", phone=PHONE)
     visit.right_code()
@@ -772,7 +766,7 @@ def test_store_holds_nothing_that_can_be_read(harness: fakes.Harness) -> None:
         assert secret.encode() not in seen
 
 
-def test_page_cannot_be_read_by_another_id_or_with_other_keys(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_cannot_be_decrypted_with_another_id_or_other_keys(harness: fakes.Harness, visit: Visit) -> None:
     ((_, kept),) = harness.page_store.kept.items()
     other = Keyring({"k1": b"x" * 32}, "k1", b"tag key ".ljust(32, b"2"))
     newer = Keyring({"k2": b"x" * 32}, "k2", b"tag key ".ljust(32, b"2"))
@@ -783,7 +777,7 @@ def test_page_cannot_be_read_by_another_id_or_with_other_keys(harness: fakes.Har
     assert hosted_page.decrypt_page(kept.sealed, newer, visit.page_id) is None
 
 
-def test_page_of_one_address_laid_under_another_is_gone(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_stored_under_another_id_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     other = make(harness)
     tags = [harness.keyring.page_hash(page_id) for page_id in (visit.page_id, other.page_id)]
     harness.page_store.kept[tags[0]] = StoredPage(0, harness.page_store.kept[tags[1]].sealed)
@@ -792,7 +786,7 @@ def test_page_of_one_address_laid_under_another_is_gone(harness: fakes.Harness, 
         visit.look()
 
 
-def test_page_that_was_changed_cannot_be_read(harness: fakes.Harness, visit: Visit) -> None:
+def test_changed_page_cannot_be_decrypted(harness: fakes.Harness, visit: Visit) -> None:
     ((_, kept),) = harness.page_store.kept.items()
     whole = kept.sealed
 
@@ -804,8 +798,8 @@ def test_page_that_was_changed_cannot_be_read(harness: fakes.Harness, visit: Vis
         assert hosted_page.decrypt_page(whole[:end], harness.keyring, visit.page_id) is None
 
 
-def test_page_of_the_former_format_is_gone(harness: fakes.Harness, visit: Visit) -> None:
-    """It began with the length of the key id, and HMAC-SHA256 made the rest."""
+def test_page_of_an_earlier_format_is_gone(harness: fakes.Harness, visit: Visit) -> None:
+    """That format began with the length of the key id and used a cipher based on HMAC-SHA256."""
     ((tag, kept),) = harness.page_store.kept.items()
     harness.page_store.kept[tag] = StoredPage(0, b"\2k1" + bytes(range(256)))
 
@@ -815,7 +809,7 @@ def test_page_of_the_former_format_is_gone(harness: fakes.Harness, visit: Visit)
     assert closed.value.reason is PageUnavailableReason.GONE
 
 
-def test_page_is_sealed_under_a_new_nonce_each_time(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_is_encrypted_with_a_new_nonce_each_time(harness: fakes.Harness, visit: Visit) -> None:
     (one,) = harness.page_store.kept.values()
     visit.send("phone", phone=PHONE)
     (other,) = harness.page_store.kept.values()
@@ -824,7 +818,7 @@ def test_page_is_sealed_under_a_new_nonce_each_time(harness: fakes.Harness, visi
     assert one.sealed[nonce] != other.sealed[nonce]
 
 
-def test_page_survives_a_rotation_of_the_roots(harness: fakes.Harness, visit: Visit) -> None:
+def test_page_can_be_decrypted_after_a_key_rotation(harness: fakes.Harness, visit: Visit) -> None:
     ((_, kept),) = harness.page_store.kept.items()
     roots = {"k1": b"root secret ".ljust(32, b"1"), "k2": b"x" * 32}
     rotated = Keyring(roots, "k2", b"tag key ".ljust(32, b"2"))
@@ -832,7 +826,7 @@ def test_page_survives_a_rotation_of_the_roots(harness: fakes.Harness, visit: Vi
     assert hosted_page.decrypt_page(kept.sealed, rotated, visit.page_id)
 
 
-def test_repr_shows_nothing_of_a_person(visit: Visit) -> None:
+def test_repr_shows_no_personal_data(visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
 
@@ -840,7 +834,7 @@ def test_repr_shows_nothing_of_a_person(visit: Visit) -> None:
     assert "123456" not in repr(FormSubmission("k", "code", code="123456"))
 
 
-def test_form_keys_differ_by_turn_page_and_browser(harness: fakes.Harness) -> None:
+def test_form_keys_differ_by_sequence_page_and_browser(harness: fakes.Harness) -> None:
     keys = {
         hosted_page.form_key(harness.keyring, page_id, name, turn)
         for page_id in ("a" * 32, "b" * 32)
@@ -851,7 +845,7 @@ def test_form_keys_differ_by_turn_page_and_browser(harness: fakes.Harness) -> No
     assert len(keys) == 12
 
 
-def test_code_of_a_page_without_a_verification_leads_back(harness: fakes.Harness, visit: Visit) -> None:
+def test_code_without_a_verification_does_nothing(harness: fakes.Harness, visit: Visit) -> None:
     look = visit.look()
     sent = replace(look.page, step=Step.CODE)
 

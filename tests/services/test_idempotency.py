@@ -1,4 +1,4 @@
-"""Calls under an idempotency key: made once, however often they are repeated."""
+"""Calls with an idempotency key: executed once, however often they are repeated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REFUSED = SendResult(SendStatus.REFUSED, route="main", cause=FailureCause.PROVID
 
 
 class LossyStore(RedisStore):
-    """Loses the replies of some calls: the work is done, the answer is an error."""
+    """Does the work of some calls and then raises an error, as if their replies were lost."""
 
     lost: str = ""
 
@@ -108,7 +108,7 @@ def story() -> Story:
 # ── request ──
 
 
-def test_repeated_request_sends_one_sms_and_answers_the_same(story: Story) -> None:
+def test_repeated_request_sends_one_sms_and_returns_the_same(story: Story) -> None:
     first, second = story.request(), story.request()
 
     assert story.sms == 1
@@ -124,7 +124,7 @@ def test_key_with_another_payload_is_refused(story: Story) -> None:
     assert story.sms == 1
 
 
-def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
+def test_request_waits_while_the_first_still_runs(story: Story) -> None:
     story.store.begin_idempotent(
         record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
     )
@@ -135,7 +135,7 @@ def test_request_of_which_the_first_still_runs_waits(story: Story) -> None:
     assert story.sms == 0
 
 
-def test_request_that_died_before_it_opened_anything_is_made(story: Story) -> None:
+def test_request_is_repeated_if_the_first_created_nothing(story: Story) -> None:
     story.store.begin_idempotent(
         record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
     )
@@ -148,7 +148,7 @@ def test_request_that_died_before_it_opened_anything_is_made(story: Story) -> No
     assert story.request().replayed
 
 
-def test_request_whose_send_was_never_booked_sends_nothing_again(story: Story) -> None:
+def test_request_whose_send_was_not_recorded_sends_nothing_again(story: Story) -> None:
     story.store.lost = "record_send_result finish_idempotent"
     first = story.request()
     story.store.lost = ""
@@ -160,8 +160,8 @@ def test_request_whose_send_was_never_booked_sends_nothing_again(story: Story) -
     assert again.verification_id == first.verification_id
 
 
-def test_request_that_died_between_send_and_booking_is_uncertain(story: Story) -> None:
-    """As it stands after a process has died: the verification is there, and the key is still claimed."""
+def test_request_that_died_before_recording_has_an_unknown_outcome(story: Story) -> None:
+    """The state after a process has died: the verification exists, and the key is still in progress."""
     vid = story.request().verification_id
     made = record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
     seed = story.store.begin_idempotent(made).result_id
@@ -176,7 +176,7 @@ def test_request_that_died_between_send_and_booking_is_uncertain(story: Story) -
     assert story.sms == 1
 
 
-def test_refusal_frees_the_key(story: Story) -> None:
+def test_refusal_releases_the_key(story: Story) -> None:
     story.harness.sender.outcome = REFUSED
     with pytest.raises(ProviderUnavailable):
         story.request()
@@ -186,7 +186,7 @@ def test_refusal_frees_the_key(story: Story) -> None:
     assert story.sms == 2
 
 
-def test_refusal_of_the_first_flush_frees_the_key(story: Story) -> None:
+def test_precheck_refusal_releases_the_key(story: Story) -> None:
     story.request(repeat=None)
     with pytest.raises(CooldownActive):
         story.request()
@@ -223,7 +223,7 @@ def test_repeated_resend_sends_one_sms(story: Story) -> None:
     assert (first.replayed, second.replayed) == (False, True)
 
 
-def test_resend_by_which_nothing_was_sent_is_kept_too(story: Story) -> None:
+def test_resend_that_sent_nothing_is_replayed_too(story: Story) -> None:
     story.harness.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
     vid = story.request(repeat=None).verification_id
     story.pass_time(60)
@@ -234,7 +234,7 @@ def test_resend_by_which_nothing_was_sent_is_kept_too(story: Story) -> None:
     assert len(story.harness.sender.lookups) == 1
 
 
-def test_replay_of_what_is_forgotten_is_not_found(story: Story) -> None:
+def test_replay_of_an_expired_verification_is_not_found(story: Story) -> None:
     first = story.request()
     assert first.verification.delivery is DeliveryStatus.ACCEPTED
     for key in story.client.scan_iter("otp:{*"):
@@ -248,7 +248,7 @@ def test_replay_of_what_is_forgotten_is_not_found(story: Story) -> None:
 # ── verify ──
 
 
-def test_repeated_verify_answers_with_the_same_proof(story: Story) -> None:
+def test_repeated_verify_returns_the_same_proof(story: Story) -> None:
     sent = story.request()
     first = story.verify(sent)
     story.pass_time(7)
@@ -260,7 +260,7 @@ def test_repeated_verify_answers_with_the_same_proof(story: Story) -> None:
     assert len(story.harness.usage_counters.approvals) == 1
 
 
-def test_lost_reply_of_a_verify_is_cured_by_its_key(story: Story) -> None:
+def test_verify_with_a_lost_reply_can_be_repeated(story: Story) -> None:
     sent = story.request()
     story.store.lost = "attempt"
     with pytest.raises(StoreUnavailable):
@@ -281,7 +281,7 @@ def test_without_a_key_the_second_verify_is_refused(story: Story) -> None:
         story.verify(sent, ONCE)
 
 
-def test_wrong_code_frees_the_key_and_every_attempt_counts(story: Story) -> None:
+def test_wrong_code_releases_the_key_and_every_attempt_counts(story: Story) -> None:
     sent = story.request()
     for left in (4, 3):
         with pytest.raises(WrongCode) as wrong:
@@ -299,7 +299,7 @@ def test_verify_with_another_payload_is_refused_and_not_counted(story: Story) ->
         story.verify(sent, OTHER_PAYLOAD, code=story.wrong_code())
 
 
-def test_verify_of_which_the_first_still_runs_waits(story: Story) -> None:
+def test_verify_waits_while_the_first_still_runs(story: Story) -> None:
     sent = story.request()
     story.store.begin_idempotent(
         record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="verify")
@@ -312,7 +312,7 @@ def test_verify_of_which_the_first_still_runs_waits(story: Story) -> None:
 # ── redeem ──
 
 
-def test_repeated_redeem_answers_the_same(story: Story) -> None:
+def test_repeated_redeem_returns_the_same(story: Story) -> None:
     proof = story.verify(story.request()).proof
     first = story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
     second = story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
@@ -321,7 +321,7 @@ def test_repeated_redeem_answers_the_same(story: Story) -> None:
     assert (first.replayed, second.replayed) == (False, True)
 
 
-def test_lost_reply_of_a_redeem_is_cured_by_its_key(story: Story) -> None:
+def test_redeem_with_a_lost_reply_can_be_repeated(story: Story) -> None:
     proof = story.verify(story.request()).proof
     story.store.lost = "redeem"
     with pytest.raises(StoreUnavailable):
@@ -332,7 +332,9 @@ def test_lost_reply_of_a_redeem_is_cured_by_its_key(story: Story) -> None:
 
 
 @pytest.mark.parametrize("repeat", [None, IdempotencyKey("order-18", b"")], ids=["no key", "another key"])
-def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: IdempotencyKey | None) -> None:
+def test_proof_cannot_be_redeemed_again_with_another_key_or_none(
+    story: Story, repeat: IdempotencyKey | None
+) -> None:
     proof = story.verify(story.request()).proof
     story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
 
@@ -340,7 +342,7 @@ def test_proof_is_redeemed_once_by_everybody_else(story: Story, repeat: Idempote
         story.service.redeem(SHOP, proof, purpose="login", idempotency_key=repeat)
 
 
-def test_claim_shows_nothing_of_the_payload() -> None:
+def test_idempotency_record_does_not_show_the_payload() -> None:
     made = record_for(
         fakes.harness().keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22
     )

@@ -1,4 +1,4 @@
-"""Ports: what passes through them can be logged without harm, and every method says what it does."""
+"""Interfaces: their values can be logged safely, and every method has a docstring."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from otp_service.domain.messages import SendResult, SendStatus
 from otp_service.domain.verification import NewVerification
 from otp_service.services import interfaces
 
-PORTS = [
-    port
-    for _, port in inspect.getmembers(interfaces, inspect.isclass)
-    if port.__module__ == interfaces.__name__ and Protocol in port.__bases__
+INTERFACES = [
+    interface
+    for _, interface in inspect.getmembers(interfaces, inspect.isclass)
+    if interface.__module__ == interfaces.__name__ and Protocol in interface.__bases__
 ]
 
 
-@pytest.mark.parametrize("port", PORTS)
-def test_every_method_of_a_port_is_described(port: type) -> None:
-    methods = [m for name, m in inspect.getmembers(port, inspect.isfunction) if not name.startswith("_")]
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_every_method_of_an_interface_has_a_docstring(interface: type) -> None:
+    methods = [m for name, m in inspect.getmembers(interface, inspect.isfunction) if not name.startswith("_")]
 
     assert methods
     assert [method.__name__ for method in methods if not method.__doc__] == []
 
 
-def test_a_new_verification_prints_neither_salt_nor_digest() -> None:
+def test_repr_of_a_new_verification_hides_salt_and_digest() -> None:
     new = NewVerification(
         verification_hash="v" * 22,
         client="shop",
@@ -45,5 +45,5 @@ def test_a_new_verification_prints_neither_salt_nor_digest() -> None:
     assert "DIGEST" not in repr(new)
 
 
-def test_an_outcome_has_no_fault_unless_it_was_refused() -> None:
+def test_accepted_result_has_no_failure_cause() -> None:
     assert SendResult(SendStatus.ACCEPTED).cause is None

@@ -1,4 +1,4 @@
-"""Clients that do not name the end user's address are told of once in a while, and so is a wrong clock."""
+"""Warnings for the operator: missing or unreadable end-user addresses, and a wrong clock, once an hour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def request(harness: Harness, number: int, client_ip: str | None = None) -> None
     harness.service.request(SHOP, PHONES[number], purpose="login", client_ip=client_ip)
 
 
-def test_client_without_addresses_is_told_of_once_an_hour(harness: Harness) -> None:
+def test_client_without_addresses_is_reported_once_an_hour(harness: Harness) -> None:
     for number in range(3):
         request(harness, number)
     harness.clock.advance(3599)
@@ -34,14 +34,14 @@ def test_client_without_addresses_is_told_of_once_an_hour(harness: Harness) -> N
     assert harness.store.clients_without_ip == {"shop"}
 
 
-def test_client_with_addresses_is_not_told_of(harness: Harness) -> None:
+def test_client_with_addresses_is_not_reported(harness: Harness) -> None:
     request(harness, 0, client_ip="203.0.113.7")
 
     assert harness.events.of("client_ip_missing") == []
     assert harness.store.clients_without_ip == set()
 
 
-def test_resend_without_address_counts_too(harness: Harness) -> None:
+def test_resend_without_an_address_is_reported_too(harness: Harness) -> None:
     sent = harness.service.request(SHOP, PHONES[0], purpose="login", client_ip="203.0.113.7")
     harness.clock.advance(60)
     harness.service.resend(SHOP, PHONES[0], sent.verification_id)
@@ -49,7 +49,7 @@ def test_resend_without_address_counts_too(harness: Harness) -> None:
     assert harness.store.clients_without_ip == {"shop"}
 
 
-def test_hint_that_could_not_be_noted_fails_no_request_and_comes_again(harness: Harness) -> None:
+def test_warning_that_cannot_be_stored_fails_no_request_and_is_retried(harness: Harness) -> None:
     harness.store.failing.add("mark_missing_client_ip")
     request(harness, 0)
     request(harness, 1)
@@ -62,7 +62,9 @@ def test_hint_that_could_not_be_noted_fails_no_request_and_comes_again(harness: 
 
 
 @pytest.mark.parametrize(("ahead", "told"), [(61, [{"seconds": 61}]), (-300, [{"seconds": -300}]), (60, [])])
-def test_clock_that_is_not_the_stores_is_told_of(harness: Harness, ahead: int, told: list[object]) -> None:
+def test_clock_that_differs_from_the_stores_is_reported(
+    harness: Harness, ahead: int, told: list[object]
+) -> None:
     hints = OperatorWarnings(harness.store, harness.clock, harness.events)
 
     hints.clock_skew(harness.clock.now() - ahead)
@@ -70,7 +72,7 @@ def test_clock_that_is_not_the_stores_is_told_of(harness: Harness, ahead: int, t
     assert harness.events.of("clock_skew") == told
 
 
-def test_clock_that_is_still_wrong_is_told_of_once_an_hour(harness: Harness) -> None:
+def test_wrong_clock_is_reported_once_an_hour(harness: Harness) -> None:
     hints = OperatorWarnings(harness.store, harness.clock, harness.events)
     for advance in (0, 3599, 1):
         harness.clock.advance(advance)
@@ -81,7 +83,7 @@ def test_clock_that_is_still_wrong_is_told_of_once_an_hour(harness: Harness) -> 
     assert len(harness.events.of("client_ip_missing")) == 1
 
 
-def test_unreadable_entry_of_a_proxy_is_told_of_once_an_hour(harness: Harness) -> None:
+def test_unreadable_proxy_address_is_reported_once_an_hour(harness: Harness) -> None:
     hints = OperatorWarnings(harness.store, harness.clock, harness.events)
     for advance in (0, 3599, 1):
         harness.clock.advance(advance)
@@ -91,9 +93,9 @@ def test_unreadable_entry_of_a_proxy_is_told_of_once_an_hour(harness: Harness) -
     assert harness.store.is_ip_unreadable
 
 
-def test_unreadable_entry_that_could_not_be_noted_is_noted_next_time(harness: Harness) -> None:
+def test_unreadable_proxy_address_that_cannot_be_stored_is_retried(harness: Harness) -> None:
     hints = OperatorWarnings(harness.store, harness.clock, harness.events)
-    harness.store.failing.add("note_unreadable_ip")
+    harness.store.failing.add("mark_unreadable_client_ip")
     hints.unreadable_ip()
     harness.store.failing.clear()
     hints.unreadable_ip()

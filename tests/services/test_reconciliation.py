@@ -1,4 +1,4 @@
-"""Sends of unknown outcome: asked about before anything is sent again."""
+"""Sends with an unknown outcome: the provider is asked before another SMS is sent."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def harness() -> Harness:
     return fakes.harness()
 
 
-def doubted(harness: Harness, *, after: float = 60) -> SendOutcome:
-    """A verification whose SMS may have been sent, *after* seconds."""
+def with_unknown_send(harness: Harness, *, after: float = 60) -> SendOutcome:
+    """Create a verification whose send has an unknown outcome, and wait *after* seconds."""
     harness.sender.outcome = TEMPORARY
     sent = harness.service.request(SHOP, PHONE, purpose="login")
     harness.sender.outcome = SendResult(SendStatus.ACCEPTED, route="main")
@@ -45,7 +45,7 @@ def status(harness: Harness, sent: SendOutcome) -> SendOutcome:
     return harness.service.status(SHOP, PHONE, sent.verification_id)
 
 
-# ── a resend ──
+# ── resends ──
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def status(harness: Harness, sent: SendOutcome) -> SendOutcome:
         (DeliveryLookupStatus.DELIVERED, DeliveryStatus.DELIVERED),
     ],
 )
-def test_what_was_sent_is_not_sent_again(
+def test_resend_sends_nothing_if_the_first_sms_was_sent(
     harness: Harness, finding: DeliveryLookupStatus, delivery: DeliveryStatus
 ) -> None:
-    sent = doubted(harness)
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(finding)
 
     again = resend(harness, sent)
@@ -68,8 +68,8 @@ def test_what_was_sent_is_not_sent_again(
     assert again.verification.sends_left == sent.verification.sends_left
 
 
-def test_what_the_provider_does_not_say_counts_as_sent(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_resend_sends_nothing_if_the_provider_does_not_answer(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
     again = resend(harness, sent)
@@ -79,10 +79,10 @@ def test_what_the_provider_does_not_say_counts_as_sent(harness: Harness) -> None
 
 
 @pytest.mark.parametrize("finding", [DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.UNSUPPORTED])
-def test_what_nobody_has_seen_is_sent_again_after_a_minute(
+def test_resend_sends_after_a_minute_if_the_provider_has_no_record(
     harness: Harness, finding: DeliveryLookupStatus
 ) -> None:
-    sent = doubted(harness)
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(finding)
 
     again = resend(harness, sent)
@@ -91,8 +91,8 @@ def test_what_nobody_has_seen_is_sent_again_after_a_minute(
     assert (again.dispatched, again.verification.delivery) == (True, DeliveryStatus.ACCEPTED)
 
 
-def test_an_empty_list_says_nothing_within_the_minute(harness: Harness) -> None:
-    sent = doubted(harness, after=59)
+def test_missing_record_means_nothing_within_the_first_minute(harness: Harness) -> None:
+    sent = with_unknown_send(harness, after=59)
     harness.store.next_send.clear()
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 
@@ -100,8 +100,8 @@ def test_an_empty_list_says_nothing_within_the_minute(harness: Harness) -> None:
     assert len(harness.sender.sent) == 1
 
 
-def test_what_did_not_arrive_is_sent_again_and_the_reason_kept(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_undelivered_sms_is_sent_again_and_keeps_its_reason(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
 
     again = resend(harness, sent)
@@ -113,7 +113,7 @@ def test_what_did_not_arrive_is_sent_again_and_the_reason_kept(harness: Harness)
     ]
 
 
-def test_what_is_known_is_not_asked_about(harness: Harness) -> None:
+def test_known_outcome_causes_no_lookup(harness: Harness) -> None:
     sent = harness.service.request(SHOP, PHONE, purpose="login")
     harness.clock.advance(60)
 
@@ -121,8 +121,8 @@ def test_what_is_known_is_not_asked_about(harness: Harness) -> None:
     assert harness.sender.lookups == []
 
 
-def test_second_resend_goes_ahead_once_the_first_sms_is_known_as_sent(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_second_resend_sends_once_the_first_sms_is_known_to_be_sent(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.ACCEPTED)
     resend(harness, sent)
 
@@ -130,8 +130,8 @@ def test_second_resend_goes_ahead_once_the_first_sms_is_known_as_sent(harness: H
     assert len(harness.sender.lookups) == 1
 
 
-def test_impatience_asks_the_provider_once(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_repeated_resends_ask_the_provider_once(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
     for _ in range(3):
@@ -139,8 +139,8 @@ def test_impatience_asks_the_provider_once(harness: Harness) -> None:
     assert len(harness.sender.lookups) == 1
 
 
-def test_nothing_is_sent_when_what_was_found_cannot_be_booked(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_resend_sends_nothing_if_the_lookup_result_cannot_be_recorded(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED)
     harness.store.failing.add("apply_delivery_reports")
 
@@ -149,11 +149,11 @@ def test_nothing_is_sent_when_what_was_found_cannot_be_booked(harness: Harness) 
     assert len(harness.sender.sent) == 1
 
 
-# ── the question ──
+# ── the lookup ──
 
 
-def test_question_knows_phone_route_and_time_and_only_our_out_id(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_lookup_has_phone_route_and_time_and_matches_only_its_out_id(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     resend(harness, sent)
 
     inquiry, deadline = harness.sender.lookups[0]
@@ -174,16 +174,16 @@ def test_question_knows_phone_route_and_time_and_only_our_out_id(harness: Harnes
     assert deadline == harness.clock.monotonic() + 2.5
 
 
-def test_question_leaves_time_for_a_resend() -> None:
+def test_lookup_leaves_time_for_a_resend() -> None:
     harness = fakes.harness(deadline=4.0)
-    sent = doubted(harness)
+    sent = with_unknown_send(harness)
     resend(harness, sent)
 
     assert harness.sender.lookups[0][1] == harness.clock.monotonic() + 1.5
 
 
-def test_what_was_asked_and_found_is_an_event_without_the_number(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_lookup_is_logged_without_the_phone_number(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.UNDELIVERED, "MOBILE_IN_BLACK")
     resend(harness, sent)
 
@@ -199,16 +199,16 @@ def test_what_was_asked_and_found_is_an_event_without_the_number(harness: Harnes
 # ── status ──
 
 
-def test_status_asks_and_tells_what_it_found(harness: Harness) -> None:
-    sent = doubted(harness, after=1)
+def test_status_looks_up_and_returns_the_delivery(harness: Harness) -> None:
+    sent = with_unknown_send(harness, after=1)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
     assert status(harness, sent).verification.delivery is DeliveryStatus.DELIVERED
     assert len(harness.sender.sent) == 1
 
 
-def test_status_does_not_ask_again_at_once_and_leaves_the_question_to_a_resend(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_status_does_not_repeat_a_lookup_and_does_not_block_a_resend(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
     status(harness, sent)
     status(harness, sent)
@@ -217,8 +217,8 @@ def test_status_does_not_ask_again_at_once_and_leaves_the_question_to_a_resend(h
     assert resend(harness, sent).dispatched
 
 
-def test_status_does_not_ask_about_an_approved_verification(harness: Harness) -> None:
-    sent = doubted(harness)
+def test_status_does_not_look_up_an_approved_verification(harness: Harness) -> None:
+    sent = with_unknown_send(harness)
     harness.service.verify(SHOP, PHONE, sent.verification_id, harness.sender.last_code)
 
     status(harness, sent)
@@ -226,7 +226,7 @@ def test_status_does_not_ask_about_an_approved_verification(harness: Harness) ->
     assert harness.sender.lookups == []
 
 
-def test_send_of_a_process_that_died_is_asked_about_once_it_can_have_no_outcome(harness: Harness) -> None:
+def test_send_of_a_dead_process_is_looked_up_once_it_counts_as_abandoned(harness: Harness) -> None:
     sent = harness.service.request(SHOP, PHONE, purpose="login")
     kept = harness.store.only()
     kept.sends = (replace(kept.sends[0], delivery=DeliveryStatus.SENDING, route=""),)

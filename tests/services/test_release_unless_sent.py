@@ -52,7 +52,7 @@ def refuse(store: fakes.FakeStore, refusal: OtpError, counted: QuotaReservation 
 @pytest.mark.parametrize(
     "refusal", [CooldownActive(9, "phone_cooldown"), ChallengeRequired({}), VerificationExpired()]
 )
-def test_refused_before_a_send_is_all_released(store: fakes.FakeStore, refusal: OtpError) -> None:
+def test_refusal_before_the_send_releases_everything(store: fakes.FakeStore, refusal: OtpError) -> None:
     refuse(store, refusal)
 
     assert released(store) == [ALL]
@@ -61,16 +61,14 @@ def test_refused_before_a_send_is_all_released(store: fakes.FakeStore, refusal: 
 @pytest.mark.parametrize(
     "refusal", [ProviderMisconfigured(), ProviderUnavailable(2), ProviderRateLimited(60)]
 )
-def test_refusal_of_a_provider_stays_counted_at_the_address(
-    store: fakes.FakeStore, refusal: OtpError
-) -> None:
+def test_provider_refusal_still_counts_for_the_address(store: fakes.FakeStore, refusal: OtpError) -> None:
     refuse(store, refusal)
 
     assert released(store) == [NO_ADDRESS]
 
 
 @pytest.mark.parametrize("refusal", [DestinationRejected(), StoreUnavailable()])
-def test_bad_number_and_lost_store_release_nothing(store: fakes.FakeStore, refusal: OtpError) -> None:
+def test_rejected_number_and_failed_store_release_nothing(store: fakes.FakeStore, refusal: OtpError) -> None:
     refuse(store, refusal)
 
     assert store.released_quotas == []
@@ -82,7 +80,7 @@ def test_empty_reservation_costs_no_round_trip(store: fakes.FakeStore) -> None:
     assert store.calls == []
 
 
-def test_store_that_fails_then_does_not_hide_the_refusal(store: fakes.FakeStore) -> None:
+def test_failed_release_does_not_hide_the_refusal(store: fakes.FakeStore) -> None:
     store.failing.add("release_quota")
 
     refuse(store, CooldownActive(9, "phone_cooldown"))

@@ -1,4 +1,4 @@
-"""Suspicion: what asks for a risk challenge, what a solution is worth, and what the guard does."""
+"""Risk assessment: what requires a challenge, what a solution permits, and the pumping guard."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def request(harness: Harness, **more: object) -> SendOutcome:
     return harness.service.request(SHOP, PHONE, **facts)  # type: ignore[arg-type]
 
 
-def asked(harness: Harness, **more: object) -> int:
-    """Return the level of the challenge that is asked for."""
+def required_level(harness: Harness, **more: object) -> int:
+    """Return the level of the required challenge."""
     with pytest.raises(ChallengeRequired) as required:
         request(harness, **more)
     assert harness.sender.sent == []
@@ -43,31 +43,31 @@ def reading(kind: str, level: int) -> ConversionStats:
     return ConversionStats(kind, level, unverified=30, sent=40, verified=10)
 
 
-# ── what is suspicious ──
+# ── what requires a challenge ──
 
 
-def test_nothing_suspicious_sends(harness: Harness) -> None:
+def test_unsuspicious_request_sends(harness: Harness) -> None:
     request(harness)
 
     assert len(harness.sender.sent) == 1
     assert harness.challenges.issued == []
 
 
-def test_suspicious_address_is_asked(harness: Harness) -> None:
+def test_suspicious_address_requires_a_challenge(harness: Harness) -> None:
     harness.store.suspicions = ("address_sends_per_hour",)
 
-    assert asked(harness) == 1
+    assert required_level(harness) == 1
     tag = harness.keyring.phone_hash(PHONE)
     assert harness.challenges.issued == [(ChallengeSubject("shop", tag), 1)]
 
 
-def test_slow_lane_asks_who_has_a_browser(harness: Harness) -> None:
+def test_restricted_phone_requires_a_challenge_from_browsers(harness: Harness) -> None:
     harness.store.is_slow = True
 
-    assert asked(harness, is_public=True) == 1
+    assert required_level(harness, is_public=True) == 1
 
 
-def test_slow_lane_asks_no_backend_for_what_others_did(harness: Harness) -> None:
+def test_restricted_phone_requires_no_challenge_from_backends(harness: Harness) -> None:
     harness.store.is_slow = True
 
     assert request(harness).dispatched
@@ -75,17 +75,17 @@ def test_slow_lane_asks_no_backend_for_what_others_did(harness: Harness) -> None
 
 @pytest.mark.parametrize("who", [{"is_public": True}, {"accepts_challenge": True}], ids=str)
 @pytest.mark.parametrize("level", [1, 2])
-def test_too_many_wrong_codes_everywhere_ask_who_has_a_browser(
+def test_wrong_code_alarm_requires_a_challenge_where_one_can_be_solved(
     harness: Harness, level: int, who: dict[str, object]
 ) -> None:
     harness.usage_counters.level = level
     harness.store.known.add(harness.keyring.phone_hash(PHONE))
 
-    assert asked(harness, **who) == level
+    assert required_level(harness, **who) == level
 
 
 @pytest.mark.parametrize("level", [1, 2])
-def test_too_many_wrong_codes_everywhere_stop_no_backend(harness: Harness, level: int) -> None:
+def test_wrong_code_alarm_does_not_stop_backends(harness: Harness, level: int) -> None:
     harness.usage_counters.level = level
     sent = request(harness)
     harness.clock.advance(60)
@@ -94,7 +94,7 @@ def test_too_many_wrong_codes_everywhere_stop_no_backend(harness: Harness, level
     assert len(harness.sender.sent) == 2
 
 
-def test_too_many_wrong_codes_everywhere_ask_a_browser_before_a_resend_too(harness: Harness) -> None:
+def test_wrong_code_alarm_requires_a_challenge_for_a_resend(harness: Harness) -> None:
     vid = request(harness, is_public=True).verification_id
     harness.clock.advance(60)
     harness.usage_counters.level = 1
@@ -104,18 +104,18 @@ def test_too_many_wrong_codes_everywhere_ask_a_browser_before_a_resend_too(harne
             harness.service.resend(SHOP, PHONE, vid, client_ip=ADDRESS, **who)
 
 
-def test_backend_that_is_asked_for_another_reason_is_asked_for_an_easy_challenge(harness: Harness) -> None:
+def test_backend_gets_an_easy_challenge_during_a_severe_alarm(harness: Harness) -> None:
     harness.usage_counters.level = 2
     harness.store.suspicions = ("address_sends_per_hour",)
 
-    assert asked(harness) == 1
+    assert required_level(harness) == 1
 
 
-def test_why_is_an_event_without_the_number(harness: Harness) -> None:
+def test_reasons_are_logged_without_phone_and_address(harness: Harness) -> None:
     harness.store.suspicions = ("address_sends_per_hour",)
     harness.store.is_slow = True
     harness.usage_counters.level = 1
-    asked(harness, is_public=True)
+    required_level(harness, is_public=True)
 
     (event,) = harness.events.of("challenge_required")
     assert event["reasons"] == ["address_sends_per_hour", "phone_slow_lane", "service_wrong_codes"]
@@ -126,7 +126,7 @@ def test_why_is_an_event_without_the_number(harness: Harness) -> None:
 # ── solutions ──
 
 
-def test_solution_passes_once(harness: Harness) -> None:
+def test_solution_is_accepted_once(harness: Harness) -> None:
     harness.store.suspicions = ("address_sends_per_hour",)
     request(harness, risk_solution="1:abc")
     harness.clock.advance(60)
@@ -136,24 +136,24 @@ def test_solution_passes_once(harness: Harness) -> None:
     assert len(harness.sender.sent) == 1
 
 
-def test_used_solution_is_suspicious_in_itself(harness: Harness) -> None:
-    """The address's script is told of a solution before anybody knows whether it is fresh."""
+def test_used_solution_requires_a_new_challenge(harness: Harness) -> None:
+    """The address's script learns of a solution before it is known whether the solution is unused."""
     harness.store.solved.add("abc")
 
-    assert asked(harness, risk_solution="1:abc") == 1
+    assert required_level(harness, risk_solution="1:abc") == 1
 
 
 def test_easy_solution_is_not_enough_for_a_hard_challenge(harness: Harness) -> None:
     harness.usage_counters.level = 2
 
-    assert asked(harness, risk_solution="1:abc", is_public=True) == 2
+    assert required_level(harness, risk_solution="1:abc", is_public=True) == 2
     request(harness, risk_solution="2:def", is_public=True)
 
 
-def test_wrong_solution_is_no_solution_and_touches_no_key(harness: Harness) -> None:
+def test_wrong_solution_is_ignored_and_not_stored(harness: Harness) -> None:
     harness.store.suspicions = ("address_sends_per_hour",)
 
-    assert asked(harness, risk_solution="garbage") == 1
+    assert required_level(harness, risk_solution="garbage") == 1
     assert harness.store.prechecks[-1].solved_challenge_id == ""
 
 
@@ -164,7 +164,7 @@ def test_solution_lifts_no_limit(harness: Harness) -> None:
         request(harness, risk_solution="2:abc")
 
 
-def test_resend_is_asked_too(harness: Harness) -> None:
+def test_resend_may_require_a_challenge(harness: Harness) -> None:
     vid = request(harness).verification_id
     harness.clock.advance(60)
     harness.store.suspicions = ("address_sends_per_hour",)
@@ -175,7 +175,7 @@ def test_resend_is_asked_too(harness: Harness) -> None:
     assert len(harness.sender.sent) == 2
 
 
-def test_without_challenges_nobody_is_asked_and_refusals_stand(harness: Harness) -> None:
+def test_disabled_challenges_are_never_required_and_limits_still_apply(harness: Harness) -> None:
     silent = fakes.harness(challenges=None)
     silent.store.suspicions = ("address_sends_per_hour",)
     silent.usage_counters.level = 2
@@ -190,10 +190,10 @@ def test_without_challenges_nobody_is_asked_and_refusals_stand(harness: Harness)
 # ── the guard ──
 
 
-def test_guard_asks_and_then_blocks() -> None:
+def test_guard_requires_a_challenge_and_then_blocks() -> None:
     harness = fakes.harness(risk=ENFORCED)
     harness.store.guards = (reading("prefix", 1),)
-    first = asked(harness)
+    first = required_level(harness)
     harness.store.guards = (reading("prefix", 1), reading("country", 2))
 
     assert first == 1
@@ -225,23 +225,23 @@ def broad(level: int, kind: str = "country") -> ConversionStats:
         ((broad(3), ConversionStats("prefix", 0, unverified=1, sent=1, verified=0)), ["guard_country"]),
     ],
     ids=[
-        "suspect in peace",
-        "sound while strict",
+        "suspect while calm",
+        "normal while strict",
         "suspect while strict",
         "suspect address of a strict client",
         "first while stricter",
         "second while stricter",
         "verified while stricter",
-        "everybody",
+        "all requests",
     ],
 )
-def test_broad_scopes_make_the_narrow_ones_strict(
+def test_broad_scopes_make_narrow_scopes_stricter(
     readings: tuple[ConversionStats, ...], reasons: list[str]
 ) -> None:
     harness = fakes.harness(risk=ENFORCED)
     harness.store.guards = readings
     if reasons:
-        asked(harness)
+        required_level(harness)
     else:
         request(harness)
 
@@ -250,22 +250,22 @@ def test_broad_scopes_make_the_narrow_ones_strict(
     )
 
 
-def test_broad_scope_blocks_nobody() -> None:
+def test_broad_scope_never_blocks() -> None:
     harness = fakes.harness(risk=ENFORCED)
     harness.store.guards = (broad(3), broad(3, "client"), suspect())
 
-    asked(harness)
+    required_level(harness)
     request(harness, risk_solution="1:abc")
     assert len(harness.sender.sent) == 1
 
 
-def test_prefix_that_has_tripped_is_told_to_the_broad_scopes_once() -> None:
+def test_tripped_prefix_is_reported_to_the_broad_scopes_once() -> None:
     harness = fakes.harness(risk=ENFORCED)
     harness.store.guards = (reading("prefix", 1),)
-    asked(harness)
+    required_level(harness)
     first = len(harness.usage_counters.looked_at)
     harness.store.guards = (replace(reading("prefix", 1), state=ConversionState.TRIPPED),)
-    asked(harness)
+    required_level(harness)
 
     assert (first, len(harness.usage_counters.looked_at)) == (4, 4)
 
@@ -288,7 +288,7 @@ def test_known_phone_passes_the_guard() -> None:
     assert len(harness.sender.sent) == 1
 
 
-def test_vouched_phone_passes_the_guard() -> None:
+def test_phone_with_known_phone_set_passes_the_guard() -> None:
     harness = fakes.harness(risk=ENFORCED)
     harness.store.guards = (reading("prefix", 2),)
 
@@ -298,7 +298,7 @@ def test_vouched_phone_passes_the_guard() -> None:
 
 @pytest.mark.parametrize(("level", "refusal"), [(1, ChallengeRequired), (2, DestinationBlocked)])
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
-def test_a41_guard_that_has_tripped_does_not_tell_a_browser_which_phones_are_known(
+def test_a41_tripped_guard_does_not_reveal_known_phones_to_browsers(
     level: int,
     refusal: type[Exception],
     is_known: bool,  # noqa: FBT001
@@ -313,7 +313,7 @@ def test_a41_guard_that_has_tripped_does_not_tell_a_browser_which_phones_are_kno
     assert harness.sender.sent == []
 
 
-def test_guard_that_is_off_counts_no_approval_either() -> None:
+def test_disabled_guard_counts_no_approvals() -> None:
     harness = fakes.harness(risk=OFF)
     sent = request(harness)
 
@@ -323,7 +323,7 @@ def test_guard_that_is_off_counts_no_approval_either() -> None:
     assert approval[-1] == ()
 
 
-def test_enforced_guard_counts_in_the_first_flush_and_the_watching_one_in_the_ledger() -> None:
+def test_enforced_guard_counts_in_the_precheck_and_observing_guard_afterwards() -> None:
     enforced, watching, off = fakes.harness(risk=ENFORCED), fakes.harness(), fakes.harness(risk=OFF)
     for harness in (enforced, watching, off):
         request(harness)
@@ -355,7 +355,7 @@ def test_scopes_show_neither_prefix_nor_address() -> None:
     ],
     ids=["eleven digits", "eight digits"],
 )
-def test_neighbours_share_a_prefix_and_others_do_not(phones: tuple[str, ...]) -> None:
+def test_neighbouring_numbers_share_a_prefix_scope(phones: tuple[str, ...]) -> None:
     harness = fakes.harness(risk=ENFORCED, phones=PhoneRules(countries=frozenset({"CN", "HK"})))
     for phone in phones:
         harness.service.request(SHOP, phone, purpose="login")
@@ -366,7 +366,7 @@ def test_neighbours_share_a_prefix_and_others_do_not(phones: tuple[str, ...]) ->
     assert first == second != third
 
 
-def test_without_an_address_its_limits_and_its_scope_are_skipped() -> None:
+def test_missing_address_skips_its_limits_and_scope() -> None:
     harness = fakes.harness(risk=ENFORCED)
     request(harness, client_ip=None)
 
@@ -375,7 +375,7 @@ def test_without_an_address_its_limits_and_its_scope_are_skipped() -> None:
     assert [scope.kind for scope in run_precheck.conversion_scopes] == ["country", "prefix", "client"]
 
 
-def test_approval_is_told_to_every_scope(harness: Harness) -> None:
+def test_approval_counts_in_every_scope(harness: Harness) -> None:
     vid = request(harness).verification_id
     wrong = "000000" if harness.sender.last_code != "000000" else "000001"
     with pytest.raises(Exception, match="wrong"):
@@ -389,7 +389,7 @@ def test_approval_is_told_to_every_scope(harness: Harness) -> None:
     assert harness.usage_counters.wrong == 1
 
 
-def test_limits_of_a_kind_are_those_of_the_policy() -> None:
+def test_limits_of_each_scope_come_from_the_policy() -> None:
     guards = {
         kind: replace(limits, min_unverified=n)
         for n, (kind, limits) in enumerate(ENFORCED.conversion_limits.items(), 1)

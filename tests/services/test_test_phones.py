@@ -1,4 +1,4 @@
-"""Test phones: a fixed code, no SMS, and proofs that say so."""
+"""Test phones: a fixed code, no SMS, and proofs marked as tests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_test_phone_gets_no_sms_and_is_verified_by_its_code(harness: Harness) ->
     assert harness.service.verify(SHOP, PHONE, sent.verification_id, CODE).proof
 
 
-def test_resend_of_a_test_phone_sends_nothing_either(harness: Harness) -> None:
+def test_resend_to_a_test_phone_sends_nothing(harness: Harness) -> None:
     vid = harness.service.request(SHOP, PHONE, purpose="login").verification_id
     harness.clock.advance(60)
     harness.service.resend(SHOP, PHONE, vid)
@@ -43,7 +43,7 @@ def test_resend_of_a_test_phone_sends_nothing_either(harness: Harness) -> None:
     assert harness.service.verify(SHOP, PHONE, vid, CODE).proof
 
 
-def test_its_send_limits_are_wide_and_the_others_are_those_of_every_phone(harness: Harness) -> None:
+def test_test_phone_has_wide_send_limits_and_the_usual_failure_limits(harness: Harness) -> None:
     harness.service.request(SHOP, PHONE, purpose="login")
 
     limits = harness.store.slots[-1].limits
@@ -55,7 +55,7 @@ def test_its_send_limits_are_wide_and_the_others_are_those_of_every_phone(harnes
     )
 
 
-def test_wrong_code_of_a_test_phone_counts(harness: Harness) -> None:
+def test_wrong_code_for_a_test_phone_counts(harness: Harness) -> None:
     vid = harness.service.request(SHOP, PHONE, purpose="login").verification_id
 
     with pytest.raises(WrongCode) as wrong:
@@ -63,7 +63,7 @@ def test_wrong_code_of_a_test_phone_counts(harness: Harness) -> None:
     assert wrong.value.attempts_left == 4
 
 
-def test_its_proof_is_refused_unless_asked_for(harness: Harness) -> None:
+def test_proof_of_a_test_phone_is_refused_by_default(harness: Harness) -> None:
     proof = approved(harness).proof
 
     with pytest.raises(InvalidProof):
@@ -72,7 +72,7 @@ def test_its_proof_is_refused_unless_asked_for(harness: Harness) -> None:
     assert redeemed.proof.amr == ("test",)
 
 
-def test_proof_of_another_phone_says_sms(harness: Harness) -> None:
+def test_proof_of_another_phone_has_the_method_sms(harness: Harness) -> None:
     other = "+8613900009999"
     vid = harness.service.request(SHOP, other, purpose="login").verification_id
     proof = harness.service.verify(SHOP, other, vid, harness.sender.last_code).proof
@@ -80,7 +80,7 @@ def test_proof_of_another_phone_says_sms(harness: Harness) -> None:
     assert harness.service.redeem(SHOP, proof, purpose="login").proof.amr == ("sms",)
 
 
-def test_after_its_day_it_is_a_phone_like_any_other(harness: Harness) -> None:
+def test_expired_test_phone_is_an_ordinary_phone(harness: Harness) -> None:
     harness.clock.advance(61)
     harness.service.request(SHOP, PHONE, purpose="login")
 
@@ -90,11 +90,11 @@ def test_after_its_day_it_is_a_phone_like_any_other(harness: Harness) -> None:
         harness.service.request(SHOP, PHONE, purpose="login")
 
 
-def test_its_code_can_not_be_printed(harness: Harness) -> None:
+def test_repr_of_a_test_phone_hides_its_code(harness: Harness) -> None:
     assert CODE not in repr(TestPhone(Code(CODE), NOW))
 
 
-def test_it_is_asked_for_no_challenge_and_not_watched(harness: Harness) -> None:
+def test_test_phone_needs_no_challenge_and_counts_in_no_scope(harness: Harness) -> None:
     harness.usage_counters.level = 2
     harness.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
 
@@ -102,7 +102,7 @@ def test_it_is_asked_for_no_challenge_and_not_watched(harness: Harness) -> None:
     assert harness.usage_counters.scopes == []
 
 
-def test_a40_the_limits_of_its_requesters_address_hold(harness: Harness) -> None:
+def test_a40_limits_of_the_client_ip_apply_to_test_phones(harness: Harness) -> None:
     harness.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
 
     run_precheck = harness.store.prechecks[-1]
@@ -110,8 +110,8 @@ def test_a40_the_limits_of_its_requesters_address_hold(harness: Harness) -> None
     assert (run_precheck.challenges_disabled, run_precheck.conversion_scopes) == (True, ())
 
 
-def test_its_approval_does_not_excuse_pumped_sms(harness: Harness) -> None:
-    """Its code is fixed, so an approval of it says nothing about the SMS that others got."""
+def test_approval_of_a_test_phone_does_not_count_for_the_guard(harness: Harness) -> None:
+    """The code is fixed, so its approval is no evidence that SMS to other phones were wanted."""
     vid = harness.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7").verification_id
     harness.service.verify(SHOP, PHONE, vid, CODE, client_ip="203.0.113.7")
 

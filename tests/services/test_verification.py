@@ -1,4 +1,4 @@
-"""The order of the steps: what each outcome of a send costs, and what every call refuses."""
+"""The verification service: the order of its store calls, the effect of each send result, and refusals."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def taken(store: FakeStore) -> set[int]:
     return set(store.taken.values())
 
 
-def test_request_takes_three_steps_and_sends_once() -> None:
+def test_request_takes_three_store_calls_and_sends_once() -> None:
     h = harness()
 
     sent = h.service.request(SHOP, PHONE, purpose="login")
@@ -49,7 +49,7 @@ def test_request_takes_three_steps_and_sends_once() -> None:
     assert h.sender.permits == 0
 
 
-def test_verify_takes_one_step() -> None:
+def test_verify_takes_one_store_call() -> None:
     h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     h.store.calls.clear()
@@ -73,7 +73,7 @@ def test_verify_takes_one_step() -> None:
     ],
     ids=["route", "provider", "number", "limit", "unknown", "accepted"],
 )
-def test_outcome_decides_what_is_kept(
+def test_send_result_decides_what_is_stored_and_charged(
     outcome: SendResult, error: type[OtpError] | None, status: Status | None, kept: int
 ) -> None:
     h = harness()
@@ -90,7 +90,7 @@ def test_outcome_decides_what_is_kept(
     assert h.sender.permits == 0
 
 
-def test_retry_after_of_a_refusal_is_the_providers() -> None:
+def test_retry_after_of_a_refusal_comes_from_the_provider() -> None:
     h = harness()
     h.sender.outcome = refused(FailureCause.RECIPIENT_RATE_LIMIT, 77)
 
@@ -136,7 +136,7 @@ def test_two_verifications_have_two_codes() -> None:
     assert len(codes) > 1
 
 
-def test_purpose_may_be_left_out_when_there_is_only_one() -> None:
+def test_purpose_is_optional_with_a_single_purpose() -> None:
     h = harness()
 
     sent = h.service.request(BANK, PHONE, client_ip="203.0.113.7")
@@ -145,7 +145,7 @@ def test_purpose_may_be_left_out_when_there_is_only_one() -> None:
 
 
 @pytest.mark.parametrize("purpose", [None, "transfer", ""], ids=["missing", "of another client", "empty"])
-def test_purpose_must_be_the_clients(purpose: str | None) -> None:
+def test_purpose_must_belong_to_the_client(purpose: str | None) -> None:
     h = harness()
 
     with pytest.raises(InvalidRequest) as wrong:
@@ -155,7 +155,7 @@ def test_purpose_must_be_the_clients(purpose: str | None) -> None:
     assert h.store.calls == []
 
 
-def test_refused_request_touches_nothing() -> None:
+def test_invalid_request_makes_no_store_call() -> None:
     h = harness()
 
     with pytest.raises(InvalidPhone):
@@ -165,7 +165,7 @@ def test_refused_request_touches_nothing() -> None:
     assert h.sender.sent == []
 
 
-def test_cooldown_is_seen_before_anything_is_taken() -> None:
+def test_cooldown_is_checked_before_any_quota_is_taken() -> None:
     h = harness()
     h.service.request(SHOP, PHONE, purpose="login")
     h.store.calls.clear()
@@ -176,7 +176,7 @@ def test_cooldown_is_seen_before_anything_is_taken() -> None:
     assert h.store.calls == ["precheck"]
 
 
-def test_no_permit_means_nothing_is_taken() -> None:
+def test_missing_send_permit_takes_no_quota() -> None:
     h = harness()
     h.sender.failure = ProviderUnavailable(1)
 
@@ -209,7 +209,7 @@ def test_known_phone_may_use_the_whole_budget() -> None:
 
 
 @pytest.mark.parametrize("vid", ["", "short", "a" * 23, "a" * 21 + "/", "a" * 21 + "\n", "}" * 22])
-def test_id_of_another_form_reaches_no_key(vid: str) -> None:
+def test_malformed_verification_id_makes_no_store_call(vid: str) -> None:
     h = harness()
 
     for call in (
@@ -234,7 +234,7 @@ def test_proof_is_redeemed_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["status", "cancel", "verify", "resend"])
-def test_address_that_names_unknown_verifications_is_counted_and_then_made_to_wait(name: str) -> None:
+def test_address_with_too_many_unknown_ids_must_wait(name: str) -> None:
     h = harness()
     code = {"code_text": "123456"} if name == "verify" else {}
 
@@ -262,14 +262,14 @@ def test_status_and_cancel_reach_the_verification() -> None:
     assert h.service.status(SHOP, PHONE, vid).verification.status is Status.CANCELED
 
 
-def test_send_ends_before_its_request_so_that_it_is_booked_in_time() -> None:
+def test_send_deadline_leaves_time_to_record_the_result() -> None:
     h = harness(deadline=6.0)
     h.service.request(SHOP, PHONE, purpose="login")
 
     assert h.sender.deadlines == [h.clock.monotonic() + 6.0 - RECORDING_MARGIN]
 
 
-def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(
+def test_accepted_sms_returns_its_id_if_recording_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     h = harness()
@@ -281,7 +281,7 @@ def test_sms_that_was_accepted_has_its_id_even_when_the_store_fails_then(
     h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
 
 
-def test_refusal_keeps_its_reason_even_when_the_store_fails_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_is_raised_if_recording_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     h = harness()
     h.sender.outcome = refused(FailureCause.RECIPIENT)
     monkeypatch.setattr(h.store, "record_send_result", failing)
@@ -294,14 +294,14 @@ def failing(*_: object) -> None:
     raise StoreUnavailable
 
 
-def test_client_may_vouch_for_a_phone() -> None:
+def test_client_may_declare_a_phone_known() -> None:
     h = harness()
     h.service.request(SHOP, PHONE, purpose="login", known_phone=True)
 
     assert h.store.available_to == [1_000, 10_000]
 
 
-def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_ip_hash_is_part_of_the_phone_key(monkeypatch: pytest.MonkeyPatch) -> None:
     h = harness()
     slots: list[bytes] = []
     inner = h.store.precheck
@@ -319,7 +319,7 @@ def test_requester_is_part_of_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slots[3] == b""
 
 
-def test_values_that_hold_secrets_do_not_show_them() -> None:
+def test_repr_of_values_hides_secrets() -> None:
     h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     approved = h.service.verify(SHOP, PHONE, sent.verification_id, h.sender.last_code)
@@ -333,7 +333,7 @@ def test_values_that_hold_secrets_do_not_show_them() -> None:
     assert SHOP.secret_key_digests[0] not in shown
 
 
-def test_budget_that_is_used_up_leaves_no_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exhausted_budget_leaves_no_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     h = harness()
     opened = h.store.create
     monkeypatch.setattr(h.store, "create", lambda *arguments: opened(*arguments).with_max_sends(0))
@@ -343,7 +343,7 @@ def test_budget_that_is_used_up_leaves_no_sends(monkeypatch: pytest.MonkeyPatch)
     assert (sent.verification.sends_left, sent.verification.resend_at) == (0, None)
 
 
-def test_hint_of_a_busy_provider_is_a_few_seconds() -> None:
+def test_retry_after_of_a_busy_provider_is_capped() -> None:
     h = harness()
     h.sender.outcome = refused(FailureCause.PROVIDER, 999)
 
@@ -353,7 +353,7 @@ def test_hint_of_a_busy_provider_is_a_few_seconds() -> None:
     assert busy.value.retry_after == 5
 
 
-def test_every_verification_has_a_salt_of_its_own() -> None:
+def test_every_verification_has_its_own_salt() -> None:
     h = harness()
     for number in range(5):
         h.service.request(SHOP, f"+861390000{number:04d}", purpose="login")
@@ -363,7 +363,7 @@ def test_every_verification_has_a_salt_of_its_own() -> None:
     assert {len(salt) for salt in salts} == {16}
 
 
-def test_code_of_an_older_root_still_verifies_and_that_of_a_removed_one_does_not() -> None:
+def test_code_verifies_while_its_root_key_is_configured() -> None:
     old, new, tag = b"old root ".ljust(32, b"1"), b"new root ".ljust(32, b"2"), b"tag key ".ljust(32, b"3")
     before = harness(keyring=Keyring({"k1": old}, "k1", tag))
     vid = before.service.request(SHOP, PHONE, purpose="login").verification_id
@@ -377,7 +377,7 @@ def test_code_of_an_older_root_still_verifies_and_that_of_a_removed_one_does_not
     assert rotated.store.only().new.kid == "k1"
 
 
-def test_events_of_a_send_show_the_phone_by_tag_and_mask_only() -> None:
+def test_send_event_has_only_the_hashed_and_masked_phone() -> None:
     h = harness()
     h.service.request(SHOP, PHONE, purpose="login")
 

@@ -360,7 +360,7 @@ class FakeStore:
         self.clients_without_ip.add(client)
 
     def mark_unreadable_client_ip(self) -> None:
-        if "note_unreadable_ip" in self.failing:
+        if "mark_unreadable_client_ip" in self.failing:
             raise StoreUnavailable
         self.is_ip_unreadable = True
 
