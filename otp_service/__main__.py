@@ -1,4 +1,4 @@
-"""`python -m otp_service`: the command line. Touches what the command touches."""
+"""`python -m otp_service`: the command line."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ export interface Idempotent {
 
 export interface SendOptions extends Idempotent {
   locale?: string;
-  /** The end user's address, which the limits per requester need. */
+  /** The end user's IP address, to which limits apply. */
   clientIp?: string;
   /** The solution of the risk challenge of a `ChallengeRequired`. */
   riskSolution?: string;

@@ -1,4 +1,4 @@
-// What a Node.js login backend imports. Touches the service over HTTP, and nothing else.
+// What a Node.js login backend imports. It talks only to the service, over HTTP.
 
 export { OtpClient } from "./lib/client.js";
 export * from "./lib/errors.js";

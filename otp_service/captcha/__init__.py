@@ -1,4 +1,4 @@
-"""Risk challenges, which suspicious requesters must solve before an SMS is sent.
+"""Risk challenges, which suspicious calls must solve before an SMS is sent.
 
 Imports `domain` and `services.interfaces`; the only folder that imports altcha.
 """

@@ -84,7 +84,7 @@ BROAD_SCOPES = frozenset({"country", "client"})
 
 @dataclass(frozen=True, slots=True)
 class RiskPolicy:
-    """When a requester is suspicious; *conversion_limits* has the limits of each kind of scope."""
+    """When a call needs a risk challenge or is blocked. *conversion_limits*: by kind of scope."""
 
     ip_limits: IpLimits = field(default_factory=IpLimits)
     pumping_guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY

@@ -101,7 +101,7 @@ class PrecheckRequest:
 class PrecheckResult:
     """Result of the pre-check: whether an SMS may be sent now, and whether the phone is known.
 
-    *is_trusted*: the requester verified this phone recently, or a server recognizes the person's device.
+    *is_trusted*: the caller's IP address verified this phone recently, or a server recognizes the device.
     *now* (unix seconds, of the store's clock), *purpose* and *last_send* are those of a verification.
     *is_restricted*: after many consecutive failures the phone gets one attempt a day, after a risk challenge.
     *rejection* is the error that forbids an SMS now; of several, the one with the longest wait.

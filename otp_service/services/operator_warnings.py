@@ -8,18 +8,18 @@ from otp_service.domain.errors import StoreUnavailable
 from otp_service.services.interfaces import Clock, EventLogger, Store
 
 EVERY = 3600
-"""Seconds: what goes on the same way is told of once in this time by each process."""
+"""Seconds: each process emits the same warning at most once in this time."""
 
 SKEW = 60
-"""Seconds between our clock and the store's that nobody should be content with: proofs are dated by ours."""
+"""Seconds by which our clock may differ from the store's before we warn: proofs are dated by our clock."""
 
 _CLOCK = ""
 _PROXY = "X-Forwarded-For"
-"""What the clock and proxies are remembered as, which are no clients' names."""
+"""Keys of the warnings that do not belong to a client. No client can have such a name."""
 
 
 class OperatorWarnings:
-    """Tells of each thing once in a while; threads share it."""
+    """Emits each warning at most once in `EVERY` seconds. Thread-safe."""
 
     def __init__(self, store: Store, clock: Clock, events: EventLogger) -> None:
         self._store = store
@@ -29,9 +29,9 @@ class OperatorWarnings:
         self._unnoted: set[str] = set()
 
     def missing_client_ip(self, client: str) -> None:
-        """Note that *client* asked for an SMS without naming the end user's address.
+        """Warn that *client* requested an SMS without the end user's IP address.
 
-        The limits of addresses are then skipped, which nobody would notice otherwise.
+        The limits per IP address are then skipped, which would otherwise go unnoticed.
         """
         if self._is_due(client):
             self._events.emit("client_ip_missing", client=client)
@@ -39,9 +39,9 @@ class OperatorWarnings:
         self._note(client, lambda: self._store.mark_missing_client_ip(client))
 
     def unreadable_ip(self) -> None:
-        """Note that a trusted proxy has written something else than an address into `X-Forwarded-For`.
+        """Warn that a trusted proxy sent no valid IP address in `X-Forwarded-For`.
 
-        The proxy's own address counts then, so that everybody behind it shares the limits of one address.
+        The proxy's own address then counts, so that all users behind it share the limits of one address.
         """
         if self._is_due(_PROXY):
             self._events.emit("client_ip_unreadable")
@@ -49,7 +49,7 @@ class OperatorWarnings:
         self._note(_PROXY, self._store.mark_unreadable_client_ip)
 
     def clock_skew(self, store_now: float) -> None:
-        """Note that it is *store_now* (unix seconds) by the clock of the store."""
+        """Warn if our clock differs too much from *store_now* (unix seconds, by the store's clock)."""
         ahead = self._clock.now() - store_now
         if abs(ahead) > SKEW and self._is_due(_CLOCK):
             self._events.emit("clock_skew", seconds=round(ahead))
@@ -60,7 +60,7 @@ class OperatorWarnings:
         try:
             note()
         except StoreUnavailable:
-            return  # a hint is not worth a failed request; the next one tries again
+            return  # a warning must not fail a request; the next request tries again
         self._unnoted.discard(what)
 
     def _is_due(self, what: str) -> bool:

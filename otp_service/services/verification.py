@@ -575,8 +575,8 @@ def _with_first_result(
 def _may_use_reserved_quota(context: RequestContext, result: PrecheckResult, *, known_phone: bool) -> bool:
     """Return whether this call may use the share of the budgets that is reserved for known phones.
 
-    A call with a publishable key may use it only for a trusted requester: anyone can name any phone, and the
-    answer would reveal whether it is known.
+    A call with a publishable key may use it only if it is trusted: anyone can name any phone, and the answer
+    would reveal whether it is known.
     """
     return result.is_trusted or (not context.is_public and (result.known or known_phone))
 

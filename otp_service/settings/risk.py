@@ -29,7 +29,7 @@ PhoneTag = Annotated[
 
 
 class RiskConfig(Config):
-    """`[risk]`: the challenge that a suspicious requester must solve for an SMS. *ttl* in seconds."""
+    """`[risk]`: the challenge that a suspicious call must solve for an SMS. *ttl* in seconds."""
 
     challenge: Literal["altcha", "off"] = "altcha"
     ttl: int = Field(default=600, ge=60, le=1_800)

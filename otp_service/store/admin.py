@@ -65,8 +65,8 @@ class PhoneUsage:
     """The counts of a phone. Times in unix seconds by the store's clock, oldest first.
 
     *untrusted_failures* and *trusted_failures*: wrong codes since the last success. *open_verifications* can
-    still be approved. *requesters*: how many requesters are trusted because they verified the phone lately.
-    *untrusted* and *trusted*: what the next call of either kind meets.
+    still be approved. *requesters*: how many IP addresses are trusted because they verified the phone
+    recently. *untrusted* and *trusted*: the state that the next call of either kind meets.
     """
 
     now: float

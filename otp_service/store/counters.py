@@ -74,7 +74,7 @@ class _Counts:
 
 @dataclass
 class _Change:
-    """The changes of one broad scope in a flush; *moved*: buckets that a narrow one gives back or takes."""
+    """The changes of one broad scope in a flush; *moved*: buckets that a narrow one returns or removes."""
 
     sent: int = 0
     verified: int = 0

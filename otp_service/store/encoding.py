@@ -9,7 +9,7 @@ from otp_service.domain.limits import DAY, ConversionLimits, IpLimits, PhoneLimi
 from otp_service.domain.risk import PhoneKey
 
 NO_REQUESTER = bytes(12)
-"""The requester of a call that names none."""
+"""The IP address hash of a call without an IP address."""
 
 CODE_TYPES = {CodeType.DIGITS: "d", CodeType.ALNUM: "n"}
 
@@ -72,7 +72,7 @@ def narrow_limits(values: ConversionLimits) -> tuple[int, int, int, int]:
 
 
 def requester(phone_key: PhoneKey) -> bytes:
-    """Return the requester, and whether the device is known, as `phone_state.lua` reads them."""
+    """Return the IP address hash, and whether the device is known, as `phone_state.lua` reads them."""
     return (phone_key.ip_hash or NO_REQUESTER) + (b"\1" if phone_key.known_device else b"\0")
 
 

@@ -1,4 +1,4 @@
-// The transport: one POST to the service and what came of it. Touches the network through node:http.
+// The transport: sends one POST to the service through node:http and reads the response.
 //
 // node:http rather than fetch: it never sends a request twice, follows no redirect, uses no proxy of the
 // environment, and tells whether a connection came about. What it says of a failure can hold the address,

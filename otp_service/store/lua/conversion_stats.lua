@@ -1,24 +1,25 @@
 #!lua
 -- include: packing time_buckets sparse_buckets conversion_shares
--- Counts the SMS sent and verified in one narrow scope (prefix, IP address): 24 hours, and the last minutes.
+-- Counts the SMS sent and verified in one narrow scope (prefix, IP address) by hour for 24 hours, and by minute for
+-- the last minutes.
 -- Value: state u8 | number of hours u8 | the hours, then the minutes (`sparse_buckets.lua`)
 --     | shares (`conversion_shares.lua`)
---   state: 2 calm, 3 suspect, 4 tripped. Broad scopes leave out the SMS of a scope that is not calm.
---   0, of earlier versions: dense buckets of sent and verified by hour, then by minute.
+--   state: 2 calm, 3 suspect, 4 tripped. Broad scopes do not count the SMS of a scope that is not calm.
+--   state 0, written by earlier versions: dense buckets of sent and verified by hour, then by minute.
 -- A scope is suspect if almost nothing in it was verified: with one more SMS, the unverified ones would exceed
 -- `strict` plus twice the verified ones.
 -- KEYS: conversion stats
 -- ARGV: sent, verified, min_unverified, max_unverified_ratio in %, block_multiplier, strict,
 --   update: 1 if SMS were sent or verified, which may change the state; 0 if an SMS is about to be sent.
---   With update: how many SMS were sent in all (the pre-check has already counted those that are not in `sent`),
---   and the names of the broad scopes to which these SMS belong.
+--   With update: how many SMS were sent in total, including those that the pre-check has already counted and that
+--   are not in `sent`; then the names of the broad scopes to which these SMS belong.
 -- Returns level, unverified, sent, verified, is suspect, state.
 --   With update: the states last reported to those broad scopes, u8 each; then for every share whose broad scope
 --   must learn of a new state: its name, the state last reported and its buckets.
 local CALM, SUSPECT, TRIPPED, FIRST_NAME = 2, 3, 4, 9
 
--- Counts in the shares of the named broad scopes and sets `state` in all shares. Appends to `reply` what the broad
--- scopes must learn. Returns the packed shares.
+-- Counts in the shares of the named broad scopes and sets `state` in all shares. Appends the changes
+-- for the broad scopes to `reply`. Returns the packed shares.
 local function updated_shares(shares, state, now, reply)
   local counts = ARGV[2] ~= '0' or ARGV[8] ~= '0'
   local by_name, reported, kept = {}, '', ''

@@ -1,15 +1,16 @@
 #!lua
 -- include: packing time_buckets sparse_buckets
--- Counts in one broad scope (country, client) the SMS that were sent and that no narrow scope accounts for.
+-- Counts the SMS sent and verified in one broad scope (country, client), without those of narrow scopes that are
+-- suspect or tripped.
 -- Value: format u8 = 2 | number of hours u8 | the hours, then the minutes, then the suspects (`sparse_buckets.lua`)
---   suspects: buckets by hour; in place of sent, how many narrow scopes became suspect. A tripped one counts 20 times.
---   Their numbers are those of hours, which tells them from minutes.
---   0, of earlier versions: dense buckets of sent and verified by hour, then by minute.
+--   suspects: buckets by hour that contain, in place of sent, how many narrow scopes became suspect. A tripped scope
+--   counts 20 times. Their bucket numbers are hours, which distinguishes them from minutes.
+--   format 0, written by earlier versions: dense buckets of sent and verified by hour, then by minute.
 -- Level 1: too much is unverified, or too many narrow scopes are suspect. Narrow scopes are judged strictly.
 -- Level 2: unverified exceeds `block_multiplier` times the threshold. Narrow scopes are judged more strictly.
--- Level 3: level 2, and almost nothing is verified. Every request takes a risk challenge.
+-- Level 3: level 2, and almost nothing is verified. Every request requires a risk challenge.
 -- KEYS: conversion stats
--- ARGV: sent, verified, suspects, sign (1 or -1) and buckets that a narrow scope gives back or takes out,
+-- ARGV: sent, verified, suspects, sign (1 or -1) and buckets that a narrow scope returns (1) or removes (-1),
 --   min_unverified, max_unverified_ratio in %, block_multiplier
 local LEAST_SUSPECTS, VERIFIED_PER_SUSPECT, VERIFIED_SHARE = 4, 100, 0.1
 

@@ -1,4 +1,4 @@
-// What a hosted page does by itself where scripts run. Without them every step works by hand, the puzzle excepted.
+// The script of a hosted page. Without it every step works by hand, except the risk challenge.
 
 const SLICE = 500;
 
@@ -10,16 +10,16 @@ for (const form of document.querySelectorAll("form[data-once]")) {
     form.dataset.sent = "yes";
   });
 }
-// A page that comes back from the browser's memory shows forms that were sent: what they led to is asked anew.
+// A page restored from the back/forward cache shows forms that were already sent, so load its current step.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
-// ── the code goes off when it is complete ──
+// ── a complete code is sent at once ──
 
 const code = document.querySelector("form[data-code] input[name=code]");
 const COMPLETE = { digits: /^\p{Nd}{6}$/u, alnum6: /^[\p{Nd}A-Za-z]{6}$/u };
-// The service folds what was typed (typed.py); here it only matters when the code is complete.
+// The service normalizes the code; here it only matters whether the code is complete.
 const sendCompleteCode = (event) => {
   if (event.isComposing) return;
   const symbols = code.value.normalize("NFKC").replace(/[\s\p{Cf}\p{P}\p{Z}\p{M}\u2212]/gu, "");
@@ -28,7 +28,7 @@ const sendCompleteCode = (event) => {
 code?.addEventListener("input", sendCompleteCode);
 code?.addEventListener("compositionend", sendCompleteCode);
 
-// ── another SMS, when its time has come ──
+// ── the resend button is enabled after the cooldown ──
 
 const waiting = document.querySelector("form[data-wait]");
 const told = document.getElementById("wait");
@@ -47,7 +47,7 @@ if (waiting && told) {
   step();
 }
 
-// ── the puzzle: which number is behind the digest? ──
+// ── the risk challenge: find the number with the given digest ──
 
 const solve = document.getElementById("solve");
 if (solve) {
@@ -78,7 +78,7 @@ function hex(buffer) {
   return Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// ── the proof goes back; not again for those who come back to this page ──
+// ── the proof is sent at once, but not again if the visitor navigates back to this page ──
 
 if (performance.getEntriesByType("navigation")[0]?.type === "navigate") {
   document.getElementById("return")?.submit();

@@ -1,14 +1,14 @@
 // <otp-verify>: takes a phone number, has a code sent to it, takes the code, and puts the proof into the form.
-// One file without dependencies. It talks to the service it was loaded from, and to nobody else. Where a site serves it,
-// in a bundle, the attributes `service` and `countries` take the place of what the service writes.
-// Browsers from Chrome 80 and Safari 15 on can run it: no syntax that is newer (private methods, lookbehind, ??=), and
-// a fallback for each function that is.
+// One file without dependencies. It talks only to the service that it was loaded from. In a bundle that a site serves, the
+// attributes `service` and `countries` replace what the service writes.
+// It runs in Chrome 80, Safari 15 and later: it uses no newer syntax (private methods, lookbehind, ??=), and has a
+// fallback for each newer function.
 
 const MODULE = import.meta.url; // undefined in a bundle that is no module
 
-// Where the service sends to: country, calling code ("?": a number may begin with these digits once more), the digits
-// that may stand before a number and are no part of it, group sizes of a number, and its possible lengths if they differ
-// from the sum ("DE49-0:47/10,11"). The service writes this line.
+// The countries that the service sends to: country, calling code ("?": a national number may begin with the same
+// digits), trunk prefixes, group sizes of a number, and its possible lengths if they differ from the sum of the groups
+// ("DE49-0:47/10,11"). The service writes this line.
 const SENDS_TO = "CN86-0:344";
 
 const readCountries = (list) => list.split(/\s+/).map((text) => {
@@ -98,7 +98,7 @@ const CHINESE = {
   internal_error: "出错了，请稍后再试。",
 };
 
-// How a verification ends, and the problems after which nothing remains but to ask for a new code.
+// The ways in which a verification ends, and the problems after which the user must request a new code.
 const ENDS = {
   approved: "already_verified",
   canceled: "verification_canceled",
@@ -112,7 +112,7 @@ const ATTRIBUTES = [
 ];
 const BUTTONS = ["send", "verify", "resend", "change", "cancel", "restart"];
 
-const NOTHING = /^\s*(undefined|null|NaN|\[object Object\])\s*$/; // what frameworks make of it
+const NOTHING = /^\s*(undefined|null|NaN|\[object Object\])\s*$/; // what frameworks write for a missing value
 
 const TOO_OLD = "This browser is too old to verify a phone number. 浏览器版本过低，无法验证手机号码。";
 
@@ -177,7 +177,7 @@ time { font-variant-numeric: tabular-nums; }
 .unseen { clip-path: inset(50%); height: 1px; overflow: hidden; position: absolute; width: 1px; }
 `;
 
-// ── what older browsers lack ──
+// ── fallbacks for older browsers ──
 
 const HAS_STYLE_SHEETS = "adoptedStyleSheets" in Document.prototype && "replaceSync" in CSSStyleSheet.prototype;
 const HAS_INERT = "inert" in HTMLElement.prototype;
@@ -194,7 +194,7 @@ const style = () => {
 };
 const SHEETS = HAS_STYLE_SHEETS ? [style()] : [];
 
-/** Style what is in *root*. Without style sheets of scripts it is an inline style, which a strict policy refuses. */
+/** Style *root*. Without constructable style sheets, use an inline style, which a strict policy blocks. */
 function dress(root) {
   if (HAS_STYLE_SHEETS) {
     root.adoptedStyleSheets = SHEETS;
@@ -206,14 +206,14 @@ function dress(root) {
   root.append(element);
 }
 
-/** Return what gives countries their names. */
+/** Return a function from country codes to names in *locale*. */
 function countryNames(locale) {
   if (!Intl.DisplayNames) return (name) => name;
   const names = new Intl.DisplayNames([locale, "en"], { type: "region" });
   return (name) => names.of(name);
 }
 
-/** Make an element; texts in *children* stay texts. */
+/** Create an element. Strings in *children* become text nodes, never markup. */
 function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -225,10 +225,10 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
 
 const randomKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
 
-/** Find the number behind the hash, a slice at a time: the page stays alive. https://altcha.org/docs/ */
+/** Find the number with the given hash, in slices so that the page stays responsive. https://altcha.org/docs/ */
 async function solve({ algorithm, challenge, maxnumber, salt, signature }) {
   const encoder = new TextEncoder();
-  const wanted = BigInt(`0x${challenge.slice(0, 16)}`); // 64 bits: no other number of so few has them
+  const wanted = BigInt(`0x${challenge.slice(0, 16)}`); // 64 bits identify one of so few numbers
   for (let from = 0; from <= maxnumber; from += 500) {
     const texts = Array.from({ length: 500 }, (_, i) => encoder.encode(salt + (from + i)));
     const hashes = await Promise.all(texts.map((text) => crypto.subtle.digest(algorithm, text)));
@@ -238,9 +238,9 @@ async function solve({ algorithm, challenge, maxnumber, salt, signature }) {
   throw { code: "challenge_required" };
 }
 
-// ── what people type ──
+// ── reading what users type ──
 
-/** Return *text* with ASCII digits, spaces and hyphens for those of all scripts, and without invisible characters. */
+/** Convert digits, spaces and hyphens of all scripts to ASCII, and remove invisible characters. */
 function fold(text) {
   return text
     .normalize("NFKC")
@@ -250,14 +250,14 @@ function fold(text) {
     .replace(/\s/g, " ");
 }
 
-/** Unicode encodes the decimal digits of each script in one run, from zero to nine. */
+/** Convert a decimal digit of any script. Unicode encodes those of each script consecutively, from zero to nine. */
 function asciiDigit(digit) {
   let before = 0;
   while (/\p{Nd}/u.test(String.fromCodePoint(digit.codePointAt(0) - before - 1))) before++;
   return String(before % 10);
 }
 
-// What a code is made of (the service's alphabets), and the words after which an SMS names it.
+// The service's code alphabets, and the words that precede a code in an SMS.
 const DIGITS = "0-9";
 const ALNUM = "2-9A-HJKMNP-Z";
 const WORD =
@@ -266,14 +266,14 @@ const TOUCHING = new RegExp(`${WORD}(?=\\d)`, "giu");
 const CODE_WORD = new RegExp(WORD + "[ :：]*(?:is|是|为|為|es|est)?[^\\p{L}\\p{N}.。,，;；!！?？]*$", "iu");
 
 /**
- * Return the code in *text*: typed in any spelling, or somewhere in a whole SMS. Without `isSure`, `value` is what the
- * field should show, and nobody but the person can tell which code it is.
+ * Return the code in *text*, which the user typed in any spelling or pasted as a whole SMS. If `isSure` is false, `value`
+ * is what the field should show, and the user must choose the code.
  */
 function readCode(text, length, isDigits) {
   const symbol = `[${isDigits ? DIGITS : ALNUM}]`;
   const plain = fold(text);
   const typed = plain.replace(/[\p{P}\p{Z}\p{M}\u2212]/gu, ""); // as the service does
-  const isAscii = /^[\x00-\x7f]*$/.test(typed); // the capital of some other letters is an ASCII letter
+  const isAscii = /^[\x00-\x7f]*$/.test(typed); // some other letters have an ASCII letter as their upper case
   const isCode = isAscii && isEven(plain) && new RegExp(`^${symbol}{${length}}$`, "i").test(typed);
   if (isCode) return { value: typed.toUpperCase(), isSure: true };
   const codes = /[^\d .-]/.test(plain) ? codesInMessage(plain, length, symbol) : [];
@@ -285,17 +285,17 @@ function readCode(text, length, isDigits) {
   return { value, isSure: false };
 }
 
-/** Tell whether the parts of *text* are of one size, or nearly: 123-456, and not 2026-11, which is a month. */
+/** Return whether the lengths of the parts of *text* differ by at most one: 123-456, but not the month 2026-11. */
 function isEven(text) {
   const sizes = text.replace(/\p{M}/gu, "").split(/[\p{P}\p{Z}\u2212]+/u).map((part) => part.length).filter(Boolean);
   return Math.max(...sizes) - Math.min(...sizes) < 2;
 }
 
-/** Return the different codes that stand in a message; if one follows a word for code, only that one. */
+/** Return the distinct candidate codes in a message, or only those that follow a word for "code" if there are any. */
 function codesInMessage(text, length, symbol) {
   const plain = text.replace(TOUCHING, "$1 ");
   const found = ["", "[ -]?"].map((between) => {
-    // A code in two parts is not a part of a date or of a longer number: no other digits stand beside it.
+    // A code in two parts must not be part of a date or of a longer number: no other digits may be next to it.
     const before = between ? "(^|[^0-9A-Za-z -]|[^0-9 -][ -]+)" : "(^|[^0-9A-Za-z])";
     const behind = between ? `(?![0-9A-Za-z]|[ -]*${symbol})` : "(?![0-9A-Za-z])";
     const pattern = new RegExp(`${before}(${symbol}(?:${between}${symbol}){${length - 1}})${behind}`, "g");
@@ -319,7 +319,7 @@ function readPhone(text, chosen, countries) {
   return country ? { country, digits: digits.slice(country.code.length) } : { country: chosen, whole: `+${digits}` };
 }
 
-/** Drop a calling code that was typed without a plus: only where the rest is a possible number and the whole is none. */
+/** Remove a calling code without a plus, but only if the rest is a possible number and the whole is not. */
 function withoutCallingCode(digits, { code, lengths, repeatsCode }) {
   const isPossible = (number) => lengths.includes(number.length) || lengths.includes(number.replace(/^0/, "").length);
   const rest = digits.replace(new RegExp(`^0?${code}`), "");
@@ -331,28 +331,28 @@ function withoutTrunk(number, countries) {
   return countries.reduce((text, { code, trunk }) => text.replace(new RegExp(`^\\+${code}(${trunk})`), `+${code}`), number);
 }
 
-/** Write the digits of a number in the groups that are usual in its country. */
+/** Group the digits of a number as usual in its country. */
 function grouped(digits, sizes) {
   const parts = [];
   let at = 0;
   for (const size of sizes) {
-    const more = at === 0 && digits[0] === "0" ? 1 : 0; // the zero that many write before a national number
+    const more = at === 0 && digits[0] === "0" ? 1 : 0; // a leading trunk zero
     parts.push(digits.slice(at, at + size + more));
     at += size + more;
   }
   return parts.filter(Boolean).join(" ") + digits.slice(at);
 }
 
-/** Write seconds as a countdown: `0:42`, `1:02:03`. */
+/** Format seconds as a countdown: `0:42`, `1:02:03`. */
 function clock(seconds) {
   const parts = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor);
   const [hours, minutes, rest] = parts.map((part) => String(part).padStart(2, "0"));
   return parts[0] ? `${parts[0]}:${minutes}:${rest}` : `${parts[1]}:${rest}`;
 }
 
-// ── the element's place in its form ──
+// ── the form field ──
 
-/** By the browser's own means. */
+/** A form field by the browser's form-associated elements. */
 class NativeField {
   constructor(host) {
     this.host = host;
@@ -378,7 +378,7 @@ class NativeField {
   }
 }
 
-/** By a hidden field, where a browser lets no element of ours take part in a form. */
+/** A form field by a hidden input, for browsers without form-associated elements. */
 class HiddenField {
   message = "";
 
@@ -408,7 +408,7 @@ class HiddenField {
   }
 }
 
-/** Storage names of the elements that are in the page: equal ones are told apart by their order. */
+/** Storage keys of the elements in the page. Elements with equal keys are numbered in their order. */
 const PLACES = new Set();
 
 /** All that an element does; the page sees the element only. */
@@ -416,21 +416,21 @@ class Dialog {
   parts; // the elements, by name
   countries; // the countries that may be chosen, the first one at the beginning
   step = "phone";
-  kept = {}; // what survives a reload: number, id, times; never the code, never the proof
-  place; // where that is kept
-  problem = null; // what is wrong, and its facts
-  busy = null; // the button that is at work
-  namedIn; // the language that the countries are named in
-  waits = new Map(); // button → when it may be pressed again
-  phoneRead; // what stood in the field when it was read last
+  kept = {}; // the state that survives a reload: number, id, times; never the code or the proof
+  place; // the storage key of that state
+  problem = null; // the current problem and its members
+  busy = null; // the button whose action is running
+  namedIn; // the language of the country names
+  waits = new Map(); // button → when it becomes enabled
+  phoneRead; // the content of the field when it was last read
   codeRead;
-  attempt = {}; // the code that was submitted last, and its idempotency key
-  again = null; // what to do when the network is back
+  attempt = {}; // the last submitted code and its idempotency key
+  again = null; // the action to repeat when the network is back
   proof = null;
   goodUntil;
   isHandedOver = false; // the form was sent with the proof
   wasDisabled = false;
-  wasReset = false; // before it was in a page: what was kept is not wanted any more
+  wasReset = false; // reset before it was in a page: discard the stored state
   timer;
   webOtp;
 
@@ -439,7 +439,7 @@ class Dialog {
     this.field = HAS_INTERNALS ? new NativeField(host) : new HiddenField(host);
   }
 
-  // ── life ──
+  // ── life cycle ──
 
   connect() {
     const isNew = !this.parts;
@@ -472,7 +472,7 @@ class Dialog {
     ]),
   ];
 
-  /** The page comes back as it was left: a proof that was sent is used up, and so may the code be. */
+  /** The page comes back from the cache: a submitted proof is used, and the code may be, too. */
   shown(event) {
     if (!event.persisted) return;
     this.tick();
@@ -480,14 +480,14 @@ class Dialog {
     if (this.step === "code") this.synchronize();
   }
 
-  /** The form is read. A proof that nobody would take is not sent, even if no timer has noticed. */
+  /** Handle `formdata`. An expired proof is not submitted, even if no timer has noticed the expiry. */
   handOver(data) {
     if (!this.proof) return;
     if (this.goodUntil <= Date.now()) data.delete(this.name());
     else this.isHandedOver = true;
   }
 
-  /** Stop a form that needs a proof, where the browser does not. */
+  /** Block a form without a required proof in browsers that do not. */
   guard(event) {
     const isUnchecked = event.target.noValidate || (event.submitter && event.submitter.formNoValidate);
     if (!this.field.message || isUnchecked || this.isDisabled()) return;
@@ -522,7 +522,7 @@ class Dialog {
     return this.field.isDisabled();
   }
 
-  // ── what is on the screen ──
+  // ── rendering ──
 
   build() {
     const part = (tag, name, attributes, ...children) => h(tag, { part: name, ...attributes }, ...children);
@@ -578,7 +578,7 @@ class Dialog {
     press(p.cancel, () => this.cancel());
     press(p.restart, () => this.restart());
     p.country.addEventListener("change", () => this.phoneTyped());
-    // An input method changes the text until it is done; a script that fills in a form may tell of a change only.
+    // An input method changes the text until it is done; a script that fills in a form may fire only `change`.
     p.phone.addEventListener("input", (event) => event.isComposing || this.phoneTyped());
     p.phone.addEventListener("compositionend", () => this.phoneTyped());
     p.phone.addEventListener("change", () => p.phone.value === this.phoneRead || this.phoneTyped());
@@ -650,13 +650,13 @@ class Dialog {
     const wrong = this.problem;
     const isMine = input === (this.step === "code" ? this.parts.code : this.parts.phone);
     const text = this.say(isMine && wrong ? wrong.code : usual);
-    if (hint.textContent !== text) hint.textContent = text; // said once
+    if (hint.textContent !== text) hint.textContent = text; // so that screen readers read it once
     const isBad = Boolean(isMine && wrong && wrong.code !== "checking");
     hint.classList.toggle("bad", isBad);
     input.setAttribute("aria-invalid", String(isBad));
   }
 
-  /** Show whether *button* may be pressed, and if not yet, when. */
+  /** Enable or disable *button*, and show when it becomes enabled. */
   count(button) {
     const left = this.left(button);
     button.setAttribute("aria-disabled", String(left > 0 || this.busy === button));
@@ -667,7 +667,7 @@ class Dialog {
     return Math.max(0, Math.ceil(((this.waits.get(button) ?? 0) - Date.now()) / 1000));
   }
 
-  /** Every quarter of a second: the countdowns, and the end of a code's life and of a proof's. */
+  /** Update the countdowns and handle an expired code or proof; called every quarter of a second. */
   tick() {
     const p = this.parts;
     for (const [button, until] of this.waits) {
@@ -678,17 +678,17 @@ class Dialog {
       this.count(button);
     }
     if (this.step === "code" && !this.busy && this.kept.expiresAt <= Date.now()) this.restart(ENDS.expired);
-    if (this.proof && this.goodUntil <= Date.now()) this.restart("lapsed"); // nobody would take it
+    if (this.proof && this.goodUntil <= Date.now()) this.restart("lapsed"); // the service would refuse it
     if (this.wasDisabled !== this.isDisabled()) this.changed("disabled");
   }
 
-  // ── what was typed ──
+  // ── input ──
 
   country() {
     return this.countries.find(({ name }) => name === this.parts.country.value) ?? this.countries[0];
   }
 
-  /** Group the digits; a number that names its country selects it. */
+  /** Group the digits. A number with a calling code selects its country. */
   phoneTyped() {
     const { phone, country, send } = this.parts;
     if (phone.readOnly || phone.disabled) return;
@@ -698,12 +698,12 @@ class Dialog {
       country.value = read.country.name;
       this.setPhone(grouped(read.digits, read.country.sizes), after);
     }
-    if (phone.value !== this.phoneRead) this.waits.delete(send); // another number may be sent to
+    if (phone.value !== this.phoneRead) this.waits.delete(send); // the wait applies to the previous number only
     this.phoneRead = phone.value;
     this.render();
   }
 
-  /** Show *text*, with the caret before the last *after* digits. */
+  /** Show *text* with the caret before the last *after* digits. */
   setPhone(text, after) {
     const { phone } = this.parts;
     if (phone.value === text) return;
@@ -713,7 +713,7 @@ class Dialog {
     phone.setSelectionRange(at, at);
   }
 
-  /** Return what the field may mean, the likelier first: where digits begin as the calling code, the service decides. */
+  /** Return the possible numbers, the likeliest first. If digits begin like the calling code, the service decides. */
   numbers() {
     const fixed = this.fixedPhone();
     if (fixed !== null) return [fixed];
@@ -734,7 +734,7 @@ class Dialog {
     if (isSure) this.run(verify, () => this.verify());
   }
 
-  /** Take the code out of the SMS, where the browser can: https://wicg.github.io/web-otp/ */
+  /** Read the code from the SMS, if the browser supports it: https://wicg.github.io/web-otp/ */
   async readSms() {
     if (!("OTPCredential" in window)) return;
     this.stopReading();
@@ -743,7 +743,7 @@ class Dialog {
       const sms = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: this.webOtp.signal });
       if (this.step === "code") this.codeTyped(sms.code);
     } catch {
-      // Not allowed, or no longer wanted: the person types.
+      // Not allowed or aborted: the user types the code.
     }
   }
 
@@ -751,9 +751,9 @@ class Dialog {
     if (this.webOtp) this.webOtp.abort();
   }
 
-  // ── what is asked of the service ──
+  // ── calls to the service ──
 
-  /** Do one thing at a time, and once however often it is pressed. */
+  /** Run one action at a time, and once however often its button is pressed. */
   async run(button, work) {
     if (this.busy || this.left(button) > 0 || this.isDisabled()) return;
     this.busy = button;
@@ -811,7 +811,7 @@ class Dialog {
     return answer;
   }
 
-  /** Ask for an SMS. The same wish keeps its key until it is answered: a lost answer sends no second SMS. */
+  /** Request an SMS. A repeated request has the same idempotency key, so a lost response causes no second SMS. */
   async ask(body) {
     const pending = this.kept.pending;
     const isSame = pending && JSON.stringify(pending.body) === JSON.stringify(body);
@@ -873,7 +873,7 @@ class Dialog {
     this.tell("otp-sent", { verification_id: answer.verification_id });
   }
 
-  /** Take over what changes: times and counters. */
+  /** Store the times and counters of a response. */
   learn(answer) {
     const at = (seconds) => (seconds === null ? null : Date.now() + seconds * 1000);
     this.keep({ resendAt: at(answer.resend_in), expiresAt: at(answer.expires_in), attempts: answer.attempts_left });
@@ -912,13 +912,13 @@ class Dialog {
     this.tell("otp-canceled", {});
   }
 
-  /** End a verification that is no longer wanted. */
+  /** Cancel a verification that is no longer needed. */
   end({ phone, id }) {
-    this.post("cancel", { phone, verification_id: id }).catch(() => {}); // it ends by itself, too
+    this.post("cancel", { phone, verification_id: id }).catch(() => {}); // otherwise it expires
   }
 
   async synchronize() {
-    if (this.isDisabled()) return; // it does so when it is enabled
+    if (this.isDisabled()) return; // it synchronizes when it is enabled
     const { phone, id } = this.kept;
     try {
       const answer = await this.post("status", { phone, verification_id: id });
@@ -931,9 +931,9 @@ class Dialog {
     this.render();
   }
 
-  // ── from step to step ──
+  // ── steps ──
 
-  /** Show *step*; the focus goes along if it is here, or got lost at the press of a button of ours. */
+  /** Show *step*. Move the focus if it is in the element or was lost when one of its buttons was pressed. */
   show(step) {
     const moves = this.hasFocus() || (this.busy && document.activeElement === document.body);
     this.step = step;
@@ -944,7 +944,7 @@ class Dialog {
     if (moves) ({ phone, code, done: doneText })[step].focus();
   }
 
-  /** Ask for another number. The code that is on its way stays good until another one is sent. */
+  /** Ask for another number. The pending code stays valid until another one is sent. */
   change() {
     this.stopReading();
     this.keep({ isLeft: true });
@@ -952,7 +952,7 @@ class Dialog {
     this.show("phone");
   }
 
-  /** Tell whether a code for one of *numbers* is on its way. */
+  /** Return whether there is a pending code for one of *numbers*. */
   isOpenFor(numbers) {
     const { id, phone, isLeft, expiresAt } = this.kept;
     const plain = (number) => withoutTrunk(number, this.countries);
@@ -1003,7 +1003,7 @@ class Dialog {
     this.host.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
   }
 
-  // ── what survives a reload ──
+  // ── state that survives a reload ──
 
   takePlace() {
     if (!this.place || PLACES.has(this.place)) {
@@ -1019,7 +1019,7 @@ class Dialog {
     try {
       sessionStorage.setItem(this.place, JSON.stringify(this.kept));
     } catch {
-      // No storage: a reload begins anew.
+      // No storage: a reload starts over.
     }
   }
 
@@ -1054,7 +1054,7 @@ class Dialog {
 
   // ── attributes and languages ──
 
-  /** Return an attribute, or null where it is missing, empty, or what a framework made of nothing. */
+  /** Return an attribute, or null if it is missing, empty, or what a framework writes for a missing value. */
   attribute(name) {
     const value = (this.host.getAttribute(name) || "").trim();
     return value && !NOTHING.test(value) ? value : null;
@@ -1076,7 +1076,7 @@ class Dialog {
     return phone !== null && /\d/.test(fold(phone)) ? phone : null;
   }
 
-  /** Tell the page's author of a value that does not mean what it seems to. */
+  /** Warn the page's author about a value with an unexpected meaning. */
   warn(name) {
     const value = this.host.getAttribute(name);
     const isNone = name === "phone" ? value.trim() && this.fixedPhone() === null : NOTHING.test(value) || value === "false";
@@ -1089,14 +1089,14 @@ class Dialog {
   locale() {
     const wanted = this.attribute("locale") || this.pageLanguage() || navigator.language;
     try {
-      const { baseName } = new Intl.Locale(wanted.replace(/[.@].*/, "").replace(/_/g, "-")); // zh_CN.UTF-8, as systems write it
-      return baseName.length <= 35 ? baseName : "en"; // longer ones the service does not take
+      const { baseName } = new Intl.Locale(wanted.replace(/[.@].*/, "").replace(/_/g, "-")); // zh_CN.UTF-8, as in environment variables
+      return baseName.length <= 35 ? baseName : "en"; // the service refuses longer ones
     } catch {
       return "en";
     }
   }
 
-  /** Return the language of the nearest element around that has one, through shadow roots. */
+  /** Return the language of the nearest ancestor with one, through shadow roots. */
   pageLanguage() {
     for (let node = this.host; node; node = node.getRootNode().host) {
       const found = node.closest("[lang]");
@@ -1105,7 +1105,7 @@ class Dialog {
     return "";
   }
 
-  /** Return the texts of one's own that say anything. */
+  /** Return the custom texts that are not empty. */
   ownTexts() {
     const texts = this.host.texts;
     return Object.fromEntries(Object.entries(texts || {}).filter(([, text]) => text !== null && text !== ""));
@@ -1119,7 +1119,7 @@ class OtpVerify extends HTMLElement {
   #dialog = new Dialog(this);
 
   connectedCallback() {
-    if (Object.prototype.hasOwnProperty.call(this, "texts")) { // set before the module was there
+    if (Object.prototype.hasOwnProperty.call(this, "texts")) { // set before the module was loaded
       const { texts } = this;
       delete this.texts;
       this.texts = texts;
@@ -1143,17 +1143,17 @@ class OtpVerify extends HTMLElement {
     this.#dialog.changed("disabled");
   }
 
-  /** The browser has filled in a value of its own; the proof at hand is the only one. */
+  /** The browser has restored a value of its own; only the current proof counts. */
   formStateRestoreCallback() {
     this.#dialog.setProof(this.#dialog.proof);
   }
 
-  /** Begin anew: for pages whose server has refused the proof, or used it up. The number stays in the field. */
+  /** Start over, for pages whose server has refused or redeemed the proof. The number stays in the field. */
   restart() {
     if (this.isConnected) this.#dialog.restart();
   }
 
-  /** Texts of one's own, by the names of those above; those that are missing stay as they are. */
+  /** Custom texts, by the names of those above. Missing ones keep their defaults. */
   get texts() {
     const text = this.getAttribute("texts");
     if (text === null || /^\s*(undefined)?\s*$/.test(text)) return null;
@@ -1171,7 +1171,7 @@ class OtpVerify extends HTMLElement {
   }
 }
 
-/** What stands in the page where a browser cannot run the widget. */
+/** The fallback for browsers that cannot run the widget. */
 class TooOld extends HTMLElement {
   connectedCallback() {
     if (!this.textContent.trim()) this.append(TOO_OLD);
