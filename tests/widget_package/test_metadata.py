@@ -90,7 +90,7 @@ def test_manifest_has_the_custom_properties_of_the_element() -> None:
 
 def test_manifest_has_the_parts_that_the_docs_name() -> None:
     (line,) = re.findall(
-        r"^.*`::part` reaches.*$", (ROOT / "docs" / "embedding.md").read_text("utf-8"), re.MULTILINE
+        r"use `::part`: (.*)$", (ROOT / "docs" / "embedding.md").read_text("utf-8"), re.MULTILINE
     )
 
     assert sorted(names("cssParts")) == sorted(re.findall(r"`(\w+)`", line))
