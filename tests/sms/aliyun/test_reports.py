@@ -180,8 +180,9 @@ def test_reply_keeps_its_spaces() -> None:
     assert item.content == " T\n"
 
 
-def test_reply_without_a_time_has_none() -> None:
-    item = read_item({**without(REPLY, "sequence_id"), "send_time": "yesterday"})
+@pytest.mark.parametrize("text", ["yesterday", "0001-01-01 00:00:00", "1970-01-01 08:00:00"])
+def test_reply_without_a_possible_time_has_none(text: str) -> None:
+    item = read_item({**without(REPLY, "sequence_id"), "send_time": text})
 
     assert isinstance(item, SmsUp)
     assert (item.sent_at, item.sequence_id) == (None, "")

@@ -55,7 +55,7 @@ class SmsReport:
 
 @dataclass(frozen=True, slots=True)
 class SmsUp:
-    """An inbound SMS; *number* is in Aliyun's format, *sent_at* is None if it cannot be parsed."""
+    """An inbound SMS; *number* is in Aliyun's format, *sent_at* is None if it is unknown."""
 
     number: str = field(repr=False)
     content: str = field(repr=False)
@@ -163,7 +163,9 @@ def _read_int(digits: str) -> int | str:
 
 
 def _time(value: object) -> datetime | None:
+    """Return the time; None if it cannot be parsed or lies before 1970, as that of a placeholder does."""
     try:
-        return parse_china(value) if isinstance(value, str) else None
+        moment = parse_china(value) if isinstance(value, str) else None
     except ValueError:
         return None
+    return moment if moment and moment.timestamp() > 0 else None
