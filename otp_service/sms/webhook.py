@@ -140,7 +140,7 @@ def parse_retry_after(text: str, now: datetime) -> int:
         return min(int(text), MAX_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # an OverflowError for a year of many digits
         return 0
     seconds = math.ceil((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())
     return max(0, min(seconds, MAX_RETRY_AFTER))

@@ -223,6 +223,7 @@ def test_every_answer_is_read_as_the_page_says(name: str) -> None:
         ("Mon, 23 Nov 2026 08:07:00 GMT", 0),
         ("Mon, 23 Nov 2099 08:07:00 GMT", MAX_RETRY_AFTER),
         ("Mon, 99 Nov 2026 08:07:00 GMT", 0),
+        ("Mon, 23 Nov 99999999999 08:07:00 GMT", 0),
     ],
 )
 def test_retry_after_is_a_number_or_a_date(text: str, seconds: int) -> None:

@@ -130,5 +130,5 @@ class ApiProbe:
 def _skew(date: str, now: datetime) -> float | None:
     try:
         return (now - parsedate_to_datetime(date)).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
