@@ -121,6 +121,8 @@ Country = Annotated[str, AfterValidator(country)]
 _HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 
+_NOT_ASCII = "must be ASCII, as in HTTP headers: write the host as xn--…, and other letters percent-encoded"
+
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of all such secrets
 MIN_WEBHOOK_SECRET_BYTES, MAX_WEBHOOK_SECRET_BYTES = 24, 64
 """As required by https://github.com/standard-webhooks/standard-webhooks."""
@@ -131,6 +133,8 @@ _MIN_DIFFERENT_BYTES = 8
 
 def endpoint_issue(url: str, *, local_only: bool = False) -> str:
     """Return why *url* is not an endpoint, which has no path; empty if it is one."""
+    if not url.isascii():
+        return _NOT_ASCII
     parts = _bare(url)
     if parts is None or parts.path not in ("", "/"):
         return "must be https://host, without a path"
@@ -141,6 +145,8 @@ def endpoint_issue(url: str, *, local_only: bool = False) -> str:
 
 def webhook_url_issue(url: str) -> str:
     """Return why *url* is not the URL of a webhook, which may have a path; empty if it is one."""
+    if not url.isascii():
+        return _NOT_ASCII
     parts = _bare(url)
     if parts is None or not _PATH.fullmatch(parts.path):
         return "must be https://host/path, without a query"

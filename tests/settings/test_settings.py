@@ -294,6 +294,20 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             id="return-url-of-somebody",
         ),
         pytest.param(
+            "clients.web.return_urls",
+            ["https://例子.example/x"],
+            "clients.web.return_urls[0]: must be ASCII, as in HTTP headers: "
+            "write the host as xn--…, and other letters percent-encoded",
+            id="return-url-that-no-header-can-contain",
+        ),
+        pytest.param(
+            "clients.web.return_urls",
+            ["https://\u212a.example/x"],
+            "clients.web.return_urls[0]: must be ASCII, as in HTTP headers: "
+            "write the host as xn--…, and other letters percent-encoded",
+            id="return-url-that-is-ascii-in-lower-case",
+        ),
+        pytest.param(
             "clients.web.pages_per_10_minutes",
             0,
             "clients.web.pages_per_10_minutes: must be at least 1",

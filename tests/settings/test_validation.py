@@ -304,6 +304,8 @@ def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> N
             "routes[0].endpoint: must be https://host, without a path",
         ),
         ("service.public_url", "https://otp example.com", "service.public_url: must be https://host/path"),
+        ("service.public_url", "https://例子.example", "service.public_url: must be ASCII"),
+        ("routes.0.endpoint", "https://例子.example", "routes[0].endpoint: must be ASCII"),
         ("redis.url", "redis+sentinel://<host>/main", "redis.url: contains a placeholder"),
         (
             "redis.url",
