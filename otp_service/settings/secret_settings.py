@@ -264,8 +264,11 @@ def _read(file: str) -> str:
 def _check_redis_file(name: str, redis: Json) -> None:
     file, cert = redis[name], redis.get("cert_file")
     if name in _PASSWORD_FILES:
-        if issue := text_issue(_read(file).strip(), may_have_spaces=True):
+        text = _read(file).strip()
+        if issue := text_issue(text, may_have_spaces=True):
             raise UnreadableFile(f"names a file whose text {issue}")
+        if not text:
+            raise UnreadableFile("names an empty file")
         return
     try:
         Path(file).read_bytes()

@@ -264,6 +264,9 @@ def test_password_file_is_judged_as_secrets_are(tmp_path: Path, raw: Raw, name: 
     raw["redis"] = {"url": "redis+sentinel://127.0.0.1/main", name: str(file)}
     assert told(raw) == [f"redis.{name}: names a file whose text contains more than one line"]
 
+    file.write_text("\n", encoding="utf-8")
+    assert told(raw) == [f"redis.{name}: names an empty file"]
+
     file.write_text("may hold spaces\n", encoding="utf-8")
     assert load(None, environment(raw))
 

@@ -157,6 +157,33 @@ def test_acl_line_makes_a_user_that_the_service_can_be(
     assert hashlib.sha256(b"s3cret").hexdigest() in line
 
 
+@pytest.mark.parametrize(
+    ("password", "error"),
+    [
+        pytest.param(b"\n", "names a file whose text is empty", id="empty"),
+        pytest.param(b"s3cret\n2nd\n", "names a file whose text contains more than one line", id="two-lines"),
+        pytest.param(b"\xff\xfes\0", "names a file that is not UTF-8 text but UTF-16", id="utf-16"),
+    ],
+)
+def test_acl_line_needs_one_password(tmp_path: Path, password: bytes, error: str) -> None:
+    secret = tmp_path / "password"
+    secret.write_bytes(password)
+
+    result = run("redis-acl", "--password-file", str(secret))
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"--password-file: {error}" in " ".join(result.stderr.split())
+    assert "s3cret" not in result.output
+
+
+@pytest.mark.parametrize("username", ["", "two words", "otp_service +@all", "名"])
+def test_acl_line_needs_one_username(username: str) -> None:
+    result = run("redis-acl", "--username", username)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--username: must be ASCII without spaces" in result.stderr
+
+
 def test_acl_line_without_a_password_has_a_place_for_it() -> None:
     assert run("redis-acl").stdout.startswith("ACL SETUSER otp_service reset on >PASSWORD resetkeys ~otp:* ")
 
