@@ -8,9 +8,6 @@ ARGS ?=
 EXTRA ?= dev
 NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),$(addsuffix /node_modules/.package-lock.json,tests/sdks tests/npm))
 
-# Domain and services do no I/O: tests cover every branch of them.
-COVERED := otp_service/domain/*,otp_service/services/*
-
 .DEFAULT_GOAL := help
 .PHONY: help run example test check bench mutants soak image-check screenshots redoc clean
 
@@ -33,9 +30,18 @@ example: $(VENV)/.embedded ## run one of examples/ against `make run`; NAME=flas
 
 # With bytecode, the processes that tests start need not compile the package again. `worksteal` keeps the tests
 # of a file together, so that their shared fixtures start once.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
+
+# Tracing makes Python much slower, so only the tests that must cover every branch are traced.
+UNIT := tests/domain tests/services
+
 test: $(VENV)/.dev $(NODE_MODULES) ## run all tests; ARGS="-k phone" selects some
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal $(if $(ARGS),,--cov --cov-report=) $(ARGS)
-	$(if $(ARGS),,$(BIN)/coverage report --show-missing --fail-under=100 --include='$(COVERED)')
+ifdef ARGS
+	$(PYTEST) $(ARGS)
+else
+	$(PYTEST) $(UNIT) --cov
+	$(PYTEST) $(addprefix --ignore=,$(UNIT))
+endif
 
 check: $(VENV)/.dev ## format, lint, imports and types
 	$(BIN)/ruff format --check .

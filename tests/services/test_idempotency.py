@@ -116,6 +116,21 @@ def test_repeated_request_sends_one_sms_and_returns_the_same(story: Story) -> No
     assert (first.replayed, second.replayed, second.outcome_unknown) == (False, True, False)
 
 
+def test_same_key_of_another_browser_is_another_call(story: Story) -> None:
+    """A publishable key can be copied, so the user's address is part of the caller."""
+
+    def at(client_ip: str, phone: str) -> SendOutcome:
+        return story.service.request(
+            SHOP, phone, purpose="login", idempotency_key=ONCE, client_ip=client_ip, is_public=True
+        )
+
+    first, repeated, other = at("192.0.2.1", PHONE), at("192.0.2.1", PHONE), at("192.0.2.2", OTHER_PHONE)
+
+    assert first.verification_id == repeated.verification_id != other.verification_id
+    assert (first.replayed, repeated.replayed, other.replayed) == (False, True, False)
+    assert story.sms == 2
+
+
 def test_key_with_another_payload_is_refused(story: Story) -> None:
     story.request()
 

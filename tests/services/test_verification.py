@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.fakes import BANK, SHOP, FakeStore, harness
 
@@ -22,6 +24,7 @@ from otp_service.domain.errors import (
     VerificationNotFound,
     WrongCode,
 )
+from otp_service.domain.limits import PhoneLimits
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 from otp_service.domain.risk import PhoneKey, PrecheckRequest, PrecheckResult
 from otp_service.domain.verification import DeliveryStatus, Status
@@ -397,3 +400,39 @@ def test_spellings_of_one_phone_are_one_phone(spelling: str) -> None:
     with pytest.raises(CooldownActive):
         h.service.request(SHOP, spelling, purpose="login")
     assert len(h.store.next_send) == 1
+
+
+def test_unlocking_a_phone_is_logged_with_the_client() -> None:
+    h = harness()
+
+    h.service.unlock(SHOP, PHONE)
+
+    (unlocked,) = h.store.unlocked
+    assert h.events.of("phone_unlocked") == [
+        {"phone_hash": unlocked, "phone_masked": "+86 139****1234", "client": "shop"}
+    ]
+
+
+def test_policies_of_a_client_are_its_own_limits_where_it_has_some() -> None:
+    strict = replace(BANK, limits=PhoneLimits(sends_per_day=3), sms_per_day=50)
+    h = harness(SHOP, strict)
+
+    usual, own = h.service.rate_limit_policies(SHOP), h.service.rate_limit_policies(strict)
+
+    assert usual["phone_sends_per_day"].limit == PhoneLimits().sends_per_day
+    assert (own["phone_sends_per_day"].limit, own["client_sms_per_day"].limit) == (3, 50)
+    assert own["service_sms_per_day"] == usual["service_sms_per_day"]
+    assert h.service.rate_limit_policies(strict) is own
+
+
+@pytest.mark.parametrize(
+    ("text", "other_text", "same"),
+    [
+        ("+8613900001234", "139 0000 1234", True),
+        ("+8613900001234", "+8613900001235", False),
+        ("+8613900001234", "", False),
+        ("12", "12", False),
+    ],
+)
+def test_two_texts_may_spell_one_phone(text: str, other_text: str, *, same: bool) -> None:
+    assert harness().service.is_same_phone(text, other_text) is same
