@@ -1,4 +1,4 @@
-"""A locked phone and an erased one, with two workers, a real Redis and the commands of an operator."""
+"""Unlocking and erasing a phone with two workers, a real Redis and the operator's commands."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(redis_server: Server, directory: Path) -> Iterator[Deployment]:
-    """Aliyun's own flow control is left out: it would take an erased phone for one it knows."""
+    """Run without Aliyun's own flow control, which would still know an erased phone."""
     with running_service(
         redis_server,
         directory,
@@ -66,7 +66,7 @@ def command(directory: Path, *arguments: str, typed: str) -> str:
 
 
 def locked(client: redis.Redis, settings: Settings, number: str) -> Phone:
-    """Use a hundred attempts up, so long ago that nothing but the lock is left of them."""
+    """Use up a hundred attempts, so long ago that only the lock remains."""
     phone = make_phone(client)
     phone.slot = PhoneKey(settings.keyring().phone_hash(number), phone.slot.limits)
     quick = phone.limited(restrict_after_failures=100)
@@ -111,25 +111,27 @@ def test_locked_phone_is_unlocked_and_verified_again(
     assert (approved.status, approved.body["phone"]) == (200, number)
 
 
-def unlocks(service: Deployment, tag: str) -> list[dict[str, object]]:
-    lines = service.log.read_text().split("\n")[:-1]  # the last one may not be whole yet
+def unlocks(service: Deployment, phone_hash: str) -> list[dict[str, object]]:
+    lines = service.log.read_text().split("\n")[:-1]  # the last one may be incomplete
     events = [json.loads(line) for line in lines]
-    return [event for event in events if event["event"] == "phone_unlocked" and event["phone_hash"] == tag]
+    return [
+        event for event in events if event["event"] == "phone_unlocked" and event["phone_hash"] == phone_hash
+    ]
 
 
 def test_unlock_by_call_is_in_the_log(service: Deployment, settings: Settings) -> None:
     number = new_phone()
     assert service.post("/otp/unlock", {"phone": number}).status == 204
 
-    tag = settings.keyring().phone_hash(number)
-    assert eventually(lambda: unlocks(service, tag))
-    (event,) = unlocks(service, tag)
+    phone_hash = settings.keyring().phone_hash(number)
+    assert eventually(lambda: unlocks(service, phone_hash))
+    (event,) = unlocks(service, phone_hash)
     assert event["client"] == "shop"
     assert event["request_id"]
     assert number[3:] not in service.log.read_text()
 
 
-def test_client_without_the_permission_unlocks_nobody(
+def test_client_without_the_permission_cannot_unlock(
     redis_server: Server, tmp_path: Path, client: redis.Redis
 ) -> None:
     number = new_phone()
@@ -143,8 +145,8 @@ def test_client_without_the_permission_unlocks_nobody(
         assert before == {key: client.get(key) for key in phone.stored()}
 
 
-def stored(client: redis.Redis, tag: str) -> list[bytes]:
-    return [key for key in client.scan_iter(count=1000) if tag.encode() in key]
+def stored(client: redis.Redis, phone_hash: str) -> list[bytes]:
+    return [key for key in client.scan_iter(count=1000) if phone_hash.encode() in key]
 
 
 def address_logs(client: redis.Redis) -> list[bytes]:
@@ -152,29 +154,29 @@ def address_logs(client: redis.Redis) -> list[bytes]:
 
 
 def shown(answer: Any) -> dict[str, object]:
-    """What an answer tells beside its times and ids."""
+    """Return an answer without its times and ids."""
     mine = {"verification_id", "phone_masked", "expires_at", "resend_at"}
     return {name: value for name, value in answer.body.items() if name not in mine}
 
 
-def test_erased_phone_leaves_no_key_and_returns_as_a_stranger(
+def test_erased_phone_leaves_no_key_and_is_then_unknown(
     service: Deployment, directory: Path, settings: Settings, client: redis.Redis
 ) -> None:
     number = new_phone()
-    tag = settings.keyring().phone_hash(number)
-    short = arguments.short_phone_hash(tag).encode()
+    phone_hash = settings.keyring().phone_hash(number)
+    short = arguments.short_phone_hash(phone_hash).encode()
     opened = service.request(number, client_ip=ADDRESS).body["verification_id"]
     approved = service.verify(number, opened, service.code(number))
     assert service.post("/otp/redeem", {"proof": approved.body["proof"], "purpose": "login"}).status == 200
     service.post("/otp/status", {"phone": number, "verification_id": opened})
     assert service.request(number, client_ip=OTHER_ADDRESS).status == 429  # and counted there all the same
-    assert len(stored(client, tag)) >= 3
+    assert len(stored(client, phone_hash)) >= 3
     assert any(short in log for log in address_logs(client))
 
-    told = command(directory, "erase-phone", "--yes", typed=number)
+    output = command(directory, "erase-phone", "--yes", typed=number)
 
-    assert "is erased" in told
-    assert stored(client, tag) == []
+    assert "is erased" in output
+    assert stored(client, phone_hash) == []
     assert [log for log in address_logs(client) if short in log] == []
     again, stranger = service.request(number), service.request(new_phone())
     assert again.status == stranger.status == 201

@@ -1,4 +1,4 @@
-"""What a client's own table says, through the whole service: the routes of its SMS and its limits."""
+"""Settings of one client, through the whole service: the routes of its SMS and its limits."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ BANK_KEY = f"sk_{secrets.token_urlsafe(32)}"
 PRESET = "速通互联验证码"
 
 
-def with_a_bank(text: str) -> str:
-    """A bank that is bound to the second route, which is open to everybody, and has limits of its own."""
+def add_bank(text: str) -> str:
+    """Add a client with its own limits that uses only the second route, which is open to all clients."""
     endpoint = text.partition('endpoint = "')[2].partition('"')[0]
     bank = f"""
 [clients.bank]
@@ -57,28 +57,28 @@ template_code = "100001"
 @pytest.fixture(scope="module")
 def service(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     directory = tmp_path_factory.mktemp("service")
-    with running_service(redis_server, directory, change=with_a_bank) as deployment:
+    with running_service(redis_server, directory, change=add_bank) as deployment:
         yield deployment
 
 
-def ask_as_bank(service: Deployment, phone: str) -> Answer:
+def request_as_bank(service: Deployment, phone: str) -> Answer:
     body = {"phone": phone, "purpose": "login"}
     return post(f"{service.url}/otp/request", body, Authorization=f"Bearer {BANK_KEY}")
 
 
-def test_client_keeps_to_its_routes(service: Deployment) -> None:
+def test_client_uses_only_its_routes(service: Deployment) -> None:
     ours, banks = new_phone(), new_phone()
 
-    assert (service.request(ours).status, ask_as_bank(service, banks).status) == (201, 201)
+    assert (service.request(ours).status, request_as_bank(service, banks).status) == (201, 201)
     assert [message["sign_name"] for message in service.inbox(ours)] == [DEFAULT_SIGN_NAME]
     assert [message["sign_name"] for message in service.inbox(banks)] == [PRESET]
 
 
-def test_client_has_limits_of_its_own(service: Deployment) -> None:
-    """The phone is the same, and so are its SMS: whose limits count is a matter of who asks."""
+def test_client_has_its_own_limits(service: Deployment) -> None:
+    """The phone and its SMS are the same; the limits are those of the calling client."""
     phone = new_phone()
-    opened = ask_as_bank(service, phone)
-    as_bank, as_shop = ask_as_bank(service, phone), service.request(phone)
+    opened = request_as_bank(service, phone)
+    as_bank, as_shop = request_as_bank(service, phone), service.request(phone)
 
     assert (opened.status, opened.body["sends_left"]) == (201, 0)
     assert (as_bank.body["limit"], as_shop.body["limit"]) == ("phone_sends_per_hour", "phone_cooldown")

@@ -1,4 +1,4 @@
-"""A `Content-Length` that is no length, sent to `serve` byte for byte: a 400, and nothing is done."""
+"""Invalid `Content-Length` headers, sent to `serve` byte for byte: a 400, and nothing is done."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def service(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.parametrize("headers", BAD.values(), ids=BAD.keys())
-def test_a_bad_content_length_is_a_400_and_sends_nothing(service: Deployment, headers: list[str]) -> None:
+def test_invalid_content_length_is_a_400_and_sends_nothing(service: Deployment, headers: list[str]) -> None:
     phone = new_phone()
     body = f'{{"phone": "{phone}", "purpose": "login"}}'
-    told = [header.replace("{length}", str(len(body))) for header in headers]
+    raw_headers = [header.replace("{length}", str(len(body))) for header in headers]
 
-    assert status_of(service, told, body, end=True) in (400, 413)  # an endless number is one all the same
+    assert status_of(service, raw_headers, body, end=True) in (400, 413)  # 413: a very long number is valid
     assert service.inbox(phone) == []
 
 
-def test_a_right_content_length_is_taken(service: Deployment) -> None:
+def test_valid_content_length_is_accepted(service: Deployment) -> None:
     phone = new_phone()
     body = f'{{"phone": "{phone}", "purpose": "login"}}'
 
@@ -52,7 +52,7 @@ def test_a_right_content_length_is_taken(service: Deployment) -> None:
 
 
 def status_of(service: Deployment, headers: list[str], body: str, *, end: bool) -> int:
-    """Return the status of the answer to a request with these lines; the caller may then *end* its side."""
+    """Return the status of the answer to a request with these lines; *end* then closes the sending side."""
     parts = urlsplit(service.url)
     lines = [
         "POST /otp/request HTTP/1.1",

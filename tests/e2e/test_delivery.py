@@ -1,4 +1,4 @@
-"""What became of an SMS, from the provider's report to the status that a caller reads."""
+"""Delivery of an SMS, from the provider's report to the status that a caller reads."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_pushed_report_reaches_the_status(
 
 
 def test_code_of_an_undelivered_sms_still_verifies(service: Deployment) -> None:
-    """Carriers err: whoever can type the code has got it."""
+    """Carriers make mistakes: a user who can type the code has received it."""
     phone = "+8613800007002"
     opened = service.request(phone).body["verification_id"]
     assert eventually(lambda: status(service, phone, opened)["delivery"] == "undelivered")
@@ -71,7 +71,7 @@ def test_code_of_an_undelivered_sms_still_verifies(service: Deployment) -> None:
     assert service.verify(phone, opened, service.code(phone)).status == 200
 
 
-def test_reports_leave_neither_number_nor_secret_behind(service: Deployment) -> None:
+def test_reports_leave_no_number_and_no_secret_in_the_log_or_the_store(service: Deployment) -> None:
     phone = new_phone()
     opened = service.request(phone).body["verification_id"]
     assert eventually(lambda: status(service, phone, opened)["delivery"] == "delivered")
@@ -86,13 +86,13 @@ def test_reports_leave_neither_number_nor_secret_behind(service: Deployment) -> 
 
 
 def push(service: Deployment, items: object) -> tuple[int, float]:
-    """Push *items* and return the status and the seconds that the answer took."""
+    """Push *items*; return the status and how many seconds the answer took."""
     began = time.monotonic()
     answer = exchange("POST", service.url + ADDRESS, json.dumps(items).encode(), {})
     return answer.status, time.monotonic() - began
 
 
-def test_answer_is_there_within_700_ms_also_when_the_store_stands_still(
+def test_answer_comes_within_700_ms_even_when_the_store_hangs(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     directory = tmp_path_factory.mktemp("frozen")

@@ -1,4 +1,4 @@
-"""The wrong-code alarm: browsers are asked for a challenge, backends are not, operators see it and end it."""
+"""The alarm for wrong codes: browsers must solve a challenge, backends need not; operators clear it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def metrics_port() -> int:
 
 @pytest.fixture(scope="module")
 def alarmed(metrics_port: int) -> Iterator[Target]:
-    """A service on which strangers have guessed so often that the alarm is on."""
+    """A service whose alarm has been raised by many guesses."""
 
     def quick(text: str) -> str:
         tables = (
@@ -60,15 +60,15 @@ def from_backend(target: Target, **fields: object) -> Answer:
 
 
 def warnings(target: Target) -> list[str]:
-    """Return those that all workers have in common."""
-    told = [target.deployment.get("/readyz").body["warnings"] for _ in range(30)]
-    return [name for name in ("wrong_code_alarm",) if all(name in each for each in told)]
+    """Return the warnings that all workers show."""
+    answers = [target.deployment.get("/readyz").body["warnings"] for _ in range(30)]
+    return [name for name in ("wrong_code_alarm",) if all(name in answer for answer in answers)]
 
 
 def is_clear_everywhere(target: Target) -> bool:
-    """Tell whether no worker warns; one call may reach any of them."""
-    told = [target.deployment.get("/readyz").body["warnings"] for _ in range(30)]
-    return not any("wrong_code_alarm" in warnings for warnings in told)
+    """Return whether no worker shows the warning; a call may reach any of them."""
+    answers = [target.deployment.get("/readyz").body["warnings"] for _ in range(30)]
+    return not any("wrong_code_alarm" in warnings for warnings in answers)
 
 
 def command(target: Target, *arguments: str, typed: str = "") -> Result:
@@ -77,7 +77,7 @@ def command(target: Target, *arguments: str, typed: str = "") -> Result:
     return CliRunner().invoke(main, line, input=typed)
 
 
-def test_backends_go_on_while_strangers_keep_the_alarm_on(alarmed: Target) -> None:
+def test_backends_are_not_affected_by_the_alarm(alarmed: Target) -> None:
     assert (asked := from_page(alarmed, new_phone())).body["code"] == "challenge_required"
     assert asked.status == 403
     assert from_backend(alarmed).status == 201
@@ -93,7 +93,9 @@ def metric(name: str, port: int) -> list[float]:
     return [sample.value for family in families for sample in family.samples if sample.name == name]
 
 
-def test_operators_see_the_alarm_wherever_they_look(alarmed: Target, metrics_port: int) -> None:
+def test_operators_see_the_alarm_in_the_log_metrics_readiness_and_doctor(
+    alarmed: Target, metrics_port: int
+) -> None:
     shown = command(alarmed, "alarm")
     facts = json.loads(command(alarmed, "alarm", "--json").stdout)
     phone = command(alarmed, "limits", typed=new_phone())
@@ -112,13 +114,13 @@ def test_operators_see_the_alarm_wherever_they_look(alarmed: Target, metrics_por
     }
     assert "level 1: browsers solve a risk challenge first (service_wrong_codes)" in phone.stdout
     assert json.loads(address.stdout)["alarm_level"] == 1
-    (finding,) = [told for told in json.loads(doctor.stdout)["checks"] if told["check"] == "alarm"]
-    assert finding["status"] == "warn"
-    assert "otp-service alarm" in finding["fix"]
+    (check,) = [one for one in json.loads(doctor.stdout)["checks"] if one["check"] == "alarm"]
+    assert check["status"] == "warn"
+    assert "otp-service alarm" in check["fix"]
     assert eventually(lambda: metric("otp_service_global_failure_level", metrics_port) == [1], 10)
 
 
-def test_alarm_that_is_cleared_is_over_in_all_workers_and_stands_in_the_log(alarmed: Target) -> None:
+def test_cleared_alarm_ends_in_all_workers_and_is_logged(alarmed: Target) -> None:
     with alarmed.redis.client() as client:
         before = client.get(today(alarmed, client))
         refused = command(alarmed, "alarm", "--clear", typed="n\n")

@@ -1,4 +1,4 @@
-"""SIGTERM while SMS are on their way: callers are answered, and how every send ended is booked."""
+"""SIGTERM while SMS are in flight: callers are answered, and the result of every send is recorded."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ BOUND = 20
 
 @pytest.fixture
 def redis_server() -> Iterator[Server]:
-    """One of each test's own, whose counts are all of this test."""
+    """A Redis of each test's own, so that all counts come from this test."""
     with redis_servers.running(redis_servers.redis_binary()) as server:
         yield server
 
 
 def slow(exchange: Exchange) -> None:
-    """A provider that takes its time, then takes some, refuses some, and forgets to answer others."""
+    """Answer slowly: accept some SMS, reject some, and never answer others."""
     number = exchange.proxy.seen
     time.sleep(2.5)
     if number % 5 == 0:
@@ -56,26 +56,26 @@ def behind_a_slow_provider(redis: Server, directory: Path) -> Iterator[tuple[Dep
     with Proxy() as proxy, running_service(redis, directory, sandbox_url=proxy.url) as service:
         proxy.target = service.sandbox.port
         proxy.treat = slow
-        assert eventually(lambda: len(workers_that_answer(service)) == 2, BOUND)  # none still starts
+        assert eventually(lambda: len(workers_that_answer(service)) == 2, BOUND)  # all have started
         yield service, proxy
 
 
-def how_it_was_booked(
+def recorded_results(
     directory: Path, redis: Server, phones: list[str], answers: list[Answer]
 ) -> Counter[DeliveryStatus]:
-    """Return what Redis knows of every send."""
+    """Return the result that Redis has recorded for every send."""
     loaded = settings.load(directory / "config.toml", {})
     store, keyring = RedisStore(client_from_url(redis.url), fakes.FakeEvents()), loaded.keyring()
     booked: Counter[DeliveryStatus] = Counter()
     for phone, answer in zip(phones, answers, strict=True):
         if answer.status in (201, 202):
-            slot = PhoneKey(keyring.phone_hash(phone), loaded.phone_limits())
-            found = store.read(slot, "shop", keyring.verification_hash(answer.body["verification_id"]))
+            phone_key = PhoneKey(keyring.phone_hash(phone), loaded.phone_limits())
+            found = store.read(phone_key, "shop", keyring.verification_hash(answer.body["verification_id"]))
             booked.update(send.delivery for send in found.sends)
     return booked
 
 
-def test_f34_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> None:
+def test_f34_stop_records_the_result_of_every_send(redis_server: Server, tmp_path: Path) -> None:
     phones = [new_phone() for _ in range(IN_FLIGHT)]
     with behind_a_slow_provider(redis_server, tmp_path) as (service, proxy), ThreadPoolExecutor(1) as aside:
 
@@ -91,7 +91,7 @@ def test_f34_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> No
         took = time.monotonic() - began
 
     statuses = Counter(answer.status for answer in answers)
-    booked = how_it_was_booked(tmp_path, redis_server, phones, answers)
+    booked = recorded_results(tmp_path, redis_server, phones, answers)
     sent = [json.loads(line) for line in service.log.read_text().splitlines() if '"event":"sms_send"' in line]
 
     assert exit_code == 0
@@ -113,13 +113,13 @@ def test_f34_stop_settles_every_send(redis_server: Server, tmp_path: Path) -> No
 
 
 def every_line_of(service: Deployment) -> list[object]:
-    """The log, whole to its last line; nothing but JSON, so no traceback and no warning."""
+    """Return the complete log. Every line is JSON, so there is no traceback and no warning."""
     lines: list[object] = [json.loads(line) for line in service.log.read_text().splitlines()]
     assert '"event":"stopped"' in service.log.read_text()
     return lines
 
 
-def test_stop_carries_the_last_counts_to_redis(redis_server: Server, tmp_path: Path) -> None:
+def test_stop_writes_the_last_counts_to_redis(redis_server: Server, tmp_path: Path) -> None:
     with running_service(redis_server, tmp_path) as service:
         opened = {
             phone: service.request(phone).body["verification_id"] for phone in [new_phone() for _ in range(8)]
@@ -139,7 +139,7 @@ def test_stop_carries_the_last_counts_to_redis(redis_server: Server, tmp_path: P
     assert counted == 8
 
 
-def test_stop_takes_no_more_connections_while_it_finishes(redis_server: Server, tmp_path: Path) -> None:
+def test_stop_accepts_no_new_connections_while_it_finishes(redis_server: Server, tmp_path: Path) -> None:
     with behind_a_slow_provider(redis_server, tmp_path) as (service, proxy), ThreadPoolExecutor(1) as aside:
         asked = aside.submit(service.request, new_phone())
         assert eventually(lambda: proxy.seen == 1, 30)

@@ -1,4 +1,4 @@
-"""The service under gunicorn's own command: it does what `otp-service serve` does."""
+"""The service under gunicorn's own command behaves as under `otp-service serve`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def verify_a_phone(service: Deployment) -> None:
     assert service.verify(phone, opened.body["verification_id"], service.code(phone)).status == 200
 
 
-def test_it_serves_counts_reloads_and_stops(redis_server: Server, tmp_path: Path) -> None:
+def test_gunicorn_serves_counts_reloads_and_stops(redis_server: Server, tmp_path: Path) -> None:
     page = free_port()
 
     def change(text: str) -> str:
@@ -60,7 +60,7 @@ def test_it_serves_counts_reloads_and_stops(redis_server: Server, tmp_path: Path
     assert len(events(service, "stopped")) == 1
 
 
-def test_flags_of_the_command_go_before_the_configuration(redis_server: Server, tmp_path: Path) -> None:
+def test_command_line_flags_override_the_configuration(redis_server: Server, tmp_path: Path) -> None:
     with running_service(redis_server, tmp_path, command=GUNICORN):
         pass
     config = tmp_path / "config.toml"
@@ -79,7 +79,7 @@ def test_flags_of_the_command_go_before_the_configuration(redis_server: Server, 
         process.wait(20)
 
 
-def test_what_is_wrong_with_the_configuration_ends_it_with_one_sentence(tmp_path: Path) -> None:
+def test_invalid_configuration_ends_it_with_one_message(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("[server]\nport = 70000\n")
 

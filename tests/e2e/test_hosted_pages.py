@@ -1,4 +1,4 @@
-"""Hosted pages over the real server: several processes, a real Redis, and what lies in it."""
+"""Hosted pages over the real server: several processes, a real Redis, and what it stores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 class Visitor:
-    """A browser on one page; without a *url* a new one is made."""
+    """A browser on one hosted page; without a *url* a new page is created."""
 
     def __init__(self, service: Deployment, state: str = "s1", url: str = "") -> None:
         self.url = url or self._new_page(service, state)
@@ -50,8 +50,8 @@ class Visitor:
         self.cookie = answer.headers.get("set-cookie", self.cookie).partition(";")[0]
         return answer
 
-    def form(self, wish: str, **typed: str) -> dict[str, str]:
-        return {**HtmlPage(self.open().text).form(wish).fields, "wish": wish, **typed}
+    def form(self, action: str, **typed: str) -> dict[str, str]:
+        return {**HtmlPage(self.open().text).form(action).fields, "wish": action, **typed}
 
     def post(self, fields: dict[str, str]) -> Answer:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self.cookie}
@@ -61,7 +61,7 @@ class Visitor:
         return HtmlPage(self.open().text).title
 
 
-def test_many_clicks_at_once_send_one_sms_and_use_one_attempt(service: Deployment) -> None:
+def test_simultaneous_clicks_send_one_sms_and_use_one_attempt(service: Deployment) -> None:
     visitor, phone = Visitor(service), new_phone()
     asked = visitor.form("phone", phone=phone)
     answers = at_once([lambda: visitor.post(asked)] * 8)
@@ -74,7 +74,7 @@ def test_many_clicks_at_once_send_one_sms_and_use_one_attempt(service: Deploymen
     assert "You have 4 attempts left." in visitor.open().text
 
 
-def test_of_many_browsers_at_once_one_gets_the_page(service: Deployment) -> None:
+def test_only_one_of_many_simultaneous_browsers_gets_the_page(service: Deployment) -> None:
     first = Visitor(service)
     visitors = [first, *(Visitor(service, url=first.url) for _ in range(7))]
     phones = [new_phone() for _ in visitors]
@@ -85,7 +85,7 @@ def test_of_many_browsers_at_once_one_gets_the_page(service: Deployment) -> None
     assert sum(len(service.inbox(phone)) for phone in phones) == 1
 
 
-def test_nothing_readable_is_left_behind(service: Deployment) -> None:
+def test_stored_pages_are_encrypted(service: Deployment) -> None:
     visitor, phone = Visitor(service, state="a-state-to-look-for"), new_phone()
     visitor.post(visitor.form("phone", phone=phone))
     code = service.code(phone)
@@ -114,7 +114,7 @@ def test_nothing_readable_is_left_behind(service: Deployment) -> None:
         assert secret not in seen
 
 
-def test_client_that_makes_too_many_pages_is_told_to_wait(service: Deployment) -> None:
+def test_client_that_creates_too_many_pages_gets_a_429(service: Deployment) -> None:
     body = {"purpose": "login", "return_url": RETURN_URL}
     answers = [service.post("/otp/pages", body) for _ in range(205)]
     refused = [answer for answer in answers if answer.status != 201]

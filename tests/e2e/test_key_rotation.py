@@ -1,4 +1,4 @@
-"""docs/key-rotation.md, section by section, with a running service: what was issued before stays good."""
+"""docs/key-rotation.md, section by section, with a running service: issued codes and proofs stay valid."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SECRETS = re.compile(
 
 @dataclass(frozen=True)
 class Issued:
-    """What people hold at one moment: a code that was not typed yet, and a proof that was not redeemed."""
+    """A code that was not submitted yet, and a proof that was not redeemed yet."""
 
     phone: str
     verification_id: str
@@ -68,19 +68,19 @@ def redeemed(service: Deployment, held: Issued) -> Answer:
     return service.post("/otp/redeem", {"proof": held.proof, "purpose": "login"})
 
 
-def is_good(service: Deployment, held: Issued) -> bool:
+def is_valid(service: Deployment, held: Issued) -> bool:
     return (verified(service, held).status, redeemed(service, held).status) == (200, 200)
 
 
 def step(
     service: Deployment, *changes: tuple[str, str], code_of: Callable[[str], str] | None = None
 ) -> Issued:
-    """Change the configuration and reload; what was issued before is good afterwards, and so is the next."""
+    """Change the configuration and reload; codes and proofs from before and after the change are valid."""
     held, kept = issue(service, code_of), issue(service, code_of)
     configure(service, *changes)
     reload(service)
-    assert is_good(service, held)
-    assert is_good(service, issue(service, code_of))
+    assert is_valid(service, held)
+    assert is_valid(service, issue(service, code_of))
     return kept
 
 
@@ -111,7 +111,7 @@ def test_pseudonym_key(service: Deployment) -> None:
     assert redeemed(service, spent).status == 200
     # Our own cooldown is gone; the provider has one of its own.
     assert service.request(held.phone).body["code"] == "provider_rate_limited"
-    assert is_good(service, issue(service))
+    assert is_valid(service, issue(service))
 
 
 def test_secret_keys_of_clients(service: Deployment) -> None:
@@ -166,8 +166,8 @@ def test_aliyun_access_keys(redis_server: Server, tmp_path: Path) -> None:
         step(service, (first, first + second))
         held = issue(service)
         del known[ACCESS_KEY_ID]  # disabled in Aliyun's console
-        assert is_good(service, held)
-        assert is_good(service, issue(service))
+        assert is_valid(service, held)
+        assert is_valid(service, issue(service))
         step(service, (first + second, second.replace("second_", "")))
 
 
@@ -189,21 +189,21 @@ def test_redis_password(tmp_path: Path) -> None:
             file.write_text("second\n")
             tell(server, "ACL", "SETUSER", "otp_service", "<first")
 
-            assert is_good(service, held)
+            assert is_valid(service, held)
             reload(service)  # nothing of the connections that knew the old one is left
-            assert is_good(service, later)
-            assert is_good(service, issue(service))
+            assert is_valid(service, later)
+            assert is_valid(service, issue(service))
 
 
 @dataclass
 class Receiver:
-    """Another gateway, which takes what one of its *secrets* signed, and shows the codes."""
+    """A webhook gateway that accepts bodies signed with one of its *secrets*, and shows the codes."""
 
     secrets: list[str]
     url: str = ""
     codes: dict[str, str] = field(default_factory=dict)
 
-    def takes(self, body: str, headers: dict[str, str]) -> bool:
+    def accepts(self, body: str, headers: dict[str, str]) -> bool:
         for secret in self.secrets:
             try:
                 Webhook(secret).verify(body, headers)
@@ -221,13 +221,13 @@ def receiving(receiver: Receiver) -> Iterator[None]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             self.send_response(
-                200 if receiver.takes(body, {k.lower(): v for k, v in self.headers.items()}) else 401
+                200 if receiver.accepts(body, {k.lower(): v for k, v in self.headers.items()}) else 401
             )
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver.url = f"http://127.0.0.1:{server.server_port}/otp"
@@ -252,7 +252,7 @@ def test_webhook_secrets(redis_server: Server, tmp_path: Path) -> None:
         step(service, (old, new), code_of=lambda phone: receiver.codes[phone])
         receiver.secrets = [new]
 
-        assert is_good(service, issue(service, lambda phone: receiver.codes[phone]))
+        assert is_valid(service, issue(service, lambda phone: receiver.codes[phone]))
 
 
 def test_report_address(redis_server: Server, tmp_path: Path) -> None:

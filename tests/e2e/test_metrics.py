@@ -1,4 +1,4 @@
-"""The page for Prometheus while two workers serve, and after one of them has died."""
+"""The metrics page while two workers serve, and after one of them has died."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Values = dict[str, float]
 
 
 class Watched:
-    """A service and its page."""
+    """A service and its metrics page."""
 
     def __init__(self, service: Deployment, port: int) -> None:
         self.service = service
@@ -45,7 +45,7 @@ class Watched:
 
 @pytest.fixture
 def redis_server() -> Iterator[Server]:
-    """One of each test's own: some of them end it."""
+    """A Redis of each test's own: some tests stop it."""
     with redis_servers.running(redis_servers.redis_binary()) as server:
         yield server
 
@@ -66,7 +66,7 @@ def workers(service: Deployment) -> list[int]:
     return [int(pid) for pid in children if b"tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def verify_somebody(service: Deployment) -> None:
+def verify_new_phone(service: Deployment) -> None:
     phone = new_phone()
     opened = service.request(phone, client_ip=CLIENT_IP).body
     assert service.verify(phone, opened["verification_id"], "000001").status == 422
@@ -76,7 +76,7 @@ def verify_somebody(service: Deployment) -> None:
 
 def test_calls_of_all_workers_are_counted(watched: Watched) -> None:
     for _ in range(10):
-        verify_somebody(watched.service)
+        verify_new_phone(watched.service)
     watched.service.request("+8613800001001")
 
     assert eventually(lambda: watched.values()["otp_service_http_requests_total{ok,verify}"] == 10, 10)
@@ -103,7 +103,7 @@ OF_REPORTS = "otp_service_queue_reads_total"
 """On the page of `otp-service consume-reports`: tests/faults/test_report_worker.py."""
 
 
-def test_every_series_that_an_alert_looks_at_exists_before_the_first_call(watched: Watched) -> None:
+def test_every_series_used_by_an_alert_exists_before_the_first_call(watched: Watched) -> None:
     assert eventually(lambda: watched.values()["otp_service_workers{}"] == 2, 20)
     samples = [s for m in text_string_to_metric_families(watched.page()) for s in m.samples]
     missing = set()
@@ -125,12 +125,12 @@ def fits(value: str, operator: str, wanted: str) -> bool:
     return (re.fullmatch(wanted, value) is not None) == (operator != "!=")
 
 
-def test_calls_make_no_series_that_was_not_there_at_0(watched: Watched) -> None:
-    """Prometheus would not see the first increase of one that appears with 1."""
+def test_calls_add_no_series_that_did_not_exist_with_value_0(watched: Watched) -> None:
+    """Prometheus would miss the first increase of a series that first appears with the value 1."""
     assert eventually(lambda: watched.values()["otp_service_workers{}"] == 2, 20)
     before = {name for name in watched.values() if "_total{" in name}
 
-    verify_somebody(watched.service)
+    verify_new_phone(watched.service)
     watched.service.request("nonsense")
     watched.service.post("/otp/nowhere", {})
     assert eventually(lambda: watched.values()["otp_service_http_requests_total{not_found,none}"] == 1, 10)
@@ -138,7 +138,7 @@ def test_calls_make_no_series_that_was_not_there_at_0(watched: Watched) -> None:
     assert {name for name in watched.values() if "_total{" in name} == before
 
 
-def gauges_are_of_two_workers(watched: Watched) -> bool:
+def gauges_show_two_workers(watched: Watched) -> bool:
     values = watched.values()
     return (
         values["otp_service_workers{}"] == 2
@@ -147,9 +147,9 @@ def gauges_are_of_two_workers(watched: Watched) -> bool:
     )
 
 
-def test_killed_worker_leaves_its_counts_and_no_gauges(watched: Watched) -> None:
+def test_killed_worker_keeps_its_counts_and_loses_its_gauges(watched: Watched) -> None:
     for _ in range(6):
-        verify_somebody(watched.service)
+        verify_new_phone(watched.service)
     assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 6
     (killed, other), files = workers(watched.service), metrics_files(watched.service)
 
@@ -158,23 +158,23 @@ def test_killed_worker_leaves_its_counts_and_no_gauges(watched: Watched) -> None
     assert eventually(
         lambda: other in (now := workers(watched.service)) and len(now) == 2 and killed not in now, 20
     )
-    assert eventually(lambda: gauges_are_of_two_workers(watched), 20)
+    assert eventually(lambda: gauges_show_two_workers(watched), 20)
     assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 6
-    verify_somebody(watched.service)
+    verify_new_phone(watched.service)
     assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 7
     assert metrics_files(watched.service) == files
 
 
-def test_a_reload_goes_on_counting(watched: Watched) -> None:
-    verify_somebody(watched.service)
+def test_counters_survive_a_reload(watched: Watched) -> None:
+    verify_new_phone(watched.service)
     before, files = workers(watched.service), metrics_files(watched.service)
     for number in (1, 2):
         watched.service.process.send_signal(signal.SIGHUP)
         assert eventually(
             lambda number=number: watched.values()["otp_service_events_total{reloaded}"] == number, 20
         )
-        assert eventually(lambda: gauges_are_of_two_workers(watched), 20)
-    verify_somebody(watched.service)
+        assert eventually(lambda: gauges_show_two_workers(watched), 20)
+    verify_new_phone(watched.service)
 
     assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 2
     assert not set(before) & set(workers(watched.service))
@@ -182,7 +182,7 @@ def test_a_reload_goes_on_counting(watched: Watched) -> None:
 
 
 def metrics_files(service: Deployment) -> set[Path]:
-    """The files in which the processes of *service* count, and their folder."""
+    """Return the metric files of the processes of *service*, and their folder."""
     (folder,) = {
         path.resolve().parent
         for path in Path(f"/proc/{service.process.pid}/fd").iterdir()
@@ -191,7 +191,7 @@ def metrics_files(service: Deployment) -> set[Path]:
     return {folder, *folder.iterdir()}
 
 
-def test_files_are_private_and_go_with_the_service(watched: Watched) -> None:
+def test_metric_files_are_private_and_deleted_at_the_end(watched: Watched) -> None:
     watched.service.request(new_phone())
     files = metrics_files(watched.service)
     folder = min(files)
@@ -203,7 +203,7 @@ def test_files_are_private_and_go_with_the_service(watched: Watched) -> None:
     assert not folder.exists()
 
 
-def test_a_refused_reload_is_counted(watched: Watched) -> None:
+def test_failed_reload_is_counted(watched: Watched) -> None:
     config = watched.service.log.parent / "config.toml"
     config.write_text(config.read_text().replace("sms_per_day = 100000", ""))
     watched.service.process.send_signal(signal.SIGHUP)
@@ -211,20 +211,20 @@ def test_a_refused_reload_is_counted(watched: Watched) -> None:
     assert eventually(lambda: watched.values()["otp_service_events_total{reload_failed}"] == 1, 20)
 
 
-def test_trouble_with_redis_is_seen(watched: Watched) -> None:
+def test_redis_errors_are_counted(watched: Watched) -> None:
     watched.service.redis.process.kill()
     watched.service.redis.process.wait()
     assert watched.service.request(new_phone()).status == 503
 
-    def is_told() -> bool:
+    def is_reported() -> bool:
         values = watched.values()
         return values["otp_service_http_requests_total{store_unavailable,request}"] == 1
 
-    assert eventually(is_told, 10)
+    assert eventually(is_reported, 10)
     assert [name for name in watched.values() if name.startswith("otp_service_redis_errors_total{")]
 
 
-def test_nothing_of_a_person_or_a_key_is_on_the_page(watched: Watched) -> None:
+def test_metrics_contain_no_personal_data_and_no_key(watched: Watched) -> None:
     service, phone = watched.service, new_phone()
     opened = service.request(phone, client_ip=CLIENT_IP).body
     code = service.code(phone)
@@ -236,20 +236,20 @@ def test_nothing_of_a_person_or_a_key_is_on_the_page(watched: Watched) -> None:
     time.sleep(1.1)
 
     text, events = watched.page(), service.log.read_text()
-    tags = set(re.findall(r'"(?:phone_hash|client_ip_hash|verification_hash)":"([^"]{8,})"', events))
-    hidden = {phone, phone[3:], CLIENT_IP, code, proof, *vars(service.secrets).values(), *tags}
-    assert tags
+    hashes = set(re.findall(r'"(?:phone_hash|client_ip_hash|verification_hash)":"([^"]{8,})"', events))
+    hidden = {phone, phone[3:], CLIENT_IP, code, proof, *vars(service.secrets).values(), *hashes}
+    assert hashes
     assert [left[:4] for left in hidden if left in text.replace("0.000", "")] == []
 
 
-def test_nobody_listens_without_a_port(redis_server: Server, tmp_path: Path) -> None:
+def test_without_a_metrics_port_nothing_listens(redis_server: Server, tmp_path: Path) -> None:
     with running_service(redis_server, tmp_path) as service:
         assert service.request(new_phone()).status == 201
         names = [path.readlink().name for path in Path(f"/proc/{service.process.pid}/fd").iterdir()]
         assert len([name for name in names if name.startswith("socket:")]) <= 3
 
 
-def test_a_port_that_is_taken_is_told(redis_server: Server, tmp_path: Path) -> None:
+def test_occupied_metrics_port_is_an_error(redis_server: Server, tmp_path: Path) -> None:
     def taken(text: str) -> str:
         return f"{text}\n[metrics]\nport = {redis_server.port}\n"
 

@@ -1,4 +1,4 @@
-"""Two routes, of which the first fails in every way: when the second sends, counted where SMS arrive."""
+"""Failover between two routes: which failures of the first make the second send. SMS are counted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from e2e.story import MixedClock, Story, build
+from e2e.resend_scenario import MixedClock, Scenario, build
 from sms import wire
 from sms.wire import Behave, WireServer, response
 from support.deployment import new_phone
@@ -38,19 +38,19 @@ MAIN, SPARE = Template("*", "SMS_100000001"), Template("*", "SMS_100000002")
 
 @dataclass
 class Stage:
-    """A person, the first route's server, and what was recorded."""
+    """A user, the first route's server, and the recorded events."""
 
-    story: Story
+    scenario: Scenario
     events: Quiet
 
-    def ask(self, phone: str) -> SendOutcome | OtpError:
+    def request(self, phone: str) -> SendOutcome | OtpError:
         try:
-            return self.story.request(phone)
+            return self.scenario.request(phone)
         except OtpError as error:
             return error
 
     def routes(self) -> list[object]:
-        """By which route each SMS went, or was last refused."""
+        """Return the route that sent each SMS, or the last one that rejected it."""
         return [facts["route"] for event, facts in self.events.seen if event == "sms_send"]
 
     def count(self, event: str) -> int:
@@ -70,7 +70,7 @@ def provider(url: str, clock: MixedClock) -> AliyunSms:
 
 @contextmanager
 def two_routes(redis: Server, first_url: str, deadline: float = 6.0) -> Iterator[Stage]:
-    """The first route leads to *first_url*, the second to a sandbox."""
+    """Run a service whose first route uses *first_url* and whose second route uses a sandbox."""
     clock, events = MixedClock(), Quiet()
     with (
         redis.client() as client,
@@ -106,45 +106,45 @@ def refusal(code: str, status: int = 200) -> Behave:
         ("Throttling.User", 400),
     ],
 )
-def test_next_route_sends_what_the_first_refused_for_its_own_fault(
+def test_next_route_sends_after_an_error_of_the_first_routes_account(
     redis_server: Server, code: str, status: int
 ) -> None:
     phone = new_phone()
     with WireServer(refusal(code, status)) as first, two_routes(redis_server, first.url) as stage:
-        told = stage.ask(phone)
+        outcome = stage.request(phone)
 
-        assert isinstance(told, SendOutcome), told
-        assert told.verification.delivery is DeliveryStatus.ACCEPTED
-        assert stage.story.sms(phone) == 1
+        assert isinstance(outcome, SendOutcome), outcome
+        assert outcome.verification.delivery is DeliveryStatus.ACCEPTED
+        assert stage.scenario.sms(phone) == 1
     assert (len(first.requests), stage.routes(), stage.count("route_failover")) == (1, ["spare"], 1)
 
 
-def test_next_route_sends_what_never_left_for_the_first(redis_server: Server) -> None:
+def test_next_route_sends_if_the_connection_to_the_first_fails(redis_server: Server) -> None:
     phone = new_phone()
     with two_routes(redis_server, f"http://127.0.0.1:{closed_port()}") as stage:
-        assert isinstance(stage.ask(phone), SendOutcome)
-        assert stage.story.sms(phone) == 1
+        assert isinstance(stage.request(phone), SendOutcome)
+        assert stage.scenario.sms(phone) == 1
     assert stage.routes() == ["spare"]
 
 
-def test_next_route_sends_while_the_first_rests(redis_server: Server) -> None:
-    """The first refusal cost a call, the second none."""
+def test_next_route_sends_while_the_first_is_suspended(redis_server: Server) -> None:
+    """The first rejection costs a call, the following sends cost none."""
     with WireServer(refusal("isv.AMOUNT_NOT_ENOUGH")) as first, two_routes(redis_server, first.url) as stage:
         phones = [new_phone() for _ in range(3)]
         for phone in phones:
-            assert isinstance(stage.ask(phone), SendOutcome)
+            assert isinstance(stage.request(phone), SendOutcome)
 
-        assert [stage.story.sms(phone) for phone in phones] == [1, 1, 1]
+        assert [stage.scenario.sms(phone) for phone in phones] == [1, 1, 1]
     assert (len(first.requests), stage.count("route_suspended")) == (1, 1)
 
 
-def test_next_route_sends_while_the_breaker_of_the_first_is_open(redis_server: Server) -> None:
+def test_next_route_sends_while_the_circuit_of_the_first_is_open(redis_server: Server) -> None:
     with WireServer(wire.hangs_up) as first, two_routes(redis_server, first.url) as stage:
         phones = [new_phone() for _ in range(6)]
         for phone in phones:
-            assert isinstance(stage.ask(phone), SendOutcome)
+            assert isinstance(stage.request(phone), SendOutcome)
 
-        assert [stage.story.sms(phone) for phone in phones] == [0, 0, 0, 0, 0, 1]
+        assert [stage.scenario.sms(phone) for phone in phones] == [0, 0, 0, 0, 0, 1]
     assert (len(first.requests), stage.routes()) == (5, ["main"] * 5 + ["spare"])
 
 
@@ -163,14 +163,14 @@ UNKNOWN: dict[str, Behave] = {
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_next_route_never_sends_what_the_first_may_have_sent(redis_server: Server, name: str) -> None:
+def test_next_route_is_not_used_if_the_first_may_have_sent(redis_server: Server, name: str) -> None:
     phone = new_phone()
     with WireServer(UNKNOWN[name]) as first, two_routes(redis_server, first.url) as stage:
-        told = stage.ask(phone)
+        outcome = stage.request(phone)
 
-        assert isinstance(told, SendOutcome), told
-        assert told.verification.delivery is DeliveryStatus.UNKNOWN
-        assert stage.story.sms(phone) == 0
+        assert isinstance(outcome, SendOutcome), outcome
+        assert outcome.verification.delivery is DeliveryStatus.UNKNOWN
+        assert stage.scenario.sms(phone) == 0
     assert (len(first.requests), stage.routes()) == (1, ["main"])
 
 
@@ -182,13 +182,13 @@ def test_next_route_never_sends_what_the_first_may_have_sent(redis_server: Serve
         ("isv.BUSINESS_LIMIT_CONTROL", ProviderRateLimited),
     ],
 )
-def test_next_route_is_not_asked_about_a_number_that_the_first_refused(
+def test_next_route_is_not_used_for_a_number_that_the_first_rejected(
     redis_server: Server, code: str, error: type[OtpError]
 ) -> None:
     phone = new_phone()
     with WireServer(refusal(code)) as first, two_routes(redis_server, first.url) as stage:
-        assert type(stage.ask(phone)) is error
-        assert stage.story.sms(phone) == 0
+        assert type(stage.request(phone)) is error
+        assert stage.scenario.sms(phone) == 0
     assert stage.routes() == ["main"]
 
 
@@ -199,10 +199,10 @@ def test_next_route_is_not_asked_about_a_number_that_the_first_refused(
         ("Throttling.User", 400, ProviderUnavailable),
     ],
 )
-def test_next_route_is_not_tried_when_time_is_short(
+def test_next_route_is_not_used_when_too_little_time_remains(
     redis_server: Server, code: str, status: int, error: type[OtpError]
 ) -> None:
-    """After 0.2 of 2.6 seconds less is left than a second route needs."""
+    """After 0.2 of 2.6 seconds, less time remains than a second route needs."""
     phone = new_phone()
 
     def slowly(connection: socket.socket) -> None:
@@ -210,6 +210,6 @@ def test_next_route_is_not_tried_when_time_is_short(
         refusal(code, status)(connection)
 
     with WireServer(slowly) as first, two_routes(redis_server, first.url, deadline=2.6) as stage:
-        assert type(stage.ask(phone)) is error
-        assert stage.story.sms(phone) == 0
+        assert type(stage.request(phone)) is error
+        assert stage.scenario.sms(phone) == 0
     assert stage.routes() == ["main"]

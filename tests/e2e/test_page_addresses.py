@@ -1,4 +1,4 @@
-"""The address that a browser's call is counted for, read from the store: IPv4, IPv6 and trusted proxies."""
+"""The IP address that a browser's call counts for, read from the store: IPv4, IPv6 and trusted proxies."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Site:
     deployment: Deployment
     config: Path
 
-    def ask(self, host: str, forwarded: list[str]) -> int:
-        """Ask for a code from *host*, with a line of `X-Forwarded-For` for each of *forwarded*."""
+    def request_code(self, host: str, forwarded: list[str]) -> int:
+        """Request a code from *host*, with an `X-Forwarded-For` line for each of *forwarded*."""
         port = urlsplit(self.deployment.url).port
         connection = http.client.HTTPConnection(host, port, timeout=30)
         body = json.dumps({"phone": new_phone(), "purpose": "login"}).encode()
@@ -47,13 +47,13 @@ class Site:
         return status
 
     def counted(self) -> dict[str, bytes]:
-        """Return what the store holds of every address."""
+        """Return what the store has counted for each address."""
         with self.deployment.redis.client() as client:
             return {key.decode(): client.get(key) or b"" for key in client.scan_iter("otp:address:*")}
 
     def key_of(self, network: str) -> str:
-        tag = load(self.config, {}).keyring().ip_hash(network)
-        return f"otp:address:{{{base64.urlsafe_b64encode(tag).decode()}}}"
+        ip_hash = load(self.config, {}).keyring().ip_hash(network)
+        return f"otp:address:{{{base64.urlsafe_b64encode(ip_hash).decode()}}}"
 
 
 def for_pages(text: str) -> str:
@@ -104,7 +104,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 )
 def test_call_is_counted_for_one_network(site: Site, host: str, forwarded: list[str], network: str) -> None:
     before = site.counted()
-    status = site.ask(host, forwarded)
+    status = site.request_code(host, forwarded)
     after = site.counted()
 
     assert status == 201

@@ -1,4 +1,4 @@
-"""gunicorn with `preload_app`: the service, and a page with a client, are made and used before the fork."""
+"""gunicorn with `preload_app`: the service and a login page are created and used before the fork."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def ready():
 
 @dataclass
 class Site:
-    """A preloaded service, and a preloaded login page beside it."""
+    """A preloaded service and a preloaded login page that uses it."""
 
     service: str
     login: str
@@ -83,12 +83,12 @@ class Site:
     def post(self, path: str, body: object) -> Answer:
         return post(f"{self.service}{path}", body, Authorization=f"Bearer {self.key}")
 
-    def enter(self, phone: str) -> Answer:
-        """Go the whole way, and log in."""
+    def log_in(self, phone: str) -> Answer:
+        """Request a code, verify it and log in."""
         opened = self.post("/otp/request", {"phone": phone, "purpose": "login"})
         assert opened.status == 201, opened.text
-        with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as told:  # noqa: S310 - ours
-            code = json.load(told)[0]["code"]
+        with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as inbox:  # noqa: S310 - ours
+            code = json.load(inbox)[0]["code"]
         body = {"phone": phone, "verification_id": opened.body["verification_id"], "code": code}
         approved = self.post("/otp/verify", body)
         assert approved.status == 200, approved.text
@@ -158,30 +158,30 @@ def site(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield Site(urls[0], urls[1], made.secret_key, sandbox, log, master)
 
 
-def test_everybody_is_logged_in_with_their_own_phone(site: Site) -> None:
+def test_each_user_is_logged_in_with_their_own_phone(site: Site) -> None:
     phones = [new_phone() for _ in range(PEOPLE)]
     with ThreadPoolExecutor(12) as people:
-        answers = list(people.map(site.enter, phones))
+        answers = list(people.map(site.log_in, phones))
 
     assert [(answer.status, answer.body) for answer in answers] == [(200, {"phone": p}) for p in phones]
 
 
-def test_workers_that_take_the_place_of_others_serve_as_well(site: Site) -> None:
+def test_replacement_workers_serve_too(site: Site) -> None:
     children = Path(f"/proc/{site.master.pid}/task/{site.master.pid}/children").read_text().split()
     for child in children:
         os.kill(int(child), signal.SIGTERM)
     wait_for(f"{site.service}/readyz", site.master, site.log)
     phones = [new_phone() for _ in range(PEOPLE)]
     with ThreadPoolExecutor(6) as people:
-        answers = list(people.map(site.enter, phones))
+        answers = list(people.map(site.log_in, phones))
 
     assert [(answer.status, answer.body) for answer in answers] == [(200, {"phone": p}) for p in phones]
 
 
-def test_every_worker_writes_its_log_and_no_two_calls_have_the_same_id(site: Site) -> None:
+def test_every_worker_logs_and_request_ids_are_unique(site: Site) -> None:
     phones = [new_phone() for _ in range(6)]
     for phone in phones:
-        site.enter(phone)
+        site.log_in(phone)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and sum("redeem" in line for line in lines(site)) < len(phones):
         time.sleep(0.05)

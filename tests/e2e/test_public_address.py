@@ -1,4 +1,4 @@
-"""`doctor --url`: whether a visitor's own headers change the address that the service believes."""
+"""`doctor --url`: finds out whether a visitor's own headers change the address that the service uses."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ VISITOR = b"198.51.100.9"
 
 @contextmanager
 def proxy(upstream: str, *, appends: bool = True, believes_aliases: bool = False) -> Iterator[str]:
-    """Run a proxy that writes one visitor's address behind all other headers, as HAProxy does.
+    """Run a proxy that appends one visitor's address after all other headers, as HAProxy does.
 
-    One that *believes_aliases* passes on a header whose name has an underscore in the place of its own, as
-    some servers that make one variable of both names do.
+    With *believes_aliases* it also accepts the header's name with underscores, as servers do that map both
+    names to one variable.
     """
 
     class Handler(socketserver.StreamRequestHandler):
@@ -70,8 +70,8 @@ def service(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> I
         yield service
 
 
-def told(url: str, config: Path) -> tuple[int, list[tuple[str, str, str]]]:
-    """Return the exit code of the doctor, and status, text and fix of what it says of addresses."""
+def address_results(url: str, config: Path) -> tuple[int, list[tuple[str, str, str]]]:
+    """Return the doctor's exit code, and the status, text and fix of its results about addresses."""
     done = CliRunner().invoke(main, ["doctor", "--json", "--url", url, "--config", str(config)])
     results = json.loads(done.output)["checks"]
     return done.exit_code, [(f["status"], f["message"], f["fix"]) for f in results if f["check"] == "address"]
@@ -87,80 +87,80 @@ def probe_of(service: Deployment) -> AddressProbe:
 
 
 @pytest.mark.parametrize("name", ["X_Forwarded_For", "X-Forwarded_For", "X_Forwarded-For"])
-def test_alias_that_is_believed_is_found(service: Deployment, name: str) -> None:
+def test_accepted_header_alias_is_reported(service: Deployment, name: str) -> None:
     with proxy(service.url, believes_aliases=True) as url:
-        code, results = told(url, config_of(service))
+        code, results = address_results(url, config_of(service))
 
     assert code == 2
     assert any(status == "fail" and f"{name} is believed" in message for status, message, _ in results)
     assert all("underscores" in fix for _, _, fix in results)
 
 
-def test_a42_serve_believes_no_alias(service: Deployment) -> None:
+def test_a42_serve_accepts_no_header_alias(service: Deployment) -> None:
     with proxy(service.url) as url:
-        _, results = told(url, config_of(service))
+        _, results = address_results(url, config_of(service))
 
     assert [status for status, _, _ in results] == ["ok"]
 
 
 @pytest.mark.parametrize("alias", [b"X_Forwarded_For", b"X-Forwarded_For", b"X_Forwarded-For"])
-def test_a42_serve_believes_no_alias_that_comes_last(service: Deployment, alias: bytes) -> None:
-    """A proxy may write its own header before those that it passes on."""
+def test_a42_serve_accepts_no_header_alias_in_last_place(service: Deployment, alias: bytes) -> None:
+    """A proxy may write its own header before the forwarded ones."""
     own = b"X-Forwarded-For: " + VISITOR + b"\r\n"
     body = json.dumps({"probe": probe_of(service).make("nonce", time.time())}).encode()
     rest = b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
 
-    honest, forged = (
+    genuine, forged = (
         exchange_raw(service.url, b"POST %s HTTP/1.1\r\nHost: x\r\n" % PATH.encode() + headers + rest + body)
         for headers in (own, own + alias + b": 192.0.2.7\r\n")
     )
 
-    assert b"address_hash" in honest
-    assert forged.rpartition(b"\r\n")[2] == honest.rpartition(b"\r\n")[2]
+    assert b"address_hash" in genuine
+    assert forged.rpartition(b"\r\n")[2] == genuine.rpartition(b"\r\n")[2]
 
 
-def test_proxy_that_hands_on_a_visitors_own_header_is_found(service: Deployment) -> None:
+def test_proxy_that_forwards_a_visitors_own_header_is_reported(service: Deployment) -> None:
     with proxy(service.url, appends=False) as url:
-        code, results = told(url, config_of(service))
+        code, results = address_results(url, config_of(service))
 
     assert code == 2
     assert ("fail", "a visitor's own X-Forwarded-For is believed") in [f[:2] for f in results]
 
 
-def test_gunicorn_believes_no_alias(redis_server: Server, tmp_path: Path) -> None:
+def test_gunicorn_accepts_no_header_alias(redis_server: Server, tmp_path: Path) -> None:
     with (
         running_gunicorn(redis_server, tmp_path, behind_one_proxy) as (upstream, _, config),
         proxy(upstream) as url,
     ):
-        _, results = told(url, config)
+        _, results = address_results(url, config)
 
     assert [status for status, _, _ in results] == ["ok"]
 
 
-def test_proxy_that_nobody_configured_is_doubtful(redis_server: Server, tmp_path: Path) -> None:
+def test_unconfigured_proxy_is_a_warning(redis_server: Server, tmp_path: Path) -> None:
     with running_service(redis_server, tmp_path) as service, proxy(service.url) as url:
-        _, results = told(url, config_of(service))
+        _, results = address_results(url, config_of(service))
 
     ((status, _, fix),) = results
     assert status == "warn"
     assert "service.proxy_hops" in fix
 
 
-def test_url_where_nothing_answers_is_broken(service: Deployment) -> None:
-    code, results = told(f"http://127.0.0.1:{closed_port()}", config_of(service))
+def test_url_without_an_answer_is_a_failure(service: Deployment) -> None:
+    code, results = address_results(f"http://127.0.0.1:{closed_port()}", config_of(service))
 
     assert (code, [status for status, _, _ in results]) == (2, ["fail"])
 
 
 @pytest.mark.parametrize("url", ["otp.example.com", "ftp://otp.example.com", "https://", "http://a:x"])
-def test_url_that_cannot_be_asked_is_a_usage_error(service: Deployment, url: str) -> None:
+def test_invalid_url_is_a_usage_error(service: Deployment, url: str) -> None:
     done = CliRunner().invoke(main, ["doctor", "--url", url, "--config", str(config_of(service))])
 
     assert done.exit_code == 2
     assert "--url" in done.output
 
 
-def test_probe_of_another_key_a_late_one_and_none_are_not_found(service: Deployment) -> None:
+def test_probe_with_another_key_an_expired_one_and_none_get_a_404(service: Deployment) -> None:
     stranger = AddressProbe(Keyring({"a": b"x" * 32}, "a", b"y" * 32))
     bodies: list[object] = [
         {},
@@ -175,7 +175,7 @@ def test_probe_of_another_key_a_late_one_and_none_are_not_found(service: Deploym
     assert [post(f"{service.url}{PATH}", body).status for body in bodies] == [404] * len(bodies)
 
 
-def test_answer_holds_no_address(service: Deployment) -> None:
+def test_probe_answer_contains_no_address(service: Deployment) -> None:
     answer = post(
         f"{service.url}{PATH}",
         {"probe": probe_of(service).make("nonce", time.time())},

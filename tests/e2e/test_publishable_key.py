@@ -38,8 +38,10 @@ def service(
         yield deployment, request.param is behind_a_proxy
 
 
-def ask(service: Deployment, phone: str, *headers: tuple[str, str]) -> tuple[int, Any, dict[str, str]]:
-    """Ask for a code as a page would; a header may be sent more than once."""
+def request_code(
+    service: Deployment, phone: str, *headers: tuple[str, str]
+) -> tuple[int, Any, dict[str, str]]:
+    """Request a code as a page does; a header may occur more than once."""
     connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=30)
     body = json.dumps({"phone": phone, "purpose": "login"}).encode()
     connection.putrequest("POST", "/otp/request")
@@ -53,23 +55,23 @@ def ask(service: Deployment, phone: str, *headers: tuple[str, str]) -> tuple[int
         connection.putheader(name, value)
     connection.endheaders(body)
     answer = connection.getresponse()
-    told = json.loads(answer.read())
+    body = json.loads(answer.read())
     connection.close()
-    return answer.status, told, {name.lower(): value for name, value in answer.getheaders()}
+    return answer.status, body, {name.lower(): value for name, value in answer.getheaders()}
 
 
-def test_page_gets_its_code_and_may_read_the_answer(service: tuple[Deployment, bool]) -> None:
+def test_page_gets_its_code_and_can_read_the_answer(service: tuple[Deployment, bool]) -> None:
     deployment, _ = service
     phone = new_phone()
 
-    status, told, headers = ask(deployment, phone, ("X-Forwarded-For", "198.51.100.200"))
+    status, body, headers = request_code(deployment, phone, ("X-Forwarded-For", "198.51.100.200"))
 
     assert (status, headers["access-control-allow-origin"], headers["vary"]) == (201, PAGE, "Origin")
     assert deployment.code(phone)
-    assert told["phone_masked"].endswith(phone[-4:])
+    assert body["phone_masked"].endswith(phone[-4:])
 
 
-def test_forged_headers_never_move_the_address(service: tuple[Deployment, bool]) -> None:
+def test_forged_headers_do_not_change_the_address(service: tuple[Deployment, bool]) -> None:
     deployment, behind = service
     ours = [("X-Forwarded-For", "198.51.100.7")] if behind else []
 
@@ -77,17 +79,17 @@ def test_forged_headers_never_move_the_address(service: tuple[Deployment, bool])
     for number in range(8):
         lie = f"6.6.6.{number}"
         forged = [("X-Real-IP", lie), ("Forwarded", f"for={lie}"), ("X-Forwarded-For", lie)]
-        status, told, _ = ask(deployment, new_phone(), *forged, *ours)
-        outcomes.append(told.get("code", status))
+        status, body, _ = request_code(deployment, new_phone(), *forged, *ours)
+        outcomes.append(body.get("code", status))
 
     assert outcomes[-1] == "challenge_required"
     assert outcomes.count(201) <= 3
 
 
-def test_behind_a_trusted_proxy_every_address_is_its_own(service: tuple[Deployment, bool]) -> None:
+def test_behind_a_trusted_proxy_each_address_is_counted_separately(service: tuple[Deployment, bool]) -> None:
     deployment, behind = service
     statuses = [
-        ask(deployment, new_phone(), ("X-Forwarded-For", f"198.51.100.{100 + number}"))[0]
+        request_code(deployment, new_phone(), ("X-Forwarded-For", f"198.51.100.{100 + number}"))[0]
         for number in range(6)
     ]
 
@@ -99,12 +101,12 @@ def test_other_pages_get_nothing(service: tuple[Deployment, bool]) -> None:
     phone = new_phone()
     connection = http.client.HTTPConnection(urlsplit(deployment.url).netloc, timeout=30)
     body = json.dumps({"phone": phone, "purpose": "login"})
-    told = {
+    headers = {
         "Authorization": f"Bearer {KEY}",
         "Content-Type": "application/json",
         "Origin": "https://www.shop.example.evil",
     }
-    connection.request("POST", "/otp/request", body, told)
+    connection.request("POST", "/otp/request", body, headers)
     answer = connection.getresponse()
     answer.read()
     connection.close()

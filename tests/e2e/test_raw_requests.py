@@ -1,4 +1,4 @@
-"""Requests that are spelled in unusual ways, sent byte for byte to `serve` and to gunicorn."""
+"""Unusually spelled requests, sent byte for byte to `serve` and to gunicorn."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def plain(line: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("line", OTHER_PATHS.values(), ids=OTHER_PATHS.keys())
-def test_path_spelled_in_another_way_is_a_404(url: str, line: bytes) -> None:
+def test_unusual_spelling_of_a_path_is_a_404(url: str, line: bytes) -> None:
     assert status_of(exchange_raw(url, plain(line))) == 404
 
 
@@ -88,7 +88,7 @@ def test_encoded_path_is_a_404(url: str, line: bytes) -> None:
 
 @pytest.mark.parametrize("line", OTHER_METHODS.values(), ids=OTHER_METHODS.keys())
 def test_method_in_lower_case_is_refused(url: str, line: bytes) -> None:
-    """gunicorn itself answers 400 to a method that it does not know."""
+    """gunicorn itself answers 400 to an unknown method."""
     assert status_of(exchange_raw(url, plain(line))) in (400, 405)
 
 
@@ -98,7 +98,7 @@ def test_exact_spelling_is_served(url: str, line: bytes) -> None:
 
 
 def call(service: Deployment, headers: bytes, body: bytes) -> bytes:
-    """Return the answer to a request for an SMS, with *headers* and the encoded *body*."""
+    """Return the answer to `POST /otp/request` with *headers* and the encoded *body*."""
     key = service.secrets.secret_key.encode()
     head = b"POST /otp/request HTTP/1.1\r\n" + HEAD + b"Content-Type: application/json\r\n"
     return exchange_raw(
@@ -161,7 +161,7 @@ def test_broken_chunk_is_a_400(service: Deployment, chunks: bytes) -> None:
     assert status_of(call(service, CHUNKED, chunks)) == 400
 
 
-def test_body_that_waits_for_100_continue_is_asked_for_once(service: Deployment) -> None:
+def test_100_continue_is_sent_once(service: Deployment) -> None:
     phone = new_phone()
     body = ask_for(phone)
     headers = b"Expect: 100-continue\r\nContent-Length: %d\r\n" % len(body)

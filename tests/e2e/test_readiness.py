@@ -20,7 +20,7 @@ OUT_OF_SERVICE = "+8613800001006"
 
 @pytest.fixture
 def redis_server() -> Iterator[Server]:
-    """One of each test's own, which may be spoiled."""
+    """A Redis of each test's own, which the test may break."""
     with redis_servers.running(redis_servers.redis_binary()) as server:
         yield server
 
@@ -35,7 +35,7 @@ def is_ready(service: Deployment) -> bool:
     return service.get("/readyz").status == 200
 
 
-def test_bad_route_is_shown_and_takes_nothing_down(service: Deployment) -> None:
+def test_misconfigured_route_is_shown_and_the_service_stays_ready(service: Deployment) -> None:
     phone = new_phone()
     opened = service.request(phone).body["verification_id"]
     assert service.request(OUT_OF_SERVICE).status == 502
@@ -57,7 +57,7 @@ def test_bad_route_is_shown_and_takes_nothing_down(service: Deployment) -> None:
     ],
     ids=["evicts", "full", "no-replicas"],
 )
-def test_store_that_may_lose_or_takes_no_writes_is_not_ready_until_it_is_mended(
+def test_unsuitable_store_makes_the_service_unready_until_it_is_fixed(
     service: Deployment, redis_server: Server, spoil: dict[str, str], mend: dict[str, str]
 ) -> None:
     with redis_server.client() as client:
@@ -82,7 +82,7 @@ UNREADABLE = f"{schema.STORE_SCHEMA + 2} {schema.STORE_SCHEMA + 1}"
 """What a release of the future writes that this one cannot run beside."""
 
 
-def test_not_ready_while_a_newer_release_writes_what_this_one_cannot_read(
+def test_not_ready_while_a_newer_release_writes_an_unreadable_schema(
     service: Deployment, redis_server: Server
 ) -> None:
     with redis_server.client() as client:
@@ -103,17 +103,19 @@ def test_not_ready_while_a_newer_release_writes_what_this_one_cannot_read(
     assert written == f"{schema.STORE_SCHEMA} {schema.OLDEST_COMPATIBLE_SCHEMA}".encode()
 
 
-def test_all_workers_stop_and_serve_again_without_a_probe(service: Deployment, redis_server: Server) -> None:
+def test_all_workers_stop_serving_and_resume_without_a_probe(
+    service: Deployment, redis_server: Server
+) -> None:
     phone = new_phone()
     verification_id = service.request(phone).body["verification_id"]
 
-    def told() -> list[str]:
+    def logged() -> list[str]:
         lines = service.log.read_text().splitlines()
         return [line for line in lines if '"event":"store_schema_newer"' in line]
 
     with redis_server.client() as client:
         client.set(keys.schema(), UNREADABLE, ex=600)
-        assert eventually(lambda: len(told()) == 2, 15), "one line for each worker"
+        assert eventually(lambda: len(logged()) == 2, 15), "one line for each worker"
         rejected = [service.verify(phone, verification_id, service.code(phone)) for _ in range(6)]
         client.delete(keys.schema())
         approved = eventually(
@@ -121,7 +123,7 @@ def test_all_workers_stop_and_serve_again_without_a_probe(service: Deployment, r
         )
 
     assert {(answer.status, answer.body["code"]) for answer in rejected} == {(503, "store_unavailable")}
-    assert not any("reason" in answer.body for answer in rejected), "only operators are told why"
+    assert not any("reason" in answer.body for answer in rejected), "only operators see the reason"
     assert approved
-    assert len(told()) == 2
-    assert all('"level":"error"' in line for line in told())
+    assert len(logged()) == 2
+    assert all('"level":"error"' in line for line in logged())

@@ -1,4 +1,4 @@
-"""SIGHUP under load: keys, routes and limits change in mid-flight, and nobody notices."""
+"""SIGHUP under load: keys, routes and limits change without a failed call."""
 
 from __future__ import annotations
 
@@ -48,30 +48,30 @@ def configure(service: Deployment, *changes: tuple[str, str]) -> None:
 
 
 def reload(service: Deployment) -> None:
-    """Have the configuration read again, and wait until all workers go by it."""
+    """Reload the configuration, and wait until all workers use it."""
     before = len(events(service, "reloaded"))
     service.process.send_signal(signal.SIGHUP)
     assert eventually(lambda: len(events(service, "reloaded")) == before + 1, 20)
 
 
 def refuse(service: Deployment) -> list[str]:
-    """Have the configuration read again, and return why it is not taken."""
+    """Reload an invalid configuration, and return the reported issues."""
     before = len(events(service, "reload_failed"))
     service.process.send_signal(signal.SIGHUP)
     assert eventually(lambda: len(events(service, "reload_failed")) > before, 20)
-    mistakes: list[str] = events(service, "reload_failed")[-1]["mistakes"]
-    return mistakes
+    issues: list[str] = events(service, "reload_failed")[-1]["mistakes"]
+    return issues
 
 
 @dataclass
 class Load:
-    """People who verify their phones one after the other, and a connection that is used until it is ended."""
+    """Users who verify their phones one by one, and a connection that is used until the server closes it."""
 
     service: Deployment
     over: threading.Event = field(default_factory=threading.Event)
     seen: Counter[str] = field(default_factory=Counter)
 
-    def people(self) -> None:
+    def verify_phones(self) -> None:
         while not self.over.is_set():
             phone = new_phone()
             opened = self.service.request(phone)
@@ -81,13 +81,13 @@ class Load:
             proof = {"proof": verified.body["proof"], "purpose": "login"}
             self.seen[f"redeem {self.service.post('/otp/redeem', proof).status}"] += 1
 
-    def a_connection(self) -> None:
-        """Ask again and again, on another connection only after an answer that closes the last one."""
+    def use_one_connection(self) -> None:
+        """Make calls, on a new connection only after an answer that closes the last one."""
         while not self.over.is_set():
             with closing(http.client.HTTPConnection(urlsplit(self.service.url).netloc, timeout=30)) as opened:
-                self.go_on_asking(opened)
+                self.make_calls(opened)
 
-    def go_on_asking(self, connection: http.client.HTTPConnection) -> None:
+    def make_calls(self, connection: http.client.HTTPConnection) -> None:
         connection.auto_open = 0  # type: ignore[assignment]  # a second connection would hide the end of this one
         connection.connect()
         will_close = False
@@ -104,8 +104,8 @@ class Load:
 def under_load(service: Deployment) -> Iterator[Load]:
     load = Load(service)
     with ThreadPoolExecutor(4) as pool:
-        running = [pool.submit(load.people) for _ in range(2)] + [
-            pool.submit(load.a_connection) for _ in range(2)
+        running = [pool.submit(load.verify_phones) for _ in range(2)] + [
+            pool.submit(load.use_one_connection) for _ in range(2)
         ]
         try:
             yield load
@@ -122,7 +122,7 @@ def service(redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
 
 
 def a_second_route(service: Deployment) -> tuple[str, str]:
-    """A route that goes before the first, to the same place."""
+    """Return a change that adds a route before the first one, with the same target."""
     first = service.log.parent.joinpath("config.toml").read_text().partition("[[routes]]\n")[2]
     second = first.replace('"main"', '"second"', 1)
     return "[[routes]]\n", f"[[routes]]\n{second}\n[[routes]]\n"
@@ -171,7 +171,7 @@ def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> No
     assert events(service, "reload_failed") == []
 
 
-def test_f33_a_removed_key_is_worth_nothing_after_a_reload(service: Deployment) -> None:
+def test_f33_removed_key_is_rejected_after_a_reload(service: Deployment) -> None:
     phone = new_phone()
     opened = service.request(phone)
     proof = service.verify(phone, opened.body["verification_id"], service.code(phone)).body["proof"]
@@ -181,7 +181,7 @@ def test_f33_a_removed_key_is_worth_nothing_after_a_reload(service: Deployment) 
     assert service.post("/otp/redeem", {"proof": proof, "purpose": "login"}).body["code"] == "invalid_proof"
 
 
-def test_sends_in_flight_end_in_the_service_in_which_they_began(redis_server: Server, tmp_path: Path) -> None:
+def test_sends_in_flight_finish_in_the_old_workers(redis_server: Server, tmp_path: Path) -> None:
     with Proxy() as proxy, running_service(redis_server, tmp_path, sandbox_url=proxy.url) as service:
         proxy.target = service.sandbox.port
         proxy.treat = unanswered
@@ -222,19 +222,19 @@ SECRET = "a-secret-in-the-wrong-place"
     ],
     ids=["keys", "form", "no-toml", "production", "redis", "content", "with-the-threads-that-there-are"],
 )
-def test_a_faulty_configuration_is_refused_and_the_old_one_goes_on(
+def test_invalid_configuration_is_rejected_and_the_old_one_stays_in_use(
     service: Deployment, change: tuple[str, str], where: str
 ) -> None:
     configure(service, change)
-    mistakes = refuse(service)
+    issues = refuse(service)
 
-    assert [mistake for mistake in mistakes if mistake.startswith(where)]
+    assert [issue for issue in issues if issue.startswith(where)]
     assert service.request(new_phone()).status == 201
     assert events(service, "reloaded") == []
     assert SECRET not in service.log.read_text()
 
 
-def test_a_worker_that_dies_is_followed_by_one_with_the_last_sound_settings(service: Deployment) -> None:
+def test_dead_worker_is_replaced_by_one_with_the_last_valid_settings(service: Deployment) -> None:
     configure(service, ('name = "main"', 'name = "renamed"'))
     reload(service)
     configure(service, ('active_kid = "2026a"', 'active_kid = "2027a"'))
@@ -253,7 +253,7 @@ def test_a_worker_that_dies_is_followed_by_one_with_the_last_sound_settings(serv
     assert eventually(lambda: [event["route"] for event in events(service, "sms_send")] == ["renamed"], 10)
 
 
-def test_hangup_that_is_sent_to_a_worker_harms_nothing(service: Deployment) -> None:
+def test_sighup_sent_to_a_worker_has_no_effect(service: Deployment) -> None:
     assert eventually(lambda: len(workers(service)) == WORKERS, 10)
     before = workers(service)
     for pid in before:
@@ -265,7 +265,7 @@ def test_hangup_that_is_sent_to_a_worker_harms_nothing(service: Deployment) -> N
     assert events(service, "reloaded") + events(service, "reload_failed") == []
 
 
-def test_what_needs_a_restart_is_named_and_left_as_it_is(service: Deployment) -> None:
+def test_settings_that_need_a_restart_are_logged_and_not_applied(service: Deployment) -> None:
     configure(
         service,
         ("worker_connections = 64", "worker_connections = 65\nbacklog = 2048"),

@@ -1,4 +1,4 @@
-"""A risk challenge on its way: asked for, solved by whoever called, and worth one SMS."""
+"""A risk challenge: required, solved by the caller, and valid for one SMS."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def exhaust(service: Deployment, address: str) -> None:
         assert ask(service, new_phone(), address).status == 201
 
 
-def test_suspicious_address_solves_a_challenge_and_gets_its_sms(service: Deployment) -> None:
+def test_suspicious_address_gets_an_sms_after_solving_a_challenge(service: Deployment) -> None:
     address, phone = "203.0.113.1", new_phone()
     exhaust(service, address)
 
@@ -49,7 +49,7 @@ def test_suspicious_address_solves_a_challenge_and_gets_its_sms(service: Deploym
     assert len(service.inbox(phone)) == 1
 
 
-def test_solution_is_worth_one_sms_to_one_phone(service: Deployment) -> None:
+def test_solution_is_valid_for_one_sms_to_one_phone(service: Deployment) -> None:
     address, phone, other = "203.0.113.2", new_phone(), new_phone()
     exhaust(service, address)
     solution = solve(ask(service, phone, address).body["challenge"])
@@ -68,14 +68,14 @@ def test_solution_is_worth_one_sms_to_one_phone(service: Deployment) -> None:
     assert service.inbox(other) == []
 
 
-def test_other_addresses_are_not_asked(service: Deployment) -> None:
+def test_other_addresses_need_no_challenge(service: Deployment) -> None:
     exhaust(service, "203.0.113.3")
 
     assert ask(service, new_phone(), "203.0.113.4").status == 201
     assert ask(service, new_phone(), "2001:db8::1").status == 201
 
 
-def test_every_address_of_a_64_is_one_requester(service: Deployment) -> None:
+def test_all_addresses_of_a_64_count_as_one(service: Deployment) -> None:
     for host in ("1", "2"):
         assert ask(service, new_phone(), f"2001:db8:0:7::{host}").status == 201
 
@@ -83,7 +83,7 @@ def test_every_address_of_a_64_is_one_requester(service: Deployment) -> None:
     assert ask(service, new_phone(), "::ffff:203.0.113.9").status == 201
 
 
-def test_challenge_leaves_no_number_and_no_address_behind(service: Deployment) -> None:
+def test_challenge_stores_no_number_and_no_address(service: Deployment) -> None:
     address, phone = "203.0.113.5", new_phone()
     exhaust(service, address)
     ask(service, phone, address)

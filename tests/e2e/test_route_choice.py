@@ -1,4 +1,4 @@
-"""Which way an SMS takes: by client, purpose, country and locale, through the whole service."""
+"""Route selection by client, purpose, country and locale, through the whole service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def new_hong_kong_phone() -> str:
 
 
 def with_more_routes(text: str, sandbox_url: str, receiver_url: str) -> str:
-    """A route of the bank's own, and one for all countries but the mainland, before the one of the rest."""
+    """Add a route for the bank and one for other countries than the mainland, before the default route."""
     more = f"""
 [clients.bank]
 secret_key_digests = ["{key_digest(BANK_KEY)}"]
@@ -97,11 +97,11 @@ def service(
         yield deployment
 
 
-def ask_as_bank(service: Deployment, path: str, **body: object) -> Answer:
+def call_as_bank(service: Deployment, path: str, **body: object) -> Answer:
     return post(f"{service.url}{path}", body, Authorization=f"Bearer {BANK_KEY}")
 
 
-def test_client_without_a_route_of_its_own_takes_the_common_one(service: Deployment) -> None:
+def test_client_without_its_own_route_uses_the_shared_one(service: Deployment) -> None:
     phone = new_phone()
 
     assert service.request(phone).status == 201
@@ -109,14 +109,14 @@ def test_client_without_a_route_of_its_own_takes_the_common_one(service: Deploym
 
 
 @pytest.mark.parametrize(("purpose", "template_code"), [("login", "100001"), ("signup", "100005")])
-def test_client_with_a_route_of_its_own_signs_by_its_own_name(
+def test_client_with_its_own_route_uses_its_own_sign_name(
     service: Deployment, purpose: str, template_code: str
 ) -> None:
-    """The code that PNVS carries is ours: it is verified here."""
+    """PNVS carries a code of this service, which verifies it."""
     phone = new_phone()
-    opened = ask_as_bank(service, "/otp/request", phone=phone, purpose=purpose)
+    opened = call_as_bank(service, "/otp/request", phone=phone, purpose=purpose)
     (message,) = service.inbox(phone)
-    verified = ask_as_bank(
+    verified = call_as_bank(
         service,
         "/otp/verify",
         phone=phone,
@@ -130,7 +130,7 @@ def test_client_with_a_route_of_its_own_signs_by_its_own_name(
 
 
 @pytest.mark.parametrize(("locale", "template_code"), [("en", "english"), ("zh-HK", "")])
-def test_number_of_another_country_goes_to_the_service_of_the_operators_own(
+def test_number_of_another_country_is_sent_by_the_webhook(
     service: Deployment, receiver: Scripted, locale: str, template_code: str
 ) -> None:
     phone = new_hong_kong_phone()
@@ -145,7 +145,7 @@ def test_number_of_another_country_goes_to_the_service_of_the_operators_own(
 
 
 @pytest.mark.parametrize(
-    ("locale", "refusal", "told"),
+    ("locale", "refusal", "expected"),
     [
         ("", says(422, {"code": "destination_rejected"}), (422, "destination_rejected")),
         ("de", says(429, {}, Retry_After="3"), (503, "provider_unavailable")),
@@ -153,12 +153,12 @@ def test_number_of_another_country_goes_to_the_service_of_the_operators_own(
     ],
     ids=["rejected", "busy", "wrong secret"],
 )
-def test_refusal_of_that_service_reaches_the_caller(
-    service: Deployment, receiver: Scripted, locale: str, refusal: ScriptedAnswer, told: tuple[int, str]
+def test_rejection_by_the_webhook_reaches_the_caller(
+    service: Deployment, receiver: Scripted, locale: str, refusal: ScriptedAnswer, expected: tuple[int, str]
 ) -> None:
     phone = new_hong_kong_phone()
     receiver.will(refusal)
     answer = service.request(phone, **({"locale": locale} if locale else {}))
 
-    assert (answer.status, answer.body["code"]) == told
+    assert (answer.status, answer.body["code"]) == expected
     assert service.inbox(phone) == []

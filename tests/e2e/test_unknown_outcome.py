@@ -1,4 +1,4 @@
-"""A send of unknown outcome, with the service, its store and the sandbox as provider: one SMS, never two."""
+"""Sends of unknown outcome, with the real service and store, and the sandbox as provider: never two SMS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from e2e.story import MixedClock, Story, build
+from e2e.resend_scenario import MixedClock, Scenario, build
 from support.phone_stories import Quiet
 from support.redis_servers import Server
 
@@ -23,7 +23,7 @@ SENT, NOT_SENT = "+8613800005002", "+8613800005001"
 
 
 @pytest.fixture
-def story(redis_server: Server) -> Iterator[Story]:
+def scenario(redis_server: Server) -> Iterator[Scenario]:
     config = replace(SandboxConfig.default({"testId": "testSecret"}), delivery_seconds=3600.0)
     clock = MixedClock()
     with redis_server.client() as client, start_sandbox(config) as sandbox:
@@ -41,50 +41,50 @@ def story(redis_server: Server) -> Iterator[Story]:
         router.close(5)
 
 
-def test_sms_that_was_sent_is_not_sent_again_and_the_answer_says_so(story: Story) -> None:
-    sent = story.request(SENT)
-    story.pass_time(61)
+def test_sms_that_was_sent_is_not_sent_again_and_shown_as_accepted(scenario: Scenario) -> None:
+    sent = scenario.request(SENT)
+    scenario.pass_time(61)
 
-    again = story.resend(SENT, sent)
+    again = scenario.resend(SENT, sent)
 
     assert sent.verification.delivery is DeliveryStatus.UNKNOWN
     assert (again.dispatched, again.verification.delivery) == (False, DeliveryStatus.ACCEPTED)
     assert again.verification.sends_left == 3
-    assert story.sms(SENT) == 1
+    assert scenario.sms(SENT) == 1
 
 
-def test_sms_that_was_not_sent_is_sent_again(story: Story) -> None:
-    sent = story.request(NOT_SENT)
-    story.pass_time(61)
+def test_sms_that_was_not_sent_is_sent_again(scenario: Scenario) -> None:
+    sent = scenario.request(NOT_SENT)
+    scenario.pass_time(61)
 
-    again = story.resend(NOT_SENT, sent)
+    again = scenario.resend(NOT_SENT, sent)
 
     assert again.dispatched
     assert [send.number for send in again.verification.sends] == [1, 2]
-    assert story.sms(NOT_SENT) == 0
+    assert scenario.sms(NOT_SENT) == 0
 
 
-def test_status_finds_out_what_was_sent(story: Story) -> None:
-    sent, unsent = story.request(SENT), story.request(NOT_SENT)
+def test_status_looks_up_unknown_sends(scenario: Scenario) -> None:
+    sent, unsent = scenario.request(SENT), scenario.request(NOT_SENT)
 
-    assert story.status(SENT, sent).verification.delivery is DeliveryStatus.ACCEPTED
-    assert story.status(NOT_SENT, unsent).verification.delivery is DeliveryStatus.UNKNOWN
+    assert scenario.status(SENT, sent).verification.delivery is DeliveryStatus.ACCEPTED
+    assert scenario.status(NOT_SENT, unsent).verification.delivery is DeliveryStatus.UNKNOWN
 
 
-def test_provider_that_can_not_be_asked_sends_nothing_twice(story: Story) -> None:
-    sent = story.request(SENT)
-    story.pass_time(61)
-    story.sandbox.close()
+def test_failed_lookup_sends_nothing_twice(scenario: Scenario) -> None:
+    sent = scenario.request(SENT)
+    scenario.pass_time(61)
+    scenario.sandbox.close()
 
-    again = story.resend(SENT, sent)
+    again = scenario.resend(SENT, sent)
 
     assert (again.dispatched, again.verification.delivery) == (False, DeliveryStatus.UNKNOWN)
     assert len(again.verification.sends) == 1
 
 
-def test_cooldown_comes_before_any_question(story: Story) -> None:
-    sent = story.request(SENT)
-    story.pass_time(30)
+def test_cooldown_is_checked_before_the_lookup(scenario: Scenario) -> None:
+    sent = scenario.request(SENT)
+    scenario.pass_time(30)
 
     with pytest.raises(CooldownActive):
-        story.resend(SENT, sent)
+        scenario.resend(SENT, sent)

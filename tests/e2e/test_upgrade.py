@@ -177,8 +177,8 @@ def _serve(build: Path, directory: Path) -> subprocess.Popen[bytes]:
 
 
 @dataclass(frozen=True)
-class Story:
-    """What was done with one phone: one SMS, perhaps a wrong code, perhaps the right one."""
+class Scenario:
+    """Calls for one phone: one SMS, maybe a wrong code, maybe the right one."""
 
     phone: str
     address: str
@@ -186,7 +186,7 @@ class Story:
     is_approved: bool
 
 
-STORIES = ((False, True), (True, True), (True, False))
+SCENARIOS = ((False, True), (True, True), (True, False))
 """Whether a wrong code is submitted, and whether the right one is."""
 
 
@@ -195,7 +195,7 @@ class Load:
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
-        self.stories: list[Story] = []
+        self.scenarios: list[Scenario] = []
         self.failed: list[str] = []
         self.done = threading.Event()
         self._numbers = count()
@@ -203,38 +203,38 @@ class Load:
         self._changed = threading.Condition()
 
     def run(self, call: Call) -> None:
-        """Tell stories until `done` is set."""
+        """Run scenarios until `done` is set."""
         while not self.done.is_set():
-            self.tell(call, call)
+            self.run_scenario(call, call)
 
-    def tell(self, request: Call, verify: Call) -> None:
-        """Tell the next story, with the SMS requested by *request* and codes submitted by *verify*."""
+    def run_scenario(self, request: Call, verify: Call) -> None:
+        """Run the next scenario; *request* makes the call for the SMS, *verify* those with codes."""
         with self._changed:
             number = next(self._numbers)
         group = number // PHONES_PER_ADDRESS
-        story = Story(
-            new_phone(), f"198.18.{group // 250}.{group % 250 + 1}", *STORIES[number % len(STORIES)]
+        scenario = Scenario(
+            new_phone(), f"198.18.{group // 250}.{group % 250 + 1}", *SCENARIOS[number % len(SCENARIOS)]
         )
-        body = {"phone": story.phone, "purpose": "login", "client_ip": story.address}
+        body = {"phone": scenario.phone, "purpose": "login", "client_ip": scenario.address}
         opened = self._call(request, "/otp/request", body, 201)
         with self._changed:
-            self.stories.append(story)
+            self.scenarios.append(scenario)
         if opened is None:
             return
-        code = self.deployment.code(story.phone)
+        code = self.deployment.code(scenario.phone)
         wrong = f"{(int(code) + 1) % 10**6:06d}"
         held = {
-            "phone": story.phone,
+            "phone": scenario.phone,
             "verification_id": opened.body["verification_id"],
-            "client_ip": story.address,
+            "client_ip": scenario.address,
         }
-        if story.has_wrong_code:
+        if scenario.has_wrong_code:
             self._call(verify, "/otp/verify", {**held, "code": wrong}, 422)
-        if story.is_approved:
+        if scenario.is_approved:
             self._call(verify, "/otp/verify", {**held, "code": code}, 200)
 
     def wait_for(self, more: int) -> None:
-        """Wait until so many more calls are answered."""
+        """Wait until *more* further calls are answered."""
         with self._changed:
             goal = self._answers + more
             assert self._changed.wait_for(lambda: self._answers >= goal, BOUND)
@@ -266,7 +266,7 @@ class Counts:
         self._admin: AdminStore = session.admin
 
     def of_phone(self, phone: str) -> tuple[int, int, int, bool]:
-        """Return the SMS and wrong codes of a day, those since an approval, and whether there was one."""
+        """Return SMS and failures of a day, consecutive failures, and whether the phone was ever verified."""
         used = self._admin.phone_usage(self._keyring.phone_hash(phone), PhoneLimits(), 5)
         return used.sends_in(DAY), used.failures_in(DAY), used.consecutive_failures, used.is_known
 
@@ -282,9 +282,9 @@ class Counts:
         return counted.wrong, counted.approved
 
 
-def expected_of_addresses(stories: list[Story]) -> dict[str, tuple[int, int, int]]:
-    sent = Counter(story.address for story in stories)
-    approved = Counter(story.address for story in stories if story.is_approved)
+def expected_of_addresses(scenarios: list[Scenario]) -> dict[str, tuple[int, int, int]]:
+    sent = Counter(scenario.address for scenario in scenarios)
+    approved = Counter(scenario.address for scenario in scenarios if scenario.is_approved)
     return {
         address: (sent[address] - approved[address], sent[address] - approved[address], approved[address])
         for address in sent
@@ -330,10 +330,10 @@ def test_rolling_upgrade_and_rollback_fail_no_call_and_lose_no_count(
         def through_proxy(path: str, body: object) -> Answer:
             return proxy.call("POST", path, body, Authorization=f"Bearer {made.secret_key}")
 
-        def crosswise() -> None:
+        def run_across_builds() -> None:
             for _ in range(CROSSWISE // 2):
-                load.tell(first.call, second.call)
-                load.tell(second.call, first.call)
+                load.run_scenario(first.call, second.call)
+                load.run_scenario(second.call, first.call)
 
         calling = [threads.submit(load.run, through_proxy) for _ in range(CALLERS)]
         codes = []
@@ -341,28 +341,29 @@ def test_rolling_upgrade_and_rollback_fail_no_call_and_lose_no_count(
             for instance, build in ((first, this_build), (second, this_build), (first, previous_build)):
                 load.wait_for(BETWEEN)
                 codes.append(instance.restart(build))
-                crosswise()
+                run_across_builds()
             load.wait_for(BETWEEN)
         finally:
             load.done.set()
         for one in calling:
             one.result(BOUND)
         ready = [instance.deployment.get("/readyz").status for instance in instances]
-        counts, stories = Counts(second), load.stories
+        counts, scenarios = Counts(second), load.scenarios
         of_service = (
-            EARLIER_FAILURES + sum(story.has_wrong_code and not story.is_approved for story in stories),
-            sum(story.is_approved for story in stories),
+            EARLIER_FAILURES
+            + sum(scenario.has_wrong_code and not scenario.is_approved for scenario in scenarios),
+            sum(scenario.is_approved for scenario in scenarios),
         )
 
         assert load.failed == []
         assert (codes, ready) == ([0, 0, 0], [200, 200])
-        for story in stories:
-            wrong = int(story.has_wrong_code)
-            in_a_row = 0 if story.is_approved else wrong
-            assert counts.of_phone(story.phone) == (1, wrong, in_a_row, story.is_approved)
-        assert budgets(redis) == {len(stories)}
+        for scenario in scenarios:
+            wrong = int(scenario.has_wrong_code)
+            failures_in_a_row = 0 if scenario.is_approved else wrong
+            assert counts.of_phone(scenario.phone) == (1, wrong, failures_in_a_row, scenario.is_approved)
+        assert budgets(redis) == {len(scenarios)}
         # These are shared about twice a second.
-        expected = expected_of_addresses(stories)
+        expected = expected_of_addresses(scenarios)
         assert eventually(lambda: {each: counts.of_address(each) for each in expected} == expected, 5)
         assert eventually(lambda: counts.of_service() == of_service, 5)
         with redis.client() as client:
@@ -375,7 +376,7 @@ def test_rolling_upgrade_and_rollback_fail_no_call_and_lose_no_count(
 def test_commands_of_the_docs_switch_the_release_and_clear_the_version(
     redis_of_its_own: Server, tmp_path: Path
 ) -> None:
-    """Run the blocks as they stand, but for paths and ports; the machine has no unit to restart."""
+    """Run the blocks unchanged except for paths and ports; there is no unit to restart."""
     if shutil.which("redis-cli") is None or shutil.which("curl") is None:
         skip_or_fail("redis-cli or curl is not installed")
     (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/restarted\n')
@@ -394,8 +395,8 @@ def test_commands_of_the_docs_switch_the_release_and_clear_the_version(
             ):
                 text = text.replace(old, new)
             path = f"{tmp_path}:{os.environ['PATH']}"
-            told = subprocess.check_output(["sh", "-euc", text], env={**os.environ, "PATH": path}, text=True)
-            return told.splitlines()
+            lines = subprocess.check_output(["sh", "-euc", text], env={**os.environ, "PATH": path}, text=True)
+            return lines.splitlines()
 
         assert run(switch) == []
         (ready,) = map(json.loads, run(wait))

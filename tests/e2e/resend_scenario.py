@@ -1,4 +1,4 @@
-"""One person in front of a form: the real service and store, and the sandbox, where SMS are counted."""
+"""A user who requests and resends a code, with the real service and store. The sandbox counts the SMS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from otp_service.web.api.request_log import CurrentRequestLog
 
 
 class MixedClock(fakes.FakeClock):
-    """Wall time as a test moves it, deadlines as they are."""
+    """A wall clock that a test moves; the monotonic clock, which deadlines use, is real."""
 
     def __init__(self) -> None:
         super().__init__(time.time())
@@ -37,8 +37,8 @@ class MixedClock(fakes.FakeClock):
 
 
 @dataclass
-class Story:
-    """One person in front of a resend button."""
+class Scenario:
+    """One user who can request and resend a code."""
 
     service: VerificationService
     runner: MovableRunner
@@ -46,7 +46,7 @@ class Story:
     sandbox: SandboxServer
 
     def pass_time(self, seconds: float) -> None:
-        """Move the store's clock, by which limits and ages are reckoned."""
+        """Move the store's clock, which limits and ages are computed from."""
         self.runner.ahead += int(seconds * 1000)
 
     def resend(self, phone: str, sent: SendOutcome) -> SendOutcome:
@@ -73,7 +73,7 @@ def build(
     *,
     deadline: float = 6.0,
     events: Quiet | None = None,
-) -> Story:
+) -> Scenario:
     """Return a service that sends through *router*, with *deadline* seconds for a request."""
     store = RedisStore(client, Quiet())
     runner = MovableRunner(client)
@@ -97,4 +97,4 @@ def build(
         events=events or Quiet(),
         log_context=CurrentRequestLog(),
     )
-    return Story(service, runner, clock, sandbox)
+    return Scenario(service, runner, clock, sandbox)
