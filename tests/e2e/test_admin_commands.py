@@ -169,7 +169,7 @@ def test_erased_phone_leaves_no_key_and_is_then_unknown(
     approved = service.verify(number, opened, service.code(number))
     assert service.post("/otp/redeem", {"proof": approved.body["proof"], "purpose": "login"}).status == 200
     service.post("/otp/status", {"phone": number, "verification_id": opened})
-    assert service.request(number, client_ip=OTHER_ADDRESS).status == 429  # and counted there all the same
+    assert service.request(number, client_ip=OTHER_ADDRESS).status == 429  # but counted for the IP address
     assert len(stored(client, phone_hash)) >= 3
     assert any(short in log for log in address_logs(client))
 

@@ -109,7 +109,7 @@ def test_pseudonym_key(service: Deployment) -> None:
     assert verified(service, held).body["code"] == "verification_not_found"
     assert redeemed(service, held).status == 200
     assert redeemed(service, spent).status == 200
-    # Our own cooldown is gone; the provider has one of its own.
+    # Our cooldown has ended; the provider has its own.
     assert service.request(held.phone).body["code"] == "provider_rate_limited"
     assert is_valid(service, issue(service))
 
@@ -190,7 +190,7 @@ def test_redis_password(tmp_path: Path) -> None:
             tell(server, "ACL", "SETUSER", "otp_service", "<first")
 
             assert is_valid(service, held)
-            reload(service)  # nothing of the connections that knew the old one is left
+            reload(service)  # closes the connections that used the old password
             assert is_valid(service, later)
             assert is_valid(service, issue(service))
 

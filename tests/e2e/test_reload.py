@@ -139,7 +139,7 @@ def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> No
 
     with under_load(service) as load:
         time.sleep(0.5)
-        # Both generations of workers answer for a moment: a key is known to all before one uses it.
+        # Old and new workers answer for a moment: a key must be known to all before it is used.
         old = service.secrets.proof_key
         configure(
             service,
@@ -198,7 +198,7 @@ def test_sends_in_flight_finish_in_the_old_workers(redis_server: Server, tmp_pat
         assert eventually(lambda: len(events(service, "sms_send")) == 7, 10)
         routes = Counter((event["route"], event["outcome"]) for event in events(service, "sms_send"))
 
-    # The provider never answers them, which is what each of them is told, in time.
+    # The provider never answers, so each caller gets an unknown outcome within the deadline.
     assert [answer.status for answer in answers] == [202] * 6
     assert routes == {("main", "unknown"): 6, ("renamed", "accepted"): 1}
 

@@ -362,7 +362,7 @@ def test_rolling_upgrade_and_rollback_fail_no_call_and_lose_no_count(
             failures_in_a_row = 0 if scenario.is_approved else wrong
             assert counts.of_phone(scenario.phone) == (1, wrong, failures_in_a_row, scenario.is_approved)
         assert budgets(redis) == {len(scenarios)}
-        # These are shared about twice a second.
+        # Workers write these to Redis about twice a second.
         expected = expected_of_addresses(scenarios)
         assert eventually(lambda: {each: counts.of_address(each) for each in expected} == expected, 5)
         assert eventually(lambda: counts.of_service() == of_service, 5)

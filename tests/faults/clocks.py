@@ -1,4 +1,4 @@
-"""Clocks: how a process is started that believes in another time (libfaketime)."""
+"""Clocks: starts a process with another system time (libfaketime)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def library() -> str:
 
 
 def environment(directory: Path, offset: str = "+0") -> dict[str, str]:
-    """Return the environment of a process whose time is moved by what a file says, at first *offset*."""
+    """Return the environment of a process whose time is shifted by an offset in a file, first *offset*."""
     step(directory, offset)
     return {
         "LD_PRELOAD": library(),
@@ -28,7 +28,7 @@ def environment(directory: Path, offset: str = "+0") -> dict[str, str]:
 
 
 def step(directory: Path, offset: str) -> None:
-    """Move the clock to *offset*, like `+1h` or `-2h`, from the real time."""
+    """Set the clock to *offset* from the real time, such as `+1h` or `-2h`."""
     new = directory / "faketime.new"
     new.write_text(offset)
     new.replace(_file(directory))

@@ -1,24 +1,24 @@
-"""What the faults share: a ground per file, and a history per test."""
+"""Fixtures: one harness per file, and one history per test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from faults.ground import Ground, prepared
+from faults.harness import Harness, running_harness
 
 
 @pytest.fixture(scope="module")
-def shared_ground() -> Iterator[Ground]:
-    with prepared() as ground:
-        ground.begin()
-        ground.is_well()  # so the scripts are loaded, whichever test comes first
-        yield ground
+def shared_harness() -> Iterator[Harness]:
+    with running_harness() as harness:
+        harness.begin()
+        harness.wait_until_healthy()  # loads the scripts, whichever test runs first
+        yield harness
 
 
 @pytest.fixture
-def ground(shared_ground: Ground) -> Iterator[Ground]:
-    """The ground, healed and proven sound after each test."""
-    shared_ground.begin()
-    yield shared_ground
-    shared_ground.end()
+def harness(shared_harness: Harness) -> Iterator[Harness]:
+    """The harness; after each test all faults are cleared and the history is checked."""
+    shared_harness.begin()
+    yield shared_harness
+    shared_harness.end()

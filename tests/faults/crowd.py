@@ -1,4 +1,4 @@
-"""A crowd that signs in while servers die: what it is told, when it is served again, what was lost."""
+"""Users who sign in while servers die: which answers they get, when service resumes, what is lost."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from support.call_history import Call, History, Recorder, Sms, by
 from support.deployment import Answer, Deployment, new_phone
 
 PAUSE = 0.1
-"""Seconds that somebody waits who was told that the store is not available; less than they are asked to."""
+"""Seconds that a user waits after `store_unavailable`; less than `Retry-After` says."""
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """Somebody who got as far as a proof, at *at* (unix seconds)."""
+    """A user who got a proof, at *at* (unix seconds)."""
 
     phone: str
     verification_id: str
@@ -29,7 +29,7 @@ class SignIn:
 
 @dataclass
 class Crowd:
-    """People who sign in one after the other, in as many threads as there are *people* at a time."""
+    """Users who sign in one after the other, in *people* threads."""
 
     deployment: Deployment
     people: int = 6
@@ -43,9 +43,9 @@ class Crowd:
         self._stop = threading.Event()
 
     @contextmanager
-    def coming(self) -> Iterator[None]:
-        """Let them come until the block ends."""
-        threads = [threading.Thread(target=self._keep_coming) for _ in range(self.people)]
+    def signing_in(self) -> Iterator[None]:
+        """Let users sign in until the block ends."""
+        threads = [threading.Thread(target=self._keep_signing_in) for _ in range(self.people)]
         for thread in threads:
             thread.start()
         try:
@@ -55,7 +55,7 @@ class Crowd:
             for thread in threads:
                 thread.join()
 
-    def _keep_coming(self) -> None:
+    def _keep_signing_in(self) -> None:
         while not self._stop.is_set():
             if not self._sign_in(new_phone()):
                 time.sleep(PAUSE)
@@ -74,45 +74,45 @@ class Crowd:
             self.redeemed.append(one)
         return True
 
-    # ── what came of it ──
+    # ── results ──
 
     def served_since(self, moment: float) -> int:
-        """Return how many have signed in of those who came after *moment*."""
+        """Return how many users who came after *moment* have signed in."""
         opened = [call for call in list(self.history.calls) if call.opened and call.began > moment]
         asked = {call.verification_id for call in opened}
         return sum(one.verification_id in asked for one in list(self.signed_in))
 
     def recovery(self, moment: float) -> float:
-        """Return the seconds from *moment* to the end of the last call that failed after it."""
+        """Return the seconds from *moment* to the end of the last failed call after it."""
         return max((call.ended - moment for call in self.failed() if call.ended > moment), default=0.0)
 
     def failed(self) -> list[Call]:
         return [call for call in self.history.calls if call.status == 503]
 
     def forgotten(self) -> list[Call]:
-        """Return the calls about verifications that the store has lost."""
+        """Return the calls for verifications that the store has lost."""
         return [call for call in self.history.calls if call.code == "verification_not_found"]
 
     def outcomes(self) -> Counter[int]:
         return Counter(call.status for call in self.history.calls)
 
     def try_again(self) -> tuple[list[SignIn], list[SignIn]]:
-        """Submit every code and redeem every proof once more; return those that were taken again."""
+        """Submit every code and redeem every proof again; return those that were accepted again."""
         codes, proofs = list(self.signed_in), list(self.redeemed)
         return (
-            [one for one in codes if self._is_taken(lambda: self._verify(one))],  # noqa: B023 - called at once
-            [one for one in proofs if self._is_taken(lambda: self.recorder.redeem(one.proof))],  # noqa: B023
+            [one for one in codes if self._is_accepted(lambda: self._verify(one))],  # noqa: B023 - called at once
+            [one for one in proofs if self._is_accepted(lambda: self.recorder.redeem(one.proof))],  # noqa: B023
         )
 
     def _verify(self, one: SignIn) -> Answer:
         return self.recorder.verify(one.phone, one.verification_id, one.code)
 
     @staticmethod
-    def _is_taken(call: Callable[[], Answer]) -> bool:
+    def _is_accepted(call: Callable[[], Answer]) -> bool:
         return call().status == 200
 
     def written(self) -> History:
-        """Return the history with what only the sandbox and the log know."""
+        """Return the history with the SMS from the sandbox and the log."""
         phones = by(self.history.of("request"), lambda call: str(call.body["phone"]))
         self.history.sms = [Sms.read(row) for phone in phones for row in self.deployment.inbox(phone)]
         self.history.log = self.deployment.log.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A proxy between service and provider that treats each request as badly as a test wants."""
+"""A proxy between service and provider that injects the faults that a test chooses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Self
 from sms.wire import read_request
 
 SECONDS = 30
-"""Nothing hangs for longer, whatever a test forgets."""
+"""Upper bound for all waits, in case a test does not end them."""
 
 Treat = Callable[["Exchange"], None]
 
 
 class Exchange:
-    """One request on its way: it can be passed on, held, answered by a lie, or torn down."""
+    """One request in flight: it can be forwarded, held, answered with a forged answer, or reset."""
 
     def __init__(self, proxy: Proxy, connection: socket.socket, request: bytes) -> None:
         self.proxy = proxy
@@ -27,7 +27,7 @@ class Exchange:
         self.request = request
 
     def pass_on(self) -> bytes:
-        """Let the provider act, and return its answer."""
+        """Forward the request, and return the provider's answer."""
         with socket.create_connection(("127.0.0.1", self.proxy.target), SECONDS) as provider:
             provider.sendall(self.request)
             return _read_answer(provider)
@@ -36,7 +36,7 @@ class Exchange:
         self.connection.sendall(data)
 
     def hold(self) -> None:
-        """Say nothing until the test lets go."""
+        """Send nothing until the test releases it."""
         self.proxy.held.set()
         self.proxy.let_go.wait(SECONDS)
 
@@ -50,7 +50,7 @@ class Proxy:
 
     def __init__(self) -> None:
         self.target = 0
-        self.treat: Treat = honestly
+        self.treat: Treat = pass_through
         self.seen = 0
         self.held = threading.Event()
         self.let_go = threading.Event()
@@ -63,7 +63,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def refuse(self) -> None:
-        """Take no connections from now on."""
+        """Refuse all further connections."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -93,46 +93,46 @@ class Proxy:
 # ── treatments ──
 
 
-def honestly(exchange: Exchange) -> None:
+def pass_through(exchange: Exchange) -> None:
     exchange.answer(exchange.pass_on())
 
 
 def swallowed(exchange: Exchange) -> None:
-    """The provider never hears of it, and the caller nothing."""
+    """The provider gets no request, and the caller no answer."""
     exchange.hold()
 
 
 def unanswered(exchange: Exchange) -> None:
-    """The provider acts; its answer never comes."""
+    """The provider gets the request; its answer is lost."""
     exchange.pass_on()
     exchange.hold()
 
 
-def torn(exchange: Exchange) -> None:
-    """The provider acts; the connection is reset within its answer."""
+def reset_in_answer(exchange: Exchange) -> None:
+    """The provider gets the request; the connection is reset in the middle of the answer."""
     exchange.answer(exchange.pass_on()[:60])
     exchange.reset()
 
 
-def half(exchange: Exchange) -> None:
-    """The provider acts; half of its answer comes, and the connection ends."""
+def truncated_answer(exchange: Exchange) -> None:
+    """The provider gets the request; half of the answer arrives, then the connection is closed."""
     answer = exchange.pass_on()
     exchange.answer(answer[: len(answer) - 20])
     exchange.connection.close()
 
 
 def reset_at_once(exchange: Exchange) -> None:
-    """The provider never hears of it; the connection is reset."""
+    """The provider gets no request; the connection is reset."""
     exchange.reset()
 
 
-def lying(data: bytes) -> Treat:
-    """The provider never hears of it; the answer is *data*."""
+def forged_answer(data: bytes) -> Treat:
+    """The provider gets no request; the answer is *data*."""
     return lambda exchange: exchange.answer(data)
 
 
 def _read_answer(connection: socket.socket) -> bytes:
-    """Read one answer that says how long it is."""
+    """Read one answer that has a `Content-Length`."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(65_536)

@@ -1,4 +1,4 @@
-"""A relay between service and store: it passes bytes on, late, in slices, or not at all, as a test wants."""
+"""A TCP relay between service and store that can delay, slice, drop and reset, as a test chooses."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Self
 from otp_service.store.scripts import script
 
 SECONDS = 30
-"""Nothing hangs for longer, whatever a test forgets."""
+"""Upper bound for all waits, in case a test does not end them."""
 
 CHUNK = 65_536
 
 
 class Relay:
-    """Listens on a free port and passes everything on to *target*, which may change between connections.
+    """Listens on a free port and forwards everything to *target*, which may change between connections.
 
-    *delay* in seconds and *slice* in bytes are for replies, *drip* are the seconds between two slices.
-    `freeze` holds both ways; after *resets_after* replies their connection is reset, once.
+    *delay* (seconds) and *slice* (bytes) apply to replies; *drip* is the time in seconds between two slices.
+    `freeze` stops both directions. After *resets_after* replies, their connection is reset once.
     """
 
     def __init__(self, target: int) -> None:
@@ -44,37 +44,37 @@ class Relay:
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
-    # ── what a test does to it ──
+    # ── faults ──
 
     def freeze(self) -> None:
-        """Take connections and bytes, and pass nothing on."""
+        """Accept connections and bytes, and forward nothing."""
         self._flows.clear()
 
     def thaw(self) -> None:
         self._flows.set()
 
     def cut(self) -> None:
-        """End every connection that there is."""
+        """Close all connections."""
         for link in list(self._links):
             link.end()
 
     def before(self, name: str, do: Callable[[], object]) -> None:
-        """Call *do* when the script *name* is on its way, once, before the store gets it."""
+        """Call *do* once, just before the next call of the script *name* reaches the store."""
         self._befores[script(name).sha.encode()] = do
 
     def lose_reply_to(self, name: str) -> None:
-        """Let the store run the script *name*, once; its reply is lost with the connection."""
+        """Close the connection once after the store has run the script *name*, before its reply."""
         self._loses.add(script(name).sha.encode())
 
-    def be_honest(self) -> None:
-        """Forget every fault; connections that lead elsewhere stay."""
+    def clear_faults(self) -> None:
+        """Clear all faults; connections to an earlier target stay open."""
         self.target = self._home
         self.delay, self.slice, self.drip, self.resets_after = 0.0, CHUNK, 0.0, None
         self._befores.clear()
         self._loses.clear()
         self.thaw()
 
-    # ── what it does ──
+    # ── forwarding ──
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -94,7 +94,7 @@ class Relay:
                 self._links.discard(link)
 
     def _pass_on(self, link: _Link) -> bool:
-        """Pass on what comes next on *link*; return whether it goes on."""
+        """Forward the next bytes on *link*; return whether the connection stays open."""
         ready, _, _ = select.select([link.near, link.far], [], [])
         for side in ready:
             data = side.recv(CHUNK)
@@ -136,12 +136,12 @@ class Relay:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self.be_honest()
+        self.clear_faults()
         self.cut()
 
 
 class _Link:
-    """One connection: *near* is the service, *far* the store. Only its own thread closes it."""
+    """One connection: *near* leads to the service, *far* to the store. Only its own thread closes it."""
 
     def __init__(self, near: socket.socket, far: socket.socket) -> None:
         self.near = near

@@ -1,12 +1,12 @@
-"""The soak: mixed traffic, a fault every few seconds, and nothing unsound at the end.
+"""The soak test: mixed traffic, a fault every few seconds, and a history without violations at the end.
 
-Everything that happens by chance is drawn from one seed, which is printed when something was wrong.
+Everything random comes from one seed, which is printed if the test fails.
 """
 
 from __future__ import annotations
 
 import os
-import random  # noqa: TID251 - the same seed tells the same story
+import random  # noqa: TID251 - the same seed repeats the run
 import signal
 import threading
 import time
@@ -19,9 +19,9 @@ from http.client import HTTPException
 from pathlib import Path
 
 from faults import proxy as treatments
-from faults.ground import Ground, alive, standing_on
-from faults.keeper import kept
+from faults.harness import Harness, alive, running_on
 from faults.proxy import Proxy, Treat
+from faults.redis_process import running_redis
 from faults.relay import Relay
 from sms.doubles import eventually
 from support.deployment import Answer, new_phone, workers
@@ -44,7 +44,7 @@ COOLDOWN = 61.0
 
 @dataclass
 class Size:
-    """What the eldest worker holds, and how many connections the store has."""
+    """Memory and open files of the oldest worker, and the number of connections to the store."""
 
     memory: int
     files: int
@@ -52,77 +52,78 @@ class Size:
 
 
 @dataclass
-class Soak:
-    """A ground with a provider that may fail too, and the people on it."""
+class SoakRun:
+    """A harness whose provider may fail too, and its users."""
 
-    ground: Ground
+    harness: Harness
     proxy: Proxy
     seed: int
-    eldest: int
+    oldest: int
     faults: Counter[str] = field(default_factory=Counter)
     resent: int = 0
     unexpected: list[str] = field(default_factory=list)
 
     def run(self, seconds: float) -> tuple[Size, Size]:
-        """Live for so long, and return the sizes before the first fault and after the last."""
+        """Run for *seconds*; return the sizes before the first fault and after the last."""
         over = threading.Event()
         hands = [
-            threading.Thread(target=self.live, args=(self.dice(str(hand)), over)) for hand in range(HANDS)
+            threading.Thread(target=self.run_users, args=(self.random_for(str(hand)), over))
+            for hand in range(HANDS)
         ]
-        hands.append(threading.Thread(target=self.be_patient, args=(over,)))
+        hands.append(threading.Thread(target=self.run_patient_users, args=(over,)))
         for hand in hands:
             hand.start()
         try:
             time.sleep(min(WARM_UP, seconds / 4))
             before = self.size()
-            self.rage(self.dice("faults"), time.monotonic() + seconds - WARM_UP)
+            self.inject_faults(self.random_for("faults"), time.monotonic() + seconds - WARM_UP)
         finally:
             over.set()
             for hand in hands:
                 hand.join()
-        self.heal()
-        self.ground.is_well()
+        self.clear_faults_everywhere()
+        self.harness.wait_until_healthy()
         return before, self.size()
 
-    def dice(self, whose: str) -> random.Random:
-        return random.Random(f"{self.seed}:{whose}")  # noqa: S311 - chance that must be told again
+    def random_for(self, whose: str) -> random.Random:
+        return random.Random(f"{self.seed}:{whose}")  # noqa: S311 - must be repeatable
 
     def size(self) -> Size:
         status = Path(f"/proc/{self.eldest}/status").read_text()
         kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
         files = len(list(Path(f"/proc/{self.eldest}/fd").iterdir()))
-        return Size(kib, files, self.ground.connections())
+        return Size(kib, files, self.harness.connections())
 
-    # ── people ──
+    # ── users ──
 
-    def live(self, chance: random.Random, over: threading.Event) -> None:
-        """Be one person after the other."""
+    def run_users(self, chance: random.Random, over: threading.Event) -> None:
+        """Act as one user after the other."""
         while not over.is_set():
             try:
-                self.story(chance)
+                self.run_user(chance)
             except (OSError, HTTPException):
-                time.sleep(0.05)  # the worker died that we spoke to
+                time.sleep(0.05)  # the worker of this connection died
             time.sleep(chance.uniform(0.1, 0.4))
 
-    def be_patient(self, over: threading.Event) -> None:
-        """Be those who wait for their cooldown to end and have the code sent once more."""
+    def run_patient_users(self, over: threading.Event) -> None:
+        """Act as users who wait until the cooldown ends and request the code again."""
         while not over.is_set():
             phone = new_phone()
             try:
-                sent = self.ground.shop.request(phone)
+                sent = self.harness.shop.request(phone)
                 if over.wait(COOLDOWN if sent.status in (201, 202) else 0.5) or sent.status >= 300:
                     continue
-                again = self.ground.shop.resend(phone, sent.body["verification_id"])
+                again = self.harness.shop.resend(phone, sent.body["verification_id"])
                 self.resent += again.status in (200, 201, 202)
-                if inbox := self.ground.service.inbox(phone):
-                    self.ground.shop.verify(phone, sent.body["verification_id"], str(inbox[0]["code"]))
+                if inbox := self.harness.service.inbox(phone):
+                    self.harness.shop.verify(phone, sent.body["verification_id"], str(inbox[0]["code"]))
             except (OSError, HTTPException):
                 over.wait(0.05)
 
-    def story(self, chance: random.Random) -> None:
-        """Ask for a code, and do with it what people do."""
-        shop, phone = self.ground.shop, new_phone()
-        sent = self.insist(chance, "/otp/request", {"phone": phone, "purpose": "login"})
+    def run_user(self, chance: random.Random) -> None:
+        """Request a code and use it as users do."""
+        shop, phone = self.harness.shop, new_phone()
+        sent = self.call_with_retries(chance, "/otp/request", {"phone": phone, "purpose": "login"})
         if sent.status not in (201, 202):
             return
         opened = str(sent.body["verification_id"])
@@ -135,23 +136,23 @@ class Soak:
             shop.cancel(phone, opened)
         if chance.random() < 0.3:
             shop.status(phone, opened)
-        if inbox := self.ground.service.inbox(phone):
+        if inbox := self.harness.service.inbox(phone):
             body = {"phone": phone, "verification_id": opened, "code": str(inbox[0]["code"])}
-            approved = self.insist(chance, "/otp/verify", body)
+            approved = self.call_with_retries(chance, "/otp/verify", body)
             if approved.status == 200:
                 self.use(chance, approved.body["proof"])
 
     def use(self, chance: random.Random, proof: str) -> None:
-        """Redeem a proof, and now and then once more."""
-        self.insist(chance, "/otp/redeem", {"proof": proof, "purpose": "login"})
+        """Redeem a proof, sometimes twice."""
+        self.call_with_retries(chance, "/otp/redeem", {"proof": proof, "purpose": "login"})
         if chance.random() < 0.3:
-            self.ground.shop.redeem(proof)
+            self.harness.shop.redeem(proof)
 
-    def insist(self, chance: random.Random, path: str, body: Mapping[str, str]) -> Answer:
-        """Make a call as a careful backend does: under a key, again while nobody knows how it ended."""
+    def call_with_retries(self, chance: random.Random, path: str, body: Mapping[str, str]) -> Answer:
+        """Make a call with an idempotency key, and repeat it while its outcome is unknown."""
         key = {"Idempotency-Key": f"{chance.getrandbits(96):024x}"} if chance.random() < 0.7 else {}
         for _ in range(3 if key else 1):
-            answer = self.ground.shop.call(path, body, **key)
+            answer = self.harness.shop.call(path, body, **key)
             if answer.status < 500 and answer.status != 409:
                 break
             time.sleep(chance.uniform(0.05, 0.3))
@@ -159,8 +160,8 @@ class Soak:
 
     # ── faults ──
 
-    def rage(self, chance: random.Random, until: float) -> None:
-        """Break something, mend it, and wait a little, until the time is over."""
+    def inject_faults(self, chance: random.Random, until: float) -> None:
+        """Inject a fault, clear it and wait a little, until the time *until*."""
         faults = [
             *(
                 partial(self.relay_fault, name)
@@ -175,20 +176,20 @@ class Soak:
         ]
         waiting: list[Callable[[random.Random], None]] = []
         while time.monotonic() < until:
-            if not waiting:  # every fault has its turn before one comes again
+            if not waiting:  # each fault occurs once before any is repeated
                 waiting = chance.sample(faults, len(faults))
             waiting.pop()(chance)
-            self.heal()
+            self.clear_faults_everywhere()
             time.sleep(chance.uniform(0.5, 2.0))
 
-    def heal(self) -> None:
-        self.ground.relay.be_honest()
-        self.ground.keeper.thaw()
-        self.proxy.treat = treatments.honestly
+    def clear_faults_everywhere(self) -> None:
+        self.harness.relay.clear_faults()
+        self.harness.redis_process.thaw()
+        self.proxy.treat = treatments.pass_through
 
     def relay_fault(self, name: str, chance: random.Random) -> None:
         self.faults[f"store: {name}"] += 1
-        relay = self.ground.relay
+        relay = self.harness.relay
         if name == "reset":
             relay.resets_after = chance.randrange(5)
         elif name == "freeze":
@@ -205,40 +206,40 @@ class Soak:
 
     def store_stopped(self, chance: random.Random) -> None:
         self.faults["store: stopped"] += 1
-        self.ground.keeper.freeze()
+        self.harness.redis_process.freeze()
         time.sleep(chance.uniform(0.2, 1.5))
 
     def store_paused(self, chance: random.Random) -> None:
         self.faults["store: paused"] += 1
-        with self.ground.keeper.client() as client:
+        with self.harness.redis_process.client() as client:
             client.client_pause(chance.randrange(200, 1_000), all=chance.random() < 0.5)
         time.sleep(1.0)
 
     def store_killed(self, chance: random.Random) -> None:
         self.faults["store: killed"] += 1
-        self.ground.keeper.kill()
+        self.harness.redis_process.kill()
         time.sleep(chance.uniform(0.1, 1.0))
-        self.ground.keeper.start()
+        self.harness.redis_process.start()
 
     def scripts_flushed(self, chance: random.Random) -> None:
         self.faults["store: scripts flushed"] += 1
-        with self.ground.keeper.client() as client:
+        with self.harness.redis_process.client() as client:
             for _ in range(chance.randrange(1, 50)):
                 client.script_flush()
                 time.sleep(0.01)
 
     def worker_killed(self, chance: random.Random) -> None:
-        """Kill the younger worker: the eldest is the one whose memory is watched."""
+        """Kill the newer worker: the memory of the oldest is measured."""
         self.faults["worker: killed"] += 1
-        younger = [pid for pid in workers(self.ground.service) if pid != self.eldest]
-        for pid in younger:
+        newer = [pid for pid in workers(self.harness.service) if pid != self.oldest]
+        for pid in newer:
             os.kill(pid, signal.SIGKILL)
-        if not eventually(lambda: self.has_new_worker(set(younger)), 20):
+        if not eventually(lambda: self.has_new_worker(set(newer)), 20):
             self.unexpected.append("a killed worker was not replaced")
 
     def has_new_worker(self, old: set[int]) -> bool:
         time.sleep(0.1)
-        return len(set(workers(self.ground.service)) - old) == 2
+        return len(set(workers(self.harness.service)) - old) == 2
 
     def provider_fault(self, name: str, treat: Treat, chance: random.Random) -> None:
         self.faults[f"provider: {name}"] += 1
@@ -247,9 +248,9 @@ class Soak:
 
 
 def slow(exchange: treatments.Exchange) -> None:
-    """The provider answers, after a while."""
+    """The provider answers after a delay."""
     time.sleep(0.5)
-    treatments.honestly(exchange)
+    treatments.pass_through(exchange)
 
 
 PROVIDER_FAULTS: dict[str, Treat] = {
@@ -260,8 +261,8 @@ PROVIDER_FAULTS: dict[str, Treat] = {
 }
 
 
-def unalarmed(text: str) -> str:
-    """Ten minutes of people who mistype are a day's wrong codes, from which challenges would be asked for."""
+def without_alarm(text: str) -> str:
+    """Raise the alarm's thresholds: the wrong codes of ten minutes would otherwise cause challenges."""
     text = text.replace(
         "[log]", "[global_failures]\nmin_failures = 1_000_000\nsevere_min_failures = 10_000_000\n[log]"
     )
@@ -269,23 +270,23 @@ def unalarmed(text: str) -> str:
 
 
 @contextmanager
-def prepared_soak(seed: int) -> Iterator[Soak]:
-    """Run everything that a soak needs until the block ends."""
+def running_soak(seed: int) -> Iterator[SoakRun]:
+    """Run everything that a soak test needs until the block ends."""
     with ExitStack() as stack:
-        keeper = stack.enter_context(kept(redis_binary(), *LOG))
-        relay = stack.enter_context(Relay(keeper.port))
+        redis_process = stack.enter_context(running_redis(redis_binary(), *LOG))
+        relay = stack.enter_context(Relay(redis_process.port))
         proxy = stack.enter_context(Proxy())
-        ground = stack.enter_context(
-            standing_on(
-                keeper,
+        harness = stack.enter_context(
+            running_on(
+                redis_process,
                 relay,
                 f"redis://127.0.0.1:{relay.port}/0",
                 sandbox_url=proxy.url,
                 sandbox_config=lambda config, _: replace(config, inbox_size=INBOX),
-                change=unalarmed,
+                change=without_alarm,
             )
         )
-        proxy.target = ground.service.sandbox.port
-        eldest = workers(ground.service)[0]
-        yield Soak(ground, proxy, seed, eldest)
-        assert alive(eldest)
+        proxy.target = harness.service.sandbox.port
+        oldest = workers(harness.service)[0]
+        yield SoakRun(harness, proxy, seed, oldest)
+        assert alive(oldest)

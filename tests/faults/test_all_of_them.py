@@ -1,4 +1,4 @@
-"""No fault is forgotten: each has its row in docs/operations.md, and its tests where the row says."""
+"""Each fault has its row in docs/operations.md, and its tests in the file that the row names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_fault_has_its_row() -> None:
 
 
 @pytest.mark.parametrize("fault", ALL)
-def test_a_fault_has_tests_where_its_row_says(fault: str) -> None:
+def test_fault_has_tests_in_the_file_that_its_row_names(fault: str) -> None:
     named = set(re.findall(r"`(test_\w+\.py)`", ROWS[fault]))
 
     assert named

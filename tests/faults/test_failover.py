@@ -1,4 +1,4 @@
-"""Masters that die under load: what Sentinels and a cluster make of it, against docs/operations.md."""
+"""Masters that die under load, with Sentinel and in a cluster, as docs/operations.md describes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LATEST = 20.0
 
 
 def pointed_at(url: str, *more: str) -> Callable[[str], str]:
-    """Return what lets a configuration lead to *url*."""
+    """Return a change that makes a configuration use *url*."""
 
     def change(text: str) -> str:
         before, _, after = text.partition('url = "')
@@ -33,7 +33,7 @@ def pointed_at(url: str, *more: str) -> Callable[[str], str]:
 
 
 def kill_under_load(service: Deployment, victim: Server, note: Note) -> tuple[Crowd, float]:
-    """Kill *victim* in the midst of a crowd, and let the crowd go on until it is served again."""
+    """Kill *victim* under load, and go on until the crowd is served again."""
     crowd = Crowd(service)
     with crowd.coming():
         eventually(lambda: len(crowd.redeemed) > 40)
@@ -56,7 +56,7 @@ def kill_under_load(service: Deployment, victim: Server, note: Note) -> tuple[Cr
     return crowd, died_at
 
 
-def test_sentinels_find_another_master_and_what_waited_for_replicas_is_not_lost(
+def test_sentinels_promote_another_master_and_replicated_writes_are_not_lost(
     tmp_path: Path, record_property: Note
 ) -> None:
     with running_sentinels(redis_binary(), replicas=2) as watched:
@@ -72,7 +72,7 @@ def test_sentinels_find_another_master_and_what_waited_for_replicas_is_not_lost(
             check(crowd.written())
 
 
-def test_cluster_goes_on_without_a_master_and_loses_what_its_replica_had_not(
+def test_cluster_continues_without_a_master_and_loses_only_unreplicated_writes(
     tmp_path: Path, record_property: Note
 ) -> None:
     with running_cluster(redis_binary(), 3, 3) as cluster:
@@ -85,15 +85,15 @@ def test_cluster_goes_on_without_a_master_and_loses_what_its_replica_had_not(
             lost = {one.verification_id for one in codes + proofs} | {
                 call.verification_id for call in crowd.forgotten()
             }
-            assert went_on(crowd, died_at)
+            assert others_were_served(crowd, died_at)
             assert opened_before(crowd, died_at - LAG).isdisjoint(lost)
             history = crowd.written()
             history.calls = [call for call in history.calls if call.verification_id not in lost]
             check(history)
 
 
-def went_on(crowd: Crowd, died_at: float) -> bool:
-    """Tell whether phones of the other masters were served while one was missing."""
+def others_were_served(crowd: Crowd, died_at: float) -> bool:
+    """Return whether phones of the other masters were served while one was missing."""
     gone = crowd.recovery(died_at)
     return any(
         call.status in (200, 201) and died_at < call.began and call.ended < died_at + gone

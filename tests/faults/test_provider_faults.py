@@ -1,6 +1,6 @@
-"""What a failing provider may cost: SMS are counted where they arrive, slots and budgets where they are kept.
+"""Failures of the provider: which SMS arrive, and which cooldowns and budgets are used.
 
-The service is the real one: two worker processes, a real Redis; between it and the sandbox stands a proxy.
+The service is the real one: two worker processes and a real Redis. A proxy is between it and the sandbox.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from support.redis_servers import Server
 TTL = 300
 
 
-def impatient(text: str) -> str:
-    """Shorter time-outs, so that nobody waits for what never comes."""
+def with_short_timeouts(text: str) -> str:
+    """Use shorter time-outs."""
     return text.replace("[log]", "[sms]\nconnect_timeout = 0.5\nread_timeout = 0.7\n[log]")
 
 
 @dataclass
 class Bench:
-    """The service behind its proxy."""
+    """The service and its proxy."""
 
     service: Deployment
     proxy: Proxy
 
     def sms(self, phone: str) -> int:
-        """Count the SMS that reached *phone*."""
+        """Return the number of SMS that reached *phone*."""
         return len(self.service.inbox(phone))
 
     def request(self, phone: str, treat: Treat) -> Answer:
@@ -49,10 +49,10 @@ class Bench:
         try:
             return self.service.request(phone)
         finally:
-            self.proxy.treat = treatments.honestly
+            self.proxy.treat = treatments.pass_through
 
     def budget(self) -> int:
-        """Return how many SMS the service's budget has counted today."""
+        """Return the number of SMS that today's budget of the service has counted."""
         with self.service.redis.client() as client:
             stored = client.get("otp:budget:{sms}:service") or b"0 0"
         return int(stored.split()[1])
@@ -63,7 +63,9 @@ class Bench:
 
 
 @contextmanager
-def bench(redis: Server, directory: Path, change: Callable[[str], str] = impatient) -> Iterator[Bench]:
+def bench(
+    redis: Server, directory: Path, change: Callable[[str], str] = with_short_timeouts
+) -> Iterator[Bench]:
     with Proxy() as proxy, running_service(redis, directory, change=change, sandbox_url=proxy.url) as service:
         proxy.target = service.sandbox.port
         yield Bench(service, proxy)
@@ -71,20 +73,20 @@ def bench(redis: Server, directory: Path, change: Callable[[str], str] = impatie
 
 @pytest.fixture
 def at(redis_server: Server, tmp_path: Path) -> Iterator[Bench]:
-    """A service of each test's own: a breaker that one test has opened is no other's affair."""
+    """A new service for each test, so that an open circuit breaker does not affect another test."""
     with bench(redis_server, tmp_path) as opened:
         yield opened
 
 
-def may_ask_at_once(at: Bench, phone: str) -> bool:
-    """Tell whether the slot of *phone* is free: the next request sends."""
+def may_request_at_once(at: Bench, phone: str) -> bool:
+    """Return whether *phone* has no cooldown, so that the next request sends."""
     return at.service.request(phone).status == 201
 
 
-# ── F19: not one byte has left ──
+# ── F19: nothing was sent ──
 
 
-def test_f19_refused_connection_costs_nothing(at: Bench) -> None:
+def test_f19_refused_connection_uses_no_quota(at: Bench) -> None:
     phone, before = new_phone(), at.budget()
     at.proxy.refuse()
 
@@ -95,9 +97,9 @@ def test_f19_refused_connection_costs_nothing(at: Bench) -> None:
     assert (at.sms(phone), at.budget()) == (0, before)
 
 
-def test_f19_name_that_does_not_resolve_costs_nothing(redis_server: Server, tmp_path: Path) -> None:
+def test_f19_unresolvable_name_uses_no_quota(redis_server: Server, tmp_path: Path) -> None:
     with running_service(
-        redis_server, tmp_path, change=impatient, sandbox_url="https://no-such-host.invalid"
+        redis_server, tmp_path, change=with_short_timeouts, sandbox_url="https://no-such-host.invalid"
     ) as service:
         phone = new_phone()
         answers = [service.request(phone) for _ in range(2)]
@@ -105,17 +107,17 @@ def test_f19_name_that_does_not_resolve_costs_nothing(redis_server: Server, tmp_
     assert [(a.status, a.body["code"]) for a in answers] == [(503, "provider_unavailable")] * 2
 
 
-def test_f19_server_without_tls_costs_nothing(redis_server: Server, tmp_path: Path) -> None:
+def test_f19_server_without_tls_uses_no_quota(redis_server: Server, tmp_path: Path) -> None:
     with Proxy() as plain:
         url = plain.url.replace("http://", "https://")
-        with running_service(redis_server, tmp_path, change=impatient, sandbox_url=url) as service:
+        with running_service(redis_server, tmp_path, change=with_short_timeouts, sandbox_url=url) as service:
             phone = new_phone()
             answers = [service.request(phone) for _ in range(2)]
 
     assert [(a.status, a.body["code"]) for a in answers] == [(503, "provider_unavailable")] * 2
 
 
-# ── F20–F22: nobody knows what became of it ──
+# ── F20–F22: the outcome is unknown ──
 
 UNKNOWN: dict[str, tuple[Treat, int]] = {
     "f20 swallowed": (treatments.swallowed, 0),
@@ -145,7 +147,7 @@ def test_f20_f21_f22_unknown_outcome_is_kept_and_never_sent_again(at: Bench, tre
         assert at.states(phone, opened) == ["unknown"]
 
 
-# ── F23: answers that are none ──
+# ── F23: malformed answers ──
 
 OK = b'{"Code":"OK","BizId":"1^0","RequestId":"F655A8D5-B967-440B-8683-DAD6FF8DE990"}'
 BOMB = gzip.compress(b'{"Code":"OK","x":"' + b"0" * 10_000_000 + b'"}')
@@ -168,7 +170,7 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("data", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
-def test_f23_nothing_but_a_plain_ok_counts_as_sent(at: Bench, data: bytes) -> None:
+def test_f23_only_an_explicit_ok_counts_as_sent(at: Bench, data: bytes) -> None:
     phone, before = new_phone(), at.budget()
 
     answer = at.request(phone, treatments.lying(data))
@@ -179,7 +181,7 @@ def test_f23_nothing_but_a_plain_ok_counts_as_sent(at: Bench, data: bytes) -> No
     assert "Gateway" not in answer.text
 
 
-# ── F26, F27: the provider says no, and why ──
+# ── F26, F27: the provider rejects ──
 
 
 def refusal(code: str, message: str = "", status: int = 200) -> Treat:
@@ -191,7 +193,7 @@ WINDOWS = {"分钟": 60, "小时": 3_600, "天": 86_400}
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_f26_flow_control_of_the_number_is_told_with_its_window(at: Bench, window: str) -> None:
+def test_f26_flow_control_of_a_number_is_reported_with_its_window(at: Bench, window: str) -> None:
     phone, before = new_phone(), at.budget()
     treat = refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发{window}级流控Permits:1")
 
@@ -211,7 +213,7 @@ OURS = ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.DAY_LIMIT_CONTROL", 
 
 
 @pytest.mark.parametrize("code", OURS)
-def test_f26_f27_what_an_operator_must_mend_pauses_the_route_and_costs_nothing(at: Bench, code: str) -> None:
+def test_f26_f27_account_errors_suspend_the_route_and_use_no_quota(at: Bench, code: str) -> None:
     phone, before = new_phone(), at.budget()
 
     answer = at.request(phone, refusal(code, "余额不足"))
@@ -225,7 +227,7 @@ def test_f26_f27_what_an_operator_must_mend_pauses_the_route_and_costs_nothing(a
     assert eventually(lambda: '"event":"route_suspended"' in at.service.log.read_text())
 
 
-def test_f26_throttled_account_is_told_to_come_back_and_not_asked_again(at: Bench) -> None:
+def test_f26_throttled_account_gets_a_retry_after_and_no_further_calls(at: Bench) -> None:
     phone, before = new_phone(), at.budget()
 
     answer = at.request(phone, refusal("Throttling.User", status=400))
@@ -234,12 +236,12 @@ def test_f26_throttled_account_is_told_to_come_back_and_not_asked_again(at: Benc
     assert 1 <= int(answer.headers["retry-after"]) <= 5
     assert at.proxy.seen == 1
     assert at.budget() == before
-    assert may_ask_at_once(at, phone)
+    assert may_request_at_once(at, phone)
     assert at.sms(phone) == 1
 
 
 @pytest.mark.parametrize("code", ["isv.MOBILE_NUMBER_ILLEGAL", "isv.BLACK_KEY_CONTROL_LIMIT"])
-def test_f27_number_that_gets_no_sms_is_told_so_and_keeps_its_slot(at: Bench, code: str) -> None:
+def test_f27_number_without_sms_is_reported_and_keeps_its_cooldown(at: Bench, code: str) -> None:
     phone, before = new_phone(), at.budget()
 
     answer = at.request(phone, refusal(code))
@@ -259,7 +261,7 @@ def test_f27_number_that_gets_no_sms_is_told_so_and_keeps_its_slot(at: Bench, co
 
 
 def kill_workers(service: Deployment) -> None:
-    """Kill every worker as a machine would that runs out of memory, and wait for new ones."""
+    """Kill all workers, as the kernel does when memory runs out, and wait for new ones."""
     old = workers(service)
     assert len(old) == 2
     for pid in old:
@@ -277,35 +279,35 @@ def ready(service: Deployment) -> bool:
 
 @contextmanager
 def dying_request(at: Bench, phone: str, treat: Treat) -> Iterator[None]:
-    """Ask for a code, and kill the workers while the provider is held; the caller gets no answer."""
+    """Request a code, and kill the workers while the provider is held; the caller gets no answer."""
 
     def ask() -> None:
         with suppress(OSError):
-            asked(at, phone)
+            request_with_key(at, phone)
 
     at.proxy.treat = treat
     asking = threading.Thread(target=ask)
     asking.start()
     assert at.proxy.held.wait(10)
-    at.proxy.treat = treatments.honestly
+    at.proxy.treat = treatments.pass_through
     kill_workers(at.service)
     yield
     asking.join(10)
 
 
-def asked(at: Bench, phone: str) -> Answer:
-    """Ask for a code under an idempotency key, so that the call can be repeated when its answer was lost."""
+def request_with_key(at: Bench, phone: str) -> Answer:
+    """Request a code with an idempotency key, so that the call can be repeated if its answer is lost."""
     return at.service.post("/otp/request", {"phone": phone, "purpose": "login"}, Idempotency_Key=f"k{phone}")
 
 
-def told_again(at: Bench, phone: str) -> str:
-    """Return the verification that the lost call led to, once its idempotency key is given up."""
-    assert eventually(lambda: asked(at, phone).status == 202, 20)
-    return str(asked(at, phone).body["verification_id"])
+def request_again(at: Bench, phone: str) -> str:
+    """Return the verification that the lost call created, once its idempotency record is abandoned."""
+    assert eventually(lambda: request_with_key(at, phone).status == 202, 20)
+    return str(request_with_key(at, phone).body["verification_id"])
 
 
-def patient(text: str) -> str:
-    """Long enough that the provider is still held when the worker dies."""
+def with_long_timeouts(text: str) -> str:
+    """Use time-outs that are long enough to hold the provider until the worker dies."""
     return text.replace("[log]", "[sms]\nread_timeout = 5.0\n[log]")
 
 
@@ -314,10 +316,10 @@ def patient(text: str) -> str:
     [(treatments.swallowed, 0), (treatments.unanswered, 1)],
     ids=["f28 before the send", "f29 after the send"],
 )
-def test_f28_f29_killed_worker_leaves_everything_accounted_for(
+def test_f28_f29_killed_worker_leaves_all_counts_correct(
     redis_server: Server, tmp_path: Path, treat: Treat, sms: int
 ) -> None:
-    with bench(redis_server, tmp_path, patient) as at:
+    with bench(redis_server, tmp_path, with_long_timeouts) as at:
         phone, before, others = new_phone(), at.budget(), open_verifications(at)
         with dying_request(at, phone, treat):
             (hashed,) = open_verifications(at) - others
@@ -327,7 +329,7 @@ def test_f28_f29_killed_worker_leaves_everything_accounted_for(
             assert again.body["retry_after"] <= 60
             assert at.sms(phone) == sms
             assert at.budget() == before + 1
-            opened = told_again(at, phone)
+            opened = request_again(at, phone)
             assert at.service.verification_hash(opened) == hashed
             if sms:
                 assert at.service.verify(phone, opened, at.service.code(phone)).status == 200
@@ -336,26 +338,26 @@ def test_f28_f29_killed_worker_leaves_everything_accounted_for(
 
 
 def open_verifications(at: Bench) -> set[str]:
-    """Return the hashes of those that are pending, whoever was told their ids."""
+    """Return the hashes of all pending verifications."""
     with at.service.redis.client() as client:
         keys = [key.decode() for key in client.scan_iter("otp:{*}:*") if client.get(key)[1:2] == b"p"]
     return {key.rpartition(":")[2] for key in keys}
 
 
-# ── a provider that holds everybody ──
+# ── the limit of sends in flight ──
 
 
-def narrow(text: str) -> str:
-    """One worker with two places for sends."""
+def with_two_sends(text: str) -> str:
+    """Use one worker that may have two sends in flight."""
     text = text.replace("workers = 2", "workers = 1")
     return text.replace("[log]", "[sms]\nread_timeout = 5.0\nmax_in_flight = 2\n[log]")
 
 
-def test_send_beyond_those_in_flight_is_refused_at_once_and_costs_nothing(
+def test_send_beyond_the_limit_is_rejected_at_once_and_uses_no_quota(
     redis_server: Server, tmp_path: Path
 ) -> None:
-    with bench(redis_server, tmp_path, narrow) as at:
-        opened = at.request(phone := new_phone(), treatments.honestly).body["verification_id"]
+    with bench(redis_server, tmp_path, with_two_sends) as at:
+        opened = at.request(phone := new_phone(), treatments.pass_through).body["verification_id"]
         code, before = at.service.code(phone), at.budget()
         at.proxy.treat = treatments.swallowed
         held = [threading.Thread(target=at.service.request, args=(new_phone(),)) for _ in range(2)]
@@ -372,11 +374,11 @@ def test_send_beyond_those_in_flight_is_refused_at_once_and_costs_nothing(
             thread.join()
         assert (beyond.status, beyond.body["code"]) == (503, "provider_unavailable")
         assert 1 <= int(beyond.headers["retry-after"]) <= 5
-        assert took < 4  # those in flight end after 5
+        assert took < 4  # the sends in flight end after 5
         assert verified.status == 200
         assert at.budget() == before + 2
-        at.proxy.treat = treatments.honestly
-        assert may_ask_at_once(at, late)
+        at.proxy.treat = treatments.pass_through
+        assert may_request_at_once(at, late)
 
 
 # ── F30: the same request many times ──

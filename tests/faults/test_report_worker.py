@@ -1,4 +1,4 @@
-"""`otp-service consume-reports` in production: a real process, a real Redis and the queues of the sandbox."""
+"""`otp-service consume-reports` as a real process, with a real Redis and the queues of the sandbox."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def service(redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
 
 @dataclass
 class Worker:
-    """One process of `otp-service consume-reports`."""
+    """A process of `otp-service consume-reports`."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -52,7 +52,7 @@ class Worker:
         return [event for line in lines if (event := json.loads(line))["event"] == name]
 
     def total(self, name: str) -> int:
-        """Add up one of the counts of what was taken."""
+        """Return the sum of the count *name* over all batches."""
         return sum(event[name] for event in self.events("delivery_report_batch"))
 
     def wait(self) -> int:
@@ -112,7 +112,7 @@ def open_verifications(service: Deployment, phones: Sequence[str]) -> list[Opene
 
 
 def delivery(service: Deployment, opened: Opened) -> str:
-    """Ask until the store has answered: on a busy machine it may be late for once."""
+    """Return the delivery status; repeat the call while the store is too slow on a busy machine."""
     body = {"phone": opened.phone, "verification_id": opened.verification_id}
     answers: list[Answer] = []
     assert eventually(
@@ -126,7 +126,7 @@ def deliveries(service: Deployment, opened: Sequence[Opened]) -> list[str]:
 
 
 def nothing_is_left(service: Deployment) -> bool:
-    """Whether the queues stay empty also when what was received comes again."""
+    """Return whether the queues stay empty even after received messages become visible again."""
     threading.Event().wait(INVISIBLE_SECONDS)
     with working(service, "--once") as worker:
         assert worker.wait() == 0
@@ -134,7 +134,7 @@ def nothing_is_left(service: Deployment) -> bool:
 
 
 class FreezingProxy:
-    """Stands before a Redis and passes on so many scripts; the next one sets `frozen` and goes nowhere."""
+    """Forwards *scripts* scripts to a Redis; the next one sets `frozen` and is held."""
 
     def __init__(self, redis: Server, scripts: int) -> None:
         self._redis = redis
@@ -186,7 +186,7 @@ def proxy(redis_server: Server) -> Iterator[FreezingProxy]:
     proxy.close()
 
 
-# ── reports and replies ──
+# ── reports and inbound SMS ──
 
 
 def test_reports_from_the_queue_reach_the_status(service: Deployment) -> None:
@@ -199,13 +199,13 @@ def test_reports_from_the_queue_reach_the_status(service: Deployment) -> None:
         late = open_verifications(service, [new_phone()])  # while the worker waits for a message
         assert eventually(lambda: deliveries(service, late) == ["delivered"], DEADLINE)
         assert eventually(lambda: worker.total("updated") == 23, DEADLINE)
-        told = worker.log.read_text()
+        log = worker.log.read_text()
 
-    assert '"event":"queue_error"' not in told
-    assert [one.phone for one in arriving + failing + late if one.phone[3:] in told] == []
+    assert '"event":"queue_error"' not in log
+    assert [one.phone for one in arriving + failing + late if one.phone[3:] in log] == []
 
 
-def test_reply_is_taken_without_a_trace_of_its_number(service: Deployment) -> None:
+def test_inbound_sms_is_processed_without_logging_its_number_or_text(service: Deployment) -> None:
     phone = new_phone()
     sent = post(f"{service.sandbox.inbox_url}/reply", {"phone": phone, "content": "TD please"})
     assert sent.status == 201
@@ -213,17 +213,17 @@ def test_reply_is_taken_without_a_trace_of_its_number(service: Deployment) -> No
         assert worker.wait() == 0
 
     (event,) = worker.events("inbound_sms")
-    told = worker.log.read_text()
+    log = worker.log.read_text()
     assert event["outcome"] == "dropped"
-    assert phone[3:] not in told
-    assert "please" not in told
+    assert phone[3:] not in log
+    assert "please" not in log
     assert nothing_is_left(service)
 
 
-# ── how it ends ──
+# ── exit ──
 
 
-def test_once_takes_what_is_there_and_ends(service: Deployment) -> None:
+def test_once_processes_the_waiting_messages_and_exits(service: Deployment) -> None:
     opened = open_verifications(service, [new_phone() for _ in range(20)])
     with working(service, "--once") as worker:
         assert worker.wait() == 0
@@ -232,17 +232,17 @@ def test_once_takes_what_is_there_and_ends(service: Deployment) -> None:
     assert nothing_is_left(service)
 
 
-def test_once_fails_when_there_is_no_such_queue(service: Deployment) -> None:
+def test_once_fails_if_the_queue_does_not_exist(service: Deployment) -> None:
     with working(service, "--once", queues=["report_queue Elsewhere"]) as worker:
         assert worker.wait() == 1
 
-    (trouble,) = worker.events("queue_error")
-    assert (trouble["call"], trouble["code"]) == ("receive", "QueueNotExist")
-    assert trouble["level"] == "warning"
+    (error,) = worker.events("queue_error")
+    assert (error["call"], error["code"]) == ("receive", "QueueNotExist")
+    assert error["level"] == "warning"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_it_while_it_waits_for_messages(service: Deployment, how: signal.Signals) -> None:
+def test_signal_stops_it_while_it_waits_for_messages(service: Deployment, how: signal.Signals) -> None:
     with working(service) as worker:
         assert eventually(lambda: worker.events("reports_started"), DEADLINE)
         began = time.monotonic()
@@ -255,8 +255,8 @@ def test_signal_ends_it_while_it_waits_for_messages(service: Deployment, how: si
     assert worker.events("queue_error") == []
 
 
-def test_signal_lets_it_finish_the_message_in_hand(service: Deployment, proxy: FreezingProxy) -> None:
-    """The one in hand can't be booked; those before it are deleted, those behind it left."""
+def test_signal_lets_it_finish_the_current_message(service: Deployment, proxy: FreezingProxy) -> None:
+    """The current message cannot be recorded; earlier ones are deleted, later ones stay in the queue."""
     opened = open_verifications(service, [new_phone() for _ in range(16)])
     with working(service, redis_url=proxy.url) as worker:
         assert proxy.frozen.wait(DEADLINE)
@@ -274,7 +274,7 @@ def test_signal_lets_it_finish_the_message_in_hand(service: Deployment, proxy: F
         assert eventually(lambda: second.total("updated") == 16 - booked, DEADLINE)
 
 
-def test_without_a_queue_it_says_so(service: Deployment) -> None:
+def test_missing_queue_configuration_is_an_error(service: Deployment) -> None:
     with working(service, queues=[]) as worker:
         assert worker.wait() == 2
 
@@ -284,7 +284,7 @@ def test_without_a_queue_it_says_so(service: Deployment) -> None:
     ]
 
 
-def test_what_serve_refuses_it_refuses_too(service: Deployment, tmp_path: Path) -> None:
+def test_it_rejects_the_configurations_that_serve_rejects(service: Deployment, tmp_path: Path) -> None:
     config = tmp_path / "bad.toml"
     config.write_text((tmp_path / "config.toml").read_text().replace("sms_per_day = 100000\n", ""))
     command = [sys.executable, "-m", "otp_service", "consume-reports", "--config", str(config)]
@@ -294,11 +294,11 @@ def test_what_serve_refuses_it_refuses_too(service: Deployment, tmp_path: Path) 
     assert "service.sms_per_day" in ended.stderr
 
 
-# ── killed in the middle ──
+# ── killed in the middle of a batch ──
 
 
 def test_kill_in_the_middle_of_a_batch_loses_no_report(service: Deployment, proxy: FreezingProxy) -> None:
-    """All sixteen are received; some are booked and not deleted, one is being booked, the rest wait."""
+    """All sixteen are received; some are recorded and not deleted, one is being recorded, the rest wait."""
     opened = open_verifications(service, [new_phone() for _ in range(16)])
     with working(service, redis_url=proxy.url) as first:
         assert proxy.frozen.wait(DEADLINE)
@@ -319,7 +319,7 @@ def test_kill_in_the_middle_of_a_batch_loses_no_report(service: Deployment, prox
     assert nothing_is_left(service)
 
 
-def test_doubles_change_nothing(service: Deployment) -> None:
+def test_duplicate_reports_change_nothing(service: Deployment) -> None:
     (opened,) = open_verifications(service, ["+8613800007013"])  # the sandbox reports it twice
     with working(service, "--once") as worker:
         assert worker.wait() == 0
@@ -331,7 +331,9 @@ def test_doubles_change_nothing(service: Deployment) -> None:
 # ── the store fails ──
 
 
-def test_report_that_could_not_be_booked_comes_again(service: Deployment, proxy: FreezingProxy) -> None:
+def test_report_that_could_not_be_recorded_is_received_again(
+    service: Deployment, proxy: FreezingProxy
+) -> None:
     opened = open_verifications(service, [new_phone() for _ in range(16)])
     with working(service, "--once", redis_url=proxy.url) as worker:
         assert proxy.frozen.wait(DEADLINE)
@@ -351,11 +353,11 @@ def test_report_that_could_not_be_booked_comes_again(service: Deployment, proxy:
 # ── its metrics ──
 
 
-def test_deliveries_stand_on_a_page_of_its_own(service: Deployment) -> None:
+def test_deliveries_are_on_the_commands_own_metrics_page(service: Deployment) -> None:
     port = free_port()
     opened = open_verifications(service, [new_phone() for _ in range(3)])
 
-    def is_told() -> bool:
+    def is_counted() -> bool:
         text = exchange("GET", f"http://127.0.0.1:{port}/metrics", None, {}).text
         reads = re.search(r'otp_service_queue_reads_total\{queue="SmsReport",result="ok"} (\d+)', text)
         failures = 'otp_service_queue_reads_total{queue="SmsUp",result="failed"} 0.0' in text
@@ -364,6 +366,6 @@ def test_deliveries_stand_on_a_page_of_its_own(service: Deployment) -> None:
 
     with working(service, extra=f"[metrics]\nreports_port = {port}\n") as worker:
         assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 3, DEADLINE)
-        assert eventually(is_told, 10)
+        assert eventually(is_counted, 10)
         worker.process.send_signal(signal.SIGTERM)
         assert worker.wait() == 0

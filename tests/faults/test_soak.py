@@ -1,4 +1,4 @@
-"""F35: a minute of everything at once. `make soak` takes ten; `OTP_SOAK_SEED` tells the same story again."""
+"""F35: a minute of mixed faults. `make soak` runs ten minutes; `OTP_SOAK_SEED` repeats a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-from faults.ground import DEADLINE
-from faults.soak import HANDS, PROVIDER_FAULTS, Size, Soak, prepared_soak
+from faults.harness import DEADLINE
+from faults.soak import HANDS, PROVIDER_FAULTS, Size, SoakRun, running_soak
 from support.call_history import check
 
 SECONDS = float(os.environ.get("OTP_SOAK_SECONDS", "60"))
@@ -20,40 +20,40 @@ GROWTH = 1.25
 """Of memory: allocators keep what was used once; what grows with every fault or call is more than that."""
 
 
-def test_f35_soak_leaves_nothing_unsound_and_nothing_behind() -> None:
-    print(f"OTP_SOAK_SEED={SEED}")  # noqa: T201 - told when the test fails
-    with prepared_soak(SEED) as soak:
+def test_f35_soak_breaks_no_promise_and_leaks_nothing() -> None:
+    print(f"OTP_SOAK_SEED={SEED}")  # noqa: T201 - shown if the test fails
+    with running_soak(SEED) as soak:
         before, after = soak.run(SECONDS)
-        history = soak.ground.history
-        history.sms, history.log = soak.ground.sms(), soak.ground.log()
-        report = told(soak, before, after)
+        history = soak.harness.history
+        history.sms, history.log = soak.harness.sms(), soak.harness.log()
+        report = report_of(soak, before, after)
         print(report, file=sys.stderr)  # noqa: T201 - what `make soak` is for
-    check(history, soak.ground.promise)
+    check(history, soak.harness.promise)
 
     statuses = Counter(call.status for call in history.calls)
     kinds = {call.name for call in history.calls if call.status < 300}
     assert soak.unexpected == []
     assert kinds == {"request", "verify", "redeem", "status", "cancel"} | ({"resend"} & kinds)
     assert set(statuses) <= {0, 200, 201, 202, 204, 404, 409, 410, 422, 429, 503}
-    assert statuses[503] > 0, "no fault was felt"
+    assert statuses[503] > 0, "no fault had an effect"
     assert statuses[200] + statuses[201] > statuses[503]
     assert soak.resent > 0 or SECONDS < 300
     assert len(soak.faults) >= min(10 + len(PROVIDER_FAULTS), int(SECONDS / 6))
     assert max(call.ended - call.began for call in history.calls) < DEADLINE + 1
     assert after.memory < before.memory * GROWTH
     assert after.files <= before.files + 2 * HANDS
-    assert after.connections <= 2 * (HANDS + 4), "a pool keeps more connections than there were callers"
+    assert after.connections <= 2 * (HANDS + 4), "a pool keeps more connections than callers need"
 
 
-def told(soak: Soak, before: Size, after: Size) -> str:
-    """Return the figures of a run, as one line of JSON."""
-    calls = soak.ground.history.calls
+def report_of(soak: SoakRun, before: Size, after: Size) -> str:
+    """Return the figures of a run as one line of JSON."""
+    calls = soak.harness.history.calls
     facts: dict[str, Any] = {
         "seed": soak.seed,
         "seconds": SECONDS,
         "calls": len(calls),
         "resent": soak.resent,
-        "sms": len(soak.ground.history.sms),
+        "sms": len(soak.harness.history.sms),
         "statuses": {str(status): n for status, n in sorted(Counter(c.status for c in calls).items())},
         "faults": dict(sorted(soak.faults.items())),
         "slowest_call_s": round(max(call.ended - call.began for call in calls), 2),

@@ -1,4 +1,4 @@
-"""What a store costs that answers, and says no: nothing is done, nothing is half done, a 503 says so."""
+"""A store that refuses commands: a 503, and nothing is done, not even partly."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from pathlib import Path
 
 import pytest
 import redis
-from faults.ground import Ground, configured, in_the_background, is_refused_for_now, prepared, statuses
-from faults.keeper import Keeper, kept
+from faults.harness import (
+    Harness,
+    configured,
+    in_the_background,
+    is_refused_for_now,
+    running_harness,
+    statuses,
+)
+from faults.redis_process import RedisProcess, running_redis
 from sms.doubles import eventually
 from support.deployment import Answer, at_once, config_text, make_secrets, new_phone
 from support.fakes import FakeEvents
@@ -25,20 +32,20 @@ from otp_service.store.client import client_from_url
 from otp_service.store.verifications import RedisStore
 
 
-def refuses_everything(ground: Ground, phone: str, opened: str, proof: str) -> None:
-    """Every call that writes is a 503, the service says that it is not ready, and nothing is written."""
-    before, sms = ground.everything(), len(ground.sms())
+def assert_everything_is_refused(harness: Harness, phone: str, opened: str, proof: str) -> None:
+    """Assert that every writing call is a 503, that the service is not ready, and that nothing is written."""
+    before, sms = harness.everything(), len(harness.sms())
 
-    answers = ground.all_calls(phone, opened, proof)
+    answers = harness.all_calls(phone, opened, proof)
 
     refused = [answer for answer in answers if is_refused_for_now(answer)]
     others = [answer for answer in answers if answer not in refused]
     assert [answer.text for answer in others if not only_reads(answer)] == []
-    assert len(refused) >= len(answers) - 2, "only a status and a cooldown may still be read"
-    assert is_refused_for_now(ground.service.get("/readyz"))
-    assert ground.service.get("/healthz").status == 200
-    assert ground.everything() == before
-    assert len(ground.sms()) == sms
+    assert len(refused) >= len(answers) - 2, "only a status and a cooldown can still be read"
+    assert is_refused_for_now(harness.service.get("/readyz"))
+    assert harness.service.get("/healthz").status == 200
+    assert harness.everything() == before
+    assert len(harness.sms()) == sms
 
 
 def only_reads(answer: Answer) -> bool:
@@ -46,32 +53,32 @@ def only_reads(answer: Answer) -> bool:
 
 
 @pytest.fixture
-def pending(ground: Ground) -> tuple[str, str, str]:
-    """A phone, its verification that waits for its code, and a proof of another phone."""
-    proof, phone = ground.earn_proof(), new_phone()
-    return phone, ground.open(phone), proof
+def pending(harness: Harness) -> tuple[str, str, str]:
+    """A phone, its pending verification, and a proof of another phone."""
+    proof, phone = harness.earn_proof(), new_phone()
+    return phone, harness.open(phone), proof
 
 
 # ── F07, F08: memory ──
 
 
-def test_f07_full_memory_refuses_everything_whole_and_forgets_nothing(
-    ground: Ground, pending: tuple[str, str, str]
+def test_f07_full_memory_refuses_every_call_and_loses_nothing(
+    harness: Harness, pending: tuple[str, str, str]
 ) -> None:
     phone, opened, _ = pending
-    with configured(ground.keeper, maxmemory=1):
-        refuses_everything(ground, *pending)
+    with configured(harness.redis_process, maxmemory=1):
+        assert_everything_is_refused(harness, *pending)
 
-    ground.is_well()
-    assert ground.approve(phone, opened).status == 200
-
-
-def test_f08_store_that_evicts_makes_the_service_unready(ground: Ground) -> None:
-    with configured(ground.keeper, maxmemory_policy="allkeys-lru"):
-        assert is_refused_for_now(ground.service.get("/readyz"))
+    harness.wait_until_healthy()
+    assert harness.approve(phone, opened).status == 200
 
 
-def test_f08_service_does_not_start_on_a_store_that_evicts(tmp_path: Path) -> None:
+def test_f08_eviction_policy_makes_the_service_unready(harness: Harness) -> None:
+    with configured(harness.redis_process, maxmemory_policy="allkeys-lru"):
+        assert is_refused_for_now(harness.service.get("/readyz"))
+
+
+def test_f08_service_does_not_start_with_an_eviction_policy(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     with running(redis_binary(), "--maxmemory-policy", "volatile-lru") as server:
         config.write_text(config_text(server.url, "https://127.0.0.1:1", free_port(), make_secrets()))
@@ -86,80 +93,82 @@ def test_f08_service_does_not_start_on_a_store_that_evicts(tmp_path: Path) -> No
 
 
 @contextmanager
-def replica_of(keeper: Keeper) -> Iterator[Keeper]:
-    with kept(redis_binary()) as replica:
-        with replica.client() as client, configured(keeper, repl_diskless_sync_delay=0):
-            client.replicaof("127.0.0.1", keeper.port)
+def replica_of(redis_process: RedisProcess) -> Iterator[RedisProcess]:
+    with running_redis(redis_binary()) as replica:
+        with replica.client() as client, configured(redis_process, repl_diskless_sync_delay=0):
+            client.replicaof("127.0.0.1", redis_process.port)
             assert eventually(lambda: client.info("replication")["master_link_status"] == "up", 10)
         yield replica
 
 
-def test_f09_replica_is_refused_and_left_as_soon_as_the_address_leads_to_the_master(
-    ground: Ground, pending: tuple[str, str, str]
+def test_f09_replica_is_rejected_and_left_once_the_address_is_the_master(
+    harness: Harness, pending: tuple[str, str, str]
 ) -> None:
-    """The address of a store may come to mean another server: a connection to the old one is not kept."""
-    with replica_of(ground.keeper) as replica:
-        ground.relay.target = replica.port
-        ground.relay.cut()
-        refuses_everything(ground, *pending)
+    """If the address leads to another server, connections to the old one are closed."""
+    with replica_of(harness.redis_process) as replica:
+        harness.relay.target = replica.port
+        harness.relay.cut()
+        assert_everything_is_refused(harness, *pending)
 
-        ground.relay.target = ground.keeper.port
-        ground.is_well()
+        harness.relay.target = harness.redis_process.port
+        harness.wait_until_healthy()
         phone, opened, _ = pending
-        assert ground.approve(phone, opened).status == 200
+        assert harness.approve(phone, opened).status == 200
 
 
-def test_f10_master_without_its_replicas_refuses_everything(
-    ground: Ground, pending: tuple[str, str, str]
+def test_f10_master_without_its_replicas_refuses_every_call(
+    harness: Harness, pending: tuple[str, str, str]
 ) -> None:
     phone, opened, _ = pending
-    with configured(ground.keeper, min_replicas_to_write=1):
-        refuses_everything(ground, *pending)
+    with configured(harness.redis_process, min_replicas_to_write=1):
+        assert_everything_is_refused(harness, *pending)
 
-    assert ground.approve(phone, opened).status == 200
+    assert harness.approve(phone, opened).status == 200
 
 
 # ── F11: the disk ──
 
 
-def test_f11_store_that_cannot_save_refuses_everything(ground: Ground, pending: tuple[str, str, str]) -> None:
+def test_f11_store_that_cannot_save_refuses_every_call(
+    harness: Harness, pending: tuple[str, str, str]
+) -> None:
     phone, opened, _ = pending
-    blocked = ground.keeper.directory / "dump.rdb"
+    blocked = harness.redis_process.directory / "dump.rdb"
     blocked.mkdir()
-    with configured(ground.keeper, save="3600 1") as client:
+    with configured(harness.redis_process, save="3600 1") as client:
         client.bgsave()
         assert eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
-        refuses_everything(ground, *pending)
+        assert_everything_is_refused(harness, *pending)
         blocked.rmdir()
         client.save()
-        (ground.keeper.directory / "dump.rdb").unlink()
+        (harness.redis_process.directory / "dump.rdb").unlink()
 
-    ground.is_well()
-    assert ground.approve(phone, opened).status == 200
-
-
-# ── F12, F13: it is busy with something else ──
+    harness.wait_until_healthy()
+    assert harness.approve(phone, opened).status == 200
 
 
-def test_f12_busy_store_is_answered_for_until_its_script_is_killed(
-    ground: Ground, pending: tuple[str, str, str]
+# ── F12, F13: busy or loading ──
+
+
+def test_f12_busy_store_is_a_503_until_its_script_is_killed(
+    harness: Harness, pending: tuple[str, str, str]
 ) -> None:
     phone, opened, proof = pending
-    with configured(ground.keeper, busy_reply_threshold=100) as client:
-        endless = threading.Thread(target=run_endlessly, args=(ground.keeper,))
+    with configured(harness.redis_process, busy_reply_threshold=100) as client:
+        endless = threading.Thread(target=run_endlessly, args=(harness.redis_process,))
         endless.start()
         with pytest.raises(redis.ResponseError, match="BUSY"):
             until_busy(client)
-        answers = ground.all_calls(phone, opened, proof)
+        answers = harness.all_calls(phone, opened, proof)
         client.script_kill()
         endless.join()
 
     assert all(is_refused_for_now(answer) for answer in answers)
-    assert ground.approve(phone, opened).status == 200
+    assert harness.approve(phone, opened).status == 200
 
 
-def run_endlessly(keeper: Keeper) -> None:
-    with keeper.client() as client, suppress(redis.RedisError):
+def run_endlessly(redis_process: RedisProcess) -> None:
+    with redis_process.client() as client, suppress(redis.RedisError):
         client.eval("while true do end", 0)
 
 
@@ -168,28 +177,28 @@ def until_busy(client: redis.Redis) -> None:
         time.sleep(0.01)
 
 
-def test_f13_store_that_loads_is_answered_for_and_has_forgotten_nothing() -> None:
+def test_f13_loading_store_is_a_503_and_loses_nothing() -> None:
     slowly = ("--key-load-delay", "6000", "--loading-process-events-interval-bytes", "1024")
-    with prepared() as ground:
-        phone, proof = new_phone(), ground.earn_proof()
-        opened = ground.open(phone)
-        right = ground.code(phone)
-        with ground.keeper.client() as client:
+    with running_harness() as harness:
+        phone, proof = new_phone(), harness.earn_proof()
+        opened = harness.open(phone)
+        right = harness.code(phone)
+        with harness.redis_process.client() as client:
             for number in range(250):
                 client.set(f"otp:filler:{number}", secrets.token_bytes(1024), ex=600)
             client.save()
-        ground.keeper.kill()
-        ground.keeper.start(*slowly, wait=False)
-        with ground.keeper.client() as client:
+        harness.redis_process.kill()
+        harness.redis_process.start(*slowly, wait=False)
+        with harness.redis_process.client() as client:
             assert eventually(lambda: is_loading(client), 10)
 
-        answers = ground.all_calls(phone, opened, proof)
+        answers = harness.all_calls(phone, opened, proof)
 
         assert all(is_refused_for_now(answer) for answer in answers)
-        assert is_refused_for_now(ground.service.get("/readyz"))
-        ground.is_well()
-        assert ground.shop.verify(phone, opened, right).status == 200
-        ground.end()
+        assert is_refused_for_now(harness.service.get("/readyz"))
+        harness.wait_until_healthy()
+        assert harness.shop.verify(phone, opened, right).status == 200
+        harness.end()
 
 
 def is_loading(client: redis.Redis) -> bool:
@@ -202,32 +211,32 @@ def is_loading(client: redis.Redis) -> bool:
     return False
 
 
-# ── F14: no room for one more connection ──
+# ── F14: no free connection ──
 
 
-def test_f14_store_without_a_free_place_is_answered_for(ground: Ground) -> None:
+def test_f14_store_without_a_free_connection_is_a_503(harness: Harness) -> None:
     phones = [new_phone() for _ in range(40)]
-    with configured(ground.keeper, maxclients=ground.connections() + 2):
-        ground.relay.delay = 0.1  # calls overlap, so that connections are wanted
-        answers = at_once([lambda phone=phone: ground.shop.request(phone) for phone in phones])
+    with configured(harness.redis_process, maxclients=harness.connections() + 2):
+        harness.relay.delay = 0.1  # calls overlap, so that each needs a connection
+        answers = at_once([lambda phone=phone: harness.shop.request(phone) for phone in phones])
 
     refused = [answer for answer in answers if answer.status == 503]
     assert statuses(answers) <= {201, 202, 503}
-    assert len(refused) > 0, "there was room for all"
+    assert len(refused) > 0, "every call got a connection"
     assert all(is_refused_for_now(answer) for answer in refused)
 
 
-# ── F15: it does not know us ──
+# ── F15: the password is rejected ──
 
 PASSWORD = "first-" + secrets.token_urlsafe(12)
 USER = ("--user", "otp", "on", f">{PASSWORD}", "~otp:*", "+@all", "-@admin")
 
 
 @pytest.fixture(scope="module")
-def known_ground() -> Iterator[Ground]:
-    """A ground whose service is a user of the store, with a password."""
-    with prepared(*USER, url=f"redis://otp:{PASSWORD}@127.0.0.1:{{port}}/0") as ground:
-        yield ground
+def harness_with_password() -> Iterator[Harness]:
+    """A harness whose service uses a Redis user with a password."""
+    with running_harness(*USER, url=f"redis://otp:{PASSWORD}@127.0.0.1:{{port}}/0") as harness:
+        yield harness
 
 
 @pytest.mark.parametrize(
@@ -240,44 +249,47 @@ def known_ground() -> Iterator[Ground]:
     ],
     ids=["WRONGPASS", "user off", "NOPERM commands", "NOPERM keys"],
 )
-def test_f15_store_that_does_not_know_the_service_is_answered_for(
-    known_ground: Ground, rules: tuple[str, ...], undo: tuple[str, ...]
+def test_f15_rejected_redis_user_is_a_503(
+    harness_with_password: Harness, rules: tuple[str, ...], undo: tuple[str, ...]
 ) -> None:
-    ground = known_ground
-    ground.begin()
-    phone, proof = new_phone(), ground.earn_proof()
-    opened = ground.open(phone)
-    with ground.keeper.client() as client:
+    harness = harness_with_password
+    harness.begin()
+    phone, proof = new_phone(), harness.earn_proof()
+    opened = harness.open(phone)
+    with harness.redis_process.client() as client:
         client.execute_command("ACL SETUSER", "otp", *rules)
         for user in client.client_list():
             if user["user"] == "otp":
                 client.client_kill_filter(_id=user["id"])
-        refuses_everything(ground, phone, opened, proof)
+        assert_everything_is_refused(harness, phone, opened, proof)
         client.execute_command("ACL SETUSER", "otp", *undo)
-    ground.is_well()
+    harness.wait_until_healthy()
 
-    assert ground.approve(phone, opened).status == 200
-    assert PASSWORD not in ground.log()
-    ground.end()
+    assert harness.approve(phone, opened).status == 200
+    assert PASSWORD not in harness.log()
+    harness.end()
 
 
-def test_f15_password_that_is_changed_under_load_costs_503s_only(known_ground: Ground) -> None:
-    ground = known_ground
-    ground.begin()
-    with ground.keeper.client() as client, in_the_background(*[lambda: ground.shop.request(new_phone())] * 4):
+def test_f15_password_change_under_load_causes_only_503s(harness_with_password: Harness) -> None:
+    harness = harness_with_password
+    harness.begin()
+    with (
+        harness.redis_process.client() as client,
+        in_the_background(*[lambda: harness.shop.request(new_phone())] * 4),
+    ):
         for password in ("second", PASSWORD):
             time.sleep(0.2)
             client.execute_command("ACL SETUSER", "otp", "resetpass", f">{password}")
-            ground.relay.cut()
+            harness.relay.cut()
         time.sleep(0.2)
-    seen = {call.status for call in ground.history.calls}
+    seen = {call.status for call in harness.history.calls}
 
     assert {201, 503} <= seen <= {201, 202, 503}
-    assert PASSWORD not in ground.log()
-    ground.end()
+    assert PASSWORD not in harness.log()
+    harness.end()
 
 
-def test_f15_noauth_is_a_store_that_is_not_available() -> None:
+def test_f15_noauth_is_store_unavailable() -> None:
     with (
         running(redis_binary()) as server,
         server.client() as operator,
@@ -290,25 +302,25 @@ def test_f15_noauth_is_a_store_that_is_not_available() -> None:
             RedisStore(client, FakeEvents()).unlock("A" * 16)
 
 
-# ── F16: it has forgotten the scripts ──
+# ── F16: lost scripts ──
 
 
-def test_f16_scripts_flushed_all_the_time_are_noticed_by_nobody(ground: Ground) -> None:
+def test_f16_repeated_script_flush_fails_no_call(harness: Harness) -> None:
     def flush() -> None:
         client.script_flush()
         time.sleep(0.002)
 
-    def live() -> None:
+    def make_calls() -> None:
         phone = new_phone()
-        opened = ground.open(phone)
-        ground.shop.verify(phone, opened, "000000")
-        approved = ground.approve(phone, opened)
-        assert ground.shop.redeem(approved.body["proof"]).status == 200
+        opened = harness.open(phone)
+        harness.shop.verify(phone, opened, "000000")
+        approved = harness.approve(phone, opened)
+        assert harness.shop.redeem(approved.body["proof"]).status == 200
 
-    with ground.keeper.client() as client, in_the_background(flush):
+    with harness.redis_process.client() as client, in_the_background(flush):
         until = time.monotonic() + 1.5
-        with in_the_background(*[live] * 3):
+        with in_the_background(*[make_calls] * 3):
             time.sleep(max(0, until - time.monotonic()))
 
-    assert {call.status for call in ground.history.calls} <= {200, 201, 422}
-    assert len(ground.history.calls) > 20
+    assert {call.status for call in harness.history.calls} <= {200, 201, 422}
+    assert len(harness.history.calls) > 20

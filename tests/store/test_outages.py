@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from faults.keeper import kept
+from faults.redis_process import running_redis
 from support.phone_stories import Quiet
 from support.redis_servers import closed_port, redis_binary, running
 
@@ -32,7 +32,7 @@ def failing(store: RedisStore, times: int) -> None:
 
 def test_idle_service_logs_two_lines_for_an_outage() -> None:
     events = Quiet()
-    with kept(redis_binary()) as keeper:
+    with running_redis(redis_binary()) as keeper:
         store = RedisStore(client_from_url(f"redis://127.0.0.1:{keeper.port}/0"), events)
         keeper.kill()
         failing(store, 5)

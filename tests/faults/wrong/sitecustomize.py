@@ -1,4 +1,4 @@
-"""Every process that starts with this folder on its path has a clock that is wrong by so many seconds."""
+"""Shifts the clock of every process that starts with this folder on its path."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The ground that faults happen on: two worker processes, a store with its relay, the sandbox as provider.
+"""The harness of fault tests: two worker processes, Redis behind a relay, and the sandbox as provider.
 
-It is shared by the tests of a file, so each fault must leave a service that works, and each test its own
-history, which is proven sound when the test is over.
+The tests of a file share it, so the service must work again after each fault. Each test has its own history,
+which is checked at the end of the test.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from http.client import HTTPException
 from typing import Any
 
 import redis
-from faults.keeper import Keeper, kept
+from faults.redis_process import RedisProcess, running_redis
 from faults.relay import Relay
 from sms.doubles import eventually
 from support.call_history import History, Promise, Recorder, Sms, check
@@ -42,16 +42,16 @@ SOON = 4.0
 
 WORKERS = 2
 
-PATIENCE = 20.0
+RECOVERY_TIMEOUT = 20.0
 """Seconds until a service must have recovered; it needs fractions of one, a busy machine more."""
 
 
 @dataclass
-class Ground:
-    """A running service, and everything under it that can break. *shop* makes the calls of one test."""
+class Harness:
+    """A running service, and all parts that can break. *shop* makes the calls of one test."""
 
     service: Deployment
-    keeper: Keeper
+    redis_process: RedisProcess
     relay: Relay
     history: History = field(default_factory=History)
     promise: Promise = field(default_factory=Promise)
@@ -62,7 +62,7 @@ class Ground:
         self.begin()
 
     def begin(self) -> None:
-        """Begin a history of its own for the next test."""
+        """Begin a new history for the next test."""
         hidden = {*vars(self.service.secrets).values(), ACCESS_KEY_SECRET}
         self.history = History(hash_of=self.service.verification_hash, hidden=hidden)
         self.promise = Promise()
@@ -72,10 +72,10 @@ class Ground:
         self.workers_before = set(workers(self.service))
 
     def end(self) -> None:
-        """Heal everything, see that the same processes work again, and prove the history sound."""
-        self.relay.be_honest()
-        self.keeper.thaw()
-        self.is_well()
+        """Clear all faults, check that the same processes work again, and check the history."""
+        self.relay.clear_faults()
+        self.redis_process.thaw()
+        self.wait_until_healthy()
         self.history.sms = self.sms()
         self.history.log = self.log()
         defects = [line for line in self.log().splitlines() if '"unhandled_exception"' in line]
@@ -85,10 +85,10 @@ class Ground:
         assert slow == [], "answered after the deadline"
         assert set(workers(self.service)) == self.workers_before, "recovery needed a restart"
 
-    def is_well(self) -> None:
-        """Wait until whole verifications go through: each ended connection may cost one call."""
-        assert eventually(lambda: is_ready(self.service), PATIENCE), self.log()[-2000:]
-        assert eventually(lambda: all(self._serves() for _ in range(3)), PATIENCE), self.log()[-2000:]
+    def wait_until_healthy(self) -> None:
+        """Wait until complete verifications succeed: each closed connection may make one call fail."""
+        assert eventually(lambda: is_ready(self.service), RECOVERY_TIMEOUT), self.log()[-2000:]
+        assert eventually(lambda: all(self._serves() for _ in range(3)), RECOVERY_TIMEOUT), self.log()[-2000:]
 
     def _serves(self) -> bool:
         phone = new_phone()
@@ -101,7 +101,7 @@ class Ground:
     # ── calls ──
 
     def open(self, phone: str) -> str:
-        """Request a code that must be granted, and return the id of the verification."""
+        """Request a code, which must succeed, and return the verification id."""
         answer = self.shop.request(phone)
         assert answer.status == 201, answer.text + self.log()[-2000:]
         return str(answer.body["verification_id"])
@@ -110,7 +110,7 @@ class Ground:
         return self.shop.verify(phone, opened, self.code(phone))
 
     def all_calls(self, phone: str, opened: str, proof: str) -> list[Answer]:
-        """Make each of the calls that need the store, all at once."""
+        """Make each call that needs the store, all at the same time."""
         return at_once(
             [
                 lambda: self.shop.request(new_phone()),
@@ -126,7 +126,7 @@ class Ground:
         phone = new_phone()
         return str(self.approve(phone, self.open(phone)).body["proof"])
 
-    # ── behind the service's back ──
+    # ── state, read past the service ──
 
     def sms(self, phone: str = "") -> list[Sms]:
         """Return the SMS to *phone*, or to every phone of this test, the oldest first."""
@@ -138,19 +138,19 @@ class Ground:
         return self.service.code(phone)
 
     def budget(self) -> int:
-        """Return how many SMS the service's budget has counted today."""
-        with self.keeper.client() as client:
+        """Return the number of SMS that today's budget of the service has counted."""
+        with self.redis_process.client() as client:
             stored = client.get("otp:budget:{sms}:service") or b"0 0"
         return int(stored.split()[1])
 
     def everything(self) -> dict[bytes, bytes]:
-        """Return what the store holds of verifications and phones."""
-        with self.keeper.client() as client:
+        """Return the stored keys of verifications and phones with their values."""
+        with self.redis_process.client() as client:
             return {key: client.get(key) or b"" for key in client.scan_iter("otp:{*")}
 
     def connections(self) -> int:
-        """Count the connections to the store, our own left out."""
-        with self.keeper.client() as client:
+        """Return the number of connections to the store, except the test's own."""
+        with self.redis_process.client() as client:
             return len(client.client_list()) - 1
 
     def log(self) -> str:
@@ -162,30 +162,34 @@ class Ground:
 
 
 @contextmanager
-def prepared(
+def running_harness(
     *options: str, url: str = "redis://127.0.0.1:{port}/0", change: Callable[[str], str] = lambda text: text
-) -> Iterator[Ground]:
-    """Run a ground until the block ends; *options* are the store's, *url* is its address."""
+) -> Iterator[Harness]:
+    """Run a harness until the block ends; *options* are options of Redis, *url* is its URL."""
     with ExitStack() as stack:
-        keeper = stack.enter_context(kept(redis_binary(), *options))
-        relay = stack.enter_context(Relay(keeper.port))
-        yield stack.enter_context(standing_on(keeper, relay, url.format(port=relay.port), change))
+        redis_process = stack.enter_context(running_redis(redis_binary(), *options))
+        relay = stack.enter_context(Relay(redis_process.port))
+        yield stack.enter_context(running_on(redis_process, relay, url.format(port=relay.port), change))
 
 
 @contextmanager
-def standing_on(
-    keeper: Keeper, relay: Relay, url: str, change: Callable[[str], str] = lambda text: text, **more: Any
-) -> Iterator[Ground]:
-    """Run a service on a store that is there already."""
-    directory = keeper.directory / "service"
+def running_on(
+    redis_process: RedisProcess,
+    relay: Relay,
+    url: str,
+    change: Callable[[str], str] = lambda text: text,
+    **more: Any,
+) -> Iterator[Harness]:
+    """Run a service on a Redis that runs already."""
+    directory = redis_process.directory / "service"
     directory.mkdir()
-    patient = f"[redis]\nconnect_timeout = {READ_TIMEOUT}\nread_timeout = {READ_TIMEOUT}"
+    timeouts = f"[redis]\nconnect_timeout = {READ_TIMEOUT}\nread_timeout = {READ_TIMEOUT}"
 
     def changed(text: str) -> str:
-        return change(text.replace("[redis]", patient).replace(keeper.url, url))
+        return change(text.replace("[redis]", timeouts).replace(redis_process.url, url))
 
-    with running_service(keeper.server, directory, change=changed, **more) as service:
-        yield Ground(service, keeper, relay)
+    with running_service(redis_process.server, directory, change=changed, **more) as service:
+        yield Harness(service, redis_process, relay)
 
 
 def is_ready(service: Deployment) -> bool:
@@ -196,7 +200,7 @@ def is_ready(service: Deployment) -> bool:
 
 
 def is_refused_for_now(answer: Answer, code: str = "store_unavailable") -> bool:
-    """Whether *answer* is the 503 that a broken store is told by."""
+    """Return whether *answer* is the 503 for an unavailable store."""
     headers = {name.lower(): value for name, value in answer.headers.items()}
     return (
         answer.status == 503
@@ -208,7 +212,7 @@ def is_refused_for_now(answer: Answer, code: str = "store_unavailable") -> bool:
 
 @contextmanager
 def in_the_background(*works: Callable[[], object]) -> Iterator[None]:
-    """Do *works* over and over while the block runs."""
+    """Call each of *works* repeatedly while the block runs."""
     over = threading.Event()
 
     def run(work: Callable[[], object]) -> None:
@@ -234,9 +238,9 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 @contextmanager
-def configured(keeper: Keeper, **settings: object) -> Iterator[redis.Redis]:
-    """Change *settings* of the server until the block ends, on a connection that is there already."""
-    with keeper.client() as client:
+def configured(redis_process: RedisProcess, **settings: object) -> Iterator[redis.Redis]:
+    """Change *settings* of the server until the block ends, on a connection that exists already."""
+    with redis_process.client() as client:
         names = {name.replace("_", "-"): value for name, value in settings.items()}
         before = {name: client.config_get(name)[name] for name in names}
         try:

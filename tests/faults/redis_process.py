@@ -1,4 +1,4 @@
-"""A keeper of a store: it stops, freezes and kills the server, and starts it again at the same place."""
+"""A Redis server that a test can freeze, kill and start again on the same port and directory."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import redis
 from support.redis_servers import Server, free_port, wait_until_ready
 
 
-class Keeper:
-    """One server: always the same port and directory, not always the same process."""
+class RedisProcess:
+    """One server: always the same port and directory, but not always the same process."""
 
     def __init__(self, binary: str, options: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self._options = options
@@ -32,11 +32,11 @@ class Keeper:
 
     @property
     def server(self) -> Server:
-        """The server as it runs now; while it does not, only its place is of use."""
+        """The running server. While it is down, only its port and directory can be used."""
         return Server(self.port, self._process, self.directory)  # type: ignore[arg-type]
 
     def client(self) -> redis.Redis:
-        """Return a client of the server itself, past every relay."""
+        """Return a client that is connected directly, without a relay."""
         return self.server.client(socket_timeout=10)
 
     def start(self, *more: str, wait: bool = True) -> None:
@@ -63,7 +63,7 @@ class Keeper:
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """As a machine does that loses its power, but for what the kernel still writes."""
+        """Kill it, as a power failure does, except that the kernel still writes its buffers."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -79,11 +79,13 @@ class Keeper:
 
 
 @contextmanager
-def kept(binary: str, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Keeper]:
-    """Run a server until the block ends, however often it dies meanwhile."""
-    keeper = Keeper(binary, options, environment or {})
+def running_redis(
+    binary: str, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[RedisProcess]:
+    """Run a server until the block ends; it may be killed and restarted meanwhile."""
+    redis_process = RedisProcess(binary, options, environment or {})
     try:
-        keeper.start()
-        yield keeper
+        redis_process.start()
+        yield redis_process
     finally:
-        keeper.close()
+        redis_process.close()
