@@ -1,6 +1,6 @@
 """The target: two worker processes with their own Redis, the sandbox, and a clock that all of them share.
 
-What a test asserts is read behind the service's back: SMS in the sandbox's inbox, rows and records in Redis.
+Tests read the effects past the service: SMS in the sandbox's inbox, phone states and verifications in Redis.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PURPOSES = ("login", "signup")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PhoneState:
     """The stored state of one phone, decoded from its bytes (see `store/lua/phone_state.lua`)."""
 
     consecutive_failures: int = 0
@@ -59,7 +59,7 @@ class Row:
     known: bool = False
 
     @classmethod
-    def read(cls, packed: bytes | None) -> Row:
+    def read(cls, packed: bytes | None) -> PhoneState:
         if not packed:
             return cls()
         untrusted, trusted = packed[1:3]
@@ -106,11 +106,11 @@ class Target:
         assert answer.status == 201, answer.text + self.log()[-2000:]
         return str(answer.body["verification_id"])
 
-    def row(self, phone: str) -> Row:
+    def phone_state(self, phone: str) -> PhoneState:
         with self.redis.client() as client:
-            return Row.read(client.get(self.row_key(phone)))
+            return PhoneState.read(client.get(self.phone_key(phone)))
 
-    def row_key(self, phone: str) -> str:
+    def phone_key(self, phone: str) -> str:
         return f"otp:{{{self.keyring.phone_hash(phone)}}}"
 
     def record(self, phone: str, verification_id: str) -> bytes:
@@ -147,9 +147,9 @@ def running_target(
     promise: Promise | None = None,
     provider_url: str = "",
 ) -> Iterator[Target]:
-    """Run a target while the block runs, then check the history of all calls.
+    """Run a target until the block ends, then check the history of all calls.
 
-    *change* edits its configuration; only a *movable* one's time can be moved.
+    *change* edits its configuration; only the clock of a *movable* target can be moved.
     """
     keys = {client: f"sk_{secrets.token_urlsafe(32)}" for client in CLIENTS[1:]}
     with tempfile.TemporaryDirectory(prefix="otp-attack-") as name:
@@ -188,7 +188,7 @@ def running_target(
 
 @contextmanager
 def clock_of_children(ahead: Path | None) -> Iterator[None]:
-    """Have the processes that are started meanwhile live as far in the future as *ahead* says."""
+    """Shift the clock of all processes that are started in this block by the offset in the file *ahead*."""
     with pytest.MonkeyPatch.context() as patch:
         if ahead:
             patch.setenv("OTP_TEST_AHEAD", str(ahead))

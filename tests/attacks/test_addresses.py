@@ -22,7 +22,7 @@ def logs_of(target: Target) -> dict[bytes, int]:
     return {key: (len(value) - LOG_HEADS[value[0]]) // LOG_ENTRY for key, value in kept.items()}
 
 
-def fresh_logs(target: Target, before: dict[bytes, int]) -> list[int]:
+def new_sends(target: Target, before: dict[bytes, int]) -> list[int]:
     """Return the number of sends counted since *before* for each IP address."""
     grown = {key: count - before.get(key, 0) for key, count in logs_of(target).items()}
     return sorted(count for count in grown.values() if count)
@@ -46,7 +46,7 @@ def forged(number: int) -> dict[str, str]:
     }
 
 
-def test_a08_forged_headers_move_no_count(target: Target) -> None:
+def test_a08_forged_headers_change_no_count(target: Target) -> None:
     before = logs_of(target)
     address = CLIENT_IP.format(secrets.randbelow(250))
 
@@ -62,17 +62,17 @@ def test_a08_forged_headers_move_no_count(target: Target) -> None:
     )
 
     assert {answer.status for answer in answers} == {201}
-    assert fresh_logs(target, before) == [19]
+    assert new_sends(target, before) == [19]
 
 
-def test_a08_forged_headers_name_no_address_by_themselves(target: Target) -> None:
+def test_a08_forged_headers_alone_set_no_address(target: Target) -> None:
     """Without `client_ip`, neither the server's own address nor one from a header counts."""
     before = logs_of(target)
 
     for number in range(5):
         target.shop.call("/otp/request", {"phone": new_phone(), "purpose": "login"}, **forged(number))
 
-    assert fresh_logs(target, before) == []
+    assert new_sends(target, before) == []
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def proxied_target() -> Iterator[Target]:
         yield running
 
 
-def test_a08_a_browser_is_where_it_connects_from(open_target: Target) -> None:
+def test_a08_browser_is_counted_by_its_connection(open_target: Target) -> None:
     answers = [
         browser(open_target).call(
             "/otp/request", {"phone": new_phone(), "purpose": "login"}, Origin=ORIGIN, **forged(number)
@@ -103,7 +103,7 @@ def test_a08_a_browser_is_where_it_connects_from(open_target: Target) -> None:
     assert sorted(logs_of(open_target).values()) == [20]
 
 
-def test_a08_behind_a_proxy_only_its_own_word_counts(proxied_target: Target) -> None:
+def test_a08_behind_a_proxy_only_the_proxys_entry_counts(proxied_target: Target) -> None:
     """The attacker writes the entries to the left of the proxy's own."""
     page = browser(proxied_target)
 
@@ -127,25 +127,25 @@ def test_a08_behind_a_proxy_only_its_own_word_counts(proxied_target: Target) -> 
     ],
     ids=["a household", "IPv4 in IPv6", "one address"],
 )
-def test_a09_one_network_is_one_count(target: Target, spellings: list[str]) -> None:
+def test_a09_addresses_of_one_network_share_a_count(target: Target, spellings: list[str]) -> None:
     before = logs_of(target)
 
     answers = [target.shop.request(new_phone(), client_ip=address) for address in spellings]
 
     assert {answer.status for answer in answers} == {201}
-    assert fresh_logs(target, before) == [len(spellings)]
+    assert new_sends(target, before) == [len(spellings)]
 
 
-def test_a09_two_networks_are_two_counts(target: Target) -> None:
+def test_a09_two_networks_are_counted_separately(target: Target) -> None:
     before = logs_of(target)
 
     for address in ("2001:db8:a:1::1", "2001:db8:a:2::1", "192.0.2.21", "192.0.2.22"):
         target.shop.request(new_phone(), client_ip=address)
 
-    assert fresh_logs(target, before) == [1, 1, 1, 1]
+    assert new_sends(target, before) == [1, 1, 1, 1]
 
 
-def test_a09_a_household_that_verifies_nothing_is_stopped(target: Target) -> None:
+def test_a09_network_that_verifies_nothing_is_blocked(target: Target) -> None:
     """Each call uses another address of the same /64."""
     addresses = (f"2001:db8:ffff:1::{number:x}" for number in itertools.count(1))
     phones = [new_phone() for _ in range(230)]

@@ -24,7 +24,7 @@ def test_every_attack_has_its_row() -> None:
 
 
 @pytest.mark.parametrize("attack", ALL)
-def test_an_attack_has_tests_where_its_row_says_or_a_reason(attack: str) -> None:
+def test_attack_has_tests_in_the_file_that_its_row_names_or_a_reason(attack: str) -> None:
     where = ROWS[attack]
     named = set(re.findall(r"`(test_\w+\.py)`", where))
 
@@ -32,7 +32,7 @@ def test_an_attack_has_tests_where_its_row_says_or_a_reason(attack: str) -> None
     assert named or len(where.removeprefix("not here: ")) > 80
 
 
-def test_no_test_is_named_after_an_attack_that_nobody_knows() -> None:
+def test_no_test_is_named_after_an_unknown_attack() -> None:
     named = {
         found
         for path in HERE.glob("test_*.py")

@@ -1,6 +1,6 @@
 """A25: all calls in any order, at any time, by any caller; then the history checker reads the results.
 
-Hypothesis makes the stories. One that breaks a promise is told as it was: to shorten it would take minutes.
+Hypothesis generates the sequences of calls. A failing one is not shrunk, which would take minutes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 import redis
-from attacks.target import CLIENTS, PURPOSES, Row, Target, new_phone, running_target
+from attacks.target import CLIENTS, PURPOSES, PhoneState, Target, new_phone, running_target
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,16 +32,16 @@ GUESS = st.sampled_from(("right", "right", "wrong", "wrong", "older", "odd"))
 TIMES = st.sampled_from((1, 1, 1, 2, 4, 6))
 OUTCOMES = {"", "wrong_code", "verification_expired", "verification_not_found"}
 """The totals of all runs."""
-PATIENCE = 300
+MAX_WAIT = 300
 """The longest `Retry-After` in seconds that a person waits before asking for another code."""
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Three clients and two phones, with every call in any order. Each story has its own history."""
+    """Three clients and two phones, with every call in any order. Each sequence has its own history."""
 
     target: ClassVar[Target]
     store: ClassVar[redis.Redis]
-    """One connection for all stories: the phone states are read after each step."""
+    """One connection for all sequences; the phone states are read after each step."""
 
     opened = Bundle("opened")
     proofs = Bundle("proofs")
@@ -55,13 +55,13 @@ class AnyOrder(RuleBasedStateMachine):
             for name, known in self.target.clients.items()
         }
 
-    # ── what anybody may do ──
+    # ── calls ──
 
     @rule(target=opened, client=ANY_CLIENT, purpose=ANY_PURPOSE, which=ANY_PHONE)
     def request(self, client: str, purpose: str, which: int) -> Any:
         phone = self.phones[which]
         answer = self.callers[client].request(phone, purpose)
-        if answer.status == 429 and answer.body["retry_after"] <= PATIENCE:
+        if answer.status == 429 and answer.body["retry_after"] <= MAX_WAIT:
             self.target.pass_time(answer.body["retry_after"])
             answer = self.callers[client].request(phone, purpose)
         return (client, phone, answer.body["verification_id"]) if answer.status == 201 else multiple()
@@ -109,25 +109,25 @@ class AnyOrder(RuleBasedStateMachine):
         for _ in range(times):
             self.callers[says["aud"]].redeem(proof, says["purpose"])
 
-    # ── what must hold whatever they do ──
+    # ── invariants ──
 
     @invariant()
-    def row_counts_what_was_seen(self) -> None:
+    def phone_state_counts_the_failures_that_callers_saw(self) -> None:
         """The stored consecutive failures are those that callers have seen since the last success."""
         for phone in self.phones:
-            told = 0
+            failures = 0
             for call in self.history.of("verify"):
                 if call.body["phone"] == phone:
-                    told = 0 if call.approved else told + call.was_wrong
-            row = Row.read(self.store.get(self.target.row_key(phone)))
-            assert row.consecutive_failures == told
+                    failures = 0 if call.approved else failures + call.was_wrong
+            phone_state = PhoneState.read(self.store.get(self.target.phone_key(phone)))
+            assert phone_state.consecutive_failures == failures
 
     def teardown(self) -> None:
         self.history.sms = [sms for phone in self.phones for sms in self._sms(phone)]
         self.target.history.calls += self.history.calls
         assert findings(self.history, Promise()) == []
 
-    # ── the steps ──
+    # ── helpers ──
 
     def _code(self, phone: str, vid: str, guess: str) -> str:
         codes = {sms.verification_hash: sms.code for sms in self._sms(phone)}
@@ -149,7 +149,7 @@ def any_order() -> Iterator[type[AnyOrder]]:
         yield AnyOrder
 
 
-def test_a25_no_order_of_calls_breaks_a_promise(any_order: type[AnyOrder]) -> None:
+def test_a25_no_order_of_calls_violates_a_rule(any_order: type[AnyOrder]) -> None:
     run_state_machine_as_test(
         any_order,
         settings=settings(
@@ -163,6 +163,6 @@ def test_a25_no_order_of_calls_breaks_a_promise(any_order: type[AnyOrder]) -> No
         ),
     )
 
-    told = any_order.target.log()
-    reached = {outcome for outcome in OUTCOMES if f'"code":"{outcome}"' in told}
-    assert reached == OUTCOMES, "the stories are too short"
+    log = any_order.target.log()
+    reached = {outcome for outcome in OUTCOMES if f'"code":"{outcome}"' in log}
+    assert reached == OUTCOMES, "the sequences are too short"

@@ -61,7 +61,7 @@ def earn(target: Target, phone: str, purpose: str = "signup", client: str = "sho
 
 
 @BACKENDS
-def test_a22_who_changes_the_number_after_verifying_is_refused(
+def test_a22_number_changed_after_verification_is_rejected(
     target: Target, backend: Callable[[Target], Iterator[Accounts]]
 ) -> None:
     mine, victims = new_phone(), new_phone()
@@ -88,7 +88,7 @@ def test_a22_a_proof_signs_one_person_up_once(
 
 @BACKENDS
 @pytest.mark.parametrize(("purpose", "client"), [("login", "shop"), ("signup", "bank")])
-def test_a22_a_proof_for_something_else_signs_nobody_up(
+def test_a22_proof_for_another_purpose_creates_no_account(
     target: Target, backend: Callable[[Target], Iterator[Accounts]], purpose: str, client: str
 ) -> None:
     phone = new_phone()
@@ -98,7 +98,7 @@ def test_a22_a_proof_for_something_else_signs_nobody_up(
         assert not accounts.sign_up({"name": "mallory", "phone": phone, "proof": proof})
 
 
-def test_a22_no_two_clients_share_the_keys_of_their_proofs(target: Target) -> None:
+def test_a22_clients_have_different_proof_keys(target: Target) -> None:
     """The keys that verify a client's own proofs cannot sign a proof of another client."""
     settings = load(target.deployment.log.parent / "config.toml", {})
     keys = {

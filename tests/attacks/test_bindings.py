@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from attacks.target import CLIENTS, PURPOSES, Row, Target, new_phone
+from attacks.target import CLIENTS, PURPOSES, PhoneState, Target, new_phone
 from support.call_history import claims
 
-DOORS = tuple(itertools.product(CLIENTS, PURPOSES))
+COMBINATIONS = tuple(itertools.product(CLIENTS, PURPOSES))
 
 
 def earn(target: Target, client: str, purpose: str) -> str:
@@ -21,20 +21,20 @@ def earn(target: Target, client: str, purpose: str) -> str:
 # ── A21 ──
 
 
-def test_a21_a_proof_is_good_for_one_client_and_purpose(target: Target) -> None:
+def test_a21_proof_is_valid_for_one_client_and_purpose(target: Target) -> None:
     """Each proof is redeemed only with its own client and purpose; other attempts do not use it up."""
-    proofs = {door: earn(target, *door) for door in DOORS}
+    proofs = {combination: earn(target, *combination) for combination in COMBINATIONS}
 
-    for earned, (client, purpose) in itertools.product(DOORS, DOORS):
+    for earned, (client, purpose) in itertools.product(COMBINATIONS, COMBINATIONS):
         if earned != (client, purpose):
             answer = target.clients[client].redeem(proofs[earned], purpose)
             assert (answer.status, answer.body["code"]) == (422, "invalid_proof")
     assert redeemed_in(target, proofs.values()) == 0
 
-    for client, purpose in DOORS:
+    for client, purpose in COMBINATIONS:
         answer = target.clients[client].redeem(proofs[client, purpose], purpose)
         assert (answer.body["client"], answer.body["purpose"]) == (client, purpose)
-    assert redeemed_in(target, proofs.values()) == len(DOORS)
+    assert redeemed_in(target, proofs.values()) == len(COMBINATIONS)
 
 
 def redeemed_in(target: Target, proofs: object) -> int:
@@ -47,7 +47,7 @@ def redeemed_in(target: Target, proofs: object) -> int:
     return used
 
 
-def test_a21_a_code_is_good_for_the_client_that_asked_for_it(target: Target) -> None:
+def test_a21_code_is_valid_for_the_requesting_client_only(target: Target) -> None:
     phone = new_phone()
     opened = target.open(phone, "shop")
     right = target.code(phone)
@@ -61,11 +61,11 @@ def test_a21_a_code_is_good_for_the_client_that_asked_for_it(target: Target) -> 
         ):
             assert (call.status, call.body["code"]) == (404, "verification_not_found")
 
-    assert target.row(phone) == Row(sends=1, live=1)
+    assert target.phone_state(phone) == PhoneState(sends=1, live=1)
     assert target.shop.verify(phone, opened, right).status == 200
 
 
-def test_a21_a_code_is_good_for_its_own_verification_only(movable_target: Target) -> None:
+def test_a21_code_is_valid_for_its_own_verification_only(movable_target: Target) -> None:
     target, phone = movable_target, new_phone()
     first = target.open(phone, purpose="login")
     old = target.code(phone)
@@ -77,13 +77,13 @@ def test_a21_a_code_is_good_for_its_own_verification_only(movable_target: Target
 
     assert target.shop.verify(phone, second, old).body["code"] == "wrong_code"
     assert target.shop.verify(phone, first, new).body["code"] == "wrong_code"
-    assert target.row(phone) == Row(consecutive_failures=2, sends=2, failures=2, live=2)
+    assert target.phone_state(phone) == PhoneState(consecutive_failures=2, sends=2, failures=2, live=2)
     assert target.shop.verify(phone, second, new).body["purpose"] == "signup"
     assert target.shop.verify(phone, first, old).body["purpose"] == "login"
 
 
 @pytest.mark.parametrize("place", ["aud", "purpose", "sub", "jti", "exp", "amr"])
-def test_a21_a_proof_that_was_altered_is_worth_nothing(target: Target, place: str) -> None:
+def test_a21_altered_proof_is_rejected(target: Target, place: str) -> None:
     """Each claim comes from another valid proof."""
     mine, others = earn(target, "shop", "login"), earn(target, "bank", "signup")
     payload, moment, mac = mine.split(".")
@@ -109,7 +109,7 @@ def packed(says: dict[str, object]) -> str:
 # ── A23 ──
 
 
-def test_a23_a_code_that_was_read_out_is_worth_nothing_without_the_id(movable_target: Target) -> None:
+def test_a23_disclosed_code_is_useless_without_the_id(movable_target: Target) -> None:
     """The victim requested the code and the attacker learns it: only the victim's page has the id."""
     target, phone = movable_target, new_phone()
     held = target.open(phone)
@@ -151,7 +151,7 @@ def test_a23_the_sms_says_what_the_code_is_for(target: Target) -> None:
 # ── A25 ──
 
 
-def test_a25_no_step_can_be_left_out(target: Target) -> None:
+def test_a25_no_step_can_be_skipped(target: Target) -> None:
     """Every sequence that skips a call: no proof without a send and a correct code before it."""
     phone, stranger = new_phone(), new_phone()
     opened = target.open(phone)
@@ -170,12 +170,12 @@ def test_a25_no_step_can_be_left_out(target: Target) -> None:
     ]
 
     assert [answer.status for answer in skipped if answer.status < 400] == []
-    assert target.row(phone) == Row(sends=1, live=1)
+    assert target.phone_state(phone) == PhoneState(sends=1, live=1)
     proof = target.shop.verify(phone, opened, right).body["proof"]
     assert redeemed_in(target, [proof]) == 0
 
 
-def test_a25_what_was_canceled_or_used_up_is_not_approved_by_the_right_code(movable_target: Target) -> None:
+def test_a25_right_code_does_not_approve_a_canceled_or_exhausted_verification(movable_target: Target) -> None:
     target = movable_target
     canceled, expired = new_phone(), new_phone()
     held = {phone: (target.open(phone), target.code(phone)) for phone in (canceled, expired)}
@@ -185,10 +185,10 @@ def test_a25_what_was_canceled_or_used_up_is_not_approved_by_the_right_code(mova
     answers = [target.shop.verify(phone, *known) for phone, known in held.items()]
 
     assert [answer.body["code"] for answer in answers] == ["verification_canceled", "verification_expired"]
-    assert not any(target.row(phone).known for phone in held)
+    assert not any(target.phone_state(phone).known for phone in held)
 
 
-def test_a25_a_refused_send_leaves_nothing_to_verify(target: Target) -> None:
+def test_a25_rejected_send_creates_no_verification(target: Target) -> None:
     """A number that the provider always refuses."""
     refused = "+8613800001001"
 
@@ -196,4 +196,4 @@ def test_a25_a_refused_send_leaves_nothing_to_verify(target: Target) -> None:
 
     assert (answer.status, answer.body["code"]) == (422, "destination_rejected")
     assert target.sms(refused) == []
-    assert target.row(refused).live == 0
+    assert target.phone_state(refused).live == 0

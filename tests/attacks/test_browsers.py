@@ -65,7 +65,7 @@ def test_a31_the_clients_own_page_is_served(open_target: Target) -> None:
 
 
 @pytest.mark.parametrize("origin", FOREIGN, ids=ascii)
-def test_a31_another_site_gets_nothing_by_the_key(open_target: Target, origin: str) -> None:
+def test_a31_another_site_cannot_use_the_key(open_target: Target, origin: str) -> None:
     page, phone = open_target.clients["browser"], new_phone()
     held = open_target.open(phone)
     other = new_phone()
@@ -85,11 +85,11 @@ def test_a31_another_site_gets_nothing_by_the_key(open_target: Target, origin: s
     assert {(answer.status, answer.body["code"]) for answer in answers} == {(403, "forbidden")}
     assert {allowed_origin(answer) for answer in answers} == {None}
     assert open_target.sms(other) == []
-    assert open_target.row(phone).live == 1
+    assert open_target.phone_state(phone).live == 1
 
 
 @pytest.mark.parametrize("origin", FOREIGN, ids=ascii)
-def test_a31_no_preflight_lets_another_site_in(open_target: Target, origin: str) -> None:
+def test_a31_preflight_of_another_site_is_rejected(open_target: Target, origin: str) -> None:
     asked = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
@@ -117,7 +117,7 @@ def test_a31_without_an_origin_the_key_sends_nothing(open_target: Target) -> Non
     assert open_target.sms(phone) == []
 
 
-def test_a31_the_key_is_no_servers_key_even_at_home(open_target: Target) -> None:
+def test_a31_publishable_key_cannot_make_server_calls(open_target: Target) -> None:
     """Redeem, and the fields that only servers may send, are rejected."""
     page, phone = open_target.clients["browser"], new_phone()
     opened = open_target.open(phone)
@@ -138,7 +138,7 @@ def test_a31_the_key_is_no_servers_key_even_at_home(open_target: Target) -> None
     assert open_target.shop.redeem(proof).status == 200
 
 
-def test_a31_no_answer_shares_itself_with_every_site(open_target: Target) -> None:
+def test_a31_no_answer_allows_every_origin(open_target: Target) -> None:
     """Nor do the pages; and secret keys are for servers, so no origin is allowed with one."""
     url = open_target.deployment.url
     answers = [

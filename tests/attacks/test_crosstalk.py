@@ -18,17 +18,17 @@ USERS = 50
 
 
 @pytest.fixture(scope="module")
-def stormy_target() -> Iterator[Target]:
+def target_with_outages() -> Iterator[Target]:
     with running_target() as running:
         yield running
 
 
 @contextmanager
-def storm(target: Target, stops: int = 5) -> Iterator[threading.Event]:
+def outages(target: Target, stops: int = 5) -> Iterator[threading.Event]:
     """Freeze Redis repeatedly for longer than any call waits; the event is set at the end."""
     over, process = threading.Event(), target.redis.process
 
-    def rage() -> None:
+    def freeze_redis() -> None:
         for _ in range(stops):
             time.sleep(0.2)
             os.kill(process.pid, signal.SIGSTOP)
@@ -36,7 +36,7 @@ def storm(target: Target, stops: int = 5) -> Iterator[threading.Event]:
             os.kill(process.pid, signal.SIGCONT)
         over.set()
 
-    thread = threading.Thread(target=rage)
+    thread = threading.Thread(target=freeze_redis)
     thread.start()
     yield over
     thread.join()
@@ -51,7 +51,7 @@ class User:
     seen: Counter[int] = field(default_factory=Counter)
     strange: list[str] = field(default_factory=list)
 
-    def live(self, over: threading.Event) -> None:
+    def run(self, over: threading.Event) -> None:
         while not over.is_set():
             self.phone = new_phone()
             vid = self.mine(self.target.shop.request(self.phone), "")
@@ -66,27 +66,27 @@ class User:
     def mine(self, answer: Answer, vid: str) -> str:
         """Return the verification id in *answer*, which must be *vid* if that is known."""
         self.seen[answer.status] += 1
-        told = answer.body
+        body = answer.body
         masked = f"+86 {self.phone[3:6]}****{self.phone[-4:]}"
         expected = {"phone_masked": masked, "phone": self.phone} | ({"verification_id": vid} if vid else {})
-        if any(told.get(name, fact) != fact for name, fact in expected.items()):
+        if any(body.get(name, fact) != fact for name, fact in expected.items()):
             self.strange.append(answer.text)
-        return str(told.get("verification_id", "")) if answer.status < 300 else ""
+        return str(body.get("verification_id", "")) if answer.status < 300 else ""
 
     def earned(self, approved: Answer, vid: str) -> None:
         """A proof must be for this phone; an error must be one that this call can return."""
         if approved.status == 200:
-            told = self.target.shop.redeem(approved.body["proof"])
-            self.mine(told, vid)
+            redeemed = self.target.shop.redeem(approved.body["proof"])
+            self.mine(redeemed, vid)
         elif approved.status not in (409, 422, 503):
             self.strange.append(approved.text)
 
 
-def test_a32_nobody_ever_gets_anothers_answer(stormy_target: Target) -> None:
-    target = stormy_target
+def test_a32_no_call_gets_the_answer_of_another(target_with_outages: Target) -> None:
+    target = target_with_outages
     users = [User(target) for _ in range(USERS)]
-    with storm(target) as over:
-        threads = [threading.Thread(target=user.live, args=(over,)) for user in users]
+    with outages(target) as over:
+        threads = [threading.Thread(target=user.run, args=(over,)) for user in users]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -95,13 +95,13 @@ def test_a32_nobody_ever_gets_anothers_answer(stormy_target: Target) -> None:
     seen = sum((user.seen for user in users), Counter[int]())
     assert [text for user in users for text in user.strange] == []
     assert seen[200] > USERS
-    assert seen[503] > USERS, "the storm was not felt"
+    assert seen[503] > USERS, "the outages had no effect"
     assert set(seen) <= {200, 201, 202, 404, 409, 422, 503}
 
 
-def test_a32_the_service_is_well_after_the_storm(stormy_target: Target) -> None:
-    target, phone = stormy_target, new_phone()
-    with storm(target, stops=1) as over:
+def test_a32_service_recovers_after_the_outages(target_with_outages: Target) -> None:
+    target, phone = target_with_outages, new_phone()
+    with outages(target, stops=1) as over:
         over.wait()
     opened = target.open(phone)
 

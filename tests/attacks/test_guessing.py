@@ -16,7 +16,7 @@ from attacks.target import (
     CLIENTS,
     PURPOSES,
     Answer,
-    Row,
+    PhoneState,
     Target,
     at_once,
     in_turns,
@@ -46,7 +46,7 @@ def test_a01_two_hundred_parallel_guesses_are_evaluated_five_times(target: Targe
     )
 
     assert Counter(answer.body["code"] for answer in answers) == {"wrong_code": 5, "attempts_exhausted": 195}
-    assert target.row(phone) == Row(consecutive_failures=5, sends=1, failures=5)
+    assert target.phone_state(phone) == PhoneState(consecutive_failures=5, sends=1, failures=5)
     assert target.record(phone, opened)[1:4] == b"xd\0"
     assert target.shop.verify(phone, opened, right).body["code"] == "attempts_exhausted"
 
@@ -62,11 +62,11 @@ def test_a02_parallel_right_codes_earn_one_proof(target: Target) -> None:
         assert Counter(answer.status for answer in answers) == {200: 1, 409: 19}
         proofs = [claims(answer.body["proof"])["jti"] for answer in answers if answer.status == 200]
         assert proofs == [opened]
-        assert target.row(phone) == Row(sends=1, known=True)
+        assert target.phone_state(phone) == PhoneState(sends=1, known=True)
         assert right.encode() not in target.record(phone, opened)
 
 
-def test_a03_a_used_code_is_worth_nothing_later(movable_target: Target) -> None:
+def test_a03_used_code_is_rejected_later(movable_target: Target) -> None:
     target, phone = movable_target, new_phone()
     opened = target.open(phone)
     used = target.code(phone)
@@ -81,7 +81,7 @@ def test_a03_a_used_code_is_worth_nothing_later(movable_target: Target) -> None:
 
     assert set(again) <= {404, 409}
     assert target.shop.verify(phone, following, used).body["code"] == "wrong_code"
-    assert target.row(phone).failures == 1
+    assert target.phone_state(phone).failures == 1
 
 
 def assume_other_code(target: Target, phone: str, used: str) -> None:
@@ -89,11 +89,11 @@ def assume_other_code(target: Target, phone: str, used: str) -> None:
         pytest.skip("once in a million the next code is the same")
 
 
-# ── A04: for as long as it takes ──
+# ── A04: patient guessing ──
 
 
 @dataclass
-class Siege:
+class PatientAttack:
     """One attacker who guesses at one phone whenever the service allows it, and the cost."""
 
     target: Target
@@ -102,7 +102,7 @@ class Siege:
     sms: int = 0
     challenges: int = 0
     guesses: list[float] = field(default_factory=list)
-    walls: dict[str, tuple[int, float, int]] = field(default_factory=dict)
+    limits_reached: dict[str, tuple[int, float, int]] = field(default_factory=dict)
     """Each limit that was reached: SMS before it, seconds since the start, the longest wait in seconds."""
 
     def round(self) -> bool:
@@ -125,49 +125,51 @@ class Siege:
 
     def wait(self, answer: Answer) -> bool:
         limit, seconds = answer.body["limit"], answer.body["retry_after"]
-        first_sms, first_at, longest = self.walls.get(limit, (self.sms, self.target.now() - self.began, 0))
-        self.walls[limit] = first_sms, first_at, max(longest, seconds)
+        first_sms, first_at, longest = self.limits_reached.get(
+            limit, (self.sms, self.target.now() - self.began, 0)
+        )
+        self.limits_reached[limit] = first_sms, first_at, max(longest, seconds)
         self.target.pass_time(seconds)
         return str(limit) != "phone_locked"
 
 
 @pytest.fixture(scope="module")
-def siege(movable_target: Target) -> Siege:
+def patient_attack(movable_target: Target) -> PatientAttack:
     """Guess at one phone until it is locked."""
-    made = Siege(movable_target)
+    made = PatientAttack(movable_target)
     made.began = movable_target.now()
     rounds = itertools.count()
     while made.round():
-        assert next(rounds) < 300, "the siege has no end"
+        assert next(rounds) < 300, "the attack does not end"
     return made
 
 
-def test_a04_a_siege_gets_seventy_guesses_and_no_more(siege: Siege) -> None:
+def test_a04_patient_attack_gets_seventy_guesses(patient_attack: PatientAttack) -> None:
     """This is the limit of untrusted calls; thirty of the hundred are reserved for the owner."""
-    assert len(siege.guesses) == 70
-    assert most_within(siege.guesses, HOUR) == 10
-    assert most_within(siege.guesses, DAY) == 15
-    assert siege.target.row(siege.phone).consecutive_failures == 70
-    # It takes luck of 1 in 14,000, and five weeks.
-    assert siege.guesses[-1] - siege.began > 36 * DAY
+    assert len(patient_attack.guesses) == 70
+    assert most_within(patient_attack.guesses, HOUR) == 10
+    assert most_within(patient_attack.guesses, DAY) == 15
+    assert patient_attack.target.phone_state(patient_attack.phone).consecutive_failures == 70
+    # A success has a chance of 1 in 14,000 and takes five weeks.
+    assert patient_attack.guesses[-1] - patient_attack.began > 36 * DAY
 
 
-def test_a04_a_locked_phone_stays_locked_for_every_purpose_and_client(siege: Siege) -> None:
-    target, before = siege.target, len(siege.target.sms(siege.phone))
-    # The last wait of the siege is the whole 90 days, after which an attacker may begin anew.
-    target.pass_time(-siege.walls["phone_locked"][2] + DAY)
+def test_a04_locked_phone_is_locked_for_every_purpose_and_client(patient_attack: PatientAttack) -> None:
+    target, before = patient_attack.target, len(patient_attack.target.sms(patient_attack.phone))
+    # The last wait of the attack is the full 90 days, after which an attacker can start again.
+    target.pass_time(-patient_attack.limits_reached["phone_locked"][2] + DAY)
 
     refused = [
-        target.clients[client].request(siege.phone, purpose=purpose)
+        target.clients[client].request(patient_attack.phone, purpose=purpose)
         for client in CLIENTS
         for purpose in PURPOSES
     ]
 
     assert {(answer.status, answer.body["limit"]) for answer in refused} == {(429, "phone_locked")}
-    assert len(target.sms(siege.phone)) == before
+    assert len(target.sms(patient_attack.phone)) == before
 
 
-def test_a04_a_resend_brings_no_fresh_attempts(movable_target: Target) -> None:
+def test_a04_resend_gives_no_new_attempts(movable_target: Target) -> None:
     target, phone = movable_target, new_phone()
     opened = target.open(phone)
     guesses = iter(wrong_codes(target.code(phone), 12))
@@ -175,27 +177,29 @@ def test_a04_a_resend_brings_no_fresh_attempts(movable_target: Target) -> None:
     outcomes = [target.shop.verify(phone, opened, next(guesses)).body["code"] for _ in range(3)]
     target.pass_time(61)
     assert target.shop.resend(phone, opened).status == 201
-    assert target.row(phone) == Row(consecutive_failures=3, sends=2, failures=3, live=1)
+    assert target.phone_state(phone) == PhoneState(consecutive_failures=3, sends=2, failures=3, live=1)
     outcomes += [target.shop.verify(phone, opened, next(guesses)).body["code"] for _ in range(3)]
 
     assert Counter(outcomes) == {"wrong_code": 5, "attempts_exhausted": 1}
-    assert target.row(phone) == Row(consecutive_failures=5, sends=2, failures=5)
+    assert target.phone_state(phone) == PhoneState(consecutive_failures=5, sends=2, failures=5)
 
 
-# ── A05: many doors ──
+# ── A05: many clients and purposes ──
 
 
 def test_a05_purposes_and_clients_share_one_count(movable_target: Target) -> None:
     """The most guesses in one day: stay below each limit, collect verifications, and guess at the end."""
     target, phone = movable_target, new_phone()
-    doors = itertools.cycle(itertools.product(CLIENTS, PURPOSES))
+    combinations = itertools.cycle(itertools.product(CLIENTS, PURPOSES))
     plan: tuple[tuple[int, ...], ...] = ((5, 1), (5, 2), (0, 0, 0, 0))
 
     for guesses in plan:
-        opened = [open_and_guess(target, phone, next(doors), count) for count in guesses]
+        opened = [open_and_guess(target, phone, next(combinations), count) for count in guesses]
         at_once([attempt for attempts in opened for attempt in attempts])
         target.pass_time(HOUR)
-    refused = [target.clients[client].request(phone, purpose=purpose) for client, purpose in islice(doors, 6)]
+    refused = [
+        target.clients[client].request(phone, purpose=purpose) for client, purpose in islice(combinations, 6)
+    ]
 
     wrong = [call for call in guesses_by_phone(target.history)[phone] if call.was_wrong]
     times = sorted(call.ended for call in wrong)
@@ -205,22 +209,22 @@ def test_a05_purposes_and_clients_share_one_count(movable_target: Target) -> Non
         "guesses in an hour": most_within(times, HOUR),
         "guesses in a day": most_within(times, DAY),
     }
-    # The windows (untrusted calls: 7 an hour, 14 a day) are looked at when a verification is opened: what was
-    # opened before, four verifications of five attempts at a time, may still be used up. The count in a row
-    # is exact.
+    # The windows (untrusted calls: 7 an hour, 14 a day) are checked when a verification is created. Those
+    # created before, at most four with five attempts each, can still be used. The count of consecutive
+    # failures is exact.
     assert figures == {"clients": 3, "SMS in a day": 8, "guesses in an hour": 20, "guesses in a day": 13 + 20}
     assert {answer.body["limit"] for answer in refused} == {"phone_failures_per_day"}
-    assert target.row(phone) == Row(consecutive_failures=33, sends=8, failures=33)
+    assert target.phone_state(phone) == PhoneState(consecutive_failures=33, sends=8, failures=33)
 
 
 def open_and_guess(
-    target: Target, phone: str, door: tuple[str, str], count: int
+    target: Target, phone: str, combination: tuple[str, str], count: int
 ) -> list[Callable[[], Answer]]:
-    """Open a verification by *door* as soon as that is allowed, guess, and return the attempts still to come.
+    """Create a verification as soon as that is allowed, guess, and return the remaining attempts.
 
-    A verification that was guessed at is left alone, so that the day's count stops short of its limit.
+    A verification with a guess is not used again, so that the day's count stays below its limit.
     """
-    client, purpose = door
+    client, purpose = combination
     attacker = target.clients[client]
     answer = attacker.request(phone, purpose=purpose)
     if answer.status == 429:
@@ -236,44 +240,44 @@ def open_and_guess(
     return [] if count else attempts
 
 
-def test_a05_what_can_be_imposed_on_a_victim_has_its_price(siege: Siege) -> None:
+def test_a05_restricting_a_victim_costs_sms_and_time(patient_attack: PatientAttack) -> None:
     """The price in SMS and in time, and the longest wait that a wrong guess causes."""
     imposed = {
         limit: {"sms": sms, "days": round(at / DAY, 2), "hours of waiting": round(wait / HOUR, 2)}
-        for limit, (sms, at, wait) in siege.walls.items()
+        for limit, (sms, at, wait) in patient_attack.limits_reached.items()
     }
 
     hour, day = imposed["phone_failures_per_hour"], imposed["phone_failures_per_day"]
-    slow, lock = imposed["phone_slow_lane"], imposed["phone_locked"]
-    assert (hour["sms"], day["sms"], slow["sms"], lock["sms"]) == (2, 3, 8, 42)
+    restricted, lock = imposed["phone_slow_lane"], imposed["phone_locked"]
+    assert (hour["sms"], day["sms"], restricted["sms"], lock["sms"]) == (2, 3, 8, 42)
     assert hour["hours of waiting"] <= 1
     assert day["hours of waiting"] <= 24
-    assert slow["days"] > 1.9
+    assert restricted["days"] > 1.9
     assert lock["days"] >= 36
-    # Cheap: it is the five weeks, and the challenge, that guard. Trusted calls are not touched by any of it.
+    # The attack is cheap, but needs five weeks and challenges. Trusted calls are not affected.
     assert lock["sms"] * PRICE_PER_SMS < 2
 
 
 def test_a05_a_bombed_phone_gets_no_untrusted_sms(movable_target: Target) -> None:
-    """Aliyun allows hardly more. The rest is reserved for trusted calls: tests/store/test_trust.py."""
-    target, walls = movable_target, dict[str, tuple[int, float, int]]()
+    """Aliyun's own limit is similar. The rest is reserved for trusted calls: tests/store/test_trust.py."""
+    target, limits_reached = movable_target, dict[str, tuple[int, float, int]]()
     phone, began = new_phone(), target.now()
-    while "phone_sends_per_day" not in walls:
+    while "phone_sends_per_day" not in limits_reached:
         answer = target.shop.request(phone, client_ip=f"198.51.100.{len(target.sms(phone))}")
         if answer.status == 429:
             limit, wait = answer.body["limit"], answer.body["retry_after"]
-            walls.setdefault(limit, (len(target.sms(phone)), target.now() - began, wait))
+            limits_reached.setdefault(limit, (len(target.sms(phone)), target.now() - began, wait))
             target.pass_time(wait)
-    refused = {limit: (sms, round(wait / HOUR, 1)) for limit, (sms, _, wait) in walls.items()}
+    refused = {limit: (sms, round(wait / HOUR, 1)) for limit, (sms, _, wait) in limits_reached.items()}
 
     assert (refused["phone_cooldown"][0], refused["phone_sends_per_hour"][0]) == (1, 4)
     assert refused["phone_sends_per_day"][0] == 8
     assert refused["phone_sends_per_hour"][1] <= 1
     assert 20 < refused["phone_sends_per_day"][1] <= 24
-    assert refused["phone_sends_per_day"][0] * PRICE_PER_SMS < 0.5  # A day's silence costs us half a yuan.
+    assert refused["phone_sends_per_day"][0] * PRICE_PER_SMS < 0.5  # a day without SMS costs us half a yuan
 
 
-# ── A06: from everywhere ──
+# ── A06: from many addresses ──
 
 
 def test_a06_a_thousand_addresses_share_five_attempts(target: Target) -> None:
@@ -290,13 +294,13 @@ def test_a06_a_thousand_addresses_share_five_attempts(target: Target) -> None:
     )
 
     assert Counter(answer.body["code"] for answer in answers)["wrong_code"] == 5
-    assert target.row(phone).failures == 5
+    assert target.phone_state(phone).failures == 5
 
 
-# ── A07: no way around ──
+# ── A07: other calls ──
 
 
-def test_a07_a_code_is_taken_by_one_call_only(target: Target) -> None:
+def test_a07_only_one_call_accepts_a_code(target: Target) -> None:
     """All other calls reject a code in their body, and use no attempt."""
     phone = new_phone()
     opened = target.open(phone)
@@ -311,7 +315,7 @@ def test_a07_a_code_is_taken_by_one_call_only(target: Target) -> None:
     assert [call.path for call in ENDPOINTS if "code" in call.body.model_fields] == ["/otp/verify"]
     assert posts_of(target) == {call.path for call in ENDPOINTS}
     assert target.shop.verify(phone, opened, right).status == 200
-    assert target.row(phone) == Row(sends=1, known=True)
+    assert target.phone_state(phone) == PhoneState(sends=1, known=True)
 
 
 def posts_of(target: Target) -> set[str]:
@@ -346,7 +350,7 @@ def scripts_named(path: Path) -> Iterator[str]:
 # ── A15: locking the owner out ──
 
 
-def test_a15_a_victims_code_survives_what_a_stranger_does_to_the_number(movable_target: Target) -> None:
+def test_a15_victims_code_stays_valid_whatever_calls_a_stranger_makes(movable_target: Target) -> None:
     target, phone = movable_target, new_phone()
     held = target.open(phone, client_ip="203.0.113.1")
     code = target.code(phone)
@@ -362,6 +366,6 @@ def test_a15_a_victims_code_survives_what_a_stranger_does_to_the_number(movable_
     target.pass_time(61)
     assert target.shop.request(phone).body["limit"] == "phone_failures_per_hour"
 
-    assert target.row(phone) == Row(consecutive_failures=10, sends=3, failures=10, live=1)
+    assert target.phone_state(phone) == PhoneState(consecutive_failures=10, sends=3, failures=10, live=1)
     assert target.shop.verify(phone, held, code).status == 200
-    assert target.row(phone).consecutive_failures == 0
+    assert target.phone_state(phone).consecutive_failures == 0

@@ -23,8 +23,10 @@ def proof(**changes: str) -> str:
     return base64.urlsafe_b64encode(json.dumps(says).encode()).decode().rstrip("=") + ".moment.mac"
 
 
-def call(name: str, at: float, status: int, told: dict[str, Any] | None = None, **body: Any) -> Call:
-    answer = Answer(status, told, {"content-type": PROBLEM if status >= 400 else JSON}, json.dumps(told))
+def call(name: str, at: float, status: int, answered: dict[str, Any] | None = None, **body: Any) -> Call:
+    answer = Answer(
+        status, answered, {"content-type": PROBLEM if status >= 400 else JSON}, json.dumps(answered)
+    )
     given = {"phone": PHONE, "verification_id": VID} if name != "request" else {"phone": PHONE}
     return Call(name, "shop", {**given, **body}, at, at + 0.01, answer)
 
@@ -34,25 +36,25 @@ def opening(at: float = 0, vid: str = VID, **body: Any) -> Call:
 
 
 def wrong(at: float, left: int, vid: str = VID) -> Call:
-    told = {"code": "wrong_code", "attempts_left": left}
-    return call("verify", at, 422, told, code="000000", verification_id=vid)
+    body = {"code": "wrong_code", "attempts_left": left}
+    return call("verify", at, 422, body, code="000000", verification_id=vid)
 
 
 def right(at: float = 10, code: str = CODE, phone: str = PHONE, **says: str) -> Call:
-    told = {"verification_id": VID, "purpose": "login", "phone": phone, "proof": proof(**says)}
-    return call("verify", at, 200, told, code=code)
+    body = {"verification_id": VID, "purpose": "login", "phone": phone, "proof": proof(**says)}
+    return call("verify", at, 200, body, code=code)
 
 
 def redemption(at: float = 20, **changes: str) -> Call:
-    told = {"verification_id": VID, "phone": PHONE, "client": "shop", "purpose": "login", **changes}
-    return call("redeem", at, 200, told, proof=proof(), purpose="login")
+    body = {"verification_id": VID, "phone": PHONE, "client": "shop", "purpose": "login", **changes}
+    return call("redeem", at, 200, body, proof=proof(), purpose="login")
 
 
 def sms(at: float = 0.005, vid: str = VID, phone: str = PHONE, code: str = CODE) -> Sms:
     return Sms(phone, code, vid, at)
 
 
-def sound() -> History:
+def correct_history() -> History:
     return History([opening(), wrong(5, 4), right(), redemption()], [sms()], log='{"event":"http_request"}\n')
 
 
@@ -122,7 +124,7 @@ def hiding(history: History) -> None:
     history.calls[0] = replace(history.calls[0], answer=replace(history.calls[0].answer, text="x sk_secret"))  # type: ignore[type-var]
 
 
-LIES: dict[str, tuple[str, Callable[[History], None]]] = {
+VIOLATIONS: dict[str, tuple[str, Callable[[History], None]]] = {
     "approved without an SMS": ("every_proof_stands_on_an_sms_and_a_right_attempt", without_sms),
     "approved by another code": ("every_proof_stands_on_an_sms_and_a_right_attempt", with_anothers_code),
     "the SMS went elsewhere": ("every_proof_stands_on_an_sms_and_a_right_attempt", with_an_sms_to_another),
@@ -186,14 +188,14 @@ LIES: dict[str, tuple[str, Callable[[History], None]]] = {
 }
 
 
-def test_a_sound_history_is_found_sound() -> None:
-    check(sound())
+def test_correct_history_passes() -> None:
+    check(correct_history())
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_every_lie_is_caught_by_its_rule(lie: str) -> None:
-    rule, change = LIES[lie]
-    history = sound()
+@pytest.mark.parametrize("violation", VIOLATIONS)
+def test_each_violation_is_detected_by_its_rule(violation: str) -> None:
+    rule, change = VIOLATIONS[violation]
+    history = correct_history()
     change(history)
 
     caught = {known.__name__ for known in RULES if list(known(history, Promise()))}
@@ -203,12 +205,12 @@ def test_every_lie_is_caught_by_its_rule(lie: str) -> None:
         check(history)
 
 
-def test_every_rule_has_a_lie() -> None:
-    assert {rule for rule, _ in LIES.values()} == {rule.__name__ for rule in RULES}
+def test_every_rule_has_a_violation() -> None:
+    assert {rule for rule, _ in VIOLATIONS.values()} == {rule.__name__ for rule in RULES}
 
 
-def test_a_replay_is_no_second_approval() -> None:
-    history, again = sound(), right(11)
+def test_replay_is_not_a_second_approval() -> None:
+    history, again = correct_history(), right(11)
     assert again.answer
     again.answer.headers["idempotency-replayed"] = "true"
     history.calls.insert(3, again)
@@ -216,7 +218,7 @@ def test_a_replay_is_no_second_approval() -> None:
     assert findings(history, Promise()) == []
 
 
-def test_an_unlock_forgives_what_was_before_it() -> None:
+def test_unlock_resets_the_counts() -> None:
     calls, messages = rounds(3, 600)
     unlock = call("unlock", 900, 204)
 
@@ -227,26 +229,26 @@ def test_an_unlock_forgives_what_was_before_it() -> None:
 @pytest.mark.parametrize(
     "text", [f"code={CODE}", f'"{CODE}"', f"[{CODE}]", f"code:{CODE}.", f"验证码{CODE}，", "n314159"]
 )
-def test_codes_are_found_wherever_they_stand(text: str) -> None:
+def test_codes_are_found_at_any_position(text: str) -> None:
     assert CODE in codes_in(text)
 
 
 @pytest.mark.parametrize(
     "text", ["1314159", "3141592", "F655A8D5-B967-4BFD-9E2A-7314159AB2CD", "req_aB314159cDeFgHiJ"]
 )
-def test_digits_of_ids_are_no_codes(text: str) -> None:
+def test_digits_of_ids_are_not_codes(text: str) -> None:
     assert CODE not in codes_in(text)
 
 
 @pytest.mark.parametrize(
     "text", [PHONE, PHONE[1:], PHONE[3:], "139 1234 5678", "(139)1234-5678", "+86-139-1234-5678"]
 )
-def test_numbers_are_found_however_they_are_spelled(text: str) -> None:
+def test_numbers_are_found_in_any_spelling(text: str) -> None:
     assert numbers_in(text) == {PHONE}
 
 
 @pytest.mark.parametrize(
     "text", ["+86 139****5678 900619746936498440^0 13912345", "F655A8D5-B967-4BFD-9E2A-A13912345678"]
 )
-def test_masked_numbers_and_ids_are_no_numbers(text: str) -> None:
+def test_masked_numbers_and_ids_are_not_numbers(text: str) -> None:
     assert numbers_in(text) == set()

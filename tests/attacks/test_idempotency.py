@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from attacks.target import CLIENTS, Row, Target, at_once, in_turns, new_phone, wrong_codes
+from attacks.target import CLIENTS, PhoneState, Target, at_once, in_turns, new_phone, wrong_codes
 from support.call_history import claims
 
 KEY = "order-4711"
@@ -14,7 +14,7 @@ def body(phone: str) -> dict[str, str]:
     return {"phone": phone, "purpose": "login"}
 
 
-def test_a34_the_same_key_of_another_client_is_another_key(target: Target) -> None:
+def test_a34_keys_of_different_clients_are_independent(target: Target) -> None:
     phones = {client: new_phone() for client in CLIENTS}
 
     answers = [
@@ -27,7 +27,7 @@ def test_a34_the_same_key_of_another_client_is_another_key(target: Target) -> No
     assert [len(target.sms(phone)) for phone in phones.values()] == [1, 1, 1]
 
 
-def test_a34_a_stolen_key_gives_no_verification_away(target: Target) -> None:
+def test_a34_stolen_key_reveals_no_verification(target: Target) -> None:
     """The same call with the same key by another client."""
     phone = new_phone()
     mine = target.shop.call("/otp/request", body(phone), Idempotency_Key=KEY + phone)
@@ -39,7 +39,7 @@ def test_a34_a_stolen_key_gives_no_verification_away(target: Target) -> None:
     assert len(target.sms(phone)) == 1
 
 
-def test_a34_a_stolen_key_gives_no_proof_away(target: Target) -> None:
+def test_a34_stolen_key_reveals_no_proof(target: Target) -> None:
     phone = new_phone()
     opened = target.open(phone)
     right = target.code(phone)
@@ -56,19 +56,19 @@ def test_a34_a_stolen_key_gives_no_proof_away(target: Target) -> None:
             == "verification_not_found"
         )
         assert stranger.call("/otp/redeem", used, Idempotency_Key=key).body["code"] == "invalid_proof"
-    # Nor to the same client with another code: that is another payload.
+    # Nor the same client with another code, which is another payload.
     other = {**submitted, "code": wrong_codes(right, 1)[0]}
     assert (
         target.shop.call("/otp/verify", other, Idempotency_Key=key).body["code"] == "idempotency_key_reused"
     )
-    # Its owner gets the same once more, and nothing else.
+    # The owner gets the same answer again.
     again = target.shop.call("/otp/verify", submitted, Idempotency_Key=key)
     assert claims(again.body["proof"])["jti"] == opened
     assert again.body["proof"] == proof
-    assert target.row(phone) == Row(sends=1, known=True)
+    assert target.phone_state(phone) == PhoneState(sends=1, known=True)
 
 
-def test_a34_parallel_calls_of_one_key_are_one_sms(target: Target) -> None:
+def test_a34_parallel_calls_with_one_key_send_one_sms(target: Target) -> None:
     phone = new_phone()
 
     answers = at_once(
@@ -78,11 +78,11 @@ def test_a34_parallel_calls_of_one_key_are_one_sms(target: Target) -> None:
     assert Counter(answer.status for answer in answers).keys() <= {201, 409}
     assert len({answer.body["verification_id"] for answer in answers if answer.status == 201}) == 1
     assert len(target.sms(phone)) == 1
-    assert target.row(phone).sends == 1
+    assert target.phone_state(phone).sends == 1
 
 
-def test_a34_a_key_buys_no_second_guess(target: Target) -> None:
-    """With one key or with many: every wrong code that is answered was counted."""
+def test_a34_key_gives_no_second_guess(target: Target) -> None:
+    """With one key or many, every answered wrong code was counted."""
     phone = new_phone()
     opened = target.open(phone)
     guesses = wrong_codes(target.code(phone), 8)
@@ -101,10 +101,10 @@ def test_a34_a_key_buys_no_second_guess(target: Target) -> None:
     )
 
     assert Counter(answer.body["code"] for answer in answers)["wrong_code"] == 5
-    assert target.row(phone).failures == 5
+    assert target.phone_state(phone).failures == 5
 
 
-def test_a34_a_key_in_the_store_tells_nobody_what_it_was(target: Target) -> None:
+def test_a34_stored_key_does_not_reveal_the_key(target: Target) -> None:
     phone = new_phone()
     key = f"{KEY}-{phone[1:]}"
     target.shop.call("/otp/request", body(phone), Idempotency_Key=key)

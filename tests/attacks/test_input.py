@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from attacks.target import Row, Target, new_phone, running_target
+from attacks.target import PhoneState, Target, new_phone, running_target
 
 from otp_service.web.api.routes import ENDPOINTS
 
@@ -35,7 +35,7 @@ def test_a29_a_megabyte_is_refused(target: Target, path: str) -> None:
     ]
 
     assert {(answer.status, answer.body["code"]) for answer in answers} == {(413, "payload_too_large")}
-    # Announced is enough: nothing of it is waited for.
+    # The announcement is enough: the service does not wait for the body.
     assert announced(target, path, 1_000_000) == 413
 
 
@@ -53,7 +53,7 @@ def announced(target: Target, path: str, length: int) -> int:
 @pytest.mark.parametrize(
     "raw", [b"[" * 8_000, b'{"a":' * 1_300, b"9" * 8_000, b'{"phone":1e999999}', b"\xff" * 100]
 )
-def test_a29_a_small_body_can_be_no_bomb_either(target: Target, raw: bytes) -> None:
+def test_a29_small_body_cannot_exhaust_the_parser(target: Target, raw: bytes) -> None:
     began = time.perf_counter()
 
     answer = target.shop.call("/otp/request", raw)
@@ -62,13 +62,13 @@ def test_a29_a_small_body_can_be_no_bomb_either(target: Target, raw: bytes) -> N
     assert time.perf_counter() - began < 2
 
 
-def test_a29_strangers_whose_bodies_never_end_hold_up_nobody(target: Target) -> None:
+def test_a29_endless_bodies_without_a_key_delay_no_other_call(target: Target) -> None:
     """More connections than both workers process at a time, each a byte short and without a key."""
     with slow_bodies(target, "sk_nobodys-key-0123456789"):
         assert logs_in(target)
 
 
-def test_a29_bodies_that_never_end_hold_up_nobody_else(target: Target) -> None:
+def test_a29_endless_bodies_with_a_key_delay_no_other_call(target: Target) -> None:
     """Callers with a key, more than both workers process at a time."""
     with slow_bodies(target, target.deployment.secrets.secret_key):
         assert logs_in(target)
@@ -87,7 +87,7 @@ def target_of_few_files() -> Iterator[Target]:
         yield running
 
 
-def test_a29_connections_that_say_nothing_hold_up_nobody(target_of_few_files: Target) -> None:
+def test_a29_silent_connections_delay_no_other_call(target_of_few_files: Target) -> None:
     """Without a key, and more connections than both workers could open by default."""
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < 2 * SILENT:
@@ -102,7 +102,7 @@ def test_a29_connections_that_say_nothing_hold_up_nobody(target_of_few_files: Ta
         assert logs_in(target_of_few_files)
 
 
-def test_a29_a_body_that_trickles_in_is_cut_off_after_seconds(target: Target) -> None:
+def test_a29_trickling_body_is_cut_off_after_seconds(target: Target) -> None:
     with half_posted(target, "/otp/verify", target.deployment.secrets.secret_key) as connection:
         began = time.monotonic()
         connection.settimeout(0.25)
@@ -114,7 +114,7 @@ def test_a29_a_body_that_trickles_in_is_cut_off_after_seconds(target: Target) ->
         assert time.monotonic() - began > 2
 
 
-def test_a29_a_caller_on_a_slow_line_is_served_amid_the_rest(target: Target) -> None:
+def test_a29_slow_body_within_the_time_limit_is_served(target: Target) -> None:
     """The body arrives a second after the headers."""
     with half_posted(target, "/otp/verify", target.deployment.secrets.secret_key) as connection:
         connection.settimeout(10)
@@ -239,7 +239,7 @@ def bodies(opened: str, phone: str) -> Iterator[tuple[str, object]]:
     yield from itertools.product(PATHS, BODIES)
 
 
-def test_a30_nothing_odd_is_a_defect_a_success_or_an_attempt(target: Target) -> None:
+def test_a30_odd_values_cause_no_500_no_success_and_no_attempt(target: Target) -> None:
     phone = new_phone()
     opened = target.open(phone)
     right = target.code(phone)
@@ -247,17 +247,17 @@ def test_a30_nothing_odd_is_a_defect_a_success_or_an_attempt(target: Target) -> 
     answers = {
         repr((path, body)): target.shop.call(path, body)
         for path, body in bodies(opened, phone)
-        if not harmless(path, body)
+        if not is_valid(path, body)
     }
 
     assert len(answers) > 1000
-    wrong = {what: told.status for what, told in answers.items() if not 400 <= told.status < 500}
+    wrong = {what: answer.status for what, answer in answers.items() if not 400 <= answer.status < 500}
     assert wrong == {}
-    assert target.row(phone) == Row(sends=1, live=1)
+    assert target.phone_state(phone) == PhoneState(sends=1, live=1)
     assert target.shop.verify(phone, opened, right).status == 200
 
 
-def harmless(path: str, body: object) -> bool:
+def is_valid(path: str, body: object) -> bool:
     """Return whether the body is valid after all."""
     if not isinstance(body, dict):
         return False
@@ -271,11 +271,12 @@ def harmless(path: str, body: object) -> bool:
         "verification_id",
     }
     given = {name for name, value in body.items() if not (value is None and name in optional)}
-    asked_for = {"phone", "verification_id"}
-    return path in ("/otp/status", "/otp/cancel") and given == set(body) == asked_for and is_sound(body)
+    if path not in ("/otp/status", "/otp/cancel"):
+        return False
+    return given == set(body) == {"phone", "verification_id"} and has_valid_values(body)
 
 
-def is_sound(body: dict[str, Any]) -> bool:
+def has_valid_values(body: dict[str, Any]) -> bool:
     return all(isinstance(value, str) and len(value) > 12 for value in body.values())
 
 
@@ -292,7 +293,7 @@ def test_a30_a_code_of_impossible_form_uses_no_attempt(target: Target, odd: str)
 
     assert {answer.status for answer in answers} <= {400, 422}
     assert {answer.body["code"] for answer in answers} <= {"invalid_code", "invalid_request"}
-    assert target.row(phone).failures == 0
+    assert target.phone_state(phone).failures == 0
 
 
 def full_width(digits: str) -> str:

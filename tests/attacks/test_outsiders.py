@@ -51,7 +51,7 @@ def poor_target() -> Iterator[Target]:
         yield running
 
 
-def ask(target: Target, phone: str, address: str) -> Answer:
+def request_code(target: Target, phone: str, address: str) -> Answer:
     """Request a code as a page does."""
     body = {"phone": phone, "purpose": "login"}
     return target.clients["browser"].call("/otp/request", body, Origin=ORIGIN, X_Forwarded_For=address)
@@ -74,7 +74,7 @@ def verify_at_home(target: Target) -> str:
 # ── A37: idempotency keys across callers ──
 
 
-def test_a37_a_backends_key_gives_a_stranger_nothing_and_takes_nothing(open_target: Target) -> None:
+def test_a37_backends_key_is_useless_to_a_stranger(open_target: Target) -> None:
     phone, key = new_phone(), "login-attempt-10001-of-the-backend"
     body = {"phone": phone, "purpose": "login"}
     page = open_target.clients["browser"]
@@ -107,25 +107,25 @@ def test_a37_a_strangers_key_does_not_block_the_backends_call(open_target: Targe
 # ── A38: keeping the owner out ──
 
 
-def test_a38_the_owner_of_a_besieged_phone_logs_in_from_home_and_on_a_known_device(
+def test_a38_owner_of_an_attacked_phone_logs_in_from_home_and_on_a_known_device(
     open_target: Target,
 ) -> None:
     """Strangers guess until their limits are used up, through the weakest client."""
     target, strangers = open_target, addresses()
     phone = verify_at_home(target)
     target.pass_time(DAY)
-    walls: Counter[str] = Counter()
-    while not walls["phone_locked"]:
+    refusals: Counter[str] = Counter()
+    while not refusals["phone_locked"]:
         answer = target.clients["forum"].request(phone, client_ip=next(strangers))
         if answer.status == 429:
-            walls[answer.body["limit"]] += 1
+            refusals[answer.body["limit"]] += 1
             if answer.body["limit"] != "phone_locked":
                 target.pass_time(answer.body["retry_after"])
             continue
         if answer.status == 403:  # a challenge for a restricted phone, which these attackers can solve
             target.pass_time(DAY)
-            walls["phone_slow_lane"] += 1
-            if walls["phone_slow_lane"] > 3:
+            refusals["phone_slow_lane"] += 1
+            if refusals["phone_slow_lane"] > 3:
                 break
             continue
         vid = answer.body["verification_id"]
@@ -140,7 +140,7 @@ def test_a38_the_owner_of_a_besieged_phone_logs_in_from_home_and_on_a_known_devi
     on_device = target.shop.request(phone, client_ip=next(strangers), known_device=True)
 
     assert from_afar.status in (403, 429)
-    assert known_phone.status in (403, 429)  # that an account exists is no sign of its owner
+    assert known_phone.status in (403, 429)  # a known account does not identify its owner
     assert (at_home.status, on_device.status) == (201, 201)
     assert at_home.body["attempts_left"] == 5
     approved = target.shop.verify(phone, on_device.body["verification_id"], target.code(phone))
@@ -150,13 +150,13 @@ def test_a38_the_owner_of_a_besieged_phone_logs_in_from_home_and_on_a_known_devi
 # ── A40: test phones ──
 
 
-def test_a40_a_test_phone_is_no_way_to_flood_the_service(open_target: Target) -> None:
+def test_a40_test_phone_cannot_flood_the_service(open_target: Target) -> None:
     target, strangers = open_target, addresses()
     outcomes: Counter[tuple[int, str]] = Counter()
     with target.redis.client() as client:
         before = len(set(client.scan_iter("otp:{*")))
         for _ in range(300):
-            answer = ask(target, TEST_PHONE, next(strangers))
+            answer = request_code(target, TEST_PHONE, next(strangers))
             outcomes[answer.status, answer.body.get("limit", "")] += 1
             if answer.status == 201:
                 held = {"phone": TEST_PHONE, "verification_id": answer.body["verification_id"]}
@@ -169,9 +169,9 @@ def test_a40_a_test_phone_is_no_way_to_flood_the_service(open_target: Target) ->
     assert target.sms(TEST_PHONE) == []
 
 
-def test_a40_the_limits_of_an_address_hold_for_a_test_phone(open_target: Target) -> None:
+def test_a40_limits_of_an_address_apply_to_a_test_phone(open_target: Target) -> None:
     open_target.pass_time(2 * HOUR)
-    answers = [ask(open_target, TEST_PHONE, "198.18.0.1") for _ in range(70)]
+    answers = [request_code(open_target, TEST_PHONE, "198.18.0.1") for _ in range(70)]
 
     assert answers[0].status == 201
     assert answers[-1].status == 429
@@ -179,34 +179,34 @@ def test_a40_the_limits_of_an_address_hold_for_a_test_phone(open_target: Target)
         assert list(client.scan_iter("otp:address:*"))
 
 
-# ── A41: who is known, told from outside ──
+# ── A41: finding out which phones are known ──
 
 
-def test_a41_with_the_budget_used_up_known_and_unknown_phones_are_answered_alike(poor_target: Target) -> None:
+def test_a41_exhausted_budget_gives_the_same_answer_for_known_and_unknown_phones(poor_target: Target) -> None:
     target, strangers = poor_target, addresses()
     known = verify_at_home(target)
     target.pass_time(MINUTE)
-    while (answer := ask(target, new_phone(), next(strangers))).status == 201:
+    while (answer := request_code(target, new_phone(), next(strangers))).status == 201:
         pass
 
-    told = {
-        whose: ask(target, phone, next(strangers))
+    answers = {
+        whose: request_code(target, phone, next(strangers))
         for whose, phone in {"known": known, "unknown": new_phone()}.items()
     }
-    at_home = ask(target, known, HOME)
+    at_home = request_code(target, known, HOME)
     backend = target.shop.request(new_phone(), known_phone=True)
 
     assert answer.body["limit"] == "client_sms_per_day"
-    assert {(one.status, one.body["code"], one.body["limit"]) for one in told.values()} == {
+    assert {(one.status, one.body["code"], one.body["limit"]) for one in answers.values()} == {
         (429, "limit_reached", "client_sms_per_day")
     }
-    # What is kept for known phones is there for those who are recognised.
+    # The part reserved for known phones is available to trusted calls.
     assert at_home.status == 201
     assert backend.status == 201
     assert len(target.sms()) == BUDGET
 
 
-def test_a41_a_first_answer_to_a_browser_does_not_tell_what_a_phone_did_before(open_target: Target) -> None:
+def test_a41_first_answer_to_a_browser_reveals_no_earlier_verification(open_target: Target) -> None:
     """Neither `sends_left` nor `resend_in` depends on other verifications."""
     target, strangers = open_target, addresses()
     busy, fresh = new_phone(), new_phone()
@@ -214,8 +214,8 @@ def test_a41_a_first_answer_to_a_browser_does_not_tell_what_a_phone_did_before(o
         target.open(busy)
         target.pass_time(wait)
 
-    told = [ask(target, phone, next(strangers)).body for phone in (busy, fresh)]
+    bodies = [request_code(target, phone, next(strangers)).body for phone in (busy, fresh)]
 
-    assert [(body["sends_left"], body["resend_in"]) for body in told] == [(3, 60), (3, 60)]
-    server = target.shop.status(busy, told[0]["verification_id"]).body
+    assert [(body["sends_left"], body["resend_in"]) for body in bodies] == [(3, 60), (3, 60)]
+    server = target.shop.status(busy, bodies[0]["verification_id"]).body
     assert server["sends_left"] < 3

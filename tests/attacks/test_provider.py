@@ -86,7 +86,7 @@ def misled() -> Iterator[tuple[Provider, Target]]:
 
 
 @pytest.mark.parametrize("case", MISLEADING)
-def test_a24_what_does_not_say_ok_is_no_success(misled: tuple[Provider, Target], case: str) -> None:
+def test_a24_only_an_explicit_ok_is_a_success(misled: tuple[Provider, Target], case: str) -> None:
     provider, target = misled
     phone = new_phone()
     provider.reply = MISLEADING[case]
@@ -97,7 +97,7 @@ def test_a24_what_does_not_say_ok_is_no_success(misled: tuple[Provider, Target],
     assert provider.asked == before + 1
     assert answer.status != 201
     assert delivery_of(target, phone, answer) in ("unknown", "refused", "gone")
-    provider.reply = GOOD  # so that the breaker of neither worker opens
+    provider.reply = GOOD  # so that the circuit opens in neither worker
     good = at_once([lambda: target.shop.request(new_phone())] * 6)
     assert {one.status for one in good} == {201}
 
@@ -105,6 +105,6 @@ def test_a24_what_does_not_say_ok_is_no_success(misled: tuple[Provider, Target],
 def delivery_of(target: Target, phone: str, answer: Answer) -> str:
     """Return the state of the send in the service's own status."""
     if answer.status >= 400:
-        assert target.row(phone).live == 0
+        assert target.phone_state(phone).live == 0
         return "gone"
     return str(target.shop.status(phone, answer.body["verification_id"]).body["delivery"])

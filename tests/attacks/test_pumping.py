@@ -17,7 +17,7 @@ BUDGET = 40
 RESERVED_FOR_KNOWN = 8
 
 
-def prefix_of_its_own() -> Iterator[str]:
+def numbers_of_a_new_prefix() -> Iterator[str]:
     """Yield numbers with one prefix of seven digits."""
     prefix = f"+86138{2000 + secrets.randbelow(7000)}"
     numbers = list(range(10_000))
@@ -46,9 +46,9 @@ def pump(target: Target, numbers: Iterator[str], count: int) -> Counter[str]:
     return Counter(answer.body.get("code", "sent") for answer in answers)
 
 
-def test_a13_pumping_one_prefix_is_noticed(movable_target: Target) -> None:
+def test_a13_pumping_one_prefix_is_logged(movable_target: Target) -> None:
     """By default the guard only logs what it would do; it must do so before the attack gets expensive."""
-    target, numbers = movable_target, prefix_of_its_own()
+    target, numbers = movable_target, numbers_of_a_new_prefix()
 
     outcomes = pump(target, numbers, 25)
     wait_for(lambda: 25 in counted(target, b"prefix:"))
@@ -67,7 +67,7 @@ def test_a13_pumping_one_prefix_is_noticed(movable_target: Target) -> None:
 
 
 @pytest.fixture
-def guarded_target() -> Iterator[Target]:
+def target_with_guard() -> Iterator[Target]:
     """A target with an enforced guard, separate because pumping affects all tests that share it."""
     with running_target(
         change=lambda text: f'{text}\n[pumping_guard]\nmode = "enforce"\n', movable=True
@@ -75,9 +75,9 @@ def guarded_target() -> Iterator[Target]:
         yield running
 
 
-def test_a13_a_guard_that_is_enforced_stops_it_before_thirty_sms(guarded_target: Target) -> None:
+def test_a13_enforced_guard_stops_pumping_before_thirty_sms(target_with_guard: Target) -> None:
     """A pumped number solves no challenge; an attacker who solves challenges is blocked a little later."""
-    target, numbers = guarded_target, prefix_of_its_own()
+    target, numbers = target_with_guard, numbers_of_a_new_prefix()
 
     outcomes = pump(target, numbers, 20)
     target.pass_time(240)
@@ -91,8 +91,8 @@ def test_a13_a_guard_that_is_enforced_stops_it_before_thirty_sms(guarded_target:
     assert target.shop.request(known, known_phone=True).status == 201
 
 
-def test_a13_challenges_that_are_solved_do_not_keep_the_pump_going(guarded_target: Target) -> None:
-    target, numbers = guarded_target, prefix_of_its_own()
+def test_a13_solved_challenges_do_not_keep_pumping_going(target_with_guard: Target) -> None:
+    target, numbers = target_with_guard, numbers_of_a_new_prefix()
 
     outcomes = Counter(solving(target, phone) for phone, _ in zip(numbers, range(130), strict=False))
 
@@ -145,7 +145,7 @@ def poor_target() -> Iterator[Target]:
         yield running
 
 
-def test_a14_strangers_who_burn_the_budget_shut_nobody_out_who_was_here_before(poor_target: Target) -> None:
+def test_a14_exhausted_budget_still_serves_known_phones(poor_target: Target) -> None:
     target = poor_target
     known = [new_phone() for _ in range(6)]
     for phone in known:
@@ -167,7 +167,7 @@ def test_a14_strangers_who_burn_the_budget_shut_nobody_out_who_was_here_before(p
     assert target.clients["bank"].request(new_phone()).status in (201, 429)
 
 
-def test_a14_the_budget_of_one_client_is_not_anothers(poor_target: Target) -> None:
+def test_a14_clients_have_separate_budgets(poor_target: Target) -> None:
     assert poor_target.clients["bank"].request(new_phone()).status == 201
     with poor_target.redis.client() as client:
         taken = {key: int((client.get(key) or b"0 0").split()[1]) for key in client.scan_iter("otp:budget:*")}

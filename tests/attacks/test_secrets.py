@@ -19,10 +19,10 @@ from support.call_history import codes_in, numbers_in
 
 import otp_service
 
-NOBODY = "A" * 22
+UNKNOWN_ID = "A" * 22
 
 
-# ── A16: who is known here ──
+# ── A16: which phones are known ──
 
 
 def phones_with_a_past(target: Target) -> dict[str, str]:
@@ -51,60 +51,60 @@ def without_chance(answer: Answer) -> str:
     return re.sub(r"req_[\w-]+|\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT", "", text)
 
 
-def test_a16_a_stranger_is_told_the_same_of_every_phone(target: Target) -> None:
+def test_a16_stranger_gets_the_same_answer_for_every_phone(target: Target) -> None:
     """Without a verification id, unknown, expired and used verifications look alike."""
     phones = phones_with_a_past(target)
 
     for ask in (
-        lambda phone: target.shop.verify(phone, NOBODY, "123456"),
+        lambda phone: target.shop.verify(phone, UNKNOWN_ID, "123456"),
         lambda phone: target.shop.verify(phone, secrets.token_urlsafe(16), "123456"),
-        lambda phone: target.shop.status(phone, NOBODY),
-        lambda phone: target.shop.cancel(phone, NOBODY),
-        lambda phone: target.shop.resend(phone, NOBODY),
+        lambda phone: target.shop.status(phone, UNKNOWN_ID),
+        lambda phone: target.shop.cancel(phone, UNKNOWN_ID),
+        lambda phone: target.shop.resend(phone, UNKNOWN_ID),
     ):
-        told = {without_chance(ask(phone)) for phone in phones.values()}
-        assert len(told) == 1
-        assert told.pop().startswith("404 ")
+        answers = {without_chance(ask(phone)) for phone in phones.values()}
+        assert len(answers) == 1
+        assert answers.pop().startswith("404 ")
 
 
-def test_a16_an_id_opens_nothing_for_another_phone_or_client(target: Target) -> None:
+def test_a16_id_is_useless_for_another_phone_or_client(target: Target) -> None:
     phone, other = new_phone(), new_phone()
     opened = target.open(phone)
     right = target.code(phone)
 
-    told = {
+    answers = {
         without_chance(answer)
         for answer in (
             target.shop.verify(other, opened, right),
             target.clients["bank"].verify(phone, opened, right),
-            target.shop.verify(phone, NOBODY, right),
+            target.shop.verify(phone, UNKNOWN_ID, right),
             target.shop.verify(phone, opened.swapcase(), right),
         )
     }
 
-    assert len(told) == 1
-    assert target.row(phone).failures == 0
+    assert len(answers) == 1
+    assert target.phone_state(phone).failures == 0
 
 
-def test_a16_a_phone_that_was_verified_before_is_sent_to_like_any_other(movable_target: Target) -> None:
+def test_a16_known_phone_gets_the_same_answers_as_a_new_one(movable_target: Target) -> None:
     target, known, fresh = movable_target, new_phone(), new_phone()
     opened = target.open(known)
     assert target.shop.verify(known, opened, target.code(known)).status == 200
     target.pass_time(2 * 86_400)
-    assert target.row(known).known
+    assert target.phone_state(known).known
 
     answers = [target.shop.request(phone).body for phone in (known, fresh)]
 
     chance = {"verification_id", "phone_masked", "expires_at", "expires_in", "resend_at", "resend_in"}
-    facts = [{name: value for name, value in told.items() if name not in chance} for told in answers]
+    facts = [{name: value for name, value in answer.items() if name not in chance} for answer in answers]
     assert facts[0] == facts[1]
 
 
-def test_a16_the_time_of_a_refusal_does_not_tell_a_known_phone(target: Target) -> None:
+def test_a16_timing_of_a_rejection_does_not_reveal_a_known_phone(target: Target) -> None:
     phones = phones_with_a_past(target)
 
     def ask(past: str) -> Callable[[], Answer]:
-        return lambda: target.shop.verify(phones[past], NOBODY, "123456")
+        return lambda: target.shop.verify(phones[past], UNKNOWN_ID, "123456")
 
     assert 0.67 < ratio_of_times(ask("pending"), ask("none")) < 1.5
 
@@ -123,7 +123,7 @@ def ratio_of_times(one: Callable[[], Answer], other: Callable[[], Answer], pairs
 # ── A17: comparing ──
 
 
-def test_a17_a_nearly_right_code_takes_as_long_as_any(movable_target: Target) -> None:
+def test_a17_nearly_right_code_takes_as_long_as_any_other(movable_target: Target) -> None:
     """Keyed digests are compared, so a code that shares five of six digits is no closer than any other."""
     target = movable_target
     pool = iter([(phone := new_phone(), target_code(target, phone)) for _ in range(60)])
@@ -169,14 +169,14 @@ def comparisons() -> Iterator[tuple[Path, ast.Compare]]:
     package = Path(otp_service.__file__).parent
     for path in package.rglob("*.py"):
         if path.relative_to(package).parts[0] in ("sandbox", "settings"):
-            continue  # they hold no secret of a user's; the settings compare secrets with each other
+            continue  # no secrets of users; the settings compare secrets with each other
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 yield path, node
 
 
 def words(node: ast.expr) -> set[str]:
-    """Return the words of the name that *node* is, if it is one: `self._secret`, `digests[kid]`, `mac()`."""
+    """Return the words of the name that *node* refers to, as in `self._secret`, `digests[kid]` or `mac()`."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return {word.rstrip("s") for word in re.findall(r"[a-z]+", name.lower())}
@@ -185,10 +185,10 @@ def words(node: ast.expr) -> set[str]:
     return set()
 
 
-# ── A18, A19: what comes out ──
+# ── A18, A19: answers and logs ──
 
 
-def test_a18_no_answer_holds_the_code(target: Target) -> None:
+def test_a18_no_answer_contains_the_code(target: Target) -> None:
     phone = new_phone()
     asked = [target.shop.request(phone)]
     opened, code = asked[0].body["verification_id"], target.code(phone)
@@ -206,21 +206,21 @@ def test_a18_no_answer_holds_the_code(target: Target) -> None:
     assert [answer.status for answer in asked if code in codes_in(answer.text + repr(answer.headers))] == []
 
 
-@pytest.mark.parametrize("switch", ["debug", "echo", "dev", "test", "dry_run", "return_code", "code"])
-def test_a18_no_switch_makes_it_tell(target: Target, switch: str) -> None:
+@pytest.mark.parametrize("setting", ["debug", "echo", "dev", "test", "dry_run", "return_code", "code"])
+def test_a18_no_setting_reveals_the_code(target: Target, setting: str) -> None:
     phone = new_phone()
 
     answers = [
-        target.shop.request(phone, **{switch: True}),
-        target.shop.call(f"/otp/request?{switch}=1", {"phone": phone, "purpose": "nothing"}),
-        target.shop.call("/otp/request", {"phone": phone, "purpose": "nothing"}, X_Debug="1", X_Test=switch),
+        target.shop.request(phone, **{setting: True}),
+        target.shop.call(f"/otp/request?{setting}=1", {"phone": phone, "purpose": "nothing"}),
+        target.shop.call("/otp/request", {"phone": phone, "purpose": "nothing"}, X_Debug="1", X_Test=setting),
     ]
 
     assert {answer.status for answer in answers} == {400}
     assert target.sms(phone) == []
 
 
-def test_a19_the_log_holds_no_code_number_or_key_whatever_is_sent(target: Target) -> None:
+def test_a19_log_contains_no_code_number_or_key(target: Target) -> None:
     """Every outcome, and secrets in wrong places, at the level `debug`."""
     phone = new_phone()
     opened, code = target_code(target, phone)
@@ -250,7 +250,7 @@ def test_a19_the_log_holds_no_code_number_or_key_whatever_is_sent(target: Target
 # ── A20: the store ──
 
 
-def test_a20_nobody_finds_a_code_in_the_store() -> None:
+def test_a20_store_does_not_reveal_a_code() -> None:
     """Not in a value, on disk or on the wire, and not by trying all codes."""
     with running_target(redis_options=("--rdbcompression", "no", "--appendonly", "yes")) as target:
         with target.redis.client() as client, watched(target) as wire:
@@ -278,7 +278,7 @@ def test_a20_nobody_finds_a_code_in_the_store() -> None:
                 assert digests_in(text, recipes(codes[phone], phone, vid)) == [], name
         everything = b"".join(places.values()).decode("latin-1")
         assert digests_in(everything, (f"{number:06d}" for number in range(10**6))) == []
-        # A search that finds nothing must be able to find something.
+        # The search itself works.
         planted = hashlib.sha256(b"123456").digest().decode("latin-1")
         assert digests_in(everything + planted, ["123456"]) == ["123456"]
 

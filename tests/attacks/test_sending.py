@@ -7,7 +7,7 @@ import json
 from itertools import islice
 
 import pytest
-from attacks.target import CLIENTS, Row, Target, at_once, new_phone
+from attacks.target import CLIENTS, PhoneState, Target, at_once, new_phone
 from support.call_history import DAY, HOUR, most_within
 
 # ── A10 ──
@@ -85,7 +85,7 @@ def test_a10_every_spelling_of_a_number_is_the_same_phone(target: Target) -> Non
     }
     assert len(taken) >= 15
     assert len(target.sms()) == before + 1
-    assert target.row(phone).sends == 1
+    assert target.phone_state(phone).sends == 1
     assert store_keys(target) == keys
 
 
@@ -148,17 +148,17 @@ def injections(victim: str, attacker: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("way", injections("", ""), ids=repr)
-def test_a11_two_recipients_get_nothing(target: Target, way: str) -> None:
+def test_a11_body_with_two_recipients_is_rejected(target: Target, way: str) -> None:
     victim, attacker = new_phone(), new_phone()
 
     answer = target.shop.call("/otp/request", injections(victim, attacker)[way])
 
     assert answer.status in (400, 422), answer.text
     assert [sms for phone in (victim, attacker) for sms in target.sms(phone)] == []
-    assert (target.row(victim), target.row(attacker)) == (Row(), Row())
+    assert (target.phone_state(victim), target.phone_state(attacker)) == (PhoneState(), PhoneState())
 
 
-def test_a11_a_resend_goes_to_the_phone_it_was_made_for(target: Target) -> None:
+def test_a11_resend_goes_to_the_phone_of_the_verification(target: Target) -> None:
     victim, attacker = new_phone(), new_phone()
     opened = target.open(victim)
 
@@ -194,11 +194,11 @@ def test_a12_a_day_of_bombing_is_eight_sms(movable_target: Target) -> None:
     times = [sms.at for sms in target.sms(phone)]
     assert len(times) == 8
     assert most_within(times, HOUR - 2) == 4
-    assert target.row(phone).sends == 8
+    assert target.phone_state(phone).sends == 8
     assert "provider_rate_limited" not in {call.code for call in target.history.calls}
 
 
-def test_a12_resends_are_sms_like_any_other(movable_target: Target) -> None:
+def test_a12_resends_count_like_other_sms(movable_target: Target) -> None:
     target, phone = movable_target, new_phone()
     opened = [target.open(phone)]
     began = target.now()

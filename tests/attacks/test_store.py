@@ -19,7 +19,7 @@ LUA = sorted((Path(otp_service.__file__).parent / "store" / "lua").glob("*.lua")
 
 
 @pytest.fixture(scope="module")
-def lonely_target() -> Iterator[Target]:
+def target_with_own_redis() -> Iterator[Target]:
     """A target whose Redis no other test fills."""
     with running_target() as running:
         yield running
@@ -37,9 +37,9 @@ def full(target: Target, room: int) -> Iterator[None]:
         client.config_set("maxmemory", 0)
 
 
-def test_a26_a_flood_that_fills_the_memory_wipes_no_counter(lonely_target: Target) -> None:
+def test_a26_full_memory_loses_no_counter(target_with_own_redis: Target) -> None:
     """Strangers fill the memory with requests; then every call is rejected, and no counter is lost."""
-    target, victim = lonely_target, new_phone()
+    target, victim = target_with_own_redis, new_phone()
     opened = target.open(victim)
     right = target.code(victim)
     for guess in wrong_codes(right, 3):
@@ -62,22 +62,22 @@ def test_a26_a_flood_that_fills_the_memory_wipes_no_counter(lonely_target: Targe
     assert set(statuses) <= {201, 202, 503}
     assert (refused.status, refused.body["code"]) == (503, "store_unavailable")
     assert evicted == 0
-    mine = [key for key in before if key.startswith(target.row_key(victim).encode())]
+    mine = [key for key in before if key.startswith(target.phone_key(victim).encode())]
     assert len(mine) == 2
     assert {key: held[key] for key in mine} == {key: before[key] for key in mine}
     assert len([sms for sms in target.sms() if sms.phone in set(flood)]) <= len(flood) - statuses.count(503)
-    # With room again everything is as it was.
+    # With memory available again, everything is as before.
     assert target.shop.verify(victim, opened, right).status == 200
 
 
-def test_a27_a_flood_of_numbers_costs_little_memory_each(lonely_target: Target) -> None:
-    target, count = lonely_target, 200
+def test_a27_each_number_uses_little_memory(target_with_own_redis: Target) -> None:
+    target, count = target_with_own_redis, 200
     with target.redis.client() as client:
         before = set(client.scan_iter())
         in_turns([lambda: target.shop.request(new_phone()) for _ in range(count)], 8)
         fresh = set(client.scan_iter()) - before
         used = sum(client.memory_usage(key) for key in fresh)
-        # One mark per client, that it names no addresses, stays a week.
+        # One key per client, for a missing client IP, stays a week.
         lives = [client.pttl(key) for key in fresh if b":unaddressed:" not in key]
 
     # 10^5 numbers: below 100 MB, most of it gone after twenty minutes, the rest after a day or two.
@@ -115,8 +115,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-def test_a28_no_hostile_name_reaches_a_key(lonely_target: Target, text: str) -> None:
-    target, phone = lonely_target, new_phone()
+def test_a28_no_hostile_name_reaches_a_key(target_with_own_redis: Target, text: str) -> None:
+    target, phone = target_with_own_redis, new_phone()
     with target.redis.client() as client:
         before = set(client.scan_iter())
         answers = [
@@ -137,8 +137,8 @@ def test_a28_no_hostile_name_reaches_a_key(lonely_target: Target, text: str) -> 
     accepted = [answer for answer in answers if answer.status < 400]
     assert accepted == [] or (text.strip() == "" and len(accepted) == 1)
     assert [key for key in fresh if not KEY.fullmatch(key)] == []
-    assert accepted or not any(key.startswith(target.row_key(phone).encode()) for key in fresh)
-    assert target.row(phone).failures == 0
+    assert accepted or not any(key.startswith(target.phone_key(phone).encode()) for key in fresh)
+    assert target.phone_state(phone).failures == 0
 
 
 KEY = re.compile(
@@ -148,8 +148,8 @@ KEY = re.compile(
 )
 
 
-def test_a28_calls_leave_no_scripts_and_no_unknown_keys_behind(lonely_target: Target) -> None:
-    target = lonely_target
+def test_a28_calls_leave_no_scripts_and_no_unknown_keys_behind(target_with_own_redis: Target) -> None:
+    target = target_with_own_redis
     ours = [path for path in LUA if path.read_text().startswith("#!lua")]
     with target.redis.client() as client:
         in_turns([lambda: walk(target)] * 60, 8)
@@ -170,10 +170,10 @@ def walk(target: Target) -> Answer:
     return target.shop.cancel(phone, opened)
 
 
-# ── A33: a store that is not ours alone ──
+# ── A33: a shared Redis ──
 
 
-def test_a33_the_service_needs_few_commands_and_its_own_keys_only() -> None:
+def test_a33_service_needs_few_commands_and_only_its_own_keys() -> None:
     """With the service's Redis user, an attacker can neither read other keys nor empty the server."""
     password = secrets.token_urlsafe(24)
     user = f"user service on >{password} {' '.join(server_rules())}"
@@ -219,7 +219,7 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize("path", LUA, ids=lambda path: path.name)
-def test_a33_no_script_answers_with_errors_of_strangers_or_computes_a_key(path: Path) -> None:
+def test_a33_no_script_returns_foreign_errors_or_computes_a_key(path: Path) -> None:
     """A stranger's text in an error could forge a reply; an undeclared key escapes cluster and ACL."""
     code = "\n".join(line.partition("--")[0] for line in path.read_text().splitlines()[1:])
 

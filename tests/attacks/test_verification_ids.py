@@ -80,10 +80,10 @@ def use_up_misses(target: Target, address: str) -> list[Answer]:
     return in_turns([lambda: status(new_phone(), secrets.token_urlsafe(16))] * (10 * MISSES), hands=8)
 
 
-# ── A36: ids are found nowhere, and not by trying ──
+# ── A36: ids cannot be found or guessed ──
 
 
-def test_a36_six_hundred_misses_from_one_address_are_refused_beyond_the_limit(open_target: Target) -> None:
+def test_a36_misses_from_one_address_are_limited(open_target: Target) -> None:
     answers = use_up_misses(open_target, an_address())
 
     outcomes = Counter((answer.status, answer.body.get("limit", "")) for answer in answers)
@@ -94,8 +94,8 @@ def test_a36_six_hundred_misses_from_one_address_are_refused_beyond_the_limit(op
     assert all(answer.body["retry_after"] >= 1 for answer in answers if answer.status == 429)
 
 
-def test_a36_the_hidden_digits_of_a_phone_cannot_be_tried_with_a_known_id(open_target: Target) -> None:
-    """Who has read an id somewhere still does not learn whose it is: 10,000 phones fit the mask."""
+def test_a36_hidden_digits_of_a_phone_cannot_be_guessed_with_a_known_id(open_target: Target) -> None:
+    """An attacker with an id cannot find out its phone: 10,000 phones fit the mask."""
     victim = new_phone()
     vid = open_from(open_target, an_address(), victim)
     address = an_address()
@@ -106,43 +106,43 @@ def test_a36_the_hidden_digits_of_a_phone_cannot_be_tried_with_a_known_id(open_t
         for name, call in calls_from(open_target, address).items()
     }
 
-    for name, told in answers.items():
-        assert len({text.replace(retry_of(text), "") for text in told}) == 1, name
-        assert all(text.startswith("429 ") for text in told), name
-    assert open_target.row(victim).live == 1
+    for name, texts in answers.items():
+        assert len({text.replace(retry_of(text), "") for text in texts}) == 1, name
+        assert all(text.startswith("429 ") for text in texts), name
+    assert open_target.phone_state(victim).live == 1
 
 
 def retry_of(text: str) -> str:
-    """Return the seconds that an answer says to wait: they run on between two calls."""
+    """Return the seconds to wait in an answer, which change between two calls."""
     return text.partition('"retry_after":')[2].partition(",")[0].partition("}")[0]
 
 
 @pytest.mark.parametrize("call", ["status", "cancel", "verify", "resend"])
-def test_a36_a_wrong_phone_and_an_unknown_id_are_answered_alike(open_target: Target, call: str) -> None:
+def test_a36_wrong_phone_and_unknown_id_get_the_same_answer(open_target: Target, call: str) -> None:
     phone, other = new_phone(), new_phone()
     vid = open_from(open_target, an_address(), phone)
     ask = calls_from(open_target, an_address())[call]
 
-    told = {without_chance(answer) for answer in (ask(other, vid), ask(other, secrets.token_urlsafe(16)))}
+    answers = {without_chance(answer) for answer in (ask(other, vid), ask(other, secrets.token_urlsafe(16)))}
 
-    assert len(told) == 1
-    assert told.pop().startswith("404 ")
+    assert len(answers) == 1
+    assert answers.pop().startswith("404 ")
 
 
 @pytest.mark.parametrize("call", ["status", "cancel"])
-def test_a36_a_wrong_phone_and_an_unknown_id_take_equally_long(open_target: Target, call: str) -> None:
-    """The wrong phone has a past of its own, which must not be looked at before the id is found."""
+def test_a36_wrong_phone_and_unknown_id_take_equally_long(open_target: Target, call: str) -> None:
+    """The wrong phone has verifications of its own, which must not be read before the id is found."""
     phone, busy = new_phone(), new_phone()
     vid = open_from(open_target, an_address(), phone)
     opened = open_target.open(busy)
     for guess in wrong_codes(open_target.code(busy), 4):
         open_target.shop.verify(busy, opened, guess)
-    told: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
 
     def page(phone: str, verification_id: str) -> Answer:
-        """Ask from a fresh address, which has all of its misses."""
+        """Make the call from a new address, whose misses are unused."""
         answer = calls_from(open_target, an_address())[call](phone, verification_id)
-        told[answer.status] += 1
+        statuses[answer.status] += 1
         return answer
 
     def wrong_phone() -> Answer:
@@ -152,13 +152,13 @@ def test_a36_a_wrong_phone_and_an_unknown_id_take_equally_long(open_target: Targ
         return page(new_phone(), secrets.token_urlsafe(16))
 
     assert 0.67 < ratio_of_times(wrong_phone, unknown_id) < 1.5
-    assert set(told) == {404}
+    assert set(statuses) == {404}
 
 
 # ── A39: neighbours behind one address ──
 
 
-def test_a39_who_opened_a_verification_reaches_it_whatever_neighbours_did(open_target: Target) -> None:
+def test_a39_address_of_a_verification_is_not_affected_by_neighbours(open_target: Target) -> None:
     phone, shared = new_phone(), an_address()
     vid = open_from(open_target, shared, phone)
     use_up_misses(open_target, shared)
@@ -172,7 +172,7 @@ def test_a39_who_opened_a_verification_reaches_it_whatever_neighbours_did(open_t
     assert right.status == 200
 
 
-def test_a39_from_a_third_address_over_its_limit_hits_and_misses_are_refused_alike(
+def test_a39_address_over_its_limit_gets_the_same_answer_for_hits_and_misses(
     open_target: Target,
 ) -> None:
     phone = new_phone()
@@ -185,11 +185,11 @@ def test_a39_from_a_third_address_over_its_limit_hits_and_misses_are_refused_ali
         assert (hit.status, hit.body["limit"]) == (429, "address_misses_per_10_minutes"), name
         assert (miss.status, miss.body["limit"]) == (429, "address_misses_per_10_minutes"), name
     # No attempt was used, and nothing was canceled.
-    assert open_target.row(phone).failures == 0
-    assert open_target.row(phone).live == 1
+    assert open_target.phone_state(phone).failures == 0
+    assert open_target.phone_state(phone).live == 1
 
 
-def test_a39_secret_keys_pass_whatever_the_address(open_target: Target) -> None:
+def test_a39_secret_keys_are_not_limited_by_address(open_target: Target) -> None:
     phone, other, shared, shop = new_phone(), new_phone(), an_address(), open_target.shop
     vid = open_target.open(phone, client_ip=an_address())
     other_vid = open_target.open(other, client_ip=an_address())
@@ -197,22 +197,22 @@ def test_a39_secret_keys_pass_whatever_the_address(open_target: Target) -> None:
     named, behind = {"phone": phone, "verification_id": vid}, {"X_Forwarded_For": shared}
     code = open_target.code(phone)
 
-    told = {
+    answers = {
         "resend": shop.call("/otp/request", {**named, "client_ip": shared}, **behind),
         "status": shop.call("/otp/status", named, **behind),
         "verify": shop.call("/otp/verify", {**named, "code": code, "client_ip": shared}, **behind),
         "cancel": shop.call("/otp/cancel", {"phone": other, "verification_id": other_vid}, **behind),
     }
 
-    limits = {name: (answer.body or {}).get("limit") for name, answer in told.items()}
-    # A resend a moment after its request meets the cooldown, and so has found its verification.
+    limits = {name: (answer.body or {}).get("limit") for name, answer in answers.items()}
+    # A resend right after its request gets the cooldown, so it has found its verification.
     assert limits == {"resend": "phone_cooldown", "status": None, "verify": None, "cancel": None}
-    assert [answer.status for answer in told.values()] == [429, 200, 200, 204]
+    assert [answer.status for answer in answers.values()] == [429, 200, 200, 204]
 
 
 def test_a39_nothing_is_stored_for_ids_that_do_not_exist(open_target: Target) -> None:
     address = an_address()
-    time.sleep(1.5)  # what earlier calls owe to counters is carried to the store within a second
+    time.sleep(1.5)  # counters of earlier calls are written within a second
     with open_target.redis.client() as client:
         before = set(client.scan_iter())
         use_up_misses(open_target, address)

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from faults.proxy import Proxy, honestly, unanswered
+from faults.proxy import Proxy, pass_through, unanswered
 from sms.doubles import eventually
 from support.deployment import Deployment, new_phone, running_service
 from support.redis_servers import Server
@@ -189,7 +189,7 @@ def test_sends_in_flight_finish_in_the_old_workers(redis_server: Server, tmp_pat
         with ThreadPoolExecutor(6) as pool:
             asked = [pool.submit(service.request, phone) for phone in phones]
             assert eventually(lambda: proxy.seen == 6, 20)
-            proxy.treat = honestly
+            proxy.treat = pass_through
             configure(service, ('name = "main"', 'name = "renamed"'))
             reload(service)
             assert service.request(new_phone()).status == 201

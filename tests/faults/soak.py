@@ -256,8 +256,8 @@ def slow(exchange: treatments.Exchange) -> None:
 PROVIDER_FAULTS: dict[str, Treat] = {
     "slow": slow,
     "reset": treatments.reset_at_once,
-    "torn": treatments.torn,
-    "half an answer": treatments.half,
+    "torn": treatments.reset_in_answer,
+    "half an answer": treatments.truncated_answer,
 }
 
 

@@ -35,7 +35,7 @@ def pointed_at(url: str, *more: str) -> Callable[[str], str]:
 def kill_under_load(service: Deployment, victim: Server, note: Note) -> tuple[Crowd, float]:
     """Kill *victim* under load, and go on until the crowd is served again."""
     crowd = Crowd(service)
-    with crowd.coming():
+    with crowd.signing_in():
         eventually(lambda: len(crowd.redeemed) > 40)
         died_at = time.time()
         victim.process.kill()

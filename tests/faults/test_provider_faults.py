@@ -122,8 +122,8 @@ def test_f19_server_without_tls_uses_no_quota(redis_server: Server, tmp_path: Pa
 UNKNOWN: dict[str, tuple[Treat, int]] = {
     "f20 swallowed": (treatments.swallowed, 0),
     "f21 no answer after it acted": (treatments.unanswered, 1),
-    "f22 reset within the answer": (treatments.torn, 1),
-    "f22 half an answer": (treatments.half, 1),
+    "f22 reset within the answer": (treatments.reset_in_answer, 1),
+    "f22 half an answer": (treatments.truncated_answer, 1),
     "f22 reset before it acted": (treatments.reset_at_once, 0),
 }
 
@@ -173,7 +173,7 @@ NO_ANSWERS = {
 def test_f23_only_an_explicit_ok_counts_as_sent(at: Bench, data: bytes) -> None:
     phone, before = new_phone(), at.budget()
 
-    answer = at.request(phone, treatments.lying(data))
+    answer = at.request(phone, treatments.forged_answer(data))
 
     assert (answer.status, answer.body["delivery"]) == (202, "unknown")
     assert at.proxy.seen == 1
@@ -186,7 +186,7 @@ def test_f23_only_an_explicit_ok_counts_as_sent(at: Bench, data: bytes) -> None:
 
 def refusal(code: str, message: str = "", status: int = 200) -> Treat:
     body = json.dumps({"Code": code, "Message": message, "RequestId": "F655A8D5"}, ensure_ascii=False)
-    return treatments.lying(response(body.encode(), status))
+    return treatments.forged_answer(response(body.encode(), status))
 
 
 WINDOWS = {"分钟": 60, "小时": 3_600, "天": 86_400}

@@ -1,7 +1,7 @@
-"""Every process that starts with this folder on its path lives as far in the future as a file says.
+"""Moves the clock of every process that starts with this folder on its path, by the offset in a file.
 
-That is how worker processes get a clock that a test moves: the `TIME` of the scripts and the clock of the
-service move together. Keys still expire by the real clock of the server, which only keeps them longer.
+With it a test moves the clock of worker processes: the `TIME` of the scripts and the clock of the service
+move together. Keys still expire by the real clock of the server, which only keeps them longer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PLAIN = "return time[1] * 1000 + floor(time[2] / 1000)"
 
 
 def ahead() -> int:
-    """Return how many ms this process lives in the future."""
+    """Return how many ms the clock of this process is ahead."""
     return int(AHEAD.read_text() or 0)
 
 
