@@ -116,7 +116,7 @@ class Target:
     def record(self, phone: str, verification_id: str) -> bytes:
         """Return the stored bytes of a verification; empty if it does not exist."""
         with self.redis.client() as client:
-            return client.get(f"{self.row_key(phone)}:{self.hash_of(verification_id)}") or b""
+            return client.get(f"{self.phone_key(phone)}:{self.hash_of(verification_id)}") or b""
 
     def hash_of(self, verification_id: str) -> str:
         """Return the keyed hash of a verification id, as Redis, the logs and the provider get it."""

@@ -43,7 +43,7 @@ def redeemed_in(target: Target, proofs: object) -> int:
     with target.redis.client() as client:
         for proof in proofs:  # type: ignore[attr-defined]
             says = claims(proof)
-            used += client.exists(f"{target.row_key(says['sub'])}:{target.hash_of(says['jti'])}:redeemed")
+            used += client.exists(f"{target.phone_key(says['sub'])}:{target.hash_of(says['jti'])}:redeemed")
     return used
 
 

@@ -1,4 +1,4 @@
-"""What the stories of normal people share."""
+"""Fixtures of the crowd tests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from support.service_on_redis import Stage, build, enforced
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """A stage on a server of its own: what a country's phones are sent is counted in one place."""
+    """A stage on its own Redis: the SMS to the phones of a country are counted in one key."""
     with running(redis_binary()) as server, server.client() as client:
         yield build(client, enforced())

@@ -1,4 +1,4 @@
-"""Pumping stories: an attacker who never verifies, and ordinary people beside, on one stage."""
+"""Pumping: an attacker who never verifies, and normal users at the same time, on one stage."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LENGTH = {"+86": len("+8613800000000"), "+91": len("+919800000000")}
 
 
 @dataclass
-class Siege:
-    """What came of it: SMS that were *pumped*, and ordinary people who were *touched* (asked or refused)."""
+class MixedTraffic:
+    """Counts the *pumped* SMS, and the normal users who were *touched* (challenged or refused)."""
 
     stage: Stage
     random: Random
@@ -39,12 +39,12 @@ class Siege:
         clients: Sequence[Client] = (MALL,),
         first: str = "+861380000",
     ) -> None:
-        """Ask for *numbers* SMS of so many prefixes from so many addresses, prefix after prefix.
+        """Request *numbers* SMS, prefix after prefix, from *addresses* addresses.
 
-        Each time at another one of *clients*; the prefixes follow on *first*.
+        The calls go to *clients* in turn; the prefixes follow *first*.
         """
         phones = self._numbers(numbers, prefixes, first)
-        self._ask(phones, addresses, begin, seconds / numbers, clients)
+        self._add_request(phones, addresses, begin, seconds / numbers, clients)
 
     def attack_in_turns(
         self,
@@ -57,14 +57,14 @@ class Siege:
         clients: Sequence[Client] = (MALL,),
         first: str = "+861380000",
     ) -> None:
-        """Do the same, each time to another prefix; *clients* change when all prefixes had their turn."""
+        """Do the same with the prefixes in turn; each round of prefixes uses the next of *clients*."""
         phones = self._numbers(numbers, prefixes, first)
         each = -(-numbers // prefixes)
         order = [phones[row + column * each] for row in range(each) for column in range(prefixes)]
         turns = [client for client in clients for _ in range(prefixes)]
-        self._ask(order, addresses, begin, seconds / numbers, turns)
+        self._add_request(order, addresses, begin, seconds / numbers, turns)
 
-    def _ask(
+    def _add_request(
         self, phones: Sequence[str], addresses: int, begin: float, every: float, clients: Sequence[Client]
     ) -> None:
         for place, phone in enumerate(phones):
@@ -82,7 +82,7 @@ class Siege:
         client: Client = MALL,
         first: str = "+86139",
     ) -> None:
-        """Let people come, some of one prefix, some of one home, four of five of whom type the code."""
+        """Add normal users; some share a prefix or an address, and four of five submit the code."""
         for place in range(flows):
             phone = f"{first}{self.random.randrange(prefixes):04d}{place:04d}"
             address = f"203.0.{self.random.randrange(100)}.{self.random.randrange(3) + 1}"
@@ -107,7 +107,7 @@ class Siege:
         yield 0
 
     def person(self, phone: str, address: str, *, verifies: bool, client: Client = MALL) -> Story:
-        """Ask for a code, and type it if this is one of those who do."""
+        """Request a code, and submit it if *verifies*."""
         try:
             sent = self.stage.request(phone, address, client)
         except OtpError as refusal:

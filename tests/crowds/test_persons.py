@@ -1,4 +1,4 @@
-"""Persons, one at a time: the unlucky, the impatient and the clumsy are verified, and asked nothing else."""
+"""Single users: those with lost SMS, double clicks and mistyped codes are verified without a challenge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_person_is_verified(stage: Stage, person: Crowd, habit: str, sms: int) -
     assert len(stage.sender.sent) == sms
 
 
-def test_person_who_loses_two_sms_gets_the_same_code_three_times(stage: Stage, person: Crowd) -> None:
+def test_user_who_misses_two_sms_gets_the_same_code_three_times(stage: Stage, person: Crowd) -> None:
     stage.tell(0, person.lose_two_sms(PHONE))
 
     stage.play()
@@ -42,7 +42,7 @@ def test_person_who_loses_two_sms_gets_the_same_code_three_times(stage: Stage, p
     assert len({sms.code.get_secret_value() for sms in stage.sender.sent}) == 1
 
 
-def test_person_who_asks_for_new_codes_instead_may_type_any_of_them(stage: Stage) -> None:
+def test_user_with_several_verifications_may_submit_any_of_the_codes(stage: Stage) -> None:
     opened = []
     for _ in range(3):
         sent = stage.request(PHONE, HOME)
@@ -56,30 +56,30 @@ def test_person_who_asks_for_new_codes_instead_may_type_any_of_them(stage: Stage
     assert stage.challenges.issued == []
 
 
-def test_impatient_person_is_told_the_second_from_which_it_works(stage: Stage) -> None:
+def test_retry_after_of_a_resend_is_exact(stage: Stage) -> None:
     stage.request(PHONE, HOME)
-    told = []
+    waits = []
     for pause in (5, 10, 15):
         stage.pass_time(pause)
         with pytest.raises(CooldownActive) as refusal:
             stage.request(PHONE, HOME)
-        told.append(refusal.value.retry_after)
+        waits.append(refusal.value.retry_after)
 
-    stage.pass_time(told[-1] - 1)
+    stage.pass_time(waits[-1] - 1)
     with pytest.raises(CooldownActive):
         stage.request(PHONE, HOME)
     stage.pass_time(1)
     stage.request(PHONE, HOME)
 
-    assert told == [55, 45, 30]
+    assert waits == [55, 45, 30]
     assert len(stage.sender.sent) == 2
     assert stage.challenges.issued == []
 
 
-def test_two_devices_of_one_person_are_both_verified(stage: Stage) -> None:
-    """The second device waits for the provider's minute; then neither disturbs the other."""
+def test_two_devices_of_one_user_are_both_verified(stage: Stage) -> None:
+    """The second device waits for the provider's minute; then the two are independent."""
     web_app = stage.request(PHONE, HOME)
-    desk_code = stage.sender.last_code
+    first_code = stage.sender.last_code
     with pytest.raises(CooldownActive) as early:
         stage.request(PHONE, "192.0.2.99")
     stage.pass_time(math.ceil(early.value.retry_after))
@@ -87,19 +87,19 @@ def test_two_devices_of_one_person_are_both_verified(stage: Stage) -> None:
     train_code = stage.sender.last_code
 
     with pytest.raises(WrongCode):
-        stage.verify(PHONE, "192.0.2.99", train, desk_code)
+        stage.verify(PHONE, "192.0.2.99", train, first_code)
     on_the_train = stage.verify(PHONE, "192.0.2.99", train, train_code)
-    at_the_desk = stage.verify(PHONE, HOME, web_app, desk_code)
+    on_the_desktop = stage.verify(PHONE, HOME, web_app, first_code)
 
-    assert on_the_train.proof != at_the_desk.proof
-    assert {on_the_train.verification_id, at_the_desk.verification_id} == {
+    assert on_the_train.proof != on_the_desktop.proof
+    assert {on_the_train.verification_id, on_the_desktop.verification_id} == {
         train.verification_id,
         web_app.verification_id,
     }
     assert stage.challenges.issued == []
 
 
-def test_person_who_was_here_before_is_served_while_their_prefix_is_pumped(stage: Stage) -> None:
+def test_known_phone_is_served_while_its_prefix_is_pumped(stage: Stage) -> None:
     sent = stage.request(PHONE, HOME)
     stage.verify(PHONE, HOME, sent, stage.sender.last_code)
     stage.pass_time(61)

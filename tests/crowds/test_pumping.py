@@ -1,4 +1,4 @@
-"""The same guard at the same level as for normal people, against those whom it is there for."""
+"""The guard with the same settings as for normal users, against pumping."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADDRESSES = 50
 
 
 def pump(stage: Stage, every: float) -> None:
-    """Ask for an SMS to two thousand numbers of one prefix, from fifty addresses; verify none."""
+    """Request SMS to two thousand numbers of one prefix, from fifty addresses; verify none."""
     luck = Random(13)  # noqa: S311 - as above
     crowds = [Crowd(stage, f"198.18.0.{number}", luck) for number in range(1, ADDRESSES + 1)]
     for place, phone in enumerate(crowds[0].phones(PUMPED, prefixes=1)):
@@ -22,7 +22,7 @@ def pump(stage: Stage, every: float) -> None:
     stage.play()
 
 
-def test_a13_pumping_in_ten_minutes_gets_less_than_30_sms(stage: Stage) -> None:
+def test_a13_pumping_for_ten_minutes_gets_less_than_30_sms(stage: Stage) -> None:
     pump(stage, every=0.3)
 
     assert len(stage.sender.sent) < 30
@@ -36,11 +36,11 @@ def test_a13_pumping_all_day_gets_less_than_30_sms(stage: Stage) -> None:
     assert len(stage.sender.sent) < 30
 
 
-def test_a13_pumping_beside_an_office_costs_the_office_nothing(stage: Stage) -> None:
-    """The office's own prefixes, address and verified codes speak for it."""
-    admin_store = Crowd(stage, "203.0.113.7")
-    for phone in admin_store.phones(300, prefixes=40):
-        stage.tell(admin_store.random.uniform(0, 600), admin_store.log_in(phone))
+def test_a13_pumping_does_not_affect_an_office(stage: Stage) -> None:
+    """The office has its own prefixes, address and verified codes."""
+    office = Crowd(stage, "203.0.113.7")
+    for phone in office.phones(300, prefixes=40):
+        stage.tell(office.random.uniform(0, 600), office.log_in(phone))
 
     pump(stage, every=0.3)
 

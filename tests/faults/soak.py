@@ -89,9 +89,9 @@ class SoakRun:
         return random.Random(f"{self.seed}:{whose}")  # noqa: S311 - must be repeatable
 
     def size(self) -> Size:
-        status = Path(f"/proc/{self.eldest}/status").read_text()
+        status = Path(f"/proc/{self.oldest}/status").read_text()
         kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-        files = len(list(Path(f"/proc/{self.eldest}/fd").iterdir()))
+        files = len(list(Path(f"/proc/{self.oldest}/fd").iterdir()))
         return Size(kib, files, self.harness.connections())
 
     # ── users ──

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
-from simulation.test_besieged import FIGURES, TAKEOVER_BEFORE
+from simulation.test_lockout import FIGURES, TAKEOVER_BEFORE
 from support.package_sources import ROOT, SOURCES
 from support.public_api import COMMANDS, ERROR_CODES, ROUTES
 
@@ -132,7 +132,7 @@ def number_of(cell: str) -> float:
     return float(number) * UNITS[unit]
 
 
-def test_figures_of_besieged_phones_are_those_that_the_simulation_finds() -> None:
+def test_figures_of_attacked_phones_match_the_simulation() -> None:
     table = doc("docs/security.md").split("| the attacker |")[1].split("\n\n")[0]
     rows = re.findall(r"^\| ([^|-]+) \| (.+) \|$", table, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""An attacker of a service whose codes have two digits, as a story for a stage: one who never gives up."""
+"""Attackers of a service whose codes have two digits, as coroutines for a timeline."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ KID = "2026a"
 DAYS = 30
 DAY = 86_400
 
-Door = tuple[str, str]
+GuessTarget = tuple[str, str]
 """A client and a purpose."""
 
-FRONT: Door = ("shop", "login")
+LOGIN_OF_SHOP: GuessTarget = ("shop", "login")
 
 
 @dataclass
 class World:
-    """What all attackers share."""
+    """The state that all attackers share."""
 
     store: RedisStore
     timeline: Timeline
@@ -48,17 +48,17 @@ class World:
 
 @dataclass
 class Guessed:
-    """One verification under attack: its *door*, and the guesses that are still to be made."""
+    """One verification under attack: its client and purpose, and the remaining guesses."""
 
     verification_hash: str
-    door: Door
+    target: GuessTarget
     guesses: Iterator[int]
     wrong: int = 0
 
 
 @dataclass
 class Attacker:
-    """Wants one *phone*; *won* is when a guess was right, *made* every verification he got."""
+    """Attacks one *phone*; *won* is the time of the right guess, *made* are all verifications created."""
 
     world: World
     phone: str
@@ -66,25 +66,25 @@ class Attacker:
     made: list[Guessed] = field(default_factory=list)
 
     @property
-    def slot(self) -> PhoneKey:
+    def phone_key(self) -> PhoneKey:
         return PhoneKey(base64.urlsafe_b64encode(self.phone.encode()[-12:]).decode(), LIMITS)
 
     @property
     def wrong(self) -> list[int]:
-        """How many wrong guesses were evaluated, for each verification."""
+        """The number of evaluated wrong guesses of each verification."""
         return [guessed.wrong for guessed in self.made]
 
     @property
     def is_over(self) -> bool:
         return self.won or self.world.timeline.clock.time >= self.world.ends_at
 
-    def open(self, door: Door) -> Guessed:
-        """Open a verification.
+    def open(self, target: GuessTarget) -> Guessed:
+        """Create a verification.
 
         Raises:
-            LimitError: not now.
+            LimitError: A limit is reached.
         """
-        client, purpose = door
+        client, purpose = target
         random = self.world.random
         vid = base64.urlsafe_b64encode(random.randbytes(16)).decode()[:22]
         binding, salt = CodeContext(vid, client, self.phone), random.randbytes(codes.SALT_BYTES)
@@ -99,20 +99,20 @@ class Attacker:
             digest=codes.digest(KEY, binding, code),
             attempts=CodeLimits().max_attempts,
         )
-        self.world.store.create(self.slot, new, {})
-        self.made.append(Guessed(vid, door, iter(random.sample(range(N), N))))
+        self.world.store.create(self.phone_key, new, {})
+        self.made.append(Guessed(vid, target, iter(random.sample(range(N), N))))
         return self.made[-1]
 
     def guess(self, guessed: Guessed) -> bool:
-        """Guess once; False when this verification takes no more, or nothing is left to win."""
+        """Guess once; return False if the verification accepts no more attempts or has ended."""
         if self.won:
             return False
-        client, _ = guessed.door
+        client, _ = guessed.target
         code = codes.Code(f"{next(guessed.guesses):0{LENGTH}d}")
         digest = codes.digest(KEY, CodeContext(guessed.verification_hash, client, self.phone), code)
         attempt = CodeAttempt({KID: digest}, frozenset({CodeType.DIGITS}), at=0)
         try:
-            self.world.store.attempt(self.slot, client, guessed.verification_hash, attempt)
+            self.world.store.attempt(self.phone_key, client, guessed.verification_hash, attempt)
         except WrongCode as answer:
             guessed.wrong += 1
             return answer.attempts_left > 0
@@ -122,11 +122,11 @@ class Attacker:
         return False
 
     def resend(self, guessed: Guessed) -> bool:
-        """Have the same code sent once more; False if that is not to be had."""
-        client, _ = guessed.door
+        """Resend the same code; return False if that is refused."""
+        client, _ = guessed.target
         try:
             self.world.store.reserve_resend(
-                self.slot, client, guessed.verification_hash, CodeLimits().ttl, {}
+                self.phone_key, client, guessed.verification_hash, CodeLimits().ttl, {}
             )
         except (LimitError, VerificationError):
             return False
@@ -134,16 +134,16 @@ class Attacker:
 
 
 class Strategy(Protocol):
-    """What an attacker does with his time."""
+    """The behaviour of an attacker."""
 
     def __call__(self, attacker: Attacker) -> Story: ...
 
 
-def siege(attacker: Attacker, doors: tuple[Door, ...] = (FRONT,)) -> Story:
-    """Open, guess until no attempt is left, wait as told, for as long as there is time."""
+def guess_until_exhausted(attacker: Attacker, targets: tuple[GuessTarget, ...] = (LOGIN_OF_SHOP,)) -> Story:
+    """Create a verification, guess until no attempt is left, wait for `Retry-After`, and repeat."""
     while not attacker.is_over:
         try:
-            guessed = attacker.open(doors[len(attacker.made) % len(doors)])
+            guessed = attacker.open(targets[len(attacker.made) % len(targets)])
         except LimitError as refusal:
             yield refusal.retry_after
             continue
@@ -151,17 +151,19 @@ def siege(attacker: Attacker, doors: tuple[Door, ...] = (FRONT,)) -> Story:
             pass
 
 
-def siege_by_all_doors(attacker: Attacker) -> Story:
-    """Go round all purposes and clients."""
-    doors = tuple((client, purpose) for client in ("shop", "bank", "mall") for purpose in ("login", "signup"))
-    return siege(attacker, doors)
+def guess_with_all_clients(attacker: Attacker) -> Story:
+    """Do the same with all clients and purposes in turn."""
+    targets = tuple(
+        (client, purpose) for client in ("shop", "bank", "mall") for purpose in ("login", "signup")
+    )
+    return guess_until_exhausted(attacker, targets)
 
 
-def siege_with_resends(attacker: Attacker) -> Story:
-    """Have the code sent again before the last attempt, in the hope of new ones."""
+def guess_with_resends(attacker: Attacker) -> Story:
+    """Resend the code before the last attempt, to find out whether that gives new attempts."""
     while not attacker.is_over:
         try:
-            guessed = attacker.open(FRONT)
+            guessed = attacker.open(LOGIN_OF_SHOP)
         except LimitError as refusal:
             yield refusal.retry_after
             continue
@@ -177,13 +179,13 @@ def siege_with_resends(attacker: Attacker) -> Story:
 
 
 def parallel(attacker: Attacker) -> Story:
-    """Open as many as live side by side, then guess at all of them in turns."""
+    """Create as many verifications as can be pending at a time, then guess at all of them in turn."""
     while not attacker.is_over:
         hoard: list[Guessed] = []
         opened_at = attacker.world.timeline.clock.time
         while attacker.world.timeline.clock.time - opened_at < CodeLimits().ttl - LIMITS.cooldown[0]:
             try:
-                hoard.append(attacker.open(FRONT))
+                hoard.append(attacker.open(LOGIN_OF_SHOP))
             except LimitError as refusal:
                 if hoard and refusal.retry_after > LIMITS.cooldown[-1]:
                     break
@@ -196,8 +198,8 @@ def parallel(attacker: Attacker) -> Story:
 
 
 def spray(attacker: Attacker) -> Story:
-    """Guess at this phone once, on a day of its own, and go on to the next."""
+    """Guess at each phone once, on different days."""
     yield attacker.world.random.uniform(0, DAYS * DAY)
-    guessed = attacker.open(FRONT)
+    guessed = attacker.open(LOGIN_OF_SHOP)
     while attacker.guess(guessed):
         pass

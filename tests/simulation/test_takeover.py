@@ -1,8 +1,9 @@
-"""The arithmetic of the limits, put to the test: thirty days of guessing at codes of two digits.
+"""A test of the limits' arithmetic: thirty days of guessing at codes of two digits.
 
-With N codes, k guesses at one of them are right with k/N. What the limits allow in thirty days is known, so
-the share of phones that are taken over is too: it must lie within four sigma of that. By chance it fails to
-once in 16,000 times, but the seed is fixed. N only scales: six digits divide all of it by 10,000.
+With N codes, k guesses succeed with a probability of k/N. The limits determine the number of guesses in
+thirty days, and so the expected share of taken-over phones; the result must lie within four sigma of it.
+That fails by chance once in 16,000 times, but the seed is fixed. With six digits all results are divided by
+10,000.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from simulation.attacker import (
     N,
     Strategy,
     World,
+    guess_until_exhausted,
+    guess_with_all_clients,
+    guess_with_resends,
     parallel,
-    siege,
-    siege_by_all_doors,
-    siege_with_resends,
     spray,
 )
 from support.fakes import FakeEvents
@@ -44,7 +45,7 @@ ATTEMPTS = CodeLimits().max_attempts
 SLOW_AT = LIMITS.untrusted_failures(LIMITS.restrict_after_failures)
 LOCKED_AT = LIMITS.untrusted_failures(LIMITS.lock_after_failures)
 FAST = SLOW_AT // ATTEMPTS
-"""Verifications before the slow lane, all of whose attempts were wrong."""
+"""Verifications before the phone is restricted, all of whose attempts were wrong."""
 
 FAILURES_PER_DAY = math.ceil(LIMITS.untrusted_failures(LIMITS.failures_per_day) / ATTEMPTS) * ATTEMPTS
 """The window is looked at when a verification is opened, so that the last one's attempts may go beyond it."""
@@ -54,15 +55,15 @@ DAYS_UNTIL_SLOW = (SLOW_AT - 1) // FAILURES_PER_DAY
 
 
 def schedule_of(clients: int) -> list[int]:
-    """Return what a siege gets by so many clients, verification by verification.
+    """Return the guesses per verification of an attack through *clients* clients.
 
-    That is a day's failures a day, then one guess a day and client, until strangers are locked out.
+    Those are the failures allowed per day, then one guess per day and client, until the phone is locked.
     """
     slow = min(clients * (DAYS - DAYS_UNTIL_SLOW), LOCKED_AT - SLOW_AT)
     return [ATTEMPTS] * FAST + [1] * slow
 
 
-SIEGE = schedule_of(clients=1)
+ONE_CLIENT = schedule_of(clients=1)
 
 RESET = "local result, attempts, restricted = open_verdict"
 RESET_ON_OPEN = {"create": (RESET, f"phone.untrusted_failures, phone.failures = 0, {{}}\n{RESET}")}
@@ -88,7 +89,7 @@ def attack(
     phones: int = PHONES,
     mutant: dict[str, tuple[str, str]] | None = None,
 ) -> list[Attacker]:
-    """Let each of *phones* be attacked for thirty days; return how that went."""
+    """Attack each of *phones* for thirty days; return the attackers."""
     client.flushall()
     store = RedisStore(client, FakeEvents())
     runner = StagedRunner(client, mutant)
@@ -109,25 +110,25 @@ def taken(attackers: Sequence[Attacker]) -> int:
 
 
 def whole(attackers: Sequence[Attacker]) -> list[int]:
-    """Return what an attacker got who was never lucky: it is the same for all of them."""
+    """Return the guesses of an attacker without a success, which are the same for all of them."""
     schedules = {tuple(attacker.wrong) for attacker in attackers if not attacker.won}
     (schedule,) = schedules
     return list(schedule)
 
 
 def chance(guesses: Sequence[int]) -> float:
-    """Return how likely one of so many *guesses* at each of several codes is right."""
+    """Return the probability that one of *guesses*, the numbers of guesses at several codes, is right."""
     return 1 - math.prod(1 - count / N for count in guesses)
 
 
 def sigmas(attackers: Sequence[Attacker], expected: float) -> float:
-    """Return by how many sigma more were taken over than *expected* says."""
+    """Return by how many sigma the taken-over phones exceed *expected*."""
     count = len(attackers)
     return (taken(attackers) - count * expected) / math.sqrt(count * expected * (1 - expected))
 
 
-@pytest.mark.parametrize(("strategy", "clients"), [(siege, 1), (siege_by_all_doors, 3)])
-def test_siege_gets_what_the_limits_say_by_whatever_doors(
+@pytest.mark.parametrize(("strategy", "clients"), [(guess_until_exhausted, 1), (guess_with_all_clients, 3)])
+def test_guesses_are_limited_for_one_and_for_all_clients(
     client: redis.Redis, strategy: Strategy, clients: int
 ) -> None:
     attackers = attack(client, strategy)
@@ -136,18 +137,18 @@ def test_siege_gets_what_the_limits_say_by_whatever_doors(
     assert abs(sigmas(attackers, chance(schedule_of(clients)))) < 4
 
 
-def test_resends_bring_no_guess_more(client: redis.Redis) -> None:
-    attackers = attack(client, siege_with_resends)
+def test_resends_give_no_more_guesses(client: redis.Redis) -> None:
+    attackers = attack(client, guess_with_resends)
 
     schedule = whole(attackers)
     assert set(schedule[:FAST]) == {ATTEMPTS}
     assert set(schedule[FAST:]) == {1}
-    assert sum(schedule) <= sum(SIEGE)
+    assert sum(schedule) <= sum(ONE_CLIENT)
     assert abs(sigmas(attackers, chance(schedule))) < 4
 
 
-def test_parallel_verifications_bring_no_more_than_the_lock_allows(client: redis.Redis) -> None:
-    """They get past the windows, which stand at the door, but not past the count in a row."""
+def test_parallel_verifications_give_no_more_guesses_than_the_lock_allows(client: redis.Redis) -> None:
+    """They pass the windows, which are checked at creation, but not the consecutive failures."""
     attackers = attack(client, parallel)
 
     schedule = whole(attackers)
@@ -157,30 +158,30 @@ def test_parallel_verifications_bring_no_more_than_the_lock_allows(client: redis
     assert sigmas(attackers, chance([ATTEMPTS] * (LOCKED_AT // ATTEMPTS))) < 4
 
 
-def test_spray_gets_its_guesses_by_the_number_of_codes(client: redis.Redis) -> None:
+def test_spray_succeeds_with_guesses_divided_by_codes(client: redis.Redis) -> None:
     attackers = attack(client, spray, SPRAYED)
 
     evaluated = sum(sum(attacker.wrong) + attacker.won for attacker in attackers)
     assert whole(attackers) == [ATTEMPTS]
     assert abs(sigmas(attackers, ATTEMPTS / N)) < 4
-    # The same, told from the service's side: the takeovers are the guesses by the number of codes.
+    # The same for the service: the takeovers are the guesses divided by the number of codes.
     assert abs(taken(attackers) - evaluated / N) < 4 * math.sqrt(evaluated / N)
 
 
 @pytest.mark.parametrize(
     ("strategy", "mutant"),
-    [(siege, RESET_ON_OPEN), (siege_with_resends, RESET_ON_RESEND)],
+    [(guess_until_exhausted, RESET_ON_OPEN), (guess_with_resends, RESET_ON_RESEND)],
     ids=["a new verification resets", "a resend resets"],
 )
-def test_service_that_forgets_on_a_new_sms_is_told_apart(
+def test_service_that_resets_attempts_on_a_new_sms_is_detected(
     client: redis.Redis, strategy: Strategy, mutant: dict[str, tuple[str, str]]
 ) -> None:
-    """What several well-known services do, and what this one is for: the arithmetic must not hold there."""
+    """Several well-known services do that. The arithmetic must fail for them."""
     attackers = attack(client, strategy, mutant=mutant)
 
-    assert sigmas(attackers, chance(SIEGE)) > 4
+    assert sigmas(attackers, chance(ONE_CLIENT)) > 4
 
 
-def test_codes_of_two_digits_are_read_nowhere_else() -> None:
+def test_codes_of_two_digits_are_accepted_only_in_this_simulation() -> None:
     with pytest.raises(InvalidCode):
         codes.parse("0" * LENGTH)

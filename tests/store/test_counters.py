@@ -205,7 +205,7 @@ def test_verified_phones_leave_their_address(phone: Phone, usage_counters: Redis
     assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons == ()
 
 
-def test_guard_that_only_watches_says_what_it_would_have_done(
+def test_guard_in_log_mode_logs_what_it_would_have_done(
     usage_counters: RedisUsageCounters, events: Quiet
 ) -> None:
     limits = ConversionLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)

@@ -1,8 +1,8 @@
-"""Besieged phones: what strangers can take from a phone's owner in sixty days, and what it costs them.
+"""Lockout: how attackers can delay the owner of a phone for sixty days, and what that costs.
 
-An attacker with any number of addresses asks for an SMS at the very moment at which one is possible, at one
-client or at three. One kind guesses with every attempt, the other never guesses and only wants silence. The
-scripts are the real ones, on a real Redis, by a clock that the test moves. docs/security.md has the figures.
+An attacker with any number of addresses requests an SMS as soon as one is possible, from one client or three.
+One kind guesses with every attempt, the other only blocks SMS. The scripts run on a real Redis, with a clock
+that the test moves. docs/security.md has the figures.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def client() -> Iterator[redis.Redis]:
 
 
 @dataclass
-class Siege:
-    """One phone under siege by so many *addresses* at so many *clients*. Times in seconds since the start."""
+class Lockout:
+    """One phone under attack from *addresses* addresses through *clients* clients. Times are seconds."""
 
     client: redis.Redis
     addresses: int
@@ -76,7 +76,7 @@ class Siege:
         self.store = RedisStore(self.client, FakeEvents())
         self.runner = StagedRunner(self.client)
         self.store.redis.scripts = self.runner
-        self.slot = PhoneKey(secrets.token_urlsafe(12), LIMITS)
+        self.phone_key = PhoneKey(secrets.token_urlsafe(12), LIMITS)
         self.attackers = [secrets.token_bytes(12) for _ in range(self.addresses)]
         self.home = secrets.token_bytes(12)
         self.shops = [f"client-{number}" for number in range(self.clients)]
@@ -88,27 +88,27 @@ class Siege:
         self.runner.set(START + self.now)
 
     def by(self, requester: bytes) -> PhoneKey:
-        return replace(self.slot, ip_hash=requester)
+        return replace(self.phone_key, ip_hash=requester)
 
-    def open(self, slot: PhoneKey, client: str) -> Verification:
-        opened = self.store.create(slot, replace(new_verification(), client=client), {})
+    def open(self, phone_key: PhoneKey, client: str) -> Verification:
+        opened = self.store.create(phone_key, replace(new_verification(), client=client), {})
         sent = SendResultRecord(opened.verification_hash, 1, SendDisposition.ACCEPTED, "main", ttl=300)
-        return self.store.record_send_result(slot, client, sent, ()) or opened
+        return self.store.record_send_result(phone_key, client, sent, ()) or opened
 
-    def submit(self, slot: PhoneKey, opened: Verification, digest: bytes) -> None:
+    def submit(self, phone_key: PhoneKey, opened: Verification, digest: bytes) -> None:
         attempt = CodeAttempt({"2026a": digest}, SHAPES, at=0)
-        self.store.attempt(slot, opened.client, opened.verification_hash, attempt)
+        self.store.attempt(phone_key, opened.client, opened.verification_hash, attempt)
 
-    def wait_of(self, slot: PhoneKey, client: str) -> int:
-        """Return for how long a call would have to wait for an SMS; 0 if it would get one."""
-        refusal = self.store.precheck(slot, client, 5, PrecheckRequest()).rejection
+    def wait_of(self, phone_key: PhoneKey, client: str) -> int:
+        """Return how many seconds a call must wait for an SMS; 0 if it gets one now."""
+        refusal = self.store.precheck(phone_key, client, 5, PrecheckRequest()).rejection
         assert refusal is None or isinstance(refusal, LimitError)
         return refusal.retry_after if refusal else 0
 
-    # ── the story ──
+    # ── the attack ──
 
-    def play(self, *, logs_in: bool) -> Siege:
-        """Besiege the phone of an owner who verified it once; with *logs_in* the owner logs in every day."""
+    def run(self, *, logs_in: bool) -> Lockout:
+        """Attack a phone that its owner verified once; with *logs_in* the owner logs in every day."""
         self.log_in()
         self.pass_time(HOUR)
         next_login = self.now + DAY
@@ -132,7 +132,7 @@ class Siege:
         return self
 
     def attack(self, requester: bytes, turn: int) -> int:
-        """Ask at each client until one sends an SMS; return how long to wait before the next try."""
+        """Request an SMS from each client until one sends it; return the wait before the next try."""
         waits = []
         for shop in self.shops[turn % self.clients :] + self.shops[: turn % self.clients]:
             try:
@@ -153,17 +153,17 @@ class Siege:
     def log_in(self) -> None:
         try:
             opened = self.open(self.by(self.home), self.shops[0])
-        except OtpError as refusal:  # the figures would say so less clearly
+        except OtpError as refusal:  # clearer than wrong figures
             pytest.fail(f"the owner was refused: {refusal!r}")
         self.submit(self.by(self.home), opened, RIGHT)
         self.in_a_row, self.last_login = 0, self.now
         self.logins += 1
 
-    # ── the figures ──
+    # ── figures ──
 
     @property
     def silent_share(self) -> float:
-        """The part of the time in which strangers got no SMS."""
+        """The share of time in which untrusted calls got no SMS."""
         silent, covered = 0.0, 0.0
         for began, ended in sorted(self.silence):
             silent += max(0.0, min(ended, DAYS * DAY) - max(began, covered))
@@ -172,12 +172,12 @@ class Siege:
 
     @property
     def price_of_a_silent_day(self) -> float:
-        """In yuan, of what the service's operator pays."""
+        """In yuan, paid by the operator of the service."""
         return self.sms * PRICE_PER_SMS / (self.silent_share * DAYS)
 
     @property
     def takeover_chance_a_year(self) -> float:
-        """Of one phone: the guesses that are evaluated in a year at this rate, by the number of codes."""
+        """For one phone: evaluated guesses in a year, divided by the number of codes."""
         return self.evaluated / CODES * (365 / DAYS if self.logins > 1 else 1)
 
 
@@ -191,7 +191,7 @@ OWNERS = {
 
 
 class Figures(NamedTuple):
-    """A row of the table in docs/security.md, in its order; waits in seconds, the price in yuan."""
+    """A row of the table in docs/security.md, in the same order; waits in seconds, the price in yuan."""
 
     longest_wait: int
     longest_second_wait: int
@@ -212,26 +212,26 @@ tests/repository/test_docs.py finds them in the docs.
 """
 
 
-@pytest.mark.parametrize("story", OWNERS)
+@pytest.mark.parametrize("scenario", OWNERS)
 @pytest.mark.parametrize(("addresses", "clients"), SIZES)
-def test_a38_strangers_keep_no_trusted_call_out(
-    client: redis.Redis, addresses: int, clients: int, story: str
+def test_a38_strangers_cannot_block_trusted_calls(
+    client: redis.Redis, addresses: int, clients: int, scenario: str
 ) -> None:
-    guesses, logs_in = OWNERS[story]
+    guesses, logs_in = OWNERS[scenario]
 
-    siege = Siege(client, addresses, clients, guesses=guesses).play(logs_in=logs_in)
+    lockout = Lockout(client, addresses, clients, guesses=guesses).run(logs_in=logs_in)
 
     figures = Figures(
-        siege.longest_wait,
-        siege.longest_second_wait,
-        siege.most_in_a_row,
-        float(f"{siege.takeover_chance_a_year:.1e}"),
-        round(siege.sms / DAYS, 1),
-        round(siege.price_of_a_silent_day, 2),
+        lockout.longest_wait,
+        lockout.longest_second_wait,
+        lockout.most_in_a_row,
+        float(f"{lockout.takeover_chance_a_year:.1e}"),
+        round(lockout.sms / DAYS, 1),
+        round(lockout.price_of_a_silent_day, 2),
     )
-    assert figures == FIGURES[story]
-    assert siege.longest_wait <= PROVIDERS_MINUTE
-    assert siege.longest_second_wait <= HOUR
-    assert siege.most_in_a_row <= LIMITS.untrusted_failures(LIMITS.lock_after_failures)
-    assert siege.takeover_chance_a_year <= TAKEOVER_BEFORE[logs_in]
-    assert siege.logins == (DAYS if logs_in else 1)
+    assert figures == FIGURES[scenario]
+    assert lockout.longest_wait <= PROVIDERS_MINUTE
+    assert lockout.longest_second_wait <= HOUR
+    assert lockout.most_in_a_row <= LIMITS.untrusted_failures(LIMITS.lock_after_failures)
+    assert lockout.takeover_chance_a_year <= TAKEOVER_BEFORE[logs_in]
+    assert lockout.logins == (DAYS if logs_in else 1)
