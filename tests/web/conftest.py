@@ -1,4 +1,4 @@
-"""What the tests of the web room share."""
+"""Fixtures of the web tests."""
 
 from __future__ import annotations
 

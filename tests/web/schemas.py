@@ -1,6 +1,6 @@
-"""JSON Schema, as much of it as our OpenAPI document uses, so that documents can be held against it.
+"""A JSON Schema validator for the keywords that the OpenAPI document uses.
 
-A keyword that is not known here fails, so that nothing is passed over in silence.
+An unknown keyword is an error, so that nothing is ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TYPES: dict[str, Callable[[object], bool]] = {
 
 
 class Checker:
-    """Holds values against the schemas of one document."""
+    """Validates values against the schemas of one document."""
 
     def __init__(self, document: Json) -> None:
         self._document = document
@@ -35,11 +35,11 @@ class Checker:
             found = found[step]
         return found
 
-    def faults(self, schema: Json, value: Any, where: str = "") -> list[str]:
-        """Return what is wrong with *value*; nothing if it fits *schema*."""
-        return [fault for rule in schema for fault in self._faults(rule, schema, value, where)]
+    def errors(self, schema: Json, value: Any, where: str = "") -> list[str]:
+        """Return the errors of *value*; empty if it is valid."""
+        return [fault for rule in schema for fault in self._errors(rule, schema, value, where)]
 
-    def _faults(self, rule: str, schema: Json, value: Any, where: str) -> Iterator[str]:
+    def _errors(self, rule: str, schema: Json, value: Any, where: str) -> Iterator[str]:
         if rule in NOTES or (rule == "items" and not isinstance(value, list)):
             return
         if rule in ("properties", "required", "additionalProperties") and not isinstance(value, dict):
@@ -51,7 +51,7 @@ class Checker:
         yield from getattr(self, f"_{rule.replace('$', '')}")(schema[rule], schema, value, where)
 
     def _ref(self, rule: str, _: Json, value: Any, where: str) -> list[str]:
-        return self.faults(self.resolve(rule), value, where)
+        return self.errors(self.resolve(rule), value, where)
 
     def _type(self, rule: str, _: Json, value: Any, where: str) -> Iterator[str]:
         if not TYPES[rule](value):
@@ -59,7 +59,7 @@ class Checker:
 
     def _properties(self, rule: Json, _: Json, value: Json, where: str) -> Iterator[str]:
         for name in rule.keys() & value.keys():
-            yield from self.faults(rule[name], value[name], f"{where}/{name}")
+            yield from self.errors(rule[name], value[name], f"{where}/{name}")
 
     def _required(self, rule: list[str], _: Json, value: Json, where: str) -> Iterator[str]:
         yield from (f"{where}/{name} is missing" for name in rule if name not in value)
@@ -70,23 +70,23 @@ class Checker:
 
     def _items(self, rule: Json, _: Json, value: list[Any], where: str) -> Iterator[str]:
         for number, item in enumerate(value):
-            yield from self.faults(rule, item, f"{where}/{number}")
+            yield from self.errors(rule, item, f"{where}/{number}")
 
     def _anyOf(self, rule: list[Json], _: Json, value: Any, where: str) -> Iterator[str]:  # noqa: N802
-        if all(self.faults(choice, value) for choice in rule):
+        if all(self.errors(choice, value) for choice in rule):
             yield f"{where} is none of {len(rule)}"
 
     def _oneOf(self, rule: list[Json], _: Json, value: Any, where: str) -> Iterator[str]:  # noqa: N802
-        fitting = sum(not self.faults(choice, value) for choice in rule)
+        fitting = sum(not self.errors(choice, value) for choice in rule)
         if fitting != 1:
             yield f"{where} is {fitting} of {len(rule)}"
 
     def _allOf(self, rule: list[Json], _: Json, value: Any, where: str) -> Iterator[str]:  # noqa: N802
         for part in rule:
-            yield from self.faults(part, value, where)
+            yield from self.errors(part, value, where)
 
     def _not(self, rule: Json, _: Json, value: Any, where: str) -> Iterator[str]:
-        if not self.faults(rule, value):
+        if not self.errors(rule, value):
             yield f"{where} is what it must not be"
 
     def _enum(self, rule: list[Any], _: Json, value: Any, where: str) -> Iterator[str]:
@@ -110,7 +110,7 @@ class Checker:
             yield f"{where} is too short"
 
     def _pattern(self, rule: str, _: Json, value: str, where: str) -> Iterator[str]:
-        if not re.search(re.sub(r"\$$", r"\\Z", rule), value):  # in Python `$` lets a newline follow
+        if not re.search(re.sub(r"\$$", r"\\Z", rule), value):  # `$` also matches before a final newline
             yield f"{where} does not match"
 
     def _format(self, rule: str, _: Json, value: str, where: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Keys: who may call what."""
+"""Keys: which key may make which call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADERS = {
     "no key": "Bearer",
     "no key, a space": "Bearer ",
     "basic": "Basic c2hvcDpzaG9w",
-    "unknown key": "Bearer sk_nobody-0123456789abcdefghijklmnopqrstuv",
+    "unknown key": "Bearer sk_unknown-0123456789abcdefghijklmnopqrstu",
     "publishable key": "Bearer pk_shop-0123456789abcdefghijklmnopqrstuvwx",
     "key cut short": f"Bearer {fakes.SHOP_KEY[:-1]}",
     "key and more": f"Bearer {fakes.SHOP_KEY}x",
@@ -34,7 +34,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 @pytest.mark.parametrize("call", ENDPOINTS, ids=lambda call: call.name)
-def test_without_a_known_key_no_call_is_served(web_app: WebApp, call: Endpoint, header: str | None) -> None:
+def test_call_without_a_known_key_is_rejected(web_app: WebApp, call: Endpoint, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
 
     answer = web_app.client.post(call.path, data=b"{", headers=headers)
@@ -46,13 +46,13 @@ def test_without_a_known_key_no_call_is_served(web_app: WebApp, call: Endpoint, 
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_name_of_the_scheme_is_read_in_any_case(scheme: str) -> None:
+def test_name_of_the_scheme_is_case_insensitive(scheme: str) -> None:
     caller = auth.authenticate(f"{scheme} {fakes.SHOP_KEY}", fakes.harness().clients)
 
     assert caller == Caller(fakes.SHOP, KeyKind.SECRET)
 
 
-def test_each_key_opens_its_own_client_only(web_app: WebApp) -> None:
+def test_each_key_identifies_its_own_client(web_app: WebApp) -> None:
     verification_id = web_app.opened()
     named = {"phone": PHONE, "verification_id": verification_id}
 
@@ -60,7 +60,7 @@ def test_each_key_opens_its_own_client_only(web_app: WebApp) -> None:
     assert web_app.post("/otp/status", named).status_code == 200
 
 
-def test_who_may_call_what_is_pinned() -> None:
+def test_permissions_of_keys_are_pinned() -> None:
     assert {call.name: sorted(call.callers) for call in ENDPOINTS} == {
         "request": ["pk", "sk"],
         "verify": ["pk", "sk"],
@@ -72,7 +72,7 @@ def test_who_may_call_what_is_pinned() -> None:
     }
 
 
-def test_a_publishable_key_is_not_let_into_a_call_of_servers() -> None:
+def test_publishable_key_cannot_make_server_calls() -> None:
     with pytest.raises(Forbidden):
         auth.require_kind(Caller(fakes.SHOP, KeyKind.PUBLISHABLE), auth.SERVERS)
 
@@ -87,7 +87,7 @@ def test_a_publishable_key_is_not_let_into_a_call_of_servers() -> None:
     ],
     ids=str,
 )
-def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object]) -> None:
+def test_publishable_key_cannot_use_server_fields(field: dict[str, object]) -> None:
     web_app = open_web_app()
     browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
 
@@ -102,22 +102,22 @@ def test_a_publishable_key_may_not_use_fields_of_servers(field: dict[str, object
 
 @pytest.mark.parametrize("call", ["request", "resend"])
 @pytest.mark.parametrize("known_device", [True, False, None])
-def test_a38_a_known_device_is_known_in_every_step_of_a_call(call: str, known_device: bool | None) -> None:  # noqa: FBT001
+def test_a38_known_device_is_passed_to_every_step_of_a_call(call: str, known_device: bool | None) -> None:  # noqa: FBT001
     web_app = open_web_app()
-    told = {} if known_device is None else {"known_device": known_device}
+    fields = {} if known_device is None else {"known_device": known_device}
     if call == "request":
-        answer = web_app.request(**told)
+        answer = web_app.request(**fields)
     else:
         opened = {"phone": PHONE, "verification_id": web_app.opened()}
         web_app.harness.clock.advance(60)
         web_app.harness.store.slots.clear()
-        answer = web_app.post("/otp/request", {**opened, **told})
+        answer = web_app.post("/otp/request", {**opened, **fields})
 
     assert answer.status_code == 201
     assert {slot.known_device for slot in web_app.harness.store.slots} == {known_device or False}
 
 
-def test_a_browser_is_never_asked_for_its_own_address() -> None:
+def test_browser_need_not_send_its_address() -> None:
     web_app = open_web_app()
     browser = Caller(fakes.BANK, KeyKind.PUBLISHABLE)
 
@@ -126,7 +126,7 @@ def test_a_browser_is_never_asked_for_its_own_address() -> None:
     assert endpoints.request(call, SendCodeRequest.read({"phone": PHONE})).status == 201
 
 
-def test_verify_takes_an_address_from_servers_only() -> None:
+def test_verify_accepts_an_address_from_servers_only() -> None:
     web_app = open_web_app()
     browser = Caller(fakes.SHOP, KeyKind.PUBLISHABLE)
     body = VerifyRequest.read(
@@ -137,7 +137,7 @@ def test_verify_takes_an_address_from_servers_only() -> None:
         endpoints.verify(ApiCall(web_app.deps, browser, Request.from_values()), body)
 
 
-def test_an_odd_header_says_nothing_of_itself() -> None:
+def test_malformed_header_is_not_repeated_in_the_answer() -> None:
     with pytest.raises(Unauthorized) as refused:
         auth.authenticate("Bearer SECRET", fakes.harness().clients)
 

@@ -1,4 +1,4 @@
-"""The frame around all views: headers, request ids, audit; and the manners of a guest."""
+"""What all views share: headers, request ids and events; and the blueprint in another application."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMED = {"phone": PHONE, "verification_id": UNKNOWN_ID}
         ("GET", "/docs"),
     ],
 )
-def test_every_response_is_guarded(web_app: WebApp, method: str, path: str) -> None:
+def test_every_response_has_security_headers(web_app: WebApp, method: str, path: str) -> None:
     headers = web_app.client.open(path, method=method).headers
 
     assert headers["Cache-Control"] == "no-store"
@@ -51,7 +51,7 @@ def test_json_answers_allow_nothing_to_be_loaded(web_app: WebApp) -> None:
 # ── request ids ──
 
 
-def test_each_call_has_an_id_of_its_own(web_app: WebApp) -> None:
+def test_each_call_has_its_own_id(web_app: WebApp) -> None:
     ids = [web_app.get("/healthz").headers["X-Request-Id"] for _ in range(20)]
 
     assert len(set(ids)) == 20
@@ -59,7 +59,7 @@ def test_each_call_has_an_id_of_its_own(web_app: WebApp) -> None:
 
 
 @pytest.mark.parametrize("given", ["1234-567x", "a-b_C" * 4, "x" * 64])
-def test_a_server_may_bring_an_id(web_app: WebApp, given: str) -> None:
+def test_server_may_send_a_request_id(web_app: WebApp, given: str) -> None:
     answer = web_app.post("/otp/status", NAMED, X_Request_Id=given)
 
     assert answer.headers["X-Request-Id"] == given
@@ -69,13 +69,13 @@ def test_a_server_may_bring_an_id(web_app: WebApp, given: str) -> None:
 @pytest.mark.parametrize(
     "given", ["tel-13800138000", "code123456", "xsk_shop-0123", "x-pk_shop-0123", "1234567x"], ids=str
 )
-def test_an_id_that_may_be_a_number_a_code_or_a_key_is_replaced(web_app: WebApp, given: str) -> None:
+def test_request_id_that_looks_like_a_secret_is_replaced(web_app: WebApp, given: str) -> None:
     answer = web_app.post("/otp/status", NAMED, X_Request_Id=given)
 
     assert answer.headers["X-Request-Id"].startswith("req_")
 
 
-def test_an_id_may_be_a_uuid(web_app: WebApp) -> None:
+def test_request_id_may_be_a_uuid(web_app: WebApp) -> None:
     given = "0a123456-7890-4abc-8def-001234567890"
 
     assert web_app.post("/otp/status", NAMED, X_Request_Id=given).headers["X-Request-Id"] == given
@@ -95,12 +95,12 @@ def test_an_id_may_be_a_uuid(web_app: WebApp) -> None:
         "sk_shop-01234567",
     ],
 )
-def test_an_id_of_another_form_is_replaced(web_app: WebApp, given: str) -> None:
+def test_malformed_request_id_is_replaced(web_app: WebApp, given: str) -> None:
     assert web_app.post("/otp/status", NAMED, X_Request_Id=given).headers["X-Request-Id"] != given
 
 
 @pytest.mark.parametrize("given", ["abcdefgh\n", "abcdefgh\r\nX-Evil: 1"])
-def test_an_id_cannot_break_a_line(given: str) -> None:
+def test_request_id_cannot_contain_a_line_break(given: str) -> None:
     own = request_id.begin()
     request_id.adopt(given)
 
@@ -109,9 +109,9 @@ def test_an_id_cannot_break_a_line(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [None, "sk_nobody-0123456789abcdefghijklmnop", "nothing", fakes.SHOP_KEY + "x"]
+    "key", [None, "sk_unknown-0123456789abcdefghijklmno", "nothing", fakes.SHOP_KEY + "x"]
 )
-def test_a_caller_without_a_valid_secret_key_brings_no_id(web_app: WebApp, key: str | None) -> None:
+def test_request_id_of_a_caller_without_a_secret_key_is_ignored(web_app: WebApp, key: str | None) -> None:
     answer = web_app.post("/otp/status", NAMED, key=key, X_Request_Id="my-own-call")
 
     assert answer.status_code == 401
@@ -131,14 +131,14 @@ def test_a_caller_without_a_valid_secret_key_brings_no_id(web_app: WebApp, key: 
         ("GET", "/nowhere"),
     ],
 )
-def test_what_asks_for_no_key_takes_no_id(web_app: WebApp, method: str, path: str) -> None:
+def test_request_id_is_ignored_where_no_key_is_needed(web_app: WebApp, method: str, path: str) -> None:
     headers = {"X-Request-Id": "my-own-call", "Authorization": f"Bearer {fakes.SHOP_KEY}"}
     answer = web_app.client.open(path, method=method, headers=headers)
 
     assert answer.headers["X-Request-Id"].startswith("req_")
 
 
-def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
+def test_request_id_is_available_only_during_a_call() -> None:
     web_app = open_web_app()
     at_work: list[str] = []
     web_app.harness.store.precheck = lambda *_: at_work.append(request_id.current())  # type: ignore[assignment,method-assign]
@@ -149,7 +149,7 @@ def test_the_id_can_be_had_while_a_call_is_at_work_and_not_after() -> None:
     assert request_id.current() == ""
 
 
-# ── audit ──
+# ── events ──
 
 
 def test_every_call_is_one_event(web_app: WebApp) -> None:
@@ -179,7 +179,7 @@ def test_every_call_is_one_event(web_app: WebApp) -> None:
     ],
     ids=["stranger", "malformed", "too large"],
 )
-def test_a_refused_call_is_one_event_too(
+def test_rejected_call_is_one_event(
     web_app: WebApp, raw: bytes, key: str | None, expected: tuple[object, ...]
 ) -> None:
     web_app.send("/otp/verify", raw, key=key)
@@ -188,14 +188,14 @@ def test_a_refused_call_is_one_event_too(
     assert (event["endpoint"], event["status"], event["code"], event["client"]) == expected
 
 
-def test_the_event_of_a_full_limit_names_it(web_app: WebApp) -> None:
+def test_event_of_a_reached_limit_names_it(web_app: WebApp) -> None:
     web_app.request()
     web_app.harness.clock.advance(20)
     web_app.request()
 
     event = web_app.harness.events.of("http_request")[-1]
-    told = (event["code"], event["limit"], event["retry_after"])
-    assert told == ("cooldown_active", "phone_cooldown", 40)
+    facts = (event["code"], event["limit"], event["retry_after"])
+    assert facts == ("cooldown_active", "phone_cooldown", 40)
 
 
 def test_the_event_says_how_long_it_took(web_app: WebApp) -> None:
@@ -214,7 +214,7 @@ def test_an_unknown_address_is_an_event_without_the_address(web_app: WebApp) -> 
     assert "138" not in repr(event["endpoint"])
 
 
-def test_a_probe_that_went_well_is_no_event_and_a_failed_one_is_none_of_the_audit(web_app: WebApp) -> None:
+def test_successful_probe_is_no_event_and_a_failed_one_is_no_http_request(web_app: WebApp) -> None:
     web_app.get("/healthz")
     web_app.get("/readyz")
     web_app.harness.store.failure = StoreUnavailable()
@@ -225,24 +225,24 @@ def test_a_probe_that_went_well_is_no_event_and_a_failed_one_is_none_of_the_audi
     assert web_app.harness.events.of("http_request") == []
 
 
-def test_no_event_of_a_whole_story_holds_phone_code_or_proof(web_app: WebApp) -> None:
+def test_no_event_of_a_verification_contains_phone_code_or_proof(web_app: WebApp) -> None:
     proof = web_app.proof()
     web_app.post("/otp/redeem", {"proof": proof, "purpose": "login"})
     web_app.verify(UNKNOWN_ID, "odd")
 
-    told = repr(web_app.harness.events.seen)
+    events = repr(web_app.harness.events.seen)
 
-    assert "13800138000" not in told
-    assert web_app.harness.sender.last_code not in told
-    assert proof not in told
-    assert fakes.SHOP_KEY not in told
+    assert "13800138000" not in events
+    assert web_app.harness.sender.last_code not in events
+    assert proof not in events
+    assert fakes.SHOP_KEY not in events
 
 
-# ── a guest in somebody else's application ──
+# ── mounted in another application ──
 
 
 @pytest.fixture
-def guest() -> WebApp:
+def mounted() -> WebApp:
     web_app = open_web_app(prefix="/auth/v1")
 
     @web_app.client.application.route("/own")
@@ -256,30 +256,30 @@ def guest() -> WebApp:
     return web_app
 
 
-def test_under_a_prefix_everything_works(guest: WebApp) -> None:
-    answer = guest.post("/auth/v1/otp/request", {"phone": PHONE, "purpose": "login"})
+def test_blueprint_works_under_a_prefix(mounted: WebApp) -> None:
+    answer = mounted.post("/auth/v1/otp/request", {"phone": PHONE, "purpose": "login"})
 
     assert answer.status_code == 201
-    assert guest.get("/auth/v1/docs").status_code == 200
-    assert guest.get("/auth/v1/openapi.json").get_json()["servers"] == [{"url": "/auth/v1"}]
+    assert mounted.get("/auth/v1/docs").status_code == 200
+    assert mounted.get("/auth/v1/openapi.json").get_json()["servers"] == [{"url": "/auth/v1"}]
 
 
-def test_the_hosts_errors_stay_the_hosts(guest: WebApp) -> None:
-    assert guest.get("/own").text == "the host's own affair"
-    assert guest.get("/nowhere").content_type == "text/html; charset=utf-8"
-    assert "X-Request-Id" not in guest.get("/own").headers
-    assert guest.harness.events.of("http_request") == []
+def test_errors_of_the_application_are_handled_by_the_application(mounted: WebApp) -> None:
+    assert mounted.get("/own").text == "the host's own affair"
+    assert mounted.get("/nowhere").content_type == "text/html; charset=utf-8"
+    assert "X-Request-Id" not in mounted.get("/own").headers
+    assert mounted.harness.events.of("http_request") == []
 
 
-def test_our_errors_do_not_reach_the_host(guest: WebApp) -> None:
-    guest.harness.store.failure = ValueError("boom-SECRET")
+def test_errors_of_the_blueprint_do_not_reach_the_application(mounted: WebApp) -> None:
+    mounted.harness.store.failure = ValueError("boom-SECRET")
 
-    answer = guest.post("/auth/v1/otp/status", NAMED)
+    answer = mounted.post("/auth/v1/otp/status", NAMED)
 
     assert problem(answer)["code"] == "internal_error"
 
 
-def test_two_blueprints_fit_into_one_application() -> None:
+def test_one_application_can_have_two_blueprints() -> None:
     first, second = open_web_app(), open_web_app()
     app = Flask("both", static_folder=None)
     app.register_blueprint(create_blueprint(first.deps), url_prefix="/a", name="a")
@@ -291,7 +291,7 @@ def test_two_blueprints_fit_into_one_application() -> None:
     assert len(second.harness.events.of("http_request")) == 1
 
 
-def test_the_addresses_are_pinned() -> None:
+def test_routes_are_pinned() -> None:
     web_app = open_web_app()
 
     rules = {

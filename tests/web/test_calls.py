@@ -1,4 +1,4 @@
-"""Calls: a code requested, sent, typed, proved; what each answer tells and what it keeps to itself."""
+"""The calls of the API: their answers, and what these do not contain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 # ── request ──
 
 
-def test_request_answers_with_everything_a_page_needs(web_app: WebApp) -> None:
+def test_answer_to_a_request_has_all_fields_that_a_page_needs(web_app: WebApp) -> None:
     answer = web_app.request()
 
     document = answer.get_json()
@@ -37,7 +37,7 @@ def test_request_answers_with_everything_a_page_needs(web_app: WebApp) -> None:
     }
 
 
-def test_times_are_rounded_so_that_they_never_promise_too_much(web_app: WebApp) -> None:
+def test_times_are_rounded_to_the_safe_side(web_app: WebApp) -> None:
     web_app.harness.clock.advance(0.4)
 
     document = web_app.request().get_json()
@@ -62,12 +62,12 @@ def test_a_purpose_may_be_left_out_when_there_is_one_only(web_app: WebApp) -> No
     assert answer.get_json()["code_type"] == "alnum6"
 
 
-def test_a_purpose_is_asked_for_when_there_are_several(web_app: WebApp) -> None:
+def test_a_purpose_is_required_if_there_are_several(web_app: WebApp) -> None:
     assert pointers(web_app.post("/otp/request", {"phone": PHONE})) == ["/purpose"]
 
 
 @pytest.mark.parametrize("purpose", ["transfer", "", "LOGIN", "no/such"])
-def test_a_purpose_of_nobody_is_refused(web_app: WebApp, purpose: str) -> None:
+def test_unknown_purpose_is_rejected(web_app: WebApp, purpose: str) -> None:
     assert pointers(web_app.request(purpose=purpose)) == ["/purpose"]
 
 
@@ -91,25 +91,25 @@ def test_an_optional_field_may_be_null(web_app: WebApp, field: str) -> None:
     ],
     ids=["short locale", "long locale", "underscore", "known_phone", "risk_solution"],
 )
-def test_an_optional_field_is_taken(web_app: WebApp, field: dict[str, object]) -> None:
+def test_optional_field_is_accepted(web_app: WebApp, field: dict[str, object]) -> None:
     assert web_app.request(**field).status_code == 201
     assert web_app.harness.sender.sent[-1].locale == field.get("locale", "")
 
 
 @pytest.mark.parametrize("written", ["zh_CN.UTF-8", "zh_CN.utf8", "zh_CN@pinyin", "zh_CN.UTF-8@pinyin"])
-def test_a_locale_may_be_written_as_systems_write_it(web_app: WebApp, written: str) -> None:
-    """The character set says nothing about the language."""
+def test_locale_may_have_the_format_of_operating_systems(web_app: WebApp, written: str) -> None:
+    """The character set is ignored."""
     assert web_app.request(locale=written).status_code == 201
     assert web_app.harness.sender.sent[-1].locale == "zh_CN"
 
 
 @pytest.mark.parametrize("locale", ["", "zh CN", "中文", "z", "en-", "*", "a" * 36, ".UTF-8", "zh_CN.UTF 8"])
-def test_a_locale_is_a_language_tag(web_app: WebApp, locale: str) -> None:
+def test_locale_is_a_language_code(web_app: WebApp, locale: str) -> None:
     assert pointers(web_app.request(locale=locale)) == ["/locale"]
 
 
 @pytest.mark.parametrize("phone", ["", "1", "13800138000,13900139000", "110", "+8613800138000;ext=5"])
-def test_what_is_no_phone_is_said_to_be_none(web_app: WebApp, phone: str) -> None:
+def test_invalid_phone_is_rejected_as_such(web_app: WebApp, phone: str) -> None:
     answer = web_app.request(phone)
 
     assert answer.status_code == 422
@@ -134,7 +134,7 @@ def test_a_phone_of_another_country_or_kind_is_blocked(web_app: WebApp, phone: s
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_refusal_of_the_provider_is_told_without_its_words(
+def test_rejection_by_the_provider_does_not_contain_its_message(
     web_app: WebApp, outcome: SendResult, code: str
 ) -> None:
     web_app.harness.sender.outcome = SendResult(
@@ -167,7 +167,7 @@ def test_a_resend_sends_the_same_code_of_the_same_verification(web_app: WebApp) 
     assert len({sms.code for sms in web_app.harness.sender.sent}) == 1
 
 
-def test_a_resend_that_comes_too_early_says_when_to_come(web_app: WebApp) -> None:
+def test_early_resend_has_a_retry_after(web_app: WebApp) -> None:
     answer = web_app.resend(web_app.opened())
 
     assert answer.status_code == 429
@@ -176,7 +176,7 @@ def test_a_resend_that_comes_too_early_says_when_to_come(web_app: WebApp) -> Non
 
 
 @pytest.mark.parametrize("purpose", ["login", "signup"])
-def test_a_resend_takes_no_purpose(web_app: WebApp, purpose: str) -> None:
+def test_resend_accepts_no_purpose(web_app: WebApp, purpose: str) -> None:
     verification_id = web_app.opened()
     web_app.harness.clock.advance(60)
 
@@ -201,7 +201,7 @@ def test_an_unknown_verification_is_not_found(web_app: WebApp, verification_id: 
 # ── the end user's address ──
 
 
-def test_a_client_may_have_to_tell_the_address(web_app: WebApp) -> None:
+def test_client_may_be_required_to_send_the_address(web_app: WebApp) -> None:
     without = {"phone": PHONE, "purpose": "transfer"}
     attempt = {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "23456A"}
 
@@ -211,7 +211,7 @@ def test_a_client_may_have_to_tell_the_address(web_app: WebApp) -> None:
 
 
 @pytest.mark.parametrize("client_ip", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])
-def test_an_address_is_taken_in_every_spelling(web_app: WebApp, client_ip: str) -> None:
+def test_address_is_accepted_in_every_spelling(web_app: WebApp, client_ip: str) -> None:
     answer = web_app.post("/otp/request", {"phone": PHONE, "client_ip": client_ip}, key=fakes.BANK_KEY)
 
     assert answer.status_code == 201
@@ -244,7 +244,7 @@ def test_a_wrong_code_uses_an_attempt_up(web_app: WebApp) -> None:
     assert problem(answer)["attempts_left"] == 4
 
 
-def test_letters_of_a_code_may_be_small(web_app: WebApp) -> None:
+def test_letters_of_a_code_may_be_lower_case(web_app: WebApp) -> None:
     asked = {"phone": PHONE, "client_ip": "203.0.113.7"}
     opened = web_app.post("/otp/request", asked, key=fakes.BANK_KEY).get_json()
     attempt = {**asked, "verification_id": opened["verification_id"]}
@@ -308,7 +308,7 @@ ODD_CODES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("code", ODD_CODES.values(), ids=ODD_CODES)
-def test_an_odd_code_is_refused_and_uses_no_attempt_up(web_app: WebApp, code: object) -> None:
+def test_malformed_code_is_rejected_and_uses_no_attempt(web_app: WebApp, code: object) -> None:
     verification_id = web_app.opened()
 
     answer = web_app.verify(verification_id, code)
@@ -341,14 +341,14 @@ def test_a_proof_is_redeemed_once(web_app: WebApp) -> None:
 
 
 @pytest.mark.parametrize("proof", ["", "x", "a.b.c", ".", "ä", "e30.AAAAAA.x", "x" * 2048])
-def test_what_is_no_proof_is_refused(web_app: WebApp, proof: str) -> None:
+def test_malformed_proof_is_rejected(web_app: WebApp, proof: str) -> None:
     answer = web_app.post("/otp/redeem", {"proof": proof, "purpose": "login"})
 
     assert answer.status_code == 422
     assert problem(answer)["code"] == "invalid_proof"
 
 
-def test_a_proof_is_worth_nothing_for_another_purpose_client_or_time(web_app: WebApp) -> None:
+def test_proof_is_invalid_for_another_purpose_client_or_time(web_app: WebApp) -> None:
     proof = web_app.proof()
 
     other_purpose = web_app.post("/otp/redeem", {"proof": proof, "purpose": "signup"})
@@ -363,7 +363,7 @@ def test_a_proof_is_worth_nothing_for_another_purpose_client_or_time(web_app: We
 # ── status ──
 
 
-def test_status_tells_what_became_of_each_send(web_app: WebApp) -> None:
+def test_status_shows_the_delivery_of_each_send(web_app: WebApp) -> None:
     verification_id = web_app.opened()
     web_app.harness.clock.advance(60)
     web_app.harness.sender.outcome = SendResult(SendStatus.UNKNOWN, route="spare")
@@ -380,7 +380,7 @@ def test_status_tells_what_became_of_each_send(web_app: WebApp) -> None:
     ]
 
 
-def test_an_ended_verification_promises_nothing(web_app: WebApp) -> None:
+def test_ended_verification_allows_no_attempts_or_sends(web_app: WebApp) -> None:
     verification_id = web_app.opened()
     web_app.harness.clock.advance(301)
 
@@ -400,7 +400,7 @@ def test_a_verification_of_another_phone_is_not_found(web_app: WebApp) -> None:
 # ── cancel ──
 
 
-def test_cancel_has_nothing_to_tell(web_app: WebApp) -> None:
+def test_answer_to_cancel_has_no_content(web_app: WebApp) -> None:
     verification_id = web_app.opened()
     named = {"phone": PHONE, "verification_id": verification_id}
 
@@ -419,19 +419,19 @@ def test_cancel_has_nothing_to_tell(web_app: WebApp) -> None:
 # ── unlock ──
 
 
-def test_unlock_forgets_the_failures_of_the_phone(web_app: WebApp) -> None:
+def test_unlock_resets_the_failures_of_the_phone(web_app: WebApp) -> None:
     answer = web_app.post("/otp/unlock", {"phone": "138 0013 8000"})
 
     assert (answer.status_code, answer.data) == (204, b"")
     assert web_app.harness.store.unlocked == [web_app.harness.keyring.phone_hash(PHONE)]
 
 
-def test_unlock_is_told_by_an_event(web_app: WebApp) -> None:
+def test_unlock_is_an_event(web_app: WebApp) -> None:
     web_app.post("/otp/unlock", {"phone": PHONE})
 
-    tag = web_app.harness.keyring.phone_hash(PHONE)
+    phone_hash = web_app.harness.keyring.phone_hash(PHONE)
     assert web_app.harness.events.of("phone_unlocked") == [
-        {"phone_hash": tag, "phone_masked": "+86 138****8000", "client": "shop"}
+        {"phone_hash": phone_hash, "phone_masked": "+86 138****8000", "client": "shop"}
     ]
 
 
@@ -444,7 +444,7 @@ def test_client_that_may_not_unlock_is_refused(web_app: WebApp) -> None:
     assert web_app.harness.events.of("phone_unlocked") == []
 
 
-def test_unlock_of_what_is_no_phone_is_refused(web_app: WebApp) -> None:
+def test_unlock_of_an_invalid_phone_is_rejected(web_app: WebApp) -> None:
     answers = [web_app.post("/otp/unlock", {"phone": phone}) for phone in ("1", "+14155552671")]
 
     assert [problem(answer)["code"] for answer in answers] == ["invalid_phone", "destination_blocked"]
@@ -458,10 +458,10 @@ def test_unlock_that_failed_is_no_event(web_app: WebApp) -> None:
     assert web_app.harness.events.of("phone_unlocked") == []
 
 
-# ── what nobody is told ──
+# ── what no answer contains ──
 
 
-def test_no_answer_holds_a_code_and_only_two_hold_the_phone(web_app: WebApp) -> None:
+def test_no_answer_contains_a_code_and_only_two_contain_the_phone(web_app: WebApp) -> None:
     verification_id = web_app.opened()
     code = web_app.harness.sender.last_code
     wrong = "000000" if code != "000000" else "111111"
@@ -479,12 +479,12 @@ def test_no_answer_holds_a_code_and_only_two_hold_the_phone(web_app: WebApp) -> 
     web_app.post("/otp/status", named)
 
     for answer in web_app.answers:
-        told = answer.text + json.dumps(list(answer.headers))
-        assert code not in told
-        assert ("13800138000" in told) is (answer in (approved, redeemed))
+        text = answer.text + json.dumps(list(answer.headers))
+        assert code not in text
+        assert ("13800138000" in text) is (answer in (approved, redeemed))
 
 
-def test_a_limit_is_told_by_name_and_time(web_app: WebApp) -> None:
+def test_reached_limit_is_reported_with_name_and_time(web_app: WebApp) -> None:
     web_app.harness.store.failure = CooldownActive(17, "cooldown")
 
     answer = web_app.request()
@@ -494,7 +494,7 @@ def test_a_limit_is_told_by_name_and_time(web_app: WebApp) -> None:
     assert answer.headers["Retry-After"] == "17"
 
 
-def test_a_desk_of_one_client_serves_that_client() -> None:
+def test_service_with_one_client_serves_that_client() -> None:
     web_app = open_web_app(fakes.harness(fakes.SHOP))
 
     assert web_app.request().status_code == 201

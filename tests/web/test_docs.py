@@ -1,4 +1,4 @@
-"""docs/api.md: nothing of the API is missing in it, and its examples are accepted."""
+"""docs/api.md describes the whole API, and its examples are accepted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 EXAMPLES = re.findall(r"curl -s \$URL(\S+) .*? -d '(.*?)'", TEXT, re.DOTALL)
 
 
-def test_every_address_is_described() -> None:
+def test_every_route_is_described() -> None:
     headings = re.findall(r"^## POST (\S+)$", TEXT, re.MULTILINE)
 
     assert headings == [call.path for call in ENDPOINTS]

@@ -1,4 +1,4 @@
-"""The hosted page over HTTP, as a browser without scripts meets it: forms, cookies, headers, words."""
+"""The hosted page over HTTP, as a browser without scripts gets it: forms, cookies, headers, texts."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Visitor:
     def page(self) -> HtmlPage:
         return HtmlPage(self.open().text)
 
-    def send(self, wish: str, **typed: str) -> HtmlPage:
-        """Press the button of *wish* and return the page that comes."""
-        form = self.page().form(wish)
-        answer = self.post({**form.fields, "wish": wish, **typed})
+    def send(self, action: str, **typed: str) -> HtmlPage:
+        """Submit the form of *action* and return the next page."""
+        form = self.page().form(action)
+        answer = self.post({**form.fields, "wish": action, **typed})
         assert (answer.status_code, answer.text) == (303, "")
         assert answer.headers["Location"] == self.url.rpartition("/")[2]
         return self.page()
@@ -70,10 +70,10 @@ def visitor(web_app: WebApp) -> Visitor:
     return make(web_app, state="s1")
 
 
-# ── the whole way ──
+# ── a complete verification ──
 
 
-def test_whole_way_with_plain_forms(web_app: WebApp, visitor: Visitor) -> None:
+def test_complete_verification_with_plain_forms(web_app: WebApp, visitor: Visitor) -> None:
     first = visitor.page()
     second = visitor.send("phone", phone=PHONE)
     last = visitor.send("code", code=visitor.code())
@@ -90,14 +90,14 @@ def test_whole_way_with_plain_forms(web_app: WebApp, visitor: Visitor) -> None:
     assert redeemed.get_json()["phone"] == "+8613800138000"
 
 
-def test_answer_says_where_and_how_long(web_app: WebApp) -> None:
+def test_answer_has_url_and_expiry(web_app: WebApp) -> None:
     made = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL}).get_json()
 
     assert re.fullmatch(r"http://localhost/otp/pages/[A-Za-z0-9_-]{32}", made["url"])
     assert (made["expires_in"], made["expires_at"]) == (600, "2026-11-23T08:17:41Z")
 
 
-def test_public_url_stands_before_every_page(web_app: WebApp) -> None:
+def test_public_url_is_the_prefix_of_every_page(web_app: WebApp) -> None:
     public = "https://otp.example.com/verify/"
     app = Flask("behind", static_folder=None)
     app.register_blueprint(create_blueprint(replace(web_app.deps, public_url=public)))
@@ -125,7 +125,7 @@ def test_page_works_under_a_prefix() -> None:
 # ── the browser ──
 
 
-def test_cookie_is_for_this_page_and_no_script(visitor: Visitor) -> None:
+def test_cookie_is_for_this_page_and_not_for_scripts(visitor: Visitor) -> None:
     cookie = visitor.open().headers["Set-Cookie"]
 
     assert re.fullmatch(
@@ -134,14 +134,14 @@ def test_cookie_is_for_this_page_and_no_script(visitor: Visitor) -> None:
     )
 
 
-def test_cookie_is_secure_where_the_page_is(web_app: WebApp) -> None:
+def test_cookie_is_secure_on_https(web_app: WebApp) -> None:
     visitor = make(web_app)
     answer = web_app.client.get(visitor.url.replace("http:", "https:"))
 
     assert "; Secure;" in answer.headers["Set-Cookie"]
 
 
-def test_other_browser_is_turned_away(web_app: WebApp, visitor: Visitor) -> None:
+def test_other_browser_is_rejected(web_app: WebApp, visitor: Visitor) -> None:
     form = visitor.send("phone", phone=PHONE).form("code")
     web_app.client.delete_cookie("otp_page", path=visitor.url.removeprefix("http://localhost"))
     shown = visitor.open()
@@ -153,10 +153,8 @@ def test_other_browser_is_turned_away(web_app: WebApp, visitor: Visitor) -> None
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_preview_of_a_link_does_not_take_the_page_from_the_person(
-    web_app: WebApp, visitor: Visitor, method: str
-) -> None:
-    """Messengers, mail filters and browsers load links before people do."""
+def test_link_preview_does_not_claim_the_page(web_app: WebApp, visitor: Visitor, method: str) -> None:
+    """Messengers, mail filters and browsers load links before users do."""
     bot = web_app.client.application.test_client()
     seen = [bot.open(visitor.url, method=method).status_code for _ in range(3)]
 
@@ -185,7 +183,7 @@ def test_encoded_page_id_is_not_found(web_app: WebApp, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/otp/pages/x", f"/otp/pages/{'A' * 32}"])
-def test_page_that_never_was_is_gone(web_app: WebApp, path: str) -> None:
+def test_page_that_never_existed_is_gone(web_app: WebApp, path: str) -> None:
     answer = web_app.client.get(path)
 
     assert answer.status_code == 410
@@ -203,8 +201,8 @@ def test_finished_page_is_gone_when_its_proof_has_expired(web_app: WebApp, visit
 
 
 @pytest.mark.parametrize("key", [None, "", "0" * 32])
-def test_form_of_another_site_does_nothing(web_app: WebApp, visitor: Visitor, key: str | None) -> None:
-    """It has the cookie, if a browser were to send it, but no key."""
+def test_form_of_another_site_has_no_effect(web_app: WebApp, visitor: Visitor, key: str | None) -> None:
+    """It may have the cookie, if a browser sends it, but not the form key."""
     visitor.open()
     fields = {"wish": "phone", "phone": PHONE} | ({} if key is None else {"form_key": key})
     answer = visitor.post(fields)
@@ -214,7 +212,7 @@ def test_form_of_another_site_does_nothing(web_app: WebApp, visitor: Visitor, ke
     assert web_app.harness.sender.sent == []
 
 
-def test_form_is_not_taken_out_of_an_address(web_app: WebApp, visitor: Visitor) -> None:
+def test_form_in_the_query_string_is_ignored(web_app: WebApp, visitor: Visitor) -> None:
     fields = visitor.page().form("phone").fields
     web_app.client.get(visitor.url, query_string={**fields, "wish": "phone", "phone": PHONE})
     web_app.client.post(
@@ -237,7 +235,7 @@ def test_form_is_not_taken_out_of_an_address(web_app: WebApp, visitor: Visitor) 
         (FORM, b"form_key=%FF", 400),
     ],
 )
-def test_what_is_no_form_is_refused_in_words(
+def test_invalid_form_is_rejected_with_a_message(
     visitor: Visitor, media_type: str, raw: bytes, status: int
 ) -> None:
     visitor.open()
@@ -248,7 +246,7 @@ def test_what_is_no_form_is_refused_in_words(
     assert HtmlPage(answer.text).alert
 
 
-def test_compressed_form_is_refused_in_words(web_app: WebApp, visitor: Visitor) -> None:
+def test_compressed_form_is_rejected_with_a_message(web_app: WebApp, visitor: Visitor) -> None:
     fields = {**visitor.page().form("phone").fields, "wish": "phone", "phone": PHONE}
     raw = gzip.compress(urlencode(fields).encode())
     answer = web_app.client.post(
@@ -260,7 +258,7 @@ def test_compressed_form_is_refused_in_words(web_app: WebApp, visitor: Visitor) 
     assert web_app.harness.sender.sent == []
 
 
-def test_second_click_sends_nothing_and_shows_what_the_first_led_to(
+def test_second_click_sends_nothing_and_shows_the_result_of_the_first(
     web_app: WebApp, visitor: Visitor
 ) -> None:
     fields = {**visitor.page().form("phone").fields, "wish": "phone", "phone": PHONE}
@@ -271,7 +269,7 @@ def test_second_click_sends_nothing_and_shows_what_the_first_led_to(
     assert len(web_app.harness.sender.sent) == 1
 
 
-def test_form_at_work_is_waited_for(web_app: WebApp, visitor: Visitor) -> None:
+def test_second_submission_waits_for_the_first(web_app: WebApp, visitor: Visitor) -> None:
     fields = {**visitor.page().form("phone").fields, "wish": "phone", "phone": PHONE}
     web_app.harness.store.failure = RuntimeError("died")
     assert visitor.post(fields).status_code == 500
@@ -285,9 +283,7 @@ def test_form_at_work_is_waited_for(web_app: WebApp, visitor: Visitor) -> None:
 # ── headers ──
 
 
-def test_every_answer_is_shut_against_framing_and_everything_foreign(
-    web_app: WebApp, visitor: Visitor
-) -> None:
+def test_every_answer_forbids_framing_and_foreign_content(web_app: WebApp, visitor: Visitor) -> None:
     fields = visitor.page().form("phone").fields
     answers = [
         visitor.open(),
@@ -306,14 +302,14 @@ def test_every_answer_is_shut_against_framing_and_everything_foreign(
         assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
-def test_policy_lets_forms_go_to_us_and_to_the_site(visitor: Visitor) -> None:
+def test_policy_allows_forms_to_this_origin_and_the_return_url(visitor: Visitor) -> None:
     assert visitor.open().headers["Content-Security-Policy"] == (
         "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; "
         "form-action 'self' https://www.shop.example; frame-ancestors 'none'"
     )
 
 
-def test_nothing_stands_in_the_page_that_a_policy_would_shut_out(visitor: Visitor) -> None:
+def test_page_contains_nothing_that_the_policy_forbids(visitor: Visitor) -> None:
     for text in (visitor.open().text, visitor.finish() and visitor.open().text):
         page = HtmlPage(text)
         assert not [
@@ -324,7 +320,7 @@ def test_nothing_stands_in_the_page_that_a_policy_would_shut_out(visitor: Visito
 
 
 @pytest.mark.parametrize(("name", "kind"), [("css", "text/css"), ("js", "text/javascript")])
-def test_style_and_script_come_from_here(web_app: WebApp, name: str, kind: str) -> None:
+def test_style_and_script_are_served_by_the_service(web_app: WebApp, name: str, kind: str) -> None:
     answer = web_app.get(f"/otp/page.{name}")
 
     assert (answer.status_code, answer.content_type) == (200, f"{kind}; charset=utf-8")
@@ -332,15 +328,15 @@ def test_style_and_script_come_from_here(web_app: WebApp, name: str, kind: str) 
     assert "https:" not in answer.text
 
 
-# ── what others write ──
+# ── input of others ──
 
 
 @pytest.mark.parametrize("field", ["phone", "code", "risk_solution", "form_key", "wish", "surprise"])
-def test_what_was_typed_is_never_markup(visitor: Visitor, field: str) -> None:
+def test_typed_text_is_escaped(visitor: Visitor, field: str) -> None:
     visitor.send("phone", phone=PHONE)
     answers = []
-    for wish in ("change", "phone", "code", "resend", "solve"):
-        fields = {**visitor.page().forms[0].fields, "wish": wish, field: XSS}
+    for action in ("change", "phone", "code", "resend", "solve"):
+        fields = {**visitor.page().forms[0].fields, "wish": action, field: XSS}
         answers += [visitor.post(fields), visitor.open()]
 
     for answer in answers:
@@ -348,14 +344,14 @@ def test_what_was_typed_is_never_markup(visitor: Visitor, field: str) -> None:
         assert "<img" not in answer.text
 
 
-def test_number_that_was_typed_comes_back_as_it_was(visitor: Visitor) -> None:
+def test_typed_number_is_shown_unchanged(visitor: Visitor) -> None:
     page = visitor.send("phone", phone=XSS[:60])
 
     assert page.attributes("input", id="phone")["value"] == XSS[:60]
     assert page.alert == "This is not a valid phone number."
 
 
-def test_state_comes_back_as_it_is(web_app: WebApp) -> None:
+def test_state_is_returned_unchanged(web_app: WebApp) -> None:
     visitor = make(web_app, state=XSS)
     page = visitor.finish()
 
@@ -403,24 +399,24 @@ def test_address_of_a_visitor_is_one_address(web_app: WebApp, client_ip: object)
     assert web_app.harness.page_store.kept == {}
 
 
-def test_visitor_beyond_the_quota_is_told_to_wait(web_app: WebApp, visitor: Visitor) -> None:
+def test_visitor_beyond_the_quota_must_wait(web_app: WebApp, visitor: Visitor) -> None:
     visitor.open()
     web_app.harness.page_store.full = LimitReached(42, "address_pages_per_10_minutes")
     page = visitor.send("phone", phone=PHONE)
-    (told,) = [
+    (event,) = [
         facts for facts in web_app.harness.events.of("http_request") if facts["endpoint"] == "hosted_form"
     ]
 
     assert page.alert == "That was too often. Please wait 42 seconds."
     assert page.attributes("input", id="phone")["value"] == PHONE
-    assert (told["client"], told["code"]) == ("shop", "limit_reached")
+    assert (event["client"], event["code"]) == ("shop", "limit_reached")
     assert web_app.harness.sender.sent == []
 
 
-# ── what goes wrong, in words ──
+# ── errors ──
 
 
-def test_wrong_code_is_told_with_what_is_left(visitor: Visitor) -> None:
+def test_wrong_code_shows_the_remaining_attempts(visitor: Visitor) -> None:
     visitor.send("phone", phone=PHONE)
     wrong = "111111" if visitor.code() == "000000" else "000000"
     page = visitor.send("code", code=wrong)
@@ -431,7 +427,7 @@ def test_wrong_code_is_told_with_what_is_left(visitor: Visitor) -> None:
     assert wrong not in visitor.open().text
 
 
-def test_code_is_taken_as_people_write_it(visitor: Visitor) -> None:
+def test_code_is_accepted_in_usual_spellings(visitor: Visitor) -> None:
     visitor.send("phone", phone=PHONE)
     code = visitor.code()
     wide = "".join(chr(ord(digit) + 0xFEE0) for digit in code)
@@ -439,7 +435,7 @@ def test_code_is_taken_as_people_write_it(visitor: Visitor) -> None:
     assert visitor.send("code", code=f" {wide[:3]} - {wide[3:]}\t").title == "Your phone number is verified"
 
 
-def test_early_resend_says_how_long_to_wait(web_app: WebApp, visitor: Visitor) -> None:
+def test_early_resend_shows_how_long_to_wait(web_app: WebApp, visitor: Visitor) -> None:
     visitor.send("phone", phone=PHONE)
     early = visitor.send("resend")
     web_app.harness.clock.advance(60)
@@ -459,26 +455,26 @@ def test_number_can_be_changed(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (StoreUnavailable(), "The service is not available at the moment. Please wait 2 seconds."),
         (DestinationBlocked(), "We cannot send a code to this number. Please use another one."),
     ],
 )
-def test_what_the_service_refuses_is_told_on_the_page(visitor: Visitor, error: Exception, told: str) -> None:
+def test_rejection_by_the_service_is_shown(visitor: Visitor, error: Exception, message: str) -> None:
     visitor.open()
     visitor.web_app.harness.store.failure = error
 
-    assert visitor.send("phone", phone=PHONE).alert == told
+    assert visitor.send("phone", phone=PHONE).alert == message
 
 
-def test_provider_that_is_down_is_told_on_the_page(visitor: Visitor) -> None:
+def test_unavailable_provider_is_shown_on_the_page(visitor: Visitor) -> None:
     visitor.web_app.harness.sender.failure = ProviderUnavailable(3)
 
     assert visitor.send("phone", phone=PHONE).alert == "The SMS could not be sent. Please wait 3 seconds."
 
 
-def test_store_of_pages_that_is_down_is_told_in_words(web_app: WebApp, visitor: Visitor) -> None:
+def test_unavailable_store_is_shown_with_a_message(web_app: WebApp, visitor: Visitor) -> None:
     web_app.harness.page_store.failure = StoreUnavailable()
     answer = visitor.open()
 
@@ -492,18 +488,18 @@ def test_risk_challenge_says_that_it_needs_javascript(web_app: WebApp, visitor: 
 
     assert "needs JavaScript" in visitor.open().text
     assert page.has("change")
-    riddle = page.attributes("form", id="solve")["data-riddle"]
-    assert json.loads(riddle) == {"algorithm": "fake", "level": 1}
+    challenge = page.attributes("form", id="solve")["data-riddle"]
+    assert json.loads(challenge) == {"algorithm": "fake", "level": 1}
     (solve,) = [form for form in page.forms if "risk_solution" in form.fields]
     assert visitor.post({**solve.fields, "risk_solution": "1:x"}).status_code == 303
     assert visitor.page().title == "Enter the code"
 
 
-def test_code_is_asked_for_as_what_it_is(visitor: Visitor) -> None:
+def test_code_field_matches_the_code_type(visitor: Visitor) -> None:
     given = visitor.send("phone", phone=PHONE).attributes("input", id="code")
 
     assert (given["inputmode"], given["autocomplete"]) == ("numeric", "one-time-code")
-    assert "pattern" not in given  # the service alone knows every spelling
+    assert "pattern" not in given  # only the service knows every spelling
 
 
 # ── languages ──
@@ -522,27 +518,27 @@ def test_code_is_asked_for_as_what_it_is(visitor: Visitor) -> None:
         ("\x80;;;q=x", "Verify your phone number"),
     ],
 )
-def test_page_speaks_the_browsers_language(web_app: WebApp, language: str, title: str) -> None:
+def test_page_is_in_the_browsers_language(web_app: WebApp, language: str, title: str) -> None:
     visitor = replace(make(web_app), language=language)
 
     assert visitor.page().title == title
 
 
 @pytest.mark.parametrize("locale", ["zh-CN", "zh_CN", "zh_CN.UTF-8"])
-def test_locale_of_the_page_comes_first(web_app: WebApp, locale: str) -> None:
+def test_locale_of_the_page_overrides_the_browsers(web_app: WebApp, locale: str) -> None:
     visitor = replace(make(web_app, locale=locale), language="en")
     page = visitor.page()
 
     assert (page.title, page.attributes("html")["lang"]) == ("验证手机号", "zh-CN")
 
 
-def test_page_that_is_gone_speaks_it_too(web_app: WebApp) -> None:
+def test_gone_page_is_in_the_browsers_language(web_app: WebApp) -> None:
     answer = web_app.client.get("/otp/pages/x", headers={"Accept-Language": "zh"})
 
     assert HtmlPage(answer.text).title == "此页面已失效"
 
 
-def test_languages_say_the_same_things() -> None:
+def test_all_languages_have_the_same_texts() -> None:
     assert ENGLISH.sentences.keys() == CHINESE.sentences.keys()
     assert ENGLISH.errors.keys() == CHINESE.errors.keys()
     for name, sentence in {**ENGLISH.sentences, **ENGLISH.errors}.items():
@@ -552,7 +548,7 @@ def test_languages_say_the_same_things() -> None:
 
 
 @pytest.mark.parametrize("words", LANGUAGES, ids=lambda words: words.tag)
-def test_every_problem_that_a_page_can_meet_has_words(words: Any) -> None:
+def test_every_problem_of_a_page_has_a_text(words: Any) -> None:
     calls = [call for call in ENDPOINTS if call.name in ("request", "verify")]
     never = {
         *("invalid_request", "unauthorized", "payload_too_large", "unsupported_media_type"),
@@ -573,11 +569,11 @@ def test_every_problem_that_a_page_can_meet_has_words(words: Any) -> None:
         (121, "3 minutes", "3 分钟"),
     ],
 )
-def test_spans_are_told_in_words(seconds: int, english: str, chinese: str) -> None:
+def test_durations_are_formatted(seconds: int, english: str, chinese: str) -> None:
     assert (ENGLISH.duration(seconds), CHINESE.duration(seconds)) == (english, chinese)
 
 
-def test_unknown_problem_is_told_too() -> None:
+def test_unknown_problem_has_a_text() -> None:
     assert negotiate_language("en").error("new_in_the_next_version") == ENGLISH.errors["internal_error"]
 
 
@@ -587,19 +583,19 @@ def test_unknown_problem_is_told_too() -> None:
 def test_every_form_is_an_event_with_its_client_and_outcome(web_app: WebApp, visitor: Visitor) -> None:
     visitor.send("phone", phone=PHONE)
     visitor.send("code", code="000001" if visitor.code() == "000000" else "000000")
-    told = [
+    facts_of_events = [
         facts for facts in web_app.harness.events.of("http_request") if facts["endpoint"] == "hosted_form"
     ]
 
-    assert [(facts["client"], facts["status"], facts["code"]) for facts in told] == [
+    assert [(facts["client"], facts["status"], facts["code"]) for facts in facts_of_events] == [
         ("shop", 303, ""),
         ("shop", 303, "wrong_code"),
     ]
-    assert told[0]["phone_masked"] == "+86 138****8000"
-    assert told[0]["client_ip_hash"]
+    assert facts_of_events[0]["phone_masked"] == "+86 138****8000"
+    assert facts_of_events[0]["client_ip_hash"]
 
 
-def test_no_secret_of_a_page_is_told(web_app: WebApp, visitor: Visitor) -> None:
+def test_no_secret_of_a_page_is_logged(web_app: WebApp, visitor: Visitor) -> None:
     proof = visitor.finish().forms[0].fields["proof"]
     said = repr(web_app.harness.events.seen)
 
@@ -607,7 +603,7 @@ def test_no_secret_of_a_page_is_told(web_app: WebApp, visitor: Visitor) -> None:
         assert secret not in said
 
 
-def test_code_and_number_never_stand_in_a_page(visitor: Visitor) -> None:
+def test_page_never_contains_code_or_number(visitor: Visitor) -> None:
     visitor.send("phone", phone=PHONE)
     asked = visitor.open().text
     code = visitor.code()

@@ -1,4 +1,4 @@
-"""The header of an idempotency key: read with distrust, answered with its twin."""
+"""The `Idempotency-Key` header and the header of repeated answers."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def web_app(redis: fakeredis.FakeRedis) -> WebApp:
     return open_web_app(fakes.harness(store=RedisStore(redis, FakeEvents(), shebang=False)))
 
 
-def test_repeated_request_is_answered_the_same_and_says_so(web_app: WebApp) -> None:
+def test_repeated_request_gets_the_same_answer_marked_as_replayed(web_app: WebApp) -> None:
     first = web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
     second = web_app.post("/otp/request", {"purpose": "login", "phone": PHONE}, **KEY)
 
-    told, again = first.get_json(), second.get_json()
+    answered, again = first.get_json(), second.get_json()
     for relative in ("expires_in", "resend_in"):
-        assert again.pop(relative) <= told.pop(relative)
+        assert again.pop(relative) <= answered.pop(relative)
     assert (first.status_code, second.status_code) == (201, 201)
-    assert again == told
+    assert again == answered
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
     assert len(web_app.harness.sender.sent) == 1
 
 
-def test_every_repeatable_call_says_so(web_app: WebApp) -> None:
+def test_every_call_with_idempotency_marks_replays(web_app: WebApp) -> None:
     opened = {"phone": PHONE, "verification_id": web_app.opened()}
     code = {**opened, "code": web_app.harness.sender.last_code}
     approved = [web_app.post("/otp/verify", code, **KEY) for _ in range(2)]
@@ -64,7 +64,7 @@ def test_other_body_under_the_same_key_is_refused(web_app: WebApp) -> None:
     assert answer.status_code == 422
 
 
-def test_same_key_of_two_clients_is_two_keys(web_app: WebApp) -> None:
+def test_keys_of_two_clients_are_independent(web_app: WebApp) -> None:
     shop = web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
     body = {"phone": "+8613900139000", "purpose": "transfer", "client_ip": "203.0.113.7"}
     bank = web_app.post("/otp/request", body, key=fakes.BANK_KEY, **KEY)
@@ -78,7 +78,7 @@ PAGE = "https://shop.example"
 CALLERS = {"server": {}, "browser 1": {"REMOTE_ADDR": "192.0.2.1"}, "browser 2": {"REMOTE_ADDR": "192.0.2.2"}}
 
 
-def ask_as(web_app: WebApp, caller: str, body: bytes, idempotency_key: str) -> dict[str, object]:
+def request_as(web_app: WebApp, caller: str, body: bytes, idempotency_key: str) -> dict[str, object]:
     """Call `/otp/request` with a secret key, or with the publishable key from one of two addresses."""
     connection = CALLERS[caller]
     headers = {"Idempotency-Key": idempotency_key, "Authorization": f"Bearer {fakes.SHOP_KEY}"}
@@ -107,17 +107,17 @@ def open_shop(redis: fakeredis.FakeRedis) -> WebApp:
     ids=["same body, so the cooldown", "other body"],
 )
 @pytest.mark.parametrize("order", list(permutations(CALLERS, 2)), ids=" then ".join)
-def test_a37_a_key_of_one_caller_means_nothing_to_another(
+def test_a37_key_of_one_caller_has_no_effect_for_another(
     open_shop: WebApp, order: tuple[str, str], second_phone: str, second_status: int
 ) -> None:
-    """The second caller is not given the first one's verification, and the key does not refuse its call."""
+    """The second caller does not get the first one's verification, and its call is not rejected."""
     first_body = b'{"phone": "+8613800138000", "purpose": "login"}'
     second_body = first_body.replace(b"+8613800138000", second_phone.encode())
     key = KEY["Idempotency_Key"]
 
     first, second = (
-        ask_as(open_shop, order[0], first_body, key),
-        ask_as(open_shop, order[1], second_body, key),
+        request_as(open_shop, order[0], first_body, key),
+        request_as(open_shop, order[1], second_body, key),
     )
 
     assert (first["status"], first["replayed"], second["replayed"]) == (201, False, False)
@@ -129,7 +129,7 @@ def test_a37_a_key_of_one_caller_means_nothing_to_another(
 def test_a_caller_gets_its_own_answer_again(open_shop: WebApp, caller: str) -> None:
     body, key = b'{"phone": "+8613800138000", "purpose": "login"}', KEY["Idempotency_Key"]
 
-    first, second = (ask_as(open_shop, caller, body, key) for _ in range(2))
+    first, second = (request_as(open_shop, caller, body, key) for _ in range(2))
 
     assert (second["status"], second["replayed"]) == (201, True)
     assert second["verification_id"] == first["verification_id"]
@@ -139,17 +139,17 @@ def test_a_caller_gets_its_own_answer_again(open_shop: WebApp, caller: str) -> N
     ("caller", "length", "status"),
     [("server", 1, 201), ("browser 1", 15, 400), ("browser 1", 16, 201)],
 )
-def test_a_publishable_key_takes_no_short_idempotency_key(
+def test_publishable_key_accepts_no_short_idempotency_key(
     open_shop: WebApp, caller: str, length: int, status: int
 ) -> None:
-    answer = ask_as(open_shop, caller, b'{"phone": "+8613800138000", "purpose": "login"}', "k" * length)
+    answer = request_as(open_shop, caller, b'{"phone": "+8613800138000", "purpose": "login"}', "k" * length)
 
     assert answer["status"] == status
     assert len(open_shop.harness.sender.sent) == (status == 201)
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 256, " padded", "caf\xe9", "a\tb"])
-def test_what_is_no_key_is_refused_and_nothing_is_sent(web_app: WebApp, key: str) -> None:
+def test_malformed_key_is_rejected_and_nothing_is_sent(web_app: WebApp, key: str) -> None:
     body = b'{"phone": "+8613800138000", "purpose": "login"}'
     answer = web_app.client.post(
         "/otp/request",
@@ -168,7 +168,7 @@ def test_what_is_no_key_is_refused_and_nothing_is_sent(web_app: WebApp, key: str
 @pytest.mark.parametrize(
     "key", ["a", "a" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "two words", "{}:*"]
 )
-def test_whatever_prints_is_a_key(web_app: WebApp, key: str) -> None:
+def test_any_printable_text_is_a_key(web_app: WebApp, key: str) -> None:
     answers = [
         web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, Idempotency_Key=key) for _ in "12"
     ]
@@ -176,7 +176,7 @@ def test_whatever_prints_is_a_key(web_app: WebApp, key: str) -> None:
     assert [answer.status_code for answer in answers] == [201, 201]
 
 
-def test_key_stands_in_no_event_and_no_redis_key(web_app: WebApp, redis: fakeredis.FakeRedis) -> None:
+def test_key_is_in_no_event_and_no_redis_key(web_app: WebApp, redis: fakeredis.FakeRedis) -> None:
     web_app.post("/otp/request", {"phone": PHONE, "purpose": "login"}, **KEY)
 
     names = b" ".join(key + (redis.get(key) or b"") for key in redis.scan_iter())
@@ -184,7 +184,7 @@ def test_key_stands_in_no_event_and_no_redis_key(web_app: WebApp, redis: fakered
     assert "order-17" not in str(web_app.harness.events.seen)
 
 
-def test_calls_that_change_nothing_twice_take_no_key(web_app: WebApp) -> None:
+def test_idempotent_calls_accept_no_key(web_app: WebApp) -> None:
     opened = {"phone": PHONE, "verification_id": web_app.opened()}
 
     assert [web_app.post("/otp/cancel", opened, **KEY).status_code for _ in range(2)] == [204, 204]

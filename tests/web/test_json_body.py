@@ -1,4 +1,4 @@
-"""Bodies: whatever a stranger sends ends as a 4xx that says where, and never as a 500."""
+"""JSON bodies: any invalid body gets a 4xx that names the place, and never a 500."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ MEDIA_TYPES = {
 
 
 @pytest.mark.parametrize("raw", NO_JSON.values(), ids=NO_JSON)
-def test_what_is_no_json_object_is_refused_as_a_whole_or_at_its_field(web_app: WebApp, raw: bytes) -> None:
+def test_invalid_body_is_rejected_as_a_whole_or_at_its_field(web_app: WebApp, raw: bytes) -> None:
     answer = web_app.send("/otp/verify", raw)
 
     assert answer.status_code == 400
@@ -124,7 +124,7 @@ def test_a_wrong_field_is_refused_by_name(web_app: WebApp, raw: bytes, pointer: 
     "path", ["/otp/request", "/otp/verify", "/otp/redeem", "/otp/status", "/otp/cancel", "/otp/unlock"]
 )
 @pytest.mark.parametrize("raw", [b"", b"[]", b'{"surplus": "1"}', b'{"phone": [], "proof": []}'], ids=repr)
-def test_every_call_refuses_what_it_does_not_know(web_app: WebApp, path: str, raw: bytes) -> None:
+def test_every_call_rejects_unknown_fields(web_app: WebApp, path: str, raw: bytes) -> None:
     assert web_app.send(path, raw).status_code == 400
 
 
@@ -205,7 +205,7 @@ class Broken(io.RawIOBase):
 
 
 def chunked(stream: io.RawIOBase) -> WSGIEnvironment:
-    """A request of unknown length, as a server with chunked bodies hands it on."""
+    """Return a request of unknown length, as a server passes chunked bodies on."""
     environ = create_environ(method="POST", content_type="application/json")
     return {**environ, "wsgi.input": stream, "wsgi.input_terminated": True}
 
@@ -214,7 +214,7 @@ def test_a_chunked_body_is_read_to_its_end() -> None:
     assert json_body.read(chunked(Drip(json.dumps(GOOD).encode()))) == GOOD
 
 
-def test_a_chunked_body_is_read_no_further_than_its_limit() -> None:
+def test_chunked_body_is_read_only_up_to_its_limit() -> None:
     stream = Drip(b" " * 1024 * 1024, step=1000)
 
     with pytest.raises(PayloadTooLarge):
@@ -223,14 +223,14 @@ def test_a_chunked_body_is_read_no_further_than_its_limit() -> None:
     assert stream.taken <= json_body.MAX_BYTES + 1
 
 
-def test_a_body_that_breaks_off_is_the_callers_fault() -> None:
+def test_incomplete_body_is_a_client_error() -> None:
     with pytest.raises(InvalidRequest) as refused:
         json_body.read(chunked(Broken()))
 
     assert refused.value.errors == [{"pointer": "", "detail": "ended too early"}]
 
 
-def test_a_body_shorter_than_announced_is_the_callers_fault(web_app: WebApp) -> None:
+def test_body_shorter_than_announced_is_a_client_error(web_app: WebApp) -> None:
     answer = web_app.client.post(
         "/otp/verify",
         data=json.dumps(GOOD),
@@ -243,7 +243,7 @@ def test_a_body_shorter_than_announced_is_the_callers_fault(web_app: WebApp) -> 
     assert problem(answer)["errors"] == [{"pointer": "", "detail": "ended too early"}]
 
 
-def test_a_body_of_no_length_is_empty(web_app: WebApp) -> None:
+def test_body_without_a_length_is_empty(web_app: WebApp) -> None:
     environ = create_environ(method="POST", content_type="application/json")
     assert "CONTENT_LENGTH" not in environ
 
@@ -254,7 +254,7 @@ def test_a_body_of_no_length_is_empty(web_app: WebApp) -> None:
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_a_number_that_is_none_is_no_json(constant: str) -> None:
+def test_nan_and_infinity_are_not_json(constant: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         json_body.parse(f'{{"phone": {constant}}}'.encode())
 
@@ -262,7 +262,7 @@ def test_a_number_that_is_none_is_no_json(constant: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["true", "yes", 1, 0, 1.0, []], ids=repr)
-def test_what_stands_for_a_truth_elsewhere_is_none_here(web_app: WebApp, value: object) -> None:
+def test_only_json_booleans_are_booleans(web_app: WebApp, value: object) -> None:
     assert pointers(web_app.request(known_phone=value)) == ["/known_phone"]
 
 
@@ -277,7 +277,7 @@ def test_compressed_body_is_an_unsupported_media_type(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["identity", " Identity "])
-def test_body_declared_as_it_is_is_read(encoding: str) -> None:
+def test_identity_encoding_is_accepted(encoding: str) -> None:
     environ = create_environ(
         method="POST", data=b"{}", content_type="application/json", headers={"Content-Encoding": encoding}
     )

@@ -1,4 +1,4 @@
-"""The OpenAPI document: well formed, complete, and true: what is answered is what it says."""
+"""The OpenAPI document is well-formed and complete, and all answers match it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CALLED = {call.path: DOCUMENT["paths"][call.path]["post"] for call in ENDPOINTS}
 
 
 def inside(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object inside *value*, itself included."""
+    """Yield every object inside *value*, and *value* itself."""
     if isinstance(value, dict):
         yield value
     for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -45,27 +45,27 @@ FOR_PEOPLE = {"/otp/pages/<page_id>", *FILES}
 
 
 def check(operation: dict[str, Any], answer: TestResponse) -> None:
-    """Hold *answer* against what *operation* says of its status."""
+    """Validate *answer* against the schema of its status in *operation*."""
     described = operation["responses"][str(answer.status_code)]
     assert set(described["headers"]) <= {name for name, _ in answer.headers} | SOMETIMES
     if "content" not in described:
         assert answer.data == b""
         return
     schema = described["content"][answer.content_type]["schema"]
-    assert CHECKER.faults(schema, answer.get_json()) == []
+    assert CHECKER.errors(schema, answer.get_json()) == []
 
 
 # ── well formed ──
 
 
-def test_it_is_an_openapi_3_1_document() -> None:
+def test_document_is_openapi_3_1() -> None:
     assert DOCUMENT["openapi"].startswith("3.1.")
     assert DOCUMENT.keys() == {"openapi", "info", "servers", "paths", "components"}
     assert {"title", "version"} <= DOCUMENT["info"].keys()
     assert all(path.startswith("/") for path in DOCUMENT["paths"])
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_can_be_resolved() -> None:
     references = [found["$ref"] for found in inside(DOCUMENT) if isinstance(found.get("$ref"), str)]
 
     assert len(references) > 100
@@ -81,7 +81,7 @@ def test_every_component_is_used() -> None:
             assert f'"#/components/{kind}/{name}"' in used, name
 
 
-def test_every_operation_is_whole() -> None:
+def test_every_operation_is_complete() -> None:
     ids = [operation["operationId"] for operation in OPERATIONS.values()]
 
     assert len(set(ids)) == len(ids)
@@ -93,45 +93,45 @@ def test_every_operation_is_whole() -> None:
             assert requirement.keys() <= DOCUMENT["components"]["securitySchemes"].keys()
 
 
-def test_no_object_that_is_sent_takes_unknown_fields() -> None:
+def test_request_objects_allow_no_unknown_fields() -> None:
     for call in ENDPOINTS:
         models = [call.body, *(model for model in call.responses.values() if model)]
         for model in models:
             assert DOCUMENT["components"]["schemas"][model.__name__]["additionalProperties"] is False
 
 
-def test_every_example_fits_its_schema() -> None:
+def test_every_example_matches_its_schema() -> None:
     checked = 0
     for found in inside(DOCUMENT["paths"]):
         if "example" in found:
-            assert CHECKER.faults(found["schema"], found["example"]) == []
+            assert CHECKER.errors(found["schema"], found["example"]) == []
             checked += 1
         for example in found.get("examples", {}).values() if isinstance(found.get("examples"), dict) else ():
-            assert CHECKER.faults(found["schema"], example["value"]) == []
+            assert CHECKER.errors(found["schema"], example["value"]) == []
             checked += 1
 
     assert checked > 60
 
 
-def test_the_checker_finds_faults() -> None:
+def test_checker_finds_errors() -> None:
     schema = {"$ref": "#/components/schemas/VerifyRequest"}
     good = {"phone": PHONE, "verification_id": UNKNOWN_ID, "code": "123456"}
 
-    assert CHECKER.faults(schema, good) == []
+    assert CHECKER.errors(schema, good) == []
     for wrong in ({"code": 1}, {"surplus": 1}, {"phone": "1" * 65}, {"code": "\v"}, {"client_ip": ""}):
-        assert CHECKER.faults(schema, {**good, **wrong})
+        assert CHECKER.errors(schema, {**good, **wrong})
 
 
 # ── complete ──
 
 
-def test_every_address_is_in_it() -> None:
+def test_document_has_every_route() -> None:
     rules = {rule.rule for rule in open_web_app().client.application.url_map.iter_rules()}
 
     assert set(DOCUMENT["paths"]) == rules - FOR_PEOPLE
 
 
-def test_every_error_is_in_it_with_its_status() -> None:
+def test_document_has_every_error_with_its_status() -> None:
     described = {
         (schema["properties"]["code"]["const"], schema["properties"]["status"]["const"])
         for schema in DOCUMENT["components"]["schemas"].values()
@@ -142,14 +142,14 @@ def test_every_error_is_in_it_with_its_status() -> None:
     assert described == {(code, status) for _, status, code, _ in TABLE}
 
 
-def test_a_retry_header_is_described_exactly_where_one_can_come() -> None:
+def test_retry_header_is_described_exactly_where_it_can_occur() -> None:
     for operation in OPERATIONS.values():
         for response in operation["responses"].values():
             delays = '"retry_after"' in json.dumps(response.get("content", {}))
             assert ("Retry-After" in response.get("headers", {})) is delays
 
 
-def test_which_errors_a_call_can_end_in_is_pinned() -> None:
+def test_errors_of_each_call_are_pinned() -> None:
     everywhere = {
         *("invalid_request", "unauthorized", "forbidden", "payload_too_large", "unsupported_media_type"),
         *("internal_error", "store_unavailable"),
@@ -176,11 +176,11 @@ def test_which_errors_a_call_can_end_in_is_pinned() -> None:
     }
 
 
-# ── true ──
+# ── answers match it ──
 
 
-def story(web_app: WebApp) -> Iterator[tuple[str, TestResponse]]:
-    """Every success there is, and errors of every kind on the way."""
+def every_answer(web_app: WebApp) -> Iterator[tuple[str, TestResponse]]:
+    """Yield every kind of success and many errors, with their paths."""
     named = {"phone": PHONE, "verification_id": web_app.opened()}
     code = web_app.harness.sender.last_code
     yield "/otp/request", web_app.answers[-1]
@@ -214,9 +214,9 @@ def story(web_app: WebApp) -> Iterator[tuple[str, TestResponse]]:
     yield "/otp/pages", web_app.post("/otp/pages", {**page, "return_url": "https://evil.example"})
 
 
-def test_every_answer_of_a_story_is_as_described(web_app: WebApp) -> None:
+def test_every_answer_matches_the_document(web_app: WebApp) -> None:
     statuses = []
-    for path, answer in story(web_app):
+    for path, answer in every_answer(web_app):
         check(CALLED[path], answer)
         statuses.append((path, answer.status_code))
 
@@ -225,14 +225,14 @@ def test_every_answer_of_a_story_is_as_described(web_app: WebApp) -> None:
 
 
 @pytest.mark.parametrize("call", ENDPOINTS, ids=lambda call: call.name)
-def test_every_error_of_a_call_is_as_described(call: Endpoint) -> None:
+def test_every_error_of_a_call_matches_the_document(call: Endpoint) -> None:
     for error, *_ in TABLE:
         if type(error) in call.all_problems():
             check(CALLED[call.path], answer_with(error, call))
 
 
 def answer_with(error: OtpError, call: Endpoint) -> TestResponse:
-    """The answer of *call* when the service ends in *error*."""
+    """Return the answer of *call* when the service raises *error*."""
     web_app = open_web_app()
     proof = web_app.proof()
     web_app.harness.store.failure = error
@@ -248,11 +248,11 @@ def answer_with(error: OtpError, call: Endpoint) -> TestResponse:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_pages_answer_as_described(web_app: WebApp, path: str) -> None:
+def test_answers_of_pages_match_the_document(web_app: WebApp, path: str) -> None:
     check(DOCUMENT["paths"][path]["get"], web_app.get(path))
 
 
-def test_readiness_says_why_as_described(web_app: WebApp) -> None:
+def test_readiness_errors_match_the_document(web_app: WebApp) -> None:
     described = DOCUMENT["paths"]["/readyz"]["get"]
     web_app.harness.store.failure = StoreSchemaNewer()
     answer = web_app.get("/readyz")
@@ -260,10 +260,10 @@ def test_readiness_says_why_as_described(web_app: WebApp) -> None:
 
     schema = described["responses"]["503"]["content"][answer.content_type]["schema"]
     assert schema["properties"]["reason"]["enum"] == [answer.get_json()["reason"]]
-    assert CHECKER.faults(schema, {**answer.get_json(), "reason": "another"})
+    assert CHECKER.errors(schema, {**answer.get_json(), "reason": "another"})
 
 
-def test_it_is_served_as_it_is_written(web_app: WebApp) -> None:
+def test_document_is_served_unchanged(web_app: WebApp) -> None:
     answer = web_app.get("/openapi.json")
 
     assert answer.content_type == "application/json"

@@ -1,4 +1,4 @@
-"""The service inside somebody else's Flask application, and views that ask for a proof."""
+"""The service inside another Flask application, and views that require a proof."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def settings(sandbox_url: str, **tables: Any) -> Settings:
             "log": {"level": "error"},
             "keys": {
                 "active_kid": "a",
-                "pseudonym_key": "tag-key-of-an-own-application-" * 2,
+                "pseudonym_key": "pseudonym-key-of-an-application-" * 2,
                 "roots": {"a": "0123456789abcdef" * 4},
             },
             "purposes": {"login": {}},
@@ -87,7 +87,7 @@ def settings(sandbox_url: str, **tables: Any) -> Settings:
 
 @pytest.fixture
 def mounted(redis_server: Server, sandbox: SandboxServer) -> Iterator[tuple[Flask, OtpBlueprint]]:
-    """An application with pages and error handlers of its own, and the service under `/auth`."""
+    """An application with its own pages and error handlers, and the service under `/auth`."""
     with redis_server.client(decode_responses=True) as client:
         otp = otp_service.create_blueprint(settings(sandbox.url), redis=client)
         yield host(otp), otp
@@ -116,7 +116,7 @@ def post(app: Flask, path: str, body: dict[str, Any]) -> TestResponse:
 
 
 def proof_of(app: Flask, sandbox: SandboxServer, phone: str, prefix: str = "/auth") -> str:
-    """Go the whole way and return the proof."""
+    """Complete a verification and return the proof."""
     opened = post(app, f"{prefix}/otp/request", {"phone": phone, "purpose": "login"})
     assert opened.status_code == 201
     with urlopen(f"{sandbox.inbox_url}.json?phone=%2B{phone[1:]}", timeout=20) as answer:  # noqa: S310 - ours
@@ -128,7 +128,7 @@ def proof_of(app: Flask, sandbox: SandboxServer, phone: str, prefix: str = "/aut
 # ── the blueprint ──
 
 
-def test_whole_way_under_a_prefix_with_the_applications_redis(
+def test_complete_verification_under_a_prefix_with_the_applications_redis(
     mounted: tuple[Flask, OtpBlueprint], sandbox: SandboxServer, redis_server: Server
 ) -> None:
     app, _ = mounted
@@ -163,12 +163,12 @@ def test_application_keeps_its_pages_and_its_error_handlers(mounted: tuple[Flask
         "/auth%2Fotp/redeem",
     ],
 )
-def test_other_spelling_of_an_address_is_not_served(mounted: tuple[Flask, OtpBlueprint], path: str) -> None:
+def test_other_spelling_of_a_path_is_not_served(mounted: tuple[Flask, OtpBlueprint], path: str) -> None:
     assert post(mounted[0], path, {"proof": "x", "purpose": "login"}).status_code == 404
 
 
 def test_middleware_of_the_application_may_add_a_prefix(mounted: tuple[Flask, OtpBlueprint]) -> None:
-    """As ProxyFix does where a proxy strips one, and as DispatcherMiddleware does for what it mounts."""
+    """ProxyFix does so behind a proxy that strips a prefix, and DispatcherMiddleware for what it mounts."""
     dispatched = {"base_url": "http://localhost/outer"}
     stripped = {"environ_overrides": {"SCRIPT_NAME": "/outer", "RAW_URI": "/auth/readyz"}}
     client = mounted[0].test_client()
@@ -199,14 +199,14 @@ def test_two_services_in_one_application(sandbox: SandboxServer) -> None:
     phone = new_phone()
     proof_of(app, sandbox, phone, "/one")
 
-    # Another store, which knows nothing of that phone; the sandbox does, as Alibaba would.
+    # Another store, which does not know the phone; the sandbox does, as Alibaba would.
     assert post(app, "/two/otp/request", {"phone": phone, "purpose": "login"}).status_code == 429
     assert app.test_client().get("/two/readyz").status_code == 200
     for otp in blueprints:
         otp.close()
 
 
-def test_mounted_service_stops_beside_a_newer_release(redis_server: Server, sandbox: SandboxServer) -> None:
+def test_mounted_service_stops_serving_after_an_upgrade(redis_server: Server, sandbox: SandboxServer) -> None:
     asked = {"phone": new_phone(), "purpose": "login"}
     with redis_server.client() as client:
         client.delete(keys.schema())
@@ -221,13 +221,13 @@ def test_mounted_service_stops_beside_a_newer_release(redis_server: Server, sand
         accepted = post(app, "/auth/otp/request", asked)
         otp.close()
 
-    assert declared, "by the counters, without a probe"
+    assert declared, "declared by the counters, without a probe"
     assert (unready.status_code, unready.get_json()["reason"]) == (503, "store_schema_newer")
     assert (rejected.status_code, rejected.get_json()["code"]) == (503, "store_unavailable")
     assert (ready.status_code, accepted.status_code) == (200, 201)
 
 
-def test_closing_ends_what_it_began_and_leaves_the_applications_client(
+def test_closing_stops_its_threads_and_keeps_the_applications_client_open(
     redis_server: Server, sandbox: SandboxServer
 ) -> None:
     before = set(threading.enumerate())
@@ -244,7 +244,7 @@ def test_closing_ends_what_it_began_and_leaves_the_applications_client(
     assert set(threading.enumerate()) - before == set()
 
 
-def test_logging_of_the_application_stays_as_it_is(redis_server: Server, sandbox: SandboxServer) -> None:
+def test_logging_of_the_application_is_not_changed(redis_server: Server, sandbox: SandboxServer) -> None:
     import logging  # noqa: PLC0415 - the thing under test
 
     before = logging.getLogger().handlers[:], logging.getLogger().level
@@ -257,7 +257,7 @@ def test_logging_of_the_application_stays_as_it_is(redis_server: Server, sandbox
 # ── its Redis ──
 
 
-def test_server_is_borrowed_and_nothing_else() -> None:
+def test_only_the_server_address_is_taken_from_the_client() -> None:
     theirs = redis.Redis(
         host="127.0.0.1",
         port=6399,
@@ -280,7 +280,7 @@ def test_server_is_borrowed_and_nothing_else() -> None:
     assert ours["retry"].get_retries() == 0
 
 
-def test_tls_and_unix_sockets_are_borrowed_too() -> None:
+def test_tls_and_unix_sockets_are_taken_from_the_client() -> None:
     tls = redis.Redis(host="127.0.0.1", ssl=True, ssl_ca_certs="/ca.pem")
     unix = redis.Redis(unix_socket_path="/run/redis.sock")
 
@@ -307,11 +307,11 @@ def test_client_of_several_servers_is_refused(client: Any) -> None:
         from_existing_client(client, RedisOptions())
 
 
-# ── views that ask for a proof ──
+# ── views that require a proof ──
 
 
-def guarded(redeem: Callable[..., Any], **more: Any) -> Flask:
-    """An application whose `/login` asks for a proof."""
+def login_app(redeem: Callable[..., Any], **more: Any) -> Flask:
+    """Return an application whose `/login` requires a proof."""
     app = Flask("guarded", static_folder=None)
 
     @app.post("/login/<where>")
@@ -347,13 +347,13 @@ def minted(harness: fakes.Harness, purpose: str = "login") -> str:
     ids=["form", "json", "header"],
 )
 def test_view_gets_the_phone_of_the_proof(harness: fakes.Harness, bring: Callable[..., TestResponse]) -> None:
-    answer = bring(guarded(redeem_in(harness)).test_client(), minted(harness))
+    answer = bring(login_app(redeem_in(harness)).test_client(), minted(harness))
 
     assert answer.get_json() == {"phone": "+8613800138000", "where": "x"}
 
 
-def test_proof_in_an_address_is_none(harness: fakes.Harness) -> None:
-    answer = guarded(redeem_in(harness)).test_client().post(f"/login/x?proof={minted(harness)}")
+def test_proof_in_the_query_string_is_ignored(harness: fakes.Harness) -> None:
+    answer = login_app(redeem_in(harness)).test_client().post(f"/login/x?proof={minted(harness)}")
 
     assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
 
@@ -378,7 +378,7 @@ def test_call_without_a_good_proof_is_a_problem(
     harness: fakes.Harness, spoil: Callable[[fakes.Harness, str], str], status: int, code: str
 ) -> None:
     proof = spoil(harness, minted(harness))
-    answer = guarded(redeem_in(harness)).test_client().post("/login/x", data={"proof": proof})
+    answer = login_app(redeem_in(harness)).test_client().post("/login/x", data={"proof": proof})
 
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
     assert answer.content_type == "application/problem+json"
@@ -387,9 +387,11 @@ def test_call_without_a_good_proof_is_a_problem(
 
 
 @pytest.mark.parametrize("body", ["[]", "1", "{", '{"proof": 5}', '{"proof": ["x"]}', "null"])
-def test_json_that_holds_no_proof_is_refused(harness: fakes.Harness, body: str) -> None:
+def test_json_without_a_proof_is_rejected(harness: fakes.Harness, body: str) -> None:
     answer = (
-        guarded(redeem_in(harness)).test_client().post("/login/x", data=body, content_type="application/json")
+        login_app(redeem_in(harness))
+        .test_client()
+        .post("/login/x", data=body, content_type="application/json")
     )
 
     assert answer.status_code in (400, 422)
@@ -397,29 +399,33 @@ def test_json_that_holds_no_proof_is_refused(harness: fakes.Harness, body: str) 
 
 def test_proof_for_another_purpose_is_refused(harness: fakes.Harness) -> None:
     answer = (
-        guarded(redeem_in(harness)).test_client().post("/login/x", data={"proof": minted(harness, "signup")})
+        login_app(redeem_in(harness))
+        .test_client()
+        .post("/login/x", data={"proof": minted(harness, "signup")})
     )
 
     assert answer.get_json()["code"] == "invalid_proof"
 
 
-def test_application_may_refuse_in_its_own_words(harness: fakes.Harness) -> None:
-    app = guarded(redeem_in(harness), refused=lambda error: (f"sorry: {error.code}", 400))
+def test_application_can_handle_the_rejection(harness: fakes.Harness) -> None:
+    app = login_app(redeem_in(harness), refused=lambda error: (f"sorry: {error.code}", 400))
 
     assert app.test_client().post("/login/x").text == "sorry: invalid_request"
 
 
-def test_phone_of_the_form_is_never_believed(harness: fakes.Harness) -> None:
+def test_phone_in_the_form_is_ignored(harness: fakes.Harness) -> None:
     body = {"proof": minted(harness), "phone": "+8613900139000"}
-    answer = guarded(redeem_in(harness)).test_client().post("/login/x", data=body)
+    answer = login_app(redeem_in(harness)).test_client().post("/login/x", data=body)
 
     assert answer.get_json()["phone"] == "+8613800138000"
 
 
-def test_one_proof_lets_one_of_many_in(mounted: tuple[Flask, OtpBlueprint], sandbox: SandboxServer) -> None:
+def test_parallel_logins_with_one_proof_succeed_once(
+    mounted: tuple[Flask, OtpBlueprint], sandbox: SandboxServer
+) -> None:
     app, otp = mounted
     proof = proof_of(app, sandbox, new_phone())
-    view = guarded(otp.redeem_for("shop"))
+    view = login_app(otp.redeem_for("shop"))
     statuses: list[int] = []
     barrier = threading.Barrier(12)
 
@@ -443,7 +449,7 @@ def test_proofs_can_be_redeemed_over_the_network(
     app, _ = mounted
     proof = proof_of(app, sandbox, new_phone())
     with DevServer(app, 0) as server, OtpClient(f"{server.url}/auth", KEY) as client:
-        view = guarded(client.redeem).test_client()
+        view = login_app(client.redeem).test_client()
         statuses = [view.post("/login/x", data={"proof": p}).status_code for p in (proof, proof, "x.y.z")]
 
     assert statuses == [200, 409, 422]
@@ -461,7 +467,7 @@ def test_proofs_can_be_read_without_the_service(
         return known
 
     read = partial(read_proof, keys=[PROOF_KEY], client="shop", seen=seen)
-    view = guarded(read).test_client()
+    view = login_app(read).test_client()
 
     assert [view.post("/login/x", data={"proof": proof}).status_code for _ in range(2)] == [200, 409]
 
@@ -474,14 +480,14 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 
 def test_service_that_cannot_be_reached_is_a_503() -> None:
-    answer = guarded(raising(ServiceUnreachable("x"))).test_client().post("/login/x", data={"proof": "p"})
+    answer = login_app(raising(ServiceUnreachable("x"))).test_client().post("/login/x", data={"proof": "p"})
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
 
 
-def test_mistake_of_the_application_is_its_own_affair() -> None:
-    """A wrong key of ours is nothing that a visitor could mend."""
-    app = guarded(raising(from_problem(401, {"code": "unauthorized", "title": "t"})))
+def test_configuration_error_of_the_application_is_not_a_problem_document() -> None:
+    """A visitor cannot fix a wrong key of the application."""
+    app = login_app(raising(from_problem(401, {"code": "unauthorized", "title": "t"})))
     app.testing = True
 
     with pytest.raises(Unauthorized):
@@ -494,7 +500,7 @@ def test_mistake_of_the_application_is_its_own_affair() -> None:
 def test_examples_of_the_docs_run(
     redis_server: Server, sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first block as it stands, with a configuration of this test and this test's Redis."""
+    """The first block runs unchanged, with the configuration and the Redis of this test."""
     block = DOC.read_text("utf-8").split("```python\n")[1].split("```")[0]
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": __name__}

@@ -1,4 +1,4 @@
-"""Pages: what may be read without a key."""
+"""Pages that need no key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from otp_service.web.docs_page import views as docs_views
 # ── probes ──
 
 
-def test_the_process_is_alive_whatever_the_store_says(web_app: WebApp) -> None:
+def test_liveness_does_not_depend_on_the_store(web_app: WebApp) -> None:
     web_app.harness.store.failure = StoreUnavailable()
 
     answer = web_app.get("/healthz")
@@ -25,7 +25,7 @@ def test_the_process_is_alive_whatever_the_store_says(web_app: WebApp) -> None:
     assert web_app.harness.store.calls == []
 
 
-def test_ready_when_the_store_takes_writes(web_app: WebApp) -> None:
+def test_ready_if_the_store_accepts_writes(web_app: WebApp) -> None:
     answer = web_app.get("/readyz")
 
     assert answer.status_code == 200
@@ -37,7 +37,7 @@ def test_ready_when_the_store_takes_writes(web_app: WebApp) -> None:
     }
 
 
-def test_a_store_that_a_restart_would_empty_is_warned_of(web_app: WebApp) -> None:
+def test_store_without_persistence_is_a_warning(web_app: WebApp) -> None:
     web_app.harness.store.persists = False
 
     answer = web_app.get("/readyz")
@@ -46,7 +46,7 @@ def test_a_store_that_a_restart_would_empty_is_warned_of(web_app: WebApp) -> Non
     assert answer.get_json()["warnings"] == ["store_not_persistent"]
 
 
-def test_alarm_for_wrong_codes_is_warned_of(web_app: WebApp) -> None:
+def test_alarm_for_wrong_codes_is_a_warning(web_app: WebApp) -> None:
     web_app.harness.usage_counters.level = 1
 
     answer = web_app.get("/readyz")
@@ -56,7 +56,7 @@ def test_alarm_for_wrong_codes_is_warned_of(web_app: WebApp) -> None:
 
 
 @pytest.mark.parametrize("state", ["open", "paused"])
-def test_a_bad_route_degrades_and_takes_nothing_down(web_app: WebApp, state: str) -> None:
+def test_suspended_route_degrades_and_the_service_stays_ready(web_app: WebApp, state: str) -> None:
     web_app.routes.append({"name": "spare", "state": state})
 
     answer = web_app.get("/readyz")
@@ -76,7 +76,7 @@ def test_not_ready_when_the_store_is_down(web_app: WebApp) -> None:
     assert answer.headers["Retry-After"] == "2"
 
 
-def test_not_ready_beside_a_newer_release_that_it_cannot_read(web_app: WebApp) -> None:
+def test_not_ready_after_an_upgrade_of_the_stored_data(web_app: WebApp) -> None:
     web_app.harness.store.failure = StoreSchemaNewer()
 
     answer = web_app.get("/readyz")
@@ -91,7 +91,7 @@ def test_not_ready_beside_a_newer_release_that_it_cannot_read(web_app: WebApp) -
 FOLDER = Path(docs_views.__file__).parent
 
 
-def test_the_docs_page_loads_files_of_ours_and_runs_nothing_else(web_app: WebApp) -> None:
+def test_docs_page_loads_only_files_of_the_service(web_app: WebApp) -> None:
     answer = web_app.get("/docs")
     loaded = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
 
@@ -103,7 +103,7 @@ def test_the_docs_page_loads_files_of_ours_and_runs_nothing_else(web_app: WebApp
     assert re.findall(r"\s(?:style|on\w+)=", answer.text) == []
 
 
-def test_the_policy_of_the_docs_page_runs_no_inline_script(web_app: WebApp) -> None:
+def test_policy_of_the_docs_page_forbids_inline_scripts(web_app: WebApp) -> None:
     policy = web_app.get("/docs").headers["Content-Security-Policy"]
     rules = {name: values for name, *values in (rule.split() for rule in policy.split(";"))}
 
@@ -131,6 +131,6 @@ def test_redoc_is_sent_compressed_and_only_once(web_app: WebApp) -> None:
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_licences_are_beside_redoc() -> None:
+def test_licences_are_in_the_folder_of_redoc() -> None:
     assert "MIT" in (FOLDER / "redoc.LICENSE.txt").read_text("utf-8")
     assert "@license" in (FOLDER / "redoc.standalone.js.LICENSE.txt").read_text("utf-8")

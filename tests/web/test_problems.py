@@ -1,4 +1,4 @@
-"""Problems: each error has one status, one code, its facts and its headers; a defect tells nothing."""
+"""Problem documents: each error has one status and code, its fields and headers; a 500 reveals nothing."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_every_error_has_its_row() -> None:
 
 
 @pytest.mark.parametrize(("error", "status", "code", "members"), TABLE, ids=IDS)
-def test_an_error_becomes_its_problem(
+def test_error_is_converted_to_its_problem(
     web_app: WebApp, error: OtpError, status: int, code: str, members: dict[str, object]
 ) -> None:
     web_app.harness.store.failure = error
@@ -111,7 +111,7 @@ _ALWAYS = {"type", "title", "status", "code", "request_id"}
 
 
 @pytest.mark.parametrize(("error", "status", "code", "members"), TABLE, ids=IDS)
-def test_the_header_says_when_to_retry_exactly_if_the_body_does(
+def test_retry_after_header_matches_the_body(
     web_app: WebApp, error: OtpError, status: int, code: str, members: dict[str, object]
 ) -> None:
     web_app.harness.store.failure = error
@@ -124,7 +124,7 @@ def test_the_header_says_when_to_retry_exactly_if_the_body_does(
         assert expected is not None
 
 
-def test_only_a_missing_key_is_asked_for(web_app: WebApp) -> None:
+def test_only_a_missing_key_gets_www_authenticate(web_app: WebApp) -> None:
     asked = []
     for error, *_ in TABLE:
         web_app.harness.store.failure = error
@@ -152,7 +152,7 @@ def test_only_a_missing_key_is_asked_for(web_app: WebApp) -> None:
     ],
     ids=lambda failure: type(failure).__name__,
 )
-def test_a_defect_tells_the_caller_nothing_and_the_log_its_place(web_app: WebApp, failure: Exception) -> None:
+def test_defect_reveals_its_place_only_to_the_log(web_app: WebApp, failure: Exception) -> None:
     web_app.harness.store.failure = failure
 
     answer = web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID})
@@ -168,19 +168,19 @@ def test_a_defect_tells_the_caller_nothing_and_the_log_its_place(web_app: WebApp
     assert "138" not in repr(defect)
 
 
-def test_the_lines_of_a_defect_bear_the_request_id_of_the_answer(
+def test_log_lines_of_a_defect_have_the_request_id_of_the_answer(
     web_app: WebApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = io.BytesIO()
-    lines = JsonEventLogger(output, clock=web_app.harness.clock.now, request_id=request_id.current)
-    monkeypatch.setattr(web_app.harness.events, "emit", lines.emit)
+    logger = JsonEventLogger(output, clock=web_app.harness.clock.now, request_id=request_id.current)
+    monkeypatch.setattr(web_app.harness.events, "emit", logger.emit)
     web_app.harness.store.failure = RuntimeError()
 
     document = problem(web_app.post("/otp/status", {"phone": PHONE, "verification_id": UNKNOWN_ID}))
 
-    told = [json.loads(line) for line in output.getvalue().splitlines()]
-    assert [line["event"] for line in told] == ["unhandled_exception", "http_request"]
-    assert {line["request_id"] for line in told} == {document["request_id"]}
+    logged = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert [line["event"] for line in logged] == ["unhandled_exception", "http_request"]
+    assert {line["request_id"] for line in logged} == {document["request_id"]}
 
 
 def test_an_internal_error_of_ours_is_a_defect_too(web_app: WebApp) -> None:
@@ -191,7 +191,7 @@ def test_an_internal_error_of_ours_is_a_defect_too(web_app: WebApp) -> None:
     assert web_app.harness.events.of("unhandled_exception")[0]["error"] == "InternalError"
 
 
-def test_a_defect_of_nothing_of_ours_has_no_place() -> None:
+def test_defect_outside_of_our_code_has_no_place() -> None:
     assert problems.origin(ValueError("never raised")) == ""
 
 
@@ -311,14 +311,14 @@ def test_a_wrong_method_is_a_problem_that_names_the_right_one(web_app: WebApp, m
         assert problem(answer)["code"] == "method_not_allowed"
 
 
-def test_a_page_takes_no_post(web_app: WebApp) -> None:
+def test_page_accepts_no_post(web_app: WebApp) -> None:
     answer = web_app.client.post("/healthz")
 
     assert problem(answer)["code"] == "method_not_allowed"
     assert answer.headers["Allow"] == "GET, HEAD"
 
 
-def test_a_redirect_of_the_application_stays_one() -> None:
+def test_redirect_of_the_application_is_not_changed() -> None:
     web_app = open_web_app()
     web_app.client.application.add_url_rule("/extra/", "extra", lambda: "extra")
 
@@ -327,7 +327,7 @@ def test_a_redirect_of_the_application_stays_one() -> None:
     assert answer.status_code == 308
 
 
-def test_a_caller_learns_why_a_field_is_wrong(web_app: WebApp) -> None:
+def test_caller_gets_the_reason_for_an_invalid_field(web_app: WebApp) -> None:
     answer = web_app.post(
         "/otp/verify", {"phone": 1, "verification_id": "x" * 65, "client_ip": "", "more": 1}
     )
@@ -342,7 +342,7 @@ def test_a_caller_learns_why_a_field_is_wrong(web_app: WebApp) -> None:
     ]
 
 
-def test_the_key_of_another_client_is_told_no_more_than_a_guess(web_app: WebApp) -> None:
+def test_key_of_another_client_gets_the_same_answer_as_an_unknown_key(web_app: WebApp) -> None:
     verification_id = web_app.opened()
     guesses = [{"phone": PHONE, "verification_id": named} for named in (verification_id, UNKNOWN_ID)]
 
@@ -353,6 +353,6 @@ def test_the_key_of_another_client_is_told_no_more_than_a_guess(web_app: WebApp)
     assert documents[0] == documents[1]
 
 
-def test_an_error_of_a_room_has_the_status_of_its_kind() -> None:
-    """Above all this one: a Redis that evicts must turn readiness red, not into a defect of ours."""
+def test_error_of_another_package_has_the_status_of_its_base_class() -> None:
+    """An evicting Redis, for example, makes the service unready, and is not a 500."""
     assert problems.status_of(UnsuitableRedis("Redis evicts keys.")) == 503

@@ -1,4 +1,4 @@
-"""What servers are told of limits, and browsers are not."""
+"""The rate-limit headers, which servers get and browsers do not."""
 
 from __future__ import annotations
 
@@ -26,58 +26,58 @@ def web_app() -> WebApp:
     return open_web_app(fakes.harness(shop))
 
 
-def told(answer: object) -> tuple[str | None, ...]:
+def rate_limit_headers(answer: object) -> tuple[str | None, ...]:
     return tuple(answer.headers.get(name) for name in FIELDS)  # type: ignore[attr-defined]
 
 
-def test_servers_learn_how_many_sms_are_left_and_when_the_next(web_app: WebApp) -> None:
+def test_server_gets_the_remaining_sms_and_the_time_of_the_next(web_app: WebApp) -> None:
     answer = web_app.request()
 
     assert answer.status_code == 201
-    assert told(answer) == ('"verification_sends";q=4', '"verification_sends";r=3;t=60')
+    assert rate_limit_headers(answer) == ('"verification_sends";q=4', '"verification_sends";r=3;t=60')
 
 
-def test_servers_learn_which_limit_refused(web_app: WebApp) -> None:
+def test_server_gets_the_limit_that_rejected(web_app: WebApp) -> None:
     web_app.request()
     web_app.harness.clock.advance(20)
 
     answer = web_app.request()
 
     assert answer.status_code == 429
-    assert told(answer) == ('"phone_cooldown";q=1;w=60', '"phone_cooldown";r=0;t=40')
+    assert rate_limit_headers(answer) == ('"phone_cooldown";q=1;w=60', '"phone_cooldown";r=0;t=40')
     assert answer.headers["Retry-After"] == "40"
 
 
-def test_browsers_learn_nothing_of_it(web_app: WebApp) -> None:
+def test_browser_gets_no_rate_limit_headers(web_app: WebApp) -> None:
     body = {"phone": PHONE, "purpose": "login"}
     answers = [web_app.post("/otp/request", body, key=KEY, Origin=PAGE) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [201, 429]
-    assert [told(answer) for answer in answers] == [(None, None)] * 2
+    assert [rate_limit_headers(answer) for answer in answers] == [(None, None)] * 2
 
 
-def test_other_outcomes_have_nothing_to_tell(web_app: WebApp) -> None:
+def test_other_outcomes_have_no_rate_limit_headers(web_app: WebApp) -> None:
     opened = web_app.opened()
     answers = [
         web_app.verify(opened, "000000x"),
         web_app.verify(opened, web_app.harness.sender.last_code),
         web_app.post("/otp/request", {}),
-        web_app.post("/otp/request", {}, key="sk_nobody"),
+        web_app.post("/otp/request", {}, key="sk_unknown"),
         web_app.get("/healthz"),
     ]
 
-    assert [told(answer) for answer in answers] == [(None, None)] * 5
+    assert [rate_limit_headers(answer) for answer in answers] == [(None, None)] * 5
 
 
-def test_a_clients_own_limits_are_told() -> None:
+def test_limits_of_the_client_are_used() -> None:
     strict = replace(fakes.SHOP, limits=PhoneLimits(cooldown=(90,)))
     web_app = open_web_app(fakes.harness(strict))
     web_app.request()
 
-    assert told(web_app.request())[0] == '"phone_cooldown";q=1;w=90'
+    assert rate_limit_headers(web_app.request())[0] == '"phone_cooldown";q=1;w=90'
 
 
-def test_every_limit_that_refuses_says_how_much_it_allows() -> None:
+def test_every_rejecting_limit_has_its_quota() -> None:
     package = Path(otp_service.__file__).parent
     scripts = "".join(path.read_text() for path in package.rglob("*.lua"))
     refusing = set(re.findall(r"'((?:phone|address|verification)_(?!not|exp|canc)[a-z0-9_]+)'", scripts))

@@ -1,4 +1,4 @@
-"""The address that Aliyun pushes reports to: open to whoever knows its last part, and silent about itself."""
+"""The endpoint that Aliyun pushes reports to; its path contains a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECEIVED = {"code": 0, "msg": "接收成功"}
 class RecordingForwarder:
     takes = True
 
-    def forward(self, uplink: InboundSms, seconds: float) -> bool:
+    def forward(self, inbound_sms: InboundSms, seconds: float) -> bool:
         return self.takes
 
 
@@ -63,31 +63,31 @@ def delivered(web_app: WebApp) -> dict[str, object]:
     return {"out_id": web_app.harness.sender.sent[-1].reference, "success": True, "err_code": "DELIVERED"}
 
 
-def test_push_is_taken_and_answered_as_aliyun_wants(web_app: WebApp) -> None:
+def test_push_is_accepted_and_answered_in_aliyuns_format(web_app: WebApp) -> None:
     verification_id = web_app.opened()
 
     answer = push(web_app, delivered(web_app))
 
     assert (answer.status_code, answer.get_json()) == (200, RECEIVED)
-    told = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
-    assert told["delivery"] == "delivered"
+    status = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+    assert status["delivery"] == "delivered"
 
 
 def test_undelivered_is_explained_in_both_languages(web_app: WebApp) -> None:
     verification_id = web_app.opened()
     push(web_app, {**delivered(web_app), "success": False, "err_code": "MOBILE_NOT_ON_SERVICE"})
 
-    told = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
+    status = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
 
-    assert told["delivery"] == "undelivered"
-    assert told["sends"][0]["reason"] == {
+    assert status["delivery"] == "undelivered"
+    assert status["sends"][0]["reason"] == {
         "code": "MOBILE_NOT_ON_SERVICE",
         "en": "The number is switched off, suspended or not in use.",
         "zh": "停机、空号、暂停服务或关机",
     }
 
 
-def test_get_is_the_consoles_test_and_takes_nothing(web_app: WebApp) -> None:
+def test_get_is_the_test_of_the_console_and_changes_nothing(web_app: WebApp) -> None:
     answer = web_app.get(ADDRESS)
 
     assert (answer.status_code, answer.get_json()) == (200, RECEIVED)
@@ -96,7 +96,7 @@ def test_get_is_the_consoles_test_and_takes_nothing(web_app: WebApp) -> None:
 
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("secret", ["x", SECRET[:-1], SECRET + "x", SECRET.lower(), "é"])
-def test_wrong_secret_is_an_unknown_address(web_app: WebApp, method: str, secret: str) -> None:
+def test_wrong_secret_is_a_404(web_app: WebApp, method: str, secret: str) -> None:
     answer = getattr(web_app.client, method)(f"/aliyun/reports/{secret}")
 
     assert answer.status_code == 404
@@ -115,12 +115,12 @@ def test_secret_is_in_no_event_and_no_answer(web_app: WebApp) -> None:
     assert SECRET[:-1] not in str(texts) + str(web_app.harness.events.seen)
 
 
-def test_without_a_secret_there_is_no_such_address() -> None:
+def test_without_a_secret_the_endpoint_does_not_exist() -> None:
     assert open_web_app().get(ADDRESS).status_code == 404
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"17", b"\xff"])
-def test_what_is_no_push_is_refused(web_app: WebApp, body: bytes) -> None:
+def test_invalid_push_is_rejected(web_app: WebApp, body: bytes) -> None:
     assert problem(web_app.send(ADDRESS, body, key=None))["code"] == "invalid_request"
 
 
@@ -136,7 +136,7 @@ def test_size_has_a_limit(web_app: WebApp) -> None:
     assert problem(web_app.send(ADDRESS, fits + b" ", key=None))["code"] == "payload_too_large"
 
 
-def test_malformed_items_cost_the_others_nothing(web_app: WebApp) -> None:
+def test_malformed_items_do_not_affect_the_others(web_app: WebApp) -> None:
     web_app.opened()
 
     assert push(web_app, 17, delivered(web_app), {"new": "kind"}).status_code == 200
@@ -144,7 +144,7 @@ def test_malformed_items_cost_the_others_nothing(web_app: WebApp) -> None:
     assert (counts["updated"], counts["malformed"]) == (1, 2)
 
 
-def test_failing_store_makes_aliyun_tell_it_again(web_app: WebApp) -> None:
+def test_failing_store_makes_aliyun_push_again(web_app: WebApp) -> None:
     web_app.opened()
     web_app.harness.store.failing.add("apply_delivery_reports")
 
@@ -153,7 +153,7 @@ def test_failing_store_makes_aliyun_tell_it_again(web_app: WebApp) -> None:
     assert push(web_app, delivered(web_app)).status_code == 200
 
 
-def test_reply_that_nobody_took_is_told_again(web_app: WebApp, recorder: RecordingForwarder) -> None:
+def test_unforwarded_inbound_sms_is_pushed_again(web_app: WebApp, recorder: RecordingForwarder) -> None:
     reply = {"phone_number": "13800138000", "content": "T"}
     recorder.takes = False
     first = push(web_app, reply).status_code

@@ -9,14 +9,14 @@ from otp_service.web.api.responses import no_content, respond
 
 
 def sent(response: Response, method: str = "POST") -> tuple[Any, dict[str, str]]:
-    """Return what reaches the server: the body as it is handed over, and the header fields."""
-    told: dict[str, str] = {}
+    """Return what the WSGI server gets: the body and the header fields."""
+    received: dict[str, str] = {}
 
     def start_response(_: str, fields: list[tuple[str, str]], *__: object) -> Any:
-        told.update(fields)
+        received.update(fields)
 
     with Flask("app").test_request_context("/", method=method) as context:
-        return response(context.request.environ, start_response), told
+        return response(context.request.environ, start_response), received
 
 
 def test_body_is_sent_with_its_length() -> None:
@@ -27,13 +27,13 @@ def test_body_is_sent_with_its_length() -> None:
 
 
 @pytest.mark.parametrize(("response", "method"), [(respond(200, "{}"), "HEAD"), (no_content(), "POST")])
-def test_nothing_is_handed_over_where_there_is_no_body(response: Response, method: str) -> None:
+def test_response_without_a_body_sends_none(response: Response, method: str) -> None:
     body, _ = sent(response, method)
 
     assert list(body) == []
 
 
-def test_who_waits_for_the_end_of_a_response_is_told() -> None:
+def test_close_callbacks_of_a_response_are_called() -> None:
     ended = []
     response = respond(200, "{}")
     response.call_on_close(lambda: ended.append(True))

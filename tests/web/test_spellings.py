@@ -1,4 +1,4 @@
-"""Spellings over HTTP: what the table says is the right code or number is right in a call and in a form."""
+"""Spellings of codes and numbers over HTTP: calls and forms accept those of the table."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def name_of(row: spellings.CodeSpelling | spellings.PhoneSpelling) -> str:
     return row["name"]
 
 
-def desk_with_code(code: str) -> WebApp:
-    """Return a web app at which the code of every verification of `PHONE` is *code*."""
+def web_app_with_code(code: str) -> WebApp:
+    """Return a web app whose verifications of `PHONE` have the code *code*."""
     purpose = "login" if code.isdigit() else "transfer"
     test_phone = TestPhone(Code(code), fakes.NOW + 86_400)
     return open_web_app(
@@ -44,14 +44,14 @@ class Browser:
     def page(self) -> HtmlPage:
         return HtmlPage(self.web_app.client.get(self.url).text)
 
-    def send(self, wish: str, **typed: str) -> HtmlPage:
-        self.web_app.client.post(self.url, data={**self.page().form(wish).fields, "wish": wish, **typed})
+    def send(self, action: str, **typed: str) -> HtmlPage:
+        self.web_app.client.post(self.url, data={**self.page().form(action).fields, "wish": action, **typed})
         return self.page()
 
 
 @pytest.mark.parametrize("row", spellings.CODES, ids=name_of)
 def test_api_takes_a_code_in_any_spelling(row: spellings.CodeSpelling) -> None:
-    web_app = desk_with_code(row["code"] or "123456")
+    web_app = web_app_with_code(row["code"] or "123456")
     opened = web_app.post("/otp/request", {"phone": PHONE}).get_json()["verification_id"]
     answer = web_app.verify(opened, row["typed"])
 
@@ -64,7 +64,7 @@ def test_api_takes_a_code_in_any_spelling(row: spellings.CodeSpelling) -> None:
 
 @pytest.mark.parametrize("row", [row for row in spellings.CODES if row["code"]], ids=name_of)
 def test_a_wrong_code_in_any_spelling_is_one_attempt(row: spellings.CodeSpelling) -> None:
-    web_app = desk_with_code("999999" if (row["code"] or "").isdigit() else "999ZZZ")
+    web_app = web_app_with_code("999999" if (row["code"] or "").isdigit() else "999ZZZ")
     opened = web_app.post("/otp/request", {"phone": PHONE}).get_json()["verification_id"]
 
     assert web_app.verify(opened, row["typed"]).get_json()["code"] == "wrong_code"
@@ -73,7 +73,7 @@ def test_a_wrong_code_in_any_spelling_is_one_attempt(row: spellings.CodeSpelling
 
 @pytest.mark.parametrize("row", spellings.CODES, ids=name_of)
 def test_hosted_page_takes_a_code_in_any_spelling(row: spellings.CodeSpelling) -> None:
-    browser = Browser(desk_with_code(row["code"] or "123456"))
+    browser = Browser(web_app_with_code(row["code"] or "123456"))
     browser.send("phone", phone=PHONE)
     page = browser.send("code", code=row["typed"])
 
@@ -81,7 +81,7 @@ def test_hosted_page_takes_a_code_in_any_spelling(row: spellings.CodeSpelling) -
     assert "attempts left" not in page.alert
 
 
-def desk_in(country: str) -> WebApp:
+def web_app_in(country: str) -> WebApp:
     """Return a web app of a service with this default region that sends to all countries of the table."""
     rules = PhoneRules(default_region=country, countries=frozenset(spellings.COUNTRIES))
     return open_web_app(fakes.harness(replace(fakes.SHOP, purposes=("login",)), phones=rules))
@@ -89,7 +89,7 @@ def desk_in(country: str) -> WebApp:
 
 @pytest.mark.parametrize("row", spellings.PHONES, ids=name_of)
 def test_api_takes_a_phone_in_any_spelling(row: spellings.PhoneSpelling) -> None:
-    web_app = desk_in(row["country"])
+    web_app = web_app_in(row["country"])
     answer = web_app.request(row["typed"])
 
     if row["e164"] is None:
@@ -103,7 +103,7 @@ def test_api_takes_a_phone_in_any_spelling(row: spellings.PhoneSpelling) -> None
 
 @pytest.mark.parametrize("row", spellings.PHONES, ids=name_of)
 def test_hosted_page_takes_a_phone_in_any_spelling(row: spellings.PhoneSpelling) -> None:
-    browser = Browser(desk_in(row["country"]))
+    browser = Browser(web_app_in(row["country"]))
     page = browser.send("phone", phone=row["typed"])
     sent = [message.phone.e164 for message in browser.web_app.harness.sender.sent]
 
@@ -112,7 +112,7 @@ def test_hosted_page_takes_a_phone_in_any_spelling(row: spellings.PhoneSpelling)
 
 
 @pytest.mark.parametrize("spelling", ID_SPELLINGS, ids=ascii)
-def test_an_id_that_was_pasted_is_found(web_app: WebApp, spelling: str) -> None:
+def test_pasted_id_is_found(web_app: WebApp, spelling: str) -> None:
     opened = web_app.opened()
     web_app.harness.clock.advance(61)
     pasted = spelling.format(f"{opened[:9]} {opened[9:]}")

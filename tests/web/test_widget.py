@@ -1,4 +1,4 @@
-"""The widget's module: what is served, to whom, and how large it is."""
+"""The widget's module: its headers, its size and its texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from otp_service.web.widget.views import source
 CHINA = (dialing("CN"),)
 
 
-def test_module_may_be_loaded_by_any_page_and_kept_for_minutes(web_app: WebApp) -> None:
+def test_module_can_be_loaded_by_any_page_and_is_cached_for_minutes(web_app: WebApp) -> None:
     answer = web_app.get("/otp/widget.js")
 
     assert (answer.status_code, answer.content_type) == (200, "text/javascript; charset=utf-8")
@@ -31,8 +31,8 @@ def test_module_may_be_loaded_by_any_page_and_kept_for_minutes(web_app: WebApp) 
 
 
 def test_module_is_not_sent_again_unless_it_changed(web_app: WebApp) -> None:
-    tag = web_app.get("/otp/widget.js").headers["ETag"]
-    again = web_app.client.get("/otp/widget.js", headers={"If-None-Match": tag})
+    etag = web_app.get("/otp/widget.js").headers["ETag"]
+    again = web_app.client.get("/otp/widget.js", headers={"If-None-Match": etag})
     other = web_app.client.get("/otp/widget.js", headers={"If-None-Match": 'W/"other"'})
 
     assert (again.status_code, again.data) == (304, b"")
@@ -40,7 +40,7 @@ def test_module_is_not_sent_again_unless_it_changed(web_app: WebApp) -> None:
     assert other.status_code == 200
 
 
-def test_module_is_packed_for_those_who_can_unpack_it(web_app: WebApp) -> None:
+def test_module_is_compressed_if_accepted(web_app: WebApp) -> None:
     plain = web_app.get("/otp/widget.js")
     packed = web_app.client.get("/otp/widget.js", headers={"Accept-Encoding": "br, gzip"})
     refused = web_app.client.get("/otp/widget.js", headers={"Accept-Encoding": "gzip;q=0"})
@@ -52,13 +52,13 @@ def test_module_is_packed_for_those_who_can_unpack_it(web_app: WebApp) -> None:
 
 
 def test_module_is_small(web_app: WebApp) -> None:
-    """Thirteen kilobytes, as they come over the wire."""
+    """Thirteen kilobytes, compressed."""
     packed = web_app.client.get("/otp/widget.js", headers={"Accept-Encoding": "gzip"})
 
     assert len(packed.data) <= 13_200
 
 
-def test_module_asks_for_no_other_file() -> None:
+def test_module_loads_no_other_file() -> None:
     text = source(CHINA)
 
     assert re.findall(r"\bimport\b(?!\.meta\.url)", text) == []
@@ -84,29 +84,29 @@ NEWER = {
 
 
 @pytest.mark.parametrize("pattern", NEWER.values(), ids=NEWER.keys())
-def test_module_has_nothing_that_the_oldest_browser_cannot_read(pattern: str) -> None:
+def test_module_uses_no_syntax_that_the_oldest_browser_lacks(pattern: str) -> None:
     assert re.findall(pattern, source(CHINA)) == []
 
 
 def test_module_without_comments_is_the_same_program() -> None:
-    """Comments are whole paragraphs, or the rest of a line; none is cut in two."""
+    """Comments are complete blocks or end a line, so that they can be removed."""
     assert re.findall(r"(?m)^\s*(?:/\*\*|\* [A-Z]|\*/).*|(?<!\S)//.*", source(CHINA)) == []
 
 
-def test_lengths_are_told_where_the_groups_do_not_tell_them() -> None:
+def test_lengths_are_listed_where_groups_do_not_determine_them() -> None:
     assert "DE49-0:47/10,11" in source([dialing("DE")])
     assert 'CN86-0:344";' in source(CHINA)
 
 
-def test_countries_whose_numbers_may_begin_as_their_calling_code_are_marked() -> None:
-    """A number of Italy may begin with 39; of China none begins with 86, which is always the calling code."""
+def test_countries_whose_numbers_can_start_with_the_calling_code_are_marked() -> None:
+    """A number in Italy can start with 39. No number in China starts with 86, its calling code."""
     assert "IT39?-:" in source([dialing("IT")])
     assert "IN91?-0:" in source([dialing("IN")])
     assert "ID62-0:" in source([dialing("ID")])
 
 
-def test_module_makes_no_markup_of_texts_and_runs_none() -> None:
-    """What would need `unsafe-inline` or `unsafe-eval`, or let a text become an element."""
+def test_module_never_inserts_texts_as_markup() -> None:
+    """Nothing needs `unsafe-inline` or `unsafe-eval`, and no text becomes an element."""
     forbidden = (
         r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|\.style\b|blob:|\bon\w+="
     )
@@ -114,7 +114,7 @@ def test_module_makes_no_markup_of_texts_and_runs_none() -> None:
     assert re.findall(forbidden, source(CHINA)) == []
 
 
-def test_module_knows_where_the_service_sends_to() -> None:
+def test_module_contains_the_countries_of_the_service() -> None:
     assert 'const SENDS_TO = "CN86-0:344";' in source(CHINA)
     assert 'const SENDS_TO = "SG65-:44 US1-1:334";' in source([dialing("SG"), dialing("US")])
 
@@ -126,7 +126,7 @@ def test_settings_put_the_default_region_first() -> None:
 
 
 @pytest.mark.parametrize("country", sorted(COUNTRIES))
-def test_every_country_has_a_way_to_write_its_numbers(country: str) -> None:
+def test_every_country_has_a_number_format(country: str) -> None:
     """One digit stands for the size of a group in the module."""
     made = dialing(country)
 
@@ -136,8 +136,8 @@ def test_every_country_has_a_way_to_write_its_numbers(country: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["ENGLISH", "CHINESE"])
-def test_every_problem_has_a_text_or_is_the_fault_of_the_page(language: str) -> None:
-    told = dict(
+def test_every_problem_has_a_text_or_is_caused_by_the_page(language: str) -> None:
+    texts = dict(
         re.findall(
             r'(\w+): "([^"]+)"', re.findall(rf"const {language} = {{(.*?)}};", source(CHINA), re.DOTALL)[0]
         )
@@ -157,12 +157,12 @@ def test_every_problem_has_a_text_or_is_the_fault_of_the_page(language: str) -> 
         for problem in call.all_problems()
     }
 
-    assert codes - of_the_page - set(told) == set()
-    assert "internal_error" in told  # what is said of those of the page
-    assert not of_the_page & set(told)
+    assert codes - of_the_page - set(texts) == set()
+    assert "internal_error" in texts  # used for problems that the page causes
+    assert not of_the_page & set(texts)
 
 
-def test_both_languages_say_the_same_things() -> None:
+def test_both_languages_have_the_same_texts() -> None:
     names = [
         re.findall(r"^  (\w+):", table, re.MULTILINE)
         for table in re.findall(r"const (?:ENGLISH|CHINESE) = {\n(.*?)};", source(CHINA), re.DOTALL)

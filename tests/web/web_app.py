@@ -1,4 +1,4 @@
-"""A web app: the web room in a Flask application of its own, around a service among fakes."""
+"""A Flask application with the web package and a service on fakes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNKNOWN_ID = "A" * 22
 
 @dataclass
 class WebApp:
-    """The calls a test makes, and everything behind them."""
+    """Makes calls, and gives access to the fakes behind them."""
 
     harness: fakes.Harness
     deps: ApiDependencies
@@ -68,7 +68,7 @@ class WebApp:
         return str(self.request().get_json()["verification_id"])
 
     def proof(self) -> str:
-        """Go all the way and return the proof."""
+        """Complete a verification and return the proof."""
         return str(self.verify(self.opened(), self.harness.sender.last_code).get_json()["proof"])
 
     def _kept(self, answer: TestResponse) -> TestResponse:
@@ -81,7 +81,7 @@ def open_web_app(
     prefix: str | None = None,
     report_receiver: AliyunReportEndpoint | None = None,
 ) -> WebApp:
-    """Return a web app; with a *prefix* in somebody else's application, else in one that is ours alone."""
+    """Return a web app; with a *prefix* it is mounted in another application."""
     harness = harness or fakes.harness()
     routes: list[dict[str, object]] = [{"name": "main", "state": "ok"}]
     deps = ApiDependencies(
@@ -104,7 +104,7 @@ def open_web_app(
 
 
 def problem(answer: TestResponse) -> dict[str, Any]:
-    """Return the problem document of *answer*, which must be one in every respect."""
+    """Return the problem document of *answer*, after checking its status, headers and fields."""
     document: dict[str, Any] = answer.get_json()
     assert answer.content_type == "application/problem+json"
     assert document["status"] == answer.status_code
@@ -115,7 +115,7 @@ def problem(answer: TestResponse) -> dict[str, Any]:
 
 
 def pointers(answer: TestResponse) -> list[str]:
-    """Return the places that an `invalid_request` names."""
+    """Return the pointers in an `invalid_request`."""
     document = problem(answer)
     assert document["code"] == "invalid_request"
     assert all(error["detail"] for error in document["errors"])
