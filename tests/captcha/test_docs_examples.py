@@ -1,4 +1,4 @@
-"""The examples in `docs/risk-challenge.md` run: altcha's own solver, and a captcha that is plugged in."""
+"""The examples in `docs/risk-challenge.md` run: altcha's own solver, and another captcha."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ for language, text in re.findall(
 ):
     BLOCKS.setdefault(language, []).append(text)
 
-KEYRING = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"3"))
+KEYRING = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", b"pseudonym key ".ljust(32, b"3"))
 MINE = ChallengeSubject("web", "t" * 16)
 
 
 # ── altcha's solver ──
 
 
-def solve_as_told(challenge: Mapping[str, object]) -> str:
+def solve_with_example(challenge: Mapping[str, object]) -> str:
     """Run the docs' example on *challenge* and return its solution."""
     node = shutil.which("node")
     if node is None or not (SDKS / "node_modules" / "altcha-lib").is_dir():
@@ -64,18 +64,18 @@ def solve_as_told(challenge: Mapping[str, object]) -> str:
 @pytest.mark.sdk
 @pytest.mark.parametrize("level", [1, 2])
 def test_altchas_own_solver_solves_a_challenge(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COSTS, level, 5_000)  # whole ones take seconds on a slow machine
+    monkeypatch.setitem(COSTS, level, 5_000)  # full ones take seconds on a slow machine
     work = ProofOfWork(KEYRING, fakes.FakeClock(), ttl=600)
     challenge = dict(work.issue(MINE, level))
 
-    assert work.verify(solve_as_told(challenge), MINE, level) == challenge["challenge"]
+    assert work.verify(solve_with_example(challenge), MINE, level) == challenge["challenge"]
 
 
 # ── another captcha ──
 
 
 def captcha(url: str) -> Any:
-    """Return the docs' captcha, whose provider answers at *url*."""
+    """Return the captcha of the docs, with its provider at *url*."""
     names: dict[str, Any] = {"VERIFY_URL": url, "SECRET": "secret", "SITE_KEY": "site"}
     (example,) = (text for text in BLOCKS["python"] if "class" in text)
     exec(example, names)  # noqa: S102 - our own text
@@ -91,7 +91,7 @@ def store() -> fakes.FakeStore:
 
 
 def request(store: fakes.FakeStore, challenges: Any, **more: str) -> TestResponse:
-    """Ask an application that *challenges* are plugged into for an SMS."""
+    """Request an SMS from an application with the provider *challenges*."""
     built = build(
         settings(),
         store=store,
@@ -109,7 +109,7 @@ def request(store: fakes.FakeStore, challenges: Any, **more: str) -> TestRespons
         )
 
 
-def test_plugged_in_captcha_is_what_is_asked_for(store: fakes.FakeStore) -> None:
+def test_challenge_comes_from_the_other_captcha(store: fakes.FakeStore) -> None:
     answer = request(store, captcha("http://127.0.0.1:1"))
 
     assert (answer.status_code, answer.get_json()["code"]) == (403, "challenge_required")
@@ -127,19 +127,19 @@ def test_plugged_in_captcha_is_what_is_asked_for(store: fakes.FakeStore) -> None
     ],
     ids=["right", "wrong", "list", "garbage", "gone"],
 )
-def test_plugged_in_captcha_decides(behave: Behave, *, passes: bool) -> None:
+def test_other_captcha_decides(behave: Behave, *, passes: bool) -> None:
     with WireServer(behave) as provider:
         plugged = captcha(provider.url)
         ids = {plugged.verify("solution", MINE, 1) for _ in range(2)}
 
         assert b"response=solution" in provider.requests[0]
 
-    (told,) = ids
-    assert (told is not None) == passes
-    assert told is None or re.fullmatch(r"[A-Za-z0-9_-]{1,64}", told)
+    (challenge_id,) = ids
+    assert (challenge_id is not None) == passes
+    assert challenge_id is None or re.fullmatch(r"[A-Za-z0-9_-]{1,64}", challenge_id)
 
 
-def test_solution_of_a_plugged_in_captcha_is_shown_to_it(store: fakes.FakeStore) -> None:
+def test_solution_is_verified_by_the_other_captcha(store: fakes.FakeStore) -> None:
     with WireServer(answers(WRONG)) as provider:
         answer = request(store, captcha(provider.url), risk_solution="an-answer")
 
@@ -148,7 +148,7 @@ def test_solution_of_a_plugged_in_captcha_is_shown_to_it(store: fakes.FakeStore)
         assert len(provider.requests) == 2  # once for each level
 
 
-def test_application_with_another_captcha_is_made_as_the_docs_say(
+def test_application_with_another_captcha_is_created_as_documented(
     redis_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (example,) = (text for text in BLOCKS["python"] if "create_app" in text)

@@ -1,4 +1,4 @@
-"""Proof of work: solved by work alone, for one client and phone, in time, at its level."""
+"""Proof of work: a solution is valid for one client and phone, in time, at its level."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from otp_service.captcha.proof_of_work import COSTS
 from otp_service.domain.crypto import Keyring
 from otp_service.domain.risk import ChallengeSubject
 
-PSEUDONYM_KEY = b"tag key ".ljust(32, b"3")
+PSEUDONYM_KEY = b"pseudonym key ".ljust(32, b"3")
 KEYRING = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", PSEUDONYM_KEY)
 MINE = ChallengeSubject("web", "t" * 16)
 
@@ -32,13 +32,13 @@ def clock() -> fakes.FakeClock:
 
 @pytest.fixture
 def work(clock: fakes.FakeClock, monkeypatch: pytest.MonkeyPatch) -> ProofOfWork:
-    monkeypatch.setitem(COSTS, 1, 500)  # the tests are about the rules, not about the work
+    monkeypatch.setitem(COSTS, 1, 500)  # keeps the tests fast
     monkeypatch.setitem(COSTS, 2, 900)
     return ProofOfWork(KEYRING, clock, ttl=600)
 
 
 def number_of(challenge: Mapping[str, object]) -> int:
-    """Do the work, as the protocol says it."""
+    """Find the number, as the protocol describes."""
     salt, wanted = str(challenge["salt"]), challenge["challenge"]
     for number in range(int(str(challenge["maxnumber"])) + 1):
         if hashlib.sha256(f"{salt}{number}".encode()).hexdigest() == wanted:
@@ -51,10 +51,10 @@ def solve(challenge: Mapping[str, object], /, **changes: object) -> str:
     return base64.b64encode(json.dumps(payload).encode()).decode()
 
 
-# ── what passes ──
+# ── accepted ──
 
 
-def test_work_that_was_done_passes_and_names_its_challenge(work: ProofOfWork) -> None:
+def test_solution_is_accepted_and_returns_the_challenge_id(work: ProofOfWork) -> None:
     challenge = work.issue(MINE, 1)
 
     solved = work.verify(solve(challenge), MINE, 1)
@@ -65,11 +65,11 @@ def test_work_that_was_done_passes_and_names_its_challenge(work: ProofOfWork) ->
     assert work.verify(solve(challenge), MINE, 1) == solved
 
 
-def test_two_challenges_are_never_the_same(work: ProofOfWork) -> None:
+def test_challenges_are_unique(work: ProofOfWork) -> None:
     assert len({str(work.issue(MINE, 1)["challenge"]) for _ in range(20)}) == 20
 
 
-def test_challenge_is_what_altchas_own_solver_takes(work: ProofOfWork) -> None:
+def test_challenge_has_the_format_of_altcha(work: ProofOfWork) -> None:
     challenge = work.issue(MINE, 1)
 
     assert set(challenge) == {"algorithm", "challenge", "maxnumber", "salt", "signature"}
@@ -80,7 +80,7 @@ def test_challenge_is_what_altchas_own_solver_takes(work: ProofOfWork) -> None:
     assert work.verify(solve(challenge, number=found.number), MINE, 1)
 
 
-def test_harder_work_passes_for_less_and_not_the_other_way_round(work: ProofOfWork) -> None:
+def test_solution_of_a_higher_level_is_accepted_for_a_lower_one(work: ProofOfWork) -> None:
     easy, hard = work.issue(MINE, 1), work.issue(MINE, 2)
 
     assert work.verify(solve(hard), MINE, 1)
@@ -88,25 +88,25 @@ def test_harder_work_passes_for_less_and_not_the_other_way_round(work: ProofOfWo
     assert work.verify(solve(easy), MINE, 2) is None
 
 
-def test_each_level_costs_more_than_the_one_before() -> None:
+def test_each_level_costs_more_than_the_previous_one() -> None:
     assert COSTS[2] >= 4 * COSTS[1]
     assert COSTS[1] >= 10_000
 
 
-def test_half_of_its_numbers_is_tried_on_average(work: ProofOfWork) -> None:
-    """What an attacker pays: 64 challenges of 900 numbers are some 28,800 hashes, within five sigma."""
+def test_average_cost_is_half_of_the_numbers(work: ProofOfWork) -> None:
+    """The cost of an attacker: 64 challenges of 900 numbers take about 28,800 hashes, within five sigma."""
     hashes = sum(number_of(work.issue(MINE, 2)) + 1 for _ in range(64))
 
     assert abs(hashes - 64 * 450) < 5 * 900 * (64 / 12) ** 0.5
 
 
-def test_what_the_widget_adds_to_its_payload_is_passed_over(work: ProofOfWork) -> None:
+def test_additional_fields_of_the_widget_are_ignored(work: ProofOfWork) -> None:
     challenge = work.issue(MINE, 1)
 
     assert work.verify(solve(challenge, took=312.4, test=True), MINE, 1)
 
 
-def test_challenge_of_an_older_root_passes_during_rotation(work: ProofOfWork, clock: fakes.FakeClock) -> None:
+def test_challenge_of_an_older_root_is_accepted(work: ProofOfWork, clock: fakes.FakeClock) -> None:
     solution = solve(work.issue(MINE, 1))
     old, new = b"root ".ljust(32, b"1"), b"new root ".ljust(32, b"2")
     rotated = ProofOfWork(Keyring({"k1": old, "k2": new}, "k2", PSEUDONYM_KEY), clock, ttl=600)
@@ -116,15 +116,15 @@ def test_challenge_of_an_older_root_passes_during_rotation(work: ProofOfWork, cl
     assert removed.verify(solution, MINE, 1) is None
 
 
-# ── what does not ──
+# ── rejected ──
 
 
 @pytest.mark.parametrize("other", [replace(MINE, client="app"), replace(MINE, phone_hash="u" * 16)])
-def test_work_for_somebody_else_does_not_pass(work: ProofOfWork, other: ChallengeSubject) -> None:
+def test_solution_for_another_client_or_phone_is_rejected(work: ProofOfWork, other: ChallengeSubject) -> None:
     assert work.verify(solve(work.issue(MINE, 1)), other, 1) is None
 
 
-def test_time_is_over_to_the_second(work: ProofOfWork, clock: fakes.FakeClock) -> None:
+def test_expiry_is_exact_to_the_second(work: ProofOfWork, clock: fakes.FakeClock) -> None:
     solution = solve(work.issue(MINE, 1))
     clock.advance(599)
     in_time = work.verify(solution, MINE, 1)
@@ -134,8 +134,8 @@ def test_time_is_over_to_the_second(work: ProofOfWork, clock: fakes.FakeClock) -
     assert work.verify(solution, MINE, 1) is None
 
 
-def test_its_id_is_remembered_for_longer_than_anything_lives(clock: fakes.FakeClock) -> None:
-    """Else a challenge that was made before `risk.ttl` was lowered could be used twice."""
+def test_id_is_stored_longer_than_any_challenge_lives(clock: fakes.FakeClock) -> None:
+    """Otherwise a challenge created before `risk.ttl` was lowered could be used twice."""
     solution = solve(ProofOfWork(KEYRING, clock, ttl=1800).issue(MINE, 1))
     lowered = ProofOfWork(KEYRING, clock, ttl=60)
     at_once = lowered.verify(solution, MINE, 1)
@@ -145,7 +145,7 @@ def test_its_id_is_remembered_for_longer_than_anything_lives(clock: fakes.FakeCl
     assert lowered.verify(solution, MINE, 1)
 
 
-def test_clock_that_is_a_little_behind_takes_a_fresh_challenge(
+def test_clock_that_is_slightly_behind_accepts_a_new_challenge(
     work: ProofOfWork, clock: fakes.FakeClock
 ) -> None:
     solution = solve(work.issue(MINE, 1))
@@ -179,14 +179,14 @@ def test_clock_that_is_a_little_behind_takes_a_fresh_challenge(
     ],
     ids=str,
 )
-def test_changed_solution_does_not_pass(work: ProofOfWork, changes: dict[str, Any]) -> None:
+def test_changed_solution_is_rejected(work: ProofOfWork, changes: dict[str, Any]) -> None:
     assert work.verify(solve(work.issue(MINE, 1), **changes), MINE, 1) is None
 
 
 @pytest.mark.parametrize(
     ("old", "new"), [("level=1", "level=2"), ("expires=1", "expires=9"), ("for=", "for=00"), ("&", "")]
 )
-def test_salt_that_says_something_else_does_not_pass(work: ProofOfWork, old: str, new: str) -> None:
+def test_changed_salt_is_rejected(work: ProofOfWork, old: str, new: str) -> None:
     challenge = work.issue(MINE, 1)
     salt = str(challenge["salt"]).replace(old, new)
 
@@ -194,7 +194,7 @@ def test_salt_that_says_something_else_does_not_pass(work: ProofOfWork, old: str
     assert work.verify(solve(challenge, salt=salt), MINE, 1) is None
 
 
-def test_level_is_what_was_signed_whatever_the_rest_says(work: ProofOfWork) -> None:
+def test_signed_level_counts(work: ProofOfWork) -> None:
     challenge = {**work.issue(MINE, 1), "maxnumber": COSTS[2], "level": 2, "maxNumber": COSTS[2]}
 
     assert work.verify(solve(challenge), MINE, 1)
@@ -209,22 +209,22 @@ def test_nothing_can_be_added_to_a_salt(work: ProofOfWork, more: str) -> None:
     assert work.verify(solve(challenge, salt=f"{challenge['salt']}{more}"), MINE, 1) is None
 
 
-def test_weaker_hash_does_not_pass_even_if_it_is_right(work: ProofOfWork) -> None:
-    """Whoever finds a number by SHA-1 still lacks its signature, and the algorithm is not his to choose."""
+def test_weaker_hash_is_rejected_even_if_it_is_correct(work: ProofOfWork) -> None:
+    """The client cannot choose the algorithm, and a number for SHA-1 has no signature."""
     challenge = work.issue(MINE, 1)
     weak = {"algorithm": "SHA-1", "challenge": hashlib.sha1(f"{challenge['salt']}7".encode()).hexdigest()}  # noqa: S324 - the point of the test
 
     assert work.verify(solve(challenge, number=7, **weak), MINE, 1) is None
 
 
-def test_challenge_that_another_root_signed_does_not_pass(work: ProofOfWork, clock: fakes.FakeClock) -> None:
+def test_challenge_signed_with_another_root_is_rejected(work: ProofOfWork, clock: fakes.FakeClock) -> None:
     others = Keyring({"k1": b"another root ".ljust(32, b"9")}, "k1", PSEUDONYM_KEY)
 
     assert work.verify(solve(ProofOfWork(others, clock, ttl=600).issue(MINE, 1)), MINE, 1) is None
 
 
-def test_number_cannot_borrow_from_the_salt(work: ProofOfWork) -> None:
-    """`…&` and 12 hash like `…&1` and 2; the delimiter keeps them apart."""
+def test_digits_cannot_be_moved_from_the_salt_to_the_number(work: ProofOfWork) -> None:
+    """`…&` and 12 would have the same hash as `…&1` and 2 without a delimiter."""
     challenge = work.issue(MINE, 1)
     digits = str(number_of(challenge))
     moved = {"salt": f"{challenge['salt']}{digits[:-1]}", "number": int(digits[-1])}
@@ -232,7 +232,7 @@ def test_number_cannot_borrow_from_the_salt(work: ProofOfWork) -> None:
     assert work.verify(solve(challenge, **moved), MINE, 1) is None
 
 
-def test_challenge_of_another_kind_of_ours_does_not_pass(work: ProofOfWork) -> None:
+def test_challenge_of_another_kind_is_rejected(work: ProofOfWork) -> None:
     key = KEYRING.active.risk
     bare = altcha.create_challenge_v1(altcha.ChallengeOptionsV1(max_number=50, hmac_key=key))
     made = {
@@ -246,22 +246,22 @@ def test_challenge_of_another_kind_of_ours_does_not_pass(work: ProofOfWork) -> N
     assert work.verify(solve(made), MINE, 1) is None
 
 
-def test_challenge_shows_neither_client_nor_tag(work: ProofOfWork) -> None:
-    told = json.dumps(dict(work.issue(ChallengeSubject("webshop", "SECRETTAG0123456"), 1)))
+def test_challenge_contains_neither_client_nor_phone_hash(work: ProofOfWork) -> None:
+    text = json.dumps(dict(work.issue(ChallengeSubject("webshop", "SECRETHASH012345"), 1)))
 
-    assert "webshop" not in told
-    assert "SECRETTAG" not in told
+    assert "webshop" not in text
+    assert "SECRETHASH" not in text
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "no base64!", "e30=", "W10=", "bnVsbA==", "é", "A" * 5000, base64.b64encode(b"[" * 3000).decode()],
 )
-def test_garbage_does_not_pass(work: ProofOfWork, text: str) -> None:
+def test_garbage_is_rejected(work: ProofOfWork, text: str) -> None:
     assert work.verify(text, MINE, 1) is None
 
 
-def test_right_solution_in_a_wrong_wrapping_does_not_pass(work: ProofOfWork) -> None:
+def test_correct_solution_in_a_wrong_encoding_is_rejected(work: ProofOfWork) -> None:
     challenge = work.issue(MINE, 1)
     right = solve(challenge)
 
@@ -281,7 +281,7 @@ FIELDS = st.sampled_from(["algorithm", "challenge", "number", "salt", "signature
 
 
 @given(st.dictionaries(FIELDS, json_values))
-def test_no_payload_fails_in_another_way(payload: dict[str, Any]) -> None:
+def test_no_payload_raises(payload: dict[str, Any]) -> None:
     work = ProofOfWork(KEYRING, fakes.FakeClock(), ttl=600)
     text = base64.b64encode(json.dumps({"algorithm": "SHA-256", **payload}).encode()).decode()
 
@@ -289,5 +289,5 @@ def test_no_payload_fails_in_another_way(payload: dict[str, Any]) -> None:
 
 
 @given(st.text() | st.binary().map(lambda data: base64.b64encode(data).decode()))
-def test_no_text_fails_in_another_way(text: str) -> None:
+def test_no_text_raises(text: str) -> None:
     assert ProofOfWork(KEYRING, fakes.FakeClock(), ttl=600).verify(text, MINE, 1) is None

@@ -1,4 +1,4 @@
-"""`limits`, `unlock` and `erase-phone`: what an operator types, what is shown and what changes."""
+"""`limits`, `unlock`, `erase-phone` and `history`: input, output and effects."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def number() -> str:
 
 @pytest.fixture
 def phone(client: redis.Redis, settings: Settings, number: str) -> Phone:
-    """The story of *number*, as the service of the configuration would keep it."""
+    """The state of *number* in the store of this configuration."""
     phone = make_phone(client)
     phone.slot = PhoneKey(settings.keyring().phone_hash(number), phone.slot.limits)
     return phone
@@ -80,14 +80,14 @@ def masked(number: str) -> str:
     return str(parse(number, PhoneRules()))
 
 
-def told(result: Result) -> dict[str, str]:
-    """The lines that were listed, by name."""
+def lines_of(result: Result) -> dict[str, str]:
+    """Return the listed lines by name."""
     lines = [line.strip().split("  ", 1) for line in result.stdout.splitlines() if line.startswith("  ")]
     return {name: what.strip() for name, what in lines}
 
 
 def fail(phone: Phone, times: int) -> None:
-    """Use *times* attempts up, so long ago that nothing but the failures in a row still counts."""
+    """Use up *times* attempts, so long ago that only the consecutive failures still count."""
     quick = phone.limited(restrict_after_failures=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(times // 5):
@@ -100,28 +100,28 @@ def fail(phone: Phone, times: int) -> None:
 
 
 def run_precheck(phone: Phone, settings: Settings, address: str, times: int) -> str:
-    """Ask *times* from *address*, each time for another phone; return the address's tag."""
-    tag = base64.urlsafe_b64encode(settings.keyring().ip_hash(address)).decode()
+    """Make *times* prechecks from *address*, each for another phone; return the hash of the address."""
+    ip_hash = base64.urlsafe_b64encode(settings.keyring().ip_hash(address)).decode()
     for _ in range(times):
-        slot = ClientIpQuota(tag, IpLimits())
+        quota = ClientIpQuota(ip_hash, IpLimits())
         phone.store.precheck(
             PhoneKey(secrets.token_urlsafe(12), phone.slot.limits),
             CLIENT,
             5,
-            PrecheckRequest(slot, challenges_disabled=True),
+            PrecheckRequest(quota, challenges_disabled=True),
         )
-    return tag
+    return ip_hash
 
 
 # ── limits of a phone ──
 
 
-def test_limits_of_a_stranger_are_untouched(config: Path, number: str) -> None:
+def test_limits_of_an_unknown_phone_are_unused(config: Path, number: str) -> None:
     result = run(config, "limits", typed=f"{number}\n")
 
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == masked(number)
-    assert told(result) == {
+    assert lines_of(result) == {
         "next SMS": "now",
         "if trusted": "now",
         "SMS": "0 of 5 in 1 h, 0 of 10 in 24 h",
@@ -134,16 +134,14 @@ def test_limits_of_a_stranger_are_untouched(config: Path, number: str) -> None:
     }
 
 
-def test_limits_tell_what_was_counted_and_when_the_next_sms_may_go(
-    config: Path, number: str, phone: Phone
-) -> None:
+def test_limits_show_counts_and_the_time_of_the_next_sms(config: Path, number: str, phone: Phone) -> None:
     phone.pass_time(-17)
     opened = phone.open()
     for _ in range(3):
         with pytest.raises(WrongCode):
             phone.submit(opened, WRONG)
 
-    lines = told(run(config, "limits", typed=number))
+    lines = lines_of(run(config, "limits", typed=number))
 
     seconds = int(lines["next SMS"].removeprefix("in ").partition(" s (phone_cooldown)")[0])
     assert 20 < seconds <= 43
@@ -152,8 +150,8 @@ def test_limits_tell_what_was_counted_and_when_the_next_sms_may_go(
     assert lines["verifications"] == "1 open"
 
 
-def test_limits_are_told_to_programs_by_the_names_of_the_api(config: Path, number: str, phone: Phone) -> None:
-    """Seventy wrong codes of strangers lock them out, and leave trusted calls alone."""
+def test_json_has_the_limit_names_of_the_api(config: Path, number: str, phone: Phone) -> None:
+    """Seventy wrong codes from untrusted calls block untrusted calls, but not trusted ones."""
     fail(phone, 70)
 
     result = run(config, "limits", "--json", typed=number)
@@ -188,17 +186,17 @@ def test_limits_are_told_to_programs_by_the_names_of_the_api(config: Path, numbe
 
 
 @pytest.mark.parametrize("spelling", ["{}", "{} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]} {1}", "00{2}"])
-def test_phone_may_be_typed_as_people_do(config: Path, number: str, phone: Phone, spelling: str) -> None:
+def test_phone_is_read_in_usual_spellings(config: Path, number: str, phone: Phone, spelling: str) -> None:
     phone.open()
 
     result = run(config, "limits", typed=spelling.format(number, number[6:], number[1:]) + "\n")
 
-    assert told(result)["SMS"].startswith("1 of 5")
+    assert lines_of(result)["SMS"].startswith("1 of 5")
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "110", "13800138000,13900139000", "help", "\udcff"], ids=repr)
 @pytest.mark.parametrize("command", ["limits", "unlock", "erase-phone"])
-def test_what_is_no_phone_is_refused_and_not_repeated(config: Path, command: str, typed: str) -> None:
+def test_invalid_phone_is_rejected_and_not_repeated(config: Path, command: str, typed: str) -> None:
     result = CliRunner(charset="utf-8").invoke(
         main, [command, "--config", str(config)], input=typed.encode("utf-8", "surrogateescape")
     )
@@ -216,32 +214,32 @@ def test_phone_is_never_an_argument(config: Path, command: str, number: str) -> 
     assert result.stdout == ""
 
 
-def test_phone_of_a_country_that_is_not_sent_to_any_more_is_found(
+def test_phone_of_a_country_that_was_removed_is_found(
     config: Path, client: redis.Redis, settings: Settings
 ) -> None:
-    tag = settings.keyring().phone_hash("+14155552671")
-    client.set(keys.verification(tag, "v" * 22), b"x", ex=60)
+    phone_hash = settings.keyring().phone_hash("+14155552671")
+    client.set(keys.verification(phone_hash, "v" * 22), b"x", ex=60)
 
     result = run(config, "erase-phone", "--yes", typed="+1 415-555-2671")
 
     assert "Keys deleted: 1;" in result.stdout
-    assert client.exists(keys.verification(tag, "v" * 22)) == 0
+    assert client.exists(keys.verification(phone_hash, "v" * 22)) == 0
 
 
-def test_phone_is_judged_by_the_limits_of_a_client(config: Path, number: str) -> None:
+def test_limits_of_a_client_are_used(config: Path, number: str) -> None:
     mine = run(config, "limits", "--client", "shop", typed=number)
-    nobodys = run(config, "limits", "--client", "nobody", typed=number)
+    unknown = run(config, "limits", "--client", "unknown", typed=number)
 
-    assert told(mine)["next SMS"] == "now"
-    assert (nobodys.exit_code, nobodys.stdout) == (2, "")
-    assert "is not a client of the configuration" in nobodys.stderr
+    assert lines_of(mine)["next SMS"] == "now"
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "is not a client of the configuration" in unknown.stderr
 
 
-# ── clearing a phone's ──
+# ── clearing the limits of a phone ──
 
 
 @pytest.mark.parametrize(
-    ("options", "typed"), [(["--yes"], "{}\n"), ([], "{}\ny\n")], ids=["unasked", "confirmed"]
+    ("options", "typed"), [(["--yes"], "{}\n"), ([], "{}\ny\n")], ids=["flag", "confirmed"]
 )
 def test_cleared_phone_may_get_an_sms_at_once(
     config: Path, number: str, phone: Phone, options: list[str], typed: str
@@ -251,14 +249,14 @@ def test_cleared_phone_may_get_an_sms_at_once(
     result = run(config, "limits", "--clear", *options, typed=typed.format(number))
 
     assert result.exit_code == 0
-    assert "phone_cooldown" in told(result)["next SMS"]
+    assert "phone_cooldown" in lines_of(result)["next SMS"]
     assert result.stdout.splitlines()[-1] == "Cleared."
-    assert told(run(config, "limits", typed=number))["next SMS"] == "now"
+    assert lines_of(run(config, "limits", typed=number))["next SMS"] == "now"
     phone.open()
 
 
 @pytest.mark.parametrize("answer", ["n", ""], ids=["no", "silence"])
-def test_nothing_is_cleared_unless_somebody_says_so(
+def test_nothing_is_cleared_without_confirmation(
     config: Path, number: str, phone: Phone, answer: str
 ) -> None:
     phone.open()
@@ -267,10 +265,10 @@ def test_nothing_is_cleared_unless_somebody_says_so(
 
     assert result.exit_code == 1
     assert "Cleared." not in result.stdout
-    assert "phone_cooldown" in told(run(config, "limits", typed=number))["next SMS"]
+    assert "phone_cooldown" in lines_of(run(config, "limits", typed=number))["next SMS"]
 
 
-def test_clearing_is_told_to_programs_and_to_the_log(config: Path, number: str, phone: Phone) -> None:
+def test_clearing_is_in_the_json_and_in_the_log(config: Path, number: str, phone: Phone) -> None:
     result = run(config, "limits", "--clear", "--yes", "--json", typed=number)
 
     assert json.loads(result.stdout)["cleared"] is True
@@ -285,7 +283,7 @@ def test_clearing_is_told_to_programs_and_to_the_log(config: Path, number: str, 
 # ── limits of an address ──
 
 
-def test_limits_of_an_address_tell_what_its_next_sms_would_meet(
+def test_limits_of_an_address_show_what_applies_to_the_next_sms(
     config: Path, phone: Phone, settings: Settings
 ) -> None:
     run_precheck(phone, settings, ADDRESS, 19)
@@ -294,26 +292,26 @@ def test_limits_of_an_address_tell_what_its_next_sms_would_meet(
     after = run(config, "limits", "--address", ADDRESS)
 
     assert before.stdout.splitlines()[0] == ADDRESS
-    assert told(before) == {
+    assert lines_of(before) == {
         "next SMS": "now",
         "unverified SMS": "19 of 20 in 1 h, 19 of 100 in 24 h, to 19 of 20 phones",
         "verified": "0 in 24 h",
         "misses": "0 of 60 in 10 min",
         "rejected": "at 10 times the limits for SMS",
     }
-    assert told(after)["next SMS"] == "now, after a risk challenge (address_sends_per_hour)"
+    assert lines_of(after)["next SMS"] == "now, after a risk challenge (address_sends_per_hour)"
 
 
-def test_full_address_is_cleared(config: Path, phone: Phone, settings: Settings) -> None:
-    tag = run_precheck(phone, settings, "2001:db8:1:2::/64", 200)
+def test_blocked_address_is_cleared(config: Path, phone: Phone, settings: Settings) -> None:
+    ip_hash = run_precheck(phone, settings, "2001:db8:1:2::/64", 200)
 
     result = run(config, "limits", "--address", "2001:db8:1:2::9", "--clear", "--yes")
 
     assert result.stdout.splitlines()[0] == "2001:db8:1:2::/64"
-    assert told(result)["next SMS"].endswith("(address_phones_per_day)")
+    assert lines_of(result)["next SMS"].endswith("(address_phones_per_day)")
     assert result.stdout.splitlines()[-1] == "Cleared."
     event = json.loads(result.stderr)
-    assert (event["event"], event["client_ip_hash"]) == ("limits_cleared", tag)
+    assert (event["event"], event["client_ip_hash"]) == ("limits_cleared", ip_hash)
     again = json.loads(run(config, "limits", "--address", "2001:db8:1:2::1", "--json").stdout)
     assert again == {
         "address": "2001:db8:1:2::/64",
@@ -333,7 +331,7 @@ def test_full_address_is_cleared(config: Path, phone: Phone, settings: Settings)
 
 
 @pytest.mark.parametrize("address", ["", "x", "203.0.113", "203.0.113.0/24"])
-def test_what_is_no_address_is_refused(config: Path, address: str) -> None:
+def test_invalid_address_is_rejected(config: Path, address: str) -> None:
     result = run(config, "limits", "--address", address)
 
     assert result.exit_code == 2
@@ -343,7 +341,7 @@ def test_what_is_no_address_is_refused(config: Path, address: str) -> None:
 # ── unlock ──
 
 
-def test_unlocked_phone_is_told_of_and_free(config: Path, number: str, phone: Phone) -> None:
+def test_unlocked_phone_is_reported_and_no_longer_locked(config: Path, number: str, phone: Phone) -> None:
     fail(phone, 100)
 
     result = run(config, "unlock", typed=number)
@@ -358,11 +356,11 @@ def test_unlocked_phone_is_told_of_and_free(config: Path, number: str, phone: Ph
         phone.slot.phone_hash,
         "",
     )
-    assert told(run(config, "limits", typed=number))["locked"].startswith("no")
+    assert lines_of(run(config, "limits", typed=number))["locked"].startswith("no")
     phone.open()
 
 
-def test_unlock_says_what_still_holds_the_phone_up(config: Path, number: str, phone: Phone) -> None:
+def test_unlock_shows_which_limits_still_apply(config: Path, number: str, phone: Phone) -> None:
     opened = phone.open()
     with pytest.raises(WrongCode):
         phone.submit(opened, WRONG)
@@ -376,7 +374,7 @@ def test_unlock_says_what_still_holds_the_phone_up(config: Path, number: str, ph
 # ── erase-phone ──
 
 
-def test_erased_phone_leaves_nothing_and_the_rest_is_said(
+def test_erased_phone_leaves_nothing_and_remaining_data_is_named(
     config: Path, number: str, phone: Phone, settings: Settings
 ) -> None:
     address = ClientIpQuota(run_precheck(phone, settings, ADDRESS, 1), IpLimits())
@@ -397,9 +395,7 @@ def test_erased_phone_leaves_nothing_and_the_rest_is_said(
 
 
 @pytest.mark.parametrize("answer", ["n", ""], ids=["no", "silence"])
-def test_nothing_is_erased_unless_somebody_says_so(
-    config: Path, number: str, phone: Phone, answer: str
-) -> None:
+def test_nothing_is_erased_without_confirmation(config: Path, number: str, phone: Phone, answer: str) -> None:
     phone.open()
 
     result = run(config, "erase-phone", typed=f"{number}\n{answer}")
@@ -409,11 +405,11 @@ def test_nothing_is_erased_unless_somebody_says_so(
     assert len(phone.stored()) == 2
 
 
-# ── all of them ──
+# ── all commands ──
 
 
 @pytest.mark.parametrize("command", ["limits", "unlock", "erase-phone"])
-def test_output_never_holds_the_number(config: Path, number: str, phone: Phone, command: str) -> None:
+def test_output_never_contains_the_number(config: Path, number: str, phone: Phone, command: str) -> None:
     phone.open()
     yes = [] if command == "unlock" else ["--yes"]
 
@@ -425,7 +421,7 @@ def test_output_never_holds_the_number(config: Path, number: str, phone: Phone, 
 
 
 @pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "erase-phone"])
-def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command: str, number: str) -> None:
+def test_unreachable_store_is_reported_in_one_line(tmp_path: Path, command: str, number: str) -> None:
     with running(redis_binary()) as server:
         path = config_for(server, tmp_path)
     yes = [] if command == "unlock" else ["--yes"]
@@ -441,7 +437,7 @@ def test_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path, command:
 
 
 @pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "erase-phone"])
-def test_configuration_without_a_store_of_its_own_is_refused(
+def test_configuration_without_its_own_store_is_rejected(
     config: Path, command: str, number: str, redis_server: Server
 ) -> None:
     text = config.read_text()
@@ -480,7 +476,7 @@ def test_piped_phone_is_read_by_the_real_command(config: Path, number: str, phon
 
 
 def test_typed_phone_is_not_shown(config: Path, number: str) -> None:
-    """A terminal is often recorded; so nothing of the number may be echoed on it."""
+    """A terminal may be recorded, so the number must not be echoed."""
     terminal, end = pty.openpty()
     command = [sys.executable, "-m", "otp_service", "limits", "--config", str(config)]
     with subprocess.Popen(
@@ -491,7 +487,7 @@ def test_typed_phone_is_not_shown(config: Path, number: str) -> None:
         while not shown.endswith(b"Phone: "):
             shown += os.read(terminal, 1)
         os.write(terminal, f"{number}\n".encode())
-        with suppress(OSError):  # the other end of the terminal is closed
+        with suppress(OSError):  # the other end of the terminal has been closed
             while True:
                 shown += os.read(terminal, 1024)
         assert process.wait(30) == 0
@@ -512,7 +508,7 @@ def test_typed_phone_is_not_shown(config: Path, number: str) -> None:
         (90 * 86_400 - 1, "89 d 23 h 59 min 59 s"),
     ],
 )
-def test_times_are_spelled_to_the_second(seconds: int, text: str) -> None:
+def test_durations_are_exact_to_the_second(seconds: int, text: str) -> None:
     assert format_duration(seconds) == text
 
 
@@ -520,13 +516,13 @@ def test_times_are_spelled_to_the_second(seconds: int, text: str) -> None:
 
 
 def sent(phone: Phone, how: SendDisposition, code: str = "", **facts: int) -> Verification:
-    """Return a verification whose first send ended so; the provider said *code*."""
+    """Return a verification whose first send has the result *how* and the provider code *code*."""
     opened = phone.open(settle=None)
     phone.settle(opened, how, provider_code=code, **facts)
     return opened
 
 
-def test_history_of_a_number_that_was_rejected_says_why(config: Path, number: str, phone: Phone) -> None:
+def test_history_of_a_rejected_number_shows_the_reason(config: Path, number: str, phone: Phone) -> None:
     sent(phone, SendDisposition.RECIPIENT_REJECTED, "isv.MOBILE_NUMBER_ILLEGAL")
 
     result = run(config, "history", typed=number)
@@ -538,7 +534,7 @@ def test_history_of_a_number_that_was_rejected_says_why(config: Path, number: st
     assert "canceled" in result.stdout
 
 
-def test_history_tells_the_newest_first_and_how_each_verification_ended(
+def test_history_shows_the_newest_first_and_how_each_verification_ended(
     config: Path, number: str, phone: Phone
 ) -> None:
     phone.pass_time(-4 * HOUR)
@@ -567,7 +563,7 @@ def test_history_tells_the_newest_first_and_how_each_verification_ended(
     assert found[1]["sends"][0]["meaning"].startswith("Nothing left this machine")
 
 
-def test_history_tells_what_a_delivery_report_said(config: Path, number: str, phone: Phone) -> None:
+def test_history_shows_the_delivery_report(config: Path, number: str, phone: Phone) -> None:
     opened = phone.open()
     report = DeliveryReport(
         phone.slot.phone_hash,
@@ -584,7 +580,7 @@ def test_history_tells_what_a_delivery_report_said(config: Path, number: str, ph
     assert send["meaning"]
 
 
-def test_history_knows_a_report_that_came_after_the_verification_was_forgotten(
+def test_history_shows_a_report_for_an_expired_verification(
     config: Path, number: str, phone: Phone, client: redis.Redis
 ) -> None:
     opened = phone.open()
@@ -602,9 +598,9 @@ def test_history_finds_a_verification_by_its_id(
     config: Path, number: str, phone: Phone, settings: Settings, spelling: str
 ) -> None:
     verification_id = "bXkgdmVyaWZpY2F0aW9u_w"
-    tag = settings.keyring().verification_hash(verification_id)
+    hash_of_id = settings.keyring().verification_hash(verification_id)
     phone.pass_time(-HOUR)
-    phone.open(verification_hash=tag)
+    phone.open(verification_hash=hash_of_id)
     phone.runner.ahead = 0
     phone.open()
 
@@ -613,22 +609,22 @@ def test_history_finds_a_verification_by_its_id(
     one = run(config, "history", "--verification", typed=f"{number}\n{pasted}\n").stdout
 
     assert (both.count("verification "), one.count("verification ")) == (2, 1)
-    assert tag[:7] in one
+    assert hash_of_id[:7] in one
     assert verification_id not in both + one
 
 
-def test_history_of_what_is_no_id_is_refused(config: Path, number: str) -> None:
+def test_history_of_an_invalid_id_is_rejected(config: Path, number: str) -> None:
     result = run(config, "history", "--verification", typed=f"{number}\nnone\n")
 
     assert result.exit_code == 2
     assert "none" not in result.output.replace("is not a verification id", "")
 
 
-def test_history_of_a_stranger_says_so(config: Path, number: str) -> None:
+def test_history_of_an_unknown_phone_says_so(config: Path, number: str) -> None:
     assert "No SMS in the last 24 hours." in run(config, "history", typed=number).stdout
 
 
-def test_history_is_forgotten_after_a_day_and_holds_no_number(
+def test_history_expires_after_a_day_and_contains_no_number(
     config: Path, number: str, phone: Phone, client: redis.Redis
 ) -> None:
     phone.open()

@@ -33,14 +33,14 @@ def call(dev: Dev, path: str, body: object) -> Answer:
 
 
 def requested(dev: Dev, phone: str) -> dict[str, str]:
-    """Return what verifies a code that was just sent to *phone*."""
+    """Request a code for *phone*; return the body of the call that verifies it."""
     sent = call(dev, "request", {"phone": phone, "purpose": "login"})
     assert sent.status == 201
     return {"phone": phone, "verification_id": sent.body["verification_id"], "code": dev.code(phone)}
 
 
 def is_known(directory: Path, phone: str, tmp_path: Path) -> bool:
-    """Return whether the data in *directory* says that *phone* was verified before."""
+    """Return whether *phone* is a known phone in the data in *directory*."""
     with KeptState(directory) as state:
         keys = state.keys
         made = Secrets(keys.secret_key, keys.root, keys.pseudonym_key, keys.proof_key)
@@ -121,13 +121,13 @@ def test_directory_with_other_files_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "no json", "[]", '{"root": 1}'])
-def test_keys_that_were_not_written_here_are_refused(text: str, tmp_path: Path) -> None:
+def test_invalid_key_file_is_rejected(text: str, tmp_path: Path) -> None:
     (tmp_path / KEYS).write_text(text)
 
     with pytest.raises(StateNotUsable, match="not written by this version"):
         KeptState(tmp_path)
 
 
-def test_place_that_cannot_be_written_is_refused() -> None:
+def test_unwritable_directory_is_rejected() -> None:
     with pytest.raises(StateNotUsable, match="cannot be used"):
         KeptState(Path("/proc/nothing"))

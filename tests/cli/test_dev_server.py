@@ -29,7 +29,7 @@ def test_a_local_server_serves_until_it_is_closed(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_free_port_is_taken_as_wanted() -> None:
+def test_free_port_is_used() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
 
@@ -37,13 +37,13 @@ def test_a_free_port_is_taken_as_wanted() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_instead_of_a_taken_port_any_free_one_is_taken(host: str) -> None:
+def test_any_free_port_replaces_an_occupied_one(host: str) -> None:
     with socket.create_server((host, 0)) as taken:
         assert bind_with_fallback(lambda port: port, taken.getsockname()[1]) == 0
 
 
-def test_a_server_may_hold_as_many_connections_as_the_system_allows() -> None:
-    """Told by a process of its own, since a limit once raised is raised for every test."""
+def test_server_raises_the_limit_of_connections_to_the_systems() -> None:
+    """Runs in its own process, because the raised limit would affect other tests."""
     script = (
         "import resource as r\n"
         "from otp_service.cli.master import raise_file_limit\n"
@@ -53,12 +53,12 @@ def test_a_server_may_hold_as_many_connections_as_the_system_allows() -> None:
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    told, *raised, most = map(int, re.findall(r"-?\d+", done.stdout))
+    limit, *raised, most = map(int, re.findall(r"-?\d+", done.stdout))
     assert raised == [most, most]
-    assert told == most or (most < 0 and told > MAX_CONNECTIONS)
+    assert limit == most or (most < 0 and limit > MAX_CONNECTIONS)
 
 
-def test_somebody_faster_is_no_reason_to_give_up(capfd: pytest.CaptureFixture[str]) -> None:
+def test_start_is_repeated_if_another_process_takes_the_port(capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
 

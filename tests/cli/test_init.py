@@ -1,4 +1,4 @@
-"""`otp-service init`: questions, flags, files, and a service that runs with what it has written."""
+"""`otp-service init`: questions, flags, files, and a service that runs with the written files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def init(*arguments: str, typed: str | None = None) -> Result:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where the configuration is to be written; it does not exist yet."""
+    """The directory for the configuration; it does not exist yet."""
     return tmp_path / "otp"
 
 
@@ -75,10 +75,10 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# ── what is written ──
+# ── written files ──
 
 
-def test_files_are_for_their_owner_only(place: Path, redis_server: Server) -> None:
+def test_files_are_readable_by_their_owner_only(place: Path, redis_server: Server) -> None:
     done = defaults(place, redis_server.url, "--run", "systemd")
 
     assert done.exit_code == 0, done.output
@@ -88,7 +88,7 @@ def test_files_are_for_their_owner_only(place: Path, redis_server: Server) -> No
     assert left_in(place.parent) == ["otp"]
 
 
-def test_nothing_secret_is_in_the_settings_or_printed_but_the_key_of_the_client_once(
+def test_only_the_client_key_is_printed_and_no_secret_is_in_the_settings(
     place: Path, redis_server: Server
 ) -> None:
     done = defaults(place, redis_server.url)
@@ -103,7 +103,7 @@ def test_nothing_secret_is_in_the_settings_or_printed_but_the_key_of_the_client_
         assert secret not in done.output + text
 
 
-def test_each_configuration_has_secrets_of_its_own(tmp_path: Path, redis_server: Server) -> None:
+def test_each_configuration_has_its_own_secrets(tmp_path: Path, redis_server: Server) -> None:
     for name in ("one", "other"):
         assert defaults(tmp_path / name, redis_server.url).exit_code == 0
     secrets = secrets_in(tmp_path / "one") + secrets_in(tmp_path / "other")
@@ -119,7 +119,7 @@ def test_result_passes_check_config_without_a_warning(run: str, place: Path, red
     assert (done.exit_code, done.output) == (0, "The configuration is fit for production.\n")
 
 
-def test_flags_are_the_answers(place: Path, redis_server: Server, secret_file: str) -> None:
+def test_flags_answer_the_questions(place: Path, redis_server: Server, secret_file: str) -> None:
     done = init(
         *("--directory", str(place), "--run", "none", "--redis-url", redis_server.url, *ACCOUNT),
         *("--access-key-secret-file", secret_file, "--template-code", "SMS_154950909"),
@@ -163,7 +163,7 @@ def test_redis_that_does_not_respond_yet_is_a_warning(place: Path) -> None:
 # ── how to run it ──
 
 
-def test_unit_is_the_one_of_deploy() -> None:
+def test_unit_matches_the_one_in_deploy() -> None:
     ours = Path(files.__file__).parent / files.UNIT
 
     assert ours.read_text() == (ROOT / "deploy/systemd/otp-service.service").read_text()
@@ -211,7 +211,7 @@ def test_compose_runs_service_sandbox_and_redis(place: Path) -> None:
     assert f"docker compose --file {place}/compose.yaml up --detach" in done.output
 
 
-def test_compose_runs_what_is_needed_only(place: Path, secret_file: str) -> None:
+def test_compose_runs_only_what_is_needed(place: Path, secret_file: str) -> None:
     done = init(
         *(
             "--yes",
@@ -278,7 +278,7 @@ def test_enter_is_the_default(
     settings = settings_of(tmp_path / "otp-service")
 
     assert done.exit_code == 0, done.output
-    assert "3/6" not in done.output  # a flag has answered it
+    assert "3/6" not in done.output  # the flag answers it
     assert (list(settings.clients), list(settings.purposes)) == (["web"], ["login"])
     assert (settings.service.public_url, settings.service.proxy_hops) == ("", 0)
 
@@ -382,7 +382,7 @@ def test_redis_that_evicts_keys_is_refused(place: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.toml", "secrets", "sandbox.toml", "otp-service.service"])
-def test_existing_file_is_named_and_stays_alone(name: str, place: Path, redis_server: Server) -> None:
+def test_existing_file_is_named_and_not_changed(name: str, place: Path, redis_server: Server) -> None:
     place.mkdir()
     (place / name).write_text("mine")
     done = defaults(place, redis_server.url, "--run", "systemd")
@@ -403,7 +403,7 @@ def test_files_are_added_to_a_directory_that_exists(place: Path, redis_server: S
     assert stat.S_IMODE((place / "secrets").stat().st_mode) == 0o700
 
 
-def test_failure_halfway_takes_everything_back(
+def test_failure_removes_all_written_files(
     place: Path, redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.mkdir()
@@ -422,10 +422,10 @@ def test_failure_halfway_takes_everything_back(
     assert left_in(place) == []
 
 
-def test_settings_that_are_not_fit_are_not_written(
+def test_invalid_settings_are_not_written(
     place: Path, redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here because of the environment, which the service would read too."""
+    """The settings are invalid because of an environment variable, which the service reads too."""
     monkeypatch.setenv("OTP_SERVICE__REDIS__EMBEDED", "1")
     done = defaults(place, redis_server.url)
 
@@ -435,12 +435,12 @@ def test_settings_that_are_not_fit_are_not_written(
     assert left_in(place.parent) == []
 
 
-# ── what is written runs ──
+# ── running with the written files ──
 
 
 @contextmanager
 def started(*words: str, url: str, **environment: str) -> Iterator[None]:
-    """Run a command until the block ends; it is there when *url* answers."""
+    """Run a command until the block ends, and wait until *url* answers."""
     known = {name: value for name, value in os.environ.items() if not name.startswith("OTP_SERVICE")}
     with subprocess.Popen(
         [sys.executable, "-m", "otp_service", *words],
@@ -468,8 +468,8 @@ def is_answered(url: str) -> bool:
         return False
 
 
-def test_service_runs_with_what_was_written(place: Path, redis_server: Server) -> None:
-    """On other ports than those written, which another process may use."""
+def test_service_runs_with_the_written_files(place: Path, redis_server: Server) -> None:
+    """The ports are changed, because another process may use the written ones."""
     key = KEY.findall(defaults(place, redis_server.url).output)[0]
     port, sandbox_port = free_port(), free_port()
     config = place / "config.toml"

@@ -39,7 +39,7 @@ def run(*arguments: str) -> Result:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command has printed, and how it has ended."""
+    """The output and the exit code of a command."""
 
     exit_code: int
     stdout: str
@@ -47,7 +47,7 @@ class Done:
 
 
 def run_alone(*arguments: str) -> Done:
-    """Run a command in a process of its own: `serve` changes the one that it runs in."""
+    """Run a command in its own process, because `serve` changes the process that it runs in."""
     done = run_process(*arguments)
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -61,7 +61,7 @@ def run_process(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that runs until the block ends, and then ends by SIGTERM with 0."""
+    """Run a command until the block ends; SIGTERM must then end it with exit code 0."""
     command = [sys.executable, "-m", "otp_service", *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -90,7 +90,7 @@ def fetch(target: str | Request) -> Any:
 
 
 def children(pid: int) -> list[int]:
-    """Every process that *pid* has started, directly or not."""
+    """Return all descendants of the process *pid*."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -106,26 +106,26 @@ def children(pid: int) -> list[int]:
 # ── dev ──
 
 
-def test_dev_prints_one_line_of_json_once_everything_answers() -> None:
+def test_dev_prints_one_line_of_json_when_it_is_ready() -> None:
     with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
-        told = json.loads(line_of(process))
+        printed = json.loads(line_of(process))
 
-        assert list(told) == ["service_url", "sandbox_url", "inbox_url", "secret_key", "publishable_key"]
-        assert told["publishable_key"].startswith("pk_")
-        assert fetch(f"{told['service_url']}/healthz")
-        assert fetch(f"{told['service_url']}/readyz")["status"] == "ready"
-        assert fetch(f"{told['inbox_url']}.json") == []
+        assert list(printed) == ["service_url", "sandbox_url", "inbox_url", "secret_key", "publishable_key"]
+        assert printed["publishable_key"].startswith("pk_")
+        assert fetch(f"{printed['service_url']}/healthz")
+        assert fetch(f"{printed['service_url']}/readyz")["status"] == "ready"
+        assert fetch(f"{printed['inbox_url']}.json") == []
         process.terminate()
         assert process.communicate(timeout=20) == ("", "")
 
 
-def test_dev_serves_the_whole_story() -> None:
+def test_dev_serves_a_complete_verification() -> None:
     with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
-        told = json.loads(line_of(process))
-        url, key = told["service_url"], told["secret_key"]
+        printed = json.loads(line_of(process))
+        url, key = printed["service_url"], printed["secret_key"]
 
         opened = post(f"{url}/otp/request", {"phone": PHONE, "purpose": "login"}, key)
-        (sms,) = fetch(f"{told['inbox_url']}.json?phone=+{PHONE[1:]}")
+        (sms,) = fetch(f"{printed['inbox_url']}.json?phone=+{PHONE[1:]}")
         facts = {"phone": PHONE, "verification_id": opened["verification_id"], "code": sms["code"]}
         approved = post(f"{url}/otp/verify", facts, key)
         redeemed = post(f"{url}/otp/redeem", {"proof": approved["proof"], "purpose": "login"}, key)
@@ -134,18 +134,18 @@ def test_dev_serves_the_whole_story() -> None:
 
 
 def test_a44_dev_answers_no_foreign_host_at_any_address() -> None:
-    """A page whose name was made to lead to 127.0.0.1 would read every code."""
+    """A page with a DNS name that resolves to 127.0.0.1 could otherwise read every code."""
     pages = ("/", "/demo/inbox.json", "/docs", "/openapi.json", "/otp/widget.js", "/healthz", "/readyz")
     with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
-        told = json.loads(line_of(process))
-        asked = [("GET", told["service_url"], path) for path in pages]
-        asked += [
-            ("POST", told["service_url"], call) for call in ("/demo/signup", "/otp/request", "/otp/pages")
+        printed = json.loads(line_of(process))
+        requests = [("GET", printed["service_url"], path) for path in pages]
+        requests += [
+            ("POST", printed["service_url"], call) for call in ("/demo/signup", "/otp/request", "/otp/pages")
         ]
-        asked += [
-            ("GET", told["sandbox_url"], path) for path in ("/inbox", "/inbox.json", "/reports.json", "/")
+        requests += [
+            ("GET", printed["sandbox_url"], path) for path in ("/inbox", "/inbox.json", "/reports.json", "/")
         ]
-        for method, url, path in asked:
+        for method, url, path in requests:
             foreign = status(url, path, lines("evil.example:{port}"), method)
             own = status(url, path, lines("localhost:{port}"), method)
             assert (path, foreign, own == 403) == (path, 403, False)
@@ -157,7 +157,7 @@ def test_dev_prints_lines_that_work_as_printed() -> None:
         while len(commands) < 2:
             line = line_of(process)
             commands += [line] if line.startswith(("SENT=", "curl ")) else []
-        # Both are pasted into the same shell.
+        # Both are run in the same shell.
         answers = subprocess.check_output(["sh", "-c", "".join(commands)], text=True).splitlines()
         answers = [answer for answer in answers if answer]
 
@@ -168,8 +168,8 @@ def test_dev_prints_lines_that_work_as_printed() -> None:
 def test_dev_prints_its_keys_as_variables_to_paste() -> None:
     with started("dev", "--port", "0", "--sandbox-port", "0") as process:
         line = next(line for line in iter(lambda: line_of(process), "") if line.startswith("export "))
-        told = subprocess.check_output(["sh", "-c", f"{line}\nenv"], text=True)
-        given = dict(variable.split("=", 1) for variable in told.splitlines())
+        environment = subprocess.check_output(["sh", "-c", f"{line}\nenv"], text=True)
+        given = dict(variable.split("=", 1) for variable in environment.splitlines())
         opened = post(
             f"{given['OTP_URL']}/otp/request", {"phone": PHONE, "purpose": "login"}, given["OTP_SECRET_KEY"]
         )
@@ -187,17 +187,17 @@ def test_dev_prints_its_keys_as_variables_to_paste() -> None:
         ("http://localhost:3001", 403),
     ],
 )
-def test_pages_of_examples_and_named_ones_may_use_the_publishable_key_of_dev(page: str, status: int) -> None:
+def test_default_and_given_origins_can_use_the_publishable_key_of_dev(page: str, status: int) -> None:
     with started(
         "dev", "--json", "--port", "0", "--sandbox-port", "0", "--origin", "http://localhost:3000"
     ) as process:
-        told = json.loads(line_of(process))
+        printed = json.loads(line_of(process))
         answer = exchange(
             "POST",
-            f"{told['service_url']}/otp/request",
+            f"{printed['service_url']}/otp/request",
             json.dumps({"phone": PHONE, "purpose": "login"}).encode(),
             {
-                "Authorization": f"Bearer {told['publishable_key']}",
+                "Authorization": f"Bearer {printed['publishable_key']}",
                 "Content-Type": "application/json",
                 "Origin": page,
             },
@@ -206,7 +206,7 @@ def test_pages_of_examples_and_named_ones_may_use_the_publishable_key_of_dev(pag
     assert answer.status == status
 
 
-def test_dev_refuses_what_is_no_origin() -> None:
+def test_dev_rejects_an_invalid_origin() -> None:
     done = run_process("dev", "--port", "0", "--sandbox-port", "0", "--origin", "localhost:3000")
 
     assert done.returncode == 2
@@ -216,19 +216,19 @@ def test_dev_refuses_what_is_no_origin() -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_dev_leaves_nothing_running(how: signal.Signals) -> None:
     with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
-        told = json.loads(line_of(process))
+        printed = json.loads(line_of(process))
         below = children(process.pid)
         process.send_signal(how)
 
         assert process.wait(20) == 0
 
     assert [pid for pid in below if Path(f"/proc/{pid}").exists()] == []
-    for url in (told["service_url"], told["sandbox_url"]):
+    for url in (printed["service_url"], printed["sandbox_url"]):
         with pytest.raises(URLError):
             fetch(url)
 
 
-def test_dev_finds_other_ports_beside_another_dev() -> None:
+def test_second_dev_uses_other_ports() -> None:
     ports = ("--port", str(free_port()), "--sandbox-port", str(free_port()))
     with started("dev", "--json", *ports) as first:
         one = json.loads(line_of(first))
@@ -243,13 +243,13 @@ def test_dev_finds_other_ports_beside_another_dev() -> None:
             )
 
 
-def test_devs_that_start_together_do_not_get_in_each_others_way() -> None:
+def test_two_devs_can_start_at_the_same_time() -> None:
     ports = ("--port", str(free_port()), "--sandbox-port", str(free_port()))
     with started("dev", "--json", *ports) as first, started("dev", "--json", *ports) as second:
-        told = [json.loads(line_of(process)) for process in (first, second)]
+        printed = [json.loads(line_of(process)) for process in (first, second)]
 
-        assert len({one[name] for one in told for name in ("service_url", "sandbox_url")}) == 4
-        assert all(fetch(f"{one['service_url']}/readyz") for one in told)
+        assert len({one[name] for one in printed for name in ("service_url", "sandbox_url")}) == 4
+        assert all(fetch(f"{one['service_url']}/readyz") for one in printed)
 
 
 # ── check-config and serve ──
@@ -270,14 +270,14 @@ def broken(config: Path, change: Mapping[str, str]) -> None:
     config.write_text(text, encoding="utf-8")
 
 
-def test_check_config_finds_nothing_wrong(config: Path) -> None:
+def test_check_config_accepts_a_valid_configuration(config: Path) -> None:
     result = run("check-config", "--config", str(config))
 
     assert (result.exit_code, result.output) == (0, "The configuration is fit for production.\n")
 
 
 @pytest.mark.parametrize(("command", "code"), [("check-config", 1), ("serve", 2)])
-def test_all_mistakes_are_told_at_once_and_no_value(config: Path, command: str, code: int) -> None:
+def test_all_issues_are_reported_without_values(config: Path, command: str, code: int) -> None:
     broken(
         config,
         {
@@ -315,7 +315,7 @@ def test_an_evicting_redis_is_refused(tmp_path: Path, command: str, code: int) -
     assert "redis.url: Redis evicts keys (maxmemory-policy allkeys-lru)" in result.stderr
 
 
-def test_a_redis_that_does_not_answer_is_told(config: Path) -> None:
+def test_unreachable_redis_is_an_error(config: Path) -> None:
     broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{closed_port()}" # '})
 
     result = run("check-config", "--config", str(config))
@@ -327,9 +327,7 @@ def test_a_redis_that_does_not_answer_is_told(config: Path) -> None:
 
 
 @pytest.mark.parametrize(("command", "code"), [("check-config", 1), ("serve", 2)])
-def test_a_redis_url_that_cannot_be_read_is_told_without_its_password(
-    config: Path, command: str, code: int
-) -> None:
+def test_invalid_redis_url_is_reported_without_its_password(config: Path, command: str, code: int) -> None:
     broken(config, {'url = "redis': 'url = "redis://:s3cretPART/more@127.0.0.1:6379/0" # '})
 
     result = run_alone(command, "--config", str(config))
@@ -344,13 +342,13 @@ def test_a_redis_url_that_cannot_be_read_is_told_without_its_password(
     assert "s3cretPART" not in result.stderr
 
 
-def test_offline_nobody_asks_redis(config: Path) -> None:
+def test_offline_check_makes_no_connection_to_redis(config: Path) -> None:
     broken(config, {'url = "redis': f'url = "redis://127.0.0.1:{closed_port()}" # '})
 
     assert run("check-config", "--offline", "--config", str(config)).exit_code == 0
 
 
-def test_a_configuration_that_is_no_toml_is_told(config: Path) -> None:
+def test_configuration_that_is_not_toml_is_an_error(config: Path) -> None:
     config.write_text("[keys]\npseudonym_key = SENTINEL", encoding="utf-8")
 
     result = run("check-config", "--config", str(config))
@@ -359,7 +357,7 @@ def test_a_configuration_that_is_no_toml_is_told(config: Path) -> None:
     assert result.stderr.splitlines()[1:] == ["  config.toml: is not TOML: see line 2, column 17"]
 
 
-def test_serve_tells_that_its_port_is_taken(config: Path) -> None:
+def test_occupied_port_ends_serve_with_a_message(config: Path) -> None:
     settings = load(config, {})
     with running_on(settings.server.port):
         done = run_process("serve", "--config", str(config))
@@ -374,8 +372,8 @@ def test_serve_tells_that_its_port_is_taken(config: Path) -> None:
 # ── a start that fails ──
 
 
-def test_what_passes_check_config_starts(redis_server: Server, tmp_path: Path) -> None:
-    """A name is resolved before the server gets it, which takes addresses only."""
+def test_configuration_that_passes_check_config_starts(redis_server: Server, tmp_path: Path) -> None:
+    """A host name is resolved first, because the server accepts only addresses."""
     countries = ["CN", "GB", "US", "HK", "XK"]
 
     def change(text: str) -> str:
@@ -388,7 +386,7 @@ def test_what_passes_check_config_starts(redis_server: Server, tmp_path: Path) -
         assert service.get("/healthz").status == 200
         out_of_reach = service.request("+18624017194")
 
-    # The number is a good one, and its country is allowed: an operator must find another way to it.
+    # The number is valid and its country is allowed, but no route serves it.
     assert checked.exit_code == 0
     assert "cannot send to most numbers of US" in checked.output
     assert "cannot send to most numbers of US" in examined.output
@@ -426,7 +424,7 @@ def test_what_passes_check_config_starts(redis_server: Server, tmp_path: Path) -
     ],
     ids=["country", "region", "host", "address", "metrics"],
 )
-def test_start_that_fails_ends_with_one_sentence_and_its_exit_code(
+def test_failed_start_prints_one_message_and_sets_the_exit_code(
     config: Path, old: str, new: str, sentence: str
 ) -> None:
     broken(config, {old: new})
@@ -439,14 +437,14 @@ def test_start_that_fails_ends_with_one_sentence_and_its_exit_code(
     assert done.stdout == ""
 
 
-def test_offline_nobody_asks_for_hosts(config: Path) -> None:
+def test_offline_check_resolves_no_host_names(config: Path) -> None:
     broken(config, {"[server]": '[server]\nhost = "203.0.113.7"'})
 
     assert run("check-config", "--offline", "--config", str(config)).exit_code == 0
 
 
-def test_what_every_worker_would_fail_with_ends_the_start(config: Path, tmp_path: Path) -> None:
-    """A defect that no check of the settings knows: the main process meets it before there are workers."""
+def test_error_in_every_worker_ends_the_start(config: Path, tmp_path: Path) -> None:
+    """A defect that validation does not find occurs in the main process, before workers start."""
     (tmp_path / "sitecustomize.py").write_text(
         "from otp_service.domain import phone\ndef dialing(country): raise AttributeError('SENTINEL')\n"
         "phone.dialing = dialing\n",
@@ -471,7 +469,7 @@ def running_on(port: int) -> Iterator[None]:
         yield
 
 
-def test_serve_stops_by_sigterm_and_leaves_nothing(redis_server: Server, tmp_path: Path) -> None:
+def test_sigterm_stops_serve_and_all_workers(redis_server: Server, tmp_path: Path) -> None:
     with running_service(redis_server, tmp_path) as service:
         assert service.get("/healthz").status == 200
         assert eventually(lambda: len(children(service.process.pid)) >= 2, 10)
@@ -493,7 +491,7 @@ def test_serve_stops_by_sigterm_and_leaves_nothing(redis_server: Server, tmp_pat
 # ── secrets and keys ──
 
 
-def test_fresh_secrets_make_a_configuration_that_is_fit_for_production(tmp_path: Path) -> None:
+def test_new_secrets_make_a_valid_production_configuration(tmp_path: Path) -> None:
     client = run("keys", "new", "web")
     path = tmp_path / "config.toml"
     path.write_text(
@@ -523,7 +521,7 @@ def test_fresh_secrets_make_a_configuration_that_is_fit_for_production(tmp_path:
     assert key not in client.stdout
 
 
-def test_fresh_keys_of_a_client_are_told_once_each() -> None:
+def test_new_keys_of_a_client_are_printed_once() -> None:
     made = run("keys", "new", "web")
     with_a_page = tomllib.loads(
         re.sub(r"^# (publishable_key|origins) =", r"\1 =", made.stdout, flags=re.MULTILINE)
@@ -533,11 +531,11 @@ def test_fresh_keys_of_a_client_are_told_once_each() -> None:
 
     assert re.fullmatch(r"pk_[\w-]{43}", web["publishable_key"])
     assert web["origins"] == ["https://www.example.com"]
-    for told in (secret_key, web["publishable_key"], *web["proof_keys"]):
-        assert (made.stdout + made.stderr).count(told) == 1
+    for key in (secret_key, web["publishable_key"], *web["proof_keys"]):
+        assert (made.stdout + made.stderr).count(key) == 1
 
 
-def test_publishable_key_opens_nothing_until_a_page_is_named() -> None:
+def test_publishable_key_is_unusable_without_origins() -> None:
     web = tomllib.loads(run("keys", "new", "web").stdout)["clients"]["web"]
 
     assert set(web) == {"secret_key_digests", "proof_keys", "sms_per_day"}
@@ -551,7 +549,7 @@ def test_secrets_are_never_the_same_twice() -> None:
 
 
 @pytest.mark.parametrize("client", ["Web", "", "a b", 'a"]', "1a", "a" * 33])
-def test_a_name_that_no_client_can_have_is_refused(client: str) -> None:
+def test_invalid_client_name_is_rejected(client: str) -> None:
     result = run("keys", "new", client)
 
     assert result.exit_code == 2
@@ -570,7 +568,7 @@ def test_the_sandbox_runs_alone() -> None:
         assert fetch(f"{inbox_url}.json") == []
 
 
-def test_the_sandbox_makes_a_key_when_none_is_given() -> None:
+def test_sandbox_creates_a_key_if_none_is_given() -> None:
     with started("sandbox", "--port", "0") as process:
         lines = [line_of(process) for _ in range(3)]
 
@@ -585,7 +583,7 @@ def test_the_sandbox_makes_a_key_when_none_is_given() -> None:
         ("--clock", "2026-11-23", "must be like 2026-11-23T08:07:41Z"),
     ],
 )
-def test_a_mistyped_option_of_the_sandbox_is_told(option: str, value: str, what: str) -> None:
+def test_invalid_option_of_the_sandbox_is_reported(option: str, value: str, what: str) -> None:
     result = run("sandbox", "--port", "0", option, value)
 
     assert result.exit_code == 2
@@ -597,7 +595,7 @@ def test_openapi_is_printed() -> None:
     assert json.loads(run("openapi").output)["openapi"] == "3.1.0"
 
 
-def test_help_is_quick_and_imports_no_room() -> None:
+def test_help_imports_no_other_package() -> None:
     script = "import sys; from otp_service.cli.main import main; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
@@ -607,7 +605,7 @@ def test_help_is_quick_and_imports_no_room() -> None:
 
 
 def test_serve_has_no_start_page(redis_server: Server, tmp_path: Path) -> None:
-    """It is for trying: in production it would be somebody's signup page."""
+    """It is only for development; in production it would be a public signup page."""
     with running_service(redis_server, tmp_path) as service:
         answers = [service.get(path).status for path in ("/", "/demo/inbox.json", "/demo/demo.js")]
 

@@ -1,4 +1,4 @@
-"""clients/js: what goes out and what comes back; the same as with the Python client."""
+"""clients/js: requests and responses are the same as those of the Python client."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CALLS: dict[str, tuple[list[Any], str, dict[str, object]]] = {
         {"phone": PHONE, "purpose": "login", **AS_SENT},
     ),
     "request, an empty address": (
-        ["request", PHONE, {"clientIp": ""}],  # a mistake that the service must see
+        ["request", PHONE, {"clientIp": ""}],  # an error that the service must report
         "/otp/request",
         {"phone": PHONE, "client_ip": ""},
     ),
@@ -96,7 +96,7 @@ def service() -> Iterator[Scripted]:
 
 
 @pytest.mark.parametrize(("call", "path", "body"), CALLS.values(), ids=CALLS.keys())
-def test_a_call_sends_what_it_was_given_and_no_more(
+def test_call_sends_only_the_given_fields(
     service: Scripted, call: list[Any], path: str, body: dict[str, object]
 ) -> None:
     service.will(RESPONSES[path])
@@ -110,7 +110,7 @@ def test_a_call_sends_what_it_was_given_and_no_more(
     assert "Idempotency-Key" not in seen.headers
 
 
-def test_the_client_tells_its_version(service: Scripted) -> None:
+def test_client_sends_its_version(service: Scripted) -> None:
     service.will(says(204))
     make_call(service.url, "cancel", PHONE, ID)
     version = json.loads((ROOT / "clients" / "js" / "package.json").read_text())["version"]
@@ -118,15 +118,15 @@ def test_the_client_tells_its_version(service: Scripted) -> None:
     assert service.calls[0].headers["User-Agent"] == f"otp_service-client-js/{version}"
 
 
-def test_answers_are_told_in_full(service: Scripted) -> None:
+def test_answers_are_returned_completely(service: Scripted) -> None:
     reason = {"code": "MOBILE_NOT_ON_SERVICE", "en": "The number is switched off.", "zh": "停机"}
-    told = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
+    send = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
     service.will(
         says(201, PENDING | {"new": 1}),
         says(202, PENDING | {"delivery": "unknown", "resend_at": None, "resend_in": None}),
         RESPONSES["/otp/verify"],
         RESPONSES["/otp/redeem"],
-        says(200, {**PENDING, "sends": [told, {**told, "reason": reason}]}),
+        says(200, {**PENDING, "sends": [send, {**send, "reason": reason}]}),
         says(204),
     )
     made = make_calls(
@@ -158,7 +158,7 @@ def test_answers_are_told_in_full(service: Scripted) -> None:
         "amr": ["sms"],
     }
     at = {"at": "2026-11-23T08:07:41.000Z"}
-    assert status == SENT | {"sends": [{**told, **at, "reason": None}, {**told, **at, "reason": reason}]}
+    assert status == SENT | {"sends": [{**send, **at, "reason": None}, {**send, **at, "reason": reason}]}
     assert canceled is None
 
 
@@ -185,7 +185,7 @@ def test_neither_answers_nor_the_client_show_a_secret(service: Scripted) -> None
         {name: value for name, value in REDEEMED.items() if name != "phone"},
     ],
 )
-def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(service: Scripted, body: object) -> None:
+def test_unreadable_answer_is_an_unknown_outcome(service: Scripted, body: object) -> None:
     service.will(says(200, body))
     result = make_call(service.url, "redeem", PROOF, {"purpose": "login"})
 
@@ -194,7 +194,7 @@ def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(service: Scrip
     assert len(service.calls) == 1
 
 
-def test_a_call_under_an_idempotency_key_is_repeated_when_its_answer_is_lost(service: Scripted) -> None:
+def test_call_with_an_idempotency_key_is_repeated_if_its_answer_is_lost(service: Scripted) -> None:
     service.will(resets, RESPONSES["/otp/verify"])
     make_call(service.url, "verify", PHONE, ID, "012345", {"idempotencyKey": "order-17"})
 
@@ -204,13 +204,13 @@ def test_a_call_under_an_idempotency_key_is_repeated_when_its_answer_is_lost(ser
 @pytest.mark.parametrize(
     "call",
     [
-        ["request", PHONE, {"client_ip": "192.0.2.1"}],  # a limit would silently not hold
+        ["request", PHONE, {"client_ip": "192.0.2.1"}],  # the limit would silently not apply
         ["verify", PHONE, ID, "012345", {"purpose": "login"}],
         ["resend", PHONE, None],  # it would be a new request, and another code
     ],
     ids=["misspelt", "of another call", "no id"],
 )
-def test_a_mistake_of_the_caller_sends_nothing(service: Scripted, call: list[Any]) -> None:
+def test_invalid_arguments_send_nothing(service: Scripted, call: list[Any]) -> None:
     result = make_call(service.url, *call)
 
     assert result["error"]["name"] == "TypeError"
@@ -238,7 +238,7 @@ def test_a_mistake_of_the_caller_sends_nothing(service: Scripted, call: list[Any
         ("https://otp.example.com", ""),
     ],
 )
-def test_a_client_that_cannot_work_is_not_made(url: str, key: str) -> None:
+def test_invalid_client_options_are_rejected(url: str, key: str) -> None:
     with pytest.raises(AssertionError, match="TypeError") as failure:
         make_calls(url, key=key)
 
@@ -248,12 +248,12 @@ def test_a_client_that_cannot_work_is_not_made(url: str, key: str) -> None:
 @pytest.mark.parametrize(
     "url", ["https://otp.example.com.", "http://[::1]:8080", "http://192.0.2.1:65535/otp"]
 )
-def test_a_client_with_an_address_that_can_be_sent_to_is_made(url: str) -> None:
+def test_valid_urls_are_accepted(url: str) -> None:
     assert make_calls(url, key="sk_x")["results"] == []
 
 
-def test_the_client_runs_alone() -> None:
-    """No dependency, and nothing of Node.js beyond version 18."""
+def test_client_has_no_dependencies() -> None:
+    """It has no dependencies, and uses only what Node.js 18 has."""
     manifest = json.loads((ROOT / "clients" / "js" / "package.json").read_text())
     sources = "".join(path.read_text() for path in (ROOT / "clients" / "js").rglob("*.js"))
 

@@ -1,4 +1,4 @@
-"""clients/js: what is tried again, what is not, and that no failure tells a secret."""
+"""clients/js: which calls are repeated, and errors contain no secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def service() -> Iterator[Scripted]:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_what_may_have_arrived_is_never_sent_again(service: Scripted, fault: Answer) -> None:
+def test_call_that_may_have_arrived_is_not_repeated(service: Scripted, fault: Answer) -> None:
     service.will(fault, says(204))
     result = make_call(service.url, *ONCE["verify"], timeoutMs=400)
 
@@ -49,21 +49,21 @@ def test_no_call_is_made_twice(service: Scripted, call: list[Any]) -> None:
     assert len(service.calls) == 1
 
 
-def test_a_status_is_asked_for_twice(service: Scripted) -> None:
+def test_status_is_repeated_once(service: Scripted) -> None:
     service.will(closes, says(200, STATUS))
 
     assert make_call(service.url, "status", PHONE, ID)["value"]["status"] == "pending"
     assert len(service.calls) == 2
 
 
-def test_a_status_is_not_asked_for_three_times(service: Scripted) -> None:
+def test_status_is_not_repeated_twice(service: Scripted) -> None:
     service.will(closes, closes, says(200, STATUS))
 
     assert make_call(service.url, "status", PHONE, ID)["error"]["name"] == "OutcomeUnknown"
     assert len(service.calls) == 2
 
 
-def test_a_refusal_is_never_asked_for_twice(service: Scripted) -> None:
+def test_rejected_call_is_not_repeated(service: Scripted) -> None:
     service.will(problem(401, "unauthorized"), says(200, STATUS))
 
     assert make_call(service.url, "status", PHONE, ID)["error"]["name"] == "Unauthorized"
@@ -80,8 +80,8 @@ def test_a_name_that_does_not_resolve_sent_nothing() -> None:
     assert make_call("http://otp.invalid", *ONCE["request"])["error"]["name"] == "ServiceUnreachable"
 
 
-def test_a_connection_that_does_not_come_about_sent_nothing() -> None:
-    """A listener whose queue is full answers no further call."""
+def test_connect_timeout_sent_nothing() -> None:
+    """A listener with a full queue accepts no further connection."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(3):
@@ -94,7 +94,7 @@ def test_a_connection_that_does_not_come_about_sent_nothing() -> None:
     assert error["name"] == "ServiceUnreachable"
 
 
-def test_nothing_of_the_environment_is_used(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_not_used(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{redis_servers.closed_port()}")
     monkeypatch.setenv("NODE_USE_ENV_PROXY", "1")
@@ -133,7 +133,7 @@ def test_a_service_with_a_foreign_certificate_gets_nothing(
 
 @pytest.mark.parametrize("fault", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
 @pytest.mark.parametrize("call", [ONCE["verify"], ONCE["redeem"]], ids=["verify", "redeem"])
-def test_no_failure_holds_a_secret(service: Scripted, call: list[Any], fault: Answer) -> None:
+def test_no_error_contains_a_secret(service: Scripted, call: list[Any], fault: Answer) -> None:
     service.will(fault)
     result = make_call(service.url, *call, timeoutMs=400)
 

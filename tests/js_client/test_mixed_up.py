@@ -1,4 +1,4 @@
-"""clients/js: an answer to another call is not taken, and processes share no connection."""
+"""clients/js: an answer to another call is rejected, and processes share no connection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def service() -> Iterator[Scripted]:
 
 
 @pytest.mark.parametrize(("call", "answer"), MIXED_UP.values(), ids=MIXED_UP.keys())
-def test_an_answer_to_another_call_leaves_the_outcome_unknown(
+def test_answer_to_another_call_is_an_unknown_outcome(
     service: Scripted, call: list[Any], answer: dict[str, Any]
 ) -> None:
     service.will(says(204), says(200, answer), says(204))
@@ -49,29 +49,29 @@ def test_an_answer_to_another_call_leaves_the_outcome_unknown(
 
     assert made[1]["error"]["name"] == "OutcomeUnknown"
     assert made[1]["error"]["facts"]["cause"] == "answer to another call"
-    assert (peers[0] == peers[1], peers[1] == peers[2]) == (True, False)  # the connection was given up
+    assert (peers[0] == peers[1], peers[1] == peers[2]) == (True, False)  # the connection was closed
 
 
-def test_an_answer_that_bears_the_id_of_another_call_is_not_taken(service: Scripted) -> None:
+def test_answer_with_the_id_of_another_call_is_rejected(service: Scripted) -> None:
     service.will(with_id(says(204), "otpc_abcdefgh"))
 
     assert make_call(service.url, "cancel", PHONE, ID)["error"]["name"] == "OutcomeUnknown"
 
 
-def test_an_id_that_a_proxy_has_chosen_says_nothing(service: Scripted) -> None:
+def test_request_id_of_a_proxy_is_ignored(service: Scripted) -> None:
     service.will(with_id(says(204), "7f1d0c6a9c7e4a3db1d5a6f0"))
 
     assert "error" not in make_call(service.url, "cancel", PHONE, ID)
 
 
-def test_a_refusal_that_bears_an_id_of_the_services_own_is_read(service: Scripted) -> None:
-    """The service takes no id from a caller whose key it does not know."""
+def test_rejection_with_an_id_of_the_service_is_accepted(service: Scripted) -> None:
+    """The service ignores the id of a caller with an unknown key."""
     service.will(with_id(scripted_service.problem(401, "unauthorized"), "req_abcdefgh000001"))
 
     assert make_call(service.url, "cancel", PHONE, ID)["error"]["facts"]["code"] == "unauthorized"
 
 
-def test_every_call_has_an_id_of_its_own(service: Scripted) -> None:
+def test_every_call_has_its_own_id(service: Scripted) -> None:
     service.will(says(204), says(204))
     make_calls(service.url, ["cancel", PHONE, ID], ["cancel", PHONE, ID])
 
@@ -84,25 +84,25 @@ import { OtpClient } from "%(client)s";
 
 const client = new OtpClient("%(url)s", "sk_x");
 const proofs = %(proofs)s;
-const told = [];
+const phones = [];
 const redeem = async (mine) => {
-  for (const proof of mine) told.push((await client.redeem(proof, { purpose: "login" })).phone);
+  for (const proof of mine) phones.push((await client.redeem(proof, { purpose: "login" })).phone);
   client.close();
 };
 if (cluster.isPrimary) {
   await redeem(proofs[0]);
   const workers = [1, 2].map((n) => cluster.fork({ N: n }));
-  const heard = await Promise.all(workers.map((w) => new Promise((done) => w.on("message", done))));
-  console.log(JSON.stringify([told, ...heard]));
+  const received = await Promise.all(workers.map((w) => new Promise((done) => w.on("message", done))));
+  console.log(JSON.stringify([phones, ...received]));
 } else {
   await redeem(proofs[process.env.N]);
-  process.send(told, () => process.disconnect());
+  process.send(phones, () => process.disconnect());
 }
 """
 
 
 def test_workers_of_a_cluster_get_the_answers_to_their_own_calls(service: Scripted, tmp_path: Any) -> None:
-    """They are processes of their own from their first line: no connection of the primary is theirs."""
+    """Workers are new processes and inherit no connection of the primary."""
     service.always = redeems
     phones = [[f"+86139{worker * 100 + call:08d}" for call in range(10)] for worker in range(3)]
     proofs = [[proof_of(phone[3:].zfill(22), phone) for phone in mine] for mine in phones]

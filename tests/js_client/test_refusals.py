@@ -26,16 +26,16 @@ def service() -> Iterator[Scripted]:
 
 
 def kinds_in_python(code: str) -> set[str]:
-    """Return the names of all classes that the Python error of *code* is one of."""
+    """Return the names of the Python error class of *code* and its base classes."""
     kind = type(errors.from_problem(400, {"code": code}))
     return {parent.__name__ for parent in kind.__mro__ if issubclass(parent, errors.OtpServiceError)}
 
 
-def test_every_problem_becomes_the_error_of_its_code(service: Scripted) -> None:
+def test_every_problem_is_converted_to_the_error_of_its_code(service: Scripted) -> None:
     service.will(*(problem(STATUS[code], code, **FACTS.get(code, {})) for code in STATUS))
-    told = [result["error"] for result in make_calls(service.url, *[VERIFY] * len(STATUS))["results"]]
+    errors = [result["error"] for result in make_calls(service.url, *[VERIFY] * len(STATUS))["results"]]
 
-    for code, error in zip(STATUS, told, strict=True):
+    for code, error in zip(STATUS, errors, strict=True):
         facts = FACTS.get(code, {})
         assert error["name"] == "".join(word.title() for word in code.split("_"))
         assert set(error["kinds"]) == kinds_in_python(code)
@@ -59,7 +59,7 @@ def test_a_code_of_a_newer_service_is_an_api_error(service: Scripted, code: str)
     assert error["kinds"] == ["ApiError", "OtpServiceError"]
 
 
-def test_a_missing_fact_is_the_careful_one(service: Scripted) -> None:
+def test_missing_field_has_the_safe_default(service: Scripted) -> None:
     careful: dict[str, tuple[str, Any]] = {
         "wrong_code": ("attemptsLeft", 0),
         "cooldown_active": ("retryAfter", 1),
@@ -70,8 +70,8 @@ def test_a_missing_fact_is_the_careful_one(service: Scripted) -> None:
     service.will(*(problem(422, code) for code in careful))
     made = make_calls(service.url, *[VERIFY] * len(careful))["results"]
 
-    told = {result["error"]["facts"]["code"]: result["error"]["facts"] for result in made}
-    assert {code: told[code][fact] for code, (fact, _) in careful.items()} == {
+    facts_by_code = {result["error"]["facts"]["code"]: result["error"]["facts"] for result in made}
+    assert {code: facts_by_code[code][fact] for code, (fact, _) in careful.items()} == {
         code: value for code, (_, value) in careful.items()
     }
 
@@ -92,7 +92,7 @@ def test_a_server_fault_without_a_problem_leaves_the_outcome_unknown(service: Sc
     assert (error["name"], error["facts"]["cause"]) == ("OutcomeUnknown", "HTTP status 502")
 
 
-def test_the_drawing_is_that_of_the_python_client() -> None:
+def test_error_tree_in_the_docs_matches_the_python_client() -> None:
     drawing = (ROOT / "clients" / "js" / "lib" / "errors.js").read_text()
     branches = re.findall(r"^// ([│├└─ ]*[├└]── )(\w+)", drawing, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""What people type goes through clients/js as it is: the service alone reads it."""
+"""clients/js sends typed codes and phones unchanged: only the service parses them."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ export function everyError(error: unknown): number | string {
   throw error;
 }
 
-export function mistakes(sent: Sent): void {
+export function invalidUses(sent: Sent): void {
   // @ts-expect-error: a purpose is needed
   void otp.redeem("proof");
   // @ts-expect-error: it is called clientIp

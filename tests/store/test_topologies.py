@@ -58,7 +58,7 @@ def config(tmp_path: Path) -> Callable[[str], str]:
     return write
 
 
-def test_check_config_finds_nothing_wrong(config: Callable[..., str], url: str) -> None:
+def test_check_config_accepts_a_valid_configuration(config: Callable[..., str], url: str) -> None:
     result = run("check-config", "--config", config(url))
 
     assert (result.exit_code, result.output) == (0, "The configuration is fit for production.\n")

@@ -90,9 +90,9 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("docs/risk-challenge.md", "import { solveChallenge }"): "tests/captcha/test_docs_examples.py"
     "::test_altchas_own_solver_solves_a_challenge",
     ("docs/risk-challenge.md", "import hashlib"): "tests/captcha/test_docs_examples.py"
-    "::test_plugged_in_captcha_decides",
+    "::test_other_captcha_decides",
     ("docs/risk-challenge.md", "import os"): "tests/captcha/test_docs_examples.py"
-    "::test_application_with_another_captcha_is_made_as_the_docs_say",
+    "::test_application_with_another_captcha_is_created_as_documented",
     ("docs/sandbox.md", "from otp_service.sandbox"): "tests/sandbox/test_docs_examples.py"
     "::test_python_example_runs",
     ("docs/sandbox.md", "from dataclasses import replace"): "tests/sandbox/test_docs_examples.py"

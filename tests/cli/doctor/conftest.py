@@ -19,7 +19,7 @@ PHONE = "+8613800138000"
 
 @dataclass
 class DoctorRun:
-    """A configuration, and the commands that look at it."""
+    """A configuration, and the commands that read it."""
 
     path: Path
     sandbox: SandboxServer
@@ -32,7 +32,7 @@ class DoctorRun:
 
     def run(self, *arguments: str, input: str | None = None) -> Result:  # noqa: A002 - click's own word
         done = CliRunner().invoke(main, [*arguments, "--config", str(self.path)], input=input)
-        echoed = (input or "").strip()  # what is typed is echoed at the prompt, and nowhere else
+        echoed = (input or "").strip()  # typed input is echoed only at the prompt
         self.texts.append(done.output.replace(f"Phone: {echoed}", "Phone:", 1) if echoed else done.output)
         return done
 
@@ -43,8 +43,8 @@ def sandbox_config() -> SandboxConfig:
 
 
 @pytest.fixture
-def practice(redis_server: Server, sandbox_config: SandboxConfig, tmp_path: Path) -> Iterator[DoctorRun]:
-    """A sound configuration with the sandbox as provider; nothing secret may ever be printed."""
+def doctor_run(redis_server: Server, sandbox_config: SandboxConfig, tmp_path: Path) -> Iterator[DoctorRun]:
+    """A valid configuration with the sandbox as provider; secrets must never be printed."""
     made = make_secrets()
     path = tmp_path / "config.toml"
     with start_sandbox(sandbox_config) as sandbox:

@@ -1,4 +1,4 @@
-"""The doctor: every reason why codes do not arrive is told in words, with what to do."""
+"""The doctor: each reason why codes do not arrive is reported with a fix."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ from otp_service.store.verifications import RedisStore
 LOGIN = Template("login", "SMS_100000001")
 
 
-def found(practice: DoctorRun, *arguments: str) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = json.loads(practice.run("doctor", "--json", *arguments).output)["checks"]
+def found(doctor_run: DoctorRun, *arguments: str) -> list[dict[str, Any]]:
+    report = json.loads(doctor_run.run("doctor", "--json", *arguments).output)
+    results: list[dict[str, Any]] = report["checks"]
     return results
 
 
@@ -54,64 +55,62 @@ def bad(results: list[dict[str, Any]], check: str) -> list[str]:
     return [f["message"] for f in results if f["check"] == check and f["status"] != "ok"]
 
 
-# ── the whole of it ──
+# ── the complete report ──
 
 
-def test_sound_service_has_nothing_broken(practice: DoctorRun) -> None:
-    done = practice.run("doctor")
+def test_valid_service_has_no_failure(doctor_run: DoctorRun) -> None:
+    done = doctor_run.run("doctor")
 
-    assert done.exit_code == 1, done.output  # the tests' Redis keeps nothing through a restart
+    assert done.exit_code == 1, done.output  # the Redis of the tests is not persistent
     assert "FAIL" not in done.output
     assert "is approved" in done.output
-    assert practice.run("doctor", "--route", "main").exit_code == 1
+    assert doctor_run.run("doctor", "--route", "main").exit_code == 1
 
 
-def test_report_is_a_table_for_people_and_json_for_machines(practice: DoctorRun) -> None:
-    text, told = practice.run("doctor").output, json.loads(practice.run("doctor", "--json").output)
+def test_report_is_a_table_or_json(doctor_run: DoctorRun) -> None:
+    text, report = doctor_run.run("doctor").output, json.loads(doctor_run.run("doctor", "--json").output)
 
-    assert told["status"] == "warn"
-    assert set(told["checks"][0]) == {"check", "route", "status", "message", "fix"}
-    assert all(result["message"] in text for result in told["checks"] if result["check"] != "dns")
-    assert all(result["fix"] for result in told["checks"] if result["status"] != "ok")
+    assert report["status"] == "warn"
+    assert set(report["checks"][0]) == {"check", "route", "status", "message", "fix"}
+    assert all(result["message"] in text for result in report["checks"] if result["check"] != "dns")
+    assert all(result["fix"] for result in report["checks"] if result["status"] != "ok")
     assert "\x1b" not in text
 
 
-def test_broken_settings_are_told_and_the_rest_is_still_looked_at(practice: DoctorRun) -> None:
-    practice.change("sms_per_day = 100000\n", "")
-    practice.change('purpose = "login"', 'purpose = "nothing"')
+def test_invalid_settings_are_reported_and_the_rest_is_still_checked(doctor_run: DoctorRun) -> None:
+    doctor_run.change("sms_per_day = 100000\n", "")
+    doctor_run.change('purpose = "login"', 'purpose = "nothing"')
 
-    results = found(practice)
+    results = found(doctor_run)
 
     assert any("service.sms_per_day" in seen for seen in bad(results, "settings"))
     assert [f["message"] for f in results if f["check"] == "sign name"] == ["云通信测试 is approved"]
-    assert practice.run("doctor").exit_code == 2
+    assert doctor_run.run("doctor").exit_code == 2
 
 
-def test_configuration_that_is_no_toml_is_a_finding(practice: DoctorRun) -> None:
-    practice.path.write_text("this is = no toml", encoding="utf-8")
+def test_configuration_that_is_not_toml_is_a_failure(doctor_run: DoctorRun) -> None:
+    doctor_run.path.write_text("this is = no toml", encoding="utf-8")
 
-    done = practice.run("doctor")
+    done = doctor_run.run("doctor")
 
     assert done.exit_code == 2
     assert "FAIL" in done.output
     assert "Traceback" not in done.output
 
 
-def test_route_that_is_not_there_is_refused(practice: DoctorRun) -> None:
-    done = practice.run("doctor", "--route", "nowhere")
+def test_unknown_route_is_a_usage_error(doctor_run: DoctorRun) -> None:
+    done = doctor_run.run("doctor", "--route", "unknown")
 
     assert done.exit_code == 2
     assert "is not a route of the configuration" in done.output
 
 
-def test_check_that_fails_in_itself_is_a_finding(
-    practice: DoctorRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_that_raises_is_a_failure(doctor_run: DoctorRun, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> Any:
         raise RuntimeError("+8613800138000")
 
     monkeypatch.setattr("otp_service.cli.doctor.runner.check_connectivity", fails)
-    results = found(practice)
+    results = found(doctor_run)
 
     assert bad(results, "route") == ["could not be checked (RuntimeError)"]
     assert any(f["check"] == "redis" for f in results)
@@ -120,22 +119,22 @@ def test_check_that_fails_in_itself_is_a_finding(
 # ── keys, sign names, templates ──
 
 
-def test_wrong_secret_and_unknown_key_are_told_by_the_first_letters_only(practice: DoctorRun) -> None:
-    practice.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
-    assert bad(found(practice), "access key")[0].startswith("test… is rejected: ")
-    practice.change('access_key_id = "testId"', 'access_key_id = "nobodyId"')
+def test_wrong_secret_and_unknown_key_show_only_the_first_letters(doctor_run: DoctorRun) -> None:
+    doctor_run.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
+    assert bad(found(doctor_run), "access key")[0].startswith("test… is rejected: ")
+    doctor_run.change('access_key_id = "testId"', 'access_key_id = "unknownId"')
 
-    (seen,) = bad(found(practice), "access key")
+    (seen,) = bad(found(doctor_run), "access key")
     assert seen.startswith("nobo… is rejected: The access key does not exist.")
-    assert "nobodyId" not in practice.texts[-1]
+    assert "unknownId" not in doctor_run.texts[-1]
 
 
-def test_each_of_two_access_keys_is_looked_at(practice: DoctorRun) -> None:
-    practice.change(
+def test_each_of_two_access_keys_is_checked(doctor_run: DoctorRun) -> None:
+    doctor_run.change(
         'access_key_secret = "testSecret"',
         'access_key_secret = "testSecret"\nsecond_access_key_id = "oldId"\nsecond_access_key_secret = "old"',
     )
-    results = [f for f in found(practice) if f["check"] == "access key"]
+    results = [f for f in found(doctor_run) if f["check"] == "access key"]
 
     assert [f["status"] for f in results] == ["ok", "fail"]
 
@@ -148,10 +147,10 @@ def test_each_of_two_access_keys_is_looked_at(practice: DoctorRun) -> None:
         (REJECTED_SIGN_NAME, "was rejected: 签名来源证明材料不齐全"),
     ],
 )
-def test_sign_name_that_cannot_send_is_told(practice: DoctorRun, name: str, seen: str) -> None:
-    practice.change('sign_name = "云通信测试"', f'sign_name = "{name}"')
+def test_unusable_sign_name_is_reported(doctor_run: DoctorRun, name: str, seen: str) -> None:
+    doctor_run.change('sign_name = "云通信测试"', f'sign_name = "{name}"')
 
-    assert any(seen in told for told in bad(found(practice), "sign name"))
+    assert any(seen in message for message in bad(found(doctor_run), "sign name"))
 
 
 @pytest.mark.parametrize(
@@ -162,23 +161,23 @@ def test_sign_name_that_cannot_send_is_told(practice: DoctorRun, name: str, seen
         ("SMS_100000009", "was rejected: 模板内容与所选类型不符"),
     ],
 )
-def test_template_that_cannot_send_is_told(practice: DoctorRun, code: str, seen: str) -> None:
-    practice.change(TEMPLATES["signup"], code)
+def test_unusable_template_is_reported(doctor_run: DoctorRun, code: str, seen: str) -> None:
+    doctor_run.change(TEMPLATES["signup"], code)
 
-    assert any(seen in told for told in bad(found(practice), "template"))
-
-
-def test_minutes_of_the_text_must_fit_the_life_of_codes(practice: DoctorRun) -> None:
-    practice.change("[keys]", "[codes]\nttl = 120\n[keys]")
-
-    assert "SMS_100000001: the text says 5 minutes, codes.ttl is 120 s" in bad(found(practice), "template")
+    assert any(seen in message for message in bad(found(doctor_run), "template"))
 
 
-def text_findings(
+def test_minutes_in_the_text_must_match_the_lifetime_of_codes(doctor_run: DoctorRun) -> None:
+    doctor_run.change("[keys]", "[codes]\nttl = 120\n[keys]")
+
+    assert "SMS_100000001: the text says 5 minutes, codes.ttl is 120 s" in bad(found(doctor_run), "template")
+
+
+def text_results(
     text: str, template: Template = LOGIN, ttl: int = 300, **fields: object
 ) -> list[CheckResult]:
-    told = {"TemplateContent": text, "TemplateType": 0, **fields}
-    results = check_template_text(template, told, sign_name="云通信测试", ttl=ttl, route="main")
+    template_facts = {"TemplateContent": text, "TemplateType": 0, **fields}
+    results = check_template_text(template, template_facts, sign_name="云通信测试", ttl=ttl, route="main")
     return [f for f in results if f.status is not CheckStatus.OK]
 
 
@@ -198,23 +197,23 @@ def text_findings(
         ("验证码${code}，三十分钟内有效", 1800, None),
     ],
 )
-def test_minutes_are_read_in_both_languages(text: str, ttl: int, status: CheckStatus | None) -> None:
-    assert [f.status for f in text_findings(text, ttl=ttl)] == ([status] if status else [])
+def test_minutes_are_found_in_both_languages(text: str, ttl: int, status: CheckStatus | None) -> None:
+    assert [f.status for f in text_results(text, ttl=ttl)] == ([status] if status else [])
 
 
 def test_variables_of_text_and_settings_must_be_the_same() -> None:
-    more = text_findings("验证码${code}，来自${product}")
-    fewer = text_findings("验证码${code}", replace(LOGIN, extra_variables={"product": "shop"}))
-    other = text_findings("验证码${number}")
+    more = text_results("验证码${code}，来自${product}")
+    fewer = text_results("验证码${code}", replace(LOGIN, extra_variables={"product": "shop"}))
+    other = text_results("验证码${number}")
 
     assert [f.status for f in (*more, *fewer, *other)] == [CheckStatus.FAIL] * 3
     assert "${product}" in more[0].message
     assert "${number}" in other[0].message
 
 
-def test_notice_template_is_no_verification_template() -> None:
-    assert [f.status for f in text_findings("验证码${code}", TemplateType=1)] == [CheckStatus.FAIL]
-    assert text_findings("验证码${code}", TemplateType="0") == []
+def test_notice_template_cannot_be_used_for_codes() -> None:
+    assert [f.status for f in text_results("验证码${code}", TemplateType=1)] == [CheckStatus.FAIL]
+    assert text_results("验证码${code}", TemplateType="0") == []
 
 
 @pytest.mark.parametrize(
@@ -226,31 +225,31 @@ def test_notice_template_is_no_verification_template() -> None:
         ("验证码${code}${product}", "has adjacent variables"),
     ],
 )
-def test_text_that_breaks_a_rule_is_told(text: str, why: str) -> None:
+def test_text_that_breaks_a_rule_is_reported(text: str, why: str) -> None:
     template = replace(LOGIN, extra_variables={"product": "shop"}) if "product" in text else LOGIN
 
-    (result,) = text_findings(text, template)
+    (result,) = text_results(text, template)
     assert (result.status, why in result.message) == (CheckStatus.WARN, True)
-    assert text_findings(text, replace(template, countries=("international",))) == []
+    assert text_results(text, replace(template, countries=("international",))) == []
 
 
-def test_text_that_is_billed_twice_is_told() -> None:
-    """With the sign name 70 characters are one SMS."""
+def test_text_that_is_billed_as_two_sms_is_reported() -> None:
+    """One SMS has 70 characters, including the sign name."""
     longest = "验证码${code}" + "。" * (70 - len("【云通信测试】验证码123456"))
 
-    assert text_findings(longest) == []
-    (result,) = text_findings(longest + "。")
+    assert text_results(longest) == []
+    (result,) = text_results(longest + "。")
     assert (result.status, result.message) == (
         CheckStatus.WARN,
         "SMS_100000001: each code is billed as 2 SMS",
     )
 
 
-# ── answers that the sandbox does not give ──
+# ── scripted answers ──
 
 
 def scripted(answers: dict[str, bytes], *headers: str) -> tuple[WireServer, Any]:
-    """A provider that answers each action as it is told."""
+    """Run a provider that gives each action its scripted answer."""
 
     def behave(connection: Any) -> None:
         body = server.requests[-1].partition(b"\r\n\r\n")[2].decode()
@@ -274,7 +273,7 @@ WELL = {
 }
 
 
-def examined(answers: dict[str, bytes], *headers: str) -> list[CheckResult]:
+def check_results(answers: dict[str, bytes], *headers: str) -> list[CheckResult]:
     server, _ = scripted({**WELL, **answers}, *headers)
     with server:
         api = AliyunApi(
@@ -290,12 +289,12 @@ def examined(answers: dict[str, bytes], *headers: str) -> list[CheckResult]:
     return results
 
 
-def troubles(answers: dict[str, bytes], *headers: str) -> list[tuple[str, CheckStatus]]:
-    return [(f.check, f.status) for f in examined(answers, *headers) if f.status is not CheckStatus.OK]
+def failures(answers: dict[str, bytes], *headers: str) -> list[tuple[str, CheckStatus]]:
+    return [(f.check, f.status) for f in check_results(answers, *headers) if f.status is not CheckStatus.OK]
 
 
-def test_sound_account_has_no_trouble() -> None:
-    assert troubles({}) == []
+def test_valid_account_has_no_failure() -> None:
+    assert failures({}) == []
 
 
 @pytest.mark.parametrize(
@@ -309,15 +308,15 @@ def test_sound_account_has_no_trouble() -> None:
         (-1200, CheckStatus.FAIL),
     ],
 )
-def test_clock_is_held_against_the_answers_date(off: int, status: CheckStatus | None) -> None:
+def test_clock_is_compared_with_the_date_of_the_answer(off: int, status: CheckStatus | None) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=off), usegmt=True)
 
-    assert troubles({}, f"Date: {date}") == ([("clock", status)] if status else [])
+    assert failures({}, f"Date: {date}") == ([("clock", status)] if status else [])
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Mon, 99 Foo 2026", ""])
-def test_date_that_is_none_says_nothing_about_the_clock(date: str) -> None:
-    assert troubles({}, f"Date: {date}") == []
+def test_malformed_date_gives_no_result_about_the_clock(date: str) -> None:
+    assert failures({}, f"Date: {date}") == []
 
 
 RAM = b'{"Code":"isv.RAM_PERMISSION_DENY"}'
@@ -327,7 +326,7 @@ REPLACED = {"SmsSign", "SmsTemplate"}
 
 
 @pytest.mark.parametrize(
-    ("action", "trouble", "granted"),
+    ("action", "failure", "granted"),
     [
         ("SmsSign", ("sign name", CheckStatus.WARN), "dysms:GetSmsSign"),
         ("SmsTemplate", ("template", CheckStatus.WARN), "dysms:GetSmsTemplate"),
@@ -335,16 +334,16 @@ REPLACED = {"SmsSign", "SmsTemplate"}
         ("SendSms", ("ram", CheckStatus.FAIL), "dysms:SendSms"),
     ],
 )
-def test_missing_permission_is_named(action: str, trouble: tuple[str, CheckStatus], granted: str) -> None:
+def test_missing_permission_is_named(action: str, failure: tuple[str, CheckStatus], granted: str) -> None:
     refused = {f"Get{action}": RAM, f"Query{action}": RAM} if action in REPLACED else {action: RAM}
-    results = [f for f in examined(refused) if f.status is not CheckStatus.OK]
+    results = [f for f in check_results(refused) if f.status is not CheckStatus.OK]
 
-    assert [(f.check, f.status) for f in results] == [trouble]
+    assert [(f.check, f.status) for f in results] == [failure]
     assert granted in results[0].fix
 
 
-def test_address_outside_the_mainland_is_told() -> None:
-    assert troubles({"SendSms": b'{"Code":"isv.DENY_IP_RANGE"}'}) == [("egress", CheckStatus.FAIL)]
+def test_address_outside_the_mainland_is_reported() -> None:
+    assert failures({"SendSms": b'{"Code":"isv.DENY_IP_RANGE"}'}) == [("egress", CheckStatus.FAIL)]
 
 
 HTML = b"<html>502 Bad Gateway</html>"
@@ -352,7 +351,7 @@ BUSY = b'{"Code":"Throttling.User"}'
 
 
 @pytest.mark.parametrize(
-    ("answer", "trouble"),
+    ("answer", "failure"),
     [
         (HTML, ("api", CheckStatus.FAIL)),
         (b"{}", ("api", CheckStatus.FAIL)),
@@ -364,10 +363,10 @@ BUSY = b'{"Code":"Throttling.User"}'
     ],
     ids=str,
 )
-def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[str, CheckStatus]) -> None:
-    results = examined({"GetSmsSign": answer})
+def test_key_is_reported_as_accepted_only_if_it_was(answer: bytes, failure: tuple[str, CheckStatus]) -> None:
+    results = check_results({"GetSmsSign": answer})
 
-    assert [(f.check, f.status) for f in results if f.check != "clock"] == [trouble]
+    assert [(f.check, f.status) for f in results if f.check != "clock"] == [failure]
 
 
 @pytest.mark.parametrize("answer", [HTML, BUSY], ids=["a page", "throttled"])
@@ -375,15 +374,13 @@ def test_key_is_not_called_accepted_before_it_was(answer: bytes, trouble: tuple[
     ("action", "check"),
     [("GetSmsTemplate", "template"), ("QuerySendDetails", "ram"), ("SendSms", "sending")],
 )
-def test_what_could_not_be_seen_is_called_neither_well_nor_broken(
-    action: str, check: str, answer: bytes
-) -> None:
-    assert troubles({action: answer}) == [(check, CheckStatus.WARN)]
-    assert action != "SendSms" or "egress" not in {f.check for f in examined({action: answer})}
+def test_unavailable_information_is_a_warning(action: str, check: str, answer: bytes) -> None:
+    assert failures({action: answer}) == [(check, CheckStatus.WARN)]
+    assert action != "SendSms" or "egress" not in {f.check for f in check_results({action: answer})}
 
 
-def test_sms_to_an_impossible_number_that_is_taken_is_doubtful() -> None:
-    assert troubles({"SendSms": b'{"Code":"OK","BizId":"1^0"}'}) == [("sending", CheckStatus.WARN)]
+def test_accepted_sms_to_an_impossible_number_is_a_warning() -> None:
+    assert failures({"SendSms": b'{"Code":"OK","BizId":"1^0"}'}) == [("sending", CheckStatus.WARN)]
 
 
 # ── PNVS ──
@@ -398,13 +395,13 @@ PNVS = (
 
 
 @pytest.fixture
-def pnvs(practice: DoctorRun) -> DoctorRun:
+def pnvs(doctor_run: DoctorRun) -> DoctorRun:
     for old, new in PNVS:
-        practice.change(old, new)
-    return practice
+        doctor_run.change(old, new)
+    return doctor_run
 
 
-def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: DoctorRun) -> None:
+def test_valid_pnvs_account_is_ok_and_sends_nothing(pnvs: DoctorRun) -> None:
     statuses = {f["check"]: f["status"] for f in found(pnvs) if f["route"] == "main"}
 
     assert statuses["access key"] == statuses["sending"] == statuses["egress"] == "ok"
@@ -413,13 +410,13 @@ def test_sound_account_of_pnvs_is_well_and_sends_nothing(pnvs: DoctorRun) -> Non
         assert json.load(answer) == []
 
 
-def test_key_and_sign_name_of_pnvs_are_looked_at(pnvs: DoctorRun) -> None:
+def test_key_and_sign_name_of_pnvs_are_checked(pnvs: DoctorRun) -> None:
     pnvs.change('access_key_secret = "testSecret"', 'access_key_secret = "mistyped"')
 
     assert bad(found(pnvs), "access key")[0].startswith("test… is rejected: ")
 
 
-def pnvs_troubles(answer: bytes) -> list[tuple[str, CheckStatus, str]]:
+def pnvs_failures(answer: bytes) -> list[tuple[str, CheckStatus, str]]:
     with WireServer(lambda connection: connection.sendall(response(answer, 400))) as server:
         api = AliyunApi(
             keys=[AccessKey("testId", "testSecret")],
@@ -436,32 +433,32 @@ def pnvs_troubles(answer: bytes) -> list[tuple[str, CheckStatus, str]]:
 
 @pytest.mark.parametrize("code", ["NoPermission", "RAM_PERMISSION_DENY"])
 def test_missing_permission_of_pnvs_is_named(code: str) -> None:
-    ((check, status, fix),) = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
+    ((check, status, fix),) = pnvs_failures(f'{{"Code":"{code}"}}'.encode())
 
     assert (check, status) == ("ram", CheckStatus.FAIL)
     assert "dypns:SendSmsVerifyCode" in fix
 
 
 @pytest.mark.parametrize("code", ["FUNCTION_NOT_OPENED", "SMS_SIGNATURE_ILLEGAL", "AMOUNT_NOT_ENOUGH"])
-def test_what_an_operator_must_mend_at_pnvs_is_told(code: str) -> None:
-    told = pnvs_troubles(f'{{"Code":"{code}"}}'.encode())
+def test_account_error_of_pnvs_is_reported(code: str) -> None:
+    results = pnvs_failures(f'{{"Code":"{code}"}}'.encode())
 
-    assert [(check, status) for check, status, _ in told] == [("sending", CheckStatus.FAIL)]
+    assert [(check, status) for check, status, _ in results] == [("sending", CheckStatus.FAIL)]
 
 
-def test_pnvs_that_is_not_there_does_not_answer(pnvs: DoctorRun) -> None:
+def test_unreachable_pnvs_is_a_failure(pnvs: DoctorRun) -> None:
     pnvs.sandbox.close()
 
     assert bad(found(pnvs), "api") == ["does not respond"]
 
 
 @pytest.mark.parametrize("code", ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.SMS_SIGNATURE_ILLEGAL"])
-def test_what_an_operator_must_mend_is_told(code: str) -> None:
-    assert troubles({"SendSms": f'{{"Code":"{code}"}}'.encode()}) == [("sending", CheckStatus.FAIL)]
+def test_account_error_is_reported(code: str) -> None:
+    assert failures({"SendSms": f'{{"Code":"{code}"}}'.encode()}) == [("sending", CheckStatus.FAIL)]
 
 
 @pytest.mark.parametrize("barred", [GONE, RAM], ids=["unknown", "not-permitted"])
-def test_older_actions_are_asked_where_the_newer_ones_are_barred(barred: bytes) -> None:
+def test_older_actions_are_used_if_the_newer_ones_are_denied(barred: bytes) -> None:
     answers = {
         "GetSmsSign": barred,
         "QuerySmsSign": b'{"Code":"OK","SignStatus":2,"Reason":"why"}',
@@ -469,37 +466,37 @@ def test_older_actions_are_asked_where_the_newer_ones_are_barred(barred: bytes) 
         "QuerySmsTemplate": OK_TEMPLATE,
     }
 
-    (result,) = [f for f in examined(answers) if f.status is not CheckStatus.OK]
+    (result,) = [f for f in check_results(answers) if f.status is not CheckStatus.OK]
     assert (result.check, result.message) == ("sign name", "云通信测试 was rejected: why")
 
 
-def test_newer_actions_alone_are_asked_where_they_are_answered() -> None:
-    """The script has no answer to an older one."""
+def test_only_newer_actions_are_used_if_they_are_permitted() -> None:
+    """The script has no answer to the older ones."""
     rejected = b'{"Code":"OK","SignStatus":2,"AuditInfo":{"RejectInfo":"why"}}'
 
-    (result,) = [f for f in examined({"GetSmsSign": rejected}) if f.status is not CheckStatus.OK]
+    (result,) = [f for f in check_results({"GetSmsSign": rejected}) if f.status is not CheckStatus.OK]
     assert (result.check, result.message) == ("sign name", "云通信测试 was rejected: why")
 
 
-def test_policy_of_the_docs_permits_all_that_the_doctor_asks() -> None:
+def test_policy_in_the_docs_permits_all_actions_of_the_doctor() -> None:
     text = (Path(__file__).parents[3] / "docs" / "aliyun-setup.md").read_text()
     permitted = set(re.findall(r"dysms:(\w+)", text))
 
     assert permitted == set(WELL)
 
 
-def test_right_to_the_newer_action_is_named_where_both_are_barred() -> None:
+def test_newer_action_is_named_if_both_are_denied() -> None:
     results = [
-        f for f in examined({"GetSmsSign": RAM, "QuerySmsSign": GONE}) if f.status is not CheckStatus.OK
+        f for f in check_results({"GetSmsSign": RAM, "QuerySmsSign": GONE}) if f.status is not CheckStatus.OK
     ]
 
     assert [(f.check, f.status) for f in results] == [("sign name", CheckStatus.WARN)]
     assert "dysms:GetSmsSign" in results[0].fix
 
 
-def test_endpoint_that_knows_neither_action_says_nothing_about_the_sign_name() -> None:
+def test_endpoint_without_both_actions_gives_no_result_about_the_sign_name() -> None:
     results = [
-        f for f in examined({"GetSmsSign": GONE, "QuerySmsSign": GONE}) if f.status is not CheckStatus.OK
+        f for f in check_results({"GetSmsSign": GONE, "QuerySmsSign": GONE}) if f.status is not CheckStatus.OK
     ]
 
     assert [(f.check, f.status) for f in results] == [("sign name", CheckStatus.WARN)]
@@ -517,25 +514,25 @@ def test_endpoint_that_knows_neither_action_says_nothing_about_the_sign_name() -
     ],
     ids=str,
 )
-def test_template_of_another_kind_is_told(facts: dict[str, object], is_for_codes: bool) -> None:  # noqa: FBT001 - a column
+def test_template_of_another_kind_is_reported(facts: dict[str, object], is_for_codes: bool) -> None:  # noqa: FBT001 - a column
     template = json.dumps({**json.loads(OK_TEMPLATE), **facts}).encode()
 
-    assert troubles({"GetSmsTemplate": template}) == (
+    assert failures({"GetSmsTemplate": template}) == (
         [] if is_for_codes else [("template", CheckStatus.FAIL)]
     )
 
 
-def test_no_sms_is_ever_sent(practice: DoctorRun) -> None:
-    practice.run("doctor")
+def test_no_sms_is_ever_sent(doctor_run: DoctorRun) -> None:
+    doctor_run.run("doctor")
 
-    with urlopen(f"{practice.sandbox.inbox_url}.json") as answer:  # noqa: S310
+    with urlopen(f"{doctor_run.sandbox.inbox_url}.json") as answer:  # noqa: S310
         assert json.load(answer) == []
 
 
 # ── the network ──
 
 
-def test_closed_port_and_unknown_name_are_told() -> None:
+def test_closed_port_and_unknown_name_are_reported() -> None:
     closed = [
         f
         for f in check_connectivity(f"http://127.0.0.1:{closed_port()}", "main")
@@ -547,16 +544,16 @@ def test_closed_port_and_unknown_name_are_told() -> None:
     assert [(f.check, f.status) for f in nameless] == [("dns", CheckStatus.FAIL)]
 
 
-def test_server_without_tls_is_told() -> None:
+def test_server_without_tls_is_reported() -> None:
     with WireServer(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
         results = list(check_connectivity(server.url.replace("http", "https"), "main"))
 
     assert [f.status for f in results if f.check == "tls"] == [CheckStatus.FAIL]
 
 
-def test_endpoint_that_is_down_is_two_findings(practice: DoctorRun) -> None:
-    practice.sandbox.close()
-    results = found(practice)
+def test_endpoint_that_is_down_is_two_failures(doctor_run: DoctorRun) -> None:
+    doctor_run.sandbox.close()
+    results = found(doctor_run)
 
     assert bad(results, "IPv4") == ["does not connect"]
     assert bad(results, "api") == ["does not respond"]
@@ -565,17 +562,17 @@ def test_endpoint_that_is_down_is_two_findings(practice: DoctorRun) -> None:
 # ── redis and callers ──
 
 
-class Silence:
+class NullLogger:
     def emit(self, event: str, **facts: object) -> None:
         """Drop it."""
 
 
 def of_redis(url: str, clients: list[str] | None = None) -> list[CheckResult]:
-    store = RedisStore(client_from_url(url), Silence())
+    store = RedisStore(client_from_url(url), NullLogger())
     return [f for f in check_redis(store, clients or []) if f.status is not CheckStatus.OK]
 
 
-def test_redis_that_evicts_or_forgets_is_told() -> None:
+def test_redis_that_evicts_or_is_not_persistent_is_reported() -> None:
     with running(redis_binary(), "--maxmemory-policy", "allkeys-lru") as server:
         evicting = of_redis(server.url)
     with running(redis_binary(), "--appendonly", "yes") as server:
@@ -585,7 +582,7 @@ def test_redis_that_evicts_or_forgets_is_told() -> None:
     assert "allkeys-lru" in evicting[0].message
 
 
-def test_newer_release_on_the_same_redis_is_told_and_the_doctor_declares_no_version() -> None:
+def test_newer_release_on_the_same_redis_is_reported_and_the_doctor_declares_no_version() -> None:
     with running(redis_binary(), "--appendonly", "yes") as server, server.client() as client:
         sound = of_redis(server.url)
         declared = client.exists("otp:schema")
@@ -598,7 +595,7 @@ def test_newer_release_on_the_same_redis_is_told_and_the_doctor_declares_no_vers
     assert "docs/upgrading.md" in result.fix
 
 
-def test_redis_that_is_not_there_is_told() -> None:
+def test_unreachable_redis_is_reported() -> None:
     (result,) = of_redis(f"redis://127.0.0.1:{closed_port()}/0")
 
     assert (result.status, result.message) == (
@@ -607,7 +604,7 @@ def test_redis_that_is_not_there_is_told() -> None:
     )
 
 
-def test_user_that_may_not_run_scripts_is_told() -> None:
+def test_redis_user_without_scripts_is_reported() -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
         with server.client() as admin:
             admin.execute_command("ACL SETUSER poor on >secret ~otp:* +@all -@scripting")
@@ -618,18 +615,18 @@ def test_user_that_may_not_run_scripts_is_told() -> None:
     ]
 
 
-def test_client_that_names_no_address_is_told(practice: DoctorRun) -> None:
+def test_client_without_client_ip_is_reported(doctor_run: DoctorRun) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
-        RedisStore(client_from_url(server.url), Silence()).mark_missing_client_ip("shop")
+        RedisStore(client_from_url(server.url), NullLogger()).mark_missing_client_ip("shop")
         results = of_redis(server.url, ["shop", "bank"])
 
     assert [(f.check, f.status) for f in results] == [("client_ip", CheckStatus.WARN)]
     assert results[0].message.startswith("shop ")
 
 
-def test_proxy_that_writes_no_address_is_told(practice: DoctorRun) -> None:
+def test_proxy_that_writes_no_address_is_told(doctor_run: DoctorRun) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
-        RedisStore(client_from_url(server.url), Silence()).mark_unreadable_client_ip()
+        RedisStore(client_from_url(server.url), NullLogger()).mark_unreadable_client_ip()
         results = of_redis(server.url, ["shop"])
         with server.client() as client:
             seconds = client.ttl("otp:unreadable_ip")
@@ -642,7 +639,7 @@ def test_proxy_that_writes_no_address_is_told(practice: DoctorRun) -> None:
 # ── the report ──
 
 
-def test_worst_finding_is_the_exit_code() -> None:
+def test_exit_code_is_that_of_the_worst_result() -> None:
     assert worst([]) is CheckStatus.OK
     assert worst([ok("a", "b"), warn("a", "b", "c")]) is CheckStatus.WARN
     assert worst([fail("a", "b", "c"), ok("a", "b")]) is CheckStatus.FAIL
