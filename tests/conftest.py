@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support import redis_clusters, redis_servers
 
-# A busy machine is no defect: how quickly examples come is not what these tests are about.
+# The speed of examples is not tested: it depends on how busy the machine is.
 settings.register_profile(
     "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
 
-# On a busy machine a slow draw or example is the machine's fault.
+# On a busy machine slow examples are not a defect.
 hypothesis.settings.register_profile(
     "noisy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -28,7 +28,7 @@ _shared: list[redis_servers.Server] = []
 
 @pytest.fixture(autouse=True, scope="module")
 def _empty_servers() -> None:
-    """Limits are shared by all who use a server: without this, a module would use up the next one's."""
+    """Flush the servers before each module, so that one module does not use up the limits of the next."""
     for server in _shared:
         with server.client() as client:
             client.flushall()
@@ -36,7 +36,7 @@ def _empty_servers() -> None:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[redis_servers.Server]:
-    """Debian's Redis; tests of one module share what it holds, and must not flush it."""
+    """Debian's Redis. The tests of one module share its data and must not flush it."""
     with redis_servers.running(redis_servers.redis_binary()) as server:
         _shared.append(server)
         yield server
@@ -54,7 +54,7 @@ def valkey_server() -> Iterator[redis_servers.Server]:
 
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[redis_clusters.Cluster]:
-    """Three masters; tests of one module share what they hold, and must not flush them."""
+    """Three masters. The tests of one module share their data and must not flush them."""
     with redis_clusters.running_cluster(redis_servers.redis_binary()) as cluster:
         _shared.extend(cluster.masters)
         yield cluster

@@ -53,7 +53,7 @@ def settings(**tables: dict[str, Any]) -> Settings:
 
 @pytest.fixture
 def closing() -> Any:
-    """Whatever a test builds is closed after it."""
+    """Close everything that a test builds."""
     opened: list[Callable[[], None]] = []
     yield opened.append
     for close in opened:
@@ -64,7 +64,7 @@ def faked(clock: fakes.FakeClock) -> dict[str, Any]:
     return {"store": fakes.FakeStore(clock), "counters": fakes.FakeCounters(), "pages": fakes.FakePages()}
 
 
-def test_the_parts_become_an_application(closing: Any) -> None:
+def test_application_is_built_from_its_parts(closing: Any) -> None:
     clock, events = fakes.FakeClock(), fakes.FakeEvents()
     built = build(settings(), **faked(clock), clock=clock, events=events)
     closing(built.close)
@@ -81,7 +81,7 @@ def test_the_parts_become_an_application(closing: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["record_only", "enforce"])
-def test_the_guard_tells_its_mode_when_it_trips(closing: Any, mode: str) -> None:
+def test_guard_logs_its_mode_when_it_trips(closing: Any, mode: str) -> None:
     events = fakes.FakeEvents()
     built = build(settings(pumping_guard={"mode": mode}), events=events)
     closing(built.close)
@@ -94,10 +94,10 @@ def test_the_guard_tells_its_mode_when_it_trips(closing: Any, mode: str) -> None
     built.counters.record_send([scope] * 30)
 
     assert eventually(lambda: events.of("pumping_guard_state_changed") != [])
-    assert {told["mode"] for told in events.of("pumping_guard_state_changed")} == {mode}
+    assert {event["mode"] for event in events.of("pumping_guard_state_changed")} == {mode}
 
 
-def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None:
+def test_unknown_path_is_a_problem_document(closing: Any) -> None:
     clock = fakes.FakeClock()
     built = build(
         settings(),
@@ -114,7 +114,7 @@ def test_an_address_that_is_not_ours_is_a_problem_document(closing: Any) -> None
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
 
 
-def test_without_a_redis_of_its_own_it_starts_the_embedded_store(
+def test_embedded_store_is_started_without_a_redis_url(
     closing: Any, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     app = otp_service.create_app(settings())
@@ -126,14 +126,14 @@ def test_without_a_redis_of_its_own_it_starts_the_embedded_store(
     assert json.loads(capfdbinary.readouterr().out)["code"] == "unauthorized"
 
 
-def test_it_uses_the_redis_of_the_settings(closing: Any, redis_server: Server) -> None:
+def test_redis_of_the_settings_is_used(closing: Any, redis_server: Server) -> None:
     built = build(settings(redis={"url": redis_server.url}), events=fakes.FakeEvents())
     closing(built.close)
 
     assert built.app.test_client().get("/readyz").status_code == 200
 
 
-def test_closing_again_changes_nothing() -> None:
+def test_application_can_be_closed_twice() -> None:
     clock = fakes.FakeClock()
     built = build(
         settings(),
@@ -160,11 +160,9 @@ def test_closing_again_changes_nothing() -> None:
         ({"proxy_hops": 2}, ProxyTrust(hops=2)),
         ({"trusted_proxies": ["10.0.0.0/8"]}, ProxyTrust(networks=(ip_network("10.0.0.0/8"),))),
     ],
-    ids=["nobody", "hops", "networks"],
+    ids=["no proxy", "hops", "networks"],
 )
-def test_proxies_are_believed_as_far_as_they_are_known(
-    closing: Any, service: dict[str, Any], trust: ProxyTrust
-) -> None:
+def test_only_trusted_proxies_are_used(closing: Any, service: dict[str, Any], trust: ProxyTrust) -> None:
     clock = fakes.FakeClock()
     built = build(
         settings(service=service),
@@ -180,11 +178,11 @@ def test_proxies_are_believed_as_far_as_they_are_known(
 
 
 @pytest.mark.parametrize(
-    ("forwarded", "told"), [("unknown", [{}]), ("198.51.100.1:4711", []), (None, [])], ids=str
+    ("forwarded", "events_emitted"), [("unknown", [{}]), ("198.51.100.1:4711", []), (None, [])], ids=str
 )
 @pytest.mark.parametrize("path", ["/otp/status", f"/otp/pages/{'A' * 22}"])
-def test_proxy_that_writes_no_address_is_told_of(
-    closing: Any, forwarded: str | None, told: list[object], path: str
+def test_proxy_without_a_usable_address_is_reported(
+    closing: Any, forwarded: str | None, events_emitted: list[object], path: str
 ) -> None:
     clock, events = fakes.FakeClock(), fakes.FakeEvents()
     store = fakes.FakeStore(clock)
@@ -203,21 +201,21 @@ def test_proxy_that_writes_no_address_is_told_of(
 
     built.app.test_client().post(path, data={"action": "send"}, headers={**key, **headers})
 
-    assert events.of("client_ip_unreadable") == told
-    assert store.is_ip_unreadable is bool(told)
+    assert events.of("client_ip_unreadable") == events_emitted
+    assert store.is_ip_unreadable is bool(events_emitted)
 
 
 # ── worker processes ──
 
 
-def test_a_worker_refuses_what_is_not_fit_for_production(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_rejects_settings_unsuitable_for_production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CONFIG_VARIABLE, str(ROOT / "config.example.toml"))
 
     with pytest.raises(SettingsError, match=r"keys\.pseudonym_key: is the secret of the example"):
         create_app()
 
 
-def test_a_worker_takes_its_settings_from_the_environment_alone(
+def test_worker_reads_its_settings_only_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, redis_server: Server
 ) -> None:
     monkeypatch.delenv(CONFIG_VARIABLE, raising=False)

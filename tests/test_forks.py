@@ -1,4 +1,4 @@
-"""A service that was made before a fork: what begins anew in the child, and what the parent keeps."""
+"""A service created before a fork: what is created anew in the child, and what the parent keeps."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from otp_service.store.scripts import Call
 from otp_service.store.verifications import RedisStore
 from otp_service.web.api import request_id
 
-PATIENT = RedisOptions(connect_timeout=10, read_timeout=10)
+LONG_TIMEOUTS = RedisOptions(connect_timeout=10, read_timeout=10)
 
 
 class Counter:
@@ -57,7 +57,7 @@ class Counter:
 # ── the hooks ──
 
 
-def test_hooks_run_in_the_child_as_long_as_their_object_lives() -> None:
+def test_hooks_run_in_the_child_while_their_object_exists() -> None:
     child, gone = Counter(), Counter()
     forks.call_in_child(child.call)
     forks.call_in_child(gone.call)
@@ -67,7 +67,7 @@ def test_hooks_run_in_the_child_as_long_as_their_object_lives() -> None:
     assert child.calls == 0
 
 
-# ── numbers that must not come twice ──
+# ── numbers that must be unique ──
 
 
 def test_no_two_processes_have_the_same_nonces_and_request_ids() -> None:
@@ -83,13 +83,13 @@ def test_no_two_processes_have_the_same_nonces_and_request_ids() -> None:
                 request_id.begin() for _ in range(3)
             ]
 
-        told = [*in_forks(some, 3), some(0)]
+        results = [*in_forks(some, 3), some(0)]
         client.close()
 
-    assert len({text for texts in told for text in texts}) == 24
+    assert len({text for texts in results for text in texts}) == 24
 
 
-# ── locks that a thread held while it forked ──
+# ── locks held by another thread during a fork ──
 
 
 def held(lock: Any, work: Callable[[int], Any]) -> Any:
@@ -111,7 +111,7 @@ def held(lock: Any, work: Callable[[int], Any]) -> Any:
         thread.join()
 
 
-def test_no_lock_of_the_parent_stops_a_child() -> None:
+def test_no_lock_of_the_parent_blocks_a_child() -> None:
     bulkhead, breaker, pauses = bulkhead_of_one(), CircuitBreaker(time.monotonic), Suspensions(time.monotonic)
     outages = Outages(Quiet())
     usage_counters = RedisUsageCounters(lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
@@ -152,7 +152,7 @@ def may_send(bulkhead: Bulkhead) -> bool:
     return True
 
 
-def test_sends_of_the_parent_take_no_place_in_a_child() -> None:
+def test_sends_of_the_parent_do_not_count_in_a_child() -> None:
     bulkhead = bulkhead_of_one()
     assert may_send(bulkhead)
 
@@ -164,15 +164,15 @@ def test_sends_of_the_parent_take_no_place_in_a_child() -> None:
 
 
 def echoes(handler: scripted_service.Handler) -> None:
-    """Answer with what was posted."""
+    """Answer with the posted body."""
     scripted_service.says(200, handler.call.body)(handler)
 
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
-def test_an_http_client_that_was_used_before_the_fork_mixes_no_answers_up(
+def test_http_client_used_before_the_fork_mixes_up_no_answers(
     *, over_tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Providers and webhooks are called by it."""
+    """Providers and webhooks use it."""
     certificate, key = self_signed(tmp_path) if over_tls else (None, None)
     if certificate:
         monkeypatch.setattr("requests.certs.where", lambda: str(certificate))
@@ -194,41 +194,41 @@ def test_an_http_client_that_was_used_before_the_fork_mixes_no_answers_up(
         client.close()
 
     peers = {bytes.partition(call.body, b"-")[0]: call.peer for call in server.calls}
-    assert peers[b"0"] == peers[b"9"]  # the parent's connection went on
+    assert peers[b"0"] == peers[b"9"]  # the parent's connection stayed open
     assert len(set(peers.values())) == 4
 
 
 # ── Redis ──
 
 
-def test_a_store_that_was_used_before_the_fork_mixes_no_replies_up(redis_server: Server) -> None:
-    assert mixed_up(redis_server.url, PATIENT) == []
+def test_store_used_before_the_fork_mixes_up_no_replies(redis_server: Server) -> None:
+    assert mixed_up(redis_server.url, LONG_TIMEOUTS) == []
 
 
-def test_a_store_over_tls_that_was_used_before_the_fork_mixes_no_replies_up(tmp_path: Path) -> None:
+def test_store_over_tls_used_before_the_fork_mixes_up_no_replies(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     with running(redis_binary()) as free:
         port = free.port
     tls = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
     with running(redis_binary(), *tls, "--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"):
-        terms = replace(PATIENT, ca_file=certificate)
-        assert mixed_up(f"rediss://127.0.0.1:{port}", terms) == []
+        options = replace(LONG_TIMEOUTS, ca_file=certificate)
+        assert mixed_up(f"rediss://127.0.0.1:{port}", options) == []
 
 
-def test_a_store_behind_sentinels_that_was_used_before_the_fork_mixes_no_replies_up() -> None:
+def test_store_behind_sentinels_used_before_the_fork_mixes_up_no_replies() -> None:
     with running_sentinels(redis_binary(), replicas=0, sentinels=1) as watched:
-        assert mixed_up(watched.url(), PATIENT) == []
+        assert mixed_up(watched.url(), LONG_TIMEOUTS) == []
 
 
-def test_a_store_in_a_cluster_that_was_used_before_the_fork_mixes_no_replies_up() -> None:
-    """The texts go to both servers, as keys would."""
+def test_store_in_a_cluster_used_before_the_fork_mixes_up_no_replies() -> None:
+    """The texts are distributed over both servers, as keys are."""
     with running_cluster(redis_binary(), 2) as cluster:
-        assert mixed_up(cluster.url(), PATIENT) == []
+        assert mixed_up(cluster.url(), LONG_TIMEOUTS) == []
 
 
-def mixed_up(url: str, terms: RedisOptions) -> list[Any]:
-    """Return what was read wrongly, by three children and then by their parent."""
-    servers = from_url(url, terms)
+def mixed_up(url: str, options: RedisOptions) -> list[Any]:
+    """Return the wrong replies that three children and then their parent got."""
+    servers = from_url(url, options)
 
     def echoed(who: int) -> list[str]:
         texts = [f"{who}-{number}" for number in range(100)]
@@ -239,11 +239,11 @@ def mixed_up(url: str, terms: RedisOptions) -> list[Any]:
     wrong = [*echoed(0), *in_forks(echoed, 3), *echoed(9)]
     (after,) = servers.execute([("CLIENT", "ID")]).replies
     servers.close()
-    return [told for told in wrong if told] + ([] if before == after else [before, after])
+    return [replies for replies in wrong if replies] + ([] if before == after else [before, after])
 
 
-def test_a_child_that_closes_its_store_leaves_the_parents_connection_alone(redis_server: Server) -> None:
-    servers = from_url(redis_server.url, PATIENT)
+def test_child_that_closes_its_store_keeps_the_parents_connection_open(redis_server: Server) -> None:
+    servers = from_url(redis_server.url, LONG_TIMEOUTS)
     (before,) = servers.execute([("CLIENT", "ID")]).replies
     in_forks(lambda _: servers.close())
     (after,) = servers.execute([("CLIENT", "ID")]).replies
@@ -252,47 +252,47 @@ def test_a_child_that_closes_its_store_leaves_the_parents_connection_alone(redis
     assert before == after
 
 
-# ── the ledger ──
+# ── usage counters ──
 
 LIMITS = GlobalFailureLimits(
     min_failures=4, max_failure_ratio=0.01, severe_min_failures=8, severe_max_failure_ratio=0.04
 )
 
 
-def test_each_process_flushes_what_it_has_noted_and_no_more() -> None:
+def test_each_process_writes_only_its_own_counts() -> None:
     read, write = os.pipe()
 
-    def flush(calls: Sequence[Call]) -> list[list[Any]]:
+    def run_scripts(calls: Sequence[Call]) -> list[list[Any]]:
         for call in calls:
             if call.arguments[0]:
                 os.write(write, f"{os.getpid()} {call.arguments[0]}\n".encode())
         return [[0, 0, 0] for _ in calls]
 
-    usage_counters = RedisUsageCounters(flush, limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    usage_counters = RedisUsageCounters(run_scripts, limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
     usage_counters.start()
 
     def noting(child: int) -> int:
         for _ in range(child):
             usage_counters.record_failure()
-        time.sleep(1.5)  # by itself
+        time.sleep(1.5)  # the counters are written automatically
         return os.getpid()
 
-    with usage_counters._lock:  # no flush may come between
+    with usage_counters._lock:  # no write may happen in between
         usage_counters._buffer.wrong += 7
         pids = in_forks(noting)
     usage_counters.close()
     os.close(write)
     with os.fdopen(read) as stream:
-        told = sorted(stream.read().splitlines())
+        written = sorted(stream.read().splitlines())
 
-    assert told == sorted([f"{os.getpid()} 7", f"{pids[0]} 1", f"{pids[1]} 2"])
+    assert written == sorted([f"{os.getpid()} 7", f"{pids[0]} 1", f"{pids[1]} 2"])
 
 
-def test_a_ledger_that_was_closed_does_not_begin_again_in_a_child() -> None:
+def test_closed_counters_do_not_start_again_in_a_child() -> None:
     def all_usage_counters(_: int) -> int:
         return len([thread for thread in threading.enumerate() if thread.name == "usage-counters"])
 
-    before = in_forks(all_usage_counters, 1)  # other tests' ledgers may live in this process
+    before = in_forks(all_usage_counters, 1)  # counters of other tests may exist in this process
     usage_counters = RedisUsageCounters(
         lambda _: [[0, 0, 0]], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet()
     )
@@ -307,7 +307,7 @@ def test_a_ledger_that_was_closed_does_not_begin_again_in_a_child() -> None:
 # ── the log ──
 
 
-def test_lines_that_wait_during_a_fork_are_written_once(tmp_path: Path) -> None:
+def test_lines_buffered_during_a_fork_are_written_once(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     lines = BufferedLogWriter(file)
@@ -321,11 +321,11 @@ def test_lines_that_wait_during_a_fork_are_written_once(tmp_path: Path) -> None:
     assert sorted(path.read_text().splitlines()) == sorted(expected)
 
 
-def test_a_log_that_nobody_reads_holds_no_fork_and_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocked_log_delays_no_fork_and_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("otp_service.observability.log_writer.DRAIN_SECONDS", 0.05)
     reader, end = os.pipe()
     lines = BufferedLogWriter(end)
-    lines.write(b"x" * 300_000 + b"\n")  # more than a pipe takes
+    lines.write(b"x" * 300_000 + b"\n")  # more than a pipe can buffer
     time.sleep(0.2)
 
     assert in_forks(lambda _: lines.drain(), 1) == [None]
@@ -341,7 +341,7 @@ def test_a_log_that_nobody_reads_holds_no_fork_and_repeats_nothing(monkeypatch: 
 # ── the embedded store ──
 
 
-def test_a_child_that_ends_leaves_the_embedded_store_to_its_parent() -> None:
+def test_child_that_ends_does_not_stop_the_embedded_store() -> None:
     embedded = start_embedded()
     with embedded.client() as client:
         in_forks(lambda _: embedded.close())
@@ -349,14 +349,14 @@ def test_a_child_that_ends_leaves_the_embedded_store_to_its_parent() -> None:
     embedded.close()
 
 
-def test_the_imitation_of_redis_refuses_to_serve_a_child() -> None:
-    """It lives in the memory of one process: each child would count and verify for itself."""
+def test_fakeredis_refuses_to_serve_a_child() -> None:
+    """It is in the memory of one process, so each child would have its own counts."""
     store = FakeStore()
-    guarded = RedisStore(store.client(), Quiet(), shebang=False)
+    protected = RedisStore(store.client(), Quiet(), shebang=False)
 
     def asked(_: int) -> str:
         try:
-            guarded.redis.run_scripts([Call("global_failures", ["otp:x"], [0, 0])])
+            protected.redis.run_scripts([Call("global_failures", ["otp:x"], [0, 0])])
         except StoreUnavailable:
             return "unavailable"
         return "served"
@@ -365,8 +365,8 @@ def test_the_imitation_of_redis_refuses_to_serve_a_child() -> None:
     assert store.client().ping()
 
 
-def test_a_hook_that_fails_keeps_no_other_from_running() -> None:
-    """Python swallows what a hook raises, so that what was registered later would keep the parent's state."""
+def test_failing_hook_does_not_prevent_others() -> None:
+    """Python ignores exceptions of hooks, so objects registered later would keep the state of the parent."""
     script = """
 import os
 from otp_service import forks
@@ -374,11 +374,11 @@ from otp_service import forks
 class Hook:
     def __init__(self, name): self.name = name
     def fail(self): raise RuntimeError("can't start new thread")
-    def tell(self): os.write(1, self.name.encode())
+    def report(self): os.write(1, self.name.encode())
 
 first, second = Hook("first"), Hook("second")
 forks.call_in_child(first.fail)
-forks.call_in_child(second.tell)
+forks.call_in_child(second.report)
 pid = os.fork()
 if pid == 0:
     os._exit(0)

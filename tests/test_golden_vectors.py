@@ -1,6 +1,6 @@
 """Golden vectors: signatures, hashes, encrypted pages, values and key names in Redis stay the same bytes.
 
-`golden.py` computes them, and writes the file anew.
+`golden.py` computes them and can write the file.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ GOLDEN = json.loads(golden.FILE.read_text(encoding="utf-8"))
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[redis.Redis]:
-    """A server that nobody else writes to: the vectors have fixed keys."""
+    """A server that only these tests use, because the vectors have fixed keys."""
     with redis_servers.running(redis_servers.redis_binary()) as server, server.client() as client:
         yield client
 
 
-# ── what is written ──
+# ── written bytes ──
 
 
 @pytest.mark.parametrize("section", COMPUTED)
-def test_computed_bytes_are_those_of_the_file(section: str) -> None:
+def test_computed_bytes_match_the_file(section: str) -> None:
     assert COMPUTED[section]() == GOLDEN[section]
 
 
 @pytest.mark.parametrize("section", STORED)
-def test_stored_bytes_are_those_of_the_file(section: str, own_redis: redis.Redis) -> None:
+def test_stored_bytes_match_the_file(section: str, own_redis: redis.Redis) -> None:
     assert STORED[section](own_redis) == GOLDEN[section]
 
 
@@ -67,7 +67,7 @@ def test_every_sub_key_and_code_type_has_a_vector() -> None:
     assert all(any(f" {kind.value} " in name for name in GOLDEN["codes"]) for kind in CodeType)
 
 
-# ── what was written can be read ──
+# ── written bytes can be read ──
 
 
 @pytest.mark.parametrize("name", GOLDEN["out ids"])
@@ -84,8 +84,8 @@ def test_proof_of_the_file_is_read(name: str) -> None:
     def signer(*of: bytes) -> ProofSigner:
         return ProofSigner("https://otp.example", golden.CLIENT, ProofKeys(of), lambda: golden.NOW)
 
-    told = GOLDEN["proofs"][name]
-    proof = signer(b"n" * 32, b"o" * 32).read(told["proof"], purpose=golden.PURPOSE, allow_test=True)
+    vector = GOLDEN["proofs"][name]
+    proof = signer(b"n" * 32, b"o" * 32).read(vector["proof"], purpose=golden.PURPOSE, allow_test=True)
 
     assert {
         "iss": proof.issuer,
@@ -96,20 +96,20 @@ def test_proof_of_the_file_is_read(name: str) -> None:
         "iat": proof.issued_at,
         "exp": proof.expires_at,
         "amr": list(proof.amr),
-    } == told["claims"]
+    } == vector["claims"]
     with pytest.raises(InvalidProof):
-        signer(b"x" * 32).read(told["proof"], purpose=golden.PURPOSE, allow_test=True)
+        signer(b"x" * 32).read(vector["proof"], purpose=golden.PURPOSE, allow_test=True)
 
 
 @pytest.mark.parametrize("level", [1, 2])
 def test_challenge_of_the_file_is_solved(level: int) -> None:
-    told = GOLDEN["risk challenges"][f"level {level}"]
-    solution = {name: told[name] for name in ("algorithm", "challenge", "salt", "signature")}
+    vector = GOLDEN["risk challenges"][f"level {level}"]
+    solution = {name: vector[name] for name in ("algorithm", "challenge", "salt", "signature")}
     text = base64.b64encode(json.dumps(solution | {"number": golden.DRAWN_NUMBER}).encode()).decode()
     binding = ChallengeSubject(golden.CLIENT, golden.TAG)
     work = ProofOfWork(KEYRING, golden.FixedClock(), ttl=600)
 
-    assert work.verify(text, binding, level) == told["challenge"]
+    assert work.verify(text, binding, level) == vector["challenge"]
     assert work.verify(text, replace(binding, phone_hash="another"), level) is None
 
 
@@ -119,13 +119,13 @@ def test_address_probe_of_the_file_is_read() -> None:
 
 @pytest.mark.parametrize("name", golden.PAGES)
 def test_hosted_page_of_the_file_is_read(name: str) -> None:
-    sealed = bytes.fromhex(GOLDEN["hosted pages"][name])
+    encrypted = bytes.fromhex(GOLDEN["hosted pages"][name])
     rotated = Keyring({"k2": b"2" * 32, "k1": golden.ROOT}, "k2", golden.PSEUDONYM_KEY)
 
-    assert hosted_page.decrypt_page(sealed, rotated, golden.PAGE_ID) == golden.PAGES[name]
+    assert hosted_page.decrypt_page(encrypted, rotated, golden.PAGE_ID) == golden.PAGES[name]
 
 
 def test_hosted_page_of_an_older_root_is_read() -> None:
-    sealed = bytes.fromhex(GOLDEN["hosted pages"]["under an older root"])
+    encrypted = bytes.fromhex(GOLDEN["hosted pages"]["under an older root"])
 
-    assert hosted_page.decrypt_page(sealed, KEYRING, golden.PAGE_ID) == golden.NEW_PAGE
+    assert hosted_page.decrypt_page(encrypted, KEYRING, golden.PAGE_ID) == golden.NEW_PAGE

@@ -1,4 +1,4 @@
-"""A44: what is served to this machine's developer is served for no other host."""
+"""A44: local servers answer only requests for this machine."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ def test_bound_host_is_answered_too(bound: str, host: str, expected: str) -> Non
     said: list[str] = []
     environ = {"HTTP_HOST": host, "REQUEST_METHOD": "GET"}
 
-    list(LocalHosts(hello, bound)(environ, lambda told, *_: said.append(told)))  # type: ignore[arg-type,func-returns-value]
+    list(LocalHosts(hello, bound)(environ, lambda status_line, *_: said.append(status_line)))  # type: ignore[arg-type,func-returns-value]
 
     assert said == [expected]

@@ -1,4 +1,4 @@
-"""Answers in place of the service, for what it would not say just now; and the module for other countries."""
+"""Answers calls instead of the service, and serves the module for other countries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SENT = {
 
 
 def answer_calls(page: Page, **answers: tuple[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Answer these calls in place of the service; return the list of bodies that will be posted."""
+    """Answer these calls instead of the service; return the list to which posted bodies are added."""
     posted: list[dict[str, Any]] = []
 
     def answering(status: int, body: dict[str, Any]) -> Callable[[Route], None]:

@@ -1,4 +1,4 @@
-"""A browser and what it looks at. Each file of tests has its own; each test has pages of its own."""
+"""Fixtures: a browser and services per file, and pages per test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium. It ends with the file: its event loop would be in the way of other tests."""
+    """Chromium. It is closed after each file, because its event loop would affect other tests."""
     with chromium.chromium() as browser:
         yield browser
 
@@ -33,13 +33,13 @@ def opened(browser: Browser) -> Iterator[tuple[Page, Witness]]:
 
 @pytest.fixture
 def page(opened: tuple[Page, Witness]) -> Page:
-    """An empty page; an uncaught error of whatever it shows fails the test."""
+    """An empty page; an uncaught error in it fails the test."""
     return opened[0]
 
 
 @pytest.fixture
 def witness(opened: tuple[Page, Witness]) -> Witness:
-    """What `page` asked for."""
+    """The requests of `page`."""
     return opened[1]
 
 
@@ -52,6 +52,6 @@ def dev() -> Iterator[Dev]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A shop with a strict policy on an origin of its own, and the service as in production."""
+    """A shop with a strict policy on its own origin, and the service as in production."""
     with open_shop(tmp_path_factory.mktemp("shop")) as shop:
         yield shop

@@ -1,4 +1,4 @@
-"""What a hosted page needs around it: the service, the sandbox, and the site that it leads back to."""
+"""Runs what a hosted page needs: the service, the sandbox, and the site that it returns to."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RETURNED = "<!doctype html><html lang=en><title>Shop</title><h1>Welcome</h1>"
 
 @dataclass
 class Hosting:
-    """The running parts; *returned* are the forms that came back to the site."""
+    """The running parts; *returned* are the forms that the site received."""
 
     url: str
     site: str
@@ -47,7 +47,7 @@ class Hosting:
             return json.load(answer)
 
     def make(self, **more: str) -> str:
-        """Make a page and return its address."""
+        """Create a page and return its URL."""
         body = {"purpose": "signup", "return_url": f"{self.site}/verified", "state": "s1", **more}
         return str(self.post("/otp/pages", body)["url"])
 
@@ -61,14 +61,14 @@ class Hosting:
         return str(self.inbox(phone)[0]["code"])
 
     def exhaust(self, sends: int, address: str = "127.0.0.1") -> None:
-        """Have *address* cause so many SMS."""
+        """Send *sends* SMS from *address*."""
         for _ in range(sends):
             self.post("/otp/request", {"phone": new_phone(), "purpose": "signup", "client_ip": address})
 
 
 @contextmanager
 def hosting(**tables: dict[str, Any]) -> Iterator[Hosting]:
-    """Run service, sandbox and site until the block ends; *tables* stand in for those of the settings."""
+    """Run service, sandbox and site until the block ends; *tables* replace those of the settings."""
     returned: list[dict[str, str]] = []
     with ExitStack() as stack:
         site = stack.enter_context(DevServer(_site(returned), 0))
@@ -109,7 +109,7 @@ def _settings(site: str, sandbox: str, redis_url: str, tables: dict[str, dict[st
             "pseudonym_key": secrets.token_urlsafe(32),
             "roots": {"a": secrets.token_urlsafe(32)},
         },
-        # A browser that starts takes the machine for itself.
+        # A starting browser may use the whole CPU.
         "redis": {"url": redis_url, "read_timeout": 5.0},
         "purposes": {"signup": {}},
         "clients": {"web": client},

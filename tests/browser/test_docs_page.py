@@ -18,7 +18,7 @@ def show(page: Page, dev: Dev) -> None:
 
 
 def expand(page: Page) -> None:
-    """Open every part of the page that can be opened."""
+    """Expand all sections of the page."""
     for _ in range(3):
         page.evaluate("for (const part of document.querySelectorAll('[aria-expanded=false]')) part.click()")
         page.wait_for_timeout(300)
@@ -49,7 +49,7 @@ def test_docs_page_shows_every_operation_and_every_problem(page: Page, dev: Dev)
     assert [code for code in codes - unused if code not in text] == []
 
 
-def test_docs_page_gets_nothing_from_another_host(page: Page, dev: Dev) -> None:
+def test_docs_page_loads_nothing_from_another_host(page: Page, dev: Dev) -> None:
     finished: list[str] = []
     failed: list[tuple[str, str | None]] = []
     page.on("requestfinished", lambda request: finished.append(request.url))
@@ -61,7 +61,7 @@ def test_docs_page_gets_nothing_from_another_host(page: Page, dev: Dev) -> None:
     assert {why for _, why in failed} <= {"csp"}  # Redoc's logo
 
 
-def test_docs_page_breaks_no_rule_but_for_the_logo(page: Page, dev: Dev) -> None:
+def test_docs_page_violates_the_policy_only_for_the_logo(page: Page, dev: Dev) -> None:
     page.add_init_script(
         "window.broken = [];"
         "addEventListener('securitypolicyviolation', event => broken.push(event.effectiveDirective))"

@@ -1,4 +1,4 @@
-"""The hosted page in Chromium, with scripts and without: the whole way, and what goes wrong on it."""
+"""The hosted page in Chromium, with and without scripts: complete verifications and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def hosted() -> Iterator[Hosting]:
 
 @pytest.fixture(scope="module")
 def suspicious() -> Iterator[Hosting]:
-    """One where every address is soon asked for a risk challenge."""
+    """A service that soon requires a risk challenge from every address."""
     limits = {"sends_per_hour": 2, "sends_per_day": 100, "phones_per_day": 2, "verified_allowance_ratio": 0}
     with hosting(ip_limits=limits) as running:
         running.exhaust(limits["sends_per_hour"])
@@ -43,8 +43,8 @@ def ask(page: Page, phone: str) -> None:
 
 
 def submit(page: Page, code: str, *, scripts: bool) -> None:
-    """Type a code; where scripts run it goes off by itself."""
-    page.wait_for_load_state()  # a person is never so quick as to type before they do
+    """Type a code; with scripts it is submitted automatically."""
+    page.wait_for_load_state()  # users do not type before scripts have loaded
     page.fill("#code", code)
     if not scripts:
         page.click("button.main")
@@ -55,7 +55,7 @@ def wrong(code: str) -> str:
 
 
 def finish(page: Page, hosted: Hosting, *, scripts: bool) -> dict[str, str]:
-    """Go the whole way and return the form that came back to the site."""
+    """Complete a verification and return the form that the site received."""
     phone = new_phone()
     ask(page, phone)
     page.wait_for_selector("#code")
@@ -69,12 +69,12 @@ def finish(page: Page, hosted: Hosting, *, scripts: bool) -> dict[str, str]:
     return returned
 
 
-# ── the whole way ──
+# ── a complete verification ──
 
 
 @SCRIPTS
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_whole_way_is_accessible_and_asks_nobody_else(
+def test_complete_verification_is_accessible_and_calls_no_other_host(
     browser: Browser, hosted: Hosting, scheme: str, *, scripts: bool
 ) -> None:
     options: dict[str, Any] = {"java_script_enabled": scripts, "color_scheme": scheme}
@@ -89,8 +89,8 @@ def test_whole_way_is_accessible_and_asks_nobody_else(
 
 
 @pytest.mark.parametrize(("scheme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
-def test_axe_finds_nothing_at_any_step(browser: Browser, hosted: Hosting, scheme: str, locale: str) -> None:
-    """Colours depend on the scheme and texts on the language, and no rule of axe-core on both."""
+def test_axe_finds_no_violation(browser: Browser, hosted: Hosting, scheme: str, locale: str) -> None:
+    """Colours depend on the scheme and texts on the language; no rule of axe-core depends on both."""
     with chromium.opened(browser, color_scheme=scheme, locale=locale, bypass_csp=True) as (page, _):
         page.goto(hosted.make())
         assert chromium.complaints(page) == []
@@ -116,7 +116,7 @@ def test_axe_finds_nothing_at_any_step(browser: Browser, hosted: Hosting, scheme
 
 
 @SCRIPTS
-def test_chinese_browser_reads_chinese(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
+def test_chinese_browser_gets_chinese_texts(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
     with chromium.opened(browser, java_script_enabled=scripts, locale="zh-CN") as (page, _):
         page.goto(hosted.make())
         expect(page.locator("h1")).to_have_text("验证手机号")
@@ -135,7 +135,7 @@ def test_page_fits_its_screen_and_does_not_shift(browser: Browser, hosted: Hosti
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_keyboard_alone_is_enough(page: Page, hosted: Hosting) -> None:
+def test_page_can_be_used_with_the_keyboard(page: Page, hosted: Hosting) -> None:
     page.goto(hosted.make())
     phone = new_phone()
     expect(page.locator("#phone")).to_be_focused()
@@ -147,11 +147,11 @@ def test_keyboard_alone_is_enough(page: Page, hosted: Hosting) -> None:
     page.wait_for_url("**/verified")
 
 
-# ── what goes wrong ──
+# ── errors ──
 
 
 @SCRIPTS
-def test_wrong_code_is_told_and_the_right_one_still_counts(
+def test_wrong_code_is_shown_and_the_right_one_is_accepted_afterwards(
     browser: Browser, hosted: Hosting, *, scripts: bool
 ) -> None:
     with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
@@ -198,7 +198,7 @@ def test_reload_and_back_lose_nothing(browser: Browser, hosted: Hosting, *, scri
 
 
 @SCRIPTS
-def test_early_resend_is_refused_in_words(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
+def test_early_resend_is_rejected_with_a_message(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
     with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
@@ -226,12 +226,12 @@ def test_countdown_counts_down(page: Page, hosted: Hosting) -> None:
 # ── risk challenges ──
 
 
-def test_risk_challenge_is_solved_by_itself(page: Page, suspicious: Hosting) -> None:
+def test_risk_challenge_is_solved_automatically(page: Page, suspicious: Hosting) -> None:
     page.goto(suspicious.make())
     finish(page, suspicious, scripts=True)
 
 
-def test_without_scripts_the_risk_challenge_says_what_it_needs(plain: Page, suspicious: Hosting) -> None:
+def test_risk_challenge_without_scripts_shows_a_message(plain: Page, suspicious: Hosting) -> None:
     phone = new_phone()
     plain.goto(suspicious.make())
     ask(plain, phone)
@@ -242,7 +242,7 @@ def test_without_scripts_the_risk_challenge_says_what_it_needs(plain: Page, susp
     assert suspicious.inbox(phone) == []
 
 
-def test_browser_that_cannot_solve_it_is_told(page: Page, suspicious: Hosting) -> None:
+def test_browser_that_cannot_solve_it_shows_a_message(page: Page, suspicious: Hosting) -> None:
     page.add_init_script("Object.defineProperty(window, 'crypto', { value: {} })")
     page.goto(suspicious.make())
     ask(page, new_phone())
@@ -253,12 +253,12 @@ def test_browser_that_cannot_solve_it_is_told(page: Page, suspicious: Hosting) -
 # ── one address, one browser, ten minutes ──
 
 
-def test_second_browser_is_turned_away(browser: Browser, page: Page, hosted: Hosting) -> None:
+def test_second_browser_is_rejected(browser: Browser, page: Page, hosted: Hosting) -> None:
     url = hosted.make()
     page.goto(url)
     phone = new_phone()
     with chromium.opened(browser) as (other, _):
-        other.goto(url)  # nobody has sent a form yet
+        other.goto(url)  # no form was submitted yet
         ask(page, phone)
         expect(page.locator("#code")).to_be_visible()
         answer = other.goto(url)
@@ -270,7 +270,7 @@ def test_second_browser_is_turned_away(browser: Browser, page: Page, hosted: Hos
         submit(page, hosted.code(phone), scripts=True)
 
 
-def test_who_comes_back_to_a_finished_page_is_not_sent_on(page: Page, hosted: Hosting) -> None:
+def test_finished_page_does_not_redirect_again(page: Page, hosted: Hosting) -> None:
     page.goto(hosted.make())
     finish(page, hosted, scripts=True)
     count = len(hosted.returned)
@@ -293,7 +293,7 @@ def test_expired_page_says_so(page: Page, hosted: Hosting) -> None:
     expect(page.locator("h1")).to_have_text("This page is no longer valid")
 
 
-# ── what attacks try ──
+# ── attacks ──
 
 
 def test_page_cannot_be_framed(page: Page, hosted: Hosting) -> None:
@@ -305,20 +305,20 @@ def test_page_cannot_be_framed(page: Page, hosted: Hosting) -> None:
 
 
 @SCRIPTS
-def test_markup_that_somebody_typed_is_text(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
+def test_typed_markup_is_shown_as_text(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
     with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
         page.goto(hosted.make(state=XSS))
         page.fill("#phone", XSS)
         page.click("button.main")
 
-        expect(page.locator("#phone[aria-invalid]")).to_have_value(XSS)  # it is the answer
+        expect(page.locator("#phone[aria-invalid]")).to_have_value(XSS)  # the answer has arrived
         assert page.locator("img").count() == 0
         assert finish(page, hosted, scripts=scripts)["state"] == XSS
 
 
 def test_form_of_another_site_sends_nothing(page: Page, hosted: Hosting) -> None:
-    """The browser has the page's cookie, and another site knows the address."""
+    """The browser has the page's cookie, and the other site knows the URL."""
     url, phone = hosted.make(), new_phone()
     page.goto(url)
     page.goto(f"{hosted.site}/frame?page=about:blank")

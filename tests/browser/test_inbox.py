@@ -1,4 +1,4 @@
-"""The inbox page in a browser: it shows what came, and is accessible with and without it."""
+"""The inbox page in a browser: it shows messages, and is accessible when full and when empty."""
 
 from __future__ import annotations
 

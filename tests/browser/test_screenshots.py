@@ -1,4 +1,4 @@
-"""The pictures of the docs: every run draws them, `make screenshots` keeps them in docs/images."""
+"""The screenshots of the docs: every run takes them, `make screenshots` stores them in docs/images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ONLY_THE_WIDGET = "h1, #below { display: none } main { padding: 1rem } form { ma
 
 STEPS = {"phone": "widget-phone", "code": "widget-code", "wrong": "widget-wrong", "done": "widget-done"}
 LOOKS: dict[str, tuple[dict[str, Any], dict[str, str], dict[str, str]]] = {
-    # how the page is made, how the widget is, which of its states are drawn
+    # options of the page, options of the widget, and the states to capture
     "English": ({}, {}, STEPS),
     "dark": ({"color_scheme": "dark"}, {}, {"code": "widget-dark"}),
     "Chinese": ({}, {"lang": "zh-CN"}, {"code": "widget-zh"}),
@@ -46,8 +46,8 @@ PAGES = ["docs-page", "inbox", "start-page", "start-page-done"]
 HOSTED = ["hosted-phone", "hosted-code", "hosted-zh"]
 
 
-def draw(what: Page | Locator, name: str) -> None:
-    """Draw *what*; write it down if pictures are wanted."""
+def capture(what: Page | Locator, name: str) -> None:
+    """Take a screenshot of *what*; store it if screenshots are requested."""
     picture = what.screenshot(animations="disabled", caret="hide")
     assert picture.startswith(b"\x89PNG")
     if ARE_KEPT:
@@ -56,10 +56,10 @@ def draw(what: Page | Locator, name: str) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_widget_is_drawn(browser: Browser, shop: Shop, look: str) -> None:
+def test_screenshots_of_the_widget(browser: Browser, shop: Shop, look: str) -> None:
     made, visited, names = LOOKS[look]
     with shop.service.redis.client() as client:
-        client.flushdb()  # the phone of the pictures is always the same
+        client.flushdb()  # the phone in the screenshots is always the same
     with chromium.opened(browser, **CANVAS, **made) as (page, _):
         widget = shop.visit(page, **visited)
         page.evaluate(
@@ -70,7 +70,7 @@ def test_widget_is_drawn(browser: Browser, shop: Shop, look: str) -> None:
 
         def see(state: str) -> None:
             if state in names:
-                draw(page.locator("main"), names[state])
+                capture(page.locator("main"), names[state])
 
         widget.phone.press_sequentially(PHONE[3:])
         see("phone")
@@ -86,7 +86,7 @@ def test_widget_is_drawn(browser: Browser, shop: Shop, look: str) -> None:
         see("done")
 
 
-def test_pages_are_drawn(browser: Browser, dev: Dev) -> None:
+def test_screenshots_of_the_pages(browser: Browser, dev: Dev) -> None:
     screen = {"viewport": {"width": 1180, "height": 640}, "device_scale_factor": 1}
     with chromium.opened(browser, **screen) as (page, _):
         page.goto(dev.service_url)
@@ -94,35 +94,35 @@ def test_pages_are_drawn(browser: Browser, dev: Dev) -> None:
         page.get_by_label("Phone number").press_sequentially(PHONE[3:])
         page.get_by_role("button", name="Send code").click()
         page.get_by_role("log").get_by_text(PHONE).wait_for()
-        draw(page, "start-page")
+        capture(page, "start-page")
         page.get_by_label("Code sent to").fill(dev.code(PHONE))
         page.get_by_text("is verified.").wait_for()
         page.get_by_role("button", name="Sign up").click()
         page.get_by_role("heading", name="Welcome").wait_for()
-        draw(page, "start-page-done")
+        capture(page, "start-page-done")
         page.goto(dev.inbox_url)
-        draw(page, "inbox")
+        capture(page, "inbox")
         page.goto(f"{dev.service_url}/docs")
         page.get_by_role("heading", name="Create a hosted page").wait_for()
-        draw(page, "docs-page")
+        capture(page, "docs-page")
 
 
-def test_hosted_page_is_drawn(browser: Browser) -> None:
+def test_screenshot_of_the_hosted_page(browser: Browser) -> None:
     canvas: dict[str, Any] = {"viewport": {"width": 420, "height": 560}}
     with hosting() as hosted, chromium.opened(browser, **canvas) as (page, _):
         page.goto(hosted.make(return_url=SHOP_URL))
-        draw(page, "hosted-phone")
+        capture(page, "hosted-phone")
         page.fill("#phone", PHONE[3:])
         page.click("button.main")
         page.wait_for_selector("#code")
-        draw(page, "hosted-code")
+        capture(page, "hosted-code")
         chinese = {"locale": "zh-CN", "color_scheme": "dark"}
         with chromium.opened(browser, **canvas, **chinese) as (other, _):
             other.goto(hosted.make(return_url=SHOP_URL))
-            draw(other, "hosted-zh")
+            capture(other, "hosted-zh")
 
 
-def test_every_picture_is_kept() -> None:
+def test_every_screenshot_is_stored() -> None:
     names = {name for _, _, drawn in LOOKS.values() for name in drawn.values()} | {*PAGES, *HOSTED}
 
     assert {path.stem for path in IMAGES.glob("*.png")} >= names

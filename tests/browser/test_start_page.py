@@ -1,4 +1,4 @@
-"""The start page of `make run`: the whole story in one screen."""
+"""The start page of `make run`: a complete sign-up on one screen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ XSS = "<img src=x onerror=\"document.title='broken in'\">"
 
 
 def sign_up(page: Page, dev: Dev, phone: str, name: str) -> None:
-    """Go all the way as a newcomer does: the code is read off the phone on the right."""
+    """Sign up as a new developer does: read the code from the phone on the right."""
     page.goto(dev.service_url)
     page.get_by_label("Name").fill(name)
     page.get_by_label("Phone number").fill(phone[3:])
@@ -26,7 +26,7 @@ def sign_up(page: Page, dev: Dev, phone: str, name: str) -> None:
     page.get_by_role("button", name="Sign up").click()
 
 
-def test_newcomer_sees_the_whole_story_in_one_screen(page: Page, witness: Witness, dev: Dev) -> None:
+def test_complete_sign_up_is_on_one_screen(page: Page, witness: Witness, dev: Dev) -> None:
     phone = new_phone()
     sign_up(page, dev, phone, "Ada Lovelace")
 
@@ -36,7 +36,7 @@ def test_newcomer_sees_the_whole_story_in_one_screen(page: Page, witness: Witnes
     assert [url for url in witness.requests if not url.startswith(dev.service_url)] == []
 
 
-def test_it_works_at_both_names_of_this_machine(page: Page, dev: Dev) -> None:
+def test_start_page_works_at_localhost_and_at_127_0_0_1(page: Page, dev: Dev) -> None:
     phone = new_phone()
     page.goto(dev.service_url.replace("127.0.0.1", "localhost"))
     page.get_by_label("Phone number").fill(phone[3:])
@@ -45,7 +45,7 @@ def test_it_works_at_both_names_of_this_machine(page: Page, dev: Dev) -> None:
     page.get_by_label("Code sent to").wait_for()
 
 
-def test_names_are_texts(page: Page, dev: Dev) -> None:
+def test_names_are_escaped(page: Page, dev: Dev) -> None:
     sign_up(page, dev, new_phone(), XSS)
 
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Welcome, {XSS}")
@@ -53,7 +53,7 @@ def test_names_are_texts(page: Page, dev: Dev) -> None:
     assert page.locator("img").count() == 0
 
 
-def test_proof_that_is_none_signs_nobody_up(page: Page, dev: Dev) -> None:
+def test_invalid_proof_creates_no_account(page: Page, dev: Dev) -> None:
     page.goto(dev.service_url)
     page.evaluate("""
         const form = document.querySelector("form");
@@ -68,7 +68,7 @@ def test_proof_that_is_none_signs_nobody_up(page: Page, dev: Dev) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_state_of_it_is_accessible(browser: Browser, dev: Dev, scheme: str) -> None:
+def test_every_state_of_the_start_page_is_accessible(browser: Browser, dev: Dev, scheme: str) -> None:
     phone = new_phone()
     with chromium.opened(browser, color_scheme=scheme, reduced_motion="reduce") as (page, _):
         page.goto(dev.service_url)
@@ -85,7 +85,7 @@ def test_every_state_of_it_is_accessible(browser: Browser, dev: Dev, scheme: str
 
 
 @pytest.mark.parametrize("width", [320, 640, 1180])
-def test_it_fits_every_screen(browser: Browser, dev: Dev, width: int) -> None:
+def test_start_page_fits_every_screen(browser: Browser, dev: Dev, width: int) -> None:
     with chromium.opened(browser, viewport={"width": width, "height": 800}) as (page, _):
         sign_up(page, dev, new_phone(), "Ada")
         page.goto(dev.service_url)
@@ -93,7 +93,7 @@ def test_it_fits_every_screen(browser: Browser, dev: Dev, width: int) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_it_may_stand_in_no_frame_and_runs_nothing_but_its_own(page: Page, dev: Dev) -> None:
+def test_start_page_forbids_framing_and_foreign_scripts(page: Page, dev: Dev) -> None:
     answer = page.goto(dev.service_url)
     assert answer
     policy = answer.headers["content-security-policy"]
@@ -104,7 +104,7 @@ def test_it_may_stand_in_no_frame_and_runs_nothing_but_its_own(page: Page, dev: 
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_lines_to_copy_are_those_of_this_service(page: Page, dev: Dev) -> None:
+def test_lines_to_copy_contain_the_urls_of_this_service(page: Page, dev: Dev) -> None:
     page.goto(dev.service_url)
     shown = page.get_by_label("Code for a page").inner_text()
 
@@ -113,7 +113,7 @@ def test_lines_to_copy_are_those_of_this_service(page: Page, dev: Dev) -> None:
     assert re.search(r'purpose="signup"', shown)
 
 
-def test_secret_key_is_nowhere_on_it(page: Page, dev: Dev) -> None:
+def test_start_page_does_not_contain_the_secret_key(page: Page, dev: Dev) -> None:
     page.goto(dev.service_url)
 
     assert dev.secret_key not in page.content()

@@ -1,4 +1,4 @@
-"""The widget as a part of a form and of a page: proofs, attributes, disabled, reset, several of them."""
+"""The widget in forms and pages: proofs, attributes, disabled, reset, several widgets."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def status(shop: Shop, phone: str, verification_id: str) -> str:
     return str(answer.body["status"])
 
 
-def note_events(page: Page) -> None:
+def record_events(page: Page) -> None:
     page.evaluate("""
-        window.told = [];
+        window.received = [];
         for (const name of ["otp-sent", "otp-problem", "otp-verified", "otp-canceled"])
-          document.addEventListener(name, (event) => told.push([event.type, event.detail]));
+          document.addEventListener(name, (event) => received.push([event.type, event.detail]));
     """)
 
 
 def ids(page: Page) -> list[str]:
-    """Return the verifications that the page was told of."""
-    return [detail["verification_id"] for name, detail in page.evaluate("told") if name == "otp-sent"]
+    """Return the verification ids in the events that the page received."""
+    return [detail["verification_id"] for name, detail in page.evaluate("received") if name == "otp-sent"]
 
 
-# ── C7: another number, and the same one again ──
+# ── C7: changing the number and back ──
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_same_number_again_goes_back_to_its_code(page: Page, shop: Shop, typed: 
         ("CI", "01 23 45 6789", "1 23 45 6789", False),
     ],
 )
-def test_way_back_is_for_the_same_number_in_every_country(
+def test_going_back_works_for_the_same_number_in_every_country(
     page: Page, shop: Shop, country: str, first: str, then: str, *, is_same: bool
 ) -> None:
-    """Where a zero is a part of the number, as in Italy, it makes another number."""
+    """Where a zero is part of the number, as in Italy, it makes another number."""
     posted = answer_calls(page, request=(201, SENT), cancel=(204, {}))
     answer_calls(page, status=(200, SENT))
     serve_module_for(page, [country])
@@ -106,10 +106,10 @@ def test_way_back_is_for_the_same_number_in_every_country(
     assert len([body for body in posted if "locale" in body]) == (1 if is_same else 2)
 
 
-def test_code_on_its_way_ends_when_another_number_gets_one(page: Page, shop: Shop) -> None:
+def test_pending_verification_ends_when_another_number_gets_a_code(page: Page, shop: Shop) -> None:
     phone, other = new_phone(), new_phone()
     widget = shop.visit(page)
-    note_events(page)
+    record_events(page)
     widget.send(phone[3:])
     widget.part("change").click()
     widget.phone.fill("12")
@@ -125,7 +125,7 @@ def test_code_on_its_way_ends_when_another_number_gets_one(page: Page, shop: Sho
     expect(widget.done).to_be_visible()
 
 
-def test_number_that_must_wait_does_not_hold_up_the_way_back(page: Page, shop: Shop) -> None:
+def test_cooldown_of_another_number_does_not_prevent_going_back(page: Page, shop: Shop) -> None:
     phone, busy = new_phone(), new_phone()
     shop.service.request(busy)
     widget = shop.visit(page)
@@ -140,7 +140,7 @@ def test_number_that_must_wait_does_not_hold_up_the_way_back(page: Page, shop: S
     expect(widget.code).to_be_visible()
 
 
-def test_way_back_survives_a_reload(page: Page, shop: Shop) -> None:
+def test_going_back_works_after_a_reload(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -155,7 +155,7 @@ def test_way_back_survives_a_reload(page: Page, shop: Shop) -> None:
     assert len(shop.service.inbox(phone)) == 1
 
 
-def test_way_back_to_a_code_that_has_expired_is_a_new_code(page: Page, shop: Shop) -> None:
+def test_going_back_to_an_expired_code_requests_a_new_one(page: Page, shop: Shop) -> None:
     posted = answer_calls(page, request=(201, SENT), cancel=(204, {}))
     page.clock.install()
     widget = shop.visit(page)
@@ -168,7 +168,7 @@ def test_way_back_to_a_code_that_has_expired_is_a_new_code(page: Page, shop: Sho
     assert [body["phone"] for body in posted if "purpose" in body] == ["+8613800138000"] * 2
 
 
-# ── C7, C19: several of them ──
+# ── C7, C19: several widgets ──
 
 
 def several(page: Page, shop: Shop, attributes: str = 'purpose="login"') -> tuple[Locator, Locator]:
@@ -186,8 +186,8 @@ def send(host: Locator, phone: str) -> None:
     host.locator("#code").wait_for()
 
 
-def test_equal_widgets_keep_apart_when_one_moves(page: Page, shop: Shop) -> None:
-    """A finished one once took over the code step of its neighbour."""
+def test_equal_widgets_stay_independent_when_one_is_moved(page: Page, shop: Shop) -> None:
+    """A finished widget once took over the code step of the other one."""
     phone, other = new_phone(), new_phone()
     first, second = several(page, shop)
     send(first, phone)
@@ -203,7 +203,7 @@ def test_equal_widgets_keep_apart_when_one_moves(page: Page, shop: Shop) -> None
 
 
 @pytest.mark.parametrize("attributes", ['purpose="login"', 'purpose="login" name="mine"'])
-def test_equal_widgets_each_go_on_after_a_reload(page: Page, shop: Shop, attributes: str) -> None:
+def test_equal_widgets_each_continue_after_a_reload(page: Page, shop: Shop, attributes: str) -> None:
     phone, other = new_phone(), new_phone()
     first, second = several(page, shop, attributes)
     send(first, phone)
@@ -219,7 +219,7 @@ def test_equal_widgets_each_go_on_after_a_reload(page: Page, shop: Shop, attribu
         expect(host.locator("form:not([inert]) > [part~=done]")).to_be_visible()
 
 
-def test_changing_the_number_of_one_leaves_the_other_alone(page: Page, shop: Shop) -> None:
+def test_changing_the_number_of_one_does_not_affect_the_other(page: Page, shop: Shop) -> None:
     phone, other = new_phone(), new_phone()
     first, second = several(page, shop)
     send(first, phone)
@@ -233,8 +233,8 @@ def test_changing_the_number_of_one_leaves_the_other_alone(page: Page, shop: Sho
     expect(second.locator("form:not([inert]) > [part~=done]")).to_be_visible()
 
 
-def test_element_that_is_made_anew_goes_on(page: Page, shop: Shop) -> None:
-    """What a framework does when it shows a part of its page again."""
+def test_recreated_element_continues(page: Page, shop: Shop) -> None:
+    """A framework does so when it renders a part of its page again."""
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -255,7 +255,7 @@ def test_element_that_is_made_anew_goes_on(page: Page, shop: Shop) -> None:
     "phone",
     ["", " ", "undefined", "null", "NaN", "[object Object]", "abc", "+", "Undefined", "undefined ", "false"],
 )
-def test_phone_that_is_none_leaves_the_field_to_the_person(page: Page, shop: Shop, phone: str) -> None:
+def test_invalid_phone_attribute_keeps_the_field_editable(page: Page, shop: Shop, phone: str) -> None:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     number = new_phone()
@@ -267,7 +267,7 @@ def test_phone_that_is_none_leaves_the_field_to_the_person(page: Page, shop: Sho
     assert any(f'phone="{phone}"' in text for text in said) == bool(phone.strip())
 
 
-def test_phone_that_becomes_none_is_told_once(page: Page, shop: Shop) -> None:
+def test_phone_attribute_that_becomes_invalid_is_reported_once(page: Page, shop: Shop) -> None:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     widget = shop.visit(page, 'purpose="login" phone="13800138000"')
@@ -280,7 +280,7 @@ def test_phone_that_becomes_none_is_told_once(page: Page, shop: Shop) -> None:
 
 @pytest.mark.parametrize("nothing", ["undefined", "null", ""])
 @pytest.mark.parametrize("attribute", ["locale", "texts", "name", "purpose"])
-def test_attribute_that_a_framework_made_of_nothing_is_none(
+def test_attributes_null_and_undefined_of_frameworks_are_ignored(
     page: Page, shop: Shop, attribute: str, nothing: str
 ) -> None:
     posted = answer_calls(page, request=(422, {"code": "invalid_phone"}))
@@ -294,7 +294,7 @@ def test_attribute_that_a_framework_made_of_nothing_is_none(
 
 
 @pytest.mark.parametrize("nothing", ["undefined", "null"])
-def test_texts_that_are_set_to_nothing_are_the_usual_ones(page: Page, shop: Shop, nothing: str) -> None:
+def test_empty_texts_restore_the_built_in_ones(page: Page, shop: Shop, nothing: str) -> None:
     widget = shop.visit(page)
     widget.host.evaluate("element => { element.texts = { send: 'Send it' }; }")
     expect(widget.part("send")).to_have_text("Send it")
@@ -308,7 +308,7 @@ def test_texts_that_are_set_to_nothing_are_the_usual_ones(page: Page, shop: Shop
     assert widget.host.evaluate("element => element.texts") is None
 
 
-def test_required_follows_html_and_says_so_where_it_surprises(page: Page, shop: Shop) -> None:
+def test_required_follows_html_and_warns_about_false(page: Page, shop: Shop) -> None:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     widget = shop.visit(page, 'purpose="login" required="false"')
@@ -323,7 +323,7 @@ def test_required_follows_html_and_says_so_where_it_surprises(page: Page, shop: 
     [("zh_CN", "zh-CN"), ("zh_Hant_TW", "zh-Hant-TW"), ("zh_CN.UTF-8", "zh-CN"), ("en_US", "en-US")],
 )
 @pytest.mark.parametrize("of_page", [True, False])
-def test_locale_may_be_written_as_systems_write_it(
+def test_locale_may_have_the_format_of_operating_systems(
     page: Page, shop: Shop, locale: str, language: str, *, of_page: bool
 ) -> None:
     posted = answer_calls(page, request=(201, SENT))
@@ -355,10 +355,10 @@ def test_language_and_events_cross_shadow_roots(page: Page, shop: Shop) -> None:
     page.locator("otp-verify:defined").wait_for()
     page.evaluate(IN_A_SHADOW, "zh-CN")
     expect(widget.part("send")).to_have_text("获取验证码")
-    note_events(page)
+    record_events(page)
     verify(shop, widget, phone)
 
-    assert [name for name, _ in page.evaluate("told")] == ["otp-sent", "otp-verified"]
+    assert [name for name, _ in page.evaluate("received")] == ["otp-sent", "otp-verified"]
 
 
 # ── C17: proofs ──
@@ -368,7 +368,7 @@ def form_value(page: Page) -> Any:
     return page.evaluate("new FormData(document.getElementById('order')).get('proof')")
 
 
-def test_form_holds_no_proof_after_going_back(page: Page, shop: Shop) -> None:
+def test_form_has_no_proof_after_going_back(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page, 'purpose="login" required')
     verify(shop, widget, phone)
@@ -382,8 +382,8 @@ def test_form_holds_no_proof_after_going_back(page: Page, shop: Shop) -> None:
     assert widget.host.evaluate("element => element.matches(':invalid')") is True
 
 
-def test_value_that_a_browser_restores_is_not_taken(page: Page, shop: Shop) -> None:
-    """It calls this after Back, after a restart and to fill in a form."""
+def test_restored_form_value_is_ignored(page: Page, shop: Shop) -> None:
+    """Browsers restore values after Back, after a restart and for autofill."""
     phone = new_phone()
     widget = shop.visit(page)
     restore = "element => element.formStateRestoreCallback('an old proof', 'restore')"
@@ -401,15 +401,15 @@ def test_value_that_a_browser_restores_is_not_taken(page: Page, shop: Shop) -> N
 RETURN = "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"
 
 
-def test_proof_that_was_sent_is_gone_when_the_page_returns(page: Page, shop: Shop) -> None:
-    """From the browser's memory: the page is as it was left."""
+def test_submitted_proof_is_removed_when_the_page_returns(page: Page, shop: Shop) -> None:
+    """The browser restores the page from its back/forward cache."""
     phone = new_phone()
     widget = shop.visit(page, 'purpose="login" required')
     verify(shop, widget, phone)
     page.evaluate(RETURN)
     expect(widget.done).to_be_visible()
     page.evaluate("document.getElementById('order').addEventListener('submit', (e) => e.preventDefault())")
-    assert form_value(page)  # the form is read, as when it is sent
+    assert form_value(page)  # reads the form as a submission does
     page.evaluate(RETURN)
 
     expect(widget.hint).to_have_text("That took too long. Please verify once more.")
@@ -431,8 +431,8 @@ def test_expired_proof_makes_the_element_invalid(page: Page, shop: Shop, require
     assert widget.host.evaluate("element => element.matches(':invalid')") is True
 
 
-def test_expired_proof_is_not_sent_though_no_timer_ran(page: Page, shop: Shop) -> None:
-    """A tab in the background runs its timers late."""
+def test_expired_proof_is_not_submitted_even_if_no_timer_ran(page: Page, shop: Shop) -> None:
+    """Timers of background tabs run late."""
     phone = new_phone()
     page.add_init_script("window.setInterval = () => 0;")
     widget = shop.visit(page)
@@ -444,7 +444,7 @@ def test_expired_proof_is_not_sent_though_no_timer_ran(page: Page, shop: Shop) -
     assert form_value(page) is None
 
 
-def test_page_begins_anew_after_a_refused_login(page: Page, shop: Shop) -> None:
+def test_page_can_restart_the_widget_after_a_rejected_login(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page, 'purpose="login" required')
     verify(shop, widget, phone)
@@ -503,8 +503,8 @@ def test_disabled_widget_does_nothing(page: Page, shop: Shop, way: str) -> None:
     assert [body for body in posted if "code" in body or "locale" in body] == []
 
 
-def test_wish_that_waits_is_not_done_while_disabled(page: Page, shop: Shop) -> None:
-    """The service asks to come back in a second; meanwhile the page disables the form."""
+def test_waiting_request_is_not_sent_while_disabled(page: Page, shop: Shop) -> None:
+    """The service answers with a `Retry-After` of a second; meanwhile the page disables the form."""
     posted = answer_calls(page, request=(409, {"code": "idempotency_in_progress", "retry_after": 1}))
     page.clock.install()
     widget = shop.visit(page)
@@ -523,7 +523,7 @@ def test_wish_that_waits_is_not_done_while_disabled(page: Page, shop: Shop) -> N
     assert while_disabled == 1
 
 
-def test_network_that_is_back_wakes_no_disabled_widget(page: Page, shop: Shop) -> None:
+def test_restored_network_does_not_start_a_disabled_widget(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     page.context.set_offline(True)
     widget.phone.fill(new_phone()[3:])
@@ -551,7 +551,7 @@ def test_reset_clears_the_number(page: Page, shop: Shop) -> None:
     assert page.evaluate("sessionStorage.length") == 0
 
 
-def test_reset_before_the_element_was_ever_in_a_page_does_no_harm(page: Page, shop: Shop) -> None:
+def test_reset_before_the_element_is_connected_has_no_effect(page: Page, shop: Shop) -> None:
     shop.visit(page)
     page.locator("otp-verify:defined").wait_for()
     page.evaluate("""
@@ -570,8 +570,8 @@ def test_reset_before_the_element_was_ever_in_a_page_does_no_harm(page: Page, sh
     expect(page.locator("otp-verify").last.locator("#phone")).to_have_value("13800138000")
 
 
-def test_reset_before_the_element_was_ever_in_a_page_forgets_what_was_kept(page: Page, shop: Shop) -> None:
-    """The number of a copy that was there before, as after a reload."""
+def test_reset_before_the_element_is_connected_clears_the_stored_state(page: Page, shop: Shop) -> None:
+    """The stored number is that of an earlier copy, as after a reload."""
     widget = shop.visit(page)
     widget.send(new_phone()[3:])
     widget.part("change").click()

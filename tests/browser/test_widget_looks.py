@@ -1,4 +1,4 @@
-"""How the widget looks and sounds: every size, colour, language and direction, and nothing moves."""
+"""The widget's appearance: sizes, colours, languages and directions, without layout shifts."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06d}"
 
 
-class Story:
-    """The states of the widget, one after another, each looked at by *look*."""
+class WidgetStates:
+    """Brings the widget into each of its states, and calls *look* in each."""
 
     def __init__(self, shop: Shop, widget: Widget) -> None:
         self.shop = shop
         self.widget = widget
 
-    def tell(self, look: Any) -> None:
+    def show_each(self, look: Any) -> None:
         widget, phone = self.widget, new_phone()
         look("phone")
         widget.phone.fill("12")
@@ -81,16 +81,16 @@ COMBINATIONS = [
 ]
 
 
-def is_asked_of_axe(look: str, language: str) -> bool:
-    """Tell whether axe-core could say what it does not say of another combination.
+def is_checked_by_axe(look: str, language: str) -> bool:
+    """Return whether axe-core could find more than in the other combinations.
 
-    The dark look changes nothing but colours, and a language changes no colour.
+    The dark scheme changes only colours, and a language changes no colour.
     """
     return look != "dark" or language == "English"
 
 
 @pytest.mark.parametrize(("look", "language"), COMBINATIONS)
-def test_every_state_is_accessible_and_nothing_moves(
+def test_every_state_is_accessible_without_layout_shifts(
     browser: Browser, shop: Shop, look: str, language: str
 ) -> None:
     found: dict[str, list[str]] = {}
@@ -100,12 +100,12 @@ def test_every_state_is_accessible_and_nothing_moves(
         page.locator("otp-verify:defined").wait_for()
 
         def see(state: str) -> None:
-            found[state] = chromium.complaints(page) if is_asked_of_axe(look, language) else []
+            found[state] = chromium.complaints(page) if is_checked_by_axe(look, language) else []
             box = page.locator("#below").bounding_box()
             assert box
             places[state] = box["y"]
 
-        Story(shop, widget).tell(see)
+        WidgetStates(shop, widget).show_each(see)
         width = page.evaluate("document.documentElement.scrollWidth")
 
     assert [complaint for state in found.items() for complaint in state[1]] == []
@@ -114,8 +114,8 @@ def test_every_state_is_accessible_and_nothing_moves(
     assert width <= LOOKS[look].get("viewport", {"width": 1280})["width"]
 
 
-def test_nothing_moves_when_the_module_arrives(page: Page, shop: Shop) -> None:
-    """With the two lines of CSS that the docs ask for."""
+def test_loading_the_module_shifts_nothing(page: Page, shop: Shop) -> None:
+    """The page has the two lines of CSS from the docs."""
     page.add_init_script("""
         window.shifted = 0;
         new PerformanceObserver((list) => {
@@ -129,7 +129,7 @@ def test_nothing_moves_when_the_module_arrives(page: Page, shop: Shop) -> None:
     assert page.evaluate("shifted") < 0.02
 
 
-def test_directions_are_those_of_the_page(page: Page, shop: Shop) -> None:
+def test_direction_is_that_of_the_page(page: Page, shop: Shop) -> None:
     widget = shop.visit(page, **LANGUAGES["Arabic"])
     phone = new_phone()
     widget.send(phone[3:])
@@ -159,13 +159,13 @@ def test_language_is_that_of_the_page_unless_the_widget_has_its_own(page: Page, 
     expect(own.part("label").first).to_have_text("手机号码")
 
 
-def test_texts_that_are_no_json_leave_the_usual_ones(page: Page, shop: Shop) -> None:
+def test_texts_that_are_not_json_are_ignored(page: Page, shop: Shop) -> None:
     widget = shop.visit(page, "purpose=\"login\" texts='{oops'")
 
     expect(widget.part("send")).to_have_text("Send code")
 
 
-def test_texts_may_be_set_before_the_module_is_there(page: Page, shop: Shop) -> None:
+def test_texts_can_be_set_before_the_module_is_loaded(page: Page, shop: Shop) -> None:
     page.add_init_script("""
         new MutationObserver(() => {
           const widget = document.querySelector("otp-verify");
@@ -178,7 +178,7 @@ def test_texts_may_be_set_before_the_module_is_there(page: Page, shop: Shop) -> 
     assert widget.host.evaluate("element => element.texts") == {"send": "Send it"}
 
 
-def test_language_of_the_sms_is_asked_for(page: Page, shop: Shop) -> None:
+def test_request_has_the_locale_of_the_sms(page: Page, shop: Shop) -> None:
     widget = shop.visit(page, lang="zh-CN")
     widget.phone.fill(new_phone()[3:])
     with page.expect_request("**/otp/request") as asked:
@@ -188,16 +188,16 @@ def test_language_of_the_sms_is_asked_for(page: Page, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "locale", ["x", "abcd", "en-a", "en-u-ca-buddhist-nu-latn-x-whatever", "en_US", "<b>", "e" * 40, ""]
+    "locale", ["x", "abcd", "en-a", "en-u-ca-buddhist-nu-latn-x-anything", "en_US", "<b>", "e" * 40, ""]
 )
-def test_locale_that_is_none_does_no_harm(page: Page, shop: Shop, locale: str) -> None:
+def test_invalid_locale_is_ignored(page: Page, shop: Shop, locale: str) -> None:
     widget = shop.visit(page, f'purpose="login" locale="{locale}"')
     widget.send(new_phone()[3:])
 
     expect(widget.part("verify")).to_have_text("Verify")
 
 
-def test_colours_and_shapes_are_the_pages_to_choose(page: Page, shop: Shop) -> None:
+def test_page_can_style_colours_and_shapes(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     page.evaluate("""
         const style = new CSSStyleSheet();
@@ -226,8 +226,8 @@ def test_dark_widget_is_dark_only_where_the_page_is(browser: Browser, shop: Shop
     assert (dark, light) == ("rgb(20, 24, 29)", "rgb(255, 255, 255)")
 
 
-def test_problems_and_countdown_are_told_to_those_who_do_not_see_them(page: Page, shop: Shop) -> None:
-    """Each once: a region that lives would otherwise read the countdown aloud, second by second."""
+def test_problems_and_countdown_are_announced_to_screen_readers(page: Page, shop: Shop) -> None:
+    """Each once: otherwise a live region would announce every second of the countdown."""
     page.clock.install()
     widget = shop.visit(page)
     page.evaluate("""
@@ -264,7 +264,7 @@ def test_fields_have_names_and_targets_are_large(page: Page, shop: Shop) -> None
 
 
 @pytest.mark.parametrize("countries", [["CN"], ["CN", "US", "GB", "SG"]], ids=["one", "several"])
-def test_country_is_asked_for_only_where_there_is_a_choice(
+def test_country_field_is_shown_only_with_several_countries(
     page: Page, shop: Shop, countries: list[str]
 ) -> None:
     serve_module_for(page, countries)

@@ -1,4 +1,4 @@
-"""Browsers down to Chrome 80 and Safari 15: the way goes through; below, the page says so."""
+"""The widget works from Chrome 80 and Safari 15 on; older browsers show a message."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LACKING["all of them"] = "".join(LACKING.values()).replace(
 
 
 @pytest.mark.parametrize("script", LACKING.values(), ids=LACKING.keys())
-def test_whole_way_goes_through_in_an_older_browser(browser: Browser, shop: Shop, script: str) -> None:
+def test_complete_verification_in_an_older_browser(browser: Browser, shop: Shop, script: str) -> None:
     with chromium.opened(browser, bypass_csp=True) as (page, _):
         page.add_init_script(script)
         phone = new_phone()
@@ -66,8 +66,8 @@ def test_whole_way_goes_through_in_an_older_browser(browser: Browser, shop: Shop
     assert (redeemed.status, redeemed.body["phone"]) == (200, phone)
 
 
-def test_strict_policy_leaves_steps_apart_where_styles_are_refused(page: Page, shop: Shop) -> None:
-    """An inline style is what an older browser gets, and what such a policy refuses: it still works."""
+def test_steps_are_separate_even_if_the_policy_blocks_styles(page: Page, shop: Shop) -> None:
+    """An older browser needs an inline style, which such a policy blocks; the widget still works."""
     page.add_init_script(LACKING["style sheets of scripts"] + LACKING["inert"])
     phone = new_phone()
     widget = shop.visit(page)
@@ -79,7 +79,7 @@ def test_strict_policy_leaves_steps_apart_where_styles_are_refused(page: Page, s
     expect(widget.done).to_be_visible()
 
 
-def test_hidden_field_obeys_its_form(page: Page, shop: Shop) -> None:
+def test_hidden_field_follows_reset_and_disabled_of_its_form(page: Page, shop: Shop) -> None:
     page.add_init_script(LACKING["form-associated elements"])
     phone = new_phone()
     widget = shop.visit(page, 'purpose="login" name="checked"')
@@ -100,7 +100,7 @@ def test_hidden_field_obeys_its_form(page: Page, shop: Shop) -> None:
     assert page.evaluate(value) is None
 
 
-def test_required_form_is_stopped_where_the_browser_does_not(page: Page, shop: Shop) -> None:
+def test_required_form_is_stopped_if_the_browser_does_not_do_it(page: Page, shop: Shop) -> None:
     page.add_init_script(LACKING["form-associated elements"])
     widget = shop.visit(page, 'purpose="login" required')
     before = len(shop.posted)
@@ -111,7 +111,7 @@ def test_required_form_is_stopped_where_the_browser_does_not(page: Page, shop: S
     assert len(shop.posted) == before
 
 
-# ── below the floor ──
+# ── unsupported browsers ──
 
 
 OLD_PAGE = """() => {
@@ -127,7 +127,7 @@ OLD_PAGE = """() => {
     "script",
     ["delete Element.prototype.attachShadow;", "delete window.AbortController;", "delete Intl.Locale;"],
 )
-def test_browser_that_is_too_old_is_told_so(page: Page, shop: Shop, script: str) -> None:
+def test_unsupported_browser_shows_a_message(page: Page, shop: Shop, script: str) -> None:
     page.add_init_script(script)
     widget = shop.visit(page)
     page.evaluate(OLD_PAGE)
@@ -137,8 +137,8 @@ def test_browser_that_is_too_old_is_told_so(page: Page, shop: Shop, script: str)
     expect(widget.host.last).to_be_visible()
 
 
-def test_page_says_what_it_likes_where_the_module_does_not_run(page: Page, shop: Shop) -> None:
-    """A browser that cannot even read the module shows what is inside of the element."""
+def test_page_can_choose_the_message_for_unsupported_browsers(page: Page, shop: Shop) -> None:
+    """A browser that cannot parse the module shows the content of the element."""
     headers = {"access-control-allow-origin": "*"}
     page.route(
         "**/otp/widget.js",
@@ -151,7 +151,7 @@ def test_page_says_what_it_likes_where_the_module_does_not_run(page: Page, shop:
     expect(widget.host.last).to_be_visible()
 
 
-def test_words_for_old_browsers_do_not_show_in_new_ones(page: Page, shop: Shop) -> None:
+def test_message_for_unsupported_browsers_is_hidden_in_others(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     page.evaluate(OLD_PAGE)
 
@@ -159,11 +159,11 @@ def test_words_for_old_browsers_do_not_show_in_new_ones(page: Page, shop: Shop) 
     expect(page.get_by_text("Please call us.")).to_be_hidden()
 
 
-# ── what is no lost network ──
+# ── errors that are not network failures ──
 
 
 @pytest.mark.parametrize(
-    ("break_it", "told"),
+    ("break_it", "message"),
     [
         ("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))", "cannot be reached"),
         ("window.Request = class { constructor() { throw new TypeError('no'); } }", "Something went wrong"),
@@ -171,16 +171,16 @@ def test_words_for_old_browsers_do_not_show_in_new_ones(page: Page, shop: Shop) 
     ],
     ids=["network", "request that cannot be made", "body that cannot be made"],
 )
-def test_only_a_lost_network_is_called_one(page: Page, shop: Shop, break_it: str, told: str) -> None:
+def test_only_a_network_failure_is_shown_as_one(page: Page, shop: Shop, break_it: str, message: str) -> None:
     widget = shop.visit(page)
     widget.phone.fill("13800138000")
     page.evaluate(f"() => {{ {break_it} }}")
     widget.part("send").click()
 
-    expect(widget.hint).to_contain_text(told)
+    expect(widget.hint).to_contain_text(message)
 
 
-def test_key_that_no_header_can_hold_is_no_lost_network(page: Page, shop: Shop) -> None:
+def test_invalid_key_is_not_shown_as_a_network_failure(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     widget.host.evaluate("element => element.setAttribute('publishable-key', 'ключ')")
     widget.phone.fill("13800138000")
@@ -189,7 +189,7 @@ def test_key_that_no_header_can_hold_is_no_lost_network(page: Page, shop: Shop) 
     expect(widget.hint).to_have_text("Something went wrong. Please try again later.")
 
 
-def test_call_that_takes_too_long_is_given_up_without_abort_signal_timeout(page: Page, shop: Shop) -> None:
+def test_call_is_aborted_after_a_time_without_abort_signal_timeout(page: Page, shop: Shop) -> None:
     page.add_init_script(LACKING["AbortSignal.timeout"])
     page.clock.install()
     page.route(

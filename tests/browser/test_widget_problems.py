@@ -1,4 +1,4 @@
-"""What goes wrong, and what the widget says of it: most of it by the real service."""
+"""Errors and the messages of the widget, most of them from the real service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOR_BROWSERS = {call.name: call for call in ENDPOINTS if KeyKind.PUBLISHABLE in 
 
 
 def answering(status: int, body: dict[str, Any]) -> Callable[[Route], None]:
-    """Return what answers instead of the service, as it would."""
+    """Return a handler that answers instead of the service."""
     headers = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
     text = json.dumps(body)
 
@@ -40,7 +40,7 @@ def wrong(code: str) -> str:
 # ── codes ──
 
 
-def test_wrong_codes_count_down_and_the_last_one_ends_it(page: Page, shop: Shop) -> None:
+def test_wrong_codes_count_down_and_the_last_one_ends_the_verification(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -69,7 +69,7 @@ def test_code_that_is_too_short_uses_no_attempt(page: Page, shop: Shop) -> None:
     expect(widget.hint).to_have_text("Wrong code. Attempts left: 4.")
 
 
-def test_code_that_has_expired_is_not_even_sent(page: Page, shop: Shop) -> None:
+def test_expired_code_is_not_submitted(page: Page, shop: Shop) -> None:
     page.clock.install()
     widget = shop.visit(page)
     widget.send(new_phone()[3:])
@@ -90,7 +90,7 @@ def test_code_that_has_expired_is_not_even_sent(page: Page, shop: Shop) -> None:
         ("verification_not_found", 404, "This code is no longer valid. Ask for a new one."),
     ],
 )
-def test_end_of_a_verification_leads_back_to_the_number(
+def test_ended_verification_returns_to_the_number(
     page: Page, shop: Shop, code: str, status: int, text: str
 ) -> None:
     phone = new_phone()
@@ -104,7 +104,7 @@ def test_end_of_a_verification_leads_back_to_the_number(
     expect(widget.phone).to_have_value(f"{phone[3:6]} {phone[6:10]} {phone[10:]}")
 
 
-def test_verification_that_the_service_forgot_is_over(page: Page, shop: Shop) -> None:
+def test_unknown_verification_returns_to_the_number(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -119,8 +119,8 @@ def test_verification_that_the_service_forgot_is_over(page: Page, shop: Shop) ->
 # ── sending ──
 
 
-def test_second_sms_waits_for_its_time(page: Page, shop: Shop) -> None:
-    """The countdown is the server's; a browser whose clock runs ahead is told so, and waits again."""
+def test_second_sms_waits_for_the_cooldown(page: Page, shop: Shop) -> None:
+    """The server decides: a browser whose clock is ahead gets a 429 and waits again."""
     page.clock.install()
     phone = new_phone()
     widget = shop.visit(page)
@@ -142,7 +142,7 @@ def test_second_sms_waits_for_its_time(page: Page, shop: Shop) -> None:
     assert len(shop.service.inbox(phone)) == 1
 
 
-def test_second_sms_brings_the_same_code(page: Page, shop: Shop) -> None:
+def test_second_sms_has_the_same_code(page: Page, shop: Shop) -> None:
     page.clock.install()
     phone = new_phone()
     widget = shop.visit(page)
@@ -161,12 +161,12 @@ def test_second_sms_brings_the_same_code(page: Page, shop: Shop) -> None:
 
 
 def forget_sends(shop: Shop) -> None:
-    """Delete the rows of all phones, and with them their cooldowns; the verifications stay."""
+    """Delete the state of all phones with their cooldowns; the verifications stay."""
     with shop.service.redis.client() as client:
         client.delete(*[key for key in client.scan_iter("otp:{*}") if b":" not in key[4:]])
 
 
-def test_cooldown_is_counted_down_on_the_button(page: Page, shop: Shop) -> None:
+def test_button_shows_the_countdown(page: Page, shop: Shop) -> None:
     phone = new_phone()
     shop.service.request(phone)
     widget = shop.visit(page)
@@ -189,7 +189,7 @@ UNREACHABLE = {
 }
 
 
-def test_number_that_gets_no_sms_is_told_why(page: Page, shop: Shop) -> None:
+def test_rejected_number_shows_the_reason(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     for case, (number, text) in UNREACHABLE.items():
         widget.begin_anew()
@@ -201,8 +201,8 @@ def test_number_that_gets_no_sms_is_told_why(page: Page, shop: Shop) -> None:
         expect(widget.phone, case).to_have_attribute("aria-invalid", "true")
 
 
-def test_slow_provider_and_one_without_an_answer_are_waited_for(page: Page, shop: Shop) -> None:
-    """The SMS may well arrive: the person is asked for its code."""
+def test_slow_or_silent_provider_leads_to_the_code_step(page: Page, shop: Shop) -> None:
+    """The SMS may arrive, so the user can enter its code."""
     widget = shop.visit(page)
     widget.send("138 0000 5002")
     widget.code.fill(shop.service.code("+8613800005002"))
@@ -210,7 +210,7 @@ def test_slow_provider_and_one_without_an_answer_are_waited_for(page: Page, shop
     expect(widget.done).to_be_visible()
 
 
-# ── whatever a call may be refused with ──
+# ── all problems ──
 
 
 REFUSALS = sorted(
@@ -225,7 +225,7 @@ REFUSALS = sorted(
 
 @pytest.fixture(scope="module")
 def texts(browser: Browser, shop: Shop) -> dict[str, list[str]]:
-    """What the widget says to every problem of request and verify, in English and Chinese."""
+    """The widget's message for every problem of request and verify, in English and Chinese."""
     found: dict[str, list[str]] = {}
     for lang in ("en", "zh-CN"):
         with chromium.opened(browser) as (page, _):
@@ -251,11 +251,11 @@ REFUSE = """async ([[call, status, body], sent]) => {
     input.value = text;
     input.dispatchEvent(new InputEvent("input"));
   };
-  const told = (name) => new Promise((resolve) => {
+  const event = (name) => new Promise((resolve) => {
     element.addEventListener(name, () => setTimeout(resolve), { once: true });
   });
-  const refused = told("otp-problem");
-  const isSent = told("otp-sent");
+  const refused = event("otp-problem");
+  const isSent = event("otp-sent");
   type("phone", "13800138000");
   find("[part~=send]").click();
   if (call === "verify") {
@@ -267,11 +267,11 @@ REFUSE = """async ([[call, status, body], sent]) => {
   element.formResetCallback();
   return hint;
 }"""
-"""Let a call be refused, and return what the person is told."""
+"""Rejects a call and returns the message that the widget shows."""
 
 
 @pytest.mark.parametrize("refusal", [f"{call} {code}" for call, code, _ in REFUSALS])
-def test_every_problem_is_told_in_plain_words(texts: dict[str, list[str]], refusal: str) -> None:
+def test_every_problem_has_a_message(texts: dict[str, list[str]], refusal: str) -> None:
     english, chinese = texts[refusal]
 
     assert english.isascii()
@@ -285,19 +285,19 @@ def test_every_problem_is_told_in_plain_words(texts: dict[str, list[str]], refus
 
 
 @pytest.fixture
-def frail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A shop of one's own, to break things in."""
+def breakable_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop that a test may break."""
     with open_shop(tmp_path_factory.mktemp("frail")) as shop:
         yield shop
 
 
-def test_store_that_is_down_is_told_and_waited_for(page: Page, frail: Shop) -> None:
+def test_unavailable_store_shows_a_message_and_is_retried(page: Page, breakable_shop: Shop) -> None:
     phone = new_phone()
-    widget = frail.visit(page)
+    widget = breakable_shop.visit(page)
     widget.send(phone[3:])
-    frail.service.redis.process.kill()
-    frail.service.redis.process.wait()
-    widget.code.fill(frail.service.code(phone))
+    breakable_shop.service.redis.process.kill()
+    breakable_shop.service.redis.process.wait()
+    widget.code.fill(breakable_shop.service.code(phone))
     expect(widget.hint).to_have_text("The service is not available. Please try again.")
     expect(widget.code).to_be_visible()
     widget.part("cancel").click()
@@ -307,12 +307,12 @@ def test_store_that_is_down_is_told_and_waited_for(page: Page, frail: Shop) -> N
     expect(widget.hint).to_have_text("The service is not available. Please try again.")
 
 
-def test_provider_that_is_down_is_told(page: Page, frail: Shop) -> None:
-    widget = frail.visit(page)
+def test_unavailable_provider_shows_a_message(page: Page, breakable_shop: Shop) -> None:
+    widget = breakable_shop.visit(page)
     widget.phone.fill("138 0000 3001")
     widget.part("send").click()
     expect(widget.hint).to_have_text("The SMS could not be sent. Please try again.")
-    frail.service.sandbox.close()
+    breakable_shop.service.sandbox.close()
     expect(widget.part("send")).to_have_attribute("aria-disabled", "false")
     widget.phone.fill(new_phone()[3:])
     widget.part("send").click()
@@ -320,8 +320,8 @@ def test_provider_that_is_down_is_told(page: Page, frail: Shop) -> None:
     expect(widget.hint).to_have_text("The SMS could not be sent. Please try again.")
 
 
-def test_provider_that_refuses_our_account_is_told(page: Page, frail: Shop) -> None:
-    widget = frail.visit(page)
+def test_rejected_provider_account_shows_a_message(page: Page, breakable_shop: Shop) -> None:
+    widget = breakable_shop.visit(page)
     widget.phone.fill("138 0000 1005")
     widget.part("send").click()
 
@@ -332,27 +332,27 @@ def test_provider_that_refuses_our_account_is_told(page: Page, frail: Shop) -> N
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A shop that finds its visitors suspicious after one SMS, and phones greedy after one in an hour."""
+def suspicious_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop that requires a challenge after one SMS from an address, with one SMS per phone and hour."""
 
     def strict(text: str) -> str:
         text = text.replace("sends_per_hour = 10000\n", "sends_per_hour = 1\nblock_multiplier = 100\n")
         return text + "\n[limits]\nsends_per_hour = 1\n"
 
     with open_shop(tmp_path_factory.mktemp("guarded"), strict) as shop:
-        ask_from_a_page(shop, new_phone())
+        request_from_page(shop, new_phone())
         yield shop
 
 
-def ask_from_a_page(shop: Shop, phone: str) -> int:
+def request_from_page(shop: Shop, phone: str) -> int:
     body = {"phone": phone, "purpose": "login"}
     headers = {"Authorization": f"Bearer {PUBLISHABLE_KEY}", "Origin": shop.url}
     return post(f"{shop.service.url}/otp/request", body, **headers).status
 
 
-def test_risk_challenge_is_solved_while_the_page_lives(page: Page, guarded: Shop) -> None:
+def test_page_stays_responsive_while_the_challenge_is_solved(page: Page, suspicious_shop: Shop) -> None:
     phone = new_phone()
-    widget = guarded.visit(page)
+    widget = suspicious_shop.visit(page)
     page.evaluate("""
         let ticks = 0;
         setInterval(() => ticks++, 10);
@@ -368,16 +368,16 @@ def test_risk_challenge_is_solved_while_the_page_lives(page: Page, guarded: Shop
     widget.send(phone[3:])
 
     assert statuses == [403, 201]
-    assert len(guarded.service.inbox(phone)) == 1
+    assert len(suspicious_shop.service.inbox(phone)) == 1
     (began, before), (ended, after) = page.evaluate("calls.slice(0, 2)")
     assert after - before >= min(3, (ended - began) // 300), "no timer ran while the puzzle was solved"
-    widget.code.fill(guarded.service.code(phone))
+    widget.code.fill(suspicious_shop.service.code(phone))
     expect(widget.done).to_be_visible()
 
 
-def test_person_is_told_that_the_browser_is_checked(page: Page, guarded: Shop) -> None:
+def test_message_says_that_the_browser_is_checked(page: Page, suspicious_shop: Shop) -> None:
     page.add_init_script("crypto.subtle.digest = () => new Promise(() => {})")
-    widget = guarded.visit(page)
+    widget = suspicious_shop.visit(page)
     widget.phone.fill(new_phone()[3:])
     widget.part("send").click()
 
@@ -385,22 +385,22 @@ def test_person_is_told_that_the_browser_is_checked(page: Page, guarded: Shop) -
     expect(widget.phone).to_have_attribute("aria-invalid", "false")
 
 
-def test_risk_challenge_that_is_never_solved_is_told(page: Page, guarded: Shop) -> None:
+def test_unsolved_risk_challenge_shows_a_message(page: Page, suspicious_shop: Shop) -> None:
     page.add_init_script("crypto.subtle.digest = async () => new ArrayBuffer(32)")
-    widget = guarded.visit(page)
+    widget = suspicious_shop.visit(page)
     widget.phone.fill(new_phone()[3:])
     widget.part("send").click()
 
     expect(widget.hint).to_have_text("The check of your browser failed. Please try again.")
 
 
-def test_limit_is_told_with_its_time(page: Page, guarded: Shop) -> None:
+def test_reached_limit_shows_its_time(page: Page, suspicious_shop: Shop) -> None:
     phone = new_phone()
-    guarded.service.request(phone)
-    widget = guarded.visit(page)
+    suspicious_shop.service.request(phone)
+    widget = suspicious_shop.visit(page)
     widget.phone.fill(phone[3:])
     widget.part("send").click()
 
     expect(widget.hint).to_have_text("Too many requests. Please wait.")
     expect(widget.part("send")).to_have_text(re.compile(r"Send code (59|60|1:00):\d\d"))
-    assert len(guarded.service.inbox(phone)) == 1
+    assert len(suspicious_shop.service.inbox(phone)) == 1

@@ -1,4 +1,4 @@
-"""What a person loses on the way: the network, the page, the tab. Never an SMS, never an attempt."""
+"""Recovery after a lost network, a reload or a closed tab, without another SMS or attempt."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from support.widget_shop import Shop, Widget
 
 
 def stored(page: Page) -> dict[str, Any]:
-    """Return what the widget keeps in the tab."""
+    """Return what the widget stores in the tab."""
     texts: list[str] = page.evaluate("Object.values({...sessionStorage})")
     return json.loads(texts[0]) if texts else {}
 
 
 def lose_the_answer(route: Route) -> None:
-    """Let the request arrive and its answer get lost."""
+    """Deliver the request and drop its answer."""
     route.fetch()
     route.abort()
 
@@ -27,7 +27,7 @@ def done(widget: Widget) -> None:
     expect(widget.done).to_be_visible()
 
 
-def test_reload_in_the_middle_goes_on_where_it_was(page: Page, shop: Shop) -> None:
+def test_reload_continues_at_the_same_step(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -46,7 +46,7 @@ def test_reload_in_the_middle_goes_on_where_it_was(page: Page, shop: Shop) -> No
     assert len(shop.service.inbox(phone)) == 1
 
 
-def test_code_is_never_kept_and_nothing_after_the_end(page: Page, shop: Shop) -> None:
+def test_code_is_never_stored_and_nothing_is_stored_after_the_end(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -67,7 +67,7 @@ def test_code_is_never_kept_and_nothing_after_the_end(page: Page, shop: Shop) ->
     assert page.context.cookies() == []
 
 
-def test_attempts_that_were_used_are_known_after_a_reload(page: Page, shop: Shop) -> None:
+def test_used_attempts_are_known_after_a_reload(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -78,7 +78,7 @@ def test_attempts_that_were_used_are_known_after_a_reload(page: Page, shop: Shop
     expect(widget.hint).to_have_text("Attempts left: 4.")
 
 
-def test_back_button_goes_on_where_it_was(page: Page, shop: Shop) -> None:
+def test_back_button_continues_at_the_same_step(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -90,7 +90,7 @@ def test_back_button_goes_on_where_it_was(page: Page, shop: Shop) -> None:
     done(widget)
 
 
-def test_reload_after_the_end_of_the_code_says_so(page: Page, shop: Shop) -> None:
+def test_reload_after_expiry_shows_a_message(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -101,7 +101,7 @@ def test_reload_after_the_end_of_the_code_says_so(page: Page, shop: Shop) -> Non
     expect(widget.phone).to_have_value(f"{phone[3:6]} {phone[6:10]} {phone[10:]}")
 
 
-def test_network_that_was_lost_is_told_and_the_wish_done_when_it_is_back(page: Page, shop: Shop) -> None:
+def test_lost_network_shows_a_message_and_the_request_is_repeated(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     page.context.set_offline(True)
@@ -151,7 +151,7 @@ def test_reload_before_the_answer_sends_no_second_sms(page: Page, shop: Shop) ->
 
 
 def test_reload_while_the_sms_is_sent_waits_for_it(page: Page, shop: Shop) -> None:
-    """The provider takes three seconds; the second request finds the first one still running."""
+    """The provider takes three seconds; the second request meets the first one in progress."""
     phone = "+8613800004001"
     widget = shop.visit(page)
     widget.phone.fill(phone[3:])
@@ -178,8 +178,8 @@ def test_lost_answer_to_a_code_uses_one_attempt_and_loses_no_proof(page: Page, s
     assert shop.service.post("/otp/redeem", {"proof": widget.proof(), "purpose": "login"}).status == 200
 
 
-def test_answer_that_is_no_answer_is_no_end(page: Page, shop: Shop) -> None:
-    """A proxy's page of HTML, for one."""
+def test_foreign_answer_does_not_end_the_verification(page: Page, shop: Shop) -> None:
+    """An HTML page of a proxy, for example."""
     phone = new_phone()
     page.route(
         "**/otp/request",
@@ -197,7 +197,7 @@ def test_answer_that_is_no_answer_is_no_end(page: Page, shop: Shop) -> None:
     widget.code.wait_for()
 
 
-def test_two_tabs_do_not_get_in_each_others_way(browser: Browser, shop: Shop) -> None:
+def test_two_tabs_are_independent(browser: Browser, shop: Shop) -> None:
     phone, other = new_phone(), new_phone()
     with chromium.opened(browser) as (page, _):
         first = shop.visit(page)
@@ -216,7 +216,7 @@ def test_two_tabs_do_not_get_in_each_others_way(browser: Browser, shop: Shop) ->
         assert len(shop.service.inbox(phone)) == 1
 
 
-def test_element_may_move_within_the_page(page: Page, shop: Shop) -> None:
+def test_element_can_be_moved_within_the_page(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])

@@ -1,4 +1,4 @@
-"""The widget among strangers: a strict policy, texts that want to be markup, and what others may learn."""
+"""Security of the widget: strict policies, texts that contain markup, and data leaks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ WATCH = """
 """
 
 
-def test_strict_policy_is_enough(page: Page, shop: Shop) -> None:
-    """`default-src 'self'` and the service: no inline style, no inline script, no blob."""
+def test_widget_works_with_a_strict_policy(page: Page, shop: Shop) -> None:
+    """The policy allows `'self'` and the service: no inline style, no inline script, no blob."""
     page.add_init_script(WATCH)
     phone = new_phone()
     widget = shop.visit(page)
@@ -41,14 +41,14 @@ def test_strict_policy_is_enough(page: Page, shop: Shop) -> None:
     assert page.evaluate("violations") == []
 
 
-def test_policy_of_the_test_would_notice(page: Page, shop: Shop) -> None:
+def test_policy_of_the_test_blocks_inline_scripts(page: Page, shop: Shop) -> None:
     page.add_init_script(WATCH)
     shop.visit(page)
     page.evaluate("document.body.setAttribute('style', 'color: red')")
     page.wait_for_function("violations.length > 0")
 
 
-def unbroken(page: Page) -> None:
+def assert_page_is_intact(page: Page) -> None:
     page.wait_for_timeout(200)
     assert page.evaluate("window.broken") is None
     root = "document.querySelector('otp-verify').shadowRoot"
@@ -59,17 +59,17 @@ def unbroken(page: Page) -> None:
     "attribute",
     ["purpose", "phone", "locale", "name", "texts", "lang", "part", "id", "service", "countries"],
 )
-def test_attributes_are_texts(page: Page, shop: Shop, attribute: str) -> None:
+def test_attributes_are_escaped(page: Page, shop: Shop, attribute: str) -> None:
     widget = shop.visit(page)
     for text in XSS:
         widget.host.evaluate("(element, [name, text]) => element.setAttribute(name, text)", [attribute, text])
         widget.part("send").click()
 
-    unbroken(page)
+    assert_page_is_intact(page)
 
 
 @pytest.mark.parametrize("text", XSS)
-def test_texts_of_ones_own_are_texts(page: Page, shop: Shop, text: str) -> None:
+def test_custom_texts_are_escaped(page: Page, shop: Shop, text: str) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     names = [
@@ -94,10 +94,10 @@ def test_texts_of_ones_own_are_texts(page: Page, shop: Shop, text: str) -> None:
     widget.code.fill(code)
     expect(widget.done).to_be_visible()
 
-    unbroken(page)
+    assert_page_is_intact(page)
 
 
-def test_what_is_typed_is_text(page: Page, shop: Shop) -> None:
+def test_typed_text_is_escaped(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     for text in XSS:
         widget.phone.fill(text)
@@ -107,11 +107,11 @@ def test_what_is_typed_is_text(page: Page, shop: Shop) -> None:
     for text in XSS:
         widget.code.fill(text)
 
-    unbroken(page)
+    assert_page_is_intact(page)
 
 
 def answers(text: str) -> dict[str, dict[str, Any]]:
-    """What a service that was taken over might say."""
+    """Return answers of a compromised service."""
     sent = {
         "verification_id": text, "status": text, "purpose": text, "phone_masked": text, "code_length": 6,
         "code_type": "digits", "expires_in": 300, "resend_in": 60, "attempts_left": text, "delivery": text,
@@ -124,7 +124,7 @@ def answers(text: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("text", XSS)
-def test_texts_of_the_service_are_texts(page: Page, shop: Shop, text: str) -> None:
+def test_texts_of_the_service_are_escaped(page: Page, shop: Shop, text: str) -> None:
     def answer(route: Route) -> None:
         call = route.request.url.rsplit("/", 1)[1]
         body = json.dumps(answers(text)[call])
@@ -142,10 +142,10 @@ def test_texts_of_the_service_are_texts(page: Page, shop: Shop, text: str) -> No
     page.reload()
     expect(widget.host.locator("[for=code]")).to_contain_text(text)
 
-    unbroken(page)
+    assert_page_is_intact(page)
 
 
-def test_problem_that_nobody_knows_is_told_as_such(page: Page, shop: Shop) -> None:
+def test_unknown_problem_shows_a_general_message(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     for code in ["constructor", "__proto__", "toString", "hasOwnProperty", ""]:
         page.unroute_all()
@@ -159,7 +159,7 @@ def test_problem_that_nobody_knows_is_told_as_such(page: Page, shop: Shop) -> No
         expect(widget.hint, f"code: {code!r}").to_have_text("Something went wrong. Please try again later.")
 
 
-def test_full_number_code_and_proof_stand_in_no_address(page: Page, shop: Shop) -> None:
+def test_full_number_code_and_proof_are_in_no_url(page: Page, shop: Shop) -> None:
     seen: list[str] = []
     page.on("request", lambda request: seen.append(request.url + str(request.headers.get("referer"))))
     phone = new_phone()
@@ -183,8 +183,8 @@ def test_calls_carry_no_cookies(page: Page, shop: Shop) -> None:
     assert asked.value.headers["authorization"] == f"Bearer {PUBLISHABLE_KEY}"
 
 
-def test_page_that_is_not_the_clients_gets_nothing(page: Page, shop: Shop) -> None:
-    """The same page under another name is another origin; the browser shows it no answer."""
+def test_page_of_another_origin_gets_nothing(page: Page, shop: Shop) -> None:
+    """The same page under another host name is another origin; the browser withholds the answers."""
     phone = new_phone()
     widget = shop.visit(page)
     page.goto(page.url.replace("127.0.0.1", "localhost"))
@@ -195,7 +195,7 @@ def test_page_that_is_not_the_clients_gets_nothing(page: Page, shop: Shop) -> No
     assert shop.service.inbox(phone) == []
 
 
-def test_module_may_be_loaded_twice(page: Page, shop: Shop) -> None:
+def test_module_can_be_loaded_twice(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     page.evaluate("url => import(`${url}/otp/widget.js?again`)", shop.service.url)
 

@@ -1,4 +1,4 @@
-"""The widget from the first key to the proof, as a person sees it."""
+"""A complete verification with the widget, as a user sees it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.chromium import Witness
 from support.deployment import new_phone
 from support.widget_shop import Shop, Widget
 
-SMS = "【Shop】Your code is {code}, valid for 5 minutes since 2026-11-25. Tell it to nobody."
+SMS = "【Shop】Your code is {code}, valid for 5 minutes since 2026-11-25. Do not share it."
 
 
 def verified(widget: Widget, phone: str, case: str | None = None) -> None:
@@ -22,7 +22,7 @@ def otp_calls(witness: Witness) -> list[str]:
     return [url.rsplit("/", 1)[1] for url in witness.requests if "/otp/" in url]
 
 
-def test_person_types_number_and_code_and_the_form_has_the_proof(
+def test_user_types_number_and_code_and_the_form_has_the_proof(
     page: Page, witness: Witness, shop: Shop
 ) -> None:
     phone = new_phone()
@@ -40,7 +40,7 @@ def test_person_types_number_and_code_and_the_form_has_the_proof(
     assert len(shop.service.inbox(phone)) == 1
 
 
-def test_first_interaction_needs_one_request_and_no_third_party_is_asked(
+def test_first_interaction_needs_one_request_and_no_third_party(
     page: Page, witness: Witness, shop: Shop
 ) -> None:
     phone = new_phone()
@@ -77,8 +77,8 @@ def test_double_clicks_send_one_sms_and_use_one_attempt(page: Page, witness: Wit
     assert len(shop.service.inbox(phone)) == 1
 
 
-def test_two_clicks_at_once_carry_one_idempotency_key(page: Page, shop: Shop) -> None:
-    """Should both ever leave, the service would still send once."""
+def test_simultaneous_clicks_have_one_idempotency_key(page: Page, shop: Shop) -> None:
+    """If both were sent, the service would still send only one SMS."""
     keys: list[str] = []
     page.route(
         "**/otp/request",
@@ -94,7 +94,7 @@ def test_two_clicks_at_once_carry_one_idempotency_key(page: Page, shop: Shop) ->
     assert len(set(keys)) == 1
 
 
-def test_code_is_found_in_whatever_is_pasted(browser: Browser, shop: Shop) -> None:
+def test_code_is_found_in_pasted_text(browser: Browser, shop: Shop) -> None:
     with chromium.opened(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _):
         widget = shop.visit(page)
         for pasted in ["{code}", " {head} {tail} ", "{head}-{tail}", SMS]:
@@ -112,7 +112,7 @@ def test_code_is_found_in_whatever_is_pasted(browser: Browser, shop: Shop) -> No
             verified(widget, phone, f"pasted: {pasted}")
 
 
-def test_code_of_letters_and_digits_is_asked_for_as_such(page: Page, shop: Shop) -> None:
+def test_code_field_accepts_letters_for_alphanumeric_codes(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page, 'purpose="signup"')
     widget.send(phone[3:])
@@ -123,7 +123,7 @@ def test_code_of_letters_and_digits_is_asked_for_as_such(page: Page, shop: Shop)
     verified(widget, phone)
 
 
-def test_code_field_is_one_and_says_what_it_is(page: Page, shop: Shop) -> None:
+def test_code_field_is_a_single_labelled_field(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     widget.send(new_phone()[3:])
 
@@ -148,7 +148,7 @@ def test_number_may_be_filled_in_by_the_browser_in_any_spelling(page: Page, shop
 
 
 def test_code_may_be_filled_in_by_the_browser(page: Page, shop: Shop) -> None:
-    """What autofill does: it sets the value at once and says so with an event."""
+    """Autofill sets the whole value and sends one event."""
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -160,7 +160,7 @@ def test_code_may_be_filled_in_by_the_browser(page: Page, shop: Shop) -> None:
     verified(widget, phone)
 
 
-def test_code_comes_out_of_the_sms_where_the_browser_can(page: Page, shop: Shop) -> None:
+def test_code_is_read_from_the_sms_if_the_browser_supports_it(page: Page, shop: Shop) -> None:
     page.add_init_script("""
         window.OTPCredential = class {};
         window.asked = [];
@@ -185,7 +185,7 @@ def test_code_comes_out_of_the_sms_where_the_browser_can(page: Page, shop: Shop)
     assert page.evaluate("asked") == ["sms", "aborted", "sms"]
 
 
-def test_keyboard_is_enough(page: Page, shop: Shop) -> None:
+def test_widget_can_be_used_with_the_keyboard(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     keys = page.keyboard
@@ -235,7 +235,7 @@ def test_number_is_grouped_while_it_is_typed(page: Page, shop: Shop) -> None:
         assert widget.phone.evaluate("input => input.selectionStart") == caret, case
 
 
-def test_page_may_have_a_phone_field_of_its_own(page: Page, shop: Shop) -> None:
+def test_page_can_have_its_own_phone_field(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page, f'purpose="login" phone="{phone}"')
 
@@ -253,13 +253,13 @@ def test_page_may_have_a_phone_field_of_its_own(page: Page, shop: Shop) -> None:
     verified(widget, other)
 
 
-def test_events_tell_the_page_what_happens(page: Page, shop: Shop) -> None:
+def test_page_receives_the_events(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     page.evaluate("""
-        window.told = [];
+        window.received = [];
         for (const name of ["otp-sent", "otp-problem", "otp-verified", "otp-canceled"])
-          document.addEventListener(name, (event) => told.push([event.type, event.detail]));
+          document.addEventListener(name, (event) => received.push([event.type, event.detail]));
     """)
     widget.send(phone[3:])
     code = shop.service.code(phone)
@@ -268,21 +268,21 @@ def test_events_tell_the_page_what_happens(page: Page, shop: Shop) -> None:
     widget.code.fill(code)
     verified(widget, phone)
 
-    told: list[tuple[str, dict[str, Any]]] = page.evaluate("told")
-    assert [name for name, _ in told] == ["otp-sent", "otp-problem", "otp-verified"]
-    assert told[1][1] == {"code": "wrong_code"}
-    assert told[2][1].keys() == {"proof", "proof_expires_in", "verification_id", "purpose"}
-    assert told[2][1]["proof"] == widget.proof()
-    assert phone[3:] not in json.dumps(told[0])
+    received: list[tuple[str, dict[str, Any]]] = page.evaluate("received")
+    assert [name for name, _ in received] == ["otp-sent", "otp-problem", "otp-verified"]
+    assert received[1][1] == {"code": "wrong_code"}
+    assert received[2][1].keys() == {"proof", "proof_expires_in", "verification_id", "purpose"}
+    assert received[2][1]["proof"] == widget.proof()
+    assert phone[3:] not in json.dumps(received[0])
 
 
-def test_cancel_ends_the_verification_everywhere(page: Page, shop: Shop) -> None:
+def test_cancel_ends_the_verification_in_widget_and_service(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     page.evaluate("""
-        window.told = [];
-        document.addEventListener("otp-sent", (event) => told.push(event.detail.verification_id));
-        document.addEventListener("otp-canceled", () => told.push("canceled"));
+        window.received = [];
+        document.addEventListener("otp-sent", (event) => received.push(event.detail.verification_id));
+        document.addEventListener("otp-canceled", () => received.push("canceled"));
     """)
     widget.send(phone[3:])
     with page.expect_response("**/otp/cancel") as ended:
@@ -291,12 +291,12 @@ def test_cancel_ends_the_verification_everywhere(page: Page, shop: Shop) -> None
     expect(widget.phone).to_be_visible()
     expect(widget.phone).to_have_value("")
 
-    vid, canceled = page.evaluate("told")
+    vid, canceled = page.evaluate("received")
     status = shop.service.post("/otp/status", {"phone": phone, "verification_id": vid})
     assert (status.body["status"], canceled) == ("canceled", "canceled")
 
 
-def test_proof_that_is_too_old_leaves_the_form(page: Page, shop: Shop) -> None:
+def test_expired_proof_is_removed_from_the_form(page: Page, shop: Shop) -> None:
     phone = new_phone()
     page.clock.install()
     widget = shop.visit(page, 'purpose="login" required')
@@ -310,7 +310,7 @@ def test_proof_that_is_too_old_leaves_the_form(page: Page, shop: Shop) -> None:
     assert widget.proof() == ""
 
 
-def test_form_waits_for_the_proof_where_it_is_required(page: Page, shop: Shop) -> None:
+def test_required_form_is_not_submitted_without_the_proof(page: Page, shop: Shop) -> None:
     phone = new_phone()
     before = len(shop.posted)
     widget = shop.visit(page, 'purpose="login" required name="checked"')
@@ -326,7 +326,7 @@ def test_form_waits_for_the_proof_where_it_is_required(page: Page, shop: Shop) -
     assert [list(form) for form in shop.posted[before:]] == [["checked"]]
 
 
-def test_reset_of_the_form_begins_anew_and_a_disabled_one_sends_nothing(page: Page, shop: Shop) -> None:
+def test_reset_restarts_the_widget_and_a_disabled_one_sends_nothing(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])

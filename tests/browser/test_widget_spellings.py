@@ -1,4 +1,4 @@
-"""What people type into the widget: every spelling of a code and of a number is the same code and number."""
+"""The widget accepts every spelling of a code and of a number."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ RULES = PhoneRules(countries=frozenset(spellings.COUNTRIES))
 
 
 def is_of_letters(row: spellings.CodeSpelling) -> bool:
-    """Tell whether *row* is about a code of letters and digits."""
+    """Return whether *row* is about a code of letters and digits."""
     return re.search("[A-Za-z]", unicodedata.normalize("NFKC", row["code"] or row["typed"])) is not None
 
 
-# The spellings are tables: each is run within the page, where a call takes no way through the network.
+# The spellings are tables. They run within the page, with calls that do not use the network.
 IN_THE_PAGE = """
   const element = document.querySelector("otp-verify");
   const part = (name) => element.shadowRoot.querySelector(`[part~=${name}]`);
@@ -71,11 +71,11 @@ TYPE_CODES = f"""async (texts) => {{
 }}"""
 
 Found = tuple[list[str], list[str], str, str]
-"""What was posted in all, what by itself, what the person is told, and what the field shows."""
+"""All posted codes, the automatically posted ones, the message, and the value of the field."""
 
 
 def type_codes(page: Page, shop: Shop, code_type: str, texts: list[str]) -> list[Found]:
-    """Type one code after another into a widget that asks for one of this type."""
+    """Type one code after another into a widget for codes of this type."""
     answer_calls(page, request=(201, {**SENT, "code_type": code_type}))
     shop.visit(page).send("13800138000")
     found: list[list[Any]] = page.evaluate(TYPE_CODES, texts)
@@ -86,10 +86,10 @@ def type_codes(page: Page, shop: Shop, code_type: str, texts: list[str]) -> list
 def test_code_in_any_spelling_is_posted_as_the_code(page: Page, shop: Shop, code_type: str) -> None:
     rows = [row for row in spellings.CODES if is_of_letters(row) == (code_type == CodeType.ALNUM)]
     found = type_codes(page, shop, code_type, [row["typed"] for row in rows])
-    told = {row["name"]: one for row, one in zip(rows, found, strict=True)}
+    found_by_name = {row["name"]: one for row, one in zip(rows, found, strict=True)}
 
-    refused = {name: (one[0], one[2]) for name, one in told.items() if not one[1]}
-    assert {name: one for name, one in told.items() if name not in refused} == {
+    refused = {name: (one[0], one[2]) for name, one in found_by_name.items() if not one[1]}
+    assert {name: one for name, one in found_by_name.items() if name not in refused} == {
         row["name"]: (
             [row["code"]],
             [row["code"]],
@@ -142,7 +142,7 @@ TYPE_PHONES = f"""async ([country, texts]) => {{
 
 @pytest.mark.parametrize("place", ["only country", "first of several", "last of several"])
 def test_number_in_any_spelling_is_the_one_that_the_service_reads(page: Page, shop: Shop, place: str) -> None:
-    """The service reads what the widget posts without knowing which country was chosen."""
+    """The service parses the posted number without knowing the selected country."""
     found = {}
     for country in spellings.COUNTRIES:
         others = [other for other in spellings.COUNTRIES if other != country]
@@ -161,7 +161,7 @@ def test_number_in_any_spelling_is_the_one_that_the_service_reads(page: Page, sh
 
 
 def read_by_service(posted: list[str], region: str) -> str | None:
-    """Return the number that a service with this default region sends to: the first that it takes."""
+    """Return the first posted number that a service with this default region accepts."""
     for number in posted:
         try:
             return parse(number, PhoneRules(default_region=region, countries=RULES.countries)).e164

@@ -1,4 +1,4 @@
-"""How characters get into the fields: input methods, scripts, pasted messages; numbers of all countries."""
+"""Input methods, digits of other scripts, pasted messages, and numbers of all countries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRONG = (422, {"code": "wrong_code", "attempts_left": 3})
 
 
 def compose(page: Page, text: str) -> None:
-    """Type *text* with an input method: it is composed, and then taken over."""
+    """Type *text* with an input method: compose it, then commit it."""
     devtools = page.context.new_cdp_session(page)
     for end in range(1, len(text) + 1):
         devtools.send(
@@ -70,7 +70,7 @@ def test_number_in_other_digits_is_shown_and_posted_as_it_is(page: Page, shop: S
 
 
 @pytest.mark.parametrize("way", ["typed", "composed", "set by a script"])
-def test_code_in_other_digits_is_verified_by_itself(page: Page, shop: Shop, way: str) -> None:
+def test_code_in_other_digits_is_submitted_automatically(page: Page, shop: Shop, way: str) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.send(phone[3:])
@@ -87,7 +87,7 @@ def test_code_in_other_digits_is_verified_by_itself(page: Page, shop: Shop, way:
     expect(widget.done).to_be_visible()
 
 
-def test_code_that_is_being_composed_is_left_alone(page: Page, shop: Shop) -> None:
+def test_code_is_not_submitted_during_composition(page: Page, shop: Shop) -> None:
     posted = answer_calls(page, request=(201, SENT), verify=WRONG)
     widget = shop.visit(page)
     widget.send("13800138000")
@@ -103,8 +103,8 @@ def test_code_that_is_being_composed_is_left_alone(page: Page, shop: Shop) -> No
     assert [body["code"] for body in posted if "code" in body] == ["123456"]
 
 
-def test_leaving_the_field_after_a_wrong_code_asks_nothing_again(page: Page, shop: Shop) -> None:
-    """The browser tells of a change once more when the field loses the focus."""
+def test_leaving_the_field_after_a_wrong_code_submits_nothing(page: Page, shop: Shop) -> None:
+    """The browser sends another change event when the field loses the focus."""
     posted = answer_calls(page, request=(201, SENT), verify=WRONG)
     widget = shop.visit(page)
     page.evaluate("""
@@ -143,7 +143,7 @@ MESSAGES = {
     "before another number": ("验证码：123456。订单号 202611", "123456"),
     "code is": ("Order 202611 of 20261125. Your code is 123456.", "123456"),
     "code with a space": ("Order 202611 shipped. Code: 123 456", "123456"),
-    "grouped code alone": ("Your code: 123 456. Tell nobody.", "123456"),
+    "grouped code alone": ("Your code: 123 456. Do not share it.", "123456"),
     "Arabic": ("الطلب ٢٠٢٦١١ رمز: ١٢٣٤٥٦", "123456"),
     "traditional Chinese": ("訂單 202611，驗證碼為 123456", "123456"),
     "OTP": ("Txn 202611 OTP is 123456", "123456"),
@@ -169,7 +169,7 @@ MESSAGES = {
 }
 
 
-def test_pasted_message_gives_its_code_or_waits_for_the_person(page: Page, shop: Shop) -> None:
+def test_pasted_message_gives_its_code_or_waits_for_the_user(page: Page, shop: Shop) -> None:
     posted = answer_calls(page, request=(201, SENT), verify=WRONG, cancel=(204, {}))
     widget = shop.visit(page)
     found: dict[str, list[str]] = {}
@@ -200,7 +200,7 @@ def paste(widget: Widget, text: str) -> None:
     )
 
 
-def test_person_chooses_one_of_two_codes(page: Page, shop: Shop) -> None:
+def test_user_chooses_one_of_two_codes(page: Page, shop: Shop) -> None:
     posted = answer_calls(page, request=(201, SENT), verify=WRONG)
     widget = shop.visit(page)
     widget.send("13800138000")
@@ -218,7 +218,7 @@ def test_person_chooses_one_of_two_codes(page: Page, shop: Shop) -> None:
     assert [body["code"] for body in posted] == ["123456"]
 
 
-def test_code_in_the_message_of_another_length_is_not_cut(page: Page, shop: Shop) -> None:
+def test_code_of_another_length_is_not_truncated(page: Page, shop: Shop) -> None:
     posted = answer_calls(page, request=(201, SENT), verify=WRONG)
     widget = shop.visit(page)
     widget.send("13800138000")
@@ -247,9 +247,9 @@ SEND_ALL = """async ([country, texts]) => {
     select.value = country;
     phone.value = text;
     phone.dispatchEvent(new InputEvent("input"));
-    const told = new Promise((resolve) => document.addEventListener("otp-problem", resolve, { once: true }));
+    const shown = new Promise((resolve) => document.addEventListener("otp-problem", resolve, { once: true }));
     send.click();
-    await told;
+    await shown;
     await new Promise((resolve) => setTimeout(resolve));
   }
   return posted;
@@ -257,7 +257,7 @@ SEND_ALL = """async ([country, texts]) => {
 
 
 def spellings_of(country: str) -> dict[str, str]:
-    """Return how people may write the example number of a country, and which number each text is."""
+    """Return spellings of the example number of a country, each with the number that it means."""
     texts: dict[str, str] = {}
     number: Any = phonenumbers.example_number_for_type(country, PhoneNumberType.MOBILE)
     if number is not None:
@@ -270,7 +270,7 @@ def spellings_of(country: str) -> dict[str, str]:
 
 
 def read(text: str, region: str) -> str:
-    """Return the number that *text* is for a service with this default region; empty for none."""
+    """Return the number that *text* means for a service with this default region; empty if invalid."""
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
@@ -279,8 +279,8 @@ def read(text: str, region: str) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164) if is_valid else ""
 
 
-def test_chosen_country_never_changes_which_number_is_meant(page: Page, shop: Shop) -> None:
-    """However a mobile number is written, with its calling code or without, it is that number."""
+def test_selected_country_does_not_change_the_meaning_of_a_number(page: Page, shop: Shop) -> None:
+    """A mobile number with or without its calling code is the same number."""
     countries = sorted(COUNTRIES - {"CN"})
     wrong = []
     for i, country in enumerate(countries):

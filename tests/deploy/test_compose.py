@@ -106,10 +106,10 @@ def test_container_has_few_privileges(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_image_has_a_version(name: str) -> None:
-    _, _, tag = SERVICES[name]["image"].partition(":")
+    _, _, version = SERVICES[name]["image"].partition(":")
 
-    assert tag
-    assert tag != "latest"
+    assert version
+    assert version != "latest"
 
 
 def test_service_writes_to_tmp_only() -> None:
@@ -118,7 +118,7 @@ def test_service_writes_to_tmp_only() -> None:
         assert all(mount.endswith(":ro") for mount in SERVICES[name]["volumes"])
 
 
-def test_every_file_that_is_mounted_exists_but_what_an_operator_makes() -> None:
+def test_mounted_files_exist_except_those_that_an_operator_creates() -> None:
     found = {path for name in SERVICES for path in mounts(name).values()}
     made = {path for path in found if "/certificates/" in path}
 
@@ -128,7 +128,7 @@ def test_every_file_that_is_mounted_exists_but_what_an_operator_makes() -> None:
     assert {"deploy/compose/certificates/", "deploy/compose/secrets/"} <= set(ignored)
 
 
-def test_every_file_beside_it_is_mounted() -> None:
+def test_every_other_file_in_the_folder_is_mounted() -> None:
     used = {(DEPLOY / path).resolve() for name in SERVICES for path in mounts(name).values()}
     made = {FILES / "secrets", FILES / "certificates"}
 
@@ -145,8 +145,8 @@ def test_secrets_are_files_and_no_password_is_in_the_files() -> None:
     assert [name for name, _ in variables if "PASSWORD" in name] == ["GF_SECURITY_ADMIN_PASSWORD__FILE"]
 
 
-def test_secrets_are_made_as_the_docs_say(tmp_path: Path) -> None:
-    """All but the AccessKey, whose files an operator writes. Only root may give a file to another group."""
+def test_commands_in_the_docs_create_secrets(tmp_path: Path) -> None:
+    """All except the AccessKey, which an operator writes. Only root can change the group of a file."""
     (text,) = [block.text for block in blocks("docs/deployment.md") if block.first.startswith("mkdir -p")]
     (tmp_path / "chgrp").write_text('#!/bin/sh\necho "$@" > ../group\n')
     (tmp_path / "chgrp").chmod(0o755)
@@ -169,7 +169,7 @@ def test_every_reader_of_a_secret_is_in_its_group() -> None:
             assert name in OURS or service["group_add"] == [GROUP]
 
 
-def test_secrets_of_the_settings_are_those_of_the_service() -> None:
+def test_secrets_in_the_settings_match_those_of_the_service() -> None:
     text = (FILES / "config.toml").read_text("utf-8")
 
     for name in OURS:
@@ -187,7 +187,7 @@ def networks(name: str) -> set[str]:
     return set(SERVICES[name]["networks"])
 
 
-def test_each_network_joins_only_what_must_meet() -> None:
+def test_each_network_connects_only_what_needs_it() -> None:
     joined = {net: {name for name in SERVICES if net in networks(name)} for net in COMPOSE["networks"]}
 
     assert joined == {
@@ -210,7 +210,7 @@ def test_report_worker_runs_only_on_request() -> None:
     assert f":{settings_table()['metrics']['reports_port']}/metrics" in probe[-1]
 
 
-# ── what it mounts ──
+# ── mounted files ──
 
 
 def settings_table() -> dict[str, Any]:
@@ -218,7 +218,7 @@ def settings_table() -> dict[str, Any]:
 
 
 def test_nginx_has_the_file_for_two_instances_with_their_addresses() -> None:
-    """So all that is shown about deploy/nginx/otp-service.conf holds for this one."""
+    """So all tests of deploy/nginx/otp-service.conf apply to this file."""
     addresses = [SERVICES[name]["networks"]["app"]["ipv4_address"] for name in INSTANCES]
     ours, theirs = (
         path.read_text("utf-8").split("\n", 1)[1]
@@ -236,7 +236,7 @@ def test_nginx_has_the_file_for_two_instances_with_their_addresses() -> None:
     assert settings_table()["service"]["proxy_hops"] == 1
 
 
-def test_prometheus_takes_its_file_and_scrapes_every_process(tmp_path: Path) -> None:
+def test_prometheus_accepts_its_file_and_scrapes_every_process(tmp_path: Path) -> None:
     if shutil.which("promtool") is None:
         skip_or_fail("promtool is not installed")
     for inside, outside in mounts("prometheus").items():
@@ -262,7 +262,7 @@ def test_grafana_has_the_data_source_and_the_board() -> None:
     targets = mounts("grafana")
 
     assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
-    assert source["isDefault"] is True  # what the board's variable begins with
+    assert source["isDefault"] is True  # the initial value of the board's variable
     assert [one["query"] for one in board["templating"]["list"] if one["type"] == "datasource"] == [
         "prometheus"
     ]
@@ -337,7 +337,7 @@ def test_valkey_asks_for_the_password_and_keeps_its_data_when_it_is_killed(tmp_p
                 stranger.ping()
     with running_valkey(tmp_path) as server, server.client(password=PASSWORD) as client:
         assert client.get("kept") == b"1"
-    assert b"valkey-server" in arguments  # the shell is gone: signals reach the server
+    assert b"valkey-server" in arguments  # the shell was replaced, so signals reach the server
     assert PASSWORD.encode() not in arguments
 
 

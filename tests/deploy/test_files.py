@@ -29,7 +29,7 @@ TESTED_BY = {
 
 
 def files() -> set[str]:
-    """Return the files of deploy/ but those that an operator makes."""
+    """Return the files of deploy/ except those that an operator creates."""
     folder = ROOT / "deploy"
     made = {folder / "compose" / name for name in ("secrets", "certificates")}
     found = {path for path in folder.rglob("*") if path.is_file() and not made & {*path.parents}}

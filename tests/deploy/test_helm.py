@@ -1,6 +1,6 @@
 """The chart of deploy/helm, rendered by Helm's own engine and checked against the schemas of Kubernetes.
 
-No cluster is here: what a cluster makes of it is not shown.
+The tests do not use a cluster.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def test_helm_lint_finds_nothing(values: Mapping[str, Any]) -> None:
     assert [one["error"] for one in found["messages"]] == ["icon is recommended"]
 
 
-def test_kinds_are_those_that_the_values_ask_for() -> None:
+def test_kinds_follow_from_the_values() -> None:
     assert sorted(manifests("default")) == [
         "ConfigMap/otp-otp-service",
         "Deployment/otp-otp-service",
@@ -125,7 +125,7 @@ def test_manifest_follows_the_schema_of_kubernetes(which: str, name: str, versio
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def test_schema_would_find_a_mistake() -> None:
+def test_schema_finds_an_error() -> None:
     broken = {**manifests("default")["Deployment/otp-otp-service"], "speck": {}}
 
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -145,7 +145,7 @@ def test_schema_would_find_a_mistake() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_mistake_in_the_values_is_named(values: Mapping[str, Any], named: str) -> None:
+def test_error_in_the_values_is_named(values: Mapping[str, Any], named: str) -> None:
     with pytest.raises(helm.HelmError, match=named):
         render(values)
 
@@ -161,7 +161,7 @@ def test_every_value_is_in_the_schema_and_used() -> None:
             assert set(value) <= set(schema["properties"][name]["properties"])
 
 
-def test_example_in_the_values_is_that_of_the_tests_but_for_what_an_operator_knows() -> None:
+def test_example_in_the_values_matches_the_tests_except_for_operator_values() -> None:
     lines = (CHART / "values.yaml").read_text("utf-8").split("# config: |\n")[1].split("\n\n")[0]
     example = tomllib.loads("\n".join(line.removeprefix("#   ") for line in lines.splitlines()))
     ours = tomllib.loads(FULL["config"])
@@ -237,13 +237,13 @@ def test_pod_has_time_to_stop() -> None:
     assert reports["terminationGracePeriodSeconds"] >= STOP_SECONDS + 5
 
 
-def test_probes_ask_about_restarts_and_about_traffic() -> None:
+def test_probes_use_liveness_and_readiness() -> None:
     (container,) = pod("default", "Deployment/otp-otp-service")["containers"]
     asked = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
 
     assert {name: probe["path"] for name, probe in asked.items()} == {
         "startup": "/healthz",
-        "liveness": "/healthz",  # a restart would not repair Redis
+        "liveness": "/healthz",  # a restart would not fix Redis
         "readiness": "/readyz",
     }
     assert {probe["port"] for probe in asked.values()} == {"http"}
@@ -262,7 +262,7 @@ def test_selector_finds_its_own_pods_only(which: str, name: str) -> None:
     assert [other for other, has in labels.items() if wanted <= has.items()] == [name]
 
 
-def test_services_and_monitors_lead_to_the_ports_of_their_pods() -> None:
+def test_services_and_monitors_use_the_ports_of_their_pods() -> None:
     found = manifests("full")
     for name, target in {
         "otp-otp-service": "otp-otp-service",

@@ -1,4 +1,4 @@
-"""deploy/Dockerfile and .dockerignore: what the image is made of, its user, its health check, no secrets.
+"""deploy/Dockerfile and .dockerignore: the content of the image, its user, its health check, no secrets.
 
 `make image-check` executes the steps (test_image_build.py).
 """
@@ -29,7 +29,7 @@ UID = "10001"
 SECRET = re.compile(r"sk_[\w-]{20}|whsec_|BEGIN [A-Z ]*PRIVATE KEY|(?i:password|secret|token)\w*=\S")
 
 
-def test_linter_of_dockerfiles_finds_nothing() -> None:
+def test_linter_accepts_the_dockerfile() -> None:
     program = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
     if program is None:
         skip_or_fail("hadolint is not installed")
@@ -46,7 +46,7 @@ def test_sources_stay_in_the_first_stage() -> None:
     assert re.fullmatch(r"python:3\.\d+-slim-\w+", IMAGE.base)
 
 
-def test_user_is_no_root_and_has_a_fixed_id() -> None:
+def test_user_is_not_root_and_has_a_fixed_id() -> None:
     assert IMAGE.last("USER").text == f"{UID}:{UID}"
     (made,) = IMAGE.all("RUN")
     assert f"--gid {UID} otp-service" in made.text
@@ -66,7 +66,7 @@ def test_packages_are_installed_from_a_wheel_by_hash_if_there_are_hashes() -> No
     text = BUILD.all("RUN")[-1].text
 
     assert text.index("pip wheel") < text.index("--require-hashes") < text.index("/dist/*.whl")
-    assert "constraints/server.tx[t]" in BUILD.all("COPY")[0].words  # a file that need not be there
+    assert "constraints/server.tx[t]" in BUILD.all("COPY")[0].words  # an optional file
     assert "pip --python /opt/otp-service/bin/python check" in text
 
 
@@ -131,7 +131,7 @@ def test_everything_that_is_copied_is_in_the_context(tmp_path: Path) -> None:
         ("constraints/server.txt", False),
     ],
 )
-def test_ignore_file_keeps_out_what_is_not_copied(path: str, *, ignored: bool) -> None:
+def test_ignore_file_excludes_what_is_not_copied(path: str, *, ignored: bool) -> None:
     assert is_ignored(path, ignore_rules()) == ignored
 
 
@@ -171,7 +171,7 @@ def healthy(port: int) -> bool:
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, True), (503, False)])
-def test_health_check_asks_whether_requests_can_be_served(status: int, *, expected: bool) -> None:
+def test_health_check_uses_readiness(status: int, *, expected: bool) -> None:
     with answering(status) as port:
         assert healthy(port) == expected
 

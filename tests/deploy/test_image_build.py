@@ -40,7 +40,7 @@ def variables(stage: Stage, **more: str) -> list[str]:
     return ["env", "-i", *(f"{name}={value}" for name, value in {**stage.environment(), **more}.items())]
 
 
-def test_program_is_there_with_its_version(built: tuple[Path, Stage]) -> None:
+def test_program_is_installed_with_its_version(built: tuple[Path, Stage]) -> None:
     root, stage = built
 
     printed = in_chroot(root, [*variables(stage), "otp-service", "--version"], user=USER)
@@ -54,7 +54,7 @@ def test_user_cannot_change_the_image(built: tuple[Path, Stage]) -> None:
     in_chroot(root, [*variables(stage), "sh", "-c", f"! ({attempt}) 2>/dev/null"], user=USER, writable=True)
 
 
-def test_bytecode_is_in_the_image_and_tools_to_install_are_not(built: tuple[Path, Stage]) -> None:
+def test_image_has_bytecode_and_no_installers(built: tuple[Path, Stage]) -> None:
     packages = next(built[0].glob("opt/otp-service/lib/python3*/site-packages"))
 
     assert list(packages.glob("otp_service/__pycache__/app.*.pyc"))
@@ -78,7 +78,7 @@ def test_service_runs_read_only_and_verifies_a_phone(
 ) -> None:
     root, stage = built
     tmp_path.chmod(0o755)
-    # The addresses of the image are those of a container of its own. This one shares the machine's network.
+    # The image listens on the addresses of a container. This chroot shares the machine's network.
     local = {"OTP_SERVICE__SERVER__HOST": "127.0.0.1", "OTP_SERVICE__METRICS__HOST": "127.0.0.1"}
     command = [*variables(stage, **local), *stage.last("ENTRYPOINT").words, *stage.last("CMD").words]
     started = chroot_command(root, command, user=USER, writable=False, mounts={tmp_path: "/etc/otp-service"})

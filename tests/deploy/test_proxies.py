@@ -1,4 +1,4 @@
-"""The proxies of docs/operations.md: their files load, and no forged header moves the address that counts."""
+"""The proxies of docs/operations.md: their files load, and forged headers do not change the client IP."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ FORGERIES = forgeries()
 
 @dataclass
 class Recorder:
-    """A server that remembers the headers of each call, and answers 204 if it answers."""
+    """A server that records the headers of each call, and answers 204 or nothing."""
 
     port: int
     heard: list[Lines] = field(default_factory=list)
@@ -116,7 +116,7 @@ def recording(*, answers: bool = True) -> Iterator[Recorder]:
 
 
 @dataclass(frozen=True)
-class Stand:
+class ProxySetup:
     """One kind of proxy, in front of the service and in front of a recorder."""
 
     proxy: Proxy
@@ -135,26 +135,26 @@ def service(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
-def stand(request: pytest.FixtureRequest, service: Deployment) -> Iterator[Stand]:
+def proxy_setup(request: pytest.FixtureRequest, service: Deployment) -> Iterator[ProxySetup]:
     port = int(service.url.rsplit(":", 1)[1])
     with (
         recording() as recorder,
         running_proxy(request.param, [port, port]) as proxy,
         running_proxy(request.param, [recorder.port, recorder.port]) as bare,
     ):
-        yield Stand(proxy, service, bare, recorder)
+        yield ProxySetup(proxy, service, bare, recorder)
 
 
 def addresses_of(service: Deployment, phone: str) -> list[str]:
-    """Return the tags of the addresses in the lines of the calls about that phone, from the service's log."""
-    tag = keyring_of(service).phone_hash(phone)
+    """Return the address hashes in the log lines of the calls for that phone."""
+    phone_hash = keyring_of(service).phone_hash(phone)
 
     def found() -> list[str]:
         lines = [json.loads(line) for line in service.log.read_text("utf-8").splitlines(keepends=True)[:-1]]
         return [
             line["client_ip_hash"]
             for line in lines
-            if line["event"] == "http_request" and line.get("phone_hash") == tag
+            if line["event"] == "http_request" and line.get("phone_hash") == phone_hash
         ]
 
     assert eventually(found, 10)
@@ -166,41 +166,41 @@ def keyring_of(service: Deployment) -> Keyring:
 
 
 @pytest.mark.parametrize("lines", FORGERIES.values(), ids=FORGERIES)
-def test_a42_forged_header_does_not_change_the_address_that_counts(stand: Stand, lines: Lines) -> None:
+def test_a42_forged_header_does_not_change_the_client_ip(proxy_setup: ProxySetup, lines: Lines) -> None:
     phone = new_phone()
     body = json.dumps({"phone": phone, "purpose": "login"}).encode()
 
-    answer = stand.proxy.call_with("POST", "/otp/request", body, lines, source=SOURCE)
+    answer = proxy_setup.proxy.call_with("POST", "/otp/request", body, lines, source=SOURCE)
 
-    counted = base64.urlsafe_b64encode(keyring_of(stand.service).ip_hash(SOURCE)).decode()
+    counted = base64.urlsafe_b64encode(keyring_of(proxy_setup.service).ip_hash(SOURCE)).decode()
     assert answer.status in (201, 403), answer.text
-    assert addresses_of(stand.service, phone) == [counted]
+    assert addresses_of(proxy_setup.service, phone) == [counted]
 
 
 @pytest.mark.parametrize("lines", FORGERIES.values(), ids=FORGERIES)
-def test_a42_proxy_passes_on_no_underscore_and_one_address(stand: Stand, lines: Lines) -> None:
-    answer = stand.bare.call_with("POST", "/otp/request", b"{}", lines, source=SOURCE)
+def test_a42_proxy_drops_underscores_and_forwards_one_address(proxy_setup: ProxySetup, lines: Lines) -> None:
+    answer = proxy_setup.bare.call_with("POST", "/otp/request", b"{}", lines, source=SOURCE)
 
-    names = [name.lower() for name, _ in stand.recorder.heard[-1]]
+    names = [name.lower() for name, _ in proxy_setup.recorder.heard[-1]]
     assert answer.status == 204
     assert [name for name in names if "_" in name] == []
-    assert [value for name, value in stand.recorder.heard[-1] if name.lower() == "x-forwarded-for"] == [
+    assert [value for name, value in proxy_setup.recorder.heard[-1] if name.lower() == "x-forwarded-for"] == [
         SOURCE
     ]
     assert {"authorization", "origin", "content-type"} <= set(names)
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/healthz", "/metrics", "/"])
-def test_proxy_serves_no_path_but_those_of_the_api(stand: Stand, path: str) -> None:
-    assert stand.proxy.call("GET", path).status == 404
+def test_proxy_serves_only_the_paths_of_the_api(proxy_setup: ProxySetup, path: str) -> None:
+    assert proxy_setup.proxy.call("GET", path).status == 404
 
 
 TWO = [name for name, kind in KINDS.items() if kind.instances == 2]
 
 
 @pytest.mark.parametrize("name", TWO)
-def test_post_is_sent_once_though_the_instance_never_answers(name: str) -> None:
-    """`/otp/request` that is sent twice could send two SMS."""
+def test_post_is_sent_once_even_if_the_instance_never_answers(name: str) -> None:
+    """Repeating `/otp/request` could send two SMS."""
     with (
         recording(answers=False) as first,
         recording(answers=False) as second,
@@ -252,7 +252,7 @@ def test_operations_md_has_a_sample_for_each_proxy() -> None:
 
 
 def test_traefik_file_names_the_option_that_drops_aliases() -> None:
-    """Traefik is in no package here: its file is read, not run."""
+    """Traefik is in no package, so its file is only read."""
     entry = yaml.safe_load((ROOT / "deploy" / "traefik" / "traefik.yml").read_text("utf-8"))["entryPoints"]
 
     assert entry["websecure"]["http"] == {"aliasHeadersStrategy": "delete"}

@@ -1,4 +1,4 @@
-"""A rolling restart behind a proxy of deploy/: no call fails, and no SMS is asked for twice."""
+"""A rolling restart behind a proxy of deploy/: no call fails, and no SMS is requested twice."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BOUND = 60
 
 @dataclass
 class Instance:
-    """One of the instances: it can be stopped as an operator does, and started again."""
+    """An instance that can be stopped as an operator does, and started again."""
 
     config: Path
     deployment: Deployment
@@ -98,7 +98,7 @@ def two_instances(redis: Server, directory: Path) -> Iterator[list[Instance]]:
 
 
 class Callers:
-    """Threads that request and verify through the proxy until they are told to stop."""
+    """Threads that request and verify through the proxy until they are stopped."""
 
     def __init__(self, proxy: Proxy, deployment: Deployment) -> None:
         self.proxy, self.deployment = proxy, deployment
@@ -134,7 +134,7 @@ class Callers:
         return None if problem else dict(answer.body)
 
     def wait_for(self, more: int) -> None:
-        """Wait until so many more calls are answered, right or wrong."""
+        """Wait until *more* further calls are answered, successfully or not."""
         with self._changed:
             goal = self.answers.total() + more
             assert self._changed.wait_for(lambda: self.answers.total() >= goal, BOUND)

@@ -1,4 +1,4 @@
-"""The units of deploy/systemd: what systemd makes of them, and that the service works as they say.
+"""The units of deploy/systemd: systemd accepts them, and the service works with them.
 
 systemd does not run here. `systemd-analyze` reads the units, and the service is started as systemd would.
 """
@@ -44,12 +44,12 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(program), *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_there_is_a_unit_for_each_of_both_processes() -> None:
+def test_both_processes_have_a_unit() -> None:
     assert [unit.name for unit in UNITS] == [REPORTS, SERVICE]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_systemd_takes_the_unit(unit: Path, tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
     copy = tmp_path / unit.name
     copy.write_text(unit.read_text().replace("/opt/otp-service/bin", str(Path(sys.executable).parent)))
     done = analyze("verify", "--man=no", str(copy))
@@ -59,7 +59,7 @@ def test_systemd_takes_the_unit(unit: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_systemd_counts_little_exposure(unit: Path) -> None:
+def test_systemd_reports_a_low_exposure(unit: Path) -> None:
     done = analyze("security", "--offline=true", "--no-pager", str(unit))
     if "unrecognized option" in done.stderr:
         skip_or_fail("this systemd cannot judge a unit offline")
@@ -106,7 +106,7 @@ def test_service_notifies_systemd_and_needs_no_writable_code(
 
 
 def test_worker_for_reports_does_not_notify() -> None:
-    """So its unit must not wait for it."""
+    """So its unit must not wait for a notification."""
     assert values(REPORTS, "Type") == ["exec"]
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "otp_service").rglob("*.py"))
     assert "NOTIFY_SOCKET" not in sources

@@ -1,6 +1,6 @@
-"""A reader's terminal: takes the shell blocks of one document, one after the other, as they stand there.
+"""A terminal that runs the shell blocks of one document, one after the other, unchanged.
 
-What every reader puts in their own is put in: the keys, the id of the last answer, the code out of the inbox.
+Values that every reader replaces are replaced: the keys, the id of the last answer, the code in the inbox.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FAR_REACHING = re.compile(r"\b(kill|pkill|killall|pidof|rm|sudo|systemctl|docker
 
 
 class Terminal:
-    """One terminal, in *directory*; *phone* is the reader's."""
+    """One terminal, in *directory*, for a reader with the phone *phone*."""
 
     def __init__(self, directory: Path, phone: str) -> None:
         self._directory = directory
@@ -44,7 +44,7 @@ class Terminal:
         self._open = ExitStack()
         self._dev: Dev | None = None
         self._variables: list[str] = []
-        self._told: dict[str, str] = {}
+        self._last_values: dict[str, str] = {}
         self._ports: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -55,13 +55,13 @@ class Terminal:
 
     @property
     def dev(self) -> Dev:
-        """The service that every document expects to run."""
+        """The running service that every document assumes."""
         if self._dev is None:
             self._dev = self._open.enter_context(running_dev("--origin", SITE))
         return self._dev
 
     def type(self, text: str) -> list[str]:
-        """Run what a block says, line by line; return what each line printed."""
+        """Run a block line by line; return the output of each line."""
         return [self._run(self._as_a_reader(command)) for command in commands(text)]
 
     def _run(self, command: str) -> str:
@@ -95,12 +95,12 @@ class Terminal:
         }
         return {**os.environ, **keys, "PATH": f"{BIN}:{os.environ['PATH']}"}
 
-    # ── what a reader puts in ──
+    # ── values of the reader ──
 
     def _as_a_reader(self, command: str) -> str:
         for name in ("verification_id", "proof"):
-            if name in self._told:
-                command = re.sub(rf'"{name}": "[^"]*"', f'"{name}": "{self._told[name]}"', command)
+            if name in self._last_values:
+                command = re.sub(rf'"{name}": "[^"]*"', f'"{name}": "{self._last_values[name]}"', command)
         if '"code": "' in command:
             command = re.sub(
                 r'"code": "\d+"', f'"code": "{self.dev.code(self._typed_phone(command))}"', command
@@ -119,9 +119,9 @@ class Terminal:
 
     def _learn(self, output: str) -> None:
         answer = as_json(output)
-        self._told |= {name: answer[name] for name in ("verification_id", "proof") if name in answer}
+        self._last_values |= {name: answer[name] for name in ("verification_id", "proof") if name in answer}
 
-    # ── what keeps running ──
+    # ── commands that keep running ──
 
     @contextmanager
     def _served(self, command: str) -> Iterator[None]:
@@ -162,7 +162,7 @@ class Terminal:
 
 
 def made(*targets: str, **variables: str) -> list[str]:
-    """Return how make makes *targets* with this Python's environment, which has all packages already."""
+    """Return the make command for *targets* with this Python's environment, which has all packages."""
     given = [f"{name}={value}" for name, value in variables.items()]
     return [
         "make",

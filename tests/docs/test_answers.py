@@ -1,4 +1,4 @@
-"""The JSON that docs/api.md shows as answers has the members of real answers, and of no others."""
+"""The JSON answers in docs/api.md have exactly the members of real answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMPARED = {
 
 
 def members(value: Any) -> Any:
-    """Return *value* without its texts and numbers: the names of its members, and those within them."""
+    """Return *value* without its texts and numbers: only the names of its members, recursively."""
     if isinstance(value, dict):
         return {name: members(inner) for name, inner in value.items()}
     if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -53,11 +53,11 @@ def call(dev: Dev, path: str, **body: str) -> Answer:
     return post(f"{dev.service_url}/otp/{path}", body, Authorization=f"Bearer {dev.secret_key}")
 
 
-def test_every_answer_that_is_shown_is_compared_here() -> None:
+def test_every_answer_in_the_docs_is_compared_here() -> None:
     assert set(SHOWN) == COMPARED
 
 
-def test_answers_on_the_way_to_a_redeemed_proof_have_the_members_that_are_shown(dev: Dev) -> None:
+def test_answers_up_to_a_redeemed_proof_match_the_docs(dev: Dev) -> None:
     phone = new_phone()
     opened = call(dev, "request", phone=phone, purpose="login").body
     mine = {"phone": phone, "verification_id": opened["verification_id"]}
@@ -72,27 +72,27 @@ def test_answers_on_the_way_to_a_redeemed_proof_have_the_members_that_are_shown(
     assert members(redeemed) == members(SHOWN["POST /otp/redeem"])
 
 
-def test_status_has_the_members_of_a_request_and_its_sends(dev: Dev) -> None:
-    """But for the reason of an undelivered SMS, whose texts are those of the table of Aliyun's codes."""
+def test_status_matches_the_docs(dev: Dev) -> None:
+    """Except for the reason of an undelivered SMS, whose texts are in the table of Aliyun's codes."""
     phone = new_phone()
     opened = call(dev, "request", phone=phone, purpose="login").body
-    told = call(dev, "status", phone=phone, verification_id=opened["verification_id"]).body
+    status = call(dev, "status", phone=phone, verification_id=opened["verification_id"]).body
     (sent,) = SHOWN["POST /otp/status"]["sends"]
     reason, sent["reason"] = sent["reason"], None
     found = describe_failure(reason["code"])
 
-    assert members(told) == members(opened | SHOWN["POST /otp/status"])
+    assert members(status) == members(opened | SHOWN["POST /otp/status"])
     assert (reason["en"], reason["zh"]) == (found.english, found.chinese)
 
 
-def test_hosted_page_has_the_members_that_are_shown(dev: Dev) -> None:
+def test_hosted_page_matches_the_docs(dev: Dev) -> None:
     made = call(dev, "pages", purpose="login", return_url=RETURN_URL).body
 
     assert members(made) == members(SHOWN["POST /otp/pages"])
 
 
-def test_challenge_has_the_members_that_are_shown() -> None:
-    keyring = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"3"))
+def test_challenge_matches_the_docs() -> None:
+    keyring = Keyring({"k1": b"root ".ljust(32, b"1")}, "k1", b"pseudonym key ".ljust(32, b"3"))
     issued = ProofOfWork(keyring, fakes.FakeClock(), ttl=600).issue(ChallengeSubject("web", "t" * 16), 1)
 
     assert members(dict(issued)) == members(SHOWN["Risk challenge"]["challenge"])

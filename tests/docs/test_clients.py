@@ -1,4 +1,4 @@
-"""The programs of docs/clients.md, in the languages that this machine has."""
+"""The programs of docs/clients.md, in the languages that are installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.redis_servers import skip_or_fail
 
 @dataclass(frozen=True)
 class Language:
-    """How a program of the docs is run."""
+    """How to run a program of the docs."""
 
     name: str
     file: str
@@ -33,13 +33,13 @@ GO = Language("go", "otp.go", ["go", "run"])
 
 @pytest.fixture(scope="module")
 def dev() -> Iterator[Dev]:
-    """The service that readers have started."""
+    """A running service, as readers have one."""
     with chromium.running_dev() as dev:
         yield dev
 
 
 def command(language: Language, directory: Path) -> list[str]:
-    """Write the program down and return how it is started. In CI, PHP must be there; the others are large."""
+    """Write the program to a file and return its command. CI must have PHP; the others are large."""
     needed = "javac" if language is JAVA else language.command[0]
     if shutil.which(needed) is None:
         if language is PHP:
@@ -51,7 +51,7 @@ def command(language: Language, directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("language", [PHP, JAVA, GO], ids=["php", "java", "go"])
-def test_program_verifies_a_phone_and_tells_a_refusal(language: Language, dev: Dev, tmp_path: Path) -> None:
+def test_program_verifies_a_phone_and_shows_a_rejection(language: Language, dev: Dev, tmp_path: Path) -> None:
     start = command(language, tmp_path)
     variables = {"OTP_URL": dev.service_url, "OTP_SECRET_KEY": dev.secret_key}
     for is_right in (True, False):

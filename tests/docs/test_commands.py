@@ -1,4 +1,4 @@
-"""Commands of the docs that reach beyond a terminal or run until they are stopped, and those in sentences."""
+"""Commands in the docs that change the machine or run until they are stopped, and those in sentences."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def block(document: str, begins: str) -> str:
 
 
 def parsed(words: list[str]) -> None:
-    """Have the command line understand *words* without doing what they say."""
+    """Parse *words* as the command line does, without running the command."""
     group: click.Command = main
     context = click.Context(main, info_name="otp-service")
     while isinstance(group, click.Group):
@@ -55,13 +55,13 @@ def parsed(words: list[str]) -> None:
         assert command is not None
         group, context = command, click.Context(command, info_name=name, parent=context)
         if not words:
-            return  # a command by its name alone
+            return  # only the name of a command
     if "--help" not in words:
         group.make_context(group.name, words, parent=context.parent)
 
 
 @pytest.mark.parametrize(("document", "command"), IN_SENTENCES, ids=str)
-def test_command_in_a_sentence_is_one_that_the_program_takes(document: str, command: str) -> None:
+def test_command_in_a_sentence_is_valid(document: str, command: str) -> None:
     words = shlex.split(command.replace("…", "x"))[1:]
     for option, path in WITH_FILES.items():
         if option in words[:-1]:
@@ -70,7 +70,7 @@ def test_command_in_a_sentence_is_one_that_the_program_takes(document: str, comm
     parsed(words)
 
 
-def test_command_with_an_argument_that_does_not_exist_is_noticed() -> None:
+def test_command_with_an_unknown_argument_is_detected() -> None:
     with pytest.raises(click.UsageError):
         parsed(["check-config", "otp.toml"])
 
@@ -83,8 +83,8 @@ def test_command_with_an_argument_that_does_not_exist_is_noticed() -> None:
     [one for document in documents() for one in blocks(document) if one.first.startswith("make ")],
     ids=lambda block: f"{block.document}:{block.line}",
 )
-def test_make_can_make_what_the_docs_say(block: Block) -> None:
-    """Without doing it: `make test` is this very run, and the Express example fetches packages."""
+def test_make_targets_in_the_docs_exist(block: Block) -> None:
+    """They are not run: `make test` is this run, and the Express example downloads packages."""
     for command in commands(block.text):
         dry = [*made(*shlex.split(command)[1:]), "--dry-run"]
         done = subprocess.run(
@@ -99,12 +99,12 @@ def test_make_can_make_what_the_docs_say(block: Block) -> None:
         assert done.stdout.strip()
 
 
-# ── what runs until it is stopped ──
+# ── commands that run until they are stopped ──
 
 
 @pytest.fixture
 def place(tmp_path: Path, redis_server: Server) -> Iterator[Path]:
-    """A directory with a configuration whose queues are those of a sandbox."""
+    """A directory with a configuration that uses the queues of a sandbox."""
     with start_sandbox(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})) as sandbox:
         queues = next(one.text for one in blocks("docs/reports.md") if one.first == "[[routes]]").partition(
             "[reports.queue]"
@@ -139,8 +139,8 @@ def test_report_worker_runs_until_it_is_stopped(place: Path) -> None:
 # ── Redis ──
 
 
-def test_user_for_the_service_is_made_on_a_server_and_on_a_sentinel(tmp_path: Path) -> None:
-    """Its user has the rights of `redis-acl`, and its password is that of the file."""
+def test_redis_user_is_created_on_a_server_and_on_a_sentinel(tmp_path: Path) -> None:
+    """The user has the rights of `redis-acl` and the password of the file."""
     if shutil.which("redis-cli") is None:
         skip_or_fail("redis-cli is not installed")
     (tmp_path / "redis").write_text("of-the-server\n")

@@ -1,4 +1,4 @@
-"""What the docs show as output is what the commands print, but for numbers and ids."""
+"""The output in the docs matches the output of the commands, except for numbers and ids."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHOWN_SIGN_NAME, SANDBOX_SIGN_NAME = "云通信", "云通信测试"
 
 @dataclass
 class Stage:
-    """A store, a provider and a configuration, as a command of the docs finds them."""
+    """A store, a provider and a configuration for a command of the docs."""
 
     config: Path
     settings: Settings
@@ -45,7 +45,7 @@ class Stage:
     phone: Phone
 
     def run(self, command: str) -> str:
-        """Run *command*, saying yes to everything; return what a terminal would show."""
+        """Run *command*, answer yes to every question, and return the output."""
         words = shlex.split(command.removeprefix("$ otp-service ").partition("<")[0])
         words[words.index("--config") + 1] = str(self.config)
         typed = "" if "--address" in words or words[0] == "doctor" else f"{NUMBER}\ny\n"
@@ -72,15 +72,15 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield Stage(config, settings, client, phone)
 
 
-# ── what has happened before ──
+# ── prepared states ──
 
 
 def nothing(_: Stage) -> None:
-    """Leave everything as it is."""
+    """Change nothing."""
 
 
 def known_and_sent_to(stage: Stage) -> None:
-    """Have the phone verified once, and sent an SMS a moment ago."""
+    """Verify the phone once, and send it an SMS just now."""
     stage.phone.pass_time(-3600)
     stage.phone.submit(stage.phone.open(), RIGHT)
     stage.phone.runner.ahead = 0
@@ -105,7 +105,7 @@ def many_wrong_codes(stage: Stage) -> None:
 
 
 def rejected_and_undelivered(stage: Stage) -> None:
-    """Have one SMS not arrive, and the next be refused for its number."""
+    """Send an SMS that does not arrive, and one that is rejected for its number."""
     phone = stage.phone
     phone.pass_time(-3600)
     opened = phone.open()
@@ -145,12 +145,12 @@ def kind(block: Block) -> str:
 
 
 def shape(text: str) -> list[str]:
-    """Return the lines with every number and id as a sign; prompts and log lines are no output."""
+    """Return the lines with placeholders for numbers and ids, without prompts and log lines."""
     lines = [line.rstrip() for line in text.splitlines() if not line.startswith(("Phone:", '{"time"'))]
     text = "\n".join(line for line in lines if line)
     text = re.sub(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", "ID", text)
     text = re.sub(r"(?<=\[y/N\]: )\w", "y", text)
-    text = re.sub(r"(?<=phone hash )\S+|(?<=  verification )\S+(?=…)", "TAG", text)
+    text = re.sub(r"(?<=phone hash )\S+|(?<=  verification )\S+(?=…)", "HASH", text)
     return re.sub(r"\d+(\.\d+)*", "#", text).splitlines()
 
 
@@ -158,7 +158,7 @@ CONSOLE = running("console")
 
 
 @pytest.mark.parametrize("block", [block for block in CONSOLE if kind(block) != "doctor"], ids=kind)
-def test_output_in_the_docs_is_what_the_command_prints(block: Block, stage: Stage) -> None:
+def test_output_in_the_docs_matches_the_command(block: Block, stage: Stage) -> None:
     BEFORE[kind(block)](stage)
     command, _, shown = block.text.partition("\n")
 
@@ -171,12 +171,12 @@ OF_A_REMOTE_HOST = {
 """Lines that a sandbox on this machine has none of, and what the sources say there."""
 
 
-def test_output_of_doctor_in_the_docs_is_what_it_prints(stage: Stage) -> None:
-    """Every line of the docs, in this order; the names of host, key and sign name are the reader's."""
+def test_output_of_doctor_in_the_docs_matches_it(stage: Stage) -> None:
+    """Every line of the docs, in this order, except for names of host, key and sign name."""
     (block,) = (block for block in CONSOLE if kind(block) == "doctor")
     sign_name_in_review(stage)
     command, _, shown = block.text.partition("\n")
-    told = [
+    printed = [
         line.replace("dysmsapi.aliyuncs.com", "HOST")
         .replace("#", "HOST", 1 if " dns " in line else 0)
         .replace(SHOWN_SIGN_NAME, "NAME")
@@ -190,17 +190,17 @@ def test_output_of_doctor_in_the_docs_is_what_it_prints(stage: Stage) -> None:
     sources = "".join(path.read_text() for path in (ROOT / "otp_service" / "cli" / "doctor").glob("*.py"))
 
     assert all(text in sources for text in OF_A_REMOTE_HOST.values())
-    assert [line for line in wanted if line not in OF_A_REMOTE_HOST] == told
+    assert [line for line in wanted if line not in OF_A_REMOTE_HOST] == printed
 
 
-def test_every_output_has_its_story() -> None:
+def test_every_output_has_a_prepared_state() -> None:
     assert {kind(block) for block in CONSOLE} == set(BEFORE)
 
 
 # ── headers ──
 
 
-def test_header_lines_in_the_docs_are_those_that_are_sent() -> None:
+def test_header_lines_in_the_docs_match_the_answers() -> None:
     shown = [line for block in running("headers") for line in shape(block.text)]
     with running_dev() as dev:
 
@@ -215,7 +215,7 @@ def test_header_lines_in_the_docs_are_those_that_are_sent() -> None:
         sent = ask(dev.secret_key)
         assert sent.status == 201
         refused = ask(dev.secret_key)
-    told = {
+    received = {
         shape(f"{name}: {value}")[0]
         for answer in (sent, refused)
         for name, value in answer.headers.items()
@@ -224,6 +224,6 @@ def test_header_lines_in_the_docs_are_those_that_are_sent() -> None:
 
     assert shown
     assert {line for line in shown if line.startswith("RateLimit")} >= {
-        line for line in told if "verification_sends" in line
+        line for line in received if "verification_sends" in line
     }
     assert [line for line in shown if not line.startswith("RateLimit")] == ["Authorization: Bearer sk_..."]

@@ -1,4 +1,4 @@
-"""docs/production.md, the reload lines and deploy/: run by the tools that read them, and with a service."""
+"""docs/production.md, the reload lines and deploy/ are checked with their own tools and with a service."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def count(path: Path, event: str) -> int:
 
 
 def verified(directory: Path, *files: tuple[str, str]) -> tuple[int, str]:
-    """Return what systemd has to say against the first of *files*; the program is that of this Python."""
+    """Return the errors of systemd for the first of *files*, with the program of this environment."""
     for name, text in files:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,12 +81,12 @@ def verified(directory: Path, *files: tuple[str, str]) -> tuple[int, str]:
     return done.returncode, "\n".join(line for line in done.stderr.splitlines() if "otp-service" in line)
 
 
-def test_systemd_takes_the_unit_of_the_service(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit_of_the_service(tmp_path: Path) -> None:
     assert verified(tmp_path, (UNIT.name, UNIT.read_text())) == (0, "")
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: f"{unit.document}:{unit.line}")
-def test_systemd_takes_every_unit_and_drop_in_of_the_docs(unit: Block, tmp_path: Path) -> None:
+def test_systemd_accepts_every_unit_and_drop_in_of_the_docs(unit: Block, tmp_path: Path) -> None:
     path = Path(unit.first.removeprefix("# /etc/systemd/system/"))
     is_drop_in = path.parent.name.endswith(".d")
     service = [(UNIT.name, UNIT.read_text())] if is_drop_in else []
@@ -94,14 +94,14 @@ def test_systemd_takes_every_unit_and_drop_in_of_the_docs(unit: Block, tmp_path:
     assert verified(tmp_path, *service, (str(path), unit.text)) == (0, "")
 
 
-def test_systemd_would_not_take_a_unit_with_a_mistake(tmp_path: Path) -> None:
-    _, told = verified(tmp_path, (UNIT.name, UNIT.read_text().replace("KillMode=", "KilMode=")))
+def test_systemd_rejects_a_unit_with_an_error(tmp_path: Path) -> None:
+    _, errors = verified(tmp_path, (UNIT.name, UNIT.read_text().replace("KillMode=", "KilMode=")))
 
-    assert "KilMode" in told
+    assert "KilMode" in errors
 
 
-def test_unit_is_enabled_as_the_docs_say(tmp_path: Path) -> None:
-    """The machine itself stays as it is: its tools work below another root, where no daemon has to reload."""
+def test_commands_in_the_docs_enable_the_unit(tmp_path: Path) -> None:
+    """The machine is not changed: the tools use another root, without a daemon to reload."""
     text = block("docs/production.md", "useradd")
     for name in ("passwd", "group", "shadow", "gshadow", "login.defs"):
         (tmp_path / "etc").mkdir(exist_ok=True)
@@ -126,7 +126,7 @@ def test_unit_is_enabled_as_the_docs_say(tmp_path: Path) -> None:
     assert [path.name for path in wanted.iterdir()] == [UNIT.name]
 
 
-def test_journal_is_read_as_the_docs_say(tmp_path: Path) -> None:
+def test_command_in_the_docs_reads_the_journal(tmp_path: Path) -> None:
     text = block("docs/production.md", "journalctl")
     tool("journalctl")
     done = bash(text.replace("--follow", f"--no-pager --directory {tmp_path}"), tmp_path)
@@ -139,7 +139,7 @@ def test_journal_is_read_as_the_docs_say(tmp_path: Path) -> None:
 
 @contextmanager
 def started(directory: Path, command: str, log: Path) -> Iterator[int]:
-    """Run the docs' *command*, its output appended to *log*; yield the process id that it wrote down."""
+    """Run *command* of the docs, with its output in *log*; yield the process id that it has written."""
     done = bash(f"{{ {command}\n}} >> {log} 2>&1", directory)
     assert done.returncode == 0, done.stderr
     pid = int((directory / "otp-service.pid").read_text())
@@ -153,7 +153,7 @@ def started(directory: Path, command: str, log: Path) -> Iterator[int]:
 
 @pytest.fixture
 def place(tmp_path: Path, redis_server: Server) -> Path:
-    """A directory with a sound configuration."""
+    """A directory with a valid configuration."""
     text = config_text(redis_server.url, "http://127.0.0.1:9", free_port(), make_secrets())
     (tmp_path / "config.toml").write_text(text)
     return tmp_path
@@ -167,7 +167,7 @@ RELOADS = {
 
 
 @pytest.mark.parametrize("line", RELOADS.values(), ids=RELOADS)
-def test_reload_line_reloads_a_sound_configuration_and_no_other(line: str, place: Path) -> None:
+def test_reload_line_reloads_only_a_valid_configuration(line: str, place: Path) -> None:
     log, config = place / "service.log", place / "config.toml"
     line = line.replace("/opt/otp-service/bin", str(BIN)).replace("/etc/otp-service", str(place))
     with started(place, START, log) as pid:
@@ -186,7 +186,7 @@ def test_reload_line_reloads_a_sound_configuration_and_no_other(line: str, place
 # ── the log ──
 
 
-def test_logrotate_empties_the_log_in_place_and_the_service_goes_on(place: Path) -> None:
+def test_logrotate_truncates_the_log_and_the_service_continues(place: Path) -> None:
     logrotate = tool("logrotate")
     logs = place / "log"
     logs.mkdir(mode=0o755)
@@ -202,14 +202,14 @@ def test_logrotate_empties_the_log_in_place_and_the_service_goes_on(place: Path)
         assert eventually(lambda: count(log, "reloaded") == 1, 20)
 
     assert (logs / "otp-service.log.1").read_bytes() == before
-    assert log.read_bytes().startswith(b"{")  # no hole of what was there before
+    assert log.read_bytes().startswith(b"{")  # no hole in place of the old content
 
 
 # ── init ──
 
 
-def test_init_writes_a_sound_configuration_as_the_docs_say(tmp_path: Path, redis_server: Server) -> None:
-    """In another directory, and with another Redis."""
+def test_init_in_the_docs_writes_a_valid_configuration(tmp_path: Path, redis_server: Server) -> None:
+    """The directory and the Redis are those of this test."""
     text, there = block("docs/production.md", "otp-service init"), tmp_path / "otp-service"
     (tmp_path / "access-key-secret").write_text("Zq8mT4nB1xK7vW3pL6sR9dF2\n")
     for old, new in [("/etc/otp-service", str(there)), ("redis://127.0.0.1:6379/0", redis_server.url)]:
@@ -224,7 +224,7 @@ def test_init_writes_a_sound_configuration_as_the_docs_say(tmp_path: Path, redis
     assert verified(tmp_path / "units", (UNIT.name, (there / UNIT.name).read_text())) == (0, "")
 
 
-def test_init_has_the_options_and_defaults_that_the_docs_list() -> None:
+def test_options_and_defaults_of_init_match_the_docs() -> None:
     rows = [line for line in (ROOT / "docs/production.md").read_text().splitlines() if "`--" in line]
     documented = {flag for row in rows if row.startswith("|") for flag in re.findall(r"`(--[\w-]+)", row)}
     options = {flag for option in main.commands["init"].params for flag in option.opts}
@@ -249,7 +249,7 @@ def test_init_has_the_options_and_defaults_that_the_docs_list() -> None:
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else str(given),
 )
-def test_check_config_exits_as_the_docs_say(arguments: list[str], code: int, place: Path) -> None:
+def test_exit_codes_of_check_config_match_the_docs(arguments: list[str], code: int, place: Path) -> None:
     text = (place / "config.toml").read_text()
     (place / "broken.toml").write_text(text.replace("[keys.roots]", "[keys.rots]"))
     (place / "silent.toml").write_text(re.sub(r"redis://[^/]+", f"redis://127.0.0.1:{closed_port()}", text))
@@ -263,7 +263,7 @@ def test_check_config_exits_as_the_docs_say(arguments: list[str], code: int, pla
 # ── Redis ──
 
 
-def test_settings_of_redis_are_taken_by_a_server(tmp_path: Path) -> None:
+def test_redis_accepts_the_settings_of_the_docs(tmp_path: Path) -> None:
     for one in running("redis"):
         path = tmp_path / "redis.conf"
         path.write_text(one.text)
@@ -280,7 +280,7 @@ def numbers(text: str) -> list[float]:
 
 
 def test_memory_is_computed_from_the_measured_sizes() -> None:
-    """On Redis 7.0, as docs/performance.md has them: 90 days of phones, the busiest 25 minutes."""
+    """The sizes of Redis 7.0 in docs/performance.md: 90 days of phones, and the busiest 25 minutes."""
     measured = {
         name: int(size)
         for name, size in re.findall(
@@ -315,7 +315,7 @@ def test_memory_is_computed_from_the_measured_sizes() -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a checkout has, without what the tests of this one have made."""
+    """A copy of the checkout, without the files of test runs."""
     there = tmp_path_factory.mktemp("checkout")
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / name, there / name)
@@ -323,9 +323,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return there
 
 
-def test_service_installs_as_the_readme_says_and_its_program_runs(
-    checkout: Path, place: Path, tmp_path: Path
-) -> None:
+def test_installation_of_the_readme_works(checkout: Path, place: Path, tmp_path: Path) -> None:
     text = block("README.md", "python3 -m venv").replace("/opt/otp-service", str(tmp_path / "opt"))
     then = "otp-service --version; type -p otp-service"
     done = bash(f"{text}\n{then}", checkout, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_QUIET="1")
@@ -334,14 +332,14 @@ def test_service_installs_as_the_readme_says_and_its_program_runs(
     assert done.stdout.splitlines()[-1] == str(tmp_path / "opt" / "bin" / "otp-service")
     program = done.stdout.splitlines()[-1]
     assert bash(f"{program} check-config --config config.toml", place).returncode == 0
-    assert bash(f"{program} dev", place).returncode != 0  # what development needs is not there
+    assert bash(f"{program} dev", place).returncode != 0  # the development dependencies are missing
 
 
-def test_production_installs_as_the_readme_does() -> None:
+def test_installation_in_production_md_matches_the_readme() -> None:
     assert block("README.md", "python3 -m venv").startswith(block("docs/production.md", "python3 -m venv"))
 
 
-def test_wheel_is_built_as_the_docs_say(checkout: Path) -> None:
+def test_command_in_the_docs_builds_the_wheel(checkout: Path) -> None:
     done = bash(block("docs/production.md", "pip wheel"), checkout, PIP_DISABLE_PIP_VERSION_CHECK="1")
 
     assert done.returncode == 0, done.stderr

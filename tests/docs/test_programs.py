@@ -1,4 +1,4 @@
-"""Python, JavaScript, HTML and CSS in README and docs run as they stand, beside what their readers have."""
+"""Python, JavaScript, HTML and CSS in README and docs run unchanged, with what their readers have."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ IN_PAGES = {
 
 
 def the(document: str, *languages: str) -> list[str]:
-    """Return the blocks of a document that are run."""
+    """Return the blocks of a document that must be run."""
     return [block.text for block in running(*languages) if block.document == document]
 
 
@@ -62,7 +62,7 @@ def test_every_program_has_its_test_here() -> None:
 
 @dataclass
 class Site:
-    """A page of one's own, and what its forms and scripts have sent."""
+    """A page of the reader, and the requests of its forms and scripts."""
 
     url: str = ""
     html: str = ""
@@ -86,11 +86,11 @@ def site() -> Iterator[Site]:
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.end_headers()
-            with suppress(ConnectionError):  # a browser that goes elsewhere
+            with suppress(ConnectionError):  # a browser that leaves the page
                 self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         site.url = f"http://127.0.0.1:{server.server_port}"
@@ -101,7 +101,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def dev(site: Site) -> Iterator[Dev]:
-    """The service that readers have started."""
+    """A running service, as readers have one."""
     with chromium.running_dev("--origin", site.url) as dev:
         yield dev
 
@@ -120,7 +120,7 @@ def proof_of(otp: OtpClient, dev: Dev, phone: str) -> str:
 # ── Python ──
 
 
-def test_readme_logs_in_by_the_redeemed_phone(
+def test_example_of_the_readme_logs_in_the_redeemed_phone(
     dev: Dev, otp: OtpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phone, logged_in = new_phone(), list[str]()
@@ -134,7 +134,7 @@ def test_readme_logs_in_by_the_redeemed_phone(
     assert logged_in == [phone]
 
 
-def test_servers_part_takes_the_phone_from_the_proof(dev: Dev, otp: OtpClient) -> None:
+def test_server_example_uses_the_phone_of_the_proof(dev: Dev, otp: OtpClient) -> None:
     phone, other = new_phone(), new_phone()
     text, _ = the("docs/embedding.md", "python")
     names: dict[str, Any] = {"OTP_URL": dev.service_url, "OTP_SECRET_KEY": dev.secret_key}
@@ -147,8 +147,8 @@ def test_servers_part_takes_the_phone_from_the_proof(dev: Dev, otp: OtpClient) -
     names["otp"].close()
 
 
-def test_view_that_answers_refusals_itself_is_a_view(dev: Dev, otp: OtpClient) -> None:
-    """The decorator stands in the docs alone; it is put before a view of the block before it."""
+def test_view_that_handles_rejections_itself(dev: Dev, otp: OtpClient) -> None:
+    """The docs show only the decorator; it is applied to a view of the previous block."""
     (decorator,) = [
         block.text for block in blocks("docs/own-flask-app.md") if block.first.startswith("@require_proof")
     ]
@@ -165,7 +165,7 @@ def test_view_that_answers_refusals_itself_is_a_view(dev: Dev, otp: OtpClient) -
 
 
 class Typing(dict[str, Any]):
-    """What a form knows; the code is typed when it has arrived."""
+    """The fields of a form; the code is added when it has arrived."""
 
     def __init__(self, dev: Dev, **known: Any) -> None:
         super().__init__(known)
@@ -177,7 +177,7 @@ class Typing(dict[str, Any]):
         return self._dev.code(self["phone"])
 
 
-def test_form_of_ones_own_ends_in_a_redeemed_phone(dev: Dev, otp: OtpClient) -> None:
+def test_own_form_of_the_docs_ends_with_a_redeemed_phone(dev: Dev, otp: OtpClient) -> None:
     phone = new_phone()
     _, text = the("docs/embedding.md", "python")
     names = Typing(dev, otp=otp, phone=phone, address="203.0.113.7")
@@ -187,7 +187,7 @@ def test_form_of_ones_own_ends_in_a_redeemed_phone(dev: Dev, otp: OtpClient) -> 
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["OtpClient", "AsyncOtpClient"])
-def test_python_client_does_as_its_readme_says(
+def test_examples_in_the_readme_of_the_python_client_work(
     number: int, dev: Dev, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phone, logged_in = new_phone(), list[str]()
@@ -201,7 +201,7 @@ def test_python_client_does_as_its_readme_says(
     }
     if number == 1:
         needs_httpx()
-    with ThreadPoolExecutor(1) as thread:  # in the main thread, Playwright's event loop may be running
+    with ThreadPoolExecutor(1) as thread:  # Playwright's event loop may run in the main thread
         thread.submit(exec, text, names).result(60)
     if number == 0:
         names["otp"].close()
@@ -209,7 +209,7 @@ def test_python_client_does_as_its_readme_says(
     assert logged_in == [phone]
 
 
-def test_receiver_of_a_webhook_verifies_what_it_gets() -> None:
+def test_webhook_receiver_of_the_docs_verifies_signatures() -> None:
     secret = "whsec_" + "c2VjcmV0" * 4
     (text,) = the("docs/webhook.md", "python")
     names: dict[str, Any] = {"SECRET": secret}
@@ -230,7 +230,7 @@ def test_receiver_of_a_webhook_verifies_what_it_gets() -> None:
 
 
 def run_in_node(dev: Dev, text: str, directory: Path) -> str:
-    """Run a module whose code out of the inbox is what `typed` gives."""
+    """Run a module in which `typed` returns the code in the inbox."""
     there = directory / "node_modules" / "@otp-service" / "client"
     there.parent.mkdir(parents=True, exist_ok=True)
     if not there.exists():
@@ -256,11 +256,11 @@ def reading(dev: Dev, phone: str) -> str:
     return f'const typed = async () => (await (await fetch("{inbox}")).json())[0].code;\n'
 
 
-def test_javascript_client_does_as_its_readme_says(dev: Dev, tmp_path: Path) -> None:
+def test_examples_in_the_readme_of_the_javascript_client_work(dev: Dev, tmp_path: Path) -> None:
     calls, errors = the("clients/js/README.md", "js")
     mine, given = "+8613800138000", 'const clientIp = "203.0.113.7";\n'
-    told = run_in_node(dev, given + reading(dev, mine) + calls + "console.log(phone);\n", tmp_path)
-    assert told == f"{mine}\n"
+    output = run_in_node(dev, given + reading(dev, mine) + calls + "console.log(phone);\n", tmp_path)
+    assert output == f"{mine}\n"
 
     other = new_phone()
     before = (
@@ -291,7 +291,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def show(page: Page, dev: Dev, site: Site, html: str, *, style: str = "") -> None:
-    """Open a page of ours with *html*, keys and address put in."""
+    """Open a page with *html*, in which keys and URL are replaced."""
     for key in ("pk_0123456789abcdefghijklmnop", "pk_…"):
         html = html.replace(f'"{key}"', f'"{dev.publishable_key}"')
     html = html.replace("https://otp.example.com", dev.service_url)
@@ -326,7 +326,7 @@ def test_form_with_the_widget_sends_a_proof(
 
 
 @pytest.mark.browser
-def test_page_without_a_form_takes_the_proof_from_the_event(
+def test_page_without_a_form_gets_the_proof_from_the_event(
     page: Page, dev: Dev, site: Site, otp: OtpClient
 ) -> None:
     html, script = the("docs/embedding.md", "html")[0], the("docs/embedding.md", "js")[0]
@@ -340,7 +340,7 @@ def test_page_without_a_form_takes_the_proof_from_the_event(
 
 
 @pytest.mark.browser
-def test_widget_looks_as_the_style_says(page: Page, dev: Dev, site: Site) -> None:
+def test_style_of_the_docs_is_applied_to_the_widget(page: Page, dev: Dev, site: Site) -> None:
     html, style = the("docs/embedding.md", "html")[0], the("docs/embedding.md", "css")[0]
     show(page, dev, site, html, style=style)
     button = Widget(page).part("send")
@@ -352,7 +352,7 @@ def test_widget_looks_as_the_style_says(page: Page, dev: Dev, site: Site) -> Non
 
 
 @pytest.mark.browser
-def test_page_begins_anew_when_the_login_was_refused(page: Page, dev: Dev, site: Site) -> None:
+def test_page_of_the_docs_restarts_the_widget_after_a_rejection(page: Page, dev: Dev, site: Site) -> None:
     html, script = the("docs/embedding.md", "html")[0], the("docs/embedding.md", "js")[1]
     show(page, dev, site, html)
     type_phone_and_code(page, dev, new_phone())
@@ -364,10 +364,10 @@ def test_page_begins_anew_when_the_login_was_refused(page: Page, dev: Dev, site:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("runs", [True, False], ids=["module", "no module"])
-def test_words_for_old_browsers_show_where_the_module_does_not_run(
+def test_message_for_old_browsers_is_shown_if_the_module_does_not_run(
     page: Page, dev: Dev, site: Site, *, runs: bool
 ) -> None:
-    """Without the module they show after seconds, so that they do not flash while it loads."""
+    """It is shown after some seconds, so that it does not flash while the module loads."""
     script, html = the("docs/embedding.md", "html")
     show(page, dev, site, (script if runs else "") + html, style=the("docs/embedding.md", "css")[1])
     words = page.get_by_text("Your browser is too old")

@@ -1,4 +1,4 @@
-"""Shell blocks run as they stand, document by document, against a running stack."""
+"""Shell blocks run unchanged, document by document, against a running stack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHELLS = running("sh")
 DOCUMENTS = sorted({block.document for block in SHELLS})
 
 REFUSED: dict[tuple[str, str], str] = {
-    # (document, what the command does): how it is refused when it is typed right after the others
+    # (document, command): the problem code if it is run right after the others
     ("docs/api.md", "a resend"): "cooldown_active",  # a minute has to pass
     ("docs/api.md", "/otp/cancel"): "already_verified",
     ("docs/api.md", "/otp/unlock"): "forbidden",  # the client of `make run` has no `may_unlock`
@@ -29,7 +29,7 @@ REFUSED: dict[tuple[str, str], str] = {
 
 @pytest.fixture
 def terminal(tmp_path: Path, redis_server: Server) -> Iterator[Terminal]:
-    """A terminal in a directory with what the docs expect there: a configuration, a phone, the sources."""
+    """A terminal in a directory with a configuration, a phone and the sources, as the docs assume."""
     with start_sandbox(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})) as sandbox:
         config = config_text(redis_server.url, sandbox.url, free_port(), make_secrets())
         (tmp_path / "config.toml").write_text(config)
@@ -42,9 +42,9 @@ def terminal(tmp_path: Path, redis_server: Server) -> Iterator[Terminal]:
 
 
 def refusals(document: str, text: str, outputs: list[str]) -> list[str]:
-    """Return the problem documents that were printed, but for those that must be."""
-    told = [as_json(output) for output in outputs]
-    problems = [str(answer["code"]) for answer in told if str(answer.get("type", "")).startswith("urn:")]
+    """Return the printed problem codes, except the expected ones."""
+    answers = [as_json(output) for output in outputs]
+    problems = [str(answer["code"]) for answer in answers if str(answer.get("type", "")).startswith("urn:")]
     is_resend = "/otp/request" in text and "verification_id" in text
     expected = [
         code
@@ -56,7 +56,7 @@ def refusals(document: str, text: str, outputs: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_shell_blocks_run_as_they_stand(document: str, terminal: Terminal, tmp_path: Path) -> None:
+def test_shell_blocks_run_unchanged(document: str, terminal: Terminal, tmp_path: Path) -> None:
     for block in (block for block in SHELLS if block.document == document):
         outputs = terminal.type(block.text)
         assert refusals(document, block.text, outputs) == [], block.text

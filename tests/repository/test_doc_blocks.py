@@ -1,4 +1,4 @@
-"""Code blocks that are data: they can be read, and settings in them exist."""
+"""Code blocks with data can be parsed, and settings in them exist."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def unknown_below(value: Mapping[str, Any], annotation: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("block", running("toml"), ids=named)
-def test_toml_can_be_read_and_names_settings_that_exist(block: Block) -> None:
+def test_toml_can_be_parsed_and_its_settings_exist(block: Block) -> None:
     table = tomllib.loads(block.text)
 
     assert table
@@ -81,26 +81,26 @@ def test_http_can_be_read(block: Block) -> None:
     assert not body.strip() or json.loads(body)
 
 
-def test_every_block_is_data_a_program_or_a_picture() -> None:
+def test_every_block_is_data_a_program_or_a_diagram() -> None:
     """Every block has a language, so that a test checks it."""
     assert {block.language for block in ALL} <= DATA | PROGRAMS | ELSEWHERE | {"text", "mermaid"}
     assert running(*ELSEWHERE) == [], "tests/docs runs none of these languages"
 
 
 @pytest.mark.parametrize("block", running("text"), ids=named)
-def test_text_is_a_picture_a_tree_or_a_formula(block: Block) -> None:
+def test_text_is_a_diagram_a_tree_or_a_formula(block: Block) -> None:
     assert (
         set("│├└─") & set(block.text) or block.first == "otp_service/" or block.first.startswith("bytes = ")
     )
 
 
 @pytest.mark.parametrize(("document", "begins"), RUN_BY | NOT_RUN)
-def test_exception_is_of_one_block_that_exists(document: str, begins: str) -> None:
+def test_exception_matches_one_block(document: str, begins: str) -> None:
     assert len([block for block in ALL if block.document == document and block.first.startswith(begins)]) == 1
 
 
 @pytest.mark.parametrize("test", sorted(set(RUN_BY.values())))
-def test_test_that_is_said_to_run_a_block_exists_and_reads_the_docs(test: str) -> None:
+def test_test_that_runs_a_block_exists_and_reads_the_docs(test: str) -> None:
     path, _, name = test.partition("::")
     text = (ROOT / path).read_text("utf-8")
     documents_of_it = {Path(document).name for (document, _), by in RUN_BY.items() if by == test}
@@ -109,8 +109,8 @@ def test_test_that_is_said_to_run_a_block_exists_and_reads_the_docs(test: str) -
     assert all(document in text or "documents()" in text for document in documents_of_it)
 
 
-def test_what_cannot_be_run_is_known_one_by_one() -> None:
-    """A new block is run; only what is listed here is not."""
+def test_blocks_that_cannot_be_run_are_listed() -> None:
+    """New blocks are run unless they are listed here."""
     assert sorted(NOT_RUN) == [
         ("docs/deployment.md", "docker build"),
         ("docs/deployment.md", "docker compose -f deploy/compose.yaml build"),
@@ -124,8 +124,8 @@ def test_what_cannot_be_run_is_known_one_by_one() -> None:
     assert "altcha" not in packages, "its widget can be tried"
 
 
-def test_output_is_a_command_and_what_it_prints() -> None:
-    """`tests/docs/test_outputs.py` runs each of them, and has a story for each command."""
+def test_output_block_is_a_command_and_its_output() -> None:
+    """`tests/docs/test_outputs.py` runs each of them, with a prepared state for each command."""
     assert [
         named(block) for block in running("console") if not block.first.startswith("$ otp-service ")
     ] == []

@@ -1,4 +1,4 @@
-"""The docs are complete: they contain every setting, call, error code and domain word."""
+"""The docs are complete: they contain every setting, call, error code and domain term."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMED = {"purposes": "<name>", "clients": "<id>"}
 
 
 def settings_of(model: type[BaseModel], before: str = "") -> Iterator[str]:
-    """Every setting as the docs spell it: `redis.url`, `clients.<id>.purposes`, `routes.templates.locale`."""
+    """Yield every setting as in the docs: `redis.url`, `clients.<id>.purposes`, `routes.templates.locale`."""
     for name, field in model.model_fields.items():
         inner, named = _model_in(field.annotation)
         if inner is None:
@@ -30,7 +30,7 @@ def settings_of(model: type[BaseModel], before: str = "") -> Iterator[str]:
 
 
 def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The model that *annotation* is or holds, and whether by name."""
+    """Return the model in *annotation*, and whether it is in a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     for argument in get_args(annotation):
@@ -58,29 +58,29 @@ def test_every_setting_has_its_heading(setting: str) -> None:
     assert headings("docs/settings.md").count(setting) == 1
 
 
-def test_no_heading_is_of_a_setting_that_is_gone() -> None:
+def test_no_heading_is_of_a_removed_setting() -> None:
     assert [name for name in headings("docs/settings.md") if "." in name and name not in SETTINGS] == []
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)
-def test_every_error_code_stands_in_the_docs(code: str) -> None:
+def test_every_error_code_is_in_the_docs(code: str) -> None:
     assert f"`{code}`" in doc("docs/api.md")
 
 
 @pytest.mark.parametrize("route", sorted(ROUTES))
-def test_every_call_stands_in_the_docs(route: str) -> None:
+def test_every_call_is_in_the_docs(route: str) -> None:
     assert route in doc("docs/api.md")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_stands_in_the_docs(command: str) -> None:
+def test_every_command_is_in_the_docs(command: str) -> None:
     texts = [doc("README.md"), *(doc(f"docs/{name}.md") for name in DOCS)]
 
     assert any(f"otp-service {command}" in text for text in texts)
 
 
 @pytest.mark.parametrize("name", DOCS)
-def test_every_link_between_the_docs_leads_somewhere(name: str) -> None:
+def test_every_link_between_the_docs_has_a_target(name: str) -> None:
     folder = ROOT / "docs"
     targets = re.findall(r"\]\((?!https?://)([^)#]+)", doc(f"docs/{name}.md"))
 
@@ -117,7 +117,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_every_domain_word_is_in_the_glossary(word: str) -> None:
+def test_every_domain_term_is_in_the_glossary(word: str) -> None:
     assert re.search(rf"\b{word}\b", doc("docs/glossary.md"), re.IGNORECASE)
 
 
@@ -127,7 +127,7 @@ UNITS = {"": 1, "s": 1, "min": 60, "yuan": 1}
 
 
 def number_of(cell: str) -> float:
-    """Return what a cell such as `51 min` says, times in seconds."""
+    """Return the number in a cell such as `51 min`, with times in seconds."""
     number, _, unit = cell.partition(" ")
     return float(number) * UNITS[unit]
 
@@ -136,11 +136,11 @@ def test_figures_of_attacked_phones_match_the_simulation() -> None:
     table = doc("docs/security.md").split("| the attacker |")[1].split("\n\n")[0]
     rows = re.findall(r"^\| ([^|-]+) \| (.+) \|$", table, re.MULTILINE)
 
-    found = {story: tuple(number_of(cell) for cell in cells.split(" | ")) for story, cells in rows}
+    found = {scenario: tuple(number_of(cell) for cell in cells.split(" | ")) for scenario, cells in rows}
     assert found == FIGURES
 
 
-def test_takeovers_without_shares_are_those_that_the_simulation_compares_with() -> None:
+def test_takeovers_without_reserved_shares_match_the_simulation() -> None:
     (before,) = re.findall(r"the takeover chance was (\S+) and (\S+) a year", doc("docs/security.md"))
 
     assert [float(chance) for chance in before] == [TAKEOVER_BEFORE[False], TAKEOVER_BEFORE[True]]
@@ -149,8 +149,8 @@ def test_takeovers_without_shares_are_those_that_the_simulation_compares_with() 
 # ── events ──
 
 
-def told_events() -> Iterator[tuple[str, str]]:
-    """Every event that the sources emit, and where."""
+def emitted_events() -> Iterator[tuple[str, str]]:
+    """Yield every event that the source code emits, and the file."""
     for source in SOURCES:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
@@ -166,20 +166,20 @@ def documented_events() -> set[str]:
     return {name for cell in names for name in re.findall(r"`(\w+)`", cell)}
 
 
-def test_every_event_stands_in_the_docs_and_no_other() -> None:
-    emitted = {name for name, _ in told_events()}
+def test_docs_have_exactly_the_emitted_events() -> None:
+    emitted = {name for name, _ in emitted_events()}
 
     assert emitted - documented_events() == set()
-    assert documented_events() - emitted == {"library_log"}  # of other libraries
+    assert documented_events() - emitted == {"library_log"}  # from other libraries
 
 
-# ── tests that the docs name ──
+# ── tests named in the docs ──
 
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 
 @pytest.mark.parametrize("name", DOCS)
-def test_every_test_that_the_docs_name_exists(name: str) -> None:
+def test_every_test_named_in_the_docs_exists(name: str) -> None:
     missing = [
         f"{path}::{test}"
         for path, test in NAMED_TEST.findall(doc(f"docs/{name}.md"))
@@ -190,14 +190,14 @@ def test_every_test_that_the_docs_name_exists(name: str) -> None:
 
 
 def rows(section: str) -> list[list[str]]:
-    """The rows of the first table of a section of docs/security.md, its head left out."""
+    """Return the rows of the first table in a section of docs/security.md, without the header."""
     text = doc("docs/security.md").split(f"\n## {section}\n")[1].split("\n#")[0]
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
 @pytest.mark.parametrize("section", ["NIST SP 800-63B-4", "OWASP ASVS 5.0"])
-def test_every_requirement_has_a_test_or_is_said_not_to_be_ours(section: str) -> None:
+def test_every_requirement_has_a_test_or_does_not_apply(section: str) -> None:
     found = rows(section)
 
     assert len(found) > 10
@@ -215,7 +215,7 @@ def test_every_requirement_has_a_test_or_is_said_not_to_be_ours(section: str) ->
         "Where personal data flows",
     ],
 )
-def test_the_docs_say_what_is_not_protected_and_what_is_kept(section: str) -> None:
+def test_docs_have_the_section(section: str) -> None:
     text = doc("docs/security.md").split(f"\n## {section}\n")[1].split("\n## ")[0]
 
     assert len(text.split()) > 200

@@ -1,4 +1,4 @@
-"""Facts of events: none bears the name of a field that every log line has of its own."""
+"""No field of an event has the name of a field that every log line has."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_scan_finds_the_events_of_the_service() -> None:
     assert {"http_request", "sms_send", "global_failure_level_changed", "queue_error", "started"} <= emitted()
 
 
-def test_no_call_that_emits_an_event_names_a_field_of_the_line() -> None:
+def test_no_emitted_field_has_the_name_of_a_common_field() -> None:
     named = {where: {str(k.arg) for k in node.keywords} & LINE_FIELDS for where, node in calls()}
 
     assert {where: names for where, names in named.items() if names} == {}
@@ -51,19 +51,19 @@ def test_every_emitted_event_is_documented() -> None:
     assert emitted() - DOCUMENTED.keys() == set()
 
 
-def test_events_are_those_that_are_emitted_and_documented() -> None:
-    """Each event of the list has a series of its own in the metrics from the start."""
+def test_list_of_events_matches_the_emitted_and_documented_ones() -> None:
+    """Each event of the list has its own metric series from the start."""
     assert emitted() - EVENTS == set()
     assert DOCUMENTED.keys() == EVENTS
 
 
 @pytest.mark.parametrize("event", DOCUMENTED)
-def test_documented_facts_name_no_field_of_the_line(event: str) -> None:
+def test_documented_fields_have_no_name_of_a_common_field(event: str) -> None:
     assert set(re.findall(r"`(\w+)`", DOCUMENTED[event])) & LINE_FIELDS == set()
 
 
 @pytest.mark.parametrize("name", sorted(LINE_FIELDS))
-def test_fake_events_refuse_a_fact_named_like_a_field_of_the_line(name: str) -> None:
-    """Facts that are put together at run time are seen by every test that records events."""
+def test_fake_events_reject_a_field_with_the_name_of_a_common_field(name: str) -> None:
+    """Every test that records events checks the fields that are built at run time."""
     with pytest.raises((AssertionError, TypeError)):
         fakes.FakeEvents().emit("http_request", **{name: "x"})

@@ -1,4 +1,4 @@
-"""The memory that the docs plan for Redis is computed from the sizes that were measured."""
+"""The memory that the docs plan for Redis is computed from the measured sizes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def measured(row: str, server: int) -> int:
 
 
 def planned(users: int, server: int, days: int = DAYS) -> float:
-    """Return the bytes for so many *users* a day, who are others on each of *days* days."""
+    """Return the bytes for *users* new users on each of *days* days."""
     sent = 1 + ABANDONED
     each = (
         measured("after an approval", server) * days
@@ -55,7 +55,7 @@ def rows(text: str, header: str) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """A line of a table: what it says that so many *users* a day need on a *server*."""
+    """A row of a table: the memory for *users* users a day on a *server*."""
 
     users: int
     server: int
@@ -78,7 +78,7 @@ def plans_of_upgrading() -> Iterator[Plan]:
 
 
 @pytest.mark.parametrize("plans", [plans_of_production, plans_of_upgrading])
-def test_tables_follow_from_the_measured_sizes(plans: Callable[[], Iterator[Plan]]) -> None:
+def test_tables_match_the_measured_sizes(plans: Callable[[], Iterator[Plan]]) -> None:
     found = list(plans())
 
     assert len(found) >= 4

@@ -1,4 +1,4 @@
-"""Paths of an installation are spelled in one way wherever they are shown."""
+"""The paths of an installation are the same everywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACES = sorted(
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_paths_of_an_installation_have_one_spelling(place: str) -> None:
+def test_paths_of_an_installation_are_consistent(place: str) -> None:
     text = (ROOT / place).read_text("utf-8")
     found = re.findall(r"/(?:etc|opt|var/log)/(otp\w*(?:[-_.]\w+)*)", text)
 

@@ -1,4 +1,4 @@
-"""The public API, pinned: a change here is a change that others feel."""
+"""The public API is pinned: a change here affects users."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from otp_service.web import ApiDependencies, create_blueprint
 
 
 def public(module: ModuleType) -> list[str]:
-    """The names that a module offers, its own modules and imports for annotations left out."""
+    """Return the public names of a module, without modules and imports for annotations."""
     return sorted(
         name
         for name, value in vars(module).items()
@@ -45,27 +45,27 @@ def commands(group: click.Group, before: str = "") -> list[str]:
     return sorted(found)
 
 
-def test_the_package_offers_this() -> None:
+def test_public_names_of_the_package() -> None:
     assert sorted(otp_service.__all__) == PACKAGE
     assert [name for name in PACKAGE if not hasattr(otp_service, name)] == []
 
 
-def test_the_client_offers_this() -> None:
+def test_public_names_of_the_client() -> None:
     assert otp_service_client.__all__ == CLIENT
     assert sorted(set(CLIENT) - {"__version__"}) == public(otp_service_client)
 
 
 @pytest.mark.parametrize("module", [web, settings], ids=lambda module: module.__name__)
-def test_what_a_room_offers_is_what_it_says(module: ModuleType) -> None:
+def test_all_lists_the_public_names(module: ModuleType) -> None:
     assert sorted(module.__all__) == public(module)
 
 
-def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+def test_unknown_name_of_the_package_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         otp_service.no_such_name  # noqa: B018
 
 
-def test_the_routes_are_these() -> None:
+def test_routes() -> None:
     app = Flask(__name__, static_folder=None)
     app.register_blueprint(
         create_blueprint(
@@ -80,11 +80,11 @@ def test_the_routes_are_these() -> None:
     ) == sorted(ROUTES)
 
 
-def test_the_error_codes_are_these() -> None:
+def test_error_codes() -> None:
     assert sorted(codes(OtpError)) == ERROR_CODES
 
 
-def test_the_claims_of_a_proof_are_these() -> None:
+def test_claims_of_a_proof() -> None:
     signer = ProofSigner("otp_service", "shop", ProofKeys((b"k" * 32,)), lambda: 0)
     phone = Phone("+8613800138000", "CN", "mobile", 86)
     proof = signer.mint(phone=phone, purpose="login", verification_id="v" * 22, ttl=180)
@@ -92,7 +92,7 @@ def test_the_claims_of_a_proof_are_these() -> None:
     assert sorted(signer._serializer.loads(proof)) == PROOF_CLAIMS
 
 
-def test_the_commands_are_these() -> None:
+def test_commands() -> None:
     main = importlib.import_module("otp_service.cli.main").main
 
     assert commands(main) == COMMANDS

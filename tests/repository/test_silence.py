@@ -1,4 +1,4 @@
-"""Silence: whole flows at DEBUG through real sockets, then everything that was left behind is searched."""
+"""No secret is left in the log, in Redis or on the wire after complete flows at the level `debug`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNKNOWN = ["+8613800001014", "+8613800005001", "+8613800005002", "+8613800006001
 
 @dataclass
 class Traces:
-    """Everything a deployment left behind, and everything that must not be in it."""
+    """Everything that a deployment has written, and the secrets that must not be in it."""
 
     answers: list[str] = field(default_factory=list)
     log: str = ""
@@ -59,7 +59,7 @@ def traces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         wrong_flow(service, found)
         repeated_flow(service, found)
         last = open_one(service, found)
-        for phone in UNKNOWN + REFUSED:  # the refusals come last: some of them pause the route
+        for phone in UNKNOWN + REFUSED:  # the rejections come last: some of them suspend the route
             found.phones.add(phone)
             found.keep(service.request(phone, client_ip=CLIENT_IP))
             found.codes |= {message["code"] for message in service.inbox(phone)}
@@ -80,7 +80,7 @@ def good_flow(service: Deployment, found: Traces) -> None:
     vid, code = opened["verification_id"], service.code(phone)
     found.codes.add(code)
     found.keep(service.post("/otp/status", {"phone": phone, "verification_id": vid}))
-    # The two answers that may hold what they hold: the proof in verify, the number in verify and redeem.
+    # Only these two answers may contain secrets: verify the proof, verify and redeem the number.
     proof = service.verify(phone, vid, code).body["proof"]
     found.proofs.add(proof)
     assert service.post("/otp/redeem", {"proof": proof, "purpose": "login"}).status == 200
@@ -89,7 +89,7 @@ def good_flow(service: Deployment, found: Traces) -> None:
 
 
 def repeated_flow(service: Deployment, found: Traces) -> None:
-    """Each call under an idempotency key, twice: what is kept for that holds no id either."""
+    """Make each call twice with an idempotency key: the stored record must not contain an id."""
     phone = new_phone()
     found.phones.add(phone)
     key = {"Idempotency_Key": "0b36ee45-7b7a-4f5d-9c3e-000000000001"}
@@ -152,10 +152,10 @@ def everything_in(redis_server: redis_servers.Server) -> bytes:
 
 
 class watched:  # noqa: N801 - reads as a verb where it is used
-    """Writes down every command that the server gets, until the block ends."""
+    """Records every command that the server receives, until the block ends."""
 
     def __init__(self, server: redis_servers.Server) -> None:
-        self._client = server.client(socket_timeout=None)  # nothing may come for long
+        self._client = server.client(socket_timeout=None)  # there may be no command for a long time
         self._seen: list[str] = []
 
     def __enter__(self) -> list[str]:
@@ -175,12 +175,12 @@ class watched:  # noqa: N801 - reads as a verb where it is used
 
 
 def spellings(phone: str) -> re.Pattern[str]:
-    """The national number with anything between its digits that people put there."""
+    """Return a pattern for the national number with usual separators between its digits."""
     return re.compile(r"[\s().%-]*".join(phone.removeprefix("+86")))
 
 
 @pytest.mark.parametrize("place", ["answers", "log", "store", "commands"])
-def test_no_secret_is_left_behind(traces: Traces, place: str) -> None:
+def test_no_secret_is_left(traces: Traces, place: str) -> None:
     left = getattr(traces, place)
     text = "\n".join(left) if isinstance(left, list) else left
     text = text.decode("latin-1") if isinstance(text, bytes) else text
@@ -195,7 +195,7 @@ def test_no_secret_is_left_behind(traces: Traces, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["log", "store", "commands", "provider"])
-def test_a36_no_verification_id_is_left_behind(traces: Traces, place: str) -> None:
+def test_a36_no_verification_id_is_left(traces: Traces, place: str) -> None:
     """An id is enough to use a verification, so only the caller that requested the code gets it."""
     left = getattr(traces, place)
     text = left.decode("latin-1") if isinstance(left, bytes) else left
@@ -205,8 +205,8 @@ def test_a36_no_verification_id_is_left_behind(traces: Traces, place: str) -> No
     assert [known for known in traces.ids if known in text] == []
 
 
-def test_the_log_tells_what_happened(traces: Traces) -> None:
-    """A silent log would pass every search."""
+def test_log_contains_the_events(traces: Traces) -> None:
+    """An empty log would pass every search."""
     for event in ('"event":"http_request"', '"event":"sms_send"', '"event":"redis_error"'):
         assert event in traces.log.replace('": "', '":"')
     assert "Traceback" not in traces.log

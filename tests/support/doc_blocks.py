@@ -34,10 +34,10 @@ SAMPLES = "tests/deploy/test_proxies.py::test_sample_of_operations_md_is_in_the_
 INSTALLED = "tests/widget_package/test_packed.py::test_packages_install_as_their_readme_says"
 SITES = "tests/widget_package/test_in_chromium.py::"
 BUNDLED = f"{SITES}test_element_works_in_a_bundle"
-IN_REACT = f"{SITES}test_react_application_takes_over_what_a_server_rendered"
-IN_VUE = f"{SITES}test_vue_application_takes_over_what_a_server_rendered"
-SAME_AS_IN_THE_PACKAGE = f"{SITES}test_programs_of_the_docs_are_those_of_the_package"
-IN_OTHER_LANGUAGES = "tests/docs/test_clients.py::test_program_verifies_a_phone_and_tells_a_refusal"
+IN_REACT = f"{SITES}test_react_application_hydrates_server_output"
+IN_VUE = f"{SITES}test_vue_application_hydrates_server_output"
+SAME_AS_IN_THE_PACKAGE = f"{SITES}test_programs_in_the_docs_match_the_package"
+IN_OTHER_LANGUAGES = "tests/docs/test_clients.py::test_program_verifies_a_phone_and_shows_a_rejection"
 
 UPGRADE = "tests/e2e/test_upgrade.py::test_commands_of_the_docs_switch_the_release_and_clear_the_version"
 
@@ -45,9 +45,8 @@ RUN_BY: dict[tuple[str, str], str] = {
     # (document, beginning of the block): the test that runs it
     ("clients/python/README.md", "pip install"): "tests/client/test_package.py"
     "::test_client_installs_without_the_service",
-    ("README.md", "make test"): "tests/docs/test_commands.py::test_make_can_make_what_the_docs_say",
-    ("README.md", "python3 -m venv"): "tests/docs/test_production.py"
-    "::test_service_installs_as_the_readme_says_and_its_program_runs",
+    ("README.md", "make test"): "tests/docs/test_commands.py::test_make_targets_in_the_docs_exist",
+    ("README.md", "python3 -m venv"): "tests/docs/test_production.py::test_installation_of_the_readme_works",
     ("clients/js/README.md", "npm install"): INSTALLED,
     ("clients/widget/README.md", "npm install"): INSTALLED,
     ("clients/widget/README.md", 'import "@otp-service/widget"'): BUNDLED,
@@ -61,32 +60,41 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("docs/clients.md", "import java.net.URI"): IN_OTHER_LANGUAGES,
     ("docs/clients.md", "<?php"): IN_OTHER_LANGUAGES,
     ("docs/operations.md", "otp-service serve"): "tests/docs/test_production.py"
-    "::test_reload_line_reloads_a_sound_configuration_and_no_other",
+    "::test_reload_line_reloads_only_a_valid_configuration",
     ("docs/operations.md", "otp-service check-config"): "tests/docs/test_production.py"
-    "::test_reload_line_reloads_a_sound_configuration_and_no_other",
+    "::test_reload_line_reloads_only_a_valid_configuration",
     ("docs/operations.md", "# nginx in front"): SAMPLES,
     ("docs/operations.md", '# Set, not added to (which "option forwardfor"'): SAMPLES,
     ("docs/operations.md", "# Caddy in front"): SAMPLES,
-    ("docs/deployment.md", "mkdir -p"): "tests/deploy/test_compose.py::test_secrets_are_made_as_the_docs_say",
+    (
+        "docs/deployment.md",
+        "mkdir -p",
+    ): "tests/deploy/test_compose.py::test_commands_in_the_docs_create_secrets",
     ("docs/deployment.md", "image:"): "tests/deploy/test_helm.py::test_values_of_the_docs_are_accepted",
     (
         "docs/own-flask-app.md",
         "import atexit",
     ): "tests/web/test_own_flask_app.py::test_examples_of_the_docs_run",
     ("docs/own-flask-app.md", "@require_proof"): "tests/docs/test_programs.py"
-    "::test_view_that_answers_refusals_itself_is_a_view",
+    "::test_view_that_handles_rejections_itself",
     ("docs/production.md", "python3 -m venv"): "tests/docs/test_production.py"
-    "::test_production_installs_as_the_readme_does",
+    "::test_installation_in_production_md_matches_the_readme",
     ("docs/production.md", "otp-service init"): "tests/docs/test_production.py"
-    "::test_init_writes_a_sound_configuration_as_the_docs_say",
-    ("docs/production.md", "pip wheel"): "tests/docs/test_production.py::test_wheel_is_built_as_the_docs_say",
-    ("docs/production.md", "useradd"): "tests/docs/test_production.py::test_unit_is_enabled_as_the_docs_say",
+    "::test_init_in_the_docs_writes_a_valid_configuration",
+    (
+        "docs/production.md",
+        "pip wheel",
+    ): "tests/docs/test_production.py::test_command_in_the_docs_builds_the_wheel",
+    (
+        "docs/production.md",
+        "useradd",
+    ): "tests/docs/test_production.py::test_commands_in_the_docs_enable_the_unit",
     ("docs/production.md", "journalctl"): "tests/docs/test_production.py"
-    "::test_journal_is_read_as_the_docs_say",
+    "::test_command_in_the_docs_reads_the_journal",
     ("docs/reports.md", "otp-service consume-reports"): "tests/docs/test_commands.py"
     "::test_report_worker_runs_until_it_is_stopped",
     ("docs/operations.md", "otp-service redis-acl"): "tests/docs/test_commands.py"
-    "::test_user_for_the_service_is_made_on_a_server_and_on_a_sentinel",
+    "::test_redis_user_is_created_on_a_server_and_on_a_sentinel",
     ("docs/risk-challenge.md", "import { solveChallenge }"): "tests/captcha/test_docs_examples.py"
     "::test_altchas_own_solver_solves_a_challenge",
     ("docs/risk-challenge.md", "import hashlib"): "tests/captcha/test_docs_examples.py"
@@ -109,7 +117,7 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("docs/upgrading.md", "curl --fail"): UPGRADE,
     ("docs/upgrading.md", "redis-cli GET"): UPGRADE,
     ("examples/express/README.md", "make example"): "tests/docs/test_commands.py"
-    "::test_make_can_make_what_the_docs_say",
+    "::test_make_targets_in_the_docs_exist",
 }
 
 NO_ENGINE = "no container engine is available; tests/deploy runs what the files start"

@@ -1,4 +1,4 @@
-"""Small sites that are built from the packed files, in Chromium, before the real service."""
+"""Small sites built from the packed files, in Chromium, with the real service."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Site:
     project: Project
 
     def ours(self, text: str) -> str:
-        """Return *text* of the docs with the service and the key of this run."""
+        """Return *text* of the docs with the URL and the key of this run."""
         text = text.replace("https://otp.example.com", self.shop.service.url)
         return text.replace("pk_0123456789abcdefghijklmnop", PUBLISHABLE_KEY)
 
@@ -104,7 +104,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page on which nothing goes wrong, not even on its console."""
+    """A page; errors and console messages fail the test."""
     with chromium.opened(browser) as (page, _):
         errors: list[str] = []
         page.on(
@@ -121,7 +121,7 @@ def site(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def verify(site: Site, page: Page, widget: Widget) -> str:
-    """Verify a phone and return the one that the page's server gets from the proof."""
+    """Verify a phone and return the phone that the server gets from the proof."""
     phone = new_phone()
     expect(widget.part("country").locator("option")).to_have_text(["China +86", "United States +1"])
     widget.send(phone[3:])
@@ -138,7 +138,7 @@ def refuse(route: Route) -> None:
     route.fulfill(status=401)
 
 
-def logs_in_and_begins_anew_when_refused(site: Site, page: Page, widget: Widget) -> None:
+def logs_in_and_restarts_after_a_rejection(site: Site, page: Page, widget: Widget) -> None:
     page.route("**/api/login", refuse)
     verify(site, page, widget)
     expect(widget.phone).to_be_visible()
@@ -147,42 +147,42 @@ def logs_in_and_begins_anew_when_refused(site: Site, page: Page, widget: Widget)
     expect(page).to_have_title("logged in")
 
 
-def test_react_application_takes_over_what_a_server_rendered(site: Site, page: Page) -> None:
+def test_react_application_hydrates_server_output(site: Site, page: Page) -> None:
     site.write(PhoneLogin_jsx=block("jsx"), page_jsx=REACT, server_jsx=REACT_SERVER, main_jsx=REACT_BROWSER)
     site.project.bundle("server.jsx", "server.out.js", "node")
     html = site.project.run("server.out.js")
     widget = site.visit(page, site.project.bundle("main.jsx", "main.out.js", "esm"), html)
 
     assert html.startswith("<otp-verify ")
-    logs_in_and_begins_anew_when_refused(site, page, widget)
+    logs_in_and_restarts_after_a_rejection(site, page, widget)
 
 
 def test_react_18_application_logs_in(site: Site, page: Page) -> None:
-    """In a bundle that is no module, and so does not know where it came from."""
+    """In a bundle that is not a module, and so does not know its URL."""
     aliases = ["react=react18", "react-dom=react-dom18"]
     site.write(PhoneLogin_jsx=block("jsx"), page_jsx=REACT, main_jsx=REACT_WITHOUT_SERVER)
     widget = site.visit(page, site.project.bundle("main.jsx", "main.out.js", "iife", *aliases))
 
-    logs_in_and_begins_anew_when_refused(site, page, widget)
+    logs_in_and_restarts_after_a_rejection(site, page, widget)
 
 
-def test_vue_application_takes_over_what_a_server_rendered(site: Site, page: Page) -> None:
+def test_vue_application_hydrates_server_output(site: Site, page: Page) -> None:
     site.write(PhoneLogin_vue=block("vue"), page_js=VUE, server_js=VUE_SERVER, main_js=VUE_BROWSER)
     site.project.bundle("server.js", "server.out.js", "node")
     html = site.project.run("server.out.js")
     widget = site.visit(page, site.project.bundle("main.js", "main.out.js", "esm"), html)
 
     assert html.startswith("<otp-verify ")
-    logs_in_and_begins_anew_when_refused(site, page, widget)
+    logs_in_and_restarts_after_a_rejection(site, page, widget)
 
 
 @pytest.mark.parametrize("language", ["jsx", "vue"])
-def test_programs_of_the_docs_are_those_of_the_package(language: str) -> None:
+def test_programs_in_the_docs_match_the_package(language: str) -> None:
     assert block(language, DOCS) == block(language)
 
 
 def test_element_works_in_a_bundle(site: Site, page: Page) -> None:
-    """With the scripts of the README one after the other, and a second element that one of them makes."""
+    """Runs the scripts of the README one after the other; one of them creates a second element."""
     element, program = [block.text for block in blocks(README) if block.language == "js"]
     (html,) = [block.text for block in blocks(README) if block.language == "html"]
     site.write(main_js=element + program)
@@ -202,9 +202,7 @@ def test_element_works_in_a_bundle(site: Site, page: Page) -> None:
 
 
 @pytest.mark.parametrize("countries", ["CN", "CN86-0:344 US", "<b>", "CN86-(a+)+:344"])
-def test_countries_that_mean_nothing_are_ignored_and_told(
-    countries: str, site: Site, browser: Browser
-) -> None:
+def test_unknown_countries_are_ignored_and_reported(countries: str, site: Site, browser: Browser) -> None:
     site.write(main_js='import "@otp-service/widget";')
     script = site.project.bundle("main.js", "main.out.js", "esm")
     with chromium.opened(browser) as (page, _):

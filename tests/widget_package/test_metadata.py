@@ -1,4 +1,4 @@
-"""What the npm packages say of themselves: it agrees with the service and with the element."""
+"""The metadata of the npm packages matches the service and the element."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_package_has_what_a_registry_shows(package: Path) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES, ids=["client", "widget"])
 def test_readme_works_on_the_page_of_a_package(package: Path) -> None:
-    """A link into the repository leads nowhere there."""
+    """A relative link into the repository would be broken there."""
     assert re.findall(r"\]\((?!https://|#)", (package / "README.md").read_text("utf-8")) == []
 
 
 @pytest.mark.parametrize("folder", [WIDGET, TOOLS], ids=["clients/widget", "tests/npm"])
-def test_lock_names_no_registry(folder: Path) -> None:
+def test_lock_file_contains_no_registry(folder: Path) -> None:
     text = (folder / "package-lock.json").read_text("utf-8")
 
     assert '"resolved"' not in text
@@ -65,7 +65,7 @@ def test_lock_names_no_registry(folder: Path) -> None:
     assert json.loads(text)["packages"][""].get("version", otp_service.__version__) == otp_service.__version__
 
 
-def test_package_is_built_by_what_it_is_tested_with() -> None:
+def test_package_is_built_with_the_tested_versions() -> None:
     assert metadata(WIDGET)["devDependencies"]["esbuild"] == metadata(TOOLS)["dependencies"]["esbuild"]
 
 
@@ -117,7 +117,7 @@ def countries(text: str) -> dict[str, Any]:
 
 
 def test_countries_are_those_of_the_service() -> None:
-    """Other metadata may write the numbers of a few countries in another way."""
+    """Other metadata may format the numbers of a few countries differently."""
     text = (WIDGET / "src" / "countries.js").read_text("utf-8")
     made = generate_widget_countries.module()
     same = set(countries(text).items()) & set(countries(made).items())

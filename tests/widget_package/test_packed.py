@@ -49,7 +49,7 @@ def test_element_is_the_file_of_the_service(project: Project) -> None:
 def test_packages_install_as_their_readme_says(
     document: str, name: str, project: Project, tmp_path: Path
 ) -> None:
-    """From the packed file, as nothing is published."""
+    """From the packed file, because nothing is published."""
     (command,) = [block.text for block in blocks(document) if block.language == "sh"]
     install(tmp_path, str(project.tarballs[name]))
 
@@ -136,7 +136,7 @@ def test_vue_renders_the_tag_on_a_server(project: Project) -> None:
 @pytest.mark.sdk
 @pytest.mark.parametrize("resolution", ["nodenext", "bundler"])
 def test_types_hold_in_a_strict_program(resolution: str, project: Project) -> None:
-    """usage.tsx is right wherever nothing is said, and wrong wherever `@ts-expect-error` stands."""
+    """usage.tsx compiles, and has an error at each `@ts-expect-error`."""
     shutil.copy(HERE / "usage.tsx", project.directory)
     link(project.directory, "@types/node", package("@types/node").parents[1])
     compiler = package("typescript") / "bin" / "tsc"
