@@ -1,4 +1,4 @@
-// Types of what index.js exports.
+// Types of the exports of index.js.
 
 import type { Agent as HttpAgent } from "node:http";
 import type { Agent as HttpsAgent } from "node:https";
@@ -7,15 +7,15 @@ export type Status = "pending" | "approved" | "exhausted" | "canceled" | "expire
 export type Delivery = "sending" | "accepted" | "unknown" | "refused" | "delivered" | "undelivered";
 
 export interface ClientOptions {
-  /** How long to wait for an answer, in milliseconds; 8000 unless said otherwise. The service answers within 6 s. */
+  /** How long to wait for a response, in milliseconds; 8000 by default. The service responds within 6 s. */
   timeoutMs?: number;
-  /** The agent that makes the connections: for certificates of one's own, or a proxy. None of the environment is used. */
+  /** The agent for connections, for your own certificates or a proxy. Proxies of the environment are ignored. */
   agent?: HttpAgent | HttpsAgent;
 }
 
 export interface Idempotent {
-  /** 1 to 255 printable ASCII characters, another one for every new call: under the same key the same call is
-   * made once, however often it is repeated, and answered the same. */
+  /** 1 to 255 printable ASCII characters, different for every new call. The service makes a call with the same
+   * key once and repeats its response. */
   idempotencyKey?: string;
 }
 
@@ -27,15 +27,15 @@ export interface SendOptions extends Idempotent {
   riskSolution?: string;
   /** You have an account with this phone. */
   knownPhone?: boolean;
-  /** You recognise the device or session of this very person, so that strangers cannot keep them out. Never say
-   * it because the account exists: anybody can start a login. */
+  /** You recognise the device or session of this user, so that strangers cannot lock them out. Do not set it
+   * only because the account exists: anyone can start a login. */
   knownDevice?: boolean;
-  /** Your page can solve a risk challenge: one may be asked for while the alarm for wrong codes is on. */
+  /** Your page can solve a risk challenge, which may be required while the alarm for wrong codes is on. */
   acceptsChallenge?: boolean;
 }
 
 export interface RequestOptions extends SendOptions {
-  /** May be left out when the client has one only. */
+  /** Optional if the client has one purpose. */
   purpose?: string;
 }
 
@@ -45,41 +45,41 @@ export interface VerifyOptions extends Idempotent {
 
 export interface RedeemOptions extends Idempotent {
   purpose: string;
-  /** Take proofs of configured test phones, too. */
+  /** Also accept proofs of configured test phones. */
   allowTest?: boolean;
 }
 
 /**
- * The service at *baseUrl*, called with *secretKey*. One instance serves the whole process.
+ * A client of the service at *baseUrl* with *secretKey*. Create one for the whole process.
  *
- * Every method rejects, beside what it names, with `ServiceUnreachable` (nothing was sent), `OutcomeUnknown`
- * (no answer came), `UnexpectedAnswer` (something else answered), `Unauthorized` and `StoreUnavailable`.
+ * Every method can also reject with `ServiceUnreachable` (nothing was sent), `OutcomeUnknown` (no response),
+ * `UnexpectedAnswer` (not a response of the service), `Unauthorized` and `StoreUnavailable`.
  */
 export class OtpClient {
   constructor(baseUrl: string, secretKey: string, options?: ClientOptions);
   readonly baseUrl: string;
-  /** Close the connections that are kept open. */
+  /** Close the idle connections. */
   close(): void;
-  /** Open a verification of *phone* and send its code.
+  /** Start a verification of *phone* and send its code.
    * Rejects with `InvalidPhone`, `DestinationBlocked`, `ChallengeRequired`, a `LimitError` or a `ProviderError`. */
   request(phone: string, options?: RequestOptions): Promise<Sent>;
-  /** Send the same code of the same verification once more. Rejects as `request`, or with a `VerificationError`. */
+  /** Send the code of the verification again. Rejects as `request` does, or with a `VerificationError`. */
   resend(phone: string, verificationId: string, options?: SendOptions): Promise<Sent>;
-  /** Submit what the person typed; the answer holds the proof if it was right.
+  /** Submit the code that the user typed; the result contains the proof if it is right.
    * Rejects with `InvalidCode` (no attempt was used), `WrongCode`, or another `VerificationError`. */
   verify(phone: string, verificationId: string, code: string, options?: VerifyOptions): Promise<Approved>;
-  /** Use *proof* up and tell what it proves. Works once. Rejects with a `ProofError`. */
+  /** Redeem *proof* and return its claims. This works once. Rejects with a `ProofError`. */
   redeem(proof: string, options: RedeemOptions): Promise<Redeemed>;
-  /** A verification as it stands. Rejects with `VerificationNotFound`. */
+  /** Return the state of a verification. Rejects with `VerificationNotFound`. */
   status(phone: string, verificationId: string): Promise<VerificationStatus>;
   /** End a pending verification. Rejects with a `VerificationError`. */
   cancel(phone: string, verificationId: string): Promise<void>;
-  /** Forget the wrong codes of *phone*. Rejects with `Forbidden` if this client has no `may_unlock`. */
+  /** Reset the wrong codes of *phone*. Rejects with `Forbidden` if this client has no `may_unlock`. */
   unlock(phone: string): Promise<void>;
 }
 
-/** How a verification stands. */
-interface Standing {
+/** The state of a verification. */
+interface Verification {
   readonly verificationId: string;
   readonly status: Status;
   readonly purpose: string;
@@ -87,9 +87,9 @@ interface Standing {
   readonly codeLength: number;
   readonly codeType: string;
   readonly expiresAt: Date;
-  /** Seconds, as all numbers that end in `In`. */
+  /** Seconds, like all numbers whose names end in `In`. */
   readonly expiresIn: number;
-  /** null when this verification gets no more SMS. */
+  /** null if this verification allows no further SMS. */
   readonly resendAt: Date | null;
   readonly resendIn: number | null;
   readonly sendsLeft: number;
@@ -97,20 +97,20 @@ interface Standing {
   readonly delivery: Delivery;
 }
 
-/** A verification is open and its SMS accepted, or perhaps on its way: `delivery` says which. */
-export type Sent = Standing;
+/** A pending verification. `delivery` says whether the provider has accepted its SMS, or may have. */
+export type Sent = Verification;
 
-export interface VerificationStatus extends Standing {
+export interface VerificationStatus extends Verification {
   readonly sends: readonly SendStatus[];
 }
 
-/** One SMS of a verification: its number from 1, what became of it, when it began, by which route. */
+/** One SMS of a verification: its number from 1, its delivery, its time and its route. */
 export interface SendStatus {
   readonly number: number;
   readonly delivery: Delivery;
   readonly at: Date;
   readonly route: string;
-  /** Why it did not arrive: the provider's code, and what it means in English and in Chinese. */
+  /** Why it did not arrive: the provider's code, explained in English and in Chinese. */
   readonly reason: { readonly code: string; readonly en: string; readonly zh: string } | null;
 }
 
@@ -124,7 +124,7 @@ export interface Approved {
   readonly proofExpiresIn: number;
 }
 
-/** What a proof proved, told once. `amr` holds how: `sms`, or `test` for a configured test phone. */
+/** The claims of a redeemed proof. `amr` is `sms`, or `test` for a configured test phone. */
 export interface Redeemed {
   readonly verificationId: string;
   readonly client: string;
@@ -136,34 +136,34 @@ export interface Redeemed {
 
 // ── errors ──
 
-/** Every error of this client. No text of it ever holds a key, a phone, a code or a proof. */
+/** Base class of the client's errors. No message contains a key, a phone, a code or a proof. */
 export class OtpServiceError extends Error {}
-/** No connection came about: nothing was sent, and the same call may be made again. `cause` is for the log. */
+/** There was no connection: nothing was sent, and the call can be repeated. `cause` is for the log. */
 export class ServiceUnreachable extends OtpServiceError {
   readonly cause: string;
 }
-/** The request may have left, but no answer that can be read came back. `cause` is for the log. */
+/** The request may have arrived, but there was no readable response. `cause` is for the log. */
 export class OutcomeUnknown extends OtpServiceError {
   readonly cause: string;
 }
-/** An HTTP status that no OTP service gives this way: look at the base URL and what stands before it. */
+/** A response that is not from an OTP service: check the base URL and the proxies in front of the service. */
 export class UnexpectedAnswer extends OtpServiceError {
   readonly status: number;
 }
-/** The service said no, for the reason `code`. */
+/** The service refused the request, for the reason `code`. */
 export class ApiError extends OtpServiceError {
   readonly code: string;
   readonly status: number;
   readonly title: string;
   /** Finds the call in the service's log. */
   readonly requestId: string;
-  /** The facts beside the code, as they came. */
+  /** The other members of the problem document. */
   readonly members: Readonly<Record<string, unknown>>;
 }
 /** A defect of the service. */
 export class InternalError extends ApiError {}
 
-/** What was sent is at fault; the same request will fail again. */
+/** The request is at fault, and would fail again. */
 export class RequestError extends ApiError {}
 export class InvalidRequest extends RequestError {
   get errors(): readonly { pointer: string; detail: string }[];
@@ -177,7 +177,7 @@ export class UnsupportedMediaType extends RequestError {}
 export class InvalidPhone extends RequestError {}
 /** A valid phone number that the service does not send to. */
 export class DestinationBlocked extends RequestError {}
-/** Solve `challenge` in the browser and send the solution along as `riskSolution`. */
+/** Solve `challenge` in the browser, and pass the solution as `riskSolution`. */
 export class ChallengeRequired extends RequestError {
   get challenge(): Readonly<Record<string, unknown>>;
 }
@@ -185,7 +185,7 @@ export class ChallengeRequired extends RequestError {
 export class InvalidCode extends RequestError {}
 export class IdempotencyKeyReused extends RequestError {}
 
-/** What became of the verification. */
+/** The state of the verification. */
 export class VerificationError extends ApiError {}
 export class VerificationNotFound extends VerificationError {}
 export class AlreadyVerified extends VerificationError {}
@@ -196,19 +196,19 @@ export class WrongCode extends VerificationError {
 }
 export class AttemptsExhausted extends VerificationError {}
 
-/** What is wrong with the proof. */
+/** The proof is at fault. */
 export class ProofError extends ApiError {}
 export class InvalidProof extends ProofError {}
 export class ProofExpired extends ProofError {}
 export class ProofRedeemed extends ProofError {}
 
-/** An error that passes with time. */
+/** The call can be repeated later. */
 export class RetryableError extends ApiError {
-  /** Whole seconds after which the same call makes sense again. */
+  /** Seconds to wait before the call is repeated. */
   get retryAfter(): number;
 }
 export class LimitError extends RetryableError {
-  /** Which limit. */
+  /** The name of the limit. */
   get limit(): string;
 }
 export class CooldownActive extends LimitError {}
@@ -219,9 +219,9 @@ export class IdempotencyInProgress extends RetryableError {}
 
 /** The SMS could not be sent. */
 export class ProviderError extends ApiError {}
-/** The provider refuses this number for good. */
+/** The provider permanently refuses this number. */
 export class DestinationRejected extends ProviderError {}
-/** The service's account or configuration was refused; its operator must act. */
+/** The provider refused the account or configuration of the service; its operator must act. */
 export class ProviderMisconfigured extends ProviderError {}
 /** Also an `instanceof ProviderError`. */
 export class ProviderRateLimited extends RetryableError {}

@@ -1,8 +1,7 @@
-// Answers: what the service says when all went well, as frozen values.
+// The results of successful calls, as frozen values.
 //
-// Units are the API's own, names are JavaScript's, times are Dates. Members that this version does not know
-// are passed over, so that a newer service can say more. Phone and proof are there to be used, but neither
-// console.log nor JSON.stringify shows them.
+// Units are those of the API, names follow JavaScript, times are Dates. Unknown members are ignored, so that a
+// newer service can add some. Phone and proof can be read, but console.log and JSON.stringify do not show them.
 
 class Standing {
   constructor(body) {
@@ -70,12 +69,12 @@ function sendStatus({ number, delivery, at, route, reason }) {
   });
 }
 
-// Not enumerable: to be read by its name only.
+// Not enumerable: it can only be read by its name.
 function hidden(answer, name, value) {
   Object.defineProperty(answer, name, { value });
 }
 
-// What cannot be read is told without its value, which may be a phone or a proof.
+// The error does not contain the unreadable value, which may be a phone or a proof.
 function expect(holds) {
   if (!holds) throw new TypeError("unreadable answer");
 }

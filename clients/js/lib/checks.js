@@ -1,22 +1,22 @@
-// Checks: whether an answer is the answer to the call that was made.
+// Checks whether an answer belongs to the call that was made.
 //
-// Where a connection has got out of step, an answer is perfectly readable and belongs to somebody else.
+// On a connection on which requests and responses are out of step, a readable answer may belong to another call.
 
 export const always = () => true;
 
-// An answer that opens a verification: for *purpose*, if that was said.
+// A new verification must have the *purpose*, if one was given.
 export function forPurpose(purpose) {
   return (answer) => purpose === undefined || answer.purpose === purpose;
 }
 
-// An answer about one verification. The service passes over what is no part of an id that somebody has pasted.
+// An answer must be about this verification. The service ignores other characters in a pasted id.
 export function ofVerification(verificationId) {
-  const asked = String(verificationId).normalize("NFKC").replace(/[^A-Za-z0-9_-]/g, "");
-  return (answer) => answer.verificationId === asked;
+  const wanted = String(verificationId).normalize("NFKC").replace(/[^A-Za-z0-9_-]/g, "");
+  return (answer) => answer.verificationId === wanted;
 }
 
-// What a redeemed *proof* proves, against what it says itself. Its signature is the service's affair. A text
-// that says nothing readable proves nothing, whatever the answer is.
+// An answer must have the claims of the redeemed *proof*. The service checks the signature. If the proof cannot
+// be parsed, no answer matches.
 export function ofProof(proof, purpose) {
   const { jti, purpose: made, sub, aud } = claimsOf(proof);
   return (answer) =>

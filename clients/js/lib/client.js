@@ -1,8 +1,8 @@
-// OtpClient: the calls of the service, for a server that holds a secret key.
+// OtpClient: the calls of the service, for a server with a secret key.
 //
-// No call is made twice once its bytes may have left: an SMS costs money, an attempt is used up, a proof is
-// redeemed once. Only what never arrived, and what can be repeated, is tried again, once: `status`, which
-// changes nothing, and every call under an idempotency key.
+// A call is not repeated once the request may have been sent: an SMS costs money, an attempt is used up, and a
+// proof can be redeemed only once. The client retries once if the request was certainly not sent, or if the call
+// can be repeated safely: `status`, which changes nothing, and every call with an idempotency key.
 
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -12,12 +12,12 @@ import { OutcomeUnknown, ServiceUnreachable } from "./errors.js";
 import { Transport } from "./transport.js";
 
 const TIMEOUT_MS = 8000; // the service answers within 6 s
-const RETRY_PAUSE_MS = 200; // about what a restarting worker needs to listen again
+const RETRY_PAUSE_MS = 200; // about the time that a worker needs to restart
 
 const NEVER_SENT = [ServiceUnreachable];
 const REPEATABLE = [ServiceUnreachable, OutcomeUnknown];
 
-// What a call that sends an SMS may say about it and about the person who asks.
+// The options of calls that send an SMS.
 const SENDING = ["locale", "clientIp", "riskSolution", "knownPhone", "knownDevice", "acceptsChallenge"];
 
 function sending({ locale, clientIp, riskSolution, knownPhone, knownDevice, acceptsChallenge }) {
@@ -107,14 +107,14 @@ export class OtpClient {
   }
 }
 
-// A misspelt `client_ip` would silently be no address, and no limit per address.
+// A misspelt `client_ip` would be ignored, and the limits per address would not apply.
 function known(options, names) {
-  const stranger = Object.keys(options).find((name) => !names.includes(name));
-  if (stranger !== undefined) throw new TypeError(`there is no such option: ${stranger}`);
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new TypeError(`there is no such option: ${unknown}`);
   return options;
 }
 
-// Without its id a resend would be a new request, and another SMS with another code.
+// Without the id, a resend would be a new request that sends another code.
 function given(value, name) {
   if (typeof value !== "string") throw new TypeError(`${name} must be a string`);
   return value;

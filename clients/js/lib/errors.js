@@ -1,11 +1,11 @@
-// Every error of the client, drawn as a tree; the same tree as that of the Python client.
+// All errors of the client, as a tree, which is the same as that of the Python client.
 //
 // OtpServiceError
-// ├── ServiceUnreachable              no connection; the service never saw the request        cause
-// ├── OutcomeUnknown                  the request may have arrived; its answer did not        cause
-// ├── UnexpectedAnswer                something else than the service answered                status
-// └── ApiError                        the service said no           code, status, title, requestId, members
-//     ├── RequestError                what was sent is at fault
+// ├── ServiceUnreachable              no connection; nothing was sent                         cause
+// ├── OutcomeUnknown                  the request may have arrived, but there was no response cause
+// ├── UnexpectedAnswer                not a response of the service                           status
+// └── ApiError                        the service refused           code, status, title, requestId, members
+//     ├── RequestError                the request is at fault
 //     │   ├── InvalidRequest          invalid_request             errors
 //     │   ├── Unauthorized            unauthorized
 //     │   ├── Forbidden               forbidden
@@ -18,32 +18,32 @@
 //     │   ├── ChallengeRequired       challenge_required          challenge
 //     │   ├── InvalidCode             invalid_code
 //     │   └── IdempotencyKeyReused    idempotency_key_reused
-//     ├── VerificationError           what became of the verification
+//     ├── VerificationError           the state of the verification
 //     │   ├── VerificationNotFound    verification_not_found
 //     │   ├── AlreadyVerified         already_verified
 //     │   ├── VerificationExpired     verification_expired
 //     │   ├── VerificationCanceled    verification_canceled
 //     │   ├── WrongCode               wrong_code                  attemptsLeft
 //     │   └── AttemptsExhausted       attempts_exhausted
-//     ├── ProofError                  what is wrong with the proof
+//     ├── ProofError                  the proof is at fault
 //     │   ├── InvalidProof            invalid_proof
 //     │   ├── ProofExpired            proof_expired
 //     │   └── ProofRedeemed           proof_redeemed
-//     ├── RetryableError              passes with time            retryAfter
+//     ├── RetryableError              try again later             retryAfter
 //     │   ├── LimitError                                          limit
 //     │   │   ├── CooldownActive      cooldown_active
 //     │   │   └── LimitReached        limit_reached
-//     │   ├── IdempotencyInProgress   idempotency_in_progress     (a RequestError, too)
-//     │   ├── ProviderRateLimited     provider_rate_limited       (a ProviderError, too)
-//     │   ├── ProviderUnavailable     provider_unavailable        (a ProviderError, too)
+//     │   ├── IdempotencyInProgress   idempotency_in_progress     (also a RequestError)
+//     │   ├── ProviderRateLimited     provider_rate_limited       (also a ProviderError)
+//     │   ├── ProviderUnavailable     provider_unavailable        (also a ProviderError)
 //     │   └── StoreUnavailable        store_unavailable
 //     ├── ProviderError               the SMS could not be sent
 //     │   ├── DestinationRejected     destination_rejected
 //     │   └── ProviderMisconfigured   provider_misconfigured
 //     └── InternalError               internal_error
 //
-// A code that this version does not know is an ApiError itself: compare `error.code`.
-// No text here ever holds a key, a phone, a code or a proof.
+// A code that this version does not know is a plain ApiError: compare `error.code`.
+// No message contains a key, a phone, a code or a proof.
 
 export class OtpServiceError extends Error {
   get name() {
@@ -83,7 +83,7 @@ export class ApiError extends OtpServiceError {
 
 export class InternalError extends ApiError {}
 
-// ── what was sent is at fault ──
+// ── the request is at fault ──
 
 export class RequestError extends ApiError {
   static [Symbol.hasInstance](error) {
@@ -112,7 +112,7 @@ export class ChallengeRequired extends RequestError {
 export class InvalidCode extends RequestError {}
 export class IdempotencyKeyReused extends RequestError {}
 
-// ── what became of the verification ──
+// ── the state of the verification ──
 
 export class VerificationError extends ApiError {}
 
@@ -127,7 +127,7 @@ export class WrongCode extends VerificationError {
 }
 export class AttemptsExhausted extends VerificationError {}
 
-// ── what is wrong with the proof ──
+// ── the proof is at fault ──
 
 export class ProofError extends ApiError {}
 
@@ -135,7 +135,7 @@ export class InvalidProof extends ProofError {}
 export class ProofExpired extends ProofError {}
 export class ProofRedeemed extends ProofError {}
 
-// ── come back later ──
+// ── try again later ──
 
 export class RetryableError extends ApiError {
   get retryAfter() {
@@ -167,8 +167,8 @@ export class ProviderMisconfigured extends ProviderError {}
 export class ProviderRateLimited extends RetryableError {}
 export class ProviderUnavailable extends RetryableError {}
 
-// A class has one parent here. Three errors stand in two branches of the tree: they are RetryableErrors by
-// birth, and the other branch knows them when it is asked by `instanceof`.
+// A JavaScript class has one parent. Three errors are in two branches of the tree: they extend RetryableError,
+// and the `instanceof` of the other branch also accepts them.
 function is(kind, error) {
   return Function.prototype[Symbol.hasInstance].call(kind, error);
 }

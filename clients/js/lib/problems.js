@@ -1,4 +1,4 @@
-// From an answer to its error: which problem code is which class.
+// Maps problem codes to error classes.
 
 import * as errors from "./errors.js";
 

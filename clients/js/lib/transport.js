@@ -1,8 +1,8 @@
 // The transport: sends one POST to the service through node:http and reads the response.
 //
-// node:http rather than fetch: it never sends a request twice, follows no redirect, uses no proxy of the
-// environment, and tells whether a connection came about. What it says of a failure can hold the address,
-// so none of its errors leaves this file, not even as the cause of ours: only its code.
+// It uses node:http, not fetch: node:http never sends a request twice, follows no redirects, ignores proxies of
+// the environment, and shows whether a connection was established. Its errors can contain the address, so none of
+// them leaves this file, not even as the cause of another error: only its code does.
 
 import { randomBytes } from "node:crypto";
 import http from "node:http";
@@ -11,9 +11,9 @@ import https from "node:https";
 import { OutcomeUnknown, ServiceUnreachable, UnexpectedAnswer } from "./errors.js";
 import { fromProblem } from "./problems.js";
 
-const CONNECT_TIMEOUT_MS = 3000; // so that a connection that cannot come about leaves time for another
+const CONNECT_TIMEOUT_MS = 3000; // leaves time for another attempt
 
-const OUR_IDS = "otpc_"; // how the ids that this client gives to its calls begin
+const OUR_IDS = "otpc_"; // prefix of the request ids of this client
 
 const BASE_URL = /^https?:\/\/[^\s/?#@\\]+(\/[^\s?#]*)?$/;
 const KEY = /^[!-~]+$/;
@@ -39,12 +39,12 @@ export class Transport {
     this.#agent.destroy();
   }
 
-  // Send *body* once and return what *read* makes of a good answer that *fits* the call.
+  // Send *body* once. Return a successful answer, converted by *read*, that *fits* the call.
   async post(path, body, read, headers, fits) {
     const requestId = newRequestId();
     const sent = { ...headers, "X-Request-Id": requestId };
-    const { status, text, told } = await this.#send(path, JSON.stringify(body), sent);
-    if (isOfAnotherCall(told, requestId)) throw this.#mixedUp();
+    const { status, text, receivedId } = await this.#send(path, JSON.stringify(body), sent);
+    if (isOfAnotherCall(receivedId, requestId)) throw this.#mixedUp();
     const answer = jsonObject(text);
     if (status < 200 || status >= 300) throw refusal(status, answer);
     const good = value(answer, read);
@@ -52,7 +52,7 @@ export class Transport {
     return good;
   }
 
-  // Give up the idle connections, on which answers have got out of step with requests.
+  // Close the idle connections, on which requests and answers may be out of step.
   #mixedUp() {
     for (const socket of Object.values(this.#agent.freeSockets ?? {}).flat()) socket.destroy();
     return new OutcomeUnknown("answer to another call");
@@ -101,25 +101,25 @@ export class Transport {
 function canBeSentTo(baseUrl) {
   try {
     const { hostname, port } = new URL(baseUrl);
-    const labels = hostname.replace(/\.$/, "").split("."); // a name may end with a dot: it is complete then
+    const labels = hostname.replace(/\.$/, "").split("."); // a fully qualified name may end with a dot
     return port !== "0" && labels.every((label) => label !== "" && label.length < 64);
   } catch {
     return false;
   }
 }
 
-// An id that no other call has, in letters that the service takes for one.
+// A unique id in a format that the service accepts.
 function newRequestId() {
   return OUR_IDS + randomBytes(16).toString("hex").replace(/\d/g, (digit) => "ghijklmnop"[digit]);
 }
 
-// A proxy may have put an id of its own in its place, which says nothing.
-function isOfAnotherCall(told, requestId) {
-  return told.startsWith(OUR_IDS) && told !== requestId;
+// A proxy may have replaced the id with its own, which is ignored.
+function isOfAnotherCall(receivedId, requestId) {
+  return receivedId.startsWith(OUR_IDS) && receivedId !== requestId;
 }
 
-// Before that no byte of the request was sent; over TLS not before the other's certificate was found good.
-// A socket that was used before, or comes connected from an agent of the caller's, may take bytes at once.
+// Before that, no byte of the request was sent; over TLS, not before the certificate was verified. A socket that
+// was used before, or that the caller's agent has connected, accepts bytes at once.
 function whenConnected(socket, then) {
   const isWaiting = socket.connecting || socket.getProtocol?.() === "unknown";
   if (isWaiting) socket.once(socket.encrypted ? "secureConnect" : "connect", then);
@@ -130,7 +130,7 @@ async function collect(response) {
   const chunks = [];
   for await (const chunk of response) chunks.push(chunk);
   const text = Buffer.concat(chunks).toString("utf8");
-  return { status: response.statusCode, text, told: response.headers["x-request-id"] ?? "" };
+  return { status: response.statusCode, text, receivedId: response.headers["x-request-id"] ?? "" };
 }
 
 function named(error) {
@@ -151,12 +151,12 @@ function value(answer, read) {
   try {
     return read(answer);
   } catch {
-    throw new OutcomeUnknown("unreadable answer"); // what could not be read may hold a proof
+    throw new OutcomeUnknown("unreadable answer"); // the unreadable answer may contain a proof
   }
 }
 
 function refusal(status, answer) {
   if (typeof answer?.code === "string") return fromProblem(status, answer);
-  if (status >= 500) return new OutcomeUnknown(`HTTP status ${status}`); // it may have passed the request on
+  if (status >= 500) return new OutcomeUnknown(`HTTP status ${status}`); // a proxy may have forwarded the request
   return new UnexpectedAnswer(status);
 }
