@@ -229,13 +229,13 @@ FIELDS = (
 
 def bodies(opened: str, phone: str) -> Iterator[tuple[str, object]]:
     """Yield every call with every odd value in every field, and bodies that are not objects."""
-    sound = {
+    valid_bodies = {
         "/otp/request": {"phone": phone, "verification_id": opened},
         "/otp/verify": {"phone": phone, "verification_id": opened, "code": "000000x"},
         "/otp/redeem": {"proof": "a.b.c", "purpose": "login"},
     }
     for path, (field, odd) in itertools.product(PATHS, itertools.product(FIELDS, ODD)):
-        yield path, {**sound.get(path, {"phone": phone, "verification_id": opened}), field: odd}
+        yield path, {**valid_bodies.get(path, {"phone": phone, "verification_id": opened}), field: odd}
     yield from itertools.product(PATHS, BODIES)
 
 

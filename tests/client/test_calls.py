@@ -64,7 +64,7 @@ CALLS: dict[str, tuple[Callable[[OtpClient], object], str, dict[str, str]]] = {
         {"phone": PHONE, "purpose": "login", "locale": "zh-CN", "client_ip": "192.0.2.1"},
     ),
     "request, empty client_ip": (
-        lambda c: c.request(PHONE, client_ip=""),  # a mistake that the service must reject
+        lambda c: c.request(PHONE, client_ip=""),  # the service must reject it
         "/otp/request",
         {"phone": PHONE, "client_ip": ""},
     ),

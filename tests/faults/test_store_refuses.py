@@ -306,7 +306,7 @@ def test_f15_noauth_is_store_unavailable() -> None:
 
 
 def test_f16_repeated_script_flush_fails_no_call(harness: Harness) -> None:
-    def flush() -> None:
+    def flush_scripts() -> None:
         client.script_flush()
         time.sleep(0.002)
 
@@ -317,7 +317,7 @@ def test_f16_repeated_script_flush_fails_no_call(harness: Harness) -> None:
         approved = harness.approve(phone, opened)
         assert harness.shop.redeem(approved.body["proof"]).status == 200
 
-    with harness.redis_process.client() as client, in_the_background(flush):
+    with harness.redis_process.client() as client, in_the_background(flush_scripts):
         until = time.monotonic() + 1.5
         with in_the_background(*[make_calls] * 3):
             time.sleep(max(0, until - time.monotonic()))

@@ -20,7 +20,7 @@ function everything(value) {
 
 const FACTS = ["code", "status", "title", "requestId", "members", "cause", "errors", "challenge", "attemptsLeft", "retryAfter", "limit"];
 
-function told(error) {
+function serialized(error) {
   return {
     name: error.name,
     message: error.message,
@@ -35,7 +35,7 @@ for (const [method, ...given] of calls) {
     const value = await client[method](...given);
     results.push({ value: value && everything(value), shown: shown(value) });
   } catch (error) {
-    results.push({ error: told(error), shown: shown(error) + error.stack });
+    results.push({ error: serialized(error), shown: shown(error) + error.stack });
   }
 }
 client.close();

@@ -186,7 +186,7 @@ async def _content(response: httpx.Response) -> bytes | None:
 
 
 def _failure(error: Exception) -> OtpServiceError:
-    """Convert an exception of httpx or a time-out. In case of doubt, the request is treated as sent."""
+    """Convert an exception of httpx or a time-out. Only known cases count as not sent."""
     cause = type(error).__name__
     if not isinstance(error, _NEVER_SENT):
         return OutcomeUnknown(cause)

@@ -63,7 +63,7 @@ T = TypeVar("T")
 class Call(Generic[T]):
     """One call of a method.
 
-    *read* converts a successful response. *matches* tells whether that response belongs to this call.
+    *read* converts a successful response. *matches* returns whether that response belongs to this call.
     """
 
     path: str
@@ -228,7 +228,7 @@ def check_access(base_url: str, secret_key: str) -> None:
 
 
 def _is_valid_target(base_url: str) -> bool:
-    """Tell whether requests and urllib3 accept the URL, which they would check only at the first call."""
+    """Return whether requests and urllib3 accept the URL, which they would check only at the first call."""
     try:
         requests.Request("POST", base_url).prepare()
         parts = urlsplit(base_url)
@@ -262,7 +262,7 @@ def read_response(call: Call[T], request_id: str, response: Response) -> T:
 
 
 def _is_of_another_call(received: str, request_id: str) -> bool:
-    """Tell whether a response has the id of another call. A proxy may have replaced the id with its own."""
+    """Return whether a response has the id of another call. A proxy may have replaced the id with its own."""
     return received.startswith(_OUR_IDS) and received != request_id
 
 

@@ -83,7 +83,7 @@ class OtpClient:
         Args:
             phone: The phone number, in E.164 or in any format that is usual in the default region.
             purpose: Can be omitted if the client has only one.
-            locale: The language of the SMS, as a tag such as `zh-CN`.
+            locale: The language of the SMS, such as `zh-CN`.
             client_ip: The end user's IP address, which the limits per IP need.
             risk_solution: The solution of a risk challenge.
             known_phone: Whether you have an account with this phone.

@@ -77,7 +77,7 @@ def read_proof(
     """Return the claims of *proof* if it is valid for *client* and *purpose* and has not been used before.
 
     *keys* are the client's `proof_keys` as in its configuration, newest first. *seen* is called last, as
-    `seen(jti, ttl)`. In one atomic step it must store *jti* for *ttl* seconds and tell whether it was stored
+    `seen(jti, ttl)`. In one atomic step it must store *jti* for *ttl* seconds and say whether it was stored
     already, across all processes that check proofs: `not redis.set(jti, 1, nx=True, ex=ttl)`. Any value
     except False counts as seen. *now*, in Unix seconds, replaces the clock in tests. With *allow_test*,
     proofs of configured test phones are valid too.

@@ -119,7 +119,7 @@ def _content(response: requests.Response) -> bytes | None:
 
 
 def _failure(error: Exception) -> OtpServiceError:
-    """Convert an exception of requests. In case of doubt, the request is treated as sent."""
+    """Convert an exception of requests. Only known cases count as not sent."""
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     nested = [e for e in (error, reason, *getattr(reason, "args", ())) if isinstance(e, Exception)]
     cause = type(nested[-1]).__name__

@@ -584,12 +584,12 @@ def test_redis_that_evicts_or_is_not_persistent_is_reported() -> None:
 
 def test_newer_release_on_the_same_redis_is_reported_and_the_doctor_declares_no_version() -> None:
     with running(redis_binary(), "--appendonly", "yes") as server, server.client() as client:
-        sound = of_redis(server.url)
+        results_before = of_redis(server.url)
         declared = client.exists("otp:schema")
         client.set("otp:schema", "9 8", px=60_000)
         (result,) = of_redis(server.url)
 
-    assert (sound, declared) == ([], 0)
+    assert (results_before, declared) == ([], 0)
     assert result.status is CheckStatus.FAIL
     assert "store_schema_newer: schema 9, ours is 1" in result.message
     assert "docs/upgrading.md" in result.fix
@@ -624,7 +624,7 @@ def test_client_without_client_ip_is_reported(doctor_run: DoctorRun) -> None:
     assert results[0].message.startswith("shop ")
 
 
-def test_proxy_that_writes_no_address_is_told(doctor_run: DoctorRun) -> None:
+def test_proxy_without_a_usable_address_is_reported(doctor_run: DoctorRun) -> None:
     with running(redis_binary(), "--appendonly", "yes") as server:
         RedisStore(client_from_url(server.url), NullLogger()).mark_unreadable_client_ip()
         results = of_redis(server.url, ["shop"])
