@@ -123,7 +123,7 @@ def test_every_value_that_an_alert_waits_for_can_come() -> None:
 def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
     for rule in RULES:
         assert rule["labels"]["severity"] in {"page", "ticket"}
-        assert set(rule["annotations"]) == {"summary", "action"}
+        assert set(rule["annotations"]) == {"summary", "action", "runbook_url"}
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
 
 
