@@ -9,7 +9,7 @@ EXTRA ?= dev
 NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),$(addsuffix /node_modules/.package-lock.json,tests/sdks tests/npm))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test check bench mutants soak image-check screenshots redoc clean
+.PHONY: help run example test check bench mutants soak image-check screenshots docs redoc mermaid clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ image-check: $(VENV)/.dev ## execute the steps of deploy/Dockerfile in a chroot 
 screenshots: $(VENV)/.dev ## take the pictures of the docs again
 	OTP_SERVICE_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
 
+docs: $(VENV)/.dev ## build the documents as a site into site/, and check every link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo 'Open site/index.html'
+
 REDOC := otp_service/web/docs_page
 redoc: ## fetch the Redoc bundle of the docs page from npm; VERSION=2.5.4
 	@tar=$$(cd $${TMPDIR:-/tmp} && npm pack --silent redoc@$(or $(VERSION),2.5.4)) && \
@@ -74,8 +78,14 @@ redoc: ## fetch the Redoc bundle of the docs page from npm; VERSION=2.5.4
 		package/bundles/redoc.standalone.js package/bundles/redoc.standalone.js.LICENSE.txt && \
 	tar -xzOf $${TMPDIR:-/tmp}/$$tar package/LICENSE > $(REDOC)/redoc.LICENSE.txt && rm $${TMPDIR:-/tmp}/$$tar
 
+MERMAID := tools/site/theme/assets/vendor
+mermaid: ## fetch Mermaid for the site from npm, without the large diagram types; VERSION=11.17.2
+	@tar=$$(cd $${TMPDIR:-/tmp} && npm pack --silent @mermaid-js/tiny@$(or $(VERSION),11.17.2)) && \
+	tar -xzOf $${TMPDIR:-/tmp}/$$tar package/dist/mermaid.tiny.js > $(MERMAID)/mermaid.tiny.js && \
+	tar -xzOf $${TMPDIR:-/tmp}/$$tar package/LICENSE > $(MERMAID)/mermaid.LICENSE.txt && rm $${TMPDIR:-/tmp}/$$tar
+
 clean: ## remove the files that the other targets created
-	rm -rf $(VENV) tests/sdks/node_modules tests/npm/node_modules clients/widget/node_modules clients/widget/dist examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
+	rm -rf $(VENV) tests/sdks/node_modules tests/npm/node_modules clients/widget/node_modules clients/widget/dist examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist site
 
 # Installed again only when a pyproject.toml has changed. Development includes what a first run needs.
 $(VENV)/.embedded: pyproject.toml clients/python/pyproject.toml

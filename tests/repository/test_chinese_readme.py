@@ -1,12 +1,20 @@
-"""README.zh-CN.md matches README.md: the same sections, code, links and names, in the same order."""
+"""Each document in Chinese matches the English one: the same sections, code, links and names."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
 from support.doc_blocks import ROOT, blocks
 
-ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
+SUFFIX = ".zh-CN.md"
+CHINESE = sorted(
+    str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "docs") for path in folder.glob(f"*{SUFFIX}")
+)
+
+
+def english(chinese: str) -> str:
+    return chinese.replace(SUFFIX, ".md")
 
 
 def prose(document: str) -> str:
@@ -16,31 +24,47 @@ def prose(document: str) -> str:
 def shape(document: str) -> list[str]:
     """Return the kind of each line of the prose: a heading, a list item, a sentence."""
     lines = [line for line in prose(document).splitlines() if line.strip()]
-    return [found[0] if (found := re.match(r"#+ |- ", line)) else "sentence" for line in lines]
+    return [found[0] if (found := re.match(r"#+ |- (?:\[ \] )?", line)) else "sentence" for line in lines]
 
 
-def named(document: str, pattern: str) -> list[str]:
-    return sorted(re.findall(pattern, prose(document)))
+def links(document: str) -> list[str]:
+    """Return the targets of the links without their language; a page in Chinese has anchors in Chinese."""
+    found = re.findall(r"\]\(([^)]+)\)", prose(document))
+    other = english(document) if document.endswith(SUFFIX) else document.replace(".md", SUFFIX)
+    return sorted(
+        re.sub(rf"({re.escape(SUFFIX)}|README\.md)(#.*)?$", ".md", link).replace("README.md", ".md")
+        for link in found
+        if link not in (document, other)
+    )
 
 
-def test_code_blocks_are_the_same() -> None:
-    assert [(block.language, block.text) for block in blocks(CHINESE)] == [
-        (block.language, block.text) for block in blocks(ENGLISH)
+def test_first_pages_are_in_chinese() -> None:
+    assert CHINESE == [
+        "README.zh-CN.md",
+        "docs/production-checklist.zh-CN.md",
+        "docs/quickstart.zh-CN.md",
     ]
 
 
-def test_headings_list_items_and_sentences_match() -> None:
-    assert shape(CHINESE) == shape(ENGLISH)
+@pytest.mark.parametrize("chinese", CHINESE)
+def test_code_blocks_are_the_same(chinese: str) -> None:
+    assert [(block.language, block.text) for block in blocks(chinese)] == [
+        (block.language, block.text) for block in blocks(english(chinese))
+    ]
 
 
-def test_links_and_names_are_the_same() -> None:
-    languages = {ENGLISH, CHINESE}
-    for pattern in (r"\]\(([^)]+)\)", r"`([^`]+)`"):
-        assert [name for name in named(CHINESE, pattern) if name not in languages] == [
-            name for name in named(ENGLISH, pattern) if name not in languages
-        ]
+@pytest.mark.parametrize("chinese", CHINESE)
+def test_headings_list_items_and_sentences_match(chinese: str) -> None:
+    assert shape(chinese) == shape(english(chinese))
 
 
-def test_each_links_to_the_other() -> None:
-    assert f"]({CHINESE})" in prose(ENGLISH)
-    assert f"]({ENGLISH})" in prose(CHINESE)
+@pytest.mark.parametrize("chinese", CHINESE)
+def test_links_and_names_are_the_same(chinese: str) -> None:
+    assert links(chinese) == links(english(chinese))
+    names = [re.findall(r"`([^`]+)`", prose(document)) for document in (chinese, english(chinese))]
+    assert sorted(names[0]) == sorted(names[1])
+
+
+def test_each_readme_links_to_the_other() -> None:
+    assert "](README.zh-CN.md)" in prose("README.md")
+    assert "](README.md)" in prose("README.zh-CN.md")

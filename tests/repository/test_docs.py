@@ -79,14 +79,6 @@ def test_every_command_is_in_the_docs(command: str) -> None:
     assert any(f"otp-service {command}" in text for text in texts)
 
 
-@pytest.mark.parametrize("name", DOCS)
-def test_every_link_between_the_docs_has_a_target(name: str) -> None:
-    folder = ROOT / "docs"
-    targets = re.findall(r"\]\((?!https?://)([^)#]+)", doc(f"docs/{name}.md"))
-
-    assert [target for target in targets if not (folder / target).exists()] == []
-
-
 def test_every_path_in_the_architecture_exists() -> None:
     named = re.findall(r"`((?:[\w-]+/)+(?:[\w-]+\.\w+)?|[\w-]+\.py)`", doc("docs/architecture.md"))
 

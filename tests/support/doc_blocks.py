@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 READERS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "clients")
-"""The documents. README.zh-CN.md has the same blocks as README.md; a test compares them."""
+"""The documents. Those in Chinese have the same blocks as the English ones; a test compares them."""
 
 _BLOCK = re.compile(r"^(?P<margin> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
@@ -141,7 +141,11 @@ NOT_RUN: dict[tuple[str, str], str] = {
 def documents() -> list[str]:
     """Return the paths of the documents, relative to the root."""
     found = [path for name in READERS for path in _markdown(ROOT / name)]
-    return sorted(str(path.relative_to(ROOT)) for path in found if "node_modules" not in path.parts)
+    return sorted(
+        str(path.relative_to(ROOT))
+        for path in found
+        if "node_modules" not in path.parts and not path.name.endswith(".zh-CN.md")
+    )
 
 
 def _markdown(place: Path) -> list[Path]:
