@@ -126,8 +126,8 @@ def create_blueprint(
 
 def _from_environment(challenges: ChallengeProvider | None) -> Flask:
     settings = settings_from_environment()
-    if mistakes := validate_for_production(settings):
-        raise SettingsError(mistakes)
+    if issues := validate_for_production(settings):
+        raise SettingsError(issues)
     built = build(settings, challenges=challenges)
     at_exit(built.close)
     return built.app
@@ -390,11 +390,13 @@ def _reports(settings: Settings, store: Store, clock: Clock, events: EventLogger
         clock=clock,
         events=events,
         parser=AliyunReportParser(),
-        forwarder=_uplinks(settings, clock, events),
+        forwarder=_inbound_sms_forwarder(settings, clock, events),
     )
 
 
-def _uplinks(settings: Settings, clock: Clock, events: EventLogger) -> InboundSmsForwarder | None:
+def _inbound_sms_forwarder(
+    settings: Settings, clock: Clock, events: EventLogger
+) -> InboundSmsForwarder | None:
     reports = settings.reports
     if reports.inbound_sms_webhook_secret is None:
         return None

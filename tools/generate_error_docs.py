@@ -14,7 +14,7 @@ from otp_service.sms.aliyun.protocol.codes import (
     SendOutcome,
 )
 from otp_service.sms.aliyun.protocol.gateway_codes import GATEWAY_CODES, GATEWAY_FAMILIES
-from otp_service.sms.aliyun.protocol.receipts import RECEIPTS, Delivery, ReceiptRow
+from otp_service.sms.aliyun.protocol.receipts import RECEIPTS, Delivery, ReceiptCodeInfo
 
 COMMAND = "python tools/generate_error_docs.py > docs/aliyun-errors.md"
 """The command that regenerates the page."""
@@ -163,7 +163,7 @@ def _code_cells(row: ErrorCodeInfo, suffix: str) -> tuple[str, ...]:
     )
 
 
-def _receipt_table(rows: Iterable[ReceiptRow]) -> str:
+def _receipt_table(rows: Iterable[ReceiptCodeInfo]) -> str:
     lines = [
         (f"`{row.code}`", _DELIVERY[row.delivery], _WHO_MUST_ACT[row.responsible], row.english, row.chinese)
         for row in rows

@@ -132,13 +132,13 @@ def _read(text: str) -> _Solution | None:
     if len(text) > MAX_PAYLOAD:
         return None
     try:
-        told = json.loads(base64.b64decode(text, validate=True))
+        payload = json.loads(base64.b64decode(text, validate=True))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(told, dict) or told.get("algorithm") != ALGORITHM:
+    if not isinstance(payload, dict) or payload.get("algorithm") != ALGORITHM:
         return None
-    number = told.get("number")
-    texts = [told.get(name) for name in ("salt", "challenge", "signature")]
+    number = payload.get("number")
+    texts = [payload.get(name) for name in ("salt", "challenge", "signature")]
     if type(number) is not int or not all(isinstance(t, str) and t.isascii() for t in texts):
         return None
     salt, challenge, signature = map(str, texts)

@@ -20,7 +20,7 @@ from otp_service.app import open_store
 from otp_service.cli.check_config import print_issues
 from otp_service.domain.errors import DestinationBlocked, InvalidPhone, StoreUnavailable
 from otp_service.domain.phone import COUNTRIES, KINDS, Phone, parse
-from otp_service.domain.typed_text import fold_id
+from otp_service.domain.text_normalization import fold_id
 from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import JsonEventLogger
 from otp_service.services.interfaces import EventLogger

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from otp_service.app import open_store
-from otp_service.cli.listening import bind_fault
+from otp_service.cli.listening import bind_problem
 from otp_service.services.interfaces import EventLogger
 from otp_service.settings import ConfigIssue, Settings, advice, examine_for_production, independent
 from otp_service.store.url import BadRedisUrl
@@ -45,7 +45,7 @@ def validate(
 
 def print_issues(issues: list[ConfigIssue]) -> None:
     """Print *issues* on standard error."""
-    click.echo(f"The configuration has {len(issues)} mistake{'s' * (len(issues) > 1)}:", err=True)
+    click.echo(f"The configuration has {len(issues)} error{'s' * (len(issues) > 1)}:", err=True)
     for issue in issues:
         click.echo(f"  {issue}", err=True)
 
@@ -68,11 +68,11 @@ def _redis_issues(settings: Settings, *, is_offline: bool, tolerate_outage: bool
         store = open_store(settings, SilentEvents())
     except BadRedisUrl as error:
         return [ConfigIssue("redis.url", str(error))]
-    trouble = None if is_offline else store.redis.diagnose()
+    problem = None if is_offline else store.redis.diagnose()
     store.close()
-    if trouble is None or (tolerate_outage and not trouble.is_unfit):
+    if problem is None or (tolerate_outage and not problem.is_unsuitable):
         return []
-    return [ConfigIssue("redis.url", trouble.seen)]
+    return [ConfigIssue("redis.url", problem.seen)]
 
 
 def _host_issues(settings: Settings) -> Iterator[ConfigIssue]:
@@ -81,6 +81,6 @@ def _host_issues(settings: Settings) -> Iterator[ConfigIssue]:
     if settings.metrics.port:
         places.append(("metrics", settings.metrics.host, settings.metrics.port))
     for table, host, port in places:
-        fault = bind_fault(host, port)
-        if fault:
-            yield ConfigIssue(f"{table}.{fault.setting}", fault.what)
+        problem = bind_problem(host, port)
+        if problem:
+            yield ConfigIssue(f"{table}.{problem.setting}", problem.what)

@@ -21,7 +21,7 @@ from otp_service.settings import ConfigIssue, Settings
 from otp_service.sms.aliyun.mns import Worker
 
 STOP_SECONDS = 10.0
-"""Time for the message in progress when this process is told to stop."""
+"""Time for the message in progress when this process has to stop."""
 
 
 def run(config: Path | None, *, once: bool) -> None:

@@ -16,7 +16,7 @@ import click
 
 from otp_service.app import Application, build
 from otp_service.cli.dev_server import DeferredApp, DevServer, bind_with_fallback
-from otp_service.cli.dev_state import DevKeys, KeptState, StateNotUsable
+from otp_service.cli.dev_state import DevKeys, DevState, StateNotUsable
 from otp_service.cli.shutdown import ShutdownEvent
 from otp_service.domain.clients import key_digest
 from otp_service.observability.clock import SystemClock
@@ -97,7 +97,7 @@ def _state(stack: ExitStack, keep: Path | None) -> tuple[DevKeys, str]:
     if keep is None:
         return DevKeys(), EMBEDDED
     try:
-        state = stack.enter_context(KeptState(keep))
+        state = stack.enter_context(DevState(keep))
     except StateNotUsable as error:
         raise click.BadParameter(str(error), param_hint="--keep") from None
     return state.keys, state.redis_url

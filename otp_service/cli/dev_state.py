@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from otp_service.cli.secrets import publishable_key, secret, secret_key
-from otp_service.store.embedded import EmbeddedNotStarted, start_kept
+from otp_service.store.embedded import EmbeddedNotStarted, start_persistent
 
 KEYS, NEW_KEYS, DATA = "keys.json", "keys.json.new", "store"
 
@@ -31,7 +31,7 @@ class DevKeys:
     access_key_secret: str = field(default_factory=secret, repr=False)
 
 
-class KeptState:
+class DevState:
     """Keys and a running store whose data survive in *directory*; a context manager.
 
     Raises:
@@ -47,7 +47,7 @@ class KeptState:
                     f"contains other files than {KEYS} and {DATA}: name a directory of its own"
                 )
             directory.chmod(0o700)
-            self._store = start_kept(directory / DATA)
+            self._store = start_persistent(directory / DATA)
         except OSError as error:
             raise StateNotUsable(f"cannot be used: {error.strerror}") from None
         except EmbeddedNotStarted as error:

@@ -35,10 +35,10 @@ def run(config: Path | None, *, yes: bool) -> None:
         phone_hash=phone_hash,
         phone_masked=str(phone),
         keys=erased.keys,
-        addresses=erased.addresses,
+        ip_logs=erased.ip_logs,
     )
     click.echo(
-        f"{phone} is erased. Keys deleted: {erased.keys}; entries removed from IP logs: {erased.addresses}."
+        f"{phone} is erased. Keys deleted: {erased.keys}; entries removed from IP logs: {erased.ip_logs}."
     )
     click.echo()
     click.echo(NOT_ERASED, nl=False)

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from otp_service.cli.admin import AdminSession, ask_phone, format_duration, handle_store_errors, open_session
+from otp_service.domain.client_ip import normalize_client_ip
 from otp_service.domain.errors import InvalidRequest
 from otp_service.domain.limits import DAY, HOUR, TEST_PHONE_LIMITS, IpLimits, PhoneLimits
-from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.phone import Phone
 from otp_service.observability.clock import SystemClock
 from otp_service.store.admin import IpUsage, LimitStatus, PhoneUsage
@@ -34,7 +34,7 @@ def run(config: Path | None, *, address: str | None, client: str | None, options
     if address is None:
         _phone(session, client, options)
     else:
-        _address(session, address, options)
+        _show_ip(session, address, options)
 
 
 # ── a phone ──
@@ -151,19 +151,19 @@ def phone_json(phone: Phone, usage: PhoneUsage, limits: PhoneLimits) -> dict[str
 # ── a client IP address ──
 
 
-def _address(session: AdminSession, text: str, options: LimitsOptions) -> None:
+def _show_ip(session: AdminSession, text: str, options: LimitsOptions) -> None:
     network = _network(text)
     ip_hash = base64.urlsafe_b64encode(session.settings.keyring().ip_hash(network)).decode()
     limits = session.settings.policy().risk.ip_limits
     with handle_store_errors():
         usage = session.admin.ip_usage(ip_hash, limits)
         alarm = alarm_level(session)
-    cleared = _show_and_confirm(address_text(network, usage, limits, alarm), options)
+    cleared = _show_and_confirm(ip_text(network, usage, limits, alarm), options)
     if cleared:
         with handle_store_errors():
             session.admin.clear_ip(ip_hash)
         session.events.emit("limits_cleared", client_ip_hash=ip_hash)
-    _finish(options, {**address_json(network, usage, limits), "alarm_level": alarm}, cleared=cleared)
+    _finish(options, {**ip_json(network, usage, limits), "alarm_level": alarm}, cleared=cleared)
 
 
 def _network(text: str) -> str:
@@ -173,7 +173,7 @@ def _network(text: str) -> str:
         raise click.BadParameter("is not an IP address", param_hint="--address") from None
 
 
-def address_text(network: str, usage: IpUsage, limits: IpLimits, alarm: int) -> str:
+def ip_text(network: str, usage: IpUsage, limits: IpLimits, alarm: int) -> str:
     """Return the counters of the IPv4 address or IPv6 *network* as text."""
     sends = f"{usage.sends_in_hour} of {limits.sends_per_hour} in 1 h"
     sends += f", {usage.sends_in_day} of {limits.sends_per_day} in 24 h"
@@ -189,7 +189,7 @@ def address_text(network: str, usage: IpUsage, limits: IpLimits, alarm: int) -> 
     return _table(network, lines | _alarm_line(alarm))
 
 
-def address_json(network: str, usage: IpUsage, limits: IpLimits) -> dict[str, object]:
+def ip_json(network: str, usage: IpUsage, limits: IpLimits) -> dict[str, object]:
     """Return the counters of the IPv4 address or IPv6 *network* for `--json`."""
     return {
         "address": network,

@@ -13,19 +13,19 @@ import click
 _FIRST_UNPRIVILEGED_PORT = 1024
 
 
-class BindFault(NamedTuple):
+class BindProblem(NamedTuple):
     """The *setting* (`host` or `port`) that makes listening impossible, and *what* is wrong with it."""
 
     setting: str
     what: str
 
 
-def bind_fault(host: str, port: int) -> BindFault | None:
-    """Return why this machine cannot listen on *host* and *port*, or None. A port in use is no fault."""
+def bind_problem(host: str, port: int) -> BindProblem | None:
+    """Return why this machine cannot listen on *host* and *port*, or None. A port in use is no problem."""
     try:
         family, address = _resolve(host, port)
     except OSError:
-        return BindFault("host", "cannot be resolved to an address")
+        return BindProblem("host", "cannot be resolved to an address")
     # Binding a free port instead of *port* ignores a port in use. Only privileged ports are bound themselves.
     bound = (address[0], port if port < _FIRST_UNPRIVILEGED_PORT else 0, *address[2:])
     try:
@@ -33,11 +33,11 @@ def bind_fault(host: str, port: int) -> BindFault | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(bound)
     except PermissionError:
-        return BindFault("port", "needs privileges that this user lacks: use a port from 1024 upwards")
+        return BindProblem("port", "needs privileges that this user lacks: use a port from 1024 upwards")
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return None
-        return BindFault(
+        return BindProblem(
             "host", f"is not an address of this machine ({errno.errorcode.get(error.errno or 0, '?')})"
         )
     return None

@@ -113,7 +113,7 @@ class Master:
         read, issues = _read_again(self.settings, self.config)
         settings, more = renewed(self.settings, read)
         if reasons := [str(issue) for issue in issues or more] or _startup_failures(settings):
-            self.events.emit("reload_failed", mistakes=reasons)
+            self.events.emit("reload_failed", issues=reasons)
             return
         self._restart_required = waiting(self.settings, read)
         self.settings = settings

@@ -83,8 +83,8 @@ def _account(config: Path | None, given: dict[str, object]) -> SandboxAccountCon
         return load_account(config, **given)
     except SettingsError as error:
         click.echo("The configuration of the sandbox is not valid:", err=True)
-        for mistake in error.issues:
-            click.echo(f"  {mistake}", err=True)
+        for issue in error.issues:
+            click.echo(f"  {issue}", err=True)
         sys.exit(2)
 
 

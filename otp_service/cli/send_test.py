@@ -77,13 +77,13 @@ def run(config: Path | None, *, route: str, purpose: str, locale: str, wait_seco
 def _valid_settings(config: Path | None) -> Settings:
     """Return the settings. The sandbox is allowed as a route, and issues of Redis do not matter here."""
     try:
-        settings, told = read_settings(config, os.environ)
+        settings, issues = read_settings(config, os.environ)
     except SettingsError as error:
-        settings, told = Settings(), list(error.issues)
-    mistakes = [mistake for mistake in told if not mistake.where.startswith("redis")]
-    if mistakes:
-        for mistake in mistakes:
-            click.echo(f"  {mistake}", err=True)
+        settings, issues = Settings(), list(error.issues)
+    issues = [issue for issue in issues if not issue.where.startswith("redis")]
+    if issues:
+        for issue in issues:
+            click.echo(f"  {issue}", err=True)
         click.echo("Fix the configuration first.", err=True)
         sys.exit(2)
     return settings

@@ -41,7 +41,7 @@ class Client:
     origins: frozenset[str] = frozenset()
     return_urls: frozenset[str] = frozenset()
     pages_per_10_minutes: int = 1_000
-    pages_per_address_per_10_minutes: int = 30
+    pages_per_ip_per_10_minutes: int = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from otp_service.domain import typed_text
+from otp_service.domain import text_normalization
 from otp_service.domain.crypto import hmac_fields
 from otp_service.domain.errors import InvalidCode
 
@@ -81,9 +81,9 @@ def parse(text: str) -> tuple[Code, frozenset[CodeType]]:
     Raises:
         InvalidCode: *text* matches no code type. No attempt is used.
     """
-    if len(text) > typed_text.MAX_LENGTH:
+    if len(text) > text_normalization.MAX_LENGTH:
         raise InvalidCode
-    folded = typed_text.fold_code(text)
+    folded = text_normalization.fold_code(text)
     code_types = frozenset(kind for kind, pattern in _PATTERNS.items() if pattern.fullmatch(folded))
     if not code_types:
         raise InvalidCode

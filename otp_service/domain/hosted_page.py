@@ -127,7 +127,7 @@ class StoredPage:
     """A page as the store keeps it; *version* counts how often it was written."""
 
     version: int
-    sealed: bytes = field(repr=False)
+    encrypted: bytes = field(repr=False)
 
 
 class PageEvent(StrEnum):
@@ -143,7 +143,7 @@ class PageQuota:
     """How many hosted pages a client may have in ten minutes, and how many of them from one address."""
 
     total: int
-    per_address: int
+    per_ip: int
 
 
 # ── encryption ──

@@ -143,12 +143,12 @@ class RateLimitPolicy:
 def rate_limit_policies(
     phone: PhoneLimits,
     code: CodeLimits,
-    address: IpLimits,
+    ip: IpLimits,
     client_sms_per_day: int,
     service_sms_per_day: int,
 ) -> dict[str, RateLimitPolicy]:
     """Return the policy of each limit by its name in API responses."""
-    block_multiplier = address.block_multiplier
+    block_multiplier = ip.block_multiplier
     return {
         "phone_cooldown": RateLimitPolicy(1, phone.cooldown[0]),
         "phone_sends_per_hour": RateLimitPolicy(phone.sends_per_hour, HOUR),
@@ -160,10 +160,10 @@ def rate_limit_policies(
         "phone_slow_lane": RateLimitPolicy(1, DAY),
         "phone_locked": RateLimitPolicy(phone.lock_after_failures, 0),
         "verification_sends": RateLimitPolicy(code.max_sends, 0),
-        "address_sends_per_hour": RateLimitPolicy(address.sends_per_hour * block_multiplier, HOUR),
-        "address_sends_per_day": RateLimitPolicy(address.sends_per_day * block_multiplier, DAY),
-        "address_phones_per_day": RateLimitPolicy(address.phones_per_day * block_multiplier, DAY),
-        "address_misses_per_10_minutes": RateLimitPolicy(address.misses_per_10_minutes, 600),
+        "address_sends_per_hour": RateLimitPolicy(ip.sends_per_hour * block_multiplier, HOUR),
+        "address_sends_per_day": RateLimitPolicy(ip.sends_per_day * block_multiplier, DAY),
+        "address_phones_per_day": RateLimitPolicy(ip.phones_per_day * block_multiplier, DAY),
+        "address_misses_per_10_minutes": RateLimitPolicy(ip.misses_per_10_minutes, 600),
         "client_sms_per_day": RateLimitPolicy(client_sms_per_day, DAY),
         "service_sms_per_day": RateLimitPolicy(service_sms_per_day, DAY),
     }

@@ -14,7 +14,7 @@ from typing import Any
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
-from otp_service.domain import typed_text
+from otp_service.domain import text_normalization
 from otp_service.domain.errors import DestinationBlocked, InvalidPhone
 
 _SPELLING = re.compile(r"(?:[Tt][Ee][Ll]:)? *\(?\+?[0-9 ().\-/]+")
@@ -235,9 +235,9 @@ def _mobile_format(country: str) -> _MobileFormat | None:
 
 def _plain(text: str) -> str:
     """Normalize *text*; raise InvalidPhone if it is not a spelling of a number."""
-    if len(text) > typed_text.MAX_LENGTH:
+    if len(text) > text_normalization.MAX_LENGTH:
         raise InvalidPhone
-    folded = typed_text.fold(text).strip(" ")
+    folded = text_normalization.fold(text).strip(" ")
     if not _SPELLING.fullmatch(folded):
         raise InvalidPhone
     return folded

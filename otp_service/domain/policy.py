@@ -55,14 +55,14 @@ class AccessLists:
         """Return whether *phone* is denied."""
         return self.deny.matches_phone(phone, phone_hash)
 
-    def denies_ip(self, address: str | None) -> bool:
-        """Return whether the end user's IP *address* is denied."""
-        return address is not None and self.deny.matches_ip(address)
+    def denies_ip(self, client_ip: str | None) -> bool:
+        """Return whether the end user's *client_ip* is denied."""
+        return client_ip is not None and self.deny.matches_ip(client_ip)
 
-    def is_allowlisted(self, phone: Phone, phone_hash: str, address: str | None) -> bool:
+    def is_allowlisted(self, phone: Phone, phone_hash: str, client_ip: str | None) -> bool:
         """Return whether the call is exempt from all risk checks."""
         return self.allow.matches_phone(phone, phone_hash) or (
-            address is not None and self.allow.matches_ip(address)
+            client_ip is not None and self.allow.matches_ip(client_ip)
         )
 
 

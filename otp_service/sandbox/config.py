@@ -135,7 +135,7 @@ class SandboxConfig:
         return self.reviews.get(name, APPROVED)
 
     def has_approved_sign_name(self, sign_name: str) -> bool:
-        """Tell whether the account has this sign name and it is approved."""
+        """Return whether the account has this sign name and it is approved."""
         return sign_name in self.sign_names and self.review_of(sign_name).is_approved
 
     def approved_template(self, template_code: str) -> str | None:

@@ -21,7 +21,7 @@ class StsKey:
     expires_at: datetime | None = None
 
     def is_expired(self, now: datetime) -> bool:
-        """Tell whether the key can no longer be used."""
+        """Return whether the key can no longer be used."""
         return self.expires_at is not None and now >= self.expires_at
 
 

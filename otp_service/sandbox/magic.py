@@ -176,7 +176,7 @@ _NUMBERS = (
     _refused("13800001010", "isv.MONTH_LIMIT_CONTROL"),
     _refused("13800001011", "isv.DENY_IP_RANGE"),
     _refused("13800001012", "isv.INVALID_PARAMETERS"),
-    _refused("13800001013", "isv.NOT_IN_ANY_TABLE", "a code that nobody has seen"),
+    _refused("13800001013", "isv.NOT_IN_ANY_TABLE", "an unknown code"),
     _refused("13800001014", "isp.SYSTEM_ERROR"),
     _refused("13800001015", "isp.GATEWAY_ERROR"),
     # 20xx: flow control.

@@ -6,12 +6,12 @@ import base64
 from dataclasses import dataclass
 
 from otp_service.domain import phone
+from otp_service.domain.client_ip import normalize_client_ip
 from otp_service.domain.clients import Client
 from otp_service.domain.codes import Code
 from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import DestinationBlocked
 from otp_service.domain.limits import TEST_PHONE_LIMITS, IpLimits
-from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.phone import Phone
 from otp_service.domain.policy import Policy
 from otp_service.domain.risk import ClientIpQuota, PhoneKey

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from otp_service.domain import hosted_page
+from otp_service.domain.client_ip import normalize_client_ip
 from otp_service.domain.clients import Client, Clients
 from otp_service.domain.crypto import NONCE_BYTES, Keyring
 from otp_service.domain.errors import (
@@ -37,7 +38,6 @@ from otp_service.domain.hosted_page import (
     PageQuota,
     Step,
 )
-from otp_service.domain.network import normalize_client_ip
 from otp_service.services.interfaces import Clock, PageStore
 from otp_service.services.verification import Approved, SendOutcome, VerificationService
 
@@ -277,7 +277,7 @@ class HostedPages:
             LimitReached: the client has too many pages, in total or from this address.
         """
         factor = CREATED_PER_OPENED if event is PageEvent.CREATED else 1
-        quota = PageQuota(factor * client.pages_per_10_minutes, client.pages_per_address_per_10_minutes)
+        quota = PageQuota(factor * client.pages_per_10_minutes, client.pages_per_ip_per_10_minutes)
         ip_hash = self._keyring.ip_hash(normalize_client_ip(client_ip)) if client_ip else b""
         self._store.check_rate(event, client.id, quota, base64.urlsafe_b64encode(ip_hash).decode())
 
@@ -286,7 +286,7 @@ class HostedPages:
     def _load(self, page_id: str) -> _LoadedPage:
         id_hash = self._keyring.page_hash(page_id)
         stored = self._store.load(id_hash)
-        page = stored and hosted_page.decrypt_page(stored.sealed, self._keyring, page_id)
+        page = stored and hosted_page.decrypt_page(stored.encrypted, self._keyring, page_id)
         if not stored or not page:
             raise PageUnavailable(PageUnavailableReason.GONE)
         return _LoadedPage(page_id, id_hash, stored.version, page)

@@ -245,7 +245,7 @@ class PageStore(Protocol):
         """
         ...
 
-    def create(self, page_hash: str, sealed: bytes, ttl: int) -> None:
+    def create(self, page_hash: str, encrypted: bytes, ttl: int) -> None:
         """Store a new page for *ttl* seconds."""
         ...
 
@@ -253,7 +253,7 @@ class PageStore(Protocol):
         """Return a page, None if it does not exist."""
         ...
 
-    def compare_and_set(self, page_hash: str, version: int, sealed: bytes) -> bool:
+    def compare_and_set(self, page_hash: str, version: int, encrypted: bytes) -> bool:
         """Replace the page of that *version*; return False if it has another version or is gone.
 
         The TTL stays.

@@ -25,8 +25,8 @@ class OperatorWarnings:
         self._store = store
         self._clock = clock
         self._events = events
-        self._told: dict[str, float] = {}
-        self._unnoted: set[str] = set()
+        self._emitted_at: dict[str, float] = {}
+        self._unstored: set[str] = set()
 
     def missing_client_ip(self, client: str) -> None:
         """Warn that *client* requested an SMS without the end user's IP address.
@@ -35,8 +35,8 @@ class OperatorWarnings:
         """
         if self._is_due(client):
             self._events.emit("client_ip_missing", client=client)
-            self._unnoted.add(client)
-        self._note(client, lambda: self._store.mark_missing_client_ip(client))
+            self._unstored.add(client)
+        self._store_once(client, lambda: self._store.mark_missing_client_ip(client))
 
     def unreadable_ip(self) -> None:
         """Warn that a trusted proxy sent no valid IP address in `X-Forwarded-For`.
@@ -45,8 +45,8 @@ class OperatorWarnings:
         """
         if self._is_due(_PROXY):
             self._events.emit("client_ip_unreadable")
-            self._unnoted.add(_PROXY)
-        self._note(_PROXY, self._store.mark_unreadable_client_ip)
+            self._unstored.add(_PROXY)
+        self._store_once(_PROXY, self._store.mark_unreadable_client_ip)
 
     def clock_skew(self, store_now: float) -> None:
         """Warn if our clock differs too much from *store_now* (unix seconds, by the store's clock)."""
@@ -54,18 +54,18 @@ class OperatorWarnings:
         if abs(ahead) > SKEW and self._is_due(_CLOCK):
             self._events.emit("clock_skew", seconds=round(ahead))
 
-    def _note(self, what: str, note: Callable[[], None]) -> None:
-        if what not in self._unnoted:
+    def _store_once(self, what: str, mark: Callable[[], None]) -> None:
+        if what not in self._unstored:
             return
         try:
-            note()
+            mark()
         except StoreUnavailable:
             return  # a warning must not fail a request; the next request tries again
-        self._unnoted.discard(what)
+        self._unstored.discard(what)
 
     def _is_due(self, what: str) -> bool:
         now = self._clock.monotonic()
-        if now - self._told.get(what, -EVERY) < EVERY:
+        if now - self._emitted_at.get(what, -EVERY) < EVERY:
             return False
-        self._told[what] = now
+        self._emitted_at[what] = now
         return True

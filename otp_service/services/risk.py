@@ -196,7 +196,7 @@ class RiskAssessor:
 
 
 def _is_news(stats: ConversionStats) -> bool:
-    """Return whether a narrow scope has tripped and the broad scopes have not been told yet."""
+    """Return whether a narrow scope has tripped and the broad scopes do not know of it yet."""
     return not stats.is_broad and stats.level > 0 and stats.state is not ConversionState.TRIPPED
 
 

@@ -98,7 +98,7 @@ class ClientConfig(Config):
     origins: tuple[Origin, ...] = ()
     return_urls: tuple[ReturnUrl, ...] = ()
     pages_per_10_minutes: Count = 1_000
-    pages_per_address_per_10_minutes: Count = 30
+    pages_per_ip_per_10_minutes: Count = 30
     purposes: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     sms_per_day: Count | None = None
@@ -120,7 +120,7 @@ class ClientConfig(Config):
             origins=frozenset(self.origins),
             return_urls=frozenset(self.return_urls),
             pages_per_10_minutes=self.pages_per_10_minutes,
-            pages_per_address_per_10_minutes=self.pages_per_address_per_10_minutes,
+            pages_per_ip_per_10_minutes=self.pages_per_ip_per_10_minutes,
         )
 
     def takes(self, route: str) -> bool:

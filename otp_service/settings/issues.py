@@ -26,12 +26,12 @@ class ConfigIssue(NamedTuple):
         return f"{self.where}: {self.what}"
 
 
-def independent(found: Iterable[ConfigIssue], told: Iterable[ConfigIssue]) -> list[ConfigIssue]:
-    """Return the issues of *found* that are not a consequence of another one, in *told* or in *found*.
+def independent(found: Iterable[ConfigIssue], known: Iterable[ConfigIssue]) -> list[ConfigIssue]:
+    """Return the issues of *found* that are not a consequence of another one, in *known* or in *found*.
 
     An issue is a consequence of one at the same path, inside or around it, or at a path that it reads.
     """
-    places = [place for issue in told for place in _places(issue)]
+    places = [place for issue in known for place in _places(issue)]
     new = [issue for issue in found if not any(_overlaps(_steps(issue.where), p) for p in places)]
     kept = []
     for issue in sorted(new, key=lambda issue: bool(issue.reads)):  # otherwise in their order
@@ -78,7 +78,7 @@ FILE = "_file"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
-TOLD = "told"
+CUSTOM = "known"
 """The type of errors whose sentence was written by one of our validators."""
 
 _SENTENCES = {
@@ -92,7 +92,7 @@ _SENTENCES = {
     "too_short": "needs at least {min_length}",
     "string_too_short": "must not be empty",
     "finite_number": "must be a number",
-    TOLD: "{what}",
+    CUSTOM: "{what}",
 }
 """Our texts for pydantic's error types. Its own texts may quote the value, so they are not used."""
 
@@ -114,7 +114,7 @@ _KINDS = {
 
 def invalid(what: str) -> PydanticCustomError:
     """Return the error that a validator raises; *what* must not show the value."""
-    return PydanticCustomError(TOLD, "{what}", {"what": what})
+    return PydanticCustomError(CUSTOM, "{what}", {"what": what})
 
 
 def checked(issue: Callable[[str], str]) -> AfterValidator:

@@ -60,7 +60,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: with all issues, without any value.
     """
-    return _sound(*examine(path, environ))
+    return _require_no_issues(*examine(path, environ))
 
 
 def from_mapping(raw: Mapping[str, Any]) -> Settings:
@@ -69,7 +69,7 @@ def from_mapping(raw: Mapping[str, Any]) -> Settings:
     Raises:
         SettingsError: with all issues, without any value.
     """
-    return _sound(*_validated(raw, []))
+    return _require_no_issues(*_validated(raw, []))
 
 
 def examine(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, list[ConfigIssue]]:
@@ -170,7 +170,7 @@ def apply_alibaba_env(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
             route.update(account)
 
 
-def _sound(settings: Settings, issues: Sequence[ConfigIssue]) -> Settings:
+def _require_no_issues(settings: Settings, issues: Sequence[ConfigIssue]) -> Settings:
     if issues:
         raise SettingsError(issues)
     return settings

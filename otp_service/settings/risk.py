@@ -20,7 +20,7 @@ from otp_service.settings.fields import Config, Country, Network
 from otp_service.settings.issues import ConfigIssue, matching
 
 Prefix = Annotated[str, matching(r"\+[1-9][0-9]{0,14}", "must be a prefix of numbers in E.164, like +86170")]
-PhoneTag = Annotated[
+PhoneHash = Annotated[
     str,
     matching(
         r"[A-Za-z0-9_-]{16}", "must be the 16 characters of a phone's keyed hash, as the log shows them"
@@ -92,11 +92,11 @@ class GlobalFailuresConfig(Config):
 
 
 def risk_policy(
-    addresses: IpLimitsConfig, guard: PumpingGuardConfig, global_failures: GlobalFailuresConfig
+    ip_limits: IpLimitsConfig, guard: PumpingGuardConfig, global_failures: GlobalFailuresConfig
 ) -> RiskPolicy:
     """Return the policy that the three tables describe."""
     return RiskPolicy(
-        ip_limits=IpLimits(**addresses.model_dump()),
+        ip_limits=IpLimits(**ip_limits.model_dump()),
         pumping_guard_mode=guard.mode,
         conversion_limits=guard.scopes(),
         global_failures=GlobalFailureLimits(**global_failures.model_dump()),
@@ -108,7 +108,7 @@ class AllowConfig(Config):
 
     addresses: tuple[Network, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
-    phone_hashes: tuple[PhoneTag, ...] = ()
+    phone_hashes: tuple[PhoneHash, ...] = ()
 
     def entries(self) -> AccessList:
         """Return the list."""

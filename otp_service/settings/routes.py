@@ -41,8 +41,8 @@ _HOST_OF = {ALIYUN_SMS: "dysmsapi", ALIYUN_PNVS: "dypnsapi"}
 _HOSTS = (*_HOST_OF.values(), "dybaseapi")
 
 
-def _default_endpoint(told: Mapping[str, Any]) -> str:
-    return ENDPOINTS.get(told.get("provider", ALIYUN_SMS), "")
+def _default_endpoint(route: Mapping[str, Any]) -> str:
+    return ENDPOINTS.get(route.get("provider", ALIYUN_SMS), "")
 
 
 def sign_name_issue(name: str) -> str:
@@ -148,12 +148,12 @@ class TemplateConfig(Config):
 
     def minutes_issues(self, where: str, ttl: int) -> Iterator[ConfigIssue]:
         """Yield an issue if the text promises a longer lifetime than the *ttl* of codes in seconds."""
-        told = self.extra_variables.get(MINUTES)
-        if told is None:
+        minutes = self.extra_variables.get(MINUTES)
+        if minutes is None:
             return
-        if not _MINUTES.fullmatch(told):
+        if not _MINUTES.fullmatch(minutes):
             yield ConfigIssue(f"{where}.extra_variables", f"has a {MINUTES} that is not a number of minutes")
-        elif int(told) * 60 > ttl:
+        elif int(minutes) * 60 > ttl:
             yield ConfigIssue(f"{where}.extra_variables", f"has a {MINUTES} that is longer than codes.ttl")
 
 
@@ -182,8 +182,8 @@ class RouteConfig(Config):
             (self.access_key_id, self.access_key_secret),
             (self.second_access_key_id, self.second_access_key_secret),
         )
-        told = [(key_id.get_secret_value(), secret.get_secret_value()) for key_id, secret in pairs]
-        return [(*told[0], token), *((*pair, "") for pair in told[1:] if pair[0])]
+        keys = [(key_id.get_secret_value(), secret.get_secret_value()) for key_id, secret in pairs]
+        return [(*keys[0], token), *((*pair, "") for pair in keys[1:] if pair[0])]
 
     def api(self) -> dict[str, str]:
         """Return the endpoint of the API, the version of its signature, and the sign name."""

@@ -1,4 +1,4 @@
-"""The least ACL rights with which this service works in Redis."""
+"""The minimal ACL rules with which this service works in Redis."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from otp_service.store import keys
 USER = "otp_service"
 
 SCRIPT_COMMANDS = ("del", "exists", "get", "set", "time")
-"""What the scripts call. Redis checks it against the rights of the caller."""
+"""What the scripts call. Redis checks it against the permissions of the caller."""
 
 CALL_COMMANDS = ("eval", "evalsha", "exists", "get", "info", "scan", "set", "unlink", "wait")
 

@@ -114,10 +114,10 @@ class IpUsage:
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """How many *keys* of a phone were erased, and from how many IP logs (*addresses*) its entries."""
+    """How many *keys* of a phone were erased, and from how many *ip_logs* its entries."""
 
     keys: int
-    addresses: int
+    ip_logs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,15 +269,15 @@ class AdminStore:
         """Remove the phone from *logs* and return the number of logs that contained it."""
         phone = encoding.short_phone_hash(phone_hash)
         calls = [Call("ip_erase_phone", [log.decode()], [phone]) for log in logs]
-        told = self._redis.run_scripts(calls)
-        for reply in told:
+        replies = self._redis.run_scripts(calls)
+        for reply in replies:
             decoding.raise_if_rejected(reply)
-        return sum(reply[1] > 0 for reply in told)
+        return sum(reply[1] > 0 for reply in replies)
 
 
 def _limit_status(reply: list[Any]) -> LimitStatus:
-    slow, locked, limit, wait = reply
-    return LimitStatus(slow == 1, locked == 1, limit.decode(), math.ceil(wait / 1000))
+    restricted, locked, limit, wait = reply
+    return LimitStatus(restricted == 1, locked == 1, limit.decode(), math.ceil(wait / 1000))
 
 
 def _count(times: tuple[float, ...], since: float) -> int:

@@ -222,5 +222,5 @@ def pipeline_result(replies: list[Any], wait: ReplicationWait | None) -> Pipelin
 
 
 def _lacks_replicas(reply: object) -> bool:
-    """Tell whether a primary refused a write because it is cut off from its replicas; it may be replaced."""
+    """Return whether a primary refused a write because it lost its replicas; it may be replaced."""
     return isinstance(reply, redis.ResponseError) and str(reply).startswith("NOREPLICAS")

@@ -121,7 +121,7 @@ class _DeadlineConnection(_Mixin):  # type: ignore[misc]
         self.deadline = time.monotonic() + (self.socket_timeout or 0)
 
     def can_read(self, timeout: float = 0) -> bool:
-        """Tell whether something is left to read, for which the pool replaces the connection.
+        """Return whether something is left to read, for which the pool replaces the connection.
 
         Before the first command that is no old reply: it is a TLS session ticket, or an error with which the
         server refuses the connection and which is then read as the first reply.

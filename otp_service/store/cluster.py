@@ -243,7 +243,7 @@ def _put(places: Sequence[int | None], results: Sequence[Any], replies: list[Any
 
 
 def _is_outdated(reply: object) -> bool:
-    """Tell whether *reply* contradicts the slot map."""
+    """Return whether *reply* contradicts the slot map."""
     return isinstance(reply, MovedError | ClusterDownError | ReadOnlyError)
 
 

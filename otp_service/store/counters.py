@@ -26,12 +26,12 @@ from otp_service.store import decoding, encoding, keys, precheck
 from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call
 
-FLUSH_SECONDS = 0.5
+WRITE_INTERVAL = 0.5
 
-LEAST_SECONDS = 0.05
-"""Seconds from one flush to the next if it is urgent."""
+MIN_WRITE_INTERVAL = 0.05
+"""Seconds from one write to the next if it is urgent."""
 
-FLUSH_SIZE = 200
+SCRIPTS_PER_ROUND_TRIP = 200
 """Scripts in one round trip."""
 
 WINDOW_SECONDS = 660
@@ -43,17 +43,17 @@ _BROAD_ACTIONS = ("none", "strict", "stricter", "challenge")
 _SUSPECTS = {ConversionState.CALM: 0, ConversionState.SUSPECT: 1, ConversionState.TRIPPED: 20}
 """How many suspects a narrow scope counts as in broad scopes, which become strict at some number of them."""
 
-Flush = Callable[[Sequence[Call]], list[list[Any]]]
+RunScripts = Callable[[Sequence[Call]], list[list[Any]]]
 
 _Scopes = tuple[ConversionScope, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PendingUpdate:
-    """A script, and *learn*, which handles its reply. One that *counts* nothing only reads the total."""
+    """A script, and *apply*, which handles its reply. One that *counts* nothing only reads the total."""
 
     call: Call
-    learn: Callable[[Sequence[Any]], None]
+    apply: Callable[[Sequence[Any]], None]
     counts: bool = True
 
 
@@ -74,14 +74,14 @@ class _Counts:
 
 @dataclass
 class _Change:
-    """The changes of one broad scope in a flush; *moved*: buckets that a narrow one returns or removes."""
+    """The changes of one broad scope in a write; *moved*: buckets that a narrow one returns or removes."""
 
     sent: int = 0
     verified: int = 0
     suspects: int = 0
     moved: list[tuple[int, bytes]] = field(default_factory=list)
 
-    def learn(self, before: ConversionState, now: ConversionState, spans: bytes) -> None:
+    def apply(self, before: ConversionState, now: ConversionState, spans: bytes) -> None:
         """Record that a narrow scope, of which *spans* were counted here, was *before* and is *now*."""
         self.suspects += _SUSPECTS[now] - _SUSPECTS[before]
         if (now is ConversionState.CALM) != (before is ConversionState.CALM):
@@ -89,32 +89,32 @@ class _Change:
 
 
 @dataclass
-class _Settled:
-    """The results of the narrow scopes in a flush.
+class _NarrowResults:
+    """The results of the narrow scopes in a write.
 
-    *told*: for a narrow scope and the broad scopes of some calls, the states that the broad scopes knew when
-    the calls were counted. *changes*: what broad scopes must learn, also those of other calls.
+    *known_states*: for a narrow scope and the broad scopes of some calls, the states that the broad scopes
+    knew when the calls were counted. *changes*: the updates for broad scopes, including those of other calls.
     """
 
     readings: dict[ConversionScope, ConversionStats] = field(default_factory=dict)
-    told: dict[tuple[ConversionScope, _Scopes], bytes] = field(default_factory=dict)
+    known_states: dict[tuple[ConversionScope, _Scopes], bytes] = field(default_factory=dict)
     changes: dict[ConversionScope, _Change] = field(default_factory=lambda: defaultdict(_Change))
 
-    def learn(self, scope: ConversionScope, broad: _Scopes, reply: Sequence[Any]) -> None:
+    def apply(self, scope: ConversionScope, broad: _Scopes, reply: Sequence[Any]) -> None:
         """Handle a reply of the narrow *scope* to calls of *broad* scopes; see `conversion_stats.lua`."""
         reading = decoding.narrow_stats(scope.kind, reply)
         self.readings[scope] = reading
-        self.told[scope, broad], *shares = reply[7:]
+        self.known_states[scope, broad], *shares = reply[7:]
         limits = {each.kind: each for each in broad}
         for name, before, spans in zip(shares[::3], shares[1::3], shares[2::3], strict=True):
             kind = name.decode().partition(":")[0]
-            told = replace(limits[kind], name=name.decode())
-            self.changes[told].learn(ConversionState(before), reading.state, spans)
+            broad_scope = replace(limits[kind], name=name.decode())
+            self.changes[broad_scope].apply(ConversionState(before), reading.state, spans)
 
 
 @dataclass
 class _Buffer:
-    """What was counted since the last flush."""
+    """What was counted since the last write."""
 
     misses: dict[ClientIpQuota, int] = field(default_factory=lambda: defaultdict(int))
     verified: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -137,89 +137,89 @@ class _Window:
 
 
 class RedisUsageCounters:
-    """Implements `interfaces.UsageCounters`. *flush* runs scripts in one round trip."""
+    """Implements `interfaces.UsageCounters`. *run_scripts* runs scripts in one round trip."""
 
     def __init__(
         self,
-        flush: Flush,
+        run_scripts: RunScripts,
         *,
         limits: GlobalFailureLimits,
         guard_mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY,
         clock: Clock,
         events: EventLogger,
     ) -> None:
-        self._flush = flush
+        self._run_scripts = run_scripts
         self._limits = limits
         self._guard_mode = guard_mode
         self._clock = clock
         self._events = events
         self._is_started = False
         self._windows: dict[str, _Window] = {}
-        self._alarm = 0
+        self._level = 0
         self._tripped: dict[str, int] = {}
         self._is_closed = False
         self._begin()
         forks.call_in_child(self._begin)
 
     def start(self) -> None:
-        """Begin to flush."""
+        """Start the thread that writes."""
         self._is_started = True
         self._thread.start()
 
     def _begin(self) -> None:
-        """Begin with an empty buffer: after a fork, the parent flushes what it has counted."""
+        """Begin with an empty buffer: after a fork, the parent writes what it has counted."""
         self._lock = threading.Lock()
         self._buffer = _Buffer()
         self._lost = 0
         self._stop = threading.Event()
-        self._hurry = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="usage-counters", daemon=True)
         if self._is_started and not self._is_closed:
             self._thread.start()
 
     def close(self) -> None:
-        """Flush what is left and stop."""
+        """Write what is left and stop."""
         self._is_closed = True
         self._stop.set()
-        self._hurry.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
-        self.flush()
-        self._tell_lost()
+        self.write()
+        self._emit_lost()
 
     # ── counting ──
 
-    def record_miss(self, address: ClientIpQuota) -> None:
+    def record_miss(self, quota: ClientIpQuota) -> None:
         """See `interfaces.UsageCounters.record_miss`."""
         with self._lock:
-            self._buffer.misses[address] += 1
+            self._buffer.misses[quota] += 1
 
-    def seconds_until_misses_allowed(self, address: ClientIpQuota) -> int:
+    def seconds_until_misses_allowed(self, quota: ClientIpQuota) -> int:
         """See `interfaces.UsageCounters.seconds_until_misses_allowed`."""
-        limit = address.limits.misses_per_10_minutes
+        limit = quota.limits.misses_per_10_minutes
         with self._lock:
             now = self._clock.monotonic()
-            window = self._windows.get(address.ip_hash, _Window(0, now, now))
-            if window.count(limit, now) + self._buffer.misses.get(address, 0) < limit:
+            window = self._windows.get(quota.ip_hash, _Window(0, now, now))
+            if window.count(limit, now) + self._buffer.misses.get(quota, 0) < limit:
                 return 0
             return max(1, math.ceil(window.full_until - now))
 
     def record_send(
-        self, guards: Sequence[ConversionScope], *, is_counted: bool = False, is_urgent: bool = False
+        self, scopes: Sequence[ConversionScope], *, is_counted: bool = False, is_urgent: bool = False
     ) -> None:
         """See `interfaces.UsageCounters.record_send`."""
         with self._lock:
-            counts = self._buffer.groups[tuple(guards)]
+            counts = self._buffer.groups[tuple(scopes)]
             counts.sent += 1
             counts.uncounted += not is_counted
         if is_urgent:
-            self._hurry.set()
+            self._wake.set()
 
-    def record_tripped(self, guards: Sequence[ConversionScope]) -> None:
+    def record_tripped(self, scopes: Sequence[ConversionScope]) -> None:
         """See `interfaces.UsageCounters.record_tripped`."""
         with self._lock:
-            self._buffer.groups[tuple(guards)].sent += 0
-        self._hurry.set()
+            self._buffer.groups[tuple(scopes)].sent += 0
+        self._wake.set()
 
     def record_failure(self) -> None:
         """See `interfaces.UsageCounters.record_failure`."""
@@ -227,125 +227,131 @@ class RedisUsageCounters:
             self._buffer.wrong += 1
 
     def record_approval(
-        self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
+        self,
+        phone_hash: str,
+        failed_attempts: int,
+        quota: ClientIpQuota | None,
+        scopes: Sequence[ConversionScope],
     ) -> None:
         """See `interfaces.UsageCounters.record_approval`."""
         with self._lock:
-            self._buffer.wrong -= wrong
+            self._buffer.wrong -= failed_attempts
             self._buffer.approvals += 1
-            if address:
-                self._buffer.verified[address.ip_hash].append(encoding.short_phone_hash(tag))
-            if guards:
-                self._buffer.groups[tuple(guards)].verified += 1
+            if quota:
+                self._buffer.verified[quota.ip_hash].append(encoding.short_phone_hash(phone_hash))
+            if scopes:
+                self._buffer.groups[tuple(scopes)].verified += 1
 
     def global_risk_level(self) -> int:
         """See `interfaces.UsageCounters.global_risk_level`."""
-        return self._alarm
+        return self._level
 
-    # ── the flush ──
+    # ── writing ──
 
-    def flush(self) -> None:
+    def write(self) -> None:
         """Write everything counted so far to Redis, and read the totals.
 
         What Redis may or may not have counted when it failed is not sent again, because it could count twice.
         How much was lost is logged once, when Redis works again.
         """
         with self._lock:
-            page, self._buffer = self._buffer, _Buffer()
-        settled = _Settled()
-        works = self._carry([*self._entries(page), *_narrow_entries(page, settled)])
+            buffer, self._buffer = self._buffer, _Buffer()
+        results = _NarrowResults()
+        works = self._execute([*self._entries(buffer), *_narrow_entries(buffer, results)])
         broad: dict[ConversionScope, ConversionStats] = {}
-        works &= self._carry(_broad_entries(page, settled, broad))
-        self._tell_guards(page, settled.readings, broad)
+        works &= self._execute(_broad_entries(buffer, results, broad))
+        self._emit_state_changes(buffer, results.readings, broad)
         if works:
-            self._tell_lost()
-        self._forget()
+            self._emit_lost()
+        self._drop_idle_windows()
 
-    def _carry(self, entries: Sequence[PendingUpdate]) -> bool:
-        """Run *entries* and handle their replies; tell whether Redis took all of them."""
+    def _execute(self, entries: Sequence[PendingUpdate]) -> bool:
+        """Run *entries* and handle their replies; return whether Redis accepted all of them."""
         works = True
-        for start in range(0, len(entries), FLUSH_SIZE):
-            part = entries[start : start + FLUSH_SIZE]
+        for start in range(0, len(entries), SCRIPTS_PER_ROUND_TRIP):
+            part = entries[start : start + SCRIPTS_PER_ROUND_TRIP]
             try:
-                told = self._flush([entry.call for entry in part])
+                replies = self._run_scripts([entry.call for entry in part])
             except StoreUnavailable:
                 works = False
                 self._lost += sum(entry.counts for entry in part)
                 continue
-            for entry, reply in zip(part, told, strict=True):
-                entry.learn(reply)
+            for entry, reply in zip(part, replies, strict=True):
+                entry.apply(reply)
         return works
 
     def _run(self) -> None:
-        while not self._stop.wait(LEAST_SECONDS):
-            self._hurry.wait(FLUSH_SECONDS - LEAST_SECONDS)
-            self._hurry.clear()
-            self.flush()
+        while not self._stop.wait(MIN_WRITE_INTERVAL):
+            self._wake.wait(WRITE_INTERVAL - MIN_WRITE_INTERVAL)
+            self._wake.clear()
+            self.write()
 
-    def _tell_lost(self) -> None:
+    def _emit_lost(self) -> None:
         """Log how many entries were lost in an outage that is over, if any."""
         if self._lost:
             self._events.emit("counter_flush_failed", entries=self._lost)
             self._lost = 0
 
-    def _forget(self) -> None:
-        """Forget IP addresses without recent misses."""
+    def _drop_idle_windows(self) -> None:
+        """Drop the windows of IP addresses without recent misses."""
         now = self._clock.monotonic()
         with self._lock:
-            self._windows = {tag: w for tag, w in self._windows.items() if now - w.read_at < WINDOW_SECONDS}
+            self._windows = {ip: w for ip, w in self._windows.items() if now - w.read_at < WINDOW_SECONDS}
 
-    # ── the contents of a flush ──
+    # ── the contents of a write ──
 
-    def _entries(self, page: _Buffer) -> list[PendingUpdate]:
+    def _entries(self, buffer: _Buffer) -> list[PendingUpdate]:
         entries: list[PendingUpdate] = []
-        for address, count in page.misses.items():
-            limit = address.limits.misses_per_10_minutes
-            call = Call("ip_misses", [keys.ip_misses(address.ip_hash)], [count, limit])
-            entries.append(PendingUpdate(call, partial(self._learn_misses, address)))
-        for tag, phones in page.verified.items():
-            verified = Call("ip_approved", [keys.ip_log(tag)], list(phones))
-            entries.append(PendingUpdate(verified, _learn_nothing))
+        for quota, count in buffer.misses.items():
+            limit = quota.limits.misses_per_10_minutes
+            call = Call("ip_misses", [keys.ip_misses(quota.ip_hash)], [count, limit])
+            entries.append(PendingUpdate(call, partial(self._apply_misses, quota)))
+        for ip_hash, phones in buffer.verified.items():
+            verified = Call("ip_approved", [keys.ip_log(ip_hash)], list(phones))
+            entries.append(PendingUpdate(verified, _ignore_reply))
         day = encoding.day(self._clock.now())
-        call = Call("global_failures", [keys.global_failures(day)], [page.wrong, page.approvals])
-        entries.append(PendingUpdate(call, self._learn_alarm, counts=bool(page.wrong or page.approvals)))
+        call = Call("global_failures", [keys.global_failures(day)], [buffer.wrong, buffer.approvals])
+        entries.append(
+            PendingUpdate(call, self._apply_failures, counts=bool(buffer.wrong or buffer.approvals))
+        )
         return entries
 
-    def _learn_misses(self, address: ClientIpQuota, reply: Sequence[Any]) -> None:
+    def _apply_misses(self, quota: ClientIpQuota, reply: Sequence[Any]) -> None:
         _, total, wait_ms = reply
         now = self._clock.monotonic()
         window = _Window(total, now, now + wait_ms / 1000)
         with self._lock:
-            self._windows[address.ip_hash] = window
+            self._windows[quota.ip_hash] = window
 
-    def _learn_alarm(self, reply: Sequence[Any]) -> None:
+    def _apply_failures(self, reply: Sequence[Any]) -> None:
         _, wrong, approvals = reply
         level = self._limits.level(wrong, approvals)
-        if level != self._alarm:
+        if level != self._level:
             self._events.emit(
                 "global_failure_level_changed", alarm_level=level, wrong=wrong, approved=approvals
             )
-        self._alarm = level
+        self._level = level
 
-    def _tell_guards(
+    def _emit_state_changes(
         self,
-        page: _Buffer,
+        buffer: _Buffer,
         readings: Mapping[ConversionScope, ConversionStats],
         broad: Mapping[ConversionScope, ConversionStats],
     ) -> None:
         """Say what the guard would do, or does where it is enforced, whenever that changes."""
         for scope, reading in broad.items():
-            self._tell_guard(scope, reading, reading.level, _BROAD_ACTIONS)
+            self._emit_state_change(scope, reading, reading.level, _BROAD_ACTIONS)
         strict = {
             scope
-            for guards in page.groups
-            if any(broad[each].level for each in guards if each in broad)
-            for scope in guards
+            for scopes in buffer.groups
+            if any(broad[each].level for each in scopes if each in broad)
+            for scope in scopes
         }
         for scope, reading in readings.items():
             level = max(reading.level, int(reading.is_suspect and scope in strict))
-            self._tell_guard(scope, reading, level, _ACTIONS)
+            self._emit_state_change(scope, reading, level, _ACTIONS)
 
-    def _tell_guard(
+    def _emit_state_change(
         self, scope: ConversionScope, reading: ConversionStats, level: int, actions: Sequence[str]
     ) -> None:
         before = self._tripped.pop(scope.name, 0)
@@ -363,13 +369,13 @@ class RedisUsageCounters:
             )
 
 
-def _narrow_entries(page: _Buffer, settled: _Settled) -> list[PendingUpdate]:
-    """Return what counts in narrow scopes what is not counted there yet; what comes of it is *settled*."""
+def _narrow_entries(buffer: _Buffer, results: _NarrowResults) -> list[PendingUpdate]:
+    """Return the updates for what narrow scopes have not counted yet; their replies go to *results*."""
     counts: dict[tuple[ConversionScope, _Scopes], _Counts] = defaultdict(_Counts)
-    for guards, group in page.groups.items():
-        for scope in guards:
+    for scopes, group in buffer.groups.items():
+        for scope in scopes:
             if not scope.is_broad:
-                counts[scope, _broad_of(guards)].add(group)
+                counts[scope, _broad_of(scopes)].add(group)
     return [
         PendingUpdate(
             Call(
@@ -377,7 +383,7 @@ def _narrow_entries(page: _Buffer, settled: _Settled) -> list[PendingUpdate]:
                 [keys.conversion_stats(scope.name)],
                 _narrow_arguments(scope, broad, count),
             ),
-            partial(settled.learn, scope, broad),
+            partial(results.apply, scope, broad),
             counts=bool(count.sent or count.verified),
         )
         for (scope, broad), count in counts.items()
@@ -389,30 +395,32 @@ def _narrow_arguments(scope: ConversionScope, broad: _Scopes, count: _Counts) ->
     return [count.uncounted, count.verified, *limits, 1, count.sent, *(each.name for each in broad)]
 
 
-def _broad_of(guards: _Scopes) -> _Scopes:
-    return tuple(scope for scope in guards if scope.is_broad)
+def _broad_of(scopes: _Scopes) -> _Scopes:
+    return tuple(scope for scope in scopes if scope.is_broad)
 
 
 def _broad_entries(
-    page: _Buffer, settled: _Settled, learned: dict[ConversionScope, ConversionStats]
+    buffer: _Buffer, results: _NarrowResults, stats: dict[ConversionScope, ConversionStats]
 ) -> list[PendingUpdate]:
-    """Return what counts in broad scopes the SMS that no narrow one accounts for; they say *learned*."""
-    changes = settled.changes
-    for guards, group in page.groups.items():
-        broad = _broad_of(guards)
-        told = [settled.told[scope, broad] for scope in guards if (scope, broad) in settled.told]
+    """Return the updates of broad scopes for SMS that no narrow one covers; *stats* gets the replies."""
+    changes = results.changes
+    for scopes, group in buffer.groups.items():
+        broad = _broad_of(scopes)
+        known = [
+            results.known_states[key] for scope in scopes if (key := (scope, broad)) in results.known_states
+        ]
         for place, scope in enumerate(broad):
             change = changes[scope]
-            if all(states[place] == ConversionState.CALM for states in told):
+            if all(states[place] == ConversionState.CALM for states in known):
                 change.sent += group.sent
                 change.verified += group.verified
 
-    def learn(scope: ConversionScope, reply: Sequence[Any]) -> None:
-        learned[scope] = decoding.broad_stats(scope.kind, reply)
+    def apply(scope: ConversionScope, reply: Sequence[Any]) -> None:
+        stats[scope] = decoding.broad_stats(scope.kind, reply)
 
     return [
         PendingUpdate(
-            call, partial(learn, scope), counts=number == 0 and bool(change.sent or change.verified)
+            call, partial(apply, scope), counts=number == 0 and bool(change.sent or change.verified)
         )
         for scope, change in changes.items()
         for number, call in enumerate(_broad_calls(scope, change))
@@ -424,5 +432,5 @@ def _broad_calls(scope: ConversionScope, change: _Change) -> list[Call]:
     return [first, *(precheck.broad_call(scope, 0, 0, 0, sign, spans) for sign, spans in change.moved)]
 
 
-def _learn_nothing(_: Sequence[Any]) -> None:
-    """Leave it: the store has nothing to say to that."""
+def _ignore_reply(_: Sequence[Any]) -> None:
+    """Ignore a reply without content."""

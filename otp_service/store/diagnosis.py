@@ -30,7 +30,7 @@ class RedisProblem(NamedTuple):
 
     seen: str
     fix: str
-    is_unfit: bool = False
+    is_unsuitable: bool = False
     """Whether Redis answers but must not be used, so that the service does not start."""
 
 
@@ -72,7 +72,7 @@ _FULL = RedisProblem(
     "takes no more connections (max number of clients reached)", "Raise maxclients of Redis."
 )
 _NO_CLUSTER = RedisProblem("is no cluster", "Let redis.url begin with redis:// or rediss://.")
-_BAD_DATABASE = RedisProblem("has no database of this number", "Mend the number at the end of redis.url.")
+_BAD_DATABASE = RedisProblem("has no database of this number", "Correct the number at the end of redis.url.")
 _SILENT = RedisProblem(
     "does not answer in time", "See firewalls on the way, redis.connect_timeout and redis.read_timeout."
 )
@@ -107,7 +107,7 @@ def diagnose(backend: RedisBackend, replicas: int) -> RedisProblem | None:
     key = keys.probe(0)
     try:
         health.check(backend, replicas)
-        # An unknown script tells whether EVALSHA is allowed: NOSCRIPT means that it is.
+        # An unknown script shows whether EVALSHA is allowed: NOSCRIPT means that it is.
         script, no_script = backend.node_for(key).execute([(*_SCRIPT, key), (*_UNKNOWN_SCRIPT, key)]).replies
         for reply in (script, no_script):
             if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
@@ -116,7 +116,9 @@ def diagnose(backend: RedisBackend, replicas: int) -> RedisProblem | None:
         if newer := schema.newer_version(in_use):
             return _newer_schema(newer)
     except UnsuitableRedis as error:
-        return RedisProblem(error.reason, "See above; the service refuses to start with it.", is_unfit=True)
+        return RedisProblem(
+            error.reason, "See above; the service refuses to start with it.", is_unsuitable=True
+        )
     except redis.RedisError as error:
         return explain(error)
     return None
@@ -134,9 +136,9 @@ def _newer_schema(newer: schema.SchemaVersion) -> RedisProblem:
 def explain(error: redis.RedisError) -> RedisProblem:
     """Return the cause of *error*."""
     if isinstance(error, MasterNotFoundError) and isinstance(error.__cause__, redis.RedisError):
-        trouble = explain(error.__cause__)
+        problem = explain(error.__cause__)
         return RedisProblem(
-            f"leads to no Sentinel that can be asked; one of them {trouble.seen}", trouble.fix
+            f"leads to no Sentinel that can be asked; one of them {problem.seen}", problem.fix
         )
     if isinstance(error.__context__, ReadOnlyError):
         error = error.__context__  # redis-py reports a demoted master as a lost connection
@@ -153,7 +155,7 @@ def _by_reply(error: redis.RedisError) -> RedisProblem | None:
         fix = "Give the ACL user what `otp-service redis-acl` prints."
         return RedisProblem(f"does not allow its user {what} (NOPERM)", fix)
     code = getattr(error, "status_code", None) or text.partition(" ")[0].lstrip("-")
-    return _REPLIES.get(code) or next((told for part, told in _TEXTS if part in text.lower()), None)
+    return _REPLIES.get(code) or next((problem for part, problem in _TEXTS if part in text.lower()), None)
 
 
 def _by_type(error: redis.RedisError) -> RedisProblem | None:
@@ -182,16 +184,16 @@ def _by_connection(error: redis.RedisError) -> RedisProblem | None:
             )
         if isinstance(cause, socket.gaierror):
             return RedisProblem(
-                "names a host that has no address (DNS)", "Mend the host in redis.url, or the resolver."
+                "names a host that has no address (DNS)", "Correct the host in redis.url, or the resolver."
             )
         if isinstance(cause, ConnectionRefusedError):
             return RedisProblem(
-                "names a host and port where nobody listens (connection refused)",
-                "Start Redis, or mend the port in redis.url.",
+                "names a host and port where nothing listens (connection refused)",
+                "Start Redis, or correct the port in redis.url.",
             )
         if isinstance(cause, FileNotFoundError):
             return RedisProblem(
-                "names a socket that is not there", "Start Redis, or mend the path in redis.url."
+                "names a socket that does not exist", "Start Redis, or correct the path in redis.url."
             )
         if isinstance(cause, PermissionError):
             return RedisProblem("names a socket that this user may not open", "See unixsocketperm of Redis.")

@@ -74,7 +74,7 @@ def start_embedded() -> EmbeddedStore:
     return FakeStore() if binary is None else ValkeyStore(binary)
 
 
-def start_kept(data: Path) -> ValkeyStore:
+def start_persistent(data: Path) -> ValkeyStore:
     """Start an embedded store that keeps its data in the folder *data*, which it creates.
 
     Raises:

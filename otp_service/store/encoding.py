@@ -56,9 +56,9 @@ def ip_limits(values: IpLimits) -> bytes:
     return b"".join(number.to_bytes(3, "big") for number in numbers)
 
 
-def short_phone_hash(tag: str) -> str:
+def short_phone_hash(phone_hash: str) -> str:
     """Return the 6 characters that stand for a phone in the log of an IP address."""
-    return tag[:6]
+    return phone_hash[:6]
 
 
 def broad_limits(values: ConversionLimits) -> tuple[int, int, int]:

@@ -29,13 +29,13 @@ class UnsuitableRedis(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The number of *servers*, the *version* of one, and why one is *unfit*.
+    """The number of *servers*, the *version* of one, and the *unsuitability* of one: why it must not be used.
 
     *persists*: all servers have an append-only file. *replicas*: of the server that has fewest.
     """
 
     version: str
-    unfit: str
+    unsuitability: str
     persists: bool
     servers: int = 1
     replicas: int = 0
@@ -50,8 +50,8 @@ def check(backend: RedisBackend, replicas: int) -> bool:
     """
     all_persist = True
     for node, probe in _probes(backend, backend.primaries()):
-        _, told = node.execute([("SET", probe, b"1", "PX", 1000), ("INFO",)]).raise_errors()
-        info = read_info(told)
+        _, reply = node.execute([("SET", probe, b"1", "PX", 1000), ("INFO",)]).raise_errors()
+        info = read_info(reply)
         if reason := unsuitability(info, replicas, in_cluster=backend.is_cluster):
             raise UnsuitableRedis(reason)
         all_persist = all_persist and is_persistent(info)
@@ -64,14 +64,14 @@ def inspect(backend: RedisBackend, replicas: int) -> Inspection:
     Raises:
         redis.RedisError: a server does not answer, or does not allow INFO.
     """
-    told = [read_info(node.execute([("INFO",)]).raise_errors()[0]) for node in backend.primaries()]
-    unfit = (unsuitability(info, replicas, in_cluster=backend.is_cluster) for info in told)
+    infos = [read_info(node.execute([("INFO",)]).raise_errors()[0]) for node in backend.primaries()]
+    reasons = (unsuitability(info, replicas, in_cluster=backend.is_cluster) for info in infos)
     return Inspection(
-        version=_name(told[0]),
-        unfit=next(filter(None, unfit), ""),
-        persists=all(map(is_persistent, told)),
-        servers=len(told),
-        replicas=min(int(info.get("connected_slaves", 0)) for info in told),
+        version=_name(infos[0]),
+        unsuitability=next(filter(None, reasons), ""),
+        persists=all(map(is_persistent, infos)),
+        servers=len(infos),
+        replicas=min(int(info.get("connected_slaves", 0)) for info in infos),
     )
 
 
@@ -99,7 +99,7 @@ def unsuitability(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
 
 
 def is_persistent(info: Info) -> bool:
-    """Tell whether a server with this INFO has an append-only file, so that its data survives a restart."""
+    """Return whether a server with this INFO has an append-only file, so that its data survives a restart."""
     return info.get("aof_enabled") == "1"
 
 

@@ -31,15 +31,15 @@ class RedisPages:
     def check_rate(self, event: PageEvent, client: str, quota: PageQuota, ip_hash: str) -> None:
         """See `interfaces.PageStore.check_rate`."""
         ip_limit, client_limit = LIMITS[event]
-        scopes = [(keys.page_counts(client, event, ip_hash), quota.per_address, ip_limit)] if ip_hash else []
+        scopes = [(keys.page_counts(client, event, ip_hash), quota.per_ip, ip_limit)] if ip_hash else []
         scopes.append((keys.page_counts(client, event), quota.total, client_limit))
         limits = [value for _, limit, name in scopes for value in (limit, name)]
         (reply,) = self._redis.run_scripts([Call("page_rate_limit", [key for key, _, _ in scopes], limits)])
         decoding.raise_if_rejected(reply)
 
-    def create(self, page_hash: str, sealed: bytes, ttl: int) -> None:
+    def create(self, page_hash: str, encrypted: bytes, ttl: int) -> None:
         """See `interfaces.PageStore.create`."""
-        value = _FORMAT + bytes(_HEAD - 1) + sealed
+        value = _FORMAT + bytes(_HEAD - 1) + encrypted
         self._run_command(("SET", keys.page(page_hash), value, "EX", ttl, "NX"))
 
     def load(self, page_hash: str) -> StoredPage | None:
@@ -51,10 +51,10 @@ class RedisPages:
             raise StoreUnavailable  # written by a newer version
         return StoredPage(int.from_bytes(value[1:_HEAD], "big"), value[_HEAD:])
 
-    def compare_and_set(self, page_hash: str, version: int, sealed: bytes) -> bool:
+    def compare_and_set(self, page_hash: str, version: int, encrypted: bytes) -> bool:
         """See `interfaces.PageStore.compare_and_set`."""
         (reply,) = self._redis.run_scripts(
-            [Call("page_compare_and_set", [keys.page(page_hash)], [version, sealed])]
+            [Call("page_compare_and_set", [keys.page(page_hash)], [version, encrypted])]
         )
         decoding.raise_if_rejected(reply)
         return bool(reply[0] == b"ok")

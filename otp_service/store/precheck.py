@@ -64,8 +64,8 @@ def release_calls(phone_hash: str, reservation: QuotaReservation) -> list[Call]:
     """Return the calls that release what a pre-check has counted for a phone."""
     calls = [_conversion_call(scope, sent=-1) for scope in reservation.conversion_scopes]
     if reservation.ip_quota:
-        address = keys.ip_log(reservation.ip_quota.ip_hash)
-        calls.append(Call("ip_release", [address], [encoding.short_phone_hash(phone_hash)]))
+        ip_log = keys.ip_log(reservation.ip_quota.ip_hash)
+        calls.append(Call("ip_release", [ip_log], [encoding.short_phone_hash(phone_hash)]))
     return calls
 
 
@@ -88,10 +88,10 @@ def finish_idempotent_call(record: IdempotencyRecord, result_id: str) -> Call:
     )
 
 
-def _ip_call(address: ClientIpQuota, phone_hash: str, *, solved: bool) -> Call:
-    limits = encoding.ip_limits(address.limits)
+def _ip_call(quota: ClientIpQuota, phone_hash: str, *, solved: bool) -> Call:
+    limits = encoding.ip_limits(quota.limits)
     rest: list[Argument] = [limits, encoding.short_phone_hash(phone_hash), int(solved)]
-    return Call("ip_reserve", [keys.ip_log(address.ip_hash)], rest)
+    return Call("ip_reserve", [keys.ip_log(quota.ip_hash)], rest)
 
 
 def _conversion_call(scope: ConversionScope, sent: int = 1) -> Call:

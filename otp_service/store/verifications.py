@@ -35,8 +35,8 @@ from otp_service.store.scripts import Call
 REPORTS_PER_ROUND_TRIP = 100
 """They take the server a few ms, during which it does nothing else."""
 
-HINT_TTL = 7 * 86_400
-"""Seconds for which hints for the operator are stored."""
+WARNING_TTL = 7 * 86_400
+"""Seconds for which warnings for the operator are stored."""
 
 LOOKUP_INTERVAL = 5
 """Seconds within which a verification is looked up at most once, however many calls ask for it."""
@@ -248,21 +248,21 @@ class RedisStore:
         """See `interfaces.Store.unlock`."""
         decoding.raise_if_rejected(self._run(Call("unlock", [keys.phone_state(phone_hash)], [])))
 
-    # ── hints for the operator ──
+    # ── warnings for the operator ──
 
     def mark_missing_client_ip(self, client: str) -> None:
         """See `interfaces.Store.mark_missing_client_ip`."""
-        self.redis.run_commands([("SET", keys.missing_client_ip(client), b"1", "EX", HINT_TTL)])
+        self.redis.run_commands([("SET", keys.missing_client_ip(client), b"1", "EX", WARNING_TTL)])
 
     def mark_unreadable_client_ip(self) -> None:
         """See `interfaces.Store.mark_unreadable_client_ip`."""
-        self.redis.run_commands([("SET", keys.unreadable_ip(), b"1", "EX", HINT_TTL)])
+        self.redis.run_commands([("SET", keys.unreadable_ip(), b"1", "EX", WARNING_TTL)])
 
     def met_unreadable_ip(self) -> bool:
-        """Tell whether a trusted proxy lately wrote no IP address."""
+        """Return whether a trusted proxy lately wrote no IP address."""
         return bool(self.redis.run_commands([("EXISTS", keys.unreadable_ip())])[0])
 
-    def clients_without_address(self, clients: Iterable[str]) -> set[str]:
+    def clients_without_ip(self, clients: Iterable[str]) -> set[str]:
         """Return those of *clients* that lately sent no client IP."""
         names = list(clients)
         marked = self.redis.run_commands([("EXISTS", keys.missing_client_ip(name)) for name in names])

@@ -40,12 +40,12 @@ def open_target() -> Iterator[Target]:
         yield running
 
 
-_addresses = itertools.count()
+_check_client_ips = itertools.count()
 
 
 def an_address() -> str:
     """Return an IP address that has not been used before."""
-    number = next(_addresses)
+    number = next(_check_client_ips)
     return f"198.51.{number >> 8}.{number & 255}"
 
 

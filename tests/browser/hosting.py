@@ -101,7 +101,7 @@ def _settings(site: str, sandbox: str, redis_url: str, tables: dict[str, dict[st
         "secret_key_digests": [key_digest(KEY)],
         "proof_keys": [secrets.token_urlsafe(32)],
         "return_urls": [f"{site}/verified", SHOP_URL],
-        "pages_per_address_per_10_minutes": 1_000,  # all tests come from one address
+        "pages_per_ip_per_10_minutes": 1_000,  # all tests come from one address
     }
     raw: dict[str, Any] = {
         "keys": {

@@ -390,7 +390,7 @@ def test_erased_phone_leaves_nothing_and_remaining_data_is_named(
     left = "\n".join(rest)
     assert all(what in left for what in ("log lines", "idempotency keys", "copies of Redis", "the provider"))
     event = json.loads(result.stderr.splitlines()[-1])
-    assert (event["event"], event["keys"], event["addresses"]) == ("phone_erased", 2, 1)
+    assert (event["event"], event["keys"], event["ip_logs"]) == ("phone_erased", 2, 1)
     assert phone.stored() == []
 
 

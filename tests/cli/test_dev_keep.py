@@ -16,7 +16,7 @@ from support import redis_servers
 from support.chromium import DEV, Dev, running_dev
 from support.deployment import Answer, Secrets, config_text, post
 
-from otp_service.cli.dev_state import KEYS, KeptState, StateNotUsable
+from otp_service.cli.dev_state import KEYS, DevState, StateNotUsable
 from otp_service.cli.main import main
 
 KNOWN, PENDING = "+8613800138111", "+8613800138222"
@@ -41,7 +41,7 @@ def requested(dev: Dev, phone: str) -> dict[str, str]:
 
 def is_known(directory: Path, phone: str, tmp_path: Path) -> bool:
     """Return whether *phone* is a known phone in the data in *directory*."""
-    with KeptState(directory) as state:
+    with DevState(directory) as state:
         keys = state.keys
         made = Secrets(keys.secret_key, keys.root, keys.pseudonym_key, keys.proof_key)
         config = tmp_path / "config.toml"
@@ -88,7 +88,7 @@ def test_data_survives_a_process_that_is_killed(tmp_path: Path) -> None:
 def test_kept_files_are_for_their_owner_only(tmp_path: Path) -> None:
     directory = tmp_path / "kept"
     directory.mkdir(mode=0o755)
-    with KeptState(directory):
+    with DevState(directory):
         pass
 
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -125,9 +125,9 @@ def test_invalid_key_file_is_rejected(text: str, tmp_path: Path) -> None:
     (tmp_path / KEYS).write_text(text)
 
     with pytest.raises(StateNotUsable, match="not written by this version"):
-        KeptState(tmp_path)
+        DevState(tmp_path)
 
 
 def test_unwritable_directory_is_rejected() -> None:
     with pytest.raises(StateNotUsable, match="cannot be used"):
-        KeptState(Path("/proc/nothing"))
+        DevState(Path("/proc/nothing"))

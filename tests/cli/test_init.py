@@ -157,7 +157,7 @@ def test_redis_that_does_not_respond_yet_is_a_warning(place: Path) -> None:
     done = defaults(place, f"redis://127.0.0.1:{closed_port()}/0")
 
     assert done.exit_code == 0
-    assert "Warning: redis.url: names a host and port where nobody listens" in done.output
+    assert "Warning: redis.url: names a host and port where nothing listens" in done.output
 
 
 # ── how to run it ──

@@ -322,7 +322,7 @@ def test_unreachable_redis_is_an_error(config: Path) -> None:
 
     assert result.exit_code == 1
     assert result.stderr.splitlines()[1:] == [
-        "  redis.url: names a host and port where nobody listens (connection refused)"
+        "  redis.url: names a host and port where nothing listens (connection refused)"
     ]
 
 
@@ -433,7 +433,7 @@ def test_failed_start_prints_one_message_and_sets_the_exit_code(
     done = run_process("serve", "--config", str(config))
 
     assert (checked.exit_code, done.returncode) == (1, 2)
-    assert checked.stderr == done.stderr == f"The configuration has 1 mistake:\n  {sentence}\n"
+    assert checked.stderr == done.stderr == f"The configuration has 1 error:\n  {sentence}\n"
     assert done.stdout == ""
 
 

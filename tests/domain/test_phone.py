@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.domain import typed_text
+from otp_service.domain import text_normalization
 from otp_service.domain.errors import DestinationBlocked, InvalidPhone
 from otp_service.domain.phone import COUNTRIES, Phone, PhoneRules, _canonical, dialing, mask, parse
 
@@ -115,10 +115,10 @@ NOT_A_PHONE = {
     "escape": "\x1b[2J13800138000",
     "minus as number": "1.3800138e10",
     "hexadecimal": "0x3365B4A40",
-    "65 characters": " " * (typed_text.MAX_LENGTH + 1 - 11) + "13800138000",
+    "65 characters": " " * (text_normalization.MAX_LENGTH + 1 - 11) + "13800138000",
     "ten kilobytes of digits": "1" * 10_240,
     "ten kilobytes of marks": "\u200f" * 10_240 + "13800138000",
-    "marks that fold to many": "\ufdfa" * typed_text.MAX_LENGTH,
+    "marks that fold to many": "\ufdfa" * text_normalization.MAX_LENGTH,
 }
 
 NOT_SERVED = {

@@ -59,7 +59,7 @@ def refuse(service: Deployment) -> list[str]:
     before = len(events(service, "reload_failed"))
     service.process.send_signal(signal.SIGHUP)
     assert eventually(lambda: len(events(service, "reload_failed")) > before, 20)
-    issues: list[str] = events(service, "reload_failed")[-1]["mistakes"]
+    issues: list[str] = events(service, "reload_failed")[-1]["issues"]
     return issues
 
 

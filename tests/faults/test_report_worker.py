@@ -279,7 +279,7 @@ def test_missing_queue_configuration_is_an_error(service: Deployment) -> None:
         assert worker.wait() == 2
 
     assert worker.log.read_text().splitlines() == [
-        "The configuration has 1 mistake:",
+        "The configuration has 1 error:",
         "  reports.queue: names no queue: set report_queue, inbound_queue or both",
     ]
 

@@ -18,6 +18,17 @@ def test_old_text_and_killers_of_a_mutant_exist(mutant: Mutant) -> None:
     assert all(killer == "ruff" or (ROOT / killer.split()[0]).exists() for killer in mutant.killers)
 
 
+@pytest.mark.parametrize("killer", sorted({k for mutant in MUTANTS for k in mutant.killers if " -k " in k}))
+def test_expression_of_a_killer_selects_a_test(killer: str) -> None:
+    """Pytest compares the words of `-k` with the names of tests and of their parameters, in lower case."""
+    path, _, expression = killer.partition(" -k ")
+    words = set(re.findall(r"\w+", expression)) - {"and", "or", "not"}
+
+    assert [
+        word for word in words if word.lower() not in (ROOT / path).read_text(encoding="utf-8").lower()
+    ] == []
+
+
 def test_every_requirement_has_a_mutant_or_a_reason() -> None:
     """Requirements are R01 to R54. A mutant of a single attack has the attack's number, such as A36.
 

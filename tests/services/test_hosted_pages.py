@@ -189,7 +189,7 @@ def test_page_counts_when_created_and_when_opened(harness: fakes.Harness) -> Non
     assert [(event, client, quota.total) for event, client, quota, _ in opened] == [
         (PageEvent.OPENED, "shop", 1_000)
     ]
-    assert {quota.per_address for _, _, quota, _ in made + opened} == {30}
+    assert {quota.per_ip for _, _, quota, _ in made + opened} == {30}
     assert made[0][3] == base64.urlsafe_b64encode(harness.keyring.ip_hash("2001:db8::/64")).decode()
     assert opened[0][3] == base64.urlsafe_b64encode(harness.keyring.ip_hash(ADDRESS)).decode()
 
@@ -752,7 +752,7 @@ def test_store_holds_no_plaintext(harness: fakes.Harness) -> None:
     visit.right_code()
     page = visit.page
     ((tag, kept),) = harness.page_store.kept.items()
-    seen = tag.encode() + kept.sealed
+    seen = tag.encode() + kept.encrypted
 
     for secret in (
         PHONE,
@@ -771,16 +771,16 @@ def test_page_cannot_be_decrypted_with_another_id_or_other_keys(harness: fakes.H
     other = Keyring({"k1": b"x" * 32}, "k1", b"tag key ".ljust(32, b"2"))
     newer = Keyring({"k2": b"x" * 32}, "k2", b"tag key ".ljust(32, b"2"))
 
-    assert hosted_page.decrypt_page(kept.sealed, harness.keyring, visit.page_id)
-    assert hosted_page.decrypt_page(kept.sealed, harness.keyring, "A" * 32) is None
-    assert hosted_page.decrypt_page(kept.sealed, other, visit.page_id) is None
-    assert hosted_page.decrypt_page(kept.sealed, newer, visit.page_id) is None
+    assert hosted_page.decrypt_page(kept.encrypted, harness.keyring, visit.page_id)
+    assert hosted_page.decrypt_page(kept.encrypted, harness.keyring, "A" * 32) is None
+    assert hosted_page.decrypt_page(kept.encrypted, other, visit.page_id) is None
+    assert hosted_page.decrypt_page(kept.encrypted, newer, visit.page_id) is None
 
 
 def test_page_stored_under_another_id_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     other = make(harness)
     tags = [harness.keyring.page_hash(page_id) for page_id in (visit.page_id, other.page_id)]
-    harness.page_store.kept[tags[0]] = StoredPage(0, harness.page_store.kept[tags[1]].sealed)
+    harness.page_store.kept[tags[0]] = StoredPage(0, harness.page_store.kept[tags[1]].encrypted)
 
     with pytest.raises(PageUnavailable):
         visit.look()
@@ -788,7 +788,7 @@ def test_page_stored_under_another_id_is_gone(harness: fakes.Harness, visit: Vis
 
 def test_changed_page_cannot_be_decrypted(harness: fakes.Harness, visit: Visit) -> None:
     ((_, kept),) = harness.page_store.kept.items()
-    whole = kept.sealed
+    whole = kept.encrypted
 
     for place in range(len(whole)):
         changed = bytearray(whole)
@@ -803,7 +803,7 @@ def test_page_of_an_earlier_format_is_gone(harness: fakes.Harness, visit: Visit)
     ((tag, kept),) = harness.page_store.kept.items()
     harness.page_store.kept[tag] = StoredPage(0, b"\2k1" + bytes(range(256)))
 
-    assert kept.sealed.startswith(b"\2\2k1")
+    assert kept.encrypted.startswith(b"\2\2k1")
     with pytest.raises(PageUnavailable) as closed:
         visit.look()
     assert closed.value.reason is PageUnavailableReason.GONE
@@ -815,7 +815,7 @@ def test_page_is_encrypted_with_a_new_nonce_each_time(harness: fakes.Harness, vi
     (other,) = harness.page_store.kept.values()
     nonce = slice(len(b"\2\2k1"), len(b"\2\2k1") + NONCE_BYTES)
 
-    assert one.sealed[nonce] != other.sealed[nonce]
+    assert one.encrypted[nonce] != other.encrypted[nonce]
 
 
 def test_page_can_be_decrypted_after_a_key_rotation(harness: fakes.Harness, visit: Visit) -> None:
@@ -823,7 +823,7 @@ def test_page_can_be_decrypted_after_a_key_rotation(harness: fakes.Harness, visi
     roots = {"k1": b"root secret ".ljust(32, b"1"), "k2": b"x" * 32}
     rotated = Keyring(roots, "k2", b"tag key ".ljust(32, b"2"))
 
-    assert hosted_page.decrypt_page(kept.sealed, rotated, visit.page_id)
+    assert hosted_page.decrypt_page(kept.encrypted, rotated, visit.page_id)
 
 
 def test_repr_shows_no_personal_data(visit: Visit) -> None:

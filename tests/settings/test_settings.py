@@ -314,9 +314,9 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             id="no-pages",
         ),
         pytest.param(
-            "clients.web.pages_per_address_per_10_minutes",
+            "clients.web.pages_per_ip_per_10_minutes",
             0,
-            "clients.web.pages_per_address_per_10_minutes: must be at least 1",
+            "clients.web.pages_per_ip_per_10_minutes: must be at least 1",
             id="no-pages-of-an-address",
         ),
         pytest.param(

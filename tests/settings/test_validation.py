@@ -89,7 +89,7 @@ def sound(folder: Path) -> Raw:
                 "origins": ["https://www.example.com"],
                 "return_urls": ["https://www.example.com/verified"],
                 "pages_per_10_minutes": 100,
-                "pages_per_address_per_10_minutes": 10,
+                "pages_per_ip_per_10_minutes": 10,
                 "purposes": ["login"],
                 "routes": ["main"],
                 "sms_per_day": 100,

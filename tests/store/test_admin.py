@@ -399,7 +399,7 @@ def test_erased_phone_leaves_no_key(admin_store: AdminStore, phone: Phone) -> No
     )
     assert len(phone.stored()) == 5
 
-    assert admin_store.erase_phone(tag) == ErasureResult(keys=5, addresses=0)
+    assert admin_store.erase_phone(tag) == ErasureResult(keys=5, ip_logs=0)
 
     assert phone.stored() == []
 
@@ -414,7 +414,7 @@ def test_forgotten_phone_is_taken_out_of_every_address_log(admin_store: AdminSto
     run_precheck(other, addresses[2])
     before = phone.client.get(keys.ip_log(addresses[2].ip_hash))
 
-    assert admin_store.erase_phone(phone.slot.phone_hash) == ErasureResult(keys=0, addresses=2)
+    assert admin_store.erase_phone(phone.slot.phone_hash) == ErasureResult(keys=0, ip_logs=2)
 
     short = encoding.short_phone_hash(phone.slot.phone_hash).encode()
     logs = [phone.client.get(keys.ip_log(address.ip_hash)) or b"" for address in addresses]

@@ -207,7 +207,7 @@ def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:
             tell(last, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 
     assert (seen.servers, seen.replicas) == (3, 0)
-    assert "allkeys-lru" in seen.unfit
+    assert "allkeys-lru" in seen.unsuitability
 
 
 def test_member_of_a_cluster_is_no_server_by_itself(redis_cluster: Cluster) -> None:
@@ -216,7 +216,7 @@ def test_member_of_a_cluster_is_no_server_by_itself(redis_cluster: Cluster) -> N
         store = make_phone(client, servers=from_url(f"redis://127.0.0.1:{member.port}", PATIENT)).store
         seen = store.redis.inspect()
 
-    assert "redis+cluster://" in seen.unfit
+    assert "redis+cluster://" in seen.unsuitability
 
 
 def test_seeds_may_be_dead_as_long_as_one_answers(redis_cluster: Cluster) -> None:

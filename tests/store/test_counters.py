@@ -71,7 +71,7 @@ def test_one_process_holds_the_limit_at_once(usage_counters: RedisUsageCounters)
 def test_flush_keeps_the_limit_and_says_how_long(usage_counters: RedisUsageCounters) -> None:
     address = an_address()
     admitted(usage_counters, address, 20)
-    usage_counters.flush()
+    usage_counters.write()
 
     assert 500 <= usage_counters.seconds_until_misses_allowed(address) <= 660
 
@@ -81,13 +81,13 @@ def test_other_process_learns_of_it_and_the_slack_is_one_limit_each(
 ) -> None:
     address = an_address()
     unaware = admitted(usage_counters, address, 20) + admitted(other, address, 20)
-    usage_counters.flush()
-    other.flush()
+    usage_counters.write()
+    other.write()
 
     assert unaware == 2 * 6
     assert admitted(usage_counters, address, 20) + admitted(other, address, 20) <= 6
-    usage_counters.flush()
-    other.flush()
+    usage_counters.write()
+    other.write()
     assert admitted(usage_counters, address, 20) + admitted(other, address, 20) == 0
 
 
@@ -96,10 +96,10 @@ def test_address_is_admitted_again_after_ten_minutes(
 ) -> None:
     address = an_address()
     admitted(usage_counters, address, 20)
-    usage_counters.flush()
+    usage_counters.write()
     clock.advance(720)
     phone.pass_time(720)
-    usage_counters.flush()
+    usage_counters.write()
 
     assert admitted(usage_counters, address, 20) == 6
 
@@ -109,7 +109,7 @@ def test_wait_that_was_told_is_true(
 ) -> None:
     address = an_address()
     admitted(usage_counters, address, 20)
-    usage_counters.flush()
+    usage_counters.write()
     wait = usage_counters.seconds_until_misses_allowed(address)
     clock.advance(wait - 1)
     phone.pass_time(wait - 1)
@@ -126,9 +126,9 @@ def test_quiet_addresses_are_forgotten_here(
 ) -> None:
     for _ in range(50):
         admitted(usage_counters, an_address(), 1)
-    usage_counters.flush()
+    usage_counters.write()
     clock.advance(660)
-    usage_counters.flush()
+    usage_counters.write()
 
     assert usage_counters._windows == {}
 
@@ -143,8 +143,8 @@ def test_wrong_codes_raise_the_alarm_everywhere(
     for _ in range(3):
         for _ in range(3):
             usage_counters.record_failure()
-        usage_counters.flush()
-        other.flush()
+        usage_counters.write()
+        other.write()
         levels.append((usage_counters.global_risk_level(), other.global_risk_level()))
 
     assert levels == [(0, 0), (1, 1), (2, 2)]
@@ -156,10 +156,10 @@ def test_wrong_codes_raise_the_alarm_everywhere(
 def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(usage_counters: RedisUsageCounters) -> None:
     for _ in range(7):
         usage_counters.record_failure()
-    usage_counters.flush()
+    usage_counters.write()
     before = usage_counters.global_risk_level()
     usage_counters.record_approval("t" * 16, 4, None, ())
-    usage_counters.flush()
+    usage_counters.write()
 
     assert (before, usage_counters.global_risk_level()) == (1, 0)
 
@@ -167,9 +167,9 @@ def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(usage_counters
 def test_alarm_ends_with_its_day(usage_counters: RedisUsageCounters, clock: fakes.FakeClock) -> None:
     for _ in range(9):
         usage_counters.record_failure()
-    usage_counters.flush()
+    usage_counters.write()
     clock.advance(86_400)
-    usage_counters.flush()
+    usage_counters.write()
 
     assert usage_counters.global_risk_level() == 0
 
@@ -199,7 +199,7 @@ def test_verified_phones_leave_their_address(phone: Phone, usage_counters: Redis
         phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address))
     full = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons
     usage_counters.record_approval(phone.slot.phone_hash, 0, address, ())
-    usage_counters.flush()
+    usage_counters.write()
 
     assert full == ("address_sends_per_hour",)
     assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons == ()
@@ -214,13 +214,13 @@ def test_guard_in_log_mode_logs_what_it_would_have_done(
     for _ in range(3):
         for _ in range(5):
             usage_counters.record_send([guard])
-        usage_counters.flush()
+        usage_counters.write()
         actions.append(
             [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
         )
     for _ in range(20):
         usage_counters.record_approval("t" * 16, 0, None, [guard])
-    usage_counters.flush()
+    usage_counters.write()
 
     told = [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
     assert actions == [[], ["challenge"], ["challenge", "block"]]
@@ -269,10 +269,10 @@ def test_address_that_becomes_suspect_leaves_each_country_with_what_others_sent_
     home, other_home = a_scope("address"), a_scope("address")
     sent(usage_counters, 2, here, client, home)
     sent(usage_counters, 2, there, client, other_home)
-    usage_counters.flush()
+    usage_counters.write()
     before = counted(phone, here, there, client)
     sent(usage_counters, 1, there, client, home)
-    usage_counters.flush()
+    usage_counters.write()
 
     assert before == [(2, 0), (2, 0), (4, 0)]
     assert counted(phone, here, there, client) == [(0, 0), (2, 0), (2, 0)]
@@ -288,7 +288,7 @@ def test_two_clients_in_one_flush_each_keep_what_the_prefix_does_not_account_for
     sent(usage_counters, 2, country, mall, other_prefix)
     sent(usage_counters, first, country, mall, prefix)
     sent(usage_counters, second, country, bank, prefix)
-    usage_counters.flush()
+    usage_counters.write()
 
     assert counted(phone, country, mall, bank) == [(2, 0), (2, 0), (0, 0)]
 
@@ -301,11 +301,11 @@ def test_prefix_of_several_clients_is_one_suspect_to_their_country(
     for count in (2, 20):
         sent(usage_counters, count, country, mall, prefix)
         sent(usage_counters, count, country, bank, prefix)
-        usage_counters.flush()
+        usage_counters.write()
         told.append(suspects(phone, country, mall, bank))
     for _ in range(44):
         usage_counters.record_approval("t" * 16, 0, None, [country, mall, prefix])
-    usage_counters.flush()
+    usage_counters.write()
 
     assert told == [[1, 1, 1], [20, 20, 20]]
     assert suspects(phone, country, mall, bank) == [0, 0, 0]
@@ -318,11 +318,11 @@ def test_client_that_has_sent_nothing_there_learns_nothing(
 ) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
     sent(usage_counters, 12, country, mall, prefix)
-    usage_counters.flush()
+    usage_counters.write()
     phone.pass_time(240)
     before = suspects(phone, country, mall)
     usage_counters.record_tripped((country, bank, prefix))
-    usage_counters.flush()
+    usage_counters.write()
 
     assert before == [1, 1]
     assert suspects(phone, country, mall) == [20, 20]
@@ -337,7 +337,7 @@ def test_share_of_a_client_is_forgotten_with_its_day_and_every_key_goes(
     told = []
     for client in (bank, mall):
         sent(usage_counters, 1, country, client, prefix)
-        usage_counters.flush()
+        usage_counters.write()
         told.append(bank.name.encode() in (phone.client.get(key) or b""))
         phone.pass_time(25 * 3600)
 
@@ -381,7 +381,7 @@ class Broken:
         self.is_down = works is None
         self._works = works
 
-    def flush(self, calls: Sequence[Call]) -> list[list[Any]]:
+    def write(self, calls: Sequence[Call]) -> list[list[Any]]:
         self.calls += len(calls)
         if self.is_down or self._works is None:
             raise StoreUnavailable
@@ -390,11 +390,11 @@ class Broken:
 
 def test_failing_store_costs_the_notes_and_no_caller(clock: fakes.FakeClock, events: Quiet) -> None:
     broken = Broken()
-    usage_counters = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
+    usage_counters = RedisUsageCounters(broken.write, limits=LIMITS, clock=clock, events=events)
     address = an_address()
     usage_counters.record_miss(address)
-    usage_counters.flush()
-    usage_counters.flush()
+    usage_counters.write()
+    usage_counters.write()
 
     # Nothing is told twice: whether the store has counted it is not known.
     assert broken.calls == 2 + 1
@@ -402,9 +402,9 @@ def test_failing_store_costs_the_notes_and_no_caller(clock: fakes.FakeClock, eve
 
 
 def test_outage_that_cost_nothing_is_no_loss(clock: fakes.FakeClock, events: Quiet) -> None:
-    usage_counters = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
+    usage_counters = RedisUsageCounters(Broken().write, limits=LIMITS, clock=clock, events=events)
     for _ in range(5):
-        usage_counters.flush()
+        usage_counters.write()
     usage_counters.close()
 
     assert events.seen == []
@@ -415,23 +415,23 @@ def test_what_an_outage_cost_is_told_once_when_it_is_over(
 ) -> None:
     broken = Broken(phone.store.redis.run_scripts)
     broken.is_down = True
-    usage_counters = RedisUsageCounters(broken.flush, limits=LIMITS, clock=clock, events=events)
+    usage_counters = RedisUsageCounters(broken.write, limits=LIMITS, clock=clock, events=events)
     for _ in range(2):
         usage_counters.record_miss(an_address())
         usage_counters.record_failure()
-        usage_counters.flush()
-        usage_counters.flush()
+        usage_counters.write()
+        usage_counters.write()
     during = list(events.seen)
     broken.is_down = False
-    usage_counters.flush()
-    usage_counters.flush()
+    usage_counters.write()
+    usage_counters.write()
 
     assert during == []
     assert events.seen == [("counter_flush_failed", {"entries": 4})]
 
 
 def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock, events: Quiet) -> None:
-    usage_counters = RedisUsageCounters(Broken().flush, limits=LIMITS, clock=clock, events=events)
+    usage_counters = RedisUsageCounters(Broken().write, limits=LIMITS, clock=clock, events=events)
     usage_counters.record_failure()
     usage_counters.close()
 
@@ -448,7 +448,7 @@ def test_every_key_of_the_ledger_goes(
         ClientIpQuota("a" * 16, IpLimits()),
         [ConversionScope("client", "client:x", ConversionLimits())],
     )
-    usage_counters.flush()
+    usage_counters.write()
 
     client = backend.client
     assert [key for key in client.scan_iter("otp:*") if client.ttl(key) < 0] == []
@@ -458,6 +458,6 @@ def test_slots_with_other_limits_are_counted_apart_and_together(usage_counters: 
     address = an_address()
     stricter = replace(address, limits=replace(address.limits, misses_per_10_minutes=3))
     admitted(usage_counters, address, 2)
-    usage_counters.flush()
+    usage_counters.write()
 
     assert admitted(usage_counters, stricter, 5) == 1

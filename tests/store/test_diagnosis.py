@@ -40,7 +40,7 @@ class Bench:
         done = CliRunner().invoke(main, ["check-config", "--config", str(self.path)])
         assert PASSWORD not in done.output
         head, *lines = done.stderr.splitlines()
-        assert (done.exit_code, head, len(lines)) == (1, "The configuration has 1 mistake:", 1), done.output
+        assert (done.exit_code, head, len(lines)) == (1, "The configuration has 1 error:", 1), done.output
         return lines[0].strip().removeprefix("redis.url: ")
 
     def looked(self) -> list[tuple[str, str]]:
@@ -145,25 +145,25 @@ def test_password_that_nobody_asks_for_is_named(bench: Bench, redis_server: Serv
 def test_refused_connection_is_named(bench: Bench) -> None:
     bench.point(f"redis://127.0.0.1:{closed_port()}")
 
-    named(bench, "names a host and port where nobody listens (connection refused)", "Start Redis")
+    named(bench, "names a host and port where nothing listens (connection refused)", "Start Redis")
 
 
 def test_host_without_an_address_is_named(bench: Bench) -> None:
     bench.point("redis://no-such-host.invalid")
 
-    named(bench, "names a host that has no address (DNS)", "Mend the host in redis.url")
+    named(bench, "names a host that has no address (DNS)", "Correct the host in redis.url")
 
 
 def test_socket_that_is_not_there_is_named(bench: Bench, tmp_path: Path) -> None:
     bench.point(f"unix://{tmp_path}/redis.sock")
 
-    named(bench, "names a socket that is not there", "Start Redis")
+    named(bench, "names a socket that does not exist", "Start Redis")
 
 
 def test_database_that_is_not_there_is_named(bench: Bench, redis_server: Server) -> None:
     bench.point(f"redis://127.0.0.1:{redis_server.port}/99")
 
-    named(bench, "has no database of this number", "Mend the number")
+    named(bench, "has no database of this number", "Correct the number")
 
 
 def test_single_server_is_no_cluster(bench: Bench, redis_server: Server) -> None:
@@ -212,7 +212,7 @@ def test_cause_of_a_sentinel_is_named(bench: Bench) -> None:
     named(
         bench,
         "leads to no Sentinel that can be asked; "
-        "one of them names a host and port where nobody listens (connection refused)",
+        "one of them names a host and port where nothing listens (connection refused)",
         "Start Redis",
     )
 

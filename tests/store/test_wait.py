@@ -147,4 +147,4 @@ def test_master_with_too_few_replicas_is_unfit(redis_server: Server) -> None:
             phone.store.check_health()
 
         assert "min_replica_acks (1)" in unfit.value.reason
-        assert phone.store.redis.inspect().unfit == unfit.value.reason
+        assert phone.store.redis.inspect().unsuitability == unfit.value.reason

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from support.deployment import Answer
 
-from otp_service.domain.typed_text import fold_code
+from otp_service.domain.text_normalization import fold_code
 
 HOUR, DAY = 3600, 86_400
 

@@ -30,6 +30,7 @@ from support.redis_servers import redis_binary, running
 from otp_service.captcha.proof_of_work import ProofOfWork
 from otp_service.domain import hosted_page
 from otp_service.domain.address_probe import AddressProbe
+from otp_service.domain.client_ip import normalize_client_ip
 from otp_service.domain.clients import Clients, KeyKind, key_digest
 from otp_service.domain.codes import CodeContext, CodeType, derive, digest
 from otp_service.domain.crypto import Keyring, hmac_fields
@@ -45,7 +46,6 @@ from otp_service.domain.hosted_page import (
 from otp_service.domain.idempotency import IdempotencyRecord
 from otp_service.domain.limits import Budget, ConversionLimits, GlobalFailureLimits, IpLimits, PhoneLimits
 from otp_service.domain.messages import InboundSms, MessageReference, SendResult, SendStatus
-from otp_service.domain.network import normalize_client_ip
 from otp_service.domain.phone import PhoneRules
 from otp_service.domain.phone import parse as parse_phone
 from otp_service.domain.proofs import SMS, TEST, ProofKeys, ProofSigner
@@ -509,15 +509,15 @@ def addresses(client: redis.Redis) -> Steps:
         ground.pass_time(1.5)
     made["sent"] = ground.written()
     ground.usage_counters.record_approval(TAG, 0, address, ())
-    ground.usage_counters.flush()
+    ground.usage_counters.write()
     ground.pass_time(2 * 3_600)
     ground.usage_counters.record_approval("other-phone-tag-", 0, address, ())
     ground.usage_counters.record_miss(address)
-    ground.usage_counters.flush()
+    ground.usage_counters.write()
     ground.pass_time(125)
     ground.usage_counters.record_miss(address)
     ground.usage_counters.record_miss(address)
-    ground.usage_counters.flush()
+    ground.usage_counters.write()
     made["verified, and misses"] = ground.written("otp:[am]*")
     return made
 
@@ -537,13 +537,13 @@ def guards(client: redis.Redis) -> Steps:
         for _ in range(count):
             ground.store.precheck(PhoneKey(TAG, LIMITS), CLIENT, 5, PrecheckRequest(conversion_scopes=scopes))
             ground.usage_counters.record_send(scopes, is_counted=True)
-        ground.usage_counters.flush()
+        ground.usage_counters.write()
 
     send(1)
     made["suspect"] = ground.written("otp:guard:*")
     ground.pass_time(70)
     ground.usage_counters.record_approval(TAG, 0, None, scopes)
-    ground.usage_counters.flush()
+    ground.usage_counters.write()
     made["calm, since it was verified"] = ground.written("otp:guard:*")
     ground.pass_time(3_700)
     send(4)
@@ -564,7 +564,7 @@ def other_values(client: redis.Redis) -> Steps:
     for _ in range(3):
         ground.usage_counters.record_failure()
     ground.usage_counters.record_approval(TAG, 1, None, ())
-    ground.usage_counters.flush()
+    ground.usage_counters.write()
     made["wrong codes"] = ground.written("otp:wrong_codes:*")
     ground.store.mark_missing_client_ip(CLIENT)
     ground.store.mark_unreadable_client_ip()

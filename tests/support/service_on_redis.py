@@ -142,7 +142,7 @@ class Stage(Timeline):
 
     def pass_time(self, seconds: float) -> None:
         """Move every clock; what the ledger has noted meanwhile is carried to the store."""
-        self.usage_counters.flush()
+        self.usage_counters.write()
         super().pass_time(seconds)
 
     # ── calls ──

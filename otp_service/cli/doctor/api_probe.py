@@ -34,28 +34,28 @@ _BUSINESS = ("isv.", "isp.")
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A response: its *code*, the *row* that explains it, its *fields*, and how far our clock is ahead."""
+    """A response: its *code*, the *info* that explains it, its *fields*, and how far our clock is ahead."""
 
     code: str
-    row: ErrorCodeInfo
+    info: ErrorCodeInfo
     fields: Mapping[str, object]
     skew: float | None
 
     @property
     def is_ok(self) -> bool:
         """Whether the call succeeded."""
-        return self.row.outcome is SendOutcome.ACCEPTED
+        return self.info.outcome is SendOutcome.ACCEPTED
 
     @property
     def is_denied(self) -> bool:
         """Whether the key lacks the permission."""
-        return self.code in _RAM or self.row.code in _RAM
+        return self.code in _RAM or self.info.code in _RAM
 
     @property
     def is_business(self) -> bool:
         """Whether the response comes from the service itself, not from the gateway before it."""
-        is_pnvs = self.row.product is Product.PNVS
-        return self.is_ok or is_pnvs or any(c.startswith(_BUSINESS) for c in (self.code, self.row.code))
+        is_pnvs = self.info.product is Product.PNVS
+        return self.is_ok or is_pnvs or any(c.startswith(_BUSINESS) for c in (self.code, self.info.code))
 
     @property
     def is_authenticated(self) -> bool:
@@ -63,7 +63,7 @@ class ApiResponse:
         return self.is_business or self.is_denied or self.code in UNKNOWN_ACTION
 
     def __str__(self) -> str:
-        return f"{self.row.english} ({self.code})" if self.code else "the response is not Aliyun's"
+        return f"{self.info.english} ({self.code})" if self.code else "the response is not Aliyun's"
 
 
 class ApiProbe:
@@ -122,7 +122,7 @@ class ApiProbe:
             fix = "Check the route's endpoint, and look for a proxy in between."
             return fail("api", f"cannot be used: {response}", fix, self.route)
         fix = "See docs/aliyun-errors.md for this code."
-        if response.row.responsible is ResponsibleParty.PROVIDER:
+        if response.info.responsible is ResponsibleParty.PROVIDER:
             return warn("api", f"cannot be used now: {response}", fix, self.route)
         return fail("api", f"cannot be used: {response}", fix, self.route)
 

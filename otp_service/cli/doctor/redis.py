@@ -19,16 +19,16 @@ UNUSED_PHONE_HASH = "-" * 16
 
 
 def check_redis(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
-    """Check the servers, the rights of the user, and whether *clients* send `client_ip`."""
-    trouble = store.redis.diagnose()
+    """Check the servers, the permissions of the user, and whether *clients* send `client_ip`."""
+    problem = store.redis.diagnose()
     try:
         info = store.redis.inspect()
     except StoreUnavailable:
-        failure = trouble or RedisProblem("stopped responding", "Try again.")
+        failure = problem or RedisProblem("stopped responding", "Try again.")
         yield fail("redis", failure.seen, failure.fix)
         return
-    if info.unfit:
-        yield fail("redis", info.unfit, "The service refuses to start until this is fixed.")
+    if info.unsuitability:
+        yield fail("redis", info.unsuitability, "The service refuses to start until this is fixed.")
     else:
         yield ok("redis", f"{info.version}, never evicts keys")
         yield ok("redis", f"servers that accept writes: {info.servers}, replicas of each: {info.replicas}")
@@ -37,8 +37,12 @@ def check_redis(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResu
     else:
         fix = "Set appendonly yes. Without it, a restart loses limits and valid codes."
         yield warn("redis", "loses all data in a restart", fix)
-    yield fail("redis", trouble.seen, trouble.fix) if trouble and not info.unfit else _rights(store)
-    yield from _addresses(store, clients)
+    yield (
+        fail("redis", problem.seen, problem.fix)
+        if problem and not info.unsuitability
+        else _check_permissions(store)
+    )
+    yield from _check_client_ips(store, clients)
 
 
 def check_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[CheckResult]:
@@ -55,7 +59,7 @@ def check_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[Chec
         yield ok("alarm", f"wrong codes today: {facts.wrong}, below the alarm")
 
 
-def _rights(store: RedisStore) -> CheckResult:
+def _check_permissions(store: RedisStore) -> CheckResult:
     """Do what every call does, for a phone that does not exist."""
     fix = "Give the ACL user what `otp-service redis-acl` prints."
     try:
@@ -68,9 +72,9 @@ def _rights(store: RedisStore) -> CheckResult:
     return fail("redis", "does not behave like Redis", "Check which server redis.url points to.")
 
 
-def _addresses(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
+def _check_client_ips(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResult]:
     try:
-        silent = store.clients_without_address(clients)
+        silent = store.clients_without_ip(clients)
         is_unreadable = store.met_unreadable_ip()
     except StoreUnavailable:
         return

@@ -24,7 +24,7 @@ def interpret_probe(response: ApiResponse | None, right: str, route: str) -> Ite
     if response.is_denied:
         yield fail("ram", "the key may not send", f"Grant {right} to it in the RAM console.", route)
         return
-    if response.row.code == _ABROAD:
+    if response.info.code == _ABROAD:
         fix = "Send from mainland China: Aliyun accepts its SMS only from addresses there."
         yield fail("egress", "this machine's address is outside mainland China", fix, route)
         return
@@ -34,9 +34,9 @@ def interpret_probe(response: ApiResponse | None, right: str, route: str) -> Ite
 
 
 def _sending(response: ApiResponse, route: str) -> CheckResult:
-    if response.row.responsible in _OURS:
+    if response.info.responsible in _OURS:
         return fail("sending", str(response), "See docs/aliyun-errors.md for this code.", route)
-    if response.row.responsible in (ResponsibleParty.RECIPIENT, ResponsibleParty.RECIPIENT_LIMIT):
+    if response.info.responsible in (ResponsibleParty.RECIPIENT, ResponsibleParty.RECIPIENT_LIMIT):
         return ok("sending", "an SMS to an impossible number is rejected only for its number", route)
     fix = "Send a real SMS: otp-service send-test."
     return warn(

@@ -214,9 +214,9 @@ def _redis_issue(text: str, *, connects: bool) -> str:
         store = open_store(Settings(redis=RedisConfig.model_validate({"url": text})), SilentEvents())
     except BadRedisUrl as error:
         return str(error)
-    trouble = store.redis.diagnose() if connects else None
+    problem = store.redis.diagnose() if connects else None
     store.close()
-    return trouble.seen if trouble and trouble.is_unfit else ""
+    return problem.seen if problem and problem.is_unsuitable else ""
 
 
 def _purposes_issue(text: str) -> str:

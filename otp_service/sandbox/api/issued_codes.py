@@ -33,7 +33,7 @@ class IssuedCodes:
         self._sent_at: OrderedDict[CodeScope, datetime] = OrderedDict()
 
     def is_too_soon(self, scope: CodeScope, interval: timedelta, now: datetime) -> bool:
-        """Tell whether the last SMS of the scope was sent less than *interval* ago."""
+        """Return whether the last SMS of the scope was sent less than *interval* ago."""
         with self._lock:
             sent_at = self._sent_at.get(scope)
             return sent_at is not None and now - sent_at < interval

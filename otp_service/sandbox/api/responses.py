@@ -79,7 +79,7 @@ def error_response(error: ApiError, request_id: str, host: str) -> ApiResponse:
 
 
 def is_business_error(code: str) -> bool:
-    """Tell whether an error code comes from the SMS service rather than from the gateway."""
+    """Return whether an error code comes from the SMS service rather than from the gateway."""
     return code.startswith(_BUSINESS_PREFIXES)
 
 

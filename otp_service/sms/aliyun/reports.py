@@ -43,8 +43,8 @@ class AliyunReportParser:
 
 def describe_failure(code: str) -> DeliveryFailure:
     """Return what *code* means. A carrier's own code has a general explanation."""
-    row = lookup_receipt(code)
-    return DeliveryFailure(code, row.english, row.chinese)
+    info = lookup_receipt(code)
+    return DeliveryFailure(code, info.english, info.chinese)
 
 
 def _report(item: SmsReport) -> ProviderReport:

@@ -72,21 +72,21 @@ class ResponseInterpreter:
     ) -> ProviderResult:
         """Return the meaning of the response to a send."""
         fields = read_fields(headers, body)
-        row = self.lookup(fields.code)
-        if not fields.code or _contradicts_itself(fields, row):
+        info = self.lookup(fields.code)
+        if not fields.code or _contradicts_itself(fields, info):
             return _unknown(status, fields)
-        if _accepts(status, row):
+        if _accepts(status, info):
             return self._accepted(fields)
-        if not self._refuses(status, row):
+        if not self._refuses(status, info):
             return _unknown(status, fields)
         outcome = SendResult(
             SendStatus.REFUSED,
-            cause=_CAUSES.get(row.responsible, FailureCause.ACCOUNT),
-            retry_after=self._retry_after(row, fields.all.get("Message"), headers, now),
+            cause=_CAUSES.get(info.responsible, FailureCause.ACCOUNT),
+            retry_after=self._retry_after(info, fields.all.get("Message"), headers, now),
             provider_code=fields.code,
             request_id=fields.request_id,
         )
-        return ProviderResult(outcome, _health(row))
+        return ProviderResult(outcome, _health(info))
 
     def _accepted(self, fields: ResponseFields) -> ProviderResult:
         # An OK without BizId is a success: either way the quota stays used and no second SMS is sent, but
@@ -97,36 +97,36 @@ class ResponseInterpreter:
         )
         return ProviderResult(outcome)
 
-    def _refuses(self, status: int, row: ErrorCodeInfo) -> bool:
+    def _refuses(self, status: int, info: ErrorCodeInfo) -> bool:
         """Return whether certainly nothing was sent.
 
         A 3xx or 5xx may not come from the SMS service, whatever its body says. An unknown code is a refusal
         only with a 4xx from the gateway, which has then passed the call on to no service.
         """
         is_from_service = 200 <= status < 300 or 400 <= status < 500  # noqa: PLR2004 - HTTP's own classes
-        is_known = not _is_unexplained(row) or (status >= 400 and not self.business_uses_4xx)  # noqa: PLR2004
-        return is_from_service and is_known and row.outcome is SendOutcome.REFUSED
+        is_known = not _is_unexplained(info) or (status >= 400 and not self.business_uses_4xx)  # noqa: PLR2004
+        return is_from_service and is_known and info.outcome is SendOutcome.REFUSED
 
     def _retry_after(
-        self, row: ErrorCodeInfo, message: object, headers: Mapping[str, str], now: datetime
+        self, info: ErrorCodeInfo, message: object, headers: Mapping[str, str], now: datetime
     ) -> int:
         """Return the seconds until the flow control's window ends, or those that a throttling names."""
-        if row.responsible is ResponsibleParty.RECIPIENT_LIMIT:
+        if info.responsible is ResponsibleParty.RECIPIENT_LIMIT:
             text = message if isinstance(message, str) else ""
             return max(1, math.ceil((self.next_send_at(text, now) - now).total_seconds()))
-        if row.retry is Retry.BACKOFF:
+        if info.retry is Retry.BACKOFF:
             return _throttling_seconds(headers)
         return 0
 
 
-def _accepts(status: int, row: ErrorCodeInfo) -> bool:
-    return 200 <= status < 300 and row.outcome is SendOutcome.ACCEPTED  # noqa: PLR2004 - HTTP's own classes
+def _accepts(status: int, info: ErrorCodeInfo) -> bool:
+    return 200 <= status < 300 and info.outcome is SendOutcome.ACCEPTED  # noqa: PLR2004 - HTTP's own classes
 
 
-def _contradicts_itself(fields: ResponseFields, row: ErrorCodeInfo) -> bool:
+def _contradicts_itself(fields: ResponseFields, info: ErrorCodeInfo) -> bool:
     """Return whether `Success`, if present, contradicts the code."""
     success = fields.all.get("Success")
-    return success is not None and success is not (row.outcome is SendOutcome.ACCEPTED)
+    return success is not None and success is not (info.outcome is SendOutcome.ACCEPTED)
 
 
 def _unknown(status: int, fields: ResponseFields) -> ProviderResult:
@@ -135,21 +135,21 @@ def _unknown(status: int, fields: ResponseFields) -> ProviderResult:
     return ProviderResult(outcome, RouteHealth.TRANSPORT_ERROR)
 
 
-def _is_unexplained(row: ErrorCodeInfo) -> bool:
-    """Return whether neither a row of the table nor a family explains the code.
+def _is_unexplained(info: ErrorCodeInfo) -> bool:
+    """Return whether neither a info of the table nor a family explains the code.
 
     The only refusals known to be the provider's own fault are its throttling codes. An `isv.` code explains
     itself: "isv" is the customer, so the SMS service refused before it sent.
     """
-    return row.responsible is ResponsibleParty.PROVIDER and row.retry is not Retry.BACKOFF
+    return info.responsible is ResponsibleParty.PROVIDER and info.retry is not Retry.BACKOFF
 
 
-def _health(row: ErrorCodeInfo) -> RouteHealth | None:
+def _health(info: ErrorCodeInfo) -> RouteHealth | None:
     """Return what fails for every number until an operator acts: the route, one template, or nothing."""
-    is_known = row.code in CODES or not row.code.startswith("isv.")
-    if row.responsible is not ResponsibleParty.OPERATOR or not is_known or row.code in _DEPENDS_ON_NUMBER:
+    is_known = info.code in CODES or not info.code.startswith("isv.")
+    if info.responsible is not ResponsibleParty.OPERATOR or not is_known or info.code in _DEPENDS_ON_NUMBER:
         return None
-    return RouteHealth.TEMPLATE_ERROR if row.code in _DEPENDS_ON_TEMPLATE else RouteHealth.ACCOUNT_ERROR
+    return RouteHealth.TEMPLATE_ERROR if info.code in _DEPENDS_ON_TEMPLATE else RouteHealth.ACCOUNT_ERROR
 
 
 def _throttling_seconds(headers: Mapping[str, str]) -> int:

@@ -12,7 +12,7 @@
 -- KEYS: conversion stats
 -- ARGV: sent, verified, suspects, sign (1 or -1) and buckets that a narrow scope returns (1) or removes (-1),
 --   min_unverified, max_unverified_ratio in %, block_multiplier
-local LEAST_SUSPECTS, VERIFIED_PER_SUSPECT, VERIFIED_SHARE = 4, 100, 0.1
+local MIN_SUSPECTS, VERIFIED_PER_SUSPECT, VERIFIED_RATIO = 4, 100, 0.1
 
 -- Adds or subtracts other buckets, number by number. A bucket that `buckets` no longer has is ignored.
 local function merged(buckets, others, sign)
@@ -51,6 +51,6 @@ if ARGV[1] ~= '0' or ARGV[2] ~= '0' or ARGV[3] ~= '0' or ARGV[5] ~= '' then
 end
 local unverified = unverified_of(sent, verified, sent_now, verified_now)
 local level = level_of(unverified, verified, tonumber(ARGV[6]), ARGV[7], ARGV[8])
-if level == 2 and verified < unverified * VERIFIED_SHARE then level = 3 end
-if suspected > max(LEAST_SUSPECTS, floor(verified / VERIFIED_PER_SUSPECT)) then level = max(level, 1) end
+if level == 2 and verified < unverified * VERIFIED_RATIO then level = 3 end
+if suspected > max(MIN_SUSPECTS, floor(verified / VERIFIED_PER_SUSPECT)) then level = max(level, 1) end
 return {'ok', level, unverified, sent, verified}

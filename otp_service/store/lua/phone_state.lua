@@ -108,7 +108,7 @@ local function load_phone(key, now)
     local requester, verified_at
     requester, verified_at, at = unpack('>c12I4', s, at)
     if verified_at * 1000 > now - PHONE_RETENTION then
-      phone.requesters[#phone.requesters + 1] = {tag = requester, at = min(verified_at * 1000, now)}
+      phone.requesters[#phone.requesters + 1] = {hash = requester, at = min(verified_at * 1000, now)}
     end
   end
   for i = 1, restricted_count do
@@ -137,7 +137,7 @@ end
 local function read_requester(packed, phone)
   local requester, trusted = sub(packed, 1, 12), byte(packed, 13) == 1
   if requester ~= NO_REQUESTER then
-    for _, known in ipairs(phone.requesters) do trusted = trusted or known.tag == requester end
+    for _, known in ipairs(phone.requesters) do trusted = trusted or known.hash == requester end
   end
   return requester, trusted
 end
@@ -145,9 +145,9 @@ end
 local function remember_requester(phone, requester, now)
   if requester == NO_REQUESTER then return end
   for i = #phone.requesters, 1, -1 do
-    if phone.requesters[i].tag == requester then table.remove(phone.requesters, i) end
+    if phone.requesters[i].hash == requester then table.remove(phone.requesters, i) end
   end
-  table.insert(phone.requesters, 1, {tag = requester, at = now})
+  table.insert(phone.requesters, 1, {hash = requester, at = now})
   phone.requesters[MAX_REQUESTERS + 1] = nil
 end
 
@@ -221,7 +221,7 @@ local function packed_phone(phone)
     s = s .. pack('>c7I6B', open.id, open.expires_at, open.attempts + (open.trusted and TRUSTED_ATTEMPTS or 0))
   end
   for _, requester in ipairs(phone.requesters) do
-    s = s .. pack('>c12I4', requester.tag, floor(requester.at / 1000))
+    s = s .. pack('>c12I4', requester.hash, floor(requester.at / 1000))
   end
   for _, entry in ipairs(phone.restricted_verifications) do
     s = s .. pack('>Bc0c7I4B', #entry.client, entry.client, entry.id, floor(entry.at / 1000),
@@ -257,7 +257,7 @@ local function find_send(phone, verification_hash, number)
   end
 end
 
--- Tells whether the verification was opened by this requester.
+-- Returns whether the verification was opened by this requester.
 local function is_opened_by(phone, verification_hash, requester)
   local first = find_send(phone, verification_hash, 1)
   return first ~= nil and requester ~= NO_REQUESTER and sub(first.reference, 1, 12) == requester

@@ -2,8 +2,8 @@
 
 These models validate requests and describe both directions in the OpenAPI document, so there is no second
 list. Request fields are checked for JSON type, length and characters only. What a valid phone or code is, the
-domain decides, and it raises its own errors. `domain.typed_text` normalizes what people type, for the API and
-the hosted page alike.
+domain decides, and it raises its own errors. `domain.text_normalization` normalizes what people type, for the
+API and the hosted page alike.
 
 Responses give each time twice: absolute (RFC 3339, UTC) for records, and relative (seconds) for clients whose
 clock is wrong. The full phone number appears only where a proof was earned or redeemed. No response contains
@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from otp_service.domain import typed_text
+from otp_service.domain import text_normalization
 from otp_service.domain.codes import LENGTH, CodeType
 from otp_service.domain.proofs import Proof
 from otp_service.domain.reports import DeliveryFailure
@@ -42,7 +42,7 @@ _LOCALE = r"^[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*([.@][A-Za-z0-9.@_-]*)?$"
 set and a variant: `zh_CN.UTF-8@pinyin`."""
 
 Text = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
-TypedText = Annotated[str, StringConstraints(max_length=typed_text.MAX_LENGTH, pattern=_PASTED)]
+TypedText = Annotated[str, StringConstraints(max_length=text_normalization.MAX_LENGTH, pattern=_PASTED)]
 """What a person types or pastes. The length is that before normalization."""
 
 PhoneField = Annotated[
@@ -55,7 +55,7 @@ PhoneField = Annotated[
 ]
 VerificationIdField = Annotated[
     TypedText,
-    AfterValidator(typed_text.fold_id),
+    AfterValidator(text_normalization.fold_id),
     Field(
         description="The id from the response of `/otp/request`. White space and invisible characters are "
         "ignored.",
@@ -122,7 +122,7 @@ class SendCodeRequest(RequestModel):
         ),
     ] = None
     verification_id: Annotated[
-        Annotated[TypedText, AfterValidator(typed_text.fold_id)] | None,
+        Annotated[TypedText, AfterValidator(text_normalization.fold_id)] | None,
         Field(description="Resend: send another SMS with the same code for this verification."),
     ] = None
     locale: Annotated[

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request, Response
 
-from otp_service.domain import hosted_page, typed_text
+from otp_service.domain import hosted_page, text_normalization
 from otp_service.domain.errors import FieldError, InvalidRequest, RetryableError, UnsupportedMediaType
 from otp_service.services.hosted_pages import FormSubmission, PageUnavailable, PageUnavailableReason
 from otp_service.web.api import json_body, problems
@@ -32,7 +32,7 @@ from otp_service.web.hosted_page.translations import negotiate_language
 PATH = "/otp/pages/<page_id>"
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
-_MAX_LENGTH = typed_text.MAX_LENGTH + 1
+_MAX_LENGTH = text_normalization.MAX_LENGTH + 1
 """Characters of a phone or a code that are kept: one more than is allowed."""
 
 View = Callable[[ApiDependencies, Request, RequestLog], Response]
@@ -81,8 +81,8 @@ def _show(deps: ApiDependencies, request: Request, _: RequestLog) -> Response:
 def _submit(deps: ApiDependencies, request: Request, log: RequestLog) -> Response:
     page_id = _page_id(request)
     form = _form(request)
-    address = client_ip(request.environ, deps.proxy_trust, deps.on_unreadable_ip)
-    log.client, error = deps.pages.submit(page_id, _browser_token(request), form, address)
+    caller_ip = client_ip(request.environ, deps.proxy_trust, deps.on_unreadable_ip)
+    log.client, error = deps.pages.submit(page_id, _browser_token(request), form, caller_ip)
     if error:
         log.add_error(error, error, deps.events)
     # Relative to the URL of the request, so that it is correct behind any proxy.

@@ -600,7 +600,7 @@ def test_unreachable_redis_is_reported() -> None:
 
     assert (result.status, result.message) == (
         CheckStatus.FAIL,
-        "names a host and port where nobody listens (connection refused)",
+        "names a host and port where nothing listens (connection refused)",
     )
 
 

@@ -13,7 +13,7 @@ from otp_service.sms.aliyun.protocol.codes import (
 from otp_service.sms.aliyun.protocol.receipts import (
     RECEIPTS,
     Delivery,
-    ReceiptRow,
+    ReceiptCodeInfo,
     lookup_receipt,
     plain_code,
 )
@@ -151,6 +151,6 @@ def test_receipt_code_may_be_a_number(told: object, code: str) -> None:
 
 
 @pytest.mark.parametrize("row", RECEIPTS.values(), ids=RECEIPTS)
-def test_receipt_explains_itself_in_both_languages(row: ReceiptRow) -> None:
+def test_receipt_explains_itself_in_both_languages(row: ReceiptCodeInfo) -> None:
     assert row.english.endswith(".")
     assert not row.chinese.isascii()

@@ -25,7 +25,7 @@ class Delivery(StrEnum):
 
 
 @dataclass(frozen=True)
-class ReceiptRow:
+class ReceiptCodeInfo:
     """The meaning of one receipt code, and the party that can act on it."""
 
     code: str
@@ -35,14 +35,14 @@ class ReceiptRow:
     chinese: str
 
 
-def _failed(code: str, responsible: ResponsibleParty, english: str, chinese: str) -> ReceiptRow:
-    return ReceiptRow(code, Delivery.UNDELIVERED, responsible, english, chinese)
+def _failed(code: str, responsible: ResponsibleParty, english: str, chinese: str) -> ReceiptCodeInfo:
+    return ReceiptCodeInfo(code, Delivery.UNDELIVERED, responsible, english, chinese)
 
 
 _ROWS = (
-    ReceiptRow("DELIVERED", Delivery.DELIVERED, ResponsibleParty.NONE, "Delivered.", "短信送达"),
-    ReceiptRow("DELIVRD", Delivery.DELIVERED, ResponsibleParty.NONE, "Delivered.", "短信送达"),
-    ReceiptRow(
+    ReceiptCodeInfo("DELIVERED", Delivery.DELIVERED, ResponsibleParty.NONE, "Delivered.", "短信送达"),
+    ReceiptCodeInfo("DELIVRD", Delivery.DELIVERED, ResponsibleParty.NONE, "Delivered.", "短信送达"),
+    ReceiptCodeInfo(
         "REQUEST_SUCCESS",
         Delivery.WAITING,
         ResponsibleParty.PROVIDER,
@@ -117,7 +117,7 @@ _ROWS = (
         "The carrier does not know what became of it.",
         "运营商返回状态未知",
     ),
-    ReceiptRow(
+    ReceiptCodeInfo(
         "ACCEPTD", Delivery.WAITING, ResponsibleParty.PROVIDER, "Accepted by the carrier.", "运营商已接收"
     ),
     _failed(
@@ -156,7 +156,7 @@ def plain_text(value: object) -> str | None:
     return None
 
 
-def lookup_receipt(code: str) -> ReceiptRow:
+def lookup_receipt(code: str) -> ReceiptCodeInfo:
     """Return the meaning of a receipt code. A carrier's own code is a failure without a known reason."""
     unknown = _failed(code, ResponsibleParty.PROVIDER, "A carrier's own code.", "运营商返回的错误码")
     return RECEIPTS.get(_SPELLINGS.get(code, code), unknown)

@@ -72,14 +72,14 @@ def read_body(body: bytes) -> list[object]:
         BadReports: *body* is neither an array nor an object.
     """
     try:
-        told = json.loads(body, parse_int=_read_int)
+        entries = json.loads(body, parse_int=_read_int)
     except (ValueError, RecursionError):
         raise BadReports("not JSON") from None
-    if isinstance(told, dict):
-        return [told]
-    if not isinstance(told, list):
+    if isinstance(entries, dict):
+        return [entries]
+    if not isinstance(entries, list):
         raise BadReports("neither array nor object")
-    return told
+    return entries
 
 
 def read_item(item: object) -> SmsReport | SmsUp:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otp_service.domain.client_ip import normalize_client_ip
 from otp_service.domain.errors import InvalidRequest
-from otp_service.domain.network import normalize_client_ip
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import spellings
 
-from otp_service.domain import codes, phone, typed_text
+from otp_service.domain import codes, phone, text_normalization
 from otp_service.domain.errors import InvalidCode, InvalidPhone
 
 ID = "AbC_-9xyz0123456789abc"
@@ -57,7 +57,7 @@ def test_phone_is_read_in_every_spelling(row: spellings.PhoneSpelling) -> None:
 
 def test_digits_of_every_script_become_ascii_digits() -> None:
     assert len(DECIMAL_DIGITS) > 600
-    assert [typed_text.fold(c) for c in DECIMAL_DIGITS] == [
+    assert [text_normalization.fold(c) for c in DECIMAL_DIGITS] == [
         str(unicodedata.decimal(c)) for c in DECIMAL_DIGITS
     ]
 
@@ -68,28 +68,28 @@ def test_digits_of_every_script_become_ascii_digits() -> None:
     ids=["white space", "invisible", "fillers", "dashes"],
 )
 def test_separators_in_a_code_are_removed(characters: list[str]) -> None:
-    left = [c for c in characters if typed_text.fold_code(f"{c}12{c}3456{c}") != "123456"]
+    left = [c for c in characters if text_normalization.fold_code(f"{c}12{c}3456{c}") != "123456"]
 
     assert [f"U+{ord(c):04X} {unicodedata.name(c, '')}" for c in left] == []
 
 
 def test_white_space_and_invisible_characters_are_removed_from_an_id() -> None:
     for c in (*WHITE_SPACE, *INVISIBLE, *FILLERS):
-        assert typed_text.fold_id(f"{c}{ID[:7]}{c}{ID[7:]}{c}") == ID
+        assert text_normalization.fold_id(f"{c}{ID[:7]}{c}{ID[7:]}{c}") == ID
 
 
 @pytest.mark.parametrize(
     "other", [ID.upper(), ID.lower(), "Ａ" + ID[1:], ID.replace("-", "\u2010"), ID.replace("_", "")]
 )
 def test_every_other_character_of_an_id_is_significant(other: str) -> None:
-    assert typed_text.fold_id(other) == other
+    assert text_normalization.fold_id(other) == other
 
 
 @given(st.text(max_size=64))
 def test_folded_code_contains_no_separators_or_lower_case_letters(text: str) -> None:
-    assert not set(typed_text.fold_code(text)) & {*string.ascii_lowercase, " ", ".", "-"}
+    assert not set(text_normalization.fold_code(text)) & {*string.ascii_lowercase, " ", ".", "-"}
 
 
 @pytest.mark.parametrize(("text", "folded"), [("K7M4ß", "K7M4ß"), ("ıııııı", "ıııııı"), ("k7m4qx", "K7M4QX")])
 def test_only_ascii_letters_change_their_case(text: str, folded: str) -> None:
-    assert typed_text.fold_code(text) == folded
+    assert text_normalization.fold_code(text) == folded

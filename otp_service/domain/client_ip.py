@@ -15,7 +15,7 @@ def normalize_client_ip(text: str) -> str:
     Raises:
         InvalidRequest: *text* is not an IP address; the error names the field `client_ip`.
     """
-    address = _address(text)
+    address = _parse(text)
     if isinstance(address, IPv4Address):
         return str(address)
     if address.ipv4_mapped:
@@ -23,7 +23,7 @@ def normalize_client_ip(text: str) -> str:
     return str(IPv6Network((int(address), 64), strict=False))
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
+def _parse(text: str) -> IPv4Address | IPv6Address:
     try:
         return ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
