@@ -67,7 +67,7 @@ def number() -> str:
 def phone(client: redis.Redis, settings: Settings, number: str) -> Phone:
     """The state of *number* in the store of this configuration."""
     phone = make_phone(client)
-    phone.slot = PhoneKey(settings.keyring().phone_hash(number), phone.slot.limits)
+    phone.phone_key = PhoneKey(settings.keyring().phone_hash(number), phone.phone_key.limits)
     return phone
 
 
@@ -91,10 +91,10 @@ def fail(phone: Phone, times: int) -> None:
     quick = phone.limited(restrict_after_failures=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(times // 5):
-        opened = quick.open()
+        verification = quick.open()
         for _ in range(5):
             with pytest.raises(WrongCode):
-                quick.submit(opened, WRONG)
+                quick.submit(verification, WRONG)
         quick.pass_time(8 * HOUR)
     phone.runner.ahead = 0
 
@@ -105,7 +105,7 @@ def run_precheck(phone: Phone, settings: Settings, address: str, times: int) -> 
     for _ in range(times):
         quota = ClientIpQuota(ip_hash, IpLimits())
         phone.store.precheck(
-            PhoneKey(secrets.token_urlsafe(12), phone.slot.limits),
+            PhoneKey(secrets.token_urlsafe(12), phone.phone_key.limits),
             CLIENT,
             5,
             PrecheckRequest(quota, challenges_disabled=True),
@@ -136,10 +136,10 @@ def test_limits_of_an_unknown_phone_are_unused(config: Path, number: str) -> Non
 
 def test_limits_show_counts_and_the_time_of_the_next_sms(config: Path, number: str, phone: Phone) -> None:
     phone.pass_time(-17)
-    opened = phone.open()
+    verification = phone.open()
     for _ in range(3):
         with pytest.raises(WrongCode):
-            phone.submit(opened, WRONG)
+            phone.submit(verification, WRONG)
 
     lines = lines_of(run(config, "limits", typed=number))
 
@@ -275,7 +275,7 @@ def test_clearing_is_in_the_json_and_in_the_log(config: Path, number: str, phone
     event = json.loads(result.stderr)
     assert (event["event"], event["phone_hash"], event["phone_masked"]) == (
         "limits_cleared",
-        phone.slot.phone_hash,
+        phone.phone_key.phone_hash,
         masked(number),
     )
 
@@ -353,7 +353,7 @@ def test_unlocked_phone_is_reported_and_no_longer_locked(config: Path, number: s
     event = json.loads(result.stderr)
     assert (event["event"], event["phone_hash"], event["client"]) == (
         "phone_unlocked",
-        phone.slot.phone_hash,
+        phone.phone_key.phone_hash,
         "",
     )
     assert lines_of(run(config, "limits", typed=number))["locked"].startswith("no")
@@ -361,9 +361,9 @@ def test_unlocked_phone_is_reported_and_no_longer_locked(config: Path, number: s
 
 
 def test_unlock_shows_which_limits_still_apply(config: Path, number: str, phone: Phone) -> None:
-    opened = phone.open()
+    verification = phone.open()
     with pytest.raises(WrongCode):
-        phone.submit(opened, WRONG)
+        phone.submit(verification, WRONG)
 
     lines = run(config, "unlock", typed=number).stdout.splitlines()
 
@@ -378,7 +378,7 @@ def test_erased_phone_leaves_nothing_and_remaining_data_is_named(
     config: Path, number: str, phone: Phone, settings: Settings
 ) -> None:
     address = ClientIpQuota(run_precheck(phone, settings, ADDRESS, 1), IpLimits())
-    phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address))
+    phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest(address))
     phone.open()
 
     result = run(config, "erase-phone", typed=f"{number}\ny\n")
@@ -517,9 +517,9 @@ def test_durations_are_exact_to_the_second(seconds: int, text: str) -> None:
 
 def sent(phone: Phone, how: SendDisposition, code: str = "", **facts: int) -> Verification:
     """Return a verification whose first send has the result *how* and the provider code *code*."""
-    opened = phone.open(settle=None)
-    phone.settle(opened, how, provider_code=code, **facts)
-    return opened
+    verification = phone.open(result=None)
+    phone.record_result(verification, how, provider_code=code, **facts)
+    return verification
 
 
 def test_history_of_a_rejected_number_shows_the_reason(config: Path, number: str, phone: Phone) -> None:
@@ -528,7 +528,7 @@ def test_history_of_a_rejected_number_shows_the_reason(config: Path, number: str
     result = run(config, "history", typed=number)
 
     assert result.exit_code == 0
-    assert phone.slot.phone_hash in result.stdout.splitlines()[0]
+    assert phone.phone_key.phone_hash in result.stdout.splitlines()[0]
     assert "SMS 1 by route main: rejected for this number" in result.stdout
     assert "isv.MOBILE_NUMBER_ILLEGAL: " in result.stdout
     assert "canceled" in result.stdout
@@ -549,7 +549,7 @@ def test_history_shows_the_newest_first_and_how_each_verification_ended(
             phone.submit(exhausted, WRONG)
     phone.pass_time(HOUR)
     canceled = phone.open()
-    phone.store.cancel(phone.slot, CLIENT, canceled.verification_hash)
+    phone.store.cancel(phone.phone_key, CLIENT, canceled.verification_hash)
     phone.pass_time(60)
     sent(phone, SendDisposition.NOT_SENT, "local.not_sent")
     phone.runner.ahead = 0
@@ -564,10 +564,10 @@ def test_history_shows_the_newest_first_and_how_each_verification_ended(
 
 
 def test_history_shows_the_delivery_report(config: Path, number: str, phone: Phone) -> None:
-    opened = phone.open()
+    verification = phone.open()
     report = DeliveryReport(
-        phone.slot.phone_hash,
-        opened.verification_hash,
+        phone.phone_key.phone_hash,
+        verification.verification_hash,
         1,
         DeliveryStatus.UNDELIVERED,
         "MOBILE_NOT_ON_SERVICE",
@@ -583,9 +583,11 @@ def test_history_shows_the_delivery_report(config: Path, number: str, phone: Pho
 def test_history_shows_a_report_for_an_expired_verification(
     config: Path, number: str, phone: Phone, client: redis.Redis
 ) -> None:
-    opened = phone.open()
-    client.delete(keys.verification(phone.slot.phone_hash, opened.verification_hash))
-    report = DeliveryReport(phone.slot.phone_hash, opened.verification_hash, 1, DeliveryStatus.DELIVERED)
+    verification = phone.open()
+    client.delete(keys.verification(phone.phone_key.phone_hash, verification.verification_hash))
+    report = DeliveryReport(
+        phone.phone_key.phone_hash, verification.verification_hash, 1, DeliveryStatus.DELIVERED
+    )
 
     assert phone.store.apply_delivery_reports([report]) == [None]
     assert "delivered" in run(config, "history", typed=number).stdout

@@ -17,7 +17,7 @@ import pytest
 from sms.doubles import eventually
 from support.deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, config_text, make_secrets
 from support.doc_blocks import ROOT, Block, blocks, documents
-from support.redis_clusters import tell
+from support.redis_clusters import run_command
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, free_port, redis_binary, skip_or_fail
 from support.redis_servers import running as running_server
@@ -163,5 +163,5 @@ def test_redis_user_is_created_on_a_server_and_on_a_sentinel(tmp_path: Path) -> 
         )
         assert (done.returncode, done.stdout.split()) == (0, ["OK", "OK"]), done.stderr
         for node, password in ((server, "of-the-server"), (sentinel, "of-the-sentinel")):
-            assert tell(node, "AUTH", "otp_service", password) == "OK"
-        assert "allkeys" not in str(tell(server, "ACL", "LIST")).partition("otp_service")[2]
+            assert run_command(node, "AUTH", "otp_service", password) == "OK"
+        assert "allkeys" not in str(run_command(server, "ACL", "LIST")).partition("otp_service")[2]

@@ -68,7 +68,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         config.chmod(0o600)
         settings = load(config, {})
         phone = make_phone(client)
-        phone.slot = PhoneKey(settings.keyring().phone_hash(NUMBER), phone.slot.limits)
+        phone.phone_key = PhoneKey(settings.keyring().phone_hash(NUMBER), phone.phone_key.limits)
         yield Stage(config, settings, client, phone)
 
 
@@ -108,12 +108,12 @@ def rejected_and_undelivered(stage: Stage) -> None:
     """Send an SMS that does not arrive, and one that is rejected for its number."""
     phone = stage.phone
     phone.pass_time(-3600)
-    opened = phone.open()
+    verification = phone.open()
     phone.store.apply_delivery_reports(
         [
             DeliveryReport(
-                phone.slot.phone_hash,
-                opened.verification_hash,
+                phone.phone_key.phone_hash,
+                verification.verification_hash,
                 1,
                 DeliveryStatus.UNDELIVERED,
                 "MOBILE_NOT_ON_SERVICE",
@@ -121,8 +121,8 @@ def rejected_and_undelivered(stage: Stage) -> None:
         ]
     )
     phone.runner.ahead = 0
-    phone.settle(
-        phone.open(settle=None), SendDisposition.RECIPIENT_REJECTED, provider_code="isv.MOBILE_NUMBER_ILLEGAL"
+    phone.record_result(
+        phone.open(result=None), SendDisposition.RECIPIENT_REJECTED, provider_code="isv.MOBILE_NUMBER_ILLEGAL"
     )
 
 

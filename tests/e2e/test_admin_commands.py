@@ -68,14 +68,14 @@ def command(directory: Path, *arguments: str, typed: str) -> str:
 def locked(client: redis.Redis, settings: Settings, number: str) -> Phone:
     """Use up a hundred attempts, so long ago that only the lock remains."""
     phone = make_phone(client)
-    phone.slot = PhoneKey(settings.keyring().phone_hash(number), phone.slot.limits)
+    phone.phone_key = PhoneKey(settings.keyring().phone_hash(number), phone.phone_key.limits)
     quick = phone.limited(restrict_after_failures=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(20):
-        opened = quick.open()
+        verification = quick.open()
         for _ in range(5):
             with pytest.raises(WrongCode):
-                quick.submit(opened, WRONG)
+                quick.submit(verification, WRONG)
         quick.pass_time(8 * HOUR)
     return phone
 
@@ -105,9 +105,9 @@ def test_locked_phone_is_unlocked_and_verified_again(
     unlock(service, directory, number)
 
     assert (refused.status, refused.body["limit"], sms_before) == (429, "phone_locked", 0)
-    opened = service.request(number)
-    assert (opened.status, opened.body["attempts_left"]) == (201, 5)
-    approved = service.verify(number, opened.body["verification_id"], service.code(number))
+    verification = service.request(number)
+    assert (verification.status, verification.body["attempts_left"]) == (201, 5)
+    approved = service.verify(number, verification.body["verification_id"], service.code(number))
     assert (approved.status, approved.body["phone"]) == (200, number)
 
 

@@ -27,7 +27,7 @@ from support.deployment import (
     running_service,
 )
 from support.package_sources import ROOT
-from support.redis_clusters import tell
+from support.redis_clusters import run_command
 from support.redis_servers import Server, redis_binary, running
 
 from otp_service.domain.clients import key_digest
@@ -182,12 +182,12 @@ def test_redis_password(tmp_path: Path) -> None:
         )
 
     with running(redis_binary()) as server:
-        tell(server, "ACL", "SETUSER", "otp_service", "reset", "on", ">first", *server_rules())
+        run_command(server, "ACL", "SETUSER", "otp_service", "reset", "on", ">first", *server_rules())
         with running_service(server, tmp_path, change=with_a_user) as service:
             held, later = issue(service), issue(service)
-            tell(server, "ACL", "SETUSER", "otp_service", ">second")
+            run_command(server, "ACL", "SETUSER", "otp_service", ">second")
             file.write_text("second\n")
-            tell(server, "ACL", "SETUSER", "otp_service", "<first")
+            run_command(server, "ACL", "SETUSER", "otp_service", "<first")
 
             assert is_valid(service, held)
             reload(service)  # closes the connections that used the old password

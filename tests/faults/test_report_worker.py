@@ -266,7 +266,7 @@ def test_signal_lets_it_finish_the_current_message(service: Deployment, proxy: F
     booked = deliveries(service, opened).count("delivered")
     assert 1 <= booked <= 15
     (batch,) = worker.events("queue_batch")
-    assert (batch["received"], batch["taken"]) == (16, booked)
+    assert (batch["received"], batch["processed"]) == (16, booked)
     assert worker.events("reports_stopped")
 
     with working(service) as second:
@@ -342,7 +342,7 @@ def test_report_that_could_not_be_recorded_is_received_again(
         assert worker.wait() == 1
     booked = deliveries(service, opened).count("delivered")
     assert 1 <= booked <= 15
-    assert [batch["taken"] for batch in worker.events("queue_batch")] == [booked]
+    assert [batch["processed"] for batch in worker.events("queue_batch")] == [booked]
 
     with working(service) as second:
         assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)

@@ -421,7 +421,7 @@ MUTANTS = (
         "store/counters.py",
         "all(states[place] == ConversionState.CALM for states in known)",
         "True",
-        "tests/crowds/test_pumping_beside_others.py -k explains",
+        "tests/crowds/test_pumping_beside_others.py -k counts_of_a_suspect_prefix",
     ),
     mutant(
         "R18",
@@ -429,7 +429,7 @@ MUTANTS = (
         "store/counters.py",
         "(1 if now is ConversionState.CALM else -1, spans)",
         '(1, b"\\0")',
-        "tests/crowds/test_pumping_beside_others.py -k explains",
+        "tests/crowds/test_pumping_beside_others.py -k counts_of_a_suspect_prefix",
     ),
     mutant(
         "R18",
@@ -437,7 +437,7 @@ MUTANTS = (
         "store/counters.py",
         "replace(limits[kind], name=name.decode())",
         "limits[kind]",
-        "tests/crowds/test_pumping_beside_others.py -k taken_out",
+        "tests/crowds/test_pumping_beside_others.py -k removed_from_the_counts",
         "tests/store/test_counters.py -k each_country",
     ),
     mutant(
@@ -559,7 +559,7 @@ MUTANTS = (
         "proxy_hops: int = Field(default=0, ge=0, le=8)",
         "proxy_hops: int = Field(default=1, ge=0, le=8)",
         "tests/settings/test_settings.py",
-        "tests/attacks/test_addresses.py -k a_browser_is_where",
+        "tests/attacks/test_addresses.py -k browser_is_counted_by_its_connection",
     ),
     mutant(
         "R23",
@@ -1088,7 +1088,7 @@ MUTANTS = (
         "sms/http.py",
         "max_retries=0)",
         'max_retries=__import__("urllib3").Retry(1, allowed_methods=None))',
-        "tests/sms/test_http.py -k asked_for_again",
+        "tests/sms/test_http.py -k lost_response_is_not_retried",
     ),
     mutant(
         "R46",
@@ -1136,7 +1136,7 @@ MUTANTS = (
         "sms/http.py",
         "            deadline.remaining()\n        return bytes(body)",
         "        return bytes(body)",
-        "tests/sms/test_http.py -k anything_but",
+        "tests/sms/test_http.py -k incomplete_or_malformed",
     ),
     mutant(
         "R46",
@@ -1224,7 +1224,7 @@ MUTANTS = (
         "cli/worker.py",
         "with gevent.Timeout(BODY_SECONDS, TimeoutError):",
         "with gevent.Timeout(None):",
-        "tests/attacks/test_input.py -k trickles_in",
+        "tests/attacks/test_input.py -k trickling_body",
     ),
     mutant(
         "R48",
@@ -1232,7 +1232,7 @@ MUTANTS = (
         "cli/master.py",
         "min(MAX_CONNECTIONS, raise_file_limit() - OTHER_FILES)",
         "512",
-        "tests/attacks/test_input.py -k connections_that_say_nothing",
+        "tests/attacks/test_input.py -k silent_connections",
     ),
     mutant(
         "R48",
@@ -1240,7 +1240,7 @@ MUTANTS = (
         "cli/worker.py",
         "        self._permits.release()\n        try:\n",
         "        try:\n",
-        "tests/attacks/test_input.py -k a29_bodies_that_never_end",
+        "tests/attacks/test_input.py -k endless_bodies_with_a_key",
     ),
     mutant(
         "R45",
@@ -1463,7 +1463,7 @@ MUTANTS = (
         "store/counters.py",
         "        forks.call_in_child(self._begin)\n",
         "",
-        "tests/test_forks.py -k flushes",
+        "tests/test_forks.py -k writes_only_its_own_counts",
     ),
     client_mutant(
         "A32",
@@ -1951,7 +1951,7 @@ MUTANTS += (
         "cli/doctor/public_address.py",
         '_ALIASES = ("X_Forwarded_For", "X-Forwarded_For", "X_Forwarded-For")',
         "_ALIASES = ()",
-        "tests/e2e/test_public_address.py -k alias_that_is_believed",
+        "tests/e2e/test_public_address.py -k header_alias_is_reported",
     ),
     mutant(
         "A42",
@@ -1976,7 +1976,7 @@ MUTANTS += (
         "web/api/request_target.py",
         """    if not path.startswith("/") or path.endswith("/") or "//" in prefix + path:""",
         "    if False:",
-        "tests/e2e/test_raw_requests.py -k another_way",
+        "tests/e2e/test_raw_requests.py -k unusual_spelling",
     ),
     mutant(
         "A43",

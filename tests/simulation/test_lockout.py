@@ -91,13 +91,13 @@ class Lockout:
         return replace(self.phone_key, ip_hash=requester)
 
     def open(self, phone_key: PhoneKey, client: str) -> Verification:
-        opened = self.store.create(phone_key, replace(new_verification(), client=client), {})
-        sent = SendResultRecord(opened.verification_hash, 1, SendDisposition.ACCEPTED, "main", ttl=300)
-        return self.store.record_send_result(phone_key, client, sent, ()) or opened
+        verification = self.store.create(phone_key, replace(new_verification(), client=client), {})
+        sent = SendResultRecord(verification.verification_hash, 1, SendDisposition.ACCEPTED, "main", ttl=300)
+        return self.store.record_send_result(phone_key, client, sent, ()) or verification
 
-    def submit(self, phone_key: PhoneKey, opened: Verification, digest: bytes) -> None:
+    def submit(self, phone_key: PhoneKey, verification: Verification, digest: bytes) -> None:
         attempt = CodeAttempt({"2026a": digest}, SHAPES, at=0)
-        self.store.attempt(phone_key, opened.client, opened.verification_hash, attempt)
+        self.store.attempt(phone_key, verification.client, verification.verification_hash, attempt)
 
     def wait_of(self, phone_key: PhoneKey, client: str) -> int:
         """Return how many seconds a call must wait for an SMS; 0 if it gets one now."""
@@ -136,14 +136,14 @@ class Lockout:
         waits = []
         for shop in self.shops[turn % self.clients :] + self.shops[: turn % self.clients]:
             try:
-                opened = self.open(self.by(requester), shop)
+                verification = self.open(self.by(requester), shop)
             except LimitError as refusal:
                 waits.append(refusal.retry_after)
                 continue
             self.sms += 1
-            for _ in range(opened.attempts_left if self.guesses else 0):
+            for _ in range(verification.attempts_left if self.guesses else 0):
                 with pytest.raises(WrongCode):
-                    self.submit(self.by(requester), opened, WRONG)
+                    self.submit(self.by(requester), verification, WRONG)
                 self.evaluated += 1
                 self.in_a_row += 1
             self.most_in_a_row = max(self.most_in_a_row, self.in_a_row)
@@ -152,10 +152,10 @@ class Lockout:
 
     def log_in(self) -> None:
         try:
-            opened = self.open(self.by(self.home), self.shops[0])
+            verification = self.open(self.by(self.home), self.shops[0])
         except OtpError as refusal:  # clearer than wrong figures
             pytest.fail(f"the owner was refused: {refusal!r}")
-        self.submit(self.by(self.home), opened, RIGHT)
+        self.submit(self.by(self.home), verification, RIGHT)
         self.in_a_row, self.last_login = 0, self.now
         self.logins += 1
 

@@ -1,4 +1,4 @@
-"""What the tests of this room send, and what they put in the place of clock, events and providers."""
+"""Test data, and doubles of clock, events and providers, for the SMS tests."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ NO_TEMPLATE = ProviderResult(
 )
 
 
-def refusal(fault: FailureCause) -> ProviderResult:
-    return ProviderResult(SendResult(SendStatus.REFUSED, cause=fault))
+def refusal(cause: FailureCause) -> ProviderResult:
+    return ProviderResult(SendResult(SendStatus.REFUSED, cause=cause))
 
 
 class ManualClock:
-    """Stands still until a test moves it."""
+    """A clock that only the test moves."""
 
     def __init__(self, now: float = 1_795_421_261.0) -> None:
         self.time = now
@@ -104,10 +104,10 @@ class MakeProvider(Protocol):
 
 
 class ScriptedProvider:
-    """Gives the verdicts it was told, the last one for ever, and records what it was asked to send."""
+    """Returns the given results in order, repeats the last one, and records its calls."""
 
-    def __init__(self, *verdicts: ProviderResult, before: Callable[[], None] = lambda: None) -> None:
-        self._verdicts = list(verdicts)
+    def __init__(self, *results: ProviderResult, before: Callable[[], None] = lambda: None) -> None:
+        self._results = list(results)
         self._before = before
         self._lock = threading.Lock()
         self.sent: list[tuple[SmsMessage, Template]] = []
@@ -119,7 +119,7 @@ class ScriptedProvider:
         self._before()
         with self._lock:
             self.sent.append((sms, template))
-            return self._verdicts.pop(0) if len(self._verdicts) > 1 else self._verdicts[0]
+            return self._results.pop(0) if len(self._results) > 1 else self._results[0]
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         self.lookups.append(lookup)
@@ -130,7 +130,7 @@ class ScriptedProvider:
 
 
 def eventually(condition: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Wait for what another thread is about to do."""
+    """Wait until *condition*, which another thread fulfils, is true; return whether it is."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():

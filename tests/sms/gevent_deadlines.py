@@ -33,7 +33,7 @@ def post(client: HttpClient, url: str) -> bytes:
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """Everything that is waited for here takes ten seconds or more."""
+    """Every operation awaited here takes ten seconds or more."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < 4
@@ -48,7 +48,7 @@ def test_process_is_patched() -> None:
 
 
 interrupted = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""Python warns of a socket that nobody has closed before it was collected."""
+"""Python warns of a socket that was collected before it was closed."""
 
 BAD = {
     "head": wire.drips(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500),
@@ -62,7 +62,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_provider_that_drips_is_left_at_the_deadline(client: HttpClient, name: str) -> None:
+def test_trickling_response_ends_at_the_deadline(client: HttpClient, name: str) -> None:
     with WireServer(BAD[name]) as server:
         with in_time(), pytest.raises(ResponseLost) as lost:
             post(client, server.url)
@@ -71,7 +71,7 @@ def test_provider_that_drips_is_left_at_the_deadline(client: HttpClient, name: s
     assert lost.value.reason == "TimeoutError"
 
 
-def test_connection_that_was_left_is_not_used_again(client: HttpClient) -> None:
+def test_abandoned_connection_is_not_reused(client: HttpClient) -> None:
     with WireServer(wire.in_turn(BAD["body"], wire.answers(response(OK)))) as server:
         with pytest.raises(ResponseLost):
             post(client, server.url)
@@ -79,10 +79,10 @@ def test_connection_that_was_left_is_not_used_again(client: HttpClient) -> None:
         assert server.connections == 2
 
 
-def test_name_service_that_is_silent_is_left_at_the_deadline_with_nothing_sent(
+def test_silent_resolver_ends_at_the_deadline_with_nothing_sent(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """gevent asks it in a native thread, which goes on waiting."""
+    """gevent resolves names in a native thread, which keeps waiting."""
     let_go = threading.Event()
 
     def waits(*_: object) -> list[object]:
@@ -99,7 +99,7 @@ def test_name_service_that_is_silent_is_left_at_the_deadline_with_nothing_sent(
 
 
 @interrupted
-def test_many_silent_addresses_take_no_longer_than_there_is_time(
+def test_many_silent_addresses_end_at_the_deadline(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wire.finds(monkeypatch, *["127.0.0.1"] * 10)
@@ -110,7 +110,7 @@ def test_many_silent_addresses_take_no_longer_than_there_is_time(
 
 
 @interrupted
-def test_sockets_that_were_still_connecting_are_closed(client: HttpClient) -> None:
+def test_connecting_sockets_are_closed(client: HttpClient) -> None:
     with ExitStack() as stack:
         port = wire.full_queue(stack).getsockname()[1]
         before = open_files()
@@ -122,7 +122,7 @@ def test_sockets_that_were_still_connecting_are_closed(client: HttpClient) -> No
 
 
 @interrupted
-def test_tls_handshake_that_drips_is_left_at_the_deadline_with_nothing_sent(client: HttpClient) -> None:
+def test_trickling_tls_handshake_ends_at_the_deadline_with_nothing_sent(client: HttpClient) -> None:
     def drips(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection, suppress(OSError):
@@ -135,14 +135,14 @@ def test_tls_handshake_that_drips_is_left_at_the_deadline_with_nothing_sent(clie
         dripping.join()
 
 
-def test_all_time_for_connecting_and_reading_is_the_most_that_a_request_takes() -> None:
+def test_request_takes_at_most_the_connect_and_read_timeouts() -> None:
     client = HttpClient(max_connections=1, connect_seconds=0.5, read_seconds=1)
     with WireServer(BAD["head"]) as server, in_time(), pytest.raises(ResponseLost):
         client.post(f"{server.url}/", {}, b"body", seconds=60)
     client.close()
 
 
-def test_deadline_of_somebody_else_is_not_taken_for_ours(client: HttpClient) -> None:
+def test_timeout_of_other_code_is_not_mistaken_for_our_deadline(client: HttpClient) -> None:
     with (
         WireServer(wire.stalls) as server,
         pytest.raises(gevent.Timeout) as ended,

@@ -1,4 +1,4 @@
-"""What the tests of the queues share: keys, messages and servers that answer as a queue does."""
+"""Helpers of the queue tests: keys, messages, and servers that respond like a queue."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def send_sms(url: str, clock: Clock, numbers: Sequence[str]) -> None:
 
 
 def datetimes(clock: ManualClock) -> datetime:
-    """The time of *clock* as the sandbox wants it."""
+    """Return the time of *clock* as a datetime, for the sandbox."""
     return datetime.fromtimestamp(clock.now(), UTC)
 
 
 def key_answer(key_id: str = "STS.1", expires: str = LATER, **changes: object) -> bytes:
     key = {"AccessKeyId": key_id, "AccessKeySecret": "s", "SecurityToken": "t", "ExpireTime": expires}
-    told = {"Code": "OK", "RequestId": "R", "MessageTokenDTO": {**key, **changes}}
-    return response(json.dumps(told).encode())
+    payload = {"Code": "OK", "RequestId": "R", "MessageTokenDTO": {**key, **changes}}
+    return response(json.dumps(payload).encode())
 
 
 def message_xml(body: bytes | str, handle: str = "1-a==") -> str:
@@ -99,7 +99,7 @@ DELETED = response(b"", 204)
 
 
 def replies(*data: bytes) -> Behave:
-    """Answer the first request with the first of *data*, and so on; the last one for ever."""
+    """Respond to the requests with *data* in order, and repeat the last one."""
     left = [answers(one) for one in data]
 
     def behave(connection: object) -> None:
@@ -110,7 +110,7 @@ def replies(*data: bytes) -> Behave:
 
 
 class RecordedStop(threading.Event):
-    """Waits for nothing, records for how long it should have waited, and is set after *most* waits."""
+    """Never waits, records the requested waits, and is set after *most* of them."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Two access keys at once, as they are while keys are rotated."""
+"""Two access keys at once, during a rotation."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def outcomes(url: str, *keys: AccessKey, sends: int = 1) -> list[SendStatus]:
 
 
 @pytest.mark.parametrize("refused", [DISABLED, WRONG], ids=["unknown key", "wrong secret"])
-def test_the_other_key_takes_over_whichever_is_refused(sandbox: SandboxServer, refused: AccessKey) -> None:
+def test_other_key_is_used_if_one_is_refused(sandbox: SandboxServer, refused: AccessKey) -> None:
     assert outcomes(sandbox.url, refused, GOOD, sends=2) == [SendStatus.ACCEPTED] * 2
 
 
-def test_the_key_that_works_is_kept() -> None:
+def test_working_key_stays_in_use() -> None:
     refusal = response(b'{"Code":"InvalidAccessKeyId.Inactive"}', 400)
     accepted = response(b'{"Code":"OK","BizId":"1^0"}')
     with WireServer(lambda connection: _by_key(connection, server, refusal, accepted)) as server:
@@ -56,7 +56,7 @@ def _by_key(connection: object, server: WireServer, refusal: bytes, accepted: by
     answers(refusal if b"AccessKeyId=oldId" in server.requests[-1] else accepted)(connection)  # type: ignore[arg-type]
 
 
-def test_two_refused_keys_are_each_asked_once() -> None:
+def test_two_refused_keys_are_tried_once_each() -> None:
     refusal = response(b'{"Code":"InvalidAccessKeyId.NotFound"}', 404)
     with WireServer(answers(refusal)) as server:
         assert outcomes(server.url, DISABLED, WRONG) == [SendStatus.REFUSED]
@@ -74,14 +74,14 @@ def test_two_refused_keys_are_each_asked_once() -> None:
     ],
     ids=["not the gateway's word", "arrears", "throttled", "with a 200"],
 )
-def test_no_other_answer_is_asked_for_twice(answer: bytes) -> None:
+def test_no_other_response_causes_a_second_request(answer: bytes) -> None:
     with WireServer(answers(answer)) as server:
         outcomes(server.url, GOOD, DISABLED)
 
     assert len(server.requests) == 1
 
 
-def test_a_refused_key_alone_is_the_routes_fault(sandbox: SandboxServer) -> None:
+def test_refused_single_key_is_an_account_error(sandbox: SandboxServer) -> None:
     clock = RealClock()
     provider = aliyun_sms(keys=[DISABLED], sign_name="云通信测试", clock=clock, endpoint=sandbox.url)
     outcome = provider.send(sms(), TEMPLATE, clock.monotonic() + 5).outcome

@@ -1,4 +1,4 @@
-"""PNVS as a mere carrier of our codes: against the sandbox, and against scripted answers."""
+"""PNVS, which only sends our codes: against the sandbox and scripted responses."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def messages(server: SandboxServer) -> list[dict[str, str]]:
 
 
 @BOTH
-def test_our_code_is_carried(sandbox: SandboxServer, signature: Signature) -> None:
+def test_pnvs_sends_our_code(sandbox: SandboxServer, signature: Signature) -> None:
     outcome = send(made(sandbox.url, signature))
 
     (message,) = messages(sandbox)
@@ -92,22 +92,22 @@ def test_our_code_is_carried(sandbox: SandboxServer, signature: Signature) -> No
     assert "5分钟内有效" in message["text"]
 
 
-def test_code_of_letters_is_carried_too(sandbox: SandboxServer) -> None:
+def test_pnvs_sends_a_code_with_letters(sandbox: SandboxServer) -> None:
     message = sms(code=Code("AB2CD3"), code_type=CodeType.ALNUM)
-    verdict = made(sandbox.url).send(message, TEMPLATE, time.monotonic() + 5)
+    result = made(sandbox.url).send(message, TEMPLATE, time.monotonic() + 5)
 
-    assert verdict.outcome.status is SendStatus.ACCEPTED
+    assert result.outcome.status is SendStatus.ACCEPTED
     assert messages(sandbox)[0]["code"] == "AB2CD3"
 
 
-def test_minutes_of_the_route_stand_for_those_of_the_code(sandbox: SandboxServer) -> None:
+def test_minutes_of_the_route_override_those_of_the_code(sandbox: SandboxServer) -> None:
     send(made(sandbox.url), template=Template("*", "100003", extra_variables={"min": "3"}))
 
     assert "3分钟内有效" in messages(sandbox)[0]["text"]
 
 
 @pytest.mark.parametrize(
-    ("facts", "code", "trouble"),
+    ("facts", "code", "health"),
     [
         ({"secret": "wrong"}, "SignatureDoesNotMatch", RouteHealth.ACCOUNT_ERROR),
         ({"sign_name": "没有"}, "SMS_SIGNATURE_ILLEGAL", RouteHealth.ACCOUNT_ERROR),
@@ -115,13 +115,13 @@ def test_minutes_of_the_route_stand_for_those_of_the_code(sandbox: SandboxServer
     ],
     ids=["wrong secret", "unknown sign name", "sign name of one's own"],
 )
-def test_wrong_configuration_is_the_operators_to_mend(
-    sandbox: SandboxServer, facts: dict[str, str], code: str, trouble: RouteHealth
+def test_wrong_configuration_is_an_account_or_template_error(
+    sandbox: SandboxServer, facts: dict[str, str], code: str, health: RouteHealth
 ) -> None:
-    verdict = made(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
+    result = made(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
 
-    assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.ACCOUNT, code)
-    assert verdict.health is trouble
+    assert (result.outcome.cause, result.outcome.provider_code) == (FailureCause.ACCOUNT, code)
+    assert result.health is health
 
 
 def test_second_send_within_a_minute_is_a_limit(sandbox: SandboxServer) -> None:
@@ -142,7 +142,7 @@ MAGIC_OUTCOMES: dict[str, SendStatus | FailureCause] = {
     "1002": FailureCause.RECIPIENT,
     "1003": FailureCause.RECIPIENT,
     **{f"10{n:02}": FailureCause.ACCOUNT for n in range(4, 13)},
-    "1013": SendStatus.UNKNOWN,  # without its prefix nobody can tell whose error it is
+    "1013": SendStatus.UNKNOWN,  # without its prefix, it is unclear whose error it is
     "1014": SendStatus.UNKNOWN,
     "1015": SendStatus.UNKNOWN,
     **{f"200{n}": FailureCause.RECIPIENT_RATE_LIMIT for n in range(1, 6)},
@@ -157,7 +157,7 @@ MAGIC_OUTCOMES: dict[str, SendStatus | FailureCause] = {
 }
 
 
-def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(sandbox: SandboxServer) -> None:
+def test_every_failing_number_of_the_sandbox_has_its_result(sandbox: SandboxServer) -> None:
     provider = made(sandbox.url)
     phones = {ending: Phone(f"+861380000{ending}", "CN", "mobile", 86) for ending in MAGIC_OUTCOMES}
     outcomes = {ending: send(provider, phone) for ending, phone in phones.items()}
@@ -165,11 +165,11 @@ def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(sandbox: San
     assert {ending: o.cause or o.status for ending, o in outcomes.items()} == MAGIC_OUTCOMES
 
 
-# ── what goes over the wire ──
+# ── the request ──
 
 
 @BOTH
-def test_service_is_told_to_carry_and_nothing_else(signature: Signature) -> None:
+def test_pnvs_request_has_no_parameter_for_its_own_codes(signature: Signature) -> None:
     with WireServer(wire.answers(response(OK))) as server:
         outcome = send(made(server.url, signature))
 
@@ -233,7 +233,7 @@ _COMMON = {
         "##",
     ],
 )
-def test_what_must_not_be_sent_is_refused_before(phone: Phone, template: Template, code: str) -> None:
+def test_invalid_sms_is_rejected_before_the_request(phone: Phone, template: Template, code: str) -> None:
     with WireServer(wire.answers(response(OK))) as server:
         outcome = send(made(server.url), phone, template)
         assert server.connections == 0
@@ -241,22 +241,22 @@ def test_what_must_not_be_sent_is_refused_before(phone: Phone, template: Templat
     assert (outcome.cause, outcome.provider_code) == (FailureCause.ACCOUNT, code)
 
 
-def test_placeholder_of_the_service_is_never_sent_for_a_code() -> None:
-    """Were it sent, the SMS would carry a code that nobody here knows."""
+def test_placeholder_of_pnvs_is_never_sent() -> None:
+    """If it were sent, PNVS would create a code that this service does not know."""
     with WireServer(wire.answers(response(OK))) as server:
         message = sms(code=Code(CODE_PLACEHOLDER))
-        verdict = made(server.url).send(message, TEMPLATE, time.monotonic() + 5)
+        result = made(server.url).send(message, TEMPLATE, time.monotonic() + 5)
         assert server.connections == 0
 
-    assert verdict.outcome.provider_code == "local.template_param"
+    assert result.outcome.provider_code == "local.template_param"
 
 
 def test_nothing_is_sent_after_the_deadline() -> None:
     with WireServer(wire.answers(response(OK))) as server:
-        verdict = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
+        result = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
         assert server.connections == 0
 
-    assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
+    assert (result.outcome.cause, result.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
 
 
 FAILURES = {
@@ -270,7 +270,9 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_failure_sends_once_is_unknown_and_tells_nothing(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_send_is_unknown_not_repeated_and_reveals_nothing(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     events, clock = RecordedEvents(), RealClock()
     with WireServer(FAILURES[name]) as server:
@@ -286,16 +288,16 @@ def test_failure_sends_once_is_unknown_and_tells_nothing(name: str, caplog: pyte
     assert [text for text in (NUMBER, CODE, "testSecret") if text in printed] == []
 
 
-def test_refused_connection_is_the_providers_fault_for_certain() -> None:
+def test_refused_connection_is_a_provider_failure_with_nothing_sent() -> None:
     with WireServer(wire.stalls) as server:
         url = server.url
-    verdict = made(url).send(sms(), TEMPLATE, time.monotonic() + 5)
+    result = made(url).send(sms(), TEMPLATE, time.monotonic() + 5)
 
-    assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
-    assert verdict.health is RouteHealth.TRANSPORT_ERROR
+    assert (result.outcome.status, result.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
+    assert result.health is RouteHealth.TRANSPORT_ERROR
 
 
-def test_nobody_is_asked_what_became_of_a_send() -> None:
+def test_delivery_lookup_is_unsupported() -> None:
     provider: Provider = made("http://127.0.0.1:9")
     lookup = DeliveryLookup(MAINLAND, "shop", "login", "one", ManualClock().now(), matches=lambda _: True)
 

@@ -84,7 +84,7 @@ def test_sandbox_accepts_and_delivers(
     ],
     ids=["wrong secret", "wrong sign name"],
 )
-def test_sandbox_refuses_what_is_configured_wrongly(
+def test_sandbox_rejects_a_wrong_configuration(
     sandbox: SandboxServer,
     make_provider: MakeProvider,
     signature: Signature,
@@ -97,7 +97,7 @@ def test_sandbox_refuses_what_is_configured_wrongly(
 
 
 @BOTH
-def test_every_request_has_a_nonce_of_its_own(
+def test_every_request_has_a_new_nonce(
     sandbox: SandboxServer, make_provider: MakeProvider, signature: Signature
 ) -> None:
     provider = make_provider(sandbox.url, signature)
@@ -126,7 +126,7 @@ MAGIC_OUTCOMES: dict[str, SendStatus | FailureCause] = {
 }
 
 
-def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(
+def test_every_failing_number_of_the_sandbox_has_its_result(
     sandbox: SandboxServer, make_provider: MakeProvider
 ) -> None:
     provider = make_provider(sandbox.url)
@@ -137,7 +137,7 @@ def test_every_failing_number_of_the_sandbox_is_read_for_what_it_is(
     assert {ending: o.cause or o.status for ending, o in outcomes.items()} == MAGIC_OUTCOMES
 
 
-# ── what goes over the wire ──
+# ── the request ──
 
 
 def test_v1_request_of_the_whole_provider() -> None:
@@ -153,18 +153,18 @@ def test_v1_request_of_the_whole_provider() -> None:
         )
         provider = AliyunSms(api=api, sign_name="云通信产品", clock=clock)
         message = sms(phone=Phone("+8613000000000", "CN", "mobile", 86), code=Code("123456"))
-        verdict = provider.send(message, Template("*", "SMS_000000"), clock.monotonic() + 5)
+        result = provider.send(message, Template("*", "SMS_000000"), clock.monotonic() + 5)
         provider.close()
 
     head, _, body = server.requests[0].decode().partition("\r\n\r\n")
-    assert verdict.outcome.status is SendStatus.ACCEPTED
+    assert result.outcome.status is SendStatus.ACCEPTED
     assert head.startswith("POST / HTTP/1.1\r\n")
     # This is the vector of an official SDK, smssdk_post_simple.
     assert dict(parse_qsl(body))["Signature"] == "HxGoXzwxPEUmWXbPDlCVVhszS9g="
 
 
 @BOTH
-def test_every_value_is_text_and_a_mainland_number_bare(
+def test_values_are_text_and_mainland_numbers_have_no_prefix(
     make_provider: MakeProvider, signature: Signature
 ) -> None:
     with WireServer(wire.answers(response(OK))) as server:
@@ -196,37 +196,37 @@ def _params(request: bytes) -> dict[str, str]:
     ],
     ids=["reads as mainland", "two numbers", "empty value", "hyphen", "link"],
 )
-def test_what_must_not_be_sent_is_refused_before(
+def test_invalid_sms_is_rejected_before_the_request(
     make_provider: MakeProvider, phone: Phone, template: Template, code: str
 ) -> None:
     with WireServer(wire.answers(response(OK))) as server:
-        verdict = make_provider(server.url).send(sms(phone=phone), template, time.monotonic() + 5)
+        result = make_provider(server.url).send(sms(phone=phone), template, time.monotonic() + 5)
         assert server.connections == 0
 
-    assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.ACCOUNT, code)
-    assert verdict.health is RouteHealth.NOT_ATTEMPTED
+    assert (result.outcome.cause, result.outcome.provider_code) == (FailureCause.ACCOUNT, code)
+    assert result.health is RouteHealth.NOT_ATTEMPTED
 
 
 def test_nothing_is_sent_after_the_deadline(make_provider: MakeProvider) -> None:
     with WireServer(wire.answers(response(OK))) as server:
-        verdict = make_provider(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
+        result = make_provider(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
         assert server.connections == 0
 
-    assert (verdict.outcome.cause, verdict.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
-    assert verdict.health is RouteHealth.NOT_ATTEMPTED
+    assert (result.outcome.cause, result.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
+    assert result.health is RouteHealth.NOT_ATTEMPTED
 
 
 @BOTH
-def test_refused_connection_is_the_providers_fault_for_certain(
+def test_refused_connection_is_a_provider_failure_with_nothing_sent(
     make_provider: MakeProvider, signature: Signature
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    verdict = make_provider(f"http://127.0.0.1:{port}", signature).send(sms(), TEMPLATE, time.monotonic() + 5)
+    result = make_provider(f"http://127.0.0.1:{port}", signature).send(sms(), TEMPLATE, time.monotonic() + 5)
 
-    assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
-    assert verdict.outcome.provider_code == "local.not_sent.ConnectionRefusedError"
-    assert verdict.health is RouteHealth.TRANSPORT_ERROR
+    assert (result.outcome.status, result.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
+    assert result.outcome.provider_code == "local.not_sent.ConnectionRefusedError"
+    assert result.health is RouteHealth.TRANSPORT_ERROR
 
 
 FAILURES = {
@@ -247,24 +247,24 @@ FAILURES = {
 
 @BOTH
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_sends_once_and_is_unknown(
+def test_failed_send_is_unknown_and_not_repeated(
     make_provider: MakeProvider, signature: Signature, name: str
 ) -> None:
     with WireServer(FAILURES[name]) as server:
-        verdict = make_provider(server.url, signature).send(sms(), TEMPLATE, time.monotonic() + 5)
+        result = make_provider(server.url, signature).send(sms(), TEMPLATE, time.monotonic() + 5)
         assert len(server.requests) == 1
 
     if name == "refusal":
-        assert verdict.outcome.cause is FailureCause.ACCOUNT
+        assert result.outcome.cause is FailureCause.ACCOUNT
     else:
-        assert (verdict.outcome.status, verdict.health) == (SendStatus.UNKNOWN, RouteHealth.TRANSPORT_ERROR)
+        assert (result.outcome.status, result.health) == (SendStatus.UNKNOWN, RouteHealth.TRANSPORT_ERROR)
 
 
-# ── silence ──
+# ── no sensitive output ──
 
 
 @BOTH
-def test_nothing_that_can_be_seen_holds_number_or_code(
+def test_no_visible_text_contains_number_or_code(
     make_provider: MakeProvider, signature: Signature, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -328,10 +328,10 @@ def test_factory_builds_from_plain_arguments(sandbox: SandboxServer) -> None:
         signature="v3",
         clock=RealClock(),
     )
-    verdict = provider.send(sms(), TEMPLATE, time.monotonic() + 5)
+    result = provider.send(sms(), TEMPLATE, time.monotonic() + 5)
     provider.close()
 
-    assert verdict.outcome.status is SendStatus.ACCEPTED
+    assert result.outcome.status is SendStatus.ACCEPTED
 
 
 def test_factory_refuses_an_unknown_signature() -> None:

@@ -55,7 +55,7 @@ def test_five_failures_in_ten_seconds_open_it(breaker: CircuitBreaker, clock: Ma
     assert opened[-1]
 
 
-def test_answer_between_failures_starts_the_count_anew(breaker: CircuitBreaker) -> None:
+def test_response_between_failures_resets_the_count(breaker: CircuitBreaker) -> None:
     for _ in range(4):
         breaker.record_failure()
     assert not breaker.record_success()
@@ -64,7 +64,7 @@ def test_answer_between_failures_starts_the_count_anew(breaker: CircuitBreaker) 
     assert breaker.record_failure()
 
 
-def test_one_probe_goes_after_five_seconds(opened: CircuitBreaker, clock: ManualClock) -> None:
+def test_one_probe_is_allowed_after_five_seconds(opened: CircuitBreaker, clock: ManualClock) -> None:
     clock.advance(4.99)
     assert not opened.allow_request()
     clock.advance(0.01)
@@ -80,7 +80,7 @@ def test_only_one_of_many_threads_gets_the_probe(opened: CircuitBreaker, clock: 
     assert sum(admitted) == 1
 
 
-def test_answered_probe_closes_it(opened: CircuitBreaker, clock: ManualClock) -> None:
+def test_successful_probe_closes_it(opened: CircuitBreaker, clock: ManualClock) -> None:
     clock.advance(5)
     assert opened.allow_request()
 
@@ -102,9 +102,7 @@ def test_failed_probe_keeps_it_open_for_another_five_seconds(
     assert opened.allow_request()
 
 
-def test_probe_that_never_ends_does_not_keep_it_open_for_ever(
-    opened: CircuitBreaker, clock: ManualClock
-) -> None:
+def test_endless_probe_does_not_keep_it_open_for_ever(opened: CircuitBreaker, clock: ManualClock) -> None:
     clock.advance(5)
     assert opened.allow_request()
     clock.advance(5)
@@ -112,7 +110,7 @@ def test_probe_that_never_ends_does_not_keep_it_open_for_ever(
     assert opened.allow_request()
 
 
-def test_after_closing_it_takes_five_new_failures(opened: CircuitBreaker, clock: ManualClock) -> None:
+def test_five_new_failures_open_it_again(opened: CircuitBreaker, clock: ManualClock) -> None:
     opened.record_success()
 
     assert [opened.record_failure() for _ in range(5)] == [False] * 4 + [True]

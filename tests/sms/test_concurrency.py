@@ -18,7 +18,7 @@ clock = RealClock()
 
 
 class Sending:
-    """What a bulkhead delivers by: takes as long as the OutId says, in milliseconds, or until released."""
+    """A provider whose sends take as many milliseconds as the OutId says, or last until released."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
@@ -66,7 +66,7 @@ def send(bulkhead: Bulkhead, takes: object = 0, deadline: float = 0) -> SendResu
 
 
 def all_places(bulkhead: Bulkhead) -> bool:
-    """Tell whether every place is free."""
+    """Return whether every permit is free."""
     permits = [bulkhead.permit() for _ in range(3)]
     for permit in permits:
         with permit:
@@ -74,13 +74,13 @@ def all_places(bulkhead: Bulkhead) -> bool:
     return True
 
 
-def test_send_runs_in_the_thread_that_asks_for_it(bulkhead: Bulkhead, sending: Sending) -> None:
+def test_send_runs_in_the_calling_thread(bulkhead: Bulkhead, sending: Sending) -> None:
     assert send(bulkhead, deadline=17.5) is ACCEPTED
     assert sending.threads == {threading.get_ident()}
     assert sending.deadlines == [17.5]
 
 
-def test_permit_comes_back_when_the_send_has_ended(bulkhead: Bulkhead, sending: Sending) -> None:
+def test_permit_is_released_after_the_send(bulkhead: Bulkhead, sending: Sending) -> None:
     with ThreadPoolExecutor(3) as pool:
         held = [pool.submit(send, bulkhead, "until released") for _ in range(3)]
         assert eventually(lambda: sending.started == 3)
@@ -92,7 +92,7 @@ def test_permit_comes_back_when_the_send_has_ended(bulkhead: Bulkhead, sending: 
     assert all_places(bulkhead)
 
 
-def test_unused_permit_comes_back(bulkhead: Bulkhead) -> None:
+def test_unused_permit_is_released(bulkhead: Bulkhead) -> None:
     for _ in range(10):
         with bulkhead.permit():
             pass
@@ -143,7 +143,7 @@ def test_never_more_than_the_permitted_number_at_once(events: RecordedEvents) ->
     assert 5 <= accepted < 300
 
 
-def test_crash_inside_a_provider_is_unknown_and_told_without_its_text(
+def test_provider_exception_is_unknown_and_logged_without_its_text(
     bulkhead: Bulkhead, sending: Sending, events: RecordedEvents
 ) -> None:
     sending.error = ValueError("13800138000")
@@ -155,7 +155,7 @@ def test_crash_inside_a_provider_is_unknown_and_told_without_its_text(
 
 
 @pytest.mark.parametrize("error", [SystemExit(), KeyboardInterrupt()], ids=repr)
-def test_thread_that_is_told_to_end_gives_its_place_back(
+def test_stopped_thread_releases_its_permit(
     bulkhead: Bulkhead, sending: Sending, error: BaseException
 ) -> None:
     sending.error = error
@@ -178,9 +178,7 @@ def test_send_after_close_is_refused_and_sends_nothing(sending: Sending, events:
         bulkhead.permit()
 
 
-def test_send_that_was_permitted_before_goes_out_while_closing(
-    sending: Sending, events: RecordedEvents
-) -> None:
+def test_send_permitted_before_close_still_runs(sending: Sending, events: RecordedEvents) -> None:
     bulkhead = Bulkhead(sending, max_in_flight=2, events=events)
 
     def is_closing() -> bool:

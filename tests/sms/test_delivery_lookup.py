@@ -1,4 +1,4 @@
-"""Which routes are asked about a send, and whose word counts."""
+"""Delivery lookups: which routes are asked, and whose answer takes precedence."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ABOUT = DeliveryLookup(MAINLAND, "shop", "login", "first", 0.0, lambda _: False)
 UNROUTED = replace(ABOUT, route="")
 
 
-def provider(finding: DeliveryLookupStatus) -> ScriptedProvider:
+def provider(status: DeliveryLookupStatus) -> ScriptedProvider:
     made = ScriptedProvider(ACCEPTED)
-    made.found = DeliveryLookupResult(finding)
+    made.found = DeliveryLookupResult(status)
     return made
 
 
-def ask(
+def look_up(
     providers: list[ScriptedProvider], lookup: DeliveryLookup, **routes: frozenset[str]
 ) -> DeliveryLookupStatus:
     clock = RealClock()
@@ -49,29 +49,29 @@ def ask(
         router.close(1)
 
 
-def test_only_the_route_that_took_the_send_is_asked() -> None:
+def test_only_the_route_of_the_send_is_asked() -> None:
     first, second = provider(DeliveryLookupStatus.NOT_FOUND), provider(DeliveryLookupStatus.DELIVERED)
 
-    assert ask([first, second], ABOUT) is DeliveryLookupStatus.NOT_FOUND
+    assert look_up([first, second], ABOUT) is DeliveryLookupStatus.NOT_FOUND
     assert (len(first.lookups), len(second.lookups)) == (1, 0)
 
 
-def test_route_that_is_gone_can_not_be_asked() -> None:
+def test_removed_route_is_unsupported() -> None:
     assert (
-        ask([provider(DeliveryLookupStatus.DELIVERED)], replace(ABOUT, route="old"))
+        look_up([provider(DeliveryLookupStatus.DELIVERED)], replace(ABOUT, route="old"))
         is DeliveryLookupStatus.UNSUPPORTED
     )
 
 
-def test_without_a_route_every_one_that_serves_is_asked() -> None:
+def test_send_of_unknown_route_is_looked_up_on_every_suitable_route() -> None:
     mine, other = provider(DeliveryLookupStatus.NOT_FOUND), provider(DeliveryLookupStatus.DELIVERED)
 
-    assert ask([mine, other], UNROUTED, second=frozenset({"bank"})) is DeliveryLookupStatus.NOT_FOUND
+    assert look_up([mine, other], UNROUTED, second=frozenset({"bank"})) is DeliveryLookupStatus.NOT_FOUND
     assert (len(mine.lookups), len(other.lookups)) == (1, 0)
 
 
 @pytest.mark.parametrize(
-    ("findings", "told"),
+    ("statuses", "expected"),
     [
         ((DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.DELIVERED), DeliveryLookupStatus.DELIVERED),
         ((DeliveryLookupStatus.NO_ANSWER, DeliveryLookupStatus.ACCEPTED), DeliveryLookupStatus.ACCEPTED),
@@ -84,10 +84,10 @@ def test_without_a_route_every_one_that_serves_is_asked() -> None:
         ((DeliveryLookupStatus.NOT_FOUND, DeliveryLookupStatus.UNSUPPORTED), DeliveryLookupStatus.NOT_FOUND),
     ],
 )
-def test_absence_counts_only_where_nobody_was_silent(
-    findings: tuple[DeliveryLookupStatus, DeliveryLookupStatus], told: DeliveryLookupStatus
+def test_not_found_requires_an_answer_of_every_route(
+    statuses: tuple[DeliveryLookupStatus, DeliveryLookupStatus], expected: DeliveryLookupStatus
 ) -> None:
-    assert ask([provider(finding) for finding in findings], UNROUTED) is told
+    assert look_up([provider(status) for status in statuses], UNROUTED) is expected
 
 
 def test_provider_behind_an_open_breaker_is_not_asked() -> None:
@@ -105,8 +105,8 @@ def test_provider_behind_an_open_breaker_is_not_asked() -> None:
     router.close(1)
 
 
-class Noted(ScriptedProvider):
-    """Notes until when it is asked, and whether there is another place meanwhile."""
+class RecordingProvider(ScriptedProvider):
+    """Records the deadline of a lookup, and tries a second lookup during it."""
 
     router: SmsRouter
 
@@ -117,8 +117,8 @@ class Noted(ScriptedProvider):
         return DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
 
-def test_question_has_a_deadline_and_takes_a_place() -> None:
-    made = Noted(ACCEPTED)
+def test_lookup_has_a_deadline_and_needs_a_permit() -> None:
+    made = RecordingProvider(ACCEPTED)
     router = made.router = SmsRouter(
         routes=[Route("first", made, (TEMPLATE,))],
         clock=RealClock(),
@@ -139,14 +139,14 @@ class Broken(ScriptedProvider):
         raise RuntimeError("+8613800138000")
 
 
-def test_question_that_fails_is_silence_and_gives_its_place_back() -> None:
+def test_failed_lookup_is_no_answer_and_releases_its_permit() -> None:
     clock, events = RealClock(), RecordedEvents()
     router = SmsRouter(
         routes=[Route("first", Broken(ACCEPTED), (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
     )
-    asked = [router.lookup_delivery(ABOUT, clock.monotonic() + 5).status for _ in range(3)]
+    statuses = [router.lookup_delivery(ABOUT, clock.monotonic() + 5).status for _ in range(3)]
     router.close(1)
 
-    assert asked == [DeliveryLookupStatus.NO_ANSWER] * 3
+    assert statuses == [DeliveryLookupStatus.NO_ANSWER] * 3
     assert router.lookup_delivery(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
     assert events.seen == [("provider_exception", {"error": "RuntimeError"})] * 3

@@ -18,7 +18,7 @@ from otp_service.sms.endpoint import BadEndpoint, Endpoint
         ("http://[::1]:8081", "http://[::1]:8081/", "[::1]:8081"),
     ],
 )
-def test_endpoint_is_read(text: str, url: str, host: str) -> None:
+def test_endpoint_is_parsed(text: str, url: str, host: str) -> None:
     endpoint = Endpoint.read(text)
 
     assert (endpoint.url, endpoint.host) == (url, host)
@@ -43,7 +43,7 @@ def test_endpoint_is_read(text: str, url: str, host: str) -> None:
         "",
     ],
 )
-def test_anything_else_is_refused_without_repeating_it(text: str) -> None:
+def test_other_endpoint_is_rejected_without_quoting_it(text: str) -> None:
     with pytest.raises(BadEndpoint) as refused:
         Endpoint.read(text)
     assert "secret" not in str(refused.value)

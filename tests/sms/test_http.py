@@ -33,14 +33,14 @@ def post(client: HttpClient, url: str, seconds: float = 5) -> HttpResponse:
     return client.post(f"{url}/?secret={SECRET}", {"Content-Type": "text/plain"}, b"body", seconds=seconds)
 
 
-def test_answer_comes_back_whatever_its_status(client: HttpClient) -> None:
+def test_response_is_returned_whatever_its_status(client: HttpClient) -> None:
     with WireServer(wire.answers(response(OK, 418, "X-Acs-Request-Id: R"))) as server:
         answer = post(client, server.url)
 
     assert (answer.status, answer.body, answer.headers["x-acs-request-id"]) == (418, OK, "R")
 
 
-def test_request_is_as_lean_as_can_be(client: HttpClient) -> None:
+def test_request_has_only_the_necessary_headers(client: HttpClient) -> None:
     with WireServer(wire.answers(response(OK))) as server:
         post(client, server.url)
 
@@ -66,7 +66,7 @@ def test_percent_encoding_reaches_the_wire_as_it_was_signed(client: HttpClient) 
 
 
 @pytest.mark.parametrize("name", ["Host", "host"])
-def test_host_that_was_signed_is_the_only_one(client: HttpClient, name: str) -> None:
+def test_signed_host_is_the_only_host_header(client: HttpClient, name: str) -> None:
     with WireServer(wire.answers(response(OK))) as server:
         client.post(server.url + "/", {name: "signed.example"}, b"", seconds=5)
 
@@ -76,7 +76,7 @@ def test_host_that_was_signed_is_the_only_one(client: HttpClient, name: str) -> 
 
 
 @pytest.mark.parametrize("target", ["/a b", "/a\r\nX: y", "/a\n", "/\x00", "/\x7f"])
-def test_target_cannot_begin_another_line(client: HttpClient, target: str) -> None:
+def test_target_cannot_inject_a_header(client: HttpClient, target: str) -> None:
     with WireServer(wire.answers(response(OK))) as server, suppress(ConnectFailed):
         client.post(server.url + target, {}, b"", seconds=5)
 
@@ -106,7 +106,7 @@ def test_cookies_are_not_kept(client: HttpClient) -> None:
     assert b"cookie" not in server.requests[1].lower()
 
 
-def test_connections_are_kept_and_shared_by_threads(client: HttpClient) -> None:
+def test_connections_are_reused_across_threads(client: HttpClient) -> None:
     with WireServer(wire.answers(response(OK))) as server:
         for _ in range(10):
             post(client, server.url)
@@ -116,7 +116,7 @@ def test_connections_are_kept_and_shared_by_threads(client: HttpClient) -> None:
         assert 1 <= server.connections <= 9
 
 
-def test_connection_that_the_server_closed_while_it_was_idle_is_not_used_again(client: HttpClient) -> None:
+def test_idle_connection_closed_by_the_server_is_not_reused(client: HttpClient) -> None:
     with WireServer(wire.answers_and_hangs_up(response(OK))) as server:
         for _ in range(5):
             assert post(client, server.url).body == OK
@@ -125,7 +125,7 @@ def test_connection_that_the_server_closed_while_it_was_idle_is_not_used_again(c
         assert server.connections == 5
 
 
-def test_connection_whose_server_says_close_is_not_used_again(client: HttpClient) -> None:
+def test_connection_close_is_obeyed(client: HttpClient) -> None:
     with WireServer(wire.answers(response(OK, 200, "Connection: close"))) as server:
         for _ in range(3):
             assert post(client, server.url).body == OK
@@ -133,7 +133,7 @@ def test_connection_whose_server_says_close_is_not_used_again(client: HttpClient
         assert server.connections == 3
 
 
-def test_connection_that_is_closed_on_the_next_request_may_have_carried_it(client: HttpClient) -> None:
+def test_connection_closed_during_a_request_may_have_carried_it(client: HttpClient) -> None:
     with WireServer(wire.in_turn(wire.answers(response(OK)), wire.hangs_up)) as server:
         post(client, server.url)
         with pytest.raises(ResponseLost) as lost:
@@ -173,7 +173,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_anything_but_a_whole_answer_is_no_answer(client: HttpClient, name: str) -> None:
+def test_incomplete_or_malformed_response_is_lost(client: HttpClient, name: str) -> None:
     began = time.monotonic()
     with WireServer(BAD[name]) as server:
         with pytest.raises(ResponseLost) as lost:
@@ -203,26 +203,26 @@ def test_gzip_bomb_is_not_unpacked(client: HttpClient) -> None:
     assert peak < 2_000_000
 
 
-def test_of_a_head_that_ends_early_the_status_counts(client: HttpClient) -> None:
-    """http.client cannot tell it from a whole one; there is no body that could say more."""
+def test_truncated_head_still_has_its_status(client: HttpClient) -> None:
+    """http.client cannot distinguish it from a complete head, and there is no body to check."""
     with WireServer(wire.answers_and_hangs_up(b"HTTP/1.1 200 OK\r\nContent-Le")) as server:
         answer = post(client, server.url)
 
     assert (answer.status, answer.body) == (200, b"")
 
 
-def test_body_of_the_greatest_size_is_read(client: HttpClient) -> None:
+def test_body_of_maximum_size_is_read(client: HttpClient) -> None:
     body = b" " * MAX_BODY
     with WireServer(wire.answers(response(body))) as server:
         assert post(client, server.url).body == body
 
 
-def test_compressed_answer_is_read(client: HttpClient) -> None:
+def test_compressed_response_is_read(client: HttpClient) -> None:
     with WireServer(wire.answers(response(gzip.compress(OK), 200, "Content-Encoding: gzip"))) as server:
         assert post(client, server.url).body == OK
 
 
-def test_chunked_answer_is_read(client: HttpClient) -> None:
+def test_chunked_response_is_read(client: HttpClient) -> None:
     chunks = b"3\r\n" + OK[:3] + b"\r\n%x;x=y\r\n" % (len(OK) - 3) + OK[3:] + b"\r\n0\r\nTrailer: x\r\n\r\n"
     with WireServer(wire.answers(CHUNKED + chunks)) as server:
         assert [post(client, server.url).body for _ in range(3)] == [OK] * 3
@@ -230,15 +230,13 @@ def test_chunked_answer_is_read(client: HttpClient) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_some_answers_have_no_body_whatever_they_say(client: HttpClient, status: int) -> None:
+def test_some_statuses_never_have_a_body(client: HttpClient, status: int) -> None:
     with WireServer(wire.answers(response(b"", status, length=13))) as server:
         assert [post(client, server.url).body for _ in range(2)] == [b"", b""]
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.1], ids=["at once", "later"])
-def test_answer_after_a_hint_is_not_taken_for_that_to_the_next_request(
-    client: HttpClient, pause: float
-) -> None:
+def test_response_after_1xx_is_not_assigned_to_the_next_request(client: HttpClient, pause: float) -> None:
     """The outcome of one SMS must never be read as that of another."""
 
     def hints_first(connection: socket.socket) -> None:
@@ -252,7 +250,7 @@ def test_answer_after_a_hint_is_not_taken_for_that_to_the_next_request(
         assert post(client, server.url).body == b"to the second"
 
 
-def test_failures_do_not_use_connections_up(client: HttpClient) -> None:
+def test_failures_release_their_connections(client: HttpClient) -> None:
     failures = [BAD["huge body"], BAD["truncated body"], BAD["broken gzip"]] * 5
     with WireServer(wire.in_turn(*failures, wire.answers(response(OK)))) as server:
         for _ in range(15):
@@ -280,7 +278,7 @@ def test_nothing_is_retried(client: HttpClient, status: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_not_even_a_lost_answer_is_asked_for_again(client: HttpClient, method: str) -> None:
+def test_lost_response_is_not_retried(client: HttpClient, method: str) -> None:
     with WireServer(wire.hangs_up) as server:
         with pytest.raises(ResponseLost):
             client.request(method, f"{server.url}/", {}, b"", seconds=5)
@@ -288,7 +286,7 @@ def test_not_even_a_lost_answer_is_asked_for_again(client: HttpClient, method: s
         assert len(server.requests) == 1
 
 
-def test_deadline_beats_the_read_time_out(client: HttpClient) -> None:
+def test_deadline_limits_the_read_timeout(client: HttpClient) -> None:
     with WireServer(wire.stalls) as server:
         began = time.monotonic()
         with pytest.raises(ResponseLost):
@@ -297,7 +295,7 @@ def test_deadline_beats_the_read_time_out(client: HttpClient) -> None:
     assert time.monotonic() - began < 0.35
 
 
-# ── nothing left ──
+# ── nothing sent ──
 
 
 def test_refused_connection_is_not_sent(client: HttpClient) -> None:
@@ -325,7 +323,7 @@ def test_unknown_host_is_not_sent(client: HttpClient, monkeypatch: pytest.Monkey
     _assert_clean(lost.value)
 
 
-def test_connect_time_out_is_not_sent(client: HttpClient) -> None:
+def test_connect_timeout_is_not_sent(client: HttpClient) -> None:
     with ExitStack() as stack:
         port = wire.full_queue(stack).getsockname()[1]
         began = time.monotonic()
@@ -337,7 +335,7 @@ def test_connect_time_out_is_not_sent(client: HttpClient) -> None:
     _assert_clean(lost.value)
 
 
-def test_connecting_that_takes_all_the_time_sends_nothing(
+def test_connection_established_after_the_deadline_sends_nothing(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = socket.getaddrinfo
@@ -367,7 +365,7 @@ def test_name_without_an_address_is_not_sent(client: HttpClient, monkeypatch: py
         post(client, "http://provider.example")
 
 
-def test_request_that_nobody_reads_is_no_answer_in_time(client: HttpClient) -> None:
+def test_unread_request_times_out(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         began = time.monotonic()
         with pytest.raises(ResponseLost):
@@ -383,7 +381,7 @@ def test_tls_handshake_that_stalls_is_not_sent(client: HttpClient) -> None:
     _assert_clean(lost.value)
 
 
-def test_tls_to_a_server_that_speaks_none_is_not_sent(client: HttpClient) -> None:
+def test_tls_to_a_plain_server_is_not_sent(client: HttpClient) -> None:
     def refuses(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
@@ -402,7 +400,7 @@ def test_tls_to_a_server_that_speaks_none_is_not_sent(client: HttpClient) -> Non
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for 127.0.0.1 that nobody trusts."""
+    """A key and an untrusted certificate for 127.0.0.1."""
     folder = tmp_path_factory.mktemp("tls")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-batch"]
     command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -412,7 +410,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TlsWireServer(WireServer):
-    """A wire server behind a certificate."""
+    """A wire server with TLS."""
 
     def __init__(self, behave: wire.Behave, certificate: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -428,7 +426,7 @@ class TlsWireServer(WireServer):
             super()._serve(self._context.wrap_socket(connection, server_side=True))
 
 
-def test_certificate_nobody_trusts_is_not_sent(client: HttpClient, certificate: Path) -> None:
+def test_untrusted_certificate_is_not_sent(client: HttpClient, certificate: Path) -> None:
     with TlsWireServer(wire.answers(response(OK)), certificate) as server:
         with pytest.raises(ConnectFailed) as lost:
             post(client, server.url)
@@ -446,7 +444,7 @@ def trusting_client(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     client.close()
 
 
-def test_trusted_certificate_opens_the_way(trusting_client: HttpClient, certificate: Path) -> None:
+def test_trusted_certificate_is_accepted(trusting_client: HttpClient, certificate: Path) -> None:
     with TlsWireServer(wire.answers(response(OK)), certificate) as server:
         assert post(trusting_client, server.url).body == OK
         assert post(trusting_client, server.url).body == OK
@@ -487,7 +485,7 @@ def test_trusted_certificates_are_read_once_for_all_connections(
 
 
 @pytest.mark.parametrize("name", ["hang-up", "reset", "stall", "truncated body", "dripping body"])
-def test_over_tls_a_failure_after_the_handshake_is_no_answer(
+def test_failure_after_the_tls_handshake_is_a_lost_response(
     trusting_client: HttpClient, certificate: Path, name: str
 ) -> None:
     began = time.monotonic()
@@ -547,7 +545,9 @@ def test_no_log_shows_the_request(client: HttpClient, caplog: pytest.LogCaptureF
     assert {record.name for record in caplog.records} == {"test"}
 
 
-def test_requests_of_others_are_still_logged(client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_requests_of_other_code_are_still_logged(
+    client: HttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     with WireServer(wire.answers(response(OK))) as server:
         post(client, server.url)
@@ -556,7 +556,7 @@ def test_requests_of_others_are_still_logged(client: HttpClient, caplog: pytest.
     assert caplog.messages == ["somebody else's request"]
 
 
-def test_every_logger_of_urllib3_is_kept_quiet() -> None:
+def test_every_logger_of_urllib3_is_silenced() -> None:
     existing = logging.getLogger().manager.loggerDict
     named = {n for n, logger in existing.items() if isinstance(logger, logging.Logger)}
 

@@ -1,4 +1,4 @@
-"""What the HTTP client promises, in a process that gevent has patched, as `otp-service serve` does."""
+"""The deadlines of the HTTP client in a process patched by gevent, as in `otp-service serve`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
-def test_promises_of_the_http_client_hold_under_gevent() -> None:
+def test_http_client_keeps_its_deadlines_under_gevent() -> None:
     files = [str(HERE / file) for file in ("test_http.py", "gevent_deadlines.py")]
     done = subprocess.run(
         [sys.executable, "-c", PATCHED, "-q", "-p", "no:xdist", *files],

@@ -1,4 +1,4 @@
-"""Replies of phones, posted to the operator."""
+"""Inbound SMS, posted to the operator's webhook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from otp_service.sms.webhook import InboundSmsWebhook
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 PHONE, CONTENT = "+8613800138000", "退订 TD"
-UPLINK = InboundSms("sms_1", PHONE, CONTENT, "1069000000", 1_795_421_261.5, "商店")
+INBOUND = InboundSms("sms_1", PHONE, CONTENT, "1069000000", 1_795_421_261.5, "商店")
 PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
 
 
@@ -36,13 +36,13 @@ def made(url: str, events: RecordedEvents | None = None) -> InboundSmsWebhook:
     )
 
 
-def forward(behave: Behave, uplink: InboundSms = UPLINK) -> tuple[bytes, bool]:
+def forward(behave: Behave, inbound_sms: InboundSms = INBOUND) -> tuple[bytes, bool]:
     with WireServer(behave) as server:
         recorder = made(f"{server.url}/replies")
-        taken = recorder.forward(uplink, 2)
+        forwarded = recorder.forward(inbound_sms, 2)
         recorder.close()
         (request,) = server.requests
-    return request, taken
+    return request, forwarded
 
 
 def headers_and_body(request: bytes) -> tuple[dict[str, str], bytes]:
@@ -51,16 +51,16 @@ def headers_and_body(request: bytes) -> tuple[dict[str, str], bytes]:
     return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}, body
 
 
-def test_reply_is_posted_signed_under_its_id() -> None:
-    request, taken = forward(wire.answers(response(b"")))
+def test_inbound_sms_is_posted_signed_with_its_id() -> None:
+    request, forwarded = forward(wire.answers(response(b"")))
     headers, body = headers_and_body(request)
 
-    assert taken
+    assert forwarded
     assert request.startswith(b"POST /replies HTTP/1.1\r\n")
     assert headers["webhook-id"] == "sms_1"
-    told = Receiver(SECRET).verify(body, headers)
-    assert told["type"] == "sms.received"
-    assert told["data"] == {
+    payload = Receiver(SECRET).verify(body, headers)
+    assert payload["type"] == "sms.received"
+    assert payload["data"] == {
         "id": "sms_1",
         "phone": PHONE,
         "content": CONTENT,
@@ -70,28 +70,28 @@ def test_reply_is_posted_signed_under_its_id() -> None:
     }
 
 
-def test_page_shows_what_is_posted() -> None:
+def test_docs_show_the_posted_json() -> None:
     request, _ = forward(wire.answers(response(b"")))
     example = json.loads(PAGE[PAGE.index('{\n  "type": "sms.received"') :].partition("\n```")[0])
 
     assert example["data"].keys() == json.loads(headers_and_body(request)[1])["data"].keys()
 
 
-def test_time_that_nobody_could_read_is_null() -> None:
-    request, _ = forward(wire.answers(response(b"")), replace(UPLINK, sent_at=0.0))
+def test_unreadable_time_is_null() -> None:
+    request, _ = forward(wire.answers(response(b"")), replace(INBOUND, sent_at=0.0))
 
     assert json.loads(headers_and_body(request)[1])["data"]["sent_at"] is None
 
 
-def test_text_that_no_encoding_can_write_is_posted_all_the_same() -> None:
-    request, taken = forward(wire.answers(response(b"")), replace(UPLINK, content="\ud83d half"))
+def test_text_with_a_lone_surrogate_is_posted() -> None:
+    request, forwarded = forward(wire.answers(response(b"")), replace(INBOUND, content="\ud83d half"))
     headers, body = headers_and_body(request)
 
-    assert taken
+    assert forwarded
     assert Receiver(SECRET).verify(body, headers)["data"]["content"] == "\ud83d half"
 
 
-NOT_TAKEN = {
+NOT_FORWARDED = {
     "300": (wire.answers(response(b"", 300)), "http_300"),
     "404": (wire.answers(response(b"", 404)), "http_404"),
     "500": (wire.answers(response(CONTENT.encode(), 500)), "http_500"),
@@ -101,32 +101,32 @@ NOT_TAKEN = {
 }
 
 
-@pytest.mark.parametrize("name", NOT_TAKEN)
-def test_only_a_2xx_in_time_has_taken_it(name: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("name", NOT_FORWARDED)
+def test_only_a_2xx_in_time_is_forwarded(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    behave, reason = NOT_TAKEN[name]
+    behave, reason = NOT_FORWARDED[name]
     events = RecordedEvents()
     with WireServer(behave) as server:
-        taken = made(server.url, events).forward(UPLINK, 0.3)
+        forwarded = made(server.url, events).forward(INBOUND, 0.3)
         assert len(server.requests) == 1
 
-    assert taken is False
+    assert forwarded is False
     assert events.seen == [("inbound_sms_forward_failed", {"reason": reason})]
     assert [text for text in (PHONE[3:], CONTENT, SECRET) if text in caplog.text] == []
 
 
-def test_nothing_is_posted_when_no_time_is_left() -> None:
+def test_nothing_is_posted_after_the_time_limit() -> None:
     events = RecordedEvents()
     with WireServer(wire.answers(response(b""))) as server:
-        assert made(server.url, events).forward(UPLINK, 0) is False
+        assert made(server.url, events).forward(INBOUND, 0) is False
         assert server.connections == 0
 
     assert events.names == ["inbound_sms_forward_failed"]
 
 
-def test_reply_that_can_not_be_written_is_not_taken_and_raises_nothing() -> None:
+def test_inbound_sms_that_cannot_be_encoded_is_not_forwarded() -> None:
     events = RecordedEvents()
     recorder: InboundSmsForwarder = made("http://127.0.0.1:9", events)
 
-    assert recorder.forward(replace(UPLINK, sent_at=1e20), 1) is False
+    assert recorder.forward(replace(INBOUND, sent_at=1e20), 1) is False
     assert PHONE not in repr(events.seen)

@@ -1,4 +1,4 @@
-"""The codes of our own: none is missing in words or in the docs."""
+"""The local error codes: each is explained and documented."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("u
 
 
 def written() -> set[str]:
-    """Every code that one of `_WRITERS` is called with."""
+    """Return every code that is passed to one of `_WRITERS`."""
     found = set()
     for path in set(ROOM.rglob("*.py")) - set((ROOM / "aliyun" / "protocol").iterdir()):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -39,7 +39,7 @@ def test_every_local_code_is_explained() -> None:
 
 
 @pytest.mark.parametrize("code", ["OK", "isv.AMOUNT_NOT_ENOUGH", "SignatureDoesNotMatch", ""])
-def test_provider_code_is_not_explained_here(code: str) -> None:
+def test_provider_code_is_no_local_code(code: str) -> None:
     assert explain_local_code(code) == ""
 
 

@@ -60,15 +60,15 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_every_answer_is_read_strictly(name: str) -> None:
+def test_every_response_has_its_result(name: str) -> None:
     status, body, meaning = ANSWERS[name]
-    verdict = read(status, body)
+    result = read(status, body)
 
-    assert (verdict.outcome.cause or verdict.outcome.status) == meaning
-    assert (verdict.health is RouteHealth.TRANSPORT_ERROR) is (meaning is UNKNOWN)
+    assert (result.outcome.cause or result.outcome.status) == meaning
+    assert (result.health is RouteHealth.TRANSPORT_ERROR) is (meaning is UNKNOWN)
 
 
-def test_biz_id_lies_in_the_model() -> None:
+def test_biz_id_is_read_from_the_model() -> None:
     assert read(200, OK).outcome.biz_id == "9^0"
     assert read(200, answer("OK", BizId="8^0")).outcome.biz_id == ""
 
@@ -111,8 +111,8 @@ def test_every_code_of_its_own_table_is_a_refusal(code: str) -> None:
     assert read(400, answer(code, success=False)).outcome.status is SendStatus.REFUSED
 
 
-def test_message_goes_nowhere() -> None:
-    verdict = read(400, answer("MOBILE_NUMBER_ILLEGAL") | {"Message": "13800138000 735196"})
+def test_provider_message_is_never_kept() -> None:
+    result = read(400, answer("MOBILE_NUMBER_ILLEGAL") | {"Message": "13800138000 735196"})
 
-    assert "138001" not in repr(verdict)
-    assert "735196" not in repr(verdict)
+    assert "138001" not in repr(result)
+    assert "735196" not in repr(result)

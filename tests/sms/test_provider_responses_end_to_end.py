@@ -1,4 +1,4 @@
-"""Everything that a provider may answer, from the socket to the caller: what is booked, kept and told.
+"""Every response that a provider may send: what is recorded, what stays counted, and the API's response.
 
 The real service with the real store, router and provider. Before the scripted answer goes out, the request is
 passed on to the sandbox, as if the provider had acted: there the SMS are counted, and there is only ever one.
@@ -60,43 +60,43 @@ from otp_service.web.api.request_log import CurrentRequestLog
 
 PHONE, NATIONAL = "+8613800138000", "13800138000"
 LEAK = "机密 leaked text"
-"""Stands in every `Message`, as Aliyun's own repeat parts of the request."""
+"""Part of every `Message`, because Aliyun's messages repeat parts of the request."""
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How a request may end: what is booked, what is kept, and what the caller gets."""
+class Expected:
+    """The expected end of a request: the disposition, what stays counted, and the response."""
 
-    booked: str
-    slot_kept: bool
-    taken: int
+    disposition: str
+    quota_kept: bool
+    budget_used: int
     state: str
     error: type[OtpError] | None
     status: int
 
 
-ACCEPTED = Ending("accepted", slot_kept=True, taken=1, state="pending", error=None, status=201)
-UNKNOWN = Ending("unknown", slot_kept=True, taken=1, state="pending", error=None, status=202)
-REJECTED = Ending(
-    "rejected", slot_kept=True, taken=0, state="canceled", error=DestinationRejected, status=422
+ACCEPTED = Expected("accepted", quota_kept=True, budget_used=1, state="pending", error=None, status=201)
+UNKNOWN = Expected("unknown", quota_kept=True, budget_used=1, state="pending", error=None, status=202)
+REJECTED = Expected(
+    "rejected", quota_kept=True, budget_used=0, state="canceled", error=DestinationRejected, status=422
 )
-THROTTLED = Ending(
-    "throttled", slot_kept=True, taken=0, state="pending", error=ProviderRateLimited, status=429
+THROTTLED = Expected(
+    "throttled", quota_kept=True, budget_used=0, state="pending", error=ProviderRateLimited, status=429
 )
-MISCONFIGURED = Ending(
-    "withdrawn", slot_kept=False, taken=0, state="gone", error=ProviderMisconfigured, status=502
+MISCONFIGURED = Expected(
+    "withdrawn", quota_kept=False, budget_used=0, state="gone", error=ProviderMisconfigured, status=502
 )
-UNAVAILABLE = Ending(
-    "withdrawn", slot_kept=False, taken=0, state="gone", error=ProviderUnavailable, status=503
+UNAVAILABLE = Expected(
+    "withdrawn", quota_kept=False, budget_used=0, state="gone", error=ProviderUnavailable, status=503
 )
 
 
 @dataclass(frozen=True)
 class Case:
-    """What the server does, how that ends, and how long one may wait for it."""
+    """The behaviour of the server, the expected end, and the expected wait."""
 
     behave: Behave
-    ending: Ending
+    expected: Expected
     wait: int | None = None
     """The `retry_after` of the error."""
     read_seconds: float = 3.0
@@ -104,7 +104,7 @@ class Case:
 
 
 class Acting(WireServer):
-    """Has a sandbox act on each request, and then answers as it is told."""
+    """Forwards each request to a sandbox and then responds as scripted."""
 
     def __init__(self, behave: Behave) -> None:
         config = SandboxConfig.default({"testId": "testSecret"})
@@ -130,7 +130,7 @@ class Acting(WireServer):
 
 
 class NoReader(WireServer):
-    """Resets every connection once something has come, without having read a byte of it."""
+    """Resets every connection once data has arrived, without reading it."""
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
@@ -143,16 +143,16 @@ def answer(code: object, message: object = LEAK, **more: object) -> bytes:
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def says(body: bytes, ending: Ending, *headers: str, status: int = 200, wait: int | None = None) -> Case:
-    return Case(wire.answers(response(body, status, *headers)), ending, wait)
+def says(body: bytes, expected: Expected, *headers: str, status: int = 200, wait: int | None = None) -> Case:
+    return Case(wire.answers(response(body, status, *headers)), expected, wait)
 
 
 def flow(message: object, wait: int) -> Case:
     return says(answer("isv.BUSINESS_LIMIT_CONTROL", message), THROTTLED, wait=wait)
 
 
-CODE_ENDINGS: dict[str, tuple[int, Ending]] = {
-    # Written by hand, not taken from the table that it is there to check.
+CODE_ENDINGS: dict[str, tuple[int, Expected]] = {
+    # Written by hand, because it checks the table.
     "OK": (200, ACCEPTED),
     "isv.BUSINESS_LIMIT_CONTROL": (200, THROTTLED),
     "isv.DAY_LIMIT_CONTROL": (200, MISCONFIGURED),
@@ -217,7 +217,7 @@ CODE_ENDINGS: dict[str, tuple[int, Ending]] = {
     "InvalidSecurityToken.MismatchWithAccessKey": (403, MISCONFIGURED),
     "Throttling.User": (400, UNAVAILABLE),
     "Throttling.Api": (400, UNAVAILABLE),
-    # Families, and codes that nobody knows.
+    # Families, and unknown codes.
     "Throttling": (429, UNAVAILABLE),
     "ServiceUnavailable": (503, UNKNOWN),
     "InternalError": (500, UNKNOWN),
@@ -226,16 +226,16 @@ CODE_ENDINGS: dict[str, tuple[int, Ending]] = {
     "InvalidSecurityToken.Whatever": (403, MISCONFIGURED),
     "MissingSignName": (400, MISCONFIGURED),
     "InvalidFormat": (400, MISCONFIGURED),
-    "isv.NOBODY_KNOWS": (200, MISCONFIGURED),
-    "isp.NOBODY_KNOWS": (200, UNKNOWN),
-    "NobodyKnows": (400, UNAVAILABLE),
-    # PNVS's words in the mouth of SendSms: nobody has said what they mean there.
+    "isv.UNKNOWN_CODE": (200, MISCONFIGURED),
+    "isp.UNKNOWN_CODE": (200, UNKNOWN),
+    "UnknownCode": (400, UNAVAILABLE),
+    # PNVS's codes in a response of SendSms, where their meaning is not documented.
     "BUSINESS_LIMIT_CONTROL": (200, UNKNOWN),
     "FREQUENCY_FAIL": (200, UNKNOWN),
 }
 CODE_CASES = {
-    code: says(answer(code, BizId="9^0"), ending, status=status)
-    for code, (status, ending) in CODE_ENDINGS.items()
+    code: says(answer(code, BizId="9^0"), expected, status=status)
+    for code, (status, expected) in CODE_ENDINGS.items()
 }
 
 SHAPES = {
@@ -281,7 +281,7 @@ SHAPES = {
 }
 
 WAITS = {
-    # The provider's clock stands at 08:07:41.25 UTC.
+    # The provider's clock shows 08:07:41.25 UTC.
     "flow control of the minute": flow(f"触发分钟级流控Permits:1 {LEAK}", 19),
     "flow control of the hour": flow(f"触发小时级流控Permits:5 {LEAK}", 52 * 60 + 19),
     "flow control of the day": flow(f"触发天级流控Permits:10 {LEAK}", 86_400),
@@ -334,14 +334,14 @@ CASES = {**CODE_CASES, **SHAPES, **WAITS, **WIRES}
 
 
 class HalfStoppedClock(FakeClock):
-    """Shows the same time of day for ever, while deadlines pass."""
+    """Always shows the same time of day, while deadlines pass."""
 
     def monotonic(self) -> float:
         return time.monotonic()
 
 
 class NotingKeyring(Keyring):
-    """Remembers the newest id: of a request that failed nobody is told it."""
+    """Remembers the newest id, because a failed request does not return it."""
 
     newest_id = ""
 
@@ -351,7 +351,7 @@ class NotingKeyring(Keyring):
 
 
 class Scene:
-    """A service with one route to *url*, and what a test asks about it afterwards."""
+    """A service with one route to *url*, and its state after a request."""
 
     def __init__(self, url: str, case: Case) -> None:
         self.events = FakeEvents()
@@ -398,16 +398,16 @@ class Scene:
         except OtpError as error:
             return error
 
-    def slot_wait(self) -> int | None:
-        """Until when the phone must wait for its next SMS; nothing if it need not."""
-        slot = PhoneKey(self._keyring.phone_hash(PHONE), self._policy.phone_limits)
+    def phone_wait(self) -> int | None:
+        """Return how long the phone must wait for its next SMS; None if it need not."""
+        phone_key = PhoneKey(self._keyring.phone_hash(PHONE), self._policy.phone_limits)
         refusal = self._store.precheck(
-            slot, "shop", self._policy.code_limits.max_attempts, PrecheckRequest()
+            phone_key, "shop", self._policy.code_limits.max_attempts, PrecheckRequest()
         ).rejection
         return refusal.retry_after if isinstance(refusal, RetryableError) else None
 
-    def taken(self) -> set[int]:
-        """How many SMS are taken from the budgets of the service and of the client."""
+    def budget_used(self) -> set[int]:
+        """Return the SMS charged to the budgets of the service and of the client."""
         kept = [self._redis.get(keys.budget(scope)) or b"0 0" for scope in ("service", f"client:{SHOP.id}")]
         return {int(text.split()[1]) for text in kept}
 
@@ -428,69 +428,69 @@ def scene(url: str, case: Case) -> Iterator[Scene]:
         assert made.router.close(5)
 
 
-def assert_ended(made: Scene, told: SendOutcome | OtpError, case: Case) -> None:
-    ending = case.ending
+def assert_expected(made: Scene, result: SendOutcome | OtpError, case: Case) -> None:
+    expected = case.expected
     assert made.router.close(5)
-    assert {facts["outcome"] for facts in made.events.of("sms_send")} == {ending.booked}
-    assert (made.slot_wait() is not None) is ending.slot_kept
-    assert made.taken() == {ending.taken}
-    assert made.state() == ending.state
-    assert status_of(told, ending.error) == ending.status
+    assert {facts["outcome"] for facts in made.events.of("sms_send")} == {expected.disposition}
+    assert (made.phone_wait() is not None) is expected.quota_kept
+    assert made.budget_used() == {expected.budget_used}
+    assert made.state() == expected.state
+    assert status_of(result, expected.error) == expected.status
     if case.wait is not None:
-        assert isinstance(told, RetryableError)
-        most = MAX_RETRY_AFTER_HINT if isinstance(told, ProviderUnavailable) else case.wait
-        assert told.retry_after == min(case.wait, most)
-    if ending is THROTTLED and isinstance(told, RetryableError):
-        assert told.retry_after - 5 <= (made.slot_wait() or 0) <= told.retry_after
-    assert_silent(made, told)
+        assert isinstance(result, RetryableError)
+        most = MAX_RETRY_AFTER_HINT if isinstance(result, ProviderUnavailable) else case.wait
+        assert result.retry_after == min(case.wait, most)
+    if expected is THROTTLED and isinstance(result, RetryableError):
+        assert result.retry_after - 5 <= (made.phone_wait() or 0) <= result.retry_after
+    assert_silent(made, result)
 
 
-def status_of(told: SendOutcome | OtpError, error: type[OtpError] | None) -> int:
-    assert type(told) is (error or SendOutcome)
-    if isinstance(told, OtpError):
-        return problems.STATUSES[type(told)]
-    return 201 if told.verification.delivery in _ACCEPTED else 202
+def status_of(result: SendOutcome | OtpError, error: type[OtpError] | None) -> int:
+    assert type(result) is (error or SendOutcome)
+    if isinstance(result, OtpError):
+        return problems.STATUSES[type(result)]
+    return 201 if result.verification.delivery in _ACCEPTED else 202
 
 
-def assert_silent(made: Scene, told: SendOutcome | OtpError) -> None:
-    """No word of Aliyun's `Message` is told, nor the number that it repeats."""
-    texts = [repr(told), str(told), repr(made.events.seen)]
-    if isinstance(told, OtpError):
-        document = problems.document(told, "r")
-        assert document["code"] == told.code
-        texts += [repr(told.members()), json.dumps(document, ensure_ascii=False), repr(told.__context__)]
+def assert_silent(made: Scene, result: SendOutcome | OtpError) -> None:
+    """Assert that neither Aliyun's `Message` nor the number in it is revealed."""
+    texts = [repr(result), str(result), repr(made.events.seen)]
+    if isinstance(result, OtpError):
+        document = problems.document(result, "r")
+        assert document["code"] == result.code
+        texts += [repr(result.members()), json.dumps(document, ensure_ascii=False), repr(result.__context__)]
     assert [text for text in texts if LEAK in text or "流控" in text or NATIONAL in text] == []
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_answer_ends_as_it_should(name: str) -> None:
+def test_every_response_leads_to_its_outcome(name: str) -> None:
     case = CASES[name]
     with Acting(case.behave) as server, scene(server.url, case) as made:
-        told = made.request()
+        result = made.request()
 
-        assert_ended(made, told, case)
+        assert_expected(made, result, case)
         assert (len(server.requests), server.connections) == (1, 1)
         assert eventually(lambda: server.sms() == 1)
 
 
-def test_connection_that_is_reset_unread_may_have_carried_the_request() -> None:
+def test_reset_connection_may_have_carried_the_request() -> None:
     case = Case(wire.stalls, UNKNOWN)
     with NoReader(wire.stalls) as server, scene(server.url, case) as made:
-        told = made.request()
+        result = made.request()
 
-        assert_ended(made, told, case)
+        assert_expected(made, result, case)
         assert (len(server.requests), server.connections) == (0, 1)
 
 
-def test_connection_that_is_refused_has_carried_nothing() -> None:
+def test_refused_connection_carried_nothing() -> None:
     case = Case(wire.stalls, UNAVAILABLE, wait=2)
     with WireServer(wire.stalls) as server:
         url = server.url
     with scene(url, case) as made:
-        assert_ended(made, made.request(), case)
+        assert_expected(made, made.request(), case)
 
 
-def test_every_code_and_family_of_the_table_is_here() -> None:
+def test_every_code_and_family_is_tested() -> None:
     others = [code for code in CODE_ENDINGS if code not in CODES]
 
     assert set(CODES) - set(CODE_ENDINGS) == set()
@@ -499,8 +499,8 @@ def test_every_code_and_family_of_the_table_is_here() -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_the_table_and_its_page_say_the_same(code: str) -> None:
-    status, ending = CODE_ENDINGS[code]
+def test_table_and_docs_agree(code: str) -> None:
+    status, expected = CODE_ENDINGS[code]
 
     assert CODES[code].http_status == status
-    assert response_to_caller(CODES[code]).split()[0] == str(ending.status)
+    assert response_to_caller(CODES[code]).split()[0] == str(expected.status)

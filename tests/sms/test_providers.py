@@ -1,4 +1,4 @@
-"""Providers as settings describe them: each is built, with whichever account, for whichever endpoint."""
+"""Providers built from settings, with every kind of account and endpoint."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def sandbox() -> Iterator[SandboxServer]:
 
 
 def table(route: Raw, environ: Mapping[str, str] | None = None, **more: Any) -> RouteConfig:
-    """The route as settings read it, with everything around it that they ask for."""
+    """Return the route as the settings load it, with the other settings that they require."""
     account = {} if environ else {"access_key_id": "testId", "access_key_secret": "testSecret"}
     raw = {"name": "main", **({} if route.get("provider") == "webhook" else account), **route, **more}
     around = {
@@ -60,8 +60,8 @@ def table(route: Raw, environ: Mapping[str, str] | None = None, **more: Any) -> 
         "CLIENTS": {"shop": {"secret_key_digests": [key_digest("sk")], "proof_keys": [_random(3)]}},
         "ROUTES": [raw],
     }
-    told = {f"OTP_SERVICE__{name}": json.dumps(value) for name, value in around.items()}
-    return load(None, {**told, **(environ or {})}).routes[0]
+    variables = {f"OTP_SERVICE__{name}": json.dumps(value) for name, value in around.items()}
+    return load(None, {**variables, **(environ or {})}).routes[0]
 
 
 def _random(seed: int) -> str:
@@ -96,14 +96,14 @@ def test_every_provider_of_the_settings_can_be_built() -> None:
     ],
     ids=["aliyun-sms", "aliyun-pnvs", "webhook", "sandbox"],
 )
-def test_settings_become_their_provider(route: Raw, kind: type[Provider]) -> None:
+def test_settings_build_their_provider(route: Raw, kind: type[Provider]) -> None:
     provider = build_provider(table(route), code_seconds=300, clock=RealClock())
     provider.close()
 
     assert type(provider) is kind
 
 
-def test_webhook_of_the_settings_posts_what_it_should() -> None:
+def test_webhook_of_the_settings_posts_an_sms() -> None:
     with WireServer(wire.answers(response(b"{}"))) as server:
         route = {"provider": "webhook", "url": f"{server.url}/otp", "secret": WHSEC, "sign_name": "商店"}
         outcome = send(table(route)).outcome
@@ -116,8 +116,8 @@ def test_webhook_of_the_settings_posts_what_it_should() -> None:
     assert (data["template_code"], data["params"]) == ("", {"code": CODE})
 
 
-def test_minutes_of_pnvs_are_the_whole_ones_of_the_codes_life(sandbox: SandboxServer) -> None:
-    """Of 330 seconds five minutes are told: a promise that is kept."""
+def test_minutes_of_pnvs_are_the_code_lifetime_rounded_down(sandbox: SandboxServer) -> None:
+    """The text for 330 seconds says five minutes, so it promises no more than is true."""
     outcome = send(table(PNVS, endpoint=sandbox.url)).outcome
 
     assert outcome.status is SendStatus.ACCEPTED
@@ -136,26 +136,26 @@ def _last_text(server: SandboxServer) -> str:
 
 
 @BOTH
-def test_account_may_stand_in_the_settings(sandbox: SandboxServer, route: Raw) -> None:
+def test_account_may_be_in_the_settings(sandbox: SandboxServer, route: Raw) -> None:
     assert send(table(route, endpoint=sandbox.url)).outcome.status is SendStatus.ACCEPTED
 
 
 @BOTH
-def test_temporary_account_may_stand_in_files(sandbox: SandboxServer, route: Raw, tmp_path: Path) -> None:
+def test_temporary_account_may_be_in_files(sandbox: SandboxServer, route: Raw, tmp_path: Path) -> None:
     account = {"access_key_id": "STS.id", "access_key_secret": "stsSecret", "security_token": "stsToken"}
     for name, text in account.items():
         (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
     files = {f"{name}_file": str(tmp_path / name) for name in account}
-    told = table(route, {"OTP_SERVICE_HOME": "-"}, endpoint=sandbox.url, **files)
+    configured = table(route, {"OTP_SERVICE_HOME": "-"}, endpoint=sandbox.url, **files)
 
-    assert send(told).outcome.status is SendStatus.ACCEPTED
+    assert send(configured).outcome.status is SendStatus.ACCEPTED
 
 
 @BOTH
 @pytest.mark.parametrize(
     "account", [("testId", "testSecret", ""), ("STS.id", "stsSecret", "stsToken")], ids=["lasting", "STS"]
 )
-def test_account_may_stand_in_the_variables_of_alibaba(
+def test_account_may_be_in_alibabas_variables(
     sandbox: SandboxServer, route: Raw, account: tuple[str, str, str]
 ) -> None:
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
@@ -165,7 +165,7 @@ def test_account_may_stand_in_the_variables_of_alibaba(
 
 
 @BOTH
-def test_second_access_key_takes_over_from_a_disabled_one(sandbox: SandboxServer, route: Raw) -> None:
+def test_second_access_key_replaces_a_disabled_one(sandbox: SandboxServer, route: Raw) -> None:
     keys = {
         "access_key_id": "oldId",
         "access_key_secret": "oldSecret",
@@ -179,8 +179,8 @@ def test_second_access_key_takes_over_from_a_disabled_one(sandbox: SandboxServer
 # ── each endpoint ──
 
 
-class NotedClient(HttpClient):
-    """Notes what would be posted, and posts nothing."""
+class RecordingHttpClient(HttpClient):
+    """Records posts without sending them."""
 
     def __init__(self) -> None:
         super().__init__(max_connections=1)
@@ -191,15 +191,15 @@ class NotedClient(HttpClient):
         return HttpResponse(200, {}, b"")
 
 
-def noted(route: RouteConfig) -> tuple[str, Mapping[str, str]]:
+def signed_request_of(route: RouteConfig) -> tuple[str, Mapping[str, str]]:
     provider = build_provider(route, code_seconds=300, clock=ManualClock())
     assert isinstance(provider, AliyunSms | AliyunPnvs)
     api: AliyunApi = provider._api
-    noted_client = NotedClient()
+    recording_client = RecordingHttpClient()
     api._http.close()
-    api._http = noted_client
+    api._http = recording_client
     provider.send(sms(), route.all_templates()[0], ManualClock().monotonic() + 5)
-    return noted_client.posts[0]
+    return recording_client.posts[0]
 
 
 @pytest.mark.parametrize("scheme", ["v1", "v3"])
@@ -226,7 +226,7 @@ def test_call_goes_to_its_endpoint_and_is_signed_for_it(
     route: Raw, endpoint: str | None, host: str, scheme: str
 ) -> None:
     more = {"endpoint": endpoint} if endpoint else {}
-    url, headers = noted(table(route, signature=scheme, **more))
+    url, headers = signed_request_of(table(route, signature=scheme, **more))
 
     assert url.partition("?")[0] == f"https://{host}/"
     assert {name.lower(): value for name, value in headers.items()}["host"] == host
@@ -236,7 +236,7 @@ def test_call_goes_to_its_endpoint_and_is_signed_for_it(
 
 
 def _v3_mac(url: str, headers: Mapping[str, str]) -> str:
-    """What Aliyun computes from the request that reached *host*."""
+    """Return the signature that Aliyun computes from the request that reached *host*."""
     signed = {name: headers[name] for name in sorted(headers) if name != "Authorization"}
     lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
     empty = signature.body_sha256(b"")

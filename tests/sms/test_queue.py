@@ -63,9 +63,9 @@ def test_sixteen_messages_are_received_at_once(sandbox: SandboxServer, clock: Ma
     with reading(sandbox.url, sandbox.url, clock) as queue:
         first, rest = queue.receive(0), queue.receive(0)
 
-    told = [json.loads(message.body)["out_id"] for message in first + rest]
+    out_ids = [json.loads(message.body)["out_id"] for message in first + rest]
     assert (len(first), len(rest)) == (16, 4)
-    assert told == [number[::-1] for number in NUMBERS]
+    assert out_ids == [number[::-1] for number in NUMBERS]
 
 
 def test_empty_queue_returns_no_messages(sandbox: SandboxServer, clock: ManualClock) -> None:
@@ -96,7 +96,7 @@ def test_expired_handle_does_not_block_the_others(sandbox: SandboxServer, clock:
 
 
 class KeysNeverRefused(StsTokenProvider):
-    """Knows no way to renew a key that a queue has refused."""
+    """A key source that cannot renew a refused key."""
 
     def renewed(self) -> QueueKey:
         raise AssertionError("a key was refused")
@@ -118,7 +118,7 @@ def test_key_is_renewed_before_it_expires(sandbox: SandboxServer, clock: ManualC
 
 
 def test_expired_key_is_renewed(sandbox: SandboxServer, clock: ManualClock) -> None:
-    """As after a sleep of the machine, in which the monotonic clock stood still."""
+    """As after the machine slept, while the monotonic clock stood still."""
     send_sms(sandbox.url, clock, NUMBERS[:1])
     with reading(sandbox.url, sandbox.url, clock) as queue:
         queue.delete([message.handle for message in queue.receive(0)])
@@ -131,14 +131,14 @@ def test_expired_key_is_renewed(sandbox: SandboxServer, clock: ManualClock) -> N
 def test_queue_of_another_account_is_an_error(sandbox: SandboxServer, clock: ManualClock) -> None:
     with (
         reading(sandbox.url, sandbox.url, clock, "Alicom-Queue-1-SmsReport") as queue,
-        pytest.raises(QueueError) as trouble,
+        pytest.raises(QueueError) as error,
     ):
         queue.receive(0)
 
-    assert str(trouble.value) == "receive: QueueNotExist"
+    assert str(error.value) == "receive: QueueNotExist"
 
 
-# ── the wire ──
+# ── requests and responses ──
 
 
 def test_receive_request_has_the_format_of_aliyun(clock: ManualClock) -> None:
@@ -168,12 +168,12 @@ def test_refused_call_is_repeated_once_with_a_new_key(clock: ManualClock) -> Non
         reading(keys.url, server.url, clock) as queue,
     ):
         assert queue.receive(0) == []
-        with pytest.raises(QueueError) as trouble:
+        with pytest.raises(QueueError) as error:
             queue.receive(0)
 
         assert [b"MNS STS.1:" in request for request in server.requests] == [True, False, False, False]
         assert [b"MNS STS.2:" in request for request in server.requests] == [False, True, True, False]
-        assert trouble.value.code == "SecurityTokenExpired"
+        assert error.value.code == "SecurityTokenExpired"
 
 
 def test_message_of_the_maximum_size_is_received(clock: ManualClock) -> None:
@@ -215,12 +215,12 @@ def test_response_without_messages_is_an_error_with_a_code_only(clock: ManualClo
         WireServer(replies(key_answer())) as keys,
         WireServer(behave) as server,
         reading(keys.url, server.url, clock) as queue,
-        pytest.raises(QueueError) as trouble,
+        pytest.raises(QueueError) as error,
     ):
         queue.receive(0)
 
-    assert (trouble.value.call, trouble.value.code) == ("receive", code)
-    assert trouble.value.__cause__ is None
+    assert (error.value.call, error.value.code) == ("receive", code)
+    assert error.value.__cause__ is None
 
 
 @pytest.mark.parametrize(
@@ -235,11 +235,11 @@ def test_failed_delete_is_an_error(clock: ManualClock, answer: bytes, code: str)
         WireServer(replies(key_answer())) as keys,
         WireServer(replies(answer)) as server,
         reading(keys.url, server.url, clock) as queue,
-        pytest.raises(QueueError) as trouble,
+        pytest.raises(QueueError) as error,
     ):
         queue.delete(["1-a=="])
 
-    assert str(trouble.value) == f"delete: {code}"
+    assert str(error.value) == f"delete: {code}"
 
 
 def test_delete_sends_handles_in_the_body_only(clock: ManualClock) -> None:

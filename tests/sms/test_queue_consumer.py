@@ -1,4 +1,4 @@
-"""The collecting: what is taken and when, what is deleted, and how long it rests after failures."""
+"""The queue consumer: processing, deletion, and backoff after failures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BATCH = response(messages_xml(*(message_xml(name.encode(), f"h-{name}") for name
 
 
 class LoggedEvents(RecordedEvents):
-    """What stands in the log; reads, which do not, are kept apart."""
+    """Records the logged events, and `queue_read`, which is not logged, separately."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,17 +98,17 @@ def always(_: bytes) -> bool:
 def test_message_is_deleted_only_after_it_was_processed() -> None:
     order: list[tuple[bytes, int]] = []
 
-    def take(body: bytes) -> bool:
+    def process(body: bytes) -> bool:
         order.append((body, len(made.deleted())))
         return True
 
-    with collecting(replies(BATCH, DELETED, EMPTY), take) as made:
+    with collecting(replies(BATCH, DELETED, EMPTY), process) as made:
         assert made.consumer.drain()
 
         assert order == [(b"a", 0), (b"b", 0), (b"c", 0)]
         (delete,) = made.deleted()
         assert [f"h-{name}".encode() in delete for name in "abc"] == [True, True, True]
-        assert made.events.seen == [("queue_batch", {"queue": "SmsReport", "received": 3, "taken": 3})]
+        assert made.events.seen == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 3})]
 
 
 def raises(_: bytes) -> bool:
@@ -152,7 +152,7 @@ def test_nothing_is_deleted_when_nothing_was_processed() -> None:
         assert not made.consumer.drain()
 
         assert made.deleted() == []
-        assert len(made.server.requests) == 1  # what can't be taken now is not asked for again at once
+        assert len(made.server.requests) == 1  # what cannot be processed now is not requested again at once
 
 
 def test_drain_of_an_empty_queue_succeeds() -> None:
@@ -261,17 +261,17 @@ def test_slow_batch_is_abandoned_before_its_messages_come_again() -> None:
     with collecting(replies(BATCH, DELETED), slowly, RecordedStop(1), clock) as made:
         made.consumer.run()
 
-    assert made.events.seen == [("queue_batch", {"queue": "SmsReport", "received": 3, "taken": 1})]
+    assert made.events.seen == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 1})]
 
 
 def test_stop_lets_the_message_in_progress_finish() -> None:
     stop, working, may_go_on = threading.Event(), threading.Event(), threading.Event()
 
-    def take(_: bytes) -> bool:
+    def process(_: bytes) -> bool:
         working.set()
         return may_go_on.wait(20)
 
-    with collecting(replies(BATCH, DELETED, EMPTY), take, stop) as made:
+    with collecting(replies(BATCH, DELETED, EMPTY), process, stop) as made:
         thread = threading.Thread(target=made.consumer.run)
         thread.start()
         assert working.wait(10)
@@ -299,7 +299,7 @@ def test_stop_does_not_wait_for_a_pending_receive() -> None:
         assert not thread.is_alive()
 
 
-# ── the waits ──
+# ── backoff ──
 
 
 def test_backoff_is_shortened_by_up_to_half_at_random() -> None:
@@ -327,11 +327,11 @@ def handler(process: Callable[[bytes, float], ReportBatchResult]) -> tuple[Messa
 def test_processed_message_can_be_deleted() -> None:
     seen: list[tuple[bytes, float]] = []
 
-    def take(body: bytes, deadline: float) -> ReportBatchResult:
+    def process(body: bytes, deadline: float) -> ReportBatchResult:
         seen.append((body, deadline))
         return ReportBatchResult(updated=1, unrecognized=1, malformed=1, dropped=1)
 
-    assert handler(take)[0](b"[]")
+    assert handler(process)[0](b"[]")
     assert seen == [(b"[]", 1000.0 + MESSAGE_SECONDS)]
 
 
@@ -340,16 +340,16 @@ def test_inbound_sms_that_was_not_forwarded_must_come_again() -> None:
 
 
 def test_message_must_come_again_when_the_store_fails() -> None:
-    def take(*_: object) -> ReportBatchResult:
+    def process(*_: object) -> ReportBatchResult:
         raise StoreUnavailable
 
-    assert not handler(take)[0](b"[]")
+    assert not handler(process)[0](b"[]")
 
 
 def test_invalid_message_is_logged_and_can_be_deleted() -> None:
-    def take(*_: object) -> ReportBatchResult:
+    def process(*_: object) -> ReportBatchResult:
         raise UnreadableReports("not JSON")
 
-    made, events = handler(take)
+    made, events = handler(process)
     assert made(b"nonsense")
     assert events.seen == [("queue_message_invalid", {"bytes": 8})]

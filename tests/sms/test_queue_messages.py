@@ -78,14 +78,14 @@ def test_invalid_response_is_rejected(name: str) -> None:
 
 @pytest.mark.parametrize("claimed", ["utf-16", "cp037", "no-such-encoding"])
 def test_only_utf_8_is_decoded_whatever_encoding_is_declared(claimed: str) -> None:
-    """Else a document type could hide in an encoding that the search for it does not know."""
+    """Otherwise a document type could hide in an encoding that the check does not know."""
     answer = messages_xml(message_xml(BODY)).replace(b'"1.0"', f'"1.0" encoding="{claimed}"'.encode())
 
     assert read_messages(answer)[0].body == BODY
 
 
 def test_parser_alone_would_expand_an_entity_bomb() -> None:
-    """Or this file would show nothing."""
+    """Otherwise these tests would prove nothing."""
     small = '<!DOCTYPE a [<!ENTITY b "boom">]><a>&b;&b;</a>'
 
     assert ET.fromstring(small).text == "boomboom"  # noqa: S314 - its own

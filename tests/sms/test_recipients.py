@@ -12,11 +12,11 @@ def phone(e164: str, country_code: int) -> Phone:
     return Phone(e164, "XX", "mobile", country_code)
 
 
-def test_mainland_number_stands_without_prefix() -> None:
+def test_mainland_number_has_no_prefix() -> None:
     assert phone_numbers(MAINLAND) == NUMBER
 
 
-def test_other_numbers_stand_after_their_country_code() -> None:
+def test_other_numbers_begin_with_their_country_code() -> None:
     assert phone_numbers(HONG_KONG) == "85251234567"
     assert phone_numbers(phone("+12025550123", 1)) == "12025550123"
 
@@ -53,7 +53,7 @@ def test_american_number_that_reads_as_mainland_is_never_sent(number: str) -> No
     ],
     ids=repr,
 )
-def test_anything_but_one_number_is_never_sent(e164: str, country_code: int) -> None:
+def test_recipient_must_be_one_number(e164: str, country_code: int) -> None:
     with pytest.raises(UnsupportedRecipient):
         phone_numbers(phone(e164, country_code))
 

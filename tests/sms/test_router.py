@@ -64,10 +64,10 @@ def route(
     [
         pytest.param(ACCEPTED, 1, id="accepted"),
         pytest.param(UNKNOWN, 1, id="unknown"),
-        pytest.param(BLAMED, 1, id="unknown, whosever fault"),
-        pytest.param(refusal(FailureCause.RECIPIENT), 1, id="the number's fault"),
+        pytest.param(BLAMED, 1, id="unknown, whatever the cause"),
+        pytest.param(refusal(FailureCause.RECIPIENT), 1, id="caused by the recipient"),
         pytest.param(refusal(FailureCause.RECIPIENT_RATE_LIMIT), 1, id="flow control"),
-        pytest.param(refusal(FailureCause.ACCOUNT), 2, id="the route's fault"),
+        pytest.param(refusal(FailureCause.ACCOUNT), 2, id="caused by the account"),
         pytest.param(ARREARS, 2, id="an operator's error"),
         pytest.param(refusal(FailureCause.PROVIDER), 2, id="throttled"),
         pytest.param(NOT_SENT, 2, id="not sent"),
@@ -90,22 +90,22 @@ def test_next_route_is_tried_only_when_nothing_was_sent_for_a_reason_of_the_rout
 )
 def test_next_route_needs_time_before_the_deadline(left: float, tried: int) -> None:
     two = ScriptedProvider(ACCEPTED)
-    slow = ScriptedProvider(NOT_SENT, before=lambda: stage.clock.advance(6 - left))
-    with staged(route("one", slow), route("two", two)) as stage:
+    late = ScriptedProvider(NOT_SENT, before=lambda: stage.clock.advance(6 - left))
+    with staged(route("one", late), route("two", two)) as stage:
         outcome = stage.send(seconds=6)
 
     assert len(two.sent) == tried - 1
     assert outcome.status is (SendStatus.ACCEPTED if tried == 2 else SendStatus.REFUSED)
 
 
-def test_last_refusal_is_the_outcome() -> None:
+def test_last_rejection_is_the_outcome() -> None:
     with staged(route("one", ScriptedProvider(NOT_SENT)), route("two", ScriptedProvider(ARREARS))) as stage:
         outcome = stage.send()
 
     assert (outcome.route, outcome.cause) == ("two", FailureCause.ACCOUNT)
 
 
-def test_unserved_sms_is_refused_as_the_routes_fault() -> None:
+def test_sms_without_a_route_is_an_account_failure() -> None:
     provider = ScriptedProvider(ACCEPTED)
     with staged(route("one", provider, Template("signup", "SMS_1"))) as stage:
         outcome = stage.send()
@@ -133,7 +133,7 @@ def test_route_is_chosen_by_client_country_and_locale() -> None:
 
 
 CHOICES: dict[str, tuple[SmsMessage, str, str]] = {
-    # Each by name: what is to be sent, and by which route and template.
+    # By name: the SMS, and the expected route and template.
     "the client's own route": (sms(client="bank"), "bank", "SMS_1"),
     "not for another purpose": (sms(client="bank", purpose="signup"), "plain", "SMS_7"),
     "nor to another country": (sms(client="bank", phone=HONG_KONG), "abroad", "SMS_2"),
@@ -148,7 +148,7 @@ CHOICES: dict[str, tuple[SmsMessage, str, str]] = {
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_first_route_that_serves_all_of_a_request_sends_it_by_its_closest_template(name: str) -> None:
+def test_first_route_that_supports_the_sms_sends_it_with_its_best_template(name: str) -> None:
     message, route_name, template_code = CHOICES[name]
     providers = {each: ScriptedProvider(ACCEPTED) for each in ("bank", "abroad", "plain", "late")}
     routes = (
@@ -181,13 +181,13 @@ def test_first_route_that_serves_all_of_a_request_sends_it_by_its_closest_templa
     [("shop", "login", True), ("shop", "signup", False), ("other", "login", False)],
     ids=["both fit", "no template for the purpose", "not of the client"],
 )
-def test_serves_asks_client_and_purpose(client: str, purpose: str, *, served: bool) -> None:
+def test_supports_checks_client_and_purpose(client: str, purpose: str, *, served: bool) -> None:
     only = route("one", ScriptedProvider(ACCEPTED), Template("login", "SMS_1"), clients=frozenset({"shop"}))
     with staged(only) as stage:
         assert stage.router.supports(client, purpose) is served
 
 
-def test_operators_error_pauses_the_route_for_a_minute() -> None:
+def test_account_error_suspends_the_route_for_a_minute() -> None:
     provider = ScriptedProvider(ARREARS, ACCEPTED)
     other = Template("signup", "SMS_2")
     with staged(route("one", provider, TEMPLATE, other)) as stage:
@@ -209,7 +209,7 @@ def test_operators_error_pauses_the_route_for_a_minute() -> None:
     ]
 
 
-def test_paused_route_is_passed_over_at_once() -> None:
+def test_suspended_route_is_skipped_at_once() -> None:
     provider = ScriptedProvider(ARREARS)
     with staged(route("one", provider), route("two", ScriptedProvider(ACCEPTED))) as stage:
         routes = [stage.send().route for _ in range(3)]
@@ -218,7 +218,7 @@ def test_paused_route_is_passed_over_at_once() -> None:
     assert len(provider.sent) == 1
 
 
-def test_refused_template_pauses_itself_alone() -> None:
+def test_template_error_suspends_only_the_template() -> None:
     provider = ScriptedProvider(NO_TEMPLATE, ACCEPTED)
     other = Template("signup", "SMS_2")
     with staged(route("one", provider, TEMPLATE, other)) as stage:
@@ -237,7 +237,7 @@ def test_refused_template_pauses_itself_alone() -> None:
     ]
 
 
-def test_number_that_is_refused_pauses_nothing() -> None:
+def test_rejected_recipient_suspends_nothing() -> None:
     provider = ScriptedProvider(
         refusal(FailureCause.RECIPIENT),
         refusal(FailureCause.RECIPIENT_RATE_LIMIT),
@@ -269,10 +269,10 @@ def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: Provider
     assert stage.events.names == ["circuit_opened", "circuit_closed"]
 
 
-def test_sms_that_was_handed_to_nobody_neither_closes_nor_spares_the_breaker() -> None:
-    """One that broke a rule of ours, or came too late, says nothing about a provider that does not answer."""
-    nobody_asked = not_attempted(FailureCause.PROVIDER, "deadline")
-    provider = ScriptedProvider(*[UNKNOWN] * 4, nobody_asked, UNKNOWN, nobody_asked, ACCEPTED)
+def test_sms_that_was_not_attempted_does_not_affect_the_breaker() -> None:
+    """An SMS that broke a local rule or came too late says nothing about the provider."""
+    not_attempted_result = not_attempted(FailureCause.PROVIDER, "deadline")
+    provider = ScriptedProvider(*[UNKNOWN] * 4, not_attempted_result, UNKNOWN, not_attempted_result, ACCEPTED)
     with staged(route("one", provider)) as stage:
         for _ in range(6):
             stage.send()
@@ -284,7 +284,7 @@ def test_sms_that_was_handed_to_nobody_neither_closes_nor_spares_the_breaker() -
     assert stage.events.names == ["circuit_opened"]
 
 
-def test_open_breaker_sends_over_the_next_route() -> None:
+def test_open_breaker_sends_through_the_next_route() -> None:
     provider = ScriptedProvider(UNKNOWN)
     with staged(route("one", provider), route("two", ScriptedProvider(ACCEPTED))) as stage:
         routes = [stage.send().route for _ in range(6)]
@@ -292,9 +292,9 @@ def test_open_breaker_sends_over_the_next_route() -> None:
     assert routes == ["one"] * 5 + ["two"]
 
 
-@pytest.mark.parametrize("fault", list(FailureCause))
-def test_business_errors_never_open_the_breaker(fault: FailureCause) -> None:
-    provider = ScriptedProvider(refusal(fault))
+@pytest.mark.parametrize("cause", list(FailureCause))
+def test_business_errors_never_open_the_breaker(cause: FailureCause) -> None:
+    provider = ScriptedProvider(refusal(cause))
     with staged(route("one", provider)) as stage:
         for _ in range(20):
             stage.send()
@@ -310,7 +310,7 @@ def test_permits_run_out_at_once() -> None:
         assert stage.send().status is SendStatus.ACCEPTED
 
 
-def test_close_lets_go_of_the_providers() -> None:
+def test_close_closes_the_providers() -> None:
     provider = ScriptedProvider(ACCEPTED)
     stage = Stage(route("one", provider))
 
@@ -320,7 +320,7 @@ def test_close_lets_go_of_the_providers() -> None:
         stage.router.permit()
 
 
-def test_router_is_an_sms_sender() -> None:
+def test_router_implements_sms_router() -> None:
     with staged() as stage:
         sender: SmsSender = stage.router
         assert not sender.supports("shop", "login")

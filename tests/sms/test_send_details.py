@@ -1,4 +1,4 @@
-"""QuerySendDetails: what a provider says about a send of ours, and everything that is no such answer."""
+"""QuerySendDetails: the status of a send, and responses that are no answer."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def lookup(phone: Phone = MAINLAND, *, began_at: float = NOON) -> DeliveryLookup
 
 
 def page(*rows: object, total: object | None = None, **changes: object) -> bytes:
-    told = len(rows) if total is None else total
-    body = {"Code": "OK", "TotalCount": told, "SmsSendDetailDTOs": {"SmsSendDetailDTO": list(rows)}}
+    count = len(rows) if total is None else total
+    body = {"Code": "OK", "TotalCount": count, "SmsSendDetailDTOs": {"SmsSendDetailDTO": list(rows)}}
     return json.dumps({**body, **changes}).encode()
 
 
@@ -49,15 +49,15 @@ def asking(
 
 
 def found(make: MakeProvider, body: bytes, status: int = 200) -> DeliveryLookupResult:
-    with asking(make, wire.answers(response(body, status))) as (ask, _):
-        return ask()
+    with asking(make, wire.answers(response(body, status))) as (run, _):
+        return run()
 
 
-# ── what a list tells ──
+# ── answers ──
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("row_of_ours", "expected"),
     [
         (row(1), DeliveryLookupResult(DeliveryLookupStatus.ACCEPTED)),
         (row(3, ErrCode="DELIVERED"), DeliveryLookupResult(DeliveryLookupStatus.DELIVERED, "DELIVERED")),
@@ -72,20 +72,18 @@ def found(make: MakeProvider, body: bytes, status: int = 200) -> DeliveryLookupR
         (row(None), DeliveryLookupResult(DeliveryLookupStatus.ACCEPTED)),
     ],
 )
-def test_our_row_tells_what_became_of_the_send(
-    make_provider: MakeProvider, told: dict[str, object], expected: DeliveryLookupResult
+def test_own_row_has_the_status_of_the_send(
+    make_provider: MakeProvider, row_of_ours: dict[str, object], expected: DeliveryLookupResult
 ) -> None:
-    assert found(make_provider, page(row(3, "another"), told)) == expected
+    assert found(make_provider, page(row(3, "another"), row_of_ours)) == expected
 
 
 @pytest.mark.parametrize(
     "rows",
     [(), (row(3, "another"),), (row(3, None),), (row(3, 17),), ("no row",)],
-    ids=["empty", "somebody else's", "no out id", "a number", "no row at all"],
+    ids=["empty", "of another send", "no out id", "a number", "no row at all"],
 )
-def test_list_without_our_row_tells_that_there_was_no_send(
-    make_provider: MakeProvider, rows: tuple[object, ...]
-) -> None:
+def test_list_without_own_row_is_not_found(make_provider: MakeProvider, rows: tuple[object, ...]) -> None:
     total = sum(isinstance(row, dict) for row in rows)
     assert found(make_provider, page(*rows, total=total)) == DeliveryLookupResult(
         DeliveryLookupStatus.NOT_FOUND
@@ -96,7 +94,7 @@ def test_total_may_be_a_text(make_provider: MakeProvider) -> None:
     assert found(make_provider, page(total="0")) == DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 
 
-# ── what tells nothing ──
+# ── no answer ──
 
 NO_LISTS: dict[str, tuple[bytes, int]] = {
     "not OK": (page(Code="isp.SYSTEM_ERROR"), 200),
@@ -116,7 +114,9 @@ NO_LISTS: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize("answer", NO_LISTS.values(), ids=NO_LISTS)
-def test_what_is_no_whole_list_is_silence(make_provider: MakeProvider, answer: tuple[bytes, int]) -> None:
+def test_incomplete_or_malformed_list_is_no_answer(
+    make_provider: MakeProvider, answer: tuple[bytes, int]
+) -> None:
     assert found(make_provider, *answer) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
 
@@ -124,19 +124,19 @@ HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"
 
 
 @pytest.mark.parametrize("behave", [wire.resets(), wire.answers(HALF)], ids=["reset", "half a body"])
-def test_no_answer_is_silence(make_provider: MakeProvider, behave: wire.Behave) -> None:
-    with asking(make_provider, behave) as (ask, _):
-        assert ask() == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+def test_lost_response_is_no_answer(make_provider: MakeProvider, behave: wire.Behave) -> None:
+    with asking(make_provider, behave) as (run, _):
+        assert run() == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
 
-def test_nobody_there_is_silence(make_provider: MakeProvider) -> None:
+def test_refused_connection_is_no_answer(make_provider: MakeProvider) -> None:
     provider = make_provider("http://127.0.0.1:9")
     assert provider.lookup_delivery(lookup(), time.monotonic() + 2) == DeliveryLookupResult(
         DeliveryLookupStatus.NO_ANSWER
     )
 
 
-def test_no_time_left_is_silence_and_asks_nobody(make_provider: MakeProvider) -> None:
+def test_lookup_after_the_deadline_is_no_answer_and_sends_nothing(make_provider: MakeProvider) -> None:
     with WireServer(wire.answers(response(page()))) as server:
         assert make_provider(server.url).lookup_delivery(lookup(), time.monotonic()) == DeliveryLookupResult(
             DeliveryLookupStatus.NO_ANSWER
@@ -144,14 +144,14 @@ def test_no_time_left_is_silence_and_asks_nobody(make_provider: MakeProvider) ->
     assert server.requests == []
 
 
-def test_number_that_reads_as_another_is_not_asked_about(make_provider: MakeProvider) -> None:
+def test_ambiguous_number_is_not_looked_up(make_provider: MakeProvider) -> None:
     american = Phone("+18624017194", "US", "mobile", 1)
-    with asking(make_provider, wire.answers(response(page()))) as (ask, server):
-        assert ask(lookup(american)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+    with asking(make_provider, wire.answers(response(page()))) as (run, server):
+        assert run(lookup(american)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
     assert server.requests == []
 
 
-# ── what is asked ──
+# ── the request ──
 
 
 def asked(request: bytes) -> dict[str, str]:
@@ -160,11 +160,11 @@ def asked(request: bytes) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("phone", "number"), [(MAINLAND, "13800138000"), (HONG_KONG, "85251234567")])
-def test_question_names_number_and_day_in_a_signed_body(
+def test_lookup_request_has_number_and_day_in_a_signed_body(
     make_provider: MakeProvider, phone: Phone, number: str
 ) -> None:
-    with asking(make_provider, wire.answers(response(page()))) as (ask, server):
-        ask(lookup(phone))
+    with asking(make_provider, wire.answers(response(page()))) as (run, server):
+        run(lookup(phone))
 
     (request,) = server.requests
     params = asked(request)
@@ -175,23 +175,23 @@ def test_question_names_number_and_day_in_a_signed_body(
     assert params["Signature"]
 
 
-def test_every_page_is_looked_at_until_ours_is_found(make_provider: MakeProvider) -> None:
+def test_pages_are_read_until_the_own_row_is_found(make_provider: MakeProvider) -> None:
     others = [row(3, f"other-{n}") for n in range(50)]
     pages = {"1": page(*others, total=51), "2": page(row(), total=51)}
 
     def behave(connection: Any) -> None:
         wire.answers(response(pages[asked(server.requests[-1])["CurrentPage"]]))(connection)
 
-    with asking(make_provider, behave) as (ask, server):
-        assert ask() == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
+    with asking(make_provider, behave) as (run, server):
+        assert run() == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
 
-def test_endless_list_is_silence(make_provider: MakeProvider) -> None:
+def test_endless_list_is_no_answer(make_provider: MakeProvider) -> None:
     with asking(make_provider, wire.answers(response(page(*[row(3, "another")] * 50, total=999)))) as (
-        ask,
+        run,
         server,
     ):
-        assert ask() == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+        assert run() == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
     assert len(server.requests) == 3
 
 
@@ -209,30 +209,30 @@ def test_endless_list_is_silence(make_provider: MakeProvider) -> None:
         ("2026-12-31T23:59:59", ["20261231", "20270101"]),
     ],
 )
-def test_near_midnight_both_days_are_asked_about(china: str, expected: list[str]) -> None:
+def test_near_midnight_both_days_are_looked_up(china: str, expected: list[str]) -> None:
     assert days(datetime.fromisoformat(f"{china}+08:00").timestamp()) == expected
 
 
-def test_send_that_stands_under_the_next_day_is_found(make_provider: MakeProvider) -> None:
+def test_send_listed_on_the_next_day_is_found(make_provider: MakeProvider) -> None:
     before_midnight = datetime.fromisoformat("2026-11-23T23:59:58+08:00").timestamp()
 
     def behave(connection: Any) -> None:
         is_next_day = asked(server.requests[-1])["SendDate"] == "20261124"
         wire.answers(response(page(row()) if is_next_day else page()))(connection)
 
-    with asking(make_provider, behave) as (ask, server):
-        assert ask(lookup(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
+    with asking(make_provider, behave) as (run, server):
+        assert run(lookup(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
 
 
-def test_silence_about_one_day_is_not_absence(make_provider: MakeProvider) -> None:
+def test_no_answer_for_one_day_is_no_answer(make_provider: MakeProvider) -> None:
     before_midnight = datetime.fromisoformat("2026-11-23T23:59:58+08:00").timestamp()
 
     def behave(connection: Any) -> None:
         is_next_day = asked(server.requests[-1])["SendDate"] == "20261124"
         wire.answers(response(b"", 502) if is_next_day else response(page()))(connection)
 
-    with asking(make_provider, behave) as (ask, server):
-        assert ask(lookup(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+    with asking(make_provider, behave) as (run, server):
+        assert run(lookup(began_at=before_midnight)) == DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
 
 # ── against the sandbox ──
@@ -241,7 +241,7 @@ def test_silence_about_one_day_is_not_absence(make_provider: MakeProvider) -> No
 @pytest.mark.parametrize(
     ("seconds", "finding"), [(0.0, DeliveryLookupStatus.DELIVERED), (900.0, DeliveryLookupStatus.ACCEPTED)]
 )
-def test_sandbox_knows_what_was_sent(
+def test_sandbox_finds_what_was_sent(
     make_provider: MakeProvider, seconds: float, finding: DeliveryLookupStatus
 ) -> None:
     config = replace(SandboxConfig.default({"testId": "testSecret"}), delivery_seconds=seconds)
@@ -255,7 +255,7 @@ def test_sandbox_knows_what_was_sent(
 
 
 @pytest.mark.parametrize("ending", ["8001", "8002", "8004", "8005"])
-def test_sandbox_that_does_not_say_is_silence(make_provider: MakeProvider, ending: str) -> None:
+def test_silent_sandbox_is_no_answer(make_provider: MakeProvider, ending: str) -> None:
     phone = Phone(f"+861380000{ending}", "CN", "mobile", 86)
     with start_sandbox(SandboxConfig.default({"testId": "testSecret"})) as sandbox:
         provider = make_provider(sandbox.url)

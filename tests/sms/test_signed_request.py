@@ -41,8 +41,8 @@ def test_v1_request_is_the_one_an_official_sdk_sent() -> None:
     vector = VECTORS["smssdk_post_simple"]
     params = vector["params"]
     business = {name: params[name] for name in BUSINESS if name in params}
-    stamp = SignatureContext(params["SignatureNonce"], params["Timestamp"])
-    request = sign_v1(HERE, access_key(vector), SEND, business, stamp)
+    context = SignatureContext(params["SignatureNonce"], params["Timestamp"])
+    request = sign_v1(HERE, access_key(vector), SEND, business, context)
     sent = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
 
     assert sent == params
@@ -81,9 +81,9 @@ def test_v3_signs_the_same_canonical_request_as_the_sdks_but_for_what_they_add(n
     vector = VECTORS[name]
     headers = vector["headers"]
     params = dict(parse_qsl(urlsplit(vector["target"]).query, keep_blank_values=True))
-    stamp = SignatureContext(headers["x-acs-signature-nonce"], headers["x-acs-date"])
+    context = SignatureContext(headers["x-acs-signature-nonce"], headers["x-acs-date"])
     endpoint = Endpoint.read(f"http://{headers['host']}")
-    request = sign_v3(endpoint, access_key(vector), SEND, params, stamp)
+    request = sign_v3(endpoint, access_key(vector), SEND, params, context)
     signed = {key: value for key, value in request.headers.items() if key != "Authorization"}
     added = {key: value for key, value in headers.items() if key not in signed}
 
@@ -96,8 +96,8 @@ def test_v3_signs_the_same_canonical_request_as_the_sdks_but_for_what_they_add(n
 
 
 def test_v3_authorization_covers_every_header_that_must_be_signed() -> None:
-    stamp = SignatureContext("nonce", "2026-11-23T08:07:41Z")
-    request = sign_v3(HERE, AccessKey("id", "secret", "token"), SEND, {"B": "2", "A": "1 ~*"}, stamp)
+    context = SignatureContext("nonce", "2026-11-23T08:07:41Z")
+    request = sign_v3(HERE, AccessKey("id", "secret", "token"), SEND, {"B": "2", "A": "1 ~*"}, context)
     names = sorted(set(request.headers) - {"Authorization"})
     canonical = "\n".join(
         [

@@ -32,7 +32,7 @@ ACCEPTED, UNKNOWN = SendStatus.ACCEPTED, SendStatus.UNKNOWN
 NO_CODE = "local.http_200"
 
 ANSWERS = {
-    # Each by name: the status, the body, what it means, and what the log is told.
+    # By name: status, body, meaning and logged code.
     "ok": (200, answer("OK", BizId="9^0"), ACCEPTED, "OK"),
     "ok in another order": (200, b'{"Code":"OK","BizId":"9^0","Message":"OK"}', ACCEPTED, "OK"),
     "ok on 202": (202, answer("OK", BizId="9^0"), ACCEPTED, "OK"),
@@ -138,7 +138,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_every_answer_is_read_strictly(name: str) -> None:
+def test_every_response_has_its_result(name: str) -> None:
     status, body, meaning, provider_code = ANSWERS[name]
     outcome = read(status, body).outcome
 
@@ -147,25 +147,25 @@ def test_every_answer_is_read_strictly(name: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_code_of_the_table_is_read_as_the_table_says(code: str) -> None:
-    row = CODES[code]
-    outcome = read(row.http_status, answer(code)).outcome
+def test_every_code_of_the_table_has_its_result(code: str) -> None:
+    info = CODES[code]
+    outcome = read(info.http_status, answer(code)).outcome
 
-    expected = SendOutcome.UNKNOWN if code == "SignatureNonceUsed" else row.outcome
+    expected = SendOutcome.UNKNOWN if code == "SignatureNonceUsed" else info.outcome
     assert outcome.status.value == expected.value
     assert (outcome.cause is None) is (expected is not SendOutcome.REFUSED)
 
 
-def test_only_throttlings_are_refusals_of_the_providers_own() -> None:
-    """What tells a code without a row from one that has one."""
+def test_only_throttling_codes_are_provider_failures() -> None:
+    """A code that is not in the table differs from them by its retry."""
     own = [
-        row
-        for row in CODES.values()
-        if row.outcome is SendOutcome.REFUSED and row.responsible is ResponsibleParty.PROVIDER
+        info
+        for info in CODES.values()
+        if info.outcome is SendOutcome.REFUSED and info.responsible is ResponsibleParty.PROVIDER
     ]
 
     assert own
-    assert all(row.retry is Retry.BACKOFF for row in own)
+    assert all(info.retry is Retry.BACKOFF for info in own)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_ids_of_the_provider_are_kept() -> None:
     assert (outcome.biz_id, outcome.request_id) == ("900619746936498440^0", "F655A8D5-B967")
 
 
-def test_request_id_of_the_header_stands_in() -> None:
+def test_request_id_falls_back_to_the_header() -> None:
     assert read(502, b"<html>", x_acs_request_id="A57FBFD7").outcome.request_id == "A57FBFD7"
     assert read(200, {"Code": "OK", "RequestId": 7}, x_acs_request_id="A57").outcome.request_id == "A57"
 
@@ -216,15 +216,15 @@ def test_ids_of_another_form_are_not_kept(text: str) -> None:
 @pytest.mark.parametrize(
     "code", ["isv.MOBILE_NUMBER_ILLEGAL", "SignatureDoesNotMatch", "isv.BUSINESS_LIMIT_CONTROL"]
 )
-def test_message_of_the_provider_goes_nowhere(code: str) -> None:
-    verdict = read(200, answer(code, f"{NUMBER} invalid mobile number {CODE}"))
+def test_message_of_the_provider_is_never_kept(code: str) -> None:
+    result = read(200, answer(code, f"{NUMBER} invalid mobile number {CODE}"))
 
-    assert NUMBER not in repr(verdict)
-    assert CODE not in repr(verdict)
+    assert NUMBER not in repr(result)
+    assert CODE not in repr(result)
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "trouble"),
+    ("status", "code", "health"),
     [
         (200, "OK", None),
         (200, "isp.SYSTEM_ERROR", RouteHealth.TRANSPORT_ERROR),
@@ -245,7 +245,7 @@ def test_message_of_the_provider_goes_nowhere(code: str) -> None:
     ],
     ids=str,
 )
-def test_route_learns_from_transport_and_operators_errors_only(
-    status: int, code: str, trouble: RouteHealth | None
+def test_only_transport_and_operator_errors_affect_the_route(
+    status: int, code: str, health: RouteHealth | None
 ) -> None:
-    assert read(status, answer(code)).health is trouble
+    assert read(status, answer(code)).health is health

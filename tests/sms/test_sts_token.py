@@ -124,9 +124,9 @@ NO_KEYS = {
 @pytest.mark.parametrize("name", NO_KEYS)
 def test_response_without_a_key_is_an_error_with_a_code_only(clock: ManualClock, name: str) -> None:
     behave, code = NO_KEYS[name]
-    with serving(clock, behave) as (keys, _), pytest.raises(QueueError) as trouble:
+    with serving(clock, behave) as (keys, _), pytest.raises(QueueError) as error:
         keys.current()
 
-    assert (trouble.value.call, trouble.value.code) == ("key", code)
-    assert trouble.value.__cause__ is None
-    assert trouble.value.__context__ is None
+    assert (error.value.call, error.value.code) == ("key", code)
+    assert error.value.__cause__ is None
+    assert error.value.__context__ is None

@@ -5,7 +5,7 @@ from sms.doubles import ManualClock
 from otp_service.sms.router import EVERY_TEMPLATE, Suspensions
 
 
-def test_pause_lasts_a_minute() -> None:
+def test_suspension_lasts_a_minute() -> None:
     clock = ManualClock()
     pauses = Suspensions(clock.monotonic)
     pauses.start("SMS_1")
@@ -18,14 +18,14 @@ def test_pause_lasts_a_minute() -> None:
     assert not pauses.any()
 
 
-def test_pause_of_one_template_leaves_the_others_alone() -> None:
+def test_suspension_of_one_template_leaves_the_others_alone() -> None:
     pauses = Suspensions(ManualClock().monotonic)
     pauses.start("SMS_1")
 
     assert not pauses.is_suspended("SMS_2")
 
 
-def test_pause_of_the_route_holds_every_template() -> None:
+def test_suspension_of_the_route_covers_every_template() -> None:
     clock = ManualClock()
     pauses = Suspensions(clock.monotonic)
     pauses.start(EVERY_TEMPLATE)
@@ -36,7 +36,7 @@ def test_pause_of_the_route_holds_every_template() -> None:
     assert not pauses.is_suspended("SMS_1")
 
 
-def test_pause_starts_anew() -> None:
+def test_suspension_can_start_again() -> None:
     clock = ManualClock()
     pauses = Suspensions(clock.monotonic)
     pauses.start("SMS_1")

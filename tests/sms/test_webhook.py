@@ -1,4 +1,4 @@
-"""SMS posted to a service of the operator's own: what it gets, and what its answers mean."""
+"""SMS posted to the operator's webhook: the request, and the meaning of responses."""
 
 from __future__ import annotations
 
@@ -69,23 +69,23 @@ def received(request: bytes) -> tuple[str, dict[str, str], bytes]:
     return first, {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}, body
 
 
-# ── what a receiver gets ──
+# ── the request ──
 
 
-def test_receiver_gets_all_that_is_known_signed_for_it_to_check() -> None:
+def test_receiver_gets_the_signed_sms() -> None:
     with WireServer(wire.answers(NO_CONTENT)) as server:
         host = server.url.removeprefix("http://")
-        verdict = send(f"{server.url}/sms/send")
+        result = send(f"{server.url}/sms/send")
 
     first, headers, body = received(server.requests[0])
-    told = Receiver(SECRET).verify(body, headers)
-    assert verdict.outcome.status is SendStatus.ACCEPTED
+    payload = Receiver(SECRET).verify(body, headers)
+    assert result.outcome.status is SendStatus.ACCEPTED
     assert first == "POST /sms/send HTTP/1.1"
     assert headers["content-type"] == "application/json"
     assert headers["host"] == host
-    assert told["type"] == "otp.send"
-    assert abs(datetime.fromisoformat(told["timestamp"]).timestamp() - time.time()) < 60
-    assert told["data"] == {
+    assert payload["type"] == "otp.send"
+    assert abs(datetime.fromisoformat(payload["timestamp"]).timestamp() - time.time()) < 60
+    assert payload["data"] == {
         "phone": MAINLAND.e164,
         "code": CODE,
         "code_type": "digits",
@@ -100,14 +100,14 @@ def test_receiver_gets_all_that_is_known_signed_for_it_to_check() -> None:
     assert body.isascii()
 
 
-def test_page_shows_what_is_sent() -> None:
+def test_docs_show_the_sent_json() -> None:
     with WireServer(wire.answers(NO_CONTENT)) as server:
         send(server.url)
     _, headers, body = received(server.requests[0])
     example = json.loads(PAGE[PAGE.index('{\n  "type": "otp.send"') :].partition("\n```")[0])
-    told = json.loads(body)
+    payload = json.loads(body)
 
-    assert (example.keys(), example["data"].keys()) == (told.keys(), told["data"].keys())
+    assert (example.keys(), example["data"].keys()) == (payload.keys(), payload["data"].keys())
     assert [name for name in headers if name.startswith("webhook-") and f"\n{name}: " not in PAGE] == []
 
 
@@ -120,7 +120,7 @@ def test_page_shows_what_is_sent() -> None:
     ],
     ids=["other secret", "other id", "other time"],
 )
-def test_receiver_notices_what_was_changed(secret: str, change: dict[str, str]) -> None:
+def test_receiver_detects_a_changed_message(secret: str, change: dict[str, str]) -> None:
     with WireServer(wire.answers(NO_CONTENT)) as server:
         send(server.url)
     _, headers, body = received(server.requests[0])
@@ -129,12 +129,12 @@ def test_receiver_notices_what_was_changed(secret: str, change: dict[str, str]) 
         Receiver(secret).verify(body, {**headers, **change})
 
 
-def test_time_is_signed_as_the_clock_tells_it() -> None:
+def test_time_of_the_clock_is_signed() -> None:
     clock = ManualClock(NOW.timestamp() + 0.75)
     with WireServer(wire.answers(NO_CONTENT)) as server:
-        hook = WebhookClient(url=server.url, secret=SECRET, http=HttpClient(max_connections=1), clock=clock)
-        hook.post("otp.send", "send_1", {}, seconds=5)
-        hook.close()
+        client = WebhookClient(url=server.url, secret=SECRET, http=HttpClient(max_connections=1), clock=clock)
+        client.post("otp.send", "send_1", {}, seconds=5)
+        client.close()
     _, headers, body = received(server.requests[0])
 
     assert headers["webhook-timestamp"] == str(int(NOW.timestamp()))
@@ -142,7 +142,7 @@ def test_time_is_signed_as_the_clock_tells_it() -> None:
     assert headers["webhook-signature"] == Receiver(SECRET).sign("send_1", NOW, body.decode())
 
 
-def test_id_is_that_of_the_send_and_tells_nothing_of_it() -> None:
+def test_message_id_is_stable_and_reveals_nothing() -> None:
     with WireServer(wire.answers(NO_CONTENT)) as server:
         for reference in ("one", "one", "two"):
             send(server.url, reference=reference)
@@ -153,7 +153,7 @@ def test_id_is_that_of_the_send_and_tells_nothing_of_it() -> None:
     assert re.fullmatch(r"send_[\w-]{22}", first)
 
 
-# ── what its answers mean ──
+# ── responses ──
 
 REJECTED = b'{"code":"destination_rejected"}'
 ACCEPTED, UNKNOWN = SendStatus.ACCEPTED, SendStatus.UNKNOWN
@@ -196,13 +196,13 @@ ANSWERS: dict[str, tuple[int, bytes, SendStatus | FailureCause, RouteHealth | No
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_every_answer_is_read_as_the_page_says(name: str) -> None:
-    status, body, meaning, trouble = ANSWERS[name]
-    verdict = read_response(status, {}, body, NOW)
+def test_every_response_is_read_as_documented(name: str) -> None:
+    status, body, meaning, health = ANSWERS[name]
+    result = read_response(status, {}, body, NOW)
 
-    assert (verdict.outcome.cause or verdict.outcome.status) == meaning
-    assert verdict.health is trouble
-    assert verdict.outcome.provider_code in (f"http_{status}", "destination_rejected")
+    assert (result.outcome.cause or result.outcome.status) == meaning
+    assert result.health is health
+    assert result.outcome.provider_code in (f"http_{status}", "destination_rejected")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ WIRES: dict[str, tuple[Behave, SendStatus | FailureCause]] = {
 
 
 @pytest.mark.parametrize("name", WIRES)
-def test_receiver_is_asked_once_and_nothing_is_told(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_post_is_not_repeated_and_reveals_nothing(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     behave, meaning = WIRES[name]
     events, clock = RecordedEvents(), RealClock()
@@ -271,10 +271,10 @@ def test_receiver_is_asked_once_and_nothing_is_told(name: str, caplog: pytest.Lo
 def test_refused_connection_has_sent_nothing() -> None:
     with WireServer(wire.stalls) as server:
         url = server.url
-    verdict = send(url)
+    result = send(url)
 
-    assert (verdict.outcome.status, verdict.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
-    assert (verdict.outcome.provider_code, verdict.health) == (
+    assert (result.outcome.status, result.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
+    assert (result.outcome.provider_code, result.health) == (
         "local.not_sent.ConnectionRefusedError",
         RouteHealth.TRANSPORT_ERROR,
     )
@@ -282,20 +282,20 @@ def test_refused_connection_has_sent_nothing() -> None:
 
 def test_nothing_is_posted_after_the_deadline() -> None:
     with WireServer(wire.answers(NO_CONTENT)) as server:
-        verdict = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
+        result = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
         assert server.connections == 0
 
-    assert verdict.outcome.provider_code == "local.deadline"
+    assert result.outcome.provider_code == "local.deadline"
 
 
-def test_nobody_is_asked_what_became_of_a_send() -> None:
+def test_delivery_lookup_is_unsupported() -> None:
     provider: Provider = made("http://127.0.0.1:9")
     lookup = DeliveryLookup(MAINLAND, "shop", "login", "one", 0.0, matches=lambda _: True)
 
     assert provider.lookup_delivery(lookup, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED
 
 
-# ── where it is posted to ──
+# ── the target ──
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_target_may_have_a_path(text: str, url: str, host: str) -> None:
         "",
     ],
 )
-def test_any_other_target_is_refused_without_repeating_it(text: str) -> None:
+def test_other_target_is_rejected_without_quoting_it(text: str) -> None:
     with pytest.raises(BadEndpoint) as refused:
         made(text)
     assert "secret" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""A server of raw sockets: each connection is handed to a function that may treat it as badly as it likes."""
+"""A raw socket server whose behaviour is a function, so that it can misbehave in any way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OK = b'{"Message":"OK","RequestId":"F655A8D5-B967","BizId":"900619746936498440^0
 
 
 class WireServer:
-    """Listens on a free port of this machine; `requests` is what it was sent, `connections` how often."""
+    """Listens on a free port and records its `requests` and the number of `connections`."""
 
     def __init__(self, behave: Behave) -> None:
         self._behave = behave
@@ -95,7 +95,7 @@ def response(body: bytes, status: int = 200, *headers: str, length: int | None =
 
 
 def answers(*data: bytes) -> Behave:
-    """Answer each request with all of *data*."""
+    """Respond to each request with *data*."""
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(b"".join(data))
@@ -104,7 +104,7 @@ def answers(*data: bytes) -> Behave:
 
 
 def in_turn(*behaviours: Behave) -> Behave:
-    """Treat the first request in the first way, the second in the second, and so on."""
+    """Apply the behaviours to the requests in order."""
     left = list(behaviours)
 
     def behave(connection: socket.socket) -> None:
@@ -137,12 +137,12 @@ def resets(*data: bytes) -> Behave:
 
 
 def stalls(connection: socket.socket) -> None:
-    """Say nothing until the other side gives up."""
+    """Send nothing until the client gives up."""
     connection.recv(1)
 
 
 def drips(data: bytes, every: float = 0.02, *, after: bytes = b"") -> Behave:
-    """Send *data* a byte at a time, *after* what is sent at once."""
+    """Send *after* at once, and then *data* a byte at a time."""
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(after)
@@ -154,7 +154,7 @@ def drips(data: bytes, every: float = 0.02, *, after: bytes = b"") -> Behave:
 
 
 def full_queue(stack: ExitStack) -> socket.socket:
-    """Return a listener whose queue is full, so that Linux drops what comes next."""
+    """Return a listener whose backlog is full, so that Linux drops further connections."""
     listener = stack.enter_context(socket.socket())
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)
@@ -163,7 +163,7 @@ def full_queue(stack: ExitStack) -> socket.socket:
 
 
 def finds(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Have every name stand for *addresses*."""
+    """Resolve every name to *addresses*."""
 
     def find(_: str, port: int, *__: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]

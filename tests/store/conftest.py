@@ -1,4 +1,4 @@
-"""The store under contract: on the fake, on both real servers and on a cluster."""
+"""The store on each backend: fakeredis, Redis, Valkey and a cluster."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 @pytest.fixture
 def phone(backend: Backend) -> Phone:
-    """A phone that nothing is known of yet."""
+    """A phone without state."""
     return make_phone(*backend)
 
 
 @pytest.fixture
 def real_phone(redis_server: Server) -> Iterator[Phone]:
-    """As `phone`, on a real server only."""
+    """Like `phone`, but only on a real server."""
     with redis_server.client() as client:
         yield make_phone(client)

@@ -1,4 +1,4 @@
-"""The rights of the service's user: as many as it needs, no more. The contract runs with them, too."""
+"""The ACL user of the service: it may run the commands that the service needs, and no others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LUA = files("otp_service.store") / "lua"
 PYTHON = files("otp_service.store")
 
 
-def test_scripts_call_what_the_user_may_and_nothing_else() -> None:
+def test_scripts_call_exactly_the_commands_that_the_acl_user_may_run() -> None:
     called = {
         name.lower()
         for script in LUA.iterdir()
@@ -27,13 +27,13 @@ def test_scripts_call_what_the_user_may_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", [*CALL_COMMANDS, "asking"])
-def test_what_the_user_may_is_what_somebody_sends(name: str) -> None:
+def test_acl_user_may_run_only_commands_that_are_sent(name: str) -> None:
     sources = [file.read_text(encoding="utf-8") for file in PYTHON.iterdir() if file.name.endswith(".py")]
 
     assert any(f'("{name.upper()}",' in text or f'"{name.upper()}", ' in text for text in sources)
 
 
-def test_finding_ones_place_takes_no_more_than_this() -> None:
+def test_sentinel_user_may_run_only_commands_that_are_sent() -> None:
     assert ROUTING_COMMANDS == ("asking", "cluster|slots", "select")
 
 
@@ -45,13 +45,13 @@ def test_finding_ones_place_takes_no_more_than_this() -> None:
         ("KEYS", "*"),
         ("MONITOR",),
         ("CLUSTER", "RESET"),
-        ("GET", "somebody else's"),
+        ("GET", "foreign key"),
         ("EVAL", "return redis.call('KEYS', '*')", 0),
-        ("EVAL", "return redis.call('GET', KEYS[1])", 1, "somebody else's"),
+        ("EVAL", "return redis.call('GET', KEYS[1])", 1, "foreign key"),
     ],
     ids=lambda command: " ".join(map(str, command)),
 )
-def test_user_may_do_nothing_else(redis_server: Server, command: tuple[object, ...]) -> None:
+def test_acl_user_may_run_no_other_command(redis_server: Server, command: tuple[object, ...]) -> None:
     username, _, password = let_in([redis_server], "poor").removesuffix("@").partition(":")
     with (
         redis_server.client(username=username, password=password) as client,

@@ -1,4 +1,4 @@
-"""The office: an operator sees what a caller would meet, clears it, and has a phone forgotten."""
+"""The admin store: usage of a phone and of an IP address, clearing, and erasing a phone."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def admin_store(phone: Phone) -> AdminStore:
 
 
 def facts_of(admin_store: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS) -> PhoneUsage:
-    return admin_store.phone_usage(phone.slot.phone_hash, limits, attempts=5)
+    return admin_store.phone_usage(phone.phone_key.phone_hash, limits, attempts=5)
 
 
 def fail(phone: Phone, times: int) -> None:
-    """Use up *times* attempts, without the slow lane, as many a day as the limits let pass."""
+    """Fail *times* attempts, as many a day as the limits allow, without restricted mode."""
     quick = phone.limited(restrict_after_failures=100)
     for _ in range(times // 5):
-        opened = quick.open()
+        verification = quick.open()
         for _ in range(5):
             with pytest.raises(WrongCode):
-                quick.submit(opened, WRONG)
+                quick.submit(verification, WRONG)
         quick.pass_time(8 * HOUR)
 
 
 def refusal(phone: Phone) -> OtpError | None:
-    return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).rejection
+    return phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest()).rejection
 
 
 # ── what is counted of a phone ──
 
 
-def test_stranger_has_nothing_counted(admin_store: AdminStore, phone: Phone) -> None:
+def test_unknown_phone_has_no_counts(admin_store: AdminStore, phone: Phone) -> None:
     facts = facts_of(admin_store, phone)
 
     assert facts == PhoneUsage(
@@ -71,13 +71,13 @@ def test_stranger_has_nothing_counted(admin_store: AdminStore, phone: Phone) -> 
     assert phone.stored() == []
 
 
-def test_facts_count_as_the_limits_do(admin_store: AdminStore, phone: Phone) -> None:
+def test_usage_counts_like_the_limits(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(HOUR)
-    opened = phone.open()
+    verification = phone.open()
     for _ in range(3):
         with pytest.raises(WrongCode):
-            phone.submit(opened, WRONG)
+            phone.submit(verification, WRONG)
     phone.pass_time(HOUR - 1)
     with_both = facts_of(admin_store, phone)
     phone.pass_time(1)
@@ -93,7 +93,7 @@ def test_facts_count_as_the_limits_do(admin_store: AdminStore, phone: Phone) -> 
     assert (with_none.failures_in(HOUR), with_none.failures_in(DAY)) == (0, 3)
 
 
-def test_time_to_wait_is_true_to_the_second(admin_store: AdminStore, phone: Phone) -> None:
+def test_wait_is_exact_to_the_second(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(17)
 
@@ -109,7 +109,7 @@ def test_time_to_wait_is_true_to_the_second(admin_store: AdminStore, phone: Phon
     phone.open()
 
 
-def test_live_verifications_are_counted_until_they_end(admin_store: AdminStore, phone: Phone) -> None:
+def test_open_verifications_are_counted_until_they_end(admin_store: AdminStore, phone: Phone) -> None:
     first = phone.open()
     phone.pass_time(60)
     phone.open()
@@ -131,20 +131,20 @@ def test_approved_phone_is_known_for_ninety_days(admin_store: AdminStore, phone:
     assert not facts_of(admin_store, phone).is_known
 
 
-def test_slow_lane_and_lock_are_told_apart(admin_store: AdminStore, phone: Phone) -> None:
+def test_restriction_and_lock_are_reported_separately(admin_store: AdminStore, phone: Phone) -> None:
     fail(phone, 50)
-    slow = facts_of(admin_store, phone)
+    restricted = facts_of(admin_store, phone)
     fail(phone, 50)
     locked = facts_of(admin_store, phone)
 
-    assert slow.consecutive_failures == 50
-    assert slow.untrusted == LimitStatus(is_restricted=True, is_locked=False, limit="", wait=0)
+    assert restricted.consecutive_failures == 50
+    assert restricted.untrusted == LimitStatus(is_restricted=True, is_locked=False, limit="", wait=0)
     assert locked.consecutive_failures == 100
     assert (locked.untrusted.is_restricted, locked.untrusted.is_locked) == (True, True)
     assert locked.untrusted.limit == "phone_locked"
 
 
-def test_facts_are_judged_by_the_limits_that_are_given(admin_store: AdminStore, phone: Phone) -> None:
+def test_usage_is_judged_by_the_given_limits(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
     phone.pass_time(60)
 
@@ -155,7 +155,7 @@ def test_facts_are_judged_by_the_limits_that_are_given(admin_store: AdminStore, 
     )
 
 
-def test_looking_changes_nothing(admin_store: AdminStore, phone: Phone) -> None:
+def test_reading_the_usage_changes_nothing(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
     before = {key: phone.client.get(key) for key in phone.stored()}
 
@@ -171,7 +171,7 @@ def test_unlocked_phone_can_be_verified_again(admin_store: AdminStore, phone: Ph
     fail(phone, 100)
     with pytest.raises(LimitReached) as locked:
         phone.open()
-    phone.store.unlock(phone.slot.phone_hash)
+    phone.store.unlock(phone.phone_key.phone_hash)
 
     facts = facts_of(admin_store, phone)
 
@@ -180,59 +180,59 @@ def test_unlocked_phone_can_be_verified_again(admin_store: AdminStore, phone: Ph
     assert phone.submit(phone.open(), RIGHT) == "login"
 
 
-def test_unlock_ends_the_wait_of_the_slow_lane(phone: Phone) -> None:
+def test_unlock_ends_the_wait_in_restricted_mode(phone: Phone) -> None:
     fail(phone, 50)
     with pytest.raises(WrongCode):
         phone.submit(phone.open(), WRONG)
     phone.pass_time(2 * HOUR)
-    with pytest.raises(LimitReached) as slow:
+    with pytest.raises(LimitReached) as restricted:
         phone.open()
 
-    phone.store.unlock(phone.slot.phone_hash)
+    phone.store.unlock(phone.phone_key.phone_hash)
 
-    assert slow.value.limit == "phone_slow_lane"
+    assert restricted.value.limit == "phone_slow_lane"
     assert phone.open().attempts_left == 5
 
 
-def test_unlock_also_forgets_that_the_slow_lane_was_used(phone: Phone) -> None:
-    """Or whoever fails again on the same day would wait a day for a first slow attempt."""
+def test_unlock_also_clears_the_daily_attempt_of_restricted_mode(phone: Phone) -> None:
+    """Otherwise a user who fails again on the same day would wait a day for the next attempt."""
     tight = phone.limited(restrict_after_failures=5)
 
     def fail_once(attempts: int) -> None:
-        opened = tight.open()
-        assert opened.attempts_left == attempts
+        verification = tight.open()
+        assert verification.attempts_left == attempts
         for _ in range(attempts):
             with pytest.raises(WrongCode):
-                tight.submit(opened, WRONG)
+                tight.submit(verification, WRONG)
         tight.pass_time(2 * HOUR)
 
     fail_once(5)
     fail_once(1)
-    tight.store.unlock(tight.slot.phone_hash)
+    tight.store.unlock(tight.phone_key.phone_hash)
 
     fail_once(5)
     fail_once(1)
 
 
-def test_unlock_keeps_what_was_sent(admin_store: AdminStore, phone: Phone) -> None:
-    opened = phone.open()
+def test_unlock_keeps_the_sends(admin_store: AdminStore, phone: Phone) -> None:
+    verification = phone.open()
     with pytest.raises(WrongCode):
-        phone.submit(opened, WRONG)
+        phone.submit(verification, WRONG)
 
-    phone.store.unlock(phone.slot.phone_hash)
+    phone.store.unlock(phone.phone_key.phone_hash)
 
     assert isinstance(refusal(phone), CooldownActive)
     assert facts_of(admin_store, phone).sends_in(HOUR) == 1
-    assert phone.read(opened).attempts_left == 4
+    assert phone.read(verification).attempts_left == 4
 
 
 def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> None:
-    """What is reserved for live verifications stays reserved."""
+    """Attempts that are reserved for open verifications stay reserved."""
     tight = phone.limited(lock_after_failures=8, restrict_after_failures=7)
-    live = tight.open()
+    first = tight.open()
     with pytest.raises(WrongCode):
-        tight.submit(live, WRONG)
-    tight.store.unlock(tight.slot.phone_hash)
+        tight.submit(first, WRONG)
+    tight.store.unlock(tight.phone_key.phone_hash)
     tight.pass_time(60)
 
     with pytest.raises(LimitReached) as full:
@@ -242,64 +242,66 @@ def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> N
 
 
 @pytest.mark.parametrize("what", ["unlock", "clear"])
-def test_nothing_is_made_of_a_stranger(admin_store: AdminStore, phone: Phone, what: str) -> None:
+def test_admin_call_creates_no_state_for_an_unknown_phone(
+    admin_store: AdminStore, phone: Phone, what: str
+) -> None:
     act = phone.store.unlock if what == "unlock" else admin_store.clear_phone
 
-    act(phone.slot.phone_hash)
+    act(phone.phone_key.phone_hash)
 
     assert phone.stored() == []
 
 
-def test_cleared_phone_may_be_sent_to_at_once(admin_store: AdminStore, phone: Phone) -> None:
+def test_cleared_phone_may_get_an_sms_at_once(admin_store: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
-    phone.store.unlock(phone.slot.phone_hash)
-    opened = phone.open(settle=None)
-    phone.settle(opened, SendDisposition.RATE_LIMITED, wait=DAY)
+    phone.store.unlock(phone.phone_key.phone_hash)
+    verification = phone.open(result=None)
+    phone.record_result(verification, SendDisposition.RATE_LIMITED, wait=DAY)
     assert facts_of(admin_store, phone).untrusted.limit == "provider_window"
 
-    admin_store.clear_phone(phone.slot.phone_hash)
+    admin_store.clear_phone(phone.phone_key.phone_hash)
 
     assert facts_of(admin_store, phone).untrusted.limit == ""
     assert facts_of(admin_store, phone).sends == ()
     phone.open()
 
 
-def test_clearing_a_phone_keeps_its_approval_and_its_live_verifications(
+def test_clearing_a_phone_keeps_its_approval_and_open_verifications(
     admin_store: AdminStore, phone: Phone
 ) -> None:
     phone.submit(phone.open(), RIGHT)
     phone.pass_time(60)
-    live = phone.open()
+    first = phone.open()
 
-    admin_store.clear_phone(phone.slot.phone_hash)
+    admin_store.clear_phone(phone.phone_key.phone_hash)
 
     facts = facts_of(admin_store, phone)
     assert (facts.is_known, facts.open_verifications) == (True, 1)
-    assert phone.submit(live, RIGHT) == "login"
+    assert phone.submit(first, RIGHT) == "login"
 
 
-def test_send_in_flight_survives_that_its_phone_is_cleared(admin_store: AdminStore, phone: Phone) -> None:
-    opened = phone.open(settle=None)
-    admin_store.clear_phone(phone.slot.phone_hash)
+def test_send_in_flight_survives_the_clearing_of_its_phone(admin_store: AdminStore, phone: Phone) -> None:
+    verification = phone.open(result=None)
+    admin_store.clear_phone(phone.phone_key.phone_hash)
 
-    phone.settle(opened, SendDisposition.ACCEPTED)
+    phone.record_result(verification, SendDisposition.ACCEPTED)
 
-    assert phone.submit(opened, RIGHT) == "login"
+    assert phone.submit(verification, RIGHT) == "login"
 
 
 # ── addresses ──
 
 
-def an_address(limits: IpLimits = SMALL) -> ClientIpQuota:
+def an_ip_quota(limits: IpLimits = SMALL) -> ClientIpQuota:
     return ClientIpQuota(secrets.token_urlsafe(12), limits)
 
 
 def another(phone: Phone) -> Phone:
-    return replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
+    return replace(phone, phone_key=replace(phone.phone_key, phone_hash=secrets.token_urlsafe(12)))
 
 
 def run_precheck(phone: Phone, address: ClientIpQuota) -> None:
-    phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(address, challenges_disabled=True))
+    phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest(address, challenges_disabled=True))
 
 
 def verify(phone: Phone, address: ClientIpQuota) -> None:
@@ -308,7 +310,7 @@ def verify(phone: Phone, address: ClientIpQuota) -> None:
             Call(
                 "ip_approved",
                 [keys.ip_log(address.ip_hash)],
-                [encoding.short_phone_hash(phone.slot.phone_hash)],
+                [encoding.short_phone_hash(phone.phone_key.phone_hash)],
             )
         ]
     )
@@ -318,8 +320,8 @@ def miss(phone: Phone, address: ClientIpQuota, times: int) -> None:
     phone.store.redis.run_scripts([Call("ip_misses", [keys.ip_misses(address.ip_hash)], [times, 60])])
 
 
-def test_address_tells_what_its_requesters_caused(admin_store: AdminStore, phone: Phone) -> None:
-    address = an_address()
+def test_ip_usage_counts_sends_phones_approvals_and_misses(admin_store: AdminStore, phone: Phone) -> None:
+    address = an_ip_quota()
     run_precheck(phone, address)
     phone.pass_time(HOUR + 1)
     run_precheck(phone, address)
@@ -336,27 +338,27 @@ def test_address_tells_what_its_requesters_caused(admin_store: AdminStore, phone
     assert (facts.challenge_limit, facts.limit, facts.wait) == ("", "", 0)
 
 
-def test_address_tells_what_its_next_sms_would_meet(admin_store: AdminStore, phone: Phone) -> None:
-    address = an_address()
-    told = []
+def test_ip_usage_predicts_the_limits_of_the_next_sms(admin_store: AdminStore, phone: Phone) -> None:
+    address = an_ip_quota()
+    predicted = []
     for _ in range(9):
         facts = admin_store.ip_usage(address.ip_hash, SMALL)
-        told.append((facts.challenge_limit, facts.limit))
-        standing = phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(address))
-        met = standing.risk_reasons[0] if standing.risk_reasons else ""
-        assert facts.challenge_limit == met or standing.rejection
-        assert bool(facts.limit) == (standing.rejection is not None)
+        predicted.append((facts.challenge_limit, facts.limit))
+        precheck = phone.store.precheck(another(phone).phone_key, CLIENT, 5, PrecheckRequest(address))
+        met = precheck.risk_reasons[0] if precheck.risk_reasons else ""
+        assert facts.challenge_limit == met or precheck.rejection
+        assert bool(facts.limit) == (precheck.rejection is not None)
         if met:
             run_precheck(another(phone), address)
 
-    assert told == [("", "")] * 4 + [("address_sends_per_hour", "")] * 4 + [
+    assert predicted == [("", "")] * 4 + [("address_sends_per_hour", "")] * 4 + [
         ("address_sends_per_hour", "address_phones_per_day")
     ]
     assert facts.wait in (DAY - 1, DAY)
 
 
-def test_stranger_at_an_address_leaves_no_trace_by_looking(admin_store: AdminStore, phone: Phone) -> None:
-    address = an_address()
+def test_reading_the_usage_of_an_unknown_ip_writes_nothing(admin_store: AdminStore, phone: Phone) -> None:
+    address = an_ip_quota()
 
     facts = admin_store.ip_usage(address.ip_hash, SMALL)
 
@@ -364,10 +366,8 @@ def test_stranger_at_an_address_leaves_no_trace_by_looking(admin_store: AdminSto
     assert phone.client.exists(keys.ip_log(address.ip_hash), keys.ip_misses(address.ip_hash)) == 0
 
 
-def test_cleared_address_may_cause_sms_again_and_keeps_its_room(
-    admin_store: AdminStore, phone: Phone
-) -> None:
-    address = an_address()
+def test_cleared_ip_may_send_again_and_keeps_its_raised_limits(admin_store: AdminStore, phone: Phone) -> None:
+    address = an_ip_quota()
     happy = another(phone)
     run_precheck(happy, address)
     verify(happy, address)
@@ -385,28 +385,28 @@ def test_cleared_address_may_cause_sms_again_and_keeps_its_room(
     assert (cleared.challenge_limit, cleared.limit) == ("", "")
 
 
-# ── forget ──
+# ── erase ──
 
 
 def test_erased_phone_leaves_no_key(admin_store: AdminStore, phone: Phone) -> None:
-    tag = phone.slot.phone_hash
-    opened = phone.open()
-    phone.submit(opened, RIGHT)
-    phone.store.redeem(tag, opened.verification_hash, 600)
-    phone.store.acquire_lookup_lease(tag, opened.verification_hash, "status")
+    phone_hash = phone.phone_key.phone_hash
+    verification = phone.open()
+    phone.submit(verification, RIGHT)
+    phone.store.redeem(phone_hash, verification.verification_hash, 600)
+    phone.store.acquire_lookup_lease(phone_hash, verification.verification_hash, "status")
     phone.store.precheck(
-        phone.slot, CLIENT, 5, PrecheckRequest(solved_challenge_id="risk-1", solution_ttl=600)
+        phone.phone_key, CLIENT, 5, PrecheckRequest(solved_challenge_id="risk-1", solution_ttl=600)
     )
     assert len(phone.stored()) == 5
 
-    assert admin_store.erase_phone(tag) == ErasureResult(keys=5, ip_logs=0)
+    assert admin_store.erase_phone(phone_hash) == ErasureResult(keys=5, ip_logs=0)
 
     assert phone.stored() == []
 
 
-def test_forgotten_phone_is_taken_out_of_every_address_log(admin_store: AdminStore, phone: Phone) -> None:
-    """Also where its own row does not say that it was: a refused send is given back there, and not here."""
-    addresses = [an_address() for _ in range(3)]
+def test_erased_phone_is_removed_from_every_ip_log(admin_store: AdminStore, phone: Phone) -> None:
+    """Even from logs that its phone state does not mention: a rejected send is released only there."""
+    addresses = [an_ip_quota() for _ in range(3)]
     other = another(phone)
     for address in addresses[:2]:
         run_precheck(phone, address)
@@ -414,42 +414,46 @@ def test_forgotten_phone_is_taken_out_of_every_address_log(admin_store: AdminSto
     run_precheck(other, addresses[2])
     before = phone.client.get(keys.ip_log(addresses[2].ip_hash))
 
-    assert admin_store.erase_phone(phone.slot.phone_hash) == ErasureResult(keys=0, ip_logs=2)
+    assert admin_store.erase_phone(phone.phone_key.phone_hash) == ErasureResult(keys=0, ip_logs=2)
 
-    short = encoding.short_phone_hash(phone.slot.phone_hash).encode()
+    short = encoding.short_phone_hash(phone.phone_key.phone_hash).encode()
     logs = [phone.client.get(keys.ip_log(address.ip_hash)) or b"" for address in addresses]
     assert [short in log for log in logs] == [False] * 3
-    assert [encoding.short_phone_hash(other.slot.phone_hash).encode() in log for log in logs] == [True] * 3
+    assert [encoding.short_phone_hash(other.phone_key.phone_hash).encode() in log for log in logs] == [
+        True
+    ] * 3
     assert logs[2] == before
 
 
-def test_forgetting_spares_everybody_else(admin_store: AdminStore, phone: Phone) -> None:
+def test_erasing_a_phone_leaves_other_phones_alone(admin_store: AdminStore, phone: Phone) -> None:
     mine, theirs = (
         phone,
-        replace(phone, slot=replace(phone.slot, phone_hash=f"{phone.slot.phone_hash[:-1]}!")),
+        replace(phone, phone_key=replace(phone.phone_key, phone_hash=f"{phone.phone_key.phone_hash[:-1]}!")),
     )
     mine.open()
     theirs.open()
 
-    admin_store.erase_phone(mine.slot.phone_hash)
+    admin_store.erase_phone(mine.phone_key.phone_hash)
 
     assert (len(mine.stored()), len(theirs.stored())) == (0, 2)
 
 
 @pytest.mark.parametrize(
-    "spell",
+    "pattern_of",
     [
-        lambda tag: f"{tag[:-1]}?",
-        lambda tag: f"{tag[:4]}*",
-        lambda tag: f"{tag[:-1]}[{tag[-1]}]",
-        lambda tag: f"{tag[:-1]}[^!]",
-        lambda tag: f"{tag[:-1]}\\{tag[-1]}",
+        lambda phone_hash: f"{phone_hash[:-1]}?",
+        lambda phone_hash: f"{phone_hash[:4]}*",
+        lambda phone_hash: f"{phone_hash[:-1]}[{phone_hash[-1]}]",
+        lambda phone_hash: f"{phone_hash[:-1]}[^!]",
+        lambda phone_hash: f"{phone_hash[:-1]}\\{phone_hash[-1]}",
     ],
     ids=["one", "any", "of these", "not these", "escaped"],
 )
-def test_tag_is_never_a_pattern(admin_store: AdminStore, phone: Phone, spell: Callable[[str], str]) -> None:
+def test_phone_hash_is_never_used_as_a_pattern(
+    admin_store: AdminStore, phone: Phone, pattern_of: Callable[[str], str]
+) -> None:
     phone.open()
-    strange = spell(phone.slot.phone_hash)
+    strange = pattern_of(phone.phone_key.phone_hash)
     phone.client.set(keys.phone_state(strange), b"x", ex=60)
 
     assert admin_store.erase_phone(strange).keys == 1
@@ -457,68 +461,66 @@ def test_tag_is_never_a_pattern(admin_store: AdminStore, phone: Phone, spell: Ca
     assert len(phone.stored()) == 2
 
 
-def test_forgotten_phone_is_a_stranger(admin_store: AdminStore, phone: Phone) -> None:
+def test_erased_phone_is_unknown(admin_store: AdminStore, phone: Phone) -> None:
     fail(phone, 100)
-    admin_store.erase_phone(phone.slot.phone_hash)
+    admin_store.erase_phone(phone.phone_key.phone_hash)
 
     facts = facts_of(admin_store, phone)
-    opened = phone.open()
+    verification = phone.open()
 
     assert (facts.consecutive_failures, facts.sends, facts.untrusted.limit) == (0, (), "")
-    assert (opened.attempts_left, opened.sends_left) == (5, 3)
+    assert (verification.attempts_left, verification.sends_left) == (5, 3)
 
 
-def test_send_in_flight_brings_nothing_of_a_forgotten_phone_back(
-    admin_store: AdminStore, phone: Phone
-) -> None:
-    opened = phone.open(settle=None)
-    admin_store.erase_phone(phone.slot.phone_hash)
+def test_send_in_flight_restores_nothing_of_an_erased_phone(admin_store: AdminStore, phone: Phone) -> None:
+    verification = phone.open(result=None)
+    admin_store.erase_phone(phone.phone_key.phone_hash)
 
-    assert phone.settle(opened, SendDisposition.ACCEPTED) is None
+    assert phone.record_result(verification, SendDisposition.ACCEPTED) is None
 
     assert phone.stored() == []
 
 
-def test_forgetting_looks_through_a_store_of_any_size(backend: Backend) -> None:
+def test_erasing_scans_a_store_of_any_size(backend: Backend) -> None:
     phone = make_phone(*backend)
-    crowd = {f"otp:{{{secrets.token_urlsafe(12)}}}": b"x" for _ in range(3 * SCAN_SIZE)}
+    others = {f"otp:{{{secrets.token_urlsafe(12)}}}": b"x" for _ in range(3 * SCAN_SIZE)}
     with phone.client.pipeline(transaction=False) as pipeline:
-        for key, value in crowd.items():
+        for key, value in others.items():
             pipeline.set(key, value)
         pipeline.execute()
-    phone.client.mset({keys.verification(phone.slot.phone_hash, f"{n:022d}"): b"x" for n in range(250)})
+    phone.client.mset({keys.verification(phone.phone_key.phone_hash, f"{n:022d}"): b"x" for n in range(250)})
 
-    forgotten = AdminStore(phone.store.redis).erase_phone(phone.slot.phone_hash)
+    erasure = AdminStore(phone.store.redis).erase_phone(phone.phone_key.phone_hash)
 
-    assert forgotten.keys == 250
-    assert phone.client.unlink(*crowd) == len(crowd)
+    assert erasure.keys == 250
+    assert phone.client.unlink(*others) == len(others)
 
 
 # ── when it does not work ──
 
 
-def test_row_of_a_newer_version_is_left_alone(admin_store: AdminStore, phone: Phone) -> None:
-    phone.client.set(keys.phone_state(phone.slot.phone_hash), b"\x02whatever", ex=60)
+def test_phone_state_of_a_newer_version_is_left_alone(admin_store: AdminStore, phone: Phone) -> None:
+    phone.client.set(keys.phone_state(phone.phone_key.phone_hash), b"\x02whatever", ex=60)
 
     for act in (
         facts_of,
-        lambda o, p: o.clear_phone(p.slot.phone_hash),
-        lambda _, p: p.store.unlock(p.slot.phone_hash),
+        lambda o, p: o.clear_phone(p.phone_key.phone_hash),
+        lambda _, p: p.store.unlock(p.phone_key.phone_hash),
     ):
         with pytest.raises(StoreUnavailable):
             act(admin_store, phone)
 
-    assert phone.client.get(keys.phone_state(phone.slot.phone_hash)) == b"\x02whatever"
+    assert phone.client.get(keys.phone_state(phone.phone_key.phone_hash)) == b"\x02whatever"
 
 
-def test_failing_store_is_told_without_its_words(redis_server: object, real_phone: Phone) -> None:
+def test_store_error_does_not_quote_redis(redis_server: object, real_phone: Phone) -> None:
     admin_store = AdminStore(real_phone.store.redis)
-    tag = real_phone.slot.phone_hash
-    real_phone.client.lpush(keys.phone_state(tag), b"not ours")
+    phone_hash = real_phone.phone_key.phone_hash
+    real_phone.client.lpush(keys.phone_state(phone_hash), b"not ours")
 
     with pytest.raises(StoreUnavailable) as failed:
         facts_of(admin_store, real_phone)
 
-    assert tag not in repr(failed.value)
+    assert phone_hash not in repr(failed.value)
     assert failed.value.__cause__ is None
-    assert admin_store.erase_phone(tag).keys == 1
+    assert admin_store.erase_phone(phone_hash).keys == 1

@@ -17,13 +17,13 @@ from otp_service.store.url import BadRedisUrl
 
 @contextmanager
 def listener(answers: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """A server that writes down what it gets and answers each thing it reads with the next of *answers*."""
+    """A server that records what it receives and replies to each read with the next of *answers*."""
     got: list[bytes] = []
 
     def serve() -> None:
         while True:
             try:
-                connection, _ = door.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             with connection:
@@ -33,13 +33,13 @@ def listener(answers: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
                         break
                     connection.sendall(answers.pop(0))
 
-    with socket.create_server(("127.0.0.1", 0)) as door:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield door.getsockname()[1], got
+            yield listener.getsockname()[1], got
         finally:
-            door.shutdown(socket.SHUT_RDWR)
+            listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 
@@ -51,7 +51,7 @@ def test_connecting_costs_no_round_trip() -> None:
         assert got == [b"*1\r\n$4\r\nPING\r\n"]
 
 
-def test_a_lost_answer_is_never_asked_for_again() -> None:
+def test_command_is_not_repeated_after_a_lost_reply() -> None:
     with listener([]) as (port, got):
         with client_from_url(f"redis://127.0.0.1:{port}/0") as client, pytest.raises(redis.ConnectionError):
             client.incr("counter")
@@ -59,9 +59,9 @@ def test_a_lost_answer_is_never_asked_for_again() -> None:
         assert len(got) == 1
 
 
-def test_a_silent_server_is_given_up_in_time() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        url = f"redis://127.0.0.1:{door.getsockname()[1]}/0"
+def test_silent_server_times_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
         began = time.monotonic()
         with (
             client_from_url(url, RedisOptions(read_timeout=0.2)) as client,
@@ -72,20 +72,20 @@ def test_a_silent_server_is_given_up_in_time() -> None:
         assert 0.15 < time.monotonic() - began < 2
 
 
-def test_reply_that_drips_is_given_up_in_time() -> None:
+def test_reply_that_trickles_times_out() -> None:
     def drip() -> None:
-        connection, _ = door.accept()
+        connection, _ = listener.accept()
         with connection, suppress(OSError):
             connection.recv(4096)
             for byte in b"$60\r\n" + b"x" * 60:
                 connection.sendall(bytes([byte]))
                 time.sleep(0.05)
 
-    with socket.create_server(("127.0.0.1", 0)) as door:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=drip)
         thread.start()
         began = time.monotonic()
-        url = f"redis://127.0.0.1:{door.getsockname()[1]}"
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
         with (
             client_from_url(url, RedisOptions(read_timeout=0.2)) as client,
             pytest.raises(redis.TimeoutError),
@@ -96,7 +96,7 @@ def test_reply_that_drips_is_given_up_in_time() -> None:
         thread.join()
 
 
-def test_nobody_there_is_told_at_once() -> None:
+def test_refused_connection_fails_at_once() -> None:
     with (
         client_from_url(f"redis://127.0.0.1:{closed_port()}/0") as client,
         pytest.raises(redis.ConnectionError),
@@ -106,15 +106,15 @@ def test_nobody_there_is_told_at_once() -> None:
 
 def test_more_callers_than_connections_are_refused_at_once(redis_server: Server) -> None:
     with client_from_url(redis_server.url, RedisOptions(pool_size=1)) as client:
-        taken = client.connection_pool.get_connection()
+        in_use = client.connection_pool.get_connection()
         with pytest.raises(redis.ConnectionError):
             client.ping()
-        client.connection_pool.release(taken)
+        client.connection_pool.release(in_use)
 
         assert client.ping()
 
 
-def test_failed_connecting_costs_no_place_in_the_pool() -> None:
+def test_failed_connection_uses_no_place_in_the_pool() -> None:
     with client_from_url(f"redis://127.0.0.1:{closed_port()}/0", RedisOptions(pool_size=2)) as client:
         for _ in range(5):
             with pytest.raises(redis.ConnectionError, match="refused"):
@@ -152,7 +152,7 @@ def connection_ids(client: redis.Redis, count: int) -> set[int]:
     return ids
 
 
-def test_answers_are_bytes(redis_server: Server) -> None:
+def test_replies_are_bytes(redis_server: Server) -> None:
     with client_from_url(redis_server.url) as client:
         client.set("test_client", b"\xff", ex=10)
 
@@ -160,7 +160,7 @@ def test_answers_are_bytes(redis_server: Server) -> None:
 
 
 @pytest.mark.parametrize("url", ["rediss://127.0.0.1:1/0", "unix:///nowhere/store?db=1"])
-def test_other_urls_are_taken(url: str) -> None:
+def test_other_urls_are_accepted(url: str) -> None:
     with client_from_url(url) as client, pytest.raises(redis.ConnectionError):
         client.ping()
 

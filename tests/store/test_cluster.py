@@ -1,4 +1,4 @@
-"""What is peculiar to a cluster: one write to each server touched, and servers that send us elsewhere."""
+"""Redis Cluster: one write to each server involved, and redirections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 from support.phone_stories import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
-from support.redis_clusters import Cluster, running_cluster, tell
+from support.redis_clusters import Cluster, run_command, running_cluster
 from support.redis_servers import Server, redis_binary
 from support.store_backends import PATIENT
 
@@ -38,7 +38,7 @@ def pair() -> Iterator[Cluster]:
 
 @pytest.fixture
 def phone(pair: Cluster) -> Iterator[Phone]:
-    """A phone on the first of the two, in a store that knows where it is."""
+    """A phone on the first master, in a store that knows the slot map."""
     with pair.client() as client:
         phone = at(pair.masters[0], make_phone(cast("redis.Redis", client), servers=servers_of(pair)))
         phone.store.redis.inspect()
@@ -52,26 +52,26 @@ def servers_of(cluster: Cluster) -> ClusterBackend:
 
 
 def at(server: Server, phone: Phone) -> Phone:
-    """A phone whose keys lie on *server*."""
+    """Return a phone whose keys are on *server*."""
     owned = slots_of(server)
     while True:
-        tag = secrets.token_urlsafe(12)
-        if slot_of(tag) in owned:
-            return replace(phone, slot=PhoneKey(tag, LIMITS))
+        phone_hash = secrets.token_urlsafe(12)
+        if slot_of(phone_hash) in owned:
+            return replace(phone, phone_key=PhoneKey(phone_hash, LIMITS))
 
 
 def slots_of(server: Server) -> set[int]:
-    told = cast("list[Any]", tell(server, "CLUSTER", "SLOTS"))
+    reply = cast("list[Any]", run_command(server, "CLUSTER", "SLOTS"))
     return {
         slot
-        for first, last, (_, port, *_), *_ in told
+        for first, last, (_, port, *_), *_ in reply
         for slot in range(first, last + 1)
         if port == server.port
     }
 
 
-def slot_of(tag: str) -> int:
-    return key_slot(keys.phone_state(tag).encode())
+def slot_of(phone_hash: str) -> int:
+    return key_slot(keys.phone_state(phone_hash).encode())
 
 
 def owns_budgets(server: Server) -> bool:
@@ -80,28 +80,28 @@ def owns_budgets(server: Server) -> bool:
 
 def move(slot: int, source: Server, target: Server, *moved: str) -> None:
     """Begin to move *slot*, with the keys *moved* so far."""
-    tell(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", tell(source, "CLUSTER", "MYID"))
-    tell(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", tell(target, "CLUSTER", "MYID"))
+    run_command(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", run_command(source, "CLUSTER", "MYID"))
+    run_command(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", run_command(target, "CLUSTER", "MYID"))
     if moved:
-        tell(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *moved)
+        run_command(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *moved)
 
 
 def finish(slot: int, source: Server, target: Server) -> None:
     for server in (target, source):
-        tell(server, "CLUSTER", "SETSLOT", slot, "NODE", tell(target, "CLUSTER", "MYID"))
+        run_command(server, "CLUSTER", "SETSLOT", slot, "NODE", run_command(target, "CLUSTER", "MYID"))
 
 
 def sends(phone: Phone) -> int:
-    return len(AdminStore(phone.store.redis).phone_usage(phone.slot.phone_hash, LIMITS, 5).sends)
+    return len(AdminStore(phone.store.redis).phone_usage(phone.phone_key.phone_hash, LIMITS, 5).sends)
 
 
-def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
+def test_pipeline_sends_to_every_server_before_it_reads_a_reply(
     redis_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with redis_cluster.client() as client:
         phone = make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster))
         phones = [at(server, phone) for server in (*redis_cluster.masters, redis_cluster.masters[0])]
-        calls = [Call("unlock", [keys.phone_state(one.slot.phone_hash)], []) for one in phones]
+        calls = [Call("unlock", [keys.phone_state(one.phone_key.phone_hash)], []) for one in phones]
         phone.store.redis.run_scripts(calls)  # the script is known now, and the connections are there
         seen: list[str | int] = []
         send, read = TcpConnection.send_packed_command, TcpConnection.read_response
@@ -124,93 +124,93 @@ def test_flush_is_one_write_to_each_server_and_all_are_sent_before_any_is_read(
 
 def test_call_follows_a_slot_that_has_moved_and_runs_once(pair: Cluster, phone: Phone) -> None:
     source, target = pair.masters
-    slot = slot_of(phone.slot.phone_hash)
+    slot = slot_of(phone.phone_key.phone_hash)
     move(slot, source, target)
     finish(slot, source, target)
 
-    opened = phone.open()
+    verification = phone.open()
 
     assert sends(phone) == 1
     assert slot in slots_of(target)
     with pytest.raises(WrongCode):
-        phone.submit(opened, WRONG)
-    assert phone.read(opened).attempts_left == 4
+        phone.submit(verification, WRONG)
+    assert phone.read(verification).attempts_left == 4
 
 
-def test_call_asks_the_other_server_while_a_slot_moves(pair: Cluster, phone: Phone) -> None:
+def test_call_is_redirected_while_a_slot_moves(pair: Cluster, phone: Phone) -> None:
     source, target = pair.masters
-    slot = slot_of(phone.slot.phone_hash)
-    opened = phone.open()
-    row, record = (
-        keys.phone_state(phone.slot.phone_hash),
-        keys.verification(phone.slot.phone_hash, opened.verification_hash),
+    slot = slot_of(phone.phone_key.phone_hash)
+    verification = phone.open()
+    state_key, verification_key = (
+        keys.phone_state(phone.phone_key.phone_hash),
+        keys.verification(phone.phone_key.phone_hash, verification.verification_hash),
     )
-    move(slot, source, target, row, record)
+    move(slot, source, target, state_key, verification_key)
 
     with pytest.raises(WrongCode):
-        phone.submit(opened, WRONG)
+        phone.submit(verification, WRONG)
 
-    assert phone.read(opened).attempts_left == 4
+    assert phone.read(verification).attempts_left == 4
     finish(slot, source, target)
-    assert phone.submit(opened, RIGHT) == "login"
+    assert phone.submit(verification, RIGHT) == "login"
 
 
-def test_call_whose_keys_lie_on_both_servers_is_refused_and_not_run(pair: Cluster, phone: Phone) -> None:
+def test_call_with_keys_on_both_servers_is_rejected_and_not_run(pair: Cluster, phone: Phone) -> None:
     source, target = pair.masters
-    slot = slot_of(phone.slot.phone_hash)
-    opened = phone.open()
-    row, record = (
-        keys.phone_state(phone.slot.phone_hash),
-        keys.verification(phone.slot.phone_hash, opened.verification_hash),
+    slot = slot_of(phone.phone_key.phone_hash)
+    verification = phone.open()
+    state_key, verification_key = (
+        keys.phone_state(phone.phone_key.phone_hash),
+        keys.verification(phone.phone_key.phone_hash, verification.verification_hash),
     )
-    move(slot, source, target, row)
+    move(slot, source, target, state_key)
 
     with pytest.raises(StoreUnavailable):
-        phone.submit(opened, WRONG)
+        phone.submit(verification, WRONG)
 
-    tell(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", record)
+    run_command(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", verification_key)
     finish(slot, source, target)
-    assert phone.read(opened).attempts_left == 5
+    assert phone.read(verification).attempts_left == 5
 
 
-def test_server_that_dies_takes_its_own_keys_away_and_no_others() -> None:
+def test_dead_server_makes_only_its_own_keys_unavailable() -> None:
     with running_cluster(redis_binary(), 3, 0, "--cluster-require-full-coverage", "no") as cluster:
         dead, alive, *_ = sorted(cluster.masters, key=owns_budgets, reverse=True)
         with alive.client() as client:
             servers = servers_of(cluster)
             here, there = (at(server, make_phone(client, servers=servers)) for server in (alive, dead))
-            opened, lost = here.open(), there.open()
+            verification, lost = here.open(), there.open()
             dead.process.kill()
             dead.process.wait()
 
             with pytest.raises(StoreUnavailable):
                 there.submit(lost, RIGHT)
-            assert here.submit(opened, RIGHT) == "login"
+            assert here.submit(verification, RIGHT) == "login"
             with pytest.raises(StoreUnavailable):
                 here.store.check_health()
             other = at(alive, here)
             with pytest.raises(StoreUnavailable):
-                other.store.create(other.slot, new_verification(), {BUDGET: 9})
+                other.store.create(other.phone_key, new_verification(), {BUDGET: 9})
 
 
-def test_every_server_is_looked_at(redis_cluster: Cluster) -> None:
+def test_every_server_is_inspected(redis_cluster: Cluster) -> None:
     with redis_cluster.client() as client:
         store = make_phone(cast("redis.Redis", client), servers=servers_of(redis_cluster)).store
         store.check_health()
         last = redis_cluster.masters[-1]
-        tell(last, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        run_command(last, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         try:
             with pytest.raises(UnsuitableRedis, match="store"):
                 store.check_health()
             seen = store.redis.inspect()
         finally:
-            tell(last, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+            run_command(last, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 
     assert (seen.servers, seen.replicas) == (3, 0)
     assert "allkeys-lru" in seen.unsuitability
 
 
-def test_member_of_a_cluster_is_no_server_by_itself(redis_cluster: Cluster) -> None:
+def test_cluster_member_is_not_a_single_server(redis_cluster: Cluster) -> None:
     member = redis_cluster.masters[0]
     with member.client() as client:
         store = make_phone(client, servers=from_url(f"redis://127.0.0.1:{member.port}", PATIENT)).store
@@ -219,9 +219,9 @@ def test_member_of_a_cluster_is_no_server_by_itself(redis_cluster: Cluster) -> N
     assert "redis+cluster://" in seen.unsuitability
 
 
-def test_seeds_may_be_dead_as_long_as_one_answers(redis_cluster: Cluster) -> None:
-    nobody = "127.0.0.1:1,127.0.0.1:2"
-    url = f"redis+cluster://{nobody},127.0.0.1:{redis_cluster.masters[0].port}"
+def test_one_live_seed_is_enough(redis_cluster: Cluster) -> None:
+    dead = "127.0.0.1:1,127.0.0.1:2"
+    url = f"redis+cluster://{dead},127.0.0.1:{redis_cluster.masters[0].port}"
     with redis_cluster.client() as client:
         phone = make_phone(cast("redis.Redis", client), servers=from_url(url, PATIENT))
 

@@ -1,4 +1,4 @@
-"""The ledger: what is noted here is counted everywhere, and a failing store costs no caller anything."""
+"""Usage counters: counted in one process, shared by all; a failing store raises nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMITS = GlobalFailureLimits(
 
 @pytest.fixture
 def clock() -> fakes.FakeClock:
-    """A day of its own for each test, since the wrong codes of a day share one key."""
+    """Each test has its own day, because the wrong codes of a day share one key."""
     return fakes.FakeClock(now=secrets.randbelow(10**9) + 10**9)
 
 
@@ -41,91 +41,89 @@ def usage_counters(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> Redis
 
 @pytest.fixture
 def other(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
-    """The ledger of another process."""
+    """The usage counters of another process."""
     return RedisUsageCounters(phone.store.redis.run_scripts, limits=LIMITS, clock=clock, events=events)
 
 
-def an_address(limit: int = 6) -> ClientIpQuota:
+def an_ip_quota(limit: int = 6) -> ClientIpQuota:
     return ClientIpQuota(secrets.token_urlsafe(12), IpLimits(misses_per_10_minutes=limit))
 
 
-def admitted(usage_counters: RedisUsageCounters, address: ClientIpQuota, times: int) -> int:
+def admitted(usage_counters: RedisUsageCounters, quota: ClientIpQuota, times: int) -> int:
     count = 0
     for _ in range(times):
-        if not usage_counters.seconds_until_misses_allowed(address):
-            usage_counters.record_miss(address)
+        if not usage_counters.seconds_until_misses_allowed(quota):
+            usage_counters.record_miss(quota)
             count += 1
     return count
 
 
-# ── misses per address ──
+# ── misses per IP address ──
 
 
-def test_one_process_holds_the_limit_at_once(usage_counters: RedisUsageCounters) -> None:
-    address = an_address()
+def test_one_process_enforces_the_limit_at_once(usage_counters: RedisUsageCounters) -> None:
+    quota = an_ip_quota()
 
-    assert admitted(usage_counters, address, 20) == 6
-    assert admitted(usage_counters, an_address(), 3) == 3
+    assert admitted(usage_counters, quota, 20) == 6
+    assert admitted(usage_counters, an_ip_quota(), 3) == 3
 
 
-def test_flush_keeps_the_limit_and_says_how_long(usage_counters: RedisUsageCounters) -> None:
-    address = an_address()
-    admitted(usage_counters, address, 20)
+def test_written_counters_enforce_the_limit_and_return_the_wait(usage_counters: RedisUsageCounters) -> None:
+    quota = an_ip_quota()
+    admitted(usage_counters, quota, 20)
     usage_counters.write()
 
-    assert 500 <= usage_counters.seconds_until_misses_allowed(address) <= 660
+    assert 500 <= usage_counters.seconds_until_misses_allowed(quota) <= 660
 
 
-def test_other_process_learns_of_it_and_the_slack_is_one_limit_each(
+def test_each_process_admits_at_most_one_limit_before_it_knows_the_total(
     usage_counters: RedisUsageCounters, other: RedisUsageCounters
 ) -> None:
-    address = an_address()
-    unaware = admitted(usage_counters, address, 20) + admitted(other, address, 20)
+    quota = an_ip_quota()
+    unaware = admitted(usage_counters, quota, 20) + admitted(other, quota, 20)
     usage_counters.write()
     other.write()
 
     assert unaware == 2 * 6
-    assert admitted(usage_counters, address, 20) + admitted(other, address, 20) <= 6
+    assert admitted(usage_counters, quota, 20) + admitted(other, quota, 20) <= 6
     usage_counters.write()
     other.write()
-    assert admitted(usage_counters, address, 20) + admitted(other, address, 20) == 0
+    assert admitted(usage_counters, quota, 20) + admitted(other, quota, 20) == 0
 
 
-def test_address_is_admitted_again_after_ten_minutes(
+def test_ip_is_admitted_again_after_ten_minutes(
     phone: Phone, usage_counters: RedisUsageCounters, clock: fakes.FakeClock
 ) -> None:
-    address = an_address()
-    admitted(usage_counters, address, 20)
+    quota = an_ip_quota()
+    admitted(usage_counters, quota, 20)
     usage_counters.write()
     clock.advance(720)
     phone.pass_time(720)
     usage_counters.write()
 
-    assert admitted(usage_counters, address, 20) == 6
+    assert admitted(usage_counters, quota, 20) == 6
 
 
-def test_wait_that_was_told_is_true(
+def test_returned_wait_of_misses_is_exact(
     phone: Phone, usage_counters: RedisUsageCounters, clock: fakes.FakeClock
 ) -> None:
-    address = an_address()
-    admitted(usage_counters, address, 20)
+    quota = an_ip_quota()
+    admitted(usage_counters, quota, 20)
     usage_counters.write()
-    wait = usage_counters.seconds_until_misses_allowed(address)
+    wait = usage_counters.seconds_until_misses_allowed(quota)
     clock.advance(wait - 1)
     phone.pass_time(wait - 1)
-    early = admitted(usage_counters, address, 1)
+    early = admitted(usage_counters, quota, 1)
     clock.advance(1)
     phone.pass_time(1)
 
     assert early == 0
-    assert admitted(usage_counters, address, 1) == 1
+    assert admitted(usage_counters, quota, 1) == 1
 
 
-def test_quiet_addresses_are_forgotten_here(
-    usage_counters: RedisUsageCounters, clock: fakes.FakeClock
-) -> None:
+def test_windows_of_idle_ips_are_dropped(usage_counters: RedisUsageCounters, clock: fakes.FakeClock) -> None:
     for _ in range(50):
-        admitted(usage_counters, an_address(), 1)
+        admitted(usage_counters, an_ip_quota(), 1)
     usage_counters.write()
     clock.advance(660)
     usage_counters.write()
@@ -136,7 +134,7 @@ def test_quiet_addresses_are_forgotten_here(
 # ── wrong codes of the whole service ──
 
 
-def test_wrong_codes_raise_the_alarm_everywhere(
+def test_wrong_codes_raise_the_level_in_all_processes(
     usage_counters: RedisUsageCounters, other: RedisUsageCounters, events: Quiet
 ) -> None:
     levels = []
@@ -153,7 +151,7 @@ def test_wrong_codes_raise_the_alarm_everywhere(
     ] == [1, 1, 2, 2]
 
 
-def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(usage_counters: RedisUsageCounters) -> None:
+def test_wrong_codes_before_an_approval_do_not_count(usage_counters: RedisUsageCounters) -> None:
     for _ in range(7):
         usage_counters.record_failure()
     usage_counters.write()
@@ -164,7 +162,7 @@ def test_wrong_codes_of_who_is_verified_in_the_end_are_no_guesses(usage_counters
     assert (before, usage_counters.global_risk_level()) == (1, 0)
 
 
-def test_alarm_ends_with_its_day(usage_counters: RedisUsageCounters, clock: fakes.FakeClock) -> None:
+def test_failure_level_ends_with_its_day(usage_counters: RedisUsageCounters, clock: fakes.FakeClock) -> None:
     for _ in range(9):
         usage_counters.record_failure()
     usage_counters.write()
@@ -186,45 +184,45 @@ def test_alarm_ends_with_its_day(usage_counters: RedisUsageCounters, clock: fake
         (4000, 100_000, 2),
     ],
 )
-def test_levels_are_a_number_or_a_share(wrong: int, approved: int, level: int) -> None:
+def test_levels_have_a_minimum_and_a_ratio(wrong: int, approved: int, level: int) -> None:
     assert GlobalFailureLimits().level(wrong, approved) == level
 
 
 # ── what was verified ──
 
 
-def test_verified_phones_leave_their_address(phone: Phone, usage_counters: RedisUsageCounters) -> None:
-    address = ClientIpQuota(secrets.token_urlsafe(12), IpLimits(sends_per_hour=2))
+def test_verified_phones_leave_the_ip_log(phone: Phone, usage_counters: RedisUsageCounters) -> None:
+    quota = ClientIpQuota(secrets.token_urlsafe(12), IpLimits(sends_per_hour=2))
     for _ in range(2):
-        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address))
-    full = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons
-    usage_counters.record_approval(phone.slot.phone_hash, 0, address, ())
+        phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest(ip_quota=quota))
+    full = phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest(ip_quota=quota)).risk_reasons
+    usage_counters.record_approval(phone.phone_key.phone_hash, 0, quota, ())
     usage_counters.write()
 
     assert full == ("address_sends_per_hour",)
-    assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address)).risk_reasons == ()
+    assert (
+        phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest(ip_quota=quota)).risk_reasons == ()
+    )
 
 
-def test_guard_in_log_mode_logs_what_it_would_have_done(
-    usage_counters: RedisUsageCounters, events: Quiet
-) -> None:
+def test_record_only_guard_emits_what_it_would_do(usage_counters: RedisUsageCounters, events: Quiet) -> None:
     limits = ConversionLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
-    guard = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
+    scope = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
     actions = []
     for _ in range(3):
         for _ in range(5):
-            usage_counters.record_send([guard])
+            usage_counters.record_send([scope])
         usage_counters.write()
         actions.append(
             [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
         )
     for _ in range(20):
-        usage_counters.record_approval("t" * 16, 0, None, [guard])
+        usage_counters.record_approval("t" * 16, 0, None, [scope])
     usage_counters.write()
 
-    told = [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
+    emitted = [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
     assert actions == [[], ["challenge"], ["challenge", "block"]]
-    assert told == ["challenge", "block", "none"]
+    assert emitted == ["challenge", "block", "none"]
 
 
 # ── what narrow scopes take out of broad ones ──
@@ -240,33 +238,33 @@ def a_scope(kind: str) -> ConversionScope:
     return ConversionScope(kind, name, BROAD_SCOPES if is_broad else NARROW, is_broad=is_broad)
 
 
-def sent(usage_counters: RedisUsageCounters, count: int, *guards: ConversionScope) -> None:
+def sent(usage_counters: RedisUsageCounters, count: int, *scopes: ConversionScope) -> None:
     for _ in range(count):
-        usage_counters.record_send(guards)
+        usage_counters.record_send(scopes)
 
 
 def counted(phone: Phone, *scopes: ConversionScope) -> list[tuple[int, int]]:
-    """Return what scopes have sent and verified."""
-    standing = phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=scopes))
-    return [(reading.sent, reading.verified) for reading in standing.conversions]
+    """Return the sent and verified SMS of each scope."""
+    precheck = phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=scopes))
+    return [(reading.sent, reading.verified) for reading in precheck.conversions]
 
 
 def suspects(phone: Phone, *scopes: ConversionScope) -> list[int]:
-    """Return how many suspects broad scopes know of: behind their minutes, told by the numbers of hours."""
+    """Return the suspects that broad scopes know of. They follow the minutes, and their spans are hours."""
     return [_suspects(phone.client.get(f"otp:guard:{{{scope.name}}}") or b"\2\0") for scope in scopes]
 
 
-def _suspects(kept: bytes) -> int:
-    spans = [kept[at : at + 10] for at in range(2, len(kept), 10)][kept[1] :]
+def _suspects(stored: bytes) -> int:
+    spans = [stored[at : at + 10] for at in range(2, len(stored), 10)][stored[1] :]
     numbered = [(int.from_bytes(span[:4], "big"), int.from_bytes(span[4:7], "big")) for span in spans]
     return sum(count for number, count in numbered if number < 10_000_000)
 
 
-def test_address_that_becomes_suspect_leaves_each_country_with_what_others_sent_there(
+def test_suspect_ip_takes_only_its_own_sms_out_of_each_country(
     phone: Phone, usage_counters: RedisUsageCounters
 ) -> None:
     here, there, client = a_scope("country"), a_scope("country"), a_scope("client")
-    home, other_home = a_scope("address"), a_scope("address")
+    home, other_home = a_scope("quota"), a_scope("quota")
     sent(usage_counters, 2, here, client, home)
     sent(usage_counters, 2, there, client, other_home)
     usage_counters.write()
@@ -280,7 +278,7 @@ def test_address_that_becomes_suspect_leaves_each_country_with_what_others_sent_
 
 
 @pytest.mark.parametrize(("first", "second"), [(5, 1), (2, 1), (1, 5), (5, 5)])
-def test_two_clients_in_one_flush_each_keep_what_the_prefix_does_not_account_for(
+def test_two_clients_in_one_write_keep_the_sms_that_the_prefix_does_not_cover(
     phone: Phone, usage_counters: RedisUsageCounters, first: int, second: int
 ) -> None:
     country, mall, bank = a_scope("country"), a_scope("client"), a_scope("client")
@@ -293,27 +291,27 @@ def test_two_clients_in_one_flush_each_keep_what_the_prefix_does_not_account_for
     assert counted(phone, country, mall, bank) == [(2, 0), (2, 0), (0, 0)]
 
 
-def test_prefix_of_several_clients_is_one_suspect_to_their_country(
+def test_prefix_of_several_clients_is_one_suspect_of_their_country(
     phone: Phone, usage_counters: RedisUsageCounters
 ) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
-    told = []
+    actions = []
     for count in (2, 20):
         sent(usage_counters, count, country, mall, prefix)
         sent(usage_counters, count, country, bank, prefix)
         usage_counters.write()
-        told.append(suspects(phone, country, mall, bank))
+        actions.append(suspects(phone, country, mall, bank))
     for _ in range(44):
         usage_counters.record_approval("t" * 16, 0, None, [country, mall, prefix])
     usage_counters.write()
 
-    assert told == [[1, 1, 1], [20, 20, 20]]
+    assert actions == [[1, 1, 1], [20, 20, 20]]
     assert suspects(phone, country, mall, bank) == [0, 0, 0]
-    # What both have sent there counts again.
+    # The SMS that both have sent there count again.
     assert counted(phone, country, mall, bank) == [(44, 44), (22, 44), (22, 0)]
 
 
-def test_client_that_has_sent_nothing_there_learns_nothing(
+def test_client_without_sms_to_the_prefix_is_unchanged(
     phone: Phone, usage_counters: RedisUsageCounters
 ) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
@@ -329,19 +327,19 @@ def test_client_that_has_sent_nothing_there_learns_nothing(
     assert not phone.client.exists(f"otp:guard:{{{bank.name}}}")
 
 
-def test_share_of_a_client_is_forgotten_with_its_day_and_every_key_goes(
+def test_share_of_a_client_expires_with_its_day_and_every_key_has_a_ttl(
     phone: Phone, usage_counters: RedisUsageCounters
 ) -> None:
     country, mall, bank, prefix = a_scope("country"), a_scope("client"), a_scope("client"), a_scope("prefix")
     key = f"otp:guard:{{{prefix.name}}}"
-    told = []
+    actions = []
     for client in (bank, mall):
         sent(usage_counters, 1, country, client, prefix)
         usage_counters.write()
-        told.append(bank.name.encode() in (phone.client.get(key) or b""))
+        actions.append(bank.name.encode() in (phone.client.get(key) or b""))
         phone.pass_time(25 * 3600)
 
-    assert told == [True, False]
+    assert actions == [True, False]
     ttls = [phone.client.ttl(f"otp:guard:{{{each.name}}}") for each in (country, mall, bank, prefix)]
     assert all(0 < ttl <= 25 * 3600 for ttl in ttls)
 
@@ -356,25 +354,25 @@ def running(usage_counters: RedisUsageCounters) -> Iterator[RedisUsageCounters]:
     usage_counters.close()
 
 
-def test_what_is_noted_is_carried_on_by_itself(running: RedisUsageCounters, phone: Phone) -> None:
+def test_thread_writes_counters_by_itself(running: RedisUsageCounters, phone: Phone) -> None:
     from sms.doubles import eventually  # noqa: PLC0415 - shared with another room's tests
 
-    address = an_address()
-    running.record_miss(address)
+    quota = an_ip_quota()
+    running.record_miss(quota)
 
-    assert eventually(lambda: phone.client.exists(f"otp:misses:{{{address.ip_hash}}}"))
+    assert eventually(lambda: phone.client.exists(f"otp:misses:{{{quota.ip_hash}}}"))
 
 
-def test_closing_carries_the_rest(usage_counters: RedisUsageCounters, phone: Phone) -> None:
-    address = an_address()
-    usage_counters.record_miss(address)
+def test_closing_writes_the_rest(usage_counters: RedisUsageCounters, phone: Phone) -> None:
+    quota = an_ip_quota()
+    usage_counters.record_miss(quota)
     usage_counters.close()
 
-    assert 0 < phone.client.ttl(f"otp:misses:{{{address.ip_hash}}}") <= 660
+    assert 0 < phone.client.ttl(f"otp:misses:{{{quota.ip_hash}}}") <= 660
 
 
 class Broken:
-    """A store that fails, and counts how often it was asked; without *works* it is never up."""
+    """A store that fails and counts its calls; unless *works*, every call fails."""
 
     def __init__(self, works: Callable[[Sequence[Call]], list[list[Any]]] | None = None) -> None:
         self.calls = 0
@@ -388,20 +386,20 @@ class Broken:
         return self._works(calls)
 
 
-def test_failing_store_costs_the_notes_and_no_caller(clock: fakes.FakeClock, events: Quiet) -> None:
+def test_store_failure_loses_counts_and_raises_nothing(clock: fakes.FakeClock, events: Quiet) -> None:
     broken = Broken()
     usage_counters = RedisUsageCounters(broken.write, limits=LIMITS, clock=clock, events=events)
-    address = an_address()
-    usage_counters.record_miss(address)
+    quota = an_ip_quota()
+    usage_counters.record_miss(quota)
     usage_counters.write()
     usage_counters.write()
 
-    # Nothing is told twice: whether the store has counted it is not known.
+    # Nothing is sent again, because the store may have counted it.
     assert broken.calls == 2 + 1
-    assert admitted(usage_counters, address, 20) == 6
+    assert admitted(usage_counters, quota, 20) == 6
 
 
-def test_outage_that_cost_nothing_is_no_loss(clock: fakes.FakeClock, events: Quiet) -> None:
+def test_outage_without_lost_counts_emits_nothing(clock: fakes.FakeClock, events: Quiet) -> None:
     usage_counters = RedisUsageCounters(Broken().write, limits=LIMITS, clock=clock, events=events)
     for _ in range(5):
         usage_counters.write()
@@ -410,14 +408,14 @@ def test_outage_that_cost_nothing_is_no_loss(clock: fakes.FakeClock, events: Qui
     assert events.seen == []
 
 
-def test_what_an_outage_cost_is_told_once_when_it_is_over(
+def test_lost_counts_are_emitted_once_after_the_outage(
     phone: Phone, clock: fakes.FakeClock, events: Quiet
 ) -> None:
     broken = Broken(phone.store.redis.run_scripts)
     broken.is_down = True
     usage_counters = RedisUsageCounters(broken.write, limits=LIMITS, clock=clock, events=events)
     for _ in range(2):
-        usage_counters.record_miss(an_address())
+        usage_counters.record_miss(an_ip_quota())
         usage_counters.record_failure()
         usage_counters.write()
         usage_counters.write()
@@ -430,7 +428,9 @@ def test_what_an_outage_cost_is_told_once_when_it_is_over(
     assert events.seen == [("counter_flush_failed", {"entries": 4})]
 
 
-def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock, events: Quiet) -> None:
+def test_lost_counts_are_emitted_when_the_process_ends_during_the_outage(
+    clock: fakes.FakeClock, events: Quiet
+) -> None:
     usage_counters = RedisUsageCounters(Broken().write, limits=LIMITS, clock=clock, events=events)
     usage_counters.record_failure()
     usage_counters.close()
@@ -438,7 +438,7 @@ def test_loss_is_told_when_the_process_ends_in_the_outage(clock: fakes.FakeClock
     assert events.seen == [("counter_flush_failed", {"entries": 1})]
 
 
-def test_every_key_of_the_ledger_goes(
+def test_every_counter_key_has_a_ttl(
     backend: Backend, usage_counters: RedisUsageCounters, phone: Phone
 ) -> None:
     usage_counters.record_failure()
@@ -454,10 +454,10 @@ def test_every_key_of_the_ledger_goes(
     assert [key for key in client.scan_iter("otp:*") if client.ttl(key) < 0] == []
 
 
-def test_slots_with_other_limits_are_counted_apart_and_together(usage_counters: RedisUsageCounters) -> None:
-    address = an_address()
-    stricter = replace(address, limits=replace(address.limits, misses_per_10_minutes=3))
-    admitted(usage_counters, address, 2)
+def test_same_ip_with_different_limits_shares_its_misses(usage_counters: RedisUsageCounters) -> None:
+    quota = an_ip_quota()
+    stricter = replace(quota, limits=replace(quota.limits, misses_per_10_minutes=3))
+    admitted(usage_counters, quota, 2)
     usage_counters.write()
 
     assert admitted(usage_counters, stricter, 5) == 1

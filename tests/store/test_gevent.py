@@ -1,4 +1,4 @@
-"""An application under gevent waits for Redis no longer than the read time-out, as one with threads does."""
+"""Under gevent, as with threads, a call waits for Redis no longer than the read timeout."""
 
 from __future__ import annotations
 

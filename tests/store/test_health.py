@@ -1,4 +1,4 @@
-"""Which servers may hold the service's memory, by what they say of themselves."""
+"""Suitability of Redis servers, judged by their INFO."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from otp_service.store import health
 FIT = {"maxmemory_policy": "noeviction", "role": "master", "redis_version": "7.0.15"}
 
 
-def unfitness(info: dict[str, str], replicas: int = 0, *, in_cluster: bool = False) -> str | None:
+def reason_of(info: dict[str, str], replicas: int = 0, *, in_cluster: bool = False) -> str | None:
     return health.unsuitability(info, replicas, in_cluster=in_cluster)
 
 
@@ -24,8 +24,8 @@ def unfitness(info: dict[str, str], replicas: int = 0, *, in_cluster: bool = Fal
     ],
     ids=str,
 )
-def test_a_sound_server_is_fit(changes: dict[str, str]) -> None:
-    assert unfitness({**FIT, **changes}) is None
+def test_sound_server_is_suitable(changes: dict[str, str]) -> None:
+    assert reason_of({**FIT, **changes}) is None
 
 
 @pytest.mark.parametrize(
@@ -33,28 +33,28 @@ def test_a_sound_server_is_fit(changes: dict[str, str]) -> None:
     [
         ({"maxmemory_policy": "allkeys-lru"}, "evicts"),
         ({"maxmemory_policy": "volatile-ttl"}, "evicts"),
-        # One that takes writes all the same would keep them to itself.
+        # A server that accepts writes nevertheless would not replicate them.
         ({"role": "slave"}, "replica"),
         ({"redis_version": "6.2.20"}, "too old"),
         ({"cluster_enabled": "1"}, "part of a cluster"),
     ],
     ids=str,
 )
-def test_an_unsound_server_is_told_by_its_reason(changes: dict[str, str], reason: str) -> None:
-    assert reason in (unfitness({**FIT, **changes}) or "")
+def test_unsuitable_server_has_its_reason(changes: dict[str, str], reason: str) -> None:
+    assert reason in (reason_of({**FIT, **changes}) or "")
 
 
 @pytest.mark.parametrize("silent", FIT)
-def test_a_server_that_does_not_say_is_not_fit(silent: str) -> None:
-    assert unfitness({name: value for name, value in FIT.items() if name != silent})
+def test_server_without_the_info_fields_is_unsuitable(silent: str) -> None:
+    assert reason_of({name: value for name, value in FIT.items() if name != silent})
 
 
-def test_a_server_needs_the_replicas_that_writes_wait_for() -> None:
+def test_server_needs_the_replicas_that_writes_wait_for() -> None:
     info = {**FIT, "connected_slaves": "1"}
 
-    assert unfitness(info, 1) is None
-    assert "fewer replicas" in (unfitness(info, 2) or "")
+    assert reason_of(info, 1) is None
+    assert "fewer replicas" in (reason_of(info, 2) or "")
 
 
-def test_a_part_of_a_cluster_is_fit_for_one() -> None:
-    assert unfitness({**FIT, "cluster_enabled": "1"}, in_cluster=True) is None
+def test_cluster_member_is_suitable_in_a_cluster() -> None:
+    assert reason_of({**FIT, "cluster_enabled": "1"}, in_cluster=True) is None

@@ -1,4 +1,4 @@
-"""A lost reply executes nothing twice, whatever leads to the server."""
+"""A lost reply executes nothing twice, in every topology."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from otp_service.store.client import from_url
 
 @pytest.fixture(params=["redis", "valkey", "sentinel", "cluster"])
 def at_a_loss(request: pytest.FixtureRequest) -> Iterator[tuple[Phone, LosingProxy]]:
-    """A phone in a store behind a proxy; whoever tells where the store is tells where the proxy is."""
+    """A phone in a store behind a proxy. Sentinels and cluster nodes announce the address of the proxy."""
     with ExitStack() as stack:
         proxy = stack.enter_context(LosingProxy())
         if request.param == "cluster":
@@ -44,30 +44,30 @@ def at_a_loss(request: pytest.FixtureRequest) -> Iterator[tuple[Phone, LosingPro
 def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy]) -> None:
     phone, proxy = at_a_loss
     budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2)
-    opened = phone.open()
+    verification = phone.open()
     with pytest.raises(WrongCode):
-        phone.submit(opened, WRONG)
+        phone.submit(verification, WRONG)
     phone.pass_time(60)
     warm_up(phone)
 
     proxy.lose_the_next_reply()
     with pytest.raises(StoreUnavailable):
-        phone.submit(opened, WRONG)
+        phone.submit(verification, WRONG)
     proxy.lose_the_next_reply()
     with pytest.raises(StoreUnavailable):
-        phone.store.create(phone.slot, new_verification(), {budget: 9})
+        phone.store.create(phone.phone_key, new_verification(), {budget: 9})
 
     assert proxy.lost == 2
-    assert phone.read(opened).attempts_left == 3
-    assert len(AdminStore(phone.store.redis).phone_usage(phone.slot.phone_hash, LIMITS, 5).sends) == 2
+    assert phone.read(verification).attempts_left == 3
+    assert len(AdminStore(phone.store.redis).phone_usage(phone.phone_key.phone_hash, LIMITS, 5).sends) == 2
     assert phone.client.get(f"otp:budget:{{sms}}:{budget.scope}").split()[1] == b"1"  # type: ignore[union-attr]
 
 
 def warm_up(phone: Phone) -> None:
-    """Let the server know the scripts, whose clock was just moved: the first try of each runs nothing."""
-    other = replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
+    """Load the scripts, whose clock was just moved: the first call of each only loads it."""
+    other = replace(phone, phone_key=replace(phone.phone_key, phone_hash=secrets.token_urlsafe(12)))
     with pytest.raises(WrongCode):
         other.submit(other.open(), WRONG)
     budget = Budget("client:other", "client_sms_per_day", 9, 0.2)
     with pytest.raises(CooldownActive):
-        other.store.create(other.slot, new_verification(), {budget: 9})
+        other.store.create(other.phone_key, new_verification(), {budget: 9})

@@ -1,4 +1,4 @@
-"""Outages: background work logs when the store begins to fail and when it works again, no more."""
+"""Outages: background work logs only when the store begins to fail and when it works again."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_store_of_a_report_worker_logs_an_outage_and_not_each_report() -> None:
     assert loud(events) == [("redis_outage", "began", "reports")]
 
 
-def test_unfit_store_is_an_outage_of_readiness_alone() -> None:
+def test_unsuitable_store_is_an_outage_only_for_readiness() -> None:
     events = Quiet()
     with running(redis_binary(), "--maxmemory-policy", "allkeys-lru") as server, server.client() as client:
         store = RedisStore(client_from_url(server.url), events)
@@ -82,7 +82,7 @@ def test_unfit_store_is_an_outage_of_readiness_alone() -> None:
     assert loud(events) == [("redis_outage", "began", "readiness"), ("redis_outage", "ended", "readiness")]
 
 
-def test_end_tells_how_long_it_took() -> None:
+def test_end_of_an_outage_has_its_duration() -> None:
     events, now = Quiet(), iter([100.0, 190.4])
     outages = Outages(events, lambda: next(now))
     outages.failed("counters", "TimeoutError")

@@ -1,4 +1,4 @@
-"""Hosted pages in the store, on the fake and on both real servers: written by one, and counted."""
+"""Hosted pages in the store: concurrent writes and rate limits, on every backend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pages(phone: Phone) -> RedisPages:
     return RedisPages(phone.store.redis)
 
 
-def a_tag() -> str:
+def a_hash() -> str:
     return secrets.token_urlsafe(12)
 
 
@@ -60,15 +60,15 @@ class Site:
         ).page_id
 
     def first_form(self, page_id: str, address: str) -> OtpError | None:
-        look = self.pages.view(page_id, "")
-        form = FormSubmission(look.form_key, "phone", phone="no number")
-        error = self.pages.submit(page_id, look.browser_token, form, address)[1]
+        view = self.pages.view(page_id, "")
+        form = FormSubmission(view.form_key, "phone", phone="no number")
+        error = self.pages.submit(page_id, view.browser_token, form, address)[1]
         return error if isinstance(error, LimitReached) else None
 
 
 @pytest.fixture
 def site(pages: RedisPages) -> Site:
-    client = replace(fakes.SHOP, id=a_tag(), pages_per_10_minutes=40)
+    client = replace(fakes.SHOP, id=a_hash(), pages_per_10_minutes=40)
     harness = fakes.harness(client)
     hosted = HostedPages(
         service=harness.service,
@@ -82,59 +82,59 @@ def site(pages: RedisPages) -> Site:
     return Site(harness, client, hosted)
 
 
-CROWD, NEIGHBOR = "203.0.113.7", "198.51.100.4"
+VISITOR, NEIGHBOR = "203.0.113.7", "198.51.100.4"
 
 
-def test_page_is_kept_until_its_end(phone: Phone, pages: RedisPages) -> None:
-    tag = a_tag()
-    pages.create(tag, b"sealed\x00\xff", 600)
-    kept = pages.load(tag)
+def test_page_is_stored_until_its_ttl_ends(phone: Phone, pages: RedisPages) -> None:
+    page_hash = a_hash()
+    pages.create(page_hash, b"sealed\x00\xff", 600)
+    stored = pages.load(page_hash)
 
-    assert kept is not None
-    assert (kept.version, kept.encrypted) == (0, b"sealed\x00\xff")
-    assert 0 < phone.client.pttl(keys.page(tag)) <= 600_000
-    assert pages.load(a_tag()) is None
-
-
-def test_page_is_never_written_over_by_a_new_one(pages: RedisPages) -> None:
-    tag = a_tag()
-    pages.create(tag, b"first", 600)
-    pages.create(tag, b"second", 600)
-
-    kept = pages.load(tag)
-    assert kept is not None
-    assert kept.encrypted == b"first"
+    assert stored is not None
+    assert (stored.version, stored.encrypted) == (0, b"sealed\x00\xff")
+    assert 0 < phone.client.pttl(keys.page(page_hash)) <= 600_000
+    assert pages.load(a_hash()) is None
 
 
-def test_who_has_read_the_newest_writes(phone: Phone, pages: RedisPages) -> None:
-    tag = a_tag()
-    pages.create(tag, b"first", 600)
-    phone.client.pexpire(keys.page(tag), 300_000)
+def test_new_page_never_overwrites_another(pages: RedisPages) -> None:
+    page_hash = a_hash()
+    pages.create(page_hash, b"first", 600)
+    pages.create(page_hash, b"second", 600)
 
-    assert pages.compare_and_set(tag, 0, b"second")
-    assert not pages.compare_and_set(tag, 0, b"stale")
-    assert pages.compare_and_set(tag, 1, b"third")
-    kept = pages.load(tag)
-    assert kept is not None
-    assert (kept.version, kept.encrypted) == (2, b"third")
-    assert 0 < phone.client.pttl(keys.page(tag)) <= 300_000
+    stored = pages.load(page_hash)
+    assert stored is not None
+    assert stored.encrypted == b"first"
 
 
-def test_page_that_is_gone_does_not_come_back(phone: Phone, pages: RedisPages) -> None:
-    tag = a_tag()
-    pages.create(tag, b"first", 600)
-    phone.client.delete(keys.page(tag))
+def test_only_the_reader_of_the_newest_version_writes(phone: Phone, pages: RedisPages) -> None:
+    page_hash = a_hash()
+    pages.create(page_hash, b"first", 600)
+    phone.client.pexpire(keys.page(page_hash), 300_000)
 
-    assert not pages.compare_and_set(tag, 0, b"second")
-    assert pages.load(tag) is None
+    assert pages.compare_and_set(page_hash, 0, b"second")
+    assert not pages.compare_and_set(page_hash, 0, b"stale")
+    assert pages.compare_and_set(page_hash, 1, b"third")
+    stored = pages.load(page_hash)
+    assert stored is not None
+    assert (stored.version, stored.encrypted) == (2, b"third")
+    assert 0 < phone.client.pttl(keys.page(page_hash)) <= 300_000
 
 
-def test_of_many_that_write_at_once_one_does(pages: RedisPages) -> None:
-    tag = a_tag()
-    pages.create(tag, b"first", 600)
+def test_expired_page_is_not_restored(phone: Phone, pages: RedisPages) -> None:
+    page_hash = a_hash()
+    pages.create(page_hash, b"first", 600)
+    phone.client.delete(keys.page(page_hash))
+
+    assert not pages.compare_and_set(page_hash, 0, b"second")
+    assert pages.load(page_hash) is None
+
+
+def test_one_of_many_concurrent_writers_succeeds(pages: RedisPages) -> None:
+    page_hash = a_hash()
+    pages.create(page_hash, b"first", 600)
     won: list[bool] = []
     threads = [
-        threading.Thread(target=lambda n=n: won.append(pages.compare_and_set(tag, 0, b"%d" % n)))
+        threading.Thread(target=lambda n=n: won.append(pages.compare_and_set(page_hash, 0, b"%d" % n)))
         for n in range(20)
     ]
     for thread in threads:
@@ -145,37 +145,37 @@ def test_of_many_that_write_at_once_one_does(pages: RedisPages) -> None:
     assert sorted(won) == [False] * 19 + [True]
 
 
-def test_page_of_another_format_is_not_touched(phone: Phone, pages: RedisPages) -> None:
-    tag = a_tag()
-    phone.client.set(keys.page(tag), b"\x02newer")
+def test_page_of_another_format_is_left_alone(phone: Phone, pages: RedisPages) -> None:
+    page_hash = a_hash()
+    phone.client.set(keys.page(page_hash), b"\x02newer")
 
     with pytest.raises(StoreUnavailable):
-        pages.load(tag)
+        pages.load(page_hash)
     with pytest.raises(StoreUnavailable):
-        pages.compare_and_set(tag, 0, b"older")
-    assert phone.client.get(keys.page(tag)) == b"\x02newer"
+        pages.compare_and_set(page_hash, 0, b"older")
+    assert phone.client.get(keys.page(page_hash)) == b"\x02newer"
 
 
-def test_client_makes_so_many_pages_in_ten_minutes(phone: Phone, pages: RedisPages) -> None:
-    client = a_tag()
+def test_client_may_create_its_limit_of_pages_in_ten_minutes(phone: Phone, pages: RedisPages) -> None:
+    client = a_hash()
 
     assert admitted(pages, client, 10) == 3
-    assert admitted(pages, a_tag(), 10) == 3
+    assert admitted(pages, a_hash(), 10) == 3
     assert 600_000 < phone.client.pttl(keys.page_counts(client, OPENED)) <= 660_000
 
 
-def test_address_has_a_share_of_its_clients_pages(phone: Phone, pages: RedisPages) -> None:
-    client, one, other = a_tag(), a_tag(), a_tag()
+def test_ip_has_its_own_page_limit(phone: Phone, pages: RedisPages) -> None:
+    client, one, other = a_hash(), a_hash(), a_hash()
 
     assert admitted(pages, client, 10, one) == 2
     assert admitted(pages, client, 10, other) == 1
-    assert admitted(pages, a_tag(), 10, one) == 2
+    assert admitted(pages, a_hash(), 10, one) == 2
     for address in (one, other):
         assert 600_000 < phone.client.pttl(keys.page_counts(client, OPENED, address)) <= 660_000
 
 
-def test_creating_and_opening_are_counted_apart(pages: RedisPages) -> None:
-    client, address = a_tag(), a_tag()
+def test_creation_and_opening_are_counted_separately(pages: RedisPages) -> None:
+    client, address = a_hash(), a_hash()
     admitted(pages, client, 10, address, CREATED)
 
     assert admitted(pages, client, 10, address, OPENED) == 2
@@ -189,34 +189,34 @@ def test_creating_and_opening_are_counted_apart(pages: RedisPages) -> None:
         (CREATED, "address_new_pages_per_10_minutes", "client_new_pages_per_10_minutes"),
     ],
 )
-def test_refusal_names_the_limit(
+def test_page_rejection_names_the_limit(
     pages: RedisPages, event: PageEvent, of_address: str, of_client: str
 ) -> None:
-    client, address = a_tag(), a_tag()
+    client, address = a_hash(), a_hash()
     admitted(pages, client, 2, address, event)
-    with pytest.raises(LimitReached) as share:
+    with pytest.raises(LimitReached) as of_ip:
         pages.check_rate(event, client, QUOTA, address)
     admitted(pages, client, 1, "", event)
     with pytest.raises(LimitReached) as total:
-        pages.check_rate(event, client, QUOTA, a_tag())
+        pages.check_rate(event, client, QUOTA, a_hash())
 
-    assert (share.value.limit, total.value.limit) == (of_address, of_client)
-    assert 0 < share.value.retry_after <= 600
+    assert (of_ip.value.limit, total.value.limit) == (of_address, of_client)
+    assert 0 < of_ip.value.retry_after <= 600
 
 
-def test_refused_address_writes_nothing(phone: Phone, pages: RedisPages) -> None:
-    client, late = a_tag(), a_tag()
+def test_rejected_ip_writes_nothing(phone: Phone, pages: RedisPages) -> None:
+    client, late = a_hash(), a_hash()
     admitted(pages, client, 3)
     admitted(pages, client, 5, late)
 
     assert not phone.client.exists(keys.page_counts(client, OPENED, late))
 
 
-def test_many_page_loads_from_one_address_leave_the_quota_to_others(site: Site) -> None:
+def test_page_creation_from_one_ip_leaves_quota_to_others(site: Site) -> None:
     loaded = 0
     for _ in range(1000):
         with suppress(LimitReached):
-            site.pages.view(site.create(CROWD), "")
+            site.pages.view(site.create(VISITOR), "")
             loaded += 1
 
     assert loaded == 30
@@ -225,16 +225,16 @@ def test_many_page_loads_from_one_address_leave_the_quota_to_others(site: Site) 
     ] * 40
 
 
-def test_page_loads_without_an_address_leave_the_quota_to_others(site: Site) -> None:
-    """Also those of previews: the pages are created and loaded, and nobody sends a form."""
+def test_page_creation_without_an_ip_leaves_quota_to_others(site: Site) -> None:
+    """Link previews create and load pages, too, but submit no form."""
     for _ in range(200):
         site.pages.view(site.create(), "")
 
     assert [site.first_form(site.create(), f"198.51.100.{n}") for n in range(40)] == [None] * 40
 
 
-def test_address_that_opens_many_pages_leaves_the_quota_to_others(site: Site) -> None:
-    errors = [site.first_form(site.create(), CROWD) for _ in range(50)]
+def test_opening_many_pages_from_one_ip_leaves_quota_to_others(site: Site) -> None:
+    errors = [site.first_form(site.create(), VISITOR) for _ in range(50)]
 
     assert [error.limit for error in errors if isinstance(error, LimitReached)] == [
         "address_pages_per_10_minutes"
@@ -242,7 +242,7 @@ def test_address_that_opens_many_pages_leaves_the_quota_to_others(site: Site) ->
     assert site.first_form(site.create(), NEIGHBOR) is None
 
 
-def test_creation_without_an_address_is_bounded_too(site: Site) -> None:
+def test_page_creation_without_an_ip_is_limited_too(site: Site) -> None:
     site.client = replace(site.client, pages_per_10_minutes=2)
     for _ in range(2 * CREATED_PER_OPENED):
         site.create()
@@ -252,18 +252,18 @@ def test_creation_without_an_address_is_bounded_too(site: Site) -> None:
     assert full.value.limit == "client_new_pages_per_10_minutes"
 
 
-def test_no_address_lies_in_the_store(phone: Phone, site: Site) -> None:
-    site.first_form(site.create(CROWD), CROWD)
+def test_store_contains_no_ip_address(phone: Phone, site: Site) -> None:
+    site.first_form(site.create(VISITOR), VISITOR)
     mine = list(phone.client.scan_iter(f"otp:pages:{{{site.client.id}}}*"))
     seen = b"".join(key + (phone.client.get(key) or b"") for key in mine)
 
     assert len(mine) == 4
-    assert CROWD.encode() not in seen
+    assert VISITOR.encode() not in seen
     assert all(0 < phone.client.pttl(key) <= 660_000 for key in mine)
 
 
-def test_wait_that_is_told_is_true(phone: Phone, pages: RedisPages) -> None:
-    client = a_tag()
+def test_returned_wait_of_pages_is_exact(phone: Phone, pages: RedisPages) -> None:
+    client = a_hash()
     admitted(pages, client, 3)
     phone.pass_time(200)
     with pytest.raises(LimitReached) as full:
@@ -279,8 +279,8 @@ def test_wait_that_is_told_is_true(phone: Phone, pages: RedisPages) -> None:
     assert admitted(pages, client, 10) == 3
 
 
-def test_refusal_counts_nothing(phone: Phone, pages: RedisPages) -> None:
-    client = a_tag()
+def test_page_rejection_counts_nothing(phone: Phone, pages: RedisPages) -> None:
+    client = a_hash()
     admitted(pages, client, 100)
     phone.pass_time(661)
 

@@ -1,4 +1,4 @@
-"""A password that changes without a restart: its file is read whenever a connection is made."""
+"""Password rotation without a restart: the file is read for each new connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.phone_stories import Quiet
-from support.redis_clusters import tell
+from support.redis_clusters import run_command
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, redis_binary, running
 from support.store_backends import PATIENT
@@ -24,7 +24,7 @@ USER = "otp_service"
 @pytest.fixture
 def server() -> Iterator[Server]:
     with running(redis_binary()) as server:
-        tell(server, "ACL", "SETUSER", USER, "reset", "on", ">first", *server_rules())
+        run_command(server, "ACL", "SETUSER", USER, "reset", "on", ">first", *server_rules())
         yield server
 
 
@@ -37,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stores(server: Server, file: Path) -> list[RedisStore]:
-    """Three of them, none of which has connected yet."""
+    """Three clients that have not connected yet."""
     url = f"redis://{USER}:of-no-use@127.0.0.1:{server.port}"
     return [RedisStore(from_url(url, replace(PATIENT, password_file=file)), Quiet()) for _ in range(3)]
 
@@ -47,10 +47,10 @@ def test_password_is_rotated_without_a_refused_call(
 ) -> None:
     first, second, third = stores
     first.check_health()
-    tell(server, "ACL", "SETUSER", USER, ">second")
+    run_command(server, "ACL", "SETUSER", USER, ">second")
     second.check_health()
     file.write_text("second\n", encoding="utf-8")
-    tell(server, "ACL", "SETUSER", USER, "<first")
+    run_command(server, "ACL", "SETUSER", USER, "<first")
 
     for store in (third, first, second):
         store.check_health()
@@ -69,18 +69,18 @@ def test_wrong_password_is_read_again_at_the_next_call(file: Path, stores: list[
     store.check_health()
 
 
-def test_password_of_the_default_user_may_lie_in_a_file(server: Server, file: Path) -> None:
-    tell(server, "CONFIG", "SET", "requirepass", "first")
+def test_password_of_the_default_user_may_be_in_a_file(server: Server, file: Path) -> None:
+    run_command(server, "CONFIG", "SET", "requirepass", "first")
 
     RedisStore(
         from_url(f"redis://127.0.0.1:{server.port}", replace(PATIENT, password_file=file)), Quiet()
     ).check_health()
 
 
-def test_sentinels_may_ask_for_a_password_too(file: Path) -> None:
+def test_sentinels_may_require_a_password_too(file: Path) -> None:
     with running_sentinels(redis_binary(), replicas=0, sentinels=1) as watched:
-        tell(watched.sentinels[0], "ACL", "SETUSER", USER, "reset", "on", ">first", *sentinel_rules())
-        tell(watched.sentinels[0], "ACL", "SETUSER", "default", "off")
+        run_command(watched.sentinels[0], "ACL", "SETUSER", USER, "reset", "on", ">first", *sentinel_rules())
+        run_command(watched.sentinels[0], "ACL", "SETUSER", "default", "off")
         known = replace(PATIENT, sentinel_username=USER, sentinel_password_file=file)
 
         RedisStore(from_url(watched.url(), known), Quiet()).check_health()

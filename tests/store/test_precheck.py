@@ -1,4 +1,4 @@
-"""The first flush: what an address has caused, the guard, and everything else in one round trip."""
+"""The pre-check: limits per IP address, the pumping guard and idempotency in one round trip."""
 
 from __future__ import annotations
 
@@ -31,75 +31,75 @@ SMALL = IpLimits(
 )
 
 
-def an_address(limits: IpLimits = SMALL) -> ClientIpQuota:
+def an_ip_quota(limits: IpLimits = SMALL) -> ClientIpQuota:
     return ClientIpQuota(secrets.token_urlsafe(12), limits)
 
 
 def another(phone: Phone) -> Phone:
     """Another phone in the same store."""
-    return replace(phone, slot=replace(phone.slot, phone_hash=secrets.token_urlsafe(12)))
+    return replace(phone, phone_key=replace(phone.phone_key, phone_hash=secrets.token_urlsafe(12)))
 
 
-def run_precheck(phone: Phone, address: ClientIpQuota, **more: object) -> PrecheckResult:
-    return phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(ip_quota=address, **more))  # type: ignore[arg-type]
+def run_precheck(phone: Phone, quota: ClientIpQuota, **more: object) -> PrecheckResult:
+    return phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest(ip_quota=quota, **more))  # type: ignore[arg-type]
 
 
-def refusal(standing: PrecheckResult) -> tuple[str, int]:
-    assert isinstance(standing.rejection, LimitReached)
-    return standing.rejection.limit, standing.rejection.retry_after
+def refusal(precheck: PrecheckResult) -> tuple[str, int]:
+    assert isinstance(precheck.rejection, LimitReached)
+    return precheck.rejection.limit, precheck.rejection.retry_after
 
 
 # ── addresses ──
 
 
-def test_address_is_asked_for_a_challenge_beyond_its_hourly_sends(phone: Phone) -> None:
-    address = an_address()
+def test_ip_beyond_its_hourly_sends_needs_a_challenge(phone: Phone) -> None:
+    quota = an_ip_quota()
 
-    asked = [run_precheck(phone, address).risk_reasons for _ in range(4)]
+    asked = [run_precheck(phone, quota).risk_reasons for _ in range(4)]
 
     assert asked == [(), (), (), ("address_sends_per_hour",)]
 
 
-def test_solved_challenge_lets_the_address_on_until_it_is_refused(phone: Phone) -> None:
-    address = an_address()
+def test_solved_challenge_admits_the_ip_until_its_block(phone: Phone) -> None:
+    quota = an_ip_quota()
     for number in range(6):
         assert (
-            run_precheck(phone, address, solved_challenge_id=f"solved-{number}", solution_ttl=60).rejection
+            run_precheck(phone, quota, solved_challenge_id=f"solved-{number}", solution_ttl=60).rejection
             is None
         )
 
-    standing = run_precheck(phone, address, solved_challenge_id="solved-6", solution_ttl=60)
+    precheck = run_precheck(phone, quota, solved_challenge_id="solved-6", solution_ttl=60)
 
-    limit, wait = refusal(standing)
+    limit, wait = refusal(precheck)
     assert limit == "address_sends_per_hour"
     assert 3590 <= wait <= 3600
 
 
-def test_unsolved_request_is_not_counted(phone: Phone) -> None:
-    address = an_address()
+def test_request_without_a_solution_is_not_counted(phone: Phone) -> None:
+    quota = an_ip_quota()
     for _ in range(10):
-        run_precheck(phone, address)
+        run_precheck(phone, quota)
 
-    assert run_precheck(phone, address, solved_challenge_id="s", solution_ttl=60).rejection is None
+    assert run_precheck(phone, quota, solved_challenge_id="s", solution_ttl=60).rejection is None
 
 
-def test_refusal_of_an_address_ends_when_it_says(phone: Phone) -> None:
-    address = an_address()
+def test_block_of_an_ip_ends_after_its_wait(phone: Phone) -> None:
+    quota = an_ip_quota()
     for number in range(6):
-        run_precheck(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
-    _, wait = refusal(run_precheck(phone, address))
+        run_precheck(phone, quota, solved_challenge_id=f"s{number}", solution_ttl=60)
+    _, wait = refusal(run_precheck(phone, quota))
 
     phone.pass_time(wait - 2)
-    assert refusal(run_precheck(phone, address))[1] <= 2
+    assert refusal(run_precheck(phone, quota))[1] <= 2
     phone.pass_time(2)
-    assert run_precheck(phone, address).rejection is None
+    assert run_precheck(phone, quota).rejection is None
 
 
-def test_day_and_phones_have_limits_of_their_own(phone: Phone) -> None:
-    address = an_address(replace(SMALL, sends_per_hour=100))
+def test_day_and_phones_have_their_own_limits(phone: Phone) -> None:
+    quota = an_ip_quota(replace(SMALL, sends_per_hour=100))
     phones = [another(phone) for _ in range(5)]
-    by_phones = [run_precheck(each, address).risk_reasons for each in phones]
-    patient = an_address(replace(SMALL, phones_per_day=100))
+    by_phones = [run_precheck(each, quota).risk_reasons for each in phones]
+    patient = an_ip_quota(replace(SMALL, phones_per_day=100))
     by_day = []
     for _ in range(6):
         by_day.append(run_precheck(phone, patient).risk_reasons)
@@ -110,23 +110,23 @@ def test_day_and_phones_have_limits_of_their_own(phone: Phone) -> None:
 
 
 def test_same_phone_counts_once_among_the_phones(phone: Phone) -> None:
-    address = an_address(replace(SMALL, sends_per_hour=100, sends_per_day=100))
+    quota = an_ip_quota(replace(SMALL, sends_per_hour=100, sends_per_day=100))
 
-    assert [run_precheck(phone, address).risk_reasons for _ in range(20)] == [()] * 20
+    assert [run_precheck(phone, quota).risk_reasons for _ in range(20)] == [()] * 20
 
 
-def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
-    address = an_address()
+def test_verified_phones_leave_the_ip_log_and_raise_its_limits(phone: Phone) -> None:
+    quota = an_ip_quota()
     phones = [another(phone) for _ in range(2)]
     for each in phones:
-        run_precheck(each, address)
+        run_precheck(each, quota)
     verified = Call(
-        "ip_approved", [f"otp:address:{{{address.ip_hash}}}"], [p.slot.phone_hash[:6] for p in phones]
+        "ip_approved", [f"otp:address:{{{quota.ip_hash}}}"], [p.phone_key.phone_hash[:6] for p in phones]
     )
     phone.store.redis.run_scripts([verified])
 
-    # Two sends are forgotten, and one more is allowed for two that were verified.
-    assert [run_precheck(phone, address).risk_reasons for _ in range(5)] == [
+    # Two sends have left the log, and two verified phones allow one more.
+    assert [run_precheck(phone, quota).risk_reasons for _ in range(5)] == [
         (),
         (),
         (),
@@ -135,90 +135,90 @@ def test_verified_phones_leave_the_log_and_make_room(phone: Phone) -> None:
     ]
 
 
-def test_uncounted_send_leaves_the_address_and_the_guard(phone: Phone) -> None:
-    address, guard = an_address(), scope()
-    first = run_precheck(phone, address, conversion_scopes=(guard,))
-    second = run_precheck(phone, address, conversion_scopes=(guard,))
-    phone.store.release_quota(phone.slot.phone_hash, second.reservation)
+def test_released_send_leaves_the_ip_log_and_the_scopes(phone: Phone) -> None:
+    quota, prefix = an_ip_quota(), scope()
+    first = run_precheck(phone, quota, conversion_scopes=(prefix,))
+    second = run_precheck(phone, quota, conversion_scopes=(prefix,))
+    phone.store.release_quota(phone.phone_key.phone_hash, second.reservation)
 
-    third = run_precheck(phone, address, conversion_scopes=(guard,))
-    assert first.reservation == second.reservation == QuotaReservation(address, (guard,))
+    third = run_precheck(phone, quota, conversion_scopes=(prefix,))
+    assert first.reservation == second.reservation == QuotaReservation(quota, (prefix,))
     assert [each.conversions[0].sent for each in (first, second, third)] == [1, 2, 2]
-    # One more of three fits, so the address has forgotten one of the three.
-    assert [run_precheck(phone, address).risk_reasons for _ in range(2)] == [(), ("address_sends_per_hour",)]
+    # One more of three fits, so one of the three has left the log.
+    assert [run_precheck(phone, quota).risk_reasons for _ in range(2)] == [(), ("address_sends_per_hour",)]
 
 
-def test_uncounted_send_is_the_newest_one_of_its_phone(phone: Phone) -> None:
-    address = an_address()
+def test_release_removes_the_newest_send_of_the_phone(phone: Phone) -> None:
+    quota = an_ip_quota()
     other = another(phone)
-    run_precheck(phone, address)
+    run_precheck(phone, quota)
     phone.pass_time(3_000)
     for each in (other, phone):
-        counted = run_precheck(each, address).reservation
-    phone.store.release_quota(phone.slot.phone_hash, counted)
+        counted = run_precheck(each, quota).reservation
+    phone.store.release_quota(phone.phone_key.phone_hash, counted)
     phone.pass_time(700)
 
     # The oldest send has left the hour, and the other phone's is still in it.
-    assert [run_precheck(phone, address).risk_reasons for _ in range(3)] == [
+    assert [run_precheck(phone, quota).risk_reasons for _ in range(3)] == [
         (),
         (),
         ("address_sends_per_hour",),
     ]
 
 
-def test_nothing_is_counted_where_the_address_says_no(phone: Phone) -> None:
-    address, guard = an_address(), scope()
+def test_rejected_ip_counts_nothing(phone: Phone) -> None:
+    quota, prefix = an_ip_quota(), scope()
     for _ in range(3):
-        run_precheck(phone, address)
+        run_precheck(phone, quota)
 
-    assert run_precheck(phone, address, conversion_scopes=(guard,)).reservation == QuotaReservation(
-        None, (guard,)
+    assert run_precheck(phone, quota, conversion_scopes=(prefix,)).reservation == QuotaReservation(
+        None, (prefix,)
     )
 
 
-def test_nobody_is_asked_where_there_are_no_challenges(phone: Phone) -> None:
-    address = an_address()
-    standings = [run_precheck(phone, address, challenges_disabled=True) for _ in range(7)]
+def test_no_challenge_is_required_where_challenges_are_disabled(phone: Phone) -> None:
+    quota = an_ip_quota()
+    prechecks = [run_precheck(phone, quota, challenges_disabled=True) for _ in range(7)]
 
-    assert [standing.risk_reasons for standing in standings] == [()] * 7
-    assert [standing.rejection is None for standing in standings] == [True] * 6 + [False]
+    assert [precheck.risk_reasons for precheck in prechecks] == [()] * 7
+    assert [precheck.rejection is None for precheck in prechecks] == [True] * 6 + [False]
 
 
-def test_longest_of_several_refusals_is_told(phone: Phone) -> None:
-    address = an_address()
+def test_rejection_with_the_longest_wait_is_returned(phone: Phone) -> None:
+    quota = an_ip_quota()
     for number in range(6):
-        run_precheck(another(phone), address, solved_challenge_id=f"s{number}", solution_ttl=60)
+        run_precheck(another(phone), quota, solved_challenge_id=f"s{number}", solution_ttl=60)
     phone.open()
 
-    standing = run_precheck(phone, address)
+    precheck = run_precheck(phone, quota)
 
-    assert isinstance(standing.rejection, LimitReached)
+    assert isinstance(precheck.rejection, LimitReached)
     assert isinstance(
-        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest()).rejection, CooldownActive
+        phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest()).rejection, CooldownActive
     )
 
 
-def test_log_of_an_address_stays_short_and_goes(phone: Phone) -> None:
-    address = an_address(IpLimits(sends_per_hour=1000, sends_per_day=5, block_multiplier=2))
+def test_ip_log_stays_short_and_expires(phone: Phone) -> None:
+    quota = an_ip_quota(IpLimits(sends_per_hour=1000, sends_per_day=5, block_multiplier=2))
     for number in range(40):
-        run_precheck(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
+        run_precheck(phone, quota, solved_challenge_id=f"s{number}", solution_ttl=60)
 
-    key = f"otp:address:{{{address.ip_hash}}}"
+    key = f"otp:address:{{{quota.ip_hash}}}"
     assert phone.client.strlen(key) <= 1 + 76 + 10 * 12
     assert 0 < phone.client.ttl(key) <= 25 * 3600
 
 
-def test_address_after_a_clock_step_back_still_runs_out(phone: Phone) -> None:
+def test_ip_log_expires_after_a_clock_step_back(phone: Phone) -> None:
     phone.pass_time(7200)
-    address = an_address()
+    quota = an_ip_quota()
     for number in range(6):
-        run_precheck(phone, address, solved_challenge_id=f"s{number}", solution_ttl=60)
+        run_precheck(phone, quota, solved_challenge_id=f"s{number}", solution_ttl=60)
     phone.pass_time(-7200)
 
-    assert refusal(run_precheck(phone, address))[1] <= 3600
+    assert refusal(run_precheck(phone, quota))[1] <= 3600
 
 
-# ── the guard ──
+# ── the pumping guard ──
 
 
 def scope(min_unverified: int = 4, **limits: float) -> ConversionScope:
@@ -230,65 +230,67 @@ def scope(min_unverified: int = 4, **limits: float) -> ConversionScope:
     return ConversionScope("prefix", f"prefix:{secrets.token_urlsafe(6)}", made)
 
 
-def readings(phone: Phone, guard: ConversionScope, times: int) -> list[int]:
+def readings(phone: Phone, prefix: ConversionScope, times: int) -> list[int]:
     return [
-        phone.store.precheck(another(phone).slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(guard,)))
+        phone.store.precheck(
+            another(phone).phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(prefix,))
+        )
         .conversions[0]
         .level
         for _ in range(times)
     ]
 
 
-def verified(phone: Phone, guard: ConversionScope, count: int) -> None:
+def verified(phone: Phone, prefix: ConversionScope, count: int) -> None:
     usage_counters = RedisUsageCounters(
         phone.store.redis.run_scripts, limits=GlobalFailureLimits(), clock=SystemClock(), events=Quiet()
     )
     for _ in range(count):
-        usage_counters.record_approval("t" * 16, 0, None, [guard])
+        usage_counters.record_approval("t" * 16, 0, None, [prefix])
     usage_counters.write()
 
 
-def test_half_of_what_is_young_counts_as_unverified(phone: Phone) -> None:
+def test_half_of_the_young_sms_count_as_unverified(phone: Phone) -> None:
     assert readings(phone, scope(), 18) == [0] * 9 + [1] * 8 + [2]
 
 
-def test_all_that_nobody_verified_for_three_minutes_counts(phone: Phone) -> None:
-    guard = scope()
-    readings(phone, guard, 4)
+def test_sms_unverified_for_three_minutes_count(phone: Phone) -> None:
+    prefix = scope()
+    readings(phone, prefix, 4)
     phone.pass_time(300)
 
-    assert readings(phone, guard, 3) == [0, 1, 1]
+    assert readings(phone, prefix, 3) == [0, 1, 1]
 
 
-def test_verified_sms_are_no_suspicion(phone: Phone) -> None:
-    guard = scope()
+def test_verified_sms_are_not_suspicious(phone: Phone) -> None:
+    prefix = scope()
     for _ in range(20):
-        assert readings(phone, guard, 3) == [0, 0, 0]
-        verified(phone, guard, 3)
+        assert readings(phone, prefix, 3) == [0, 0, 0]
+        verified(phone, prefix, 3)
         phone.pass_time(60)
 
 
-def test_threshold_grows_with_what_is_verified(phone: Phone) -> None:
-    guard = scope()
-    readings(phone, guard, 6)
-    verified(phone, guard, 20)
-    readings(phone, guard, 14)
+def test_threshold_grows_with_the_verified_sms(phone: Phone) -> None:
+    prefix = scope()
+    readings(phone, prefix, 6)
+    verified(phone, prefix, 20)
+    readings(phone, prefix, 14)
     phone.pass_time(300)
 
-    assert readings(phone, guard, 10) == [0] * 10
+    assert readings(phone, prefix, 10) == [0] * 10
 
 
-def test_day_passes(phone: Phone) -> None:
-    guard = scope()
-    readings(phone, guard, 12)
+def test_scope_is_calm_after_a_day(phone: Phone) -> None:
+    prefix = scope()
+    readings(phone, prefix, 12)
     phone.pass_time(25 * 3600)
 
-    assert readings(phone, guard, 1) == [0]
+    assert readings(phone, prefix, 1) == [0]
 
 
-def test_what_earlier_versions_counted_goes_on_counting(phone: Phone) -> None:
-    """They kept 24 hours and 4 minutes, sent and verified apart, in rings: newest span u32, counts u24."""
-    guard, now = scope(), time.time()
+def test_counts_in_the_earlier_format_continue(phone: Phone) -> None:
+    """The format was rings of 24 hours and 4 minutes for sent and verified: newest span u32, counts u24."""
+    prefix, now = scope(), time.time()
     hours, minutes = int(now // 3600), int(now // 60)
     rings = [
         ring(hours, 24, {1: 5, 22: 4}),
@@ -296,15 +298,15 @@ def test_what_earlier_versions_counted_goes_on_counting(phone: Phone) -> None:
         ring(minutes, 4, {}),
         ring(minutes, 4, {}),
     ]
-    phone.client.set(f"otp:guard:{{{guard.name}}}", b"".join(rings), px=60_000)
+    phone.client.set(f"otp:guard:{{{prefix.name}}}", b"".join(rings), px=60_000)
 
     (reading,) = phone.store.precheck(
-        phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(guard,))
+        phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(prefix,))
     ).conversions
     assert (reading.sent, reading.verified, reading.unverified) == (10, 2, 7)
     phone.pass_time(7200)
     (reading,) = phone.store.precheck(
-        phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(guard,))
+        phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(prefix,))
     ).conversions
     assert (reading.sent, reading.verified) == (7, 2)
 
@@ -316,65 +318,65 @@ def ring(newest: int, size: int, counts: dict[int, int]) -> bytes:
 def test_broad_scope_is_read_and_not_counted(phone: Phone) -> None:
     country = replace(scope(), kind="country", is_broad=True)
 
-    told = [
-        phone.store.precheck(phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(country,)))
+    readings_seen = [
+        phone.store.precheck(phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(country,)))
         for _ in range(3)
     ]
 
-    assert [(standing.conversions[0].sent, standing.reservation) for standing in told] == [
+    assert [(precheck.conversions[0].sent, precheck.reservation) for precheck in readings_seen] == [
         (0, QuotaReservation())
     ] * 3
     assert phone.client.exists(f"otp:guard:{{{country.name}}}") == 0
 
 
-def test_what_earlier_versions_counted_in_a_broad_scope_goes_on_counting(phone: Phone) -> None:
-    """They kept rings at first, then spans of hours and minutes, as narrow scopes do."""
+def test_broad_counts_in_the_earlier_format_continue(phone: Phone) -> None:
+    """The first format was rings, the second one spans of hours and minutes, as in narrow scopes."""
     now = time.time()
     hours, minutes = int(now // 3600), int(now // 60)
     rings = [ring(hours, 24, {1: 5}), ring(hours, 24, {1: 2}), ring(minutes, 4, {}), ring(minutes, 4, {})]
-    spans = b"\x02\x01" + kept_span(hours - 1, 5, 2) + kept_span(minutes, 1, 0)
-    told = []
-    for kept in (b"".join(rings), spans):
+    spans = b"\x02\x01" + packed_span(hours - 1, 5, 2) + packed_span(minutes, 1, 0)
+    readings_seen = []
+    for stored in (b"".join(rings), spans):
         country = replace(scope(), kind="country", is_broad=True)
-        phone.client.set(f"otp:guard:{{{country.name}}}", kept, px=60_000)
-        told += phone.store.precheck(
-            phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(country,))
+        phone.client.set(f"otp:guard:{{{country.name}}}", stored, px=60_000)
+        readings_seen += phone.store.precheck(
+            phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(country,))
         ).conversions
 
-    assert [(reading.sent, reading.verified, reading.level) for reading in told] == [(5, 2, 0)] * 2
+    assert [(reading.sent, reading.verified, reading.level) for reading in readings_seen] == [(5, 2, 0)] * 2
 
 
-def kept_span(number: int, sent: int, verified: int) -> bytes:
+def packed_span(number: int, sent: int, verified: int) -> bytes:
     return number.to_bytes(4, "big") + sent.to_bytes(3, "big") + verified.to_bytes(3, "big")
 
 
-def test_guard_keeps_its_counts_while_the_clock_is_back(phone: Phone) -> None:
-    guard = scope()
+def test_scope_keeps_its_counts_after_a_clock_step_back(phone: Phone) -> None:
+    prefix = scope()
     phone.pass_time(7200)
-    readings(phone, guard, 9)
+    readings(phone, prefix, 9)
     phone.pass_time(-7200)
 
-    assert readings(phone, guard, 1) == [1]
+    assert readings(phone, prefix, 1) == [1]
 
 
-def test_scopes_are_counted_apart_and_told_in_their_order(phone: Phone) -> None:
+def test_scopes_are_counted_separately_and_returned_in_order(phone: Phone) -> None:
     first, second = scope(), replace(scope(), kind="country")
     readings(phone, first, 3)
 
-    told = phone.store.precheck(
-        phone.slot, CLIENT, 5, PrecheckRequest(conversion_scopes=(first, second))
+    readings_seen = phone.store.precheck(
+        phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(first, second))
     ).conversions
 
-    assert [(reading.kind, reading.sent) for reading in told] == [("prefix", 4), ("country", 1)]
+    assert [(reading.kind, reading.sent) for reading in readings_seen] == [("prefix", 4), ("country", 1)]
 
 
 # ── solutions ──
 
 
-def test_solution_is_fresh_once_for_its_phone(phone: Phone) -> None:
+def test_solution_is_accepted_once_for_its_phone(phone: Phone) -> None:
     def shown(to: Phone) -> bool:
         return to.store.precheck(
-            to.slot, CLIENT, 5, PrecheckRequest(solved_challenge_id="c" * 22, solution_ttl=60)
+            to.phone_key, CLIENT, 5, PrecheckRequest(solved_challenge_id="c" * 22, solution_ttl=60)
         ).challenge_accepted
 
     assert [shown(phone), shown(phone), shown(another(phone))] == [True, False, True]
@@ -385,7 +387,7 @@ def test_solution_is_fresh_once_for_its_phone(phone: Phone) -> None:
 # ── everything at once ──
 
 
-def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
+def test_precheck_is_one_round_trip(phone: Phone) -> None:
     trips: list[int] = []
     run = phone.runner.run
 
@@ -395,121 +397,126 @@ def test_knock_is_one_round_trip_whatever_it_touches(phone: Phone) -> None:
 
     phone.runner.run = counted  # type: ignore[method-assign]
     everything = PrecheckRequest(
-        ip_quota=an_address(),
+        ip_quota=an_ip_quota(),
         conversion_scopes=(scope(), scope()),
         solved_challenge_id="x",
         solution_ttl=60,
-        idempotency=IdempotencyRecord(secrets.token_urlsafe(12), b"f" * 16, "what"),
+        idempotency=IdempotencyRecord(secrets.token_urlsafe(12), b"f" * 16, "result_id"),
     )
 
-    standing = phone.store.precheck(phone.slot, CLIENT, 5, everything)
+    precheck = phone.store.precheck(phone.phone_key, CLIENT, 5, everything)
 
     assert trips == [6]
-    assert standing.challenge_accepted
-    assert standing.idempotency is not None
-    assert standing.idempotency.state is IdempotencyState.NEW
-    assert len(standing.conversions) == 2
+    assert precheck.challenge_accepted
+    assert precheck.idempotency is not None
+    assert precheck.idempotency.state is IdempotencyState.NEW
+    assert len(precheck.conversions) == 2
 
 
 # ── idempotency keys ──
 
 
-def a_claim(fingerprint: bytes = b"f" * 16, what: str = "what") -> IdempotencyRecord:
-    return IdempotencyRecord(secrets.token_urlsafe(12), fingerprint, what)
+def a_record(fingerprint: bytes = b"f" * 16, result_id: str = "result_id") -> IdempotencyRecord:
+    return IdempotencyRecord(secrets.token_urlsafe(12), fingerprint, result_id)
 
 
-def test_first_claim_goes_on_and_the_others_wait(phone: Phone) -> None:
-    claim = a_claim()
+def test_first_call_proceeds_and_its_repeats_wait(phone: Phone) -> None:
+    record = a_record()
 
     first, second = (
-        phone.store.begin_idempotent(claim),
-        phone.store.begin_idempotent(replace(claim, result_id="other")),
+        phone.store.begin_idempotent(record),
+        phone.store.begin_idempotent(replace(record, result_id="other")),
     )
 
-    assert (first.state, first.result_id) == (IdempotencyState.NEW, "what")
+    assert (first.state, first.result_id) == (IdempotencyState.NEW, "result_id")
     assert second.state is IdempotencyState.IN_PROGRESS
     assert 9 <= second.wait <= 10
 
 
-def test_ended_claim_tells_what_it_led_to(phone: Phone) -> None:
-    claim = a_claim()
-    phone.store.begin_idempotent(claim)
-    phone.store.finish_idempotent(claim, "result")
+def test_finished_record_returns_its_result(phone: Phone) -> None:
+    record = a_record()
+    phone.store.begin_idempotent(record)
+    phone.store.finish_idempotent(record, "result")
 
-    told = phone.store.begin_idempotent(replace(claim, result_id="new"))
+    readings_seen = phone.store.begin_idempotent(replace(record, result_id="new"))
 
-    assert (told.state, told.result_id) == (IdempotencyState.DONE, "result")
-    assert 0 < phone.client.ttl(f"otp:claim:{{{claim.key_hash}}}") <= 3600
-
-
-def test_refused_claim_is_free_again(phone: Phone) -> None:
-    claim = a_claim()
-    phone.store.begin_idempotent(claim)
-    phone.store.finish_idempotent(claim)
-
-    assert phone.store.begin_idempotent(claim).state is IdempotencyState.NEW
+    assert (readings_seen.state, readings_seen.result_id) == (IdempotencyState.DONE, "result")
+    assert 0 < phone.client.ttl(f"otp:claim:{{{record.key_hash}}}") <= 3600
 
 
-def test_claim_of_who_is_gone_passes_on_with_what_it_was_about(phone: Phone) -> None:
-    claim = a_claim()
-    phone.store.begin_idempotent(claim)
+def test_record_of_a_rejected_call_is_free_again(phone: Phone) -> None:
+    record = a_record()
+    phone.store.begin_idempotent(record)
+    phone.store.finish_idempotent(record)
+
+    assert phone.store.begin_idempotent(record).state is IdempotencyState.NEW
+
+
+def test_abandoned_record_passes_to_the_next_call_with_its_result_id(phone: Phone) -> None:
+    record = a_record()
+    phone.store.begin_idempotent(record)
     phone.pass_time(11)
 
     stale, busy = (
-        phone.store.begin_idempotent(replace(claim, result_id="new")),
-        phone.store.begin_idempotent(claim),
+        phone.store.begin_idempotent(replace(record, result_id="new")),
+        phone.store.begin_idempotent(record),
     )
 
-    assert (stale.state, stale.result_id) == (IdempotencyState.ABANDONED, "what")
+    assert (stale.state, stale.result_id) == (IdempotencyState.ABANDONED, "result_id")
     assert busy.state is IdempotencyState.IN_PROGRESS
 
 
 @pytest.mark.parametrize("ended", [False, True])
-def test_other_payload_is_told_at_once(phone: Phone, ended: bool) -> None:  # noqa: FBT001
-    claim = a_claim()
-    phone.store.begin_idempotent(claim)
+def test_payload_mismatch_is_returned_at_once(phone: Phone, ended: bool) -> None:  # noqa: FBT001
+    record = a_record()
+    phone.store.begin_idempotent(record)
     if ended:
-        phone.store.finish_idempotent(claim, "result")
+        phone.store.finish_idempotent(record, "result")
 
     assert (
-        phone.store.begin_idempotent(replace(claim, fingerprint=b"g" * 16)).state
+        phone.store.begin_idempotent(replace(record, fingerprint=b"g" * 16)).state
         is IdempotencyState.PAYLOAD_MISMATCH
     )
 
 
-def test_somebody_elses_claim_is_not_ended(phone: Phone) -> None:
-    claim = a_claim()
-    phone.store.begin_idempotent(claim)
-    phone.store.finish_idempotent(replace(claim, fingerprint=b"g" * 16))
+def test_record_of_another_call_is_not_finished(phone: Phone) -> None:
+    record = a_record()
+    phone.store.begin_idempotent(record)
+    phone.store.finish_idempotent(replace(record, fingerprint=b"g" * 16))
 
-    assert phone.store.begin_idempotent(claim).state is IdempotencyState.IN_PROGRESS
+    assert phone.store.begin_idempotent(record).state is IdempotencyState.IN_PROGRESS
 
 
-def test_claim_of_a_newer_version_is_left_alone(phone: Phone) -> None:
-    claim = a_claim()
-    phone.client.set(f"otp:claim:{{{claim.key_hash}}}", b"\x02newer", ex=60)
+def test_idempotency_record_of_a_newer_version_is_left_alone(phone: Phone) -> None:
+    record = a_record()
+    phone.client.set(f"otp:claim:{{{record.key_hash}}}", b"\x02newer", ex=60)
 
     with pytest.raises(StoreUnavailable):
-        phone.store.begin_idempotent(claim)
+        phone.store.begin_idempotent(record)
 
 
-def test_claim_after_a_clock_step_back_does_not_wait_longer(phone: Phone) -> None:
-    claim = a_claim()
+def test_record_after_a_clock_step_back_does_not_wait_longer(phone: Phone) -> None:
+    record = a_record()
     phone.pass_time(7200)
-    phone.store.begin_idempotent(claim)
+    phone.store.begin_idempotent(record)
     phone.pass_time(-7200)
 
-    assert phone.store.begin_idempotent(claim).wait <= 10
+    assert phone.store.begin_idempotent(record).wait <= 10
 
 
-def test_third_flush_ends_the_claim(backend: Backend) -> None:
+def test_third_round_trip_finishes_the_idempotency_record(backend: Backend) -> None:
     phone = make_phone(*backend)
-    claim = a_claim(what="v" * 22)
-    phone.store.begin_idempotent(claim)
-    opened = phone.open(settle=None)
-    record = SendResultRecord(
-        opened.verification_hash, 1, SendDisposition.ACCEPTED, "main", ttl=300, taken_at=opened.now
+    record = a_record(result_id="v" * 22)
+    phone.store.begin_idempotent(record)
+    verification = phone.open(result=None)
+    result = SendResultRecord(
+        verification.verification_hash,
+        1,
+        SendDisposition.ACCEPTED,
+        "main",
+        ttl=300,
+        taken_at=verification.now,
     )
-    phone.store.record_send_result(phone.slot, CLIENT, record, (), claim)
+    phone.store.record_send_result(phone.phone_key, CLIENT, result, (), record)
 
-    assert phone.store.begin_idempotent(claim).state is IdempotencyState.DONE
+    assert phone.store.begin_idempotent(record).state is IdempotencyState.DONE

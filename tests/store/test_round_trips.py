@@ -1,4 +1,4 @@
-"""What a call costs: round trips to the server, counted where the bytes leave."""
+"""Round trips of a call, counted where the bytes are sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PHONE = "+8613900001234"
 
 
 class Counter:
-    """Counts every time that the production's own connections send something."""
+    """Counts the sends of the real connections."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent = 0

@@ -22,7 +22,7 @@ from otp_service.store.scripts import Call
 KEY = keys.schema()
 RETENTION_MS = schema.RETENTION * 1000
 FIRST, SECOND, THIRD = SchemaVersion(1, 1), SchemaVersion(2, 1), SchemaVersion(3, 2)
-"""The second can run beside the first, and the third only beside the second."""
+"""Version 2 can run together with 1, and version 3 only with 2."""
 
 SOME_CALL = Call("global_failures", [keys.global_failures(1)], [0, 0])
 
@@ -49,12 +49,12 @@ def release(backend: Backend) -> Callable[[SchemaVersion], tuple[RedisClient, Qu
 Release = Callable[..., tuple[RedisClient, Quiet]]
 
 
-def told(events: Quiet) -> list[dict[str, object]]:
+def schema_warnings(events: Quiet) -> list[dict[str, object]]:
     return [facts for name, facts in events.seen if name == "store_schema_newer"]
 
 
 def probe(client: RedisClient) -> None:
-    """Check as `/readyz` does; the servers' own health is of no interest here, and fakeredis has none."""
+    """Check as `/readyz` does; without the check of the servers, which fakeredis does not support."""
     client._check_schema("readiness")
 
 
@@ -90,7 +90,7 @@ def test_newer_process_raises_the_version_and_the_older_one_that_can_read_it_wor
 
     assert backend.client.get(KEY) == b"2 1", "never lowered"
     assert older.run_scripts([SOME_CALL])
-    assert told(events) == []
+    assert schema_warnings(events) == []
 
 
 def test_older_process_does_not_extend_the_ttl_of_a_newer_version(release: Release, backend: Backend) -> None:
@@ -125,15 +125,15 @@ def test_process_that_cannot_read_a_newer_version_rejects_every_call(
     with pytest.raises(StoreUnavailable) as rejection:
         older.run_scripts([SOME_CALL])
 
-    assert rejection.value.members() == {"retry_after": 2}, "callers are not told why"
+    assert rejection.value.members() == {"retry_after": 2}, "callers do not learn why"
     assert len(events.seen) == before, "nothing was sent to Redis"
     with pytest.raises(StoreSchemaNewer):
         older.run_counter_scripts([SOME_CALL])
-    assert told(events) == [{"schema": 3, "oldest_schema": 2, "own_schema": 1}]
+    assert schema_warnings(events) == [{"schema": 3, "oldest_schema": 2, "own_schema": 1}]
     assert backend.client.get(KEY) == b"3 2"
 
 
-def test_it_serves_again_when_the_version_is_gone_and_tells_of_the_next_one(
+def test_process_serves_again_after_the_newer_version_expired_and_warns_of_the_next(
     release: Release, backend: Backend
 ) -> None:
     older, events = release(FIRST)
@@ -145,11 +145,11 @@ def test_it_serves_again_when_the_version_is_gone_and_tells_of_the_next_one(
     older.run_counter_scripts([SOME_CALL])
 
     assert older.run_scripts([SOME_CALL])
-    assert [facts["schema"] for facts in told(events)] == [3, 4, 3]
+    assert [facts["schema"] for facts in schema_warnings(events)] == [3, 4, 3]
     backend.client.set(KEY, b"3 2", px=60_000)
     with pytest.raises(StoreSchemaNewer):
         probe(older)
-    assert len(told(events)) == 4
+    assert len(schema_warnings(events)) == 4
 
 
 @pytest.mark.parametrize("value", [b"9", b"2 1 more", b"", b"two", b"-1 1", b"9999999999 1"])
@@ -162,7 +162,7 @@ def test_value_of_another_form_is_from_a_newer_release(
         probe(older)
 
     assert backend.client.get(KEY) == value
-    assert told(events) == [{"schema": None, "oldest_schema": None, "own_schema": 1}]
+    assert schema_warnings(events) == [{"schema": None, "oldest_schema": None, "own_schema": 1}]
 
 
 def test_report_worker_stops_too(release: Release, backend: Backend) -> None:
@@ -177,7 +177,7 @@ def test_report_worker_stops_too(release: Release, backend: Backend) -> None:
     backend.client.delete(KEY)
 
     assert worker.run_scripts([SOME_CALL])
-    assert len(told(events)) == 1
+    assert len(schema_warnings(events)) == 1
 
 
 # ── without Redis ──
@@ -196,11 +196,13 @@ def test_report_worker_stops_too(release: Release, backend: Backend) -> None:
         (b"x", schema.UNKNOWN),
     ],
 )
-def test_which_versions_may_run_beside_the_second(value: bytes | None, newer: SchemaVersion | None) -> None:
+def test_versions_that_may_run_together_with_version_two(
+    value: bytes | None, newer: SchemaVersion | None
+) -> None:
     assert newer_version(value, SECOND) == newer
 
 
-def test_this_release_can_run_beside_itself() -> None:
+def test_this_release_can_run_together_with_itself() -> None:
     assert schema.OLDEST_COMPATIBLE_SCHEMA <= schema.STORE_SCHEMA
     assert newer_version(f"{schema.STORE_SCHEMA} {schema.OLDEST_COMPATIBLE_SCHEMA}".encode()) is None
 
@@ -229,10 +231,10 @@ def test_retention_covers_the_life_of_a_verification() -> None:
     assert schema.RETENTION > MAX_VERIFICATION_LIFETIME + ENDED_RETENTION
 
 
-# ── what operators are told ──
+# ── what operators see ──
 
 
-def test_operators_are_told_of_a_newer_version(redis_server: Server) -> None:
+def test_newer_version_is_diagnosed(redis_server: Server) -> None:
     with redis_server.client() as client:
         node: Any = RedisNode(client)
         client.delete(KEY)

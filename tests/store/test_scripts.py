@@ -1,4 +1,4 @@
-"""Scripts are assembled from their includes; the stand-in for `struct` does as Redis does."""
+"""Scripts are assembled from their includes; the polyfill of `struct` behaves like Redis."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def test_script_without_shebang_is_the_same_but_for_it() -> None:
         ("Bc0", [3, "\u00001a"]),
     ],
 )
-def test_library_for_servers_without_one_packs_and_unpacks_as_redis_does(
+def test_struct_polyfill_packs_and_unpacks_like_redis(
     redis_server: Server, pattern: str, values: list[object]
 ) -> None:
-    """Both ways at once: what one has packed the other reads."""
+    """Both directions: each reads what the other has packed."""
     both = f"local real = struct\n{STRUCT}"
     packed = f"struct.pack('{pattern}', unpack(ARGV))"
     with redis_server.client() as client:
         same = client.eval(f"{both}return {packed} == real.{packed[7:]} and 1 or 0", 0, *values)
-        told = client.eval(f"{both}return {{struct.unpack('{pattern}', {packed})}}", 0, *values)
+        values_read = client.eval(f"{both}return {{struct.unpack('{pattern}', {packed})}}", 0, *values)
         real = client.eval(f"{both}return {{real.unpack('{pattern}', {packed})}}", 0, *values)
 
     assert same == 1
-    assert told == real
-    assert len(told) > 1
+    assert values_read == real
+    assert len(values_read) > 1

@@ -1,4 +1,4 @@
-"""What is peculiar to Sentinels: whom they name, when they are asked, and what a change of master costs."""
+"""Sentinels: which master they name, when they are asked, and what a failover costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import redis
 from redis.exceptions import MaxConnectionsError
 from redis.sentinel import MasterNotFoundError
 from support.phone_stories import RIGHT, make_phone
-from support.redis_clusters import eventually, tell
+from support.redis_clusters import eventually, run_command
 from support.redis_sentinels import NAME, running_sentinels
 from support.redis_servers import closed_port, redis_binary
 from support.store_backends import PATIENT
@@ -105,7 +105,7 @@ def sent_to(server: FakeServer) -> list[list[bytes]]:
 SET = [b"SET", b"otp:x", b"1"]
 
 
-def test_sentinel_is_asked_once_as_long_as_nothing_happens(start: Start) -> None:
+def test_sentinel_is_asked_once_without_a_failover(start: Start) -> None:
     master = start()
     sentinel = sentinel_of(start, master)
     backend = watched_by(sentinel)
@@ -120,13 +120,13 @@ def test_sentinel_is_asked_once_as_long_as_nothing_happens(start: Start) -> None
 @pytest.mark.parametrize(
     "reply", [None, UNKNOWN, b"-NOAUTH Authentication required.\r\n"], ids=["gone", "unknown", "no password"]
 )
-def test_sentinel_that_does_not_know_is_passed_over(start: Start, reply: bytes | None) -> None:
+def test_sentinel_that_does_not_know_the_master_is_skipped(start: Start, reply: bytes | None) -> None:
     backend = watched_by(start(reply), sentinel_of(start, start()))
 
     assert backend.execute([COMMAND]).replies == [True]
 
 
-def test_nobody_knows_a_master(start: Start) -> None:
+def test_unknown_master_is_an_error(start: Start) -> None:
     with pytest.raises(MasterNotFoundError):
         watched_by(start(UNKNOWN), closed_port()).execute([COMMAND])
 
@@ -140,7 +140,7 @@ def test_nobody_knows_a_master(start: Start) -> None:
     ],
     ids=["demoted", "cut off from its replicas", "not followed by its replicas"],
 )
-def test_sign_of_a_change_lets_another_sentinel_be_asked_before_the_next_call(
+def test_sign_of_a_failover_asks_another_sentinel_before_the_next_call(
     start: Start, reply: bytes, wait_reply: bytes
 ) -> None:
     former, master = start(reply, wait_reply), start()
@@ -157,7 +157,7 @@ def test_sign_of_a_change_lets_another_sentinel_be_asked_before_the_next_call(
     assert stale.got == [ASK]
 
 
-def test_call_that_fails_is_not_sent_to_the_next_master(start: Start) -> None:
+def test_failed_call_is_not_sent_to_the_next_master(start: Start) -> None:
     gone, master = start(None), start()
     backend = watched_by(sentinel_of(start, gone), sentinel_of(start, master))
 
@@ -168,7 +168,7 @@ def test_call_that_fails_is_not_sent_to_the_next_master(start: Start) -> None:
     assert gone.got == master.got == [SET]
 
 
-def test_master_that_falls_silent_costs_one_call_however_many_connections_there_are(start: Start) -> None:
+def test_silent_master_fails_one_call_whatever_the_pool_size(start: Start) -> None:
     silent, master = start(), start()
     sentinel = sentinel_of(start, silent)
     backend = watched_by(sentinel, read_timeout=0.3)
@@ -186,7 +186,7 @@ def test_master_that_falls_silent_costs_one_call_however_many_connections_there_
     assert silent.got == [SET]
 
 
-def test_refused_command_is_no_sign_of_a_change(start: Start) -> None:
+def test_rejected_command_is_no_sign_of_a_failover(start: Start) -> None:
     sentinel = sentinel_of(start, start(b"-OOM command not allowed.\r\n"))
     backend = watched_by(sentinel)
     for _ in range(2):
@@ -195,7 +195,7 @@ def test_refused_command_is_no_sign_of_a_change(start: Start) -> None:
     assert sentinel.got == [ASK]
 
 
-def test_pool_that_is_used_up_is_no_sign_of_a_change(start: Start) -> None:
+def test_exhausted_pool_is_no_sign_of_a_failover(start: Start) -> None:
     sentinel = sentinel_of(start, start())
     backend = watched_by(sentinel, pool_size=1)
     assert isinstance(backend, SentinelNode)
@@ -208,27 +208,27 @@ def test_pool_that_is_used_up_is_no_sign_of_a_change(start: Start) -> None:
     assert sentinel.got == [ASK]
 
 
-def test_demoted_master_is_named_as_the_cause(start: Start) -> None:
+def test_demoted_master_is_reported_as_the_cause(start: Start) -> None:
     demoted = start(b"-READONLY You can't write against a read only replica.\r\n")
 
-    trouble = diagnose(watched_by(sentinel_of(start, demoted)), 0)
+    problem = diagnose(watched_by(sentinel_of(start, demoted)), 0)
 
-    assert trouble is not None
-    assert "(READONLY)" in trouble.seen
+    assert problem is not None
+    assert "(READONLY)" in problem.seen
 
 
-def test_master_that_is_replaced_on_purpose_costs_one_call() -> None:
+def test_planned_failover_fails_one_call() -> None:
     with running_sentinels(redis_binary(), replicas=1, sentinels=1) as watched:
         old, new, sentinel = watched.master, watched.replicas[0], watched.sentinels[0]
         with new.client() as client:
             phone = make_phone(client, servers=from_url(watched.url(), PATIENT))
-            opened = phone.open()
+            verification = phone.open()
             eventually(lambda: len(phone.stored()) == 2)
-            tell(new, "REPLICAOF", "NO", "ONE")
-            tell(old, "REPLICAOF", "127.0.0.1", new.port)
-            tell(sentinel, "SENTINEL", "REMOVE", NAME)
-            tell(sentinel, "SENTINEL", "MONITOR", NAME, "127.0.0.1", new.port, 1)
+            run_command(new, "REPLICAOF", "NO", "ONE")
+            run_command(old, "REPLICAOF", "127.0.0.1", new.port)
+            run_command(sentinel, "SENTINEL", "REMOVE", NAME)
+            run_command(sentinel, "SENTINEL", "MONITOR", NAME, "127.0.0.1", new.port, 1)
 
             with pytest.raises(StoreUnavailable):
-                phone.submit(opened, RIGHT)
-            assert phone.submit(opened, RIGHT) == "login"
+                phone.submit(verification, RIGHT)
+            assert phone.submit(verification, RIGHT) == "login"

@@ -1,4 +1,4 @@
-"""TLS with an authority of one's own, made on the fly."""
+"""TLS with a private authority, created by the tests."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def check(url: str, terms: RedisOptions) -> None:
     RedisStore(from_url(url, terms), Quiet()).check_health()
 
 
-def test_own_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:
+def test_configured_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:
     with serving_tls(ours) as (_, port):
         url = f"rediss://127.0.0.1:{port}"
         check(url, replace(PATIENT, ca_file=ours.ca))
@@ -101,7 +101,7 @@ def test_own_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) 
                 check(url, terms)
 
 
-def test_own_authority_stands_in_for_those_that_the_machine_trusts(
+def test_configured_authority_replaces_those_of_the_machine(
     ours: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(ours.ca))
@@ -118,12 +118,12 @@ def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
         check(f"rediss://localhost:{port}", replace(PATIENT, ca_file=ours.ca))
 
 
-def test_plain_text_is_no_tls(ours: Authority, redis_server: Server) -> None:
+def test_plain_text_server_is_refused(ours: Authority, redis_server: Server) -> None:
     with pytest.raises(StoreUnavailable):
         check(redis_server.url.replace("redis://", "rediss://"), RedisOptions(ca_file=ours.ca))
 
 
-def test_redis_that_asks_for_a_certificate_gets_ours(ours: Authority) -> None:
+def test_redis_that_requires_a_certificate_gets_ours(ours: Authority) -> None:
     certificate, key = ours.certify("service", "DNS:service")
     with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
         url, terms = f"rediss://127.0.0.1:{port}", replace(PATIENT, ca_file=ours.ca)
@@ -133,13 +133,13 @@ def test_redis_that_asks_for_a_certificate_gets_ours(ours: Authority) -> None:
             check(url, terms)
 
 
-def test_cluster_is_reached_over_tls(ours: Authority) -> None:
+def test_cluster_works_over_tls(ours: Authority) -> None:
     port = free_port()
     with running_cluster(redis_binary(), 1, 0, *options(ours, port), "--tls-cluster", "yes"):
         check(f"rediss+cluster://127.0.0.1:{port}", replace(PATIENT, ca_file=ours.ca))
 
 
-def test_sentinels_and_their_master_are_reached_over_tls(ours: Authority) -> None:
+def test_sentinels_and_their_master_work_over_tls(ours: Authority) -> None:
     tls_port = free_port()
     with serving_tls(ours) as (_, port):
         own = options(ours, tls_port)

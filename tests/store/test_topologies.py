@@ -1,4 +1,4 @@
-"""What operators run looks at a store behind Sentinels, and at one that is a cluster, as at one server."""
+"""The operator's commands work alike with one server, with Sentinels and with a cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.deployment import config_text, make_secrets
 from support.phone_stories import Quiet
-from support.redis_clusters import Cluster, tell
+from support.redis_clusters import Cluster, run_command
 from support.redis_sentinels import Watched, running_sentinels
 from support.redis_servers import Server, free_port, redis_binary
 from support.store_backends import PATIENT
@@ -25,7 +25,7 @@ from otp_service.store.verifications import RedisStore
 PHONE = "+8613800138000"
 
 PATIENCE = "connect_timeout = 5\nread_timeout = 5"
-"""For a machine that does many things at once."""
+"""Long enough for a busy machine."""
 
 
 def run(*arguments: str, typed: str | None = None) -> Result:
@@ -84,9 +84,7 @@ def test_readiness_and_check_config_see_the_version_of_a_newer_release(
     assert "store_schema_newer: schema 9, ours is 1" in result.stderr
 
 
-def test_check_config_misses_replicas_that_are_waited_for(
-    config: Callable[..., str], redis_cluster: Cluster
-) -> None:
+def test_check_config_reports_too_few_replicas(config: Callable[..., str], redis_cluster: Cluster) -> None:
     result = run("check-config", "--config", config(redis_cluster.url(), "min_replica_acks = 1"))
 
     assert result.exit_code == 1
@@ -97,16 +95,16 @@ def test_check_config_misses_replicas_that_are_waited_for(
     "url",
     ["redis+sentinel://127.0.0.1:1,127.0.0.1:2/main", "redis+cluster://127.0.0.1:1,127.0.0.1:2"],
 )
-def test_check_config_tells_that_nobody_answers(config: Callable[..., str], url: str) -> None:
+def test_check_config_reports_a_refused_connection(config: Callable[..., str], url: str) -> None:
     result = run("check-config", "--config", config(url))
 
     assert result.exit_code == 1
-    (mistake,) = result.stderr.splitlines()[1:]
-    assert mistake.startswith("  redis.url: ")
-    assert mistake.endswith("names a host and port where nothing listens (connection refused)")
+    (issue,) = result.stderr.splitlines()[1:]
+    assert issue.startswith("  redis.url: ")
+    assert issue.endswith("names a host and port where nothing listens (connection refused)")
 
 
-def test_master_that_no_sentinel_knows_is_told(config: Callable[..., str], watched: Watched) -> None:
+def test_check_config_reports_an_unknown_master(config: Callable[..., str], watched: Watched) -> None:
     result = run("check-config", "--config", config(watched.url().replace("/otp-master", "/other")))
 
     assert result.exit_code == 1
@@ -124,30 +122,30 @@ def test_doctor_counts_the_servers(
 
 
 def findings(config: str) -> list[str]:
-    told = json.loads(run("doctor", "--config", config, "--json").stdout)
-    return [finding["message"] for finding in told["checks"] if finding["check"] == "redis"]
+    report = json.loads(run("doctor", "--config", config, "--json").stdout)
+    return [finding["message"] for finding in report["checks"] if finding["check"] == "redis"]
 
 
-def test_operator_finds_and_forgets_a_phone_wherever_it_lies(config: Callable[..., str], url: str) -> None:
+def test_operator_finds_and_erases_a_phone_on_any_server(config: Callable[..., str], url: str) -> None:
     path = config(url)
 
     shown = run("limits", "--config", path, "--json", typed=PHONE)
-    forgotten = run("erase-phone", "--config", path, "--yes", typed=PHONE)
+    erased = run("erase-phone", "--config", path, "--yes", typed=PHONE)
 
     assert json.loads(shown.stdout)["next_sms_in"] == 0
-    assert forgotten.exit_code == 0
+    assert erased.exit_code == 0
 
 
 # ── redis-acl ──
 
 
-def test_acl_line_makes_a_user_that_the_service_can_be(
+def test_acl_line_makes_a_user_for_the_service(
     config: Callable[..., str], redis_server: Server, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret\n", encoding="utf-8")
     line = run("redis-acl", "--username", "printed", "--password-file", str(secret)).stdout
-    tell(redis_server, *line.split())
+    run_command(redis_server, *line.split())
     url = f"redis://printed@127.0.0.1:{redis_server.port}/3"
 
     result = run("check-config", "--config", config(url, f'password_file = "{secret}"'))
@@ -184,13 +182,13 @@ def test_acl_line_needs_one_username(username: str) -> None:
     assert "--username: must be ASCII without spaces" in result.stderr
 
 
-def test_acl_line_without_a_password_has_a_place_for_it() -> None:
+def test_acl_line_without_a_password_has_a_placeholder() -> None:
     assert run("redis-acl").stdout.startswith("ACL SETUSER otp_service reset on >PASSWORD resetkeys ~otp:* ")
 
 
-def test_acl_line_for_sentinels_makes_a_user_that_may_ask_for_the_master(watched: Watched) -> None:
+def test_acl_line_for_sentinels_makes_a_user_that_finds_the_master(watched: Watched) -> None:
     line = run("redis-acl", "--sentinel").stdout
-    tell(watched.sentinels[0], *line.split())
+    run_command(watched.sentinels[0], *line.split())
 
     with watched.sentinels[0].client(username="otp_service", password="PASSWORD") as client:
         assert client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", "otp-master")

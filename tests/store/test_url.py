@@ -41,7 +41,7 @@ from otp_service.store.url import BadRedisUrl, Kind, parse
         ("rediss+cluster://one/0", {"kind": Kind.CLUSTER, "hosts": (("one", 6379),), "is_tls": True}),
     ],
 )
-def test_every_form_says_where_and_who(url: str, facts: dict[str, object]) -> None:
+def test_every_url_form_names_server_and_user(url: str, facts: dict[str, object]) -> None:
     place = parse(url)
     usual = {"kind": Kind.SERVER, "is_tls": False, "hosts": (), "path": "", "master": "", "db": 0}
     usual |= {"username": "", "password": ""}
@@ -69,7 +69,7 @@ def test_every_form_says_where_and_who(url: str, facts: dict[str, object]) -> No
         "redis+cluster://one:port",
     ],
 )
-def test_what_names_no_redis_is_refused(url: str) -> None:
+def test_url_that_names_no_redis_is_rejected(url: str) -> None:
     with pytest.raises(BadRedisUrl):
         parse(url)
 

@@ -1,4 +1,4 @@
-"""Writes that must last wait for a replica, and are no success without it."""
+"""Durable writes wait for a replica and fail without one."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Pair:
             os.kill(self.replica.process.pid, signal.SIGCONT)
 
     def phone(self, phone: Phone | None = None) -> Phone:
-        """A phone, or the one that is given, over connections that have written nothing yet."""
+        """Return a phone, or the given one, with connections that have written nothing yet."""
         fresh = make_phone(self.master.client(), servers=from_url(self.master.url, PATIENT), wait=WAIT)
-        return fresh if phone is None else replace(fresh, slot=phone.slot)
+        return fresh if phone is None else replace(fresh, phone_key=phone.phone_key)
 
 
 @pytest.fixture(scope="module", params=[redis_binary, valkey_binary], ids=["redis", "valkey"])
@@ -58,9 +58,9 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         yield Pair(master, replica)
 
 
-def submit(phone: Phone, opened: Verification, digest: bytes, call: bytes) -> Approval:
+def submit(phone: Phone, verification: Verification, digest: bytes, call: bytes) -> Approval:
     attempt = CodeAttempt({"2026a": digest}, frozenset(CodeType), at=0, idempotency_fingerprint=call)
-    return phone.store.attempt(phone.slot, CLIENT, opened.verification_hash, attempt)
+    return phone.store.attempt(phone.phone_key, CLIENT, verification.verification_hash, attempt)
 
 
 def kinds(phone: Phone) -> list[object]:
@@ -68,34 +68,34 @@ def kinds(phone: Phone) -> list[object]:
     return [facts["kind"] for event, facts in phone.store.redis._events.seen if event == "redis_error"]
 
 
-def test_with_a_replica_everything_succeeds(pair: Pair) -> None:
+def test_every_call_succeeds_with_a_replica(pair: Pair) -> None:
     phone = pair.phone()
-    opened = phone.open()
+    verification = phone.open()
     with pytest.raises(WrongCode):
-        phone.submit(opened, WRONG)
+        phone.submit(verification, WRONG)
 
-    assert phone.submit(opened, RIGHT) == "login"
-    assert not phone.store.redeem(phone.slot.phone_hash, opened.verification_hash, 60)
+    assert phone.submit(verification, RIGHT) == "login"
+    assert not phone.store.redeem(phone.phone_key.phone_hash, verification.verification_hash, 60)
     phone.store.check_health()
     assert phone.store.redis.inspect().replicas == 1
 
 
-def test_approval_that_no_replica_has_is_none_and_its_own_call_may_repeat_it(pair: Pair) -> None:
+def test_approval_without_a_replica_fails_and_its_call_may_repeat_it(pair: Pair) -> None:
     phone = pair.phone()
-    opened = phone.open()
+    verification = phone.open()
     with pair.frozen():
         with pytest.raises(StoreUnavailable):
-            submit(phone, opened, RIGHT, b"this call")
+            submit(phone, verification, RIGHT, b"this call")
         assert kinds(phone) == ["NotReplicated"]
         with pytest.raises(StoreUnavailable):
-            submit(pair.phone(phone), opened, RIGHT, b"this call")
+            submit(pair.phone(phone), verification, RIGHT, b"this call")
 
     with pytest.raises(AlreadyVerified):
-        submit(phone, opened, RIGHT, b"another call")
-    assert submit(pair.phone(phone), opened, RIGHT, b"this call").purpose == "login"
+        submit(phone, verification, RIGHT, b"another call")
+    assert submit(pair.phone(phone), verification, RIGHT, b"this call").purpose == "login"
 
 
-def test_slot_that_no_replica_has_is_given_back(pair: Pair) -> None:
+def test_reservation_without_a_replica_is_released(pair: Pair) -> None:
     phone = pair.phone()
     budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2)
     phone.budgets = {budget: 1}
@@ -106,45 +106,45 @@ def test_slot_that_no_replica_has_is_given_back(pair: Pair) -> None:
     assert phone.open().status is Status.PENDING
 
 
-def test_resend_that_no_replica_has_costs_nothing(pair: Pair) -> None:
+def test_resend_without_a_replica_uses_no_quota(pair: Pair) -> None:
     phone = pair.phone()
-    opened = phone.open()
+    verification = phone.open()
     phone.pass_time(60)
     with pair.frozen(), pytest.raises(StoreUnavailable):
-        phone.store.reserve_resend(phone.slot, CLIENT, opened.verification_hash, 300, {})
+        phone.store.reserve_resend(phone.phone_key, CLIENT, verification.verification_hash, 300, {})
 
-    assert len(phone.read(opened).sends) == 1
-    assert len(phone.resend(opened).sends) == 2
+    assert len(phone.read(verification).sends) == 1
+    assert len(phone.resend(verification).sends) == 2
 
 
-def test_redemption_that_no_replica_has_is_none_and_its_own_call_may_repeat_it(pair: Pair) -> None:
+def test_redemption_without_a_replica_fails_and_its_call_may_repeat_it(pair: Pair) -> None:
     phone = pair.phone()
-    tag, vid = phone.slot.phone_hash, new_verification().verification_hash
+    phone_hash, vid = phone.phone_key.phone_hash, new_verification().verification_hash
     with pair.frozen():
         for one in (phone, pair.phone(phone)):
             with pytest.raises(StoreUnavailable):
-                one.store.redeem(tag, vid, 60, b"this call")
+                one.store.redeem(phone_hash, vid, 60, b"this call")
 
     with pytest.raises(ProofRedeemed):
-        phone.store.redeem(tag, vid, 60, b"another call")
-    assert phone.store.redeem(tag, vid, 60, b"this call")
+        phone.store.redeem(phone_hash, vid, 60, b"another call")
+    assert phone.store.redeem(phone_hash, vid, 60, b"this call")
 
 
-def test_what_may_be_lost_waits_for_nobody(pair: Pair) -> None:
+def test_writes_that_may_be_lost_wait_for_no_replica(pair: Pair) -> None:
     phone = pair.phone()
-    opened = phone.open()
+    verification = phone.open()
     with pair.frozen():
-        assert phone.read(opened).status is Status.PENDING
-        phone.store.cancel(phone.slot, CLIENT, opened.verification_hash)
+        assert phone.read(verification).status is Status.PENDING
+        phone.store.cancel(phone.phone_key, CLIENT, verification.verification_hash)
 
     assert kinds(phone) == []
 
 
-def test_master_with_too_few_replicas_is_unfit(redis_server: Server) -> None:
+def test_master_with_too_few_replicas_is_unsuitable(redis_server: Server) -> None:
     with redis_server.client() as client:
         phone = make_phone(client, wait=WAIT)
-        with pytest.raises(UnsuitableRedis) as unfit:
+        with pytest.raises(UnsuitableRedis) as unsuitable:
             phone.store.check_health()
 
-        assert "min_replica_acks (1)" in unfit.value.reason
-        assert phone.store.redis.inspect().unsuitability == unfit.value.reason
+        assert "min_replica_acks (1)" in unsuitable.value.reason
+        assert phone.store.redis.inspect().unsuitability == unsuitable.value.reason

@@ -380,23 +380,23 @@ class PhoneStory:
     """What happens to one phone; each of its verifications takes the next of the made-up *hashes*."""
 
     ground: Ground
-    slot: PhoneKey
+    phone_key: PhoneKey
     hashes: Iterator[str] = field(default_factory=lambda: (letter * 7 + "-the-rest" for letter in "abcdefgh"))
 
     def open(self, code_type: CodeType = CodeType.DIGITS, **changes: object) -> str:
         """Open a verification of which nobody knows yet how its SMS ended."""
         of = next(self.hashes)
         new = NewVerification(of, CLIENT, PURPOSE, code_type, "k1", SALT, RIGHT, ttl=300, attempts=5, sends=4)
-        self.ground.store.create(self.slot, replace(new, **changes), {})
+        self.ground.store.create(self.phone_key, replace(new, **changes), {})
         return of
 
-    def settle(self, of: str, how: SendDisposition, number: int = 1, **facts: object) -> None:
+    def record_result(self, of: str, how: SendDisposition, number: int = 1, **facts: object) -> None:
         record = SendResultRecord(of, number, how, "main", ttl=300, taken_at=self.ground.clock.time)
-        self.ground.store.record_send_result(self.slot, CLIENT, replace(record, **facts), ())
+        self.ground.store.record_send_result(self.phone_key, CLIENT, replace(record, **facts), ())
 
     def sent(self, **changes: object) -> str:
         of = self.open(**changes)
-        self.settle(of, SendDisposition.ACCEPTED, provider_code="OK")
+        self.record_result(of, SendDisposition.ACCEPTED, provider_code="OK")
         return of
 
     def submit(self, of: str, *digests: bytes, call: bytes = b"") -> None:
@@ -405,7 +405,7 @@ class PhoneStory:
                 {"k1": each}, ALL_SHAPES, at=int(self.ground.clock.time), idempotency_fingerprint=call
             )
             try:
-                self.ground.store.attempt(self.slot, CLIENT, of, attempt)
+                self.ground.store.attempt(self.phone_key, CLIENT, of, attempt)
             except OtpError:
                 assert each == WRONG
 
@@ -413,22 +413,22 @@ class PhoneStory:
 def verifications(client: redis.Redis) -> Steps:
     """The life of one verification with a resend, until its proof is used."""
     ground, made = Ground(client), {}
-    slot = PhoneKey(TAG, LIMITS, ip_hash=ADDRESS)
+    phone_key = PhoneKey(TAG, LIMITS, ip_hash=ADDRESS)
     new = NewVerification(
         VERIFICATION, CLIENT, PURPOSE, CodeType.DIGITS, "k1", SALT, RIGHT, ttl=300, attempts=5, sends=4
     )
-    story = PhoneStory(ground, slot)
-    ground.store.create(slot, new, BUDGETS)
+    story = PhoneStory(ground, phone_key)
+    ground.store.create(phone_key, new, BUDGETS)
     made["opened"] = ground.written()
     ground.pass_time(1.25)
-    story.settle(VERIFICATION, SendDisposition.ACCEPTED, provider_code="OK")
+    story.record_result(VERIFICATION, SendDisposition.ACCEPTED, provider_code="OK")
     made["accepted"] = ground.written()
     ground.pass_time(30)
     story.submit(VERIFICATION, WRONG)
     made["wrong code"] = ground.written()
     ground.pass_time(60)
-    ground.store.reserve_resend(slot, CLIENT, VERIFICATION, 300, BUDGETS)
-    story.settle(VERIFICATION, SendDisposition.UNKNOWN, 2, route="backup")
+    ground.store.reserve_resend(phone_key, CLIENT, VERIFICATION, 300, BUDGETS)
+    story.record_result(VERIFICATION, SendDisposition.UNKNOWN, 2, route="backup")
     made["resent with unknown outcome"] = ground.written()
     ground.store.apply_delivery_reports(
         [DeliveryReport(TAG, VERIFICATION, 1, DeliveryStatus.DELIVERED, "DELIVERED")]
@@ -454,7 +454,7 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
 
     phone("expects-letters").open(CodeType.ALNUM)
     canceled = phone("canceled")
-    ground.store.cancel(canceled.slot, CLIENT, canceled.sent())
+    ground.store.cancel(canceled.phone_key, CLIENT, canceled.sent())
     exhausted = phone("exhausted")
     exhausted.submit(exhausted.sent(), *[WRONG] * 5)
     known = phone("known-device", known_device=True)
@@ -465,12 +465,12 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
         story = phone(how.value)
         of = story.open()
         ground.pass_time(1)
-        story.settle(of, how, provider_code="isv.SOME_CODE", wait=3_600)
+        story.record_result(of, how, provider_code="isv.SOME_CODE", wait=3_600)
     withdrawn = phone("without-a-route")
-    withdrawn.settle(withdrawn.open(), SendDisposition.NOT_SENT, route="")
+    withdrawn.record_result(withdrawn.open(), SendDisposition.NOT_SENT, route="")
     made["ended"] = ground.written()
-    ground.store.unlock(exhausted.slot.phone_hash)
-    made["unlocked"] = ground.written(keys.phone_state(exhausted.slot.phone_hash))
+    ground.store.unlock(exhausted.phone_key.phone_hash)
+    made["unlocked"] = ground.written(keys.phone_state(exhausted.phone_key.phone_hash))
     return made
 
 
@@ -483,7 +483,7 @@ def slow_lane(client: redis.Redis) -> Steps:
     story.submit(story.sent(), WRONG, WRONG)
     ground.pass_time(400)
     story.submit(story.sent(), WRONG)
-    story.slot = replace(story.slot, known_device=True)
+    story.phone_key = replace(story.phone_key, known_device=True)
     ground.pass_time(60)
     story.sent()
     return ground.written()

@@ -1,4 +1,4 @@
-"""Stories of one phone, told straight to the store, with a server clock that tests can move."""
+"""Verifications of one phone, made directly in the store, with a server clock that tests can move."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from otp_service.store.verifications import RedisStore
 RIGHT, WRONG = b"r" * 16, b"w" * 16
 CLIENT = "shop"
 LIMITS = PhoneLimits(untrusted_send_ratio=1, untrusted_failure_ratio=1)
-"""Untrusted calls may use all of each limit; what is kept for trusted ones: tests/store/test_trust.py."""
+"""Untrusted calls may use all of each limit. The reserve for trusted ones: tests/store/test_trust.py."""
 
 
 class Quiet:
-    """An Events port that records."""
+    """An EventLogger that records its events."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, object]]] = []
@@ -57,59 +57,67 @@ class MovableRunner(scripts.ScriptRunner):
 
 @dataclass
 class Phone:
-    """One phone of a test and the calls a test makes about it, in the words of a story."""
+    """One phone of a test, and the store calls that a test makes about it."""
 
     store: RedisStore
     client: redis.Redis
     runner: MovableRunner
-    slot: PhoneKey
+    phone_key: PhoneKey
     budgets: dict[Budget, int] = field(default_factory=dict)
 
     def pass_time(self, seconds: float) -> None:
         self.runner.ahead += int(seconds * 1000)
 
     def asked_by(self, requester: bytes) -> Phone:
-        return replace(self, slot=replace(self.slot, ip_hash=requester))
+        return replace(self, phone_key=replace(self.phone_key, ip_hash=requester))
 
     def limited(self, **limits: Any) -> Phone:
-        return replace(self, slot=replace(self.slot, limits=replace(self.slot.limits, **limits)))
+        return replace(
+            self, phone_key=replace(self.phone_key, limits=replace(self.phone_key.limits, **limits))
+        )
 
     def open(
-        self, *, settle: SendDisposition | None = SendDisposition.ACCEPTED, **changes: Any
+        self, *, result: SendDisposition | None = SendDisposition.ACCEPTED, **changes: Any
     ) -> Verification:
         new = replace(new_verification(), **changes)
-        check(self.store.precheck(self.slot, CLIENT, new.attempts, PrecheckRequest()))
-        opened = self.store.create(self.slot, new, self.budgets)
-        return opened if settle is None else self.settle(opened, settle) or opened
+        check(self.store.precheck(self.phone_key, CLIENT, new.attempts, PrecheckRequest()))
+        verification = self.store.create(self.phone_key, new, self.budgets)
+        return verification if result is None else self.record_result(verification, result) or verification
 
-    def resend(self, opened: Verification, *, ttl: int = 300) -> Verification:
-        vid = opened.verification_hash
-        check(self.store.precheck_resend(self.slot, CLIENT, vid, PrecheckRequest()))
-        again = self.store.reserve_resend(self.slot, CLIENT, vid, ttl, self.budgets).verification
-        return self.settle(again, SendDisposition.ACCEPTED) or again
+    def resend(self, verification: Verification, *, ttl: int = 300) -> Verification:
+        vid = verification.verification_hash
+        check(self.store.precheck_resend(self.phone_key, CLIENT, vid, PrecheckRequest()))
+        resent = self.store.reserve_resend(self.phone_key, CLIENT, vid, ttl, self.budgets).verification
+        return self.record_result(resent, SendDisposition.ACCEPTED) or resent
 
-    def settle(self, opened: Verification, how: SendDisposition, **facts: Any) -> Verification | None:
-        facts = {"ttl": 300, "taken_at": opened.now, **facts}
-        record = SendResultRecord(opened.verification_hash, len(opened.sends), how, "main", **facts)
-        kept = how in (SendDisposition.ACCEPTED, SendDisposition.UNKNOWN)
-        return self.store.record_send_result(self.slot, CLIENT, record, () if kept else tuple(self.budgets))
+    def record_result(
+        self, verification: Verification, disposition: SendDisposition, **facts: Any
+    ) -> Verification | None:
+        facts = {"ttl": 300, "taken_at": verification.now, **facts}
+        record = SendResultRecord(
+            verification.verification_hash, len(verification.sends), disposition, "main", **facts
+        )
+        is_kept = disposition in (SendDisposition.ACCEPTED, SendDisposition.UNKNOWN)
+        return self.store.record_send_result(
+            self.phone_key, CLIENT, record, () if is_kept else tuple(self.budgets)
+        )
 
-    def submit(self, opened: Verification, digest: bytes, *, client: str = CLIENT) -> str:
-        shapes = frozenset({CodeType.DIGITS, CodeType.ALNUM})
-        attempt = CodeAttempt({"2026a": digest}, shapes, at=0)
-        return self.store.attempt(self.slot, client, opened.verification_hash, attempt).purpose
+    def submit(self, verification: Verification, digest: bytes, *, client: str = CLIENT) -> str:
+        code_types = frozenset({CodeType.DIGITS, CodeType.ALNUM})
+        attempt = CodeAttempt({"2026a": digest}, code_types, at=0)
+        return self.store.attempt(self.phone_key, client, verification.verification_hash, attempt).purpose
 
-    def read(self, opened: Verification) -> Verification:
-        return self.store.read(self.slot, CLIENT, opened.verification_hash)
+    def read(self, verification: Verification) -> Verification:
+        return self.store.read(self.phone_key, CLIENT, verification.verification_hash)
 
     def stored(self) -> list[bytes]:
-        return sorted(set(self.client.scan_iter(f"otp:{{{self.slot.phone_hash}}}*", count=1000)))
+        return sorted(set(self.client.scan_iter(f"otp:{{{self.phone_key.phone_hash}}}*", count=1000)))
 
 
-def check(standing: PrecheckResult) -> None:
-    """Raise why no SMS may go out, if there is a reason."""
-    if standing.rejection:
-        raise standing.rejection
+def check(precheck: PrecheckResult) -> None:
+    """Raise the rejection of *precheck*, if there is one."""
+    if precheck.rejection:
+        raise precheck.rejection
 
 
 def new_verification() -> NewVerification:
@@ -133,7 +141,7 @@ def make_phone(
     servers: RedisBackend | None = None,
     wait: ReplicationWait | None = None,
 ) -> Phone:
-    """Return a phone that nothing is known of; tests look in by *client*, the store works on *servers*."""
+    """Return a phone without state. Tests inspect Redis through *client*; the store works on *servers*."""
     store = RedisStore(servers or client, Quiet(), shebang=shebang, wait=wait)
     runner = MovableRunner(servers or client, shebang=shebang, wait=wait)
     store.redis.scripts = runner

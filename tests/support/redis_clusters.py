@@ -55,34 +55,34 @@ def running_cluster(
 def _join(cluster: Cluster, buses: list[int]) -> None:
     bounds = [round(SLOTS * i / len(cluster.masters)) for i in range(len(cluster.masters) + 1)]
     for epoch, (node, (first, end)) in enumerate(zip(cluster.masters, pairwise(bounds), strict=True), 1):
-        tell(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
-        tell(node, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+        run_command(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
+        run_command(node, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
     hub = cluster.masters[0]
     for node, bus in zip(cluster.nodes[1:], buses[1:], strict=True):
-        tell(hub, "CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+        run_command(hub, "CLUSTER", "MEET", "127.0.0.1", node.port, bus)
     eventually(lambda: all(_knows_all(node, cluster) for node in cluster.nodes))
     for number, replica in enumerate(cluster.replicas):
         master = cluster.masters[number % len(cluster.masters)]
-        tell(replica, "CLUSTER", "REPLICATE", tell(master, "CLUSTER", "MYID"))
+        run_command(replica, "CLUSTER", "REPLICATE", run_command(master, "CLUSTER", "MYID"))
     for replica in cluster.replicas:
         eventually(lambda replica=replica: is_in_step(replica))  # type: ignore[misc]
     eventually(lambda: all(_is_well(node) for node in cluster.nodes))
 
 
 def _knows_all(node: Server, cluster: Cluster) -> bool:
-    known = str(tell(node, "CLUSTER", "NODES")).splitlines()
+    known = str(run_command(node, "CLUSTER", "NODES")).splitlines()
     return len(known) == len(cluster.nodes) and not any("handshake" in line for line in known)
 
 
 def _is_well(node: Server) -> bool:
-    return "cluster_state:ok" in str(tell(node, "CLUSTER", "INFO"))
+    return "cluster_state:ok" in str(run_command(node, "CLUSTER", "INFO"))
 
 
 def is_in_step(replica: Server) -> bool:
-    return "master_link_status:up" in str(tell(replica, "INFO", "replication"))
+    return "master_link_status:up" in str(run_command(replica, "INFO", "replication"))
 
 
-def tell(node: Server, *command: object) -> object:
+def run_command(node: Server, *command: object) -> object:
     with node.client(decode_responses=True) as client:
         connection = client.connection_pool.get_connection()
         connection.send_command(*command)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.redis_clusters import eventually, is_in_step, tell
+from support.redis_clusters import eventually, is_in_step, run_command
 from support.redis_servers import Server, free_port, running, wait_until_ready
 
 NAME = "otp-master"
@@ -30,7 +30,7 @@ class Watched:
 
     def master_port(self) -> int:
         """Return where the master is, as the first Sentinel knows it."""
-        told = tell(self.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
+        told = run_command(self.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
         assert isinstance(told, list)
         return int(told[1])
 
@@ -70,7 +70,7 @@ def running_sentinels(
 
 
 def _is_ready(sentinel: Server, watched: Watched) -> bool:
-    told = tell(sentinel, "SENTINEL", "MASTER", NAME)
+    told = run_command(sentinel, "SENTINEL", "MASTER", NAME)
     facts = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))  # type: ignore[index]
     known = int(facts["num-slaves"]), int(facts["num-other-sentinels"])
     return known == (len(watched.replicas), len(watched.sentinels) - 1)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import redis
-from support.redis_clusters import Cluster, tell
+from support.redis_clusters import Cluster, run_command
 from support.redis_servers import Server
 
 from otp_service.store.acl import USER, server_rules
@@ -31,7 +31,7 @@ class Backend(NamedTuple):
 def let_in(nodes: Iterable[Server], username: str = USER, password: str = PASSWORD) -> str:
     """Make the service's own user on every server of *nodes*; return how a URL names it."""
     for node in nodes:
-        tell(node, "ACL", "SETUSER", username, "reset", "on", f">{password}", *server_rules())
+        run_command(node, "ACL", "SETUSER", username, "reset", "on", f">{password}", *server_rules())
     return f"{username}:{password}@"
 
 

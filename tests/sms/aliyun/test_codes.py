@@ -73,9 +73,9 @@ CASES = [
 def test_code_is_classified(
     code: str, outcome: SendOutcome, who: ResponsibleParty, retry: Retry, status: int
 ) -> None:
-    row = lookup(code)
+    info = lookup(code)
 
-    assert (row.code, row.outcome, row.responsible, row.retry, row.http_status) == (
+    assert (info.code, info.outcome, info.responsible, info.retry, info.http_status) == (
         code,
         outcome,
         who,
@@ -89,11 +89,11 @@ def test_original_code_has_a_row(code: str) -> None:
     assert code in CODES
 
 
-@pytest.mark.parametrize("row", CODES.values(), ids=CODES)
-def test_row_explains_itself_in_both_languages(row: ErrorCodeInfo) -> None:
-    assert row.english.endswith(".")
-    assert not row.chinese.isascii()
-    assert row.message
+@pytest.mark.parametrize("info", CODES.values(), ids=CODES)
+def test_row_explains_itself_in_both_languages(info: ErrorCodeInfo) -> None:
+    assert info.english.endswith(".")
+    assert not info.chinese.isascii()
+    assert info.message
 
 
 @pytest.mark.parametrize(
@@ -123,18 +123,18 @@ def test_family_names_the_parameter_in_its_message(code: str, message: str) -> N
     ],
 )
 def test_receipt_code_is_classified(code: str, delivery: Delivery, who: ResponsibleParty) -> None:
-    row = lookup_receipt(code)
+    info = lookup_receipt(code)
 
-    assert (row.code, row.delivery, row.responsible) == (code, delivery, who)
+    assert (info.code, info.delivery, info.responsible) == (code, delivery, who)
 
 
-def test_receipt_code_is_read_as_aliyun_spells_it_in_its_example() -> None:
+def test_receipt_code_of_aliyuns_example_is_read() -> None:
     assert lookup_receipt("SP_UNKNOW_ERROR") == lookup_receipt("SP_UNKNOWN_ERROR")
     assert plain_code("SP_UNKNOW_ERROR") == "SP_UNKNOWN_ERROR"
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("code_as_sent", "code"),
     [
         ("MK:0012", "MK:0012"),
         (" DELIVRD ", "DELIVRD"),
@@ -146,11 +146,11 @@ def test_receipt_code_is_read_as_aliyun_spells_it_in_its_example() -> None:
     ],
     ids=str,
 )
-def test_receipt_code_may_be_a_number(told: object, code: str) -> None:
-    assert plain_code(told) == code
+def test_receipt_code_may_be_a_number(code_as_sent: object, code: str) -> None:
+    assert plain_code(code_as_sent) == code
 
 
-@pytest.mark.parametrize("row", RECEIPTS.values(), ids=RECEIPTS)
-def test_receipt_explains_itself_in_both_languages(row: ReceiptCodeInfo) -> None:
-    assert row.english.endswith(".")
-    assert not row.chinese.isascii()
+@pytest.mark.parametrize("info", RECEIPTS.values(), ids=RECEIPTS)
+def test_receipt_explains_itself_in_both_languages(info: ReceiptCodeInfo) -> None:
+    assert info.english.endswith(".")
+    assert not info.chinese.isascii()

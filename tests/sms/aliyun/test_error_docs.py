@@ -83,7 +83,7 @@ def test_every_code_has_its_row(code: str) -> None:
     assert count_rows(ERRORS_PAGE, code) == 1
 
 
-@pytest.mark.parametrize("family", [row.code for row in GATEWAY_FAMILIES])
+@pytest.mark.parametrize("family", [info.code for info in GATEWAY_FAMILIES])
 def test_every_family_has_its_row(family: str) -> None:
     assert count_rows(ERRORS_PAGE, f"{family}…") == 1
 
@@ -103,18 +103,18 @@ def test_problems_exist_in_the_api(problem: str) -> None:
     "responsible", [party for party in ResponsibleParty if party is not ResponsibleParty.NONE]
 )
 def test_a_refusal_becomes_the_problem_of_the_responsible_party(responsible: ResponsibleParty) -> None:
-    row = ErrorCodeInfo("X", SendOutcome.REFUSED, responsible, Retry.NO, "", "", 200, "")
+    info = ErrorCodeInfo("X", SendOutcome.REFUSED, responsible, Retry.NO, "", "", 200, "")
 
-    assert response_to_caller(row) == PROBLEMS[responsible]
+    assert response_to_caller(info) == PROBLEMS[responsible]
 
 
-@pytest.mark.parametrize("row", PNVS_CODES.values(), ids=PNVS_CODES)
-def test_pnvs_codes_have_no_prefix_and_are_not_sms_codes(row: ErrorCodeInfo) -> None:
-    assert (row.product, row.outcome) == (Product.PNVS, SendOutcome.REFUSED)
-    assert "." not in row.code
-    assert lookup(row.code).product is Product.SMS
-    assert row.english.endswith(".")
-    assert not row.chinese.isascii()
+@pytest.mark.parametrize("info", PNVS_CODES.values(), ids=PNVS_CODES)
+def test_pnvs_codes_have_no_prefix_and_are_not_sms_codes(info: ErrorCodeInfo) -> None:
+    assert (info.product, info.outcome) == (Product.PNVS, SendOutcome.REFUSED)
+    assert "." not in info.code
+    assert lookup(info.code).product is Product.SMS
+    assert info.english.endswith(".")
+    assert not info.chinese.isascii()
 
 
 @pytest.mark.parametrize("code", ["BUSINESS_LIMIT_CONTROL", "MOBILE_NUMBER_ILLEGAL"])

@@ -45,7 +45,7 @@ def test_other_authorization_is_not_read(header: str) -> None:
 
 @pytest.mark.parametrize("code", MNS_CODES)
 def test_error_has_a_message_and_a_status(code: str) -> None:
-    row = MNS_CODES[code]
+    info = MNS_CODES[code]
 
-    assert row.message.endswith(".")
-    assert 400 <= row.http_status < 500
+    assert info.message.endswith(".")
+    assert 400 <= info.http_status < 500

@@ -1,4 +1,4 @@
-"""What Aliyun pushes and queues: read as far as it can be, and no further."""
+"""Parsing of the reports and inbound SMS that Aliyun pushes or queues."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_anything_else_is_refused(body: bytes) -> None:
 # ── reports ──
 
 
-def test_report_tells_what_became_of_which_send() -> None:
+def test_report_has_its_send_and_its_state() -> None:
     assert read_item(REPORT) == SmsReport("tag.id.1.mac", Delivery.DELIVERED, "DELIVERED")
 
 
@@ -90,7 +90,7 @@ def test_success_decides_and_the_code_says_why(success: object, code: str, deliv
 
 
 @pytest.mark.parametrize(
-    ("told", "read"),
+    ("changes", "read"),
     [
         ({"success": "true"}, (Delivery.DELIVERED, "DELIVERED")),
         ({"success": " True "}, (Delivery.DELIVERED, "DELIVERED")),
@@ -106,8 +106,8 @@ def test_success_decides_and_the_code_says_why(success: object, code: str, deliv
     ],
     ids=str,
 )
-def test_fields_are_read_whatever_their_type(told: dict[str, object], read: tuple[Delivery, str]) -> None:
-    assert read_item({**REPORT, **told}) == SmsReport("tag.id.1.mac", *read)
+def test_fields_are_read_whatever_their_type(changes: dict[str, object], read: tuple[Delivery, str]) -> None:
+    assert read_item({**REPORT, **changes}) == SmsReport("tag.id.1.mac", *read)
 
 
 def test_known_code_decides_where_success_is_missing() -> None:
@@ -118,13 +118,13 @@ def test_out_id_may_be_a_number() -> None:
     assert read_item({**REPORT, "out_id": 17}) == SmsReport("17", Delivery.DELIVERED, "DELIVERED")
 
 
-def test_number_beyond_all_bounds_costs_the_other_items_nothing() -> None:
+def test_huge_number_does_not_affect_the_other_items() -> None:
     body = b'[{"success":true,"out_id":%s},{"success":true}]' % (b"9" * 5000)
 
     assert [read_item(item) for item in read_body(body)] == [SmsReport("", Delivery.DELIVERED, "")] * 2
 
 
-def test_form_of_an_item_tells_known_fields_and_types_and_no_value() -> None:
+def test_description_of_an_item_has_known_fields_and_types_but_no_values() -> None:
     item = {**REPORT, "success": "maybe", "err_code": 17, "13800138000": 1}
 
     assert describe_item(item) == [
@@ -134,7 +134,7 @@ def test_form_of_an_item_tells_known_fields_and_types_and_no_value() -> None:
     assert describe_item(17) == ["int"]
 
 
-def test_report_needs_only_what_says_something() -> None:
+def test_report_needs_only_out_id_and_a_result() -> None:
     assert read_item({"success": False}) == SmsReport("", Delivery.UNDELIVERED, "")
 
 
@@ -143,17 +143,17 @@ def test_unknown_fields_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("code", ["<script>", "a b", "x" * 41, "停机", "A\nB", True, 1.5, None])
-def test_code_that_has_no_form_of_one_is_left_out(code: object) -> None:
+def test_malformed_code_is_left_out(code: object) -> None:
     item = read_item({**REPORT, "success": False, "err_code": code})
 
     assert isinstance(item, SmsReport)
     assert item.code == ""
 
 
-# ── replies ──
+# ── inbound SMS ──
 
 
-def test_reply_tells_who_wrote_what() -> None:
+def test_inbound_sms_has_sender_and_text() -> None:
     assert read_item(REPLY) == SmsUp(
         number="13800138000",
         content="退订",
@@ -164,16 +164,16 @@ def test_reply_tells_who_wrote_what() -> None:
     )
 
 
-def test_reply_may_hold_numbers_instead_of_texts() -> None:
-    told = {**REPLY, "phone_number": 13800138000, "content": 1, "dest_code": 10690000, "sequence_id": "9"}
-    item = read_item(told)
+def test_inbound_sms_may_have_numbers_instead_of_texts() -> None:
+    changes = {**REPLY, "phone_number": 13800138000, "content": 1, "dest_code": 10690000, "sequence_id": "9"}
+    item = read_item(changes)
 
     assert isinstance(item, SmsUp)
     assert (item.number, item.content, item.sender) == ("13800138000", "1", "10690000")
     assert item.sequence_id == "9"
 
 
-def test_reply_keeps_its_spaces() -> None:
+def test_inbound_sms_keeps_its_spaces() -> None:
     item = read_item({**REPLY, "content": " T\n"})
 
     assert isinstance(item, SmsUp)
@@ -181,14 +181,14 @@ def test_reply_keeps_its_spaces() -> None:
 
 
 @pytest.mark.parametrize("text", ["yesterday", "0001-01-01 00:00:00", "1970-01-01 08:00:00"])
-def test_reply_without_a_possible_time_has_none(text: str) -> None:
+def test_inbound_sms_with_an_impossible_time_has_none(text: str) -> None:
     item = read_item({**without(REPLY, "sequence_id"), "send_time": text})
 
     assert isinstance(item, SmsUp)
     assert (item.sent_at, item.sequence_id) == (None, "")
 
 
-def test_reply_prints_neither_number_nor_text() -> None:
+def test_repr_of_inbound_sms_shows_neither_number_nor_text() -> None:
     printed = repr(read_item(REPLY))
 
     assert "13800138000" not in printed

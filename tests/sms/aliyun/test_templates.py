@@ -62,7 +62,7 @@ LENIENT = (ParamRule.STRINGS_ONLY, ParamRule.NO_OTHER_KEYS)
 
 
 @pytest.mark.parametrize("params", [{"code": 123456}, {"code": True}, {"code": "1234", "n": None}], ids=str)
-def test_values_that_are_no_texts_pass_where_that_rule_is_waived(params: dict[str, object]) -> None:
+def test_other_values_pass_if_the_rule_for_texts_is_waived(params: dict[str, object]) -> None:
     templates.check_params(("code",), params, waived=LENIENT)
 
 
@@ -77,7 +77,9 @@ def test_values_that_are_no_texts_pass_where_that_rule_is_waived(params: dict[st
     ],
     ids=str,
 )
-def test_other_rules_hold_where_that_of_texts_is_waived(params: dict[str, object], rule: ParamRule) -> None:
+def test_other_rules_apply_if_the_rule_for_texts_is_waived(
+    params: dict[str, object], rule: ParamRule
+) -> None:
     with pytest.raises(BadParam) as caught:
         templates.check_params(("code",), params, waived=LENIENT)
 
@@ -95,7 +97,7 @@ def test_what_is_no_json_is_refused(text: str) -> None:
         templates.parse_params(text)
 
 
-def test_error_does_not_tell_the_value() -> None:
+def test_error_does_not_reveal_the_value() -> None:
     with pytest.raises(BadParam) as caught:
         templates.check_params(("code",), {"code": "98765432"})
 

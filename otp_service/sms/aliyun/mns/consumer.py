@@ -193,7 +193,7 @@ class QueueConsumer:
             if processed:
                 self._queue.delete([message.handle for message in processed])
             if messages:
-                self._emit("queue_batch", received=len(messages), taken=len(processed))
+                self._emit("queue_batch", received=len(messages), processed=len(processed))
         return Batch(len(messages), len(processed))
 
     def _process(self, messages: Sequence[Message]) -> list[Message]:
