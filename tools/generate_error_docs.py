@@ -30,9 +30,9 @@ PROBLEMS: Mapping[ResponsibleParty, str] = {
 """The response of this service to a refusal, by the responsible party."""
 
 _WHO_MUST_ACT: Mapping[ResponsibleParty, str] = {
-    ResponsibleParty.NONE: "nobody",
+    ResponsibleParty.NONE: "no one",
     ResponsibleParty.RECIPIENT: "the end user: use another number",
-    ResponsibleParty.RECIPIENT_LIMIT: "nobody: wait",
+    ResponsibleParty.RECIPIENT_LIMIT: "no one: wait",
     ResponsibleParty.OPERATOR: "the operator",
     ResponsibleParty.DEVELOPER: "the developers: this service or its settings have a defect",
     ResponsibleParty.PROVIDER: "Aliyun or the carrier",

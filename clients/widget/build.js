@@ -1,4 +1,4 @@
-// What `npm run build` adds to what esbuild has written: the element, as the service serves it, and the types.
+// `npm run build` runs this after esbuild. It adds the element, as the service serves it, and the types.
 
 import { copyFileSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 

@@ -224,6 +224,19 @@ def test_init_in_the_docs_writes_a_valid_configuration(tmp_path: Path, redis_ser
     assert verified(tmp_path / "units", (UNIT.name, (there / UNIT.name).read_text())) == (0, "")
 
 
+def test_commands_of_the_readme_write_a_valid_configuration(tmp_path: Path, redis_server: Server) -> None:
+    """The directory and the Redis are those of this test, and the defaults answer the questions."""
+    there = tmp_path / "otp-service"
+    init, check, serve = (
+        line.partition("#")[0].strip() for line in block("README.md", "otp-service init").splitlines()
+    )
+    init += f" --yes --directory {there} --redis-url {redis_server.url}"
+    done = bash(f"{init}\n{check.replace('/etc/otp-service', str(there))}", tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert serve == check.replace("check-config", "serve")
+
+
 def test_options_and_defaults_of_init_match_the_docs() -> None:
     rows = [line for line in (ROOT / "docs/production.md").read_text().splitlines() if "`--" in line]
     documented = {flag for row in rows if row.startswith("|") for flag in re.findall(r"`(--[\w-]+)", row)}

@@ -46,6 +46,8 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("clients/python/README.md", "pip install"): "tests/client/test_package.py"
     "::test_client_installs_without_the_service",
     ("README.md", "make test"): "tests/docs/test_commands.py::test_make_targets_in_the_docs_exist",
+    ("README.md", "otp-service init"): "tests/docs/test_production.py"
+    "::test_commands_of_the_readme_write_a_valid_configuration",
     ("README.md", "python3 -m venv"): "tests/docs/test_production.py::test_installation_of_the_readme_works",
     ("clients/js/README.md", "npm install"): INSTALLED,
     ("clients/widget/README.md", "npm install"): INSTALLED,

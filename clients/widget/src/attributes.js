@@ -1,6 +1,6 @@
-// What the components for React and Vue share.
+// Shared by the components for React and Vue.
 
-/** Return the attributes of the element; undefined where it gets none. */
+/** Return the attributes of the element; undefined for those that are not set. */
 export function attributesOf(props) {
   const { publishableKey, service, countries, purpose, name, phone, locale, required, disabled } = props;
   return {

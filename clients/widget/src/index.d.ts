@@ -43,9 +43,9 @@ export interface OtpVerifyTexts {
 
 /** The attributes of <otp-verify>. A boolean attribute is `""`; leave it out for false. */
 export interface OtpVerifyAttributes {
-  /** The client's key for browsers; it is no secret. */
+  /** The client's publishable key; it is not a secret. */
   "publishable-key": string;
-  /** The base URL of the service. Without it, calls go to the place that the module was loaded from. */
+  /** The base URL of the service. By default, the origin that the module was loaded from. */
   service?: string | undefined;
   /** Constants of `@otp-service/widget/countries`, separated by spaces; the first one is selected. Read once. */
   countries?: string | undefined;
@@ -53,15 +53,15 @@ export interface OtpVerifyAttributes {
   purpose?: string | undefined;
   /** The form field of the proof; `proof` by default. */
   name?: string | undefined;
-  /** A number that cannot be changed here. */
+  /** A phone number that the user cannot change. */
   phone?: string | undefined;
-  /** The language of the element and of the SMS; that of the page by default. */
+  /** The language of the element and of the SMS; the language of the page by default. */
   locale?: string | undefined;
   /** Texts as a JSON object, by the names of `OtpVerifyTexts`. */
   texts?: string | undefined;
-  /** The form is not sent without a proof. */
+  /** The form cannot be submitted without a proof. */
   required?: "" | undefined;
-  /** Nothing in the element can be used. */
+  /** Disables all controls of the element. */
   disabled?: "" | undefined;
 }
 
@@ -70,7 +70,7 @@ export interface OtpVerifyElement extends HTMLElement {
   /** Texts that replace the built-in ones; null for none. */
   get texts(): Partial<OtpVerifyTexts> | null;
   set texts(texts: Partial<OtpVerifyTexts> | null | undefined);
-  /** Start again after the server has refused the proof or used it up. The number stays in the field. */
+  /** Start again after the server has rejected or redeemed the proof. The phone number stays in its field. */
   restart(): void;
 }
 
@@ -79,7 +79,7 @@ export interface OtpSentDetail {
 }
 
 export interface OtpVerifiedDetail {
-  /** What your server redeems. Do not log it: the phone is readable in it. */
+  /** The proof that your server redeems. Do not log it: it contains the phone number in readable form. */
   proof: string;
   /** Seconds. */
   proof_expires_in: number;
@@ -94,22 +94,22 @@ export interface OtpProblemDetail {
 
 /** The events of <otp-verify>. They bubble, and cross shadow roots. */
 export interface OtpVerifyEventMap {
-  /** An SMS is on its way. */
+  /** An SMS has been sent. */
   "otp-sent": CustomEvent<OtpSentDetail>;
-  /** The code was right. */
+  /** The code was correct. */
   "otp-verified": CustomEvent<OtpVerifiedDetail>;
-  /** Something was refused. */
+  /** A call was rejected. */
   "otp-problem": CustomEvent<OtpProblemDetail>;
-  /** The person gave up. */
+  /** The user canceled. */
   "otp-canceled": CustomEvent<Record<string, never>>;
 }
 
-/** Define <otp-verify>. The promise resolves when it is defined, on a server at once. */
+/** Define <otp-verify>. The promise resolves when it is defined; on a server, immediately. */
 export function defineOtpVerify(): Promise<void>;
 
-/** What the components for React and Vue take as props. */
+/** The props that the components for React and Vue share. */
 export interface OtpVerifyOptions {
-  /** The client's key for browsers; it is no secret. */
+  /** The client's publishable key; it is not a secret. */
   publishableKey: string;
   /** The base URL of the service, such as `https://otp.example.com`; `/` for the page's own origin. */
   service: string;
@@ -119,15 +119,15 @@ export interface OtpVerifyOptions {
   purpose?: string | undefined;
   /** The form field of the proof; `proof` by default. */
   name?: string | undefined;
-  /** A number that cannot be changed here. */
+  /** A phone number that the user cannot change. */
   phone?: string | undefined;
-  /** The language of the element and of the SMS; that of the page by default. */
+  /** The language of the element and of the SMS; the language of the page by default. */
   locale?: string | undefined;
   /** Texts that replace the built-in ones. */
   texts?: Partial<OtpVerifyTexts> | null | undefined;
-  /** The form is not sent without a proof. */
+  /** The form cannot be submitted without a proof. */
   required?: boolean | undefined;
-  /** Nothing in the element can be used. */
+  /** Disables all controls of the element. */
   disabled?: boolean | undefined;
 }
 

@@ -6,17 +6,17 @@ import type { OtpVerifyElement, OtpVerifyEventMap, OtpVerifyOptions } from "./in
 
 export type { OtpVerifyElement, OtpVerifyTexts } from "./index.js";
 
-/** `className`, `id`, `style`, `data-*` and the like reach the element. Children show in browsers that are too old. */
+/** `className`, `id`, `style`, `data-*` and similar props are passed to the element. Old browsers show the children. */
 export interface OtpVerifyProps extends OtpVerifyOptions, Omit<HTMLAttributes<OtpVerifyElement>, keyof OtpVerifyOptions> {
-  /** An SMS is on its way. */
+  /** An SMS has been sent. */
   onSent?: ((event: OtpVerifyEventMap["otp-sent"]) => void) | undefined;
-  /** The code was right: `event.detail.proof` is for your server. */
+  /** The code was correct. Send `event.detail.proof` to your server. */
   onVerified?: ((event: OtpVerifyEventMap["otp-verified"]) => void) | undefined;
-  /** Something was refused. */
+  /** A call was rejected. */
   onProblem?: ((event: OtpVerifyEventMap["otp-problem"]) => void) | undefined;
-  /** The person gave up. */
+  /** The user canceled. */
   onCanceled?: ((event: OtpVerifyEventMap["otp-canceled"]) => void) | undefined;
 }
 
-/** The element <otp-verify>. A `ref` gets the element, with its method `restart()`. */
+/** The element <otp-verify>. A `ref` receives the element, with its method `restart()`. */
 export declare const OtpVerify: ForwardRefExoticComponent<OtpVerifyProps & RefAttributes<OtpVerifyElement>>;

@@ -7,7 +7,7 @@ import "./index.js";
 
 const HANDLERS = { onSent: "otp-sent", onVerified: "otp-verified", onProblem: "otp-problem", onCanceled: "otp-canceled" };
 
-// React warns of layout effects in what a server renders.
+// React warns about layout effects when it renders on a server.
 const useBrowserEffect = typeof document === "undefined" ? useEffect : useLayoutEffect;
 
 export const OtpVerify = forwardRef(function OtpVerify(props, ref) {
@@ -25,7 +25,7 @@ export const OtpVerify = forwardRef(function OtpVerify(props, ref) {
     handlers.current = { onSent, onVerified, onProblem, onCanceled };
   });
 
-  // React 18 listens to no events of custom elements.
+  // React 18 does not listen to events of custom elements.
   useBrowserEffect(() => {
     const { current } = element;
     const call = (handler) => (event) => handlers.current[handler] && handlers.current[handler](event);
@@ -40,7 +40,7 @@ export const OtpVerify = forwardRef(function OtpVerify(props, ref) {
     element.current.texts = JSON.parse(ownTexts);
   }, [ownTexts]);
 
-  // `class`, since React 18 takes `className` of a custom element for an attribute of that name.
+  // `class`, because React 18 renders `className` of a custom element as an attribute of that name.
   return createElement("otp-verify", { ...others, ...attributesOf(props), class: className, ref: element }, children);
 });
 OtpVerify.displayName = "OtpVerify";

@@ -9,23 +9,23 @@ export type { OtpVerifyElement, OtpVerifyTexts } from "./index.js";
 export type OtpVerifyProps = OtpVerifyOptions;
 
 export type OtpVerifyEmits = {
-  /** An SMS is on its way. */
+  /** An SMS has been sent. */
   sent: (event: OtpVerifyEventMap["otp-sent"]) => void;
-  /** The code was right: `event.detail.proof` is for your server. */
+  /** The code was correct. Send `event.detail.proof` to your server. */
   verified: (event: OtpVerifyEventMap["otp-verified"]) => void;
-  /** Something was refused. */
+  /** A call was rejected. */
   problem: (event: OtpVerifyEventMap["otp-problem"]) => void;
-  /** The person gave up. */
+  /** The user canceled. */
   canceled: (event: OtpVerifyEventMap["otp-canceled"]) => void;
 };
 
-/** What a template ref of the component has. */
+/** The members of a template ref. */
 export interface OtpVerifyExposed {
   /** The element, once the component is mounted. */
   readonly element: OtpVerifyElement | null;
-  /** Start again after the server has refused the proof or used it up. The number stays in the field. */
+  /** Start again after the server has rejected or redeemed the proof. The phone number stays in its field. */
   restart(): void;
 }
 
-/** The element <otp-verify>. The default slot shows in browsers that are too old. */
+/** The element <otp-verify>. Old browsers show the default slot. */
 export declare const OtpVerify: DefineSetupFnComponent<OtpVerifyProps, OtpVerifyEmits, SlotsType<{ default: {} }>>;
