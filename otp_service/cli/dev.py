@@ -26,6 +26,7 @@ from otp_service.sandbox.config import DEFAULT_SIGN_NAME
 from otp_service.sandbox.demo import RedeemFailed, Sms, Verified, start_page
 from otp_service.settings import Settings, SettingsError, from_mapping
 from otp_service.settings.settings import EMBEDDED
+from otp_service.store.embedded import EmbeddedNotInstalled
 from otp_service.web.api import request_id
 
 ACCESS_KEY_ID = "sandbox"
@@ -52,7 +53,10 @@ def run(port: int, sandbox_port: int, origins: Sequence[str], keep: Path | None,
     """Start everything, print URLs and keys, and stop on a signal. Keys and data stay in *keep*, if given."""
     shutdown = ShutdownEvent()
     with ExitStack() as stack:
-        running = _start(stack, port, sandbox_port, origins, keep)
+        try:
+            running = _start(stack, port, sandbox_port, origins, keep)
+        except EmbeddedNotInstalled as error:
+            raise click.ClickException(str(error)) from None
         click.echo(json.dumps(vars(running)) if as_json else introduction(running, keep))
         sys.stdout.flush()
         shutdown.wait()

@@ -374,6 +374,17 @@ def redis_acl(username: str, password_file: Path | None, *, sentinel: bool) -> N
     click.echo(acl_command(username, password_file, sentinel=sentinel))
 
 
+@main.command("config-example")
+def config_example() -> None:
+    """Print config.example.toml, which shows every setting.
+
+    Each setting has its default and a comment. `init` writes a configuration for production.
+    """
+    from importlib.resources import files
+
+    click.echo(files("otp_service").joinpath("config.example.toml").read_bytes(), nl=False)
+
+
 @main.command()
 def openapi() -> None:
     """Print the OpenAPI document of the service."""

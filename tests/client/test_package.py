@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tarfile
-import venv
 import zipfile
 from dataclasses import dataclass
-from importlib.metadata import distribution
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from support.distributions import build, environment, install, needed, run
 from support.package_sources import ROOT
-from support.redis_servers import skip_or_fail
 
 import otp_service
 import otp_service_client
@@ -35,60 +29,13 @@ class Built:
     python: Path
 
 
-def run(*command: object, cwd: Path | None = None) -> str:
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def needed(*names: str) -> set[str]:
-    """Return the installed distributions that *names* require, themselves included."""
-    found, waiting = set[str](), list(names)
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name not in found:
-            found.add(name)
-            requirements = map(Requirement, distribution(name).requires or [])
-            waiting += [
-                one.name for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})
-            ]
-    return found
-
-
-def copy_installed(names: set[str], site_packages: Path) -> None:
-    """Copy distributions from this environment, so that the test needs no network."""
-    for name in names:
-        one = distribution(name)
-        for path in one.files or []:
-            if ".." in path.parts or "__pycache__" in path.parts:
-                continue
-            target = site_packages / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(Path(str(one.locate_file(path))).read_bytes())
-
-
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    if find_spec("hatchling") is None:
-        skip_or_fail("hatchling is not installed")
     place = tmp_path_factory.mktemp("client")
-    run(sys.executable, "-m", "hatchling", "build", "-d", place / "dist", cwd=SOURCES)
-    (wheel,), (sdist,) = (list((place / "dist").glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
-    venv.create(place / "venv", symlinks=True)
-    (site_packages,) = (place / "venv" / "lib").glob("*/site-packages")
-    copy_installed(needed(*DIRECT), site_packages)
-    python = place / "venv" / "bin" / "python"
+    wheel, sdist = build(SOURCES, place / "dist")
+    python = environment(place / "venv", needed(*DIRECT))
     install(wheel, python)
     return Built(wheel, sdist, python)
-
-
-def install(what: object, python: Path) -> None:
-    """Install a wheel, whose requirements must be there already, as `pip check` then confirms."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
-    run(*pip, "install", "--quiet", "--no-index", "--no-deps", what)
-    assert "No broken requirements" in run(*pip, "check")
 
 
 def test_client_installs_without_the_service(built: Built) -> None:

@@ -330,7 +330,7 @@ def test_memory_is_computed_from_the_measured_sizes() -> None:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout, without the files of test runs."""
     there = tmp_path_factory.mktemp("checkout")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
+    for name in ("pyproject.toml", "config.example.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / name, there / name)
     shutil.copytree(ROOT / "otp_service", there / "otp_service", ignore=shutil.ignore_patterns("__pycache__"))
     return there

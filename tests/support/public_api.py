@@ -136,6 +136,7 @@ PROOF_CLAIMS = [
 COMMANDS = [
     "alarm",
     "check-config",
+    "config-example",
     "consume-reports",
     "dev",
     "doctor",
