@@ -3,13 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NEWEST := .venv-newest
 ARGS ?=
 # `deploy` instead of `dev` adds what the tests of deploy/ need: Helm's engine and schemas, 350 MB.
 EXTRA ?= dev
 NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),$(addsuffix /node_modules/.package-lock.json,tests/sdks tests/npm))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test check bench mutants soak image-check screenshots docs redoc mermaid clean
+.PHONY: help run example test test-newest check bench mutants soak image-check screenshots docs redoc mermaid dist update-lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,15 @@ else
 	$(PYTEST) $(UNIT) --cov
 	$(PYTEST) $(addprefix --ignore=,$(UNIT))
 endif
+
+# Every other environment has the versions in constraints/.
+test-newest: ## run all tests with the newest versions that pyproject.toml allows, in an environment of its own
+	rm -rf $(NEWEST)
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA)]' -e 'clients/python[async]'
+	touch $(NEWEST)/.dev $(NEWEST)/.embedded
+	$(NEWEST)/bin/pip list --format=freeze
+	$(MAKE) VENV=$(NEWEST) test
 
 check: $(VENV)/.dev ## format, lint, imports and types
 	$(BIN)/ruff format --check .
@@ -84,21 +94,42 @@ mermaid: ## fetch Mermaid for the site from npm, without the large diagram types
 	tar -xzOf $${TMPDIR:-/tmp}/$$tar package/dist/mermaid.tiny.js > $(MERMAID)/mermaid.tiny.js && \
 	tar -xzOf $${TMPDIR:-/tmp}/$$tar package/LICENSE > $(MERMAID)/mermaid.LICENSE.txt && rm $${TMPDIR:-/tmp}/$$tar
 
+# The widget is built by the esbuild that it is tested with.
+dist: $(VENV)/.dev $(NODE_MODULES) ## build the Python and npm packages in dist/, with their checksums
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+	cd clients/python && ../../$(BIN)/python -m hatchling build -d ../../dist
+	PATH="$(CURDIR)/tests/npm/node_modules/.bin:$$PATH" npm pack --silent --pack-destination dist ./clients/js ./clients/widget
+	rm -rf clients/widget/dist
+	cd dist && sha256sum * > SHA256SUMS
+
+update-lock: $(VENV)/.release ## write constraints/ with the newest versions that pyproject.toml allows; ARGS=--add keeps today's
+	$(BIN)/python tools/update_lock.py $(ARGS)
+
 clean: ## remove the files that the other targets created
-	rm -rf $(VENV) tests/sdks/node_modules tests/npm/node_modules clients/widget/node_modules clients/widget/dist examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist site
+	rm -rf $(VENV) $(NEWEST) tests/sdks/node_modules tests/npm/node_modules clients/widget/node_modules clients/widget/dist examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist site
 
-# Installed again only when a pyproject.toml has changed. Development includes what a first run needs.
-$(VENV)/.embedded: pyproject.toml clients/python/pyproject.toml
+# Installs what a file of constraints/ has, whose hashes pip checks, and the packages of this checkout.
+# Installed again only when that file or a pyproject.toml has changed.
+define install
 	@echo "Installing into $(VENV), once …" >&2
 	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[embedded]' -e clients/python  # Python compiles what it uses
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(1) --require-hashes -r constraints/$(2).txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(1) --no-index --no-deps --no-build-isolation -e . -e clients/python
 	@touch $@
+endef
 
-$(VENV)/.dev: pyproject.toml clients/python/pyproject.toml
-	@echo "Installing into $(VENV), once …" >&2
-	@if [ ! -x $(BIN)/pip ]; then $(PYTHON) -m venv $(VENV); fi
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA)]' -e 'clients/python[async]'
-	@touch $@ $(VENV)/.embedded
+$(VENV)/.embedded: constraints/embedded.txt pyproject.toml clients/python/pyproject.toml
+	$(call install,--no-compile,embedded)  # Python compiles what it uses
+
+# Development includes what a first run needs.
+$(VENV)/.dev: constraints/$(EXTRA).txt pyproject.toml clients/python/pyproject.toml
+	$(call install,,$(EXTRA))
+	@touch $(VENV)/.embedded
+
+$(VENV)/.release: constraints/release.txt $(VENV)/.dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints/release.txt
+	@touch $@
 
 $(NODE_MODULES): %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund

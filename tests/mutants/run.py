@@ -18,7 +18,7 @@ from table import MUTANTS, WITHOUT, Mutant
 
 ROOT = Path(__file__).parents[2]
 IGNORED_FILES = shutil.ignore_patterns(
-    ".git", "node_modules", ".venv", "__pycache__", ".*_cache", "*.egg-info"
+    ".git", "node_modules", ".venv*", "__pycache__", ".*_cache", "*.egg-info"
 )
 SECONDS = 900
 """Longer than any killer takes. A mutant that makes a killer hang counts as killed."""

@@ -93,6 +93,8 @@ RUN_BY: dict[tuple[str, str], str] = {
     ): "tests/docs/test_production.py::test_commands_in_the_docs_enable_the_unit",
     ("docs/production.md", "journalctl"): "tests/docs/test_production.py"
     "::test_command_in_the_docs_reads_the_journal",
+    ("docs/releasing.md", "pip install"): "tests/distribution/test_server_package.py"
+    "::test_service_installs_with_hashes_as_the_docs_say",
     ("docs/reports.md", "otp-service consume-reports"): "tests/docs/test_commands.py"
     "::test_report_worker_runs_until_it_is_stopped",
     ("docs/operations.md", "otp-service redis-acl"): "tests/docs/test_commands.py"
