@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 from support import redis_clusters, redis_servers
 
-# The speed of examples is not tested: it depends on how busy the machine is.
-settings.register_profile(
-    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("unhurried")
+# On a busy machine, a slow example is not a defect. `--hypothesis-profile=thorough` draws more examples.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=1_000)
+settings.load_profile("default")
 
-# On a busy machine slow examples are not a defect.
-hypothesis.settings.register_profile(
-    "noisy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("noisy")
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `-n auto` starts: more than cores, because many tests wait for servers."""
+    return (os.cpu_count() or 1) + 2
 
 
 _shared: list[redis_servers.Server] = []

@@ -71,9 +71,28 @@ def bench(
         yield Bench(service, proxy)
 
 
+def single(text: str) -> str:
+    """One worker, so that one accepted SMS closes the only circuit breaker."""
+    return with_short_timeouts(text).replace("workers = 2", "workers = 1")
+
+
+@pytest.fixture(scope="module")
+def shared_bench(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with bench(redis_server, tmp_path_factory.mktemp("bench"), single) as opened:
+        yield opened
+
+
 @pytest.fixture
-def at(redis_server: Server, tmp_path: Path) -> Iterator[Bench]:
-    """A new service for each test, so that an open circuit breaker does not affect another test."""
+def at(shared_bench: Bench) -> Bench:
+    """The service after an accepted SMS: the failures of the test before do not count."""
+    assert shared_bench.service.request(new_phone()).status == 201
+    shared_bench.proxy.seen = 0
+    return shared_bench
+
+
+@pytest.fixture
+def own(redis_server: Server, tmp_path: Path) -> Iterator[Bench]:
+    """A service for one test, because the test leaves it unable to send or needs both workers."""
     with bench(redis_server, tmp_path) as opened:
         yield opened
 
@@ -86,15 +105,15 @@ def may_request_at_once(at: Bench, phone: str) -> bool:
 # ── F19: nothing was sent ──
 
 
-def test_f19_refused_connection_uses_no_quota(at: Bench) -> None:
-    phone, before = new_phone(), at.budget()
-    at.proxy.refuse()
+def test_f19_refused_connection_uses_no_quota(own: Bench) -> None:
+    phone, before = new_phone(), own.budget()
+    own.proxy.refuse()
 
-    answers = [at.service.request(phone) for _ in range(2)]
+    answers = [own.service.request(phone) for _ in range(2)]
 
     assert [(a.status, a.body["code"]) for a in answers] == [(503, "provider_unavailable")] * 2
     assert all(1 <= int(a.headers["retry-after"]) <= 5 for a in answers)
-    assert (at.sms(phone), at.budget()) == (0, before)
+    assert (own.sms(phone), own.budget()) == (0, before)
 
 
 def test_f19_unresolvable_name_uses_no_quota(redis_server: Server, tmp_path: Path) -> None:
@@ -213,18 +232,18 @@ OURS = ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.DAY_LIMIT_CONTROL", 
 
 
 @pytest.mark.parametrize("code", OURS)
-def test_f26_f27_account_errors_suspend_the_route_and_use_no_quota(at: Bench, code: str) -> None:
-    phone, before = new_phone(), at.budget()
+def test_f26_f27_account_errors_suspend_the_route_and_use_no_quota(own: Bench, code: str) -> None:
+    phone, before = new_phone(), own.budget()
 
-    answer = at.request(phone, refusal(code, "余额不足"))
+    answer = own.request(phone, refusal(code, "余额不足"))
 
     assert (answer.status, answer.body["code"]) == (502, "provider_misconfigured")
-    assert at.proxy.seen == 1
-    assert (at.sms(phone), at.budget()) == (0, before)
+    assert own.proxy.seen == 1
+    assert (own.sms(phone), own.budget()) == (0, before)
     assert code not in answer.text
     assert "余额" not in answer.text
-    assert eventually(lambda: f'"provider_code":"{code}"' in at.service.log.read_text())
-    assert eventually(lambda: '"event":"route_suspended"' in at.service.log.read_text())
+    assert eventually(lambda: f'"provider_code":"{code}"' in own.service.log.read_text())
+    assert eventually(lambda: '"event":"route_suspended"' in own.service.log.read_text())
 
 
 def test_f26_throttled_account_gets_a_retry_after_and_no_further_calls(at: Bench) -> None:
@@ -384,24 +403,24 @@ def test_send_beyond_the_limit_is_rejected_at_once_and_uses_no_quota(
 # ── F30: the same request many times ──
 
 
-def test_f30_twenty_requests_without_a_key_are_one_sms(at: Bench) -> None:
+def test_f30_twenty_requests_without_a_key_are_one_sms(own: Bench) -> None:
     phone = new_phone()
 
-    answers = at_once([lambda: at.service.request(phone) for _ in range(20)])
+    answers = at_once([lambda: own.service.request(phone) for _ in range(20)])
 
     assert Counter(answer.status for answer in answers) == {201: 1, 429: 19}
-    assert at.sms(phone) == 1
+    assert own.sms(phone) == 1
 
 
-def test_f30_twenty_requests_under_one_key_are_one_sms_and_one_answer(at: Bench) -> None:
+def test_f30_twenty_requests_under_one_key_are_one_sms_and_one_answer(own: Bench) -> None:
     phone = new_phone()
     body = {"phone": phone, "purpose": "login"}
 
     def ask() -> Answer:
-        answer = at.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
+        answer = own.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
         while answer.status == 409:
             time.sleep(0.05)
-            answer = at.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
+            answer = own.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
         return answer
 
     answers = at_once([ask for _ in range(20)])
@@ -409,4 +428,4 @@ def test_f30_twenty_requests_under_one_key_are_one_sms_and_one_answer(at: Bench)
     assert {answer.status for answer in answers} == {201}
     assert len({answer.body["verification_id"] for answer in answers}) == 1
     assert sum("idempotency-replayed" in answer.headers for answer in answers) == 19
-    assert at.sms(phone) == 1
+    assert own.sms(phone) == 1

@@ -18,11 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faults.proxy import Proxy
 from sms.doubles import eventually
-from support.deployment import Answer, Deployment, at_once, exchange, new_phone, post, running_service
+from support.deployment import (
+    ACCESS_KEY_ID,
+    ACCESS_KEY_SECRET,
+    Answer,
+    Deployment,
+    at_once,
+    exchange,
+    new_phone,
+    post,
+    running_service,
+)
 from support.redis_servers import Server, free_port
 
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, SandboxConfig
+from otp_service.sandbox.server import start_sandbox
 
 DEADLINE = 40
 """Seconds: much more than anything here takes on an idle machine."""
@@ -30,14 +42,24 @@ DEADLINE = 40
 INVISIBLE_SECONDS = 2.0
 
 
-def sandbox_config(config: SandboxConfig, _: int) -> SandboxConfig:
-    return replace(config, invisible_seconds=INVISIBLE_SECONDS)
+@pytest.fixture(scope="module")
+def behind_proxy(
+    redis_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Deployment, Proxy]]:
+    """A service, and the proxy through which it reaches the sandbox of each test."""
+    directory = tmp_path_factory.mktemp("service")
+    with Proxy() as proxy, running_service(redis_server, directory, sandbox_url=proxy.url) as deployment:
+        yield deployment, proxy
 
 
 @pytest.fixture
-def service(redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
-    with running_service(redis_server, tmp_path, sandbox_config=sandbox_config) as deployment:
-        yield deployment
+def service(behind_proxy: tuple[Deployment, Proxy]) -> Iterator[Deployment]:
+    """The service with a sandbox whose queues are empty."""
+    deployment, proxy = behind_proxy
+    config = SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})
+    with start_sandbox(replace(config, invisible_seconds=INVISIBLE_SECONDS)) as sandbox:
+        proxy.target = sandbox.port
+        yield replace(deployment, sandbox=sandbox)
 
 
 @dataclass
@@ -286,7 +308,8 @@ def test_missing_queue_configuration_is_an_error(service: Deployment) -> None:
 
 def test_it_rejects_the_configurations_that_serve_rejects(service: Deployment, tmp_path: Path) -> None:
     config = tmp_path / "bad.toml"
-    config.write_text((tmp_path / "config.toml").read_text().replace("sms_per_day = 100000\n", ""))
+    valid = (service.log.parent / "config.toml").read_text()
+    config.write_text(valid.replace("sms_per_day = 100000\n", ""))
     command = [sys.executable, "-m", "otp_service", "consume-reports", "--config", str(config)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
 

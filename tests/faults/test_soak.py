@@ -1,4 +1,4 @@
-"""F35: a minute of mixed faults. `make soak` runs ten minutes; `OTP_SOAK_SEED` repeats a run."""
+"""F35: half a minute of mixed faults. `make soak` runs ten minutes; `OTP_SOAK_SEED` repeats a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faults.harness import DEADLINE
 from faults.soak import HANDS, PROVIDER_FAULTS, Size, SoakRun, running_soak
 from support.call_history import check
 
-SECONDS = float(os.environ.get("OTP_SOAK_SECONDS", "60"))
+SECONDS = float(os.environ.get("OTP_SOAK_SECONDS", "30"))
 SEED = int(os.environ.get("OTP_SOAK_SEED", "0")) or secrets.randbelow(2**31) + 1
 
 GROWTH = 1.25
