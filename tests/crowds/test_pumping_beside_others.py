@@ -19,7 +19,7 @@ HOUR, DAY = 3600.0, 86_400.0
 Plan = Callable[[MixedTraffic], None]
 
 
-def attacking(prefixes: int, *, in_turns: bool, begin: float, seconds: float, numbers: int = 2000) -> Plan:
+def attacking(prefixes: int, *, in_turns: bool, begin: float, seconds: float, numbers: int = 1000) -> Plan:
     def plan(traffic: MixedTraffic) -> None:
         attack = traffic.attack_in_turns if in_turns else traffic.attack
         attack(numbers=numbers, prefixes=prefixes, addresses=50, begin=begin, seconds=seconds)

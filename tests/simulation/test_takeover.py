@@ -38,8 +38,8 @@ from otp_service.domain.errors import InvalidCode
 from otp_service.domain.limits import CodeLimits
 from otp_service.store.verifications import RedisStore
 
-PHONES = 100
-SPRAYED = 1_000
+PHONES = 60
+SPRAYED = 600
 
 ATTEMPTS = CodeLimits().max_attempts
 SLOW_AT = LIMITS.untrusted_failures(LIMITS.restrict_after_failures)
