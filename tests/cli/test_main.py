@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 from click.testing import CliRunner, Result
 from sms.doubles import eventually
-from support.deployment import config_text, exchange, make_secrets, running_service
+from support.deployment import config_text, exchange, make_secrets, new_phone, running_service
 from support.dns_rebinding import lines, status
 from support.redis_servers import Server, closed_port, free_port, redis_binary, running
 
@@ -106,6 +106,14 @@ def children(pid: int) -> list[int]:
 # ── dev ──
 
 
+@pytest.fixture(scope="module")
+def dev() -> Iterator[dict[str, str]]:
+    """What `dev --json` prints, while it runs with an origin of its own."""
+    options = ("--json", "--port", "0", "--sandbox-port", "0", "--origin", "http://localhost:3000")
+    with started("dev", *options) as process:
+        yield json.loads(line_of(process))
+
+
 def test_dev_prints_one_line_of_json_when_it_is_ready() -> None:
     with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
         printed = json.loads(line_of(process))
@@ -119,61 +127,52 @@ def test_dev_prints_one_line_of_json_when_it_is_ready() -> None:
         assert process.communicate(timeout=20) == ("", "")
 
 
-def test_dev_serves_a_complete_verification() -> None:
-    with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
-        printed = json.loads(line_of(process))
-        url, key = printed["service_url"], printed["secret_key"]
+def test_dev_serves_a_complete_verification(dev: dict[str, str]) -> None:
+    url, key, phone = dev["service_url"], dev["secret_key"], new_phone()
 
-        opened = post(f"{url}/otp/request", {"phone": PHONE, "purpose": "login"}, key)
-        (sms,) = fetch(f"{printed['inbox_url']}.json?phone=+{PHONE[1:]}")
-        facts = {"phone": PHONE, "verification_id": opened["verification_id"], "code": sms["code"]}
-        approved = post(f"{url}/otp/verify", facts, key)
-        redeemed = post(f"{url}/otp/redeem", {"proof": approved["proof"], "purpose": "login"}, key)
+    opened = post(f"{url}/otp/request", {"phone": phone, "purpose": "login"}, key)
+    (sms,) = fetch(f"{dev['inbox_url']}.json?phone=+{phone[1:]}")
+    facts = {"phone": phone, "verification_id": opened["verification_id"], "code": sms["code"]}
+    approved = post(f"{url}/otp/verify", facts, key)
+    redeemed = post(f"{url}/otp/redeem", {"proof": approved["proof"], "purpose": "login"}, key)
 
-    assert (redeemed["phone"], redeemed["purpose"], redeemed["amr"]) == (PHONE, "login", ["sms"])
+    assert (redeemed["phone"], redeemed["purpose"], redeemed["amr"]) == (phone, "login", ["sms"])
 
 
-def test_a44_dev_answers_no_foreign_host_at_any_address() -> None:
+def test_a44_dev_answers_no_foreign_host_at_any_address(dev: dict[str, str]) -> None:
     """A page with a DNS name that resolves to 127.0.0.1 could otherwise read every code."""
     pages = ("/", "/demo/inbox.json", "/docs", "/openapi.json", "/otp/widget.js", "/healthz", "/readyz")
-    with started("dev", "--json", "--port", "0", "--sandbox-port", "0") as process:
-        printed = json.loads(line_of(process))
-        requests = [("GET", printed["service_url"], path) for path in pages]
-        requests += [
-            ("POST", printed["service_url"], call) for call in ("/demo/signup", "/otp/request", "/otp/pages")
-        ]
-        requests += [
-            ("GET", printed["sandbox_url"], path) for path in ("/inbox", "/inbox.json", "/reports.json", "/")
-        ]
-        for method, url, path in requests:
-            foreign = status(url, path, lines("evil.example:{port}"), method)
-            own = status(url, path, lines("localhost:{port}"), method)
-            assert (path, foreign, own == 403) == (path, 403, False)
+    requests = [("GET", dev["service_url"], path) for path in pages]
+    requests += [
+        ("POST", dev["service_url"], call) for call in ("/demo/signup", "/otp/request", "/otp/pages")
+    ]
+    requests += [
+        ("GET", dev["sandbox_url"], path) for path in ("/inbox", "/inbox.json", "/reports.json", "/")
+    ]
+    for method, url, path in requests:
+        foreign = status(url, path, lines("evil.example:{port}"), method)
+        own = status(url, path, lines("localhost:{port}"), method)
+        assert (path, foreign, own == 403) == (path, 403, False)
 
 
-def test_dev_prints_lines_that_work_as_printed() -> None:
+def test_dev_prints_keys_and_calls_to_paste() -> None:
     with started("dev", "--port", "0", "--sandbox-port", "0") as process:
-        commands: list[str] = []
-        while len(commands) < 2:
+        exported, calls = "", ""
+        while calls.count("\n") < 2:
             line = line_of(process)
-            commands += [line] if line.startswith(("SENT=", "curl ")) else []
+            exported = line if line.startswith("export ") else exported
+            calls += line if line.startswith(("SENT=", "curl ")) else ""
+        environment = subprocess.check_output(["sh", "-c", f"{exported}\nenv"], text=True)
         # Both are run in the same shell.
-        answers = subprocess.check_output(["sh", "-c", "".join(commands)], text=True).splitlines()
-        answers = [answer for answer in answers if answer]
+        answers = [
+            line for line in subprocess.check_output(["sh", "-c", calls], text=True).splitlines() if line
+        ]
+        given = dict(variable.split("=", 1) for variable in environment.splitlines())
+        body = {"phone": new_phone(), "purpose": "login"}
+        opened = post(f"{given['OTP_URL']}/otp/request", body, given["OTP_SECRET_KEY"])
 
     assert json.loads(answers[0])["status"] == "pending"
     assert json.loads(answers[1])["proof"]
-
-
-def test_dev_prints_its_keys_as_variables_to_paste() -> None:
-    with started("dev", "--port", "0", "--sandbox-port", "0") as process:
-        line = next(line for line in iter(lambda: line_of(process), "") if line.startswith("export "))
-        environment = subprocess.check_output(["sh", "-c", f"{line}\nenv"], text=True)
-        given = dict(variable.split("=", 1) for variable in environment.splitlines())
-        opened = post(
-            f"{given['OTP_URL']}/otp/request", {"phone": PHONE, "purpose": "login"}, given["OTP_SECRET_KEY"]
-        )
-
     assert opened["status"] == "pending"
     assert given["OTP_PUBLISHABLE_KEY"].startswith("pk_")
 
@@ -187,21 +186,19 @@ def test_dev_prints_its_keys_as_variables_to_paste() -> None:
         ("http://localhost:3001", 403),
     ],
 )
-def test_default_and_given_origins_can_use_the_publishable_key_of_dev(page: str, status: int) -> None:
-    with started(
-        "dev", "--json", "--port", "0", "--sandbox-port", "0", "--origin", "http://localhost:3000"
-    ) as process:
-        printed = json.loads(line_of(process))
-        answer = exchange(
-            "POST",
-            f"{printed['service_url']}/otp/request",
-            json.dumps({"phone": PHONE, "purpose": "login"}).encode(),
-            {
-                "Authorization": f"Bearer {printed['publishable_key']}",
-                "Content-Type": "application/json",
-                "Origin": page,
-            },
-        )
+def test_default_and_given_origins_can_use_the_publishable_key_of_dev(
+    dev: dict[str, str], page: str, status: int
+) -> None:
+    answer = exchange(
+        "POST",
+        f"{dev['service_url']}/otp/request",
+        json.dumps({"phone": new_phone(), "purpose": "login"}).encode(),
+        {
+            "Authorization": f"Bearer {dev['publishable_key']}",
+            "Content-Type": "application/json",
+            "Origin": page,
+        },
+    )
 
     assert answer.status == status
 
