@@ -12,6 +12,7 @@ from support import fakes
 from support.redis_servers import Server
 
 import otp_service
+from otp_service import __version__
 from otp_service.app import CONFIG_VARIABLE, EXTENSION, build, create_app
 from otp_service.domain.clients import key_digest
 from otp_service.domain.limits import ConversionLimits
@@ -73,6 +74,7 @@ def test_application_is_built_from_its_parts(closing: Any) -> None:
 
     assert ready.json == {
         "status": "ready",
+        "version": __version__,
         "store": "ok",
         "warnings": [],
         "routes": [{"name": "main", "state": "ok"}],

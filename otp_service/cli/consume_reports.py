@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from otp_service import __version__
 from otp_service.app import build_report_worker, create_event_logger
 from otp_service.cli.check_config import emit_warnings, print_issues, validate
 from otp_service.cli.initial_series import create_report_series
@@ -15,7 +16,7 @@ from otp_service.cli.listening import exit_cannot_listen
 from otp_service.cli.shutdown import ShutdownEvent
 from otp_service.observability.clock import SystemClock
 from otp_service.observability.logging import CompositeEventLogger
-from otp_service.observability.metrics import Metrics, MetricsServer
+from otp_service.observability.metrics import BuildInfo, Metrics, MetricsServer, ProcessMetrics
 from otp_service.services.interfaces import EventLogger
 from otp_service.settings import ConfigIssue, Settings
 from otp_service.sms.aliyun.mns import Worker
@@ -40,7 +41,7 @@ def run(config: Path | None, *, once: bool) -> None:
         events = log if once else _with_metrics(settings, log, stack)
         worker = build_report_worker(settings, events)
         emit_warnings(config, settings, events)
-        events.emit("reports_started", queues=worker.names)
+        events.emit("reports_started", version=__version__, queues=worker.names)
         done = _drain(worker, shutdown) if once else _consume(worker, shutdown)
         events.emit("reports_stopped")
     sys.exit(0 if done else 1)
@@ -55,6 +56,8 @@ def _with_metrics(settings: Settings, log: EventLogger, stack: ExitStack) -> Eve
     if not port:
         return log
     metrics = Metrics()
+    metrics.registry.register(BuildInfo())
+    metrics.registry.register(ProcessMetrics())
     create_report_series(metrics, settings)
     try:
         stack.enter_context(MetricsServer(metrics.registry, host, port))

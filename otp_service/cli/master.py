@@ -21,6 +21,7 @@ import click
 import gevent
 from gunicorn.arbiter import Arbiter
 
+from otp_service import __version__
 from otp_service.app import set_app_factory, try_build
 from otp_service.cli import worker
 from otp_service.cli.check_config import emit_warnings, validate
@@ -96,11 +97,15 @@ class Master:
         gunicorn calls this hook when it listens.
         """
         self._arbiter = arbiter
+        if self.shared_metrics:
+            self.shared_metrics.observe_workers(
+                lambda: {getattr(one, "metrics_slot", 0): pid for pid, one in tuple(arbiter.WORKERS.items())}
+            )
         signal.signal(signal.SIGHUP, self._on_sighup)
         os.register_at_fork(after_in_parent=_unblock_signals)
         address = arbiter.cfg.address[0]  # options of gunicorn's command line override the configuration
         host, port = address if isinstance(address, tuple) else (address, None)
-        facts = {"host": host, "port": port, "workers": arbiter.num_workers}
+        facts = {"version": __version__, "host": host, "port": port, "workers": arbiter.num_workers}
         self.events.emit("started", **facts, worker_connections=self.settings.server.worker_connections)
 
     def _on_sighup(self, _: int, __: FrameType | None) -> None:

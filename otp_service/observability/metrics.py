@@ -7,10 +7,11 @@ So no request can create a time series, and no phone number, IP address or key c
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -22,12 +23,16 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     start_http_server,
     values,
 )
+from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
+from otp_service import __version__
 from otp_service.sms.aliyun.protocol.codes import CODES, PNVS_CODES
 
 Facts = Mapping[str, Any]
@@ -250,6 +255,44 @@ class WorkerGauges:
                 self.route_state.labels(route, state).set(state == current)
 
 
+class BuildInfo(Collector):
+    """Collects the versions of this service and of Python, as the labels of a metric that is always 1."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metric."""
+        versions = {"version": __version__, "python": platform.python_version()}
+        yield InfoMetricFamily("otp_service_build", "Version of the service and of Python.", versions)
+
+
+class ProcessMetrics(Collector):
+    """Collects CPU time, memory, open files and start time of the main process and of its workers.
+
+    In multiprocess mode prometheus-client has none of these metrics. This collector runs its
+    `ProcessCollector` for each process and adds the label `process`: `main`, or `worker-` and the number of
+    the worker's slot. A new worker takes the slot of a dead one, so reloads and crashes add no series.
+    """
+
+    def __init__(self) -> None:
+        self.worker_pids: Callable[[], Mapping[int, int]] = dict
+        """Returns the process id of each worker, by its slot."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics. A process that has just ended has none. Without /proc, nothing has any."""
+        processes = {"main": os.getpid()}
+        processes |= {f"worker-{slot}": pid for slot, pid in sorted(self.worker_pids().items())}
+        families: dict[str, Metric] = {}
+        for process, pid in processes.items():
+            for one in _process_metrics(pid):
+                family = families.setdefault(one.name, Metric(one.name, one.documentation, one.type))
+                for sample in one.samples:
+                    family.add_sample(sample.name, {"process": process}, sample.value)
+        return families.values()
+
+
+def _process_metrics(pid: int) -> Iterable[Metric]:
+    return ProcessCollector(pid=lambda: pid, registry=None).collect()
+
+
 class MetricsServer:
     """Serves the metrics of *registry* in a thread. Close it, or use it as a context manager."""
 
@@ -311,6 +354,7 @@ class SharedMetrics:
         """
         self._slot = 0
         self._server: MetricsServer | None = None
+        self._processes = ProcessMetrics()
         self.directory = Path(tempfile.mkdtemp(prefix="otp-service-metrics-"))
         try:
             for slot in range(slots):
@@ -335,7 +379,13 @@ class SharedMetrics:
         """
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(BuildInfo())
+        registry.register(self._processes)
         self._server = MetricsServer(registry, host, port)
+
+    def observe_workers(self, pids: Callable[[], Mapping[int, int]]) -> None:
+        """Also serve metrics of the worker processes: *pids* returns the process id of each, by its slot."""
+        self._processes.worker_pids = pids
 
     def free_slot(self, taken: Collection[int]) -> int:
         """Return the lowest slot that is not in *taken*, with its disk space reserved."""

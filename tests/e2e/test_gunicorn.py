@@ -13,6 +13,8 @@ from sms.doubles import eventually
 from support.deployment import GUNICORN, Deployment, new_phone, running_service
 from support.redis_servers import Server, free_port
 
+from otp_service import __version__
+
 
 def verify_a_phone(service: Deployment) -> None:
     phone = new_phone()
@@ -56,6 +58,7 @@ def test_gunicorn_serves_counts_reloads_and_stops(redis_server: Server, tmp_path
         os.kill(service.process.pid, signal.SIGTERM)
         assert service.process.wait(20) == 0
     (started,) = events(service, "started")
+    assert started["version"] == __version__
     assert (started["workers"], started["worker_connections"]) == (2, 64)
     assert len(events(service, "stopped")) == 1
 

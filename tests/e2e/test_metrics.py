@@ -20,6 +20,8 @@ from support.deployment import Deployment, exchange, new_phone, running_service
 from support.package_sources import ROOT
 from support.redis_servers import Server, free_port
 
+from otp_service import __version__
+
 CLIENT_IP = "203.0.113.77"
 Values = dict[str, float]
 
@@ -93,6 +95,31 @@ def test_calls_of_all_workers_are_counted(watched: Watched) -> None:
     assert values["otp_service_redis_roundtrip_duration_seconds_count{}"] > 50
     assert values["otp_service_sends_in_flight_max{}"] == 2 * 56
     assert values["otp_service_redis_connections_max{}"] == 2 * (64 + 56)
+
+
+def test_versions_and_every_process_are_on_the_page(watched: Watched) -> None:
+    assert eventually(lambda: watched.values()["otp_service_workers{}"] == 2, 20)
+    processes = ["{main}", "{worker-1}", "{worker-2}"]
+    assert names(watched, "process_cpu_seconds_total") == processes
+    (build,) = names(watched, "otp_service_build_info")
+    assert build.endswith(f",{__version__}}}")
+    before = watched.values()
+    assert before["process_open_fds{worker-1}"] > 5
+
+    os.kill(workers(watched.service)[0], signal.SIGKILL)
+
+    def is_replaced() -> bool:
+        now = watched.values()
+        starts = [f"process_start_time_seconds{one}" for one in processes]
+        return [now[start] > before[start] for start in starts].count(True) == 1
+
+    assert eventually(is_replaced, 20)
+    assert eventually(lambda: names(watched, "process_resident_memory_bytes") == processes, 20)
+
+
+def names(watched: Watched, metric: str) -> list[str]:
+    """The labels of each series of *metric*."""
+    return sorted(name.removeprefix(metric) for name in watched.values() if name.startswith(f"{metric}{{"))
 
 
 RULES = yaml.safe_load((Path(ROOT) / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"][0][

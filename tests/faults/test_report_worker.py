@@ -33,6 +33,7 @@ from support.deployment import (
 )
 from support.redis_servers import Server, free_port
 
+from otp_service import __version__
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, SandboxConfig
 from otp_service.sandbox.server import start_sandbox
 
@@ -272,7 +273,8 @@ def test_signal_stops_it_while_it_waits_for_messages(service: Deployment, how: s
 
         assert worker.wait() == 0
         assert time.monotonic() - began < 10  # it would wait for 20 s
-    assert [event["queues"] for event in worker.events("reports_started")] == [["SmsReport", "SmsUp"]]
+    (started,) = worker.events("reports_started")
+    assert (started["version"], started["queues"]) == (__version__, ["SmsReport", "SmsUp"])
     assert worker.events("reports_stopped")
     assert worker.events("queue_error") == []
 
@@ -380,8 +382,11 @@ def test_deliveries_are_on_the_commands_own_metrics_page(service: Deployment) ->
     port = free_port()
     opened = open_verifications(service, [new_phone() for _ in range(3)])
 
+    def page() -> str:
+        return exchange("GET", f"http://127.0.0.1:{port}/metrics", None, {}).text
+
     def is_counted() -> bool:
-        text = exchange("GET", f"http://127.0.0.1:{port}/metrics", None, {}).text
+        text = page()
         reads = re.search(r'otp_service_queue_reads_total\{queue="SmsReport",result="ok"} (\d+)', text)
         failures = 'otp_service_queue_reads_total{queue="SmsUp",result="failed"} 0.0' in text
         booked = 'otp_service_sms_deliveries_total{delivery="delivered",route="main"} 3.0' in text
@@ -390,5 +395,7 @@ def test_deliveries_are_on_the_commands_own_metrics_page(service: Deployment) ->
     with working(service, extra=f"[metrics]\nreports_port = {port}\n") as worker:
         assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 3, DEADLINE)
         assert eventually(is_counted, 10)
+        assert f'version="{__version__}"}} 1.0' in page()
+        assert 'process_open_fds{process="main"}' in page()
         worker.process.send_signal(signal.SIGTERM)
         assert worker.wait() == 0

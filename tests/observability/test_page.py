@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from urllib.request import urlopen
 
@@ -10,15 +15,17 @@ import pytest
 from prometheus_client import values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
+from support.redis_servers import free_port
 
+from otp_service import __version__
 from otp_service.observability.metrics import Metrics, MetricsServer, SharedMetrics, WorkerGauges
 
 Values = dict[str, float]
 
 
-def shown(page: MetricsServer) -> Values:
+def shown(port: int) -> Values:
     """The value of each series as `name{a,b}`, its labels in the order of their names."""
-    with urlopen(f"http://127.0.0.1:{page.port}/metrics") as answer:
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
     return {
         f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
@@ -33,7 +40,7 @@ def test_page_shows_what_was_counted_and_not_when_it_began() -> None:
     metrics.emit("redis_roundtrip", duration_ms=3)
 
     with MetricsServer(metrics.registry, "127.0.0.1", 0) as page:
-        found = shown(page)
+        found = shown(page.port)
 
     assert found["otp_service_events_total{reloaded}"] == 1
     assert found["otp_service_redis_roundtrip_duration_seconds_count{}"] == 1
@@ -138,3 +145,64 @@ def test_files_are_private_and_go_at_the_end(shared: SharedMetrics) -> None:
     shared.close()
 
     assert not shared.directory.exists()
+
+
+# ── versions and processes ──
+
+
+@pytest.fixture
+def served(shared: SharedMetrics) -> int:
+    """The port on which *shared* serves the metrics."""
+    port = free_port()
+    shared.listen("127.0.0.1", port)
+    return port
+
+
+@pytest.fixture
+def worker() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs until its standard input is closed."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def processes(found: Values) -> set[str]:
+    """The names of the processes whose memory is on the page."""
+    series = "process_resident_memory_bytes"
+    return {name.removeprefix(series) for name in found if name.startswith(series)}
+
+
+def test_page_shows_the_versions(served: int) -> None:
+    versions = f"{platform.python_version()},{__version__}"
+
+    assert shown(served)[f"otp_service_build_info{{{versions}}}"] == 1
+
+
+def test_page_shows_every_process_under_the_name_of_its_slot(
+    shared: SharedMetrics, served: int, worker: subprocess.Popen[bytes]
+) -> None:
+    assert processes(shown(served)) == {"{main}"}
+
+    shared.observe_workers(lambda: {2: worker.pid})
+
+    found = shown(served)
+    assert processes(found) == {"{main}", "{worker-2}"}
+    for process in ("main", "worker-2"):
+        assert found[f"process_resident_memory_bytes{{{process}}}"] > 1024**2
+        assert found[f"process_virtual_memory_bytes{{{process}}}"] > 1024**2
+        assert 3 <= found[f"process_open_fds{{{process}}}"] < found[f"process_max_fds{{{process}}}"]
+    born = [found[f"process_start_time_seconds{{{process}}}"] for process in ("main", "worker-2")]
+    assert born[0] < born[1] <= time.time() + 1
+    assert found["process_cpu_seconds_total{main}"] == pytest.approx(sum(os.times()[:2]), abs=1)
+
+
+def test_process_that_has_ended_has_no_metrics(
+    shared: SharedMetrics, served: int, worker: subprocess.Popen[bytes]
+) -> None:
+    shared.observe_workers(lambda: {1: worker.pid})
+    assert processes(shown(served)) == {"{main}", "{worker-1}"}
+
+    worker.kill()
+    worker.wait()
+
+    assert processes(shown(served)) == {"{main}"}

@@ -18,7 +18,7 @@ from otp_service.cli.initial_series import READ_RESULTS, REPORT_RESULTS, SEND_OU
 from otp_service.domain.errors import OtpError
 from otp_service.domain.policy import PumpingGuardMode
 from otp_service.observability.logging import EVENTS
-from otp_service.observability.metrics import ROUTE_STATES, Metrics, WorkerGauges
+from otp_service.observability.metrics import ROUTE_STATES, BuildInfo, Metrics, ProcessMetrics, WorkerGauges
 
 DEPLOY = Path(ROOT) / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -40,7 +40,18 @@ def described(family: MetricWrapperBase) -> Metric:
     return metric
 
 
-KINDS = {metric.name: metric.type for metric in map(described, FAMILIES)}
+def collected() -> Iterator[Metric]:
+    """The metrics that are collected at each scrape, by the names that the page shows."""
+    for metric in (*BuildInfo().collect(), *ProcessMetrics().collect()):
+        metric.name += {"counter": "_total", "info": "_info"}.get(metric.type, "")
+        metric.type = "gauge" if metric.type == "info" else metric.type
+        yield metric
+
+
+COLLECTED = list(collected())
+KINDS = {metric.name: metric.type for metric in (*map(described, FAMILIES), *COLLECTED)}
+STANDARD = "process_"
+"""The prefix of metrics that every client library of Prometheus has. Other jobs have them too."""
 WORDS = {
     *("sum", "max", "rate", "increase", "absent", "histogram_quantile", "by", "and", "or", "unless", "on"),
     *("up", "job", "instance", "queue"),
@@ -56,7 +67,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 EXPRESSIONS = list(expressions())
-METRIC = re.compile(r"(?<!\")\b(otp_service_\w+)(?:\{([^}]*)\})?")
+METRIC = re.compile(r"(?<!\")\b((?:otp_service|process)_\w+)(?:\{([^}]*)\})?")
 
 
 def family_of(series: str) -> str:
@@ -75,6 +86,9 @@ def test_every_name_and_label_is_one_of_ours(where: str, text: str) -> None:
         assert family_of(series) in METRICS
         assert (KINDS[family_of(series)] == "histogram") == (family_of(series) != series)
         chosen = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
+        if series.startswith(STANDARD):
+            assert selector == 'job=~"otp_service.*"'
+            chosen.remove("job")
         assert chosen <= set(METRICS[family_of(series)])
         labels |= {*METRICS[family_of(series)], "le"} if family_of(series) != series else set(METRICS[series])
     for group in re.findall(r"by \(([^)]*)\)", text):
@@ -86,7 +100,11 @@ def test_every_expression_is_whole_and_made_of_known_words(where: str, text: str
     rest = re.sub(r"by \([^)]*\)", " ", re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", text))
 
     assert all(text.count(a) == text.count(b) for a, b in ("()", "[]", "{}"))
-    assert {word for word in re.findall(r"[a-z]\w*", rest) if not word.startswith("otp_service_")} <= WORDS
+    assert {
+        word
+        for word in re.findall(r"[a-z]\w*", rest)
+        if word not in KINDS and not word.startswith("otp_service_")
+    } <= WORDS
     assert re.findall(r"\[(.*?)\]", text) == [
         span for span in re.findall(r"\[(.*?)\]", text) if re.fullmatch(r"\d+[mh]|\$__rate_interval", span)
     ]
@@ -130,7 +148,7 @@ def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
 def test_no_metric_is_shown_nowhere() -> None:
     shown = {family_of(series) for _, text in EXPRESSIONS for series, _ in METRIC.findall(text)}
 
-    assert set(METRICS) - shown == set()
+    assert {name for name in set(METRICS) - shown if not name.startswith(STANDARD)} == set()
 
 
 def test_no_two_panels_lie_on_each_other() -> None:
@@ -161,11 +179,18 @@ def test_labels_are_those_that_are_pinned(family: MetricWrapperBase) -> None:
             family.labels(x="x")
 
 
+@pytest.mark.parametrize("metric", COLLECTED, ids=lambda metric: metric.name)
+def test_collected_metrics_have_the_pinned_labels(metric: Metric) -> None:
+    assert metric.samples
+    for sample in metric.samples:
+        assert sorted(sample.labels) == sorted(METRICS[metric.name])
+
+
 def test_names_are_spelled_as_prometheus_wants_them() -> None:
     for name, kind in KINDS.items():
-        assert name.startswith("otp_service_")
+        assert name.startswith(("otp_service_", STANDARD))
         assert name.endswith("_total") == (kind == "counter")
-        assert name.endswith("_seconds") == (kind == "histogram")
+        assert name.endswith("_seconds") == (kind == "histogram") or name.startswith(STANDARD)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -183,4 +183,11 @@ METRICS: dict[str, list[str]] = {
     "otp_service_counter_updates_lost_total": [],
     "otp_service_events_total": ["event"],
     "otp_service_log_lines_dropped_total": [],
+    "otp_service_build_info": ["version", "python"],
+    "process_cpu_seconds_total": ["process"],
+    "process_resident_memory_bytes": ["process"],
+    "process_virtual_memory_bytes": ["process"],
+    "process_open_fds": ["process"],
+    "process_max_fds": ["process"],
+    "process_start_time_seconds": ["process"],
 }

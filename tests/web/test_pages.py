@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from web.web_app import WebApp, problem
 
+from otp_service import __version__
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.schema import StoreSchemaNewer
 from otp_service.web.docs_page import views as docs_views
@@ -31,6 +32,7 @@ def test_ready_if_the_store_accepts_writes(web_app: WebApp) -> None:
     assert answer.status_code == 200
     assert answer.get_json() == {
         "status": "ready",
+        "version": __version__,
         "store": "ok",
         "warnings": [],
         "routes": [{"name": "main", "state": "ok"}],

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from otp_service import __version__
 from otp_service.domain import text_normalization
 from otp_service.domain.codes import LENGTH, CodeType
 from otp_service.domain.proofs import Proof
@@ -372,9 +373,11 @@ class ReadyResponse(ResponseModel):
 
     `warnings`: `store_not_persistent` means that a restart of Redis would lose all codes and counters;
     `wrong_code_alarm` means that so many codes were wrong today that browsers must solve a risk challenge.
+    `version`: the release of the service that responds.
     """
 
     status: Literal["ready", "degraded"]
+    version: str
     store: Literal["ok"] = "ok"
     warnings: list[Literal["store_not_persistent", "wrong_code_alarm"]]
     routes: list[RouteStatus]
@@ -446,7 +449,8 @@ def ready_response(routes: Sequence[dict[str, object]], *, persists: bool, risk_
     if risk_level:
         warnings.append("wrong_code_alarm")
     all_ok = all(route.state == "ok" for route in states)
-    return ReadyResponse(status="ready" if all_ok else "degraded", warnings=warnings, routes=states)
+    status: Literal["ready", "degraded"] = "ready" if all_ok else "degraded"
+    return ReadyResponse(status=status, version=__version__, warnings=warnings, routes=states)
 
 
 @lru_cache(maxsize=1024)  # the times of one second's calls, and of their expiry, repeat
