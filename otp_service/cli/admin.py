@@ -45,6 +45,22 @@ class AdminSession:
         """Return the keyed hash under which the store keeps *phone*."""
         return self.settings.keyring().phone_hash(phone.e164)
 
+    @contextmanager
+    def store_access(self) -> Iterator[None]:
+        """Every access to the store happens within this context.
+
+        If a newer release uses the store and this one cannot read its data, the command ends before it
+        accesses anything, with the reason and exit code 1. A failure of the store ends it in the same way.
+        """
+        try:
+            if problem := self.store.redis.schema_problem():
+                raise click.ClickException(f"Nothing was done: redis.url {problem.seen}. {problem.fix}")
+            yield
+        except StoreUnavailable:
+            raise click.ClickException(
+                "The store failed. The change may have been made or not; it is safe to run the command again."
+            ) from None
+
 
 def open_session(config: Path | None) -> AdminSession:
     """Open the store of the configuration. Exit with 2 if the configuration is not valid."""
@@ -99,17 +115,6 @@ def _read_hidden(label: str) -> str:
         return sys.stdin.readline().strip()
     except UnicodeDecodeError:
         return ""
-
-
-@contextmanager
-def handle_store_errors() -> Iterator[None]:
-    """Turn a failure of the store into one line of text and exit code 1."""
-    try:
-        yield
-    except StoreUnavailable:
-        raise click.ClickException(
-            "The store failed. The change may have been made or not; it is safe to run the command again."
-        ) from None
 
 
 def format_duration(seconds: int) -> str:

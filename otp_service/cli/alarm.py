@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import handle_store_errors, open_session
+from otp_service.cli.admin import open_session
 from otp_service.cli.limits import LimitsOptions
 from otp_service.domain.limits import GlobalFailureLimits
 from otp_service.observability.clock import SystemClock
@@ -20,14 +20,14 @@ def run(config: Path | None, options: LimitsOptions) -> None:
     """Print the state of the alarm, and clear it if *options* say so."""
     session = open_session(config)
     limits, now = session.settings.policy().risk.global_failures, SystemClock().now()
-    with handle_store_errors():
+    with session.store_access():
         facts = session.admin.global_failures(limits, now)
     if not options.as_json:
         click.echo(alarm_text(facts, limits))
     if options.clear and not options.yes:
         click.confirm("Clear the alarm?", abort=True, err=True)
     if options.clear:
-        with handle_store_errors():
+        with session.store_access():
             session.admin.clear_global_failures(now)
         session.events.emit(
             "alarm_cleared", alarm_level=facts.level, wrong=facts.wrong, approved=facts.approved

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import ask_phone, handle_store_errors, open_session
+from otp_service.cli.admin import ask_phone, open_session
 
 NOT_ERASED = """\
 What this command cannot erase:
@@ -28,7 +28,7 @@ def run(config: Path | None, *, yes: bool) -> None:
     if not yes:
         click.confirm(f"Erase all data about {phone}? This cannot be undone.", abort=True, err=True)
     phone_hash = session.phone_hash(phone)
-    with handle_store_errors():
+    with session.store_access():
         erased = session.admin.erase_phone(phone_hash)
     session.events.emit(
         "phone_erased",

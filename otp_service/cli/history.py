@@ -15,7 +15,6 @@ from otp_service.cli.admin import (
     AdminSession,
     ask_phone,
     ask_verification_id,
-    handle_store_errors,
     open_session,
 )
 from otp_service.domain.phone import Phone
@@ -67,7 +66,7 @@ def run(config: Path | None, *, by_id: bool, as_json: bool) -> None:
     session = open_session(config)
     phone = ask_phone(session.settings)
     wanted = _ask_verification_hash(session) if by_id else ""
-    with handle_store_errors():
+    with session.store_access():
         sends = session.admin.phone_history(session.phone_hash(phone))
     found = [one for one in _verifications(sends) if not wanted or wanted.startswith(one.prefix)]
     if as_json:

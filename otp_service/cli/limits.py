@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import AdminSession, ask_phone, format_duration, handle_store_errors, open_session
+from otp_service.cli.admin import AdminSession, ask_phone, format_duration, open_session
 from otp_service.domain.client_ip import normalize_client_ip
 from otp_service.domain.errors import InvalidRequest
 from otp_service.domain.limits import DAY, HOUR, TEST_PHONE_LIMITS, IpLimits, PhoneLimits
@@ -46,14 +46,14 @@ def _phone(session: AdminSession, client: str | None, options: LimitsOptions) ->
     policy, phone_hash = session.settings.policy(), session.phone_hash(phone)
     if phone.e164 in policy.test_phones:
         limits = TEST_PHONE_LIMITS
-    with handle_store_errors():
+    with session.store_access():
         usage = session.admin.phone_usage(
             phone_hash, limits, policy.code_limits.max_attempts, client=client or ""
         )
         alarm = alarm_level(session)
     cleared = _show_and_confirm(phone_text(phone, usage, limits, alarm), options)
     if cleared:
-        with handle_store_errors():
+        with session.store_access():
             session.admin.clear_phone(phone_hash)
         session.events.emit("limits_cleared", phone_hash=phone_hash, phone_masked=str(phone))
     _finish(options, {**phone_json(phone, usage, limits), "alarm_level": alarm}, cleared=cleared)
@@ -155,12 +155,12 @@ def _show_ip(session: AdminSession, text: str, options: LimitsOptions) -> None:
     network = _network(text)
     ip_hash = base64.urlsafe_b64encode(session.settings.keyring().ip_hash(network)).decode()
     limits = session.settings.policy().risk.ip_limits
-    with handle_store_errors():
+    with session.store_access():
         usage = session.admin.ip_usage(ip_hash, limits)
         alarm = alarm_level(session)
     cleared = _show_and_confirm(ip_text(network, usage, limits, alarm), options)
     if cleared:
-        with handle_store_errors():
+        with session.store_access():
             session.admin.clear_ip(ip_hash)
         session.events.emit("limits_cleared", client_ip_hash=ip_hash)
     _finish(options, {**ip_json(network, usage, limits), "alarm_level": alarm}, cleared=cleared)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from otp_service.cli.admin import ask_phone, handle_store_errors, open_session
+from otp_service.cli.admin import ask_phone, open_session
 from otp_service.cli.limits import next_sms
 
 
@@ -15,7 +15,7 @@ def run(config: Path | None) -> None:
     session = open_session(config)
     phone = ask_phone(session.settings)
     policy, phone_hash = session.settings.policy(), session.phone_hash(phone)
-    with handle_store_errors():
+    with session.store_access():
         before = session.admin.phone_usage(phone_hash, policy.phone_limits, policy.code_limits.max_attempts)
         session.store.unlock(phone_hash)
         after = session.admin.phone_usage(phone_hash, policy.phone_limits, policy.code_limits.max_attempts)

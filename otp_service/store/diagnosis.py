@@ -112,19 +112,27 @@ def diagnose(backend: RedisBackend, replicas: int) -> RedisProblem | None:
         for reply in (script, no_script):
             if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError):
                 return explain(reply)
-        (in_use,) = backend.execute([("GET", keys.schema())]).raise_errors()
-        if newer := schema.newer_version(in_use):
-            return _newer_schema(newer)
+        return schema_problem(backend)
     except UnsuitableRedis as error:
         return RedisProblem(
             error.reason, "See above; the service refuses to start with it.", is_unsuitable=True
         )
     except redis.RedisError as error:
         return explain(error)
-    return None
 
 
-def _newer_schema(newer: schema.SchemaVersion) -> RedisProblem:
+def schema_problem(backend: RedisBackend) -> RedisProblem | None:
+    """Return a problem if a newer release uses Redis and this one cannot read its data, else None.
+
+    It does not declare that this release is in use.
+
+    Raises:
+        redis.RedisError: Redis fails.
+    """
+    (in_use,) = backend.execute([("GET", keys.schema())]).raise_errors()
+    newer = schema.newer_version(in_use)
+    if newer is None:
+        return None
     version = "unknown" if newer == schema.UNKNOWN else newer.version
     return RedisProblem(
         f"leads to a Redis that a newer release uses (store_schema_newer: schema {version}, ours is "

@@ -19,7 +19,7 @@ from otp_service.domain.errors import StoreUnavailable
 from otp_service.services.interfaces import EventLogger
 from otp_service.store import decoding, health
 from otp_service.store.backend import Command, PipelineResult, RedisBackend, ReplicationWait, backend_of
-from otp_service.store.diagnosis import RedisProblem, diagnose
+from otp_service.store.diagnosis import RedisProblem, diagnose, schema_problem
 from otp_service.store.health import Inspection, UnsuitableRedis
 from otp_service.store.schema import OWN, SchemaGuard, SchemaVersion
 from otp_service.store.scripts import Call, ScriptRunner
@@ -233,6 +233,14 @@ class RedisClient:
             StoreUnavailable: one does not answer.
         """
         return self.call(lambda backend: health.inspect(backend, self._replicas))
+
+    def schema_problem(self) -> RedisProblem | None:
+        """Return why this release cannot read the data in Redis, None if it can.
+
+        Raises:
+            StoreUnavailable: Redis fails.
+        """
+        return self.call(schema_problem)
 
     def diagnose(self) -> RedisProblem | None:
         """Return what is wrong with the servers, in words; None when nothing is."""

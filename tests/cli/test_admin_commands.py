@@ -436,6 +436,74 @@ def test_unreachable_store_is_reported_in_one_line(tmp_path: Path, command: str,
     )
 
 
+@pytest.fixture
+def newer_release(client: redis.Redis) -> Iterator[None]:
+    """A release whose data this one cannot read uses the same Redis."""
+    client.set(keys.schema(), "9 8", px=60_000)
+    yield
+    client.unlink(keys.schema())
+
+
+def dump(client: redis.Redis) -> dict[bytes, bytes]:
+    return {key: client.dump(key) for key in client.scan_iter()}
+
+
+CHANGES = [
+    ("alarm", "--clear", "--yes"),
+    ("limits", "--clear", "--yes"),
+    ("limits", "--clear", "--yes", "--address", ADDRESS),
+    ("unlock",),
+    ("erase-phone", "--yes"),
+]
+
+
+@pytest.mark.usefixtures("newer_release")
+@pytest.mark.parametrize("arguments", [*CHANGES, ("history",)], ids=" ".join)
+def test_command_beside_a_newer_release_says_why_and_does_nothing(
+    config: Path,
+    client: redis.Redis,
+    number: str,
+    phone: Phone,
+    arguments: tuple[str, ...],
+) -> None:
+    fail(phone, 5)
+    stored = dump(client)
+
+    result = run(config, *arguments, typed=number)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    (error,) = result.stderr.splitlines()
+    assert error.startswith("Error: Nothing was done: redis.url leads to a Redis that a newer release uses")
+    assert "store_schema_newer: schema 9, ours is 1" in error
+    assert "docs/upgrading.md" in error
+    assert dump(client) == stored
+
+
+@pytest.mark.parametrize("arguments", CHANGES, ids=" ".join)
+def test_command_beside_a_release_that_it_can_read_works_and_declares_no_version(
+    config: Path, client: redis.Redis, number: str, arguments: tuple[str, ...]
+) -> None:
+    client.unlink(keys.schema())
+    assert run(config, *arguments, typed=number).exit_code == 0
+    assert client.exists(keys.schema()) == 0
+
+    client.set(keys.schema(), "2 1", px=60_000)
+    result = run(config, *arguments, typed=number)
+    in_use = client.get(keys.schema())
+    client.unlink(keys.schema())
+
+    assert result.exit_code == 0
+    assert in_use == b"2 1"
+
+
+@pytest.mark.usefixtures("newer_release")
+def test_report_worker_beside_a_newer_release_does_not_start(config: Path) -> None:
+    result = run(config, "consume-reports", "--once")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "store_schema_newer: schema 9, ours is 1" in result.stderr
+
+
 @pytest.mark.parametrize("command", ["alarm", "limits", "unlock", "erase-phone"])
 def test_configuration_without_its_own_store_is_rejected(
     config: Path, command: str, number: str, redis_server: Server

@@ -151,6 +151,16 @@ def test_acl_line_makes_a_user_for_the_service(
     result = run("check-config", "--config", config(url, f'password_file = "{secret}"'))
 
     assert (result.exit_code, result.output) == (0, "The configuration is fit for production.\n")
+    path = config(url, f'password_file = "{secret}"')
+    for command in (
+        ("alarm", "--clear", "--yes"),
+        ("limits", "--clear", "--yes"),
+        ("limits", "--clear", "--yes", "--address", "203.0.113.7"),
+        ("history",),
+        ("unlock",),
+        ("erase-phone", "--yes"),
+    ):
+        assert run(*command, "--config", path, typed=PHONE).exit_code == 0, command
     assert "s3cret" not in line
     assert hashlib.sha256(b"s3cret").hexdigest() in line
 

@@ -42,11 +42,14 @@ def check_redis(store: RedisStore, clients: Iterable[str]) -> Iterator[CheckResu
         if problem and not info.unsuitability
         else _check_permissions(store)
     )
-    yield from _check_client_ips(store, clients)
+    if _is_readable(store):
+        yield from _check_client_ips(store, clients)
 
 
 def check_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[CheckResult]:
     """Check whether the alarm for wrong codes is on."""
+    if not _is_readable(store):
+        return
     try:
         facts = AdminStore(store.redis).global_failures(limits, SystemClock().now())
     except StoreUnavailable:
@@ -57,6 +60,14 @@ def check_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[Chec
         yield warn("alarm", message, fix)
     else:
         yield ok("alarm", f"wrong codes today: {facts.wrong}, below the alarm")
+
+
+def _is_readable(store: RedisStore) -> bool:
+    """Tell whether this release can read what is stored. `check_redis` says so if it cannot."""
+    try:
+        return store.redis.schema_problem() is None
+    except StoreUnavailable:
+        return False
 
 
 def _check_permissions(store: RedisStore) -> CheckResult:

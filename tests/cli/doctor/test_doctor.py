@@ -31,8 +31,9 @@ from otp_service.cli.doctor.check_result import (
     worst,
 )
 from otp_service.cli.doctor.connectivity import check_connectivity
-from otp_service.cli.doctor.redis import check_redis
+from otp_service.cli.doctor.redis import check_alarm, check_redis
 from otp_service.cli.doctor.template import check_template_text
+from otp_service.domain.limits import GlobalFailureLimits
 from otp_service.domain.messages import Template
 from otp_service.sandbox.config import REJECTED_SIGN_NAME, SIGN_NAME_IN_REVIEW
 from otp_service.sms.aliyun.api import AliyunApi
@@ -587,12 +588,16 @@ def test_newer_release_on_the_same_redis_is_reported_and_the_doctor_declares_no_
         results_before = of_redis(server.url)
         declared = client.exists("otp:schema")
         client.set("otp:schema", "9 8", px=60_000)
-        (result,) = of_redis(server.url)
+        (result,) = of_redis(server.url, ["web"])
+        alarm = list(
+            check_alarm(RedisStore(client_from_url(server.url), NullLogger()), GlobalFailureLimits())
+        )
 
     assert (results_before, declared) == ([], 0)
     assert result.status is CheckStatus.FAIL
     assert "store_schema_newer: schema 9, ours is 1" in result.message
     assert "docs/upgrading.md" in result.fix
+    assert alarm == []
 
 
 def test_unreachable_redis_is_reported() -> None:
