@@ -2,9 +2,9 @@
 
 import { randomBytes } from "node:crypto";
 
+import { OtpClient, OtpServiceError, ProofError } from "@otp-service/client";
 import express from "express";
 import session from "express-session";
-import { OtpClient, OtpServiceError, ProofError } from "otp-service-client";
 
 const { OTP_URL, OTP_SECRET_KEY, OTP_PUBLISHABLE_KEY, SECRET_KEY, PORT = "8000" } = process.env;
 const otp = new OtpClient(OTP_URL, OTP_SECRET_KEY);

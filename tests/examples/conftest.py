@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -110,17 +111,21 @@ def shown_phone(text: str) -> str | None:
 
 
 def start_command(name: str, directory: Path) -> list[str]:
-    """Return the command that starts an example. Copy a Node.js example next to the tests' packages."""
+    """Return the command that starts an example. A copy of a Node.js example uses the tests' packages."""
     folder = ROOT / "examples" / name
     if not (folder / "package.json").exists():
         return [sys.executable, str(folder / "app.py")]
     target = directory / name
     target.mkdir()
     (target / "package.json").symlink_to(folder / "package.json")
+    for module, version in json.loads((folder / "package.json").read_text())["dependencies"].items():
+        link = target / "node_modules" / module
+        link.parent.mkdir(parents=True, exist_ok=True)
+        is_here = version.startswith("file:")
+        link.symlink_to((folder / version.removeprefix("file:")).resolve() if is_here else package(module))
     (target / "server.js").write_bytes(
         (folder / "server.js").read_bytes()
     )  # Node.js would resolve packages from the target of a symlink
-    (target / "node_modules").symlink_to(package("express").parent)
     return [node(), str(target / "server.js")]
 
 
