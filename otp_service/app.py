@@ -61,7 +61,7 @@ class Application:
     """A service that has been built. *close* releases its connections and threads."""
 
     app: Flask
-    parts: ApiDependencies
+    dependencies: ApiDependencies
     router: SmsRouter
     counters: UsageCounters
     close: Callable[[], None]
@@ -121,7 +121,7 @@ def create_blueprint(
         challenges=challenges,
     )
     closers.append(built.close)
-    return OtpBlueprint(built.parts, close_once(closers))
+    return OtpBlueprint(built.dependencies, close_once(closers))
 
 
 def _from_environment(challenges: ChallengeProvider | None) -> Flask:
@@ -179,7 +179,7 @@ def build(
         events=events,
         log_context=CurrentRequestLog(),
     )
-    parts = ApiDependencies(
+    dependencies = ApiDependencies(
         service=service,
         pages=_hosted_pages(settings, service, pages, clock),
         clients=settings.all_clients(),
@@ -196,8 +196,8 @@ def build(
         address_probe=AddressProbe(settings.keyring()),
         on_unreadable_ip=OperatorWarnings(store, clock, events).unreadable_ip,
     )
-    app = _app_of(parts)
-    built = Application(app, parts, router, counters, close=close_once(closers))
+    app = _app_of(dependencies)
+    built = Application(app, dependencies, router, counters, close=close_once(closers))
     app.extensions[EXTENSION] = built
     return built
 
@@ -411,10 +411,10 @@ def _inbound_sms_forwarder(
     )
 
 
-def _app_of(parts: ApiDependencies) -> Flask:
+def _app_of(dependencies: ApiDependencies) -> Flask:
     app = Flask("otp_service", static_folder=None, template_folder=None)
-    app.register_blueprint(blueprint_of(parts))
-    install_problems(app, parts)
+    app.register_blueprint(blueprint_of(dependencies))
+    install_problems(app, dependencies)
     return app
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from otp_service.domain.clients import key_digest
 from otp_service.domain.limits import ConversionLimits
 from otp_service.domain.risk import ConversionScope
 from otp_service.settings import Settings, SettingsError, from_mapping
-from otp_service.web.api.client_ip import ProxyTrust
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk_key-of-the-test-0123456789"
@@ -156,27 +155,39 @@ def test_application_can_be_closed_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "trust"),
+    ("service", "address"),
     [
-        ({}, ProxyTrust()),
-        ({"proxy_hops": 2}, ProxyTrust(hops=2)),
-        ({"trusted_proxies": ["10.0.0.0/8"]}, ProxyTrust(networks=(ip_network("10.0.0.0/8"),))),
+        ({}, "10.0.0.1"),
+        ({"proxy_hops": 2}, "10.0.0.3"),
+        ({"trusted_proxies": ["10.0.0.0/8"]}, "203.0.113.9"),
     ],
     ids=["no proxy", "hops", "networks"],
 )
-def test_only_trusted_proxies_are_used(closing: Any, service: dict[str, Any], trust: ProxyTrust) -> None:
-    clock = fakes.FakeClock()
-    built = build(
-        settings(service=service),
-        store=fakes.FakeStore(clock),
-        counters=fakes.FakeCounters(),
-        pages=fakes.FakePages(),
-        clock=clock,
-        events=fakes.FakeEvents(),
-    )
+def test_only_trusted_proxies_are_used(closing: Any, service: dict[str, Any], address: str) -> None:
+    clock, events = fakes.FakeClock(), fakes.FakeEvents()
+    web = raw()["clients"]["web"] | {"publishable_key": BROWSER_KEY, "origins": [BROWSER_PAGE]}
+    made = settings(service=service, clients={"web": web})
+    built = build(made, **faked(clock), clock=clock, events=events)
     closing(built.close)
 
-    assert built.parts.proxy_trust == trust
+    built.app.test_client().post(
+        "/otp/request",
+        json={"phone": "13800138000", "purpose": "login"},
+        headers={
+            "Authorization": f"Bearer {BROWSER_KEY}",
+            "Origin": BROWSER_PAGE,
+            "X-Forwarded-For": "198.51.100.7, 203.0.113.9, 10.0.0.3, 10.0.0.2",
+        },
+        environ_overrides={"REMOTE_ADDR": "10.0.0.1"},
+    )
+
+    (event,) = events.of("http_request")
+    assert event["client_ip_hash"] == ip_hash_text(made, address)
+
+
+def ip_hash_text(made: Settings, address: str) -> str:
+    """The keyed hash of *address* as events have it."""
+    return base64.urlsafe_b64encode(made.keyring().ip_hash(address)).decode()
 
 
 @pytest.mark.parametrize(

@@ -209,8 +209,8 @@ def _sample(gauges: WorkerGauges, built: Application) -> None:
     gauges.global_failure_level.set(built.counters.global_risk_level())
     gauges.set_routes(built.router.states())
     gauges.sends_in_flight.set(built.router.in_flight)
-    if isinstance(built.parts.store, RedisStore):
-        gauges.redis_connections_in_use.set(built.parts.store.redis.in_flight)
+    if isinstance(built.dependencies.store, RedisStore):
+        gauges.redis_connections_in_use.set(built.dependencies.store.redis.in_flight)
 
 
 def _sample_forever(gauges: WorkerGauges, built: Application) -> None:
