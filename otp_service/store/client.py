@@ -139,13 +139,31 @@ class _DeadlineConnection(_Mixin):  # type: ignore[misc]
 
 
 class _OwnAuthority(_Mixin):  # type: ignore[misc]
-    """Trusts the given CA file in place of the system's CAs; redis-py would trust both."""
+    """Trusts the given CA file in place of the system's CAs.
+
+    redis-py 8.1 begins with `ssl.create_default_context()`, which loads the system's CAs. Its options can
+    only add to them, and none takes an `SSLContext`, so there is no public way. This overrides a private
+    method. A later redis-py might not call it, so nothing is sent unless it was called.
+    """
+
+    has_own_context = False
 
     def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
+        self.has_own_context = True
         context = ssl.create_default_context(cafile=self.ca_certs)
         if self.certfile:
             context.load_cert_chain(self.certfile, self.keyfile)
         return context.wrap_socket(sock, server_hostname=self.host)
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        """Send *command*.
+
+        Raises:
+            redis.ConnectionError: redis-py has made the TLS context itself.
+        """
+        if not self.has_own_context:
+            raise redis.ConnectionError("redis-py trusts more than the CA file")
+        super().send_packed_command(command, check_health)
 
 
 class TcpConnection(_DeadlineConnection, redis.Connection):

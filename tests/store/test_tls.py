@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import redis
 from support.phone_stories import Quiet
 from support.redis_clusters import running_cluster
 from support.redis_sentinels import NAME, running_sentinel
@@ -17,7 +20,7 @@ from support.redis_servers import Server, free_port, redis_binary, running, skip
 from support.store_backends import PATIENT
 
 from otp_service.domain.errors import StoreUnavailable
-from otp_service.store.client import RedisOptions, from_url
+from otp_service.store.client import RedisOptions, TlsConnection, create_client, from_url
 from otp_service.store.verifications import RedisStore
 
 NEW_KEY = ("-newkey", "rsa:2048", "-nodes")
@@ -111,6 +114,27 @@ def test_configured_authority_replaces_those_of_the_machine(
 
         with pytest.raises(StoreUnavailable):
             check(url, replace(PATIENT, ca_file=authority(tmp_path / "theirs").ca))
+
+
+class OtherRedisPy(TlsConnection):
+    """A connection of a redis-py that does not call the method that sets the authority."""
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
+        wrapped: ssl.SSLSocket = redis.SSLConnection._wrap_socket_with_ssl(self, sock)
+        return wrapped
+
+
+def test_nothing_is_sent_when_redis_py_sets_the_authorities_itself(ours: Authority) -> None:
+    with serving_tls(ours) as (_, port):
+        where = {"host": "127.0.0.1", "port": port, "ssl_ca_certs": str(ours.ca)}
+        with create_client(TlsConnection, PATIENT, **where) as client:
+            assert client.ping()
+
+        with (
+            create_client(OtherRedisPy, PATIENT, **where) as client,
+            pytest.raises(redis.ConnectionError, match="trusts more than the CA file"),
+        ):
+            client.ping()
 
 
 def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
