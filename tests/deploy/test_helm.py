@@ -225,7 +225,9 @@ def test_pod_writes_to_tmp_only_and_in_memory(which: str, name: str) -> None:
 def test_pod_has_time_to_stop() -> None:
     for which, values in (("default", DEFAULTS), ("full", FULL)):
         spec = pod(which, "Deployment/otp-otp-service")
-        sleep = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+        command = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+        assert command[:3] == ["python", "-I", "-c"]  # the image has no other program that can sleep
+        sleep = int(command[3].removeprefix("import time; time.sleep(").removesuffix(")"))
 
         assert variables(which, "Deployment/otp-otp-service")["OTP_SERVICE__SERVER__STOP_TIMEOUT"] == str(
             values["stopTimeout"]

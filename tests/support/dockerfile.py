@@ -137,16 +137,11 @@ def context(directory: Path) -> None:
 
 
 def base_root(directory: Path) -> None:
-    """Make a Debian with Python, as the base image is one.
-
-    Docker's image has a Python of its own in /usr/local; this one has Debian's.
-    """
+    """Make a Debian as the base image is one, which lacks only documents and translations."""
     if shutil.which("debootstrap") is None:
         skip_or_fail("debootstrap is not installed")
-    packages = "python3,python3-venv,ca-certificates"
-    command = ["debootstrap", "--variant=minbase", f"--include={packages}", SUITE, str(directory)]
+    command = ["debootstrap", "--variant=minbase", SUITE, str(directory)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=_STEP_SECONDS)
-    (directory / "usr/local/bin/python").symlink_to("/usr/bin/python3")
 
 
 def build(base: Path, work: Path) -> tuple[Path, Stage]:
@@ -156,7 +151,10 @@ def build(base: Path, work: Path) -> tuple[Path, Stage]:
     roots: dict[str, Path] = {}
     for number, stage in enumerate(stages()):
         root = work / f"stage{number}"
-        subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(root)], check=True)
+        if stage.base == "scratch":
+            root.mkdir(mode=0o755)
+        else:
+            subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(root)], check=True)
         roots[stage.name] = root
         place = "/"
         for step in stage.instructions:
@@ -164,22 +162,30 @@ def build(base: Path, work: Path) -> tuple[Path, Stage]:
                 place = step.text
                 (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
             elif step.keyword == "RUN":
-                _execute(root, place, step.text)
+                _execute(root, place, step, stage)
             elif step.keyword == "COPY":
                 _copy(step, roots.get(step.options.get("from", ""), work / "context"), root, place)
     return root, stage
 
 
-def _execute(root: Path, place: str, text: str) -> None:
-    """Run a command in the chroot as root, with what pip needs from outside."""
+def _execute(root: Path, place: str, step: Instruction, stage: Stage) -> None:
+    """Run a command in the chroot as root; a command for a shell has what apt and pip need from outside."""
+    if step.text.startswith("["):
+        in_chroot(root, step.words, stage.environment())
+        return
     bundle = os.environ.get("PIP_CERT", "/etc/ssl/certs/ca-certificates.crt")
     outside = [("/etc/resolv.conf", "/etc/resolv.conf"), ("/etc/hosts", "/etc/hosts")]
     for source, target in [*outside, (bundle, "/tmp/ca.crt")]:  # noqa: S108 - in the chroot
         shutil.copyfile(source, root / target.lstrip("/"))
     passed = {name: value for name, value in os.environ.items() if name in {"PIP_INDEX_URL", "PIP_TIMEOUT"}}
-    variables = {**passed, "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "PIP_CERT": "/tmp/ca.crt"}  # noqa: S108
-    inside = f"cd {shlex.quote(place)} && {text}"
-    in_chroot(root, ["env", "-i", *_pairs(variables), "/bin/sh", "-c", inside], writable=True)
+    variables = {
+        **passed,
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "PIP_CERT": "/tmp/ca.crt",  # noqa: S108
+        "DEBIAN_FRONTEND": "noninteractive",
+    }
+    inside = f"cd {shlex.quote(place)} && {step.text}"
+    in_chroot(root, ["/bin/sh", "-c", inside], variables, writable=True)
     (root / "tmp/ca.crt").unlink()
 
 
@@ -195,16 +201,19 @@ def _copy(step: Instruction, source: Path, root: Path, place: str) -> None:
                 shutil.copy2(found, there)
 
 
-def _pairs(variables: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in variables.items()]
-
-
 def chroot_command(
-    root: Path, command: Sequence[str], *, user: str = "0:0", writable: bool, mounts: Mapping[Path, str]
+    root: Path,
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    user: str = "0:0",
+    writable: bool,
+    mounts: Mapping[Path, str],
 ) -> list[str]:
     """Return a command line that runs *command* in the chroot, which is read-only unless *writable*.
 
-    *mounts*: directories outside → where the chroot has them. /tmp is a file system in memory.
+    The command has no other environment *variables*. *mounts*: directories outside → where the chroot has
+    them. /tmp is a file system in memory.
     """
     here = shlex.quote(str(root))
     lines = [
@@ -226,18 +235,27 @@ def chroot_command(
             f"mount -t tmpfs -o mode=1777 tmpfs {here}/tmp",  # noqa: S108 - in the chroot
             f"mount -o remount,bind,ro {here}",
         ]
-    lines.append(f"exec chroot --userspec={user} --groups= {here} {shlex.join(command)}")
+    pairs = shlex.join(f"{name}={value}" for name, value in variables.items())
+    chroot = f"{shutil.which('chroot')} --userspec={user} --groups= {here}"
+    lines.append(f"exec env -i {pairs} {chroot} {shlex.join(command)}")
     return ["unshare", "--mount", "sh", "-ec", "\n".join(lines)]
 
 
-def in_chroot(root: Path, command: Sequence[str], *, writable: bool = False, user: str = "0:0") -> str:
+def in_chroot(
+    root: Path,
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    writable: bool = False,
+    user: str = "0:0",
+) -> str:
     """Run *command* in the chroot and return what it prints.
 
     Raises:
         AssertionError: the command has failed.
     """
     done = subprocess.run(
-        chroot_command(root, command, user=user, writable=writable, mounts={}),
+        chroot_command(root, command, variables, user=user, writable=writable, mounts={}),
         capture_output=True,
         text=True,
         timeout=_STEP_SECONDS,
