@@ -126,7 +126,7 @@ def test_wrong_secret_and_unknown_key_show_only_the_first_letters(doctor_run: Do
     doctor_run.change('access_key_id = "testId"', 'access_key_id = "unknownId"')
 
     (seen,) = bad(found(doctor_run), "access key")
-    assert seen.startswith("nobo… is rejected: The access key does not exist.")
+    assert seen.startswith("unkn… is rejected: The access key does not exist.")
     assert "unknownId" not in doctor_run.texts[-1]
 
 
