@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.call_history import RULES, Call, History, Promise, Sms, check, codes_in, findings, numbers_in
+from support.call_history import RULES, Call, History, Promise, Sms, check, codes_in, numbers_in, violations
 from support.deployment import Answer
 
 PHONE, OTHER = "+8613912345678", "+8613987654321"
@@ -125,14 +125,14 @@ def hiding(history: History) -> None:
 
 
 VIOLATIONS: dict[str, tuple[str, Callable[[History], None]]] = {
-    "approved without an SMS": ("every_proof_stands_on_an_sms_and_a_right_attempt", without_sms),
-    "approved by another code": ("every_proof_stands_on_an_sms_and_a_right_attempt", with_anothers_code),
-    "the SMS went elsewhere": ("every_proof_stands_on_an_sms_and_a_right_attempt", with_an_sms_to_another),
-    "the SMS came later": ("every_proof_stands_on_an_sms_and_a_right_attempt", with_a_late_sms),
-    "another's jti": ("every_proof_stands_on_an_sms_and_a_right_attempt", instead(2, right(jti=OLD))),
-    "another's number": ("every_proof_stands_on_an_sms_and_a_right_attempt", instead(2, right(sub=OTHER))),
-    "another's client": ("every_proof_stands_on_an_sms_and_a_right_attempt", instead(2, right(aud="bank"))),
-    "another purpose": ("every_proof_stands_on_an_sms_and_a_right_attempt", instead(2, right(purpose="pay"))),
+    "approved without an SMS": ("every_proof_has_an_sms_and_a_right_attempt", without_sms),
+    "approved by another code": ("every_proof_has_an_sms_and_a_right_attempt", with_anothers_code),
+    "the SMS went elsewhere": ("every_proof_has_an_sms_and_a_right_attempt", with_an_sms_to_another),
+    "the SMS came later": ("every_proof_has_an_sms_and_a_right_attempt", with_a_late_sms),
+    "another's jti": ("every_proof_has_an_sms_and_a_right_attempt", instead(2, right(jti=OLD))),
+    "another's number": ("every_proof_has_an_sms_and_a_right_attempt", instead(2, right(sub=OTHER))),
+    "another's client": ("every_proof_has_an_sms_and_a_right_attempt", instead(2, right(aud="bank"))),
+    "another purpose": ("every_proof_has_an_sms_and_a_right_attempt", instead(2, right(purpose="pay"))),
     "approved twice": ("every_verification_is_approved_once", added(right(10.005))),
     "two proofs": ("every_verification_is_approved_once", added(right(10.005, purpose="pay"))),
     "redeemed twice": ("every_proof_is_redeemed_once", added(redemption(21))),
@@ -142,19 +142,19 @@ VIOLATIONS: dict[str, tuple[str, Callable[[History], None]]] = {
         instead(3, replace(redemption(), client="bank")),
     ),
     "approved after a cancel": (
-        "what_has_ended_is_never_approved",
+        "ended_verification_is_never_approved",
         instead(1, call("cancel", 5, 204)),
     ),
-    "approved when used up": ("what_has_ended_is_never_approved", instead(1, wrong(5, 0))),
-    "guessed after approval": ("what_has_ended_is_never_approved", added(wrong(30, 2))),
+    "approved when used up": ("ended_verification_is_never_approved", instead(1, wrong(5, 0))),
+    "guessed after approval": ("ended_verification_is_never_approved", added(wrong(30, 2))),
     "six guesses": (
-        "no_verification_takes_more_guesses_than_it_has",
+        "no_verification_evaluates_too_many_guesses",
         added(*(wrong(6 + n / 10, 10 + n) for n in range(5))),
     ),
-    "a guess for nothing": ("no_verification_takes_more_guesses_than_it_has", added(wrong(5.001, 4))),
-    "a hundred and five in a row": ("no_phone_takes_too_many_failures_in_a_row", many_rounds(21, 90_000)),
-    "a third round in an hour": ("no_verification_opens_after_too_many_failures", many_rounds(3, 600)),
-    "a fifth round in a day": ("no_verification_opens_after_too_many_failures", many_rounds(5, 7_300)),
+    "a guess for nothing": ("no_verification_evaluates_too_many_guesses", added(wrong(5.001, 4))),
+    "a hundred and five in a row": ("no_phone_has_too_many_consecutive_failures", many_rounds(21, 90_000)),
+    "a third round in an hour": ("no_verification_is_created_after_too_many_failures", many_rounds(3, 600)),
+    "a fifth round in a day": ("no_verification_is_created_after_too_many_failures", many_rounds(5, 7_300)),
     "too early": ("no_phone_gets_too_many_sms", sent(sms(50, OLD))),
     "third too early": (
         "no_phone_gets_too_many_sms",
@@ -165,9 +165,9 @@ VIOLATIONS: dict[str, tuple[str, Callable[[History], None]]] = {
         "no_phone_gets_too_many_sms",
         sent(*(sms(n * 8_000.0, f"{n:022d}") for n in range(1, 11))),
     ),
-    "an SMS that was not requested": ("every_sms_was_asked_for", lambda h: h.sms.append(sms(5_000, OLD))),
-    "two SMS for one call": ("every_sms_was_asked_for", lambda h: h.sms.append(sms(5_000))),
-    "a resend to another": ("every_sms_was_asked_for", lambda h: h.sms.append(sms(phone=OTHER))),
+    "an SMS that was not requested": ("every_sms_was_requested", lambda h: h.sms.append(sms(5_000, OLD))),
+    "two SMS for one call": ("every_sms_was_requested", lambda h: h.sms.append(sms(5_000))),
+    "a resend to another": ("every_sms_was_requested", lambda h: h.sms.append(sms(phone=OTHER))),
     "a defect": (
         "every_failure_is_a_problem_document",
         added(call("verify", 40, 500, {"code": "internal_error"})),
@@ -178,13 +178,13 @@ VIOLATIONS: dict[str, tuple[str, Callable[[History], None]]] = {
     ),
     "a page": ("every_failure_is_a_problem_document", added(call("verify", 40, 404))),
     "a code in an answer": (
-        "no_answer_and_no_log_holds_a_secret",
+        "no_answer_and_no_log_contains_a_secret",
         added(call("status", 40, 200, {"hint": f"code={CODE}"})),
     ),
-    "a code in the log": ("no_answer_and_no_log_holds_a_secret", logged(f'{{"n":{CODE}}}')),
-    "a number in the log": ("no_answer_and_no_log_holds_a_secret", logged("to 139 1234-5678")),
-    "a proof in the log": ("no_answer_and_no_log_holds_a_secret", logged(proof())),
-    "a key in an answer": ("no_answer_and_no_log_holds_a_secret", hiding),
+    "a code in the log": ("no_answer_and_no_log_contains_a_secret", logged(f'{{"n":{CODE}}}')),
+    "a number in the log": ("no_answer_and_no_log_contains_a_secret", logged("to 139 1234-5678")),
+    "a proof in the log": ("no_answer_and_no_log_contains_a_secret", logged(proof())),
+    "a key in an answer": ("no_answer_and_no_log_contains_a_secret", hiding),
 }
 
 
@@ -215,15 +215,15 @@ def test_replay_is_not_a_second_approval() -> None:
     again.answer.headers["idempotency-replayed"] = "true"
     history.calls.insert(3, again)
 
-    assert findings(history, Promise()) == []
+    assert violations(history, Promise()) == []
 
 
 def test_unlock_resets_the_counts() -> None:
     calls, messages = rounds(3, 600)
     unlock = call("unlock", 900, 204)
 
-    assert findings(History(calls, messages), Promise()) != []
-    assert findings(History([*calls[:12], unlock, *calls[12:]], messages), Promise()) == []
+    assert violations(History(calls, messages), Promise()) != []
+    assert violations(History([*calls[:12], unlock, *calls[12:]], messages), Promise()) == []
 
 
 @pytest.mark.parametrize(

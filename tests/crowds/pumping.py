@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - nothing secret: the same people come every time
 
-from support.service_on_redis import MALL, Stage, Story
+from support.service_on_redis import MALL, Behaviour, Stage
 
 from otp_service.domain.clients import Client
 from otp_service.domain.errors import ChallengeRequired, DestinationBlocked, OtpError
@@ -70,7 +70,7 @@ class MixedTraffic:
         for place, phone in enumerate(phones):
             address = f"198.18.{place % addresses // 250}.{place % addresses % 250 + 1}"
             client = clients[place % len(clients)]
-            self.stage.tell(begin + every * place, self._pump(phone, address, client))
+            self.stage.schedule(begin + every * place, self._pump(phone, address, client))
 
     def ordinary(
         self,
@@ -88,7 +88,7 @@ class MixedTraffic:
             address = f"203.0.{self.random.randrange(100)}.{self.random.randrange(3) + 1}"
             verifies = self.random.random() < VERIFY
             person = self.person(phone, address, verifies=verifies, client=client)
-            self.stage.tell(begin + self.random.uniform(0, seconds), person)
+            self.stage.schedule(begin + self.random.uniform(0, seconds), person)
 
     def _numbers(self, count: int, prefixes: int, first: str) -> list[str]:
         each = -(-count // prefixes)
@@ -98,7 +98,7 @@ class MixedTraffic:
             for number in range(each)
         ]
 
-    def _pump(self, phone: str, address: str, client: Client) -> Story:
+    def _pump(self, phone: str, address: str, client: Client) -> Behaviour:
         try:
             self.stage.request(phone, address, client)
         except (ChallengeRequired, DestinationBlocked):
@@ -106,7 +106,7 @@ class MixedTraffic:
         self.pumped += 1
         yield 0
 
-    def person(self, phone: str, address: str, *, verifies: bool, client: Client = MALL) -> Story:
+    def person(self, phone: str, address: str, *, verifies: bool, client: Client = MALL) -> Behaviour:
         """Request a code, and submit it if *verifies*."""
         try:
             sent = self.stage.request(phone, address, client)

@@ -28,9 +28,9 @@ def test_office_of_300_logs_in_within_ten_minutes(stage: Stage) -> None:
         office.walk_away: 0.2,
     }
     for phone in office.phones(300, prefixes=40):
-        stage.tell(office.random.uniform(0, TEN_MINUTES), office.one_of(habits)(phone))
+        stage.schedule(office.random.uniform(0, TEN_MINUTES), office.one_of(habits)(phone))
 
-    stage.play()
+    stage.run_all()
 
     assert all_were_served(stage)
     assert 225 <= len(stage.verified) <= 255  # 80 %, by chance a few more or less
@@ -42,9 +42,9 @@ def test_office_with_one_number_prefix_is_not_pumping(stage: Stage) -> None:
     office = Crowd(stage, SHARED_IP)
     for phone in office.phones(100, prefixes=1):
         habit = office.one_of({office.log_in: 0.8, office.walk_away: 0.2})
-        stage.tell(office.random.uniform(0, TEN_MINUTES), habit(phone))
+        stage.schedule(office.random.uniform(0, TEN_MINUTES), habit(phone))
 
-    stage.play()
+    stage.run_all()
 
     assert all_were_served(stage)
     assert len(stage.sender.sent) == 100
@@ -56,9 +56,9 @@ def test_office_of_impatient_users_is_not_pumping(stage: Stage) -> None:
     office = Crowd(stage, SHARED_IP)
     for phone in office.phones(300, prefixes=40):
         habit = office.one_of({office.click_on: 0.4, office.log_in: 0.4, office.walk_away: 0.2})
-        stage.tell(office.random.uniform(0, TEN_MINUTES), habit(phone))
+        stage.schedule(office.random.uniform(0, TEN_MINUTES), habit(phone))
 
-    stage.play()
+    stage.run_all()
 
     assert all_were_served(stage)
     assert len(stage.sender.sent) == 300
@@ -71,9 +71,9 @@ def test_2000_users_behind_one_carrier_address_are_served_all_day(stage: Stage) 
     for phone in carrier.phones(2000, prefixes=200):
         in_the_afternoon = carrier.random.gauss(14 * 3600, 5 * 3600)
         at = min(max(in_the_afternoon, 0), DAY)
-        stage.tell(at, carrier.one_of(habits)(phone))
+        stage.schedule(at, carrier.one_of(habits)(phone))
 
-    stage.play()
+    stage.run_all()
 
     assert all_were_served(stage)
     assert len(stage.sender.sent) == 2000

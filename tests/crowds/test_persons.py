@@ -24,9 +24,9 @@ def person(stage: Stage) -> Crowd:
     [("log_in", 1), ("mistype_once", 1), ("mistype_twice", 1), ("lose_two_sms", 3), ("click_on", 1)],
 )
 def test_person_is_verified(stage: Stage, person: Crowd, habit: str, sms: int) -> None:
-    stage.tell(0, getattr(person, habit)(PHONE))
+    stage.schedule(0, getattr(person, habit)(PHONE))
 
-    stage.play()
+    stage.run_all()
 
     assert stage.refusals == []
     assert stage.verified == [PHONE]
@@ -35,9 +35,9 @@ def test_person_is_verified(stage: Stage, person: Crowd, habit: str, sms: int) -
 
 
 def test_user_who_misses_two_sms_gets_the_same_code_three_times(stage: Stage, person: Crowd) -> None:
-    stage.tell(0, person.lose_two_sms(PHONE))
+    stage.schedule(0, person.lose_two_sms(PHONE))
 
-    stage.play()
+    stage.run_all()
 
     assert len({sms.code.get_secret_value() for sms in stage.sender.sent}) == 1
 
@@ -104,8 +104,10 @@ def test_known_phone_is_served_while_its_prefix_is_pumped(stage: Stage) -> None:
     stage.verify(PHONE, HOME, sent, stage.sender.last_code)
     stage.pass_time(61)
     for number in range(200):
-        stage.tell(number, Crowd(stage, f"198.18.0.{number % 50 + 1}").walk_away(f"{PHONE[:10]}{number:04d}"))
-    stage.play()
+        stage.schedule(
+            number, Crowd(stage, f"198.18.0.{number % 50 + 1}").walk_away(f"{PHONE[:10]}{number:04d}")
+        )
+    stage.run_all()
     stage.challenges.issued.clear()
 
     again = stage.request(PHONE, HOME)

@@ -18,8 +18,8 @@ def pump(stage: Stage, every: float) -> None:
     luck = Random(13)  # noqa: S311 - as above
     crowds = [Crowd(stage, f"198.18.0.{number}", luck) for number in range(1, ADDRESSES + 1)]
     for place, phone in enumerate(crowds[0].phones(PUMPED, prefixes=1)):
-        stage.tell(place * every, crowds[place % ADDRESSES].walk_away(phone))
-    stage.play()
+        stage.schedule(place * every, crowds[place % ADDRESSES].walk_away(phone))
+    stage.run_all()
 
 
 def test_a13_pumping_for_ten_minutes_gets_less_than_30_sms(stage: Stage) -> None:
@@ -40,7 +40,7 @@ def test_a13_pumping_does_not_affect_an_office(stage: Stage) -> None:
     """The office has its own prefixes, address and verified codes."""
     office = Crowd(stage, "203.0.113.7")
     for phone in office.phones(300, prefixes=40):
-        stage.tell(office.random.uniform(0, 600), office.log_in(phone))
+        stage.schedule(office.random.uniform(0, 600), office.log_in(phone))
 
     pump(stage, every=0.6)
 

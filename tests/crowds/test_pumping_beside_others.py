@@ -76,7 +76,7 @@ def test_pumping_is_stopped_and_normal_users_are_not_affected(stage: Stage, name
     plan(traffic)
     traffic.ordinary(flows=flows, seconds=seconds)
 
-    stage.play()
+    stage.run_all()
 
     assert traffic.pumped < most
     assert traffic.touched == []
@@ -138,7 +138,7 @@ def test_pumping_is_stopped_at_every_client_and_in_every_country(stage: Stage, n
     traffic.ordinary(flows=100, seconds=HOUR, client=BANK, first="+86137")
     traffic.ordinary(flows=60, seconds=HOUR, client=BANK, first=INDIAN)
 
-    stage.play()
+    stage.run_all()
 
     assert traffic.pumped < most
     assert traffic.touched == []
@@ -152,7 +152,7 @@ def test_guard_in_log_mode_logs_what_it_would_have_done() -> None:
         traffic = MixedTraffic(stage, Random(1))  # noqa: S311 - as above
         traffic.attack_in_turns(numbers=400, prefixes=20, addresses=50, begin=600, seconds=300)
         traffic.ordinary(flows=100, seconds=1200)
-        stage.play()
+        stage.run_all()
         actions = tripped(stage)
 
     assert traffic.pumped == 400
@@ -182,8 +182,8 @@ def broad(client: redis.Redis, name: str) -> tuple[int, int]:
 def test_refused_calls_are_not_counted_in_broad_scopes(stage: Stage) -> None:
     traffic = MixedTraffic(stage, Random(5))  # noqa: S311 - as above
     for _ in range(300):
-        stage.tell(1, traffic.person("+8613900001234", "203.0.113.7", verifies=False))
-    stage.play()
+        stage.schedule(1, traffic.person("+8613900001234", "203.0.113.7", verifies=False))
+    stage.run_all()
     stage.pass_time(1)
 
     assert len(stage.sender.sent) == 1
@@ -194,11 +194,11 @@ def test_refused_calls_are_not_counted_in_broad_scopes(stage: Stage) -> None:
 def test_counts_of_a_suspect_prefix_are_removed_from_the_broad_scopes_once(stage: Stage) -> None:
     traffic = MixedTraffic(stage, Random(6))  # noqa: S311 - as above
     traffic.attack(numbers=2, prefixes=1, addresses=2, begin=0, seconds=1)
-    stage.play()
+    stage.run_all()
     stage.pass_time(1)
     before = broad(stage.client, "country:CN")
     traffic.attack(numbers=40, prefixes=1, addresses=40, begin=0, seconds=40)
-    stage.play()
+    stage.run_all()
     stage.pass_time(1)
 
     assert before == (2, 0)
@@ -211,8 +211,8 @@ def test_slowly_verified_prefix_is_counted_again(stage: Stage) -> None:
     traffic = MixedTraffic(stage, Random(7))  # noqa: S311 - as above
     for place in range(5):
         person = traffic.person(f"+861390001{place:04d}", f"203.0.113.{place}", verifies=True)
-        stage.tell(0, person)
-    stage.play()
+        stage.schedule(0, person)
+    stage.run_all()
     stage.pass_time(1)
 
     assert traffic.verified == 5
@@ -228,8 +228,8 @@ def send_to_prefix(
         person = traffic.person(
             f"{prefix}{place:04d}", f"203.0.113.{place}", verifies=verifies, client=client
         )
-        stage.tell(0, person)
-        stage.play()
+        stage.schedule(0, person)
+        stage.run_all()
     stage.pass_time(1)
 
 
@@ -257,7 +257,7 @@ def test_prefix_that_trips_at_one_client_keeps_the_counts_of_the_other(stage: St
     send_to_prefix(stage, traffic, "+861380000", 1, BANK, verifies=False)
     before = counts(stage)
     traffic.attack(numbers=40, prefixes=1, addresses=40, begin=0, seconds=40, first="+861380000")
-    stage.play()
+    stage.run_all()
     stage.pass_time(1)
 
     assert before == {"client:mall": (0, 0), "client:bank": (11, 0), "country:CN": (11, 0)}
@@ -270,9 +270,9 @@ def test_slowly_verified_prefix_is_counted_again_at_each_client(stage: Stage) ->
     traffic = MixedTraffic(stage, Random(7))  # noqa: S311 - as above
     for place, client in enumerate([MALL, MALL, MALL, BANK, BANK]):
         phone, address = f"+861390001{place:04d}", f"203.0.113.{place}"
-        stage.tell(0, traffic.person(phone, address, verifies=True, client=client))
+        stage.schedule(0, traffic.person(phone, address, verifies=True, client=client))
     stage.pass_time(1)
-    stage.play()
+    stage.run_all()
     stage.pass_time(1)
 
     assert traffic.verified == 5

@@ -9,7 +9,7 @@ from faults.harness import Harness, is_refused_for_now, running_harness, running
 from faults.redis_process import RedisProcess, running_redis
 from faults.relay import Relay
 from sms.doubles import eventually
-from support.call_history import check, findings
+from support.call_history import check, violations
 from support.deployment import new_phone
 from support.redis_servers import redis_binary
 
@@ -78,7 +78,7 @@ def test_f17_failover_with_loss_undoes_only_what_was_not_replicated() -> None:
         assert (second.status, third.status) == (200, 409), "once more, and only once"
         assert after.body["attempts_left"] == 3, "the guess that was replicated stays counted"
         harness.history.sms, harness.history.log = harness.sms(), harness.log()
-        assert sorted(findings(harness.history, harness.promise)) == sorted(
+        assert sorted(violations(harness.history, harness.promise)) == sorted(
             [
                 f"{opened} was approved 2 times",
                 f"two guesses for {guessed} were counted as one",

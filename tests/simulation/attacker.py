@@ -9,7 +9,7 @@ from random import Random  # noqa: TID251 - luck that is the same every time
 from typing import Protocol
 
 from support.phone_stories import new_verification
-from support.service_on_redis import Story, Timeline
+from support.service_on_redis import Behaviour, Timeline
 
 from otp_service.domain import codes
 from otp_service.domain.codes import CodeContext, CodeType
@@ -136,10 +136,12 @@ class Attacker:
 class Strategy(Protocol):
     """The behaviour of an attacker."""
 
-    def __call__(self, attacker: Attacker) -> Story: ...
+    def __call__(self, attacker: Attacker) -> Behaviour: ...
 
 
-def guess_until_exhausted(attacker: Attacker, targets: tuple[GuessTarget, ...] = (LOGIN_OF_SHOP,)) -> Story:
+def guess_until_exhausted(
+    attacker: Attacker, targets: tuple[GuessTarget, ...] = (LOGIN_OF_SHOP,)
+) -> Behaviour:
     """Create a verification, guess until no attempt is left, wait for `Retry-After`, and repeat."""
     while not attacker.is_over:
         try:
@@ -151,7 +153,7 @@ def guess_until_exhausted(attacker: Attacker, targets: tuple[GuessTarget, ...] =
             pass
 
 
-def guess_with_all_clients(attacker: Attacker) -> Story:
+def guess_with_all_clients(attacker: Attacker) -> Behaviour:
     """Do the same with all clients and purposes in turn."""
     targets = tuple(
         (client, purpose) for client in ("shop", "bank", "mall") for purpose in ("login", "signup")
@@ -159,7 +161,7 @@ def guess_with_all_clients(attacker: Attacker) -> Story:
     return guess_until_exhausted(attacker, targets)
 
 
-def guess_with_resends(attacker: Attacker) -> Story:
+def guess_with_resends(attacker: Attacker) -> Behaviour:
     """Resend the code before the last attempt, to find out whether that gives new attempts."""
     while not attacker.is_over:
         try:
@@ -178,7 +180,7 @@ def guess_with_resends(attacker: Attacker) -> Story:
             pass
 
 
-def parallel(attacker: Attacker) -> Story:
+def parallel(attacker: Attacker) -> Behaviour:
     """Create as many verifications as can be pending at a time, then guess at all of them in turn."""
     while not attacker.is_over:
         hoard: list[Guessed] = []
@@ -197,7 +199,7 @@ def parallel(attacker: Attacker) -> Story:
             hoard = [guessed for guessed in hoard if attacker.guess(guessed)]
 
 
-def spray(attacker: Attacker) -> Story:
+def spray(attacker: Attacker) -> Behaviour:
     """Guess at each phone once, on different days."""
     yield attacker.world.random.uniform(0, DAYS * DAY)
     guessed = attacker.open(LOGIN_OF_SHOP)

@@ -99,8 +99,8 @@ def attack(
     world = World(store, timeline, luck, START + DAYS * DAY)
     attackers = [Attacker(world, f"+86138{number:08d}") for number in range(phones)]
     for attacker in attackers:
-        timeline.tell(0, strategy(attacker))
-    timeline.play()
+        timeline.schedule(0, strategy(attacker))
+    timeline.run_all()
     assert timeline.refusals == []
     return attackers
 

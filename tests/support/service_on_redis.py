@@ -1,7 +1,7 @@
-"""A stage: the real service, store and ledger on a real Redis, with one clock that only a test moves.
+"""A stage: the real service, store and counters on a real Redis, with a clock that only the test moves.
 
-The scripts read the time from a key, so that moving it costs one round trip and not new scripts; weeks pass
-in seconds, and the same seed always tells the same story.
+The scripts read the time from a key, so moving the clock costs one round trip and no new scripts. Weeks pass
+in seconds, and runs with the same seed are equal.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ BANK = replace(MALL, id="bank")
 
 COUNTRIES = frozenset({"CN", "IN"})
 
-Story = Iterator[float]
-"""What one person does: each value is for how many seconds they do nothing."""
+Behaviour = Iterator[float]
+"""What one user does; each yielded value is a pause in seconds."""
 
 
 class StagedRunner(scripts.ScriptRunner):
-    """Runs the same scripts by a clock that stands still until it is set.
+    """Runs the same scripts with a clock that only changes when it is set.
 
-    *changes*: in the script of that name, one text for another.
+    *changes* maps the name of a script to a text in it and its replacement.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class StagedRunner(scripts.ScriptRunner):
 
 
 def enforced() -> RiskPolicy:
-    """Return what the settings say when they say nothing but that the guard is enforced."""
+    """Return the default risk policy with an enforced guard."""
     return risk_policy(
         IpLimitsConfig(), PumpingGuardConfig(mode=PumpingGuardMode.ENFORCE), GlobalFailuresConfig()
     )
@@ -93,14 +93,14 @@ def enforced() -> RiskPolicy:
 
 @dataclass
 class Timeline:
-    """The time of a stage, and the people whose stories are told in it."""
+    """The time of a stage, and the behaviours of its users."""
 
     runner: StagedRunner
     clock: fakes.FakeClock = field(default_factory=lambda: fakes.FakeClock(START))
     tick: int = 1
-    """Seconds by which time moves."""
+    """The resolution of time, in seconds."""
     refusals: list[OtpError] = field(default_factory=list)
-    _turns: list[tuple[float, int, Story]] = field(default_factory=list)
+    _queue: list[tuple[float, int, Behaviour]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=count)
 
     def pass_time(self, seconds: float) -> None:
@@ -108,29 +108,29 @@ class Timeline:
         self.clock.advance(seconds)
         self.runner.set(self.clock.time)
 
-    def tell(self, after: float, story: Story) -> None:
-        """Let *story* begin *after* so many seconds from now."""
-        heapq.heappush(self._turns, (self.clock.time + after, next(self._order), story))
+    def schedule(self, after: float, behaviour: Behaviour) -> None:
+        """Start *behaviour* in *after* seconds."""
+        heapq.heappush(self._queue, (self.clock.time + after, next(self._order), behaviour))
 
-    def play(self) -> None:
-        """Tell all stories to their ends, tick by tick; a refusal ends its own."""
-        while self._turns:
-            at, _, story = heapq.heappop(self._turns)
+    def run_all(self) -> None:
+        """Run all behaviours to their ends, tick by tick; an error of the service ends a behaviour."""
+        while self._queue:
+            at, _, behaviour = heapq.heappop(self._queue)
             ticks = math.ceil((at - self.clock.time) / self.tick)
             if ticks > 0:
                 self.pass_time(ticks * self.tick)
             try:
-                pause = next(story, None)
+                pause = next(behaviour, None)
             except OtpError as refusal:
                 self.refusals.append(refusal)
                 continue
             if pause is not None:
-                self.tell(pause, story)
+                self.schedule(pause, behaviour)
 
 
 @dataclass
 class Stage(Timeline):
-    """The service, and who is asked for what."""
+    """A timeline with the service and its fakes."""
 
     service: VerificationService = field(kw_only=True)
     usage_counters: RedisUsageCounters = field(kw_only=True)
@@ -141,7 +141,7 @@ class Stage(Timeline):
     verified: list[str] = field(default_factory=list)
 
     def pass_time(self, seconds: float) -> None:
-        """Move every clock; what the ledger has noted meanwhile is carried to the store."""
+        """Move every clock, after writing the buffered counters to the store."""
         self.usage_counters.write()
         super().pass_time(seconds)
 
@@ -164,7 +164,7 @@ class Stage(Timeline):
 
 
 def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None) -> Stage:
-    """Return a stage on a server of its own, where two clients send to two countries."""
+    """Return a stage on its own server, with two clients that send to two countries."""
     keyring = keyring or Keyring({"k1": secrets.token_bytes(32)}, "k1", secrets.token_bytes(32))
     clock, events, sender, challenges = fakes.FakeClock(START), FakeEvents(), FakeSender(), FakeChallenges()
     runner = StagedRunner(client)
