@@ -258,7 +258,7 @@ def end(calls):
     gevent.joinall(calls)
     return [call.value for call in calls]
 end(begin(0))  # four connections are idle now
-under_way = begin(10) if {under_way} else []
+in_flight = begin(10) if {in_flight} else []
 gevent.sleep(0)
 read, write = os.pipe()
 pid = os.fork()
@@ -267,21 +267,21 @@ if pid == 0:
     os.write(write, json.dumps(received).encode())
     os._exit(0)
 os.close(write)
-received = [end(under_way), end(begin(30))]
+received = [end(in_flight), end(begin(30))]
 os.waitpid(pid, 0)
 with open(read) as pipe:
     print(json.dumps([*received, json.load(pipe)]), flush=True)
 """
 
 
-@pytest.mark.parametrize("under_way", [False, True], ids=["idle", "under way"])
+@pytest.mark.parametrize("in_flight", [False, True], ids=["idle", "in flight"])
 def test_greenlets_of_two_processes_get_the_responses_to_their_own_calls(
-    service: Scripted, *, under_way: bool
+    service: Scripted, *, in_flight: bool
 ) -> None:
     """gevent continues pending calls in the child. They may fail, but get no response to another call."""
     service.always = redeems
     tests = str(Path(__file__).parents[1])
-    program = FORK_WITH_GREENLETS.format(tests=tests, url=service.url, under_way=under_way)
+    program = FORK_WITH_GREENLETS.format(tests=tests, url=service.url, in_flight=in_flight)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
     )
@@ -289,7 +289,7 @@ def test_greenlets_of_two_processes_get_the_responses_to_their_own_calls(
 
     assert parents == expected_phones(34)[30:]
     assert childs == expected_phones(24)[20:]
-    assert len(interrupted) == (4 if under_way else 0)
+    assert len(interrupted) == (4 if in_flight else 0)
     for received, own in zip(interrupted, expected_phones(14)[10:], strict=False):
         assert {phone for phone in received if phone not in own and UNKNOWN not in phone} == set()
         assert [phone for phone in received if UNKNOWN not in phone] != []

@@ -83,7 +83,7 @@ class Terminal:
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        self._learn(done.stdout)
+        self._remember_values(done.stdout)
         return done.stdout
 
     def _environment(self) -> Mapping[str, str]:
@@ -117,7 +117,7 @@ class Terminal:
     def _port(self, written: str) -> int:
         return self._ports.setdefault(written, free_port())
 
-    def _learn(self, output: str) -> None:
+    def _remember_values(self, output: str) -> None:
         answer = as_json(output)
         self._last_values |= {name: answer[name] for name in ("verification_id", "proof") if name in answer}
 

@@ -147,7 +147,7 @@ def emitted_events() -> Iterator[tuple[str, str]]:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
                 name = node.args[0]
-                is_emitted = node.func.attr in {"emit", "_tell", "_emit", "_note"}
+                is_emitted = node.func.attr in {"emit", "_emit"}
                 if is_emitted and isinstance(name, ast.Constant) and isinstance(name.value, str):
                     yield name.value, source.path
 

@@ -12,8 +12,8 @@ from support.package_sources import ROOT, SOURCES
 
 from otp_service.observability.logging import EVENTS, LINE_FIELDS
 
-EMITTERS = {"emit", "note", "_emit", "_note", "_tell", "_tell_once", "bind"}
-"""Methods whose keywords become facts of an event."""
+EMITTERS = {"emit", "_emit", "bind"}
+"""Methods whose keyword arguments become fields of an event."""
 
 ROWS = re.findall(
     r"^\| (`[^|]+) \| [a-z, ]+ \| [^|]+ \| ([^|]+) \|$", (ROOT / "docs/events.md").read_text(), re.MULTILINE

@@ -3,7 +3,7 @@
 // Units are those of the API, names follow JavaScript, times are Dates. Unknown members are ignored, so that a
 // newer service can add some. Phone and proof can be read, but console.log and JSON.stringify do not show them.
 
-class Standing {
+class Verification {
   constructor(body) {
     this.verificationId = text(body.verification_id);
     this.status = text(body.status);
@@ -21,14 +21,14 @@ class Standing {
   }
 }
 
-export class Sent extends Standing {
+export class Sent extends Verification {
   constructor(body) {
     super(body);
     Object.freeze(this);
   }
 }
 
-export class VerificationStatus extends Standing {
+export class VerificationStatus extends Verification {
   constructor(body) {
     super(body);
     this.sends = Object.freeze(list(body.sends).map(sendStatus));
