@@ -58,11 +58,8 @@ class ProofOfWork:
         self._keyring = keyring
         self._clock = clock
         self._ttl = ttl
-
-    @property
-    def ttl(self) -> int:
+        self.ttl = ttl + CLOCK_SLACK
         """See `interfaces.ChallengeProvider.ttl`; a challenge that would be valid for longer is rejected."""
-        return self._ttl + CLOCK_SLACK
 
     def issue(self, binding: ChallengeSubject, level: int) -> Mapping[str, object]:
         """See `interfaces.ChallengeProvider.issue`."""

@@ -7,6 +7,7 @@ API key or a phone number is replaced too, as a last defence: callers must not p
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +16,6 @@ from functools import lru_cache
 from typing import Protocol
 
 import structlog
-from structlog.processors import JSONRenderer, add_log_level
 from structlog.typing import EventDict
 
 from otp_service.services.interfaces import EventLogger
@@ -103,6 +103,9 @@ _SECRET = re.compile(r"[sp]k_[A-Za-z0-9_-]{8}|(?<![0-9A-Za-z])\+?\d[\d -]{9,17}(
 _SHORTEST_SECRET = 10
 """In characters. Shorter facts, which most are, are not searched for `_SECRET`."""
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
+"""Created once: structlog's `JSONRenderer` would create an encoder for every line."""
+
 _LOGGERS_WITH_HANDLERS = ("werkzeug",)
 """Loggers to which their libraries add handlers."""
 
@@ -139,7 +142,7 @@ class JsonEventLogger:
         self._request_id = request_id
         self._log = structlog.wrap_logger(
             _Lines(output),
-            processors=[_redact, add_log_level, self._add_fields, JSONRenderer(separators=(",", ":"))],
+            processors=[_redact, self._add_fields, _encode],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         ).bind()
 
@@ -152,12 +155,14 @@ class JsonEventLogger:
 
         A fact never overwrites one of `LINE_FIELDS`: it is written as `fact_<name>` instead.
         """
+        if not self._log.is_enabled_for(LEVELS[level]):
+            return
         named = {f"fact_{name}" if name in LINE_FIELDS else name: value for name, value in facts.items()}
         self._log.log(LEVELS[level], event, **named)
 
-    def _add_fields(self, _: object, __: str, facts: EventDict) -> EventDict:
+    def _add_fields(self, _: object, level: str, facts: EventDict) -> EventDict:
         """Put `LINE_FIELDS` at the beginning of the line."""
-        line = {"time": _rfc3339(self._clock()), "level": facts.pop("level"), "event": facts.pop("event")}
+        line = {"time": _rfc3339(self._clock()), "level": level, "event": facts.pop("event")}
         if request_id := self._request_id():
             line["request_id"] = request_id
         return {**line, **facts}
@@ -230,6 +235,10 @@ def _redact_value(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_redact_value(item) for item in value]
     return f"<{type(value).__name__}>"
+
+
+def _encode(_: object, __: str, facts: EventDict) -> str:
+    return _JSON.encode(facts)
 
 
 def _rfc3339(seconds: float) -> str:

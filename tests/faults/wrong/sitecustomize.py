@@ -7,4 +7,4 @@ import os
 from otp_service.observability.clock import SystemClock
 
 now = SystemClock.now
-SystemClock.now = lambda clock: now(clock) + float(os.environ["OTP_TEST_WRONG_BY"])  # type: ignore[method-assign]
+SystemClock.now = staticmethod(lambda: now() + float(os.environ["OTP_TEST_WRONG_BY"]))  # type: ignore[method-assign]
