@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import (
     AlreadyVerified,
@@ -89,17 +87,6 @@ def rejection(reply: Sequence[Any]) -> OtpError | None:
     if word == b"wrong_code":
         return WrongCode(reply[1])
     return _ERRORS.get(word, StoreUnavailable)()
-
-
-def validate_reply(reply: Any) -> list[Any]:
-    """Return *reply* if it has the form of a script's reply.
-
-    Raises:
-        redis.ResponseError: it has not, so the server is no Redis or another program changes our data.
-    """
-    if isinstance(reply, list) and reply and isinstance(reply[0], bytes):
-        return reply
-    raise ResponseError("unexpected reply")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import redis
 from otp_service import forks
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.services.interfaces import EventLogger
-from otp_service.store import decoding, health
+from otp_service.store import health
 from otp_service.store.backend import Command, PipelineResult, RedisBackend, ReplicationWait, backend_of
 from otp_service.store.diagnosis import RedisProblem, diagnose, schema_problem
 from otp_service.store.health import Inspection, UnsuitableRedis
@@ -180,11 +180,7 @@ class RedisClient:
         return result
 
     def _execute(self, calls: Sequence[Call], job: str, *, durable: bool = False) -> PipelineResult:
-        def run(_: RedisBackend) -> PipelineResult:
-            result = self.scripts.run(*calls, durable=durable)
-            return PipelineResult(list(map(decoding.validate_reply, result.replies)), result.replicated)
-
-        return self.call(run, job)
+        return self.call(lambda _: self.scripts.run(*calls, durable=durable), job)
 
     def _check_schema(self, job: str) -> None:
         """Declare this process's schema version, and check that it can read the one in use.

@@ -77,11 +77,8 @@ class SchemaGuard:
         self._monotonic = monotonic
         self._checked_at = -CHECK_SECONDS
         self._newer: SchemaVersion | None = None
-
-    @property
-    def is_readable(self) -> bool:
+        self.is_readable = True
         """Whether this process could read what was in Redis at the last check."""
-        return self._newer is None
 
     @property
     def is_due(self) -> bool:
@@ -100,6 +97,7 @@ class SchemaGuard:
             StoreSchemaNewer: this process cannot read it.
         """
         before, self._newer = self._newer, newer_version(value, self._own)
+        self.is_readable = self._newer is None
         if self._newer is None:
             return
         if self._newer != before:

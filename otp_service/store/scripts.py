@@ -18,7 +18,7 @@ from functools import cache
 from importlib.resources import files
 
 import redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from otp_service.domain.limits import MAX_VERIFICATION_LIFETIME, MIN_LIFETIME_AFTER_RESEND
 from otp_service.domain.verification import ENDED_RETENTION
@@ -106,7 +106,8 @@ class ScriptRunner:
         """Run *calls* in one round trip; *durable* ones wait for replicas.
 
         Raises:
-            redis.RedisError: any of the calls may or may not have run.
+            redis.RedisError: any of the calls may or may not have run, or a reply has not the form of a
+                script's reply, so the server is no Redis or another program changes our data.
         """
         wait = self._wait if durable else None
         result = self._backend.execute([self._command(call) for call in calls], wait)
@@ -117,7 +118,11 @@ class ScriptRunner:
             for i, reply in zip(missing, again.replies, strict=True):
                 result.replies[i] = reply
             result = PipelineResult(result.replies, result.replicated and again.replicated)
-        result.raise_errors()
+        for reply in result.replies:
+            if isinstance(reply, Exception):
+                raise reply
+            if not (isinstance(reply, list) and reply and isinstance(reply[0], bytes)):
+                raise ResponseError("unexpected reply")
         return result
 
     def _command(self, call: Call) -> Command:

@@ -223,8 +223,8 @@ def endpoint_view(deps: ApiDependencies, endpoint: Endpoint, request: Request, l
     fields = json_body.read(environ)
     body = endpoint.body.read(fields)
     key = None
-    if endpoint.supports_idempotency:
-        key = idempotency.read(environ.get("HTTP_IDEMPOTENCY_KEY"), fields, caller.kind)
+    if endpoint.supports_idempotency and (header := environ.get("HTTP_IDEMPOTENCY_KEY")) is not None:
+        key = idempotency.read(header, fields, caller.kind)
     result = endpoint.view(ApiCall(deps, caller, request, key), body)
     if result.body is None:
         return no_content()

@@ -23,16 +23,14 @@ MIN_PUBLIC_LENGTH = 16
 random: `crypto.randomUUID()` has 36 characters."""
 
 
-def read(header: str | None, body: Mapping[str, object], kind: KeyKind) -> IdempotencyKey | None:
-    """Return the idempotency key of a request with this *body*, or None without the *header*.
+def read(header: str, body: Mapping[str, object], kind: KeyKind) -> IdempotencyKey:
+    """Return the idempotency key of a request with this *header* and *body*.
 
     Two bodies with the same fields in another order are the same payload.
 
     Raises:
         InvalidRequest: the header is malformed, or too short for a publishable key.
     """
-    if header is None:
-        return None
     if not KEY.fullmatch(header):
         raise _invalid("must be 1 to 255 printable ASCII characters")
     if kind is KeyKind.PUBLISHABLE and len(header) < MIN_PUBLIC_LENGTH:
