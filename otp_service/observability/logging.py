@@ -142,7 +142,7 @@ class JsonEventLogger:
         self._request_id = request_id
         self._log = structlog.wrap_logger(
             _Lines(output),
-            processors=[_redact, self._add_fields, _encode],
+            processors=[self._line, _encode],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         ).bind()
 
@@ -160,12 +160,14 @@ class JsonEventLogger:
         named = {f"fact_{name}" if name in LINE_FIELDS else name: value for name, value in facts.items()}
         self._log.log(LEVELS[level], event, **named)
 
-    def _add_fields(self, _: object, level: str, facts: EventDict) -> EventDict:
-        """Put `LINE_FIELDS` at the beginning of the line."""
+    def _line(self, _: object, level: str, facts: EventDict) -> EventDict:
+        """Return the fields of a line: `LINE_FIELDS`, and then the redacted *facts*."""
         line = {"time": _rfc3339(self._clock()), "level": level, "event": facts.pop("event")}
         if request_id := self._request_id():
             line["request_id"] = request_id
-        return {**line, **facts}
+        for name, value in facts.items():
+            line[name] = _redact(value)
+        return line
 
 
 class _Lines:
@@ -223,17 +225,13 @@ class _Handler(logging.Handler):
         self._events.write(level, "library_log", facts)
 
 
-def _redact(_: object, __: str, facts: EventDict) -> EventDict:
-    return {name: _redact_value(value) for name, value in facts.items()}
-
-
-def _redact_value(value: object) -> object:
+def _redact(value: object) -> object:
     if isinstance(value, str):
         return _HIDDEN if len(value) >= _SHORTEST_SECRET and _SECRET.search(value) else value
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, list | tuple):
-        return [_redact_value(item) for item in value]
+        return [_redact(item) for item in value]
     return f"<{type(value).__name__}>"
 
 

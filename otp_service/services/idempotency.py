@@ -6,7 +6,7 @@ A call that is refused frees its key, so that the same key may be used for anoth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from otp_service.domain.crypto import Keyring
@@ -65,24 +65,31 @@ def raise_if_blocked(check: IdempotencyCheck) -> None:
         raise IdempotencyKeyReused
 
 
-@contextmanager
-def idempotent(store: Store, record: IdempotencyRecord | None) -> Iterator[None]:
+def idempotent(store: Store, record: IdempotencyRecord | None) -> AbstractContextManager[None]:
     """Run the block as the call of *record*, which may be None: begin the record, then finish or free it.
 
     Raises:
         IdempotencyInProgress, IdempotencyKeyReused: see `raise_if_blocked`; the block does not run.
         StoreUnavailable: the record could not be begun; the block does not run.
     """
-    if record:
-        raise_if_blocked(store.begin_idempotent(record))
-    with freed_if_refused(store, record):
+    return _idempotent(store, record) if record else nullcontext()
+
+
+@contextmanager
+def _idempotent(store: Store, record: IdempotencyRecord) -> Iterator[None]:
+    raise_if_blocked(store.begin_idempotent(record))
+    with _freed_if_refused(store, record):
         yield
     finish(store, record)
 
 
-@contextmanager
-def freed_if_refused(store: Store, record: IdempotencyRecord | None) -> Iterator[None]:
+def freed_if_refused(store: Store, record: IdempotencyRecord | None) -> AbstractContextManager[None]:
     """Free the key of *record*, which the pre-check has begun, if the block raises an `OtpError`."""
+    return _freed_if_refused(store, record) if record else nullcontext()
+
+
+@contextmanager
+def _freed_if_refused(store: Store, record: IdempotencyRecord) -> Iterator[None]:
     try:
         yield
     except OtpError:

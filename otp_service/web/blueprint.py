@@ -184,11 +184,12 @@ def with_request_lifecycle(
 
     def wrapped(request: Request) -> Response:
         request_id.begin()
+        environ = request.environ
         log = RequestLog(name, deps.clock.monotonic(), deps.clients.origins)
         request_log.begin(log)
         try:
             if check_target:
-                request_target.check(request.environ)
+                request_target.check(environ)
             response = view(request, log)
         except Exception as cause:  # noqa: BLE001 - the caller gets a problem document, whatever happens
             error = problems.from_exception(cause)
@@ -200,7 +201,7 @@ def with_request_lifecycle(
         request_log.end()
         request_id.end()
         if cross_origin:
-            cors.add_headers(response, request.environ.get("HTTP_ORIGIN"), log.origins)
+            cors.add_headers(response, environ.get("HTTP_ORIGIN"), log.origins)
         return response
 
     return wrapped

@@ -919,8 +919,8 @@ MUTANTS = (
         "R35",
         "facts of events are not redacted",
         "observability/logging.py",
-        "processors=[_redact, ",
-        "processors=[",
+        "line[name] = _redact(value)",
+        "line[name] = value",
         "tests/observability/test_logging.py -k secret",
     ),
     mutant(
