@@ -53,7 +53,7 @@ def read(*routes: Raw, **tables: Raw) -> Settings:
     return from_mapping(settings_of(*routes, **tables))
 
 
-def told(*routes: Raw, **tables: Raw) -> list[str]:
+def issues_of(*routes: Raw, **tables: Raw) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         read(*routes, **tables)
     assert SENTINEL not in str(caught.value)
@@ -61,11 +61,11 @@ def told(*routes: Raw, **tables: Raw) -> list[str]:
 
 
 @pytest.mark.parametrize("route", [SMS, PNVS, WEBHOOK], ids=lambda route: route["name"])
-def test_sound_routes_have_no_mistakes(route: Raw) -> None:
+def test_valid_routes_have_no_issues(route: Raw) -> None:
     assert read(route).routes[0].name == route["name"]
 
 
-def test_each_provider_has_an_endpoint_of_its_own() -> None:
+def test_each_provider_has_its_own_default_endpoint() -> None:
     routes = read(SMS, PNVS, WEBHOOK).routes
 
     assert [route.endpoint for route in routes] == [
@@ -76,7 +76,7 @@ def test_each_provider_has_an_endpoint_of_its_own() -> None:
 
 
 def test_sandbox_has_no_endpoint_by_default() -> None:
-    assert told({**SMS, "provider": "sandbox"}) == [
+    assert issues_of({**SMS, "provider": "sandbox"}) == [
         "routes[0].endpoint: must be on this machine: the sandbox is not a public service"
     ]
 
@@ -123,10 +123,10 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_everything_that_a_provider_lacks_is_told_at_once(name: str) -> None:
+def test_all_missing_settings_of_a_provider_are_reported_together(name: str) -> None:
     route, sentences = NEEDED[name]
 
-    assert told(route) == sentences
+    assert issues_of(route) == sentences
 
 
 @pytest.mark.parametrize(
@@ -154,31 +154,31 @@ def test_everything_that_a_provider_lacks_is_told_at_once(name: str) -> None:
     ],
 )
 def test_webhook_needs_an_address_and_a_secret(change: Raw, sentence: str) -> None:
-    assert told({**WEBHOOK, **change}) == [f"routes[0].{sentence}"]
+    assert issues_of({**WEBHOOK, **change}) == [f"routes[0].{sentence}"]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/otp", "http://localhost", "https://[2001:db8::1]:8/x"])
-def test_webhook_may_be_on_this_machine_or_behind_tls(url: str) -> None:
+def test_webhook_url_may_be_local_or_https(url: str) -> None:
     assert read({**WEBHOOK, "url": url}).routes[0].url == url
 
 
-def test_webhook_without_templates_sends_everything() -> None:
+def test_webhook_without_templates_sends_every_sms() -> None:
     settings = read(WEBHOOK, service={"countries": ["CN", "HK"]})
 
     assert settings.routes[0].serves("web", "login", "HK")
     assert not read({**WEBHOOK, "templates": [{"country": "HK"}]}, SMS).routes[0].serves("web", "login", "CN")
 
 
-def test_webhook_takes_values_that_aliyun_would_refuse() -> None:
+def test_webhook_accepts_values_that_aliyun_would_reject() -> None:
     template = {"extra_variables": {"link": "https://example.com", "brand": "Köhler & Söhne"}}
 
     assert read({**WEBHOOK, "templates": [template]}).routes[0].templates[0].template_code == ""
 
 
-def test_replies_go_to_a_webhook_of_the_same_kind() -> None:
+def test_inbound_sms_go_to_a_webhook_of_the_same_kind() -> None:
     reports = {"inbound_sms_webhook_url": f"http://{SENTINEL}", "inbound_sms_webhook_secret": SENTINEL}
 
-    assert told(SMS, reports=reports) == [
+    assert issues_of(SMS, reports=reports) == [
         "reports.inbound_sms_webhook_url: must be https: plain http is accepted for this machine only",
         "reports.inbound_sms_webhook_secret: must be whsec_ and base64",
     ]
@@ -194,7 +194,7 @@ def test_replies_go_to_a_webhook_of_the_same_kind() -> None:
 # ── secrets ──
 
 
-def test_secret_of_a_webhook_may_lie_in_a_file(tmp_path: Path) -> None:
+def test_webhook_secret_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{WHSEC}\n", encoding="utf-8")
     route = {name: value for name, value in WEBHOOK.items() if name != "secret"}
     raw = settings_of({**route, "secret_file": str(tmp_path / "secret")})
@@ -203,7 +203,7 @@ def test_secret_of_a_webhook_may_lie_in_a_file(tmp_path: Path) -> None:
     assert load(None, environ).routes[0].webhook_secret() == WHSEC
 
 
-def test_account_of_the_environment_is_lent_to_aliyun_alone() -> None:
+def test_account_from_the_environment_is_used_by_aliyun_routes_only() -> None:
     bare = [
         {name: value for name, value in route.items() if name not in ACCOUNT}
         for route in (SMS, PNVS, WEBHOOK)
@@ -218,7 +218,7 @@ def test_account_of_the_environment_is_lent_to_aliyun_alone() -> None:
     assert [route.access_key_id.get_secret_value() for route in routes] == ["lent", "lent", ""]
 
 
-def test_routes_print_no_secret_and_no_address_of_a_webhook() -> None:
+def test_repr_of_routes_shows_no_secret_and_no_webhook_url() -> None:
     settings = read(
         {**WEBHOOK, "url": f"https://host/{SENTINEL}"}, {**SMS, "access_key_secret": f"{SENTINEL}1"}
     )
@@ -247,7 +247,7 @@ def destinations(country: object, *, route: Raw = SMS) -> RouteConfig:
     ],
     ids=str,
 )
-def test_template_serves_a_country_several_or_a_group(country: object, served: list[str]) -> None:
+def test_template_serves_one_country_several_countries_or_a_group(country: object, served: list[str]) -> None:
     route = destinations(country)
 
     assert [name for name in ("CN", "HK", "DE") if route.serves("web", "login", name)] == served
@@ -266,10 +266,10 @@ def test_template_serves_a_country_several_or_a_group(country: object, served: l
     ],
     ids=str,
 )
-def test_wrong_country_is_told(country: object, sentence: str) -> None:
+def test_wrong_country_is_reported(country: object, sentence: str) -> None:
     templates = [{"template_code": "SMS_1", "country": country}]
 
-    assert f"routes[0].templates[0].{sentence}" in told({**SMS, "templates": templates}, WEBHOOK)
+    assert f"routes[0].templates[0].{sentence}" in issues_of({**SMS, "templates": templates}, WEBHOOK)
 
 
 def test_pnvs_sends_to_the_mainland_only() -> None:
@@ -277,10 +277,10 @@ def test_pnvs_sends_to_the_mainland_only() -> None:
     assert [route.serves("web", "login", name) for name in ("CN", "HK")] == [True, False]
 
     templates = [{"template_code": "100001", "country": country} for country in ("CN", "international")]
-    assert told({**PNVS, "templates": templates}) == [
+    assert issues_of({**PNVS, "templates": templates}) == [
         "routes[0].templates[1].country: must be CN: PNVS sends to the mainland only"
     ]
-    assert told(PNVS, service={"countries": ["CN", "HK"]}) == [
+    assert issues_of(PNVS, service={"countries": ["CN", "HK"]}) == [
         "clients.web.purposes: has login, but no route sends to HK for every locale"
     ]
 
@@ -300,20 +300,20 @@ def test_pnvs_sends_to_the_mainland_only() -> None:
     ],
     ids=["longer", "none", "no number", "as the code", "one's own", "symbols"],
 )
-def test_pnvs_promises_no_life_that_a_code_does_not_have(template: Raw, sentence: str) -> None:
+def test_pnvs_template_must_be_a_preset_with_valid_variables(template: Raw, sentence: str) -> None:
     templates = [{"template_code": "100001", **template}]
 
-    assert told({**PNVS, "templates": templates}) == [f"routes[0].templates[0].{sentence}"]
+    assert issues_of({**PNVS, "templates": templates}) == [f"routes[0].templates[0].{sentence}"]
 
 
 @pytest.mark.parametrize(("minutes", "ttl"), [("5", 300), ("1", 60), ("5", 359), ("10", 600), ("2", 300)])
-def test_minutes_within_the_codes_life_are_taken(minutes: str, ttl: int) -> None:
+def test_minutes_within_the_lifetime_of_the_code_are_accepted(minutes: str, ttl: int) -> None:
     templates = [{"template_code": "100001", "extra_variables": {"min": minutes}}]
 
     assert read({**PNVS, "templates": templates}, codes={"ttl": ttl}).routes[0].provider == "aliyun-pnvs"
 
 
-def test_minutes_mean_nothing_to_other_providers() -> None:
+def test_other_providers_ignore_minutes() -> None:
     templates = [{"template_code": "SMS_1", "extra_variables": {"min": "90"}}]
 
     assert read({**SMS, "templates": templates}).routes[0].provider == "aliyun-sms"

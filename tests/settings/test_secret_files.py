@@ -59,7 +59,7 @@ def environment(raw: Raw) -> dict[str, str]:
     return {f"OTP_SERVICE__{name.upper()}": json.dumps(table) for name, table in raw.items()}
 
 
-def told(raw: Raw) -> list[str]:
+def issues_of(raw: Raw) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         load(None, environment(raw))
     assert SENTINEL not in str(caught.value)
@@ -69,7 +69,7 @@ def told(raw: Raw) -> list[str]:
 # ── encodings ──
 
 
-def test_configuration_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+def test_configuration_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(BOM + b"[log]\r\nlevel = 'debug'\r\n")
 
     with pytest.raises(SettingsError) as caught:
@@ -79,7 +79,9 @@ def test_configuration_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "gb18030"])
-def test_file_that_is_not_utf_8_is_told_by_its_encoding(tmp_path: Path, raw: Raw, encoding: str) -> None:
+def test_issue_with_a_file_that_is_not_utf_8_names_its_encoding(
+    tmp_path: Path, raw: Raw, encoding: str
+) -> None:
     text = f"# 配置 {SENTINEL}\n"
     (tmp_path / "config.toml").write_bytes(text.encode(encoding))
     raw["keys"] |= {"pseudonym_key_file": str(tmp_path / "config.toml")}
@@ -92,19 +94,23 @@ def test_file_that_is_not_utf_8_is_told_by_its_encoding(tmp_path: Path, raw: Raw
         encoding, " but binary or UTF-16"
     )
     assert str(caught.value) == f"config.toml: is not UTF-8 text{what}: save it as UTF-8"
-    assert told(raw) == [
+    assert issues_of(raw) == [
         f"keys.pseudonym_key_file: names a file that is not UTF-8 text{what}: save it as UTF-8"
     ]
 
 
-def test_secret_files_may_begin_with_a_byte_order_mark(tmp_path: Path, raw: Raw) -> None:
+def test_secret_files_may_start_with_a_byte_order_mark(tmp_path: Path, raw: Raw) -> None:
     for name, text in {
-        "tag": secret(11),
+        "pseudonym-key": secret(11),
         "proofs": f"{secret(12)}\r\n{secret(13)}",
         "key": "from-a-file",
     }.items():
         (tmp_path / name).write_bytes(BOM + text.encode() + b"\r\n")
-    raw["keys"] = {"active_kid": "a", "roots": {"a": secret(2)}, "pseudonym_key_file": str(tmp_path / "tag")}
+    raw["keys"] = {
+        "active_kid": "a",
+        "roots": {"a": secret(2)},
+        "pseudonym_key_file": str(tmp_path / "pseudonym-key"),
+    }
     del raw["clients"]["web"]["proof_keys"], raw["routes"][0]["access_key_secret"]
     raw["clients"]["web"]["proof_keys_file"] = str(tmp_path / "proofs")
     raw["routes"][0]["access_key_secret_file"] = str(tmp_path / "key")
@@ -116,7 +122,7 @@ def test_secret_files_may_begin_with_a_byte_order_mark(tmp_path: Path, raw: Raw)
     assert settings.routes[0].access_key_secret.get_secret_value() == "from-a-file"
 
 
-def test_password_of_redis_may_begin_with_a_byte_order_mark(tmp_path: Path, redis_server: Server) -> None:
+def test_redis_password_may_start_with_a_byte_order_mark(tmp_path: Path, redis_server: Server) -> None:
     (tmp_path / "password").write_bytes(BOM + b"with-a-mark\n")
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "marked", "reset", "on", ">with-a-mark", *server_rules())
@@ -187,7 +193,7 @@ PLACES = [
 
 
 def put(raw: Raw, path: str, value: object) -> str:
-    """Set a value, and return its place as mistakes write it."""
+    """Set a value, and return its path as issues show it."""
     *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
     table: Any = raw
     for step in way:
@@ -198,7 +204,7 @@ def put(raw: Raw, path: str, value: object) -> str:
 
 @pytest.mark.parametrize("path", PLACES)
 @pytest.mark.parametrize("kind", FAULTY)
-def test_secret_with_what_does_not_belong_to_it_is_one_mistake(raw: Raw, path: str, kind: str) -> None:
+def test_secret_with_an_invalid_character_is_one_issue(raw: Raw, path: str, kind: str) -> None:
     value, what = FAULTY[kind]
     if "proof_keys" in path and kind == "white space":
         value = f" {value}"  # between words it may stand there
@@ -213,13 +219,13 @@ def test_secret_with_what_does_not_belong_to_it_is_one_mistake(raw: Raw, path: s
 
 
 @pytest.mark.parametrize("text", PLACEHOLDERS)
-def test_placeholder_is_no_secret(raw: Raw, text: str) -> None:
+def test_placeholder_is_rejected_as_a_secret(raw: Raw, text: str) -> None:
     raw["routes"][0]["access_key_secret"] = text
 
-    assert told(raw) == ["routes[0].access_key_secret: is a placeholder: replace it with the real value"]
+    assert issues_of(raw) == ["routes[0].access_key_secret: is a placeholder: replace it with the real value"]
 
 
-def test_real_secrets_are_no_placeholders(raw: Raw) -> None:
+def test_real_secrets_are_not_taken_for_placeholders(raw: Raw) -> None:
     for text in ("LTAI5tXxXxQ", "secret", "yourself", "Exchange-Me/9+x", "x" * 2, "a{b}c", "tok.en_-~"):
         raw["routes"][0]["access_key_secret"] = text
         assert from_mapping(raw)
@@ -247,37 +253,37 @@ def test_real_secrets_are_no_placeholders(raw: Raw) -> None:
         ("empty", " \n", "names an empty file"),
     ],
 )
-def test_secret_file_with_something_else_is_one_mistake(
+def test_secret_file_with_invalid_content_is_one_issue(
     tmp_path: Path, raw: Raw, kind: str, content: str, what: str
 ) -> None:
     (tmp_path / kind).write_text(content, encoding="utf-8")
     del raw["keys"]["pseudonym_key"]
     raw["keys"]["pseudonym_key_file"] = str(tmp_path / kind)
 
-    assert told(raw) == [f"keys.pseudonym_key_file: {what}"]
+    assert issues_of(raw) == [f"keys.pseudonym_key_file: {what}"]
 
 
 @pytest.mark.parametrize("name", ["password_file", "sentinel_password_file"])
-def test_password_file_is_judged_as_secrets_are(tmp_path: Path, raw: Raw, name: str) -> None:
+def test_password_file_is_validated_like_a_secret_file(tmp_path: Path, raw: Raw, name: str) -> None:
     file = tmp_path / "password"
     file.write_text(f"{SENTINEL}\nand another line\n", encoding="utf-8")
     raw["redis"] = {"url": "redis+sentinel://127.0.0.1/main", name: str(file)}
-    assert told(raw) == [f"redis.{name}: names a file whose text contains more than one line"]
+    assert issues_of(raw) == [f"redis.{name}: names a file whose text contains more than one line"]
 
     file.write_text("\n", encoding="utf-8")
-    assert told(raw) == [f"redis.{name}: names an empty file"]
+    assert issues_of(raw) == [f"redis.{name}: names an empty file"]
 
     file.write_text("may hold spaces\n", encoding="utf-8")
     assert load(None, environment(raw))
 
 
-def test_certificates_of_redis_must_be_such(tmp_path: Path, raw: Raw) -> None:
+def test_redis_certificates_must_be_valid(tmp_path: Path, raw: Raw) -> None:
     for name in ("ca", "cert", "key"):
         (tmp_path / name).write_text(SENTINEL, encoding="utf-8")
     files = {f"{name}_file": str(tmp_path / name) for name in ("ca", "cert", "key")}
     raw["redis"] = {"url": "rediss://127.0.0.1", **files}
 
-    assert told(raw) == [
+    assert issues_of(raw) == [
         "redis.ca_file: names a file that does not contain certificates in PEM",
         "redis.key_file: names a file that does not contain the key, in PEM, of redis.cert_file",
     ]
@@ -322,14 +328,14 @@ def test_file_that_others_can_read_is_exposed(
         os.chown(file, 12_345, -1)
     user = file.stat().st_uid if is_own else 54_321
 
-    seen = [mistake.what for mistake in exposure("x", file, user)]
+    seen = [issue.what for issue in exposure("x", file, user)]
 
     command = "go" if is_own else "o"
     expected = what.format(command, f"'{file}'") if what is WORLD else what and what.format(f"'{file}'")
     assert seen == ([expected] if expected else [])
 
 
-def test_group_is_how_a_file_of_root_is_given_to_the_service(open_folder: Path) -> None:
+def test_file_of_root_that_the_group_of_the_service_can_read_is_not_exposed(open_folder: Path) -> None:
     file = open_folder / "secret"
     file.touch()
     file.chmod(0o640)
@@ -347,7 +353,7 @@ def test_file_in_a_folder_that_others_cannot_enter_is_not_exposed(open_folder: P
     assert list(exposure("x", open_folder / "nowhere")) == []
 
 
-def test_link_is_as_exposed_as_what_it_leads_to(open_folder: Path, tmp_path: Path) -> None:
+def test_link_is_as_exposed_as_its_target(open_folder: Path, tmp_path: Path) -> None:
     (open_folder / "secret").touch()
     (open_folder / "secret").chmod(0o644)
     (tmp_path / "link").symlink_to(open_folder / "secret")
@@ -360,7 +366,7 @@ INLINE = {
     "public things": ("[redis]\nurl = 'redis://127.0.0.1'\n[[routes]]\naccess_key_id = 'id'\n", False),
     "a file's name": ("[keys]\npseudonym_key_file = '/nowhere'\n[keys.roots]\na_file = '/nowhere'\n", False),
     "a root": ("[keys.roots]\na = 'x'\n", True),
-    "the tag key": ("[keys]\npseudonym_key = 'x'\n", True),
+    "the pseudonym key": ("[keys]\npseudonym_key = 'x'\n", True),
     "a proof key": ("[clients.web]\nproof_keys = ['x']\n", True),
     "a password": ("[redis]\nurl = 'redis://:x@127.0.0.1'\n", True),
     "an access key": ("[[routes]]\naccess_key_secret = 'x'\n", True),
@@ -422,7 +428,7 @@ def test_every_secret_file_must_be_private(open_folder: Path) -> None:
     assert advice(None, environment(public), Settings()) == []
 
 
-def test_check_config_warns_and_doctor_doubts(open_folder: Path, redis_server: Server) -> None:
+def test_check_config_and_doctor_warn_about_exposed_files(open_folder: Path, redis_server: Server) -> None:
     file = open_folder / "config.toml"
     text = config_text(redis_server.url, "http://127.0.0.1:1", free_port(), make_secrets())
     file.write_text(text, encoding="utf-8")
@@ -446,7 +452,7 @@ def test_check_config_warns_and_doctor_doubts(open_folder: Path, redis_server: S
     }
 
 
-def test_start_warns_and_serves(open_folder: Path, redis_server: Server) -> None:
+def test_server_warns_about_exposed_files_and_starts(open_folder: Path, redis_server: Server) -> None:
     with running_service(redis_server, open_folder) as service:
         (open_folder / "config.toml").chmod(0o600)
     lines = [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]

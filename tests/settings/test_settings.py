@@ -37,7 +37,7 @@ def secret(seed: int) -> str:
 
 @pytest.fixture
 def raw() -> Raw:
-    """Settings that could serve real people."""
+    """Valid settings for production."""
     return {
         "service": {"sms_per_day": 1000},
         "redis": {"url": "redis://127.0.0.1:6379/0"},
@@ -63,7 +63,7 @@ def raw() -> Raw:
 
 
 def put(raw: Raw, path: str, value: object) -> Raw:
-    """Set one setting, `routes.0.name` for lists."""
+    """Set one setting, with a path such as `routes.0.name` for list items."""
     *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
     table: Any = raw
     for step in way:
@@ -72,13 +72,13 @@ def put(raw: Raw, path: str, value: object) -> Raw:
     return raw
 
 
-def told(raw: Raw) -> list[str]:
+def issues_of(raw: Raw) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         from_mapping(raw)
     return str(caught.value).splitlines()
 
 
-def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
+def test_valid_settings_have_no_issues(raw: Raw) -> None:
     assert validate_for_production(from_mapping(raw)) == []
 
 
@@ -140,7 +140,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             "limits.lock_after_failures",
             50,
             "limits.restrict_after_failures: must be less than limits.lock_after_failures",
-            id="slow-lane",
+            id="restricted-mode",
         ),
         pytest.param(
             "limits.failures_per_hour",
@@ -176,7 +176,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         ),
         pytest.param("keys", {}, "keys.roots: needs at least one root secret", id="no-roots"),
         pytest.param("keys", {}, "keys.active_kid: is required", id="no-active-kid"),
-        pytest.param("keys", {}, "keys.pseudonym_key: is required", id="no-tag-key"),
+        pytest.param("keys", {}, "keys.pseudonym_key: is required", id="no-pseudonym-key"),
         pytest.param(
             "keys.active_kid", "b", "keys.active_kid: names a root that is not in keys.roots", id="active-kid"
         ),
@@ -195,18 +195,20 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         pytest.param(
             "keys.roots.b", f"*{SENTINEL}", "keys.roots.b: must be base64 or hex", id="root-spelling"
         ),
-        pytest.param("keys.pseudonym_key", "00" * 32, "keys.pseudonym_key: is not random", id="zero-tag-key"),
+        pytest.param(
+            "keys.pseudonym_key", "00" * 32, "keys.pseudonym_key: is not random", id="zero-pseudonym-key"
+        ),
         pytest.param(
             "keys.pseudonym_key",
             secret(2),
             "keys.roots.a: is the same secret as keys.pseudonym_key",
-            id="tag-is-root",
+            id="pseudonym-key-is-root",
         ),
         pytest.param(
             "keys.pseudonym_key",
             secret(3),
             "clients.web.proof_keys[0]: is the same secret as keys.pseudonym_key",
-            id="tag-is-proof",
+            id="pseudonym-key-is-proof-key",
         ),
         pytest.param(
             "keys.roots.b",
@@ -291,7 +293,7 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
             "clients.web.return_urls",
             ["https://www.example.com@evil.example/x"],
             "clients.web.return_urls[0]: must be https://host/path, without a query",
-            id="return-url-of-somebody",
+            id="foreign-return-url",
         ),
         pytest.param(
             "clients.web.return_urls",
@@ -438,13 +440,13 @@ def test_sound_settings_have_no_mistakes(raw: Raw) -> None:
         ),
     ],
 )
-def test_mistake_is_told(raw: Raw, path: str, value: object, sentence: str | None) -> None:
+def test_invalid_value_is_reported(raw: Raw, path: str, value: object, sentence: str | None) -> None:
     put(raw, path, value)
     if sentence is None:
         from_mapping(raw)
         return
 
-    sentences = told(raw)
+    sentences = issues_of(raw)
 
     assert sentence in sentences
     assert SENTINEL not in "".join(sentences)
@@ -478,22 +480,24 @@ def test_mistake_is_told(raw: Raw, path: str, value: object, sentence: str | Non
         ("", "aliyun-sms", "must be https://host, without a path"),
     ],
 )
-def test_plain_http_stays_on_this_machine(raw: Raw, endpoint: str, provider: str, what: str | None) -> None:
+def test_plain_http_is_allowed_for_local_endpoints_only(
+    raw: Raw, endpoint: str, provider: str, what: str | None
+) -> None:
     raw["routes"][0] |= {"endpoint": endpoint, "provider": provider}
     if what is None:
         from_mapping(raw)
     else:
-        assert told(raw) == [f"routes[0].endpoint: {what}"]
+        assert issues_of(raw) == [f"routes[0].endpoint: {what}"]
 
 
-def test_mistakes_of_all_kinds_are_told_together(raw: Raw) -> None:
+def test_issues_of_all_kinds_are_reported_together(raw: Raw) -> None:
     put(raw, "service.nonsense", SENTINEL)
     put(raw, "codes.ttl", SENTINEL)
     put(raw, "keys.roots.a", "c2hvcnQ=")
     put(raw, "clients.web.proof_keys", [])
-    put(raw, "routes.0.clients", ["nobody"])
+    put(raw, "routes.0.clients", ["unknown"])
 
-    assert sorted(told(raw)) == [
+    assert sorted(issues_of(raw)) == [
         "clients.web.proof_keys: needs at least one key",
         "codes.ttl: must be a whole number",
         "keys.roots.a: is too short: at least 32 random bytes are needed",
@@ -525,18 +529,18 @@ def test_mistakes_of_all_kinds_are_told_together(raw: Raw) -> None:
         "deny.phone_tags",
     ],
 )
-def test_an_old_name_of_a_setting_is_refused_by_that_name(raw: Raw, path: str) -> None:
-    (issue,) = told(put(raw, path, 1))
+def test_old_name_of_a_setting_is_rejected_and_named(raw: Raw, path: str) -> None:
+    (issue,) = issues_of(put(raw, path, 1))
 
     assert issue.startswith(f"{path}: is not a setting")
 
 
-def test_a_mistake_of_form_is_told_once(raw: Raw) -> None:
+def test_malformed_value_is_reported_once(raw: Raw) -> None:
     put(raw, "keys.pseudonym_key", 5)
     put(raw, "routes.0.templates", SENTINEL)
     put(raw, "routes.0.clients", [1, "web", 2])
 
-    assert sorted(told(raw)) == [
+    assert sorted(issues_of(raw)) == [
         "keys.pseudonym_key: must be text",
         "routes[0].clients[0]: must be text",
         "routes[0].clients[2]: must be text",
@@ -544,19 +548,19 @@ def test_a_mistake_of_form_is_told_once(raw: Raw) -> None:
     ]
 
 
-def test_every_wrong_item_is_told_by_its_own_number(raw: Raw) -> None:
+def test_every_invalid_item_is_reported_with_its_index(raw: Raw) -> None:
     put(raw, "service.trusted_proxies", [5, "10.0.0.0/8", "proxy"])
 
-    assert told(raw) == [
+    assert issues_of(raw) == [
         "service.trusted_proxies[0]: must be text",
         "service.trusted_proxies[2]: must be an IP address, or a CIDR range without host bits",
     ]
 
 
-def test_an_option_of_the_library_is_no_setting(raw: Raw) -> None:
+def test_option_of_the_settings_library_is_not_a_setting(raw: Raw) -> None:
     put(raw, "_env_file", SENTINEL)
 
-    assert told(raw) == ["_env_file: is not a setting"]
+    assert issues_of(raw) == ["_env_file: is not a setting"]
 
 
 def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -571,28 +575,28 @@ def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
 
 
 EXAMPLE_PATHS = [".".join(path) for path in leaves(tomllib.loads(EXAMPLE.read_text(encoding="utf-8")))]
-"""Every setting that the example shows."""
+"""Every setting of the example."""
 
 
 @pytest.mark.parametrize("wrong", [SENTINEL, [SENTINEL], {"x": SENTINEL}], ids=["text", "list", "table"])
-def test_no_wrong_value_is_ever_shown(wrong: object) -> None:
+def test_no_invalid_value_is_ever_shown(wrong: object) -> None:
     raw = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     for path in EXAMPLE_PATHS:
         put(raw, path, copy.deepcopy(wrong))
 
-    sentences = told(raw)
+    sentences = issues_of(raw)
 
     assert len(sentences) > 30
     assert SENTINEL not in "".join(sentences)
 
 
-def test_a_secret_in_the_place_of_a_key_is_not_shown(raw: Raw) -> None:
+def test_secret_in_place_of_a_key_is_not_shown(raw: Raw) -> None:
     put(raw, "keys.roots", {f"{SENTINEL}/+{secret(7)}==": secret(7), f"{SENTINEL} ": 5})
 
-    assert SENTINEL not in "".join(told(raw))
+    assert SENTINEL not in "".join(issues_of(raw))
 
 
-def test_settings_do_not_print_their_secrets(raw: Raw) -> None:
+def test_repr_of_settings_shows_no_secrets(raw: Raw) -> None:
     text = repr(from_mapping(raw)) + str(from_mapping(raw))
 
     for hidden in (secret(1), secret(2), secret(3), key_digest("sk_one"), "redis://"):
@@ -615,7 +619,7 @@ def written(folder: Path, text: str) -> Path:
         (f"[service]\n[service]\nx = '{SENTINEL}'", "config.toml: is not TOML: see line 2, column 9"),
     ],
 )
-def test_a_file_that_is_no_toml_is_told_by_place(tmp_path: Path, text: str, sentence: str) -> None:
+def test_invalid_toml_is_reported_with_its_position(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(written(tmp_path, text), {})
 
@@ -623,12 +627,12 @@ def test_a_file_that_is_no_toml_is_told_by_place(tmp_path: Path, text: str, sent
     assert caught.value.__cause__ is None
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^nowhere\.toml: cannot be read$"):
         load(tmp_path / "nowhere.toml", {})
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_binary_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(b"\xff\xfe")
 
     with pytest.raises(SettingsError, match="is not UTF-8 text"):
@@ -638,7 +642,7 @@ def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
 # ── the environment ──
 
 
-def test_the_environment_overrides_the_file() -> None:
+def test_environment_overrides_the_file() -> None:
     environ = {
         "OTP_SERVICE__SERVICE__PROOF_TTL": "60",
         "OTP_SERVICE__SERVICE__COUNTRIES": '["CN", "HK"]',
@@ -669,7 +673,7 @@ def test_the_environment_overrides_the_file() -> None:
         ("OTP_SERVICE__ROUTES", SENTINEL, "routes: must be a list"),
     ],
 )
-def test_a_mistake_in_the_environment_is_told(name: str, value: str, sentence: str) -> None:
+def test_invalid_environment_variable_is_reported(name: str, value: str, sentence: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(EXAMPLE, {name: value})
 
@@ -677,7 +681,7 @@ def test_a_mistake_in_the_environment_is_told(name: str, value: str, sentence: s
     assert SENTINEL not in str(caught.value)
 
 
-def test_other_variables_are_left_alone() -> None:
+def test_other_variables_are_ignored() -> None:
     load(EXAMPLE, {"OTP_SERVICE_CONFIG": "x", "OTP_SERVICES_HOME": "y", "REDIS__URL": "z"})
 
 
@@ -688,7 +692,7 @@ ACCOUNT = {
 }
 
 
-def test_a_route_without_account_takes_the_one_of_the_environment(tmp_path: Path) -> None:
+def test_route_without_account_uses_the_one_from_the_environment(tmp_path: Path) -> None:
     text = re.sub(r"^access_key.*$", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
     route = load(written(tmp_path, text), ACCOUNT).routes[0]
@@ -699,7 +703,7 @@ def test_a_route_without_account_takes_the_one_of_the_environment(tmp_path: Path
     assert route.security_token.get_secret_value() == "ambient-token"
 
 
-def test_a_route_with_an_account_never_mixes_it_with_the_environment() -> None:
+def test_route_never_mixes_its_account_with_the_one_from_the_environment() -> None:
     route = load(EXAMPLE, ACCOUNT).routes[0]
 
     assert route.access_key_id.get_secret_value() == "example-access-key-id"
@@ -709,10 +713,10 @@ def test_a_route_with_an_account_never_mixes_it_with_the_environment() -> None:
 # ── secret files ──
 
 
-def test_secrets_may_lie_in_files(tmp_path: Path, raw: Raw) -> None:
+def test_secrets_may_be_in_files(tmp_path: Path, raw: Raw) -> None:
     contents = {
         "redis": "redis://:pw@127.0.0.1/1\n",
-        "tag": f"{secret(11)}\n",
+        "pseudonym-key": f"{secret(11)}\n",
         "root": f"{secret(12)}\n",
         "proof": f"{secret(13)}\n{secret(14)}\n",
         "account": "from-a-file\n",
@@ -722,7 +726,7 @@ def test_secrets_may_lie_in_files(tmp_path: Path, raw: Raw) -> None:
     environ = {
         "OTP_SERVICE__REDIS__URL_FILE": str(tmp_path / "redis"),
         "OTP_SERVICE__KEYS__ROOTS__B_FILE": str(tmp_path / "root"),
-        "OTP_SERVICE__KEYS__PSEUDONYM_KEY_FILE": str(tmp_path / "tag"),
+        "OTP_SERVICE__KEYS__PSEUDONYM_KEY_FILE": str(tmp_path / "pseudonym-key"),
         "OTP_SERVICE__KEYS__ACTIVE_KID": "b",
         "OTP_SERVICE__CLIENTS": json.dumps(
             {"web": {"secret_key_digests": [key_digest("sk")], "proof_keys_file": str(tmp_path / "proof")}}
@@ -760,7 +764,7 @@ def test_secrets_may_lie_in_files(tmp_path: Path, raw: Raw) -> None:
         ("access_key_id_file", "/dev/null", "is set in addition to the secret itself"),
     ],
 )
-def test_a_mistake_with_a_secret_file_is_told(raw: Raw, setting: str, value: object, sentence: str) -> None:
+def test_invalid_secret_file_is_reported(raw: Raw, setting: str, value: object, sentence: str) -> None:
     if setting.startswith("access_key_secret"):
         del raw["routes"][0]["access_key_secret"]
     raw["routes"][0][setting] = value
@@ -777,7 +781,7 @@ def test_a_mistake_with_a_secret_file_is_told(raw: Raw, setting: str, value: obj
     "name", ["password_file", "sentinel_password_file", "ca_file", "cert_file", "key_file"]
 )
 @pytest.mark.parametrize("path", [f"/nowhere/{SENTINEL}", f"\0{SENTINEL}"], ids=["nowhere", "no path"])
-def test_file_of_redis_that_cannot_be_read_is_told(raw: Raw, name: str, path: str) -> None:
+def test_unreadable_file_of_redis_is_reported(raw: Raw, name: str, path: str) -> None:
     raw["redis"][name] = path
     environ = {f"OTP_SERVICE__{table.upper()}": json.dumps(values) for table, values in raw.items()}
 
@@ -807,7 +811,7 @@ def test_file_of_redis_that_cannot_be_read_is_told(raw: Raw, name: str, path: st
         ),
     ],
 )
-def test_what_redis_is_asked_for_must_agree(raw: Raw, settings: Raw, sentence: str) -> None:
+def test_settings_of_redis_must_be_consistent(raw: Raw, settings: Raw, sentence: str) -> None:
     raw["redis"] |= settings
 
     with pytest.raises(SettingsError) as caught:
@@ -817,7 +821,7 @@ def test_what_redis_is_asked_for_must_agree(raw: Raw, settings: Raw, sentence: s
 
 
 @pytest.mark.parametrize("url", [f"{scheme}somewhere" for scheme in REDIS_SCHEMES])
-def test_every_form_of_a_redis_url_is_taken(raw: Raw, url: str) -> None:
+def test_every_form_of_a_redis_url_is_accepted(raw: Raw, url: str) -> None:
     raw["redis"]["url"] = url
 
     assert from_mapping(raw).redis.is_tls == url.startswith("rediss")
@@ -856,16 +860,16 @@ def test_every_form_of_a_redis_url_is_taken(raw: Raw, url: str) -> None:
         ),
     ],
 )
-def test_production_refuses(raw: Raw, change: Callable[[Raw], object], sentence: str) -> None:
+def test_production_rejects(raw: Raw, change: Callable[[Raw], object], sentence: str) -> None:
     change(raw)
 
-    assert [str(mistake) for mistake in validate_for_production(from_mapping(raw))] == [sentence]
+    assert [str(issue) for issue in validate_for_production(from_mapping(raw))] == [sentence]
 
 
-def test_production_refuses_every_secret_of_the_example() -> None:
+def test_production_rejects_every_secret_of_the_example() -> None:
     settings = load(EXAMPLE, {})
 
-    places = [mistake.where for mistake in validate_for_production(settings)]
+    places = [issue.where for issue in validate_for_production(settings)]
 
     assert places == [
         "keys.pseudonym_key",
@@ -877,19 +881,19 @@ def test_production_refuses_every_secret_of_the_example() -> None:
     ]
 
 
-def test_production_mistakes_are_found_beside_mistakes_of_form(tmp_path: Path) -> None:
+def test_production_issues_are_found_in_addition_to_malformed_values(tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8").replace("sms_per_day = 5000", 'sms_per_day = "many"')
 
-    settings, mistakes = examine(written(tmp_path, text), {})
+    settings, issues = examine(written(tmp_path, text), {})
 
-    assert [str(mistake) for mistake in mistakes] == ["service.sms_per_day: must be a whole number"]
-    assert "keys.pseudonym_key" in [mistake.where for mistake in validate_for_production(settings)]
+    assert [str(issue) for issue in issues] == ["service.sms_per_day: must be a whole number"]
+    assert "keys.pseudonym_key" in [issue.where for issue in validate_for_production(settings)]
 
 
 # ── values of the spine ──
 
 
-def test_settings_become_the_values_of_the_spine(raw: Raw) -> None:
+def test_settings_become_domain_values(raw: Raw) -> None:
     settings = from_mapping(raw)
     policy = settings.policy()
     client = settings.all_clients().authenticate("sk_one").client
@@ -942,11 +946,11 @@ def _classes(annotation: object) -> Iterator[type]:
         yield from _classes(argument)
 
 
-def test_the_example_loads() -> None:
+def test_example_loads() -> None:
     assert load(EXAMPLE, {}).purposes.keys() == {"login", "signup", "reset_password"}
 
 
-def test_the_example_shows_the_defaults() -> None:
+def test_example_shows_the_defaults() -> None:
     shown = load(EXAMPLE, {})
     for name in ("service", "server", "redis", "codes", "limits", "sms", "log"):
         table = getattr(shown, name)
@@ -971,7 +975,7 @@ def test_every_setting_has_a_heading_in_the_documentation(path: str) -> None:
     assert path in headings
 
 
-def test_the_documentation_invents_no_setting() -> None:
+def test_documentation_has_no_unknown_setting() -> None:
     headings = re.findall(
         r"^### `(.+)`$", (ROOT / "docs/settings.md").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -979,7 +983,7 @@ def test_the_documentation_invents_no_setting() -> None:
     assert set(headings) == set(paths())
 
 
-def test_the_digest_of_the_example_is_that_of_the_known_key() -> None:
+def test_digest_in_the_example_belongs_to_the_published_key() -> None:
     assert load(EXAMPLE, {}).all_clients().authenticate(EXAMPLE_SECRET_KEY).client.id == "web"
 
 
@@ -998,7 +1002,7 @@ BROWSER = {"publishable_key": "pk_0123456789abcdefghij", "origins": ["https://ww
         "https://xn--fiq228c.example",
     ],
 )
-def test_origins_are_taken_as_browsers_write_them(raw: Raw, origin: str) -> None:
+def test_origins_are_accepted_as_browsers_write_them(raw: Raw, origin: str) -> None:
     raw["clients"]["web"].update({**BROWSER, "origins": [origin]})
 
     client = from_mapping(raw).all_clients()["web"]
@@ -1019,42 +1023,42 @@ def test_origins_are_taken_as_browsers_write_them(raw: Raw, origin: str) -> None
         "",
     ],
 )
-def test_other_origins_are_mistakes(raw: Raw, origin: str) -> None:
+def test_other_forms_of_origins_are_rejected(raw: Raw, origin: str) -> None:
     raw["clients"]["web"].update({**BROWSER, "origins": [origin]})
 
-    assert told(raw) == [f"clients.web.origins[0]: {ORIGIN_FORM}"]
+    assert issues_of(raw) == [f"clients.web.origins[0]: {ORIGIN_FORM}"]
 
 
-def test_publishable_key_without_a_page_is_a_mistake(raw: Raw) -> None:
+def test_publishable_key_without_an_origin_is_rejected(raw: Raw) -> None:
     raw["clients"]["web"]["publishable_key"] = BROWSER["publishable_key"]
 
-    assert told(raw) == ["clients.web.origins: needs the pages that may use the publishable key"]
+    assert issues_of(raw) == ["clients.web.origins: needs the pages that may use the publishable key"]
 
 
-def test_publishable_key_among_the_secret_ones_is_a_mistake(raw: Raw) -> None:
+def test_publishable_key_among_secret_keys_is_rejected(raw: Raw) -> None:
     raw["clients"]["app"] = copy.deepcopy(raw["clients"]["web"]) | {"proof_keys": [secret(4)], **BROWSER}
     raw["clients"]["app"]["secret_key_digests"] = [key_digest("sk_two")]
     assert from_mapping(raw)
     raw["clients"]["web"]["secret_key_digests"].append(key_digest(BROWSER["publishable_key"]))
 
-    assert told(raw) == ["clients: have a publishable key among the digests of secret keys"]
+    assert issues_of(raw) == ["clients: have a publishable key among the digests of secret keys"]
 
 
-def test_clients_share_no_publishable_key(raw: Raw) -> None:
+def test_clients_cannot_share_a_publishable_key(raw: Raw) -> None:
     raw["clients"]["web"].update(BROWSER)
     raw["clients"]["app"] = raw["clients"]["web"] | {
         "proof_keys": [secret(4)],
         "secret_key_digests": [key_digest("sk_two")],
     }
 
-    assert told(raw) == ["clients: share a publishable key"]
+    assert issues_of(raw) == ["clients: share a publishable key"]
 
 
 # ── routes and limits of a client ──
 
 
 def two_routes(raw: Raw) -> Raw:
-    """A client more, and a route more with an account of its own."""
+    """Add a client, and a route with its own account."""
     second = {"name": "second", "access_key_id": "id2", "access_key_secret": "secret2"}
     raw["routes"].append({**raw["routes"][0], **second})
     raw["clients"]["app"] = {
@@ -1078,7 +1082,7 @@ def two_routes(raw: Raw) -> Raw:
     ],
     ids=["all", "by route", "by client", "by both", "the narrower counts", "apart", "all by name"],
 )
-def test_route_serves_the_clients_on_which_both_agree(
+def test_route_serves_the_clients_that_both_sides_allow(
     raw: Raw, of_routes: list[list[str]], of_clients: dict[str, list[str]], agreed: list[set[str]]
 ) -> None:
     two_routes(raw)
@@ -1107,16 +1111,18 @@ def test_route_serves_the_clients_on_which_both_agree(
             ],
         ),
     ],
-    ids=["unknown route", "nobody is left"],
+    ids=["unknown route", "no common client"],
 )
-def test_clients_and_routes_must_fit(raw: Raw, path: str, value: object, sentences: list[str]) -> None:
+def test_clients_and_routes_must_be_consistent(
+    raw: Raw, path: str, value: object, sentences: list[str]
+) -> None:
     two_routes(raw)["clients"]["app"]["routes"] = ["second"]
     raw["routes"][1]["clients"] = ["web"] if path.startswith("routes") else []
 
-    assert sorted(told(put(raw, path, value))) == sentences
+    assert sorted(issues_of(put(raw, path, value))) == sentences
 
 
-def test_limits_of_a_client_stand_over_those_of_the_service(raw: Raw) -> None:
+def test_limits_of_a_client_override_those_of_the_service(raw: Raw) -> None:
     raw["limits"] = {"sends_per_day": 8}
     usual = from_mapping(raw)
     raw["clients"]["web"]["limits"] = {"cooldown": [90, 120, 300], "sends_per_hour": 2, "failures_per_day": 5}
@@ -1164,13 +1170,13 @@ def test_limits_of_a_client_may_be_as_strict_as_the_services(raw: Raw, limits: d
         ("reserved_for_known_ratio", 0.1, "is not a setting"),
     ],
 )
-def test_looser_limits_of_a_client_are_mistakes(raw: Raw, setting: str, value: object, what: str) -> None:
+def test_looser_limits_of_a_client_are_rejected(raw: Raw, setting: str, value: object, what: str) -> None:
     raw["clients"]["web"]["limits"] = {setting: value}
 
-    assert told(raw) == [f"clients.web.limits.{setting}: {what}"]
+    assert issues_of(raw) == [f"clients.web.limits.{setting}: {what}"]
 
 
-def test_secret_keys_of_a_client_can_be_changed_one_after_the_other(raw: Raw) -> None:
+def test_secret_keys_of_a_client_can_be_rotated_one_by_one(raw: Raw) -> None:
     raw["clients"]["web"]["secret_key_digests"] = [key_digest("sk_old"), key_digest("sk_new")]
     clients = from_mapping(raw).all_clients()
 
@@ -1184,12 +1190,12 @@ def test_proxies_are_trusted_by_number_or_by_network(raw: Raw) -> None:
     raw["service"]["trusted_proxies"] = ["10.0.0.0/8", "fd00::/8"]
     networks = from_mapping(raw).proxies()
     raw["service"]["proxy_hops"] = 1
-    both = told(raw)
+    both = issues_of(raw)
     raw["service"] = {"sms_per_day": 1000, "trusted_proxies": ["10.0.0.1/8", "proxy"]}
 
     assert [str(network) for network in networks] == ["10.0.0.0/8", "fd00::/8"]
     assert both == ["service.proxy_hops: cannot be combined with service.trusted_proxies"]
-    assert [mistake.partition(":")[0] for mistake in told(raw)] == [
+    assert [issue.partition(":")[0] for issue in issues_of(raw)] == [
         "service.trusted_proxies[0]",
         "service.trusted_proxies[1]",
     ]
@@ -1264,11 +1270,11 @@ def test_lists_become_entries(raw: Raw) -> None:
         ("ip_limits", {"sends_per_hour": 101}, "ip_limits.sends_per_hour: must be at most"),
     ],
 )
-def test_mistake_in_a_table_of_risk_is_told(raw: Raw, table: str, content: Raw, sentence: str) -> None:
+def test_invalid_risk_setting_is_reported(raw: Raw, table: str, content: Raw, sentence: str) -> None:
     raw[table] = content
 
-    (mistake,) = told(raw)
-    assert mistake.startswith(sentence)
+    (issue,) = issues_of(raw)
+    assert issue.startswith(sentence)
 
 
 def with_test_phone(raw: Raw, **changes: object) -> Raw:
@@ -1304,22 +1310,22 @@ def test_test_phone_becomes_a_code_until_the_end_of_its_day(raw: Raw) -> None:
         ({"name": ""}, "test_phones[0].name: is required"),
     ],
 )
-def test_mistake_in_a_test_phone_is_told_without_its_code(
+def test_invalid_test_phone_is_reported_without_its_code(
     raw: Raw, changes: dict[str, object], sentence: str
 ) -> None:
-    mistakes = told(with_test_phone(raw, **changes))
+    issues = issues_of(with_test_phone(raw, **changes))
 
-    assert any(mistake.startswith(sentence) for mistake in mistakes)
-    assert "135790" not in str(mistakes)
+    assert any(issue.startswith(sentence) for issue in issues)
+    assert "135790" not in str(issues)
 
 
 def test_code_of_a_test_phone_must_fit_every_purpose(raw: Raw) -> None:
     with_test_phone(raw)["purposes"] = {"login": {}, "transfer": {"code_type": "alnum6"}}
 
-    assert told(raw) == ["test_phones[0].code: cannot be a code of transfer"]
+    assert issues_of(raw) == ["test_phones[0].code: cannot be a code of transfer"]
 
 
-def test_same_test_phone_twice_is_a_mistake(raw: Raw) -> None:
+def test_duplicate_test_phone_is_rejected(raw: Raw) -> None:
     with_test_phone(raw)["test_phones"] *= 2
 
-    assert told(raw) == ["test_phones: share a phone"]
+    assert issues_of(raw) == ["test_phones: share a phone"]

@@ -1,4 +1,4 @@
-"""Settings are judged by what they mean: one wrong value is one mistake that says what would be right."""
+"""Validation of settings beyond their form: one invalid value gives one issue that says what is valid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def secret(seed: int) -> str:
 
 
 def sound(folder: Path) -> Raw:
-    """Settings fit for production in which nearly every setting is given."""
+    """Return settings that are fit for production and set nearly everything."""
     soon = datetime.now(UTC).date() + timedelta(days=30)
     (folder / "password").write_text("password", encoding="utf-8")
     scope = {"min_unverified": 20, "max_unverified_ratio": 0.5, "block_multiplier": 3}
@@ -162,12 +162,12 @@ def raw(tmp_path: Path) -> Raw:
     return sound(tmp_path)
 
 
-def told(raw: Raw) -> list[str]:
-    """Everything for which these settings are not fit for production."""
+def issues_of(raw: Raw) -> list[str]:
+    """Return the issues that production mode finds in these settings."""
     environ = {f"OTP_SERVICE__{name.upper()}": json.dumps(table) for name, table in raw.items()}
-    _, mistakes = examine_for_production(None, environ)
-    assert SENTINEL not in str(mistakes)
-    return list(map(str, mistakes))
+    _, issues = examine_for_production(None, environ)
+    assert SENTINEL not in str(issues)
+    return list(map(str, issues))
 
 
 def put(raw: Raw, path: str, value: object) -> Raw:
@@ -192,10 +192,10 @@ def leaves(value: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 EVERYWHERE = sorted({".".join(path) for path in leaves(sound(Path("/tmp")))})  # noqa: S108 - not read
-"""Every table, setting and item of the sound settings."""
+"""Every table, setting and item of the valid settings."""
 
 TABLES = {path.rpartition(".")[0] for path in EVERYWHERE}
-"""What has something in it."""
+"""Those that are not empty."""
 
 WRONG: dict[str, object] = {
     "text": f"{SENTINEL} \x07 <x>",
@@ -206,18 +206,18 @@ WRONG: dict[str, object] = {
 }
 
 
-def test_sound_settings_have_no_mistake(raw: Raw) -> None:
-    assert told(raw) == []
+def test_valid_settings_have_no_issue(raw: Raw) -> None:
+    assert issues_of(raw) == []
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_one_wrong_value_is_one_mistake_that_says_what_is_right(raw: Raw, kind: str) -> None:
+def test_invalid_value_is_one_issue_that_says_what_is_valid(raw: Raw, kind: str) -> None:
     many: dict[str, list[str]] = {}
     for path in EVERYWHERE:
         if path in TABLES and (kind == "table" or (kind == "nothing" and path in raw)):
-            continue  # another table, or none, has as many mistakes as it has settings
+            continue  # another or an empty table has as many issues as settings
         changed = put(copy.deepcopy(raw), path, WRONG[kind])
-        sentences = told(changed)
+        sentences = issues_of(changed)
         vague = [s for s in sentences if s.endswith(("is not valid", "does not have the right form"))]
         if len(sentences) > 1 or vague:
             many[path] = sentences
@@ -226,7 +226,7 @@ def test_one_wrong_value_is_one_mistake_that_says_what_is_right(raw: Raw, kind: 
 
 
 @pytest.mark.parametrize("model", [Settings, SandboxAccountConfig])
-def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> None:
+def test_every_setting_with_a_pattern_describes_its_form(model: type[Settings]) -> None:
     def patterns(annotation: object) -> list[object]:
         found = [getattr(part, "pattern", None) for part in getattr(annotation, "__metadata__", ())]
         inner = [p for argument in getattr(annotation, "__args__", ()) for p in patterns(argument)]
@@ -353,30 +353,30 @@ def test_every_setting_with_a_pattern_tells_its_form(model: type[Settings]) -> N
         ),
     ],
 )
-def test_setting_that_means_nothing_is_one_mistake(raw: Raw, path: str, value: object, sentence: str) -> None:
+def test_setting_without_effect_is_one_issue(raw: Raw, path: str, value: object, sentence: str) -> None:
     table, _, name = path.rpartition(".")
     if value is None:
         del raw[table][name]
     else:
         put(raw, path, value)
 
-    (mistake,) = told(raw)
+    (issue,) = issues_of(raw)
 
-    assert mistake.startswith(sentence)
+    assert issue.startswith(sentence)
 
 
-def test_exchanged_queues_are_one_mistake(raw: Raw) -> None:
+def test_swapped_queues_are_one_issue(raw: Raw) -> None:
     queue = raw["reports"]["queue"]
     queue["report_queue"], queue["inbound_queue"] = queue["inbound_queue"], queue["report_queue"]
 
-    assert told(raw) == ["reports.queue: has report_queue and inbound_queue swapped"]
+    assert issues_of(raw) == ["reports.queue: has report_queue and inbound_queue swapped"]
 
 
 @pytest.mark.parametrize("name", ["url", "sentinel_password_file", "sentinel_username"])
-def test_settings_of_sentinels_need_sentinels(raw: Raw, name: str) -> None:
+def test_sentinel_settings_need_sentinels(raw: Raw, name: str) -> None:
     if name == "url":
         raw["redis"]["url"] = "redis://127.0.0.1"
-        assert told(raw) == [
+        assert issues_of(raw) == [
             "redis.sentinel_username: is for Sentinels, but redis.url names none",
             "redis.sentinel_password_file: is for Sentinels, but redis.url names none",
         ]
@@ -384,14 +384,14 @@ def test_settings_of_sentinels_need_sentinels(raw: Raw, name: str) -> None:
     for other in {"sentinel_username", "sentinel_password_file"} - {name}:
         del raw["redis"][other]
 
-    assert len(told(raw)) == (name == "sentinel_username")
+    assert len(issues_of(raw)) == (name == "sentinel_username")
 
 
 @pytest.mark.parametrize("name", ["云通信", "Acme Shop", "CHADTEL", "速通互联验证码", "Ünï-Code 3"])
-def test_real_sign_names_are_taken(raw: Raw, name: str) -> None:
+def test_real_sign_names_are_accepted(raw: Raw, name: str) -> None:
     raw["routes"][0]["sign_name"] = name
 
-    assert told(raw) == []
+    assert issues_of(raw) == []
 
 
 @pytest.mark.parametrize(
@@ -405,28 +405,28 @@ def test_real_sign_names_are_taken(raw: Raw, name: str) -> None:
         ("Atlantis", ""),
     ],
 )
-def test_country_is_told_by_its_code(raw: Raw, text: str, code: str) -> None:
+def test_issue_with_a_country_suggests_its_code(raw: Raw, text: str, code: str) -> None:
     raw["service"]["countries"] = ["CN", "HK", text]
 
     what = f": write {code}" if code else ', like "CN"'
-    assert told(raw) == [f"service.countries[2]: {ISO}{what}"]
+    assert issues_of(raw) == [f"service.countries[2]: {ISO}{what}"]
 
 
-def test_hints_name_countries_and_hide_none() -> None:
+def test_hints_name_every_country() -> None:
     assert {hint(code) for code in COUNTRIES} == COUNTRIES
     assert all(hint(code) == code for code in COUNTRIES)
 
 
-def test_every_country_that_is_taken_can_be_sent_to(raw: Raw) -> None:
-    """Where the form was right and the country unknown, no worker started."""
+def test_every_accepted_country_can_be_sent_to(raw: Raw) -> None:
+    """Regression: no worker started if a country was well-formed but unknown."""
     raw["service"]["countries"] = sorted(COUNTRIES)
     raw["routes"][0]["templates"][0]["country"] = "*"
     raw["deny"]["countries"] = []
-    settings, mistakes = examine_for_production(
+    settings, issues = examine_for_production(
         None, {f"OTP_SERVICE__{name.upper()}": json.dumps(table) for name, table in raw.items()}
     )
 
-    assert mistakes == []
+    assert issues == []
     assert len(settings.dialing()) == len(COUNTRIES)
 
 
@@ -451,12 +451,12 @@ def test_every_country_that_is_taken_can_be_sent_to(raw: Raw) -> None:
         ("OTP_SERVICE__HOME", "OTP_SERVICE__TABLE__SETTING"),
     ],
 )
-def test_unknown_variable_is_a_mistake_with_the_right_spelling(raw: Raw, name: str, meant: str) -> None:
+def test_issue_with_an_unknown_variable_suggests_the_right_name(raw: Raw, name: str, meant: str) -> None:
     environ = {f"OTP_SERVICE__{table.upper()}": json.dumps(content) for table, content in raw.items()}
 
-    _, mistakes = examine_for_production(None, {**environ, name: SENTINEL})
+    _, issues = examine_for_production(None, {**environ, name: SENTINEL})
 
-    assert [str(mistake) for mistake in mistakes] == [f"environment {name}: is not a setting: write {meant}"]
+    assert [str(issue) for issue in issues] == [f"environment {name}: is not a setting: write {meant}"]
 
 
 @pytest.mark.parametrize(
@@ -473,21 +473,21 @@ def test_unknown_variable_is_a_mistake_with_the_right_spelling(raw: Raw, name: s
         ("OTP_SERVICE_REDIS_PORT", "tcp://10.0.0.1:6379"),
     ],
 )
-def test_variables_that_kubernetes_sets_are_left_alone(raw: Raw, name: str, value: str) -> None:
+def test_variables_set_by_kubernetes_are_ignored(raw: Raw, name: str, value: str) -> None:
     environ = {f"OTP_SERVICE__{table.upper()}": json.dumps(content) for table, content in raw.items()}
 
     assert examine_for_production(None, {**environ, name: value})[1] == []
 
 
-def test_every_setting_is_found_by_its_name_with_single_underscores(raw: Raw) -> None:
+def test_name_with_single_underscores_is_recognized_for_every_setting(raw: Raw) -> None:
     environ = {f"OTP_SERVICE__{table.upper()}": json.dumps(content) for table, content in raw.items()}
     for path in paths(Settings):
         name = "_".join(path).upper().replace(ANY_NAME.upper(), "WEB")
         right = "__".join(path).upper().replace(ANY_NAME.upper(), "WEB")
 
-        _, mistakes = examine_for_production(None, {**environ, f"OTP_SERVICE_{name}": "x"})
+        _, issues = examine_for_production(None, {**environ, f"OTP_SERVICE_{name}": "x"})
 
-        assert [m.what for m in mistakes] == [f"is not a setting: write OTP_SERVICE__{right}"], path
+        assert [m.what for m in issues] == [f"is not a setting: write OTP_SERVICE__{right}"], path
 
 
 @pytest.mark.parametrize(
@@ -513,16 +513,16 @@ def test_every_setting_is_found_by_its_name_with_single_underscores(raw: Raw) ->
         (lambda raw: raw["log"].update(zzz=1), "log.zzz: is not a setting"),
     ],
 )
-def test_unknown_setting_is_told_with_the_one_that_is_near(
+def test_issue_with_an_unknown_setting_suggests_the_nearest_one(
     raw: Raw, change: Callable[[Raw], object], sentence: str
 ) -> None:
     change(raw)
 
-    (mistake,) = told(raw)
-    assert mistake.startswith(sentence)
+    (issue,) = issues_of(raw)
+    assert issue.startswith(sentence)
 
 
-def test_sandbox_account_tells_the_form(tmp_path: Path) -> None:
+def test_issue_with_a_sandbox_account_describes_the_form(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load_account(None, templates={"x": "y"}, report_url="x", queue_prefix="_", inbox_size=0)
 
@@ -534,7 +534,7 @@ def test_sandbox_account_tells_the_form(tmp_path: Path) -> None:
     ]
 
 
-def test_default_settings_have_one_mistake_for_each_thing_that_is_missing() -> None:
+def test_default_settings_have_one_issue_for_each_missing_value() -> None:
     with pytest.raises(SettingsError) as caught:
         from_mapping({})
 
@@ -565,7 +565,7 @@ WEBHOOK = {"name": "own", "provider": "webhook", "url": "https://sms.example.com
     ],
     ids=["none", "of +1", "not served", "another provider", "another provider for one", "international"],
 )
-def test_countries_that_send_sms_cannot_reach_are_told(
+def test_countries_that_send_sms_cannot_reach_are_reported(
     raw: Raw, countries: list[str], templates: object, more: list[Raw], named: str | None
 ) -> None:
     raw["service"]["countries"] = countries
