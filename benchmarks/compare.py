@@ -69,8 +69,8 @@ class Side:
 
     def store_cpu_seconds(self) -> float:
         with self.redis.client() as client:
-            told = client.info("cpu")
-        return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
+            used = client.info("cpu")
+        return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
     def store_bytes(self) -> int:
         """Return the bytes of all keys of phones and verifications, without those of other counters."""
@@ -183,16 +183,16 @@ def _report(
     cpu: dict[str, float],
     memory: dict[str, float],
 ) -> None:
-    told = {name: one.figures() for name, one in series.items()}
+    results = {name: one.figures() for name, one in series.items()}
     print(f"{'':<14}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}")
-    for name, values in told.items():
+    for name, values in results.items():
         print(f"{name:<14}{values['rps']:>10}{values['p50_ms']:>10}{values['p99_ms']:>10}")
     rss = {name: processes.rss_mib(one.service.process.pid) for name, one in sides.items()}
     start = {name: statistics.median(taken) for name, taken in starts.items()}
     for call, bar in (("verify", 0.90), ("request", 0.85)):
         figures.bar(f"{call} / old", series[f"{call} new"].over(series[f"{call} old"]), bar, least=True)
     for call in ("verify", "request"):
-        p99s = [told[f"{call} {name}"]["p99_ms"] for name in ("new", "old")]
+        p99s = [results[f"{call} {name}"]["p99_ms"] for name in ("new", "old")]
         figures.bar(f"p99 of {call} / old", p99s[0] / p99s[1], 1.25)
     for call, bar in (("verify", 0.78), ("request", 0.26)):
         figures.bar(f"{call} / floor", series[f"{call} new"].over(series["floor"]), bar, least=True)

@@ -130,10 +130,10 @@ def _open(client: Redis, count: int) -> None:
     for start in range(0, count, BATCH):
         pipeline = client.pipeline(transaction=False)
         for _ in range(min(BATCH, count - start)):
-            tag, vid = os.urandom(9).hex()[:16], os.urandom(16).hex()[:22]
-            row = f"otp:{{{tag}}}"
+            phone_hash, vid = os.urandom(9).hex()[:16], os.urandom(16).hex()[:22]
+            phone_key = f"otp:{{{phone_hash}}}"
             rest = [vid, "shop", "login", "d", "2026a", os.urandom(16), os.urandom(16), 600_000, 5, 4]
-            pipeline.evalsha(made.sha, 2, row, f"{row}:{vid}", limits, requester, *rest)
+            pipeline.evalsha(made.sha, 2, phone_key, f"{phone_key}:{vid}", limits, requester, *rest)
         for reply in pipeline.execute():
             if reply[0] != b"ok":
                 raise SystemExit(f"the store was not filled: {reply}")

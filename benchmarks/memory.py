@@ -41,8 +41,8 @@ def main() -> None:
         print(f"{name}: {with_address - alive:.0f} bytes more for a new IP address")
         titles = {1: "approved", 2: "approved from two addresses", 3: "approved from three addresses"}
         for title, left in (*((titles[n], left) for n, left in approved.items()), ("abandoned", abandoned)):
-            told = ", ".join(f"{size:.0f} after {time}" for time, size in left.items())
-            print(f"{name}: bytes that remain of a phone whose verification was {title}: {told}")
+            sizes = ", ".join(f"{size:.0f} after {time}" for time, size in left.items())
+            print(f"{name}: bytes that remain of a phone whose verification was {title}: {sizes}")
         figures.keep(
             f"memory on {name}",
             alive=round(alive),

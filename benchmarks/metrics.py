@@ -49,12 +49,12 @@ def _service(redis: Server, provider_url: str, extra: str) -> Iterator[tuple[Dep
 
 
 def _report(series: dict[str, Series]) -> None:
-    told: dict[str, float] = {}
+    ratios: dict[str, float] = {}
     for call in ("verify", "request"):
         pairs = zip(series[f"{call} with"].cpu_us, series[f"{call} without"].cpu_us, strict=True)
-        told[call] = round(statistics.median(mine / bare for mine, bare in pairs), 3)
-        figures.bar(f"CPU of {call}, with metrics / without", told[call], MOST, least=False)
-    figures.keep("metrics", **told, **{name: one.figures() for name, one in series.items()})
+        ratios[call] = round(statistics.median(mine / bare for mine, bare in pairs), 3)
+        figures.bar(f"CPU of {call}, with metrics / without", ratios[call], MOST, least=False)
+    figures.keep("metrics", **ratios, **{name: one.figures() for name, one in series.items()})
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ def main() -> None:
 
 
 def throughput(axes: Any, found: Figures) -> None:
-    told = found["throughput"]
+    results = found["throughput"]
     names = ["floor", "verify", "request"]
-    bars = axes.barh(names, [told[name]["rps"] for name in names], color=[GREY, BLUE, BLUE])
+    bars = axes.barh(names, [results[name]["rps"] for name in names], color=[GREY, BLUE, BLUE])
     axes.bar_label(bars, padding=4)
     axes.invert_yaxis()
     axes.set_title("Calls per second, one worker")
@@ -51,12 +51,14 @@ def growth(axes: Any, found: Figures) -> None:
 
 
 def memory(axes: Any, found: Figures) -> None:
-    servers = {name.removeprefix("memory on "): told for name, told in found.items() if "memory on" in name}
-    for place, (name, told) in enumerate(servers.items()):
+    servers = {
+        name.removeprefix("memory on "): values for name, values in found.items() if "memory on" in name
+    }
+    for place, (name, values) in enumerate(servers.items()):
         parts = {
-            "alive": told["alive"],
-            "address": told["address"],
-            "left after a day": told["approved"]["a day"],
+            "alive": values["alive"],
+            "address": values["address"],
+            "left after a day": values["approved"]["a day"],
         }
         spots = [number + place * 0.38 for number in range(len(parts))]
         bars = axes.bar(spots, parts.values(), 0.36, label=name, color=[BLUE, ORANGE][place])
@@ -67,9 +69,9 @@ def memory(axes: Any, found: Figures) -> None:
 
 
 def slow_provider(axes: Any, found: Figures) -> None:
-    told = found["slow_provider"]
-    names = ["alone", f"{told['sends']} sends in flight"]
-    bars = axes.barh(names, told["verify_p99_ms"], color=[GREY, BLUE])
+    results = found["slow_provider"]
+    names = ["alone", f"{results['sends']} sends in flight"]
+    bars = axes.barh(names, results["verify_p99_ms"], color=[GREY, BLUE])
     axes.bar_label(bars, padding=4)
     axes.invert_yaxis()
     axes.set_title("p99 of /otp/verify, ms")

@@ -67,11 +67,11 @@ class Direct:
     def attempt(self, phone: str, verification_id: str, code: str) -> dict[str, object]:
         """Return the keys and arguments of the script that checks *code*."""
         verification_hash = self._keyring.verification_hash(verification_id)
-        tag, kid = self._keyring.phone_hash(phone), self._keyring.active_kid
+        phone_hash, kid = self._keyring.phone_hash(phone), self._keyring.active_kid
         binding = codes.CodeContext(verification_id, self._client.id, phone)
         digest = codes.digest(self._keyring.active.digest, binding, codes.Code(code))
         return {
-            "keys": [keys.phone_state(tag), keys.verification(tag, verification_hash)],
+            "keys": [keys.phone_state(phone_hash), keys.verification(phone_hash, verification_hash)],
             "arguments": [verification_hash, self._client.id, "\0" * 13, "", "dn", "", 0, kid],
             "digest": b64encode(digest).decode(),
         }

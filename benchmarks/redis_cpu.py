@@ -65,7 +65,7 @@ def main() -> None:
             whole.append(cost)
             inside.append(in_scripts)
     yardstick, complete = statistics.median(yardsticks), statistics.median(whole)
-    told = {
+    results = {
         "yardstick_us": round(yardstick),
         "in_a_loop_us": round(statistics.median(loops)),
         "verification_us": round(complete),
@@ -73,13 +73,14 @@ def main() -> None:
         "empty_round_trips_us": round(statistics.median(trips) * ROUND_TRIPS),
     }
     print(
-        f"one EVALSHA of two writes: {told['yardstick_us']} µs ({told['in_a_loop_us']} in a loop)", end="   "
+        f"one EVALSHA of two writes: {results['yardstick_us']} µs ({results['in_a_loop_us']} in a loop)",
+        end="   ",
     )
-    print(f"a complete verification: {told['verification_us']} µs ({told['in_scripts_us']} in scripts)")
-    print(f"{ROUND_TRIPS} round trips with empty scripts: {told['empty_round_trips_us']} µs", end="   ")
+    print(f"a complete verification: {results['verification_us']} µs ({results['in_scripts_us']} in scripts)")
+    print(f"{ROUND_TRIPS} round trips with empty scripts: {results['empty_round_trips_us']} µs", end="   ")
     print(f"the limit: {yardstick * BAR:.0f} µs")
     figures.bar("complete verification / EVALSHA of two writes", complete / yardstick, BAR)
-    figures.keep("redis_cpu", **told)
+    figures.keep("redis_cpu", **results)
 
 
 def _post(url: str, number: int) -> bytes:
@@ -105,12 +106,12 @@ def _cost(client: Redis, *batches: Batch) -> tuple[float, float]:
 
 
 def _script_us(client: Redis) -> float:
-    told = client.info("commandstats")
-    return sum(told[name]["usec"] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in told)
+    stats = client.info("commandstats")
+    return sum(stats[name]["usec"] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in stats)
 
 
 def _cpu_seconds(client: Redis) -> float:
-    time.sleep(0.7)  # for the service's counters to be flushed, and the server's CPU times to be updated
+    time.sleep(0.7)  # until the service has written its counters, and the server has updated its CPU times
     used = client.info("cpu")
     return float(used["used_cpu_user"] + used["used_cpu_sys"])
 

@@ -99,14 +99,14 @@ def measure(sources: dict[str, tuple[str, int, Callable[[int], list[bytes]]]]) -
 
 def report(series: dict[str, Series]) -> None:
     print(f"{'':<10}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'CPU µs':>10}")
-    told = {name: one.figures() for name, one in series.items()}
-    for name, values in told.items():
+    results = {name: one.figures() for name, one in series.items()}
+    for name, values in results.items():
         print(f"{name:<10}" + "".join(f"{value:>10}" for value in values.values()))
     verify, request = (series[name].over(series["floor"]) for name in ("verify", "request"))
     figures.bar("verify / floor", verify, VERIFY_BAR, least=True)
     figures.bar("request / floor", request, REQUEST_BAR, least=True)
     figures.keep(
-        "throughput", **told, verify_over_floor=round(verify, 3), request_over_floor=round(request, 3)
+        "throughput", **results, verify_over_floor=round(verify, 3), request_over_floor=round(request, 3)
     )
 
 
