@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEWEST := .venv-newest
+SERVER := .venv-server
 ARGS ?=
 # `deploy` instead of `dev` adds what the tests of deploy/ need: Helm's engine and schemas, 350 MB.
 EXTRA ?= dev
 NODE_MODULES := $(if $(shell command -v npm 2>/dev/null),$(addsuffix /node_modules/.package-lock.json,tests/sdks tests/npm))
 
 .DEFAULT_GOAL := help
-.PHONY: help run example test test-newest check bench mutants soak image-check screenshots docs redoc mermaid dist update-lock clean
+.PHONY: help run example test test-newest check bench mutants soak image-check screenshots docs redoc mermaid dist version release-check update-lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,7 +96,7 @@ mermaid: ## fetch Mermaid for the site from npm, without the large diagram types
 	tar -xzOf $${TMPDIR:-/tmp}/$$tar package/LICENSE > $(MERMAID)/mermaid.LICENSE.txt && rm $${TMPDIR:-/tmp}/$$tar
 
 # The widget is built by the esbuild that it is tested with.
-dist: $(VENV)/.dev $(NODE_MODULES) ## build the Python and npm packages in dist/, with their checksums
+dist: $(VENV)/.dev $(filter tests/npm/%,$(NODE_MODULES)) ## build the Python and npm packages in dist/, with their checksums
 	rm -rf dist
 	$(BIN)/python -m hatchling build -d dist
 	cd clients/python && ../../$(BIN)/python -m hatchling build -d ../../dist
@@ -103,11 +104,31 @@ dist: $(VENV)/.dev $(NODE_MODULES) ## build the Python and npm packages in dist/
 	rm -rf clients/widget/dist
 	cd dist && sha256sum * > SHA256SUMS
 
+version: $(VENV)/.dev ## write a new version to every place that has it; VERSION=1.2.3
+	$(BIN)/python tools/release_version.py --set '$(VERSION)'
+
+# The bill of materials lists what is installed in an environment that has only the service. cyclonedx-py reads
+# no version that a build backend determines. Without --strict, pip-audit would ignore a package that the
+# vulnerability service does not know.
+release-check: $(VENV)/.release dist ## check versions and changelog, write a bill of materials, look for known vulnerabilities
+	rm -rf $(SERVER)
+	$(PYTHON) -m venv --without-pip $(SERVER)
+	$(BIN)/pip --python $(SERVER)/bin/python install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: -r constraints/server.txt
+	$(BIN)/pip --python $(SERVER)/bin/python install --quiet --disable-pip-version-check --no-index --no-deps dist/otp_service-*.whl
+	sed "s/^dynamic = .*/version = \"$$($(BIN)/python -c 'from otp_service import __version__; print(__version__)')\"/" \
+		pyproject.toml > $(SERVER)/pyproject.toml
+	$(BIN)/cyclonedx-py environment --pyproject $(SERVER)/pyproject.toml --output-reproducible \
+		--output-file dist/otp-service.cdx.json $(SERVER)/bin/python
+	cd dist && rm SHA256SUMS && sha256sum * > SHA256SUMS
+	$(BIN)/python tools/release_version.py --changelog
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r constraints/server.txt
+
 update-lock: $(VENV)/.release ## write constraints/ with the newest versions that pyproject.toml allows; ARGS=--add keeps today's
 	$(BIN)/python tools/update_lock.py $(ARGS)
 
 clean: ## remove the files that the other targets created
-	rm -rf $(VENV) $(NEWEST) tests/sdks/node_modules tests/npm/node_modules clients/widget/node_modules clients/widget/dist examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist site
+	rm -rf $(VENV) $(NEWEST) $(SERVER) tests/sdks/node_modules tests/npm/node_modules clients/widget/node_modules clients/widget/dist examples/express/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist site
 
 # Installs what a file of constraints/ has, whose hashes pip checks, and the packages of this checkout.
 # Installed again only when that file or a pyproject.toml has changed.
