@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sms.doubles import eventually
 from support import fakes
+from support.recording_store import RecordingStore
 from support.redis_servers import Server
 
 import otp_service
@@ -61,7 +62,7 @@ def closing() -> Any:
 
 
 def faked(clock: fakes.FakeClock) -> dict[str, Any]:
-    return {"store": fakes.FakeStore(clock), "counters": fakes.FakeCounters(), "pages": fakes.FakePages()}
+    return {"store": RecordingStore(clock), "counters": fakes.FakeCounters(), "pages": fakes.FakePages()}
 
 
 def test_application_is_built_from_its_parts(closing: Any) -> None:
@@ -102,7 +103,7 @@ def test_unknown_path_is_a_problem_document(closing: Any) -> None:
     clock = fakes.FakeClock()
     built = build(
         settings(),
-        store=fakes.FakeStore(clock),
+        store=RecordingStore(clock),
         counters=fakes.FakeCounters(),
         pages=fakes.FakePages(),
         clock=clock,
@@ -138,7 +139,7 @@ def test_application_can_be_closed_twice() -> None:
     clock = fakes.FakeClock()
     built = build(
         settings(),
-        store=fakes.FakeStore(clock),
+        store=RecordingStore(clock),
         counters=fakes.FakeCounters(),
         pages=fakes.FakePages(),
         clock=clock,
@@ -198,7 +199,7 @@ def test_proxy_without_a_usable_address_is_reported(
     closing: Any, forwarded: str | None, events_emitted: list[object], path: str
 ) -> None:
     clock, events = fakes.FakeClock(), fakes.FakeEvents()
-    store = fakes.FakeStore(clock)
+    store = RecordingStore(clock)
     web = raw()["clients"]["web"] | {"publishable_key": BROWSER_KEY, "origins": [BROWSER_PAGE]}
     built = build(
         settings(service={"proxy_hops": 1}, clients={"web": web}),
@@ -215,7 +216,7 @@ def test_proxy_without_a_usable_address_is_reported(
     built.app.test_client().post(path, data={"action": "send"}, headers={**key, **headers})
 
     assert events.of("client_ip_unreadable") == events_emitted
-    assert store.is_ip_unreadable is bool(events_emitted)
+    assert store.met_unreadable_ip() is bool(events_emitted)
 
 
 # ── worker processes ──

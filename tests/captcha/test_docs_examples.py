@@ -15,6 +15,7 @@ import pytest
 from sms.wire import Behave, WireServer, answers, hangs_up, response
 from support import fakes
 from support.deployment import config_text, make_secrets
+from support.recording_store import RecordingStore
 from support.redis_servers import Server, skip_or_fail
 from test_app import KEY, settings
 from werkzeug.test import TestResponse
@@ -86,11 +87,11 @@ RIGHT, WRONG = (response(json.dumps({"success": success}).encode()) for success 
 
 
 @pytest.fixture
-def store() -> fakes.FakeStore:
-    return fakes.FakeStore(fakes.FakeClock(), suspicions=("address_sends_per_hour",))
+def store() -> RecordingStore:
+    return RecordingStore(fakes.FakeClock(), risk_reasons=("address_sends_per_hour",))
 
 
-def request(store: fakes.FakeStore, challenges: Any, **more: str) -> TestResponse:
+def request(store: RecordingStore, challenges: Any, **more: str) -> TestResponse:
     """Request an SMS from an application with the provider *challenges*."""
     built = build(
         settings(),
@@ -109,7 +110,7 @@ def request(store: fakes.FakeStore, challenges: Any, **more: str) -> TestRespons
         )
 
 
-def test_challenge_comes_from_the_other_captcha(store: fakes.FakeStore) -> None:
+def test_challenge_comes_from_the_other_captcha(store: RecordingStore) -> None:
     answer = request(store, captcha("http://127.0.0.1:1"))
 
     assert (answer.status_code, answer.get_json()["code"]) == (403, "challenge_required")
@@ -139,7 +140,7 @@ def test_other_captcha_decides(behave: Behave, *, passes: bool) -> None:
     assert challenge_id is None or re.fullmatch(r"[A-Za-z0-9_-]{1,64}", challenge_id)
 
 
-def test_solution_is_verified_by_the_other_captcha(store: fakes.FakeStore) -> None:
+def test_solution_is_verified_by_the_other_captcha(store: RecordingStore) -> None:
     with WireServer(answers(WRONG)) as provider:
         answer = request(store, captcha(provider.url), risk_solution="an-answer")
 

@@ -91,7 +91,7 @@ def test_deny_list_takes_precedence_over_allow_list() -> None:
 def test_allowed_phone_or_address_skips_risk_checks_but_not_limits(allow: AccessList) -> None:
     harness = fakes.harness(lists=AccessLists(allow=allow))
     harness.usage_counters.level = 2
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
     harness.service.request(SHOP, PHONE, purpose="login", client_ip="203.0.113.7")
 
     assert harness.challenges.issued == []

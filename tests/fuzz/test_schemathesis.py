@@ -36,7 +36,7 @@ KEY = {"Authorization": f"Bearer {fakes.SHOP_KEY}"}
 BROWSER = {"Authorization": f"Bearer {PUBLISHABLE_KEY}", "Origin": PAGE}
 
 a_while = settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,

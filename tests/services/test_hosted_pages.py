@@ -105,7 +105,7 @@ def test_limits_count_the_visitors_ip_address(harness: fakes.Harness, visit: Vis
     visit.right_code()
 
     assert harness.store.prechecks[-1].ip_quota is not None
-    assert harness.store.slots[-1].ip_hash
+    assert harness.store.phone_keys[-1].ip_hash
 
 
 def test_verification_uses_the_purpose_and_locale_of_the_page(harness: fakes.Harness) -> None:
@@ -639,7 +639,7 @@ def test_failing_page_store_is_an_error(harness: fakes.Harness, visit: Visit) ->
 
 
 def test_page_shows_a_risk_challenge_until_it_is_solved(harness: fakes.Harness, visit: Visit) -> None:
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     asked = visit.page
     visit.send("solve", solution="1:one")
@@ -650,7 +650,7 @@ def test_page_shows_a_risk_challenge_until_it_is_solved(harness: fakes.Harness, 
 
 
 def test_wrong_solution_leads_to_another_challenge(harness: fakes.Harness, visit: Visit) -> None:
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     visit.send("solve", solution="nothing")
 
@@ -660,7 +660,7 @@ def test_wrong_solution_leads_to_another_challenge(harness: fakes.Harness, visit
 def test_resend_may_require_a_challenge(harness: fakes.Harness, visit: Visit) -> None:
     visit.send("phone", phone=PHONE)
     harness.clock.advance(60)
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
     visit.send("resend")
     asked = visit.page
     visit.send("solve", solution="1:one")
@@ -670,7 +670,7 @@ def test_resend_may_require_a_challenge(harness: fakes.Harness, visit: Visit) ->
 
 
 def test_phone_number_can_be_changed_instead_of_solving(harness: fakes.Harness, visit: Visit) -> None:
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
     visit.send("change")
 

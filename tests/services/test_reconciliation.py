@@ -9,6 +9,7 @@ from support import fakes
 from support.fakes import SHOP, Harness
 
 from otp_service.domain.errors import StoreUnavailable
+from otp_service.domain.limits import PhoneLimits
 from otp_service.domain.messages import (
     DeliveryLookupResult,
     DeliveryLookupStatus,
@@ -91,12 +92,15 @@ def test_resend_sends_after_a_minute_if_the_provider_has_no_record(
     assert (again.dispatched, again.verification.delivery) == (True, DeliveryStatus.ACCEPTED)
 
 
-def test_missing_record_means_nothing_within_the_first_minute(harness: Harness) -> None:
-    sent = with_unknown_send(harness, after=59)
-    harness.store.next_send.clear()
+def test_missing_record_means_nothing_within_the_first_minute() -> None:
+    shop = replace(SHOP, limits=PhoneLimits(cooldown=(0,)))
+    harness = fakes.harness(shop)
+    harness.sender.outcome = TEMPORARY
+    sent = harness.service.request(shop, PHONE, purpose="login")
+    harness.clock.advance(59)
     harness.sender.found = DeliveryLookupResult(DeliveryLookupStatus.NOT_FOUND)
 
-    assert not resend(harness, sent).dispatched
+    assert not harness.service.resend(shop, PHONE, sent.verification_id).dispatched
     assert len(harness.sender.sent) == 1
 
 
@@ -227,9 +231,9 @@ def test_status_does_not_look_up_an_approved_verification(harness: Harness) -> N
 
 
 def test_send_of_a_dead_process_is_looked_up_once_it_counts_as_abandoned(harness: Harness) -> None:
+    harness.store.failing.add("record_send_result")
     sent = harness.service.request(SHOP, PHONE, purpose="login")
-    kept = harness.store.only()
-    kept.sends = (replace(kept.sends[0], delivery=DeliveryStatus.SENDING, route=""),)
+    harness.store.failing.clear()
     harness.clock.advance(29)
     status(harness, sent)
     before = len(harness.sender.lookups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support import fakes
+from support.recording_store import RecordingStore
 
 from otp_service.domain.errors import (
     ChallengeRequired,
@@ -34,15 +35,15 @@ CONTEXT = RequestContext(
 
 
 @pytest.fixture
-def store() -> fakes.FakeStore:
-    return fakes.FakeStore(fakes.FakeClock())
+def store() -> RecordingStore:
+    return RecordingStore(fakes.FakeClock())
 
 
-def released(store: fakes.FakeStore) -> list[QuotaReservation]:
+def released(store: RecordingStore) -> list[QuotaReservation]:
     return [counted for tag, counted in store.released_quotas if tag == CONTEXT.phone_key.phone_hash]
 
 
-def refuse(store: fakes.FakeStore, refusal: OtpError, counted: QuotaReservation = ALL) -> None:
+def refuse(store: RecordingStore, refusal: OtpError, counted: QuotaReservation = ALL) -> None:
     checked = PrecheckResult(known=False, reservation=counted)
     with pytest.raises(type(refusal)) as raised, release_unless_sent(store, CONTEXT, checked):
         raise refusal
@@ -52,7 +53,7 @@ def refuse(store: fakes.FakeStore, refusal: OtpError, counted: QuotaReservation 
 @pytest.mark.parametrize(
     "refusal", [CooldownActive(9, "phone_cooldown"), ChallengeRequired({}), VerificationExpired()]
 )
-def test_refusal_before_the_send_releases_everything(store: fakes.FakeStore, refusal: OtpError) -> None:
+def test_refusal_before_the_send_releases_everything(store: RecordingStore, refusal: OtpError) -> None:
     refuse(store, refusal)
 
     assert released(store) == [ALL]
@@ -61,39 +62,39 @@ def test_refusal_before_the_send_releases_everything(store: fakes.FakeStore, ref
 @pytest.mark.parametrize(
     "refusal", [ProviderMisconfigured(), ProviderUnavailable(2), ProviderRateLimited(60)]
 )
-def test_provider_refusal_still_counts_for_the_address(store: fakes.FakeStore, refusal: OtpError) -> None:
+def test_provider_refusal_still_counts_for_the_address(store: RecordingStore, refusal: OtpError) -> None:
     refuse(store, refusal)
 
     assert released(store) == [NO_ADDRESS]
 
 
 @pytest.mark.parametrize("refusal", [DestinationRejected(), StoreUnavailable()])
-def test_rejected_number_and_failed_store_release_nothing(store: fakes.FakeStore, refusal: OtpError) -> None:
+def test_rejected_number_and_failed_store_release_nothing(store: RecordingStore, refusal: OtpError) -> None:
     refuse(store, refusal)
 
     assert store.released_quotas == []
 
 
-def test_empty_reservation_costs_no_round_trip(store: fakes.FakeStore) -> None:
+def test_empty_reservation_costs_no_round_trip(store: RecordingStore) -> None:
     refuse(store, CooldownActive(9, "phone_cooldown"), QuotaReservation())
 
     assert store.calls == []
 
 
-def test_failed_release_does_not_hide_the_refusal(store: fakes.FakeStore) -> None:
+def test_failed_release_does_not_hide_the_refusal(store: RecordingStore) -> None:
     store.failing.add("release_quota")
 
     refuse(store, CooldownActive(9, "phone_cooldown"))
 
 
-def test_sent_sms_stays_counted(store: fakes.FakeStore) -> None:
+def test_sent_sms_stays_counted(store: RecordingStore) -> None:
     with release_unless_sent(store, CONTEXT, PrecheckResult(known=False, reservation=ALL)) as pending:
         pending.mark_sent()
 
     assert released(store) == []
 
 
-def test_call_that_ends_without_an_sms_releases_everything(store: fakes.FakeStore) -> None:
+def test_call_that_ends_without_an_sms_releases_everything(store: RecordingStore) -> None:
     with release_unless_sent(store, CONTEXT, PrecheckResult(known=False, reservation=ALL)):
         pass
 

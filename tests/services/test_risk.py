@@ -54,7 +54,7 @@ def test_unsuspicious_request_sends(harness: Harness) -> None:
 
 
 def test_suspicious_address_requires_a_challenge(harness: Harness) -> None:
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
 
     assert required_level(harness) == 1
     tag = harness.keyring.phone_hash(PHONE)
@@ -62,13 +62,13 @@ def test_suspicious_address_requires_a_challenge(harness: Harness) -> None:
 
 
 def test_restricted_phone_requires_a_challenge_from_browsers(harness: Harness) -> None:
-    harness.store.is_slow = True
+    harness.store.is_restricted = True
 
     assert required_level(harness, is_public=True) == 1
 
 
 def test_restricted_phone_requires_no_challenge_from_backends(harness: Harness) -> None:
-    harness.store.is_slow = True
+    harness.store.is_restricted = True
 
     assert request(harness).dispatched
 
@@ -79,7 +79,7 @@ def test_wrong_code_alarm_requires_a_challenge_where_one_can_be_solved(
     harness: Harness, level: int, who: dict[str, object]
 ) -> None:
     harness.usage_counters.level = level
-    harness.store.known.add(harness.keyring.phone_hash(PHONE))
+    harness.store.approve_earlier(harness.keyring.phone_hash(PHONE))
 
     assert required_level(harness, **who) == level
 
@@ -106,14 +106,14 @@ def test_wrong_code_alarm_requires_a_challenge_for_a_resend(harness: Harness) ->
 
 def test_backend_gets_an_easy_challenge_during_a_severe_alarm(harness: Harness) -> None:
     harness.usage_counters.level = 2
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
 
     assert required_level(harness) == 1
 
 
 def test_reasons_are_logged_without_phone_and_address(harness: Harness) -> None:
-    harness.store.suspicions = ("address_sends_per_hour",)
-    harness.store.is_slow = True
+    harness.store.risk_reasons = ("address_sends_per_hour",)
+    harness.store.is_restricted = True
     harness.usage_counters.level = 1
     required_level(harness, is_public=True)
 
@@ -127,7 +127,7 @@ def test_reasons_are_logged_without_phone_and_address(harness: Harness) -> None:
 
 
 def test_solution_is_accepted_once(harness: Harness) -> None:
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
     request(harness, risk_solution="1:abc")
     harness.clock.advance(60)
 
@@ -138,7 +138,11 @@ def test_solution_is_accepted_once(harness: Harness) -> None:
 
 def test_used_solution_requires_a_new_challenge(harness: Harness) -> None:
     """The address's script learns of a solution before it is known whether the solution is unused."""
-    harness.store.solved.add("abc")
+    harness.store.risk_reasons = ("address_sends_per_hour",)
+    request(harness, risk_solution="1:abc")
+    harness.clock.advance(60)
+    harness.store.risk_reasons = ()
+    harness.sender.sent.clear()
 
     assert required_level(harness, risk_solution="1:abc") == 1
 
@@ -151,7 +155,7 @@ def test_easy_solution_is_not_enough_for_a_hard_challenge(harness: Harness) -> N
 
 
 def test_wrong_solution_is_ignored_and_not_stored(harness: Harness) -> None:
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
 
     assert required_level(harness, risk_solution="garbage") == 1
     assert harness.store.prechecks[-1].solved_challenge_id == ""
@@ -167,7 +171,7 @@ def test_solution_lifts_no_limit(harness: Harness) -> None:
 def test_resend_may_require_a_challenge(harness: Harness) -> None:
     vid = request(harness).verification_id
     harness.clock.advance(60)
-    harness.store.suspicions = ("address_sends_per_hour",)
+    harness.store.risk_reasons = ("address_sends_per_hour",)
 
     with pytest.raises(ChallengeRequired):
         harness.service.resend(SHOP, PHONE, vid, client_ip=ADDRESS)
@@ -177,7 +181,7 @@ def test_resend_may_require_a_challenge(harness: Harness) -> None:
 
 def test_disabled_challenges_are_never_required_and_limits_still_apply(harness: Harness) -> None:
     silent = fakes.harness(challenges=None)
-    silent.store.suspicions = ("address_sends_per_hour",)
+    silent.store.risk_reasons = ("address_sends_per_hour",)
     silent.usage_counters.level = 2
     request(silent, risk_solution="1:abc", is_public=True)
 
@@ -192,9 +196,9 @@ def test_disabled_challenges_are_never_required_and_limits_still_apply(harness: 
 
 def test_guard_requires_a_challenge_and_then_blocks() -> None:
     harness = fakes.harness(risk=ENFORCED)
-    harness.store.guards = (reading("prefix", 1),)
+    harness.store.conversions = (reading("prefix", 1),)
     first = required_level(harness)
-    harness.store.guards = (reading("prefix", 1), reading("country", 2))
+    harness.store.conversions = (reading("prefix", 1), reading("country", 2))
 
     assert first == 1
     with pytest.raises(DestinationBlocked):
@@ -239,7 +243,7 @@ def test_broad_scopes_make_narrow_scopes_stricter(
     readings: tuple[ConversionStats, ...], reasons: list[str]
 ) -> None:
     harness = fakes.harness(risk=ENFORCED)
-    harness.store.guards = readings
+    harness.store.conversions = readings
     if reasons:
         required_level(harness)
     else:
@@ -252,7 +256,7 @@ def test_broad_scopes_make_narrow_scopes_stricter(
 
 def test_broad_scope_never_blocks() -> None:
     harness = fakes.harness(risk=ENFORCED)
-    harness.store.guards = (broad(3), broad(3, "client"), suspect())
+    harness.store.conversions = (broad(3), broad(3, "client"), suspect())
 
     required_level(harness)
     request(harness, risk_solution="1:abc")
@@ -261,10 +265,10 @@ def test_broad_scope_never_blocks() -> None:
 
 def test_tripped_prefix_is_reported_to_the_broad_scopes_once() -> None:
     harness = fakes.harness(risk=ENFORCED)
-    harness.store.guards = (reading("prefix", 1),)
+    harness.store.conversions = (reading("prefix", 1),)
     required_level(harness)
     first = len(harness.usage_counters.looked_at)
-    harness.store.guards = (replace(reading("prefix", 1), state=ConversionState.TRIPPED),)
+    harness.store.conversions = (replace(reading("prefix", 1), state=ConversionState.TRIPPED),)
     required_level(harness)
 
     assert (first, len(harness.usage_counters.looked_at)) == (4, 4)
@@ -281,8 +285,8 @@ def test_allowed_phone_counts_in_no_scope() -> None:
 
 def test_known_phone_passes_the_guard() -> None:
     harness = fakes.harness(risk=ENFORCED)
-    harness.store.guards = (reading("prefix", 2),)
-    harness.store.known.add(harness.keyring.phone_hash(PHONE))
+    harness.store.conversions = (reading("prefix", 2),)
+    harness.store.approve_earlier(harness.keyring.phone_hash(PHONE))
 
     request(harness)
     assert len(harness.sender.sent) == 1
@@ -290,7 +294,7 @@ def test_known_phone_passes_the_guard() -> None:
 
 def test_phone_with_known_phone_set_passes_the_guard() -> None:
     harness = fakes.harness(risk=ENFORCED)
-    harness.store.guards = (reading("prefix", 2),)
+    harness.store.conversions = (reading("prefix", 2),)
 
     request(harness, known_phone=True)
     assert len(harness.sender.sent) == 1
@@ -304,9 +308,9 @@ def test_a41_tripped_guard_does_not_reveal_known_phones_to_browsers(
     is_known: bool,  # noqa: FBT001
 ) -> None:
     harness = fakes.harness(risk=ENFORCED)
-    harness.store.guards = (reading("prefix", level),)
+    harness.store.conversions = (reading("prefix", level),)
     if is_known:
-        harness.store.known.add(harness.keyring.phone_hash(PHONE))
+        harness.store.approve_earlier(harness.keyring.phone_hash(PHONE))
 
     with pytest.raises(refusal):
         request(harness, is_public=True)

@@ -30,7 +30,7 @@ def test_test_phone_gets_no_sms_and_is_verified_by_its_code(harness: Harness) ->
 
     assert harness.sender.sent == []
     assert (sent.verification.delivery, sent.verification.sends[0].route) == (DeliveryStatus.ACCEPTED, "test")
-    assert harness.store.taken == {}
+    assert harness.store.budget_counts() == []
     assert harness.service.verify(SHOP, PHONE, sent.verification_id, CODE).proof
 
 
@@ -46,7 +46,7 @@ def test_resend_to_a_test_phone_sends_nothing(harness: Harness) -> None:
 def test_test_phone_has_wide_send_limits_and_the_usual_failure_limits(harness: Harness) -> None:
     harness.service.request(SHOP, PHONE, purpose="login")
 
-    limits = harness.store.slots[-1].limits
+    limits = harness.store.phone_keys[-1].limits
     assert (limits.cooldown, limits.sends_per_hour) == ((0,), 60)
     assert (limits.failures_per_hour, limits.restrict_after_failures, limits.lock_after_failures) == (
         10,

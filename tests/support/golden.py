@@ -25,6 +25,7 @@ import pytest
 import redis
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from support import fakes, service_on_redis
+from support.recording_store import RecordingStore
 from support.redis_servers import redis_binary, running
 
 from otp_service.captcha.proof_of_work import ProofOfWork
@@ -237,7 +238,7 @@ def replies_of_phones() -> Steps:
     replies, clock = Replies(), FixedClock()
     reports = DeliveryReportService(
         keyring=KEYRING,
-        store=fakes.FakeStore(clock),
+        store=RecordingStore(clock),
         clock=clock,
         events=fakes.FakeEvents(),
         parser=AliyunReportParser(),

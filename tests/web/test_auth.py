@@ -110,11 +110,11 @@ def test_a38_known_device_is_passed_to_every_step_of_a_call(call: str, known_dev
     else:
         opened = {"phone": PHONE, "verification_id": web_app.opened()}
         web_app.harness.clock.advance(60)
-        web_app.harness.store.slots.clear()
+        web_app.harness.store.phone_keys.clear()
         answer = web_app.post("/otp/request", {**opened, **fields})
 
     assert answer.status_code == 201
-    assert {slot.known_device for slot in web_app.harness.store.slots} == {known_device or False}
+    assert {slot.known_device for slot in web_app.harness.store.phone_keys} == {known_device or False}
 
 
 def test_browser_need_not_send_its_address() -> None:

@@ -301,11 +301,11 @@ def test_server_calls_have_no_preflight(web_app: WebApp, path: str) -> None:
 
 def test_address_of_a_browser_is_its_connections(web_app: WebApp) -> None:
     call_from_page(web_app)
-    seen = web_app.harness.store.slots[-1].ip_hash
+    seen = web_app.harness.store.phone_keys[-1].ip_hash
     web_app.post("/otp/request", {"phone": "+8613900139000", "purpose": "login", "client_ip": "127.0.0.1"})
 
     assert seen
-    assert seen == web_app.harness.store.slots[-1].ip_hash
+    assert seen == web_app.harness.store.phone_keys[-1].ip_hash
 
 
 def test_attempts_of_a_browser_are_counted_by_its_address(web_app: WebApp) -> None:
@@ -313,8 +313,8 @@ def test_attempts_of_a_browser_are_counted_by_its_address(web_app: WebApp) -> No
     call_from_page(web_app, "/otp/verify", **vid, code="000000")
     call_from_page(web_app, "/otp/request", verification_id=vid["verification_id"], purpose=None)
 
-    assert len({slot.ip_hash for slot in web_app.harness.store.slots}) == 1
-    assert web_app.harness.store.slots[0].ip_hash
+    assert len({slot.ip_hash for slot in web_app.harness.store.phone_keys}) == 1
+    assert web_app.harness.store.phone_keys[0].ip_hash
 
 
 def test_client_of_a_call_is_not_used_for_the_next(web_app: WebApp) -> None:

@@ -483,7 +483,7 @@ def test_unavailable_store_is_shown_with_a_message(web_app: WebApp, visitor: Vis
 
 
 def test_risk_challenge_says_that_it_needs_javascript(web_app: WebApp, visitor: Visitor) -> None:
-    web_app.harness.store.suspicions = ("address_sends_per_hour",)
+    web_app.harness.store.risk_reasons = ("address_sends_per_hour",)
     page = visitor.send("phone", phone=PHONE)
 
     assert "needs JavaScript" in visitor.open().text

@@ -1,0 +1,285 @@
+"""The real store on fakeredis, for tests of the services and of the web layer.
+
+Its scripts take the time from the clock of the test. It records its calls, and fails where a test says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+
+import fakeredis
+from support.phone_stories import CLIENT, RIGHT, new_verification
+
+from otp_service.domain.errors import StoreUnavailable, VerificationNotFound
+from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord
+from otp_service.domain.limits import Budget, PhoneLimits
+from otp_service.domain.risk import (
+    ConversionStats,
+    PhoneKey,
+    PrecheckRequest,
+    PrecheckResult,
+    QuotaReservation,
+)
+from otp_service.domain.verification import (
+    Approval,
+    CodeAttempt,
+    DeliveryReport,
+    DeliveryUpdate,
+    NewVerification,
+    ResendReservation,
+    SendResultRecord,
+    Verification,
+)
+from otp_service.services.interfaces import Clock
+from otp_service.store import scripts
+from otp_service.store.backend import PipelineResult
+from otp_service.store.verifications import RedisStore
+
+SERVER_TIME = "return time[1] * 1000 + floor(time[2] / 1000)"
+TIME_KEY = "test:time"
+
+
+@cache
+def script_with_clock(name: str) -> scripts.Script:
+    """Return the script *name*, which reads the time from a key: TIME cannot be set from outside."""
+    source = scripts.script(name, shebang=False).source
+    assert SERVER_TIME in source or "'TIME'" not in source
+    return scripts.script_from(
+        source.replace(SERVER_TIME, f"return tonumber(redis.call('GET', '{TIME_KEY}'))")
+    )
+
+
+class ClockRunner(scripts.ScriptRunner):
+    """Runs the scripts at the time that *now* returns, in unix seconds."""
+
+    def __init__(self, client: fakeredis.FakeRedis, now: Callable[[], float]) -> None:
+        super().__init__(client, shebang=False)
+        self._client = client
+        self._now = now
+
+    def run(self, *calls: scripts.Call, durable: bool = False) -> PipelineResult:
+        self._client.set(TIME_KEY, int(self._now() * 1000))
+        return super().run(*calls, durable=durable)
+
+    def _script(self, name: str) -> scripts.Script:
+        return script_with_clock(name)
+
+
+class NoEvents:
+    """An EventLogger that drops every event."""
+
+    def emit(self, event: str, **facts: object) -> None:
+        """Drop it."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """A verification that a call has created, under the phone's key."""
+
+    phone_key: PhoneKey
+    new: NewVerification
+
+
+class RecordingStore(RedisStore):
+    """A RedisStore on a fakeredis server of its own.
+
+    Set `failure`, and every method raises it. A method whose name is in `failing` raises StoreUnavailable.
+    A result of the pre-check that requires a challenge takes dozens of SMS: `risk_reasons`, `conversions` and
+    `is_restricted` replace that part of its result. tests/store and tests/crowds use what it really returns.
+    """
+
+    def __init__(self, clock: Clock, *, risk_reasons: tuple[str, ...] = ()) -> None:
+        self.client = fakeredis.FakeRedis()
+        super().__init__(self.client, NoEvents(), shebang=False)
+        self.redis.scripts = ClockRunner(self.client, clock.now)
+        self.clock = clock
+        self.failure: Exception | None = None
+        self.failing: set[str] = set()
+        self.risk_reasons = risk_reasons
+        self.conversions: tuple[ConversionStats, ...] = ()
+        self.is_restricted = False
+        self.persists = True
+        self.calls: list[str] = []
+        self.prechecks: list[PrecheckRequest] = []
+        self.phone_keys: list[PhoneKey] = []
+        self.available: list[int] = []
+        """How much of each budget the last call could use."""
+        self.created: list[Created] = []
+        self.released_quotas: list[tuple[str, QuotaReservation]] = []
+        self.unlocked: list[str] = []
+
+    # ── what a test finds and arranges ──
+
+    def verifications(self) -> list[Verification]:
+        """Return those that exist, in the order of their creation."""
+        found = []
+        for one in self.created:
+            with suppress(VerificationNotFound):
+                found.append(super().read(one.phone_key, one.new.client, one.new.verification_hash))
+        return found
+
+    def budget_counts(self) -> list[int]:
+        """Return how many SMS each budget has counted."""
+        stored = [self.client.get(key) or b"" for key in self.client.scan_iter("otp:budget:*")]
+        return [int(value.split()[1]) for value in stored]
+
+    def approve_earlier(self, phone_hash: str) -> None:
+        """Approve a verification of this phone an hour ago, which makes it a known phone."""
+        phone_key, new = PhoneKey(phone_hash, PhoneLimits()), new_verification()
+        at = self.clock.now() - 3600
+        earlier = RedisStore(self.client, NoEvents(), shebang=False)
+        earlier.redis.scripts = ClockRunner(self.client, lambda: at)
+        earlier.create(phone_key, new, {})
+        attempt = CodeAttempt({new.kid: RIGHT}, frozenset({new.code_type}), at=int(at))
+        earlier.attempt(phone_key, CLIENT, new.verification_hash, attempt)
+
+    def clear(self) -> None:
+        """Lose everything."""
+        self.client.flushall()
+
+    # ── calls ──
+
+    def _called(self, method: str) -> None:
+        self.calls.append(method)
+        self._fail_if_told(method)
+
+    def _fail_if_told(self, method: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if method in self.failing:
+            raise StoreUnavailable
+
+    def precheck(
+        self, phone_key: PhoneKey, client: str, attempts: int, request: PrecheckRequest
+    ) -> PrecheckResult:
+        self._called("precheck")
+        return self._arranged(phone_key, request, super().precheck(phone_key, client, attempts, request))
+
+    def precheck_resend(
+        self,
+        phone_key: PhoneKey,
+        client: str,
+        verification_hash: str,
+        request: PrecheckRequest,
+        *,
+        opener_only: bool = False,
+    ) -> PrecheckResult:
+        self._called("precheck_resend")
+        result = super().precheck_resend(
+            phone_key, client, verification_hash, request, opener_only=opener_only
+        )
+        return self._arranged(phone_key, request, result)
+
+    def _arranged(
+        self, phone_key: PhoneKey, request: PrecheckRequest, result: PrecheckResult
+    ) -> PrecheckResult:
+        self.prechecks.append(request)
+        self.phone_keys.append(phone_key)
+        if self.risk_reasons and request.ip_quota:
+            reservation = replace(result.reservation, ip_quota=None)
+            result = replace(result, risk_reasons=self.risk_reasons, reservation=reservation)
+        if self.conversions and request.conversion_scopes:
+            result = replace(result, conversions=self.conversions)
+        return replace(result, is_restricted=True) if self.is_restricted else result
+
+    def release_quota(self, phone_hash: str, reservation: QuotaReservation) -> None:
+        self._called("release_quota")
+        self.released_quotas.append((phone_hash, reservation))
+        super().release_quota(phone_hash, reservation)
+
+    def begin_idempotent(self, record: IdempotencyRecord) -> IdempotencyCheck:
+        self._called("begin_idempotent")
+        return super().begin_idempotent(record)
+
+    def finish_idempotent(self, record: IdempotencyRecord, result_id: str = "") -> None:
+        self._called("finish_idempotent")
+        super().finish_idempotent(record, result_id)
+
+    def create(
+        self, phone_key: PhoneKey, new: NewVerification, budgets: Mapping[Budget, int]
+    ) -> Verification:
+        self._called("create")
+        self.available = list(budgets.values())
+        created = super().create(phone_key, new, budgets)
+        self.created.append(Created(phone_key, new))
+        return created
+
+    def reserve_resend(
+        self,
+        phone_key: PhoneKey,
+        client: str,
+        verification_hash: str,
+        ttl: int,
+        budgets: Mapping[Budget, int],
+    ) -> ResendReservation:
+        self._called("reserve_resend")
+        self.available = list(budgets.values())
+        return super().reserve_resend(phone_key, client, verification_hash, ttl, budgets)
+
+    def record_send_result(
+        self,
+        phone_key: PhoneKey,
+        client: str,
+        record: SendResultRecord,
+        refund: Sequence[Budget],
+        ended: IdempotencyRecord | None = None,
+    ) -> Verification | None:
+        self._called("record_send_result")
+        return super().record_send_result(phone_key, client, record, refund, ended)
+
+    def apply_delivery_reports(self, reports: Sequence[DeliveryReport]) -> list[DeliveryUpdate | None]:
+        self._called("apply_delivery_reports")
+        return super().apply_delivery_reports(reports)
+
+    def acquire_lookup_lease(self, phone_hash: str, verification_hash: str, call: str) -> bool:
+        self._called("acquire_lookup_lease")
+        return super().acquire_lookup_lease(phone_hash, verification_hash, call)
+
+    def attempt(
+        self,
+        phone_key: PhoneKey,
+        client: str,
+        verification_hash: str,
+        attempt: CodeAttempt,
+        *,
+        opener_only: bool = False,
+    ) -> Approval:
+        self._called("attempt")
+        return super().attempt(phone_key, client, verification_hash, attempt, opener_only=opener_only)
+
+    def read(
+        self, phone_key: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> Verification:
+        self._called("read")
+        return super().read(phone_key, client, verification_hash, opener_only=opener_only)
+
+    def cancel(
+        self, phone_key: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
+    ) -> None:
+        self._called("cancel")
+        super().cancel(phone_key, client, verification_hash, opener_only=opener_only)
+
+    def redeem(self, phone_hash: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
+        self._called("redeem")
+        return super().redeem(phone_hash, verification_hash, ttl, call)
+
+    def unlock(self, phone_hash: str) -> None:
+        self._called("unlock")
+        self.unlocked.append(phone_hash)
+        super().unlock(phone_hash)
+
+    def mark_missing_client_ip(self, client: str) -> None:
+        self._fail_if_told("mark_missing_client_ip")
+        super().mark_missing_client_ip(client)
+
+    def mark_unreadable_client_ip(self) -> None:
+        self._fail_if_told("mark_unreadable_client_ip")
+        super().mark_unreadable_client_ip()
+
+    def check_health(self) -> bool:
+        """Return what the test says: whether a server persists is no question to fakeredis."""
+        self._called("check_health")
+        return self.persists
