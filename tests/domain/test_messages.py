@@ -104,7 +104,7 @@ def test_template_serves_its_purpose_and_countries(template: Template, *, served
     assert replace(template, locale="en").serves("login", "HK") is served
 
 
-CHINESE, TAIWAN, OTHERS = (Template("*", f"SMS_{tag}", locale=tag) for tag in ("zh", "zh-TW", "*"))
+CHINESE, TAIWAN, OTHERS = (Template("*", f"SMS_{locale}", locale=locale) for locale in ("zh", "zh-TW", "*"))
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,6 @@ def test_own_limits_depend_only_on_its_own_sends(
 ) -> None:
     own = verification(sends=sends, max_sends=4, sends_left=0, resend_at=9_000.0, **changes)
 
-    told = own.without_shared_limits(COOLDOWN)
+    seen = own.without_shared_limits(COOLDOWN)
 
-    assert (told.sends_left, told.resend_at) == (left, resend_at)
+    assert (seen.sends_left, seen.resend_at) == (left, resend_at)

@@ -24,7 +24,7 @@ RULES = {
 METRIC = re.compile(r"\b(otp_service_\w+|up)\b(?=[{\[) ]|$)")
 
 Series = dict[str, str]
-"""Series as promtool writes them, and their values: a first one, a step, and how often, a minute each."""
+"""Series and their values in promtool's notation: first value, step and number of steps (minutes)."""
 
 A, B = 'job="otp_service",instance="a:9464"', 'job="otp_service",instance="b:9464"'
 COLLECTOR = 'job="otp_service_reports",instance="a:9465"'
@@ -32,7 +32,7 @@ COLLECTOR = 'job="otp_service_reports",instance="a:9465"'
 
 @dataclass(frozen=True)
 class Case:
-    """What *alert* is shown, and the *labels* with which it must fire, or None if it must not."""
+    """The *series* that *alert* sees, and the labels with which it *fires*; empty if it must stay quiet."""
 
     alert: str
     what: str
@@ -59,7 +59,7 @@ ONCE = "0+0x55 1+0x65"
 
 
 def histogram(name: str, labels: str, fast: str, slow: str, le: str) -> Series:
-    """A histogram of two buckets: *fast* are up to *le*, *slow* are all."""
+    """Return a histogram with two buckets: *fast* has the values up to *le*, *slow* has all."""
     series = f"otp_service_{name}_seconds_bucket"
     return {
         f'{series}{{{labels}le="{le}"}}': fast,
@@ -355,7 +355,7 @@ CASES = (
         for name, series, labels in (
             ("a lost entry", {"otp_service_counter_updates_lost_total": ONCE}, {}),
             ("a dropped line", {"otp_service_log_lines_dropped_total": ONCE}, {}),
-            ("a lost settlement", event("send_result_not_recorded", ONCE), {}),
+            ("a send result that was not recorded", event("send_result_not_recorded", ONCE), {}),
         )
     ),
     quiet(
@@ -370,7 +370,7 @@ CASES = (
 
 
 def promtool(*arguments: str | Path, cwd: Path | None = None) -> str:
-    """Return what promtool found wrong, empty if nothing."""
+    """Return the problems that promtool found, as text."""
     program = shutil.which("promtool")
     if program is None:
         redis_servers.skip_or_fail("promtool is not installed; it comes with Prometheus")
@@ -416,8 +416,8 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(a
 
 
 @pytest.mark.parametrize("alert", RULES)
-def test_an_alert_that_stays_quiet_sees_what_it_looks_at(alert: str) -> None:
-    """An alert that is shown nothing is quiet for no reason."""
+def test_quiet_case_of_an_alert_has_all_its_series(alert: str) -> None:
+    """A case without these series would pass for the wrong reason."""
     looked_at = set(METRIC.findall(RULES[alert]["expr"]))
     seen = [
         {series.partition("{")[0] for series in case.series}
@@ -429,6 +429,6 @@ def test_an_alert_that_stays_quiet_sees_what_it_looks_at(alert: str) -> None:
     assert any(looked_at <= names for names in seen)
 
 
-def test_rules_and_the_example_of_a_configuration_are_sound() -> None:
+def test_promtool_accepts_the_rules_and_the_example_configuration() -> None:
     assert promtool("check", "config", "prometheus.yml", cwd=PROMETHEUS) == ""
     assert promtool("check", "rules", "alerts.yml", cwd=PROMETHEUS) == ""

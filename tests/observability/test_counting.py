@@ -32,7 +32,7 @@ def counted(event: str, **facts: object) -> Metrics:
 
 
 def of(metrics: Metrics, name: str) -> Series:
-    """The series of *name* by the values of their labels, in the documented order."""
+    """Return the series of *name* by the values of their labels, in the documented order."""
     return {
         tuple(sample.labels[label] for label in METRICS[name]): sample.value
         for metric in metrics.registry.collect()
@@ -49,11 +49,11 @@ def value(metrics: Metrics, series: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(series, labels)
 
 
-def test_success_counts_as_ok() -> None:
+def test_success_is_counted_as_ok() -> None:
     assert risen(counted("http_request", **CALL), "otp_service_http_requests_total") == {("verify", "ok"): 1}
 
 
-def test_rejected_request_counts_by_its_code_and_limit() -> None:
+def test_rejected_request_is_counted_by_code_and_limit() -> None:
     metrics = counted("http_request", **{**CALL, "code": "limit_reached", "limit": "phone_sends_per_hour"})
 
     assert risen(metrics, "otp_service_http_requests_total") == {("verify", "limit_reached"): 1}
@@ -70,11 +70,11 @@ def test_rejected_request_counts_by_its_code_and_limit() -> None:
     ],
     ids=["not found", "refused for misses", "refused otherwise", "found"],
 )
-def test_a36_misses_count_by_client(facts: dict[str, Any], misses: Series) -> None:
+def test_a36_misses_are_counted_by_client(facts: dict[str, Any], misses: Series) -> None:
     assert risen(counted("http_request", **{**CALL, **facts}), "otp_service_lookup_misses_total") == misses
 
 
-def test_duration_falls_into_its_bucket() -> None:
+def test_duration_is_counted_in_its_bucket() -> None:
     metrics, series = counted("http_request", **CALL), "otp_service_http_request_duration_seconds"
 
     assert value(metrics, f"{series}_bucket", endpoint="verify", le="0.002") == 0
@@ -83,7 +83,7 @@ def test_duration_falls_into_its_bucket() -> None:
     assert value(metrics, f"{series}_sum", endpoint="verify") == pytest.approx(0.0031)
 
 
-def test_approval_counts_by_route_and_country_with_its_time() -> None:
+def test_approval_is_counted_by_route_and_country_with_its_time() -> None:
     metrics = counted("http_request", **CALL, route="main", country="CN", verified_after=12.0)
 
     assert risen(metrics, "otp_service_verifications_approved_total") == {("main", "CN"): 1}
@@ -93,7 +93,7 @@ def test_approval_counts_by_route_and_country_with_its_time() -> None:
 @pytest.mark.parametrize(
     ("outcome", "went_out"), [("accepted", 1), ("unknown", 1), ("withdrawn", 0), ("rejected", 0)]
 )
-def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int) -> None:
+def test_send_is_counted_as_sms_if_it_may_have_been_sent(outcome: str, went_out: int) -> None:
     metrics = counted("sms_send", **{**SEND, "outcome": outcome})
 
     assert risen(metrics, "otp_service_sms_sends_total") == {("main", outcome, "OK"): 1}
@@ -114,7 +114,7 @@ def test_send_counts_as_sms_if_it_may_have_gone_out(outcome: str, went_out: int)
         ("http_13800138000", "other"),
     ],
 )
-def test_unknown_provider_code_counts_as_other(code: str, label: str) -> None:
+def test_unknown_provider_code_is_counted_as_other(code: str, label: str) -> None:
     assert provider_code(code) == label
     assert risen(counted("sms_send", **{**SEND, "provider_code": code}), "otp_service_sms_sends_total") == {
         ("main", "accepted", label): 1
@@ -128,12 +128,12 @@ def test_unknown_provider_code_counts_as_other(code: str, label: str) -> None:
         ("delivery_lookup", {"route": "main", "status": "delivered"}),
     ],
 )
-def test_reports_and_lookups_count_deliveries(event: str, facts: dict[str, object]) -> None:
+def test_deliveries_are_counted_from_reports_and_lookups(event: str, facts: dict[str, object]) -> None:
     assert risen(counted(event, **facts), "otp_service_sms_deliveries_total") == {("main", "delivered"): 1}
 
 
 @pytest.mark.parametrize("status", ["silent", "absent", "unasked", "accepted"])
-def test_lookup_without_a_final_status_counts_no_delivery(status: str) -> None:
+def test_lookup_without_a_final_status_is_not_counted_as_delivery(status: str) -> None:
     assert (
         of(counted("delivery_lookup", route="main", status=status), "otp_service_sms_deliveries_total") == {}
     )
@@ -146,16 +146,16 @@ def test_lookup_without_a_final_status_counts_no_delivery(status: str) -> None:
         ("pumping_guard_blocked", "otp_service_pumping_guard_blocks_total"),
     ],
 )
-def test_every_reason_counts(event: str, name: str) -> None:
-    metrics = counted(event, phone_hash="tag", reasons=["guard_country", "phone_slow_lane"])
+def test_every_reason_is_counted(event: str, name: str) -> None:
+    metrics = counted(event, phone_hash="a hash", reasons=["guard_country", "phone_slow_lane"])
 
     assert risen(metrics, name) == {("guard_country",): 1, ("phone_slow_lane",): 1}
 
 
-def test_scope_of_the_guard_counts_by_its_kind_alone() -> None:
+def test_pumping_guard_scope_is_counted_by_kind_only() -> None:
     metrics = counted(
         "pumping_guard_state_changed",
-        scope="address:AAAA-tag",
+        scope="address:AAAA-hash",
         action="block",
         mode="record_only",
         unverified=9.0,
@@ -166,19 +166,19 @@ def test_scope_of_the_guard_counts_by_its_kind_alone() -> None:
     }
 
 
-def test_report_items_count_by_their_result() -> None:
+def test_report_items_are_counted_by_result() -> None:
     metrics = counted("delivery_report_batch", settled=2, repeated=0, malformed=1)
 
     assert risen(metrics, "otp_service_report_items_total") == {("settled",): 2, ("malformed",): 1}
 
 
-def test_read_of_a_queue_counts_by_its_result() -> None:
+def test_queue_reads_are_counted_by_result() -> None:
     metrics = counted("queue_read", queue="SmsReport", result="failed")
 
     assert risen(metrics, "otp_service_queue_reads_total") == {("SmsReport", "failed"): 1}
 
 
-def test_redis_errors_and_losses_count() -> None:
+def test_redis_errors_and_losses_are_counted() -> None:
     for event in ("redis_error", "background_redis_error"):
         metrics = counted(event, kind="TimeoutError")
         assert risen(metrics, "otp_service_redis_errors_total") == {("TimeoutError",): 1}
@@ -191,13 +191,13 @@ def test_redis_errors_and_losses_count() -> None:
     )
 
 
-def test_event_without_a_metric_counts_by_its_name() -> None:
+def test_event_without_its_own_metric_is_counted_by_name() -> None:
     assert risen(counted("route_suspended", route="main"), "otp_service_events_total") == {
         ("route_suspended",): 1
     }
 
 
-def test_events_start_at_0_unless_they_have_metrics_of_their_own() -> None:
+def test_events_start_at_0_unless_they_have_their_own_metric() -> None:
     metrics = Metrics()
     metrics.emit("reloaded")
     metrics.preinitialize_events(["redis_error", "send_result_not_recorded", "reloaded"])
@@ -208,8 +208,8 @@ def test_events_start_at_0_unless_they_have_metrics_of_their_own() -> None:
 @pytest.mark.parametrize(
     "name", ["otp_service_counter_updates_lost_total", "otp_service_log_lines_dropped_total"]
 )
-def test_a_counter_without_labels_starts_at_0(name: str) -> None:
-    """An alert on its increase would miss the first one otherwise."""
+def test_counter_without_labels_starts_at_0(name: str) -> None:
+    """Otherwise an alert on its increase would miss the first event."""
     assert of(Metrics(), name) == {(): 0}
 
 
@@ -226,7 +226,7 @@ def test_route_shows_every_state_and_is_in_one() -> None:
     }
 
 
-def test_threads_lose_no_count() -> None:
+def test_no_count_of_concurrent_threads_is_lost() -> None:
     metrics, barrier = Metrics(), Barrier(8)
 
     def count() -> None:
@@ -244,14 +244,14 @@ def test_threads_lose_no_count() -> None:
     assert value(metrics, "otp_service_http_request_duration_seconds_count", endpoint="verify") == 16_000
 
 
-def test_the_default_registry_of_the_process_is_left_alone() -> None:
-    """It belongs to the application in which this service may be mounted."""
+def test_default_registry_of_the_process_is_not_used() -> None:
+    """It belongs to the application that embeds the service."""
     WorkerGauges(Metrics().registry)
 
     assert [metric.name for metric in REGISTRY.collect() if metric.name.startswith("otp_")] == []
 
 
-def test_an_application_that_mounts_the_service_imports_no_prometheus_client() -> None:
+def test_embedding_application_does_not_import_prometheus_client() -> None:
     source = "import sys, otp_service.app; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0

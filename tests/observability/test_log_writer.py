@@ -69,7 +69,7 @@ def test_lines_arrive_in_order_and_in_few_writes() -> None:
     assert len(writes) < 100
 
 
-def test_a_line_that_comes_while_others_are_written_is_not_left_behind(path: Path, file: int) -> None:
+def test_line_added_during_a_write_is_written_too(path: Path, file: int) -> None:
     writer = BufferedLogWriter(file)
 
     def write() -> None:
@@ -96,7 +96,7 @@ def test_drain_waits_for_what_was_written(path: Path, file: int) -> None:
     assert path.read_bytes() == b"last words\n"
 
 
-def test_full_disk_costs_only_the_lines_which_are_counted(path: Path) -> None:
+def test_full_disk_only_loses_lines_and_counts_them(path: Path) -> None:
     full, file = os.open("/dev/full", os.O_WRONLY), os.open(path, os.O_WRONLY | os.O_CREAT)
     dropped: list[int] = []
     writer = BufferedLogWriter(full, dropped.append)
@@ -114,7 +114,7 @@ def test_full_disk_costs_only_the_lines_which_are_counted(path: Path) -> None:
     os.close(file)
 
 
-def test_pipe_that_was_closed_costs_only_the_lines() -> None:
+def test_closed_pipe_only_loses_lines() -> None:
     reader, end = os.pipe()
     os.close(reader)
     dropped: list[int] = []
@@ -157,7 +157,7 @@ def test_shutdown_does_not_wait_for_an_unread_pipe(
     assert soon(lambda: take(reader).endswith(b"line\n"))
 
 
-def test_closing_writes_what_waits_and_ends_the_thread(path: Path, file: int) -> None:
+def test_close_writes_the_buffered_lines_and_ends_the_thread(path: Path, file: int) -> None:
     before = threads()
     lines = BufferedLogWriter(file)
     lines.write(b"last\n")
@@ -201,7 +201,7 @@ def under_gevent(script: str) -> bytes:
     return done.stdout
 
 
-def test_under_gevent_a_line_that_waits_during_a_fork_is_written_once() -> None:
+def test_under_gevent_a_line_buffered_during_a_fork_is_written_once() -> None:
     script = """
 writer = BufferedLogWriter()
 writer.write(b"parent\\n")
@@ -232,7 +232,7 @@ os._exit(0)
 
 
 def test_under_gevent_forks_and_lookups_go_on_while_lines_are_written() -> None:
-    """gevent's pool of threads hangs in both processes after a fork that came while one of its tasks ran."""
+    """gevent's thread pool hangs in both processes after a fork during one of its tasks."""
     script = """
 import signal, socket
 writer = BufferedLogWriter(os.open("/dev/full", os.O_WRONLY))

@@ -31,7 +31,7 @@ def events(output: io.BytesIO, level: str = "info", request_id: str = "") -> Jso
     return JsonEventLogger(output, level=level, clock=lambda: AT, request_id=lambda: request_id)
 
 
-def test_an_event_is_one_line_of_json(output: io.BytesIO) -> None:
+def test_event_is_one_line_of_json(output: io.BytesIO) -> None:
     events(output, request_id="req_1").emit("sms_send", outcome="accepted", number=1, biz_id=None)
 
     assert output.getvalue() == (
@@ -41,7 +41,7 @@ def test_an_event_is_one_line_of_json(output: io.BytesIO) -> None:
 
 
 @pytest.mark.parametrize("name", ["time", "level", "request_id"])
-def test_a_fact_never_replaces_a_field_of_the_line(output: io.BytesIO, name: str) -> None:
+def test_fact_never_replaces_a_standard_field(output: io.BytesIO, name: str) -> None:
     events(output, request_id="req_1").emit("http_request")
     events(output, request_id="req_1").emit("http_request", **{name: 2})
 
@@ -56,14 +56,14 @@ def test_global_failure_level_is_a_warning_at_every_level(output: io.BytesIO) ->
     assert (line["level"], line["alarm_level"]) == ("warning", 2)
 
 
-def test_outside_of_requests_there_is_no_request_id(output: io.BytesIO) -> None:
+def test_request_id_is_absent_outside_requests(output: io.BytesIO) -> None:
     events(output).emit("started")
 
     assert "request_id" not in lines(output)[0]
 
 
 @pytest.mark.parametrize("hostile", ["a\r\nb", "\x1b[31mred", "\u2028", "\u202etxt", "\x00", "\x7f"])
-def test_nothing_breaks_out_of_a_line(output: io.BytesIO, hostile: str) -> None:
+def test_values_cannot_break_out_of_a_line(output: io.BytesIO, hostile: str) -> None:
     events(output).emit("http_request", text=hostile)
 
     line = output.getvalue().removesuffix(b"\n")
@@ -88,20 +88,20 @@ def test_nothing_breaks_out_of_a_line(output: io.BytesIO, hostile: str) -> None:
         pytest.param("900619746936498440^0", "900619746936498440^0", id="biz-id"),
     ],
 )
-def test_a_secret_never_gets_into_a_line(output: io.BytesIO, value: object, shown: object) -> None:
+def test_secrets_are_never_logged(output: io.BytesIO, value: object, shown: object) -> None:
     events(output).emit("http_request", fact=value)
 
     assert lines(output)[0]["fact"] == shown
 
 
-def test_context_that_an_application_binds_for_its_own_log_stays_out_of_a_line(output: io.BytesIO) -> None:
+def test_structlog_context_of_the_embedding_application_is_not_logged(output: io.BytesIO) -> None:
     with structlog.contextvars.bound_contextvars(phone="+8613800138000", name="Li Lei"):
         events(output).emit("started")
 
     assert set(lines(output)[0]) == {"time", "level", "event"}
 
 
-def test_the_logging_of_an_application_that_uses_structlog_is_left_as_it_is(output: io.BytesIO) -> None:
+def test_structlog_configuration_of_the_embedding_application_stays_unchanged(output: io.BytesIO) -> None:
     before = structlog.get_config()
 
     events(output).emit("started")
@@ -120,7 +120,7 @@ def test_events_have_levels(output: io.BytesIO, event: str, level: str) -> None:
     assert lines(output)[0]["level"] == level
 
 
-def test_what_is_below_the_level_is_not_written(output: io.BytesIO) -> None:
+def test_events_below_the_level_are_not_written(output: io.BytesIO) -> None:
     quiet = events(output, level="warning")
     quiet.emit("http_request")
     quiet.emit("redis_error")
@@ -156,7 +156,7 @@ def adopted(output: io.BytesIO) -> Iterator[io.BytesIO]:
     root.setLevel(level)
 
 
-def test_a_library_is_heard_without_its_arguments(adopted: io.BytesIO) -> None:
+def test_library_message_is_logged_without_its_arguments(adopted: io.BytesIO) -> None:
     logging.getLogger("some.package").warning("retrying %s", "https://api/?PhoneNumbers=13800138000")
 
     (line,) = lines(adopted)
@@ -165,7 +165,7 @@ def test_a_library_is_heard_without_its_arguments(adopted: io.BytesIO) -> None:
     assert "13800138000" not in adopted.getvalue().decode()
 
 
-def test_an_exception_is_named_by_its_type(adopted: io.BytesIO) -> None:
+def test_exception_is_logged_by_its_type(adopted: io.BytesIO) -> None:
     error = ValueError("secret text")
     logging.getLogger("werkzeug").error("it failed", exc_info=error)
 
@@ -175,13 +175,15 @@ def test_an_exception_is_named_by_its_type(adopted: io.BytesIO) -> None:
     assert "secret text" not in adopted.getvalue().decode()
 
 
-def test_a_library_below_warning_is_not_heard(adopted: io.BytesIO) -> None:
+def test_library_message_below_warning_is_not_logged(adopted: io.BytesIO) -> None:
     logging.getLogger("some.package").info("chatter")
 
     assert lines(adopted) == []
 
 
-def test_adopting_again_does_not_double_the_lines(adopted: io.BytesIO, output: io.BytesIO) -> None:
+def test_installing_the_handler_twice_does_not_duplicate_lines(
+    adopted: io.BytesIO, output: io.BytesIO
+) -> None:
     install_logging_handler(events(output, level="debug"))
 
     logging.getLogger("some.package").warning("once")

@@ -24,7 +24,7 @@ Values = dict[str, float]
 
 
 def shown(port: int) -> Values:
-    """The value of each series as `name{a,b}`, its labels in the order of their names."""
+    """Return the value of each series as `name{a,b}`, its labels in the order of their names."""
     with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
     return {
@@ -34,7 +34,7 @@ def shown(port: int) -> Values:
     }
 
 
-def test_page_shows_what_was_counted_and_not_when_it_began() -> None:
+def test_page_shows_counters_without_their_creation_times() -> None:
     metrics = Metrics()
     metrics.emit("reloaded")
     metrics.emit("redis_roundtrip", duration_ms=3)
@@ -47,7 +47,7 @@ def test_page_shows_what_was_counted_and_not_when_it_began() -> None:
     assert [series for series in found if "_created" in series] == []
 
 
-def test_page_frees_its_port() -> None:
+def test_closed_server_frees_its_port() -> None:
     registry = Metrics().registry
     with MetricsServer(registry, "127.0.0.1", 0) as page:
         port = page.port
@@ -58,7 +58,7 @@ def test_page_frees_its_port() -> None:
 
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedMetrics]:
-    """The test stands in for every process: `enter` makes it another one."""
+    """Return metrics for several processes. The test acts as all of them: `enter` switches to another one."""
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     made = SharedMetrics(slots=3)
@@ -75,7 +75,7 @@ def totals(shared: SharedMetrics) -> Values:
 
 
 def work(shared: SharedMetrics, slot: int, alarm: int = 0) -> None:
-    """Be a new worker in *slot*, and count one event."""
+    """Act as a new worker in *slot* that counts one event."""
     shared.enter(slot)
     shared.metrics.emit("reloaded")
     shared.metrics.emit("redis_roundtrip", duration_ms=3)
@@ -96,7 +96,7 @@ def test_counts_of_all_processes_are_added_up(shared: SharedMetrics) -> None:
     assert found["otp_service_global_failure_level{}"] == 2
 
 
-def test_gauges_of_a_dead_worker_go_and_its_counters_stay(shared: SharedMetrics) -> None:
+def test_gauges_of_a_dead_worker_are_removed_and_its_counters_kept(shared: SharedMetrics) -> None:
     work(shared, 1, alarm=2)
     work(shared, 2)
 
@@ -108,7 +108,7 @@ def test_gauges_of_a_dead_worker_go_and_its_counters_stay(shared: SharedMetrics)
     assert found["otp_service_global_failure_level{}"] == 0
 
 
-def test_next_worker_of_a_slot_goes_on_with_its_counters(shared: SharedMetrics) -> None:
+def test_next_worker_in_a_slot_continues_its_counters(shared: SharedMetrics) -> None:
     files = set(shared.directory.iterdir())
     for _ in range(3):
         work(shared, 1)
@@ -122,9 +122,7 @@ def test_next_worker_of_a_slot_goes_on_with_its_counters(shared: SharedMetrics) 
 @pytest.mark.parametrize(
     ("taken", "slot"), [(set(), 1), ({1, 2}, 3), ({2}, 1), ({1, 3}, 2)], ids=["none", "two", "second", "gap"]
 )
-def test_new_worker_gets_the_lowest_slot_that_is_free(
-    shared: SharedMetrics, taken: set[int], slot: int
-) -> None:
+def test_new_worker_gets_the_lowest_free_slot(shared: SharedMetrics, taken: set[int], slot: int) -> None:
     assert shared.free_slot(taken) == slot
 
 
@@ -139,7 +137,7 @@ def test_space_of_every_file_is_reserved(shared: SharedMetrics) -> None:
         assert file.stat().st_blocks * 512 >= file.stat().st_size >= 64 * 1024
 
 
-def test_files_are_private_and_go_at_the_end(shared: SharedMetrics) -> None:
+def test_files_are_private_and_removed_on_close(shared: SharedMetrics) -> None:
     assert stat.S_IMODE(shared.directory.stat().st_mode) == 0o700
 
     shared.close()

@@ -33,7 +33,7 @@ FAMILIES = [
 
 
 def described(family: MetricWrapperBase) -> Metric:
-    """The name, kind and text of *family* as the page shows them."""
+    """Return the name, kind and help text of *family* as the page shows them."""
     (metric,) = family.describe()
     if metric.type == "counter":
         metric.name += "_total"
@@ -71,13 +71,13 @@ METRIC = re.compile(r"(?<!\")\b((?:otp_service|process)_\w+)(?:\{([^}]*)\})?")
 
 
 def family_of(series: str) -> str:
-    """The family that *series* belongs to: a histogram is seen as its buckets, their sum and their count."""
+    """Return the metric family of *series*; a histogram has the series bucket, sum and count."""
     base = re.sub(r"_(bucket|sum|count)$", "", series)
     return base if KINDS.get(base) == "histogram" and base != series else series
 
 
 @pytest.mark.parametrize(("where", "text"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
-def test_every_name_and_label_is_one_of_ours(where: str, text: str) -> None:
+def test_every_metric_name_and_label_exists(where: str, text: str) -> None:
     used = METRIC.findall(text)
     labels = set()
 
@@ -96,7 +96,7 @@ def test_every_name_and_label_is_one_of_ours(where: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("where", "text"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
-def test_every_expression_is_whole_and_made_of_known_words(where: str, text: str) -> None:
+def test_every_expression_is_balanced_and_uses_known_words(where: str, text: str) -> None:
     rest = re.sub(r"by \([^)]*\)", " ", re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", text))
 
     assert all(text.count(a) == text.count(b) for a, b in ("()", "[]", "{}"))
@@ -111,7 +111,7 @@ def test_every_expression_is_whole_and_made_of_known_words(where: str, text: str
 
 
 @pytest.mark.parametrize(("where", "text"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
-def test_counters_are_read_by_their_increase_and_gauges_as_they_are(where: str, text: str) -> None:
+def test_counters_are_read_by_increase_and_gauges_directly(where: str, text: str) -> None:
     for series, _ in METRIC.findall(text):
         is_increase = re.search(rf"(?:rate|increase)\({series}\b", text) is not None
 
@@ -122,7 +122,7 @@ def codes(kind: type[OtpError]) -> set[str]:
     return {kind.code}.union(*map(codes, kind.__subclasses__())) if hasattr(kind, "code") else set()
 
 
-def test_every_value_that_an_alert_waits_for_can_come() -> None:
+def test_every_label_value_in_an_expression_exists() -> None:
     text = " ".join(expr for _, expr in EXPRESSIONS)
     named = {
         label: {v for found in re.findall(rf'\b{label}=~?"([^"]*)"', text) for v in found.split("|")}
@@ -138,20 +138,20 @@ def test_every_value_that_an_alert_waits_for_can_come() -> None:
     assert named["mode"] <= {mode.value for mode in PumpingGuardMode}
 
 
-def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
+def test_every_alert_has_a_severity_summary_action_and_runbook() -> None:
     for rule in RULES:
         assert rule["labels"]["severity"] in {"page", "ticket"}
         assert set(rule["annotations"]) == {"summary", "action", "runbook_url"}
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
 
 
-def test_no_metric_is_shown_nowhere() -> None:
+def test_every_metric_is_used_in_an_alert_or_panel() -> None:
     shown = {family_of(series) for _, text in EXPRESSIONS for series, _ in METRIC.findall(text)}
 
     assert {name for name in set(METRICS) - shown if not name.startswith(STANDARD)} == set()
 
 
-def test_no_two_panels_lie_on_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     taken = set[tuple[int, int]]()
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
@@ -165,13 +165,13 @@ def test_no_two_panels_lie_on_each_other() -> None:
         taken |= cells
 
 
-def test_metrics_are_those_that_are_pinned() -> None:
+def test_metrics_match_the_public_list() -> None:
     assert KINDS.keys() == METRICS.keys()
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: described(family).name)
-def test_labels_are_those_that_are_pinned(family: MetricWrapperBase) -> None:
-    """prometheus-client refuses any others."""
+def test_labels_match_the_public_list(family: MetricWrapperBase) -> None:
+    """prometheus-client rejects all others."""
     if labels := METRICS[described(family).name]:
         family.labels(**dict.fromkeys(labels, "x"))
     else:
@@ -186,7 +186,7 @@ def test_collected_metrics_have_the_pinned_labels(metric: Metric) -> None:
         assert sorted(sample.labels) == sorted(METRICS[metric.name])
 
 
-def test_names_are_spelled_as_prometheus_wants_them() -> None:
+def test_names_follow_the_conventions_of_prometheus() -> None:
     for name, kind in KINDS.items():
         assert name.startswith(("otp_service_", STANDARD))
         assert name.endswith("_total") == (kind == "counter")
@@ -194,7 +194,7 @@ def test_names_are_spelled_as_prometheus_wants_them() -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_every_metric_stands_in_the_docs_with_its_labels(name: str) -> None:
+def test_every_metric_is_documented_with_its_labels(name: str) -> None:
     rows = re.findall(
         rf"^\| `{name}` \| (\w+) \| ([^|]+) \|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE
     )

@@ -35,7 +35,7 @@ TEMPLATES = {"login": "SMS_100000001", "signup": "SMS_100000002"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service answered."""
+    """A response of the service."""
 
     status: int
     body: Any
@@ -110,14 +110,14 @@ def exchange(method: str, url: str, body: bytes | None, headers: dict[str, str])
         response = connection.getresponse()
         text = response.read().decode()
         is_json = "json" in (response.getheader("Content-Type") or "")
-        told = CaseInsensitiveDict(response.getheaders())
-        return Answer(response.status, json.loads(text) if is_json and text else None, told, text)
+        response_headers = CaseInsensitiveDict(response.getheaders())
+        return Answer(response.status, json.loads(text) if is_json and text else None, response_headers, text)
     finally:
         connection.close()
 
 
 def workers(service: Deployment) -> list[int]:
-    """Return the process ids of the workers that serve, the eldest first."""
+    """Return the process ids of the workers that serve, the oldest first."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

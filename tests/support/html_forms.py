@@ -1,4 +1,4 @@
-"""Pages of HTML as a browser without scripts has them: their forms, fields and texts."""
+"""HTML pages as a browser without scripts sees them: forms, fields and texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 @dataclass
 class HtmlForm:
-    """One form: where it goes, its hidden and visible fields, and its buttons."""
+    """One form: its URL, its hidden and visible fields, and its buttons."""
 
     action: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -16,7 +16,7 @@ class HtmlForm:
 
 
 class HtmlPage(HTMLParser):
-    """The *forms* of a page, what it links to, and what stands in *alerts*."""
+    """The forms, tags, title and alert of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class HtmlPage(HTMLParser):
         self._in = ""
         self.feed(text)
 
-    def form(self, wish: str) -> HtmlForm:
-        """Return the form with the button of *wish*."""
-        return next(form for form in self.forms if ("wish", wish) in form.buttons)
+    def form(self, action: str) -> HtmlForm:
+        """Return the form with the button for *action*."""
+        return next(form for form in self.forms if ("wish", action) in form.buttons)
 
-    def has(self, wish: str) -> bool:
-        return any(("wish", wish) in form.buttons for form in self.forms)
+    def has(self, action: str) -> bool:
+        return any(("wish", action) in form.buttons for form in self.forms)
 
     def attributes(self, tag: str, **wanted: str) -> dict[str, str]:
         """Return the attributes of the first *tag* that has those *wanted*."""

@@ -1,4 +1,4 @@
-"""A proxy before a Redis that loses one reply: the server has run the script, and nobody hears of it."""
+"""A proxy in front of Redis that loses one reply: the script has run, but the client does not know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is public, as lists. Whoever changes one changes what others rely on: say so in CHANGELOG.md."""
+"""The public names, as lists. Changing one may break users: document it in CHANGELOG.md."""
 
 from __future__ import annotations
 

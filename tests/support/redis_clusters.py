@@ -1,4 +1,4 @@
-"""A real Redis Cluster, of as many servers as a test wants, each in a process of its own."""
+"""A real Redis Cluster of any size; each server has its own process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from itertools import pairwise
 import redis
 from support.redis_servers import Server, free_port, running
 
-SLOTS = 16_384
+HASH_SLOTS = 16_384
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Its *masters*, each with as many of the *replicas* as the others."""
+    """A cluster. All *masters* have the same number of *replicas*."""
 
     masters: list[Server]
     replicas: list[Server]
@@ -30,7 +30,7 @@ class Cluster:
         return f"redis+cluster://{login}{hosts}"
 
     def client(self) -> redis.RedisCluster:
-        """The library's own client, which asks every server where that is right."""
+        """Return the library's own client."""
         return redis.RedisCluster("127.0.0.1", self.masters[0].port)
 
 
@@ -53,7 +53,7 @@ def running_cluster(
 
 
 def _join(cluster: Cluster, buses: list[int]) -> None:
-    bounds = [round(SLOTS * i / len(cluster.masters)) for i in range(len(cluster.masters) + 1)]
+    bounds = [round(HASH_SLOTS * i / len(cluster.masters)) for i in range(len(cluster.masters) + 1)]
     for epoch, (node, (first, end)) in enumerate(zip(cluster.masters, pairwise(bounds), strict=True), 1):
         run_command(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
         run_command(node, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
@@ -94,5 +94,5 @@ def run_command(node: Server, *command: object) -> object:
 def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "this never came true"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)

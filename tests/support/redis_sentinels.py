@@ -1,4 +1,4 @@
-"""Real Sentinels around a real master and its replicas, each in a process of its own."""
+"""Real Sentinels with a real master and its replicas, each in its own process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = "otp-master"
 
 @dataclass(frozen=True)
 class Watched:
-    """A *master* and its *replicas*, as long as nothing happens, and the *sentinels* that watch them."""
+    """The initial *master* and *replicas*, and the *sentinels* that watch them."""
 
     master: Server
     replicas: list[Server]
@@ -29,10 +29,10 @@ class Watched:
         return f"redis+sentinel://{login}{hosts}/{NAME}"
 
     def master_port(self) -> int:
-        """Return where the master is, as the first Sentinel knows it."""
-        told = run_command(self.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
-        assert isinstance(told, list)
-        return int(told[1])
+        """Return the port of the master that the first Sentinel knows."""
+        reply = run_command(self.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
+        assert isinstance(reply, list)
+        return int(reply[1])
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def running_sentinels(
 ) -> Iterator[Watched]:
     """Run all of them until the block ends; *down_after* in ms.
 
-    The Sentinels know the master by the port that *announce* makes of its own.
+    The Sentinels know the master by the port that *announce* returns for its real port.
     """
     with ExitStack() as stack:
         master = stack.enter_context(running(binary))
@@ -70,8 +70,8 @@ def running_sentinels(
 
 
 def _is_ready(sentinel: Server, watched: Watched) -> bool:
-    told = run_command(sentinel, "SENTINEL", "MASTER", NAME)
-    facts = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))  # type: ignore[index]
+    reply = run_command(sentinel, "SENTINEL", "MASTER", NAME)
+    facts = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))  # type: ignore[index]
     known = int(facts["num-slaves"]), int(facts["num-other-sentinels"])
     return known == (len(watched.replicas), len(watched.sentinels) - 1)
 

@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 def closed_port() -> int:
-    """Return a port that refuses connections as long as this process lives: taken, and nobody listens."""
+    """Return a port that refuses connections until this process ends: it is bound, but nothing listens."""
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
     atexit.register(taken.close)

@@ -44,7 +44,7 @@ class Scripted:
     always: Answer | None = None
     calls: list[Call] = field(default_factory=list)
     gets: int = 0
-    """How often it was asked by GET, as somebody who followed a redirect would."""
+    """The number of GET requests. A client that followed a redirect would send one."""
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -110,7 +110,7 @@ def redeems(handler: Handler) -> None:
 
 
 def proof_of(verification_id: str, phone: str, purpose: str = "login", client: str = "shop") -> str:
-    """Return a text with the claims of a proof, and nobody's signature."""
+    """Return a text with the claims of a proof and no valid signature."""
     claims = {"aud": client, "purpose": purpose, "sub": phone, "jti": verification_id}
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     return f"{payload}.time.signature"

@@ -157,7 +157,7 @@ def open_shop(directory: Path, change: Callable[[str], str] = lambda text: text)
         def with_pages(text: str) -> str:
             key = f'publishable_key = "{PUBLISHABLE_KEY}"\norigins = ["{url}"]\n'
             text = text.replace("[clients.shop]\n", f"[clients.shop]\n{key}")
-            # A browser that starts takes the machine for itself: nobody's store has failed for that.
+            # A starting browser slows down the whole machine, which must not look like a failure of Redis.
             text = text.replace("[redis]\n", "[redis]\nread_timeout = 5.0\n")
             text = text.replace("[purposes.signup]\n", '[purposes.signup]\ncode_type = "alnum6"\n')
             return change(text + ROOMY)
