@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import shutil
 import socket
 import ssl
 import subprocess
@@ -461,8 +462,9 @@ def test_certificate_of_another_host_is_not_sent(trusting_client: HttpClient, ce
 
 
 def test_trusted_certificates_are_read_once_for_all_connections(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    trusted = shutil.copy(certificate / "cert.pem", tmp_path)  # no other test has loaded this file
     read: list[object] = []
     load = ssl.SSLContext.load_verify_locations
 
@@ -471,7 +473,7 @@ def test_trusted_certificates_are_read_once_for_all_connections(
         load(context, *certificates)
 
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", noted)
-    monkeypatch.setattr("requests.certs.where", lambda: str(certificate / "cert.pem"))
+    monkeypatch.setattr("requests.certs.where", lambda: str(trusted))
     client = HttpClient(max_connections=2)
     ended = wire.answers_and_hangs_up(response(OK, 200, "Connection: close"))
     with TlsWireServer(ended, certificate) as server:
