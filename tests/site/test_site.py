@@ -206,6 +206,21 @@ def test_page_fits_a_phone(browser: Browser, site: Path, name: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+OF_THE_THEME = ("aria-dialog-name", "landmark-unique")
+"""What axe-core says of the theme's own markup: its search dialog, and the buttons of code blocks."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index.html", "docs/settings.html", "docs/quickstart.zh-CN.html"])
+def test_page_is_accessible(browser: Browser, site: Path, name: str, scheme: str) -> None:
+    with chromium.opened(browser, color_scheme=scheme, viewport={"width": 1280, "height": 800}) as (page, _):
+        show(page, site, name)
+
+        assert [
+            complaint for complaint in chromium.complaints(page) if not complaint.startswith(OF_THE_THEME)
+        ] == []
+
+
 def test_mike_gets_the_list_of_versions(tmp_path: Path, site: Path) -> None:
     done = build(
         tmp_path / "site", MIKE_DOCS_VERSION=json.dumps({"version": "1.0", "title": "1.0", "aliases": []})
