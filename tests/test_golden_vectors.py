@@ -76,7 +76,7 @@ def test_out_id_of_the_file_is_read(name: str) -> None:
 
     read = MessageReference.decode(GOLDEN["out ids"][name], all_keys)
 
-    assert read == MessageReference(golden.TAG, golden.VERIFICATION, int(name.rpartition(" ")[2]))
+    assert read == MessageReference(golden.PHONE_HASH, golden.VERIFICATION, int(name.rpartition(" ")[2]))
 
 
 @pytest.mark.parametrize("name", GOLDEN["proofs"])
@@ -106,7 +106,7 @@ def test_challenge_of_the_file_is_solved(level: int) -> None:
     vector = GOLDEN["risk challenges"][f"level {level}"]
     solution = {name: vector[name] for name in ("algorithm", "challenge", "salt", "signature")}
     text = base64.b64encode(json.dumps(solution | {"number": golden.DRAWN_NUMBER}).encode()).decode()
-    binding = ChallengeSubject(golden.CLIENT, golden.TAG)
+    binding = ChallengeSubject(golden.CLIENT, golden.PHONE_HASH)
     work = ProofOfWork(KEYRING, golden.FixedClock(), ttl=600)
 
     assert work.verify(text, binding, level) == vector["challenge"]

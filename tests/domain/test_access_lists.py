@@ -14,7 +14,7 @@ from otp_service.domain.policy import AccessList, AccessLists
 
 PHONE = "+8613900001234"
 TARGET = Phone(PHONE, "CN", "mobile", 86)
-TAG = fakes.harness().keyring.phone_hash(PHONE)
+PHONE_HASH = fakes.harness().keyring.phone_hash(PHONE)
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ TAG = fakes.harness().keyring.phone_hash(PHONE)
         (AccessList(prefixes=("+86138", "+85")), False),
         (AccessList(countries=frozenset({"CN"})), True),
         (AccessList(countries=frozenset({"HK"})), False),
-        (AccessList(phones=frozenset({TAG})), True),
+        (AccessList(phones=frozenset({PHONE_HASH})), True),
         (AccessList(phones=frozenset({"x" * 16})), False),
     ],
 )
 def test_list_matches_phones_by_prefix_country_and_hash(entries: AccessList, named: bool) -> None:  # noqa: FBT001
-    assert entries.matches_phone(TARGET, TAG) is named
+    assert entries.matches_phone(TARGET, PHONE_HASH) is named
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ DEADLINE = 2_000.0
 
 
 @dataclass
-class FakeUplinks:
+class FakeForwarder:
     """Records inbound SMS and returns *takes*."""
 
     takes: bool = True
     seen: list[tuple[InboundSms, float]] = field(default_factory=list)
 
-    def forward(self, uplink: InboundSms, seconds: float) -> bool:
-        self.seen.append((uplink, seconds))
+    def forward(self, sms: InboundSms, seconds: float) -> bool:
+        self.seen.append((sms, seconds))
         return self.takes
 
 
@@ -38,11 +38,11 @@ def harness() -> Harness:
 
 
 @pytest.fixture
-def recorder() -> FakeUplinks:
-    return FakeUplinks()
+def recorder() -> FakeForwarder:
+    return FakeForwarder()
 
 
-def reports(harness: Harness, recorder: FakeUplinks | None = None) -> DeliveryReportService:
+def reports(harness: Harness, recorder: FakeForwarder | None = None) -> DeliveryReportService:
     return DeliveryReportService(
         keyring=harness.keyring,
         store=harness.store,
@@ -53,7 +53,7 @@ def reports(harness: Harness, recorder: FakeUplinks | None = None) -> DeliveryRe
     )
 
 
-def take(harness: Harness, *items: object, recorder: FakeUplinks | None = None) -> ReportBatchResult:
+def take(harness: Harness, *items: object, recorder: FakeForwarder | None = None) -> ReportBatchResult:
     return reports(harness, recorder).process(json.dumps(items).encode(), DEADLINE)
 
 
@@ -171,8 +171,8 @@ def test_unreadable_item_is_logged_by_field_names_and_types_only(harness: Harnes
     bad = {"success": "maybe", "out_id": "secret", "phone_number": PHONE[3:]}
 
     assert take(harness, bad) == ReportBatchResult(malformed=1)
-    (told,) = harness.events.of("report_unreadable")
-    assert told == {"part": "item", "fields": ["phone_number:str", "success:str", "out_id:str"]}
+    (facts,) = harness.events.of("report_unreadable")
+    assert facts == {"part": "item", "fields": ["phone_number:str", "success:str", "out_id:str"]}
     assert "secret" not in str(harness.events.seen)
 
 
@@ -199,7 +199,7 @@ def test_unreadable_body_is_counted_and_logged(harness: Harness, body: bytes) ->
     assert [counts["malformed"] for counts in harness.events.of("delivery_report_batch")] == [1]
 
 
-@pytest.mark.parametrize("out_id", ["\ud800", "\x00", "tag.id.1.\ud800", "." * 256])
+@pytest.mark.parametrize("out_id", ["\ud800", "\x00", "hash.id.1.\ud800", "." * 256])
 def test_hostile_out_id_is_unrecognized_and_does_not_affect_others(harness: Harness, out_id: str) -> None:
     mine = sent(harness)
 
@@ -231,10 +231,10 @@ def test_report_is_logged_without_the_phone_number(harness: Harness) -> None:
     out_id = sent(harness)
     take(harness, report(out_id, success=False, err_code="MOBILE_IN_BLACK"), report("foreign"))
 
-    (told,) = harness.events.of("delivery_report")
-    assert told["delivery"] == "undelivered"
-    assert (told["client"], told["route"], told["number"]) == ("shop", "main", 1)
-    assert told["provider_code"] == "MOBILE_IN_BLACK"
+    (facts,) = harness.events.of("delivery_report")
+    assert facts["delivery"] == "undelivered"
+    assert (facts["client"], facts["route"], facts["number"]) == ("shop", "main", 1)
+    assert facts["provider_code"] == "MOBILE_IN_BLACK"
     (counts,) = harness.events.of("delivery_report_batch")
     assert (counts["updated"], counts["unrecognized"], counts["malformed"]) == (1, 1, 0)
     assert PHONE[3:] not in str(harness.events.seen)
@@ -243,7 +243,7 @@ def test_report_is_logged_without_the_phone_number(harness: Harness) -> None:
 # ── inbound SMS ──
 
 
-def test_inbound_sms_is_forwarded_with_its_number_in_e164(harness: Harness, recorder: FakeUplinks) -> None:
+def test_inbound_sms_is_forwarded_with_its_number_in_e164(harness: Harness, recorder: FakeForwarder) -> None:
     taken = take(harness, REPLY, {**REPLY, "phone_number": "85251234567"}, recorder=recorder)
 
     assert taken == ReportBatchResult(forwarded=2)
@@ -254,7 +254,9 @@ def test_inbound_sms_is_forwarded_with_its_number_in_e164(harness: Harness, reco
     assert second.phone == "+85251234567"
 
 
-def test_repeated_inbound_sms_keeps_its_id_and_others_differ(harness: Harness, recorder: FakeUplinks) -> None:
+def test_repeated_inbound_sms_keeps_its_id_and_others_differ(
+    harness: Harness, recorder: FakeForwarder
+) -> None:
     take(
         harness,
         REPLY,
@@ -264,7 +266,7 @@ def test_repeated_inbound_sms_keeps_its_id_and_others_differ(harness: Harness, r
         recorder=recorder,
     )
 
-    ids = [uplink.id for uplink, _ in recorder.seen]
+    ids = [sms.id for sms, _ in recorder.seen]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
     assert all(id_.startswith("sms_") and len(id_) == 26 for id_ in ids)
@@ -275,14 +277,14 @@ def test_inbound_sms_without_a_forwarder_is_dropped(harness: Harness) -> None:
 
 
 def test_inbound_sms_that_cannot_be_forwarded_must_be_retried(
-    harness: Harness, recorder: FakeUplinks
+    harness: Harness, recorder: FakeForwarder
 ) -> None:
     recorder.takes = False
 
     assert take(harness, REPLY, recorder=recorder) == ReportBatchResult(must_retry=1)
 
 
-def test_inbound_sms_is_not_forwarded_after_the_deadline(harness: Harness, recorder: FakeUplinks) -> None:
+def test_inbound_sms_is_not_forwarded_after_the_deadline(harness: Harness, recorder: FakeForwarder) -> None:
     taken = reports(harness, recorder).process(json.dumps([REPLY]).encode(), harness.clock.monotonic())
 
     assert taken == ReportBatchResult(must_retry=1)
@@ -290,19 +292,19 @@ def test_inbound_sms_is_not_forwarded_after_the_deadline(harness: Harness, recor
 
 
 def test_inbound_sms_is_logged_with_the_hashed_and_masked_phone(
-    harness: Harness, recorder: FakeUplinks
+    harness: Harness, recorder: FakeForwarder
 ) -> None:
     take(harness, REPLY, recorder=recorder)
 
-    (told,) = harness.events.of("inbound_sms")
-    assert told == {
+    (facts,) = harness.events.of("inbound_sms")
+    assert facts == {
         "phone_hash": harness.keyring.phone_hash(PHONE),
         "phone_masked": "+86 138****8000",
         "outcome": "forwarded",
     }
 
 
-def test_inbound_sms_is_not_stored(harness: Harness, recorder: FakeUplinks) -> None:
+def test_inbound_sms_is_not_stored(harness: Harness, recorder: FakeForwarder) -> None:
     take(harness, REPLY, recorder=recorder)
 
     assert harness.store.calls == ["apply_delivery_reports"]

@@ -49,9 +49,9 @@ class Visit:
         self.browser_token = look.browser_token
         return look
 
-    def send(self, wish: str, **fields: str) -> OtpError | None:
+    def send(self, action: str, **fields: str) -> OtpError | None:
         """Send the form that the page shows now."""
-        form = FormSubmission(self.look().form_key, wish, **fields)
+        form = FormSubmission(self.look().form_key, action, **fields)
         client, error = self.harness.pages.submit(self.page_id, self.browser_token, form, ADDRESS)
         assert client == "shop"
         return error
@@ -214,8 +214,8 @@ def test_page_counts_once_for_a_double_click(harness: fakes.Harness, visit: Visi
 )
 def test_page_over_the_limit_sends_nothing(harness: fakes.Harness, visit: Visit, error: OtpError) -> None:
     harness.page_store.full = error
-    for wish in ("phone", "resend", "code", "solve"):
-        assert visit.send(wish, phone=PHONE) is error
+    for action in ("phone", "resend", "code", "solve"):
+        assert visit.send(action, phone=PHONE) is error
     page = visit.page
     harness.page_store.full = None
 
@@ -462,9 +462,9 @@ def test_page_closes_after_the_maximum_number_of_forms(harness: fakes.Harness, v
     assert harness.sender.sent == []
 
 
-@pytest.mark.parametrize("wish", ["code", "resend", "surprise", ""])
-def test_action_of_another_step_does_nothing(harness: fakes.Harness, visit: Visit, wish: str) -> None:
-    assert visit.send(wish, phone=PHONE, code="123456") is None
+@pytest.mark.parametrize("action", ["code", "resend", "surprise", ""])
+def test_action_of_another_step_does_nothing(harness: fakes.Harness, visit: Visit, action: str) -> None:
+    assert visit.send(action, phone=PHONE, code="123456") is None
     assert (visit.page.step, harness.sender.sent) == (Step.PHONE, [])
 
 
@@ -751,8 +751,8 @@ def test_store_holds_no_plaintext(harness: fakes.Harness) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
     page = visit.page
-    ((tag, kept),) = harness.page_store.kept.items()
-    seen = tag.encode() + kept.encrypted
+    ((page_hash, kept),) = harness.page_store.kept.items()
+    seen = page_hash.encode() + kept.encrypted
 
     for secret in (
         PHONE,
@@ -768,8 +768,8 @@ def test_store_holds_no_plaintext(harness: fakes.Harness) -> None:
 
 def test_page_cannot_be_decrypted_with_another_id_or_other_keys(harness: fakes.Harness, visit: Visit) -> None:
     ((_, kept),) = harness.page_store.kept.items()
-    other = Keyring({"k1": b"x" * 32}, "k1", b"tag key ".ljust(32, b"2"))
-    newer = Keyring({"k2": b"x" * 32}, "k2", b"tag key ".ljust(32, b"2"))
+    other = Keyring({"k1": b"x" * 32}, "k1", b"pseudonym key ".ljust(32, b"2"))
+    newer = Keyring({"k2": b"x" * 32}, "k2", b"pseudonym key ".ljust(32, b"2"))
 
     assert hosted_page.decrypt_page(kept.encrypted, harness.keyring, visit.page_id)
     assert hosted_page.decrypt_page(kept.encrypted, harness.keyring, "A" * 32) is None
@@ -779,8 +779,8 @@ def test_page_cannot_be_decrypted_with_another_id_or_other_keys(harness: fakes.H
 
 def test_page_stored_under_another_id_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     other = make(harness)
-    tags = [harness.keyring.page_hash(page_id) for page_id in (visit.page_id, other.page_id)]
-    harness.page_store.kept[tags[0]] = StoredPage(0, harness.page_store.kept[tags[1]].encrypted)
+    page_hashes = [harness.keyring.page_hash(page_id) for page_id in (visit.page_id, other.page_id)]
+    harness.page_store.kept[page_hashes[0]] = StoredPage(0, harness.page_store.kept[page_hashes[1]].encrypted)
 
     with pytest.raises(PageUnavailable):
         visit.look()
@@ -800,8 +800,8 @@ def test_changed_page_cannot_be_decrypted(harness: fakes.Harness, visit: Visit) 
 
 def test_page_of_an_earlier_format_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     """That format began with the length of the key id and used a cipher based on HMAC-SHA256."""
-    ((tag, kept),) = harness.page_store.kept.items()
-    harness.page_store.kept[tag] = StoredPage(0, b"\2k1" + bytes(range(256)))
+    ((page_hash, kept),) = harness.page_store.kept.items()
+    harness.page_store.kept[page_hash] = StoredPage(0, b"\2k1" + bytes(range(256)))
 
     assert kept.encrypted.startswith(b"\2\2k1")
     with pytest.raises(PageUnavailable) as closed:
@@ -821,7 +821,7 @@ def test_page_is_encrypted_with_a_new_nonce_each_time(harness: fakes.Harness, vi
 def test_page_can_be_decrypted_after_a_key_rotation(harness: fakes.Harness, visit: Visit) -> None:
     ((_, kept),) = harness.page_store.kept.items()
     roots = {"k1": b"root secret ".ljust(32, b"1"), "k2": b"x" * 32}
-    rotated = Keyring(roots, "k2", b"tag key ".ljust(32, b"2"))
+    rotated = Keyring(roots, "k2", b"pseudonym key ".ljust(32, b"2"))
 
     assert hosted_page.decrypt_page(kept.encrypted, rotated, visit.page_id)
 

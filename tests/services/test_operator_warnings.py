@@ -25,11 +25,11 @@ def test_client_without_addresses_is_reported_once_an_hour(harness: Harness) -> 
         request(harness, number)
     harness.clock.advance(3599)
     request(harness, 3)
-    told = len(harness.events.of("client_ip_missing"))
+    warnings = len(harness.events.of("client_ip_missing"))
     harness.clock.advance(1)
     request(harness, 4)
 
-    assert (told, len(harness.events.of("client_ip_missing"))) == (1, 2)
+    assert (warnings, len(harness.events.of("client_ip_missing"))) == (1, 2)
     assert harness.events.of("client_ip_missing")[0] == {"client": "shop"}
     assert harness.store.clients_without_ip(["shop", "bank"]) == {"shop"}
 
@@ -61,15 +61,17 @@ def test_warning_that_cannot_be_stored_fails_no_request_and_is_retried(harness: 
     assert len(harness.events.of("client_ip_missing")) == 1
 
 
-@pytest.mark.parametrize(("ahead", "told"), [(61, [{"seconds": 61}]), (-300, [{"seconds": -300}]), (60, [])])
+@pytest.mark.parametrize(
+    ("ahead", "expected"), [(61, [{"seconds": 61}]), (-300, [{"seconds": -300}]), (60, [])]
+)
 def test_clock_that_differs_from_the_stores_is_reported(
-    harness: Harness, ahead: int, told: list[object]
+    harness: Harness, ahead: int, expected: list[object]
 ) -> None:
     hints = OperatorWarnings(harness.store, harness.clock, harness.events)
 
     hints.clock_skew(harness.clock.now() - ahead)
 
-    assert harness.events.of("clock_skew") == told
+    assert harness.events.of("clock_skew") == expected
 
 
 def test_wrong_clock_is_reported_once_an_hour(harness: Harness) -> None:

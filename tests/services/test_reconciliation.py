@@ -160,7 +160,7 @@ def test_lookup_has_phone_route_and_time_and_matches_only_its_out_id(harness: Ha
     sent = with_unknown_send(harness)
     resend(harness, sent)
 
-    inquiry, deadline = harness.sender.lookups[0]
+    lookup, deadline = harness.sender.lookups[0]
     first = harness.sender.sent[0]
     ours = MessageReference.decode(
         first.reference, [keys.message_reference for keys in harness.keyring.by_kid.values()]
@@ -170,11 +170,11 @@ def test_lookup_has_phone_route_and_time_and_matches_only_its_out_id(harness: Ha
         harness.keyring.active.message_reference
     )
     forged = MessageReference(ours.phone_hash, ours.verification_hash, 1).encode(b"another key")
-    assert inquiry.phone.e164 == PHONE
-    assert (inquiry.client, inquiry.purpose, inquiry.route) == ("shop", "login", "main")
-    assert inquiry.began_at == fakes.NOW
-    assert inquiry.matches(first.reference)
-    assert not any(inquiry.matches(text) for text in (second, forged, "", "order-17"))
+    assert lookup.phone.e164 == PHONE
+    assert (lookup.client, lookup.purpose, lookup.route) == ("shop", "login", "main")
+    assert lookup.began_at == fakes.NOW
+    assert lookup.matches(first.reference)
+    assert not any(lookup.matches(text) for text in (second, forged, "", "order-17"))
     assert deadline == harness.clock.monotonic() + 2.5
 
 

@@ -40,7 +40,9 @@ def store() -> RecordingStore:
 
 
 def released(store: RecordingStore) -> list[QuotaReservation]:
-    return [counted for tag, counted in store.released_quotas if tag == CONTEXT.phone_key.phone_hash]
+    return [
+        counted for phone_hash, counted in store.released_quotas if phone_hash == CONTEXT.phone_key.phone_hash
+    ]
 
 
 def refuse(store: RecordingStore, refusal: OtpError, counted: QuotaReservation = ALL) -> None:

@@ -57,8 +57,8 @@ def test_suspicious_address_requires_a_challenge(harness: Harness) -> None:
     harness.store.risk_reasons = ("address_sends_per_hour",)
 
     assert required_level(harness) == 1
-    tag = harness.keyring.phone_hash(PHONE)
-    assert harness.challenges.issued == [(ChallengeSubject("shop", tag), 1)]
+    phone_hash = harness.keyring.phone_hash(PHONE)
+    assert harness.challenges.issued == [(ChallengeSubject("shop", phone_hash), 1)]
 
 
 def test_restricted_phone_requires_a_challenge_from_browsers(harness: Harness) -> None:
@@ -249,7 +249,7 @@ def test_broad_scopes_make_narrow_scopes_stricter(
     else:
         request(harness)
 
-    assert [told["reasons"] for told in harness.events.of("challenge_required")] == (
+    assert [facts["reasons"] for facts in harness.events.of("challenge_required")] == (
         [reasons] if reasons else []
     )
 
@@ -386,8 +386,8 @@ def test_approval_counts_in_every_scope(harness: Harness) -> None:
         harness.service.verify(SHOP, PHONE, vid, wrong, client_ip=ADDRESS)
     harness.service.verify(SHOP, PHONE, vid, harness.sender.last_code, client_ip=ADDRESS)
 
-    ((tag, wrong_codes, address, scopes),) = harness.usage_counters.approvals
-    assert (tag, wrong_codes) == (harness.keyring.phone_hash(PHONE), 1)
+    ((phone_hash, wrong_codes, address, scopes),) = harness.usage_counters.approvals
+    assert (phone_hash, wrong_codes) == (harness.keyring.phone_hash(PHONE), 1)
     assert address
     assert [scope.kind for scope in scopes] == list(CONVERSION_SCOPES)
     assert harness.usage_counters.wrong == 1

@@ -116,7 +116,7 @@ def test_resend_under_a_removed_key_is_a_defect_and_sends_nothing() -> None:
     h = harness()
     sent = h.service.request(SHOP, PHONE, purpose="login")
     h.clock.advance(60)
-    keyring = Keyring({"k2": b"other".ljust(32)}, "k2", b"tag key ".ljust(32, b"2"))
+    keyring = Keyring({"k2": b"other".ljust(32)}, "k2", b"pseudonym key ".ljust(32, b"2"))
     later = harness(keyring=keyring, store=h.store)
 
     with pytest.raises(InternalError):
@@ -302,20 +302,22 @@ def test_client_may_declare_a_phone_known() -> None:
 
 def test_client_ip_hash_is_part_of_the_phone_key(monkeypatch: pytest.MonkeyPatch) -> None:
     h = harness()
-    slots: list[bytes] = []
+    ip_hashes: list[bytes] = []
     inner = h.store.precheck
 
-    def peek(slot: PhoneKey, client: str, attempts: int, run_precheck: PrecheckRequest) -> PrecheckResult:
-        slots.append(slot.ip_hash)
-        return inner(slot, client, attempts, run_precheck)
+    def precheck(
+        phone_key: PhoneKey, client: str, attempts: int, run_precheck: PrecheckRequest
+    ) -> PrecheckResult:
+        ip_hashes.append(phone_key.ip_hash)
+        return inner(phone_key, client, attempts, run_precheck)
 
-    monkeypatch.setattr(h.store, "precheck", peek)
+    monkeypatch.setattr(h.store, "precheck", precheck)
 
     for i, address in enumerate(["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", None]):
         h.service.request(SHOP, f"+861390000{i:04d}", purpose="login", client_ip=address)
 
-    assert slots[0] == slots[1] != slots[2]
-    assert slots[3] == b""
+    assert ip_hashes[0] == ip_hashes[1] != ip_hashes[2]
+    assert ip_hashes[3] == b""
 
 
 def test_repr_of_values_hides_secrets() -> None:
@@ -363,12 +365,16 @@ def test_every_verification_has_its_own_salt() -> None:
 
 
 def test_code_verifies_while_its_root_key_is_configured() -> None:
-    old, new, tag = b"old root ".ljust(32, b"1"), b"new root ".ljust(32, b"2"), b"tag key ".ljust(32, b"3")
-    before = harness(keyring=Keyring({"k1": old}, "k1", tag))
+    old, new, pseudonym_key = (
+        b"old root ".ljust(32, b"1"),
+        b"new root ".ljust(32, b"2"),
+        b"pseudonym key ".ljust(32, b"3"),
+    )
+    before = harness(keyring=Keyring({"k1": old}, "k1", pseudonym_key))
     vid = before.service.request(SHOP, PHONE, purpose="login").verification_id
     code = before.sender.last_code
-    removed = harness(keyring=Keyring({"k2": new}, "k2", tag), store=before.store)
-    rotated = harness(keyring=Keyring({"k1": old, "k2": new}, "k2", tag), store=before.store)
+    removed = harness(keyring=Keyring({"k2": new}, "k2", pseudonym_key), store=before.store)
+    rotated = harness(keyring=Keyring({"k1": old, "k2": new}, "k2", pseudonym_key), store=before.store)
 
     with pytest.raises(WrongCode):
         removed.service.verify(SHOP, PHONE, vid, code)

@@ -506,7 +506,7 @@ def test_failure_after_the_tls_handshake_is_a_lost_response(
 
 def test_netrc_is_not_read(client: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / ".netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.write_text("machine 127.0.0.1 login other password else\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(netrc))
@@ -553,9 +553,9 @@ def test_requests_of_other_code_are_still_logged(
     caplog.set_level(logging.DEBUG)
     with WireServer(wire.answers(response(OK))) as server:
         post(client, server.url)
-        logging.getLogger("urllib3.connectionpool").debug("somebody else's request")
+        logging.getLogger("urllib3.connectionpool").debug("a foreign request")
 
-    assert caplog.messages == ["somebody else's request"]
+    assert caplog.messages == ["a foreign request"]
 
 
 def test_every_logger_of_urllib3_is_silenced() -> None:

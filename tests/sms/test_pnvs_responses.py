@@ -20,8 +20,8 @@ def read(status: int, body: object) -> ProviderResult:
 
 
 def answer(code: object, *, success: object = None, **more: object) -> dict[str, object]:
-    told = {"Code": code, "Message": "whatever", "RequestId": "F655A8D5", **more}
-    return told if success is None else {**told, "Success": success}
+    fields = {"Code": code, "Message": "whatever", "RequestId": "F655A8D5", **more}
+    return fields if success is None else {**fields, "Success": success}
 
 
 OK = answer("OK", success=True, Model={"BizId": "9^0"})
@@ -50,8 +50,8 @@ ANSWERS = {
     "arrears": (200, answer("OUT_OF_SERVICE", success=False), FailureCause.ACCOUNT),
     "arrears with a prefix": (200, answer("isv.OUT_OF_SERVICE", success=False), FailureCause.ACCOUNT),
     "system error": (200, answer("SYSTEM_ERROR", success=False), UNKNOWN),
-    "a code that nobody knows": (200, answer("CARRIER_TROUBLE", success=False), UNKNOWN),
-    "such a code on 400": (400, answer("CARRIER_TROUBLE", success=False), UNKNOWN),
+    "unknown code": (200, answer("CARRIER_TROUBLE", success=False), UNKNOWN),
+    "unknown code on 400": (400, answer("CARRIER_TROUBLE", success=False), UNKNOWN),
     "throttled": (400, answer("Throttling.User"), FailureCause.PROVIDER),
     "no right": (403, answer("NoPermission"), FailureCause.ACCOUNT),
     "missing": (400, answer("MissingTemplateParam"), FailureCause.ACCOUNT),

@@ -366,7 +366,7 @@ class Scene:
             deadline=case.deadline,
         )
         self._keyring = NotingKeyring(
-            {"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2")
+            {"k1": b"root secret ".ljust(32, b"1")}, "k1", b"pseudonym key ".ljust(32, b"2")
         )
         clock = HalfStoppedClock(NOW + 0.25)
         provider = aliyun_sms(

@@ -53,7 +53,7 @@ BAD = {
     "truncated": messages_xml(message_xml(BODY))[:-20],
     "no message": messages_xml(),
     "no UTF-8": b"<Messages>\xff\xfe</Messages>",
-    "undefined entity": messages_xml(message_xml("&nobody;")),
+    "undefined entity": messages_xml(message_xml("&undefined;")),
     "document type": b'<!DOCTYPE Messages SYSTEM "http://127.0.0.1/x.dtd">' + messages_xml(message_xml(BODY)),
     "external entity": EXTERNAL.encode(),
     "entity bomb": BOMB.encode(),

@@ -271,7 +271,7 @@ def test_same_id_is_never_created_twice(phone: Phone) -> None:
         phone.store.create(phone.phone_key, new, {})
 
 
-# ── settlement ──
+# ── send results ──
 
 
 def test_cooldown_runs_from_acceptance(phone: Phone) -> None:

@@ -98,7 +98,7 @@ def test_right_password_is_no_issue(bench: Bench, protected: Server) -> None:
             "Compare user and password",
         ),
         (
-            f"nobody:{PASSWORD}@",
+            f"unknown:{PASSWORD}@",
             "refuses the user name or the password (WRONGPASS)",
             "Compare user and password",
         ),

@@ -1,4 +1,4 @@
-"""Fakes: each implements a port, remembers what it was asked, and fails when told to.
+"""Fakes: each implements an interface of the services, records its calls, and fails if a test says so.
 
 They do not imitate Aliyun, and the store is the real one: see `recording_store`. Time is a clock that a test
 moves.
@@ -85,7 +85,7 @@ class FakeClock:
 
 
 class FakeEvents:
-    """Remembers every event."""
+    """Records every event."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, object]]] = []
@@ -100,7 +100,7 @@ class FakeEvents:
 
 @dataclass
 class FakeCounters:
-    """Remembers what it was told; every address must wait *wait* seconds for more misses."""
+    """Records its calls. Every address must wait *wait* seconds for more misses."""
 
     wait: int = 0
     level: int = 0
@@ -130,9 +130,9 @@ class FakeCounters:
         self.wrong += 1
 
     def record_approval(
-        self, tag: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
+        self, phone_hash: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
     ) -> None:
-        self.approvals.append((tag, wrong, address.ip_hash if address else "", tuple(guards)))
+        self.approvals.append((phone_hash, wrong, address.ip_hash if address else "", tuple(guards)))
 
     def global_risk_level(self) -> int:
         return self.level
@@ -140,7 +140,7 @@ class FakeCounters:
 
 @dataclass
 class FakeChallenges:
-    """Issues challenges that a solution `<level>:<id>` solves, for whomever it is bound to."""
+    """Issues challenges that a solution `<level>:<id>` solves for any subject."""
 
     ttl: int = 600
     issued: list[tuple[ChallengeSubject, int]] = field(default_factory=list)
@@ -156,7 +156,7 @@ class FakeChallenges:
 
 @dataclass
 class FakeSender:
-    """A SmsSender that hands every SMS to *sent* and answers *outcome*, or raises *failure* at the door."""
+    """A SmsSender that adds every SMS to *sent* and returns *outcome*; `permit` raises *failure* if set."""
 
     outcome: SendResult = field(default_factory=lambda: SendResult(SendStatus.ACCEPTED, route="main"))
     failure: Exception | None = None
@@ -186,7 +186,7 @@ class FakeSender:
 
 
 class FakePermit:
-    """Counts itself while it is held."""
+    """Is counted while it is held."""
 
     def __init__(self, sender: FakeSender) -> None:
         self._sender = sender
@@ -208,7 +208,7 @@ class FakePermit:
 
 @dataclass
 class FakePages:
-    """A PageStore in a dict; *admitted* counts, *failure* meets every call."""
+    """A PageStore in a dict. *admitted* lists the rate checks; every call raises *failure* if set."""
 
     failure: Exception | None = None
     full: Exception | None = None
@@ -223,22 +223,22 @@ class FakePages:
             raise self.full
         self.admitted.append((event, client, quota, address))
 
-    def create(self, tag: str, sealed: bytes, ttl: int) -> None:
+    def create(self, page_hash: str, sealed: bytes, ttl: int) -> None:
         self._called()
-        self.kept[tag] = StoredPage(0, sealed)
-        self.lives[tag] = ttl
+        self.kept[page_hash] = StoredPage(0, sealed)
+        self.lives[page_hash] = ttl
 
-    def load(self, tag: str) -> StoredPage | None:
+    def load(self, page_hash: str) -> StoredPage | None:
         self._called()
-        return self.kept.get(tag)
+        return self.kept.get(page_hash)
 
-    def compare_and_set(self, tag: str, version: int, sealed: bytes) -> bool:
+    def compare_and_set(self, page_hash: str, version: int, sealed: bytes) -> bool:
         self._called()
         self.before_swap()
-        kept = self.kept.get(tag)
+        kept = self.kept.get(page_hash)
         if kept is None or kept.version != version:
             return False
-        self.kept[tag] = StoredPage(version + 1, sealed)
+        self.kept[page_hash] = StoredPage(version + 1, sealed)
         return True
 
     def _called(self) -> None:
@@ -248,7 +248,7 @@ class FakePages:
 
 @dataclass
 class Harness:
-    """A real Service among fakes, and the fakes."""
+    """A real VerificationService with fakes, and the fakes."""
 
     clock: FakeClock
     events: FakeEvents
@@ -264,7 +264,7 @@ class Harness:
 
 
 USUAL = FakeChallenges()
-"""Stands for challenges of the harness's own."""
+"""Selects the challenges of the harness."""
 
 
 def harness(
@@ -284,7 +284,9 @@ def harness(
     clock, events, sender = FakeClock(), FakeEvents(), FakeSender()
     store = store or RecordingStore(clock)
     usage_counters, challenges = FakeCounters(), FakeChallenges() if challenges is USUAL else challenges
-    keyring = keyring or Keyring({"k1": b"root secret ".ljust(32, b"1")}, "k1", b"tag key ".ljust(32, b"2"))
+    keyring = keyring or Keyring(
+        {"k1": b"root secret ".ljust(32, b"1")}, "k1", b"pseudonym key ".ljust(32, b"2")
+    )
     service = VerificationService(
         policy=Policy(
             phones=phones or PhoneRules(),

@@ -89,7 +89,7 @@ IPV4, IPV6 = "203.0.113.7", "2001:db8:1:2:3:4:5:6"
 SEED, SALT = "AAECAwQFBgcICQoLDA0ODw", bytes(range(96, 112))
 VERIFICATION_ID = KEYRING.verification_id(SEED)
 VERIFICATION = KEYRING.verification_hash(VERIFICATION_ID)
-TAG, ADDRESS = KEYRING.phone_hash(PHONE), KEYRING.ip_hash(IPV4)
+PHONE_HASH, ADDRESS = KEYRING.phone_hash(PHONE), KEYRING.ip_hash(IPV4)
 PAGE_ID, BROWSER = "p" * 32, "b" * 32
 CLIENT, PURPOSE = "shop", "login"
 DRAWN_NUMBER = 1_000
@@ -113,7 +113,7 @@ def fixed_randomness() -> Iterator[None]:
         yield
 
 
-# ── keys, tags and hashes ──
+# ── keys and hashes ──
 
 
 def sub_keys() -> Steps:
@@ -181,7 +181,7 @@ def derived_codes() -> Steps:
 
 
 def out_ids() -> Steps:
-    sends = [MessageReference(TAG, VERIFICATION, number) for number in (1, 9, 200)]
+    sends = [MessageReference(PHONE_HASH, VERIFICATION, number) for number in (1, 9, 200)]
     return {
         f"{kid} send {out_id.number}": out_id.encode(of_root.message_reference)
         for kid, of_root in KEYRING.by_kid.items()
@@ -214,7 +214,8 @@ def risk_challenges() -> Steps:
     with fixed_randomness():
         work = ProofOfWork(KEYRING, FixedClock(), ttl=600)
         return {
-            f"level {level}": dict(work.issue(ChallengeSubject(CLIENT, TAG), level)) for level in (1, 2)
+            f"level {level}": dict(work.issue(ChallengeSubject(CLIENT, PHONE_HASH), level))
+            for level in (1, 2)
         } | {"ttl": work.ttl}
 
 
@@ -225,12 +226,12 @@ def address_probes() -> Steps:
 
 @dataclass
 class Replies:
-    """Uplinks that keep what is passed on."""
+    """Records forwarded inbound SMS."""
 
     seen: list[InboundSms] = field(default_factory=list)
 
-    def forward(self, uplink: InboundSms, seconds: float) -> bool:
-        self.seen.append(uplink)
+    def forward(self, sms: InboundSms, seconds: float) -> bool:
+        self.seen.append(sms)
         return True
 
 
@@ -309,14 +310,14 @@ def hosted_pages() -> Steps:
 KEYS: dict[str, tuple[Callable[..., str], tuple[str | int, ...]]] = {
     "probe": (keys.probe, (7,)),
     "schema": (keys.schema, ()),
-    "row of a phone": (keys.phone_state, (TAG,)),
-    "verification": (keys.verification, (TAG, VERIFICATION)),
-    "redeemed proof": (keys.redeemed, (TAG, VERIFICATION)),
-    "inquiry": (keys.lookup_lease, (TAG, VERIFICATION, "status")),
+    "row of a phone": (keys.phone_state, (PHONE_HASH,)),
+    "verification": (keys.verification, (PHONE_HASH, VERIFICATION)),
+    "redeemed proof": (keys.redeemed, (PHONE_HASH, VERIFICATION)),
+    "inquiry": (keys.lookup_lease, (PHONE_HASH, VERIFICATION, "status")),
     "address": (keys.ip_log, ("address-tag",)),
     "misses": (keys.ip_misses, ("address-tag",)),
     "guard": (keys.conversion_stats, ("country:CN",)),
-    "solved challenge": (keys.used_challenge, (TAG, "challenge")),
+    "solved challenge": (keys.used_challenge, (PHONE_HASH, "challenge")),
     "idempotency key": (keys.idempotency_record, ("claim-tag",)),
     "hosted page": (keys.page, ("page-tag",)),
     "hosted pages of a client": (keys.page_counts, (CLIENT, "created")),
@@ -347,7 +348,7 @@ def written(client: redis.Redis, pattern: str = "otp:*") -> Steps:
 
 
 class Ground:
-    """The store, ledger and pages on an empty server, with one clock that only a story moves."""
+    """The store, usage counters and pages on an empty server, with a clock that only a story moves."""
 
     def __init__(self, client: redis.Redis) -> None:
         client.flushall()
@@ -385,7 +386,7 @@ class PhoneStory:
     hashes: Iterator[str] = field(default_factory=lambda: (letter * 7 + "-the-rest" for letter in "abcdefgh"))
 
     def open(self, code_type: CodeType = CodeType.DIGITS, **changes: object) -> str:
-        """Open a verification of which nobody knows yet how its SMS ended."""
+        """Open a verification whose SMS has no known outcome yet."""
         of = next(self.hashes)
         new = NewVerification(of, CLIENT, PURPOSE, code_type, "k1", SALT, RIGHT, ttl=300, attempts=5, sends=4)
         self.ground.store.create(self.phone_key, replace(new, **changes), {})
@@ -414,7 +415,7 @@ class PhoneStory:
 def verifications(client: redis.Redis) -> Steps:
     """The life of one verification with a resend, until its proof is used."""
     ground, made = Ground(client), {}
-    phone_key = PhoneKey(TAG, LIMITS, ip_hash=ADDRESS)
+    phone_key = PhoneKey(PHONE_HASH, LIMITS, ip_hash=ADDRESS)
     new = NewVerification(
         VERIFICATION, CLIENT, PURPOSE, CodeType.DIGITS, "k1", SALT, RIGHT, ttl=300, attempts=5, sends=4
     )
@@ -432,17 +433,17 @@ def verifications(client: redis.Redis) -> Steps:
     story.record_result(VERIFICATION, SendDisposition.UNKNOWN, 2, route="backup")
     made["resent with unknown outcome"] = ground.written()
     ground.store.apply_delivery_reports(
-        [DeliveryReport(TAG, VERIFICATION, 1, DeliveryStatus.DELIVERED, "DELIVERED")]
+        [DeliveryReport(PHONE_HASH, VERIFICATION, 1, DeliveryStatus.DELIVERED, "DELIVERED")]
     )
     ground.store.apply_delivery_reports(
-        [DeliveryReport(TAG, VERIFICATION, 2, DeliveryStatus.UNDELIVERED, "UNDELIV")]
+        [DeliveryReport(PHONE_HASH, VERIFICATION, 2, DeliveryStatus.UNDELIVERED, "UNDELIV")]
     )
     made["reported"] = ground.written()
     ground.pass_time(2)
     story.submit(VERIFICATION, RIGHT, call=b"c" * 16)
     made["approved"] = ground.written()
-    ground.store.redeem(TAG, VERIFICATION, 780, b"d" * 16)
-    ground.store.redeem(TAG, "another", 780)
+    ground.store.redeem(PHONE_HASH, VERIFICATION, 780, b"d" * 16)
+    ground.store.redeem(PHONE_HASH, "another", 780)
     made["redeemed"] = ground.written()
     return made
 
@@ -450,8 +451,8 @@ def verifications(client: redis.Redis) -> Steps:
 def ends_of_verifications(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
 
-    def phone(tag: str, **facts: object) -> PhoneStory:
-        return PhoneStory(ground, replace(PhoneKey(tag.ljust(16, "-"), LIMITS, ADDRESS), **facts))
+    def phone(name: str, **facts: object) -> PhoneStory:
+        return PhoneStory(ground, replace(PhoneKey(name.ljust(16, "-"), LIMITS, ADDRESS), **facts))
 
     phone("expects-letters").open(CodeType.ALNUM)
     canceled = phone("canceled")
@@ -460,8 +461,8 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
     exhausted.submit(exhausted.sent(), *[WRONG] * 5)
     known = phone("known-device", known_device=True)
     known.submit(known.sent(), WRONG, WRONG)
-    nobody = phone("nobody", ip_hash=b"")
-    nobody.submit(nobody.sent(), RIGHT)
+    without_ip = phone("nobody", ip_hash=b"")
+    without_ip.submit(without_ip.sent(), RIGHT)
     for how in (SendDisposition.NOT_SENT, SendDisposition.RECIPIENT_REJECTED, SendDisposition.RATE_LIMITED):
         story = phone(how.value)
         of = story.open()
@@ -475,11 +476,11 @@ def ends_of_verifications(client: redis.Redis) -> Steps:
     return made
 
 
-def slow_lane(client: redis.Redis) -> Steps:
+def restricted_mode(client: redis.Redis) -> Steps:
     """One place for trusted calls and one for the others of each client; one code was guessed at."""
     ground = Ground(client)
     story = PhoneStory(
-        ground, PhoneKey(TAG, replace(LIMITS, restrict_after_failures=2, cooldown=(1,)), ADDRESS)
+        ground, PhoneKey(PHONE_HASH, replace(LIMITS, restrict_after_failures=2, cooldown=(1,)), ADDRESS)
     )
     story.submit(story.sent(), WRONG, WRONG)
     ground.pass_time(400)
@@ -496,20 +497,22 @@ def old_row(client: redis.Redis) -> Steps:
     before = int(NOW * 1000) - 60_000
     counts = bytes([3]) + (int(NOW) - 90).to_bytes(4, "big") + bytes(4) + bytes(6) + bytes([1, 1, 0])
     send = before.to_bytes(6, "big") + ADDRESS + VERIFICATION[:7].encode() + b"\1"
-    client.set(keys.phone_state(TAG), b"\1" + counts + send + (before + 1_000).to_bytes(6, "big"))
+    client.set(keys.phone_state(PHONE_HASH), b"\1" + counts + send + (before + 1_000).to_bytes(6, "big"))
     made: Steps = {"before": ground.written()}
-    PhoneStory(ground, PhoneKey(TAG, LIMITS, ADDRESS)).open()
-    return made | {"after": ground.written(keys.phone_state(TAG))}
+    PhoneStory(ground, PhoneKey(PHONE_HASH, LIMITS, ADDRESS)).open()
+    return made | {"after": ground.written(keys.phone_state(PHONE_HASH))}
 
 
 def addresses(client: redis.Redis) -> Steps:
     ground, made = Ground(client), {}
     address = ClientIpQuota("address-tag", IpLimits())
-    for tag in (TAG, "other-phone-tag-", "third-phone-tag-"):
-        ground.store.precheck(PhoneKey(tag, LIMITS, ADDRESS), CLIENT, 5, PrecheckRequest(ip_quota=address))
+    for phone_hash in (PHONE_HASH, "other-phone-tag-", "third-phone-tag-"):
+        ground.store.precheck(
+            PhoneKey(phone_hash, LIMITS, ADDRESS), CLIENT, 5, PrecheckRequest(ip_quota=address)
+        )
         ground.pass_time(1.5)
     made["sent"] = ground.written()
-    ground.usage_counters.record_approval(TAG, 0, address, ())
+    ground.usage_counters.record_approval(PHONE_HASH, 0, address, ())
     ground.usage_counters.write()
     ground.pass_time(2 * 3_600)
     ground.usage_counters.record_approval("other-phone-tag-", 0, address, ())
@@ -536,14 +539,16 @@ def guards(client: redis.Redis) -> Steps:
 
     def send(count: int) -> None:
         for _ in range(count):
-            ground.store.precheck(PhoneKey(TAG, LIMITS), CLIENT, 5, PrecheckRequest(conversion_scopes=scopes))
+            ground.store.precheck(
+                PhoneKey(PHONE_HASH, LIMITS), CLIENT, 5, PrecheckRequest(conversion_scopes=scopes)
+            )
             ground.usage_counters.record_send(scopes, is_counted=True)
         ground.usage_counters.write()
 
     send(1)
     made["suspect"] = ground.written("otp:guard:*")
     ground.pass_time(70)
-    ground.usage_counters.record_approval(TAG, 0, None, scopes)
+    ground.usage_counters.record_approval(PHONE_HASH, 0, None, scopes)
     ground.usage_counters.write()
     made["calm, since it was verified"] = ground.written("otp:guard:*")
     ground.pass_time(3_700)
@@ -564,17 +569,20 @@ def other_values(client: redis.Redis) -> Steps:
     made["idempotency"] = ground.written("otp:claim:*")
     for _ in range(3):
         ground.usage_counters.record_failure()
-    ground.usage_counters.record_approval(TAG, 1, None, ())
+    ground.usage_counters.record_approval(PHONE_HASH, 1, None, ())
     ground.usage_counters.write()
     made["wrong codes"] = ground.written("otp:wrong_codes:*")
     ground.store.mark_missing_client_ip(CLIENT)
     ground.store.mark_unreadable_client_ip()
     made["hints"] = ground.written("otp:una*") | ground.written("otp:unr*")
     ground.store.precheck(
-        PhoneKey(TAG, LIMITS), CLIENT, 5, PrecheckRequest(solved_challenge_id="challenge", solution_ttl=660)
+        PhoneKey(PHONE_HASH, LIMITS),
+        CLIENT,
+        5,
+        PrecheckRequest(solved_challenge_id="challenge", solution_ttl=660),
     )
     made["solved challenge"] = ground.written("otp:*:solved:*")
-    ground.store.acquire_lookup_lease(TAG, VERIFICATION, "status")
+    ground.store.acquire_lookup_lease(PHONE_HASH, VERIFICATION, "status")
     made["inquiry"] = ground.written("otp:*:status")
     ground.pages.create("page-tag", b"sealed", 600)
     made["page"] = ground.written("otp:page:*")
@@ -627,7 +635,7 @@ def service_and_store(client: redis.Redis) -> Steps:
     return made
 
 
-def inquiry_and_challenge(client: redis.Redis) -> Steps:
+def lookup_and_challenge(client: redis.Redis) -> Steps:
     """A browser's request of unknown outcome, the calls that ask about it, and a risk challenge."""
     client.flushall()
     risk = replace(
@@ -727,13 +735,13 @@ COMPUTED: dict[str, Callable[[], Steps]] = {
 STORED: dict[str, Callable[[redis.Redis], Steps]] = {
     "verification": verifications,
     "ends of verifications": ends_of_verifications,
-    "slow lane": slow_lane,
+    "slow lane": restricted_mode,
     "row of the first format": old_row,
     "addresses": addresses,
     "guards": guards,
     "other values": other_values,
     "the whole service": service_and_store,
-    "inquiry and challenge": inquiry_and_challenge,
+    "inquiry and challenge": lookup_and_challenge,
     "page in the store": page_in_the_store,
 }
 

@@ -144,9 +144,9 @@ class RecordingStore(RedisStore):
 
     def _called(self, method: str) -> None:
         self.calls.append(method)
-        self._fail_if_told(method)
+        self._fail_if_set(method)
 
-    def _fail_if_told(self, method: str) -> None:
+    def _fail_if_set(self, method: str) -> None:
         if self.failure is not None:
             raise self.failure
         if method in self.failing:
@@ -272,11 +272,11 @@ class RecordingStore(RedisStore):
         super().unlock(phone_hash)
 
     def mark_missing_client_ip(self, client: str) -> None:
-        self._fail_if_told("mark_missing_client_ip")
+        self._fail_if_set("mark_missing_client_ip")
         super().mark_missing_client_ip(client)
 
     def mark_unreadable_client_ip(self) -> None:
-        self._fail_if_told("mark_unreadable_client_ip")
+        self._fail_if_set("mark_unreadable_client_ip")
         super().mark_unreadable_client_ip()
 
     def check_health(self) -> bool:

@@ -114,7 +114,9 @@ def test_a38_known_device_is_passed_to_every_step_of_a_call(call: str, known_dev
         answer = web_app.post("/otp/request", {**opened, **fields})
 
     assert answer.status_code == 201
-    assert {slot.known_device for slot in web_app.harness.store.phone_keys} == {known_device or False}
+    assert {phone_key.known_device for phone_key in web_app.harness.store.phone_keys} == {
+        known_device or False
+    }
 
 
 def test_browser_need_not_send_its_address() -> None:

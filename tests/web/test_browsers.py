@@ -313,7 +313,7 @@ def test_attempts_of_a_browser_are_counted_by_its_address(web_app: WebApp) -> No
     call_from_page(web_app, "/otp/verify", **vid, code="000000")
     call_from_page(web_app, "/otp/request", verification_id=vid["verification_id"], purpose=None)
 
-    assert len({slot.ip_hash for slot in web_app.harness.store.phone_keys}) == 1
+    assert len({phone_key.ip_hash for phone_key in web_app.harness.store.phone_keys}) == 1
     assert web_app.harness.store.phone_keys[0].ip_hash
 
 

@@ -28,7 +28,7 @@ REPORT: dict[str, object] = {
     "err_msg": "用户接收成功",
     "sms_size": "1",
     "biz_id": "900619746936498440^0",
-    "out_id": "tag.id.1.mac",
+    "out_id": "hash.id.1.mac",
 }
 REPLY: dict[str, object] = {
     "phone_number": "13800138000",
@@ -67,7 +67,7 @@ def test_anything_else_is_refused(body: bytes) -> None:
 
 
 def test_report_has_its_send_and_its_state() -> None:
-    assert read_item(REPORT) == SmsReport("tag.id.1.mac", Delivery.DELIVERED, "DELIVERED")
+    assert read_item(REPORT) == SmsReport("hash.id.1.mac", Delivery.DELIVERED, "DELIVERED")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_report_has_its_send_and_its_state() -> None:
 )
 def test_success_decides_and_the_code_says_why(success: object, code: str, delivery: Delivery) -> None:
     assert read_item({**REPORT, "success": success, "err_code": code}) == SmsReport(
-        "tag.id.1.mac", delivery, code
+        "hash.id.1.mac", delivery, code
     )
 
 
@@ -107,7 +107,7 @@ def test_success_decides_and_the_code_says_why(success: object, code: str, deliv
     ids=str,
 )
 def test_fields_are_read_whatever_their_type(changes: dict[str, object], read: tuple[Delivery, str]) -> None:
-    assert read_item({**REPORT, **changes}) == SmsReport("tag.id.1.mac", *read)
+    assert read_item({**REPORT, **changes}) == SmsReport("hash.id.1.mac", *read)
 
 
 def test_known_code_decides_where_success_is_missing() -> None:
@@ -208,7 +208,7 @@ def test_repr_of_inbound_sms_shows_neither_number_nor_text() -> None:
         {**REPORT, "success": 2},
         {**REPORT, "success": None, "err_code": "MK:1234"},
         {**REPORT, "success": []},
-        {**REPORT, "out_id": ["tag.id.1.mac"]},
+        {**REPORT, "out_id": ["hash.id.1.mac"]},
         {**REPORT, "out_id": True},
         without(REPLY, "phone_number"),
         {**REPLY, "phone_number": "not a number"},
