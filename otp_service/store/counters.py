@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import threading
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from otp_service import forks
@@ -184,7 +186,7 @@ class RedisUsageCounters:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
-        self.write()
+        self._write_safely()
         self._emit_lost()
 
     # ── counting ──
@@ -284,7 +286,20 @@ class RedisUsageCounters:
         while not self._stop.wait(MIN_WRITE_INTERVAL):
             self._wake.wait(WRITE_INTERVAL - MIN_WRITE_INTERVAL)
             self._wake.clear()
+            self._write_safely()
+
+    def _write_safely(self) -> None:
+        """Write. A bug must not end the thread: guard and alarm would stop, and the buffer would grow."""
+        try:
             self.write()
+        except Exception as error:  # noqa: BLE001 - the next write may work
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            self._events.emit(
+                "unhandled_exception",
+                endpoint="usage_counters",
+                error=type(error).__name__,
+                origin=f"{Path(place.filename).name}:{place.lineno}",
+            )
 
     def _emit_lost(self) -> None:
         """Log how many entries were lost in an outage that is over, if any."""

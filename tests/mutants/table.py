@@ -1614,7 +1614,7 @@ MUTANTS += (
         "R54",
         "the last counts are lost at a stop",
         "store/counters.py",
-        "            self._thread.join()\n        self.write()",
+        "            self._thread.join()\n        self._write_safely()",
         "            self._thread.join()",
         "tests/store/test_counters.py",
         "tests/e2e/test_graceful_stop.py -k last_counts",

@@ -371,6 +371,32 @@ def test_closing_writes_the_rest(usage_counters: RedisUsageCounters, phone: Phon
     assert 0 < phone.client.ttl(f"otp:misses:{{{quota.ip_hash}}}") <= 660
 
 
+def test_bug_in_one_write_ends_neither_the_thread_nor_its_close(
+    phone: Phone, clock: fakes.FakeClock, events: Quiet
+) -> None:
+    from sms.doubles import eventually  # noqa: PLC0415 - shared with another room's tests
+
+    unreadable = [b"ok"]
+    pending = [unreadable]
+
+    def run_scripts(calls: Sequence[Call]) -> list[list[Any]]:
+        replies = phone.store.redis.run_scripts(calls)
+        return [pending.pop() if pending else reply for reply in replies]
+
+    usage_counters = RedisUsageCounters(run_scripts, limits=LIMITS, clock=clock, events=events)
+    usage_counters.start()
+    assert eventually(lambda: not pending)
+    quota = an_ip_quota()
+    usage_counters.record_miss(quota)
+
+    assert eventually(lambda: phone.client.exists(f"otp:misses:{{{quota.ip_hash}}}"))
+    pending.append(unreadable)
+    usage_counters.close()
+    (first, facts), second = events.seen
+    assert first == second[0] == "unhandled_exception"
+    assert (facts["endpoint"], facts["error"]) == ("usage_counters", "ValueError")
+
+
 class Broken:
     """A store that fails and counts its calls; unless *works*, every call fails."""
 

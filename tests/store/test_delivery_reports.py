@@ -16,6 +16,7 @@ from otp_service.domain.verification import (
     SendDisposition,
     Verification,
 )
+from otp_service.store.admin import AdminStore
 
 
 def report(
@@ -113,6 +114,17 @@ def test_report_before_the_send_result_stays(phone: Phone) -> None:
     phone.record_result(verification, SendDisposition.UNKNOWN)
 
     assert delivery(phone, verification)[0] is DeliveryStatus.DELIVERED
+
+
+def test_report_before_the_send_result_leaves_the_route_to_it(phone: Phone) -> None:
+    verification = phone.open(result=None)
+    report(phone, verification, DeliveryStatus.DELIVERED)
+    phone.record_result(verification, SendDisposition.ACCEPTED)
+
+    (send,) = phone.read(verification).sends
+    (past,) = AdminStore(phone.store.redis).phone_history(phone.phone_key.phone_hash)
+    assert (send.delivery, send.route) == (DeliveryStatus.DELIVERED, "main")
+    assert (past.state, past.route) == ("d", "main")
 
 
 def test_report_of_an_unknown_send_is_ignored(phone: Phone) -> None:

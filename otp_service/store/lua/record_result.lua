@@ -13,15 +13,17 @@ local send = record and record.sends[number]
 local pending = record and record.state == 'p'
 local route, code = sub(ARGV[6], 1, 255), sub(ARGV[9], 1, 255)
 
--- States only move forward: a delivery that was already reported stays.
+-- States only move forward: a delivery that was already reported stays. The report does not know the route.
 local function set_send_state(state)
-  if send and (send.state == 's' or send.state == 'u') then send.state, send.route = state, route end
+  if not send then return end
+  send.route = route
+  if send.state == 's' or send.state == 'u' then send.state = state end
 end
 
 local function set_counted_state(state)
-  if counted and (counted.state == 's' or counted.state == 'u') then
-    counted.state, counted.route, counted.code = state, route, code
-  end
+  if not counted then return end
+  counted.route = route
+  if counted.state == 's' or counted.state == 'u' then counted.state, counted.code = state, code end
 end
 
 -- Nothing was sent, so the send no longer counts. A provider's refusal is kept for the operator.
