@@ -35,23 +35,27 @@ class RiskConfig(Config):
     ttl: int = Field(default=600, ge=60, le=1_800)
 
 
+_IP, _GUARD, _FAILURES = IpLimits(), ConversionLimits(), GlobalFailureLimits()
+"""The defaults of the settings."""
+
+
 class IpLimitsConfig(Config):
     """`[ip_limits]`: limits per IP address of end users, for unverified SMS and for failed lookups."""
 
-    sends_per_hour: int = Field(default=20, ge=1, le=10_000)
-    sends_per_day: int = Field(default=100, ge=1, le=10_000)
-    phones_per_day: int = Field(default=20, ge=1, le=10_000)
-    block_multiplier: int = Field(default=10, ge=1, le=100)
-    verified_allowance_ratio: float = Field(default=0.5, ge=0, le=1)
-    misses_per_10_minutes: int = Field(default=60, ge=5, le=100_000)
+    sends_per_hour: int = Field(default=_IP.sends_per_hour, ge=1, le=10_000)
+    sends_per_day: int = Field(default=_IP.sends_per_day, ge=1, le=10_000)
+    phones_per_day: int = Field(default=_IP.phones_per_day, ge=1, le=10_000)
+    block_multiplier: int = Field(default=_IP.block_multiplier, ge=1, le=100)
+    verified_allowance_ratio: float = Field(default=_IP.verified_allowance_ratio, ge=0, le=1)
+    misses_per_10_minutes: int = Field(default=_IP.misses_per_10_minutes, ge=5, le=100_000)
 
 
 class GuardScopeConfig(Config):
     """`[pumping_guard.<scope>]`: from which number of unverified SMS the guard reacts in 24 hours."""
 
-    min_unverified: int = Field(default=20, ge=1, le=1_000_000)
-    max_unverified_ratio: float = Field(default=0.5, ge=0.05, le=10)
-    block_multiplier: int = Field(default=3, ge=1, le=100)
+    min_unverified: int = Field(default=_GUARD.min_unverified, ge=1, le=1_000_000)
+    max_unverified_ratio: float = Field(default=_GUARD.max_unverified_ratio, ge=0.05, le=10)
+    block_multiplier: int = Field(default=_GUARD.block_multiplier, ge=1, le=100)
 
 
 class PrefixGuardConfig(GuardScopeConfig):
@@ -85,10 +89,10 @@ class PumpingGuardConfig(Config):
 class GlobalFailuresConfig(Config):
     """`[global_failures]`: wrong codes per day, of verifications never approved, that require challenges."""
 
-    min_failures: int = Field(default=500, ge=1, le=1_000_000)
-    max_failure_ratio: float = Field(default=0.01, ge=0, le=1)
-    severe_min_failures: int = Field(default=2_000, ge=1, le=10_000_000)
-    severe_max_failure_ratio: float = Field(default=0.04, ge=0, le=1)
+    min_failures: int = Field(default=_FAILURES.min_failures, ge=1, le=1_000_000)
+    max_failure_ratio: float = Field(default=_FAILURES.max_failure_ratio, ge=0, le=1)
+    severe_min_failures: int = Field(default=_FAILURES.severe_min_failures, ge=1, le=10_000_000)
+    severe_max_failure_ratio: float = Field(default=_FAILURES.severe_max_failure_ratio, ge=0, le=1)
 
 
 def risk_policy(
@@ -180,7 +184,9 @@ class TestPhoneConfig(Config):
             _, shapes = codes.parse(self.code.get_secret_value())
         except InvalidCode:
             yield ConfigIssue(
-                where, "must be a possible code: six digits, or six of the letters and digits of alnum6"
+                where,
+                f"must be a possible code: {codes.LENGTH} digits, "
+                f"or {codes.LENGTH} of the letters and digits of alnum6",
             )
             return
         for purpose, kind in kinds.items():

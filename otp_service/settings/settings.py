@@ -17,7 +17,7 @@ from otp_service.domain.limits import MAX_CONSECUTIVE_FAILURES, CodeLimits, Phon
 from otp_service.domain.phone import Dialing, PhoneRules, dialing
 from otp_service.domain.policy import AccessLists, Policy
 from otp_service.domain.proofs import ProofSigner
-from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientConfig, PurposeConfig
+from otp_service.settings.clients import DEVELOPMENT_BUDGET, ClientConfig, Cooldown, PurposeConfig
 from otp_service.settings.fields import Config, Count, Country, Host, Name, Network, Secret, webhook_url_issue
 from otp_service.settings.issues import ConfigIssue, checked
 from otp_service.settings.reports import ReportsConfig
@@ -111,29 +111,33 @@ class RedisConfig(Config):
         return self.url.get_secret_value().startswith("rediss")
 
 
+_CODE, _PHONE = CodeLimits(), PhoneLimits()
+"""The defaults of the settings."""
+
+
 class CodesConfig(Config):
     """`[codes]`: the limits of one verification. *ttl* in seconds."""
 
-    ttl: int = Field(default=300, ge=60, le=600)
-    max_attempts: int = Field(default=5, ge=1, le=10)
-    max_sends: int = Field(default=4, ge=1, le=10)
+    ttl: int = Field(default=_CODE.ttl, ge=60, le=600)
+    max_attempts: int = Field(default=_CODE.max_attempts, ge=1, le=10)
+    max_sends: int = Field(default=_CODE.max_sends, ge=1, le=10)
 
 
 class LimitsConfig(Config):
     """`[limits]`: SMS and wrong codes per phone. *cooldown* in seconds."""
 
-    cooldown: tuple[Annotated[int, Field(ge=60, le=86_400)], ...] = Field(
-        default=(60, 60, 120, 300), min_length=1
+    cooldown: Cooldown = _PHONE.cooldown
+    sends_per_hour: int = Field(default=_PHONE.sends_per_hour, ge=1, le=5)
+    sends_per_day: int = Field(default=_PHONE.sends_per_day, ge=1, le=10)
+    sends_per_requester_per_hour: int = Field(default=_PHONE.sends_per_requester_per_hour, ge=1, le=5)
+    failures_per_hour: int = Field(default=_PHONE.failures_per_hour, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    failures_per_day: int = Field(default=_PHONE.failures_per_day, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    restrict_after_failures: int = Field(
+        default=_PHONE.restrict_after_failures, ge=1, le=MAX_CONSECUTIVE_FAILURES
     )
-    sends_per_hour: int = Field(default=5, ge=1, le=5)
-    sends_per_day: int = Field(default=10, ge=1, le=10)
-    sends_per_requester_per_hour: int = Field(default=4, ge=1, le=5)
-    failures_per_hour: int = Field(default=10, ge=1, le=MAX_CONSECUTIVE_FAILURES)
-    failures_per_day: int = Field(default=20, ge=1, le=MAX_CONSECUTIVE_FAILURES)
-    restrict_after_failures: int = Field(default=50, ge=1, le=MAX_CONSECUTIVE_FAILURES)
-    lock_after_failures: int = Field(default=MAX_CONSECUTIVE_FAILURES, ge=1, le=MAX_CONSECUTIVE_FAILURES)
-    untrusted_send_ratio: float = Field(default=0.8, gt=0, le=1)
-    untrusted_failure_ratio: float = Field(default=0.7, gt=0, le=1)
+    lock_after_failures: int = Field(default=_PHONE.lock_after_failures, ge=1, le=MAX_CONSECUTIVE_FAILURES)
+    untrusted_send_ratio: float = Field(default=_PHONE.untrusted_send_ratio, gt=0, le=1)
+    untrusted_failure_ratio: float = Field(default=_PHONE.untrusted_failure_ratio, gt=0, le=1)
     reserved_for_known_ratio: float = Field(default=0.2, ge=0, le=0.5)
 
 

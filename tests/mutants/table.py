@@ -81,8 +81,8 @@ MUTANTS = (
         "R03",
         "codes may live for eleven minutes",
         "settings/settings.py",
-        "ttl: int = Field(default=300, ge=60, le=600)",
-        "ttl: int = Field(default=300, ge=60, le=660)",
+        "ttl: int = Field(default=_CODE.ttl, ge=60, le=600)",
+        "ttl: int = Field(default=_CODE.ttl, ge=60, le=660)",
         "tests/settings/test_settings.py",
     ),
     mutant(
