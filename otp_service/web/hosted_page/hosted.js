@@ -18,12 +18,14 @@ addEventListener("pageshow", (event) => {
 // ── a complete code is sent at once ──
 
 const code = document.querySelector("form[data-code] input[name=code]");
-const COMPLETE = { digits: /^\p{Nd}{6}$/u, alnum6: /^[\p{Nd}A-Za-z]{6}$/u };
+const SYMBOL = { digits: "\\p{Nd}", alnum6: "[\\p{Nd}A-Za-z]" };
 // The service normalizes the code; here it only matters whether the code is complete.
 const sendCompleteCode = (event) => {
   if (event.isComposing) return;
+  const { codeType, length } = code.dataset;
+  const complete = new RegExp(`^${SYMBOL[codeType]}{${length}}$`, "u");
   const symbols = code.value.normalize("NFKC").replace(/[\s\p{Cf}\p{P}\p{Z}\p{M}\u2212]/gu, "");
-  if (COMPLETE[code.dataset.codeType].test(symbols)) code.form.requestSubmit(code.form.querySelector("button"));
+  if (complete.test(symbols)) code.form.requestSubmit(code.form.querySelector("button"));
 };
 code?.addEventListener("input", sendCompleteCode);
 code?.addEventListener("compositionend", sendCompleteCode);

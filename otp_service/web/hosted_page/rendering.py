@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from otp_service.domain.codes import CodeType
+from otp_service.domain.codes import LENGTH, CodeType
 from otp_service.domain.hosted_page import FormError, HostedPage, Step
 from otp_service.services.hosted_pages import PageView
 from otp_service.web.hosted_page.translations import Language
@@ -83,6 +83,7 @@ def _code_values(page: HostedPage, now: float) -> dict[str, object]:
         return {}
     return {
         "masked": active.phone_masked,
+        "length": LENGTH,
         "digits": active.code_type == CodeType.DIGITS,
         "can_resend": active.resend_at > 0,
         "resend_in": max(0, math.ceil(active.resend_at - now)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from otp_service.domain.codes import LENGTH
+
 MINUTE = 60
 
 
@@ -42,7 +44,7 @@ class Language:
             text += self.sentences["attempts_left_one" if attempts_left == 1 else "attempts_left"]
         if wait:
             text += self.sentences["wait"]
-        return text.format(wait=self.duration(wait), attempts_left=attempts_left)
+        return text.format(wait=self.duration(wait), attempts_left=attempts_left, length=LENGTH)
 
 
 ENGLISH = Language(
@@ -57,8 +59,8 @@ ENGLISH = Language(
         "send": "Send me a code",
         "code_title": "Enter the code",
         "code_text": "We sent it by SMS to {phone}.",
-        "code_label": "Code of 6 letters and digits",
-        "digits_label": "6-digit code",
+        "code_label": "Code of {length} letters and digits",
+        "digits_label": "{length}-digit code",
         "verify": "Verify",
         "resend": "Send it again",
         "resend_in": "You can have it sent again in {wait}.",
@@ -90,7 +92,7 @@ ENGLISH = Language(
         "invalid_phone": "This is not a valid phone number.",
         "destination_blocked": "We cannot send a code to this number. Please use another one.",
         "destination_rejected": "This number takes no SMS. Please use another one.",
-        "invalid_code": "The code has six characters. Please look at the SMS once more.",
+        "invalid_code": "The code has {length} characters. Please look at the SMS once more.",
         "wrong_code": "This code is wrong.",
         "attempts_exhausted": "Too many wrong codes. Please have a new one sent.",
         "verification_expired": "The code has expired. Please have a new one sent.",
@@ -120,8 +122,8 @@ CHINESE = Language(
         "send": "获取验证码",
         "code_title": "输入验证码",
         "code_text": "验证码已通过短信发送至 {phone}。",
-        "code_label": "6 位验证码（字母和数字）",
-        "digits_label": "6 位数字验证码",
+        "code_label": "{length} 位验证码（字母和数字）",
+        "digits_label": "{length} 位数字验证码",
         "verify": "验证",
         "resend": "重新发送",
         "resend_in": "{wait}后可重新发送。",
@@ -153,7 +155,7 @@ CHINESE = Language(
         "invalid_phone": "请输入有效的手机号。",
         "destination_blocked": "无法向该号码发送验证码，请换一个号码。",
         "destination_rejected": "该号码无法接收短信，请换一个号码。",
-        "invalid_code": "验证码为 6 位，请再核对一下短信。",
+        "invalid_code": "验证码为 {length} 位，请再核对一下短信。",
         "wrong_code": "验证码错误。",
         "attempts_exhausted": "错误次数过多，请重新获取验证码。",
         "verification_expired": "验证码已过期，请重新获取。",
