@@ -28,7 +28,7 @@ MAX_SUBMISSIONS = 60
 _FORM_KEY_LENGTH = 32
 
 _FORMAT = 2
-"""The first byte of an encrypted page. The previous format had no such byte and can no longer be read."""
+"""The first byte of an encrypted page."""
 
 _JSON_NAMES = {
     "browser_token_hash": "browser",
@@ -60,7 +60,7 @@ class ActiveVerification:
     code_type: str
     resend_at: float
     expires_at: float
-    phone: str = field(default="", repr=False)
+    phone: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +189,18 @@ def _to_json(page: HostedPage) -> bytes:
 
 def _from_json(plain: bytes) -> HostedPage:
     """Parse a page. Fields that another release has added are ignored."""
-    stored: dict[str, Any] = json.loads(plain)
-    names = {item.name: _JSON_NAMES.get(item.name, item.name) for item in fields(HostedPage)}
-    values = {name: stored[key] for name, key in names.items() if key in stored}
+    values = _known(HostedPage, json.loads(plain))
+    active, form_error = values["active"], values["form_error"]
     values["step"] = Step(values["step"])
-    values["active"] = ActiveVerification(**values["active"]) if values["active"] else None
-    values["form_error"] = FormError(**values["form_error"]) if values["form_error"] else None
+    values["active"] = ActiveVerification(**_known(ActiveVerification, active)) if active else None
+    values["form_error"] = FormError(**_known(FormError, form_error)) if form_error else None
     return HostedPage(**values)
+
+
+def _known(kind: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the fields of *kind*, by their names in Python."""
+    names = {item.name: _JSON_NAMES.get(item.name, item.name) for item in fields(kind)}
+    return {name: stored[key] for name, key in names.items() if key in stored}
 
 
 # ── browsers and forms ──

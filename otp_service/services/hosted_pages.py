@@ -321,8 +321,8 @@ class _FormHandler:
 
     def submit_phone(self, page: HostedPage, phone: str) -> _FormResult:
         """Create a verification of *phone*, or return to the current one if it is of the same phone."""
-        is_active = page.active and self.now < page.active.expires_at
-        if is_active and self.service.is_same_phone(phone, _active_phone(page)):
+        active = page.active
+        if active and self.now < active.expires_at and self.service.is_same_phone(phone, active.phone):
             return replace(page, step=Step.CODE, phone=phone, pending_action="", challenge={}), None
         return self.send(replace(page, phone=phone), "phone")
 
@@ -346,7 +346,7 @@ class _FormHandler:
         try:
             approved = self.service.verify(
                 self.client,
-                _active_phone(page),
+                active.phone,
                 active.verification_id,
                 code,
                 client_ip=self.client_ip,
@@ -382,7 +382,7 @@ class _FormHandler:
     def _resend(self, page: HostedPage, active: ActiveVerification, solution: str) -> SendOutcome:
         return self.service.resend(
             self.client,
-            _active_phone(page),
+            active.phone,
             active.verification_id,
             locale=page.locale,
             client_ip=self.client_ip,
@@ -399,11 +399,6 @@ class _FormHandler:
             proof=approved.proof,
             proof_ends_at=self.now + approved.proof_expires_in,
         )
-
-
-def _active_phone(page: HostedPage) -> str:
-    """Return the phone of the current verification; another number may have been typed since."""
-    return (page.active and page.active.phone) or page.phone
 
 
 def _active_verification(outcome: SendOutcome) -> ActiveVerification:

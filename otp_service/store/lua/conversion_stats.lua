@@ -1,11 +1,10 @@
 #!lua
--- include: packing time_buckets sparse_buckets conversion_shares
+-- include: packing sparse_buckets conversion_shares
 -- Counts the SMS sent and verified in one narrow scope (prefix, IP address) by hour for 24 hours, and by minute for
 -- the last minutes.
 -- Value: state u8 | number of hours u8 | the hours, then the minutes (`sparse_buckets.lua`)
 --     | shares (`conversion_shares.lua`)
 --   state: 2 calm, 3 suspect, 4 tripped. Broad scopes do not count the SMS of a scope that is not calm.
---   state 0, written by earlier versions: dense buckets of sent and verified by hour, then by minute.
 -- A scope is suspect if almost nothing in it was verified: with one more SMS, the unverified ones would exceed
 -- `strict` plus twice the verified ones.
 -- KEYS: conversion stats
@@ -58,7 +57,7 @@ local unverified = unverified_of(sent + more, verified, sent_now + more, verifie
 local level = level_of(unverified, verified, tonumber(ARGV[3]), ARGV[4], ARGV[5])
 local suspect = sent + more - verified > ARGV[6] + 2 * verified
 
-local state = kept and max(byte(kept, 1), CALM) or CALM
+local state = kept and byte(kept, 1) or CALM
 if is_update then state = level > 0 and TRIPPED or suspect and SUSPECT or CALM end
 local reply = {'ok', level, unverified, sent, verified, suspect and 1 or 0, state}
 if is_update then shares = updated_shares(read_shares(shares), state, now, reply) end

@@ -1,11 +1,10 @@
 #!lua
--- include: packing time_buckets sparse_buckets
+-- include: packing sparse_buckets
 -- Counts the SMS sent and verified in one broad scope (country, client), without those of narrow scopes that are
 -- suspect or tripped.
 -- Value: format u8 = 2 | number of hours u8 | the hours, then the minutes, then the suspects (`sparse_buckets.lua`)
 --   suspects: buckets by hour that contain, in place of sent, how many narrow scopes became suspect. A tripped scope
 --   counts 20 times. Their bucket numbers are hours, which distinguishes them from minutes.
---   format 0, written by earlier versions: dense buckets of sent and verified by hour, then by minute.
 -- Level 1: too much is unverified, or too many narrow scopes are suspect. Narrow scopes are judged strictly.
 -- Level 2: unverified exceeds `block_multiplier` times the threshold. Narrow scopes are judged more strictly.
 -- Level 3: level 2, and almost nothing is verified. Every request requires a risk challenge.

@@ -7,20 +7,9 @@ local function bucket(number, sent, verified)
   return u32(number) .. u24(sent) .. u24(verified)
 end
 
-local function sparse_of_buckets(s, at, size)
-  local sent, verified, buckets = read_buckets(s, at, size), read_buckets(s, at + buckets_size(size), size), ''
-  for i = 1, size do
-    if sent[i] + verified[i] > 0 then buckets = buckets .. bucket(sent.newest + 1 - i, sent[i], verified[i]) end
-  end
-  return buckets
-end
-
 -- Returns the hours and the bytes after them.
 local function hours_and_rest(s)
   if not s then return '', '' end
-  if byte(s, 1) == 0 then
-    return sparse_of_buckets(s, 1, HOURS), sparse_of_buckets(s, 1 + 2 * buckets_size(HOURS), MINUTES)
-  end
   local rest_at = 3 + byte(s, 2) * BUCKET_BYTES
   return sub(s, 3, rest_at - 1), sub(s, rest_at)
 end
