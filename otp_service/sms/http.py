@@ -144,6 +144,11 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
+def tls_context() -> SSLContext:
+    """Return the context that trusts the CAs of requests (certifi), and none that this machine adds."""
+    return _tls_context(certs.where())  # type: ignore[attr-defined]  # missing in its stubs
+
+
 @cache
 def _tls_context(ca_file: str) -> SSLContext:
     """Return the TLS context of all connections of this process, and of the processes that it forks.
@@ -161,8 +166,7 @@ class _Adapter(HTTPAdapter):
     _pool: Any = None
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        context = _tls_context(certs.where())  # type: ignore[attr-defined]  # missing in its stubs
-        super().init_poolmanager(*args, ssl_context=context, **kwargs)
+        super().init_poolmanager(*args, ssl_context=tls_context(), **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def cert_verify(self, *_: Any, **__: Any) -> None:

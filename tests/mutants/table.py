@@ -1158,8 +1158,8 @@ MUTANTS = (
         "R46",
         "the certificate of any host is accepted",
         "sms/http.py",
-        "ssl_context=context, **kwargs",
-        "ssl_context=context, assert_hostname=False, **kwargs",
+        "ssl_context=tls_context(), **kwargs",
+        "ssl_context=tls_context(), assert_hostname=False, **kwargs",
         "tests/sms/test_http.py -k another_host",
     ),
     mutant(

@@ -5,7 +5,6 @@ import logging
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import tracemalloc
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from sms import wire
-from sms.wire import OK, WireServer, response
+from sms.wire import OK, TlsWireServer, WireServer, response
 
 from otp_service.sms.http import LOGGERS, MAX_BODY, ConnectFailed, HttpClient, HttpResponse, ResponseLost
 
@@ -402,29 +401,7 @@ def test_tls_to_a_plain_server_is_not_sent(client: HttpClient) -> None:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key and an untrusted certificate for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-batch"]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
-
-
-class TlsWireServer(WireServer):
-    """A wire server with TLS."""
-
-    def __init__(self, behave: wire.Behave, certificate: Path) -> None:
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-        super().__init__(behave)
-
-    @property
-    def url(self) -> str:
-        return super().url.replace("http:", "https:")
-
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            super()._serve(self._context.wrap_socket(connection, server_side=True))
+    return wire.make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def test_untrusted_certificate_is_not_sent(client: HttpClient, certificate: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -68,6 +71,32 @@ class WireServer:
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
+
+
+class TlsWireServer(WireServer):
+    """A wire server behind a certificate."""
+
+    def __init__(self, behave: Behave, certificate: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+        super().__init__(behave)
+
+    @property
+    def url(self) -> str:
+        return super().url.replace("http:", "https:")
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            super()._serve(self._context.wrap_socket(connection, server_side=True))
+
+
+def make_certificate(folder: Path) -> Path:
+    """Write `key.pem` and `cert.pem` for 127.0.0.1, which no machine trusts, to *folder* and return it."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-batch"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
 
 
 def read_request(connection: socket.socket) -> bytes:

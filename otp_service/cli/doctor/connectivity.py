@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from otp_service.cli.doctor.check_result import CheckResult, fail, ok, warn
+from otp_service.sms.http import tls_context
 
 SECONDS = 3.0
 """Timeout of each step. A slower network is too slow for sending SMS."""
@@ -81,7 +82,7 @@ def _connects(address: str, port: int) -> bool:
 
 
 def _tls(host: str, port: int, route: str) -> CheckResult:
-    context = ssl.create_default_context()
+    context = tls_context()  # that of the service: this machine may trust other CAs
     try:
         with (
             socket.create_connection((host, port), SECONDS) as plain,
@@ -89,7 +90,7 @@ def _tls(host: str, port: int, route: str) -> CheckResult:
         ):
             return ok("tls", f"{secure.version()}, the certificate is valid", route)
     except ssl.SSLCertVerificationError as error:
-        fix = "Look for a proxy in between, and check which certificates this machine trusts."
+        fix = "Look for a proxy in between. The service trusts public CAs only, none added to this machine."
         return fail("tls", f"the certificate is not valid: {error.verify_message}", fix, route)
     except (OSError, ssl.SSLError) as error:
         return fail("tls", f"no TLS: {type(error).__name__}", "Look for a proxy in between.", route)

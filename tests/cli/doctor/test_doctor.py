@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from cli.doctor.conftest import DoctorRun
 from sms.doubles import RealClock
-from sms.wire import WireServer, response
+from sms.wire import TlsWireServer, WireServer, answers, make_certificate, response
 from support.deployment import TEMPLATES
 from support.redis_servers import closed_port, redis_binary, running
 
@@ -550,6 +550,22 @@ def test_server_without_tls_is_reported() -> None:
         results = list(check_connectivity(server.url.replace("http", "https"), "main"))
 
     assert [f.status for f in results if f.check == "tls"] == [CheckStatus.FAIL]
+
+
+def test_certificate_must_be_one_that_the_service_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = str(make_certificate(tmp_path) / "cert.pem")
+
+    def tls(url: str) -> list[CheckStatus]:
+        return [f.status for f in check_connectivity(url, "main") if f.check == "tls"]
+
+    with TlsWireServer(answers(response(b"")), tmp_path) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)  # what this machine trusts does not matter
+        assert tls(server.url) == [CheckStatus.FAIL]
+        monkeypatch.setattr("requests.certs.where", lambda: certificate)
+        assert tls(server.url) == [CheckStatus.OK]
+        assert tls(server.url.replace("127.0.0.1", "localhost")) == [CheckStatus.FAIL]
 
 
 def test_endpoint_that_is_down_is_two_failures(doctor_run: DoctorRun) -> None:
