@@ -9,10 +9,9 @@ from __future__ import annotations
 from itertools import product
 
 from otp_service.domain.limits import rate_limit_policies
-from otp_service.domain.policy import CONVERSION_SCOPES
+from otp_service.domain.policy import CONVERSION_SCOPES, TEST_ROUTE
 from otp_service.observability.logging import EVENTS
 from otp_service.observability.metrics import Metrics
-from otp_service.services.dispatch import TEST_ROUTE
 from otp_service.settings import Settings
 from otp_service.web import endpoint_outcomes
 

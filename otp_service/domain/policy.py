@@ -94,6 +94,10 @@ class RiskPolicy:
     global_failures: GlobalFailureLimits = field(default_factory=GlobalFailureLimits)
 
 
+TEST_ROUTE = "test"
+"""The route of test phones, which get no SMS. No configured route has this name."""
+
+
 @dataclass(frozen=True, slots=True)
 class TestPhone:
     """A phone that gets no SMS and has a fixed *code* until *expires_at* (unix seconds)."""

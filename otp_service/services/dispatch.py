@@ -25,7 +25,7 @@ from otp_service.domain.idempotency import IdempotencyRecord
 from otp_service.domain.limits import Budget, budgets
 from otp_service.domain.messages import FailureCause, MessageReference, SendResult, SendStatus, SmsMessage
 from otp_service.domain.phone import Phone
-from otp_service.domain.policy import Policy
+from otp_service.domain.policy import TEST_ROUTE, Policy
 from otp_service.domain.verification import NewVerification, SendDisposition, SendResultRecord, Verification
 from otp_service.services.context import RequestContext
 from otp_service.services.interfaces import Clock, EventLogger, SendPermit, SmsSender, Store
@@ -36,9 +36,6 @@ MAX_RETRY_AFTER_HINT = 5
 
 RECORDING_MARGIN = 0.1
 """Seconds between the deadline of a send and that of its request, reserved for recording the result."""
-
-TEST_ROUTE = "test"
-"""The route of test phones, which get no SMS."""
 
 
 @dataclass(frozen=True, slots=True)

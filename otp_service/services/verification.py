@@ -26,7 +26,7 @@ from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord, 
 from otp_service.domain.limits import MAX_VERIFICATION_LIFETIME, RateLimitPolicy, rate_limit_policies
 from otp_service.domain.messages import MessageReference
 from otp_service.domain.phone import Phone, mask
-from otp_service.domain.policy import Policy
+from otp_service.domain.policy import TEST_ROUTE, Policy
 from otp_service.domain.proofs import SMS, TEST, Proof, ProofSigner
 from otp_service.domain.risk import PrecheckResult
 from otp_service.domain.verification import Approval, CodeAttempt, SmsSend
@@ -547,12 +547,14 @@ class VerificationService:
         )
 
     def _approved(self, context: RequestContext, verification_id: str, approval: Approval) -> Approved:
+        # The phone may be no test phone any more, but its code was a fixed one.
+        is_test = context.test_code is not None or approval.route == TEST_ROUTE
         proof = self._signers[context.client.id].mint(
             phone=context.phone,
             purpose=approval.purpose,
             verification_id=verification_id,
             ttl=self._policy.proof_ttl,
-            amr=(TEST if context.test_code else SMS,),
+            amr=(TEST if is_test else SMS,),
             at=approval.approved_at,
         )
         left = max(0, approval.approved_at + self._policy.proof_ttl - int(self._clock.now()))

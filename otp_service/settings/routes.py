@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from otp_service.domain.messages import INTERNATIONAL, MAINLAND, WILDCARD, Template
+from otp_service.domain.policy import TEST_ROUTE
 from otp_service.settings.fields import Config, Name, Secret, country, endpoint_issue, webhook_issues
 from otp_service.settings.issues import ConfigIssue
 from otp_service.settings.secret_settings import is_placeholder, is_quoted
@@ -227,6 +228,8 @@ class RouteConfig(Config):
         """Yield the issues of this table alone."""
         if not _ROUTE_NAME.fullmatch(self.name):
             yield ConfigIssue(f"{where}.name", "must be 1 to 32 of a-z 0-9 _ -, beginning with a letter")
+        if self.name == TEST_ROUTE:
+            yield ConfigIssue(f"{where}.name", "is reserved for test phones")
         for setting in _ALIYUNS if self.provider == WEBHOOK else _WEBHOOKS:
             if setting in self.model_fields_set:
                 yield ConfigIssue(f"{where}.{setting}", f"is not a setting of {self.provider}")

@@ -90,6 +90,15 @@ def test_expired_test_phone_is_an_ordinary_phone(harness: Harness) -> None:
         harness.service.request(SHOP, PHONE, purpose="login")
 
 
+def test_fixed_code_earns_no_proof_of_an_sms_after_the_test_phone_has_expired(harness: Harness) -> None:
+    vid = harness.service.request(SHOP, PHONE, purpose="login").verification_id
+    harness.clock.advance(61)
+    proof = harness.service.verify(SHOP, PHONE, vid, CODE).proof
+
+    with pytest.raises(InvalidProof):
+        harness.service.redeem(SHOP, proof, purpose="login")
+
+
 def test_repr_of_a_test_phone_hides_its_code(harness: Harness) -> None:
     assert CODE not in repr(TestPhone(Code(CODE), NOW))
 

@@ -373,6 +373,9 @@ def test_valid_settings_have_no_issues(raw: Raw) -> None:
             id="route-name",
         ),
         pytest.param(
+            "routes.0.name", "test", "routes[0].name: is reserved for test phones", id="reserved-route-name"
+        ),
+        pytest.param(
             "routes.0.provider",
             SENTINEL,
             "routes[0].provider: must be 'aliyun-sms', 'aliyun-pnvs', 'webhook' or 'sandbox'",

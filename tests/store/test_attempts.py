@@ -73,7 +73,7 @@ def test_same_call_gets_the_same_approval_again(phone: Phone) -> None:
     submit(phone, verification, RIGHT, THIS, at=1_000)
 
     assert submit(phone, verification, RIGHT, THIS, at=2_000) == Approval(
-        "login", failed_attempts=0, approved_at=1_000, replayed=True
+        "login", failed_attempts=0, approved_at=1_000, replayed=True, route="main"
     )
 
 

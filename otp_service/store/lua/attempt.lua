@@ -13,6 +13,7 @@ if not belongs_to(record, client) then return record == false and {'format'} or 
 local phone = load_phone(KEYS[1], now)
 if not phone then return {'format'} end
 local requester = read_requester(ARGV[3], phone)
+local route = #record.sends > 0 and record.sends[#record.sends].route or ''
 if ARGV[4] == '1' and not is_opened_by(phone, verification_hash, requester) then return {'verification_not_found'} end
 if record.state == 'a' then
   local by, approved_at = unpack('>Bc0I6', record.approval)
@@ -20,7 +21,7 @@ if record.state == 'a' then
     -- This call approved it and its response was lost. The record is written again, so that WAIT has a write to
     -- wait for.
     save_verification(KEYS[2], record, now)
-    return {'ok', record.purpose, 0, approved_at, 1, 0, ''}
+    return {'ok', record.purpose, 0, approved_at, 1, 0, route}
   end
 end
 local why = end_reason(record, client, now)
@@ -61,7 +62,6 @@ if record.state ~= 'p' then set_ended(phone, verification_hash, record.state) en
 save_verification(KEYS[2], record, now)
 save_phone(KEYS[1], phone, now)
 local wrong = record.attempts_allowed - record.attempts_left - 1
-local route = #record.sends > 0 and record.sends[#record.sends].route or ''
 if right then
   return {'ok', record.purpose, wrong, tonumber(at), 0, max(0, now - record.issued_at), route}
 end
