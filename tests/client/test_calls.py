@@ -255,6 +255,24 @@ def test_call_with_an_idempotency_key_is_repeated_when_its_response_is_lost(
     assert [call.headers["Idempotency-Key"] for call in service.calls] == ["order-17", "order-17"]
 
 
+@pytest.mark.parametrize("key", ["", "a\nb", "a\r\nX: y", " a", "a ", "ключ", "订单", "\ud800", "k" * 256])
+def test_invalid_idempotency_key_is_rejected_before_anything_is_sent(
+    service: Scripted, client: OtpClient, key: str
+) -> None:
+    with pytest.raises(ValueError, match="idempotency_key must be 1 to 255 printable ASCII characters"):
+        client.redeem(PROOF, purpose="login", idempotency_key=key)
+
+    assert service.calls == []
+
+
+@pytest.mark.parametrize("key", ["k", "order 17", "k" * 255])
+def test_valid_idempotency_key_is_sent(service: Scripted, client: OtpClient, key: str) -> None:
+    service.will(RESPONSES["/otp/redeem"])
+    client.redeem(PROOF, purpose="login", idempotency_key=key)
+
+    assert service.calls[0].headers["Idempotency-Key"] == key
+
+
 def test_call_without_an_idempotency_key_is_not_repeated(service: Scripted, client: OtpClient) -> None:
     service.will(resets)
     with pytest.raises(OutcomeUnknown):

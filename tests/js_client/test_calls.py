@@ -12,6 +12,8 @@ from support import scripted_service
 from support.nodejs import ROOT, make_call, make_calls, node
 from support.scripted_service import Scripted, resets, says
 
+from otp_service_client import calls
+
 PHONE, ID = "+8613800138000", "v" * 22
 SENT = {
     "verificationId": ID,
@@ -192,6 +194,27 @@ def test_unreadable_answer_is_an_unknown_outcome(service: Scripted, body: object
     assert result["error"]["name"] == "OutcomeUnknown"
     assert "00138000" not in result["shown"]
     assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize(("status", "error"), [(200, "OutcomeUnknown"), (404, "UnexpectedAnswer")])
+def test_long_answer_is_not_read_to_its_end(service: Scripted, status: int, error: str) -> None:
+    long = {**REDEEMED, "new": "x" * 2 * calls.MAX_RESPONSE_BYTES}
+    service.will(says(status, long), says(204))
+    redeem = ["redeem", PROOF, {"purpose": "login"}]
+    results = make_calls(service.url, redeem, ["cancel", PHONE, ID])["results"]
+
+    assert results[0]["error"]["name"] == error
+    assert "error" not in results[1]
+    assert service.calls[0].peer != service.calls[1].peer
+
+
+@pytest.mark.parametrize("key", ["", "a\nb", " a", "a ", "订单", "k" * 256, 17, None])
+def test_invalid_idempotency_key_is_rejected_before_anything_is_sent(service: Scripted, key: Any) -> None:
+    result = make_call(service.url, "redeem", PROOF, {"purpose": "login", "idempotencyKey": key})
+
+    assert result["error"]["name"] == "TypeError"
+    assert result["error"]["message"] == "idempotencyKey must be 1 to 255 printable ASCII characters"
+    assert service.calls == []
 
 
 def test_call_with_an_idempotency_key_is_repeated_if_its_answer_is_lost(service: Scripted) -> None:

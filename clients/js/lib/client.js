@@ -14,6 +14,8 @@ import { Transport } from "./transport.js";
 const TIMEOUT_MS = 8000; // the service answers within 6 s
 const RETRY_PAUSE_MS = 200; // about the time that a worker needs to restart
 
+const IDEMPOTENCY_KEY = /^[!-~](?:[ -~]{0,253}[!-~])?$/;
+
 const NEVER_SENT = [ServiceUnreachable];
 const REPEATABLE = [ServiceUnreachable, OutcomeUnknown];
 
@@ -90,6 +92,9 @@ export class OtpClient {
   }
 
   #once(path, body, Answer, { key, fits = always } = {}) {
+    if (key !== undefined && !(typeof key === "string" && IDEMPOTENCY_KEY.test(key))) {
+      throw new TypeError("idempotencyKey must be 1 to 255 printable ASCII characters");
+    }
     const again = key === undefined ? NEVER_SENT : REPEATABLE;
     const headers = key === undefined ? {} : { "Idempotency-Key": key };
     return this.#post(path, body, Answer, { again, headers, fits });

@@ -13,6 +13,8 @@ import { fromProblem } from "./problems.js";
 
 const CONNECT_TIMEOUT_MS = 3000; // leaves time for another attempt
 
+const MAX_RESPONSE_BYTES = 1_000_000; // those of the service have a few kilobytes
+
 const OUR_IDS = "otpc_"; // prefix of the request ids of this client
 
 const BASE_URL = /^https?:\/\/[^\s/?#@\\]+(\/[^\s?#]*)?$/;
@@ -126,11 +128,17 @@ function whenConnected(socket, then) {
   else then();
 }
 
+// The text is undefined if it is too long.
 async function collect(response) {
+  const answer = { status: response.statusCode, receivedId: response.headers["x-request-id"] ?? "" };
   const chunks = [];
-  for await (const chunk of response) chunks.push(chunk);
-  const text = Buffer.concat(chunks).toString("utf8");
-  return { status: response.statusCode, text, receivedId: response.headers["x-request-id"] ?? "" };
+  let bytes = 0;
+  for await (const chunk of response) {
+    bytes += chunk.length;
+    if (bytes > MAX_RESPONSE_BYTES) return answer; // leaving the loop closes the connection
+    chunks.push(chunk);
+  }
+  return { ...answer, text: Buffer.concat(chunks).toString("utf8") };
 }
 
 function named(error) {

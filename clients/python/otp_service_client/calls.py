@@ -55,6 +55,7 @@ _OUR_IDS = "otpc_"
 
 _BASE_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#]*)?")
 _KEY = re.compile(r"[!-~]+")
+_IDEMPOTENCY_KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 
 T = TypeVar("T")
 
@@ -72,6 +73,15 @@ class Call(Generic[T]):
     matches: Callable[[T], bool] = checks.no_check
     idempotency_key: str | None = None
     is_read_only: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the idempotency key before it becomes a header.
+
+        Raises:
+            ValueError: The service would not accept it.
+        """
+        if self.idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(self.idempotency_key):
+            raise ValueError("idempotency_key must be 1 to 255 printable ASCII characters")
 
     @property
     def retry_on(self) -> tuple[type[OtpServiceError], ...]:
