@@ -24,8 +24,6 @@ if TYPE_CHECKING:  # readers of proofs need no phone metadata
 
 SALT = "otp_service.proof.v1"
 
-MIN_PROOF_KEY_BYTES = 32
-
 LEEWAY = 5
 """Seconds by which the reader's clock may be behind the clock of the service that signed the proof."""
 

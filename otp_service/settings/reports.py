@@ -12,6 +12,7 @@ from otp_service.settings.issues import ConfigIssue, checked, matching
 
 TOKEN_ENDPOINT = "https://dybaseapi.aliyuncs.com"  # noqa: S105 - an address
 QUEUE_ENDPOINT = "https://1943695596114318.mns.cn-hangzhou.aliyuncs.com"
+"""The number is the account of the SMS service, which owns the queues of all its customers."""
 
 REPORT, UP = "SmsReport", "SmsUp"
 

@@ -24,7 +24,7 @@ from otp_service.settings import load
 from otp_service.settings.routes import RouteConfig
 from otp_service.sms.aliyun.api import AliyunApi
 from otp_service.sms.aliyun.pnvs import AliyunPnvs
-from otp_service.sms.aliyun.protocol import endpoints, signature
+from otp_service.sms.aliyun.protocol import signature
 from otp_service.sms.aliyun.sms import AliyunSms
 from otp_service.sms.factory import PROVIDER_FACTORIES, build_provider
 from otp_service.sms.http import HttpClient, HttpResponse
@@ -208,7 +208,7 @@ def signed_request_of(route: RouteConfig) -> tuple[str, Mapping[str, str]]:
     [
         (SMS, None, "dysmsapi.aliyuncs.com"),
         (PNVS, None, "dypnsapi.aliyuncs.com"),
-        (SMS, endpoints.SMS_FROM_VPC, "dysmsapi-xman.vpc-proxy.aliyuncs.com"),
+        (SMS, "https://dysmsapi-xman.vpc-proxy.aliyuncs.com", "dysmsapi-xman.vpc-proxy.aliyuncs.com"),
         (
             SMS,
             "https://dysmsapi-xman-vpc.cn-beijing.aliyuncs.com",

@@ -8,8 +8,5 @@ from __future__ import annotations
 SMS = "https://dysmsapi.aliyuncs.com"
 """Dysmsapi: SendSms."""
 
-SMS_FROM_VPC = "https://dysmsapi-xman.vpc-proxy.aliyuncs.com"
-"""Dysmsapi, from a VPC without internet access."""
-
 PNVS = "https://dypnsapi.aliyuncs.com"
 """Dypnsapi: SendSmsVerifyCode."""

@@ -19,9 +19,6 @@ from enum import StrEnum
 VERSION = "2015-06-06"
 """The value of `x-mns-version`."""
 
-SMS_ACCOUNT_ID = "1943695596114318"
-"""The account that owns the SMS service's queues of all customers."""
-
 MAX_WAIT_SECONDS = 30
 """The maximum of `waitseconds`."""
 
@@ -41,12 +38,6 @@ class MessageType(StrEnum):
     """Delivery reports."""
     SMS_UP = "SmsUp"
     """Inbound SMS."""
-
-
-def content_md5(body: bytes) -> str:
-    """Return `Content-MD5` as Aliyun's own SDKs write it: Base64 over the digest's *hex text*."""
-    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
-    return base64.b64encode(digest.encode()).decode()
 
 
 def string_to_sign(method: str, headers: Mapping[str, str], resource: str) -> str:
