@@ -17,7 +17,7 @@ import pytest
 from client.test_faults import self_signed
 from support import fakes, scripted_service
 from support.forked_children import in_forks
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_clusters import running_cluster
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, redis_binary, running

@@ -17,7 +17,7 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 from support.deployment import config_text, make_secrets, new_phone
-from support.phone_stories import CLIENT, RIGHT, WRONG, Phone, make_phone
+from support.phone_in_store import CLIENT, RIGHT, WRONG, Phone, make_phone
 from support.redis_servers import Server, free_port, redis_binary, running
 
 from otp_service.cli.admin import format_duration

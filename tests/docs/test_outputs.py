@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from support.chromium import running_dev
 from support.deployment import Answer, config_text, make_secrets, new_phone, post
 from support.doc_blocks import ROOT, Block, running
-from support.phone_stories import RIGHT, Phone, make_phone
+from support.phone_in_store import RIGHT, Phone, make_phone
 from support.redis_servers import free_port, redis_binary
 from support.redis_servers import running as running_server
 

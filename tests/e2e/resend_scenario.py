@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import redis
 from support import fakes
 from support.fakes import SHOP
-from support.phone_stories import MovableRunner, Quiet
+from support.phone_in_store import MovableRunner, Quiet
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.crypto import Keyring

@@ -14,7 +14,7 @@ import pytest
 import redis
 from sms.doubles import eventually
 from support.deployment import Deployment, new_phone, running_service
-from support.phone_stories import WRONG, Phone, make_phone
+from support.phone_in_store import WRONG, Phone, make_phone
 from support.redis_servers import Server
 
 from otp_service.domain.errors import WrongCode

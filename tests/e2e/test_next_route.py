@@ -14,7 +14,7 @@ from e2e.resend_scenario import MixedClock, Scenario, build
 from sms import wire
 from sms.wire import Behave, WireServer, response
 from support.deployment import new_phone
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_servers import Server, closed_port
 
 from otp_service.domain.errors import (

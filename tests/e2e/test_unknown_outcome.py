@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from e2e.resend_scenario import MixedClock, Scenario, build
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_servers import Server
 
 from otp_service.domain.errors import CooldownActive

@@ -10,7 +10,7 @@ import fakeredis
 import pytest
 from support import fakes
 from support.fakes import BANK, SHOP, Harness
-from support.phone_stories import MovableRunner, Quiet
+from support.phone_in_store import MovableRunner, Quiet
 
 from otp_service.domain.errors import (
     AlreadyVerified,
@@ -65,7 +65,7 @@ class LossyStore(RedisStore):
 
 
 @dataclass
-class Story:
+class IdempotentCalls:
     harness: Harness
     store: LossyStore
     runner: MovableRunner
@@ -97,30 +97,30 @@ class Story:
 
 
 @pytest.fixture
-def story() -> Story:
+def calls() -> IdempotentCalls:
     client = fakeredis.FakeRedis()
     store = LossyStore(client, Quiet(), shebang=False)
     runner = MovableRunner(client, shebang=False)
     store.redis.scripts = runner
-    return Story(fakes.harness(store=store), store, runner, client)
+    return IdempotentCalls(fakes.harness(store=store), store, runner, client)
 
 
 # ── request ──
 
 
-def test_repeated_request_sends_one_sms_and_returns_the_same(story: Story) -> None:
-    first, second = story.request(), story.request()
+def test_repeated_request_sends_one_sms_and_returns_the_same(calls: IdempotentCalls) -> None:
+    first, second = calls.request(), calls.request()
 
-    assert story.sms == 1
+    assert calls.sms == 1
     assert second.verification == replace(first.verification, now=second.verification.now)
     assert (first.replayed, second.replayed, second.outcome_unknown) == (False, True, False)
 
 
-def test_same_key_of_another_browser_is_another_call(story: Story) -> None:
+def test_same_key_of_another_browser_is_another_call(calls: IdempotentCalls) -> None:
     """A publishable key can be copied, so the user's address is part of the caller."""
 
     def at(client_ip: str, phone: str) -> SendOutcome:
-        return story.service.request(
+        return calls.service.request(
             SHOP, phone, purpose="login", idempotency_key=ONCE, client_ip=client_ip, is_public=True
         )
 
@@ -128,233 +128,233 @@ def test_same_key_of_another_browser_is_another_call(story: Story) -> None:
 
     assert first.verification_id == repeated.verification_id != other.verification_id
     assert (first.replayed, repeated.replayed, other.replayed) == (False, True, False)
-    assert story.sms == 2
+    assert calls.sms == 2
 
 
-def test_key_with_another_payload_is_refused(story: Story) -> None:
-    story.request()
+def test_key_with_another_payload_is_refused(calls: IdempotentCalls) -> None:
+    calls.request()
 
     with pytest.raises(IdempotencyKeyReused):
-        story.request(OTHER_PAYLOAD, OTHER_PHONE)
-    assert story.sms == 1
+        calls.request(OTHER_PAYLOAD, OTHER_PHONE)
+    assert calls.sms == 1
 
 
-def test_request_waits_while_the_first_still_runs(story: Story) -> None:
-    story.store.begin_idempotent(
-        record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
+def test_request_waits_while_the_first_still_runs(calls: IdempotentCalls) -> None:
+    calls.store.begin_idempotent(
+        record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
     )
 
     with pytest.raises(IdempotencyInProgress) as wait:
-        story.request()
+        calls.request()
     assert 9 <= wait.value.retry_after <= 10
-    assert story.sms == 0
+    assert calls.sms == 0
 
 
-def test_request_is_repeated_if_the_first_created_nothing(story: Story) -> None:
-    story.store.begin_idempotent(
-        record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
+def test_request_is_repeated_if_the_first_created_nothing(calls: IdempotentCalls) -> None:
+    calls.store.begin_idempotent(
+        record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
     )
-    story.pass_time(11)
+    calls.pass_time(11)
 
-    sent = story.request()
+    sent = calls.request()
 
-    assert story.sms == 1
-    assert sent.verification_id == story.harness.keyring.verification_id("v" * 22)
-    assert story.request().replayed
+    assert calls.sms == 1
+    assert sent.verification_id == calls.harness.keyring.verification_id("v" * 22)
+    assert calls.request().replayed
 
 
-def test_request_whose_send_was_not_recorded_sends_nothing_again(story: Story) -> None:
-    story.store.lost = "record_send_result finish_idempotent"
-    first = story.request()
-    story.store.lost = ""
+def test_request_whose_send_was_not_recorded_sends_nothing_again(calls: IdempotentCalls) -> None:
+    calls.store.lost = "record_send_result finish_idempotent"
+    first = calls.request()
+    calls.store.lost = ""
 
-    again = story.request()
+    again = calls.request()
 
-    assert story.sms == 1
+    assert calls.sms == 1
     assert again.replayed
     assert again.verification_id == first.verification_id
 
 
-def test_request_that_died_before_recording_has_an_unknown_outcome(story: Story) -> None:
+def test_request_that_died_before_recording_has_an_unknown_outcome(calls: IdempotentCalls) -> None:
     """The state after a process has died: the verification exists, and the key is still in progress."""
-    vid = story.request().verification_id
-    made = record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
-    seed = story.store.begin_idempotent(made).result_id
-    story.store.finish_idempotent(made)
-    story.store.begin_idempotent(replace(made, result_id=seed))
-    story.pass_time(11)
+    vid = calls.request().verification_id
+    made = record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
+    seed = calls.store.begin_idempotent(made).result_id
+    calls.store.finish_idempotent(made)
+    calls.store.begin_idempotent(replace(made, result_id=seed))
+    calls.pass_time(11)
 
-    again = story.request()
+    again = calls.request()
 
     assert (again.replayed, again.outcome_unknown) == (True, True)
     assert again.verification_id == vid
-    assert story.sms == 1
+    assert calls.sms == 1
 
 
-def test_refusal_releases_the_key(story: Story) -> None:
-    story.harness.sender.outcome = REFUSED
+def test_refusal_releases_the_key(calls: IdempotentCalls) -> None:
+    calls.harness.sender.outcome = REFUSED
     with pytest.raises(ProviderUnavailable):
-        story.request()
-    story.harness.sender.outcome = ACCEPTED
+        calls.request()
+    calls.harness.sender.outcome = ACCEPTED
 
-    assert not story.request().replayed
-    assert story.sms == 2
+    assert not calls.request().replayed
+    assert calls.sms == 2
 
 
-def test_precheck_refusal_releases_the_key(story: Story) -> None:
-    story.request(repeat=None)
+def test_precheck_refusal_releases_the_key(calls: IdempotentCalls) -> None:
+    calls.request(repeat=None)
     with pytest.raises(CooldownActive):
-        story.request()
-    story.pass_time(60)
+        calls.request()
+    calls.pass_time(60)
 
-    assert not story.request().replayed
+    assert not calls.request().replayed
 
 
-def test_same_key_of_another_client_is_another_key(story: Story) -> None:
-    story.request()
-    story.pass_time(60)
+def test_same_key_of_another_client_is_another_key(calls: IdempotentCalls) -> None:
+    calls.request()
+    calls.pass_time(60)
 
-    sent = story.service.request(
+    sent = calls.service.request(
         BANK, PHONE, purpose="transfer", client_ip="203.0.113.7", idempotency_key=ONCE
     )
 
     assert not sent.replayed
-    assert story.sms == 2
+    assert calls.sms == 2
 
 
-def test_same_key_of_another_call_is_another_key(story: Story) -> None:
-    sent = story.request()
+def test_same_key_of_another_call_is_another_key(calls: IdempotentCalls) -> None:
+    sent = calls.request()
 
-    assert not story.verify(sent).replayed
+    assert not calls.verify(sent).replayed
 
 
-def test_repeated_resend_sends_one_sms(story: Story) -> None:
-    vid = story.request(repeat=None).verification_id
-    story.pass_time(60)
-    first = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
-    second = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
+def test_repeated_resend_sends_one_sms(calls: IdempotentCalls) -> None:
+    vid = calls.request(repeat=None).verification_id
+    calls.pass_time(60)
+    first = calls.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
+    second = calls.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
 
-    assert story.sms == 2
+    assert calls.sms == 2
     assert (first.replayed, second.replayed) == (False, True)
 
 
-def test_resend_that_sent_nothing_is_replayed_too(story: Story) -> None:
-    story.harness.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
-    vid = story.request(repeat=None).verification_id
-    story.pass_time(60)
-    first = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
-    second = story.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
+def test_resend_that_sent_nothing_is_replayed_too(calls: IdempotentCalls) -> None:
+    calls.harness.sender.outcome = SendResult(SendStatus.UNKNOWN, route="main")
+    vid = calls.request(repeat=None).verification_id
+    calls.pass_time(60)
+    first = calls.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
+    second = calls.service.resend(SHOP, PHONE, vid, idempotency_key=ONCE)
 
     assert (first.dispatched, second.replayed) == (False, True)
-    assert len(story.harness.sender.lookups) == 1
+    assert len(calls.harness.sender.lookups) == 1
 
 
-def test_replay_of_an_expired_verification_is_not_found(story: Story) -> None:
-    first = story.request()
+def test_replay_of_an_expired_verification_is_not_found(calls: IdempotentCalls) -> None:
+    first = calls.request()
     assert first.verification.delivery is DeliveryStatus.ACCEPTED
-    for key in story.client.scan_iter("otp:{*"):
-        story.client.delete(key)
+    for key in calls.client.scan_iter("otp:{*"):
+        calls.client.delete(key)
 
     with pytest.raises(VerificationNotFound):
-        story.request()
-    assert story.sms == 1
+        calls.request()
+    assert calls.sms == 1
 
 
 # ── verify ──
 
 
-def test_repeated_verify_returns_the_same_proof(story: Story) -> None:
-    sent = story.request()
-    first = story.verify(sent)
-    story.pass_time(7)
-    second = story.verify(sent)
+def test_repeated_verify_returns_the_same_proof(calls: IdempotentCalls) -> None:
+    sent = calls.request()
+    first = calls.verify(sent)
+    calls.pass_time(7)
+    second = calls.verify(sent)
 
     assert second.proof == first.proof
     assert (first.proof_expires_in, second.proof_expires_in) == (180, 173)
     assert (first.replayed, second.replayed) == (False, True)
-    assert len(story.harness.usage_counters.approvals) == 1
+    assert len(calls.harness.usage_counters.approvals) == 1
 
 
-def test_verify_with_a_lost_reply_can_be_repeated(story: Story) -> None:
-    sent = story.request()
-    story.store.lost = "attempt"
+def test_verify_with_a_lost_reply_can_be_repeated(calls: IdempotentCalls) -> None:
+    sent = calls.request()
+    calls.store.lost = "attempt"
     with pytest.raises(StoreUnavailable):
-        story.verify(sent)
-    story.store.lost = ""
+        calls.verify(sent)
+    calls.store.lost = ""
 
-    assert story.verify(sent).proof
-    assert story.verify(sent).replayed
+    assert calls.verify(sent).proof
+    assert calls.verify(sent).replayed
 
 
-def test_without_a_key_the_second_verify_is_refused(story: Story) -> None:
-    sent = story.request()
-    story.verify(sent, None)
+def test_without_a_key_the_second_verify_is_refused(calls: IdempotentCalls) -> None:
+    sent = calls.request()
+    calls.verify(sent, None)
 
     with pytest.raises(AlreadyVerified):
-        story.verify(sent, None)
+        calls.verify(sent, None)
     with pytest.raises(AlreadyVerified):
-        story.verify(sent, ONCE)
+        calls.verify(sent, ONCE)
 
 
-def test_wrong_code_releases_the_key_and_every_attempt_counts(story: Story) -> None:
-    sent = story.request()
+def test_wrong_code_releases_the_key_and_every_attempt_counts(calls: IdempotentCalls) -> None:
+    sent = calls.request()
     for left in (4, 3):
         with pytest.raises(WrongCode) as wrong:
-            story.verify(sent, code=story.wrong_code())
+            calls.verify(sent, code=calls.wrong_code())
         assert wrong.value.attempts_left == left
 
-    assert not story.verify(sent).replayed
+    assert not calls.verify(sent).replayed
 
 
-def test_verify_with_another_payload_is_refused_and_not_counted(story: Story) -> None:
-    sent = story.request()
-    story.verify(sent)
+def test_verify_with_another_payload_is_refused_and_not_counted(calls: IdempotentCalls) -> None:
+    sent = calls.request()
+    calls.verify(sent)
 
     with pytest.raises(IdempotencyKeyReused):
-        story.verify(sent, OTHER_PAYLOAD, code=story.wrong_code())
+        calls.verify(sent, OTHER_PAYLOAD, code=calls.wrong_code())
 
 
-def test_verify_waits_while_the_first_still_runs(story: Story) -> None:
-    sent = story.request()
-    story.store.begin_idempotent(
-        record_for(story.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="verify")
+def test_verify_waits_while_the_first_still_runs(calls: IdempotentCalls) -> None:
+    sent = calls.request()
+    calls.store.begin_idempotent(
+        record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="verify")
     )
 
     with pytest.raises(IdempotencyInProgress):
-        story.verify(sent)
+        calls.verify(sent)
 
 
 # ── redeem ──
 
 
-def test_repeated_redeem_returns_the_same(story: Story) -> None:
-    proof = story.verify(story.request()).proof
-    first = story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
-    second = story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
+def test_repeated_redeem_returns_the_same(calls: IdempotentCalls) -> None:
+    proof = calls.verify(calls.request()).proof
+    first = calls.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
+    second = calls.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
 
     assert first.proof == second.proof
     assert (first.replayed, second.replayed) == (False, True)
 
 
-def test_redeem_with_a_lost_reply_can_be_repeated(story: Story) -> None:
-    proof = story.verify(story.request()).proof
-    story.store.lost = "redeem"
+def test_redeem_with_a_lost_reply_can_be_repeated(calls: IdempotentCalls) -> None:
+    proof = calls.verify(calls.request()).proof
+    calls.store.lost = "redeem"
     with pytest.raises(StoreUnavailable):
-        story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
-    story.store.lost = ""
+        calls.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
+    calls.store.lost = ""
 
-    assert story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE).replayed
+    assert calls.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE).replayed
 
 
 @pytest.mark.parametrize("repeat", [None, IdempotencyKey("order-18", b"")], ids=["no key", "another key"])
 def test_proof_cannot_be_redeemed_again_with_another_key_or_none(
-    story: Story, repeat: IdempotencyKey | None
+    calls: IdempotentCalls, repeat: IdempotencyKey | None
 ) -> None:
-    proof = story.verify(story.request()).proof
-    story.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
+    proof = calls.verify(calls.request()).proof
+    calls.service.redeem(SHOP, proof, purpose="login", idempotency_key=ONCE)
 
     with pytest.raises(ProofRedeemed):
-        story.service.redeem(SHOP, proof, purpose="login", idempotency_key=repeat)
+        calls.service.redeem(SHOP, proof, purpose="login", idempotency_key=repeat)
 
 
 def test_idempotency_record_does_not_show_the_payload() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from support.deployment import config_text, make_secrets, running_service
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_servers import Server, free_port
 from support.store_backends import PATIENT
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from random import Random  # noqa: TID251 - luck that is the same every time
 from typing import Protocol
 
-from support.phone_stories import new_verification
+from support.phone_in_store import new_verification
 from support.service_on_redis import Behaviour, Timeline
 
 from otp_service.domain import codes

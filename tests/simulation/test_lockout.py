@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 import redis
 from support.fakes import FakeEvents
-from support.phone_stories import RIGHT, WRONG, new_verification
+from support.phone_in_store import RIGHT, WRONG, new_verification
 from support.redis_servers import redis_binary, running
 from support.service_on_redis import START, StagedRunner
 

@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 import redis
 from support import store_backends
-from support.phone_stories import Phone, make_phone
+from support.phone_in_store import Phone, make_phone
 from support.redis_servers import Server
 from support.store_backends import Backend
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from support.phone_stories import CLIENT, LIMITS, RIGHT, WRONG, Phone, make_phone
+from support.phone_in_store import CLIENT, LIMITS, RIGHT, WRONG, Phone, make_phone
 from support.store_backends import Backend
 
 from otp_service.domain.errors import CooldownActive, LimitReached, OtpError, StoreUnavailable, WrongCode

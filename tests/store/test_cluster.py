@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import redis
 from redis.crc import key_slot
-from support.phone_stories import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
+from support.phone_in_store import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
 from support.redis_clusters import Cluster, run_command, running_cluster
 from support.redis_servers import Server, redis_binary
 from support.store_backends import PATIENT

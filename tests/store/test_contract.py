@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 
 import pytest
-from support.phone_stories import CLIENT, RIGHT, WRONG, Phone, new_verification
+from support.phone_in_store import CLIENT, RIGHT, WRONG, Phone, new_verification
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support import fakes
-from support.phone_stories import CLIENT, Phone, Quiet
+from support.phone_in_store import CLIENT, Phone, Quiet
 from support.store_backends import Backend
 
 from otp_service.domain.errors import StoreUnavailable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.phone_stories import CLIENT, RIGHT, WRONG, Phone
+from support.phone_in_store import CLIENT, RIGHT, WRONG, Phone
 
 from otp_service.domain.errors import StoreUnavailable, WrongCode
 from otp_service.domain.risk import PrecheckRequest

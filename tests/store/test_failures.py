@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.phone_stories import CLIENT, Quiet, new_verification
+from support.phone_in_store import CLIENT, Quiet, new_verification
 from support.redis_servers import closed_port
 
 from otp_service.domain.codes import CodeType

@@ -24,7 +24,7 @@ OF_THE_STORE = """
 from gevent import monkey
 monkey.patch_all()
 import json, os, sys, time
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.verifications import RedisStore

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from support.lossy_proxy import LosingProxy
-from support.phone_stories import LIMITS, WRONG, Phone, make_phone, new_verification
+from support.phone_in_store import LIMITS, WRONG, Phone, make_phone, new_verification
 from support.redis_clusters import running_cluster
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import redis_binary, running, valkey_binary

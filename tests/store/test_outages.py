@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from faults.redis_process import running_redis
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_servers import closed_port, redis_binary, running
 
 from otp_service.domain.errors import StoreUnavailable

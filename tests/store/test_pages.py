@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from support import fakes
-from support.phone_stories import Phone
+from support.phone_in_store import Phone
 
 from otp_service.domain.clients import Client, Clients
 from otp_service.domain.errors import LimitReached, OtpError, StoreUnavailable

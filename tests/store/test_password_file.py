@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_clusters import run_command
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, redis_binary, running

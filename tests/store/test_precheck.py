@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from support.phone_stories import CLIENT, Phone, Quiet, make_phone
+from support.phone_in_store import CLIENT, Phone, Quiet, make_phone
 from support.store_backends import Backend
 
 from otp_service.domain.errors import CooldownActive, LimitReached, StoreUnavailable

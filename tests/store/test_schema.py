@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_clusters import eventually
 from support.redis_servers import Server
 from support.store_backends import Backend

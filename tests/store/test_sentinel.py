@@ -14,7 +14,7 @@ import pytest
 import redis
 from redis.exceptions import MaxConnectionsError
 from redis.sentinel import MasterNotFoundError
-from support.phone_stories import RIGHT, make_phone
+from support.phone_in_store import RIGHT, make_phone
 from support.redis_clusters import eventually, run_command
 from support.redis_sentinels import NAME, running_sentinels
 from support.redis_servers import closed_port, redis_binary

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_clusters import running_cluster
 from support.redis_sentinels import NAME, running_sentinel
 from support.redis_servers import Server, free_port, redis_binary, running, skip_or_fail

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from support.deployment import config_text, make_secrets
-from support.phone_stories import Quiet
+from support.phone_in_store import Quiet
 from support.redis_clusters import Cluster, run_command
 from support.redis_sentinels import Watched, running_sentinels
 from support.redis_servers import Server, free_port, redis_binary

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 
 import pytest
-from support.phone_stories import CLIENT, RIGHT, WRONG, Phone
+from support.phone_in_store import CLIENT, RIGHT, WRONG, Phone
 
 from otp_service.domain.errors import CooldownActive, LimitReached, WrongCode
 from otp_service.domain.limits import DAY, HOUR, PhoneLimits

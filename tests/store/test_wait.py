@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from support.phone_stories import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
+from support.phone_in_store import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
 from support.redis_clusters import eventually, is_in_step
 from support.redis_servers import Server, redis_binary, running, valkey_binary
 from support.store_backends import PATIENT

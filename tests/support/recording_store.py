@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import fakeredis
-from support.phone_stories import CLIENT, RIGHT, new_verification
+from support.phone_in_store import CLIENT, RIGHT, new_verification
 
 from otp_service.domain.errors import StoreUnavailable, VerificationNotFound
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord
