@@ -206,6 +206,25 @@ def test_sends_in_flight_finish_in_the_old_workers(redis_server: Server, tmp_pat
 SECRET = "a-secret-in-the-wrong-place"
 
 
+@pytest.fixture(scope="module")
+def unchanged_service(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A service whose configuration file is valid again after each test."""
+    with running_service(redis_server, tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@contextmanager
+def configured(service: Deployment, *changes: tuple[str, str]) -> Iterator[None]:
+    """Change the configuration file while the block runs."""
+    path = service.log.parent / "config.toml"
+    before = path.read_text()
+    configure(service, *changes)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -223,15 +242,15 @@ SECRET = "a-secret-in-the-wrong-place"
     ids=["keys", "form", "no-toml", "production", "redis", "content", "with-the-threads-that-there-are"],
 )
 def test_invalid_configuration_is_rejected_and_the_old_one_stays_in_use(
-    service: Deployment, change: tuple[str, str], where: str
+    unchanged_service: Deployment, change: tuple[str, str], where: str
 ) -> None:
-    configure(service, change)
-    issues = refuse(service)
+    with configured(unchanged_service, change):
+        issues = refuse(unchanged_service)
 
     assert [issue for issue in issues if issue.startswith(where)]
-    assert service.request(new_phone()).status == 201
-    assert events(service, "reloaded") == []
-    assert SECRET not in service.log.read_text()
+    assert unchanged_service.request(new_phone()).status == 201
+    assert events(unchanged_service, "reloaded") == []
+    assert SECRET not in unchanged_service.log.read_text()
 
 
 def test_dead_worker_is_replaced_by_one_with_the_last_valid_settings(service: Deployment) -> None:
