@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sms.doubles import eventually
 from support import fakes
-from support.recording_store import RecordingStore
+from support.recording_store import RecordingPages, RecordingStore
 from support.redis_servers import Server
 
 import otp_service
@@ -62,7 +62,7 @@ def closing() -> Any:
 
 
 def faked(clock: fakes.FakeClock) -> dict[str, Any]:
-    return {"store": RecordingStore(clock), "counters": fakes.FakeCounters(), "pages": fakes.FakePages()}
+    return {"store": RecordingStore(clock), "counters": fakes.FakeCounters(), "pages": RecordingPages(clock)}
 
 
 def test_application_is_built_from_its_parts(closing: Any) -> None:
@@ -105,7 +105,7 @@ def test_unknown_path_is_a_problem_document(closing: Any) -> None:
         settings(),
         store=RecordingStore(clock),
         counters=fakes.FakeCounters(),
-        pages=fakes.FakePages(),
+        pages=RecordingPages(clock),
         clock=clock,
         events=fakes.FakeEvents(),
     )
@@ -141,7 +141,7 @@ def test_application_can_be_closed_twice() -> None:
         settings(),
         store=RecordingStore(clock),
         counters=fakes.FakeCounters(),
-        pages=fakes.FakePages(),
+        pages=RecordingPages(clock),
         clock=clock,
         events=fakes.FakeEvents(),
     )
@@ -205,7 +205,7 @@ def test_proxy_without_a_usable_address_is_reported(
         settings(service={"proxy_hops": 1}, clients={"web": web}),
         store=store,
         counters=fakes.FakeCounters(),
-        pages=fakes.FakePages(),
+        pages=RecordingPages(clock),
         clock=clock,
         events=events,
     )

@@ -15,7 +15,7 @@ import pytest
 from sms.wire import Behave, WireServer, answers, hangs_up, response
 from support import fakes
 from support.deployment import config_text, make_secrets
-from support.recording_store import RecordingStore
+from support.recording_store import RecordingPages, RecordingStore
 from support.redis_servers import Server, skip_or_fail
 from test_app import KEY, settings
 from werkzeug.test import TestResponse
@@ -93,12 +93,13 @@ def store() -> RecordingStore:
 
 def request(store: RecordingStore, challenges: Any, **more: str) -> TestResponse:
     """Request an SMS from an application with the provider *challenges*."""
+    clock = fakes.FakeClock()
     built = build(
         settings(),
         store=store,
         counters=fakes.FakeCounters(),
-        pages=fakes.FakePages(),
-        clock=fakes.FakeClock(),
+        pages=RecordingPages(clock),
+        clock=clock,
         events=fakes.FakeEvents(),
         challenges=challenges,
     )

@@ -21,7 +21,7 @@ from otp_service.domain.errors import (
     StoreUnavailable,
     WrongCode,
 )
-from otp_service.domain.hosted_page import MAX_SUBMISSIONS, HostedPage, PageEvent, Step, StoredPage
+from otp_service.domain.hosted_page import MAX_SUBMISSIONS, HostedPage, PageEvent, Step
 from otp_service.domain.messages import SendResult, SendStatus
 from otp_service.services.hosted_pages import (
     MAX_VERIFICATIONS_PER_PAGE,
@@ -151,7 +151,7 @@ def test_return_url_must_match_the_list_exactly(harness: fakes.Harness, url: str
         make(harness, return_url=url)
 
     assert refused.value.errors[0]["pointer"] == "/return_url"
-    assert harness.page_store.kept == {}
+    assert harness.page_store.stored() == {}
 
 
 def test_client_without_return_urls_cannot_create_pages(harness: fakes.Harness) -> None:
@@ -169,7 +169,7 @@ def test_page_over_the_limit_is_not_stored(harness: fakes.Harness) -> None:
 
     with pytest.raises(LimitReached):
         make(harness)
-    assert harness.page_store.kept == {}
+    assert harness.page_store.stored() == {}
 
 
 def test_page_counts_when_created_and_when_opened(harness: fakes.Harness) -> None:
@@ -241,11 +241,11 @@ def test_invalid_client_ip_creates_no_page(harness: fakes.Harness) -> None:
         make(harness, client_ip="localhost")
 
     assert refused.value.errors[0]["pointer"] == "/client_ip"
-    assert (harness.page_store.kept, harness.page_store.admitted) == ({}, [])
+    assert (harness.page_store.stored(), harness.page_store.admitted) == ({}, [])
 
 
 def test_page_is_stored_for_ten_minutes(harness: fakes.Harness, visit: Visit) -> None:
-    assert list(harness.page_store.lives.values()) == [600]
+    assert harness.page_store.ttls() == [600]
 
 
 def test_page_ids_are_unique_and_have_at_least_128_bits(harness: fakes.Harness) -> None:
@@ -267,11 +267,11 @@ def test_page_belongs_to_the_browser_that_sends_the_first_form(harness: fakes.Ha
 
 
 def test_loading_a_page_does_not_change_it(harness: fakes.Harness, visit: Visit) -> None:
-    before = dict(harness.page_store.kept)
+    before = harness.page_store.stored()
     for _ in range(20):
         harness.pages.view(visit.page_id, "")
 
-    assert harness.page_store.kept == before
+    assert harness.page_store.stored() == before
     assert visit.send("phone", phone=PHONE) is None
     assert visit.page.step is Step.CODE
 
@@ -751,7 +751,7 @@ def test_store_holds_no_plaintext(harness: fakes.Harness) -> None:
     visit.send("phone", phone=PHONE)
     visit.right_code()
     page = visit.page
-    ((page_hash, kept),) = harness.page_store.kept.items()
+    ((page_hash, kept),) = harness.page_store.stored().items()
     seen = page_hash.encode() + kept.encrypted
 
     for secret in (
@@ -767,7 +767,7 @@ def test_store_holds_no_plaintext(harness: fakes.Harness) -> None:
 
 
 def test_page_cannot_be_decrypted_with_another_id_or_other_keys(harness: fakes.Harness, visit: Visit) -> None:
-    ((_, kept),) = harness.page_store.kept.items()
+    ((_, kept),) = harness.page_store.stored().items()
     other = Keyring({"k1": b"x" * 32}, "k1", b"pseudonym key ".ljust(32, b"2"))
     newer = Keyring({"k2": b"x" * 32}, "k2", b"pseudonym key ".ljust(32, b"2"))
 
@@ -780,14 +780,14 @@ def test_page_cannot_be_decrypted_with_another_id_or_other_keys(harness: fakes.H
 def test_page_stored_under_another_id_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     other = make(harness)
     page_hashes = [harness.keyring.page_hash(page_id) for page_id in (visit.page_id, other.page_id)]
-    harness.page_store.kept[page_hashes[0]] = StoredPage(0, harness.page_store.kept[page_hashes[1]].encrypted)
+    harness.page_store.replace(page_hashes[0], harness.page_store.stored()[page_hashes[1]].encrypted)
 
     with pytest.raises(PageUnavailable):
         visit.look()
 
 
 def test_changed_page_cannot_be_decrypted(harness: fakes.Harness, visit: Visit) -> None:
-    ((_, kept),) = harness.page_store.kept.items()
+    ((_, kept),) = harness.page_store.stored().items()
     whole = kept.encrypted
 
     for place in range(len(whole)):
@@ -800,8 +800,8 @@ def test_changed_page_cannot_be_decrypted(harness: fakes.Harness, visit: Visit) 
 
 def test_page_of_an_earlier_format_is_gone(harness: fakes.Harness, visit: Visit) -> None:
     """That format began with the length of the key id and used a cipher based on HMAC-SHA256."""
-    ((page_hash, kept),) = harness.page_store.kept.items()
-    harness.page_store.kept[page_hash] = StoredPage(0, b"\2k1" + bytes(range(256)))
+    ((page_hash, kept),) = harness.page_store.stored().items()
+    harness.page_store.replace(page_hash, b"\2k1" + bytes(range(256)))
 
     assert kept.encrypted.startswith(b"\2\2k1")
     with pytest.raises(PageUnavailable) as closed:
@@ -810,16 +810,16 @@ def test_page_of_an_earlier_format_is_gone(harness: fakes.Harness, visit: Visit)
 
 
 def test_page_is_encrypted_with_a_new_nonce_each_time(harness: fakes.Harness, visit: Visit) -> None:
-    (one,) = harness.page_store.kept.values()
+    (one,) = harness.page_store.stored().values()
     visit.send("phone", phone=PHONE)
-    (other,) = harness.page_store.kept.values()
+    (other,) = harness.page_store.stored().values()
     nonce = slice(len(b"\2\2k1"), len(b"\2\2k1") + NONCE_BYTES)
 
     assert one.encrypted[nonce] != other.encrypted[nonce]
 
 
 def test_page_can_be_decrypted_after_a_key_rotation(harness: fakes.Harness, visit: Visit) -> None:
-    ((_, kept),) = harness.page_store.kept.items()
+    ((_, kept),) = harness.page_store.stored().items()
     roots = {"k1": b"root secret ".ljust(32, b"1"), "k2": b"x" * 32}
     rotated = Keyring(roots, "k2", b"pseudonym key ".ljust(32, b"2"))
 

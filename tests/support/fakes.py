@@ -7,17 +7,16 @@ moves.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from support.recording_store import RecordingStore
+from support.recording_store import RecordingPages, RecordingStore
 
 from otp_service.domain.clients import Client, Clients, key_digest
 from otp_service.domain.codes import CodeType
 from otp_service.domain.crypto import Keyring
-from otp_service.domain.hosted_page import PageEvent, PageQuota, StoredPage
 from otp_service.domain.limits import CodeLimits, PhoneLimits
 from otp_service.domain.messages import (
     DeliveryLookup,
@@ -207,46 +206,6 @@ class FakePermit:
 
 
 @dataclass
-class FakePages:
-    """A PageStore in a dict. *admitted* lists the rate checks; every call raises *failure* if set."""
-
-    failure: Exception | None = None
-    full: Exception | None = None
-    admitted: list[tuple[PageEvent, str, PageQuota, str]] = field(default_factory=list)
-    kept: dict[str, StoredPage] = field(default_factory=dict)
-    lives: dict[str, int] = field(default_factory=dict)
-    before_swap: Callable[[], None] = lambda: None
-
-    def check_rate(self, event: PageEvent, client: str, quota: PageQuota, address: str) -> None:
-        self._called()
-        if self.full is not None:
-            raise self.full
-        self.admitted.append((event, client, quota, address))
-
-    def create(self, page_hash: str, sealed: bytes, ttl: int) -> None:
-        self._called()
-        self.kept[page_hash] = StoredPage(0, sealed)
-        self.lives[page_hash] = ttl
-
-    def load(self, page_hash: str) -> StoredPage | None:
-        self._called()
-        return self.kept.get(page_hash)
-
-    def compare_and_set(self, page_hash: str, version: int, sealed: bytes) -> bool:
-        self._called()
-        self.before_swap()
-        kept = self.kept.get(page_hash)
-        if kept is None or kept.version != version:
-            return False
-        self.kept[page_hash] = StoredPage(version + 1, sealed)
-        return True
-
-    def _called(self) -> None:
-        if self.failure is not None:
-            raise self.failure
-
-
-@dataclass
 class Harness:
     """A real VerificationService with fakes, and the fakes."""
 
@@ -259,7 +218,7 @@ class Harness:
     keyring: Keyring
     clients: Clients
     service: VerificationService
-    page_store: FakePages
+    page_store: RecordingPages
     pages: HostedPages
 
 
@@ -309,7 +268,7 @@ def harness(
         events=events,
         log_context=CurrentRequestLog(),
     )
-    page_store = FakePages()
+    page_store = RecordingPages(clock)
     pages = HostedPages(
         service=service,
         clients=Clients(chosen),

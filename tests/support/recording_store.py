@@ -14,6 +14,7 @@ import fakeredis
 from support.phone_in_store import CLIENT, RIGHT, new_verification
 
 from otp_service.domain.errors import StoreUnavailable, VerificationNotFound
+from otp_service.domain.hosted_page import PageEvent, PageQuota, StoredPage
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord
 from otp_service.domain.limits import Budget, PhoneLimits
 from otp_service.domain.risk import (
@@ -34,8 +35,10 @@ from otp_service.domain.verification import (
     Verification,
 )
 from otp_service.services.interfaces import Clock
-from otp_service.store import scripts
+from otp_service.store import keys, scripts
 from otp_service.store.backend import PipelineResult
+from otp_service.store.pages import RedisPages
+from otp_service.store.redis_client import RedisClient
 from otp_service.store.verifications import RedisStore
 
 SERVER_TIME = "return time[1] * 1000 + floor(time[2] / 1000)"
@@ -283,3 +286,63 @@ class RecordingStore(RedisStore):
         """Return what the test says: whether a server persists is no question to fakeredis."""
         self._called("check_health")
         return self.persists
+
+
+class RecordingPages(RedisPages):
+    """RedisPages on a fakeredis server of its own.
+
+    Set `failure`, and every method raises it; set `full`, and `check_rate` raises it. `before_swap` runs
+    before a page is changed, so that a test can change it at the same time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.client = fakeredis.FakeRedis()
+        redis = RedisClient(self.client, NoEvents(), shebang=False)
+        redis.scripts = ClockRunner(self.client, clock.now)
+        super().__init__(redis)
+        self.failure: Exception | None = None
+        self.full: Exception | None = None
+        self.admitted: list[tuple[PageEvent, str, PageQuota, str]] = []
+        self.before_swap: Callable[[], None] = lambda: None
+
+    def stored(self) -> dict[str, StoredPage]:
+        """Return all pages by their hashes."""
+        found = {}
+        for key in self.client.keys(keys.page("*")):
+            page_hash = key.decode().partition("{")[2].removesuffix("}")
+            if page := super().load(page_hash):
+                found[page_hash] = page
+        return found
+
+    def replace(self, page_hash: str, encrypted: bytes) -> None:
+        """Store something else as a page."""
+        self.client.delete(keys.page(page_hash))
+        super().create(page_hash, encrypted, 600)
+
+    def ttls(self) -> list[int]:
+        """Return the seconds for which each page is stored."""
+        return [self.client.ttl(key) for key in self.client.keys(keys.page("*"))]
+
+    def _fail_if_told(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def check_rate(self, event: PageEvent, client: str, quota: PageQuota, ip_hash: str) -> None:
+        self._fail_if_told()
+        if self.full is not None:
+            raise self.full
+        super().check_rate(event, client, quota, ip_hash)
+        self.admitted.append((event, client, quota, ip_hash))
+
+    def create(self, page_hash: str, encrypted: bytes, ttl: int) -> None:
+        self._fail_if_told()
+        super().create(page_hash, encrypted, ttl)
+
+    def load(self, page_hash: str) -> StoredPage | None:
+        self._fail_if_told()
+        return super().load(page_hash)
+
+    def compare_and_set(self, page_hash: str, version: int, encrypted: bytes) -> bool:
+        self._fail_if_told()
+        self.before_swap()
+        return super().compare_and_set(page_hash, version, encrypted)

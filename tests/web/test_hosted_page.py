@@ -396,7 +396,7 @@ def test_address_of_a_visitor_is_one_address(web_app: WebApp, client_ip: object)
     )
 
     assert [error["pointer"] for error in problem(answer)["errors"]] == ["/client_ip"]
-    assert web_app.harness.page_store.kept == {}
+    assert web_app.harness.page_store.stored() == {}
 
 
 def test_visitor_beyond_the_quota_must_wait(web_app: WebApp, visitor: Visitor) -> None:
