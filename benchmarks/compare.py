@@ -1,4 +1,6 @@
-"""Compares the service with an older revision of it in one run: `compare.py REVISION`.
+"""Compares the service with an older revision of it in one run: `compare.py REVISION [--rename NEW=OLD …]`.
+
+A setting that has another name in the older revision needs `--rename NEW=OLD`.
 
 Each revision is installed in its own virtual environment, as users install it, because development libraries
 would cost time and memory. Each has its own Redis and provider. The two take turns, so that a noisy machine
@@ -7,7 +9,9 @@ slows both equally. The floor is that of `throughput.py`.
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -33,6 +37,9 @@ from otp_service import settings
 ROOT = Path(__file__).parents[1]
 STARTS = 5
 SERVE = ["-P", "-m", "otp_service", "serve"]
+
+Change = Callable[[str], str]
+"""Returns a changed configuration."""
 
 
 @dataclass
@@ -81,16 +88,33 @@ class Side:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        raise SystemExit('Name a revision: make bench-compare REV=v1.0 (or ARGS="v1.0")')
+    parser = argparse.ArgumentParser(description="Compare the service with an older revision of it.")
+    parser.add_argument("revision", help="what to compare with, such as v1.0")
+    parser.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="NEW=OLD",
+        help="the name of a setting in that revision",
+    )
+    wanted = parser.parse_args()
+    names = dict(each.split("=", 1) for each in wanted.rename)
+
+    def with_old_names(text: str) -> str:
+        return re.sub(r"^\w+(?= = )", lambda name: names.get(name[0], name[0]), text, flags=re.MULTILINE)
+
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otp-compare-")))
         pythons = {
-            "old": installed(checked_out(sys.argv[1], directory / "source"), directory / "old"),
+            "old": installed(checked_out(wanted.revision, directory / "source"), directory / "old"),
             "new": installed(ROOT, directory / "new"),
         }
-        starts = _starts(pythons)
-        sides = {name: stack.enter_context(side(name, python, directory)) for name, python in pythons.items()}
+        changes: dict[str, Change] = {"old": with_old_names, "new": lambda text: text}
+        starts = _starts(pythons, changes)
+        sides = {
+            name: stack.enter_context(side(name, python, directory, changes[name]))
+            for name, python in pythons.items()
+        }
         new = sides["new"]
         _, floor_url = stack.enter_context(targets.floor(new.redis.url))
         prepare = Preparation(new.service, settings.load(directory / "new" / "config.toml", {}))
@@ -118,8 +142,8 @@ def run(command: list[str]) -> None:
 
 
 @contextmanager
-def side(name: str, python: str, directory: Path) -> Iterator[Side]:
-    """Run one service with its Redis and provider."""
+def side(name: str, python: str, directory: Path, change: Change) -> Iterator[Side]:
+    """Run one service with its Redis and provider. *change* adapts the configuration."""
     place = directory / name
     place.mkdir(exist_ok=True)
     with (
@@ -128,7 +152,7 @@ def side(name: str, python: str, directory: Path) -> Iterator[Side]:
         running_service(
             redis,
             place,
-            change=targets.with_workers,
+            change=lambda text: change(targets.with_workers(text)),
             sandbox_url=provider_url,
             command=[python, *SERVE],
         ) as service,
@@ -136,14 +160,14 @@ def side(name: str, python: str, directory: Path) -> Iterator[Side]:
         yield Side(python, redis, provider_url, service)
 
 
-def _starts(pythons: dict[str, str]) -> dict[str, list[float]]:
+def _starts(pythons: dict[str, str], changes: dict[str, Change]) -> dict[str, list[float]]:
     """Return the seconds from each start to the first response."""
     taken: dict[str, list[float]] = {name: [] for name in pythons}
     for _ in range(STARTS):
         for name, python in pythons.items():
             with tempfile.TemporaryDirectory() as directory:
                 began = time.perf_counter()
-                with side(name, python, Path(directory)):
+                with side(name, python, Path(directory), changes[name]):
                     taken[name].append(time.perf_counter() - began)
     return taken
 
