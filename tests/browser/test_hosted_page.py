@@ -96,14 +96,14 @@ def test_axe_finds_no_violation(browser: Browser, hosted: Hosting, scheme: str, 
         assert chromium.complaints(page) == []
         page.fill("#phone", "12")
         page.click("button.main")
-        page.wait_for_selector("#trouble")
+        page.wait_for_selector("#error")
         assert chromium.complaints(page) == []
         phone = new_phone()
         ask(page, phone)
         page.wait_for_selector("#code")
         assert chromium.complaints(page) == []
         submit(page, wrong(hosted.code(phone)), scripts=True)
-        page.wait_for_selector("#trouble")
+        page.wait_for_selector("#error")
         assert chromium.complaints(page) == []
         page.route("**/page.js", lambda route: route.abort())
         page.reload()
@@ -160,7 +160,7 @@ def test_wrong_code_is_shown_and_the_right_one_is_accepted_afterwards(
         ask(page, phone)
         page.wait_for_selector("#code")
         submit(page, wrong(hosted.code(phone)), scripts=scripts)
-        expect(page.locator("#trouble")).to_have_text("This code is wrong. You have 4 attempts left.")
+        expect(page.locator("#error")).to_have_text("This code is wrong. You have 4 attempts left.")
         expect(page.locator("#code")).to_be_focused()
         submit(page, hosted.code(phone), scripts=scripts)
         if not scripts:
@@ -209,7 +209,7 @@ def test_early_resend_is_rejected_with_a_message(browser: Browser, hosted: Hosti
             expect(button).to_be_disabled()
         else:
             button.click()
-            expect(page.locator("#trouble")).to_contain_text("It is too early for another SMS")
+            expect(page.locator("#error")).to_contain_text("It is too early for another SMS")
 
         assert len(hosted.inbox(phone)) == 1
 
@@ -236,7 +236,7 @@ def test_risk_challenge_without_scripts_shows_a_message(plain: Page, suspicious:
     plain.goto(suspicious.make())
     ask(plain, phone)
 
-    expect(plain.locator("noscript .trouble")).to_contain_text("This step needs JavaScript")
+    expect(plain.locator("noscript .error")).to_contain_text("This step needs JavaScript")
     plain.click("text=Change the number")
     expect(plain.locator("#phone")).to_have_value(phone[3:])
     assert suspicious.inbox(phone) == []

@@ -33,17 +33,17 @@ code?.addEventListener("compositionend", sendCompleteCode);
 // ── the resend button is enabled after the cooldown ──
 
 const waiting = document.querySelector("form[data-wait]");
-const told = document.getElementById("wait");
-if (waiting && told) {
+const waitText = document.getElementById("wait");
+if (waiting && waitText) {
   const button = waiting.querySelector("button");
   const ends = performance.now() + Number(waiting.dataset.wait) * 1000;
-  const number = /\d+/.exec(told.textContent)?.[0];
+  const number = /\d+/.exec(waitText.textContent)?.[0];
   const step = () => {
     const left = Math.ceil((ends - performance.now()) / 1000);
     button.disabled = left > 0;
-    told.hidden = left <= 0;
+    waitText.hidden = left <= 0;
     if (left <= 0) return;
-    if (left < 120 && Number(number) < 120) told.textContent = told.textContent.replace(/\d+/, left);
+    if (left < 120 && Number(number) < 120) waitText.textContent = waitText.textContent.replace(/\d+/, left);
     setTimeout(step, 1000);
   };
   step();
@@ -62,18 +62,18 @@ if (solve) {
   });
 }
 
-async function find(riddle) {
+async function find(challenge) {
   const utf8 = new TextEncoder();
   const isRight = async (number) => {
-    const digest = await crypto.subtle.digest(riddle.algorithm, utf8.encode(riddle.salt + number));
-    return hex(digest) === riddle.challenge;
+    const digest = await crypto.subtle.digest(challenge.algorithm, utf8.encode(challenge.salt + number));
+    return hex(digest) === challenge.challenge;
   };
-  for (let from = 0; from <= riddle.maxnumber; from += SLICE) {
+  for (let from = 0; from <= challenge.maxnumber; from += SLICE) {
     const numbers = Array.from({ length: SLICE }, (_, i) => from + i);
     const found = (await Promise.all(numbers.map(isRight))).indexOf(true);
-    if (found >= 0) return btoa(JSON.stringify({ ...riddle, number: from + found }));
+    if (found >= 0) return btoa(JSON.stringify({ ...challenge, number: from + found }));
   }
-  throw new Error("no number is behind it");
+  throw new Error("no number has this digest");
 }
 
 function hex(buffer) {

@@ -769,15 +769,15 @@ class Dialog {
   }
 
   failed(problem, button, work) {
-    const told = problem.code && !(problem instanceof Error) ? problem : { code: "internal_error" };
-    if (told !== problem) console.error(problem);
-    if (told.code === "offline") this.again = () => this.run(button, work);
-    if (told.retry_after) this.waits.set(button, Date.now() + told.retry_after * 1000);
-    if (told.attempts_left !== undefined) this.keep({ attempts: told.attempts_left });
-    this.tell("otp-problem", { code: told.code });
-    const isOver = OVER.includes(told.code) || told.attempts_left === 0;
-    if (isOver) return this.restart(told.attempts_left === 0 ? ENDS.exhausted : told.code);
-    this.problem = { ...told, attempts: told.attempts_left };
+    const reported = problem.code && !(problem instanceof Error) ? problem : { code: "internal_error" };
+    if (reported !== problem) console.error(problem);
+    if (reported.code === "offline") this.again = () => this.run(button, work);
+    if (reported.retry_after) this.waits.set(button, Date.now() + reported.retry_after * 1000);
+    if (reported.attempts_left !== undefined) this.keep({ attempts: reported.attempts_left });
+    this.tell("otp-problem", { code: reported.code });
+    const isOver = OVER.includes(reported.code) || reported.attempts_left === 0;
+    if (isOver) return this.restart(reported.attempts_left === 0 ? ENDS.exhausted : reported.code);
+    this.problem = { ...reported, attempts: reported.attempts_left };
     const input = this.step === "code" ? this.parts.code : this.parts.phone;
     if (this.hasFocus()) input.focus();
     if (this.step === "code") input.select();
@@ -793,7 +793,7 @@ class Dialog {
     const headers = { authorization: `Bearer ${this.attribute("publishable-key")}`, "content-type": "application/json" };
     if (key) headers["idempotency-key"] = key;
     const timeout = new AbortController();
-    const request = new Request(this.address(call), { // what throws here is a mistake, and no lost network
+    const request = new Request(this.address(call), { // an error here is a wrong attribute, not a lost network
       method: "POST", headers, body: JSON.stringify(body), credentials: "omit", keepalive: call === "cancel",
       signal: timeout.signal,
     });
@@ -815,18 +815,18 @@ class Dialog {
   async ask(body) {
     const pending = this.kept.pending;
     const isSame = pending && JSON.stringify(pending.body) === JSON.stringify(body);
-    const wish = isSame ? pending : { body, key: randomKey() };
+    const request = isSame ? pending : { body, key: randomKey() };
     for (let turn = 0; ; turn++) {
       while (this.isDisabled()) await pause(0.25);
-      this.keep({ pending: wish, typed: this.parts.phone.value, country: this.parts.country.value });
+      this.keep({ pending: request, typed: this.parts.phone.value, country: this.parts.country.value });
       try {
-        const answer = await this.post("request", { ...wish.body, ...wish.solution }, wish.key);
+        const answer = await this.post("request", { ...request.body, ...request.solution }, request.key);
         return this.sent(body.phone, answer);
       } catch (problem) {
         if (problem.code === "challenge_required" && problem.challenge && turn < 3) {
           this.problem = { code: "checking" };
           this.render();
-          wish.solution = { risk_solution: await solve(problem.challenge) };
+          request.solution = { risk_solution: await solve(problem.challenge) };
         } else if (problem.code === "idempotency_in_progress" && turn < 9) {
           await pause(problem.retry_after);
         } else {
