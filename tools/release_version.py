@@ -41,7 +41,7 @@ def found(root: Path = ROOT) -> Iterator[tuple[str, str]]:
         yield from ((name, version) for version in versions or [""])
 
 
-def mistakes(root: Path = ROOT) -> list[str]:
+def differences(root: Path = ROOT) -> list[str]:
     """Return what differs from the version of the service."""
     version = dict(found(root))[SOURCE]
     if not _VERSION.fullmatch(version):
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
             write(given.set)
         except ValueError as error:
             parser.error(str(error))
-    wrong = mistakes() or (undescribed() if given.changelog else [])
+    wrong = differences() or (undescribed() if given.changelog else [])
     sys.stdout.write("".join(f"{line}\n" for line in wrong or [f"Version {dict(found())[SOURCE]}: correct."]))
     return 1 if wrong else 0
 

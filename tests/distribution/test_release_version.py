@@ -29,7 +29,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_version_is_the_same_everywhere() -> None:
-    assert release_version.mistakes() == []
+    assert release_version.differences() == []
     assert dict(release_version.found())[release_version.SOURCE] == otp_service.__version__
 
 
@@ -60,13 +60,13 @@ def test_version_that_differs_is_found(copy: Path, name: str) -> None:
     text = (copy / name).read_text("utf-8")
     (copy / name).write_text(text.replace(otp_service.__version__, "9.9.9", 1), "utf-8")
 
-    assert release_version.mistakes(copy) == [f"{name}: has 9.9.9 instead of {otp_service.__version__}"]
+    assert release_version.differences(copy) == [f"{name}: has 9.9.9 instead of {otp_service.__version__}"]
 
 
 def test_file_without_a_version_is_found(copy: Path) -> None:
     (copy / "clients/js/package.json").write_text("{}", "utf-8")
 
-    assert release_version.mistakes(copy) == [
+    assert release_version.differences(copy) == [
         f"clients/js/package.json: has no version instead of {otp_service.__version__}"
     ]
 
@@ -76,7 +76,7 @@ def test_new_version_is_written_to_every_place(copy: Path) -> None:
     chart = yaml.safe_load((copy / "deploy/helm/otp-service/Chart.yaml").read_text("utf-8"))
     lock = json.loads((copy / "clients/widget/package-lock.json").read_text("utf-8"))
 
-    assert release_version.mistakes(copy) == []
+    assert release_version.differences(copy) == []
     assert {version for _, version in release_version.found(copy)} == {"12.3.45"}
     assert chart["version"] == chart["appVersion"] == "12.3.45"
     assert lock["version"] == lock["packages"][""]["version"] == "12.3.45"
@@ -87,7 +87,7 @@ def test_text_that_is_no_version_is_not_written(copy: Path, version: str) -> Non
     with pytest.raises(ValueError, match=r"is not a version like 1\.2\.3"):
         release_version.write(version, copy)
 
-    assert release_version.mistakes(copy) == []
+    assert release_version.differences(copy) == []
 
 
 @pytest.mark.parametrize(

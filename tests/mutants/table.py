@@ -1236,7 +1236,7 @@ MUTANTS = (
     ),
     mutant(
         "R48",
-        "a call that waits for its body occupies a slot",
+        "a call that waits for its body occupies a permit",
         "cli/worker.py",
         "        self._permits.release()\n        try:\n",
         "        try:\n",
@@ -1252,7 +1252,7 @@ MUTANTS = (
     ),
     mutant(
         "R45",
-        "a slot is taken although no replica has it",
+        "a send is reserved although no replica has it",
         "store/verifications.py",
         "        if not result.replicated:\n            errors.append(self.redis.not_replicated())\n",
         "",
