@@ -35,11 +35,5 @@ def connect(request: pytest.FixtureRequest, _short_pause: None) -> Connect:
 
 @pytest.fixture
 def client(service: scripted_service.Scripted, connect: Connect) -> Iterator[OtpClient]:
-    with connect(service.url, SECRET_KEY, timeout=0.3) as client:
-        yield client
-
-
-@pytest.fixture
-def sync_client(service: scripted_service.Scripted, _short_pause: None) -> Iterator[OtpClient]:
-    with OtpClient(service.url, SECRET_KEY, timeout=0.3) as client:
+    with connect(service.url, SECRET_KEY, timeout=10) as client:
         yield client

@@ -76,6 +76,13 @@ FAULTS: dict[str, Answer] = {
 
 
 @pytest.fixture
+def client(service: Scripted, connect: Connect) -> Iterator[OtpClient]:
+    """A client that does not wait long for a service that hangs."""
+    with connect(service.url, SECRET_KEY, timeout=0.5) as client:
+        yield client
+
+
+@pytest.fixture
 def unreachable(connect: Connect) -> Iterator[OtpClient]:
     """A client of a closed port."""
     with connect(f"http://127.0.0.1:{redis_servers.closed_port()}", SECRET_KEY, timeout=0.3) as client:
