@@ -64,7 +64,7 @@ def test_a29_small_body_cannot_exhaust_the_parser(target: Target, raw: bytes) ->
 
 def test_a29_endless_bodies_without_a_key_delay_no_other_call(target: Target) -> None:
     """More connections than both workers process at a time, each a byte short and without a key."""
-    with slow_bodies(target, "sk_nobodys-key-0123456789"):
+    with slow_bodies(target, "sk_unknown-key-0123456789"):
         assert logs_in(target)
 
 

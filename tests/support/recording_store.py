@@ -323,26 +323,26 @@ class RecordingPages(RedisPages):
         """Return the seconds for which each page is stored."""
         return [self.client.ttl(key) for key in self.client.keys(keys.page("*"))]
 
-    def _fail_if_told(self) -> None:
+    def _fail_if_set(self) -> None:
         if self.failure is not None:
             raise self.failure
 
     def check_rate(self, event: PageEvent, client: str, quota: PageQuota, ip_hash: str) -> None:
-        self._fail_if_told()
+        self._fail_if_set()
         if self.full is not None:
             raise self.full
         super().check_rate(event, client, quota, ip_hash)
         self.admitted.append((event, client, quota, ip_hash))
 
     def create(self, page_hash: str, encrypted: bytes, ttl: int) -> None:
-        self._fail_if_told()
+        self._fail_if_set()
         super().create(page_hash, encrypted, ttl)
 
     def load(self, page_hash: str) -> StoredPage | None:
-        self._fail_if_told()
+        self._fail_if_set()
         return super().load(page_hash)
 
     def compare_and_set(self, page_hash: str, version: int, encrypted: bytes) -> bool:
-        self._fail_if_told()
+        self._fail_if_set()
         self.before_swap()
         return super().compare_and_set(page_hash, version, encrypted)
