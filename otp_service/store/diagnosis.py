@@ -40,18 +40,18 @@ _REPLIES = {
         "Compare user and password of redis.url or redis.password_file with ACL LIST.",
     ),
     "NOAUTH": RedisProblem(
-        "asks for a password, and there is none (NOAUTH)",
+        "requires a password, and none is configured (NOAUTH)",
         "Put the password into redis.password_file, or into redis.url.",
     ),
-    "LOADING": RedisProblem("is still loading its data (LOADING)", "Wait until it has, and ask again."),
-    "READONLY": RedisProblem("is a replica, which takes no writes (READONLY)", "Connect to its master."),
+    "LOADING": RedisProblem("is still loading its data (LOADING)", "Wait until it is finished."),
+    "READONLY": RedisProblem("is a replica, which rejects writes (READONLY)", "Connect to its master."),
     "NOREPLICAS": RedisProblem(
-        "takes no writes, for want of replicas (NOREPLICAS)", "See min-replicas-to-write of Redis."
+        "rejects writes because it has too few replicas (NOREPLICAS)", "See min-replicas-to-write of Redis."
     ),
     "MISCONF": RedisProblem(
-        "takes no writes, because it cannot write to its disk (MISCONF)", "See the log and the disk of Redis."
+        "rejects writes because it cannot write to its disk (MISCONF)", "See the log and the disk of Redis."
     ),
-    "OOM": RedisProblem("takes no writes, because its memory is full (OOM)", "Raise maxmemory of Redis."),
+    "OOM": RedisProblem("rejects writes because its memory is full (OOM)", "Raise maxmemory of Redis."),
     "CLUSTERDOWN": RedisProblem(
         "is a cluster that is down (CLUSTERDOWN)", "See CLUSTER INFO on its servers."
     ),
@@ -59,8 +59,8 @@ _REPLIES = {
         "is a replica that has lost its master (MASTERDOWN)", "Connect to a master, or wait for a failover."
     ),
     "DENIED": RedisProblem(
-        "is in protected mode and takes calls from its own machine only (DENIED)",
-        "Give it users with passwords, and let it bind to an address of its network.",
+        "is in protected mode and accepts only local connections (DENIED)",
+        "Give its users passwords, and bind it to an address of its network.",
     ),
 }
 """Keyed by the first word of an error."""
@@ -69,18 +69,20 @@ _NO_PASSWORD_SET = RedisProblem(
     "has no password for this user, and we sent one", "Set it in Redis, or leave it out here."
 )
 _FULL = RedisProblem(
-    "takes no more connections (max number of clients reached)", "Raise maxclients of Redis."
+    "accepts no more connections (max number of clients reached)", "Raise maxclients of Redis."
 )
-_NO_CLUSTER = RedisProblem("is no cluster", "Let redis.url begin with redis:// or rediss://.")
-_BAD_DATABASE = RedisProblem("has no database of this number", "Correct the number at the end of redis.url.")
+_NO_CLUSTER = RedisProblem("is not a cluster", "Use a redis.url that begins with redis:// or rediss://.")
+_BAD_DATABASE = RedisProblem(
+    "has no database with this number", "Correct the number at the end of redis.url."
+)
 _SILENT = RedisProblem(
     "does not answer in time", "See firewalls on the way, redis.connect_timeout and redis.read_timeout."
 )
 _HUNG_UP = RedisProblem(
-    "ends the connection without an answer: perhaps it expects TLS, or is no Redis",
-    "For TLS let redis.url begin with rediss://.",
+    "closes the connection without an answer: perhaps it expects TLS, or is not Redis",
+    "For TLS, use a redis.url that begins with rediss://.",
 )
-_NO_REDIS = RedisProblem("answers, but is no Redis", "See what listens at the host and port of redis.url.")
+_NO_REDIS = RedisProblem("answers, but is not Redis", "See what listens at the host and port of redis.url.")
 _NO_MASTER = RedisProblem(
     "leads to Sentinels that know no master of this name",
     "Compare the name in redis.url with SENTINEL MASTERS.",
@@ -172,7 +174,7 @@ def _by_type(error: redis.RedisError) -> RedisProblem | None:
     if isinstance(error, NoOwner):
         return _NO_OWNER
     if isinstance(error, MaxConnectionsError):
-        return RedisProblem("has no connection left for us", "Raise redis.pool_size.")
+        return RedisProblem("has no free connection in our pool", "Raise redis.pool_size.")
     if isinstance(error, AuthenticationError):  # not a reply: the password file could not be read
         return RedisProblem("has a password in a file that cannot be read", "See redis.password_file.")
     return None
@@ -182,13 +184,14 @@ def _by_connection(error: redis.RedisError) -> RedisProblem | None:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return RedisProblem(
-                f"has a certificate that is not good: {cause.verify_message}",
+                f"has an invalid certificate: {cause.verify_message}",
                 "See redis.ca_file, and the names in the certificate of Redis.",
             )
         if isinstance(cause, ssl.SSLError):
             return RedisProblem(
-                f"does not agree on TLS ({cause.reason or 'no TLS'})",
-                "Without TLS let redis.url begin with redis://; see redis.cert_file if Redis asks for one.",
+                f"fails in the TLS handshake ({cause.reason or 'no TLS'})",
+                "Without TLS, use a redis.url that begins with redis://. If Redis requires a client "
+                "certificate, see redis.cert_file.",
             )
         if isinstance(cause, socket.gaierror):
             return RedisProblem(
@@ -220,7 +223,7 @@ def _by_silence(error: redis.RedisError) -> RedisProblem | None:
             return _HUNG_UP
         if isinstance(cause, OSError):
             return RedisProblem(
-                f"cannot be connected ({type(cause).__name__})", "See the network on the way to Redis."
+                f"cannot be reached ({type(cause).__name__})", "See the network on the way to Redis."
             )
     return _HUNG_UP if isinstance(error, redis.ConnectionError) else None
 

@@ -250,7 +250,7 @@ def test_readme_is_short_and_starts_the_example_with_one_command(name: str) -> N
 
     assert len(text.splitlines()) <= 30
     assert f"\nmake example NAME={name}\n" in text
-    assert f"({name})" in (ROOT / "examples" / "README.md").read_text()
+    assert f"({name}/README.md)" in (ROOT / "examples" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,11 @@ def test_right_password_is_no_issue(bench: Bench, protected: Server) -> None:
             "refuses the user name or the password (WRONGPASS)",
             "Compare user and password",
         ),
-        ("", "asks for a password, and there is none (NOAUTH)", "Put the password into redis.password_file"),
+        (
+            "",
+            "requires a password, and none is configured (NOAUTH)",
+            "Put the password into redis.password_file",
+        ),
         (
             f"none:{PASSWORD}@",
             "does not allow its user to run SET (NOPERM)",
@@ -161,13 +165,13 @@ def test_missing_socket_is_explained(bench: Bench, tmp_path: Path) -> None:
 def test_missing_database_is_explained(bench: Bench, redis_server: Server) -> None:
     bench.point(f"redis://127.0.0.1:{redis_server.port}/99")
 
-    named(bench, "has no database of this number", "Correct the number")
+    named(bench, "has no database with this number", "Correct the number")
 
 
 def test_single_server_instead_of_a_cluster_is_explained(bench: Bench, redis_server: Server) -> None:
     bench.point(f"redis+cluster://127.0.0.1:{redis_server.port}")
 
-    named(bench, "is no cluster", "Let redis.url begin with redis://")
+    named(bench, "is not a cluster", "Use a redis.url that begins with redis://")
 
 
 def test_replica_is_explained(bench: Bench, redis_server: Server) -> None:
@@ -183,14 +187,14 @@ def test_read_only_replica_is_explained(bench: Bench, redis_server: Server) -> N
     with running(redis_binary(), "--replicaof", f"127.0.0.1 {redis_server.port}") as replica:
         bench.point(replica.url)
 
-        assert bench.checked() == "is a replica, which takes no writes (READONLY)"
+        assert bench.checked() == "is a replica, which rejects writes (READONLY)"
 
 
 def test_full_memory_is_explained(bench: Bench) -> None:
     with running(redis_binary(), "--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
         bench.point(server.url)
 
-        named(bench, "takes no writes, because its memory is full (OOM)", "Raise maxmemory")
+        named(bench, "rejects writes because its memory is full (OOM)", "Raise maxmemory")
 
 
 # ── Sentinels ──
@@ -232,7 +236,7 @@ def tls(ours: Authority) -> Iterator[tuple[Server, int]]:
 def test_certificate_of_an_unknown_authority_is_explained(bench: Bench, tls: tuple[Server, int]) -> None:
     bench.point(f"rediss://127.0.0.1:{tls[1]}")
 
-    assert bench.checked().startswith("has a certificate that is not good: ")
+    assert bench.checked().startswith("has an invalid certificate: ")
     ((_, fix),) = bench.looked()
     assert fix == "See redis.ca_file, and the names in the certificate of Redis."
 
@@ -248,14 +252,16 @@ def test_missing_tls_is_explained_for_both_sides(
     assert to_a_plain_port.startswith(
         ("does not agree on TLS", "ends the connection", "does not answer in time")
     )
-    assert bench.checked() == "ends the connection without an answer: perhaps it expects TLS, or is no Redis"
+    assert (
+        bench.checked() == "closes the connection without an answer: perhaps it expects TLS, or is not Redis"
+    )
 
 
 def test_missing_client_certificate_is_explained(bench: Bench, ours: Authority) -> None:
     with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
         bench.point(f"rediss://127.0.0.1:{port}", f'ca_file = "{ours.ca}"')
 
-        assert bench.checked().startswith(("does not agree on TLS", "ends the connection"))
+        assert bench.checked().startswith(("fails in the TLS handshake", "closes the connection"))
 
 
 # ── peers that say one thing ──
@@ -295,26 +301,26 @@ def saying(reply: bytes | None) -> Iterator[int]:
         (b"-LOADING Redis is loading the dataset in memory\r\n" * 2, "is still loading its data (LOADING)"),
         (
             b"-MISCONF Redis is configured to save RDB snapshots, but is unable to.\r\n" * 2,
-            "takes no writes, because it cannot write to its disk (MISCONF)",
+            "rejects writes because it cannot write to its disk (MISCONF)",
         ),
         (
             b"-NOREPLICAS Not enough good replicas to write.\r\n" * 2,
-            "takes no writes, for want of replicas (NOREPLICAS)",
+            "rejects writes because it has too few replicas (NOREPLICAS)",
         ),
         (
             b"-ERR max number of clients reached\r\n" * 2,
-            "takes no more connections (max number of clients reached)",
+            "accepts no more connections (max number of clients reached)",
         ),
         (
             b"-DENIED Redis is running in protected mode because protected mode is enabled\r\n" * 2,
-            "is in protected mode and takes calls from its own machine only (DENIED)",
+            "is in protected mode and accepts only local connections (DENIED)",
         ),
         (
             b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n" * 2,
             "is a replica that has lost its master (MASTERDOWN)",
         ),
-        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "answers, but is no Redis"),
-        (b"220 mail.example.com ESMTP\r\n", "answers, but is no Redis"),
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "answers, but is not Redis"),
+        (b"220 mail.example.com ESMTP\r\n", "answers, but is not Redis"),
     ],
     ids=["silence", "loading", "disk", "replicas", "clients", "protected", "stale", "http", "smtp"],
 )

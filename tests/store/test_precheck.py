@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import replace
 
 import pytest
@@ -288,33 +287,6 @@ def test_scope_is_calm_after_a_day(phone: Phone) -> None:
     assert readings(phone, prefix, 1) == [0]
 
 
-def test_counts_in_the_earlier_format_continue(phone: Phone) -> None:
-    """The format was rings of 24 hours and 4 minutes for sent and verified: newest span u32, counts u24."""
-    prefix, now = scope(), time.time()
-    hours, minutes = int(now // 3600), int(now // 60)
-    rings = [
-        ring(hours, 24, {1: 5, 22: 4}),
-        ring(hours, 24, {1: 2}),
-        ring(minutes, 4, {}),
-        ring(minutes, 4, {}),
-    ]
-    phone.client.set(f"otp:guard:{{{prefix.name}}}", b"".join(rings), px=60_000)
-
-    (reading,) = phone.store.precheck(
-        phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(prefix,))
-    ).conversions
-    assert (reading.sent, reading.verified, reading.unverified) == (10, 2, 7)
-    phone.pass_time(7200)
-    (reading,) = phone.store.precheck(
-        phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(prefix,))
-    ).conversions
-    assert (reading.sent, reading.verified) == (7, 2)
-
-
-def ring(newest: int, size: int, counts: dict[int, int]) -> bytes:
-    return newest.to_bytes(4, "big") + b"".join(counts.get(i, 0).to_bytes(3, "big") for i in range(size))
-
-
 def test_broad_scope_is_read_and_not_counted(phone: Phone) -> None:
     country = replace(scope(), kind="country", is_broad=True)
 
@@ -327,27 +299,6 @@ def test_broad_scope_is_read_and_not_counted(phone: Phone) -> None:
         (0, QuotaReservation())
     ] * 3
     assert phone.client.exists(f"otp:guard:{{{country.name}}}") == 0
-
-
-def test_broad_counts_in_the_earlier_format_continue(phone: Phone) -> None:
-    """The first format was rings, the second one spans of hours and minutes, as in narrow scopes."""
-    now = time.time()
-    hours, minutes = int(now // 3600), int(now // 60)
-    rings = [ring(hours, 24, {1: 5}), ring(hours, 24, {1: 2}), ring(minutes, 4, {}), ring(minutes, 4, {})]
-    spans = b"\x02\x01" + packed_span(hours - 1, 5, 2) + packed_span(minutes, 1, 0)
-    readings_seen = []
-    for stored in (b"".join(rings), spans):
-        country = replace(scope(), kind="country", is_broad=True)
-        phone.client.set(f"otp:guard:{{{country.name}}}", stored, px=60_000)
-        readings_seen += phone.store.precheck(
-            phone.phone_key, CLIENT, 5, PrecheckRequest(conversion_scopes=(country,))
-        ).conversions
-
-    assert [(reading.sent, reading.verified, reading.level) for reading in readings_seen] == [(5, 2, 0)] * 2
-
-
-def packed_span(number: int, sent: int, verified: int) -> bytes:
-    return number.to_bytes(4, "big") + sent.to_bytes(3, "big") + verified.to_bytes(3, "big")
 
 
 def test_scope_keeps_its_counts_after_a_clock_step_back(phone: Phone) -> None:
