@@ -382,7 +382,7 @@ def config_example() -> None:
     """
     from importlib.resources import files
 
-    click.echo(files("otp_service").joinpath("config.example.toml").read_bytes(), nl=False)
+    click.echo(files("otp_service.settings").joinpath("config.example.toml").read_bytes(), nl=False)
 
 
 @main.command()

@@ -63,7 +63,7 @@ def sources() -> set[str]:
 def test_wheel_holds_the_package_and_its_licenses(built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
         names = set(wheel.namelist())
-        example = wheel.read("otp_service/config.example.toml")
+        example = wheel.read("otp_service/settings/config.example.toml")
 
     assert {name for name in names if ".dist-info/" not in name} == sources()
     assert {"otp_service/py.typed", "otp_service/store/lua/create.lua"} <= names
