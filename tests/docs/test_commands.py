@@ -84,7 +84,7 @@ def test_command_with_an_unknown_argument_is_detected() -> None:
     ids=lambda block: f"{block.document}:{block.line}",
 )
 def test_make_targets_in_the_docs_exist(block: Block) -> None:
-    """They are not run: `make test` is this run, and the Express example downloads packages."""
+    """They are not run: `make test` is this run, others change the checkout or download packages."""
     for command in commands(block.text):
         dry = [*made(*shlex.split(command)[1:]), "--dry-run"]
         done = subprocess.run(

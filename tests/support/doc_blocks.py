@@ -39,13 +39,14 @@ IN_VUE = f"{SITES}test_vue_application_hydrates_server_output"
 SAME_AS_IN_THE_PACKAGE = f"{SITES}test_programs_in_the_docs_match_the_package"
 IN_OTHER_LANGUAGES = "tests/docs/test_clients.py::test_program_verifies_a_phone_and_shows_a_rejection"
 
+MAKE_TARGETS = "tests/docs/test_commands.py::test_make_targets_in_the_docs_exist"
 UPGRADE = "tests/e2e/test_upgrade.py::test_commands_of_the_docs_switch_the_release_and_clear_the_version"
 
 RUN_BY: dict[tuple[str, str], str] = {
     # (document, beginning of the block): the test that runs it
     ("clients/python/README.md", "pip install"): "tests/client/test_package.py"
     "::test_client_installs_without_the_service",
-    ("README.md", "make test"): "tests/docs/test_commands.py::test_make_targets_in_the_docs_exist",
+    ("README.md", "make test"): MAKE_TARGETS,
     ("README.md", "otp-service init"): "tests/docs/test_production.py"
     "::test_commands_of_the_readme_write_a_valid_configuration",
     ("README.md", "python3 -m venv"): "tests/docs/test_production.py::test_installation_of_the_readme_works",
@@ -93,6 +94,10 @@ RUN_BY: dict[tuple[str, str], str] = {
     ): "tests/docs/test_production.py::test_commands_in_the_docs_enable_the_unit",
     ("docs/production.md", "journalctl"): "tests/docs/test_production.py"
     "::test_command_in_the_docs_reads_the_journal",
+    ("docs/releasing.md", "make version"): MAKE_TARGETS,
+    ("docs/releasing.md", "make EXTRA=deploy"): MAKE_TARGETS,
+    ("docs/releasing.md", "make release-check"): MAKE_TARGETS,
+    ("docs/releasing.md", "make update-lock"): MAKE_TARGETS,
     ("docs/releasing.md", "pip install"): "tests/distribution/test_server_package.py"
     "::test_service_installs_with_hashes_as_the_docs_say",
     ("docs/reports.md", "otp-service consume-reports"): "tests/docs/test_commands.py"
@@ -120,8 +125,7 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("docs/upgrading.md", "ln -sfnT"): UPGRADE,
     ("docs/upgrading.md", "curl --fail"): UPGRADE,
     ("docs/upgrading.md", "redis-cli GET"): UPGRADE,
-    ("examples/express/README.md", "make example"): "tests/docs/test_commands.py"
-    "::test_make_targets_in_the_docs_exist",
+    ("examples/express/README.md", "make example"): MAKE_TARGETS,
 }
 
 NO_ENGINE = "no container engine is available; tests/deploy runs what the files start"
