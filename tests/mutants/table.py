@@ -273,8 +273,8 @@ MUTANTS = (
         "R12",
         "any client can cancel",
         "store/lua/cancel.lua",
-        "local why = end_reason(record, ARGV[2], now)",
-        "local why = end_reason(record, record and record.client, now)",
+        "if not belongs_to(record, ARGV[2]) then",
+        "if not record then",
         CONTRACT,
     ),
     mutant(

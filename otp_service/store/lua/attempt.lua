@@ -24,7 +24,7 @@ if record.state == 'a' then
     return {'ok', record.purpose, 0, approved_at, 1, 0, route}
   end
 end
-local why = end_reason(record, client, now)
+local why = end_reason(record, now)
 if why then return {why} end
 if not string.find(ARGV[5], record.code_type, 1, true) then return {'invalid_code'} end
 

@@ -11,7 +11,7 @@ if not phone then return {'format'} end
 if ARGV[4] == '1' and not is_opened_by(phone, ARGV[1], (read_requester(ARGV[3], phone))) then
   return {'verification_not_found'}
 end
-local why = end_reason(record, ARGV[2], now)
+local why = end_reason(record, now)
 if why == 'verification_canceled' then return {'ok'} end
 if why then return {why} end
 record.state = 'c'

@@ -11,7 +11,7 @@ local phone = load_phone(KEYS[1], now)
 if not phone then return {'format'} end
 local requester, trusted = read_requester(ARGV[2], phone)
 if ARGV[5] == '1' and not is_opened_by(phone, ARGV[3], requester) then return {'verification_not_found'} end
-local why = end_reason(record, ARGV[4], now)
+local why = end_reason(record, now)
 if why then return {why} end
 local refusal = refusal_reply(send_verdict(phone, read_limits(ARGV[1]), requester, trusted, now), now)
 if refusal then return refusal end

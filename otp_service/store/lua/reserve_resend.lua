@@ -3,11 +3,13 @@
 -- Reserves another send of a pending verification. Its attempts stay as they are.
 -- KEYS: phone state, verification   ARGV: limits, requester, verification hash, client, ms to live
 local now = clock()
-local phone, record = load_phone(KEYS[1], now), load_verification(KEYS[2])
+local record = load_verification(KEYS[2])
+if not belongs_to(record, ARGV[4]) then return record == false and {'format'} or {'verification_not_found'} end
+local phone = load_phone(KEYS[1], now)
 if not phone then return {'format'} end
 local limits, verification_hash = read_limits(ARGV[1]), ARGV[3]
 local requester, trusted = read_requester(ARGV[2], phone)
-local why = end_reason(record, ARGV[4], now)
+local why = end_reason(record, now)
 if why then return {why} end
 local expires_at = min(now + ARGV[5], record.issued_at + MAX_VERIFICATION_LIFETIME)
 if expires_at - now < min(MIN_LIFETIME_AFTER_RESEND, tonumber(ARGV[5])) then return {'verification_expired'} end

@@ -72,9 +72,7 @@ end
 local ENDED = {a = 'already_verified', c = 'verification_canceled', x = 'attempts_exhausted'}
 
 -- Returns why the verification can no longer be used, or nil.
-local function end_reason(record, client, now)
-  if record == false then return 'format' end
-  if not belongs_to(record, client) then return 'verification_not_found' end
+local function end_reason(record, now)
   if ENDED[record.state] then return ENDED[record.state] end
   if expired(record, now) then return 'verification_expired' end
 end
