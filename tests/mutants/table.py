@@ -1992,7 +1992,7 @@ MUTANTS += (
         "web/api/request_target.py",
         "    if method != method.upper():",
         "    if False:",
-        "tests/e2e/test_raw_requests.py -k lower_case",
+        "tests/web/test_blueprint.py -k lower_case",
     ),
     Mutant(
         "A42",

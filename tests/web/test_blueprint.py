@@ -48,6 +48,13 @@ def test_json_answers_allow_nothing_to_be_loaded(web_app: WebApp) -> None:
     assert policy == "default-src 'none'; frame-ancestors 'none'"
 
 
+def test_method_in_lower_case_is_refused(web_app: WebApp) -> None:
+    """Some servers pass such a method on, and Flask would serve it."""
+    answer = web_app.client.get("/readyz", environ_overrides={"REQUEST_METHOD": "get"})
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+
+
 # ── request ids ──
 
 
