@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-BLUE, GREY, ORANGE = "#2457a6", "#9aa5b1", "#d9822b"
+BLUE, ORANGE = "#2457a6", "#d9822b"
 
 Figures = dict[str, Any]
 
@@ -30,15 +30,6 @@ def main() -> None:
         axes.spines["right"].set_visible(False)
         figure.savefig(IMAGES / f"performance-{name}.svg", metadata={"Date": None})
         plt.close(figure)
-
-
-def throughput(axes: Any, found: Figures) -> None:
-    results = found["throughput"]
-    names = ["floor", "verify", "request"]
-    bars = axes.barh(names, [results[name]["rps"] for name in names], color=[GREY, BLUE, BLUE])
-    axes.bar_label(bars, padding=4)
-    axes.invert_yaxis()
-    axes.set_title("Calls per second, one worker")
 
 
 def growth(axes: Any, found: Figures) -> None:
@@ -68,20 +59,9 @@ def memory(axes: Any, found: Figures) -> None:
     axes.set_title("Bytes per verification")
 
 
-def slow_provider(axes: Any, found: Figures) -> None:
-    results = found["slow_provider"]
-    names = ["alone", f"{results['sends']} sends in flight"]
-    bars = axes.barh(names, results["verify_p99_ms"], color=[GREY, BLUE])
-    axes.bar_label(bars, padding=4)
-    axes.invert_yaxis()
-    axes.set_title("p99 of /otp/verify, ms")
-
-
 PLOTS: dict[str, Callable[[Any, Figures], None]] = {
-    "throughput": throughput,
     "growth": growth,
     "memory": memory,
-    "slow_provider": slow_provider,
 }
 
 if __name__ == "__main__":

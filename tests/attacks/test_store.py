@@ -49,7 +49,8 @@ def test_a26_full_memory_loses_no_counter(target_with_own_redis: Target) -> None
 
         with full(target, room=96 * KIB):
             statuses, flood = list[int](), list[str]()
-            while statuses.count(503) < 8:
+            # Buffers of connections take memory too, so it is full only once a whole round is rejected.
+            while statuses[-32:].count(503) < 32:
                 phones = [new_phone() for _ in range(32)]
                 flood += phones
                 answers = in_turns([lambda phone=phone: target.shop.request(phone) for phone in phones], 8)
